@@ -1,0 +1,403 @@
+"""Records and case tables: what is written, what is refused, and that nothing is ever half there."""
+
+import gzip
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usbench import results
+from usbench.errors import DataError, RunError
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "0123456789ab"
+
+
+def figure(value, reason=None, **more):
+    return {"value": value, "low": None, "high": None, "n": 40, "groups": 30, "reason": reason, **more}
+
+
+def record(**changes):
+    """A realistic record of a finished run."""
+    return {
+        "schema": 1,
+        "dataset": "usgra",
+        "task": "segment",
+        "fold": None,
+        "trained_on": None,
+        "origin": "run",
+        "model": "unet",
+        "budget": "standard",
+        "seed": 0,
+        "key": KEY,
+        "status": "done",
+        "reason": None,
+        "ruler": {"name": "usbench", "version": 1, "words": "foreground classes, native size"},
+        "primary": {"name": "dice", "value": 0.7, "higher_is_better": True},
+        "ceiling": {"dice": 1.0},
+        "scores": {"dice": figure(0.7), "iou": figure(0.6), "dice:no-leak": figure(0.65)},
+        "per_class": {"nerve": {"dice": figure(0.6)}, "vessel": {"dice": figure(0.8)}},
+        "rulers": {
+            "pooled": {
+                "version": 1,
+                "words": "pooled",
+                "ceiling": 1.0,
+                "scores": {"dice": figure(0.75)},
+                "per_class": {},
+            }
+        },
+        "validation": {"name": "dice", "value": 0.72},
+        "data": {
+            "fingerprint": "f" * 64,
+            "counts": {"train": 173, "val": 31, "test": 40},
+            "phantom": False,
+            "leak": {"n": 7, "words": "7 of 40"},
+            "splits": "the release's folders",
+        },
+        "predictions": {"file": f"{KEY}/predictions-test.json", "sha256": "a" * 64, "n": 40},
+        "cases": None,
+        "config": {"model": {"name": "unet", "anything": [1, None, {"new": True}]}},
+        "code": {"version": "0.1.0", "commit": None, "dirty": None},
+        "machine": {"processor": "x", "gpu": None, "packages": {"torch": "2.15.0"}},
+        "device": "cpu",
+        "precision": "bf16",
+        "threads": 2,
+        "seconds": {"fit": 700.0, "predict": 4.0, "score": 1.0},
+        "parameters": 14_328_209,
+        **changes,
+    }
+
+
+def failed(**changes):
+    done = {"ruler": None, "primary": None, "scores": {}, "per_class": {}, "predictions": None}
+    return record(**{**done, "status": "failed", "reason": "the loss isn't finite in epoch 3", **changes})
+
+
+CASES = [
+    {
+        "case": "test/0001",
+        "group": "g1",
+        "class": "nerve",
+        "tp": 120,
+        "dice": 0.123456789,
+        "hd95_px": None,
+        "hit": True,
+    },
+    {"case": "test/0002", "group": "g1", "class": "vessel", "tp": 0, "dice": 0.0, "hd95_px": 3.5, "hit": False},
+]
+
+
+def test_round_trip_of_record_and_cases(tmp_path):
+    path = results.save(tmp_path, record(), CASES)
+    assert path == tmp_path / "usgra" / "segment" / f"unet-s0-{KEY}.json"
+    table = path.with_name(f"unet-s0-{KEY}.cases.csv.gz")
+    loaded = results.load(path)
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()
+    assert loaded == {**record(), "cases": table.name, "cases_sha256": digest}
+    assert results.load_cases(path) == results.load_cases(table)
+    assert results.load_cases(path)[0] == {
+        "case": "test/0001",
+        "group": "g1",
+        "class": "nerve",
+        "tp": "120",
+        "dice": "0.123457",
+        "hd95_px": "",
+        "hit": "1",
+    }
+    assert sorted(p.name for p in path.parent.iterdir()) == sorted([path.name, table.name])
+
+
+def test_saving_does_not_change_its_argument(tmp_path):
+    given_record = record()
+    results.save(tmp_path, given_record, CASES)
+    assert given_record == record()
+
+
+def test_same_record_gives_the_same_bytes_whatever_the_order_of_its_keys(tmp_path):
+    first = results.save(tmp_path / "a", record(), CASES)
+    second = results.save(tmp_path / "b", dict(reversed(record().items())), CASES)
+    for suffix in (".json", results.CASES):
+        one, two = (p.with_name(p.stem + suffix).read_bytes() for p in (first, second))
+        assert one == two
+    packed = first.with_name(first.stem + results.CASES).read_bytes()
+    assert packed[3] == 0 and packed[4:8] == bytes(4)  # gzip header: no file name, no time
+
+
+def test_a_case_table_is_exactly_this_text():
+    text = gzip.decompress(results.encode_cases([{"case": "a", "x": -0.0}, {"case": "b,c", "y": np.float32(1.5)}]))
+    assert text == b'case,x,y\na,0,\n"b,c",,1.5\n'
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["case", "dice", "tp"]), st.integers() | st.none(), min_size=1), max_size=5
+    )
+)
+def test_any_integers_survive_the_case_table(cases):
+    text = gzip.decompress(results.encode_cases(cases)).decode().splitlines()
+    assert len(text) >= 1
+    assert results.encode_cases(cases) == results.encode_cases([dict(case) for case in cases])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float64("nan")])
+def test_a_case_that_is_not_finite_is_refused_and_nothing_is_written(tmp_path, value):
+    with pytest.raises(RunError, match="column hd95_px"):
+        results.save(tmp_path, record(), [{"case": "a", "hd95_px": value}])
+    assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({}, f"usgra/segment/unet-s0-{KEY}.json"),
+        ({"seed": 12}, f"usgra/segment/unet-s12-{KEY}.json"),
+        ({"seed": None, "origin": "human"}, f"usgra/segment/unet-{KEY}.json"),
+        ({"data": {**record()["data"], "phantom": True}}, f"phantom/usgra/segment/unet-s0-{KEY}.json"),
+        (
+            {"dataset": "phantom", "data": {**record()["data"], "phantom": True}},
+            f"phantom/phantom/segment/unet-s0-{KEY}.json",
+        ),
+    ],
+)
+def test_where_a_record_lies(tmp_path, changes, path):
+    changed = record(**changes)
+    assert results.save(tmp_path, changed) == tmp_path / path
+    named = [changed[name] for name in ("dataset", "task", "model", "seed", "key")]
+    assert results.find(tmp_path, *named) == tmp_path / path
+    assert results.find(tmp_path, *named[:4], "f" * 12) is None
+
+
+BROKEN = [  # (key named in the message, the record)
+    ("schema", record(schema=2)),
+    ("dataset", record(dataset="../elsewhere")),
+    ("dataset", record(dataset="a/b")),
+    ("data", record(dataset="phantom")),  # results/phantom/ belongs to phantoms
+    ("task", record(task="classify")),
+    ("origin", record(origin="guess")),
+    ("seed", record(seed=-1)),
+    ("seed", record(seed=None)),  # a run has one
+    ("key", record(key="xyz")),
+    ("status", record(status="running")),
+    ("reason", record(status="failed", reason=None)),
+    ("reason", record(status="skipped", reason="")),
+    ("ruler", record(ruler=None)),
+    ("ruler", record(ruler={"name": "usbench", "version": 1})),
+    ("scores", record(scores={})),
+    ("scores.dice", record(scores={"dice": {"value": 0.7}})),
+    ("scores.dice", record(scores={"dice": figure(None)})),  # null without a reason
+    ("scores.dice.value", record(scores={"dice": figure("0.7")})),
+    ("scores.dice.value", record(scores={"dice": figure(float("nan"))})),
+    ("scores.dice.low", record(scores={"dice": figure(0.7, low=float("-inf"))})),
+    ("scores", record(scores={"dice": figure(0.7), "mAP(B)": figure(0.1)})),  # a tracker refuses such a name
+    ("per_class.nerve.dice", record(per_class={"nerve": {"dice": {"value": None}}})),
+    ("rulers.pooled", record(rulers={"pooled": {"version": 1, "words": "", "per_class": {}}})),
+    ("primary.name", record(primary={"name": "hd95_px", "value": 0.7, "higher_is_better": False})),
+    ("primary.value", record(primary={"name": "dice", "value": 0.9, "higher_is_better": True})),
+    ("data", record(data={"phantom": False})),
+    ("data.phantom", record(data={**record()["data"], "phantom": "no"})),
+    ("data.counts", record(data={**record()["data"], "counts": {"training": 3}})),
+    ("machine", record(machine={"host": "somewhere"})),
+    ("config", record(config=None)),
+    ("precision", record(precision="fp8")),
+    ("(top level)", {k: v for k, v in record().items() if k != "code"}),
+]
+
+
+@pytest.mark.parametrize(("key", "broken"), BROKEN)
+def test_a_broken_record_is_neither_saved_nor_loaded(tmp_path, key, broken):
+    with pytest.raises(RunError, match="not saved") as saved:
+        results.save(tmp_path, broken, CASES)
+    assert list(tmp_path.rglob("*")) == []
+    path = tmp_path / "broken.json"
+    path.write_text(json.dumps(broken))  # writes NaN as a literal
+    with pytest.raises(DataError) as loaded:
+        results.load(path)
+    for error in (saved, loaded):
+        assert f"key {key}" in str(error.value)
+        assert "\n" not in str(error.value)
+    assert str(path) in str(loaded.value)
+
+
+WHOLE = json.dumps(record())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (WHOLE[: len(WHOLE) // 2].encode(), "damaged"),
+        (b"", "damaged"),
+        (b"\xff\xfe\x00", "damaged"),
+        (b"[" * 100_000, "damaged"),
+        (b"[]", "top level"),
+        (WHOLE.replace("0.7,", "NaN,").encode(), "finite"),
+        (WHOLE.replace("0.7,", "1e999,").encode(), "finite"),
+        (b"<<<<<<< ours\n" + WHOLE.encode(), "damaged"),
+    ],
+)
+def test_a_damaged_file_is_one_line_that_names_it(tmp_path, content, words):
+    path = tmp_path / "usgra" / "segment" / f"unet-s0-{KEY}.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    for read in (lambda: results.load(path), lambda: results.load_all(tmp_path)):
+        with pytest.raises(DataError, match=words) as error:
+            read()
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"absent\.json"):
+        results.load(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("ceiling", [None, 1.0, {"dice": 0.81, "iou": None}, {"dice": figure(0.81)}])
+def test_a_ceiling_is_a_number_or_one_per_score(tmp_path, ceiling):
+    assert results.load(results.save(tmp_path, record(ceiling=ceiling)))["ceiling"] == ceiling
+
+
+def test_unknown_keys_are_kept(tmp_path):
+    newer = record(from_a_later_version={"x": 1})
+    assert results.load(results.save(tmp_path, newer))["from_a_later_version"] == {"x": 1}
+
+
+def test_a_failed_record_never_replaces_a_finished_one(tmp_path):
+    path = results.save(tmp_path, record(), CASES)
+    before = path.read_bytes()
+    assert results.save(tmp_path, failed()) == path
+    assert path.read_bytes() == before
+    assert len(results.load_cases(path)) == 2
+
+
+def test_a_failed_record_is_kept_and_gives_way(tmp_path):
+    path = results.save(tmp_path, failed())
+    assert results.load(path)["reason"] == "the loss isn't finite in epoch 3"
+    results.save(tmp_path, failed(reason="again"))
+    assert results.load(path)["reason"] == "again"
+    results.save(tmp_path, record(), CASES)
+    assert results.load(path)["status"] == "done"
+
+
+def test_a_rescored_record_keeps_its_table_and_a_new_one_without_cases_drops_it(tmp_path):
+    path = results.save(tmp_path, record(), CASES)
+    results.save(tmp_path, results.load(path))
+    assert len(results.load_cases(path)) == 2
+    results.save(tmp_path, record())
+    assert results.load_cases(path) == []
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: b"", lambda data: results.encode_cases([{"case": "b"}])]
+)
+def test_a_case_table_that_is_not_the_record_s_own_is_refused(tmp_path, damage):
+    path = results.save(tmp_path, record(), CASES)
+    table = path.with_name(path.stem + results.CASES)
+    table.write_bytes(damage(table.read_bytes()))
+    with pytest.raises(DataError, match="cases"):
+        results.load_cases(path)
+    table.unlink()
+    with pytest.raises(DataError, match="cases"):
+        results.load_cases(path)
+
+
+def test_load_all_is_sorted_and_keeps_phantoms_apart(tmp_path):
+    phantom = {**record()["data"], "phantom": True}
+    for changes in ({"seed": 1, "key": "b" * 12}, {"seed": 0}, {"seed": 2, "key": "c" * 12, "data": phantom}):
+        results.save(tmp_path, record(**changes))
+    assert [r["seed"] for r in results.load_all(tmp_path)] == [0, 1]
+    assert [r["seed"] for r in results.load_all(tmp_path, phantom=True)] == [2]
+    assert results.load_all(tmp_path / "nothing here") == []
+
+
+@pytest.mark.parametrize("place", ["usgra/segment/copy.json", "spinal/segment/{name}", "phantom/usgra/segment/{name}"])
+def test_a_record_in_the_wrong_place_is_refused(tmp_path, place):
+    path = results.save(tmp_path, record())
+    copy = tmp_path / place.format(name=path.name)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match="belongs at"):
+        results.load_all(tmp_path, phantom=place.startswith("phantom"))
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path):
+    (tmp_path / "results").write_text("a file, not a folder")
+    with pytest.raises(RunError, match="cannot be written") as error:
+        results.save(tmp_path / "results", record(), CASES)
+    assert "\n" not in str(error.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="a folder's permissions don't bind this user")
+def test_a_read_only_folder_is_one_line_and_keeps_what_is_there(tmp_path):
+    path = results.save(tmp_path, record(), CASES)
+    path.parent.chmod(0o500)
+    try:
+        with pytest.raises(RunError, match="cannot be written"):
+            results.save(tmp_path, record(budget="quick"), CASES[:1])
+    finally:
+        path.parent.chmod(0o700)
+    assert results.load(path)["budget"] == "standard"
+
+
+FULL = """
+import json, random, resource, sys
+from pathlib import Path
+from usbench import results
+from usbench.errors import RunError
+resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))  # what a write meets on a full disk: OSError half-way
+top, record = Path(sys.argv[1]), json.loads(sys.argv[2])
+random.seed(0)
+cases = [{"case": str(n), "x": random.random()} for n in range(int(sys.argv[3]))]
+record["config"]["padding"] = "x" * int(sys.argv[4])
+try:
+    results.save(top, record, cases)
+except RunError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX resource limits")
+@pytest.mark.parametrize(("cases", "padding"), [(5000, 0), (3, 9000)])
+def test_a_full_disk_loses_nothing(tmp_path, cases, padding):
+    """Whether the table or the record behind it meets the limit: the old pair stays, no temporary file is left."""
+    path = results.save(tmp_path, record(), CASES)
+    before = {p.name: p.read_bytes() for p in path.parent.iterdir()}
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), json.dumps(record(budget="quick")), str(cases), str(padding)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1 and "cannot be written" in done.stderr and done.stderr.count("\n") == 1
+    assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("share", ["none", None, False, ""])
+def test_ids_of_data_that_must_not_be_shared_are_hashed(share):
+    masked = results.mask_ids(CASES, share, "spinal")
+    wanted = hashlib.sha256(b"spinaltest/0001").hexdigest()[:12]
+    assert masked[0] == {**CASES[0], "case": wanted, "group": hashlib.sha256(b"spinalg1").hexdigest()[:12]}
+    assert masked[0]["group"] == masked[1]["group"] and masked[0]["case"] != masked[1]["case"]
+    assert CASES[0]["case"] == "test/0001"
+    assert results.mask_ids([{"case": None}], share, "spinal") == [{"case": None}]
+
+
+def test_ids_of_open_data_stay():
+    assert results.mask_ids(CASES, "open", "usgra") == CASES
+
+
+def test_results_need_neither_torch_nor_hydra():
+    code = "import sys, usbench.results, usbench.board_text; print({'torch', 'hydra', 'matplotlib'} & set(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "set()"

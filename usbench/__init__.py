@@ -1,0 +1,3 @@
+"""usbench: the benchmark harness for public ultrasound datasets."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,93 @@
+"""The command: Hydra composes a configuration, which becomes a cell, which a child process runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from usbench import cell, launch, listing, report
+from usbench.console import err, say, warn
+from usbench.errors import RunError, UsbenchError
+
+
+def conf_dir() -> Path:
+    """The configuration shipped in the wheel, or the checkout's beside the package."""
+    package = Path(__file__).resolve().parent
+    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+
+
+def job(config: DictConfig) -> float | None:
+    """One composed configuration; the selection rule's figure on validation, for sweepers."""
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    if plain["list"]:
+        listing.show(conf_dir(), plain)
+        return None
+    one = cell.resolve(plain)
+    if one["phantom"] and plain["dataset"]["released"]:
+        say(report.phantom_notice(plain["dataset"]))
+    record = run_or_find(one, plain)
+    if one["phantom"] and plain["dataset"]["released"]:
+        say(report.phantom_notice(plain["dataset"]))
+    value = record["validation"]["value"]
+    return None if value is None else float(value)
+
+
+def run_or_find(one: cell.Cell, plain: dict[str, Any]) -> dict[str, Any]:
+    """The record of the cell: found, or made by a child process."""
+    found = launch.finished(one)
+    if found and not plain["overwrite"]:
+        path, record = found
+        primary = record["primary"]
+        say(f"done already: {path} ({primary['name']} {primary['value']}); overwrite=true does it again")
+        return record
+    if plain["threads"] is None and not plain["overwrite"]:
+        one["threads"] = launch.resumed_threads(one)
+    code = launch.launch(one, plain["overwrite"])
+    if code:
+        raise Broken(code)
+    made = launch.finished(one)
+    if made is None:
+        raise RunError(f"the run ended well but left no result in {one['results']}; was it removed meanwhile?")
+    return made[1]
+
+
+class Broken(UsbenchError):
+    """The child failed and has said why."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("")
+        self.exit_code = code
+
+
+def main() -> None:
+    """Console script `usbench`, and `python -m usbench`."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here instead of Hydra's own long report
+    command = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)
+    try:
+        command()
+    except (HydraException, OmegaConfBaseException) as wrong:
+        warn(one_line(wrong))
+        sys.exit(2)
+    except UsbenchError as wrong:
+        if "debug=true" in sys.argv:
+            err.print_exception()
+        if str(wrong):
+            warn(str(wrong))
+        sys.exit(wrong.exit_code)
+
+
+def one_line(wrong: Exception) -> str:
+    """Hydra's several lines as one, with what to do."""
+    text = " ".join(str(wrong).split())
+    return f"{text} (see python -m usbench --help, or list=true)"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The board as text: rows → Markdown for people, CSV for programs (one line per row, ruler and score)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+from usbench.leaderboard import DISTANCES, MAIN, Figure, Row
+from usbench.published import Dataset
+
+NO_LEAK = ":no-leak"  # suffix of a score without the test images that leak
+HEAD = """# Leaderboard
+
+Written by `python scripts/leaderboard.py` from the records in `results/` and the published figures in `conf/dataset/`, not by hand.
+
+- A number carries its ruler: it stands above each table and is said in words below. Figures of two tables aren't comparable.
+- Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the interval of a single seed.
+- *ceiling* is the score of the truth itself under the ruler.
+- *Δ published* is ours minus theirs, given only where ruler, data, model and budget are the same; else ≠ says what differs.
+- A published row is verified by: `author`, stated by the authors; `third-party`, read in someone else's copy of their table; `no`.
+"""  # noqa: E501
+PHANTOM_HEAD = """# Phantom board
+
+Synthetic pictures, to show that the chain works. **No figure here can be compared with a published one**, nor with a result on real images.
+
+- Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the interval of a single seed.
+- *ceiling* is the score of the truth itself under the ruler.
+"""  # noqa: E501
+COLUMNS = (
+    *("dataset", "task", "ruler", "ruler_version", "old_ruler", "split", "origin", "name", "model", "budget", "fold"),
+    *("trained_on", "status", "score", "value", "sd", "low", "high", "seeds", "ceiling", "primary", "delta_published"),
+    *("against", "marks", "leak", "parameters", "source", "verified", "keys", "note"),
+)
+
+
+def shown(value: float | None, score: str, sign: str = "") -> str:
+    """A figure for people: three decimals without a leading zero; px and mm two; – where undefined."""
+    if value is None:
+        return "–"
+    if score.endswith(DISTANCES):
+        return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")
+    text = f"{round(value, 3) + 0.0:{sign}.3f}".replace("-", "−")
+    return text.replace("0.", ".", 1) if abs(round(value, 3)) < 1 else text
+
+
+def _plain(text: str) -> str:
+    """Text that can't break out of a Markdown cell."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _figure(figure: Figure | None, score: str) -> str:
+    if figure is None:
+        return ""
+    if figure.low is None or figure.high is None:
+        return shown(figure.mean, score)
+    return f"{shown(figure.mean, score)} [{shown(figure.low, score)}, {shown(figure.high, score)}]"
+
+
+def _seeds(row: Row) -> str:
+    if not row.seeds:
+        return ""
+    sd = row.scores[row.primary].sd if row.primary in row.scores else None
+    return str(len(row.seeds)) if sd is None else f"{len(row.seeds)} (SD {shown(sd, row.primary)})"
+
+
+def _against(row: Row) -> str:
+    """The difference to the published row, or what forbids one."""
+    if row.delta is None:
+        return ", ".join(row.marks)
+    score = "" if row.delta_score == row.primary else f"{row.delta_score}, "
+    return f"{shown(row.delta, row.delta_score, '+')} ({score}{row.against})"
+
+
+def _source(row: Row) -> str:
+    if row.origin == "published":
+        return f"{row.source} (verified: {row.verified})"
+    return {"run": "ours"}.get(row.origin, row.origin)
+
+
+Column = tuple[str, Callable[[Row], str]]
+
+
+def _score_column(header: str, score: str) -> Column:
+    return header, lambda row: _figure(row.scores.get(score), score)
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+    """A Markdown table; a column in which no row has anything is left out."""
+    filled = [(header, [_plain(cell(row)) for row in rows]) for header, cell in columns]
+    filled = [(header, cells) for header, cells in filled if any(cells)]
+    lines = ["| " + " | ".join(header for header, _ in filled) + " |", "|" + "---|" * len(filled)]
+    return lines + ["| " + " | ".join(cells[n] for _, cells in filled) + " |" for n in range(len(rows))]
+
+
+def _scores_table(rows: Sequence[Row]) -> list[str]:
+    lead = next((row.primary for row in rows if row.origin != "published"), rows[0].primary)
+    others = [name for name in MAIN[rows[0].task] if name != lead and any(name in row.scores for row in rows)]
+    columns: list[Column] = [
+        ("model", lambda row: row.name),
+        ("budget", lambda row: row.budget or ""),
+        _score_column(f"**{lead}**", lead),
+        _score_column(f"{lead}, no leak", lead + NO_LEAK),
+        *(_score_column(name, name) for name in others),
+        ("ceiling", lambda row: "" if row.ceiling is None else shown(row.ceiling, lead)),
+        ("seeds", _seeds),
+        ("parameters", lambda row: "" if row.parameters is None else f"{row.parameters:,}"),
+        ("Δ published", _against),
+        ("source", _source),
+        ("note", lambda row: row.note),
+    ]
+    return _table(columns, rows)
+
+
+def _class_table(rows: Sequence[Row]) -> list[str]:
+    """The primary score per class, where that says more than the overall one."""
+    told = [row for row in rows if row.per_class]
+    ours_first = sorted(told, key=lambda row: row.origin == "published")
+    classes = list(dict.fromkeys(name for row in ours_first for name in row.per_class))
+    if not told or (len(classes) == 1 and all(row.origin != "published" for row in told)):
+        return []
+
+    def cell(name: str) -> Callable[[Row], str]:
+        return lambda row: _figure(row.per_class.get(name), row.primary)
+
+    columns: list[Column] = [
+        ("model", lambda row: row.name),
+        ("budget", lambda row: row.budget or ""),
+        *((_plain(name), cell(name)) for name in classes),
+    ]
+    return ["", f"Per class, {told[0].primary}:", "", *_table(columns, told)]
+
+
+def _ruler(rows: Sequence[Row]) -> list[str]:
+    """One ruler's table with its words."""
+    first = rows[0]
+    version = "" if first.version is None else f" {first.version}"
+    old = " (old ruler)" if first.old else ""
+    where = "" if first.split == "test" else f", evaluated on: {_plain(first.split)}"
+    words = next((row.words for row in sorted(rows, key=lambda row: row.origin == "published") if row.words), "")
+    if not words and first.ruler == "unknown":
+        words = "the evaluator behind these figures wasn't read, so no difference to them is shown."
+    told = f"Ruler: {_plain(words)}" if words else "No result of ours is scored by this ruler yet."
+    leaks = [f"Leak: {_plain(text)}" for text in dict.fromkeys(row.leak_words for row in rows) if text]
+    below = [line for text in (told, *leaks) for line in ("", text)]
+    title = f"**Ruler `{first.ruler}`{version}{old}{where}**"
+    return [title, "", *_scores_table(rows), *_class_table(rows), *below, ""]
+
+
+def _failed(rows: Sequence[Row]) -> list[str]:
+    columns: list[Column] = [
+        ("model", lambda row: row.name),
+        ("budget", lambda row: row.budget or ""),
+        ("seed", lambda row: ", ".join(map(str, row.seeds))),
+        ("key", lambda row: ", ".join(row.keys)),
+        ("status", lambda row: row.status),
+        ("reason", lambda row: row.note),
+    ]
+    return ["**Failed or skipped**", "", *_table(columns, rows), ""]
+
+
+def markdown(rows: Sequence[Row], datasets: Iterable[Dataset], phantom: bool = False) -> str:
+    """The board for people, from rows in the order of `leaderboard.rows`."""
+    known = {dataset.name: dataset for dataset in reversed(list(datasets))}
+    lines = [PHANTOM_HEAD if phantom else HEAD]
+    for name, of_dataset in groupby(rows, key=lambda row: row.dataset):
+        dataset = known.get(name, Dataset(name))
+        said = (("Licence", dataset.licence), ("Cite", dataset.citation))
+        cited = " · ".join(f"{what}: {_plain(text)}" for what, text in said if text and not phantom)
+        title = f"{name}: {_plain(dataset.title)}" if dataset.title else name
+        lines += [f"## {title}", "", *([cited, ""] if cited else [])]
+        for task, of_task in groupby(of_dataset, key=lambda row: row.task):
+            lines += [f"### {name} · {task}", ""]
+            for _, table in groupby(of_task, key=lambda row: row.table):
+                of_table = list(table)
+                lines += _failed(of_table) if of_table[0].status != "done" else _ruler(of_table)
+    if not rows:
+        lines += ["No result yet.", ""]
+    return "\n".join(lines).replace("\n\n\n", "\n\n")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value + 0.0:.6g}"
+
+
+def _csv_line(row: Row, score: str, figure: Figure) -> dict[str, object]:
+    line: dict[str, object] = {name: getattr(row, name) for name in COLUMNS if hasattr(row, name)}
+    return {
+        **line,
+        "ruler_version": row.version if row.origin != "published" else None,
+        "old_ruler": int(row.old),
+        "primary": int(score == row.primary),
+        "ceiling": _number(row.ceiling) if score == row.primary else "",
+        "score": score,
+        "value": _number(figure.mean),
+        "sd": _number(figure.sd),
+        "low": _number(figure.low),
+        "high": _number(figure.high),
+        "delta_published": _number(row.delta) if score == row.delta_score else "",
+        "marks": "; ".join(row.marks),
+        "seeds": " ".join(map(str, row.seeds)),
+        "keys": " ".join(row.keys),
+    }
+
+
+def comma_separated(rows: Iterable[Row]) -> str:
+    """The board for programs: one line per row and score, the ruler in a column of its own; failed rows one line."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    for row in rows:
+        for score, figure in sorted(row.scores.items()) or [("", Figure(()))]:
+            table.writerow(_csv_line(row, score, figure))
+    return text.getvalue()

@@ -1,0 +1,290 @@
+"""From a composed configuration to a cell: one run with everything resolved, nothing left to chance, and its key.
+
+A cell is plain data (it is written as YAML and read by the child process): where the data lies, which budget, which device,
+precision and threads, what the data's fingerprint is. No torch, no pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from usbench import machine, phantom
+from usbench.console import say, track
+from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
+from usbench.errors import ConfigError, DataError
+from usbench.targets import build
+from usbench.types import TASKS, Task
+
+Cell = dict[str, Any]
+
+SELECTION = {"segment": ("dice", 1), "detect": ("map50_95", 1)}  # the selection rule and its version, by task
+CACHE_RECIPE = 1  # as usbench.models.arrays.RECIPE: bump both when cached pixels change meaning
+SIDE = 32  # a net's height and width are multiples of it
+
+
+def resolve(config: Mapping[str, Any]) -> Cell:
+    """The cell of a composed configuration. Writes the phantom where one is used.
+
+    Raises ConfigError for a combination that can't be, DataError for a release that isn't whole.
+    """
+    dataset, model = config["dataset"], config["model"]
+    task = check_task(config)
+    runs = Path(config["runs"]).absolute()
+    real, root = locate(config)
+    device = machine.resolve_device(config["device"])
+    budget_name, build_node, budget = resolve_model(config, task, real)
+    cell: Cell = {
+        "dataset": dataset if real else without_release(dataset),
+        "task": task,
+        "fold": config["fold"],
+        "model": {"name": model["name"], "recipe": model["recipe"], "build": build_node, "budget": budget},
+        "budget": budget_name,
+        "metric": metric_node(config["metric"], dataset["views"][task], task),
+        "seed": number(config, "seed"),
+        "device": device,
+        "precision": machine.resolve_precision(config["precision"], device),
+        "threads": number(config, "threads") if config["threads"] is not None else machine.cores(),
+        "phantom": not real,
+        "root": str(root),
+        "runs": str(runs),
+        "results": str(Path(config["results"]).absolute()),
+        "tracking": config["tracking"],
+        "debug": bool(config["debug"]),
+    }
+    if not real:
+        cell["root"] = str(ensure_phantom(cell))
+    cell["fingerprint"] = fingerprint(cell)
+    cell["recipe"], cell["key"] = keys(cell)
+    return cell
+
+
+def number(config: Mapping[str, Any], key: str) -> int:
+    """A whole number of 0 or more; ConfigError for anything else."""
+    value = config[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < (1 if key == "threads" else 0):
+        raise ConfigError(f"{key}={value}: a whole number was wanted")
+    return value
+
+
+def check_task(config: Mapping[str, Any]) -> Task:
+    """The model's task; ConfigError where the dataset or the metric doesn't have it."""
+    dataset, model, metric = config["dataset"], config["model"], config["metric"]
+    task: Task = model["task"]
+    if task not in TASKS:
+        raise ConfigError(f"model.task: one of {', '.join(TASKS)} was wanted, found {task!r}")
+    if task not in dataset["views"]:
+        raise ConfigError(
+            f"dataset={dataset['name']} model={model['name']}: the model does {task}, "
+            f"the dataset has {', '.join(dataset['views'])}; see list=true"
+        )
+    if metric["task"] != task:
+        raise ConfigError(f"metric={metric['task']}: the model does {task}; take metric={task}")
+    return task
+
+
+def metric_node(metric: Mapping[str, Any], view: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """The metric with the rules that the dataset's own paper adds."""
+    rules = [*metric["rules"], *(rule for rule in view.get("rules", ()) if rule not in metric["rules"])]
+    return {**{name: value for name, value in metric.items() if name != "task"}, "rules": rules}
+
+
+# ---- where the data lies
+
+
+def locate(config: Mapping[str, Any]) -> tuple[bool, Path]:
+    """(real?, root) by the rules of source=auto|real|phantom. DataError where a release was named and isn't there."""
+    dataset, source = config["dataset"], config["source"]
+    if source not in ("auto", "real", "phantom"):
+        raise ConfigError(f"source={source}: auto, real or phantom was wanted")
+    named = dataset.get("root") or config["data"] or os.environ.get("USBENCH_DATA")
+    root = Path(
+        dataset.get("root") or Path(config["data"] or os.environ.get("USBENCH_DATA") or "data") / dataset["name"]
+    )
+    if source == "phantom" or not dataset["released"]:
+        if source == "real":
+            raise ConfigError(f"source=real: {dataset['name']} has no release, it is always a phantom")
+        return False, root.absolute()
+    if root.is_dir():
+        return True, root.absolute()
+    if named or source == "real":
+        raise DataError(f"{root}: the release of {dataset['name']} was wanted here, found nothing; {dataset['access']}")
+    return False, root.absolute()
+
+
+def without_release(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """The dataset's YAML without what holds for the real images only: leaks, near-duplicates, published figures."""
+    plain = {name: value for name, value in dataset.items() if name not in ("leak", "published")}
+    plain["split"] = {name: value for name, value in dataset["split"].items() if name != "near_duplicates"}
+    return plain
+
+
+def layout_of(cell: Mapping[str, Any]) -> Any:
+    """The view's layout; a release's known defects are told to it, a phantom has none."""
+    view = cell["dataset"]["views"][cell["task"]]
+    defects = {} if cell["phantom"] else view.get("known_defects", {})
+    return build(view["layout"], classes=tuple(view["classes"]), **defects)
+
+
+def open_dataset(cell: Mapping[str, Any]) -> Dataset:
+    """Index the cell's view."""
+    dataset, task = cell["dataset"], cell["task"]
+    return open_view(
+        dataset["name"],
+        task,
+        dataset["views"][task],
+        layout_of(cell),
+        Path(cell["root"]),
+        dataset["split"],
+        cell["fold"],
+    )
+
+
+def spec_of(dataset: Mapping[str, Any]) -> phantom.Spec:
+    """The dataset's phantom, from its YAML."""
+    node = dataset["phantom"]
+    return phantom.Spec(**{**node, "size": tuple(node["size"]), "counts": dict(node["counts"])})
+
+
+def phantom_fingerprint(cell: Mapping[str, Any]) -> str:
+    """sha256 of the generator's version, its parameters and the view that is written."""
+    facts = [phantom.VERSION, asdict(spec_of(cell["dataset"])), cell["dataset"]["name"], cell["task"], cell["fold"]]
+    return hashlib.sha256(canonical([*facts, cell["dataset"]["split"]]).encode()).hexdigest()
+
+
+def ensure_phantom(cell: Mapping[str, Any]) -> Path:
+    """The phantom's folder below runs, written whole or not at all in the release's own format."""
+    name = f"{cell['dataset']['name']}-{cell['task']}-{phantom_fingerprint({**cell, 'fold': None})[:12]}"
+    folder = Path(cell["runs"]) / "phantoms" / name
+    if not folder.is_dir():
+        beside = folder.with_name(f".{name}.{os.getpid()}")
+        write_phantom(cell, beside)
+        try:
+            beside.replace(folder)
+        except OSError:  # another process was first: both wrote the same
+            shutil.rmtree(beside)
+    return folder
+
+
+def write_phantom(cell: Mapping[str, Any], folder: Path) -> None:
+    """Write the cell's phantom in its release's format into a new folder."""
+    layout, spec = layout_of(cell), spec_of(cell["dataset"])
+    task: Task = getattr(layout, "written_as", cell["task"])
+    say(
+        f"writing a phantom of {cell['dataset']['name']} ({cell['task']}, {sum(spec.counts.values())} images) in its release's format"
+    )
+    try:
+        folder.mkdir(parents=True)
+        layout.write(folder, track(phantom.samples(spec, task), "phantom", sum(spec.counts.values())))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+# ---- the model, its budget and its weights
+
+
+def resolve_model(config: Mapping[str, Any], task: Task, real: bool) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """(budget's name, build node, budget): what the build leaves null and the budget has is taken from the budget."""
+    dataset, model = config["dataset"], config["model"]
+    name = config["budget"]
+    if name == "auto":
+        name = dataset.get("budgets", {}).get(model["name"], "standard") if real else "quick"
+    if name not in model["budgets"]:
+        raise ConfigError(f"budget={name}: {model['name']} has {', '.join(model['budgets'])}")
+    node, budget = dict(model["build"]), dict(model["budgets"][name])
+    for key in [key for key, value in node.items() if value is None and key in budget]:
+        node[key] = budget.pop(key)
+    if isinstance(budget.get("size"), int):
+        budget["size"] = shape(budget["size"], dataset["size"])
+    weights = node.get("weights")
+    if weights and model["pickled"] and not config["trust"]:
+        raise ConfigError(
+            f"model.build.weights={weights}: {model['name']}'s weights are a pickle, which can run any code when it is read; "
+            "if you trust where it comes from, say trust=true"
+        )
+    if weights and Path(weights).is_file():
+        node["weights"] = str(Path(weights).absolute())
+    return name, node, budget
+
+
+def shape(side: int, native: tuple[int, int]) -> list[int]:
+    """A net's [height, width]: about side² pixels, the aspect ratio of the native (height, width), multiples of 32."""
+    ratio = math.sqrt(native[0] / native[1])
+    return [max(SIDE, round(length / SIDE) * SIDE) for length in (side * ratio, side / ratio)]
+
+
+# ---- identity
+
+
+def fingerprint(cell: Mapping[str, Any]) -> str:
+    """The data's fingerprint; indexes the release, so a missing pair or an empty split is found here."""
+    dataset = open_dataset(cell)
+    if cell["phantom"]:
+        return phantom_fingerprint(cell)
+    return file_fingerprint(dataset, Path(cell["runs"]) / "cache" / "hashes.json")
+
+
+def canonical(value: Any) -> str:
+    """One text per value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def keys(cell: Mapping[str, Any]) -> tuple[str, str]:
+    """(recipe, key): 12 digits of sha256 over what decides the predictions, without and with the seed."""
+    model, view = cell["model"], cell["dataset"]["views"][cell["task"]]
+    node = dict(model["build"])
+    weights = node.pop("weights", None)
+    path = Path(weights) if weights else None
+    hashed = hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else weights
+    facts = {
+        "dataset": cell["dataset"]["name"],
+        "task": cell["task"],
+        "fold": cell["fold"],
+        "classes": list(view["classes"]),
+        "exclusive": bool(view.get("exclusive", False)),
+        "layout": view["layout"],
+        "data": cell["fingerprint"],
+        "model": {"name": model["name"], "build": node, "budget": model["budget"]},
+        "weights": hashed,
+        "precision": cell["precision"],
+        "recipes": {"adapter": model["recipe"], "cache": CACHE_RECIPE},
+        "selection": SELECTION[cell["task"]],
+    }
+    recipe, key = (
+        hashlib.sha256(canonical(f).encode()).hexdigest()[:12] for f in (facts, {**facts, "seed": cell["seed"]})
+    )
+    return recipe, key
+
+
+def run_dir(cell: Mapping[str, Any]) -> Path:
+    """Where the run keeps everything it makes."""
+    return Path(cell["runs"]) / str(cell["key"])
+
+
+def write(cell: Mapping[str, Any], path: Path) -> None:
+    """The cell as YAML, beside, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(yaml.safe_dump(dict(cell), sort_keys=False, allow_unicode=True))
+    beside.replace(path)
+
+
+def read(path: Path) -> Cell:
+    """A cell written by `write`; ConfigError where it isn't one."""
+    try:
+        cell = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
+        raise ConfigError(f"{path}: a cell written by usbench was wanted: {wrong}") from wrong
+    if not isinstance(cell, dict) or "key" not in cell:
+        raise ConfigError(f"{path}: a cell written by usbench was wanted, found something else")
+    return cell

@@ -1,0 +1,147 @@
+"""One view of one release: its records by split, its samples read when asked for, its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usbench.codecs import image
+from usbench.datasets import splits
+from usbench.errors import ConfigError, DataError
+from usbench.types import Boxes, Layout, Masks, Record, Sample, Split, Target, Task
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A view opened at a root; nothing is decoded yet."""
+
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    exclusive: bool
+    layout: Layout
+    root: Path
+    records: Mapping[Split, tuple[Record, ...]]
+
+    def samples(self, split: Split) -> Samples:
+        """The split's samples, in order of id, each read from disk when it is asked for."""
+        return Samples(self, self.records[split])
+
+    def files(self) -> Iterator[tuple[Record, str]]:
+        """(record, path relative to the root) of every file of the view."""
+        for part in self.records.values():
+            for record in part:
+                yield record, record.image
+                if record.label is not None:
+                    yield record, record.label
+
+
+class Samples(Sequence[Sample]):
+    """Lazy: an item is decoded at each access and not kept."""
+
+    def __init__(self, dataset: Dataset, records: Sequence[Record]) -> None:
+        self.dataset, self.records = dataset, records
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids, without decoding."""
+        return [record.id for record in self.records]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @overload
+    def __getitem__(self, n: int) -> Sample: ...
+    @overload
+    def __getitem__(self, n: slice) -> Samples: ...
+    def __getitem__(self, n: int | slice) -> Sample | Samples:
+        if isinstance(n, slice):
+            return Samples(self.dataset, self.records[n])
+        record, root = self.records[n], self.dataset.root
+        pixels = image.read_grey(root / record.image)
+        target = self.dataset.layout.read(root, record)
+        check_fit(target, (pixels.shape[0], pixels.shape[1]), root / str(record.label), root / record.image)
+        return Sample(record.id, record.group, pixels, target, split=record.split)
+
+    def images(self) -> Iterator[NDArray[np.uint8]]:
+        """The images alone, in order: what a model may see of a test set."""
+        return (image.read_grey(self.dataset.root / record.image) for record in self.records)
+
+
+def check_fit(target: Target, size: tuple[int, int], label: Path, picture: Path) -> None:
+    """DataError where a mask has another size than its image, or a box lies outside it."""
+    if isinstance(target, Masks) and target.planes.shape[1:] != size:
+        raise DataError(f"{label}: the size of {picture.name} {size} was wanted, found {target.planes.shape[1:]}")
+    if isinstance(target, Boxes) and len(target.xyxy):
+        height, width = size
+        low, high = target.xyxy.min(axis=0), target.xyxy.max(axis=0)
+        if low[0] < 0 or low[1] < 0 or high[2] > width or high[3] > height:
+            raise DataError(f"{label}: boxes inside {picture.name} ({width}×{height}) were wanted, found one outside")
+
+
+def open_view(
+    name: str,
+    task: Task,
+    view: Mapping[str, Any],
+    layout: Layout,
+    root: Path,
+    split: Mapping[str, Any],
+    fold: int | None,
+) -> Dataset:
+    """Index a release and settle its splits.
+
+    view: the dataset YAML's entry for the task (exclusive, and for a real release near_duplicates: lists of ids that are one
+    group); split: its split entry (val_share: taken from train by a hash of the group, folds). Raises DataError for a missing
+    folder, a missing pair, a duplicate id or an empty split; ConfigError for a fold where the dataset has none.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"{root}: the release of {name} was wanted here, found no such folder; see its entry in the README"
+        )
+    records = splits.regroup(layout.index(root), split.get("near_duplicates") or ())
+    if fold is not None:
+        folds = split.get("folds")
+        if not folds:
+            raise ConfigError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
+        records = splits.k_fold(records, int(folds), fold, name)
+    elif split.get("val_share"):
+        records = splits.hold_out(records, float(split["val_share"]), name)
+    divided = splits.divide(records)
+    crossed = splits.crossing(divided, "train", "val")
+    if crossed and (fold is not None or split.get("val_share")):
+        raise DataError(f"{name}: groups on one side were wanted, found {sorted(crossed)[0]!r} in train and val")
+    return Dataset(name, task, layout.classes, bool(view.get("exclusive", False)), layout, root, divided)
+
+
+def file_fingerprint(dataset: Dataset, cache: Path) -> str:
+    """sha256 over sorted (path, sha256 of its bytes, split, group) of the view's files.
+
+    cache: a JSON file of hashes by (path, size, mtime_ns), so that only new or changed files are read.
+    """
+    known: dict[str, str] = {}
+    if cache.is_file():
+        try:
+            known = json.loads(cache.read_text())
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            known = {}  # it is only a cache: hashed again below
+    fresh: dict[str, str] = {}
+    lines = []
+    for record, name in dataset.files():
+        path = dataset.root / name
+        state = path.stat()
+        key = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+        fresh[key] = known.get(key) or hashlib.sha256(path.read_bytes()).hexdigest()
+        lines.append("\t".join((name, fresh[key], str(record.split), record.group)))
+    if fresh.keys() - known.keys():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        beside = cache.with_name(f"{cache.name}.{hashlib.sha256(''.join(lines).encode()).hexdigest()[:12]}")
+        beside.write_text(json.dumps({**known, **fresh}))
+        beside.replace(cache)
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

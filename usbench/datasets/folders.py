@@ -1,0 +1,75 @@
+"""What the layouts share: pairing images with labels, and writing in a release's folders."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from usbench.errors import DataError
+from usbench.types import Record, Split
+
+
+def listing(folder: Path, suffix: str) -> dict[str, Path]:
+    """Files of one suffix by stem, sorted; DataError where the folder isn't there."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: a folder of {suffix} files was wanted, found none; see the README on how to get it")
+    found = (path for path in folder.iterdir() if path.suffix.lower() == suffix and path.is_file())
+    return {path.stem: path for path in sorted(found)}
+
+
+def pair(
+    root: Path,
+    split: Split,
+    images: dict[str, Path],
+    labels: dict[str, Path],
+    group: re.Pattern[str] | None = None,
+    lone_labels: int = 0,
+) -> list[Record]:
+    """Records of the stems that have both files.
+
+    group: its first match in the stem names the group, else the image is its own. lone_labels: how many labels without an
+    image the release is known to have. Raises DataError for an image without its label, or for one lone label more.
+    """
+    lone = sorted(images.keys() - labels.keys())
+    if lone:
+        raise DataError(f"{images[lone[0]]}: a label of the same name was wanted, found none ({len(lone)} such images)")
+    left = sorted(labels.keys() - images.keys())
+    if len(left) > lone_labels:
+        raise DataError(
+            f"{labels[left[0]]}: an image of the same name was wanted, found none "
+            f"({len(left)} such labels; {lone_labels} are a known defect of the release)"
+        )
+    return [record(root, split, stem, images[stem], labels[stem], group) for stem in images]
+
+
+def record(root: Path, split: Split, stem: str, image: Path, label: Path, group: re.Pattern[str] | None) -> Record:
+    """One record; its id is its split and its stem, since a release may reuse a name."""
+    match = group.search(stem) if group else None
+    identity = f"{split}/{stem}"
+    return Record(
+        identity,
+        match.group(1) if match else identity,
+        image.relative_to(root).as_posix(),
+        label.relative_to(root).as_posix(),
+        split,
+    )
+
+
+def unique(records: Iterable[Record]) -> list[Record]:
+    """Records in order of id; DataError for an id that comes twice."""
+    ordered = sorted(records, key=lambda record: record.id)
+    for before, after in itertools.pairwise(ordered):
+        if before.id == after.id:
+            raise DataError(
+                f"{after.image}: an id of its own was wanted, found {after.id!r} twice (also {before.image})"
+            )
+    return ordered
+
+
+def need_split(sample_id: str, split: Split | None) -> Split:
+    """The split of a sample to be written; DataError where it has none."""
+    if split is None:
+        raise DataError(f"sample {sample_id}: a split (train, val or test) was wanted to write it, found none")
+    return split

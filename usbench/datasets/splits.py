@@ -1,0 +1,102 @@
+"""Who trains, who chooses, who tests: rules over groups, so that no animal, patient or video is on two sides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usbench.errors import ConfigError, DataError
+from usbench.types import SPLITS, Record, Split
+
+THUMBNAIL = (32, 32)  # luma, bilinear: FACTS of usgra; another filter finds other pairs
+
+
+def by_hash(groups: Iterable[str], salt: str) -> list[str]:
+    """The groups in the order of a salted hash: a shuffle that no library's version can change."""
+    return sorted(set(groups), key=lambda group: hashlib.sha256(f"{salt}/{group}".encode()).hexdigest())
+
+
+def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]:
+    """Move whole groups of train to val until val has at least `share` of them."""
+    train = [record for record in records if record.split == "train"]
+    barred = {
+        record.group for record in records if record.split == "test"
+    }  # a group that leaks into test stays in train
+    wanted, chosen, taken = share * len(train), set(), 0
+    for group in by_hash((record.group for record in train if record.group not in barred), salt):
+        if taken >= wanted:
+            break
+        chosen.add(group)
+        taken += sum(record.group == group for record in train)
+    return [
+        replace(record, split="val") if record.split == "train" and record.group in chosen else record
+        for record in records
+    ]
+
+
+def k_fold(records: Sequence[Record], folds: int, fold: int, salt: str) -> list[Record]:
+    """Group-aware folds: test = this one, validation = the next, training = the rest."""
+    if not 0 <= fold < folds:
+        raise ConfigError(f"fold={fold}: one of 0..{folds - 1} was wanted")
+    order = by_hash((record.group for record in records), salt)
+    number = {group: n % folds for n, group in enumerate(order)}
+    names: dict[int, Split] = {fold: "test", (fold + 1) % folds: "val"}
+    return [replace(record, split=names.get(number[record.group], "train")) for record in records]
+
+
+def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> list[Record]:
+    """Records of one cluster get one group, named after its first id; DataError for an id that isn't there."""
+    known = {record.id for record in records}
+    named: dict[str, str] = {}
+    for cluster in clusters:
+        for identity in cluster:
+            if identity not in known:
+                raise DataError(
+                    f"the dataset's YAML groups {identity!r} with others, but the release has no such image"
+                )
+            named[identity] = cluster[0]
+    return [replace(record, group=named.get(record.id, record.group)) for record in records]
+
+
+def divide(records: Sequence[Record]) -> dict[Split, tuple[Record, ...]]:
+    """Records by split; DataError for an empty split or a record without one."""
+    lost = [record.id for record in records if record.split is None]
+    if lost:
+        raise DataError(f"{lost[0]}: a split was wanted, found none ({len(lost)} such images)")
+    divided = {split: tuple(record for record in records if record.split == split) for split in SPLITS}
+    for split, part in divided.items():
+        if not part:
+            raise DataError(f"the {split} split is empty: at least one image was wanted of {len(records)}")
+    return divided
+
+
+def crossing(divided: Mapping[Split, Sequence[Record]], one: Split, other: Split) -> set[str]:
+    """Groups that lie in both splits."""
+    return {record.group for record in divided[one]} & {record.group for record in divided[other]}
+
+
+def correlations(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, h, w) grey thumbnails → (N, N) Pearson correlations."""
+    flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float64)
+    flat = flat - flat.mean(1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+    return (flat @ flat.T).astype(np.float32)
+
+
+def clusters(ids: Sequence[str], similar: NDArray[np.bool_]) -> list[list[str]]:
+    """Connected components of two or more of an (N, N) relation, as sorted ids."""
+    left, found = set(range(len(ids))), []
+    while left:
+        queue, members = [min(left)], set()
+        while queue:
+            n = queue.pop()
+            members.add(n)
+            queue += [int(m) for m in np.flatnonzero(similar[n]) if m not in members]
+        left -= members
+        if len(members) > 1:
+            found.append(sorted(ids[n] for n in members))
+    return sorted(found)

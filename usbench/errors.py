@@ -1,0 +1,24 @@
+"""The errors a user can cause, and the exit code of each.
+
+A message is one line: which file or key, what was wanted, what was found, what to do.
+"""
+
+
+class UsbenchError(Exception):
+    """Something a user can mend; shown as one line on stderr, without a traceback."""
+
+    exit_code = 1
+
+
+class DataError(UsbenchError):
+    """A file or folder that isn't what its format says."""
+
+
+class RunError(UsbenchError):
+    """A run or its surroundings failed: no CUDA, a loss that isn't finite, a full disk."""
+
+
+class ConfigError(UsbenchError):
+    """A configuration that can't be run: an unknown name, a task the dataset doesn't have."""
+
+    exit_code = 2

@@ -1,0 +1,82 @@
+"""What a scorer gives back, and the interface that every scorer has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usbench.types import Target, Task
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number: undefined is None with a reason, never NaN or infinity."""
+
+    value: float | None
+    n: int  # cases that it is made of
+    reason: str | None = None
+
+    @staticmethod
+    def of(value: float, n: int, reason: str = "no case to average") -> Figure:
+        """A figure, None where the value isn't finite."""
+        return Figure(float(value), n) if math.isfinite(value) else Figure(None, n, reason)
+
+
+Figures = dict[str, Figure]
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """All figures of one rule. words: the rule, for people; ceiling: what the truth itself scores as the prediction."""
+
+    name: str
+    version: int
+    words: str
+    scores: Figures
+    per_class: dict[str, Figures]
+    ceiling: Figures
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a scorer made of a set: its ruler's figures first, other rules', and one row per case and class."""
+
+    ruled: tuple[Ruled, ...]
+    cases: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ruler(self) -> Ruled:
+        """The rule that the leaderboard ranks by."""
+        return self.ruled[0]
+
+
+class Scorer(Protocol):
+    """Fed pair by pair in constant memory; see segment.py and detect.py."""
+
+    task: Task
+    primary: str
+
+    def update(self, case: str, group: str, truth: Target, prediction: Target) -> None:
+        """One image's truth and prediction, in native pixels."""
+        ...
+
+    def result(self) -> Scores:
+        """The figures of everything seen so far."""
+        ...
+
+
+def mean(values: NDArray[np.float64], axis: int | None = None) -> Any:
+    """Mean over what is defined (not NaN); NaN where nothing is, without a warning."""
+    count = np.isfinite(values).sum(axis=axis)
+    total = np.where(np.isfinite(values), values, 0).sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def flat(figures: Mapping[str, Figure]) -> dict[str, float | None]:
+    """Names and values alone."""
+    return {name: figure.value for name, figure in figures.items()}

@@ -1,0 +1,31 @@
+"""Native pixels ↔ the net's pixels.
+
+An image is stretched to the net's size (no letterbox: pixels of ultrasound are rarely square, and every view of a
+release shares one aspect ratio), and probabilities are stretched back before a class is chosen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def image_to_net(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W) grey → (h, w) grey, bilinear, antialiased where it shrinks."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image))[None, None].float()
+    small = F.interpolate(pixels, size=size, mode="bilinear", align_corners=False, antialias=True)
+    return small[0, 0].round().clamp(0, 255).byte().numpy()
+
+
+def planes_to_net(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(C, H, W) → (C, h, w) of 0 and 1: the nearest native pixel's centre."""
+    pixels = torch.from_numpy(np.ascontiguousarray(planes)).to(torch.uint8)[None]
+    return F.interpolate(pixels, size=size, mode="nearest-exact")[0].numpy()
+
+
+def logits_to_native(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """(C, h, w) → (C, H, W) float32, bilinear between pixel centres."""
+    return F.interpolate(logits[None].float(), size=size, mode="bilinear", align_corners=False)[0]

@@ -1,0 +1,180 @@
+"""The torch loop: every net of ours trains here.
+
+No host sync inside an epoch; the set lies on the device when it fits, a batch is a gather, augmentation is one call. Data order and
+augmentation come from (seed, epoch) alone, so a run that is killed and started again goes the same way as one that wasn't.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import torch
+from torch import Tensor, nn
+
+from usbench.console import bar, warn
+from usbench.errors import ConfigError, RunError
+from usbench.models.arrays import Arrays
+from usbench.models.augment import Augment, augment
+from usbench.types import Run
+
+MEAN, SD = 0.449, 0.226  # ImageNet's, averaged over its channels: what pretrained stems expect
+GRADIENT_NORM = 5.0  # clipping, against the odd spike of a small batch
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # logits (B, K, h, w), targets (B, 1 or C, h, w) → scalar
+
+
+def normalise(images: Tensor) -> Tensor:
+    """(B, 1, h, w) in 0..1 → what the net reads."""
+    return (images - MEAN) / SD
+
+
+def autocast(run: Run) -> AbstractContextManager[Any]:
+    """The run's precision around a forward pass."""
+    return torch.autocast(run.device.split(":")[0], torch.bfloat16, enabled=run.precision == "bf16")
+
+
+def place(net: nn.Module, run: Run, channels_last: bool) -> nn.Module:
+    """The net on the run's device, in the memory format its YAML asks for."""
+    return net.to(run.device, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def fit(
+    net: nn.Module,
+    train: Arrays,
+    loss: Loss,
+    validate: Callable[[nn.Module], float],
+    budget: Mapping[str, Any],
+    run: Run,
+    channels_last: bool = False,
+) -> None:
+    """Train net in place by the budget, and leave it with its best epoch's weights (also at run.dir/best.pt).
+
+    budget: epochs, batch, lr, weight_decay, schedule (onecycle | cosine), augment. validate: a higher figure is better.
+    Goes on from the last checkpoint in run.dir. Raises RunError where a loss isn't finite.
+    """
+    place(net, run, channels_last)
+    epochs, batch = int(budget["epochs"]), min(int(budget["batch"]), max(2, len(train.images)))
+    steps = max(1, len(train.images) // batch)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=float(budget["lr"]), weight_decay=float(budget["weight_decay"]))
+    schedule = learning_rate(optimiser, str(budget["schedule"]), float(budget["lr"]), epochs * steps)
+    state: dict[str, Any] = {"net": net, "optimiser": optimiser, "schedule": schedule}
+    done, best = resume(state, run)
+    images, targets = resident(train, run.device)
+    spec = Augment(**budget["augment"])
+    with bar("training", epochs) as progress:
+        progress.step(by=done)
+        for epoch in range(done + 1, epochs + 1):
+            net.train()
+            total = torch.zeros((), device=run.device)
+            rng = torch.Generator().manual_seed(run.seed * 1_000_003 + epoch)
+            torch.manual_seed(run.seed * 1_000_003 + epoch)  # dropout
+            for chosen in batches(len(train.images), batch, rng):
+                x, y = augment(*gather(images, targets, chosen, run.device), spec, rng)
+                x = normalise(x)
+                with autocast(run):
+                    cost = loss(net(x.contiguous(memory_format=torch.channels_last) if channels_last else x), y)
+                optimiser.zero_grad(set_to_none=True)
+                cost.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(net.parameters(), GRADIENT_NORM)
+                optimiser.step()
+                schedule.step()
+                total += cost.detach()
+            mean = total.item() / steps
+            if not math.isfinite(mean):
+                raise RunError(
+                    f"epoch {epoch}: the training loss is {mean}, a finite one was wanted; try a lower lr or precision=fp32"
+                )
+            score = validate(net)
+            for name, value in (("train/loss", mean), ("val/score", score), ("lr", schedule.get_last_lr()[0])):
+                run.log(name, value, epoch)
+            if score > best:
+                best = score
+                write(run.dir / "best.pt", net.state_dict())
+            save(state, epoch, best, run.dir)
+            progress.step(f"loss {mean:.3f}  val {score:.3f}  best {best:.3f}")
+    net.load_state_dict(read(run.dir / "best.pt"))
+
+
+def learning_rate(
+    optimiser: torch.optim.Optimizer, name: str, peak: float, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """onecycle: linear warm-up over the first 15 %, cosine to zero (Smith 2018); cosine: from the peak to zero."""
+    if name == "onecycle":
+        return torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=steps + 1, pct_start=0.15)
+    if name == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    raise ConfigError(f"budget.schedule: onecycle or cosine was wanted, found {name!r}")
+
+
+def batches(n: int, batch: int, rng: torch.Generator) -> Iterator[Tensor]:
+    """Shuffled indices in whole batches: a last batch of one image would break batch normalisation.
+
+    A set smaller than a batch is one batch; one image alone is taken twice.
+    """
+    order = torch.randperm(n, generator=rng)
+    if n < batch:
+        yield order.repeat(math.ceil(batch / n))[:batch]
+        return
+    for start in range(0, n - batch + 1, batch):
+        yield order[start : start + batch]
+
+
+def resident(train: Arrays, device: str) -> tuple[Tensor, Tensor]:
+    """The whole set on the device if it takes less than half of its free memory, else where it is."""
+    tensors = [torch.from_numpy(array) for array in train]
+    if device == "cpu":
+        return tensors[0], tensors[1]
+    free, _ = torch.cuda.mem_get_info(device)
+    if sum(tensor.numel() for tensor in tensors) < free // 2:
+        tensors = [tensor.to(device) for tensor in tensors]
+    return tensors[0], tensors[1]
+
+
+def gather(images: Tensor, targets: Tensor, chosen: Tensor, device: str) -> tuple[Tensor, Tensor]:
+    """One batch on the device."""
+    chosen = chosen.to(images.device)
+    return images[chosen].to(device, non_blocking=True), targets[chosen].to(device, non_blocking=True)
+
+
+def write(path: Path, content: Any) -> None:
+    """torch.save beside, then rename: a reader sees all of it or the file before it."""
+    beside = path.with_name(f"{path.name}.part")
+    torch.save(content, beside)
+    os.replace(beside, path)
+
+
+def read(path: Path) -> Any:
+    """Tensors and plain values only: no pickled code is run."""
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def save(state: Mapping[str, Any], epoch: int, best: float, folder: Path) -> None:
+    """A checkpoint of a finished epoch; the last two are kept."""
+    write(
+        folder / f"checkpoint-{epoch:05d}.pt",
+        {"epoch": epoch, "best": best, **{name: part.state_dict() for name, part in state.items()}},
+    )
+    for old in sorted(folder.glob("checkpoint-*.pt"))[:-2]:
+        old.unlink()
+
+
+def resume(state: Mapping[str, Any], run: Run) -> tuple[int, float]:
+    """(epochs done, best score) of the newest checkpoint that can be read; (0, -inf) where there is none."""
+    for path in sorted(run.dir.glob("checkpoint-*.pt"), reverse=True):
+        try:
+            saved = read(path)
+            for name, part in state.items():
+                part.load_state_dict(saved[name])
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError, BadZipFile, pickle.UnpicklingError) as damage:
+            warn(f"{path}: damaged checkpoint ({type(damage).__name__}); going back to the one before it")
+            path.unlink()
+            continue
+        return int(saved["epoch"]), float(saved["best"])
+    return 0, -math.inf

@@ -1,0 +1,75 @@
+"""What a finished run tells its user: a table per class, the ceiling, where things lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from usbench.console import say, table
+from usbench.metrics.scores import Figure
+
+SHOWN = {"segment": ("dice", "iou", "pooled_dice"), "detect": ("map50_95", "map50", "map75", "ar100")}
+
+
+def figures(scored: Mapping[str, Figure], groups: int) -> dict[str, dict[str, Any]]:
+    """Figures as a record holds them; no interval yet."""
+    out: dict[str, dict[str, Any]] = {}
+    for name, figure in scored.items():
+        out[name] = {"value": figure.value, "low": None, "high": None, "n": figure.n, "groups": groups}
+        if figure.value is None:
+            out[name]["reason"] = figure.reason or "undefined"
+    return out
+
+
+def cell_of(scores: Mapping[str, Any], name: str) -> str:
+    """A figure for a table, – where undefined."""
+    value = scores.get(name, {}).get("value")
+    return "–" if value is None else f"{value:.3f}"
+
+
+def rows(record: Mapping[str, Any], names: Sequence[str]) -> Iterable[list[str]]:
+    """A row per class, then all classes, then the ceiling."""
+    for label, scores in record["per_class"].items():
+        yield [label, *(cell_of(scores, name) for name in names), str(scores[names[0]]["n"])]
+    yield ["all classes", *(cell_of(record["scores"], name) for name in names), str(record["scores"][names[0]]["n"])]
+    if record["data"]["leak"]:
+        clean = [cell_of(record["scores"], f"{name}:no-leak") for name in names]
+        yield [f"without {record['data']['leak']['n']} leaking images", *clean, ""]
+    yield ["ceiling", *(cell_of(record["ceiling"], name) for name in names), ""]
+
+
+def final(record: Mapping[str, Any], path: Path, pictures: Sequence[Path]) -> None:
+    """The table on stdout."""
+    counts = record["data"]["counts"]
+    title = f"{record['dataset']} · {record['model']} · {record['budget']} · seed {record['seed']} · test, {counts['test']} images"
+    names = SHOWN[record["task"]]
+    table(title, ["class", *names, "images"], rows(record, names))
+    say(f"ruler {record['ruler']['name']} v{record['ruler']['version']}: {record['ruler']['words']}")
+    for name, other in record["rulers"].items():
+        shown = "  ".join(
+            f"{key} {cell_of(other['scores'], key)} (ceiling {cell_of(other['ceiling'], key)})"
+            for key in other["scores"]
+        )
+        say(f"by the rule {name}: {shown}")
+    seconds = "  ".join(f"{name} {value:.0f} s" for name, value in record["seconds"].items())
+    say(
+        f"{seconds}; {record['parameters'] or 0:,} parameters; {record['device']}, {record['precision']}, {record['threads']} threads"
+    )
+    for picture in pictures:
+        say(f"overlays: {picture}")
+    say(f"result: {path}")
+
+
+def phantom_notice(dataset: Mapping[str, Any]) -> str:
+    """Why these figures stand apart."""
+    best = [
+        f"{row['name']} {name} {value}"
+        for row in dataset.get("published") or ()
+        for name, value in list(row["scores"].items())[:1]
+    ]
+    published = f" (published on the real images: {best[-1]} …)" if best else ""
+    return (
+        f"these are phantom images, drawn by usbench in {dataset['name']}'s release format: their figures go to results/phantom "
+        f"and are never compared with a published number{published}"
+    )

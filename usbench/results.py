@@ -1,0 +1,273 @@
+"""What a result is on disk: one JSON record per run, checked by record.schema.json, and its case table beside it.
+
+    results/<dataset>/<task>/<model>-s<seed>-<key>.json            a record on real data
+    results/<dataset>/<task>/<model>-s<seed>-<key>.cases.csv.gz    its cases, one row per case and class
+    results/phantom/<dataset>/<task>/…                             the same on phantoms, never mixed with the above
+
+Files are written beside their place and then moved there, so that a reader sees the old file or the new one,
+never a part. It knows files and JSON, no torch and no Hydra.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from usbench.errors import DataError, RunError
+
+RecordJson = dict[str, Any]
+CASES = ".cases.csv.gz"
+PHANTOM = "phantom"  # the folder of phantom records
+REMEDY = "restore it from version control, or remove it and run again"
+
+
+@cache
+def _schema() -> RecordJson:
+    schema: RecordJson = json.loads(resources.files("usbench").joinpath("record.schema.json").read_text("utf-8"))
+    return schema
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(_schema())
+
+
+def _not_finite(value: object, key: str) -> Iterator[str]:
+    """The keys below `key` that hold NaN or infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield key
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _not_finite(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, (list, tuple)):
+        for n, item in enumerate(value):
+            yield from _not_finite(item, f"{key}[{n}]")
+
+
+def fault(record: object) -> str | None:
+    """What is wrong with a record as one line that names the key, or None where it keeps the schema.
+
+    Beyond the schema: no number is NaN or infinite, and `primary` repeats the figure of that name in `scores`.
+    """
+    key = next(_not_finite(record, ""), None)
+    if key is not None:
+        return f"key {key}: wanted a finite number, or null with a reason, found NaN or infinity"
+    error = best_match(_validator().iter_errors(record))
+    if error is not None:
+        words = " ".join(error.message.split())
+        found = words if len(words) <= 160 else f"{words[:80]} … {words[-79:]}"
+        return f"key {error.json_path.removeprefix('$').removeprefix('.') or '(top level)'}: {found}"
+    assert isinstance(record, dict)
+    if record["status"] != "done":
+        return None
+    primary, scores = record["primary"], record["scores"]
+    if primary["name"] not in scores:
+        return f"key primary.name: wanted one of {', '.join(scores)}, found {primary['name']}"
+    value = scores[primary["name"]]["value"]
+    if primary["value"] != value:
+        return f"key primary.value: wanted scores.{primary['name']}.value = {value}, found {primary['value']}"
+    return None
+
+
+def record_path(results: Path, record: Mapping[str, Any]) -> Path:
+    """Where a record belongs below the results folder; without a seed the name has no `-s<seed>`."""
+    seed = "" if record["seed"] is None else f"-s{record['seed']}"
+    folder = results / PHANTOM if record["data"]["phantom"] else results
+    return folder.joinpath(record["dataset"], record["task"], f"{record['model']}{seed}-{record['key']}.json")
+
+
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Write files so that each is whole or untouched: all are written beside their place first, then moved in order.
+
+    Raises RunError (full disk, read-only folder) with no temporary file left and nothing moved that isn't whole.
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in files}
+    path = Path()
+    try:
+        for path, part in parts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(files[path])
+                file.flush()
+                os.fsync(file.fileno())
+        for path, part in parts.items():
+            part.replace(path)
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written ({error.strerror}); free some space there or choose another folder"
+        ) from error
+    finally:
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlive a power cut, where the system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _cell(value: object, column: str) -> str:
+    """A table's cell: "" for null, six significant digits for a float, 1 or 0 for a truth value."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    plain = value.item() if hasattr(value, "item") else value  # a NumPy scalar
+    if isinstance(plain, float):
+        if not math.isfinite(plain):
+            raise RunError(f"case table, column {column}: wanted a finite number or null, found {plain}")
+        return f"{plain + 0.0:.6g}"  # + 0.0: no "-0"
+    return str(int(plain)) if isinstance(plain, bool) else str(plain)
+
+
+def encode_cases(cases: Sequence[Mapping[str, Any]]) -> bytes:
+    """The case table as gzipped CSV; the same cases give the same bytes (no time and no name in the header)."""
+    columns = list(dict.fromkeys(name for case in cases for name in case))
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(columns)
+    rows.writerows([_cell(case.get(name), name) for name in columns] for case in cases)
+    packed = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as file:
+        file.write(text.getvalue().encode())
+    return packed.getvalue()
+
+
+def mask_ids(cases: Iterable[Mapping[str, Any]], share: str | None, dataset: str) -> list[dict[str, Any]]:
+    """The cases with `case` and `group` replaced by sha256(dataset + id), 12 digits, where share is none.
+
+    A missing `share` counts as none: what isn't known to be shareable isn't shared.
+    """
+    if share not in (None, False, "", "none"):
+        return [dict(case) for case in cases]
+
+    def masked(value: object) -> str | None:
+        return None if value is None else hashlib.sha256(f"{dataset}{value}".encode()).hexdigest()[:12]
+
+    return [{name: masked(v) if name in ("case", "group") else v for name, v in case.items()} for case in cases]
+
+
+def save(results: Path, record: Mapping[str, Any], cases: Sequence[Mapping[str, Any]] | None = None) -> Path:
+    """Write a record and its case table (first); the record's path.
+
+    `cases`, `cases_sha256` and, where it lacks one, `reason` are filled in. Without cases, a table that the record
+    names and that is there is kept. A record that isn't done never replaces one that is: then nothing is written.
+    Raises RunError where the record breaks the schema or cannot be written, DataError where the record in its place
+    is damaged and this one isn't done.
+    """
+    wrong = fault({"reason": None, **record})
+    if wrong is not None:
+        raise RunError(f"result of {record.get('model')} on {record.get('dataset')} not saved: {wrong}")
+    path = record_path(results, record)
+    if record["status"] != "done" and path.exists() and load(path)["status"] == "done":
+        return path
+    table = path.with_name(path.stem + CASES)
+    packed = encode_cases(cases) if cases else None
+    named: dict[str, str | None]
+    if packed is not None:
+        named = {"cases": table.name, "cases_sha256": hashlib.sha256(packed).hexdigest()}
+    elif record.get("cases") == table.name and table.exists():
+        named = {"cases": table.name, "cases_sha256": record.get("cases_sha256")}
+    else:
+        named = {"cases": None, "cases_sha256": None}
+    written = {"reason": None, **record, **named}
+    files = {} if packed is None else {table: packed}
+    write_all({**files, path: _encode(written)})
+    if written["cases"] is None:
+        table.unlink(missing_ok=True)
+    return path
+
+
+def _encode(record: Mapping[str, Any]) -> bytes:
+    """The record as JSON text: the schema's keys in its order, then any others by name."""
+    known = [name for name in _schema()["properties"] if name in record]
+    order = known + sorted(set(record) - set(known))
+    return (json.dumps({k: record[k] for k in order}, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def load(path: Path) -> RecordJson:
+    """One record. Raises DataError, naming the file and the key, where it isn't whole or breaks the schema."""
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: wanted a JSON record, found a damaged file ({error}); {REMEDY}") from error
+    wrong = fault(record)
+    if wrong is not None:
+        raise DataError(f"{path}: {wrong}; {REMEDY}")
+    assert isinstance(record, dict)
+    return record
+
+
+def load_cases(path: Path) -> list[dict[str, str]]:
+    """The case table of a record, given the record's path or the table's own; [] where it has none.
+
+    Raises DataError where the table is missing, damaged, or not the one that the record was written with.
+    """
+    path = path.with_name(path.name.removesuffix(CASES) + ".json") if path.name.endswith(CASES) else path
+    record = load(path)
+    if record.get("cases") is None:
+        return []
+    table = path.with_name(record["cases"])
+    try:
+        packed = table.read_bytes()
+        text = gzip.decompress(packed).decode()
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(
+            f"{table}: wanted the case table of {path.name}, found none whole ({error}); {REMEDY}"
+        ) from error
+    expected = record.get("cases_sha256")
+    if expected is not None and hashlib.sha256(packed).hexdigest() != expected:
+        raise DataError(f"{table}: isn't the table that {path.name} was written with; {REMEDY}")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def load_all(results: Path, phantom: bool = False) -> list[RecordJson]:
+    """All records on real data, or all on phantoms, in order of their path.
+
+    Raises DataError for a damaged file, and for one that doesn't lie where its content belongs (a copy would count
+    twice, a phantom would stand among real data).
+    """
+    top = results / PHANTOM if phantom else results
+    records = []
+    for path in sorted(top.glob("*/*/*.json")):
+        if not phantom and path.relative_to(results).parts[0] == PHANTOM:
+            continue
+        record = load(path)
+        if record_path(results, record) != path:
+            raise DataError(f"{path}: its content belongs at {record_path(results, record)}; move or remove it")
+        records.append(record)
+    return records
+
+
+def find(results: Path, dataset: str, task: str, model: str, seed: int | None, key: str) -> Path | None:
+    """The record file with this key, on real data or on a phantom (the key tells them apart), or None."""
+    for phantom in (False, True):
+        named = {"dataset": dataset, "task": task, "model": model, "seed": seed, "key": key}
+        path = record_path(results, {**named, "data": {"phantom": phantom}})
+        if path.exists():
+            return path
+    return None
