@@ -266,6 +266,16 @@ def test_unknown_keys_are_kept(tmp_path):
     assert results.load(results.save(tmp_path, newer))["from_a_later_version"] == {"x": 1}
 
 
+def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path):
+    """A file is moved into its place, never rewritten there: what was opened before stays whole."""
+    path = results.save(tmp_path, record(), CASES)
+    with path.open("rb") as record_file, path.with_name(path.stem + results.CASES).open("rb") as table:
+        results.save(tmp_path, record(budget="quick"), CASES[:1])
+        assert json.load(record_file)["budget"] == "standard"
+        assert gzip.decompress(table.read()).count(b"\n") == 3
+    assert len(results.load_cases(path)) == 1
+
+
 def test_a_failed_record_never_replaces_a_finished_one(tmp_path):
     path = results.save(tmp_path, record(), CASES)
     before = path.read_bytes()

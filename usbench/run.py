@@ -132,7 +132,7 @@ def without_paths(one: Mapping[str, Any]) -> dict[str, Any]:
     """The resolved configuration as a record holds it: nothing of this machine's folders."""
     left = {name: value for name, value in one.items() if name not in ("root", "runs", "results", "debug", "tracking")}
     node = dict(left["model"]["build"])
-    if node.get("weights") and os.path.isabs(str(node["weights"])):
+    if node.get("weights") and Path(node["weights"]).is_absolute():
         node["weights"] = Path(node["weights"]).name
     hidden = ("published", "access", "title", "citation", "root")
     dataset = {name: value for name, value in left["dataset"].items() if name not in hidden}

@@ -7,7 +7,6 @@ augmentation come from (seed, epoch) alone, so a run that is killed and started 
 from __future__ import annotations
 
 import math
-import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -147,7 +146,7 @@ def write(path: Path, content: Any) -> None:
     """torch.save beside, then rename: a reader sees all of it or the file before it."""
     beside = path.with_name(f"{path.name}.part")
     torch.save(content, beside)
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def read(path: Path) -> Any:
