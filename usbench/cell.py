@@ -1,6 +1,6 @@
 """From a composed configuration to a cell: one run with everything resolved, nothing left to chance, and its key.
 
-A cell is plain data (it is written as YAML and read by the child process): where the data lies, which budget, which device,
+A cell is plain data (it is written as YAML and read by the child process): where the data lies, which budget, device,
 precision and threads, what the data's fingerprint is. No torch, no pixels.
 """
 
@@ -22,13 +22,13 @@ from usbench import machine, phantom
 from usbench.console import say, track
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.errors import ConfigError, DataError
+from usbench.models import CACHE_RECIPE
 from usbench.targets import build
 from usbench.types import TASKS, Task
 
 Cell = dict[str, Any]
 
 SELECTION = {"segment": ("dice", 1), "detect": ("map50_95", 1)}  # the selection rule and its version, by task
-CACHE_RECIPE = 1  # as usbench.models.arrays.RECIPE: bump both when cached pixels change meaning
 SIDE = 32  # a net's height and width are multiples of it
 
 
@@ -52,7 +52,7 @@ def resolve(config: Mapping[str, Any]) -> Cell:
         "metric": metric_node(config["metric"], dataset["views"][task], task),
         "seed": number(config, "seed"),
         "device": device,
-        "precision": machine.resolve_precision(config["precision"], device),
+        "precision": precision_of(config, device),
         "threads": number(config, "threads") if config["threads"] is not None else machine.cores(),
         "phantom": not real,
         "root": str(root),
@@ -90,6 +90,20 @@ def check_task(config: Mapping[str, Any]) -> Task:
     if metric["task"] != task:
         raise ConfigError(f"metric={metric['task']}: the model does {task}; take metric={task}")
     return task
+
+
+def precision_of(config: Mapping[str, Any], device: str) -> str:
+    """fp32 or bf16; auto takes bf16 where device and adapter both can. ConfigError where bf16 was asked for and
+    can't be."""
+    wanted, model = config["precision"], config["model"]
+    precision = machine.resolve_precision(wanted, device)
+    if precision == "fp32" or device.split(":")[0] in model["bf16"]:
+        return precision
+    if wanted == "bf16":
+        raise ConfigError(
+            f"precision=bf16: {model['name']} can train so on {', '.join(model['bf16'])}; take precision=auto"
+        )
+    return "fp32"
 
 
 def metric_node(metric: Mapping[str, Any], view: Mapping[str, Any], task: Task) -> dict[str, Any]:
@@ -180,7 +194,8 @@ def write_phantom(cell: Mapping[str, Any], folder: Path) -> None:
     layout, spec = layout_of(cell), spec_of(cell["dataset"])
     task: Task = getattr(layout, "written_as", cell["task"])
     say(
-        f"writing a phantom of {cell['dataset']['name']} ({cell['task']}, {sum(spec.counts.values())} images) in its release's format"
+        f"writing a phantom of {cell['dataset']['name']} ({cell['task']}, {sum(spec.counts.values())} images) "
+        f"in its release's format"
     )
     try:
         folder.mkdir(parents=True)
@@ -209,7 +224,8 @@ def resolve_model(config: Mapping[str, Any], task: Task, real: bool) -> tuple[st
     weights = node.get("weights")
     if weights and model["pickled"] and not config["trust"]:
         raise ConfigError(
-            f"model.build.weights={weights}: {model['name']}'s weights are a pickle, which can run any code when it is read; "
+            f"model.build.weights={weights}: {model['name']}'s weights are a pickle, which can run any code "
+            f"when it is read; "
             "if you trust where it comes from, say trust=true"
         )
     if weights and Path(weights).is_file():

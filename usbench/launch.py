@@ -17,7 +17,8 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def launch(one: cell.Cell, overwrite: bool) -> int:
-    """Run the cell in a child that dies with this process; its exit code. A child killed by a signal leaves a failed record."""
+    """Run the cell in a child that dies with this process; its exit code. A child killed by a signal leaves a
+    failed record."""
     folder = cell.run_dir(one)
     if overwrite:
         shutil.rmtree(folder, ignore_errors=True)
@@ -32,7 +33,10 @@ def launch(one: cell.Cell, overwrite: bool) -> int:
         child.wait()
         return 130
     if code < 0:
-        reason = f"the run's process was killed by {signal.Signals(-code).name}; the same command goes on from its last epoch"
+        reason = (
+            f"the run's process was killed by {signal.Signals(-code).name}; "
+            "the same command goes on from its last epoch"
+        )
         warn(reason)
         run.save_failure(one, reason)
         return 1

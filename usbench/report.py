@@ -42,7 +42,8 @@ def rows(record: Mapping[str, Any], names: Sequence[str]) -> Iterable[list[str]]
 def final(record: Mapping[str, Any], path: Path, pictures: Sequence[Path]) -> None:
     """The table on stdout."""
     counts = record["data"]["counts"]
-    title = f"{record['dataset']} · {record['model']} · {record['budget']} · seed {record['seed']} · test, {counts['test']} images"
+    words = (record["dataset"], record["model"], record["budget"], f"seed {record['seed']}")
+    title = f"{' · '.join(words)} · test, {counts['test']} images"
     names = SHOWN[record["task"]]
     table(title, ["class", *names, "images"], rows(record, names))
     say(f"ruler {record['ruler']['name']} v{record['ruler']['version']}: {record['ruler']['words']}")
@@ -54,7 +55,8 @@ def final(record: Mapping[str, Any], path: Path, pictures: Sequence[Path]) -> No
         say(f"by the rule {name}: {shown}")
     seconds = "  ".join(f"{name} {value:.0f} s" for name, value in record["seconds"].items())
     say(
-        f"{seconds}; {record['parameters'] or 0:,} parameters; {record['device']}, {record['precision']}, {record['threads']} threads"
+        f"{seconds}; {record['parameters'] or 0:,} parameters; {record['device']}, {record['precision']}, "
+        f"{record['threads']} threads"
     )
     for picture in pictures:
         say(f"overlays: {picture}")
@@ -70,6 +72,7 @@ def phantom_notice(dataset: Mapping[str, Any]) -> str:
     ]
     published = f" (published on the real images: {best[-1]} …)" if best else ""
     return (
-        f"these are phantom images, drawn by usbench in {dataset['name']}'s release format: their figures go to results/phantom "
+        f"these are phantom images, drawn by usbench in {dataset['name']}'s release format: their figures go "
+        f"to results/phantom "
         f"and are never compared with a published number{published}"
     )

@@ -30,7 +30,7 @@ def benchmark(one: cell.Cell) -> dict[str, Any]:
     """Do one cell; its record, saved. A killed run goes on from its last epoch."""
     folder = cell.run_dir(one)
     dataset = cell.open_dataset(one)
-    train, val, test = (dataset.samples(split) for split in ("train", "val", "test"))
+    train, val, test = dataset.samples("train"), dataset.samples("val"), dataset.samples("test")
     clock = Clock()
     tracker = open_tracker(one, folder)
     journal = Journal(folder / "log.csv", tracker)
@@ -38,8 +38,8 @@ def benchmark(one: cell.Cell) -> dict[str, Any]:
         model, run = prepare(one, folder, journal, len(dataset.classes), dataset.exclusive)
         model.fit(train, val, run)
         clock.lap("fit")
-        for split, samples in (("val", val), ("test", test)):
-            scoring.write_predictions(folder, split, samples, model.predict(samples.images()))
+        scoring.write_predictions(folder, "val", val, model.predict(val.images()))
+        scoring.write_predictions(folder, "test", test, model.predict(test.images()))
         clock.lap("predict")
         leak = one["dataset"].get("leak") or {}
         chosen = scoring.score(one["metric"], folder, "val", val)

@@ -34,7 +34,8 @@ def write_predictions(folder: Path, split: Split, samples: Samples, guesses: Ite
 
 
 def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[str, str, Target, Target]]:
-    """(case, group, truth, prediction) of a split, one at a time; DataError where the predictions are of other images."""
+    """(case, group, truth, prediction) of a split, one at a time; DataError where the predictions are of other
+    images."""
     task = samples.dataset.task
     assert task != "landmark"
     stored = coco.read_predictions(*predictions_of(folder, split), task, len(samples.dataset.classes))
@@ -47,7 +48,8 @@ def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[str, s
 
 
 def score(metric: Mapping[str, Any], folder: Path, split: Split, samples: Samples, leak: Sequence[str] = ()) -> Scores:
-    """Score a split's stored predictions by a metric node; with `leak`, the figures without those images too, as `<name>:no-leak`."""
+    """Score a split's stored predictions by a metric node; with `leak`, the figures without those images too, as
+    `<name>:no-leak`."""
     every, clean = make_scorer(metric, samples), make_scorer(metric, samples)
     for case in track(pairs(folder, split, samples), f"scoring {split}", len(samples)):
         every.update(*case)

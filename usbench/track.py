@@ -36,7 +36,6 @@ HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
 QUIET = {  # what the user has set stays
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # MLflow's 7 keep a start waiting for four minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",  # s
 }
@@ -287,7 +286,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MLflow's lines, bars and telemetry, and urllib3's retries, off the terminal; restores what it changes."""
+    """Keep MLflow's lines, links and telemetry, and urllib3's retries, off the terminal; restores what it changes."""
     added = {name: value for name, value in QUIET.items() if name not in os.environ}
     disabled = logging.root.manager.disable
     os.environ.update(added)

@@ -97,8 +97,10 @@ def open_view(
 ) -> Dataset:
     """Index a release and settle its splits.
 
-    view: the dataset YAML's entry for the task (exclusive, and for a real release near_duplicates: lists of ids that are one
-    group); split: its split entry (val_share: taken from train by a hash of the group, folds). Raises DataError for a missing
+    view: the dataset YAML's entry for the task (exclusive, and for a real release near_duplicates: lists of ids
+    that are one
+    group); split: its split entry (val_share: taken from train by a hash of the group, folds). Raises DataError
+    for a missing
     folder, a missing pair, a duplicate id or an empty split; ConfigError for a fold where the dataset has none.
     """
     if not root.is_dir():

@@ -29,7 +29,8 @@ def pair(
 ) -> list[Record]:
     """Records of the stems that have both files.
 
-    group: its first match in the stem names the group, else the image is its own. lone_labels: how many labels without an
+    group: its first match in the stem names the group, else the image is its own. lone_labels: how many labels
+    without an
     image the release is known to have. Raises DataError for an image without its label, or for one lone label more.
     """
     lone = sorted(images.keys() - labels.keys())

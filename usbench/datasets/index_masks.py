@@ -49,7 +49,8 @@ class IndexMasks:
         group: str | None = None,
         min_pixels: int = 20,
     ) -> None:
-        """folders: split → (images, masks), relative to the root; group: a regular expression whose first group, found in
+        """folders: split → (images, masks), relative to the root; group: a regular expression whose first group,
+        found in
         the stem, names the record's group.
         """
         self.classes, self.task, self.min_pixels = tuple(classes), task, min_pixels
@@ -81,8 +82,8 @@ class IndexMasks:
                 raise DataError(
                     f"sample {sample.id}: masks in one of {sorted(self.folders)} were wanted, found {split}"
                 )
-            images, masks = (root / folder / f"{sample.id}.png" for folder in self.folders[split])
-            image.write_grey(images, sample.image)
-            label_png.write_index(masks, label_png.index_of(sample.target.planes))
-            written += pair(root, split, {sample.id: images}, {sample.id: masks}, self.group)
+            picture, mask = (root / folder / f"{sample.id}.png" for folder in self.folders[split])
+            image.write_grey(picture, sample.image)
+            label_png.write_index(mask, label_png.index_of(sample.target.planes))
+            written += pair(root, split, {sample.id: picture}, {sample.id: mask}, self.group)
         return unique(written)

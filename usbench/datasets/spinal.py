@@ -1,6 +1,7 @@
 """The porcine spinal cord release (Kumar et al., Sci Rep 2025): RGB colour masks, and VOC XML for the hematoma.
 
-Masks carry the VOC palette; the release documents no mapping, it comes from the authors' code. Names carry a sweep token
+Masks carry the VOC palette; the release documents no mapping, it comes from the authors' code. Names carry a sweep
+token
 (`scaled-A0212_frame1`) or none (`scaled-dicom-7`): the token is the group, else the file.
 """
 
@@ -90,9 +91,11 @@ class SpinalMasks:
 
 
 class SpinalBoxes:
-    """The detection archive: `Final dataset for object detection`/{train,val,test}/{stem}.png with {stem}.xml beside it.
+    """The detection archive: `Final dataset for object detection`/{train,val,test}/{stem}.png with {stem}.xml
+    beside it.
 
-    Boxes are taken as written: 0-based, exclusive end (unverified, said in the ruler). An XML without `<object>` is an image
+    Boxes are taken as written: 0-based, exclusive end (unverified, said in the ruler). An XML without `<object>`
+    is an image
     without injury.
     """
 

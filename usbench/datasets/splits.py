@@ -84,7 +84,8 @@ def correlations(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
     flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float64)
     flat = flat - flat.mean(1, keepdims=True)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
-    return (flat @ flat.T).astype(np.float32)
+    products: NDArray[np.float32] = (flat @ flat.T).astype(np.float32)
+    return products
 
 
 def clusters(ids: Sequence[str], similar: NDArray[np.bool_]) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """Average precision of boxes by the COCO rule (faster-coco-eval), and the matches behind it, image by image.
 
-Rule: 10 IoU thresholds .50:.05:.95, 101 recall points, at most 100 boxes per image and class, all areas; a class without a
+Rule: 10 IoU thresholds .50:.05:.95, 101 recall points, at most 100 boxes per image and class, all areas; a class
+without a
 truth is left out of the mean.
 """
 
@@ -18,7 +19,8 @@ from usbench.types import Boxes
 
 NAME, VERSION = "coco", 1
 WORDS = (
-    "COCO: mean over IoU .50:.05:.95 of 101-point interpolated precision, at most 100 boxes per image and class, all areas; "
+    "COCO: mean over IoU .50:.05:.95 of 101-point interpolated precision, at most 100 boxes per image and "
+    "class, all areas; "
     "classes without a truth are left out; boxes are taken as half-open pixel rectangles"
 )
 THRESHOLDS = np.arange(0.5, 1.0, 0.05)
@@ -31,7 +33,8 @@ def iou(truth: NDArray[np.float32], guess: NDArray[np.float32]) -> NDArray[np.fl
     sides = np.clip(np.minimum(g[..., 2:], t[..., 2:]) - np.maximum(g[..., :2], t[..., :2]), 0, None)
     both = sides.prod(-1)
     areas = (t[..., 2:] - t[..., :2]).prod(-1) + (g[..., 2:] - g[..., :2]).prod(-1)
-    return both / np.maximum(areas - both, 1e-12)
+    ratio: NDArray[np.float64] = both / np.maximum(areas - both, 1e-12)
+    return ratio
 
 
 def match(truth: NDArray[np.float32], guess: NDArray[np.float32]) -> NDArray[np.bool_]:

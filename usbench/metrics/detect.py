@@ -53,7 +53,8 @@ class DetectScorer:
             self.cases += self.rows(case, group, c, label, truth, prediction)
 
     def rows(self, case: str, group: str, c: int, label: str, truth: Boxes, prediction: Boxes) -> list[dict[str, Any]]:
-        """One row with the number of truths, then a row per box: its score and, per IoU threshold, whether it matched."""
+        """One row with the number of truths, then a row per box: its score and, per IoU threshold, whether it
+        matched."""
         own = truth.xyxy[truth.labels == c]
         guesses = boxes.by_score(prediction, c)
         matched = boxes.match(own, guesses.xyxy)

@@ -1,4 +1,5 @@
-"""The same scores as torchmetrics `Metric`s, for a training loop of your own; figures equal the NumPy functions' exactly."""
+"""The same scores as torchmetrics `Metric`s, for a training loop of your own; figures equal the NumPy functions'
+exactly."""
 
 from __future__ import annotations
 
@@ -15,10 +16,11 @@ from usbench.metrics.scores import flat
 from usbench.types import Boxes
 
 
-class MaskOverlap(Metric):
+class MaskOverlap(Metric):  # type: ignore[misc]
     """Dice and IoU of masks by a named rule.
 
-    update(preds, target): both (B, C, H, W) bool, foreground planes. compute(): {"dice": …, "iou": …} tensors, NaN where
+    update(preds, target): both (B, C, H, W) bool, foreground planes. compute(): {"dice": …, "iou": …} tensors, NaN
+    where
     undefined. Counts are kept per image, so that averaging happens once, at the end, in the rule's order.
     """
 
@@ -46,10 +48,11 @@ class MaskOverlap(Metric):
         return {name: torch.tensor(float("nan") if value is None else value) for name, value in scores.items()}
 
 
-class BoxPrecision(Metric):
+class BoxPrecision(Metric):  # type: ignore[misc]
     """COCO figures of boxes.
 
-    update(preds, target): lists of {"boxes": (N, 4) xyxy, "labels": (N,), "scores": (N,)} (targets without scores), one an
+    update(preds, target): lists of {"boxes": (N, 4) xyxy, "labels": (N,), "scores": (N,)} (targets without
+    scores), one an
     image. compute(): {"map50_95": …, "map50": …, "map75": …, "ar100": …} tensors, NaN where undefined.
     """
 

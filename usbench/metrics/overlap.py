@@ -1,6 +1,7 @@
 """Overlap of masks: counts per image and class, and the rules that turn counts into a score.
 
-A rule says which classes, whether background is one, at which resolution, what an empty mask is worth and in which order
+A rule says which classes, whether background is one, at which resolution, what an empty mask is worth and in which
+order
 is averaged: those choices move the same masks' Dice by more than .1, so each is a named, versioned value.
 """
 
@@ -91,19 +92,22 @@ RULES = {
         Rule(
             "usbench",
             1,
-            "foreground classes, native resolution, per image: a class in neither mask is skipped and counted, in one mask "
+            "foreground classes, native resolution, per image: a class in neither mask is skipped and "
+            "counted, in one mask "
             "only scores 0; mean over images per class, then over classes",
         ),
         Rule(
             "pooled",
             1,
-            "foreground classes, native resolution; pixels of all images are counted together, per class; mean over classes",
+            "foreground classes, native resolution; pixels of all images are counted together, per class; "
+            "mean over classes",
             order="pooled",
         ),
         Rule(
             "kumar2025-cnn",
             1,
-            "all classes, background included, masks at 256×256 (nearest); per image 2TP/(2TP+FP+FN+1e-8), so a class in "
+            "all classes, background included, masks at 256×256 (nearest); per image 2TP/(2TP+FP+FN+1e-8), so "
+            "a class in "
             "neither mask scores 0; mean over classes, then over images",
             absent_is_zero(dice),
             absent_is_zero(iou),
@@ -114,7 +118,8 @@ RULES = {
         Rule(
             "kumar2025-transformer",
             1,
-            "foreground classes, masks at 128×128 (nearest); predicted and present: the value; predicted and absent: Dice 1, "
+            "foreground classes, masks at 128×128 (nearest); predicted and present: the value; predicted and "
+            "absent: Dice 1, "
             "IoU 0; not predicted: 0; mean over images per class, then over classes",
             kumar_transformer(dice, 1.0),
             kumar_transformer(iou, 0.0),

@@ -31,7 +31,8 @@ class SegmentScorer:
         primary: str = "dice",
         extra: dict[str, Callable[[Masks, Masks], float | None]] | None = None,
     ) -> None:
-        """rules: the first is the ruler; extra: further figures, name → function of one case's (truth, prediction), None where
+        """rules: the first is the ruler; extra: further figures, name → function of one case's (truth,
+        prediction), None where
         undefined; its mean over cases is reported.
         """
         self.classes, self.primary, self.extra = tuple(classes), primary, extra or {}

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.console import track
+from usbench.models import CACHE_RECIPE
 from usbench.models.geometry import image_to_net, planes_to_net
 from usbench.types import Masks, Sample
-
-RECIPE = 1  # bump when the cached pixels change meaning; part of the file's name
 
 
 class Arrays(NamedTuple):
@@ -33,7 +32,7 @@ def decode(samples: Sequence[Sample], size: tuple[int, int], exclusive: bool, ca
     """
     ids = hashlib.sha256("\n".join(ids_of(samples)).encode()).hexdigest()[:12]
     kind = "index" if exclusive else "planes"
-    name = f"{kind}-{size[0]}x{size[1]}-{ids}-r{RECIPE}"
+    name = f"{kind}-{size[0]}x{size[1]}-{ids}-r{CACHE_RECIPE}"
     if cache is None:
         return fill(samples, size, exclusive, None, name)
     paths = cache / f"{name}.images.npy", cache / f"{name}.targets.npy"
@@ -81,4 +80,5 @@ def blank(path: Path | None, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 def index_of(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(C, h, w) disjoint planes → (h, w): 0 background, c+1 the class."""
     numbers = np.arange(1, len(planes) + 1, dtype=np.uint8)
-    return (planes * numbers[:, None, None]).max(axis=0)
+    index: NDArray[np.uint8] = (planes * numbers[:, None, None]).max(axis=0)
+    return index

@@ -53,7 +53,8 @@ def augment(images: Tensor, targets: Tensor, spec: Augment, rng: torch.Generator
     """Augment a batch.
 
     images: (B, h, w) uint8; targets: (B, K, h, w) uint8 (an index plane, or one plane per class).
-    Returns images (B, 1, h, w) float32 in 0..1 and targets of the same shape and type as given. What comes in from outside
+    Returns images (B, 1, h, w) float32 in 0..1 and targets of the same shape and type as given. What comes in from
+    outside
     the image is black and background.
     """
     n, height, width = images.shape

@@ -1,7 +1,9 @@
 """The torch loop: every net of ours trains here.
 
-No host sync inside an epoch; the set lies on the device when it fits, a batch is a gather, augmentation is one call. Data order and
-augmentation come from (seed, epoch) alone, so a run that is killed and started again goes the same way as one that wasn't.
+No host sync inside an epoch; the set lies on the device when it fits, a batch is a gather, augmentation is one
+call. Data order and
+augmentation come from (seed, epoch) alone, so a run that is killed and started again goes the same way as one that
+wasn't.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def autocast(run: Run) -> AbstractContextManager[Any]:
 
 def place(net: nn.Module, run: Run, channels_last: bool) -> nn.Module:
     """The net on the run's device, in the memory format its YAML asks for."""
-    return net.to(run.device, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    net = net.to(run.device)
+    return net.to(memory_format=torch.channels_last) if channels_last else net
 
 
 def fit(
@@ -88,10 +91,11 @@ def fit(
             mean = total.item() / steps
             if not math.isfinite(mean):
                 raise RunError(
-                    f"epoch {epoch}: the training loss is {mean}, a finite one was wanted; try a lower lr or precision=fp32"
+                    f"epoch {epoch}: the training loss is {mean}, a finite one was wanted; try a lower lr or "
+                    f"precision=fp32"
                 )
             score = validate(net)
-            for name, value in (("train/loss", mean), ("val/score", score), ("lr", schedule.get_last_lr()[0])):
+            for name, value in (("train/loss", mean), ("val/score", score), ("lr", float(schedule.get_last_lr()[0]))):
                 run.log(name, value, epoch)
             if score > best:
                 best = score

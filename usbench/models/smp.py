@@ -65,7 +65,8 @@ class Segmenter:
         channels_last: bool = True,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        """architecture: a name of smp (unet, deeplabv3 …); encoder: one of its encoders; weights: null, imagenet or a file
+        """architecture: a name of smp (unet, deeplabv3 …); encoder: one of its encoders; weights: null, imagenet
+        or a file
         with a state dict; options: further arguments of the architecture.
         """
         self.classes, self.exclusive, self.budget, self.channels_last = classes, exclusive, budget, channels_last
@@ -148,7 +149,8 @@ class Segmenter:
         return logits.float()
 
     def planes(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """(channels, H, W) → planes (C, H, W) bool, and (C,) the mean probability of the pixels chosen (0 where none)."""
+        """(channels, H, W) → planes (C, H, W) bool, and (C,) the mean probability of the pixels chosen (0 where
+        none)."""
         if self.exclusive:
             probability = logits.softmax(0)[1:]
             winner = logits.argmax(0)

@@ -71,8 +71,8 @@ class Yolo:
         """
         run.dir.mkdir(parents=True, exist_ok=True)
         self._device = run.device
-        self.precision = "bf16" if run.precision == "bf16" and run.device.startswith("cuda") else "fp32"
         with _ultralytics(run):
+            self.precision = _precision(run)
             best = read(run.dir / "best.pt", tensors_only=False)
             net = best["model"] if best else self._train(train, val, run)
         self._net = net.to(run.device).eval()
@@ -136,6 +136,12 @@ def _ultralytics(run: Run) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(before)
         torch.set_num_threads(run.threads)
+
+
+def _precision(run: Run) -> Literal["fp32", "bf16"]:
+    """bf16 where the trainer can: its autocast raises on a CPU and on a GPU that would emulate it."""
+    able = run.device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if run.precision == "bf16" and able else "fp32"
 
 
 def _build(size: str, classes: int) -> Any:
@@ -261,4 +267,8 @@ def _trainer(job: Job, counts: Mapping[str, tuple[int, int]]) -> Any:
 
     own = {"project": str(job.tree.parent), "name": job.tree.name, "data": str(job.tree), "model": "yolov8.yaml"}
     amp = "bf16" if job.precision == "bf16" else False  # True would ask the network for a net to try it with
-    return Trainer(overrides={**job.arguments, **own, "device": job.run.device, "seed": job.run.seed, "amp": amp})
+    overrides = {**job.arguments, **own, "device": job.run.device, "seed": job.run.seed, "amp": amp}
+    try:
+        return Trainer(overrides=overrides)
+    except (TypeError, ValueError) as error:  # a value of the budget of the wrong type or out of range
+        raise ConfigError(f"yolov8: {str(error).splitlines()[0]}") from error
