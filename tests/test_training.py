@@ -189,7 +189,7 @@ def test_a_right_answer_costs_little_and_a_wrong_one_much(loss, channels, right)
 
 
 def test_training_learns_and_keeps_the_best_epoch(tmp_path):
-    model, curve = net({**BUDGET, "size": [64, 96], "epochs": 25, "lr": 5e-3}), []
+    model, curve = net({**BUDGET, "size": [64, 96], "epochs": 25, "batch": 2, "lr": 3e-3}), []
     model.fit(samples(8), samples(4), run(tmp_path, log=lambda *figure: curve.append(figure)))
     scores = [value for name, value, _ in curve if name == "val/score"]
     assert [step for name, _, step in curve if name == "val/score"] == list(range(1, 26))

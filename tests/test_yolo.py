@@ -17,6 +17,7 @@ import pytest
 import torch
 import yaml
 
+from usbench import phantom
 from usbench.errors import ConfigError, RunError, UsbenchError
 from usbench.models.yolo import Yolo, _build, _ultralytics
 from usbench.models.yolo_boxes import detect, suppress
@@ -136,9 +137,9 @@ def test_every_batch_is_a_step_and_nothing_stops_early() -> None:
 def test_every_training_argument_of_the_installed_package_is_given(tmp_path) -> None:
     """A new one in an upgrade, or a new default, can't slip in."""
     runs_own = "model data device project name seed amp"
-    predicting = "augment dnn embed retina_masks source stream_buffer vid_stride visualize tracker"
+    predicting = "augment dnn embed nms retina_masks source stream_buffer vid_stride visualize tracker"
     showing = "line_width save_conf save_crop save_frames save_txt show show_boxes show_conf show_labels"
-    exporting = "dynamic format opset optimize simplify workspace"
+    exporting = "dynamic end2end format half int8 keras opset optimize simplify workspace"
     other_tasks = "angle dgrad dlam dlog kobj mask_ratio overlap_mask pose rle"
     with _ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.utils import DEFAULT_CFG_DICT
@@ -209,12 +210,45 @@ def test_rectangles_are_whole_strides() -> None:
 # ---- training
 
 
-def test_the_loss_falls_and_every_epoch_is_logged(straight) -> None:
+def test_every_epoch_is_logged(straight) -> None:
     _, watch, _ = straight
     assert watch.logged["val/score"] == {1: 0.1, 2: 0.2, 3: 0.3}
-    losses = watch.logged["train/loss"]
-    assert set(losses) == set(watch.logged["lr"]) == {1, 2, 3}
-    assert losses[3] < losses[1]
+    assert set(watch.logged["train/loss"]) == set(watch.logged["lr"]) == {1, 2, 3}
+
+
+def test_the_loss_falls(tmp_path) -> None:
+    """From its peak: YOLO's loss begins low, while few anchors are assigned to a box."""
+    watch = Watch([0.0] * 10)
+    model = Yolo(classes=1, budget={**TINY, "epochs": 10}, size="n")
+    model.fit(pictures(20, classes=1), pictures(1), a_run(tmp_path, watch))
+    losses = list(watch.logged["train/loss"].values())
+    assert losses[-1] < 0.7 * max(losses)
+
+
+@pytest.mark.slow
+def test_the_quick_budget_finds_the_phantoms_hematomas(tmp_path) -> None:
+    """Recall at IoU .5 of the most certain box of an image, on 24 test images: far above .8 (mAP50 was 1.00)."""
+    spec = phantom.Spec("spinal", (275, 690), {"train": 64, "val": 16, "test": 24}, seed=0)
+    drawn = list(phantom.samples(spec, "detect"))
+    train, val, test = ([sample for sample in drawn if sample.split == split] for split in ("train", "val", "test"))
+    budget = yaml.safe_load((ROOT / "conf/model/yolov8.yaml").read_text())["budgets"]["quick"]
+    model = Yolo(classes=1, budget=budget, size=budget["size"])
+    run = Run(tmp_path, device="cpu", seed=0, precision="fp32", threads=torch.get_num_threads(), score=hits)
+    model.fit(train, val, run)
+    assert hits(zip([s.target for s in test], model.predict(images(test)), strict=True)) >= 0.9
+
+
+def hits(pairs) -> float:
+    """The share of images with one object whose most certain box overlaps it by half."""
+    found = []
+    for truth, predicted in pairs:
+        if len(truth.xyxy) and len(predicted.xyxy):
+            (x1, y1, x2, y2), (u1, v1, u2, v2) = truth.xyxy[0], predicted.xyxy[0]
+            inter = max(0.0, min(x2, u2) - max(x1, u1)) * max(0.0, min(y2, v2) - max(y1, v1))
+            found.append(inter / ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - inter) >= 0.5)
+        elif len(truth.xyxy):
+            found.append(False)
+    return float(np.mean(found))
 
 
 def test_only_the_best_weights_stay(straight) -> None:

@@ -68,6 +68,8 @@ class Broken(UsbenchError):
 
 def main() -> None:
     """Console script `usbench`, and `python -m usbench`."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as python -m does: a lab's own modules lie here
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here instead of Hydra's own long report
     command = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,10 +19,8 @@ def launch(one: cell.Cell, overwrite: bool) -> int:
     """Run the cell in a child that dies with this process; its exit code. A child killed by a signal leaves a
     failed record."""
     folder = cell.run_dir(one)
-    if overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
-    path = folder / "cell.yaml"
-    cell.write(one, path)
+    path = folder.with_suffix(".yaml") if overwrite else folder / "cell.yaml"
+    cell.write({**one, "overwrite": overwrite}, path)
     child = subprocess.Popen(
         [sys.executable, "-m", "usbench.run", str(path)], stdin=subprocess.PIPE, env=environment(one["threads"])
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import shutil
 import sys
 import threading
 import time
@@ -254,6 +255,8 @@ def run_cell(one: cell.Cell) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock", timeout=0):
+            if one.pop("overwrite", False):
+                start_anew(one, folder)
             benchmark(one)
         return 0
     except Timeout:
@@ -266,6 +269,13 @@ def run_cell(one: cell.Cell) -> int:
         if code != 2:
             save_failure(one, reason)
         return int(code)
+
+
+def start_anew(one: cell.Cell, folder: Path) -> None:
+    """overwrite=true: what an earlier run left goes, once nobody else is at it."""
+    shutil.rmtree(folder)
+    cell.write(one, folder / "cell.yaml")
+    folder.with_suffix(".yaml").unlink(missing_ok=True)
 
 
 def words_of(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.codecs import image
+from usbench.codecs import image, replacing
 from usbench.datasets import splits
 from usbench.errors import ConfigError, DataError
 from usbench.types import Boxes, Layout, Masks, Record, Sample, Split, Target, Task
@@ -127,12 +127,7 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
 
     cache: a JSON file of hashes by (path, size, mtime_ns), so that only new or changed files are read.
     """
-    known: dict[str, str] = {}
-    if cache.is_file():
-        try:
-            known = json.loads(cache.read_text())
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            known = {}  # it is only a cache: hashed again below
+    known = known_hashes(cache)
     fresh: dict[str, str] = {}
     lines = []
     for record, name in dataset.files():
@@ -143,7 +138,15 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
         lines.append("\t".join((name, fresh[key], str(record.split), record.group)))
     if fresh.keys() - known.keys():
         cache.parent.mkdir(parents=True, exist_ok=True)
-        beside = cache.with_name(f"{cache.name}.{hashlib.sha256(''.join(lines).encode()).hexdigest()[:12]}")
-        beside.write_text(json.dumps({**known, **fresh}))
-        beside.replace(cache)
+        with replacing(cache) as part:  # two processes may write it at once: each beside, under a name of its own
+            part.write_text(json.dumps({**known, **fresh}))
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def known_hashes(cache: Path) -> dict[str, str]:
+    """The hashes kept there; {} where there are none or the file is damaged: it is only a cache."""
+    try:
+        known = json.loads(cache.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

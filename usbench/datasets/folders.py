@@ -12,11 +12,18 @@ from usbench.types import Record, Split
 
 
 def listing(folder: Path, suffix: str) -> dict[str, Path]:
-    """Files of one suffix by stem, sorted; DataError where the folder isn't there."""
+    """Files of one suffix by stem, sorted; DataError where the folder isn't there or two files share a stem."""
     if not folder.is_dir():
         raise DataError(f"{folder}: a folder of {suffix} files was wanted, found none; see the README on how to get it")
-    found = (path for path in folder.iterdir() if path.suffix.lower() == suffix and path.is_file())
-    return {path.stem: path for path in sorted(found)}
+    found: dict[str, Path] = {}
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() == suffix and path.is_file()):
+        if path.stem in found:  # a.png and a.PNG
+            raise DataError(
+                f"{path}: an id of its own was wanted, found {path.stem!r} twice (also {found[path.stem].name}); "
+                "remove one"
+            )
+        found[path.stem] = path
+    return found
 
 
 def pair(

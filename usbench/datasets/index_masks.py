@@ -66,7 +66,12 @@ class IndexMasks:
 
     def read(self, root: Path, record: Record) -> Target:
         """See usbench.types.Layout."""
-        index = label_png.read_index(root / str(record.label), len(self.classes))
+        label, picture = root / str(record.label), root / record.image
+        index = label_png.read_index(label, len(self.classes))
+        if index.shape != image.size(picture):  # boxes of a mask that is too small would lie inside the image
+            raise DataError(
+                f"{label}: the size of {picture.name} {image.size(picture)} was wanted, found {index.shape}"
+            )
         planes = label_png.planes(index, len(self.classes))
         return Masks(planes) if self.task == "segment" else component_boxes(planes, self.min_pixels)
 

@@ -147,10 +147,15 @@ def gather(images: Tensor, targets: Tensor, chosen: Tensor, device: str) -> tupl
 
 
 def write(path: Path, content: Any) -> None:
-    """torch.save beside, then rename: a reader sees all of it or the file before it."""
+    """torch.save beside, then rename: a reader sees all of it or the file before it. RunError where it can't be."""
     beside = path.with_name(f"{path.name}.part")
-    torch.save(content, beside)
-    beside.replace(path)
+    try:
+        torch.save(content, beside)
+        beside.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
+        beside.unlink(missing_ok=True)
+        words = " ".join(str(error).split())[:160]
+        raise RunError(f"{path}: can't be written ({words}); check the folder and its free space") from error
 
 
 def read(path: Path) -> Any:

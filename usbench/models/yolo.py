@@ -24,7 +24,7 @@ import torch
 from usbench import console
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.models.yolo_boxes import Image8, detect
-from usbench.models.yolo_budget import SIZES, training_arguments
+from usbench.models.yolo_budget import FIXED, SIZES, training_arguments
 from usbench.models.yolo_epoch import Job, checked, reseed, restore, validate
 from usbench.models.yolo_files import newest, read, save, write, write_split
 from usbench.types import Boxes, Run, Sample
@@ -222,6 +222,7 @@ def _no_memory(job: Job) -> str:
 def _trainer(job: Job, counts: Mapping[str, tuple[int, int]]) -> Any:
     """Ultralytics' trainer with our data, weights, validation and checkpoints in place of its own."""
     from ultralytics.models.yolo.detect import DetectionTrainer
+    from ultralytics.utils import DEFAULT_CFG_DICT
 
     class Trainer(DetectionTrainer):  # type: ignore[misc]
         piped = False
@@ -267,7 +268,9 @@ def _trainer(job: Job, counts: Mapping[str, tuple[int, int]]) -> Any:
 
     own = {"project": str(job.tree.parent), "name": job.tree.name, "data": str(job.tree), "model": "yolov8.yaml"}
     amp = "bf16" if job.precision == "bf16" else False  # True would ask the network for a net to try it with
-    overrides = {**job.arguments, **own, "device": job.run.device, "seed": job.run.seed, "amp": amp}
+    known = {*DEFAULT_CFG_DICT, "augmentations"}  # what is fixed is off: a version that lacks it needs no word of it
+    arguments = {k: v for k, v in job.arguments.items() if k in known or k not in FIXED}
+    overrides = {**arguments, **own, "device": job.run.device, "seed": job.run.seed, "amp": amp}
     try:
         return Trainer(overrides=overrides)
     except (TypeError, ValueError) as error:  # a value of the budget of the wrong type or out of range

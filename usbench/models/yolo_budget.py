@@ -38,7 +38,7 @@ AUGMENT: Mapping[str, Any] = {
 }
 WORDS = ("size", "unstated", "note")  # what a budget says to the run and to people
 FIXED: Mapping[str, Any] = {
-    **dict.fromkeys(("cfg", "time", "classes", "quantize", "distill_model", "auto_augment", "nms"), None),
+    **dict.fromkeys(("cfg", "time", "classes", "quantize", "distill_model", "auto_augment"), None),
     **dict.fromkeys(("cache", "pretrained", "cls_remap", "verbose", "single_cls", "resume", "profile"), False),
     **dict.fromkeys(("compile", "channels_last", "plots", "save_json", "agnostic_nms"), False),
     **dict.fromkeys(("dis", "cls_pw", "dropout", "copy_paste", "erasing"), 0.0),
