@@ -51,7 +51,7 @@ def test_the_three_examples_of_adding_something(tmp_path):
 
 
 def test_the_main_job(tmp_path):
-    """`dataset=spinal model=yolov8` on a machine without data: a phantom, said at start and end, mAP50 of at least .8."""
+    """On a machine without data: a phantom, said so at start and end, and mAP50 of at least .8."""
     line = command("dataset=spinal model=yolov8").removeprefix("pip install -e . && ")
     done = shell(line, tmp_path, timeout=900)
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,64 +11,69 @@ from numpy.typing import NDArray
 
 from usbench import scoring
 from usbench.datasets.dataset import Samples
-from usbench.metrics import boxes, overlap
+from usbench.metrics import overlap
 from usbench.metrics.scores import mean
-from usbench.types import Boxes, Masks, Target
+from usbench.types import Boxes, Masks, Sample, Target, Task
 
 CONFIDENCE = 0.25  # boxes below it aren't drawn (they are scored)
 
 
-def draw(one: Mapping[str, Any], folder: Path, samples: Samples) -> list[Path]:
-    """Write folder/overlays.png: three cases, each truth and prediction; the list of files."""
-    quality = [case_quality(truth, guess) for _, _, truth, guess in scoring.pairs(folder, "test", samples)]
-    order = np.argsort(quality, kind="stable")
-    chosen = {"worst": int(order[0]), "median": int(order[len(order) // 2]), "best": int(order[-1])}
+def draw(one: Mapping[str, Any], folder: Path, samples: Samples, cases: Sequence[Mapping[str, Any]]) -> list[Path]:
+    """Write folder/overlays.png (three test cases, truth beside prediction) and list it; cases: the scorer's rows."""
+    quality = qualities(cases, one["task"])
+    order = sorted(quality, key=lambda case: (quality[case], case))
+    chosen = {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]}
+    stored, ids = scoring.stored(folder, "test", samples), samples.ids
     shown = {}
-    for n, (_, _, truth, guess) in enumerate(scoring.pairs(folder, "test", samples)):
-        if n in chosen.values():
-            shown[n] = (truth, guess)
+    for name, case in chosen.items():
+        n = ids.index(case)
+        shown[name] = (samples[n], quality[case], stored[n])
     path = folder / "overlays.png"
-    figure(one, samples, {name: (n, quality[n], *shown[n]) for name, n in chosen.items()}, path)
+    figure(one, samples.dataset.classes, shown, path)
     return [path]
 
 
-def case_quality(truth: Target, guess: Target) -> float:
-    """How good one case looks: mean Dice of its classes; for boxes F1 at IoU .5 and confidence .25, then mean IoU."""
-    if isinstance(truth, Masks) and isinstance(guess, Masks):
-        value = float(mean(overlap.dice(overlap.counts(truth.planes, guess.planes))))
-        return 1.0 if np.isnan(value) else value
-    assert isinstance(truth, Boxes) and isinstance(guess, Boxes) and guess.scores is not None
-    hits, drawn, fit = 0, 0, 0.0
-    for label in np.union1d(truth.labels, guess.labels):
-        own, found = truth.xyxy[truth.labels == label], boxes.by_score(guess, int(label))
-        assert found.scores is not None
-        seen = found.xyxy[found.scores >= CONFIDENCE]
-        hits += int(boxes.match(own, seen)[0].sum())
-        drawn += len(seen)
-        if len(own) and len(seen):
-            fit += float(boxes.iou(own, seen).max(axis=0).mean())
-    total = len(truth.labels) + drawn
-    return (2 * hits / total if total else 1.0) + 1e-3 * fit
+def qualities(cases: Sequence[Mapping[str, Any]], task: Task) -> dict[str, float]:
+    """How good each case looks, from its rows: mean Dice of its classes, or F1 of its boxes."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for row in cases:
+        rows.setdefault(row["case"], []).append(row)
+    rate = mean_dice if task == "segment" else f1
+    return {case: rate(own) for case, own in rows.items()}
+
+
+def mean_dice(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Over the classes in truth or prediction; 1 where there is none."""
+    table = np.array([[row["tp"], row["fp"], row["fn"]] for row in rows])
+    value = float(mean(overlap.dice(table)))
+    return 1.0 if np.isnan(value) else value
+
+
+def f1(rows: Sequence[Mapping[str, Any]]) -> float:
+    """At IoU .5, of the boxes that are drawn; 1 where there is nothing to find and nothing found."""
+    truths = sum(row["truths"] or 0 for row in rows)
+    drawn = [row for row in rows if row["score"] is not None and row["score"] >= CONFIDENCE]
+    hits = sum(row["matches"][1] == "1" for row in drawn)  # the first threshold, .5, after the m
+    return 2 * hits / (truths + len(drawn)) if truths or drawn else 1.0
 
 
 def figure(
-    one: Mapping[str, Any], samples: Samples, shown: Mapping[str, tuple[int, float, Target, Target]], path: Path
+    one: Mapping[str, Any], classes: tuple[str, ...], shown: Mapping[str, tuple[Sample, float, Target]], path: Path
 ) -> None:
     """Three rows of truth and prediction on the native image."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    classes = samples.dataset.classes
-    height, width = next(iter(samples.images())).shape
+    height, width = next(iter(shown.values()))[0].image.shape
     canvas = Figure(figsize=(9, 0.9 + 3 * 4.3 * height / width), layout="constrained")
     axes = canvas.subplots(3, 2, squeeze=False)
-    for row, (name, (n, quality, truth, guess)) in zip(axes, shown.items(), strict=True):
-        sample = samples[n]
-        for axis, target, title in (
-            (row[0], truth, f"{name}: {sample.id}"),
-            (row[1], guess, f"prediction, {quality:.2f}"),
-        ):
+    for row, (name, (sample, quality, guess)) in zip(axes, shown.items(), strict=True):
+        titles = (
+            f"{name}: {sample.id}, truth",
+            f"prediction, {'Dice' if one['task'] == 'segment' else 'F1'} {quality:.2f}",
+        )
+        for axis, target, title in zip(row, (sample.target, guess), titles, strict=True):
             axis.imshow(paint(sample.image, target))
             outline(axis, target, classes)
             axis.set_title(title, fontsize=9, loc="left")

@@ -48,7 +48,7 @@ def benchmark(one: cell.Cell) -> dict[str, Any]:
         clock.lap("score")
         clock.laps["fit"] += journal.before
         record = done_record(one, scores, chosen, clock.laps, getattr(model, "parameters", None), folder)
-        pictures = overlay.draw(one, folder, test)
+        pictures = overlay.draw(one, folder, test, scores.cases)
         path = results.save(
             Path(one["results"]), record, results.mask_ids(scores.cases, one["dataset"]["share"], dataset.name)
         )

@@ -34,22 +34,29 @@ def write_predictions(folder: Path, split: Split, samples: Samples, guesses: Ite
 
 
 def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[str, str, Target, Target]]:
-    """(case, group, truth, prediction) of a split, one at a time; DataError where the predictions are of other
-    images."""
+    """(case, group, truth, prediction) of a split, one at a time."""
+    guesses = stored(folder, split, samples)
+    for n, record in enumerate(samples.records):
+        yield record.id, record.group, samples[n].target, guesses[n]
+
+
+def stored(folder: Path, split: Split, samples: Samples) -> coco.PredictionFile:
+    """A split's predictions, the n-th that of the n-th sample; DataError where they are of other images."""
     task = samples.dataset.task
     assert task != "landmark"
-    stored = coco.read_predictions(*predictions_of(folder, split), task, len(samples.dataset.classes))
-    predicted = [entry["file_name"] for entry in stored.images]
+    guesses = coco.read_predictions(*predictions_of(folder, split), task, len(samples.dataset.classes))
+    predicted = [entry["file_name"] for entry in guesses.images]
     if predicted != samples.ids:
         odd = next((a for a, b in zip(predicted, samples.ids, strict=False) if a != b), "their number")
-        raise DataError(f"{stored.path}: predictions of the {split} split were wanted, found others ({odd} differs)")
-    for n, record in enumerate(samples.records):
-        yield record.id, record.group, samples[n].target, stored[n]
+        raise DataError(f"{guesses.path}: predictions of the {split} split were wanted, found others ({odd} differs)")
+    return guesses
 
 
 def score(metric: Mapping[str, Any], folder: Path, split: Split, samples: Samples, leak: Sequence[str] = ()) -> Scores:
-    """Score a split's stored predictions by a metric node; with `leak`, the figures without those images too, as
-    `<name>:no-leak`."""
+    """Score a split's stored predictions by a metric node.
+
+    With `leak`, the ruler's figures without those images stand beside the others as `<name>:no-leak`.
+    """
     every, clean = make_scorer(metric, samples), make_scorer(metric, samples)
     for case in track(pairs(folder, split, samples), f"scoring {split}", len(samples)):
         every.update(*case)

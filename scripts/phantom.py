@@ -1,0 +1,151 @@
+"""Write a dataset's phantom in its release's own format, to look at or to run on.
+
+python scripts/phantom.py dataset=spinal out=DIR [task=segment|detect|all] [dataset.phantom.counts.train=8 …]
+
+DIR gets what <data>/<dataset>/ would hold, for all tasks of the dataset unless one is named. It must be new or empty,
+and is written whole or not at all. Everything else is an override of the configuration, as in python -m usbench.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from usbench import cell, console, phantom
+from usbench.__main__ import conf_dir, one_line
+from usbench.codecs import replacing
+from usbench.errors import ConfigError, DataError, RunError, UsbenchError
+from usbench.types import SPLITS, Layout, Task
+
+MARK = "PHANTOM.json"  # beside the release's folders: says what they are, and how they were drawn
+Counts = dict[str, int]  # images per split
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="dataset=, out=, task= and overrides")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts per task and split as JSON too")
+    return parser.parse_intermixed_args(argv)
+
+
+def _own(overrides: Sequence[str]) -> tuple[Path, str, list[str]]:
+    """(out, task, what is left for Hydra); ConfigError where out is missing."""
+    own = {"out": "", "task": "all"}
+    left = []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if key in own:
+            own[key] = value
+        else:
+            left.append(word)
+    if not own["out"]:
+        raise ConfigError("out=DIR was wanted: the new folder to write into; see python scripts/phantom.py --help")
+    return Path(own["out"]).resolve(), own["task"], left
+
+
+def _dataset(overrides: Sequence[str]) -> dict[str, Any]:
+    """The dataset's node of the composed configuration."""
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config: Any = OmegaConf.to_container(hydra.compose("config", list(overrides)).dataset, resolve=True)
+    node: dict[str, Any] = config
+    return node
+
+
+def _layouts(dataset: Mapping[str, Any], task: str) -> dict[Task, Layout]:
+    """The layout of each view that was asked for; ConfigError for a task that the dataset doesn't have."""
+    if task not in ("all", *dataset["views"]):
+        raise ConfigError(f"task={task}: {dataset['name']} has {', '.join(dataset['views'])}; or take all")
+    wanted = [view for view in dataset["views"] if task in ("all", view)]
+    return {view: cell.layout_of({"dataset": dataset, "task": view, "phantom": True}) for view in wanted}
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its place when the block ends well and vanishes when it doesn't.
+
+    Raises RunError where `out` holds something, is a file, or can't be written.
+    """
+    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        if out.exists() and any(out.iterdir()):
+            raise RunError(f"{out}: a new or empty folder was wanted, found files in it; take another out=")
+        beside.mkdir(parents=True)
+        yield beside
+        beside.replace(out)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(
+            f"{out}: can't be written ({reason}); check the folder, its permissions and the space"
+        ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write(dataset: Mapping[str, Any], layouts: Mapping[Task, Layout], folder: Path) -> dict[Task, Counts]:
+    """Write every view that isn't there yet (views may share their files); the images per split of each."""
+    spec = cell.spec_of(dataset)
+    counts: dict[Task, Counts] = {}
+    for task, layout in layouts.items():
+        if not _there(layout, folder):
+            drawn = phantom.samples(spec, getattr(layout, "written_as", task))
+            layout.write(folder, console.track(drawn, f"{dataset['name']} {task}", sum(spec.counts.values())))
+        found = Counter(str(record.split) for record in layout.index(folder))
+        counts[task] = {split: found[split] for split in SPLITS if found[split]}
+    return counts
+
+
+def _there(layout: Layout, folder: Path) -> bool:
+    """Whether an earlier view has written this one's files too."""
+    try:
+        return bool(layout.index(folder))
+    except DataError:  # folders or pairs are missing
+        return False
+
+
+def _run(options: argparse.Namespace) -> None:
+    out, task, overrides = _own(options.overrides)
+    dataset = _dataset(overrides)
+    layouts = _layouts(dataset, task)
+    with _whole(out) as folder:
+        counts = _write(dataset, layouts, folder)
+        facts = {"dataset": dataset["name"], "counts": counts, "phantom": dataset["phantom"]}
+        text = json.dumps({**facts, "version": phantom.VERSION}, indent=1) + "\n"
+        (folder / MARK).write_text(text)
+    if options.json:
+        with replacing(options.json) as part:
+            part.write_text(text)
+    for view, found in counts.items():
+        console.say(f"{out}: {dataset['name']} {view}, {', '.join(f'{n} {split}' for split, n in found.items())}")
+    if dataset["released"]:
+        console.say(f"to run on it: python -m usbench dataset={dataset['name']} dataset.root={out}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; its exit code: 0, 1 where the folder can't be written, 2 for a wrong configuration."""
+    options = _arguments(argv)
+    try:
+        _run(options)
+    except (HydraException, OmegaConfBaseException) as error:
+        console.warn(one_line(error))
+        return 2
+    except UsbenchError as error:
+        console.warn(str(error))
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""From stored predictions to figures, pictures and what is told of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from usbench import machine, overlay, report, scoring
+from usbench.datasets.dataset import Dataset, Samples, open_view
+from usbench.datasets.index_masks import IndexMasks
+from usbench.errors import ConfigError, DataError, RunError
+from usbench.metrics.scores import Figure
+from usbench.targets import build
+from usbench.types import Masks, Sample
+
+FOLDERS = {split: (f"{split}/images", f"{split}/masks") for split in ("train", "val", "test")}
+METRIC = {"_target_": "usbench.metrics.segment.SegmentScorer", "rules": ["usbench", "pooled"], "primary": "dice"}
+EMPTY = np.zeros((1, 4, 4), bool)
+
+
+def block(columns: int) -> np.ndarray:
+    """(1, 4, 4): the first columns are set."""
+    plane = EMPTY.copy()
+    plane[0, :, :columns] = True
+    return plane
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Dataset:
+    """Three test images with 2, 2 and 0 columns of the one class."""
+    layout = IndexMasks(["blob"], FOLDERS)  # type: ignore[arg-type]
+    grey = np.zeros((4, 4), np.uint8)
+    samples = [Sample(f"{n}", f"g{n}", grey, Masks(block(c)), split="test") for n, c in enumerate((2, 2, 0))]
+    others = [replace(samples[0], id=split, split=split) for split in ("train", "val")]
+    layout.write(tmp_path / "release", [*samples, *others])
+    return open_view("blobs", "segment", {"exclusive": True}, layout, tmp_path / "release", {}, None)
+
+
+def predict(dataset: Dataset, folder: Path, columns: tuple[int, ...]) -> Samples:
+    """Store predictions of that many columns each."""
+    folder.mkdir(exist_ok=True)
+    samples = dataset.samples("test")
+    scoring.write_predictions(folder, "test", samples, (Masks(block(c), np.ones(1, np.float32)) for c in columns))
+    return samples
+
+
+def test_scores_come_from_the_files(dataset, tmp_path):
+    """Dice 2·8/(8+8) = 1, 2·4/(4+8) = 2/3; the third image has no blob in truth or prediction and is skipped."""
+    samples = predict(dataset, tmp_path / "run", (2, 1, 0))
+    scores = scoring.score(METRIC, tmp_path / "run", "test", samples).ruler.scores
+    assert scores["dice"].value == pytest.approx((1 + 2 / 3) / 2)
+    assert scores["pooled_dice"].value == pytest.approx(2 * 12 / (16 + 12))
+    assert scores["empty_false_positive_rate"].value == 0.0
+
+
+def test_a_leak_gets_a_second_figure(dataset, tmp_path):
+    samples = predict(dataset, tmp_path / "run", (2, 1, 0))
+    scores = scoring.score(METRIC, tmp_path / "run", "test", samples, ["test/0"]).ruler.scores
+    assert scores["dice"].value == pytest.approx((1 + 2 / 3) / 2)
+    assert scores["dice:no-leak"].value == pytest.approx(2 / 3) and scores["dice:no-leak"].n == 2
+
+
+def test_predictions_of_other_images_are_refused(dataset, tmp_path):
+    samples = predict(dataset, tmp_path / "run", (2, 1, 0))
+    with pytest.raises(DataError, match="predictions of the test split were wanted"):
+        scoring.score(METRIC, tmp_path / "run", "test", samples[:2])
+
+
+def test_a_metric_of_one_s_own_is_a_mean_over_the_cases_where_it_is_defined(dataset, tmp_path):
+    def width(truth, guess):
+        return float(guess.planes.any((0, 1)).sum()) if truth.planes.any() else None
+
+    samples = predict(dataset, tmp_path / "run", (2, 1, 0))
+    scorer = build({**METRIC, "extra": {"width": width}}, classes=samples.dataset.classes)
+    for case in scoring.pairs(tmp_path / "run", "test", samples):
+        scorer.update(*case)
+    assert scorer.result().ruler.scores["width"].value == 1.5
+
+
+def test_the_worst_median_and_best_case_are_drawn(dataset, tmp_path):
+    samples = predict(dataset, tmp_path / "run", (2, 1, 1))
+    scores = scoring.score(METRIC, tmp_path / "run", "test", samples)
+    quality = overlay.qualities(scores.cases, "segment")
+    assert quality == {"test/0": 1.0, "test/1": pytest.approx(2 / 3), "test/2": 0.0}
+    one = {"dataset": {"name": "blobs", "attribution": None}, "phantom": False, "task": "segment"}
+    one |= {"model": {"name": "hand"}, "budget": "none", "seed": 0}
+    (path,) = overlay.draw(one, tmp_path / "run", samples, scores.cases)
+    assert path.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_f1_of_drawn_boxes():
+    """2 truths; a hit at .9, a miss at .5, a hit below the drawn confidence: F1 = 2·1/(2+2)."""
+    head = {"case": "a", "truths": 2, "score": None, "matches": None}
+    boxes = [
+        {"case": "a", "truths": None, "score": score, "matches": "m" + hit + "0" * 9}
+        for score, hit in ((0.9, "1"), (0.5, "0"), (0.1, "1"))
+    ]
+    assert overlay.f1([head, *boxes]) == 0.5
+    assert overlay.f1([{**head, "truths": 0}]) == 1.0
+
+
+def test_undefined_figures_keep_their_reason():
+    out = report.figures({"dice": Figure.of(float("nan"), 0, "why"), "iou": Figure(0.5, 3)}, groups=2)
+    assert out["dice"] == {"value": None, "low": None, "high": None, "n": 0, "groups": 2, "reason": "why"}
+    assert out["iou"]["value"] == 0.5 and "reason" not in out["iou"]
+
+
+@pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "cuda:-1"])
+def test_a_device_that_is_no_device(wanted):
+    with pytest.raises(ConfigError, match="auto, cpu, cuda"):
+        machine.resolve_device(wanted)
+
+
+@pytest.mark.skipif(bool(machine.cuda_capabilities()), reason="this machine has a CUDA device")
+def test_cuda_where_there_is_none():
+    assert machine.resolve_device("auto") == "cpu"
+    with pytest.raises(RunError, match="device=cuda"):
+        machine.resolve_device("cuda")
+
+
+def test_precision_follows_the_instructions_of_the_processor():
+    wanted = "bf16" if machine.cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
+    assert machine.resolve_precision("auto", "cpu") == wanted
+    assert machine.resolve_precision("fp32", "cpu") == "fp32"
+    with pytest.raises(ConfigError, match="fp8"):
+        machine.resolve_precision("fp8", "cpu")
+
+
+@pytest.mark.parametrize(
+    "node", [{"_target_": "no.such.module"}, {"_target_": "usbench.metrics.segment.SegmentScorer"}]
+)
+def test_a_target_that_cannot_be_built_is_a_configuration_error(node):
+    with pytest.raises(ConfigError, match=r"no\.such|SegmentScorer") as wrong:
+        build(node)
+    assert "\n" not in str(wrong.value)
