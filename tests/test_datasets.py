@@ -544,13 +544,13 @@ def test_regroup_names_a_cluster_after_its_first():
 
 @pytest.mark.parametrize("missing", SPLITS)
 def test_an_empty_split_is_named(missing):
-    with pytest.raises(DataError, match=f"the {missing} split is empty"):
-        splits.divide([record(split, split) for split in SPLITS if split != missing])
+    with pytest.raises(DataError, match=f"^somewhere: an image in the {missing} split was wanted"):
+        splits.divide([record(split, split) for split in SPLITS if split != missing], Path("somewhere"))
 
 
 def test_an_image_without_a_split_is_named():
-    with pytest.raises(DataError, match=r"^lost: a split was wanted"):
-        splits.divide([record("a"), record("lost", None)])
+    with pytest.raises(DataError, match=r"^somewhere/lost\.png: a split was wanted"):
+        splits.divide([record("a"), record("lost", None)], Path("somewhere"))
 
 
 def test_correlated_thumbnails_make_clusters():

@@ -30,11 +30,13 @@ def job(config: DictConfig) -> float | None:
         listing.show(conf_dir(), plain)
         return None
     one = cell.resolve(plain)
-    if one["phantom"] and plain["dataset"]["released"]:
-        say(report.phantom_notice(plain["dataset"]))
+    stands_in = one["phantom"] and plain["dataset"]["released"]
+    notice = report.phantom_notice(plain["dataset"], one["task"], one["model"]["name"]) if stands_in else None
+    if notice:
+        say(notice)
     record = run_or_find(one, plain)
-    if one["phantom"] and plain["dataset"]["released"]:
-        say(report.phantom_notice(plain["dataset"]))
+    if notice:
+        say(notice)
     value = record["validation"]["value"]
     return None if value is None else float(value)
 

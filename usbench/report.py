@@ -63,16 +63,16 @@ def final(record: Mapping[str, Any], path: Path, pictures: Sequence[Path]) -> No
     say(f"result: {path}")
 
 
-def phantom_notice(dataset: Mapping[str, Any]) -> str:
-    """Why these figures stand apart."""
-    best = [
-        f"{row['name']} {name} {value}"
-        for row in dataset.get("published") or ()
-        for name, value in list(row["scores"].items())[:1]
-    ]
-    published = f" (published on the real images: {best[-1]} …)" if best else ""
+def phantom_notice(dataset: Mapping[str, Any], task: str, model: str) -> str:
+    """Why these figures stand apart, and which published one (the model's, else the best) they stand apart from."""
+    rows = [row for row in dataset.get("published") or () if row["task"] == task and row["split"] == "test"]
+    rows = [row for row in rows if row["model"] == model] or rows
+    words = ""
+    if rows:
+        best = max(rows, key=lambda row: next(iter(row["scores"].values())))
+        name, value = next(iter(best["scores"].items()))
+        words = f", such as the {name} {value} of {best['name']}"
     return (
-        f"these are phantom images, drawn by usbench in {dataset['name']}'s release format: their figures go "
-        f"to results/phantom "
-        f"and are never compared with a published number{published}"
+        f"these are phantom images, drawn by usbench in the format of {dataset['name']}'s release: their figures go to "
+        f"results/phantom and are never compared with a published number{words}"
     )

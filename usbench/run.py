@@ -43,7 +43,7 @@ def benchmark(one: cell.Cell) -> dict[str, Any]:
         scoring.write_predictions(folder, "test", test, model.predict(test.images()))
         clock.lap("predict")
         leak = one["dataset"].get("leak") or {}
-        chosen = scoring.score(one["metric"], folder, "val", val)
+        chosen = scoring.select(folder, val)
         scores = scoring.score(one["metric"], folder, "test", test, leak.get("images", ()))
         clock.lap("score")
         clock.laps["fit"] += journal.before
@@ -187,7 +187,7 @@ def failed_record(one: cell.Cell, reason: str) -> dict[str, Any]:
 
 
 def done_record(
-    one: cell.Cell, scores: Scores, chosen: Scores, seconds: dict[str, float], parameters: int | None, folder: Path
+    one: cell.Cell, scores: Scores, chosen: float, seconds: dict[str, float], parameters: int | None, folder: Path
 ) -> dict[str, Any]:
     """The record of a finished run (DESIGN section 4)."""
     record, ruler, primary = base_record(one), scores.ruler, one["metric"]["primary"]
@@ -216,7 +216,7 @@ def done_record(
             }
             for other in scores.ruled[1:]
         },
-        "validation": {"name": primary, "value": chosen.ruler.scores[primary].value},
+        "validation": {"name": cell.SELECTION[one["task"]][0], "value": chosen},
         "predictions": {
             "file": file.relative_to(one["runs"]).as_posix(),
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),

@@ -66,6 +66,12 @@ def score(metric: Mapping[str, Any], folder: Path, split: Split, samples: Sample
     return with_second(scores, clean.result().ruler.scores) if leak else scores
 
 
+def select(folder: Path, samples: Samples) -> float:
+    """The selection rule's figure on the stored validation predictions: what a sweeper optimises."""
+    rule = SELECTION[samples.dataset.task]
+    return rule((truth, guess) for _, _, truth, guess in pairs(folder, "val", samples))
+
+
 def make_scorer(metric: Mapping[str, Any], samples: Samples) -> Scorer:
     """A fresh scorer for the samples' classes."""
     scorer: Scorer = build(metric, classes=samples.dataset.classes)

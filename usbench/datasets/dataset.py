@@ -115,7 +115,7 @@ def open_view(
         records = splits.k_fold(records, int(folds), fold, name)
     elif split.get("val_share"):
         records = splits.hold_out(records, float(split["val_share"]), name)
-    divided = splits.divide(records)
+    divided = splits.divide(records, root)
     crossed = splits.crossing(divided, "train", "val")
     if crossed and (fold is not None or split.get("val_share")):
         raise DataError(f"{name}: groups on one side were wanted, found {sorted(crossed)[0]!r} in train and val")

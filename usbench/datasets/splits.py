@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,15 +63,15 @@ def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> lis
     return [replace(record, group=named.get(record.id, record.group)) for record in records]
 
 
-def divide(records: Sequence[Record]) -> dict[Split, tuple[Record, ...]]:
-    """Records by split; DataError for an empty split or a record without one."""
-    lost = [record.id for record in records if record.split is None]
+def divide(records: Sequence[Record], where: Path) -> dict[Split, tuple[Record, ...]]:
+    """Records by split; DataError, naming where they lie, for an empty split or a record without one."""
+    lost = [record.image for record in records if record.split is None]
     if lost:
-        raise DataError(f"{lost[0]}: a split was wanted, found none ({len(lost)} such images)")
+        raise DataError(f"{where / lost[0]}: a split was wanted, found none ({len(lost)} such images)")
     divided = {split: tuple(record for record in records if record.split == split) for split in SPLITS}
     for split, part in divided.items():
         if not part:
-            raise DataError(f"the {split} split is empty: at least one image was wanted of {len(records)}")
+            raise DataError(f"{where}: an image in the {split} split was wanted, found none ({len(records)} in all)")
     return divided
 
 

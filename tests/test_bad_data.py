@@ -1,0 +1,603 @@
+"""From a configuration to a cell and its samples, in this process: where data is looked for, what a wrong command or a
+damaged release gets (one line that names the culprit, and the right exit code), and what decides a run's key."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra.errors import HydraException
+from PIL import Image
+
+from usbench import cell, machine, phantom
+from usbench.errors import ConfigError, DataError, RunError, UsbenchError
+from usbench.types import SPLITS
+
+SIZE, COUNTS = (64, 96), {"train": 8, "val": 4, "test": 4}
+SMALL = ("dataset.phantom.size=[64,96]", "dataset.phantom.counts.train=8", "dataset.phantom.counts.test=4")
+QUIET = ("device=cpu", "threads=1", "precision=fp32")
+UNLISTED = ("dataset.split.near_duplicates=[]", "dataset.leak=null")  # usgra's name images that a small release lacks
+MASKS, BOXES = "SegmentationDataset", "Final dataset for object detection"
+
+
+@pytest.fixture(scope="module")
+def pristine(compose, tmp_path_factory) -> Path:
+    """Small releases of spinal (both archives) and usgra, whole."""
+    data = tmp_path_factory.mktemp("data")
+    for name in ("spinal", "usgra"):
+        node = compose(f"dataset={name}")["dataset"]
+        counts = {split: COUNTS[split] for split in node["phantom"]["counts"]}
+        spec = replace(cell.spec_of(node), size=SIZE, counts=counts)
+        for task in node["views"] if name == "spinal" else ("segment",):
+            layout = cell.layout_of({"dataset": node, "task": task, "phantom": True})
+            layout.write(data / name, phantom.samples(spec, task))
+    return data
+
+
+@pytest.fixture
+def data(pristine, tmp_path) -> Path:
+    """The same, where a test may damage them; not where usbench looks by itself."""
+    return Path(shutil.copytree(pristine, tmp_path / "releases"))
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch) -> Path:
+    """Every test works in an empty folder, nothing configured by the environment."""
+    monkeypatch.delenv("USBENCH_DATA", raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def resolve(compose) -> Callable[..., cell.Cell]:
+    """`resolve(*overrides)` → the cell; the small usgra without the lists of the real one's images."""
+
+    def resolved(*words: str) -> cell.Cell:
+        unlisted = UNLISTED if "dataset=usgra" in words else ()
+        return cell.resolve(compose(*QUIET, *unlisted, *words))
+
+    return resolved
+
+
+def read_all(one: cell.Cell) -> int:
+    """Read every sample of the cell's view, as training and scoring do; how many there are."""
+    opened = cell.open_dataset(one)
+    return sum(1 for split in SPLITS for _ in opened.samples(split))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# ---- a damaged release
+
+
+def rewrite(path: Path, pixels: Any) -> Path:
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def cut(path: Path, left: int) -> Path:
+    path.write_bytes(path.read_bytes()[:left])
+    return path
+
+
+def gone(path: Path) -> Path:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return path
+
+
+def xml(path: Path, old: str, new: str) -> Path:
+    """Change the first match of a regular expression in a file."""
+    text = path.read_text()
+    assert re.search(old, text), "nothing to change"
+    path.write_text(re.sub(old, new, text, count=1))
+    return path
+
+
+def corners(path: Path, x1: float, y1: float, x2: float, y2: float) -> Path:
+    box = f"<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
+    return xml(path, r"(?s)<bndbox>.*?</bndbox>", f"<bndbox>{box}</bndbox>")
+
+
+def boxed(root: Path) -> Path:
+    """An XML of the training split that has a box."""
+    return next(path for path in sorted((root / BOXES / "train").glob("*.xml")) if "<object>" in path.read_text())
+
+
+def emptied(folder: Path) -> Path:
+    for path in folder.iterdir():
+        path.unlink()
+    return folder
+
+
+def twin(path: Path) -> Path:
+    """A second file of one id."""
+    return Path(shutil.copy(path, path.with_suffix(".PNG")))
+
+
+def foreign(path: Path, pixels: int) -> Path:
+    with Image.open(path) as mask:
+        colours = np.array(mask)
+    colours.reshape(-1, 3)[:pixels] = (200, 10, 90)
+    return rewrite(path, colours)
+
+
+def valued(path: Path, value: int) -> Path:
+    index = np.zeros(SIZE, np.uint8)
+    index[5, 7] = value
+    return rewrite(path, index)
+
+
+GREY, DEEP = np.full(SIZE, 9, np.uint8), np.full(SIZE, 900, np.uint16)
+SMALLER, COLOURED = np.zeros((32, 48), np.uint8), np.zeros((32, 48, 3), np.uint8)
+USGRA_IMAGE, USGRA_MASK = "dataset/images/0002.png", "dataset/masks/0002.png"
+SPINAL_IMAGE = f"{MASKS}/train_images/scaled-A0001_frame2.png"
+SPINAL_MASK = f"{MASKS}/train_masks/scaled-A0001_frame2.png"
+SPINAL_XML = f"{BOXES}/train/scaled-A0001_frame2.xml"
+
+# what is done to the release (returns the file to be named) · dataset · model · what is said
+DAMAGE = {
+    "an image lost its mask": (lambda r: (gone(r / USGRA_MASK), r / USGRA_IMAGE)[1], "usgra", "unet", "label.*none"),
+    "a mask lost its image": (lambda r: (gone(r / USGRA_IMAGE), r / USGRA_MASK)[1], "usgra", "yolov8", "image.*none"),
+    "a colour mask is missing": (lambda r: (gone(r / SPINAL_MASK), r / SPINAL_IMAGE)[1], "spinal", "unet", "label"),
+    "an XML is missing": (lambda r: (gone(r / SPINAL_XML), (r / SPINAL_XML).with_suffix(".png"))[1], "spinal", "yolov8", "label"),
+    "two XML without image": (
+        lambda r: [gone(path.with_suffix(".png")) and path for path in sorted((r / BOXES / "train").glob("*.xml"))[:2]][0],
+        "spinal", "yolov8", "2 such labels; 1 ",
+    ),
+    "a folder is missing": (lambda r: gone(r / "dataset/test/masks"), "usgra", "unet", "folder.*none"),
+    "an archive is missing": (lambda r: (gone(r / BOXES), r / BOXES / "train")[1], "spinal", "yolov8", "folder.*none"),
+    "one name twice": (lambda r: twin(r / USGRA_IMAGE), "usgra", "unet", "'0002' twice"),
+    "one mask twice": (lambda r: twin(r / SPINAL_MASK), "spinal", "unet", "'scaled-A0001_frame2' twice"),
+    "an empty test split": (
+        lambda r: (emptied(r / "dataset/test/images"), emptied(r / "dataset/test/masks"), r)[2], "usgra", "unet", "test split",
+    ),
+    "an empty val split": (lambda r: (emptied(r / BOXES / "val"), r)[1], "spinal", "yolov8", "val split"),
+    "half an image": (lambda r: cut(r / USGRA_IMAGE, 2000), "usgra", "unet", "cut off after 2000 bytes"),
+    "half a mask": (lambda r: cut(r / USGRA_MASK, 500), "usgra", "yolov8", "cut off"),
+    "an image without its last bytes": (lambda r: cut(r / SPINAL_IMAGE, -12), "spinal", "unet", "cut off"),
+    "an empty file": (lambda r: cut(r / SPINAL_MASK, 0), "spinal", "unet", "found something else"),
+    "a 16-bit image": (lambda r: rewrite(r / USGRA_IMAGE, DEEP), "usgra", "unet", "8 bits"),
+    "a 16-bit mask": (lambda r: rewrite(r / USGRA_MASK, DEEP), "usgra", "yolov8", "8 bits"),
+    "a mask of another size": (lambda r: rewrite(r / USGRA_MASK, SMALLER), "usgra", "unet", r"\(64, 96\).*\(32, 48\)"),
+    "boxes of a mask of another size": (lambda r: rewrite(r / USGRA_MASK, SMALLER), "usgra", "yolov8", r"\(32, 48\)"),
+    "a colour mask of another size": (lambda r: rewrite(r / SPINAL_MASK, COLOURED), "spinal", "unet", r"\(32, 48\)"),
+    "a value that is no class": (lambda r: valued(r / USGRA_MASK, 3), "usgra", "unet", "value 3 in 1 pixels"),
+    "a mask of 255": (lambda r: valued(r / USGRA_MASK, 255), "usgra", "yolov8", "value 255"),
+    "colours where indices belong": (lambda r: rewrite(r / USGRA_MASK, np.zeros((*SIZE, 3), np.uint8)), "usgra", "unet", "RGB"),
+    "grey where colours belong": (lambda r: rewrite(r / SPINAL_MASK, GREY), "spinal", "unet", "mode L"),
+    "a foreign colour": (lambda r: foreign(r / SPINAL_MASK, 21), "spinal", "unet", r"21 pixels.*\(200, 10, 90\)"),
+    "one stray pixel too many": (lambda r: foreign(r / SPINAL_MASK, 14), "spinal", "unet", "14 pixels.* 13"),
+    "a box outside": (lambda r: corners(boxed(r), 90, 10, 97, 20), "spinal", "yolov8", "96×64.*90, 10, 97, 20"),
+    "a box before the image": (lambda r: corners(boxed(r), -1, 10, 20, 20), "spinal", "yolov8", "inside"),
+    "a box of no width": (lambda r: corners(boxed(r), 20, 10, 20, 20), "spinal", "yolov8", "area"),
+    "a box upside down": (lambda r: corners(boxed(r), 10, 20, 20, 10), "spinal", "yolov8", "area"),
+    "no number": (lambda r: corners(boxed(r), "nan", 20, 20, 30), "spinal", "yolov8", "'nan'"),
+    "an unknown class": (lambda r: xml(boxed(r), "hematoma", "tumour"), "spinal", "yolov8", "'tumour'"),
+    "an XML cut off": (lambda r: cut(boxed(r), 300), "spinal", "yolov8", "can't be read"),
+    "an XML of another size": (lambda r: xml(boxed(r), "<width>96<", "<width>690<"), "spinal", "yolov8", "690"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_release_is_one_line_that_names_the_file(data, resolve, empty_folder, name):
+    damage, dataset, model, says = DAMAGE[name]
+    named = damage(data / dataset)
+    before = tree(data)
+    with pytest.raises(DataError) as caught:
+        read_all(resolve(f"dataset={dataset}", f"model={model}", f"data={data}"))
+    words = str(caught.value)
+    assert str(named) in words and re.search(says, words), words
+    assert "\n" not in words and caught.value.exit_code == 1
+    assert tree(data) == before and not (empty_folder / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "dataset", "model"),
+    [
+        (lambda r: None, "spinal", "unet"),
+        (lambda r: None, "spinal", "yolov8"),
+        (lambda r: None, "usgra", "unet"),
+        (lambda r: None, "usgra", "yolov8"),
+        (lambda r: foreign(r / SPINAL_MASK, 13), "spinal", "unet"),
+        (lambda r: gone(r / f"{BOXES}/train/scaled-A0001_frame2.png"), "spinal", "yolov8"),
+        (lambda r: xml(boxed(r), r"(?s)<object>.*</object>", ""), "spinal", "yolov8"),
+        (lambda r: corners(boxed(r), 0, 0, 96, 64), "spinal", "yolov8"),
+        (lambda r: (r / "dataset/images/Thumbs.db").write_bytes(b"x"), "usgra", "unet"),
+        (lambda r: gone(r / BOXES), "spinal", "unet"),
+    ],
+    ids=[
+        *("whole-segment", "whole-detect", "usgra-segment", "usgra-detect", "known strays", "known lone XML"),
+        *("no object", "a box of the whole image", "another file", "only the other archive"),
+    ],
+)
+def test_what_a_release_may_have(data, resolve, damage, dataset, model):
+    damage(data / dataset)
+    lone = model == "yolov8" and not (data / dataset / BOXES / "train/scaled-A0001_frame2.png").exists()
+    count = {"spinal": 16, "usgra": 12}[dataset]
+    expected = count - (lone and dataset == "spinal")
+    assert read_all(resolve(f"dataset={dataset}", f"model={model}", f"data={data}")) == expected
+
+
+# ---- a wrong command
+
+
+def cuda() -> bool:
+    return bool(machine.cuda_capabilities())
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "says"),
+    [
+        (("model=nonet",), HydraException, "nonet"),
+        (("dataset=nodata",), HydraException, "nodata"),
+        (("metric=nometric",), HydraException, "nometric"),
+        (("modle=unet",), HydraException, "modle"),
+        (("dataset.phantom.cuonts=3",), HydraException, "cuonts"),
+        (("model.budgets.quick.epoch=3",), HydraException, "epoch"),
+        (("budget=long",), ConfigError, "budget=long: unet has tiny, quick, standard"),
+        (("budget=kumar2025",), ConfigError, "budget=kumar2025: unet has"),
+        (("budget=3",), ConfigError, "budget=3"),
+        (("~dataset.views.detect", "model=yolov8"), ConfigError, "dataset=phantom model=yolov8: .* detect, .* segment"),
+        (("model.task=sing",), ConfigError, "'sing'"),
+        (("model=yolov8", "metric=segment"), ConfigError, "metric=detect"),
+        (("fold=5",), ConfigError, "fold=5: one of 0..4"),
+        (("fold=-1",), ConfigError, "fold=-1"),
+        (("fold=first",), ConfigError, "fold=first"),
+        (("fold=1.5",), ConfigError, "fold=1.5"),
+        (("fold=true",), ConfigError, "fold=True"),
+        (("dataset=spinal", "fold=0"), ConfigError, "fold=0: spinal has a fixed split"),
+        (("seed=-1",), ConfigError, "seed=-1"),
+        (("seed=one",), ConfigError, "seed=one"),
+        (("seed=0.5",), ConfigError, "seed=0.5"),
+        (("threads=0",), ConfigError, "threads=0"),
+        (("precision=fp8",), ConfigError, "precision=fp8"),
+        (("precision=16",), ConfigError, "precision=16"),
+        (("device=gpu",), ConfigError, "device=gpu"),
+        (("device=0",), ConfigError, "device=0"),
+        (("device=cuda:",), ConfigError, "device=cuda:"),
+        (("source=fake",), ConfigError, "source=fake"),
+        (("source=real",), ConfigError, "source=real: phantom has no release"),
+        (("tracking=wandb",), ConfigError, "tracking=wandb"),
+        (("trust=no",), ConfigError, "trust=no"),
+        (("overwrite=no",), ConfigError, "overwrite=no"),
+        (("debug=no",), ConfigError, "debug=no"),
+        (("dataset.phantom.scene=moon",), ConfigError, "'moon'"),
+        (("dataset.phantom.counts.train=-3",), ConfigError, "counts"),
+        (("dataset.phantom.counts.train=many",), ConfigError, "many"),
+        (("dataset.phantom.seed=x",), ConfigError, "seed"),
+        (("dataset.phantom.size=[8,8]",), ConfigError, "size"),
+        (("dataset.views.segment.layout._target_=usbench.nowhere.Nothing",), ConfigError, "usbench.nowhere"),
+        (("+dataset.views.segment.layout.colour=red",), ConfigError, "colour"),
+        (("device=cuda:64",), RunError, "device=cuda:64: .*device=cpu"),
+        pytest.param(
+            ("device=cuda",), RunError, "device=cuda: .*device=cpu", marks=pytest.mark.skipif(cuda(), reason="has CUDA")
+        ),
+        (("dataset.phantom.counts.train=0",), DataError, "train split"),
+        (("+dataset.phantom.counts.tset=3",), ConfigError, "tset"),
+        (("dataset=usgra", "+dataset.phantom.counts.val=3"), DataError, "val"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_writes_nothing(compose, empty_folder, words, error, says):
+    with pytest.raises(error) as caught:
+        cell.resolve(compose(*SMALL, "device=cpu", *words))
+    assert re.search(says, " ".join(str(caught.value).split()))
+    if isinstance(caught.value, UsbenchError):  # Hydra's own lines are joined by the command
+        assert "\n" not in str(caught.value) and caught.value.exit_code == (2 if error is ConfigError else 1)
+    assert not [path for path in empty_folder.rglob("*") if path.is_file() and "0.png" in path.name]
+    assert not (empty_folder / "results").exists() and not (empty_folder / "data").exists()
+
+
+@pytest.mark.parametrize("key", ["runs", "results", "data"])
+def test_a_folder_may_be_called_by_a_number(data, resolve, empty_folder, key):
+    shutil.copytree(data, empty_folder / "2024")
+    one = resolve("dataset=spinal", *(("data=2024",) if key == "data" else (f"data={data}", f"{key}=2024")))
+    assert one["root" if key == "data" else key].startswith(str(empty_folder / "2024"))
+
+
+@pytest.mark.parametrize("stage", ["phantom", "real"])
+def test_a_runs_folder_that_cannot_be_made_is_one_line(data, resolve, empty_folder, stage):
+    (empty_folder / "runs").write_text("a file stands here")
+    words = (f"data={data}",) if stage == "real" else SMALL
+    with pytest.raises(RunError) as caught:
+        resolve("dataset=spinal", *words)
+    assert "runs" in str(caught.value) and "\n" not in str(caught.value)
+    assert (empty_folder / "runs").read_text() == "a file stands here"
+
+
+# ---- where data is looked for
+
+
+WRITTEN = "written below runs"
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "root"),
+    [
+        # nothing configured
+        ("dataset=spinal", None, WRITTEN),
+        ("dataset=usgra", None, "here/data/usgra"),
+        ("dataset=spinal source=auto", None, WRITTEN),
+        # configured and there
+        ("dataset=spinal data={up}/releases", None, "releases/spinal"),
+        ("dataset=spinal data=../releases", None, "releases/spinal"),
+        ("dataset=spinal", "{up}/releases", "releases/spinal"),
+        ("dataset=spinal dataset.root={up}/releases/spinal", None, "releases/spinal"),
+        ("dataset=spinal data={up}/releases", "{up}/nowhere", "releases/spinal"),
+        ("dataset=spinal dataset.root={up}/releases/spinal data={up}/nowhere", "{up}/nowhere", "releases/spinal"),
+        ("dataset=spinal source=real data={up}/releases", None, "releases/spinal"),
+        ("dataset=usgra source=real", None, "here/data/usgra"),
+        # configured and not there
+        ("dataset=spinal data={up}/nowhere", None, DataError("nowhere/spinal")),
+        ("dataset=spinal", "{up}/nowhere", DataError("nowhere/spinal")),
+        ("dataset=spinal", "../nowhere", DataError("nowhere/spinal")),
+        ("dataset=spinal dataset.root={up}/nowhere", None, DataError("nowhere")),
+        ("dataset=spinal dataset.root={up}/nowhere data={up}/releases", None, DataError("nowhere")),
+        ("dataset=spinal data={up}/nowhere", "{up}/releases", DataError("nowhere/spinal")),
+        ("dataset=spinal dataset.root={up}/afile", None, DataError("afile")),
+        ("dataset=spinal source=real", None, DataError("data/spinal")),
+        # forced
+        ("dataset=usgra source=phantom", None, WRITTEN),
+        ("dataset=spinal source=phantom data={up}/releases", None, WRITTEN),
+        ("dataset=spinal source=phantom data={up}/nowhere", None, WRITTEN),
+        ("dataset=spinal source=phantom", "{up}/nowhere", WRITTEN),
+        # has no release
+        ("dataset=phantom", None, WRITTEN),
+        ("dataset=phantom data={up}/nowhere", None, WRITTEN),
+        ("dataset=phantom source=real", None, ConfigError("source=real")),
+    ],
+)
+def test_where_data_is_looked_for(data, resolve, empty_folder, monkeypatch, words, environment, root):
+    """./data has usgra only; ../releases has spinal and usgra."""
+    up = empty_folder.parent
+    shutil.copytree(data / "usgra", empty_folder / "data" / "usgra")
+    (up / "afile").write_text("")
+    if environment:
+        monkeypatch.setenv("USBENCH_DATA", environment.format(up=up))
+    before = tree(up)
+    overrides = (*words.format(up=up).split(), *SMALL)
+    if isinstance(root, UsbenchError):
+        with pytest.raises(type(root)) as caught:
+            resolve(*overrides)
+        assert str(root) in str(caught.value) and "\n" not in str(caught.value)
+        if isinstance(root, DataError):
+            assert "github.com/avishakumar21" in str(caught.value)  # how to get it
+        assert tree(up) == before
+        return
+    one = resolve(*overrides)
+    assert one["phantom"] == (root == WRITTEN) and read_all(one) > 0
+    if root == WRITTEN:
+        assert Path(one["root"]).parent == empty_folder / "runs" / "phantoms"
+    else:
+        assert Path(one["root"]).resolve() == up / root
+    changed = {path for path in tree(up).items() - before.items()}
+    assert all(path.startswith("here/runs/") for path, _ in changed)  # never into data
+    assert before.items() <= tree(up).items()
+
+
+def test_a_phantom_has_nothing_of_the_real_images(resolve):
+    """Leak, near-duplicates and published figures hold for the release only; a phantom has no known defects."""
+    one = resolve("dataset=usgra", *SMALL)
+    assert one["phantom"] and not {"leak", "published"} & one["dataset"].keys()
+    assert "near_duplicates" not in one["dataset"]["split"]
+
+
+def test_a_phantom_is_written_once_and_whole(resolve, empty_folder):
+    first = resolve("dataset=spinal", *SMALL)
+    before = {path: path.stat().st_mtime_ns for path in empty_folder.rglob("*")}
+    assert resolve("dataset=spinal", *SMALL) == first
+    assert {path: path.stat().st_mtime_ns for path in empty_folder.rglob("*")} == before
+    assert resolve("dataset=spinal", *SMALL, "dataset.phantom.seed=1")["root"] != first["root"]
+
+
+def test_a_phantom_that_cannot_be_written_leaves_nothing(resolve, empty_folder):
+    with pytest.raises(DataError):
+        resolve("dataset=usgra", *SMALL, "+dataset.phantom.counts.val=3")
+    assert not tree(empty_folder) and not list((empty_folder / "runs").rglob("*usgra*"))
+
+
+# ---- budgets
+
+
+@pytest.mark.parametrize(
+    ("words", "budget"),
+    [
+        ("dataset=spinal model=yolov8", "quick"),
+        ("dataset=spinal model=yolov8 data={data}", "kumar2025"),
+        ("dataset=spinal model=yolov8 data={data} budget=standard", "standard"),
+        ("dataset=spinal model=yolov8 data={data} budget=quick", "quick"),
+        ("dataset=spinal model=yolov8 data={data} source=phantom", "quick"),
+        ("dataset=spinal model=yolov8 budget=kumar2025", "kumar2025"),
+        ("dataset=spinal model=unet data={data}", "standard"),
+        ("dataset=usgra model=yolov8 data={data}", "standard"),
+        ("dataset=usgra model=deeplabv3 data={data}", "standard"),
+        ("dataset=phantom model=unet", "quick"),
+        ("dataset=phantom model=unet budget=tiny", "tiny"),
+    ],
+)
+def test_the_budget(data, resolve, words, budget):
+    one = resolve(*words.format(data=data).split(), *SMALL)
+    assert one["budget"] == budget
+    assert {**one["model"]["budget"], **one["model"]["build"]}.keys() >= {"epochs", "batch", "weights"}
+
+
+def test_the_papers_budget_of_yolov8(data, resolve):
+    """FACTS: size m, 80 epochs, batch 48, 320 px, lr .000422."""
+    model = resolve("dataset=spinal", "model=yolov8", f"data={data}")["model"]
+    assert model["build"]["size"] == "m"
+    assert {key: model["budget"][key] for key in ("epochs", "batch", "imgsz", "lr0", "optimizer")} == {
+        "epochs": 80,
+        "batch": 48,
+        "imgsz": 320,
+        "lr0": 0.000422,
+        "optimizer": "AdamW",
+    }
+
+
+def test_a_build_s_own_value_stands_before_the_budget_s(resolve):
+    assert resolve("model=unet", *SMALL)["model"]["build"]["encoder"] == "resnet18"
+    assert resolve("model=unet", "model.build.encoder=resnet34", *SMALL)["model"]["build"]["encoder"] == "resnet34"
+
+
+# ---- weights
+
+
+@pytest.mark.parametrize(
+    ("words", "fine"),
+    [
+        (("model=yolov8", "model.build.weights=w.pt"), False),
+        (("model=yolov8", "model.build.weights=coco"), False),
+        (("model=yolov8", "model.build.weights=w.pt", "trust=true"), True),
+        (("model=yolov8", "model.build.weights=coco", "trust=true"), True),
+        (("model=yolov8",), True),
+        (("model=unet", "model.build.weights=w.pt"), True),
+        (("model=unet", "model.build.weights=imagenet"), True),
+    ],
+)
+def test_pickled_weights_are_read_only_when_trusted(resolve, empty_folder, words, fine):
+    (empty_folder / "w.pt").write_bytes(b"weights")
+    if fine:
+        resolve(*words, *SMALL)
+        return
+    with pytest.raises(ConfigError, match=r"weights=(w\.pt|coco).*pickle.*trust=true"):
+        resolve(*words, *SMALL)
+
+
+def test_weights_count_by_their_bytes(resolve, empty_folder):
+    """Not by their path: moved, they are the same; other bytes at the same path are others."""
+    keys = []
+    for name, content in (("a.pt", b"one"), ("b.pt", b"one"), ("a.pt", b"two")):
+        (empty_folder / name).write_bytes(content)
+        keys.append(resolve(f"model.build.weights={name}", *SMALL)["key"])
+    keys += [resolve(*SMALL)["key"], resolve("model.build.weights=imagenet", *SMALL)["key"]]
+    assert keys[0] == keys[1] and len(set(keys)) == 4
+
+
+# ---- the key
+
+
+SEGMENT = ("dataset=usgra", "model=unet", "data={data}")
+CHANGES = {
+    "seed": ("seed=1",),
+    "epochs": ("model.budgets.standard.epochs=3",),
+    "learning rate": ("model.budgets.standard.lr=1e-4",),
+    "budget": ("budget=quick",),
+    "precision": ("precision=bf16",),
+    "encoder": ("model.build.encoder=resnet34",),
+    "model": ("model=deeplabv3",),
+    "adapter's recipe": ("model.recipe=99",),
+    "order of classes": ("dataset.views.segment.classes=[vessel,nerve]",),
+    "exclusive": ("dataset.views.segment.exclusive=false",),
+    "name of a class": ("dataset.views.segment.classes=[nerve,artery]",),
+    "validation": ("dataset.split.val_share=0.4",),
+    "groups": ("dataset.split.near_duplicates=[[train/0001,train/0002,train/0003]]",),
+    "phantom": ("source=phantom",),
+    "model's name": ("model.name=mine",),
+}
+NO_CHANGES = {
+    "nothing": (),
+    "threads": ("threads=2",),
+    "device": ("device=auto",),
+    "results": ("results=elsewhere",),
+    "runs": ("runs=elsewhere",),
+    "rules": ("metric.rules=[pooled]",),
+    "extra rule": ("+metric.extra.mine._target_=builtins.abs",),
+    "tracking": ("tracking=none",),
+    "overwrite": ("overwrite=true",),
+    "debug": ("debug=true",),
+    "trust": ("trust=true",),
+    "another budget's value": ("model.budgets.quick.epochs=3",),
+    "licence": ("dataset.licence=other",),
+    "published": ("dataset.published=[]",),
+    "phantom's counts": ("dataset.phantom.counts.train=5",),
+}
+
+
+def key_of(resolve: Callable[..., cell.Cell], data: Path, *words: str) -> str:
+    key: str = resolve(*(word.format(data=data) for word in SEGMENT), *words)["key"]
+    return key
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changes_the_key(data, resolve, change):
+    assert key_of(resolve, data, *CHANGES[change]) != key_of(resolve, data)
+
+
+@pytest.mark.skipif(cuda(), reason="device=auto is another device there, so another precision may be the default")
+@pytest.mark.parametrize("change", NO_CHANGES)
+def test_what_does_not_change_the_key(data, resolve, change):
+    assert key_of(resolve, data, *NO_CHANGES[change]) == key_of(resolve, data)
+
+
+def test_a_key_is_twelve_digits_and_its_recipe_has_no_seed(data, resolve):
+    one, two = (resolve(*(word.format(data=data) for word in SEGMENT), f"seed={n}") for n in (0, 1))
+    assert re.fullmatch(r"[0-9a-f]{12}", one["key"]) and re.fullmatch(r"[0-9a-f]{12}", one["recipe"])
+    assert one["recipe"] == two["recipe"] and one["key"] != two["key"]
+
+
+def test_a_byte_of_the_data_changes_the_key_and_its_place_does_not(data, resolve, empty_folder):
+    before = key_of(resolve, data)
+    moved = Path(shutil.copytree(data, empty_folder / "moved"))
+    assert key_of(resolve, moved) == before
+    assert key_of(resolve, moved, f"dataset.root={data / 'usgra'}") == before
+    valued(moved / "usgra" / USGRA_MASK, 1)
+    assert key_of(resolve, moved) != before
+
+
+def test_the_device_is_not_in_the_key(resolve):
+    one = resolve(*SMALL)
+    assert cell.keys({**one, "device": "cuda:1", "threads": 64, "tracking": "none"}) == (one["recipe"], one["key"])
+
+
+def test_tasks_and_folds_have_keys_of_their_own(resolve):
+    keys = [resolve(*SMALL, *words)["key"] for words in ((), ("model=yolov8",), ("fold=0",), ("fold=1",))]
+    assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize(("name", "value"), [("CACHE_RECIPE", 99), ("SELECTION", {"segment": ("dice", 2)})])
+def test_recipes_and_the_selection_rule_are_in_the_key(resolve, monkeypatch, name, value):
+    before = resolve(*SMALL)
+    monkeypatch.setattr(cell, name, value)
+    assert cell.keys(before) != (before["recipe"], before["key"])
+
+
+# ---- the cell as a file
+
+
+def test_a_cell_survives_its_file(resolve, empty_folder):
+    one = resolve("dataset=spinal", "model=yolov8", *SMALL)
+    cell.write(one, empty_folder / "below" / "cell.yaml")
+    assert cell.read(empty_folder / "below" / "cell.yaml") == one
+    assert [path.name for path in (empty_folder / "below").iterdir()] == ["cell.yaml"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "a: b", "key: [", "\x00"])
+def test_a_damaged_cell_is_one_line(empty_folder, content):
+    path = empty_folder / "cell.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        cell.read(path)
+    assert "cell.yaml: a cell written by usbench was wanted" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_phantom_s_fingerprint_is_its_generator_s(resolve, monkeypatch):
+    one = resolve(*SMALL)
+    assert one["fingerprint"] == resolve(*SMALL, "seed=3")["fingerprint"]
+    for words in (
+        ("dataset.phantom.seed=5",),
+        ("dataset.phantom.counts.train=12",),
+        ("dataset.phantom.size=[64,128]",),
+    ):
+        assert resolve(*SMALL, *words)["fingerprint"] != one["fingerprint"]
+    monkeypatch.setattr(phantom, "VERSION", 99)
+    assert resolve(*SMALL)["fingerprint"] != one["fingerprint"]
+    assert len(one["fingerprint"]) == hashlib.sha256().digest_size * 2
