@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -260,6 +262,21 @@ def test_a_file_is_read_again_only_when_its_size_or_time_changed(copy, tmp_path)
     assert changed != before
     path.write_bytes(data)
     assert file_fingerprint(copy.open(), cache) == before
+
+
+def test_several_processes_may_keep_one_cache(tmp_path):
+    """Runs started at one instant hash the same files into the same cache."""
+    lay_pairs(tmp_path, {"train": [f"{n}" for n in range(30)], "val": ["c"], "test": ["d"]})
+    opened, together = open_pairs(tmp_path), threading.Barrier(8)
+
+    def fingerprint(n: int) -> str:
+        together.wait()
+        return file_fingerprint(opened, tmp_path / f"cache-{n}.json")
+
+    with ThreadPoolExecutor(8) as pool:
+        for n in range(8):
+            assert len(set(pool.map(fingerprint, [n] * 8))) == 1
+    assert len(list(tmp_path.glob("cache-*"))) == 8
 
 
 @pytest.mark.parametrize("damage", ["", '{"cut off', "[]", "\xff"])
@@ -532,6 +549,8 @@ def test_hold_out_moves_whole_groups_and_leaves_the_leaking_ones():
     assert len(val) == 8 and len({one.group for one in val}) == 2 and "a" not in {one.group for one in val}
     assert splits.hold_out(records[::-1], 0.25, "salt")[::-1] == held  # whatever order they come in
     assert splits.hold_out(records, 0.25, "other") != held
+    for salt in map(str, range(20)):
+        assert not splits.crossing(splits.divide(splits.hold_out(records, 0.25, salt), Path()), "val", "test")
     assert [one.split for one in held if one.id in "tu"] == ["test", "test"]
 
 

@@ -70,7 +70,9 @@ def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
     assert f"python -m usbench dataset=spinal dataset.root={root}" in out
     for model in ("unet", "yolov8"):  # and the command finds it
         config = compose("dataset=spinal", f"model={model}", f"dataset.root='{root}'", "source=real", "device=cpu")
-        opened = cell.open_dataset(cell.resolve(config))
+        one = cell.resolve(config)
+        assert one["phantom"] and one["budget"] == "quick"  # its figures never stand beside a published one
+        opened = cell.open_dataset(one)
         assert {split: len(part) for split, part in opened.records.items()} == each and opened.root == root
 
 
@@ -79,6 +81,15 @@ def test_views_that_share_their_files_are_written_once(tmp_path, phantom):
     assert (code, err) == (0, "")
     assert len(files(tmp_path / "x")) == 1 + 6 * 2
     assert "/x: usgra segment, 4 train, 2 test" in out and "/x: usgra detect, 4 train, 2 test" in out
+
+
+def test_a_phantom_of_usgra_is_run_on_without_the_real_images_lists(tmp_path, compose, phantom):
+    assert phantom("dataset=usgra", "out=x", *SMALL)[0] == 0
+    one = cell.resolve(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
+    assert one["phantom"] and "leak" not in one["dataset"] and one["root"] == str(tmp_path / "x")
+    (tmp_path / "x" / "dataset" / "images" / "0001.png").write_bytes(b"another byte")
+    again = cell.resolve(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
+    assert again["key"] != one["key"]  # the files count, not what the YAML would draw
 
 
 def test_one_task_alone_and_the_same_again(tmp_path, phantom):

@@ -358,7 +358,7 @@ def test_memory_that_runs_out_never_halves_the_batch(tmp_path, monkeypatch) -> N
 
 
 def test_rectangles_of_several_shapes_are_still_shuffled(tmp_path, capsys) -> None:
-    fitted(tmp_path, [0.0], budget={**TINY, "epochs": 1, "rect": True})
+    fitted(tmp_path, [0.0], budget={**TINY, "epochs": 1, "imgsz": 96, "rect": True})
     assert "shuffle" not in capsys.readouterr().err  # they warn
 
 
@@ -452,7 +452,10 @@ mlflow.set_experiment("ours")
 mlflow.start_run()
 mlflow.log_param("model", "ours")
 from test_yolo import TINY, Watch, Yolo, a_run, pictures
+del sys.modules["pytest"]  # where it sees that, ultralytics behaves
 Yolo(classes=2, budget={**TINY, "epochs": 1}, size="n").fit(pictures(8), pictures(2), a_run(Path("run"), Watch([0.5])))
+import ultralytics.utils
+assert not ultralytics.utils.TESTS_RUNNING
 assert not calls, calls
 store = mlflow.MlflowClient()
 (run,) = store.search_runs([e.experiment_id for e in store.search_experiments()])
@@ -482,6 +485,17 @@ def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> Non
     left = [str(p.relative_to(tmp_path)) for f in (home, work, scratch) for p in f.rglob("*") if p.is_file()]
     assert left == ["work/run/best.pt"]
     assert "ultralytics" not in (done.stdout + done.stderr).lower()  # silent
+
+
+def test_their_warnings_are_shown_and_their_chatter_is_not(tmp_path, capsys) -> None:
+    with _ultralytics(a_run(tmp_path, Watch([]))):
+        from ultralytics.utils import LOGGER, SETTINGS
+
+        LOGGER.info("Fast image access")
+        LOGGER.warning("labels are\nmissing")
+        assert not any(SETTINGS[name] for name in ("sync", "mlflow", "wandb", "tensorboard", "clearml", "comet"))
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err == "ultralytics: labels are missing\n"
 
 
 def test_importing_the_module_does_not_import_ultralytics() -> None:

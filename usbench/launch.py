@@ -41,9 +41,12 @@ def launch(one: cell.Cell, overwrite: bool) -> int:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The child's: its thread count fixed before any library reads it, Hydra's debugging switch taken out."""
+    """The child's: its thread count fixed before any library reads it, Hydra's debugging switch taken out.
+
+    A waiting thread sleeps rather than spins: on shared cores two spinning threads are three times slower.
+    """
     kept = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
-    return {**kept, **dict.fromkeys(THREADS, str(threads)), run.PARENT: "1"}
+    return {"OMP_WAIT_POLICY": "PASSIVE", **kept, **dict.fromkeys(THREADS, str(threads)), run.PARENT: "1"}
 
 
 def finished(one: cell.Cell) -> tuple[Path, dict[str, Any]] | None:

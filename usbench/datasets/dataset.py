@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from usbench.codecs import image, replacing
 from usbench.datasets import splits
-from usbench.errors import ConfigError, DataError
+from usbench.errors import ConfigError, DataError, RunError
 from usbench.types import Boxes, Layout, Masks, Record, Sample, Split, Target, Task
 
 
@@ -137,7 +137,7 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
         fresh[key] = known.get(key) or hashlib.sha256(path.read_bytes()).hexdigest()
         lines.append("\t".join((name, fresh[key], str(record.split), record.group)))
     if fresh.keys() - known.keys():
-        cache.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(cache.parent)
         with replacing(cache) as part:  # two processes may write it at once: each beside, under a name of its own
             part.write_text(json.dumps({**known, **fresh}))
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
@@ -147,6 +147,14 @@ def known_hashes(cache: Path) -> dict[str, str]:
     """The hashes kept there; {} where there are none or the file is damaged: it is only a cache."""
     try:
         known = json.loads(cache.read_text())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
+
+
+def make_folder(folder: Path) -> None:
+    """The folder, if it isn't there yet; RunError where it can't be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: can't be made ({error.strerror}); check the folders above and free space") from error

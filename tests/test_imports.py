@@ -1,0 +1,85 @@
+"""The rooms keep to themselves: which module may import which (DESIGN section 2), and what stays unloaded."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "usbench"
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file's import statements name, inside functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def rooms(path: Path) -> set[str]:
+    """The usbench rooms that a file imports: types, codecs, datasets …"""
+    return {name.split(".")[1] for name in imported(path) if name.startswith("usbench.")}
+
+
+FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+MAY = {  # room → what it may know of usbench besides itself
+    "types": set(),
+    "errors": set(),
+    "console": set(),
+    "codecs": {"types", "errors"},
+    "datasets": {"types", "errors", "codecs"},
+    "metrics": {"types", "errors"},
+    "models": {"types", "errors", "console"},
+    "phantom": {"types", "errors", "anatomy", "scenes"},
+    "results": {"errors"},
+    "published": {"types", "errors"},
+    "leaderboard": {"errors", "published", "results"},
+    "track": {"errors", "console"},
+}
+
+
+def room_of(name: str) -> str:
+    return name.split("/")[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if room_of(name) in MAY])
+def test_the_arrows_go_one_way(name):
+    room = room_of(name)
+    beyond = rooms(FILES[name]) - MAY[room] - {room}
+    assert not beyond, f"{name} knows {beyond}"
+
+
+@pytest.mark.parametrize(
+    ("package", "where"),
+    [
+        ("ultralytics", "models/yolo"),
+        ("segmentation_models_pytorch", "models/smp.py"),
+        ("mlflow", "track.py"),
+        ("torchmetrics", "metrics/modules.py"),
+        ("faster_coco_eval", ("metrics/boxes.py", "codecs/rle.py")),
+    ],
+)
+def test_a_foreign_framework_stays_in_its_room(package, where):
+    users = [name for name, path in FILES.items() if any(i.split(".")[0] == package for i in imported(path))]
+    assert users and all(name.startswith(where) for name in users), users
+
+
+def test_torch_is_for_models_the_torchmetrics_modules_and_the_run():
+    users = {name for name, path in FILES.items() if any(i.split(".")[0] == "torch" for i in imported(path))}
+    assert all(name.startswith("models/") or name in ("metrics/modules.py", "run.py") for name in users), users
+
+
+def test_what_only_reads_loads_no_framework():
+    code = (
+        "import sys, usbench.__main__, usbench.leaderboard, usbench.scoring, usbench.run\n"
+        "print(sorted({'torch', 'mlflow', 'ultralytics', 'torchmetrics', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
