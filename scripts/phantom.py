@@ -30,7 +30,6 @@ from usbench.codecs import replacing
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
 from usbench.types import SPLITS, Layout, Task
 
-MARK = "PHANTOM.json"  # beside the release's folders: says what they are, and how they were drawn
 Counts = dict[str, int]  # images per split
 
 
@@ -123,7 +122,7 @@ def _run(options: argparse.Namespace) -> None:
         counts = _write(dataset, layouts, folder)
         facts = {"dataset": dataset["name"], "counts": counts, "phantom": dataset["phantom"]}
         text = json.dumps({**facts, "version": phantom.VERSION}, indent=1) + "\n"
-        (folder / MARK).write_text(text)
+        (folder / cell.MARK).write_text(text)
     if options.json:
         with replacing(options.json) as part:
             part.write_text(text)

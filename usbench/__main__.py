@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from usbench import cell, launch, listing, report
 from usbench.console import err, say, warn
 from usbench.errors import RunError, UsbenchError
+from usbench.run import words_of
 
 
 def conf_dir() -> Path:
@@ -85,6 +86,9 @@ def main() -> None:
         if str(wrong):
             warn(str(wrong))
         sys.exit(wrong.exit_code)
+    except OSError as wrong:  # a full disk, a folder that can't be made
+        warn(words_of(wrong))
+        sys.exit(1)
 
 
 def one_line(wrong: Exception) -> str:

@@ -21,7 +21,7 @@ import yaml
 from usbench import machine, phantom
 from usbench.console import say, track
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
-from usbench.errors import ConfigError, DataError
+from usbench.errors import ConfigError, DataError, RunError
 from usbench.models import CACHE_RECIPE
 from usbench.targets import build
 from usbench.types import TASKS, Task
@@ -29,6 +29,7 @@ from usbench.types import TASKS, Task
 Cell = dict[str, Any]
 
 SELECTION = {"segment": ("dice", 1), "detect": ("map50_95", 1)}  # the selection rule and its version, by task
+MARK = "PHANTOM.json"  # left by scripts/phantom.py: whatever their folders are called, the files were drawn
 SIDE = 32  # a net's height and width are multiples of it
 
 
@@ -39,14 +40,15 @@ def resolve(config: Mapping[str, Any]) -> Cell:
     """
     dataset, model = config["dataset"], config["model"]
     task = check_task(config)
-    runs = Path(config["runs"]).absolute()
-    real, root = locate(config)
+    check_switches(config)
+    found, root = locate(config)
+    drawn = not found or (root / MARK).is_file()
     device = machine.resolve_device(config["device"])
-    budget_name, build_node, budget = resolve_model(config, task, real)
+    budget_name, build_node, budget = resolve_model(config, task, not drawn)
     cell: Cell = {
-        "dataset": dataset if real else without_release(dataset),
+        "dataset": without_release(dataset) if drawn else dataset,
         "task": task,
-        "fold": config["fold"],
+        "fold": fold_of(config),
         "model": {"name": model["name"], "recipe": model["recipe"], "build": build_node, "budget": budget},
         "budget": budget_name,
         "metric": metric_node(config["metric"], dataset["views"][task], task),
@@ -54,16 +56,16 @@ def resolve(config: Mapping[str, Any]) -> Cell:
         "device": device,
         "precision": precision_of(config, device),
         "threads": number(config, "threads") if config["threads"] is not None else machine.cores(),
-        "phantom": not real,
+        "phantom": drawn,
         "root": str(root),
-        "runs": str(runs),
-        "results": str(Path(config["results"]).absolute()),
+        "runs": str(Path(str(config["runs"])).absolute()),
+        "results": str(Path(str(config["results"])).absolute()),
         "tracking": config["tracking"],
         "debug": bool(config["debug"]),
     }
-    if not real:
+    if not found:
         cell["root"] = str(ensure_phantom(cell))
-    cell["fingerprint"] = fingerprint(cell)
+    cell["fingerprint"] = fingerprint(cell, found)
     cell["recipe"], cell["key"] = keys(cell)
     return cell
 
@@ -74,6 +76,27 @@ def number(config: Mapping[str, Any], key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < (1 if key == "threads" else 0):
         raise ConfigError(f"{key}={value}: a whole number was wanted")
     return value
+
+
+def fold_of(config: Mapping[str, Any]) -> int | None:
+    """The fold's number, None for the fixed split; ConfigError where the dataset has no such fold."""
+    fold, folds = config["fold"], config["dataset"]["split"].get("folds")
+    if fold is None:
+        return None
+    if not folds:
+        raise ConfigError(f"fold={fold}: {config['dataset']['name']} has a fixed split and no folds; leave fold out")
+    if number(config, "fold") >= folds:
+        raise ConfigError(f"fold={fold}: one of 0..{folds - 1} was wanted")
+    return int(fold)
+
+
+def check_switches(config: Mapping[str, Any]) -> None:
+    """ConfigError for a switch that is neither true nor false (trust=no is a word, and a word counts as true)."""
+    for key in ("overwrite", "trust", "debug"):
+        if not isinstance(config[key], bool):
+            raise ConfigError(f"{key}={config[key]}: true or false was wanted")
+    if config["tracking"] not in ("mlflow", "none"):
+        raise ConfigError(f"tracking={config['tracking']}: mlflow or none was wanted")
 
 
 def check_task(config: Mapping[str, Any]) -> Task:
@@ -120,10 +143,9 @@ def locate(config: Mapping[str, Any]) -> tuple[bool, Path]:
     dataset, source = config["dataset"], config["source"]
     if source not in ("auto", "real", "phantom"):
         raise ConfigError(f"source={source}: auto, real or phantom was wanted")
-    named = dataset.get("root") or config["data"] or os.environ.get("USBENCH_DATA")
-    root = Path(
-        dataset.get("root") or Path(config["data"] or os.environ.get("USBENCH_DATA") or "data") / dataset["name"]
-    )
+    data = config["data"] or os.environ.get("USBENCH_DATA")
+    named = dataset["root"] or data
+    root = Path(str(dataset["root"])) if dataset["root"] else Path(str(data or "data")) / dataset["name"]
     if source == "phantom" or not dataset["released"]:
         if source == "real":
             raise ConfigError(f"source=real: {dataset['name']} has no release, it is always a phantom")
@@ -166,6 +188,9 @@ def open_dataset(cell: Mapping[str, Any]) -> Dataset:
 def spec_of(dataset: Mapping[str, Any]) -> phantom.Spec:
     """The dataset's phantom, from its YAML."""
     node = dataset["phantom"]
+    figures = [node["seed"], node["per_group"], *node["size"], *node["counts"].values()]
+    if not all(isinstance(figure, int) for figure in figures):
+        raise ConfigError(f"dataset.phantom: seed, per_group, size and counts are whole numbers, found {figures}")
     return phantom.Spec(**{**node, "size": tuple(node["size"]), "counts": dict(node["counts"])})
 
 
@@ -184,8 +209,11 @@ def ensure_phantom(cell: Mapping[str, Any]) -> Path:
         write_phantom(cell, beside)
         try:
             beside.replace(folder)
-        except OSError:  # another process was first: both wrote the same
+        except OSError:
             shutil.rmtree(beside)
+            if not folder.is_dir():
+                raise
+            # another process was first: both wrote the same
     return folder
 
 
@@ -200,8 +228,11 @@ def write_phantom(cell: Mapping[str, Any], folder: Path) -> None:
     try:
         folder.mkdir(parents=True)
         layout.write(folder, track(phantom.samples(spec, task), "phantom", sum(spec.counts.values())))
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise RunError(f"{folder}: can't be made ({reason}); check the folders above and free space") from error
         raise
 
 
@@ -242,10 +273,13 @@ def shape(side: int, native: tuple[int, int]) -> list[int]:
 # ---- identity
 
 
-def fingerprint(cell: Mapping[str, Any]) -> str:
-    """The data's fingerprint; indexes the release, so a missing pair or an empty split is found here."""
+def fingerprint(cell: Mapping[str, Any], found: bool) -> str:
+    """The data's fingerprint; indexes the release, so a missing pair or an empty split is found here.
+
+    found: the files were there; else they were drawn below runs, and the generator's parameters say it all.
+    """
     dataset = open_dataset(cell)
-    if cell["phantom"]:
+    if not found:
         return phantom_fingerprint(cell)
     return file_fingerprint(dataset, Path(cell["runs"]) / "cache" / "hashes.json")
 
@@ -300,7 +334,8 @@ def read(path: Path) -> Cell:
     try:
         cell = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
-        raise ConfigError(f"{path}: a cell written by usbench was wanted: {wrong}") from wrong
+        reason = " ".join(str(wrong).split())
+        raise ConfigError(f"{path}: a cell written by usbench was wanted: {reason}") from wrong
     if not isinstance(cell, dict) or "key" not in cell:
         raise ConfigError(f"{path}: a cell written by usbench was wanted, found something else")
     return cell

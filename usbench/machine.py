@@ -47,6 +47,7 @@ def cuda_capabilities() -> list[tuple[int, int]]:
 
 def resolve_device(wanted: str) -> str:
     """auto | cpu | cuda | cuda:N → cpu or cuda:N. RunError where CUDA was asked for and isn't there."""
+    wanted = str(wanted)  # device=0 is a number in YAML
     if wanted == "cpu":
         return "cpu"
     if wanted == "auto":
