@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "usbench"
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     """Every module that a file's import statements name, inside functions too."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path.name} imports by a relative name"
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -45,6 +48,11 @@ MAY = {  # room → what it may know of usbench besides itself
 }
 
 
+def packages(name: str) -> set[str]:
+    """The packages that a file of usbench imports: torch, numpy …"""
+    return {module.split(".")[0] for module in imported(FILES[name])}
+
+
 def room_of(name: str) -> str:
     return name.split("/")[0].removesuffix(".py")
 
@@ -59,27 +67,51 @@ def test_the_arrows_go_one_way(name):
 @pytest.mark.parametrize(
     ("package", "where"),
     [
-        ("ultralytics", "models/yolo"),
+        ("ultralytics", "models/yolo.py"),
         ("segmentation_models_pytorch", "models/smp.py"),
         ("mlflow", "track.py"),
         ("torchmetrics", "metrics/modules.py"),
-        ("faster_coco_eval", ("metrics/boxes.py", "codecs/rle.py")),
+        ("faster_coco_eval", "metrics/boxes.py codecs/rle.py"),
     ],
 )
 def test_a_foreign_framework_stays_in_its_room(package, where):
-    users = [name for name, path in FILES.items() if any(i.split(".")[0] == package for i in imported(path))]
-    assert users and all(name.startswith(where) for name in users), users
+    assert {name for name in FILES if package in packages(name)} == set(where.split())
 
 
 def test_torch_is_for_models_the_torchmetrics_modules_and_the_run():
-    users = {name for name, path in FILES.items() if any(i.split(".")[0] == "torch" for i in imported(path))}
+    users = {name for name in FILES if packages(name) & {"torch", "torchvision"}}
     assert all(name.startswith("models/") or name in ("metrics/modules.py", "run.py") for name in users), users
+
+
+FILE_PACKAGES = {"PIL", "csv", "gzip", "io", "json", "os", "pathlib", "pickle", "shutil", "tempfile", "yaml", "zipfile"}
+
+
+@pytest.mark.parametrize(
+    ("room", "unknown"),
+    [
+        ("types", {"torch", "hydra", "omegaconf", "os", "json", "yaml"}),
+        ("codecs", {"torch", "hydra", "omegaconf"}),
+        ("datasets", {"torch", "hydra", "omegaconf"}),
+        ("metrics", {"hydra", "omegaconf", *FILE_PACKAGES}),
+        ("models", {"hydra", "omegaconf", "mlflow"}),
+        ("phantom", {"torch", "hydra", "omegaconf"}),
+        ("results", {"torch", "hydra", "omegaconf"}),
+        ("leaderboard", {"torch", "hydra", "omegaconf"}),
+    ],
+)
+def test_what_a_room_must_not_know(room, unknown):
+    members = [name for name in FILES if room_of(name) == room]
+    assert members
+    found = {name: packages(name) & unknown for name in members}
+    assert not any(found.values()), found
 
 
 def test_what_only_reads_loads_no_framework():
     code = (
         "import sys, usbench.__main__, usbench.leaderboard, usbench.scoring, usbench.run\n"
-        "print(sorted({'torch', 'mlflow', 'ultralytics', 'torchmetrics', 'matplotlib'} & set(sys.modules)))"
+        "heavy = {'torch', 'torchvision', 'mlflow', 'ultralytics', 'torchmetrics', 'matplotlib',"
+        " 'segmentation_models_pytorch'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

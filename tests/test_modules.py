@@ -2,62 +2,213 @@
 
 from __future__ import annotations
 
+import math
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from torchmetrics import MetricCollection
+from torchmetrics.segmentation import DiceScore
 
+from usbench.errors import ConfigError
 from usbench.metrics import boxes, overlap
 from usbench.metrics.modules import BoxPrecision, MaskOverlap
 from usbench.metrics.scores import flat
 from usbench.types import Boxes
 
 
-@pytest.mark.parametrize("rule", sorted(overlap.RULES))
-def test_masks_over_several_batches(rule):
-    rng = np.random.default_rng(0)
-    truth, guess = rng.random((5, 2, 12, 12)) < 0.2, rng.random((5, 2, 12, 12)) < 0.2
-    truth[:, 1] &= ~truth[:, 0]
-    guess[:, 1] &= ~guess[:, 0]
-    truth[3] = guess[3] = False
-    metric = MaskOverlap(2, rule)
-    for part in (slice(0, 2), slice(2, 5)):
-        metric.update(torch.from_numpy(guess[part]), torch.from_numpy(truth[part]))
+def planes(*shape: int, share: float = 0.2, seed: int = 0) -> np.ndarray:
+    """Random (B, 2, H, W) masks, disjoint, the last image empty."""
+    drawn = np.random.default_rng(seed).random(shape) < share
+    drawn[:, 1] &= ~drawn[:, 0]
+    drawn[-1] = False
+    return drawn
+
+
+def values(scores: dict[str, torch.Tensor]) -> dict[str, float | None]:
+    """Plain numbers, None for NaN, as the NumPy functions say it."""
+    return {name: None if math.isnan(value.item()) else value.item() for name, value in scores.items()}
+
+
+def by_numpy(rule: str, truth: np.ndarray, guess: np.ndarray) -> dict[str, float | None]:
     chosen = overlap.rule(rule)
     table = np.stack([overlap.rule_counts(chosen, t, g) for t, g in zip(truth, guess, strict=True)])
-    expected = flat(overlap.apply(chosen, table, ["0", "1"]).scores)
-    assert {name: value.item() for name, value in metric.compute().items()} == pytest.approx(expected, abs=1e-6)
+    return flat(overlap.apply(chosen, table, [str(c) for c in range(truth.shape[1])]).scores)
+
+
+ONES = torch.ones(1, 2, 4, 4, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("rule", sorted(overlap.RULES))
+def test_masks_over_several_batches(rule):
+    truth, guess = planes(5, 2, 12, 12), planes(5, 2, 12, 12, seed=1)
+    metric = MaskOverlap(2, rule)
+    for part in (slice(0, 2), slice(2, 2), slice(2, 5)):  # an empty batch adds nothing
+        metric.update(torch.from_numpy(guess[part]), torch.from_numpy(truth[part]))
+    assert values(metric.compute()) == by_numpy(rule, truth, guess)  # equal, not nearly equal
     metric.reset()
-    metric.update(torch.ones(1, 2, 4, 4, dtype=torch.bool), torch.ones(1, 2, 4, 4, dtype=torch.bool))
-    assert metric.compute()["dice"].item() > 0.5
+    metric.update(torch.from_numpy(guess[:1]), torch.from_numpy(truth[:1]))
+    assert values(metric.compute()) == by_numpy(rule, truth[:1], guess[:1])
+
+
+def test_called_it_gives_the_batch_and_keeps_the_whole():
+    truth, guess = planes(4, 2, 9, 9), planes(4, 2, 9, 9, seed=1)
+    metric = MaskOverlap(2)
+    for n in range(4):
+        alone = metric(torch.from_numpy(guess[n : n + 1]), torch.from_numpy(truth[n : n + 1]))
+        assert values(alone) == by_numpy("usbench", truth[n : n + 1], guess[n : n + 1])
+    assert values(metric.compute()) == by_numpy("usbench", truth, guess)
+
+
+def test_masks_of_several_sizes():
+    one, other = (planes(2, 2, 9, 7), planes(2, 2, 9, 7, seed=1)), (planes(2, 2, 30, 40), planes(2, 2, 30, 40, seed=1))
+    metric, table = MaskOverlap(2), []
+    for truth, guess in (one, other):
+        metric.update(torch.from_numpy(guess), torch.from_numpy(truth))
+        table += [overlap.counts(t, g) for t, g in zip(truth, guess, strict=True)]
+    expected = overlap.apply(overlap.rule("usbench"), np.stack(table), ["0", "1"])
+    assert values(metric.compute()) == flat(expected.scores)
+
+
+@pytest.mark.parametrize("rule", sorted(overlap.RULES))
+def test_pickled_and_cloned(rule):
+    """Trainers with several processes send metrics to them."""
+    metric = MaskOverlap(2, rule)
+    metric.update(ONES, ONES)
+    assert values(pickle.loads(pickle.dumps(metric)).compute()) == values(metric.compute())
+    assert values(metric.clone().compute()) == values(metric.compute())
+
+
+def test_undefined_is_nan():
+    metric = MaskOverlap(2)
+    metric.update(~ONES, ~ONES)
+    assert values(metric.compute()) == {"dice": None, "iou": None}
+    found = BoxPrecision(1)
+    found.update([{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0), "scores": torch.zeros(0)}], [empty()])
+    assert values(found.compute()) == dict.fromkeys(("map50_95", "map50", "map75", "ar100"))
+
+
+def empty() -> dict[str, torch.Tensor]:
+    return {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+
+
+# ---- boxes
+
+
+def draw(seed: int) -> tuple[Boxes, Boxes]:
+    """Three truths and a near guess of each."""
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(0, 50, (3, 2))
+    own = np.concatenate([corner, corner + 20], 1).astype(np.float32)
+    near, labels = (own + rng.normal(0, 2, own.shape)).astype(np.float32), rng.integers(0, 2, 3)
+    return Boxes(own, labels), Boxes(near, labels, rng.random(3).astype(np.float32))
+
+
+def tensors(target: Boxes) -> dict[str, torch.Tensor]:
+    scored = {} if target.scores is None else {"scores": torch.from_numpy(target.scores)}
+    return {"boxes": torch.from_numpy(target.xyxy), "labels": torch.from_numpy(target.labels), **scored}
 
 
 def test_boxes_over_several_batches():
-    rng = np.random.default_rng(0)
-    pairs, metric = [], BoxPrecision(2)
-    for _ in range(4):
-        corner = rng.uniform(0, 50, (3, 2))
-        own = np.concatenate([corner, corner + 20], 1).astype(np.float32)
-        found, labels = (own + rng.normal(0, 2, own.shape)).astype(np.float32), rng.integers(0, 2, 3)
-        score = rng.random(3).astype(np.float32)
-        pairs.append((Boxes(own, labels), Boxes(found, labels, score)))
-        guess = {
-            "boxes": torch.from_numpy(found),
-            "labels": torch.from_numpy(labels),
-            "scores": torch.from_numpy(score),
-        }
-        metric.update([guess], [{"boxes": torch.from_numpy(own), "labels": torch.from_numpy(labels)}])
-    expected = flat(boxes.apply(pairs, ["0", "1"]).scores)
-    assert {name: value.item() for name, value in metric.compute().items()} == pytest.approx(expected, abs=1e-6)
+    pairs, metric = [draw(seed) for seed in range(5)], BoxPrecision(2)
+    for batch in (pairs[:2], pairs[2:]):
+        metric.update([tensors(guess) for _, guess in batch], [tensors(truth) for truth, _ in batch])
+    assert values(metric.compute()) == flat(boxes.apply(pairs, ["0", "1"]).scores)
+    metric.reset()
+    alone = metric([tensors(pairs[0][1])], [tensors(pairs[0][0])])
+    assert values(alone) == values(metric.compute()) == flat(boxes.apply(pairs[:1], ["0", "1"]).scores)
+
+
+def test_images_without_truth_or_guess():
+    truth, guess = draw(0)
+    nothing = Boxes.empty(scored=True)
+    pairs, metric = [(truth, nothing), (Boxes.empty(), guess), (truth, guess)], BoxPrecision(2)
+    metric.update([tensors(guess) for _, guess in pairs], [tensors(truth) for truth, _ in pairs])
+    assert values(metric.compute()) == flat(boxes.apply(pairs, ["0", "1"]).scores)
+
+
+# ---- in a MetricCollection
 
 
 def test_in_a_collection():
-    collection = MetricCollection({"ours": MaskOverlap(1), "pooled": MaskOverlap(1, "pooled")})
-    collection.update(torch.ones(1, 1, 4, 4, dtype=torch.bool), torch.ones(1, 1, 4, 4, dtype=torch.bool))
-    assert all(value.item() == 1.0 for value in collection.compute().values())
+    truth, guess = planes(4, 2, 20, 20), planes(4, 2, 20, 20, seed=1)
+    collection = MetricCollection({rule: MaskOverlap(2, rule) for rule in overlap.RULES})
+    for part in (slice(0, 1), slice(1, 4)):
+        collection.update(torch.from_numpy(guess[part]), torch.from_numpy(truth[part]))
+    expected = {f"{rule}_{n}": v for rule in overlap.RULES for n, v in by_numpy(rule, truth, guess).items()}
+    assert values(collection.compute()) == expected
+    pair = draw(0)
+    several = MetricCollection({"a": BoxPrecision(2), "b": BoxPrecision(2)})
+    several.update([tensors(pair[1])], [tensors(pair[0])])
+    assert several.compute()["b_map50_95"].item() == boxes.apply([pair], ["0", "1"]).scores["map50_95"].value
+
+
+def test_a_collection_never_takes_two_rules_for_one():
+    """It feeds only one of those metrics whose states are equal after the first batch, as after an empty frame; the
+    next, at 200 px, counts otherwise under a rule at 128 px than at native size."""
+    frame = np.zeros((1, 2, 200, 200), bool)
+    truth, guess = planes(2, 2, 200, 200)[:1], planes(2, 2, 200, 200, seed=1)[:1]
+    rules = ("usbench", "kumar2025-transformer")
+    collection = MetricCollection({rule: MaskOverlap(2, rule) for rule in rules})
+    for t, g in ((frame, frame), (truth, guess)):
+        collection.update(torch.from_numpy(g), torch.from_numpy(t))
+    found = values(collection.compute())
+    for rule in rules:
+        expected = by_numpy(rule, np.concatenate([frame, truth]), np.concatenate([frame, guess]))
+        assert found[f"{rule}_dice"] == expected["dice"]
+
+
+# ---- wrong input
 
 
 def test_logits_are_refused():
     """torchmetrics' own metrics take them for one-hot masks without a word (TRAPS section 2)."""
-    with pytest.raises(ValueError, match="threshold"):
-        MaskOverlap(1).update(torch.randn(1, 1, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.bool))
+    logits = torch.randn(1, 2, 4, 4)
+    own = DiceScore(num_classes=2, input_format="one-hot")
+    own.update(logits, ONES)
+    assert torch.isfinite(own.compute()).all()
+    for preds, target in ((logits, ONES), (ONES, logits), (ONES.long(), ONES)):
+        with pytest.raises(ValueError, match="threshold or arg-max"):
+            MaskOverlap(2).update(preds, target)
+
+
+@pytest.mark.parametrize(
+    ("preds", "target"),
+    [
+        (ONES, ONES[..., :3]),  # two sizes
+        (ONES, torch.cat([ONES, ONES])),  # two lengths
+        (ONES[0], ONES[0]),  # no batch
+        (ONES[:, :1], ONES[:, :1]),  # a class too few
+        (torch.cat([ONES, ONES], 1), torch.cat([ONES, ONES], 1)),  # two too many
+    ],
+)
+def test_masks_of_another_shape_are_refused(preds, target):
+    metric = MaskOverlap(2)
+    with pytest.raises(ValueError, match=r"\(B, 2, H, W\) were wanted, found"):
+        metric.update(preds, target)
+    assert values(metric.compute()) == {"dice": None, "iou": None}  # nothing of it was kept
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"boxes": torch.zeros(1, 5)},  # a detector's rows with score and class would lose both
+        {"boxes": torch.zeros(4)},
+        {"labels": torch.zeros(2)},
+        {"scores": torch.zeros(1, 1)},
+    ],
+)
+def test_boxes_of_another_shape_are_refused(wrong):
+    sound = {"boxes": torch.zeros(1, 4), "labels": torch.zeros(1), "scores": torch.zeros(1)}
+    metric = BoxPrecision(1)
+    with pytest.raises(ValueError, match=r"\(N, 4\)"):
+        metric.update([sound, {**sound, **wrong}], [empty(), empty()])
+    with pytest.raises(ValueError, match="2 and 1"):
+        metric.update([sound, sound], [empty()])
+    assert len(metric.guesses) == len(metric.truths) == 0  # nothing of it was kept
+
+
+def test_an_unknown_rule_is_a_configuration_error():
+    with pytest.raises(ConfigError, match="usbench"):
+        MaskOverlap(1, "dice")

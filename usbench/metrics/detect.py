@@ -9,7 +9,7 @@ import numpy as np
 
 from usbench.errors import ConfigError
 from usbench.metrics import boxes
-from usbench.metrics.scores import Figure, Ruled, Scores, mean
+from usbench.metrics.scores import Ruled, Scores, average
 from usbench.types import Boxes, Target, Task
 
 
@@ -69,7 +69,7 @@ class DetectScorer:
     def result(self) -> Scores:
         """See usbench.metrics.scores.Scorer."""
         ruled = boxes.apply(self.pairs, self.classes)
-        extra = {name: Figure.of(float(mean(np.array(values))), len(values)) for name, values in self.values.items()}
+        extra = {name: average(values) for name, values in self.values.items()}
         scores = {**ruled.scores, **extra}
         return Scores(
             (Ruled(ruled.name, ruled.version, ruled.words, scores, ruled.per_class, ruled.ceiling),), self.cases

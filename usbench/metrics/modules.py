@@ -12,48 +12,57 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from usbench.metrics import boxes, overlap
-from usbench.metrics.scores import flat
+from usbench.metrics.scores import Figures
 from usbench.types import Boxes
 
 
 class MaskOverlap(Metric):  # type: ignore[misc]
     """Dice and IoU of masks by a named rule.
 
-    update(preds, target): both (B, C, H, W) bool, foreground planes. compute(): {"dice": …, "iou": …} tensors, NaN
-    where
-    undefined. Counts are kept per image, so that averaging happens once, at the end, in the rule's order.
+    update(preds, target): both (B, C, H, W) bool, foreground planes; ValueError otherwise. compute():
+    {"dice": …, "iou": …} float64 tensors, NaN where undefined. Counts are kept per image, so that averaging happens
+    once, at the end, in the rule's order.
     """
 
     full_state_update = False
-    counts: list[Tensor]
 
     def __init__(self, classes: int, rule: str = "usbench", **kwargs: Any) -> None:
-        """rule: a name of usbench.metrics.overlap.RULES."""
+        """rule: a name of usbench.metrics.overlap.RULES; ConfigError for another."""
         super().__init__(**kwargs)
-        self.names, self.rule = [str(c) for c in range(classes)], overlap.rule(rule)
-        self.add_state("counts", default=[], dist_reduce_fx="cat")
+        self.names = [str(c) for c in range(classes)]
+        self.rule = overlap.rule(rule).name  # the name alone: a rule holds functions that can't be pickled
+        # A MetricCollection feeds only one of those metrics whose states are equal after the first batch, as any two
+        # rules' are after an empty frame: so every rule's state has a name of its own.
+        self.state = f"counts_{self.rule}"
+        self.add_state(self.state, default=[], dist_reduce_fx="cat")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add a batch."""
-        if preds.shape != target.shape or preds.dtype != torch.bool or target.dtype != torch.bool:
-            raise ValueError("preds and target are (B, C, H, W) bool of one shape: threshold or arg-max logits first")
+        if preds.dtype != torch.bool or target.dtype != torch.bool:
+            raise ValueError("preds and target of bool were wanted: threshold or arg-max logits first")
+        if preds.ndim != 4 or preds.shape != target.shape or preds.shape[1] != len(self.names):
+            found = f"found {tuple(preds.shape)} and {tuple(target.shape)}"
+            raise ValueError(f"preds and target of (B, {len(self.names)}, H, W) were wanted, {found}")
+        rule = overlap.rule(self.rule)
         pairs = zip(target.cpu().numpy(), preds.cpu().numpy(), strict=True)
-        table = np.stack([overlap.rule_counts(self.rule, truth, guess) for truth, guess in pairs])
-        self.counts.append(torch.from_numpy(table).to(self.device))
+        table = [torch.from_numpy(overlap.rule_counts(rule, truth, guess)) for truth, guess in pairs]
+        if table:
+            getattr(self, self.state).append(torch.stack(table).to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
         """Figures of all batches."""
-        table = torch.cat(list(self.counts)) if isinstance(self.counts, list) else self.counts
-        scores = flat(overlap.apply(self.rule, table.cpu().numpy(), self.names).scores)
-        return {name: torch.tensor(float("nan") if value is None else value) for name, value in scores.items()}
+        rule, kept = overlap.rule(self.rule), getattr(self, self.state)
+        parts = [kept] if isinstance(kept, Tensor) else list(kept)  # a tensor after a reduction over processes
+        table = overlap.stack([c for part in parts for c in part.cpu().numpy()], len(self.names) + rule.background)
+        return tensors(overlap.apply(rule, table, self.names).scores)
 
 
 class BoxPrecision(Metric):  # type: ignore[misc]
     """COCO figures of boxes.
 
     update(preds, target): lists of {"boxes": (N, 4) xyxy, "labels": (N,), "scores": (N,)} (targets without
-    scores), one an
-    image. compute(): {"map50_95": …, "map50": …, "map75": …, "ar100": …} tensors, NaN where undefined.
+    scores), one an image; ValueError for other shapes. compute(): {"map50_95": …, "map50": …, "map75": …,
+    "ar100": …} float64 tensors, NaN where undefined.
     """
 
     full_state_update = False
@@ -67,10 +76,12 @@ class BoxPrecision(Metric):  # type: ignore[misc]
 
     def update(self, preds: Sequence[Mapping[str, Tensor]], target: Sequence[Mapping[str, Tensor]]) -> None:
         """Add a batch."""
-        for guess, truth in zip(preds, target, strict=True):
-            scored = torch.cat([guess["boxes"], guess["labels"][:, None], guess["scores"][:, None]], 1)
-            self.guesses.append(scored.float())  # type: ignore[operator,union-attr]
-            self.truths.append(torch.cat([truth["boxes"], truth["labels"][:, None]], 1).float())  # type: ignore[operator,union-attr]
+        if len(preds) != len(target):
+            raise ValueError(f"as many preds as targets were wanted, found {len(preds)} and {len(target)}")
+        guesses = [rows(guess, "scores") for guess in preds]
+        truths = [rows(truth) for truth in target]  # all are checked before one is kept
+        self.guesses += guesses  # type: ignore[operator]
+        self.truths += truths  # type: ignore[operator]
 
     def compute(self) -> dict[str, Tensor]:
         """Figures of all batches."""
@@ -79,5 +90,22 @@ class BoxPrecision(Metric):  # type: ignore[misc]
             t, g = truth.cpu().numpy(), guess.cpu().numpy()
             true = Boxes(t[:, :4], t[:, 4].astype(np.int64))
             pairs.append((true, Boxes(g[:, :4], g[:, 4].astype(np.int64), g[:, 5])))
-        scores = flat(boxes.apply(pairs, self.names).scores)
-        return {name: torch.tensor(float("nan") if value is None else value) for name, value in scores.items()}
+        return tensors(boxes.apply(pairs, self.names).scores)
+
+
+def rows(image: Mapping[str, Tensor], *scores: str) -> Tensor:
+    """One image's boxes, labels and, where named, scores as (N, 5) or (N, 6) float32."""
+    xyxy, columns = image["boxes"], [image[name] for name in ("labels", *scores)]
+    if xyxy.ndim != 2 or xyxy.shape[1] != 4 or any(column.shape != xyxy.shape[:1] for column in columns):
+        found = [tuple(each.shape) for each in (xyxy, *columns)]
+        raise ValueError(f"boxes of (N, 4), {', '.join(('labels', *scores))} of (N,) were wanted, found {found}")
+    return torch.cat([xyxy.float(), *(column[:, None].float() for column in columns)], 1)
+
+
+def tensors(scores: Figures) -> dict[str, Tensor]:
+    """Figures by name; NaN where undefined."""
+    nan = float("nan")
+    return {
+        name: torch.tensor(nan if figure.value is None else figure.value, dtype=torch.float64)
+        for name, figure in scores.items()
+    }

@@ -146,6 +146,11 @@ def rule_counts(rule: Rule, truth: NDArray[np.bool_], prediction: NDArray[np.boo
     return counts(*planes)
 
 
+def stack(table: Sequence[Counts], classes: int) -> Counts:
+    """(C, 3) counts of N images → (N, C, 3); N may be 0. classes: C, with background where the rule counts it."""
+    return np.stack(table) if table else np.zeros((0, classes, 3), np.int64)
+
+
 def apply(rule: Rule, table: Counts, classes: Sequence[str]) -> Ruled:
     """Score (N, C, 3) counts of N images, and the truth itself as the prediction (the ceiling)."""
     names = ["background", *classes] if rule.background else list(classes)

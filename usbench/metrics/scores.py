@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -75,6 +75,14 @@ def mean(values: NDArray[np.float64], axis: int | None = None) -> Any:
     count = np.isfinite(values).sum(axis=axis)
     total = np.where(np.isfinite(values), values, 0).sum(axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def average(values: Sequence[float]) -> Figure:
+    """Mean over the cases whose value is defined (not NaN); an infinite one leaves it undefined, and is said."""
+    defined = [value for value in values if not math.isnan(value)]
+    infinite = sum(map(math.isinf, defined))
+    reason = f"infinite in {infinite} of {len(defined)} cases" if infinite else "no case to average"
+    return Figure.of(sum(defined) / len(defined) if defined and not infinite else math.nan, len(defined), reason)
 
 
 def flat(figures: Mapping[str, Figure]) -> dict[str, float | None]:

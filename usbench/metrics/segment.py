@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from usbench.errors import ConfigError
 from usbench.metrics import overlap
-from usbench.metrics.scores import Figure, Ruled, Scores, mean
+from usbench.metrics.scores import Figure, Ruled, Scores, average, mean
 from usbench.types import Masks, Target, Task
 
 
@@ -35,6 +36,8 @@ class SegmentScorer:
         prediction), None where
         undefined; its mean over cases is reported.
         """
+        if not rules or len(set(rules)) < len(rules):
+            raise ConfigError(f"metric.rules: one or more different rules were wanted, found {list(rules)}")
         self.classes, self.primary, self.extra = tuple(classes), primary, extra or {}
         self.rules = [overlap.rule(name) for name in rules]
         self.native: list[overlap.Counts] = []
@@ -54,25 +57,27 @@ class SegmentScorer:
         for name, function in self.extra.items():
             value = function(truth, prediction)
             self.values[name].append(np.nan if value is None else float(value))
-        for c, label in enumerate(self.classes):
-            tp, fp, fn = (int(figure) for figure in native[c])
+        for label, (tp, fp, fn) in zip(self.classes, native.tolist(), strict=True):
             self.cases.append({"case": case, "group": group, "class": label, "tp": tp, "fp": fp, "fn": fn})
 
     def result(self) -> Scores:
         """See usbench.metrics.scores.Scorer."""
-        ruled = [overlap.apply(rule, np.stack(self.tables[rule.name]), self.classes) for rule in self.rules]
+        ruled = []
+        for rule in self.rules:
+            table = overlap.stack(self.tables[rule.name], len(self.classes) + rule.background)
+            ruled.append(overlap.apply(rule, table, self.classes))
         return Scores((self.enrich(ruled[0]), *ruled[1:]), self.cases)
 
     def enrich(self, ruler: Ruled) -> Ruled:
         """The ruler's figures with pooled Dice, false positives on images without the class, and the extra ones."""
-        table = np.stack(self.native)
+        table = overlap.stack(self.native, len(self.classes))
         n = len(table)
         pooled, false = overlap.dice(table.sum(0)), overlap.empty_false_positives(table)
         scores = {
             **ruler.scores,
             "pooled_dice": Figure.of(float(mean(pooled)), n),
             "empty_false_positive_rate": Figure.of(float(mean(false)), n, "every image has every class"),
-            **{name: Figure.of(float(mean(np.array(values))), n) for name, values in self.values.items()},
+            **{name: average(values) for name, values in self.values.items()},
         }
         per_class = {name: dict(figures) for name, figures in ruler.per_class.items()}
         for c, label in enumerate(self.classes):
