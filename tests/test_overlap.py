@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torchmetrics.segmentation import DiceScore, MeanIoU
 
 from usbench.errors import ConfigError
 from usbench.metrics import overlap
-from usbench.metrics.scores import flat
+from usbench.metrics.scores import Ruled, average, flat
 from usbench.metrics.segment import SegmentScorer, selection
 from usbench.types import Masks
 
@@ -30,6 +31,13 @@ def table(*pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     return np.stack([overlap.counts(truth, guess) for truth, guess in pairs])
 
 
+def ruled(name: str, *pairs: tuple[np.ndarray, np.ndarray]) -> Ruled:
+    """A rule's figures of pictures, at its own resolution; classes a, b …"""
+    rule = overlap.rule(name)
+    counted = np.stack([overlap.rule_counts(rule, truth, guess) for truth, guess in pairs])
+    return overlap.apply(rule, counted, "abcdefghi"[: len(pairs[0][0])])
+
+
 def score(rule: str, counted: np.ndarray, classes: int = 1) -> dict[str, float | None]:
     return flat(overlap.apply(overlap.rule(rule), counted, [str(c) for c in range(classes)]).scores)
 
@@ -43,44 +51,50 @@ def test_counts_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("rule", "both_empty", "only_truth", "only_prediction"),
-    [
-        ("usbench", None, 0.0, 0.0),
-        ("pooled", None, 0.0, 0.0),
-        ("kumar2025-transformer", 0.0, 0.0, 1.0),
+    ("rule", "both_empty", "only_truth", "only_prediction", "both_full"),
+    [  # (Dice, IoU) of one image with one class; TRUTH is the left half of the picture
+        ("usbench", (None, None), (0, 0), (0, 0), (1, 1)),
+        ("pooled", (None, None), (0, 0), (0, 0), (1, 1)),
+        # With background, the mean of two. Nothing at all: background 1, absent class 0. In one only: the class 0, the
+        # background TP 1/2 and FP or FN 1/2 of the picture: Dice 2/3, IoU 1/2.
+        ("kumar2025-cnn", (1 / 2, 1 / 2), (1 / 3, 1 / 4), (1 / 3, 1 / 4), (1, 1)),
+        ("kumar2025-transformer", (0, 0), (0, 0), (1, 0), (1, 1)),
     ],
 )
-def test_the_empty_cases(rule, both_empty, only_truth, only_prediction):
-    pairs = ((NONE, NONE), (TRUTH, NONE), (NONE, TRUTH))
-    assert [score(rule, table(pair))["dice"] for pair in pairs] == [both_empty, only_truth, only_prediction]
+def test_the_empty_cases(rule, both_empty, only_truth, only_prediction, both_full):
+    cases = ((NONE, NONE), (TRUTH, NONE), (NONE, TRUTH), (TRUTH, TRUTH))
+    wanted = [
+        dict(zip(("dice", "iou"), each, strict=True)) for each in (both_empty, only_truth, only_prediction, both_full)
+    ]
+    assert [flat(ruled(rule, case).scores) for case in cases] == [pytest.approx(each) for each in wanted]
 
 
-def test_the_empty_cases_of_the_cnn_rule():
-    """Two classes, background and one more: a class in neither mask scores 0, so nothing at all scores 1/2."""
-    rule = overlap.rule("kumar2025-cnn")
-
-    def of(truth, guess):
-        return flat(overlap.apply(rule, overlap.rule_counts(rule, truth, guess)[None], ["a"]).scores)["dice"]
-
-    assert of(NONE, NONE) == 0.5
-    assert of(TRUTH, TRUTH) == 1.0
-    # truth: left half; prediction: nothing: background TP 1/2, FP 1/2, FN 0 of the picture: Dice 2/3; the class 0
-    assert of(TRUTH, NONE) == pytest.approx((2 / 3 + 0) / 2)
+@pytest.mark.parametrize(("rule", "size"), [("kumar2025-cnn", 256), ("kumar2025-transformer", 128)])
+def test_the_papers_rules_count_at_their_own_size(rule, size):
+    """2×4 pictures: each pixel becomes size/2 × size/4; TP 2, FP 1, FN 2 of 8 grow with them, as the background's."""
+    grown = overlap.rule_counts(overlap.rule(rule), TRUTH, GUESS) / (size // 2 * (size // 4))
+    assert grown.tolist() == ([[3, 2, 1], [2, 1, 2]] if rule == "kumar2025-cnn" else [[2, 1, 2]])
 
 
-def test_the_transformer_rule_gives_iou_0_where_it_gives_dice_1():
-    counted = table((NONE, TRUTH))
-    assert score("kumar2025-transformer", counted) == {"dice": 1.0, "iou": 0.0}
+def test_the_papers_size_is_not_the_native_one():
+    """A line one pixel high in 512 rows is lost at 128: rows 2, 6, 10 … are looked at (centre (n + .5)·4)."""
+    line = np.zeros((1, 512, 512), bool)
+    line[0, 1] = True
+    assert flat(ruled("usbench", (line, line)).scores)["dice"] == 1.0
+    assert flat(ruled("kumar2025-transformer", (line, line)).scores)["dice"] == 0.0
 
 
 def test_a_skipped_image_is_skipped_and_counted():
-    ruled = overlap.apply(overlap.rule("usbench"), table((TRUTH, GUESS), (NONE, NONE), (NONE, GUESS)), ["a"])
-    assert ruled.per_class["a"]["dice"].value == pytest.approx((4 / 7 + 0) / 2) and ruled.per_class["a"]["dice"].n == 2
+    found = ruled("usbench", (TRUTH, GUESS), (NONE, NONE), (NONE, GUESS)).per_class["a"]
+    assert found["dice"].value == pytest.approx((4 / 7 + 0) / 2) and found["dice"].n == 2
+    assert found["iou"].value == pytest.approx((2 / 5 + 0) / 2) and found["iou"].n == 2
 
 
 def test_nothing_anywhere_is_none_with_a_reason_not_nan_or_minus_one():
-    ruled = overlap.apply(overlap.rule("usbench"), table((NONE, NONE)), ["a"])
-    assert ruled.scores["dice"].value is None and ruled.scores["dice"].reason
+    for rule in ("usbench", "pooled"):
+        found = ruled(rule, (NONE, NONE), (NONE, NONE))
+        for figures in (found.scores, found.per_class["a"], found.ceiling):
+            assert all(figure.value is None and figure.reason for figure in figures.values())
     metric = DiceScore(num_classes=1, average="macro", input_format="one-hot")
     metric.update(torch.from_numpy(NONE)[None], torch.from_numpy(NONE)[None])
     assert torch.isnan(metric.compute())  # TRAPS section 2
@@ -101,47 +115,92 @@ def test_the_order_of_averaging():
     assert overlap.apply(image_first, counted, ["a", "b"]).scores["dice"].value == 0.375
     # pooled: a: 8/(8+4) = 2/3, b: 2/4
     assert score("pooled", counted, 2)["dice"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    # IoU: a: 1, 0, b: 1/3: (1/2 + 1/3)/2; images last ((1 + 1/3)/2 + 0)/2; pooled a: 4/8, b: 1/3
+    assert score("usbench", counted, 2)["iou"] == pytest.approx(5 / 12)
+    assert overlap.apply(image_first, counted, ["a", "b"]).scores["iou"].value == pytest.approx(1 / 3)
+    assert score("pooled", counted, 2)["iou"] == pytest.approx(5 / 12)
 
 
-def test_ceilings():
-    """Exactly 1 under ours; the share of present classes under the paper's; a stray pixel can exceed the latter."""
+def test_the_cnn_rule_averages_images_last():
+    """Nothing is skipped under it, so the order can't move the mean: (1, 0) and (0, 0) are 1/4 either way."""
+    assert overlap.rule("kumar2025-cnn").order == "image" and overlap.rule("kumar2025-transformer").order == "class"
+    counted = np.array([[[4, 0, 0], [0, 1, 1]], [[0, 0, 4], [0, 0, 0]]])
+    assert score("kumar2025-cnn", counted, 1) == {"dice": 0.25, "iou": 0.25}
+
+
+@pytest.mark.parametrize("figure", ["dice", "iou"])
+def test_ceilings(figure):
+    """Exactly 1 under ours; the mean share of present classes under the paper's; nothing predicted doesn't move it.
+
+    Of background, a and b the first image has two and the second, all a, one: (2/3 + 1/3)/2; without background 1/2.
+    """
+    first, second = np.concatenate([TRUTH, NONE]), np.concatenate([~NONE, NONE])
+    for guess in (np.zeros_like(first), np.ones_like(first), first):
+        pairs = ((first, guess), (second, guess))
+        found = {name: ruled(name, *pairs).ceiling[figure].value for name in overlap.RULES}
+        assert found == {"usbench": 1.0, "pooled": 1.0, "kumar2025-cnn": 0.5, "kumar2025-transformer": 0.5}
+
+
+def test_a_stray_pixel_on_an_absent_class_exceeds_the_transformers_ceiling():
     truth, stray = np.concatenate([TRUTH, NONE]), np.concatenate([TRUTH, NONE])
     stray[1, 0, 3] = True
-    for name in ("usbench", "pooled"):
-        rule = overlap.rule(name)
-        assert (
-            overlap.apply(rule, overlap.rule_counts(rule, truth, stray)[None], ["a", "b"]).ceiling["dice"].value == 1.0
-        )
-    cnn, transformer = overlap.rule("kumar2025-cnn"), overlap.rule("kumar2025-transformer")
-    assert overlap.apply(cnn, overlap.rule_counts(cnn, truth, stray)[None], ["a", "b"]).ceiling[
-        "dice"
-    ].value == pytest.approx(2 / 3)  # background and a, of three
-    ruled = overlap.apply(transformer, overlap.rule_counts(transformer, truth, stray)[None], ["a", "b"])
-    assert ruled.ceiling["dice"].value == 0.5 and ruled.scores["dice"].value == 1.0
+    found = ruled("kumar2025-transformer", (truth, stray))
+    assert found.ceiling["dice"].value == 0.5 and found.scores["dice"].value == 1.0
+    assert found.scores["iou"].value == 0.5  # not so the IoU
+    assert ruled("kumar2025-cnn", (truth, stray)).scores["dice"].value < 2 / 3  # nor the other rule
 
 
-def test_the_published_ceiling_of_the_release():
-    """FACTS section 1: images with each class, of 10,223, background first: a mean share of .7175."""
-    present = [6385, 10223, 9814, 9839, 9613, 10223, 5756, 2732, 6099, 2671]
-    counted = np.zeros((10223, 10, 3), int)
+@pytest.mark.parametrize(
+    ("rule", "first", "ceiling", "digits"), [("kumar2025-cnn", 0, 0.7175, 4), ("kumar2025-transformer", 1, 0.728, 3)]
+)
+def test_the_published_ceiling_of_the_release(rule, first, ceiling, digits):
+    """Images with each class, of 10,223, background first: a mean share of .7175, without background .728."""
+    present = [6385, 10223, 9814, 9839, 9613, 10223, 5756, 2732, 6099, 2671][first:]
+    counted = np.zeros((10223, len(present), 3), int)
     for c, n in enumerate(present):
-        counted[:n, c, 0] = 1
-    ruled = overlap.apply(overlap.rule("kumar2025-cnn"), counted, [str(c) for c in range(9)])
-    assert ruled.ceiling["dice"].value == pytest.approx(0.7175, abs=5e-5)
+        counted[:n, c, 2] = 1  # nothing of it was found: the ceiling is the truth's alone
+    found = overlap.apply(overlap.rule(rule), counted, [str(c) for c in range(9)])
+    assert found.ceiling["dice"].value == pytest.approx(sum(present) / len(present) / 10223)
+    assert round(found.ceiling["dice"].value, digits) == ceiling
+    assert found.scores["dice"].value == 0.0
 
 
-def test_nearest_takes_the_pixel_under_the_centre():
-    """5 → 3 rows: centres at .83, 2.5 and 4.17, so rows 0, 2 and 4; 2 → 4 columns repeats each twice."""
-    planes = np.zeros((1, 5, 2), bool)
-    planes[0, 2, 0] = True
-    small = overlap.nearest(planes, (3, 4))
-    assert small[0].astype(int).tolist() == [[0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
+@pytest.mark.parametrize(
+    ("before", "after", "looked_at"),
+    [
+        (5, 3, [0, 2, 4]),  # centres at .83, 2.5, 4.17
+        (7, 4, [0, 2, 4, 6]),  # .875, 2.625, 4.375, 6.125
+        (2, 5, [0, 0, 1, 1, 1]),  # .2, .6, 1.0 (the border: the later pixel), 1.4, 1.8
+        (3, 4, [0, 1, 1, 2]),  # .375, 1.125, 1.875, 2.625
+        (4, 2, [1, 3]),  # 1.0 and 3.0: again the later pixel
+        (3, 3, [0, 1, 2]),
+    ],
+)
+def test_nearest_takes_the_pixel_under_the_centre(before, after, looked_at):
+    """Row n of a picture is 1 in the n-th bit, and so is column n."""
+    for n in range(before):
+        lines = np.zeros((1, before, before), bool)
+        lines[0, n] = True
+        rows = [int(row == n) for row in looked_at]
+        assert overlap.nearest(lines, (after, before))[0].astype(int).tolist() == [[bit] * before for bit in rows]
+        turned = overlap.nearest(lines.transpose(0, 2, 1), (before, after))
+        assert turned[0].astype(int).tolist() == [rows] * before
+
+
+@pytest.mark.parametrize("size", [(256, 256), (128, 128), (31, 77)])
+def test_nearest_is_pillows(size):
+    """The spinal release's 690×275, and another size."""
+    for height, width in ((275, 690), (97, 41)):
+        drawn = np.random.default_rng(0).random((height, width)) < 0.5
+        other = Image.fromarray(drawn.astype(np.uint8)).resize(size[::-1], Image.Resampling.NEAREST)
+        assert (overlap.nearest(drawn[None], size)[0] == np.asarray(other, bool)).all()
 
 
 def test_false_positives_on_images_without_the_class():
     rate = overlap.empty_false_positives(table((NONE, NONE), (NONE, GUESS), (TRUTH, GUESS)))
     assert rate.tolist() == [0.5]
     assert np.isnan(overlap.empty_false_positives(table((TRUTH, GUESS)))).all()
+    assert overlap.empty_false_positives(table((NONE, NONE))).tolist() == [0.0]
 
 
 def test_an_unknown_rule_is_a_configuration_error():
@@ -164,6 +223,23 @@ def test_dice_and_iou_agree_with_independent_counting(truth, guess):
             continue
         assert dice == pytest.approx(2 * len(a & b) / (len(a) + len(b))) and iou == pytest.approx(dice / (2 - dice))
         assert 0 <= dice <= 1 and overlap.dice(overlap.counts(guess, truth))[c] == dice
+
+
+@given(st.lists(st.tuples(masks, masks), min_size=1, max_size=4), st.sampled_from(sorted(overlap.RULES)))
+@settings(max_examples=40)
+def test_every_rule_stays_between_0_and_its_limits(pairs, name):
+    """0 ≤ IoU ≤ Dice ≤ 1 overall and per class; the ceiling is what the truths score as predictions, 1 under ours;
+    the order of the images is nothing; ours don't care which is truth and which prediction."""
+    found = ruled(name, *pairs)
+    for figures in (found.scores, *found.per_class.values()):
+        dice, iou = figures["dice"].value, figures["iou"].value
+        assert (dice is None and iou is None) or 0 <= iou <= dice <= 1
+    perfect = flat(ruled(name, *((truth, truth) for truth, _ in pairs)).scores)
+    assert flat(found.ceiling) == pytest.approx(perfect)
+    assert flat(ruled(name, *pairs[::-1]).scores) == pytest.approx(flat(found.scores))
+    if name in ("usbench", "pooled"):
+        assert set(perfect.values()) <= {1.0, None}
+        assert flat(ruled(name, *((guess, truth) for truth, guess in pairs)).scores) == flat(found.scores)
 
 
 def test_parity_with_torchmetrics():
@@ -190,11 +266,75 @@ def test_the_scorer_end_to_end():
     values = flat(scores.ruler.scores)
     assert values["dice"] == pytest.approx(2 / 7) and values["area"] == 3.0
     assert values["empty_false_positive_rate"] == 0.5 and values["pooled_dice"] == pytest.approx(4 / 10)
+    assert scores.ruler.scores["area"].n == 1  # two of the three were undefined
+    assert [(row["case"], row["tp"], row["fp"], row["fn"]) for row in scores.cases] == [
+        ("case0", 2, 1, 2),
+        ("case1", 0, 0, 0),
+        ("case2", 0, 3, 0),
+    ]
     assert scores.cases[0] == {"case": "case0", "group": "g", "class": "a", "tp": 2, "fp": 1, "fn": 2}
-    assert len(scores.cases) == 3
+    own = scores.ruler.per_class["a"]
+    assert own["empty_false_positive_rate"].value == 0.5 and own["empty_false_positive_rate"].n == 2
+    assert own["pooled_dice"].value == pytest.approx(4 / 10) and own["dice"].n == 2
+
+
+def test_the_scorer_with_every_rule_and_two_classes():
+    """The case table is native and without background whatever the ruler; every rule has figures of its own."""
+    rules = sorted(overlap.RULES)
+    scorer = SegmentScorer(["a", "b"], rules, extra={"never": lambda t, g: None})
+    truth, guess = np.concatenate([TRUTH, NONE]), np.concatenate([GUESS, NONE])
+    scorer.update("case", "g", Masks(truth), Masks(guess))
+    scores = scorer.result()
+    assert [each.name for each in scores.ruled] == rules and scores.ruler.name == "kumar2025-cnn"
+    for each in scores.ruled:
+        alone = flat(ruled(each.name, (truth, guess)).scores)
+        assert {name: each.scores[name].value for name in alone} == alone
+    # background TP 3, FP 2, FN 1: 6/9; a: 4/7; b: 0
+    assert scores.ruler.scores["dice"].value == pytest.approx((6 / 9 + 4 / 7 + 0) / 3)
+    assert list(scores.ruler.per_class) == ["background", "a", "b"]
+    assert [(row["class"], row["tp"], row["fp"], row["fn"]) for row in scores.cases] == [("a", 2, 1, 2), ("b", 0, 0, 0)]
+    assert scores.ruler.scores["never"].value is None and scores.ruler.scores["never"].reason == "no case to average"
+    assert (
+        scores.ruler.per_class["b"]["pooled_dice"].value is None and scores.ruler.per_class["b"]["pooled_dice"].reason
+    )
+
+
+def test_overlapping_planes_are_counted_each_for_itself():
+    scorer = SegmentScorer(["whole", "part"])
+    scorer.update("case", "g", Masks(np.concatenate([TRUTH, TRUTH])), Masks(np.concatenate([TRUTH, GUESS])))
+    assert scorer.result().ruler.scores["dice"].value == pytest.approx((1 + 4 / 7) / 2)
+
+
+def test_a_set_without_a_case_is_undefined():
+    """Such as the images without the leak, where every image leaks."""
+    for name in overlap.RULES:
+        scores = SegmentScorer(["a"], [name]).result()
+        for figures in (scores.ruler.scores, *scores.ruler.per_class.values(), scores.ruler.ceiling):
+            assert all(figure.value is None and figure.reason and not figure.n for figure in figures.values())
+
+
+def test_planes_of_another_number_than_the_classes_are_refused():
+    with pytest.raises(ValueError):
+        SegmentScorer(["a"]).update("case", "g", Masks(np.concatenate([TRUTH] * 2)), Masks(np.concatenate([TRUTH] * 2)))
+
+
+@pytest.mark.parametrize("rules", [[], ["usbench", "usbench"], ["usbench", "dsc"]])
+def test_rules_that_make_no_ruler_are_a_configuration_error(rules):
+    with pytest.raises(ConfigError, match="metric"):
+        SegmentScorer(["a"], rules)
+
+
+def test_the_mean_of_a_further_figure():
+    """Undefined cases are skipped and not counted; an infinite one (a distance to nothing) can't be averaged away."""
+    assert average([1.0, np.nan, 3.0]).value == 2.0 and average([1.0, np.nan, 3.0]).n == 2
+    assert average([]).value is None and average([np.nan]).reason == "no case to average"
+    lost = average([1.0, np.nan, np.inf])
+    assert lost.value is None and lost.n == 2 and lost.reason == "infinite in 1 of 2 cases"
 
 
 def test_the_selection_rule():
     pairs = [(Masks(TRUTH), Masks(GUESS)), (Masks(NONE), Masks(NONE))]
-    assert selection(pairs) == pytest.approx(4 / 7)
+    assert selection(pairs) == selection(iter(pairs)) == pytest.approx(4 / 7)
+    two = [(Masks(np.concatenate([TRUTH, NONE])), Masks(np.concatenate([TRUTH, GUESS])))]
+    assert selection(two) == 0.5  # a class that is only predicted scores 0
     assert selection([(Masks(NONE), Masks(NONE))]) == 0.0

@@ -119,4 +119,5 @@ def outline(axis: Any, target: Target, classes: tuple[str, ...]) -> None:
         corner, sides = box[:2] - 0.5, box[2:] - box[:2]  # matplotlib's pixel centres are whole numbers
         axis.add_patch(Rectangle(tuple(corner), *sides, fill=False, linewidth=1.5, edgecolor=colours[label]))
         if score is not None:
-            axis.text(box[0], box[1] - 3, f"{score:.2f}", fontsize=7, color=colours[label])
+            plate = {"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 1}
+            axis.text(box[0] + 2, box[1] + 2, f"{score:.2f}", fontsize=7, va="top", color=colours[label], bbox=plate)
