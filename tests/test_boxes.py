@@ -71,26 +71,25 @@ def test_the_better_scored_box_takes_the_truth():
 
 
 def test_of_truths_with_equal_overlap_the_last_is_taken():
-    """The guess lies half on each of two neighbours (IoU 50/150 = 1/3 each) … here 80/120 with both of two equals.
+    """Three guesses on two equal truths: the first two take them, the third is left over.
 
-    Three guesses on two equal truths: the first two take them, the third is left over.
+    Then truths a and b, 8/10 each with the first guess. It takes b, the last, so that a is left for the second guess,
+    which has 8/9 = .889 with a and 7/10 with b: had the first taken a, the second would match up to .7 only.
     """
     twins = truth(SQUARE, SQUARE).xyxy
     matched = boxes.match(twins, guess((*SQUARE, 0.9), (*SQUARE, 0.8), (*SQUARE, 0.7)).xyxy)
     assert matched.tolist() == [[True, True, False]] * 10
-    # Truths a and b of IoU 8/10 with the first guess. It takes b, the last, so that a is left for the second guess,
-    # which overlaps a by 9/10 and b by 7/10: at .8 and .85 that matters.
     pair = truth((0, 0, 10, 8), (0, 2, 10, 10)).xyxy
     both = boxes.match(pair, guess((0, 0, 10, 10, 0.9), (0, 0, 10, 9, 0.8)).xyxy)
     assert both[:, 0].tolist() == [True] * 7 + [False] * 3
-    assert both[:, 1].tolist() == [True] * 8 + [False] * 2  # 8/9 = .889
+    assert both[:, 1].tolist() == [True] * 8 + [False] * 2
 
 
 def test_a_taken_truth_leaves_the_next_best():
-    """The second guess prefers the truth that the first has taken (IoU 9/10), and falls back on the other (6/10)."""
+    """The second guess prefers the truth that the first has taken (IoU 9/10), and falls back on the other: rows 4 to 9 of
+    0 to 10, 5/10."""
     pair = truth((0, 0, 10, 10), (0, 4, 10, 10)).xyxy
     matched = boxes.match(pair, guess((0, 0, 10, 10, 0.9), (0, 0, 10, 9, 0.8)).xyxy)
-    # guess 2 with truth 2: rows 4 to 9 of 0 to 10: 50/100
     assert matched[:, 0].all() and matched[:, 1].tolist() == [True] + [False] * 9
 
 
@@ -147,6 +146,7 @@ def test_the_selection_rule_is_the_mean_over_the_classes_of_the_truths():
     assert selection(iter([(own, guess((30, 30, 40, 40, 0.9), (*SQUARE, 0.9), labels=[2, 5]))])) == 0.5
 
 
+@pytest.mark.filterwarnings("ignore:Found annotation id 0")
 def test_ids_start_at_1_because_0_never_matches():
     """TRAPS section 1b: with an annotation of id 0 the evaluator's AP of a perfect detector is 0."""
     image, category = {"id": 1, "height": 50, "width": 50}, {"id": 1, "name": "a"}
