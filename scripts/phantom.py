@@ -24,7 +24,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from usbench import cell, console, phantom
+from usbench import console, phantom, source
 from usbench.__main__ import conf_dir, one_line
 from usbench.codecs import replacing
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
@@ -68,7 +68,7 @@ def _layouts(dataset: Mapping[str, Any], task: str) -> dict[Task, Layout]:
     if task not in ("all", *dataset["views"]):
         raise ConfigError(f"task={task}: {dataset['name']} has {', '.join(dataset['views'])}; or take all")
     wanted = [view for view in dataset["views"] if task in ("all", view)]
-    return {view: cell.layout_of({"dataset": dataset, "task": view, "phantom": True}) for view in wanted}
+    return {view: source.layout_of({"dataset": dataset, "task": view, "phantom": True}) for view in wanted}
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def _whole(out: Path) -> Iterator[Path]:
 
 def _write(dataset: Mapping[str, Any], layouts: Mapping[Task, Layout], folder: Path) -> dict[Task, Counts]:
     """Write every view that isn't there yet (views may share their files); the images per split of each."""
-    spec = cell.spec_of(dataset)
+    spec = source.spec_of(dataset)
     counts: dict[Task, Counts] = {}
     for task, layout in layouts.items():
         if not _there(layout, folder):
@@ -122,7 +122,7 @@ def _run(options: argparse.Namespace) -> None:
         counts = _write(dataset, layouts, folder)
         facts = {"dataset": dataset["name"], "counts": counts, "phantom": dataset["phantom"]}
         text = json.dumps({**facts, "version": phantom.VERSION}, indent=1) + "\n"
-        (folder / cell.MARK).write_text(text)
+        (folder / source.MARK).write_text(text)
     if options.json:
         with replacing(options.json) as part:
             part.write_text(text)

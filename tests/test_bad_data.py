@@ -16,7 +16,7 @@ import pytest
 from hydra.errors import HydraException
 from PIL import Image
 
-from usbench import cell, machine, phantom
+from usbench import cell, machine, phantom, source
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
 from usbench.types import SPLITS
 
@@ -34,9 +34,9 @@ def pristine(compose, tmp_path_factory) -> Path:
     for name in ("spinal", "usgra"):
         node = compose(f"dataset={name}")["dataset"]
         counts = {split: COUNTS[split] for split in node["phantom"]["counts"]}
-        spec = replace(cell.spec_of(node), size=SIZE, counts=counts)
+        spec = replace(source.spec_of(node), size=SIZE, counts=counts)
         for task in node["views"] if name == "spinal" else ("segment",):
-            layout = cell.layout_of({"dataset": node, "task": task, "phantom": True})
+            layout = source.layout_of({"dataset": node, "task": task, "phantom": True})
             layout.write(data / name, phantom.samples(spec, task))
     return data
 
@@ -69,7 +69,7 @@ def resolve(compose) -> Callable[..., cell.Cell]:
 
 def read_all(one: cell.Cell) -> int:
     """Read every sample of the cell's view, as training and scoring do; how many there are."""
-    opened = cell.open_dataset(one)
+    opened = source.open_dataset(one)
     return sum(1 for split in SPLITS for _ in opened.samples(split))
 
 

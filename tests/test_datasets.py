@@ -17,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from usbench import cell, phantom
+from usbench import phantom, source
 from usbench.__main__ import conf_dir
 from usbench.codecs import image
 from usbench.datasets import splits
@@ -51,10 +51,10 @@ class Written:
 
 
 def small_phantom(node: dict[str, Any], task: str, root: Path) -> Written:
-    node = cell.without_release(node)
-    layout = cell.layout_of({"dataset": node, "task": task, "phantom": True})
+    node = source.without_release(node)
+    layout = source.layout_of({"dataset": node, "task": task, "phantom": True})
     counts = {split: COUNTS[split] for split in node["phantom"]["counts"]}
-    spec = replace(cell.spec_of(node), size=SIZE, counts=counts)
+    spec = replace(source.spec_of(node), size=SIZE, counts=counts)
     drawn = list(phantom.samples(spec, getattr(layout, "written_as", task)))
     return Written(node, node["views"][task], task, layout, root, drawn, layout.write(root, drawn))
 
@@ -98,7 +98,7 @@ def test_the_yaml_says_what_a_user_must_know(name):
 
 @pytest.mark.parametrize("name", YAMLS)
 def test_the_yaml_s_phantom_has_every_class_of_the_views(name):
-    spec = cell.spec_of(YAMLS[name])
+    spec = source.spec_of(YAMLS[name])
     assert spec.size == tuple(YAMLS[name]["size"]) and set(spec.counts) <= set(SPLITS)
     for task, view in YAMLS[name]["views"].items():
         assert phantom.CLASSES[spec.scene][task] == tuple(view["classes"])
@@ -334,7 +334,7 @@ def test_index_masks_by_hand(tmp_path):
     [("phantom", "g007_0012", "g007"), ("phantom", "0012", "train/0012"), ("usgra", "0012", "train/0012")],
 )
 def test_groups_of_index_masks(tmp_path, compose, name, stem, group):
-    layout = cell.layout_of({"dataset": compose(f"dataset={name}")["dataset"], "task": "segment", "phantom": False})
+    layout = source.layout_of({"dataset": compose(f"dataset={name}")["dataset"], "task": "segment", "phantom": False})
     for images, masks in layout.folders.values():
         for folder in (images, masks):
             (tmp_path / folder).mkdir(parents=True)
@@ -428,7 +428,7 @@ def lay_spinal_masks(root: Path, *, strays: int = 0, stray: tuple[int, int, int]
 
 def spinal_view(task: str, root: Path, real: bool = True) -> Dataset:
     node = YAMLS["spinal"]
-    layout = cell.layout_of({"dataset": node, "task": task, "phantom": not real})
+    layout = source.layout_of({"dataset": node, "task": task, "phantom": not real})
     return open_view("spinal", task, node["views"][task], layout, root, node["split"], None)
 
 
@@ -593,7 +593,7 @@ real = [
 
 def usgra(compose: Any, task: str) -> Dataset:
     node = compose("dataset=usgra")["dataset"]
-    layout = cell.layout_of({"dataset": node, "task": task, "phantom": False})
+    layout = source.layout_of({"dataset": node, "task": task, "phantom": False})
     return open_view("usgra", task, node["views"][task], layout, Path(str(DATA)) / "usgra", node["split"], None)
 
 

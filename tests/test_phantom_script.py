@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from usbench import cell
+from usbench import cell, source
 from usbench.types import SPLITS
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "phantom.py"
@@ -72,7 +72,7 @@ def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
         config = compose("dataset=spinal", f"model={model}", f"dataset.root='{root}'", "source=real", "device=cpu")
         one = cell.resolve(config)
         assert one["phantom"] and one["budget"] == "quick"  # its figures never stand beside a published one
-        opened = cell.open_dataset(one)
+        opened = source.open_dataset(one)
         assert {split: len(part) for split, part in opened.records.items()} == each and opened.root == root
 
 

@@ -7,29 +7,23 @@ precision and threads, what the data's fingerprint is. No torch, no pixels.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from usbench import machine, phantom
-from usbench.console import say, track
-from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
-from usbench.errors import ConfigError, DataError, RunError
+from usbench import machine, source
+from usbench.datasets.dataset import file_fingerprint
+from usbench.errors import ConfigError
 from usbench.models import CACHE_RECIPE
-from usbench.targets import build
 from usbench.types import TASKS, Task
 
 Cell = dict[str, Any]
 
 SELECTION = {"segment": ("dice", 1), "detect": ("map50_95", 1)}  # the selection rule and its version, by task
-MARK = "PHANTOM.json"  # left by scripts/phantom.py: whatever their folders are called, the files were drawn
 SIDE = 32  # a net's height and width are multiples of it
 
 
@@ -41,12 +35,12 @@ def resolve(config: Mapping[str, Any]) -> Cell:
     dataset, model = config["dataset"], config["model"]
     task = check_task(config)
     check_switches(config)
-    found, root = locate(config)
-    drawn = not found or (root / MARK).is_file()
+    found, root = source.locate(config)
+    drawn = not found or (root / source.MARK).is_file()
     device = machine.resolve_device(config["device"])
     budget_name, build_node, budget = resolve_model(config, task, not drawn)
     cell: Cell = {
-        "dataset": without_release(dataset) if drawn else dataset,
+        "dataset": source.without_release(dataset) if drawn else dataset,
         "task": task,
         "fold": fold_of(config),
         "model": {"name": model["name"], "recipe": model["recipe"], "build": build_node, "budget": budget},
@@ -64,7 +58,7 @@ def resolve(config: Mapping[str, Any]) -> Cell:
         "debug": bool(config["debug"]),
     }
     if not found:
-        cell["root"] = str(ensure_phantom(cell))
+        cell["root"] = str(source.ensure_phantom(cell))
     cell["fingerprint"] = fingerprint(cell, found)
     cell["recipe"], cell["key"] = keys(cell)
     return cell
@@ -135,107 +129,6 @@ def metric_node(metric: Mapping[str, Any], view: Mapping[str, Any], task: Task) 
     return {**{name: value for name, value in metric.items() if name != "task"}, "rules": rules}
 
 
-# ---- where the data lies
-
-
-def locate(config: Mapping[str, Any]) -> tuple[bool, Path]:
-    """(real?, root) by the rules of source=auto|real|phantom. DataError where a release was named and isn't there."""
-    dataset, source = config["dataset"], config["source"]
-    if source not in ("auto", "real", "phantom"):
-        raise ConfigError(f"source={source}: auto, real or phantom was wanted")
-    data = config["data"] or os.environ.get("USBENCH_DATA")
-    named = dataset["root"] or data
-    root = Path(str(dataset["root"])) if dataset["root"] else Path(str(data or "data")) / dataset["name"]
-    if source == "phantom" or not dataset["released"]:
-        if source == "real":
-            raise ConfigError(f"source=real: {dataset['name']} has no release, it is always a phantom")
-        return False, root.absolute()
-    if root.is_dir():
-        return True, root.absolute()
-    if named or source == "real":
-        raise DataError(f"{root}: the release of {dataset['name']} was wanted here, found nothing; {dataset['access']}")
-    return False, root.absolute()
-
-
-def without_release(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """The dataset's YAML without what holds for the real images only: leaks, near-duplicates, published figures."""
-    plain = {name: value for name, value in dataset.items() if name not in ("leak", "published")}
-    plain["split"] = {name: value for name, value in dataset["split"].items() if name != "near_duplicates"}
-    return plain
-
-
-def layout_of(cell: Mapping[str, Any]) -> Any:
-    """The view's layout; a release's known defects are told to it, a phantom has none."""
-    view = cell["dataset"]["views"][cell["task"]]
-    defects = {} if cell["phantom"] else view.get("known_defects", {})
-    return build(view["layout"], classes=tuple(view["classes"]), **defects)
-
-
-def open_dataset(cell: Mapping[str, Any]) -> Dataset:
-    """Index the cell's view."""
-    dataset, task = cell["dataset"], cell["task"]
-    return open_view(
-        dataset["name"],
-        task,
-        dataset["views"][task],
-        layout_of(cell),
-        Path(cell["root"]),
-        dataset["split"],
-        cell["fold"],
-    )
-
-
-def spec_of(dataset: Mapping[str, Any]) -> phantom.Spec:
-    """The dataset's phantom, from its YAML."""
-    node = dataset["phantom"]
-    figures = [node["seed"], node["per_group"], *node["size"], *node["counts"].values()]
-    if not all(isinstance(figure, int) for figure in figures):
-        raise ConfigError(f"dataset.phantom: seed, per_group, size and counts are whole numbers, found {figures}")
-    return phantom.Spec(**{**node, "size": tuple(node["size"]), "counts": dict(node["counts"])})
-
-
-def phantom_fingerprint(cell: Mapping[str, Any]) -> str:
-    """sha256 of the generator's version, its parameters and the view that is written."""
-    facts = [phantom.VERSION, asdict(spec_of(cell["dataset"])), cell["dataset"]["name"], cell["task"], cell["fold"]]
-    return hashlib.sha256(canonical([*facts, cell["dataset"]["split"]]).encode()).hexdigest()
-
-
-def ensure_phantom(cell: Mapping[str, Any]) -> Path:
-    """The phantom's folder below runs, written whole or not at all in the release's own format."""
-    name = f"{cell['dataset']['name']}-{cell['task']}-{phantom_fingerprint({**cell, 'fold': None})[:12]}"
-    folder = Path(cell["runs"]) / "phantoms" / name
-    if not folder.is_dir():
-        beside = folder.with_name(f".{name}.{os.getpid()}")
-        write_phantom(cell, beside)
-        try:
-            beside.replace(folder)
-        except OSError:
-            shutil.rmtree(beside)
-            if not folder.is_dir():
-                raise
-            # another process was first: both wrote the same
-    return folder
-
-
-def write_phantom(cell: Mapping[str, Any], folder: Path) -> None:
-    """Write the cell's phantom in its release's format into a new folder."""
-    layout, spec = layout_of(cell), spec_of(cell["dataset"])
-    task: Task = getattr(layout, "written_as", cell["task"])
-    say(
-        f"writing a phantom of {cell['dataset']['name']} ({cell['task']}, {sum(spec.counts.values())} images) "
-        f"in its release's format"
-    )
-    try:
-        folder.mkdir(parents=True)
-        layout.write(folder, track(phantom.samples(spec, task), "phantom", sum(spec.counts.values())))
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError):
-            reason = error.strerror or error
-            raise RunError(f"{folder}: can't be made ({reason}); check the folders above and free space") from error
-        raise
-
-
 # ---- the model, its budget and its weights
 
 
@@ -278,15 +171,10 @@ def fingerprint(cell: Mapping[str, Any], found: bool) -> str:
 
     found: the files were there; else they were drawn below runs, and the generator's parameters say it all.
     """
-    dataset = open_dataset(cell)
+    dataset = source.open_dataset(cell)
     if not found:
-        return phantom_fingerprint(cell)
+        return source.phantom_fingerprint(cell)
     return file_fingerprint(dataset, Path(cell["runs"]) / "cache" / "hashes.json")
-
-
-def canonical(value: Any) -> str:
-    """One text per value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def keys(cell: Mapping[str, Any]) -> tuple[str, str]:
@@ -311,7 +199,7 @@ def keys(cell: Mapping[str, Any]) -> tuple[str, str]:
         "selection": SELECTION[cell["task"]],
     }
     recipe, key = (
-        hashlib.sha256(canonical(f).encode()).hexdigest()[:12] for f in (facts, {**facts, "seed": cell["seed"]})
+        hashlib.sha256(source.canonical(f).encode()).hexdigest()[:12] for f in (facts, {**facts, "seed": cell["seed"]})
     )
     return recipe, key
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import shutil
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from usbench import __version__, cell, machine, overlay, report, results, scoring, track
+from usbench import cell, overlay, records, report, results, scoring, source, track
 from usbench.console import warn
-from usbench.errors import ConfigError, RunError, UsbenchError
-from usbench.metrics.scores import Scores
+from usbench.errors import RunError, UsbenchError
 from usbench.targets import build
 from usbench.types import Model, Run
 
@@ -30,7 +27,7 @@ PARENT = "USBENCH_PARENT"  # set by the launcher: the child dies when its standa
 def benchmark(one: cell.Cell) -> dict[str, Any]:
     """Do one cell; its record, saved. A killed run goes on from its last epoch."""
     folder = cell.run_dir(one)
-    dataset = cell.open_dataset(one)
+    dataset = source.open_dataset(one)
     train, val, test = dataset.samples("train"), dataset.samples("val"), dataset.samples("test")
     clock = Clock()
     tracker = open_tracker(one, folder)
@@ -47,7 +44,7 @@ def benchmark(one: cell.Cell) -> dict[str, Any]:
         scores = scoring.score(one["metric"], folder, "test", test, leak.get("images", ()))
         clock.lap("score")
         clock.laps["fit"] += journal.before
-        record = done_record(one, scores, chosen, clock.laps, getattr(model, "parameters", None), folder)
+        record = records.done_record(one, dataset, scores, chosen, clock.laps, getattr(model, "parameters", None))
         pictures = overlay.draw(one, folder, test, scores.cases)
         path = results.save(
             Path(one["results"]), record, results.mask_ids(scores.cases, one["dataset"]["share"], dataset.name)
@@ -126,113 +123,11 @@ def open_tracker(one: cell.Cell, folder: Path) -> track.Tracker:
     )
 
 
-# ---- records
-
-
-def without_paths(one: Mapping[str, Any]) -> dict[str, Any]:
-    """The resolved configuration as a record holds it: nothing of this machine's folders."""
-    left = {name: value for name, value in one.items() if name not in ("root", "runs", "results", "debug", "tracking")}
-    node = dict(left["model"]["build"])
-    if node.get("weights") and Path(node["weights"]).is_absolute():
-        node["weights"] = Path(node["weights"]).name
-    hidden = ("published", "access", "title", "citation", "root")
-    dataset = {name: value for name, value in left["dataset"].items() if name not in hidden}
-    return {**left, "dataset": dataset, "model": {**left["model"], "build": node}}
-
-
 def public_config(one: cell.Cell, folder: Path) -> Path:
     """The resolved configuration without paths, as a file."""
     path = folder / "config.yaml"
-    cell.write(without_paths(one), path)
+    cell.write(records.without_paths(one), path)
     return path
-
-
-def base_record(one: cell.Cell) -> dict[str, Any]:
-    """What every record of a cell says, done or failed."""
-    gpu = None
-    if one["device"] != "cpu" and "torch" in sys.modules:
-        gpu = sys.modules["torch"].cuda.get_device_name(one["device"])
-    leak = one["dataset"].get("leak")
-    return {
-        "schema": 1,
-        "dataset": one["dataset"]["name"],
-        "task": one["task"],
-        "fold": one["fold"],
-        "trained_on": None,
-        "origin": "run",
-        "model": one["model"]["name"],
-        "budget": one["budget"],
-        "seed": one["seed"],
-        "key": one["key"],
-        "recipe": one["recipe"],
-        "data": {
-            "fingerprint": one["fingerprint"],
-            "counts": {},
-            "phantom": one["phantom"],
-            "leak": {"n": len(leak["images"]), "images": leak["images"], "words": leak["words"]} if leak else None,
-            "splits": one["dataset"]["split"]["words"],
-        },
-        "config": without_paths(one),
-        "code": machine.code_state(__version__),
-        "machine": machine.describe(gpu),
-        "device": one["device"].split(":")[0],
-        "precision": one["precision"],
-        "threads": one["threads"],
-    }
-
-
-def failed_record(one: cell.Cell, reason: str) -> dict[str, Any]:
-    """A run that broke: a row with its reason."""
-    return {**base_record(one), "status": "failed", "reason": reason}
-
-
-def done_record(
-    one: cell.Cell, scores: Scores, chosen: float, seconds: dict[str, float], parameters: int | None, folder: Path
-) -> dict[str, Any]:
-    """The record of a finished run (DESIGN section 4)."""
-    record, ruler, primary = base_record(one), scores.ruler, one["metric"]["primary"]
-    if primary not in ruler.scores:
-        raise ConfigError(f"metric.primary={primary}: one of {', '.join(ruler.scores)} was wanted")
-    dataset = cell.open_dataset(one)
-    record["data"]["counts"] = {split: len(part) for split, part in dataset.records.items()}
-    groups = len({part.group for part in dataset.records["test"]})
-    file, _ = scoring.predictions_of(folder, "test")
-    return {
-        **record,
-        "status": "done",
-        "reason": None,
-        "ruler": {"name": ruler.name, "version": ruler.version, "words": ruler_words(one, ruler.words)},
-        "primary": {"name": primary, "value": ruler.scores[primary].value, "higher_is_better": True},
-        "ceiling": report.figures(ruler.ceiling, groups),
-        "scores": report.figures(ruler.scores, groups),
-        "per_class": {name: report.figures(part, groups) for name, part in ruler.per_class.items()},
-        "rulers": {
-            other.name: {
-                "version": other.version,
-                "words": other.words,
-                "ceiling": report.figures(other.ceiling, groups),
-                "scores": report.figures(other.scores, groups),
-                "per_class": {name: report.figures(part, groups) for name, part in other.per_class.items()},
-            }
-            for other in scores.ruled[1:]
-        },
-        "validation": {"name": cell.SELECTION[one["task"]][0], "value": chosen},
-        "predictions": {
-            "file": file.relative_to(one["runs"]).as_posix(),
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "n": len(dataset.records["test"]),
-        },
-        "seconds": seconds,
-        "parameters": parameters,
-    }
-
-
-def ruler_words(one: cell.Cell, words: str) -> str:
-    """The rule, and how the view's boxes are read."""
-    view = one["dataset"]["views"][one["task"]]
-    if one["task"] != "detect":
-        return words
-    return f"{words}; truths: origin {view['box_origin']}, end {view['box_end']}"
 
 
 # ---- the child process
@@ -291,7 +186,7 @@ def words_of(error: BaseException) -> str:
 def save_failure(one: cell.Cell, reason: str) -> None:
     """A failed record, where one can be written at all."""
     try:
-        results.save(Path(one["results"]), failed_record(one, reason))
+        results.save(Path(one["results"]), records.failed_record(one, reason))
     except UsbenchError as error:
         warn(str(error))
 
