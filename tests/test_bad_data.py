@@ -452,7 +452,7 @@ def test_the_budget(pristine, resolve, words, budget):
 
 
 def test_the_papers_budget_of_yolov8(pristine, resolve):
-    """FACTS: size m, 80 epochs, batch 48, 320 px, lr .000422."""
+    """The paper: size m, 80 epochs, batch 48, 320 px, lr .000422."""
     model = resolve("dataset=spinal", "model=yolov8", data=str(pristine))["model"]
     assert model["build"]["size"] == "m"
     assert {key: model["budget"][key] for key in ("epochs", "batch", "imgsz", "lr0", "optimizer")} == {

@@ -377,7 +377,7 @@ def test_usgra_s_validation_is_of_its_training_folder(compose, tmp_path):
 
 # ---- spinal, by hand
 
-COLOURS = {  # the authors' code, FACTS: index → class, RGB
+COLOURS = {  # the authors' code: index → class, RGB
     1: ("blood/saline", (128, 0, 128)),
     2: ("dura", (128, 0, 0)),
     3: ("pia", (0, 128, 0)),

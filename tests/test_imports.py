@@ -1,4 +1,4 @@
-"""The rooms keep to themselves: which module may import which (DESIGN section 2), and what stays unloaded."""
+"""The rooms keep to themselves: which module may import which, and what stays unloaded."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def test_the_same_seed_draws_the_same_augmentation():
 
 
 def test_a_false_positive_on_an_empty_truth_costs_something():
-    """smp's DiceLoss gives exactly 0 there (TRAPS section 3): a net that fires on empty frames would never be told."""
+    """smp's DiceLoss gives exactly 0 there: a net that fires on empty frames would never be told."""
     import segmentation_models_pytorch as smp
 
     fires, truth = torch.full((2, 1, 8, 8), 10.0), torch.zeros(2, 1, 8, 8)
@@ -213,7 +213,7 @@ def test_predictions_are_native_for_odd_sizes_and_scored(tmp_path):
 @pytest.mark.parametrize("architecture", ["unet", "deeplabv3"])
 @pytest.mark.parametrize("n", [1, 5])
 def test_a_last_batch_of_one_image_breaks_nothing(tmp_path, architecture, n):
-    """DeepLabv3's pooling branch raises on a batch of one in training (TRAPS section 3)."""
+    """DeepLabv3's pooling branch raises on a batch of one in training."""
     model = net({**BUDGET, "epochs": 1, "size": [64, 64]}, architecture)
     model.fit(samples(n), samples(1), run(tmp_path))
     assert len(list(model.predict([sample(0).image]))) == 1

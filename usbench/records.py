@@ -1,4 +1,4 @@
-"""The record of a cell (DESIGN section 4): what a finished or broken run says of itself."""
+"""The record of a cell: what a finished or broken run says of itself."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from usbench.errors import ConfigError, DataError
 from usbench.types import SPLITS, Record, Split
 
-THUMBNAIL = (32, 32)  # luma, bilinear: FACTS of usgra; another filter finds other pairs
+THUMBNAIL = (32, 32)  # luma, bilinear; another filter finds other pairs
 
 
 def by_hash(groups: Iterable[str], salt: str) -> list[str]:
