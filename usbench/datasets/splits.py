@@ -41,6 +41,8 @@ def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]
 
 def k_fold(records: Sequence[Record], folds: int, fold: int, salt: str) -> list[Record]:
     """Group-aware folds: test = this one, validation = the next, training = the rest."""
+    if folds < 3:
+        raise ConfigError(f"split.folds={folds}: at least 3 were wanted, one each to train, to choose and to test")
     if not 0 <= fold < folds:
         raise ConfigError(f"fold={fold}: one of 0..{folds - 1} was wanted")
     order = by_hash((record.group for record in records), salt)
@@ -50,17 +52,22 @@ def k_fold(records: Sequence[Record], folds: int, fold: int, salt: str) -> list[
 
 
 def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> list[Record]:
-    """Records of one cluster get one group, named after its first id; DataError for an id that isn't there."""
-    known = {record.id for record in records}
-    named: dict[str, str] = {}
+    """Groups that a cluster of ids ties together become one, named after the cluster's first id.
+
+    Whole groups move: an animal with one image in a cluster brings its others along. DataError for an id that isn't there.
+    """
+    group_of = {record.id: record.group for record in records}
+    members = {group: {group} for group in group_of.values()}  # group → the groups that it is one with
+    names: dict[str, str] = {}
     for cluster in clusters:
-        for identity in cluster:
-            if identity not in known:
-                raise DataError(
-                    f"the dataset's YAML groups {identity!r} with others, but the release has no such image"
-                )
-            named[identity] = cluster[0]
-    return [replace(record, group=named.get(record.id, record.group)) for record in records]
+        lost = [identity for identity in cluster if identity not in group_of]
+        if lost:
+            raise DataError(f"the dataset's YAML groups {lost[0]!r} with others, but the release has no such image")
+        merged = set().union(*(members[group_of[identity]] for identity in cluster))
+        name = next((names[group] for group in sorted(merged) if group in names), cluster[0])
+        for group in merged:
+            members[group], names[group] = merged, name
+    return [replace(record, group=names.get(record.group, record.group)) for record in records]
 
 
 def divide(records: Sequence[Record], where: Path) -> dict[Split, tuple[Record, ...]]:
