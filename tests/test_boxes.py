@@ -45,12 +45,15 @@ def test_iou_is_of_half_open_rectangles():
 
 
 def test_a_perfect_detector_scores_exactly_1():
-    """Not .995, as under ultralytics' rule (TRAPS section 1)."""
+    """Not .995, as under ultralytics' rule, which joins a sentinel to the curve."""
     assert scores([(truth(SQUARE), guess((*SQUARE, 0.9)))]) == dict.fromkeys(NAMES, 1.0)
 
 
 def test_two_of_three_found():
-    """Recall stops at 2/3: precision 1 at 67 of the 101 recall points (0 … .66): 67/101 = .6634 (TRAPS section 1)."""
+    """Recall stops at 2/3: precision 1 at 67 of the 101 recall points (0 … .66): 67/101 = .6634.
+
+    Under ultralytics' rule it is .6650.
+    """
     three = truth(SQUARE, (30, 30, 40, 40), (50, 50, 60, 60))
     found = scores([(three, guess((*SQUARE, 0.9), (30, 30, 40, 40, 0.8)))])
     assert found["map50_95"] == pytest.approx(67 / 101) and found["ar100"] == pytest.approx(2 / 3)
@@ -86,8 +89,10 @@ def test_of_truths_with_equal_overlap_the_last_is_taken():
 
 
 def test_a_taken_truth_leaves_the_next_best():
-    """The second guess prefers the truth that the first has taken (IoU 9/10), and falls back on the other: rows 4 to 9 of
-    0 to 10, 5/10."""
+    """The second guess prefers the truth that the first has taken (IoU 9/10), and falls back on the other.
+
+    With that it shares rows 4 to 8 of 10: IoU 5/10.
+    """
     pair = truth((0, 0, 10, 10), (0, 4, 10, 10)).xyxy
     matched = boxes.match(pair, guess((0, 0, 10, 10, 0.9), (0, 0, 10, 9, 0.8)).xyxy)
     assert matched[:, 0].all() and matched[:, 1].tolist() == [True] + [False] * 9
@@ -144,11 +149,12 @@ def test_the_selection_rule_is_the_mean_over_the_classes_of_the_truths():
     """Class 2 found, class 0 not; class 1 is in no truth, class 5 is only predicted: (1 + 0)/2."""
     own = truth(SQUARE, (30, 30, 40, 40), labels=[0, 2])
     assert selection(iter([(own, guess((30, 30, 40, 40, 0.9), (*SQUARE, 0.9), labels=[2, 5]))])) == 0.5
+    assert selection([(truth(SQUARE, labels=[3]), guess((*SQUARE, 0.9), labels=[3]))]) == 1.0
 
 
 @pytest.mark.filterwarnings("ignore:Found annotation id 0")
 def test_ids_start_at_1_because_0_never_matches():
-    """TRAPS section 1b: with an annotation of id 0 the evaluator's AP of a perfect detector is 0."""
+    """With an annotation of id 0 the evaluator's AP of a perfect detector is 0."""
     image, category = {"id": 1, "height": 50, "width": 50}, {"id": 1, "name": "a"}
     one = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 10, 10], "area": 100}
     gt = COCO({"images": [image], "categories": [category], "annotations": [{**one, "id": 0, "iscrowd": 0}]})

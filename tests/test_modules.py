@@ -163,7 +163,7 @@ def test_a_collection_never_takes_two_rules_for_one():
 
 
 def test_logits_are_refused():
-    """torchmetrics' own metrics take them for one-hot masks without a word (TRAPS section 2)."""
+    """torchmetrics' own metrics take them for one-hot masks without a word."""
     logits = torch.randn(1, 2, 4, 4)
     own = DiceScore(num_classes=2, input_format="one-hot")
     own.update(logits, ONES)
@@ -179,6 +179,7 @@ def test_logits_are_refused():
         (ONES, ONES[..., :3]),  # two sizes
         (ONES, torch.cat([ONES, ONES])),  # two lengths
         (ONES[0], ONES[0]),  # no batch
+        (torch.ones(4, 2, 4, dtype=torch.bool), torch.ones(4, 2, 4, dtype=torch.bool)),  # no rows
         (ONES[:, :1], ONES[:, :1]),  # a class too few
         (torch.cat([ONES, ONES], 1), torch.cat([ONES, ONES], 1)),  # two too many
     ],

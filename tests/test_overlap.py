@@ -97,7 +97,7 @@ def test_nothing_anywhere_is_none_with_a_reason_not_nan_or_minus_one():
             assert all(figure.value is None and figure.reason for figure in figures.values())
     metric = DiceScore(num_classes=1, average="macro", input_format="one-hot")
     metric.update(torch.from_numpy(NONE)[None], torch.from_numpy(NONE)[None])
-    assert torch.isnan(metric.compute())  # TRAPS section 2
+    assert torch.isnan(metric.compute())  # torchmetrics says NaN here, and -1 below
     iou = MeanIoU(num_classes=2, per_class=True, input_format="one-hot")
     two = torch.from_numpy(np.concatenate([TRUTH, NONE]))[None]
     iou.update(two, two)
@@ -299,6 +299,16 @@ def test_the_scorer_with_every_rule_and_two_classes():
     )
 
 
+def test_the_scorer_brings_masks_to_the_rules_size():
+    """A line that is lost at 128 (see above): the ruler doesn't see it, the case table does."""
+    line = np.zeros((1, 512, 512), bool)
+    line[0, 1] = True
+    scorer = SegmentScorer(["a"], ["kumar2025-transformer", "usbench"])
+    scorer.update("case", "g", Masks(line), Masks(line))
+    scores = scorer.result()
+    assert [each.scores["dice"].value for each in scores.ruled] == [0.0, 1.0] and scores.cases[0]["tp"] == 512
+
+
 def test_overlapping_planes_are_counted_each_for_itself():
     scorer = SegmentScorer(["whole", "part"])
     scorer.update("case", "g", Masks(np.concatenate([TRUTH, TRUTH])), Masks(np.concatenate([TRUTH, GUESS])))
@@ -337,4 +347,6 @@ def test_the_selection_rule():
     assert selection(pairs) == selection(iter(pairs)) == pytest.approx(4 / 7)
     two = [(Masks(np.concatenate([TRUTH, NONE])), Masks(np.concatenate([TRUTH, GUESS])))]
     assert selection(two) == 0.5  # a class that is only predicted scores 0
+    pairs = [(Masks(TRUTH), Masks(GUESS)), (Masks(~NONE), Masks(~NONE))]
+    assert selection(pairs) == pytest.approx((4 / 7 + 1) / 2)  # not pooled, 20/23
     assert selection([(Masks(NONE), Masks(NONE))]) == 0.0
