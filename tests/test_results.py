@@ -107,7 +107,7 @@ def test_round_trip_of_record_and_cases(tmp_path):
         "group": "g1",
         "class": "nerve",
         "tp": "120",
-        "dice": "0.123457",
+        "dice": "0.123456789",
         "hd95_px": "",
         "hit": "1",
     }

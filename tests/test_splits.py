@@ -109,6 +109,18 @@ def test_regroup():
         splits.regroup(alone, [["000", "999"]])
 
 
+def test_regroup_moves_whole_groups():
+    """Two images of each pig; a cluster ties one of pig0 to one of pig1, and a second one adds pig2."""
+    pigs = [record(n, f"pig{n // 2}") for n in range(8)]
+    assert [r.group for r in splits.regroup(pigs, [["000", "002"]])] == ["000"] * 4 + ["pig2"] * 2 + ["pig3"] * 2
+    assert [r.group for r in splits.regroup(pigs, [["000", "002"], ["003", "005"]])] == ["000"] * 6 + ["pig3"] * 2
+
+
+def test_two_folds_cannot_train():
+    with pytest.raises(ConfigError, match="at least 3"):
+        splits.k_fold(TWENTY, 2, 0, "salt")
+
+
 def test_an_empty_split_or_a_record_without_one_is_an_error():
     with pytest.raises(DataError, match=r"^toy: an image in the val split was wanted, found none \(20 in all\)"):
         splits.divide(TWENTY, TOY)

@@ -129,7 +129,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _cell(value: object, column: str) -> str:
-    """A table's cell: "" for null, nine significant digits for a float (exact for float32: no new ties), 1 or 0 for a truth value."""
+    """A table's cell: "" for null, nine digits for a float (enough for any float32), 1 or 0 for a truth value."""
     if value is None:
         return ""
     if isinstance(value, str):

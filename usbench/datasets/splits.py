@@ -54,7 +54,7 @@ def k_fold(records: Sequence[Record], folds: int, fold: int, salt: str) -> list[
 def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> list[Record]:
     """Groups that a cluster of ids ties together become one, named after the cluster's first id.
 
-    Whole groups move: an animal with one image in a cluster brings its others along. DataError for an id that isn't there.
+    Whole groups move: an animal with one image in a cluster brings its others along. DataError for an unknown id.
     """
     group_of = {record.id: record.group for record in records}
     members = {group: {group} for group in group_of.values()}  # group → the groups that it is one with
