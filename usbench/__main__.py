@@ -12,10 +12,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from usbench import cell, launch, listing, report
+from usbench import listing
 from usbench.console import err, say, warn
 from usbench.errors import RunError, UsbenchError
-from usbench.run import words_of
 
 
 def conf_dir() -> Path:
@@ -30,6 +29,13 @@ def job(config: DictConfig) -> float | None:
     if plain["list"]:
         listing.show(conf_dir(), plain)
         return None
+    return carry_out(plain)
+
+
+def carry_out(plain: dict[str, Any]) -> float | None:
+    """Run what a configuration says, unless it was done before. Imports come late, so that --help answers at once."""
+    from usbench import cell, report
+
     one = cell.resolve(plain)
     stands_in = one["phantom"] and plain["dataset"]["released"]
     notice = report.phantom_notice(plain["dataset"], one["task"], one["model"]["name"]) if stands_in else None
@@ -42,8 +48,10 @@ def job(config: DictConfig) -> float | None:
     return None if value is None else float(value)
 
 
-def run_or_find(one: cell.Cell, plain: dict[str, Any]) -> dict[str, Any]:
+def run_or_find(one: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
     """The record of the cell: found, or made by a child process."""
+    from usbench import launch
+
     found = launch.finished(one)
     if found and not plain["overwrite"]:
         path, record = found
@@ -87,7 +95,7 @@ def main() -> None:
             warn(str(wrong))
         sys.exit(wrong.exit_code)
     except OSError as wrong:  # a full disk, a folder that can't be made
-        warn(words_of(wrong))
+        warn(f"{wrong.filename or ''}: {wrong.strerror or wrong}; check the folder, its permissions and the free space")
         sys.exit(1)
 
 
