@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -24,12 +26,34 @@ def conf_dir() -> Path:
 
 
 def job(config: DictConfig) -> float | None:
-    """One composed configuration; the selection rule's figure on validation, for sweepers."""
+    """One composed configuration; the selection rule's figure on validation, for sweepers.
+
+    An error is one line here. A single run then ends the process; in a multirun only Hydra may know of it, so that the
+    next job is run.
+    """
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if plain["list"]:
         listing.show(conf_dir(), plain)
         return None
-    return carry_out(plain)
+    try:
+        return carry_out(plain)
+    except (UsbenchError, OSError) as wrong:
+        if plain["debug"] is True:
+            err.print_exception()
+        code = tell(wrong)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise Broken(code) from None
+        sys.exit(code)
+
+
+def tell(wrong: UsbenchError | OSError) -> int:
+    """One line on stderr; the exit code."""
+    if isinstance(wrong, OSError):  # a full disk, a folder that can't be made
+        warn(f"{wrong.filename or ''}: {wrong.strerror or wrong}; check the folder, its permissions and the free space")
+        return 1
+    if str(wrong):
+        warn(str(wrong))
+    return wrong.exit_code
 
 
 def carry_out(plain: dict[str, Any]) -> float | None:
@@ -88,15 +112,8 @@ def main() -> None:
     except (HydraException, OmegaConfBaseException) as wrong:
         warn(one_line(wrong))
         sys.exit(2)
-    except UsbenchError as wrong:
-        if "debug=true" in sys.argv:
-            err.print_exception()
-        if str(wrong):
-            warn(str(wrong))
+    except Broken as wrong:
         sys.exit(wrong.exit_code)
-    except OSError as wrong:  # a full disk, a folder that can't be made
-        warn(f"{wrong.filename or ''}: {wrong.strerror or wrong}; check the folder, its permissions and the free space")
-        sys.exit(1)
 
 
 def one_line(wrong: Exception) -> str:

@@ -43,7 +43,7 @@ def benchmark(one: cell.Cell) -> dict[str, Any]:
         chosen = scoring.select(folder, val)
         scores = scoring.score(one["metric"], folder, "test", test, leak.get("images", ()))
         clock.lap("score")
-        clock.laps["fit"] += journal.before
+        clock.laps["fit"] = round(clock.laps["fit"] + journal.before, 1)
         record = records.done_record(one, dataset, scores, chosen, clock.laps, getattr(model, "parameters", None))
         pictures = overlay.draw(one, folder, test, scores.cases)
         path = results.save(
