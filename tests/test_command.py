@@ -125,6 +125,14 @@ def test_several_seeds(tmp_path):
     assert one["predictions"]["sha256"] != two["predictions"]["sha256"]
 
 
+def test_a_job_that_fails_does_not_end_a_multirun(tmp_path):
+    code, _, err = usbench(
+        tmp_path, "-m", "model.budgets.tiny.lr=1e30,2e-3", *TINY, "model.budgets.tiny.schedule=cosine"
+    )
+    assert code == 1 and err.count("training loss is") == 1 and "Traceback" not in err
+    assert sorted(record["status"] for record in records(tmp_path)) == ["done", "failed"]
+
+
 def test_spinal_shares_nothing_and_has_the_paper_s_rules(tmp_path):
     code, out, err = usbench(tmp_path, "dataset=spinal", *TINY, "tracking=mlflow")
     assert code == 0, err

@@ -37,7 +37,7 @@ MAY = {  # room → what it may know of usbench besides itself
     "errors": set(),
     "console": set(),
     "codecs": {"types", "errors"},
-    "datasets": {"types", "errors", "codecs"},
+    "datasets": {"types", "errors", "codecs", "console"},
     "metrics": {"types", "errors"},
     "models": {"types", "errors", "console"},
     "phantom": {"types", "errors", "anatomy", "scenes"},

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.codecs import image, replacing
+from usbench.console import track
 from usbench.datasets import splits
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.types import Boxes, Layout, Masks, Record, Sample, Split, Target, Task
@@ -127,20 +128,23 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
 
     cache: a JSON file of hashes by (path, size, mtime_ns), so that only new or changed files are read.
     """
-    known = known_hashes(cache)
-    fresh: dict[str, str] = {}
-    lines = []
-    for record, name in dataset.files():
-        path = dataset.root / name
-        state = path.stat()
-        key = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
-        fresh[key] = known.get(key) or hashlib.sha256(path.read_bytes()).hexdigest()
-        lines.append("\t".join((name, fresh[key], str(record.split), record.group)))
-    if fresh.keys() - known.keys():
+    hashes = known_hashes(cache)
+    files = [(record, name, state_of(dataset.root / name)) for record, name in dataset.files()]
+    unread = [(name, state) for _, name, state in files if state not in hashes]
+    for name, state in track(unread, "hashing") if unread else ():
+        hashes[state] = hashlib.sha256((dataset.root / name).read_bytes()).hexdigest()
+    if unread:
         make_folder(cache.parent)
         with replacing(cache) as part:  # two processes may write it at once: each beside, under a name of its own
-            part.write_text(json.dumps({**known, **fresh}))
+            part.write_text(json.dumps(hashes))
+    lines = ["\t".join((name, hashes[state], str(record.split), record.group)) for record, name, state in files]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def state_of(path: Path) -> str:
+    """What changes when a file does, without reading it."""
+    state = path.stat()
+    return f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
 
 
 def known_hashes(cache: Path) -> dict[str, str]:
