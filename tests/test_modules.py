@@ -13,9 +13,9 @@ from torchmetrics.segmentation import DiceScore
 
 from usbench.errors import ConfigError
 from usbench.metrics import boxes, overlap
-from usbench.metrics.modules import BoxPrecision, MaskOverlap
+from usbench.metrics.modules import BoxPrecision, MaskOverlap, PerImage
 from usbench.metrics.scores import flat
-from usbench.types import Boxes
+from usbench.types import Boxes, Masks
 
 
 def planes(*shape: int, share: float = 0.2, seed: int = 0) -> np.ndarray:
@@ -213,3 +213,16 @@ def test_boxes_of_another_shape_are_refused(wrong):
 def test_an_unknown_rule_is_a_configuration_error():
     with pytest.raises(ConfigError, match="usbench"):
         MaskOverlap(1, "dice")
+
+
+def test_a_torchmetrics_metric_as_a_figure_of_each_image():
+    """Masks by hand: TP 1, FP 1, FN 0, so Dice 2/3; nothing anywhere is None; boxes: one hit is an AP of 1."""
+    truth, guess = np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2), bool)
+    truth[0, 0, 0] = guess[0, 0, :] = True
+    dice = PerImage(DiceScore(num_classes=1, average="macro", input_format="one-hot"))
+    assert dice(Masks(truth), Masks(guess)) == pytest.approx(2 / 3)
+    assert dice(Masks(truth), Masks(truth)) == 1.0  # reset in between
+    assert dice(Masks(truth & False), Masks(truth & False)) is None
+    square, label = np.array([[10, 10, 20, 20]], np.float32), np.zeros(1, np.int64)
+    found = PerImage(BoxPrecision(1), "map50")(Boxes(square, label), Boxes(square, label, np.ones(1, np.float32)))
+    assert found == 1.0

@@ -47,6 +47,7 @@ def test_the_three_examples_of_adding_something(tmp_path):
     record = json.loads(path.read_text())
     assert record["status"] == "done" and record["scores"]["area_error"]["value"] > 0
     assert record["per_class"]["cyst"]["dice"]["value"] > 0.1  # a cyst is the darkest thing there
+    assert 0 < record["scores"]["dice_by_torchmetrics"]["value"] < 1
     assert "area_error" not in record["per_class"]["cyst"]
 
 

@@ -1,5 +1,6 @@
-"""The same scores as torchmetrics `Metric`s, for a training loop of your own; figures equal the NumPy functions'
-exactly."""
+"""The same scores as torchmetrics `Metric`s, equal to the NumPy functions' exactly, for a training loop of your
+own; and any
+torchmetrics `Metric` as one of a run's figures (`PerImage`, named in conf/metric)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from torchmetrics import Metric
 
 from usbench.metrics import boxes, overlap
 from usbench.metrics.scores import Figures
-from usbench.types import Boxes
+from usbench.types import Boxes, Masks, Target
 
 
 class MaskOverlap(Metric):  # type: ignore[misc]
@@ -91,6 +92,36 @@ class BoxPrecision(Metric):  # type: ignore[misc]
             true = Boxes(t[:, :4], t[:, 4].astype(np.int64))
             pairs.append((true, Boxes(g[:, :4], g[:, 4].astype(np.int64), g[:, 5])))
         return tensors(boxes.apply(pairs, self.names).scores)
+
+
+class PerImage:
+    """A torchmetrics `Metric` as a function of one image's (truth, prediction): what `extra` of conf/metric takes.
+
+    Masks are handed over as (1, C, H, W) bool, boxes as torchmetrics' detection dictionaries. A metric whose
+    compute() is a
+    dictionary needs `name`. None where the figure isn't finite.
+    """
+
+    def __init__(self, metric: Metric, name: str | None = None) -> None:
+        """metric: any torchmetrics `Metric`; it is reset after each image."""
+        self.metric, self.name = metric, name
+
+    def __call__(self, truth: Target, prediction: Target) -> float | None:
+        """The figure of one image."""
+        self.metric.update(*(handed(target) for target in (prediction, truth)))
+        found = self.metric.compute()
+        self.metric.reset()
+        value = float(found if self.name is None else found[self.name])
+        return value if np.isfinite(value) else None
+
+
+def handed(target: Target) -> Any:
+    """A target as torchmetrics takes a batch of one."""
+    if isinstance(target, Masks):
+        return torch.from_numpy(target.planes)[None]
+    assert isinstance(target, Boxes)
+    entry = {"boxes": torch.from_numpy(target.xyxy), "labels": torch.from_numpy(target.labels)}
+    return [entry if target.scores is None else {**entry, "scores": torch.from_numpy(target.scores)}]
 
 
 def rows(image: Mapping[str, Tensor], *scores: str) -> Tensor:
