@@ -13,7 +13,8 @@ from scipy import ndimage
 
 from usbench.anatomy import Body, Draw, Frame
 from usbench.errors import ConfigError
-from usbench.phantom import CLASSES, DYNAMIC_RANGE_DB, WHITE_DB, Spec, bmode, compress, samples, speckle
+from usbench.phantom import DYNAMIC_RANGE_DB, WHITE_DB, Spec, bmode, compress, samples, speckle
+from usbench.scenes import CLASSES
 from usbench.types import Boxes, Masks, Split
 
 SIZES = {"spinal": (275, 690), "nerves": (512, 534), "plain": (256, 320)}

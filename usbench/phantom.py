@@ -18,6 +18,7 @@ from scipy import fft, ndimage
 from usbench import scenes
 from usbench.anatomy import Body, Draw, Floats
 from usbench.errors import ConfigError
+from usbench.scenes import CLASSES
 from usbench.types import SPLITS, Boxes, Masks, Sample, Split, Target, Task
 
 VERSION = 1  # bumped when the pixels change; part of a phantom's fingerprint
@@ -29,12 +30,6 @@ NOISE_DB = -34.0  # receiver noise, after time-gain, at the bottom of the image
 HAZE_DB = -24.0  # clutter from reverberation and side lobes: no fluid and no shadow is quite black
 AXIAL_PX = 1.1  # standard deviation of the pulse, at the scene's reference size
 LATERAL_PX = (1.5, 3.2)  # standard deviation of the beam at the top and at the bottom, likewise
-
-CLASSES: dict[str, dict[Task, tuple[str, ...]]] = {
-    "spinal": {"segment": scenes.SPINAL, "detect": ("hematoma",)},
-    "nerves": {"segment": scenes.NERVES, "detect": scenes.NERVES},
-    "plain": {"segment": scenes.PLAIN, "detect": scenes.PLAIN},
-}
 
 
 @dataclass(frozen=True)

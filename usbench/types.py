@@ -6,7 +6,7 @@ dataclass of NumPy arrays in native pixels; nothing here knows files, Hydra or t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -59,9 +59,11 @@ class Masks:
 
     planes: NDArray[np.bool_]  # (C, H, W)
     scores: NDArray[np.float32] | None = None  # (C,) mean foreground probability; None for a truth
+    known: NDArray[np.bool_] | None = None  # (C,) False: nobody knows whether the class is there; None: all known
 
     def __post_init__(self) -> None:
         _require(self.planes.ndim == 3 and self.planes.dtype == bool, "planes is (C, H, W) bool")
+        _require(self.known is None or self.known.shape == (len(self.planes),), "known is (C,) or None")
         _require(self.scores is None or self.scores.shape == (len(self.planes),), "scores is (C,) or None")
 
 
@@ -89,6 +91,8 @@ class Record:
     image: str  # path relative to the release's root, with forward slashes
     label: str | None  # likewise; None where the image needs no label file
     split: Split | None = None  # the release's own split, if it has one
+    mm_per_px: tuple[float, float] | None = None  # (row, column); None where unknown
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)  # what the release says of it: view …
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Sample:
     target: Target
     mm_per_px: tuple[float, float] | None = None  # (row, column)
     split: Split | None = None  # where a layout's write() puts it
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)  # likewise
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""The phantoms' three scenes: a cord under saline, a limb's nerves and vessels, cysts and lesions.
+"""Three scenes of soft tissue: a cord under saline, a limb's nerves and vessels, cysts and lesions.
 
 Knows enough anatomy to look right and where each structure is to the pixel; levels are dB over the reference
 echogenicity, lengths pixels of the scene's reference size. Knows no physics of the image and no file.
@@ -6,7 +6,6 @@ echogenicity, lengths pixels of the scene's reference size. Knows no physics of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -276,6 +275,3 @@ def _lesion(frame: Frame, body: Body, name: str, centre: tuple[float, float], gr
     body = paint(body, (distance - 1) * radius < 3, 1)
     body = paint(body, distance < 1, -15 + 2.5 * frame.grain(f"{name} patches", 5, 6), 0.19)
     return _mark(replace(body, coherent=body.coherent * (distance >= 1)), 1, distance < 1)
-
-
-SCENES: dict[str, Callable[[Draw, tuple[int, int]], Body]] = {"spinal": spinal, "nerves": nerves, "plain": plain}
