@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from usbench.codecs import replacing
-from usbench.codecs.image import read_grey, size, write_grey
+from usbench.codecs.image import read_grey, size, write_grey, write_jpeg
 from usbench.errors import DataError, RunError
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # PNG colour types
@@ -198,3 +198,16 @@ def test_any_bytes_give_a_picture_or_our_error(scratch: Path, data: bytes, splic
             read(path)
         except DataError as error:
             assert "\n" not in str(error)
+
+
+def test_a_jpeg_loses_a_few_grey_levels_and_is_always_the_same(tmp_path: Path) -> None:
+    pixels = np.linspace(0, 255, 40 * 60).reshape(40, 60).astype(np.uint8)
+    for name in ("a.jpg", "b.jpg"):
+        write_jpeg(tmp_path / name, pixels)
+    assert (tmp_path / "a.jpg").read_bytes() == (tmp_path / "b.jpg").read_bytes()
+    assert np.abs(read_grey(tmp_path / "a.jpg").astype(int) - pixels).max() <= 8
+    with Image.open(tmp_path / "a.jpg") as picture:
+        assert (picture.format, picture.mode) == ("JPEG", "L")
+    for wrong in (pixels[None], pixels.astype(np.float32)):
+        with pytest.raises(ValueError, match="grey image"):
+            write_jpeg(tmp_path / "c.jpg", wrong)

@@ -50,7 +50,7 @@ def predict(dataset: Dataset, folder: Path, columns: tuple[int, ...]) -> Samples
 def test_scores_come_from_the_files(dataset, tmp_path):
     """Dice 2·8/(8+8) = 1, 2·4/(4+8) = 2/3; the third image has no blob in truth or prediction and is skipped."""
     samples = predict(dataset, tmp_path / "run", (2, 1, 0))
-    scores = scoring.score(METRIC, tmp_path / "run", "test", samples).ruler.scores
+    scores = scoring.score(METRIC, tmp_path / "run", samples).ruler.scores
     assert scores["dice"].value == pytest.approx((1 + 2 / 3) / 2)
     assert scores["pooled_dice"].value == pytest.approx(2 * 12 / (16 + 12))
     assert scores["empty_false_positive_rate"].value == 0.0
@@ -58,7 +58,7 @@ def test_scores_come_from_the_files(dataset, tmp_path):
 
 def test_a_leak_gets_a_second_figure(dataset, tmp_path):
     samples = predict(dataset, tmp_path / "run", (2, 1, 0))
-    scores = scoring.score(METRIC, tmp_path / "run", "test", samples, ["test/0"]).ruler.scores
+    scores = scoring.score(METRIC, tmp_path / "run", samples, leak=["test/0"]).ruler.scores
     assert scores["dice"].value == pytest.approx((1 + 2 / 3) / 2)
     assert scores["dice:no-leak"].value == pytest.approx(2 / 3) and scores["dice:no-leak"].n == 2
 
@@ -66,7 +66,7 @@ def test_a_leak_gets_a_second_figure(dataset, tmp_path):
 def test_predictions_of_other_images_are_refused(dataset, tmp_path):
     samples = predict(dataset, tmp_path / "run", (2, 1, 0))
     with pytest.raises(DataError, match="predictions of the test split were wanted"):
-        scoring.score(METRIC, tmp_path / "run", "test", samples[:2])
+        scoring.score(METRIC, tmp_path / "run", samples[:2])
 
 
 def test_a_metric_of_one_s_own_is_a_mean_over_the_cases_where_it_is_defined(dataset, tmp_path):
@@ -75,14 +75,14 @@ def test_a_metric_of_one_s_own_is_a_mean_over_the_cases_where_it_is_defined(data
 
     samples = predict(dataset, tmp_path / "run", (2, 1, 0))
     scorer = build({**METRIC, "extra": {"width": width}}, classes=samples.dataset.classes)
-    for case in scoring.pairs(tmp_path / "run", "test", samples):
-        scorer.update(*case)
+    for sample, guess in scoring.pairs(tmp_path / "run", "test", samples):
+        scorer.update(sample.id, sample.group, sample.target, guess)
     assert scorer.result().ruler.scores["width"].value == 1.5
 
 
 def test_the_worst_median_and_best_case_are_drawn(dataset, tmp_path):
     samples = predict(dataset, tmp_path / "run", (2, 1, 1))
-    scores = scoring.score(METRIC, tmp_path / "run", "test", samples)
+    scores = scoring.score(METRIC, tmp_path / "run", samples)
     quality = overlay.qualities(scores.cases, "segment")
     assert quality == {"test/0": 1.0, "test/1": pytest.approx(2 / 3), "test/2": 0.0}
     one = {"dataset": {"name": "blobs", "attribution": None}, "phantom": False, "task": "segment"}

@@ -8,7 +8,8 @@ and a parameter more or less changes no other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import cos, pi, sin, sqrt
 from zlib import crc32
 
@@ -16,8 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from usbench.types import Landmarks
+
 Floats = NDArray[np.floating]
 Plane = NDArray[np.bool_]
+NO_LANDMARKS = Landmarks((), np.zeros(0, np.int8))
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,15 @@ class Body:
     echo: Floats  # (H, W) scattering, dB over the reference
     loss: Floats  # (H, W) attenuation, there and back, dB per reference px of depth
     coherent: Floats  # (H, W) amplitude of the echoes of smooth interfaces
-    planes: Plane  # (C, H, W) where each class is; disjoint
+    planes: Plane  # (C, H, W) where each class is
     gain: float  # the time-gain, dB per reference px of depth
     smooth: float  # the SD of the scanner's display filter, reference px: little or much compounding
     scale: tuple[float, float]  # px per reference px (row, column)
+    view: Plane | None = None  # (H, W) the scanner's field of view, black beyond it; None: the whole image
+    mm_per_px: tuple[float, float] | None = None  # of the image (row, column)
+    attributes: Mapping[str, str] = field(default_factory=dict)  # what a release would say of it: view, quality
+    landmarks: Landmarks = NO_LANDMARKS  # in px of the image
+    beams: tuple[Floats, Floats] | None = None  # (H, W) row and column here of each pixel of the image; None: the same
 
 
 @dataclass(frozen=True)
@@ -45,9 +54,13 @@ class Draw:
         """A generator for this image alone."""
         return np.random.default_rng([self.seed, 1, self.n, crc32(name.encode())])
 
+    def subject(self, name: str) -> np.random.Generator:
+        """A generator for all images of this subject."""
+        return np.random.default_rng([self.seed, 0, self.group, crc32(name.encode())])
+
     def vary(self, name: str, low: float, high: float) -> float:
         """The subject's value in low … high, jittered a little for this image."""
-        subject = np.random.default_rng([self.seed, 0, self.group, crc32(name.encode())]).random()
+        subject = self.subject(name).random()
         return float(low + (high - low) * np.clip(subject + 0.07 * self.stream(name).standard_normal(), 0, 1))
 
     def turn(self, prime: int) -> float:
@@ -136,3 +149,32 @@ def paint(body: Body, where: Plane, echo: float | Floats, loss: float | None = N
     """The body with the echogenicity (dB), and the attenuation if given, replaced where the mask is set."""
     painted = replace(body, echo=np.where(where, np.float32(echo), body.echo))
     return painted if loss is None else replace(painted, loss=np.where(where, np.float32(loss), body.loss))
+
+
+def tissue(frame: Frame, classes: tuple[str, ...], echo: Floats, gain: float, smooth: float) -> Body:
+    """A body of one tissue, attenuating as the time-gain expects, without structures."""
+    size = frame.size
+    full = np.broadcast_to(echo, size).astype(np.float32)
+    planes = np.zeros((len(classes), *size), bool)
+    return Body(full, np.full(size, gain, np.float32), np.zeros(size, np.float32), planes, gain, smooth, frame.scale)
+
+
+def mark(body: Body, label: int, where: Plane) -> Body:
+    """The body with the mask (H, W) added to the class's plane."""
+    planes = body.planes.copy()
+    planes[label] |= where
+    return replace(body, planes=planes)
+
+
+def scan(frame: Frame, body: Body, fade: float) -> Body:
+    """The body as this probe position sees it: uneven contact, interfaces that glint, levels that fade with depth."""
+    fall = fade * frame.y / frame.reference[0] + frame.wave("contact", 1.5, 180)
+    glint = np.float32(10) ** ((fall + 4 * frame.grain("glint", 5, 16)) / np.float32(20))
+    return replace(body, echo=body.echo + fall.astype(np.float32), coherent=(body.coherent * glint).astype(np.float32))
+
+
+def wall(frame: Frame, distance: Floats, centre: tuple[float, float], radius: float, sd: float) -> Floats:
+    """(H, W) echo of a round wall, strong above and below, faint at the sides, where the beam grazes it."""
+    facing = np.clip(((frame.y - centre[1]) / radius) ** 2 * 1.6, 0.03, 1)
+    echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing.astype(np.float32)
+    return echo

@@ -16,14 +16,18 @@ from typing import Any
 import yaml
 
 from usbench import machine, source
-from usbench.datasets.dataset import file_fingerprint
+from usbench.datasets.dataset import Dataset, file_fingerprint
 from usbench.errors import ConfigError
 from usbench.models import CACHE_RECIPE
 from usbench.types import TASKS, Task
 
 Cell = dict[str, Any]
 
-SELECTION = {"segment": ("dice", 1), "detect": ("map50_95", 1)}  # the selection rule and its version, by task
+SELECTION = {  # the selection rule and its version, by task; a higher figure is better
+    "segment": ("dice", 1),
+    "detect": ("map50_95", 1),
+    "landmark": ("minus_mre_px", 1),
+}
 SIDE = 32  # a net's height and width are multiples of it
 
 
@@ -59,7 +63,9 @@ def resolve(config: Mapping[str, Any]) -> Cell:
     }
     if not found:
         cell["root"] = str(source.ensure_phantom(cell))
-    cell["fingerprint"] = fingerprint(cell, found)
+    dataset_found = source.open_dataset(cell)
+    cell["dataset"] = source.with_classes(cell["dataset"], task, dataset_found.classes)
+    cell["fingerprint"] = fingerprint(cell, dataset_found, found)
     cell["recipe"], cell["key"] = keys(cell)
     return cell
 
@@ -124,9 +130,10 @@ def precision_of(config: Mapping[str, Any], device: str) -> str:
 
 
 def metric_node(metric: Mapping[str, Any], view: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """The metric with the rules that the dataset's own paper adds."""
+    """The metric with the rules that the dataset's own paper adds, and the lengths between landmarks that it names."""
     rules = [*metric["rules"], *(rule for rule in view.get("rules", ()) if rule not in metric["rules"])]
-    return {**{name: value for name, value in metric.items() if name != "task"}, "rules": rules}
+    lengths = {"lengths": {**view["lengths"], **(metric.get("lengths") or {})}} if view.get("lengths") else {}
+    return {**{name: value for name, value in metric.items() if name != "task"}, **lengths, "rules": rules}
 
 
 # ---- the model, its budget and its weights
@@ -166,12 +173,9 @@ def shape(side: int, native: tuple[int, int]) -> list[int]:
 # ---- identity
 
 
-def fingerprint(cell: Mapping[str, Any], found: bool) -> str:
-    """The data's fingerprint; indexes the release, so a missing pair or an empty split is found here.
-
-    found: the files were there; else they were drawn below runs, and the generator's parameters say it all.
-    """
-    dataset = source.open_dataset(cell)
+def fingerprint(cell: Mapping[str, Any], dataset: Dataset, found: bool) -> str:
+    """The data's fingerprint. found: the files were there; else they were drawn below runs, and the generator's
+    parameters say it all."""
     if not found:
         return source.phantom_fingerprint(cell)
     return file_fingerprint(dataset, Path(cell["runs"]) / "cache" / "hashes.json")

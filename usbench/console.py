@@ -34,7 +34,7 @@ class Bar:
         self._progress = progress
         self._task = progress.add_task(words, total=total, note="")
 
-    def step(self, note: str = "", by: int = 1) -> None:
+    def step(self, note: str = "", by: float = 1) -> None:
         """Move on by some units; note is shown behind the bar."""
         self._progress.update(self._task, advance=by, note=note)
 

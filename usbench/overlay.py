@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench import scoring
+from usbench.curves import spline
 from usbench.datasets.dataset import Samples
 from usbench.metrics import overlap
 from usbench.metrics.scores import mean
-from usbench.types import Boxes, Masks, Sample, Target, Task
+from usbench.types import SEEN, Boxes, Landmarks, Masks, Sample, Target, Task
 
 CONFIDENCE = 0.25  # boxes below it aren't drawn (they are scored)
 
@@ -34,12 +35,11 @@ def draw(one: Mapping[str, Any], folder: Path, samples: Samples, cases: Sequence
 
 
 def qualities(cases: Sequence[Mapping[str, Any]], task: Task) -> dict[str, float]:
-    """How good each case looks, from its rows: mean Dice of its classes, or F1 of its boxes."""
+    """How good each case looks, from its rows: mean Dice, F1 of the boxes, minus the landmarks' error."""
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in cases:
         rows.setdefault(row["case"], []).append(row)
-    rate = mean_dice if task == "segment" else f1
-    return {case: rate(own) for case, own in rows.items()}
+    return {case: RATES[task][1](own) for case, own in rows.items()}
 
 
 def mean_dice(rows: Sequence[Mapping[str, Any]]) -> float:
@@ -57,6 +57,19 @@ def f1(rows: Sequence[Mapping[str, Any]]) -> float:
     return 2 * hits / (truths + len(drawn)) if truths or drawn else 1.0
 
 
+def minus_error(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Minus the mean distance in px of what is seen, 0 where nothing is."""
+    errors = [float(row["error_px"]) for row in rows if row["error_px"] is not None]
+    return -float(np.mean(errors)) if errors else 0.0
+
+
+RATES: Mapping[Task, tuple[str, Callable[[Sequence[Mapping[str, Any]]], float]]] = {
+    "segment": ("Dice", mean_dice),
+    "detect": ("F1", f1),
+    "landmark": ("− mean error, px:", minus_error),
+}
+
+
 def figure(
     one: Mapping[str, Any], classes: tuple[str, ...], shown: Mapping[str, tuple[Sample, float, Target]], path: Path
 ) -> None:
@@ -71,11 +84,12 @@ def figure(
     for row, (name, (sample, quality, guess)) in zip(axes, shown.items(), strict=True):
         titles = (
             f"{name}: {sample.id}, truth",
-            f"prediction, {'Dice' if one['task'] == 'segment' else 'F1'} {quality:.2f}",
+            f"prediction, {RATES[one['task']][0]} {quality:.2f}",
         )
         for axis, target, title in zip(row, (sample.target, guess), titles, strict=True):
             axis.imshow(paint(sample.image, target))
             outline(axis, target, classes)
+            mark(axis, target)
             axis.set_title(title, fontsize=9, loc="left")
             axis.set_axis_off()
     colours = palette(len(classes))
@@ -93,7 +107,8 @@ def palette(n: int) -> NDArray[np.float64]:
     """(n, 3) distinct colours."""
     from matplotlib import colormaps
 
-    return np.array([colormaps["tab10"](c % 10)[:3] for c in range(n)])
+    name, period = ("tab10", 10) if n <= 10 else ("tab20", 20)
+    return np.array([colormaps[name](c % period)[:3] for c in range(n)])
 
 
 def paint(image: NDArray[np.uint8], target: Target) -> NDArray[np.float64]:
@@ -121,3 +136,16 @@ def outline(axis: Any, target: Target, classes: tuple[str, ...]) -> None:
         if score is not None:
             plate = {"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 1}
             axis.text(box[0] + 2, box[1] + 2, f"{score:.2f}", fontsize=7, va="top", color=colours[label], bbox=plate)
+
+
+def mark(axis: Any, target: Target) -> None:
+    """Draw the landmarks that are seen: a dot per point, a line per curve."""
+    if not isinstance(target, Landmarks):
+        return
+    for path, state, colour in zip(target.paths, target.state, palette(len(target.paths)), strict=True):
+        if state != SEEN or not len(path):
+            continue
+        if len(path) == 1:
+            axis.plot(*path[0], "o", markersize=4, color=colour, markeredgecolor="black", markeredgewidth=0.5)
+        else:
+            axis.plot(*spline(path).T, linewidth=1.3, color=colour)

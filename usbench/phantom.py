@@ -36,7 +36,7 @@ LATERAL_PX = (1.5, 3.2)  # standard deviation of the beam at the top and at the 
 class Spec:
     """A series of phantom images; (scene, size, seed) and a sample's number and group decide its pixels."""
 
-    scene: str  # spinal | nerves | plain
+    scene: str  # a name of usbench.scenes.SCENES
     size: tuple[int, int]  # (H, W) native pixels
     counts: dict[str, int]  # images per split; a split may be missing
     seed: int
@@ -55,13 +55,20 @@ def samples(spec: Spec, task: Task) -> Iterator[Sample]:
     return _samples(spec, task)
 
 
+def classes(spec: Spec, task: Task) -> tuple[str, ...]:
+    """The names that the scene has for a task; ConfigError for one that it doesn't have."""
+    _check(spec, task)
+    return CLASSES[spec.scene][task]
+
+
 def _samples(spec: Spec, task: Task) -> Iterator[Sample]:
     for n, group, split in _numbers(spec):
         draw = Draw(spec.seed, group, n)
         body = scenes.SCENES[spec.scene](draw, spec.size)
         image = bmode(body, draw.stream("speckle"))
-        target: Target = Masks(body.planes) if task == "segment" else _boxes(body.planes, spec.scene)
-        yield Sample(spec.id.format(n=n, group=group), f"g{group}", image, target, split=split)
+        target = _target(body, task, spec.scene)
+        name, facts = spec.id.format(n=n, group=group), dict(body.attributes)
+        yield Sample(name, f"g{group}", image, target, body.mm_per_px, split=split, attributes=facts)
 
 
 def speckle(
@@ -114,7 +121,11 @@ def bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     envelope = speckle(
         echogenicity, rng, max(0.6, AXIAL_PX * rows), lateral, body.coherent * 10 ** (gain / np.float32(20))
     )
-    return compress(envelope, body.smooth * columns)
+    image = compress(envelope, body.smooth * columns)
+    if body.beams is not None:
+        swept = ndimage.map_coordinates(image, body.beams, np.float32, order=1, mode="nearest")
+        image = (swept + np.float32(0.5)).astype(np.uint8)
+    return image if body.view is None else np.where(body.view, image, np.uint8(0))
 
 
 def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
@@ -137,6 +148,12 @@ def _numbers(spec: Spec) -> Iterator[tuple[int, int, Split]]:
             yield n, group, split
 
 
+def _target(body: Body, task: Task, scene: str) -> Target:
+    if task == "landmark":
+        return body.landmarks
+    return Masks(body.planes) if task == "segment" else _boxes(body.planes, scene)
+
+
 def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
     """Half-open boxes (native px) around the connected components of the classes that the scene detects."""
     corners: list[tuple[int, int, int, int]] = []
@@ -153,7 +170,9 @@ def _check(spec: Spec, task: Task) -> None:
     if spec.scene not in CLASSES:
         raise ConfigError(f"phantom scene {spec.scene!r}: wanted one of {', '.join(CLASSES)}")
     if task not in CLASSES[spec.scene]:
-        raise ConfigError(f"phantom scene {spec.scene!r} has no task {task!r}: wanted segment or detect")
+        raise ConfigError(
+            f"phantom scene {spec.scene!r} has no task {task!r}: wanted {' or '.join(CLASSES[spec.scene])}"
+        )
     if unknown := [split for split in spec.counts if split not in SPLITS]:
         raise ConfigError(f"phantom counts: wanted {', '.join(SPLITS)}, found {', '.join(map(repr, unknown))}")
     if spec.seed < 0 or spec.per_group < 1 or any(count < 0 for count in spec.counts.values()):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from usbench import __version__, machine, report, scoring
+from usbench import __version__, machine, report, results, scoring
 from usbench.cell import SELECTION, Cell, run_dir
 from usbench.datasets.dataset import Dataset
 from usbench.errors import ConfigError
@@ -80,7 +80,11 @@ def done_record(
         "status": "done",
         "reason": None,
         "ruler": {"name": ruler.name, "version": ruler.version, "words": ruler_words(one, ruler.words)},
-        "primary": {"name": primary, "value": ruler.scores[primary].value, "higher_is_better": True},
+        "primary": {
+            "name": primary,
+            "value": ruler.scores[primary].value,
+            "higher_is_better": not primary.endswith(results.LOWER),
+        },
         "ceiling": report.figures(ruler.ceiling, groups),
         "scores": report.figures(ruler.scores, groups),
         "per_class": {name: report.figures(part, groups) for name, part in ruler.per_class.items()},
@@ -106,8 +110,11 @@ def done_record(
 
 
 def ruler_words(one: Cell, words: str) -> str:
-    """The rule, and how the view's boxes are read."""
+    """The rule, how the view's truths are read, and what the split assumes."""
     view = one["dataset"]["views"][one["task"]]
-    if one["task"] != "detect":
-        return words
-    return f"{words}; truths: origin {view['box_origin']}, end {view['box_end']}"
+    told = [words]
+    if one["task"] == "detect":
+        told.append(f"truths: origin {view['box_origin']}, end {view['box_end']}")
+    if view.get("ruler_words"):
+        told.append(" ".join(str(view["ruler_words"]).split()))
+    return "; ".join(told)

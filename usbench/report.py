@@ -9,7 +9,11 @@ from typing import Any
 from usbench.console import say, table
 from usbench.metrics.scores import Figure
 
-SHOWN = {"segment": ("dice", "iou", "pooled_dice"), "detect": ("map50_95", "map50", "map75", "ar100")}
+SHOWN = {
+    "segment": ("dice", "iou", "pooled_dice"),
+    "detect": ("map50_95", "map50", "map75", "ar100"),
+    "landmark": ("mre_px", "median_re_px", "sdr_px_4", "mre_mm", "curve_mean_px"),
+}
 
 
 def figures(scored: Mapping[str, Figure], groups: int) -> dict[str, dict[str, Any]]:
@@ -28,11 +32,16 @@ def cell_of(scores: Mapping[str, Any], name: str) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
+def cases_of(scores: Mapping[str, Any], names: Sequence[str]) -> str:
+    """How many cases the first of the figures is made of that isn't undefined."""
+    return next((str(scores[name]["n"]) for name in names if scores.get(name, {}).get("value") is not None), "0")
+
+
 def rows(record: Mapping[str, Any], names: Sequence[str]) -> Iterable[list[str]]:
     """A row per class, then all classes, then the ceiling."""
     for label, scores in record["per_class"].items():
-        yield [label, *(cell_of(scores, name) for name in names), str(scores[names[0]]["n"])]
-    yield ["all classes", *(cell_of(record["scores"], name) for name in names), str(record["scores"][names[0]]["n"])]
+        yield [label, *(cell_of(scores, name) for name in names), cases_of(scores, names)]
+    yield ["all classes", *(cell_of(record["scores"], name) for name in names), cases_of(record["scores"], names)]
     if record["data"]["leak"]:
         clean = [cell_of(record["scores"], f"{name}:no-leak") for name in names]
         yield [f"without {record['data']['leak']['n']} leaking images", *clean, ""]

@@ -32,6 +32,7 @@ from usbench.errors import DataError, RunError
 RecordJson = dict[str, Any]
 CASES = ".cases.csv.gz"
 PHANTOM = "phantom"  # the folder of phantom records
+LOWER = ("_px", "_mm", "_diag")  # scores that end so are distances: the better the lower
 REMEDY = "restore it from version control, or remove it and run again"
 
 

@@ -41,7 +41,7 @@ def benchmark(one: cell.Cell) -> dict[str, Any]:
         clock.lap("predict")
         leak = one["dataset"].get("leak") or {}
         chosen = scoring.select(folder, val)
-        scores = scoring.score(one["metric"], folder, "test", test, leak.get("images", ()))
+        scores = scoring.score(one["metric"], folder, test, val, leak.get("images", ()))
         clock.lap("score")
         clock.laps["fit"] = round(clock.laps["fit"] + journal.before, 1)
         record = records.done_record(one, dataset, scores, chosen, clock.laps, getattr(model, "parameters", None))

@@ -6,16 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench.codecs import coco, image
+from usbench.codecs import coco, image, unity
 from usbench.console import track
 from usbench.datasets.dataset import Samples
 from usbench.errors import DataError
-from usbench.metrics import detect, segment
+from usbench.metrics import detect, landmark, segment
 from usbench.metrics.scores import Figure, Ruled, Scorer, Scores
 from usbench.targets import build
-from usbench.types import Boxes, Masks, Score, Split, Target
+from usbench.types import Boxes, Landmarks, Masks, Sample, Score, Split, Target
 
-SELECTION: Mapping[str, Score] = {"segment": segment.selection, "detect": detect.selection}
+SELECTION: Mapping[str, Score] = {
+    "segment": segment.selection,
+    "detect": detect.selection,
+    "landmark": landmark.selection,
+}
+Stored = coco.PredictionFile | unity.LandmarkFile
 
 
 def predictions_of(folder: Path, split: Split) -> tuple[Path, Path]:
@@ -25,26 +30,36 @@ def predictions_of(folder: Path, split: Split) -> tuple[Path, Path]:
 
 def write_predictions(folder: Path, split: Split, samples: Samples, guesses: Iterable[Target]) -> int:
     """Write one split's predictions as they come; how many images."""
-    with coco.PredictionWriter(*predictions_of(folder, split)) as writer:
-        for record, guess in zip(samples.records, track(guesses, f"predicting {split}", len(samples)), strict=True):
-            assert isinstance(guess, (Boxes, Masks))
-            size = image.size(samples.dataset.root / record.image)
-            writer.add(record.id, record.group, size, guess)
+    paths, dataset = predictions_of(folder, split), samples.dataset
+    followed = zip(samples.records, track(guesses, f"predicting {split}", len(samples)), strict=True)
+    if dataset.task == "landmark":
+        with unity.LandmarkWriter(*paths, dataset.classes) as marks:
+            for record, guess in followed:
+                assert isinstance(guess, Landmarks)
+                marks.add(record.id, record.group, image.size(dataset.root / record.image), guess)
+    else:
+        with coco.PredictionWriter(*paths) as writer:
+            for record, guess in followed:
+                assert isinstance(guess, (Boxes, Masks))
+                writer.add(record.id, record.group, image.size(dataset.root / record.image), guess)
     return len(samples)
 
 
-def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[str, str, Target, Target]]:
-    """(case, group, truth, prediction) of a split, one at a time."""
+def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[Sample, Target]]:
+    """(sample, prediction) of a split, one at a time."""
     guesses = stored(folder, split, samples)
-    for n, record in enumerate(samples.records):
-        yield record.id, record.group, samples[n].target, guesses[n]
+    for n in range(len(samples)):
+        yield samples[n], guesses[n]
 
 
-def stored(folder: Path, split: Split, samples: Samples) -> coco.PredictionFile:
+def stored(folder: Path, split: Split, samples: Samples) -> Stored:
     """A split's predictions, the n-th that of the n-th sample; DataError where they are of other images."""
-    task = samples.dataset.task
-    assert task != "landmark"
-    guesses = coco.read_predictions(*predictions_of(folder, split), task, len(samples.dataset.classes))
+    task, paths, classes = samples.dataset.task, predictions_of(folder, split), samples.dataset.classes
+    guesses: Stored
+    if task == "landmark":
+        guesses = unity.read_landmarks(*paths, classes)
+    else:
+        guesses = coco.read_predictions(*paths, task, len(classes))
     predicted = [entry["file_name"] for entry in guesses.images]
     if predicted != samples.ids:
         odd = next((a for a, b in zip(predicted, samples.ids, strict=False) if a != b), "their number")
@@ -52,24 +67,39 @@ def stored(folder: Path, split: Split, samples: Samples) -> coco.PredictionFile:
     return guesses
 
 
-def score(metric: Mapping[str, Any], folder: Path, split: Split, samples: Samples, leak: Sequence[str] = ()) -> Scores:
-    """Score a split's stored predictions by a metric node.
+def score(
+    metric: Mapping[str, Any],
+    folder: Path,
+    test: Samples,
+    val: Samples | None = None,
+    leak: Sequence[str] = (),
+) -> Scores:
+    """Score the stored test predictions by a metric node; thresholds are chosen on the stored validation ones.
 
     With `leak`, the ruler's figures without those images stand beside the others as `<name>:no-leak`.
     """
-    every, clean = make_scorer(metric, samples), make_scorer(metric, samples)
-    for case in track(pairs(folder, split, samples), f"scoring {split}", len(samples)):
-        every.update(*case)
-        if leak and case[0] not in leak:
-            clean.update(*case)
+    settled = thresholds(folder, val) if val is not None else {}
+    every, clean = (make_scorer({**metric, **settled}, test) for _ in range(2))
+    for sample, guess in track(pairs(folder, "test", test), "scoring test", len(test)):
+        size = (sample.image.shape[0], sample.image.shape[1])
+        for scorer in (every, clean)[: 1 + bool(leak and sample.id not in leak)]:
+            scorer.update(sample.id, sample.group, sample.target, guess, size, sample.mm_per_px)
     scores = every.result()
     return with_second(scores, clean.result().ruler.scores) if leak else scores
+
+
+def thresholds(folder: Path, val: Samples) -> dict[str, float]:
+    """What a scorer is told that is chosen on validation."""
+    if val.dataset.task != "landmark":
+        return {}
+    listed = ((sample.target, guess) for sample, guess in pairs(folder, "val", val))
+    return {"presence_threshold": landmark.presence_threshold(listed)}
 
 
 def select(folder: Path, samples: Samples) -> float:
     """The selection rule's figure on the stored validation predictions: what a sweeper optimises."""
     rule = SELECTION[samples.dataset.task]
-    return rule((truth, guess) for _, _, truth, guess in pairs(folder, "val", samples))
+    return rule((sample.target, guess) for sample, guess in pairs(folder, "val", samples))
 
 
 def make_scorer(metric: Mapping[str, Any], samples: Samples) -> Scorer:

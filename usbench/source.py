@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,15 @@ def layout_of(cell: Mapping[str, Any]) -> Any:
     """The view's layout; a release's known defects are told to it, a phantom has none."""
     view = cell["dataset"]["views"][cell["task"]]
     defects = {} if cell["phantom"] else view.get("known_defects", {})
-    return build(view["layout"], classes=tuple(view["classes"]), **defects)
+    return build(view["layout"], classes=tuple(view["classes"] or ()), **defects)
+
+
+def with_classes(dataset: Mapping[str, Any], task: Task, classes: Sequence[str]) -> dict[str, Any]:
+    """The dataset's YAML with the classes that the release itself names, where the YAML leaves them to it."""
+    view = dataset["views"][task]
+    if view["classes"]:
+        return dict(dataset)
+    return {**dataset, "views": {**dataset["views"], task: {**view, "classes": list(classes)}}}
 
 
 def open_dataset(cell: Mapping[str, Any]) -> Dataset:
@@ -85,7 +93,9 @@ def phantom_fingerprint(cell: Mapping[str, Any]) -> str:
 
 def ensure_phantom(cell: Mapping[str, Any]) -> Path:
     """The phantom's folder below runs, written whole or not at all in the release's own format."""
-    name = f"{cell['dataset']['name']}-{cell['task']}-{phantom_fingerprint({**cell, 'fold': None})[:12]}"
+    drawn = phantom_fingerprint({**cell, "fold": None})
+    layout = canonical(cell["dataset"]["views"][cell["task"]]["layout"])  # one data set may be laid out in several ways
+    name = f"{cell['dataset']['name']}-{cell['task']}-{hashlib.sha256((drawn + layout).encode()).hexdigest()[:12]}"
     folder = Path(cell["runs"]) / "phantoms" / name
     if not folder.is_dir():
         beside = folder.with_name(f".{name}.{os.getpid()}")
@@ -102,8 +112,11 @@ def ensure_phantom(cell: Mapping[str, Any]) -> Path:
 
 def write_phantom(cell: Mapping[str, Any], folder: Path) -> None:
     """Write the cell's phantom in its release's format into a new folder."""
-    layout, spec = layout_of(cell), spec_of(cell["dataset"])
-    task: Task = getattr(layout, "written_as", cell["task"])
+    spec, dataset, view = spec_of(cell["dataset"]), cell["dataset"], cell["task"]
+    if not dataset["views"][view]["classes"]:
+        dataset = with_classes(dataset, view, phantom.classes(spec, view))
+    layout = layout_of({**cell, "dataset": dataset})
+    task: Task = getattr(layout, "written_as", view)
     say(
         f"writing a phantom of {cell['dataset']['name']} ({cell['task']}, {sum(spec.counts.values())} images) "
         f"in its release's format"

@@ -1,65 +1,44 @@
-"""Predictions as COCO results: one list of what was found, beside it one list of the images that were predicted.
+"""Predictions as COCO results: one list of what was found, beside it the list of the images that were predicted.
 
-A bare results list can't tell "nothing found" from "not predicted", hence the second. Image ids start at 1: the
-evaluators take an annotation with id 0 for none. Numbers carry nine digits, so that float32 survives exactly.
+Numbers carry nine digits, so that float32 survives exactly.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TextIO, TypedDict
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.codecs import replacing, rle
-from usbench.codecs.image import MOST_PIXELS
+from usbench.codecs import rle
+from usbench.codecs.images_list import ImageEntry, Pair, load, read_images, within, wrong
 from usbench.errors import DataError, RunError
 from usbench.types import Boxes, Masks
-
-
-class ImageEntry(TypedDict):
-    """One predicted image."""
-
-    id: int  # from 1, in the file's order
-    file_name: str
-    group: str
-    height: int
-    width: int
 
 
 class PredictionWriter:
     """Writes predictions image by image, in constant memory, one entry per line, always the same bytes.
 
-    Use it with `with`. Both files appear when the block ends well, neither when it doesn't. An old list of images
-    goes before the predictions change and the new one comes after them: a kill in between leaves none, which
-    `read_predictions` refuses.
+    Use it with `with`; both files appear when the block ends well, neither when it doesn't (see `Pair`).
     """
 
     def __init__(self, predictions: Path, images: Path) -> None:
-        self._paths = predictions, images
-        self._names: set[str] = set()
-        self._stack = ExitStack()
+        self._pair = Pair(predictions, images)
 
     def __enter__(self) -> Self:
         """Open both files beside their places; RunError where they can't be written."""
-        predictions, images = self._paths
-        with ExitStack() as stack:
-            self._images = _List(stack, stack.enter_context(replacing(images)))
-            self._predictions = _List(stack, stack.enter_context(replacing(predictions)))
-            stack.push(self._finish)
-            self._stack = stack.pop_all()
+        self._pair.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.__exit__(kind, error, trace)
+        self._pair.__exit__(kind, error, trace)
 
     def add(self, file_name: str, group: str, size: tuple[int, int], target: Boxes | Masks) -> None:
         """Append the prediction of the next image of (height, width) px; call in order of the records' ids.
@@ -67,40 +46,12 @@ class PredictionWriter:
         Boxes are clipped to the image. An empty plane gets no entry. Without scores every score is 1. Raises
         DataError for a name that was there before, RunError for boxes or scores that aren't finite or in order.
         """
-        if file_name in self._names:
-            raise DataError(f"{self._paths[0]}: wanted every image once, found {file_name} twice; make the ids unique")
-        self._names.add(file_name)
-        number, height, width = len(self._names), int(size[0]), int(size[1])
-        entry: ImageEntry = {"id": number, "file_name": file_name, "group": group, "height": height, "width": width}
-        _require_finite(f"{self._paths[0]}: {file_name}", target)
+        number = self._pair.image(file_name, group, size)
+        _require_finite(f"{self._pair.predictions}: {file_name}", target)
         if isinstance(target, Boxes):
-            self._predictions.extend(_box_lines(number, size, target))
+            self._pair.add(_box_lines(number, size, target))
         else:
-            self._predictions.extend(_mask_lines(number, size, target))
-        self._images.extend([json.dumps(entry, separators=(",", ":"))])
-
-    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._predictions.close()
-            self._images.close()
-            self._paths[1].unlink(missing_ok=True)
-
-
-class _List:
-    """A JSON list that grows on disk, one entry per line."""
-
-    def __init__(self, stack: ExitStack, path: Path) -> None:
-        self._file: TextIO = stack.enter_context(path.open("w", encoding="ascii", newline="\n"))
-        self._before = "[\n"
-
-    def extend(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self._file.write(self._before + line)
-            self._before = ",\n"
-
-    def close(self) -> None:
-        self._file.write("[\n]\n" if self._before == "[\n" else "\n]\n")
-        self._file.close()
+            self._pair.add(_mask_lines(number, size, target))
 
 
 def _box_lines(number: int, size: tuple[int, int], boxes: Boxes) -> Iterator[str]:
@@ -196,17 +147,17 @@ def read_predictions(
     category, a score outside 0..1, a box that isn't finite or has a negative side, a mask of another size than its
     image and a second mask of one class.
     """
-    listed = _listed(images)
+    listed = read_images(images)
     groups: list[list[tuple[int, dict[str, Any]]]] = [[] for _ in listed]
-    for number, entry in enumerate(_loaded(predictions, "a list of COCO results"), start=1):
+    for number, entry in enumerate(load(predictions, "a list of COCO results"), start=1):
         image: Any = entry.get("image_id")
         category, score = entry.get("category_id"), entry.get("score")
-        if not _within(image, 1, len(listed), int):
-            raise _wrong(predictions, number, f"an image_id of 1..{len(listed)}", image)
-        if not _within(category, 1, classes, int):
-            raise _wrong(predictions, number, f"a category_id of 1..{classes}", category)
-        if not _within(score, 0, 1):
-            raise _wrong(predictions, number, "a score of 0..1", score)
+        if not within(image, 1, len(listed), int):
+            raise wrong(predictions, number, f"an image_id of 1..{len(listed)}", image)
+        if not within(category, 1, classes, int):
+            raise wrong(predictions, number, f"a category_id of 1..{classes}", category)
+        if not within(score, 0, 1):
+            raise wrong(predictions, number, "a score of 0..1", score)
         groups[image - 1].append((number, entry))
     read = _boxes if task == "detect" else _planes
     found = [read(predictions, image, entries) for image, entries in zip(listed, groups, strict=True)]
@@ -217,10 +168,10 @@ def _boxes(path: Path, image: ImageEntry, entries: list[tuple[int, dict[str, Any
     sides = []
     for number, entry in entries:
         bbox = entry.get("bbox")
-        if not (isinstance(bbox, list) and len(bbox) == 4 and all(_within(side, -1e6, 1e6) for side in bbox)):
-            raise _wrong(path, number, "a bbox of four finite numbers", bbox)
+        if not (isinstance(bbox, list) and len(bbox) == 4 and all(within(side, -1e6, 1e6) for side in bbox)):
+            raise wrong(path, number, "a bbox of four finite numbers", bbox)
         if bbox[2] < 0 or bbox[3] < 0:
-            raise _wrong(path, number, "a bbox [x, y, width, height] without a negative side", bbox)
+            raise wrong(path, number, "a bbox [x, y, width, height] without a negative side", bbox)
         sides.append(bbox)
     xywh = np.array(sides, np.float64).reshape(-1, 4)
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
@@ -237,52 +188,10 @@ def _planes(path: Path, image: ImageEntry, entries: list[tuple[int, dict[str, An
         category, segmentation = entry["category_id"], entry.get("segmentation")
         counts = segmentation.get("counts") if isinstance(segmentation, dict) else None
         if not (isinstance(segmentation, dict) and isinstance(counts, str)):
-            raise _wrong(path, number, "a segmentation of size and compressed counts", segmentation)
+            raise wrong(path, number, "a segmentation of size and compressed counts", segmentation)
         if segmentation.get("size") != size:
-            raise _wrong(path, number, f"a mask of its image's size {size}", segmentation.get("size"))
+            raise wrong(path, number, f"a mask of its image's size {size}", segmentation.get("size"))
         if category in found:
-            raise _wrong(path, number, "one mask per image and class", f"a second of category {category}")
+            raise wrong(path, number, "one mask per image and class", f"a second of category {category}")
         found[category] = _Plane(category - 1, counts, entry["score"])
     return list(found.values())
-
-
-def _listed(path: Path) -> list[ImageEntry]:
-    listed: list[ImageEntry] = []
-    names: set[str] = set()
-    for number, entry in enumerate(_loaded(path, "the list of predicted images"), start=1):
-        name, group = entry.get("file_name"), entry.get("group")
-        height: Any = entry.get("height")
-        width: Any = entry.get("width")
-        if not _within(entry.get("id"), number, number, int):
-            raise _wrong(path, number, f"id {number} (from 1, in order)", entry.get("id"))
-        if not isinstance(name, str) or not isinstance(group, str) or name in names:
-            raise _wrong(path, number, "a file_name of its own and a group", (name, group))
-        if not (_within(height, 1, MOST_PIXELS, int) and _within(width, 1, MOST_PIXELS // height, int)):
-            raise _wrong(path, number, "a height and a width in pixels", (height, width))
-        names.add(name)
-        listed.append({"id": number, "file_name": name, "group": group, "height": height, "width": width})
-    return listed
-
-
-def _loaded(path: Path, wanted: str) -> list[dict[str, Any]]:
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: wanted {wanted}, found no such file; the prediction is incomplete, redo it"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); predict again") from error
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise DataError(f"{path}: wanted {wanted}, found other JSON; predict again")
-    return value
-
-
-def _within(value: Any, low: float, high: float, kind: type = float) -> bool:
-    """Whether a JSON value is a number (or a whole one) in low..high; NaN, infinities and booleans never are."""
-    kinds = (int,) if kind is int else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
-
-
-def _wrong(path: Path, number: int, wanted: str, found: object) -> DataError:
-    return DataError(f"{path}: entry {number}: wanted {wanted}, found {str(found)[:80]!r}; correct the file")

@@ -56,6 +56,14 @@ def write_grey(path: Path, image: NDArray[np.uint8]) -> None:
     save_png(path, Image.fromarray(image))
 
 
+def write_jpeg(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write (H, W) uint8 as a grey JPEG of quality 95: a few grey levels are lost. Raises as `write_grey` does."""
+    if image.ndim != 2 or image.dtype != np.uint8:
+        raise ValueError(f"a grey image is (H, W) uint8, not {image.shape} {image.dtype}")
+    with replacing(path) as part:
+        Image.fromarray(image).save(part, format="JPEG", quality=95)
+
+
 def size(path: Path) -> tuple[int, int]:
     """(height, width) in px, from the header only. Raises DataError for a missing file or one that is no picture."""
     wanted = "a picture"

@@ -69,7 +69,7 @@ def read_colours(path: Path, palette: Palette, max_strays: int = 20) -> tuple[In
     wanted = f"a colour mask of {len(known)} classes"
     picture, _ = decode(path, wanted, ("P", "RGB", "RGBA"), ("PNG",))
     shape = picture.height, picture.width
-    pixels = _packed(np.asarray(picture.convert("RGB")).reshape(-1, 3))
+    pixels = np.asarray(picture.convert("RGBX")).view("<u4").ravel() & 0xFFFFFF
     first = np.flatnonzero(np.concatenate(([True], pixels[1:] != pixels[:-1])))  # masks are long runs of one colour
     lengths = np.diff(first, append=pixels.size)
     runs = pixels[first]
@@ -123,24 +123,24 @@ def _checked(palette: Palette) -> Palette:
     return palette
 
 
-def _packed(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """(N, 3) colours as one 24-bit number each."""
-    red, green, blue = colours.T.astype(np.int32)
-    codes: NDArray[np.int32] = (red << 16) | (green << 8) | blue
+def _packed(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """(N, 3) colours as one 24-bit number each, red lowest, as four bytes in memory read little-endian."""
+    red, green, blue = colours.T.astype(np.uint32)
+    codes: NDArray[np.uint32] = red | (green << 8) | (blue << 16)
     return codes
 
 
-def _unpacked(codes: NDArray[np.int32]) -> NDArray[np.int32]:
-    return np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=-1)
+def _unpacked(codes: NDArray[np.uint32]) -> NDArray[np.int32]:
+    return np.stack([codes & 255, (codes >> 8) & 255, codes >> 16], axis=-1).astype(np.int32)
 
 
-def _nearest(codes: NDArray[np.int32], palette: Palette) -> NDArray[np.intp]:
+def _nearest(codes: NDArray[np.uint32], palette: Palette) -> NDArray[np.intp]:
     difference = _unpacked(codes)[:, None, :] - palette.astype(np.int32)
     nearest: NDArray[np.intp] = np.argmin((difference**2).sum(axis=2), axis=1)
     return nearest
 
 
-def _commonest(codes: NDArray[np.int32], weights: NDArray[np.intp]) -> str:
+def _commonest(codes: NDArray[np.uint32], weights: NDArray[np.intp]) -> str:
     colours, inverse = np.unique(codes, return_inverse=True)
     counts = np.bincount(inverse.ravel(), weights=weights)
     best = int(np.argmax(counts))

@@ -69,7 +69,9 @@ class Samples(Sequence[Sample]):
         pixels = image.read_grey(root / record.image)
         target = self.dataset.layout.read(root, record)
         check_fit(target, (pixels.shape[0], pixels.shape[1]), root / str(record.label), root / record.image)
-        return Sample(record.id, record.group, pixels, target, split=record.split)
+        return Sample(
+            record.id, record.group, pixels, target, record.mm_per_px, split=record.split, attributes=record.attributes
+        )
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """The images alone, in order: what a model may see of a test set."""
@@ -98,29 +100,67 @@ def open_view(
 ) -> Dataset:
     """Index a release and settle its splits.
 
-    view: the dataset YAML's entry for the task (exclusive, and for a real release near_duplicates: lists of ids
-    that are one
-    group); split: its split entry (val_share: taken from train by a hash of the group, folds). Raises DataError
-    for a missing
-    folder, a missing pair, a duplicate id or an empty split; ConfigError for a fold where the dataset has none.
+    view: the dataset YAML's entry for the task (exclusive); split: its split entry (see `settle`). Raises DataError for
+    a missing folder, a missing pair, a duplicate id, an empty split or a group on two sides of a split of ours;
+    ConfigError for a split that can't be.
     """
     if not root.is_dir():
         raise DataError(
             f"{root}: the release of {name} was wanted here, found no such folder; see its entry in the README"
         )
-    records = splits.regroup(layout.index(root), split.get("near_duplicates") or ())
-    if fold is not None:
-        folds = split.get("folds")
-        if not folds:
-            raise ConfigError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
-        records = splits.k_fold(records, int(folds), fold, name)
-    elif split.get("val_share"):
-        records = splits.hold_out(records, float(split["val_share"]), name)
+    records = settle(splits.regroup(layout.index(root), split.get("near_duplicates") or ()), split, fold, name)
     divided = splits.divide(records, root)
-    crossed = splits.crossing(divided, "train", "val")
-    if crossed and (fold is not None or split.get("val_share")):
-        raise DataError(f"{name}: groups on one side were wanted, found {sorted(crossed)[0]!r} in train and val")
+    check_sides(divided, split, fold, name)
     return Dataset(name, task, layout.classes, bool(view.get("exclusive", False)), layout, root, divided)
+
+
+def settle(records: list[Record], split: Mapping[str, Any], fold: int | None, salt: str) -> list[Record]:
+    """Who trains, chooses and tests, by the YAML's split entry.
+
+    shares: {val, test}, of whole groups by a hash, stratified by the attribute `stratify`; with `gap`, of contiguous
+    runs of the order of id instead. val_share: taken from the release's own train. folds: how many there are; a fold
+    replaces all of these. Without any, the release's own split stands.
+    """
+    shares, gap, stratify = split.get("shares"), split.get("gap"), split.get("stratify")
+    if fold is not None:
+        if not split.get("folds"):
+            raise ConfigError(f"fold={fold}: {salt} has a fixed split and no folds; leave fold out")
+        if gap is not None:
+            return splits.runs(records, splits.run_folds(int(split["folds"]), fold), int(gap))
+        return splits.k_fold(records, int(split["folds"]), fold, salt, stratify)
+    if shares:
+        check_shares(shares, records, salt)
+        if gap is not None:
+            return splits.runs(records, splits.run_shares(shares), int(gap))
+        return splits.by_shares(records, shares, salt, stratify)
+    if split.get("val_share"):
+        return splits.hold_out(records, float(split["val_share"]), salt)
+    return records
+
+
+def check_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str) -> None:
+    """ConfigError for shares that aren't two numbers with something left to train, or where the release has a split."""
+    values = [shares.get("val"), shares.get("test")]
+    numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0]
+    if len(numbers) < 2 or sum(numbers) >= 1 or len(shares) > 2:
+        raise ConfigError(
+            f"split.shares of {name}: {{val: .1, test: .2}} with a sum below 1 was wanted, found {shares}"
+        )
+    own = next((record for record in records if record.split is not None), None)
+    if own is not None:
+        raise ConfigError(f"split.shares of {name}: the release has a split of its own ({own.id}); leave shares out")
+
+
+def check_sides(
+    divided: Mapping[Split, Sequence[Record]], split: Mapping[str, Any], fold: int | None, name: str
+) -> None:
+    """DataError where a group lies on two sides of a split of ours; a released one is taken as it is."""
+    ours = fold is not None or split.get("shares")
+    sides: list[tuple[Split, Split]] = [("train", "val"), ("train", "test"), ("val", "test")]
+    for one, other in sides if ours else sides[:1] if split.get("val_share") else ():
+        crossed = sorted(splits.crossing(divided, one, other))
+        if crossed:
+            raise DataError(f"{name}: groups on one side were wanted, found {crossed[0]!r} in {one} and {other}")
 
 
 def file_fingerprint(dataset: Dataset, cache: Path) -> str:
@@ -129,16 +169,24 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
     cache: a JSON file of hashes by (path, size, mtime_ns), so that only new or changed files are read.
     """
     hashes = known_hashes(cache)
-    files = [(record, name, state_of(dataset.root / name)) for record, name in dataset.files()]
-    unread = [(name, state) for _, name, state in files if state not in hashes]
-    for name, state in track(unread, "hashing") if unread else ():
+    files = [(f"{record.split}\t{record.group}", name) for record, name in dataset.files()]
+    files += [("shared\t", name) for name in shared_files(dataset)]
+    stated = [(whose, name, state_of(dataset.root / name)) for whose, name in files]
+    unread = {state: name for _, name, state in stated if state not in hashes}  # many records may share one label file
+    for state, name in track(unread.items(), "hashing", len(unread)) if unread else ():
         hashes[state] = hashlib.sha256((dataset.root / name).read_bytes()).hexdigest()
     if unread:
         make_folder(cache.parent)
         with replacing(cache) as part:  # two processes may write it at once: each beside, under a name of its own
             part.write_text(json.dumps(hashes))
-    lines = ["\t".join((name, hashes[state], str(record.split), record.group)) for record, name, state in files]
+    lines = [f"{name}\t{hashes[state]}\t{whose}" for whose, name, state in stated]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def shared_files(dataset: Dataset) -> list[str]:
+    """What a layout reads besides its records' own files (a list of classes, a table of spacings), if it says so."""
+    named = getattr(dataset.layout, "shared_files", None)
+    return list(named(dataset.root)) if named else []
 
 
 def state_of(path: Path) -> str:

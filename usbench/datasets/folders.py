@@ -11,12 +11,18 @@ from usbench.errors import DataError
 from usbench.types import Record, Split
 
 
-def listing(folder: Path, suffix: str) -> dict[str, Path]:
-    """Files of one suffix by stem, sorted; DataError where the folder isn't there or two files share a stem."""
+def listing(folder: Path, *suffixes: str) -> dict[str, Path]:
+    """Files of these suffixes by stem, sorted; hidden ones (._a.png) aren't the release's.
+
+    Raises DataError where the folder isn't there or two files share a stem.
+    """
     if not folder.is_dir():
-        raise DataError(f"{folder}: a folder of {suffix} files was wanted, found none; see the README on how to get it")
+        kind = " or ".join(suffixes)
+        raise DataError(f"{folder}: a folder of {kind} files was wanted, found none; see the README on how to get it")
     found: dict[str, Path] = {}
-    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() == suffix and path.is_file()):
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
+            continue
         if path.stem in found:  # a.png and a.PNG
             raise DataError(
                 f"{path}: an id of its own was wanted, found {path.stem!r} twice (also {found[path.stem].name}); "

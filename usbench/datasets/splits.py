@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,15 +40,85 @@ def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]
     ]
 
 
-def k_fold(records: Sequence[Record], folds: int, fold: int, salt: str) -> list[Record]:
-    """Group-aware folds: test = this one, validation = the next, training = the rest."""
+def by_shares(
+    records: Sequence[Record], shares: Mapping[str, float], salt: str, stratify: str | None = None
+) -> list[Record]:
+    """Whole groups to test, then to val, until each has its share; the rest trains.
+
+    shares: {val: .1, test: .2}; stratify: an attribute, and each of its values is shared out on its own (a group
+    counts with its first record).
+    """
+    parts: list[Split] = ["test", "val"]
+    chosen: dict[str, Split] = {}
+    for groups in strata(records, stratify).values():
+        order, sizes = by_hash(groups, salt), Counter(r.group for r in records if r.group in groups)
+        rest = iter(order)
+        for part in parts:
+            taken = 0.0
+            while taken < float(shares[part]) * sum(sizes.values()) - 1e-9:
+                group = next(rest, None)
+                if group is None:
+                    break
+                chosen[group] = part
+                taken += sizes[group]
+    return [replace(record, split=chosen.get(record.group, "train")) for record in records]
+
+
+def strata(records: Sequence[Record], attribute: str | None) -> dict[str, set[str]]:
+    """Value of the attribute → groups, by value; one stratum without an attribute."""
+    value_of: dict[str, str] = {}
+    for record in records:
+        value_of.setdefault(record.group, record.attributes.get(attribute, "") if attribute else "")
+    found: dict[str, set[str]] = {value: set() for value in sorted(set(value_of.values()))}
+    for group, value in value_of.items():
+        found[value].add(group)
+    return found
+
+
+def runs(records: Sequence[Record], lengths: Sequence[tuple[Split, float]], gap: int) -> list[Record]:
+    """Contiguous runs of the records' order, `gap` records dropped where two splits meet (half on either side).
+
+    lengths: (split, share of all records) of each run, in order. For releases without subject ids, whose numbering
+    follows the subjects.
+    """
+    ends = np.rint(np.cumsum([share for _, share in lengths]) * len(records)).astype(int)
+    starts = [0, *ends[:-1]]
+    kept: list[Record] = []
+    for n, (split, _) in enumerate(lengths):
+        first, last = starts[n], ends[n]
+        if n and lengths[n - 1][0] != split:
+            first += gap - gap // 2
+        if n + 1 < len(lengths) and lengths[n + 1][0] != split:
+            last -= gap // 2
+        kept += [replace(record, split=split) for record in records[first:last]]
+    return kept
+
+
+def run_shares(shares: Mapping[str, float]) -> list[tuple[Split, float]]:
+    """{val, test} → train, val and test, one run each."""
+    return [("train", 1 - shares["val"] - shares["test"]), ("val", shares["val"]), ("test", shares["test"])]
+
+
+def run_folds(folds: int, fold: int) -> list[tuple[Split, float]]:
+    """As many equal runs as folds: this one tests, the next (cyclically) is validation."""
+    names = fold_names(folds, fold)
+    return [(names.get(n, "train"), 1 / folds) for n in range(folds)]
+
+
+def fold_names(folds: int, fold: int) -> dict[int, Split]:
+    """{fold: test, the next: val}; ConfigError for a number that can't be."""
     if folds < 3:
         raise ConfigError(f"split.folds={folds}: at least 3 were wanted, one each to train, to choose and to test")
     if not 0 <= fold < folds:
         raise ConfigError(f"fold={fold}: one of 0..{folds - 1} was wanted")
-    order = by_hash((record.group for record in records), salt)
+    return {fold: "test", (fold + 1) % folds: "val"}
+
+
+def k_fold(records: Sequence[Record], folds: int, fold: int, salt: str, stratify: str | None = None) -> list[Record]:
+    """Group-aware folds: test = this one, validation = the next, training = the rest; dealt out stratum by stratum."""
+    names = fold_names(folds, fold)
+    order = [group for groups in strata(records, stratify).values() for group in by_hash(groups, salt)]
     number = {group: n % folds for n, group in enumerate(order)}
-    names: dict[int, Split] = {fold: "test", (fold + 1) % folds: "val"}
     return [replace(record, split=names.get(number[record.group], "train")) for record in records]
 
 

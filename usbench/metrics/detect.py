@@ -42,7 +42,15 @@ class DetectScorer:
         self.values: dict[str, list[float]] = {name: [] for name in self.extra}
         self.cases: list[dict[str, Any]] = []
 
-    def update(self, case: str, group: str, truth: Target, prediction: Target) -> None:
+    def update(
+        self,
+        case: str,
+        group: str,
+        truth: Target,
+        prediction: Target,
+        size: tuple[int, int] | None = None,
+        mm_per_px: tuple[float, float] | None = None,
+    ) -> None:
         """One image, in native pixels."""
         assert isinstance(truth, Boxes) and isinstance(prediction, Boxes)
         self.pairs.append((truth, prediction))

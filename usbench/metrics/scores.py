@@ -61,8 +61,16 @@ class Scorer(Protocol):
     task: Task
     primary: str
 
-    def update(self, case: str, group: str, truth: Target, prediction: Target) -> None:
-        """One image's truth and prediction, in native pixels."""
+    def update(
+        self,
+        case: str,
+        group: str,
+        truth: Target,
+        prediction: Target,
+        size: tuple[int, int] | None = None,
+        mm_per_px: tuple[float, float] | None = None,
+    ) -> None:
+        """One image's truth and prediction, in native pixels; size: (height, width), mm_per_px: (row, column)."""
         ...
 
     def result(self) -> Scores:

@@ -45,7 +45,15 @@ class SegmentScorer:
         self.values: dict[str, list[float]] = {name: [] for name in self.extra}
         self.cases: list[dict[str, Any]] = []
 
-    def update(self, case: str, group: str, truth: Target, prediction: Target) -> None:
+    def update(
+        self,
+        case: str,
+        group: str,
+        truth: Target,
+        prediction: Target,
+        size: tuple[int, int] | None = None,
+        mm_per_px: tuple[float, float] | None = None,
+    ) -> None:
         """One image, at native size."""
         assert isinstance(truth, Masks) and isinstance(prediction, Masks)
         native = overlap.counts(truth.planes, prediction.planes)

@@ -6,16 +6,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from usbench.anatomy import Body, Draw
-from usbench.scenes import soft
+from usbench.scenes import echo, kidney, neck, soft
 from usbench.types import Task
 
 SCENES: dict[str, Callable[[Draw, tuple[int, int]], Body]] = {
     "spinal": soft.spinal,
     "nerves": soft.nerves,
     "plain": soft.plain,
+    "kidney": kidney.kidney,
+    "neck": neck.neck,
+    "echo": echo.echo,
 }
 CLASSES: dict[str, dict[Task, tuple[str, ...]]] = {
     "spinal": {"segment": soft.SPINAL, "detect": ("hematoma",)},
     "nerves": {"segment": soft.NERVES, "detect": soft.NERVES},
     "plain": {"segment": soft.PLAIN, "detect": soft.PLAIN},
+    "kidney": {"segment": kidney.KIDNEY},
+    "neck": {"segment": neck.NECK, "detect": neck.NECK},
+    "echo": {"landmark": echo.ECHO},
 }

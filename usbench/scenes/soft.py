@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from usbench.anatomy import Body, Draw, Floats, Frame, Plane, paint
+from usbench.anatomy import Body, Draw, Floats, Frame, Plane, mark, paint, scan, tissue, wall
 
 SPINAL = (
     "blood/saline",
@@ -26,27 +26,6 @@ SPINAL = (
 )
 NERVES = ("nerve", "vessel")
 PLAIN = ("cyst", "lesion")
-
-
-def _tissue(frame: Frame, classes: tuple[str, ...], echo: Floats, gain: float, smooth: float) -> Body:
-    """A body of one tissue, attenuating as the time-gain expects, without structures."""
-    size = frame.size
-    full = np.broadcast_to(echo, size).astype(np.float32)
-    planes = np.zeros((len(classes), *size), bool)
-    return Body(full, np.full(size, gain, np.float32), np.zeros(size, np.float32), planes, gain, smooth, frame.scale)
-
-
-def _mark(body: Body, label: int, where: Plane) -> Body:
-    planes = body.planes.copy()
-    planes[label] |= where
-    return replace(body, planes=planes)
-
-
-def _scan(frame: Frame, body: Body, fade: float) -> Body:
-    """The body as this probe position sees it: uneven contact, interfaces that glint, levels that fade with depth."""
-    fall = fade * frame.y / frame.reference[0] + frame.wave("contact", 1.5, 180)
-    glint = np.float32(10) ** ((fall + 4 * frame.grain("glint", 5, 16)) / np.float32(20))
-    return replace(body, echo=body.echo + fall.astype(np.float32), coherent=(body.coherent * glint).astype(np.float32))
 
 
 def _places(draw: Draw, count: int, start: float, stop: float, room: float) -> list[tuple[float, float]]:
@@ -95,7 +74,7 @@ def spinal(draw: Draw, size: tuple[int, int]) -> Body:
     if draw.turn(5) < 0.6:
         body = _hematoma(frame, body, edges[3], edges[4])
     body = _vertebrae(frame, replace(body, coherent=_membranes(frame, edges, fused)), edges[8])
-    return _lift(frame, _scan(frame, body, -3))
+    return _lift(frame, scan(frame, body, -3))
 
 
 def _layers(frame: Frame, edges: list[Floats], adherent: Plane, fused: Plane) -> Body:
@@ -116,7 +95,7 @@ def _layers(frame: Frame, edges: list[Floats], adherent: Plane, fused: Plane) ->
         (bands[7] & ~fused, -5 + 3.5 * coarse, None),
         ((y >= edges[6]) & (y < edges[8]) & fused, 9 + 5 * fibres, None),
     )
-    body = _tissue(frame, SPINAL, -14 + 3 * fibres, 0.04, 0.6)
+    body = tissue(frame, SPINAL, -14 + 3 * fibres, 0.04, 0.6)
     for where, echo, loss in layers:
         body = paint(body, where, echo, loss)
     return replace(body, planes=np.stack([where for where, _, _ in layers]))
@@ -175,7 +154,7 @@ def nerves(draw: Draw, size: tuple[int, int]) -> Body:
     for k, (x, growth) in enumerate(_places(draw, count, 45, 489, 110)):
         y = float(np.interp(x, frame.x[0], plane[0])) + draw.vary(f"y {k}", -30, 30)
         body = (_vessel if k < vessels else _nerve)(frame, body, f"structure {k}", (x, y), growth)
-    return _scan(frame, body, -6)
+    return scan(frame, body, -6)
 
 
 def _limb(frame: Frame) -> tuple[Body, Floats]:
@@ -190,7 +169,7 @@ def _limb(frame: Frame) -> tuple[Body, Floats]:
     fibres = np.where(y < plane, upper, deeper)
     near = np.exp(-(((y - plane) / 40) ** 2)).astype(np.float32)
     muscle = -16 + 4.5 * np.maximum(fibres, -1.2) + near * (10 + 3 * frame.grain("sheath", 4, 11))
-    body = _tissue(frame, NERVES, muscle, 0.08, 1.4)
+    body = tissue(frame, NERVES, muscle, 0.08, 1.4)
     body = paint(body, y < fascia, -10 + 5 * septa)
     body = paint(body, y < 11, 4 + 2 * septa)
     streaks = np.where(y < fascia, 5 * np.maximum(septa - 1.3, 0), 4 * np.maximum(fibres - 1.9, 0))
@@ -210,17 +189,10 @@ def _vessel(frame: Frame, body: Body, name: str, centre: tuple[float, float], gr
     """An anechoic oval with a bright wall where the beam meets it squarely; blood attenuates little."""
     radius = growth * frame.draw.vary(f"{name} size", 24, 45)
     distance = frame.blob(name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.6, 1.0)), 0.03)
-    wall = _wall(frame, distance, centre, radius, 1.6)
+    rim = wall(frame, distance, centre, radius, 1.6)
     body = paint(body, (distance - 1) * radius < 4, -9)
     body = paint(body, distance < 0.97, -28, 0.0)
-    return _mark(replace(body, coherent=body.coherent * (distance >= 0.97) + 5 * wall), 1, distance < 1)
-
-
-def _wall(frame: Frame, distance: Floats, centre: tuple[float, float], radius: float, sd: float) -> Floats:
-    """(H, W) echo of a round wall, strong above and below, faint at the sides, where the beam grazes it."""
-    facing = np.clip(((frame.y - centre[1]) / radius) ** 2 * 1.6, 0.03, 1)
-    echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing.astype(np.float32)
-    return echo
+    return mark(replace(body, coherent=body.coherent * (distance >= 0.97) + 5 * rim), 1, distance < 1)
 
 
 def _nerve(frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float) -> Body:
@@ -237,7 +209,7 @@ def _nerve(frame: Frame, body: Body, name: str, centre: tuple[float, float], gro
     body = paint(
         body, distance < 1, np.where(rim, np.float32(6), np.where(hollow, np.float32(-15), np.float32(1))), 0.09
     )
-    return _mark(replace(body, coherent=body.coherent * (distance >= 1)), 0, distance < 1)
+    return mark(replace(body, coherent=body.coherent * (distance >= 1)), 0, distance < 1)
 
 
 def plain(draw: Draw, size: tuple[int, int]) -> Body:
@@ -246,7 +218,7 @@ def plain(draw: Draw, size: tuple[int, int]) -> Body:
     coarse, streaks = frame.grain("coarse", 10, 22), frame.grain("streaks", 2.0, 24, draw.vary("slope", -0.06, 0.06))
     fat = draw.vary("fat", 24, 40) + frame.wave("fat", 4, 200)
     deep = draw.vary("muscle", 212, 228) + frame.wave("muscle", 4, 200)
-    body = _tissue(frame, PLAIN, -4 + 3 * coarse, 0.09, 0.7)
+    body = tissue(frame, PLAIN, -4 + 3 * coarse, 0.09, 0.7)
     body = paint(body, frame.y < fat, -12 + 4 * streaks)
     body = paint(body, frame.y > deep, -13 + 5 * streaks)
     lines = frame.line(fat, 1.5, 9) + frame.line(deep, 1.7, 11) + 4 * np.maximum(streaks - 1.8, 0)
@@ -256,7 +228,7 @@ def plain(draw: Draw, size: tuple[int, int]) -> Body:
     drawn = [*drawn, drawn[0]] if drawn and draw.turn(3) < 0.25 else drawn
     for k, (shape, (x, growth)) in enumerate(zip(drawn, _places(draw, len(drawn), 5, 315, 103), strict=True)):
         body = shape(frame, body, f"structure {k}", (x, draw.vary(f"y {k}", 90, 155)), min(growth, 1.4))
-    return _scan(frame, body, -4)
+    return scan(frame, body, -4)
 
 
 def _cyst(frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float) -> Body:
@@ -264,8 +236,8 @@ def _cyst(frame: Frame, body: Body, name: str, centre: tuple[float, float], grow
     radius = growth * frame.draw.vary(f"{name} size", 18, 35)
     distance = frame.blob(name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.0)), 0.02)
     body = paint(body, distance < 0.98, -44, 0.0)
-    coherent = body.coherent * (distance >= 0.98) + 8 * _wall(frame, distance, centre, radius, 1.3)
-    return _mark(replace(body, coherent=coherent), 0, distance < 1)
+    coherent = body.coherent * (distance >= 0.98) + 8 * wall(frame, distance, centre, radius, 1.3)
+    return mark(replace(body, coherent=coherent), 0, distance < 1)
 
 
 def _lesion(frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float) -> Body:
@@ -274,4 +246,4 @@ def _lesion(frame: Frame, body: Body, name: str, centre: tuple[float, float], gr
     distance = frame.blob(name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.1)), 0.12)
     body = paint(body, (distance - 1) * radius < 3, 1)
     body = paint(body, distance < 1, -15 + 2.5 * frame.grain(f"{name} patches", 5, 6), 0.19)
-    return _mark(replace(body, coherent=body.coherent * (distance >= 1)), 1, distance < 1)
+    return mark(replace(body, coherent=body.coherent * (distance >= 1)), 1, distance < 1)

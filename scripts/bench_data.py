@@ -1,0 +1,187 @@
+"""Indexing a whole spinal release and decoding it once into the cache, against plain PIL and OpenCV loops: one run.
+
+The release is a phantom in the spinal format of as many frames as the real one, 10,223. Few of them are drawn; the
+others are copies of those under names of their own, since only reading is measured here. The plain loops do what one
+writes first for the same arrays: open, convert to grey, resize, and turn colours into classes one after the other.
+They get as much of the release as --plain says. Each part runs in a process of its own, so that its peak memory
+(resident set, which includes the pages of mapped files) is its own.
+
+    python scripts/bench_data.py [--frames 10223] [--drawn 64] [--plain 400] [--size 160 416] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from usbench import phantom
+from usbench.codecs import replacing
+from usbench.console import say, table, track
+from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
+from usbench.datasets.spinal import COLOURS, SpinalMasks
+from usbench.types import SPLITS
+
+CLASSES = tuple(COLOURS)[1:]
+SHARES = {"train": 8668, "val": 895, "test": 660}  # images of the real release
+Size = tuple[int, int]
+
+
+def write_release(root: Path, frames: int, drawn: int) -> int:
+    """A release of about that many frames in the real one's proportions; how many it has."""
+    counts: dict[str, int] = dict.fromkeys(SPLITS, max(1, drawn // 3))
+    spec = phantom.Spec("spinal", (275, 690), counts, 0, id="scaled-A{group:04d}_frame{n}")
+    layout = SpinalMasks(CLASSES)
+    layout.write(root, track(phantom.samples(spec, "segment"), "drawing", sum(counts.values())))
+    total = 0
+    for split, share in SHARES.items():
+        images, masks = layout.folders(root, split)
+        stems = sorted(path.stem for path in images.iterdir())
+        wanted = max(len(stems), round(frames * share / sum(SHARES.values())))
+        for n in range(len(stems), wanted):
+            source, copy = stems[n % len(stems)], f"scaled-A{n % 9999:04d}_frame{10**6 + n}.png"
+            shutil.copyfile(images / f"{source}.png", images / copy)
+            shutil.copyfile(masks / f"{source}.png", masks / copy)
+        total += wanted
+    return total
+
+
+def opened(root: Path) -> Dataset:
+    """The release through usbench's own reader."""
+    return open_view("spinal", "segment", {"exclusive": True}, SpinalMasks(CLASSES), root, {}, None)
+
+
+def index(root: Path, size: Size, most: int) -> int:
+    """Every record and its split; no pixel."""
+    return sum(map(len, opened(root).records.values()))
+
+
+def hashes(root: Path, size: Size, most: int) -> int:
+    """The fingerprint of all files, from nothing."""
+    dataset = opened(root)
+    file_fingerprint(dataset, root / "hashes.json")
+    return sum(map(len, dataset.records.values()))
+
+
+def decode(root: Path, size: Size, most: int) -> int:
+    """usbench: all three splits into the cache."""
+    from usbench.models import arrays
+
+    dataset = opened(root)
+    return sum(len(arrays.decode(dataset.samples(s), size, True, root / "cache").images) for s in SPLITS)
+
+
+def pairs(root: Path, most: int) -> list[tuple[Path, Path]]:
+    """Paths of training images and masks."""
+    images, masks = SpinalMasks(CLASSES).folders(root, "train")
+    return [(path, masks / path.name) for path in sorted(images.iterdir())[:most]]
+
+
+def pil(root: Path, size: Size, most: int) -> int:
+    """A plain loop with Pillow."""
+    images, indices = [], []
+    for picture, mask in pairs(root, most):
+        images.append(np.array(Image.open(picture).convert("L").resize(size[::-1], Image.Resampling.BILINEAR)))
+        colours = np.array(Image.open(mask).convert("RGB").resize(size[::-1], Image.Resampling.NEAREST))
+        target = np.zeros(size, np.uint8)
+        for n, colour in enumerate(COLOURS.values()):
+            target[(colours == colour).all(-1)] = n
+        indices.append(target)
+    return len(images)
+
+
+def opencv(root: Path, size: Size, most: int) -> int:
+    """A plain loop with OpenCV."""
+    import cv2
+
+    images, indices = [], []
+    for picture, mask in pairs(root, most):
+        grey, coloured = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE), cv2.imread(str(mask))
+        assert grey is not None and coloured is not None
+        images.append(cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA))
+        colours = cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB)
+        colours = cv2.resize(colours, size[::-1], interpolation=cv2.INTER_NEAREST)
+        target = np.zeros(size, np.uint8)
+        for n, colour in enumerate(COLOURS.values()):
+            target[(colours == colour).all(-1)] = n
+        indices.append(target)
+    return len(images)
+
+
+def measured(part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int) -> dict[str, float]:
+    """Images, seconds and peak memory in MiB of one part, in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=report, args=(theirs, part, root, size, most))
+    child.start()
+    theirs.close()
+    figures: dict[str, float] = ours.recv()
+    child.join()
+    return figures
+
+
+def report(pipe: Any, part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int) -> None:
+    """The child's side."""
+    start = time.perf_counter()
+    images = part(root, size, most)
+    seconds = time.perf_counter() - start
+    pipe.send(
+        {"images": images, "seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    )
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=sum(SHARES.values()))
+    parser.add_argument("--drawn", type=int, default=64, help="frames that are drawn; the others are copies")
+    parser.add_argument("--plain", type=int, default=400, help="frames for the plain loops")
+    parser.add_argument("--size", type=int, nargs=2, default=(160, 416), help="the net's height and width")
+    parser.add_argument("--json", type=Path)
+    wanted = parser.parse_args()
+    size = (wanted.size[0], wanted.size[1])
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        total = write_release(root, wanted.frames, wanted.drawn)
+        parts = {
+            "index": index,
+            "hash all files": hashes,
+            "usbench, decode": decode,
+            "PIL loop": pil,
+            "OpenCV loop": opencv,
+        }
+        found = {name: measured(part, root, size, wanted.plain) for name, part in parts.items()}
+    rows = [
+        [name, f"{f['images']:.0f}", f"{f['seconds']:.1f}", f"{f['images'] / f['seconds']:.0f}", f"{f['peak_mib']:.0f}"]
+        for name, f in found.items()
+    ]
+    table(
+        f"a spinal release of {total:,} frames, to {size[0]}×{size[1]}",
+        ["part", "images", "s", "images/s", "peak MiB"],
+        rows,
+    )
+    rate = {name: f["images"] / f["seconds"] for name, f in found.items()}
+    ratios = {name: rate["usbench, decode"] / rate[name] for name in ("PIL loop", "OpenCV loop")}
+    say(
+        "usbench's decoding, with all its checks and the cache on disk: "
+        + ", ".join(f"{r:.2f} × the {n}" for n, r in ratios.items())
+    )
+    if wanted.json:
+        with replacing(wanted.json) as part:
+            part.write_text(json.dumps({"size": size, "parts": found, "ratios": ratios}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
