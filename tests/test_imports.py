@@ -48,6 +48,16 @@ MAY = {  # room → what it may know of usbench besides itself
     "published": {"types", "errors"},
     "leaderboard": {"errors", "published", "results"},
     "track": {"errors", "console"},
+    "archives": {"errors", "console"},
+    "findings": set(),
+    "pictures": {"codecs", "console", "datasets", "errors", "findings"},
+    "tally": {"errors", "findings", "types"},
+    "duplicates": {"pictures", "types"},
+    "leaks": {"duplicates", "findings", "types"},
+    "sheet": {"codecs", "duplicates", "errors"},
+    "checking": {
+        *("console", "datasets", "duplicates", "errors", "findings", "leaks", "pictures", "source", "tally", "types"),
+    },
 }
 
 

@@ -26,7 +26,7 @@ NO_LANDMARKS = Landmarks((), np.zeros(0, np.int8))
 
 @dataclass(frozen=True)
 class Body:
-    """The insonified tissue, sampled at the image's pixels."""
+    """The insonified tissue, sampled at the image's pixels or, where it has beams, at points along these."""
 
     echo: Floats  # (H, W) scattering, dB over the reference
     loss: Floats  # (H, W) attenuation, there and back, dB per reference px of depth

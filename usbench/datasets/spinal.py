@@ -66,7 +66,7 @@ class SpinalMasks:
         index, strays = label_png.read_colours(path, self.palette)
         self.strays[record.id] = strays
         total = sum(self.strays.values())
-        if total > self.stray_pixels:
+        if strays and total > self.stray_pixels:
             raise DataError(
                 f"{path}: {strays} pixels of no class colour, {total} in the masks read so far; "
                 f"the release is known to have {self.stray_pixels}: is this another palette or a resized mask?"

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, DataError
 from usbench.metrics import landmarks
 from usbench.metrics.scores import Figure, Figures, Ruled, Scores, average
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Target, Task
 
 NAME, VERSION = "radial", 1
 WORDS = (
-    "points: distance of the prediction's maximum, whatever its presence score, to every point whose truth is seen, "
-    "each counted once; curves: both sampled every px along their natural splines, mean of the two directed mean "
-    "distances, and Hausdorff distance; presence: seen against surely not in view, F1 at the threshold chosen on "
-    "validation; blurred, missing and malformed truths count nowhere; lengths: predicted minus true, one mean per group"
+    "native pixels; over all = every seen point (or curve) counted once, whatever its name; points: distance of the "
+    "prediction's maximum, whatever its presence score, to every point whose truth is seen: mean, median, SD (n − 1), "
+    "share within each threshold (≤); diag: as a fraction of the image's diagonal; mm: only images whose pixel size is "
+    "known; curves (names whose truths have several knots): both sampled every px along their natural splines, mean of "
+    "the two directed mean distances, and Hausdorff distance; presence: seen against surely not in view, names pooled, "
+    "F1 and false presence at the threshold with the best F1 on validation; blurred, missing and malformed truths "
+    "count nowhere; lengths: predicted minus true where both ends are seen, one mean per group, limits of agreement = "
+    "bias ± 1.96 SD (n − 1)"
 )
 STATES = {SEEN: "seen", OFF: "off", BLURRED: "blurred"}
+UNSEEN = -1e6  # the selection rule's figure where nothing is seen; infinity can't be logged
+NO_SIZE = "the pixels' size isn't known"
 Row = dict[str, Any]
 
 
 def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
     """The selection rule, version 1: minus the mean distance in px over every seen point and curve (radial error, mean
-    symmetric distance); −1e6 where nothing is seen."""
-    distances = []
+    symmetric distance), each counted once; −1e6 where nothing is seen."""
+    found = []
     for truth, guess in pairs:
         assert isinstance(truth, Landmarks) and isinstance(guess, Landmarks)
         for n in np.flatnonzero(truth.state == SEEN):
-            distances.append(distance(truth.paths[n], guess.paths[n], landmarks.PX)[0])
-    return -float(np.mean(distances)) if distances else -1e6
+            place = somewhere(guess.paths[n], f"landmark {n}")
+            found.append(landmarks.distances(landmarks.sampled(truth.paths[n]), landmarks.sampled(place))[0])
+    return -float(np.mean(found)) if found else UNSEEN
 
 
 def presence_threshold(pairs: Iterable[tuple[Target, Target]]) -> float:
@@ -47,15 +56,8 @@ def presence_threshold(pairs: Iterable[tuple[Target, Target]]) -> float:
     return landmarks.best_threshold(scores, present)
 
 
-def distance(truth: landmarks.Path, guess: landmarks.Path, scale: landmarks.Scale) -> tuple[float, float | None]:
-    """(error, Hausdorff distance of a curve): a truth of one knot is a point."""
-    if len(truth) == 1:
-        return landmarks.radial_error(truth, guess, scale), None
-    return landmarks.curve_distances(truth, guess, scale)
-
-
 class LandmarkScorer:
-    """See usbench.metrics.scores.Scorer."""
+    """See usbench.metrics.scores.Scorer. Paths are measured as they come; only the rows are kept."""
 
     task: Task = "landmark"
 
@@ -76,11 +78,12 @@ class LandmarkScorer:
         if tuple(rules) != (NAME,):
             raise ConfigError(f"metric.rules: [{NAME}] was wanted for landmarks, found {list(rules)}")
         self.classes, self.primary, self.extra = tuple(classes), primary, extra or {}
-        self.thresholds = {"px": tuple(thresholds_px), "mm": tuple(thresholds_mm)}
-        self.lengths = {name: (ends[0], ends[1]) for name, ends in (lengths or {}).items()}
+        named = {"px": thresholds_px, "mm": thresholds_mm}
+        self.thresholds = {unit: checked_thresholds(unit, values) for unit, values in named.items()}
+        self.lengths = {name: checked_ends(name, ends) for name, ends in (lengths or {}).items()}
         self.presence_threshold = presence_threshold
-        self.cases: list[Row] = []
-        self.diagonals: list[float] = []
+        self.rows: list[Row] = []
+        self.curves: set[str] = set()
         self.differences: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.values: dict[str, list[float]] = {name: [] for name in self.extra}
 
@@ -93,21 +96,26 @@ class LandmarkScorer:
         size: tuple[int, int] | None = None,
         mm_per_px: tuple[float, float] | None = None,
     ) -> None:
-        """One image; size: its (height, width) in px, mm_per_px: (row, column)."""
+        """One image; size: its (height, width) in px, mm_per_px: (row, column).
+
+        Raises DataError for a seen name that the prediction has nowhere.
+        """
         assert isinstance(truth, Landmarks) and isinstance(prediction, Landmarks)
-        diagonal = float(np.hypot(*size)) if size else float("nan")
+        diagonal = math.hypot(*size) if size else None
         scales = {"px": landmarks.PX, **({"mm": (mm_per_px[1], mm_per_px[0])} if mm_per_px else {})}
         for n, name in enumerate(self.classes):
             row: Row = {"case": case, "group": group, "class": name, "kind": "", "state": STATES[int(truth.state[n])]}
-            row |= {"error_px": None, "error_mm": None, "hd_px": None, "hd_mm": None}
+            row |= dict.fromkeys(("error_px", "error_mm", "hd_px", "hd_mm"))
+            row |= {"diagonal_px": diagonal, "score": None}
+            if prediction.scores is not None:
+                row["score"] = float(prediction.scores[n])
             if truth.state[n] == SEEN:
-                row["kind"] = "point" if len(truth.paths[n]) == 1 else "curve"
+                self.curves |= {name} if len(truth.paths[n]) > 1 else set()
+                place = landmarks.sampled(somewhere(prediction.paths[n], f"{case}: {name}"))
+                true = landmarks.sampled(truth.paths[n])
                 for unit, scale in scales.items():
-                    error, row[f"hd_{unit}"] = distance(truth.paths[n], prediction.paths[n], scale)
-                    row[f"error_{unit}"] = error
-            row["score"] = None if prediction.scores is None else float(prediction.scores[n])
-            self.cases.append(row)
-            self.diagonals.append(diagonal)
+                    row[f"error_{unit}"], row[f"hd_{unit}"] = landmarks.distances(true, place, scale)
+            self.rows.append(row)
         self.measure(group, truth, prediction, scales)
         for name, function in self.extra.items():
             value = function(truth, prediction)
@@ -131,39 +139,46 @@ class LandmarkScorer:
 
     def result(self) -> Scores:
         """See usbench.metrics.scores.Scorer."""
-        scores = {**self.figures(None), **self.length_figures()}
-        scores |= {name: average(values) for name, values in self.values.items()}
-        per_class = {name: self.figures(name) for name in self.classes}
+        cases = [self.told(row) for row in self.rows]
+        own: dict[str, list[Row]] = {name: [] for name in self.classes}
+        for row in cases:
+            own[row["class"]].append(row)
+        scores = {**self.figures(cases), **self.length_figures()}
         ceiling = {name: perfect(name, figure.n) for name, figure in scores.items() if figure.value is not None}
-        known = {name: figure for name, figure in ceiling.items() if name not in self.values}
-        return Scores((Ruled(NAME, VERSION, WORDS, scores, per_class, known),), self.cases)
+        scores |= {name: average(values) for name, values in self.values.items()}
+        per_class = {name: self.figures(rows) for name, rows in own.items()}
+        return Scores((Ruled(NAME, VERSION, WORDS, scores, per_class, ceiling),), cases)
 
-    def figures(self, name: str | None) -> Figures:
-        """Of one name, or of all."""
-        chosen = [n for n, row in enumerate(self.cases) if name in (None, row["class"])]
-        rows = [self.cases[n] for n in chosen]
-        points = [n for n in chosen if self.cases[n]["kind"] == "point"]
-        curves = [row for row in rows if row["kind"] == "curve"]
-        out: Figures = {}
-        for unit in ("px", "mm"):
-            out |= self.point_figures([self.cases[n] for n in points], unit)
-        share = [self.cases[n]["error_px"] / self.diagonals[n] for n in points]
-        out["mre_diag"] = of(np.mean, share, "no point is seen")
-        for unit in ("px", "mm"):
-            reason = "no curve is seen" if not curves else f"no pixel size ({unit})"
-            for figure, key in (("curve_mean", "error"), ("curve_hd", "hd")):
-                values = [row[f"{key}_{unit}"] for row in curves if row[f"{key}_{unit}"] is not None]
-                out[f"{figure}_{unit}"] = of(np.mean, values, reason)
-        return {**out, **self.presence_figures(rows)}
+    def told(self, row: Row) -> Row:
+        """The row with its name's kind, which is known when every truth was: one with several knots makes a curve."""
+        if row["class"] in self.curves:
+            return {**row, "kind": "curve"}
+        return {**row, "kind": "point", "hd_px": None, "hd_mm": None}
+
+    def figures(self, rows: Sequence[Row]) -> Figures:
+        """Of one name's rows, or of all."""
+        seen = [row for row in rows if row["state"] == "seen"]
+        points = [row for row in seen if row["kind"] == "point"]
+        curves = [row for row in seen if row["kind"] == "curve"]
+        spread = [row["error_px"] / row["diagonal_px"] for row in points if row["diagonal_px"]]
+        reason = "the images' size isn't given" if points else "no point is seen"
+        return {
+            **self.point_figures(points, "px"),
+            "mre_diag": of(np.mean, spread, reason),
+            **self.point_figures(points, "mm"),
+            **curve_figures(curves, "px"),
+            **curve_figures(curves, "mm"),
+            **self.presence_figures(rows),
+        }
 
     def point_figures(self, rows: Sequence[Row], unit: str) -> Figures:
         """Mean, median and SD of the radial error, and the share within each threshold."""
-        errors = [row[f"error_{unit}"] for row in rows if row[f"error_{unit}"] is not None]
-        reason = "no point is seen" if not rows else "the pixels' size isn't known"
+        errors = defined(rows, f"error_{unit}")
+        reason = NO_SIZE if rows else "no point is seen"
         out = {
             f"mre_{unit}": of(np.mean, errors, reason),
             f"median_re_{unit}": of(np.median, errors, reason),
-            f"sd_re_{unit}": of(sample_sd, errors, reason),
+            f"sd_re_{unit}": of(sample_sd, errors, "one point only" if errors else reason),
         }
         for threshold in self.thresholds[unit]:
             out[f"sdr_{unit}_{threshold:g}"] = of(np.mean, [error <= threshold for error in errors], reason)
@@ -185,29 +200,73 @@ class LandmarkScorer:
     def length_figures(self) -> Figures:
         """Bias, SD and limits of agreement of each length, one difference per group."""
         out: Figures = {}
-        for name, ends in self.lengths.items():
-            lost = [end for end in ends if end not in self.classes]
+        for name in self.lengths:
             for unit in ("px", "mm"):
-                groups = self.differences.get((name, unit), {})
+                reason = self.unmeasured(name)
+                groups = {} if reason else self.differences.get((name, unit), {})
                 agreed = landmarks.agreement([float(np.mean(values)) for values in groups.values()])
-                reason = f"the release has no {lost[0]}" if lost else f"never both ends seen in {unit}"
                 low, high = (agreed.limits if agreed else None) or (None, None)
                 bias, sd, n = (agreed.bias, agreed.sd, agreed.n) if agreed else (None, None, 0)
-                found = {"bias": bias, "sd": sd, "loa_low": low, "loa_high": high}
-                for kind, value in found.items():
-                    said = None if value is not None else "one group only" if agreed else reason
-                    out[f"{name}_{kind}_{unit}"] = Figure(value, n, said)
+                lost = "one group only" if agreed else reason or NO_SIZE
+                for kind, value in {"bias": bias, "sd": sd, "loa_low": low, "loa_high": high}.items():
+                    out[f"{name}_{kind}_{unit}"] = Figure(value, n, lost if value is None else None)
         return out
+
+    def unmeasured(self, name: str) -> str | None:
+        """Why a length has no figures, in px either."""
+        for end in self.lengths[name]:
+            if end not in self.classes:
+                return f"the release has no {end}"
+            if end in self.curves:
+                return f"{end} is a curve"
+        return None if (name, "px") in self.differences else "its two ends are never both seen"
+
+
+def curve_figures(rows: Sequence[Row], unit: str) -> Figures:
+    """Mean symmetric and mean Hausdorff distance."""
+    reason = NO_SIZE if rows else "no curve is seen"
+    return {
+        f"curve_mean_{unit}": of(np.mean, defined(rows, f"error_{unit}"), reason),
+        f"curve_hd_{unit}": of(np.mean, defined(rows, f"hd_{unit}"), reason),
+    }
+
+
+def somewhere(path: landmarks.Path, whose: str) -> landmarks.Path:
+    """A predicted path that has a place."""
+    if not len(path):
+        raise DataError(
+            f"prediction of {whose}: a place was wanted, whatever its score, found none; write the most likely one"
+        )
+    return path
+
+
+def checked_thresholds(unit: str, values: Sequence[float]) -> tuple[float, ...]:
+    """Of the detection rates."""
+    if not all(isinstance(value, (int, float)) and 0 < value < math.inf for value in values):
+        raise ConfigError(f"metric.thresholds_{unit}: lengths above 0 were wanted, found {list(values)}")
+    return tuple(values)
+
+
+def checked_ends(name: str, ends: Sequence[str]) -> tuple[str, str]:
+    """The two names of a length, whose own name becomes part of a figure's."""
+    if isinstance(ends, str) or len(ends) != 2 or ends[0] == ends[1] or not re.fullmatch(r"[A-Za-z0-9_.:/-]+", name):
+        raise ConfigError(f"metric.lengths: name: [point, another point] was wanted, found {name}: {ends}")
+    return ends[0], ends[1]
+
+
+def defined(rows: Sequence[Row], key: str) -> list[float]:
+    """A column's values where there are any."""
+    return [row[key] for row in rows if row[key] is not None]
 
 
 def of(rate: Callable[[Any], Any], values: Sequence[float], reason: str) -> Figure:
     """rate of the values; None where there are none or it isn't defined."""
-    return Figure.of(float(rate(np.asarray(values, float))) if len(values) else float("nan"), len(values), reason)
+    return Figure.of(float(rate(np.asarray(values, float))) if len(values) else math.nan, len(values), reason)
 
 
 def sample_sd(values: Any) -> float:
     """With n − 1; NaN for a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def perfect(name: str, n: int) -> Figure:

@@ -20,20 +20,27 @@ Scale = tuple[float, float]
 PX: Scale = (1.0, 1.0)
 
 
-def radial_error(truth: Path, guess: Path, scale: Scale = PX) -> float:
-    """Distance between two points, each (1, 2) or the first of more."""
-    return float(np.hypot(*((np.asarray(guess[0], float) - np.asarray(truth[0], float)) * scale)))
+def radial_error(one: Path, other: Path, scale: Scale = PX) -> float:
+    """Distance between two points; of several places the mean counts."""
+    apart = np.asarray(one, float).mean(axis=0) - np.asarray(other, float).mean(axis=0)
+    return float(np.hypot(*(apart * scale)))
 
 
-def curve_distances(truth: Path, guess: Path, scale: Scale = PX) -> tuple[float, float]:
-    """(mean symmetric distance, Hausdorff distance) of two curves, both sampled every px of arc along their splines.
+def sampled(path: Path) -> NDArray[np.float64]:
+    """A point itself, a curve every px of arc along its spline: (N, 2)."""
+    return np.asarray(path, np.float64) if len(path) == 1 else spline(path)
 
-    The mean symmetric distance is the mean of the two directed means (Gerig et al. 2001, for contours).
+
+def distances(one: Path, other: Path, scale: Scale = PX) -> tuple[float, float]:
+    """(mean symmetric distance, Hausdorff distance) of two sampled paths, (N, 2) and (M, 2).
+
+    The first is the mean of the two directed means (Gerig et al. 2001, for contours). Two points have their radial
+    error as both.
     """
-    if truth.shape == guess.shape and np.array_equal(truth, guess):
-        return 0.0, 0.0
-    one, other = (spline(path) * scale for path in (truth, guess))
-    there, back = cKDTree(other).query(one)[0], cKDTree(one).query(other)[0]
+    if len(one) == len(other) == 1:
+        return radial_error(one, other, scale), radial_error(one, other, scale)
+    here, beyond = one * np.asarray(scale), other * np.asarray(scale)
+    there, back = cKDTree(beyond).query(here)[0], cKDTree(here).query(beyond)[0]
     return float((there.mean() + back.mean()) / 2), float(max(there.max(), back.max()))
 
 

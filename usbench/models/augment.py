@@ -22,6 +22,7 @@ class Augment:
     rotate: float = 0.0  # ± degrees
     scale: float = 0.0  # ± fraction, on a logarithmic scale
     shift: float = 0.0  # ± fraction of the side
+    shear: float = 0.0  # ± degrees, along the rows
     gamma: float = 0.0  # exponent between 1/(1+g) and 1+g
     brightness: float = 0.0  # ± fraction of full scale
     contrast: float = 0.0  # ± fraction around mid-grey
@@ -46,7 +47,11 @@ def affine(n: int, size: tuple[int, int], spec: Augment, rng: torch.Generator) -
     cos, sin, aspect = torch.cos(angle) / zoom, torch.sin(angle) / zoom, height / width
     rows = [cos * across, -sin * aspect * down, 2 * draw(n, -spec.shift, spec.shift, rng)]
     rows += [sin / aspect * across, cos * down, 2 * draw(n, -spec.shift, spec.shift, rng)]
-    return torch.stack(rows, 1).view(n, 2, 3)
+    matrix = torch.stack(rows, 1).view(n, 2, 3)
+    if spec.shear:  # no draw without it: the order of the others stays
+        slope = torch.tan(draw(n, -spec.shear, spec.shear, rng) * math.pi / 180) * aspect
+        matrix[:, :, 1] += matrix[:, :, 0] * slope[:, None]
+    return matrix
 
 
 def augment(images: Tensor, targets: Tensor, spec: Augment, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -54,15 +59,18 @@ def augment(images: Tensor, targets: Tensor, spec: Augment, rng: torch.Generator
 
     images: (B, h, w) uint8; targets: (B, K, h, w) uint8 (an index plane, or one plane per class).
     Returns images (B, 1, h, w) float32 in 0..1 and targets of the same shape and type as given. What comes in from
-    outside
-    the image is black and background.
+    outside the image is black and background.
     """
-    n, height, width = images.shape
-    device = images.device
-    grid = F.affine_grid(affine(n, (height, width), spec, rng).to(device), [n, 1, height, width], align_corners=False)
-    moved = F.grid_sample(images[:, None].float() / 255, grid, mode="bilinear", align_corners=False)
+    moved, grid = warp(images, affine(len(images), (images.shape[1], images.shape[2]), spec, rng))
     marked = F.grid_sample(targets.float(), grid, mode="nearest", align_corners=False).to(targets.dtype)
     return shade(moved, spec, rng), marked
+
+
+def warp(images: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, h, w) uint8 moved by the maps of `affine`: (B, 1, h, w) float32 in 0..1, and the grid it was sampled at."""
+    n, height, width = images.shape
+    grid = F.affine_grid(matrix.to(images.device), [n, 1, height, width], align_corners=False)
+    return F.grid_sample(images[:, None].float() / 255, grid, mode="bilinear", align_corners=False), grid
 
 
 def shade(images: Tensor, spec: Augment, rng: torch.Generator) -> Tensor:

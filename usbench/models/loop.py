@@ -28,7 +28,9 @@ from usbench.types import Run
 MEAN, SD = 0.449, 0.226  # ImageNet's, averaged over its channels: what pretrained stems expect
 GRADIENT_NORM = 5.0  # clipping, against the odd spike of a small batch
 
-Loss = Callable[[Tensor, Tensor], Tensor]  # logits (B, K, h, w), targets (B, 1 or C, h, w) → scalar
+Loss = Callable[[Any, Tensor], Tensor]  # the net's output (logits (B, K, h, w) …), a batch of targets → scalar
+# images (B, h, w) uint8 and targets as they are stored → images (B, 1, h, w) in 0..1 and targets as the loss wants them
+Prepare = Callable[[Tensor, Tensor, Augment, torch.Generator], tuple[Tensor, Tensor]]
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -55,16 +57,18 @@ def fit(
     budget: Mapping[str, Any],
     run: Run,
     channels_last: bool = False,
+    prepare: Prepare = augment,
 ) -> None:
     """Train net in place by the budget, and leave it with its best epoch's weights (also at run.dir/best.pt).
 
-    budget: epochs, batch, lr, weight_decay, schedule (onecycle | cosine), augment. validate: a higher figure is better.
-    Goes on from the last checkpoint in run.dir. Raises RunError where a loss isn't finite.
+    budget: epochs, batch, lr, weight_decay, schedule (onecycle | cosine), augment, optimizer (adamw, the default, or
+    radam). validate: a higher figure is better. prepare: augments a batch, image and target together. Goes on from the
+    last checkpoint in run.dir. Raises RunError where a loss isn't finite.
     """
     place(net, run, channels_last)
     epochs, batch = int(budget["epochs"]), min(int(budget["batch"]), max(2, len(train.images)))
     steps = max(1, len(train.images) // batch)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=float(budget["lr"]), weight_decay=float(budget["weight_decay"]))
+    optimiser = optimiser_of(net, budget)
     schedule = learning_rate(optimiser, str(budget["schedule"]), float(budget["lr"]), epochs * steps)
     state: dict[str, Any] = {"net": net, "optimiser": optimiser, "schedule": schedule}
     done, best = resume(state, run)
@@ -78,7 +82,7 @@ def fit(
             rng = torch.Generator().manual_seed(run.seed * 1_000_003 + epoch)
             torch.manual_seed(run.seed * 1_000_003 + epoch)  # dropout
             for chosen in batches(len(train.images), batch, rng):
-                x, y = augment(*gather(images, targets, chosen, run.device), spec, rng)
+                x, y = prepare(*gather(images, targets, chosen, run.device), spec, rng)
                 x = normalise(x)
                 with autocast(run):
                     cost = loss(net(x.contiguous(memory_format=torch.channels_last) if channels_last else x), y)
@@ -103,6 +107,16 @@ def fit(
             save(state, epoch, best, run.dir)
             progress.step(f"loss {mean:.3f}  val {score:.3f}  best {best:.3f}")
     net.load_state_dict(read(run.dir / "best.pt"))
+
+
+def optimiser_of(net: nn.Module, budget: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019), or RAdam (Liu et al. 2020) with its weight decay likewise decoupled."""
+    name, rate, decay = budget.get("optimizer", "adamw"), float(budget["lr"]), float(budget["weight_decay"])
+    if name == "adamw":
+        return torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay)
+    if name == "radam":
+        return torch.optim.RAdam(net.parameters(), lr=rate, weight_decay=decay, decoupled_weight_decay=True)
+    raise ConfigError(f"budget.optimizer: adamw or radam was wanted, found {name!r}")
 
 
 def learning_rate(
@@ -135,7 +149,7 @@ def resident(train: Arrays, device: str) -> tuple[Tensor, Tensor]:
     if device == "cpu":
         return tensors[0], tensors[1]
     free, _ = torch.cuda.mem_get_info(device)
-    if sum(tensor.numel() for tensor in tensors) < free // 2:
+    if sum(tensor.nbytes for tensor in tensors) < free // 2:
         tensors = [tensor.to(device) for tensor in tensors]
     return tensors[0], tensors[1]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from usbench.errors import ConfigError, RunError
 from usbench.models import loop
-from usbench.models.arrays import Arrays, decode
+from usbench.models.arrays import UNKNOWN, Arrays, decode
 from usbench.models.geometry import image_to_net, logits_to_native
 from usbench.types import Masks, Run, Sample
 
@@ -35,9 +35,14 @@ def exclusive_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def overlapping_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross entropy plus soft Dice. logits and targets: (B, C, h, w)."""
-    logits, truth = logits.float(), targets.float()
-    return F.binary_cross_entropy_with_logits(logits, truth) + soft_dice(logits.sigmoid(), truth)
+    """Binary cross entropy plus soft Dice. logits and targets: (B, C, h, w).
+
+    A plane that has `UNKNOWN` anywhere counts in neither (nor does the background that augmentation moved into it).
+    """
+    logits, known = logits.float(), (targets.amax((2, 3), keepdim=True) != UNKNOWN).expand_as(targets)
+    truth = torch.where(known, targets, 0).float()
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, known.float()) * (known.numel() / known.sum().clamp(1))
+    return entropy + soft_dice(logits.sigmoid() * known, truth)
 
 
 def soft_dice(probability: Tensor, truth: Tensor) -> Tensor:
@@ -82,23 +87,8 @@ class Segmenter:
 
     def build(self) -> nn.Module:
         """The net with its starting weights; RunError where they can't be had."""
-        pretrained = self.weights if self.weights == "imagenet" else None
-        try:
-            net: nn.Module = smp.create_model(
-                self.architecture,
-                encoder_name=self.encoder,
-                encoder_weights=pretrained,
-                in_channels=1,
-                classes=self.classes + int(self.exclusive),
-                **self.options,
-            )
-        except (KeyError, ValueError, TypeError) as wrong:
-            raise ConfigError(f"smp can't build {self.architecture} on {self.encoder}: {wrong}") from wrong
-        except OSError as unreachable:
-            raise RunError(
-                f"weights=imagenet for {self.encoder} could not be fetched ({type(unreachable).__name__}): "
-                "a network is needed once; or take model.build.weights=null, or a file with a state dict"
-            ) from unreachable
+        channels = self.classes + int(self.exclusive)
+        net = create(self.architecture, self.encoder, self.weights == "imagenet", channels, self.options)
         if self.weights not in (None, "imagenet"):
             load_weights(net, Path(str(self.weights)))
         return net
@@ -125,8 +115,9 @@ class Segmenter:
         for start in range(0, len(data.images), batch):
             logits = self.logits(data.images[start : start + batch])
             for scores, target in zip(logits, data.targets[start : start + batch], strict=True):
-                truth = target == np.arange(1, self.classes + 1)[:, None, None] if self.exclusive else target > 0
-                yield Masks(truth), Masks(self.planes(scores)[0].cpu().numpy())
+                truth = target == (np.arange(1, self.classes + 1)[:, None, None] if self.exclusive else 1)
+                known = None if self.exclusive else target[:, 0, 0] != UNKNOWN
+                yield Masks(truth, known=known), Masks(self.planes(scores)[0].cpu().numpy())
 
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Masks]:
         """See usbench.types.Model."""
@@ -160,6 +151,27 @@ class Segmenter:
             planes = probability > 0.5
         chosen = planes.sum((1, 2)).clamp(min=1)
         return planes, (probability * planes).sum((1, 2)) / chosen
+
+
+def create(architecture: str, encoder: str, imagenet: bool, channels: int, options: Mapping[str, Any]) -> nn.Module:
+    """A net of smp for grey images; ConfigError where smp has none such, RunError where its weights can't be had."""
+    try:
+        net: nn.Module = smp.create_model(
+            architecture,
+            encoder_name=encoder,
+            encoder_weights="imagenet" if imagenet else None,
+            in_channels=1,
+            classes=channels,
+            **options,
+        )
+    except (KeyError, ValueError, TypeError) as wrong:
+        raise ConfigError(f"smp can't build {architecture} on {encoder}: {wrong}") from wrong
+    except OSError as unreachable:
+        raise RunError(
+            f"weights=imagenet for {encoder} could not be fetched ({type(unreachable).__name__}): "
+            "a network is needed once; or take model.build.weights=null, or a file with a state dict"
+        ) from unreachable
+    return net
 
 
 def load_weights(net: nn.Module, path: Path) -> None:
