@@ -31,7 +31,8 @@ def test_shares_of_single_images_are_exact():
 def test_shares_move_whole_groups_stratum_by_stratum():
     """60 long images in 30 groups: 12 test, 6 val; 20 short in 10 groups: 4 test, 2 val."""
     parts = splits.by_shares(PAIRS, SHARES, "salt", "view")
-    for view, expected in (("long", {"train": 42, "val": 6, "test": 12}), ("short", {"train": 14, "val": 2, "test": 4})):
+    wanted = {"long": {"train": 42, "val": 6, "test": 12}, "short": {"train": 14, "val": 2, "test": 4}}
+    for view, expected in wanted.items():
         assert counts(r for r in parts if r.attributes["view"] == view) == expected
     split_of = {(r.group, r.split) for r in parts}
     assert len(split_of) == len({group for group, _ in split_of})
@@ -44,7 +45,8 @@ def test_a_group_of_two_strata_counts_with_its_first_record():
 
 
 def test_shares_depend_on_names_alone_not_on_order():
-    assert splits.by_shares(PAIRS[::-1], SHARES, "salt", "view")[::-1] == splits.by_shares(PAIRS, SHARES, "salt", "view")
+    parts = splits.by_shares(PAIRS, SHARES, "salt", "view")
+    assert splits.by_shares(PAIRS[::-1], SHARES, "salt", "view")[::-1] == parts
 
 
 def test_stratified_folds_deal_each_stratum_out_evenly():
@@ -67,7 +69,9 @@ def test_runs_are_contiguous_with_a_gap_at_each_border():
 def test_an_odd_gap_drops_all_of_it():
     parts = splits.runs(PLAIN, splits.run_shares({"val": 0.2, "test": 0.2}), 3)
     assert len(parts) == 94
-    assert [r.id for r in parts if r.split == "val"][0] == "062"  # 60 is the border: 59 goes before it, 60 and 61 after
+    assert (
+        next(r.id for r in parts if r.split == "val") == "062"
+    )  # 60 is the border: 59 goes before it, 60 and 61 after
 
 
 def test_folds_of_runs_have_no_gap_between_two_training_runs():
