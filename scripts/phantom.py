@@ -68,7 +68,13 @@ def _layouts(dataset: Mapping[str, Any], task: str) -> dict[Task, Layout]:
     if task not in ("all", *dataset["views"]):
         raise ConfigError(f"task={task}: {dataset['name']} has {', '.join(dataset['views'])}; or take all")
     wanted = [view for view in dataset["views"] if task in ("all", view)]
-    return {view: source.layout_of({"dataset": dataset, "task": view, "phantom": True}) for view in wanted}
+    spec = source.spec_of(dataset)
+    layouts: dict[Task, Layout] = {}
+    for view in wanted:
+        names = dataset["views"][view]["classes"] or phantom.classes(spec, view)
+        named = source.with_classes(dataset, view, names)
+        layouts[view] = source.layout_of({"dataset": named, "task": view, "phantom": True})
+    return layouts
 
 
 @contextmanager

@@ -82,6 +82,7 @@ def test_the_arrows_go_one_way(name):
     [
         ("ultralytics", "models/yolo.py"),
         ("segmentation_models_pytorch", "models/smp.py"),
+        ("timm", "models/hrnet.py"),
         ("mlflow", "track.py"),
         ("torchmetrics", "metrics/modules.py"),
         ("faster_coco_eval", "metrics/boxes.py codecs/rle.py"),

@@ -66,7 +66,7 @@ def minus_error(rows: Sequence[Mapping[str, Any]]) -> float:
 RATES: Mapping[Task, tuple[str, Callable[[Sequence[Mapping[str, Any]]], float]]] = {
     "segment": ("Dice", mean_dice),
     "detect": ("F1", f1),
-    "landmark": ("− mean error, px:", minus_error),
+    "landmark": ("minus the mean error in px:", minus_error),
 }
 
 
@@ -83,7 +83,7 @@ def figure(
     axes = canvas.subplots(3, 2, squeeze=False)
     for row, (name, (sample, quality, guess)) in zip(axes, shown.items(), strict=True):
         titles = (
-            f"{name}: {sample.id}, truth",
+            f"{name}: {short(sample.id)}, truth",
             f"prediction, {RATES[one['task']][0]} {quality:.2f}",
         )
         for axis, target, title in zip(row, (sample.target, guess), titles, strict=True):
@@ -101,6 +101,11 @@ def figure(
     beside = path.with_name(f".{path.name}")
     FigureCanvasAgg(canvas).print_png(beside)
     beside.replace(path)
+
+
+def short(identity: str, most: int = 36) -> str:
+    """An id that fits over a picture: its middle goes."""
+    return identity if len(identity) <= most else f"{identity[: most // 2]}…{identity[-most // 2 + 1 :]}"
 
 
 def palette(n: int) -> NDArray[np.float64]:

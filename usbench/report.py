@@ -12,7 +12,7 @@ from usbench.metrics.scores import Figure
 SHOWN = {
     "segment": ("dice", "iou", "pooled_dice"),
     "detect": ("map50_95", "map50", "map75", "ar100"),
-    "landmark": ("mre_px", "median_re_px", "sdr_px_4", "mre_mm", "curve_mean_px"),
+    "landmark": ("mre_px", "sdr_px_4", "mre_mm", "curve_mean_px"),
 }
 
 
