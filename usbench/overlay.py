@@ -43,8 +43,9 @@ def qualities(cases: Sequence[Mapping[str, Any]], task: Task) -> dict[str, float
 
 
 def mean_dice(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Over the classes in truth or prediction; 1 where there is none."""
-    table = np.array([[row["tp"], row["fp"], row["fn"]] for row in rows])
+    """Over the known classes in truth or prediction; 1 where there is none."""
+    known = [row for row in rows if row["tp"] is not None]
+    table = np.array([[row["tp"], row["fp"], row["fn"]] for row in known], np.int64).reshape(-1, 3)
     value = float(mean(overlap.dice(table)))
     return 1.0 if np.isnan(value) else value
 

@@ -128,7 +128,10 @@ def compare(published: Mapping[str, Any], tally: Tally, records: Sequence[Record
     by class `classes` (images with it) and `instances` (boxes). Raises ConfigError for another key or class.
     """
     own = Counter(str(record.split) for record in records)
-    found: dict[str, int] = {**{split: own[split] for split in SPLITS}, "images": len(records)}
+    found: dict[str, int] = {
+        **{split: own[split] for split in SPLITS},
+        "images": len({record.image for record in records}),
+    }
     found["empty"] = tally.empty.total()
     pairs = [(key, value, found.get(key)) for key, value in published.items() if not isinstance(value, Mapping)]
     tables = {"classes": tally.total(tally.present)}

@@ -40,7 +40,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Interval:
-    """A percentile interval; without one, low and high are None and `reason` says why."""
+    """A percentile interval. reason: why there is none (low and high are None), or how far to trust it."""
 
     low: float | None
     high: float | None
@@ -86,4 +86,4 @@ def interval(resampled: Values, groups: int, level: float = LEVEL) -> Interval:
     if lost > LOST:
         return Interval(None, None, f"no interval: undefined in {lost:.0%} of the resamples")
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+    return Interval(float(low), float(high), f"rough: {groups} groups, fewer than {FEW}" if groups < FEW else None)

@@ -15,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.errors import ConfigError
-from usbench.metrics.scores import Figure, Figures, Ruled, mean
+from usbench.metrics.bootstrap import Draws, means, sums
+from usbench.metrics.scores import Figure, Figures, Ruled, bounded, mean
 
 Counts = NDArray[np.int64]  # (…, C, 3): true positive, false positive, false negative pixels
 Values = NDArray[np.float64]  # (…, C): NaN where a rule skips the case
+Known = NDArray[np.bool_]  # (N, C): False where nobody knows whether the class is there
+
+Order = Literal["class", "image", "pooled"]  # of averaging: images per class first; classes per image first; pixels
 
 
 def counts(truth: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> Counts:
@@ -57,6 +61,21 @@ def ratio(above: Counts, below: Counts) -> Values:
     return np.where(below > 0, above / np.maximum(below, 1), np.nan)
 
 
+def precision(c: Counts) -> Values:
+    """TP / (TP + FP); NaN where the class isn't predicted."""
+    return ratio(c[..., 0], c[..., 0] + c[..., 1])
+
+
+def recall(c: Counts) -> Values:
+    """TP / (TP + FN); NaN where the truth hasn't the class."""
+    return ratio(c[..., 0], c[..., 0] + c[..., 2])
+
+
+def absent_is_one(value: Callable[[Counts], Values]) -> Callable[[Counts], Values]:
+    """kidneyus: a class in neither mask scores 1."""
+    return lambda c: np.nan_to_num(value(c), nan=1.0)
+
+
 def absent_is_zero(value: Callable[[Counts], Values]) -> Callable[[Counts], Values]:
     """kumar2025-cnn: the epsilon stands in the denominator only, so a class in neither mask scores 0."""
     return lambda c: np.nan_to_num(value(c), nan=0.0)
@@ -83,7 +102,7 @@ class Rule:
     iou: Callable[[Counts], Values] = iou
     size: tuple[int, int] | None = None  # masks are brought to this size first; None: native
     background: bool = False  # the background is a class too, the first
-    order: Literal["class", "image", "pooled"] = "class"
+    order: Order = "class"
 
 
 RULES = {
@@ -102,6 +121,21 @@ RULES = {
             "foreground classes, native resolution; pixels of all images are counted together, per class; "
             "mean over classes",
             order="pooled",
+        ),
+        Rule(
+            "image-first",
+            1,
+            "foreground classes, native resolution; per image the mean over the classes that are in either mask; mean "
+            "over images",
+            order="image",
+        ),
+        Rule(
+            "kidneyus",
+            1,
+            "foreground classes, native resolution, per image: a class in neither mask scores 1, in one mask only 0; "
+            "mean over images per class, then over classes",
+            absent_is_one(dice),
+            absent_is_one(iou),
         ),
         Rule(
             "kumar2025-cnn",
@@ -129,10 +163,14 @@ RULES = {
 }
 
 
+ALIASES = {"nnunet": "usbench"}  # nnU-Net's evaluator skips a class in neither mask too, and averages as ours
+
+
 def rule(name: str) -> Rule:
     """A shipped rule by name; ConfigError for another."""
+    name = ALIASES.get(name, name)
     if name not in RULES:
-        raise ConfigError(f"metric: a rule for masks was wanted ({', '.join(RULES)}), found {name!r}")
+        raise ConfigError(f"metric: a rule for masks was wanted ({', '.join([*RULES, *ALIASES])}), found {name!r}")
     return RULES[name]
 
 
@@ -151,35 +189,75 @@ def stack(table: Sequence[Counts], classes: int) -> Counts:
     return np.stack(table) if table else np.zeros((0, classes, 3), np.int64)
 
 
-def apply(rule: Rule, table: Counts, classes: Sequence[str]) -> Ruled:
-    """Score (N, C, 3) counts of N images, and the truth itself as the prediction (the ceiling)."""
+def apply(
+    rule: Rule, table: Counts, classes: Sequence[str], known: Known | None = None, draws: Draws | None = None
+) -> Ruled:
+    """Score (N, C, 3) counts of N images, and the truth itself as the prediction (the ceiling).
+
+    known: (N, C) whether anybody knows what of a class is in an image; the others count nowhere. draws: resamples of
+    the groups, for the intervals.
+    """
     names = ["background", *classes] if rule.background else list(classes)
-    scores, per_class = figures(rule, table, names)
+    if known is None:
+        known = np.ones((len(table), len(classes)), bool)
+    if rule.background:  # what is background is known where every class is
+        known = np.concatenate([known.all(axis=1, keepdims=True), known], axis=1)
+    scores, per_class = figures(rule, table, names, known, draws)
     perfect = np.stack([table[..., 0] + table[..., 2], np.zeros_like(table[..., 0]), np.zeros_like(table[..., 0])], -1)
-    ceiling, _ = figures(rule, perfect, names)
+    ceiling, _ = figures(rule, perfect, names, known)
     return Ruled(rule.name, rule.version, rule.words, scores, per_class, ceiling)
 
 
-def figures(rule: Rule, table: Counts, names: Sequence[str]) -> tuple[Figures, dict[str, Figures]]:
-    """(overall, per class) Dice and IoU of (N, C, 3) counts."""
+def figures(
+    rule: Rule, table: Counts, names: Sequence[str], known: Known, draws: Draws | None = None
+) -> tuple[Figures, dict[str, Figures]]:
+    """(overall, per class) Dice and IoU of (N, C, 3) counts, (N, C) known."""
     overall: Figures = {}
     per_class: dict[str, Figures] = {name: {} for name in names}
     for name, value in (("dice", rule.dice), ("iou", rule.iou)):
-        if rule.order == "pooled":
-            per = value(table.sum(axis=0))
-            n = np.full(len(names), len(table))
-            total = mean(per)
-        else:
-            values = value(table)
-            per, n = mean(values, 0), np.isfinite(values).sum(0)
-            total = mean(mean(values, 1)) if rule.order == "image" else mean(per)
-        overall[name] = Figure.of(float(total), len(table))
-        for c, label in enumerate(names):
-            per_class[label][name] = Figure.of(per[c], int(n[c]), "the class is in no truth and no prediction")
+        figure, figures = averaged(value, rule.order, table, known, draws)
+        overall[name] = figure
+        for label, each in zip(names, figures, strict=True):
+            per_class[label][name] = each
     return overall, per_class
 
 
+def averaged(
+    value: Callable[[Counts], Values],
+    order: Order,
+    table: Counts,
+    known: Known,
+    draws: Draws | None = None,
+    lost: str = "the class is in no truth and no prediction",
+) -> tuple[Figure, list[Figure]]:
+    """(overall, one per class) of a measure of (N, C, 3) counts, averaged in an order, with intervals by the draws.
+
+    lost: why a class has no figure.
+    """
+    if order == "pooled":
+        kept = np.where(known[..., None], table, 0)
+        per, n = value(kept.sum(axis=0)), known.sum(axis=0)
+        total = mean(per)
+        resampled = value(sums(kept, draws).astype(np.int64)) if draws else None
+        overall = resampled if resampled is None else mean(resampled, 1)
+    else:
+        values = np.where(known, value(table), np.nan)
+        per, n = mean(values, 0), np.isfinite(values).sum(0)
+        total = mean(mean(values, 1)) if order == "image" else mean(per)
+        resampled = means(values, draws) if draws else None
+        overall = resampled if resampled is None else mean(resampled, 1)
+        if draws and order == "image":
+            overall = means(mean(values, 1), draws)
+    first = Figure.of(float(total), len(table))
+    each = [Figure.of(per[c], int(n[c]), lost) for c in range(len(per))]
+    if resampled is None or overall is None or draws is None:
+        return first, each
+    return bounded(first, overall, draws.groups), [
+        bounded(figure, resampled[:, c], draws.groups) for c, figure in enumerate(each)
+    ]
+
+
 def empty_false_positives(table: Counts) -> Values:
-    """(N, C, 3) → (C,) share of the images without the class in which it is predicted; NaN where every image has it."""
+    """(N, C, 3) → (N, C) whether a class is predicted where the truth hasn't it: 1 or 0, NaN where it has."""
     empty = table[..., 0] + table[..., 2] == 0
-    return ratio((empty & (table[..., 1] > 0)).sum(0), empty.sum(0))
+    return np.where(empty, (table[..., 1] > 0).astype(np.float64), np.nan)

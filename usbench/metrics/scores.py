@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from usbench.metrics.bootstrap import interval
 from usbench.types import Target, Task
 
 
@@ -20,6 +21,9 @@ class Figure:
     value: float | None
     n: int  # cases that it is made of
     reason: str | None = None
+    low: float | None = None  # 95 % interval by cluster bootstrap over groups
+    high: float | None = None
+    interval: str | None = None  # why there is none, or how far to trust it
 
     @staticmethod
     def of(value: float, n: int, reason: str = "no case to average") -> Figure:
@@ -28,6 +32,14 @@ class Figure:
 
 
 Figures = dict[str, Figure]
+
+
+def bounded(figure: Figure, resampled: NDArray[np.float64], groups: int) -> Figure:
+    """The figure with its interval. resampled: (B,) what it is in each resample of the groups."""
+    if figure.value is None:
+        return figure
+    found = interval(resampled, groups)
+    return replace(figure, low=found.low, high=found.high, interval=found.reason)
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,28 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usbench.errors import ConfigError
 from usbench.metrics import overlap
-from usbench.metrics.scores import Figure, Ruled, Scores, average, mean
+from usbench.metrics.bootstrap import Draws, draw, means
+from usbench.metrics.scores import Figure, Ruled, Scores, average, bounded, mean
 from usbench.types import Masks, Target, Task
 
 
 def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
     """The selection rule, version 1: mean foreground Dice (per class over images, then over classes)."""
-    table = [overlap.counts(truth.planes, guess.planes) for truth, guess in pairs]  # type: ignore[union-attr]
-    value = float(mean(mean(overlap.dice(np.stack(table)), 0)))
+    values = []
+    for truth, guess in pairs:
+        assert isinstance(truth, Masks) and isinstance(guess, Masks)
+        values.append(np.where(known_of(truth), overlap.dice(overlap.counts(truth.planes, guess.planes)), np.nan))
+    value = float(mean(mean(np.stack(values), 0)))
     return value if np.isfinite(value) else 0.0
+
+
+def known_of(truth: Masks) -> NDArray[np.bool_]:
+    """(C,) whether anybody knows what of a class is in the image."""
+    return np.ones(len(truth.planes), bool) if truth.known is None else truth.known
 
 
 class SegmentScorer:
@@ -32,14 +42,15 @@ class SegmentScorer:
         primary: str = "dice",
         extra: dict[str, Callable[[Masks, Masks], float | None]] | None = None,
     ) -> None:
-        """rules: the first is the ruler; extra: further figures, name → function of one case's (truth,
-        prediction), None where
-        undefined; its mean over cases is reported.
+        """rules: the first is the ruler; extra: further figures, name → function of one case's (truth, prediction),
+        None where undefined; its mean over cases is reported.
         """
-        if not rules or len(set(rules)) < len(rules):
+        self.rules = [overlap.rule(name) for name in rules]
+        if not rules or len({rule.name for rule in self.rules}) < len(rules):
             raise ConfigError(f"metric.rules: one or more different rules were wanted, found {list(rules)}")
         self.classes, self.primary, self.extra = tuple(classes), primary, extra or {}
-        self.rules = [overlap.rule(name) for name in rules]
+        self.groups: list[str] = []
+        self.known: list[NDArray[np.bool_]] = []
         self.native: list[overlap.Counts] = []
         self.tables: dict[str, list[overlap.Counts]] = {rule.name: [] for rule in self.rules}
         self.values: dict[str, list[float]] = {name: [] for name in self.extra}
@@ -56,7 +67,9 @@ class SegmentScorer:
     ) -> None:
         """One image, at native size."""
         assert isinstance(truth, Masks) and isinstance(prediction, Masks)
-        native = overlap.counts(truth.planes, prediction.planes)
+        native, known = overlap.counts(truth.planes, prediction.planes), known_of(truth)
+        self.groups.append(group)
+        self.known.append(known)
         self.native.append(native)
         for rule in self.rules:
             plain = rule.size is None and not rule.background
@@ -65,31 +78,43 @@ class SegmentScorer:
         for name, function in self.extra.items():
             value = function(truth, prediction)
             self.values[name].append(np.nan if value is None else float(value))
-        for label, (tp, fp, fn) in zip(self.classes, native.tolist(), strict=True):
+        for label, counted, sure in zip(self.classes, native.tolist(), known.tolist(), strict=True):
+            tp, fp, fn = counted if sure else (None, None, None)
             self.cases.append({"case": case, "group": group, "class": label, "tp": tp, "fp": fp, "fn": fn})
 
     def result(self) -> Scores:
         """See usbench.metrics.scores.Scorer."""
+        draws = draw(self.groups) if self.groups else None
+        known = np.stack(self.known) if self.known else np.zeros((0, len(self.classes)), bool)
         ruled = []
         for rule in self.rules:
             table = overlap.stack(self.tables[rule.name], len(self.classes) + rule.background)
-            ruled.append(overlap.apply(rule, table, self.classes))
-        return Scores((self.enrich(ruled[0]), *ruled[1:]), self.cases)
+            ruled.append(overlap.apply(rule, table, self.classes, known, draws))
+        return Scores((self.enrich(ruled[0], known, draws), *ruled[1:]), self.cases)
 
-    def enrich(self, ruler: Ruled) -> Ruled:
-        """The ruler's figures with pooled Dice, false positives on images without the class, and the extra ones."""
+    def enrich(self, ruler: Ruled, known: overlap.Known, draws: Draws | None) -> Ruled:
+        """The ruler's figures with pooled Dice, precision and recall, false positives on images without the class, and
+        the extra ones.
+        """
         table = overlap.stack(self.native, len(self.classes))
-        n = len(table)
-        pooled, false = overlap.dice(table.sum(0)), overlap.empty_false_positives(table)
-        scores = {
-            **ruler.scores,
-            "pooled_dice": Figure.of(float(mean(pooled)), n),
-            "empty_false_positive_rate": Figure.of(float(mean(false)), n, "every image has every class"),
-            **{name: average(values) for name, values in self.values.items()},
-        }
-        per_class = {name: dict(figures) for name, figures in ruler.per_class.items()}
-        for c, label in enumerate(self.classes):
-            empty = int((table[:, c, 0] + table[:, c, 2] == 0).sum())
-            per_class[label]["pooled_dice"] = Figure.of(pooled[c], n)
-            per_class[label]["empty_false_positive_rate"] = Figure.of(false[c], empty, "every image has the class")
+        scores, per_class = dict(ruler.scores), {name: dict(figures) for name, figures in ruler.per_class.items()}
+        for name, value, order, lost in ADDED:
+            scores[name], each = overlap.averaged(value, order, table, known, draws, lost)
+            for label, figure in zip(self.classes, each, strict=True):
+                per_class[label][name] = figure
+        scores |= {name: with_interval(values, draws) for name, values in self.values.items()}
         return Ruled(ruler.name, ruler.version, ruler.words, scores, per_class, ruler.ceiling)
+
+
+ADDED: Sequence[tuple[str, Callable[[overlap.Counts], overlap.Values], overlap.Order, str]] = (
+    ("pooled_dice", overlap.dice, "pooled", "the class is in no truth and no prediction"),
+    ("precision", overlap.precision, "class", "the class is never predicted"),
+    ("recall", overlap.recall, "class", "the class is in no truth"),
+    ("empty_false_positive_rate", overlap.empty_false_positives, "class", "every image has the class"),
+)
+
+
+def with_interval(values: Sequence[float], draws: Draws | None) -> Figure:
+    """The mean over the cases whose value is defined, with its interval."""
+    figure = average(values)
+    return figure if draws is None else bounded(figure, means(np.array(values), draws), draws.groups)

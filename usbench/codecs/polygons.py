@@ -1,0 +1,52 @@
+"""Polygons of integer vertices ↔ boolean planes, as OpenCV fills and traces them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Polygon = NDArray[np.int32]  # (V ≥ 3, 2): x, y of pixel centres, native px; the last vertex joins the first
+Plane = NDArray[np.bool_]  # (H, W)
+
+CORNERS = 3
+
+
+def fill(polygons: Iterable[Polygon], size: tuple[int, int]) -> Plane:
+    """The union of the filled polygons in (height, width): cv2.fillPoly, which takes the outline's pixels too.
+
+    A polygon that crosses itself is filled by the even-odd rule; what lies outside is cut off.
+    """
+    plane = np.zeros(size, np.uint8)
+    for polygon in polygons:  # one by one: in a single call, pixels of two polygons would cancel out
+        cv2.fillPoly(plane, [polygon.astype(np.int32)], 1)
+    return plane.astype(bool)
+
+
+def trace(plane: Plane) -> list[Polygon]:
+    """The outlines of the plane's components (8 neighbours), without their holes, from the top; `fill` gives a plane
+    without holes back. A component of one or two pixels repeats its last vertex: a polygon has three.
+    """
+    found, _ = cv2.findContours(plane.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    outlines = [outline.reshape(-1, 2).astype(np.int32) for outline in found]
+    padded = [np.concatenate([o, np.repeat(o[-1:], max(CORNERS - len(o), 0), axis=0)]) for o in outlines]
+    return sorted(padded, key=lambda o: (int(o[:, 1].min()), int(o[:, 0].min())))
+
+
+def crosses_itself(polygon: Polygon) -> bool:
+    """Whether two sides cross properly, elsewhere than at their ends."""
+    start = polygon.astype(np.int64)
+    end = np.roll(start, -1, axis=0)
+    a, b, c, d = start[:, None], end[:, None], start[None], end[None]
+    one = _side(a, b, c) * _side(a, b, d) < 0
+    other = _side(c, d, a) * _side(c, d, b) < 0
+    return bool((one & other).any())
+
+
+def _side(a: NDArray[np.int64], b: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int64]:
+    """On which side of the line a–b lies c: 1, 0 or −1."""
+    ab, ac = b - a, c - a
+    side: NDArray[np.int64] = np.sign(ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0])
+    return side
