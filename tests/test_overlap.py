@@ -138,7 +138,7 @@ def test_ceilings(figure):
     for guess in (np.zeros_like(first), np.ones_like(first), first):
         pairs = ((first, guess), (second, guess))
         found = {name: ruled(name, *pairs).ceiling[figure].value for name in overlap.RULES}
-        assert found == {"usbench": 1.0, "pooled": 1.0, "kumar2025-cnn": 0.5, "kumar2025-transformer": 0.5}
+        assert found == dict.fromkeys(overlap.RULES, 1.0) | {"kumar2025-cnn": 0.5, "kumar2025-transformer": 0.5}
 
 
 def test_a_stray_pixel_on_an_absent_class_exceeds_the_transformers_ceiling():
@@ -198,9 +198,9 @@ def test_nearest_is_pillows(size):
 
 def test_false_positives_on_images_without_the_class():
     rate = overlap.empty_false_positives(table((NONE, NONE), (NONE, GUESS), (TRUTH, GUESS)))
-    assert rate.tolist() == [0.5]
+    assert rate[:2].tolist() == [[0.0], [1.0]] and np.isnan(rate[2]).all()
     assert np.isnan(overlap.empty_false_positives(table((TRUTH, GUESS)))).all()
-    assert overlap.empty_false_positives(table((NONE, NONE))).tolist() == [0.0]
+    assert overlap.empty_false_positives(table((NONE, NONE))).tolist() == [[0.0]]
 
 
 def test_an_unknown_rule_is_a_configuration_error():
@@ -280,7 +280,7 @@ def test_the_scorer_end_to_end():
 
 def test_the_scorer_with_every_rule_and_two_classes():
     """The case table is native and without background whatever the ruler; every rule has figures of its own."""
-    rules = sorted(overlap.RULES)
+    rules = ["kumar2025-cnn", *(name for name in overlap.RULES if name != "kumar2025-cnn")]
     scorer = SegmentScorer(["a", "b"], rules, extra={"never": lambda t, g: None})
     truth, guess = np.concatenate([TRUTH, NONE]), np.concatenate([GUESS, NONE])
     scorer.update("case", "g", Masks(truth), Masks(guess))
@@ -350,3 +350,65 @@ def test_the_selection_rule():
     pairs = [(Masks(TRUTH), Masks(GUESS)), (Masks(~NONE), Masks(~NONE))]
     assert selection(pairs) == pytest.approx((4 / 7 + 1) / 2)  # not pooled, 20/23
     assert selection([(Masks(NONE), Masks(NONE))]) == 0.0
+
+
+# ---- a rule of another order, the release's own, unknown classes
+
+
+def test_image_first_averages_each_image_s_classes_before_the_images():
+    both, one = np.concatenate([TRUTH, TRUTH]), np.concatenate([GUESS, TRUTH])  # Dice 4/7 and 1
+    lone = np.concatenate([TRUTH, NONE]), np.concatenate([TRUTH, NONE])  # 1, and a class in neither
+    found = ruled("image-first", (both, one), lone)
+    assert found.scores["dice"].value == pytest.approx(((4 / 7 + 1) / 2 + 1) / 2)
+    assert ruled("usbench", (both, one), lone).scores["dice"].value == pytest.approx(((4 / 7 + 1) / 2 + 1) / 2)
+    more = (np.concatenate([TRUTH, NONE]), np.concatenate([GUESS, NONE]))
+    assert ruled("image-first", (both, one), more).scores["dice"].value == pytest.approx((5.5 / 7 + 4 / 7) / 2)
+    assert ruled("usbench", (both, one), more).scores["dice"].value == pytest.approx((4 / 7 + 1) / 2)
+
+
+def test_kidneyus_counts_a_class_in_neither_mask_as_1():
+    found = ruled("kidneyus", (TRUTH, GUESS), (NONE, NONE), (NONE, GUESS), (TRUTH, NONE))
+    assert found.scores["dice"].value == pytest.approx((4 / 7 + 1 + 0 + 0) / 4)
+    assert found.scores["iou"].value == pytest.approx((2 / 5 + 1 + 0 + 0) / 4)
+    assert found.ceiling["dice"].value == 1
+
+
+def test_nnunet_is_another_name_of_ours():
+    assert overlap.rule("nnunet") is overlap.rule("usbench")
+    with pytest.raises(ConfigError, match="different rules"):
+        SegmentScorer(["a"], ["usbench", "nnunet"])
+
+
+@pytest.mark.parametrize("rule", list(overlap.RULES))
+def test_an_unknown_class_counts_nowhere(rule):
+    """The second class's truth is unknown in the second image: as if that image had the first class only."""
+    two = np.concatenate([TRUTH, GUESS])
+    other = np.concatenate([GUESS, GUESS])
+    scorer = SegmentScorer(["a", "b"], [rule])
+    scorer.update("1", "g1", Masks(two), Masks(other))
+    scorer.update("2", "g2", Masks(np.concatenate([TRUTH, NONE]), known=np.array([True, False])), Masks(other))
+    found = scorer.result().ruler
+    alone = SegmentScorer(["a", "b"], [rule])
+    alone.update("1", "g1", Masks(two), Masks(other))
+    expected = alone.result().ruler
+    for name in ("dice", "iou", "precision", "recall", "pooled_dice"):
+        assert found.per_class["b"][name].value == expected.per_class["b"][name].value, name
+        assert found.per_class["b"][name].n == 1
+    assert found.per_class["a"]["dice"].n == 2
+    assert [scorer.cases[3][key] for key in ("class", "tp", "fp", "fn")] == ["b", None, None, None]
+
+
+def test_the_selection_rule_leaves_unknown_classes_out():
+    known = Masks(np.concatenate([TRUTH, NONE]), known=np.array([True, False]))
+    guess = Masks(np.concatenate([GUESS, GUESS]))
+    assert selection([(known, guess)]) == pytest.approx(4 / 7)
+    assert selection([(Masks(known.planes), guess)]) == pytest.approx(2 / 7)
+
+
+def test_precision_and_recall_by_hand():
+    scorer = SegmentScorer(["a"])
+    for n, (truth, guess) in enumerate([(TRUTH, GUESS), (NONE, GUESS), (TRUTH, NONE), (NONE, NONE)]):
+        scorer.update(str(n), str(n), Masks(truth), Masks(guess))
+    found = scorer.result().ruler.scores
+    assert found["precision"].value == pytest.approx((2 / 3 + 0) / 2)  # undefined where nothing is predicted
+    assert found["recall"].value == pytest.approx((2 / 4 + 0) / 2)  # undefined where the truth is empty

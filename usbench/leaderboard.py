@@ -139,7 +139,7 @@ def _apart(group: list[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
 
 def _label(group: list[Mapping[str, Any]], others: list[list[Mapping[str, Any]]]) -> str:
     first = group[0]
-    parts = [first["model"]]
+    parts = [first["model"].replace("-", " ") if first["origin"] == "human" else first["model"]]
     parts += [f"fold {first['fold']}"] if first["fold"] is not None else []
     parts += [f"trained on {first['trained_on']}"] if first["trained_on"] else []
     if others:
@@ -208,8 +208,15 @@ def _row(label: str, ruler: str, version: int, pairs: Sequence[tuple[Any, Any]],
         own=view is record,
         old=old,
         words=(record["ruler"] if view is record else view)["words"],
-        note=f"leak: {leak['n']}" if leak else "",
+        note=_note(record, leak),
     )
+
+
+def _note(record: Mapping[str, Any], leak: Mapping[str, Any]) -> str:
+    """Of a row of people: on which images; else the leak."""
+    if record["origin"] == "human":
+        return f"unranked; {record['data'].get('splits') or 'see the record'}"
+    return f"leak: {leak['n']}" if leak else ""
 
 
 def _published_row(dataset: Dataset, theirs: Published) -> Row:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from usbench import scoring
 from usbench.curves import spline
@@ -118,11 +119,17 @@ def palette(n: int) -> NDArray[np.float64]:
 
 
 def paint(image: NDArray[np.uint8], target: Target) -> NDArray[np.float64]:
-    """The grey image with its masks tinted, (H, W, 3) in 0..1."""
+    """The grey image with its masks tinted and outlined, (H, W, 3) in 0..1.
+
+    The outlines are drawn from the last class to the first: of planes that overlap, the first contains the others.
+    """
     picture = np.repeat(image[..., None] / 255.0, 3, axis=2)
     if isinstance(target, Masks):
-        for plane, colour in zip(target.planes, palette(len(target.planes)), strict=True):
-            picture[plane] = 0.55 * picture[plane] + 0.45 * colour
+        tints = list(zip(target.planes, palette(len(target.planes)), strict=True))
+        for plane, colour in tints:
+            picture[plane] = 0.6 * picture[plane] + 0.4 * colour
+        for plane, colour in reversed(tints):
+            picture[plane & ~ndimage.binary_erosion(plane)] = colour
     return picture
 
 

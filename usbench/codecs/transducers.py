@@ -10,6 +10,7 @@ import datetime
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
@@ -22,6 +23,8 @@ from usbench.errors import DataError
 
 COLUMNS = ("Filename", "Physical Delta X", "Physical Delta Y")
 LARGEST_CM = 1.0  # per px; 1 itself is how the table says "missing"
+WRONG = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, ParseError, InvalidFileException)  # what openpyxl lets through
 CREATED = datetime.datetime(2000, 1, 1)
 
 Spacing = tuple[float, float]  # (row, column) mm per px
@@ -37,10 +40,7 @@ def read(path: Path) -> dict[str, Spacing | None]:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
         book.close()
-    except (
-        *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, NotImplementedError),
-        *(zipfile.BadZipFile, InvalidFileException, ParseError),
-    ) as error:
+    except (*WRONG, *DAMAGED) as error:
         reason = " ".join(str(error).split())[:80]
         raise DataError(
             f"{path}: wanted {wanted}, found a file that can't be read ({reason}); fetch it again"

@@ -14,35 +14,31 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from usbench.codecs import image, label_png, polygons, transducers, via
+from usbench.codecs import image, polygons, transducers, via
 from usbench.datasets.folders import listing, unique
+from usbench.datasets.kidney_planes import ANATOMY, Planes, drawn, extent, fill, moved, read_masks, write_masks
 from usbench.errors import ConfigError, DataError
 from usbench.types import Masks, Record, Sample, Task
 
-ANATOMY = ("Capsule", "Central Echo Complex", "Medulla", "Cortex")
-REGIONS = ANATOMY[1:]  # indices 1, 2, 3 of the released regions masks; Cortex is drawn last
 ATTRIBUTE = "Anatomy"
 ANNOTATORS = (1, 2)
 IMAGES, TABLE = "images", "OpenKidneyUltrasoundDataSet_TransducerInfo.xlsx"
 GROUP = re.compile(r"(\d+)_")
 SUFFIX = "_anon"  # of an image's name, but not in the table
-STICKS_OUT = 1  # px that a vertex may lie beyond the last pixel: a drawing at the image's edge
 ASIDE = (2, 1)  # px right and down by which a phantom's second annotator draws otherwise
-
-Planes = NDArray[np.bool_]
 
 
 class Kidney:
     """See usbench.types.Layout."""
 
     written_as: Task = "segment"
+    drawings = tuple(f"labels/reviewed_labels_{annotator}.csv" for annotator in ANNOTATORS)
 
     def __init__(
         self,
@@ -105,15 +101,32 @@ class Kidney:
         annotator = annotator_of(str(record.label))
         name, size = Path(record.image).name, image.size(root / record.image)
         if self.truth == "masks":
-            planes = read_masks(root, annotator, name, self.classes)
+            planes = read_masks(root / masks_folder(annotator), name, self.classes)
         else:
             path = root / labels_file(annotator)
             entry = self._export(path).entries.get(name)
             if entry is None:
                 raise DataError(f"{path}: a row of {name} was wanted, found none; fetch the file again")
             planes = fill(entry, self.classes, size, f"{path}: {name}")
-        known: NDArray[np.bool_] = np.any(planes, axis=(1, 2))
-        return Masks(planes, known=known if self.undrawn == "unknown" else None)
+        return self._masks(planes)
+
+    def agreements(self, root: Path) -> Iterator[tuple[str, str, Masks, Masks]]:
+        """(id, group, annotator 1's masks, annotator 2's) of every image but the copies, from the CSVs alone.
+
+        Without the image its size isn't known: both are filled on the common extent of their polygons, which changes no
+        overlap.
+        """
+        one, two = (self._export(root / labels_file(a)).entries for a in ANNOTATORS)
+        for name in sorted(entry for entry in one if not self._copy(entry)):
+            match = GROUP.match(name)
+            if name not in two or match is None:
+                raise DataError(
+                    f"{root / labels_file(2)}: a row of {name}, which begins with the patient's number, was wanted, "
+                    "found none; fetch both files again"
+                )
+            size = extent([one[name], two[name]])
+            planes = [fill(entry, self.classes, size, name) for entry in (one[name], two[name])]
+            yield name.removesuffix(".png"), match.group(1), self._masks(planes[0]), self._masks(planes[1])
 
     def oddities(self) -> dict[str, int]:
         """What of the files is taken otherwise than written, left out or lacking → how many."""
@@ -156,11 +169,15 @@ class Kidney:
             for annotator in ANNOTATORS:
                 planes = sample.target.planes if annotator == 1 else moved(sample.target.planes, ASIDE)
                 entries[annotator][name] = drawn(planes, self.classes, sample.attributes)
-                write_masks(root, annotator, name, dict(zip(self.classes, planes, strict=True)))
+                write_masks(root / masks_folder(annotator), name, dict(zip(self.classes, planes, strict=True)))
         for annotator in ANNOTATORS:
             via.write(root / labels_file(annotator), entries[annotator], ATTRIBUTE, sizes)
         transducers.write(root / TABLE, spacings)
         return self.index(root)
+
+    def _masks(self, planes: Planes) -> Masks:
+        there = np.array([plane.any() for plane in planes])
+        return Masks(planes, known=there if self.undrawn == "unknown" else None)
 
     def _export(self, path: Path) -> via.Export:
         """One annotator's CSV, parsed again only when its size or time changed."""
@@ -222,7 +239,7 @@ class Kidney:
 
 def labels_file(annotator: int) -> str:
     """One annotator's polygons, relative to the root."""
-    return f"labels/reviewed_labels_{annotator}.csv"
+    return Kidney.drawings[ANNOTATORS.index(annotator)]
 
 
 def masks_folder(annotator: int) -> str:
@@ -238,66 +255,3 @@ def annotator_of(label: str) -> int:
 def listing_names(root: Path, annotator: int) -> list[str]:
     """File names of the regions masks of one annotator."""
     return [path.name for path in listing(root / masks_folder(annotator) / "regions", ".png").values()]
-
-
-# ---- planes
-
-
-def fill(entry: via.Entry, classes: Sequence[str], size: tuple[int, int], where: str) -> Planes:
-    """(C, H, W): the union of each class's polygons. DataError for one that lies outside the (height, width) image."""
-    height, width = size
-    for region in entry.regions:
-        x, y = region.polygon.max(axis=0)
-        if x > width - 1 + STICKS_OUT or y > height - 1 + STICKS_OUT:
-            raise DataError(
-                f"{where}: a polygon of {region.label} inside the image ({width}×{height}) was wanted, found a vertex "
-                f"at x {x}, y {y}; take the image that was drawn on"
-            )
-    drawn_of = {c: [region.polygon for region in entry.regions if region.label == c] for c in classes}
-    return np.stack([polygons.fill(drawn_of[c], size) for c in classes])
-
-
-def drawn(planes: Planes, classes: Sequence[str], attributes: Mapping[str, str]) -> via.Entry:
-    """What an annotator who draws exactly these planes exports."""
-    regions = [via.Region(c, p) for c, plane in zip(classes, planes, strict=True) for p in polygons.trace(plane)]
-    facts = {
-        "Quality": attributes.get("quality", "Good"),
-        "View": attributes.get("view", "Longitudinal"),
-        "Comments": attributes.get("comments", "n/a"),
-    }
-    return via.Entry(facts, tuple(regions))
-
-
-def moved(planes: Planes, by: tuple[int, int]) -> Planes:
-    """(C, H, W) planes moved right and down; what leaves the image is lost."""
-    right, down = by
-    height, width = planes.shape[1:]
-    out = np.zeros_like(planes)
-    out[:, down:, right:] = planes[:, : height - down, : width - right]
-    return out
-
-
-def read_masks(root: Path, annotator: int, name: str, classes: Sequence[str]) -> Planes:
-    """(C, H, W) of one annotator's released masks."""
-    folder = root / masks_folder(annotator)
-    capsule = label_png.read_index(folder / "capsule" / name, 1)
-    regions = label_png.read_index(folder / "regions" / name, len(REGIONS))
-    if capsule.shape != regions.shape:
-        raise DataError(
-            f"{folder / 'regions' / name}: the size of the capsule's mask {capsule.shape} was wanted, "
-            f"found {regions.shape}"
-        )
-    planes = {ANATOMY[0]: capsule == 1, **{c: regions == n for n, c in enumerate(REGIONS, start=1)}}
-    return np.stack([planes[c] for c in classes])
-
-
-def write_masks(root: Path, annotator: int, name: str, planes: Mapping[str, Planes]) -> None:
-    """The two masks of one image, as the release draws them: of the regions, the last overwrites."""
-    some = next(iter(planes.values()))
-    capsule = planes.get(ANATOMY[0], np.zeros_like(some)).astype(np.uint8)
-    regions = np.zeros(some.shape, np.uint8)
-    for n, c in enumerate(REGIONS, start=1):
-        regions[planes.get(c, np.zeros_like(some))] = n
-    folder = root / masks_folder(annotator)
-    label_png.write_index(folder / "capsule" / name, capsule)
-    label_png.write_index(folder / "regions" / name, regions)

@@ -82,8 +82,8 @@ def interval(resampled: Values, groups: int, level: float = LEVEL) -> Interval:
     if groups < TOO_FEW:
         return Interval(None, None, f"no interval: {groups} groups, at least {TOO_FEW} were wanted")
     defined = resampled[np.isfinite(resampled)]
-    lost = 1 - len(defined) / len(resampled)
-    if lost > LOST:
-        return Interval(None, None, f"no interval: undefined in {lost:.0%} of the resamples")
+    lost = len(resampled) - len(defined)
+    if lost > LOST * len(resampled):
+        return Interval(None, None, f"no interval: undefined in {lost} of {len(resampled)} resamples")
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), f"rough: {groups} groups, fewer than {FEW}" if groups < FEW else None)

@@ -1,0 +1,94 @@
+"""Cluster bootstrap: by hand, against resampling done the long way, and what it says of few groups."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usbench.metrics import overlap
+from usbench.metrics.bootstrap import draw, interval, means, sums
+
+GROUPS = ["pig 2", "pig 2", "pig 1", "pig 3", "pig 2", "pig 1"]
+
+
+def test_a_resample_draws_as_many_groups_as_there_are_and_whole_ones():
+    draws = draw(GROUPS, 50)
+    assert draws.weights.shape == (50, 3) and (draws.weights.sum(axis=1) == 3).all()
+    assert draws.index.tolist() == [0, 0, 1, 2, 0, 1]  # numbered as they first appear
+    assert np.array_equal(draws.cases[:, 0], draws.cases[:, 4])
+    assert draws.weights.max() > 1 and abs(draw(GROUPS, 20_000).weights.mean(axis=0) - 1).max() < 0.02
+
+
+def test_names_do_not_matter_and_the_seed_does():
+    hashed = [{"pig 1": "z", "pig 2": "y", "pig 3": "a"}[name] for name in GROUPS]
+    assert np.array_equal(draw(GROUPS).weights, draw(hashed).weights)
+    assert not np.array_equal(draw(GROUPS).weights, draw(GROUPS, seed=1).weights)
+
+
+def test_the_stream_is_pinned():
+    """The same draws in every version of NumPy: intervals in committed records are to be had again."""
+    assert draw(["a", "b", "c", "d"], 3).weights.tolist() == [[2, 1, 1, 0], [0, 0, 2, 2], [1, 0, 1, 2]]
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=12), st.integers(0, 5), st.data())
+def test_weighting_is_listing_the_cases_again(groups, seed, data):
+    numbers = st.floats(-5, 5) | st.just(np.nan)
+    values = np.array(data.draw(st.lists(numbers, min_size=len(groups), max_size=len(groups))), np.float64)
+    draws = draw(groups, 4, seed)
+    for resample, weights in enumerate(draws.cases.astype(int)):
+        listed = np.repeat(values, weights)
+        defined = listed[np.isfinite(listed)]
+        expected = defined.mean() if len(defined) else np.nan
+        assert means(values, draws)[resample] == pytest.approx(expected, nan_ok=True)
+    assert np.allclose(sums(np.ones((len(groups), 2)), draws), draws.cases.sum(axis=1)[:, None])
+
+
+def test_the_interval_is_the_percentiles():
+    found = interval(np.arange(1001.0), 12)
+    assert (found.low, found.high) == pytest.approx((25, 975)) and found.reason is None
+    assert interval(np.arange(1001.0), 12, level=0.9).low == pytest.approx(50)
+
+
+@pytest.mark.parametrize(
+    ("groups", "undefined", "there", "says"),
+    [(4, 0, False, "4 groups, at least 5"), (5, 0, True, "rough: 5 groups"), (9, 0, True, "fewer than 10"),
+     (10, 0, True, None), (20, 50, True, None), (20, 51, False, "undefined in 51 of 1000 resamples")],
+)  # fmt: skip
+def test_few_groups_and_lost_resamples(groups, undefined, there, says):
+    resampled = np.concatenate([np.full(undefined, np.nan), np.linspace(0, 1, 1000 - undefined)])
+    found = interval(resampled, groups)
+    assert (found.low is not None) == there
+    assert found.reason is None if says is None else says in str(found.reason)
+
+
+def test_groups_widen_the_interval():
+    """25 animals × 20 frames with equal spread between and within: frames taken as independent are far too sure."""
+    rng = np.random.default_rng(0)
+    animal = np.repeat(np.arange(25), 20)
+    values = rng.normal(0, 1, 25)[animal] + rng.normal(0, 1, 500)
+
+    def width(groups: list[str]) -> float:
+        found = interval(means(values, draw(groups)), len(set(groups)))
+        assert found.low is not None and found.high is not None
+        return found.high - found.low
+
+    assert width([str(a) for a in animal]) > 2.5 * width([str(n) for n in range(500)])
+
+
+def test_masks_get_intervals_in_each_order_of_averaging():
+    rng = np.random.default_rng(1)
+    table = rng.integers(0, 50, (40, 2, 3))
+    table[:, 1] *= rng.random((40, 1)) < 0.5  # the second class is often absent
+    known = np.ones((40, 2), bool)
+    draws = draw([str(n // 2) for n in range(40)], 5)
+    for name in ("usbench", "image-first", "pooled", "kidneyus"):
+        rule = overlap.rule(name)
+        figure, _ = overlap.averaged(rule.dice, rule.order, table, known, draws)
+        resampled = []
+        for weights in draws.cases.astype(int):
+            listed = np.repeat(table, weights, axis=0)
+            resampled.append(overlap.averaged(rule.dice, rule.order, listed, np.ones((len(listed), 2), bool))[0].value)
+        low, high = np.quantile(np.array(resampled, float), [0.025, 0.975])
+        assert (figure.low, figure.high) == pytest.approx((low, high)), name
