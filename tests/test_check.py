@@ -237,9 +237,47 @@ def not_a_picture(root: Path) -> str:
     return f"{path.name}: wanted an 8-bit grey or colour picture, found something else"
 
 
+def vertex_outside(root: Path) -> str:
+    path = root / "labels/reviewed_labels_1.csv"
+    head, _, tail = path.read_text().partition('""all_points_x"":[')
+    path.write_text(f'{head}""all_points_x"":[9{tail}')
+    return "a polygon of Capsule inside the image (96×64) was wanted"
+
+
+def row_lost(root: Path) -> str:
+    path = root / "labels/reviewed_labels_2.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    lost = lines[-1].partition(",")[0]
+    path.write_text("".join(line for line in lines if not line.startswith(lost)))
+    return f"reviewed_labels_2.csv: a row of {lost} was wanted"
+
+
+def cell_cut_off(root: Path) -> str:
+    path = root / "labels/reviewed_labels_1.csv"
+    path.write_text(path.read_text().replace("]}", "]", 1))
+    return "as region_shape_attributes, found"
+
+
+def class_unnamed(root: Path) -> str:
+    path = first(root / "NNUS" / "labels", ".txt")
+    path.write_text("31 .5 .5 .1 .1\n")
+    return f"{path.name}: line 1: wanted a class number 0..7"
+
+
+def frame_lost(root: Path) -> str:
+    path = next(iter(sorted((root / "png-cache").rglob("*.png"))))
+    path.unlink()
+    return f"{path.name}: an image below"
+
+
 @pytest.mark.parametrize(
     ("name", "plant", "kind"),
     [
+        ("kidney", vertex_outside, "label of segment"),
+        ("kidney", row_lost, "index of segment"),
+        ("kidney", cell_cut_off, "index of segment"),
+        ("nnus", class_unnamed, "label of detect"),
+        ("unity", frame_lost, "index of landmark"),
         ("usgra", missing_mask, "index of segment"),
         ("usgra", two_of_one_name, "index of detect"),
         ("usgra", mask_of_another_size, "label of segment"),
@@ -260,6 +298,14 @@ def test_a_planted_defect_is_found(name, plant, kind, release, check):
         assert len(done.found("error")) == 1  # not again as a label that wants the image's size
     if name == "spinal":  # the other archive's view is checked all the same
         assert "segment" in done.facts["views"] and not done.found("error", "label of segment")
+
+
+def test_two_truths_of_one_image_are_no_duplicates(release, check):
+    done = check(*words("kidney", release("kidney")), "dataset.annotator=both")
+    assert (done.code, done.found("error")) == (0, [])
+    view, pairs = done.facts["views"]["segment"], next(iter(done.facts["pairs"].values()))
+    assert sum(view["images"].values()) == 2 * done.facts["images"]["images"]
+    assert all(pair["one"].partition("/")[2] != pair["other"].partition("/")[2] for pair in pairs)
 
 
 def test_every_bad_label_is_listed_not_only_the_first(release, check):
