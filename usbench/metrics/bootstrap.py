@@ -32,6 +32,10 @@ class Draws:
         """How many groups there are."""
         return int(self.weights.shape[1])
 
+    def of(self, which: NDArray[np.int64] | Sequence[int]) -> Draws:
+        """The same resamples, of some of the cases."""
+        return Draws(self.index[np.asarray(which, np.int64)], self.weights)
+
     @property
     def cases(self) -> Values:
         """(B, N) how often a resample draws each case."""

@@ -6,13 +6,15 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from usbench.errors import ConfigError, DataError
-from usbench.metrics import landmarks
-from usbench.metrics.scores import Figure, Figures, Ruled, Scores, average
+from usbench.metrics import landmarks, resampled
+from usbench.metrics.bootstrap import Draws, draw, means
+from usbench.metrics.scores import Figure, Figures, Ruled, Scores, average, bounded
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Target, Task
 
 NAME, VERSION = "radial", 1
@@ -140,13 +142,14 @@ class LandmarkScorer:
     def result(self) -> Scores:
         """See usbench.metrics.scores.Scorer."""
         cases = [self.told(row) for row in self.rows]
-        own: dict[str, list[Row]] = {name: [] for name in self.classes}
-        for row in cases:
-            own[row["class"]].append(row)
-        scores = {**self.figures(cases), **self.length_figures()}
+        every = Drawn(cases, draw([row["group"] for row in cases]))
+        scores = {**self.figures(every), **self.length_figures()}
         ceiling = {name: perfect(name, figure.n) for name, figure in scores.items() if figure.value is not None}
         scores |= {name: average(values) for name, values in self.values.items()}
-        per_class = {name: self.figures(rows) for name, rows in own.items()}
+        own: dict[str, list[int]] = {name: [] for name in self.classes}
+        for n, row in enumerate(cases):
+            own[row["class"]].append(n)
+        per_class = {name: self.figures(every.of(numbers)) for name, numbers in own.items()}
         return Scores((Ruled(NAME, VERSION, WORDS, scores, per_class, ceiling),), cases)
 
     def told(self, row: Row) -> Row:
@@ -155,46 +158,48 @@ class LandmarkScorer:
             return {**row, "kind": "curve"}
         return {**row, "kind": "point", "hd_px": None, "hd_mm": None}
 
-    def figures(self, rows: Sequence[Row]) -> Figures:
+    def figures(self, rows: Drawn) -> Figures:
         """Of one name's rows, or of all."""
-        seen = [row for row in rows if row["state"] == "seen"]
-        points = [row for row in seen if row["kind"] == "point"]
-        curves = [row for row in seen if row["kind"] == "curve"]
-        spread = [row["error_px"] / row["diagonal_px"] for row in points if row["diagonal_px"]]
-        reason = "the images' size isn't given" if points else "no point is seen"
+        seen = rows.where(lambda row: row["state"] == "seen")
+        points = seen.where(lambda row: row["kind"] == "point")
+        curves = seen.where(lambda row: row["kind"] == "curve")
+        sized = points.where(lambda row: bool(row["diagonal_px"]))
+        reason = "the images' size isn't given" if points.rows else "no point is seen"
+        shares = [row["error_px"] / row["diagonal_px"] for row in sized.rows]
         return {
             **self.point_figures(points, "px"),
-            "mre_diag": of(np.mean, spread, reason),
+            "mre_diag": resampled.mean_of(shares, sized.draws, reason),
             **self.point_figures(points, "mm"),
             **curve_figures(curves, "px"),
             **curve_figures(curves, "mm"),
             **self.presence_figures(rows),
         }
 
-    def point_figures(self, rows: Sequence[Row], unit: str) -> Figures:
+    def point_figures(self, rows: Drawn, unit: str) -> Figures:
         """Mean, median and SD of the radial error, and the share within each threshold."""
-        errors = defined(rows, f"error_{unit}")
-        reason = NO_SIZE if rows else "no point is seen"
+        errors, draws = rows.column(f"error_{unit}")
+        reason = NO_SIZE if rows.rows else "no point is seen"
         out = {
-            f"mre_{unit}": of(np.mean, errors, reason),
-            f"median_re_{unit}": of(np.median, errors, reason),
-            f"sd_re_{unit}": of(sample_sd, errors, "one point only" if errors else reason),
+            f"mre_{unit}": resampled.mean_of(errors, draws, reason),
+            f"median_re_{unit}": resampled.median_of(errors, reason),
+            f"sd_re_{unit}": resampled.sd_of(errors, draws, "one point only" if errors else reason),
         }
         for threshold in self.thresholds[unit]:
-            out[f"sdr_{unit}_{threshold:g}"] = of(np.mean, [error <= threshold for error in errors], reason)
+            within = [float(error <= threshold) for error in errors]
+            out[f"sdr_{unit}_{threshold:g}"] = resampled.mean_of(within, draws, reason)
         return out
 
-    def presence_figures(self, rows: Sequence[Row]) -> Figures:
+    def presence_figures(self, rows: Drawn) -> Figures:
         """Seen against off."""
-        told = [row for row in rows if row["state"] != "blurred" and row["score"] is not None]
-        scores, present = [row["score"] for row in told], [row["state"] == "seen" for row in told]
-        off = [score >= self.presence_threshold for score, seen in zip(scores, present, strict=True) if not seen]
-        area = landmarks.auroc(scores, present)
-        best = landmarks.f1(scores, present, self.presence_threshold)
+        told = rows.where(lambda row: row["state"] != "blurred" and row["score"] is not None)
+        off = told.where(lambda row: row["state"] == "off")
+        scores, present = [row["score"] for row in told.rows], [row["state"] == "seen" for row in told.rows]
+        false = [float(row["score"] >= self.presence_threshold) for row in off.rows]
+        best, nothing = self.presence_threshold, "nothing seen, nothing found"
         return {
-            "presence_auroc": Figure(area, len(told), None if area is not None else "only seen or only off"),
-            "presence_f1": Figure(best, len(told), None if best is not None else "nothing seen, nothing found"),
-            "false_presence": of(np.mean, off, "no name is surely not in view"),
+            "presence_auroc": resampled.auroc_of(scores, present, told.draws, "only seen or only off"),
+            "presence_f1": resampled.f1_of(scores, present, best, told.draws, nothing),
+            "false_presence": resampled.mean_of(false, off.draws, "no name is surely not in view"),
         }
 
     def length_figures(self) -> Figures:
@@ -204,12 +209,10 @@ class LandmarkScorer:
             for unit in ("px", "mm"):
                 reason = self.unmeasured(name)
                 groups = {} if reason else self.differences.get((name, unit), {})
-                agreed = landmarks.agreement([float(np.mean(values)) for values in groups.values()])
-                low, high = (agreed.limits if agreed else None) or (None, None)
-                bias, sd, n = (agreed.bias, agreed.sd, agreed.n) if agreed else (None, None, 0)
-                lost = "one group only" if agreed else reason or NO_SIZE
-                for kind, value in {"bias": bias, "sd": sd, "loa_low": low, "loa_high": high}.items():
-                    out[f"{name}_{kind}_{unit}"] = Figure(value, n, lost if value is None else None)
+                differences = [float(np.mean(values)) for values in groups.values()]
+                lost = "one group only" if differences else reason or NO_SIZE
+                for kind, figure in agreement(differences, list(groups), lost).items():
+                    out[f"{name}_{kind}_{unit}"] = figure
         return out
 
     def unmeasured(self, name: str) -> str | None:
@@ -222,12 +225,51 @@ class LandmarkScorer:
         return None if (name, "px") in self.differences else "its two ends are never both seen"
 
 
-def curve_figures(rows: Sequence[Row], unit: str) -> Figures:
+@dataclass(frozen=True)
+class Drawn:
+    """Rows, and the resamples of their groups."""
+
+    rows: list[Row]
+    draws: Draws
+
+    def where(self, wanted: Callable[[Row], bool]) -> Drawn:
+        """Some of the rows."""
+        return self.of([n for n, row in enumerate(self.rows) if wanted(row)])
+
+    def of(self, which: Sequence[int]) -> Drawn:
+        """Some of the rows, by number."""
+        return Drawn([self.rows[n] for n in which], self.draws.of(which))
+
+    def column(self, key: str) -> tuple[list[float], Draws]:
+        """A column's values where there are any."""
+        kept = self.where(lambda row: row[key] is not None)
+        return [row[key] for row in kept.rows], kept.draws
+
+
+def agreement(differences: Sequence[float], groups: Sequence[str], reason: str) -> Figures:
+    """Bias, SD and limits of agreement (Bland & Altman 1986) of one difference per group."""
+    found = landmarks.agreement(differences)
+    limits = found.limits if found else None
+    if found is None or limits is None or found.sd is None:
+        lone = Figure(found.bias if found else None, len(differences), None if found else reason)
+        return {"bias": lone, **dict.fromkeys(("sd", "loa_low", "loa_high"), Figure(None, len(differences), reason))}
+    draws, values = draw(groups), np.asarray(differences, np.float64)
+    bias, sd = means(values, draws), resampled.sds(values, draws)
+    told = {
+        "bias": (found.bias, bias),
+        "sd": (found.sd, sd),
+        "loa_low": (limits[0], bias - 1.96 * sd),
+        "loa_high": (limits[1], bias + 1.96 * sd),
+    }
+    return {kind: bounded(Figure(value, found.n), drawn, draws.groups) for kind, (value, drawn) in told.items()}
+
+
+def curve_figures(rows: Drawn, unit: str) -> Figures:
     """Mean symmetric and mean Hausdorff distance."""
-    reason = NO_SIZE if rows else "no curve is seen"
+    reason = NO_SIZE if rows.rows else "no curve is seen"
     return {
-        f"curve_mean_{unit}": of(np.mean, defined(rows, f"error_{unit}"), reason),
-        f"curve_hd_{unit}": of(np.mean, defined(rows, f"hd_{unit}"), reason),
+        f"curve_mean_{unit}": resampled.mean_of(*rows.column(f"error_{unit}"), reason),
+        f"curve_hd_{unit}": resampled.mean_of(*rows.column(f"hd_{unit}"), reason),
     }
 
 
@@ -252,21 +294,6 @@ def checked_ends(name: str, ends: Sequence[str]) -> tuple[str, str]:
     if isinstance(ends, str) or len(ends) != 2 or ends[0] == ends[1] or not re.fullmatch(r"[A-Za-z0-9_.:/-]+", name):
         raise ConfigError(f"metric.lengths: name: [point, another point] was wanted, found {name}: {ends}")
     return ends[0], ends[1]
-
-
-def defined(rows: Sequence[Row], key: str) -> list[float]:
-    """A column's values where there are any."""
-    return [row[key] for row in rows if row[key] is not None]
-
-
-def of(rate: Callable[[Any], Any], values: Sequence[float], reason: str) -> Figure:
-    """rate of the values; None where there are none or it isn't defined."""
-    return Figure.of(float(rate(np.asarray(values, float))) if len(values) else math.nan, len(values), reason)
-
-
-def sample_sd(values: Any) -> float:
-    """With n − 1; NaN for a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def perfect(name: str, n: int) -> Figure:
