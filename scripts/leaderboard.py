@@ -1,6 +1,8 @@
 """Regenerate results/LEADERBOARD.md and .csv from the records below results/ and the published rows in conf/dataset/.
 
 The same records give the same bytes. With --check nothing is written: exit 1 where the board there is another one.
+With --rescore the stored predictions of our runs are scored again first, by the rules as they are now; nothing is
+trained, and a result whose predictions or data aren't there stays as it is.
 """
 
 from __future__ import annotations
@@ -30,13 +32,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--conf", type=Path, default=ROOT / "conf", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the files there differ")
     parser.add_argument("--phantom", action="store_true", help="the board of phantoms, results/phantom/LEADERBOARD.*")
+    parser.add_argument("--rescore", action="store_true", help="score the stored predictions of our runs again first")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON too")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw our results on real images too (PNG)")
     options = parser.parse_args(argv)
     if options.phantom and options.picture:
         parser.error("--picture shows results on real images: leave --phantom out")
-    if options.check and (options.json or options.picture):
-        parser.error("--check writes nothing: leave --json and --picture out")
+    if options.check and (options.json or options.picture or options.rescore):
+        parser.error("--check writes nothing: leave --json, --picture and --rescore out")
     return options
 
 
@@ -117,8 +121,22 @@ def _check(files: Mapping[Path, bytes]) -> int:
     return 1 if differing else 0
 
 
+def _rescore(options: argparse.Namespace) -> None:
+    """Score stored predictions again, and say of each result what became of it."""
+    from usbench.rescoring import rescore_all  # reads data and predictions: the board itself needs neither
+
+    done = rescore_all(options.results, options.runs, options.phantom)
+    for path, reason in done.kept.items():
+        console.warn(f"{path.name}: left as it is: {reason}")
+    console.say(
+        f"rescored: {len(done.changed)} results changed, {len(done.same)} are as they were, {len(done.kept)} left"
+    )
+
+
 def _run(options: argparse.Namespace) -> int:
     folder = options.results / PHANTOM if options.phantom else options.results
+    if options.rescore:
+        _rescore(options)
     datasets = read_datasets(options.conf)
     if options.phantom:  # a phantom figure never stands beside a published one
         datasets = [replace(dataset, published=()) for dataset in datasets]

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from usbench import __version__, machine, report, results
+from usbench import __version__, machine, records, results
 from usbench.console import track
 from usbench.errors import ConfigError
 from usbench.metrics import overlap
@@ -94,20 +94,11 @@ def record(
     key = hashlib.sha256(f"{files}\n{compared}".encode()).hexdigest()[:12]
     undrawn = dataset["views"]["segment"]["layout"].get("undrawn", "absent")
     words = f"{ruler.words}; annotator 1 as the truth, 2 as the prediction; a class that isn't drawn is {undrawn}"
-
-    def block(ruled: Ruled) -> dict[str, Any]:
-        per_class = {name: report.figures(figures, groups) for name, figures in ruled.per_class.items()}
-        ceiling, figures = report.figures(ruled.ceiling, groups), report.figures(ruled.scores, groups)
-        return {"version": ruled.version, "ceiling": ceiling, "scores": figures, "per_class": per_class}
-
     return {
         **{"schema": 1, "dataset": dataset["name"], "task": "segment", "fold": None, "trained_on": None},
         **{"origin": "human", "model": NAME, "budget": None, "seed": None, "key": key},
         **{"status": "done", "reason": None},
-        **{name: value for name, value in block(ruler).items() if name != "version"},
-        "ruler": {"name": ruler.name, "version": ruler.version, "words": words},
-        "primary": {"name": "dice", "value": ruler.scores["dice"].value, "higher_is_better": True},
-        "rulers": {other.name: {**block(other), "words": other.words} for other in scores.ruled[1:]},
+        **records.scored(scores, "dice", groups, words),
         "data": {
             "fingerprint": files,
             "counts": {"test": images},

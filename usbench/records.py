@@ -12,7 +12,7 @@ from usbench import __version__, machine, report, results, scoring
 from usbench.cell import SELECTION, Cell, run_dir
 from usbench.datasets.dataset import Dataset
 from usbench.errors import ConfigError
-from usbench.metrics.scores import Scores
+from usbench.metrics.scores import Ruled, Scores
 
 
 def without_paths(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,9 +69,7 @@ def done_record(
     one: Cell, dataset: Dataset, scores: Scores, chosen: float, seconds: dict[str, float], parameters: int | None
 ) -> dict[str, Any]:
     """The record of a finished run. chosen: the selection rule's figure on validation; seconds: by stage."""
-    record, ruler, primary = base_record(one), scores.ruler, one["metric"]["primary"]
-    if primary not in ruler.scores:
-        raise ConfigError(f"metric.primary={primary}: one of {', '.join(ruler.scores)} was wanted")
+    record = base_record(one)
     record["data"]["counts"] = {split: len(part) for split, part in dataset.records.items()}
     groups = len({part.group for part in dataset.records["test"]})
     file, _ = scoring.predictions_of(run_dir(one), "test")
@@ -79,25 +77,7 @@ def done_record(
         **record,
         "status": "done",
         "reason": None,
-        "ruler": {"name": ruler.name, "version": ruler.version, "words": ruler_words(one, ruler.words)},
-        "primary": {
-            "name": primary,
-            "value": ruler.scores[primary].value,
-            "higher_is_better": not primary.endswith(results.LOWER),
-        },
-        "ceiling": report.figures(ruler.ceiling, groups),
-        "scores": report.figures(ruler.scores, groups),
-        "per_class": {name: report.figures(part, groups) for name, part in ruler.per_class.items()},
-        "rulers": {
-            other.name: {
-                "version": other.version,
-                "words": other.words,
-                "ceiling": report.figures(other.ceiling, groups),
-                "scores": report.figures(other.scores, groups),
-                "per_class": {name: report.figures(part, groups) for name, part in other.per_class.items()},
-            }
-            for other in scores.ruled[1:]
-        },
+        **scored(scores, one["metric"]["primary"], groups, ruler_words(one, scores.ruler.words)),
         "validation": {"name": SELECTION[one["task"]][0], "value": chosen},
         "predictions": {
             "file": file.relative_to(one["runs"]).as_posix(),
@@ -109,12 +89,44 @@ def done_record(
     }
 
 
+def scored(scores: Scores, primary: str, groups: int, words: str) -> dict[str, Any]:
+    """What a record holds of its scores. groups: how many the test set has; words: the ruler's, for people.
+
+    Raises ConfigError for a primary score that the ruler doesn't have.
+    """
+    ruler = scores.ruler
+    if primary not in ruler.scores:
+        raise ConfigError(f"metric.primary={primary}: one of {', '.join(ruler.scores)} was wanted")
+
+    def figures(ruled: Ruled) -> dict[str, Any]:
+        return {
+            "ceiling": report.figures(ruled.ceiling, groups),
+            "scores": report.figures(ruled.scores, groups),
+            "per_class": {name: report.figures(part, groups) for name, part in ruled.per_class.items()},
+        }
+
+    others = scores.ruled[1:]
+    return {
+        "ruler": {"name": ruler.name, "version": ruler.version, "words": words},
+        "primary": {
+            "name": primary,
+            "value": ruler.scores[primary].value,
+            "higher_is_better": not primary.endswith(results.LOWER),
+        },
+        **figures(ruler),
+        "rulers": {o.name: {"version": o.version, "words": o.words, **figures(o)} for o in others},
+    }
+
+
 def ruler_words(one: Cell, words: str) -> str:
-    """The rule, how the view's truths are read, and what the split assumes."""
+    """The rule, how the view's truths are read, what the split assumes, and where intervals can't be trusted."""
     view = one["dataset"]["views"][one["task"]]
     told = [words]
     if one["task"] == "detect":
         told.append(f"truths: origin {view['box_origin']}, end {view['box_end']}")
     if view.get("ruler_words"):
         told.append(" ".join(str(view["ruler_words"]).split()))
+    unknown = one["dataset"].get("unknown_groups")
+    if unknown and not one["phantom"]:
+        told.append(f"intervals are too narrow: {unknown}")
     return "; ".join(told)

@@ -17,10 +17,13 @@ SHOWN = {
 
 
 def figures(scored: Mapping[str, Figure], groups: int) -> dict[str, dict[str, Any]]:
-    """Figures as a record holds them; no interval yet."""
+    """Figures as a record holds them; without an interval it says why, where there is a reason."""
     out: dict[str, dict[str, Any]] = {}
     for name, figure in scored.items():
-        out[name] = {"value": figure.value, "low": None, "high": None, "n": figure.n, "groups": groups}
+        bounds = {"low": figure.low, "high": figure.high}
+        out[name] = {"value": figure.value, **bounds, "n": figure.n, "groups": groups}
+        if figure.interval is not None:
+            out[name]["interval"] = figure.interval
         if figure.value is None:
             out[name]["reason"] = figure.reason or "undefined"
     return out
