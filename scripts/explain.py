@@ -1,0 +1,139 @@
+"""One result's stored predictions under every rule that fits its task, side by side: how far apart rules put the same.
+
+    python scripts/explain.py RESULT [--results DIR] [--runs DIR] [--class NAME] [--json FILE]
+
+RESULT is a record's file or its key. Nothing is trained and no result is changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from usbench import report, results
+from usbench.codecs import replacing
+from usbench.console import say, table
+from usbench.errors import ConfigError, DataError
+from usbench.metrics import boxes, landmark, overlap
+from usbench.metrics.scores import Figures, Ruled, Scores
+from usbench.overrides import exit_code
+from usbench.rescoring import Stored, stored
+from usbench.types import Task
+
+ROOT = Path(__file__).resolve().parent.parent
+RULES: Mapping[Task, tuple[str, ...]] = {
+    "segment": tuple(overlap.RULES),
+    "detect": (boxes.NAME,),
+    "landmark": (landmark.NAME,),
+}
+SHOWN: Mapping[Task, tuple[str, ...]] = {
+    "segment": ("dice", "iou"),
+    "detect": ("map50_95", "map50"),
+    "landmark": ("mre_px",),
+}
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("result", metavar="RESULT", help="a record's file, or its key")
+    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--class", dest="label", metavar="NAME", help="the figures of one class")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
+    return parser.parse_args(argv)
+
+
+def by_every_rule(kept: Stored) -> Scores:
+    """The record's own rules first, then every other of its task."""
+    own = list(kept.cell["metric"]["rules"])
+    others = [rule for rule in RULES[kept.dataset.task] if rule not in own]
+    return kept.score({**kept.cell["metric"], "rules": [*own, *others], "extra": {}})
+
+
+def figures_of(ruled: Ruled, label: str | None) -> Figures:
+    """Of all classes, or of one; ConfigError for a class that no rule has."""
+    if label is None:
+        return ruled.scores
+    if label not in ruled.per_class:
+        raise ConfigError(f"--class {label}: one of {', '.join(ruled.per_class)} was wanted")
+    return ruled.per_class[label]
+
+
+def show(scores: Scores, task: Task, label: str | None, title: str) -> None:
+    """A line per rule: figure, interval, ceiling; then the rules in words."""
+    names = SHOWN[task]
+    lines = []
+    for ruled in scores.ruled:
+        figures = report.figures(figures_of(ruled, label), 0)
+        ceiling = report.cell_of(report.figures(ruled.ceiling, 0), names[0])
+        shown = [report.cell_of(figures, names[0]), bounds(figures[names[0]])]
+        lines.append(
+            [f"{ruled.name} {ruled.version}", *shown, *(report.cell_of(figures, n) for n in names[1:]), ceiling]
+        )
+    table(title, ["rule", names[0], "95 % interval", *names[1:], "ceiling"], lines)
+    values = [value for ruled in scores.ruled if (value := figures_of(ruled, label)[names[0]].value) is not None]
+    if len(values) > 1:
+        say(f"the same predictions: {names[0]} from {min(values):.3f} to {max(values):.3f}, by the rule alone")
+    for ruled in scores.ruled:
+        say(f"{ruled.name} {ruled.version}: {ruled.words}")
+
+
+def bounds(figure: Mapping[str, Any]) -> str:
+    """The interval, or – ."""
+    return "–" if figure["low"] is None else f"{figure['low']:.3f}–{figure['high']:.3f}"
+
+
+def as_json(scores: Scores, record: Mapping[str, Any], groups: int) -> str:
+    """Every rule's figures."""
+    rules = {
+        ruled.name: {
+            "version": ruled.version,
+            "words": ruled.words,
+            "ceiling": report.figures(ruled.ceiling, groups),
+            "scores": report.figures(ruled.scores, groups),
+            "per_class": {name: report.figures(part, groups) for name, part in ruled.per_class.items()},
+        }
+        for ruled in scores.ruled
+    }
+    facts = {name: record[name] for name in ("dataset", "task", "model", "seed", "key")}
+    return json.dumps({**facts, "rules": rules}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def found(word: str, folder: Path) -> dict[str, Any]:
+    """The record that the word names: a file, or a key of one below the results."""
+    path = Path(word)
+    if path.is_file():
+        return results.load(path)
+    places = sorted(folder.glob(f"*/*/*-{word}.json")) + sorted(folder.glob(f"{results.PHANTOM}/*/*/*-{word}.json"))
+    if len(word) < 4 or len(places) != 1:
+        raise DataError(f"{word}: a record's file or its key was wanted, found {len(places)} such below {folder}")
+    return results.load(places[0])
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Score, show, write; the exit code."""
+    record = found(options.result, options.results)
+    kept = stored(record, options.runs)
+    scores = by_every_rule(kept)
+    words = (record["dataset"], record["model"], f"seed {record['seed']}", options.label or "all classes")
+    show(scores, kept.dataset.task, options.label, " · ".join(words))
+    if options.json:
+        groups = len({part.group for part in kept.dataset.records["test"]})
+        with replacing(options.json) as part:
+            part.write_text(as_json(scores, record, groups), encoding="utf-8")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; its exit code: 0, 1 where the run or its data aren't there, 2 for a wrong class."""
+    options = arguments(argv)
+    return exit_code(lambda: explain(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
