@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from usbench import phantom
+from usbench import machine, phantom
 from usbench.codecs import replacing
 from usbench.console import say, table, track
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
@@ -79,7 +79,8 @@ def decode(root: Path, size: Size, most: int) -> int:
     from usbench.models import arrays
 
     dataset = opened(root)
-    return sum(len(arrays.decode(dataset.samples(s), size, True, root / "cache").images) for s in SPLITS)
+    threads = machine.cores()
+    return sum(len(arrays.decode(dataset.samples(s), size, True, root / "cache", threads).images) for s in SPLITS)
 
 
 def pairs(root: Path, most: int) -> list[tuple[Path, Path]]:

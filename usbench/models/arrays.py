@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,12 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.console import track
+from usbench.console import bar
 from usbench.errors import DataError
 from usbench.models import CACHE_RECIPE
 from usbench.models.geometry import image_to_net, planes_to_net
 from usbench.types import Masks, Sample
 
+AHEAD = 4  # samples per thread that are decoded before they are wanted
 UNKNOWN = 255  # everywhere on a plane of a class of which nobody knows whether it is there
 
 
@@ -36,27 +39,37 @@ class Encoding:
     encode: Callable[[Sample, tuple[int, int]], NDArray[Any]]  # at the net's size (h, w); one shape and type for all
 
 
-def decode(samples: Sequence[Sample], size: tuple[int, int], exclusive: bool, cache: Path | None) -> Arrays:
+def decode(
+    samples: Sequence[Sample], size: tuple[int, int], exclusive: bool, cache: Path | None, threads: int = 1
+) -> Arrays:
     """Masks at the net's size (h, w): class indices (N, 1, h, w), 0 = background, or planes (N, C, h, w).
 
     A plane is of 0 and 1, or all `UNKNOWN`; DataError for an unknown one where the classes exclude each other.
     """
-    return stored(samples, size, INDEX if exclusive else PLANES, cache)
+    return stored(samples, size, INDEX if exclusive else PLANES, cache, threads)
 
 
-def stored(samples: Sequence[Sample], size: tuple[int, int], encoding: Encoding, cache: Path | None) -> Arrays:
-    """All samples at the net's size (h, w), from the cache where it has them.
+def stored(
+    samples: Sequence[Sample], size: tuple[int, int], encoding: Encoding, cache: Path | None, threads: int = 1
+) -> Arrays:
+    """All samples at the net's size (h, w), from the cache where it has them; else decoded by so many threads.
 
     Constant memory: the arrays are files, mapped copy-on-write, so that nothing a caller does reaches the cache.
     """
+    if not len(samples):
+        raise ValueError("a set to decode has at least one sample")
     ids = hashlib.sha256("\n".join(ids_of(samples)).encode()).hexdigest()[:12]
     name = f"{encoding.name}-{size[0]}x{size[1]}-{ids}-r{CACHE_RECIPE}"
+    decoded = in_order(
+        samples, lambda sample: (image_to_net(sample.image, size), encoding.encode(sample, size)), threads
+    )
     if cache is None:
-        return fill(samples, size, encoding, None, name)
+        images, targets = zip(*decoded, strict=True)
+        return Arrays(np.stack(images), np.stack(targets))
     paths = cache / f"{name}.images.npy", cache / f"{name}.targets.npy"
     if not all(path.exists() for path in paths):
         cache.mkdir(parents=True, exist_ok=True)
-        fill(samples, size, encoding, cache, name)
+        fill(paths, decoded, len(samples))
     return Arrays(*(np.load(path, mmap_mode="c") for path in paths))
 
 
@@ -66,31 +79,53 @@ def ids_of(samples: Sequence[Sample]) -> list[str]:
     return list(known) if known is not None else [sample.id for sample in samples]
 
 
-def fill(samples: Sequence[Sample], size: tuple[int, int], encoding: Encoding, cache: Path | None, name: str) -> Arrays:
-    """Decode everything; with a cache, beside the files it becomes, renamed when whole."""
-    images: NDArray[np.uint8] | None = None
-    targets: NDArray[Any] | None = None
-    beside = [None if cache is None else cache / f"{name}.{kind}.npy.{os.getpid()}" for kind in ("images", "targets")]
-    for n, sample in enumerate(track(samples, "decoding", len(samples))):
-        target = encoding.encode(sample, size)
-        if images is None or targets is None:
-            images = blank(beside[0], (len(samples), *size), np.dtype(np.uint8))
-            targets = blank(beside[1], (len(samples), *target.shape), target.dtype)
-        images[n], targets[n] = image_to_net(sample.image, size), target
-    if images is None or targets is None:
-        raise ValueError("a set to decode has at least one sample")
-    for path, array in zip(beside, (images, targets), strict=True):
-        if path is not None and isinstance(array, np.memmap):
-            array.flush()
-            path.replace(path.with_suffix(""))
-    return Arrays(images, targets)
+def in_order(
+    samples: Sequence[Sample], work: Callable[[Sample], tuple[NDArray[Any], NDArray[Any]]], threads: int
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """work(sample) of each, in order, by so many threads that are at most a few samples ahead.
+
+    Decoding a PNG gives the interpreter free. What goes wrong is raised when the first bad sample's turn comes.
+    """
+
+    def done(n: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        return work(samples[n])
+
+    with ThreadPoolExecutor(threads) as pool, bar("decoding", len(samples)) as running:
+        ahead: deque[Future[tuple[NDArray[Any], NDArray[Any]]]] = deque()
+        try:
+            for n in range(len(samples)):
+                ahead.append(pool.submit(done, n))
+                if len(ahead) >= AHEAD * threads:
+                    yield ahead.popleft().result()
+                    running.step()
+            while ahead:
+                yield ahead.popleft().result()
+                running.step()
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
 
 
-def blank(path: Path | None, shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArray[Any]:
-    """An array of zeros, in memory or in a file."""
-    if path is None:
-        return np.zeros(shape, kind)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+def fill(paths: tuple[Path, Path], decoded: Iterable[tuple[NDArray[Any], NDArray[Any]]], count: int) -> None:
+    """Write `count` pairs of arrays into two .npy files, one after the other, beside their places until both are whole.
+
+    Plain writes: the pages of a mapped file would count as this process's memory.
+    """
+    beside = [path.with_name(f"{path.name}.{os.getpid()}") for path in paths]
+    try:
+        with beside[0].open("wb") as first, beside[1].open("wb") as second:
+            for n, pair in enumerate(decoded):
+                for file, array in zip((first, second), pair, strict=True):
+                    if n == 0:
+                        kind = np.lib.format.dtype_to_descr(array.dtype)
+                        header = {"descr": kind, "fortran_order": False, "shape": (count, *array.shape)}
+                        np.lib.format.write_array_header_1_0(file, header)
+                    file.write(np.ascontiguousarray(array).data)
+        for part, path in zip(beside, paths, strict=True):
+            part.replace(path)
+    finally:
+        for part in beside:
+            part.unlink(missing_ok=True)
 
 
 def to_index(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -98,8 +98,8 @@ class Heatmap:
         """See usbench.types.Model."""
         torch.manual_seed(run.seed)
         self.net, self.run = self.build(), run
-        seen = stored(train, self.size, points.MARKS, run.cache)
-        unseen = stored(val, self.size, points.MARKS, run.cache)
+        seen = stored(train, self.size, points.MARKS, run.cache, run.threads)
+        unseen = stored(val, self.size, points.MARKS, run.cache, run.threads)
         curves = torch.from_numpy(points.curves_of(seen.targets))
         self.net.curves.copy_(curves)  # type: ignore[operator, union-attr]
         loop.fit(

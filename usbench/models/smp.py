@@ -97,8 +97,8 @@ class Segmenter:
         """See usbench.types.Model."""
         torch.manual_seed(run.seed)
         self.net, self.run = self.build(), run
-        seen = decode(train, self.size, self.exclusive, run.cache)
-        unseen = decode(val, self.size, self.exclusive, run.cache)
+        seen = decode(train, self.size, self.exclusive, run.cache, run.threads)
+        unseen = decode(val, self.size, self.exclusive, run.cache, run.threads)
         loop.fit(
             self.net,
             seen,
