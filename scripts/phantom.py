@@ -108,8 +108,8 @@ def _write(dataset: Mapping[str, Any], layouts: Mapping[Task, Layout], folder: P
             drawn = phantom.samples(spec, getattr(layout, "written_as", task))
             layout.write(folder, console.track(drawn, f"{dataset['name']} {task}", sum(spec.counts.values())))
         found = Counter(str(record.split) for record in layout.index(folder))
-        by_split = {split: found[split] for split in SPLITS if found[split]}
-        counts[task] = by_split or {"images": found.total()}  # a release without splits: a rule makes them
+        by_split: Counts = {split: found[split] for split in SPLITS if found[split]}
+        counts[task] = dict(by_split) or {"images": found.total()}  # a release without splits: a rule makes them
     return counts
 
 

@@ -7,8 +7,9 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from usbench.leaderboard import DISTANCES, MAIN, Figure, Row
+from usbench.leaderboard import MAIN, Figure, Row
 from usbench.published import Dataset
+from usbench.results import lower_is_better
 
 NO_LEAK = ":no-leak"  # suffix of a score without the test images that leak
 HEAD = """# Leaderboard
@@ -39,7 +40,7 @@ def shown(value: float | None, score: str, sign: str = "") -> str:
     """A figure for people: three decimals without a leading zero; px and mm two; – where undefined."""
     if value is None:
         return "–"
-    if score.endswith(DISTANCES):
+    if lower_is_better(score) and not score.endswith("_diag"):
         return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")
     text = f"{round(value, 3) + 0.0:{sign}.3f}".replace("-", "−")
     return text.replace("0.", ".", 1) if abs(round(value, 3)) < 1 else text

@@ -130,10 +130,15 @@ def precision_of(config: Mapping[str, Any], device: str) -> str:
 
 
 def metric_node(metric: Mapping[str, Any], view: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """The metric with the rules that the dataset's own paper adds, and the lengths between landmarks that it names."""
+    """The metric with the rules that the dataset's own paper adds, the lengths between landmarks that it names, and its
+    tolerances of a surface Dice where the user has chosen none.
+    """
     rules = [*metric["rules"], *(rule for rule in view.get("rules", ()) if rule not in metric["rules"])]
+    tolerance = view.get("tolerance") or {}
     lengths = {"lengths": {**view["lengths"], **(metric.get("lengths") or {})}} if view.get("lengths") else {}
-    return {**{name: value for name, value in metric.items() if name != "task"}, **lengths, "rules": rules}
+    given = {name: value for name, value in metric.items() if name != "task"}
+    told = {f"tolerance_{unit}": value for unit, value in tolerance.items() if given.get(f"tolerance_{unit}") is None}
+    return {**given, **lengths, **told, "rules": rules}
 
 
 # ---- the model, its budget and its weights

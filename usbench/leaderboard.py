@@ -16,14 +16,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from usbench.published import Dataset, Published
-from usbench.results import LOWER
+from usbench.results import lower_is_better
 
 MAIN = {  # the scores a table shows, the one to sort by first where no record names it
     "detect": ("map50_95", "map50", "map75", "ar100"),
-    "segment": ("dice", "iou", "pooled_dice", "empty_false_positive_rate", "nsd", "hd95_px", "hd95_mm"),
+    "segment": ("dice", "iou", "pooled_dice", "empty_false_positive_rate", "nsd", "hd95_px", "hd95_mm", "assd_mm"),
     "landmark": ("mre_px", "mre_mm", "median_re_px", "sdr_px_4", "sdr_mm_2"),
 }
-DISTANCES = ("_px", "_mm")  # shown with two decimals
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ def _row(label: str, ruler: str, version: int, pairs: Sequence[tuple[Any, Any]],
         ruler=ruler,
         version=version,
         primary=primary,
-        higher=record["primary"]["higher_is_better"] if primary == declared else not primary.endswith(LOWER),
+        higher=record["primary"]["higher_is_better"] if primary == declared else not lower_is_better(primary),
         scores=scores,
         per_class={c: _figures([seen["per_class"][c] for _, seen in pairs])[primary] for c in classes},
         ceiling=_ceiling(view.get("ceiling"), primary),
@@ -228,7 +227,7 @@ def _published_row(dataset: Dataset, theirs: Published) -> Row:
         dataset=dataset.name,
         origin="published",
         primary=primary,
-        higher=not primary.endswith(LOWER),
+        higher=not lower_is_better(primary),
         scores=scores,
         per_class={c: Figure((float(v[primary]),)) for c, v in theirs.per_class.items() if primary in v},
         words=dataset.rulers.get(theirs.ruler, ""),

@@ -111,7 +111,7 @@ def scored(scores: Scores, primary: str, groups: int, words: str) -> dict[str, A
         "primary": {
             "name": primary,
             "value": ruler.scores[primary].value,
-            "higher_is_better": not primary.endswith(results.LOWER),
+            "higher_is_better": not results.lower_is_better(primary),
         },
         **figures(ruler),
         "rulers": {o.name: {"version": o.version, "words": o.words, **figures(o)} for o in others},

@@ -10,7 +10,7 @@ from usbench.console import say, table
 from usbench.metrics.scores import Figure
 
 SHOWN = {
-    "segment": ("dice", "iou", "pooled_dice"),
+    "segment": ("dice", "iou", "nsd", "hd95_px"),
     "detect": ("map50_95", "map50", "map75", "ar100"),
     "landmark": ("mre_px", "sdr_px_4", "mre_mm", "curve_mean_px"),
 }

@@ -32,7 +32,7 @@ from usbench.errors import DataError, RunError
 RecordJson = dict[str, Any]
 CASES = ".cases.csv.gz"
 PHANTOM = "phantom"  # the folder of phantom records
-LOWER = ("_px", "_mm", "_diag")  # scores that end so are distances: the better the lower
+LOWER = ("_px", "_mm", "_diag")  # scores that end so are distances
 REMEDY = "restore it from version control, or remove it and run again"
 
 
@@ -82,6 +82,11 @@ def fault(record: object) -> str | None:
     if primary["value"] != value:
         return f"key primary.value: wanted scores.{primary['name']}.value = {value}, found {primary['value']}"
     return None
+
+
+def lower_is_better(score: str) -> bool:
+    """Whether a score is a distance; a surface Dice within so many mm (nsd_mm) is none."""
+    return score.partition(":")[0].endswith(LOWER) and not score.startswith("nsd")
 
 
 def record_path(results: Path, record: Mapping[str, Any]) -> Path:

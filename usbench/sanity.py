@@ -15,7 +15,7 @@ from usbench.console import track
 from usbench.datasets.dataset import Dataset, Samples
 from usbench.metrics import boxes, landmark, overlap
 from usbench.metrics.scores import Scores
-from usbench.results import LOWER
+from usbench.results import lower_is_better
 from usbench.types import SEEN, Landmarks, Masks, Sample, Target, Task
 
 RULES: Mapping[Task, tuple[str, ...]] = {
@@ -71,7 +71,7 @@ def judged(name: str, scores: Scores, primary: str, known: Mapping[str, float]) 
         return Verdict(name, scores, value, f"{known[name]:.3f}, from the truths alone", same(value, known[name]))
     if value is None or ceiling is None:
         return Verdict(name, scores, value, "a figure", False)
-    lower = primary.endswith(LOWER)
+    lower = lower_is_better(primary)
     lost = value - ceiling if lower else ceiling - value
     return Verdict(name, scores, value, f"{'above' if lower else 'below'} the ceiling", lost > NOTICED)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.errors import ConfigError
-from usbench.metrics import overlap
+from usbench.metrics import contours, overlap
 from usbench.metrics.bootstrap import Draws, draw, means
 from usbench.metrics.scores import Figure, Ruled, Scores, average, bounded, mean
 from usbench.types import Masks, Target, Task
@@ -41,14 +41,21 @@ class SegmentScorer:
         rules: Sequence[str] = ("usbench", "pooled"),
         primary: str = "dice",
         extra: dict[str, Callable[[Masks, Masks], float | None]] | None = None,
+        tolerance_px: float | None = None,
+        tolerance_mm: float | None = None,
     ) -> None:
         """rules: the first is the ruler; extra: further figures, name → function of one case's (truth, prediction),
-        None where undefined; its mean over cases is reported.
+        None where undefined; its mean over cases is reported. tolerance_px, tolerance_mm: of the surface Dice; null:
+        2 px and twice the larger side of an image's pixels.
         """
+        self.tolerance_px = contours.TOLERANCE_PX if tolerance_px is None else tolerance_px
+        self.tolerance_mm = tolerance_mm
+        contours.check_tolerances(self.tolerance_px, tolerance_mm)
         self.rules = [overlap.rule(name) for name in rules]
         if not rules or len({rule.name for rule in self.rules}) < len(rules):
             raise ConfigError(f"metric.rules: one or more different rules were wanted, found {list(rules)}")
         self.classes, self.primary, self.extra = tuple(classes), primary, extra or {}
+        self.outlines: list[list[contours.Case]] = []
         self.groups: list[str] = []
         self.known: list[NDArray[np.bool_]] = []
         self.native: list[overlap.Counts] = []
@@ -67,6 +74,8 @@ class SegmentScorer:
     ) -> None:
         """One image, at native size."""
         assert isinstance(truth, Masks) and isinstance(prediction, Masks)
+        if len(truth.planes) != len(self.classes):
+            raise ValueError(f"{len(self.classes)} planes were wanted, found {len(truth.planes)}")
         native, known = overlap.counts(truth.planes, prediction.planes), known_of(truth)
         self.groups.append(group)
         self.known.append(known)
@@ -78,13 +87,18 @@ class SegmentScorer:
         for name, function in self.extra.items():
             value = function(truth, prediction)
             self.values[name].append(np.nan if value is None else float(value))
-        for label, counted, sure in zip(self.classes, native.tolist(), known.tolist(), strict=True):
-            tp, fp, fn = counted if sure else (None, None, None)
-            self.cases.append({"case": case, "group": group, "class": label, "tp": tp, "fp": fp, "fn": fn})
+        self.outlines.append([])
+        for c, label in enumerate(self.classes):
+            tp, fp, fn = native[c].tolist() if known[c] else (None, None, None)
+            row = {"case": case, "group": group, "class": label, "tp": tp, "fp": fp, "fn": fn}
+            planes = truth.planes[c], prediction.planes[c]
+            outline = contours.measured(*planes, mm_per_px, self.tolerance_px, self.tolerance_mm) if known[c] else {}
+            self.outlines[-1].append(outline)
+            self.cases.append({**row, **dict.fromkeys(KEPT), **outline})
 
     def result(self) -> Scores:
         """See usbench.metrics.scores.Scorer."""
-        draws = draw(self.groups) if self.groups else None
+        draws = draw(self.groups)
         known = np.stack(self.known) if self.known else np.zeros((0, len(self.classes)), bool)
         ruled = []
         for rule in self.rules:
@@ -92,9 +106,9 @@ class SegmentScorer:
             ruled.append(overlap.apply(rule, table, self.classes, known, draws))
         return Scores((self.enrich(ruled[0], known, draws), *ruled[1:]), self.cases)
 
-    def enrich(self, ruler: Ruled, known: overlap.Known, draws: Draws | None) -> Ruled:
-        """The ruler's figures with pooled Dice, precision and recall, false positives on images without the class, and
-        the extra ones.
+    def enrich(self, ruler: Ruled, known: overlap.Known, draws: Draws) -> Ruled:
+        """The ruler's figures with pooled Dice, precision and recall, false positives on images without the class,
+        distances of outlines, and the extra ones.
         """
         table = overlap.stack(self.native, len(self.classes))
         scores, per_class = dict(ruler.scores), {name: dict(figures) for name, figures in ruler.per_class.items()}
@@ -102,8 +116,21 @@ class SegmentScorer:
             scores[name], each = overlap.averaged(value, order, table, known, draws, lost)
             for label, figure in zip(self.classes, each, strict=True):
                 per_class[label][name] = figure
+        overall, each_class = contours.figures(self.outlines, draws)
+        scores |= overall
+        for label, figures in zip(self.classes, each_class, strict=False):  # without an image there is none
+            per_class[label] |= figures
         scores |= {name: with_interval(values, draws) for name, values in self.values.items()}
-        return Ruled(ruler.name, ruler.version, ruler.words, scores, per_class, ruler.ceiling)
+        return Ruled(ruler.name, ruler.version, f"{ruler.words}; {self.words()}", scores, per_class, ruler.ceiling)
+
+    def words(self) -> str:
+        """How outlines are measured."""
+        mm = "twice the larger side of a pixel" if self.tolerance_mm is None else f"{self.tolerance_mm:g} mm"
+        return (
+            f"outlines: distances of surface elements weighted by length (surface-distance), surface Dice (nsd) at "
+            f"{self.tolerance_px:g} px, in mm at {mm}; one mask empty: nsd 0, distances undefined and counted, with "
+            "the image's diagonal in the figures with penalty"
+        )
 
 
 ADDED: Sequence[tuple[str, Callable[[overlap.Counts], overlap.Values], overlap.Order, str]] = (
@@ -114,7 +141,9 @@ ADDED: Sequence[tuple[str, Callable[[overlap.Counts], overlap.Values], overlap.O
 )
 
 
-def with_interval(values: Sequence[float], draws: Draws | None) -> Figure:
+KEPT = (*contours.UNIT, "diagonal_px", "diagonal_mm")  # columns of the case table beside the counts
+
+
+def with_interval(values: Sequence[float], draws: Draws) -> Figure:
     """The mean over the cases whose value is defined, with its interval."""
-    figure = average(values)
-    return figure if draws is None else bounded(figure, means(np.array(values), draws), draws.groups)
+    return bounded(average(values), means(np.array(values), draws), draws.groups)
