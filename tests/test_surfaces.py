@@ -1,0 +1,220 @@
+"""Distances of outlines: little pictures by hand, every empty case, and parity with google-deepmind's package.
+
+MONAI's and MedPy's HD95 are other definitions: by how much is pinned here, so that nobody takes one for the other.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import surface_distance
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from medpy.metric.binary import hd95 as medpy_hd95
+from scipy import ndimage
+
+from usbench.errors import ConfigError
+from usbench.metrics import contours, surfaces
+from usbench.metrics.bootstrap import draw
+from usbench.metrics.segment import SegmentScorer
+from usbench.types import Masks
+
+
+def square(top: int, left: int, side: int = 4, size: tuple[int, int] = (20, 30)) -> np.ndarray:
+    plane = np.zeros(size, bool)
+    plane[top : top + side, left : left + side] = True
+    return plane
+
+
+def test_one_pixel_against_another_by_hand():
+    """A pixel's outline: four elements at its corners; 3 right and 4 down is 5 away, in mm by each side's length."""
+    one, other = square(2, 2, 1), square(6, 5, 1)
+    found = surfaces.distances(one, other)
+    assert len(found.there) == 4 and found.truth.tolist() == pytest.approx([math.sqrt(0.5)] * 4)
+    # corners are 1 apart: from the nearest corner 2 right and 3 down, from the farthest 3 right and 4 down
+    assert sorted(found.there) == pytest.approx([math.hypot(2, 3), math.hypot(3, 3), math.hypot(2, 4), 5])
+    assert found.hausdorff() == 5 and found.hausdorff(0.5) == pytest.approx(math.hypot(3, 3))
+    assert found.mean() == pytest.approx(np.mean([math.hypot(2, 3), math.hypot(2, 4), math.hypot(3, 3), 5]))
+    assert found.within(4.2) == 0.25 and found.within(4.3) == 0.5 and found.within(5) == 1
+    assert surfaces.distances(one, other, (0.5, 2)).hausdorff() == pytest.approx(math.hypot(4 * 0.5, 3 * 2))
+
+
+def test_a_square_s_outline_by_hand():
+    """4 × 4 pixels: 12 straight elements of a pixel's side and 4 corners that are cut."""
+    outline = surfaces.outline(square(2, 3))
+    lengths = surfaces.contour_lengths((1, 1))[outline.codes]
+    assert len(lengths) == 16 and lengths.sum() == pytest.approx(12 + 4 * math.sqrt(0.5))
+    wide = surfaces.contour_lengths((1, 3))[outline.codes]
+    assert wide.sum() == pytest.approx(6 * 3 + 6 * 1 + 4 * math.sqrt(10) / 2)
+
+
+def test_a_square_moved_two_to_the_right():
+    """Above and below 3 of 5 elements meet, one is 1 away, one 2; of the left's other three all are 2 away, of the
+    right's the middle one, and those beside it 1 from the corners."""
+    found = surfaces.distances(square(2, 3), square(2, 5))
+    assert found.hausdorff() == 2 and found.within(2) == 1
+    assert sorted(found.there) == pytest.approx([0] * 6 + [1] * 4 + [2] * 6, abs=1e-12)
+    assert surfaces.distances(square(2, 3), square(2, 5), (9, 0.5)).hausdorff() == 1
+
+
+def test_a_diagonal_pair_has_two_contours_in_one_neighbourhood():
+    plane = np.eye(2, dtype=bool)
+    codes = surfaces.outline(np.pad(plane, 1)).codes
+    assert surfaces.contour_lengths((1, 1))[codes].max() == pytest.approx(math.sqrt(2))
+
+
+def test_one_empty_and_both_empty():
+    none = np.zeros((20, 30), bool)
+    assert surfaces.distances(none, none) is None and surfaces.distances(none, square(2, 3)) is None
+    assert contours.measured(none, none, (0.1, 0.2), 2, None) == {}
+    lone = contours.measured(square(2, 3), none, (0.1, 0.2), 2, None)
+    assert lone == {
+        "diagonal_px": math.hypot(20, 30),
+        "diagonal_mm": pytest.approx(math.hypot(2, 6)),
+        "nsd": 0.0,
+        "nsd_mm": 0.0,
+    }
+    with pytest.raises(ValueError, match="one shape"):
+        surfaces.distances(none, none[1:])
+
+
+def test_both_units_are_measured_apart():
+    case = contours.measured(square(2, 3), square(2, 5), (9, 0.5), 1, 0.5)
+    assert (case["hd_px"], case["hd_mm"]) == (2, 1)
+    assert case["nsd"] == pytest.approx(surfaces.distances(square(2, 3), square(2, 5)).within(1))
+    assert case["nsd_mm"] < 1 and contours.measured(square(2, 3), square(2, 5), (9, 0.5), 1, None)["nsd_mm"] == 1
+    assert "hd_mm" not in contours.measured(square(2, 3), square(2, 5), None, 1, None)
+
+
+def test_a_mask_at_the_border_has_an_outline_there():
+    full = np.ones((5, 7), bool)
+    found = surfaces.distances(full, full)
+    assert found.mean() == 0 and found.truth.sum() == pytest.approx(2 * 4 + 2 * 6 + 4 * math.sqrt(0.5))
+
+
+# ---- parity
+
+BLOBS = arrays(bool, (9, 12), elements=st.booleans(), fill=st.just(False))
+SIDES = st.sampled_from([(1.0, 1.0), (0.029, 0.036), (2.0, 0.5), (0.1, 0.1)])
+
+
+def theirs(truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], tolerance: float) -> list[float]:
+    """surface-distance: HD, HD95, mean over both outlines, surface Dice."""
+    found = surface_distance.compute_surface_distances(truth, guess, spacing)
+    both = [("distances_gt_to_pred", "surfel_areas_gt"), ("distances_pred_to_gt", "surfel_areas_pred")]
+    total = sum(float(found[d] @ found[a]) for d, a in both) / sum(float(found[a].sum()) for _, a in both)
+    return [
+        surface_distance.compute_robust_hausdorff(found, 100),
+        surface_distance.compute_robust_hausdorff(found, 95),
+        total,
+        surface_distance.compute_surface_dice_at_tolerance(found, tolerance),
+    ]
+
+
+def ours(truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], tolerance: float) -> list[float]:
+    found = surfaces.distances(truth, guess, spacing)
+    return [found.hausdorff(), found.hausdorff(0.95), found.mean(), found.within(tolerance)]
+
+
+@given(BLOBS, BLOBS, SIDES, st.sampled_from([0.0, 1.0, 2.0, 3.3]))
+def test_any_masks_measure_as_by_surface_distance(truth, guess, spacing, pixels):
+    if truth.any() and guess.any():
+        tolerance = pixels * max(spacing)
+        expected = theirs(truth, guess, spacing, tolerance)
+        assert ours(truth, guess, spacing, tolerance) == pytest.approx(expected, abs=1e-9)
+
+
+@given(BLOBS, BLOBS)
+def test_distances_are_symmetric_and_stay_when_both_masks_move(truth, guess):
+    if not (truth.any() and guess.any()):
+        return
+    there = ours(truth, guess, (1, 1), 2)
+    assert ours(guess, truth, (1, 1), 2) == pytest.approx(there)
+    padded = [np.pad(plane, ((3, 8), (5, 1))) for plane in (truth, guess)]
+    assert ours(*padded, (1, 1), 2) == pytest.approx(there)
+    assert ours(truth, guess, (0.1, 0.1), 0.2)[:3] == pytest.approx([value / 10 for value in there[:3]])
+
+
+def smooth(seed: int) -> np.ndarray:
+    field = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(96, 128)), 12)
+    return field > np.quantile(field, 0.8)
+
+
+def test_monai_and_medpy_define_hd95_otherwise():
+    """Pixels instead of weighted surface elements: not the same figure, though near on smooth shapes."""
+    import torch  # slow to import, as MONAI is: only here
+    from monai import metrics as monai
+
+    ours_hd, monai_hd, medpy_hd = [], [], []
+    for seed in range(20):
+        truth, guess = smooth(seed), np.roll(smooth(seed), (3, 5), axis=(0, 1)) & smooth(seed + 100) | smooth(seed)
+        ours_hd.append(surfaces.distances(truth, guess).hausdorff(0.95))
+        tensors = [torch.from_numpy(plane)[None, None] for plane in (guess, truth)]
+        monai_hd.append(float(monai.compute_hausdorff_distance(*tensors, percentile=95, include_background=True)))
+        medpy_hd.append(medpy_hd95(guess, truth))
+    assert np.mean(monai_hd) != pytest.approx(np.mean(ours_hd), rel=1e-3)
+    assert np.mean(medpy_hd) != pytest.approx(np.mean(ours_hd), rel=1e-3)
+    assert np.mean(monai_hd) == pytest.approx(np.mean(ours_hd), rel=0.3)
+
+
+# ---- over many images
+
+
+def test_figures_over_images_by_hand():
+    """Two images with distance 2 and 4, one with the class in one mask, one in none; a diagonal of 36.06."""
+    scorer = SegmentScorer(["a"])
+    none = np.zeros((20, 30), bool)
+    pairs = [(square(2, 3), square(2, 5)), (square(2, 3), square(2, 7)), (square(2, 3), none), (none, none)]
+    for n, (truth, guess) in enumerate(pairs):
+        scorer.update(str(n), str(n), Masks(truth[None]), Masks(guess[None]), (20, 30))
+    found = scorer.result().ruler.scores
+    assert found["hd_px"].value == 3 and found["hd_px"].n == 2
+    assert found["hd_px:penalty"].value == pytest.approx((2 + 4 + math.hypot(20, 30)) / 3)
+    assert found["hd_px:penalty"].n == 3
+    assert found["undefined_px"].value == 1
+    near = surfaces.distances(square(2, 3), square(2, 7)).within(2)
+    assert found["nsd"].value == pytest.approx((1 + near + 0) / 3) and found["nsd"].n == 3
+    assert found["hd_mm"].value is None and "size isn't known" in found["hd_mm"].reason
+    assert all(f.value is None or math.isfinite(f.value) for f in found.values())
+    rows = scorer.cases
+    assert rows[0]["hd_px"] == 2 and rows[2]["hd_px"] is None and rows[2]["nsd"] == 0 and rows[3]["nsd"] is None
+
+
+def test_mm_are_averaged_over_images_whose_pixels_have_a_size():
+    scorer = SegmentScorer(["a"])
+    for n, spacing in enumerate([(1.0, 0.5), None]):
+        scorer.update(str(n), str(n), Masks(square(2, 3)[None]), Masks(square(2, 5)[None]), (20, 30), spacing)
+    found = scorer.result().ruler.scores
+    assert (found["hd_mm"].value, found["hd_mm"].n, found["hd_px"].value, found["hd_px"].n) == (1, 1, 2, 2)
+
+
+def test_an_unknown_class_has_no_outline():
+    scorer = SegmentScorer(["a"])
+    scorer.update("1", "1", Masks(square(2, 3)[None], known=np.array([False])), Masks(square(2, 5)[None]))
+    assert scorer.result().ruler.scores["nsd"].value is None
+
+
+def test_no_image_has_no_figures():
+    overall, per_class = contours.figures([], draw([]))
+    assert per_class == [] and all(figure.value is None and figure.reason for figure in overall.values())
+
+
+@pytest.mark.parametrize("tolerance", [-1, math.inf, math.nan, "2"])
+def test_a_tolerance_that_is_no_length_is_refused(tolerance):
+    with pytest.raises(ConfigError, match="tolerance_px"):
+        SegmentScorer(["a"], tolerance_px=tolerance)
+
+
+def test_the_dataset_s_tolerance_holds_unless_the_user_chose_one(compose):
+    from usbench.cell import metric_node
+
+    metric = compose("dataset=usgra", "model=unet")["metric"]
+    view = {"tolerance": {"px": 4, "mm": 0.3}}
+    assert metric_node(metric, view, "segment")["tolerance_px"] == 4
+    chosen = metric_node({**metric, "tolerance_px": 1}, view, "segment")
+    assert (chosen["tolerance_px"], chosen["tolerance_mm"]) == (1, 0.3)
+    words = SegmentScorer(["a"], tolerance_px=4, tolerance_mm=0.3).result().ruler.words
+    assert "at 4 px, in mm at 0.3 mm" in words
