@@ -135,7 +135,8 @@ def test_distances_are_symmetric_and_stay_when_both_masks_move(truth, guess):
     assert ours(guess, truth, (1, 1), 2) == pytest.approx(there)
     padded = [np.pad(plane, ((3, 8), (5, 1))) for plane in (truth, guess)]
     assert ours(*padded, (1, 1), 2) == pytest.approx(there)
-    assert ours(truth, guess, (0.1, 0.1), 0.2)[:3] == pytest.approx([value / 10 for value in there[:3]])
+    scaled = ours(truth, guess, (0.125, 0.125), 0.25)
+    assert scaled == pytest.approx([*(value / 8 for value in there[:3]), there[3]])  # a power of 2 rounds nothing
 
 
 def smooth(seed: int) -> np.ndarray:
