@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 import surface_distance
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from medpy.metric.binary import hd95 as medpy_hd95
@@ -119,12 +119,19 @@ def ours(truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], tol
     return [found.hausdorff(), found.hausdorff(0.95), found.mean(), found.within(tolerance)]
 
 
+@settings(max_examples=200)
 @given(BLOBS, BLOBS, SIDES, st.sampled_from([0.0, 1.0, 2.0, 3.3]))
 def test_any_masks_measure_as_by_surface_distance(truth, guess, spacing, pixels):
     if truth.any() and guess.any():
         tolerance = pixels * max(spacing)
         expected = theirs(truth, guess, spacing, tolerance)
-        assert ours(truth, guess, spacing, tolerance) == pytest.approx(expected, abs=1e-9)
+        found = ours(truth, guess, spacing, tolerance)
+        assert [found[0], *found[2:]] == pytest.approx([expected[0], *expected[2:]], abs=1e-9)
+        # where a distance covers exactly 95 % of an outline, theirs hangs on how a sum was rounded: it or the next
+        both = surfaces.distances(truth, guess, spacing)
+        assert both.hausdorff(0.95 - 1e-9) - 1e-9 <= expected[1] <= both.hausdorff(0.95 + 1e-9) + 1e-9
+        if both.hausdorff(0.95 - 1e-9) == both.hausdorff(0.95 + 1e-9):
+            assert found[1] == pytest.approx(expected[1], abs=1e-9)
 
 
 @given(BLOBS, BLOBS)

@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 Plane = NDArray[np.bool_]  # (H, W)
 Spacing = tuple[float, float]  # (row, column): the length of a pixel's sides
 PX: Spacing = (1.0, 1.0)
+ROUNDING = 1e-12  # of a share: where a distance covers exactly 95 % it is the one, however the sum was rounded
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def percentile(distances: NDArray[np.float64], lengths: NDArray[np.float64], sha
     if share >= 1:
         return float(distances[order[-1]])
     covered = np.cumsum(lengths[order]) / lengths.sum()
-    return float(distances[order[min(int(np.searchsorted(covered, share)), len(order) - 1)]])
+    return float(distances[order[min(int(np.searchsorted(covered, share - ROUNDING)), len(order) - 1)]])
 
 
 def contour_lengths(spacing: Spacing) -> NDArray[np.float64]:

@@ -7,15 +7,17 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from usbench.console import bar
-from usbench.errors import DataError
+from usbench.errors import DataError, RunError
 from usbench.models import CACHE_RECIPE
 from usbench.models.geometry import image_to_net, planes_to_net
 from usbench.types import Masks, Sample
@@ -84,13 +86,14 @@ def in_order(
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """work(sample) of each, in order, by so many threads that are at most a few samples ahead.
 
-    Decoding a PNG gives the interpreter free. What goes wrong is raised when the first bad sample's turn comes.
+    Decoding a PNG gives the interpreter free, and each thread is one: torch starts no others below them meanwhile.
+    What goes wrong is raised when the first bad sample's turn comes.
     """
 
     def done(n: int) -> tuple[NDArray[Any], NDArray[Any]]:
         return work(samples[n])
 
-    with ThreadPoolExecutor(threads) as pool, bar("decoding", len(samples)) as running:
+    with one_torch_thread(), ThreadPoolExecutor(threads) as pool, bar("decoding", len(samples)) as running:
         ahead: deque[Future[tuple[NDArray[Any], NDArray[Any]]]] = deque()
         try:
             for n in range(len(samples)):
@@ -106,26 +109,45 @@ def in_order(
                 waiting.cancel()
 
 
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Torch computes with one thread until the block ends, then with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def fill(paths: tuple[Path, Path], decoded: Iterable[tuple[NDArray[Any], NDArray[Any]]], count: int) -> None:
     """Write `count` pairs of arrays into two .npy files, one after the other, beside their places until both are whole.
 
-    Plain writes: the pages of a mapped file would count as this process's memory.
+    Plain writes: the pages of a mapped file would count as this process's memory. RunError where the disk refuses.
     """
     beside = [path.with_name(f"{path.name}.{os.getpid()}") for path in paths]
     try:
         with beside[0].open("wb") as first, beside[1].open("wb") as second:
-            for n, pair in enumerate(decoded):
+            for pair in decoded:
                 for file, array in zip((first, second), pair, strict=True):
-                    if n == 0:
-                        kind = np.lib.format.dtype_to_descr(array.dtype)
-                        header = {"descr": kind, "fortran_order": False, "shape": (count, *array.shape)}
-                        np.lib.format.write_array_header_1_0(file, header)
-                    file.write(np.ascontiguousarray(array).data)
+                    append(file, array, count)
         for part, path in zip(beside, paths, strict=True):
             part.replace(path)
+    except OSError as error:
+        advice = "check the folder, its permissions and the free space"
+        raise RunError(f"{paths[0]}: can't be written ({error.strerror or error}); {advice}") from error
     finally:
         for part in beside:
             part.unlink(missing_ok=True)
+
+
+def append(file: BinaryIO, array: NDArray[Any], count: int) -> None:
+    """Write one of `count` arrays of one shape and type, the first one after the header of them all."""
+    if file.tell() == 0:
+        kind = np.lib.format.dtype_to_descr(array.dtype)
+        header = {"descr": kind, "fortran_order": False, "shape": (count, *array.shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+    file.write(np.ascontiguousarray(array).data)
 
 
 def to_index(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -22,8 +22,14 @@ def image_to_net(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 def planes_to_net(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
     """(C, H, W) → (C, h, w) of 0 and 1: the nearest native pixel's centre."""
-    pixels = torch.from_numpy(np.ascontiguousarray(planes)).to(torch.uint8)[None]
-    return F.interpolate(pixels, size=size, mode="nearest-exact")[0].numpy()
+    rows, columns = (nearest(have, want) for have, want in zip(planes.shape[1:], size, strict=True))
+    return planes.take(rows, axis=1).take(columns, axis=2).view(np.uint8)
+
+
+def nearest(have: int, want: int) -> NDArray[np.int64]:
+    """(want,) which of `have` pixels in a row has the centre nearest to each pixel of a row of `want`."""
+    places = torch.arange(have, dtype=torch.float32)[None, None]  # exact: a row is far below 2**24 px
+    return F.interpolate(places, size=want, mode="nearest-exact")[0, 0].long().numpy()
 
 
 def logits_to_native(logits: Tensor, size: tuple[int, int]) -> Tensor:
