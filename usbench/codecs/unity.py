@@ -241,6 +241,36 @@ def _scored(where: str, names: Sequence[str], target: Landmarks) -> dict[str, di
     return labels
 
 
+def read_guesses(path: Path) -> dict[str, dict[str, Any]]:
+    """Anybody's predictions as label JSON: image → name → entry, unread; see `guess`."""
+    found: dict[str, dict[str, Any]] = {}
+    for image, record in _object(path, "predictions as Unity label JSON", "predict again").items():
+        entries = record.get("labels") if isinstance(record, dict) else None
+        if not isinstance(entries, dict):
+            raise _wrong(f"{path}: {image}", "a record with labels", record)
+        found[image] = entries
+    return found
+
+
+def guess(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landmarks:
+    """One image's prediction of these names: a place for each, and a score, 1 where none is given.
+
+    Raises DataError for a name without a place, whatever its type says, and a score outside 0..1.
+    """
+    paths, scores = [], []
+    for name in names:
+        entry = entries.get(name)
+        points = _points(entry) if isinstance(entry, dict) else None
+        score = entry.get("score", 1.0) if isinstance(entry, dict) else None
+        if points is None or not len(points) or np.abs(points).max() > FURTHEST:
+            raise _wrong(f"{where}: {name}", "a place, the most likely one whatever its score", entry)
+        if not within(score, 0, 1):
+            raise _wrong(f"{where}: {name}", "a score of 0..1", score)
+        paths.append(points)
+        scores.append(score)
+    return Landmarks(tuple(paths), np.full(len(names), SEEN, np.int8), np.array(scores, np.float32))
+
+
 @dataclass(frozen=True)
 class LandmarkFile:
     """A checked predictions file: `file[n]` is the prediction of `file.images[n]`; iterating goes in that order."""

@@ -36,6 +36,30 @@ def read(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxes:
     return _boxes(path, read_lines(path, "YOLO labels"), names, size)
 
 
+def read_scored(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxes:
+    """Predictions, `class cx cy w h confidence`, as `read` reads truths. A row may come twice, a box may be flat.
+
+    Raises DataError for a row without its confidence, one outside 0..1, and what `read` refuses of a row.
+    """
+    corners, labels, scores = [], [], []
+    for number, line in enumerate(read_lines(path, "YOLO predictions"), start=1):
+        columns = line.split()
+        if not columns:
+            continue
+        where = f"{path}: line {number}"
+        if len(columns) != 6:
+            raise DataError(f"{where}: wanted class cx cy w h confidence, found {len(columns)} columns; save them so")
+        if not _NUMBER.fullmatch(columns[5]) or not 0 <= float(columns[5]) <= 1:
+            raise DataError(f"{where}: wanted a confidence of 0..1, found {columns[5][:40]!r}; correct the file")
+        label, cx, cy, w, h = _row(where, columns[:5], names)
+        corners.append(np.clip([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], 0, 1))
+        labels.append(label)
+        scores.append(float(columns[5]))
+    sides = np.array([size[1], size[0], size[1], size[0]])
+    xyxy = (np.array(corners).reshape(-1, 4) * sides).astype(np.float32)
+    return Boxes(xyxy, np.array(labels, np.int64), np.array(scores, np.float32))
+
+
 def write(path: Path, boxes: Boxes, names: Sequence[str], size: tuple[int, int]) -> None:
     """Write the boxes of an image of (height, width) px, with as many digits as bring float32 px back exactly
     (coordinates under 1e-5 px: to 1e-9 px). Raises DataError for boxes that `read` would refuse.

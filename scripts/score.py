@@ -1,0 +1,157 @@
+"""Score what others predicted, by the same scorers that runs are scored by. Nothing of torch is loaded.
+
+    python scripts/score.py segment --truth DIR --predictions DIR --classes nerve,vessel [--spacing-mm ROW,COLUMN]
+    python scripts/score.py detect --truth gt.json --predictions dt.json        COCO ground truth and results
+    python scripts/score.py detect --truth DIR --predictions DIR [--classes …]  folders of YOLO txt
+    python scripts/score.py landmark --truth labels.json --predictions labels.json       Unity label JSON
+
+Masks are index PNGs of one stem, 0 = background. A truth without a prediction is scored as nothing found, and counted;
+--strict refuses it. --group says which images belong together (its first group in the name): intervals resample those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from usbench import outside, records, report
+from usbench.codecs import replacing
+from usbench.console import say, table, track, warn
+from usbench.errors import ConfigError
+from usbench.metrics.detect import DetectScorer
+from usbench.metrics.landmark import LandmarkScorer
+from usbench.metrics.scores import Scorer, Scores
+from usbench.metrics.segment import SegmentScorer
+from usbench.overrides import exit_code
+
+PLAIN = ("hd", "hd95", "assd")  # with --spacing-mm, in mm, also by these names
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="segment|detect|landmark")
+    for name in ("segment", "detect", "landmark"):
+        task = tasks.add_parser(name, help=f"see python scripts/score.py {name} --help")
+        task.add_argument("--truth", type=Path, required=True, metavar="PATH")
+        task.add_argument("--predictions", type=Path, required=True, metavar="PATH")
+        task.add_argument("--strict", action="store_true", help="refuse a truth without a prediction")
+        task.add_argument("--group", metavar="REGEX", help="its first group, found in an image's name, is its group")
+        task.add_argument(
+            "--rule", action="append", metavar="NAME", help="the ruler, and further rules; may be repeated"
+        )
+        task.add_argument("--json", type=Path, metavar="FILE", help="write every figure and case")
+        if name != "landmark":
+            task.add_argument("--classes", default="", metavar="a,b", help="names of index 1, 2, … (YOLO: 0, 1, …)")
+        if name == "segment":
+            task.add_argument("--spacing-mm", metavar="ROW,COLUMN", help="the length of a pixel's sides")
+            task.add_argument("--tolerance-mm", type=float, metavar="MM", help="of the surface Dice in mm")
+            task.add_argument("--tolerance-px", type=float, metavar="PX", help="of the surface Dice in px (2)")
+            task.add_argument("--ignore", type=int, metavar="VALUE", help="truth pixels of this value count nowhere")
+    return parser.parse_args(argv)
+
+
+def pairs_of(options: argparse.Namespace) -> outside.Pairs:
+    """The images that the options name."""
+    classes = [name for name in getattr(options, "classes", "").split(",") if name]
+    if options.task == "segment":
+        pairs = outside.masks(options.truth, options.predictions, classes, options.ignore, options.strict)
+    elif options.task == "landmark":
+        pairs = outside.landmarks(options.truth, options.predictions, options.strict)
+    elif options.truth.is_dir():
+        pairs = outside.yolo(options.truth, options.predictions, classes, options.strict)
+    else:
+        pairs = outside.boxes(options.truth, options.predictions, options.strict)
+    pairs.group = outside.grouping(options.group)
+    return pairs
+
+
+def scorer_of(options: argparse.Namespace, classes: Sequence[str]) -> Scorer:
+    """The task's scorer with the rules that were asked for."""
+    rules = {"rules": options.rule} if options.rule else {}
+    if options.task == "segment":
+        tolerances = {"tolerance_px": options.tolerance_px, "tolerance_mm": options.tolerance_mm}
+        return SegmentScorer(classes, **rules, **tolerances)
+    return DetectScorer(classes, **rules) if options.task == "detect" else LandmarkScorer(classes, **rules)
+
+
+def spacing_of(options: argparse.Namespace) -> tuple[float, float] | None:
+    """(row, column) mm per px; ConfigError for anything but two lengths."""
+    text = getattr(options, "spacing_mm", None)
+    if text is None:
+        return None
+    try:
+        row, column = (float(side) for side in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--spacing-mm {text}: two lengths, row,column, were wanted") from error
+    if not (0 < row < 1e3 and 0 < column < 1e3):
+        raise ConfigError(f"--spacing-mm {text}: two lengths above 0 were wanted")
+    return row, column
+
+
+def facts(options: argparse.Namespace, pairs: outside.Pairs, scores: Scores, primary: str, mm: bool) -> dict[str, Any]:
+    """What the JSON holds: the keys of a result record, and the cases."""
+    groups = len({row["group"] for row in scores.cases})
+    made = records.scored(scores, primary, groups, scores.ruler.words)
+    if mm:
+        for figures in (made["scores"], *made["per_class"].values()):
+            plain = {name: figures[f"{name}_mm"] for name in PLAIN}
+            figures |= {**plain, "nsd": figures["nsd_mm"]}
+    data = {"images": len(pairs), "groups": groups, "missing": pairs.missing}
+    return {"task": options.task, "classes": list(pairs.classes), **made, "data": data, "cases": scores.cases}
+
+
+def show(made: Mapping[str, Any]) -> None:
+    """A table per class, and the rules in words."""
+    names = [name for name in report.SHOWN[made["task"]] if name in made["scores"]]
+    lines = [
+        [label, *(report.cell_of(figures, name) for name in names)] for label, figures in made["per_class"].items()
+    ]
+    lines.append(["all classes", *(report.cell_of(made["scores"], name) for name in names)])
+    lines.append(["95 % interval", *(bounds(made["scores"][name]) for name in names)])
+    lines.append(["ceiling", *(report.cell_of(made["ceiling"], name) for name in names)])
+    data = made["data"]
+    table(f"{made['task']}: {data['images']} images, {data['groups']} groups", ["class", *names], lines)
+    say(f"ruler {made['ruler']['name']} v{made['ruler']['version']}: {made['ruler']['words']}")
+    for name, other in made["rulers"].items():
+        shown = "  ".join(f"{key} {report.cell_of(other['scores'], key)}" for key in other["scores"])
+        say(f"by the rule {name}: {shown}")
+
+
+def bounds(figure: Mapping[str, Any]) -> str:
+    """The interval, or – ."""
+    return "–" if figure["low"] is None else f"{figure['low']:.3f}–{figure['high']:.3f}"
+
+
+def score(options: argparse.Namespace) -> int:
+    """Read, score, show, write; the exit code."""
+    spacing, pairs = spacing_of(options), pairs_of(options)
+    scorer = scorer_of(options, pairs.classes)
+    for pair in track(pairs, "scoring", len(pairs)):
+        size = None if options.task == "landmark" else pair.size
+        scorer.update(pair.case, pair.group, pair.truth, pair.prediction, size, spacing)
+    made = facts(options, pairs, scorer.result(), scorer.primary, spacing is not None)
+    show(made)
+    for note in pairs.notes:
+        say(f"note: {note}")
+    if pairs.missing:
+        counted = f"{len(pairs.missing)} of {len(pairs)} images have no prediction (first {pairs.missing[0]!r})"
+        warn(f"{counted}: scored as nothing found")
+    if options.json:
+        with replacing(options.json) as part:
+            part.write_text(json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; its exit code: 0, 1 for files that can't be scored, 2 for wrong options."""
+    options = arguments(argv)
+    return exit_code(lambda: score(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
