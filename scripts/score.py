@@ -5,8 +5,11 @@
     python scripts/score.py detect --truth DIR --predictions DIR [--classes …]  folders of YOLO txt
     python scripts/score.py landmark --truth labels.json --predictions labels.json       Unity label JSON
 
-Masks are index PNGs of one stem, 0 = background. A truth without a prediction is scored as nothing found, and counted;
---strict refuses it. --group says which images belong together (its first group in the name): intervals resample those.
+    python scripts/score.py segment --dataset usgra --data DIR --predictions DIR --name "our model"
+
+The last enters the leaderboard as an external row, scored on the test split of a dataset. Masks are index PNGs of one
+stem, 0 = background. A truth without a prediction is scored as nothing found, and counted; --strict refuses it. --group
+says which images belong together (its first group in the name): intervals resample those.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench import outside, records, report
+from usbench import cell, external, outside, records, report, results
 from usbench.codecs import replacing
 from usbench.console import say, table, track, warn
 from usbench.errors import ConfigError
@@ -26,8 +29,9 @@ from usbench.metrics.detect import DetectScorer
 from usbench.metrics.landmark import LandmarkScorer
 from usbench.metrics.scores import Scorer, Scores
 from usbench.metrics.segment import SegmentScorer
-from usbench.overrides import exit_code
+from usbench.overrides import composed, exit_code
 
+MODEL = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}  # none is built: only its task counts
 PLAIN = ("hd", "hd95", "assd")  # with --spacing-mm, in mm, also by these names
 
 
@@ -37,7 +41,13 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     tasks = parser.add_subparsers(dest="task", required=True, metavar="segment|detect|landmark")
     for name in ("segment", "detect", "landmark"):
         task = tasks.add_parser(name, help=f"see python scripts/score.py {name} --help")
-        task.add_argument("--truth", type=Path, required=True, metavar="PATH")
+        given = task.add_mutually_exclusive_group(required=True)
+        given.add_argument("--truth", type=Path, metavar="PATH", help="what is right")
+        given.add_argument("--dataset", metavar="NAME", help="a dataset of ours: score its test split")
+        task.add_argument("--name", metavar="NAME", help="with --dataset: what the row is called")
+        task.add_argument("--data", type=Path, metavar="DIR", help="with --dataset: the folder of releases")
+        task.add_argument("--results", type=Path, metavar="DIR", help="with --dataset: default: results")
+        task.add_argument("--runs", type=Path, metavar="DIR", help="with --dataset: default: runs")
         task.add_argument("--predictions", type=Path, required=True, metavar="PATH")
         task.add_argument("--strict", action="store_true", help="refuse a truth without a prediction")
         task.add_argument("--group", metavar="REGEX", help="its first group, found in an image's name, is its group")
@@ -52,7 +62,13 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             task.add_argument("--tolerance-mm", type=float, metavar="MM", help="of the surface Dice in mm")
             task.add_argument("--tolerance-px", type=float, metavar="PX", help="of the surface Dice in px (2)")
             task.add_argument("--ignore", type=int, metavar="VALUE", help="truth pixels of this value count nowhere")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    alone = [name for name in ("name", "data", "results", "runs") if getattr(options, name) is not None]
+    if options.truth and alone:
+        parser.error(f"--{alone[0]} goes with --dataset")
+    if options.dataset and not options.name:
+        parser.error("--dataset wants --name: what the row is called")
+    return options
 
 
 def pairs_of(options: argparse.Namespace) -> outside.Pairs:
@@ -127,8 +143,39 @@ def bounds(figure: Mapping[str, Any]) -> str:
     return "–" if figure["low"] is None else f"{figure['low']:.3f}–{figure['high']:.3f}"
 
 
+def enter(options: argparse.Namespace) -> int:
+    """Score on a dataset's test split, and keep the row; the exit code."""
+    words = [f"dataset={options.dataset}", f"model={MODEL[options.task]}", "tracking=none"]
+    words += [f"{key}={getattr(options, key)}" for key in ("data", "results", "runs") if getattr(options, key)]
+    resolved = cell.resolve(composed(words, None, "score"))
+    path, scores, missing = external.enter(resolved, options.predictions, options.name, options.strict)
+    made = results.load(path)
+    images = made["predictions"]["n"]
+    groups = made["scores"][made["primary"]["name"]]["groups"]
+    show({**made, "data": {"images": images, "groups": groups}})
+    tell_missing(missing, images)
+    say(f"result: {path}; python scripts/leaderboard.py puts it on the board")
+    if options.json:
+        write(options.json, {**made, "cases": scores.cases})
+    return 0
+
+
+def tell_missing(missing: Sequence[str], images: int) -> None:
+    """That some images weren't predicted."""
+    if missing:
+        warn(f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): scored as nothing found")
+
+
+def write(path: Path, made: Mapping[str, Any]) -> None:
+    """As JSON, whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
 def score(options: argparse.Namespace) -> int:
     """Read, score, show, write; the exit code."""
+    if options.dataset:
+        return enter(options)
     spacing, pairs = spacing_of(options), pairs_of(options)
     scorer = scorer_of(options, pairs.classes)
     for pair in track(pairs, "scoring", len(pairs)):
@@ -138,12 +185,9 @@ def score(options: argparse.Namespace) -> int:
     show(made)
     for note in pairs.notes:
         say(f"note: {note}")
-    if pairs.missing:
-        counted = f"{len(pairs.missing)} of {len(pairs)} images have no prediction (first {pairs.missing[0]!r})"
-        warn(f"{counted}: scored as nothing found")
+    tell_missing(pairs.missing, len(pairs))
     if options.json:
-        with replacing(options.json) as part:
-            part.write_text(json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        write(options.json, made)
     return 0
 
 

@@ -32,6 +32,8 @@ class Stored:
         """The test predictions by a metric node; the cell's own where none is given."""
         leak = self.cell["dataset"].get("leak") or {}
         val, test = self.dataset.samples("val"), self.dataset.samples("test")
+        if self.cell["seed"] is None:  # somebody else's predictions: there are none of validation
+            return scoring.score(metric or self.cell["metric"], self.folder, test, None, leak.get("images", ()))
         return scoring.score(metric or self.cell["metric"], self.folder, test, val, leak.get("images", ()))
 
 
@@ -112,5 +114,5 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> Tally:
 
 
 def is_run(record: Record) -> bool:
-    """A finished run of ours."""
-    return bool(record["status"] == "done" and record["origin"] == "run")
+    """A finished run of ours, or somebody else's predictions."""
+    return bool(record["status"] == "done" and record["origin"] in ("run", "external"))
