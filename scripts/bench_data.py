@@ -2,9 +2,10 @@
 
 The release is a phantom in the spinal format of as many frames as the real one, 10,223. Few of them are drawn; the
 others are copies of those under names of their own, since only reading is measured here. The plain loops do what one
-writes first for the same arrays: open, convert to grey, resize, and turn colours into classes one after the other.
-They get as much of the release as --plain says. Each part runs in a process of its own, so that its peak memory
-(resident set, which includes the pages of mapped files) is its own.
+writes first for the same arrays: open, convert to grey, resize, and turn colours into classes one after the other;
+"files alone" is their bound: nothing but decoding both files. They get as much of the release as --plain says. Each
+part runs in a process of its own, so that its seconds of processor time (of all its threads) and its peak memory
+(resident set, which includes the pages of mapped files) are its own.
 
     python scripts/bench_data.py [--frames 10223] [--drawn 64] [--plain 400] [--size 160 416] [--json FILE]
 """
@@ -75,18 +76,46 @@ def hashes(root: Path, size: Size, most: int) -> int:
 
 
 def decode(root: Path, size: Size, most: int) -> int:
-    """usbench: all three splits into the cache."""
+    """usbench: all three splits into the cache, by as many threads as there are cores."""
+    return decoded(opened(root), root / "cache", size, machine.cores())
+
+
+def decode_alone(root: Path, size: Size, most: int) -> int:
+    """usbench with one thread."""
+    return decoded(opened(root), root / "cache-of-one", size, 1)
+
+
+def decoded(dataset: Dataset, cache: Path, size: Size, threads: int) -> int:
+    """How many samples were decoded into a cache of their own, which is removed afterwards."""
     from usbench.models import arrays
 
-    dataset = opened(root)
-    threads = machine.cores()
-    return sum(len(arrays.decode(dataset.samples(s), size, True, root / "cache", threads).images) for s in SPLITS)
+    total = sum(len(arrays.decode(dataset.samples(s), size, True, cache, threads).images) for s in SPLITS)
+    shutil.rmtree(cache)
+    return total
 
 
 def pairs(root: Path, most: int) -> list[tuple[Path, Path]]:
     """Paths of training images and masks."""
     images, masks = SpinalMasks(CLASSES).folders(root, "train")
     return [(path, masks / path.name) for path in sorted(images.iterdir())[:most]]
+
+
+def pil_files(root: Path, size: Size, most: int) -> int:
+    """Pillow, and nothing done with the pixels."""
+    for picture, mask in (found := pairs(root, most)):
+        Image.open(picture).load()
+        Image.open(mask).load()
+    return len(found)
+
+
+def opencv_files(root: Path, size: Size, most: int) -> int:
+    """OpenCV, and nothing done with the pixels."""
+    import cv2
+
+    for picture, mask in (found := pairs(root, most)):
+        cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)
+        cv2.imread(str(mask))
+    return len(found)
 
 
 def pil(root: Path, size: Size, most: int) -> int:
@@ -121,7 +150,7 @@ def opencv(root: Path, size: Size, most: int) -> int:
 
 
 def measured(part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int) -> dict[str, float]:
-    """Images, seconds and peak memory in MiB of one part, in a process of its own."""
+    """Images, seconds, processor seconds and peak memory in MiB of one part, in a process of its own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     child = context.Process(target=report, args=(theirs, part, root, size, most))
@@ -134,12 +163,39 @@ def measured(part: Callable[[Path, Size, int], int], root: Path, size: Size, mos
 
 def report(pipe: Any, part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int) -> None:
     """The child's side."""
-    start = time.perf_counter()
+    start, spent = time.perf_counter(), time.process_time()
     images = part(root, size, most)
-    seconds = time.perf_counter() - start
-    pipe.send(
-        {"images": images, "seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-    )
+    seconds, spent = time.perf_counter() - start, time.process_time() - spent
+    pipe.send({"images": images, "seconds": seconds, "processor_seconds": spent, "peak_mib": peak_mib()})
+
+
+def peak_mib() -> float:
+    """The largest resident set of this process; without /proc, of its parent too up to the start of this one."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    own = [float(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+    return (own[0] if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
+
+
+def row(name: str, figures: dict[str, float]) -> list[str]:
+    """A part's line in the table."""
+    rate = figures["images"] / figures["seconds"]
+    return [
+        *(name, f"{figures['images']:.0f}", f"{figures['seconds']:.1f}", f"{rate:.0f}"),
+        *(f"{figures['processor_seconds']:.1f}", f"{figures['peak_mib']:.0f}"),
+    ]
+
+
+PARTS = {
+    "index": index,
+    "hash all files": hashes,
+    "usbench, decode": decode,
+    "usbench, one thread": decode_alone,
+    "PIL loop": pil,
+    "OpenCV loop": opencv,
+    "PIL, files alone": pil_files,
+    "OpenCV, files alone": opencv_files,
+}
 
 
 def main() -> int:
@@ -154,23 +210,14 @@ def main() -> int:
     size = (wanted.size[0], wanted.size[1])
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
+        start = time.perf_counter()
         total = write_release(root, wanted.frames, wanted.drawn)
-        parts = {
-            "index": index,
-            "hash all files": hashes,
-            "usbench, decode": decode,
-            "PIL loop": pil,
-            "OpenCV loop": opencv,
-        }
-        found = {name: measured(part, root, size, wanted.plain) for name, part in parts.items()}
-    rows = [
-        [name, f"{f['images']:.0f}", f"{f['seconds']:.1f}", f"{f['images'] / f['seconds']:.0f}", f"{f['peak_mib']:.0f}"]
-        for name, f in found.items()
-    ]
+        say(f"written in {time.perf_counter() - start:.0f} s")
+        found = {name: measured(part, root, size, wanted.plain) for name, part in PARTS.items()}
     table(
-        f"a spinal release of {total:,} frames, to {size[0]}×{size[1]}",
-        ["part", "images", "s", "images/s", "peak MiB"],
-        rows,
+        f"a spinal release of {total:,} frames, to {size[0]}×{size[1]}, on {machine.cores()} cores",
+        ["part", "images", "s", "images/s", "processor s", "peak MiB"],
+        [row(name, figures) for name, figures in found.items()],
     )
     rate = {name: f["images"] / f["seconds"] for name, f in found.items()}
     ratios = {name: rate["usbench, decode"] / rate[name] for name in ("PIL loop", "OpenCV loop")}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
-from usbench.errors import DataError
-from usbench.models import arrays
+from usbench.errors import DataError, RunError
+from usbench.models import arrays, geometry
 from usbench.types import Masks, Sample
 
 SIZE = (32, 64)
@@ -28,6 +32,7 @@ class Slow:
 
     def __init__(self, count: int = 9, bad: tuple[int, ...] = ()) -> None:
         self.count, self.bad, self.at_once, self.most, self.lock = count, bad, 0, 0, threading.Lock()
+        self.last = -1  # of those asked for
         self.ids = [f"{n:02d}" for n in range(count)]
 
     def __len__(self) -> int:
@@ -36,6 +41,7 @@ class Slow:
     def __getitem__(self, n: int) -> Sample:
         with self.lock:
             self.at_once += 1
+            self.last = max(self.last, n)
             self.most = max(self.most, self.at_once)
         time.sleep(0.01 if n % 4 == 0 else 0)
         with self.lock:
@@ -81,10 +87,44 @@ def test_threads_work_side_by_side_and_only_a_few_samples_ahead():
     samples = Slow(60)
     decoded = arrays.in_order(samples, lambda one: (one.image, one.image), 3)
     next(decoded)
-    time.sleep(0.1)
-    started = samples.most
+    time.sleep(0.2)
+    assert 1 < samples.most <= 3
+    assert samples.last < arrays.AHEAD * 3
     decoded.close()
-    assert 1 < started <= 3
+
+
+def test_torch_starts_no_threads_below_ours_and_has_its_own_back():
+    before, seen = torch.get_num_threads(), []
+
+    def work(one: Sample) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(torch.get_num_threads())
+        return one.image, one.image
+
+    torch.set_num_threads(3)
+    try:
+        list(arrays.in_order(Slow(), work, 2))
+        assert seen == [1] * 9 and torch.get_num_threads() == 3
+        with pytest.raises(DataError):
+            list(arrays.in_order(Slow(bad=(2,)), work, 2))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+@given(st.tuples(*[st.integers(1, 60)] * 4), st.integers(0, 2**32 - 1))
+def test_planes_are_those_of_torch(sizes, seed):
+    high, wide, *size = sizes
+    planes = np.random.default_rng(seed).random((3, high, wide)) < 0.5
+    expected = F.interpolate(torch.from_numpy(planes).to(torch.uint8)[None], size=size, mode="nearest-exact")[0]
+    found = geometry.planes_to_net(planes, tuple(size))
+    assert found.dtype == np.uint8 and np.array_equal(found, expected.numpy())
+
+
+@pytest.mark.parametrize("native, net", [((275, 690), (160, 416)), ((555, 960), (256, 448)), ((768, 1024), (320, 320))])
+def test_planes_of_whole_frames_are_those_of_torch(native, net):
+    planes = np.random.default_rng(0).random((2, *native)) < 0.5
+    expected = F.interpolate(torch.from_numpy(planes).to(torch.uint8)[None], size=net, mode="nearest-exact")[0]
+    assert np.array_equal(geometry.planes_to_net(planes, net), expected.numpy())
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -100,11 +140,26 @@ def test_nothing_to_decode_is_an_error():
         arrays.decode([], SIZE, True, None)
 
 
-def test_a_cache_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+@pytest.fixture
+def small_disk():
+    """No file may grow beyond 8 KiB: what a full disk looks like to the one who writes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
-    with pytest.raises(OSError, match="No space"):
+
+def test_a_cache_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path, small_disk):
+    with pytest.raises(RunError, match=r"images\.npy: can't be written .*free space$"):
         arrays.decode(Slow(), SIZE, True, tmp_path, 2)
-    assert list(tmp_path.iterdir()) == [] and isinstance(tmp_path, Path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_error_of_another_file_stays_what_it_is(tmp_path):
+    def decoded():
+        yield np.zeros(2), np.zeros(2)
+        (tmp_path / "gone.png").read_bytes()
+
+    with pytest.raises(FileNotFoundError, match="gone"):
+        arrays.fill((tmp_path / "a.npy", tmp_path / "b.npy"), decoded(), 2)
+    assert list(tmp_path.iterdir()) == []

@@ -134,6 +134,8 @@ def fill(paths: tuple[Path, Path], decoded: Iterable[tuple[NDArray[Any], NDArray
         for part, path in zip(beside, paths, strict=True):
             part.replace(path)
     except OSError as error:
+        if str(error.filename) not in ("None", *map(str, beside), *map(str, paths)):  # somebody else's file
+            raise
         advice = "check the folder, its permissions and the free space"
         raise RunError(f"{paths[0]}: can't be written ({error.strerror or error}); {advice}") from error
     finally:
