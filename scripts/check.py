@@ -18,17 +18,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from usbench import checking, leaks, sheet, source, tally
-from usbench.__main__ import conf_dir, one_line
 from usbench.codecs import replacing
-from usbench.console import say, table, warn
-from usbench.errors import ConfigError, DataError, UsbenchError
+from usbench.console import say, table
+from usbench.errors import ConfigError, DataError
 from usbench.findings import shown
+from usbench.overrides import composed, exit_code
 
 MOST = 20  # findings shown of one kind, sizes, lines to paste; the JSON has all
 
@@ -43,17 +38,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_intermixed_args(argv)
 
 
-def composed(words: Sequence[str], extra: Path | None) -> tuple[dict[str, Any], str]:
+def configured(words: Sequence[str], extra: Path | None) -> tuple[dict[str, Any], str]:
     """(configuration, task); ConfigError where no dataset is named."""
-    if not any(word.startswith("dataset=") for word in words):
-        raise ConfigError("dataset= was wanted; see python scripts/check.py --help")
     task = [word.partition("=")[2] for word in words if word.startswith("task=")]
     left = [word for word in words if not word.startswith("task=")]
-    path = [f"hydra.searchpath=[file://{extra.resolve()}]"] if extra else []
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config: Any = OmegaConf.to_container(hydra.compose("config", [*left, *path]), resolve=True)
-    plain: dict[str, Any] = config
-    return plain, task[-1] if task else "all"
+    return composed(left, extra, "check"), task[-1] if task else "all"
 
 
 def place(config: Mapping[str, Any]) -> tuple[Path, bool]:
@@ -145,7 +134,7 @@ def draw(
 
 def check(options: argparse.Namespace) -> int:
     """Check, show, draw, write; the exit code."""
-    config, word = composed(options.overrides, options.config_dir)
+    config, word = configured(options.overrides, options.config_dir)
     dataset = config["dataset"]
     tasks = checking.wanted_tasks(dataset, word)
     root, drawn = place(config)
@@ -166,16 +155,7 @@ def check(options: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for errors in the release, 2 for a wrong configuration."""
     options = arguments(argv)
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as python -m does: a lab's own modules lie here
-    try:
-        return check(options)
-    except (HydraException, OmegaConfBaseException) as error:
-        warn(one_line(error))
-        return 2
-    except UsbenchError as error:
-        warn(str(error))
-        return error.exit_code
+    return exit_code(lambda: check(options))
 
 
 if __name__ == "__main__":

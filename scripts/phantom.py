@@ -19,15 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from usbench import console, phantom, source
-from usbench.__main__ import conf_dir, one_line
 from usbench.codecs import replacing
-from usbench.errors import ConfigError, DataError, RunError, UsbenchError
+from usbench.errors import ConfigError, DataError, RunError
+from usbench.overrides import composed, exit_code
 from usbench.types import SPLITS, Layout, Task
 
 Counts = dict[str, int]  # images per split
@@ -53,14 +48,6 @@ def _own(overrides: Sequence[str]) -> tuple[Path, str, list[str]]:
     if not own["out"]:
         raise ConfigError("out=DIR was wanted: the new folder to write into; see python scripts/phantom.py --help")
     return Path(own["out"]).resolve(), own["task"], left
-
-
-def _dataset(overrides: Sequence[str]) -> dict[str, Any]:
-    """The dataset's node of the composed configuration."""
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config: Any = OmegaConf.to_container(hydra.compose("config", list(overrides)).dataset, resolve=True)
-    node: dict[str, Any] = config
-    return node
 
 
 def _layouts(dataset: Mapping[str, Any], task: str) -> dict[Task, Layout]:
@@ -121,9 +108,9 @@ def _there(layout: Layout, folder: Path) -> bool:
         return False
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     out, task, overrides = _own(options.overrides)
-    dataset = _dataset(overrides)
+    dataset = composed(overrides, None, "phantom")["dataset"]
     layouts = _layouts(dataset, task)
     with _whole(out) as folder:
         counts = _write(dataset, layouts, folder)
@@ -137,20 +124,13 @@ def _run(options: argparse.Namespace) -> None:
         console.say(f"{out}: {dataset['name']} {view}, {', '.join(f'{n} {split}' for split, n in found.items())}")
     if dataset["released"]:
         console.say(f"to run on it: python -m usbench dataset={dataset['name']} dataset.root={out}")
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where the folder can't be written, 2 for a wrong configuration."""
     options = _arguments(argv)
-    try:
-        _run(options)
-    except (HydraException, OmegaConfBaseException) as error:
-        console.warn(one_line(error))
-        return 2
-    except UsbenchError as error:
-        console.warn(str(error))
-        return error.exit_code
-    return 0
+    return exit_code(lambda: _run(options))
 
 
 if __name__ == "__main__":

@@ -19,16 +19,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from usbench import archives, source
-from usbench.__main__ import conf_dir, one_line
 from usbench.codecs import replacing
-from usbench.console import say, warn
+from usbench.console import say
 from usbench.errors import ConfigError, RunError, UsbenchError
+from usbench.overrides import composed, exit_code
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -47,18 +42,7 @@ def divided(words: Sequence[str]) -> tuple[list[Path], bool, list[str]]:
     if any(word not in ("true", "false") for word in wanted):
         raise ConfigError(f"download={wanted[-1]}: true or false was wanted")
     left = [word for word in words if not word.startswith(("archive=", "download="))]
-    if not any(word.startswith("dataset=") for word in left):
-        raise ConfigError("dataset= was wanted; see python scripts/prepare.py --help")
     return files, "true" in wanted, left
-
-
-def composed(overrides: Sequence[str], extra: Path | None) -> dict[str, Any]:
-    """The configuration."""
-    path = [f"hydra.searchpath=[file://{extra.resolve()}]"] if extra else []
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config: Any = OmegaConf.to_container(hydra.compose("config", [*overrides, *path]), resolve=True)
-    plain: dict[str, Any] = config
-    return plain
 
 
 def root_of(config: Mapping[str, Any]) -> Path:
@@ -94,10 +78,10 @@ def views(dataset: Mapping[str, Any], root: Path) -> dict[str, dict[str, int] | 
     return found
 
 
-def prepare(options: argparse.Namespace) -> None:
-    """Tell, fetch, verify, unpack, look."""
+def prepare(options: argparse.Namespace) -> int:
+    """Tell, fetch, verify, unpack, look; the exit code."""
     files, download, overrides = divided(options.overrides)
-    config = composed(overrides, options.config_dir)
+    config = composed(overrides, options.config_dir, "prepare")
     dataset, root = config["dataset"], root_of(config)
     if not dataset["released"]:
         raise ConfigError(f"dataset={dataset['name']}: it has no release, usbench draws it when it is needed")
@@ -127,20 +111,13 @@ def prepare(options: argparse.Namespace) -> None:
         facts = {"dataset": dataset["name"], "root": str(root), "archives": done, "views": found}
         with replacing(options.json) as part:
             part.write_text(json.dumps(facts, indent=1) + "\n")
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; 0, 1 for an archive, a host or a disk that isn't as wanted, 2 for a wrong configuration."""
     options = arguments(argv)
-    try:
-        prepare(options)
-    except (HydraException, OmegaConfBaseException) as error:
-        warn(one_line(error))
-        return 2
-    except UsbenchError as error:
-        warn(str(error))
-        return error.exit_code
-    return 0
+    return exit_code(lambda: prepare(options))
 
 
 if __name__ == "__main__":

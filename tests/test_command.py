@@ -78,7 +78,7 @@ def test_what_a_run_leaves(done):
     (table,) = (folder / "results").rglob("*.cases.csv.gz")
     with gzip.open(table, "rt") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4 * 2 and rows[0].keys() == {"case", "group", "class", "tp", "fp", "fn"}
+    assert len(rows) == 4 * 2 and rows[0].keys() >= {"case", "group", "class", "tp", "fp", "fn", "nsd", "hd95_px"}
     assert (run / "overlays.png").read_bytes()[:4] == b"\x89PNG"
 
 
