@@ -18,7 +18,7 @@ import torch
 import yaml
 
 from usbench import phantom
-from usbench.errors import ConfigError, RunError, UsbenchError
+from usbench.errors import ConfigError, DataError, RunError, UsbenchError
 from usbench.models.yolo import Yolo, _build, _ultralytics
 from usbench.models.yolo_boxes import detect, suppress
 from usbench.models.yolo_budget import training_arguments
@@ -513,3 +513,16 @@ def test_a_score_that_is_not_finite_is_an_error(tmp_path) -> None:
 def test_predict_before_fit() -> None:
     with pytest.raises(RunError, match="fit"):
         Yolo(classes=1, budget=TINY, size="n").predict([])
+
+
+def test_a_damaged_picture_is_our_error_once_ultralytics_is_imported(tmp_path) -> None:
+    """It puts an Image.open of its own in place, which wants to install a plug-in for what it can't read."""
+    from usbench.codecs import image
+
+    import ultralytics  # noqa: F401  isort: skip
+
+    (tmp_path / "empty.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"empty\.png: wanted"):
+        image.read_grey(tmp_path / "empty.png")
+    with pytest.raises(DataError, match=r"empty\.png: wanted"):
+        image.size(tmp_path / "empty.png")

@@ -34,6 +34,7 @@ _DECODER_ERRORS = (  # all that Pillow's decoders raise on damaged bytes
     RuntimeError,
     ArithmeticError,
     EOFError,
+    ImportError,  # ultralytics, once imported, makes Image.open look for a HEIF plug-in where it can't read a file
     struct.error,
     zlib.error,
     Image.DecompressionBombError,

@@ -29,8 +29,11 @@ def counts(truth: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> Counts:
     """(C, H, W) planes twice → (C, 3). Raises ValueError where the shapes differ."""
     if truth.shape != prediction.shape:
         raise ValueError(f"masks of one shape were wanted, found {truth.shape} and {prediction.shape}")
-    both = np.logical_and(truth, prediction).sum((1, 2))
-    return np.stack([both, prediction.sum((1, 2)) - both, truth.sum((1, 2)) - both], axis=1).astype(np.int64)
+    table = np.zeros((len(truth), 3), np.int64)
+    for row, one, other in zip(table, truth, prediction, strict=True):  # counting one plane is fast
+        both = np.count_nonzero(one & other)
+        row[:] = both, np.count_nonzero(other) - both, np.count_nonzero(one) - both
+    return table
 
 
 def nearest(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:

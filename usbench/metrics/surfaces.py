@@ -55,9 +55,9 @@ class Distances:
 
 def percentile(distances: NDArray[np.float64], lengths: NDArray[np.float64], share: float) -> float:
     """The smallest distance that covers `share` of the length."""
-    order = np.argsort(distances, kind="stable")
     if share >= 1:
-        return float(distances[order[-1]])
+        return float(distances.max())
+    order = np.argsort(distances)
     covered = np.cumsum(lengths[order]) / lengths.sum()
     return float(distances[order[min(int(np.searchsorted(covered, share - ROUNDING)), len(order) - 1)]])
 
@@ -84,7 +84,8 @@ def outline(plane: Plane) -> Outline:
     column = 2 * padded[:-1] + padded[1:]
     code = (column[:, :-1] << 2) | column[:, 1:]
     places = np.flatnonzero((code - 1) < 14)  # uint8: 0 − 1 = 255
-    return Outline(np.stack(np.divmod(places, width + 1), axis=1), code.ravel()[places])
+    rows = places // (width + 1)
+    return Outline(np.stack([rows, places - rows * (width + 1)], axis=1), code.ravel()[places])
 
 
 def distances(truth: Plane, prediction: Plane, spacing: Spacing = PX) -> Distances | None:
@@ -108,10 +109,14 @@ def nearest(one: Outline, other: Outline, spacing: Spacing) -> NDArray[np.float6
     Worked out from whole steps, so that 2 px are 2 px and not a little more: tolerances are often whole.
     """
     sides = np.array(spacing)
-    tree = cKDTree(other.places * sides, leafsize=32, balanced_tree=False, compact_nodes=False)
-    _, found = tree.query(one.places * sides)
+    scale = PX if spacing[0] == spacing[1] else sides
+    tree = cKDTree(other.places * scale, leafsize=32, balanced_tree=False, compact_nodes=False)
+    apart: NDArray[np.float64]
+    apart, found = tree.query(one.places * scale)
+    if scale is PX:  # of whole coordinates the tree's distances are exact
+        return apart * spacing[0]
     steps = (one.places - other.places[found]) * sides
-    apart: NDArray[np.float64] = np.sqrt((steps**2).sum(axis=1))
+    apart = np.sqrt((steps**2).sum(axis=1))
     return apart
 
 
