@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from usbench.codecs import coco, image, unity
+import numpy as np
+from numpy.typing import NDArray
+
+from usbench.codecs import coco, histograms, image, unity
 from usbench.console import track
 from usbench.datasets.dataset import Samples
 from usbench.errors import DataError
-from usbench.metrics import detect, landmark, segment
-from usbench.metrics.scores import Figure, Ruled, Scorer, Scores
+from usbench.metrics import calibration, detect, landmark, segment
+from usbench.metrics.bootstrap import draw, sums
+from usbench.metrics.scores import Figure, Ruled, Scorer, Scores, bounded, mean
 from usbench.targets import build
 from usbench.types import Boxes, Landmarks, Masks, Sample, Score, Split, Target
 
@@ -38,11 +43,38 @@ def write_predictions(folder: Path, split: Split, samples: Samples, guesses: Ite
                 assert isinstance(guess, Landmarks)
                 marks.add(record.id, record.group, image.size(dataset.root / record.image), guess)
     else:
+        tables: list[NDArray[np.float64]] = []
         with coco.PredictionWriter(*paths) as writer:
             for record, guess in followed:
                 assert isinstance(guess, (Boxes, Masks))
                 writer.add(record.id, record.group, image.size(dataset.root / record.image), guess)
+                if isinstance(guess, Masks) and guess.probabilities is not None:
+                    tables.append(calibrated(dataset.layout.read(dataset.root, record), guess.probabilities))
+        histogram = histogram_of(folder, split)
+        if len(tables) == len(samples):
+            histograms.write(histogram, tables, len(dataset.classes), calibration.BINS)
+        else:
+            histogram.unlink(missing_ok=True)
     return len(samples)
+
+
+def histogram_of(folder: Path, split: Split) -> Path:
+    """The file of confidences beside a split's predictions of masks."""
+    return folder / f"confidence-{split}.json"
+
+
+def calibrated(truth: Target, probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(C, 15, 3): per class and bin of probability its pixels, the sum of their probabilities, how many are right.
+
+    Nothing of a class of which nobody knows whether it is there.
+    """
+    assert isinstance(truth, Masks)
+    table = np.zeros((len(truth.planes), calibration.BINS, 3))
+    for c, (plane, probability) in enumerate(zip(truth.planes, probabilities, strict=True)):
+        if truth.known is None or truth.known[c]:
+            one = np.zeros(plane.size, np.int64)
+            table[c] = calibration.histogram(probability.ravel(), plane.ravel(), one, 1)[0]
+    return table
 
 
 def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[Sample, Target]]:
@@ -84,15 +116,39 @@ def score(
         size = (sample.image.shape[0], sample.image.shape[1])
         for scorer in (every, clean)[: 1 + bool(leak and sample.id not in leak)]:
             scorer.update(sample.id, sample.group, sample.target, guess, size, sample.mm_per_px)
-    scores = every.result()
+    scores = with_calibration(every.result(), folder, test)
     return with_second(scores, clean.result().ruler.scores) if leak else scores
+
+
+def with_calibration(scores: Scores, folder: Path, test: Samples) -> Scores:
+    """The ruler's figures with the masks' calibration, where prediction has written its histograms."""
+    path = histogram_of(folder, "test")
+    if test.dataset.task != "segment" or not path.is_file():
+        return scores
+    classes = test.dataset.classes
+    table = histograms.read(path, len(test), len(classes), calibration.BINS)
+    draws = draw([record.group for record in test.records])
+    each = {
+        name: {**scores.ruler.per_class[name], "ece": calibration.ece_of(table[:, c], draws, "no pixel is known")}
+        for c, name in enumerate(classes)
+    }
+    errors = [figures["ece"].value for figures in each.values()]
+    known = np.array([np.nan if error is None else error for error in errors])
+    drawn = calibration.ece(sums(table, draws))  # (B, C)
+    total = bounded(Figure.of(float(mean(known)), len(test)), mean(drawn, 1), draws.groups)
+    per_class = {**scores.ruler.per_class, **each}
+    ruler = replace(scores.ruler, scores={**scores.ruler.scores, "ece": total}, per_class=per_class)
+    told = "ece: a pixel's probability against the truth in 15 bins, per class over all pixels, mean over classes"
+    return Scores((replace(ruler, words=f"{ruler.words}; {told}"), *scores.ruled[1:]), scores.cases)
 
 
 def thresholds(folder: Path, val: Samples) -> dict[str, float]:
     """What a scorer is told that is chosen on validation."""
-    if val.dataset.task != "landmark":
+    if val.dataset.task == "segment":
         return {}
     listed = ((sample.target, guess) for sample, guess in pairs(folder, "val", val))
+    if val.dataset.task == "detect":
+        return {"confidence": detect.best_confidence(listed)}
     return {"presence_threshold": landmark.presence_threshold(listed)}
 
 

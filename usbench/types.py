@@ -60,11 +60,14 @@ class Masks:
     planes: NDArray[np.bool_]  # (C, H, W)
     scores: NDArray[np.float32] | None = None  # (C,) mean foreground probability; None for a truth
     known: NDArray[np.bool_] | None = None  # (C,) False: nobody knows whether the class is there; None: all known
+    probabilities: NDArray[np.float32] | None = None  # (C, H, W) of a prediction, for its calibration; never stored
 
     def __post_init__(self) -> None:
         _require(self.planes.ndim == 3 and self.planes.dtype == bool, "planes is (C, H, W) bool")
         _require(self.known is None or self.known.shape == (len(self.planes),), "known is (C,) or None")
         _require(self.scores is None or self.scores.shape == (len(self.planes),), "scores is (C,) or None")
+        shaped = self.probabilities is None or self.probabilities.shape == self.planes.shape
+        _require(shaped, "probabilities is (C, H, W) or None")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.Image import open as open_image  # bound here: ultralytics puts one of its own in Image's place
 
 from usbench.codecs import replacing
 from usbench.errors import DataError
@@ -34,7 +35,7 @@ _DECODER_ERRORS = (  # all that Pillow's decoders raise on damaged bytes
     RuntimeError,
     ArithmeticError,
     EOFError,
-    ImportError,  # ultralytics, once imported, makes Image.open look for a HEIF plug-in where it can't read a file
+    ImportError,  # ultralytics', where it was imported first, wants a HEIF plug-in for what it can't read
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
@@ -69,7 +70,7 @@ def size(path: Path) -> tuple[int, int]:
     """(height, width) in px, from the header only. Raises DataError for a missing file or one that is no picture."""
     wanted = "a picture"
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        with open_image(path, formats=FORMATS) as picture:
             width, height = picture.size
     except _DECODER_ERRORS as error:
         raise _refused(path, wanted, error) from error
@@ -87,7 +88,7 @@ def decode(
     try:
         data = path.read_bytes()
         depth = _png_depth(data) if data.startswith(_PNG) else 8
-        with Image.open(BytesIO(data), formats=formats) as picture:
+        with open_image(BytesIO(data), formats=formats) as picture:
             _require_sane(path, wanted, *picture.size)
             if depth > 8 or picture.mode in _DEEP:
                 raise DataError(f"{path}: wanted {wanted}, found more than 8 bits a channel; convert it to 8 bits")

@@ -1,25 +1,43 @@
-"""Scoring of boxes: the COCO figures, and one row per case, class and box."""
+"""Scoring of boxes: every rule over the same pairs, the figures at one confidence, and one row per case, class and
+box."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from usbench.errors import ConfigError
-from usbench.metrics import boxes
-from usbench.metrics.scores import Ruled, Scores, average
+from usbench.metrics import boxes, lesions
+from usbench.metrics.bootstrap import Draws, draw, means
+from usbench.metrics.matches import Matches
+from usbench.metrics.scores import Ruled, Scores, average, bounded
 from usbench.types import Boxes, Target, Task
+
+
+def listed(pairs: Iterable[tuple[Target, Target]]) -> tuple[list[tuple[Boxes, Boxes]], int]:
+    """(pairs of boxes, how many classes they have)."""
+    own: list[tuple[Boxes, Boxes]] = list(pairs)  # type: ignore[arg-type]
+    labels = np.concatenate([np.zeros(0, np.int64), *(each.labels for pair in own for each in pair)])
+    return own, int(labels.max(initial=-1)) + 1
 
 
 def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
     """The selection rule, version 1: mAP50-95 over the classes that the truths have."""
-    listed: list[tuple[Boxes, Boxes]] = list(pairs)  # type: ignore[arg-type]
-    labels = np.concatenate([each.labels for pair in listed for each in pair])
-    classes = [str(n) for n in range(int(labels.max(initial=0)) + 1)]
-    scores, _ = boxes.figures(listed, classes)
+    own, classes = listed(pairs)
+    how = replace(boxes.rule(boxes.NAME), areas=boxes.AREAS[:1], recall=())
+    scores, _ = boxes.figures(how, boxes.matched(how, own, classes), [str(n) for n in range(classes)])
     return scores["map50_95"].value or 0.0
+
+
+def best_confidence(pairs: Iterable[tuple[Target, Target]]) -> float:
+    """The confidence with the best F1 at IoU .5 on these (validation) pairs, all classes together; .25 where no box is
+    right."""
+    own, classes = listed(pairs)
+    how = replace(boxes.rule(boxes.NAME), areas=boxes.AREAS[:1])
+    return lesions.best_confidence(boxes.matched(how, own, classes)[0])
 
 
 class DetectScorer:
@@ -30,17 +48,23 @@ class DetectScorer:
     def __init__(
         self,
         classes: Sequence[str],
-        rules: Sequence[str] = ("coco",),
+        rules: Sequence[str] = (boxes.NAME,),
         primary: str = "map50_95",
         extra: dict[str, Callable[[Boxes, Boxes], float | None]] | None = None,
+        confidence: float | None = None,
     ) -> None:
-        """extra: as in usbench.metrics.segment.SegmentScorer."""
-        if tuple(rules) != (boxes.NAME,):
-            raise ConfigError(f"metric.rules: [{boxes.NAME}] was wanted for boxes, found {list(rules)}")
+        """rules: the first is the ruler; confidence: of precision, recall and F1, chosen on validation (None: .25);
+        extra: as in usbench.metrics.segment.SegmentScorer.
+        """
+        self.rules = [boxes.rule(name) for name in rules]
+        if not rules or len({rule.name for rule in self.rules}) < len(rules):
+            known = ", ".join(boxes.RULES)
+            raise ConfigError(f"metric.rules: one or more different of {known} were wanted, found {list(rules)}")
+        self.confidence = checked(confidence)
         self.classes, self.primary, self.extra = tuple(classes), primary, extra or {}
         self.pairs: list[tuple[Boxes, Boxes]] = []
+        self.named: list[tuple[str, str]] = []
         self.values: dict[str, list[float]] = {name: [] for name in self.extra}
-        self.cases: list[dict[str, Any]] = []
 
     def update(
         self,
@@ -54,31 +78,58 @@ class DetectScorer:
         """One image, in native pixels."""
         assert isinstance(truth, Boxes) and isinstance(prediction, Boxes)
         self.pairs.append((truth, prediction))
+        self.named.append((case, group))
         for name, function in self.extra.items():
             value = function(truth, prediction)
             self.values[name].append(np.nan if value is None else float(value))
-        for c, label in enumerate(self.classes):
-            self.cases += self.rows(case, group, c, label, truth, prediction)
-
-    def rows(self, case: str, group: str, c: int, label: str, truth: Boxes, prediction: Boxes) -> list[dict[str, Any]]:
-        """One row with the number of truths, then a row per box: its score and, per IoU threshold, whether it
-        matched."""
-        own = truth.xyxy[truth.labels == c]
-        guesses = boxes.by_score(prediction, c)
-        matched = boxes.match(own, guesses.xyxy)
-        assert guesses.scores is not None
-        head = {"case": case, "group": group, "class": label}
-        rows: list[dict[str, Any]] = [{**head, "truths": len(own), "score": None, "matches": None}]
-        for n, score in enumerate(guesses.scores):
-            hits = "m" + "".join("1" if hit else "0" for hit in matched[:, n])
-            rows.append({**head, "truths": None, "score": float(score), "matches": hits})
-        return rows
 
     def result(self) -> Scores:
         """See usbench.metrics.scores.Scorer."""
-        ruled = boxes.apply(self.pairs, self.classes)
-        extra = {name: average(values) for name, values in self.values.items()}
-        scores = {**ruled.scores, **extra}
-        return Scores(
-            (Ruled(ruled.name, ruled.version, ruled.words, scores, ruled.per_class, ruled.ceiling),), self.cases
-        )
+        draws = draw([group for _, group in self.named])
+        found = {boxes.NAME: boxes.matched(boxes.RULES[boxes.NAME], self.pairs, len(self.classes))}
+        ruled = []
+        for rule in self.rules:
+            if rule.name not in found:
+                found[rule.name] = boxes.matched(rule, self.pairs, len(self.classes))
+            ruled.append(boxes.ruled(rule, found[rule.name], self.pairs, self.classes, draws))
+        own = found[boxes.NAME][0]
+        return Scores((self.enrich(ruled[0], own, draws), *ruled[1:]), self.rows(own))
+
+    def enrich(self, ruler: Ruled, own: Matches, draws: Draws) -> Ruled:
+        """The ruler's figures with those at one confidence, per image and per false alarm, and the extra ones."""
+        sure = lesions.UNCHOSEN if self.confidence is None else self.confidence
+        per_class = {
+            label: {**ruler.per_class[label], **lesions.figures(own.of(c), sure, draws)}
+            for c, label in enumerate(self.classes)
+        }
+        scores = {**ruler.scores, **lesions.figures(own.pooled(), sure, draws)}
+        for name, values in self.values.items():
+            scores[name] = bounded(average(values), means(np.array(values), draws), draws.groups)
+        words = f"{ruler.words}; {lesions.words(sure, self.confidence is not None)}"
+        return Ruled(ruler.name, ruler.version, words, scores, per_class, ruler.ceiling)
+
+    def rows(self, own: Matches) -> list[dict[str, Any]]:
+        """Per case and class one row with the number of truths, then a row per box, best first: its score and, per IoU
+        threshold, whether it matched, by the rule coco."""
+        order = np.lexsort((own.rank, own.label, own.image))
+        bits = np.ascontiguousarray(np.where(own.hit.T[order], b"1", b"0")).view(f"S{len(own.hit)}").ravel()
+        hits, scores = bits.astype(str).tolist(), own.score[order].astype(float).tolist()
+        cells = (own.image * len(self.classes) + own.label)[order]
+        ends = np.searchsorted(cells, np.arange(own.truths.size + 1)).tolist()
+        truths = own.truths.ravel().tolist()
+        rows: list[dict[str, Any]] = []
+        for n, (case, group) in enumerate(self.named):
+            for c, label in enumerate(self.classes):
+                cell = n * len(self.classes) + c
+                head = {"case": case, "group": group, "class": label}
+                rows.append({**head, "truths": truths[cell], "score": None, "matches": None})
+                for box in range(ends[cell], ends[cell + 1]):
+                    rows.append({**head, "truths": None, "score": scores[box], "matches": f"m{hits[box]}"})
+        return rows
+
+
+def checked(confidence: float | None) -> float | None:
+    """A confidence of 0..1, or none."""
+    if confidence is not None and not (isinstance(confidence, (int, float)) and 0 <= confidence <= 1):
+        raise ConfigError(f"metric.confidence: a number of 0..1 or null was wanted, found {confidence!r}")
+    return confidence

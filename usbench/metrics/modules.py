@@ -62,8 +62,8 @@ class BoxPrecision(Metric):  # type: ignore[misc]
     """COCO figures of boxes.
 
     update(preds, target): lists of {"boxes": (N, 4) xyxy, "labels": (N,), "scores": (N,)} (targets without
-    scores), one an image; ValueError for other shapes. compute(): {"map50_95": …, "map50": …, "map75": …,
-    "ar100": …} float64 tensors, NaN where undefined.
+    scores), one an image; ValueError for other shapes. compute(): {"map50_95": …, "map50": …, …, "ar_large": …}, COCO's
+    twelve, float64 tensors, NaN where undefined.
     """
 
     full_state_update = False

@@ -125,8 +125,9 @@ class Segmenter:
         while group := list(islice(rest, int(self.budget["batch"]))):
             small = np.stack([image_to_net(image, self.size) for image in group])
             for image, logits in zip(group, self.logits(small), strict=True):
-                planes, scores = self.planes(logits_to_native(logits, (image.shape[0], image.shape[1])))
-                yield Masks(planes.cpu().numpy(), scores.cpu().numpy())
+                native = logits_to_native(logits, (image.shape[0], image.shape[1]))
+                planes, scores, probability = (each.cpu().numpy() for each in self.planes(native))
+                yield Masks(planes, scores, probabilities=probability)
 
     @torch.inference_mode()
     def logits(self, images: NDArray[np.uint8]) -> Tensor:
@@ -139,9 +140,9 @@ class Segmenter:
             logits: Tensor = self.net(x)
         return logits.float()
 
-    def planes(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """(channels, H, W) → planes (C, H, W) bool, and (C,) the mean probability of the pixels chosen (0 where
-        none)."""
+    def planes(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(channels, H, W) → planes (C, H, W) bool, (C,) the mean probability of the pixels chosen (0 where none), and
+        (C, H, W) the probability of each."""
         if self.exclusive:
             probability = logits.softmax(0)[1:]
             winner = logits.argmax(0)
@@ -150,7 +151,7 @@ class Segmenter:
             probability = logits.sigmoid()
             planes = probability > 0.5
         chosen = planes.sum((1, 2)).clamp(min=1)
-        return planes, (probability * planes).sum((1, 2)) / chosen
+        return planes, (probability * planes).sum((1, 2)) / chosen, probability
 
 
 def create(architecture: str, encoder: str, imagenet: bool, channels: int, options: Mapping[str, Any]) -> nn.Module:
