@@ -466,3 +466,13 @@ def test_the_order_of_images_changes_no_figure():
     cases = [(f"g{n}", truth, guess) for n, guess in enumerate(guesses)]
     found = [values("a wall c", *order) for order in itertools.permutations(cases)]
     assert all(one == pytest.approx(found[0]) for one in found)
+
+
+def test_calibration_of_presence_by_hand():
+    """.9 seen, .9 off: one bin, half right, .4 off; .1 off: .1 off. (2 · .4 + .1) / 3."""
+    seen, off = marks(at(1, 1)), Landmarks((np.zeros((0, 2), np.float32),), np.array([OFF], np.int8))
+    scorer = LandmarkScorer(["a"])
+    for n, (truth, score) in enumerate([(seen, 0.9), (off, 0.9), (off, 0.1)]):
+        guess = Landmarks(seen.paths, np.array([SEEN], np.int8), np.array([score], np.float32))
+        scorer.update(str(n), str(n), truth, guess)
+    assert scorer.result().ruler.scores["presence_ece"].value == pytest.approx((2 * 0.4 + 0.1) / 3)

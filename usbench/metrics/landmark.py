@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from usbench.errors import ConfigError, DataError
-from usbench.metrics import landmarks, resampled
-from usbench.metrics.bootstrap import Draws, draw, means
-from usbench.metrics.scores import Figure, Figures, Ruled, Scores, average, bounded
+from usbench.metrics import calibration, landmarks, resampled
+from usbench.metrics.bootstrap import Draws, draw
+from usbench.metrics.scores import Figure, Figures, Ruled, Scores, average
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Target, Task
 
 NAME, VERSION = "radial", 1
@@ -24,7 +24,8 @@ WORDS = (
     "share within each threshold (≤); diag: as a fraction of the image's diagonal; mm: only images whose pixel size is "
     "known; curves (names whose truths have several knots): both sampled every px along their natural splines, mean of "
     "the two directed mean distances, and Hausdorff distance; presence: seen against surely not in view, names pooled, "
-    "F1 and false presence at the threshold with the best F1 on validation; blurred, missing and malformed truths "
+    "F1 and false presence at the threshold with the best F1 on validation, presence_ece: score against presence in 15 "
+    "bins; blurred, missing and malformed truths "
     "count nowhere; lengths: predicted minus true where both ends are seen, one mean per group, limits of agreement = "
     "bias ± 1.96 SD (n − 1)"
 )
@@ -196,7 +197,10 @@ class LandmarkScorer:
         scores, present = [row["score"] for row in told.rows], [row["state"] == "seen" for row in told.rows]
         false = [float(row["score"] >= self.presence_threshold) for row in off.rows]
         best, nothing = self.presence_threshold, "nothing seen, nothing found"
+        own = np.arange(len(scores))
+        bins = calibration.histogram(np.array(scores, np.float64), np.array(present, bool), own, len(scores))
         return {
+            "presence_ece": calibration.ece_of(bins, told.draws, "no name is seen or off"),
             "presence_auroc": resampled.auroc_of(scores, present, told.draws, "only seen or only off"),
             "presence_f1": resampled.f1_of(scores, present, best, told.draws, nothing),
             "false_presence": resampled.mean_of(false, off.draws, "no name is surely not in view"),
@@ -211,7 +215,7 @@ class LandmarkScorer:
                 groups = {} if reason else self.differences.get((name, unit), {})
                 differences = [float(np.mean(values)) for values in groups.values()]
                 lost = "one group only" if differences else reason or NO_SIZE
-                for kind, figure in agreement(differences, list(groups), lost).items():
+                for kind, figure in resampled.agreement_of(differences, list(groups), lost).items():
                     out[f"{name}_{kind}_{unit}"] = figure
         return out
 
@@ -244,24 +248,6 @@ class Drawn:
         """A column's values where there are any."""
         kept = self.where(lambda row: row[key] is not None)
         return [row[key] for row in kept.rows], kept.draws
-
-
-def agreement(differences: Sequence[float], groups: Sequence[str], reason: str) -> Figures:
-    """Bias, SD and limits of agreement (Bland & Altman 1986) of one difference per group."""
-    found = landmarks.agreement(differences)
-    limits = found.limits if found else None
-    if found is None or limits is None or found.sd is None:
-        lone = Figure(found.bias if found else None, len(differences), None if found else reason)
-        return {"bias": lone, **dict.fromkeys(("sd", "loa_low", "loa_high"), Figure(None, len(differences), reason))}
-    draws, values = draw(groups), np.asarray(differences, np.float64)
-    bias, sd = means(values, draws), resampled.sds(values, draws)
-    told = {
-        "bias": (found.bias, bias),
-        "sd": (found.sd, sd),
-        "loa_low": (limits[0], bias - 1.96 * sd),
-        "loa_high": (limits[1], bias + 1.96 * sd),
-    }
-    return {kind: bounded(Figure(value, found.n), drawn, draws.groups) for kind, (value, drawn) in told.items()}
 
 
 def curve_figures(rows: Drawn, unit: str) -> Figures:
@@ -298,4 +284,5 @@ def checked_ends(name: str, ends: Sequence[str]) -> tuple[str, str]:
 
 def perfect(name: str, n: int) -> Figure:
     """What the truth itself scores."""
-    return Figure(1.0 if name.startswith(("sdr_", "presence_")) else 0.0, n)
+    best = name.startswith(("sdr_", "presence_")) and name != "presence_ece"
+    return Figure(1.0 if best else 0.0, n)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.metrics import landmarks
-from usbench.metrics.bootstrap import Draws, Values, means, sums
-from usbench.metrics.scores import Figure, bounded
+from usbench.metrics.bootstrap import Draws, Values, draw, means, sums
+from usbench.metrics.scores import Figure, Figures, bounded
 
 CHUNK = 4_000_000  # weights that are in memory at once
 
@@ -91,3 +91,21 @@ def chunked(figure: Callable[[Values], Values], draws: Draws) -> Values:
     step = max(CHUNK // max(len(draws.index), 1), 1)
     parts = [draws.weights[n : n + step, draws.index] for n in range(0, len(draws.weights), step)]
     return np.concatenate([figure(weights) for weights in parts])
+
+
+def agreement_of(differences: Sequence[float], groups: Sequence[str], reason: str) -> Figures:
+    """Bias, SD and limits of agreement (Bland & Altman 1986) of one difference per group."""
+    found = landmarks.agreement(differences)
+    limits = found.limits if found else None
+    if found is None or limits is None or found.sd is None:
+        lone = Figure(found.bias if found else None, len(differences), None if found else reason)
+        return {"bias": lone, **dict.fromkeys(("sd", "loa_low", "loa_high"), Figure(None, len(differences), reason))}
+    draws, values = draw(groups), np.asarray(differences, np.float64)
+    bias, sd = means(values, draws), sds(values, draws)
+    told = {
+        "bias": (found.bias, bias),
+        "sd": (found.sd, sd),
+        "loa_low": (limits[0], bias - 1.96 * sd),
+        "loa_high": (limits[1], bias + 1.96 * sd),
+    }
+    return {kind: bounded(Figure(value, found.n), drawn, draws.groups) for kind, (value, drawn) in told.items()}
