@@ -54,6 +54,23 @@ def test_a_rule_of_a_new_version_is_scored_again_without_training(run, monkeypat
     assert new["scored_by"]["version"] and {file.name for file in cell.run_dir(one).iterdir()} == weights
 
 
+def test_a_newer_rule_is_scored_from_the_case_table_where_the_predictions_are_gone(run, monkeypatch):
+    one, path = run
+    old = results.load(path)
+    shutil.rmtree(cell.run_dir(one))
+    rule = overlap.RULES["usbench"]
+    halved = replace(rule, version=2, words="halved", dice=lambda c: overlap.dice(c) / 2)
+    monkeypatch.setitem(overlap.RULES, "usbench", halved)
+    done = rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), phantom=True)
+    new = results.load(path)
+    assert done.changed == [path] and new["ruler"]["version"] == 2 and new["ruler"]["words"].startswith("halved")
+    for name, figure in old["scores"].items():
+        wanted = figure["value"] if name != "dice" else figure["value"] / 2
+        assert new["scores"][name]["value"] == pytest.approx(wanted), name
+    assert new["scores"]["iou"]["low"] == pytest.approx(old["scores"]["iou"]["low"])
+    assert results.load_cases(path) and rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), True).kept
+
+
 def spoil(path: Path) -> None:
     path.write_text(path.read_text() + "\n")
 

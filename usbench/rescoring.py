@@ -15,6 +15,7 @@ from usbench.__main__ import conf_dir
 from usbench.console import track
 from usbench.datasets.dataset import Dataset
 from usbench.errors import DataError, RunError, UsbenchError
+from usbench.metrics import overlap, segment
 from usbench.metrics.scores import Scores
 
 Record = Mapping[str, Any]
@@ -73,6 +74,35 @@ def rescored(record: Record, runs: Path) -> tuple[dict[str, Any], list[dict[str,
     return {**record, **fields}, cases
 
 
+def from_table(record: Record, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """What `rescored` gives, from the case table alone, where the stored predictions are gone.
+
+    That suffices for masks under rules at native size; figures that need more (other rules, calibration, a user's own)
+    stay as they are. None where it doesn't suffice.
+    """
+    config = record["config"]
+    if record["task"] != "segment" or not record.get("cases") or "task" not in config:
+        return None
+    names = [record["ruler"]["name"], *record["rulers"]]
+    native = [name for name in names if name in overlap.RULES and overlap.is_native(overlap.RULES[name])]
+    if names[0] not in native:
+        return None
+    classes = config["dataset"]["views"]["segment"]["classes"]
+    rows = results.load_cases(path)
+    scores = segment.from_cases(rows, classes, native)
+    leaking = set((record["data"].get("leak") or {}).get("images") or ())
+    if leaking:
+        clean = segment.from_cases([row for row in rows if row["case"] not in leaking], classes, native)
+        scores = scoring.with_second(scores, clean.ruler.scores)
+    one = {**config, "dataset": {**config["dataset"], **told_now(record["dataset"])}}
+    words = records.ruler_words(one, scores.ruler.words)
+    fields = records.scored(scores, record["primary"]["name"], len({row["group"] for row in rows}), words)
+    fields["scores"] = {**record["scores"], **fields["scores"]}
+    fields["per_class"] = {name: {**record["per_class"][name], **new} for name, new in fields["per_class"].items()}
+    fields["rulers"] = {**record["rulers"], **fields["rulers"]}
+    return {**record, **fields}, [{name: value or None for name, value in row.items()} for row in rows]
+
+
 def told_now(dataset: str) -> dict[str, Any]:
     """What the dataset's YAML says today of groups that aren't known: words about the intervals, no part of the run."""
     path = conf_dir() / "dataset" / f"{dataset}.yaml"
@@ -102,8 +132,11 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> Tally:
         try:
             new, cases = rescored(record, runs)
         except UsbenchError as reason:
-            done.kept[path] = str(reason)
-            continue
+            again = from_table(record, path) if is_old(record) else None
+            if again is None:
+                done.kept[path] = str(reason)
+                continue
+            new, cases = again
         packed = hashlib.sha256(results.encode_cases(cases)).hexdigest() if cases else None
         if new == record and packed == record.get("cases_sha256"):
             done.same.append(path)
@@ -111,6 +144,13 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> Tally:
         results.save(folder, {**new, "scored_by": machine.code_state(__version__)}, cases)
         done.changed.append(path)
     return done
+
+
+def is_old(record: Record) -> bool:
+    """Whether a rule for masks has a newer version than the one that the record was scored by."""
+    versions = {record["ruler"]["name"]: record["ruler"]["version"]}
+    versions |= {name: rule["version"] for name, rule in record["rulers"].items()}
+    return any(name in overlap.RULES and overlap.RULES[name].version > version for name, version in versions.items())
 
 
 def is_run(record: Record) -> bool:

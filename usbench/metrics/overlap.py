@@ -177,6 +177,11 @@ def rule(name: str) -> Rule:
     return RULES[name]
 
 
+def is_native(rule: Rule) -> bool:
+    """Whether a rule wants nothing but the foreground's counts at native size."""
+    return rule.size is None and not rule.background
+
+
 def rule_counts(rule: Rule, truth: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> Counts:
     """The counts that a rule wants of one image: (C, 3), or (C+1, 3) with background."""
     planes = [truth, prediction]

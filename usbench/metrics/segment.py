@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, DataError
 from usbench.metrics import contours, overlap
 from usbench.metrics.bootstrap import Draws, draw, means
 from usbench.metrics.scores import Figure, Ruled, Scores, average, bounded, mean
@@ -76,24 +76,33 @@ class SegmentScorer:
         assert isinstance(truth, Masks) and isinstance(prediction, Masks)
         if len(truth.planes) != len(self.classes):
             raise ValueError(f"{len(self.classes)} planes were wanted, found {len(truth.planes)}")
-        native, known = overlap.counts(truth.planes, prediction.planes), known_of(truth)
-        self.groups.append(group)
-        self.known.append(known)
-        self.native.append(native)
+        known, outlines = known_of(truth), []
+        for c, sure in enumerate(known):
+            planes = truth.planes[c], prediction.planes[c]
+            outline = contours.measured(*planes, mm_per_px, self.tolerance_px, self.tolerance_mm) if sure else {}
+            outlines.append(outline)
+        self.count(case, group, overlap.counts(truth.planes, prediction.planes), known, outlines)
         for rule in self.rules:
-            plain = rule.size is None and not rule.background
-            counted = native if plain else overlap.rule_counts(rule, truth.planes, prediction.planes)
-            self.tables[rule.name].append(counted)
+            if not overlap.is_native(rule):
+                self.tables[rule.name].append(overlap.rule_counts(rule, truth.planes, prediction.planes))
         for name, function in self.extra.items():
             value = function(truth, prediction)
             self.values[name].append(np.nan if value is None else float(value))
-        self.outlines.append([])
-        for c, label in enumerate(self.classes):
-            tp, fp, fn = native[c].tolist() if known[c] else (None, None, None)
+
+    def count(
+        self, case: str, group: str, native: overlap.Counts, known: NDArray[np.bool_], outlines: list[contours.Case]
+    ) -> None:
+        """One image's (C, 3) counts at native size, and its classes' outlines; enough for every native rule."""
+        self.groups.append(group)
+        self.known.append(known)
+        self.native.append(native)
+        self.outlines.append(outlines)
+        for rule in self.rules:
+            if overlap.is_native(rule):
+                self.tables[rule.name].append(native)
+        for label, counts, sure, outline in zip(self.classes, native, known, outlines, strict=True):
+            tp, fp, fn = counts.tolist() if sure else (None, None, None)
             row = {"case": case, "group": group, "class": label, "tp": tp, "fp": fp, "fn": fn}
-            planes = truth.planes[c], prediction.planes[c]
-            outline = contours.measured(*planes, mm_per_px, self.tolerance_px, self.tolerance_mm) if known[c] else {}
-            self.outlines[-1].append(outline)
             self.cases.append({**row, **dict.fromkeys(KEPT), **outline})
 
     def result(self) -> Scores:
@@ -131,6 +140,25 @@ class SegmentScorer:
             f"{self.tolerance_px:g} px, in mm at {mm}; one mask empty: nsd 0, distances undefined and counted, with "
             "the image's diagonal in the figures with penalty"
         )
+
+
+def from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str], rules: Sequence[str]) -> Scores:
+    """The scores of native rules from a case table (texts; "" for null) alone: no mask, no image.
+
+    Raises DataError where it isn't one of these classes.
+    """
+    scorer = SegmentScorer(classes, rules)
+    for start in range(0, len(rows), len(classes)):
+        part = rows[start : start + len(classes)]
+        if [row.get("class") for row in part] != list(classes) or len({row["case"] for row in part}) != 1:
+            raise DataError(
+                f"case table, row {start + 1}: a case's classes {', '.join(classes)} were wanted, found others"
+            )
+        known = np.array([row["tp"] != "" for row in part])
+        native = np.array([[int(row[name] or 0) for name in ("tp", "fp", "fn")] for row in part], np.int64)
+        outlines = [{name: float(row[name]) for name in KEPT if row.get(name)} for row in part]
+        scorer.count(part[0]["case"], part[0]["group"], native, known, outlines)
+    return scorer.result()
 
 
 ADDED: Sequence[tuple[str, Callable[[overlap.Counts], overlap.Values], overlap.Order, str]] = (
