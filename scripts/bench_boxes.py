@@ -22,8 +22,8 @@ from typing import Any
 
 import faster_coco_eval
 import numpy as np
-import pycocotools.coco
-import pycocotools.cocoeval
+import pycocotools.coco  # type: ignore[import-untyped]
+import pycocotools.cocoeval  # type: ignore[import-untyped]
 
 from usbench.codecs import replacing
 from usbench.console import say, table
@@ -147,9 +147,9 @@ def together(pairs: Pairs, classes: int, blocks: int) -> dict[str, dict[str, flo
 
 def same(name: str, figures: Sequence[float | None], wanted: Sequence[float | None]) -> None:
     """Raises SystemExit where an evaluator's figures are others."""
-    plain = [[-1.0 if value is None else value for value in each] for each in (figures, wanted)]
-    if not np.allclose(*plain, rtol=0, atol=CLOSE):
-        raise SystemExit(f"{name}: the twelve figures {plain[1]} were wanted, found {plain[0]}")
+    found, right = ([-1.0 if value is None else value for value in each] for each in (figures, wanted))
+    if not np.allclose(found, right, rtol=0, atol=CLOSE):
+        raise SystemExit(f"{name}: the twelve figures {right} were wanted, found {found}")
 
 
 def report(title: str, seconds: Mapping[str, Mapping[str, float]]) -> float:
@@ -181,13 +181,13 @@ def main() -> None:
     report(f"the same of {wanted.resampled_images} images, {wanted.resampled_boxes} boxes each", single)
     took = [resampled(few, wanted.classes) for _ in range(wanted.blocks)]
     matching, resamples = (statistics.median(each) for each in zip(*took, strict=True))
-    fastest = min(took["evaluate"] for name, took in single.items() if name != "usbench") * RESAMPLES
+    peer = min(took["evaluate"] for name, took in single.items() if name != "usbench") * RESAMPLES
     say(
-        f"{RESAMPLES} resamples of mAP on those images: matching {matching:.2f} s, resamples {resamples:.2f} s; the "
-        f"fastest peer's {RESAMPLES} evaluations, extrapolated: {fastest:.0f} s, {fastest / resamples:.0f} times as long"
+        f"{RESAMPLES} resamples of mAP on those images: matching {matching:.2f} s, resamples {resamples:.2f} s; "
+        f"{RESAMPLES} evaluations of the fastest peer, extrapolated: {peer:.0f} s, {peer / resamples:.0f} times that"
     )
     if wanted.json:
-        resampling = {"matching": matching, "resamples": resamples, "fastest_peer_extrapolated": fastest}
+        resampling = {"matching": matching, "resamples": resamples, "fastest_peer_extrapolated": peer}
         made = {"evaluate": once, "ratio": ratio, "few": single, "resampling": resampling}
         with replacing(wanted.json) as part:
             part.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
