@@ -1,4 +1,5 @@
-"""One result's stored predictions under every rule that fits its task, side by side: how far apart rules put the same.
+"""One result's stored predictions under every rule that fits its task, side by side: how far apart rules put the same;
+of masks also HD95 as three packages define it.
 
     python scripts/explain.py RESULT [--results DIR] [--runs DIR] [--class NAME] [--json FILE]
 
@@ -14,20 +15,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench import report, results
+import numpy as np
+
+from usbench import report, results, scoring
 from usbench.codecs import replacing
-from usbench.console import say, table
+from usbench.console import say, table, track
 from usbench.errors import ConfigError, DataError
-from usbench.metrics import boxes, landmark, overlap
+from usbench.metrics import boxes, landmark, overlap, surfaces
 from usbench.metrics.scores import Figures, Ruled, Scores
 from usbench.overrides import exit_code
 from usbench.rescoring import Stored, stored
-from usbench.types import Task
+from usbench.types import Masks, Task
 
 ROOT = Path(__file__).resolve().parent.parent
 RULES: Mapping[Task, tuple[str, ...]] = {
     "segment": tuple(overlap.RULES),
-    "detect": (boxes.NAME,),
+    "detect": tuple(boxes.RULES),
     "landmark": (landmark.NAME,),
 }
 SHOWN: Mapping[Task, tuple[str, ...]] = {
@@ -83,6 +86,26 @@ def show(scores: Scores, task: Task, label: str | None, title: str) -> None:
         say(f"{ruled.name} {ruled.version}: {ruled.words}")
 
 
+def show_distances(kept: Stored) -> None:
+    """HD95 of the same masks by our definition and by two other packages', per class."""
+    ours: list[list[float]] = [[] for _ in kept.dataset.classes]
+    theirs: list[list[tuple[float, float]]] = [[] for _ in kept.dataset.classes]
+    test = kept.dataset.samples("test")
+    for sample, guess in track(scoring.pairs(kept.folder, "test", test), "measuring", len(test)):
+        assert isinstance(sample.target, Masks) and isinstance(guess, Masks)
+        for c, (truth, found) in enumerate(zip(sample.target.planes, guess.planes, strict=True)):
+            mine, other = surfaces.distances(truth, found), surfaces.other_hd95(truth, found)
+            if mine is not None and other is not None:
+                ours[c].append(mine.hausdorff(0.95))
+                theirs[c].append((other.monai, other.medpy))
+    lines = []
+    for label, own, others in zip(kept.dataset.classes, ours, theirs, strict=True):
+        means = [np.mean(own), *np.mean(others, axis=0)] if own else []
+        lines.append([label, *(f"{value:.2f}" for value in means), *["–"] * (3 - len(means)), str(len(own))])
+    header = ["HD95, px", "usbench", "as MONAI", "as MedPy", "images"]
+    table("three definitions of one name", header, lines)
+
+
 def bounds(figure: Mapping[str, Any]) -> str:
     """The interval, or – ."""
     return "–" if figure["low"] is None else f"{figure['low']:.3f}–{figure['high']:.3f}"
@@ -122,6 +145,8 @@ def explain(options: argparse.Namespace) -> int:
     scores = by_every_rule(kept)
     words = (record["dataset"], record["model"], f"seed {record['seed']}", options.label or "all classes")
     show(scores, kept.dataset.task, options.label, " · ".join(words))
+    if kept.dataset.task == "segment" and options.label is None:
+        show_distances(kept)
     if options.json:
         groups = len({part.group for part in kept.dataset.records["test"]})
         with replacing(options.json) as part:

@@ -151,6 +151,25 @@ def smooth(seed: int) -> np.ndarray:
     return field > np.quantile(field, 0.8)
 
 
+@given(BLOBS, BLOBS)
+def test_the_other_definitions_are_medpy_s_and_monai_s(truth, guess):
+    import torch
+    from monai import metrics as monai
+
+    if truth.any() and guess.any():
+        found = surfaces.other_hd95(truth, guess)
+        assert found.medpy == pytest.approx(medpy_hd95(guess, truth))
+        one, other = (torch.from_numpy(plane)[None, None] for plane in (guess, truth))
+        theirs = monai.compute_hausdorff_distance(one, other, percentile=95, include_background=True)
+        assert found.monai == pytest.approx(float(theirs), rel=1e-5)
+
+
+def test_the_other_definitions_are_of_two_masks():
+    assert surfaces.other_hd95(square(2, 3), np.zeros((20, 30), bool)) is None
+    found = surfaces.other_hd95(square(2, 3), square(2, 5), (9, 0.5))
+    assert (found.monai, found.medpy) == (1, 1)
+
+
 def test_monai_and_medpy_define_hd95_otherwise():
     """Pixels instead of weighted surface elements: not the same figure, though near on smooth shapes."""
     import torch  # slow to import, as MONAI is: only here

@@ -20,7 +20,7 @@ from usbench.types import SEEN, Landmarks, Masks, Sample, Target, Task
 
 RULES: Mapping[Task, tuple[str, ...]] = {
     "segment": tuple(overlap.RULES),
-    "detect": (boxes.NAME,),
+    "detect": tuple(boxes.RULES),
     "landmark": (landmark.NAME,),
 }
 CLOSE = 1e-6  # to a figure that is known

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 Plane = NDArray[np.bool_]  # (H, W)
@@ -124,3 +125,21 @@ def extent(plane: Plane) -> tuple[slice, slice]:
     """The rows and columns that have something."""
     rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+@dataclass(frozen=True)
+class OtherHd95:
+    """HD95 as two other packages define it: of the pixels at the mask's border, not of weighted surface elements."""
+
+    monai: float  # the larger of the two directed 95th percentiles
+    medpy: float  # the 95th percentile of both directions' distances together
+
+
+def other_hd95(truth: Plane, prediction: Plane, spacing: Spacing = PX) -> OtherHd95 | None:
+    """(H, W) twice; a border pixel has one of its 4 neighbours outside the mask. None where one mask is empty."""
+    if not truth.any() or not prediction.any():
+        return None
+    one, other = (np.argwhere(plane & ~ndimage.binary_erosion(plane)) * spacing for plane in (truth, prediction))
+    there, back = cKDTree(other).query(one)[0], cKDTree(one).query(other)[0]
+    directed = max(np.percentile(there, 95), np.percentile(back, 95))
+    return OtherHd95(float(directed), float(np.percentile(np.concatenate([there, back]), 95)))
