@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from usbench.metrics.bootstrap import Draws, means, sums
 from usbench.metrics.calibration import ece_of, histogram
-from usbench.metrics.matches import Matches
-from usbench.metrics.precision import CHUNK, summed
+from usbench.metrics.matches import Index, Matches
+from usbench.metrics.precision import Counts, chunks, summed
 from usbench.metrics.resampled import auroc_of
 from usbench.metrics.scores import Figure, Figures, bounded
 
@@ -119,7 +119,7 @@ def froc(own: Matches, draws: Draws, rates: Sequence[float] = RATES) -> Figures:
     """Sensitivity at each rate of false positives per image: `sens_fppi_0.25` …"""
     images, wanted = len(own.truths), np.array(rates)
     once = sensitivities(own, wanted, np.ones((1, images)))[0]
-    drawn = sensitivities_of(own, wanted, draws)
+    drawn = sensitivities(own, wanted, draws.cases)
     out = {}
     for n, rate in enumerate(rates):
         figure = Figure.of(float(once[n]), images, "no truth")
@@ -127,28 +127,29 @@ def froc(own: Matches, draws: Draws, rates: Sequence[float] = RATES) -> Figures:
     return out
 
 
-def sensitivities_of(own: Matches, rates: Values, draws: Draws) -> Values:
-    """(B, R) for all resamples, some at a time."""
-    weights = draws.cases
-    step = max(CHUNK // max(len(own.image), 1), 1)
-    parts = [sensitivities(own, rates, weights[n : n + step]) for n in range(0, len(weights), step)]
-    return np.concatenate(parts)
-
-
 def sensitivities(own: Matches, rates: Values, weights: Values) -> Values:
-    """(b, N) whole weights of the images → (b, R) highest share of truths found with at most so many false positives
+    """(B, N) whole weights of the images → (B, R) highest share of truths found with at most so many false positives
     per image; NaN without a truth. Boxes of equal score come together."""
     kept = np.flatnonzero(~own.ignored[AT])
-    image, score, hit = own.image[kept], own.score[kept], np.flatnonzero(own.hit[AT][kept])
+    score, hit = own.score[kept], np.flatnonzero(own.hit[AT][kept])
     last = np.searchsorted(-score, -score[hit], side="right") - 1  # the last box of each hit's score
-    each = weights.astype(np.int32).take(image, axis=1)
+    image = own.image[kept[: int(last[-1]) + 1 if len(last) else 0]]
+    found = np.zeros((len(weights), len(rates)))
+    for rows in chunks(len(weights), len(image)):
+        allowed = weights[rows].sum(axis=1, keepdims=True) * rates
+        found[rows] = most_hits(weights[rows].astype(np.int32).take(image, axis=1), hit, last, allowed)
+    truths = weights @ own.truths.sum(axis=1).astype(np.float64)
+    return np.where(truths[:, None] > 0, found / np.maximum(truths, 1)[:, None], np.nan)
+
+
+def most_hits(each: Counts, hit: Index, last: Index, allowed: Values) -> Values:
+    """(b, D) weights of the boxes, best first, the places (K,) of the hits and of the last box of each one's score →
+    (b, R) most hits with at most (b, R) allowed false positives."""
     hits = summed(each.take(hit, axis=1)).take(np.searchsorted(hit, last, side="right") - 1, axis=1)
     wrong = summed(each).take(last, axis=1) - hits
-    allowed = weights.sum(axis=1, keepdims=True) * rates
-    row = np.arange(len(weights))[:, None]
-    apart = row * (wrong.max(initial=0) + allowed.max() + 1)
+    row = np.arange(len(each))[:, None]
+    apart = row * (wrong.max(initial=0) + allowed.max() + 1)  # a row's counts lie above all of the row before
     places = np.searchsorted((wrong + apart).ravel(), (allowed + apart).ravel(), side="right").reshape(allowed.shape)
-    found = np.concatenate([np.zeros((len(weights), 1)), hits], axis=1)
-    truths = weights @ own.truths.sum(axis=1).astype(np.float64)
-    share = found[row, places - row * len(hit)] / np.maximum(truths, 1)[:, None]
-    return np.where(truths[:, None] > 0, share, np.nan)
+    none_first = np.concatenate([np.zeros((len(each), 1)), hits], axis=1)
+    found: Values = none_first[row, places - row * len(hit)]
+    return found

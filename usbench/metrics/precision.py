@@ -6,7 +6,7 @@ resample costs two cumulative sums. Of several guesses of equal score a repeated
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,26 +43,46 @@ def average_precisions(matches: Matches, curve: Curve, weights: Values) -> Value
     for c in range(truths.shape[1]):
         if not truths[:, c].any():
             continue
-        own = matches.of(c)
-        step = max(CHUNK // max(len(own.image), 1), 1)
-        for n in range(0, len(weights), step):
-            rows = slice(n, n + step)
-            out[rows, :, c] = areas(own, curve, whole[rows], truths[rows, c])
+        ready = steps(matches.of(c))
+        rows = chunks(len(weights), len(ready.image))
+        parts = [areas(ready, curve, whole[some], truths[some, c]) for some in rows]
+        out[:, :, c] = np.concatenate(parts)
     return np.where(truths[:, None] > 0, out, np.nan)
 
 
-def areas(own: Matches, curve: Curve, weights: Counts, truths: Values) -> Values:
+def chunks(rows: int, columns: int) -> Iterator[slice]:
+    """So many rows at a time that a chunk of (rows, columns) stays small."""
+    step = max(CHUNK // max(columns, 1), 1)
+    return (slice(n, n + step) for n in range(0, rows, step))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The boxes of one class up to its last hit, but those ignored at every threshold: what its curves depend on."""
+
+    image: NDArray[np.int64]  # (D,)
+    hits: list[NDArray[np.int64]]  # per threshold the places of the hits
+    off: list[NDArray[np.int64]]  # … of the boxes that are ignored at this threshold only
+
+
+def steps(own: Matches) -> Steps:
+    """Of one class's matches."""
+    last = np.flatnonzero(own.hit.any(axis=0))[-1:]
+    counted = np.flatnonzero(~own.ignored[:, : int(last[0]) + 1 if len(last) else 0].all(axis=0))
+    hits, off = ([np.flatnonzero(row) for row in flags[:, counted]] for flags in (own.hit, own.ignored))
+    return Steps(own.image[counted], hits, off)
+
+
+def areas(own: Steps, curve: Curve, weights: Counts, truths: Values) -> Values:
     """One class: (b, N) weights, (b,) weighted truths → (b, T)."""
-    counted = np.flatnonzero(~own.ignored.all(axis=0))
-    each = weights.take(own.image[counted], axis=1)
+    each = weights.take(own.image, axis=1)
     every = summed(each)
     wanted = least(np.maximum(truths, 1), curve.side)
-    out = np.zeros((len(weights), len(own.hit)))
-    for t, (hit, ignored) in enumerate(zip(own.hit[:, counted], own.ignored[:, counted], strict=True)):
-        places, off = np.flatnonzero(hit), np.flatnonzero(ignored)
+    out = np.zeros((len(weights), len(own.hits)))
+    for t, (places, off) in enumerate(zip(own.hits, own.off, strict=True)):
         hits = summed(each.take(places, axis=1))
         found = every.take(places, axis=1)
-        if len(off):  # ignored at this threshold, not at every one
+        if len(off):
             before = np.searchsorted(off, places)
             lost = summed(each.take(off, axis=1)).take(np.maximum(before - 1, 0), axis=1)
             found -= np.where(before > 0, lost, 0)
