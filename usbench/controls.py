@@ -23,6 +23,7 @@ NAMES: dict[Task, tuple[str, ...]] = {
     "detect": ("truth", "flipped", "shuffled", "prior", "full", "blank"),
     "landmark": ("truth", "flipped", "shuffled", "prior", "centre"),
 }
+FLOOR = ("prior", "blank", "centre")  # those that the board shows: what a model has to beat
 Guess = Callable[[Sample], Target]
 Maps = NDArray[np.float64]  # (C, h, w) share of the training images with the class there
 

@@ -119,6 +119,7 @@ def record(one: cell.Cell, dataset: Dataset, verdict: Verdict) -> dict[str, Any]
     facts = f"{one['fingerprint']}\n{one['task']}\n{one['fold']}\n{verdict.name}\n{VERSION}"
     groups = len({part.group for part in dataset.records["test"]})
     words = records.ruler_words(one, verdict.scores.ruler.words)
+    shown = Scores(verdict.scores.ruled[: len(one["metric"]["rules"])], verdict.scores.cases)  # the dataset's own rules
     base = records.base_record(one)
     base["data"]["counts"] = {split: len(part) for split, part in dataset.records.items()}
     kept = {name: base[name] for name in ("schema", "dataset", "task", "fold", "trained_on", "data", "code", "machine")}
@@ -132,5 +133,5 @@ def record(one: cell.Cell, dataset: Dataset, verdict: Verdict) -> dict[str, Any]
         "status": "done",
         "reason": None,
         "config": {"dataset": base["config"]["dataset"], "metric": base["config"]["metric"]},
-        **records.scored(verdict.scores, one["metric"]["primary"], groups, words),
+        **records.scored(shown, one["metric"]["primary"], groups, words),
     }
