@@ -97,7 +97,8 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
 
 def _scores_table(rows: Sequence[Row]) -> list[str]:
     lead = next((row.primary for row in rows if row.origin != "published"), rows[0].primary)
-    others = [name for name in MAIN[rows[0].task] if name != lead and any(name in row.scores for row in rows)]
+    known = {name for row in rows for name, figure in row.scores.items() if figure.mean is not None}
+    others = [name for name in MAIN[rows[0].task] if name != lead and name in known]
     columns: list[Column] = [
         ("model", lambda row: row.name),
         ("budget", lambda row: row.budget or ""),
