@@ -74,11 +74,11 @@ def show(scores: Scores, task: Task, label: str | None, title: str) -> None:
     for ruled in scores.ruled:
         figures = report.figures(figures_of(ruled, label), 0)
         ceiling = report.cell_of(report.figures(ruled.ceiling, 0), names[0])
-        shown = [report.cell_of(figures, names[0]), bounds(figures[names[0]])]
+        shown = [report.cell_of(figures, names[0]), report.bounds(figures, names[0])]
         lines.append(
             [f"{ruled.name} {ruled.version}", *shown, *(report.cell_of(figures, n) for n in names[1:]), ceiling]
         )
-    table(title, ["rule", names[0], "95 % interval", *names[1:], "ceiling"], lines)
+    table(title, ["rule", names[0], "95 %", *names[1:], "ceiling"], lines)
     values = [value for ruled in scores.ruled if (value := figures_of(ruled, label)[names[0]].value) is not None]
     if len(values) > 1:
         say(f"the same predictions: {names[0]} from {min(values):.3f} to {max(values):.3f}, by the rule alone")
@@ -104,11 +104,6 @@ def show_distances(kept: Stored) -> None:
         lines.append([label, *(f"{value:.2f}" for value in means), *["–"] * (3 - len(means)), str(len(own))])
     header = ["HD95, px", "usbench", "as MONAI", "as MedPy", "images"]
     table("three definitions of one name", header, lines)
-
-
-def bounds(figure: Mapping[str, Any]) -> str:
-    """The interval, or – ."""
-    return "–" if figure["low"] is None else f"{figure['low']:.3f}–{figure['high']:.3f}"
 
 
 def as_json(scores: Scores, record: Mapping[str, Any], groups: int) -> str:

@@ -128,7 +128,7 @@ def show(made: Mapping[str, Any]) -> None:
         [label, *(report.cell_of(figures, name) for name in names)] for label, figures in made["per_class"].items()
     ]
     lines.append(["all classes", *(report.cell_of(made["scores"], name) for name in names)])
-    lines.append(["95 % interval", *(bounds(made["scores"][name]) for name in names)])
+    lines.append(["95 %", *(report.bounds(made["scores"], name) for name in names)])
     lines.append(["ceiling", *(report.cell_of(made["ceiling"], name) for name in names)])
     data = made["data"]
     table(f"{made['task']}: {data['images']} images, {data['groups']} groups", ["class", *names], lines)
@@ -136,11 +136,6 @@ def show(made: Mapping[str, Any]) -> None:
     for name, other in made["rulers"].items():
         shown = "  ".join(f"{key} {report.cell_of(other['scores'], key)}" for key in other["scores"])
         say(f"by the rule {name}: {shown}")
-
-
-def bounds(figure: Mapping[str, Any]) -> str:
-    """The interval, or – ."""
-    return "–" if figure["low"] is None else f"{figure['low']:.3f}–{figure['high']:.3f}"
 
 
 def enter(options: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ def alone(confidence: list[float], right: list[bool]) -> float:
         ([0.52, 0.48], [True, False], 0.0),  # one bin, 7/15 … 8/15: mean .5, half are right
         ([0.9, 0.9, 0.1, 0.1], [True, False, False, False], (2 * 0.4 + 2 * 0.1) / 4),
         ([0.95, 0.9], [True, False], (0.05 + 0.9) / 2),  # 14/15 = .933 lies between them
-        ([1 / 15, 0.0], [True, False], 0.5 - 1 / 30),  # a bin has its upper end, the first has 0 too
+        ([1 / 15, 0.0], [False, True], 0.5 - 1 / 30),  # one bin: it has its upper end, the first has 0 too
     ],
 )
 def test_by_hand(confidence, right, wanted):

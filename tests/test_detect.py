@@ -130,6 +130,11 @@ FEW: Pairs = [(truth(SQUARE), guess((*SQUARE, 0.7), (*AWAY, 0.6))), (Boxes.empty
 
 def test_the_best_confidence_of_pairs():
     assert best_confidence(iter(FEW)) == pytest.approx(0.7) and best_confidence([]) == 0.25
+    # all classes in one order: class a has a hit at .6 and a miss at .2, class b a hit at .9: 2 of 2 from .6 on
+    two = [
+        (truth(SQUARE, SQUARE, labels=[0, 1]), guess((*SQUARE, 0.6), (*AWAY, 0.2), (*SQUARE, 0.9), labels=[0, 0, 1]))
+    ]
+    assert best_confidence(two) == pytest.approx(0.6)
 
 
 def test_validation_chooses_and_the_words_say_so(monkeypatch, tmp_path):

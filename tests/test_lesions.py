@@ -104,6 +104,13 @@ def test_the_best_confidence():
     assert lesions.best_confidence(matches(short)) == pytest.approx(0.7)
 
 
+def test_boxes_of_one_score_are_found_together():
+    """Two truths: at .9 F1 is 2/3; at .5 come a hit and three misses, 4/7. The hit alone would have 4/4."""
+    away = [(n, 60, n + 5, 65, 0.5) for n in (0, 20, 40)]
+    pair = [(truth(SQUARE, OTHER), guess((*SQUARE, 0.9), (*OTHER, 0.5), *away))]
+    assert lesions.best_confidence(matches(pair)) == pytest.approx(0.9)
+
+
 @pytest.mark.parametrize("pairs", [[], FOUR[3:], FOUR[2:], [(truth(SQUARE), NOTHING)]])
 def test_without_a_hit_there_is_no_best_confidence(pairs):
     assert lesions.best_confidence(matches(pairs)) == lesions.UNCHOSEN

@@ -8,6 +8,7 @@ from typing import Any
 
 from usbench.console import say, table
 from usbench.metrics.scores import Figure
+from usbench.results import lower_is_better
 
 SHOWN = {
     "segment": ("dice", "iou", "nsd", "hd95_px"),
@@ -29,10 +30,24 @@ def figures(scored: Mapping[str, Figure], groups: int) -> dict[str, dict[str, An
     return out
 
 
+def shown(value: float, name: str) -> str:
+    """Three digits behind the point; of a distance two."""
+    return f"{value:.2f}" if lower_is_better(name) else f"{value:.3f}"
+
+
 def cell_of(scores: Mapping[str, Any], name: str) -> str:
     """A figure for a table, – where undefined."""
     value = scores.get(name, {}).get("value")
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None else shown(value, name)
+
+
+def bounds(scores: Mapping[str, Any], name: str) -> str:
+    """Its interval for a table, – where there is none; short, for a terminal is 80 columns wide."""
+    low, high = (scores.get(name, {}).get(end) for end in ("low", "high"))
+    if low is None or high is None:
+        return "–"
+    ends = (f"{end:.1f}" if lower_is_better(name) else f"{end:.3f}".removeprefix("0") for end in (low, high))
+    return "–".join(ends)
 
 
 def cases_of(scores: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -41,10 +56,11 @@ def cases_of(scores: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def rows(record: Mapping[str, Any], names: Sequence[str]) -> Iterable[list[str]]:
-    """A row per class, then all classes, then the ceiling."""
+    """A row per class, then all classes and their interval, then the ceiling."""
     for label, scores in record["per_class"].items():
         yield [label, *(cell_of(scores, name) for name in names), cases_of(scores, names)]
     yield ["all classes", *(cell_of(record["scores"], name) for name in names), cases_of(record["scores"], names)]
+    yield ["95 %", *(bounds(record["scores"], name) for name in names), ""]
     if record["data"]["leak"]:
         clean = [cell_of(record["scores"], f"{name}:no-leak") for name in names]
         yield [f"without {record['data']['leak']['n']} leaking images", *clean, ""]
@@ -58,6 +74,9 @@ def final(record: Mapping[str, Any], path: Path, pictures: Sequence[Path]) -> No
     title = f"{' · '.join(words)} · test, {counts['test']} images"
     names = SHOWN[record["task"]]
     table(title, ["class", *names, "images"], rows(record, names))
+    unsure = record["scores"][record["primary"]["name"]].get("interval")
+    if unsure:
+        say(f"interval of {record['primary']['name']}: {unsure}")
     say(f"ruler {record['ruler']['name']} v{record['ruler']['version']}: {record['ruler']['words']}")
     for name, other in record["rulers"].items():
         shown = "  ".join(
