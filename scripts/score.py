@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench import cell, external, outside, records, report, results
+from usbench import cell, external, instances, outside, records, report, results
 from usbench.codecs import replacing
 from usbench.console import say, table, track, warn
 from usbench.errors import ConfigError
@@ -78,10 +78,8 @@ def pairs_of(options: argparse.Namespace) -> outside.Pairs:
         pairs = outside.masks(options.truth, options.predictions, classes, options.ignore, options.strict)
     elif options.task == "landmark":
         pairs = outside.landmarks(options.truth, options.predictions, options.strict)
-    elif options.truth.is_dir():
-        pairs = outside.yolo(options.truth, options.predictions, classes, options.strict)
     else:
-        pairs = outside.boxes(options.truth, options.predictions, options.strict)
+        pairs = outside.yolo(options.truth, options.predictions, classes, options.strict)
     pairs.group = outside.grouping(options.group)
     return pairs
 
@@ -167,10 +165,32 @@ def write(path: Path, made: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def score_coco(options: argparse.Namespace) -> int:
+    """COCO's own files, boxes or masks; the exit code."""
+    if options.rule not in (None, [instances.RULE.name]):
+        raise ConfigError(f"--rule: COCO's files are scored by {instances.RULE.name}; others take folders of YOLO txt")
+    found = instances.read(options.truth, options.predictions, options.strict)
+    scores = instances.score(found, outside.grouping(options.group))
+    groups = len({row["group"] for row in scores.cases})
+    made = {
+        **{"task": "detect", "classes": list(found.classes)},
+        **records.scored(scores, "map50_95", groups, scores.ruler.words),
+        "data": {"images": len(found.cases), "groups": groups, "missing": found.missing},
+        "cases": scores.cases,
+    }
+    show(made)
+    tell_missing(found.missing, len(found.cases))
+    if options.json:
+        write(options.json, made)
+    return 0
+
+
 def score(options: argparse.Namespace) -> int:
     """Read, score, show, write; the exit code."""
     if options.dataset:
         return enter(options)
+    if options.task == "detect" and not options.truth.is_dir():
+        return score_coco(options)
     spacing, pairs = spacing_of(options), pairs_of(options)
     scorer = scorer_of(options, pairs.classes)
     for pair in track(pairs, "scoring", len(pairs)):

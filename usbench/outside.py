@@ -1,6 +1,6 @@
 """What others predicted, in the usual file formats, as pairs of truth and prediction for our scorers. No torch.
 
-Masks: index PNGs paired by stem, 0 = background. Boxes: COCO's ground truth and results, or folders of YOLO txt.
+Masks: index PNGs paired by stem, 0 = background. Boxes: folders of YOLO txt (COCO's files: see instances.py).
 Landmarks: Unity label JSON twice. A truth without a prediction is scored as nothing found, and counted; a prediction of
 an unknown image is an error.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from usbench.codecs import coco_parts, coco_results, coco_truth, label_png, unity, yolo_txt
+from usbench.codecs import label_png, unity, yolo_txt
 from usbench.datasets.folders import listing
 from usbench.errors import ConfigError, DataError
 from usbench.types import Boxes, Masks, Target, Task
@@ -142,20 +142,6 @@ def read_index(path: Path, classes: Sequence[str], ignore: int | None) -> label_
 
 
 # ---- boxes
-
-
-def boxes(truth: Path, predictions: Path, strict: bool) -> Pairs:
-    """COCO's ground truth and list of results; the categories are the truth's."""
-    parts = coco_parts.load(truth)
-    names = tuple(str(entry["name"]) for entry in sorted(parts["categories"], key=lambda entry: entry["id"]))
-    known = coco_truth.read(truth)
-    found = coco_results.read_boxes(predictions, parts)
-    cases, missing = matched(known.images, found, predictions, strict)
-
-    def read(case: str) -> tuple[Size, Target, Target]:
-        return known.images[case].size, known.boxes(case, names), found.get(case, Boxes.empty(scored=True))
-
-    return Pairs("detect", names, cases, missing, read)
 
 
 def yolo(truth: Path, predictions: Path, classes: Sequence[str], strict: bool) -> Pairs:

@@ -116,6 +116,14 @@ class Truth:
             raise self._wrong(number, f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}", bbox)
         return box
 
+    def region(self, number: int, entry: Entry, size: Size) -> NDArray[np.bool_]:
+        """The plane (H, W) of one object, by its place in `annotations`; see `masks` for what is refused."""
+        return self._region(number, entry.get("segmentation"), size)
+
+    def corners(self, number: int, entry: Entry, size: Size) -> NDArray[np.float32]:
+        """(4,) x1, y1, x2, y2 of one object; see `boxes` for what is refused."""
+        return self._corners(number, entry.get("bbox"), size)
+
     def _region(self, number: int, segmentation: object, size: Size) -> NDArray[np.bool_]:
         if isinstance(segmentation, dict):
             return self._runs(number, segmentation, size)

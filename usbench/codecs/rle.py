@@ -33,6 +33,20 @@ def expand(lengths: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool
     return np.repeat(np.arange(lengths.size) % 2 == 1, lengths).reshape(size[::-1]).T
 
 
+def iou(
+    guesses: Sequence[str], truths: Sequence[str], size: tuple[int, int], crowd: Sequence[bool]
+) -> NDArray[np.float64]:
+    """(D, G) overlap of compressed run lengths; with a crowd it is the share of the guess that lies in it."""
+    one, other = ([{"size": list(size), "counts": counts} for counts in each] for each in (guesses, truths))
+    found: NDArray[np.float64] = np.asarray(mask.iou(one, other, [int(each) for each in crowd]), np.float64)
+    return found.reshape(len(guesses), len(truths))
+
+
+def area(counts: str, size: tuple[int, int]) -> int:
+    """Pixels of compressed run lengths."""
+    return int(mask.area({"size": list(size), "counts": counts}))
+
+
 def fill(polygon: Sequence[float], size: tuple[int, int]) -> NDArray[np.bool_]:
     """The plane (H, W) bool of a polygon x1, y1, x2, y2 … in px, filled by COCO's own rasteriser (maskApi.c).
 
