@@ -32,6 +32,7 @@ from usbench.metrics.segment import SegmentScorer
 from usbench.overrides import composed, exit_code
 
 MODEL = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}  # none is built: only its task counts
+BY_AREA = ("_small", "_medium", "_large")
 PLAIN = ("hd", "hd95", "assd")  # with --spacing-mm, in mm, also by these names
 
 
@@ -115,6 +116,10 @@ def facts(options: argparse.Namespace, pairs: outside.Pairs, scores: Scores, pri
         for figures in (made["scores"], *made["per_class"].values()):
             plain = {name: figures[f"{name}_mm"] for name in PLAIN}
             figures |= {**plain, "nsd": figures["nsd_mm"]}
+    if not pairs.areas:
+        for figures in (made["scores"], made["ceiling"], *made["per_class"].values()):
+            for name in [name for name in figures if name.endswith(BY_AREA)]:
+                del figures[name]
     data = {"images": len(pairs), "groups": groups, "missing": pairs.missing}
     return {"task": options.task, "classes": list(pairs.classes), **made, "data": data, "cases": scores.cases}
 
@@ -198,8 +203,8 @@ def score(options: argparse.Namespace) -> int:
         scorer.update(pair.case, pair.group, pair.truth, pair.prediction, size, spacing)
     made = facts(options, pairs, scorer.result(), scorer.primary, spacing is not None)
     show(made)
-    for note in pairs.notes:
-        say(f"note: {note}")
+    if not pairs.areas:
+        say("note: sides are fractions of the image, so there are no figures by the boxes' area in px")
     tell_missing(pairs.missing, len(pairs))
     if options.json:
         write(options.json, made)

@@ -173,6 +173,7 @@ def test_yolo_folders_score_as_the_same_boxes_in_px(boxes, tmp_path):
     (tmp_path / "p/9.txt").write_text("0 0.525 0.55 0.05 0.1 0.8\n")
     found = run(["detect", "--truth", str(tmp_path / "t"), "--predictions", str(tmp_path / "p")], tmp_path)
     assert found["scores"]["map50"]["value"] == pytest.approx(51 / 101) and found["classes"] == ["lesion"]
+    assert not [name for name in found["scores"] if name.endswith(score.BY_AREA)]  # no px, no areas
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ class Pairs:
     missing: list[str]
     read: Callable[[str], tuple[Size, Target, Target]]
     group: re.Pattern[str] | None = None
-    notes: list[str] = field(default_factory=list)
+    areas: bool = True  # whether the boxes' areas in px are known
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -160,8 +160,7 @@ def yolo(truth: Path, predictions: Path, classes: Sequence[str], strict: bool) -
         guess = yolo_txt.read_scored(found[case], classes, UNIT) if case in found else Boxes.empty(scored=True)
         return UNIT, true, guess
 
-    notes = ["sides are fractions of the image: there are no figures by the boxes' area in px"]
-    return Pairs("detect", tuple(classes), cases, missing, read, notes=notes)
+    return Pairs("detect", tuple(classes), cases, missing, read, areas=False)
 
 
 # ---- landmarks
