@@ -20,7 +20,7 @@ import numpy as np
 from usbench import report, results, scoring
 from usbench.codecs import replacing
 from usbench.console import say, table, track
-from usbench.errors import ConfigError, DataError
+from usbench.errors import ConfigError
 from usbench.metrics import boxes, landmark, overlap, surfaces
 from usbench.metrics.scores import Figures, Ruled, Scores
 from usbench.overrides import exit_code
@@ -122,20 +122,9 @@ def as_json(scores: Scores, record: Mapping[str, Any], groups: int) -> str:
     return json.dumps({**facts, "rules": rules}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def found(word: str, folder: Path) -> dict[str, Any]:
-    """The record that the word names: a file, or a key of one below the results."""
-    path = Path(word)
-    if path.is_file():
-        return results.load(path)
-    places = sorted(folder.glob(f"*/*/*-{word}.json")) + sorted(folder.glob(f"{results.PHANTOM}/*/*/*-{word}.json"))
-    if len(word) < 4 or len(places) != 1:
-        raise DataError(f"{word}: a record's file or its key was wanted, found {len(places)} such below {folder}")
-    return results.load(places[0])
-
-
 def explain(options: argparse.Namespace) -> int:
     """Score, show, write; the exit code."""
-    record = found(options.result, options.results)
+    record = results.load(results.named(options.result, options.results))
     kept = stored(record, options.runs)
     scores = by_every_rule(kept)
     words = (record["dataset"], record["model"], f"seed {record['seed']}", options.label or "all classes")

@@ -275,3 +275,14 @@ def find(results: Path, dataset: str, task: str, model: str, seed: int | None, k
         if path.exists():
             return path
     return None
+
+
+def named(word: str, results: Path) -> Path:
+    """The record that a word names: a file, or a key of one below the results. DataError for none or several."""
+    path = Path(word)
+    if path.is_file():
+        return path
+    places = sorted(results.glob(f"*/*/*-{word}.json")) + sorted(results.glob(f"{PHANTOM}/*/*/*-{word}.json"))
+    if len(word) < 4 or len(places) != 1:
+        raise DataError(f"{word}: a record's file or its key was wanted, found {len(places)} such below {results}")
+    return places[0]

@@ -1,0 +1,107 @@
+"""scripts/compare.py: from case tables alone; the union of cases by hand; records that can't be compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from finished import finish, moved
+
+from scripts import compare
+from usbench import comparison, results
+
+
+def row(case: str, label: str, *counts: int | str) -> dict[str, str]:
+    return {"case": case, "class": label, "group": case, **dict(zip(("tp", "fp", "fn"), map(str, counts), strict=True))}
+
+
+def test_the_union_of_cases_by_hand():
+    """Image 1: both found something; 2: only the second fires where nothing is; 3: neither; 4: nobody knows."""
+    one = [row("1", "a", 2, 1, 1), row("2", "a", 0, 0, 0), row("3", "a", 0, 0, 0), row("4", "a", "", "", "")]
+    two = [row("1", "a", 3, 0, 0), row("2", "a", 0, 9, 0), row("3", "a", 0, 0, 0), row("4", "a", "", "", "")]
+    first, second = comparison.dices([one, two])
+    assert first[:2].tolist() == [4 / 6, 1.0] and second[:2].tolist() == [1.0, 0.0]
+    assert np.isnan(first[2:]).all() and np.isnan(second[2:]).all()
+
+
+def test_seeds_are_averaged_case_by_case_first():
+    tables = [[row("1", "a", 1, 0, 0)], [row("1", "a", 0, 0, 1)], [row("1", "a", 1, 1, 0)]]
+    found = comparison.measured("segment", ["x", "x", "y"], tables)
+    assert [(model.name, model.sums.tolist()) for model in found] == [("x", [[0.5]]), ("y", [[2 / 3]])]
+
+
+def test_only_points_count_among_landmarks():
+    rows = [{"kind": "point", "error_px": "2"}, {"kind": "curve", "error_px": "9"}, {"kind": "point", "error_px": ""}]
+    assert comparison.errors(rows)[0] == 2 and np.isnan(comparison.errors(rows)[1:]).all()
+
+
+@pytest.fixture
+def two(compose, tmp_path):
+    """Paths of two records on the same phantom, guesses moved by 2 and by 9 px, under names of their own."""
+
+    def made(task: str, dataset: str) -> list[str]:
+        paths = []
+        for name, by in (("near", 2), ("far", 9)):
+            _, path = finish(compose, tmp_path / name, dataset, task, guess=lambda target, by=by: moved(target, by))
+            record = {**results.load(path), "model": name, "recipe": None}
+            del record["recipe"]
+            cases = results.load_cases(path)
+            folder = tmp_path / "results"
+            paths.append(str(results.save(folder, record, [{k: v or None for k, v in c.items()} for c in cases])))
+        return paths
+
+    return made
+
+
+@pytest.mark.parametrize(("task", "dataset"), [("segment", "usgra"), ("landmark", "unity")])
+def test_the_better_model_is_found(two, tmp_path, capsys, task, dataset):
+    paths = two(task, dataset)
+    assert compare.main([*paths[::-1], "--json", str(tmp_path / "out.json")]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [(model["name"], model["rank"]) for model in found["models"]] == [("near", [1, 1]), ("far", [2, 2])]
+    (pair,) = found["pairs"]
+    assert (pair["one"], pair["other"]) == ("near", "far") and pair["p"] < 0.05 and pair["holm"] == pair["p"]
+    assert (pair["value"] > 0) == (task == "segment") and pair["low"] <= pair["value"] <= pair["high"]
+    told = capsys.readouterr().out
+    assert "resolution" in told and "differ" in told and "near − far" in told
+    record = results.load(Path(paths[0]))
+    if task == "landmark":
+        assert found["models"][0]["value"] == pytest.approx(record["scores"]["mre_px"]["value"], rel=1e-6)
+
+
+def test_a_model_and_itself_share_their_rank(two, tmp_path):
+    paths = two("segment", "usgra")
+    record = {**results.load(Path(paths[0])), "model": "twin"}
+    cases = [{k: v or None for k, v in c.items()} for c in results.load_cases(Path(paths[0]))]
+    twin = results.save(tmp_path / "results", record, cases)
+    assert compare.main([paths[0], str(twin), "--json", str(tmp_path / "out.json")]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [model["rank"] for model in found["models"]] == [[1, 2], [1, 2]] and found["pairs"][0]["p"] == 1
+
+
+def test_what_cannot_be_compared_is_refused_with_one_line(two, compose, tmp_path, capsys):
+    paths = two("segment", "usgra")
+    _, other = finish(compose, tmp_path / "kidney", "kidney", "segment")
+    _, boxes = finish(compose, tmp_path / "boxes", "usgra", "detect")
+    _, more = finish(compose, tmp_path / "more", "usgra", "segment", "dataset.phantom.seed=5")
+    for words, code, says in (
+        ([paths[0], str(other)], 1, "a result of dataset usgra was wanted, found kidney"),
+        ([str(boxes), str(boxes)], 1, "boxes aren't compared yet"),
+        ([paths[0], str(more)], 1, "found one on other files"),
+        ([paths[0]], 2, "two models or more were wanted"),
+        ([paths[0], "0123456789ab"], 1, "found 0 such"),
+    ):
+        assert compare.main(words) == code
+        told = capsys.readouterr().err
+        assert says in told and told.count("\n") == 1, told
+
+
+def test_blank_masks_are_compared_too(compose, tmp_path):
+    """A model that finds nothing loses on every class that is there."""
+    _, path = finish(compose, tmp_path, "usgra", "segment")
+    rows = results.load_cases(path)
+    silent = [{**r, "tp": "0", "fp": "0", "fn": str(int(r["tp"]) + int(r["fn"]))} for r in rows]
+    first, second = comparison.measured("segment", ["a", "b"], [rows, silent])
+    assert (first.counts == second.counts).all() and (first.sums >= second.sums).all()

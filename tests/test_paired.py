@@ -1,0 +1,96 @@
+"""Two models on the same cases: by hand, exact swaps, how often equal models are called different, ranks and ties."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from usbench.metrics import paired
+from usbench.metrics.bootstrap import draw
+from usbench.metrics.paired import Difference, Measured
+
+
+def model(name: str, *values: float) -> Measured:
+    """One column, every case counts unless NaN."""
+    table = np.array(values, float)[:, None]
+    return Measured(name, np.nan_to_num(table), np.isfinite(table) * 1.0)
+
+
+def test_the_score_is_per_class_over_cases_then_over_classes():
+    values = np.array([[1.0, 0.0], [0.5, 0.0], [0.0, 0.4]])
+    counts = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    assert paired.score(Measured("a", values * counts, counts)) == pytest.approx((0.5 + 0.4) / 2)
+
+
+def test_all_swaps_of_six_groups_by_hand():
+    """Differences of 1 in each of 6 groups: of 64 swaps only all and none reach 6/6: p = 2/64."""
+    draws = draw(list("abcdef"))
+    found = paired.difference(model("a", *[1.0] * 6), model("b", *[0.0] * 6), draws)
+    assert found.value == 1 and found.p == pytest.approx(2 / 64)
+    assert (found.low, found.high) == (1, 1) and "6 groups" in found.reason
+    mixed = paired.difference(model("a", 1, 1, 1, 0, 0, 0), model("b", 0, 0, 0, 1, 1, 1), draws)
+    assert mixed.value == 0 and mixed.p == 1
+
+
+def test_groups_are_swapped_whole():
+    """12 cases in 6 groups: the sums per group are what is swapped, as an enumeration of its own finds."""
+    rng = np.random.default_rng(0)
+    groups = [str(n // 2) for n in range(12)]
+    one, other = rng.random(12), rng.random(12)
+    found = paired.difference(model("a", *one), model("b", *other), draw(groups))
+    apart = (one - other).reshape(6, 2).sum(1)
+    swaps = [
+        abs(sum(s * d for s, d in zip(signs, apart, strict=True))) for signs in itertools.product((1, -1), repeat=6)
+    ]
+    assert found.p == pytest.approx(np.mean(np.array(swaps) >= abs(apart.sum()) - 1e-12))
+
+
+def test_under_six_groups_there_is_no_p_and_under_five_no_interval():
+    five = paired.difference(model("a", *[1.0] * 5), model("b", *[0.0] * 5), draw(list("abcde")))
+    assert five.p is None and "5 groups, at least 6" in five.reason and five.low is not None
+    four = paired.difference(model("a", *[1.0] * 4), model("b", *[0.0] * 4), draw(list("abcd")))
+    assert four.low is None and four.p is None
+
+
+def test_many_groups_are_swapped_at_random_and_p_is_never_0():
+    values = np.random.default_rng(1).random(30)
+    found = paired.difference(model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)]))
+    assert found.p == pytest.approx(1 / (paired.SWAPS + 1))
+    again = paired.difference(model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)]))
+    assert again == found
+
+
+def test_two_equal_models_on_six_animals_are_rarely_called_different():
+    """110 frames of each of 6 animals, models that differ by animal at random: under 5 % below .05."""
+    rng = np.random.default_rng(2)
+    groups = [str(n // 110) for n in range(660)]
+    draws = draw(groups, resamples=2)
+    called = 0
+    for _ in range(400):
+        animal, frame = rng.normal(0, 0.05, (2, 6)).repeat(110, axis=1), rng.normal(0, 0.02, (2, 660))
+        one, other = animal + frame
+        apart = Measured("", (one - other)[:, None], np.ones((660, 1)))
+        called += paired.swapped(apart, draws) < paired.ALPHA
+    assert called / 400 < 0.06  # 2/64 of exact swaps reach .05 at all: .031
+
+
+def test_holm_by_hand():
+    assert paired.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert paired.holm([0.5, 0.9]) == [1.0, 1.0] and paired.holm([]) == []
+
+
+def pair(one: str, other: str, value: float, p: float | None) -> Difference:
+    return Difference(one, other, value, None, None, 0.1, p)
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_ranks_are_ranges_where_no_test_tells_models_apart(higher):
+    sign = 1 if higher else -1
+    pairs = [pair("a", "b", 0.01 * sign, 0.6), pair("a", "c", 0.3 * sign, 0.001), pair("b", "c", 0.29 * sign, 0.002)]
+    assert paired.ranks(["a", "b", "c"], pairs, higher) == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
+
+
+def test_without_a_test_every_rank_is_possible():
+    assert paired.ranks(["a", "b"], [pair("a", "b", 1.0, None)], True) == {"a": (1, 2), "b": (1, 2)}
