@@ -3,7 +3,7 @@
     python scripts/compare.py RESULT RESULT [RESULT …] [--results DIR] [--json FILE]
 
 A RESULT is a record's file or its key; seeds of one recipe count as one model. Everything comes from the case tables
-beside the records: no images, no predictions. Masks (Dice) and landmarks (radial error); boxes aren't compared yet.
+beside the records: no images, no predictions. Masks by Dice, boxes by mAP50-95, landmarks by radial error.
 """
 
 from __future__ import annotations
@@ -11,20 +11,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import combinations
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from usbench import comparison, results
 from usbench.codecs import replacing
 from usbench.console import say, table, warn
 from usbench.errors import ConfigError
 from usbench.metrics import paired
-from usbench.metrics.bootstrap import FEW, draw, interval
+from usbench.metrics.bootstrap import FEW
 from usbench.overrides import exit_code
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,22 +42,8 @@ def compare(options: argparse.Namespace) -> int:
     models, groups, record = comparison.load(paths)
     if len(models) < 2:
         raise ConfigError("two models or more were wanted, found one (seeds of one recipe are one model)")
-    draws, higher = draw(groups), bool(record["primary"]["higher_is_better"])
-    best = sorted(models, key=paired.score, reverse=higher)
-    pairs = [paired.difference(one, other, draws) for one, other in combinations(best, 2)]
-    places = paired.ranks([model.name for model in best], pairs, higher)
-    facts: dict[str, Any] = {
-        "dataset": record["dataset"],
-        "task": record["task"],
-        "groups": draws.groups,
-        "words": comparison.WORDS[record["task"]],
-        "models": [summary(model, places[model.name], draws) for model in best],
-        "pairs": [asdict(pair) for pair in pairs],
-        "resolution": paired.RESOLUTION * pairs[0].se,
-    }
-    corrected = iter(paired.holm([pair.p for pair in pairs if pair.p is not None]))
-    for pair in facts["pairs"]:
-        pair["holm"] = None if pair["p"] is None else next(corrected)
+    found = comparison.compared(models, groups, bool(record["primary"]["higher_is_better"]))
+    facts = told(found, record)
     show(facts)
     if options.json:
         with replacing(options.json) as part:
@@ -68,10 +51,22 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def summary(model: paired.Measured, place: tuple[int, int], draws: Any) -> dict[str, Any]:
-    """A model's score with its interval, and its rank."""
-    found = interval(np.asarray(paired.resampled(model, draws)), draws.groups)
-    return {"name": model.name, "rank": list(place), "value": paired.score(model), "low": found.low, "high": found.high}
+def told(found: comparison.Compared, record: Mapping[str, Any]) -> dict[str, Any]:
+    """A comparison as plain values."""
+    models = zip(found.models, found.ranks, found.values, found.intervals, strict=True)
+    pairs = zip(found.pairs, found.corrected, strict=True)
+    return {
+        "dataset": record["dataset"],
+        "task": record["task"],
+        "groups": found.groups,
+        "words": comparison.WORDS[record["task"]],
+        "models": [
+            {"name": name, "rank": list(rank), "value": value, "low": of.low, "high": of.high}
+            for name, rank, value, of in models
+        ],
+        "pairs": [{**asdict(pair), "holm": holm} for pair, holm in pairs],
+        "resolution": found.resolution,
+    }
 
 
 def show(facts: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ def two(compose, tmp_path):
     return made
 
 
-@pytest.mark.parametrize(("task", "dataset"), [("segment", "usgra"), ("landmark", "unity")])
+@pytest.mark.parametrize(("task", "dataset"), [("segment", "usgra"), ("landmark", "unity"), ("detect", "usgra")])
 def test_the_better_model_is_found(two, tmp_path, capsys, task, dataset):
     paths = two(task, dataset)
     assert compare.main([*paths[::-1], "--json", str(tmp_path / "out.json")]) == 0
@@ -63,12 +63,12 @@ def test_the_better_model_is_found(two, tmp_path, capsys, task, dataset):
     assert [(model["name"], model["rank"]) for model in found["models"]] == [("near", [1, 1]), ("far", [2, 2])]
     (pair,) = found["pairs"]
     assert (pair["one"], pair["other"]) == ("near", "far") and pair["p"] < 0.05 and pair["holm"] == pair["p"]
-    assert (pair["value"] > 0) == (task == "segment") and pair["low"] <= pair["value"] <= pair["high"]
+    assert (pair["value"] > 0) == (task != "landmark") and pair["low"] <= pair["value"] <= pair["high"]
     told = capsys.readouterr().out
     assert "resolution" in told and "differ" in told and "near − far" in told
     record = results.load(Path(paths[0]))
-    if task == "landmark":
-        assert found["models"][0]["value"] == pytest.approx(record["scores"]["mre_px"]["value"], rel=1e-6)
+    if task != "segment":
+        assert found["models"][0]["value"] == pytest.approx(record["primary"]["value"], rel=1e-6)
 
 
 def test_a_model_and_itself_share_their_rank(two, tmp_path):
@@ -88,7 +88,7 @@ def test_what_cannot_be_compared_is_refused_with_one_line(two, compose, tmp_path
     _, more = finish(compose, tmp_path / "more", "usgra", "segment", "dataset.phantom.seed=5")
     for words, code, says in (
         ([paths[0], str(other)], 1, "a result of dataset usgra was wanted, found kidney"),
-        ([str(boxes), str(boxes)], 1, "boxes aren't compared yet"),
+        ([str(boxes), str(boxes)], 2, "two models or more were wanted"),
         ([paths[0], str(more)], 1, "found one on other files"),
         ([paths[0]], 2, "two models or more were wanted"),
         ([paths[0], "0123456789ab"], 1, "found 0 such"),

@@ -6,22 +6,25 @@ import itertools
 
 import numpy as np
 import pytest
+from drawn_boxes import Pairs, random_pairs
 
-from usbench.metrics import paired
+from usbench.metrics import boxes, paired
 from usbench.metrics.bootstrap import draw
-from usbench.metrics.paired import Difference, Measured
+from usbench.metrics.detect import DetectScorer, matches_of
+from usbench.metrics.paired import Curves, Difference, Means
+from usbench.types import Boxes
 
 
-def model(name: str, *values: float) -> Measured:
+def model(name: str, *values: float) -> Means:
     """One column, every case counts unless NaN."""
     table = np.array(values, float)[:, None]
-    return Measured(name, np.nan_to_num(table), np.isfinite(table) * 1.0)
+    return Means(name, np.nan_to_num(table), np.isfinite(table) * 1.0)
 
 
 def test_the_score_is_per_class_over_cases_then_over_classes():
     values = np.array([[1.0, 0.0], [0.5, 0.0], [0.0, 0.4]])
     counts = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
-    assert paired.score(Measured("a", values * counts, counts)) == pytest.approx((0.5 + 0.4) / 2)
+    assert paired.score(Means("a", values * counts, counts), draw(list("xyz"))) == pytest.approx((0.5 + 0.4) / 2)
 
 
 def test_all_swaps_of_six_groups_by_hand():
@@ -70,10 +73,64 @@ def test_two_equal_models_on_six_animals_are_rarely_called_different():
     called = 0
     for _ in range(400):
         animal, frame = rng.normal(0, 0.05, (2, 6)).repeat(110, axis=1), rng.normal(0, 0.02, (2, 660))
-        one, other = animal + frame
-        apart = Measured("", (one - other)[:, None], np.ones((660, 1)))
-        called += paired.swapped(apart, draws) < paired.ALPHA
-    assert called / 400 < 0.06  # 2/64 of exact swaps reach .05 at all: .031
+        one, other = (model(name, *values) for name, values in zip("ab", animal + frame, strict=True))
+        called += paired.p_of(one, other, draws) < paired.ALPHA
+    assert called / 400 < 0.05  # 2/64 of exact swaps reach .05 at all: .031
+
+
+def curves(name: str, *seeds: Pairs) -> Curves:
+    return Curves(name, tuple(boxes.matched(boxes.rule("coco"), pairs, 3)[0] for pairs in seeds))
+
+
+def map_of(pairs: Pairs) -> float:
+    return boxes.apply(pairs, list("abc")).scores["map50_95"].value
+
+
+def moved(pairs: Pairs, by: float) -> Pairs:
+    """The same truths, other guesses."""
+    return [(t, Boxes(g.xyxy + np.float32(by), g.labels, g.scores)) for t, g in pairs]
+
+
+@pytest.mark.parametrize("seeds", [(1, 1), (2, 1), (2, 3)])
+def test_swapped_boxes_are_those_of_pictures_that_changed_sides(seeds):
+    """12 pictures in 6 groups, many equal scores: every swap is scored anew by the scorer of runs."""
+    pairs, groups = random_pairs(3, images=12), np.arange(12) // 2
+    mine, theirs = ([moved(pairs, shift + n) for n in range(count)] for shift, count in zip((0, 2), seeds, strict=True))
+    swaps = np.array(list(itertools.product((False, True), repeat=6)))[::7]
+    found = curves("a", *mine).swapped(curves("b", *theirs), groups, swaps)
+    count = np.lcm(*seeds)
+    for row, value in zip(swaps, found, strict=True):
+        apart = []
+        for n in range(count):
+            sides = mine[n % seeds[0]], theirs[n % seeds[1]]
+            one = [sides[int(row[groups[k]])][k] for k in range(12)]
+            other = [sides[1 - int(row[groups[k]])][k] for k in range(12)]
+            apart.append(map_of(one) - map_of(other))
+        assert value == pytest.approx(np.mean(apart), abs=1e-12)
+
+
+def test_the_score_of_boxes_is_the_mean_over_seeds_and_resamples_are_those_of_the_record():
+    pairs = random_pairs(5, images=14)
+    draws, model = draw([str(n // 2) for n in range(14)]), curves("a", pairs, moved(pairs, 1))
+    assert paired.score(model, draws) == pytest.approx((map_of(pairs) + map_of(moved(pairs, 1))) / 2, abs=1e-12)
+    assert paired.difference(model, model, draws).p == 1
+    alone = curves("b", pairs)
+    found = boxes.apply(pairs, list("abc"), draws=draws).scores["map50_95"]
+    low, high = np.quantile(alone.scores(draws), [0.025, 0.975])
+    assert (low, high) == pytest.approx((found.low, found.high))
+
+
+def test_the_case_table_holds_the_matches():
+    """Also pictures without a box, a class that none has, equal scores, and no guess at all."""
+    pairs = random_pairs(7)
+    for own in (pairs, [(t, Boxes(g.xyxy[:0], g.labels[:0], g.scores[:0])) for t, g in pairs]):
+        scorer = DetectScorer(list("abc"))
+        for n, (truth, guess) in enumerate(own):
+            scorer.update(f"c{n}", "g", truth, guess)
+        rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in scorer.result().cases]
+        wanted, found = curves("", own).seeds[0], matches_of(rows, list("abc"))
+        for name in ("starts", "image", "score", "rank", "hit", "truths"):
+            assert np.array_equal(getattr(wanted, name), getattr(found, name)), name
 
 
 def test_holm_by_hand():

@@ -14,7 +14,8 @@ from written import VIEWS
 from scripts import leaderboard
 from usbench import cell, rescoring, results
 from usbench.errors import DataError, RunError
-from usbench.metrics import overlap
+from usbench.metrics import boxes, overlap
+from usbench.metrics.precision import Curve
 
 
 @pytest.fixture
@@ -69,6 +70,27 @@ def test_a_newer_rule_is_scored_from_the_case_table_where_the_predictions_are_go
         assert new["scores"][name]["value"] == pytest.approx(wanted), name
     assert new["scores"]["iou"]["low"] == pytest.approx(old["scores"]["iou"]["low"])
     assert results.load_cases(path) and rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), True).kept
+
+
+@pytest.mark.parametrize("since", [1, 2])
+def test_average_precision_too_unless_boxes_are_matched_otherwise_now(compose, tmp_path, monkeypatch, since):
+    one, path = finish(compose, tmp_path, "usgra", "detect")
+    old = results.load(path)
+    shutil.rmtree(cell.run_dir(one))
+    curve = Curve("left", lambda values: boxes.COCO_CURVE.area(values) / 2)
+    halved = replace(boxes.RULES["coco"], version=2, curve=curve, words="halved", matched_since=since)
+    monkeypatch.setitem(boxes.RULES, "coco", halved)
+    done = rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), phantom=True)
+    new = results.load(path)
+    if since == 2:
+        assert list(done.kept) == [path] and new == old
+        return
+    assert done.changed == [path] and new["ruler"]["version"] == 2 and new["ruler"]["words"].startswith("halved")
+    for name, figure in old["scores"].items():
+        wanted = figure["value"] / 2 if name.startswith("map50") or name == "map75" else figure["value"]
+        assert new["scores"][name]["value"] == pytest.approx(wanted), name
+    assert new["scores"]["map50_95"]["low"] == pytest.approx(old["scores"]["map50_95"]["low"] / 2)
+    assert results.load_cases(path) and new["ceiling"] == old["ceiling"]
 
 
 def spoil(path: Path) -> None:

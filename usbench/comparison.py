@@ -1,8 +1,9 @@
-"""Records of one table → models that can be compared, from their case tables alone."""
+"""Records of one table → which model is better than which, from their case tables alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,65 @@ from numpy.typing import NDArray
 
 from usbench import results
 from usbench.errors import DataError
-from usbench.metrics.paired import Measured
+from usbench.metrics import paired
+from usbench.metrics.bootstrap import Interval, draw, interval
+from usbench.metrics.detect import matches_of
+from usbench.metrics.paired import Curves, Difference, Means, Measured
 
 Rows = list[dict[str, str]]
 WORDS = {
     "segment": "per case and class Dice; on the union of cases: an image counts for a class if the truth has it or any "
     "compared model predicts it there, and who is rightly silent there scores 1; mean over cases per class, then "
     "over classes; cases averaged over seeds first",
+    "detect": "mAP50-95 by the rule coco on all cases; a swap gives the boxes of whole groups to the other model; of "
+    "several seeds the mean of their mAP",
     "landmark": "radial error in px of every seen point, each counted once; cases averaged over seeds first",
 }
 SAME = ("dataset", "task", "fold", "trained_on")
 
 
+@dataclass(frozen=True)
+class Compared:
+    """The models of a table, best first."""
+
+    models: tuple[str, ...]
+    values: tuple[float, ...]
+    intervals: tuple[Interval, ...]
+    ranks: tuple[tuple[int, int], ...]
+    pairs: tuple[Difference, ...]  # every model minus each one after it
+    corrected: tuple[float | None, ...]  # Holm's p of each pair; None where it has none
+    groups: int
+
+    @property
+    def resolution(self) -> float:
+        """The smallest true difference of the two best that these cases would show (power 80 %, level .05)."""
+        return paired.RESOLUTION * self.pairs[0].se
+
+
+def compared(models: Sequence[Measured], groups: Sequence[str], higher: bool) -> Compared:
+    """Two models or more on the same cases. groups: the group of each case; higher: whether more is better."""
+    draws = draw(groups)
+    best = sorted(models, key=lambda model: paired.score(model, draws), reverse=higher)
+    names = [model.name for model in best]
+    pairs = paired.differences(best, draws)
+    places = paired.ranks(names, pairs, higher)
+    holm = iter(paired.holm([pair.p for pair in pairs if pair.p is not None]))
+    return Compared(
+        models=tuple(names),
+        values=tuple(paired.score(model, draws) for model in best),
+        intervals=tuple(interval(model.scores(draws), draws.groups) for model in best),
+        ranks=tuple(places[name] for name in names),
+        pairs=tuple(pairs),
+        corrected=tuple(None if pair.p is None else next(holm) for pair in pairs),
+        groups=draws.groups,
+    )
+
+
 def load(paths: Sequence[Path]) -> tuple[list[Measured], list[str], Mapping[str, Any]]:
     """(models in the order given, seeds of one recipe together; the group of each case; the first record).
 
-    Raises DataError for records that aren't of one dataset, task, split, data and ruler, for a missing case table, for
-    other cases, and for boxes.
+    Raises DataError for records that aren't of one dataset, task, split, data and ruler, for a missing case table and
+    for other cases.
     """
     records = [results.load(path) for path in paths]
     first = records[0]
@@ -42,11 +85,8 @@ def load(paths: Sequence[Path]) -> tuple[list[Measured], list[str], Mapping[str,
                 )
         if record["data"]["fingerprint"] != first["data"]["fingerprint"]:
             raise DataError(f"{path}: a result on the data of {paths[0].name} was wanted, found one on other files")
-    if first["task"] not in WORDS:
-        raise DataError(f"{paths[0]}: masks or landmarks were wanted, found {first['task']}: boxes aren't compared yet")
     tables = [cases(path) for path in paths]
-    names = named(records)
-    return [*measured(first["task"], names, tables)], groups_of(tables[0]), first
+    return measured(first["task"], named(records), tables), groups_of(tables[0]), first
 
 
 def cases(path: Path) -> Rows:
@@ -72,29 +112,38 @@ def named(records: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def keys(rows: Rows) -> list[tuple[str, str]]:
-    """(case, class) of each row."""
-    return [(row["case"], row["class"]) for row in rows]
-
-
 def groups_of(rows: Rows) -> list[str]:
     """The group of each case, in order."""
     return list({row["case"]: row["group"] for row in rows}.values())
 
 
 def measured(task: str, names: Sequence[str], tables: Sequence[Rows]) -> list[Measured]:
-    """A model per name. DataError where the tables aren't of the same cases and classes."""
-    for name, rows in zip(names, tables, strict=True):
-        if keys(rows) != keys(tables[0]):
+    """A model per different name, in the order of first appearance; tables of one name are its seeds.
+
+    DataError where the tables aren't of the same cases and classes.
+    """
+    heads = [counted(task, rows) for rows in tables]
+    for name, head in zip(names, heads, strict=True):
+        if head != heads[0]:
             raise DataError(f"{name}: the cases of {names[0]} were wanted, found others; score both on the same images")
-    order = list(dict.fromkeys(case for case, _ in keys(tables[0])))
-    classes = list(dict.fromkeys(label for _, label in keys(tables[0])))
+    order = list(dict.fromkeys(row["case"] for row in tables[0]))
+    classes = list(dict.fromkeys(row["class"] for row in tables[0]))
+    if task == "detect":
+        own = [matches_of(rows, classes) for rows in tables]
+        seeds = {name: tuple(m for each, m in zip(names, own, strict=True) if each == name) for name in names}
+        return [Curves(name, curves) for name, curves in seeds.items()]
     values = dices(tables) if task == "segment" else [errors(rows) for rows in tables]
-    shaped = [each.reshape(len(order), len(classes)) for each in values]
+    means = averaged(names, [each.reshape(len(order), len(classes)) for each in values])
     if task == "landmark":  # every point counts once, whatever its name
-        return [Measured(n, np.nansum(v, 1, keepdims=True), np.isfinite(v).sum(1, keepdims=True) * 1.0)
-                for n, v in averaged(names, shaped)]  # fmt: skip
-    return [Measured(n, np.nan_to_num(v), np.isfinite(v) * 1.0) for n, v in averaged(names, shaped)]
+        return [Means(n, np.nansum(v, 1, keepdims=True), np.isfinite(v).sum(1, keepdims=True) * 1.0) for n, v in means]
+    return [Means(n, np.nan_to_num(v), np.isfinite(v) * 1.0) for n, v in means]
+
+
+def counted(task: str, rows: Rows) -> list[tuple[str, ...]]:
+    """What tables that are compared share: their cases and classes; of boxes the truths too."""
+    if task == "detect":
+        return [(row["case"], row["class"], row["truths"]) for row in rows if not row["matches"]]
+    return [(row["case"], row["class"]) for row in rows]
 
 
 def averaged(names: Sequence[str], values: Sequence[NDArray[np.float64]]) -> list[tuple[str, NDArray[np.float64]]]:

@@ -15,7 +15,7 @@ from usbench.__main__ import conf_dir
 from usbench.console import track
 from usbench.datasets.dataset import Dataset
 from usbench.errors import DataError, RunError, UsbenchError
-from usbench.metrics import overlap, segment
+from usbench.metrics import boxes, detect, overlap, segment
 from usbench.metrics.scores import Scores
 
 Record = Mapping[str, Any]
@@ -77,30 +77,39 @@ def rescored(record: Record, runs: Path) -> tuple[dict[str, Any], list[dict[str,
 def from_table(record: Record, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
     """What `rescored` gives, from the case table alone, where the stored predictions are gone.
 
-    That suffices for masks under rules at native size; figures that need more (other rules, calibration, a user's own)
-    stay as they are. None where it doesn't suffice.
+    That suffices for masks under rules at native size and for average precision by the rule coco; figures that need
+    more (other rules, sizes, calibration, a user's own) stay as they are. None where it doesn't suffice.
     """
-    config = record["config"]
-    if record["task"] != "segment" or not record.get("cases") or "task" not in config:
+    config, name = record["config"], record["ruler"]["name"]
+    if not record.get("cases") or "task" not in config:
         return None
-    names = [record["ruler"]["name"], *record["rulers"]]
-    native = [name for name in names if name in overlap.RULES and overlap.is_native(overlap.RULES[name])]
-    if names[0] not in native:
-        return None
-    classes = config["dataset"]["views"]["segment"]["classes"]
-    rows = results.load_cases(path)
-    scores = segment.from_cases(rows, classes, native)
+    classes, rows = config["dataset"]["views"][record["task"]]["classes"], results.load_cases(path)
     leaking = set((record["data"].get("leak") or {}).get("images") or ())
+    clean = [row for row in rows if row["case"] not in leaking]
+    if record["task"] == "segment":
+        native = [each for each in (name, *record["rulers"]) if is_native(each)]
+        if name not in native:
+            return None
+        scores, second = (segment.from_cases(some, classes, native) for some in (rows, clean))
+    elif name == boxes.NAME and record["ruler"]["version"] >= boxes.RULES[name].matched_since:
+        scores, second = (detect.from_cases(some, classes) for some in (rows, clean))
+    else:
+        return None
     if leaking:
-        clean = segment.from_cases([row for row in rows if row["case"] not in leaking], classes, native)
-        scores = scoring.with_second(scores, clean.ruler.scores)
+        scores = scoring.with_second(scores, second.ruler.scores)
     one = {**config, "dataset": {**config["dataset"], **told_now(record["dataset"])}}
     words = records.ruler_words(one, scores.ruler.words)
     fields = records.scored(scores, record["primary"]["name"], len({row["group"] for row in rows}), words)
+    fields["ceiling"] = {**record["ceiling"], **fields["ceiling"]}
     fields["scores"] = {**record["scores"], **fields["scores"]}
     fields["per_class"] = {name: {**record["per_class"][name], **new} for name, new in fields["per_class"].items()}
     fields["rulers"] = {**record["rulers"], **fields["rulers"]}
     return {**record, **fields}, [{name: value or None for name, value in row.items()} for row in rows]
+
+
+def is_native(name: str) -> bool:
+    """Whether a rule for masks of that name counts at native size."""
+    return name in overlap.RULES and overlap.is_native(overlap.RULES[name])
 
 
 def told_now(dataset: str) -> dict[str, Any]:
@@ -147,10 +156,11 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> Tally:
 
 
 def is_old(record: Record) -> bool:
-    """Whether a rule for masks has a newer version than the one that the record was scored by."""
+    """Whether a rule has a newer version than the one that the record was scored by."""
+    newest = {rule.name: rule.version for rule in (*overlap.RULES.values(), *boxes.RULES.values())}
     versions = {record["ruler"]["name"]: record["ruler"]["version"]}
     versions |= {name: rule["version"] for name, rule in record["rulers"].items()}
-    return any(name in overlap.RULES and overlap.RULES[name].version > version for name, version in versions.items())
+    return any(newest.get(name, 0) > version for name, version in versions.items())
 
 
 def is_run(record: Record) -> bool:

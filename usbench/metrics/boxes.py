@@ -52,6 +52,7 @@ class Rule:
     last: bool  # of truths of equal overlap the last is taken, or the first
     areas: tuple[tuple[float, float], ...] = (EVERY,)
     recall: tuple[int, ...] = ()  # average recall at so many boxes of an image and class
+    matched_since: int = 1  # the version since which boxes are matched as now: older case tables hold other matches
 
 
 def paired_iou(truth: Corners, guess: Corners) -> Values:

@@ -3,7 +3,7 @@ box."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from usbench.errors import ConfigError
 from usbench.metrics import boxes, lesions
 from usbench.metrics.bootstrap import Draws, draw, means
-from usbench.metrics.matches import Matches
+from usbench.metrics.matches import Matches, rank_in
 from usbench.metrics.scores import Ruled, Scores, average, bounded
 from usbench.types import Boxes, Target, Task
 
@@ -126,6 +126,36 @@ class DetectScorer:
                 for box in range(ends[cell], ends[cell + 1]):
                     rows.append({**head, "truths": None, "score": scores[box], "matches": f"m{hits[box]}"})
         return rows
+
+
+def from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Scores:
+    """What the rule coco gives from a case table alone: average precision and recall, but none by size."""
+    how = replace(boxes.RULES[boxes.NAME], areas=boxes.AREAS[:1])
+    draws = draw(list({row["case"]: row["group"] for row in rows}.values()))
+    scores, per_class = boxes.figures(how, [matches_of(rows, classes)], classes, draws)
+    return Scores((Ruled(how.name, how.version, how.words, scores, per_class, {}),))
+
+
+def matches_of(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Matches:
+    """The matches by the rule coco that `DetectScorer.rows` wrote; cases are numbered in the order of the rows."""
+    number = {case: n for n, case in enumerate(dict.fromkeys(row["case"] for row in rows))}
+    place = {label: c for c, label in enumerate(classes)}
+    truths = np.zeros((len(number), len(classes)), np.int64)
+    found = []
+    for row in rows:
+        if row["matches"]:
+            found.append((place[row["class"]], number[row["case"]], row["score"], row["matches"][1:]))
+        else:
+            truths[number[row["case"]], place[row["class"]]] = int(row["truths"])
+    label, image = (np.array([each[n] for each in found], np.int64) for n in (0, 1))
+    score = np.array([each[2] for each in found], np.float32)
+    bits = np.array([list(each[3]) for each in found]).reshape(len(found), len(boxes.THRESHOLDS))
+    hit = bits.T == "1"
+    rank = rank_in(label, image)  # a case's boxes of a class stand together, best first
+    order = np.lexsort((rank, image, -score, label))
+    starts = np.searchsorted(label[order], np.arange(len(classes) + 1))
+    parts = image[order], score[order], rank[order], np.ascontiguousarray(hit[:, order])
+    return Matches(starts, *parts, np.zeros_like(parts[3]), truths)
 
 
 def checked(confidence: float | None) -> float | None:
