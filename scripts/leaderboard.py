@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from usbench import console
-from usbench.board_text import comma_separated, markdown, shown
+from usbench.board import Row
+from usbench.board_text import comma_separated, markdown, rank_of, shown
 from usbench.errors import RunError, UsbenchError
-from usbench.leaderboard import Row, rows
+from usbench.leaderboard import rows
 from usbench.published import read_datasets
+from usbench.ranking import ranked
 from usbench.results import PHANTOM, load_all, write_all
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,6 +65,12 @@ def _panels(board: Sequence[Row]) -> dict[str, list[Row]]:
     return panels
 
 
+def _named(row: Row) -> str:
+    """Model and budget, behind its rank where it has one."""
+    name = f"{row.name} ({row.budget})" if row.budget else row.name
+    return name if row.rank is None else f"{name}   {rank_of(row)}"
+
+
 def _draw(axis: Any, title: str, of_panel: Sequence[Row]) -> None:
     """One panel: models downwards from the best, the primary score to the right."""
     for place, row in enumerate(of_panel):
@@ -73,9 +81,7 @@ def _draw(axis: Any, title: str, of_panel: Sequence[Row]) -> None:
         axis.plot([row.value, row.value], [place - 0.28, place + 0.28], color="#d1495b", linewidth=2, zorder=1.9)
         text = f" {shown(row.value, row.primary)}"
         axis.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", color="#333333")
-    axis.set_yticks(
-        range(len(of_panel)), [f"{row.name} ({row.budget})" if row.budget else row.name for row in of_panel]
-    )
+    axis.set_yticks(range(len(of_panel)), [_named(row) for row in of_panel])
     axis.set_ylim(len(of_panel) - 0.4, -0.6)
     if of_panel[0].higher:
         axis.set_xlim(0, 1)
@@ -105,7 +111,10 @@ def _picture(board: Sequence[Row]) -> bytes:
     axes = figure.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axis, (title, of_panel) in zip(axes, panels.items(), strict=True):
         _draw(axis, title, of_panel)
-    figure.supxlabel("dot: a seed    red bar: the seeds' mean    band: interval of a single seed", fontsize=8)
+    figure.supxlabel(
+        "dot: a seed    red bar: the seeds' mean    band: interval of a single seed    1–2 of 3: range of ranks",
+        fontsize=8,
+    )
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=160, metadata={"Software": None})
     return drawn.getvalue()
@@ -140,7 +149,8 @@ def _run(options: argparse.Namespace) -> int:
     datasets = read_datasets(options.conf)
     if options.phantom:  # a phantom figure never stands beside a published one
         datasets = [replace(dataset, published=()) for dataset in datasets]
-    board = rows(load_all(options.results, options.phantom), datasets)
+    records = load_all(options.results, options.phantom)
+    board = ranked(rows(records, datasets), records, options.results)
     text = {"md": markdown(board, datasets, options.phantom), "csv": comma_separated(board)}
     files = {folder / f"LEADERBOARD.{kind}": content.encode() for kind, content in text.items()}
     if options.check:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from finished import finish, moved
 
-from scripts import compare
+from scripts import compare, leaderboard
 from usbench import comparison, results
 
 
@@ -96,6 +96,28 @@ def test_what_cannot_be_compared_is_refused_with_one_line(two, compose, tmp_path
         assert compare.main(words) == code
         told = capsys.readouterr().err
         assert says in told and told.count("\n") == 1, told
+
+
+def test_the_board_has_ranks_from_the_same_comparison(two, tmp_path):
+    near, far = (Path(path) for path in two("detect", "usgra"))
+    folder, board = tmp_path / "board", tmp_path / "board" / "phantom" / "LEADERBOARD.md"
+
+    def entered(source: Path, name: str, key: str, table: bool = True, **changes: object) -> None:
+        cases = [{k: v or None for k, v in c.items()} for c in results.load_cases(source)]
+        record = {**results.load(source), "model": name, "key": key * 12, **changes}
+        results.save(folder, record, cases if table else None)
+
+    entered(near, "near", "a")
+    entered(near, "twin", "b")
+    entered(far, "far", "c")
+    entered(near, "floor", "d", origin="control", seed=None)
+    entered(near, "without", "e", table=False)
+    assert leaderboard.main(["--results", str(folder), "--phantom", "--json", str(tmp_path / "b.json")]) == 0
+    rows = {row["name"]: row for row in json.loads((tmp_path / "b.json").read_text())["rows"] if row["own"]}
+    ranks = {name: row["rank"] for name, row in rows.items()}
+    assert ranks == {"near": [1, 2], "twin": [1, 2], "far": [3, 3], "floor": None, "without": None}
+    text = board.read_text()
+    assert "| 1–2 of 3 | near" in text and "| 3 of 3 | far" in text and "Resolution: .000 map50_95" in text
 
 
 def test_blank_masks_are_compared_too(compose, tmp_path):

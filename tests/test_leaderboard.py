@@ -16,10 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usbench import results
+from usbench.board import Row
 from usbench.board_text import comma_separated, markdown, shown
 from usbench.errors import DataError
-from usbench.leaderboard import Row, marks, rows
+from usbench.leaderboard import rows
 from usbench.published import Dataset, Published, read_datasets
+from usbench.versus import marks
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "leaderboard.py"
@@ -202,7 +204,7 @@ def test_the_difference_is_taken_under_the_published_ruler_only():
     assert tables["kumar2025-cnn"].delta == pytest.approx(0.012)
     text = markdown(board, [])
     assert "+.012 (U-Net .553)" not in text and "+.012 (U-Net)" in text
-    assert "| ≠ ruler |" in text
+    assert "| ≠ ruler: can't tell |" in text and "+.012 (U-Net): can't tell (no interval)" in text
 
 
 def test_the_table_of_one_ruler_has_no_row_of_another():
@@ -230,6 +232,28 @@ def test_an_older_ruler_stands_apart():
     board = rows([record(0.9, version=1), record(0.6, 1, version=2)], [])
     assert [(row.version, row.old) for row in board] == [(2, False), (1, True)]
     assert "**Ruler `usbench` 1 (old ruler)**" in markdown(board, [])
+
+
+def test_agreement_with_the_paper_is_told_with_its_interval():
+    rulers = {"kumar2025-cnn": {**by_the_paper(0.56), "scores": {"dice": figure(0.56, 0.55, 0.57)}}}
+    records = [record(0.7, seed, rulers=rulers) for seed in (0, 1, 2)]
+    (row,) = [row for row in rows(records, [Dataset("spinal", published=(paper(),))]) if row.delta is not None]
+    assert row.agreement.word == "agrees" and row.agreement.low < row.delta < row.agreement.high
+    wide = Dataset("spinal", published=(paper(),), agrees_within=0.005)
+    (row,) = [row for row in rows(records, [wide]) if row.delta is not None]
+    assert row.agreement.word == "can't tell"
+    text = comma_separated([row])
+    line = next(line for line in csv.DictReader(io.StringIO(text)) if line["score"] == "dice")
+    assert line["agreement"] == "can't tell" and float(line["delta_low"]) < 0.007 < float(line["delta_high"])
+
+
+@pytest.mark.parametrize("within", [0, 1, "much", True])
+def test_a_bad_tolerance_is_named(tmp_path, within):
+    folder = written(tmp_path, [])
+    path = next((folder / "dataset").glob("*.yaml"))
+    path.write_text(path.read_text() + f"agrees_within: {json.dumps(within)}\n")
+    with pytest.raises(DataError, match="agrees_within: a number between 0 and 1"):
+        read_datasets(folder)
 
 
 def test_no_model_of_the_paper_is_no_comparison_and_no_paper_no_mark():

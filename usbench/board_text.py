@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from usbench.leaderboard import MAIN, Figure, Row
+from usbench.board import MAIN, Figure, Row
 from usbench.published import Dataset
 from usbench.results import lower_is_better
 
@@ -19,7 +19,8 @@ Written by `python scripts/leaderboard.py` from the records in `results/` and th
 - A number carries its ruler: it stands above each table and is said in words below. Figures of two tables aren't comparable.
 - Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the interval of a single seed.
 - *ceiling* is the score of the truth itself under the ruler.
-- *Δ published* is ours minus theirs, given only where ruler, data, model and budget are the same; else ≠ says what differs.
+- *rank* is the range of places that paired tests on the same cases leave a row (whole groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are tied. *Resolution* is 2.8 × the SE of the difference of the two best.
+- *Δ published* is ours minus theirs, given only where ruler, data, model and budget are the same; else ≠ says what differs. `agrees`: its 90 % interval lies within ±δ (.02 unless the dataset's YAML says otherwise); `higher`, `lower`: the 95 % interval excludes 0 and the difference exceeds δ; `can't tell`: neither, or fewer than 6 groups or 2 seeds. The published number is taken as one training on the same cases, with our spread.
 - A published row is verified by: `author`, stated by the authors; `third-party`, read in someone else's copy of their table; `no`.
 """  # noqa: E501
 PHANTOM_HEAD = """# Phantom board
@@ -27,12 +28,14 @@ PHANTOM_HEAD = """# Phantom board
 Synthetic pictures, to show that the chain works. **No figure here can be compared with a published one**, nor with a result on real images.
 
 - Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the interval of a single seed.
+- *rank* is the range of places that paired tests on the same cases leave a row: rows whose ranges overlap are tied.
 - *ceiling* is the score of the truth itself under the ruler.
 """  # noqa: E501
 COLUMNS = (
     *("dataset", "task", "ruler", "ruler_version", "old_ruler", "split", "origin", "name", "model", "budget", "fold"),
     *("trained_on", "status", "score", "value", "sd", "low", "high", "seeds", "ceiling", "primary", "delta_published"),
-    *("against", "marks", "leak", "parameters", "source", "verified", "keys", "note"),
+    *("against", "agreement", "agreement_reason", "delta_low", "delta_high", "rank_first", "rank_last", "ranked"),
+    *("resolution", "marks", "leak", "parameters", "source", "verified", "keys", "note"),
 )
 
 
@@ -68,10 +71,20 @@ def _seeds(row: Row) -> str:
 
 def _against(row: Row) -> str:
     """The difference to the published row, or what forbids one."""
+    told = row.agreement
     if row.delta is None:
-        return ", ".join(row.marks)
+        return ", ".join(row.marks) + (f": {told.word}" if told and row.marks else "")
     score = "" if row.delta_score == row.primary else f"{row.delta_score}, "
-    return f"{shown(row.delta, row.delta_score, '+')} ({score}{row.against})"
+    verdict = "" if told is None else f": {told.word}" + (f" ({told.reason})" if told.reason else "")
+    return f"{shown(row.delta, row.delta_score, '+')} ({score}{row.against}){verdict}"
+
+
+def rank_of(row: Row) -> str:
+    """1, or 1–3 where no test tells them apart, of so many that were compared."""
+    if row.rank is None:
+        return ""
+    first, last = row.rank
+    return f"{first if first == last else f'{first}–{last}'} of {row.ranked}"
 
 
 def _source(row: Row) -> str:
@@ -100,6 +113,7 @@ def _scores_table(rows: Sequence[Row]) -> list[str]:
     known = {name for row in rows for name, figure in row.scores.items() if figure.mean is not None}
     others = [name for name in MAIN[rows[0].task] if name != lead and name in known]
     columns: list[Column] = [
+        ("rank", rank_of),
         ("model", lambda row: row.name),
         ("budget", lambda row: row.budget or ""),
         _score_column(f"**{lead}**", lead),
@@ -145,9 +159,18 @@ def _ruler(rows: Sequence[Row]) -> list[str]:
         words = "the evaluator behind these figures wasn't read, so no difference to them is shown."
     told = f"Ruler: {_plain(words)}" if words else "No result of ours is scored by this ruler yet."
     leaks = [f"Leak: {_plain(text)}" for text in dict.fromkeys(row.leak_words for row in rows) if text]
-    below = [line for text in (told, *leaks) for line in ("", text)]
+    below = [line for text in (told, *_resolutions(rows), *leaks) for line in ("", text)]
     title = f"**Ruler `{first.ruler}`{version}{old}{where}**"
     return [title, "", *_scores_table(rows), *_class_table(rows), *below, ""]
+
+
+def _resolutions(rows: Sequence[Row]) -> list[str]:
+    """What differences the cases of a table can show."""
+    found = {row.resolution: row.primary for row in rows if row.resolution is not None}
+    return [
+        f"Resolution: {shown(size, primary)} {primary}; a smaller true difference of the two best often goes unseen."
+        for size, primary in found.items()
+    ]
 
 
 def _failed(rows: Sequence[Row]) -> list[str]:
@@ -187,6 +210,7 @@ def _number(value: float | None) -> str:
 
 
 def _csv_line(row: Row, score: str, figure: Figure) -> dict[str, object]:
+    told = row.agreement
     line: dict[str, object] = {name: getattr(row, name) for name in COLUMNS if hasattr(row, name)}
     return {
         **line,
@@ -200,6 +224,14 @@ def _csv_line(row: Row, score: str, figure: Figure) -> dict[str, object]:
         "low": _number(figure.low),
         "high": _number(figure.high),
         "delta_published": _number(row.delta) if score == row.delta_score else "",
+        "agreement": told.word if told else "",
+        "agreement_reason": told.reason if told else "",
+        "delta_low": _number(told.low if told else None) if score == row.delta_score else "",
+        "delta_high": _number(told.high if told else None) if score == row.delta_score else "",
+        "rank_first": row.rank[0] if row.rank else "",
+        "rank_last": row.rank[1] if row.rank else "",
+        "ranked": row.ranked or "",
+        "resolution": _number(row.resolution) if score == row.primary else "",
         "marks": "; ".join(row.marks),
         "seeds": " ".join(map(str, row.seeds)),
         "keys": " ".join(row.keys),

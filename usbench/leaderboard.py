@@ -9,91 +9,16 @@ give the same bytes.
 from __future__ import annotations
 
 import json
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
+from usbench.agreement import WITHIN, standard_error
+from usbench.board import MAIN, Figure, Row
 from usbench.published import Dataset, Published
 from usbench.results import lower_is_better
-
-MAIN = {  # the scores a table shows, the one to sort by first where no record names it
-    "detect": ("map50_95", "map50", "map75", "ar100"),
-    "segment": ("dice", "iou", "pooled_dice", "empty_false_positive_rate", "nsd", "hd95_px", "hd95_mm", "assd_mm"),
-    "landmark": ("mre_px", "mre_mm", "median_re_px", "sdr_px_4", "sdr_mm_2"),
-}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One score: its value for each seed, and the interval where there is one seed."""
-
-    values: tuple[float | None, ...]
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def mean(self) -> float | None:
-        """Mean over the seeds; None where one of them is undefined."""
-        known = [value for value in self.values if value is not None]
-        return statistics.fmean(known) if known and len(known) == len(self.values) else None
-
-    @property
-    def sd(self) -> float | None:
-        """Sample standard deviation (n − 1) over the seeds."""
-        known = [value for value in self.values if value is not None]
-        return statistics.stdev(known) if len(known) == len(self.values) > 1 else None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the board: a recipe of ours (all its seeds) under one ruler, or one published row."""
-
-    dataset: str
-    task: str
-    origin: str  # run | external | human | control | published
-    name: str
-    status: str = "done"
-    ruler: str = ""
-    version: int | None = None
-    split: str = "test"
-    model: str | None = None
-    budget: str | None = None
-    fold: int | None = None
-    trained_on: str | None = None
-    primary: str = ""
-    higher: bool = True
-    scores: Mapping[str, Figure] = field(default_factory=dict)
-    per_class: Mapping[str, Figure] = field(default_factory=dict)  # of the primary score
-    ceiling: float | None = None
-    seeds: tuple[int, ...] = ()
-    keys: tuple[str, ...] = ()
-    parameters: int | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)
-    leak: int = 0
-    leak_words: str = ""
-    own: bool = False  # the ruler is the one that results on this dataset and task are reported by
-    old: bool = False  # an older version of a ruler than the newest among the records
-    words: str = ""
-    delta: float | None = None
-    delta_score: str = ""
-    against: str = ""
-    marks: tuple[str, ...] = ()
-    source: str = ""
-    verified: str = ""
-    note: str = ""
-
-    @property
-    def table(self) -> tuple[Any, ...]:
-        """What the rows of one table share, in the order of tables."""
-        other = (not self.own, self.old, self.ruler == "unknown", self.ruler, -(self.version or 0))
-        return (self.status != "done", *other, self.split != "test", self.split)
-
-    @property
-    def value(self) -> float | None:
-        """The primary score."""
-        return self.scores[self.primary].mean if self.primary in self.scores else None
+from usbench.versus import compared
 
 
 def _flat(value: object, name: str = "") -> dict[str, str]:
@@ -168,10 +93,18 @@ def _by_ruler(group: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], list[
 
 def _figures(tables: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
     """The scores that every seed has."""
-    one = tables[0] if len(tables) == 1 else {}
-    bounds = {name: (figure.get("low"), figure.get("high")) for name, figure in one.items()}
     names = [name for name in tables[0] if all(name in table for table in tables)]
-    return {name: Figure(tuple(table[name]["value"] for table in tables), *bounds.get(name, ())) for name in names}
+    return {name: _figure([table[name] for table in tables]) for name in names}
+
+
+def _figure(seeds: Sequence[Mapping[str, Any]]) -> Figure:
+    bounds = (seeds[0].get("low"), seeds[0].get("high")) if len(seeds) == 1 else (None, None)
+    return Figure(tuple(each["value"] for each in seeds), *bounds, tuple(map(_error, seeds)), seeds[0].get("groups", 0))
+
+
+def _error(figure: Mapping[str, Any]) -> float | None:
+    low, high = figure.get("low"), figure.get("high")
+    return None if low is None or high is None else standard_error(low, high, figure["groups"])
 
 
 def _ceiling(ceiling: Any, score: str) -> float | None:
@@ -245,38 +178,6 @@ def _failed_row(record: Mapping[str, Any]) -> Row:
     )
 
 
-def marks(ours: Row, theirs: Row) -> tuple[str, ...]:
-    """What differs between a row of ours and a published one; empty where a difference of figures means something.
-
-    What the paper leaves unsaid counts as another: an unknown ruler or budget, parameters that we don't know of ours.
-    """
-    counts = {split: ours.counts.get(split) for split in theirs.counts}
-    checks = {
-        "≠ ruler": ours.ruler == theirs.ruler and not ours.old,
-        "≠ data": theirs.split == ours.split and ours.fold is None and not ours.trained_on and counts == theirs.counts,
-        "≠ model": ours.model == theirs.model and theirs.parameters in (None, ours.parameters),
-        "≠ budget": theirs.budget is not None and ours.budget == theirs.budget,
-    }
-    return tuple(mark for mark, same in checks.items() if not same)
-
-
-def compared(ours: Row, published: Sequence[Row]) -> Row:
-    """Our row with its difference to the published row of the same model, or the marks that forbid one."""
-    if not published or ours.origin not in ("run", "external"):
-        return ours
-    named = [theirs for theirs in published if theirs.model == ours.model]
-    if not named:
-        return replace(ours, marks=("≠ model",))
-    theirs = min(named, key=lambda row: len(marks(ours, row)))
-    found = marks(ours, theirs)
-    common = [name for name in (ours.primary, *theirs.scores) if name in ours.scores and name in theirs.scores]
-    if found or not common:
-        return replace(ours, marks=found, against=theirs.name)
-    mine, published_value = ours.scores[common[0]].mean, theirs.scores[common[0]].mean
-    delta = None if mine is None or published_value is None else mine - published_value
-    return replace(ours, delta=delta, delta_score=common[0], against=theirs.name)
-
-
 def _order(row: Row) -> tuple[Any, ...]:
     """Tables: our own ruler first, then the others by name, test before other data; in each the best row first."""
     rank = 3 if row.status != "done" else 2 if row.origin in ("human", "control") else 1
@@ -292,7 +193,13 @@ def rows(records: Sequence[Mapping[str, Any]], datasets: Sequence[Dataset]) -> l
     newest = dict(sorted((ruler, version) for _, ruler, version, _ in views))  # of two versions the later stays
     papers = [_published_row(dataset, theirs) for dataset in datasets for theirs in dataset.published]
     ours = [_row(label, ruler, version, pairs, version < newest[ruler]) for label, ruler, version, pairs in views]
-    matched = [compared(row, [p for p in papers if (p.dataset, p.task) == (row.dataset, row.task)]) for row in ours]
+    within = {dataset.name: dataset.agrees_within for dataset in datasets}
+    matched = [
+        compared(
+            row, [p for p in papers if (p.dataset, p.task) == (row.dataset, row.task)], within.get(row.dataset, WITHIN)
+        )
+        for row in ours
+    ]
     failed = [_failed_row(record) for record in records if record["status"] != "done"]
     own = {(row.dataset, row.task, row.ruler) for row in ours if row.own}
     papers = [replace(theirs, version=newest.get(theirs.ruler)) for theirs in papers]

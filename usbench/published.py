@@ -4,6 +4,7 @@ published:
   - {task: detect, name: YOLOv8, model: yolov8, budget: kumar2025, ruler: unknown, split: test,
      scores: {map50_95: .606}, parameters: 25856899, source: doi …, verified: third-party}
 published_rulers: {their-rule: "its words"}     # for rulers that no result of ours is scored by
+agrees_within: .02     # figures between 0 and 1 that are no further apart may agree
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from usbench.agreement import WITHIN
 from usbench.errors import DataError
 from usbench.types import TASKS
 
@@ -52,6 +54,7 @@ class Dataset:
     citation: str = ""
     published: tuple[Published, ...] = ()
     rulers: Mapping[str, str] = field(default_factory=dict)  # words for rulers that only published rows have
+    agrees_within: float = WITHIN
 
 
 def _published(entry: object, where: str) -> Published:
@@ -98,11 +101,14 @@ def _dataset(path: Path) -> Dataset:
         raise DataError(f"{path}: wanted YAML, found {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: wanted a mapping of keys, found {type(content).__name__}")
-    entries = content.get("published") or []
+    entries, within = content.get("published") or [], content.get("agrees_within", WITHIN)
+    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within < 1:
+        raise DataError(f"{path}: agrees_within: a number between 0 and 1 was wanted, found {within!r}")
     words = {key: " ".join(str(content.get(key) or "").split()) for key in ("title", "licence", "citation")}
     return Dataset(
         name=str(content.get("name", path.stem)),
         **words,
         published=tuple(_published(item, f"{path}: published[{n}]") for n, item in enumerate(entries)),
         rulers=content.get("published_rulers") or {},
+        agrees_within=float(within),
     )

@@ -157,7 +157,8 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> Tally:
 
 def is_old(record: Record) -> bool:
     """Whether a rule has a newer version than the one that the record was scored by."""
-    newest = {rule.name: rule.version for rule in (*overlap.RULES.values(), *boxes.RULES.values())}
+    newest = {name: rule.version for name, rule in overlap.RULES.items()}
+    newest |= {name: rule.version for name, rule in boxes.RULES.items()}
     versions = {record["ruler"]["name"]: record["ruler"]["version"]}
     versions |= {name: rule["version"] for name, rule in record["rulers"].items()}
     return any(newest.get(name, 0) > version for name, version in versions.items())

@@ -1,0 +1,93 @@
+"""What the board is made of: rows and their figures."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from usbench.agreement import Verdict
+
+MAIN = {  # the scores a table shows, the one to sort by first where no record names it
+    "detect": ("map50_95", "map50", "map75", "ar100"),
+    "segment": ("dice", "iou", "pooled_dice", "empty_false_positive_rate", "nsd", "hd95_px", "hd95_mm", "assd_mm"),
+    "landmark": ("mre_px", "mre_mm", "median_re_px", "sdr_px_4", "sdr_mm_2"),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One score: its value for each seed, and the interval where there is one seed."""
+
+    values: tuple[float | None, ...]
+    low: float | None = None
+    high: float | None = None
+    errors: tuple[float | None, ...] = ()  # the standard error of each seed's value over groups, where it has one
+    groups: int = 0
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over the seeds; None where one of them is undefined."""
+        known = [value for value in self.values if value is not None]
+        return statistics.fmean(known) if known and len(known) == len(self.values) else None
+
+    @property
+    def sd(self) -> float | None:
+        """Sample standard deviation (n − 1) over the seeds."""
+        known = [value for value in self.values if value is not None]
+        return statistics.stdev(known) if len(known) == len(self.values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the board: a recipe of ours (all its seeds) under one ruler, or one published row."""
+
+    dataset: str
+    task: str
+    origin: str  # run | external | human | control | published
+    name: str
+    status: str = "done"
+    ruler: str = ""
+    version: int | None = None
+    split: str = "test"
+    model: str | None = None
+    budget: str | None = None
+    fold: int | None = None
+    trained_on: str | None = None
+    primary: str = ""
+    higher: bool = True
+    scores: Mapping[str, Figure] = field(default_factory=dict)
+    per_class: Mapping[str, Figure] = field(default_factory=dict)  # of the primary score
+    ceiling: float | None = None
+    seeds: tuple[int, ...] = ()
+    keys: tuple[str, ...] = ()
+    parameters: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    leak: int = 0
+    leak_words: str = ""
+    own: bool = False  # the ruler is the one that results on this dataset and task are reported by
+    old: bool = False  # an older version of a ruler than the newest among the records
+    words: str = ""
+    delta: float | None = None
+    delta_score: str = ""
+    against: str = ""
+    agreement: Verdict | None = None  # with the published row
+    rank: tuple[int, int] | None = None  # first and last place that paired tests leave it …
+    ranked: int = 0  # … among so many rows
+    resolution: float | None = None  # smallest difference of the two best that the table's cases would show
+    marks: tuple[str, ...] = ()
+    source: str = ""
+    verified: str = ""
+    note: str = ""
+
+    @property
+    def table(self) -> tuple[Any, ...]:
+        """What the rows of one table share, in the order of tables."""
+        other = (not self.own, self.old, self.ruler == "unknown", self.ruler, -(self.version or 0))
+        return (self.status != "done", *other, self.split != "test", self.split)
+
+    @property
+    def value(self) -> float | None:
+        """The primary score."""
+        return self.scores[self.primary].mean if self.primary in self.scores else None
