@@ -66,6 +66,33 @@ def test_a_diagonal_pair_has_two_contours_in_one_neighbourhood():
     assert surfaces.contour_lengths((1, 1))[codes].max() == pytest.approx(math.sqrt(2))
 
 
+def test_a_share_that_is_reached_exactly_is_reached_however_the_sum_was_rounded():
+    """40 elements of √½: the first 38 are 95 % of the length, though their running sum falls 4e-16 short of it."""
+    lengths, distances = np.full(40, 0.7071067811865476), np.arange(40.0)
+    assert np.cumsum(lengths)[37] / lengths.sum() < 0.95
+    assert surfaces.percentile(distances, lengths, 0.95) == 37
+
+
+def test_without_a_tolerance_in_mm_it_is_twice_the_larger_side_of_a_pixel():
+    """One column moved by 4 px of 0.1 mm: .4 mm is within 2 × 0.2 (rows), not within 2 × 0.1, nor 2 × .15."""
+    one, other = np.zeros((2, 20, 30), bool)
+    one[2:18, 5], other[2:18, 9] = True, True
+    assert contours.measured(one, other, (0.2, 0.1), 2.0, None)["nsd_mm"] == 1.0
+    assert contours.measured(one, other, (0.15, 0.1), 2.0, None)["nsd_mm"] == 0.0
+    assert contours.measured(one, other, (0.2, 0.1), 2.0, 0.3)["nsd_mm"] == 0.0
+
+
+def test_hd95_leaves_out_the_twentieth_of_the_outline_that_lies_farthest():
+    """A long bar found exactly, and one pixel 15 rows away: HD is that pixel's distance, HD95 is 0."""
+    one = np.zeros((24, 90), bool)
+    one[2:4, 2:88] = True
+    other = one.copy()
+    other[18, 40] = True
+    case = contours.measured(one, other, (2.0, 2.0), 2.0, None)
+    assert case["hd95_px"] == case["hd95_mm"] == 0
+    assert case["hd_px"] == 15 and case["hd_mm"] == 30 and 0 < case["assd_px"] < 1
+
+
 def test_one_empty_and_both_empty():
     none = np.zeros((20, 30), bool)
     assert surfaces.distances(none, none) is None and surfaces.distances(none, square(2, 3)) is None

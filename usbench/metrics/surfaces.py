@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pykdtree.kdtree import KDTree
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -110,11 +111,11 @@ def nearest(one: Outline, other: Outline, spacing: Spacing) -> NDArray[np.float6
     Worked out from whole steps, so that 2 px are 2 px and not a little more: tolerances are often whole.
     """
     sides = np.array(spacing)
-    scale = PX if spacing[0] == spacing[1] else sides
-    tree = cKDTree(other.places * scale, leafsize=32, balanced_tree=False, compact_nodes=False)
+    square = spacing[0] == spacing[1]
+    scale = np.ones(2) if square else sides
     apart: NDArray[np.float64]
-    apart, found = tree.query(one.places * scale)
-    if scale is PX:  # of whole coordinates the tree's distances are exact
+    apart, found = KDTree(other.places * scale, leafsize=32).query(one.places * scale)
+    if square:  # of whole coordinates the tree's distances are exact
         return apart * spacing[0]
     steps = (one.places - other.places[found]) * sides
     apart = np.sqrt((steps**2).sum(axis=1))
