@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from usbench.codecs import coco, histograms, image, unity
 from usbench.console import track
-from usbench.datasets.dataset import Samples
+from usbench.datasets.dataset import Samples, Truth
 from usbench.errors import DataError
 from usbench.metrics import calibration, detect, landmark, segment
 from usbench.metrics.bootstrap import draw, sums
 from usbench.metrics.scores import Figure, Ruled, Scorer, Scores, bounded, mean
 from usbench.targets import build
-from usbench.types import Boxes, Landmarks, Masks, Sample, Score, Split, Target
+from usbench.types import Boxes, Landmarks, Masks, Score, Split, Target
 
 SELECTION: Mapping[str, Score] = {
     "segment": segment.selection,
@@ -77,11 +77,11 @@ def calibrated(truth: Target, probabilities: NDArray[np.float32]) -> NDArray[np.
     return table
 
 
-def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[Sample, Target]]:
-    """(sample, prediction) of a split, one at a time."""
+def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[Truth, Target]]:
+    """(truth, prediction) of a split, one at a time."""
     guesses = stored(folder, split, samples)
-    for n in range(len(samples)):
-        yield samples[n], guesses[n]
+    for n, truth in enumerate(samples.truths()):
+        yield truth, guesses[n]
 
 
 def stored(folder: Path, split: Split, samples: Samples) -> Stored:
@@ -112,10 +112,9 @@ def score(
     """
     settled = thresholds(folder, val) if val is not None else {}
     every, clean = (make_scorer({**metric, **settled}, test) for _ in range(2))
-    for sample, guess in track(pairs(folder, "test", test), "scoring test", len(test)):
-        size = (sample.image.shape[0], sample.image.shape[1])
-        for scorer in (every, clean)[: 1 + bool(leak and sample.id not in leak)]:
-            scorer.update(sample.id, sample.group, sample.target, guess, size, sample.mm_per_px)
+    for truth, guess in track(pairs(folder, "test", test), "scoring test", len(test)):
+        for scorer in (every, clean)[: 1 + bool(leak and truth.id not in leak)]:
+            scorer.update(truth.id, truth.group, truth.target, guess, truth.size, truth.mm_per_px)
     scores = with_calibration(every.result(), folder, test)
     return with_second(scores, clean.result().ruler.scores) if leak else scores
 
@@ -146,7 +145,7 @@ def thresholds(folder: Path, val: Samples) -> dict[str, float]:
     """What a scorer is told that is chosen on validation."""
     if val.dataset.task == "segment":
         return {}
-    listed = ((sample.target, guess) for sample, guess in pairs(folder, "val", val))
+    listed = ((truth.target, guess) for truth, guess in pairs(folder, "val", val))
     if val.dataset.task == "detect":
         return {"confidence": detect.best_confidence(listed)}
     return {"presence_threshold": landmark.presence_threshold(listed)}
@@ -155,7 +154,7 @@ def thresholds(folder: Path, val: Samples) -> dict[str, float]:
 def select(folder: Path, samples: Samples) -> float:
     """The selection rule's figure on the stored validation predictions: what a sweeper optimises."""
     rule = SELECTION[samples.dataset.task]
-    return rule((sample.target, guess) for sample, guess in pairs(folder, "val", samples))
+    return rule((truth.target, guess) for truth, guess in pairs(folder, "val", samples))
 
 
 def make_scorer(metric: Mapping[str, Any], samples: Samples) -> Scorer:

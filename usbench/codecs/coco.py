@@ -93,6 +93,10 @@ def _require_finite(where: str, target: Boxes | Masks) -> None:
         raise RunError(f"{where}: wanted finite boxes with x1 ≤ x2 and y1 ≤ y2, found others; {advice}")
 
 
+MOST = 1e6  # px
+NUMBERS = frozenset({int, float})  # of JSON; a bool is neither
+
+
 @dataclass(frozen=True)
 class _Plane:
     """One class's mask as the file holds it."""
@@ -168,12 +172,16 @@ def _boxes(path: Path, image: ImageEntry, entries: list[tuple[int, dict[str, Any
     sides = []
     for number, entry in entries:
         bbox = entry.get("bbox")
-        if not (isinstance(bbox, list) and len(bbox) == 4 and all(within(side, -1e6, 1e6) for side in bbox)):
+        if not (isinstance(bbox, list) and len(bbox) == 4 and NUMBERS.issuperset(map(type, bbox))):
             raise wrong(path, number, "a bbox of four finite numbers", bbox)
-        if bbox[2] < 0 or bbox[3] < 0:
-            raise wrong(path, number, "a bbox [x, y, width, height] without a negative side", bbox)
+        if max(bbox) > MOST or min(bbox) < -MOST:  # before it becomes an array: JSON knows whole numbers of any length
+            raise wrong(path, number, "a bbox of four finite numbers", bbox)
         sides.append(bbox)
     xywh = np.array(sides, np.float64).reshape(-1, 4)
+    for n in np.flatnonzero(~(np.abs(xywh) <= MOST).all(axis=1))[:1]:
+        raise wrong(path, entries[n][0], "a bbox of four finite numbers", sides[n])
+    for n in np.flatnonzero((xywh[:, 2:] < 0).any(axis=1))[:1]:
+        raise wrong(path, entries[n][0], "a bbox [x, y, width, height] without a negative side", sides[n])
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     width, height = image["width"], image["height"]
     labels = np.array([entry["category_id"] - 1 for _, entry in entries], np.int64)

@@ -133,8 +133,8 @@ def load(path: Path, wanted: str) -> list[dict[str, Any]]:
 
 def within(value: Any, low: float, high: float, kind: type = float) -> bool:
     """Whether a JSON value is a number (or a whole one) in low..high; NaN, infinities and booleans never are."""
-    kinds = (int,) if kind is int else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+    found = type(value)  # json makes these alone
+    return (found is int or (found is float and kind is float)) and low <= value <= high
 
 
 def wrong(path: Path, number: int, wanted: str, found: object) -> DataError:

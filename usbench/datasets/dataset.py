@@ -44,6 +44,17 @@ class Dataset:
                     yield record, record.label
 
 
+@dataclass(frozen=True)
+class Truth:
+    """A sample without its pixels: what scoring needs of it."""
+
+    id: str
+    group: str
+    size: tuple[int, int]  # height, width
+    target: Target
+    mm_per_px: tuple[float, float] | None
+
+
 class Samples(Sequence[Sample]):
     """Lazy: an item is decoded at each access and not kept."""
 
@@ -67,11 +78,22 @@ class Samples(Sequence[Sample]):
             return Samples(self.dataset, self.records[n])
         record, root = self.records[n], self.dataset.root
         pixels = image.read_grey(root / record.image)
-        target = self.dataset.layout.read(root, record)
-        check_fit(target, (pixels.shape[0], pixels.shape[1]), root / str(record.label), root / record.image)
+        target = self.target(record, (pixels.shape[0], pixels.shape[1]))
         return Sample(
             record.id, record.group, pixels, target, record.mm_per_px, split=record.split, attributes=record.attributes
         )
+
+    def target(self, record: Record, size: tuple[int, int]) -> Target:
+        """What the annotators drew, checked against the image's height and width."""
+        root, found = self.dataset.root, self.dataset.layout.read(self.dataset.root, record)
+        check_fit(found, size, root / str(record.label), root / record.image)
+        return found
+
+    def truths(self) -> Iterator[Truth]:
+        """Every sample without its pixels, in order; of an image only the header is read."""
+        for record in self.records:
+            size = image.size(self.dataset.root / record.image)
+            yield Truth(record.id, record.group, size, self.target(record, size), record.mm_per_px)
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """The images alone, in order: what a model may see of a test set."""
