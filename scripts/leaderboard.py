@@ -97,7 +97,7 @@ def _draw(axis: Any, title: str, of_panel: Sequence[Row]) -> None:
 
 
 def _picture(board: Sequence[Row]) -> bytes:
-    """A dot plot as PNG: seeds as dots, their mean as a bar, the interval of a single seed as a line.
+    """A dot plot as PNG: seeds as dots, their mean as a bar, the interval over cases as a line.
 
     Raises RunError where there is nothing to draw.
     """
@@ -112,7 +112,7 @@ def _picture(board: Sequence[Row]) -> bytes:
     for axis, (title, of_panel) in zip(axes, panels.items(), strict=True):
         _draw(axis, title, of_panel)
     figure.supxlabel(
-        "dot: a seed    red bar: the seeds' mean    band: interval of a single seed    1–2 of 3: range of ranks",
+        "dot: a seed    red bar: the seeds' mean    band: 95 % over cases    1–2 of 3: range of ranks",
         fontsize=8,
     )
     drawn = io.BytesIO()

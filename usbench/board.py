@@ -18,7 +18,7 @@ MAIN = {  # the scores a table shows, the one to sort by first where no record n
 
 @dataclass(frozen=True)
 class Figure:
-    """One score: its value for each seed, and the interval where there is one seed."""
+    """One score: its value for each seed, and the interval over cases of one training (the mean of the seeds' ends)."""
 
     values: tuple[float | None, ...]
     low: float | None = None

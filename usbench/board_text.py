@@ -17,7 +17,7 @@ HEAD = """# Leaderboard
 Written by `python scripts/leaderboard.py` from the records in `results/` and the published figures in `conf/dataset/`, not by hand.
 
 - A number carries its ruler: it stands above each table and is said in words below. Figures of two tables aren't comparable.
-- Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the interval of a single seed.
+- Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the 95 % interval over cases (groups) of one training, of several seeds the mean of their intervals.
 - *ceiling* is the score of the truth itself under the ruler.
 - *rank* is the range of places that paired tests on the same cases leave a row (whole groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are tied. *Resolution* is 2.8 × the SE of the difference of the two best.
 - *Δ published* is ours minus theirs, given only where ruler, data, model and budget are the same; else ≠ says what differs. `agrees`: its 90 % interval lies within ±δ (.02 unless the dataset's YAML says otherwise); `higher`, `lower`: the 95 % interval excludes 0 and the difference exceeds δ; `can't tell`: neither, or fewer than 6 groups or 2 seeds. The published number is taken as one training on the same cases, with our spread.
@@ -27,7 +27,7 @@ PHANTOM_HEAD = """# Phantom board
 
 Synthetic pictures, to show that the chain works. **No figure here can be compared with a published one**, nor with a result on real images.
 
-- Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the interval of a single seed.
+- Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the 95 % interval over cases (groups) of one training, of several seeds the mean of their intervals.
 - *rank* is the range of places that paired tests on the same cases leave a row: rows whose ranges overlap are tied.
 - *ceiling* is the score of the truth itself under the ruler.
 """  # noqa: E501

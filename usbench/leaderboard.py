@@ -9,6 +9,7 @@ give the same bytes.
 from __future__ import annotations
 
 import json
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -98,8 +99,14 @@ def _figures(tables: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
 
 
 def _figure(seeds: Sequence[Mapping[str, Any]]) -> Figure:
-    bounds = (seeds[0].get("low"), seeds[0].get("high")) if len(seeds) == 1 else (None, None)
-    return Figure(tuple(each["value"] for each in seeds), *bounds, tuple(map(_error, seeds)), seeds[0].get("groups", 0))
+    values, errors = (tuple(each["value"] for each in seeds), tuple(map(_error, seeds)))
+    low, high = (_mean([each.get(end) for each in seeds]) for end in ("low", "high"))
+    return Figure(values, low, high, errors, seeds[0].get("groups", 0))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
 def _error(figure: Mapping[str, Any]) -> float | None:
