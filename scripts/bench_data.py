@@ -32,10 +32,10 @@ from usbench.codecs import replacing
 from usbench.console import say, table, track
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.spinal import COLOURS, SpinalMasks
-from usbench.types import SPLITS
+from usbench.types import SPLITS, Split
 
 CLASSES = tuple(COLOURS)[1:]
-SHARES = {"train": 8668, "val": 895, "test": 660}  # images of the real release
+SHARES: dict[Split, int] = {"train": 8668, "val": 895, "test": 660}  # images of the real release
 Size = tuple[int, int]
 
 
@@ -47,7 +47,7 @@ def write_release(root: Path, frames: int, drawn: int) -> int:
     layout.write(root, track(phantom.samples(spec, "segment"), "drawing", sum(counts.values())))
     total = 0
     for split, share in SHARES.items():
-        images, masks = layout.folders(root, split)
+        images, masks = layout.folders(root)[split]
         stems = sorted(path.stem for path in images.iterdir())
         wanted = max(len(stems), round(frames * share / sum(SHARES.values())))
         for n in range(len(stems), wanted):
@@ -96,7 +96,7 @@ def decoded(dataset: Dataset, cache: Path, size: Size, threads: int) -> int:
 
 def pairs(root: Path, most: int) -> list[tuple[Path, Path]]:
     """Paths of training images and masks."""
-    images, masks = SpinalMasks(CLASSES).folders(root, "train")
+    images, masks = SpinalMasks(CLASSES).folders(root)["train"]
     return [(path, masks / path.name) for path in sorted(images.iterdir())[:most]]
 
 

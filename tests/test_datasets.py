@@ -149,8 +149,11 @@ def test_opening_settles_three_splits_in_one_order(written):
     assert first.records == again.records and set(first.records) == set(SPLITS)
     dropped = 2 * written.node["split"].get("gap", 0)  # at the two borders between contiguous runs
     assert sum(map(len, first.records.values())) == len(written.samples) - dropped
+    only = written.node["split"].get("test_only")
     for split, part in first.records.items():
-        assert part and [one.id for one in part] == sorted(one.id for one in part)
+        assert bool(part) == (split == "test" or not only) and [one.id for one in part] == sorted(
+            one.id for one in part
+        )
         assert all(record.split == split for record in part)
         assert first.samples(split).ids == [record.id for record in part]
 
@@ -187,16 +190,16 @@ def test_samples_are_read_when_asked_for(copy):
         (copy.root / record.image).write_bytes(b"no pixels here")
     opened = copy.open()
     file_fingerprint(opened, copy.root / "hashes.json")
-    samples = opened.samples("train")
+    samples = opened.samples("test")
     assert len(samples) == len(samples.ids) and len(samples[1:]) == len(samples) - 1
     with pytest.raises(DataError, match=Path(samples.records[0].image).name):
         samples[0]
 
 
 def test_a_sample_has_its_record_s_facts(written):
-    samples = written.open().samples("val")
+    samples = written.open().samples("test")
     sample, record = samples[0], samples.records[0]
-    assert (sample.id, sample.group, sample.split) == (record.id, record.group, "val")
+    assert (sample.id, sample.group, sample.split) == (record.id, record.group, "test")
     assert sample.image.shape == SIZE and sample.image.dtype == np.uint8
     assert [np.array_equal(one, two.image) for one, two in zip(samples.images(), samples, strict=True)]
 
@@ -228,10 +231,10 @@ def test_the_fingerprint_is_that_of_the_files_wherever_they_lie(copy, written, t
 
 
 def moved(dataset: Dataset) -> Dataset:
-    """One training record counted as validation."""
-    first, *rest = dataset.records["train"]
+    """One test record counted as validation."""
+    first, *rest = dataset.records["test"]
     val = (*dataset.records["val"], replace(first, split="val"))
-    return replace(dataset, records={**dataset.records, "train": tuple(rest), "val": val})
+    return replace(dataset, records={**dataset.records, "test": tuple(rest), "val": val})
 
 
 def regrouped(dataset: Dataset) -> Dataset:

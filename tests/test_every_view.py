@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from written import VIEWS
+from written import TRAINED
 
 from usbench import cell, results, run, scoring, source
 from usbench.types import SEEN, Boxes, Landmarks, Masks
@@ -39,7 +39,7 @@ def made(tmp_path_factory, compose):
     return of
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=["-".join(view) for view in VIEWS])
+@pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_a_phantom_runs_from_end_to_end(view, made):
     one = made(view)
     record = run.benchmark({**one, "threads": 1})
@@ -62,7 +62,7 @@ def perfect(target):
     return Landmarks(paths, target.state, (target.state == SEEN).astype(np.float32))
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=["-".join(view) for view in VIEWS])
+@pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_the_truth_as_the_prediction_reaches_the_ceiling(view, made, tmp_path):
     one = made(view)
     dataset = source.open_dataset(one)

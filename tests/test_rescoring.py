@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from finished import finish
-from written import VIEWS
+from written import TRAINED
 
 from scripts import leaderboard
 from usbench import cell, rescoring, results
@@ -23,7 +23,7 @@ def run(compose, tmp_path):
     return finish(compose, tmp_path, "usgra", "segment")
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=["-".join(view) for view in VIEWS])
+@pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_every_view_s_predictions_give_the_same_scores_again(view, compose, tmp_path):
     one, path = finish(compose, tmp_path, *view)
     before, (record, cases) = results.load(path), rescoring.rescored(results.load(path), Path(one["runs"]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from finished import MODELS
-from written import VIEWS
+from written import TRAINED
 
 from scripts import sanity as script
 from usbench import controls, leaderboard, results, sanity
@@ -118,7 +118,7 @@ def words(view: tuple[str, str], folder: Path) -> list[str]:
     return [f"dataset={view[0]}", f"task={view[1]}", *size, *counts, *where]
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=["-".join(view) for view in VIEWS])
+@pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_every_control_is_what_it_must_be(view, tmp_path, capsys):
     assert script.main([*words(view, tmp_path), "--json", str(tmp_path / "out.json")]) == 0, capsys.readouterr().out
     facts = json.loads((tmp_path / "out.json").read_text())["controls"]

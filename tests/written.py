@@ -23,6 +23,7 @@ COUNTS = {"train": 8, "val": 4, "test": 4}
 FOLDERS = [conf_dir(), *([Path(os.environ["USBENCH_CONF"])] if os.environ.get("USBENCH_CONF") else [])]
 YAMLS = {p.stem: yaml.safe_load(p.read_text()) for conf in FOLDERS for p in sorted((conf / "dataset").glob("*.yaml"))}
 VIEWS = [(name, task) for name, node in YAMLS.items() for task in node["views"]]
+TRAINED = [view for view in VIEWS if not YAMLS[view[0]]["split"].get("test_only")]  # … that a model can be trained on
 
 
 @dataclass(frozen=True)

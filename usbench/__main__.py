@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -16,7 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from usbench import listing
 from usbench.console import err, say, warn
-from usbench.errors import RunError, UsbenchError
+from usbench.errors import ConfigError, RunError, UsbenchError
+
+TRAINED = re.compile(r"[+~]*(dataset|evaluate_on|fold)\b")  # words that are about the dataset trained on alone
 
 
 def conf_dir() -> Path:
@@ -58,18 +62,40 @@ def tell(wrong: UsbenchError | OSError) -> int:
 
 def carry_out(plain: dict[str, Any]) -> float | None:
     """Run what a configuration says, unless it was done before. Imports come late, so that --help answers at once."""
-    from usbench import cell, report
+    from usbench import cell, report, transfer
 
+    others = [other(name) for name in names_of(plain["evaluate_on"])]
     one = cell.resolve(plain)
+    plans = [transfer.planned(each, one) for each in others]
     stands_in = one["phantom"] and plain["dataset"]["released"]
     notice = report.phantom_notice(plain["dataset"], one["task"], one["model"]["name"]) if stands_in else None
     if notice:
         say(notice)
     record = run_or_find(one, plain)
+    for plan, each in zip(plans, others, strict=True):
+        run_or_find(transfer.settled(plan, one, record["validation"]["value"]), each)
     if notice:
         say(notice)
     value = record["validation"]["value"]
     return None if value is None else float(value)
+
+
+def names_of(value: object) -> list[str]:
+    """The datasets to evaluate on; ConfigError where it is no list of names."""
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ConfigError(f"evaluate_on={value}: a list of datasets was wanted, such as [spinal_human]")
+    return value
+
+
+def other(name: str) -> dict[str, Any]:
+    """This job's configuration with another dataset; ConfigError where there is none of that name."""
+    words = [word for word in HydraConfig.get().overrides.task if not TRAINED.match(word)]
+    try:
+        found: Any = OmegaConf.to_container(compose("config", [*words, f"dataset={name}"]), resolve=True)
+    except HydraException as wrong:
+        raise ConfigError(f"evaluate_on: {one_line(wrong)}") from wrong
+    plain: dict[str, Any] = found
+    return plain
 
 
 def run_or_find(one: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:

@@ -185,6 +185,42 @@ def _failed(rows: Sequence[Row]) -> list[str]:
     return ["**Failed or skipped**", "", *_table(columns, rows), ""]
 
 
+def _transfer(rows: Sequence[Row]) -> list[str]:
+    """Trained on × tested on: the primary score of each, by the ruler of the dataset it is tested on."""
+    ours = [row for row in rows if row.own and not row.old and row.origin == "run" and row.status == "done"]
+    moved = [row for row in ours if row.trained_on]
+    lines: list[str] = []
+    for task in sorted({row.task for row in moved}):
+        recipes = sorted(
+            {(row.model or "", row.budget or "", row.trained_on or "") for row in moved if row.task == task}
+        )
+        found = {
+            (row.model, row.budget, row.trained_on or row.dataset, row.dataset): row for row in ours if row.task == task
+        }
+        tested = sorted({key[3] for key in found if key[:3] in recipes})
+        lines += [
+            f"### {task}",
+            "",
+            "| model | budget | trained on | " + " | ".join(f"on {name}" for name in tested) + " |",
+        ]
+        lines += ["|" + "---|" * (3 + len(tested))]
+        for recipe in recipes:
+            cells = [_tested(found.get((*recipe, name))) for name in tested]
+            lines.append("| " + " | ".join(_plain(cell) for cell in (*recipe, *cells)) + " |")
+        lines.append("")
+    head = [
+        "## Transfer",
+        "",
+        "Trained on one dataset, scored on others without training there: the primary score, on the ",
+    ]
+    head[-1] += "classes that both name. The figure on the training dataset itself stands beside it."
+    return [*head, "", *lines] if lines else []
+
+
+def _tested(row: Row | None) -> str:
+    return "" if row is None else f"{row.primary} {_figure(row.scores[row.primary], row.primary)}"
+
+
 def markdown(rows: Sequence[Row], datasets: Iterable[Dataset], phantom: bool = False) -> str:
     """The board for people, from rows in the order of `leaderboard.rows`."""
     known = {dataset.name: dataset for dataset in reversed(list(datasets))}
@@ -200,6 +236,7 @@ def markdown(rows: Sequence[Row], datasets: Iterable[Dataset], phantom: bool = F
             for _, table in groupby(of_task, key=lambda row: row.table):
                 of_table = list(table)
                 lines += _failed(of_table) if of_table[0].status != "done" else _ruler(of_table)
+    lines += _transfer(rows)
     if not rows:
         lines += ["No result yet.", ""]
     return "\n".join(lines).replace("\n\n\n", "\n\n")

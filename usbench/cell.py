@@ -31,14 +31,21 @@ SELECTION = {  # the selection rule and its version, by task; a higher figure is
 SIDE = 32  # a net's height and width are multiples of it
 
 
-def resolve(config: Mapping[str, Any]) -> Cell:
-    """The cell of a composed configuration. Writes the phantom where one is used.
+def resolve(config: Mapping[str, Any], training: bool = True) -> Cell:
+    """The cell of a composed configuration. Writes the phantom where one is used. training: whether it needs images to
+    train on.
 
     Raises ConfigError for a combination that can't be, DataError for a release that isn't whole.
     """
     dataset, model = config["dataset"], config["model"]
     task = check_task(config)
     check_switches(config)
+    if training and dataset["split"].get("test_only"):
+        name = dataset["name"]
+        raise ConfigError(
+            f"dataset={name}: it has test images only; train on another one with evaluate_on=[{name}], or evaluate a "
+            f"result: scripts/evaluate.py RESULT dataset={name}"
+        )
     found, root = source.locate(config)
     drawn = not found or (root / source.MARK).is_file()
     device = machine.resolve_device(config["device"])

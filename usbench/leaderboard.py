@@ -161,7 +161,19 @@ def _note(record: Mapping[str, Any], leak: Mapping[str, Any]) -> str:
 def _published_row(dataset: Dataset, theirs: Published) -> Row:
     scores = {name: Figure((float(value),)) for name, value in theirs.scores.items()}
     primary = _lead(theirs.task, scores)
-    same = ("task", "name", "ruler", "split", "model", "budget", "parameters", "counts", "source", "verified")
+    same = (
+        "task",
+        "name",
+        "ruler",
+        "split",
+        "model",
+        "budget",
+        "trained_on",
+        "parameters",
+        "counts",
+        "source",
+        "verified",
+    )
     return Row(
         **{name: getattr(theirs, name) for name in same},
         dataset=dataset.name,

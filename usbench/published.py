@@ -35,6 +35,7 @@ class Published:
     scores: Mapping[str, float]
     source: str
     verified: str  # author | third-party | no
+    trained_on: str | None = None  # another dataset; null: this one
     model: str | None = None  # our model key that reproduces it
     why: str = ""  # why none does
     budget: str | None = None

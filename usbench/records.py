@@ -17,7 +17,10 @@ from usbench.metrics.scores import Ruled, Scores
 
 def without_paths(one: Mapping[str, Any]) -> dict[str, Any]:
     """The resolved configuration as a record holds it: nothing of this machine's folders."""
-    left = {name: value for name, value in one.items() if name not in ("root", "runs", "results", "debug", "tracking")}
+    hidden_parts = ("root", "runs", "results", "debug", "tracking")
+    left = {name: value for name, value in one.items() if name not in hidden_parts}
+    if "trained" in left:
+        left["trained"] = {"key": left["trained"]["key"]}
     node = dict(left["model"]["build"])
     if node.get("weights") and Path(node["weights"]).is_absolute():
         node["weights"] = Path(node["weights"]).name
@@ -37,7 +40,7 @@ def base_record(one: Cell) -> dict[str, Any]:
         "dataset": one["dataset"]["name"],
         "task": one["task"],
         "fold": one["fold"],
-        "trained_on": None,
+        "trained_on": one.get("trained_on"),
         "origin": "run",
         "model": one["model"]["name"],
         "budget": one["budget"],
@@ -126,6 +129,10 @@ def ruler_words(one: Cell, words: str) -> str:
         told.append(f"truths: origin {view['box_origin']}, end {view['box_end']}")
     if view.get("ruler_words"):
         told.append(" ".join(str(view["ruler_words"]).split()))
+    if one.get("trained_on"):
+        pairs = [f"{theirs} as {ours}" for theirs, ours in one["class_map"].items() if theirs != ours]
+        told.append(f"trained on {one['trained_on']} alone" + (f", {', '.join(pairs)}" if pairs else ""))
+        told += [f"left out, for the model knows none such: {', '.join(one['left_out'])}"] if one["left_out"] else []
     unknown = one["dataset"].get("unknown_groups")
     if unknown and not one["phantom"]:
         told.append(f"intervals are too narrow: {unknown}")

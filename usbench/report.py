@@ -70,7 +70,8 @@ def rows(record: Mapping[str, Any], names: Sequence[str]) -> Iterable[list[str]]
 def final(record: Mapping[str, Any], path: Path, pictures: Sequence[Path]) -> None:
     """The table on stdout."""
     counts = record["data"]["counts"]
-    words = (record["dataset"], record["model"], record["budget"], f"seed {record['seed']}")
+    words = [record["dataset"], record["model"], record["budget"], f"seed {record['seed']}"]
+    words += [f"trained on {record['trained_on']}"] if record["trained_on"] else []
     title = f"{' · '.join(words)} · test, {counts['test']} images"
     names = SHOWN[record["task"]]
     table(title, ["class", *names, "images"], rows(record, names))

@@ -33,7 +33,7 @@ class Stored:
         """The test predictions by a metric node; the cell's own where none is given."""
         leak = self.cell["dataset"].get("leak") or {}
         val, test = self.dataset.samples("val"), self.dataset.samples("test")
-        if self.cell["seed"] is None:  # somebody else's predictions: there are none of validation
+        if self.cell["seed"] is None or self.cell.get("trained_on"):  # there are no predictions of validation
             return scoring.score(metric or self.cell["metric"], self.folder, test, None, leak.get("images", ()))
         return scoring.score(metric or self.cell["metric"], self.folder, test, val, leak.get("images", ()))
 

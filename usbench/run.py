@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from usbench import cell, overlay, records, report, results, scoring, source, track
+from usbench import cell, overlay, records, report, results, scoring, source, track, transfer
 from usbench.console import warn
 from usbench.errors import RunError, UsbenchError
 from usbench.targets import build
@@ -55,6 +55,26 @@ def benchmark(one: cell.Cell) -> dict[str, Any]:
         raise
     report.final(record, path, pictures)
     return record
+
+
+def evaluate(one: cell.Cell) -> dict[str, Any]:
+    """Do a cell of another dataset's test images with the weights of a finished run; its record, saved."""
+    folder, clock = Path(one["trained"]["runs"]) / one["trained"]["key"], Clock()
+    trained = cell.read(folder / "cell.yaml")
+    model = restored({**trained, **{part: one[part] for part in ("device", "precision", "threads")}}, folder)
+    clock.lap("load")
+    return transfer.evaluate(one, trained, model, clock)
+
+
+def restored(one: cell.Cell, folder: Path) -> Model:
+    """A finished run's model with its best weights; RunError where they aren't there."""
+    if not sorted(folder.glob("best.*")):
+        raise RunError(f"{folder}: the weights of a finished run were wanted (best.*), found none; run it again")
+    view = one["dataset"]["views"][one["task"]]
+    journal = Journal(folder / "log.csv", track.Untracked())
+    model, run = prepare(one, folder, journal, len(view["classes"]), bool(view.get("exclusive", False)))
+    model.restore(run)
+    return model
 
 
 def prepare(one: cell.Cell, folder: Path, journal: Journal, classes: int, exclusive: bool) -> tuple[Model, Run]:
@@ -152,7 +172,10 @@ def run_cell(one: cell.Cell) -> int:
         with FileLock(f"{folder}.lock", timeout=0):
             if one.pop("overwrite", False):
                 start_anew(one, folder)
-            benchmark(one)
+            if one.get("trained_on"):
+                evaluate(one)
+            else:
+                benchmark(one)
         return 0
     except Timeout:
         warn(f"{folder}: another process is doing this run; wait for it")

@@ -47,9 +47,10 @@ def write_predictions(folder: Path, split: Split, samples: Samples, guesses: Ite
         with coco.PredictionWriter(*paths) as writer:
             for record, guess in followed:
                 assert isinstance(guess, (Boxes, Masks))
-                writer.add(record.id, record.group, image.size(dataset.root / record.image), guess)
+                size = image.size(dataset.root / record.image)
+                writer.add(record.id, record.group, size, guess)
                 if isinstance(guess, Masks) and guess.probabilities is not None:
-                    tables.append(calibrated(dataset.layout.read(dataset.root, record), guess.probabilities))
+                    tables.append(calibrated(samples.target(record, size), guess.probabilities))
         histogram = histogram_of(folder, split)
         if len(tables) == len(samples):
             histograms.write(histogram, tables, len(dataset.classes), calibration.BINS)

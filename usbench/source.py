@@ -63,17 +63,18 @@ def with_classes(dataset: Mapping[str, Any], task: Task, classes: Sequence[str])
 
 
 def open_dataset(cell: Mapping[str, Any]) -> Dataset:
-    """Index the cell's view."""
+    """Index the cell's view; of an evaluation on another dataset only the classes that the model knows."""
     dataset, task = cell["dataset"], cell["task"]
-    return open_view(
+    whole = open_view(
         dataset["name"],
         task,
         dataset["views"][task],
         layout_of(cell),
         Path(cell["root"]),
         dataset["split"],
-        cell["fold"],
+        None if cell.get("trained_on") else cell["fold"],
     )
+    return whole.narrowed(cell["classes"]) if cell.get("trained_on") else whole
 
 
 def spec_of(dataset: Mapping[str, Any]) -> phantom.Spec:

@@ -158,6 +158,10 @@ class Model(Protocol):
         """Train, or go on from the last checkpoint in run.dir; the best epoch's weights stay at run.dir/best.*."""
         ...
 
+    def restore(self, run: Run) -> None:
+        """Be as after fit, without training: the best weights of a finished run at run.dir."""
+        ...
+
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Target]:
         """One prediction per (H, W) image, in order, in native pixels, from the best weights."""
         ...

@@ -18,7 +18,8 @@ def marks(ours: Row, theirs: Row) -> tuple[str, ...]:
     counts = {split: ours.counts.get(split) for split in theirs.counts}
     checks = {
         "≠ ruler": ours.ruler == theirs.ruler and not ours.old,
-        "≠ data": theirs.split == ours.split and ours.fold is None and not ours.trained_on and counts == theirs.counts,
+        "≠ data": (theirs.split, theirs.trained_on, counts) == (ours.split, ours.trained_on, theirs.counts)
+        and ours.fold is None,
         "≠ model": ours.model == theirs.model and theirs.parameters in (None, ours.parameters),
         "≠ budget": theirs.budget is not None and ours.budget == theirs.budget,
     }

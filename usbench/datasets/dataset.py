@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,7 +16,7 @@ from usbench.codecs import image, replacing
 from usbench.console import track
 from usbench.datasets import splits
 from usbench.errors import ConfigError, DataError, RunError
-from usbench.types import Boxes, Layout, Masks, Record, Sample, Split, Target, Task
+from usbench.types import Boxes, Landmarks, Layout, Masks, Record, Sample, Split, Target, Task
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,15 @@ class Dataset:
     layout: Layout
     root: Path
     records: Mapping[Split, tuple[Record, ...]]
+    kept: tuple[int, ...] | None = None  # numbers of the layout's classes that count; None: all
+
+    def narrowed(self, classes: Sequence[str]) -> Dataset:
+        """The same images with some of the classes only; ConfigError for one that isn't there."""
+        lost = [label for label in classes if label not in self.layout.classes]
+        if lost:
+            raise ConfigError(f"{self.name}: one of {', '.join(self.layout.classes)} was wanted, found {lost[0]!r}")
+        kept = tuple(self.layout.classes.index(label) for label in classes)
+        return replace(self, classes=tuple(classes), kept=kept)
 
     def samples(self, split: Split) -> Samples:
         """The split's samples, in order of id, each read from disk when it is asked for."""
@@ -87,7 +96,7 @@ class Samples(Sequence[Sample]):
         """What the annotators drew, checked against the image's height and width."""
         root, found = self.dataset.root, self.dataset.layout.read(self.dataset.root, record)
         check_fit(found, size, root / str(record.label), root / record.image)
-        return found
+        return found if self.dataset.kept is None else chosen(found, self.dataset.kept)
 
     def truths(self) -> Iterator[Truth]:
         """Every sample without its pixels, in order; of an image only the header is read."""
@@ -98,6 +107,19 @@ class Samples(Sequence[Sample]):
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """The images alone, in order: what a model may see of a test set."""
         return (image.read_grey(self.dataset.root / record.image) for record in self.records)
+
+
+def chosen(target: Target, kept: Sequence[int]) -> Target:
+    """A truth with some of its classes only, in that order."""
+    if isinstance(target, Boxes):
+        place = {label: n for n, label in enumerate(kept)}
+        own = np.array([label in place for label in target.labels.tolist()], bool)
+        labels = np.array([place[label] for label in target.labels[own].tolist()], np.int64)
+        return Boxes(target.xyxy[own], labels)
+    which = list(kept)
+    if isinstance(target, Masks):
+        return Masks(target.planes[which], known=None if target.known is None else target.known[which])
+    return Landmarks(tuple(target.paths[n] for n in which), target.state[which])
 
 
 def check_fit(target: Target, size: tuple[int, int], label: Path, picture: Path) -> None:
@@ -131,7 +153,7 @@ def open_view(
             f"{root}: the release of {name} was wanted here, found no such folder; see its entry in the README"
         )
     records = settle(splits.regroup(layout.index(root), split.get("near_duplicates") or ()), split, fold, name)
-    divided = splits.divide(records, root)
+    divided = splits.divide(records, root, bool(split.get("test_only")))
     check_sides(divided, split, fold, name)
     return Dataset(name, task, layout.classes, bool(view.get("exclusive", False)), layout, root, divided)
 
@@ -141,7 +163,7 @@ def settle(records: list[Record], split: Mapping[str, Any], fold: int | None, sa
 
     shares: {val, test}, of whole groups by a hash, stratified by the attribute `stratify`; with `gap`, of contiguous
     runs of the order of id instead. val_share: taken from the release's own train. folds: how many there are; a fold
-    replaces all of these. Without any, the release's own split stands.
+    replaces all of these. Without any, the release's own split stands. (test_only: see `splits.divide`.)
     """
     shares, gap, stratify = split.get("shares"), split.get("gap"), split.get("stratify")
     if fold is not None:

@@ -16,7 +16,7 @@ import numpy as np
 from usbench.codecs import image, label_png, voc
 from usbench.datasets.folders import listing, need_split, pair, unique
 from usbench.errors import DataError
-from usbench.types import SPLITS, Boxes, Masks, Record, Sample, Task
+from usbench.types import SPLITS, Boxes, Masks, Record, Sample, Split, Task
 
 SWEEP = re.compile(r"(A\d{4})_frame")
 COLOURS = {  # class → RGB; the authors' code, names as there
@@ -48,15 +48,15 @@ class SpinalMasks:
         self.palette = np.array([COLOURS[name] for name in ("background", *classes)], np.uint8)
         self.strays: dict[str, int] = {}  # record id → stray pixels seen so far, each mapped to the nearest colour
 
-    def folders(self, root: Path, split: str) -> tuple[Path, Path]:
-        """(images, masks) of one split."""
-        return root / self.folder / f"{split}_images", root / self.folder / f"{split}_masks"
+    def folders(self, root: Path) -> dict[Split, tuple[Path, Path]]:
+        """(images, masks) of each split."""
+        top = root / self.folder
+        return {split: (top / f"{split}_images", top / f"{split}_masks") for split in SPLITS}
 
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
         found: list[Record] = []
-        for split in SPLITS:
-            images, masks = self.folders(root, split)
+        for split, (images, masks) in self.folders(root).items():
             found += pair(root, split, listing(images, ".png"), listing(masks, ".png"), SWEEP)
         return unique(found)
 
@@ -76,18 +76,29 @@ class SpinalMasks:
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
         """See usbench.types.Layout."""
         written: list[Record] = []
-        for split in SPLITS:
-            for folder in self.folders(root, split):
-                folder.mkdir(parents=True, exist_ok=True)
+        folders = self.folders(root)
+        for folder in (each for pair_of in folders.values() for each in pair_of):
+            folder.mkdir(parents=True, exist_ok=True)
         for sample in samples:
             split = need_split(sample.id, sample.split)
             if not isinstance(sample.target, Masks):
                 raise DataError(f"sample {sample.id}: masks were wanted, found {type(sample.target).__name__}")
-            picture, mask = (folder / f"{sample.id}.png" for folder in self.folders(root, split))
+            picture, mask = (folder / f"{sample.id}.png" for folder in folders[split])
             image.write_grey(picture, sample.image)
             label_png.write_colours(mask, label_png.index_of(sample.target.planes), self.palette)
             written += pair(root, split, {sample.id: picture}, {sample.id: mask}, SWEEP)
         return unique(written)
+
+
+class HumanMasks(SpinalMasks):
+    """The human images in the layout of the authors' code: human_images/*.png and human_masks/*.png, all of them test.
+
+    Not released: how the files are called, and which are of one patient, isn't known, so each is a group of its own.
+    """
+
+    def folders(self, root: Path) -> dict[Split, tuple[Path, Path]]:
+        """(images, masks) of the one split."""
+        return {"test": (root / "human_images", root / "human_masks")}
 
 
 class SpinalBoxes:

@@ -83,15 +83,25 @@ class Heatmap:
 
     def build(self) -> nn.Module:
         """The net with its starting weights; RunError where they can't be had."""
-        imagenet = self.weights == "imagenet"
+        net = self.empty(self.weights == "imagenet")
+        if self.weights not in (None, "imagenet"):
+            load_weights(net, Path(str(self.weights)))
+        return net
+
+    def restore(self, run: Run) -> None:
+        """See usbench.types.Model."""
+        self.net, self.run = self.empty(), run
+        self.net.load_state_dict(loop.read(run.dir / "best.pt"))
+        loop.place(self.net, run, self.channels_last)
+
+    def empty(self, imagenet: bool = False) -> nn.Module:
+        """The net as it is before any training of ours."""
         net: nn.Module
         if self.encoder.startswith("hrnet_"):
             net = HRNet(self.encoder, self.classes, imagenet)
         else:
             net = UNet(self.encoder, self.classes, imagenet, self.options)
         net.register_buffer("curves", torch.zeros(self.classes, dtype=torch.bool))
-        if self.weights not in (None, "imagenet"):
-            load_weights(net, Path(str(self.weights)))
         return net
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:

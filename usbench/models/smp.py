@@ -109,6 +109,13 @@ class Segmenter:
             self.channels_last,
         )
 
+    def restore(self, run: Run) -> None:
+        """See usbench.types.Model."""
+        channels = self.classes + int(self.exclusive)
+        self.net, self.run = create(self.architecture, self.encoder, False, channels, self.options), run
+        self.net.load_state_dict(loop.read(run.dir / "best.pt"))
+        loop.place(self.net, run, self.channels_last)
+
     def pairs(self, data: Arrays) -> Iterator[tuple[Masks, Masks]]:
         """(truth, prediction) of a decoded set, at the net's size."""
         batch = int(self.budget["batch"])

@@ -78,6 +78,10 @@ class Yolo:
         self._net = net.to(run.device).eval()
         self.parameters = sum(p.numel() for p in net.parameters())
 
+    def restore(self, run: Run) -> None:
+        """See usbench.types.Model."""
+        self.fit((), (), run)  # a finished run only loads its best.pt
+
     def predict(self, images: Iterable[Image8]) -> Iterator[Boxes]:
         """Boxes of (H, W) grey images in native px, at most 300 each, score > .001, after class-wise NMS at IoU .7.
 
