@@ -132,7 +132,7 @@ def used(
         level: Level = "error" if fold is None else "warning"
         try:
             settled = settle(splits.regroup(records, split.get("near_duplicates") or ()), split, fold, name)
-            divided = splits.divide(settled, root)
+            divided = splits.divide(settled, root, splits.sides(split))
             level = "error"
             check_sides(divided, split, fold, name)
         except DataError as wrong:

@@ -153,7 +153,7 @@ def open_view(
             f"{root}: the release of {name} was wanted here, found no such folder; see its entry in the README"
         )
     records = settle(splits.regroup(layout.index(root), split.get("near_duplicates") or ()), split, fold, name)
-    divided = splits.divide(records, root, bool(split.get("test_only")))
+    divided = splits.divide(records, root, splits.sides(split))
     check_sides(divided, split, fold, name)
     return Dataset(name, task, layout.classes, bool(view.get("exclusive", False)), layout, root, divided)
 
@@ -163,8 +163,10 @@ def settle(records: list[Record], split: Mapping[str, Any], fold: int | None, sa
 
     shares: {val, test}, of whole groups by a hash, stratified by the attribute `stratify`; with `gap`, of contiguous
     runs of the order of id instead. val_share: taken from the release's own train. folds: how many there are; a fold
-    replaces all of these. Without any, the release's own split stands. (test_only: see `splits.divide`.)
+    replaces all of these. test_only: every image tests. Without any, the release's own split stands.
     """
+    if split.get("test_only"):
+        return [replace(record, split="test") for record in records]
     shares, gap, stratify = split.get("shares"), split.get("gap"), split.get("stratify")
     if fold is not None:
         if not split.get("folds"):

@@ -96,6 +96,8 @@ class HumanMasks(SpinalMasks):
     Not released: how the files are called, and which are of one patient, isn't known, so each is a group of its own.
     """
 
+    folder = "human_images"
+
     def folders(self, root: Path) -> dict[Split, tuple[Path, Path]]:
         """(images, masks) of the one split."""
         return {"test": (root / "human_images", root / "human_masks")}

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,18 +142,19 @@ def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> lis
     return [replace(record, group=names.get(record.group, record.group)) for record in records]
 
 
-def divide(records: Sequence[Record], where: Path, test_only: bool = False) -> dict[Split, tuple[Record, ...]]:
-    """Records by split; DataError, naming where they lie, for an empty split or a record without one.
+def sides(split: Mapping[str, Any]) -> tuple[Split, ...]:
+    """The splits that need images, by the YAML's split entry: all three, or the test split alone."""
+    return ("test",) if split.get("test_only") else SPLITS
 
-    test_only: every image tests, and the two other splits are empty.
-    """
-    records = [replace(record, split="test") for record in records] if test_only else records
+
+def divide(records: Sequence[Record], where: Path, wanted: Sequence[Split] = SPLITS) -> dict[Split, tuple[Record, ...]]:
+    """Records by split; DataError, naming where they lie, for an empty split that is wanted or a record without one."""
     lost = [record.image for record in records if record.split is None]
     if lost:
         raise DataError(f"{where / lost[0]}: a split was wanted, found none ({len(lost)} such images)")
     divided = {split: tuple(record for record in records if record.split == split) for split in SPLITS}
-    for split, part in divided.items():
-        if not part and not (test_only and split != "test"):
+    for split in wanted:
+        if not divided[split]:
             raise DataError(f"{where}: an image in the {split} split was wanted, found none ({len(records)} in all)")
     return divided
 
