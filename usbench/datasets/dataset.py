@@ -165,8 +165,6 @@ def settle(records: list[Record], split: Mapping[str, Any], fold: int | None, sa
     runs of the order of id instead. val_share: taken from the release's own train. folds: how many there are; a fold
     replaces all of these. test_only: every image tests. Without any, the release's own split stands.
     """
-    if split.get("test_only"):
-        return [replace(record, split="test") for record in records]
     shares, gap, stratify = split.get("shares"), split.get("gap"), split.get("stratify")
     if fold is not None:
         if not split.get("folds"):
@@ -174,6 +172,8 @@ def settle(records: list[Record], split: Mapping[str, Any], fold: int | None, sa
         if gap is not None:
             return splits.runs(records, splits.run_folds(int(split["folds"]), fold), int(gap))
         return splits.k_fold(records, int(split["folds"]), fold, salt, stratify)
+    if split.get("test_only"):
+        return [replace(record, split="test") for record in records]
     if shares:
         check_shares(shares, records, salt)
         if gap is not None:
