@@ -54,6 +54,7 @@ MAY = {  # room → what it may know of usbench besides itself
     "ranking": {"board", "comparison", "console", "results"},
     "track": {"errors", "console"},
     "archives": {"errors", "console"},
+    "weights": {"archives", "errors"},
     "findings": set(),
     "pictures": {"codecs", "console", "datasets", "errors", "findings"},
     "tally": {"errors", "findings", "types"},

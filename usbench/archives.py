@@ -41,6 +41,7 @@ class Archive:
     size: int | None = None  # bytes
     sha256: str | None = None
     source: str | None = None  # who says so
+    given: str = "archive=FILE"  # how to name a file that was fetched by hand
 
 
 def listed(dataset: Mapping[str, Any]) -> list[Archive]:
@@ -234,7 +235,8 @@ def transfer(url: str, part: Path, archive: Archive) -> None:
             reason = "the transfer ended early"
         grown = (part.stat().st_size if part.exists() else 0) > before
         idle = 0 if grown else idle + 1
-        warn(f"{archive.name}: {reason}; going on from byte {part.stat().st_size if part.exists() else 0:,}")
+        if part.exists():
+            warn(f"{archive.name}: {reason}; going on from byte {part.stat().st_size:,}")
     by_hand = f"or fetch it by hand ({archive.page or url})"
     raise RunError(f"{url}: can't be fetched now; the same command goes on later, {by_hand}")
 
@@ -250,8 +252,8 @@ def piece(url: str, part: Path, start: int, archive: Archive) -> bool:
         kind = answer.headers.get("Content-Type", "")
         if answer.status_code not in (200, 206) or kind.startswith("text/html"):
             raise RunError(
-                f"{url}: an archive was wanted, the host answers {answer.status_code} {kind or 'nothing'}; "
-                f"fetch it by hand ({archive.page or url}) and give it as archive=FILE"
+                f"{url}: {archive.name} was wanted, the host answers {answer.status_code} {kind or 'nothing'}; "
+                f"fetch it by hand ({archive.page or url}) and give it as {archive.given}"
             )
         resumed = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
         start = start if resumed else 0

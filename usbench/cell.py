@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from usbench import machine, source
+from usbench import machine, source, weights
 from usbench.datasets.dataset import Dataset, file_fingerprint
 from usbench.errors import ConfigError
 from usbench.models import CACHE_RECIPE
@@ -56,6 +56,7 @@ def resolve(config: Mapping[str, Any], training: bool = True) -> Cell:
         "fold": fold_of(config),
         "model": {"name": model["name"], "recipe": model["recipe"], "build": build_node, "budget": budget},
         "budget": budget_name,
+        "weights": pretrained(config["model"]["build"].get("weights"), build_node.get("weights")),
         "metric": metric_node(config["metric"], dataset["views"][task], task),
         "seed": number(config, "seed"),
         "device": device,
@@ -164,16 +165,21 @@ def resolve_model(config: Mapping[str, Any], task: Task, real: bool) -> tuple[st
         node[key] = budget.pop(key)
     if isinstance(budget.get("size"), int):
         budget["size"] = shape(budget["size"], dataset["size"])
-    weights = node.get("weights")
-    if weights and model["pickled"] and not config["trust"]:
+    stated = node.get("weights")
+    if stated and model["pickled"] and not config["trust"]:
         raise ConfigError(
-            f"model.build.weights={weights}: {model['name']}'s weights are a pickle, which can run any code "
+            f"model.build.weights={stated}: {model['name']}'s weights are a pickle, which can run any code "
             f"when it is read; "
             "if you trust where it comes from, say trust=true"
         )
-    if weights and Path(weights).is_file():
-        node["weights"] = str(Path(weights).absolute())
+    if "weights" in node:
+        node["weights"] = weights.fetched(stated, Path(str(config["runs"])) / "cache" / "weights")
     return name, node, budget
+
+
+def pretrained(stated: Any, given: str | None) -> dict[str, Any] | None:
+    """What a record says of the starting weights: where they came from and their sha256; None from scratch."""
+    return {"from": weights.origin_of(stated), "sha256": weights.sha256_of(given)} if given else None
 
 
 def shape(side: int, native: tuple[int, int]) -> list[int]:
@@ -197,9 +203,7 @@ def keys(cell: Mapping[str, Any]) -> tuple[str, str]:
     """(recipe, key): 12 digits of sha256 over what decides the predictions, without and with the seed."""
     model, view = cell["model"], cell["dataset"]["views"][cell["task"]]
     node = dict(model["build"])
-    weights = node.pop("weights", None)
-    path = Path(weights) if weights else None
-    hashed = hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else weights
+    hashed = weights.sha256_of(node.pop("weights", None))
     facts = {
         "dataset": cell["dataset"]["name"],
         "task": cell["task"],

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -173,7 +174,9 @@ def write(path: Path, content: Any) -> None:
 
 
 def read(path: Path) -> Any:
-    """Tensors and plain values only: no pickled code is run."""
+    """Tensors and plain values only: no pickled code is run. A .safetensors file holds tensors alone."""
+    if path.suffix == ".safetensors":
+        return safetensors.torch.load_file(path)
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
