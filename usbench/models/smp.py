@@ -20,6 +20,7 @@ from usbench.models.arrays import UNKNOWN, Arrays, decode
 from usbench.models.geometry import image_to_net, logits_to_native
 from usbench.types import Masks, Run, Sample
 
+POOLED = ("deeplabv3", "deeplabv3plus", "pan", "upernet")  # train on 2 images or more: torch refuses a batch of one
 STRIDE = 32  # every smp decoder here halves five times at most
 
 
@@ -79,6 +80,10 @@ class Segmenter:
         self.size = (int(budget["size"][0]), int(budget["size"][1]))
         if any(side % STRIDE for side in self.size):
             raise ConfigError(f"budget.size: multiples of {STRIDE} were wanted, found {self.size}")
+        if int(budget["batch"]) < 2 and architecture in POOLED:
+            raise ConfigError(
+                f"budget.batch={budget['batch']}: 2 or more were wanted, {architecture} normalises over a batch what it pooled"
+            )
 
     @property
     def parameters(self) -> int:

@@ -1,0 +1,200 @@
+"""Every model of conf/model (a lab's own with USBENCH_CONF=lab/conf) by its `tiny` budget: it learns eight phantoms,
+predicts at native size whatever the size, repeats itself, takes images without an object and sets of odd numbers."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from numpy.typing import NDArray
+
+from usbench import cell, phantom
+from usbench.__main__ import conf_dir
+from usbench.errors import ConfigError
+from usbench.scoring import SELECTION
+from usbench.targets import build
+from usbench.types import OFF, Boxes, Landmarks, Masks, Run, Sample, Target
+
+FOLDER = Path(os.environ["USBENCH_CONF"]) if os.environ.get("USBENCH_CONF") else conf_dir()
+YAMLS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted((FOLDER / "model").glob("*.yaml"))}
+SCENES = {"segment": ("phantom", "plain"), "detect": ("phantom", "plain"), "landmark": ("unity", "echo")}
+SIZE = (72, 96)
+LEARNT = {"segment": 0.75, "detect": 0.5, "landmark": -6.0}  # the selection rule on the eight images that were learnt
+STEPS = 20  # batches of four an epoch, for that …
+EPOCHS = {"segment": 6, "detect": 20, "landmark": 6}  # … and epochs
+HALVES: set[str] = set()  # nets that can't learn from scratch so soon: their loss falls to half
+ODD = ((97, 131), (64, 64), (40, 200))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model's tiny configuration, and pictures for it."""
+
+    name: str
+    task: str
+    node: dict[str, Any]
+    budget: dict[str, Any]
+    classes: int
+    samples: list[Sample]
+
+    def fit(
+        self, folder: Path, train: list[Sample], val: list[Sample] | None = None, seed: int = 0, **changes: Any
+    ) -> Any:
+        """A model, trained; its journal at folder/log.csv."""
+        folder.mkdir(parents=True, exist_ok=True)
+        model = build(self.node, classes=self.classes, exclusive=True, budget={**self.budget, **changes})
+        model.fit(train, train if val is None else val, self.run(folder, seed))
+        return model
+
+    def run(self, folder: Path, seed: int = 0) -> Run:
+        """What a model is told."""
+
+        def log(name: str, value: float, step: int) -> None:
+            with (folder / "log.csv").open("a") as file:
+                csv.writer(file).writerow((name, value, step))
+
+        return Run(folder, "cpu", seed, "fp32", torch.get_num_threads(), SELECTION[self.task], log)
+
+
+@pytest.fixture(scope="module", params=YAMLS)
+def subject(request, compose) -> Subject:
+    name, task = request.param, YAMLS[request.param]["task"]
+    dataset, scene = SCENES[task]
+    config = compose(f"dataset={dataset}", f"model={name}", "budget=tiny")
+    config["dataset"]["size"] = list(SIZE)
+    _, node, budget = cell.resolve_model(config, task, False)
+    spec = phantom.Spec(scene, SIZE, {"train": 8}, 3, per_group=1)
+    return Subject(name, task, node, budget, len(phantom.classes(spec, task)), list(phantom.samples(spec, task)))
+
+
+def images_of(samples: list[Sample]) -> list[NDArray[np.uint8]]:
+    return [sample.image for sample in samples]
+
+
+def without_objects(sample: Sample) -> Sample:
+    """The same image with nothing in it."""
+    target = sample.target
+    if isinstance(target, Boxes):
+        return replace(sample, target=Boxes.empty())
+    if isinstance(target, Masks):
+        return replace(sample, target=Masks(np.zeros_like(target.planes)))
+    assert isinstance(target, Landmarks)
+    nothing = tuple(np.zeros((0, 2), np.float32) for _ in target.paths)
+    return replace(sample, target=Landmarks(nothing, np.full(len(nothing), OFF, np.int8)))
+
+
+def without_class(sample: Sample, c: int) -> Sample:
+    """The same image without anything of one class."""
+    target = sample.target
+    if isinstance(target, Boxes):
+        kept = target.labels != c
+        return replace(sample, target=Boxes(target.xyxy[kept], target.labels[kept]))
+    if isinstance(target, Masks):
+        planes = target.planes.copy()
+        planes[c] = False
+        return replace(sample, target=Masks(planes))
+    assert isinstance(target, Landmarks)
+    state, paths = target.state.copy(), list(target.paths)
+    state[c], paths[c] = OFF, np.zeros((0, 2), np.float32)
+    return replace(sample, target=Landmarks(tuple(paths), state))
+
+
+def check(guess: Target, size: tuple[int, int], classes: int) -> None:
+    """A prediction as DESIGN's contract has it, in the image's own pixels."""
+    height, width = size
+    if isinstance(guess, Boxes):
+        assert guess.scores is not None and len(guess.labels) <= 300 and (guess.scores >= 0.001).all()
+        assert ((guess.labels >= 0) & (guess.labels < classes)).all() and np.isfinite(guess.xyxy).all()
+        assert (guess.xyxy >= 0).all() and (guess.xyxy <= [width, height, width, height]).all()
+        assert (guess.xyxy[:, 2:] >= guess.xyxy[:, :2]).all() and (guess.scores <= 1).all()
+    elif isinstance(guess, Masks):
+        assert guess.planes.shape == (classes, height, width) and guess.scores is not None
+        assert guess.probabilities is not None and guess.probabilities.shape == guess.planes.shape
+        assert ((guess.probabilities >= 0) & (guess.probabilities <= 1)).all() and (guess.planes.sum(0) <= 1).all()
+    else:
+        assert len(guess.paths) == classes and guess.scores is not None
+        assert ((guess.scores >= 0) & (guess.scores <= 1)).all()
+        assert all(np.isfinite(path).all() for path in guess.paths)
+
+
+def same(one: Target, other: Target) -> bool:
+    """To the last bit."""
+    if isinstance(one, Boxes) and isinstance(other, Boxes):
+        pairs = [(one.xyxy, other.xyxy), (one.labels, other.labels), (one.scores, other.scores)]
+    elif isinstance(one, Masks) and isinstance(other, Masks):
+        pairs = [(one.planes, other.planes), (one.scores, other.scores)]
+    else:
+        assert isinstance(one, Landmarks) and isinstance(other, Landmarks)
+        pairs = [(one.state, other.state), (one.scores, other.scores), *zip(one.paths, other.paths, strict=True)]
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+# ----
+
+
+@pytest.mark.timeout(120)
+def test_it_learns_eight_pictures(subject, tmp_path):
+    often = subject.samples * (STEPS * 4 // len(subject.samples))
+    model = subject.fit(tmp_path, often, subject.samples, epochs=EPOCHS[subject.task], batch=4, augment={})
+    losses = [float(row[1]) for row in csv.reader((tmp_path / "log.csv").open()) if row[0] == "train/loss"]
+    assert len(losses) == EPOCHS[subject.task] and np.isfinite(losses).all()
+    if subject.name in HALVES:
+        assert losses[-1] < losses[0] / 2
+        return
+    truths, guesses = [s.target for s in subject.samples], model.predict(images_of(subject.samples))
+    assert SELECTION[subject.task](zip(truths, guesses, strict=True)) > LEARNT[subject.task]
+
+
+def test_predictions_are_native_in_order_and_repeat_themselves(subject, tmp_path):
+    first = subject.fit(tmp_path / "a", subject.samples, epochs=1)
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, size, np.uint8) for size in ODD] + images_of(subject.samples)[:2]
+    guesses = list(first.predict(pictures))
+    assert len(guesses) == len(pictures)
+    for guess, picture in zip(guesses, pictures, strict=True):
+        check(guess, (picture.shape[0], picture.shape[1]), subject.classes)
+    alone = [next(iter(first.predict([picture]))) for picture in pictures]
+    assert [type(one) for one in alone] == [type(one) for one in guesses] and list(first.predict([])) == []
+    again = subject.fit(tmp_path / "b", subject.samples, epochs=1)
+    assert all(map(same, guesses, again.predict(pictures)))
+    other = subject.fit(tmp_path / "c", subject.samples, seed=1, epochs=1)
+    assert not all(map(same, guesses, other.predict(pictures)))
+    fresh = build(subject.node, classes=subject.classes, exclusive=True, budget=subject.budget)
+    fresh.restore(subject.run(tmp_path / "a"))
+    assert all(map(same, guesses, fresh.predict(pictures)))
+    assert first.parameters == fresh.parameters > 0
+
+
+Change = Callable[[list[Sample]], list[Sample]]
+SETS: dict[str, Change] = {
+    "a last batch of one": lambda every: every[:5],
+    "images without an object": lambda every: [*every[:4], *map(without_objects, every[4:])],
+    "a class that never occurs": lambda every: [without_class(sample, 0) for sample in every],
+}
+
+
+@pytest.mark.parametrize("which", SETS)
+def test_it_takes_any_set(subject, tmp_path, which):
+    samples = SETS[which](subject.samples)
+    model = subject.fit(tmp_path, samples, epochs=1, batch=4)
+    for guess in model.predict(images_of(samples)):
+        check(guess, SIZE, subject.classes)
+
+
+def test_a_batch_of_one(subject, tmp_path):
+    """Batch normalisation may want two: then it is said in one sentence, before anything is trained."""
+    try:
+        model = subject.fit(tmp_path, subject.samples[:3], epochs=1, batch=1)
+    except ConfigError as refused:
+        assert "budget.batch" in str(refused) and not (tmp_path / "log.csv").exists()
+        return
+    for guess in model.predict(images_of(subject.samples[:3])):
+        check(guess, SIZE, subject.classes)
