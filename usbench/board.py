@@ -63,6 +63,8 @@ class Row:
     seeds: tuple[int, ...] = ()
     keys: tuple[str, ...] = ()
     parameters: int | None = None
+    cost: Mapping[str, Any] | None = None  # of one image, as scripts/bench_models.py measures it
+    hours: float | None = None  # of training, the mean over the seeds
     counts: Mapping[str, int] = field(default_factory=dict)
     leak: int = 0
     leak_words: str = ""

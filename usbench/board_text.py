@@ -19,6 +19,7 @@ Written by `python scripts/leaderboard.py` from the records in `results/` and th
 - A number carries its ruler: it stands above each table and is said in words below. Figures of two tables aren't comparable.
 - Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the 95 % interval over cases (groups) of one training, of several seeds the mean of their intervals.
 - *ceiling* is the score of the truth itself under the ruler.
+- *per image* is from the native image to its prediction at batch 1 (`scripts/bench_models.py`), on the device named; *training h* is the mean over the seeds, on the machine of each record.
 - *rank* is the range of places that paired tests on the same cases leave a row (whole groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are tied. *Resolution* is 2.8 × the SE of the difference of the two best.
 - *Δ published* is ours minus theirs, given only where ruler, data, model and budget are the same; else ≠ says what differs. `agrees`: its 90 % interval lies within ±δ (.02 unless the dataset's YAML says otherwise); `higher`, `lower`: the 95 % interval excludes 0 and the difference exceeds δ; `can't tell`: neither, or fewer than 6 groups or 2 seeds. The published number is taken as one training on the same cases, with our spread.
 - A published row is verified by: `author`, stated by the authors; `third-party`, read in someone else's copy of their table; `no`.
@@ -35,7 +36,7 @@ COLUMNS = (
     *("dataset", "task", "ruler", "ruler_version", "old_ruler", "split", "origin", "name", "model", "budget", "fold"),
     *("trained_on", "status", "score", "value", "sd", "low", "high", "seeds", "ceiling", "primary", "delta_published"),
     *("against", "agreement", "agreement_reason", "delta_low", "delta_high", "rank_first", "rank_last", "ranked"),
-    *("resolution", "marks", "leak", "parameters", "source", "verified", "keys", "note"),
+    *("resolution", "marks", "leak", "parameters", "macs", "latency_ms", "hours", "source", "verified", "keys", "note"),
 )
 
 
@@ -67,6 +68,14 @@ def _seeds(row: Row) -> str:
         return ""
     sd = row.scores[row.primary].sd if row.primary in row.scores else None
     return str(len(row.seeds)) if sd is None else f"{len(row.seeds)} (SD {shown(sd, row.primary)})"
+
+
+def _cost(row: Row) -> str:
+    """What one image costs, and where that was measured."""
+    if row.cost is None or not row.own:
+        return ""
+    took = row.cost["latency_ms"]["p50"]
+    return f"{row.cost['macs'] / 1e9:.1f} G mul–adds, {took:.0f} ms ({row.cost['fps']:.0f} fps) on {row.cost['on']}"
 
 
 def _against(row: Row) -> str:
@@ -122,6 +131,8 @@ def _scores_table(rows: Sequence[Row]) -> list[str]:
         ("ceiling", lambda row: "" if row.ceiling is None else shown(row.ceiling, lead)),
         ("seeds", _seeds),
         ("parameters", lambda row: "" if row.parameters is None else f"{row.parameters:,}"),
+        ("per image", _cost),
+        ("training h", lambda row: "" if row.hours is None or not row.own else f"{row.hours:.2f}"),
         ("Δ published", _against),
         ("source", _source),
         ("note", lambda row: row.note),
@@ -270,6 +281,9 @@ def _csv_line(row: Row, score: str, figure: Figure) -> dict[str, object]:
         "ranked": row.ranked or "",
         "resolution": _number(row.resolution) if score == row.primary else "",
         "marks": "; ".join(row.marks),
+        "macs": row.cost["macs"] if row.cost else "",
+        "latency_ms": row.cost["latency_ms"]["p50"] if row.cost else "",
+        "hours": _number(row.hours),
         "seeds": " ".join(map(str, row.seeds)),
         "keys": " ".join(row.keys),
     }

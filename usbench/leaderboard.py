@@ -141,6 +141,8 @@ def _row(label: str, ruler: str, version: int, pairs: Sequence[tuple[Any, Any]],
         seeds=tuple(r["seed"] for r, _ in pairs if r["seed"] is not None),
         keys=tuple(r["key"] for r, _ in pairs),
         parameters=record.get("parameters"),
+        cost=next((r["cost"] for r, _ in pairs if r.get("cost")), None),
+        hours=_hours([r for r, _ in pairs]),
         counts=record["data"]["counts"],
         leak=leak.get("n", 0),
         leak_words=leak.get("words", ""),
@@ -149,6 +151,12 @@ def _row(label: str, ruler: str, version: int, pairs: Sequence[tuple[Any, Any]],
         words=(record["ruler"] if view is record else view)["words"],
         note=_note(record, leak),
     )
+
+
+def _hours(records: Sequence[Mapping[str, Any]]) -> float | None:
+    """Of training, the mean over the seeds; nothing was trained for an evaluation on another dataset."""
+    fits = [record["seconds"]["fit"] for record in records if "fit" in (record.get("seconds") or {})]
+    return statistics.fmean(fits) / 3600 if fits and len(fits) == len(records) else None
 
 
 def _note(record: Mapping[str, Any], leak: Mapping[str, Any]) -> str:

@@ -82,7 +82,7 @@ class Segmenter:
             raise ConfigError(f"budget.size: multiples of {STRIDE} were wanted, found {self.size}")
         if int(budget["batch"]) < 2 and architecture in POOLED:
             raise ConfigError(
-                f"budget.batch={budget['batch']}: 2 or more were wanted, {architecture} normalises over a batch what it pooled"
+                f"budget.batch={budget['batch']}: 2 or more were wanted, for {architecture} normalises pooled features"
             )
 
     @property
