@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from usbench import cell, overlay, records, report, results, scoring, source, track, transfer
 from usbench.console import warn
-from usbench.errors import RunError, UsbenchError
+from usbench.errors import ConfigError, RunError, UsbenchError
 from usbench.targets import build
 from usbench.types import Model, Run
 
@@ -73,6 +73,10 @@ def restored(one: cell.Cell, folder: Path) -> Model:
     view = one["dataset"]["views"][one["task"]]
     journal = Journal(folder / "log.csv", track.Untracked())
     model, run = prepare(one, folder, journal, len(view["classes"]), bool(view.get("exclusive", False)))
+    if not hasattr(model, "restore"):
+        raise ConfigError(
+            f"model={one['model']['name']}: its class has no restore(run), which takes up stored weights again"
+        )
     model.restore(run)
     return model
 
