@@ -61,7 +61,16 @@ class Subject:
             with (folder / "log.csv").open("a") as file:
                 csv.writer(file).writerow((name, value, step))
 
-        return Run(folder, "cpu", seed, "fp32", torch.get_num_threads(), SELECTION[self.task], log)
+        return Run(folder, "cpu", seed, "fp32", 1, SELECTION[self.task], log)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Nets this small gain nothing from a second one, and waiting threads slow a shared machine down."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=YAMLS)

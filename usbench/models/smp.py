@@ -92,11 +92,19 @@ class Segmenter:
 
     def build(self) -> nn.Module:
         """The net with its starting weights; RunError where they can't be had."""
-        channels = self.classes + int(self.exclusive)
-        net = create(self.architecture, self.encoder, self.weights == "imagenet", channels, self.options)
+        net = self.empty(self.weights == "imagenet")
         if self.weights not in (None, "imagenet"):
             load_weights(net, Path(str(self.weights)))
         return net
+
+    def empty(self, imagenet: bool = False) -> nn.Module:
+        """The net as it is before any training of ours."""
+        return create(self.architecture, self.encoder, imagenet, self.channels, self.options)
+
+    @property
+    def channels(self) -> int:
+        """How many planes of logits the net gives."""
+        return self.classes + int(self.exclusive)
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
         """See usbench.types.Model."""
@@ -116,8 +124,7 @@ class Segmenter:
 
     def restore(self, run: Run) -> None:
         """See usbench.types.Model."""
-        channels = self.classes + int(self.exclusive)
-        self.net, self.run = create(self.architecture, self.encoder, False, channels, self.options), run
+        self.net, self.run = self.empty(), run
         self.net.load_state_dict(loop.read(run.dir / "best.pt"))
         loop.place(self.net, run, self.channels_last)
 
