@@ -399,11 +399,14 @@ def test_what_cannot_be_built_is_a_configuration_error(encoder, changes, says):
 
 def test_the_optimiser_is_the_budget_s():
     net = torch.nn.Linear(2, 2)
-    kinds = {name: type(loop.optimiser_of(net, {**BUDGET, "optimizer": name})) for name in ("adamw", "radam")}
-    assert kinds == {"adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
+    kinds = {
+        name: type(loop.optimiser_of(net, {**BUDGET, "optimizer": name, "momentum": 0.9}))
+        for name in ("adamw", "radam", "sgd")
+    }
+    assert kinds == {"adamw": torch.optim.AdamW, "radam": torch.optim.RAdam, "sgd": torch.optim.SGD}
     assert type(loop.optimiser_of(net, BUDGET)) is torch.optim.AdamW
-    with pytest.raises(ConfigError, match=r"budget.optimizer: adamw or radam was wanted, found 'sgd'"):
-        loop.optimiser_of(net, {**BUDGET, "optimizer": "sgd"})
+    with pytest.raises(ConfigError, match=r"budget.optimizer: adamw, radam or sgd was wanted, found 'adam'"):
+        loop.optimiser_of(net, {**BUDGET, "optimizer": "adam"})
 
 
 # ---- training

@@ -30,7 +30,7 @@ SIZE = (72, 96)
 LEARNT = {"segment": 0.75, "detect": 0.5, "landmark": -6.0}  # the selection rule on the eight images that were learnt
 STEPS = 20  # batches of four an epoch, for that …
 EPOCHS = {"segment": 6, "detect": 20, "landmark": 6}  # … and epochs
-HALVES: set[str] = set()  # nets that can't learn from scratch so soon: their loss falls to half
+HALVES = {"detr": 30}  # nets that can't learn from scratch so soon: their loss falls to half, in so many epochs
 ODD = ((97, 131), (64, 64), (40, 200))
 
 
@@ -149,12 +149,13 @@ def same(one: Target, other: Target) -> bool:
 # ----
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)  # seconds on a free core
 def test_it_learns_eight_pictures(subject, tmp_path):
     often = subject.samples * (STEPS * 4 // len(subject.samples))
-    model = subject.fit(tmp_path, often, subject.samples, epochs=EPOCHS[subject.task], batch=4, augment={})
+    epochs = HALVES.get(subject.name, EPOCHS[subject.task])
+    model = subject.fit(tmp_path, often, subject.samples, epochs=epochs, batch=4, augment={})
     losses = [float(row[1]) for row in csv.reader((tmp_path / "log.csv").open()) if row[0] == "train/loss"]
-    assert len(losses) == EPOCHS[subject.task] and np.isfinite(losses).all()
+    assert len(losses) == epochs and np.isfinite(losses).all()
     if subject.name in HALVES:
         assert losses[-1] < losses[0] / 2
         return

@@ -62,9 +62,9 @@ def fit(
 ) -> None:
     """Train net in place by the budget, and leave it with its best epoch's weights (also at run.dir/best.pt).
 
-    budget: epochs, batch, lr, weight_decay, schedule (onecycle | cosine), augment, optimizer (adamw, the default, or
-    radam). validate: a higher figure is better. prepare: augments a batch, image and target together. Goes on from the
-    last checkpoint in run.dir. Raises RunError where a loss isn't finite.
+    budget: epochs, batch, lr, weight_decay, schedule (onecycle | cosine), augment, optimizer (adamw, the default,
+    radam, or sgd with its momentum). validate: a higher figure is better. prepare: augments a batch, image and target
+    together. Goes on from the last checkpoint in run.dir. Raises RunError where a loss isn't finite.
     """
     place(net, run, channels_last)
     epochs, batch = int(budget["epochs"]), min(int(budget["batch"]), max(2, len(train.images)))
@@ -111,13 +111,15 @@ def fit(
 
 
 def optimiser_of(net: nn.Module, budget: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019), or RAdam (Liu et al. 2020) with its weight decay likewise decoupled."""
+    """AdamW (Loshchilov and Hutter 2019), RAdam (Liu et al. 2020) with its weight decay likewise decoupled, or SGD."""
     name, rate, decay = budget.get("optimizer", "adamw"), float(budget["lr"]), float(budget["weight_decay"])
     if name == "adamw":
         return torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay)
     if name == "radam":
         return torch.optim.RAdam(net.parameters(), lr=rate, weight_decay=decay, decoupled_weight_decay=True)
-    raise ConfigError(f"budget.optimizer: adamw or radam was wanted, found {name!r}")
+    if name == "sgd":
+        return torch.optim.SGD(net.parameters(), lr=rate, momentum=float(budget["momentum"]), weight_decay=decay)
+    raise ConfigError(f"budget.optimizer: adamw, radam or sgd was wanted, found {name!r}")
 
 
 def learning_rate(
@@ -125,7 +127,10 @@ def learning_rate(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """onecycle: linear warm-up over the first 15 %, cosine to zero (Smith 2018); cosine: from the peak to zero."""
     if name == "onecycle":
-        return torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=steps + 1, pct_start=0.15)
+        cycle = not isinstance(optimiser, torch.optim.SGD)  # a stated momentum stays what it is
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, peak, total_steps=steps + 1, pct_start=0.15, cycle_momentum=cycle
+        )
     if name == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     raise ConfigError(f"budget.schedule: onecycle or cosine was wanted, found {name!r}")
