@@ -150,7 +150,7 @@ def test_the_norm_is_the_one_asked_for():
     ("changes", "words"),
     [
         ({"architecture": "yolo"}, "architecture: fasterrcnn"),
-        ({"backbone": "vgg16"}, "backbone: resnet18"),
+        ({"backbone": "vgg16"}, "backbone: resnet10"),
         ({"options": {"chanels": 8}}, "chanels"),
         ({"budget": {**TINY, "size": [60, 96]}}, "multiples of 32"),
         ({"budget": {**TINY, "turn": 0.5}}, "square size"),
@@ -342,9 +342,9 @@ def test_detr_without_transformers_is_one_clear_sentence(monkeypatch):
 
 def test_detr_s_loss_falls_to_half_on_eight_pictures(tmp_path):
     losses: list[float] = []
-    budget = {**TINY, "epochs": 5, "batch": 4, "augment": {"hflip": 0.0}}
+    budget = {**TINY, "epochs": 6, "batch": 4, "augment": {"hflip": 0.0}}
     log = lambda name, value, step: losses.append(value) if name == "train/loss" else None  # noqa: E731
-    detector("detr", budget=budget).fit([sample(3 * n) for n in range(8)] * 4, samples(2), a_run(tmp_path, log=log))
+    detector("detr", budget=budget).fit([sample(3 * n) for n in range(8)] * 5, samples(2), a_run(tmp_path, log=log))
     assert losses[-1] < losses[0] / 2
 
 
