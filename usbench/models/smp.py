@@ -80,7 +80,7 @@ class Segmenter:
         self.size = (int(budget["size"][0]), int(budget["size"][1]))
         if any(side % STRIDE for side in self.size):
             raise ConfigError(f"budget.size: multiples of {STRIDE} were wanted, found {self.size}")
-        if int(budget["batch"]) < 2 and architecture in POOLED:
+        if architecture in POOLED and int(budget["batch"]) < 2:
             raise ConfigError(
                 f"budget.batch={budget['batch']}: 2 or more were wanted, for {architecture} normalises pooled features"
             )
