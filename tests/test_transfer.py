@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import sys
 from pathlib import Path
+from unittest.mock import patch  # of the command line alone
 
 import numpy as np
 import pytest
@@ -100,14 +103,16 @@ def common(folder: Path) -> list[str]:
 
 
 def run(*words: str) -> int:
-    import sys
-    from unittest.mock import patch  # of the command line alone
-
+    """`python -m usbench` in this process; its exit code."""
     with patch.object(sys, "argv", ["usbench", *words]):
         try:
             main()
         except SystemExit as ended:
             return int(ended.code or 0)
+        finally:
+            for logger in logging.root.manager.loggerDict.values():
+                if isinstance(logger, logging.Logger):
+                    logger.disabled = False  # Hydra's logging configuration switches those off that are there
     return 0
 
 
