@@ -35,7 +35,7 @@ from usbench.console import say, table
 from usbench.datasets.index_masks import IndexMasks
 from usbench.models import loop
 from usbench.models.arrays import Arrays, decode
-from usbench.models.smp import exclusive_loss
+from usbench.models.mask_losses import exclusive_loss
 from usbench.types import Run, Sample
 
 BATCH, RATE, CLASSES = 8, 1e-3, 2

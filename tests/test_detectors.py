@@ -509,7 +509,7 @@ def test_the_budgets_of_the_repository_can_be(name):
         Detector(YAMLS[name]["build"]["architecture"], budget["backbone"], None, 1, True, {**trained, "size": size})
         Augment(**budget["augment"])
         optimiser = loop.optimiser_of(torch.nn.Linear(1, 1), budget)
-        loop.learning_rate(optimiser, budget["schedule"], float(budget["lr"]), 10)
+        loop.learning_rate(optimiser, budget, 2, 5)
         assert budget_name != "kumar2025" or budget["unstated"]
 
 

@@ -88,9 +88,8 @@ def test_the_arrows_go_one_way(name):
     [
         ("ultralytics", "models/yolo.py"),
         ("segmentation_models_pytorch", "models/smp.py"),
-        ("timm", "models/hrnet.py"),
-        ("transformers", "models/detr.py"),
-        ("transformers", "models/detr.py"),
+        ("timm", "models/hrnet.py models/nets/swinunet.py models/nets/transunet.py"),
+        ("transformers", "models/detr.py models/nets/samed.py"),
         ("mlflow", "track.py"),
         ("torchmetrics", "metrics/modules.py"),
         ("faster_coco_eval", "codecs/rle.py"),

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from usbench.errors import DataError
 from usbench.models import arrays
 from usbench.models.augment import Augment, augment
-from usbench.models.smp import Segmenter, overlapping_loss, soft_dice
+from usbench.models.mask_losses import overlapping_loss, soft_dice
+from usbench.models.smp import Segmenter
 from usbench.types import Masks, Run, Sample
 
 BUDGET = {

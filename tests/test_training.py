@@ -17,7 +17,8 @@ import torch
 from usbench.errors import ConfigError, RunError
 from usbench.metrics.segment import selection
 from usbench.models import arrays, augment, geometry, loop
-from usbench.models.smp import Segmenter, exclusive_loss, overlapping_loss
+from usbench.models.mask_losses import exclusive_loss, overlapping_loss
+from usbench.models.smp import Segmenter
 from usbench.types import Masks, Run, Sample
 
 BUDGET = {
@@ -169,7 +170,7 @@ def test_a_false_positive_on_an_empty_truth_costs_something():
 
     fires, truth = torch.full((2, 1, 8, 8), 10.0), torch.zeros(2, 1, 8, 8)
     assert smp.losses.DiceLoss("binary")(fires, truth).item() == 0.0
-    from usbench.models.smp import soft_dice
+    from usbench.models.mask_losses import soft_dice
 
     assert soft_dice(fires.sigmoid(), truth).item() > 0.9
 
@@ -293,15 +294,15 @@ def test_batches_are_whole_and_shuffled():
 def test_the_learning_rate_ends_near_zero():
     for name in ("onecycle", "cosine"):
         optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-        schedule = loop.learning_rate(optimiser, name, 1.0, 20)
+        schedule = loop.learning_rate(optimiser, {"schedule": name, "lr": 1.0}, 4, 5)
         rates = []
         for _ in range(20):
             optimiser.step()
             schedule.step()
             rates.append(schedule.get_last_lr()[0])
         assert max(rates) > 0.9 and rates[-1] < 0.02
-    with pytest.raises(ConfigError, match="onecycle or cosine"):
-        loop.learning_rate(optimiser, "step", 1.0, 20)
+    with pytest.raises(ConfigError, match="onecycle, cosine"):
+        loop.learning_rate(optimiser, {"schedule": "sawtooth", "lr": 1.0}, 4, 5)
 
 
 def test_bf16_trains_too(tmp_path):

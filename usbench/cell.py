@@ -212,7 +212,7 @@ def keys(cell: Mapping[str, Any]) -> tuple[str, str]:
         "exclusive": bool(view.get("exclusive", False)),
         "layout": view["layout"],
         "data": cell["fingerprint"],
-        "model": {"name": model["name"], "build": node, "budget": model["budget"]},
+        "model": {"name": model["name"], "build": node, "budget": without_words(model["budget"])},
         "weights": hashed,
         "precision": cell["precision"],
         "recipes": {"adapter": model["recipe"], "cache": CACHE_RECIPE},
@@ -222,6 +222,11 @@ def keys(cell: Mapping[str, Any]) -> tuple[str, str]:
         hashlib.sha256(source.canonical(f).encode()).hexdigest()[:12] for f in (facts, {**facts, "seed": cell["seed"]})
     )
     return recipe, key
+
+
+def without_words(budget: Mapping[str, Any]) -> dict[str, Any]:
+    """A budget without what it says to people."""
+    return {name: value for name, value in budget.items() if name not in ("unstated", "note")}
 
 
 def run_dir(cell: Mapping[str, Any]) -> Path:

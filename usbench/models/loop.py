@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from zipfile import BadZipFile
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from usbench.console import bar, warn
-from usbench.errors import ConfigError, RunError
+from usbench.errors import RunError
 from usbench.models.arrays import Arrays
 from usbench.models.augment import Augment, augment
+from usbench.models.optimise import learning_rate, optimiser_of, parts_of
 from usbench.types import Run
 
 MEAN, SD = 0.449, 0.226  # ImageNet's, averaged over its channels: what pretrained stems expect
@@ -37,6 +39,12 @@ Prepare = Callable[[Tensor, Tensor, Augment, torch.Generator], tuple[Tensor, Ten
 def normalise(images: Tensor) -> Tensor:
     """(B, 1, h, w) in 0..1 → what the net reads."""
     return (images - MEAN) / SD
+
+
+def normalise_by(images: Tensor, mean: Sequence[float], sd: Sequence[float]) -> Tensor:
+    """(B, 1, h, w) in 0..1 → (B, len(mean), h, w): grey repeated, each channel by its own mean and SD."""
+    shift, scale = (images.new_tensor(list(values)).view(1, -1, 1, 1) for values in (mean, sd))
+    return (images - shift) / scale
 
 
 def autocast(run: Run) -> AbstractContextManager[Any]:
@@ -59,22 +67,26 @@ def fit(
     run: Run,
     channels_last: bool = False,
     prepare: Prepare = augment,
+    to_net: Callable[[Tensor], Tensor] = normalise,
 ) -> None:
     """Train net in place by the budget, and leave it with its best epoch's weights (also at run.dir/best.pt).
 
-    budget: epochs, batch, lr, weight_decay, schedule (onecycle | cosine), augment, optimizer (adamw, the default,
-    radam, or sgd with its momentum). validate: a higher figure is better. prepare: augments a batch, image and target
-    together. Goes on from the last checkpoint in run.dir. Raises RunError where a loss isn't finite.
+    budget: epochs, batch, lr, weight_decay, schedule (see `optimise.learning_rate`), augment (none where it has none),
+    optimizer (adamw, the default, radam, or sgd with its momentum), shuffle (false: in the set's order), micro_batch
+    (see `optimise.parts_of`). validate: a higher figure is better. prepare: augments a batch, image and target
+    together; to_net: what the net reads. Goes on from the last checkpoint in run.dir. Raises RunError where a loss
+    isn't finite, or where the device's memory doesn't hold the images that go through the net at once.
     """
     place(net, run, channels_last)
     epochs, batch = int(budget["epochs"]), min(int(budget["batch"]), max(2, len(train.images)))
-    steps = max(1, len(train.images) // batch)
+    steps, parts = max(1, len(train.images) // batch), parts_of(batch, budget)
     optimiser = optimiser_of(net, budget)
-    schedule = learning_rate(optimiser, str(budget["schedule"]), float(budget["lr"]), epochs * steps)
+    schedule = learning_rate(optimiser, budget, epochs, steps)
+    plateau = schedule if isinstance(schedule, ReduceLROnPlateau) else None
     state: dict[str, Any] = {"net": net, "optimiser": optimiser, "schedule": schedule}
     done, best = resume(state, run)
     images, targets = resident(train, run.device)
-    spec = Augment(**budget["augment"])
+    spec, shuffle = Augment(**budget.get("augment", {"hflip": 0.0})), bool(budget.get("shuffle", True))
     with bar("training", epochs) as progress:
         progress.step(by=done)
         for epoch in range(done + 1, epochs + 1):
@@ -82,17 +94,16 @@ def fit(
             total = torch.zeros((), device=run.device)
             rng = torch.Generator().manual_seed(run.seed * 1_000_003 + epoch)
             torch.manual_seed(run.seed * 1_000_003 + epoch)  # dropout
-            for chosen in batches(len(train.images), batch, rng):
+            for chosen in batches(len(train.images), batch, rng, shuffle):
                 x, y = prepare(*gather(images, targets, chosen, run.device), spec, rng)
-                x = normalise(x)
-                with autocast(run):
-                    cost = loss(net(x.contiguous(memory_format=torch.channels_last) if channels_last else x), y)
+                x = to_net(x)
+                x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
                 optimiser.zero_grad(set_to_none=True)
-                cost.backward()  # type: ignore[no-untyped-call]
+                total += backward(net, loss, x, y, parts, run)
                 nn.utils.clip_grad_norm_(net.parameters(), GRADIENT_NORM)
                 optimiser.step()
-                schedule.step()
-                total += cost.detach()
+                if not plateau:
+                    schedule.step()  # type: ignore[call-arg]
             mean = total.item() / steps
             if not math.isfinite(mean):
                 raise RunError(
@@ -102,6 +113,8 @@ def fit(
             score = validate(net)
             for name, value in (("train/loss", mean), ("val/score", score), ("lr", float(schedule.get_last_lr()[0]))):
                 run.log(name, value, epoch)
+            if plateau:
+                plateau.step(score)
             if score > best:
                 best = score
                 write(run.dir / "best.pt", net.state_dict())
@@ -110,38 +123,32 @@ def fit(
     net.load_state_dict(read(run.dir / "best.pt"))
 
 
-def optimiser_of(net: nn.Module, budget: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019), RAdam (Liu et al. 2020) with its weight decay likewise decoupled, or SGD."""
-    name, rate, decay = budget.get("optimizer", "adamw"), float(budget["lr"]), float(budget["weight_decay"])
-    if name == "adamw":
-        return torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay)
-    if name == "radam":
-        return torch.optim.RAdam(net.parameters(), lr=rate, weight_decay=decay, decoupled_weight_decay=True)
-    if name == "sgd":
-        return torch.optim.SGD(net.parameters(), lr=rate, momentum=float(budget["momentum"]), weight_decay=decay)
-    raise ConfigError(f"budget.optimizer: adamw, radam or sgd was wanted, found {name!r}")
+def backward(net: nn.Module, loss: Loss, x: Tensor, y: Tensor, parts: int, run: Run) -> Tensor:
+    """The gradients of one batch, in parts one after the other, each by its share of the images; and the loss.
+
+    What a net or a loss computes over a whole batch (its normalisation, a soft Dice) is over a part then.
+    """
+    total = torch.zeros((), device=x.device)
+    try:
+        for images, targets in zip(x.tensor_split(parts), y.tensor_split(parts), strict=True):
+            with autocast(run):
+                cost = loss(net(images), targets) * (len(images) / len(x))
+            cost.backward()  # type: ignore[no-untyped-call]
+            total += cost.detach()
+    except torch.OutOfMemoryError as full:
+        raise RunError(
+            f"{run.device}: its memory doesn't hold {-(-len(x) // parts)} images at once; the batch of {len(x)} stays "
+            f"what it is with budget.micro_batch, a divisor of it: so many at once, their gradients added up"
+        ) from full
+    return total
 
 
-def learning_rate(
-    optimiser: torch.optim.Optimizer, name: str, peak: float, steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """onecycle: linear warm-up over the first 15 %, cosine to zero (Smith 2018); cosine: from the peak to zero."""
-    if name == "onecycle":
-        cycle = not isinstance(optimiser, torch.optim.SGD)  # a stated momentum stays what it is
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, peak, total_steps=steps + 1, pct_start=0.15, cycle_momentum=cycle
-        )
-    if name == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    raise ConfigError(f"budget.schedule: onecycle or cosine was wanted, found {name!r}")
-
-
-def batches(n: int, batch: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """Shuffled indices in whole batches: a last batch of one image would break batch normalisation.
+def batches(n: int, batch: int, rng: torch.Generator, shuffle: bool = True) -> Iterator[Tensor]:
+    """Indices, shuffled or in order, in whole batches: a last batch of one image would break batch normalisation.
 
     A set smaller than a batch is one batch; one image alone is taken twice.
     """
-    order = torch.randperm(n, generator=rng)
+    order = torch.randperm(n, generator=rng) if shuffle else torch.arange(n)
     if n < batch:
         yield order.repeat(math.ceil(batch / n))[:batch]
         return

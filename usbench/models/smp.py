@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,51 +11,20 @@ from typing import Any
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from usbench.errors import ConfigError, RunError
 from usbench.models import loop
 from usbench.models.arrays import UNKNOWN, Arrays, decode
+from usbench.models.augment import augment
+from usbench.models.chain import Chain, augment_chain
 from usbench.models.geometry import image_to_net, logits_to_native
+from usbench.models.mask_losses import loss_of
 from usbench.types import Masks, Run, Sample
 
 POOLED = ("deeplabv3", "deeplabv3plus", "pan", "upernet")  # train on 2 images or more: torch refuses a batch of one
 STRIDE = 32  # every smp decoder here halves five times at most
-
-
-def exclusive_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross entropy plus soft Dice of the foreground.
-
-    logits: (B, C+1, h, w), channel 0 background; targets: (B, 1, h, w) class index.
-    """
-    index = targets[:, 0].long()
-    logits = logits.float()
-    truth = F.one_hot(index, logits.shape[1]).movedim(-1, 1)[:, 1:].float()
-    return F.cross_entropy(logits, index) + soft_dice(logits.softmax(1)[:, 1:], truth)
-
-
-def overlapping_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross entropy plus soft Dice. logits and targets: (B, C, h, w).
-
-    A plane that has `UNKNOWN` anywhere counts in neither (nor does the background that augmentation moved into it).
-    """
-    logits, known = logits.float(), (targets.amax((2, 3), keepdim=True) != UNKNOWN).expand_as(targets)
-    truth = torch.where(known, targets, 0).float()
-    entropy = F.binary_cross_entropy_with_logits(logits, truth, known.float()) * (known.numel() / known.sum().clamp(1))
-    return entropy + soft_dice(logits.sigmoid() * known, truth)
-
-
-def soft_dice(probability: Tensor, truth: Tensor) -> Tensor:
-    """1 − Dice per class over the whole batch, averaged over classes; both (B, C, h, w).
-
-    Summed over the batch, so a false positive costs something also where one image has no such pixel (a Dice per image
-    with an empty truth has no gradient to speak of).
-    """
-    dims = (0, 2, 3)
-    overlap, size = (probability * truth).sum(dims), probability.sum(dims) + truth.sum(dims)
-    return (1 - (2 * overlap + 1) / (size + 1)).mean()
 
 
 class Segmenter:
@@ -70,20 +40,33 @@ class Segmenter:
         budget: Mapping[str, Any],
         channels_last: bool = True,
         options: Mapping[str, Any] | None = None,
+        in_channels: int = 1,
     ) -> None:
-        """architecture: a name of smp (unet, deeplabv3 …); encoder: one of its encoders; weights: null, imagenet
-        or a file
-        with a state dict; options: further arguments of the architecture.
+        """architecture: a name of smp (unet, deeplabv3 …); encoder: one of its encoders; weights: null, imagenet or a
+        file with a state dict; options: further arguments of the architecture; in_channels: of the net, for 3 the grey
+        image is repeated; budget: as of `loop.fit`, with the net's size, loss (see `mask_losses.loss_of`), normalise
+        (mean and sd, a figure per channel) and, in the place of augment, chain (see `chain.Chain`).
         """
         self.classes, self.exclusive, self.budget, self.channels_last = classes, exclusive, budget, channels_last
         self.architecture, self.encoder, self.weights, self.options = architecture, encoder, weights, options or {}
         self.size = (int(budget["size"][0]), int(budget["size"][1]))
         if any(side % STRIDE for side in self.size):
             raise ConfigError(f"budget.size: multiples of {STRIDE} were wanted, found {self.size}")
-        if architecture in POOLED and int(budget["batch"]) < 2:
-            raise ConfigError(
-                f"budget.batch={budget['batch']}: 2 or more were wanted, for {architecture} normalises pooled features"
-            )
+        if architecture in POOLED and self.at_once < 2:
+            raise ConfigError(f"{self.alone}, for {architecture} normalises pooled features")
+        self.in_channels, self.loss = in_channels, loss_of(exclusive, budget.get("loss"))
+        self.to_net, self.prepare = to_net_of(in_channels, budget.get("normalise")), prepare_of(budget)
+
+    @property
+    def at_once(self) -> int:
+        """How many images go through the net at once in training."""
+        return int(self.budget.get("micro_batch") or self.budget.get("batch", 2))
+
+    @property
+    def alone(self) -> str:
+        """What is said where a net can't train on one image at once."""
+        name = "micro_batch" if self.budget.get("micro_batch") else "batch"
+        return f"budget.{name}={self.at_once}: 2 or more were wanted"
 
     @property
     def parameters(self) -> int:
@@ -99,7 +82,7 @@ class Segmenter:
 
     def empty(self, imagenet: bool = False) -> nn.Module:
         """The net as it is before any training of ours."""
-        return create(self.architecture, self.encoder, imagenet, self.channels, self.options)
+        return create(self.architecture, self.encoder, imagenet, self.channels, self.options, self.in_channels)
 
     @property
     def channels(self) -> int:
@@ -115,11 +98,13 @@ class Segmenter:
         loop.fit(
             self.net,
             seen,
-            exclusive_loss if self.exclusive else overlapping_loss,
+            self.loss,
             lambda net: run.score(self.pairs(unseen)),
             self.budget,
             run,
             self.channels_last,
+            self.prepare,
+            self.to_net,
         )
 
     def restore(self, run: Run) -> None:
@@ -152,7 +137,7 @@ class Segmenter:
     def logits(self, images: NDArray[np.uint8]) -> Tensor:
         """(B, h, w) uint8 → (B, channels, h, w) float32."""
         self.net.eval()
-        x = loop.normalise(torch.from_numpy(np.array(images))[:, None].to(self.run.device).float() / 255)
+        x = self.to_net(torch.from_numpy(np.array(images))[:, None].to(self.run.device).float() / 255)
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         with loop.autocast(self.run):
@@ -173,14 +158,50 @@ class Segmenter:
         return planes, (probability * planes).sum((1, 2)) / chosen, probability
 
 
-def create(architecture: str, encoder: str, imagenet: bool, channels: int, options: Mapping[str, Any]) -> nn.Module:
-    """A net of smp for grey images; ConfigError where smp has none such, RunError where its weights can't be had."""
+def to_net_of(channels: int, stated: Mapping[str, Any] | None) -> Callable[[Tensor], Tensor]:
+    """How (B, 1, h, w) in 0..1 becomes what a net of so many channels reads; stated: {mean, sd}, a figure per channel,
+    ImageNet's of a grey image where there is none. ConfigError where they don't fit.
+    """
+    if channels not in (1, 3):
+        raise ConfigError(f"model.build.in_channels: 1 or 3 was wanted, found {channels!r}")
+    if stated is None:
+        return loop.normalise if channels == 1 else partial(loop.normalise_by, mean=[loop.MEAN] * 3, sd=[loop.SD] * 3)
+    mean, sd = list(stated.get("mean", ())), list(stated.get("sd", ()))
+    if len(mean) != channels or len(sd) != channels:
+        raise ConfigError(f"budget.normalise: mean and sd of {channels} channels were wanted, found {dict(stated)}")
+    return partial(loop.normalise_by, mean=mean, sd=sd)
+
+
+def prepare_of(budget: Mapping[str, Any]) -> loop.Prepare:
+    """A budget's augmentation; ConfigError where it has both kinds, or a step that there isn't."""
+    if not budget.get("chain"):
+        return augment
+    if "augment" in budget:
+        raise ConfigError("budget: augment or chain was wanted, found both")
+    try:
+        return partial(augment_chain, chain=Chain(**budget["chain"]))
+    except TypeError as wrong:
+        raise ConfigError(f"budget.chain: {str(wrong).rpartition(') ')[2]}") from wrong
+
+
+def create(
+    architecture: str,
+    encoder: str,
+    imagenet: bool,
+    channels: int,
+    options: Mapping[str, Any],
+    in_channels: int = 1,
+) -> nn.Module:
+    """A net of smp, for grey images unless in_channels says otherwise.
+
+    ConfigError where smp has none such, RunError where its weights can't be had.
+    """
     try:
         net: nn.Module = smp.create_model(
             architecture,
             encoder_name=encoder,
             encoder_weights="imagenet" if imagenet else None,
-            in_channels=1,
+            in_channels=in_channels,
             classes=channels,
             **options,
         )
@@ -195,10 +216,14 @@ def create(architecture: str, encoder: str, imagenet: bool, channels: int, optio
 
 
 def load_weights(net: nn.Module, path: Path) -> None:
-    """A state dict from a file, tensors only; RunError where it isn't there or doesn't fit."""
+    """A state dict from a file, tensors only; RunError where it isn't there or doesn't fit.
+
+    A net that can take up weights of others has adopt(state), which raises where they don't fit.
+    """
     if not path.is_file():
         raise RunError(f"{path}: a file of weights was wanted, found none; or take model.build.weights=null")
     try:
-        net.load_state_dict(loop.read(path))
+        take: Callable[[Any], Any] = getattr(net, "adopt", net.load_state_dict)
+        take(loop.read(path))
     except Exception as wrong:
         raise RunError(f"{path}: a state dict of this net was wanted: {str(wrong).splitlines()[0]}") from wrong

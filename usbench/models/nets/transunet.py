@@ -1,0 +1,85 @@
+"""TransUNet (Chen et al. 2021) on timm's hybrid of ResNet and vision transformer, with a U-Net's decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from timm.layers import HybridEmbed, StdConv2dSame  # type: ignore[attr-defined]
+from timm.models.resnetv2 import ResNetV2
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+STRIDE = 16  # of the trunk, one token per place
+DECODER = (256, 128, 64, 16)
+
+
+class TransUNet(nn.Module):
+    """R50 + ViT-B/16: 105,323,306 parameters with 10 planes at 256 px (positions are learnt, so the size counts)."""
+
+    def __init__(
+        self,
+        classes: int,
+        size: tuple[int, int],
+        stages: Sequence[int] = (3, 4, 9),
+        width: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+    ) -> None:
+        """size: (height, width) px, multiples of 16; stages: blocks of the ResNet's; width, depth, heads: of the
+        transformer."""
+        super().__init__()
+        trunk = ResNetV2(
+            layers=list(stages),
+            num_classes=0,
+            global_pool="",
+            preact=False,
+            stem_type="same",
+            conv_layer=partial(StdConv2dSame, eps=1e-8),
+        )
+        self.trunk: Any = VisionTransformer(
+            img_size=size,
+            patch_size=1,
+            num_classes=0,
+            global_pool="",
+            class_token=False,
+            embed_dim=width,
+            depth=depth,
+            num_heads=heads,
+            embed_layer=partial(HybridEmbed, backbone=trunk),
+        )
+        self.neck = block(width, 512)
+        skips = (512, 256, 64, 0)  # channels of the ResNet at an eighth, a quarter, half and the whole of the size
+        self.decoder = nn.ModuleList(
+            nn.Sequential(block(given + skip, made), block(made, made))
+            for given, skip, made in zip((512, *DECODER), skips, DECODER, strict=False)
+        )
+        self.head = nn.Conv2d(DECODER[-1], classes, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, h, w) → (B, classes, h, w)."""
+        features, skips = self.features(images)
+        x = self.neck(features)
+        for layer, skip in zip(self.decoder, (*reversed(skips), None), strict=True):
+            x = nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+            x = layer(x if skip is None else torch.cat([x, skip], 1))
+        logits: Tensor = self.head(x)
+        return logits
+
+    def features(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The transformer's tokens as (B, width, h/16, w/16), and the ResNet at a half, a quarter and an eighth."""
+        net, vit = self.trunk.patch_embed.backbone, self.trunk
+        stem = net.stem.norm(net.stem.conv(images))
+        quarter = net.stages[0](net.stem.pool(stem))
+        eighth = net.stages[1](quarter)
+        last = net.norm(net.stages[2](eighth))
+        tokens = vit.patch_embed.proj(last).flatten(2).transpose(1, 2)
+        tokens = vit.norm(vit.blocks(vit.norm_pre(vit.pos_drop(tokens + vit.pos_embed))))
+        return tokens.transpose(1, 2).unflatten(2, last.shape[2:]), [stem, quarter, eighth]
+
+
+def block(given: int, made: int) -> nn.Sequential:
+    """A 3×3 convolution without a bias, normalised and rectified."""
+    return nn.Sequential(nn.Conv2d(given, made, 3, padding=1, bias=False), nn.BatchNorm2d(made), nn.ReLU(inplace=True))
