@@ -29,11 +29,12 @@ def shell(line: str, folder: Path, timeout: int = 600) -> subprocess.CompletedPr
     return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=timeout)
 
 
-def test_the_three_examples_of_adding_something(tmp_path):
+def test_the_examples_of_adding_something(tmp_path):
     assert set(EXAMPLES) == {
         "conf/dataset/rings.yaml",
         "conf/model/threshold.yaml",
         "threshold.py",
+        "conf/model/monai_unet.yaml",
         "conf/metric/area.yaml",
         "area.py",
     }
@@ -41,7 +42,7 @@ def test_the_three_examples_of_adding_something(tmp_path):
         path = tmp_path / "lab" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code)
-    done = shell(command("--config-dir"), tmp_path)
+    done = shell(command("model=threshold"), tmp_path)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "lab" / "results" / "phantom" / "rings" / "segment").glob("threshold-*.json")
     record = json.loads(path.read_text())
@@ -49,6 +50,11 @@ def test_the_three_examples_of_adding_something(tmp_path):
     assert record["per_class"]["cyst"]["dice"]["value"] > 0.1  # a cyst is the darkest thing there
     assert 0 < record["scores"]["dice_by_torchmetrics"]["value"] < 1
     assert "area_error" not in record["per_class"]["cyst"]
+    done = shell(command("model=monai_unet"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "lab" / "results" / "phantom" / "rings" / "segment").glob("monai_unet-*.json")
+    record = json.loads(path.read_text())
+    assert record["status"] == "done" and record["parameters"] > 10_000 and record["scores"]["dice"]["value"] > 0
 
 
 def test_the_main_job(tmp_path):

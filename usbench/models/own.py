@@ -3,6 +3,7 @@
 build:
   _target_: usbench.models.own.Own
   net: {_target_: lab.Net, _partial_: true, width: 16}     # called with classes=K: how many planes of logits
+  classes_as: out_channels                                 # where that argument has another name
   in_channels: 3                                           # 1, the default, or 3: the grey image repeated
 
 The nets of the published tables (usbench.models.nets) come this way too.
@@ -35,15 +36,16 @@ class Own(Segmenter):
         channels_last: bool = False,
         options: Mapping[str, Any] | None = None,
         in_channels: int = 1,
+        classes_as: str = "classes",
     ) -> None:
         """net: makes the module, which takes (B, in_channels, h, w) normalised grey and gives (B, K, h, w) logits,
         plane 0 the background where the classes exclude each other; in training it may give a tuple, its auxiliary
         heads' logits after its own. h and w are the budget's size, multiples of 32; a net with an argument `size` is
-        told it as (h, w). options: further arguments of net, which a budget may state. weights: null or a file with a
-        state dict, given to the net's own method `adopt` where it has one.
+        told it as (h, w). options: further arguments of net, which a budget may state. classes_as: the argument that
+        says K. weights: null or a file with a state dict, given to the net's own method `adopt` where it has one.
         """
         super().__init__("own", "", weights, classes, exclusive, budget, channels_last, options, in_channels)
-        self.own = net
+        self.own, self.classes_as = net, classes_as
 
     def empty(self, imagenet: bool = False) -> nn.Module:
         """The net as it is before any training; ConfigError where it can't be made or gives something else."""
@@ -52,7 +54,7 @@ class Own(Segmenter):
         image = torch.zeros(1, self.in_channels, *self.size)
         shown = str(tuple(image.shape))
         try:
-            net = self.own(classes=self.channels, **self.told(), **self.options)
+            net = self.own(**{self.classes_as: self.channels}, **self.told(), **self.options)
             with torch.inference_mode():
                 found = net.eval()(image)
         except (TypeError, ValueError, RuntimeError, AssertionError) as wrong:
