@@ -20,8 +20,9 @@ import yaml
 from usbench import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
 from usbench.models.yolo import Yolo, _build, _ultralytics
-from usbench.models.yolo_boxes import detect, suppress
+from usbench.models.yolo_boxes import Fit, detect, suppress
 from usbench.models.yolo_budget import training_arguments
+from usbench.models.yolo_families import chosen
 from usbench.types import Boxes, Run, Sample
 
 ROOT = Path(__file__).parents[1]
@@ -113,6 +114,9 @@ def straight(tmp_path_factory) -> tuple[Yolo, Watch, Path]:
         ({"augment": {"mosiac": 1.0}}, "unknown budget key 'mosiac'"),
         ({"scale": 0.5}, "unknown budget key 'scale'"),
         ({"rect": True, "augment": {"mosaic": 1.0}}, "rect=true silently drops"),
+        ({"micro_batch": 3}, "micro_batch divides the batch, 4, without rest; 3 doesn't"),
+        ({"micro_batch": 0}, "micro_batch divides"),
+        ({"micro_batch": 0.5}, "micro_batch divides"),
     ],
 )
 def test_a_budget_that_cannot_be_is_refused(change, words) -> None:
@@ -189,7 +193,7 @@ def test_a_box_comes_back_where_it_was(shape, rect) -> None:
     truth = [width // 4, height // 3, width // 4 + width // 2, height]
     image = np.zeros(shape, np.uint8)
     image[truth[1] : truth[3], truth[0] : truth[2]] = 255
-    (boxes,) = detect(bright_part, [image], 320, rect=rect, device="cpu")
+    (boxes,) = detect(bright_part, [image], Fit(320, rect, "cpu"))
     np.testing.assert_allclose(boxes.xyxy[0], truth, atol=1.2 * max(1.0, max(shape) / 320))
     assert boxes.xyxy[0, 3] <= height  # clipped
 
@@ -202,7 +206,7 @@ def test_rectangles_are_whole_strides() -> None:
         return (torch.zeros(len(pixels), 5, 4),)
 
     for rect in (True, False):
-        (boxes,) = detect(net, [np.zeros((275, 690), np.uint8)], 320, rect=rect, device="cpu")
+        (boxes,) = detect(net, [np.zeros((275, 690), np.uint8)], Fit(320, rect, "cpu"))
         assert len(boxes.xyxy) == 0 and boxes.scores is not None
     assert seen == [(1, 3, 128, 320), (1, 3, 320, 320)]
 
@@ -283,7 +287,7 @@ def test_ultralytics_itself_reads_the_best_weights(straight, tmp_path) -> None:
         from ultralytics.nn.tasks import load_checkpoint
 
         net, _ = load_checkpoint(str(folder / "best.pt"))
-    boxes = list(detect(net, images(pictures(2)), 64, rect=False, device="cpu"))
+    boxes = list(detect(net, images(pictures(2)), Fit(64, False, "cpu")))
     assert same(boxes, list(model.predict(images(pictures(2)))))
 
 
@@ -353,8 +357,10 @@ def test_memory_that_runs_out_never_halves_the_batch(tmp_path, monkeypatch) -> N
 
     monkeypatch.setattr(DetectionModel, "loss", loss)
     message = failing(tmp_path)
-    assert message.startswith("RunError") and "out of memory with batch 4" in message
-    assert seen == [4]
+    assert message.startswith("RunError") and "out of memory with batch 4 on cpu" in message
+    assert "micro_batch" in message and seen == [4]
+    assert "batch 4 in parts of 2 on cpu" in failing(tmp_path, budget={"micro_batch": 2})
+    assert seen == [4, 2]
 
 
 def test_rectangles_of_several_shapes_are_still_shuffled(tmp_path, capsys) -> None:
@@ -403,7 +409,7 @@ def test_what_ultralytics_would_drop_in_silence_is_an_error(box, label, tmp_path
 
 def test_the_published_net_has_the_published_size(tmp_path) -> None:
     with _ultralytics(a_run(tmp_path, Watch([]))):
-        net = _build("m", 1)
+        net = _build(chosen("yolov8", "m", 1, None))
     assert sum(p.numel() for p in net.parameters()) == 25_856_899  # Kumar 2025, table
 
 
@@ -417,7 +423,7 @@ def test_weights_start_a_net_of_their_size_only(straight, tmp_path) -> None:
     torch.testing.assert_close(own[weight], source[weight])
     (tmp_path / "run/best.pt").unlink()
     message = failing(tmp_path, size="s", weights=best)
-    assert message.startswith("ConfigError") and "wanted weights of YOLOv8s" in message
+    assert message.startswith("ConfigError") and "wanted weights of yolov8s" in message
 
 
 def test_weights_that_cannot_be_read(tmp_path) -> None:

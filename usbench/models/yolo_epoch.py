@@ -1,4 +1,4 @@
-"""An epoch of YOLO as usbench wants it: where its chance comes from, how it is validated, what is kept of it.
+"""An epoch of ultralytics' trainer as usbench wants it: its chance, its validation, what is kept.
 
 Knows the attributes of ultralytics' trainer (model, ema, optimizer, train_loader, epoch, tloss) and gives them another
 meaning than theirs: the fitness is the run's selection rule. Ultralytics itself isn't imported here.
@@ -20,18 +20,24 @@ import torch
 
 from usbench.console import Bar
 from usbench.errors import DataError, RunError
-from usbench.models.yolo_boxes import Image8, detect
-from usbench.types import Boxes, Run, Sample
+from usbench.models.yolo_boxes import Guess, Image8
+from usbench.models.yolo_families import Net
+from usbench.models.yolo_files import Lines
+from usbench.models.yolo_points import Points
+from usbench.types import Run, Sample, Target
 
 
 @dataclass(frozen=True)
 class Job:
     """One training, or the rest of one."""
 
-    size: str
-    classes: int
+    net: Net
     weights: str | None
     arguments: Mapping[str, Any]  # of ultralytics' trainer
+    parts: int  # of a batch, whose gradients add up to one step
+    points: Points | None  # of a net for points
+    lines: Lines  # a target → its label
+    guess: Guess
     precision: Literal["fp32", "bf16"]
     train: Sequence[Sample]
     val: Sequence[Sample]
@@ -45,7 +51,7 @@ class Job:
         return self.run.dir.resolve() / "yolo"
 
 
-def checked(dataset: Any, split: str, wanted: tuple[int, int]) -> Any:
+def checked(dataset: Any, split: str, wanted: tuple[int, int], name: str) -> Any:
     """Ultralytics' data set, if it has all the (images, boxes) that were written: what it dislikes it drops in silence.
 
     A rectangular one gets one shape for all batches; with several it wouldn't shuffle. Raises DataError.
@@ -53,7 +59,7 @@ def checked(dataset: Any, split: str, wanted: tuple[int, int]) -> Any:
     found = (len(dataset.labels), sum(len(label["cls"]) for label in dataset.labels))
     if found != wanted:
         raise DataError(
-            f"yolov8: {split} has {wanted[0]} images with {wanted[1]} boxes, ultralytics accepts {found[0]} with "
+            f"{name}: {split} has {wanted[0]} images with {wanted[1]} boxes, ultralytics accepts {found[0]} with "
             f"{found[1]}; images from 10 px, boxes within the image and labels below the number of classes are wanted"
         )
     if dataset.rect:
@@ -82,10 +88,10 @@ def validate(trainer: Any, job: Job) -> float:
     epoch = trainer.epoch + 1
     loss = sum(float(v) for v in trainer.tloss.values())  # a mean over the epoch: one bad batch spoils it
     if not math.isfinite(loss):
-        raise RunError(f"yolov8{job.size}: the loss of epoch {epoch} is {loss}; a smaller lr0 may help")
+        raise RunError(f"{job.net.label}: the loss of epoch {epoch} is {loss}; a smaller lr0 may help")
     score = job.run.score(_pairs(trainer.ema.ema, job))
     if not math.isfinite(score):
-        raise RunError(f"yolov8{job.size}: the validation score of epoch {epoch} is {score}; has val any object?")
+        raise RunError(f"{job.net.label}: the validation score of epoch {epoch} is {score}; has val any object?")
     if trainer.best_fitness is None or score >= trainer.best_fitness:  # of equals the later
         trainer.best_fitness = score
         trainer.best_weights = {k: v.detach().cpu().clone() for k, v in trainer.ema.ema.state_dict().items()}
@@ -97,18 +103,17 @@ def validate(trainer: Any, job: Job) -> float:
     return score
 
 
-def _pairs(net: Any, job: Job) -> Iterator[tuple[Boxes, Boxes]]:
+def _pairs(net: Any, job: Job) -> Iterator[tuple[Target, Target]]:
     """(truth, prediction) of the validation set, each image decoded once."""
-    truths: deque[Any] = deque()
+    truths: deque[Target] = deque()
 
     def images() -> Iterator[Image8]:
         for sample in job.val:
             truths.append(sample.target)
             yield sample.image
 
-    options = job.arguments
-    for boxes in detect(net, images(), options["imgsz"], rect=options["rect"], device=job.run.device):
-        yield truths.popleft(), boxes
+    for guess in job.guess(net, images()):
+        yield truths.popleft(), guess
 
 
 def _snapshot(trainer: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,25 +18,29 @@ import torch
 from PIL import Image
 
 from usbench import console
-from usbench.types import Boxes, Sample
+from usbench.types import Boxes, Sample, Target
+
+Lines = Callable[[Target, int, int], Iterable[str]]  # a target, its image's height and width → lines of its label
 
 
-def write_split(folder: Path, split: str, samples: Sequence[Sample]) -> tuple[int, int]:
+def write_split(folder: Path, split: str, samples: Sequence[Sample], lines_of: Lines) -> tuple[int, int]:
     """Grey PNGs and YOLO labels below folder; the number of images and of boxes."""
     images, labels = folder / "images" / split, folder / "labels" / split
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(parents=True, exist_ok=True)
     boxes = 0
     for number, sample in enumerate(samples, start=1):
-        assert isinstance(sample.target, Boxes)
-        lines = list(dict.fromkeys(_label_lines(sample.target, *sample.image.shape)))  # it drops a line said twice
+        height, width = sample.image.shape
+        lines = list(dict.fromkeys(lines_of(sample.target, height, width)))  # it drops a line said twice
         boxes += len(lines)
         Image.fromarray(sample.image).save(images / f"{number:06d}.png", compress_level=1)
         (labels / f"{number:06d}.txt").write_text("".join(lines), encoding="utf-8")
     return len(samples), boxes
 
 
-def _label_lines(boxes: Boxes, height: int, width: int) -> Iterator[str]:
+def label_lines(boxes: Target, height: int, width: int) -> Iterator[str]:
+    """A line per box: class, centre and size as shares of the image."""
+    assert isinstance(boxes, Boxes)
     for (x1, y1, x2, y2), label in zip(boxes.xyxy.astype(np.float64), boxes.labels, strict=True):
         centre = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
         yield f"{label} " + " ".join(f"{v:.9f}" for v in centre) + "\n"
