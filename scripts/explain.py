@@ -1,5 +1,5 @@
 """One result's stored predictions under every rule that fits its task, side by side: how far apart rules put the same;
-of masks also HD95 as three packages define it.
+of masks also HD95 as three packages define it, of boxes the implantability score of Kumar et al. 2025.
 
     python scripts/explain.py RESULT [--results DIR] [--runs DIR] [--class NAME] [--json FILE]
 
@@ -12,12 +12,13 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from usbench import report, results, scoring
+from usbench import implant, report, results, scoring
 from usbench.codecs import replacing
 from usbench.console import say, table, track
 from usbench.errors import ConfigError
@@ -106,7 +107,19 @@ def show_distances(kept: Stored) -> None:
     table("three definitions of one name", header, lines)
 
 
-def as_json(scores: Scores, record: Mapping[str, Any], groups: int) -> str:
+def show_implantability(found: implant.Implantability | None, key: str) -> None:
+    """The score, its parts, and what stands in for those that the paper leaves open."""
+    if found is None:
+        say(f"implantability: not measured; scripts/bench_models.py {key} --save measures speed and load")
+        return
+    parts = [f"{value:.3f}" for value in (found.score, found.map50, found.speed, found.load)]
+    table("implantability", ["score", "mAP50", "FPS / fastest", "load"], [parts])
+    say(f"implantability: {implant.WORDS}")
+
+
+def as_json(
+    scores: Scores, record: Mapping[str, Any], groups: int, implanted: implant.Implantability | None = None
+) -> str:
     """Every rule's figures."""
     rules = {
         ruled.name: {
@@ -119,22 +132,29 @@ def as_json(scores: Scores, record: Mapping[str, Any], groups: int) -> str:
         for ruled in scores.ruled
     }
     facts = {name: record[name] for name in ("dataset", "task", "model", "seed", "key")}
-    return json.dumps({**facts, "rules": rules}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    extra = {"implantability": {"score": implanted.score, **asdict(implanted)}} if implanted else {}
+    return json.dumps({**facts, "rules": rules, **extra}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def explain(options: argparse.Namespace) -> int:
     """Score, show, write; the exit code."""
-    record = results.load(results.named(options.result, options.results))
+    path = results.named(options.result, options.results)
+    record = results.load(path)
     kept = stored(record, options.runs)
     scores = by_every_rule(kept)
     words = (record["dataset"], record["model"], f"seed {record['seed']}", options.label or "all classes")
     show(scores, kept.dataset.task, options.label, " · ".join(words))
     if kept.dataset.task == "segment" and options.label is None:
         show_distances(kept)
+    implanted = None
+    if kept.dataset.task == "detect" and options.label is None:
+        beside = [results.load(other) for other in sorted(path.parent.glob("*.json"))]
+        implanted = implant.implantability(record, beside)
+        show_implantability(implanted, record["key"])
     if options.json:
         groups = len({part.group for part in kept.dataset.records["test"]})
         with replacing(options.json) as part:
-            part.write_text(as_json(scores, record, groups), encoding="utf-8")
+            part.write_text(as_json(scores, record, groups, implanted), encoding="utf-8")
     return 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from finished import finish
 
 from scripts import explain
-from usbench import cell, results
+from usbench import cell, implant, results
 from usbench.metrics import boxes, overlap
 
 
@@ -47,3 +47,39 @@ def test_a_key_names_a_result_and_a_class_its_figures(compose, tmp_path, capsys)
     shutil.rmtree(cell.run_dir(one))
     assert explain.main([str(path), *words]) == 1
     assert "the run of this result was wanted here" in capsys.readouterr().err
+
+
+# ---- implantability
+
+
+def measured(fps: float, load: float, on: str = "one processor", map50: float | None = 0.8) -> dict:
+    cost = {"on": on, "device": "cpu", "threads": 2, "fps": fps, "load": load}
+    return {"task": "detect", "scores": {"map50": {"value": map50}}, "cost": cost}
+
+
+def test_implantability_by_hand():
+    """A share of the fastest on the same machine; another machine's speed says nothing."""
+    slow, fast, elsewhere = measured(10, 0.5), measured(40, 0.9, map50=0.4), measured(1000, 0.1, "another")
+    table = [slow, fast, elsewhere]
+    assert implant.implantability(slow, table).score == pytest.approx(0.8 / 2 + 0.25 / 4 + 0.5 / 4)
+    assert implant.implantability(fast, table).score == pytest.approx(0.4 / 2 + 1 / 4 + 0.1 / 4)
+    assert implant.implantability(elsewhere, table).speed == 1
+    assert implant.implantability({**slow, "cost": None}, table) is None
+    assert implant.implantability(measured(10, 0.5, map50=None), table) is None
+
+
+def test_implantability_is_shown_by_explain_alone(compose, tmp_path, capsys):
+    one, path = finish(compose, tmp_path, "usgra", "detect")
+    words = [str(path), "--runs", one["runs"], "--json", str(tmp_path / "out.json")]
+    assert explain.main(words) == 0
+    assert "implantability: not measured; scripts/bench_models.py" in capsys.readouterr().out
+    record = results.load(path)
+    cost = {**measured(10, 0.25)["cost"], "macs": 1, "latency_ms": {"p50": 100.0, "p95": 101.0, "n": 3}}
+    cost |= {"best_batch": 1, "fps_best": 10.0, "peak_memory_mib": 1.0, "precision": "fp32", "image": [64, 64]}
+    path.write_text(json.dumps({**record, "cost": cost}))
+    assert explain.main(words) == 0
+    told = capsys.readouterr().out
+    assert "implantability" in told and "undefined there" in told
+    found = json.loads((tmp_path / "out.json").read_text())["implantability"]
+    map50 = record["scores"]["map50"]["value"]
+    assert found == {"score": pytest.approx(map50 / 2 + 1 / 4 + 0.75 / 4), "map50": map50, "speed": 1.0, "load": 0.25}

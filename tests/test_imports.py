@@ -46,6 +46,7 @@ MAY = {  # room → what it may know of usbench besides itself
     "curves": set(),
     "results": {"errors"},
     "agreement": set(),
+    "implant": set(),
     "published": {"types", "errors", "agreement"},
     "board": {"agreement"},
     "versus": {"agreement", "board", "results"},

@@ -6,6 +6,7 @@ after warm-up, with the device's queue waited for. Torch is imported here.
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import time
@@ -27,14 +28,17 @@ WORSE = 0.9  # a batch size that reaches less than this share of the best so far
 def measured(model: Any, device: str, images: Sequence[Image8]) -> dict[str, Any]:
     """The figures of one model. images: native ones, (H, W) uint8; they are taken in turns.
 
-    {macs: multiply–adds of one image, latency_ms: {p50, p95, n}, fps, best_batch, fps_best, peak_memory_mib}
+    {macs: multiply–adds of one image, latency_ms: {p50, p95, n}, fps, best_batch, fps_best, peak_memory_mib,
+    load: share of all of the machine's cores that one image after the other keeps busy}
     """
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats(device)
     macs = multiply_adds(model, images[0])
     for n in range(WARM_UP):
         predict(model, [images[n % len(images)]], device)
+    busy, since = time.process_time(), time.perf_counter()
     took = timed(lambda n: predict(model, [images[n % len(images)]], device))
+    load = (time.process_time() - busy) / (time.perf_counter() - since) / (os.cpu_count() or 1)
     best, speed = best_batch(model, device, images, 1 / statistics.median(took))
     return {
         "macs": macs,
@@ -44,6 +48,7 @@ def measured(model: Any, device: str, images: Sequence[Image8]) -> dict[str, Any
             "n": len(took),
         },
         "fps": round(1 / statistics.median(took), 2),
+        "load": round(min(1.0, load), 3),
         "best_batch": best,
         "fps_best": round(speed, 2),
         "peak_memory_mib": round(peak_memory(device), 1),
