@@ -77,7 +77,12 @@ def one_thread():
 
 @pytest.fixture(scope="module", params=YAMLS)
 def subject(request, compose) -> Subject:
-    name, task = request.param, YAMLS[request.param]["task"]
+    return subject_of(request.param, compose)
+
+
+def subject_of(name: str, compose: Callable[..., dict[str, Any]]) -> Subject:
+    """A model of conf/model by its tiny budget, and eight phantoms."""
+    task = YAMLS[name]["task"]
     dataset, scene = SCENES[task]
     config = compose(f"dataset={dataset}", f"model={name}", "budget=tiny")
     config["dataset"]["size"] = list(SIZE)
