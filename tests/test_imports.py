@@ -91,6 +91,7 @@ def test_the_arrows_go_one_way(name):
         ("segmentation_models_pytorch", "models/smp.py"),
         ("timm", "models/hrnet.py models/nets/swinunet.py models/nets/transunet.py"),
         ("transformers", "models/detr.py models/nets/samed.py"),
+        ("nnunetv2", "models/nnunet.py models/nnunet_planner.py models/nnunet_trainer.py"),
         ("mlflow", "track.py"),
         ("torchmetrics", "metrics/modules.py"),
         ("faster_coco_eval", "codecs/rle.py"),

@@ -33,6 +33,7 @@ EPOCHS = {"segment": 6, "detect": 20, "landmark": 6}  # … and epochs; heavy ne
 OTHER_EPOCHS = {"deeplabv3_kumar2025": 3, "transunet": 3, "swinunet": 15, "samed": 24}
 # nets that can't learn from scratch so soon, or not everything: their loss falls to half, in so many epochs
 HALVES = {"detr": 30, "rtdetr": 12, "yolov8_pose": 6}
+EXTRAS = {"nnunet": ["nnunetv2"], "detr": ["transformers"], "samed": ["transformers"]}
 ODD = ((97, 131), (64, 64), (40, 200))
 
 
@@ -81,7 +82,9 @@ def subject(request, compose) -> Subject:
 
 
 def subject_of(name: str, compose: Callable[..., dict[str, Any]]) -> Subject:
-    """A model of conf/model by its tiny budget, and eight phantoms."""
+    """A model of conf/model by its tiny budget, and eight phantoms; skipped where its extra isn't installed."""
+    for package in EXTRAS.get(name, ()):
+        pytest.importorskip(package, reason=f"{name} needs an extra: {package} isn't installed")
     task = YAMLS[name]["task"]
     dataset, scene = SCENES[task]
     config = compose(f"dataset={dataset}", f"model={name}", "budget=tiny")

@@ -109,5 +109,5 @@ def no_memory(job: Job) -> str:
     return (
         f"{job.net.label}: out of memory with batch {part * job.parts}{through} on {job.run.device}; no batch is "
         "halved in silence: give the budget a smaller micro_batch that divides it, the same steps in parts "
-        "(+model.budgets.NAME.micro_batch=N)"
+        "(++model.budgets.NAME.micro_batch=N)"
     )
