@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -102,6 +103,21 @@ def test_the_order_of_the_readme():
         "Sweeps and clusters",
         "Licence",
     ]
+
+
+def test_every_published_row_of_a_net_is_in_the_table():
+    """With its command, which names a model and its dataset, and the published number of parameters."""
+    lines = TEXT.splitlines()
+    for name in ("spinal", "nnus"):
+        for row in yaml.safe_load((ROOT / "conf" / "dataset" / f"{name}.yaml").read_text("utf-8"))["published"]:
+            (line,) = (line for line in lines if line.startswith(f"| {row['name']} |"))
+            _, _, command_cell, counts, published, *_ = (cell.strip() for cell in line.split("|"))
+            assert counts.endswith(f"/ {row['parameters']:,}"), line
+            assert ("≠" in counts) == bool(row.get("why") and row["model"]), line
+            score = row["scores"].get("dice") or row["scores"]["map50_95"]
+            assert published.endswith(f"{score:.3f}".lstrip("0")), line
+            wanted = f"dataset={name} model={row['model']}`" if row["model"] else "not runnable"
+            assert wanted in command_cell, line
 
 
 def test_every_file_that_the_readme_links_is_there():
