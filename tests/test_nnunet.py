@@ -18,6 +18,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from watched import Watch, a_run
 
 pytest.importorskip("nnunetv2", reason="usbench[nnunet] isn't installed")
 
@@ -59,28 +60,6 @@ def pictures(count: int, seed: int = 0) -> list[Sample]:
             image[planes[0]], image[planes[1]] = 250, 10
         samples.append(Sample(f"case {n}", f"g{n}", image, Masks(planes)))
     return samples
-
-
-class Watch:
-    """A scripted selection rule and a log: what a run saw, validation by validation."""
-
-    def __init__(self, scores: list[float]) -> None:
-        self.scores = iter(scores)
-        self.predicted: list[list[Masks]] = []
-        self.logged: dict[str, dict[int, float]] = {}
-        self.threads: set[int] = set()
-
-    def score(self, pairs) -> float:
-        self.predicted.append([prediction for _, prediction in pairs])
-        return next(self.scores)
-
-    def log(self, name: str, value: float, step: int) -> None:
-        self.logged.setdefault(name, {})[step] = value
-        self.threads.add(torch.get_num_threads())
-
-
-def a_run(folder: Path, watch: Watch, threads: int = 1, seed: int = 3) -> Run:
-    return Run(folder, device="cpu", seed=seed, precision="fp32", threads=threads, score=watch.score, log=watch.log)
 
 
 def a_model(**changes) -> NnUNet:

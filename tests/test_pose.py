@@ -14,7 +14,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_yolo import TINY, Watch, a_run
+from test_yolo import TINY
+from watched import Watch, a_run
 
 from usbench import cell, results, run
 from usbench.errors import ConfigError, DataError

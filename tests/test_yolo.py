@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from watched import Watch, a_run
 
 from usbench import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
@@ -46,28 +47,6 @@ def pictures(count: int, seed: int = 0, classes: int = 2) -> list[Sample]:
             target = Boxes(np.array([[x, y, x + 30, y + 20]], np.float32), np.array([label]))
         samples.append(Sample(f"{n}", f"g{n}", image, target))
     return samples
-
-
-class Watch:
-    """A scripted selection rule and a log: what a run saw, epoch by epoch."""
-
-    def __init__(self, scores: list[float]) -> None:
-        self.scores = iter(scores)
-        self.predicted: list[list[Boxes]] = []
-        self.logged: dict[str, dict[int, float]] = {}
-        self.threads: set[int] = set()
-
-    def score(self, pairs) -> float:
-        self.predicted.append([prediction for _, prediction in pairs])
-        return next(self.scores)
-
-    def log(self, name: str, value: float, step: int) -> None:
-        self.logged.setdefault(name, {})[step] = value
-        self.threads.add(torch.get_num_threads())
-
-
-def a_run(folder: Path, watch: Watch, threads: int = 1) -> Run:
-    return Run(folder, device="cpu", seed=3, precision="fp32", threads=threads, score=watch.score, log=watch.log)
 
 
 def fitted(folder: Path, scores: list[float], budget=BUDGET) -> tuple[Yolo, Watch]:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from test_yolo import BUDGET, TINY, Watch, a_run, bright_part, images, pictures, same
+from test_yolo import BUDGET, TINY, bright_part, images, pictures, same
+from watched import Watch, a_run
 
 from usbench import cell, results, run
 from usbench.errors import ConfigError
