@@ -82,7 +82,8 @@ def killed(file: str, folder: str) -> None:
 def child(function: str, file: Path, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
     code = f"import test_sealed; test_sealed.{function}({str(file)!r}, {str(folder)!r})"
     places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME", "HF_HOME"), str(home))
-    environment = {**os.environ, **places, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TORCHINDUCTOR")}  # torch sets it
+    environment = {**kept, **places, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "MPLCONFIGDIR": str(home), "TMPDIR": str(home.parent / "tmp")}
     return subprocess.run(
         [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True, timeout=600

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,8 @@ def save_failure(one: cell.Cell, reason: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """python -m usbench.run CELL.yaml"""
+    # of timm < 1.0.23, which nnunetv2 wants, on a torch of today
+    warnings.filterwarnings("ignore", r"`torch\.jit", FutureWarning)
     if len(arguments) != 1:
         warn("usage: python -m usbench.run CELL.yaml (runs/<key>/cell.yaml of an earlier run)")
         return 2
