@@ -36,8 +36,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from usbench import cell, machine, scoring, source
-from usbench.__main__ import conf_dir, one_line
 from usbench.codecs import replacing
+from usbench.command import conf_dir, one_line
 from usbench.console import say, table, track, warn
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError, UsbenchError

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usbench import cell, results, transfer
-from usbench.__main__ import run_or_find
+from usbench import cell, launch, results, transfer
 from usbench.codecs import replacing
+from usbench.command import run_or_find
 from usbench.errors import ConfigError, RunError
 from usbench.overrides import composed, exit_code
 
@@ -53,7 +53,9 @@ def evaluate(options: argparse.Namespace, words: Sequence[str]) -> int:
     ]
     config = composed([*own, *words], options.config_dir, "evaluate")
     plan = transfer.planned(config, trained)
-    made = run_or_find(transfer.settled(plan, trained, record["validation"]["value"]), config)
+    if config["threads"] is None and not config["overwrite"]:
+        plan["threads"] = launch.resumed_threads(plan)
+    made = run_or_find(transfer.settled(plan, trained, record["validation"]["value"]), config["overwrite"])
     if options.json:
         with replacing(options.json) as part:
             part.write_text(json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """Regenerate results/LEADERBOARD.md and .csv from the records below results/ and the published rows in conf/dataset/.
 
-The same records give the same bytes. With --check nothing is written: exit 1 where the board there is another one.
+The same records give the same bytes. Paired tests are kept in runs/cache by the sha256 of their case tables; without it
+they are done again, and the board is the same. With --check nothing is written: exit 1 where the one there differs.
 With --rescore the stored predictions of our runs are scored again first, by the rules as they are now; nothing is
 trained, and a result whose predictions or data aren't there stays as it is.
 """
@@ -18,9 +19,12 @@ from typing import Any
 
 from usbench import console
 from usbench.board import Row
-from usbench.board_text import comma_separated, markdown, rank_of, shown
+from usbench.board_csv import comma_separated
+from usbench.board_text import markdown, rank_of, seeds_of, shown
+from usbench.cache import keeping
 from usbench.errors import RunError, UsbenchError
 from usbench.leaderboard import rows
+from usbench.pooling import pooling
 from usbench.published import read_datasets
 from usbench.ranking import ranked
 from usbench.results import PHANTOM, load_all, write_all
@@ -66,8 +70,9 @@ def _panels(board: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def _named(row: Row) -> str:
-    """Model and budget, behind its rank where it has one."""
+    """Model and budget, behind its rank where it has one; seeds that failed are said."""
     name = f"{row.name} ({row.budget})" if row.budget else row.name
+    name += f", {seeds_of(row)} seeds" if len(row.seeds) < row.wanted else ""
     return name if row.rank is None else f"{name}   {rank_of(row)}"
 
 
@@ -150,7 +155,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.phantom:  # a phantom figure never stands beside a published one
         datasets = [replace(dataset, published=()) for dataset in datasets]
     records = load_all(options.results, options.phantom)
-    board = ranked(rows(records, datasets), records, options.results)
+    known = options.runs / "cache" / ("board-phantom.json" if options.phantom else "board.json")
+    with keeping(known, write=not options.check) as kept:
+        board = rows(records, datasets, pooling(options.results, kept))
+        board = ranked(board, records, options.results, kept)
     text = {"md": markdown(board, datasets, options.phantom), "csv": comma_separated(board)}
     files = {folder / f"LEADERBOARD.{kind}": content.encode() for kind, content in text.items()}
     if options.check:

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from usbench import cell, source
-from usbench.__main__ import conf_dir
+from usbench.command import conf_dir
 from usbench.datasets.dataset import open_view
 from usbench.datasets.folder import Folder
 from usbench.errors import ConfigError, DataError

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from usbench import phantom, source
-from usbench.__main__ import conf_dir
 from usbench.codecs import image, label_png, transducers, via
+from usbench.command import conf_dir
 from usbench.datasets import kidney
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.kidney import Kidney

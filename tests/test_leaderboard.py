@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from usbench import results
 from usbench.board import Row
-from usbench.board_text import comma_separated, markdown, shown
+from usbench.board_csv import comma_separated
+from usbench.board_text import markdown, shown
 from usbench.errors import DataError
 from usbench.leaderboard import rows
 from usbench.published import Dataset, Published, read_datasets
@@ -104,7 +105,7 @@ def test_seeds_are_one_row_with_mean_and_sample_sd():
     assert board[0].value == pytest.approx(0.6)
     assert board[0].scores["dice"].sd == pytest.approx(0.1)  # √((.1² + 0 + .1²) / 2)
     text = markdown(board, [])
-    assert "| unet | kumar2025 | .600 | .500 | 1.000 | 3 (SD .100) | 31,044,106 | ours |" in text
+    assert "| unet | kumar2025 | .600 | .500 | 1.000 | 3 (SD .100) | 30 | 31,044,106 | ours |" in text
 
 
 def test_an_interval_is_that_of_one_training_and_seeds_share_the_mean_of_theirs():
@@ -121,6 +122,31 @@ def test_a_seed_that_is_undefined_leaves_the_mean_undefined():
     board = rows([record(), record(seed=1, primary=undefined, scores={"dice": figure(None), "iou": figure(0.5)})], [])
     assert board[0].value is None
     assert "| – |" in markdown(board, [])
+
+
+def test_two_seeds_have_two_spreads_that_stand_apart():
+    """SD over the seeds: √(.05² + .05²) = .0707. SE over 30 groups of each: its interval's half / 1.96 · √(30 / 29);
+    together the root mean square of .0196 / 1.96 and .0392 / 1.96 times that, .0161."""
+    one = record(0.6, scores={"dice": figure(0.6, 0.5804, 0.6196)})
+    two = record(0.7, 1, scores={"dice": figure(0.7, 0.6608, 0.7392)})
+    board = rows([one, two], [])
+    assert "| 2 (SD .071) | 30 (SE .016) |" in markdown(board, [])
+    (line,) = csv.DictReader(io.StringIO(comma_separated(board)))
+    assert float(line["sd"]) == pytest.approx(0.005**0.5, rel=1e-5)
+    assert float(line["se"]) == pytest.approx((0.00025 * 30 / 29) ** 0.5, rel=1e-4)
+    assert (line["groups"], line["seeds_done"], line["seeds_begun"]) == ("30", "2", "2")
+
+
+def test_a_seed_that_failed_counts_towards_the_seeds_begun():
+    broken = {"status": "failed", "reason": "x", "ruler": None, "primary": None, "scores": {}, "per_class": {}}
+    board = rows([record(0.5), record(0.6, 1), record(seed=2, **broken)], [])
+    assert [(row.seeds, row.wanted) for row in board if row.status == "done"] == [((0, 1), 3)]
+    text = markdown(board, [])
+    assert "| 2 of 3 (SD .071) |" in text and "**Failed or skipped**" in text
+    line = next(csv.DictReader(io.StringIO(comma_separated(board))))
+    assert (line["seeds"], line["seeds_done"], line["seeds_begun"]) == ("0 1", "2", "3")
+    other = rows([record(0.5), record(seed=2, encoder="resnet34", **broken)], [])
+    assert [row.wanted for row in other if row.status == "done"] == [1]  # of another recipe
 
 
 @pytest.mark.parametrize(
@@ -170,6 +196,7 @@ MARKS = [  # (changes of ours, changes of the paper's, marks)
     ({}, {"ruler": "unknown"}, ("≠ ruler",)),
     ({}, {"split": "human"}, ("≠ data",)),
     ({"fold": 0}, {}, ("≠ data",)),
+    ({"folds": (5, 5)}, {}, ("≠ data",)),
     ({"trained_on": "kidney"}, {}, ("≠ data",)),
     ({"counts": {"train": 100, "test": 660}}, {"counts": {"train": 8668}}, ("≠ data",)),
     ({"counts": {"train": 8668, "test": 660}}, {"counts": {"train": 8668}}, ()),

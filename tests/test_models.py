@@ -17,7 +17,7 @@ import yaml
 from numpy.typing import NDArray
 
 from usbench import cell, phantom
-from usbench.__main__ import conf_dir
+from usbench.command import conf_dir
 from usbench.errors import ConfigError
 from usbench.scoring import SELECTION
 from usbench.targets import build

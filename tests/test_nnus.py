@@ -12,8 +12,8 @@ import yaml
 from PIL import Image
 
 from usbench import source
-from usbench.__main__ import conf_dir
 from usbench.codecs import image
+from usbench.command import conf_dir
 from usbench.datasets.dataset import open_view
 from usbench.datasets.nnus import Nnus
 from usbench.errors import DataError

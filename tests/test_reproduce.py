@@ -55,7 +55,7 @@ def test_a_release_is_looked_for_below_data_and_must_be_the_recorded_one(tmp_pat
     assert "identical" in capsys.readouterr().out
     assert list((kept / "results").glob("**/*.json"))
     assert reproduce.main([str(path), "--data", str(tmp_path / "nowhere")]) == 1
-    assert "the release that this record was made on was wanted here" in capsys.readouterr().err
+    assert "that this record was made on was wanted here" in capsys.readouterr().err
     image = next((data / "usgra").rglob("images/*.png"))
     image.write_bytes(image.read_bytes() + b" ")
     assert reproduce.main([str(path), "--data", str(data)]) == 1
@@ -132,5 +132,5 @@ def test_starting_weights_must_be_the_recorded_ones(record, tmp_path):
 
 def test_a_phantom_that_is_drawn_otherwise_now(record, tmp_path):
     then = {**record, "data": {**record["data"], "fingerprint": "0" * 64}}
-    with pytest.raises(DataError, match="the recorded phantom was wanted; usbench draws another now"):
+    with pytest.raises(DataError, match=r"usbench draws another now.*was wanted here, found nothing"):
         reproduction.rebuilt(then, tmp_path, tmp_path)

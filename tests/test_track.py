@@ -22,13 +22,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import usbench
+from scripts.bench_tracking import SERVER
 from usbench.errors import ConfigError, RunError
-from usbench.track import MlflowTracker, Untracked, _short, _valid, final_scores, open_tracker
+from usbench.track import MlflowTracker, Untracked, _mark_killed, open_tracker
+from usbench.track_text import final_scores, one_line, process_tags, short, valid
 
 PYTHON = {**os.environ, "PYTHONPATH": str(Path(usbench.__file__).parents[1])}
 PYTHON.pop("MLFLOW_TRACKING_URI", None)
 PYTHON["MLFLOW_DISABLE_TELEMETRY"] = "true"  # of the processes that import mlflow themselves
-PYTHON["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # of a server: quicker to start
+PYTHON |= SERVER
 EXPERIMENT = "usbench/phantom-segment"
 KEY = "1a2b3c4d5e6f"
 RECORD = {
@@ -301,6 +303,31 @@ def test_who_is_marked_killed(runs: Path, change: Callable[[dict[str, str]], dic
     client.set_terminated(other, "FAILED")
 
 
+def test_a_run_that_ends_while_the_killed_are_looked_for_is_none_of_them(runs: Path) -> None:
+    class Slow:
+        """The store's client, with an answer from before the run ended."""
+
+        def __init__(self, client: Any, experiment: str) -> None:
+            self.client, self.found = client, list(client.search_runs([experiment]))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.client, name)
+
+        def search_runs(self, *words: Any) -> list[Any]:
+            return self.found
+
+    client = _client(_sqlite(runs))
+    mine = _open(runs)
+    gone, experiment = {**process_tags(), "usbench.pid": "99999999"}, client.get_run(mine.run_id).info.experiment_id
+    ended, killed = (client.create_run(experiment, tags=gone) for _ in range(2))
+    slow = Slow(client, experiment)
+    client.set_terminated(ended.info.run_id, "FINISHED")
+    _mark_killed(slow)
+    assert client.get_run(ended.info.run_id).info.status == "FINISHED"
+    assert client.get_run(killed.info.run_id).info.status == "KILLED"
+    mine.finish("FINISHED", None)
+
+
 def test_another_sqlite_store_keeps_its_files_beside_it(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -393,7 +420,7 @@ def test_final_scores_are_the_figures_of_the_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "valid"),
+    ("name", "wanted"),
     [
         ("test/dice.low", "test/dice.low"),
         ("mAP50-95(B)", "mAP50-95_B_"),
@@ -402,21 +429,21 @@ def test_final_scores_are_the_figures_of_the_record() -> None:
         ("", "_"),
     ],
 )
-def test_names(name: str, valid: str) -> None:
-    assert _valid(name) == valid
+def test_names(name: str, wanted: str) -> None:
+    assert valid(name) == wanted
 
 
 @given(st.text(max_size=400))
 def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name
 
-    _validate_metric_name(f"{_valid(name)}.nonfinite")
-    assert len(_valid(name)) <= 240
-    assert _valid(_valid(name)) == _valid(name)
+    _validate_metric_name(f"{valid(name)}.nonfinite")
+    assert len(valid(name)) <= 240
+    assert valid(valid(name)) == valid(name)
 
 
 @pytest.mark.parametrize(
-    ("value", "short"),
+    ("value", "wanted"),
     [
         (0.001, "0.001"),
         (None, "None"),
@@ -434,22 +461,35 @@ def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
         ("x" * 600, "x" * 500),
     ],
 )
-def test_values_are_short_and_name_no_folder(value: object, short: str) -> None:
-    assert _short(value) == short
+def test_values_are_short_and_name_no_folder(value: object, wanted: str) -> None:
+    assert short(value) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("no\n  answer ", "no answer"),
+        ("http://alice:secret@host:5000 failed", "http://***@host:5000 failed"),
+        ("postgresql://host/runs?user=alice&password=secret&x=1", "postgresql://host/runs?user=alice&password=***&x=1"),
+        ("x" * 600, "x" * 400),
+    ],
+)
+def test_a_line_holds_no_password(text: str, wanted: str) -> None:
+    assert one_line(text) == wanted
 
 
 class Server:
-    """A real `mlflow server` on loopback that can be stopped and started again on its store."""
+    """A real `mlflow server` on loopback that can be killed and started again on its store."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, store: str | None = None) -> None:
+        self.folder, self.store = folder, store or f"sqlite:///{folder}/server.db"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.uri = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        store = ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
+        store = ["--backend-store-uri", self.store]
         place = ["--artifacts-destination", str(self.folder / "files"), "--host", "127.0.0.1", "--port", str(self.port)]
         command = [sys.executable, "-m", "mlflow", "server", *store, *place, "--workers", "1"]
         with (self.folder / "server.log").open("a") as log:
@@ -467,6 +507,8 @@ class Server:
             return False
 
     def stop(self) -> None:
+        if not self.process.is_running():
+            return
         family = [*self.process.children(recursive=True), self.process]
         for process in family:
             process.kill()

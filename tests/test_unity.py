@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from usbench import published, source
-from usbench.__main__ import conf_dir
 from usbench.codecs import image
+from usbench.command import conf_dir
 from usbench.datasets import unity
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.unity import Unity

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from usbench import phantom, source
-from usbench.__main__ import conf_dir
+from usbench.command import conf_dir
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.scenes import CLASSES
 from usbench.types import Layout, Record, Sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,15 @@ class Figure:
         known = [value for value in self.values if value is not None]
         return statistics.stdev(known) if len(known) == len(self.values) > 1 else None
 
+    @property
+    def se(self) -> float | None:
+        """Standard error over the groups of one training: the root mean square over the seeds; None where one has
+        none."""
+        known = [error for error in self.errors if error is not None]
+        if not known or len(known) < len(self.errors):
+            return None
+        return math.sqrt(statistics.fmean(error**2 for error in known))
+
 
 @dataclass(frozen=True)
 class Row:
@@ -61,7 +71,11 @@ class Row:
     per_class: Mapping[str, Figure] = field(default_factory=dict)  # of the primary score
     ceiling: float | None = None
     seeds: tuple[int, ...] = ()
+    wanted: int = 0  # seeds that were begun; more than `seeds` where some failed or lack folds
+    folds: tuple[int, int] | None = None  # of a set of folds: how many each seed has, of how many
+    pooled: bool = False  # the folds' cases are scored together; else the figures are means over folds
     keys: tuple[str, ...] = ()
+    parts: tuple[tuple[str, ...], ...] = ()  # the same by seed: of a set of folds several each
     parameters: int | None = None
     cost: Mapping[str, Any] | None = None  # of one image, as scripts/bench_models.py measures it
     hours: float | None = None  # of training, the mean over the seeds
@@ -88,6 +102,11 @@ class Row:
         """What the rows of one table share, in the order of tables."""
         other = (not self.own, self.old, self.ruler == "unknown", self.ruler, -(self.version or 0))
         return (self.status != "done", *other, self.split != "test", self.split)
+
+    @property
+    def whole(self) -> bool:
+        """Whether no fold is missing."""
+        return self.folds is None or self.folds[0] == self.folds[1]
 
     @property
     def value(self) -> float | None:

@@ -1,9 +1,7 @@
-"""The board as text: rows → Markdown for people, CSV for programs (one line per row, ruler and score)."""
+"""The board for people: rows → Markdown."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
@@ -17,7 +15,8 @@ HEAD = """# Leaderboard
 Written by `python scripts/leaderboard.py` from the records in `results/` and the published figures in `conf/dataset/`, not by hand.
 
 - A number carries its ruler: it stands above each table and is said in words below. Figures of two tables aren't comparable.
-- Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the 95 % interval over cases (groups) of one training, of several seeds the mean of their intervals.
+- Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. `2 of 3`: a seed failed or lacks folds, and the row is of the others. [a, b] is the 95 % interval over cases (groups) of one training, of several seeds the mean of their intervals; *groups* says how many there are, and the standard error over them: another spread than the seeds'.
+- The folds of a recipe are one row: of each seed all folds' cases are scored together, each tested once (a mAP is of the matches of all cases), and whole groups are resampled. `3 of 5 folds` lacks some, stands below the whole ones and has no rank. Rulers that case tables don't suffice for show the mean over folds, without an interval, and say so.
 - *ceiling* is the score of the truth itself under the ruler.
 - *per image* is from the native image to its prediction at batch 1 (`scripts/bench_models.py`), on the device named; *training h* is the mean over the seeds, on the machine of each record.
 - *rank* is the range of places that paired tests on the same cases leave a row (whole groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are tied. *Resolution* is 2.8 × the SE of the difference of the two best.
@@ -28,16 +27,11 @@ PHANTOM_HEAD = """# Phantom board
 
 Synthetic pictures, to show that the chain works. **No figure here can be compared with a published one**, nor with a result on real images.
 
-- Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. [a, b] is the 95 % interval over cases (groups) of one training, of several seeds the mean of their intervals.
+- Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. `2 of 3`: a seed failed or lacks folds, and the row is of the others. [a, b] is the 95 % interval over cases (groups) of one training, of several seeds the mean of their intervals; *groups* says how many there are, and the standard error over them: another spread than the seeds'.
+- The folds of a recipe are one row: of each seed all folds' cases are scored together, each tested once (a mAP is of the matches of all cases), and whole groups are resampled. `3 of 5 folds` lacks some, stands below the whole ones and has no rank. Rulers that case tables don't suffice for show the mean over folds, without an interval, and say so.
 - *rank* is the range of places that paired tests on the same cases leave a row: rows whose ranges overlap are tied.
 - *ceiling* is the score of the truth itself under the ruler.
 """  # noqa: E501
-COLUMNS = (
-    *("dataset", "task", "ruler", "ruler_version", "old_ruler", "split", "origin", "name", "model", "budget", "fold"),
-    *("trained_on", "status", "score", "value", "sd", "low", "high", "seeds", "ceiling", "primary", "delta_published"),
-    *("against", "agreement", "agreement_reason", "delta_low", "delta_high", "rank_first", "rank_last", "ranked"),
-    *("resolution", "marks", "leak", "parameters", "macs", "latency_ms", "hours", "source", "verified", "keys", "note"),
-)
 
 
 def shown(value: float | None, score: str, sign: str = "") -> str:
@@ -64,10 +58,24 @@ def _figure(figure: Figure | None, score: str) -> str:
 
 
 def _seeds(row: Row) -> str:
+    """How many, of how many that were begun, and their SD."""
     if not row.seeds:
         return ""
     sd = row.scores[row.primary].sd if row.primary in row.scores else None
-    return str(len(row.seeds)) if sd is None else f"{len(row.seeds)} (SD {shown(sd, row.primary)})"
+    return seeds_of(row) if sd is None else f"{seeds_of(row)} (SD {shown(sd, row.primary)})"
+
+
+def seeds_of(row: Row) -> str:
+    """3, or 2 of 3 where one failed or lacks folds."""
+    return str(len(row.seeds)) if len(row.seeds) >= row.wanted else f"{len(row.seeds)} of {row.wanted}"
+
+
+def _groups(row: Row) -> str:
+    """How many groups the cases are of, and the standard error over them: another spread than the seeds'."""
+    figure = row.scores.get(row.primary)
+    if figure is None or not figure.groups:
+        return ""
+    return str(figure.groups) if figure.se is None else f"{figure.groups} (SE {shown(figure.se, row.primary)})"
 
 
 def _cost(row: Row) -> str:
@@ -130,6 +138,7 @@ def _scores_table(rows: Sequence[Row]) -> list[str]:
         *(_score_column(name, name) for name in others),
         ("ceiling", lambda row: "" if row.ceiling is None else shown(row.ceiling, lead)),
         ("seeds", _seeds),
+        ("groups", _groups),
         ("parameters", lambda row: "" if row.parameters is None else f"{row.parameters:,}"),
         ("per image", _cost),
         ("training h", lambda row: "" if row.hours is None or not row.own else f"{row.hours:.2f}"),
@@ -198,7 +207,8 @@ def _failed(rows: Sequence[Row]) -> list[str]:
 
 def _transfer(rows: Sequence[Row]) -> list[str]:
     """Trained on × tested on: the primary score of each, by the ruler of the dataset it is tested on."""
-    ours = [row for row in rows if row.own and not row.old and row.origin == "run" and row.status == "done"]
+    own = [row for row in rows if row.own and not row.old and row.folds is None]
+    ours = [row for row in own if row.origin == "run" and row.status == "done"]
     moved = [row for row in ours if row.trained_on]
     lines: list[str] = []
     for task in sorted({row.task for row in moved}):
@@ -251,50 +261,3 @@ def markdown(rows: Sequence[Row], datasets: Iterable[Dataset], phantom: bool = F
     if not rows:
         lines += ["No result yet.", ""]
     return "\n".join(lines).replace("\n\n\n", "\n\n")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value + 0.0:.6g}"
-
-
-def _csv_line(row: Row, score: str, figure: Figure) -> dict[str, object]:
-    told = row.agreement
-    line: dict[str, object] = {name: getattr(row, name) for name in COLUMNS if hasattr(row, name)}
-    return {
-        **line,
-        "ruler_version": row.version if row.origin != "published" else None,
-        "old_ruler": int(row.old),
-        "primary": int(score == row.primary),
-        "ceiling": _number(row.ceiling) if score == row.primary else "",
-        "score": score,
-        "value": _number(figure.mean),
-        "sd": _number(figure.sd),
-        "low": _number(figure.low),
-        "high": _number(figure.high),
-        "delta_published": _number(row.delta) if score == row.delta_score else "",
-        "agreement": told.word if told else "",
-        "agreement_reason": told.reason if told else "",
-        "delta_low": _number(told.low if told else None) if score == row.delta_score else "",
-        "delta_high": _number(told.high if told else None) if score == row.delta_score else "",
-        "rank_first": row.rank[0] if row.rank else "",
-        "rank_last": row.rank[1] if row.rank else "",
-        "ranked": row.ranked or "",
-        "resolution": _number(row.resolution) if score == row.primary else "",
-        "marks": "; ".join(row.marks),
-        "macs": row.cost["macs"] if row.cost else "",
-        "latency_ms": row.cost["latency_ms"]["p50"] if row.cost else "",
-        "hours": _number(row.hours),
-        "seeds": " ".join(map(str, row.seeds)),
-        "keys": " ".join(row.keys),
-    }
-
-
-def comma_separated(rows: Iterable[Row]) -> str:
-    """The board for programs: one line per row and score, the ruler in a column of its own; failed rows one line."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    for row in rows:
-        for score, figure in sorted(row.scores.items()) or [("", Figure(()))]:
-            table.writerow(_csv_line(row, score, figure))
-    return text.getvalue()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import yaml
 
 from usbench import machine, source, weights
 from usbench.datasets.dataset import Dataset, file_fingerprint
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, UnsuitableError
 from usbench.models import CACHE_RECIPE
 from usbench.types import TASKS, Task
 
@@ -31,9 +31,9 @@ SELECTION = {  # the selection rule and its version, by task; a higher figure is
 SIDE = 32  # a net's height and width are multiples of it
 
 
-def resolve(config: Mapping[str, Any], training: bool = True) -> Cell:
+def resolve(config: Mapping[str, Any], training: bool = True, device: str | None = None) -> Cell:
     """The cell of a composed configuration. Writes the phantom where one is used. training: whether it needs images to
-    train on.
+    train on; device: that of another machine, where the cell will be run.
 
     Raises ConfigError for a combination that can't be, DataError for a release that isn't whole.
     """
@@ -42,13 +42,18 @@ def resolve(config: Mapping[str, Any], training: bool = True) -> Cell:
     check_switches(config)
     if training and dataset["split"].get("test_only"):
         name = dataset["name"]
-        raise ConfigError(
+        raise UnsuitableError(
             f"dataset={name}: it has test images only; train on another one with evaluate_on=[{name}], or evaluate a "
             f"result: scripts/evaluate.py RESULT dataset={name}"
         )
     found, root = source.locate(config)
     drawn = not found or (root / source.MARK).is_file()
-    device = machine.resolve_device(config["device"])
+    if device and config["precision"] == "auto":
+        raise ConfigError(
+            "precision=auto: it goes by what the device can, and that of the cluster can't be seen from here; say "
+            "precision=bf16 (compute capability 8.0 or newer) or precision=fp32"
+        )
+    device = device or machine.resolve_device(config["device"])
     budget_name, build_node, budget = resolve_model(config, task, not drawn)
     cell: Cell = {
         "dataset": source.without_release(dataset) if drawn else dataset,
@@ -92,9 +97,10 @@ def fold_of(config: Mapping[str, Any]) -> int | None:
     if fold is None:
         return None
     if not folds:
-        raise ConfigError(f"fold={fold}: {config['dataset']['name']} has a fixed split and no folds; leave fold out")
+        name = config["dataset"]["name"]
+        raise UnsuitableError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
     if number(config, "fold") >= folds:
-        raise ConfigError(f"fold={fold}: one of 0..{folds - 1} was wanted")
+        raise UnsuitableError(f"fold={fold}: one of 0..{folds - 1} was wanted")
     return int(fold)
 
 
@@ -114,7 +120,7 @@ def check_task(config: Mapping[str, Any]) -> Task:
     if task not in TASKS:
         raise ConfigError(f"model.task: one of {', '.join(TASKS)} was wanted, found {task!r}")
     if task not in dataset["views"]:
-        raise ConfigError(
+        raise UnsuitableError(
             f"dataset={dataset['name']} model={model['name']}: the model does {task}, "
             f"the dataset has {', '.join(dataset['views'])}; see list=true"
         )
@@ -131,7 +137,7 @@ def precision_of(config: Mapping[str, Any], device: str) -> str:
     if precision == "fp32" or device.split(":")[0] in model["bf16"]:
         return precision
     if wanted == "bf16":
-        raise ConfigError(
+        raise UnsuitableError(
             f"precision=bf16: {model['name']} can train so on {', '.join(model['bf16'])}; take precision=auto"
         )
     return "fp32"
@@ -159,7 +165,7 @@ def resolve_model(config: Mapping[str, Any], task: Task, real: bool) -> tuple[st
     if name == "auto":
         name = dataset.get("budgets", {}).get(model["name"], "standard") if real else "quick"
     if name not in model["budgets"]:
-        raise ConfigError(f"budget={name}: {model['name']} has {', '.join(model['budgets'])}")
+        raise UnsuitableError(f"budget={name}: {model['name']} has {', '.join(model['budgets'])}")
     node, budget = dict(model["build"]), dict(model["budgets"][name])
     for key in [key for key, value in node.items() if value is None and key in budget]:
         node[key] = budget.pop(key)
@@ -237,7 +243,7 @@ def run_dir(cell: Mapping[str, Any]) -> Path:
 def write(cell: Mapping[str, Any], path: Path) -> None:
     """The cell as YAML, beside, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     beside.write_text(yaml.safe_dump(dict(cell), sort_keys=False, allow_unicode=True))
     beside.replace(path)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -117,26 +118,37 @@ def groups_of(rows: Rows) -> list[str]:
     return list({row["case"]: row["group"] for row in rows}.values())
 
 
-def measured(task: str, names: Sequence[str], tables: Sequence[Rows]) -> list[Measured]:
+def measured(task: str, names: Sequence[str], tables: Iterable[Rows]) -> list[Measured]:
     """A model per different name, in the order of first appearance; tables of one name are its seeds.
 
-    DataError where the tables aren't of the same cases and classes.
+    Tables are taken one by one, and only their figures are kept. DataError where they aren't of the same cases and
+    classes.
     """
-    heads = [counted(task, rows) for rows in tables]
-    for name, head in zip(names, heads, strict=True):
-        if head != heads[0]:
-            raise DataError(f"{name}: the cases of {names[0]} were wanted, found others; score both on the same images")
-    order = list(dict.fromkeys(row["case"] for row in tables[0]))
-    classes = list(dict.fromkeys(row["class"] for row in tables[0]))
+    every = iter(tables)
+    first = next(every)
+    order = list(dict.fromkeys(row["case"] for row in first))
+    classes = list(dict.fromkeys(row["class"] for row in first))
+    alike = checked(task, names, chain([first], every))
     if task == "detect":
-        own = [matches_of(rows, classes) for rows in tables]
+        own = [matches_of(rows, classes) for rows in alike]
         seeds = {name: tuple(m for each, m in zip(names, own, strict=True) if each == name) for name in names}
         return [Curves(name, curves) for name, curves in seeds.items()]
-    values = dices(tables) if task == "segment" else [errors(rows) for rows in tables]
+    values = dices(alike) if task == "segment" else [errors(rows) for rows in alike]
     means = averaged(names, [each.reshape(len(order), len(classes)) for each in values])
     if task == "landmark":  # every point counts once, whatever its name
         return [Means(n, np.nansum(v, 1, keepdims=True), np.isfinite(v).sum(1, keepdims=True) * 1.0) for n, v in means]
     return [Means(n, np.nan_to_num(v), np.isfinite(v) * 1.0) for n, v in means]
+
+
+def checked(task: str, names: Sequence[str], tables: Iterable[Rows]) -> Iterator[Rows]:
+    """The tables; DataError at the first that has other cases than the one before it."""
+    wanted = None
+    for name, rows in zip(names, tables, strict=True):
+        head = counted(task, rows)
+        wanted = wanted or head
+        if head != wanted:
+            raise DataError(f"{name}: the cases of {names[0]} were wanted, found others; score both on the same images")
+        yield rows
 
 
 def counted(task: str, rows: Rows) -> list[tuple[str, ...]]:
@@ -155,13 +167,20 @@ def averaged(names: Sequence[str], values: Sequence[NDArray[np.float64]]) -> lis
     return found
 
 
-def dices(tables: Sequence[Rows]) -> list[NDArray[np.float64]]:
+def dices(tables: Iterable[Rows]) -> list[NDArray[np.float64]]:
     """(rows,) Dice of each table, on the union of cases; NaN where a case counts for none or nobody knows."""
-    counts = np.array([[[float(row[n] or "nan") for n in ("tp", "fp", "fn")] for row in rows] for rows in tables])
-    below = 2 * counts[..., 0] + counts[..., 1] + counts[..., 2]
-    counted = (below > 0).any(axis=0)
-    dice = np.where(below > 0, 2 * counts[..., 0] / np.where(below > 0, below, 1), 1.0)
-    return list(np.where(counted, dice, np.nan))
+    found = [overlaps(rows) for rows in tables]
+    counted = np.any([below > 0 for _, below in found], axis=0)
+    return [
+        np.where(counted, np.where(below > 0, twice / np.where(below > 0, below, 1), 1.0), np.nan)
+        for twice, below in found
+    ]
+
+
+def overlaps(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(rows,) 2TP and (rows,) 2TP + FP + FN; NaN where nobody knows."""
+    tp, fp, fn = np.array([[float(row[name] or "nan") for name in ("tp", "fp", "fn")] for row in rows]).reshape(-1, 3).T
+    return 2 * tp, 2 * tp + fp + fn
 
 
 def errors(rows: Rows) -> NDArray[np.float64]:

@@ -22,3 +22,7 @@ class ConfigError(UsbenchError):
     """A configuration that can't be run: an unknown name, a task the dataset doesn't have."""
 
     exit_code = 2
+
+
+class UnsuitableError(ConfigError):
+    """A combination that can't be, of parts that are right in themselves: in a sweep it is skipped."""

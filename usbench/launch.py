@@ -6,38 +6,76 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from usbench import cell, results, run
+from usbench import cell, claims, ledger, results, run, workers
 from usbench.console import warn
 
+INTERRUPTED = 130  # by Ctrl-C
+TOLD = {getattr(signal, f"SIG{name}") for name in ("TERM", "HUP", "USR1", "USR2") if hasattr(signal, f"SIG{name}")}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def launch(one: cell.Cell, overwrite: bool) -> int:
-    """Run the cell in a child that dies with this process; its exit code. A child killed by a signal leaves a
-    failed record."""
+def launch(one: cell.Cell, overwrite: bool, per_gpu: int = 0, where: str | None = None) -> int:
+    """Run the cell in a child that dies with this process; its exit code. A child that was killed, or went without a
+    word, leaves a failed record; one that was told to end leaves the cell to whoever comes next.
+
+    per_gpu: in a sweep, how many cells share one of the GPUs that this process sees; where: the child's folder.
+    """
     folder = cell.run_dir(one)
     path = folder.with_suffix(".yaml") if overwrite else folder / "cell.yaml"
     cell.write({**one, "overwrite": overwrite}, path)
-    child = subprocess.Popen(
-        [sys.executable, "-m", "usbench.run", str(path)], stdin=subprocess.PIPE, env=environment(one["threads"])
-    )
+    packed = workers.gpu(per_gpu) if per_gpu and one["device"] == "cuda:0" else nullcontext("")
+    with packed as gpu:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "usbench.run", str(path)],
+            stdin=subprocess.PIPE,
+            env=environment(one["threads"]) | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}),
+            cwd=where,
+        )
+        code = waited(one, child)
+    if code == INTERRUPTED:
+        return code
+    if code < 0:
+        name = signal.Signals(-code).name
+        how = f"was killed by {name}; the same command goes on from its last epoch"
+        return gone(one, child.pid, how, failed=-code not in TOLD)
+    if ledger.entry(one).state in ("missing", "stale"):
+        return gone(one, child.pid, f"ended with exit code {code} and left no result")
+    return code
+
+
+def waited(one: cell.Cell, child: subprocess.Popen[bytes]) -> int:
+    """The child's exit code, once it has ended; INTERRUPTED after Ctrl-C."""
     try:
-        code = child.wait()
+        return child.wait()
     except KeyboardInterrupt:
         child.wait()
-        return 130
-    if code < 0:
-        reason = (
-            f"the run's process was killed by {signal.Signals(-code).name}; "
-            "the same command goes on from its last epoch"
-        )
-        warn(reason)
+        return INTERRUPTED
+    except BaseException:  # a cluster's signal: this job goes back into the queue, and comes up on another host maybe
+        child.kill()
+        child.wait()
+        unclaimed(one, child.pid)
+        raise
+
+
+def unclaimed(one: cell.Cell, process: int) -> bool:
+    """Take back the claim of a child that is gone; whether nobody else is at its cell."""
+    path = claims.path_of(cell.run_dir(one))
+    holder = claims.look(path)
+    mine = holder is not None and holder.stale and holder.pid == process
+    return claims.give_up(path, holder.token) if holder and mine else holder is None
+
+
+def gone(one: cell.Cell, process: int, how: str, failed: bool = True) -> int:
+    """Record that the child didn't come to an end, unless another process is at its cell by now. The exit code."""
+    reason = f"the run's process {how}"
+    warn(reason)
+    if unclaimed(one, process) and failed:
         run.save_failure(one, reason)
-        return 1
-    return code
+    return 1
 
 
 def environment(threads: int) -> dict[str, str]:

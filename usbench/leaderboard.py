@@ -1,9 +1,9 @@
 """The leaderboard: a pure function of result records and published figures → rows.
 
 One table per dataset, task, ruler (name and version) and evaluated data: two rulers never share a column. Seeds of one
-recipe are one row (mean; SD with n − 1). A difference to a published figure is given only where ruler, data, model and
-budget are the same; otherwise the row says which of them differ. No dates, no order of discovery: the same records
-give the same bytes.
+recipe are one row (mean; SD with n − 1), and so are the folds of each seed (folds.py). A difference to a published
+figure is given only where ruler, data, model and budget are the same; otherwise the row says which of them differ. No
+dates, no order of discovery: the same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from usbench.agreement import WITHIN, standard_error
 from usbench.board import MAIN, Figure, Row
+from usbench.folds import Pool, Record, is_fold, joined, unpooled
 from usbench.published import Dataset, Published
 from usbench.results import lower_is_better
 from usbench.versus import compared
@@ -42,30 +43,53 @@ def _recipe(record: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _groups(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """(label, records of one recipe in order of seed); recipes of one name get what tells them apart behind it."""
-    families: dict[tuple[str, ...], dict[str, list[Mapping[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+def _identity(record: Record) -> tuple[tuple[str, ...], str]:
+    """(what rows of one name share, which recipe of that name it is): alike for all seeds of a row and all folds."""
+    family = tuple(str(record[k]) for k in ("dataset", "task", "origin", "model", "budget", "trained_on"))
+    if is_fold(record):
+        return (*family, "folds"), record["fold_set"]
+    recipe = record.get("recipe") or json.dumps(_recipe(record), sort_keys=True)
+    return (*family, str(record["fold"])), recipe
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Records of one recipe in order of seed."""
+
+    label: str
+    records: list[Record]
+    wanted: int  # seeds that there would be, had none failed
+
+
+def _groups(records: Iterable[Record], begun: Iterable[Record]) -> list[_Group]:
+    """Recipes of one name get what tells them apart behind it. begun: every record, failed ones too."""
+    families: dict[Any, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda r: (r["seed"] is None, r["seed"] or 0, r["key"])):
-        family = tuple(str(record[k]) for k in ("dataset", "task", "origin", "model", "budget", "fold", "trained_on"))
-        recipe = _recipe(record)
-        families[family][record.get("recipe") or json.dumps(recipe, sort_keys=True)].append(record)
+        family, recipe = _identity(record)
+        families[family][recipe].append(record)
+    seeds: dict[Any, set[int]] = defaultdict(set)
+    for record in begun:
+        seeds[_identity(record)] |= {record["seed"]} - {None}
     found = []
-    for members in families.values():
-        groups = [part for group in members.values() for part in _apart(group)]
-        found += [(_label(group, [other for other in groups if other is not group]), group) for group in groups]
+    for family, members in families.items():
+        parts = [(part, recipe) for recipe, group in members.items() for part in _apart(group)]
+        for group, recipe in parts:
+            whole = group if len(group) == len(members[recipe]) else None  # a part of a recipe knows of no other seed
+            label = _label(group, [other for other, _ in parts if other is not group])
+            found.append(_Group(label, group, len(seeds[family, recipe]) if whole else len(group)))
     return found
 
 
-def _apart(group: list[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+def _apart(group: list[Record]) -> list[list[Record]]:
     """A group whole, or one by one where a seed occurs twice: their keys differ in something we don't see."""
     seeds = [record["seed"] for record in group]
     return [group] if len(set(seeds)) == len(seeds) else [[record] for record in group]
 
 
-def _label(group: list[Mapping[str, Any]], others: list[list[Mapping[str, Any]]]) -> str:
+def _label(group: list[Record], others: list[list[Record]]) -> str:
     first = group[0]
     parts = [first["model"].replace("-", " ") if first["origin"] == "human" else first["model"]]
-    parts += [f"fold {first['fold']}"] if first["fold"] is not None else []
+    parts += [_fold_words(first)] if first["fold"] is not None else []
     parts += [f"trained on {first['trained_on']}"] if first["trained_on"] else []
     if others:
         mine, theirs = _recipe(first), [_recipe(other[0]) for other in others]
@@ -77,11 +101,19 @@ def _label(group: list[Mapping[str, Any]], others: list[list[Mapping[str, Any]]]
     return " · ".join(parts)
 
 
+def _fold_words(record: Record) -> str:
+    """Which fold, or how many of how many."""
+    if "folds" not in record:
+        return f"fold {record['fold']}"
+    done, every = len(record["folds"]), record["of"]
+    return f"{every} folds" if done == every else f"{done} of {every} folds"
+
+
 def _lead(task: str, scores: Mapping[str, Any]) -> str:
     return next((name for name in MAIN[task] if name in scores), next(iter(scores), ""))
 
 
-def _by_ruler(group: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], list[tuple[Any, Any]]]:
+def _by_ruler(group: Sequence[Record]) -> dict[tuple[str, int], list[tuple[Any, Any]]]:
     """{(ruler, version): (record, what it holds under that ruler)}."""
     views: dict[tuple[str, int], list[tuple[Any, Any]]] = defaultdict(list)
     for record in group:
@@ -120,26 +152,30 @@ def _ceiling(ceiling: Any, score: str) -> float | None:
     return found["value"] if isinstance(found, Mapping) else found
 
 
-def _row(label: str, ruler: str, version: int, pairs: Sequence[tuple[Any, Any]], old: bool) -> Row:
+def _row(group: _Group, ruler: str, version: int, pairs: Sequence[tuple[Any, Any]], old: bool) -> Row:
     """Our row of one recipe under one ruler, not yet compared with anything."""
     record, view = pairs[0]
+    parts = tuple(tuple(r.get("parts") or (r["key"],)) for r, _ in pairs)
     scores = _figures([seen["scores"] for _, seen in pairs])
     declared = record["primary"]["name"]
     primary = declared if declared in scores else _lead(record["task"], scores)
     classes = [c for c in view["per_class"] if all(primary in seen["per_class"].get(c, {}) for _, seen in pairs)]
     leak = record["data"].get("leak") or {}
     return Row(
-        **{k: record[k] for k in ("dataset", "task", "origin", "model", "budget", "fold", "trained_on")},
-        name=label,
+        **{k: record[k] for k in ("dataset", "task", "origin", "model", "budget", "trained_on")},
+        name=group.label,
+        **_folds(record, view),
         ruler=ruler,
         version=version,
         primary=primary,
         higher=record["primary"]["higher_is_better"] if primary == declared else not lower_is_better(primary),
         scores=scores,
-        per_class={c: _figures([seen["per_class"][c] for _, seen in pairs])[primary] for c in classes},
+        per_class={c: _figure([seen["per_class"][c][primary] for _, seen in pairs]) for c in classes},
         ceiling=_ceiling(view.get("ceiling"), primary),
         seeds=tuple(r["seed"] for r, _ in pairs if r["seed"] is not None),
-        keys=tuple(r["key"] for r, _ in pairs),
+        wanted=group.wanted,
+        keys=tuple(key for part in parts for key in part),
+        parts=parts,
         parameters=record.get("parameters"),
         cost=next((r["cost"] for r, _ in pairs if r.get("cost")), None),
         hours=_hours([r for r, _ in pairs]),
@@ -149,8 +185,15 @@ def _row(label: str, ruler: str, version: int, pairs: Sequence[tuple[Any, Any]],
         own=view is record,
         old=old,
         words=(record["ruler"] if view is record else view)["words"],
-        note=_note(record, leak),
+        note=_note(record, leak, view),
     )
+
+
+def _folds(record: Record, view: Mapping[str, Any]) -> dict[str, Any]:
+    """Which fold a row is of, or how many folds it joins, and how."""
+    if "folds" not in record:
+        return {"fold": record["fold"]}
+    return {"folds": (len(record["folds"]), record["of"]), "pooled": view["pooled"]}
 
 
 def _hours(records: Sequence[Mapping[str, Any]]) -> float | None:
@@ -159,10 +202,12 @@ def _hours(records: Sequence[Mapping[str, Any]]) -> float | None:
     return statistics.fmean(fits) / 3600 if fits and len(fits) == len(records) else None
 
 
-def _note(record: Mapping[str, Any], leak: Mapping[str, Any]) -> str:
-    """Of a row of people: on which images; else the leak."""
+def _note(record: Record, leak: Mapping[str, Any], view: Mapping[str, Any]) -> str:
+    """Of a row of people: on which images; of folds that can't be pooled: what they are; else the leak."""
     if record["origin"] == "human":
         return f"unranked; {record['data'].get('splits') or 'see the record'}"
+    if view.get("pooled") is False:
+        return "mean over folds, not pooled"
     return f"leak: {leak['n']}" if leak else ""
 
 
@@ -206,20 +251,22 @@ def _failed_row(record: Mapping[str, Any]) -> Row:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    """Tables: our own ruler first, then the others by name, test before other data; in each the best row first."""
-    rank = 3 if row.status != "done" else 2 if row.origin in ("human", "control") else 1
+    """Tables: our own ruler first, then the others by name, test before other data; in each the best row first, rows
+    that lack folds after the whole ones."""
+    rank = 4 if row.status != "done" else 3 if row.origin in ("human", "control") else 1 if row.whole else 2
     value = row.value
     best = (1, 0.0) if value is None else (0, -value if row.higher else value)
     return (row.dataset, row.task, *row.table, rank, *best, row.name, row.budget or "", row.keys)
 
 
-def rows(records: Sequence[Mapping[str, Any]], datasets: Sequence[Dataset]) -> list[Row]:
-    """Every row of the board in order. Pure: the same records in any order give the same rows."""
-    groups = _groups(record for record in records if record["status"] == "done")
-    views = [(label, *where, pairs) for label, group in groups for where, pairs in _by_ruler(group).items()]
+def rows(records: Sequence[Record], datasets: Sequence[Dataset], pool: Pool = unpooled) -> list[Row]:
+    """Every row of the board in order. Pure: the same records (and case tables, which `pool` reads) in any order give
+    the same rows."""
+    groups = _groups(joined([record for record in records if record["status"] == "done"], pool), records)
+    views = [(group, *where, pairs) for group in groups for where, pairs in _by_ruler(group.records).items()]
     newest = dict(sorted((ruler, version) for _, ruler, version, _ in views))  # of two versions the later stays
     papers = [_published_row(dataset, theirs) for dataset in datasets for theirs in dataset.published]
-    ours = [_row(label, ruler, version, pairs, version < newest[ruler]) for label, ruler, version, pairs in views]
+    ours = [_row(group, ruler, version, pairs, version < newest[ruler]) for group, ruler, version, pairs in views]
     within = {dataset.name: dataset.agrees_within for dataset in datasets}
     matched = [
         compared(

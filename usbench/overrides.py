@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from usbench.__main__ import conf_dir, one_line
+from usbench.command import conf_dir, one_line
 from usbench.console import warn
 from usbench.errors import ConfigError, UsbenchError
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from usbench import __version__, machine, report, results, scoring
+from usbench import __version__, cell, machine, report, results, scoring, source
 from usbench.cell import SELECTION, Cell, run_dir
 from usbench.datasets.dataset import Dataset
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, UsbenchError
 from usbench.metrics.scores import Ruled, Scores
 
 
@@ -65,7 +65,24 @@ def base_record(one: Cell) -> dict[str, Any]:
 
 def failed_record(one: Cell, reason: str) -> dict[str, Any]:
     """A run that broke: a row with its reason."""
-    return {**base_record(one), "status": "failed", "reason": reason}
+    return {**base_record(one), **fold_set(one), "status": "failed", "reason": reason}
+
+
+def fold_set(one: Cell) -> dict[str, str]:
+    """What the folds of one run share: the recipe of its fold 0, which the same data, split and settings give.
+
+    Nothing without a fold, and where the data can't be opened.
+    """
+    if one["fold"] is None or one.get("trained_on"):
+        return {}
+    first = {**one, "fold": 0}
+    try:
+        dataset = source.open_dataset(first)
+        drawn_here = one["phantom"] and not (Path(one["root"]) / source.MARK).is_file()
+        recipe, _ = cell.keys({**first, "fingerprint": cell.fingerprint(first, dataset, not drawn_here)})
+    except (UsbenchError, OSError):
+        return {}
+    return {"fold_set": recipe}
 
 
 def done_record(
@@ -78,6 +95,7 @@ def done_record(
     file, _ = scoring.predictions_of(run_dir(one), "test")
     return {
         **record,
+        **fold_set(one),
         "status": "done",
         "reason": None,
         **scored(scores, one["metric"]["primary"], groups, ruler_words(one, scores.ruler.words)),

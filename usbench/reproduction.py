@@ -56,10 +56,9 @@ def rebuilt(record: Mapping[str, Any], data: Path | None, folder: Path, weights_
 def release(one: Mapping[str, Any], data: Path | None) -> Path:
     """The release's folder: below data, USBENCH_DATA or ./data. DataError where it isn't."""
     root = (data or Path(os.environ.get("USBENCH_DATA") or "data")).absolute() / str(one["dataset"]["name"])
-    if one["phantom"] and not root.is_dir():
-        raise DataError(f"{root}: the recorded phantom was wanted; usbench draws another now, and none lies here")
     if not root.is_dir():
-        raise DataError(f"{root}: the release that this record was made on was wanted here, found nothing; see --data")
+        what = "phantom (usbench draws another now)" if one["phantom"] else "release"
+        raise DataError(f"{root}: the {what} that this record was made on was wanted here, found nothing; see --data")
     return root
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from usbench import __version__, cell, machine, records, results, scoring, source
-from usbench.__main__ import conf_dir
+from usbench.command import conf_dir
 from usbench.console import track
 from usbench.datasets.dataset import Dataset
 from usbench.errors import DataError, RunError, UsbenchError

@@ -1,4 +1,4 @@
-"""What a result is on disk: one JSON record per run, checked by record.schema.json, and its case table beside it.
+"""What a result is on disk: one JSON record per run, checked by schema.py, and its case table beside it.
 
     results/<dataset>/<task>/<model>-s<seed>-<key>.json            a record on real data
     results/<dataset>/<task>/<model>-s<seed>-<key>.cases.csv.gz    its cases, one row per case and class
@@ -17,71 +17,20 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
 from usbench.errors import DataError, RunError
+from usbench.schema import fault, schema
 
 RecordJson = dict[str, Any]
 CASES = ".cases.csv.gz"
 PHANTOM = "phantom"  # the folder of phantom records
 LOWER = ("_px", "_mm", "_diag")  # scores that end so are distances
 REMEDY = "restore it from version control, or remove it and run again"
-
-
-@cache
-def _schema() -> RecordJson:
-    schema: RecordJson = json.loads(resources.files("usbench").joinpath("record.schema.json").read_text("utf-8"))
-    return schema
-
-
-@cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(_schema())
-
-
-def _not_finite(value: object, key: str) -> Iterator[str]:
-    """The keys below `key` that hold NaN or infinity."""
-    if isinstance(value, float) and not math.isfinite(value):
-        yield key
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _not_finite(item, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, (list, tuple)):
-        for n, item in enumerate(value):
-            yield from _not_finite(item, f"{key}[{n}]")
-
-
-def fault(record: object) -> str | None:
-    """What is wrong with a record as one line that names the key, or None where it keeps the schema.
-
-    Beyond the schema: no number is NaN or infinite, and `primary` repeats the figure of that name in `scores`.
-    """
-    key = next(_not_finite(record, ""), None)
-    if key is not None:
-        return f"key {key}: wanted a finite number, or null with a reason, found NaN or infinity"
-    error = best_match(_validator().iter_errors(record))
-    if error is not None:
-        words = " ".join(error.message.split())
-        found = words if len(words) <= 160 else f"{words[:80]} … {words[-79:]}"
-        return f"key {error.json_path.removeprefix('$').removeprefix('.') or '(top level)'}: {found}"
-    assert isinstance(record, dict)
-    if record["status"] != "done":
-        return None
-    primary, scores = record["primary"], record["scores"]
-    if primary["name"] not in scores:
-        return f"key primary.name: wanted one of {', '.join(scores)}, found {primary['name']}"
-    value = scores[primary["name"]]["value"]
-    if primary["value"] != value:
-        return f"key primary.value: wanted scores.{primary['name']}.value = {value}, found {primary['value']}"
-    return None
 
 
 def lower_is_better(score: str) -> bool:
@@ -101,7 +50,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
 
     Raises RunError (full disk, read-only folder) with no temporary file left and nothing moved that isn't whole.
     """
-    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in files}
+    parts = {path: path.with_name(f".{path.name}.{secrets.token_hex(6)}.part") for path in files}
     path = Path()
     try:
         for path, part in parts.items():
@@ -112,7 +61,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
                 os.fsync(file.fileno())
         for path, part in parts.items():
             part.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         raise RunError(
             f"{path}: cannot be written ({error.strerror}); free some space there or choose another folder"
@@ -123,7 +72,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
                 part.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename outlive a power cut, where the system can."""
     if not hasattr(os, "O_DIRECTORY"):
         return
@@ -183,13 +132,32 @@ def save(results: Path, record: Mapping[str, Any], cases: Sequence[Mapping[str, 
     Raises RunError where the record breaks the schema or cannot be written, DataError where the record in its place
     is damaged and this one isn't done.
     """
+    path = place(results, record)
+    if record["status"] != "done" and path.exists() and load(path)["status"] == "done":
+        return path
+    table, files = _table(path), files_of(path, record, cases)
+    write_all(files)
+    if table not in files and record.get("cases") != table.name:
+        table.unlink(missing_ok=True)
+    return path
+
+
+def place(results: Path, record: Mapping[str, Any]) -> Path:
+    """Where a record goes. RunError where it breaks the schema."""
     wrong = fault({"reason": None, **record})
     if wrong is not None:
         raise RunError(f"result of {record.get('model')} on {record.get('dataset')} not saved: {wrong}")
-    path = record_path(results, record)
-    if record["status"] != "done" and path.exists() and load(path)["status"] == "done":
-        return path
-    table = path.with_name(path.stem + CASES)
+    return record_path(results, record)
+
+
+def _table(path: Path) -> Path:
+    """The case table beside a record."""
+    return path.with_name(path.stem + CASES)
+
+
+def files_of(path: Path, record: Mapping[str, Any], cases: Sequence[Mapping[str, Any]] | None) -> dict[Path, bytes]:
+    """The files of a record: its case table, if it brings one, then itself."""
+    table = _table(path)
     packed = encode_cases(cases) if cases else None
     named: dict[str, str | None]
     if packed is not None:
@@ -198,17 +166,13 @@ def save(results: Path, record: Mapping[str, Any], cases: Sequence[Mapping[str, 
         named = {"cases": table.name, "cases_sha256": record.get("cases_sha256")}
     else:
         named = {"cases": None, "cases_sha256": None}
-    written = {"reason": None, **record, **named}
     files = {} if packed is None else {table: packed}
-    write_all({**files, path: _encode(written)})
-    if written["cases"] is None:
-        table.unlink(missing_ok=True)
-    return path
+    return {**files, path: _encode({"reason": None, **record, **named})}
 
 
 def _encode(record: Mapping[str, Any]) -> bytes:
     """The record as JSON text: the schema's keys in its order, then any others by name."""
-    known = [name for name in _schema()["properties"] if name in record]
+    known = [name for name in schema()["properties"] if name in record]
     order = known + sorted(set(record) - set(known))
     return (json.dumps({k: record[k] for k in order}, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
@@ -234,7 +198,11 @@ def load_cases(path: Path) -> list[dict[str, str]]:
     Raises DataError where the table is missing, damaged, or not the one that the record was written with.
     """
     path = path.with_name(path.name.removesuffix(CASES) + ".json") if path.name.endswith(CASES) else path
-    record = load(path)
+    return read_cases(path, load(path))
+
+
+def read_cases(path: Path, record: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The case table of a record that is already loaded; see `load_cases`."""
     if record.get("cases") is None:
         return []
     table = path.with_name(record["cases"])
@@ -242,13 +210,32 @@ def load_cases(path: Path) -> list[dict[str, str]]:
         packed = table.read_bytes()
         text = gzip.decompress(packed).decode()
     except (OSError, EOFError, ValueError) as error:
-        raise DataError(
-            f"{table}: wanted the case table of {path.name}, found none whole ({error}); {REMEDY}"
-        ) from error
-    expected = record.get("cases_sha256")
-    if expected is not None and hashlib.sha256(packed).hexdigest() != expected:
-        raise DataError(f"{table}: isn't the table that {path.name} was written with; {REMEDY}")
+        raise _no_table(table, path, error) from error
+    _check_table(table, path, record, hashlib.sha256(packed).hexdigest())
     return list(csv.DictReader(io.StringIO(text)))
+
+
+def cases_digest(path: Path, record: Mapping[str, Any]) -> str:
+    """sha256 of the case table's file, which isn't unpacked; DataError as `load_cases`. The record must name one."""
+    table = path.with_name(record["cases"])
+    try:
+        with table.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _no_table(table, path, error) from error
+    _check_table(table, path, record, found)
+    return found
+
+
+def _no_table(table: Path, path: Path, error: Exception) -> DataError:
+    return DataError(f"{table}: wanted the case table of {path.name}, found none whole ({error}); {REMEDY}")
+
+
+def _check_table(table: Path, path: Path, record: Mapping[str, Any], found: str) -> None:
+    """DataError for another table than the record was written with."""
+    expected = record.get("cases_sha256")
+    if expected is not None and found != expected:
+        raise DataError(f"{table}: isn't the table that {path.name} was written with; {REMEDY}")
 
 
 def load_all(results: Path, phantom: bool = False) -> list[RecordJson]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import sys
@@ -10,33 +11,48 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from usbench import cell, overlay, records, report, results, scoring, source, track, transfer
+from usbench import (
+    cell,
+    claims,
+    ledger,
+    overlay,
+    publication,
+    records,
+    report,
+    results,
+    scoring,
+    source,
+    track,
+    transfer,
+)
 from usbench.console import warn
 from usbench.errors import ConfigError, RunError, UsbenchError
+from usbench.publication import ALONE, Hold
 from usbench.targets import build
+from usbench.track_later import later
 from usbench.types import Model, Run
 
 PARENT = "USBENCH_PARENT"  # set by the launcher: the child dies when its standard input closes
 
 
-def benchmark(one: cell.Cell) -> dict[str, Any]:
+def benchmark(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
     """Do one cell; its record, saved. A killed run goes on from its last epoch."""
     folder = cell.run_dir(one)
     dataset = source.open_dataset(one)
     train, val, test = dataset.samples("train"), dataset.samples("val"), dataset.samples("test")
     clock = Clock()
     tracker = open_tracker(one, folder)
-    journal = Journal(folder / "log.csv", tracker)
+    journal = Journal(folder / "log.csv", tracker, hold.check)
     try:
         model, run = prepare(one, folder, journal, len(dataset.classes), dataset.exclusive)
         model.fit(train, val, run)
         clock.lap("fit")
+        hold.check()
         scoring.write_predictions(folder, "val", val, model.predict(val.images()))
         scoring.write_predictions(folder, "test", test, model.predict(test.images()))
         clock.lap("predict")
@@ -47,9 +63,7 @@ def benchmark(one: cell.Cell) -> dict[str, Any]:
         clock.laps["fit"] = round(clock.laps["fit"] + journal.before, 1)
         record = records.done_record(one, dataset, scores, chosen, clock.laps, getattr(model, "parameters", None))
         pictures = overlay.draw(one, folder, test, scores.cases)
-        path = results.save(
-            Path(one["results"]), record, results.mask_ids(scores.cases, one["dataset"]["share"], dataset.name)
-        )
+        path = hold.put(one, record, results.mask_ids(scores.cases, one["dataset"]["share"], dataset.name))
         tracker.finish("FINISHED", record, pictures if one["dataset"]["share"] == "open" else ())
     except BaseException:
         tracker.finish("FAILED", None)
@@ -58,13 +72,13 @@ def benchmark(one: cell.Cell) -> dict[str, Any]:
     return record
 
 
-def evaluate(one: cell.Cell) -> dict[str, Any]:
+def evaluate(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
     """Do a cell of another dataset's test images with the weights of a finished run; its record, saved."""
     folder, clock = Path(one["trained"]["runs"]) / one["trained"]["key"], Clock()
     trained = cell.read(folder / "cell.yaml")
     model = restored({**trained, **{part: one[part] for part in ("device", "precision", "threads")}}, folder)
     clock.lap("load")
-    return transfer.evaluate(one, trained, model, clock)
+    return transfer.evaluate(one, trained, model, clock, hold)
 
 
 def restored(one: cell.Cell, folder: Path) -> Model:
@@ -109,10 +123,13 @@ class Clock:
 
 
 class Journal:
-    """Curves as a CSV in the run folder (step, name, value, seconds), and to the tracker; it outlives a kill."""
+    """Curves as a CSV in the run folder (step, name, value, seconds), and to the tracker; it outlives a kill.
 
-    def __init__(self, path: Path, tracker: track.Tracker) -> None:
-        self.path, self.tracker, self.start = path, tracker, time.monotonic()
+    check: asked before each figure, and so before each checkpoint, which an adapter writes right after its figures.
+    """
+
+    def __init__(self, path: Path, tracker: track.Tracker, check: Callable[[], None] = ALONE.check) -> None:
+        self.path, self.tracker, self.check, self.start = path, tracker, check, time.monotonic()
         rows = list(csv.reader(path.open())) if path.is_file() else []
         whole = [row for row in rows if len(row) == 4 and row[0].isdigit()]
         self.before = max(
@@ -121,6 +138,7 @@ class Journal:
 
     def log(self, name: str, value: float, step: int) -> None:
         """One figure of one epoch."""
+        self.check()
         seconds = self.before + time.monotonic() - self.start
         with self.path.open("a") as file:
             csv.writer(file).writerow((step, name, value, f"{seconds:.1f}"))
@@ -128,7 +146,7 @@ class Journal:
 
 
 def open_tracker(one: cell.Cell, folder: Path) -> track.Tracker:
-    """The run's tracker, told the key figures of the configuration."""
+    """The run's tracker, told the key figures of the configuration; training never waits for it."""
     budget = {f"budget.{name}": value for name, value in one["model"]["budget"].items() if not isinstance(value, dict)}
     params = {
         **{name: one[name] for name in ("task", "budget", "seed", "fold", "precision", "device", "threads")},
@@ -136,7 +154,7 @@ def open_tracker(one: cell.Cell, folder: Path) -> track.Tracker:
         "model": one["model"]["name"],
         **budget,
     }
-    return track.open_tracker(
+    tracker = track.open_tracker(
         one["tracking"],
         runs=Path(one["runs"]),
         experiment=f"usbench/{one['dataset']['name']}-{one['task']}",
@@ -146,6 +164,7 @@ def open_tracker(one: cell.Cell, folder: Path) -> track.Tracker:
         tags={"usbench.phantom": str(one["phantom"]).lower()},
         config=public_config(one, folder),
     )
+    return later(tracker, folder)
 
 
 def public_config(one: cell.Cell, folder: Path) -> Path:
@@ -170,28 +189,51 @@ def die_with_parent() -> None:
 
 
 def run_cell(one: cell.Cell) -> int:
-    """Do a cell; a run that breaks leaves a failed record with its reason. Returns the exit code."""
+    """Do a cell that nobody else is doing; a run that breaks leaves a failed record with its reason. The exit code."""
     folder = cell.run_dir(one)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock", timeout=0):
-            if one.pop("overwrite", False):
-                start_anew(one, folder)
-            if one.get("trained_on"):
-                evaluate(one)
-            else:
-                benchmark(one)
-        return 0
-    except Timeout:
+        claim = claims.take(claims.path_of(folder))
+    except (UsbenchError, OSError) as error:
+        return broken(one, error)
+    if claim is None:
         warn(f"{folder}: another process is doing this run; wait for it")
         return 1
-    except (UsbenchError, Exception) as error:  # noqa: BLE001  (whatever it was, the sweep's table wants its reason)
-        reason = words_of(error)
-        warn(traceback.format_exc() if one["debug"] else reason)
-        code = getattr(error, "exit_code", 1)
-        if code != 2:
-            save_failure(one, reason)
-        return int(code)
+    with claim:
+        try:
+            return held(one, folder, Hold(claim, one.pop("overwrite", False)))
+        except claims.LostError as error:
+            (folder / f"lost-{claim.token[:12]}.json").write_text('{"work": "done twice"}\n')
+            warn(str(error))
+            return 1
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever it was, the sweep's table wants its reason)
+            return broken(one, error)
+
+
+def held(one: cell.Cell, folder: Path, hold: Hold) -> int:
+    """Do a cell that this process holds, unless it was done between the decision and now. The exit code."""
+    (folder / ledger.REFUSED).unlink(missing_ok=True)
+    if hold.overwrite:
+        start_anew(one, folder)
+    elif ledger.is_done(one):
+        return 0
+    if one.get("trained_on"):
+        evaluate(one, hold)
+    else:
+        benchmark(one, hold)
+    return 0
+
+
+def broken(one: cell.Cell, error: BaseException) -> int:
+    """Tell why a run ended early, here and in a failed record, or as refused where it can't be run at all."""
+    reason = words_of(error)
+    warn(traceback.format_exc() if one["debug"] else reason)
+    code = int(getattr(error, "exit_code", 1))
+    if code == 2:
+        results.write_all({cell.run_dir(one) / ledger.REFUSED: json.dumps({"reason": reason}).encode()})
+    else:
+        save_failure(one, reason)
+    return code
 
 
 def start_anew(one: cell.Cell, folder: Path) -> None:
@@ -214,7 +256,7 @@ def words_of(error: BaseException) -> str:
 def save_failure(one: cell.Cell, reason: str) -> None:
     """A failed record, where one can be written at all."""
     try:
-        results.save(Path(one["results"]), records.failed_record(one, reason))
+        publication.publish(Path(one["results"]), records.failed_record(one, reason))
     except UsbenchError as error:
         warn(str(error))
 

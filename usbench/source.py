@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -99,7 +100,7 @@ def ensure_phantom(cell: Mapping[str, Any]) -> Path:
     name = f"{cell['dataset']['name']}-{cell['task']}-{hashlib.sha256((drawn + layout).encode()).hexdigest()[:12]}"
     folder = Path(cell["runs"]) / "phantoms" / name
     if not folder.is_dir():
-        beside = folder.with_name(f".{name}.{os.getpid()}")
+        beside = folder.with_name(f".{name}.{secrets.token_hex(4)}")
         write_phantom(cell, beside)
         try:
             beside.replace(folder)

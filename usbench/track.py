@@ -1,22 +1,20 @@
 """MLflow behind one small interface: what a run logs, and which runs of a store were killed.
 
-A tracker is a mirror of `results/` and `runs/`: a store that fails in the middle of a run never stops training. MLflow
-is imported inside functions only, silent, and used with run ids (no active run that another library's autologging could
-find). Where: `MLFLOW_TRACKING_URI`, else `sqlite:///<runs>/mlflow.db` with `<runs>/mlflow-artifacts`. No host, user or
-folder name goes into a parameter or tag; configuration, record and overlays are stored as handed in.
+A tracker is a mirror of `results/` and `runs/`: a store that fails in the middle of a run never stops training (see
+`track_later` for one that is slow). MLflow is imported inside functions only, silent, and used with run ids (no active
+run that another library's autologging could find). Where: `MLFLOW_TRACKING_URI`, else `sqlite:///<runs>/mlflow.db` with
+`<runs>/mlflow-artifacts`. No host, user or folder name goes into a parameter or tag; configuration, record and overlays
+are stored as handed in.
 Killed: a process ended by a signal leaves its run RUNNING. A run is tagged with its process (pid, start) and a hash of
 its host's name; the next start on a host of that name sets runs whose process is gone to KILLED.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
 import os
-import re
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,22 +22,22 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import psutil  # type: ignore[import-untyped]
 from filelock import FileLock
 
 from usbench.console import warn
 from usbench.errors import ConfigError, RunError
+from usbench.track_text import HOST, alive, final_scores, one_line, process_tags, short, valid
 
-Status = Literal["FINISHED", "FAILED"]
+Status = Literal["FINISHED", "FAILED", "KILLED"]
 RETRY_S = 60.0  # a store that failed is left alone so long: a hanging server must not slow every epoch
-HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
+LATER = "results are unaffected, scripts/sync_mlflow.py sends it later"
 QUIET = {  # what the user has set stays
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # MLflow's 7 keep a start waiting for four minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",  # s
 }
-_FOLDER = re.compile(r"(?<![\w.:/\\~])(?:file:/*|~[^\\/\s]*|[A-Za-z]:)?[\\/](?:[^\\/\s]+[\\/])*(?=[^\\/\s])")
+NOISY = ("alembic", "mlflow", "sqlalchemy", "urllib3")  # loggers
 
 
 class Tracker(Protocol):
@@ -70,27 +68,31 @@ class MlflowTracker:
     """
 
     def __init__(self, client: Any, run_id: str, uri: str) -> None:
-        self.run_id, self._client, self._uri = run_id, client, uri
-        self._waiting: list[tuple[str, float, int, int]] = []  # name, value, time in ms, step
+        self.run_id, self._client, self.uri = run_id, client, uri
+        self.waiting: list[tuple[str, float, int, int]] = []  # name, value, time in ms, step
         self._step = 0
         self._dropped: Counter[str] = Counter()
         self._told = self._finished = False
         self._retry_at = 0.0
 
-    def log(self, name: str, value: float, step: int) -> None:
-        """Keep one value; see Tracker. Characters that MLflow rejects become `_`."""
+    def log(self, name: str, value: float, step: int, at: int | None = None) -> None:
+        """Keep one value (at: when, in ms); see Tracker."""
         if step != self._step:
             self.flush()
+        self.keep(name, value, step, at or now())
+
+    def keep(self, name: str, value: float, step: int, at: int) -> None:
+        """Keep one value and send nothing. Characters that MLflow rejects become `_`."""
         self._step = step
-        key, number = _valid(name), float(value)
+        key, number = valid(name), float(value)
         if not math.isfinite(number):
             self._dropped[key] += 1
             key, number = f"{key}.nonfinite", float(self._dropped[key])
-        self._waiting.append((key, number, int(time.time() * 1000), step))
+        self.waiting.append((key, number, at, step))
 
     def flush(self) -> None:
         """Send what is kept, in one request; see Tracker."""
-        if not self._waiting or time.monotonic() < self._retry_at:
+        if not self.waiting or time.monotonic() < self._retry_at:
             return
         reason = self._failure(self._send)
         if reason and not self._told:
@@ -99,28 +101,30 @@ class MlflowTracker:
 
     def finish(self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()) -> None:
         """Send everything, end the run; see Tracker. What couldn't be sent is told in one line."""
-        if self._finished:
-            return
+        if not self._finished and (reason := self.end(status, record, files, now())):
+            warn(f"{reason}; {LATER}")
+
+    def end(self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path], at: int) -> str | None:
+        """As finish, at a time in ms; what couldn't be sent and why, in one line, None where all was."""
         self._finished = True
         for name, value in final_scores(record or {}).items():
-            self.log(name, value, self._step)
+            self.keep(name, value, self._step, at)
         calls: dict[str, Callable[[], object]] = {
             "curves and scores": self._send,
             "record and overlays": lambda: self._send_files(record, files),
-            f"status {status}": lambda: self._client.set_terminated(self.run_id, status),
+            f"status {status}": lambda: self._client.set_terminated(self.run_id, status, at),
         }
         reasons = {what: reason for what, call in calls.items() if (reason := self._failure(call))}
-        if reasons:
-            warn(f"{next(iter(reasons.values()))}; not stored there: {', '.join(reasons)}; results are unaffected")
+        return f"{next(iter(reasons.values()))}; not stored there: {', '.join(reasons)}" if reasons else None
 
     def _send(self) -> None:
         """Send what waits; a repetition after a lost answer changes nothing, as each value keeps its time."""
         from mlflow.entities import Metric
 
-        while self._waiting:
-            batch = [Metric(*value) for value in self._waiting[:1000]]  # MLflow's limit
+        while self.waiting:
+            batch = [Metric(*value) for value in self.waiting[:1000]]  # MLflow's limit
             self._client.log_batch(self.run_id, metrics=batch, synchronous=True)
-            del self._waiting[: len(batch)]
+            del self.waiting[: len(batch)]
 
     def _send_files(self, record: Mapping[str, Any] | None, files: Sequence[Path]) -> None:
         if record is not None:
@@ -131,11 +135,11 @@ class MlflowTracker:
     def _failure(self, call: Callable[[], object]) -> str | None:
         """Why the store didn't take it, in one line; None where it did."""
         try:
-            with _quiet():
+            with quiet():
                 call()
         except _failures() as error:
             self._retry_at = time.monotonic() + RETRY_S
-            return _one_line(f"mlflow at {self._uri} failed ({error})")
+            return one_line(f"mlflow at {self.uri} failed ({error})")
         return None
 
 
@@ -160,38 +164,46 @@ def open_tracker(
     if kind != "mlflow":
         raise ConfigError(f"tracking={kind}: wanted mlflow or none")
     uri, folder = _store(runs)
-    with _quiet():
+    with usable(uri):
+        from mlflow import MlflowClient
+
+        with FileLock(folder / "mlflow.lock", timeout=300) if folder else nullcontext():
+            client = MlflowClient(tracking_uri=uri)
+            experiment_id = _experiment(client, experiment, folder)
+            _mark_killed(client)
+            marks = {k: short(v) for k, v in tags.items()} | _marks(client, experiment_id, key)
+            run = client.create_run(experiment_id, tags=marks, run_name=name)
+            _describe(client, run.info.run_id, params, config)
+    return MlflowTracker(client, run.info.run_id, one_line(uri))
+
+
+def connected(runs: Path) -> tuple[Any, str]:
+    """The client of a store that is there already, and its address without a password; RunError where it isn't."""
+    uri, _ = _store(runs)
+    with usable(uri):
+        from mlflow import MlflowClient
+
+        if uri.startswith("sqlite:"):
+            Path(uri.split("///", 1)[-1].split("?")[0]).stat()  # a client would make it
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+    return client, one_line(uri)
+
+
+@contextmanager
+def usable(uri: str) -> Iterator[None]:
+    """Silent; what the store raises becomes a RunError."""
+    with quiet():
         try:
-            from mlflow import MlflowClient
-
-            with FileLock(folder / "mlflow.lock", timeout=300) if folder else nullcontext():
-                client = MlflowClient(tracking_uri=uri)
-                experiment_id = _experiment(client, experiment, folder)
-                _mark_killed(client)
-                marks = {k: _short(v) for k, v in tags.items()} | _marks(client, experiment_id, key)
-                run = client.create_run(experiment_id, tags=marks, run_name=name)
-                _describe(client, run.info.run_id, params, config)
+            yield
         except _failures() as error:
-            reason = _one_line(f"mlflow at {uri} can't be used ({error})")
+            reason = one_line(f"mlflow at {uri} can't be used ({error})")
             raise RunError(f"{reason}; mend it, change MLFLOW_TRACKING_URI or set tracking=none") from error
-    return MlflowTracker(client, run.info.run_id, _one_line(uri))
 
 
-def final_scores(record: Mapping[str, Any]) -> dict[str, float]:
-    """A record's figures: test/dice with .low and .high, test/<class>/dice, validation/…, seconds; no nulls."""
-    parts = (("test", "scores"), ("test", "per_class"), ("validation", "validation"), ("seconds", "seconds"))
-    return {name: value for prefix, part in parts for name, value in _figures(prefix, record.get(part))}
-
-
-def _figures(name: str, node: object) -> Iterator[tuple[str, float]]:
-    if isinstance(node, int | float) and not isinstance(node, bool):
-        yield name, float(node)
-    elif isinstance(node, Mapping) and "value" in node:
-        for end, part in (("", "value"), (".low", "low"), (".high", "high")):
-            yield from _figures(name + end, node.get(part))
-    elif isinstance(node, Mapping):
-        for key, below in node.items():
-            yield from _figures(f"{name}/{key}", below)
+def now() -> int:
+    """ms since 1970."""
+    return int(time.time() * 1000)
 
 
 def _store(runs: Path) -> tuple[str, Path | None]:
@@ -224,56 +236,26 @@ def _marks(client: Any, experiment_id: str, key: str) -> dict[str, str]:
     """The tags that tell whose run it is, and which killed run it resumes."""
     same_key = f"tags.`usbench.key` = '{key}'"
     latest = client.search_runs([experiment_id], same_key, order_by=["attributes.start_time DESC"], max_results=1)
-    process = {"usbench.pid": str(os.getpid()), "usbench.started": f"{psutil.Process().create_time():.2f}"}
     resumes = {"usbench.resumes": latest[0].info.run_id} if latest and latest[0].info.status == "KILLED" else {}
-    return {"usbench.key": key, "mlflow.user": "usbench", "usbench.host": HOST, **process, **resumes}
-
-
-def _alive(tags: Mapping[str, str]) -> bool:
-    """Whether the process that tagged a run on this host still runs; True where that can't be told."""
-    try:
-        process = psutil.Process(int(tags["usbench.pid"]))
-        reused = abs(process.create_time() - float(tags["usbench.started"])) > 2  # s
-        return not reused and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-    except (psutil.AccessDenied, KeyError, ValueError):
-        return True
+    return {"usbench.key": key, "mlflow.user": "usbench", **process_tags(), **resumes}
 
 
 def _mark_killed(client: Any) -> None:
     ids = [found.experiment_id for found in client.search_experiments(filter_string="name LIKE 'usbench/%'")]
     running = f"attributes.status = 'RUNNING' and tags.`usbench.host` = '{HOST}'"
     for run in client.search_runs(ids, running) if ids else ():
-        if not _alive(run.data.tags):
+        if not alive(run.data.tags) and client.get_run(run.info.run_id).info.status == "RUNNING":  # it didn't just end
             client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _describe(client: Any, run_id: str, params: Mapping[str, Any], config: Path | None) -> None:
     from mlflow.entities import Param
 
-    entries = [Param(_valid(name), _short(value)) for name, value in params.items()]
+    entries = [Param(valid(name), short(value)) for name, value in params.items()]
     for start in range(0, len(entries), 100):  # MLflow's limit
         client.log_batch(run_id, params=entries[start : start + 100], synchronous=True)
     if config is not None:
         client.log_artifact(run_id, str(config))
-
-
-def _valid(name: str) -> str:
-    """ASCII letters, digits and `_ - . : /` only, no empty or dotted folder; leaves room for `.nonfinite`."""
-    parts = re.sub(r"[^A-Za-z0-9_\-.:/]", "_", name).split("/")
-    return "/".join(part for part in parts if part.strip("."))[:240].rstrip("/") or "_"
-
-
-def _short(value: object) -> str:
-    """A text of at most 500 characters; of an absolute path in it, the last part only, of the home folder `~`."""
-    text, home = str(value), os.environ.get("HOME", "").rstrip("/")
-    return _FOLDER.sub("", text.replace(home, "~") if home else text)[:500]
-
-
-def _one_line(text: str) -> str:
-    """One line of at most 400 characters, without the password of an address."""
-    return re.sub(r"//[^/\s]*@", "//***@", " ".join(text.split()))[:400]
 
 
 def _failures() -> tuple[type[Exception], ...]:
@@ -285,15 +267,22 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MLflow's lines, links and telemetry, and urllib3's retries, off the terminal; restores what it changes."""
+def quiet() -> Iterator[None]:
+    """Keep MLflow's lines, links and telemetry, and urllib3's retries, off the terminal; restores what it changes.
+
+    Within another it changes nothing: a thread that sends doesn't touch the environment that training reads.
+    """
     added = {name: value for name, value in QUIET.items() if name not in os.environ}
-    disabled = logging.root.manager.disable
     os.environ.update(added)
-    logging.disable(logging.WARNING)
+    import mlflow  # noqa: F401  (it sets its loggers up)
+
+    levels = {name: logging.getLogger(name).level for name in NOISY}
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logging.disable(disabled)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         for name in added:
             os.environ.pop(name, None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +21,14 @@ from usbench.types import Boxes, Landmarks, Masks, Target
 Route = NDArray[np.int64]  # (C,) for each class that the model knows the number of the class it counts as, or -1
 
 
-def planned(config: Mapping[str, Any], trained: Cell) -> Cell:
+def planned(config: Mapping[str, Any], trained: Cell, device: str | None = None) -> Cell:
     """The evaluation of a trained cell on the dataset that a configuration names, before the training is done.
+
+    device: see `cell.resolve`.
 
     Raises ConfigError where no class has a counterpart, and what `cell.resolve` raises.
     """
-    one = cell.resolve(config, training=False)
+    one = cell.resolve(config, training=False, device=device)
     task, name = trained["task"], trained["dataset"]["name"]
     same_phantom = one["phantom"] and one["dataset"]["name"] == name
     if same_phantom or one["fingerprint"] == trained["fingerprint"]:
@@ -116,8 +117,9 @@ def united(guess: Masks, route: Route, classes: int, exclusive: bool) -> Masks:
     return Masks(planes, scores, probabilities=probabilities)
 
 
-def evaluate(one: Cell, trained: Cell, model: Any, clock: Any) -> dict[str, Any]:
-    """Predict with a model that has its weights, score and save; the record. clock: see usbench.run.Clock."""
+def evaluate(one: Cell, trained: Cell, model: Any, clock: Any, hold: Any) -> dict[str, Any]:
+    """Predict with a model that has its weights, score and save; the record. clock, hold: see
+    usbench.run."""
     folder, dataset = cell.run_dir(one), source.open_dataset(one)
     test, view = dataset.samples("test"), trained["dataset"]["views"][one["task"]]
     route = route_of(one, view["classes"])
@@ -133,6 +135,6 @@ def evaluate(one: Cell, trained: Cell, model: Any, clock: Any) -> dict[str, Any]
     record["data"]["counts"] = {"test": len(test)}
     pictures = overlay.draw(one, folder, test, scores.cases)
     cases = results.mask_ids(scores.cases, one["dataset"]["share"], dataset.name)
-    path = results.save(Path(one["results"]), record, cases)
+    path = hold.put(one, record, cases)
     report.final(record, path, pictures)
     return record

@@ -19,7 +19,8 @@ def marks(ours: Row, theirs: Row) -> tuple[str, ...]:
     checks = {
         "≠ ruler": ours.ruler == theirs.ruler and not ours.old,
         "≠ data": (theirs.split, theirs.trained_on, counts) == (ours.split, ours.trained_on, theirs.counts)
-        and ours.fold is None,
+        and ours.fold is None
+        and ours.folds is None,
         "≠ model": ours.model == theirs.model and theirs.parameters in (None, ours.parameters),
         "≠ budget": theirs.budget is not None and ours.budget == theirs.budget,
     }

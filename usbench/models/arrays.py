@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -125,7 +125,7 @@ def fill(paths: tuple[Path, Path], decoded: Iterable[tuple[NDArray[Any], NDArray
 
     Plain writes: the pages of a mapped file would count as this process's memory. RunError where the disk refuses.
     """
-    beside = [path.with_name(f"{path.name}.{os.getpid()}") for path in paths]
+    beside = [path.with_name(f"{path.name}.{secrets.token_hex(4)}") for path in paths]
     try:
         with beside[0].open("wb") as first, beside[1].open("wb") as second:
             for pair in decoded:

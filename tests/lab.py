@@ -1,0 +1,88 @@
+"""A lab's own model in a folder of its own, quick and well or badly behaved as its budget says, for tests of sweeps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+MODEL = """
+import ctypes, os, signal, sys, time
+from pathlib import Path
+import numpy as np
+from usbench.types import Masks
+
+
+class Fake:
+    '''Everything darker than a level that depends on the seed; how it behaves while it trains is told by its budget.'''
+
+    def __init__(self, classes, exclusive, budget, behaves):
+        self.classes, self.budget, self.behaves = classes, budget, behaves
+
+    def fit(self, train, val, run):
+        import torch
+        with open(os.environ.get("FAKE_LOG", os.devnull), "a") as log:
+            log.write(f"{run.dir.name} {os.getpid()} {torch.get_num_threads()} {getattr(np, 'changed', None)}\\n")
+        np.changed = "by another cell"
+        torch.set_num_threads(1)
+        {
+            "exits": lambda: sys.exit(3),
+            "goes": lambda: os._exit(0),
+            "segfaults": lambda: ctypes.string_at(0),
+            "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+            "raises": lambda: 1 / 0,
+        }.get(self.behaves, lambda: None)()
+        for epoch in range(1, self.budget["epochs"] + 1):
+            if Path(f"{run.dir}/epoch-{epoch}").exists():
+                continue
+            time.sleep(self.budget["seconds"])
+            run.log("train/loss", 1 / epoch, epoch)
+            Path(f"{run.dir}/epoch-{epoch}").touch()
+        self.level = 40 + run.seed
+        np.save(run.dir / "best.npy", self.level)
+
+    def restore(self, run):
+        self.level = int(np.load(run.dir / "best.npy"))
+
+    def predict(self, images):
+        for image in images:
+            planes = np.zeros((self.classes, *image.shape), bool)
+            planes[0] = image < self.level
+            yield Masks(planes, np.ones(self.classes, np.float32))
+"""
+CONFIG = """
+defaults:
+  - /metric@_global_.metric: segment
+name: {name}
+task: segment
+recipe: 1
+pickled: false
+bf16: []
+build: {{_target_: fakes.Fake, behaves: {name}}}
+budgets: {{quick: {{epochs: 2, seconds: 0.0}}, standard: {{epochs: 2, seconds: 0.0}}}}
+"""
+SMALL = ("tracking=none", "dataset.phantom.counts={train:4,val:4,test:4}", "dataset.phantom.size=[64,64]")
+
+
+def make(folder: Path, *names: str) -> Path:
+    """A lab with one model for each way to behave; its folder."""
+    (folder / "conf" / "model").mkdir(parents=True)
+    (folder / "fakes.py").write_text(MODEL)
+    for name in names or ("works",):
+        (folder / "conf" / "model" / f"{name}.yaml").write_text(CONFIG.format(name=name))
+    return folder
+
+
+def command(*words: str) -> list[str]:
+    """`python -m usbench` with the lab's configuration, from within its folder."""
+    return [sys.executable, "-m", "usbench", "--config-dir", "conf", *words, *SMALL]
+
+
+def usbench(folder: Path, *words: str, **environment: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("USBENCH_DATA", "MLFLOW_TRACKING_URI")}
+    done = subprocess.run(
+        command(*words), cwd=folder, env={**clean, **environment}, capture_output=True, text=True, timeout=240
+    )
+    return done.returncode, done.stdout, done.stderr
