@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +35,27 @@ def compose() -> Compose:
             return OmegaConf.to_container(hydra.compose("config", [*overrides, *path]), resolve=True)
 
     return lambda *overrides: copy.deepcopy(composed(*overrides))
+
+
+def single() -> Iterator[None]:
+    """Nets this small gain nothing from a second thread, and waiting ones slow a shared machine down."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+one_thread = pytest.fixture(single, name="one_thread")
+one_thread_throughout = pytest.fixture(single, scope="module", name="one_thread_throughout")  # in a file's fixtures too
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` a file's tests share a worker, as they share what they make; of the long suites over all
+    models, each model's do."""
+    for item in items:
+        params = getattr(item, "callspec", None)
+        model = params.params.get("subject", params.params.get("name")) if params else None
+        spread = item.path.name in ("test_models.py", "test_sealed.py") and model
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{model}" if spread else item.path.stem))

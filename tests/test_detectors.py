@@ -26,6 +26,8 @@ from usbench.models.detector import HEADS, Detector
 from usbench.models.torchvision_nets import Plan
 from usbench.types import Boxes, Run, Sample
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[1]
 YAMLS = {
     name: yaml.safe_load((ROOT / f"conf/model/{name}.yaml").read_text())
@@ -82,14 +84,6 @@ def rows(*found: tuple[float, float, float, float, float]) -> torch.Tensor:
     for n, row in enumerate(found):
         table[n] = torch.tensor(row)
     return table
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # ---- what is built

@@ -21,6 +21,8 @@ from usbench.models.heatmap import Heatmap
 from usbench.models.hrnet import HRNet
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Run, Sample
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[1]
 BUDGET = {
     "size": [64, 96],
@@ -78,14 +80,6 @@ def curve_distances(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     a, b = spline(one), spline(other)
     there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
     return (there.mean() + back.mean()) / 2, max(there.max(), back.max())
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # ---- places

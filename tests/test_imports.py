@@ -103,6 +103,7 @@ def test_the_arrows_go_one_way(name):
         ("transformers", "models/detr.py models/nets/samed.py"),
         ("nnunetv2", "models/nnunet.py models/nnunet_planner.py models/nnunet_trainer.py"),
         ("mlflow", "track.py"),
+        ("optuna", "studies.py"),
         ("torchmetrics", "metrics/modules.py"),
         ("faster_coco_eval", "codecs/rle.py"),
     ],

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from numpy.typing import NDArray
 
@@ -22,6 +21,8 @@ from usbench.errors import ConfigError
 from usbench.scoring import SELECTION
 from usbench.targets import build
 from usbench.types import OFF, Boxes, Landmarks, Masks, Run, Sample, Target
+
+pytestmark = pytest.mark.usefixtures("one_thread_throughout")
 
 FOLDER = Path(os.environ["USBENCH_CONF"]) if os.environ.get("USBENCH_CONF") else conf_dir()
 YAMLS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted((FOLDER / "model").glob("*.yaml"))}
@@ -65,15 +66,6 @@ class Subject:
                 csv.writer(file).writerow((name, value, step))
 
         return Run(folder, "cpu", seed, "fp32", 1, SELECTION[self.task], log)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Nets this small gain nothing from a second one, and waiting threads slow a shared machine down."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=YAMLS)

@@ -31,19 +31,12 @@ from usbench.models.nnunet_planner import OURS, amended
 from usbench.scoring import SELECTION
 from usbench.types import Masks, Run, Sample
 
+pytestmark = pytest.mark.usefixtures("one_thread_throughout")
+
 ROOT = Path(__file__).parents[1]
 TINY = {"epochs": 3, "iterations": 3, "batch": 2, "size": [64, 64], "features": [4, 8, 8, 8], "mirror": [1]}
 SHAPES = ((64, 64), (61, 97), (40, 120))
 BUDGETS = yaml.safe_load((ROOT / "conf/model/nnunet.yaml").read_text("utf-8"))["budgets"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As tests/test_models.py: nets this small gain nothing from a second one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def pictures(count: int, seed: int = 0) -> list[Sample]:

@@ -26,6 +26,8 @@ from usbench.models.yolo_points import Points, absent, curves_of, knowing, label
 from usbench.scoring import SELECTION
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Sample
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[1]
 NAMES = 3  # the bright block's corner, the dark block's corner, a curve
 POINTS_ONLY = np.array([False, False, False])
@@ -58,14 +60,6 @@ def pose(**changes) -> Yolo:
 
 def a_landmark_run(folder: Path, **changes):
     return replace(a_run(folder, Watch([])), score=SELECTION["landmark"], **changes)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # ---- what is told

@@ -17,6 +17,8 @@ from usbench.models.nets.transunet import TransUNet
 from usbench.models.nets.unet import UNet
 from usbench.models.smp import load_weights
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ENCODER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 64}
 ENCODER |= {"global_attn_indexes": [1], "window_size": 2}
 DECODER = {
@@ -31,14 +33,6 @@ DECODER = {
 def samed(classes: int = 3, side: int = 64) -> SAMed:
     torch.manual_seed(0)
     return SAMed(classes, (side, side), encoder=ENCODER, decoder=DECODER).eval()
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 NETS = {

@@ -21,6 +21,8 @@ from usbench.models.mask_losses import exclusive_loss, overlapping_loss
 from usbench.models.smp import Segmenter
 from usbench.types import Masks, Run, Sample
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BUDGET = {
     "size": [32, 64],
     "epochs": 3,
@@ -59,14 +61,6 @@ def run(folder: Path, **changes: object) -> Run:
 def net(budget: dict | None = None, architecture: str = "unet", exclusive: bool = True, **more: object) -> Segmenter:
     options = SMALL if architecture == "unet" else {"decoder_channels": 16}
     return Segmenter(architecture, "resnet18", more.pop("weights", None), 2, exclusive, budget or BUDGET, True, options)  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # ---- geometry and decoding

@@ -22,6 +22,8 @@ from usbench.models.yolo_families import FAMILIES, chosen
 from usbench.models.yolo_files import newest
 from usbench.models.yolo_trainer import ours
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[1]
 MODELS = {"yolov5su": "yolov5u", "yolo11": "yolo11", "yolo26": "yolo26", "rtdetr": "rtdetr"}
 YAMLS = {name: yaml.safe_load((ROOT / f"conf/model/{name}.yaml").read_text()) for name in [*MODELS, "yolov8_pose"]}
@@ -30,14 +32,6 @@ DECODER = YAMLS["rtdetr"]["budgets"]["tiny"]["options"]
 
 def options_of(family: str) -> dict[str, int] | None:
     return DECODER if family == "rtdetr" else None
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # ---- what is built

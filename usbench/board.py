@@ -83,6 +83,7 @@ class Row:
     leak: int = 0
     leak_words: str = ""
     own: bool = False  # the ruler is the one that results on this dataset and task are reported by
+    tuned: bool = False  # its values are a search's, so its budget isn't quite the one that it is named after
     old: bool = False  # an older version of a ruler than the newest among the records
     words: str = ""
     delta: float | None = None

@@ -74,6 +74,8 @@ def resolve(config: Mapping[str, Any], training: bool = True, device: str | None
         "tracking": config["tracking"],
         "debug": bool(config["debug"]),
     }
+    if isinstance(config.get("tuned"), Mapping):
+        cell["tuned"] = config["tuned"]
     if not found:
         cell["root"] = str(source.ensure_phantom(cell))
     dataset_found = source.open_dataset(cell)
@@ -223,6 +225,7 @@ def keys(cell: Mapping[str, Any]) -> tuple[str, str]:
         "precision": cell["precision"],
         "recipes": {"adapter": model["recipe"], "cache": CACHE_RECIPE},
         "selection": SELECTION[cell["task"]],
+        **({"tuned": cell["tuned"]} if "tuned" in cell else {}),
     }
     recipe, key = (
         hashlib.sha256(source.canonical(f).encode()).hexdigest()[:12] for f in (facts, {**facts, "seed": cell["seed"]})

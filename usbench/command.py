@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from usbench import listing
+from usbench import listing, tuning, workers
 from usbench.console import err, say, warn
 from usbench.errors import ConfigError, RunError, UsbenchError
 from usbench.workers import Room
@@ -23,6 +23,8 @@ from usbench.workers import Room
 if TYPE_CHECKING:
     from usbench.ledger import Entry
 
+PLUGIN = re.compile(r"Could not (?:load|find) '(hydra/\w+/(submitit|ray|joblib|optuna)(?:_local|_slurm|_aws)?)'")
+EXTRAS = {"submitit": "slurm", "ray": "ray", "joblib": "sweep", "optuna": "sweep"}  # that install these plugins
 LOOK_S = 1.0  # between two looks at another host's claim
 TRAINED = re.compile(r"[+~]*(dataset|evaluate_on|fold|sweep)\b")  # words that are about the dataset trained on alone
 
@@ -71,7 +73,9 @@ def carry_out(plain: dict[str, Any]) -> float | None:
     """Run what a configuration says, unless it was done before. Imports come late, so that --help answers at once."""
     from usbench import report, transfer
 
-    words = HydraConfig.get().overrides.task
+    if plain["study"] and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return carry_out_trial(plain)
+    plain, words = tuned(plain, HydraConfig.get().overrides.task)
     one, plans = resolved(plain, [other(name, words) for name in names_of(plain["evaluate_on"])])
     if plain["plan"]:
         show_plan(one, plans)
@@ -85,8 +89,38 @@ def carry_out(plain: dict[str, Any]) -> float | None:
         run_or_find(transfer.settled(plan, one, record["validation"]["value"]), plain["overwrite"])
     if notice:
         say(notice)
+    return chosen_by(record)
+
+
+def carry_out_trial(plain: dict[str, Any]) -> float | None:
+    """Run a trial of a search, which learns nothing but the figure on validation."""
+    from usbench import launch
+
+    room = workers.room(HydraConfig.get().launcher)
+    one, _ = resolved(plain, [], None if room.remote else room)
+    found = launch.finished(one)
+    return chosen_by(found[1] if found else made({**one, "study": plain["study"]}, False, room.per_gpu))
+
+
+def chosen_by(record: dict[str, Any]) -> float | None:
+    """The selection rule's figure on validation."""
     value = record["validation"]["value"]
     return None if value is None else float(value)
+
+
+def tuned(plain: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], Sequence[str]]:
+    """The configuration and its words with the best trial's values on top, where `tuned` names a study.
+
+    Its `tuned` is then what the record says of the search.
+    """
+    if plain["study"]:
+        raise ConfigError(f"study={plain['study']}: it names a search; say sweep=tune, or tuned= to take its values")
+    if not plain["tuned"]:
+        return plain, words
+    said, values = tuning.best(plain, words)
+    full = [*words, *values]
+    composed: Any = OmegaConf.to_container(compose("config", full), resolve=True)
+    return {**composed, "tuned": said}, full
 
 
 def carry_out_stored(runs: Path, key: str) -> None:
@@ -140,7 +174,7 @@ def resolved(
     plain: dict[str, Any], others: Iterable[dict[str, Any]], room: Room | None = None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The cell of a configuration, and of its evaluations on other datasets. room: what a sweep gives it."""
-    from usbench import cell, launch, transfer
+    from usbench import cell, launch, studies, transfer
 
     device, given = None, plain["threads"]
     if room:
@@ -149,6 +183,8 @@ def resolved(
             plain["device"] = "cpu"
         device = "cuda:0" if room.gpus and plain["device"] != "cpu" else None
     one = cell.resolve(plain, device=device)
+    if "tuned" in one:
+        tuning.check(one, studies.url_of(plain["studies"], Path(one["runs"])))
     plans = [transfer.planned({**each, "threads": plain["threads"]}, one, device) for each in others]
     if given is None and not plain["overwrite"]:
         for each in (one, *plans):
@@ -184,13 +220,22 @@ def run_or_find(one: dict[str, Any], overwrite: bool) -> dict[str, Any]:
         primary = record["primary"]
         say(f"done already: {path} ({primary['name']} {primary['value']}); overwrite=true does it again")
         return record
-    code = launch.launch(one, overwrite)
+    return made(one, overwrite)
+
+
+def made(one: dict[str, Any], overwrite: bool, per_gpu: int = 0) -> dict[str, Any]:
+    """The record that a child process makes of the cell. per_gpu: see `launch.launch`."""
+    from usbench import launch
+
+    code = launch.launch(one, overwrite, per_gpu)
+    if code == launch.INTERRUPTED:
+        raise KeyboardInterrupt
     if code:
         raise Broken(code)
-    made = launch.finished(one)
-    if made is None:
+    left = launch.finished(one)
+    if left is None:
         raise RunError(f"the run ended well but left no result in {one['results']}; was it removed meanwhile?")
-    return made[1]
+    return left[1]
 
 
 class Broken(UsbenchError):
@@ -204,4 +249,6 @@ class Broken(UsbenchError):
 def one_line(wrong: Exception) -> str:
     """Hydra's several lines as one, with what to do."""
     text = " ".join(str(wrong).split())
+    if plugin := PLUGIN.search(text):
+        return f"{plugin[1]}: its plugin for Hydra isn't installed; pip install 'usbench[{EXTRAS[plugin[2]]}]'"
     return f"{text} (see python -m usbench --help, or list=true)"

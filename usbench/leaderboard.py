@@ -91,6 +91,7 @@ def _label(group: list[Record], others: list[list[Record]]) -> str:
     parts = [first["model"].replace("-", " ") if first["origin"] == "human" else first["model"]]
     parts += [_fold_words(first)] if first["fold"] is not None else []
     parts += [f"trained on {first['trained_on']}"] if first["trained_on"] else []
+    parts += ["tuned"] if first.get("tuned") else []
     if others:
         mine, theirs = _recipe(first), [_recipe(other[0]) for other in others]
         names = sorted({n for other in theirs for n in {*mine, *other} - {"recipe"} if other.get(n) != mine.get(n)})
@@ -185,6 +186,7 @@ def _row(group: _Group, ruler: str, version: int, pairs: Sequence[tuple[Any, Any
         own=view is record,
         old=old,
         words=(record["ruler"] if view is record else view)["words"],
+        tuned=bool(record.get("tuned")),
         note=_note(record, leak, view),
     )
 
@@ -203,12 +205,17 @@ def _hours(records: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _note(record: Record, leak: Mapping[str, Any], view: Mapping[str, Any]) -> str:
-    """Of a row of people: on which images; of folds that can't be pooled: what they are; else the leak."""
+    """Of a row of people: on which images; of a search: how many trials; of folds that can't be pooled: what they are;
+    else the leak."""
     if record["origin"] == "human":
         return f"unranked; {record['data'].get('splits') or 'see the record'}"
+    tuned = record.get("tuned")
+    told = [f"tuned: best of {tuned['trials']} trials on validation"] if tuned else []
     if view.get("pooled") is False:
-        return "mean over folds, not pooled"
-    return f"leak: {leak['n']}" if leak else ""
+        told.append("mean over folds, not pooled")
+    elif leak:
+        told.append(f"leak: {leak['n']}")
+    return "; ".join(told)
 
 
 def _published_row(dataset: Dataset, theirs: Published) -> Row:

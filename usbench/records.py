@@ -47,6 +47,7 @@ def base_record(one: Cell) -> dict[str, Any]:
         "seed": one["seed"],
         "key": one["key"],
         "recipe": one["recipe"],
+        **({"tuned": one["tuned"]} if "tuned" in one else {}),
         "data": {
             "fingerprint": one["fingerprint"],
             "counts": {},

@@ -95,6 +95,11 @@ def final(record: Mapping[str, Any], path: Path, pictures: Sequence[Path]) -> No
     say(f"result: {path}")
 
 
+def trial(record: Mapping[str, Any]) -> None:
+    """A line for a trial of a search: nobody chooses by test figures."""
+    say(f"validation: {record['validation']['name']} {record['validation']['value']}")
+
+
 def phantom_notice(dataset: Mapping[str, Any], task: str, model: str) -> str:
     """Why these figures stand apart, and which published one (the model's, else the best) they stand apart from."""
     rows = [row for row in dataset.get("published") or () if row["task"] == task and row["split"] == "test"]

@@ -31,7 +31,7 @@ from usbench import (
     transfer,
 )
 from usbench.console import warn
-from usbench.errors import ConfigError, RunError, UsbenchError
+from usbench.errors import ConfigError, RunError, UnsuitableError, UsbenchError
 from usbench.publication import ALONE, Hold
 from usbench.targets import build
 from usbench.track_later import later
@@ -68,7 +68,7 @@ def benchmark(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
     except BaseException:
         tracker.finish("FAILED", None)
         raise
-    report.final(record, path, pictures)
+    report.trial(record) if one.get("study") else report.final(record, path, pictures)
     return record
 
 
@@ -228,12 +228,11 @@ def broken(one: cell.Cell, error: BaseException) -> int:
     """Tell why a run ended early, here and in a failed record, or as refused where it can't be run at all."""
     reason = words_of(error)
     warn(traceback.format_exc() if one["debug"] else reason)
-    code = int(getattr(error, "exit_code", 1))
-    if code == 2:
+    if isinstance(error, UnsuitableError):
         results.write_all({cell.run_dir(one) / ledger.REFUSED: json.dumps({"reason": reason}).encode()})
     else:
         save_failure(one, reason)
-    return code
+    return int(getattr(error, "exit_code", 1))
 
 
 def start_anew(one: cell.Cell, folder: Path) -> None:

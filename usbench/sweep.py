@@ -28,7 +28,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from usbench import workers
+from usbench import tuning, workers
 from usbench.console import say, table, track, warn
 from usbench.errors import ConfigError, UnsuitableError, UsbenchError
 
@@ -61,17 +61,24 @@ class Sweep:
     remote: bool  # whether they are run by a cluster
 
 
-current: Sweep | None = None  # Hydra gives a callback's result to nobody
+current: Sweep | tuning.Search | None = None  # Hydra gives a callback's result to nobody
 
 
 class Planner(Callback):  # type: ignore[misc]
     """Hydra's callback: turns a multirun's combinations into its missing cells."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """See the module. Other sweepers (Optuna) choose their jobs one by one and are left alone."""
-        if config.hydra.sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__name__}" or config.list:
+        """See the module. A search by Optuna begins, or goes on; any other sweeper is left alone."""
+        global current
+        search = tuning.is_search(config)
+        if not search and config.hydra.sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__name__}":
+            return
+        if config.list and not search:
             return
         try:
+            if search:
+                current = tuning.begin(config)
+                return
             missing = begin(config)
         except UsbenchError as wrong:
             warn(str(wrong))
@@ -88,6 +95,11 @@ class Planner(Callback):  # type: ignore[misc]
         with read_write(config), open_dict(config):
             config.hydra.overrides.task = [f"runs='{runs}'", "cell=" + ",".join(f"'{key}'" for key in missing)]
             config.hydra.sweeper.params = None
+
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+        """A search says which values it tries."""
+        if isinstance(current, tuning.Search):
+            tuning.announce(current, config.hydra.overrides.task)
 
 
 def begin(config: DictConfig) -> list[str]:
@@ -120,18 +132,19 @@ def combinations(config: DictConfig) -> list[tuple[str, ...]]:
     given = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create({}), resolve=False)
     assert isinstance(given, dict)
     words = [f"{name!s}={value}" for name, value in given.items()]
-    words += [word for word in config.hydra.overrides.task if not word.startswith(("sweep=", "+sweep="))]
+    words += config.hydra.overrides.task
     parsed = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(words)
     return [tuple(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
 
 
 def planned(words: tuple[str, ...], room: workers.Room) -> Job:
     """One combination resolved. Raises ConfigError for words that are wrong whatever they are combined with."""
-    from usbench.command import names_of, other, resolved
+    from usbench.command import names_of, other, resolved, tuned
 
     plain: Any = OmegaConf.to_container(compose("config", list(words)), resolve=True)
     try:
-        one, plans = resolved(plain, [other(name, words) for name in names_of(plain["evaluate_on"])], room)
+        plain, full = tuned(plain, words)
+        one, plans = resolved(plain, [other(name, full) for name in names_of(plain["evaluate_on"])], room)
     except UnsuitableError as reason:
         return Job(words, skipped=brief_reason(reason))
     except (UsbenchError, OSError) as wrong:
@@ -225,6 +238,8 @@ def brief(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def end() -> int:
     """What became of the sweep: a table of what isn't done and why, and a line that counts. The exit code."""
+    if isinstance(current, tuning.Search):
+        return tuning.end(current)
     assert current
     rows, counts, twice = outcome(current.jobs)
     if rows:

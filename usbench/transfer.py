@@ -45,7 +45,7 @@ def planned(config: Mapping[str, Any], trained: Cell, device: str | None = None)
     alike = source.canonical([trained["recipe"], one["fingerprint"], names])
     return {
         **one,
-        **{part: trained[part] for part in ("model", "budget", "seed", "fold")},
+        **{part: trained[part] for part in ("model", "budget", "seed", "fold", "tuned") if part in trained},
         "trained_on": name,
         "trained": {part: trained[part] for part in ("key", "runs")},
         "class_map": names,

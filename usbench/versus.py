@@ -22,7 +22,7 @@ def marks(ours: Row, theirs: Row) -> tuple[str, ...]:
         and ours.fold is None
         and ours.folds is None,
         "≠ model": ours.model == theirs.model and theirs.parameters in (None, ours.parameters),
-        "≠ budget": theirs.budget is not None and ours.budget == theirs.budget,
+        "≠ budget": theirs.budget is not None and ours.budget == theirs.budget and not ours.tuned,
     }
     return tuple(mark for mark, same in checks.items() if not same)
 

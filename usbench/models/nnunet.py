@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 from usbench.console import bar
-from usbench.errors import ConfigError, RunError
+from usbench.errors import RunError, UnsuitableError
 from usbench.models import loop, nnunet_planner, nnunet_trainer
 from usbench.models.nnunet_files import MOST, best_of, described, forget, read_json, told, write_json, write_raw
 from usbench.models.nnunet_trainer import Image8, Job
@@ -50,12 +50,12 @@ class NnUNet:
 
     def __init__(self, *, classes: int, exclusive: bool, budget: Mapping[str, Any], weights: str | None = None) -> None:
         if not exclusive:
-            raise ConfigError(
+            raise UnsuitableError(
                 "nnunet: classes that overlap can't be had: nnU-Net's labels are a map with one number per pixel, and "
                 "its regions are unions of those numbers; take model=unet, or a view with exclusive: true"
             )
         if classes > MOST:
-            raise ConfigError(f"nnunet: at most {MOST} classes were wanted, found {classes}")
+            raise UnsuitableError(f"nnunet: at most {MOST} classes were wanted, found {classes}")
         self.classes, self.budget, self.weights = classes, told(budget), weights
         self._predictor: Any = None
 
