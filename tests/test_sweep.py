@@ -216,8 +216,8 @@ def test_a_wrong_word_starts_nothing(tmp_path, words, code, says):
 def test_a_sweep_s_yaml_holds_for_its_cells(tmp_path):
     folder = lab.make(tmp_path)
     (folder / "conf" / "sweep").mkdir()
-    text = "# @package _global_\nbudget: standard\nhydra: {mode: MULTIRUN, sweeper: {params: {model: works, seed: '3,4'}}}\n"
-    (folder / "conf" / "sweep" / "ours.yaml").write_text(text)
+    table = "hydra: {mode: MULTIRUN, sweeper: {params: {model: works, seed: '3,4'}}}"
+    (folder / "conf" / "sweep" / "ours.yaml").write_text(f"# @package _global_\nbudget: standard\n{table}\n")
     code, _, err = lab.usbench(folder, "sweep=ours", "seed=4,5")
     assert code == 0, err
     assert records(folder).keys() == {("works", 4), ("works", 5)}  # what the command says goes first
