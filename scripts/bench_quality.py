@@ -37,10 +37,11 @@ from torchvision.transforms import v2
 
 from usbench import cell, machine, scoring, source
 from usbench.codecs import replacing
-from usbench.command import conf_dir, one_line
+from usbench.command import conf_dir
 from usbench.console import say, table, track, warn
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError, UsbenchError
+from usbench.planning import one_line
 from usbench.types import Masks
 
 SIDE, BATCH, RATE, EPOCHS = 256, 8, 2e-3, 60  # EPOCHS: at most, as ours

@@ -10,9 +10,10 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from usbench import sweep, tuning
-from usbench.command import Broken, conf_dir, job, one_line
+from usbench import search, sweep
+from usbench.command import Broken, conf_dir, job
 from usbench.console import warn
+from usbench.planning import one_line
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
     except Exception as wrong:
         if not sweep.current:
             raise
-        if str(wrong) not in tuning.HARMLESS:
+        if str(wrong) not in search.HARMLESS:
             warn(f"the launcher broke: {type(wrong).__name__}: {' '.join(str(wrong).split())[:400]}")
         code = 1
     if sweep.current:

@@ -24,6 +24,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from usbench import processes
 from usbench.errors import RunError
 
 LEASE_S = 300.0  # silent for so long, a host has lost its cell; USBENCH_LEASE_S sets another
@@ -108,12 +109,8 @@ def _space() -> str:
 def _alive(said: Mapping[str, Any]) -> bool:
     """Whether the process of a claim of this space runs; True where that can't be told."""
     try:
-        process = psutil.Process(int(said["pid"]))
-        reused = abs(process.create_time() - float(said["started"])) > 2  # s
-        return not reused and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-    except (psutil.AccessDenied, KeyError, ValueError):
+        return processes.alive(int(said["pid"]), float(said["started"]))
+    except (KeyError, ValueError):
         return True
 
 

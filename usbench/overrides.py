@@ -12,9 +12,10 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from usbench.command import conf_dir, one_line
+from usbench.command import conf_dir
 from usbench.console import warn
 from usbench.errors import ConfigError, UsbenchError
+from usbench.planning import one_line
 
 
 def composed(words: Sequence[str], extra: Path | None, script: str) -> dict[str, Any]:

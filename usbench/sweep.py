@@ -28,10 +28,12 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from usbench import tuning, workers
+from usbench import search, workers
 from usbench.console import say, table, track, warn
 from usbench.errors import ConfigError, UnsuitableError, UsbenchError
+from usbench.planning import names_of, one_line, other, resolved, tuned
 
+BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 FOLDER = "sweep"  # below runs: stored jobs, plans
 
 
@@ -61,7 +63,7 @@ class Sweep:
     remote: bool  # whether they are run by a cluster
 
 
-current: Sweep | tuning.Search | None = None  # Hydra gives a callback's result to nobody
+current: Sweep | search.Search | None = None  # Hydra gives a callback's result to nobody
 
 
 class Planner(Callback):  # type: ignore[misc]
@@ -70,36 +72,34 @@ class Planner(Callback):  # type: ignore[misc]
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """See the module. A search by Optuna begins, or goes on; any other sweeper is left alone."""
         global current
-        search = tuning.is_search(config)
-        if not search and config.hydra.sweeper._target_ != f"{BasicSweeper.__module__}.{BasicSweeper.__name__}":
-            return
-        if config.list and not search:
+        tuned_by_optuna = search.is_search(config)
+        if not tuned_by_optuna and (config.hydra.sweeper._target_ != BASIC or config.list):
             return
         try:
-            if search:
-                current = tuning.begin(config)
+            if tuned_by_optuna:
+                current = search.begin(config)
                 return
             missing = begin(config)
         except UsbenchError as wrong:
             warn(str(wrong))
             sys.exit(wrong.exit_code)
         except (HydraException, OmegaConfBaseException) as wrong:
-            warn(f"{' '.join(str(wrong).split())} (see python -m usbench --help, or list=true)")
+            warn(one_line(wrong))
             sys.exit(2)
         except Exception:  # noqa: BLE001  (Hydra would warn, and run the combinations as they are)
             traceback.print_exc()
             sys.exit(1)
         if not missing:
             sys.exit(end())
-        runs = str(Path(str(config.runs)).absolute()).replace("\\", "\\\\").replace("'", "\\'")
+        runs = search.quoted(str(Path(str(config.runs)).absolute()))
         with read_write(config), open_dict(config):
-            config.hydra.overrides.task = [f"runs='{runs}'", "cell=" + ",".join(f"'{key}'" for key in missing)]
+            config.hydra.overrides.task = [f"runs={runs}", "cell=" + ",".join(f"'{key}'" for key in missing)]
             config.hydra.sweeper.params = None
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """A search says which values it tries."""
-        if isinstance(current, tuning.Search):
-            tuning.announce(current, config.hydra.overrides.task)
+        if isinstance(current, search.Search):
+            search.announce(current, config.hydra.overrides.task)
 
 
 def begin(config: DictConfig) -> list[str]:
@@ -139,8 +139,6 @@ def combinations(config: DictConfig) -> list[tuple[str, ...]]:
 
 def planned(words: tuple[str, ...], room: workers.Room) -> Job:
     """One combination resolved. Raises ConfigError for words that are wrong whatever they are combined with."""
-    from usbench.command import names_of, other, resolved, tuned
-
     plain: Any = OmegaConf.to_container(compose("config", list(words)), resolve=True)
     try:
         plain, full = tuned(plain, words)
@@ -238,8 +236,8 @@ def brief(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def end() -> int:
     """What became of the sweep: a table of what isn't done and why, and a line that counts. The exit code."""
-    if isinstance(current, tuning.Search):
-        return tuning.end(current)
+    if isinstance(current, search.Search):
+        return search.end(current)
     assert current
     rows, counts, twice = outcome(current.jobs)
     if rows:

@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from usbench import processes
+
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
 _FOLDER = re.compile(r"(?<![\w.:/\\~])(?:file:/*|~[^\\/\s]*|[A-Za-z]:)?[\\/](?:[^\\/\s]+[\\/])*(?=[^\\/\s])")
 
@@ -61,10 +63,6 @@ def alive(tags: Mapping[str, str]) -> bool:
     if tags.get("usbench.host") != HOST:
         return True
     try:
-        process = psutil.Process(int(tags["usbench.pid"]))
-        reused = abs(process.create_time() - float(tags["usbench.started"])) > 2  # s
-        return not reused and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-    except (psutil.AccessDenied, KeyError, ValueError):
+        return processes.alive(int(tags["usbench.pid"]), float(tags["usbench.started"]))
+    except (KeyError, ValueError):
         return True
