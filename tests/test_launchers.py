@@ -209,6 +209,7 @@ def test_slurm_runs_a_sweep_and_a_cancelled_job_is_made_up_for(tmp_path, slurm):
     assert all(here.epochs(key) == list(range(1, 13)) for key in here.times())
 
 
+@pytest.mark.slow
 @of_slurm
 def test_a_job_that_slurm_takes_off_comes_back_and_goes_on(tmp_path, slurm):
     here = Lab(tmp_path, environment=slurm.environment)
@@ -222,7 +223,7 @@ def test_a_job_that_slurm_takes_off_comes_back_and_goes_on(tmp_path, slurm):
         slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
         return len(here.fits()) == 3
 
-    until(back, 60, slurm.told)
+    until(back, 200, slurm.told)
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 0 and "2 cells: 2 done" in out, out + slurm.told()
     here.all_done_once(2)
