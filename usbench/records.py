@@ -32,8 +32,9 @@ def without_paths(one: Mapping[str, Any]) -> dict[str, Any]:
 def base_record(one: Cell) -> dict[str, Any]:
     """What every record of a cell says, done or failed."""
     gpu = None
-    if one["device"] != "cpu" and "torch" in sys.modules:
-        gpu = sys.modules["torch"].cuda.get_device_name(one["device"])
+    torch = sys.modules.get("torch")
+    if one["device"] != "cpu" and torch and torch.cuda.is_available():
+        gpu = torch.cuda.get_device_name(one["device"])
     leak = one["dataset"].get("leak")
     return {
         "schema": 1,
