@@ -222,3 +222,14 @@ def test_a_sweep_s_yaml_holds_for_its_cells(tmp_path):
     assert code == 0, err
     assert records(folder).keys() == {("works", 4), ("works", 5)}  # what the command says goes first
     assert {record["budget"] for record in records(folder).values()} == {"standard"}
+
+
+def test_a_configuration_may_refer_to_the_seed(tmp_path):
+    folder = lab.make(tmp_path)
+    words = ("-m", "model=works", "seed=1,2", "++model.budgets.quick.epochs=${seed}")
+    code, _, err = lab.usbench(folder, *words)
+    assert code == 0, err
+    assert {key: r["config"]["model"]["budget"]["epochs"] for key, r in records(folder).items()} == {
+        ("works", 1): 1,
+        ("works", 2): 2,
+    }

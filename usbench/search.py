@@ -100,7 +100,8 @@ def check_words(config: DictConfig) -> None:
 def split(config: DictConfig) -> tuple[list[str], dict[str, str]]:
     """(the words that all trials share, {parameter: what it is searched over})."""
     given: Any = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create({}), resolve=False)
-    words = [*(f"{name}={value}" for name, value in given.items()), *config.hydra.overrides.task]
+    told: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    words = [*(f"{name}={value}" for name, value in given.items()), *told]
     fixed, space = [], {}
     for each in OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(words):
         if not each.is_sweep_override():
@@ -146,7 +147,8 @@ def hand_over(config: DictConfig, search: Search, state: State) -> None:
         if "seed" in sweeper.sampler:
             sweeper.sampler.seed = (sweeper.sampler.seed or 0) + state.asked
         config.hydra.sweep.dir = str(search.folder)
-        config.hydra.overrides.task = [*config.hydra.overrides.task, *words]
+        told: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+        config.hydra.overrides.task = [*told, *words]
 
 
 def quoted(text: str) -> str:

@@ -8,8 +8,11 @@ launcher, says what became of them.
 
 from __future__ import annotations
 
+import copy
+import functools
 import hashlib
 import json
+import re
 import sys
 import traceback
 from collections import Counter
@@ -34,6 +37,7 @@ from usbench.errors import ConfigError, UnsuitableError, UsbenchError
 from usbench.planning import names_of, one_line, other, resolved, tuned
 
 BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
+NUMBERED, REFERS = re.compile(r"(seed|fold)=\d+"), re.compile(r"\$\{[^}]*\b(seed|fold)\b")
 FOLDER = "sweep"  # below runs: stored jobs, plans
 
 
@@ -132,14 +136,15 @@ def combinations(config: DictConfig) -> list[tuple[str, ...]]:
     given = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create({}), resolve=False)
     assert isinstance(given, dict)
     words = [f"{name!s}={value}" for name, value in given.items()]
-    words += config.hydra.overrides.task
+    told: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # ${…} is for each cell to resolve
+    words += told
     parsed = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(words)
     return [tuple(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
 
 
 def planned(words: tuple[str, ...], room: workers.Room) -> Job:
     """One combination resolved. Raises ConfigError for words that are wrong whatever they are combined with."""
-    plain: Any = OmegaConf.to_container(compose("config", list(words)), resolve=True)
+    plain = composed(words)
     try:
         plain, full = tuned(plain, words)
         one, plans = resolved(plain, [other(name, full) for name in names_of(plain["evaluate_on"])], room)
@@ -150,6 +155,25 @@ def planned(words: tuple[str, ...], room: workers.Room) -> Job:
             raise
         return Job(words, failed=str(wrong))
     return Job(words, one, plans)
+
+
+def composed(words: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration of a combination. Hydra takes a tenth of a second, so combinations that differ in seed or fold
+    alone share what it made, unless the configuration refers to them."""
+    shared = tuple(word for word in words if not NUMBERED.fullmatch(word))
+    plain, refers = _composed(shared)
+    if refers:
+        return _composed(words)[0]
+    numbers = (word.split("=") for word in words if word not in shared)
+    return {**copy.deepcopy(plain), **{name: int(value) for name, value in numbers}}
+
+
+@functools.cache
+def _composed(words: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
+    """(the configuration, whether a value of it is made of the seed or the fold)."""
+    found = compose("config", list(words))
+    plain: Any = OmegaConf.to_container(found, resolve=True)
+    return plain, bool(REFERS.search(str(OmegaConf.to_container(found))))
 
 
 def bare(word: str) -> str:
