@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -11,6 +12,7 @@ from typing import Any
 import lab
 import pytest
 
+from scripts import status
 from usbench import results
 
 
@@ -233,3 +235,20 @@ def test_a_configuration_may_refer_to_the_seed(tmp_path):
         ("works", 1): 1,
         ("works", 2): 2,
     }
+
+
+def test_status_says_how_far_a_sweep_is(swept, tmp_path, capsys):
+    folder, _ = swept
+    assert lab.usbench(folder, "-m", "model=works,heatmap", "seed=0,1,5", "plan=true")[0] == 0
+    told = tmp_path / "status.json"
+    assert status.main(["--runs", str(folder / "runs"), "--json", str(told)]) == 0
+    out = capsys.readouterr().out
+    assert "6 cells: 2 done, 1 missing, 3 skipped" in out and "the model does landmark" in " ".join(out.split())
+    states = {line["name"]: line["state"] for line in json.loads(told.read_text())}
+    assert (states["works seed=0"], states["works seed=5"], states["heatmap seed=1"]) == ("done", "missing", "skipped")
+
+
+def test_status_without_a_sweep_is_one_line(tmp_path, capsys):
+    assert status.main(["--runs", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "the plan of a sweep was wanted" in err and len(err.splitlines()) == 1

@@ -29,7 +29,7 @@ def show(jobs: Sequence[Any], todo: Iterable[str], places: int) -> None:
         if not job.cells:
             rows.append([job.name, "–", "skipped" if job.skipped else "failed", job.skipped or job.failed])
             continue
-        for one, found in zip(job.cells, ledger.entries(job.cells), strict=True):
+        for n, (one, found) in enumerate(zip(job.cells, ledger.entries(job.cells), strict=True)):
             seconds = found.seconds if found.state == "done" else expected(one)
             runs = job.name in start and found.state != "done"
             waits += seconds or 0.0 if runs else 0.0
@@ -37,7 +37,8 @@ def show(jobs: Sequence[Any], todo: Iterable[str], places: int) -> None:
             told = found.words if found.state != "done" else f"in {minutes(seconds)}"
             if found.state != "done" and runs:
                 told = f"about {minutes(seconds)}" if seconds else "no earlier run on such a processor"
-            rows.append([job.name, one["key"], found.state, told])
+            name = job.name + (f" → {one['dataset']['name']}" if n else "")
+            rows.append([name, one["key"], found.state, told])
     table("plan", ["combination", "cell", "state", ""], rows)
     how_long = f", {places} at once: {total(waits / places, unknown)}" if start else ""
     say(f"{len(start)} of {len(jobs)} combinations would be run{how_long}")

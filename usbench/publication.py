@@ -14,6 +14,8 @@ from typing import Any
 from usbench import cell, claims, results
 from usbench.errors import DataError, RunError
 
+REPLACED = "replaced.json"  # in the run folder: the last damaged record that gave way
+
 
 def publish(
     folder: Path,
@@ -24,7 +26,7 @@ def publish(
     """Write a run's record and its case table where no finished record is; its path, None where there is one.
 
     The record is created exclusively, so that of several processes that did the same cell, on whatever hosts, one
-    publishes. A record there that isn't done, or is damaged, gives way; a copy of it goes to kept. Raises as
+    publishes. A record there that isn't done, or is damaged, gives way; of a damaged one a copy goes to kept. Raises as
     `results.save` does.
     """
     path = results.place(folder, record)
@@ -60,7 +62,7 @@ def _linked(part: Path, path: Path) -> bool:
 
 
 def set_aside(path: Path, kept: Path | None = None) -> bool:
-    """Move a record that isn't done, or is damaged, out of the way (to kept, or for good); False where it is done."""
+    """Remove a record that isn't done, or is damaged, then with a copy at kept; False where it is done."""
     aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     if _is_done(path):
         return False
@@ -71,19 +73,25 @@ def set_aside(path: Path, kept: Path | None = None) -> bool:
     done = _is_done(aside)  # published in between: back to its place
     if done:
         _linked(aside, path)
-    elif kept is not None:
+    elif kept is not None and not _is_whole(aside):
+        kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(aside, kept)
     aside.unlink()
     return not done
 
 
-def _is_done(path: Path) -> bool:
-    """Whether a whole record of a finished run is there, and the case table that it names."""
+def _is_whole(path: Path) -> bool:
+    """Whether a record is there and undamaged, with the case table that it names."""
     try:
         results.load_cases(path)
-        return bool(results.load(path)["status"] == "done")
     except DataError:
         return False
+    return True
+
+
+def _is_done(path: Path) -> bool:
+    """Whether it is a finished run's, too."""
+    return _is_whole(path) and bool(results.load(path)["status"] == "done")
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class Hold:
         folder = Path(one["results"])
         if self.overwrite or not self.claim:
             return results.save(folder, record, cases)
-        path = publish(folder, record, cases, cell.run_dir(one) / "replaced.json")
+        path = publish(folder, record, cases, cell.run_dir(one) / REPLACED)
         if path is None:
             raise claims.LostError(f"{results.record_path(folder, record)}: another process has published this result")
         return path

@@ -12,6 +12,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,10 @@ def benchmark(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
     except BaseException:
         tracker.finish("FAILED", None)
         raise
-    report.trial(record) if one.get("study") else report.final(record, path, pictures)
+    if one.get("study"):
+        report.trial(record)
+    else:
+        report.final(record, path, pictures)
     return record
 
 
@@ -203,7 +207,8 @@ def run_cell(one: cell.Cell) -> int:
         try:
             return held(one, folder, Hold(claim, one.pop("overwrite", False)))
         except claims.LostError as error:
-            (folder / f"lost-{claim.token[:12]}.json").write_text('{"work": "done twice"}\n')
+            with suppress(OSError):
+                (folder / f"lost-{claim.token[:12]}.json").touch()
             warn(str(error))
             return 1
         except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever it was, the sweep's table wants its reason)
@@ -229,7 +234,7 @@ def broken(one: cell.Cell, error: BaseException) -> int:
     reason = words_of(error)
     warn(traceback.format_exc() if one["debug"] else reason)
     if isinstance(error, UnsuitableError):
-        results.write_all({cell.run_dir(one) / ledger.REFUSED: json.dumps({"reason": reason}).encode()})
+        (cell.run_dir(one) / ledger.REFUSED).write_text(json.dumps({"reason": reason}))
     else:
         save_failure(one, reason)
     return int(getattr(error, "exit_code", 1))
@@ -255,7 +260,8 @@ def words_of(error: BaseException) -> str:
 def save_failure(one: cell.Cell, reason: str) -> None:
     """A failed record, where one can be written at all."""
     try:
-        publication.publish(Path(one["results"]), records.failed_record(one, reason))
+        kept = cell.run_dir(one) / publication.REPLACED
+        publication.publish(Path(one["results"]), records.failed_record(one, reason), None, kept)
     except UsbenchError as error:
         warn(str(error))
 

@@ -37,7 +37,7 @@ from usbench.errors import ConfigError, UnsuitableError, UsbenchError
 from usbench.planning import names_of, one_line, other, resolved, tuned
 
 BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
-NUMBERED, REFERS = re.compile(r"(seed|fold)=\d+"), re.compile(r"\$\{[^}]*\b(seed|fold)\b")
+NUMBERED, REFERS = re.compile(r"(seed|fold)=(0|[1-9]\d*)"), re.compile(r"\$\{[^}]*\b(seed|fold)\b")
 FOLDER = "sweep"  # below runs: stored jobs, plans
 
 
@@ -269,12 +269,12 @@ def end() -> int:
     words = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
     say(f"{sum(counts.values())} cells: {words}" + (f"; work done twice: {twice}" if twice else ""))
     left = counts.keys() & {"failed", "missing", "stale", "running"}
-    if left:
-        say(f"the same command again does what is {' or '.join(sorted(left - {'failed', 'running'}) or ['missing'])}")
+    if again := sorted(left & {"missing", "stale"}):
+        say(f"the same command again does what is {' or '.join(again)}")
     if current.remote and left - {"failed"}:
         say("cells that the cluster has still queued, or runs, go on there")
     if "failed" in left:
-        say("and with retry_failed=true what failed")
+        say("with retry_failed=true it does what failed, too")
     return 1 if left else 0
 
 
