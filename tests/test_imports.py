@@ -73,8 +73,10 @@ MAY = {  # room → what it may know of usbench besides itself
     "duplicates": {"pictures", "types"},
     "leaks": {"duplicates", "findings", "types"},
     "sheet": {"codecs", "duplicates", "errors"},
+    "catalogue": {"errors", "findings"},
     "checking": {
         *("console", "datasets", "duplicates", "errors", "findings", "leaks", "pictures", "source", "tally", "types"),
+        "catalogue",
     },
 }
 
@@ -132,6 +134,7 @@ FILE_PACKAGES = {"PIL", "csv", "gzip", "io", "json", "os", "pathlib", "pickle", 
         ("phantom", {"torch", "hydra", "omegaconf"}),
         ("results", {"torch", "hydra", "omegaconf"}),
         ("leaderboard", {"torch", "hydra", "omegaconf"}),
+        ("catalogue", {"torch", "hydra", "omegaconf"}),
     ],
 )
 def test_what_a_room_must_not_know(room, unknown):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from usbench import duplicates, leaks, pictures, source, tally
+from usbench.catalogue import copies
 from usbench.console import track
 from usbench.datasets import splits
 from usbench.datasets.dataset import check_fit, check_sides, settle
@@ -76,6 +77,8 @@ def check(dataset: Mapping[str, Any], root: Path, drawn: bool, tasks: Sequence[T
         )
         report.findings += oddities(view)
     look_for_pairs(dataset, root, views, found, report)
+    if not drawn:
+        report.findings += against_card(dataset, views, report)
     once = dict.fromkeys(report.findings)  # one file's defect may be met by many records
     report.findings = sorted(once, key=lambda finding: LEVELS.index(finding.level))
     return report
@@ -186,11 +189,35 @@ def counted(view: View, root: Path, found: Mapping[str, pictures.Picture], repor
 
 def oddities(view: View) -> list[Finding]:
     """Notes on what the layout took otherwise than written while it read."""
-    strays = getattr(view.layout, "strays", None)
-    told = dict(view.layout.oddities()) if hasattr(view.layout, "oddities") else {}
-    if isinstance(strays, Mapping):
-        told["pixels of no class colour, taken for the nearest"] = sum(strays.values())
+    told = told_by(view.layout)
     return [Finding("note", "oddity", f"{view.task}: {name}: {count}") for name, count in told.items() if count]
+
+
+def told_by(layout: Layout) -> dict[str, int]:
+    """What a layout took otherwise than written → how many."""
+    told = dict(layout.oddities()) if hasattr(layout, "oddities") else {}
+    if isinstance(strays := getattr(layout, "strays", None), Mapping):
+        told["pixels of no class colour, taken for the nearest"] = sum(strays.values())
+    return told
+
+
+# ---- against the catalogue
+
+
+def against_card(dataset: Mapping[str, Any], views: Sequence[View], report: Report) -> list[Finding]:
+    """What the catalogue's card of the dataset says and can be measured, compared with this copy; [] without a card."""
+    card = copies.card_of(dataset["name"])
+    if card is None or not views:
+        return []
+    present: Counter[str] = Counter()
+    for counts in report.tallies.values():
+        present.update(dict(zip(counts.classes, map(int, counts.total(counts.present)), strict=True)))
+    told = sum((Counter(told_by(view.layout)) for view in views), Counter[str]())
+    pairs = [pair for found in report.pairs.values() for pair in found]
+    twins = len({(pair.one.image, pair.other.image) for pair in pairs if pair.identical})
+    whole, seen = set(report.tallies) == set(dataset["views"]), report.images
+    facts = (whole, seen["images"], seen["sizes"], present, len(leaks.leaks(pairs)), twins, told)
+    return copies.compare(card, copies.Copy(*facts))
 
 
 # ---- the same image twice
