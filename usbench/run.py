@@ -20,6 +20,7 @@ from typing import Any
 from usbench import (
     cell,
     claims,
+    gallery,
     ledger,
     overlay,
     publication,
@@ -73,6 +74,7 @@ def benchmark(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
         report.trial(record)
     else:
         report.final(record, path, pictures)
+        gallery.after_run(one, path)
     return record
 
 
@@ -82,7 +84,9 @@ def evaluate(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
     trained = cell.read(folder / "cell.yaml")
     model = restored({**trained, **{part: one[part] for part in ("device", "precision", "threads")}}, folder)
     clock.lap("load")
-    return transfer.evaluate(one, trained, model, clock, hold)
+    record = transfer.evaluate(one, trained, model, clock, hold)
+    gallery.after_run(one, results.record_path(Path(one["results"]), record))
+    return record
 
 
 def restored(one: cell.Cell, folder: Path) -> Model:
