@@ -4,7 +4,7 @@ Tables of masks and of landmarks, each with so many models and seeds, are writte
 those of usbench.results.save. scripts/leaderboard.py then runs in processes of its own: once with no pair test known,
 then, with all of them known, `--blocks` times (medians). The same again with larger case tables, for the memory must
 not grow with them. Boxes are left out: swapping those of 50 seeds ten thousand times takes hours, whatever the board
-does.
+does. Last the page is opened in Chromium, where there is one: from the start of loading to its first table.
 
     python scripts/bench_board.py [--tables 20] [--models 10] [--seeds 50] [--cases 40 160] [--blocks 3] [--json FILE]
 """
@@ -29,9 +29,11 @@ import numpy as np
 
 from usbench import report, results
 from usbench.codecs import replacing
-from usbench.console import say, table, track
+from usbench.console import say, table, track, warn
+from usbench.errors import RunError
 from usbench.metrics import segment
 from usbench.metrics.scores import Scores
+from usbench.page.picture import shown
 from usbench.pooling import radial
 from usbench.types import Task
 
@@ -177,9 +179,20 @@ def board(folder: Path) -> dict[str, float]:
     return {"wall": time.perf_counter() - start, "cpu": used.ru_utime + used.ru_stime, "peak_mb": peak}
 
 
+def opening(page: Path) -> float | None:
+    """Seconds from the start of loading to the first table; None without Chromium and Playwright."""
+
+    try:
+        with shown(page) as view:
+            return float(view.evaluate("performance.now()")) / 1000
+    except RunError as error:
+        warn(str(error))
+        return None
+
+
 def digest(folder: Path) -> str:
-    """Of the board's two files."""
-    files = [folder / "results" / f"LEADERBOARD.{kind}" for kind in ("md", "csv")]
+    """Of the board's files."""
+    files = [folder / "results" / name for name in ("LEADERBOARD.md", "LEADERBOARD.csv", "index.html")]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -193,8 +206,13 @@ def measured(wanted: argparse.Namespace, cases: int) -> dict[str, Any]:
         again = [board(folder) for _ in range(wanted.blocks)]
         if digest(folder) != made:
             raise SystemExit("the board with known pair tests: the bytes of the first were wanted, found others")
+        page = folder / "results" / "index.html"
+        page_mb, opened = page.stat().st_size / 2**20, [opening(page) for _ in range(wanted.blocks)]
     known = {name: statistics.median(each[name] for each in again) for name in again[0]}
-    return {"cases": cases, "tables_mb": packed / 2**20, "records_mb": size / 2**20, "first": first, "known": known}
+    took = [seconds for seconds in opened if seconds is not None]
+    shown_s = {"page_mb": page_mb, "page_opens_s": statistics.median(took) if took else None}
+    sizes = {"tables_mb": packed / 2**20, "records_mb": size / 2**20}
+    return {"cases": cases, **sizes, "first": first, "known": known, **shown_s}
 
 
 def main() -> None:
@@ -207,7 +225,7 @@ def main() -> None:
     wanted = parser.parse_args()
     found = [measured(wanted, cases) for cases in wanted.cases]
     count = wanted.tables * wanted.models * wanted.seeds
-    header = ["cases", "records, MB", "case tables, MB", "pair tests", "wall, s", "CPU, s", "peak, MB"]
+    header = ["cases", "records, MB", "case tables, MB", "tests and pages", "wall, s", "CPU, s", "peak, MB"]
     rows = []
     for one in found:
         size = [str(one["cases"]), f"{one['records_mb']:.0f}", f"{one['tables_mb']:.0f}"]
@@ -215,7 +233,12 @@ def main() -> None:
             took = one[part]
             rows.append([*size, words, f"{took['wall']:.1f}", f"{took['cpu']:.1f}", f"{took['peak_mb']:.0f}"])
     table(f"the board of {count:,} results", header, rows)
-    say("Markdown and CSV, the process's start and end included; both boards have the same bytes")
+    say("Markdown, CSV and pages, the process's start and end included; both boards have the same bytes")
+    for one in found:
+        opens = (
+            "no Chromium here" if one["page_opens_s"] is None else f"its first table after {one['page_opens_s']:.2f} s"
+        )
+        say(f"the page, {one['cases']} cases: {one['page_mb']:.1f} MB, {opens}")
     if wanted.json:
         with replacing(wanted.json) as beside:
             beside.write_text(json.dumps({"results": count, "sizes": found}, indent=1) + "\n", encoding="utf-8")

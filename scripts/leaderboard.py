@@ -1,4 +1,5 @@
-"""Regenerate results/LEADERBOARD.md and .csv from the records below results/ and the published rows in conf/dataset/.
+"""Regenerate the board from the records below results/ and the published rows in conf/dataset/: results/LEADERBOARD.md
+and .csv, and as pages results/index.html, with the catalogue, and one for each result beside its record.
 
 The same records give the same bytes. Paired tests are kept in runs/cache by the sha256 of their case tables; without it
 they are done again, and the board is the same. With --check nothing is written: exit 1 where the one there differs.
@@ -9,27 +10,27 @@ trained, and a result whose predictions or data aren't there stays as it is.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from usbench import console
 from usbench.board import Row
 from usbench.board_csv import comma_separated
-from usbench.board_text import markdown, rank_of, seeds_of, shown
+from usbench.board_text import markdown
 from usbench.cache import keeping
 from usbench.errors import RunError, UsbenchError
 from usbench.leaderboard import rows
+from usbench.page.picture import picture
 from usbench.pooling import pooling
-from usbench.published import read_datasets
+from usbench.published import Dataset, read_datasets
 from usbench.ranking import ranked
-from usbench.results import PHANTOM, load_all, write_all
+from usbench.results import PHANTOM, RecordJson, load_all, write_all
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = "index.html"
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -41,7 +42,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rescore", action="store_true", help="score the stored predictions of our runs again first")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON too")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw our results on real images too (PNG)")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="a picture of the page too (PNG), by Chromium")
     options = parser.parse_args(argv)
     if options.phantom and options.picture:
         parser.error("--picture shows results on real images: leave --phantom out")
@@ -60,78 +61,48 @@ def _sd(row: Row) -> float | None:
     return row.scores[row.primary].sd if row.primary in row.scores else None
 
 
-def _panels(board: Sequence[Row]) -> dict[str, list[Row]]:
-    """{dataset · task and its ruler: our rows by it, best first}; two rulers never share an axis."""
-    panels: dict[str, list[Row]] = {}
-    for row in board:
-        if row.origin != "published" and row.own and not row.old and row.value is not None:
-            panels.setdefault(f"{row.dataset} · {row.task}   (ruler {row.ruler} {row.version})", []).append(row)
-    return panels
+def _pages(
+    board: Sequence[Row], datasets: Sequence[Dataset], records: Sequence[RecordJson], options: argparse.Namespace
+) -> dict[Path, bytes]:
+    """The board's page, what the results' pages share, and those of these that aren't up to date."""
+    from usbench import catalogue  # slow to import, with what draws pictures; phantoms need none of it
+    from usbench.page import commands, fresh, index, result
+
+    runs = commands.runs(records, commands.read(options.conf))
+    page = index.html(board, datasets, catalogue.view(), result.links(records), runs)
+    shared = {options.results / "assets" / name: content for name, content in result.assets().items()}
+    with keeping(options.runs / "cache" / "pages.json", write=not options.check) as kept:
+        made = fresh.pages(options.results, records, runs, kept)
+    return {options.results / PAGE: page, **shared, **made}
 
 
-def _named(row: Row) -> str:
-    """Model and budget, behind its rank where it has one; seeds that failed are said."""
-    name = f"{row.name} ({row.budget})" if row.budget else row.name
-    name += f", {seeds_of(row)} seeds" if len(row.seeds) < row.wanted else ""
-    return name if row.rank is None else f"{name}   {rank_of(row)}"
+def _left_over(results: Path, records: Sequence[RecordJson]) -> list[Path]:
+    """Pages of results that aren't there any more."""
+    from usbench.page import result
+
+    wanted = {results / place for place in result.links(records).values()}
+    return sorted(set(results.glob("*/*/*.html")) - wanted)
 
 
-def _draw(axis: Any, title: str, of_panel: Sequence[Row]) -> None:
-    """One panel: models downwards from the best, the primary score to the right."""
-    for place, row in enumerate(of_panel):
-        figure = row.scores[row.primary]
-        if figure.low is not None and figure.high is not None:
-            axis.plot([figure.low, figure.high], [place, place], color="#9db7cc", linewidth=5, solid_capstyle="round")
-        axis.plot(figure.values, [place] * len(figure.values), "o", color="#1f5f8b", alpha=0.85, clip_on=False)
-        axis.plot([row.value, row.value], [place - 0.28, place + 0.28], color="#d1495b", linewidth=2, zorder=1.9)
-        text = f" {shown(row.value, row.primary)}"
-        axis.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", color="#333333")
-    axis.set_yticks(range(len(of_panel)), [_named(row) for row in of_panel])
-    axis.set_ylim(len(of_panel) - 0.4, -0.6)
-    if of_panel[0].higher:
-        axis.set_xlim(0, 1)
-    else:
-        axis.set_xlim(left=0)
-    better = "higher is better" if of_panel[0].higher else "lower is better"
-    axis.set_xlabel(f"{of_panel[0].primary} ({better})", color="#555555")
-    axis.set_title(title, loc="left", fontweight="bold", fontsize=11)
-    axis.grid(axis="x", color="#e4e4e4")
-    axis.set_axisbelow(True)
-    axis.tick_params(length=0)
-    axis.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _picture(board: Sequence[Row]) -> bytes:
-    """A dot plot as PNG: seeds as dots, their mean as a bar, the interval over cases as a line.
-
-    Raises RunError where there is nothing to draw.
-    """
-    panels = _panels(board)
-    if not panels:
+def _picture(board: Sequence[Row], page: bytes) -> bytes:
+    """The page as PNG. Raises RunError where there is nothing to show."""
+    if all(row.origin == "published" or row.value is None for row in board):
         raise RunError("--picture: wanted results on real images, found none; run some first")
-    from matplotlib.figure import Figure  # slow to import, needed here only
-
-    heights = [len(of_panel) + 1.9 for of_panel in panels.values()]
-    figure = Figure(figsize=(8, 0.36 * sum(heights) + 0.3), layout="constrained")
-    axes = figure.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for axis, (title, of_panel) in zip(axes, panels.items(), strict=True):
-        _draw(axis, title, of_panel)
-    figure.supxlabel(
-        "dot: a seed    red bar: the seeds' mean    band: 95 % over cases    1–2 of 3: range of ranks",
-        fontsize=8,
-    )
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=160, metadata={"Software": None})
-    return drawn.getvalue()
+    return picture(page)
 
 
-def _check(files: Mapping[Path, bytes]) -> int:
+def _differing(files: Mapping[Path, bytes]) -> list[Path]:
+    """Those that aren't there just so."""
+    return [path for path, data in files.items() if not path.exists() or path.read_bytes() != data]
+
+
+def _check(files: Mapping[Path, bytes], left_over: Sequence[Path]) -> int:
     """0 where the files hold just that, else 1 and a line for each that doesn't."""
-    differing = [path for path, data in files.items() if not path.exists() or path.read_bytes() != data]
+    differing = [*_differing(files), *left_over]
     for path in differing:
         console.warn(f"{path}: isn't what the records give; run python scripts/leaderboard.py")
     if not differing:
-        console.say(f"{' and '.join(map(str, files))}: up to date")
+        console.say(f"{next(iter(files)).parent}: the board and its pages are up to date")
     return 1 if differing else 0
 
 
@@ -161,15 +132,21 @@ def _run(options: argparse.Namespace) -> int:
         board = ranked(board, records, options.results, kept)
     text = {"md": markdown(board, datasets, options.phantom), "csv": comma_separated(board)}
     files = {folder / f"LEADERBOARD.{kind}": content.encode() for kind, content in text.items()}
+    if not options.phantom:  # phantoms have no page
+        files |= _pages(board, datasets, records, options)
+    left_over = [] if options.phantom else _left_over(options.results, records)
     if options.check:
-        return _check(files)
+        return _check(files, left_over)
     if options.json:
         files[options.json] = _as_json(board)
     if options.picture:
-        files[options.picture] = _picture(board)
-    write_all(files)
+        files[options.picture] = _picture(board, files[folder / PAGE])
+    write_all({path: files[path] for path in _differing(files)})
+    for path in left_over:
+        path.unlink()
     ours = sum(row.origin != "published" for row in board)
-    console.say(f"{folder / 'LEADERBOARD.md'} and .csv: {ours} rows of ours, {len(board) - ours} published")
+    page = "" if options.phantom else f", and {folder / PAGE}"
+    console.say(f"{folder / 'LEADERBOARD.md'} and .csv{page}: {ours} rows of ours, {len(board) - ours} published")
     return 0
 
 

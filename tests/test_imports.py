@@ -74,6 +74,13 @@ MAY = {  # room → what it may know of usbench besides itself
     "leaks": {"duplicates", "findings", "types"},
     "sheet": {"codecs", "duplicates", "errors"},
     "catalogue": {"errors", "findings"},
+    "gallery_file": {"errors"},
+    "gallery_shapes": {"curves", "overlay", "types"},
+    "gallery_cases": {"overlay", "types"},
+    "page": {
+        *("board", "board_text", "cache", "catalogue", "cell", "console", "errors", "gallery_cases", "gallery_file"),
+        *("published", "report", "results", "types"),
+    },
     "checking": {
         *("console", "datasets", "duplicates", "errors", "findings", "leaks", "pictures", "source", "tally", "types"),
         "catalogue",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,3 +113,28 @@ class Row:
     def value(self) -> float | None:
         """The primary score."""
         return self.scores[self.primary].mean if self.primary in self.scores else None
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Trained on × tested on, of one task: a line per recipe, a cell per dataset that it was tested on."""
+
+    task: str
+    tested: tuple[str, ...]
+    lines: tuple[tuple[str, str, str, tuple[Row | None, ...]], ...]  # model, budget, trained on, on each of tested
+
+
+def transfers(rows: Sequence[Row]) -> list[Transfer]:
+    """Of recipes that were evaluated on other datasets: their rows there, and on the dataset that they were trained on,
+    each by the ruler of the dataset it is tested on."""
+    own = [row for row in rows if row.own and not row.old and row.folds is None]
+    ours = [row for row in own if row.origin == "run" and row.status == "done"]
+    return [_transfer(task, ours) for task in sorted({row.task for row in ours if row.trained_on})]
+
+
+def _transfer(task: str, ours: Sequence[Row]) -> Transfer:
+    of_task = [row for row in ours if row.task == task]
+    recipes = sorted({(row.model or "", row.budget or "", row.trained_on) for row in of_task if row.trained_on})
+    found = {(row.model or "", row.budget or "", row.trained_on or row.dataset, row.dataset): row for row in of_task}
+    tested = tuple(sorted({key[3] for key in found if key[:3] in recipes}))
+    return Transfer(task, tested, tuple((*one, tuple(found.get((*one, name)) for name in tested)) for one in recipes))

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from usbench.board import MAIN, Figure, Row
+from usbench.board import MAIN, Figure, Row, transfers
 from usbench.published import Dataset
 from usbench.results import lower_is_better
 
 NO_LEAK = ":no-leak"  # suffix of a score without the test images that leak
+TRANSFER = (
+    "Trained on one dataset, scored on others without training there: the primary score, on the classes that both "
+    "name. The figure on the training dataset itself stands beside it."
+)
+UNSEEN = "No result of ours is scored by this ruler yet."
 HEAD = """# Leaderboard
 
 Written by `python scripts/leaderboard.py` from the records in `results/` and the published figures in `conf/dataset/`, not by hand.
@@ -125,17 +130,28 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
     return lines + ["| " + " | ".join(cells[n] for _, cells in filled) + " |" for n in range(len(rows))]
 
 
-def _scores_table(rows: Sequence[Row]) -> list[str]:
-    lead = next((row.primary for row in rows if row.origin != "published"), rows[0].primary)
+def lead_of(rows: Sequence[Row]) -> str:
+    """The score that a table is sorted by: our rows' primary, else the published ones'."""
+    return next((row.primary for row in rows if row.origin != "published"), rows[0].primary)
+
+
+def others_of(rows: Sequence[Row]) -> list[str]:
+    """The further scores that a table shows."""
+    lead = lead_of(rows)
     known = {name for row in rows for name, figure in row.scores.items() if figure.mean is not None}
-    others = [name for name in MAIN[rows[0].task] if name != lead and name in known]
-    columns: list[Column] = [
+    return [name for name in MAIN[rows[0].task] if name != lead and name in known]
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """What a table says of its rows: headers and a row's words below them, those that no row has included."""
+    lead = lead_of(rows)
+    return [
         ("rank", rank_of),
         ("model", lambda row: row.name),
         ("budget", lambda row: row.budget or ""),
         _score_column(f"**{lead}**", lead),
         _score_column(f"{lead}, no leak", lead + NO_LEAK),
-        *(_score_column(name, name) for name in others),
+        *(_score_column(name, name) for name in others_of(rows)),
         ("ceiling", lambda row: "" if row.ceiling is None else shown(row.ceiling, lead)),
         ("seeds", _seeds),
         ("groups", _groups),
@@ -146,26 +162,44 @@ def _scores_table(rows: Sequence[Row]) -> list[str]:
         ("source", _source),
         ("note", lambda row: row.note),
     ]
-    return _table(columns, rows)
+
+
+def classes_of(rows: Sequence[Row]) -> list[str]:
+    """The classes of a table's rows, where they say more than the overall score; else none."""
+    told = [row for row in rows if row.per_class]
+    ours_first = sorted(told, key=lambda row: row.origin == "published")
+    classes = list(dict.fromkeys(name for row in ours_first for name in row.per_class))
+    return [] if len(classes) == 1 and all(row.origin != "published" for row in told) else classes
+
+
+def class_words(row: Row, name: str) -> str:
+    """A row's primary score of one class."""
+    return _figure(row.per_class.get(name), row.primary)
 
 
 def _class_table(rows: Sequence[Row]) -> list[str]:
     """The primary score per class, where that says more than the overall one."""
-    told = [row for row in rows if row.per_class]
-    ours_first = sorted(told, key=lambda row: row.origin == "published")
-    classes = list(dict.fromkeys(name for row in ours_first for name in row.per_class))
-    if not told or (len(classes) == 1 and all(row.origin != "published" for row in told)):
+    told, classes = [row for row in rows if row.per_class], classes_of(rows)
+    if not classes:
         return []
 
     def cell(name: str) -> Callable[[Row], str]:
-        return lambda row: _figure(row.per_class.get(name), row.primary)
+        return lambda row: class_words(row, name)
 
-    columns: list[Column] = [
+    of_classes: list[Column] = [
         ("model", lambda row: row.name),
         ("budget", lambda row: row.budget or ""),
         *((_plain(name), cell(name)) for name in classes),
     ]
-    return ["", f"Per class, {told[0].primary}:", "", *_table(columns, told)]
+    return ["", f"Per class, {told[0].primary}:", "", *_table(of_classes, told)]
+
+
+def ruler_words(rows: Sequence[Row]) -> str:
+    """What a table's ruler is, in words; "" where no row says it."""
+    words = next((row.words for row in sorted(rows, key=lambda row: row.origin == "published") if row.words), "")
+    if not words and rows[0].ruler == "unknown":
+        return "the evaluator behind these figures wasn't read, so no difference to them is shown."
+    return words
 
 
 def _ruler(rows: Sequence[Row]) -> list[str]:
@@ -174,17 +208,15 @@ def _ruler(rows: Sequence[Row]) -> list[str]:
     version = "" if first.version is None else f" {first.version}"
     old = " (old ruler)" if first.old else ""
     where = "" if first.split == "test" else f", evaluated on: {_plain(first.split)}"
-    words = next((row.words for row in sorted(rows, key=lambda row: row.origin == "published") if row.words), "")
-    if not words and first.ruler == "unknown":
-        words = "the evaluator behind these figures wasn't read, so no difference to them is shown."
-    told = f"Ruler: {_plain(words)}" if words else "No result of ours is scored by this ruler yet."
+    words = ruler_words(rows)
+    told = f"Ruler: {_plain(words)}" if words else UNSEEN
     leaks = [f"Leak: {_plain(text)}" for text in dict.fromkeys(row.leak_words for row in rows) if text]
-    below = [line for text in (told, *_resolutions(rows), *leaks) for line in ("", text)]
+    below = [line for text in (told, *resolutions(rows), *leaks) for line in ("", text)]
     title = f"**Ruler `{first.ruler}`{version}{old}{where}**"
-    return [title, "", *_scores_table(rows), *_class_table(rows), *below, ""]
+    return [title, "", *_table(columns(rows), rows), *_class_table(rows), *below, ""]
 
 
-def _resolutions(rows: Sequence[Row]) -> list[str]:
+def resolutions(rows: Sequence[Row]) -> list[str]:
     """What differences the cases of a table can show."""
     found = {row.resolution: row.primary for row in rows if row.resolution is not None}
     return [
@@ -193,8 +225,9 @@ def _resolutions(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _failed(rows: Sequence[Row]) -> list[str]:
-    columns: list[Column] = [
+def failed_columns() -> list[Column]:
+    """What the board says of rows without a score."""
+    return [
         ("model", lambda row: row.name),
         ("budget", lambda row: row.budget or ""),
         ("seed", lambda row: ", ".join(map(str, row.seeds))),
@@ -202,43 +235,32 @@ def _failed(rows: Sequence[Row]) -> list[str]:
         ("status", lambda row: row.status),
         ("reason", lambda row: row.note),
     ]
-    return ["**Failed or skipped**", "", *_table(columns, rows), ""]
+
+
+def _failed(rows: Sequence[Row]) -> list[str]:
+    return ["**Failed or skipped**", "", *_table(failed_columns(), rows), ""]
 
 
 def _transfer(rows: Sequence[Row]) -> list[str]:
-    """Trained on × tested on: the primary score of each, by the ruler of the dataset it is tested on."""
-    own = [row for row in rows if row.own and not row.old and row.folds is None]
-    ours = [row for row in own if row.origin == "run" and row.status == "done"]
-    moved = [row for row in ours if row.trained_on]
+    """The section of these tables; nothing where nothing was evaluated elsewhere."""
     lines: list[str] = []
-    for task in sorted({row.task for row in moved}):
-        recipes = sorted(
-            {(row.model or "", row.budget or "", row.trained_on or "") for row in moved if row.task == task}
-        )
-        found = {
-            (row.model, row.budget, row.trained_on or row.dataset, row.dataset): row for row in ours if row.task == task
-        }
-        tested = sorted({key[3] for key in found if key[:3] in recipes})
+    for one in transfers(rows):
         lines += [
-            f"### {task}",
+            f"### {one.task}",
             "",
-            "| model | budget | trained on | " + " | ".join(f"on {name}" for name in tested) + " |",
+            "| model | budget | trained on | " + " | ".join(f"on {name}" for name in one.tested) + " |",
         ]
-        lines += ["|" + "---|" * (3 + len(tested))]
-        for recipe in recipes:
-            cells = [_tested(found.get((*recipe, name))) for name in tested]
-            lines.append("| " + " | ".join(_plain(cell) for cell in (*recipe, *cells)) + " |")
+        lines += ["|" + "---|" * (3 + len(one.tested))]
+        for model, budget, trained_on, cells in one.lines:
+            words = (model, budget, trained_on, *map(tested_words, cells))
+            lines.append("| " + " | ".join(map(_plain, words)) + " |")
         lines.append("")
-    head = [
-        "## Transfer",
-        "",
-        "Trained on one dataset, scored on others without training there: the primary score, on the ",
-    ]
-    head[-1] += "classes that both name. The figure on the training dataset itself stands beside it."
+    head = ["## Transfer", "", TRANSFER]
     return [*head, "", *lines] if lines else []
 
 
-def _tested(row: Row | None) -> str:
+def tested_words(row: Row | None) -> str:
+    """A cell of such a table: score and figure."""
     return "" if row is None else f"{row.primary} {_figure(row.scores[row.primary], row.primary)}"
 
 
@@ -256,7 +278,7 @@ def markdown(rows: Sequence[Row], datasets: Iterable[Dataset], phantom: bool = F
             lines += [f"### {name} · {task}", ""]
             for _, table in groupby(of_task, key=lambda row: row.table):
                 of_table = list(table)
-                lines += _failed(of_table) if of_table[0].status != "done" else _ruler(of_table)
+                lines += _ruler(of_table) if of_table[0].status == "done" else _failed(of_table)
     lines += _transfer(rows)
     if not rows:
         lines += ["No result yet.", ""]

@@ -10,9 +10,10 @@ agrees_within: .02     # figures between 0 and 1 that are no further apart may a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -46,6 +47,15 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something that a reader of a dataset's figures should know."""
+
+    kind: str  # leak | defect | groups | split | access
+    words: str
+    task: str = ""  # "": every task of it
+
+
+@dataclass(frozen=True)
 class Dataset:
     """What the board says of a dataset."""
 
@@ -56,6 +66,7 @@ class Dataset:
     published: tuple[Published, ...] = ()
     rulers: Mapping[str, str] = field(default_factory=dict)  # words for rulers that only published rows have
     agrees_within: float = WITHIN
+    notes: tuple[Note, ...] = ()
 
 
 def _published(entry: object, where: str) -> Published:
@@ -112,4 +123,20 @@ def _dataset(path: Path) -> Dataset:
         published=tuple(_published(item, f"{path}: published[{n}]") for n, item in enumerate(entries)),
         rulers=content.get("published_rulers") or {},
         agrees_within=float(within),
+        notes=tuple(_notes(content)),
     )
+
+
+def _notes(content: Mapping[str, Any]) -> Iterator[Note]:
+    """What leaks, which defects are known, how it is split and had: as the YAML says them."""
+    parts = {name: content.get(name) for name in ("leak", "views", "split")}
+    leak, views, split = (part if isinstance(part, dict) else {} for part in parts.values())
+    for task, view in views.items():
+        defects = view.get("known_defects") if isinstance(view, dict) else None
+        words = [f"{str(name).replace('_', ' ')}: {count}" for name, count in (defects or {}).items()]
+        if words:
+            yield Note("defect", ", ".join(words), str(task))
+    said = (("leak", leak.get("words")), ("groups", content.get("unknown_groups")))
+    for kind, text in (*said, ("split", split.get("words")), ("access", content.get("access"))):
+        if text:
+            yield Note(kind, " ".join(str(text).split()))
