@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -21,10 +20,10 @@ from PIL import Image
 
 from usbench import cell, gallery_cases, results, scoring, source
 from usbench.console import say, warn
-from usbench.errors import ConfigError, DataError, RunError
+from usbench.errors import ConfigError, DataError
 from usbench.gallery_file import Gallery, encode, path_of, refusal, sha256_of
 from usbench.gallery_shapes import drawing
-from usbench.rescoring import Stored
+from usbench.rescoring import Stored, stored
 
 LONGEST = 640  # px of a picture's longer side
 QUALITY = 80  # of its JPEG
@@ -49,30 +48,14 @@ def after_run(one: cell.Cell, record: Path) -> None:
 
 
 def opened(record: Mapping[str, Any], runs: Path, data: Path | None = None) -> Stored:
-    """The run of a record and its data, which lies below `data` where that is given, else where it lay then.
+    """The run of a record and its data, as `rescoring.stored` finds them, and raises what that raises.
 
-    Raises ConfigError for a result that has no gallery, RunError where the run isn't below `runs`, DataError where the
-    data isn't there or predictions or data are others than the record's.
+    Raises ConfigError for a result that has no gallery.
     """
     wrong = refusal(record)
     if wrong:
         raise ConfigError(f"{record['key']}: {wrong}; there is no gallery of others")
-    folder = runs / str(record["key"])
-    predictions, _ = scoring.predictions_of(folder, "test")
-    for path in (folder / "cell.yaml", predictions):
-        if not path.is_file():
-            raise RunError(f"{path}: the run of this result was wanted there, found none; name its folder with --runs")
-    if hashlib.sha256(predictions.read_bytes()).hexdigest() != sha256_of(record):
-        raise DataError(f"{predictions}: the predictions that the result was scored from were wanted, found others")
-    one = {**cell.read(folder / "cell.yaml"), "runs": str(runs.absolute())}
-    if data is not None:
-        one["root"] = str((data / str(record["dataset"])).absolute())
-    if not Path(one["root"]).is_dir():
-        raise DataError(f"{one['root']}: the data of this result were wanted here, found none; name them with --data")
-    dataset = source.open_dataset(one)
-    if cell.fingerprint(one, dataset, True) != record["data"]["fingerprint"]:
-        raise DataError(f"{one['root']}: the data that the result was scored on was wanted, found other files")
-    return Stored(one, folder, dataset)
+    return stored(record, runs, data)
 
 
 def write(record: Path, content: Mapping[str, Any], kept: Stored) -> Path:

@@ -38,8 +38,8 @@ class Stored:
         return scoring.score(metric or self.cell["metric"], self.folder, test, val, leak.get("images", ()))
 
 
-def stored(record: Record, runs: Path) -> Stored:
-    """What a record's scores were computed from.
+def stored(record: Record, runs: Path, data: Path | None = None) -> Stored:
+    """What a record's scores were computed from. data: the folder of releases; None: where the run found its release.
 
     Raises RunError where the run's folder or its predictions aren't below `runs`, DataError where the data isn't there
     or predictions or data are others than the record's.
@@ -57,6 +57,8 @@ def stored(record: Record, runs: Path) -> Stored:
     wanted = (record.get("predictions") or {}).get("sha256")
     if wanted and hashlib.sha256(predictions.read_bytes()).hexdigest() != wanted:
         raise DataError(f"{predictions}: the predictions that the result was scored from were wanted, found others")
+    if data is not None:
+        one["root"] = str((data / str(record["dataset"])).absolute())
     dataset = source.open_dataset(one)
     drawn_here = one["phantom"] and not (Path(one["root"]) / source.MARK).is_file()
     if cell.fingerprint(one, dataset, not drawn_here) != record["data"]["fingerprint"]:
