@@ -37,10 +37,10 @@ from torchvision.transforms import v2
 
 from usbench import cell, machine, scoring, source
 from usbench.codecs import replacing
-from usbench.command import conf_dir
 from usbench.console import say, table, track, warn
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError, UsbenchError
+from usbench.listing import conf_dir
 from usbench.planning import one_line
 from usbench.types import Masks
 

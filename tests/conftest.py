@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from omegaconf import OmegaConf
 
-from usbench.command import conf_dir
+from usbench.listing import conf_dir
 
 settings.register_profile("usbench", deadline=None)  # a busy machine is no failure
 settings.load_profile("usbench")

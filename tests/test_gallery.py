@@ -326,7 +326,9 @@ def test_the_script_says_what_is_missing(run, tmp_path, capsys):
         return capsys.readouterr().err
 
     assert "name its folder with --runs" in refused(1, key, "--runs", str(tmp_path / "none"))
-    assert "the release of shown was wanted here" in refused(1, key, "--runs", str(runs), "--data", str(tmp_path / "none"))
+    assert "the release of shown was wanted here" in refused(
+        1, key, "--runs", str(runs), "--data", str(tmp_path / "none")
+    )
     assert "found 0 such" in refused(1, "0123456789ab", "--runs", str(runs))
     others = tmp_path / "data" / "shown"
     release(others, seed=9)

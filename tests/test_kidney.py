@@ -14,12 +14,12 @@ import yaml
 
 from usbench import phantom, source
 from usbench.codecs import image, label_png, transducers, via
-from usbench.command import conf_dir
 from usbench.datasets import kidney
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.kidney import Kidney
 from usbench.datasets.kidney_planes import ANATOMY
 from usbench.errors import ConfigError, DataError
+from usbench.listing import conf_dir
 from usbench.types import Boxes, Masks, Sample
 
 NODE = yaml.safe_load((conf_dir() / "dataset" / "kidney.yaml").read_text())

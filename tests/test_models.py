@@ -16,8 +16,8 @@ import yaml
 from numpy.typing import NDArray
 
 from usbench import cell, phantom
-from usbench.command import conf_dir
 from usbench.errors import ConfigError
+from usbench.listing import conf_dir
 from usbench.scoring import SELECTION
 from usbench.targets import build
 from usbench.types import OFF, Boxes, Landmarks, Masks, Run, Sample, Target

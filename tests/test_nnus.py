@@ -13,10 +13,10 @@ from PIL import Image
 
 from usbench import source
 from usbench.codecs import image
-from usbench.command import conf_dir
 from usbench.datasets.dataset import open_view
 from usbench.datasets.nnus import Nnus
 from usbench.errors import DataError
+from usbench.listing import conf_dir
 from usbench.types import Boxes, Layout, Masks, Sample
 
 NODE = yaml.safe_load((conf_dir() / "dataset" / "nnus.yaml").read_text())

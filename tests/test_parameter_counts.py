@@ -9,7 +9,7 @@ import yaml
 from hydra.utils import instantiate
 
 from usbench import cell
-from usbench.command import conf_dir
+from usbench.listing import conf_dir
 from usbench.models.nets.unet import UNet
 from usbench.models.own import Own
 from usbench.models.smp import Segmenter

@@ -15,8 +15,8 @@ from clusters import plugin
 from omegaconf import OmegaConf
 
 from usbench import cell, launch, machine, workers
-from usbench.command import conf_dir
 from usbench.errors import RunError
+from usbench.listing import conf_dir
 
 CORES = machine.cores()
 FAR = {"remote": True, "per_gpu": 0}

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from usbench import phantom, source
-from usbench.command import conf_dir
 from usbench.datasets.dataset import Dataset, open_view
+from usbench.listing import conf_dir
 from usbench.scenes import CLASSES
 from usbench.types import Layout, Record, Sample
 

@@ -11,8 +11,9 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from usbench import search, sweep
-from usbench.command import Broken, conf_dir, job
+from usbench.command import Broken, job
 from usbench.console import warn
+from usbench.listing import conf_dir
 from usbench.planning import one_line
 
 

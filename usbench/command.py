@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 LOOK_S = 1.0  # between two looks at another host's claim
 
 
-def conf_dir() -> Path:
-    """The configuration shipped in the wheel, or the checkout's beside the package."""
-    package = Path(__file__).resolve().parent
-    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
-
-
 def job(config: DictConfig) -> float | None:
     """One composed configuration; the selection rule's figure on validation, for sweepers.
 
@@ -36,7 +30,7 @@ def job(config: DictConfig) -> float | None:
     """
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if plain["list"]:
-        listing.show(conf_dir(), plain)
+        listing.show(listing.conf_dir(), plain)
         return None
     try:
         if plain["cell"]:

@@ -1,4 +1,4 @@
-"""`list=true`: what can be combined, and which data is here."""
+"""Where the configuration lies, and `list=true`: what can be combined, and which data is here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ import yaml
 
 from usbench.console import say, table
 from usbench.errors import ConfigError
+
+
+def conf_dir() -> Path:
+    """The configuration shipped in the wheel, or the checkout's beside the package."""
+    package = Path(__file__).resolve().parent
+    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
 def load(folder: Path) -> list[dict[str, Any]]:

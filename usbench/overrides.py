@@ -12,9 +12,9 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from usbench.command import conf_dir
 from usbench.console import warn
 from usbench.errors import ConfigError, UsbenchError
+from usbench.listing import conf_dir
 from usbench.planning import one_line
 
 

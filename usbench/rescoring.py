@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 
 from usbench import __version__, cell, machine, records, results, scoring, source
-from usbench.command import conf_dir
 from usbench.console import track
 from usbench.datasets.dataset import Dataset
 from usbench.errors import DataError, RunError, UsbenchError
+from usbench.listing import conf_dir
 from usbench.metrics import boxes, detect, overlap, segment
 from usbench.metrics.scores import Scores
 
