@@ -252,3 +252,19 @@ def test_status_without_a_sweep_is_one_line(tmp_path, capsys):
     assert status.main(["--runs", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert "the plan of a sweep was wanted" in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [("model=works", "seed=0"), ("-m", "model=works", "seed=0,1")])
+def test_what_a_process_left_that_was_killed_after_publishing_goes(swept, words):
+    folder, _ = swept
+    path = next((folder / "results").rglob("works-s0-*.json"))
+    second = path.with_name(f".{path.name}.0123456789ab.part")
+    second.hardlink_to(path)
+    writing = path.with_name(f".{path.name}.ba9876543210.part")
+    writing.write_text("somebody else's, who is at it")
+    claim = folder / "runs" / f"{path.stem.rsplit('-', 1)[1]}.claim"
+    claim.write_text('{"token": "dead", "lease_s": 1}')
+    os.utime(claim, (1, 1))
+    assert lab.usbench(folder, *words)[0] == 0
+    assert not second.exists() and not claim.exists() and writing.exists() and path.exists()
+    writing.unlink()

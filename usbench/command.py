@@ -144,10 +144,11 @@ def show_plan(one: dict[str, Any], plans: list[dict[str, Any]]) -> None:
 
 def run_or_find(one: dict[str, Any], overwrite: bool) -> dict[str, Any]:
     """The record of the cell: found, or made by a child process."""
-    from usbench import launch
+    from usbench import launch, publication
 
     found = launch.finished(one)
     if found and not overwrite:
+        publication.tidy(one)
         path, record = found
         primary = record["primary"]
         say(f"done already: {path} ({primary['name']} {primary['value']}); overwrite=true does it again")

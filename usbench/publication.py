@@ -52,6 +52,21 @@ def publish(
     return path
 
 
+def tidy(one: Mapping[str, Any]) -> None:
+    """Remove what a process left that was killed when it had just published the cell: the record's second name, and
+    its claim."""
+    named = (one["dataset"]["name"], one["task"], one["model"]["name"], one["seed"], one["key"])
+    path, claim = results.find(Path(one["results"]), *named), claims.path_of(cell.run_dir(one))
+    with suppress(OSError):
+        if path is not None and path.stat().st_nlink > 1:
+            for left in path.parent.glob(f".{path.name}.*.part"):
+                if left.samefile(path):
+                    left.unlink()
+        holder = claims.look(claim) if claim.exists() else None
+        if holder and holder.stale:
+            claims.give_up(claim, holder.token)
+
+
 def _linked(part: Path, path: Path) -> bool:
     """Whether a file got a second name that nothing had; the first to ask is granted it, on a file server too."""
     try:

@@ -280,7 +280,7 @@ def end() -> int:
 
 def outcome(jobs: Sequence[Job]) -> tuple[list[list[str]], Counter[str], int]:
     """(a row for each cell that isn't done, cells by state, times that work was done twice)."""
-    from usbench import ledger
+    from usbench import ledger, publication
 
     rows, counts, twice = [], Counter[str](), 0
     for job in jobs:
@@ -289,9 +289,11 @@ def outcome(jobs: Sequence[Job]) -> tuple[list[list[str]], Counter[str], int]:
             counts[state] += 1
             rows.append([job.name, state, job.skipped or job.failed])
     for job in unique(jobs):
-        for n, found in enumerate(ledger.entries(job.cells)):
+        for n, (one, found) in enumerate(zip(job.cells, ledger.entries(job.cells), strict=True)):
             counts[found.state] += 1
             twice += found.twice
+            if found.state == "done":
+                publication.tidy(one)
             name = job.name + (f" → {job.then[n - 1]['dataset']['name']}" if n else "")
             if found.state != "done":
                 rows.append([name, found.state, found.words])
