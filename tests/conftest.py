@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,17 @@ one_thread = pytest.fixture(single, name="one_thread")
 one_thread_throughout = pytest.fixture(single, scope="module", name="one_thread_throughout")  # in a file's fixtures too
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` a file's tests share a worker, as they share what they make; of the long suites over all
-    models, each model's do."""
-    for item in items:
-        params = getattr(item, "callspec", None)
-        model = params.params.get("subject", params.params.get("name")) if params else None
-        spread = item.path.name in ("test_models.py", "test_sealed.py") and model
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{model}" if spread else item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n`, a file's tests share a worker, as they share what they make; of the long suites over all models, each
+    model's do. (xdist's own groups do nothing under pytest 9.2.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            if Path(file).name not in ("test_models.py", "test_sealed.py"):
+                return file
+            return file + re.split(r"[\]-]", test.partition("[")[2])[0]  # test_any[unet-odd sizes] goes by unet
+
+    return ByFile(config, log)
