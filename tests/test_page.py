@@ -523,6 +523,10 @@ def test_the_command_writes_pages_and_checks_them(place, tmp_path, capsys):
         assert leaderboard.main(place) == 0 and path.read_bytes() == files[path]
 
 
+def test_the_committed_board_and_its_pages_are_what_the_records_give(tmp_path):
+    assert leaderboard.main(["--check", "--runs", str(tmp_path / "runs")]) == 0
+
+
 def test_a_page_whose_result_is_gone_goes_too(place, tmp_path, capsys):
     assert leaderboard.main(place) == 0
     left = next((tmp_path / "results").glob("*/*/*.html")).with_name("gone-s0-0123456789ab.html")
