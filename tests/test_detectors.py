@@ -144,7 +144,7 @@ def test_the_norm_is_the_one_asked_for():
     ("changes", "words"),
     [
         ({"architecture": "yolo"}, "architecture: fasterrcnn"),
-        ({"backbone": "vgg16"}, "backbone: resnet10"),
+        ({"backbone": "vgg16"}, "backbone: resnet10w32"),
         ({"options": {"chanels": 8}}, "chanels"),
         ({"budget": {**TINY, "size": [60, 96]}}, "multiples of 32"),
         ({"budget": {**TINY, "turn": 0.5}}, "square size"),

@@ -19,13 +19,21 @@ from torchvision.ops import FrozenBatchNorm2d
 from usbench.errors import ConfigError, RunError
 from usbench.models import loop
 
-RESNETS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+NARROW = "resnet10w32"  # for tests: a block per stage, the first of 32 channels
+RESNETS = (NARROW, "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {
     "frozen": nn.BatchNorm2d,
     "batch": nn.BatchNorm2d,
     "group": partial(nn.GroupNorm, 32),
 }
 ADVICE = "a network is needed once; or take model.build.weights=null, or a file with a state dict"
+
+
+class Narrow(ResNet):  # type: ignore[misc]
+    """A ResNet whose stages are half as wide as torchvision's."""
+
+    def _make_layer(self, block: Any, planes: int, *rest: Any, **more: Any) -> nn.Sequential:
+        return cast(nn.Sequential, super()._make_layer(block, planes // 2, *rest, **more))
 
 
 def resnet(name: str, norm: str, pretrained: bool) -> nn.Module:
@@ -40,8 +48,8 @@ def resnet(name: str, norm: str, pretrained: bool) -> nn.Module:
     if norm not in NORMS:
         raise ConfigError(f"options.norm: {', '.join(NORMS)} were wanted, found {norm!r}")
     layer = FrozenBatchNorm2d if norm == "frozen" and pretrained else NORMS[norm]
-    if name == "resnet10":  # torchvision has none: a block per stage
-        net: Any = ResNet(BasicBlock, [1, 1, 1, 1], norm_layer=layer)
+    if name == NARROW:
+        net: Any = Narrow(BasicBlock, [1, 1, 1, 1], norm_layer=layer)
     else:
         net = torchvision.models.get_model(name, weights=None, norm_layer=layer)
     del net.fc
@@ -69,7 +77,9 @@ def unfreeze(net: nn.Module, kind: type[nn.Module]) -> None:
 
 def widths(name: str) -> list[int]:
     """Channels of a ResNet's four stages."""
-    wide = 1 if name in ("resnet10", "resnet18", "resnet34") else 4
+    if name == NARROW:
+        return [32, 64, 128, 256]
+    wide = 1 if name in ("resnet18", "resnet34") else 4
     return [wide * channels for channels in (64, 128, 256, 512)]
 
 
@@ -78,8 +88,8 @@ def widths(name: str) -> list[int]:
 
 def imagenet(name: str) -> dict[str, Tensor]:
     """torchvision's state dict of a ResNet; ConfigError where there is none, RunError where it can't be fetched."""
-    if name == "resnet10":
-        raise ConfigError("model.build.weights=imagenet: there are none for resnet10; take resnet18, or weights=null")
+    if name == NARROW:
+        raise ConfigError(f"model.build.weights=imagenet: there are none for {NARROW}; take resnet18, or weights=null")
     return fetched(torchvision.models.get_model_weights(name).IMAGENET1K_V1, f"weights=imagenet for {name}")
 
 

@@ -10,8 +10,9 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
 from usbench.errors import ConfigError
+from usbench.models import trunk
 
-SMALL, LARGE = ("resnet18", "resnet34"), ("resnet50", "resnet101")
+SMALL, LARGE = (trunk.NARROW, "resnet18", "resnet34"), ("resnet50", "resnet101")
 
 
 class DeepLabV3(nn.Module):
@@ -19,18 +20,18 @@ class DeepLabV3(nn.Module):
     on ResNet50. The layers have torchvision's names."""
 
     def __init__(self, classes: int, backbone: str = "resnet50") -> None:
-        """backbone: resnet18, resnet34, resnet50 or resnet101; ConfigError for another."""
+        """backbone: resnet10w32 (for tests), resnet18, resnet34, resnet50 or resnet101; ConfigError for another."""
         super().__init__()
         self.backbone = dilated(backbone)
-        wide = 512 if backbone in SMALL else 2048
+        wide = trunk.widths(backbone)[-1]
         self.classifier, self.aux_classifier = DeepLabHead(wide, classes), FCNHead(wide // 2, classes)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, 3, h, w) → (B, classes, h, w); in training with the auxiliary head's, read one stage before the last."""
-        trunk: Any = self.backbone
-        x = trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(images))))
-        third = trunk.layer3(trunk.layer2(trunk.layer1(x)))
-        logits = enlarged(self.classifier(trunk.layer4(third)), images)
+        net: Any = self.backbone
+        x = net.maxpool(net.relu(net.bn1(net.conv1(images))))
+        third = net.layer3(net.layer2(net.layer1(x)))
+        logits = enlarged(self.classifier(net.layer4(third)), images)
         return (logits, enlarged(self.aux_classifier(third), images)) if self.training else logits
 
 
@@ -38,10 +39,11 @@ def dilated(name: str) -> nn.Module:
     """A ResNet from scratch whose last two stages keep the size and reach 2 and 4 times as far."""
     if name not in (*SMALL, *LARGE):
         raise ConfigError(f"options.backbone: {', '.join((*SMALL, *LARGE))} were wanted, found {name!r}")
-    stages = [False, True, True] if name in LARGE else None  # torchvision dilates none of the small ones
-    net: Any = torchvision.models.get_model(name, weights=None, replace_stride_with_dilation=stages)
-    del net.fc
-    if name in SMALL:
+    if name in LARGE:
+        net: Any = torchvision.models.get_model(name, weights=None, replace_stride_with_dilation=[False, True, True])
+        del net.fc
+    else:  # torchvision dilates none of the small ones
+        net = trunk.resnet(name, "batch", False)
         dilate(net.layer3, 2)
         dilate(net.layer4, 4)
     return net  # type: ignore[no-any-return]
