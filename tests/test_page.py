@@ -427,6 +427,8 @@ def test_on_paper_stands_the_table_without_the_tools(page):
     rows_ = table.locator("tr").all_inner_texts()
     assert table.is_visible() and not page.locator(".tabulator").first.is_visible()
     assert len(rows_) == 1 + 3 + 7 and rows_[1] == "Our runs" and rows_[2].startswith("deeplabv3\tquick\t.800")
+    styles = "one => [getComputedStyle(one).breakInside, getComputedStyle(one).printColorAdjust]"
+    assert page.locator(".ruler").first.evaluate(styles) == ["auto", "exact"]  # longer than a sheet; coloured swatches
 
 
 def test_a_board_without_any_row_says_so_and_still_has_its_catalogue(tmp_path, browser):
