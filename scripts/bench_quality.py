@@ -22,14 +22,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
@@ -37,11 +33,10 @@ from torchvision.transforms import v2
 
 from usbench import cell, machine, scoring, source
 from usbench.codecs import replacing
-from usbench.console import say, table, track, warn
+from usbench.console import say, table, track
 from usbench.datasets.dataset import Samples
-from usbench.errors import ConfigError, RunError, UsbenchError
-from usbench.listing import conf_dir
-from usbench.planning import one_line
+from usbench.errors import ConfigError, RunError
+from usbench.overrides import composed, exit_code
 from usbench.types import Masks
 
 SIDE, BATCH, RATE, EPOCHS = 256, 8, 2e-3, 60  # EPOCHS: at most, as ours
@@ -141,11 +136,9 @@ def ours(overrides: list[str]) -> tuple[float, dict[str, Any]]:
         return seconds, record
 
 
-def compare(overrides: list[str], path: Path | None) -> None:
-    """Both, and the table."""
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config: Any = OmegaConf.to_container(hydra.compose("config", overrides), resolve=True)
-    one = cell.resolve(config)
+def compare(overrides: list[str], path: Path | None) -> int:
+    """Both, and the table; 0."""
+    one = cell.resolve(composed(overrides, None, "bench_quality"))
     dataset = source.open_dataset(one)
     if one["task"] != "segment" or not dataset.exclusive:
         raise ConfigError("a dataset and a model of exclusive masks were wanted, such as dataset=usgra model=unet")
@@ -162,6 +155,7 @@ def compare(overrides: list[str], path: Path | None) -> None:
     mine = {**{c: part["dice"]["value"] for c, part in record["per_class"].items()}}
     mine["mean"] = record["scores"]["dice"]["value"]
     show({"usbench": (seconds, mine), f"plain, {epochs} epochs": (spent, theirs)}, one, path)
+    return 0
 
 
 def show(rows: dict[str, tuple[float, dict[str, Any]]], one: dict[str, Any], path: Path | None) -> None:
@@ -188,15 +182,7 @@ def main() -> int:
     for key, value in (("dataset", "usgra"), ("model", "unet")):
         if not any(word.startswith(f"{key}=") for word in words):
             words.insert(0, f"{key}={value}")
-    try:
-        compare(words, wanted.json)
-    except (HydraException, OmegaConfBaseException) as error:
-        warn(one_line(error))
-        return 2
-    except UsbenchError as error:
-        warn(str(error))
-        return error.exit_code
-    return 0
+    return exit_code(lambda: compare(words, wanted.json))
 
 
 if __name__ == "__main__":
