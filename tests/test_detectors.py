@@ -296,7 +296,7 @@ def test_blurring_is_of_the_images_it_hits_only():
 def test_a_learnt_box_is_found_where_it_lies_in_native_pixels(name, tmp_path):
     """Within 2 px, on an image that is half as large again as the net's, with other sides."""
     one = sample(0, (100, 150), label=1)
-    budget = {**TINY, "epochs": 3, "augment": {"hflip": 0.0}, "lr": 2e-3 if name != "fasterrcnn" else 1e-3}
+    budget = {**TINY, "epochs": 3, "augment": {"hflip": 0.0}, "lr": 2e-3}
     model = detector(name, budget=budget)
     model.fit([one] * 40, [one], a_run(tmp_path))
     (guess,) = model.predict([one.image])
