@@ -6,12 +6,15 @@ import copy
 import json
 from pathlib import Path
 
+import cv2
+import PIL
 import pytest
+import scipy
 from test_transfer import run
 
 from scripts import phantom as phantom_script
 from scripts import reproduce
-from usbench import reproduction, results
+from usbench import machine, reproduction, results
 from usbench.errors import ConfigError, DataError, RunError
 
 SMALL = ("dataset=usgra", "model=unet", "budget=tiny", "tracking=none", "device=cpu", "threads=1", "seed=3")
@@ -134,3 +137,11 @@ def test_a_phantom_that_is_drawn_otherwise_now(record, tmp_path):
     then = {**record, "data": {**record["data"], "fingerprint": "0" * 64}}
     with pytest.raises(DataError, match=r"usbench draws another now.*was wanted here, found nothing"):
         reproduction.rebuilt(then, tmp_path, tmp_path)
+
+
+def test_a_record_names_the_packages_that_pictures_go_through():
+    """YOLO trains to other bytes by OpenCV 4.14 than by 5.0."""
+    packages = machine.describe(None)["packages"]
+    assert packages["pillow"] == PIL.__version__ and packages["scipy"] == scipy.__version__
+    opencv = packages.get("opencv-python") or packages["opencv-python-headless"]
+    assert opencv.startswith(cv2.__version__)

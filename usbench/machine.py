@@ -16,6 +16,10 @@ PACKAGES = (
     "torch",
     "torchvision",
     "numpy",
+    "scipy",
+    "pillow",
+    "opencv-python",  # resizes and warps for ultralytics: 4.14 and 5.0 give a training other bytes
+    "opencv-python-headless",
     "segmentation-models-pytorch",
     "timm",
     "transformers",
