@@ -44,8 +44,8 @@ class Fake:
         for epoch in range(state["epoch"] + 1, self.budget["epochs"] + 1):
             time.sleep(self.budget["seconds"])
             state = {"epoch": epoch, "value": (1103515245 * state["value"] + epoch) % 2**31}  # as weights go on
-            run.log("train/loss", 1 / epoch, epoch)
             loop.write(run.dir / f"checkpoint-{epoch:05d}.pt", state)
+            run.log("train/loss", 1 / epoch, epoch)  # last: a test that kills once it reads this kills after a whole epoch
             for old in sorted(run.dir.glob("checkpoint-*.pt"))[:-2]:
                 old.unlink()
         self.level = self.budget.get("level") or 40 + state["value"] % 16

@@ -282,7 +282,7 @@ def test_a_results_place_that_cannot_be_written(tmp_path):
 
 def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path):
     """A limit on a file's size stands for it: checkpoints don't fit."""
-    line = f"ulimit -f 2000; exec {sys.executable} -m usbench {' '.join(TINY)}"
+    line = f"ulimit -f 500; exec {sys.executable} -m usbench {' '.join(TINY)}"
     quoted = line.replace(
         "dataset.phantom.counts={train:8,val:4,test:4}", "'dataset.phantom.counts={train:8,val:4,test:4}'"
     )
