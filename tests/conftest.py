@@ -17,6 +17,8 @@ from omegaconf import OmegaConf
 
 from usbench.listing import conf_dir
 
+os.environ.setdefault("GOMP_SPINCOUNT", "0")  # tests share their cores: a thread that waits sleeps, in children too
+
 settings.register_profile("usbench", deadline=None)  # a busy machine is no failure
 settings.load_profile("usbench")
 

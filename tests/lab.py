@@ -45,7 +45,7 @@ class Fake:
             time.sleep(self.budget["seconds"])
             state = {"epoch": epoch, "value": (1103515245 * state["value"] + epoch) % 2**31}  # as weights go on
             loop.write(run.dir / f"checkpoint-{epoch:05d}.pt", state)
-            run.log("train/loss", 1 / epoch, epoch)  # last: a test that kills once it reads this kills after a whole epoch
+            run.log("train/loss", 1 / epoch, epoch)  # last: a test reads it and kills after a whole epoch
             for old in sorted(run.dir.glob("checkpoint-*.pt"))[:-2]:
                 old.unlink()
         self.level = self.budget.get("level") or 40 + state["value"] % 16

@@ -31,7 +31,8 @@ SIZE = (72, 96)
 LEARNT = {"segment": 0.75, "detect": 0.5, "landmark": -6.0}  # the selection rule on the eight images that were learnt
 STEPS = 36  # batches of four an epoch, for that …
 EPOCHS = {"segment": 3, "detect": 4, "landmark": 3}  # … and epochs; heavy nets need fewer, transformers more:
-OTHER_EPOCHS = {"unet": 4, "deeplabv3_kumar2025": 2, "transunet": 1, "swinunet": 7, "samed": 15, "fasterrcnn": 3, "nnunet": 4}
+OTHER_EPOCHS = {"unet": 4, "deeplabv3_kumar2025": 2, "transunet": 1, "swinunet": 7, "samed": 15, "nnunet": 4}  # masks
+OTHER_EPOCHS |= {"fasterrcnn": 3}  # boxes
 # nets that can't learn from scratch so soon, or not everything: their loss falls to half, in so many epochs
 HALVES = {"detr": 10, "rtdetr": 3, "yolov8_pose": 4}
 EXTRAS = {"nnunet": ["nnunetv2"], "detr": ["transformers"], "samed": ["transformers"]}

@@ -81,11 +81,11 @@ def gone(one: cell.Cell, process: int, how: str, failed: bool = True) -> int:
 def environment(threads: int) -> dict[str, str]:
     """The child's: its thread count fixed before any library reads it, Hydra's debugging switch taken out.
 
-    A waiting thread of libgomp spins for some microseconds, then sleeps: spinning long (its default) makes two threads
-    three times slower on shared cores, sleeping at once makes a small net nearly twice as slow on free ones.
+    A waiting thread of libgomp spins for a moment, then sleeps. Ten times as long makes two threads on shared
+    cores up to twice as slow (libgomp's default: worse), and sleeping at once costs a small net a fifth on free ones.
     """
     kept = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
-    return {"GOMP_SPINCOUNT": "10000", **kept, **dict.fromkeys(THREADS, str(threads)), run.PARENT: "1"}
+    return {"GOMP_SPINCOUNT": "1000", **kept, **dict.fromkeys(THREADS, str(threads)), run.PARENT: "1"}
 
 
 def finished(one: cell.Cell) -> tuple[Path, dict[str, Any]] | None:
