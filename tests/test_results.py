@@ -316,6 +316,17 @@ def test_a_case_table_that_is_not_the_record_s_own_is_refused(tmp_path, damage):
         results.load_cases(path)
 
 
+def test_a_case_table_with_a_row_cut_short_is_refused(tmp_path):
+    """Even of an old record, that doesn't say which table it was written with."""
+    path = results.save(tmp_path, record(), CASES)
+    table = path.with_name(path.stem + results.CASES)
+    text = gzip.decompress(table.read_bytes()).decode().rstrip("\n")
+    table.write_bytes(gzip.compress(text.rpartition(",")[0].encode()))
+    old = {name: value for name, value in json.loads(path.read_text()).items() if name != "cases_sha256"}
+    with pytest.raises(DataError, match=r"cases.*rows of unequal length"):
+        results.read_cases(path, old)
+
+
 def test_load_all_is_sorted_and_keeps_phantoms_apart(tmp_path):
     phantom = {**record()["data"], "phantom": True}
     for changes in ({"seed": 1, "key": "b" * 12}, {"seed": 0}, {"seed": 2, "key": "c" * 12, "data": phantom}):

@@ -27,14 +27,11 @@ def is_judgeable(rows: Rows, task: Task) -> bool:
 
 
 def typed(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """The rows with their counts and figures as numbers, and None for null."""
+    """The rows with the counts and figures that a case is judged by as numbers, and None for null."""
 
-    def value(name: str, text: str) -> Any:
-        if not text:
-            return None
-        return int(text) if name in WHOLE else float(text) if name in REAL else text
-
-    return [{name: value(name, text) for name, text in row.items()} for row in rows]
+    kinds = [*dict.fromkeys(WHOLE, int).items(), *dict.fromkeys(REAL, float).items()]
+    present = [(name, kind) for name, kind in kinds if rows and name in rows[0]]
+    return [{**row, **{name: kind(row[name]) if row[name] else None for name, kind in present}} for row in rows]
 
 
 def ordered(rows: Rows, task: Task) -> list[tuple[str, float]]:
@@ -63,19 +60,11 @@ def by_class(rows: Rows, task: Task, classes: Sequence[str]) -> dict[str, dict[s
     for row in rows:
         if row["class"] in own:
             own[row["class"]].setdefault(row["case"], []).append(row)
-    rate = dice if task == "segment" else RATES[task][1]
+    rate = RATES[task][1]
     return {
         label: {case: shown(rate(part), task) for case, part in cases.items() if SAYS[task](part)}
         for label, cases in own.items()
     }
-
-
-def dice(rows: Rows) -> float:
-    """The mean over the rows of a class in one case (one, as a rule) that have any of it: as usbench.metrics.overlap,
-    without arrays for single numbers."""
-    counts = [(int(row["tp"]), int(row["fp"]) + int(row["fn"])) for row in rows if row["tp"] is not None]
-    values = [2 * hit / (2 * hit + missed) for hit, missed in counts if hit + missed]
-    return sum(values) / len(values)
 
 
 SAYS: Mapping[Task, Callable[[Rows], bool]] = {

@@ -13,8 +13,6 @@ from scipy import ndimage
 from usbench import scoring
 from usbench.curves import spline
 from usbench.datasets.dataset import Samples
-from usbench.metrics import overlap
-from usbench.metrics.scores import mean
 from usbench.types import SEEN, Boxes, Landmarks, Masks, Sample, Target, Task
 
 CONFIDENCE = 0.25  # boxes below it aren't drawn (they are scored)
@@ -44,11 +42,11 @@ def qualities(cases: Sequence[Mapping[str, Any]], task: Task) -> dict[str, float
 
 
 def mean_dice(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Over the known classes in truth or prediction; 1 where there is none."""
-    known = [row for row in rows if row["tp"] is not None]
-    table = np.array([[row["tp"], row["fp"], row["fn"]] for row in known], np.int64).reshape(-1, 3)
-    value = float(mean(overlap.dice(table)))
-    return 1.0 if np.isnan(value) else value
+    """Over the known classes in truth or prediction, as usbench.metrics.overlap without arrays for single numbers; 1
+    where there is none."""
+    counts = [(2 * row["tp"], row["fp"] + row["fn"]) for row in rows if row["tp"] is not None]
+    values = [twice / (twice + missed) for twice, missed in counts if twice + missed]
+    return sum(values) / len(values) if values else 1.0
 
 
 def f1(rows: Sequence[Mapping[str, Any]]) -> float:
@@ -62,7 +60,7 @@ def f1(rows: Sequence[Mapping[str, Any]]) -> float:
 def minus_error(rows: Sequence[Mapping[str, Any]]) -> float:
     """Minus the mean distance in px of what is seen, 0 where nothing is."""
     errors = [float(row["error_px"]) for row in rows if row["error_px"] is not None]
-    return -float(np.mean(errors)) if errors else 0.0
+    return -sum(errors) / len(errors) if errors else 0.0
 
 
 RATES: Mapping[Task, tuple[str, Callable[[Sequence[Mapping[str, Any]]], float]]] = {

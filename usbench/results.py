@@ -20,6 +20,7 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,10 @@ def write_all(files: Mapping[Path, bytes]) -> None:
                 file.write(files[path])
                 file.flush()
                 os.fsync(file.fileno())
-        for path, part in parts.items():
-            part.replace(path)
-            sync_folder(path.parent)
+        for folder, moved in groupby(parts.items(), key=lambda item: item[0].parent):
+            for path, part in moved:
+                part.replace(path)
+            sync_folder(folder)
     except OSError as error:
         raise RunError(
             f"{path}: cannot be written ({error.strerror}); free some space there or choose another folder"
@@ -212,7 +214,10 @@ def read_cases(path: Path, record: Mapping[str, Any]) -> list[dict[str, str]]:
     except (OSError, EOFError, ValueError) as error:
         raise _no_table(table, path, error) from error
     _check_table(table, path, record, hashlib.sha256(packed).hexdigest())
-    return list(csv.DictReader(io.StringIO(text)))
+    header, *lines = list(csv.reader(io.StringIO(text))) or [[]]
+    if {len(line) for line in lines} - {len(header)}:
+        raise _no_table(table, path, ValueError("rows of unequal length"))
+    return [dict(zip(header, line, strict=True)) for line in lines]
 
 
 def cases_digest(path: Path, record: Mapping[str, Any]) -> str:
