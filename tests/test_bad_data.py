@@ -18,6 +18,7 @@ from PIL import Image
 
 from usbench import cell, machine, phantom, source
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
+from usbench.listing import conf_dir
 from usbench.types import SPLITS
 
 SIZE, COUNTS = (64, 96), {"train": 8, "val": 4, "test": 4}
@@ -402,6 +403,19 @@ def test_where_data_is_looked_for(data, resolve, empty_folder, monkeypatch, word
     changed = tree(up).items() - before.items()
     assert all(path.startswith("here/runs/") for path, _ in changed)  # never into data
     assert before.items() <= tree(up).items()
+
+
+def test_a_dataset_of_one_s_own_names_its_folder_in_its_yaml(data, compose, empty_folder):
+    """Which `dataset.root=` still replaces, and `data=` doesn't."""
+    own, up = empty_folder / "conf" / "dataset", empty_folder.parent
+    own.mkdir(parents=True)
+    plain = (conf_dir() / "dataset" / "usgra.yaml").read_text("utf-8")
+    (own / "mine.yaml").write_text(f"{plain}\nroot: {data / 'usgra'}\n", "utf-8")
+    words = (*QUIET, *UNLISTED, f"hydra.searchpath=[file://{own.parent}]", "dataset=mine", *SMALL)
+    found = {given: cell.resolve(compose(*words, given))["root"] for given in (f"data={up}/nowhere", "seed=0")}
+    assert set(found.values()) == {str(data / "usgra")}
+    with pytest.raises(DataError, match="nowhere"):
+        cell.resolve(compose(*words, f"dataset.root={up}/nowhere"))
 
 
 def test_a_phantom_has_nothing_of_the_real_images(resolve):

@@ -94,12 +94,13 @@ def test_verdicts(record):
 def test_what_else_differs_is_said(record):
     new = copy.deepcopy(record)
     new["machine"] |= {"processor": "an abacus"}
-    new["machine"]["packages"] |= {"torch": "1.0"}
+    new["machine"]["packages"] |= {"torch": "1.0", "abacus": "2.0"}
     new["code"]["commit"], new["threads"] = "abc", 7
     told = reproduction.surroundings(record, new)
     assert f"threads: {record['threads']}, now 7" in told and any(line.endswith("now an abacus") for line in told)
     assert any(line.startswith("torch: ") and line.endswith("now 1.0") for line in told)
-    assert any(line.startswith("code commit: ") for line in told) and len(told) == 4
+    assert any(line.startswith("code commit: ") for line in told) and len(told) == 5
+    assert "abacus: not in the record, now 2.0" in told
 
 
 def test_different_is_exit_code_1(made, record, tmp_path, capsys, monkeypatch):

@@ -102,6 +102,9 @@ def test_other_bytes_a_missing_file_and_no_network_are_one_sentence(tmp_path, ho
         ({"hub": "owner/name", "file": 3}, "was wanted"),
         ({"hub": "not a name", "file": "model.safetensors"}, "owner/name was wanted"),
         (["model.pt"], "was wanted"),
+        ("none.pt", "a file was wanted at .*none.pt, found none"),
+        ("nowhere/none", "a file was wanted"),
+        ("/", "a file was wanted"),
         (True, "was wanted"),
     ],
 )

@@ -118,8 +118,9 @@ def surroundings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             told.append(f"{part}: {old['machine'].get(part)}, now {new['machine'].get(part)}")
     before, after = old["machine"]["packages"], new["machine"]["packages"]
     for package in sorted({*before, *after}):
-        if before.get(package) != after.get(package) and package in before:
-            told.append(f"{package}: {before[package]}, now {after.get(package, 'not installed')}")
+        was, now = before.get(package, "not in the record"), after.get(package, "not installed")
+        if was != now:
+            told.append(f"{package}: {was}, now {now}")
     for what in ("version", "commit", "dirty"):
         if old["code"].get(what) != new["code"].get(what):
             told.append(f"code {what}: {old['code'].get(what)}, now {new['code'].get(what)}")

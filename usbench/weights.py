@@ -24,6 +24,7 @@ from usbench.archives import Archive
 from usbench.errors import ConfigError, RunError
 
 FORMS = "a file, {url: …, sha256: …}, or {hub: owner/name, file: …, revision: …}"
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")  # a text that ends so, or has a folder, is no word
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -38,7 +39,10 @@ def fetched(stated: object, folder: Path) -> str | None:
     if isinstance(stated, str):
         if "://" in stated:
             raise ConfigError(f"model.build.weights={stated}: {FORMS} was wanted; an address needs its sha256")
-        return str(Path(stated).absolute()) if Path(stated).is_file() else stated
+        path = Path(stated)
+        if not path.is_file() and (path.suffix in SUFFIXES or path.name != stated):
+            raise ConfigError(f"model.build.weights={stated}: a file was wanted at {path.absolute()}, found none")
+        return str(path.absolute()) if path.is_file() else stated
     if not isinstance(stated, Mapping) or not all(isinstance(value, str) for value in stated.values()):
         raise ConfigError(f"model.build.weights={stated}: {FORMS} was wanted")
     if set(stated) == {"url", "sha256"}:
