@@ -1,5 +1,6 @@
 """Every model of conf/model (a lab's own with USBENCH_CONF=lab/conf) by its `tiny` budget: it learns eight phantoms,
-predicts at native size whatever the size, repeats itself, takes images without an object and sets of odd numbers."""
+predicts at native size whatever the size, repeats itself, takes images without an object and sets of odd numbers. The
+long ones: by every other budget, at full size, it trains and predicts."""
 
 from __future__ import annotations
 
@@ -74,17 +75,23 @@ def subject(request, compose) -> Subject:
     return subject_of(request.param, compose)
 
 
-def subject_of(name: str, compose: Callable[..., dict[str, Any]]) -> Subject:
-    """A model of conf/model by its tiny budget, and eight phantoms; skipped where its extra isn't installed."""
+def subject_of(
+    name: str,
+    compose: Callable[..., dict[str, Any]],
+    budget: str = "tiny",
+    size: tuple[int, int] = SIZE,
+    images: int = 8,
+) -> Subject:
+    """A model of conf/model by a budget, and so many phantoms; skipped where its extra isn't installed."""
     for package in EXTRAS.get(name, ()):
         pytest.importorskip(package, reason=f"{name} needs an extra: {package} isn't installed")
     task = YAMLS[name]["task"]
     dataset, scene = SCENES[task]
-    config = compose(f"dataset={dataset}", f"model={name}", "budget=tiny")
-    config["dataset"]["size"] = list(SIZE)
-    _, node, budget = cell.resolve_model(config, task, False)
-    spec = phantom.Spec(scene, SIZE, {"train": 8}, 3, per_group=1)
-    return Subject(name, task, node, budget, len(phantom.classes(spec, task)), list(phantom.samples(spec, task)))
+    config = compose(f"dataset={dataset}", f"model={name}", f"budget={budget}")
+    config["dataset"]["size"] = list(size)
+    _, node, told = cell.resolve_model(config, task, False)
+    spec = phantom.Spec(scene, size, {"train": images}, 3, per_group=1)
+    return Subject(name, task, node, told, len(phantom.classes(spec, task)), list(phantom.samples(spec, task)))
 
 
 def images_of(samples: list[Sample]) -> list[NDArray[np.uint8]]:
@@ -210,3 +217,26 @@ def test_a_batch_of_one(subject, tmp_path):
         return
     for guess in model.predict(images_of(subject.samples[:3])):
         check(guess, SIZE, subject.classes)
+
+
+# ---- long ones: full sizes
+
+FULL = [(name, budget) for name, node in YAMLS.items() for budget in node["budgets"] if budget not in ("tiny", "quick")]
+FULL_SIZE = (275, 690)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "budget"), FULL, ids=[f"{name}-{budget}" for name, budget in FULL])
+def test_at_full_size(name, budget, compose, tmp_path):
+    """Every budget but the small ones, unchanged but for the epochs: a step on four images, and what it predicts."""
+    subject = subject_of(name, compose, budget, FULL_SIZE, 4)
+    changes = {"iterations": 2} if "iterations" in subject.budget else {}
+    model = subject.fit(tmp_path, subject.samples, epochs=1, **changes)
+    losses = [float(row[1]) for row in csv.reader((tmp_path / "log.csv").open()) if row[0] == "train/loss"]
+    assert len(losses) == 1 and np.isfinite(losses).all()
+    guesses = list(model.predict(images_of(subject.samples)))
+    for guess in guesses:
+        check(guess, FULL_SIZE, subject.classes)
+    fresh = build(subject.node, classes=subject.classes, exclusive=True, budget=subject.budget)
+    fresh.restore(subject.run(tmp_path))
+    assert all(map(same, guesses, fresh.predict(images_of(subject.samples))))
