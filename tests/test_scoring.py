@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from usbench import machine, overlay, report, scoring
 from usbench.datasets.dataset import Dataset, Samples, open_view
 from usbench.datasets.index_masks import IndexMasks
 from usbench.errors import ConfigError, DataError, RunError
-from usbench.metrics.scores import Figure
+from usbench.metrics import overlap
+from usbench.metrics.scores import Figure, mean
 from usbench.targets import build
 from usbench.types import Masks, Sample
 
@@ -89,6 +92,15 @@ def test_the_worst_median_and_best_case_are_drawn(dataset, tmp_path):
     one |= {"model": {"name": "hand"}, "budget": "none", "seed": 0}
     (path,) = overlay.draw(one, tmp_path / "run", samples, scores.cases)
     assert path.read_bytes()[:4] == b"\x89PNG"
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 50_000)] * 3), max_size=7))
+def test_a_case_s_dice_is_the_metric_s(counts):
+    """The mean of usbench.metrics.overlap where it is defined, to the last bit; 1 where it nowhere is."""
+    rows = [{"case": "a", **dict(zip(("tp", "fp", "fn"), own, strict=True))} for own in counts]
+    unknown = {"case": "a", "tp": None, "fp": None, "fn": None}
+    with_arrays = float(mean(overlap.dice(np.array(counts, np.int64).reshape(-1, 3))))
+    assert overlay.mean_dice([*rows, unknown]) == (1.0 if np.isnan(with_arrays) else with_arrays)
 
 
 def test_f1_of_drawn_boxes():

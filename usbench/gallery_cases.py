@@ -17,7 +17,7 @@ NEEDED: Mapping[Task, frozenset[str]] = {
     "landmark": frozenset({"case", "class", "error_px"}),
 }
 WHOLE = ("tp", "fp", "fn", "truths")
-REAL = ("score", "error_px", "error_mm")
+REAL = ("score", "error_px")
 Rows = Sequence[Mapping[str, Any]]
 
 

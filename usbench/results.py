@@ -20,7 +20,6 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +59,9 @@ def write_all(files: Mapping[Path, bytes]) -> None:
                 file.write(files[path])
                 file.flush()
                 os.fsync(file.fileno())
-        for folder, moved in groupby(parts.items(), key=lambda item: item[0].parent):
-            for path, part in moved:
-                part.replace(path)
-            sync_folder(folder)
+        for path, part in parts.items():
+            part.replace(path)
+            sync_folder(path.parent)  # before the next: a record is never there without its case table
     except OSError as error:
         raise RunError(
             f"{path}: cannot be written ({error.strerror}); free some space there or choose another folder"

@@ -24,7 +24,7 @@ from usbench.archives import Archive
 from usbench.errors import ConfigError, RunError
 
 FORMS = "a file, {url: …, sha256: …}, or {hub: owner/name, file: …, revision: …}"
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")  # a text that ends so, or has a folder, is no word
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")  # a text that ends so, or begins at the root, is no word
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -40,7 +40,7 @@ def fetched(stated: object, folder: Path) -> str | None:
         if "://" in stated:
             raise ConfigError(f"model.build.weights={stated}: {FORMS} was wanted; an address needs its sha256")
         path = Path(stated)
-        if not path.is_file() and (path.suffix in SUFFIXES or path.name != stated):
+        if not path.is_file() and (path.suffix in SUFFIXES or path.is_absolute()):
             raise ConfigError(f"model.build.weights={stated}: a file was wanted at {path.absolute()}, found none")
         return str(path.absolute()) if path.is_file() else stated
     if not isinstance(stated, Mapping) or not all(isinstance(value, str) for value in stated.values()):
