@@ -259,13 +259,23 @@ def test_a_finished_run_trains_no_more(tmp_path):
     net().fit([sample(0)] * 6, samples(2), run(tmp_path, log=broken_after(0)))
 
 
-@pytest.mark.parametrize("damage", ["cut", "garbage", "empty"])
+DAMAGES = {
+    "cut": None,
+    "garbage": b"\x00" * 5000,
+    "no mark": b"t" * 5000,
+    "no text": b"X\x02\x00\x00\x00\xff\xff",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path, damage, capsys):
     with pytest.raises(KeyboardInterrupt):
         net().fit(samples(6), samples(2), run(tmp_path, log=broken_after(2)))
     last = tmp_path / "checkpoint-00002.pt"
     whole = last.read_bytes()
-    last.write_bytes({"cut": whole[: len(whole) // 2], "garbage": os.urandom(5000), "empty": b""}[damage])
+    given = DAMAGES[damage]
+    last.write_bytes(whole[: len(whole) // 2] if given is None else given)
     steps: list[int] = []
     net().fit(samples(6), samples(2), run(tmp_path, log=lambda name, value, step: steps.append(step)))
     assert set(steps) == {2, 3}

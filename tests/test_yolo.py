@@ -407,8 +407,9 @@ def test_weights_start_a_net_of_their_size_only(straight, tmp_path) -> None:
 
 def test_weights_that_cannot_be_read(tmp_path) -> None:
     assert "no such weights file" in failing(tmp_path, weights=str(tmp_path / "none.pt"))
-    (tmp_path / "noise.pt").write_bytes(b"noise" * 100)
-    assert "not a readable ultralytics checkpoint" in failing(tmp_path, weights=str(tmp_path / "noise.pt"))
+    for noise in (b"noise" * 100, b"t" * 100, b""):
+        (tmp_path / "noise.pt").write_bytes(noise)
+        assert "not a readable ultralytics checkpoint" in failing(tmp_path, weights=str(tmp_path / "noise.pt"))
 
 
 def test_coco_weights_without_a_network(tmp_path, monkeypatch) -> None:

@@ -9,12 +9,10 @@ wasn't.
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import safetensors.torch
 import torch
@@ -209,7 +207,7 @@ def resume(state: Mapping[str, Any], run: Run) -> tuple[int, float]:
             saved = read(path)
             for name, part in state.items():
                 part.load_state_dict(saved[name])
-        except (OSError, EOFError, RuntimeError, ValueError, KeyError, BadZipFile, pickle.UnpicklingError) as damage:
+        except Exception as damage:  # noqa: BLE001  (whatever the unpickler makes of any bytes)
             warn(f"{path}: damaged checkpoint ({type(damage).__name__}); going back to the one before it")
             path.unlink()
             continue

@@ -226,4 +226,5 @@ def load_weights(net: nn.Module, path: Path) -> None:
         take: Callable[[Any], Any] = getattr(net, "adopt", net.load_state_dict)
         take(loop.read(path))
     except Exception as wrong:
-        raise RunError(f"{path}: a state dict of this net was wanted: {str(wrong).splitlines()[0]}") from wrong
+        why = (*str(wrong).splitlines(), type(wrong).__name__)[0]
+        raise RunError(f"{path}: a state dict of this net was wanted: {why}") from wrong

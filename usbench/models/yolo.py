@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,11 +33,6 @@ from usbench.models.yolo_families import DECODER, Net, chosen
 from usbench.models.yolo_files import label_lines, newest, read, write, write_split
 from usbench.models.yolo_trainer import Counts, no_memory, ours, precision_of
 from usbench.types import Run, Sample, Target
-
-UNREADABLE = (
-    *(AssertionError, AttributeError, EOFError, ImportError, KeyError, RuntimeError, TypeError),
-    pickle.UnpicklingError,
-)  # what ultralytics raises for a file that isn't its checkpoint
 
 
 class Yolo:
@@ -208,8 +202,9 @@ def _load_weights(net: Any, weights: str, plan: Net, folder: Path) -> None:
         raise DataError(f"{path}: no such weights file; give a .pt of {plan.label}, or weights=null")
     try:
         source = load_checkpoint(str(path))[0].state_dict()
-    except UNREADABLE as e:
-        raise DataError(f"{path}: not a readable ultralytics checkpoint ({str(e).splitlines()[0]})") from e
+    except Exception as e:
+        why = (*str(e).splitlines(), type(e).__name__)[0]
+        raise DataError(f"{path}: not a readable ultralytics checkpoint ({why})") from e
     own = net.state_dict()
     fitting = {k: v for k, v in source.items() if k in own and v.shape == own[k].shape}
     head = f"model.{len(net.model) - 1}."
