@@ -1,7 +1,7 @@
 """Seconds and memory of the leaderboard over thousands of results: synthetic records with their case tables.
 
 Tables of masks and of landmarks, each with so many models and seeds, are written below a temporary folder, the bytes
-those of usbench.results.save. scripts/leaderboard.py then runs in processes of its own: with no pair test and no
+those of usbench.results.store.save. scripts/leaderboard.py then runs in processes of its own: with no pair test and no
 result's page known; with all of these pages, but no test; and with both, `--blocks` times (medians). The same again
 with larger case tables, for the memory must not grow with them. Boxes are left out: swapping those of 50 seeds ten
 thousand times takes hours, whatever the board does. Last the page is opened in Chromium, where there is one: from the
@@ -28,14 +28,15 @@ from typing import Any
 
 import numpy as np
 
-from usbench import report, results
-from usbench.codecs import replacing
-from usbench.console import say, table, track, warn
+from usbench.datasets.codecs import replacing
 from usbench.errors import RunError
+from usbench.io.console import say, table, track, warn
+from usbench.leaderboard.page.picture import shown
+from usbench.leaderboard.pooling import radial
 from usbench.metrics import segment
 from usbench.metrics.scores import Scores
-from usbench.page.picture import shown
-from usbench.pooling import radial
+from usbench.results import store as results
+from usbench.runner import report
 from usbench.types import Task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,7 +128,10 @@ def record(place: int, model: int, seed: int, task: Task, scores: Scores, groups
 
 def config(place: int, model: str, task: Task) -> dict[str, Any]:
     """A resolved configuration of usual size."""
-    layout = {"_target_": "usbench.datasets.index_masks.IndexMasks", "folders": {"train": ["a", "b"], "test": ["c"]}}
+    layout = {
+        "_target_": "usbench.datasets.layouts.index_masks.IndexMasks",
+        "folders": {"train": ["a", "b"], "test": ["c"]},
+    }
     near = [[f"test/{n:04d}", f"train/{n:04d}"] for n in range(20)]
     build = {"_target_": "usbench.models.smp.Segmenter", "encoder": "resnet18", "options": {"channels": [128, 64, 48]}}
     budget = {"size": [256, 256], "epochs": 60, "lr": 0.002, "augment": {f"kind{n}": n / 10 for n in range(8)}}

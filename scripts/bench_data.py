@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from usbench import machine, phantom
-from usbench.codecs import replacing
-from usbench.console import say, table, track
+from usbench.datasets.codecs import replacing
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
-from usbench.datasets.spinal import COLOURS, SpinalMasks
+from usbench.datasets.layouts.spinal import COLOURS, SpinalMasks
+from usbench.datasets.phantoms import phantom
+from usbench.io.console import say, table, track
+from usbench.runner import machine
 from usbench.types import SPLITS, Split
 
 CLASSES = tuple(COLOURS)[1:]

@@ -23,11 +23,13 @@ from typing import Any
 
 import psutil
 
-from usbench import cell, launch, machine, results
-from usbench.codecs import replacing
-from usbench.console import say, table, track, warn
+from usbench.cli.overrides import exit_code
+from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, RunError
-from usbench.overrides import exit_code
+from usbench.io.console import say, table, track, warn
+from usbench.results import store as results
+from usbench.runner import config as cell
+from usbench.runner import launch, machine
 
 ROOT = Path(__file__).resolve().parent.parent
 BUSY = 0.5  # load over the last minute
@@ -92,8 +94,9 @@ def in_child(path: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def one(options: argparse.Namespace) -> int:
     """The child: measure one result's model, alone, and write the figures."""
-    from usbench import run, source
+    from usbench.datasets import source
     from usbench.models import cost
+    from usbench.runner import experiment as run
 
     record = results.load(Path(options.result[0]))
     folder = options.runs / record["key"]

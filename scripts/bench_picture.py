@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench import console
 from usbench.errors import DataError, UsbenchError
-from usbench.results import write_all
+from usbench.io import console
+from usbench.results.store import write_all
 
 Panel = tuple[str, str, dict[str, float]]  # title, unit, what each took
 

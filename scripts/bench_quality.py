@@ -31,12 +31,15 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from usbench import cell, machine, scoring, source
-from usbench.codecs import replacing
-from usbench.console import say, table, track
+from usbench.cli.overrides import composed, exit_code
+from usbench.datasets import source
+from usbench.datasets.codecs import replacing
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError
-from usbench.overrides import composed, exit_code
+from usbench.io.console import say, table, track
+from usbench.results import scoring
+from usbench.runner import config as cell
+from usbench.runner import machine
 from usbench.types import Masks
 
 SIDE, BATCH, RATE, EPOCHS = 256, 8, 2e-3, 60  # EPOCHS: at most, as ours

@@ -22,11 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench import ledger, results
-from usbench.codecs import replacing
-from usbench.console import say, table
+from usbench.cli.overrides import exit_code
+from usbench.datasets.codecs import replacing
 from usbench.errors import RunError
-from usbench.overrides import exit_code
+from usbench.io.console import say, table
+from usbench.results import store as results
+from usbench.runner import status as ledger
 
 MODEL = """
 import numpy as np
@@ -133,7 +134,7 @@ def by_hand(folder: Path, begun: Sequence[dict[str, Any]]) -> float:
         path = results.find(Path(one["results"]), one["dataset"]["name"], one["task"], "idle", one["seed"], one["key"])
         assert path
         path.unlink()
-        took.append(timed(folder, "-m", "usbench.run", str(folder / "runs" / one["key"] / "cell.yaml")))
+        took.append(timed(folder, "-m", "usbench.runner.experiment", str(folder / "runs" / one["key"] / "cell.yaml")))
     return sorted(took)[len(took) // 2]
 
 

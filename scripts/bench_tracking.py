@@ -30,12 +30,12 @@ from typing import Any
 
 import psutil
 
-from usbench import track
-from usbench.codecs import replacing
-from usbench.console import say, table
+from usbench.cli.overrides import exit_code
+from usbench.datasets.codecs import replacing
 from usbench.errors import RunError
-from usbench.overrides import exit_code
-from usbench.track_later import later
+from usbench.io.console import say, table
+from usbench.runner.tracking import mlflow_store as track
+from usbench.runner.tracking.background import later
 
 NAMES = ("train/loss", "train/lr", "val/loss", "val/dice", "val/score")
 EXPERIMENT = "usbench/bench-tracking"

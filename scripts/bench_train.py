@@ -30,12 +30,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from usbench import machine, phantom
-from usbench.console import say, table
-from usbench.datasets.index_masks import IndexMasks
+from usbench.datasets.layouts.index_masks import IndexMasks
+from usbench.datasets.phantoms import phantom
+from usbench.io.console import say, table
 from usbench.models import loop
 from usbench.models.arrays import Arrays, decode
 from usbench.models.mask_losses import exclusive_loss
+from usbench.runner import machine
 from usbench.types import Run, Sample
 
 BATCH, RATE, CLASSES = 8, 1e-3, 2

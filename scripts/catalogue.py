@@ -29,9 +29,9 @@ from usbench.catalogue.cards import Card, Cards, Kind, fields_of
 from usbench.catalogue.filters import Filter, select, words
 from usbench.catalogue.rubrics import Rubric
 from usbench.catalogue.scoring import RUBRIC, Score, require_sheet, score
-from usbench.console import say, table, warn
 from usbench.errors import ConfigError, UsbenchError
-from usbench.results import write_all
+from usbench.io.console import say, table, warn
+from usbench.results.store import write_all
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("write", "list", "show", "score", "validate")

@@ -18,12 +18,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench import checking, leaks, sheet, source, tally
-from usbench.codecs import replacing
-from usbench.console import say, table
+from usbench.cli.overrides import composed, exit_code
+from usbench.datasets import source
+from usbench.datasets.check import check as checking
+from usbench.datasets.check import contact_sheet as sheet
+from usbench.datasets.check import counts as tally
+from usbench.datasets.check import leakage as leaks
+from usbench.datasets.check.findings import shown
+from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, DataError
-from usbench.findings import shown
-from usbench.overrides import composed, exit_code
+from usbench.io.console import say, table
 
 MOST = 20  # findings shown of one kind, sizes, lines to paste; the JSON has all
 

@@ -16,13 +16,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from usbench import comparison, results
-from usbench.codecs import replacing
-from usbench.console import say, table, warn
+from usbench.cli.overrides import exit_code
+from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError
+from usbench.io.console import say, table, warn
+from usbench.leaderboard import comparison
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import FEW
-from usbench.overrides import exit_code
+from usbench.results import store as results
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -14,11 +14,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usbench import cell, launch, results, transfer
-from usbench.codecs import replacing
-from usbench.command import run_or_find
+from usbench.cli.overrides import composed, exit_code
+from usbench.cli.run import run_or_find
+from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, RunError
-from usbench.overrides import composed, exit_code
+from usbench.results import store as results
+from usbench.runner import config as cell
+from usbench.runner import launch, transfer
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -18,14 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from usbench import implant, report, results, scoring
-from usbench.codecs import replacing
-from usbench.console import say, table, track
+from usbench.cli.overrides import exit_code
+from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError
+from usbench.evaluate.rescore import Stored, stored
+from usbench.io.console import say, table, track
+from usbench.leaderboard import implantability as implant
 from usbench.metrics import boxes, landmark, overlap, surfaces
 from usbench.metrics.scores import Figures, Ruled, Scores
-from usbench.overrides import exit_code
-from usbench.rescoring import Stored, stored
+from usbench.results import scoring
+from usbench.results import store as results
+from usbench.runner import report
 from usbench.types import Masks, Task
 
 ROOT = Path(__file__).resolve().parent.parent

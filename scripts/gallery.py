@@ -15,10 +15,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usbench import gallery, gallery_file, results
-from usbench.codecs import replacing
-from usbench.console import say, track
-from usbench.overrides import exit_code
+from usbench.cli.overrides import exit_code
+from usbench.datasets.codecs import replacing
+from usbench.io.console import say, track
+from usbench.results import store as results
+from usbench.results.gallery import file as gallery_file
+from usbench.results.gallery import make as gallery
 
 ROOT = Path(__file__).resolve().parent.parent
 

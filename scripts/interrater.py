@@ -14,11 +14,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usbench import cell, interrater, source
-from usbench.codecs import replacing
-from usbench.console import say, table
+from usbench.cli.overrides import composed, exit_code
+from usbench.datasets import source
+from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, DataError
-from usbench.overrides import composed, exit_code
+from usbench.evaluate import annotators as interrater
+from usbench.io.console import say, table
+from usbench.runner import config as cell
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

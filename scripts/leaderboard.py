@@ -16,18 +16,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from usbench import console
-from usbench.board import Row
-from usbench.board_csv import comma_separated
-from usbench.board_text import markdown
-from usbench.cache import keeping
 from usbench.errors import RunError, UsbenchError
-from usbench.leaderboard import rows
-from usbench.page.picture import picture
-from usbench.pooling import pooling
-from usbench.published import Dataset, read_datasets
-from usbench.ranking import ranked
-from usbench.results import PHANTOM, RecordJson, load_all, write_all
+from usbench.io import console
+from usbench.leaderboard.build import rows
+from usbench.leaderboard.cache import keeping
+from usbench.leaderboard.csv_file import comma_separated
+from usbench.leaderboard.markdown import markdown
+from usbench.leaderboard.page.picture import picture
+from usbench.leaderboard.pooling import pooling
+from usbench.leaderboard.published import Dataset, read_datasets
+from usbench.leaderboard.ranking import ranked
+from usbench.leaderboard.rows import Row
+from usbench.results.store import PHANTOM, RecordJson, load_all, write_all
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = "index.html"
@@ -66,7 +66,7 @@ def _pages(
 ) -> dict[Path, bytes]:
     """The board's page, what the results' pages share, and those of these that aren't up to date."""
     from usbench import catalogue  # slow to import, with what draws pictures; phantoms need none of it
-    from usbench.page import commands, fresh, index, result
+    from usbench.leaderboard.page import commands, fresh, index, result
 
     runs = commands.runs(records, commands.read(options.conf))
     page = index.html(board, datasets, catalogue.view(), result.links(records), runs)
@@ -78,7 +78,7 @@ def _pages(
 
 def _left_over(results: Path, records: Sequence[RecordJson]) -> list[Path]:
     """Pages of results that aren't there any more."""
-    from usbench.page import result
+    from usbench.leaderboard.page import result
 
     wanted = {results / place for place in result.links(records).values()}
     return sorted(set(results.glob("*/*/*.html")) - wanted)
@@ -108,7 +108,7 @@ def _check(files: Mapping[Path, bytes], left_over: Sequence[Path]) -> int:
 
 def _rescore(options: argparse.Namespace) -> None:
     """Score stored predictions again, and say of each result what became of it."""
-    from usbench.rescoring import rescore_all  # reads data and predictions: the board itself needs neither
+    from usbench.evaluate.rescore import rescore_all  # reads data and predictions: the board itself needs neither
 
     done = rescore_all(options.results, options.runs, options.phantom)
     for path, reason in done.kept.items():

@@ -19,10 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from usbench import console, phantom, source
-from usbench.codecs import replacing
+from usbench.cli.overrides import composed, exit_code
+from usbench.datasets import source
+from usbench.datasets.codecs import replacing
+from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError
-from usbench.overrides import composed, exit_code
+from usbench.io import console
 from usbench.types import SPLITS, Layout, Task
 
 Counts = dict[str, int]  # images per split

@@ -20,13 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from usbench import cell, machine, results
-from usbench.annotated import annotated
-from usbench.codecs import coco, image, label_png, unity
-from usbench.console import say, track
-from usbench.datasets.folders import listing
+from usbench.cli.overrides import exit_code
+from usbench.datasets.codecs import coco, image, label_png, unity
+from usbench.datasets.layouts.folders import listing
 from usbench.errors import ConfigError, DataError, RunError
-from usbench.overrides import exit_code
+from usbench.io.console import say, track
+from usbench.results import store as results
+from usbench.results.gallery.annotated import annotated
+from usbench.runner import config as cell
+from usbench.runner import machine
 from usbench.types import Masks, Target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,7 +62,7 @@ def settled(words: Sequence[str]) -> dict[str, str]:
 
 def restored(options: argparse.Namespace, device: str) -> tuple[Any, Mapping[str, Any]]:
     """(the model, its cell)."""
-    from usbench import run  # torch
+    from usbench.runner import experiment as run  # torch
 
     path = results.named(options.result, options.results)
     record = results.load(path)

@@ -19,11 +19,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench import archives, source
-from usbench.codecs import replacing
-from usbench.console import say
+from usbench.cli.overrides import composed, exit_code
+from usbench.datasets import archives, source
+from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, RunError, UsbenchError
-from usbench.overrides import composed, exit_code
+from usbench.io.console import say
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -19,10 +19,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from usbench import reproduction, results
-from usbench.codecs import replacing
-from usbench.console import say, table
-from usbench.overrides import exit_code
+from usbench.cli.overrides import exit_code
+from usbench.datasets.codecs import replacing
+from usbench.evaluate import reproduce as reproduction
+from usbench.io.console import say, table
+from usbench.results import store as results
 
 ROOT = Path(__file__).resolve().parent.parent
 

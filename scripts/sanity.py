@@ -16,11 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench import cell, controls, report, results, sanity, source
-from usbench.codecs import replacing
-from usbench.console import say, table
+from usbench.cli.overrides import composed, exit_code
+from usbench.datasets import source
+from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError
-from usbench.overrides import composed, exit_code
+from usbench.evaluate import baselines as controls
+from usbench.evaluate import sanity
+from usbench.io.console import say, table
+from usbench.results import store as results
+from usbench.runner import config as cell
+from usbench.runner import report
 
 MODEL = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}  # none is built: only its task counts
 

@@ -21,15 +21,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench import cell, external, instances, outside, records, report, results
-from usbench.codecs import replacing
-from usbench.console import say, table, track, warn
+from usbench.cli.overrides import composed, exit_code
+from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError
+from usbench.evaluate import coco as instances
+from usbench.evaluate import external
+from usbench.evaluate import files as outside
+from usbench.io.console import say, table, track, warn
 from usbench.metrics.detect import DetectScorer
 from usbench.metrics.landmark import LandmarkScorer
 from usbench.metrics.scores import Scorer, Scores
 from usbench.metrics.segment import SegmentScorer
-from usbench.overrides import composed, exit_code
+from usbench.results import store as results
+from usbench.runner import config as cell
+from usbench.runner import records, report
 
 MODEL = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}  # none is built: only its task counts
 BY_AREA = ("_small", "_medium", "_large")

@@ -17,9 +17,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from usbench import console
 from usbench.errors import DataError, RunError, UsbenchError
-from usbench.results import write_all
+from usbench.io import console
+from usbench.results.store import write_all
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = "127.0.0.1"

@@ -23,11 +23,11 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
-from usbench import ledger
-from usbench.codecs import replacing
-from usbench.console import out, say
+from usbench.cli.overrides import exit_code
+from usbench.datasets.codecs import replacing
 from usbench.errors import DataError
-from usbench.overrides import exit_code
+from usbench.io.console import out, say
+from usbench.runner import status as ledger
 
 EVERY_S = 2.0
 OPEN = ("missing", "running", "stale")

@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from usbench import track as tracking
-from usbench import track_sync
-from usbench.codecs import replacing
-from usbench.console import say, track, warn
+from usbench.cli.overrides import exit_code
+from usbench.datasets.codecs import replacing
 from usbench.errors import UsbenchError
-from usbench.overrides import exit_code
+from usbench.io.console import say, track, warn
+from usbench.runner.tracking import mlflow_store as tracking
+from usbench.runner.tracking import sync as track_sync
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,7 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from usbench import cell, records, results, scoring, source
+from usbench.datasets import source
+from usbench.results import scoring
+from usbench.results import store as results
+from usbench.runner import config as cell
+from usbench.runner import records
 from usbench.types import SEEN, Boxes, Landmarks, Masks, Target
 
 MODELS = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from usbench.agreement import Verdict, standard_error, verdict
+from usbench.leaderboard.agreement import Verdict, standard_error, verdict
 from usbench.metrics.bootstrap import draw, interval, means
 
 

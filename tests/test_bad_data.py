@@ -16,9 +16,12 @@ import pytest
 from hydra.errors import HydraException
 from PIL import Image
 
-from usbench import cell, machine, phantom, source
+from usbench.cli.listing import conf_dir
+from usbench.datasets import source
+from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
-from usbench.listing import conf_dir
+from usbench.runner import config as cell
+from usbench.runner import machine
 from usbench.types import SPLITS
 
 SIZE, COUNTS = (64, 96), {"train": 8, "val": 4, "test": 4}

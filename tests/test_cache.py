@@ -10,9 +10,10 @@ import pytest
 from test_leaderboard import record
 
 from scripts import leaderboard
-from usbench import cache, comparison, ranking, results
-from usbench.cache import Cache
-from usbench.leaderboard import rows
+from usbench.leaderboard import cache, comparison, ranking
+from usbench.leaderboard.build import rows
+from usbench.leaderboard.cache import Cache
+from usbench.results import store as results
 
 
 def drawn(skill):

@@ -19,8 +19,9 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import usbench.catalogue
-from usbench.catalogue import cards, copies, filters, rubrics, scoring, text, wording
+from usbench.catalogue import cards, filters, rubrics, scoring, text, wording
 from usbench.catalogue.cards import SHIPPED, Card, Field
+from usbench.datasets.check import card as copies
 from usbench.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parent.parent

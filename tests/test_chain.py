@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from usbench.errors import ConfigError
 from usbench.models.augment import Augment
-from usbench.models.chain import Chain, augment_chain, blurred, movement, waves
+from usbench.models.augmentation_pipeline import Chain, augment_chain, blurred, movement, waves
 from usbench.models.smp import prepare_of
 
 SIZE = (48, 64)

@@ -20,9 +20,9 @@ import lab
 import psutil
 import pytest
 
-from usbench import results
-from usbench.console import say
 from usbench.errors import UsbenchError
+from usbench.io.console import say
+from usbench.results import store as results
 
 SEEDS = 24
 WORDS = ("-m", "model=works", f"seed=range(0,{SEEDS})", "retry_failed=true", "tracking=mlflow")
@@ -81,7 +81,7 @@ class Trouble:
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 line = process.cmdline()
-                if "usbench.run" in line and any(str(self.folder) in word for word in line):
+                if "usbench.runner.experiment" in line and any(str(self.folder) in word for word in line):
                     found.append(process)
         return found
 

@@ -16,8 +16,23 @@ import pytest
 from PIL import Image
 from written import TRAINED, VIEWS, YAMLS, small_phantom
 
-from usbench import checking, findings, leaks, sheet, source, tally
-from usbench.codecs import image, label_png
+from usbench.datasets import source
+from usbench.datasets.check import (
+    check as checking,
+)
+from usbench.datasets.check import (
+    contact_sheet as sheet,
+)
+from usbench.datasets.check import (
+    counts as tally,
+)
+from usbench.datasets.check import (
+    findings,
+)
+from usbench.datasets.check import (
+    leakage as leaks,
+)
+from usbench.datasets.codecs import image, label_png
 from usbench.errors import ConfigError
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks, Record
 
@@ -600,11 +615,11 @@ def test_one_archive_of_two_will_do(release, check):
 
 
 def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, check):
-    wrong = "dataset.views.segment.layout._target_=usbench.datasets.spinal.Nothing"
+    wrong = "dataset.views.segment.layout._target_=usbench.datasets.layouts.spinal.Nothing"
     root = release("spinal")
     done = check(*words("spinal", root), wrong)
     assert done.code == 0 and list(done.facts["views"]) == ["detect"]
-    assert "segment: not checked; usbench.datasets.spinal.Nothing" in done.found("warning", "view")[0]
+    assert "segment: not checked; usbench.datasets.layouts.spinal.Nothing" in done.found("warning", "view")[0]
     assert check(*words("spinal", root), wrong, "task=segment").code == 2
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from usbench import claims
 from usbench.errors import RunError
+from usbench.runner import lock as claims
 
 
 @pytest.fixture

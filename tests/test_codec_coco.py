@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from usbench.codecs import rle
-from usbench.codecs.coco import PredictionWriter, read_predictions
+from usbench.datasets.codecs import rle
+from usbench.datasets.codecs.coco import PredictionWriter, read_predictions
 from usbench.errors import DataError, RunError
 from usbench.types import Boxes, Masks
 
@@ -258,7 +258,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from usbench.codecs.coco import PredictionWriter
+from usbench.datasets.codecs.coco import PredictionWriter
 from usbench.types import Boxes
 predictions, images = Path(sys.argv[1]), Path(sys.argv[2])
 replace = Path.replace
@@ -283,7 +283,7 @@ def test_a_kill_between_the_two_files_is_noticed(tmp_path: Path) -> None:
 
 
 def test_importing_the_codec_needs_no_torch() -> None:
-    names = ", ".join(f"usbench.codecs.{name}" for name in ("coco", "image", "label_png", "voc"))
+    names = ", ".join(f"usbench.datasets.codecs.{name}" for name in ("coco", "image", "label_png", "voc"))
     code = f"import sys, {names}; assert 'torch' not in sys.modules"
     root = str(Path(__file__).parents[1])
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}, timeout=60, check=True)

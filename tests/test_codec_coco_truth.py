@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as reference
 
-from usbench.codecs import rle
-from usbench.codecs.coco_truth import Truth, read, write
+from usbench.datasets.codecs import rle
+from usbench.datasets.codecs.coco_truth import Truth, read, write
 from usbench.errors import DataError
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from usbench.codecs.label_png import (
+from usbench.datasets.codecs.label_png import (
     index_of,
     planes,
     read_colours,

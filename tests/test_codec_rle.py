@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as reference
 
-from usbench.codecs import rle
+from usbench.datasets.codecs import rle
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usbench.codecs import spacing_csv, unity
-from usbench.codecs.unity import LandmarkWriter, read_landmarks
+from usbench.datasets.codecs import spacing_csv, unity
+from usbench.datasets.codecs.unity import LandmarkWriter, read_landmarks
 from usbench.errors import DataError, RunError
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
@@ -476,7 +476,7 @@ def test_an_exception_keeps_the_old_pair(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from usbench.codecs.unity import LandmarkWriter
+from usbench.datasets.codecs.unity import LandmarkWriter
 predictions, images = Path(sys.argv[1]), Path(sys.argv[2])
 replace = Path.replace
 def kill_after(self, target):

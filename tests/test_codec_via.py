@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from usbench.codecs import polygons, transducers, via
+from usbench.datasets.codecs import polygons, transducers, via
 from usbench.errors import DataError
 
 LABELS = ("Capsule", "Cortex")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usbench.codecs.voc import read, write
+from usbench.datasets.codecs.voc import read, write
 from usbench.errors import DataError
 from usbench.types import Boxes
 

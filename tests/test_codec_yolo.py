@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usbench.codecs.yolo_txt import places, read, read_names, write, write_names
+from usbench.datasets.codecs.yolo_txt import places, read, read_names, write, write_names
 from usbench.errors import DataError
 from usbench.types import Boxes
 

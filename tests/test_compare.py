@@ -10,7 +10,8 @@ import pytest
 from finished import finish, moved
 
 from scripts import compare, leaderboard
-from usbench import comparison, results
+from usbench.leaderboard import comparison
+from usbench.results import store as results
 
 
 def row(case: str, label: str, *counts: int | str) -> dict[str, str]:

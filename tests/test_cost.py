@@ -11,8 +11,8 @@ import torch
 from test_transfer import run
 
 from scripts import bench_models, leaderboard
-from usbench import results
 from usbench.models import cost
+from usbench.results import store as results
 
 IMAGE = np.zeros((8, 8), np.uint8)
 

@@ -16,13 +16,13 @@ import pytest
 from test_releases import lay_pairs, open_pairs
 from written import SIZE, VIEWS, YAMLS, Written, small_phantom
 
-from usbench import phantom, source
-from usbench.codecs import image
-from usbench.datasets import splits
+from usbench.datasets import source, splits
+from usbench.datasets.codecs import image
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
-from usbench.datasets.index_masks import component_boxes
+from usbench.datasets.layouts.index_masks import component_boxes
+from usbench.datasets.phantoms import phantom
+from usbench.datasets.phantoms.scenes import CLASSES
 from usbench.errors import ConfigError, DataError
-from usbench.scenes import CLASSES
 from usbench.types import SEEN, SPLITS, TASKS, Boxes, Landmarks, Layout, Masks, Record, Sample, Target
 
 

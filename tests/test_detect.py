@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 from drawn_boxes import SQUARE, Pairs, guess, random_pairs, truth
 
-from usbench import scoring
 from usbench.errors import ConfigError
 from usbench.metrics import boxes
 from usbench.metrics.detect import DetectScorer, best_confidence
 from usbench.metrics.scores import Scores, flat
+from usbench.results import scoring
 from usbench.types import Boxes
 
 AWAY = (50, 50, 60, 60)

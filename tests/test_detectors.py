@@ -17,13 +17,17 @@ import pytest
 import torch
 import yaml
 
-from usbench import cell, results, run
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.metrics.detect import selection
-from usbench.models import boxes, detr, loop, torchvision_nets, trunk
+from usbench.models import backbone as trunk
+from usbench.models import loop
 from usbench.models.augment import Augment
-from usbench.models.detector import HEADS, Detector
-from usbench.models.torchvision_nets import Plan
+from usbench.models.detector import boxes, detr, torchvision_nets
+from usbench.models.detector.model import HEADS, Detector
+from usbench.models.detector.torchvision_nets import Plan
+from usbench.results import store as results
+from usbench.runner import config as cell
+from usbench.runner import experiment as run
 from usbench.types import Boxes, Run, Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,9 +8,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from usbench import checking, duplicates, leaks, pictures, sheet
-from usbench.codecs import image
 from usbench.datasets import splits
+from usbench.datasets.check import (
+    check as checking,
+)
+from usbench.datasets.check import (
+    contact_sheet as sheet,
+)
+from usbench.datasets.check import (
+    duplicates,
+)
+from usbench.datasets.check import (
+    images as pictures,
+)
+from usbench.datasets.check import (
+    leakage as leaks,
+)
+from usbench.datasets.codecs import image
 from usbench.errors import RunError
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks, Record
 

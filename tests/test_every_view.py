@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from written import TRAINED
 
-from usbench import cell, results, run, scoring, source
+from usbench.datasets import source
+from usbench.results import scoring
+from usbench.results import store as results
+from usbench.runner import config as cell
+from usbench.runner import experiment as run
 from usbench.types import SEEN, Boxes, Landmarks, Masks
 
 COUNTS = {"train": 16, "val": 8, "test": 8}

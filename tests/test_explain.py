@@ -10,8 +10,10 @@ import pytest
 from finished import finish
 
 from scripts import explain
-from usbench import cell, implant, results
+from usbench.leaderboard import implantability as implant
 from usbench.metrics import boxes, overlap
+from usbench.results import store as results
+from usbench.runner import config as cell
 
 
 @pytest.mark.parametrize(("dataset", "task", "rules"), [

@@ -10,9 +10,13 @@ import pytest
 from finished import finish, moved
 
 from scripts import score
-from usbench import external, leaderboard, rescoring, results, source
-from usbench.codecs import label_png, yolo_txt
+from usbench.datasets import source
+from usbench.datasets.codecs import label_png, yolo_txt
 from usbench.errors import ConfigError, DataError
+from usbench.evaluate import external
+from usbench.evaluate import rescore as rescoring
+from usbench.leaderboard import build as leaderboard
+from usbench.results import store as results
 from usbench.types import Landmarks
 
 

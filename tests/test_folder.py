@@ -15,11 +15,12 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from usbench import cell, source
+from usbench.cli.listing import conf_dir
+from usbench.datasets import source
 from usbench.datasets.dataset import open_view
-from usbench.datasets.folder import Folder
+from usbench.datasets.layouts.folder import Folder
 from usbench.errors import ConfigError, DataError
-from usbench.listing import conf_dir
+from usbench.runner import config as cell
 from usbench.types import SEEN, SPLITS, Boxes, Landmarks, Layout, Masks, Sample, Target
 
 ROWS = ["110020", "110020", "000020", "000000"]  # one: 2×2 at the top left; two: a bar of 1×3

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from usbench import scoring, source
-from usbench.cell import metric_node
+from usbench.datasets import source
 from usbench.datasets.dataset import Dataset
+from usbench.results import scoring
+from usbench.runner.config import metric_node
 from usbench.types import Boxes, Masks, Target
 
 REAL = os.environ.get("USBENCH_TEST_DATA")

@@ -14,17 +14,19 @@ from drawn_boxes import random_pairs
 from finished import finish
 
 from scripts import leaderboard
-from usbench import cell, records, results
-from usbench.board_csv import comma_separated
-from usbench.board_text import markdown
-from usbench.cache import Cache
 from usbench.errors import DataError
-from usbench.folds import joined
-from usbench.leaderboard import rows
+from usbench.leaderboard.build import rows
+from usbench.leaderboard.cache import Cache
+from usbench.leaderboard.csv_file import comma_separated
+from usbench.leaderboard.folds import joined
+from usbench.leaderboard.markdown import markdown
+from usbench.leaderboard.pooling import pooling
 from usbench.metrics.detect import DetectScorer
 from usbench.metrics.landmark import LandmarkScorer
 from usbench.metrics.segment import SegmentScorer
-from usbench.pooling import pooling
+from usbench.results import store as results
+from usbench.runner import config as cell
+from usbench.runner import records
 from usbench.types import OFF, SEEN, Landmarks
 
 SET = "f0" * 6

@@ -18,8 +18,21 @@ from finished import finish
 from PIL import Image
 
 from scripts import gallery as script
-from usbench import cell, gallery, gallery_cases, gallery_file, gallery_shapes, results
 from usbench.errors import DataError
+from usbench.results import store as results
+from usbench.results.gallery import (
+    cases as gallery_cases,
+)
+from usbench.results.gallery import (
+    file as gallery_file,
+)
+from usbench.results.gallery import (
+    make as gallery,
+)
+from usbench.results.gallery import (
+    shapes as gallery_shapes,
+)
+from usbench.runner import config as cell
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks
 
 # ---- outlines, in coordinates of pixel centres

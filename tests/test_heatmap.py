@@ -15,10 +15,11 @@ from scipy.spatial import cKDTree
 from usbench.curves import spline
 from usbench.errors import ConfigError, RunError
 from usbench.metrics.landmark import selection
-from usbench.models import arrays, loop, paths, points
+from usbench.models import arrays, loop
 from usbench.models.augment import Augment, affine
-from usbench.models.heatmap import Heatmap
-from usbench.models.hrnet import HRNet
+from usbench.models.heatmap import paths, points
+from usbench.models.heatmap.hrnet import HRNet
+from usbench.models.heatmap.model import Heatmap
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Run, Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread")

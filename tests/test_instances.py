@@ -15,8 +15,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from scripts import score
-from usbench import instances
-from usbench.codecs import rle
+from usbench.datasets.codecs import rle
+from usbench.evaluate import coco as instances
 
 TWELVE = ("map50_95", "map50", "map75", "map_small", "map_medium", "map_large", "ar1", "ar10", "ar100")
 TWELVE += ("ar_small", "ar_medium", "ar_large")

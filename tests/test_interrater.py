@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from usbench import interrater, leaderboard, results
-from usbench.datasets.kidney import Kidney
-from usbench.datasets.kidney_planes import ANATOMY
+from usbench.datasets.layouts.kidney import Kidney
+from usbench.datasets.layouts.kidney_planes import ANATOMY
 from usbench.errors import ConfigError
+from usbench.evaluate import annotators as interrater
+from usbench.leaderboard import build as leaderboard
 from usbench.metrics.scores import Scores
+from usbench.results import store as results
 
 REAL = os.environ.get("USBENCH_TEST_DATA")
 SCRIPTS = Path(__file__).parent.parent / "scripts"

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import yaml
 
-from usbench import phantom, source
-from usbench.codecs import image, label_png, transducers, via
-from usbench.datasets import kidney
+from usbench.cli.listing import conf_dir
+from usbench.datasets import source
+from usbench.datasets.codecs import image, label_png, transducers, via
 from usbench.datasets.dataset import Dataset, open_view
-from usbench.datasets.kidney import Kidney
-from usbench.datasets.kidney_planes import ANATOMY
+from usbench.datasets.layouts import kidney
+from usbench.datasets.layouts.kidney import Kidney
+from usbench.datasets.layouts.kidney_planes import ANATOMY
+from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError
-from usbench.listing import conf_dir
 from usbench.types import Boxes, Masks, Sample
 
 NODE = yaml.safe_load((conf_dir() / "dataset" / "kidney.yaml").read_text())

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usbench.cell import metric_node
 from usbench.errors import ConfigError, DataError
+from usbench.io.config import build
 from usbench.metrics import landmarks
 from usbench.metrics.landmark import WORDS, LandmarkScorer, presence_threshold, selection
 from usbench.metrics.scores import Figures, flat
-from usbench.targets import build
+from usbench.runner.config import metric_node
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
 SIZE = (300, 400)  # its diagonal is 500 px

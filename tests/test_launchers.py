@@ -18,7 +18,9 @@ import psutil
 import pytest
 from clusters import until
 
-from usbench import claims, machine, results
+from usbench.results import store as results
+from usbench.runner import lock as claims
+from usbench.runner import machine
 
 LONG = ("++model.budgets.quick.epochs=12", "++model.budgets.quick.seconds=0.3")
 

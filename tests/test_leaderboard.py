@@ -15,14 +15,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usbench import results
-from usbench.board import Row
-from usbench.board_csv import comma_separated
-from usbench.board_text import markdown, shown
 from usbench.errors import DataError
-from usbench.leaderboard import rows
-from usbench.published import Dataset, Published, read_datasets
-from usbench.versus import marks
+from usbench.leaderboard.build import rows
+from usbench.leaderboard.csv_file import comma_separated
+from usbench.leaderboard.markdown import markdown, shown
+from usbench.leaderboard.published import Dataset, Published, read_datasets
+from usbench.leaderboard.rows import Row
+from usbench.leaderboard.versus import marks
+from usbench.results import store as results
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "leaderboard.py"

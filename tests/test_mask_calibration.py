@@ -11,9 +11,11 @@ from finished import finish
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usbench import cell, scoring, source
-from usbench.codecs import histograms
+from usbench.datasets import source
+from usbench.datasets.codecs import histograms
 from usbench.errors import DataError
+from usbench.results import scoring
+from usbench.runner import config as cell
 from usbench.types import Boxes, Masks
 
 TRUTH = Masks(np.array([[[True, True, False, False]], [[False, False, False, True]]]))

@@ -15,7 +15,7 @@ from pycocotools import mask as rle
 from usbench.metrics import boxes
 from usbench.metrics.matches import Guesses, Overlaps, Truths, limited, match, rank_in
 from usbench.metrics.precision import average_precisions, recalls
-from usbench.models.yolo import _ultralytics
+from usbench.models.yolo.model import _ultralytics
 from usbench.types import Run
 
 CLASSES = 2

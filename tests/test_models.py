@@ -16,11 +16,12 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from usbench import cell, phantom
+from usbench.cli.listing import conf_dir
+from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError
-from usbench.listing import conf_dir
-from usbench.scoring import SELECTION
-from usbench.targets import build
+from usbench.io.config import build
+from usbench.results.scoring import SELECTION
+from usbench.runner import config as cell
 from usbench.types import OFF, Boxes, Landmarks, Masks, Run, Sample, Target
 
 pytestmark = pytest.mark.usefixtures("one_thread_throughout")

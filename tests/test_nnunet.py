@@ -22,13 +22,13 @@ from watched import Watch, a_run
 
 pytest.importorskip("nnunetv2", reason="usbench[nnunet] isn't installed")
 
-from usbench import phantom
+from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
-from usbench.models import nnunet_trainer
-from usbench.models.nnunet import NnUNet, _nnunet
-from usbench.models.nnunet_files import label_map, told, write_raw
-from usbench.models.nnunet_planner import OURS, amended
-from usbench.scoring import SELECTION
+from usbench.models.nnunet import trainer as nnunet_trainer
+from usbench.models.nnunet.files import label_map, told, write_raw
+from usbench.models.nnunet.model import NnUNet, _nnunet
+from usbench.models.nnunet.planner import OURS, amended
+from usbench.results.scoring import SELECTION
 from usbench.types import Masks, Run, Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread_throughout")
@@ -139,7 +139,7 @@ def test_a_missing_package_is_one_line(tmp_path, monkeypatch) -> None:
 
 
 def test_importing_the_module_does_not_import_nnunet() -> None:
-    code = "import sys, usbench.models.nnunet; sys.exit('nnunetv2' in sys.modules)"
+    code = "import sys, usbench.models.nnunet.model; sys.exit('nnunetv2' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 

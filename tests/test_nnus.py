@@ -11,12 +11,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from usbench import source
-from usbench.codecs import image
+from usbench.cli.listing import conf_dir
+from usbench.datasets import source
+from usbench.datasets.codecs import image
 from usbench.datasets.dataset import open_view
-from usbench.datasets.nnus import Nnus
+from usbench.datasets.layouts.nnus import Nnus
 from usbench.errors import DataError
-from usbench.listing import conf_dir
 from usbench.types import Boxes, Layout, Masks, Sample
 
 NODE = yaml.safe_load((conf_dir() / "dataset" / "nnus.yaml").read_text())

@@ -10,9 +10,9 @@ import torch
 from test_transfer import run
 from torch import nn
 
-from usbench import results
 from usbench.errors import ConfigError
-from usbench.models.own import Own
+from usbench.models.custom import Own
+from usbench.results import store as results
 
 BUDGET = {
     "size": [32, 64],
@@ -32,7 +32,7 @@ recipe: 1
 pickled: false
 bf16: [cpu, cuda]
 build:
-  _target_: usbench.models.own.Own
+  _target_: usbench.models.custom.Own
   net: {_target_: own_net_of_a_lab.Net, _partial_: true, width: 4}
 budgets:
   quick: {size: 64, epochs: 2, batch: 4, lr: 1.0e-2, weight_decay: 0, schedule: onecycle, augment: {hflip: 0.5}}

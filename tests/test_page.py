@@ -17,13 +17,15 @@ from browser import PROGRAM, opened, running
 from test_leaderboard import ENTRY, by_the_paper, figure, paper, record, written
 
 from scripts import leaderboard, serve
-from usbench import catalogue, cell, results
-from usbench.board_text import markdown
+from usbench import catalogue
 from usbench.errors import DataError, RunError
-from usbench.leaderboard import rows
-from usbench.page import commands, document, index, view
-from usbench.page.commands import Run
-from usbench.published import Dataset, Note, read_datasets
+from usbench.leaderboard.build import rows
+from usbench.leaderboard.markdown import markdown
+from usbench.leaderboard.page import commands, document, index, view
+from usbench.leaderboard.page.commands import Run
+from usbench.leaderboard.published import Dataset, Note, read_datasets
+from usbench.results import store as results
+from usbench.runner import config as cell
 
 ROOT = Path(__file__).resolve().parent.parent
 EVIL = "<script>window.evil = 1</script><img src=x onerror='window.evil = 2'>"

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from hydra.utils import instantiate
 
-from usbench import cell
-from usbench.listing import conf_dir
+from usbench.cli.listing import conf_dir
+from usbench.models.custom import Own
 from usbench.models.nets.unet import UNet
-from usbench.models.own import Own
 from usbench.models.smp import Segmenter
-from usbench.models.yolo import Yolo, _build
+from usbench.models.yolo.model import Yolo, _build
+from usbench.runner import config as cell
 
 PAPERS = [
     (path.stem, row)

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from usbench.anatomy import Body, Draw, Frame
+from usbench.datasets.phantoms.anatomy import Body, Draw, Frame
+from usbench.datasets.phantoms.phantom import DYNAMIC_RANGE_DB, WHITE_DB, Spec, bmode, compress, samples, speckle
+from usbench.datasets.phantoms.scenes import CLASSES
 from usbench.errors import ConfigError
-from usbench.phantom import DYNAMIC_RANGE_DB, WHITE_DB, Spec, bmode, compress, samples, speckle
-from usbench.scenes import CLASSES
 from usbench.types import Boxes, Masks, Split
 
 SIZES = {"spinal": (275, 690), "nerves": (512, 534), "plain": (256, 320)}

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from usbench import cell, source
+from usbench.datasets import source
+from usbench.runner import config as cell
 from usbench.types import SPLITS
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "phantom.py"

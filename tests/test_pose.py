@@ -17,13 +17,15 @@ import torch
 from test_yolo import TINY
 from watched import Watch, a_run
 
-from usbench import cell, results, run
 from usbench.errors import ConfigError, DataError
-from usbench.models.yolo import Yolo, _build, _criterion, _ultralytics
-from usbench.models.yolo_boxes import Fit
-from usbench.models.yolo_families import chosen
-from usbench.models.yolo_points import Points, absent, curves_of, knowing, label_lines, place, points_in, told
-from usbench.scoring import SELECTION
+from usbench.models.yolo.boxes import Fit
+from usbench.models.yolo.families import chosen
+from usbench.models.yolo.model import Yolo, _build, _criterion, _ultralytics
+from usbench.models.yolo.points import Points, absent, curves_of, knowing, label_lines, place, points_in, told
+from usbench.results import store as results
+from usbench.results.scoring import SELECTION
+from usbench.runner import config as cell
+from usbench.runner import experiment as run
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread")

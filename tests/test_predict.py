@@ -12,9 +12,9 @@ from PIL import Image
 from test_transfer import run
 
 from scripts import predict
-from usbench import results
-from usbench.annotated import annotated
-from usbench.codecs import coco, image, label_png, unity
+from usbench.datasets.codecs import coco, image, label_png, unity
+from usbench.results import store as results
+from usbench.results.gallery.annotated import annotated
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
 
 MODELS = {"usgra-unet": ("usgra", "unet"), "kidney-unet": ("kidney", "unet"), "nnus-yolov8": ("nnus", "yolov8"),

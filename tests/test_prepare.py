@@ -14,8 +14,8 @@ from typing import ClassVar
 
 import pytest
 
-from usbench import archives
-from usbench.archives import Archive
+from usbench.datasets import archives
+from usbench.datasets.archives import Archive
 from usbench.errors import DataError, RunError
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "prepare.py"
@@ -134,7 +134,7 @@ def test_moving_into_place_goes_on_where_it_was_killed(tmp_path):
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from usbench import archives
+from usbench.datasets import archives
 from usbench.errors import RunError
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
@@ -306,7 +306,7 @@ views:
     classes: [cyst, lesion]
     exclusive: true
     layout:
-      _target_: usbench.datasets.index_masks.IndexMasks
+      _target_: usbench.datasets.layouts.index_masks.IndexMasks
       folders: {train: [Release/images, Release/masks]}
 split: {words: none}
 licence: CC0

@@ -12,11 +12,10 @@ import pytest
 from PIL import Image
 from written import YAMLS, small_phantom
 
-from usbench import source
-from usbench.datasets import splits
+from usbench.datasets import source, splits
 from usbench.datasets.dataset import Dataset, open_view
-from usbench.datasets.index_masks import IndexMasks
-from usbench.datasets.spinal import SpinalBoxes, SpinalMasks
+from usbench.datasets.layouts.index_masks import IndexMasks
+from usbench.datasets.layouts.spinal import SpinalBoxes, SpinalMasks
 from usbench.errors import DataError
 from usbench.types import SPLITS, Boxes, Masks, Record, Sample
 

@@ -14,8 +14,10 @@ from test_transfer import run
 
 from scripts import phantom as phantom_script
 from scripts import reproduce
-from usbench import machine, reproduction, results
 from usbench.errors import ConfigError, DataError, RunError
+from usbench.evaluate import reproduce as reproduction
+from usbench.results import store as results
+from usbench.runner import machine
 
 SMALL = ("dataset=usgra", "model=unet", "budget=tiny", "tracking=none", "device=cpu", "threads=1", "seed=3")
 

@@ -12,10 +12,12 @@ from finished import finish
 from written import TRAINED
 
 from scripts import leaderboard
-from usbench import cell, rescoring, results
 from usbench.errors import DataError, RunError
+from usbench.evaluate import rescore as rescoring
 from usbench.metrics import boxes, overlap
 from usbench.metrics.precision import Curve
+from usbench.results import store as results
+from usbench.runner import config as cell
 
 
 @pytest.fixture

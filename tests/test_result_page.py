@@ -14,12 +14,13 @@ from browser import opened
 from finished import finish
 from PIL import Image
 
-from usbench import gallery, results
-from usbench.codecs import image as image_file
+from usbench.datasets.codecs import image as image_file
 from usbench.errors import DataError
-from usbench.gallery_file import load, path_of
-from usbench.page import commands, result, result_pictures, result_tables
-from usbench.rescoring import stored
+from usbench.evaluate.rescore import stored
+from usbench.leaderboard.page import commands, result, result_pictures, result_tables
+from usbench.results import store as results
+from usbench.results.gallery import make as gallery
+from usbench.results.gallery.file import load, path_of
 from usbench.types import Boxes, Masks, Target
 
 NASTY = '</script><b>x</b> & "y"'

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usbench import results
 from usbench.errors import DataError, RunError
+from usbench.results import store as results
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "0123456789ab"
@@ -369,7 +369,7 @@ def test_a_read_only_folder_is_one_line_and_keeps_what_is_there(tmp_path):
 FULL = """
 import json, random, resource, sys
 from pathlib import Path
-from usbench import results
+from usbench.results import store as results
 from usbench.errors import RunError
 resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))  # what a write meets on a full disk: OSError half-way
 top, record = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -416,7 +416,10 @@ def test_ids_of_open_data_stay():
 
 
 def test_results_need_neither_torch_nor_hydra():
-    code = "import sys, usbench.results, usbench.board_text; print({'torch', 'hydra', 'matplotlib'} & set(sys.modules))"
+    code = (
+        "import sys, usbench.results.store, usbench.leaderboard.markdown\n"
+        "print({'torch', 'hydra', 'matplotlib'} & set(sys.modules))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120

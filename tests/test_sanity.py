@@ -12,8 +12,11 @@ from finished import MODELS
 from written import TRAINED
 
 from scripts import sanity as script
-from usbench import controls, leaderboard, results, sanity
+from usbench.evaluate import baselines as controls
+from usbench.evaluate import sanity
+from usbench.leaderboard import build as leaderboard
 from usbench.metrics import overlap
+from usbench.results import store as results
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks, Sample
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from usbench.anatomy import Draw
 from usbench.curves import spline
+from usbench.datasets.phantoms.anatomy import Draw
+from usbench.datasets.phantoms.phantom import Spec, classes, samples
+from usbench.datasets.phantoms.scenes import CLASSES, SCENES
+from usbench.datasets.phantoms.scenes.apical import APICAL, apical
+from usbench.datasets.phantoms.scenes.echo import distance
+from usbench.datasets.phantoms.scenes.heart import Axes, at, contraction, leaflet, shifted
+from usbench.datasets.phantoms.scenes.parasternal import PARASTERNAL, parasternal
 from usbench.errors import ConfigError
-from usbench.phantom import Spec, classes, samples
-from usbench.scenes import CLASSES, SCENES
-from usbench.scenes.apical import APICAL, apical
-from usbench.scenes.echo import distance
-from usbench.scenes.heart import Axes, at, contraction, leaflet, shifted
-from usbench.scenes.parasternal import PARASTERNAL, parasternal
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
 NAMES = CLASSES["echo"]["landmark"]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from usbench.anatomy import Body, Draw
+from usbench.datasets.phantoms.anatomy import Body, Draw
+from usbench.datasets.phantoms.phantom import Spec, bmode, samples
+from usbench.datasets.phantoms.scenes import CLASSES, SCENES
 from usbench.errors import ConfigError
-from usbench.phantom import Spec, bmode, samples
-from usbench.scenes import CLASSES, SCENES
 
 KIDNEY = ("Capsule", "Central Echo Complex", "Medulla", "Cortex")
 NECK = (

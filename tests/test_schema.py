@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from test_leaderboard import figure, record
 
-from usbench import schema
+from usbench.results import schema
 
 ODD = [None, True, -1, 0, 1.0, 2.5, "", "x", "../x", "x\n", [], [1], {}, {"a": 1}, math.nan, math.inf, 10**30]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scripts import score
-from usbench.codecs import label_png
+from usbench.datasets.codecs import label_png
 
 ROOT = Path(__file__).parent.parent
 

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usbench import machine, overlay, report, scoring
 from usbench.datasets.dataset import Dataset, Samples, open_view
-from usbench.datasets.index_masks import IndexMasks
+from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.errors import ConfigError, DataError, RunError
+from usbench.io.config import build
 from usbench.metrics import overlap
 from usbench.metrics.scores import Figure, mean
-from usbench.targets import build
+from usbench.results import scoring
+from usbench.results.gallery import overlay
+from usbench.runner import machine, report
 from usbench.types import Masks, Sample
 
 FOLDERS = {split: (f"{split}/images", f"{split}/masks") for split in ("train", "val", "test")}

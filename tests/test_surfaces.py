@@ -263,7 +263,7 @@ def test_a_tolerance_that_is_no_length_is_refused(tolerance):
 
 
 def test_the_dataset_s_tolerance_holds_unless_the_user_chose_one(compose):
-    from usbench.cell import metric_node
+    from usbench.runner.config import metric_node
 
     metric = compose("dataset=usgra", "model=unet")["metric"]
     view = {"tolerance": {"px": 4, "mm": 0.3}}

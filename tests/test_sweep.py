@@ -13,7 +13,7 @@ import lab
 import pytest
 
 from scripts import status
-from usbench import results
+from usbench.results import store as results
 
 
 def records(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:

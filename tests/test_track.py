@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 import usbench
 from scripts.bench_tracking import SERVER
 from usbench.errors import ConfigError, RunError
-from usbench.track import MlflowTracker, Untracked, _mark_killed, open_tracker
-from usbench.track_text import final_scores, one_line, process_tags, short, valid
+from usbench.runner.tracking.mlflow_store import MlflowTracker, Untracked, _mark_killed, open_tracker
+from usbench.runner.tracking.text import final_scores, one_line, process_tags, short, valid
 
 PYTHON = {**os.environ, "PYTHONPATH": str(Path(usbench.__file__).parents[1])}
 PYTHON.pop("MLFLOW_TRACKING_URI", None)
@@ -53,7 +53,7 @@ START = """
 import sys, time
 from multiprocessing import get_context
 from pathlib import Path
-from usbench.track import open_tracker
+from usbench.runner.tracking.mlflow_store import open_tracker
 
 def start(number):
     key = number * 12
@@ -176,7 +176,7 @@ def test_a_run_as_a_fresh_client_reads_it(runs: Path, tmp_path: Path, capfd: pyt
 
     files = _files(tmp_path)
     before = dict(os.environ)
-    tracker = _open(runs, config=files["config"], tags={"usbench.source": "phantom"})
+    tracker = _open(runs, config=files["config"], tags={"usbench.datasets.source": "phantom"})
     assert mlflow.active_run() is None  # nothing that another library's autologging could write to
     for epoch in range(3):
         tracker.log("val/dice", epoch / 16, epoch)
@@ -391,7 +391,7 @@ def test_none_keeps_nothing_and_imports_no_mlflow(tmp_path: Path) -> None:
     code = """if True:
         import sys
         from pathlib import Path
-        from usbench.track import open_tracker
+        from usbench.runner.tracking.mlflow_store import open_tracker
         tracker = open_tracker("none", runs=Path("runs"), experiment="usbench/x-segment", name="n", key="k",
                                params={}, tags={}, config=None)
         tracker.log("loss", float("inf"), 0)

@@ -19,11 +19,11 @@ import pytest
 from test_track import EXPERIMENT, PYTHON, RECORD, SCORES, Server, _client, _sqlite
 
 from scripts import bench_tracking, sync_mlflow
-from usbench import track_later
 from usbench.errors import RunError
-from usbench.run import Journal
-from usbench.track import MlflowTracker, open_tracker
-from usbench.track_later import LaterTracker, Note, Row, curves, later
+from usbench.runner.experiment import Journal
+from usbench.runner.tracking import background as track_later
+from usbench.runner.tracking.background import LaterTracker, Note, Row, curves, later
+from usbench.runner.tracking.mlflow_store import MlflowTracker, open_tracker
 
 NAMES = ("train/loss", "lr", "val/dice", "val/score", "seconds per epoch")
 LOGGER = """
@@ -64,7 +64,7 @@ time.sleep(600)
 
 
 def begin(runs: Path, key: str, seed: int = 0) -> tuple[LaterTracker, Journal]:
-    """A run's tracker and journal, as usbench.run makes them."""
+    """A run's tracker and journal, as usbench.runner.experiment makes them."""
     folder = runs / key
     folder.mkdir(parents=True, exist_ok=True)
     tracker = later(

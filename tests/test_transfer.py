@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 
 from scripts import evaluate, leaderboard
-from usbench import cell, rescoring, results, transfer
 from usbench.__main__ import main
 from usbench.datasets.dataset import chosen
 from usbench.errors import ConfigError
+from usbench.evaluate import rescore as rescoring
+from usbench.results import store as results
+from usbench.runner import config as cell
+from usbench.runner import transfer
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
 
 # ---- names

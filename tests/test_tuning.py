@@ -15,11 +15,11 @@ from typing import Any
 import lab
 import pytest
 
-from usbench import results
-from usbench.board import Row
-from usbench.board_text import markdown
-from usbench.leaderboard import rows
-from usbench.versus import marks
+from usbench.leaderboard.build import rows
+from usbench.leaderboard.markdown import markdown
+from usbench.leaderboard.rows import Row
+from usbench.leaderboard.versus import marks
+from usbench.results import store as results
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="usbench[sweep] isn't installed")
 LEVEL = "model.budgets.quick.level"

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import yaml
 
-from usbench import published, source
-from usbench.codecs import image
-from usbench.datasets import unity
+from usbench.cli.listing import conf_dir
+from usbench.datasets import source
+from usbench.datasets.codecs import image
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
-from usbench.datasets.unity import Unity
+from usbench.datasets.layouts import unity
+from usbench.datasets.layouts.unity import Unity
 from usbench.errors import ConfigError, DataError
-from usbench.listing import conf_dir
+from usbench.leaderboard import published
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Layout, Sample
 
 A, B, C, D = (digit * 2 + hashlib.sha256(digit.encode()).hexdigest()[:62] for digit in "abcd")  # codes of videos

@@ -15,9 +15,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from usbench import weights
 from usbench.errors import ConfigError, DataError, RunError
-from usbench.models import loop
+from usbench.models import loop, weights
 from usbench.models.smp import create, load_weights
 
 CONTENT = b"some weights" * 1000
@@ -118,7 +117,7 @@ def test_what_is_no_weights_is_refused(tmp_path, stated, words):
 HUB = """
 import sys
 from pathlib import Path
-from usbench import weights
+from usbench.models import weights
 from usbench.errors import RunError
 try:
     print(weights.fetched({"hub": "lab/net", "file": sys.argv[1]}, Path(".")))
@@ -194,7 +193,7 @@ def test_a_pickle_is_never_run_and_other_files_are_named(tmp_path, monkeypatch, 
 
 
 def test_the_key_says_the_bytes_wherever_they_come_from(compose, tmp_path, host):
-    from usbench import cell
+    from usbench.runner import config as cell
 
     address, _ = host
     (tmp_path / "own.pt").write_bytes(CONTENT)

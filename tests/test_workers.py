@@ -14,9 +14,11 @@ import pytest
 from clusters import plugin
 from omegaconf import OmegaConf
 
-from usbench import cell, launch, machine, workers
+from usbench.cli.listing import conf_dir
 from usbench.errors import RunError
-from usbench.listing import conf_dir
+from usbench.runner import config as cell
+from usbench.runner import launch, machine
+from usbench.runner import resources as workers
 
 CORES = machine.cores()
 FAR = {"remote": True, "per_gpu": 0}

@@ -18,12 +18,12 @@ import torch
 import yaml
 from watched import Watch, a_run
 
-from usbench import phantom
+from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
-from usbench.models.yolo import Yolo, _build, _ultralytics
-from usbench.models.yolo_boxes import Fit, detect, suppress
-from usbench.models.yolo_budget import training_arguments
-from usbench.models.yolo_families import chosen
+from usbench.models.yolo.boxes import Fit, detect, suppress
+from usbench.models.yolo.families import chosen
+from usbench.models.yolo.model import Yolo, _build, _ultralytics
+from usbench.models.yolo.recipe import training_arguments
 from usbench.types import Boxes, Run, Sample
 
 ROOT = Path(__file__).parents[1]
@@ -485,7 +485,7 @@ def test_their_warnings_are_shown_and_their_chatter_is_not(tmp_path, capsys) -> 
 
 
 def test_importing_the_module_does_not_import_ultralytics() -> None:
-    code = "import sys, usbench.models.yolo; sys.exit('ultralytics' in sys.modules)"
+    code = "import sys, usbench.models.yolo.model; sys.exit('ultralytics' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
@@ -503,7 +503,7 @@ def test_predict_before_fit() -> None:
 
 def test_a_damaged_picture_is_our_error_once_ultralytics_is_imported(tmp_path) -> None:
     """It puts an Image.open of its own in place, which wants to install a plug-in for what it can't read."""
-    from usbench.codecs import image
+    from usbench.datasets.codecs import image
 
     import ultralytics  # noqa: F401  isort: skip
 

@@ -13,14 +13,16 @@ import yaml
 from test_yolo import BUDGET, TINY, bright_part, images, pictures, same
 from watched import Watch, a_run
 
-from usbench import cell, results, run
 from usbench.errors import ConfigError
-from usbench.models.yolo import Yolo, _build, _ultralytics
-from usbench.models.yolo_boxes import Fit, detect, outputs, queried
-from usbench.models.yolo_budget import training_arguments
-from usbench.models.yolo_families import FAMILIES, chosen
-from usbench.models.yolo_files import newest
-from usbench.models.yolo_trainer import ours
+from usbench.models.yolo.boxes import Fit, detect, outputs, queried
+from usbench.models.yolo.families import FAMILIES, chosen
+from usbench.models.yolo.files import newest
+from usbench.models.yolo.model import Yolo, _build, _ultralytics
+from usbench.models.yolo.recipe import training_arguments
+from usbench.models.yolo.trainer import ours
+from usbench.results import store as results
+from usbench.runner import config as cell
+from usbench.runner import experiment as run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

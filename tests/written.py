@@ -12,10 +12,11 @@ from typing import Any
 
 import yaml
 
-from usbench import phantom, source
+from usbench.cli.listing import conf_dir
+from usbench.datasets import source
 from usbench.datasets.dataset import Dataset, open_view
-from usbench.listing import conf_dir
-from usbench.scenes import CLASSES
+from usbench.datasets.phantoms import phantom
+from usbench.datasets.phantoms.scenes import CLASSES
 from usbench.types import Layout, Record, Sample
 
 SIZE = (64, 96)

@@ -10,11 +10,12 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from usbench import search, sweep
-from usbench.command import Broken, job
-from usbench.console import warn
-from usbench.listing import conf_dir
-from usbench.planning import one_line
+from usbench.cli.listing import conf_dir
+from usbench.cli.run import Broken, job
+from usbench.io.console import warn
+from usbench.runner.plan import one_line
+from usbench.sweep import planner as sweep
+from usbench.sweep import search
 
 
 def main() -> None:

@@ -12,10 +12,10 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.codecs import image, replacing
-from usbench.console import track
 from usbench.datasets import splits
+from usbench.datasets.codecs import image, replacing
 from usbench.errors import ConfigError, DataError, RunError
+from usbench.io.console import track
 from usbench.types import Boxes, Landmarks, Layout, Masks, Record, Sample, Split, Target, Task
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from usbench.console import bar
 from usbench.errors import DataError, RunError
+from usbench.io.console import bar
 from usbench.models import CACHE_RECIPE
 from usbench.models.geometry import image_to_net, planes_to_net
 from usbench.types import Masks, Sample

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from usbench.console import bar, warn
 from usbench.errors import RunError
+from usbench.io.console import bar, warn
 from usbench.models.arrays import Arrays
 from usbench.models.augment import Augment, augment
 from usbench.models.optimise import learning_rate, optimiser_of, parts_of

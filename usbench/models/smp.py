@@ -18,7 +18,7 @@ from usbench.errors import ConfigError, RunError
 from usbench.models import loop
 from usbench.models.arrays import UNKNOWN, Arrays, decode
 from usbench.models.augment import augment
-from usbench.models.chain import Chain, augment_chain
+from usbench.models.augmentation_pipeline import Chain, augment_chain
 from usbench.models.geometry import image_to_net, logits_to_native
 from usbench.models.mask_losses import loss_of
 from usbench.types import Masks, Run, Sample

@@ -10,7 +10,7 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
 from usbench.errors import ConfigError
-from usbench.models import trunk
+from usbench.models import backbone as trunk
 
 SMALL, LARGE = (trunk.NARROW, "resnet18", "resnet34"), ("resnet50", "resnet101")
 

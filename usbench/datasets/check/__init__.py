@@ -1,0 +1,4 @@
+"""Checks of a release: counts, damaged files, duplicates, train–test leakage.
+
+It must not know models, metrics or results.
+"""

@@ -1,0 +1,138 @@
+"""Pictures: PNG, JPEG and BMP files ↔ (H, W) uint8 luma, and the checks that every picture file passes.
+
+Pillow pads a cut-off PNG when a global flag says so, accepts one whose end is missing, and turns 16-bit colour
+silently into 8-bit: so a PNG's chunks, checksums and bit depth are looked at here first.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Collection
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from PIL.Image import open as open_image  # bound here: ultralytics puts one of its own in Image's place
+
+from usbench.datasets.codecs import replacing
+from usbench.errors import DataError
+
+FORMATS = ("PNG", "JPEG", "BMP")
+GREY_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
+MOST_PIXELS = 2**26  # 8192 × 8192: beyond it a header is taken for damage, before memory is asked for
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
+_DECODER_ERRORS = (  # all that Pillow's decoders raise on damaged bytes
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    RuntimeError,
+    ArithmeticError,
+    EOFError,
+    ImportError,  # ultralytics', where it was imported first, wants a HEIF plug-in for what it can't read
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """Luma of a picture, (H, W) uint8: ITU-R 601, (299 R + 587 G + 114 B) / 1000, rounded; alpha is ignored.
+
+    No rotation tag is applied. Raises DataError for a missing, damaged or 16-bit file and for one that is no picture.
+    """
+    picture, _ = decode(path, "an 8-bit grey or colour picture", GREY_MODES)
+    return np.array(picture.convert("L"))
+
+
+def write_grey(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write (H, W) uint8 as an 8-bit grey PNG. Raises ValueError for another type, RunError where the disk refuses."""
+    if image.ndim != 2 or image.dtype != np.uint8:
+        raise ValueError(f"a grey image is (H, W) uint8, not {image.shape} {image.dtype}")
+    save_png(path, Image.fromarray(image))
+
+
+def write_jpeg(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write (H, W) uint8 as a grey JPEG of quality 95: a few grey levels are lost. Raises as `write_grey` does."""
+    if image.ndim != 2 or image.dtype != np.uint8:
+        raise ValueError(f"a grey image is (H, W) uint8, not {image.shape} {image.dtype}")
+    with replacing(path) as part:
+        Image.fromarray(image).save(part, format="JPEG", quality=95)
+
+
+def size(path: Path) -> tuple[int, int]:
+    """(height, width) in px, from the header only. Raises DataError for a missing file or one that is no picture."""
+    wanted = "a picture"
+    try:
+        with open_image(path, formats=FORMATS) as picture:
+            width, height = picture.size
+    except _DECODER_ERRORS as error:
+        raise _refused(path, wanted, error) from error
+    _require_sane(path, wanted, width, height)
+    return height, width
+
+
+def decode(
+    path: Path, wanted: str, modes: Collection[str], formats: tuple[str, ...] = FORMATS
+) -> tuple[Image.Image, int]:
+    """The decoded picture, in one of Pillow's modes, and its bits per channel; `wanted` is said in the error.
+
+    Raises DataError for a missing or damaged file, another format or mode, or 16 bits.
+    """
+    try:
+        data = path.read_bytes()
+        depth = _png_depth(data) if data.startswith(_PNG) else 8
+        with open_image(BytesIO(data), formats=formats) as picture:
+            _require_sane(path, wanted, *picture.size)
+            if depth > 8 or picture.mode in _DEEP:
+                raise DataError(f"{path}: wanted {wanted}, found more than 8 bits a channel; convert it to 8 bits")
+            if picture.mode not in modes:
+                raise DataError(f"{path}: wanted {wanted}, found a file of mode {picture.mode}; convert or replace it")
+            picture.load()
+    except _DECODER_ERRORS as error:
+        raise _refused(path, wanted, error) from error
+    return picture, depth
+
+
+def save_png(path: Path, picture: Image.Image) -> None:
+    """Write a Pillow image as PNG, whole or not at all."""
+    with replacing(path) as part:
+        picture.save(part, format="PNG")
+
+
+def _png_depth(data: bytes) -> int:
+    """Bits per channel of a PNG whose chunks are all there with the right checksums; ValueError where they aren't."""
+    start = len(_PNG)
+    if data[start + 4 : start + 8] != b"IHDR":
+        raise ValueError("damaged PNG: no header")
+    while start + 12 <= len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        if end > len(data):
+            break
+        kind = data[start + 4 : start + 8]
+        if zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            raise ValueError(f"damaged PNG: wrong checksum at byte {start}")
+        if kind == b"IEND":
+            return data[24]
+        start = end
+    raise ValueError(f"PNG cut off after {len(data)} bytes")
+
+
+def _require_sane(path: Path, wanted: str, width: int, height: int) -> None:
+    if not 0 < width * height <= MOST_PIXELS:
+        raise DataError(f"{path}: wanted {wanted}, found {width}×{height} pixels; fetch the file again")
+
+
+def _refused(path: Path, wanted: str, error: Exception) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{path}: wanted {wanted}, found no such file; check that the release is complete")
+    if isinstance(error, UnidentifiedImageError):
+        return DataError(f"{path}: wanted {wanted}, found something else; fetch the file again")
+    reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return DataError(f"{path}: wanted {wanted}, found a file that can't be decoded ({reason}); fetch it again")

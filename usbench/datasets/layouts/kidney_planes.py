@@ -1,0 +1,83 @@
+"""Open Kidney's planes: polygons and released masks ↔ (C, H, W) booleans. The capsule contains the other three."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usbench.datasets.codecs import label_png, polygons, via
+from usbench.errors import DataError
+
+ANATOMY = ("Capsule", "Central Echo Complex", "Medulla", "Cortex")
+REGIONS = ANATOMY[1:]  # indices 1, 2, 3 of the released regions masks; Cortex is drawn last
+STICKS_OUT = 1  # px that a vertex may lie beyond the last pixel: a drawing at the image's edge
+
+Planes = NDArray[np.bool_]
+
+
+def fill(entry: via.Entry, classes: Sequence[str], size: tuple[int, int], where: str) -> Planes:
+    """(C, H, W): the union of each class's polygons. DataError for one that lies outside the (height, width) image."""
+    height, width = size
+    for region in entry.regions:
+        x, y = region.polygon.max(axis=0)
+        if x > width - 1 + STICKS_OUT or y > height - 1 + STICKS_OUT:
+            raise DataError(
+                f"{where}: a polygon of {region.label} inside the image ({width}×{height}) was wanted, found a vertex "
+                f"at x {x}, y {y}; take the image that was drawn on"
+            )
+    drawn_of = {c: [region.polygon for region in entry.regions if region.label == c] for c in classes}
+    return np.stack([polygons.fill(drawn_of[c], size) for c in classes])
+
+
+def extent(entries: Sequence[via.Entry]) -> tuple[int, int]:
+    """(height, width) that holds all their polygons."""
+    corners = [region.polygon.max(axis=0) for entry in entries for region in entry.regions]
+    x, y = np.max(corners, axis=0) if corners else (0, 0)
+    return int(y) + 1, int(x) + 1
+
+
+def drawn(planes: Planes, classes: Sequence[str], attributes: Mapping[str, str]) -> via.Entry:
+    """What an annotator who draws exactly these planes exports."""
+    regions = [via.Region(c, p) for c, plane in zip(classes, planes, strict=True) for p in polygons.trace(plane)]
+    facts = {
+        "Quality": attributes.get("quality", "Good"),
+        "View": attributes.get("view", "Longitudinal"),
+        "Comments": attributes.get("comments", "n/a"),
+    }
+    return via.Entry(facts, tuple(regions))
+
+
+def moved(planes: Planes, by: tuple[int, int]) -> Planes:
+    """(C, H, W) planes moved right and down; what leaves the image is lost."""
+    right, down = by
+    height, width = planes.shape[1:]
+    out = np.zeros_like(planes)
+    out[:, down:, right:] = planes[:, : height - down, : width - right]
+    return out
+
+
+def read_masks(folder: Path, name: str, classes: Sequence[str]) -> Planes:
+    """(C, H, W) of one image's two released masks, below an annotator's folder."""
+    capsule = label_png.read_index(folder / "capsule" / name, 1)
+    regions = label_png.read_index(folder / "regions" / name, len(REGIONS))
+    if capsule.shape != regions.shape:
+        raise DataError(
+            f"{folder / 'regions' / name}: the size of the capsule's mask {capsule.shape} was wanted, "
+            f"found {regions.shape}"
+        )
+    planes = {ANATOMY[0]: capsule == 1, **{c: regions == n for n, c in enumerate(REGIONS, start=1)}}
+    return np.stack([planes[c] for c in classes])
+
+
+def write_masks(folder: Path, name: str, planes: Mapping[str, Planes]) -> None:
+    """The two masks of one image, as the release draws them: of the regions, the last overwrites."""
+    some = next(iter(planes.values()))
+    capsule = planes.get(ANATOMY[0], np.zeros_like(some)).astype(np.uint8)
+    regions = np.zeros(some.shape, np.uint8)
+    for n, c in enumerate(REGIONS, start=1):
+        regions[planes.get(c, np.zeros_like(some))] = n
+    label_png.write_index(folder / "capsule" / name, capsule)
+    label_png.write_index(folder / "regions" / name, regions)

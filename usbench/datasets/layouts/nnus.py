@@ -1,0 +1,78 @@
+"""The normal-neck release (joo053/Neck-Ultrasound-Dataset): JPG images and YOLO labels, numbered, no volunteer ids.
+
+NNUS/images/0001.jpg, NNUS/labels/0001.txt and NNUS/labels/classes.txt, whose order rules: the classes are matched by
+name. About 30 to 40 images in a row seem to be of one volunteer, so the order of the numbers is what a split by
+contiguous runs goes by; each image is its own group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from usbench.datasets.codecs import image, yolo_txt
+from usbench.datasets.layouts.folders import listing, unique
+from usbench.errors import DataError
+from usbench.types import Boxes, Record, Sample, Task
+
+NAMES = "classes.txt"
+DIGITS = 4  # of a number: ids sort as the numbers do
+
+
+class Nnus:
+    """See usbench.types.Layout."""
+
+    written_as: Task = "detect"
+
+    def __init__(self, classes: Sequence[str], folder: str = "NNUS") -> None:
+        """folder: what holds images and labels, relative to the root."""
+        self.classes = tuple(classes)
+        self.images, self.labels = f"{folder}/images", f"{folder}/labels"
+
+    def index(self, root: Path) -> list[Record]:
+        """See usbench.types.Layout."""
+        labels = listing(root / self.labels, ".txt")
+        names = labels.pop(Path(NAMES).stem, root / self.labels / NAMES)
+        yolo_txt.places(names, yolo_txt.read_names(names), self.classes)
+        images = listing(root / self.images, ".jpg", ".jpeg")
+        lone = sorted(images.keys() ^ labels.keys())
+        if lone:
+            have, lacks = (images, "a label") if lone[0] in images else (labels, "an image")
+            count = f"{len(lone)} files lack the other"
+            raise DataError(f"{have[lone[0]]}: {lacks} of the same name was wanted, found none ({count})")
+        return unique(self.record(root, images[stem], labels[stem]) for stem in images)
+
+    def record(self, root: Path, picture: Path, label: Path) -> Record:
+        """One record; its id is its number. DataError where the name is none, for the split goes by the numbers."""
+        if not (picture.stem.isascii() and picture.stem.isdecimal()):
+            raise DataError(f"{picture}: a number as name (0001.jpg) was wanted, found {picture.stem!r}; rename it")
+        number = picture.stem.lstrip("0").zfill(DIGITS)
+        return Record(number, number, picture.relative_to(root).as_posix(), label.relative_to(root).as_posix())
+
+    def shared_files(self, root: Path) -> list[str]:
+        """What every label depends on besides its own file, relative to the root."""
+        return [f"{self.labels}/{NAMES}"]
+
+    def read(self, root: Path, record: Record) -> Boxes:
+        """See usbench.types.Layout."""
+        path = root / self.labels / NAMES
+        names = yolo_txt.read_names(path)
+        boxes = yolo_txt.read(root / str(record.label), names, image.size(root / record.image))
+        return Boxes(boxes.xyxy, yolo_txt.places(path, names, self.classes)[boxes.labels])
+
+    def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
+        """See usbench.types.Layout. Ids are numbers; the release has no split, so a sample's own isn't kept."""
+        images, labels = root / self.images, root / self.labels
+        for folder in (images, labels):
+            folder.mkdir(parents=True, exist_ok=True)
+        yolo_txt.write_names(labels / NAMES, self.classes)
+        written: list[Record] = []
+        for sample in samples:
+            if not isinstance(sample.target, Boxes):
+                raise DataError(f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}")
+            picture, label = images / f"{sample.id}.jpg", labels / f"{sample.id}.txt"
+            written.append(self.record(root, picture, label))
+            image.write_jpeg(picture, sample.image)
+            size = (sample.image.shape[0], sample.image.shape[1])
+            yolo_txt.write(label, sample.target, self.classes, size)
+        return unique(written)

@@ -1,0 +1,180 @@
+"""What a phantom's anatomy is made of: seeded parameters, curves, textures, interfaces, ovals, and painted tissue.
+
+A scene (`scenes`) draws a `Body`: maps of scattering, attenuation and smooth interfaces, and a plane per
+class, which `phantom` turns into an image. All lengths are pixels of the scene's reference size; a `Frame`
+samples them at any other. Parameters come by name from `Draw`, so that images of one subject resemble each other
+and a parameter more or less changes no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import cos, pi, sin, sqrt
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from usbench.types import Landmarks
+
+Floats = NDArray[np.floating]
+Plane = NDArray[np.bool_]
+NO_LANDMARKS = Landmarks((), np.zeros(0, np.int8))
+
+
+@dataclass(frozen=True)
+class Body:
+    """The insonified tissue, sampled at the image's pixels or, where it has beams, at points along these."""
+
+    echo: Floats  # (H, W) scattering, dB over the reference
+    loss: Floats  # (H, W) attenuation, there and back, dB per reference px of depth
+    coherent: Floats  # (H, W) amplitude of the echoes of smooth interfaces
+    planes: Plane  # (C, H, W) where each class is
+    gain: float  # the time-gain, dB per reference px of depth
+    smooth: float  # the SD of the scanner's display filter, reference px: little or much compounding
+    scale: tuple[float, float]  # px per reference px (row, column)
+    view: Plane | None = None  # (H, W) the scanner's field of view, black beyond it; None: the whole image
+    mm_per_px: tuple[float, float] | None = None  # of the image (row, column)
+    attributes: Mapping[str, str] = field(default_factory=dict)  # what a release would say of it: view, quality
+    landmarks: Landmarks = NO_LANDMARKS  # in px of the image
+    beams: tuple[Floats, Floats] | None = None  # (H, W) row and column here of each pixel of the image; None: the same
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Random parameters of image n of a subject, each from a stream of its own, found by name."""
+
+    seed: int
+    group: int
+    n: int
+
+    def stream(self, name: str) -> np.random.Generator:
+        """A generator for this image alone."""
+        return np.random.default_rng([self.seed, 1, self.n, crc32(name.encode())])
+
+    def subject(self, name: str) -> np.random.Generator:
+        """A generator for all images of this subject."""
+        return np.random.default_rng([self.seed, 0, self.group, crc32(name.encode())])
+
+    def vary(self, name: str, low: float, high: float) -> float:
+        """The subject's value in low … high, jittered a little for this image."""
+        subject = self.subject(name).random()
+        return float(low + (high - low) * np.clip(subject + 0.07 * self.stream(name).standard_normal(), 0, 1))
+
+    def turn(self, prime: int) -> float:
+        """A number in 0 … 1 that fills the interval evenly as n runs (Weyl's sequence, one prime per question).
+
+        Shares of images with a structure so hold in small series too, independently of each other.
+        """
+        start = float(np.random.default_rng([self.seed, 2, prime]).random())
+        return (start + self.n * sqrt(prime)) % 1.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The pixels of an image in the coordinates of its scene's reference size."""
+
+    draw: Draw
+    reference: tuple[int, int]  # (H, W)
+    size: tuple[int, int]  # (H, W)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Image px per reference px (row, column)."""
+        return self.size[0] / self.reference[0], self.size[1] / self.reference[1]
+
+    @property
+    def y(self) -> Floats:
+        """(H, 1) depth of the rows' centres."""
+        return ((np.arange(self.size[0], dtype=np.float32) + 0.5) / np.float32(self.scale[0]))[:, None]
+
+    @property
+    def x(self) -> Floats:
+        """(1, W) position of the columns' centres."""
+        return ((np.arange(self.size[1], dtype=np.float32) + 0.5) / np.float32(self.scale[1]))[None]
+
+    def wave(self, name: str, amplitude: float, wavelength: float) -> Floats:
+        """(1, W) a smooth curve about 0: three sines of at least the wavelength, seldom over the amplitude."""
+        total: Floats = np.zeros_like(self.x)
+        for k in range(3):
+            phase = self.draw.vary(f"{name} phase {k}", 0, 2 * pi)
+            length = wavelength * self.draw.vary(f"{name} length {k}", 1, 2.2)
+            total += np.sin(2 * pi * self.x / length + phase, dtype=np.float32)
+        return np.float32(amplitude / 2) * total
+
+    def grain(self, name: str, down: float, across: float, slope: float = 0.0) -> Floats:
+        """(H, W) Gaussian texture of mean 0 and SD 1 with these correlation lengths, its rows sheared by the slope."""
+        height, width = self.size
+        padded = fft.next_fast_len(height, real=True), fft.next_fast_len(width, real=True)
+        white = self.draw.stream(name).standard_normal(padded, np.float32)
+        fy = fft.fftfreq(padded[0]).astype(np.float32)[:, None] * np.float32(down * self.scale[0])
+        fx = fft.rfftfreq(padded[1]).astype(np.float32)[None] * np.float32(across * self.scale[1])
+        transfer = np.exp(np.float32(-2 * pi**2) * fy**2) * np.exp(np.float32(-2 * pi**2) * fx**2)
+        smooth: Floats = fft.irfft2(fft.rfft2(white) * transfer, s=padded)
+        smooth = ((smooth - smooth.mean()) / smooth.std()).astype(np.float32)
+        if slope == 0.0:
+            return smooth[:height, :width]
+        shift = np.rint(slope * self.x * self.scale[0]).astype(np.int64)
+        return np.take_along_axis(smooth[:, :width], (np.arange(height)[:, None] - shift) % padded[0], axis=0)
+
+    def line(self, depth: Floats, sd: float, amplitude: float | Floats) -> Floats:
+        """(H, W) echo of a smooth interface at depth (1, W), weaker where it isn't square to the beam."""
+        slope = np.gradient(depth[0], self.x[0])
+        facing = amplitude * np.exp(-((slope / 0.4) ** 2)).astype(np.float32)
+        near = slice(*np.searchsorted(self.y[:, 0], [depth.min() - 5 * sd, depth.max() + 5 * sd]))
+        echo = np.zeros(self.size, np.float32)
+        echo[near] = facing * np.exp(-0.5 * ((self.y[near] - depth) / np.float32(sd)) ** 2)
+        return echo
+
+    def blob(self, name: str, centre: tuple[float, float], radii: tuple[float, float], ragged: float = 0.0) -> Floats:
+        """(H, W) distance from the centre (x, y) in units of the outline's: below 1 inside an oval with ripples."""
+        tilt = self.draw.vary(f"{name} tilt", -0.25, 0.25)
+        dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
+        u = (dx * cos(tilt) + dy * sin(tilt)) / np.float32(radii[0])
+        v = (dy * cos(tilt) - dx * sin(tilt)) / np.float32(radii[1])
+        distance: Floats = np.hypot(u, v).astype(np.float32)
+        near = np.nonzero(distance < 1.5)
+        angle = np.arctan2(v[near], u[near])
+        outline = np.ones_like(angle)
+        for k in (2, 3, 5, 7):
+            phase = self.draw.vary(f"{name} ripple {k}", 0, 2 * pi)
+            outline += np.float32(ragged / sqrt(k)) * np.cos(k * angle + phase, dtype=np.float32)
+        distance[near] /= outline
+        return distance
+
+
+def paint(body: Body, where: Plane, echo: float | Floats, loss: float | None = None) -> Body:
+    """The body with the echogenicity (dB), and the attenuation if given, replaced where the mask is set."""
+    painted = replace(body, echo=np.where(where, np.float32(echo), body.echo))
+    return painted if loss is None else replace(painted, loss=np.where(where, np.float32(loss), body.loss))
+
+
+def tissue(frame: Frame, classes: tuple[str, ...], echo: Floats, gain: float, smooth: float) -> Body:
+    """A body of one tissue, attenuating as the time-gain expects, without structures."""
+    size = frame.size
+    full = np.broadcast_to(echo, size).astype(np.float32)
+    planes = np.zeros((len(classes), *size), bool)
+    return Body(full, np.full(size, gain, np.float32), np.zeros(size, np.float32), planes, gain, smooth, frame.scale)
+
+
+def mark(body: Body, label: int, where: Plane) -> Body:
+    """The body with the mask (H, W) added to the class's plane."""
+    planes = body.planes.copy()
+    planes[label] |= where
+    return replace(body, planes=planes)
+
+
+def scan(frame: Frame, body: Body, fade: float) -> Body:
+    """The body as this probe position sees it: uneven contact, interfaces that glint, levels that fade with depth."""
+    fall = fade * frame.y / frame.reference[0] + frame.wave("contact", 1.5, 180)
+    glint = np.float32(10) ** ((fall + 4 * frame.grain("glint", 5, 16)) / np.float32(20))
+    return replace(body, echo=body.echo + fall.astype(np.float32), coherent=(body.coherent * glint).astype(np.float32))
+
+
+def wall(frame: Frame, distance: Floats, centre: tuple[float, float], radius: float, sd: float) -> Floats:
+    """(H, W) echo of a round wall, strong above and below, faint at the sides, where the beam grazes it."""
+    facing = np.clip(((frame.y - centre[1]) / radius) ** 2 * 1.6, 0.03, 1)
+    echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing.astype(np.float32)
+    return echo

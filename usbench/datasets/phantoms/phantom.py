@@ -1,0 +1,188 @@
+"""Believable synthetic B-mode with exactly known targets: the physics, and the series of samples.
+
+Knows how an echo becomes a grey level: fully developed speckle (many random scatterers per resolution cell,
+so a Rayleigh envelope), a point-spread function that widens with depth, attenuation along the beam against a
+fixed time-gain, coherent echoes of smooth interfaces, log compression. What is insonified comes from
+`usbench.datasets.phantoms.scenes`. Knows no file format: a layout writes the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from usbench.datasets.phantoms import scenes
+from usbench.datasets.phantoms.anatomy import Body, Draw, Floats
+from usbench.datasets.phantoms.scenes import CLASSES
+from usbench.errors import ConfigError
+from usbench.types import SPLITS, Boxes, Masks, Sample, Split, Target, Task
+
+VERSION = 1  # bumped when the pixels change; part of a phantom's fingerprint
+
+SMALLEST_SIDE = 32  # px; below it the anatomy's layers vanish between the rows
+DYNAMIC_RANGE_DB = 58.0
+WHITE_DB = 30.0  # the level shown as 255, over the reference echogenicity of 0 dB
+NOISE_DB = -34.0  # receiver noise, after time-gain, at the bottom of the image
+HAZE_DB = -24.0  # clutter from reverberation and side lobes: no fluid and no shadow is quite black
+AXIAL_PX = 1.1  # standard deviation of the pulse, at the scene's reference size
+LATERAL_PX = (1.5, 3.2)  # standard deviation of the beam at the top and at the bottom, likewise
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A series of phantom images; (scene, size, seed) and a sample's number and group decide its pixels."""
+
+    scene: str  # a name of usbench.datasets.phantoms.scenes.SCENES
+    size: tuple[int, int]  # (H, W) native pixels
+    counts: dict[str, int]  # images per split; a split may be missing
+    seed: int
+    id: str = "{n:04d}"  # pattern of a sample's id, from n (over all splits, from 1) and group (int)
+    per_group: int = 4  # consecutive images of one split that share a subject; no group crosses splits
+    tint: bool = False  # for the layout that writes colour; the pixels here are grey
+
+
+def samples(spec: Spec, task: Task) -> Iterator[Sample]:
+    """The samples of the series, drawn lazily, in the order train, val, test.
+
+    The same sample has the same image in every task. Raises ConfigError, at the call, for an unknown scene
+    or split, a task that the scene doesn't have, or a size, seed, count or id pattern that can't be drawn.
+    """
+    _check(spec, task)
+    return _samples(spec, task)
+
+
+def classes(spec: Spec, task: Task) -> tuple[str, ...]:
+    """The names that the scene has for a task; ConfigError for one that it doesn't have."""
+    _check(spec, task)
+    return CLASSES[spec.scene][task]
+
+
+def _samples(spec: Spec, task: Task) -> Iterator[Sample]:
+    for n, group, split in _numbers(spec):
+        draw = Draw(spec.seed, group, n)
+        body = scenes.SCENES[spec.scene](draw, spec.size)
+        image = bmode(body, draw.stream("speckle"))
+        target = _target(body, task, spec.scene)
+        name, facts = spec.id.format(n=n, group=group), dict(body.attributes)
+        yield Sample(name, f"g{group}", image, target, body.mm_per_px, split=split, attributes=facts)
+
+
+def speckle(
+    echogenicity: Floats,
+    rng: np.random.Generator,
+    axial: float = AXIAL_PX,
+    lateral: tuple[float, float] = LATERAL_PX,
+    coherent: Floats | None = None,
+) -> Floats:
+    """The envelope (H, W) of the echo from random scatterers of root-mean-square amplitude `echogenicity` (H, W).
+
+    One circular complex Gaussian scatterer per pixel, filtered by a Gaussian point-spread function of
+    standard deviation `axial` px down and `lateral` px across (at the top and at the bottom, linear between),
+    normalised to unit energy: a uniform region has E[envelope²] = echogenicity² and a Rayleigh envelope with
+    mean / SD = sqrt(pi / (4 - pi)) = 1.913 (Goodman 1975; Wagner et al. 1983). `coherent` (H, W) is the
+    amplitude of interfaces' deterministic echoes, added to the filtered field (a Rician envelope there).
+    """
+    height, width = echogenicity.shape
+    margin = int(4 * max(lateral)) + 1  # the filter by FFT is periodic: its wrap-around stays in the margin
+    columns = fft.next_fast_len(width + 2 * margin)
+    field = np.empty((height, columns), np.complex64)
+    field.real = rng.standard_normal(field.shape, np.float32)
+    field.imag = rng.standard_normal(field.shape, np.float32)
+    field *= np.pad(echogenicity / np.float32(np.sqrt(2)), ((0, 0), (margin, columns - width - margin)), mode="edge")
+    sigma = np.linspace(lateral[0], lateral[1], height, dtype=np.float32)[:, None]
+    transfer = np.exp(-2 * (np.pi * sigma * fft.fftfreq(columns).astype(np.float32)) ** 2)
+    transfer /= np.sqrt(np.mean(transfer**2, axis=1, keepdims=True))
+    field = fft.ifft(fft.fft(field, axis=1) * transfer, axis=1)[:, margin : margin + width]
+    taps = np.exp(-0.5 * (np.arange(-int(4 * axial) - 1, int(4 * axial) + 2) / axial) ** 2)
+    taps /= np.sqrt(np.sum(taps**2))
+    real = ndimage.correlate1d(field.real, taps, axis=0, mode="reflect")
+    imaginary = ndimage.correlate1d(field.imag, taps, axis=0, mode="reflect")
+    envelope: Floats = np.hypot(real if coherent is None else real + coherent, imaginary)
+    return envelope
+
+
+def bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The 8-bit B-mode image (H, W) of a body.
+
+    The time-gain assumes the scene's mean attenuation, so that what attenuates less is followed by
+    enhancement and what attenuates more by shadow, in its own columns. The receiver's noise gets the same gain.
+    """
+    rows, columns = body.scale
+    depth = np.arange(len(body.echo), dtype=np.float32)[:, None] / np.float32(rows)
+    loss = ndimage.gaussian_filter1d(body.loss, 3 * columns, axis=1) / np.float32(rows)
+    gain = body.gain * depth - (np.cumsum(loss, axis=0, dtype=np.float32) - loss)
+    noise = 10 ** ((NOISE_DB + body.gain * (depth - depth[-1])) / 10) + 10 ** (HAZE_DB / 10)
+    echogenicity = np.sqrt(10 ** ((body.echo + gain) / 10) + noise)
+    lateral = (max(0.6, LATERAL_PX[0] * columns), max(0.6, LATERAL_PX[1] * columns))
+    envelope = speckle(
+        echogenicity, rng, max(0.6, AXIAL_PX * rows), lateral, body.coherent * 10 ** (gain / np.float32(20))
+    )
+    image = compress(envelope, body.smooth * columns)
+    if body.beams is not None:
+        swept = ndimage.map_coordinates(image, body.beams, np.float32, order=1, mode="nearest")
+        image = (swept + np.float32(0.5)).astype(np.uint8)
+    return image if body.view is None else np.where(body.view, image, np.uint8(0))
+
+
+def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
+    """Grey levels (H, W) of an envelope: logarithmic, white at WHITE_DB, black DYNAMIC_RANGE_DB below it.
+
+    `smooth` is the standard deviation, in px, of the display filter over the logarithmic levels.
+    """
+    level = 20 * np.log10(np.maximum(envelope, np.float32(1e-6)))
+    level = ndimage.gaussian_filter(level, smooth) if smooth > 0 else level
+    return np.clip(255 * (1 + (level - WHITE_DB) / DYNAMIC_RANGE_DB) + 0.5, 0, 255).astype(np.uint8)
+
+
+def _numbers(spec: Spec) -> Iterator[tuple[int, int, Split]]:
+    """(n, group, split) of every sample: both numbers run on over the splits; a split starts a new group."""
+    n = group = 0
+    for split in SPLITS:
+        for position in range(spec.counts.get(split, 0)):
+            n += 1
+            group += position % spec.per_group == 0
+            yield n, group, split
+
+
+def _target(body: Body, task: Task, scene: str) -> Target:
+    if task == "landmark":
+        return body.landmarks
+    return Masks(body.planes) if task == "segment" else _boxes(body.planes, scene)
+
+
+def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
+    """Half-open boxes (native px) around the connected components of the classes that the scene detects."""
+    corners: list[tuple[int, int, int, int]] = []
+    labels: list[int] = []
+    for label, name in enumerate(CLASSES[scene]["detect"]):
+        components, _ = ndimage.label(planes[CLASSES[scene]["segment"].index(name)], np.ones((3, 3)))
+        for rows, columns in ndimage.find_objects(components):
+            corners.append((columns.start, rows.start, columns.stop, rows.stop))
+            labels.append(label)
+    return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64))
+
+
+def _check(spec: Spec, task: Task) -> None:
+    if spec.scene not in CLASSES:
+        raise ConfigError(f"phantom scene {spec.scene!r}: wanted one of {', '.join(CLASSES)}")
+    if task not in CLASSES[spec.scene]:
+        raise ConfigError(
+            f"phantom scene {spec.scene!r} has no task {task!r}: wanted {' or '.join(CLASSES[spec.scene])}"
+        )
+    if unknown := [split for split in spec.counts if split not in SPLITS]:
+        raise ConfigError(f"phantom counts: wanted {', '.join(SPLITS)}, found {', '.join(map(repr, unknown))}")
+    if spec.seed < 0 or spec.per_group < 1 or any(count < 0 for count in spec.counts.values()):
+        raise ConfigError(
+            f"phantom: seed and counts must be at least 0 and per_group at least 1, found seed {spec.seed}, "
+            f"counts {dict(spec.counts)}, per_group {spec.per_group}"
+        )
+    if len(spec.size) != 2 or min(spec.size) < SMALLEST_SIDE:
+        raise ConfigError(f"phantom size: wanted (H, W) of at least {SMALLEST_SIDE} px each, found {tuple(spec.size)}")
+    try:
+        spec.id.format(n=1, group=1)
+    except (LookupError, ValueError) as error:
+        raise ConfigError(f"phantom id pattern {spec.id!r}: wanted fields n and group only ({error})") from error

@@ -1,0 +1,153 @@
+"""The parasternal long-axis view: the left ventricle below a strip of the right one, aorta and left atrium at its base.
+
+Knows where each wall, valve and landmark is and how it moves. s runs from the base of the anterior mitral leaflet to
+the apex, v towards the chest wall (see `usbench.datasets.phantoms.scenes.heart`); the base is on the image's right.
+"""
+
+from __future__ import annotations
+
+from math import pi, sin
+
+import numpy as np
+
+from usbench.curves import spline
+from usbench.datasets.phantoms.anatomy import Draw
+from usbench.datasets.phantoms.scenes.heart import (
+    THIN,
+    Axes,
+    Heart,
+    Line,
+    at,
+    contraction,
+    leaflet,
+    opening,
+    own,
+    shifted,
+)
+
+PARASTERNAL = (
+    "ao-sinus-top-inner",
+    "ao-valve-top-inner",
+    "curve-lv-antsep-endo",
+    "curve-lv-post-endo",
+    "la-bottom-inner",
+    "lv-ivs-bottom",
+    "lv-ivs-top",
+    "lv-pw-bottom",
+    "lv-pw-top",
+    "mv-ant-hinge",
+    "mv-post-hinge",
+)
+
+
+def parasternal(draw: Draw) -> Heart:
+    """The left ventricle lengthwise below a strip of the right one, aorta and left atrium on the image's right."""
+    beat = contraction(draw)
+    axes = Axes((own(draw, "x", 482, 504) - 13 * beat, own(draw, "y", 272, 294)), pi - own(draw, "tilt", -0.04, 0.14))
+    length, root = own(draw, "length", 215, 245), own(draw, "root", 70, 84)
+    ring, thick = own(draw, "ring", 84, 98), own(draw, "septum", 32, 40) * (1 + 0.25 * beat)
+    wall = own(draw, "wall", 30, 38) * (1 + 0.3 * beat)
+    septum, back = _walls(length, root, ring, 0.15 * (root + ring) * beat)
+    bulge = root + own(draw, "sinus", 10, 16)
+    strip = np.array(
+        [(-80, root + 22), (-38, bulge + 13), (2, root + 0.7 * thick), *(septum + np.array((0, thick)))[1:]]
+    )
+    cap = _cap(septum[-1], back[-1], 0.19 * length)
+    endo = np.concatenate([spline(septum), cap, spline(back[::-1]), [(0, 0)]])
+    outer = shifted(spline(back), wall)  # towards −v
+    upper = spline(strip)
+    muscle = np.concatenate([upper[upper[:, 0] > 2], _cap(upper[-1], outer[-1], 0.19 * length + wall), outer[::-1]])
+    deep = own(draw, "atrium", 124, 148) * (1 + 0.1 * beat)
+    atrium = _left_atrium(deep, ring)
+    level = 0.27 * length  # of the measurements: just beyond the tips of the mitral leaflets
+    paths = {
+        "ao-sinus-top-inner": (-38, bulge + 0.12 * 38),
+        "ao-valve-top-inner": septum[0],
+        "curve-lv-antsep-endo": septum,
+        "curve-lv-post-endo": back,
+        "la-bottom-inner": atrium[-2],
+        "lv-ivs-bottom": (level, at(spline(septum), level)),
+        "lv-ivs-top": (level, at(upper, level)),
+        "lv-pw-bottom": (level, at(outer, level)),
+        "lv-pw-top": (level, at(spline(back), level)),
+        "mv-ant-hinge": (0, 0),
+        "mv-post-hinge": back[0],
+    }
+    near = upper[upper[:, 0] < 0.52 * length]  # beyond it the septum falls away, out of the lens's centre's sight
+    cavities = (
+        (_outflow(near, own(draw, "right", 52, 68) * (1 - 0.2 * beat)), 10.0),
+        (_aorta(root, bulge), THIN),
+        (spline(atrium), THIN),
+        (endo, 0.0),
+        (_ring((-14 - 0.2 * deep, -deep - 54), own(draw, "aorta", 20, 27)), 6.0),
+    )
+    return Heart(
+        "parasternal long-axis",
+        axes.place(muscle),
+        tuple((axes.place(outline), wall) for outline, wall in cavities),
+        tuple(axes.place(valve) for valve in _valves(beat, root, ring)),
+        {name: axes.place(path) for name, path in paths.items()},
+    )
+
+
+def _walls(length: float, root: float, ring: float, inward: float) -> tuple[Line, Line]:
+    """Knots of the septum's and the posterior wall's inner side, from the base, as far inward as the beat has them."""
+    top = [(0.2, root + 5, 0.6), (0.45, root + 8, 1), (0.68, root - 2, 1), (0.86, root - 20, 0.8)]
+    bottom = [(0.18, ring + 12, 0.5), (0.42, ring + 16, 1), (0.66, ring + 4, 1), (0.86, ring - 20, 0.8)]
+    septum = [(2, root), *((part * length, v - share * inward) for part, v, share in top)]
+    back = [(-8, -ring), *((part * length, 1.4 * share * inward - v) for part, v, share in bottom)]
+    return np.array(septum), np.array(back)
+
+
+def _left_atrium(deep: float, ring: float) -> Line:
+    """Knots of its outline from the anterior to the posterior hinge; the last but one is opposite the sinus."""
+    roof = [(0, 0), (-36, -18), (-82, -20), (-122, -46)]
+    floor = [(-134, -0.55 * deep), (-112, -0.85 * deep), (-74, -deep), (-38, -0.97 * deep), (-8, -ring)]
+    return np.array([*roof, *floor])
+
+
+def _cap(upper: Line, lower: Line, reach: float) -> Line:
+    """Half an oval from one end of a wall round the apex to the other's, without these."""
+    angle = np.linspace(pi / 2, -pi / 2, 41)[1:-1, None]
+    middle, half = (upper + lower) / 2, (upper - lower) / 2
+    rounded: Line = middle + np.cos(angle) * (reach, 0) + np.sin(angle) * half
+    return rounded
+
+
+def _outflow(floor: Line, high: float) -> Line:
+    """The right ventricle: a lens on the septum's other side, whose floor is a line of s, v."""
+    along = np.linspace(0, pi, 9)[1:-1]
+    s = floor[0, 0] + (floor[-1, 0] - floor[0, 0]) * (1 - np.cos(along)) / 2
+    roof = [
+        (one, at(floor, one) + high * sin(angle) ** 0.5) for one, angle in zip(s.tolist(), along.tolist(), strict=True)
+    ]
+    return np.concatenate([floor, spline(np.array([floor[-1], *roof[::-1], floor[0]]))[1:]])
+
+
+def _aorta(root: float, bulge: float) -> Line:
+    """The root from its ring to the right: sinuses, junction, the tube beyond."""
+    top = np.array([(2, root), (-38, bulge), (-70, root - 2), (-140, root + 4)])
+    bottom = np.array([(-140, 2), (-70, 4), (-34, -6), (0, 0)])
+    rise = 0.12 * np.abs(np.minimum([*top[:, 0], *bottom[:, 0]], 0))
+    line = np.concatenate([top, bottom]) + np.stack([np.zeros(8), rise], axis=1)
+    return np.concatenate([spline(line[:4]), spline(line[4:])])
+
+
+def _ring(centre: tuple[float, float], radius: float) -> Line:
+    angle = np.linspace(0, 2 * pi, 73)
+    return np.stack([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)], axis=1)
+
+
+def _valves(beat: float, root: float, ring: float) -> tuple[Line, ...]:
+    """Mitral leaflets, open in diastole, and aortic ones, open in systole."""
+    mitral, aortic = opening(1 - beat), opening(beat)
+    anterior = (38 + 16 * mitral, -44 + 54 * mitral)
+    posterior = (36 - 4 * mitral, -48 - (ring - 56) * mitral)
+    upper = (-30 - 8 * aortic, root / 2 + 2 + (root / 2 - 14) * aortic)
+    lower = (-30 - 8 * aortic, root / 2 + 2 - (root / 2 - 14) * aortic)
+    return (
+        leaflet((0, 0), anterior, 0.1),
+        leaflet((-8, -ring), posterior, -0.1),
+        leaflet((2, root), upper, -0.1),
+        leaflet((0, 0), lower, 0.1),
+    )

@@ -1,0 +1,143 @@
+"""Agreement of two annotators: one's drawings scored against the other's, by the rules that models are scored by.
+
+It is no ceiling for a model: one trained on an annotator's drawings may follow that annotator more closely than another
+person does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from usbench import __version__
+from usbench.errors import ConfigError
+from usbench.io.console import track
+from usbench.metrics import overlap
+from usbench.metrics.bootstrap import draw, means
+from usbench.metrics.scores import Figure, Ruled, Scores, bounded, mean
+from usbench.metrics.segment import SegmentScorer
+from usbench.results import store as results
+from usbench.runner import machine, records
+from usbench.types import Layout, Masks
+
+NAME = "human-agreement"
+BOTH = "dice_both_drawn"  # a class counts where both have drawn it
+
+
+@runtime_checkable
+class TwoAnnotators(Protocol):
+    """A layout whose release holds two people's drawings of the same images."""
+
+    classes: tuple[str, ...]
+    drawings: tuple[str, ...]  # the annotators' label files, relative to the root
+
+    def agreements(self, root: Path) -> Iterator[tuple[str, str, Masks, Masks]]:
+        """(id, group, one's masks, the other's) of every image."""
+        ...
+
+
+def two_annotators(layout: Layout, dataset: str) -> TwoAnnotators:
+    """The layout as one of two annotators; ConfigError where it has one."""
+    if not isinstance(layout, TwoAnnotators):
+        raise ConfigError(f"dataset={dataset}: a dataset drawn by two annotators was wanted; kidney is one")
+    return cast(TwoAnnotators, layout)
+
+
+def fingerprint(layout: TwoAnnotators, root: Path) -> str:
+    """sha256 over the label files' names and bytes."""
+    lines = [f"{name}\t{hashlib.sha256((root / name).read_bytes()).hexdigest()}" for name in layout.drawings]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def score(layout: TwoAnnotators, root: Path, rules: Sequence[str]) -> tuple[Scores, str, int]:
+    """(scores, sha256 of what was compared, images): the first annotator as the truth, the second as the prediction.
+
+    The first rule is the ruler, and has also the Dice of the images where both have drawn the class.
+    """
+    scorer, digest = SegmentScorer(layout.classes, rules), hashlib.sha256()
+    drawings = list(track(layout.agreements(root), "comparing", None))
+    for case, group, one, other in drawings:
+        if one.known is not None and other.known is not None:
+            one = replace(one, known=one.known & other.known)  # what either hasn't drawn nobody knows
+        scorer.update(case, group, one, other)
+        for masks in (one, other):
+            digest.update(repr((case, masks.planes.shape)).encode())
+            digest.update(np.packbits(masks.planes).tobytes())
+    scores = scorer.result()
+    ruler = with_both_drawn(scores.ruler, scorer)
+    return Scores((ruler, *scores.ruled[1:]), scores.cases), digest.hexdigest(), len(drawings)
+
+
+def with_both_drawn(ruler: Ruled, scorer: SegmentScorer) -> Ruled:
+    """The ruler's figures, and those of the images where both have drawn the class."""
+    table, draws = overlap.stack(scorer.native, len(scorer.classes)), draw(scorer.groups)
+    both = (table[..., 0] + table[..., 1] > 0) & (table[..., 0] + table[..., 2] > 0)
+    values = np.where(both, overlap.dice(table), np.nan)
+    resampled = means(values, draws)
+    total = Figure.of(float(mean(mean(values, 0))), len(table))
+    per_class = {name: dict(figures) for name, figures in ruler.per_class.items()}
+    for c, name in enumerate(scorer.classes):
+        figure = Figure.of(float(mean(values[:, c])), int(both[:, c].sum()), "no image where both have drawn it")
+        per_class[name][BOTH] = bounded(figure, resampled[:, c], draws.groups)
+    scores = {**ruler.scores, BOTH: bounded(total, mean(resampled, 1), draws.groups)}
+    return Ruled(ruler.name, ruler.version, ruler.words, scores, per_class, ruler.ceiling)
+
+
+def record(
+    dataset: Mapping[str, Any], scores: Scores, files: str, compared: str, images: int, phantom: bool
+) -> dict[str, Any]:
+    """The result record: an unranked row of the board. files: their fingerprint; compared: sha256 of the drawings."""
+    ruler, groups = scores.ruler, len({row["group"] for row in scores.cases})
+    key = hashlib.sha256(f"{files}\n{compared}".encode()).hexdigest()[:12]
+    undrawn = dataset["views"]["segment"]["layout"].get("undrawn", "absent")
+    words = f"{ruler.words}; annotator 1 as the truth, 2 as the prediction; a class that isn't drawn is {undrawn}"
+    return {
+        **{"schema": 1, "dataset": dataset["name"], "task": "segment", "fold": None, "trained_on": None},
+        **{"origin": "human", "model": NAME, "budget": None, "seed": None, "key": key},
+        **{"status": "done", "reason": None},
+        **records.scored(scores, "dice", groups, words),
+        "data": {
+            "fingerprint": files,
+            "counts": {"test": images},
+            "phantom": phantom,
+            "leak": None,
+            "splits": f"annotator 1 against 2 on all {images} images of {groups} groups, whatever their split",
+        },
+        "config": {"dataset": {"name": dataset["name"]}},
+        "code": machine.code_state(__version__),
+        "machine": machine.describe(None),
+    }
+
+
+def save(folder: Path, made: Mapping[str, Any], scores: Scores, share: str) -> Path:
+    """Write the record and its case table; its path."""
+    return results.save(folder, made, results.mask_ids(scores.cases, share, str(made["dataset"])))
+
+
+def shown(scores: Scores) -> tuple[list[str], list[list[str]]]:
+    """(header, rows) of a table: Dice per class and of all by our rule, where both have drawn, and by the last rule."""
+    ruler, own = scores.ruler, scores.ruled[-1]
+    columns = [(ruler, "dice", ruler.name), (ruler, BOTH, "both drawn"), (own, "dice", own.name)]
+    lines = [
+        [
+            label,
+            *(with_bounds(ruled.per_class.get(label, ruled.scores)[name]) for ruled, name, _ in columns),
+        ]
+        for label in [*ruler.per_class, "all classes"]
+    ]
+    return ["Dice, 95 % interval", *(title for *_, title in columns)], lines
+
+
+def with_bounds(figure: Figure) -> str:
+    """A figure and its interval, for a table."""
+    if figure.value is None:
+        return "–"
+    value, low, high = (
+        "" if x is None else f"{x:.3f}".removeprefix("0") for x in (figure.value, figure.low, figure.high)
+    )
+    return f"{value} {low}–{high}" if low else value

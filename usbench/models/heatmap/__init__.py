@@ -1,0 +1,4 @@
+"""Landmarks by heat maps.
+
+It must not know datasets or metrics.
+"""

@@ -1,0 +1,4 @@
+"""The only package that knows nnU-Net v2.
+
+It must not know datasets or metrics.
+"""

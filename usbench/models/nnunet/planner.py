@@ -1,0 +1,139 @@
+"""nnU-Net's fingerprint, plan and preprocessing, in this process, and what a budget changes of the plan.
+
+Knows its planner's and preprocessor's classes, and the plans file: a configuration of ours inherits the planner's 2d.
+nnU-Net is imported inside functions only, once `usbench.models.nnunet.model` has put its environment in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from usbench.io.console import Bar, bar
+from usbench.models.nnunet.files import DATASET, Budget, read_json, write_json
+
+PLANS, OURS = "nnUNetPlans", "usbench"  # the planner's file, and our configuration in it
+SPACING = (999, 1, 1)  # what nnU-Net's reader of flat images says
+EDGE = 4  # px, the planner's smallest side of the coarsest stage
+STATISTICS = 10_000  # pixels of a case for statistics of intensity that only its normalisation of CT reads; theirs: 1e8
+
+
+class Serial:
+    """`multiprocessing` as nnU-Net's planner uses it, without a process: each case is done when it is handed over."""
+
+    _pool: Sequence[Any] = ()
+
+    def __init__(self, running: Bar) -> None:
+        self.running = running
+
+    def get_context(self, how: str) -> Serial:
+        """The same."""
+        return self
+
+    def Pool(self, count: int) -> Serial:
+        """The same."""
+        return self
+
+    def __enter__(self) -> Serial:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def starmap_async(self, work: Callable[..., Any], cases: Iterable[tuple[Any, ...]]) -> Done:
+        """Not asynchronous at all."""
+        done = Done([work(*case) for case in cases])
+        self.running.step()
+        return done
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of it."""
+
+    results: list[Any]
+
+    def ready(self) -> bool:
+        """It is."""
+        return True
+
+    def get(self) -> list[Any]:
+        """What came of it."""
+        return self.results
+
+
+@contextmanager
+def in_process(cases: int) -> Iterator[None]:
+    """The fingerprint and the preprocessing without processes of their own, with a bar."""
+    from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor
+    from nnunetv2.preprocessing.preprocessors import default_preprocessor
+
+    modules = (fingerprint_extractor, default_preprocessor)
+    theirs = [module.multiprocessing for module in modules]
+    with bar("planning", 2 * cases) as running:
+        try:
+            for module in modules:
+                module.multiprocessing = Serial(running)
+            yield
+        finally:
+            for module, before in zip(modules, theirs, strict=True):
+                module.multiprocessing = before
+
+
+def prepare(prepared: Path, cases: int, budget: Budget) -> dict[str, Any]:
+    """nnU-Net's fingerprint, plan and preprocessing of the raw data set; the plans with our configuration."""
+    from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
+    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+
+    path = prepared / DATASET / f"{PLANS}.json"
+    with in_process(cases), redirect_stdout(StringIO()):
+        extractor = DatasetFingerprintExtractor(DATASET, 1)
+        extractor.show_progress_bar = False
+        extractor.num_foreground_voxels_for_intensitystats = STATISTICS * cases
+        extractor.run(overwrite_existing=True)
+        spacing = None if budget.spacing is None else [float(SPACING[0]), budget.spacing, budget.spacing]
+        ExperimentPlanner(DATASET, overwrite_target_spacing=spacing).plan_experiment()
+        plans = read_json(path)
+        plans["configurations"][OURS] = amended(plans["configurations"]["2d"], budget)
+        write_json(path, plans)
+        preprocessor = DefaultPreprocessor(verbose=False)
+        preprocessor.show_progress_bar = False
+        preprocessor.run(DATASET, OURS, PLANS, 1)
+    return plans
+
+
+def amended(planned: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
+    """A configuration that inherits the planner's and differs where the budget says so.
+
+    A patch gets its stages by the planner's own rule (halve while 4 px are left), at most as many as the budget's
+    features; without those, the planner's numbers of features.
+    """
+    from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
+
+    ours: dict[str, Any] = {"inherits_from": "2d"}
+    if budget.batch is not None:
+        ours["batch_size"] = budget.batch
+    if budget.size is None:
+        return ours
+    most = len(budget.features) - 1 if budget.features else 999_999
+    _, strides, kernels, patch, _ = get_pool_and_conv_props(planned["spacing"], budget.size, EDGE, most)
+    theirs, stages = planned["architecture"], len(strides)
+    features = budget.features or [min(512, 32 * 2**stage) for stage in range(stages)]  # the planner's, of flat images
+    ours["patch_size"] = [int(side) for side in patch]
+    ours["architecture"] = {
+        **theirs,
+        "arch_kwargs": {
+            **theirs["arch_kwargs"],
+            "n_stages": stages,
+            "features_per_stage": list(features[:stages]),
+            "kernel_sizes": [[int(k) for k in kernel] for kernel in kernels],
+            "strides": [[int(s) for s in stride] for stride in strides],
+            "n_conv_per_stage": [2] * stages,
+            "n_conv_per_stage_decoder": [2] * (stages - 1),
+        },
+    }
+    return ours

@@ -1,0 +1,288 @@
+"""nnU-Net's trainer and predictor as usbench wants them: in this process, seeded, silent, chosen by our rule.
+
+Knows their classes' methods. nnU-Net is imported inside functions only, once `usbench.models.nnunet.model` has put its
+environment in order.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from usbench.errors import RunError
+from usbench.io.console import Bar, warn
+from usbench.models import loop
+from usbench.models.nnunet.files import Budget, best_of, checkpoints, forget
+from usbench.models.nnunet.planner import OURS, SPACING
+from usbench.types import Masks, Run, Sample
+
+Image8 = NDArray[np.uint8]
+
+
+# ---- training
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, or the rest of one."""
+
+    budget: Budget
+    plans: dict[str, Any]
+    dataset: dict[str, Any]  # its dataset.json
+    weights: Path | None
+    val: Sequence[Sample]
+    run: Run
+    bar: Bar
+
+
+def train(job: Job) -> int:
+    """Train to the last epoch; the number of the best one, whose weights lie at best_of."""
+    with redirect_stdout(StringIO()):
+        device = torch.device(job.run.device)
+        trainer = ours(job)({**job.plans, "continue_training": False}, OURS, 0, job.dataset, device)
+        configure(trainer, job)
+        reseed(job.run.seed, 0)
+        trainer.initialize()
+    if not resume(trainer, job.run.dir) and job.weights is not None:
+        load_weights(trainer.network, job.weights)
+    job.bar.step(by=trainer.current_epoch)
+    with in_our_precision(job.run):
+        trainer.run_training()
+    best: int = trainer._best_ema[1]
+    return best
+
+
+def configure(trainer: Any, job: Job) -> None:
+    """What a budget changes, before the trainer's initialize()."""
+    budget = job.budget
+    trainer.device = torch.device(job.run.device)  # theirs is always the first GPU
+    trainer.grad_scaler = None  # of fp16, which isn't used
+    trainer.num_epochs = budget.epochs
+    trainer.num_iterations_per_epoch = budget.iterations or trainer.num_iterations_per_epoch
+    trainer.initial_lr = trainer.initial_lr if budget.lr is None else budget.lr
+    trainer.weight_decay = trainer.weight_decay if budget.weight_decay is None else budget.weight_decay
+
+
+@contextmanager
+def in_our_precision(run: Run) -> Iterator[None]:
+    """The run's precision where nnU-Net's training step on a GPU would take fp16."""
+    from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as module
+
+    theirs = module.autocast
+    module.autocast = lambda kind, enabled: loop.autocast(run)
+    try:
+        yield
+    finally:
+        module.autocast = theirs
+
+
+def ours(job: Job) -> Any:
+    """A subclass of nnU-Net's trainer."""
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    budget, run = job.budget, job.run
+
+    class Trainer(nnUNetTrainer):  # type: ignore[misc]
+        def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> Any:
+            rotation, flat, initial, mirror = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+            if not budget.augment:
+                initial, mirror = self.configuration_manager.patch_size, None
+            if budget.mirror is not None:
+                mirror = budget.mirror or None
+            self.inference_allowed_mirroring_axes = mirror
+            return rotation, flat, initial, mirror
+
+        @staticmethod
+        def get_training_transforms(patch: Any, rotation: Any, scales: Any, *rest: Any, **named: Any) -> Any:
+            if not budget.augment:
+                return nnUNetTrainer.get_validation_transforms(scales)
+            return untimed(nnUNetTrainer.get_training_transforms(patch, rotation, scales, *rest, **named))
+
+        def run_training(self) -> None:
+            self.on_train_start()
+            while self.current_epoch < self.num_epochs:
+                reseed(run.seed, self.current_epoch + 1)
+                self.on_train_epoch_start()
+                losses = [
+                    float(self.train_step(next(self.dataloader_train))["loss"])
+                    for _ in range(self.num_iterations_per_epoch)
+                ]
+                finish_epoch(self, job, sum(losses) / len(losses))
+                self.current_epoch += 1
+
+        def save_checkpoint(self, filename: str) -> None:
+            try:
+                super().save_checkpoint(f"{filename}.part")
+                Path(f"{filename}.part").replace(filename)
+            except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
+                words = " ".join(str(error).split())[:160]
+                raise RunError(f"{filename}: can't be written ({words}); check its folder and free space") from error
+
+        def print_to_log_file(self, *_: Any, **__: Any) -> None: ...
+
+        def plot_network_architecture(self) -> None: ...
+
+        def _save_debug_information(self) -> None: ...  # the host's name, paths
+
+    return Trainer
+
+
+def untimed(transforms: Any) -> Any:
+    """nnU-Net's augmentation without its stopwatch: the blur would take the way, of two, that it finds the faster."""
+    for step in transforms.transforms:
+        inner = getattr(step, "transform", step)
+        if hasattr(inner, "benchmark"):
+            inner.benchmark = False
+    return transforms
+
+
+def reseed(seed: int, epoch: int) -> None:
+    """Everything random in an epoch from (seed, epoch): which cases, which patches, their augmentation; 0: the net."""
+    value = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    random.seed(value)
+    np.random.seed(value)  # noqa: NPY002  # theirs
+    torch.manual_seed(value)
+
+
+def finish_epoch(trainer: Any, job: Job, loss: float) -> None:
+    """Validate where it is due, keep the best weights, log, write a checkpoint.
+
+    Raises RunError where the loss or the score isn't finite.
+    """
+    epoch, run, before = trainer.current_epoch + 1, job.run, trainer._best_ema
+    if not math.isfinite(loss):
+        raise RunError(f"nnunet: the loss of epoch {epoch} is {loss}; a smaller lr may help")
+    run.log("train/loss", loss, epoch)
+    run.log("lr", float(trainer.optimizer.param_groups[0]["lr"]), epoch)
+    if epoch % job.budget.validate_every == 0 or epoch == trainer.num_epochs:
+        score = validate(trainer, job)
+        if not math.isfinite(score):
+            raise RunError(f"nnunet: the validation score of epoch {epoch} is {score}; has val any object?")
+        run.log("val/score", score, epoch)
+        if before is None or score > before[0]:
+            loop.write(best_of(run.dir, epoch), trainer.network.state_dict())
+            trainer._best_ema = (score, epoch)  # their slot for it, in their checkpoint
+    trainer.save_checkpoint(str(run.dir / f"checkpoint-{epoch:05d}.pth"))
+    best = trainer._best_ema
+    forget(run.dir, {which[1] for which in (before, best) if which is not None})
+    job.bar.step(f"loss {loss:.3f}" + ("" if best is None else f"  best {best[0]:.3f}"))
+
+
+def validate(trainer: Any, job: Job) -> float:
+    """The selection rule on what `predict` would give with these weights."""
+    trainer.set_deep_supervision_enabled(False)
+    predictor = predictor_of(trainer.network, job.plans, job.dataset, mirrored(job.budget), job.run)
+    score = job.run.score((sample.target, predict(predictor, sample.image)) for sample in job.val)
+    trainer.set_deep_supervision_enabled(True)
+    return float(score)
+
+
+def resume(trainer: Any, folder: Path) -> bool:
+    """Take up the newest checkpoint that can be read; whether there was one. RunError where its weights are gone."""
+    for path in checkpoints(folder):
+        try:
+            trainer.load_checkpoint(str(path))
+        except Exception as damage:  # noqa: BLE001  (whatever a pickle that was cut short may raise)
+            warn(f"{path}: damaged checkpoint ({type(damage).__name__}); going back to the one before it")
+            path.unlink()
+            continue
+        best = trainer._best_ema
+        if best is not None and not best_of(folder, best[1]).is_file():
+            missing = best_of(folder, best[1]).name
+            raise RunError(f"{path}: its best weights were wanted beside it ({missing}), found none; start anew")
+        return True
+    return False
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """All but the layers that give the classes, from a state dict. Raises RunError where it isn't one of this net."""
+    if not path.is_file():
+        raise RunError(f"{path}: a file of weights was wanted, found none; or take model.build.weights=null")
+    try:
+        given = loop.read(path)
+        own = net.state_dict()
+        fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+    except Exception as wrong:
+        raise RunError(f"{path}: a state dict of this net was wanted: {str(wrong).splitlines()[0]}") from wrong
+    missing = [name for name in own if name not in fitting and "seg_layers" not in name]
+    if missing:
+        raise RunError(f"{path}: a state dict of this net was wanted, it lacks {missing[0]} in that shape")
+    net.load_state_dict({**own, **fitting})
+
+
+# ---- prediction
+
+
+def mirrored(budget: Budget) -> tuple[int, ...] | None:
+    """The axes along which a prediction is averaged with that of the mirrored image."""
+    if budget.mirror is not None:
+        return budget.mirror or None
+    return (0, 1) if budget.augment else None
+
+
+def build(plans: dict[str, Any], dataset: dict[str, Any]) -> nn.Module:
+    """The net of the plans, with fresh weights."""
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    manager = PlansManager(plans)
+    heads = manager.get_label_manager(dataset).num_segmentation_heads
+    net: nn.Module = nnUNetTrainer.build_network_architecture(
+        manager, manager.get_configuration(OURS), 1, heads, enable_deep_supervision=False
+    )
+    return net
+
+
+def predictor_of(
+    net: nn.Module, plans: dict[str, Any], dataset: dict[str, Any], mirror: tuple[int, ...] | None, run: Run
+) -> Any:
+    """nnU-Net's predictor: half-overlapping patches, weighted by a Gaussian, averaged over mirror images."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    class Predictor(nnUNetPredictor):  # type: ignore[misc]
+        def _internal_maybe_mirror_and_predict(self, x: Tensor) -> Tensor:
+            with loop.autocast(run):  # theirs is fp16
+                logits: Tensor = super()._internal_maybe_mirror_and_predict(x)
+            return logits
+
+    with redirect_stdout(StringIO()):
+        predictor = Predictor(device=torch.device(run.device), allow_tqdm=False)
+    torch.backends.cudnn.benchmark = False  # it switches that stopwatch on
+    manager = PlansManager(plans)
+    predictor.manual_initialization(net, manager, manager.get_configuration(OURS), None, dataset, "", mirror)
+    return predictor
+
+
+def predict(predictor: Any, image: Image8) -> Masks:
+    """Of one (H, W) image, in native pixels."""
+    from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+
+    plans, configuration = predictor.plans_manager, predictor.configuration_manager
+    data, _, properties = configuration.preprocessor_class(verbose=False).run_case_npy(
+        image[None, None], None, {"spacing": SPACING}, plans, configuration, predictor.dataset_json
+    )
+    logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()
+    labels, probability = convert_predicted_logits_to_segmentation_with_correct_shape(
+        logits, plans, configuration, predictor.label_manager, properties, True, torch.get_num_threads()
+    )
+    return masks_of(labels[0], probability[1:, 0])
+
+
+def masks_of(labels: NDArray[Any], probability: NDArray[np.float32]) -> Masks:
+    """(H, W) labels and (C, H, W) probabilities → planes with the mean probability of their pixels (0 where none)."""
+    planes = labels == np.arange(1, len(probability) + 1)[:, None, None]
+    chosen = np.maximum(planes.sum(axis=(1, 2)), 1)
+    scores = (probability * planes).sum(axis=(1, 2)) / chosen
+    return Masks(planes, scores.astype(np.float32), probabilities=probability.astype(np.float32))

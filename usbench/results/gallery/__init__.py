@@ -1,0 +1,4 @@
+"""Pictures and training curves of a finished run.
+
+It must not know how a run is started.
+"""

@@ -1,0 +1,133 @@
+"""What this machine can do, found without importing torch: CUDA, bf16, cores; and what a record says of it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from usbench.errors import ConfigError, RunError
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pillow",
+    "opencv-python",  # resizes and warps for ultralytics: 4.14 and 5.0 give a training other bytes
+    "opencv-python-headless",
+    "segmentation-models-pytorch",
+    "timm",
+    "transformers",
+    "ultralytics",
+    "nnunetv2",
+    "torchmetrics",
+    "faster-coco-eval",
+    "hydra-core",
+    "mlflow",
+)
+CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76  # CUdevice_attribute of the driver API
+
+
+def cuda_capabilities() -> list[tuple[int, int]]:
+    """Compute capability of each visible CUDA device, by the driver; [] where there is none."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return []
+    count = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return []
+    found = []
+    for n in range(count.value):
+        device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+        driver.cuDeviceGet(ctypes.byref(device), n)
+        driver.cuDeviceGetAttribute(ctypes.byref(major), CAPABILITY_MAJOR, device)
+        driver.cuDeviceGetAttribute(ctypes.byref(minor), CAPABILITY_MINOR, device)
+        found.append((major.value, minor.value))
+    return found
+
+
+def resolve_device(wanted: str) -> str:
+    """auto | cpu | cuda | cuda:N → cpu or cuda:N. RunError where CUDA was asked for and isn't there."""
+    wanted = str(wanted)  # device=0 is a number in YAML
+    if wanted == "cpu":
+        return "cpu"
+    if wanted == "auto":
+        return "cuda:0" if cuda_capabilities() else "cpu"
+    kind, _, number = wanted.partition(":")
+    if kind != "cuda" or not (number.isdigit() or not number):
+        raise ConfigError(f"device={wanted}: auto, cpu, cuda or cuda:N was wanted")
+    have = len(cuda_capabilities())
+    if int(number or 0) >= have:
+        raise RunError(f"device={wanted}: that CUDA device was wanted, found {have}; take device=cpu or device=auto")
+    return f"cuda:{int(number or 0)}"
+
+
+def resolve_precision(wanted: str, device: str) -> str:
+    """auto | fp32 | bf16 → fp32 or bf16, by what the device has instructions for (never by timing)."""
+    if wanted in ("fp32", "bf16"):
+        return wanted
+    if wanted != "auto":
+        raise ConfigError(f"precision={wanted}: auto, fp32 or bf16 was wanted")
+    if device == "cpu":
+        return "bf16" if cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
+    return "bf16" if cuda_capabilities()[int(device.split(":")[1])] >= (8, 0) else "fp32"
+
+
+def cpu_info(field: str) -> str:
+    """The first entry of a field of /proc/cpuinfo; "" where there is none."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
+
+
+def cpu_flags() -> set[str]:
+    """Instruction sets, as Linux names them; empty elsewhere."""
+    return set(cpu_info("flags").split())
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe(gpu: str | None) -> dict[str, Any]:
+    """Processor, GPU and package versions; no host or user name."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # the machine doesn't have it, so the run can't have used it
+    return {
+        "processor": cpu_info("model name") or platform.machine(),
+        "gpu": gpu,
+        "packages": {"python": platform.python_version(), **versions},
+    }
+
+
+def code_state(version: str) -> dict[str, Any]:
+    """Version, and the commit that the code lies at (null outside a checkout)."""
+    folder = Path(__file__).resolve().parents[1]
+    commit = git(folder, "rev-parse", "HEAD")
+    changed = git(folder, "status", "--porcelain", "--", str(folder), str(folder.parent / "conf"))
+    return {"version": version, "commit": commit or None, "dirty": bool(changed) if commit else None}
+
+
+def git(folder: Path, *words: str) -> str:
+    """git's answer, "" where there is no git, or no checkout that tracks this code."""
+    try:
+        tracked = subprocess.run(
+            ["git", "-C", str(folder), "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=10
+        )
+        if tracked.returncode:
+            return ""
+        answer = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
