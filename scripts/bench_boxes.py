@@ -79,9 +79,16 @@ def listed(pairs: Pairs, classes: int) -> tuple[dict[str, Any], list[dict[str, A
 def entries(found: Boxes, image: int) -> list[dict[str, Any]]:
     """One image's boxes as dictionaries."""
     out = []
-    for n, ((x, y, right, below), label) in enumerate(zip(found.xyxy.tolist(), found.labels.tolist(), strict=True)):
+    for n, ((x, y, right, below), label) in enumerate(
+        zip(found.xyxy.tolist(), found.labels.tolist(), strict=True)
+    ):
         width, height = right - x, below - y
-        one = {"image_id": image, "category_id": label + 1, "bbox": [x, y, width, height], "area": width * height}
+        one = {
+            "image_id": image,
+            "category_id": label + 1,
+            "bbox": [x, y, width, height],
+            "area": width * height,
+        }
         out.append(one if found.scores is None else {**one, "score": float(found.scores[n])})
     return out
 
@@ -89,12 +96,16 @@ def entries(found: Boxes, image: int) -> list[dict[str, Any]]:
 def ours(pairs: Pairs, classes: int) -> tuple[dict[str, float], list[float | None]]:
     """(seconds, figures)."""
     start = time.perf_counter()
-    found, _ = boxes.figures(RULE, boxes.matched(RULE, pairs, classes), [str(c) for c in range(classes)])
+    found, _ = boxes.figures(
+        RULE, boxes.matched(RULE, pairs, classes), [str(c) for c in range(classes)]
+    )
     whole = time.perf_counter() - start
     return {"whole": whole, "evaluate": whole}, [figure.value for figure in found.values()]
 
 
-def theirs(name: str, dataset: dict[str, Any], guesses: list[dict[str, Any]]) -> tuple[dict[str, float], list[float]]:
+def theirs(
+    name: str, dataset: dict[str, Any], guesses: list[dict[str, Any]]
+) -> tuple[dict[str, float], list[float]]:
     """(seconds, figures) of a peer, which is handed copies: it writes into them."""
     index, evaluation = PEERS[name]
     own = {**dataset, "annotations": [dict(entry) for entry in dataset["annotations"]]}
@@ -110,7 +121,9 @@ def theirs(name: str, dataset: dict[str, Any], guesses: list[dict[str, Any]]) ->
         run.accumulate()
         end = time.perf_counter()
         run.summarize()
-    return {"whole": end - start, "evaluate": end - ready}, [float(value) for value in run.stats[:12]]
+    return {"whole": end - start, "evaluate": end - ready}, [
+        float(value) for value in run.stats[:12]
+    ]
 
 
 def resampled(pairs: Pairs, classes: int) -> tuple[float, float]:
@@ -140,31 +153,41 @@ def together(pairs: Pairs, classes: int, blocks: int) -> dict[str, dict[str, flo
             same(name, figures, wanted)
             seconds[name].append(took)
     return {
-        name: {part: statistics.median(took[part] for took in all_of) for part in ("whole", "evaluate")}
+        name: {
+            part: statistics.median(took[part] for took in all_of) for part in ("whole", "evaluate")
+        }
         for name, all_of in seconds.items()
     }
 
 
 def same(name: str, figures: Sequence[float | None], wanted: Sequence[float | None]) -> None:
     """Raises SystemExit where an evaluator's figures are others."""
-    found, right = ([-1.0 if value is None else value for value in each] for each in (figures, wanted))
+    found, right = (
+        [-1.0 if value is None else value for value in each] for each in (figures, wanted)
+    )
     if not np.allclose(found, right, rtol=0, atol=CLOSE):
         raise SystemExit(f"{name}: the twelve figures {right} were wanted, found {found}")
 
 
 def report(title: str, seconds: Mapping[str, Mapping[str, float]]) -> float:
     """The table; the ratio to the fastest peer by evaluate() and accumulate() alone."""
-    rows = [[name, f"{took['whole']:.2f}", f"{took['evaluate']:.2f}"] for name, took in seconds.items()]
+    rows = [
+        [name, f"{took['whole']:.2f}", f"{took['evaluate']:.2f}"] for name, took in seconds.items()
+    ]
     table(title, ["evaluator", "whole, s", "evaluate, s"], rows)
     fastest = min(took["evaluate"] for name, took in seconds.items() if name != "usbench")
     ratio = fastest / seconds["usbench"]["whole"]
-    say(f"usbench, whole, is {ratio:.2f} times as fast as the fastest peer's evaluate() and accumulate() alone")
+    say(
+        f"usbench, whole, is {ratio:.2f} times as fast as the fastest peer's evaluate() and accumulate() alone"
+    )
     return ratio
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, default in (("images", 5000), ("classes", 8), ("boxes", 100)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--resampled-images", type=int, default=500)
@@ -172,13 +195,18 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=3, help="every evaluator in turn, this often")
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
-    once = together(drawn(wanted.images, wanted.classes, wanted.boxes), wanted.classes, wanted.blocks)
+    once = together(
+        drawn(wanted.images, wanted.classes, wanted.boxes), wanted.classes, wanted.blocks
+    )
     ratio = report(
-        f"COCO's figures of {wanted.images} images, {wanted.classes} classes, {wanted.boxes} boxes each", once
+        f"COCO's figures of {wanted.images} images, {wanted.classes} classes, {wanted.boxes} boxes each",
+        once,
     )
     few = drawn(wanted.resampled_images, wanted.classes, wanted.resampled_boxes)
     single = together(few, wanted.classes, wanted.blocks)
-    report(f"the same of {wanted.resampled_images} images, {wanted.resampled_boxes} boxes each", single)
+    report(
+        f"the same of {wanted.resampled_images} images, {wanted.resampled_boxes} boxes each", single
+    )
     took = [resampled(few, wanted.classes) for _ in range(wanted.blocks)]
     matching, resamples = (statistics.median(each) for each in zip(*took, strict=True))
     peer = min(took["evaluate"] for name, took in single.items() if name != "usbench") * RESAMPLES
@@ -187,7 +215,11 @@ def main() -> None:
         f"{RESAMPLES} evaluations of the fastest peer, extrapolated: {peer:.0f} s, {peer / resamples:.0f} times that"
     )
     if wanted.json:
-        resampling = {"matching": matching, "resamples": resamples, "fastest_peer_extrapolated": peer}
+        resampling = {
+            "matching": matching,
+            "resamples": resamples,
+            "fastest_peer_extrapolated": peer,
+        }
         made = {"evaluate": once, "ratio": ratio, "few": single, "resampling": resampling}
         with replacing(wanted.json) as part:
             part.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")

@@ -90,7 +90,9 @@ def decoded(dataset: Dataset, cache: Path, size: Size, threads: int) -> int:
     """How many samples were decoded into a cache of their own, which is removed afterwards."""
     from usbench.models import arrays
 
-    total = sum(len(arrays.decode(dataset.samples(s), size, True, cache, threads).images) for s in SPLITS)
+    total = sum(
+        len(arrays.decode(dataset.samples(s), size, True, cache, threads).images) for s in SPLITS
+    )
     shutil.rmtree(cache)
     return total
 
@@ -123,8 +125,12 @@ def pil(root: Path, size: Size, most: int) -> int:
     """A plain loop with Pillow."""
     images, indices = [], []
     for picture, mask in pairs(root, most):
-        images.append(np.array(Image.open(picture).convert("L").resize(size[::-1], Image.Resampling.BILINEAR)))
-        colours = np.array(Image.open(mask).convert("RGB").resize(size[::-1], Image.Resampling.NEAREST))
+        images.append(
+            np.array(Image.open(picture).convert("L").resize(size[::-1], Image.Resampling.BILINEAR))
+        )
+        colours = np.array(
+            Image.open(mask).convert("RGB").resize(size[::-1], Image.Resampling.NEAREST)
+        )
         target = np.zeros(size, np.uint8)
         for n, colour in enumerate(COLOURS.values()):
             target[(colours == colour).all(-1)] = n
@@ -150,7 +156,9 @@ def opencv(root: Path, size: Size, most: int) -> int:
     return len(images)
 
 
-def measured(part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int) -> dict[str, float]:
+def measured(
+    part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int
+) -> dict[str, float]:
     """Images, seconds, processor seconds and peak memory in MiB of one part, in a process of its own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -162,12 +170,16 @@ def measured(part: Callable[[Path, Size, int], int], root: Path, size: Size, mos
     return figures
 
 
-def report(pipe: Any, part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int) -> None:
+def report(
+    pipe: Any, part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int
+) -> None:
     """The child's side."""
     start, spent = time.perf_counter(), time.process_time()
     images = part(root, size, most)
     seconds, spent = time.perf_counter() - start, time.process_time() - spent
-    pipe.send({"images": images, "seconds": seconds, "processor_seconds": spent, "peak_mib": peak_mib()})
+    pipe.send(
+        {"images": images, "seconds": seconds, "processor_seconds": spent, "peak_mib": peak_mib()}
+    )
 
 
 def peak_mib() -> float:
@@ -201,11 +213,17 @@ PARTS = {
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=sum(SHARES.values()))
-    parser.add_argument("--drawn", type=int, default=64, help="frames that are drawn; the others are copies")
+    parser.add_argument(
+        "--drawn", type=int, default=64, help="frames that are drawn; the others are copies"
+    )
     parser.add_argument("--plain", type=int, default=400, help="frames for the plain loops")
-    parser.add_argument("--size", type=int, nargs=2, default=(160, 416), help="the net's height and width")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(160, 416), help="the net's height and width"
+    )
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
     size = (wanted.size[0], wanted.size[1])
@@ -228,7 +246,9 @@ def main() -> int:
     )
     if wanted.json:
         with replacing(wanted.json) as part:
-            part.write_text(json.dumps({"size": size, "parts": found, "ratios": ratios}, indent=1) + "\n")
+            part.write_text(
+                json.dumps({"size": size, "parts": found, "ratios": ratios}, indent=1) + "\n"
+            )
     return 0
 
 

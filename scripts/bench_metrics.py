@@ -59,14 +59,21 @@ def spinal() -> list[Pair]:
 
 def structures(pairs: Sequence[Pair], count: int) -> list[Pair]:
     """(H, W) twice: by turns a layer of the spinal phantom, thin and wide, and a smooth blob."""
-    layers = [(t, g) for truth, guess in pairs for t, g in zip(truth, guess, strict=True) if t.any() and g.any()]
+    layers = [
+        (t, g)
+        for truth, guess in pairs
+        for t, g in zip(truth, guess, strict=True)
+        if t.any() and g.any()
+    ]
     rng = np.random.default_rng(0)
     blobs: list[Pair] = []
     for _ in range(DRAWN):
         field = ndimage.gaussian_filter(rng.normal(size=SIZE), 25)
         blob = field > np.quantile(field, rng.uniform(0.6, 0.9))
         blobs.append((blob, moved(blob)))
-    return [(layers if n % 2 else blobs)[n // 2 % len(layers if n % 2 else blobs)] for n in range(count)]
+    return [
+        (layers if n % 2 else blobs)[n // 2 % len(layers if n % 2 else blobs)] for n in range(count)
+    ]
 
 
 # ---- overlap
@@ -116,7 +123,11 @@ def monai_overlap(pairs: Sequence[Pair]) -> float:
 def ours_distances(pairs: Sequence[Pair]) -> float:
     """All three of one pass."""
     found = [surfaces.distances(truth, guess) for truth, guess in pairs]
-    figures = [(each.hausdorff(0.95), each.within(TOLERANCE), each.mean()) for each in found if each is not None]
+    figures = [
+        (each.hausdorff(0.95), each.within(TOLERANCE), each.mean())
+        for each in found
+        if each is not None
+    ]
     return float(np.mean(figures, axis=0)[0])
 
 
@@ -138,7 +149,11 @@ def monai_distances(pairs: Sequence[Pair]) -> float:
         one, other = (torch.from_numpy(plane)[None, None] for plane in (guess, truth))
         monai.compute_surface_dice(one, other, [TOLERANCE], include_background=True)
         monai.compute_average_surface_distance(one, other, include_background=True, symmetric=True)
-        hd95.append(float(monai.compute_hausdorff_distance(one, other, include_background=True, percentile=95)))
+        hd95.append(
+            float(
+                monai.compute_hausdorff_distance(one, other, include_background=True, percentile=95)
+            )
+        )
     return float(np.mean(hd95))
 
 
@@ -156,13 +171,15 @@ def whole_scorer(pairs: Sequence[Pair]) -> float:
     scorer = SegmentScorer([str(c) for c in range(CLASSES)])
     for n, (truth, guess) in enumerate(pairs):
         scorer.update(str(n), str(n // 4), Masks(truth), Masks(guess), SIZE)
-    return float(scorer.result().ruler.scores["dice"].value or 0)
+    return float(scorer.result().protocol.scores["dice"].value or 0)
 
 
 Part = tuple[str, Callable[[Sequence[Pair]], float]]
 
 
-def measured(title: str, parts: Sequence[Part], pairs: Sequence[Pair], figure: str) -> dict[str, dict[str, float]]:
+def measured(
+    title: str, parts: Sequence[Part], pairs: Sequence[Pair], figure: str
+) -> dict[str, dict[str, float]]:
     """Each part's milliseconds a pair and its figure; the first is ours.
 
     The parts take turns, block by block: whatever else the machine does meets all of them alike.
@@ -176,16 +193,27 @@ def measured(title: str, parts: Sequence[Part], pairs: Sequence[Pair], figure: s
             start = time.perf_counter()
             values[name] = values.get(name, 0.0) + part(block) * len(block) / len(pairs)
             seconds[name] += time.perf_counter() - start
-    found = {name: {"ms": spent / len(pairs) * 1000, figure: values[name]} for name, spent in seconds.items()}
+    found = {
+        name: {"ms": spent / len(pairs) * 1000, figure: values[name]}
+        for name, spent in seconds.items()
+    }
     ours = found[parts[0][0]]["ms"]
-    lines = [[n, f"{f['ms']:.2f}", f"{f['ms'] / ours:.1f}", f"{f[figure]:.4f}"] for n, f in found.items()]
-    table(f"{title}, {len(pairs)} pairs", ["", "ms a pair", "× ours", f"mean {figure} of blocks"], lines)
+    lines = [
+        [n, f"{f['ms']:.2f}", f"{f['ms'] / ours:.1f}", f"{f[figure]:.4f}"] for n, f in found.items()
+    ]
+    table(
+        f"{title}, {len(pairs)} pairs",
+        ["", "ms a pair", "× ours", f"mean {figure} of blocks"],
+        lines,
+    )
     return found
 
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--masks", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--json", type=Path)
@@ -195,14 +223,24 @@ def main() -> int:
     drawn = spinal()
     masks = [drawn[n % len(drawn)] for n in range(wanted.masks)]
     peers: list[Part] = [("torchmetrics", torchmetrics_overlap), ("MONAI", monai_overlap)]
-    facts = {"overlap": measured("Dice and IoU of ten-class masks", [("usbench", ours_overlap), *peers], masks, "dice")}
+    facts = {
+        "overlap": measured(
+            "Dice and IoU of ten-class masks", [("usbench", ours_overlap), *peers], masks, "dice"
+        )
+    }
     far: list[Part] = [("usbench", ours_distances), ("surface-distance", deepmind_distances)]
     far += [("MONAI", monai_distances), ("MedPy", medpy_distances)]
-    facts["distances"] = measured("distances of one structure", far, structures(drawn, wanted.pairs), "hd95")
-    facts["scorer"] = measured("all of a mask's scoring", [("usbench", whole_scorer)], masks[:500], "dice")
+    facts["distances"] = measured(
+        "distances of one structure", far, structures(drawn, wanted.pairs), "hd95"
+    )
+    facts["scorer"] = measured(
+        "all of a mask's scoring", [("usbench", whole_scorer)], masks[:500], "dice"
+    )
     for name, found in facts.items():
         others = [
-            (figures["ms"] / found["usbench"]["ms"], peer) for peer, figures in found.items() if peer != "usbench"
+            (figures["ms"] / found["usbench"]["ms"], peer)
+            for peer, figures in found.items()
+            if peer != "usbench"
         ]
         if others:
             ratio, peer = min(others)

@@ -38,15 +38,27 @@ IMAGES = 16  # of the test split, taken in turns
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("result", nargs="+", metavar="RESULT", help="a record's file, or its key")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s")
-    parser.add_argument("--threads", type=int, default=machine.cores(), metavar="N", help="default: all cores")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=machine.cores(), metavar="N", help="default: all cores"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument("--save", action="store_true", help="write the figures into the records")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON too")
-    parser.add_argument("--one", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # the child's way
+    parser.add_argument(
+        "--one", type=Path, metavar="FILE", help=argparse.SUPPRESS
+    )  # the child's way
     return parser.parse_args(argv)
 
 
@@ -55,7 +67,9 @@ def bench(options: argparse.Namespace) -> int:
     paths = [results.named(word, options.results) for word in options.result]
     busy = psutil.getloadavg()[0]
     if busy > BUSY:
-        warn(f"this machine is busy (load {busy:.1f}): the figures hold for an idle one only, measure again later")
+        warn(
+            f"this machine is busy (load {busy:.1f}): the figures hold for an idle one only, measure again later"
+        )
     found: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for path in track(paths, "measuring", len(paths)):
         record = results.load(path)
@@ -67,7 +81,7 @@ def bench(options: argparse.Namespace) -> int:
         for path, (record, cost) in zip(paths, found, strict=True):
             results.save(options.results, {**record, "cost": cost}, cases_of(path))
     if options.json:
-        facts = [{"model": r["model"], "key": r["key"], **cost} for r, cost in found]
+        facts = [{"model": r["model"], "run_id": r["run_id"], **cost} for r, cost in found]
         with replacing(options.json) as part:
             part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return 0
@@ -75,14 +89,24 @@ def bench(options: argparse.Namespace) -> int:
 
 def cases_of(path: Path) -> list[dict[str, Any]]:
     """The record's case table, as it is saved again."""
-    return [{name: value or None for name, value in row.items()} for row in results.load_cases(path)]
+    return [
+        {name: value or None for name, value in row.items()} for row in results.load_cases(path)
+    ]
 
 
 def in_child(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of one result, from a process that does nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "cost.json"
-        words = [str(path), "--one", str(out), "--device", options.device, "--threads", str(options.threads)]
+        words = [
+            str(path),
+            "--one",
+            str(out),
+            "--device",
+            options.device,
+            "--threads",
+            str(options.threads),
+        ]
         words += ["--results", str(options.results), "--runs", str(options.runs)]
         environment = {**os.environ, **dict.fromkeys(launch.THREADS, str(options.threads))}
         done = subprocess.run([sys.executable, __file__, *words], env=environment)
@@ -99,9 +123,11 @@ def one(options: argparse.Namespace) -> int:
     from usbench.runner import experiment as run
 
     record = results.load(Path(options.result[0]))
-    folder = options.runs / record["key"]
+    folder = options.runs / record["run_id"]
     if not (folder / "cell.yaml").is_file():
-        raise RunError(f"{folder}: the run of this result was wanted here, found none; name its folder with --runs")
+        raise RunError(
+            f"{folder}: the run of this result was wanted here, found none; name its folder with --runs"
+        )
     device = machine.resolve_device(options.device)
     stored = {
         **cell.read(folder / "cell.yaml"),
@@ -109,15 +135,14 @@ def one(options: argparse.Namespace) -> int:
         "threads": options.threads,
         "runs": str(options.runs),
     }
-    stored["precision"] = stored["precision"] if record["device"] == device.split(":")[0] else "fp32"
+    stored["precision"] = (
+        stored["precision"] if record["device"] == device.split(":")[0] else "fp32"
+    )
     model = run.restored(stored, folder)
     test = source.open_dataset(stored).samples("test")
     images = [image for image, _ in zip(test.images(), range(IMAGES), strict=False)]
     figures = cost.measured(model, device, images)
-    gpu = None
-    if device != "cpu":
-        gpu = sys.modules["torch"].cuda.get_device_name(device)
-    about = machine.describe(gpu)
+    about = machine.describe(device)
     told = {
         "device": device.split(":")[0],
         "on": about.get("gpu") or about.get("processor"),
@@ -134,9 +159,16 @@ def show(found: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     lines = []
     for record, cost in sorted(found, key=lambda pair: float(pair[1]["latency_ms"]["p50"])):
         took = cost["latency_ms"]
-        speeds = [f"{took['p50']:.1f}", f"{took['p95']:.1f}", f"{cost['fps']:.1f}", f"{cost['fps_best']:.1f}"]
+        speeds = [
+            f"{took['p50']:.1f}",
+            f"{took['p95']:.1f}",
+            f"{cost['fps']:.1f}",
+            f"{cost['fps_best']:.1f}",
+        ]
         memory = [str(cost["best_batch"]), f"{cost['peak_memory_mib']:.0f}"]
-        lines.append([f"{record['model']} {record['budget']}", f"{cost['macs'] / 1e9:.1f}", *speeds, *memory])
+        lines.append(
+            [f"{record['model']} {record['recipe']}", f"{cost['macs'] / 1e9:.1f}", *speeds, *memory]
+        )
     _, cost = found[0]
     header = ["model", "G mul–adds", "ms p50", "p95", "fps", "best", "batch", "MiB"]
     table(f"cost per image on {cost['on']}, {cost['threads']} threads", header, lines)

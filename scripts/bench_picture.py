@@ -30,8 +30,16 @@ def panels(masks: Mapping[str, Any], boxes: Mapping[str, Any]) -> list[Panel]:
         "fastest peer,\nextrapolated": resampling["fastest_peer_extrapolated"],
     }
     return [
-        ("Dice and IoU\nof a 10-class 690×275 mask", "ms", {n: f["ms"] for n, f in masks["overlap"].items()}),
-        ("HD95, surface Dice and ASSD\nof one structure", "ms", {n: f["ms"] for n, f in masks["distances"].items()}),
+        (
+            "Dice and IoU\nof a 10-class 690×275 mask",
+            "ms",
+            {n: f["ms"] for n, f in masks["overlap"].items()},
+        ),
+        (
+            "HD95, surface Dice and ASSD\nof one structure",
+            "ms",
+            {n: f["ms"] for n, f in masks["distances"].items()},
+        ),
         (
             "COCO's twelve figures,\n5,000 images × 100 boxes",
             "s",
@@ -52,7 +60,8 @@ def draw(found: Sequence[Panel]) -> bytes:
         bars = axis.barh(order, [took[name] for name in order], color=colours, height=0.65)
         best = took["usbench"]
         texts = [
-            f"{took[name]:.3g} {unit}" + ("" if name == "usbench" else f"   {took[name] / best:.1f} ×")
+            f"{took[name]:.3g} {unit}"
+            + ("" if name == "usbench" else f"   {took[name] / best:.1f} ×")
             for name in order
         ]
         axis.bar_label(bars, texts, padding=4, fontsize=9)
@@ -72,13 +81,17 @@ def read(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the JSON of a benchmark was wanted, found none ({error}); run it first") from error
+        raise DataError(
+            f"{path}: the JSON of a benchmark was wanted, found none ({error}); run it first"
+        ) from error
     return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; 1 where a file isn't what was wanted."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("masks", type=Path, help="of bench_metrics.py")
     parser.add_argument("boxes", type=Path, help="of bench_boxes.py")
     parser.add_argument("picture", type=Path, help="a PNG to write")

@@ -34,7 +34,7 @@ import numpy as np
 from usbench.types import Masks
 
 class Idle:
-    def __init__(self, classes, exclusive, budget):
+    def __init__(self, classes, exclusive, recipe):
         self.classes = classes
 
     def fit(self, train, val, run):
@@ -51,20 +51,31 @@ defaults:
   - /metric@_global_.metric: segment
 name: idle
 task: segment
-recipe: 1
+version: 1
 pickled: false
 bf16: []
 build: {_target_: idle.Idle}
-budgets: {quick: {epochs: 1}, standard: {epochs: 1}}
+recipes: {quick: {epochs: 1}, standard: {epochs: 1}}
 """
-WORDS = ("model=idle", "tracking=none", "dataset.phantom.counts={train:4,val:4,test:4}", "dataset.phantom.size=[64,64]")
+WORDS = (
+    "model=idle",
+    "tracking=none",
+    "dataset.phantom.counts={train:4,val:4,test:4}",
+    "dataset.phantom.size=[64,64]",
+)
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=1000, metavar="N", help="done cells; default: %(default)s")
-    parser.add_argument("--begun", type=int, default=8, metavar="N", help="cells that are run; default: %(default)s")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cells", type=int, default=1000, metavar="N", help="done cells; default: %(default)s"
+    )
+    parser.add_argument(
+        "--begun", type=int, default=8, metavar="N", help="cells that are run; default: %(default)s"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
     return parser.parse_args(argv)
 
@@ -74,18 +85,24 @@ def timed(folder: Path, *words: str) -> float:
     start = time.perf_counter()
     done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        raise RunError(f"{' '.join(words)}: exit code {done.returncode}: {(done.stdout + done.stderr)[-400:]}")
+        raise RunError(
+            f"{' '.join(words)}: exit code {done.returncode}: {(done.stdout + done.stderr)[-400:]}"
+        )
     return time.perf_counter() - start
 
 
 def sweep(folder: Path, seeds: str, *words: str) -> float:
     """Seconds of a multirun over seeds."""
-    return timed(folder, "-m", "usbench", "--config-dir", "conf", "-m", f"seed={seeds}", *WORDS, *words)
+    return timed(
+        folder, "-m", "usbench", "--config-dir", "conf", "-m", f"seed={seeds}", *WORDS, *words
+    )
 
 
 def cells(folder: Path) -> list[dict[str, Any]]:
     """The cells of the newest plan."""
-    newest = max((folder / "runs" / "sweep").glob("plan-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    newest = max(
+        (folder / "runs" / "sweep").glob("plan-*.json"), key=lambda path: path.stat().st_mtime_ns
+    )
     return [one for job in json.loads(newest.read_text())["jobs"] for one in job["cells"]]
 
 
@@ -93,7 +110,7 @@ def pretend(done: Path, planned: Sequence[dict[str, Any]]) -> None:
     """Copy one result, and its case table, under the keys of cells that were never run."""
     record = results.load(done)
     for one in planned:
-        other = {**record, "seed": one["seed"], "key": one["key"]}
+        other = {**record, "seed": one["seed"], "run_id": one["run_id"]}
         path = results.record_path(Path(one["results"]), other)
         if path.exists():
             continue
@@ -115,10 +132,14 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     found["a cell of a sweep"] = (whole - plan) / options.begun
     begun = cells(folder)
     found["its child process alone"] = by_hand(folder, begun)
-    found[f"a plan of {options.cells} cells"] = sweep(folder, f"range(0,{options.cells})", "plan=true")
+    found[f"a plan of {options.cells} cells"] = sweep(
+        folder, f"range(0,{options.cells})", "plan=true"
+    )
     planned = cells(folder)
     pretend(done, planned)
-    found[f"a sweep of {options.cells} cells, all done"] = sweep(folder, f"range(0,{options.cells})")
+    found[f"a sweep of {options.cells} cells, all done"] = sweep(
+        folder, f"range(0,{options.cells})"
+    )
     start = time.perf_counter()
     states = {entry.state for entry in ledger.entries(planned)}
     found[f"the ledger's check of {options.cells} keys"] = time.perf_counter() - start
@@ -131,10 +152,24 @@ def by_hand(folder: Path, begun: Sequence[dict[str, Any]]) -> float:
     """Seconds of a cell's child process, without a sweep, a median; its result was removed before."""
     took = []
     for one in begun:
-        path = results.find(Path(one["results"]), one["dataset"]["name"], one["task"], "idle", one["seed"], one["key"])
+        path = results.find(
+            Path(one["results"]),
+            one["dataset"]["name"],
+            one["task"],
+            "idle",
+            one["seed"],
+            one["run_id"],
+        )
         assert path
         path.unlink()
-        took.append(timed(folder, "-m", "usbench.runner.experiment", str(folder / "runs" / one["key"] / "cell.yaml")))
+        took.append(
+            timed(
+                folder,
+                "-m",
+                "usbench.runner.experiment",
+                str(folder / "runs" / one["run_id"] / "cell.yaml"),
+            )
+        )
     return sorted(took)[len(took) // 2]
 
 
@@ -142,12 +177,18 @@ def bench(options: argparse.Namespace) -> int:
     """Measure, show, write; the exit code."""
     with tempfile.TemporaryDirectory(prefix="usbench-") as folder:
         found = measured(Path(folder), options)
-    table("a sweep, beside its training", ["what", "seconds"], [[name, f"{s:.2f}"] for name, s in found.items()])
+    table(
+        "a sweep, beside its training",
+        ["what", "seconds"],
+        [[name, f"{s:.2f}"] for name, s in found.items()],
+    )
     ratio = found["a cell of a sweep"] / found["its child process alone"]
     say(f"a cell of a sweep takes {ratio:.2f} times its child process alone")
     if options.json:
         with replacing(options.json) as part:
-            part.write_text(json.dumps({"seconds": found, "ratio": ratio}, indent=1) + "\n", encoding="utf-8")
+            part.write_text(
+                json.dumps({"seconds": found, "ratio": ratio}, indent=1) + "\n", encoding="utf-8"
+            )
     return 0
 
 

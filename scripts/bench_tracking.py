@@ -50,10 +50,16 @@ SERVER = {
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--processes", type=int, default=16, metavar="N", help="default: %(default)s")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--processes", type=int, default=16, metavar="N", help="default: %(default)s"
+    )
     parser.add_argument("--epochs", type=int, default=4, metavar="N", help="default: %(default)s")
-    parser.add_argument("--epoch-seconds", type=float, default=15, metavar="S", help="default: %(default)s")
+    parser.add_argument(
+        "--epoch-seconds", type=float, default=15, metavar="S", help="default: %(default)s"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
     return parser.parse_args(argv)
 
@@ -78,19 +84,46 @@ def programs() -> Path:
 def postgres() -> Iterator[str]:
     """A PostgreSQL of its own on a Unix socket, run as the user postgres where we are root; its address."""
     user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory(prefix="pg-") as folder:  # short: a socket's path holds 107 letters
+    with tempfile.TemporaryDirectory(
+        prefix="pg-"
+    ) as folder:  # short: a socket's path holds 107 letters
         if user:
             shutil.chown(folder, "postgres")
 
         def do(program: str, *words: str) -> None:
             command = [*user, str(programs() / program), *words]
-            done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=START_S, check=False)
+            done = subprocess.run(
+                command, cwd="/", capture_output=True, text=True, timeout=START_S, check=False
+            )
             if done.returncode:
-                raise RunError(f"{program}: {' '.join(done.stderr.split())}; is PostgreSQL installed whole?")
+                raise RunError(
+                    f"{program}: {' '.join(done.stderr.split())}; is PostgreSQL installed whole?"
+                )
 
-        do("initdb", "-D", f"{folder}/data", "-U", "usbench", "-A", "trust", "-E", "UTF8", "--no-sync")
+        do(
+            "initdb",
+            "-D",
+            f"{folder}/data",
+            "-U",
+            "usbench",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        )
         socket_only = f"-k {folder} -c listen_addresses=''"
-        do("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", socket_only, "start")
+        do(
+            "pg_ctl",
+            "-D",
+            f"{folder}/data",
+            "-w",
+            "-l",
+            f"{folder}/log",
+            "-o",
+            socket_only,
+            "start",
+        )
         try:
             do("createdb", "-h", folder, "-U", "usbench", "mlflow")
             yield f"postgresql+psycopg2://usbench@/mlflow?host={folder}"
@@ -105,11 +138,32 @@ def server(folder: Path, store: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     uri, log = f"http://127.0.0.1:{port}", folder / "server.log"
-    place = ["--artifacts-destination", str(folder / "files"), "--host", "127.0.0.1", "--port", str(port)]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, *place, "--workers", "2"]
+    place = [
+        "--artifacts-destination",
+        str(folder / "files"),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        store,
+        *place,
+        "--workers",
+        "2",
+    ]
     with log.open("w") as lines:
         process = psutil.Popen(
-            command, stdout=lines, stderr=lines, cwd=folder, env={**os.environ, **track.QUIET, **SERVER}
+            command,
+            stdout=lines,
+            stderr=lines,
+            cwd=folder,
+            env={**os.environ, **track.QUIET, **SERVER},
         )
     try:
         wait_for(uri, process, log)
@@ -135,7 +189,9 @@ def wait_for(uri: str, process: psutil.Popen, log: Path) -> None:
 
 # ---- the load
 
-Measured = tuple[str, float, list[float], float]  # run id; seconds: to open, waited after each epoch, to finish
+Measured = tuple[
+    str, float, list[float], float
+]  # run id; seconds: to open, waited after each epoch, to finish
 
 
 def run(number: int, runs: Path, options: argparse.Namespace, barrier: Any, results: Any) -> None:
@@ -143,7 +199,13 @@ def run(number: int, runs: Path, options: argparse.Namespace, barrier: Any, resu
     key, begun = f"{number:012d}", time.perf_counter()
     folder = runs / key
     folder.mkdir(parents=True)
-    named: dict[str, Any] = {"experiment": EXPERIMENT, "name": key, "key": key, "params": {"seed": number}, "tags": {}}
+    named: dict[str, Any] = {
+        "experiment": EXPERIMENT,
+        "name": key,
+        "key": key,
+        "params": {"seed": number},
+        "tags": {},
+    }
     tracker = track.open_tracker("mlflow", runs=runs, config=None, **named)
     assert isinstance(tracker, track.MlflowTracker)
     run_id, waited = tracker.run_id, later(tracker, folder)
@@ -168,7 +230,10 @@ def load(runs: Path, options: argparse.Namespace) -> dict[str, Any]:
 
     fork = multiprocessing.get_context("fork")
     barrier, results = fork.Barrier(options.processes), fork.Queue()
-    processes = [fork.Process(target=run, args=(n, runs, options, barrier, results)) for n in range(options.processes)]
+    processes = [
+        fork.Process(target=run, args=(n, runs, options, barrier, results))
+        for n in range(options.processes)
+    ]
     for process in processes:
         process.start()
     measured: list[Measured] = []
@@ -187,7 +252,9 @@ def figures(measured: Sequence[Measured], runs: Path, epoch_seconds: float) -> d
     """The worst and the median over all processes, in seconds; the values that the store has, and the lost ones."""
     waits = [wait for _, _, waits, _ in measured for wait in waits]
     client, _ = track.connected(runs)
-    there = sum(len(client.get_metric_history(run_id, name)) for run_id, *_ in measured for name in NAMES)
+    there = sum(
+        len(client.get_metric_history(run_id, name)) for run_id, *_ in measured for name in NAMES
+    )
     return {
         "open_max": max(opened for _, opened, _, _ in measured),
         "wait_median": statistics.median(waits),
@@ -205,7 +272,11 @@ def on_store(kind: str, options: argparse.Namespace) -> dict[str, Any]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="usbench-")))
         uri = None
         if kind != "SQLite folder":
-            store = f"sqlite:///{folder}/server.db" if kind == "server, SQLite" else stack.enter_context(postgres())
+            store = (
+                f"sqlite:///{folder}/server.db"
+                if kind == "server, SQLite"
+                else stack.enter_context(postgres())
+            )
             uri = stack.enter_context(server(folder, store))
         stack.enter_context(environment(uri))
         return load(folder / "runs", options)
@@ -249,7 +320,9 @@ def bench(options: argparse.Namespace) -> int:
     table(title, ["store", "wait, ms", "worst", "%", "open, s", "finish, s", "lost"], rows)
     if options.json:
         with replacing(options.json) as part:
-            part.write_text(json.dumps({**vars(options), "json": None, "stores": found}, indent=1) + "\n")
+            part.write_text(
+                json.dumps({**vars(options), "json": None, "stores": found}, indent=1) + "\n"
+            )
     return 0
 
 

@@ -41,13 +41,23 @@ from usbench.types import Run, Sample
 
 BATCH, RATE, CLASSES = 8, 1e-3, 2
 FOLDERS = {"train": ("images", "masks")}
-AUGMENT = {"hflip": 0.5, "rotate": 15, "scale": 0.25, "shift": 0.08, "gamma": 0.3, "brightness": 0.1, "contrast": 0.2}
+AUGMENT = {
+    "hflip": 0.5,
+    "rotate": 15,
+    "scale": 0.25,
+    "shift": 0.08,
+    "gamma": 0.3,
+    "brightness": 0.1,
+    "contrast": 0.2,
+}
 
 
 def net() -> torch.nn.Module:
     """The same U-Net for both."""
     torch.manual_seed(0)
-    built: torch.nn.Module = smp.Unet("resnet18", encoder_weights=None, in_channels=1, classes=CLASSES + 1)
+    built: torch.nn.Module = smp.Unet(
+        "resnet18", encoder_weights=None, in_channels=1, classes=CLASSES + 1
+    )
     return built
 
 
@@ -82,7 +92,9 @@ def plain(root: Path, size: int, workers: int, device: str, epochs: int) -> Iter
     """Seconds per epoch of the plain loop."""
     model = net().to(device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE)
-    loader = DataLoader(Pictures(root, size), BATCH, shuffle=True, drop_last=True, num_workers=workers)
+    loader = DataLoader(
+        Pictures(root, size), BATCH, shuffle=True, drop_last=True, num_workers=workers
+    )
     for _ in range(epochs):
         start = time.perf_counter()
         model.train()
@@ -109,7 +121,7 @@ def ours(data: Arrays, device: str, epochs: int, threads: int) -> list[float]:
             lambda pairs: 0.0,
             lambda name, value, step: marks.append(time.perf_counter()),
         )
-        budget = {
+        recipe = {
             "epochs": epochs,
             "batch": BATCH,
             "lr": RATE,
@@ -118,7 +130,7 @@ def ours(data: Arrays, device: str, epochs: int, threads: int) -> list[float]:
             "augment": AUGMENT,
         }
         marks.append(time.perf_counter())
-        loop.fit(net(), data, exclusive_loss, lambda model: 0.0, budget, run, channels_last=True)
+        loop.fit(net(), data, exclusive_loss, lambda model: 0.0, recipe, run, channels_last=True)
     ends = marks[:1] + marks[1::3]  # the start, then the first of an epoch's three figures
     return [after - before for before, after in pairwise(ends)]
 
@@ -131,7 +143,9 @@ def settle(device: str) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, default in (("images", 48), ("epochs", 3), ("size", 256), ("workers", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--blocks", type=int, default=2, help="ours and plain in turn, this often")
@@ -146,19 +160,26 @@ def main() -> None:
         spec = phantom.Spec("nerves", (534, 512), {"train": wanted.images}, 0)
         layout = IndexMasks(["nerve", "vessel"], {"train": FOLDERS["train"]})
         layout.write(root, phantom.samples(spec, "segment"))
-        samples = [Sample(s.id, s.group, s.image, s.target) for s in phantom.samples(spec, "segment")]
+        samples = [
+            Sample(s.id, s.group, s.image, s.target) for s in phantom.samples(spec, "segment")
+        ]
         data = decode(samples, (wanted.size, wanted.size), True, None)
         for _ in range(wanted.blocks):
             seconds["usbench"] += ours(data, device, wanted.epochs + 1, threads)[1:]
-            seconds["plain"] += list(plain(root, wanted.size, wanted.workers, device, wanted.epochs + 1))[1:]
+            seconds["plain"] += list(
+                plain(root, wanted.size, wanted.workers, device, wanted.epochs + 1)
+            )[1:]
     show(seconds, wanted.images // BATCH * BATCH, wanted.json, device, threads)
 
 
-def show(seconds: dict[str, list[float]], images: int, path: Path | None, device: str, threads: int) -> None:
+def show(
+    seconds: dict[str, list[float]], images: int, path: Path | None, device: str, threads: int
+) -> None:
     """The table and the ratio of medians."""
     rates = {name: images / statistics.median(times) for name, times in seconds.items()}
     rows = [
-        [name, f"{rates[name]:.1f}", f"{images / max(s):.1f}", f"{images / min(s):.1f}"] for name, s in seconds.items()
+        [name, f"{rates[name]:.1f}", f"{images / max(s):.1f}", f"{images / min(s):.1f}"]
+        for name, s in seconds.items()
     ]
     table("training, images per second", ["loop", "median", "slowest epoch", "fastest epoch"], rows)
     ratio = rates["usbench"] / rates["plain"]
@@ -169,7 +190,10 @@ def show(seconds: dict[str, list[float]], images: int, path: Path | None, device
     if path:
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         beside.write_text(
-            json.dumps({"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds}, indent=1)
+            json.dumps(
+                {"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds},
+                indent=1,
+            )
         )
         beside.replace(path)
 

@@ -60,20 +60,37 @@ class Catalogue:
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line; an option that the command doesn't take is an error."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("command", nargs="?", choices=COMMANDS, default="write", help="default: %(default)s")
     add("name", nargs="?", metavar="NAME", help="show, score: id, key or name of a card")
     for name, kinds in (("anatomy", ("dataset",)), ("task", cards.KINDS), ("access", ("dataset",))):
         values = words({"task": "tasks"}.get(name, name), kinds)
         add(f"--{name}", choices=values, metavar="WORD", help=f"list: {', '.join(values)}")
-    add("--licence", choices=words("licence"), metavar="WORD", help=f"list: {', '.join(words('licence'))}")
+    add(
+        "--licence",
+        choices=words("licence"),
+        metavar="WORD",
+        help=f"list: {', '.join(words('licence'))}",
+    )
     add("--runnable", action="store_true", help="list: only what usbench runs")
     add("--models", action="store_true", help="list: models instead of datasets")
     add("--rubric", metavar="NAME", help="show, score: default usbench-dataset and usbench-model")
-    add("--check", action="store_true", help="write: write nothing; exit 1 where the files there differ")
+    add(
+        "--check",
+        action="store_true",
+        help="write: write nothing; exit 1 where the files there differ",
+    )
     add("--results", type=Path, metavar="DIR", help="write: default results/ of the checkout")
-    add("--cards", type=Path, default=cards.SHIPPED, metavar="DIR", help="a folder of cards of your own")
+    add(
+        "--cards",
+        type=Path,
+        default=cards.SHIPPED,
+        metavar="DIR",
+        help="a folder of cards of your own",
+    )
     add(
         "--json",
         type=Path,
@@ -83,7 +100,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     for name, commands in OF.items():
         if getattr(options, name) and options.command not in commands:
-            parser.error(f"{options.command} doesn't take {name}: that is for {' and '.join(commands)}")
+            parser.error(
+                f"{options.command} doesn't take {name}: that is for {' and '.join(commands)}"
+            )
     if options.command == "show" and not options.name:
         parser.error("show: the id, key or name of a card was wanted")
     if options.command == "write" and options.cards != cards.SHIPPED and not options.results:
@@ -100,24 +119,37 @@ def write(options: argparse.Namespace, found: Catalogue) -> int:
     """Regenerate the files, or with --check say which differ."""
     folder = options.results or ROOT / "results"
     made = {"md": text.markdown, "csv": text.comma_separated}
-    files = {folder / f"CATALOGUE.{kind}": to(found.cards, found.rubrics).encode() for kind, to in made.items()}
+    files = {
+        folder / f"CATALOGUE.{kind}": to(found.cards, found.rubrics).encode()
+        for kind, to in made.items()
+    }
     if options.check:
-        differing = [path for path, data in files.items() if not path.exists() or path.read_bytes() != data]
+        differing = [
+            path for path, data in files.items() if not path.exists() or path.read_bytes() != data
+        ]
         for path in differing:
             warn(f"{path}: isn't what the cards give; run python scripts/catalogue.py")
         if not differing:
             say(f"{' and '.join(map(str, files))}: up to date")
         return 1 if differing else 0
     write_all(files)
-    say(f"{' and '.join(map(str, files))}: {len(found.cards.datasets)} datasets, {len(found.cards.models)} models")
+    say(
+        f"{' and '.join(map(str, files))}: {len(found.cards.datasets)} datasets, {len(found.cards.models)} models"
+    )
     return 0
 
 
 def validate(found: Catalogue) -> int:
     """Everything has been read: say what there is, and which sheets are missing."""
-    say(f"{len(found.cards.datasets)} datasets and {len(found.cards.models)} models: every card is sound")
+    say(
+        f"{len(found.cards.datasets)} datasets and {len(found.cards.models)} models: every card is sound"
+    )
     for name, rubric in found.rubrics.items():
-        state = f"{len(rubric.criteria)} criteria, {rubric.of:g} points" if rubric.criteria else "its sheet is missing"
+        state = (
+            f"{len(rubric.criteria)} criteria, {rubric.of:g} points"
+            if rubric.criteria
+            else "its sheet is missing"
+        )
         say(f"rubric {name}: {state}")
     return 0
 
@@ -128,16 +160,24 @@ def validate(found: Catalogue) -> int:
 def listed(options: argparse.Namespace, found: Catalogue) -> list[Card]:
     """The cards that the filters leave, shown."""
     kind: Kind = "model" if options.models else "dataset"
-    wanted = Filter(options.anatomy, options.task, options.access, options.licence, options.runnable)
+    wanted = Filter(
+        options.anatomy, options.task, options.access, options.licence, options.runnable
+    )
     chosen = select(found.cards.of(kind), wanted)
     rubric = found.rubric(None, kind)
-    named = ("anatomy", "tasks", "access", "licence") if kind == "dataset" else ("tasks", "parameters", "licence")
+    named = (
+        ("anatomy", "tasks", "access", "licence")
+        if kind == "dataset"
+        else ("tasks", "parameters", "licence")
+    )
     rows = []
     for card in chosen:
         scored = score(card, rubric)
         said = [wording.plain(card.value(field)).replace("; ", ", ") or "?" for field in named]
         size = [wording.amount(card)] if kind == "dataset" else []
-        rows.append((card.id, *size, *said, wording.points(scored.low, scored.high), wording.tiers(scored)))
+        rows.append(
+            (card.id, *size, *said, wording.points(scored.low, scored.high), wording.tiers(scored))
+        )
     header = ("id", *(("size",) if kind == "dataset" else ()), *named, f"of {rubric.of:g}", "tier")
     table(f"{len(chosen)} of {len(found.cards.of(kind))} {kind}s", header, rows)
     hidden = any(getattr(options, name) for name in ("anatomy", "task", "access", "licence"))
@@ -156,7 +196,11 @@ def show(card: Card, scored: Score) -> None:
     say(f"source, where no other is named: {card.source} [verified: {card.verified}]")
     for name in fields_of(card.kind):
         field = card.fields.get(name)
-        own = field is None or not field.known or (field.source, field.verified) == (card.source, card.verified)
+        own = (
+            field is None
+            or not field.known
+            or (field.source, field.verified) == (card.source, card.verified)
+        )
         said = "" if field is None or own else f"   [{field.source}; verified: {field.verified}]"
         say(f"  {name:<14} {wording.stated(name, field)}{said}")
     parts(card, scored)
@@ -164,8 +208,17 @@ def show(card: Card, scored: Score) -> None:
 
 def parts(card: Card, scored: Score) -> None:
     """A score, line by line."""
-    rows = [(part.criterion, wording.gained(part), f"{part.of:g}", part.why) for part in scored.parts]
-    rows.append(("total", wording.points(scored.low, scored.high), f"{scored.of:g}", f"tier {wording.tiers(scored)}"))
+    rows = [
+        (part.criterion, wording.gained(part), f"{part.of:g}", part.why) for part in scored.parts
+    ]
+    rows.append(
+        (
+            "total",
+            wording.points(scored.low, scored.high),
+            f"{scored.of:g}",
+            f"tier {wording.tiers(scored)}",
+        )
+    )
     table(f"{card.id} by {scored.rubric}", ("criterion", "points", "of", "why"), rows)
 
 
@@ -179,7 +232,11 @@ def compared(chosen: Sequence[Card], rubric: Rubric) -> None:
         unknown = sum(part.points is None for part in one.parts)
         rows.append((card.id, wording.points(one.low, one.high), wording.tiers(one), str(unknown)))
     header = (rubric.kind, f"of {rubric.of:g}", "tier", "criteria unknown")
-    table(f"{rubric.title}: {len(chosen)} {rubric.kind}s, those with most sure points first", header, rows)
+    table(
+        f"{rubric.title}: {len(chosen)} {rubric.kind}s, those with most sure points first",
+        header,
+        rows,
+    )
 
 
 def scoring(options: argparse.Namespace, found: Catalogue) -> list[tuple[Card, Score]]:
@@ -208,7 +265,9 @@ def run(options: argparse.Namespace) -> int:
     code = 0
     if options.command == "list":
         chosen = listed(options, found)
-        facts: Any = [flat.flat(card, score(card, found.rubric(None, card.kind))) for card in chosen]
+        facts: Any = [
+            flat.flat(card, score(card, found.rubric(None, card.kind))) for card in chosen
+        ]
     elif options.command in ("show", "score"):
         facts = [flat.flat(card, scored) for card, scored in scoring(options, found)]
     else:

@@ -34,11 +34,19 @@ MOST = 20  # findings shown of one kind, sizes, lines to paste; the JSON has all
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="dataset=, data=, task= and overrides")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was found as JSON")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="dataset=, data=, task= and overrides"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write everything that was found as JSON"
+    )
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")
-    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own")
+    parser.add_argument(
+        "--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own"
+    )
     return parser.parse_intermixed_args(argv)
 
 
@@ -75,7 +83,11 @@ def show(report: checking.Report, name: str, root: Path) -> None:
             f"grey levels {images['darkest']}..{images['brightest']}"
         )
         sizes = list(images["sizes"].items())
-        table("sizes", ("height × width", "images"), [(size, str(count)) for size, count in sizes[:MOST]])
+        table(
+            "sizes",
+            ("height × width", "images"),
+            [(size, str(count)) for size, count in sizes[:MOST]],
+        )
         if len(sizes) > MOST:
             say(f"… and {len(sizes) - MOST} more sizes")
     for task, counts in report.tallies.items():
@@ -83,7 +95,11 @@ def show(report: checking.Report, name: str, root: Path) -> None:
     for tasks, pairs in report.pairs.items():
         if pairs:
             seen = [row(pair) for pair in leaks.rows(pairs[:MOST])]
-            table(f"{tasks}: {len(pairs)} pairs that show the same", ("one", "other", "splits", "r", ""), seen)
+            table(
+                f"{tasks}: {len(pairs)} pairs that show the same",
+                ("one", "other", "splits", "r", ""),
+                seen,
+            )
     for line in shown(report.findings, MOST):
         say(line)
     if report.paste:
@@ -149,7 +165,9 @@ def check(options: argparse.Namespace) -> int:
         say(f"the pairs side by side: {picture}")
     if options.json:
         with replacing(options.json) as part:
-            text = json.dumps(facts(report, dataset["name"], drawn, picture), indent=1, ensure_ascii=False)
+            text = json.dumps(
+                facts(report, dataset["name"], drawn, picture), indent=1, ensure_ascii=False
+            )
             part.write_text(text + "\n", encoding="utf-8")
     errors, warnings = report.number("error"), report.number("warning")
     say(f"{errors} errors, {warnings} warnings")

@@ -30,9 +30,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("result", nargs="+", metavar="RESULT", help="a record's file, or its key")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON too")
     return parser.parse_args(argv)
 
@@ -42,13 +46,18 @@ def compare(options: argparse.Namespace) -> int:
     paths = [results.named(word, options.results) for word in options.result]
     models, groups, record = comparison.load(paths)
     if len(models) < 2:
-        raise ConfigError("two models or more were wanted, found one (seeds of one recipe are one model)")
+        raise ConfigError(
+            "two models or more were wanted, found one (seeds of one recipe are one model)"
+        )
     found = comparison.compared(models, groups, bool(record["primary"]["higher_is_better"]))
     facts = told(found, record)
     show(facts)
     if options.json:
         with replacing(options.json) as part:
-            part.write_text(json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+            part.write_text(
+                json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+                encoding="utf-8",
+            )
     return 0
 
 
@@ -73,15 +82,32 @@ def told(found: comparison.Compared, record: Mapping[str, Any]) -> dict[str, Any
 def show(facts: dict[str, Any]) -> None:
     """Two tables, and what they rest on."""
     digits = 2 if facts["task"] == "landmark" else 3
-    lines = [[rank(m["rank"]), m["name"], f"{m['value']:.{digits}f}", span(m, digits)] for m in facts["models"]]
-    table(f"{facts['dataset']} · {facts['task']}: {facts['groups']} groups", ["rank", "model", "score", "95 %"], lines)
+    lines = [
+        [rank(m["rank"]), m["name"], f"{m['value']:.{digits}f}", span(m, digits)]
+        for m in facts["models"]
+    ]
+    table(
+        f"{facts['dataset']} · {facts['task']}: {facts['groups']} groups",
+        ["rank", "model", "score", "95 %"],
+        lines,
+    )
     rows = []
     for pair in facts["pairs"]:
         p = ["–", "–"] if pair["p"] is None else [f"{pair['p']:.4f}", f"{pair['holm']:.4f}"]
         told = "can't tell" if pair["holm"] is None or pair["holm"] >= paired.ALPHA else "differ"
-        rows.append([f"{pair['one']} − {pair['other']}", f"{pair['value']:+.{digits}f}", span(pair, digits), *p, told])
+        rows.append(
+            [
+                f"{pair['one']} − {pair['other']}",
+                f"{pair['value']:+.{digits}f}",
+                span(pair, digits),
+                *p,
+                told,
+            ]
+        )
     table("differences", ["", "difference", "95 %", "p", "Holm", ""], rows)
-    say(f"resolution: {facts['resolution']:.{digits}f}, the smallest difference of the two best that these cases show")
+    say(
+        f"resolution: {facts['resolution']:.{digits}f}, the smallest difference of the two best that these cases show"
+    )
     say(facts["words"])
     if facts["groups"] < FEW:
         warn(f"{facts['groups']} groups: intervals and tests of so few are rough")

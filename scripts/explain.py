@@ -46,10 +46,16 @@ SHOWN: Mapping[Task, tuple[str, ...]] = {
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("result", metavar="RESULT", help="a record's file, or its key")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument("--class", dest="label", metavar="NAME", help="the figures of one class")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
     return parser.parse_args(argv)
@@ -57,9 +63,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def by_every_rule(kept: Stored) -> Scores:
     """The record's own rules first, then every other of its task."""
-    own = list(kept.cell["metric"]["rules"])
+    own = list(kept.cell["metric"]["protocols"])
     others = [rule for rule in RULES[kept.dataset.task] if rule not in own]
-    return kept.score({**kept.cell["metric"], "rules": [*own, *others], "extra": {}})
+    return kept.score({**kept.cell["metric"], "protocols": [*own, *others], "extra": {}})
 
 
 def figures_of(ruled: Ruled, label: str | None) -> Figures:
@@ -72,22 +78,33 @@ def figures_of(ruled: Ruled, label: str | None) -> Figures:
 
 
 def show(scores: Scores, task: Task, label: str | None, title: str) -> None:
-    """A line per rule: figure, interval, ceiling; then the rules in words."""
+    """A line per rule: figure, interval, target_score; then the rules in words."""
     names = SHOWN[task]
     lines = []
     for ruled in scores.ruled:
         figures = report.figures(figures_of(ruled, label), 0)
-        ceiling = report.cell_of(report.figures(ruled.ceiling, 0), names[0])
+        target_score = report.cell_of(report.figures(ruled.target_score, 0), names[0])
         shown = [report.cell_of(figures, names[0]), report.bounds(figures, names[0])]
         lines.append(
-            [f"{ruled.name} {ruled.version}", *shown, *(report.cell_of(figures, n) for n in names[1:]), ceiling]
+            [
+                f"{ruled.name} {ruled.version}",
+                *shown,
+                *(report.cell_of(figures, n) for n in names[1:]),
+                target_score,
+            ]
         )
-    table(title, ["rule", names[0], "95 %", *names[1:], "ceiling"], lines)
-    values = [value for ruled in scores.ruled if (value := figures_of(ruled, label)[names[0]].value) is not None]
+    table(title, ["rule", names[0], "95 %", *names[1:], "target_score"], lines)
+    values = [
+        value
+        for ruled in scores.ruled
+        if (value := figures_of(ruled, label)[names[0]].value) is not None
+    ]
     if len(values) > 1:
-        say(f"the same predictions: {names[0]} from {min(values):.3f} to {max(values):.3f}, by the rule alone")
+        say(
+            f"the same predictions: {names[0]} from {min(values):.3f} to {max(values):.3f}, by the rule alone"
+        )
     for ruled in scores.ruled:
-        say(f"{ruled.name} {ruled.version}: {ruled.words}")
+        say(f"{ruled.name} {ruled.version}: {ruled.description}")
 
 
 def show_distances(kept: Stored) -> None:
@@ -105,7 +122,9 @@ def show_distances(kept: Stored) -> None:
     lines = []
     for label, own, others in zip(kept.dataset.classes, ours, theirs, strict=True):
         means = [np.mean(own), *np.mean(others, axis=0)] if own else []
-        lines.append([label, *(f"{value:.2f}" for value in means), *["–"] * (3 - len(means)), str(len(own))])
+        lines.append(
+            [label, *(f"{value:.2f}" for value in means), *["–"] * (3 - len(means)), str(len(own))]
+        )
     header = ["HD95, px", "usbench", "as MONAI", "as MedPy", "images"]
     table("three definitions of one name", header, lines)
 
@@ -113,7 +132,9 @@ def show_distances(kept: Stored) -> None:
 def show_implantability(found: implant.Implantability | None, key: str) -> None:
     """The score, its parts, and what stands in for those that the paper leaves open."""
     if found is None:
-        say(f"implantability: not measured; scripts/bench_models.py {key} --save measures speed and load")
+        say(
+            f"implantability: not measured; scripts/bench_models.py {key} --save measures speed and load"
+        )
         return
     parts = [f"{value:.3f}" for value in (found.score, found.map50, found.speed, found.load)]
     table("implantability", ["score", "mAP50", "FPS / fastest", "load"], [parts])
@@ -121,22 +142,32 @@ def show_implantability(found: implant.Implantability | None, key: str) -> None:
 
 
 def as_json(
-    scores: Scores, record: Mapping[str, Any], groups: int, implanted: implant.Implantability | None = None
+    scores: Scores,
+    record: Mapping[str, Any],
+    groups: int,
+    implanted: implant.Implantability | None = None,
 ) -> str:
     """Every rule's figures."""
     rules = {
         ruled.name: {
             "version": ruled.version,
-            "words": ruled.words,
-            "ceiling": report.figures(ruled.ceiling, groups),
+            "description": ruled.description,
+            "target_score": report.figures(ruled.target_score, groups),
             "scores": report.figures(ruled.scores, groups),
-            "per_class": {name: report.figures(part, groups) for name, part in ruled.per_class.items()},
+            "per_class": {
+                name: report.figures(part, groups) for name, part in ruled.per_class.items()
+            },
         }
         for ruled in scores.ruled
     }
-    facts = {name: record[name] for name in ("dataset", "task", "model", "seed", "key")}
+    facts = {name: record[name] for name in ("dataset", "task", "model", "seed", "run_id")}
     extra = {"implantability": {"score": implanted.score, **asdict(implanted)}} if implanted else {}
-    return json.dumps({**facts, "rules": rules, **extra}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(
+            {**facts, "rules": rules, **extra}, indent=1, ensure_ascii=False, allow_nan=False
+        )
+        + "\n"
+    )
 
 
 def explain(options: argparse.Namespace) -> int:
@@ -145,7 +176,12 @@ def explain(options: argparse.Namespace) -> int:
     record = results.load(path)
     kept = stored(record, options.runs)
     scores = by_every_rule(kept)
-    words = (record["dataset"], record["model"], f"seed {record['seed']}", options.label or "all classes")
+    words = (
+        record["dataset"],
+        record["model"],
+        f"seed {record['seed']}",
+        options.label or "all classes",
+    )
     show(scores, kept.dataset.task, options.label, " · ".join(words))
     if kept.dataset.task == "segment" and options.label is None:
         show_distances(kept)
@@ -153,7 +189,7 @@ def explain(options: argparse.Namespace) -> int:
     if kept.dataset.task == "detect" and options.label is None:
         beside = [results.load(other) for other in sorted(path.parent.glob("*.json"))]
         implanted = implant.implantability(record, beside)
-        show_implantability(implanted, record["key"])
+        show_implantability(implanted, record["run_id"])
     if options.json:
         groups = len({part.group for part in kept.dataset.records["test"]})
         with replacing(options.json) as part:

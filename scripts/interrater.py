@@ -25,10 +25,18 @@ from usbench.runner import config as cell
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="dataset=, data=, results= and overrides")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the record as JSON here too")
-    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="dataset=, data=, results= and overrides"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the record as JSON here too"
+    )
+    parser.add_argument(
+        "--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own"
+    )
     return parser.parse_intermixed_args(argv)
 
 
@@ -44,16 +52,20 @@ def compare(options: argparse.Namespace) -> int:
     drawn = not found or (root / source.MARK).is_file()
     layout = source.layout_of({"dataset": dataset, "task": "segment", "phantom": drawn})
     raters = interrater.two_annotators(layout, dataset["name"])
-    rules = cell.metric_node(config["metric"], dataset["views"]["segment"], "segment")["rules"]
+    rules = cell.metric_node(config["metric"], dataset["views"]["segment"], "segment")["protocols"]
     for name in raters.drawings:
         if not (root / name).is_file():
-            raise DataError(f"{root / name}: an annotator's labels were wanted here, found none; {dataset['access']}")
+            raise DataError(
+                f"{root / name}: an annotator's labels were wanted here, found none; {dataset['access']}"
+            )
     scores, compared, images = interrater.score(raters, root, rules)
-    made = interrater.record(dataset, scores, interrater.fingerprint(raters, root), compared, images, drawn)
-    path = interrater.save(Path(str(config["results"])), made, scores, dataset["share"])
+    made = interrater.record(
+        dataset, scores, interrater.fingerprint(raters, root), compared, images, drawn
+    )
+    path = interrater.save(Path(str(config["results"])), made, scores, dataset["redistribute"])
     table(f"{dataset['name']} · {made['data']['splits']}", *interrater.shown(scores))
     for ruled in scores.ruled:
-        say(f"{ruled.name} {ruled.version}: {ruled.words}")
+        say(f"{ruled.name} {ruled.version}: {ruled.description}")
     for name, count in getattr(layout, "oddities", dict)().items():
         say(f"note: {name}: {count}")
     say(f"result: {path}")

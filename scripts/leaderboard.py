@@ -34,15 +34,35 @@ PAGE = "index.html"
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--conf", type=Path, default=ROOT / "conf", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the files there differ")
-    parser.add_argument("--phantom", action="store_true", help="the board of phantoms, results/phantom/LEADERBOARD.*")
-    parser.add_argument("--rescore", action="store_true", help="score the stored predictions of our runs again first")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--conf", type=Path, default=ROOT / "conf", metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 where the files there differ"
+    )
+    parser.add_argument(
+        "--phantom",
+        action="store_true",
+        help="the board of phantoms, results/phantom/LEADERBOARD.*",
+    )
+    parser.add_argument(
+        "--rescore",
+        action="store_true",
+        help="score the stored predictions of our runs again first",
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON too")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="a picture of the page too (PNG), by Chromium")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="a picture of the page too (PNG), by Chromium"
+    )
     options = parser.parse_args(argv)
     if options.phantom and options.picture:
         parser.error("--picture shows results on real images: leave --phantom out")
@@ -54,7 +74,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _as_json(board: Sequence[Row]) -> bytes:
     """Every row with its figures; value and sd are over the seeds."""
     entries = [{**asdict(row), "value": row.value, "sd": _sd(row)} for row in board]
-    return (json.dumps({"rows": entries}, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (
+        json.dumps({"rows": entries}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    ).encode()
 
 
 def _sd(row: Row) -> float | None:
@@ -62,15 +84,22 @@ def _sd(row: Row) -> float | None:
 
 
 def _pages(
-    board: Sequence[Row], datasets: Sequence[Dataset], records: Sequence[RecordJson], options: argparse.Namespace
+    board: Sequence[Row],
+    datasets: Sequence[Dataset],
+    records: Sequence[RecordJson],
+    options: argparse.Namespace,
 ) -> dict[Path, bytes]:
     """The board's page, what the results' pages share, and those of these that aren't up to date."""
-    from usbench import catalogue  # slow to import, with what draws pictures; phantoms need none of it
+    from usbench import (
+        catalogue,  # slow to import, with what draws pictures; phantoms need none of it
+    )
     from usbench.leaderboard.page import commands, fresh, index, result
 
     runs = commands.runs(records, commands.read(options.conf))
     page = index.html(board, datasets, catalogue.view(), result.links(records), runs)
-    shared = {options.results / "assets" / name: content for name, content in result.assets().items()}
+    shared = {
+        options.results / "assets" / name: content for name, content in result.assets().items()
+    }
     with keeping(options.runs / "cache" / "pages.json", write=not options.check) as kept:
         made = fresh.pages(options.results, records, runs, kept)
     return {options.results / PAGE: page, **shared, **made}
@@ -108,7 +137,9 @@ def _check(files: Mapping[Path, bytes], left_over: Sequence[Path]) -> int:
 
 def _rescore(options: argparse.Namespace) -> None:
     """Score stored predictions again, and say of each result what became of it."""
-    from usbench.evaluate.rescore import rescore_all  # reads data and predictions: the board itself needs neither
+    from usbench.evaluate.rescore import (
+        rescore_all,  # reads data and predictions: the board itself needs neither
+    )
 
     done = rescore_all(options.results, options.runs, options.phantom)
     for path, reason in done.kept.items():
@@ -146,7 +177,9 @@ def _run(options: argparse.Namespace) -> int:
         path.unlink()
     ours = sum(row.origin != "published" for row in board)
     page = "" if options.phantom else f", and {folder / PAGE}"
-    console.say(f"{folder / 'LEADERBOARD.md'} and .csv{page}: {ours} rows of ours, {len(board) - ours} published")
+    console.say(
+        f"{folder / 'LEADERBOARD.md'} and .csv{page}: {ours} rows of ours, {len(board) - ours} published"
+    )
     return 0
 
 

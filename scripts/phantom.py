@@ -31,9 +31,15 @@ Counts = dict[str, int]  # images per split
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="dataset=, out=, task= and overrides")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts per task and split as JSON too")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="dataset=, out=, task= and overrides"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the counts per task and split as JSON too"
+    )
     return parser.parse_intermixed_args(argv)
 
 
@@ -48,14 +54,18 @@ def _own(overrides: Sequence[str]) -> tuple[Path, str, list[str]]:
         else:
             left.append(word)
     if not own["out"]:
-        raise ConfigError("out=DIR was wanted: the new folder to write into; see python scripts/phantom.py --help")
+        raise ConfigError(
+            "out=DIR was wanted: the new folder to write into; see python scripts/phantom.py --help"
+        )
     return Path(own["out"]).resolve(), own["task"], left
 
 
 def _layouts(dataset: Mapping[str, Any], task: str) -> dict[Task, Layout]:
     """The layout of each view that was asked for; ConfigError for a task that the dataset doesn't have."""
     if task not in ("all", *dataset["views"]):
-        raise ConfigError(f"task={task}: {dataset['name']} has {', '.join(dataset['views'])}; or take all")
+        raise ConfigError(
+            f"task={task}: {dataset['name']} has {', '.join(dataset['views'])}; or take all"
+        )
     wanted = [view for view in dataset["views"] if task in ("all", view)]
     spec = source.spec_of(dataset)
     layouts: dict[Task, Layout] = {}
@@ -75,7 +85,9 @@ def _whole(out: Path) -> Iterator[Path]:
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         if out.exists() and any(out.iterdir()):
-            raise RunError(f"{out}: a new or empty folder was wanted, found files in it; take another out=")
+            raise RunError(
+                f"{out}: a new or empty folder was wanted, found files in it; take another out="
+            )
         beside.mkdir(parents=True)
         yield beside
         beside.replace(out)
@@ -88,17 +100,23 @@ def _whole(out: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _write(dataset: Mapping[str, Any], layouts: Mapping[Task, Layout], folder: Path) -> dict[Task, Counts]:
+def _write(
+    dataset: Mapping[str, Any], layouts: Mapping[Task, Layout], folder: Path
+) -> dict[Task, Counts]:
     """Write every view that isn't there yet (views may share their files); the images per split of each."""
     spec = source.spec_of(dataset)
     counts: dict[Task, Counts] = {}
     for task, layout in layouts.items():
         if not _there(layout, folder):
             drawn = phantom.samples(spec, getattr(layout, "written_as", task))
-            layout.write(folder, console.track(drawn, f"{dataset['name']} {task}", sum(spec.counts.values())))
+            layout.write(
+                folder, console.track(drawn, f"{dataset['name']} {task}", sum(spec.counts.values()))
+            )
         found = Counter(str(record.split) for record in layout.index(folder))
         by_split: Counts = {split: found[split] for split in SPLITS if found[split]}
-        counts[task] = dict(by_split) or {"images": found.total()}  # a release without splits: a rule makes them
+        counts[task] = dict(by_split) or {
+            "images": found.total()
+        }  # a release without splits: a rule makes them
     return counts
 
 
@@ -123,7 +141,9 @@ def _run(options: argparse.Namespace) -> int:
         with replacing(options.json) as part:
             part.write_text(text)
     for view, found in counts.items():
-        console.say(f"{out}: {dataset['name']} {view}, {', '.join(f'{n} {split}' for split, n in found.items())}")
+        console.say(
+            f"{out}: {dataset['name']} {view}, {', '.join(f'{n} {split}' for split, n in found.items())}"
+        )
     if dataset["released"]:
         console.say(f"to run on it: python -m usbench dataset={dataset['name']} dataset.root={out}")
     return 0

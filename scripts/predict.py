@@ -38,11 +38,19 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("result", metavar="RESULT", help="a record's file, or its key")
-    parser.add_argument("words", nargs="*", metavar="key=value", help="images=DIR out=DIR device=auto|cpu|cuda")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "words", nargs="*", metavar="key=value", help="images=DIR out=DIR device=auto|cpu|cuda"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s"
+    )
     return parser.parse_intermixed_args(argv)
 
 
@@ -66,13 +74,23 @@ def restored(options: argparse.Namespace, device: str) -> tuple[Any, Mapping[str
 
     path = results.named(options.result, options.results)
     record = results.load(path)
-    folder = options.runs / ((record.get("config") or {}).get("trained") or record)["key"]
+    folder = options.runs / ((record.get("config") or {}).get("trained") or record)["run_id"]
     if record["status"] != "done" or record["origin"] != "run":
-        raise ConfigError(f"{path}: a finished run of a model was wanted, found {record['origin']}, {record['status']}")
+        raise ConfigError(
+            f"{path}: a finished run of a model was wanted, found {record['origin']}, {record['status']}"
+        )
     if not (folder / "cell.yaml").is_file():
-        raise RunError(f"{folder}: the run of this result was wanted here, found none; name its folder with --runs")
-    one = {**cell.read(folder / "cell.yaml"), "device": machine.resolve_device(device), "threads": machine.cores()}
-    one["precision"] = "fp32" if one["device"].split(":")[0] != record["device"] else one["precision"]
+        raise RunError(
+            f"{folder}: the run of this result was wanted here, found none; name its folder with --runs"
+        )
+    one = {
+        **cell.read(folder / "cell.yaml"),
+        "device": machine.resolve_device(device),
+        "threads": machine.cores(),
+    }
+    one["precision"] = (
+        "fp32" if one["device"].split(":")[0] != record["device"] else one["precision"]
+    )
     return run.restored(one, folder), one
 
 
@@ -81,9 +99,13 @@ def predict(options: argparse.Namespace) -> int:
     words = settled(options.words)
     out, found = Path(words["out"]), listing(Path(words["images"]), *PICTURES)
     if not found:
-        raise DataError(f"{words['images']}: images ({', '.join(PICTURES)}) were wanted, found none")
+        raise DataError(
+            f"{words['images']}: images ({', '.join(PICTURES)}) were wanted, found none"
+        )
     if out.exists() and any(out.iterdir()):
-        raise RunError(f"{out}: a new or empty folder was wanted, found files in it; choose another with out=")
+        raise RunError(
+            f"{out}: a new or empty folder was wanted, found files in it; choose another with out="
+        )
     model, one = restored(options, words["device"])
     beside = out.with_name(f".{out.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
@@ -104,14 +126,20 @@ def write(out: Path, found: Mapping[str, Path], model: Any, one: Mapping[str, An
     classes = list(view["classes"])
     (out / "overlays").mkdir(parents=True)
     names = [{"id": n, "name": label} for n, label in enumerate(classes, start=1)]
-    (out / "categories.json").write_text(json.dumps(names, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "categories.json").write_text(
+        json.dumps(names, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     paths = out / "predictions.json", out / "images.json"
     writer: AbstractContextManager[Any] = (
-        unity.LandmarkWriter(*paths, classes) if task == "landmark" else coco.PredictionWriter(*paths)
+        unity.LandmarkWriter(*paths, classes)
+        if task == "landmark"
+        else coco.PredictionWriter(*paths)
     )
     with writer as opened:
         guesses: Iterator[Target] = model.predict(image.read_grey(path) for path in found.values())
-        for (stem, path), guess in zip(found.items(), track(guesses, "predicting", len(found)), strict=True):
+        for (stem, path), guess in zip(
+            found.items(), track(guesses, "predicting", len(found)), strict=True
+        ):
             pixels = image.read_grey(path)
             size = (pixels.shape[0], pixels.shape[1])
             opened.add(path.name, stem, size, guess)

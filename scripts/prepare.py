@@ -28,16 +28,26 @@ from usbench.io.console import say
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="dataset=, archive=, download=, data= …")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found and done as JSON too")
-    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="dataset=, archive=, download=, data= …"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write what was found and done as JSON too"
+    )
+    parser.add_argument(
+        "--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own"
+    )
     return parser.parse_intermixed_args(argv)
 
 
 def divided(words: Sequence[str]) -> tuple[list[Path], bool, list[str]]:
     """(archives, download?, what is left for Hydra); ConfigError for a download= that is neither true nor false."""
-    files = [Path(word.partition("=")[2]).expanduser() for word in words if word.startswith("archive=")]
+    files = [
+        Path(word.partition("=")[2]).expanduser() for word in words if word.startswith("archive=")
+    ]
     wanted = [word.partition("=")[2] for word in words if word.startswith("download=")]
     if any(word not in ("true", "false") for word in wanted):
         raise ConfigError(f"download={wanted[-1]}: true or false was wanted")
@@ -50,7 +60,9 @@ def root_of(config: Mapping[str, Any]) -> Path:
     dataset = config["dataset"]
     if dataset["root"]:
         return Path(str(dataset["root"])).absolute()
-    return (Path(str(config["data"] or os.environ.get("USBENCH_DATA") or "data")) / str(dataset["name"])).absolute()
+    return (
+        Path(str(config["data"] or os.environ.get("USBENCH_DATA") or "data")) / str(dataset["name"])
+    ).absolute()
 
 
 def tell(dataset: Mapping[str, Any], listed: Sequence[archives.Archive], root: Path) -> None:
@@ -61,7 +73,9 @@ def tell(dataset: Mapping[str, Any], listed: Sequence[archives.Archive], root: P
     say(f"access: {dataset['access']}")
     for archive in listed:
         size = f", {archive.size:,} bytes" if archive.size else ""
-        say(f"  {archive.name}: {archive.holds}{size}; {archive.page or archive.url or 'on request'}")
+        say(
+            f"  {archive.name}: {archive.holds}{size}; {archive.page or archive.url or 'on request'}"
+        )
     say(f"place: {root}")
 
 
@@ -84,27 +98,39 @@ def prepare(options: argparse.Namespace) -> int:
     config = composed(overrides, options.config_dir, "prepare")
     dataset, root = config["dataset"], root_of(config)
     if not dataset["released"]:
-        raise ConfigError(f"dataset={dataset['name']}: it has no release, usbench draws it when it is needed")
+        raise ConfigError(
+            f"dataset={dataset['name']}: it has no release, usbench draws it when it is needed"
+        )
     listed = archives.listed(dataset)
     tell(dataset, listed, root)
     if download:
         closed = [archive for archive in listed if not archive.url]
         if closed or not listed:
-            raise RunError(f"download=true: {dataset['name']} is not open to anyone; {dataset['access']}")
-        files += [archives.fetch(archive, root.parent / f"{root.name}-archives") for archive in listed]
+            raise RunError(
+                f"download=true: {dataset['name']} is not open to anyone; {dataset['access']}"
+            )
+        files += [
+            archives.fetch(archive, root.parent / f"{root.name}-archives") for archive in listed
+        ]
     done = []
     for path in files:
         archive = archives.known(path, listed)
         checked = (
-            archives.verify(path, archive) if archive else [f"sha256 {archives.sha256(path)}, not known to usbench"]
+            archives.verify(path, archive)
+            if archive
+            else [f"sha256 {archives.sha256(path)}, not known to usbench"]
         )
         say(f"{path.name}: verified ({', '.join(checked)})")
         tops = archives.unpack(path, root)
         say(f"{path.name}: unpacked to {', '.join(map(str, tops))}")
-        done.append({"archive": path.name, "checked": checked, "unpacked": [top.name for top in tops]})
+        done.append(
+            {"archive": path.name, "checked": checked, "unpacked": [top.name for top in tops]}
+        )
     found = views(dataset, root) if root.is_dir() else {}
     for task, counts in found.items():
-        say(f"{task}: {counts if isinstance(counts, str) else ', '.join(f'{n} {s}' for s, n in counts.items())}")
+        say(
+            f"{task}: {counts if isinstance(counts, str) else ', '.join(f'{n} {s}' for s, n in counts.items())}"
+        )
     if done:
         say(f"look closer: python scripts/check.py dataset={dataset['name']}")
     if options.json:

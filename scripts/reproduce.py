@@ -30,13 +30,28 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("result", metavar="RESULT", help="a record's file, or its key")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of releases; default: USBENCH_DATA, else data")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="the starting weights, where the run had some")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="keep the run here, to go on with it")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the comparison as JSON too")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of releases; default: USBENCH_DATA, else data",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="the starting weights, where the run had some"
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="keep the run here, to go on with it"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the comparison as JSON too"
+    )
     return parser.parse_args(argv)
 
 
@@ -50,9 +65,11 @@ def reproduce(options: argparse.Namespace) -> int:
     found = reproduction.compared(record, made)
     show(record, made, found)
     if options.json:
-        facts = {name: record[name] for name in ("dataset", "task", "model", "seed", "key")}
+        facts = {name: record[name] for name in ("dataset", "task", "model", "seed", "run_id")}
         with replacing(options.json) as part:
-            part.write_text(json.dumps({**facts, **asdict(found)}, indent=1) + "\n", encoding="utf-8")
+            part.write_text(
+                json.dumps({**facts, **asdict(found)}, indent=1) + "\n", encoding="utf-8"
+            )
     return 1 if found.verdict == "different" else 0
 
 
@@ -64,11 +81,14 @@ def show(old: Mapping[str, Any], new: Mapping[str, Any], found: reproduction.Com
         before, now = old["scores"][name], new["scores"].get(name, {}).get("value")
         cells = [before["value"], before["low"], before["high"], now]
         lines.append([name, *("–" if value is None else f"{value:.6f}" for value in cells)])
-    title = f"{old['dataset']} · {old['model']} · seed {old['seed']} · {old['key']}"
+    title = f"{old['dataset']} · {old['model']} · seed {old['seed']} · {old['run_id']}"
     table(title, ["score", "recorded", "from", "to", "now"], lines)
     for words in found.surroundings:
         say(f"differs: {words}")
-    say(f"{found.verdict}: the predictions are " + ("the same bytes" if found.verdict == "identical" else "others"))
+    say(
+        f"{found.verdict}: the predictions are "
+        + ("the same bytes" if found.verdict == "identical" else "others")
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

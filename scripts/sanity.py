@@ -1,8 +1,8 @@
-"""Is the ruler right, and does a model see anything? Controls on a test split, each against what it must score.
+"""Is the protocol right, and does a model see anything? Controls on a test split, each against what it must score.
 
     python scripts/sanity.py dataset=usgra [task=segment|detect|landmark] [data=DIR] [--json FILE] [--config-dir DIR]
 
-truth must reach the ceiling of every rule; flipped (the mirror image's truth) and shuffled (another image's) must be
+truth must reach the target_score of every rule; flipped (the mirror image's truth) and shuffled (another image's) must be
 noticed; prior (the training truths' mean, whatever the image) and blank are the floor that a model has to beat, and
 are kept below results as unranked rows. Exit code 1 where a control isn't what it must be.
 """
@@ -27,15 +27,27 @@ from usbench.results import store as results
 from usbench.runner import config as cell
 from usbench.runner import report
 
-MODEL = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}  # none is built: only its task counts
+MODEL = {
+    "segment": "unet",
+    "detect": "yolov8",
+    "landmark": "heatmap",
+}  # none is built: only its task counts
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="dataset=, task= and overrides")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every control's figures as JSON too")
-    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="dataset=, task= and overrides"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every control's figures as JSON too"
+    )
+    parser.add_argument(
+        "--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own"
+    )
     return parser.parse_intermixed_args(argv)
 
 
@@ -48,7 +60,10 @@ def cells(words: Sequence[str], extra: Path | None) -> list[cell.Cell]:
     for name in wanted:
         if name not in views:
             raise ConfigError(f"task={name}: the dataset has {', '.join(views)}")
-    made = [composed([f"model={MODEL[name]}", "tracking=none", *left], extra, "sanity") for name in wanted]
+    made = [
+        composed([f"model={MODEL[name]}", "tracking=none", *left], extra, "sanity")
+        for name in wanted
+    ]
     return [cell.resolve(config) for config in made]
 
 
@@ -59,11 +74,15 @@ def check(one: cell.Cell) -> tuple[list[sanity.Verdict], int]:
     primary = one["metric"]["primary"]
     for verdict in (verdict for verdict in verdicts if verdict.name in controls.FLOOR):
         made = sanity.record(one, dataset, verdict)
-        cases = results.mask_ids(verdict.scores.cases, one["dataset"]["share"], dataset.name)
+        cases = results.mask_ids(verdict.scores.cases, one["dataset"]["redistribute"], dataset.name)
         results.save(Path(one["results"]), made, cases)
     lines = [[v.name, shown(v), v.wanted, "yes" if v.right else "NO"] for v in verdicts]
     images = len(dataset.records["test"])
-    table(f"{dataset.name} {one['task']}: {images} test images", ["control", primary, "wanted", "is it?"], lines)
+    table(
+        f"{dataset.name} {one['task']}: {images} test images",
+        ["control", primary, "wanted", "is it?"],
+        lines,
+    )
     return verdicts, sum(not verdict.right for verdict in verdicts)
 
 
@@ -81,8 +100,15 @@ def run(options: argparse.Namespace) -> int:
         facts += [as_json(one, verdict) for verdict in verdicts]
     if options.json:
         with replacing(options.json) as part:
-            part.write_text(json.dumps({"controls": facts}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    say("every control is what it must be" if not wrong else f"{wrong} controls aren't what they must be")
+            part.write_text(
+                json.dumps({"controls": facts}, indent=1, ensure_ascii=False) + "\n",
+                encoding="utf-8",
+            )
+    say(
+        "every control is what it must be"
+        if not wrong
+        else f"{wrong} controls aren't what they must be"
+    )
     return 1 if wrong else 0
 
 
@@ -90,7 +116,13 @@ def as_json(one: cell.Cell, verdict: sanity.Verdict) -> dict[str, Any]:
     """One control's verdict and figures."""
     rules = {ruled.name: report.figures(ruled.scores, 0) for ruled in verdict.scores.ruled}
     facts = {"dataset": one["dataset"]["name"], "task": one["task"], "control": verdict.name}
-    return {**facts, "value": verdict.value, "wanted": verdict.wanted, "right": verdict.right, "rules": rules}
+    return {
+        **facts,
+        "value": verdict.value,
+        "wanted": verdict.wanted,
+        "right": verdict.right,
+        "rules": rules,
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -36,40 +36,79 @@ from usbench.results import store as results
 from usbench.runner import config as cell
 from usbench.runner import records, report
 
-MODEL = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}  # none is built: only its task counts
+MODEL = {
+    "segment": "unet",
+    "detect": "yolov8",
+    "landmark": "heatmap",
+}  # none is built: only its task counts
 BY_AREA = ("_small", "_medium", "_large")
 PLAIN = ("hd", "hd95", "assd")  # with --spacing-mm, in mm, also by these names
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     tasks = parser.add_subparsers(dest="task", required=True, metavar="segment|detect|landmark")
     for name in ("segment", "detect", "landmark"):
         task = tasks.add_parser(name, help=f"see python scripts/score.py {name} --help")
         given = task.add_mutually_exclusive_group(required=True)
         given.add_argument("--truth", type=Path, metavar="PATH", help="what is right")
-        given.add_argument("--dataset", metavar="NAME", help="a dataset of ours: score its test split")
+        given.add_argument(
+            "--dataset", metavar="NAME", help="a dataset of ours: score its test split"
+        )
         task.add_argument("--name", metavar="NAME", help="with --dataset: what the row is called")
-        task.add_argument("--data", type=Path, metavar="DIR", help="with --dataset: the folder of releases")
-        task.add_argument("--results", type=Path, metavar="DIR", help="with --dataset: default: results")
+        task.add_argument(
+            "--data", type=Path, metavar="DIR", help="with --dataset: the folder of releases"
+        )
+        task.add_argument(
+            "--results", type=Path, metavar="DIR", help="with --dataset: default: results"
+        )
         task.add_argument("--runs", type=Path, metavar="DIR", help="with --dataset: default: runs")
         task.add_argument("--predictions", type=Path, required=True, metavar="PATH")
-        task.add_argument("--strict", action="store_true", help="refuse a truth without a prediction")
-        task.add_argument("--group", metavar="REGEX", help="its first group, found in an image's name, is its group")
         task.add_argument(
-            "--rule", action="append", metavar="NAME", help="the ruler, and further rules; may be repeated"
+            "--strict", action="store_true", help="refuse a truth without a prediction"
+        )
+        task.add_argument(
+            "--group",
+            metavar="REGEX",
+            help="its first group, found in an image's name, is its group",
+        )
+        task.add_argument(
+            "--rule",
+            action="append",
+            metavar="NAME",
+            help="the protocol, and further rules; may be repeated",
         )
         task.add_argument("--json", type=Path, metavar="FILE", help="write every figure and case")
         if name != "landmark":
-            task.add_argument("--classes", default="", metavar="a,b", help="names of index 1, 2, … (YOLO: 0, 1, …)")
+            task.add_argument(
+                "--classes",
+                default="",
+                metavar="a,b",
+                help="names of index 1, 2, … (YOLO: 0, 1, …)",
+            )
         if name == "segment":
-            task.add_argument("--spacing-mm", metavar="ROW,COLUMN", help="the length of a pixel's sides")
-            task.add_argument("--tolerance-mm", type=float, metavar="MM", help="of the surface Dice in mm")
-            task.add_argument("--tolerance-px", type=float, metavar="PX", help="of the surface Dice in px (2)")
-            task.add_argument("--ignore", type=int, metavar="VALUE", help="truth pixels of this value count nowhere")
+            task.add_argument(
+                "--spacing-mm", metavar="ROW,COLUMN", help="the length of a pixel's sides"
+            )
+            task.add_argument(
+                "--tolerance-mm", type=float, metavar="MM", help="of the surface Dice in mm"
+            )
+            task.add_argument(
+                "--tolerance-px", type=float, metavar="PX", help="of the surface Dice in px (2)"
+            )
+            task.add_argument(
+                "--ignore",
+                type=int,
+                metavar="VALUE",
+                help="truth pixels of this value count nowhere",
+            )
     options = parser.parse_args(argv)
-    alone = [name for name in ("name", "data", "results", "runs") if getattr(options, name) is not None]
+    alone = [
+        name for name in ("name", "data", "results", "runs") if getattr(options, name) is not None
+    ]
     if options.truth and alone:
         parser.error(f"--{alone[0]} goes with --dataset")
     if options.dataset and not options.name:
@@ -81,7 +120,9 @@ def pairs_of(options: argparse.Namespace) -> outside.Pairs:
     """The images that the options name."""
     classes = [name for name in getattr(options, "classes", "").split(",") if name]
     if options.task == "segment":
-        pairs = outside.masks(options.truth, options.predictions, classes, options.ignore, options.strict)
+        pairs = outside.masks(
+            options.truth, options.predictions, classes, options.ignore, options.strict
+        )
     elif options.task == "landmark":
         pairs = outside.landmarks(options.truth, options.predictions, options.strict)
     else:
@@ -92,11 +133,15 @@ def pairs_of(options: argparse.Namespace) -> outside.Pairs:
 
 def scorer_of(options: argparse.Namespace, classes: Sequence[str]) -> Scorer:
     """The task's scorer with the rules that were asked for."""
-    rules = {"rules": options.rule} if options.rule else {}
+    rules = {"protocols": options.rule} if options.rule else {}
     if options.task == "segment":
         tolerances = {"tolerance_px": options.tolerance_px, "tolerance_mm": options.tolerance_mm}
         return SegmentScorer(classes, **rules, **tolerances)
-    return DetectScorer(classes, **rules) if options.task == "detect" else LandmarkScorer(classes, **rules)
+    return (
+        DetectScorer(classes, **rules)
+        if options.task == "detect"
+        else LandmarkScorer(classes, **rules)
+    )
 
 
 def spacing_of(options: argparse.Namespace) -> tuple[float, float] | None:
@@ -113,45 +158,68 @@ def spacing_of(options: argparse.Namespace) -> tuple[float, float] | None:
     return row, column
 
 
-def facts(options: argparse.Namespace, pairs: outside.Pairs, scores: Scores, primary: str, mm: bool) -> dict[str, Any]:
+def facts(
+    options: argparse.Namespace, pairs: outside.Pairs, scores: Scores, primary: str, mm: bool
+) -> dict[str, Any]:
     """What the JSON holds: the keys of a result record, and the cases."""
     groups = len({row["group"] for row in scores.cases})
-    made = records.scored(scores, primary, groups, scores.ruler.words)
+    made = records.scored(scores, primary, groups, scores.protocol.description)
     if mm:
         for figures in (made["scores"], *made["per_class"].values()):
             plain = {name: figures[f"{name}_mm"] for name in PLAIN}
             figures |= {**plain, "nsd": figures["nsd_mm"]}
     if not pairs.areas:
-        for figures in (made["scores"], made["ceiling"], *made["per_class"].values()):
+        for figures in (made["scores"], made["target_score"], *made["per_class"].values()):
             for name in [name for name in figures if name.endswith(BY_AREA)]:
                 del figures[name]
     data = {"images": len(pairs), "groups": groups, "missing": pairs.missing}
-    return {"task": options.task, "classes": list(pairs.classes), **made, "data": data, "cases": scores.cases}
+    return {
+        "task": options.task,
+        "classes": list(pairs.classes),
+        **made,
+        "data": data,
+        "cases": scores.cases,
+    }
 
 
 def show(made: Mapping[str, Any]) -> None:
     """A table per class, and the rules in words."""
     names = [name for name in report.SHOWN[made["task"]] if name in made["scores"]]
     lines = [
-        [label, *(report.cell_of(figures, name) for name in names)] for label, figures in made["per_class"].items()
+        [label, *(report.cell_of(figures, name) for name in names)]
+        for label, figures in made["per_class"].items()
     ]
     lines.append(["all classes", *(report.cell_of(made["scores"], name) for name in names)])
     lines.append(["95 %", *(report.bounds(made["scores"], name) for name in names)])
-    lines.append(["ceiling", *(report.cell_of(made["ceiling"], name) for name in names)])
+    lines.append(["target_score", *(report.cell_of(made["target_score"], name) for name in names)])
     data = made["data"]
-    table(f"{made['task']}: {data['images']} images, {data['groups']} groups", ["class", *names], lines)
-    say(f"ruler {made['ruler']['name']} v{made['ruler']['version']}: {made['ruler']['words']}")
-    for name, other in made["rulers"].items():
-        shown = "  ".join(f"{key} {report.cell_of(other['scores'], key)}" for key in other["scores"])
+    table(
+        f"{made['task']}: {data['images']} images, {data['groups']} groups",
+        ["class", *names],
+        lines,
+    )
+    say(
+        f"protocol {made['protocol']['name']} v{made['protocol']['version']}: {made['protocol']['words']}"
+    )
+    for name, other in made["protocols"].items():
+        shown = "  ".join(
+            f"{key} {report.cell_of(other['scores'], key)}" for key in other["scores"]
+        )
         say(f"by the rule {name}: {shown}")
 
 
 def enter(options: argparse.Namespace) -> int:
     """Score on a dataset's test split, and keep the row; the exit code."""
     words = [f"dataset={options.dataset}", f"model={MODEL[options.task]}", "tracking=none"]
-    words += [f"{key}={getattr(options, key)}" for key in ("data", "results", "runs") if getattr(options, key)]
+    words += [
+        f"{key}={getattr(options, key)}"
+        for key in ("data", "results", "runs")
+        if getattr(options, key)
+    ]
     resolved = cell.resolve(composed(words, None, "score"))
-    path, scores, missing = external.enter(resolved, options.predictions, options.name, options.strict)
+    path, scores, missing = external.enter(
+        resolved, options.predictions, options.name, options.strict
+    )
     made = results.load(path)
     images = made["predictions"]["n"]
     groups = made["scores"][made["primary"]["name"]]["groups"]
@@ -166,25 +234,31 @@ def enter(options: argparse.Namespace) -> int:
 def tell_missing(missing: Sequence[str], images: int) -> None:
     """That some images weren't predicted."""
     if missing:
-        warn(f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): scored as nothing found")
+        warn(
+            f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): scored as nothing found"
+        )
 
 
 def write(path: Path, made: Mapping[str, Any]) -> None:
     """As JSON, whole or not at all."""
     with replacing(path) as part:
-        part.write_text(json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        part.write_text(
+            json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def score_coco(options: argparse.Namespace) -> int:
     """COCO's own files, boxes or masks; the exit code."""
     if options.rule not in (None, [instances.RULE.name]):
-        raise ConfigError(f"--rule: COCO's files are scored by {instances.RULE.name}; others take folders of YOLO txt")
+        raise ConfigError(
+            f"--rule: COCO's files are scored by {instances.RULE.name}; others take folders of YOLO txt"
+        )
     found = instances.read(options.truth, options.predictions, options.strict)
     scores = instances.score(found, outside.grouping(options.group))
     groups = len({row["group"] for row in scores.cases})
     made = {
         **{"task": "detect", "classes": list(found.classes)},
-        **records.scored(scores, "map50_95", groups, scores.ruler.words),
+        **records.scored(scores, "map50_95", groups, scores.protocol.description),
         "data": {"images": len(found.cases), "groups": groups, "missing": found.missing},
         "cases": scores.cases,
     }
@@ -209,7 +283,9 @@ def score(options: argparse.Namespace) -> int:
     made = facts(options, pairs, scorer.result(), scorer.primary, spacing is not None)
     show(made)
     if not pairs.areas:
-        say("note: sides are fractions of the image, so there are no figures by the boxes' area in px")
+        say(
+            "note: sides are fractions of the image, so there are no figures by the boxes' area in px"
+        )
     tell_missing(pairs.missing, len(pairs))
     if options.json:
         write(options.json, made)

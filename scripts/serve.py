@@ -34,9 +34,15 @@ class Quiet(SimpleHTTPRequestHandler):
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0: any that is free")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--port", type=int, default=8000, help="default: %(default)s; 0: any that is free"
+    )
     parser.add_argument("--open", action="store_true", help="open it in the browser too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the address as JSON too")
     return parser.parse_args(argv)
@@ -49,7 +55,9 @@ def server(results: Path, port: int) -> ThreadingHTTPServer:
     """
     if not (results / "index.html").is_file():
         page = results / "index.html"
-        raise DataError(f"{page}: the page of the board was wanted, found none; run python scripts/leaderboard.py")
+        raise DataError(
+            f"{page}: the page of the board was wanted, found none; run python scripts/leaderboard.py"
+        )
     try:
         return ThreadingHTTPServer((HERE, port), partial(Quiet, directory=str(results)))
     except (OSError, OverflowError) as error:

@@ -46,10 +46,18 @@ class Line:
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--plan", type=Path, metavar="FILE", help="default: the newest below runs/sweep")
-    parser.add_argument("--watch", action="store_true", help="look again every two seconds until the sweep is over")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--plan", type=Path, metavar="FILE", help="default: the newest below runs/sweep"
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="look again every two seconds until the sweep is over"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the states as JSON too")
     return parser.parse_args(argv)
 
@@ -62,22 +70,29 @@ def plan_of(options: argparse.Namespace) -> list[dict[str, Any]]:
     try:
         return list(json.loads(path.read_text())["jobs"])
     except (OSError, ValueError, KeyError) as wrong:
-        raise DataError(f"{path}: the plan of a sweep was wanted ({wrong}); begin one with -m or sweep=") from wrong
+        raise DataError(
+            f"{path}: the plan of a sweep was wanted ({wrong}); begin one with -m or sweep="
+        ) from wrong
 
 
 def lines(jobs: Sequence[Mapping[str, Any]], runs: Path) -> Iterator[Line]:
     """A line for each cell, and for each combination that has none."""
     for job in jobs:
         if not job["cells"]:
-            yield Line(job["name"], "–", "skipped" if job["skipped"] else "failed", job["skipped"] or job["failed"])
+            yield Line(
+                job["name"],
+                "–",
+                "skipped" if job["skipped"] else "failed",
+                job["skipped"] or job["failed"],
+            )
         cells = [{**one, "runs": str(runs.absolute())} for one in job["cells"]]
         for n, (one, entry) in enumerate(zip(cells, ledger.entries(cells), strict=True)):
             name = job["name"] + (f" → {one['dataset']['name']}" if n else "")
             words = {
                 "done": "–" if entry.value is None else f"{entry.value:.3f}",
-                "running": f"{progress(runs / one['key'])}{entry.words}",
+                "running": f"{progress(runs / one['run_id'])}{entry.words}",
             }.get(entry.state, entry.words)
-            yield Line(name, one["key"], entry.state, words, entry.twice)
+            yield Line(name, one["run_id"], entry.state, words, entry.twice)
 
 
 def progress(folder: Path) -> str:
@@ -98,7 +113,7 @@ def summary(found: Sequence[Line]) -> str:
 def grid(found: Sequence[Line]) -> Table:
     """What people see."""
     shown = Table(title=summary(found), title_justify="left", title_style="bold")
-    for name in ("cell", "key", "state", ""):
+    for name in ("cell", "run_id", "state", ""):
         shown.add_column(name)
     for line in found:
         shown.add_row(line.name, line.key, line.state, line.words)
@@ -110,7 +125,10 @@ def status(options: argparse.Namespace) -> int:
     jobs = plan_of(options)
     found = list(lines(jobs, options.runs))
     if options.watch and out.is_terminal:
-        with Live(grid(found), console=out, auto_refresh=False) as live, suppress(KeyboardInterrupt):
+        with (
+            Live(grid(found), console=out, auto_refresh=False) as live,
+            suppress(KeyboardInterrupt),
+        ):
             while any(line.state in OPEN for line in found):
                 time.sleep(EVERY_S)
                 found = list(lines(jobs, options.runs))
@@ -123,7 +141,9 @@ def status(options: argparse.Namespace) -> int:
         out.print(grid(found))
     if options.json:
         with replacing(options.json) as part:
-            part.write_text(json.dumps([vars(line) for line in found], indent=1) + "\n", encoding="utf-8")
+            part.write_text(
+                json.dumps([vars(line) for line in found], indent=1) + "\n", encoding="utf-8"
+            )
     return 0
 
 

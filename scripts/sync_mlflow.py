@@ -29,9 +29,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("keys", nargs="*", metavar="KEY", help="of runs; default: every run that has something unsent")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "keys",
+        nargs="*",
+        metavar="KEY",
+        help="of runs; default: every run that has something unsent",
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was done as JSON too")
     return parser.parse_args(argv)
 
@@ -52,7 +61,10 @@ def sync(options: argparse.Namespace) -> int:
     show(sent, len(failed))
     if options.json:
         with replacing(options.json) as part:
-            part.write_text(json.dumps({"runs": [asdict(run) for run in sent], "failed": failed}, indent=1) + "\n")
+            part.write_text(
+                json.dumps({"runs": [asdict(run) for run in sent], "failed": failed}, indent=1)
+                + "\n"
+            )
     return 1 if failed else 0
 
 
@@ -60,7 +72,9 @@ def show(sent: Sequence[track_sync.Sent], failed: int) -> None:
     """A line per run, and one where there is nothing to do."""
     for run in sent:
         words = f"{run.values} values, {run.status}"
-        words = "still runs, or did on another host: left alone" if run.status == "RUNNING" else words
+        words = (
+            "still runs, or did on another host: left alone" if run.status == "RUNNING" else words
+        )
         say(f"{run.key}: {words}")
     if not sent and not failed:
         say("nothing to send: the store has it all")

@@ -15,8 +15,15 @@ from typing import Any
 
 import pytest
 
-PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+PROGRAM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+)
 LOCAL = ("file:", "data:", "blob:")
 
 
@@ -25,7 +32,9 @@ def running() -> Iterator[Any]:
     """A browser; skips where there is no Chromium or no Playwright."""
     if PROGRAM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install 'usbench[test]'")
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="no Playwright: pip install 'usbench[test]'"
+    )
     with sync_api.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=PROGRAM, args=list(QUIET))
         yield browser
@@ -33,12 +42,16 @@ def running() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(path: Path, width: int = 1280, height: int = 900, theme: str = "light", within: Any = None) -> Iterator[Any]:
+def opened(
+    path: Path, width: int = 1280, height: int = 900, theme: str = "light", within: Any = None
+) -> Iterator[Any]:
     """The page of a file on disk, at a size and in a colour scheme. within: a browser that is running already."""
     wrong: list[str] = []
     with nullcontext(within) if within else running() as browser:
         context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=theme, permissions=["clipboard-read"]
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            permissions=["clipboard-read"],
         )
         page = context.new_page()
         page.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)

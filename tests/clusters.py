@@ -25,7 +25,16 @@ import pytest
 
 MARK, NODE = "USBENCH_TEST_CLUSTER", "USBENCH_TEST_NODE"
 RAY = str(Path(sys.executable).with_name("ray"))
-SLURM_PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
+SLURM_PROGRAMS = (
+    "munged",
+    "slurmctld",
+    "slurmd",
+    "sbatch",
+    "srun",
+    "scontrol",
+    "squeue",
+    "scancel",
+)
 CPUS = 4  # that the Slurm node says it has, whatever the host has: a cell of a lab takes one
 SLURM_CONF = """
 ClusterName=lab
@@ -55,7 +64,9 @@ PartitionName=lab Nodes=ALL Default=YES State=UP
 def plugin(name: str) -> pytest.MarkDecorator:
     """Skip where one of Hydra's launchers isn't installed."""
     module = f"hydra_plugins.hydra_{name}_launcher"
-    return pytest.mark.skipif(not importlib.util.find_spec(module), reason=f"hydra-{name}-launcher isn't installed")
+    return pytest.mark.skipif(
+        not importlib.util.find_spec(module), reason=f"hydra-{name}-launcher isn't installed"
+    )
 
 
 @dataclass
@@ -70,7 +81,9 @@ class Cluster:
         """A daemon in the foreground; its output beside the others'."""
         with (self.folder / f"{Path(words[0]).name}-{len(self.daemons)}.out").open("w") as out:
             whole = {**os.environ, **self.environment}
-            process = subprocess.Popen(words, env=whole, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                words, env=whole, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            )
         self.daemons.append(process)
         return process
 
@@ -152,7 +165,11 @@ def cluster() -> Iterator[Cluster]:
 
 def slurm_is_missing() -> str:
     """Why no Slurm can be started here; "" where one can."""
-    missing = [name for name in SLURM_PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]
+    missing = [
+        name
+        for name in SLURM_PROGRAMS
+        if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    ]
     if missing:
         return f"Slurm isn't installed (Debian: slurm-wlm, munge): no {', '.join(missing)}"
     return "" if os.geteuid() == 0 else "slurmd has to be started by root"
@@ -170,9 +187,17 @@ def slurm() -> Iterator[Cluster]:
         key.chmod(0o400)
         conf.write_text(SLURM_CONF.format(host=host, ports=free_ports(2), folder=folder, cpus=CPUS))
         made.environment |= {"SLURM_CONF": str(conf), "PATH": f"{os.environ['PATH']}:/usr/sbin"}
-        files = [f"--{name}={folder}/munge.{name.partition('-')[0]}" for name in ("socket", "pid-file", "log-file")]
+        files = [
+            f"--{name}={folder}/munge.{name.partition('-')[0]}"
+            for name in ("socket", "pid-file", "log-file")
+        ]
         made.start(
-            which("munged"), "--foreground", "--force", f"--key-file={key}", f"--seed-file={folder}/seed", *files
+            which("munged"),
+            "--foreground",
+            "--force",
+            f"--key-file={key}",
+            f"--seed-file={folder}/seed",
+            *files,
         )
         until(lambda: (folder / "munge.socket").exists(), 20, made.told)
         made.start(which("slurmctld"), "-D", "-c")
@@ -203,9 +228,18 @@ def ray(environment: Mapping[str, str]) -> Iterator[Cluster]:
     """Ray with a head and a second node of one CPU each, on loopback. environment: what its tasks find in theirs."""
     with cluster() as made:
         port = free_ports(1)[0]
-        made.environment |= {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}", "RAY_USAGE_STATS_ENABLED": "0"}
-        (made.folder / "token").write_text(secrets.token_hex(32))  # its own: the user may have one, or none
-        made.environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(made.folder / "token")}
+        made.environment |= {
+            **environment,
+            "RAY_ADDRESS": f"127.0.0.1:{port}",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        (made.folder / "token").write_text(
+            secrets.token_hex(32)
+        )  # its own: the user may have one, or none
+        made.environment |= {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(made.folder / "token"),
+        }
         small = (
             "--num-cpus=1",
             "--num-gpus=0",
@@ -214,7 +248,9 @@ def ray(environment: Mapping[str, str]) -> Iterator[Cluster]:
             "--block",
         )
         folder = f"--temp-dir={made.folder}/ray"
-        made.start(RAY, "start", "--head", f"--port={port}", "--include-dashboard=false", folder, *small)
+        made.start(
+            RAY, "start", "--head", f"--port={port}", "--include-dashboard=false", folder, *small
+        )
         until(lambda: "Ray runtime started" in made.told(), 90, made.told)
         with made.only({NODE: "2"}):
             made.start(RAY, "start", f"--address=127.0.0.1:{port}", *small)

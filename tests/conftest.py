@@ -17,7 +17,9 @@ from omegaconf import OmegaConf
 
 from usbench.cli.listing import conf_dir
 
-os.environ.setdefault("GOMP_SPINCOUNT", "0")  # tests share their cores: a thread that waits sleeps, in children too
+os.environ.setdefault(
+    "GOMP_SPINCOUNT", "0"
+)  # tests share their cores: a thread that waits sleeps, in children too
 
 settings.register_profile("usbench", deadline=None)  # a busy machine is no failure
 settings.load_profile("usbench")
@@ -35,7 +37,9 @@ def compose() -> Compose:
     @functools.cache  # Hydra takes a tenth of a second
     def composed(*overrides: str) -> Any:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return OmegaConf.to_container(hydra.compose("config", [*overrides, *path]), resolve=True)
+            return OmegaConf.to_container(
+                hydra.compose("config", [*overrides, *path]), resolve=True
+            )
 
     return lambda *overrides: copy.deepcopy(composed(*overrides))
 
@@ -51,7 +55,9 @@ def single() -> Iterator[None]:
 
 
 one_thread = pytest.fixture(single, name="one_thread")
-one_thread_throughout = pytest.fixture(single, scope="module", name="one_thread_throughout")  # in a file's fixtures too
+one_thread_throughout = pytest.fixture(
+    single, scope="module", name="one_thread_throughout"
+)  # in a file's fixtures too
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -65,6 +71,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             file, _, test = nodeid.partition("::")
             if Path(file).name not in ("test_models.py", "test_sealed.py"):
                 return file
-            return file + re.split(r"[\]-]", test.partition("[")[2])[0]  # test_any[unet-odd sizes] goes by unet
+            return (
+                file + re.split(r"[\]-]", test.partition("[")[2])[0]
+            )  # test_any[unet-odd sizes] goes by unet
 
     return ByFile(config, log)

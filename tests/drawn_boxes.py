@@ -17,7 +17,9 @@ Pairs = list[tuple[Boxes, Boxes]]
 
 
 def truth(*xyxy: tuple[float, ...], labels: list[int] | None = None) -> Boxes:
-    return Boxes(np.array(xyxy, np.float32).reshape(-1, 4), np.array(labels or [0] * len(xyxy), np.int64))
+    return Boxes(
+        np.array(xyxy, np.float32).reshape(-1, 4), np.array(labels or [0] * len(xyxy), np.int64)
+    )
 
 
 def guess(*scored: tuple[float, ...], labels: list[int] | None = None) -> Boxes:
@@ -41,7 +43,9 @@ def random_pairs(seed: int, images: int = 30, classes: int = 3, ties: bool = Tru
             own, labels = np.concatenate([own, own]), np.concatenate([labels, labels])
             near = np.concatenate([near, near])
         noise = rng.uniform(0, 60, (400 if n == 1 else 6, 2))
-        found = np.concatenate([near, np.concatenate([noise, noise + rng.uniform(5, 30, noise.shape)], 1)])
+        found = np.concatenate(
+            [near, np.concatenate([noise, noise + rng.uniform(5, 30, noise.shape)], 1)]
+        )
         found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 1)
         marks = np.concatenate([labels, labels, rng.integers(0, classes, len(noise))])
         if n % 7 == 3:
@@ -49,7 +53,10 @@ def random_pairs(seed: int, images: int = 30, classes: int = 3, ties: bool = Tru
         score = rng.uniform(0.01, 1, len(found)).astype(np.float32)
         score = score.round(1) if ties else score  # one digit: many
         pairs.append(
-            (Boxes(own.astype(np.float32), labels), Boxes(found.astype(np.float32), marks.astype(np.int64), score))
+            (
+                Boxes(own.astype(np.float32), labels),
+                Boxes(found.astype(np.float32), marks.astype(np.int64), score),
+            )
         )
     return pairs
 
@@ -61,11 +68,22 @@ def as_coco(pairs: Pairs, classes: int) -> tuple[dict[str, Any], list[dict[str, 
     guesses: list[dict[str, Any]] = []
     for n, (own, found) in enumerate(pairs):
         for (x1, y1, x2, y2), label in zip(own.xyxy.tolist(), own.labels.tolist(), strict=True):
-            box = {"image_id": n + 1, "category_id": label + 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "iscrowd": 0}
+            box = {
+                "image_id": n + 1,
+                "category_id": label + 1,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "iscrowd": 0,
+            }
             truths.append({**box, "area": (x2 - x1) * (y2 - y1), "id": len(truths) + 1})
         assert found.scores is not None
-        for (x1, y1, x2, y2), label, score in zip(found.xyxy.tolist(), found.labels, found.scores, strict=True):
-            box = {"image_id": n + 1, "category_id": int(label) + 1, "bbox": [x1, y1, x2 - x1, y2 - y1]}
+        for (x1, y1, x2, y2), label, score in zip(
+            found.xyxy.tolist(), found.labels, found.scores, strict=True
+        ):
+            box = {
+                "image_id": n + 1,
+                "category_id": int(label) + 1,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+            }
             guesses.append({**box, "score": float(score)})
     categories = [{"id": c + 1, "name": str(c)} for c in range(classes)]
     return {"images": images, "categories": categories, "annotations": truths}, guesses

@@ -25,9 +25,15 @@ def moved(target: Target, by: int = 3) -> Target:
         planes = np.roll(target.planes, by, axis=2)
         return Masks(planes, np.ones(len(planes), np.float32))
     if isinstance(target, Boxes):
-        return Boxes(target.xyxy + np.float32([by, 0, by, 0]), target.labels, np.ones(len(target.labels), np.float32))
+        return Boxes(
+            target.xyxy + np.float32([by, 0, by, 0]),
+            target.labels,
+            np.ones(len(target.labels), np.float32),
+        )
     shift = np.float32([by, 0])
-    paths = tuple(path + shift if len(path) else np.zeros((1, 2), np.float32) for path in target.paths)
+    paths = tuple(
+        path + shift if len(path) else np.zeros((1, 2), np.float32) for path in target.paths
+    )
     return Landmarks(paths, target.state, (target.state == SEEN).astype(np.float32))
 
 
@@ -40,11 +46,24 @@ def finish(
     guess: Callable[[Target], Target] = moved,
 ) -> tuple[cell.Cell, Path]:
     """(cell, path of the record) of a run on a small phantom whose predictions are `guess` of the truths."""
-    named = [f"dataset={dataset}", f"model={MODELS[task]}", "budget=tiny", "source=phantom", "tracking=none"]
-    named += [f"runs={folder}/runs", f"results={folder}/results", "device=cpu", "dataset.phantom.per_group=1"]
+    named = [
+        f"dataset={dataset}",
+        f"model={MODELS[task]}",
+        "recipe=tiny",
+        "source=phantom",
+        "tracking=none",
+    ]
+    named += [
+        f"runs={folder}/runs",
+        f"results={folder}/results",
+        "device=cpu",
+        "dataset.phantom.per_group=1",
+    ]
     config = compose(*named, "dataset.phantom.size=[96,128]", *words)
     drawn = config["dataset"]["phantom"]["counts"]
-    config["dataset"]["phantom"]["counts"] = {split: {"train": 12, "val": 6, "test": 12}[split] for split in drawn}
+    config["dataset"]["phantom"]["counts"] = {
+        split: {"train": 12, "val": 6, "test": 12}[split] for split in drawn
+    }
     if "gap" in config["dataset"]["split"]:
         config["dataset"]["split"]["gap"] = 1
     one = cell.resolve(config)
@@ -58,5 +77,5 @@ def finish(
         scoring.write_predictions(run, split, samples, clean)
     scores = scoring.score(one["metric"], run, test, val)
     record = records.done_record(one, data, scores, scoring.select(run, val), {"fit": 1.0}, 7)
-    cases = results.mask_ids(scores.cases, one["dataset"]["share"], data.name)
+    cases = results.mask_ids(scores.cases, one["dataset"]["redistribute"], data.name)
     return one, results.save(Path(one["results"]), record, cases)

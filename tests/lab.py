@@ -1,4 +1,4 @@
-"""A lab's own model in a folder of its own, quick and well or badly behaved as its budget says, for tests of sweeps."""
+"""A lab's own model in a folder of its own, quick and well or badly behaved as its recipe says, for tests of sweeps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from usbench.types import Masks
 class Fake:
     '''Everything darker than a level that comes of all its epochs; how it behaves in training is told by its name.'''
 
-    def __init__(self, classes, exclusive, budget, behaves):
-        self.classes, self.budget, self.behaves = classes, budget, behaves
+    def __init__(self, classes, exclusive, recipe, behaves):
+        self.classes, self.recipe, self.behaves = classes, recipe, behaves
 
     def fit(self, train, val, run):
         import torch
@@ -41,14 +41,14 @@ class Fake:
                 break
             except Exception:
                 path.unlink()
-        for epoch in range(state["epoch"] + 1, self.budget["epochs"] + 1):
-            time.sleep(self.budget["seconds"])
+        for epoch in range(state["epoch"] + 1, self.recipe["epochs"] + 1):
+            time.sleep(self.recipe["seconds"])
             state = {"epoch": epoch, "value": (1103515245 * state["value"] + epoch) % 2**31}  # as weights go on
             loop.write(run.dir / f"checkpoint-{epoch:05d}.pt", state)
             run.log("train/loss", 1 / epoch, epoch)  # last: a test reads it and kills after a whole epoch
             for old in sorted(run.dir.glob("checkpoint-*.pt"))[:-2]:
                 old.unlink()
-        self.level = self.budget.get("level") or 40 + state["value"] % 16
+        self.level = self.recipe.get("level") or 40 + state["value"] % 16
         np.save(run.dir / "best.npy", self.level)
 
     def restore(self, run):
@@ -65,13 +65,17 @@ defaults:
   - /metric@_global_.metric: segment
 name: {name}
 task: segment
-recipe: 1
+version: 1
 pickled: false
 bf16: []
 build: {{_target_: fakes.Fake, behaves: {name}}}
-budgets: {{quick: {{epochs: 2, seconds: 0.0}}, standard: {{epochs: 2, seconds: 0.0}}}}
+recipes: {{quick: {{epochs: 2, seconds: 0.0}}, standard: {{epochs: 2, seconds: 0.0}}}}
 """
-SMALL = ("tracking=none", "dataset.phantom.counts={train:4,val:4,test:4}", "dataset.phantom.size=[64,64]")
+SMALL = (
+    "tracking=none",
+    "dataset.phantom.counts={train:4,val:4,test:4}",
+    "dataset.phantom.size=[64,64]",
+)
 
 
 def make(folder: Path, *names: str) -> Path:
@@ -90,8 +94,17 @@ def command(*words: str) -> list[str]:
 
 def usbench(folder: Path, *words: str, **environment: str) -> tuple[int, str, str]:
     """Exit code, stdout, stderr."""
-    clean = {name: value for name, value in os.environ.items() if name not in ("USBENCH_DATA", "MLFLOW_TRACKING_URI")}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("USBENCH_DATA", "MLFLOW_TRACKING_URI")
+    }
     done = subprocess.run(
-        command(*words), cwd=folder, env={**clean, **environment}, capture_output=True, text=True, timeout=240
+        command(*words),
+        cwd=folder,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     return done.returncode, done.stdout, done.stderr

@@ -53,7 +53,13 @@ def test_verdicts(values, published, word):
     ],
 )
 def test_what_forbids_a_verdict(changes, reason):
-    sound = {"values": [0.5, 0.5, 0.5], "errors": [0.01] * 3, "groups": 20, "published": 0.9, "within": 0.02}
+    sound = {
+        "values": [0.5, 0.5, 0.5],
+        "errors": [0.01] * 3,
+        "groups": 20,
+        "published": 0.9,
+        "within": 0.02,
+    }
     assert verdict(**sound).word == "lower"
     assert verdict(**{**sound, **changes}) == Verdict("can't tell", reason)
 
@@ -64,14 +70,25 @@ def test_equal_models_on_six_animals_are_rarely_called_different(seeds, shared):
     """6 animals × 110 frames; trainings of one recipe differ at random: fewer than 5 % are called higher or lower.
 
     Where the published figure comes from six other animals, which isn't what is assumed, it is the nominal 5 %."""
-    rng, draws, called, trials = np.random.default_rng(1), draw([str(n // 110) for n in range(660)]), 0, 600
+    rng, draws, called, trials = (
+        np.random.default_rng(1),
+        draw([str(n // 110) for n in range(660)]),
+        0,
+        600,
+    )
     for _ in range(trials):
         animals, theirs = rng.normal(0.6, 0.05, (2, 6))
         frames = np.repeat(animals, 110) + rng.normal(0, 0.1, 660)
         trained = [frames + rng.normal(0, 0.01) for _ in range(seeds)]
-        intervals = [interval(means(values, draws), 6) for values in trained[:1]] * seeds  # a shift moves both ends
+        intervals = [
+            interval(means(values, draws), 6) for values in trained[:1]
+        ] * seeds  # a shift moves both ends
         errors = [standard_error(each.low, each.high, 6) for each in intervals]
-        other = np.repeat(animals if shared else theirs, 110) + rng.normal(0, 0.1, 660) + rng.normal(0, 0.01)
+        other = (
+            np.repeat(animals if shared else theirs, 110)
+            + rng.normal(0, 0.1, 660)
+            + rng.normal(0, 0.01)
+        )
         found = verdict([values.mean() for values in trained], errors, 6, other.mean(), 0.02)
         called += found.word in ("higher", "lower")
     assert called / trials < (0.05 if shared else 0.08)

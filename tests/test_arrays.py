@@ -33,7 +33,13 @@ class Slow:
     """Samples of which the first ones take longest, with one that can't be read if so wanted."""
 
     def __init__(self, count: int = 9, bad: tuple[int, ...] = ()) -> None:
-        self.count, self.bad, self.at_once, self.most, self.lock = count, bad, 0, 0, threading.Lock()
+        self.count, self.bad, self.at_once, self.most, self.lock = (
+            count,
+            bad,
+            0,
+            0,
+            threading.Lock(),
+        )
         self.last = -1  # of those asked for
         self.ids = [f"{n:02d}" for n in range(count)]
 
@@ -117,15 +123,21 @@ def test_torch_starts_no_threads_below_ours_and_has_its_own_back():
 def test_planes_are_those_of_torch(sizes, seed):
     high, wide, *size = sizes
     planes = np.random.default_rng(seed).random((3, high, wide)) < 0.5
-    expected = F.interpolate(torch.from_numpy(planes).to(torch.uint8)[None], size=size, mode="nearest-exact")[0]
+    expected = F.interpolate(
+        torch.from_numpy(planes).to(torch.uint8)[None], size=size, mode="nearest-exact"
+    )[0]
     found = geometry.planes_to_net(planes, tuple(size))
     assert found.dtype == np.uint8 and np.array_equal(found, expected.numpy())
 
 
-@pytest.mark.parametrize("native, net", [((275, 690), (160, 416)), ((555, 960), (256, 448)), ((768, 1024), (320, 320))])
+@pytest.mark.parametrize(
+    "native, net", [((275, 690), (160, 416)), ((555, 960), (256, 448)), ((768, 1024), (320, 320))]
+)
 def test_planes_of_whole_frames_are_those_of_torch(native, net):
     planes = np.random.default_rng(0).random((2, *native)) < 0.5
-    expected = F.interpolate(torch.from_numpy(planes).to(torch.uint8)[None], size=net, mode="nearest-exact")[0]
+    expected = F.interpolate(
+        torch.from_numpy(planes).to(torch.uint8)[None], size=net, mode="nearest-exact"
+    )[0]
     assert np.array_equal(geometry.planes_to_net(planes, net), expected.numpy())
 
 
@@ -157,7 +169,9 @@ except RunError as error:
 
 
 def test_a_cache_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path):
-    done = subprocess.run([sys.executable, "-c", FULL_DISK], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
     assert re.fullmatch(r"a\.npy: can't be written .*free space\n", done.stdout), done.stderr
     assert list(tmp_path.iterdir()) == []
 

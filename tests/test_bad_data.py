@@ -25,9 +25,16 @@ from usbench.runner import machine
 from usbench.types import SPLITS
 
 SIZE, COUNTS = (64, 96), {"train": 8, "val": 4, "test": 4}
-SMALL = ("dataset.phantom.size=[64,96]", "dataset.phantom.counts.train=8", "dataset.phantom.counts.test=4")
+SMALL = (
+    "dataset.phantom.size=[64,96]",
+    "dataset.phantom.counts.train=8",
+    "dataset.phantom.counts.test=4",
+)
 QUIET = ("device=cpu", "threads=1", "precision=fp32")
-UNLISTED = ("dataset.split.near_duplicates=[]", "dataset.leak=null")  # usgra's name images that a small release lacks
+UNLISTED = (
+    "dataset.split.near_duplicates=[]",
+    "dataset.leakage=null",
+)  # usgra's name images that a small release lacks
 MASKS, BOXES = "SegmentationDataset", "Final dataset for object detection"
 
 
@@ -78,7 +85,11 @@ def read_all(one: cell.Cell) -> int:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 # ---- a damaged release
@@ -114,7 +125,11 @@ def corners(path: Path, x1: float, y1: float, x2: float, y2: float) -> Path:
 
 def boxed(root: Path) -> Path:
     """An XML of the training split that has a box."""
-    return next(path for path in sorted((root / BOXES / "train").glob("*.xml")) if "<object>" in path.read_text())
+    return next(
+        path
+        for path in sorted((root / BOXES / "train").glob("*.xml"))
+        if "<object>" in path.read_text()
+    )
 
 
 def emptied(folder: Path) -> Path:
@@ -172,15 +187,24 @@ USGRA_SEGMENT = {
     "an empty test split": (no_test_images, "test split"),
     "half an image": (lambda r: cut(r / USGRA_IMAGE, 2000), "cut off after 2000 bytes"),
     "a 16-bit image": (lambda r: rewrite(r / USGRA_IMAGE, DEEP), "8 bits"),
-    "a mask of another size": (lambda r: rewrite(r / USGRA_MASK, SMALLER), r"\(64, 96\).*\(32, 48\)"),
+    "a mask of another size": (
+        lambda r: rewrite(r / USGRA_MASK, SMALLER),
+        r"\(64, 96\).*\(32, 48\)",
+    ),
     "a value that is no class": (lambda r: valued(r / USGRA_MASK, 3), "value 3 in 1 pixels"),
-    "colours for indices": (lambda r: rewrite(r / USGRA_MASK, np.zeros((*SIZE, 3), np.uint8)), "mode RGB"),
+    "colours for indices": (
+        lambda r: rewrite(r / USGRA_MASK, np.zeros((*SIZE, 3), np.uint8)),
+        "mode RGB",
+    ),
 }
 USGRA_DETECT = {
     "a mask lost its image": (lambda r: (gone(r / USGRA_IMAGE), r / USGRA_MASK)[1], "image.*none"),
     "half a mask": (lambda r: cut(r / USGRA_MASK, 500), "cut off"),
     "a 16-bit mask": (lambda r: rewrite(r / USGRA_MASK, DEEP), "8 bits"),
-    "boxes of a mask of another size": (lambda r: rewrite(r / USGRA_MASK, SMALLER), r"\(64, 96\).*\(32, 48\)"),
+    "boxes of a mask of another size": (
+        lambda r: rewrite(r / USGRA_MASK, SMALLER),
+        r"\(64, 96\).*\(32, 48\)",
+    ),
     "a mask of 255": (lambda r: valued(r / USGRA_MASK, 255), "value 255"),
 }
 SPINAL_SEGMENT = {
@@ -189,7 +213,10 @@ SPINAL_SEGMENT = {
     "one mask twice": (lambda r: twin(r / SPINAL_MASK), "'scaled-A0001_frame2' twice"),
     "an image without its last bytes": (lambda r: cut(r / SPINAL_IMAGE, -12), "cut off"),
     "an empty file": (lambda r: cut(r / SPINAL_MASK, 0), "found something else"),
-    "a mask of another size": (lambda r: rewrite(r / SPINAL_MASK, COLOURED), r"\(64, 96\).*\(32, 48\)"),
+    "a mask of another size": (
+        lambda r: rewrite(r / SPINAL_MASK, COLOURED),
+        r"\(64, 96\).*\(32, 48\)",
+    ),
     "grey for colours": (lambda r: rewrite(r / SPINAL_MASK, GREY), "mode L"),
     "a foreign colour": (lambda r: foreign(r / SPINAL_MASK, 21), r"21 pixels.*\(200, 10, 90\)"),
     "one stray pixel too many": (lambda r: foreign(r / SPINAL_MASK, 14), "14 pixels.* 13"),
@@ -239,10 +266,20 @@ ALLOWED = {
     "whole, index masks": ("usgra", "unet", 12, lambda r: None),
     "whole, boxes of index masks": ("usgra", "yolov8", 12, lambda r: None),
     "the known strays": ("spinal", "unet", 16, lambda r: foreign(r / SPINAL_MASK, 13)),
-    "the known lone XML": ("spinal", "yolov8", 15, lambda r: gone((r / SPINAL_XML).with_suffix(".png"))),
+    "the known lone XML": (
+        "spinal",
+        "yolov8",
+        15,
+        lambda r: gone((r / SPINAL_XML).with_suffix(".png")),
+    ),
     "no object": ("spinal", "yolov8", 16, lambda r: xml(boxed(r), r"(?s)<object>.*</object>", "")),
     "a box of the whole image": ("spinal", "yolov8", 16, lambda r: corners(boxed(r), 0, 0, 96, 64)),
-    "a file of another kind": ("usgra", "unet", 12, lambda r: (r / "dataset/images/Thumbs.db").write_bytes(b"x")),
+    "a file of another kind": (
+        "usgra",
+        "unet",
+        12,
+        lambda r: (r / "dataset/images/Thumbs.db").write_bytes(b"x"),
+    ),
     "only the other archive": ("spinal", "unet", 16, lambda r: gone(r / BOXES)),
 }
 
@@ -269,11 +306,15 @@ def cuda() -> bool:
         (("metric=nometric",), HydraException, "nometric"),
         (("modle=unet",), HydraException, "modle"),
         (("dataset.phantom.cuonts=3",), HydraException, "cuonts"),
-        (("model.budgets.quick.epoch=3",), HydraException, "epoch"),
-        (("budget=long",), ConfigError, "budget=long: unet has tiny, quick, standard"),
-        (("budget=kumar2025",), ConfigError, "budget=kumar2025: unet has"),
-        (("budget=3",), ConfigError, "budget=3"),
-        (("~dataset.views.detect", "model=yolov8"), ConfigError, "dataset=phantom model=yolov8: .* detect, .* segment"),
+        (("model.recipes.quick.epoch=3",), HydraException, "epoch"),
+        (("recipe=long",), ConfigError, "recipe=long: unet has tiny, quick, standard"),
+        (("recipe=kumar2025",), ConfigError, "recipe=kumar2025: unet has"),
+        (("recipe=3",), ConfigError, "recipe=3"),
+        (
+            ("~dataset.views.detect", "model=yolov8"),
+            ConfigError,
+            "dataset=phantom model=yolov8: .* detect, .* segment",
+        ),
         (("model.task=sing",), ConfigError, "'sing'"),
         (("model=yolov8", "metric=segment"), ConfigError, "metric=detect"),
         (("fold=5",), ConfigError, "fold=5: one of 0..4"),
@@ -301,11 +342,18 @@ def cuda() -> bool:
         (("dataset.phantom.counts.train=many",), ConfigError, "many"),
         (("dataset.phantom.seed=x",), ConfigError, "seed"),
         (("dataset.phantom.size=[8,8]",), ConfigError, "size"),
-        (("dataset.views.segment.layout._target_=usbench.nowhere.Nothing",), ConfigError, "usbench.nowhere"),
+        (
+            ("dataset.views.segment.layout._target_=usbench.nowhere.Nothing",),
+            ConfigError,
+            "usbench.nowhere",
+        ),
         (("+dataset.views.segment.layout.colour=red",), ConfigError, "colour"),
         (("device=cuda:64",), RunError, "device=cuda:64: .*device=cpu"),
         pytest.param(
-            ("device=cuda",), RunError, "device=cuda: .*device=cpu", marks=pytest.mark.skipif(cuda(), reason="has CUDA")
+            ("device=cuda",),
+            RunError,
+            "device=cuda: .*device=cpu",
+            marks=pytest.mark.skipif(cuda(), reason="has CUDA"),
         ),
         (("dataset.phantom.counts.train=0",), DataError, "train split"),
         (("+dataset.phantom.counts.tset=3",), ConfigError, "tset"),
@@ -317,7 +365,9 @@ def test_a_wrong_command_is_one_line_and_writes_nothing(compose, empty_folder, w
         cell.resolve(compose(*SMALL, "device=cpu", *words))
     assert re.search(says, " ".join(str(caught.value).split()))
     if isinstance(caught.value, UsbenchError):  # Hydra's own lines are joined by the command
-        assert "\n" not in str(caught.value) and caught.value.exit_code == (2 if error is ConfigError else 1)
+        assert "\n" not in str(caught.value) and caught.value.exit_code == (
+            2 if error is ConfigError else 1
+        )
         assert error is DataError or not tree(empty_folder)  # said before a phantom is drawn
     assert not (empty_folder / "results").exists() and not (empty_folder / "data").exists()
 
@@ -325,7 +375,9 @@ def test_a_wrong_command_is_one_line_and_writes_nothing(compose, empty_folder, w
 @pytest.mark.parametrize("key", ["runs", "results", "data"])
 def test_a_folder_may_be_called_by_a_number(data, resolve, empty_folder, key):
     shutil.copytree(data, empty_folder / "2024")
-    one = resolve("dataset=spinal", *(("data=2024",) if key == "data" else (f"data={data}", f"{key}=2024")))
+    one = resolve(
+        "dataset=spinal", *(("data=2024",) if key == "data" else (f"data={data}", f"{key}=2024"))
+    )
     assert one["root" if key == "data" else key].startswith(str(empty_folder / "2024"))
 
 
@@ -357,7 +409,11 @@ WRITTEN = "written below runs"
         ("dataset=spinal", "{up}/releases", "releases/spinal"),
         ("dataset=spinal dataset.root={up}/releases/spinal", None, "releases/spinal"),
         ("dataset=spinal data={up}/releases", "{up}/nowhere", "releases/spinal"),
-        ("dataset=spinal dataset.root={up}/releases/spinal data={up}/nowhere", "{up}/nowhere", "releases/spinal"),
+        (
+            "dataset=spinal dataset.root={up}/releases/spinal data={up}/nowhere",
+            "{up}/nowhere",
+            "releases/spinal",
+        ),
         ("dataset=spinal source=real data={up}/releases", None, "releases/spinal"),
         ("dataset=usgra source=real", None, "here/data/usgra"),
         # configured and not there
@@ -380,7 +436,9 @@ WRITTEN = "written below runs"
         ("dataset=phantom source=real", None, ConfigError("source=real")),
     ],
 )
-def test_where_data_is_looked_for(data, resolve, empty_folder, monkeypatch, words, environment, root):
+def test_where_data_is_looked_for(
+    data, resolve, empty_folder, monkeypatch, words, environment, root
+):
     """./data has usgra only; ../releases has spinal and usgra."""
     up = empty_folder.parent
     shutil.copytree(data / "usgra", empty_folder / "data" / "usgra")
@@ -415,7 +473,10 @@ def test_a_dataset_of_one_s_own_names_its_folder_in_its_yaml(data, compose, empt
     plain = (conf_dir() / "dataset" / "usgra.yaml").read_text("utf-8")
     (own / "mine.yaml").write_text(f"{plain}\nroot: {data / 'usgra'}\n", "utf-8")
     words = (*QUIET, *UNLISTED, f"hydra.searchpath=[file://{own.parent}]", "dataset=mine", *SMALL)
-    found = {given: cell.resolve(compose(*words, given))["root"] for given in (f"data={up}/nowhere", "seed=0")}
+    found = {
+        given: cell.resolve(compose(*words, given))["root"]
+        for given in (f"data={up}/nowhere", "seed=0")
+    }
     assert set(found.values()) == {str(data / "usgra")}
     with pytest.raises(DataError, match="nowhere"):
         cell.resolve(compose(*words, f"dataset.root={up}/nowhere"))
@@ -424,7 +485,7 @@ def test_a_dataset_of_one_s_own_names_its_folder_in_its_yaml(data, compose, empt
 def test_a_phantom_has_nothing_of_the_real_images(resolve):
     """Leak, near-duplicates and published figures hold for the release only; a phantom has no known defects."""
     one = resolve("dataset=usgra", *SMALL)
-    assert one["phantom"] and not {"leak", "published"} & one["dataset"].keys()
+    assert one["phantom"] and not {"leakage", "published"} & one["dataset"].keys()
     assert "near_duplicates" not in one["dataset"]["split"]
 
 
@@ -442,37 +503,43 @@ def test_a_phantom_that_cannot_be_written_leaves_nothing(resolve, empty_folder):
     assert not tree(empty_folder) and not list((empty_folder / "runs").rglob("*usgra*"))
 
 
-# ---- budgets
+# ---- recipes
 
 
 @pytest.mark.parametrize(
-    ("words", "budget"),
+    ("words", "recipe"),
     [
         ("dataset=spinal model=yolov8", "quick"),
         ("dataset=spinal model=yolov8 real", "kumar2025"),
-        ("dataset=spinal model=yolov8 real budget=standard", "standard"),
-        ("dataset=spinal model=yolov8 real budget=quick", "quick"),
+        ("dataset=spinal model=yolov8 real recipe=standard", "standard"),
+        ("dataset=spinal model=yolov8 real recipe=quick", "quick"),
         ("dataset=spinal model=yolov8 real source=phantom", "quick"),
-        ("dataset=spinal model=yolov8 budget=kumar2025", "kumar2025"),
+        ("dataset=spinal model=yolov8 recipe=kumar2025", "kumar2025"),
         ("dataset=spinal model=unet real", "standard"),
         ("dataset=usgra model=yolov8 real", "standard"),
         ("dataset=usgra model=deeplabv3 real", "standard"),
         ("dataset=phantom model=unet", "quick"),
-        ("dataset=phantom model=unet budget=tiny", "tiny"),
+        ("dataset=phantom model=unet recipe=tiny", "tiny"),
     ],
 )
-def test_the_budget(pristine, resolve, words, budget):
+def test_the_recipe(pristine, resolve, words, recipe):
     settings = {"data": str(pristine)} if "real" in words.split() else {}
     one = resolve(*(word for word in words.split() if word != "real"), *SMALL, **settings)
-    assert one["budget"] == budget
-    assert {**one["model"]["budget"], **one["model"]["build"]}.keys() >= {"epochs", "batch", "weights"}
+    assert one["recipe"] == recipe
+    assert {**one["model"]["recipe"], **one["model"]["build"]}.keys() >= {
+        "epochs",
+        "batch",
+        "weights",
+    }
 
 
-def test_the_papers_budget_of_yolov8(pristine, resolve):
+def test_the_papers_recipe_of_yolov8(pristine, resolve):
     """The paper: size m, 80 epochs, batch 48, 320 px, lr .000422."""
     model = resolve("dataset=spinal", "model=yolov8", data=str(pristine))["model"]
     assert model["build"]["size"] == "m"
-    assert {key: model["budget"][key] for key in ("epochs", "batch", "imgsz", "lr0", "optimizer")} == {
+    assert {
+        key: model["recipe"][key] for key in ("epochs", "batch", "imgsz", "lr0", "optimizer")
+    } == {
         "epochs": 80,
         "batch": 48,
         "imgsz": 320,
@@ -481,9 +548,12 @@ def test_the_papers_budget_of_yolov8(pristine, resolve):
     }
 
 
-def test_a_build_s_own_value_stands_before_the_budget_s(resolve):
+def test_a_build_s_own_value_stands_before_the_recipe_s(resolve):
     assert resolve("model=unet", *SMALL)["model"]["build"]["encoder"] == "resnet18"
-    assert resolve("model=unet", "model.build.encoder=resnet34", *SMALL)["model"]["build"]["encoder"] == "resnet34"
+    assert (
+        resolve("model=unet", "model.build.encoder=resnet34", *SMALL)["model"]["build"]["encoder"]
+        == "resnet34"
+    )
 
 
 # ---- weights
@@ -515,8 +585,8 @@ def test_weights_count_by_their_bytes(resolve, empty_folder):
     keys = []
     for name, content in (("a.pt", b"one"), ("b.pt", b"one"), ("a.pt", b"two")):
         (empty_folder / name).write_bytes(content)
-        keys.append(resolve(f"model.build.weights={name}", *SMALL)["key"])
-    keys += [resolve(*SMALL)["key"], resolve("model.build.weights=imagenet", *SMALL)["key"]]
+        keys.append(resolve(f"model.build.weights={name}", *SMALL)["run_id"])
+    keys += [resolve(*SMALL)["run_id"], resolve("model.build.weights=imagenet", *SMALL)["run_id"]]
     assert keys[0] == keys[1] and len(set(keys)) == 4
 
 
@@ -526,9 +596,9 @@ def test_weights_count_by_their_bytes(resolve, empty_folder):
 SEGMENT = ("dataset=usgra", "model=unet")
 CHANGES = {
     "seed": ("seed=1",),
-    "epochs": ("model.budgets.standard.epochs=3",),
-    "learning rate": ("model.budgets.standard.lr=1e-4",),
-    "budget": ("budget=quick",),
+    "epochs": ("model.recipes.standard.epochs=3",),
+    "learning rate": ("model.recipes.standard.lr=1e-4",),
+    "recipe": ("recipe=quick",),
     "precision": ("precision=bf16",),
     "encoder": ("model.build.encoder=resnet34",),
     "model": ("model=deeplabv3",),
@@ -547,13 +617,13 @@ NO_CHANGES = {
     "device": ("device=auto",),
     "results": ("results=elsewhere",),
     "runs": ("runs=elsewhere",),
-    "rules": ("metric.rules=[pooled]",),
+    "protocols": ("metric.protocols=[pooled]",),
     "extra rule": ("+metric.extra.mine._target_=builtins.abs",),
     "tracking": ("tracking=none",),
     "overwrite": ("overwrite=true",),
     "debug": ("debug=true",),
     "trust": ("trust=true",),
-    "another budget's value": ("model.budgets.quick.epochs=3",),
+    "another recipe's value": ("model.recipes.quick.epochs=3",),
     "licence": ("dataset.licence=other",),
     "published": ("dataset.published=[]",),
     "phantom's counts": ("dataset.phantom.counts.train=5",),
@@ -561,7 +631,7 @@ NO_CHANGES = {
 
 
 def key_of(resolve: Callable[..., cell.Cell], data: Path, *words: str) -> str:
-    key: str = resolve(*SEGMENT, *words, data=str(data))["key"]
+    key: str = resolve(*SEGMENT, *words, data=str(data))["run_id"]
     return key
 
 
@@ -570,7 +640,9 @@ def test_what_changes_the_key(pristine, resolve, change):
     assert key_of(resolve, pristine, *CHANGES[change]) != key_of(resolve, pristine)
 
 
-@pytest.mark.skipif(cuda(), reason="device=auto is another device there, so another precision may be the default")
+@pytest.mark.skipif(
+    cuda(), reason="device=auto is another device there, so another precision may be the default"
+)
 @pytest.mark.parametrize("change", NO_CHANGES)
 def test_what_does_not_change_the_key(pristine, resolve, change):
     assert key_of(resolve, pristine, *NO_CHANGES[change]) == key_of(resolve, pristine)
@@ -578,8 +650,10 @@ def test_what_does_not_change_the_key(pristine, resolve, change):
 
 def test_a_key_is_twelve_digits_and_its_recipe_has_no_seed(pristine, resolve):
     one, two = (resolve(*SEGMENT, f"seed={n}", data=str(pristine)) for n in (0, 1))
-    assert re.fullmatch(r"[0-9a-f]{12}", one["key"]) and re.fullmatch(r"[0-9a-f]{12}", one["recipe"])
-    assert one["recipe"] == two["recipe"] and one["key"] != two["key"]
+    assert re.fullmatch(r"[0-9a-f]{12}", one["run_id"]) and re.fullmatch(
+        r"[0-9a-f]{12}", one["series"]
+    )
+    assert one["series"] == two["recipe"] and one["run_id"] != two["run_id"]
 
 
 def test_a_byte_of_the_data_changes_the_key_and_its_place_does_not(data, resolve, empty_folder):
@@ -593,19 +667,27 @@ def test_a_byte_of_the_data_changes_the_key_and_its_place_does_not(data, resolve
 
 def test_the_device_is_not_in_the_key(resolve):
     one = resolve(*SMALL)
-    assert cell.keys({**one, "device": "cuda:1", "threads": 64, "tracking": "none"}) == (one["recipe"], one["key"])
+    assert cell.run_ids({**one, "device": "cuda:1", "threads": 64, "tracking": "none"}) == (
+        one["series"],
+        one["run_id"],
+    )
 
 
 def test_tasks_and_folds_have_keys_of_their_own(resolve):
-    keys = [resolve(*SMALL, *words)["key"] for words in ((), ("model=yolov8",), ("fold=0",), ("fold=1",))]
+    keys = [
+        resolve(*SMALL, *words)["run_id"]
+        for words in ((), ("model=yolov8",), ("fold=0",), ("fold=1",))
+    ]
     assert len(set(keys)) == 4
 
 
-@pytest.mark.parametrize(("name", "value"), [("CACHE_RECIPE", 99), ("SELECTION", {"segment": ("dice", 2)})])
+@pytest.mark.parametrize(
+    ("name", "value"), [("CACHE_VERSION", 99), ("SELECTION", {"segment": ("dice", 2)})]
+)
 def test_recipes_and_the_selection_rule_are_in_the_key(resolve, monkeypatch, name, value):
     before = resolve(*SMALL)
     monkeypatch.setattr(cell, name, value)
-    assert cell.keys(before) != (before["recipe"], before["key"])
+    assert cell.run_ids(before) != (before["series"], before["run_id"])
 
 
 # ---- the cell as a file
@@ -624,7 +706,9 @@ def test_a_damaged_cell_is_one_line(empty_folder, content):
     path.write_text(content)
     with pytest.raises(ConfigError) as caught:
         cell.read(path)
-    assert "cell.yaml: a cell written by usbench was wanted" in str(caught.value) and "\n" not in str(caught.value)
+    assert "cell.yaml: a cell written by usbench was wanted" in str(
+        caught.value
+    ) and "\n" not in str(caught.value)
 
 
 def test_the_phantom_s_fingerprint_is_its_generator_s(resolve, monkeypatch):

@@ -11,7 +11,10 @@ from scripts import bench_picture
 
 MASKS = {part: {"usbench": {"ms": 1.0}, "MONAI": {"ms": 8.0}} for part in ("overlap", "distances")}
 RESAMPLING = {"matching": 0.25, "resamples": 0.5, "fastest_peer_extrapolated": 99.0}
-BOXES = {"evaluate": {"usbench": {"whole": 1.0}, "pycocotools": {"whole": 18.0}}, "resampling": RESAMPLING}
+BOXES = {
+    "evaluate": {"usbench": {"whole": 1.0}, "pycocotools": {"whole": 18.0}},
+    "resampling": RESAMPLING,
+}
 
 
 def test_the_panels_are_of_the_same_job():

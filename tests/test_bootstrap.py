@@ -18,7 +18,9 @@ def test_a_resample_draws_as_many_groups_as_there_are_and_whole_ones():
     assert draws.weights.shape == (50, 3) and (draws.weights.sum(axis=1) == 3).all()
     assert draws.index.tolist() == [0, 0, 1, 2, 0, 1]  # numbered as they first appear
     assert np.array_equal(draws.cases[:, 0], draws.cases[:, 4])
-    assert draws.weights.max() > 1 and abs(draw(GROUPS, 20_000).weights.mean(axis=0) - 1).max() < 0.02
+    assert (
+        draws.weights.max() > 1 and abs(draw(GROUPS, 20_000).weights.mean(axis=0) - 1).max() < 0.02
+    )
 
 
 def test_names_do_not_matter_and_the_seed_does():
@@ -29,13 +31,19 @@ def test_names_do_not_matter_and_the_seed_does():
 
 def test_the_stream_is_pinned():
     """The same draws in every version of NumPy: intervals in committed records are to be had again."""
-    assert draw(["a", "b", "c", "d"], 3).weights.tolist() == [[2, 1, 1, 0], [0, 0, 2, 2], [1, 0, 1, 2]]
+    assert draw(["a", "b", "c", "d"], 3).weights.tolist() == [
+        [2, 1, 1, 0],
+        [0, 0, 2, 2],
+        [1, 0, 1, 2],
+    ]
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=12), st.integers(0, 5), st.data())
 def test_weighting_is_listing_the_cases_again(groups, seed, data):
     numbers = st.floats(-5, 5) | st.just(np.nan)
-    values = np.array(data.draw(st.lists(numbers, min_size=len(groups), max_size=len(groups))), np.float64)
+    values = np.array(
+        data.draw(st.lists(numbers, min_size=len(groups), max_size=len(groups))), np.float64
+    )
     draws = draw(groups, 4, seed)
     for resample, weights in enumerate(draws.cases.astype(int)):
         listed = np.repeat(values, weights)
@@ -89,6 +97,10 @@ def test_masks_get_intervals_in_each_order_of_averaging():
         resampled = []
         for weights in draws.cases.astype(int):
             listed = np.repeat(table, weights, axis=0)
-            resampled.append(overlap.averaged(rule.dice, rule.order, listed, np.ones((len(listed), 2), bool))[0].value)
+            resampled.append(
+                overlap.averaged(rule.dice, rule.order, listed, np.ones((len(listed), 2), bool))[
+                    0
+                ].value
+            )
         low, high = np.quantile(np.array(resampled, float), [0.025, 0.975])
         assert (figure.low, figure.high) == pytest.approx((low, high)), name

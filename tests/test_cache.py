@@ -22,7 +22,16 @@ def drawn(skill):
     rows = []
     for n in range(24):
         hit = int(1000 * (skill + rng.uniform(0, 0.1)))
-        rows.append({"case": f"i{n}", "group": f"g{n // 2}", "class": "a", "tp": hit, "fp": 9 * n, "fn": 1000 - hit})
+        rows.append(
+            {
+                "case": f"i{n}",
+                "group": f"g{n // 2}",
+                "class": "a",
+                "tp": hit,
+                "fp": 9 * n,
+                "fn": 1000 - hit,
+            }
+        )
     return rows
 
 
@@ -98,10 +107,16 @@ def test_another_table_is_another_pair_and_what_is_gone_is_forgotten(place):
     one = sorted(Path(place[1]).rglob("*.json"))[0]
     cases = [{k: v or None for k, v in row.items()} for row in results.load_cases(one)]
     before = set(json.loads(kept(place).read_text())["entries"])
-    results.save(Path(place[1]), results.load(one), [{**row, "tp": 1 if row["tp"] else None} for row in cases])
+    results.save(
+        Path(place[1]),
+        results.load(one),
+        [{**row, "tp": 1 if row["tp"] else None} for row in cases],
+    )
     made(place)
     after = set(json.loads(kept(place).read_text())["entries"])
-    assert len(after) == 3 and not after & before  # of masks every table says which cases count for all
+    assert (
+        len(after) == 3 and not after & before
+    )  # of masks every table says which cases count for all
 
 
 def test_a_table_that_was_changed_by_hand_is_an_error_all_the_same(place, capsys):
@@ -130,10 +145,14 @@ def test_ranks_are_those_of_a_comparison(place):
     """What scripts/compare.py says of the same records."""
     records = results.load_all(Path(place[1]), phantom=True)
     board = ranking.ranked(rows(records, []), records, Path(place[1]))
-    models, groups, _ = comparison.load([results.record_path(Path(place[1]), record) for record in records])
+    models, groups, _ = comparison.load(
+        [results.record_path(Path(place[1]), record) for record in records]
+    )
     told = comparison.compared(models, groups, True)
     found = {row.name: row for row in board if row.rank}
-    assert {row.model: row.rank for row in found.values()} == dict(zip(told.models, told.ranks, strict=True))
+    assert {row.model: row.rank for row in found.values()} == dict(
+        zip(told.models, told.ranks, strict=True)
+    )
     assert {row.resolution for row in found.values()} == {told.resolution}
 
 

@@ -15,7 +15,9 @@ from usbench.metrics.calibration import BINS, ece, ece_of, histogram
 
 def alone(confidence: list[float], right: list[bool]) -> float:
     sure = np.array(confidence)
-    return float(ece(histogram(sure, np.array(right, bool), np.zeros(len(sure), np.int64), 1).sum(axis=0)))
+    return float(
+        ece(histogram(sure, np.array(right, bool), np.zeros(len(sure), np.int64), 1).sum(axis=0))
+    )
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,11 @@ def alone(confidence: list[float], right: list[bool]) -> float:
         ([0.52, 0.48], [True, False], 0.0),  # one bin, 7/15 … 8/15: mean .5, half are right
         ([0.9, 0.9, 0.1, 0.1], [True, False, False, False], (2 * 0.4 + 2 * 0.1) / 4),
         ([0.95, 0.9], [True, False], (0.05 + 0.9) / 2),  # 14/15 = .933 lies between them
-        ([1 / 15, 0.0], [False, True], 0.5 - 1 / 30),  # one bin: it has its upper end, the first has 0 too
+        (
+            [1 / 15, 0.0],
+            [False, True],
+            0.5 - 1 / 30,
+        ),  # one bin: it has its upper end, the first has 0 too
     ],
 )
 def test_by_hand(confidence, right, wanted):
@@ -45,15 +51,23 @@ def test_parity_with_torchmetrics(seed):
     rng = np.random.default_rng(seed)
     confidence = rng.random(500)
     right = rng.random(500) < confidence**2
-    theirs = binary_calibration_error(torch.tensor(confidence), torch.tensor(right).long(), n_bins=15, norm="l1")
+    theirs = binary_calibration_error(
+        torch.tensor(confidence), torch.tensor(right).long(), n_bins=15, norm="l1"
+    )
     assert alone(confidence.tolist(), right.tolist()) == pytest.approx(float(theirs), abs=1e-6)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1), st.booleans()), max_size=20), st.integers(0, 9))
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1), st.booleans()), max_size=20),
+    st.integers(0, 9),
+)
 @settings(max_examples=50)
 def test_every_resample_is_the_error_of_the_cases_it_lists(guesses, seed):
     case = np.array([n for n, *_ in guesses], np.int64)
-    confidence, right = np.array([c for _, c, _ in guesses], float), np.array([r for *_, r in guesses], bool)
+    confidence, right = (
+        np.array([c for _, c, _ in guesses], float),
+        np.array([r for *_, r in guesses], bool),
+    )
     bins = histogram(confidence, right, case, 4)
     assert bins.sum(axis=(0, 1)) == pytest.approx([len(guesses), confidence.sum(), right.sum()])
     draws = draw(list("abca"), 5, seed)

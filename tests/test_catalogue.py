@@ -44,7 +44,8 @@ def sheets() -> dict[str, rubrics.Rubric]:
 def configured(group: str) -> dict[str, dict[str, Any]]:
     """The YAML of every file of a configuration group."""
     return {
-        path.stem: yaml.load(path.read_text(), cards.Once) for path in sorted((ROOT / "conf" / group).glob("*.yaml"))
+        path.stem: yaml.load(path.read_text(), cards.Once)
+        for path in sorted((ROOT / "conf" / group).glob("*.yaml"))
     }
 
 
@@ -60,7 +61,11 @@ def own(tmp_path) -> Callable[..., Path]:
         folder = tmp_path / "cards"
         folder.mkdir(exist_ok=True)
         for name, content in (("datasets", datasets), ("models", models)):
-            held = content if isinstance(content, str) else yaml.safe_dump(content or {}, allow_unicode=True)
+            held = (
+                content
+                if isinstance(content, str)
+                else yaml.safe_dump(content or {}, allow_unicode=True)
+            )
             (folder / f"{name}.yaml").write_text(held)
         if rubric is not None:
             shutil.copytree(SHIPPED / "rubrics", folder / "rubrics", dirs_exist_ok=True)
@@ -72,7 +77,14 @@ def own(tmp_path) -> Callable[..., Path]:
 
 def raw(**fields: Any) -> dict[str, Any]:
     """A dataset's card as YAML has it."""
-    return {"name": "Ours", "key": None, "alsharid2025": None, "source": "our paper", "verified": "author", **fields}
+    return {
+        "name": "Ours",
+        "key": None,
+        "alsharid2025": None,
+        "source": "our paper",
+        "verified": "author",
+        **fields,
+    }
 
 
 def model(**fields: Any) -> dict[str, Any]:
@@ -94,7 +106,9 @@ def test_the_72_names_of_the_table_all_have_one_card():
 
 
 def test_what_usbench_runs_has_a_card_and_no_other_card_says_so():
-    assert {card.key for card in shipped().datasets if card.runnable} == set(configured("dataset")) - NO_RELEASE
+    assert {card.key for card in shipped().datasets if card.runnable} == set(
+        configured("dataset")
+    ) - NO_RELEASE
     assert {card.key for card in shipped().models if card.runnable} == set(configured("model"))
 
 
@@ -106,9 +120,14 @@ def test_the_card_of_a_dataset_that_usbench_runs_is_complete_and_agrees_with_its
     assert set(node["views"]) <= set(card.value("tasks"))
     named = {name for view in node["views"].values() for name in view["classes"] or ()}
     assert card.value("classes") is None or named <= set(card.value("classes"))
-    assert card.value("leaks") in ([len(node["leak"]["images"])] if "leak" in node else [None, 0])
+    assert card.value("leaks") in (
+        [len(node["leakage"]["images"])] if "leakage" in node else [None, 0]
+    )
     counts = list((node.get("published_counts") or {}).values())
-    splits = [view.get("images") or sum(view.get(split, 0) for split in ("train", "val", "test")) for view in counts]
+    splits = [
+        view.get("images") or sum(view.get(split, 0) for split in ("train", "val", "test"))
+        for view in counts
+    ]
     shared = key == "usgra"  # both views have the same images
     assert not counts or card.value("images") == (splits[0] if shared else sum(splits))
 
@@ -118,7 +137,9 @@ def test_commands_name_a_dataset_and_a_model_that_are_there():
     for card in (*shipped().datasets, *shipped().models):
         if card.command is None:
             continue
-        words = dict(word.split("=", 1) for word in card.command.removeprefix("python -m usbench ").split())
+        words = dict(
+            word.split("=", 1) for word in card.command.removeprefix("python -m usbench ").split()
+        )
         assert words["dataset"] in datasets and words["model"] in models, card.command
         assert card.key in card.command
         tasks = {configured("model")[words["model"]]["task"]}
@@ -160,7 +181,9 @@ def test_every_field_has_a_source_and_what_stands_on_the_copied_table_alone_is_n
 def test_no_dataset_has_a_tier_of_the_papers():
     assert not any(tier in path.read_text() for path in SHIPPED.glob("*.yaml") for tier in TIERS)
     for name in ("sonodqs", "sonomqs"):
-        assert [tier.name for tier in sheets()[name].tiers] == TIERS and sheets()[name].criteria == ()
+        assert [tier.name for tier in sheets()[name].tiers] == TIERS and sheets()[
+            name
+        ].criteria == ()
     view = usbench.catalogue.view()
     assert {card["score"]["rubric"] for card in view["datasets"]} == {"usbench-dataset"}
     assert {card["score"]["rubric"] for card in view["models"]} == {"usbench-model"}
@@ -193,18 +216,52 @@ def test_a_card_gives_its_source_to_the_fields_that_have_none(own):
     assert card.fields["images"] == Field(12, None, "our paper", "author")
     assert card.fields["subjects"] == Field(3, None, "a letter", "no", "pigs")
     assert card.fields["centres"] == Field(None, "nobody knows", "our paper", "author")
-    assert not card.fields["centres"].known and "videos" not in card.fields and card.value("videos") is None
+    assert (
+        not card.fields["centres"].known
+        and "videos" not in card.fields
+        and card.value("videos") is None
+    )
     assert not card.runnable
 
 
 BAD = [  # datasets, models, key, words
     ({"ours": raw(image=3)}, {}, "datasets.yaml: ours:", "'image' was unexpected"),
-    ({"ours": raw(images=-3)}, {}, "datasets.yaml: ours.images:", "-3 is less than the minimum of 0"),
-    ({"ours": raw(images="many")}, {}, "datasets.yaml: ours.images:", "'many' is not of type 'integer'"),
-    ({"ours": raw(images={"value": "x"})}, {}, "datasets.yaml: ours.images.value:", "'x' is not of type 'integer'"),
-    ({"ours": raw(images={"value": 3, "unknown": "why"})}, {}, "datasets.yaml: ours.images:", "valid under each of"),
-    ({"ours": raw(images={"value": 3, "sauce": "x"})}, {}, "datasets.yaml: ours.images:", "'sauce' was unexpected"),
-    ({"ours": raw(anatomy=["elbow"])}, {}, "datasets.yaml: ours.anatomy[0]:", "'elbow' is not one of"),
+    (
+        {"ours": raw(images=-3)},
+        {},
+        "datasets.yaml: ours.images:",
+        "-3 is less than the minimum of 0",
+    ),
+    (
+        {"ours": raw(images="many")},
+        {},
+        "datasets.yaml: ours.images:",
+        "'many' is not of type 'integer'",
+    ),
+    (
+        {"ours": raw(images={"value": "x"})},
+        {},
+        "datasets.yaml: ours.images.value:",
+        "'x' is not of type 'integer'",
+    ),
+    (
+        {"ours": raw(images={"value": 3, "unknown": "why"})},
+        {},
+        "datasets.yaml: ours.images:",
+        "valid under each of",
+    ),
+    (
+        {"ours": raw(images={"value": 3, "sauce": "x"})},
+        {},
+        "datasets.yaml: ours.images:",
+        "'sauce' was unexpected",
+    ),
+    (
+        {"ours": raw(anatomy=["elbow"])},
+        {},
+        "datasets.yaml: ours.anatomy[0]:",
+        "'elbow' is not one of",
+    ),
     ({"ours": raw(licence="free")}, {}, "datasets.yaml: ours.licence:", "'free' is not one of"),
     ({"ours": raw(verified=False)}, {}, "datasets.yaml: ours.verified:", "False is not one of"),
     ({"ours": raw(links=["github.com"])}, {}, "datasets.yaml: ours.links[0]:", "does not match"),
@@ -212,7 +269,12 @@ BAD = [  # datasets, models, key, words
     ({"ours": {"name": "Ours"}}, {}, "datasets.yaml: ours:", "is a required property"),
     ({"ours": None}, {}, "datasets.yaml: ours:", "None is not of type 'object'"),
     ({"Our Set": raw()}, {}, "datasets.yaml: Our Set:", "an id was wanted"),
-    ({"a": raw(alsharid2025=4), "b": raw(alsharid2025=4)}, {}, "datasets.yaml: b.alsharid2025:", "4 is of a already"),
+    (
+        {"a": raw(alsharid2025=4), "b": raw(alsharid2025=4)},
+        {},
+        "datasets.yaml: b.alsharid2025:",
+        "4 is of a already",
+    ),
     ({}, {"net": model(training=["ours"])}, "models.yaml: net.training:", "found ours"),
     (
         {},
@@ -264,7 +326,13 @@ def test_filters_take_what_says_so_and_leave_what_is_unknown(own):
         {
             "a": raw(anatomy=["heart", "lung"], tasks=["segment"], access="open", licence="CC0"),
             "b": raw(anatomy=["heart"], tasks=["detect"], access="on request"),
-            "c": raw(anatomy=["fetal heart"], tasks=["segment"], access="open", key="c", command="python -m usbench c"),
+            "c": raw(
+                anatomy=["fetal heart"],
+                tasks=["segment"],
+                access="open",
+                key="c",
+                command="python -m usbench c",
+            ),
             "d": raw(),
         }
     )
@@ -286,19 +354,30 @@ SHEET = {
     "title": "Our score",
     "words": "three lines",
     "source": "us",
-    "tiers": [{"name": "high", "from": 12}, {"name": "middle", "from": 6}, {"name": "low", "from": 0}],
+    "tiers": [
+        {"name": "high", "from": 12},
+        {"name": "middle", "from": 6},
+        {"name": "low", "from": 0},
+    ],
     "criteria": [
         {
             "name": "access",
             "words": "open?",
             "fields": ["access"],
-            "points": [{"equals": "open", "points": 5}, {"one_of": ["registration"], "points": 2.5}],
+            "points": [
+                {"equals": "open", "points": 5},
+                {"one_of": ["registration"], "points": 2.5},
+            ],
         },
         {
             "name": "size",
             "words": "large?",
             "fields": ["images", "videos"],
-            "points": [{"at_least": 100, "points": 6}, {"at_least": 10, "points": 3}, {"otherwise": True, "points": 1}],
+            "points": [
+                {"at_least": 100, "points": 6},
+                {"at_least": 10, "points": 3},
+                {"otherwise": True, "points": 1},
+            ],
         },
         {
             "name": "told",
@@ -313,10 +392,34 @@ SHEET = {
 @pytest.mark.parametrize(
     ("fields", "parts", "low", "high", "tier"),
     [
-        ({"access": "open", "images": 100, "citation": "us"}, ["5", "6", "4"], 15, 15, ("high", "high")),
-        ({"access": "registration", "images": 99, "videos": 0}, ["2.5", "3", "0–4"], 5.5, 9.5, ("low", "middle")),
-        ({"access": "none", "images": 9, "videos": 10, "citation": "x"}, ["0", "3", "4"], 7, 7, ("middle", "middle")),
-        ({"access": "none", "images": 10, "citation": "x"}, ["0", "3–6", "4"], 7, 10, ("middle", "middle")),
+        (
+            {"access": "open", "images": 100, "citation": "us"},
+            ["5", "6", "4"],
+            15,
+            15,
+            ("high", "high"),
+        ),
+        (
+            {"access": "registration", "images": 99, "videos": 0},
+            ["2.5", "3", "0–4"],
+            5.5,
+            9.5,
+            ("low", "middle"),
+        ),
+        (
+            {"access": "none", "images": 9, "videos": 10, "citation": "x"},
+            ["0", "3", "4"],
+            7,
+            7,
+            ("middle", "middle"),
+        ),
+        (
+            {"access": "none", "images": 10, "citation": "x"},
+            ["0", "3–6", "4"],
+            7,
+            10,
+            ("middle", "middle"),
+        ),
         ({"images": {"unknown": "why"}}, ["0–5", "1–6", "0–4"], 1, 15, ("low", "high")),
         ({"videos": 500}, ["0–5", "6", "0–4"], 6, 15, ("middle", "high")),
     ],
@@ -341,9 +444,24 @@ def test_a_part_says_why(own):
 
 def test_lists_are_counted_or_searched(own):
     lines = [
-        {"name": "devices", "words": "?", "fields": ["devices"], "points": [{"at_least": 2, "points": 3}]},
-        {"name": "masks", "words": "?", "fields": ["annotation"], "points": [{"one_of": ["masks"], "points": 2}]},
-        {"name": "protocol", "words": "?", "fields": ["protocol"], "points": [{"equals": True, "points": 1}]},
+        {
+            "name": "devices",
+            "words": "?",
+            "fields": ["devices"],
+            "points": [{"at_least": 2, "points": 3}],
+        },
+        {
+            "name": "masks",
+            "words": "?",
+            "fields": ["annotation"],
+            "points": [{"one_of": ["masks"], "points": 2}],
+        },
+        {
+            "name": "protocol",
+            "words": "?",
+            "fields": ["protocol"],
+            "points": [{"equals": True, "points": 1}],
+        },
     ]
     held = {
         "a": raw(devices=["x", "y"], annotation=["labels", "masks"], protocol=True),
@@ -354,11 +472,15 @@ def test_lists_are_counted_or_searched(own):
     assert [scoring.score(card, sheet).low for card in cards.load(folder).datasets] == [6, 0]
 
 
-@pytest.mark.parametrize("card", [*shipped().datasets, *shipped().models], ids=lambda card: f"{card.kind}-{card.id}")
+@pytest.mark.parametrize(
+    "card", [*shipped().datasets, *shipped().models], ids=lambda card: f"{card.kind}-{card.id}"
+)
 def test_the_parts_of_a_shipped_score_add_up_and_lie_in_their_bounds(card):
     rubric = sheets()[scoring.RUBRIC[card.kind]]
     scored = scoring.score(card, rubric)
-    assert scored.low == sum(part.low for part in scored.parts) and scored.high == sum(p.high for p in scored.parts)
+    assert scored.low == sum(part.low for part in scored.parts) and scored.high == sum(
+        p.high for p in scored.parts
+    )
     assert all(0 <= part.low <= part.high <= part.of for part in scored.parts) and scored.of == 100
     names = [tier.name for tier in rubric.tiers]
     assert names.index(scored.tier[0]) >= names.index(scored.tier[1])
@@ -370,8 +492,22 @@ def test_the_score_of_usgra_by_hand():
     scored = scoring.score(dataset("usgra"), sheets()["usbench-dataset"])
     shown = {part.criterion: wording.gained(part) for part in scored.parts}
     assert shown == {
-        **{"access": "15", "licence": "15", "size": "1", "subjects": "1–8", "groups": "0", "centres": "0"},
-        **{"devices": "1", "annotators": "2", "agreement": "0", "protocol": "0", "split": "5", "leaks": "0"},
+        **{
+            "access": "15",
+            "licence": "15",
+            "size": "1",
+            "subjects": "1–8",
+            "groups": "0",
+            "centres": "0",
+        },
+        **{
+            "devices": "1",
+            "annotators": "2",
+            "agreement": "0",
+            "protocol": "0",
+            "split": "5",
+            "leaks": "0",
+        },
         **{"defects": "1", "spacing": "0"},
     }
     assert (scored.low, scored.high, scored.tier) == (41, 48, ("D", "D"))
@@ -384,10 +520,26 @@ def test_the_score_of_usgra_by_hand():
     ("change", "where", "words"),
     [
         ({"fields": ["imagez"]}, "criteria[0].fields[0]", "a dataset card has no field imagez"),
-        ({"points": [{"equals": "opne", "points": 5}]}, "criteria[0].points[0]", "access can't be opne"),
-        ({"points": [{"at_least": 5, "points": 5}]}, "criteria[0].points[0].at_least", "access is no number"),
-        ({"points": [{"exactly": 5, "points": 5}]}, "criteria[0].points[0]", "'exactly' was unexpected"),
-        ({"points": [{"points": 5}]}, "criteria[0].points[0]", "not valid under any of the given schemas"),
+        (
+            {"points": [{"equals": "opne", "points": 5}]},
+            "criteria[0].points[0]",
+            "access can't be opne",
+        ),
+        (
+            {"points": [{"at_least": 5, "points": 5}]},
+            "criteria[0].points[0].at_least",
+            "access is no number",
+        ),
+        (
+            {"points": [{"exactly": 5, "points": 5}]},
+            "criteria[0].points[0]",
+            "'exactly' was unexpected",
+        ),
+        (
+            {"points": [{"points": 5}]},
+            "criteria[0].points[0]",
+            "not valid under any of the given schemas",
+        ),
         ({"points": []}, "criteria[0].points", "should be non-empty"),
         ({"name": "size"}, "criteria[1].name", "size is there twice"),
         (
@@ -422,18 +574,30 @@ def test_tiers_fall_to_nothing(tiers, where, words, own):
 def test_a_rubric_is_named_as_its_file_is(own):
     folder = own(rubric=SHEET)
     (folder / "rubrics" / "ours.yaml").rename(folder / "rubrics" / "theirs.yaml")
-    with pytest.raises(DataError, match=r"theirs.yaml: name: the file's name, theirs, was wanted, found ours"):
+    with pytest.raises(
+        DataError, match=r"theirs.yaml: name: the file's name, theirs, was wanted, found ours"
+    ):
         rubrics.load(folder)
 
 
 def test_a_rubric_of_the_other_kind_is_refused():
-    with pytest.raises(ConfigError, match="usgra is a dataset: a rubric for those was wanted, found usbench-model"):
+    with pytest.raises(
+        ConfigError, match="usgra is a dataset: a rubric for those was wanted, found usbench-model"
+    ):
         scoring.score(dataset("usgra"), sheets()["usbench-model"])
 
 
 # ---- against a copy
 
-COPY = copies.Copy(True, 20, {"4×6": 15, "8×8": 5}, {"nerve": 12, "vessel": 3}, 2, 1, {"pixels of no class colour": 7})
+COPY = copies.Copy(
+    True,
+    20,
+    {"4×6": 15, "8×8": 5},
+    {"nerve": 12, "vessel": 3},
+    2,
+    1,
+    {"pixels of no class colour": 7},
+)
 SIZES = [{"height": 4, "width": 6, "images": 15}, {"height": 8, "width": 8, "images": 5}]
 
 
@@ -444,17 +608,47 @@ SIZES = [{"height": 4, "width": 6, "images": 15}, {"height": 8, "width": 8, "ima
         ({"images": 21}, {}, "warning", "images: 21 on the card ours, 20 in this copy"),
         ({"images": 21}, {"whole": False}, None, ""),
         ({"sizes": SIZES}, {}, "note", "sizes: 4×6 (15), 8×8 (5), as on"),
-        ({"sizes": SIZES}, {"sizes": {"4×6": 14, "8×8": 6}}, "warning", "4×6 (14), 8×8 (6) in this copy"),
+        (
+            {"sizes": SIZES},
+            {"sizes": {"4×6": 14, "8×8": 6}},
+            "warning",
+            "4×6 (14), 8×8 (6) in this copy",
+        ),
         ({"sizes": SIZES}, {"sizes": {"4×6": 1}, "whole": False}, "note", "all are on the card"),
         ({"sizes": SIZES[:1]}, {}, "warning", "also 8×8 (5) in this copy"),
         ({"classes": ["nerve", "vessel"]}, {}, "note", "nerve, vessel, as on"),
         ({"classes": ["nerve"]}, {}, "warning", "also vessel in this copy"),
-        ({"classes": ["nerve", "vessel"]}, {"classes": {"nerve": 1, "vessel": 0}}, "warning", "no image with vessel"),
+        (
+            {"classes": ["nerve", "vessel"]},
+            {"classes": {"nerve": 1, "vessel": 0}},
+            "warning",
+            "no image with vessel",
+        ),
         ({"leaks": 2}, {}, "note", "leaks: 2 test images"),
-        ({"leaks": 0}, {}, "warning", "leaks: 0 test images on the card ours, 2 test images in this copy"),
-        ({"defects": [{"words": "twins", "count": 1, "kind": "identical pairs"}]}, {}, "note", "identical pairs: 1"),
-        ({"defects": [{"words": "twins", "count": 3, "kind": "identical pairs"}]}, {}, "warning", "pairs: 3 on the"),
-        ({"defects": [{"words": "strays", "count": 7, "kind": "stray pixels"}]}, {}, "note", "stray pixels: 7"),
+        (
+            {"leaks": 0},
+            {},
+            "warning",
+            "leaks: 0 test images on the card ours, 2 test images in this copy",
+        ),
+        (
+            {"defects": [{"words": "twins", "count": 1, "kind": "identical pairs"}]},
+            {},
+            "note",
+            "identical pairs: 1",
+        ),
+        (
+            {"defects": [{"words": "twins", "count": 3, "kind": "identical pairs"}]},
+            {},
+            "warning",
+            "pairs: 3 on the",
+        ),
+        (
+            {"defects": [{"words": "strays", "count": 7, "kind": "stray pixels"}]},
+            {},
+            "note",
+            "stray pixels: 7",
+        ),
         ({"defects": [{"words": "a cat", "count": 7}]}, {}, None, ""),
         ({"images": {"unknown": "why"}}, {}, None, ""),
     ],
@@ -472,7 +666,9 @@ def test_a_card_against_a_copy(fields, changes, level, words, own):
 @pytest.fixture
 def script(tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
     """`script(*words)`: (exit code, stdout, stderr), in an empty folder."""
-    specification = importlib.util.spec_from_file_location("catalogue_script", ROOT / "scripts/catalogue.py")
+    specification = importlib.util.spec_from_file_location(
+        "catalogue_script", ROOT / "scripts/catalogue.py"
+    )
     module = importlib.util.module_from_spec(specification)
     monkeypatch.setitem(sys.modules, "catalogue_script", module)
     specification.loader.exec_module(module)
@@ -492,7 +688,9 @@ def script(tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]
 
 
 def test_list_filters_and_writes_json(script):
-    code, out, err = script("list", "--anatomy", "heart", "--access", "open", "--json", "found.json")
+    code, out, err = script(
+        "list", "--anatomy", "heart", "--access", "open", "--json", "found.json"
+    )
     found = json.loads(Path("found.json").read_text())
     assert (code, err) == (0, "") and {"camus", "unity"} <= {card["id"] for card in found}
     assert all("heart" in card["fields"]["anatomy"]["value"] for card in found)
@@ -501,7 +699,13 @@ def test_list_filters_and_writes_json(script):
 
 def test_list_runnable_models(script):
     code, out, _ = script("list", "--models", "--runnable", "--task", "landmark")
-    assert code == 0 and "heatmap" in out and "yolov8-pose" in out and "unetpp" not in out and "2 of 36 models" in out
+    assert (
+        code == 0
+        and "heatmap" in out
+        and "yolov8-pose" in out
+        and "unetpp" not in out
+        and "2 of 36 models" in out
+    )
 
 
 def test_show_has_every_field_its_source_and_the_parts(script):
@@ -532,19 +736,31 @@ def test_filling_in_the_sheet_is_all_that_is_needed(script, own):
     raw_sheet = yaml.safe_load((SHIPPED / "rubrics/sonodqs.yaml").read_text())
     filled = {
         **raw_sheet,
-        "tiers": [{"name": name, "from": start} for name, start in zip(TIERS, (9, 8, 6, 4, 2, 0), strict=True)],
+        "tiers": [
+            {"name": name, "from": start}
+            for name, start in zip(TIERS, (9, 8, 6, 4, 2, 0), strict=True)
+        ],
         "criteria": SHEET["criteria"][:1],
     }
     folder = own({"ours": raw(access="open"), "closed": raw(access="none")}, rubric=filled)
-    code, out, err = script("score", "--rubric", "sonodqs", "--cards", folder, "--json", "found.json")
-    tiers = {card["id"]: card["score"]["tier"] for card in json.loads(Path("found.json").read_text())}
-    assert (code, err) == (0, "") and tiers == {"ours": ["Silver", "Silver"], "closed": ["Steel", "Steel"]}
+    code, out, err = script(
+        "score", "--rubric", "sonodqs", "--cards", folder, "--json", "found.json"
+    )
+    tiers = {
+        card["id"]: card["score"]["tier"] for card in json.loads(Path("found.json").read_text())
+    }
+    assert (code, err) == (0, "") and tiers == {
+        "ours": ["Silver", "Silver"],
+        "closed": ["Steel", "Steel"],
+    }
     assert "Silver" in out and "SonoDQS" in out
 
 
 def test_validate(script):
     code, out, _ = script("validate")
-    assert code == 0 and "76 datasets and 36 models" in out and "sonodqs: its sheet is missing" in out
+    assert (
+        code == 0 and "76 datasets and 36 models" in out and "sonodqs: its sheet is missing" in out
+    )
 
 
 def test_write_and_check(script, own):
@@ -624,7 +840,9 @@ def test_every_row_of_a_markdown_table_has_its_columns():
 def test_the_view_is_json_and_has_every_field_of_every_card():
     view = usbench.catalogue.view()
     assert json.loads(json.dumps(view, allow_nan=False)) == view
-    assert [len(view[kind]) for kind in ("datasets", "models")] == [76, 36] and len(view["rubrics"]) == 4
+    assert [len(view[kind]) for kind in ("datasets", "models")] == [76, 36] and len(
+        view["rubrics"]
+    ) == 4
     for card in view["datasets"]:
         assert list(card["fields"]) == list(cards.fields_of("dataset"))
         assert card["runnable"] == (card["key"] is not None) == (card["command"] is not None)
@@ -635,7 +853,9 @@ def test_the_view_is_json_and_has_every_field_of_every_card():
         **{"verified": "third-party", "note": None},
     }
     assert usgra["score"]["tier"] == ["D", "D"] and usgra["score"]["parts"][3]["points"] is None
-    assert view["rubrics"]["sonodqs"]["missing"] and not view["rubrics"]["usbench-dataset"]["missing"]
+    assert (
+        view["rubrics"]["sonodqs"]["missing"] and not view["rubrics"]["usbench-dataset"]["missing"]
+    )
 
 
 def test_the_view_loads_neither_torch_nor_hydra():
@@ -643,7 +863,9 @@ def test_the_view_loads_neither_torch_nor_hydra():
         "import sys, usbench.catalogue; usbench.catalogue.view(); "
         "print(sorted({'torch', 'hydra', 'omegaconf', 'mlflow', 'numpy'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -652,7 +874,9 @@ def test_the_view_loads_neither_torch_nor_hydra():
 
 def checked(*words: str) -> list[str]:
     """The findings of scripts/check.py on the card, as "level: text"."""
-    specification = importlib.util.spec_from_file_location("check_for_cards", ROOT / "scripts/check.py")
+    specification = importlib.util.spec_from_file_location(
+        "check_for_cards", ROOT / "scripts/check.py"
+    )
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     assert module.main([*words, "--json", "found.json", "--sheet", "sheet.png"]) in (0, 1)
@@ -677,18 +901,32 @@ def test_a_copy_that_differs_from_the_card_is_a_warning(tmp_path, monkeypatch):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels).save(path)
     found = checked(
-        "dataset=usgra", f"data='{tmp_path}'", "dataset.split.near_duplicates=[]", "dataset.split.val_share=0.5"
+        "dataset=usgra",
+        f"data='{tmp_path}'",
+        "dataset.split.near_duplicates=[]",
+        "dataset.split.val_share=0.5",
     )
-    assert any(line.startswith("warning: images: 244 on the card usgra, 3 in this copy") for line in found)
-    assert any(line.startswith("warning: sizes: 512×534, 512×512, 632×761 on the card") for line in found)
+    assert any(
+        line.startswith("warning: images: 244 on the card usgra, 3 in this copy") for line in found
+    )
+    assert any(
+        line.startswith("warning: sizes: 512×534, 512×512, 632×761 on the card") for line in found
+    )
     assert any("also 64×96 (3) in this copy" in line for line in found)
     assert "note: classes: nerve, vessel, as on the card usgra" in found
-    assert any(line.startswith("warning: leaks: 7 test images on the card usgra, 0 test images") for line in found)
-    assert any(line.startswith("warning: identical pairs: 1 on the card usgra, 0 in") for line in found)
+    assert any(
+        line.startswith("warning: leaks: 7 test images on the card usgra, 0 test images")
+        for line in found
+    )
+    assert any(
+        line.startswith("warning: identical pairs: 1 on the card usgra, 0 in") for line in found
+    )
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not (Path(REAL) / "usgra").is_dir() or not REAL, reason="USBENCH_TEST_DATA has no usgra")
+@pytest.mark.skipif(
+    not (Path(REAL) / "usgra").is_dir() or not REAL, reason="USBENCH_TEST_DATA has no usgra"
+)
 def test_the_real_usgra_is_as_its_card_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

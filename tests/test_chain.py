@@ -39,7 +39,14 @@ def test_nothing_is_done_where_nothing_is_asked_for():
 
 
 def test_ranges_without_a_probability_are_off():
-    ranges = {"degrees": 25.0, "shift": 0.1, "scale": 0.1, "tilt_degrees": 25.0, "brightness": 0.2, "contrast": 0.2}
+    ranges = {
+        "degrees": 25.0,
+        "shift": 0.1,
+        "scale": 0.1,
+        "tilt_degrees": 25.0,
+        "brightness": 0.2,
+        "contrast": 0.2,
+    }
     images, targets = batch(4)
     seen, marked = augment_chain(images, targets, Augment(), rng(), Chain(**ranges))
     torch.testing.assert_close(seen, images[:, None].float() / 255)
@@ -102,7 +109,9 @@ def test_waves_are_smoothed_noise_as_scipy_smooths_it():
     found = waves(1, SIZE, chain, rng(3))[0]  # in the unit square
     noise = (2 * torch.rand(2, 1, *SIZE, generator=rng(3)) - 1)[:, 0].numpy()
     for axis, side in ((0, SIZE[1]), (1, SIZE[0])):
-        wanted = 120 * ndimage.gaussian_filter(noise[axis], 6, mode="constant", truncate=4) * 2 / side
+        wanted = (
+            120 * ndimage.gaussian_filter(noise[axis], 6, mode="constant", truncate=4) * 2 / side
+        )
         np.testing.assert_allclose(found[..., axis].numpy(), wanted, atol=1e-4)
 
 
@@ -116,25 +125,38 @@ def test_a_blur_is_opencv_s():
     images = torch.from_numpy(picture)[None, None].float().repeat(60, 1, 1, 1)
     found = blurred(images, torch.ones(60, dtype=torch.bool), rng())[:, 0].numpy()
     inner = (slice(None), slice(3, -3), slice(3, -3))
-    which = [next(w for w, one in wanted.items() if np.allclose(f, one[inner[1:]], atol=0.01)) for f in found[inner]]
+    which = [
+        next(w for w, one in wanted.items() if np.allclose(f, one[inner[1:]], atol=0.01))
+        for f in found[inner]
+    ]
     assert set(which) == {3, 5, 7}
     left = blurred(images, torch.zeros(60, dtype=torch.bool), rng())
     torch.testing.assert_close(left, images)
 
 
 def test_the_same_seed_gives_the_same_batch():
-    chain = Chain(hflip=0.5, turn=0.5, degrees=20, light=0.5, contrast=0.2, blur=0.5, elastic=0.5, alpha=50, sigma=4)
+    chain = Chain(
+        hflip=0.5,
+        turn=0.5,
+        degrees=20,
+        light=0.5,
+        contrast=0.2,
+        blur=0.5,
+        elastic=0.5,
+        alpha=50,
+        sigma=4,
+    )
     first, again, other = (chained(chain, 8, seed)[0] for seed in (1, 1, 2))
     assert (first == again).all() and not (first == other).all()
 
 
 @pytest.mark.parametrize(
-    ("budget", "words"),
+    ("recipe", "words"),
     [
         ({"chain": {"hflip": 0.5}, "augment": {}}, "augment or chain"),
-        ({"chain": {"mixup": 0.5}}, "budget.chain: .*mixup"),
+        ({"chain": {"mixup": 0.5}}, "recipe.chain: .*mixup"),
     ],
 )
-def test_a_chain_that_cannot_be(budget, words):
+def test_a_chain_that_cannot_be(recipe, words):
     with pytest.raises(ConfigError, match=words):
-        prepare_of(budget)
+        prepare_of(recipe)

@@ -26,7 +26,7 @@ from usbench.results import store as results
 
 SEEDS = 24
 WORDS = ("-m", "model=works", f"seed=range(0,{SEEDS})", "retry_failed=true", "tracking=mlflow")
-BUDGET = ("++model.budgets.quick.epochs=6", "++model.budgets.quick.seconds=0.25")
+RECIPE = ("++model.recipes.quick.epochs=6", "++model.recipes.quick.seconds=0.25")
 LAUNCHERS = {
     "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=3"),
     "slurm": ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1"),
@@ -41,7 +41,9 @@ def published(folder: Path) -> dict[str, Any]:
     for record in results.load_all(folder / "results", phantom=True):
         path = results.record_path(folder / "results", record)
         assert record["status"] == "done" and results.load_cases(path)
-        found[record["key"]] = {name: record[name] for name in ("seed", "predictions", "scores", "cases_sha256")}
+        found[record["run_id"]] = {
+            name: record[name] for name in ("seed", "predictions", "scores", "cases_sha256")
+        }
     return found
 
 
@@ -81,7 +83,9 @@ class Trouble:
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 line = process.cmdline()
-                if "usbench.runner.experiment" in line and any(str(self.folder) in word for word in line):
+                if "usbench.runner.experiment" in line and any(
+                    str(self.folder) in word for word in line
+                ):
                     found.append(process)
         return found
 
@@ -123,7 +127,9 @@ class Trouble:
 
     def corrupt_checkpoint(self) -> bool:
         for path in sorted((self.folder / "runs").glob("*/checkpoint-*.pt"), reverse=True):
-            if (path.parent / "predictions-test.json").exists() or not (running := self.of(path.parent)):
+            if (path.parent / "predictions-test.json").exists() or not (
+                running := self.of(path.parent)
+            ):
                 continue
             running.kill()
             path.write_bytes(path.read_bytes()[:100])
@@ -132,7 +138,9 @@ class Trouble:
         return False
 
     def of(self, run: Path) -> psutil.Process | None:
-        return next((p for p in self.children() if any(run.name in word for word in p.cmdline())), None)
+        return next(
+            (p for p in self.children() if any(run.name in word for word in p.cmdline())), None
+        )
 
     def corrupt_result(self) -> bool:
         for path in sorted((self.folder / "results").rglob("*.json")):
@@ -149,7 +157,9 @@ class Trouble:
 def small_disk(path: Path) -> Iterator[None]:
     """A tmpfs of 64 MB there, if this user may mount one."""
     path.mkdir(parents=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "usbench", str(path)], capture_output=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "usbench", str(path)], capture_output=True
+    )
     try:
         yield
     finally:
@@ -172,7 +182,17 @@ class Tracking:
             "--artifacts-destination",
             str(self.folder),
         ]
-        words = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1", *store]
+        words = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--port",
+            str(self.port),
+            "--workers",
+            "1",
+            *store,
+        ]
         self.process = subprocess.Popen(
             words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -199,14 +219,16 @@ def repeat(folder: Path, words: list[str], environment: dict[str, str], trouble:
         if code == 0 and trouble.corrupt_result not in trouble.acts:
             return n
         assert code in (0, 1, -signal.SIGKILL), (folder / f"round-{n}.txt").read_text()[-3000:]
-    raise AssertionError(f"not done after {ROUNDS} times: {(folder / f'round-{ROUNDS}.txt').read_text()[-3000:]}")
+    raise AssertionError(
+        f"not done after {ROUNDS} times: {(folder / f'round-{ROUNDS}.txt').read_text()[-3000:]}"
+    )
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, Any]:
     """What a sweep comes to that nothing happens to."""
     folder = lab.make(tmp_path_factory.mktemp("quiet"))
-    code, _, err = lab.usbench(folder, *WORDS, *LAUNCHERS["joblib"], *BUDGET, "tracking=none")
+    code, _, err = lab.usbench(folder, *WORDS, *LAUNCHERS["joblib"], *RECIPE, "tracking=none")
     assert code == 0, err
     return published(folder)
 
@@ -217,13 +239,16 @@ def test_the_one_command_gives_what_an_undisturbed_sweep_does(tmp_path, undistur
     if launcher == "slurm" and (why := clusters.slurm_is_missing()):
         pytest.skip(why)
     folder = lab.make(tmp_path / "sweep")
-    words = lab.command(*WORDS, *LAUNCHERS[launcher], *BUDGET)
+    words = lab.command(*WORDS, *LAUNCHERS[launcher], *RECIPE)
     words.remove("tracking=none")
     (tmp_path / "mlflow").mkdir()
     server = Tracking(tmp_path / "mlflow")
     trouble = Trouble(folder, server.kill)
     thread = threading.Thread(target=trouble.go, daemon=True)
-    with small_disk(folder / "runs"), clusters.slurm() if launcher == "slurm" else clusters.cluster() as cluster:
+    with (
+        small_disk(folder / "runs"),
+        clusters.slurm() if launcher == "slurm" else clusters.cluster() as cluster,
+    ):
         environment = {**os.environ, **cluster.environment, "MLFLOW_TRACKING_URI": server.uri}
         thread.start()
         try:
@@ -235,7 +260,11 @@ def test_the_one_command_gives_what_an_undisturbed_sweep_does(tmp_path, undistur
         lost = len(list((folder / "runs").rglob("lost-*.json")))
     trouble.look()
     found = published(folder)
-    twice = [path for path, inodes in trouble.inodes.items() if len(inodes) > 1 and path not in trouble.ours]
+    twice = [
+        path
+        for path, inodes in trouble.inodes.items()
+        if len(inodes) > 1 and path not in trouble.ours
+    ]
     told = {
         "commands": rounds,
         **trouble.counts,
@@ -247,4 +276,6 @@ def test_the_one_command_gives_what_an_undisturbed_sweep_does(tmp_path, undistur
         + ", ".join(f"{what} {n}" for what, n in {**told, "work done twice": lost}.items())
     )
     assert found == undisturbed and len(found) == SEEDS and not twice
-    assert trouble.counts["kills of cells"] >= KILLS / 2 and trouble.counts["corrupted results"] == 1
+    assert (
+        trouble.counts["kills of cells"] >= KILLS / 2 and trouble.counts["corrupted results"] == 1
+    )

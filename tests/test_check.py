@@ -40,7 +40,11 @@ SCRIPT = Path(__file__).parent.parent / "scripts" / "check.py"
 SPINAL_BOXES = Path("Final dataset for object detection")
 SPINAL_MASKS = Path("SegmentationDataset")
 USGRA = Path("dataset")
-UNLISTED = ("dataset.split.near_duplicates=[]", "dataset.leak=null", "dataset.published_counts=null")
+UNLISTED = (
+    "dataset.split.near_duplicates=[]",
+    "dataset.leakage=null",
+    "dataset.published_counts=null",
+)
 REAL = os.environ.get("USBENCH_TEST_DATA", "")
 
 
@@ -55,7 +59,9 @@ class Outcome:
 
     def found(self, level: str, kind: str = "") -> list[str]:
         rows = self.facts["findings"]
-        return [row["text"] for row in rows if row["level"] == level and row["kind"].startswith(kind)]
+        return [
+            row["text"] for row in rows if row["level"] == level and row["kind"].startswith(kind)
+        ]
 
 
 Check = Callable[..., Outcome]
@@ -124,7 +130,11 @@ def words(name: str, root: Path) -> list[str]:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def views_of(name: str) -> list[str]:
@@ -169,8 +179,13 @@ def test_a_truncated_image_is_found_and_the_rest_still_checked(name, release, ch
     done = check(*words(name, root))
     assert done.code == 1
     (text,) = done.found("error", "unreadable image")
-    assert text.startswith(f"{record.image}: wanted an 8-bit grey or colour picture") and "can't be decoded" in text
-    assert not [text for text in done.found("error", "label") if record.image in text]  # one defect, one line
+    assert (
+        text.startswith(f"{record.image}: wanted an 8-bit grey or colour picture")
+        and "can't be decoded" in text
+    )
+    assert not [
+        text for text in done.found("error", "label") if record.image in text
+    ]  # one defect, one line
     assert set(done.facts["views"]) == set(views_of(name))
     assert done.out.splitlines()[-1].startswith(f"{len(done.found('error'))} errors, ")
 
@@ -179,12 +194,17 @@ def test_a_truncated_image_is_found_and_the_rest_still_checked(name, release, ch
 def test_a_training_image_copied_over_a_test_image_is_an_error(name, release, check, compose):
     root = release(name)
     records = opened(name, root, compose)
-    train, test = (next(record for record in records if record.split == split) for split in ("train", "test"))
+    train, test = (
+        next(record for record in records if record.split == split) for split in ("train", "test")
+    )
     (root / test.image).write_bytes((root / train.image).read_bytes())
     done = check(*words(name, root))
     assert done.code == 1
     first = done.found("error", "identical across splits")
-    assert any(f"{test.id} and {train.id} (test and train) are the same in every pixel" in text for text in first)
+    assert any(
+        f"{test.id} and {train.id} (test and train) are the same in every pixel" in text
+        for text in first
+    )
     pair = next(iter(done.facts["pairs"].values()))[0]
     assert (pair["one"], pair["other"], pair["splits"]) == (test.id, train.id, ["test", "train"])
     assert pair["identical"] and test.id in done.facts["leaking"]
@@ -234,7 +254,11 @@ def cut_off_mask(root: Path) -> str:
 
 
 def box_outside(root: Path) -> str:
-    path = next(p for p in sorted((root / SPINAL_BOXES / "train").glob("*.xml")) if "<xmax>" in p.read_text())
+    path = next(
+        p
+        for p in sorted((root / SPINAL_BOXES / "train").glob("*.xml"))
+        if "<xmax>" in p.read_text()
+    )
     head, _, tail = path.read_text().partition("<xmax>")
     path.write_text(f"{head}<xmax>200{tail[tail.index('</xmax>') :]}")
     return path.name
@@ -343,7 +367,9 @@ def test_a_clean_mask_after_stray_pixels_is_no_error(release, check):
     done = check(*words("spinal", root), "task=segment")
     (text,) = done.found("error")
     assert f"{path.name}: 3 pixels of no class colour" in text
-    assert done.found("note", "oddity") == ["segment: pixels of no class colour, taken for the nearest: 3"]
+    assert done.found("note", "oddity") == [
+        "segment: pixels of no class colour, taken for the nearest: 3"
+    ]
 
 
 def test_images_without_content_are_odd(release, check):
@@ -392,13 +418,16 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
         "split:",
         "  near_duplicates:",
         f"    - [{', '.join(names)}]",
-        "leak:",
+        "leakage:",
         '  words: "1 of the 4 test images are near-duplicates (correlation ≥ 0.95 at 32×32) of one in train or val; '
         'scores on all 4 are optimistic"',
         f"  images: [{names[0]}]",
     ]
     assert "to be written into the dataset's YAML" in done.out
-    pasted = (f"dataset.split.near_duplicates=[[{','.join(names)}]]", f"dataset.leak={{images:[{names[0]}]}}")
+    pasted = (
+        f"dataset.split.near_duplicates=[[{','.join(names)}]]",
+        f"dataset.leakage={{images:[{names[0]}]}}",
+    )
     again = check(*words("usgra", root), "dataset.published_counts=null", *pasted)
     assert "all known to leak.images" in again.found("warning", "leak")[0]
     assert again.facts["paste"] == "" and again.code == 0
@@ -408,10 +437,10 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
 def test_a_leak_that_is_none_is_said(release, check):
     root = release("usgra", real=True)
     name = first(root / USGRA / "test" / "images").stem
-    done = check(*words("usgra", root), *UNLISTED[::2], f"dataset.leak={{images:[test/{name}]}}")
+    done = check(*words("usgra", root), *UNLISTED[::2], f"dataset.leakage={{images:[test/{name}]}}")
     assert done.code == 0
     assert done.found("warning", "leak") == [
-        f"leak.images in the dataset's YAML has test/{name}, but no near-duplicate in train or val was found"
+        f"leakage.images in the dataset's YAML has test/{name}, but no near-duplicate in train or val was found"
     ]
 
 
@@ -431,7 +460,10 @@ def test_identical_images_that_are_annotated_differently(release, check):
     done = check(*words("usgra", root), *UNLISTED[1:], listed, "task=segment")
     assert done.code == 0  # one group: on one side
     told = done.found("warning", "identical")
-    assert any(f"{ids[0]} and {ids[1]}" in text and "annotated differently (nerve)" in text for text in told)
+    assert any(
+        f"{ids[0]} and {ids[1]}" in text and "annotated differently (nerve)" in text
+        for text in told
+    )
     assert any(f"{ids[0]} and {ids[2]}" in text and "annotated alike" in text for text in told)
     assert len(told) == 3
 
@@ -457,7 +489,10 @@ def test_a_group_on_two_sides_of_our_split_is_an_error(release, check, compose):
     """Contiguous runs go by the numbers alone, so images that are listed as one group may part."""
     root = release("nnus", real=True)
     records = opened("nnus", root, compose)
-    train, test = (next(record.id for record in records if record.split == split) for split in ("train", "test"))
+    train, test = (
+        next(record.id for record in records if record.split == split)
+        for split in ("train", "test")
+    )
     done = check(*words("nnus", root), f"+dataset.split.near_duplicates=[['{train}','{test}']]")
     assert done.code == 1
     (text,) = done.found("error", "split of detect")
@@ -465,15 +500,22 @@ def test_a_group_on_two_sides_of_our_split_is_an_error(release, check, compose):
     assert done.found("error", "fold 0 of detect")
 
 
-def test_near_duplicates_across_contiguous_runs_can_only_be_marked_as_a_leak(release, check, compose):
+def test_near_duplicates_across_contiguous_runs_can_only_be_marked_as_a_leak(
+    release, check, compose
+):
     root = release("nnus", real=True)
     records = opened("nnus", root, compose)
-    train, test = (next(record for record in records if record.split == split) for split in ("train", "test"))
+    train, test = (
+        next(record for record in records if record.split == split) for split in ("train", "test")
+    )
     pixels = np.array(Image.open(root / train.image).convert("L")).astype(float) * 0.9
     Image.fromarray(pixels.astype(np.uint8)).save(root / test.image, quality=95)
     done = check(*words("nnus", root))
     assert done.code == 0 and done.facts["leaking"] == [test.id]
-    assert done.facts["paste"].startswith("leak:") and f"images: ['{test.id}']" in done.facts["paste"]
+    assert (
+        done.facts["paste"].startswith("leakage:")
+        and f"images: ['{test.id}']" in done.facts["paste"]
+    )
 
 
 def test_an_unknown_id_in_the_yaml_is_said_and_the_check_goes_on(release, check):
@@ -497,7 +539,12 @@ def test_a_fold_with_nobody_to_test_is_only_a_warning(release, check):
 def test_published_counts_are_compared(release, check):
     root = release("usgra", real=True)
     key = "dataset.published_counts"
-    counts = [f"{key}.segment.train=8", f"{key}.segment.test=5", f"{key}.detect.train=8", f"{key}.detect.test=4"]
+    counts = [
+        f"{key}.segment.train=8",
+        f"{key}.segment.test=5",
+        f"{key}.detect.train=8",
+        f"{key}.detect.test=4",
+    ]
     more = [
         f"+{key}.segment.images=12",
         f"+{key}.segment.classes={{nerve:11}}",
@@ -517,7 +564,9 @@ def test_published_counts_are_compared(release, check):
         "segment: classes.nerve: 11 published, 12 found; is this another version?",
     ]
     boxes = sum(done.facts["views"]["detect"]["classes"]["vessel"]["boxes"].values())
-    assert told[2:] == [f"detect: instances.vessel: 3 published, {boxes} found; is this another version?"]
+    assert told[2:] == [
+        f"detect: instances.vessel: 3 published, {boxes} found; is this another version?"
+    ]
 
 
 def test_a_phantom_is_not_compared_with_the_real_release(release, check):
@@ -535,14 +584,19 @@ def test_the_yaml_s_published_counts_are_of_its_views(name, compose):
 
 def test_counts_by_hand():
     counts = tally.Tally(("a", "b"))
-    records = [Record(str(n), f"g{n // 2}", f"{n}.png", None, split) for n, split in enumerate(["train"] * 3 + [None])]
+    records = [
+        Record(str(n), f"g{n // 2}", f"{n}.png", None, split)
+        for n, split in enumerate(["train"] * 3 + [None])
+    ]
     planes = np.zeros((2, 4, 5), bool)
     planes[0, 1:3, 1:3] = True
     for record in records:
         counts.add_image(record)
     counts.add_truth(records[0], Masks(planes))
     counts.add_truth(records[1], Masks(~planes, known=np.array([True, False])))
-    counts.add_truth(records[3], Masks(np.zeros((2, 4, 5), bool)))  # the third label couldn't be read
+    counts.add_truth(
+        records[3], Masks(np.zeros((2, 4, 5), bool))
+    )  # the third label couldn't be read
     assert list(tally.rows(counts, "segment")) == [
         ["(all images)", "3", "1", "4", "", ""],
         ["(groups)", "2", "1", "2", "", ""],
@@ -550,12 +604,21 @@ def test_counts_by_hand():
         ["a", "2", "0", "2", "33.33 %", "0"],  # 4 + 16 of 60
         ["b", "1", "0", "1", "33.33 %", "1"],
     ]
-    assert tally.header(counts, "segment") == ["images with", "train", "unused", "all", "share of pixels", "unknown"]
+    assert tally.header(counts, "segment") == [
+        "images with",
+        "train",
+        "unused",
+        "all",
+        "share of pixels",
+        "unknown",
+    ]
 
 
 def test_landmarks_and_boxes_by_hand():
     none = np.zeros((0, 2), np.float32)
-    marks = Landmarks((np.ones((1, 2), np.float32), none, none), np.array([SEEN, OFF, BLURRED], np.int8))
+    marks = Landmarks(
+        (np.ones((1, 2), np.float32), none, none), np.array([SEEN, OFF, BLURRED], np.int8)
+    )
     amount, unknown = tally.parts(marks, 3)
     assert amount.tolist() == [1, 0, 0] and unknown.tolist() == [False, False, True]
     boxes = Boxes(np.zeros((3, 4), np.float32), np.array([2, 0, 2], np.int64))
@@ -564,7 +627,14 @@ def test_landmarks_and_boxes_by_hand():
 
 
 @pytest.mark.parametrize(
-    "published", [{"trian": 3}, {"train": "many"}, {"classes": {"c": 1}}, {"sizes": {"a": 1}}, {"instances": {"a": 1}}]
+    "published",
+    [
+        {"trian": 3},
+        {"train": "many"},
+        {"classes": {"c": 1}},
+        {"sizes": {"a": 1}},
+        {"instances": {"a": 1}},
+    ],
 )
 def test_a_published_count_of_nothing_is_a_configuration_error(published):
     with pytest.raises(ConfigError, match="published_counts"):
@@ -598,7 +668,11 @@ def test_the_sheet_s_own_place(release, check):
     one, other = sorted((root / USGRA / "images").iterdir())[:2]
     other.write_bytes(one.read_bytes())
     done = check(*words("usgra", root), "--sheet", "mine.png")
-    assert Path("mine.png").is_file() and not Path("runs").exists() and done.facts["sheet"] == "mine.png"
+    assert (
+        Path("mine.png").is_file()
+        and not Path("runs").exists()
+        and done.facts["sheet"] == "mine.png"
+    )
 
 
 # ---- the command
@@ -619,7 +693,10 @@ def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, che
     root = release("spinal")
     done = check(*words("spinal", root), wrong)
     assert done.code == 0 and list(done.facts["views"]) == ["detect"]
-    assert "segment: not checked; usbench.datasets.layouts.spinal.Nothing" in done.found("warning", "view")[0]
+    assert (
+        "segment: not checked; usbench.datasets.layouts.spinal.Nothing"
+        in done.found("warning", "view")[0]
+    )
     assert check(*words("spinal", root), wrong, "task=segment").code == 2
 
 
@@ -679,7 +756,7 @@ released: true
 views: {segment: {classes: [all], exclusive: true, layout: {_target_: lab_rows.Rows}}}
 split: {words: released}
 licence: ours
-share: none
+redistribute: none
 access: ours
 citation: ours
 attribution: null
@@ -715,18 +792,26 @@ def test_nothing_is_left_of_a_release_that_cannot_be_indexed(release, check):
 def test_a_json_that_cannot_be_written_is_one_line(release, check):
     Path("found.json").mkdir()
     done = check(*words("usgra", release("usgra")))
-    assert done.code == 1 and "found.json: can't be written" in done.err and len(done.err.strip().splitlines()) == 1
+    assert (
+        done.code == 1
+        and "found.json: can't be written" in done.err
+        and len(done.err.strip().splitlines()) == 1
+    )
 
 
 # ---- the real images
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not (Path(REAL) / "usgra").is_dir() or not REAL, reason="USBENCH_TEST_DATA has no usgra")
+@pytest.mark.skipif(
+    not (Path(REAL) / "usgra").is_dir() or not REAL, reason="USBENCH_TEST_DATA has no usgra"
+)
 def test_the_real_usgra_has_the_identical_pair_and_the_seven_leaking_images(check):
     done = check("dataset=usgra", f"data='{REAL}'")
     assert (done.code, done.err) == (0, "") and done.facts["paste"] == ""
-    assert done.facts["leaking"] == [f"test/{n}" for n in ("0004", "0017", "0024", "0047", "0068", "0114", "0143")]
+    assert done.facts["leaking"] == [
+        f"test/{n}" for n in ("0004", "0017", "0024", "0047", "0068", "0114", "0143")
+    ]
     assert "7 of 40 test images" in done.found("warning", "leak")[0]
     assert "all known" in done.found("warning", "leak")[0]
     told = done.found("warning", "identical")
@@ -739,11 +824,15 @@ def test_the_real_usgra_has_the_identical_pair_and_the_seven_leaking_images(chec
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not (Path(REAL) / "usgra").is_dir() or not REAL, reason="USBENCH_TEST_DATA has no usgra")
+@pytest.mark.skipif(
+    not (Path(REAL) / "usgra").is_dir() or not REAL, reason="USBENCH_TEST_DATA has no usgra"
+)
 def test_without_the_yaml_s_lists_the_real_usgra_gives_the_same_lists(check, compose):
     done = check("dataset=usgra", f"data='{REAL}'", *UNLISTED, "task=segment")
     node = compose("dataset=usgra")["dataset"]
     lines = [line.strip() for line in done.facts["paste"].splitlines()]
     listed = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
-    assert listed == [leaks.inline(sorted(ids)) for ids in sorted(map(sorted, node["split"]["near_duplicates"]))]
+    assert listed == [
+        leaks.inline(sorted(ids)) for ids in sorted(map(sorted, node["split"]["near_duplicates"]))
+    ]
     assert lines[-1] == f"images: {leaks.inline(node['leak']['images'])}"

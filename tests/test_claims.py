@@ -24,7 +24,14 @@ def path(tmp_path) -> Path:
 def of_another_host(path: Path, silent_s: float, lease_s: float = 60.0) -> str:
     """A claim as a process of another host has left it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    said = {"token": "ab" * 16, "host": "node7", "space": "elsewhere", "pid": 1, "started": 0.0, "lease_s": lease_s}
+    said = {
+        "token": "ab" * 16,
+        "host": "node7",
+        "space": "elsewhere",
+        "pid": 1,
+        "started": 0.0,
+        "lease_s": lease_s,
+    }
     path.write_text(json.dumps(said))
     then = claims.clock(path.parent) - silent_s
     os.utime(path, (then, then))
@@ -41,13 +48,19 @@ def test_one_takes_it_and_gives_it_back(path):
     with claim:
         claim.check()
         holder = claims.look(path)
-        assert holder and holder.pid == os.getpid() and holder.token == claim.token and not holder.stale
+        assert (
+            holder
+            and holder.pid == os.getpid()
+            and holder.token == claim.token
+            and not holder.stale
+        )
     assert claims.look(path) is None and not list(path.parent.iterdir())
     assert claims.take(path)
 
 
 @pytest.mark.parametrize(
-    ("silent_s", "lease_s", "stale"), [(0, 60, False), (59, 60, False), (61, 60, True), (400, 300, True)]
+    ("silent_s", "lease_s", "stale"),
+    [(0, 60, False), (59, 60, False), (61, 60, True), (400, 300, True)],
 )
 def test_silence_beyond_the_holder_s_own_lease_is_stale(path, silent_s, lease_s, stale):
     of_another_host(path, silent_s, lease_s)
@@ -100,7 +113,9 @@ def test_only_the_claim_that_was_seen_is_given_up(path):
     token = of_another_host(path, 0)
     assert not claims.give_up(path, "another one's token")
     holder = claims.look(path)
-    assert holder and holder.token == token and [p.name for p in path.parent.iterdir()] == [path.name]
+    assert (
+        holder and holder.token == token and [p.name for p in path.parent.iterdir()] == [path.name]
+    )
     assert claims.give_up(path, token) and not list(path.parent.iterdir())
     assert not claims.give_up(path, token)
 

@@ -34,7 +34,9 @@ SEGMENTS = """[
 ]
 """
 BOXES = Boxes(
-    np.array([[1.5, 2, 4.75, 6], [0, 0, 20, 10]], np.float32), np.array([1, 0]), np.array([0.5, 0.1], np.float32)
+    np.array([[1.5, 2, 4.75, 6], [0, 0, 20, 10]], np.float32),
+    np.array([1, 0]),
+    np.array([0.5, 0.1], np.float32),
 )
 
 
@@ -55,7 +57,10 @@ def test_detections_by_hand(tmp_path: Path) -> None:
     first, second = file
     assert isinstance(first, Boxes) and isinstance(second, Boxes)
     assert first.xyxy.shape == (0, 4) and first.scores is not None
-    assert second.xyxy.tolist() == [[1.5, 2, 4.75, 6], [0, 0, 20, 10]] and second.xyxy.dtype == np.float32
+    assert (
+        second.xyxy.tolist() == [[1.5, 2, 4.75, 6], [0, 0, 20, 10]]
+        and second.xyxy.dtype == np.float32
+    )
     assert second.labels.tolist() == [1, 0] and second.scores is not None
     assert second.scores.tolist() == BOXES.scores.tolist()  # type: ignore[union-attr]
 
@@ -83,7 +88,9 @@ def test_written_segments_by_hand(tmp_path: Path) -> None:
     predictions, images = tmp_path / "predictions-test.json", tmp_path / "images-test.json"
     with PredictionWriter(predictions, images) as writer:
         writer.add("a", "pig 1", (2, 3), Masks(planes, np.array([0, 0.75], np.float32)))
-        writer.add("b", "pig 2", (10, 20), Masks(np.zeros((2, 10, 20), bool), np.zeros(2, np.float32)))
+        writer.add(
+            "b", "pig 2", (10, 20), Masks(np.zeros((2, 10, 20), bool), np.zeros(2, np.float32))
+        )
     assert predictions.read_text() == SEGMENTS and images.read_text() == IMAGES
 
 
@@ -113,10 +120,26 @@ def changed(text: str, old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"image_id":2,"category_id":2', '"image_id":3,"category_id":2', "entry 1: wanted an image_id of 1..2"),
-        ('"image_id":2,"category_id":1', '"image_id":0,"category_id":1', "entry 2: wanted an image_id"),
-        ('"image_id":2,"category_id":1', '"image_id":"2","category_id":1', "entry 2: wanted an image_id"),
-        ('"image_id":2,"category_id":1', '"image_id":true,"category_id":1', "entry 2: wanted an image_id"),
+        (
+            '"image_id":2,"category_id":2',
+            '"image_id":3,"category_id":2',
+            "entry 1: wanted an image_id of 1..2",
+        ),
+        (
+            '"image_id":2,"category_id":1',
+            '"image_id":0,"category_id":1',
+            "entry 2: wanted an image_id",
+        ),
+        (
+            '"image_id":2,"category_id":1',
+            '"image_id":"2","category_id":1',
+            "entry 2: wanted an image_id",
+        ),
+        (
+            '"image_id":2,"category_id":1',
+            '"image_id":true,"category_id":1',
+            "entry 2: wanted an image_id",
+        ),
         ('"category_id":2', '"category_id":3', "category_id of 1..2, found '3'"),
         ('"category_id":1', '"category_id":0', "category_id of 1..2"),
         ('"category_id":1,', "", "category_id of 1..2, found 'None'"),
@@ -157,8 +180,12 @@ def test_bad_segments(tmp_path: Path, old: str, new: str, words: str) -> None:
 
 
 def test_damaged_run_lengths_are_found_when_decoded(tmp_path: Path) -> None:
-    file = read_predictions(*pair(tmp_path, changed(SEGMENTS, '"2111"', '"2112"')), "segment", classes=2)
-    with pytest.raises(DataError, match="mask of class 2 in image 1, found run lengths of 7 pixels"):
+    file = read_predictions(
+        *pair(tmp_path, changed(SEGMENTS, '"2111"', '"2112"')), "segment", classes=2
+    )
+    with pytest.raises(
+        DataError, match="mask of class 2 in image 1, found run lengths of 7 pixels"
+    ):
         file[0]
     assert not file[1].planes.any()  # type: ignore[union-attr]
 
@@ -187,7 +214,10 @@ def test_bad_lists_of_images(tmp_path: Path, old: str, new: str, words: str) -> 
 def test_missing_half_of_a_pair(tmp_path: Path) -> None:
     predictions, images = pair(tmp_path, DETECTIONS)
     images.unlink()
-    with pytest.raises(DataError, match=r"images-test\.json: wanted the list of predicted images, found no such file"):
+    with pytest.raises(
+        DataError,
+        match=r"images-test\.json: wanted the list of predicted images, found no such file",
+    ):
         read_predictions(predictions, images, "detect", classes=2)
     predictions, images = pair(tmp_path, DETECTIONS)
     predictions.unlink()
@@ -209,7 +239,9 @@ def test_boxes_are_clipped_to_the_image(tmp_path: Path) -> None:
     boxes = read_predictions(*pair(tmp_path, outside), "detect", classes=2)[1]
     assert boxes.xyxy[0].tolist() == [0, 0, 20, 3]  # type: ignore[union-attr]
     with PredictionWriter(tmp_path / "p.json", tmp_path / "i.json") as writer:
-        writer.add("a", "g", (10, 20), Boxes(np.array([[-5, -1, 95, 3]], np.float32), np.array([0])))
+        writer.add(
+            "a", "g", (10, 20), Boxes(np.array([[-5, -1, 95, 3]], np.float32), np.array([0]))
+        )
     assert '"bbox":[0,0,20,3],"score":1}' in (tmp_path / "p.json").read_text()
 
 
@@ -227,13 +259,19 @@ def test_a_diverged_model_is_one_line_and_leaves_nothing(
     tmp_path: Path, box: list[float], score: float, words: str
 ) -> None:
     target = Boxes(np.array([box], np.float32), np.array([0]), np.array([score], np.float32))
-    with pytest.raises(RunError) as caught, PredictionWriter(tmp_path / "p.json", tmp_path / "i.json") as writer:
+    with (
+        pytest.raises(RunError) as caught,
+        PredictionWriter(tmp_path / "p.json", tmp_path / "i.json") as writer,
+    ):
         writer.add("a", "g", (10, 20), target)
     assert words in str(caught.value) and not list(tmp_path.iterdir())
 
 
 def test_a_second_image_of_one_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="found a twice"), PredictionWriter(tmp_path / "p", tmp_path / "i") as writer:
+    with (
+        pytest.raises(DataError, match="found a twice"),
+        PredictionWriter(tmp_path / "p", tmp_path / "i") as writer,
+    ):
         writer.add("a", "g", (10, 20), Boxes.empty())
         writer.add("a", "g", (10, 20), Boxes.empty())
 
@@ -283,10 +321,14 @@ def test_a_kill_between_the_two_files_is_noticed(tmp_path: Path) -> None:
 
 
 def test_importing_the_codec_needs_no_torch() -> None:
-    names = ", ".join(f"usbench.datasets.codecs.{name}" for name in ("coco", "image", "label_png", "voc"))
+    names = ", ".join(
+        f"usbench.datasets.codecs.{name}" for name in ("coco", "image", "label_png", "voc")
+    )
     code = f"import sys, {names}; assert 'torch' not in sys.modules"
     root = str(Path(__file__).parents[1])
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}, timeout=60, check=True)
+    subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}, timeout=60, check=True
+    )
 
 
 UNIT = st.floats(0, 1, width=32)
@@ -294,8 +336,15 @@ CORNER = st.floats(0, 690, width=32)
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.lists(st.tuples(CORNER, CORNER, CORNER, CORNER, UNIT, st.integers(0, 2)), max_size=4), max_size=4))
-def test_boxes_written_then_read_are_identical(scratch: Path, drawn: list[list[tuple[float, ...]]]) -> None:
+@given(
+    st.lists(
+        st.lists(st.tuples(CORNER, CORNER, CORNER, CORNER, UNIT, st.integers(0, 2)), max_size=4),
+        max_size=4,
+    )
+)
+def test_boxes_written_then_read_are_identical(
+    scratch: Path, drawn: list[list[tuple[float, ...]]]
+) -> None:
     targets = []
     for found in drawn:
         corners = [[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d, _, _ in found]
@@ -324,7 +373,13 @@ def test_masks_written_then_read_are_identical(scratch: Path, stacks: list[np.nd
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=30), st.integers(0, 200), st.integers(0, 30), st.sampled_from(["p", "i"]), st.booleans())
+@given(
+    st.binary(max_size=30),
+    st.integers(0, 200),
+    st.integers(0, 30),
+    st.sampled_from(["p", "i"]),
+    st.booleans(),
+)
 def test_any_bytes_give_predictions_or_our_error(
     scratch: Path, data: bytes, at: int, drop: int, which: str, detect: bool
 ) -> None:
@@ -333,6 +388,10 @@ def test_any_bytes_give_predictions_or_our_error(
     for name, text in texts.items():
         (scratch / f"{name}.json").write_bytes(text)
     try:
-        list(read_predictions(scratch / "p.json", scratch / "i.json", "detect" if detect else "segment", classes=2))
+        list(
+            read_predictions(
+                scratch / "p.json", scratch / "i.json", "detect" if detect else "segment", classes=2
+            )
+        )
     except DataError as error:
         assert "\n" not in str(error)

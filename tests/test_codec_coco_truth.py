@@ -68,7 +68,10 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_read_by_hand(tmp_path: Path) -> None:
     truth = read(stored(tmp_path / "t.json", GOOD))
     assert truth.names == ("nerve", "vessel")  # in order of the ids, those that objects have
-    assert {name: one.size for name, one in truth.images.items()} == {"a.png": (4, 6), "deep/b.jpg": (2, 3)}
+    assert {name: one.size for name, one in truth.images.items()} == {
+        "a.png": (4, 6),
+        "deep/b.jpg": (2, 3),
+    }
     boxes = truth.boxes("a.png", CLASSES)
     assert boxes.xyxy.tolist() == [[0, 0, 6, 4], [3, 0, 4.5, 4]] and boxes.xyxy.dtype == np.float32
     assert boxes.labels.tolist() == [0, 1] and boxes.scores is None
@@ -103,15 +106,30 @@ def test_a_byte_order_mark_and_text_ids_are_fine(tmp_path: Path) -> None:
     [
         ([1, 1, 4, 1, 4, 3, 1, 3], ["......", ".###..", ".###..", "......"]),  # half-open: 3 × 2 px
         ([0, 0, 6, 0, 6, 4, 0, 4], ["######"] * 4),
-        ([0.4, 0.4, 2.6, 0.4, 2.6, 1.6, 0.4, 1.6], ["###...", "###...", "......", "......"]),  # centres at .5, 1.5, 2.5
+        (
+            [0.4, 0.4, 2.6, 0.4, 2.6, 1.6, 0.4, 1.6],
+            ["###...", "###...", "......", "......"],
+        ),  # centres at .5, 1.5, 2.5
         ([0.6, 0.6, 2.4, 0.6, 2.4, 1.6, 0.6, 1.6], ["......", ".#....", "......", "......"]),
-        ([0, 0, 4, 0, 0, 4], ["###...", "##....", "#.....", "......"]),  # centres under the diagonal
-        ([0, 0, 4, 3, 4, 0, 0, 3], ["#..#..", "####..", "#..#..", "......"]),  # crossing itself: both halves
+        (
+            [0, 0, 4, 0, 0, 4],
+            ["###...", "##....", "#.....", "......"],
+        ),  # centres under the diagonal
+        (
+            [0, 0, 4, 3, 4, 0, 0, 3],
+            ["#..#..", "####..", "#..#..", "......"],
+        ),  # crossing itself: both halves
         ([1, 1, 2, 1, 3, 1], ["......"] * 4),  # a line
         ([2, 2, 2, 2, 2, 2], ["......"] * 4),  # a point
-        ([-1, 0, 2, 0, 2, 1, -1, 1], ["##....", "......", "......", "......"]),  # a pixel outside is clipped
+        (
+            [-1, 0, 2, 0, 2, 1, -1, 1],
+            ["##....", "......", "......", "......"],
+        ),  # a pixel outside is clipped
         # a square in a square, drawn in one line that crosses itself nowhere but covers twice: even-odd leaves a hole
-        ([0, 0, 5, 0, 5, 4, 0, 4, 0, 0, 1, 1, 4, 1, 4, 3, 1, 3, 1, 1], ["#####.", "#...#.", "#...#.", "#####."]),
+        (
+            [0, 0, 5, 0, 5, 4, 0, 4, 0, 0, 1, 1, 4, 1, 4, 3, 1, 3, 1, 1],
+            ["#####.", "#...#.", "#...#.", "#####."],
+        ),
     ],
 )
 def test_a_pixel_is_in_where_its_centre_is(polygon: list[float], picture: list[str]) -> None:
@@ -124,7 +142,9 @@ def test_a_pixel_is_in_where_its_centre_is(polygon: list[float], picture: list[s
 def test_polygons_are_filled_as_pycocotools_does(vertices: list[tuple[float, float]]) -> None:
     polygon = [value for vertex in vertices for value in vertex]
     (expected,) = reference.frPyObjects([polygon], 15, 20)
-    assert np.array_equal(rle.fill(polygon, (15, 20)), rle.decode(expected["counts"].decode(), (15, 20)))
+    assert np.array_equal(
+        rle.fill(polygon, (15, 20)), rle.decode(expected["counts"].decode(), (15, 20))
+    )
 
 
 # ---- bad files
@@ -143,34 +163,61 @@ FIRST, SECOND = ("annotations", 0), ("annotations", 1)
 FILE = {
     "no images": (lambda c: c.pop("images"), "found no list of images"),
     "images that are none": (put("images", value=[1]), "found no list of images"),
-    "an image without a name": (put("images", 1, "file_name", value=None), "image 2: wanted an id and a file_name"),
-    "one id twice": (put("images", 1, "id", value=7), "image 2: wanted an id and a file_name of its"),
+    "an image without a name": (
+        put("images", 1, "file_name", value=None),
+        "image 2: wanted an id and a file_name",
+    ),
+    "one id twice": (
+        put("images", 1, "id", value=7),
+        "image 2: wanted an id and a file_name of its",
+    ),
     "one name twice": (
         put("images", 1, "file_name", value="a.png"),
         "image 2: wanted an id and a file_name of its",
     ),
     "no height": (put("images", 0, "height", value=0), "image 1: wanted a height and a width"),
-    "text for a width": (put("images", 0, "width", value="6"), "image 1: wanted a height and a width"),
-    "a picture too large": (put("images", 0, "width", value=10**9), "image 1: wanted a height and a width"),
+    "text for a width": (
+        put("images", 0, "width", value="6"),
+        "image 1: wanted a height and a width",
+    ),
+    "a picture too large": (
+        put("images", 0, "width", value=10**9),
+        "image 1: wanted a height and a width",
+    ),
     "one category twice": (
         put("categories", 1, "name", value="vessel"),
         "category 2: wanted an id and a name of its",
     ),
-    "a category without id": (put("categories", 1, "id", value=True), "category 2: wanted an id and a name"),
+    "a category without id": (
+        put("categories", 1, "id", value=True),
+        "category 2: wanted an id and a name",
+    ),
     "an unknown image": (put(*SECOND, "image_id", value=8), "annotation 2: wanted the image_id"),
     "a list for an id": (put(*SECOND, "image_id", value=[7]), "annotation 2: wanted the image_id"),
-    "an unknown category": (put(*SECOND, "category_id", value=1), "annotation 2: wanted the category_id"),
+    "an unknown category": (
+        put(*SECOND, "category_id", value=1),
+        "annotation 2: wanted the category_id",
+    ),
 }
 BOXES = {
-    "no bbox": (lambda c: c["annotations"][1].pop("bbox"), "annotation 2: wanted a bbox of four finite numbers"),
+    "no bbox": (
+        lambda c: c["annotations"][1].pop("bbox"),
+        "annotation 2: wanted a bbox of four finite numbers",
+    ),
     "three numbers": (put(*SECOND, "bbox", value=[1, 1, 1]), "bbox of four finite numbers"),
     "text": (put(*SECOND, "bbox", value=[1, 1, "1", 1]), "bbox of four finite numbers"),
     "NaN": (put(*SECOND, "bbox", value=[1, 1, float("nan"), 1]), "bbox of four finite numbers"),
-    "corners": (put(*SECOND, "bbox", value=[3, 0, 4.5, 4]), "with area inside 6×4, found [3, 0, 4.5, 4]"),
+    "corners": (
+        put(*SECOND, "bbox", value=[3, 0, 4.5, 4]),
+        "with area inside 6×4, found [3, 0, 4.5, 4]",
+    ),
     "no area": (put(*SECOND, "bbox", value=[3, 0, 0, 4]), "with area inside 6×4"),
     "a negative side": (put(*SECOND, "bbox", value=[3, 2, 1, -1]), "with area inside 6×4"),
     "out to the left": (put(*SECOND, "bbox", value=[-0.1, 0, 1, 1]), "with area inside 6×4"),
-    "a crowd": (put(*FIRST, "iscrowd", value=1), "annotation 1: wanted single objects (iscrowd 0), found iscrowd 1"),
+    "a crowd": (
+        put(*FIRST, "iscrowd", value=1),
+        "annotation 1: wanted single objects (iscrowd 0), found iscrowd 1",
+    ),
     "a category of no class": (
         put("categories", 0, "name", value="rib"),
         "of nerve, vessel, found rib of nerve, rib",
@@ -178,20 +225,47 @@ BOXES = {
 }
 MASKS = {
     "none": (put(*FIRST, "segmentation", value=[]), "annotation 1: wanted a segmentation"),
-    "two vertices": (put(*FIRST, "segmentation", value=[[0, 0, 2, 0]]), "of three vertices or more, found 4 numbers"),
-    "half a vertex": (put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 2, 2, 0]]), "three vertices or more"),
+    "two vertices": (
+        put(*FIRST, "segmentation", value=[[0, 0, 2, 0]]),
+        "of three vertices or more, found 4 numbers",
+    ),
+    "half a vertex": (
+        put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 2, 2, 0]]),
+        "three vertices or more",
+    ),
     "not in a list": (put(*FIRST, "segmentation", value=[0, 0, 2, 0, 2, 2]), "wanted polygons"),
-    "infinite": (put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 2, float("inf")]]), "wanted polygons"),
+    "infinite": (
+        put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 2, float("inf")]]),
+        "wanted polygons",
+    ),
     "outside": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 7.5, 2]]),
         "annotation 1: wanted points inside 6×4, found vertex 3 at 7.5, 2",
     ),
-    "above": (put(*FIRST, "segmentation", value=[[0, -1.5, 2, 0, 2, 2]]), "found vertex 1 at 0, -1.5"),
-    "another size": (put(*SECOND, "segmentation", "size", value=[6, 4]), "run lengths of its image's size [4, 6]"),
-    "too few pixels": (put(*SECOND, "segmentation", "counts", value=[12, 4]), "16 pixels for a mask of 4×6"),
-    "a negative run": (put(*SECOND, "segmentation", "counts", value=[12, -4, 16]), "as text or whole numbers"),
-    "a run of a half": (put(*SECOND, "segmentation", "counts", value=[12, 3.5, 8.5]), "as text or whole numbers"),
-    "damaged text": (put(*SECOND, "segmentation", "counts", value="~~"), "annotation 2: wanted run lengths, found not"),
+    "above": (
+        put(*FIRST, "segmentation", value=[[0, -1.5, 2, 0, 2, 2]]),
+        "found vertex 1 at 0, -1.5",
+    ),
+    "another size": (
+        put(*SECOND, "segmentation", "size", value=[6, 4]),
+        "run lengths of its image's size [4, 6]",
+    ),
+    "too few pixels": (
+        put(*SECOND, "segmentation", "counts", value=[12, 4]),
+        "16 pixels for a mask of 4×6",
+    ),
+    "a negative run": (
+        put(*SECOND, "segmentation", "counts", value=[12, -4, 16]),
+        "as text or whole numbers",
+    ),
+    "a run of a half": (
+        put(*SECOND, "segmentation", "counts", value=[12, 3.5, 8.5]),
+        "as text or whole numbers",
+    ),
+    "damaged text": (
+        put(*SECOND, "segmentation", "counts", value="~~"),
+        "annotation 2: wanted run lengths, found not",
+    ),
     "two classes in a pixel": (
         put(*SECOND, "segmentation", "counts", value=[0, 4, 20]),
         "t.json: 'a.png': wanted one class a pixel, found nerve and vessel at row 0, column 0 (2 such pixels)",
@@ -214,7 +288,9 @@ def test_a_bad_mask_gives_one_line(tmp_path: Path, what: str) -> None:
     refused(tmp_path, *MASKS[what], lambda path: read(path).masks("a.png", CLASSES, True))
 
 
-def refused(folder: Path, change: Callable[[Any], None], words: str, reader: Callable[[Path], Any]) -> None:
+def refused(
+    folder: Path, change: Callable[[Any], None], words: str, reader: Callable[[Path], Any]
+) -> None:
     content = copy.deepcopy(GOOD)
     change(content)
     path = stored(folder / "t.json", content)
@@ -231,7 +307,10 @@ def refused(folder: Path, change: Callable[[Any], None], words: str, reader: Cal
         (b"", "cut off or damaged"),
         (b"[" * 100_000, "cut off or damaged"),
         (b"\xff\xfe\x00", "cut off or damaged"),
-        (b'[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]', "a list of results is no truth"),
+        (
+            b'[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]',
+            "a list of results is no truth",
+        ),
     ],
 )
 def test_other_files(tmp_path: Path, data: bytes, words: str) -> None:
@@ -260,7 +339,10 @@ def test_a_box_out_by_rounding_is_clipped(tmp_path: Path) -> None:
 def test_a_crowd_is_part_of_a_mask(tmp_path: Path) -> None:
     content = copy.deepcopy(GOOD)
     content["annotations"][1]["iscrowd"] = 1  # some tools mark every run-length mask so
-    assert read(stored(tmp_path / "t.json", content)).masks("a.png", CLASSES, True).planes[1].sum() == 4
+    assert (
+        read(stored(tmp_path / "t.json", content)).masks("a.png", CLASSES, True).planes[1].sum()
+        == 4
+    )
 
 
 # ---- keypoints
@@ -268,7 +350,9 @@ def test_a_crowd_is_part_of_a_mask(tmp_path: Path) -> None:
 POINTS: dict[str, Any] = {
     "images": [{"id": 1, "file_name": "a.png", "height": 40, "width": 60}],
     "categories": [{"id": 1, "name": "heart", "keypoints": ["apex", "hinge", "wall"]}],
-    "annotations": [{"image_id": 1, "category_id": 1, "keypoints": [10.5, 20, 2, 0, 0, 0, 59, 39.5, 1]}],
+    "annotations": [
+        {"image_id": 1, "category_id": 1, "keypoints": [10.5, 20, 2, 0, 0, 0, 59, 39.5, 1]}
+    ],
 }
 
 
@@ -288,9 +372,15 @@ def test_keypoints_by_hand(tmp_path: Path) -> None:
         (put(*FIRST, "keypoints", value=[1, 2, 2]), "keypoints of 3 times x, y and visibility"),
         (put(*FIRST, "keypoints", value=["1", 2, 2] * 3), "keypoints of 3 times"),
         (put(*FIRST, "keypoints", value=[1, 2, 3] * 3), "a visibility of 0, 1 or 2"),
-        (put(*FIRST, "keypoints", value=[62, 2, 2] * 3), "points inside 60×40, found vertex 1 at 62, 2"),
+        (
+            put(*FIRST, "keypoints", value=[62, 2, 2] * 3),
+            "points inside 60×40, found vertex 1 at 62, 2",
+        ),
         (put("categories", 0, "keypoints", value=["a", "a", "b"]), "every keypoint once"),
-        (put("categories", 0, "keypoints", value=["apex", "hinge", "rib"]), "of apex, hinge, wall, found rib"),
+        (
+            put("categories", 0, "keypoints", value=["apex", "hinge", "rib"]),
+            "of apex, hinge, wall, found rib",
+        ),
         (
             lambda c: c["annotations"].append(c["annotations"][0]),
             "2: wanted one object with keypoint 'apex'",
@@ -329,10 +419,22 @@ def test_write_by_hand(tmp_path: Path) -> None:
 
 
 def test_landmarks_survive_but_for_off(tmp_path: Path) -> None:
-    paths = (np.array([[3.25, 4]], np.float32), np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32))
-    write(tmp_path / "t.json", ("a", "b", "c"), [("x.png", (9, 9), Landmarks(paths, np.array([SEEN, OFF, BLURRED])))])
+    paths = (
+        np.array([[3.25, 4]], np.float32),
+        np.zeros((0, 2), np.float32),
+        np.zeros((0, 2), np.float32),
+    )
+    write(
+        tmp_path / "t.json",
+        ("a", "b", "c"),
+        [("x.png", (9, 9), Landmarks(paths, np.array([SEEN, OFF, BLURRED])))],
+    )
     again = read(tmp_path / "t.json").landmarks("x.png", ("a", "b", "c"))
-    assert again.paths[0].tolist() == [[3.25, 4]] and again.state.tolist() == [SEEN, BLURRED, BLURRED]
+    assert again.paths[0].tolist() == [[3.25, 4]] and again.state.tolist() == [
+        SEEN,
+        BLURRED,
+        BLURRED,
+    ]
     curve = Landmarks((np.zeros((3, 2), np.float32),), np.array([SEEN], np.int8))
     with pytest.raises(ValueError, match="not curves"):
         write(tmp_path / "u.json", ("a",), [("x.png", (9, 9), curve)])
@@ -353,18 +455,29 @@ COORDINATE = st.floats(0, 300, width=32)
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(COORDINATE, COORDINATE, COORDINATE, COORDINATE, st.integers(0, 1)), max_size=4))
+@given(
+    st.lists(
+        st.tuples(COORDINATE, COORDINATE, COORDINATE, COORDINATE, st.integers(0, 1)), max_size=4
+    )
+)
 def test_boxes_survive(scratch: Path, drawn: list[tuple[float, float, float, float, int]]) -> None:
     kept = [box for box in drawn if box[0] != box[2] and box[1] != box[3]]
     corners = [[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d, _ in kept]
-    boxes = Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array([box[4] for box in kept], np.int64))
+    boxes = Boxes(
+        np.array(corners, np.float32).reshape(-1, 4), np.array([box[4] for box in kept], np.int64)
+    )
     write(scratch / "t.json", CLASSES, [("a.png", (300, 300), boxes)])
     again = read(scratch / "t.json").boxes("a.png", CLASSES)
     assert np.array_equal(again.xyxy, boxes.xyxy) and np.array_equal(again.labels, boxes.labels)
 
 
 @settings(max_examples=60)
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 1.0]))
+@given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 0.3, 1.0]),
+)
 def test_masks_survive(scratch: Path, height: int, width: int, seed: int, share: float) -> None:
     planes = np.random.default_rng(seed).random((2, height, width)) < share
     write(scratch / "t.json", CLASSES, [("a.png", (height, width), Masks(planes))])
@@ -376,15 +489,24 @@ TEXT = json.dumps({**GOOD, "categories": [*GOOD["categories"], *POINTS["categori
 
 @settings(max_examples=300)
 @given(st.binary(max_size=20), st.booleans(), st.integers(0, len(TEXT)), st.integers(0, 20))
-def test_any_bytes_give_a_truth_or_our_error(scratch: Path, data: bytes, spliced: bool, at: int, drop: int) -> None:
+def test_any_bytes_give_a_truth_or_our_error(
+    scratch: Path, data: bytes, spliced: bool, at: int, drop: int
+) -> None:
     path = scratch / "any.json"
     path.write_bytes(TEXT[:at] + data + TEXT[at + drop :] if spliced else data)
     any_target(path)
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 10**20) | st.floats() | st.sampled_from(["", "a", "222", "~"]),
-    lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.sampled_from(["size", "counts", "x"]), inner),
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 10**20)
+    | st.floats()
+    | st.sampled_from(["", "a", "222", "~"]),
+    lambda inner: (
+        st.lists(inner, max_size=7)
+        | st.dictionaries(st.sampled_from(["size", "counts", "x"]), inner)
+    ),
     max_leaves=9,
 )
 PLACES = [
@@ -400,7 +522,9 @@ PLACES = [
 
 @settings(max_examples=300)
 @given(st.sampled_from(PLACES), VALUES)
-def test_any_value_gives_a_truth_or_our_error(scratch: Path, place: tuple[Any, ...], value: Any) -> None:
+def test_any_value_gives_a_truth_or_our_error(
+    scratch: Path, place: tuple[Any, ...], value: Any
+) -> None:
     content = copy.deepcopy(GOOD)
     put(*place, value=value)(content)
     any_target(stored(scratch / "any.json", content))

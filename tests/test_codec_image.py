@@ -77,7 +77,10 @@ def test_luma_by_hand(tmp_path: Path, data: bytes, expected: list[list[int]]) ->
         (png(1, [b"\x12\x34" * 3], RGB, depth=16), "more than 8 bits"),  # Pillow calls it plain RGB
         (png(1, [b"\x12\x34" * 4], RGBA, depth=16), "more than 8 bits"),
         (png(9, [b"\0\0"], GREY), "can't be decoded"),
-        (png(99_999, [b"\0"], GREY).replace(b"\0" * 4 + b"\x01", b"\0\1\0\1", 1), "can't be decoded"),
+        (
+            png(99_999, [b"\0"], GREY).replace(b"\0" * 4 + b"\x01", b"\0\1\0\1", 1),
+            "can't be decoded",
+        ),
     ],
 )
 def test_bad_files_give_one_line(tmp_path: Path, data: bytes, words: str) -> None:
@@ -99,7 +102,12 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 def test_absurd_size_is_refused_from_the_header(tmp_path: Path) -> None:
     header = struct.pack(">IIBBBBB", 8_200, 8_200, 8, GREY, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0"))
+        + chunk(b"IEND", b"")
+    )
     path = tmp_path / "huge.png"
     path.write_bytes(data)
     for read in (read_grey, size):
@@ -190,7 +198,9 @@ def test_write_then_read_is_identity(scratch: Path, height: int, width: int, ran
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200), st.booleans(), st.integers(0, 70))
-def test_any_bytes_give_a_picture_or_our_error(scratch: Path, data: bytes, spliced: bool, at: int) -> None:
+def test_any_bytes_give_a_picture_or_our_error(
+    scratch: Path, data: bytes, spliced: bool, at: int
+) -> None:
     path = scratch / "any"
     path.write_bytes(TWO_ROWS[:at] + data + TWO_ROWS[at + len(data) :] if spliced else data)
     for read in (read_grey, size):

@@ -30,7 +30,9 @@ def png(width: int, rows: list[bytes], kind: int, depth: int = 8, palette: bytes
     """A PNG by hand: signature, IHDR, PLTE, IDAT (filter byte 0 before each row), IEND."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, len(rows), depth, kind, 0, 0, 0)
     plte = chunk(b"PLTE", palette) if palette else b""
@@ -54,7 +56,9 @@ def written(folder: Path, data: bytes) -> Path:
     [
         png(4, [bytes([0, 1, 2, 3]), bytes([3, 0, 0, 1])], GREY),
         png(4, [bytes([0, 1, 2, 3]), bytes([3, 0, 0, 1])], PALETTE, palette=bytes([200, 9, 9] * 4)),
-        png(4, [bytes([0b00011011]), bytes([0b11000001])], GREY, depth=2),  # Pillow stretches it to 0, 85, 170, 255
+        png(
+            4, [bytes([0b00011011]), bytes([0b11000001])], GREY, depth=2
+        ),  # Pillow stretches it to 0, 85, 170, 255
         png(4, [bytes([0x01, 0x23]), bytes([0x30, 0x01])], GREY, depth=4),
         png(4, [bytes([0b00011011]), bytes([0b11000001])], PALETTE, depth=2, palette=bytes(12)),
     ],
@@ -110,7 +114,14 @@ def test_written_index_is_an_8_bit_palette_file(tmp_path: Path) -> None:
 
 def test_voc_palette_by_hand() -> None:
     # the colours that the VOC devkit's colour map gives for these indices
-    known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 4: (0, 0, 128), 8: (64, 0, 0), 15: (192, 128, 128)}
+    known = {
+        0: (0, 0, 0),
+        1: (128, 0, 0),
+        2: (0, 128, 0),
+        4: (0, 0, 128),
+        8: (64, 0, 0),
+        15: (192, 128, 128),
+    }
     for index, colour in known.items():
         assert tuple(voc_palette()[index].tolist()) == colour
     assert tuple(voc_palette()[255].tolist()) == (224, 224, 192)
@@ -125,7 +136,14 @@ def test_colours_by_hand_with_a_stray(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("colour", "expected"),
-    [((64, 0, 0), 0), ((65, 0, 0), 1), ((255, 255, 255), 1), ((64, 64, 0), 0), ((0, 70, 90), 3), ((0, 90, 70), 2)],
+    [
+        ((64, 0, 0), 0),
+        ((65, 0, 0), 1),
+        ((255, 255, 255), 1),
+        ((64, 64, 0), 0),
+        ((0, 70, 90), 3),
+        ((0, 90, 70), 2),
+    ],
 )
 def test_the_nearest_colour_and_ties_go_to_the_lower_index(
     tmp_path: Path, colour: tuple[int, int, int], expected: int
@@ -138,7 +156,9 @@ def test_too_many_strays_name_the_commonest(tmp_path: Path) -> None:
     row = bytes([9, 9, 9] * 3 + [7, 7, 7] * 2 + [9, 9, 9] + [0, 0, 0] * 4)
     path = written(tmp_path, png(10, [row], RGB))
     assert read_colours(path, CORD, max_strays=6)[1] == 6
-    with pytest.raises(DataError, match=r"6 pixels of no class, most of colour \(9, 9, 9\) in 4 pixels"):
+    with pytest.raises(
+        DataError, match=r"6 pixels of no class, most of colour \(9, 9, 9\) in 4 pixels"
+    ):
         read_colours(path, CORD, max_strays=5)
 
 
@@ -172,7 +192,11 @@ def test_palettes_are_checked(tmp_path: Path) -> None:
 def test_planes_by_hand() -> None:
     stack = planes(np.array([[0, 1, 1], [2, 0, 2]], np.uint8), classes=3)
     assert stack.dtype == bool
-    assert stack.astype(int).tolist() == [[[0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 0, 1]], [[0, 0, 0], [0, 0, 0]]]
+    assert stack.astype(int).tolist() == [
+        [[0, 1, 1], [0, 0, 0]],
+        [[0, 0, 0], [1, 0, 1]],
+        [[0, 0, 0], [0, 0, 0]],
+    ]
     with pytest.raises(ValueError, match="index 2"):
         planes(np.full((1, 1), 2, np.uint8), classes=1)
 
@@ -187,7 +211,9 @@ def test_overlapping_planes_are_refused() -> None:
     assert index_of(stack).tolist() == [[0, 0, 0], [1, 1, 2]]
 
 
-INDEX = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 9))
+INDEX = arrays(
+    np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 9)
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -208,12 +234,16 @@ def test_nearest_colour_equals_the_plain_search(scratch: Path, pixels: np.ndarra
     Image.fromarray(pixels).save(scratch / "n.png")
     index, strays = read_colours(scratch / "n.png", CORD, max_strays=36)
     distance = ((pixels[:, :, None, :].astype(int) - CORD.astype(int)) ** 2).sum(axis=-1)
-    assert (index == distance.argmin(axis=-1)).all() and strays == int((distance.min(axis=-1) > 0).sum())
+    assert (index == distance.argmin(axis=-1)).all() and strays == int(
+        (distance.min(axis=-1) > 0).sum()
+    )
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=80), st.booleans(), st.integers(0, 80))
-def test_any_bytes_give_a_mask_or_our_error(scratch: Path, data: bytes, spliced: bool, at: int) -> None:
+def test_any_bytes_give_a_mask_or_our_error(
+    scratch: Path, data: bytes, spliced: bool, at: int
+) -> None:
     good = png(3, [bytes([0, 1, 2])], PALETTE, palette=CORD.tobytes())
     path = written(scratch, good[:at] + data + good[at + len(data) :] if spliced else data)
     for read in (lambda: read_index(path, 3), lambda: read_colours(path, CORD)):

@@ -34,7 +34,9 @@ def test_run_lengths_by_hand(text: str, height: int, width: int, expected: objec
     assert rle.encode(plane) == text
 
 
-@pytest.mark.parametrize("text", ["", "5", "3", "T", "ooooooooooo1", "4~", "4é", "2 2", "2O5", "TPPPPPPPP0"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "3", "T", "ooooooooooo1", "4~", "4é", "2 2", "2O5", "TPPPPPPPP0"]
+)
 def test_bad_run_lengths(text: str) -> None:
     with pytest.raises(ValueError):
         rle.decode(text, (2, 2))
@@ -49,11 +51,17 @@ PLANES = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40))
 def test_run_lengths_equal_pycocotools(plane: np.ndarray) -> None:
     encoded = reference.encode(np.asfortranarray(plane, np.uint8))
     assert rle.encode(plane) == encoded["counts"].decode()
-    assert (rle.decode(rle.encode(plane), plane.shape) == reference.decode(encoded).astype(bool)).all()
+    assert (
+        rle.decode(rle.encode(plane), plane.shape) == reference.decode(encoded).astype(bool)
+    ).all()
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(alphabet=[chr(code) for code in range(45, 116)], max_size=12), st.integers(1, 9), st.integers(1, 9))
+@given(
+    st.text(alphabet=[chr(code) for code in range(45, 116)], max_size=12),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
 def test_any_run_lengths_give_a_plane_or_value_error(text: str, height: int, width: int) -> None:
     with suppress(ValueError):
         assert rle.decode(text, (height, width)).shape == (height, width)

@@ -51,7 +51,9 @@ def lists(marks: Landmarks) -> list[list[list[float]]]:
     return [path.tolist() for path in marks.paths]
 
 
-def only(folder: Path, entry: Any, two: unity.Two = "unknown") -> tuple[int, list[list[float]], dict[str, int]]:
+def only(
+    folder: Path, entry: Any, two: unity.Two = "unknown"
+) -> tuple[int, list[list[float]], dict[str, int]]:
     """(state, path, oddities) of a file with one label."""
     file = unity.read(laid(folder, json.dumps({"a.png": {"labels": {"apex": entry}}})), two)
     marks = file.landmarks("a.png", ["apex"])
@@ -65,7 +67,11 @@ def only(folder: Path, entry: Any, two: unity.Two = "unknown") -> tuple[int, lis
 def test_a_file_by_hand(tmp_path: Path) -> None:
     file = unity.read(laid(tmp_path, TRUTHS))
     marks = file.landmarks("a.png", NAMES)
-    assert marks.state.tolist() == [SEEN, OFF, BLURRED, SEEN] and marks.state.dtype == np.int8 and marks.scores is None
+    assert (
+        marks.state.tolist() == [SEEN, OFF, BLURRED, SEEN]
+        and marks.state.dtype == np.int8
+        and marks.scores is None
+    )
     wall = np.array([[190.4, 310.2], [201, 250], [210.25, 190]], np.float32).tolist()  # x before y
     assert lists(marks) == [[[100.5, 200]], [], [], wall]
     assert list(file.labels) == ["a.png", "b.png"] and not file.oddities
@@ -73,14 +79,21 @@ def test_a_file_by_hand(tmp_path: Path) -> None:
 
 def test_a_name_that_is_missing_is_unknown_and_off_is_not(tmp_path: Path) -> None:
     marks = unity.read(laid(tmp_path, TRUTHS)).landmarks("b.png", NAMES)
-    assert marks.state.tolist() == [OFF, BLURRED, BLURRED, BLURRED] and lists(marks) == [[], [], [], []]
+    assert marks.state.tolist() == [OFF, BLURRED, BLURRED, BLURRED] and lists(marks) == [
+        [],
+        [],
+        [],
+        [],
+    ]
 
 
 def test_names_are_those_that_are_somewhere_a_point_or_a_curve(tmp_path: Path) -> None:
     file = unity.read(laid(tmp_path, TRUTHS))
     assert file.seen == {"apex", "wall"} and file.named == {"apex", "wall", "ring", "leaf"}
     broken = {"type": "point", "x": "", "y": ""}
-    assert unity.read(laid(tmp_path, json.dumps({"a": {"labels": {"tip": broken}}}))).seen == {"tip"}
+    assert unity.read(laid(tmp_path, json.dumps({"a": {"labels": {"tip": broken}}}))).seen == {
+        "tip"
+    }
 
 
 def point(x: Any, y: Any, kind: Any = "point") -> dict[str, Any]:
@@ -97,7 +110,12 @@ def point(x: Any, y: Any, kind: Any = "point") -> dict[str, Any]:
         (point("1 2 3", "4 5 6", "curve"), SEEN, [[1, 4], [2, 5], [3, 6]], None),
         # the number of values rules, whatever the type says
         (point("1", "2", "curve"), SEEN, [[1, 2]], "curve with one value"),
-        (point("1 2 3", "4 5 6", "point"), SEEN, [[1, 4], [2, 5], [3, 6]], "point with several values"),
+        (
+            point("1 2 3", "4 5 6", "point"),
+            SEEN,
+            [[1, 4], [2, 5], [3, 6]],
+            "point with several values",
+        ),
         (point("1 2", "3 4", "curve"), BLURRED, [], "two values"),
         (point("1 2", "3 4", "point"), BLURRED, [], "two values"),
         # unknown, masked and counted
@@ -123,7 +141,12 @@ def point(x: Any, y: Any, kind: Any = "point") -> dict[str, Any]:
         (point("5 5 5", "7 7 7", "curve"), BLURRED, [], "malformed"),
         (point("5 5 6", "7 7 8", "curve"), BLURRED, [], "malformed"),
         (point("1 2 2 3", "1 2 2 3", "curve"), SEEN, [[1, 1], [2, 2], [3, 3]], "knots repeated"),
-        (point("1 2 1", "1 2 1", "curve"), SEEN, [[1, 1], [2, 2], [1, 1]], None),  # closed: not one after the other
+        (
+            point("1 2 1", "1 2 1", "curve"),
+            SEEN,
+            [[1, 1], [2, 2], [1, 1]],
+            None,
+        ),  # closed: not one after the other
     ],
 )
 def test_what_a_label_is_taken_for(
@@ -133,13 +156,28 @@ def test_what_a_label_is_taken_for(
 
 
 def test_two_values_may_be_a_line_with_its_middle_as_third_knot(tmp_path: Path) -> None:
-    assert only(tmp_path, point("1 4", "2 8", "curve"), two="curve") == (SEEN, [[1, 2], [2.5, 5], [4, 8]], {})
-    assert only(tmp_path, point("1 1", "2 2", "curve"), two="curve") == (BLURRED, [], {"malformed": 1})
+    assert only(tmp_path, point("1 4", "2 8", "curve"), two="curve") == (
+        SEEN,
+        [[1, 2], [2.5, 5], [4, 8]],
+        {},
+    )
+    assert only(tmp_path, point("1 1", "2 2", "curve"), two="curve") == (
+        BLURRED,
+        [],
+        {"malformed": 1},
+    )
 
 
 def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
-    labels = {"p": point("", ""), "q": point("x", "1"), "r": point("1 2", "1 2"), "s": point("1", "1")}
-    file = unity.read(laid(tmp_path, json.dumps({"a": {"labels": labels}, "b": {"labels": labels}})))
+    labels = {
+        "p": point("", ""),
+        "q": point("x", "1"),
+        "r": point("1 2", "1 2"),
+        "s": point("1", "1"),
+    }
+    file = unity.read(
+        laid(tmp_path, json.dumps({"a": {"labels": labels}, "b": {"labels": labels}}))
+    )
     assert file.oddities == {"malformed": 4, "two values": 2}
 
 
@@ -152,7 +190,11 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
             "a.png: leaf: wanted a type of point, curve, off, blurred",
         ),
         ('"type": "off", "y": "", "x": ""', '"type": ["off"]', "a.png: leaf: wanted a type"),
-        ('{"type": "off", "y": "", "x": ""}', "7", "a.png: leaf: wanted a label with type, x and y, found '7'"),
+        (
+            '{"type": "off", "y": "", "x": ""}',
+            "7",
+            "a.png: leaf: wanted a label with type, x and y, found '7'",
+        ),
         ('{"type": "off", "y": "", "x": ""}', "null", "a.png: leaf: wanted a label"),
         ('"100.5"', '"100001"', "a.png: apex: wanted places in pixels, found '100001'"),
         ('"100.5"', '"-1e999"', "a.png: apex: wanted places in pixels, found 'inf'"),
@@ -170,7 +212,11 @@ def test_bad_files(tmp_path: Path, old: str, new: str, words: str) -> None:
     path = laid(tmp_path, changed(TRUTHS, old, new))
     with pytest.raises(DataError) as caught:
         unity.read(path)
-    assert str(caught.value).startswith(f"{path}: ") and words in str(caught.value) and "\n" not in str(caught.value)
+    assert (
+        str(caught.value).startswith(f"{path}: ")
+        and words in str(caught.value)
+        and "\n" not in str(caught.value)
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,7 +228,10 @@ def test_bad_files(tmp_path: Path, old: str, new: str, words: str) -> None:
         (b"7", "other JSON"),
         (b"[" * 200_000, "cut off or damaged"),
         (b"\xff\xfe\x00", "cut off or damaged"),
-        (b'{"a": {"labels": {"p": {"type": "point", "x": ' + b"1" * 5000 + b', "y": 1}}}}', "cut off or damaged"),
+        (
+            b'{"a": {"labels": {"p": {"type": "point", "x": ' + b"1" * 5000 + b', "y": 1}}}}',
+            "cut off or damaged",
+        ),
     ],
 )
 def test_what_is_no_label_file(tmp_path: Path, data: bytes | None, words: str) -> None:
@@ -191,7 +240,11 @@ def test_what_is_no_label_file(tmp_path: Path, data: bytes | None, words: str) -
         path.write_bytes(data)
     with pytest.raises(DataError) as caught:
         unity.read(path)
-    assert str(caught.value).startswith(f"{path}: ") and words in str(caught.value) and "\n" not in str(caught.value)
+    assert (
+        str(caught.value).startswith(f"{path}: ")
+        and words in str(caught.value)
+        and "\n" not in str(caught.value)
+    )
 
 
 def test_a_byte_order_mark_is_no_matter(tmp_path: Path) -> None:
@@ -200,7 +253,9 @@ def test_a_byte_order_mark_is_no_matter(tmp_path: Path) -> None:
 
 
 def truth(paths: list[list[list[float]]], state: list[int]) -> Landmarks:
-    return Landmarks(tuple(np.array(path, np.float32).reshape(-1, 2) for path in paths), np.array(state, np.int8))
+    return Landmarks(
+        tuple(np.array(path, np.float32).reshape(-1, 2) for path in paths), np.array(state, np.int8)
+    )
 
 
 WRITTEN = """{
@@ -222,7 +277,14 @@ def test_written_truths_by_hand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [[], [[1, 1], [2, 2]], [[1, 1], [1, 1], [2, 2], [3, 3]], [[5, 5], [5, 5], [5, 5]], [[np.nan, 1]], [[2e5, 1]]],
+    [
+        [],
+        [[1, 1], [2, 2]],
+        [[1, 1], [1, 1], [2, 2], [3, 3]],
+        [[5, 5], [5, 5], [5, 5]],
+        [[np.nan, 1]],
+        [[2e5, 1]],
+    ],
 )
 def test_what_cannot_be_read_again_is_not_written(tmp_path: Path, path: list[list[float]]) -> None:
     with pytest.raises(DataError, match="apex: wanted"):
@@ -244,7 +306,8 @@ MARK = st.one_of(
 @given(st.lists(st.tuples(MARK, MARK), max_size=3))
 def test_truths_written_then_read_are_identical(scratch: Path, drawn: list[Any]) -> None:
     images = {
-        f"{n}.png": truth([path for _, path in marks], [state for state, _ in marks]) for n, marks in enumerate(drawn)
+        f"{n}.png": truth([path for _, path in marks], [state for state, _ in marks])
+        for n, marks in enumerate(drawn)
     }
     unity.write(scratch / "labels.json", images, ["apex", "wall"])
     file = unity.read(scratch / "labels.json")
@@ -266,16 +329,23 @@ def test_any_bytes_give_labels_or_our_error(scratch: Path, data: bytes, at: int,
         assert "\n" not in str(error)
     else:
         assert all(
-            len(path) not in (0, 2) for one in marks for path, s in zip(one.paths, one.state, strict=True) if s == SEEN
+            len(path) not in (0, 2)
+            for one in marks
+            for path, s in zip(one.paths, one.state, strict=True)
+            if s == SEEN
         )
 
 
-VALUE = st.one_of(st.text(alphabet="0123456789 .-+eE,naif", max_size=12), st.floats(), st.integers(), st.none())
+VALUE = st.one_of(
+    st.text(alphabet="0123456789 .-+eE,naif", max_size=12), st.floats(), st.integers(), st.none()
+)
 
 
 @settings(max_examples=300)
 @given(VALUE, VALUE, st.sampled_from(["point", "curve", "off", "blurred", "", None]))
-def test_any_values_give_a_label_or_our_error(scratch: Path, x: Any, y: Any, kind: str | None) -> None:
+def test_any_values_give_a_label_or_our_error(
+    scratch: Path, x: Any, y: Any, kind: str | None
+) -> None:
     try:
         state, path, _ = only(scratch, {"type": kind, "x": x, "y": y})
     except DataError as error:
@@ -328,12 +398,16 @@ def test_predictions_by_hand(tmp_path: Path) -> None:
     paths = pair(tmp_path)
     file = read_landmarks(*paths, PAIR)
     assert file.path == paths[0] and len(file) == 2
-    assert [image["file_name"] for image in file.images] == ["test/a", "test/b"] and file.images[0]["height"] == 480
+    assert [image["file_name"] for image in file.images] == ["test/a", "test/b"] and file.images[0][
+        "height"
+    ] == 480
     for wanted, found in zip(GUESSES, file, strict=True):
         assert lists(found) == lists(wanted) and found.state.tolist() == wanted.state.tolist()
         assert found.scores is not None and wanted.scores is not None
         assert found.scores.tolist() == wanted.scores.tolist() and found.scores.dtype == np.float32
-        assert all(path.dtype == np.float32 for path in found.paths) and found.state.dtype == np.int8
+        assert (
+            all(path.dtype == np.float32 for path in found.paths) and found.state.dtype == np.int8
+        )
     assert file[1] is file.found[1]
 
 
@@ -375,7 +449,11 @@ def test_a_truth_as_prediction_has_score_one(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         ('"test/a":', '"test/c":', "wanted the images of images-test.json in their order"),
-        ('"score":0.5', '"score":1.5', "test/a: apex: wanted a state of seen, off, blurred and a score of 0..1"),
+        (
+            '"score":0.5',
+            '"score":1.5',
+            "test/a: apex: wanted a state of seen, off, blurred and a score of 0..1",
+        ),
         ('"score":0.5', '"score":NaN', "score of 0..1"),
         ('"score":0.5', '"score":true', "score of 0..1"),
         ('"score":0.5', '"score":"0.5"', "score of 0..1"),
@@ -420,7 +498,10 @@ def test_images_in_another_order_or_number_are_refused(tmp_path: Path) -> None:
 def test_missing_half_of_a_pair(tmp_path: Path) -> None:
     predictions, images = pair(tmp_path)
     images.unlink()
-    with pytest.raises(DataError, match=r"images-test\.json: wanted the list of predicted images, found no such file"):
+    with pytest.raises(
+        DataError,
+        match=r"images-test\.json: wanted the list of predicted images, found no such file",
+    ):
         read_landmarks(predictions, images, PAIR)
     predictions, images = pair(tmp_path)
     predictions.unlink()
@@ -439,18 +520,27 @@ def test_missing_half_of_a_pair(tmp_path: Path) -> None:
         (scored([[1, 1]], score=-0.1), "scores in 0..1"),
     ],
 )
-def test_a_diverged_model_is_one_line_and_leaves_nothing(tmp_path: Path, guess: Landmarks, words: str) -> None:
+def test_a_diverged_model_is_one_line_and_leaves_nothing(
+    tmp_path: Path, guess: Landmarks, words: str
+) -> None:
     with (
         pytest.raises(RunError) as caught,
         LandmarkWriter(tmp_path / "p.json", tmp_path / "i.json", ["apex"]) as writer,
     ):
         writer.add("a", "g", (10, 20), guess)
-    assert words in str(caught.value) and "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+    assert (
+        words in str(caught.value)
+        and "\n" not in str(caught.value)
+        and not list(tmp_path.iterdir())
+    )
 
 
 def test_what_is_seen_is_somewhere_and_has_a_name(tmp_path: Path) -> None:
     for guess, names in ((scored([]), ["apex"]), (scored([[1, 1]]), ["apex", "wall"])):
-        with pytest.raises(ValueError), LandmarkWriter(tmp_path / "p.json", tmp_path / "i.json", names) as writer:
+        with (
+            pytest.raises(ValueError),
+            LandmarkWriter(tmp_path / "p.json", tmp_path / "i.json", names) as writer,
+        ):
             writer.add("a", "g", (10, 20), guess)
     assert not list(tmp_path.iterdir())
 
@@ -500,7 +590,9 @@ def test_a_kill_between_the_two_files_is_noticed(tmp_path: Path) -> None:
 
 
 UNIT = st.floats(0, 1, width=32)
-GUESS = st.tuples(st.sampled_from([SEEN, OFF, BLURRED]), st.lists(PLACE, min_size=1, max_size=5), UNIT)
+GUESS = st.tuples(
+    st.sampled_from([SEEN, OFF, BLURRED]), st.lists(PLACE, min_size=1, max_size=5), UNIT
+)
 
 
 @settings(max_examples=80)
@@ -509,7 +601,10 @@ def test_predictions_written_then_read_are_identical(scratch: Path, drawn: list[
     guesses = []
     for marks in drawn:
         paths = tuple(np.array(path, np.float32) for _, path, _ in marks)
-        state, score = np.array([m[0] for m in marks], np.int8), np.array([m[2] for m in marks], np.float32)
+        state, score = (
+            np.array([m[0] for m in marks], np.int8),
+            np.array([m[2] for m in marks], np.float32),
+        )
         guesses.append(Landmarks(paths, state, score))
     paths = scratch / "p.json", scratch / "i.json"
     with LandmarkWriter(*paths, PAIR) as writer:
@@ -522,7 +617,9 @@ def test_predictions_written_then_read_are_identical(scratch: Path, drawn: list[
 
 @settings(max_examples=150)
 @given(st.binary(max_size=30), st.integers(0, 420), st.integers(0, 30), st.booleans())
-def test_any_bytes_give_predictions_or_our_error(scratch: Path, data: bytes, at: int, drop: int, first: bool) -> None:
+def test_any_bytes_give_predictions_or_our_error(
+    scratch: Path, data: bytes, at: int, drop: int, first: bool
+) -> None:
     texts = [PREDICTIONS.encode(), IMAGES.encode()]
     texts[not first] = texts[not first][:at] + data + texts[not first][at + drop :]
     (scratch / "p.json").write_bytes(texts[0])
@@ -553,11 +650,18 @@ def test_pixel_sizes_by_hand(tmp_path: Path) -> None:
     path.write_text(TABLE)
     found = spacing_csv.read(path)
     assert found["01-aa"] == pytest.approx((0.3, 0.25))  # cm → mm; row = Y, column = X
-    assert [found[f"01-{code}"] for code in ("bb", "cc", "dd", "ee", "ff")] == [None] * 5 and len(found) == 6
+    assert [found[f"01-{code}"] for code in ("bb", "cc", "dd", "ee", "ff")] == [None] * 5 and len(
+        found
+    ) == 6
 
 
 def test_a_spreadsheet_s_way_of_saving_it(tmp_path: Path) -> None:
-    text = TABLE.replace('"Maker, Inc."', "Maker").replace(",", ";").replace("0.", "0,").replace("\n", "\r\n")
+    text = (
+        TABLE.replace('"Maker, Inc."', "Maker")
+        .replace(",", ";")
+        .replace("0.", "0,")
+        .replace("\n", "\r\n")
+    )
     (tmp_path / "sizes.csv").write_bytes(text.encode("utf-8-sig"))
     assert spacing_csv.read(tmp_path / "sizes.csv")["01-aa"] == pytest.approx((0.3, 0.25))
 
@@ -567,7 +671,10 @@ def test_a_spreadsheet_s_way_of_saving_it(tmp_path: Path) -> None:
     [
         (b"", "found no FileHash"),
         (b"FileHash,PhysicalDeltaX\naa,1\n", "found no PhysicalDeltaY"),
-        (b"FileHash,PhysicalDeltaX,PhysicalDeltaY\naa,.1,.1\naa,.2,.1\n", "line 3: wanted one size of 'aa'"),
+        (
+            b"FileHash,PhysicalDeltaX,PhysicalDeltaY\naa,.1,.1\naa,.2,.1\n",
+            "line 3: wanted one size of 'aa'",
+        ),
         (b"\xff\xfe\x00", "can't be read"),
         (b"FileHash,PhysicalDeltaX,PhysicalDeltaY\n" + b"a" * 200_000, "damaged CSV"),
         (None, "can't be read"),
@@ -579,12 +686,18 @@ def test_bad_tables(tmp_path: Path, data: bytes | None, words: str) -> None:
         path.write_bytes(data)
     with pytest.raises(DataError) as caught:
         spacing_csv.read(path)
-    assert str(caught.value).startswith(f"{path}: ") and words in str(caught.value) and "\n" not in str(caught.value)
+    assert (
+        str(caught.value).startswith(f"{path}: ")
+        and words in str(caught.value)
+        and "\n" not in str(caught.value)
+    )
 
 
 def test_written_sizes_by_hand(tmp_path: Path) -> None:
     spacing_csv.write(tmp_path / "sizes.csv", {"01-aa": (0.25, 0.5)})
-    assert (tmp_path / "sizes.csv").read_text() == "FileHash,PhysicalDeltaX,PhysicalDeltaY\n01-aa,0.05,0.025\n"
+    assert (
+        tmp_path / "sizes.csv"
+    ).read_text() == "FileHash,PhysicalDeltaX,PhysicalDeltaY\n01-aa,0.05,0.025\n"
 
 
 @settings(max_examples=150)
@@ -597,4 +710,6 @@ def test_any_bytes_give_sizes_or_our_error(scratch: Path, data: bytes, at: int, 
     except DataError as error:
         assert "\n" not in str(error)
     else:
-        assert all(size is None or (0 < size[0] < 10 and 0 < size[1] < 10) for size in found.values())
+        assert all(
+            size is None or (0 < size[0] < 10 and 0 < size[1] < 10) for size in found.values()
+        )

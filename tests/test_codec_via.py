@@ -26,10 +26,20 @@ def quoted(value: object) -> str:
 
 
 def line(
-    name: str = "1_a.png", shape: object = None, label: object = None, region: int = 0, facts: object = None
+    name: str = "1_a.png",
+    shape: object = None,
+    label: object = None,
+    region: int = 0,
+    facts: object = None,
 ) -> str:
     shape = polygon([1, 4, 4], [1, 1, 3]) if shape is None else shape
-    cells = [quoted(facts or FACTS), "1", str(region), quoted(shape), quoted(label or {"Anatomy": "Capsule"})]
+    cells = [
+        quoted(facts or FACTS),
+        "1",
+        str(region),
+        quoted(shape),
+        quoted(label or {"Anatomy": "Capsule"}),
+    ]
     return ",".join([name, "900", *cells])
 
 
@@ -53,13 +63,20 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_read_by_hand(tmp_path):
-    cortex = line(shape=polygon([0, 2.5, 2, 0], [0, 0, 2.4, 2]), label={"Anatomy": "Cortex"}, region=1)
+    cortex = line(
+        shape=polygon([0, 2.5, 2, 0], [0, 0, 2.4, 2]), label={"Anatomy": "Cortex"}, region=1
+    )
     bare = ",".join(["2_b.png", "700", quoted({"Quality": "Poor"}), "0", "0", '"{}"', '"{}"'])
     found = read(lay(tmp_path, line(), cortex, bare))
     assert list(found.entries) == ["1_a.png", "2_b.png"] and not found.oddities
     first, second = found.entries["1_a.png"].regions
     assert first.label == "Capsule" and first.polygon.tolist() == [[1, 1], [4, 1], [4, 3]]
-    assert second.label == "Cortex" and second.polygon.tolist() == [[0, 0], [3, 0], [2, 2], [0, 2]]  # 2.5 → 3, 2.4 → 2
+    assert second.label == "Cortex" and second.polygon.tolist() == [
+        [0, 0],
+        [3, 0],
+        [2, 2],
+        [0, 2],
+    ]  # 2.5 → 3, 2.4 → 2
     assert found.entries["1_a.png"].attributes == FACTS
     assert found.entries["2_b.png"] == via.Entry({"Quality": "Poor"}, ())
 
@@ -94,7 +111,9 @@ def test_a_spreadsheet_s_way_of_saving_is_understood(tmp_path, change):
     again = read(path)
     assert again.entries.keys() == plain.entries.keys()
     assert again.entries["1_a.png"].attributes == FACTS
-    assert np.array_equal(again.entries["1_a.png"].regions[0].polygon, plain.entries["1_a.png"].regions[0].polygon)
+    assert np.array_equal(
+        again.entries["1_a.png"].regions[0].polygon, plain.entries["1_a.png"].regions[0].polygon
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,13 +126,28 @@ def test_a_spreadsheet_s_way_of_saving_is_understood(tmp_path, change):
         ([line(shape=polygon([1, True, 4], [1, 1, 3]))], "found True"),
         ([line(shape=polygon([1, -7, 4], [1, 1, 3]))], "found -7"),
         ([line(shape=polygon([1, 10**400, 4], [1, 1, 3]))], "vertices in the image"),
-        ([line(shape='{"name":"polygon","all_points_x":[1,NaN,2],"all_points_y":[1,2,3]}')], "found None"),
-        ([line(shape='{"name":"polygon","all_points_x":[1,1e999,2],"all_points_y":[1,2,3]}')], "found inf"),
-        ([line(shape='{"name":"polygon","all_points_x":[1,')], "region_shape_attributes, found .* cut off"),
+        (
+            [line(shape='{"name":"polygon","all_points_x":[1,NaN,2],"all_points_y":[1,2,3]}')],
+            "found None",
+        ),
+        (
+            [line(shape='{"name":"polygon","all_points_x":[1,1e999,2],"all_points_y":[1,2,3]}')],
+            "found inf",
+        ),
+        (
+            [line(shape='{"name":"polygon","all_points_x":[1,')],
+            "region_shape_attributes, found .* cut off",
+        ),
         ([line(shape="[1]")], "a JSON object"),
         ([line(shape="[" * 100_000)], "cut off or damaged"),
-        ([line(shape={"name": "circle", "cx": 3, "cy": 4, "r": 2})], "wanted a polygon, found 'circle'"),
-        ([line(shape={"name": "rect", "x": 0, "y": 0, "width": 3, "height": 3})], "found a rect .*0 are a known"),
+        (
+            [line(shape={"name": "circle", "cx": 3, "cy": 4, "r": 2})],
+            "wanted a polygon, found 'circle'",
+        ),
+        (
+            [line(shape={"name": "rect", "x": 0, "y": 0, "width": 3, "height": 3})],
+            "found a rect .*0 are a known",
+        ),
         ([line(label={"Anatomy": "Liver"})], "wanted Capsule, Cortex as Anatomy, found 'Liver'"),
         ([line(label={"Organ": "Cortex"})], "as Anatomy, found none"),
         ([line(label={"Anatomy": ["Cortex"]})], "wanted text as Anatomy"),
@@ -130,7 +164,9 @@ def test_a_bad_file_is_refused_with_one_line(tmp_path, lines, words):
 
 
 def test_no_such_table_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"labels\.csv: wanted a VIA annotation export .* found no such file"):
+    with pytest.raises(
+        DataError, match=r"labels\.csv: wanted a VIA annotation export .* found no such file"
+    ):
         read(tmp_path / "labels.csv")
     with pytest.raises(DataError, match="found no region_id"):
         read(lay(tmp_path, head=HEAD.replace("region_id", "region")))
@@ -147,14 +183,18 @@ def test_a_known_rectangle_is_ignored_and_counted_and_one_more_is_an_error(tmp_p
     path = lay(tmp_path, line(shape=rect), line(name="2_b.png", shape={**rect, "x": 1}))
     found = read(path, rects=2)
     assert found.oddities == {"rectangles, ignored": 2} and not found.entries["1_a.png"].regions
-    with pytest.raises(DataError, match=r"line 3 \(2_b.png\): wanted polygons, found a rect \(2 in the file; 1 are"):
+    with pytest.raises(
+        DataError, match=r"line 3 \(2_b.png\): wanted polygons, found a rect \(2 in the file; 1 are"
+    ):
         read(path, rects=1)
 
 
 def test_an_image_drawn_twice_under_one_name_keeps_all_its_polygons(tmp_path):
     other = line(shape=polygon([7, 9, 9], [7, 7, 9]), facts={**FACTS, "View": "Other"})
     found = read(lay(tmp_path, line(), other))
-    assert len(found.entries["1_a.png"].regions) == 2 and found.entries["1_a.png"].attributes == FACTS
+    assert (
+        len(found.entries["1_a.png"].regions) == 2 and found.entries["1_a.png"].attributes == FACTS
+    )
     assert sorted(found.oddities.values()) == [1, 1]
 
 
@@ -180,7 +220,13 @@ JSON = st.recursive(
 
 @given(JSON, JSON, JSON)
 def test_any_json_in_the_cells_gives_values_or_our_error(scratch, facts, shape, label):
-    cells = [quoted(json.dumps(facts)), "1", "0", quoted(json.dumps(shape)), quoted(json.dumps(label))]
+    cells = [
+        quoted(json.dumps(facts)),
+        "1",
+        "0",
+        quoted(json.dumps(shape)),
+        quoted(json.dumps(label)),
+    ]
     path = lay(scratch, ",".join(["1_a.png", "3", *cells]))
     try:
         assert len(read(path, rects=1).entries) == 1
@@ -191,7 +237,9 @@ def test_any_json_in_the_cells_gives_values_or_our_error(scratch, facts, shape, 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=8)
 VERTICES = arrays(np.int32, st.tuples(st.integers(3, 6), st.just(2)), elements=st.integers(0, 5000))
 REGIONS = st.builds(via.Region, st.sampled_from(LABELS), VERTICES)
-ENTRIES = st.builds(via.Entry, st.dictionaries(NAMES, st.text(max_size=8)), st.lists(REGIONS, max_size=3).map(tuple))
+ENTRIES = st.builds(
+    via.Entry, st.dictionaries(NAMES, st.text(max_size=8)), st.lists(REGIONS, max_size=3).map(tuple)
+)
 
 
 @given(st.dictionaries(NAMES, ENTRIES, max_size=4))
@@ -201,8 +249,12 @@ def test_what_is_written_is_read_back(scratch, entries):
     assert list(found) == list(entries)
     for name, entry in entries.items():
         assert found[name].attributes == entry.attributes
-        assert [region.label for region in found[name].regions] == [region.label for region in entry.regions]
-        assert all(map(np.array_equal, *([r.polygon for r in e.regions] for e in (found[name], entry))))
+        assert [region.label for region in found[name].regions] == [
+            region.label for region in entry.regions
+        ]
+        assert all(
+            map(np.array_equal, *([r.polygon for r in e.regions] for e in (found[name], entry)))
+        )
 
 
 # ---- polygons
@@ -214,7 +266,9 @@ def picture(*rows: str) -> np.ndarray:
 
 def test_filling_takes_the_outline_s_pixels_too():
     square = np.array([[1, 1], [3, 1], [3, 2], [1, 2]], np.int32)
-    assert np.array_equal(polygons.fill([square], (4, 5)), picture(".....", ".111.", ".111.", "....."))
+    assert np.array_equal(
+        polygons.fill([square], (4, 5)), picture(".....", ".111.", ".111.", ".....")
+    )
     triangle = np.array([[0, 0], [4, 0], [0, 4]], np.int32)
     assert np.array_equal(
         polygons.fill([triangle], (5, 5)), picture("11111", "1111.", "111..", "11...", "1....")
@@ -242,7 +296,9 @@ def test_outlines_give_planes_without_holes_back(plane):
 def test_a_bow_tie_crosses_itself_and_a_square_does_not():
     assert polygons.crosses_itself(np.array([[0, 0], [4, 4], [4, 0], [0, 4]], np.int32))
     assert not polygons.crosses_itself(np.array([[0, 0], [4, 0], [4, 4], [0, 4]], np.int32))
-    assert not polygons.crosses_itself(np.array([[0, 0], [4, 0], [4, 0], [0, 4]], np.int32))  # a vertex twice
+    assert not polygons.crosses_itself(
+        np.array([[0, 0], [4, 0], [4, 0], [0, 4]], np.int32)
+    )  # a vertex twice
 
 
 # ---- the transducer table
@@ -260,16 +316,29 @@ COLUMNS = ["Filename", "Manufacturer", "Physical Delta X", "Physical Delta Y"]
 
 
 def test_spacings_by_hand(tmp_path):
-    rows = [["1_a", "x", 0.02, 0.03], ["2_b", "ACUSON", 1, 1], ["3_c", "x", -0.025, 0.025], ["4_d", "x", "n/a", 0.02]]
+    rows = [
+        ["1_a", "x", 0.02, 0.03],
+        ["2_b", "ACUSON", 1, 1],
+        ["3_c", "x", -0.025, 0.025],
+        ["4_d", "x", "n/a", 0.02],
+    ]
     found = transducers.read(book(tmp_path / "t.xlsx", COLUMNS, *rows, [None, None, None, None]))
-    assert found == {"1_a": pytest.approx((0.3, 0.2)), "2_b": None, "3_c": pytest.approx((0.25, 0.25)), "4_d": None}
+    assert found == {
+        "1_a": pytest.approx((0.3, 0.2)),
+        "2_b": None,
+        "3_c": pytest.approx((0.25, 0.25)),
+        "4_d": None,
+    }
 
 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
         ([COLUMNS[:3]], "found no Physical Delta Y"),
-        ([COLUMNS, ["1_a", "x", 0.02, 0.02], ["1_a", "x", 0.02, 0.02]], "one row per image, found '1_a' twice"),
+        (
+            [COLUMNS, ["1_a", "x", 0.02, 0.02], ["1_a", "x", 0.02, 0.02]],
+            "one row per image, found '1_a' twice",
+        ),
         ([], "found no Filename"),
     ],
 )

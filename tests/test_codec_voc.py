@@ -81,7 +81,11 @@ def test_declaration_byte_order_mark_and_white_space_are_fine(tmp_path: Path) ->
     [
         ("<name>cord", "<name>bone", "object 1: wanted a class of hematoma, cord, found 'bone'"),
         ("<name>cord</name>", "", "object 1: wanted a class"),
-        ("<xmax>690<", "<xmax>691<", "object 1: wanted a box with area inside 690×275, found 12, 0, 691"),
+        (
+            "<xmax>690<",
+            "<xmax>691<",
+            "object 1: wanted a box with area inside 690×275, found 12, 0, 691",
+        ),
         ("<ymax>100.25<", "<ymax>276<", "inside"),
         ("<xmin>12<", "<xmin>-1<", "inside"),
         ("<ymin>0<", "<ymin>-0.5<", "inside"),
@@ -118,7 +122,9 @@ def test_bad_files_give_one_line(tmp_path: Path, old: str, new: str, words: str)
 def test_the_second_object_is_named(tmp_path: Path) -> None:
     one = ONE_OBJECT[ONE_OBJECT.index("\t<object>") : ONE_OBJECT.index("</annotation>")]
     path = tmp_path / "bad.xml"
-    path.write_text(ONE_OBJECT.replace("</annotation>", one.replace("cord", "rib") + "</annotation>"))
+    path.write_text(
+        ONE_OBJECT.replace("</annotation>", one.replace("cord", "rib") + "</annotation>")
+    )
     with pytest.raises(DataError, match="object 2"):
         read(path, CLASSES)
 
@@ -130,8 +136,14 @@ def test_missing_file_other_encodings_and_entities(tmp_path: Path) -> None:
     path.write_bytes(b'<!DOCTYPE a [<!ENTITY x "y"><!ENTITY z "&x;&x;">]>' + ONE_OBJECT.encode())
     with pytest.raises(DataError, match="DOCTYPE or entity"):
         read(path, CLASSES)
-    path.write_bytes(('<?xml version="1.0" encoding="utf-16"?><!DOCTYPE annotation>' + ONE_OBJECT).encode("utf-16"))
-    with pytest.raises(DataError, match="can't be read"):  # a DOCTYPE can't hide in another encoding
+    path.write_bytes(
+        ('<?xml version="1.0" encoding="utf-16"?><!DOCTYPE annotation>' + ONE_OBJECT).encode(
+            "utf-16"
+        )
+    )
+    with pytest.raises(
+        DataError, match="can't be read"
+    ):  # a DOCTYPE can't hide in another encoding
         read(path, CLASSES)
 
 
@@ -154,19 +166,33 @@ COORDINATE = st.floats(0, 300, width=32)
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(COORDINATE, COORDINATE, COORDINATE, COORDINATE, st.integers(0, 1)), max_size=4))
-def test_write_then_read_is_identity(scratch: Path, drawn: list[tuple[float, float, float, float, int]]) -> None:
+@given(
+    st.lists(
+        st.tuples(COORDINATE, COORDINATE, COORDINATE, COORDINATE, st.integers(0, 1)), max_size=4
+    )
+)
+def test_write_then_read_is_identity(
+    scratch: Path, drawn: list[tuple[float, float, float, float, int]]
+) -> None:
     kept = [box for box in drawn if box[0] != box[2] and box[1] != box[3]]
     corners = [[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d, _ in kept]
-    boxes = Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array([box[4] for box in kept], np.int64))
+    boxes = Boxes(
+        np.array(corners, np.float32).reshape(-1, 4), np.array([box[4] for box in kept], np.int64)
+    )
     write(scratch / "a.xml", boxes, CLASSES, (300, 300), "a.png", "train")
     again, size = read(scratch / "a.xml", CLASSES)
-    assert (again.xyxy == boxes.xyxy).all() and (again.labels == boxes.labels).all() and size == (300, 300)
+    assert (
+        (again.xyxy == boxes.xyxy).all()
+        and (again.labels == boxes.labels).all()
+        and size == (300, 300)
+    )
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60), st.booleans(), st.integers(0, len(ONE_OBJECT)), st.integers(0, 60))
-def test_any_bytes_give_boxes_or_our_error(scratch: Path, data: bytes, spliced: bool, at: int, drop: int) -> None:
+def test_any_bytes_give_boxes_or_our_error(
+    scratch: Path, data: bytes, spliced: bool, at: int, drop: int
+) -> None:
     good = ONE_OBJECT.encode()
     path = scratch / "any.xml"
     path.write_bytes(good[:at] + data + good[at + drop :] if spliced else data)

@@ -25,7 +25,11 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("", [], []),
         ("\n \r\n", [], []),
-        ("2 0.5 0.5 0.25 0.5\n", [[75, 25, 125, 75]], [2]),  # (.5 − .125)·200 = 75; (.5 − .25)·100 = 25
+        (
+            "2 0.5 0.5 0.25 0.5\n",
+            [[75, 25, 125, 75]],
+            [2],
+        ),  # (.5 − .125)·200 = 75; (.5 − .25)·100 = 25
         ("0 0.25 0.05 0.5 0.1", [[0, 0, 100, 10]], [0]),  # no line end
         ("1 .5 .5 1 1", [[0, 0, 200, 100]], [1]),
         ("1 0.001 0.5 0.004 1e-1\n", [[0, 45, 0.6, 55]], [1]),  # sticks out by .001: clipped
@@ -35,11 +39,17 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("0 0.5 0.5 0.5 0.5\r1 0.5 0.5 0.5 0.5", [[50, 25, 150, 75]] * 2, [0, 1]),
     ],
 )
-def test_read_by_hand(tmp_path: Path, text: str, boxes: list[list[float]], labels: list[int]) -> None:
+def test_read_by_hand(
+    tmp_path: Path, text: str, boxes: list[list[float]], labels: list[int]
+) -> None:
     path = tmp_path / "0001.txt"
     path.write_bytes(text.encode())
     found = read(path, NAMES, SIZE)
-    assert found.xyxy.shape == (len(boxes), 4) and found.xyxy.dtype == np.float32 and found.scores is None
+    assert (
+        found.xyxy.shape == (len(boxes), 4)
+        and found.xyxy.dtype == np.float32
+        and found.scores is None
+    )
     assert np.allclose(found.xyxy, np.reshape(boxes, (-1, 4)), atol=1e-4)
     assert found.labels.tolist() == labels and found.labels.dtype == np.int64
 
@@ -64,11 +74,17 @@ def test_write_by_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("3 0.5 0.5 0.5 0.5", "class number 0..2 of Trachea, Common carotid artery, Esophagus, found '3'"),
+        (
+            "3 0.5 0.5 0.5 0.5",
+            "class number 0..2 of Trachea, Common carotid artery, Esophagus, found '3'",
+        ),
         ("-1 0.5 0.5 0.5 0.5", "class number 0..2"),
         ("1.0 0.5 0.5 0.5 0.5", "class number 0..2"),
         ("Trachea 0.5 0.5 0.5 0.5", "class number 0..2"),
-        ("0 1.5 0.5 0.5 0.5", "cx as a fraction of the image's width, 0..1, found 1.5; divide pixels by the width"),
+        (
+            "0 1.5 0.5 0.5 0.5",
+            "cx as a fraction of the image's width, 0..1, found 1.5; divide pixels by the width",
+        ),
         ("0 0.5 120 0.5 0.5", "cy as a fraction of the image's height, 0..1, found 120"),
         ("0 0.5 0.5 1.01 0.5", "w as a fraction of the image's width"),
         ("0 -0.1 0.5 0.5 0.5", "cx as a fraction"),
@@ -81,7 +97,10 @@ def test_write_by_hand(tmp_path: Path) -> None:
         ("0 0.5 0.5 0.5 ０", "number as h"),
         ("0 0.5 0.5 0 0.5", "box with area inside 200×100, found 100, 25, 100, 75"),
         ("0 0.5 0.5 1e-12 0.5", "box with area"),  # zero-sized once it is float32
-        ("0 0.1 0.5 0.21 0.5", "box inside 200×100, found -1, 25, 41, 75"),  # out by .005 of the width
+        (
+            "0 0.1 0.5 0.21 0.5",
+            "box inside 200×100, found -1, 25, 41, 75",
+        ),  # out by .005 of the width
         ("0 0.5 0.9 0.5 0.21", "box inside"),
         ("0 0.5 0.5 0.5", "class cx cy w h, found 4 columns"),
         ("0 0.5 0.5 0.5 0.5 0.93", "6 columns, a prediction with its confidence"),
@@ -97,7 +116,9 @@ def test_bad_rows_give_one_line_that_names_theirs(tmp_path: Path, row: str, word
     with pytest.raises(DataError) as caught:
         read(path, NAMES, SIZE)
     message = str(caught.value)
-    assert message.startswith(f"{path}: line 3: wanted") and words in message and "\n" not in message
+    assert (
+        message.startswith(f"{path}: line 3: wanted") and words in message and "\n" not in message
+    )
 
 
 def test_one_object_twice_names_both_lines(tmp_path: Path) -> None:
@@ -119,10 +140,17 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
 def test_write_refuses_what_read_would_refuse(tmp_path: Path) -> None:
     for box in ([0, 0, 0, 5], [0, 0, 211, 5], [np.nan, 0, 5, 5], [9, 0, 5, 5]):
         with pytest.raises(DataError, match="line 1"):
-            write(tmp_path / "a.txt", Boxes(np.array([box], np.float32), np.array([0])), NAMES, SIZE)
+            write(
+                tmp_path / "a.txt", Boxes(np.array([box], np.float32), np.array([0])), NAMES, SIZE
+            )
     for label in (3, -1):
         with pytest.raises(DataError, match="class number"):
-            write(tmp_path / "a.txt", Boxes(np.array([[0, 0, 5, 5]], np.float32), np.array([label])), NAMES, SIZE)
+            write(
+                tmp_path / "a.txt",
+                Boxes(np.array([[0, 0, 5, 5]], np.float32), np.array([label])),
+                NAMES,
+                SIZE,
+            )
     assert not list(tmp_path.iterdir())
 
 
@@ -133,7 +161,9 @@ def test_write_refuses_what_read_would_refuse(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_names_by_hand(tmp_path: Path, ends: str, mark: str) -> None:
     path = tmp_path / "classes.txt"
-    path.write_bytes((mark + ends.join(["Trachea", " Common carotid artery ", "Œsophage", "", ""])).encode())
+    path.write_bytes(
+        (mark + ends.join(["Trachea", " Common carotid artery ", "Œsophage", "", ""])).encode()
+    )
     assert read_names(path) == ("Trachea", "Common carotid artery", "Œsophage")
 
 
@@ -180,11 +210,24 @@ COORDINATE = st.floats(0, 300, width=32).filter(lambda value: value == 0 or valu
 
 
 @settings(max_examples=100)
-@given(st.lists(st.tuples(COORDINATE, COORDINATE, COORDINATE, COORDINATE, st.integers(0, 2)), max_size=4))
-def test_write_then_read_is_identity(scratch: Path, drawn: list[tuple[float, float, float, float, int]]) -> None:
-    kept = {(min(a, c), min(b, d), max(a, c), max(b, d), n) for a, b, c, d, n in drawn if a != c and b != d}
+@given(
+    st.lists(
+        st.tuples(COORDINATE, COORDINATE, COORDINATE, COORDINATE, st.integers(0, 2)), max_size=4
+    )
+)
+def test_write_then_read_is_identity(
+    scratch: Path, drawn: list[tuple[float, float, float, float, int]]
+) -> None:
+    kept = {
+        (min(a, c), min(b, d), max(a, c), max(b, d), n)
+        for a, b, c, d, n in drawn
+        if a != c and b != d
+    }
     rows = sorted(kept)
-    boxes = Boxes(np.array([row[:4] for row in rows], np.float32).reshape(-1, 4), np.array([r[4] for r in rows], int))
+    boxes = Boxes(
+        np.array([row[:4] for row in rows], np.float32).reshape(-1, 4),
+        np.array([r[4] for r in rows], int),
+    )
     write(scratch / "a.txt", boxes, NAMES, (301, 307))
     again = read(scratch / "a.txt", NAMES, (301, 307))
     assert np.array_equal(again.xyxy, boxes.xyxy) and np.array_equal(again.labels, boxes.labels)
@@ -195,7 +238,9 @@ GOOD = b"2 0.5 0.5 0.25 0.5\r\n0 0.033401 0.5 0.026316 0.5\r\n"
 
 @settings(max_examples=200)
 @given(st.binary(max_size=40), st.booleans(), st.integers(0, len(GOOD)), st.integers(0, 30))
-def test_any_bytes_give_boxes_or_our_error(scratch: Path, data: bytes, spliced: bool, at: int, drop: int) -> None:
+def test_any_bytes_give_boxes_or_our_error(
+    scratch: Path, data: bytes, spliced: bool, at: int, drop: int
+) -> None:
     path = scratch / "any.txt"
     path.write_bytes(GOOD[:at] + data + GOOD[at + drop :] if spliced else data)
     for reader in (lambda: read(path, NAMES, SIZE), lambda: read_names(path)):

@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TINY = (
-    "budget=tiny",
+    "recipe=tiny",
     "dataset.phantom.counts={train:8,val:4,test:4}",
     "tracking=none",
     "threads=1",
@@ -29,7 +29,11 @@ SHORT = 240  # seconds; a run takes about ten
 
 def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     """`python -m usbench …` in a folder."""
-    clean = {name: value for name, value in os.environ.items() if name not in ("USBENCH_DATA", "MLFLOW_TRACKING_URI")}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("USBENCH_DATA", "MLFLOW_TRACKING_URI")
+    }
     return subprocess.Popen(
         [sys.executable, "-m", "usbench", *words],
         cwd=folder,
@@ -63,22 +67,36 @@ def done(tmp_path_factory) -> tuple[Path, str]:
 def test_what_a_run_leaves(done):
     folder, out = done
     (record,) = records(folder)
-    assert record["status"] == "done" and record["data"]["phantom"] and record["budget"] == "tiny"
+    assert record["status"] == "done" and record["data"]["phantom"] and record["recipe"] == "tiny"
     assert record["data"]["counts"] == {"train": 8, "val": 4, "test": 4}
     assert record["threads"] == 1 and record["seconds"].keys() == {"fit", "predict", "score"}
-    assert record["ceiling"]["dice"]["value"] == 1.0 and record["rulers"]["pooled"]["ceiling"]["dice"]["value"] == 1.0
-    assert "cyst" in out and "ceiling" in out and record["key"] in out
-    run = folder / "runs" / record["key"]
+    assert (
+        record["target_score"]["dice"]["value"] == 1.0
+        and record["protocols"]["pooled"]["target_score"]["dice"]["value"] == 1.0
+    )
+    assert "cyst" in out and "target_score" in out and record["run_id"] in out
+    run = folder / "runs" / record["run_id"]
     names = {path.name for path in run.iterdir()}
     wanted = {"best.pt", "cell.yaml", "config.yaml", "log.csv", "overlays.png"}
-    assert names >= wanted | {f"{kind}-{split}.json" for kind in ("predictions", "images") for split in ("val", "test")}
+    assert names >= wanted | {
+        f"{kind}-{split}.json" for kind in ("predictions", "images") for split in ("val", "test")
+    }
     predictions = folder / "runs" / record["predictions"]["file"]
     assert hashlib.sha256(predictions.read_bytes()).hexdigest() == record["predictions"]["sha256"]
     assert str(folder) not in json.dumps(record)  # no path of this machine
     (table,) = (folder / "results").rglob("*.cases.csv.gz")
     with gzip.open(table, "rt") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4 * 2 and rows[0].keys() >= {"case", "group", "class", "tp", "fp", "fn", "nsd", "hd95_px"}
+    assert len(rows) == 4 * 2 and rows[0].keys() >= {
+        "case",
+        "group",
+        "class",
+        "tp",
+        "fp",
+        "fn",
+        "nsd",
+        "hd95_px",
+    }
     assert (run / "overlays.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -110,7 +128,7 @@ def test_two_runs_of_one_command_are_identical_and_overwrite_does_it_again(done,
     code, _, err = usbench(tmp_path, *TINY)
     assert code == 0, err
     (first,), (second,) = records(folder), records(tmp_path)
-    assert first["key"] == second["key"] and first["predictions"] == second["predictions"]
+    assert first["run_id"] == second["run_id"] and first["predictions"] == second["predictions"]
     assert first["scores"] == second["scores"] and first["cases_sha256"] == second["cases_sha256"]
     code, out, err = usbench(tmp_path, *TINY, "overwrite=true")
     assert code == 0 and "done already" not in out, err
@@ -121,13 +139,21 @@ def test_several_seeds(tmp_path):
     code, _, err = usbench(tmp_path, "-m", "seed=0,1", *TINY)
     assert code == 0, err
     one, two = records(tmp_path)
-    assert {one["seed"], two["seed"]} == {0, 1} and one["recipe"] == two["recipe"] and one["key"] != two["key"]
+    assert (
+        {one["seed"], two["seed"]} == {0, 1}
+        and one["series"] == two["recipe"]
+        and one["run_id"] != two["run_id"]
+    )
     assert one["predictions"]["sha256"] != two["predictions"]["sha256"]
 
 
 def test_a_job_that_fails_does_not_end_a_multirun(tmp_path):
     code, _, err = usbench(
-        tmp_path, "-m", "model.budgets.tiny.lr=1e30,2e-3", *TINY, "model.budgets.tiny.schedule=cosine"
+        tmp_path,
+        "-m",
+        "model.recipes.tiny.lr=1e30,2e-3",
+        *TINY,
+        "model.recipes.tiny.schedule=cosine",
     )
     assert code == 1 and err.count("training loss is") == 1 and "Traceback" not in err
     assert sorted(record["status"] for record in records(tmp_path)) == ["done", "failed"]
@@ -138,19 +164,21 @@ def test_spinal_shares_nothing_and_has_the_paper_s_rules(tmp_path):
     assert code == 0, err
     assert out.count("never compared with a published number") == 2
     (record,) = records(tmp_path)
-    assert record["rulers"].keys() == {"pooled", "kumar2025-cnn", "kumar2025-transformer"}
-    present = record["rulers"]["kumar2025-cnn"]["ceiling"]["dice"]["value"]
+    assert record["protocols"].keys() == {"pooled", "kumar2025-cnn", "kumar2025-transformer"}
+    present = record["protocols"]["kumar2025-cnn"]["target_score"]["dice"]["value"]
     assert 0.5 < present < 1  # the mean share of classes present
     (table,) = (tmp_path / "results").rglob("*.cases.csv.gz")
     with gzip.open(table, "rt") as file:
-        assert all(len(row["case"]) == 12 and "frame" not in row["case"] for row in csv.DictReader(file))
+        assert all(
+            len(row["case"]) == 12 and "frame" not in row["case"] for row in csv.DictReader(file)
+        )
     assert not list((tmp_path / "runs" / "mlflow-artifacts").rglob("*.png"))
 
 
 # ---- killed
 
 
-LONG = (*TINY, "model.budgets.tiny.epochs=40")
+LONG = (*TINY, "model.recipes.tiny.epochs=40")
 
 
 def wait_for(condition: Any, seconds: float = 120) -> None:
@@ -196,7 +224,12 @@ def training(tmp_path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A run that has finished two epochs of forty: (the command's process, the child's pid)."""
     process = start(tmp_path, *LONG)
     try:
-        wait_for(lambda: len(list(tmp_path.glob("runs/*/checkpoint-*.pt"))) == 2 or process.poll() is not None)
+        wait_for(
+            lambda: (
+                len(list(tmp_path.glob("runs/*/checkpoint-*.pt"))) == 2
+                or process.poll() is not None
+            )
+        )
         assert process.poll() is None
         yield process, children(process.pid)[0]
     finally:
@@ -215,12 +248,17 @@ def test_a_killed_run_leaves_no_orphan_and_goes_on(tmp_path, training, victim):
     assert 2 <= len(reached) < 40
     if victim == "child":
         assert process.returncode == 1 and "killed by SIGKILL" in err
-        assert records(tmp_path)[0]["status"] == "failed" and "SIGKILL" in records(tmp_path)[0]["reason"]
+        assert (
+            records(tmp_path)[0]["status"] == "failed"
+            and "SIGKILL" in records(tmp_path)[0]["reason"]
+        )
     code, _, err = usbench(tmp_path, *LONG)
     assert code == 0, err
     assert records(tmp_path)[0]["status"] == "done"
     again = epochs(tmp_path)[len(reached) :]
-    assert again[0] in (reached[-1], reached[-1] + 1) and again[-1] == 40  # from the last finished epoch
+    assert (
+        again[0] in (reached[-1], reached[-1] + 1) and again[-1] == 40
+    )  # from the last finished epoch
 
 
 # ---- refused
@@ -232,7 +270,7 @@ def test_a_killed_run_leaves_no_orphan_and_goes_on(tmp_path, training, victim):
         (("model=nonet",), 2, "nonet"),
         (("dataset=nodata",), 2, "nodata"),
         (("modle=unet",), 2, "modle"),
-        (("budget=kumar2025",), 2, "budget=kumar2025"),
+        (("recipe=kumar2025",), 2, "recipe=kumar2025"),
         (("metric=detect",), 2, "metric=segment"),
         (("seed=-1",), 2, "seed=-1"),
         (("fold=9",), 2, "fold=9"),
@@ -250,12 +288,18 @@ def test_a_wrong_command_is_one_line_and_an_exit_code(tmp_path, words, code, say
 
 
 def test_a_loss_that_is_not_finite_is_a_failed_row(tmp_path):
-    code, _, err = usbench(tmp_path, *TINY, "model.budgets.tiny.lr=1e30", "model.budgets.tiny.schedule=cosine")
+    code, _, err = usbench(
+        tmp_path, *TINY, "model.recipes.tiny.lr=1e30", "model.recipes.tiny.schedule=cosine"
+    )
     assert code == 1 and "training loss is" in err and len(err.strip().splitlines()) == 1
     (record,) = records(tmp_path)
     assert record["status"] == "failed" and "training loss is" in record["reason"]
     code, _, err = usbench(
-        tmp_path, *TINY, "model.budgets.tiny.lr=1e30", "model.budgets.tiny.schedule=cosine", "debug=true"
+        tmp_path,
+        *TINY,
+        "model.recipes.tiny.lr=1e30",
+        "model.recipes.tiny.schedule=cosine",
+        "debug=true",
     )
     assert code == 1 and "Traceback" in err
 
@@ -284,10 +328,15 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path):
     """A limit on a file's size stands for it: checkpoints don't fit."""
     line = f"ulimit -f 500; exec {sys.executable} -m usbench {' '.join(TINY)}"
     quoted = line.replace(
-        "dataset.phantom.counts={train:8,val:4,test:4}", "'dataset.phantom.counts={train:8,val:4,test:4}'"
+        "dataset.phantom.counts={train:8,val:4,test:4}",
+        "'dataset.phantom.counts={train:8,val:4,test:4}'",
     )
-    done = subprocess.run(["bash", "-c", quoted], cwd=tmp_path, capture_output=True, text=True, timeout=SHORT)
-    assert done.returncode == 1 and "best.pt" in done.stderr and "free space" in done.stderr, done.stderr
+    done = subprocess.run(
+        ["bash", "-c", quoted], cwd=tmp_path, capture_output=True, text=True, timeout=SHORT
+    )
+    assert done.returncode == 1 and "best.pt" in done.stderr and "free space" in done.stderr, (
+        done.stderr
+    )
     assert len(done.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.rglob("*.part")) and not list(tmp_path.rglob("*.pt"))
 
@@ -304,6 +353,11 @@ def test_help_list_and_a_configuration_error_load_no_torch(tmp_path):
             "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         )
         answer = subprocess.run(
-            [sys.executable, "-c", script], cwd=tmp_path, input=str(code), capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            input=str(code),
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert answer.returncode == 0, answer.stderr

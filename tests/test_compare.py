@@ -15,13 +15,28 @@ from usbench.results import store as results
 
 
 def row(case: str, label: str, *counts: int | str) -> dict[str, str]:
-    return {"case": case, "class": label, "group": case, **dict(zip(("tp", "fp", "fn"), map(str, counts), strict=True))}
+    return {
+        "case": case,
+        "class": label,
+        "group": case,
+        **dict(zip(("tp", "fp", "fn"), map(str, counts), strict=True)),
+    }
 
 
 def test_the_union_of_cases_by_hand():
     """Image 1: both found something; 2: only the second fires where nothing is; 3: neither; 4: nobody knows."""
-    one = [row("1", "a", 2, 1, 1), row("2", "a", 0, 0, 0), row("3", "a", 0, 0, 0), row("4", "a", "", "", "")]
-    two = [row("1", "a", 3, 0, 0), row("2", "a", 0, 9, 0), row("3", "a", 0, 0, 0), row("4", "a", "", "", "")]
+    one = [
+        row("1", "a", 2, 1, 1),
+        row("2", "a", 0, 0, 0),
+        row("3", "a", 0, 0, 0),
+        row("4", "a", "", "", ""),
+    ]
+    two = [
+        row("1", "a", 3, 0, 0),
+        row("2", "a", 0, 9, 0),
+        row("3", "a", 0, 0, 0),
+        row("4", "a", "", "", ""),
+    ]
     first, second = comparison.dices([one, two])
     assert first[:2].tolist() == [4 / 6, 1.0] and second[:2].tolist() == [1.0, 0.0]
     assert np.isnan(first[2:]).all() and np.isnan(second[2:]).all()
@@ -30,11 +45,18 @@ def test_the_union_of_cases_by_hand():
 def test_seeds_are_averaged_case_by_case_first():
     tables = [[row("1", "a", 1, 0, 0)], [row("1", "a", 0, 0, 1)], [row("1", "a", 1, 1, 0)]]
     found = comparison.measured("segment", ["x", "x", "y"], tables)
-    assert [(model.name, model.sums.tolist()) for model in found] == [("x", [[0.5]]), ("y", [[2 / 3]])]
+    assert [(model.name, model.sums.tolist()) for model in found] == [
+        ("x", [[0.5]]),
+        ("y", [[2 / 3]]),
+    ]
 
 
 def test_only_points_count_among_landmarks():
-    rows = [{"kind": "point", "error_px": "2"}, {"kind": "curve", "error_px": "9"}, {"kind": "point", "error_px": ""}]
+    rows = [
+        {"kind": "point", "error_px": "2"},
+        {"kind": "curve", "error_px": "9"},
+        {"kind": "point", "error_px": ""},
+    ]
     assert comparison.errors(rows)[0] == 2 and np.isnan(comparison.errors(rows)[1:]).all()
 
 
@@ -45,26 +67,49 @@ def two(compose, tmp_path):
     def made(task: str, dataset: str) -> list[str]:
         paths = []
         for name, by in (("near", 2), ("far", 9)):
-            _, path = finish(compose, tmp_path / name, dataset, task, guess=lambda target, by=by: moved(target, by))
+            _, path = finish(
+                compose,
+                tmp_path / name,
+                dataset,
+                task,
+                guess=lambda target, by=by: moved(target, by),
+            )
             record = {**results.load(path), "model": name, "recipe": None}
             del record["recipe"]
             cases = results.load_cases(path)
             folder = tmp_path / "results"
-            paths.append(str(results.save(folder, record, [{k: v or None for k, v in c.items()} for c in cases])))
+            paths.append(
+                str(
+                    results.save(
+                        folder, record, [{k: v or None for k, v in c.items()} for c in cases]
+                    )
+                )
+            )
         return paths
 
     return made
 
 
-@pytest.mark.parametrize(("task", "dataset"), [("segment", "usgra"), ("landmark", "unity"), ("detect", "usgra")])
+@pytest.mark.parametrize(
+    ("task", "dataset"), [("segment", "usgra"), ("landmark", "unity"), ("detect", "usgra")]
+)
 def test_the_better_model_is_found(two, tmp_path, capsys, task, dataset):
     paths = two(task, dataset)
     assert compare.main([*paths[::-1], "--json", str(tmp_path / "out.json")]) == 0
     found = json.loads((tmp_path / "out.json").read_text())
-    assert [(model["name"], model["rank"]) for model in found["models"]] == [("near", [1, 1]), ("far", [2, 2])]
+    assert [(model["name"], model["rank"]) for model in found["models"]] == [
+        ("near", [1, 1]),
+        ("far", [2, 2]),
+    ]
     (pair,) = found["pairs"]
-    assert (pair["one"], pair["other"]) == ("near", "far") and pair["p"] < 0.05 and pair["holm"] == pair["p"]
-    assert (pair["value"] > 0) == (task != "landmark") and pair["low"] <= pair["value"] <= pair["high"]
+    assert (
+        (pair["one"], pair["other"]) == ("near", "far")
+        and pair["p"] < 0.05
+        and pair["holm"] == pair["p"]
+    )
+    assert (pair["value"] > 0) == (task != "landmark") and pair["low"] <= pair["value"] <= pair[
+        "high"
+    ]
     told = capsys.readouterr().out
     assert "resolution" in told and "differ" in told and "near − far" in told
     record = results.load(Path(paths[0]))
@@ -79,7 +124,9 @@ def test_a_model_and_itself_share_their_rank(two, tmp_path):
     twin = results.save(tmp_path / "results", record, cases)
     assert compare.main([paths[0], str(twin), "--json", str(tmp_path / "out.json")]) == 0
     found = json.loads((tmp_path / "out.json").read_text())
-    assert [model["rank"] for model in found["models"]] == [[1, 2], [1, 2]] and found["pairs"][0]["p"] == 1
+    assert [model["rank"] for model in found["models"]] == [[1, 2], [1, 2]] and found["pairs"][0][
+        "p"
+    ] == 1
 
 
 def test_what_cannot_be_compared_is_refused_with_one_line(two, compose, tmp_path, capsys):
@@ -105,7 +152,7 @@ def test_the_board_has_ranks_from_the_same_comparison(two, tmp_path):
 
     def entered(source: Path, name: str, key: str, table: bool = True, **changes: object) -> None:
         cases = [{k: v or None for k, v in c.items()} for c in results.load_cases(source)]
-        record = {**results.load(source), "model": name, "key": key * 12, **changes}
+        record = {**results.load(source), "model": name, "run_id": key * 12, **changes}
         results.save(folder, record, cases if table else None)
 
     entered(near, "near", "a")
@@ -113,12 +160,25 @@ def test_the_board_has_ranks_from_the_same_comparison(two, tmp_path):
     entered(far, "far", "c")
     entered(near, "floor", "d", origin="control", seed=None)
     entered(near, "without", "e", table=False)
-    assert leaderboard.main(["--results", str(folder), "--phantom", "--json", str(tmp_path / "b.json")]) == 0
-    rows = {row["name"]: row for row in json.loads((tmp_path / "b.json").read_text())["rows"] if row["own"]}
+    assert (
+        leaderboard.main(
+            ["--results", str(folder), "--phantom", "--json", str(tmp_path / "b.json")]
+        )
+        == 0
+    )
+    rows = {
+        row["name"]: row
+        for row in json.loads((tmp_path / "b.json").read_text())["rows"]
+        if row["own"]
+    }
     ranks = {name: row["rank"] for name, row in rows.items()}
     assert ranks == {"near": [1, 2], "twin": [1, 2], "far": [3, 3], "floor": None, "without": None}
     text = board.read_text()
-    assert "| 1–2 of 3 | near" in text and "| 3 of 3 | far" in text and "Resolution: .000 map50_95" in text
+    assert (
+        "| 1–2 of 3 | near" in text
+        and "| 3 of 3 | far" in text
+        and "Resolution: .000 map50_95" in text
+    )
 
 
 def test_blank_masks_are_compared_too(compose, tmp_path):

@@ -32,13 +32,13 @@ class Clockwork:
     """Takes 10 ms a call and 1 ms an image; more than eight images at once take 50 ms more."""
 
     def __init__(self) -> None:
-        self.budget = {"batch": 3}
+        self.recipe = {"batch": 3}
         self.seen: list[int] = []
 
     def predict(self, images):
         images = list(images)
-        for start in range(0, len(images), self.budget["batch"]):
-            part = images[start : start + self.budget["batch"]]
+        for start in range(0, len(images), self.recipe["batch"]):
+            part = images[start : start + self.recipe["batch"]]
             self.seen.append(len(part))
             time.sleep(0.01 + 0.001 * len(part) + 0.05 * (len(part) > 8))
             yield from part
@@ -55,25 +55,51 @@ def test_a_call_is_repeated_but_not_for_ever(monkeypatch):
     assert len(cost.timed(lambda n: time.sleep(0.01))) == 3
 
 
-def test_the_best_batch_is_found_and_the_budget_left_as_it_was():
+def test_the_best_batch_is_found_and_the_recipe_left_as_it_was():
     model = Clockwork()
     best, speed = cost.best_batch(model, "cpu", [IMAGE], alone=1 / 0.011)
-    assert best == 8 and 200 < speed < 8 / 0.018 + 1 and max(model.seen) == 16 and model.budget == {"batch": 3}
+    assert (
+        best == 8
+        and 200 < speed < 8 / 0.018 + 1
+        and max(model.seen) == 16
+        and model.recipe == {"batch": 3}
+    )
     assert cost.best_batch(Convolution(), "cpu", [IMAGE], alone=5.0) == (1, 5.0)
 
 
 def test_all_figures_of_a_model():
     found = cost.measured(Clockwork(), "cpu", [IMAGE])
-    assert 11 <= found["latency_ms"]["p50"] <= found["latency_ms"]["p95"] and found["latency_ms"]["n"] == cost.TIMES
-    assert found["fps"] < 1000 / 11 + 1 and found["best_batch"] == 8 and found["peak_memory_mib"] > 10
+    assert (
+        11 <= found["latency_ms"]["p50"] <= found["latency_ms"]["p95"]
+        and found["latency_ms"]["n"] == cost.TIMES
+    )
+    assert (
+        found["fps"] < 1000 / 11 + 1 and found["best_batch"] == 8 and found["peak_memory_mib"] > 10
+    )
     assert found["macs"] == 0
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cost")
-    words = ["dataset=usgra", "model=unet", "budget=tiny", "source=phantom", "tracking=none", "device=cpu", "threads=1"]
-    assert run(*words, "dataset.phantom.size=[96,128]", f"runs={folder}/runs", f"results={folder}/results") == 0
+    words = [
+        "dataset=usgra",
+        "model=unet",
+        "recipe=tiny",
+        "source=phantom",
+        "tracking=none",
+        "device=cpu",
+        "threads=1",
+    ]
+    assert (
+        run(
+            *words,
+            "dataset.phantom.size=[96,128]",
+            f"runs={folder}/runs",
+            f"results={folder}/results",
+        )
+        == 0
+    )
     return folder
 
 
@@ -81,7 +107,7 @@ def test_the_command_measures_saves_and_the_board_shows(folder, capfd):
     (path,) = (folder / "results" / "phantom" / "usgra" / "segment").glob("*.json")
     before, cases = results.load(path), results.load_cases(path)
     words = [
-        before["key"],
+        before["run_id"],
         "--results",
         f"{folder}/results",
         "--runs",
@@ -96,7 +122,12 @@ def test_the_command_measures_saves_and_the_board_shows(folder, capfd):
     told = capfd.readouterr().out
     assert "unet tiny" in told and "from a native image to its prediction" in told
     (fact,) = json.loads((folder / "cost.json").read_text())
-    assert fact["macs"] > 1e7 and fact["device"] == "cpu" and fact["threads"] == 1 and fact["image"] == [96, 128]
+    assert (
+        fact["macs"] > 1e7
+        and fact["device"] == "cpu"
+        and fact["threads"] == 1
+        and fact["image"] == [96, 128]
+    )
     assert bench_models.main([*words, "--save"]) == 0
     after = results.load(path)
     assert {**after, "cost": None} == {**before, "cost": None} and results.load_cases(path) == cases
@@ -107,7 +138,12 @@ def test_the_command_measures_saves_and_the_board_shows(folder, capfd):
 
 def test_what_cannot_be_measured_is_one_line(folder, tmp_path, capsys):
     (path,) = (folder / "results" / "phantom" / "usgra" / "segment").glob("*.json")
-    key = results.load(path)["key"]
-    assert bench_models.main([key, "--results", f"{folder}/results", "--runs", str(tmp_path), "--device", "cpu"]) == 1
+    key = results.load(path)["run_id"]
+    assert (
+        bench_models.main(
+            [key, "--results", f"{folder}/results", "--runs", str(tmp_path), "--device", "cpu"]
+        )
+        == 1
+    )
     assert "couldn't be measured" in capsys.readouterr().err
     assert bench_models.main(["0123456789ab", "--results", f"{folder}/results"]) == 1

@@ -29,7 +29,9 @@ def steps(line: Places) -> Places:
 
 
 @pytest.mark.parametrize("between", [[], [(6.0, 8.0)], [(1.2, 1.6), (1.8, 2.4), (6.0, 8.0)]])
-def test_knots_on_a_straight_line_give_it_in_steps_of_a_pixel(between: list[tuple[float, float]]) -> None:
+def test_knots_on_a_straight_line_give_it_in_steps_of_a_pixel(
+    between: list[tuple[float, float]],
+) -> None:
     """(0, 0) to (9, 12) is 15 px: 16 samples, each (.6, .8) further, wherever the knots lie between them."""
     line = spline(knots((0, 0), *between, (9, 12)))
     np.testing.assert_allclose(line, [(0.6 * n, 0.8 * n) for n in range(16)], atol=1e-9)
@@ -101,7 +103,14 @@ def test_one_place_is_itself(places: list[tuple[float, float]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "places", [np.zeros((0, 2)), np.zeros(2), np.zeros((3, 3)), knots((0, 0), (np.nan, 1)), knots((0, 0), (np.inf, 1))]
+    "places",
+    [
+        np.zeros((0, 2)),
+        np.zeros(2),
+        np.zeros((3, 3)),
+        knots((0, 0), (np.nan, 1)),
+        knots((0, 0), (np.inf, 1)),
+    ],
 )
 def test_what_is_no_curve(places: Places) -> None:
     with pytest.raises(ValueError, match="knots are"):
@@ -122,4 +131,6 @@ def test_any_knots_give_a_finite_curve_through_its_ends(places: list[tuple[float
     line = spline(knots(*places))
     assert np.isfinite(line).all()
     np.testing.assert_allclose(line[[0, -1]], [places[0], places[-1]], atol=1e-6)
-    assert len(line) == 1 or steps(line).max() < 1.6  # a last step from .5 to 1.5 px where the curve is short
+    assert (
+        len(line) == 1 or steps(line).max() < 1.6
+    )  # a last step from .5 to 1.5 px where the curve is short

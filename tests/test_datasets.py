@@ -23,7 +23,18 @@ from usbench.datasets.layouts.index_masks import component_boxes
 from usbench.datasets.phantoms import phantom
 from usbench.datasets.phantoms.scenes import CLASSES
 from usbench.errors import ConfigError, DataError
-from usbench.types import SEEN, SPLITS, TASKS, Boxes, Landmarks, Layout, Masks, Record, Sample, Target
+from usbench.types import (
+    SEEN,
+    SPLITS,
+    TASKS,
+    Boxes,
+    Landmarks,
+    Layout,
+    Masks,
+    Record,
+    Sample,
+    Target,
+)
 
 
 @pytest.fixture(scope="module", params=VIEWS, ids=["-".join(view) for view in VIEWS])
@@ -48,19 +59,21 @@ def test_the_yaml_says_what_a_user_must_know(name):
     assert node["name"] == name and node["views"] and set(node["views"]) <= set(TASKS)
     for key in ("title", "licence", "access", "citation"):
         assert isinstance(node[key], str) and node[key].strip(), key
-    assert node["share"] in ("open", "none")
-    assert node["share"] == "none" or node["attribution"].strip()  # shown pictures carry it
+    assert node["redistribute"] in ("images", "none")
+    assert node["redistribute"] == "none" or node["attribution"].strip()  # shown pictures carry it
     assert node["split"]["words"].strip()
     assert isinstance(node["released"], bool) and len(node["size"]) == 2
     for task, view in node["views"].items():
-        named = view["classes"] or CLASSES[node["phantom"]["scene"]][task]  # null: the release names them
+        named = (
+            view["classes"] or CLASSES[node["phantom"]["scene"]][task]
+        )  # null: the release names them
         assert named and len(set(named)) == len(named)
         assert all(isinstance(count, int) for count in view.get("known_defects", {}).values())
         if task == "segment":
             assert isinstance(view["exclusive"], bool)
         if task == "detect":
             assert view["box_origin"] in (0, 1) and view["box_end"] in ("inclusive", "exclusive")
-    for leaking in node.get("leak", {}).get("images", ()):
+    for leaking in node.get("leakage", {}).get("images", ()):
         assert leaking.startswith("test/")
 
 
@@ -68,7 +81,9 @@ def test_the_yaml_says_what_a_user_must_know(name):
 def test_the_yaml_s_phantom_has_every_class_of_the_views(name):
     spec = source.spec_of(YAMLS[name])
     height, width = YAMLS[name]["size"]
-    assert spec.size[0] / spec.size[1] == pytest.approx(height / width, rel=0.02) and set(spec.counts) <= set(SPLITS)
+    assert spec.size[0] / spec.size[1] == pytest.approx(height / width, rel=0.02) and set(
+        spec.counts
+    ) <= set(SPLITS)
     for task, view in YAMLS[name]["views"].items():
         assert not view["classes"] or CLASSES[spec.scene][task] == tuple(view["classes"])
         phantom.samples(spec, task)  # it can be drawn
@@ -83,13 +98,27 @@ def test_the_layout_is_one(written):
 
 
 def test_index_gives_the_records_that_write_returned(written):
-    assert written.layout.index(written.root) == written.records == sorted(written.records, key=lambda one: one.id)
-    assert len({record.id for record in written.records}) == len(written.samples) == len(written.records)
+    assert (
+        written.layout.index(written.root)
+        == written.records
+        == sorted(written.records, key=lambda one: one.id)
+    )
+    assert (
+        len({record.id for record in written.records})
+        == len(written.samples)
+        == len(written.records)
+    )
     if keeps_splits(written):
-        assert Counter(record.split for record in written.records) == Counter(one.split for one in written.samples)
+        assert Counter(record.split for record in written.records) == Counter(
+            one.split for one in written.samples
+        )
     for record in written.records:
         for path in (record.image, record.label or record.image):
-            assert (written.root / path).is_file() and "\\" not in path and not Path(path).is_absolute()
+            assert (
+                (written.root / path).is_file()
+                and "\\" not in path
+                and not Path(path).is_absolute()
+            )
 
 
 def keeps_splits(written: Written) -> bool:
@@ -141,7 +170,10 @@ def same(one: Target, other: Target) -> bool:
 def test_a_landmark_that_is_not_seen_has_no_path(written):
     for record in written.records if written.task == "landmark" else ():
         target = written.layout.read(written.root, record)
-        assert all((len(path) > 0) == (state == SEEN) for path, state in zip(target.paths, target.state, strict=True))
+        assert all(
+            (len(path) > 0) == (state == SEEN)
+            for path, state in zip(target.paths, target.state, strict=True)
+        )
 
 
 def test_opening_settles_three_splits_in_one_order(written):
@@ -170,13 +202,23 @@ def test_folds_keep_groups_whole_and_test_every_image_once(written):
     folds = node["split"].get("folds")
     if not folds:
         with pytest.raises(ConfigError, match=r"fold=0: .* no folds"):
-            open_view(node["name"], written.task, written.view, written.layout, written.root, node["split"], 0)
+            open_view(
+                node["name"],
+                written.task,
+                written.view,
+                written.layout,
+                written.root,
+                node["split"],
+                0,
+            )
         return
     names = {f"{n:02d}": record.group for n, record in enumerate(written.records)}
     assert len(set(names.values())) >= 3
     for fold in range(3):
         few = {**node["split"], "folds": 3}
-        opened = open_view(node["name"], written.task, written.view, written.layout, written.root, few, fold)
+        opened = open_view(
+            node["name"], written.task, written.view, written.layout, written.root, few, fold
+        )
         for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
             assert not splits.crossing(opened.records, one, other)
         tested += [record.id for record in opened.records["test"]]
@@ -201,7 +243,9 @@ def test_a_sample_has_its_record_s_facts(written):
     sample, record = samples[0], samples.records[0]
     assert (sample.id, sample.group, sample.split) == (record.id, record.group, "test")
     assert sample.image.shape == SIZE and sample.image.dtype == np.uint8
-    assert [np.array_equal(one, two.image) for one, two in zip(samples.images(), samples, strict=True)]
+    assert [
+        np.array_equal(one, two.image) for one, two in zip(samples.images(), samples, strict=True)
+    ]
 
 
 def test_write_wants_a_split(written, tmp_path):
@@ -239,13 +283,17 @@ def moved(dataset: Dataset) -> Dataset:
 
 def regrouped(dataset: Dataset) -> Dataset:
     first, *rest = dataset.records["test"]
-    return replace(dataset, records={**dataset.records, "test": (replace(first, group="other"), *rest)})
+    return replace(
+        dataset, records={**dataset.records, "test": (replace(first, group="other"), *rest)}
+    )
 
 
 @pytest.mark.parametrize("change", [moved, regrouped])
 def test_the_fingerprint_tells_splits_and_groups(written, tmp_path, change):
     opened = written.open()
-    assert file_fingerprint(change(opened), tmp_path / "c.json") != file_fingerprint(opened, tmp_path / "c.json")
+    assert file_fingerprint(change(opened), tmp_path / "c.json") != file_fingerprint(
+        opened, tmp_path / "c.json"
+    )
 
 
 @pytest.mark.parametrize("which", ["image", "label"])
@@ -294,5 +342,7 @@ def test_a_damaged_cache_is_only_a_cache(tmp_path, damage):
     whole = file_fingerprint(opened, tmp_path / "whole.json")
     (tmp_path / "c.json").write_text(damage, encoding="latin-1")
     assert file_fingerprint(opened, tmp_path / "c.json") == whole
-    assert json.loads((tmp_path / "c.json").read_text()) == json.loads((tmp_path / "whole.json").read_text())
+    assert json.loads((tmp_path / "c.json").read_text()) == json.loads(
+        (tmp_path / "whole.json").read_text()
+    )
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

@@ -50,14 +50,23 @@ NO_AUGMENT = Augment(hflip=0)
 
 
 def options(name: str) -> dict[str, Any]:
-    return YAMLS[name]["budgets"]["tiny"]["options"]
+    return YAMLS[name]["recipes"]["tiny"]["options"]
 
 
-def detector(name: str, classes: int = 2, budget: dict[str, Any] | None = None, **changes: Any) -> Detector:
-    tiny = YAMLS[name]["budgets"]["tiny"]["backbone"]
-    build = {"architecture": YAMLS[name]["build"]["architecture"], "backbone": tiny, "weights": None}
+def detector(
+    name: str, classes: int = 2, recipe: dict[str, Any] | None = None, **changes: Any
+) -> Detector:
+    tiny = YAMLS[name]["recipes"]["tiny"]["backbone"]
+    build = {
+        "architecture": YAMLS[name]["build"]["architecture"],
+        "backbone": tiny,
+        "weights": None,
+    }
     return Detector(
-        **{**build, "options": options(name), **changes}, classes=classes, exclusive=True, budget=budget or TINY
+        **{**build, "options": options(name), **changes},
+        classes=classes,
+        exclusive=True,
+        recipe=recipe or TINY,
     )
 
 
@@ -69,7 +78,12 @@ def sample(n: int, size: tuple[int, int] = (72, 120), label: int = 0) -> Sample:
         return Sample(f"{n:03d}", f"g{n}", image, Boxes.empty())
     x, y = int(rng.integers(8, 60)), int(rng.integers(6, 30))
     image[y : y + 30, x : x + 44] = 220
-    return Sample(f"{n:03d}", f"g{n}", image, Boxes(np.array([[x, y, x + 44, y + 30]], np.float32), np.array([label])))
+    return Sample(
+        f"{n:03d}",
+        f"g{n}",
+        image,
+        Boxes(np.array([[x, y, x + 44, y + 30]], np.float32), np.array([label])),
+    )
 
 
 def samples(n: int) -> list[Sample]:
@@ -92,7 +106,9 @@ def rows(*found: tuple[float, float, float, float, float]) -> torch.Tensor:
 
 # ---- what is built
 
-PUBLISHED = "the published one gives one feature map to all heads: those of the others never get a gradient"
+PUBLISHED = (
+    "the published one gives one feature map to all heads: those of the others never get a gradient"
+)
 COUNTS = [  # one class on ResNet50: ours, published, why they differ
     ("fasterrcnn", 41_299_161, 41_299_161, ""),
     ("retinanet", 36_352_630, 36_352_630, ""),
@@ -103,11 +119,15 @@ COUNTS = [  # one class on ResNet50: ours, published, why they differ
 ]
 
 
-@pytest.mark.parametrize(("name", "ours", "published", "why"), COUNTS, ids=[row[0] for row in COUNTS])
+@pytest.mark.parametrize(
+    ("name", "ours", "published", "why"), COUNTS, ids=[row[0] for row in COUNTS]
+)
 def test_parameters_are_the_published_ones_or_it_is_said_why_not(name, ours, published, why):
-    full = YAMLS[name]["budgets"].get("kumar2025", {"backbone": "resnet50", "options": None})
+    full = YAMLS[name]["recipes"].get("kumar2025", {"backbone": "resnet50", "options": None})
     for weights in (None, "imagenet"):  # frozen or not, the same parameters
-        net = detector(name, 1, backbone=full["backbone"], options=full.get("options"), weights=weights).empty()
+        net = detector(
+            name, 1, backbone=full["backbone"], options=full.get("options"), weights=weights
+        ).empty()
         assert sum(parameter.numel() for parameter in net.parameters()) == ours
     assert (ours == published) == (not why)
 
@@ -116,8 +136,10 @@ def test_parameters_are_the_published_ones_or_it_is_said_why_not(name, ours, pub
 def test_every_parameter_learns(name):
     """The published SSD's heads 2 to 6 don't."""
     torch.manual_seed(0)
-    net = detector(name, budget={**TINY, "size": [96, 96]}).build().train()
-    net(torch.rand(2, 1, 96, 96))(torch.stack([rows((8, 8, 40, 40, 0), (2, 2, 90, 90, 1)), rows()])).backward()
+    net = detector(name, recipe={**TINY, "size": [96, 96]}).build().train()
+    net(torch.rand(2, 1, 96, 96))(
+        torch.stack([rows((8, 8, 40, 40, 0), (2, 2, 90, 90, 1)), rows()])
+    ).backward()
     assert [n for n, p in net.named_parameters() if p.grad is None or not p.requires_grad] == []
 
 
@@ -125,22 +147,33 @@ def test_every_parameter_learns(name):
 def test_from_scratch_nothing_is_frozen_and_with_weights_the_stem_is(name):
     """Frozen batch norm with no statistics to freeze would be no normalisation at all."""
     chosen = {} if name == "fasterrcnn" else options(name)
-    scratch, given = (detector(name, weights=weights, options=chosen).empty() for weights in (None, "coco"))
+    scratch, given = (
+        detector(name, weights=weights, options=chosen).empty() for weights in (None, "coco")
+    )
     kinds = [{type(layer).__name__ for layer in net.modules()} for net in (scratch, given)]
     assert not any("Frozen" in kind for kind in kinds[0]) and "BatchNorm2d" in kinds[0]
     assert any("Frozen" in kind for kind in kinds[1]) and "BatchNorm2d" not in kinds[1]
     fixed = [key for key, parameter in given.named_parameters() if not parameter.requires_grad]
-    assert {re.search(r"(?:body|backbone\.model)\.(\w+)", key)[1] for key in fixed} == {"conv1", "layer1"}  # type: ignore[index]
+    assert {re.search(r"(?:body|backbone\.model)\.(\w+)", key)[1] for key in fixed} == {
+        "conv1",
+        "layer1",
+    }  # type: ignore[index]
 
 
 def test_the_norm_is_the_one_asked_for():
     """torchvision's own builder swallows norm_layer without a word."""
     for norm, kind in (("batch", "BatchNorm2d"), ("group", "GroupNorm")):
-        net = torchvision_nets.fasterrcnn(Plan("resnet18", 1, False), norm=norm, channels=32, representation=16)
+        net = torchvision_nets.fasterrcnn(
+            Plan("resnet18", 1, False), norm=norm, channels=32, representation=16
+        )
         assert {
-            type(layer).__name__ for layer in net.net.backbone.body.modules() if "Norm" in type(layer).__name__
+            type(layer).__name__
+            for layer in net.net.backbone.body.modules()
+            if "Norm" in type(layer).__name__
         } == {kind}
-    with pytest.raises(ConfigError, match=r"options\.norm: frozen, batch, group were wanted, found 'layer'"):
+    with pytest.raises(
+        ConfigError, match=r"options\.norm: frozen, batch, group were wanted, found 'layer'"
+    ):
         torchvision_nets.fasterrcnn(Plan("resnet18", 1, False), norm="layer")
 
 
@@ -150,9 +183,9 @@ def test_the_norm_is_the_one_asked_for():
         ({"architecture": "yolo"}, "architecture: fasterrcnn"),
         ({"backbone": "vgg16"}, "backbone: resnet10w32"),
         ({"options": {"chanels": 8}}, "chanels"),
-        ({"budget": {**TINY, "size": [60, 96]}}, "multiples of 32"),
-        ({"budget": {**TINY, "turn": 0.5}}, "square size"),
-        ({"budget": {**TINY, "blur": {"gauss": 0.5}}}, "found gauss"),
+        ({"recipe": {**TINY, "size": [60, 96]}}, "multiples of 32"),
+        ({"recipe": {**TINY, "turn": 0.5}}, "square size"),
+        ({"recipe": {**TINY, "blur": {"gauss": 0.5}}}, "found gauss"),
     ],
 )
 def test_what_cannot_be_is_a_configuration_error(changes, words):
@@ -171,7 +204,7 @@ def test_neither_low_scores_nor_the_box_after_the_hundredth_are_dropped(name):
 
 
 @pytest.mark.parametrize("name", ["fasterrcnn", "retinanet", "fcos", "ssd300"])
-def test_the_backbone_sees_what_the_budget_says(name):
+def test_the_backbone_sees_what_the_recipe_says(name):
     """torchvision would enlarge to 800 px and normalise once more."""
     seen = []
     net = detector(name).build().eval()
@@ -218,10 +251,16 @@ def test_bf16_makes_boxes_and_losses_in_fp32(name):
 def test_boxes_are_stretched_from_edge_to_edge():
     image = np.zeros((100, 200), np.uint8)
     truth = Boxes(
-        np.array([[0, 0, 200, 100], [50, 25, 100, 50], [190, -10, 230, 120]], np.float32), np.array([0, 2, 1])
+        np.array([[0, 0, 200, 100], [50, 25, 100, 50], [190, -10, 230, 120]], np.float32),
+        np.array([0, 2, 1]),
     )
     stored = boxes.to_rows(Sample("a", "g", image, truth), (50, 50))
-    assert stored[:4].tolist() == [[0, 0, 50, 50, 0], [12.5, 12.5, 25, 25, 2], [47.5, 0, 50, 50, 1], [0, 0, 0, 0, -1]]
+    assert stored[:4].tolist() == [
+        [0, 0, 50, 50, 0],
+        [12.5, 12.5, 25, 25, 2],
+        [47.5, 0, 50, 50, 1],
+        [0, 0, 0, 0, -1],
+    ]
     back = boxes.stretched(boxes.to_truth(stored).xyxy, (50, 50), (100, 200))
     assert back[:2].tolist() == truth.xyxy[:2].tolist()
 
@@ -229,7 +268,8 @@ def test_boxes_are_stretched_from_edge_to_edge():
 def test_a_box_without_area_is_left_out_and_too_many_are_refused():
     image = np.zeros((64, 64), np.uint8)
     flat = Boxes(
-        np.array([[5, 5, 5, 9], [5, 9, 9, 5], [70, 2, 80, 9], [1, 1, 2, 2]], np.float32), np.array([0, 0, 0, 1])
+        np.array([[5, 5, 5, 9], [5, 9, 9, 5], [70, 2, 80, 9], [1, 1, 2, 2]], np.float32),
+        np.array([0, 0, 0, 1]),
     )
     stored = boxes.to_rows(Sample("a", "g", image, flat), (32, 32))
     assert boxes.to_truth(stored).labels.tolist() == [1]
@@ -274,9 +314,13 @@ def test_boxes_move_with_the_image(spec, turn):
 
 def test_a_box_that_is_pushed_out_of_the_picture_is_none_any_more():
     table = torch.stack([rows((0, 10, 20, 30, 0), (40, 10, 60, 30, 1))])
-    matrix = torch.tensor([[[1.0, 0, 0.5], [0, 1, 0]]])  # the output's left edge lies 16 px into the input
+    matrix = torch.tensor(
+        [[[1.0, 0, 0.5], [0, 1, 0]]]
+    )  # the output's left edge lies 16 px into the input
     placed = boxes.to_truth(boxes.move_boxes(table, matrix, (64, 64))[0].numpy())
-    assert placed.labels.tolist() == [1] and placed.xyxy.tolist() == [[24, 10, 44, 30]]  # of the other, a fifth is left
+    assert placed.labels.tolist() == [1] and placed.xyxy.tolist() == [
+        [24, 10, 44, 30]
+    ]  # of the other, a fifth is left
 
 
 def test_blurring_is_of_the_images_it_hits_only():
@@ -300,8 +344,8 @@ def test_blurring_is_of_the_images_it_hits_only():
 def test_a_learnt_box_is_found_where_it_lies_in_native_pixels(name, tmp_path):
     """Within 2 px, on an image that is half as large again as the net's, with other sides."""
     one = sample(0, (100, 150), label=1)
-    budget = {**TINY, "epochs": 3, "augment": {"hflip": 0.0}, "lr": 2e-3}
-    model = detector(name, budget=budget)
+    recipe = {**TINY, "epochs": 3, "augment": {"hflip": 0.0}, "lr": 2e-3}
+    model = detector(name, recipe=recipe)
     model.fit([one] * 40, [one], a_run(tmp_path))
     (guess,) = model.predict([one.image])
     assert guess.scores is not None and guess.scores[0] > 0.3 and guess.labels[0] == 1
@@ -327,22 +371,27 @@ def test_detr_s_loss_by_hand():
     away = detr.set_loss(logits, guess + torch.tensor([0.1, 0, 0, 0]), side, truth).item()
     overlap = 1 / 3  # half of each box, and their hull is their union
     assert away == pytest.approx(np.log(2) + 5 * 0.1 + 2 * (1 - overlap), abs=1e-4)
-    assert detr.set_loss(logits, guess, side, rows()[None]).item() == pytest.approx(np.log(2), abs=1e-5)
+    assert detr.set_loss(logits, guess, side, rows()[None]).item() == pytest.approx(
+        np.log(2), abs=1e-5
+    )
 
 
 def test_detr_without_transformers_is_one_clear_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(
-        RunError, match=r"model=detr needs the package transformers.*pip install 'usbench\[transformers\]'"
+        RunError,
+        match=r"model=detr needs the package transformers.*pip install 'usbench\[transformers\]'",
     ):
         detector("detr").build()
 
 
 def test_detr_s_loss_falls_to_half_on_eight_pictures(tmp_path):
     losses: list[float] = []
-    budget = {**TINY, "epochs": 6, "batch": 4, "augment": {"hflip": 0.0}}
+    recipe = {**TINY, "epochs": 6, "batch": 4, "augment": {"hflip": 0.0}}
     log = lambda name, value, step: losses.append(value) if name == "train/loss" else None  # noqa: E731
-    detector("detr", budget=budget).fit([sample(3 * n) for n in range(8)] * 5, samples(2), a_run(tmp_path, log=log))
+    detector("detr", recipe=recipe).fit(
+        [sample(3 * n) for n in range(8)] * 5, samples(2), a_run(tmp_path, log=log)
+    )
     assert losses[-1] < losses[0] / 2
 
 
@@ -355,7 +404,9 @@ def test_two_runs_of_one_seed_are_identical_and_another_seed_differs(name, tmp_p
     for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
         model = detector(name)
         model.fit(samples(6), samples(2), a_run(tmp_path / folder, seed=seed))
-        found.append([(guess.xyxy.tolist(), guess.scores) for guess in model.predict([sample(1).image])])
+        found.append(
+            [(guess.xyxy.tolist(), guess.scores) for guess in model.predict([sample(1).image])]
+        )
     assert found[0][0][0] == found[1][0][0] and np.array_equal(found[0][0][1], found[1][0][1])
     assert found[0][0][0] != found[2][0][0]
 
@@ -369,7 +420,9 @@ def killed_in_epoch_two(folder: str) -> None:
             time.sleep(600)
 
     torch.set_num_threads(1)
-    detector("fasterrcnn", budget={**TINY, "epochs": 3}).fit(samples(6), samples(2), a_run(Path(folder), log=log))
+    detector("fasterrcnn", recipe={**TINY, "epochs": 3}).fit(
+        samples(6), samples(2), a_run(Path(folder), log=log)
+    )
 
 
 def test_killed_and_started_again_ends_as_if_not(tmp_path):
@@ -378,25 +431,31 @@ def test_killed_and_started_again_ends_as_if_not(tmp_path):
     folder.mkdir()
     code = f"import test_detectors; test_detectors.killed_in_epoch_two({str(folder)!r})"
     paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
-    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}
+    ) as child:
         while not (folder / "second").exists():
             assert child.poll() is None, "the child ended by itself"
             time.sleep(0.05)
         child.send_signal(signal.SIGKILL)
     steps: list[int] = []
-    budget = {**TINY, "epochs": 3}
-    resumed, whole = detector("fasterrcnn", budget=budget), detector("fasterrcnn", budget=budget)
-    resumed.fit(samples(6), samples(2), a_run(folder, log=lambda name, value, step: steps.append(step)))
+    recipe = {**TINY, "epochs": 3}
+    resumed, whole = detector("fasterrcnn", recipe=recipe), detector("fasterrcnn", recipe=recipe)
+    resumed.fit(
+        samples(6), samples(2), a_run(folder, log=lambda name, value, step: steps.append(step))
+    )
     whole.fit(samples(6), samples(2), a_run(tmp_path / "whole"))
     assert set(steps) == {2, 3}
-    for a, b in zip(whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True):
+    for a, b in zip(
+        whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("name", YAMLS)
 def test_images_without_a_box_are_training_images(name, tmp_path):
     empty = [replace(one, target=Boxes.empty()) for one in samples(3)]
-    model = detector(name, budget={**TINY, "epochs": 1})
+    model = detector(name, recipe={**TINY, "epochs": 1})
     model.fit(empty, [*samples(1), *empty[:1]], a_run(tmp_path))
     assert len(list(model.predict([empty[0].image]))) == 1
     assert all(torch.isfinite(value).all() for value in model.net.state_dict().values())
@@ -404,7 +463,7 @@ def test_images_without_a_box_are_training_images(name, tmp_path):
 
 @pytest.mark.parametrize("name", YAMLS)
 def test_a_loss_that_is_not_finite_ends_the_run(name, tmp_path):
-    model = detector(name, budget={**TINY, "lr": 1e30, "schedule": "cosine"})
+    model = detector(name, recipe={**TINY, "lr": 1e30, "schedule": "cosine"})
     with pytest.raises(RunError, match=r"epoch \d: the training loss is (nan|inf)"):
         model.fit(samples(6), samples(2), a_run(tmp_path))
 
@@ -422,9 +481,13 @@ def test_weights_from_a_file_fill_all_but_what_depends_on_the_classes(name, froz
     first = detector(name, classes=2, options=chosen).build().state_dict()
     torch.save(first, path)
     for classes in (2, 3):
-        own = detector(name, classes=classes, weights=str(path), options=chosen).build().state_dict()
+        own = (
+            detector(name, classes=classes, weights=str(path), options=chosen).build().state_dict()
+        )
         changed = {key for key in first if key in own and not alike(first[key], own[key])}
-        assert bool(changed) == (classes == 3) and all(key.startswith(HEADS[key_of(name)]) for key in changed)
+        assert bool(changed) == (classes == 3) and all(
+            key.startswith(HEADS[key_of(name)]) for key in changed
+        )
         assert all(key in own or key.endswith("num_batches_tracked") for key in first)
 
 
@@ -457,14 +520,18 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path, content):
         ("detr", "coco", r"weights=coco for detr \(facebook/detr-resnet-50\) could not be fetched"),
     ],
 )
-def test_weights_that_cannot_be_fetched_are_one_clear_sentence(name, weights, says, tmp_path, monkeypatch):
+def test_weights_that_cannot_be_fetched_are_one_clear_sentence(
+    name, weights, says, tmp_path, monkeypatch
+):
     def refused(*_: Any, **__: Any) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr("socket.socket.connect", refused)
     monkeypatch.setattr("socket.getaddrinfo", refused)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # else it tries again and again
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HF_HUB_OFFLINE", True
+    )  # else it tries again and again
     chosen = {} if name != "detr" else options(name)
     with pytest.raises(RunError, match=says) as wrong:
         detector(name, weights=weights, backbone="resnet50", options=chosen).build()
@@ -472,9 +539,14 @@ def test_weights_that_cannot_be_fetched_are_one_clear_sentence(name, weights, sa
 
 
 def test_coco_s_weights_exist_for_some_only():
-    for name, backbone in (("ssd300", "resnet50"), ("fasterrcnn", "resnet18"), ("detr", "resnet18")):
+    for name, backbone in (
+        ("ssd300", "resnet50"),
+        ("fasterrcnn", "resnet18"),
+        ("detr", "resnet18"),
+    ):
         with pytest.raises(
-            ConfigError, match=r"weights=coco: there are such weights for .* take imagenet, null or a file"
+            ConfigError,
+            match=r"weights=coco: there are such weights for .* take imagenet, null or a file",
         ):
             detector(name, weights="coco", backbone=backbone).build()
 
@@ -490,8 +562,14 @@ def test_the_names_are_those_of_torchvision_s_own_builders(name, monkeypatch):
         "fcos": detection.fcos_resnet50_fpn,
     }[name](weights=None, weights_backbone=None)
     monkeypatch.setattr(trunk, "fetched", lambda weights, what: own.state_dict())
-    net = detector(name, classes=1, weights="coco", backbone="resnet50", options={}).build().state_dict()
-    given = {f"net.{k}": v for k, v in own.state_dict().items() if not k.endswith("num_batches_tracked")}
+    net = (
+        detector(name, classes=1, weights="coco", backbone="resnet50", options={})
+        .build()
+        .state_dict()
+    )
+    given = {
+        f"net.{k}": v for k, v in own.state_dict().items() if not k.endswith("num_batches_tracked")
+    }
     changed = [key for key, value in given.items() if not alike(value, net[key])]
     assert changed and all(key.startswith(HEADS[name]) for key in changed)
 
@@ -500,20 +578,36 @@ def test_the_names_are_those_of_torchvision_s_own_builders(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", YAMLS)
-def test_the_budgets_of_the_repository_can_be(name):
-    for budget_name, budget in YAMLS[name]["budgets"].items():
-        size = budget["size"] if isinstance(budget["size"], list) else [budget["size"]] * 2
-        trained = {key: value for key, value in budget.items() if key not in ("backbone", "options")}
-        Detector(YAMLS[name]["build"]["architecture"], budget["backbone"], None, 1, True, {**trained, "size": size})
-        Augment(**budget["augment"])
-        optimiser = loop.optimiser_of(torch.nn.Linear(1, 1), budget)
-        loop.learning_rate(optimiser, budget, 2, 5)
-        assert budget_name != "kumar2025" or budget["unstated"]
+def test_the_recipes_of_the_repository_can_be(name):
+    for recipe_name, recipe in YAMLS[name]["recipes"].items():
+        size = recipe["size"] if isinstance(recipe["size"], list) else [recipe["size"]] * 2
+        trained = {
+            key: value for key, value in recipe.items() if key not in ("backbone", "options")
+        }
+        Detector(
+            YAMLS[name]["build"]["architecture"],
+            recipe["backbone"],
+            None,
+            1,
+            True,
+            {**trained, "size": size},
+        )
+        Augment(**recipe["augment"])
+        optimiser = loop.optimiser_of(torch.nn.Linear(1, 1), recipe)
+        loop.learning_rate(optimiser, recipe, 2, 5)
+        assert recipe_name != "kumar2025" or recipe["unstated"]
 
 
 @pytest.mark.parametrize("name", YAMLS)
 def test_a_phantom_runs_from_end_to_end(name, tmp_path, compose):
-    words = ["dataset=spinal", f"model={name}", "budget=tiny", "source=phantom", "tracking=none", "device=cpu"]
+    words = [
+        "dataset=spinal",
+        f"model={name}",
+        "recipe=tiny",
+        "source=phantom",
+        "tracking=none",
+        "device=cpu",
+    ]
     words += [f"runs={tmp_path}/runs", f"results={tmp_path}/results", "threads=1", "precision=fp32"]
     config = compose(*words, "dataset.phantom.per_group=1", "dataset.phantom.size=[96,160]")
     config["dataset"]["phantom"]["counts"] = {"train": 6, "val": 3, "test": 3}

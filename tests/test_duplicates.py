@@ -82,7 +82,11 @@ def test_a_digest_is_of_the_luma(tmp_path):
     assert not wrong and not any(one.tinted for one in found.values())
     assert found["grey.png"].digest == found["rgb.png"].digest == found["palette.bmp"].digest
     assert found["grey.png"].digest != found["turned.png"].digest  # the same bytes in another size
-    assert (found["grey.png"].low, found["grey.png"].high, found["grey.png"].size) == (0, 235, (6, 8))
+    assert (found["grey.png"].low, found["grey.png"].high, found["grey.png"].size) == (
+        0,
+        235,
+        (6, 8),
+    )
 
 
 def seen(digest: bytes, seed: int) -> pictures.Picture:
@@ -92,12 +96,20 @@ def seen(digest: bytes, seed: int) -> pictures.Picture:
 
 def test_two_records_of_one_image_file_are_no_duplicates():
     """Two annotators' records of one image."""
-    records = [Record(f"{n}/{who}", f"g{n}", f"{n}.png", f"{who}.csv", "train") for n in (1, 2) for who in "ab"]
-    pairs, inside = duplicates.find(records, {one.id: one for one in records}, {"1.png": seen(b"1", 1)})
+    records = [
+        Record(f"{n}/{who}", f"g{n}", f"{n}.png", f"{who}.csv", "train")
+        for n in (1, 2)
+        for who in "ab"
+    ]
+    pairs, inside = duplicates.find(
+        records, {one.id: one for one in records}, {"1.png": seen(b"1", 1)}
+    )
     assert (pairs, inside) == ([], 0)
     same = {"1.png": seen(b"1", 1), "2.png": seen(b"1", 1)}
     pairs, _ = duplicates.find(records, {one.id: one for one in records}, same)
-    assert [(pair.one.id, pair.other.id, pair.identical) for pair in pairs] == [("1/a", "2/a", True)]
+    assert [(pair.one.id, pair.other.id, pair.identical) for pair in pairs] == [
+        ("1/a", "2/a", True)
+    ]
 
 
 def test_frames_of_one_video_are_counted_not_listed():
@@ -105,16 +117,24 @@ def test_frames_of_one_video_are_counted_not_listed():
     looks = {f"{n}.png": seen(bytes([n]), 7) for n in range(3)}
     assert duplicates.find(records, {one.id: one for one in records}, looks) == ([], 3)
     apart = {one.id: replace(one, split="test" if one.id == "2" else "train") for one in records}
-    pairs, inside = duplicates.find(records, apart, looks)  # unless the release has them in two splits
-    assert inside == 1 and [(pair.one.id, pair.other.id) for pair in pairs] == [("2", "0"), ("2", "1")]
+    pairs, inside = duplicates.find(
+        records, apart, looks
+    )  # unless the release has them in two splits
+    assert inside == 1 and [(pair.one.id, pair.other.id) for pair in pairs] == [
+        ("2", "0"),
+        ("2", "1"),
+    ]
 
 
 def test_identical_ones_of_three_splits_are_all_found():
     records = [
-        Record(f"{n}", f"g{n}", f"{n}.png", None, split) for n, split in enumerate(("train", "test", "val", None))
+        Record(f"{n}", f"g{n}", f"{n}.png", None, split)
+        for n, split in enumerate(("train", "test", "val", None))
     ]
     used = {record.id: record for record in records if record.split}
-    pairs, _ = duplicates.find(records, used, {record.image: seen(b"same", 3) for record in records})
+    pairs, _ = duplicates.find(
+        records, used, {record.image: seen(b"same", 3) for record in records}
+    )
     across = [(pair.one.split, pair.other.split) for pair in pairs if pair.across]
     assert sorted(across) == [("test", "train"), ("test", "val"), ("val", "train")]
     assert all(pair.identical for pair in pairs) and len(pairs) == 6
@@ -124,9 +144,14 @@ def test_identical_ones_of_three_splits_are_all_found():
 
 
 def test_identical_black_images_are_found_though_they_correlate_with_none():
-    records = [Record(f"{n}", f"g{n}", f"{n}.png", None, split) for n, split in enumerate(("train", "test"))]
+    records = [
+        Record(f"{n}", f"g{n}", f"{n}.png", None, split)
+        for n, split in enumerate(("train", "test"))
+    ]
     black = pictures.Picture((9, 9), 0, 0, False, b"black", np.zeros((32, 32), np.uint8))
-    pairs, _ = duplicates.find(records, {one.id: one for one in records}, {one.image: black for one in records})
+    pairs, _ = duplicates.find(
+        records, {one.id: one for one in records}, {one.image: black for one in records}
+    )
     assert [(pair.one.id, pair.identical, pair.across) for pair in pairs] == [("1", True, True)]
 
 
@@ -138,7 +163,10 @@ def test_one_image_file_in_two_splits_is_an_error():
 
 
 def test_clusters_are_connected_components():
-    assert duplicates.clusters([("d", "e"), ("b", "a"), ("c", "b")]) == [["a", "b", "c"], ["d", "e"]]
+    assert duplicates.clusters([("d", "e"), ("b", "a"), ("c", "b")]) == [
+        ["a", "b", "c"],
+        ["d", "e"],
+    ]
     assert duplicates.clusters([]) == []
 
 
@@ -149,7 +177,9 @@ def test_new_pairs_join_listed_clusters_in_what_is_to_be_pasted():
 
     pairs = [pair("0001", "0002", True), pair("0002", "0003", False), pair("x, y", "0005", True)]
     text = leaks.to_paste(pairs, leaks.Rules(frozenset(), True, True), 4)
-    assert text == "split:\n  near_duplicates:\n    - ['0001', '0002', '0003']"  # quoted: they are words
+    assert (
+        text == "split:\n  near_duplicates:\n    - ['0001', '0002', '0003']"
+    )  # quoted: they are words
     assert leaks.to_paste(pairs[::2], leaks.Rules(frozenset(), True, True), 4) == ""
 
 
@@ -167,7 +197,10 @@ def test_new_pairs_join_listed_clusters_in_what_is_to_be_pasted():
         ),
         (
             Landmarks((np.ones((1, 2), np.float32),) * 2, np.array([SEEN, SEEN], np.int8)),
-            Landmarks((np.ones((1, 2), np.float32), np.zeros((1, 2), np.float32)), np.array([OFF, SEEN], np.int8)),
+            Landmarks(
+                (np.ones((1, 2), np.float32), np.zeros((1, 2), np.float32)),
+                np.array([OFF, SEEN], np.int8),
+            ),
             ["a", "b"],
         ),
     ],

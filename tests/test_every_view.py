@@ -1,5 +1,5 @@
 """Every dataset × task from end to end on a small phantom: drawn, trained by the task's model, predicted, scored,
-saved; and the truth as the prediction reaches the ceiling of every rule."""
+saved; and the truth as the prediction reaches the target_score of every rule."""
 
 import json
 from dataclasses import replace
@@ -29,8 +29,19 @@ def made(tmp_path_factory, compose):
         if view not in cells:
             name, task = view
             folder = tmp_path_factory.mktemp(name)
-            words = [f"dataset={name}", f"model={MODELS[task]}", "budget=tiny", "source=phantom", "tracking=none"]
-            words += [f"runs={folder}/runs", f"results={folder}/results", "device=cpu", "dataset.phantom.per_group=1"]
+            words = [
+                f"dataset={name}",
+                f"model={MODELS[task]}",
+                "recipe=tiny",
+                "source=phantom",
+                "tracking=none",
+            ]
+            words += [
+                f"runs={folder}/runs",
+                f"results={folder}/results",
+                "device=cpu",
+                "dataset.phantom.per_group=1",
+            ]
             words += ["dataset.phantom.size=[120,160]"]
             config = compose(*words)
             drawn = config["dataset"]["phantom"]["counts"]
@@ -67,14 +78,21 @@ def perfect(target):
 
 
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
-def test_the_truth_as_the_prediction_reaches_the_ceiling(view, made, tmp_path):
+def test_the_truth_as_the_prediction_reaches_the_target_score(view, made, tmp_path):
     one = made(view)
     dataset = source.open_dataset(one)
     val, test = dataset.samples("val"), dataset.samples("test")
     for split, samples in (("val", val), ("test", test)):
-        scoring.write_predictions(tmp_path, split, samples, (perfect(sample.target) for sample in samples))
+        scoring.write_predictions(
+            tmp_path, split, samples, (perfect(sample.target) for sample in samples)
+        )
     scores = scoring.score(one["metric"], tmp_path, test, val)
     for ruled in scores.ruled:
-        for name, ceiling in ruled.ceiling.items():
-            assert ruled.scores[name].value == pytest.approx(ceiling.value, abs=1e-6), (ruled.name, name)
-    assert scoring.select(tmp_path, val) == pytest.approx(0 if view[1] == "landmark" else 1, abs=1e-6)
+        for name, target_score in ruled.target_score.items():
+            assert ruled.scores[name].value == pytest.approx(target_score.value, abs=1e-6), (
+                ruled.name,
+                name,
+            )
+    assert scoring.select(tmp_path, val) == pytest.approx(
+        0 if view[1] == "landmark" else 1, abs=1e-6
+    )

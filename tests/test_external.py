@@ -62,16 +62,25 @@ def entered(one, there: Path, name: str = "our model", strict: bool = False):
     return path, results.load(path), missing
 
 
-@pytest.mark.parametrize(("dataset", "task"), [("usgra", "segment"), ("spinal", "segment"), ("unity", "landmark")])
+@pytest.mark.parametrize(
+    ("dataset", "task"), [("usgra", "segment"), ("spinal", "segment"), ("unity", "landmark")]
+)
 def test_the_same_predictions_score_as_the_run_s(lay, dataset, task):
     one, run, there = lay(dataset, task)
     path, row, missing = entered(one, there)
     same = [
         name for name in run["scores"] if not name.startswith(("presence_f1", "false_presence"))
     ]  # no validation here
-    assert {name: row["scores"][name] for name in same} == {name: run["scores"][name] for name in same}
-    assert row["rulers"] == run["rulers"] and missing == [] and row["seed"] is None and row["origin"] == "external"
-    assert path.name == f"our-model-{row['key']}.json" and row["key"] != run["key"]
+    assert {name: row["scores"][name] for name in same} == {
+        name: run["scores"][name] for name in same
+    }
+    assert (
+        row["protocols"] == run["protocols"]
+        and missing == []
+        and row["seed"] is None
+        and row["origin"] == "external"
+    )
+    assert path.name == f"our-model-{row['run_id']}.json" and row["run_id"] != run["run_id"]
     assert [r.name for r in leaderboard.rows([row], []) if r.own] == ["our-model"]
     new, _ = rescoring.rescored(row, Path(one["runs"]))
     assert new == row
@@ -80,16 +89,18 @@ def test_the_same_predictions_score_as_the_run_s(lay, dataset, task):
 def test_boxes_score_as_the_run_s_but_for_rounding(lay):
     one, run, there = lay("usgra", "detect")
     _, row, _ = entered(one, there)
-    assert row["scores"]["map50"]["value"] == pytest.approx(run["scores"]["map50"]["value"], abs=0.02)
+    assert row["scores"]["map50"]["value"] == pytest.approx(
+        run["scores"]["map50"]["value"], abs=0.02
+    )
 
 
 def test_a_run_s_own_folder_is_read_too_and_entering_again_changes_nothing(compose, tmp_path):
     one, record = finish(compose, tmp_path, "kidney", "segment")
     run = results.load(record)
-    folder = Path(one["runs"]) / one["key"]
+    folder = Path(one["runs"]) / one["run_id"]
     path, row, _ = entered(one, folder)
     assert row["scores"]["dice"] == run["scores"]["dice"]
-    before = {file: file.read_bytes() for file in (Path(one["runs"]) / row["key"]).iterdir()}
+    before = {file: file.read_bytes() for file in (Path(one["runs"]) / row["run_id"]).iterdir()}
     assert entered(one, folder)[0] == path and {f: f.read_bytes() for f in before} == before
     with pytest.raises(DataError, match="classes of kidney overlap"):
         entered(one, folder.parent / "nothing-there")
@@ -109,12 +120,16 @@ def test_missing_and_unknown_predictions(lay):
         entered(one, there)
     (there / "other.png").unlink()
     label_png.write_index(first, np.zeros((3, 4), np.uint8))
-    with pytest.raises(DataError, match=r"the size of its image \(96, 128\) was wanted, found \(3, 4\)"):
+    with pytest.raises(
+        DataError, match=r"the size of its image \(96, 128\) was wanted, found \(3, 4\)"
+    ):
         entered(one, there)
     assert not [path for path in Path(one["runs"]).iterdir() if path.name.startswith(".external")]
 
 
-@pytest.mark.parametrize(("name", "plain"), [("our model", "our-model"), ("Net (1)", "Net-1"), ("v1.2+x", "v1.2+x")])
+@pytest.mark.parametrize(
+    ("name", "plain"), [("our model", "our-model"), ("Net (1)", "Net-1"), ("v1.2+x", "v1.2+x")]
+)
 def test_a_name_becomes_a_file_s(name, plain):
     assert external.slug(name) == plain
 
@@ -129,13 +144,20 @@ def test_the_command_enters_the_row(tmp_path, capsys, lay):
     one, _, there = lay("usgra", "segment")
     words = ["segment", "--dataset", "usgra", "--predictions", str(there), "--name", "ours"]
     where = ["--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs")]
-    assert score.main([*words, *where]) == 1  # the phantom that such a command meets has other images
+    assert (
+        score.main([*words, *where]) == 1
+    )  # the phantom that such a command meets has other images
     assert "test split's images were wanted" in capsys.readouterr().err
     root = Path(one["root"])
     (tmp_path / "data").mkdir()
     (tmp_path / "data/usgra").symlink_to(root)
     (root / "PHANTOM.json").write_text("{}")
-    assert score.main([*words, *where, "--data", str(tmp_path / "data"), "--json", str(tmp_path / "out.json")]) == 0
+    assert (
+        score.main(
+            [*words, *where, "--data", str(tmp_path / "data"), "--json", str(tmp_path / "out.json")]
+        )
+        == 0
+    )
     told = capsys.readouterr().out
     assert "all classes" in told and "result: " in told
     assert json.loads((tmp_path / "out.json").read_text())["origin"] == "external"

@@ -55,19 +55,42 @@ def coco(names: list[str]) -> dict[str, Any]:
         for category, (x1, y1, x2, y2) in enumerate(BOXES, start=1):
             sides, corners = [x1, y1, x2 - x1, y2 - y1], [x1, y1, x2, y1, x2, y2, x1, y2]
             keypoints = [x1, y1, 2]
-            entries.append({"image_id": number, "category_id": category, "bbox": sides, "segmentation": [corners]})
+            entries.append(
+                {
+                    "image_id": number,
+                    "category_id": category,
+                    "bbox": sides,
+                    "segmentation": [corners],
+                }
+            )
             entries[-1]["keypoints"] = keypoints
-    images = [{"id": n, "file_name": name, "height": 4, "width": 6} for n, name in enumerate(names, start=1)]
-    categories = [{"id": n, "name": name, "keypoints": [f"{name}-top"]} for n, name in enumerate(CLASSES, start=1)]
+    images = [
+        {"id": n, "file_name": name, "height": 4, "width": 6}
+        for n, name in enumerate(names, start=1)
+    ]
+    categories = [
+        {"id": n, "name": name, "keypoints": [f"{name}-top"]}
+        for n, name in enumerate(CLASSES, start=1)
+    ]
     return {"images": images, "annotations": entries, "categories": categories}
 
 
 def folder(kind: str, task: str, classes: tuple[str, ...] = CLASSES, **settings: Any) -> Folder:
     labels = "labels.json" if kind == "coco" else "labels"
-    return Folder(classes, kind, **{"images": "images", "labels": labels, "task": task, "min_pixels": 3, **settings})
+    return Folder(
+        classes,
+        kind,
+        **{"images": "images", "labels": labels, "task": task, "min_pixels": 3, **settings},
+    )
 
 
-KINDS = [("masks", "segment"), ("masks", "detect"), ("coco", "segment"), ("coco", "detect"), ("yolo", "detect")]
+KINDS = [
+    ("masks", "segment"),
+    ("masks", "detect"),
+    ("coco", "segment"),
+    ("coco", "detect"),
+    ("yolo", "detect"),
+]
 
 
 # ---- what is read
@@ -100,7 +123,10 @@ def test_coco_keypoints_are_landmarks(tmp_path: Path) -> None:
     record = layout.index(tmp_path)[0]
     assert layout.classes == ("one-top", "two-top")
     target = layout.read(tmp_path, record)
-    assert isinstance(target, Landmarks) and [path.tolist() for path in target.paths] == [[[0, 0]], [[4, 0]]]
+    assert isinstance(target, Landmarks) and [path.tolist() for path in target.paths] == [
+        [[0, 0]],
+        [[4, 0]],
+    ]
     assert target.state.tolist() == [SEEN, SEEN]
 
 
@@ -125,11 +151,16 @@ def test_masks_may_have_values_of_their_own(tmp_path: Path) -> None:
         (record,) = layout.index(tmp_path)
         assert layout.classes == CLASSES
         check(layout.read(tmp_path, record))
-    with pytest.raises(DataError, match=r"labels/a\.png: 0 background, 1 one, 2 two were wanted, found value 128 in 3"):
+    with pytest.raises(
+        DataError,
+        match=r"labels/a\.png: 0 background, 1 one, 2 two were wanted, found value 128 in 3",
+    ):
         folder("masks", "segment").read(tmp_path, record)
 
 
-@pytest.mark.parametrize(("kind", "task"), [("masks", "segment"), ("yolo", "detect"), ("coco", "detect")])
+@pytest.mark.parametrize(
+    ("kind", "task"), [("masks", "segment"), ("yolo", "detect"), ("coco", "detect")]
+)
 def test_the_labels_may_name_the_classes(tmp_path: Path, kind: str, task: str) -> None:
     lay(tmp_path, kind)
     if kind != "coco":
@@ -141,10 +172,16 @@ def test_the_labels_may_name_the_classes(tmp_path: Path, kind: str, task: str) -
     assert layout.shared_files(tmp_path) == ([] if kind == "coco" else ["labels/classes.txt"])
 
 
-@pytest.mark.parametrize(("kind", "setting"), [("masks", "dataset.values"), ("yolo", "dataset.views.detect.classes")])
-def test_without_names_anywhere_it_says_what_to_set(tmp_path: Path, kind: str, setting: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "setting"), [("masks", "dataset.values"), ("yolo", "dataset.views.detect.classes")]
+)
+def test_without_names_anywhere_it_says_what_to_set(
+    tmp_path: Path, kind: str, setting: str
+) -> None:
     lay(tmp_path, kind)
-    with pytest.raises(DataError, match=f"classes.txt: the classes' names.*write it or set {setting}"):
+    with pytest.raises(
+        DataError, match=f"classes.txt: the classes' names.*write it or set {setting}"
+    ):
         folder(kind, "detect", ()).index(tmp_path)
 
 
@@ -204,14 +241,18 @@ def test_coco_may_have_a_file_per_split_over_one_folder(tmp_path: Path) -> None:
         ("val/b", "val"),
     ]
     (tmp_path / "val.json").write_text(json.dumps(coco(["b.png", "a.png"])))
-    with pytest.raises(DataError, match=r"images/a\.png: one split was wanted, found it as train/a and val/a"):
+    with pytest.raises(
+        DataError, match=r"images/a\.png: one split was wanted, found it as train/a and val/a"
+    ):
         layout.index(tmp_path)
 
 
 LISTS = {"train": "train.txt", "val": "val.txt", "test": "test.txt"}
 
 
-def lists(root: Path, train: str = "a\n", val: str = "b.png", test: str = "\ufeffimages/c.png\r\n\r\n") -> None:
+def lists(
+    root: Path, train: str = "a\n", val: str = "b.png", test: str = "\ufeffimages/c.png\r\n\r\n"
+) -> None:
     for name, text in zip(LISTS.values(), (train, val, test), strict=True):
         (root / name).write_bytes(text.encode())
 
@@ -222,16 +263,32 @@ def test_splits_by_list(tmp_path: Path, kind: str) -> None:
     lay(tmp_path, kind)
     lists(tmp_path)
     records = folder(kind, "segment", lists=LISTS).index(tmp_path)
-    assert [(record.id, record.split) for record in records] == [("a", "train"), ("b", "val"), ("c", "test")]
+    assert [(record.id, record.split) for record in records] == [
+        ("a", "train"),
+        ("b", "val"),
+        ("c", "test"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        ({"train": "a\nd\n"}, r"train\.txt: line 2: the name of an image in .*images was wanted, found 'd'"),
-        ({"train": "a\na.png\n"}, r"train\.txt: line 2: every image once was wanted, found 'a\.png' as in .*: line 1"),
-        ({"val": "b\na\n"}, r"val\.txt: line 2: every image once was wanted, found 'a' as in .*train\.txt: line 1"),
-        ({"train": ""}, r"images/a\.png: a line in one of train\.txt, val\.txt, test\.txt was wanted"),
+        (
+            {"train": "a\nd\n"},
+            r"train\.txt: line 2: the name of an image in .*images was wanted, found 'd'",
+        ),
+        (
+            {"train": "a\na.png\n"},
+            r"train\.txt: line 2: every image once was wanted, found 'a\.png' as in .*: line 1",
+        ),
+        (
+            {"val": "b\na\n"},
+            r"val\.txt: line 2: every image once was wanted, found 'a' as in .*train\.txt: line 1",
+        ),
+        (
+            {"train": ""},
+            r"images/a\.png: a line in one of train\.txt, val\.txt, test\.txt was wanted",
+        ),
     ],
 )
 def test_bad_lists(tmp_path: Path, texts: dict[str, str], words: str) -> None:
@@ -245,7 +302,9 @@ def test_a_missing_list_is_named(tmp_path: Path) -> None:
     lay(tmp_path, "masks")
     lists(tmp_path)
     (tmp_path / "val.txt").unlink()
-    with pytest.raises(DataError, match=r"val\.txt: wanted image names, one per line, found no such file"):
+    with pytest.raises(
+        DataError, match=r"val\.txt: wanted image names, one per line, found no such file"
+    ):
         folder("masks", "segment", lists=LISTS).index(tmp_path)
 
 
@@ -256,14 +315,23 @@ def test_splits_by_rule_keep_groups_whole(tmp_path: Path) -> None:
     split = {"shares": {"val": 0.2, "test": 0.2}, "folds": 5}
     for fold in (None, 0, 4):
         opened = open_view("mine", "segment", {"exclusive": True}, layout, tmp_path, split, fold)
-        groups = {part: {record.group for record in records} for part, records in opened.records.items()}
-        assert {part: len(names) for part, names in groups.items()} == {"train": 6, "val": 2, "test": 2}
+        groups = {
+            part: {record.group for record in records} for part, records in opened.records.items()
+        }
+        assert {part: len(names) for part, names in groups.items()} == {
+            "train": 6,
+            "val": 2,
+            "test": 2,
+        }
         assert set.union(*groups.values()) == {f"p{n:02d}" for n in range(10)}
 
 
 def test_a_name_without_a_group_is_an_error(tmp_path: Path) -> None:
     lay(tmp_path, "masks", ("p1_a", "xx"))
-    with pytest.raises(DataError, match=r"images/xx\.png: a match of dataset\.group=\^\(p\\d\+\)_ was wanted in 'xx'"):
+    with pytest.raises(
+        DataError,
+        match=r"images/xx\.png: a match of dataset\.group=\^\(p\\d\+\)_ was wanted in 'xx'",
+    ):
         folder("masks", "segment", group=r"^(p\d+)_").index(tmp_path)
 
 
@@ -304,31 +372,67 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
         several,
         r"images/a\.png: an index mask \(PNG\) was wanted, found 2 for a\.png \(a_1\.png, a_2\.png\); make it one file",
     ),
-    "one more mask": ("masks", save("labels/a-2.png", INDEX), r"found 2 for a\.png \(a-2\.png, a\.png\)"),
+    "one more mask": (
+        "masks",
+        save("labels/a-2.png", INDEX),
+        r"found 2 for a\.png \(a-2\.png, a\.png\)",
+    ),
     "a smooth mask": (
         "masks",
         smooth,
         r"labels/a\.png: .*found 23 other values \(11, 22, 33 …\): the grey of an anti",
     ),
-    "a foreign value": ("masks", save("labels/a.png", INDEX + 1), r"labels/a\.png: .*found value 3 in 3 pixels"),
-    "a colour mask": ("masks", save("labels/a.png", np.zeros((4, 6, 3), np.uint8)), r"labels/a\.png: .*mode RGB"),
+    "a foreign value": (
+        "masks",
+        save("labels/a.png", INDEX + 1),
+        r"labels/a\.png: .*found value 3 in 3 pixels",
+    ),
+    "a colour mask": (
+        "masks",
+        save("labels/a.png", np.zeros((4, 6, 3), np.uint8)),
+        r"labels/a\.png: .*mode RGB",
+    ),
     "16 bits": ("masks", save("labels/a.png", np.zeros((4, 6), np.uint16)), "more than 8 bits"),
-    "a mask of another size": ("masks", save("labels/a.png", INDEX[:3]), r"a\.png \(4, 6\) was wanted, found \(3, 6\)"),
+    "a mask of another size": (
+        "masks",
+        save("labels/a.png", INDEX[:3]),
+        r"a\.png \(4, 6\) was wanted, found \(3, 6\)",
+    ),
     "no mask": (
         "masks",
         remove("labels/a.png"),
         r"images/a\.png: an index mask \(PNG\) of the same name .*1 of 3 images",
     ),
-    "no image": ("masks", remove("images/c.png"), r"labels/c\.png: an image of the same name was wanted"),
-    "no folder": ("masks", lambda root: (root / "images").rename(root / "x"), r"images: a folder of \.png or \.jpg"),
-    "no text": ("yolo", remove("labels/a.txt"), r"images/a\.png: a YOLO text \(empty where it has no objects\)"),
+    "no image": (
+        "masks",
+        remove("images/c.png"),
+        r"labels/c\.png: an image of the same name was wanted",
+    ),
+    "no folder": (
+        "masks",
+        lambda root: (root / "images").rename(root / "x"),
+        r"images: a folder of \.png or \.jpg",
+    ),
+    "no text": (
+        "yolo",
+        remove("labels/a.txt"),
+        r"images/a\.png: a YOLO text \(empty where it has no objects\)",
+    ),
     "an unknown number": (
         "yolo",
         rewrite("labels/a.txt", lambda t: t + "2 0.5 0.5 0.1 0.1"),
         r"a\.txt: line 3: .*0\.\.1",
     ),
-    "pixels for fractions": ("yolo", rewrite("labels/a.txt", lambda t: "0 3 2 6 4"), r"a\.txt: line 1: .*fraction"),
-    "cut-off JSON": ("coco", rewrite("labels.json", lambda t: t[:-30]), r"labels\.json: .*cut off or damaged"),
+    "pixels for fractions": (
+        "yolo",
+        rewrite("labels/a.txt", lambda t: "0 3 2 6 4"),
+        r"a\.txt: line 1: .*fraction",
+    ),
+    "cut-off JSON": (
+        "coco",
+        rewrite("labels.json", lambda t: t[:-30]),
+        r"labels\.json: .*cut off or damaged",
+    ),
     "an image that isn't there": (
         "coco",
         rewrite("labels.json", lambda t: t.replace("b.png", "images/b.png")),
@@ -376,10 +480,25 @@ def test_damaged_labels_give_one_line_that_names_the_file(tmp_path: Path, what: 
         ("yolo", "segment", {}, "dataset.format=yolo: YOLO labels are boxes, not for segment"),
         ("masks", "landmark", {}, "dataset.format=masks: masks have no landmarks"),
         ("masks", "segment", {"images": None}, "dataset.images=None: a path below dataset.root"),
-        ("masks", "segment", {"images": "/data/images"}, "dataset.images=/data/images: a path below dataset.root"),
+        (
+            "masks",
+            "segment",
+            {"images": "/data/images"},
+            "dataset.images=/data/images: a path below dataset.root",
+        ),
         ("masks", "segment", {"labels": "../labels"}, r"dataset.labels=\.\./labels: a path below"),
-        ("masks", "segment", {"labels": {"training": "x"}}, r"dataset.labels=.*training.*: a path below"),
-        ("masks", "segment", {"images": {"train": "a"}, "labels": {"test": "b"}}, "the same splits were wanted"),
+        (
+            "masks",
+            "segment",
+            {"labels": {"training": "x"}},
+            r"dataset.labels=.*training.*: a path below",
+        ),
+        (
+            "masks",
+            "segment",
+            {"images": {"train": "a"}, "labels": {"test": "b"}},
+            "the same splits were wanted",
+        ),
         (
             "masks",
             "segment",
@@ -389,18 +508,30 @@ def test_damaged_labels_give_one_line_that_names_the_file(tmp_path: Path, what: 
         ("masks", "segment", {"lists": {"training": "a"}}, "dataset.lists="),
         ("masks", "segment", {"group": "(a"}, "dataset.group=.*: a regular expression was wanted"),
         ("masks", "segment", {"group": r"^p\d+"}, "dataset.group=.*: brackets"),
-        ("masks", "segment", {"mm_per_px": [0.1]}, r"dataset.mm_per_px=\[0.1\]: \[row, column\] in mm"),
+        (
+            "masks",
+            "segment",
+            {"mm_per_px": [0.1]},
+            r"dataset.mm_per_px=\[0.1\]: \[row, column\] in mm",
+        ),
         ("masks", "segment", {"mm_per_px": [0.1, 0]}, "dataset.mm_per_px"),
         ("masks", "segment", {"mm_per_px": [0.1, float("nan")]}, "dataset.mm_per_px"),
         ("masks", "segment", {"mm_per_px": "0.1"}, "dataset.mm_per_px"),
         ("masks", "segment", {"values": [1, 2]}, "dataset.values=.*class: value was wanted"),
-        ("masks", "segment", {"values": {"one": 0, "two": 1}}, r"a value of 1\.\.255 for each class"),
+        (
+            "masks",
+            "segment",
+            {"values": {"one": 0, "two": 1}},
+            r"a value of 1\.\.255 for each class",
+        ),
         ("masks", "segment", {"values": {"one": 1, "two": 1}}, "a value of its own for each class"),
         ("masks", "segment", {"values": {"one": 1}}, "a value for each of one, two"),
         ("coco", "segment", {"values": {"one": 1}}, "values are those of masks"),
     ],
 )
-def test_a_wrong_setting_says_what_to_set(tmp_path: Path, kind: str, task: str, settings: Any, words: str) -> None:
+def test_a_wrong_setting_says_what_to_set(
+    tmp_path: Path, kind: str, task: str, settings: Any, words: str
+) -> None:
     lay(tmp_path, kind if kind in ("masks", "coco", "yolo") else "masks")
     with pytest.raises(ConfigError, match=words):
         folder(kind, task, **settings).index(tmp_path)
@@ -412,11 +543,16 @@ def test_a_wrong_setting_says_what_to_set(tmp_path: Path, kind: str, task: str, 
 def samples(kind: str, task: str) -> list[Sample]:
     target: Target = Masks(np.stack([INDEX == 1, INDEX == 2]))
     if task == "landmark":
-        target = Landmarks(tuple(np.array([[n, 1.5]], np.float32) for n in range(2)), np.zeros(2, np.int8))
+        target = Landmarks(
+            tuple(np.array([[n, 1.5]], np.float32) for n in range(2)), np.zeros(2, np.int8)
+        )
     elif kind == "yolo" or (kind, task) == ("coco", "detect"):
         target = Boxes(np.array(BOXES, np.float32), np.array([0, 1]))
     pixels = np.arange(24, dtype=np.uint8).reshape(4, 6)
-    return [Sample(stem, "g", pixels, target, split=split) for stem, split in zip("abc", SPLITS, strict=True)]
+    return [
+        Sample(stem, "g", pixels, target, split=split)
+        for stem, split in zip("abc", SPLITS, strict=True)
+    ]
 
 
 def dots(kind: str) -> dict[str, Any]:
@@ -435,7 +571,9 @@ def test_what_is_written_is_read(tmp_path: Path, kind: str, task: str, way: str)
     written = layout.write(tmp_path, iter(samples(kind, task)))
     assert written == again.index(tmp_path) == sorted(written, key=lambda record: record.id)
     splits = {record.id.rpartition("/")[2]: record.split for record in written}
-    assert splits == (dict.fromkeys("abc") if way == "rule" else dict(zip("abc", SPLITS, strict=True)))
+    assert splits == (
+        dict.fromkeys("abc") if way == "rule" else dict(zip("abc", SPLITS, strict=True))
+    )
     for record in written:
         target = again.read(tmp_path, record)
         if isinstance(target, Landmarks):
@@ -463,7 +601,9 @@ def test_write_wants_the_format_s_target_and_a_split(tmp_path: Path, kind: str, 
         folder(kind, task).write(tmp_path, [Sample("a", "g", sample.image, other)])
     for settings in (dots(kind), {"lists": LISTS}):
         with pytest.raises(DataError, match="sample a: a split"):
-            folder(kind, task, **settings).write(tmp_path, [Sample("a", "g", sample.image, sample.target)])
+            folder(kind, task, **settings).write(
+                tmp_path, [Sample("a", "g", sample.image, sample.target)]
+            )
 
 
 # ---- the YAML
@@ -486,7 +626,10 @@ def composed(*words: str) -> dict[str, Any]:
         ["model=unet", "dataset.values={cyst: 100, lesion: 255}", "dataset.mm_per_px=[0.1,0.2]"],
         [
             *("model=yolov8", "dataset.format=coco", "dataset.images={train: a, val: b, test: c}"),
-            *("dataset.labels={train: a.json, val: b.json, test: c.json}", "dataset.split.shares=null"),
+            *(
+                "dataset.labels={train: a.json, val: b.json, test: c.json}",
+                "dataset.split.shares=null",
+            ),
         ],
         ["model=unet", "dataset.lists={train: a, val: b, test: c}", "dataset.split.shares=null"],
         ["model=unet", r'dataset.group="^(\d\d\d)"'],
@@ -499,7 +642,9 @@ def test_a_cell_of_every_kind(tmp_path: Path, settings: list[str]) -> None:
     quiet = ("device=cpu", "threads=1", "precision=fp32", f"runs={tmp_path}", "source=phantom")
     one = cell.resolve(composed("dataset=folder", *quiet, *small, *settings))
     opened = source.open_dataset(one)
-    assert opened.classes == ("cyst", "lesion") and one["dataset"]["views"][one["task"]]["classes"] == [
+    assert opened.classes == ("cyst", "lesion") and one["dataset"]["views"][one["task"]][
+        "classes"
+    ] == [
         "cyst",
         "lesion",
     ]
@@ -512,7 +657,9 @@ def test_folders_per_split_and_shares_contradict(tmp_path: Path) -> None:
         lay(tmp_path, "masks", ("a",), split)
     layout = folder("masks", "segment", **dots("masks"))
     with pytest.raises(ConfigError, match=r"split\.shares of mine: .*leave shares out"):
-        open_view("mine", "segment", {}, layout, tmp_path, {"shares": {"val": 0.1, "test": 0.2}}, None)
+        open_view(
+            "mine", "segment", {}, layout, tmp_path, {"shares": {"val": 0.1, "test": 0.2}}, None
+        )
 
 
 def test_a_lab_s_own_yaml_is_a_few_lines(tmp_path: Path) -> None:
@@ -520,7 +667,9 @@ def test_a_lab_s_own_yaml_is_a_few_lines(tmp_path: Path) -> None:
     comments = [
         line.removeprefix("#").removeprefix("   ")
         for line in (conf_dir() / "dataset" / "folder.yaml").read_text().splitlines()
-        if line.startswith("#   ") and "python -m" not in line and "dataset.images=pictures" not in line
+        if line.startswith("#   ")
+        and "python -m" not in line
+        and "dataset.images=pictures" not in line
     ]
     merged, views = [], False
     for line in comments:  # the second `format:` begins the landmarks' lines
@@ -532,9 +681,14 @@ def test_a_lab_s_own_yaml_is_a_few_lines(tmp_path: Path) -> None:
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset/liver.yaml").write_text("\n".join(merged) + "\n")
     node = composed(f"hydra.searchpath=[file://{tmp_path}]", "dataset=liver")["dataset"]
-    assert node["name"] == "liver" and node["split"]["shares"] is None and node["size"] == [600, 800]
+    assert (
+        node["name"] == "liver" and node["split"]["shares"] is None and node["size"] == [600, 800]
+    )
     layout = node["views"]["segment"]["layout"]
-    assert layout["images"] == {split: f"{split}/pictures" for split in SPLITS} and layout["group"] == r"^(p\d+)_"
+    assert (
+        layout["images"] == {split: f"{split}/pictures" for split in SPLITS}
+        and layout["group"] == r"^(p\d+)_"
+    )
     assert layout["values"] == {"liver": 128, "lesion": 255} and layout["mm_per_px"] == [0.12, 0.12]
     assert node["views"]["landmark"]["layout"]["task"] == "landmark"
     source.layout_of({"dataset": node, "task": "segment", "phantom": False})

@@ -37,14 +37,19 @@ def opened(compose, task: str, *words: str) -> tuple[Dataset, dict]:
 def guess(target: Target) -> Target:
     """Something between right and wrong, the same for the same truth."""
     if isinstance(target, Masks):
-        return Masks(np.roll(target.planes, (3, 7), axis=(1, 2)), np.full(len(target.planes), 0.75, np.float32))
+        return Masks(
+            np.roll(target.planes, (3, 7), axis=(1, 2)),
+            np.full(len(target.planes), 0.75, np.float32),
+        )
     assert isinstance(target, Boxes)
     score = 1 / (1 + np.arange(len(target.labels), dtype=np.float32))
     return Boxes(target.xyxy + np.float32([4, 0, 4, 0]), target.labels, score)
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not REAL or not (Path(REAL) / "usgra").is_dir(), reason="USBENCH_TEST_DATA has no usgra folder")
+@pytest.mark.skipif(
+    not REAL or not (Path(REAL) / "usgra").is_dir(), reason="USBENCH_TEST_DATA has no usgra folder"
+)
 @pytest.mark.parametrize("task", ["segment", "detect"])
 def test_the_same_predictions_score_the_same(task, compose, tmp_path):
     scored = []
@@ -59,7 +64,11 @@ def test_the_same_predictions_score_the_same(task, compose, tmp_path):
     for one, other in zip(ours.ruled, theirs.ruled, strict=True):
         assert one.name == other.name
         for name, figure in one.scores.items():
-            assert other.scores[name].value == figure.value and other.scores[name].n == figure.n, name
+            assert other.scores[name].value == figure.value and other.scores[name].n == figure.n, (
+                name
+            )
         for label, figures in one.per_class.items():
-            assert {n: f.value for n, f in figures.items()} == {n: f.value for n, f in other.per_class[label].items()}
-    assert 0.2 < ours.ruler.scores[{"segment": "dice", "detect": "map50_95"}[task]].value < 1
+            assert {n: f.value for n, f in figures.items()} == {
+                n: f.value for n, f in other.per_class[label].items()
+            }
+    assert 0.2 < ours.protocol.scores[{"segment": "dice", "detect": "map50_95"}[task]].value < 1

@@ -40,27 +40,42 @@ def record(fold, seed=0, value=0.5, of=3, model="unet", **changes):
     """A finished fold; its figures are of no case table."""
     key = hashlib.sha256(f"{fold} {seed} {model}".encode()).hexdigest()[:12]
     made = {
-        "schema": 1,
+        "schema": 2,
         "dataset": "kidney",
         "task": "segment",
         "fold": fold,
         "trained_on": None,
         "origin": "run",
         "model": model,
-        "budget": "standard",
+        "recipe": "standard",
         "seed": seed,
-        "key": key,
-        "recipe": f"{fold + 1:012x}",
-        "fold_set": SET,
+        "run_id": key,
+        "series": f"{fold + 1:012x}",
+        "fold_series": SET,
         "status": "done",
         "reason": None,
-        "ruler": {"name": "usbench", "version": 1, "words": f"foreground; at confidence .{fold}"},
+        "protocol": {
+            "name": "usbench",
+            "version": 1,
+            "description": f"foreground; at confidence .{fold}",
+        },
         "primary": {"name": "dice", "value": value, "higher_is_better": True},
-        "ceiling": {"dice": figure(1.0), "iou": figure(1.0)},
+        "target_score": {"dice": figure(1.0), "iou": figure(1.0)},
         "scores": {"dice": figure(value), "iou": figure(value / 2), "ece": figure(0.1)},
         "per_class": {"a": {"dice": figure(value)}},
-        "rulers": {"image-first": {"version": 1, "words": "w", "scores": {"dice": figure(value)}, "per_class": {}}},
-        "data": {"fingerprint": f"{fold:064x}", "counts": {"train": 2, "val": 2, "test": 2}, "phantom": False},
+        "protocols": {
+            "image-first": {
+                "version": 1,
+                "words": "w",
+                "scores": {"dice": figure(value)},
+                "per_class": {},
+            }
+        },
+        "data": {
+            "fingerprint": f"{fold:064x}",
+            "counts": {"train": 2, "val": 2, "test": 2},
+            "phantom": False,
+        },
         "config": {
             "dataset": {"views": {"segment": {"classes": ["a"]}}, "split": {"folds": of}},
             "model": {"build": {"encoder": "resnet18"}},
@@ -111,18 +126,32 @@ def lines(found):
 
 def test_three_folds_pool_their_cases_and_not_their_means(board):
     """Dice of five cases: (1 + .5 + 0 + .8 + .4) / 5 = .54; the mean of the folds' is (1 + .25 + .6) / 3 = .617."""
-    row = next(row for row in board(*folds(0, 1, 2)) if row.ruler == "usbench")
+    row = next(row for row in board(*folds(0, 1, 2)) if row.protocol == "usbench")
     assert row.value == pytest.approx(0.54) and row.per_class["a"].mean == pytest.approx(0.54)
-    assert (row.name, row.folds, row.pooled, row.seeds, row.fold) == ("unet · 3 folds", (3, 3), True, (0,), None)
-    assert row.scores["dice"].groups == 4 and row.counts == {"test": 6} and row.hours == pytest.approx(3.0)
-    assert "ece" not in row.scores  # the tables don't hold it, and no mean stands among pooled figures
+    assert (row.name, row.folds, row.pooled, row.seeds, row.fold) == (
+        "unet · 3 folds",
+        (3, 3),
+        True,
+        (0,),
+        None,
+    )
+    assert (
+        row.scores["dice"].groups == 4
+        and row.counts == {"test": 6}
+        and row.hours == pytest.approx(3.0)
+    )
+    assert (
+        "ece" not in row.scores
+    )  # the tables don't hold it, and no mean stands among pooled figures
     assert row.words.startswith("foreground") and "confidence" not in row.words
 
 
 def test_each_rule_averages_in_its_own_order(board):
     """Pixels of all cases: 2·11 / (2·11 + 7 + 6) = 22 / 35; image first: as usbench with one class."""
-    pooled = {"pooled": {"version": 1, "words": "w", "scores": {"dice": figure(0.1)}, "per_class": {}}}
-    found = {row.ruler: row for row in board(*folds(0, 1, 2, rulers=pooled))}
+    pooled = {
+        "pooled": {"version": 1, "words": "w", "scores": {"dice": figure(0.1)}, "per_class": {}}
+    }
+    found = {row.protocol: row for row in board(*folds(0, 1, 2, protocols=pooled))}
     assert found["pooled"].value == pytest.approx(22 / 35) and found["pooled"].pooled
 
 
@@ -133,34 +162,60 @@ def test_five_groups_give_an_interval_by_groups(board):
     for line in (line for table in tables for line in table):
         counts = np.array([[line["tp"], line["fp"], line["fn"]]])
         scorer.count(line["case"], line["group"], counts, np.ones(1, bool), [{}])
-    whole = scorer.result().ruler.scores["dice"]
+    whole = scorer.result().protocol.scores["dice"]
     found = row.scores["dice"]
-    assert (found.mean, found.low, found.high) == pytest.approx((whole.value, whole.low, whole.high))
+    assert (found.mean, found.low, found.high) == pytest.approx(
+        (whole.value, whole.low, whole.high)
+    )
     assert found.low < found.mean < found.high and found.se > 0
     assert "| 9 (SE ." in markdown([row], [])
 
 
 def test_a_rule_that_tables_do_not_suffice_for_is_a_mean_and_says_so(board):
-    rulers = {"kumar2025-cnn": {"version": 1, "words": "w", "scores": {"dice": figure(0.4)}, "per_class": {}}}
-    other = {"kumar2025-cnn": {"version": 1, "words": "w", "scores": {"dice": figure(0.7, 0.6, 0.8)}, "per_class": {}}}
-    found = board(*folds(0, 1, rulers=rulers), *folds(2, rulers=other))
-    row = next(row for row in found if row.ruler == "kumar2025-cnn")
+    protocols = {
+        "kumar2025-cnn": {
+            "version": 1,
+            "words": "w",
+            "scores": {"dice": figure(0.4)},
+            "per_class": {},
+        }
+    }
+    other = {
+        "kumar2025-cnn": {
+            "version": 1,
+            "words": "w",
+            "scores": {"dice": figure(0.7, 0.6, 0.8)},
+            "per_class": {},
+        }
+    }
+    found = board(*folds(0, 1, protocols=protocols), *folds(2, protocols=other))
+    row = next(row for row in found if row.protocol == "kumar2025-cnn")
     assert row.value == pytest.approx(0.5) and not row.pooled
     assert row.scores["dice"].low is None and row.note == "mean over folds, not pooled"
-    told = {line["ruler"]: line for line in lines(found) if line["score"] == "dice"}
+    told = {line["protocol"]: line for line in lines(found) if line["score"] == "dice"}
     assert (told["kumar2025-cnn"]["pooled"], told["usbench"]["pooled"]) == ("0", "1")
     assert told["kumar2025-cnn"]["folds"] == told["usbench"]["folds_done"] == "3"
 
 
 def test_without_case_tables_it_is_a_mean_too():
     (row, *_) = rows([record(n, value=v) for n, v in enumerate((0.3, 0.6, 0.9))], [])
-    assert row.value == pytest.approx(0.6) and not row.pooled and row.note == "mean over folds, not pooled"
-    (row, *_) = rows([record(0), record(1, scores={"iou": figure(0.1), "dice": {**figure(None), "reason": "x"}})], [])
+    assert (
+        row.value == pytest.approx(0.6)
+        and not row.pooled
+        and row.note == "mean over folds, not pooled"
+    )
+    (row, *_) = rows(
+        [
+            record(0),
+            record(1, scores={"iou": figure(0.1), "dice": {**figure(None), "reason": "x"}}),
+        ],
+        [],
+    )
     assert row.value is None
 
 
-def test_an_older_ruler_or_a_case_in_two_folds_is_not_pooled(board):
-    old = {"ruler": {"name": "usbench", "version": 99, "words": "w"}}
+def test_an_older_protocol_or_a_case_in_two_folds_is_not_pooled(board):
+    old = {"protocol": {"name": "usbench", "version": 99, "description": "w"}}
     assert not board(*folds(0, 1, 2, **old))[0].pooled
     twice = [(record(n, seed=7), TABLES[0]) for n in range(3)]
     (row, *_) = [row for row in board(*twice) if row.seeds == (7,)]
@@ -172,8 +227,11 @@ def test_an_older_ruler_or_a_case_in_two_folds_is_not_pooled(board):
 
 def test_an_incomplete_set_says_so_stands_below_and_is_never_a_difference(board):
     whole = [(record(n, model="worse"), [case(str(n), f"p{n}", 1, 9, 9)]) for n in range(3)]
-    found = [row for row in board(*folds(0, 2), *whole) if row.ruler == "usbench"]
-    assert [(row.name, row.folds) for row in found] == [("worse · 3 folds", (3, 3)), ("unet · 2 of 3 folds", (2, 3))]
+    found = [row for row in board(*folds(0, 2), *whole) if row.protocol == "usbench"]
+    assert [(row.name, row.folds) for row in found] == [
+        ("worse · 3 folds", (3, 3)),
+        ("unet · 2 of 3 folds", (2, 3)),
+    ]
     assert found[1].value == pytest.approx((1 + 0.8 + 0.4) / 3) and found[1].value > found[0].value
     assert "| unet · 2 of 3 folds |" in markdown(found, [])
 
@@ -193,7 +251,16 @@ def test_seeds_of_a_set_are_values_and_one_that_lacks_folds_is_said(board):
 
 
 def test_a_failed_fold_counts_towards_the_seeds(board):
-    failed = record(1, seed=3, status="failed", reason="killed", ruler=None, primary=None, scores={}, per_class={})
+    failed = record(
+        1,
+        seed=3,
+        status="failed",
+        reason="killed",
+        protocol=None,
+        primary=None,
+        scores={},
+        per_class={},
+    )
     found = board(*folds(0, 1, 2), (failed, None))
     assert found[0].wanted == 2 and [row.status for row in found] == ["done", "done", "failed"]
     assert "| 1 of 2 |" in markdown(found[:1], []) and found[-1].name == "unet · fold 1"
@@ -201,20 +268,25 @@ def test_a_failed_fold_counts_towards_the_seeds(board):
 
 def test_a_fold_that_is_there_twice_is_an_error():
     with pytest.raises(DataError, match="each once"):
-        joined([record(0), {**record(0), "key": "0" * 12}])
+        joined([record(0), {**record(0), "run_id": "0" * 12}])
 
 
 def test_records_that_name_no_set_stay_rows_of_their_own():
-    alone = [{name: value for name, value in record(n).items() if name != "fold_set"} for n in (0, 1)]
-    found = [row for row in rows(alone, []) if row.ruler == "usbench"]
+    alone = [
+        {name: value for name, value in record(n).items() if name != "fold_series"} for n in (0, 1)
+    ]
+    found = [row for row in rows(alone, []) if row.protocol == "usbench"]
     assert sorted(row.name for row in found) == ["unet · fold 0", "unet · fold 1"]
 
 
 def test_the_fixed_split_and_its_folds_are_two_rows(board):
-    fixed = {**record(0), "fold": None, "recipe": SET, "key": "a" * 12}
-    del fixed["fold_set"]
+    fixed = {**record(0), "fold": None, "recipe": SET, "run_id": "a" * 12}
+    del fixed["fold_series"]
     found = board((fixed, TABLES[0]), *folds(0, 1, 2))
-    assert sorted(row.name for row in found if row.ruler == "usbench") == ["unet", "unet · 3 folds"]
+    assert sorted(row.name for row in found if row.protocol == "usbench") == [
+        "unet",
+        "unet · 3 folds",
+    ]
 
 
 def test_the_order_of_records_changes_no_byte(tmp_path):
@@ -239,11 +311,27 @@ def packed(folder, task, ruled, tables, classes):
     view = {name: {**figure(f.value), "reason": "x"} for name, f in ruled.scores.items()}
     made = []
     for fold, table in enumerate(tables):
-        config = record(0)["config"] | {"dataset": {"views": {task: {"classes": classes}}, "split": {"folds": 3}}}
+        config = record(0)["config"] | {
+            "dataset": {"views": {task: {"classes": classes}}, "split": {"folds": 3}}
+        }
         primary = {"detect": "map50_95", "landmark": "mre_px"}[task]
-        one = record(fold, task=task, config=config, scores=view, per_class=dict.fromkeys(classes, view), rulers={})
-        one |= {"ruler": {"name": ruled.name, "version": ruled.version, "words": "w"}, "ceiling": None}
-        one["primary"] = {"name": primary, "value": view[primary]["value"], "higher_is_better": task == "detect"}
+        one = record(
+            fold,
+            task=task,
+            config=config,
+            scores=view,
+            per_class=dict.fromkeys(classes, view),
+            protocols={},
+        )
+        one |= {
+            "protocol": {"name": ruled.name, "version": ruled.version, "description": "w"},
+            "target_score": None,
+        }
+        one["primary"] = {
+            "name": primary,
+            "value": view[primary]["value"],
+            "higher_is_better": task == "detect",
+        }
         made.append(results.load(results.save(folder, one, table)))
     return rows(made, [], pooling(folder, Cache()))[0]
 
@@ -253,7 +341,9 @@ def same(row, ruled, names):
         wanted, found = ruled.scores[name], row.scores[name]
         assert found.mean == pytest.approx(wanted.value, abs=1e-7), name
         if wanted.low is not None:
-            assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-6), name
+            assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-6), (
+                name
+            )
 
 
 def test_average_precision_is_of_the_matches_of_all_cases(tmp_path):
@@ -264,10 +354,12 @@ def test_average_precision_is_of_the_matches_of_all_cases(tmp_path):
         for scorer in (scorers[n // 4], scorers[3]):
             scorer.update(f"i{n}", f"g{n // 2}", truth, guess)
     done = [scorer.result() for scorer in scorers]
-    whole = done[3].ruler
+    whole = done[3].protocol
     row = packed(tmp_path, "detect", whole, [each.cases for each in done[:3]], classes)
     same(row, whole, ["map50_95", "map50", "map75", "ar1", "ar10", "ar100"])
-    assert row.value != pytest.approx(np.mean([each.ruler.scores["map50_95"].value for each in done[:3]]))
+    assert row.value != pytest.approx(
+        np.mean([each.protocol.scores["map50_95"].value for each in done[:3]])
+    )
     assert "f1" not in row.scores and "map_small" not in row.scores
 
 
@@ -276,16 +368,34 @@ def test_landmarks_count_every_point_once(tmp_path):
     scorers = [LandmarkScorer(names) for _ in range(4)]
     for n in range(12):
         state = np.array([SEEN, OFF if n % 3 else SEEN], np.int64)
-        wall = rng.uniform(0, 90, (4, 2)) if n >= 4 else rng.uniform(0, 90, (1, 2))  # a curve in two folds of three
+        wall = (
+            rng.uniform(0, 90, (4, 2)) if n >= 4 else rng.uniform(0, 90, (1, 2))
+        )  # a curve in two folds of three
         paths = tuple(path.astype(np.float32) for path in (rng.uniform(0, 90, (1, 2)), wall))
-        truth = Landmarks(tuple(p if s == SEEN else p[:0] for p, s in zip(paths, state, strict=True)), state)
-        guess = Landmarks(tuple(p + np.float32(n) for p in paths), state, rng.uniform(0, 1, 2).astype(np.float32))
+        truth = Landmarks(
+            tuple(p if s == SEEN else p[:0] for p, s in zip(paths, state, strict=True)), state
+        )
+        guess = Landmarks(
+            tuple(p + np.float32(n) for p in paths), state, rng.uniform(0, 1, 2).astype(np.float32)
+        )
         for scorer in (scorers[n // 4], scorers[3]):
             scorer.update(f"i{n}", f"g{n}", truth, guess, (100, 120))
     done = [scorer.result() for scorer in scorers]
-    whole = done[3].ruler
+    whole = done[3].protocol
     row = packed(tmp_path, "landmark", whole, [each.cases for each in done[:3]], names)
-    same(row, whole, ["mre_px", "median_re_px", "sd_re_px", "sdr_px_4", "mre_diag", "curve_mean_px", "presence_auroc"])
+    same(
+        row,
+        whole,
+        [
+            "mre_px",
+            "median_re_px",
+            "sd_re_px",
+            "sdr_px_4",
+            "mre_diag",
+            "curve_mean_px",
+            "presence_auroc",
+        ],
+    )
     assert not {"presence_f1", "false_presence"} & set(row.scores)
 
 
@@ -297,27 +407,45 @@ def test_folds_of_one_run_name_one_set_and_other_runs_another(compose, tmp_path)
     words = ("dataset.split.folds=3",)
     made = [finish(compose, tmp_path, "phantom", "segment", *words, f"fold={n}") for n in range(3)]
     every = [results.load(path) for _, path in made]
-    assert {one["fold_set"] for one in every} == {every[0]["recipe"]} and len({one["recipe"] for one in every}) == 3
-    assert records.failed_record(made[2][0], "broken")["fold_set"] == every[0]["fold_set"]
-    _, other = finish(compose, tmp_path / "b", "phantom", "segment", "dataset.split.folds=4", "fold=1")
+    assert {one["fold_series"] for one in every} == {every[0]["recipe"]} and len(
+        {one["series"] for one in every}
+    ) == 3
+    assert records.failed_record(made[2][0], "broken")["fold_series"] == every[0]["fold_series"]
+    _, other = finish(
+        compose, tmp_path / "b", "phantom", "segment", "dataset.split.folds=4", "fold=1"
+    )
     _, plain = finish(compose, tmp_path / "c", "phantom", "segment")
-    assert results.load(other)["fold_set"] != every[0]["fold_set"] and "fold_set" not in results.load(plain)
+    assert results.load(other)["fold_series"] != every[0][
+        "fold_series"
+    ] and "fold_series" not in results.load(plain)
     for one in every:
         path = results.record_path(tmp_path / "results", one)
         cases = [{k: v or None for k, v in line.items()} for line in results.load_cases(path)]
-        results.save(tmp_path / "results", {**one, "model": "twin", "key": one["key"][::-1]}, cases)
+        results.save(
+            tmp_path / "results", {**one, "model": "twin", "run_id": one["run_id"][::-1]}, cases
+        )
     folder = tmp_path / "results"
-    assert leaderboard.main(["--results", str(folder), "--runs", str(tmp_path / "runs"), "--phantom"]) == 0
+    assert (
+        leaderboard.main(["--results", str(folder), "--runs", str(tmp_path / "runs"), "--phantom"])
+        == 0
+    )
     board = list(csv.DictReader((folder / "phantom" / "LEADERBOARD.csv").open()))
-    told = {(line["name"], line["ruler"]): line for line in board if line["score"] == "dice"}
+    told = {(line["name"], line["protocol"]): line for line in board if line["score"] == "dice"}
     row = told["unet · 3 folds", "usbench"]
     assert (row["folds"], row["pooled"], row["seeds_done"], row["ranked"]) == ("3", "1", "1", "2")
     assert (row["rank_first"], row["rank_last"]) == ("1", "2")
-    cases = {line["case"] for one in every for line in results.load_cases(results.record_path(folder, one))}
+    cases = {
+        line["case"]
+        for one in every
+        for line in results.load_cases(results.record_path(folder, one))
+    }
     assert len(cases) == sum(one["data"]["counts"]["test"] for one in every)
 
 
 def test_data_that_cannot_be_opened_name_no_set(compose, tmp_path):
     one, path = finish(compose, tmp_path, "phantom", "segment", "dataset.split.folds=3", "fold=1")
-    assert records.fold_set({**one, "root": str(Path(one["root"]) / "gone")}) == {}
-    assert records.fold_set({**one, "trained_on": "kidney"}) == {} and cell.keys(one)[0] == results.load(path)["recipe"]
+    assert records.fold_series({**one, "root": str(Path(one["root"]) / "gone")}) == {}
+    assert (
+        records.fold_series({**one, "trained_on": "kidney"}) == {}
+        and cell.run_ids(one)[0] == results.load(path)["series"]
+    )

@@ -46,9 +46,35 @@ def plane(*lines: str) -> np.ndarray:
 BLOCK = plane("......", "......", ".##...", ".##...", ".##...", "......")
 # halfway to the pixels outside, the four corners cut; from the topmost, then leftmost
 BLOCK_RING = [1, 1.5, 2, 1.5, 2.5, 2, 2.5, 4, 2, 4.5, 1, 4.5, 0.5, 4, 0.5, 2]
-DIAMOND = [0, -0.5, 0.5, 0, 0, 0.5, -0.5, 0]  # one pixel, at the image's corner: beyond its edge too
+DIAMOND = [
+    0,
+    -0.5,
+    0.5,
+    0,
+    0,
+    0.5,
+    -0.5,
+    0,
+]  # one pixel, at the image's corner: beyond its edge too
 HOLE = plane("...", ".#.", "...")
-FRAME = [0, -0.5, 2, -0.5, 2.5, 0, 2.5, 2, 2, 2.5, 0, 2.5, -0.5, 2, -0.5, 0]  # the outer edge of 3 × 3 pixels
+FRAME = [
+    0,
+    -0.5,
+    2,
+    -0.5,
+    2.5,
+    0,
+    2.5,
+    2,
+    2,
+    2.5,
+    0,
+    2.5,
+    -0.5,
+    2,
+    -0.5,
+    0,
+]  # the outer edge of 3 × 3 pixels
 
 
 def turns(ring: list[float]) -> set[tuple[float, float]]:
@@ -90,9 +116,14 @@ def test_the_outline_of_a_blob_holds_just_its_pixels():
 
 
 def test_masks_say_which_class_and_what_nobody_knows():
-    masks = Masks(np.stack([np.zeros_like(BLOCK), BLOCK, BLOCK]), known=np.array([True, True, False]))
+    masks = Masks(
+        np.stack([np.zeros_like(BLOCK), BLOCK, BLOCK]), known=np.array([True, True, False])
+    )
     drawn = gallery_shapes.drawing(masks)
-    assert [(shape["class"], shape["kind"]) for shape in drawn["shapes"]] == [(1, "area"), (2, "area")]
+    assert [(shape["class"], shape["kind"]) for shape in drawn["shapes"]] == [
+        (1, "area"),
+        (2, "area"),
+    ]
     assert drawn["unknown"] == [2] and len(drawn["shapes"][0]["at"][0]) == 16
 
 
@@ -103,7 +134,9 @@ def test_boxes_stay_edges_and_unsure_ones_are_left_out():
         {"class": 1, "kind": "box", "at": [[1, 2, 5, 7.3]]},
         {"class": 0, "kind": "box", "at": [[0, 0, 9, 9]]},
     ]
-    guess = gallery_shapes.drawing(Boxes(xyxy, np.array([1, 0]), np.float32([0.25, 0.2499])))["shapes"]
+    guess = gallery_shapes.drawing(Boxes(xyxy, np.array([1, 0]), np.float32([0.25, 0.2499])))[
+        "shapes"
+    ]
     assert guess == [{"class": 1, "kind": "box", "at": [[1, 2, 5, 7.3]], "score": 0.25}]
 
 
@@ -113,7 +146,16 @@ def test_landmarks_that_are_seen_are_points_and_curves():
     drawn = gallery_shapes.drawing(Landmarks(paths, np.array([SEEN, SEEN, BLURRED, OFF], np.int8)))
     assert drawn["shapes"][0] == {"class": 0, "kind": "point", "at": [[4, 5]]}
     (line,) = drawn["shapes"][1]["at"]
-    assert drawn["shapes"][1]["kind"] == "line" and line == [0, 0, 3, 0, 6, 0, 9, 0]  # every 3 px of arc
+    assert drawn["shapes"][1]["kind"] == "line" and line == [
+        0,
+        0,
+        3,
+        0,
+        6,
+        0,
+        9,
+        0,
+    ]  # every 3 px of arc
     assert drawn["unknown"] == [2] and len(drawn["shapes"]) == 2
 
 
@@ -132,7 +174,9 @@ def test_landmarks_that_are_seen_are_points_and_curves():
 def test_three_cases_each_once(values, wanted):
     order = sorted(values.items(), key=lambda item: (item[1], item[0]))
     chosen = gallery_cases.chosen(order)
-    assert {place: case for place, (case, _) in chosen.items()} == wanted and list(chosen) == list(wanted)
+    assert {place: case for place, (case, _) in chosen.items()} == wanted and list(chosen) == list(
+        wanted
+    )
 
 
 def row(case: str, label: str, **figures: str) -> dict[str, str]:
@@ -146,24 +190,37 @@ def test_qualities_of_a_case_table_by_hand():
         row("two", "a", tp="0", fp="0", fn="0"), row("two", "b", tp="", fp="", fn=""),
     ])  # fmt: skip
     assert gallery_cases.ordered(table, "segment") == [("one", pytest.approx(1 / 3)), ("two", 1.0)]
-    assert gallery_cases.by_class(table, "segment", ["a", "b"]) == {"a": {"one": pytest.approx(2 / 3)}, "b": {"one": 0}}
+    assert gallery_cases.by_class(table, "segment", ["a", "b"]) == {
+        "a": {"one": pytest.approx(2 / 3)},
+        "b": {"one": 0},
+    }
     boxes = gallery_cases.typed([
         row("one", "a", truths="2", score="", matches=""),
         row("one", "a", truths="", score="0.9", matches="m1000000000"),
         row("one", "a", truths="", score="0.2", matches="m0000000000"),
         row("one", "b", truths="0", score="", matches=""),
     ])  # fmt: skip
-    assert gallery_cases.by_class(boxes, "detect", ["a", "b"]) == {"a": {"one": pytest.approx(2 / 3)}, "b": {}}
+    assert gallery_cases.by_class(boxes, "detect", ["a", "b"]) == {
+        "a": {"one": pytest.approx(2 / 3)},
+        "b": {},
+    }
     errors = (("one", "a", "3"), ("one", "b", ""), ("two", "a", "5"))
     marks = gallery_cases.typed([row(case, label, error_px=error) for case, label, error in errors])
-    assert gallery_cases.by_class(marks, "landmark", ["a", "b"]) == {"a": {"one": 3, "two": 5}, "b": {}}
+    assert gallery_cases.by_class(marks, "landmark", ["a", "b"]) == {
+        "a": {"one": 3, "two": 5},
+        "b": {},
+    }
     assert gallery_cases.ordered(marks, "landmark") == [("two", -5), ("one", -3)]
-    assert not gallery_cases.is_judgeable(marks, "segment") and not gallery_cases.is_judgeable([], "segment")
+    assert not gallery_cases.is_judgeable(marks, "segment") and not gallery_cases.is_judgeable(
+        [], "segment"
+    )
 
 
 def test_curves_of_a_log_that_was_killed_and_went_on(tmp_path):
     log = tmp_path / "log.csv"
-    log.write_text("1,loss,2.5,1.0\n2,loss,2.25,2.0\n2,loss,1.123456789,2.5\n1,lr,nan,1.0\n1,val,0.5,1.0\n3,loss,0.")
+    log.write_text(
+        "1,loss,2.5,1.0\n2,loss,2.25,2.0\n2,loss,1.123456789,2.5\n1,lr,nan,1.0\n1,val,0.5,1.0\n3,loss,0."
+    )
     assert gallery.curves(log) == {"loss": [[1, 2.5], [2, 1.12346]], "val": [[1, 0.5]]}
     assert gallery.curves(tmp_path / "none.csv") == {}
 
@@ -182,14 +239,30 @@ def test_a_picture_is_a_small_grey_jpeg():
 def made() -> dict:
     shape = {"class": 0, "kind": "area", "at": [[0, 0, 1, 0, 1, 1]]}
     side = {"shapes": [shape], "unknown": []}
-    case = {"place": "worst", "case": "a", "quality": 0.5, "size": [4, 4], "jpeg": "AAAA", "truth": side}
+    case = {
+        "place": "worst",
+        "case": "a",
+        "quality": 0.5,
+        "size": [4, 4],
+        "jpeg": "AAAA",
+        "truth": side,
+    }
     return {
-        **{"schema": 1, "key": "0" * 12, "predictions_sha256": "1" * 64, "attribution": "us", "classes": ["a"]},
-        **{"curves": {"loss": [[1, 0.5]]}, "cases": [{**case, "prediction": json.loads(json.dumps(side))}]},
+        **{
+            "schema": 1,
+            "run_id": "0" * 12,
+            "predictions_sha256": "1" * 64,
+            "attribution": "us",
+            "classes": ["a"],
+        },
+        **{
+            "curves": {"loss": [[1, 0.5]]},
+            "cases": [{**case, "prediction": json.loads(json.dumps(side))}],
+        },
     }
 
 
-RECORD = {"key": "0" * 12, "predictions": {"sha256": "1" * 64}}
+RECORD = {"run_id": "0" * 12, "predictions": {"sha256": "1" * 64}}
 
 
 def test_a_gallery_comes_back_and_the_same_gives_the_same_bytes(tmp_path):
@@ -233,7 +306,9 @@ def test_a_damaged_gallery_names_its_file_and_key(tmp_path, packed, told):
     gallery_file.path_of(path).write_bytes(packed)
     with pytest.raises(DataError, match=re.escape(told)) as error:
         gallery_file.load(path, RECORD)
-    assert str(gallery_file.path_of(path)) in str(error.value) and "scripts/gallery.py" in str(error.value)
+    assert str(gallery_file.path_of(path)) in str(error.value) and "scripts/gallery.py" in str(
+        error.value
+    )
 
 
 # ---- runs on real images: two labelled releases of a lab's own, of which one may be shown
@@ -241,7 +316,7 @@ def test_a_damaged_gallery_names_its_file_and_key(tmp_path, packed, told):
 YAML = """
 defaults: [folder, _self_]
 name: {name}
-share: open
+redistribute: images
 attribution: {whose}
 views: {{segment: {{classes: [dark]}}}}
 """
@@ -256,7 +331,9 @@ def release(root: Path, seed: int, images: int = 24) -> None:
     for n in range(images):
         x, y, radius = rng.uniform(18, 46), rng.uniform(18, 30), rng.uniform(6, 16)
         disc = (columns - x) ** 2 + (rows - y) ** 2 < radius**2
-        pixels = np.where(disc, rng.integers(0, 90, disc.shape), rng.integers(80, 255, disc.shape)).astype(np.uint8)
+        pixels = np.where(
+            disc, rng.integers(0, 90, disc.shape), rng.integers(80, 255, disc.shape)
+        ).astype(np.uint8)
         Image.fromarray(pixels).save(root / "images" / f"{n:03d}.png")
         Image.fromarray(disc.astype(np.uint8)).save(root / "labels" / f"{n:03d}.png")
 
@@ -266,8 +343,12 @@ def run(tmp_path_factory) -> Path:
     """A lab's folder after one training on `shown`, tested on `elsewhere` too."""
     folder = lab.make(tmp_path_factory.mktemp("lab"), "works")
     (folder / "conf" / "dataset").mkdir()
-    for seed, (name, whose) in enumerate({"shown": "Our clinic, CC BY 4.0", "elsewhere": "null"}.items()):
-        (folder / "conf" / "dataset" / f"{name}.yaml").write_text(YAML.format(name=name, whose=whose))
+    for seed, (name, whose) in enumerate(
+        {"shown": "Our clinic, CC BY 4.0", "elsewhere": "null"}.items()
+    ):
+        (folder / "conf" / "dataset" / f"{name}.yaml").write_text(
+            YAML.format(name=name, whose=whose)
+        )
         release(folder / "data" / name, seed)
     words = ("dataset=shown", "data=data", "model=works", "evaluate_on=[elsewhere]")
     code, out, err = lab.usbench(folder, *words)
@@ -286,7 +367,7 @@ def test_a_run_leaves_a_gallery_where_images_may_be_shown(run):
     record = results.load(path)
     found = gallery_file.load(path, record)
     assert found["attribution"] == "Our clinic, CC BY 4.0" and found["classes"] == ["dark"]
-    logged = [line[2] for line in csv.reader((run / "runs" / record["key"] / "log.csv").open())]
+    logged = [line[2] for line in csv.reader((run / "runs" / record["run_id"] / "log.csv").open())]
     assert found["curves"] == {"train/loss": [[1, float(logged[0])], [2, float(logged[1])]]}
     assert [case["place"] for case in found["cases"]] == ["worst", "median", "best"]
     qualities = [case["quality"] for case in found["cases"]]
@@ -294,9 +375,16 @@ def test_a_run_leaves_a_gallery_where_images_may_be_shown(run):
     for case in found["cases"]:
         with Image.open(io.BytesIO(base64.b64decode(case["jpeg"]))) as picture:
             drawn = np.asarray(picture).astype(int)
-        real = np.asarray(Image.open(run / "data" / "shown" / "images" / f"{Path(case['case']).stem}.png")).astype(int)
+        real = np.asarray(
+            Image.open(run / "data" / "shown" / "images" / f"{Path(case['case']).stem}.png")
+        ).astype(int)
         assert drawn.shape == real.shape and np.abs(drawn - real).mean() < 15
-        disc = np.asarray(Image.open(run / "data" / "shown" / "labels" / f"{Path(case['case']).stem}.png")) > 0
+        disc = (
+            np.asarray(
+                Image.open(run / "data" / "shown" / "labels" / f"{Path(case['case']).stem}.png")
+            )
+            > 0
+        )
         assert case["truth"]["shapes"][0]["at"] == gallery_shapes.outlines(disc)
 
 
@@ -312,15 +400,26 @@ def test_the_script_makes_the_same_bytes_again(run, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
     path = record_of(copy.parent, "shown")
-    before, key = gallery_file.path_of(path).read_bytes(), results.load(path)["key"]
+    before, key = gallery_file.path_of(path).read_bytes(), results.load(path)["run_id"]
     gallery_file.path_of(path).unlink()
     moved = tmp_path / "moved"
     shutil.copytree(run / "data", moved)
-    words = ["--results", str(copy), "--runs", str(run / "runs"), "--json", str(tmp_path / "told.json")]
+    words = [
+        "--results",
+        str(copy),
+        "--runs",
+        str(run / "runs"),
+        "--json",
+        str(tmp_path / "told.json"),
+    ]
     assert script.main([key, *words, "--data", str(moved)]) == 0
     assert gallery_file.path_of(path).read_bytes() == before
     told = json.loads((tmp_path / "told.json").read_text())
-    assert told[key]["bytes"] == len(before) and list(told[key]["cases"]) == ["worst", "median", "best"]
+    assert told[key]["bytes"] == len(before) and list(told[key]["cases"]) == [
+        "worst",
+        "median",
+        "best",
+    ]
     assert "worst" in capsys.readouterr().out
 
 
@@ -328,7 +427,7 @@ def test_the_script_says_what_is_missing(run, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
     path = record_of(tmp_path, "shown")
-    key = results.load(path)["key"]
+    key = results.load(path)["run_id"]
     gallery_file.path_of(path).unlink()
     runs = tmp_path / "runs"
     shutil.copytree(run / "runs" / key, runs / key)
@@ -355,12 +454,24 @@ def test_the_script_says_what_is_missing(run, tmp_path, capsys):
     ("dataset", "words", "why"),
     [
         ("usgra", (), "found a phantom's"),
-        ("folder", ("source=real", "dataset.root={root}", "dataset.views.segment.classes=[dark]"), "found share: none"),
+        (
+            "folder",
+            ("source=real", "dataset.root={root}", "dataset.views.segment.classes=[dark]"),
+            "found redistribute: none",
+        ),
     ],
 )
-def test_phantoms_and_what_may_not_be_shown_have_none(compose, tmp_path, capsys, dataset, words, why):
+def test_phantoms_and_what_may_not_be_shown_have_none(
+    compose, tmp_path, capsys, dataset, words, why
+):
     release(tmp_path / "data", seed=2)
-    one, path = finish(compose, tmp_path, dataset, "segment", *(word.format(root=tmp_path / "data") for word in words))
+    one, path = finish(
+        compose,
+        tmp_path,
+        dataset,
+        "segment",
+        *(word.format(root=tmp_path / "data") for word in words),
+    )
     assert results.load(path)["status"] == "done"
     gallery.after_run(one, path)
     assert capsys.readouterr().err == ""
@@ -373,9 +484,13 @@ def test_a_run_is_not_lost_for_a_picture(run, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
     path = record_of(tmp_path, "shown")
-    key, before = results.load(path)["key"], path.read_bytes()
+    key, before = results.load(path)["run_id"], path.read_bytes()
     one = {**cell.read(run / "runs" / key / "cell.yaml"), "runs": str(tmp_path / "runs")}
     gallery.after_run(one, path)
     told = capsys.readouterr().err.strip()
-    assert told.count("\n") == 0 and "its gallery couldn't be made" in told and f"scripts/gallery.py {key}" in told
+    assert (
+        told.count("\n") == 0
+        and "its gallery couldn't be made" in told
+        and f"scripts/gallery.py {key}" in told
+    )
     assert path.read_bytes() == before and not gallery_file.path_of(path).exists()

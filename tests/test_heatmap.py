@@ -25,7 +25,7 @@ from usbench.types import BLURRED, OFF, SEEN, Landmarks, Run, Sample
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[1]
-BUDGET = {
+RECIPE = {
     "size": [64, 96],
     "epochs": 3,
     "batch": 4,
@@ -73,7 +73,7 @@ def run(folder: Path, **changes: object) -> Run:
 
 
 def model(encoder: str = "resnet18", weights: str | None = None, **changes: object) -> Heatmap:
-    return Heatmap(encoder, weights, 3, False, {**BUDGET, **changes}, True, SMALL)
+    return Heatmap(encoder, weights, 3, False, {**RECIPE, **changes}, True, SMALL)
 
 
 def curve_distances(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
@@ -96,14 +96,22 @@ def test_marks_of_a_point_a_line_and_what_is_not_seen():
     target = truth((10, 20), np.array([[0, 5], [40, 5], [63, 5]]), BLURRED)
     marks = points.to_marks(Sample("a", "g", np.zeros((64, 96), np.uint8), target), (32, 96))
     assert marks.shape == (3, 65, 2) and marks.dtype == np.float32
-    assert np.allclose(marks[0, :-1], [10, 9.75]) and marks[:, -1, 0].tolist() == [SEEN, SEEN, BLURRED]
-    assert np.allclose(marks[1, :-1, 0], np.arange(64), atol=1e-4) and np.allclose(marks[1, :-1, 1], 2.25)
+    assert np.allclose(marks[0, :-1], [10, 9.75]) and marks[:, -1, 0].tolist() == [
+        SEEN,
+        SEEN,
+        BLURRED,
+    ]
+    assert np.allclose(marks[1, :-1, 0], np.arange(64), atol=1e-4) and np.allclose(
+        marks[1, :-1, 1], 2.25
+    )
     assert (marks[2, :-1] == 0).all()
 
 
 def test_the_spline_runs_in_native_pixels():
     knots = np.array([[4, 4], [40, 60], [90, 10]], np.float32)
-    marks = points.to_marks(Sample("a", "g", np.zeros((64, 96), np.uint8), truth(None, knots)), (64, 32))
+    marks = points.to_marks(
+        Sample("a", "g", np.zeros((64, 96), np.uint8), truth(None, knots)), (64, 32)
+    )
     true = points.stretched(spline(knots, 0.1), (64, 96), (64, 32))
     off = np.linalg.norm(marks[1, :-1, None] - true, axis=2).min(1)
     assert off.max() < 0.1  # a spline through the stretched knots is 1.5 px off
@@ -124,7 +132,11 @@ def test_which_names_are_curves_is_read_from_the_truths():
 def test_a_stored_truth_comes_back_in_the_net_s_pixels():
     one = sample(1)
     back = points.to_truth(points.to_marks(one, (64, 96)), np.array([False, True, False]))
-    assert [len(path) for path in back.paths] == [1, 64, 0] and back.state.tolist() == [SEEN, SEEN, OFF]
+    assert [len(path) for path in back.paths] == [1, 64, 0] and back.state.tolist() == [
+        SEEN,
+        SEEN,
+        OFF,
+    ]
     assert np.allclose(back.paths[0], one.target.paths[0], atol=1e-4)
     assert curve_distances(one.target.paths[1], back.paths[1])[0] < 0.05
 
@@ -152,11 +164,26 @@ def test_marks_are_cached_and_read_again_without_the_samples(tmp_path):
         ([[1, 0, 0], [0, 1, 0]], (10, 20), (3, 4), (3, 4)),
         ([[-1, 0, 0], [0, 1, 0]], (10, 20), (3, 4), (16, 4)),  # mirrored: column 3 of 20 becomes 16
         ([[1, 0, 0], [0, -1, 0]], (10, 20), (3, 4), (3, 5)),
-        ([[1, 0, 0.5], [0, 1, 0]], (10, 20), (13, 4), (8, 4)),  # the input is read 5 px further right
+        (
+            [[1, 0, 0.5], [0, 1, 0]],
+            (10, 20),
+            (13, 4),
+            (8, 4),
+        ),  # the input is read 5 px further right
         ([[1, 0, 0], [0, 1, -0.4]], (10, 20), (3, 4), (3, 6)),
-        ([[0, 1, 0], [-1, 0, 0]], (9, 9), (4, 1), (7, 4)),  # (x, y) is read from (y, −x): 3 above → 3 to the right
+        (
+            [[0, 1, 0], [-1, 0, 0]],
+            (9, 9),
+            (4, 1),
+            (7, 4),
+        ),  # (x, y) is read from (y, −x): 3 above → 3 to the right
         ([[0.5, 0, 0], [0, 0.5, 0]], (9, 9), (5, 4), (6, 4)),  # twice as large about the centre
-        ([[1, 1, 0], [0, 1, 0]], (9, 9), (4, 6), (2, 6)),  # 2 below the centre is read 2 further right
+        (
+            [[1, 1, 0], [0, 1, 0]],
+            (9, 9),
+            (4, 6),
+            (2, 6),
+        ),  # 2 below the centre is read 2 further right
     ],
 )
 def test_places_go_through_the_inverse(matrix, size, place, moved):
@@ -175,7 +202,9 @@ def test_a_dot_and_its_place_move_together():
     found = []
     for seed in range(40):
         rng = torch.Generator().manual_seed(seed)
-        moved, after = points.augment_marks(torch.from_numpy(image)[None], torch.from_numpy(marks), spec, rng)
+        moved, after = points.augment_marks(
+            torch.from_numpy(image)[None], torch.from_numpy(marks), spec, rng
+        )
         weights = moved[0, 0].clamp(min=0.05).numpy().astype(float) - 0.05
         centre = np.array([(weights * x).sum(), (weights * y).sum()]) / weights.sum()
         found.append(np.linalg.norm(centre - after[0, 0, 0].numpy()))
@@ -191,7 +220,9 @@ def test_without_shear_no_figure_is_drawn_for_it():
     torch.rand(30, generator=other)
     assert torch.equal(one.get_state(), other.get_state())
     sheared = affine(5, (32, 64), replace(spec, shear=20), torch.Generator().manual_seed(3))
-    assert torch.equal(plain[:, :, (0, 2)], sheared[:, :, (0, 2)]) and not torch.equal(plain, sheared)
+    assert torch.equal(plain[:, :, (0, 2)], sheared[:, :, (0, 2)]) and not torch.equal(
+        plain, sheared
+    )
 
 
 def test_shear_leans_along_the_rows_by_its_angle():
@@ -219,7 +250,9 @@ def test_a_point_is_a_gaussian_in_heat_map_pixels():
     marks = marks_of((np.array([[8.5, 4.5]]), SEEN))
     plane = points.render(marks, torch.tensor([False]), (16, 32), (8, 16), 2.0, 1.0)[0, 0]
     assert plane.shape == (8, 16) and plane.argmax() == 2 * 16 + 4 and plane[2, 4] == 1
-    assert plane[2, 6].item() == pytest.approx(math.exp(-0.5)) and plane[5, 4].item() == pytest.approx(math.exp(-9 / 8))
+    assert plane[2, 6].item() == pytest.approx(math.exp(-0.5)) and plane[
+        5, 4
+    ].item() == pytest.approx(math.exp(-9 / 8))
 
 
 def test_a_curve_is_a_ridge_of_its_distance_also_beyond_its_ends():
@@ -244,7 +277,9 @@ def test_a_bent_curve_s_ridge_is_the_distance_to_the_dense_spline():
 def test_points_and_curves_of_one_batch_keep_their_planes():
     line = np.array([[4.0, 3.0], [12.0, 3.0]])
     marks = marks_of((line, SEEN), (np.array([[9.0, 6.0]]), SEEN), (line, OFF), (None, BLURRED))
-    planes = points.render(marks, torch.tensor([True, False, True, False]), (8, 20), (8, 20), 2.0, 1.0)[0]
+    planes = points.render(
+        marks, torch.tensor([True, False, True, False]), (8, 20), (8, 20), 2.0, 1.0
+    )[0]
     assert planes[0, 3, 8] > 0.99 and planes[1].argmax() == 6 * 20 + 9
     assert not planes[2:].any() and points.known(marks).tolist() == [[1, 1, 1, 0]]
 
@@ -286,7 +321,10 @@ def test_a_gaussian_at_a_native_place_comes_back(native, sd):
         marks = marks_of((inside, SEEN))
         plane = points.render(marks, torch.tensor([False]), net, heat, sd, 1.0)[0].numpy()
         found, height = paths.peaks(plane)
-        assert np.abs(points.stretched(found, heat, native) - place).max() < 0.1 * scale and 0.8 < height[0] <= 1
+        assert (
+            np.abs(points.stretched(found, heat, native) - place).max() < 0.1 * scale
+            and 0.8 < height[0] <= 1
+        )
 
 
 def test_a_maximum_at_the_border_or_on_a_plain_stays_on_its_pixel():
@@ -300,7 +338,9 @@ def test_a_maximum_at_the_border_or_on_a_plain_stays_on_its_pixel():
 
 
 def ridge(line: np.ndarray, size: tuple[int, int] = (80, 110), sd: float = 2.0) -> np.ndarray:
-    return points.curve_planes(torch.tensor(line[None, None], dtype=torch.float32), size, sd)[0, 0].numpy()
+    return points.curve_planes(torch.tensor(line[None, None], dtype=torch.float32), size, sd)[
+        0, 0
+    ].numpy()
 
 
 ARC = 40 + np.stack([30 * np.cos(a := np.linspace(2.4, 7.0, 40)), 28 * np.sin(a)], 1) + [10, 2]
@@ -332,7 +372,11 @@ def test_the_path_bridges_a_gap_and_leaves_specks_alone():
 )
 def test_a_path_is_there_whatever_the_plane(plane):
     found = paths.trace(plane, 1.5)
-    assert 3 <= len(found) <= 64 and np.isfinite(found).all() and (np.abs(np.diff(found, axis=0)).sum(1) > 0).all()
+    assert (
+        3 <= len(found) <= 64
+        and np.isfinite(found).all()
+        and (np.abs(np.diff(found, axis=0)).sum(1) > 0).all()
+    )
     assert found.min() >= -0.5 and found.max() <= 8.5
 
 
@@ -373,7 +417,9 @@ def test_the_u_net_gives_half_and_all_of_it_learns():
 
 
 def test_timm_stays_in_its_module():
-    users = [path.name for path in (ROOT / "usbench").rglob("*.py") if "import timm" in path.read_text()]
+    users = [
+        path.name for path in (ROOT / "usbench").rglob("*.py") if "import timm" in path.read_text()
+    ]
     assert users == ["hrnet.py"]
 
 
@@ -392,16 +438,18 @@ def test_what_cannot_be_built_is_a_configuration_error(encoder, changes, says):
     assert "\n" not in str(wrong.value)
 
 
-def test_the_optimiser_is_the_budget_s():
+def test_the_optimiser_is_the_recipe_s():
     net = torch.nn.Linear(2, 2)
     kinds = {
-        name: type(loop.optimiser_of(net, {**BUDGET, "optimizer": name, "momentum": 0.9}))
+        name: type(loop.optimiser_of(net, {**RECIPE, "optimizer": name, "momentum": 0.9}))
         for name in ("adamw", "radam", "sgd")
     }
     assert kinds == {"adamw": torch.optim.AdamW, "radam": torch.optim.RAdam, "sgd": torch.optim.SGD}
-    assert type(loop.optimiser_of(net, BUDGET)) is torch.optim.AdamW
-    with pytest.raises(ConfigError, match=r"budget.optimizer: adamw, radam or sgd was wanted, found 'adam'"):
-        loop.optimiser_of(net, {**BUDGET, "optimizer": "adam"})
+    assert type(loop.optimiser_of(net, RECIPE)) is torch.optim.AdamW
+    with pytest.raises(
+        ConfigError, match=r"recipe.optimizer: adamw, radam or sgd was wanted, found 'adam'"
+    ):
+        loop.optimiser_of(net, {**RECIPE, "optimizer": "adam"})
 
 
 # ---- training
@@ -414,14 +462,20 @@ def test_it_learns_eight_images_to_less_than_two_pixels(tmp_path):
     assert selection((s.target, g) for s, g in zip(samples(8), guesses, strict=True)) > -2
     for one, guess in zip(samples(8), guesses, strict=True):
         assert guess.state.tolist() == one.target.state.tolist()
-        assert [len(path) >= 3 for path in guess.paths] == [False, True, False]  # a place also of what is off
+        assert [len(path) >= 3 for path in guess.paths] == [
+            False,
+            True,
+            False,
+        ]  # a place also of what is off
 
 
 def test_predictions_are_native_for_odd_sizes(tmp_path):
     net = model(epochs=1)
     net.fit(samples(6), samples(2), run(tmp_path))
     sizes = [(41, 73), (50, 50), (133, 90)]
-    for size, guess in zip(sizes, net.predict(sample(1, size).image for size in sizes), strict=True):
+    for size, guess in zip(
+        sizes, net.predict(sample(1, size).image for size in sizes), strict=True
+    ):
         assert guess.scores is not None and ((guess.scores >= 0) & (guess.scores <= 1)).all()
         assert (guess.state == np.where(guess.scores >= 0.5, SEEN, OFF)).all()
         for path in guess.paths:
@@ -441,9 +495,15 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, optimizer):
     with pytest.raises(KeyboardInterrupt):
         model(optimizer=optimizer).fit(samples(6), samples(2), run(tmp_path / "cut", log=stop))
     resumed, steps = model(optimizer=optimizer), []
-    resumed.fit(samples(6), samples(2), run(tmp_path / "cut", log=lambda name, value, step: steps.append(step)))
+    resumed.fit(
+        samples(6),
+        samples(2),
+        run(tmp_path / "cut", log=lambda name, value, step: steps.append(step)),
+    )
     assert set(steps) == {2, 3}
-    for a, b in zip(whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True):
+    for a, b in zip(
+        whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b)
 
 
@@ -460,12 +520,12 @@ def test_weights_of_another_net_are_refused(tmp_path):
     net = model(epochs=1)
     net.fit(samples(6), samples(2), run(tmp_path))
     with pytest.raises(RunError, match="a state dict of this net was wanted"):
-        Heatmap("resnet18", str(tmp_path / "best.pt"), 4, False, BUDGET, True, SMALL).build()
+        Heatmap("resnet18", str(tmp_path / "best.pt"), 4, False, RECIPE, True, SMALL).build()
 
 
-def test_a_heart_is_not_mirrored_unless_the_budget_says_so():
-    assert model().budget["augment"]["hflip"] == 0 and "hflip" not in BUDGET["augment"]
-    assert model(augment={"hflip": 0.5}).budget["augment"]["hflip"] == 0.5
+def test_a_heart_is_not_mirrored_unless_the_recipe_says_so():
+    assert model().recipe["augment"]["hflip"] == 0 and "hflip" not in RECIPE["augment"]
+    assert model(augment={"hflip": 0.5}).recipe["augment"]["hflip"] == 0.5
 
 
 def test_hrnet_trains_too(tmp_path):
@@ -474,17 +534,28 @@ def test_hrnet_trains_too(tmp_path):
     assert len(next(iter(net.predict([sample(0).image]))).paths) == 3
 
 
-def test_every_budget_can_be_built(compose):
+def test_every_recipe_can_be_built(compose):
     config = compose("dataset=phantom", "model=heatmap")["model"]
-    for name, budget in config["budgets"].items():
-        budget = {**budget, "size": budget["size"] if isinstance(budget["size"], list) else [64, 96]}
-        build = {key: budget.pop(key, None) for key in ("encoder", "options")}
+    for name, recipe in config["recipes"].items():
+        recipe = {
+            **recipe,
+            "size": recipe["size"] if isinstance(recipe["size"], list) else [64, 96],
+        }
+        build = {key: recipe.pop(key, None) for key in ("encoder", "options")}
         least = 4e5 if name == "tiny" else 1e7
-        assert count(Heatmap(**build, weights=None, classes=5, exclusive=False, budget=budget).build()) > least, name
-        Augment(**budget["augment"])  # no other names
-        loop.optimiser_of(torch.nn.Linear(1, 1), budget)
-    paper = config["budgets"]["unity2020"]
+        assert (
+            count(Heatmap(**build, weights=None, classes=5, exclusive=False, recipe=recipe).build())
+            > least
+        ), name
+        Augment(**recipe["augment"])  # no other names
+        loop.optimiser_of(torch.nn.Linear(1, 1), recipe)
+    paper = config["recipes"]["unity2020"]
     assert paper["encoder"] == "hrnet_w32" and paper["size"] == [608, 608] and paper["unstated"]
-    assert (paper["optimizer"], paper["lr"], paper["sd_point"], paper["sd_curve"]) == ("radam", 1e-3, 4, 2)
+    assert (paper["optimizer"], paper["lr"], paper["sd_point"], paper["sd_curve"]) == (
+        "radam",
+        1e-3,
+        4,
+        2,
+    )
     assert {"rotate": 40, "shear": 20, "shift": 0.25}.items() <= paper["augment"].items()
     assert yaml.safe_load((ROOT / "conf/model/heatmap.yaml").read_text())["recipe"] == 1

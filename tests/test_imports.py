@@ -26,7 +26,18 @@ MAY = {  # package → what it may import of usbench besides itself
     "runner": {*BASE, "io", "metrics", "models", "catalogue", "datasets", "results"},
     "sweep": {*BASE, "io", "metrics", "models", "catalogue", "datasets", "results", "runner"},
     "evaluate": {*BASE, "io", "metrics", "models", "datasets", "results", "runner"},
-    "cli": {*BASE, "io", "metrics", "models", "catalogue", "datasets", "results", "leaderboard", "runner", "sweep"},
+    "cli": {
+        *BASE,
+        "io",
+        "metrics",
+        "models",
+        "catalogue",
+        "datasets",
+        "results",
+        "leaderboard",
+        "runner",
+        "sweep",
+    },
     "__init__": set(),
     "__main__": {"cli", "errors", "io", "runner", "sweep"},
 }
@@ -46,7 +57,9 @@ def imported(path: Path) -> set[str]:
     """Every module that a file's import statements name, inside functions too."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path.name} imports by a relative name"
+        assert not (isinstance(node, ast.ImportFrom) and node.level), (
+            f"{path.name} imports by a relative name"
+        )
         if isinstance(node, ast.Import):
             names |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -72,11 +85,17 @@ def package_of(name: str) -> str:
 
 
 def test_the_table_names_every_package():
-    assert {package_of(name) for name in FILES} - {"curves"} == {name for name in MAY if "/" not in name}
+    assert {package_of(name) for name in FILES} - {"curves"} == {
+        name for name in MAY if "/" not in name
+    }
 
 
 def test_the_top_of_the_package_has_at_most_fifteen_entries():
-    entries = {path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    entries = {
+        path.name
+        for path in PACKAGE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
     assert len(entries - {"curves.py"}) <= 15, sorted(entries)
 
 
@@ -87,7 +106,11 @@ def test_imports_go_one_way(name):
     for part in MAY:
         if name.startswith(f"{part}/"):
             allowed = allowed | MAY[part]
-    beyond = {other for other in own_packages(FILES[name]) - allowed if package not in NOT_YET.get(other, ())}
+    beyond = {
+        other
+        for other in own_packages(FILES[name]) - allowed
+        if package not in NOT_YET.get(other, ())
+    }
     assert not beyond, f"{name} imports {beyond}"
 
 

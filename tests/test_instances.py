@@ -18,7 +18,17 @@ from scripts import score
 from usbench.datasets.codecs import rle
 from usbench.evaluate import coco as instances
 
-TWELVE = ("map50_95", "map50", "map75", "map_small", "map_medium", "map_large", "ar1", "ar10", "ar100")
+TWELVE = (
+    "map50_95",
+    "map50",
+    "map75",
+    "map_small",
+    "map_medium",
+    "map_large",
+    "ar1",
+    "ar10",
+    "ar100",
+)
 TWELVE += ("ar_small", "ar_medium", "ar_large")
 SIZE = (120, 160)
 
@@ -36,7 +46,10 @@ def region(rng: np.random.Generator, box: list[int], size: tuple[int, int]) -> d
 def lay(folder: Path, seed: int, masks: bool, crowds: bool) -> tuple[Path, Path]:
     """Random files: whole-number boxes, images without truths or guesses, a category that is only guessed."""
     rng = np.random.default_rng(seed)
-    images = [{"id": 10 + n, "file_name": f"{n:02d}.png", "height": SIZE[0], "width": SIZE[1]} for n in range(12)]
+    images = [
+        {"id": 10 + n, "file_name": f"{n:02d}.png", "height": SIZE[0], "width": SIZE[1]}
+        for n in range(12)
+    ]
     categories = [{"id": n, "name": f"c{n}"} for n in (2, 5, 7)]
     truths: list[dict[str, Any]] = []
     guesses: list[dict[str, Any]] = []
@@ -44,24 +57,38 @@ def lay(folder: Path, seed: int, masks: bool, crowds: bool) -> tuple[Path, Path]
         for _ in range(int(rng.integers(0, 5)) if n % 4 else 0):
             box = [int(v) for v in (*rng.integers(0, (60, 50)), *rng.integers(6, (100, 70)))]
             crowd = int(crowds and rng.random() < 0.3)
-            one = {"id": len(truths) + 1, "image_id": image["id"], "category_id": int(rng.choice([2, 5])), "bbox": box}
+            one = {
+                "id": len(truths) + 1,
+                "image_id": image["id"],
+                "category_id": int(rng.choice([2, 5])),
+                "bbox": box,
+            }
             one |= {"area": box[2] * box[3], "iscrowd": crowd}
             if masks:
                 one["segmentation"] = region(rng, box, SIZE)
                 one["area"] = int(reference_mask.area(one["segmentation"]))
             truths.append(one)
             for _ in range(int(rng.integers(0, 3))):
-                near = [max(int(v + rng.integers(-4, 5)), low) for v, low in zip(box, (0, 0, 3, 3), strict=True)]
+                near = [
+                    max(int(v + rng.integers(-4, 5)), low)
+                    for v, low in zip(box, (0, 0, 3, 3), strict=True)
+                ]
                 near[2], near[3] = min(near[2], SIZE[1] - near[0]), min(near[3], SIZE[0] - near[1])
-                guesses.append({"image_id": image["id"], "category_id": one["category_id"], "bbox": near})
+                guesses.append(
+                    {"image_id": image["id"], "category_id": one["category_id"], "bbox": near}
+                )
         for _ in range(int(rng.integers(0, 3)) if n % 5 else 0):
             box = [int(v) for v in (*rng.integers(0, (60, 50)), *rng.integers(6, (100, 70)))]
-            guesses.append({"image_id": image["id"], "category_id": int(rng.choice([2, 5, 7])), "bbox": box})
+            guesses.append(
+                {"image_id": image["id"], "category_id": int(rng.choice([2, 5, 7])), "bbox": box}
+            )
     for guess in guesses:
         guess["score"] = float(np.round(rng.uniform(0.05, 1), 1))
         if masks:
             guess["segmentation"] = region(rng, guess.pop("bbox"), SIZE)
-    (folder / "gt.json").write_text(json.dumps({"images": images, "categories": categories, "annotations": truths}))
+    (folder / "gt.json").write_text(
+        json.dumps({"images": images, "categories": categories, "annotations": truths})
+    )
     (folder / "dt.json").write_text(json.dumps(guesses))
     return folder / "gt.json", folder / "dt.json"
 
@@ -81,21 +108,29 @@ def theirs(truth: Path, guesses: Path, kind: str) -> Any:
 @pytest.mark.parametrize("masks", [False, True], ids=["boxes", "masks"])
 def test_the_twelve_figures_are_pycocotools(tmp_path, seed, crowds, masks):
     paths = lay(tmp_path, seed, masks, crowds)
-    found = instances.score(instances.read(*paths, strict=False), None).ruler
+    found = instances.score(instances.read(*paths, strict=False), None).protocol
     expected = theirs(*paths, "segm" if masks else "bbox").stats
     for name, figure in zip(TWELVE, expected, strict=True):
         value = found.scores[name].value
         assert value == (None if figure == -1 else pytest.approx(figure, abs=1e-9)), name
-    assert found.scores["map50"].value > 0.1 and found.ceiling["map50_95"].value == 1
+    assert found.scores["map50"].value > 0.1 and found.target_score["map50_95"].value == 1
     assert found.per_class["c7"]["map50"].value is None
 
 
 def test_masks_are_said_and_scored_by_the_command(tmp_path, capsys):
     truth, guesses = lay(tmp_path, 0, True, True)
-    words = ["detect", "--truth", str(truth), "--predictions", str(guesses), "--json", str(tmp_path / "out.json")]
+    words = [
+        "detect",
+        "--truth",
+        str(truth),
+        "--predictions",
+        str(guesses),
+        "--json",
+        str(tmp_path / "out.json"),
+    ]
     assert score.main([*words, "--group", r"^(\d)"]) == 0
     made = json.loads((tmp_path / "out.json").read_text())
-    assert "of masks (run lengths)" in made["ruler"]["words"] and made["data"]["groups"] == 2
+    assert "of masks (run lengths)" in made["protocol"]["words"] and made["data"]["groups"] == 2
     assert "all classes" in capsys.readouterr().out
     assert score.main([*words, "--rule", "ultralytics"]) == 2
     assert "COCO's files are scored by coco" in capsys.readouterr().err
@@ -104,8 +139,14 @@ def test_masks_are_said_and_scored_by_the_command(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda one: one.update(segmentation=[[1, 1, 5, 1, 5, 5]]), "a segmentation of size and compressed counts"),
-        (lambda one: one["segmentation"].update(size=[5, 5]), r"a mask of its image's size \[120, 160\]"),
+        (
+            lambda one: one.update(segmentation=[[1, 1, 5, 1, 5, 5]]),
+            "a segmentation of size and compressed counts",
+        ),
+        (
+            lambda one: one["segmentation"].update(size=[5, 5]),
+            r"a mask of its image's size \[120, 160\]",
+        ),
         (lambda one: one["segmentation"].update(counts="0"), "compressed run lengths"),
     ],
 )

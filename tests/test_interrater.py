@@ -57,7 +57,7 @@ def test_figures_by_hand(root):
     assert ours[interrater.BOTH].value == pytest.approx(2 / 3) and ours[interrater.BOTH].n == 1
     assert theirs["dice"].value == pytest.approx((2 / 3 + 0 + 1) / 3) and theirs["dice"].n == 3
     assert scores.ruled[1].per_class["Cortex"]["dice"].value == 1  # nobody drew any
-    assert scores.ruler.per_class["Cortex"]["dice"].value is None
+    assert scores.protocol.per_class["Cortex"]["dice"].value is None
     assert ours["dice"].low is None and "3 groups" in ours["dice"].interval
 
 
@@ -65,7 +65,10 @@ def test_what_one_has_not_drawn_counts_nowhere_where_it_is_unknown(root):
     scores = agreement(root, "usbench", "kidneyus", undrawn="unknown")
     for ruled in scores.ruled:
         assert ruled.per_class["Capsule"]["dice"].value == pytest.approx(2 / 3)
-        assert ruled.per_class["Capsule"]["dice"].n == 1 and ruled.per_class["Cortex"]["dice"].value is None
+        assert (
+            ruled.per_class["Capsule"]["dice"].n == 1
+            and ruled.per_class["Cortex"]["dice"].value is None
+        )
 
 
 def test_a_dataset_of_one_annotator_is_refused():
@@ -75,22 +78,35 @@ def test_a_dataset_of_one_annotator_is_refused():
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, SCRIPTS / "interrater.py", *words], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, SCRIPTS / "interrater.py", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
 
 
 def test_the_script_keeps_an_unranked_row(root, tmp_path):
-    words = [f"dataset.root={root}", f"results={tmp_path / 'results'}", "--json", str(tmp_path / "copy.json")]
+    words = [
+        f"dataset.root={root}",
+        f"results={tmp_path / 'results'}",
+        "--json",
+        str(tmp_path / "copy.json"),
+    ]
     done = run("dataset=kidney", *words)
     assert done.returncode == 0 and "Central Echo Complex" in done.stdout, done.stderr
     [record] = results.load_all(tmp_path / "results")
     assert record["origin"] == "human" and record["seed"] is None and not record["data"]["phantom"]
     assert json.loads((tmp_path / "copy.json").read_text()) == record
     path = results.record_path(tmp_path / "results", record)
-    assert path.name == f"human-agreement-{record['key']}.json"
-    assert {len(case["case"]) for case in results.load_cases(path)} == {12}  # hashed: the images aren't to be shared
+    assert path.name == f"human-agreement-{record['run_id']}.json"
+    assert {len(case["case"]) for case in results.load_cases(path)} == {
+        12
+    }  # hashed: the images aren't to be shared
     rows = leaderboard.rows([record], [])
-    assert {row.ruler for row in rows} == {"usbench", "pooled", "kidneyus"} and rows[0].name == "human agreement"
+    assert {row.protocol for row in rows} == {"usbench", "pooled", "kidneyus"} and rows[
+        0
+    ].name == "human agreement"
     assert rows[0].note.startswith("unranked; annotator 1 against 2 on all 3 images of 3 groups")
     before = path.read_bytes()
     assert run("dataset=kidney", *words).returncode == 0 and path.read_bytes() == before
@@ -109,22 +125,39 @@ def test_the_script_keeps_an_unranked_row(root, tmp_path):
 )
 def test_the_script_refuses_with_one_line(words, code, says, tmp_path):
     done = run(*(word.format(tmp=tmp_path) for word in words))
-    assert (done.returncode, done.stderr.count("\n")) == (code, 1) and says in done.stderr, done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1) and says in done.stderr, (
+        done.stderr
+    )
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not REAL or not (Path(REAL) / "kidney").is_dir(), reason="USBENCH_TEST_DATA has no kidney folder")
+@pytest.mark.skipif(
+    not REAL or not (Path(REAL) / "kidney").is_dir(),
+    reason="USBENCH_TEST_DATA has no kidney folder",
+)
 def test_the_real_annotators_agree_as_was_measured(compose):
     layout = compose("dataset=kidney")["dataset"]["views"]["segment"]["layout"]
     chosen = Kidney(ANATOMY, copies=layout["copies"], rects=1)
-    scores, _, images = interrater.score(chosen, Path(str(REAL)) / "kidney", ["usbench", "kidneyus"])
+    scores, _, images = interrater.score(
+        chosen, Path(str(REAL)) / "kidney", ["usbench", "kidneyus"]
+    )
     assert images == 514 and len({case["group"] for case in scores.cases}) == 501
     by_class = scores.ruled[1].per_class
-    measured = {"Capsule": 0.9497, "Central Echo Complex": 0.8797, "Medulla": 0.7913, "Cortex": 0.7318}
-    for name, dice in measured.items():  # .0003 apart for the complex, equal to four digits for the others
+    measured = {
+        "Capsule": 0.9497,
+        "Central Echo Complex": 0.8797,
+        "Medulla": 0.7913,
+        "Cortex": 0.7318,
+    }
+    for (
+        name,
+        dice,
+    ) in measured.items():  # .0003 apart for the complex, equal to four digits for the others
         assert by_class[name]["dice"].value == pytest.approx(dice, abs=5e-4), name
-    both = [scores.ruler.per_class[name][interrater.BOTH].value for name in ANATOMY]
+    both = [scores.protocol.per_class[name][interrater.BOTH].value for name in ANATOMY]
     assert both == pytest.approx([0.9469, 0.8715, 0.6926, 0.5979], abs=5e-4)
-    figure = scores.ruler.scores["dice"]
+    figure = scores.protocol.scores["dice"]
     assert figure.low < figure.value < figure.high and figure.high - figure.low < 0.04
-    assert np.isclose(scores.ruled[1].scores["dice"].value, np.mean([f["dice"].value for f in by_class.values()]))
+    assert np.isclose(
+        scores.ruled[1].scores["dice"].value, np.mean([f["dice"].value for f in by_class.values()])
+    )

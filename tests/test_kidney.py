@@ -32,11 +32,15 @@ ROW = (
     '{name},9,"{{""Quality"":""Fair"",""View"":""{view}"",""Comments"":""n/a""}}",1,0,'
     '"{{""name"":""polygon"",""all_points_x"":[{xs}],""all_points_y"":[{ys}]}}","{{""Anatomy"":""{label}""}}"\n'
 )
-BARE = '{name},9,"{{""Quality"":""Poor"",""View"":""{view}"",""Comments"":""""}}",0,0,"{{}}","{{}}"\n'
+BARE = (
+    '{name},9,"{{""Quality"":""Poor"",""View"":""{view}"",""Comments"":""""}}",0,0,"{{}}","{{}}"\n'
+)
 
 
 def square(name: str, x: int, view: str = "Transverse", label: str = "Capsule") -> str:
-    return ROW.format(name=name, view=view, xs=f"{x},{x + 4},{x + 4},{x}", ys="1,1,5,5", label=label)
+    return ROW.format(
+        name=name, view=view, xs=f"{x},{x + 4},{x + 4},{x}", ys="1,1,5,5", label=label
+    )
 
 
 @pytest.fixture
@@ -44,10 +48,18 @@ def root(tmp_path: Path) -> Path:
     """A release by hand: two images, a copy of one, no table."""
     (tmp_path / "labels").mkdir()
     (tmp_path / "images").mkdir()
-    first = square("12_a_anon.png", 1) + BARE.format(name="13_b_anon.png", view="Other") + square("400_c_anon.png", 1)
-    second = square("12_a_anon.png", 2, "Longitudinal") + BARE.format(name="13_b_anon.png", view="Other")
+    first = (
+        square("12_a_anon.png", 1)
+        + BARE.format(name="13_b_anon.png", view="Other")
+        + square("400_c_anon.png", 1)
+    )
+    second = square("12_a_anon.png", 2, "Longitudinal") + BARE.format(
+        name="13_b_anon.png", view="Other"
+    )
     (tmp_path / "labels" / "reviewed_labels_1.csv").write_text(HEAD + first)
-    (tmp_path / "labels" / "reviewed_labels_2.csv").write_text(HEAD + second + square("400_c_anon.png", 1))
+    (tmp_path / "labels" / "reviewed_labels_2.csv").write_text(
+        HEAD + second + square("400_c_anon.png", 1)
+    )
     for name in ("12_a", "13_b", "400_c"):
         image.write_grey(tmp_path / "images" / f"{name}_anon.png", np.full((8, 10), 7, np.uint8))
     return tmp_path
@@ -77,15 +89,22 @@ def test_a_release_by_hand(root):
 def test_annotators_differ_and_both_are_two_records_of_one_image(root):
     second = layout(annotator=2)
     record = second.index(root)[0]
-    assert record.label == "labels/reviewed_labels_2.csv" and record.attributes["view"] == "Longitudinal"
+    assert (
+        record.label == "labels/reviewed_labels_2.csv"
+        and record.attributes["view"] == "Longitudinal"
+    )
     assert record.attributes["view_of_annotator_1"] == "Transverse"
     assert second.read(root, record).planes[0, 1:6, 2:7].all()
     both = layout(annotator="both")
     found = both.index(root)
     assert [one.id for one in found] == ["1/12_a_anon", "1/13_b_anon", "2/12_a_anon", "2/13_b_anon"]
-    assert [one.group for one in found] == ["12", "13", "12", "13"] and found[0].image == found[2].image
+    assert [one.group for one in found] == ["12", "13", "12", "13"] and found[0].image == found[
+        2
+    ].image
     one, two = both.read(root, found[0]), both.read(root, found[2])
-    assert np.array_equal(one.planes[0, :, 1:9], two.planes[0, :, 2:]) and not np.array_equal(one.planes, two.planes)
+    assert np.array_equal(one.planes[0, :, 1:9], two.planes[0, :, 2:]) and not np.array_equal(
+        one.planes, two.planes
+    )
 
 
 def test_what_is_not_drawn_is_absent_or_unknown(root):
@@ -97,7 +116,10 @@ def test_what_is_not_drawn_is_absent_or_unknown(root):
 
 def test_classes_may_be_some_in_an_order_of_ones_own(root):
     chosen = layout(classes=("Cortex", "Capsule"))
-    assert [int(plane.sum()) for plane in chosen.read(root, chosen.index(root)[0]).planes] == [0, 25]
+    assert [int(plane.sum()) for plane in chosen.read(root, chosen.index(root)[0]).planes] == [
+        0,
+        25,
+    ]
 
 
 def test_released_masks_are_read_by_name_and_cortex_overwrites(root):
@@ -115,7 +137,9 @@ def test_released_masks_are_read_by_name_and_cortex_overwrites(root):
     assert found[0].label == "labels/reviewed_masks_1/capsule/12_a_anon.png"
     assert "labels/reviewed_masks_1/regions/12_a_anon.png" in masks.shared_files(root)
     planes = masks.read(root, found[0]).planes
-    assert [plane.sum() for plane in planes] == [25, 1, 1, 1] and planes[2, 3, 3] and planes[3, 4, 4]
+    assert (
+        [plane.sum() for plane in planes] == [25, 1, 1, 1] and planes[2, 3, 3] and planes[3, 4, 4]
+    )
     (root / "labels/reviewed_masks_1/regions/13_b_anon.png").unlink()
     with pytest.raises(DataError, match=r"regions/13_b_anon\.png: a released mask was wanted"):
         masks.index(root)
@@ -132,7 +156,8 @@ def test_pixel_sizes_come_from_the_table_by_the_name_without_anon(root):
     assert found[0].mm_per_px == pytest.approx((0.3, 0.2)) and found[1].mm_per_px is None
     assert kidney.TABLE in chosen.shared_files(root)
     assert (
-        chosen.oddities()["images without a pixel size"] == 1 and chosen.oddities()["copies of images, left out"] == 1
+        chosen.oddities()["images without a pixel size"] == 1
+        and chosen.oddities()["copies of images, left out"] == 1
     )
 
 
@@ -174,12 +199,15 @@ def test_a_vertex_outside_its_image_is_refused_and_one_on_the_edge_is_not(root):
     )  # vertices at x 5 and y 5: one beyond the last row
     assert chosen.read(root, record).planes.shape == (4, 5, 6)
     image.write_grey(root / record.image, np.zeros((4, 6), np.uint8))
-    with pytest.raises(DataError, match=r"12_a_anon\.png: a polygon of Capsule inside the image \(6×4\).*x 5, y 5"):
+    with pytest.raises(
+        DataError, match=r"12_a_anon\.png: a polygon of Capsule inside the image \(6×4\).*x 5, y 5"
+    ):
         chosen.read(root, record)
 
 
 @pytest.mark.parametrize(
-    "chosen", [{"annotator": 3}, {"undrawn": "empty"}, {"truth": "mask"}, {"classes": ("Capsule", "Liver")}]
+    "chosen",
+    [{"annotator": 3}, {"undrawn": "empty"}, {"truth": "mask"}, {"classes": ("Capsule", "Liver")}],
 )
 def test_a_choice_that_cannot_be_is_refused(chosen):
     with pytest.raises(ConfigError, match=r"wanted"):
@@ -201,7 +229,12 @@ def test_only_numbered_masks_can_be_written(tmp_path):
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("kidney")
-    spec = replace(source.spec_of(NODE), size=(48, 64), counts={"train": 40, "val": 10, "test": 10}, per_group=2)
+    spec = replace(
+        source.spec_of(NODE),
+        size=(48, 64),
+        counts={"train": 40, "val": 10, "test": 10},
+        per_group=2,
+    )
     Kidney(ANATOMY).write(folder, phantom.samples(spec, "segment"))
     return folder
 
@@ -221,8 +254,14 @@ def test_the_split_is_the_same_whoever_s_truth_is_wanted(drawn, fold):
 
 def test_views_are_shared_out_alike(drawn):
     parts = opened(drawn, 1).records
-    assert {split: len(part) for split, part in parts.items()} == {"train": 40, "val": 8, "test": 12}
-    views = {split: Counter(one.attributes["view"] for one in part) for split, part in parts.items()}
+    assert {split: len(part) for split, part in parts.items()} == {
+        "train": 40,
+        "val": 8,
+        "test": 12,
+    }
+    views = {
+        split: Counter(one.attributes["view"] for one in part) for split, part in parts.items()
+    }
     assert views["test"] == {"Longitudinal": 6, "Transverse": 6} and len(views["val"]) == 2
 
 
@@ -236,15 +275,23 @@ def test_the_phantom_s_annotators_draw_otherwise(drawn):
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not REAL or not (Path(REAL) / "kidney").is_dir(), reason="USBENCH_TEST_DATA has no kidney folder")
+@pytest.mark.skipif(
+    not REAL or not (Path(REAL) / "kidney").is_dir(),
+    reason="USBENCH_TEST_DATA has no kidney folder",
+)
 def test_the_real_label_files_have_the_published_counts():
     folder = Path(str(REAL)) / "kidney"
-    counts = {1: (1650, 487, 473, 346, 345), 2: (1642, 488, 470, 347, 337)}  # the stray rect is 1's 487th capsule
+    counts = {
+        1: (1650, 487, 473, 346, 345),
+        2: (1642, 488, 470, 347, 337),
+    }  # the stray rect is 1's 487th capsule
     rows = 0
     for annotator, (total, *by_class) in counts.items():
         path = folder / kidney.labels_file(annotator)
         export = via.read(path, "Anatomy", ANATOMY, rects=1)
-        regions = Counter(region.label for entry in export.entries.values() for region in entry.regions)
+        regions = Counter(
+            region.label for entry in export.entries.values() for region in entry.regions
+        )
         stray = export.oddities.get("rectangles, ignored", 0)
         assert regions.total() == total and stray == (annotator == 1)
         assert [regions[c] + (stray if c == "Capsule" else 0) for c in ANATOMY] == by_class
@@ -264,11 +311,16 @@ def test_the_real_label_files_have_the_published_counts():
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not REAL or not (Path(REAL) / "kidney").is_dir(), reason="USBENCH_TEST_DATA has no kidney folder")
+@pytest.mark.skipif(
+    not REAL or not (Path(REAL) / "kidney").is_dir(),
+    reason="USBENCH_TEST_DATA has no kidney folder",
+)
 def test_the_real_release_is_indexed_once_its_images_are_there(tmp_path):
     """The real labels with stand-in images of one size: every polygon is read, and the split has its shares."""
     for path in (Path(str(REAL)) / "kidney").rglob("*.*"):
-        (tmp_path / path.relative_to(Path(str(REAL)) / "kidney")).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path.relative_to(Path(str(REAL)) / "kidney")).parent.mkdir(
+            parents=True, exist_ok=True
+        )
         (tmp_path / path.relative_to(Path(str(REAL)) / "kidney")).write_bytes(path.read_bytes())
     (tmp_path / "images").mkdir()
     names = via.read(tmp_path / kidney.labels_file(1), "Anatomy", ANATOMY, rects=1).entries
@@ -280,5 +332,7 @@ def test_the_real_release_is_indexed_once_its_images_are_there(tmp_path):
     assert sum(map(len, dataset.records.values())) == 514
     shares = {split: len(part) / 514 for split, part in dataset.records.items()}
     assert shares == pytest.approx({"train": 0.7, "val": 0.1, "test": 0.2}, abs=0.02)
-    drawn = [chosen.read(tmp_path, record).planes.any(axis=(1, 2)) for record in dataset.records["test"]]
+    drawn = [
+        chosen.read(tmp_path, record).planes.any(axis=(1, 2)) for record in dataset.records["test"]
+    ]
     assert 0.85 < np.mean(drawn, axis=0)[0] < 1

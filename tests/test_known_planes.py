@@ -17,7 +17,7 @@ from usbench.models.mask_losses import overlapping_loss, soft_dice
 from usbench.models.smp import Segmenter
 from usbench.types import Masks, Run, Sample
 
-BUDGET = {
+RECIPE = {
     "size": [32, 64],
     "epochs": 1,
     "batch": 2,
@@ -34,11 +34,15 @@ def sample(n: int, known: list[bool] | None) -> Sample:
     if known is None or known[1]:
         planes[1, 8:24, 20:60] = True
     image = (planes.sum(0) * 90).astype(np.uint8)
-    return Sample(f"{n:03d}", f"g{n}", image, Masks(planes, known=None if known is None else np.array(known)))
+    return Sample(
+        f"{n:03d}", f"g{n}", image, Masks(planes, known=None if known is None else np.array(known))
+    )
 
 
 def test_an_unknown_plane_is_stored_as_unknown_and_the_others_as_they_are():
-    found = arrays.decode([sample(0, None), sample(1, [True, False]), sample(2, [True, True])], (32, 64), False, None)
+    found = arrays.decode(
+        [sample(0, None), sample(1, [True, False]), sample(2, [True, True])], (32, 64), False, None
+    )
     assert set(np.unique(found.targets[1, 1])) == {arrays.UNKNOWN}
     assert (found.targets[1, 0] == sample(1, None).target.planes[0]).all()
     assert set(np.unique(found.targets[[0, 2]])) == {0, 1}
@@ -69,7 +73,9 @@ def test_an_unknown_plane_has_no_gradient_and_costs_nothing():
 def test_what_augmentation_moves_into_an_unknown_plane_counts_as_little():
     targets = torch.full((1, 1, 16, 16), arrays.UNKNOWN, dtype=torch.uint8)
     image = torch.zeros(1, 16, 16, dtype=torch.uint8)
-    _, moved = augment(image, targets, Augment(shift=0.4, rotate=30), torch.Generator().manual_seed(1))
+    _, moved = augment(
+        image, targets, Augment(shift=0.4, rotate=30), torch.Generator().manual_seed(1)
+    )
     assert (moved == 0).any() and (moved == arrays.UNKNOWN).any()
     assert overlapping_loss(torch.full((1, 1, 16, 16), 5.0), moved).item() == 0
 
@@ -96,6 +102,6 @@ def test_the_selection_rule_is_told_what_is_known(tmp_path: Path):
     data = [sample(0, None), sample(1, [True, False])]
     run = replace(Run(tmp_path, "cpu", 0, "fp32", 1, score))
     options = {"decoder_channels": [16, 16, 8, 8, 8]}
-    Segmenter("unet", "resnet18", None, 2, False, BUDGET, True, options).fit(data, data, run)
+    Segmenter("unet", "resnet18", None, 2, False, RECIPE, True, options).fit(data, data, run)
     assert [truth.known.tolist() for truth in seen] == [[True, True], [True, False]]
     assert not seen[1].planes[1].any() and (seen[1].planes[0] == data[1].target.planes[0]).all()

@@ -26,7 +26,9 @@ Places = Sequence[tuple[float, float]]
 
 def marks(*labels: Places | int, scores: Sequence[float] | None = None) -> Landmarks:
     """One label per name: places where it is seen, else its state."""
-    paths = tuple(np.array([] if isinstance(one, int) else one, np.float32).reshape(-1, 2) for one in labels)
+    paths = tuple(
+        np.array([] if isinstance(one, int) else one, np.float32).reshape(-1, 2) for one in labels
+    )
     states = np.array([one if isinstance(one, int) else SEEN for one in labels], np.int8)
     return Landmarks(paths, states, None if scores is None else np.array(scores, np.float32))
 
@@ -51,7 +53,7 @@ def scorer_of(names: str, cases: Sequence[Case], **settings: Any) -> LandmarkSco
 
 
 def figures(names: str, *cases: Case, **settings: Any) -> Figures:
-    return scorer_of(names, cases, **settings).result().ruler.scores
+    return scorer_of(names, cases, **settings).result().protocol.scores
 
 
 def values(names: str, *cases: Case, **settings: Any) -> dict[str, float | None]:
@@ -63,7 +65,9 @@ def values(names: str, *cases: Case, **settings: Any) -> dict[str, float | None]
 
 def test_a_3_4_5_error():
     found = values("apex", ("g", marks(at(100, 50)), marks(at(103, 54), scores=[0.9])))
-    assert found["mre_px"] == found["median_re_px"] == 5 and found["mre_diag"] == pytest.approx(0.01)
+    assert found["mre_px"] == found["median_re_px"] == 5 and found["mre_diag"] == pytest.approx(
+        0.01
+    )
     assert [found[f"sdr_px_{t}"] for t in (2, 4, 8, 16)] == [0, 0, 1, 1]
 
 
@@ -76,7 +80,10 @@ def test_mm_take_each_axis_with_its_own_spacing():
 
 def test_a_threshold_takes_its_own_length_in():
     case = ("g", marks(at(10, 10)), marks(at(14, 10)))
-    assert values("apex", case)["sdr_px_4"] == 1 and values("apex", case, thresholds_px=[3.5])["sdr_px_3.5"] == 0
+    assert (
+        values("apex", case)["sdr_px_4"] == 1
+        and values("apex", case, thresholds_px=[3.5])["sdr_px_3.5"] == 0
+    )
 
 
 def test_every_seen_point_counts_once_over_all():
@@ -86,13 +93,18 @@ def test_every_seen_point_counts_once_over_all():
         ("g", marks(at(0, 0), OFF), marks(at(2, 0), at(0, 0))),
         ("h", marks(at(0, 0), BLURRED), marks(at(0, 3), at(0, 0))),
     ]
-    ruler = scorer_of("a b", cases).result().ruler
-    found = ruler.scores
+    protocol = scorer_of("a b", cases).result().protocol
+    found = protocol.scores
     assert (found["mre_px"].value, found["mre_px"].n, found["median_re_px"].value) == (4, 4, 2.5)
-    assert found["sd_re_px"].value == pytest.approx(np.sqrt(50 / 3)) and found["sdr_px_2"].value == 0.5
-    own = {name: (ruler.per_class[name]["mre_px"].value, ruler.per_class[name]["mre_px"].n) for name in "ab"}
+    assert (
+        found["sd_re_px"].value == pytest.approx(np.sqrt(50 / 3)) and found["sdr_px_2"].value == 0.5
+    )
+    own = {
+        name: (protocol.per_class[name]["mre_px"].value, protocol.per_class[name]["mre_px"].n)
+        for name in "ab"
+    }
     assert own == {"a": (2, 3), "b": (10, 1)}
-    assert ruler.per_class["b"]["sd_re_px"].reason == "one point only"
+    assert protocol.per_class["b"]["sd_re_px"].reason == "one point only"
 
 
 def test_a_place_counts_whatever_its_presence_score():
@@ -105,10 +117,10 @@ def test_a_place_counts_whatever_its_presence_score():
 @pytest.mark.parametrize("state", [BLURRED, OFF])
 def test_what_is_not_seen_has_no_distance(state: int) -> None:
     case = ("g", marks(at(0, 0), state), marks(at(1, 0), at(999, 999), scores=[1, 1]), (1, 1))
-    ruler = scorer_of("a b", [case]).result().ruler
-    assert ruler.scores["mre_px"].n == 1 and ruler.scores["mre_px"].value == 1
-    assert ruler.per_class["b"]["mre_px"].value is None
-    assert ruler.per_class["b"]["mre_px"].reason == "no point is seen"
+    protocol = scorer_of("a b", [case]).result().protocol
+    assert protocol.scores["mre_px"].n == 1 and protocol.scores["mre_px"].value == 1
+    assert protocol.per_class["b"]["mre_px"].value is None
+    assert protocol.per_class["b"]["mre_px"].reason == "no point is seen"
 
 
 def test_images_without_a_pixel_size_are_left_out_of_mm_only():
@@ -121,11 +133,14 @@ def test_images_without_a_pixel_size_are_left_out_of_mm_only():
 def test_no_pixel_size_no_image_size():
     scorer = LandmarkScorer(["a"])
     scorer.update("c", "g", marks(at(0, 0)), marks(at(0, 4)))
-    found = scorer.result().ruler.scores
+    found = scorer.result().protocol.scores
     assert found["mre_px"].value == 4
     assert (found["mre_mm"].value, found["mre_mm"].n) == (None, 0)
     assert found["mre_mm"].reason == found["sdr_mm_2"].reason == "the pixels' size isn't known"
-    assert (found["mre_diag"].value, found["mre_diag"].reason) == (None, "the images' size isn't given")
+    assert (found["mre_diag"].value, found["mre_diag"].reason) == (
+        None,
+        "the images' size isn't given",
+    )
 
 
 # ---- curves
@@ -134,7 +149,9 @@ def test_no_pixel_size_no_image_size():
 def test_two_parallel_curves_3_px_apart():
     found = values("wall", ("g", marks(row_of(10)), marks(row_of(13)), (0.5, 0.25)))
     assert found["curve_mean_px"] == pytest.approx(3) and found["curve_hd_px"] == pytest.approx(3)
-    assert found["curve_mean_mm"] == pytest.approx(1.5) and found["curve_hd_mm"] == pytest.approx(1.5)
+    assert found["curve_mean_mm"] == pytest.approx(1.5) and found["curve_hd_mm"] == pytest.approx(
+        1.5
+    )
     assert found["mre_px"] is None and found["sdr_px_4"] is None
 
 
@@ -142,15 +159,22 @@ def test_both_directions_count():
     """Half the curve predicted, 0…30 of 0…60: from the prediction 0; from the truth's 61 samples 1 + … + 30 = 465 of
     distance. A one-sided distance would be 0 or 7.62, the Hausdorff distance is 30."""
     found = values("wall", ("g", marks(row_of(10)), marks(row_of(10, end=30))))
-    assert found["curve_mean_px"] == pytest.approx(465 / 61 / 2) and found["curve_hd_px"] == pytest.approx(30)
+    assert found["curve_mean_px"] == pytest.approx(465 / 61 / 2) and found[
+        "curve_hd_px"
+    ] == pytest.approx(30)
     turned = values("wall", ("g", marks(row_of(10, end=30)), marks(row_of(10))))
-    assert turned["curve_mean_px"] == found["curve_mean_px"] and turned["curve_hd_px"] == found["curve_hd_px"]
+    assert (
+        turned["curve_mean_px"] == found["curve_mean_px"]
+        and turned["curve_hd_px"] == found["curve_hd_px"]
+    )
 
 
 def test_curves_are_compared_along_their_length_not_at_their_knots():
     """The same line by 4 and by 61 knots, and backwards."""
     for guess in (row_of(10, knots=61), row_of(10)[::-1]):
-        assert values("wall", ("g", marks(row_of(10)), marks(guess)))["curve_hd_px"] == pytest.approx(0, abs=1e-9)
+        assert values("wall", ("g", marks(row_of(10)), marks(guess)))[
+            "curve_hd_px"
+        ] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -162,23 +186,32 @@ def test_curves_are_compared_along_their_length_not_at_their_knots():
         ([(0, 13), (6, 13)], 3, 3),
     ],
 )
-def test_a_predicted_curve_of_one_or_two_places(guess: Places, mean: float, hausdorff: float) -> None:
+def test_a_predicted_curve_of_one_or_two_places(
+    guess: Places, mean: float, hausdorff: float
+) -> None:
     found = values("wall", ("g", marks(row_of(10, end=6)), marks(guess)))
-    assert found["curve_mean_px"] == pytest.approx(mean) and found["curve_hd_px"] == pytest.approx(hausdorff)
+    assert found["curve_mean_px"] == pytest.approx(mean) and found["curve_hd_px"] == pytest.approx(
+        hausdorff
+    )
 
 
 def test_a_point_predicted_as_a_curve_is_no_gain():
     """A predicted line through the true point would be 0 away by the nearest place; its far samples count too."""
     found = values("apex", ("g", marks(at(30, 10)), marks(row_of(10))))
-    assert found["mre_px"] == pytest.approx((0 + 2 * 465 / 61) / 2) and found["curve_mean_px"] is None
+    assert (
+        found["mre_px"] == pytest.approx((0 + 2 * 465 / 61) / 2) and found["curve_mean_px"] is None
+    )
 
 
 def test_one_knot_of_a_name_that_is_a_curve_elsewhere_counts_as_a_curve():
     """The name's kind doesn't depend on the order of the images or on the prediction."""
-    cases = [("g", marks(at(30, 10)), marks(at(30, 14))), ("g", marks(row_of(10)), marks(row_of(12)))]
+    cases = [
+        ("g", marks(at(30, 10)), marks(at(30, 14))),
+        ("g", marks(row_of(10)), marks(row_of(12))),
+    ]
     for order in (cases, cases[::-1]):
         scores = scorer_of("wall", order).result()
-        found = scores.ruler.scores
+        found = scores.protocol.scores
         assert (found["curve_mean_px"].value, found["curve_mean_px"].n) == (pytest.approx(3), 2)
         assert found["curve_hd_px"].n == 2 and found["mre_px"].n == 0
         assert [row["kind"] for row in scores.cases] == ["curve", "curve"]
@@ -195,23 +228,37 @@ def test_points_and_curves_stay_apart():
 def test_auroc_with_ties_by_hand():
     """Of 3 × 2 pairs (present, absent): .9 wins twice, .5 wins once and ties once, .2 loses both… 3.5 / 6, and
     a fourth at .3 that ties with the lower: (3.5 + .5) / 8."""
-    assert landmarks.auroc([0.9, 0.5, 0.2, 0.5, 0.3], [True, True, True, False, False]) == pytest.approx(3.5 / 6)
-    assert landmarks.auroc([0.9, 0.5, 0.2, 0.3, 0.5, 0.3], [True] * 4 + [False] * 2) == pytest.approx(4 / 8)
+    assert landmarks.auroc(
+        [0.9, 0.5, 0.2, 0.5, 0.3], [True, True, True, False, False]
+    ) == pytest.approx(3.5 / 6)
+    assert landmarks.auroc(
+        [0.9, 0.5, 0.2, 0.3, 0.5, 0.3], [True] * 4 + [False] * 2
+    ) == pytest.approx(4 / 8)
     assert landmarks.auroc([0.9, 0.5], [True, True]) is None and landmarks.auroc([], []) is None
 
 
-SCORED = st.lists(st.tuples(st.sampled_from([0, 0.125, 0.25, 0.5, 0.75, 1]), st.booleans()), min_size=1, max_size=40)
+SCORED = st.lists(
+    st.tuples(st.sampled_from([0, 0.125, 0.25, 0.5, 0.75, 1]), st.booleans()),
+    min_size=1,
+    max_size=40,
+)
 
 
 @given(SCORED)
 def test_auroc_and_f1_equal_scikit_learns(scored: list[tuple[float, bool]]) -> None:
-    reference = pytest.importorskip("sklearn.metrics", reason="scikit-learn comes with other packages only")
+    reference = pytest.importorskip(
+        "sklearn.metrics", reason="scikit-learn comes with other packages only"
+    )
     scores, present = [one for one, _ in scored], [one for _, one in scored]
     if len(set(present)) == 2:
-        assert landmarks.auroc(scores, present) == pytest.approx(reference.roc_auc_score(present, scores))
+        assert landmarks.auroc(scores, present) == pytest.approx(
+            reference.roc_auc_score(present, scores)
+        )
     found = [score >= 0.5 for score in scores]
     if any(found) or any(present):
-        assert landmarks.f1(scores, present, 0.5) == pytest.approx(reference.f1_score(present, found, zero_division=0))
+        assert landmarks.f1(scores, present, 0.5) == pytest.approx(
+            reference.f1_score(present, found, zero_division=0)
+        )
     else:
         assert landmarks.f1(scores, present, 0.5) is None
 
@@ -241,16 +288,28 @@ def test_presence_by_hand():
     assert (found["false_presence"].value, found["false_presence"].n) == (0.5, 2)
     lower = values("a b c", *cases, presence_threshold=0.375)
     assert lower["presence_f1"] == pytest.approx(4 / 5) and lower["false_presence"] == 0.5
-    assert values("a b c", *cases, presence_threshold=0.75)["false_presence"] == 0.5  # from the threshold on
+    assert (
+        values("a b c", *cases, presence_threshold=0.75)["false_presence"] == 0.5
+    )  # from the threshold on
 
 
 def test_presence_per_name():
-    case = ("g", marks(at(0, 0), OFF, BLURRED), marks(at(0, 0), at(9, 9), at(9, 9), scores=[0.2, 0.8, 0.9]))
-    own = scorer_of("a b c", [case]).result().ruler.per_class
-    assert own["a"]["presence_auroc"].reason == "only seen or only off" and own["a"]["presence_f1"].value == 0
+    case = (
+        "g",
+        marks(at(0, 0), OFF, BLURRED),
+        marks(at(0, 0), at(9, 9), at(9, 9), scores=[0.2, 0.8, 0.9]),
+    )
+    own = scorer_of("a b c", [case]).result().protocol.per_class
+    assert (
+        own["a"]["presence_auroc"].reason == "only seen or only off"
+        and own["a"]["presence_f1"].value == 0
+    )
     assert own["a"]["false_presence"].reason == "no name is surely not in view"
     assert own["b"]["false_presence"].value == 1
-    assert own["c"]["presence_auroc"].n == 0 and own["c"]["presence_f1"].reason == "nothing seen, nothing found"
+    assert (
+        own["c"]["presence_auroc"].n == 0
+        and own["c"]["presence_f1"].reason == "nothing seen, nothing found"
+    )
 
 
 def test_the_threshold_is_chosen_where_f1_is_best():
@@ -280,9 +339,17 @@ def test_bland_altman_by_hand():
         ("h", truth, marks(at(50, 11), at(50, 20)), (0.5, 3)),
     ]
     found = figures("top bottom", *cases, lengths={"lvid": ["top", "bottom"]})
-    expected = {"bias": 1.5, "sd": 5 / 2**0.5, "loa_low": 1.5 - 6.929646456, "loa_high": 1.5 + 6.929646456}
+    expected = {
+        "bias": 1.5,
+        "sd": 5 / 2**0.5,
+        "loa_low": 1.5 - 6.929646456,
+        "loa_high": 1.5 + 6.929646456,
+    }
     for kind, value in expected.items():
-        assert found[f"lvid_{kind}_px"].value == pytest.approx(value) and found[f"lvid_{kind}_px"].n == 2
+        assert (
+            found[f"lvid_{kind}_px"].value == pytest.approx(value)
+            and found[f"lvid_{kind}_px"].n == 2
+        )
         assert found[f"lvid_{kind}_mm"].value == pytest.approx(value / 2)
 
 
@@ -305,8 +372,12 @@ def test_a_length_needs_both_ends():
 def test_why_a_length_in_mm_is_missing(ends: list[str], reason: str) -> None:
     truth = marks(at(0, 0), at(0, 10), row_of(10))
     found = figures("top bottom wall", ("g", truth, truth), lengths={"lvid": ends})
-    assert {found[f"lvid_{kind}_mm"].reason for kind in ("bias", "sd", "loa_low", "loa_high")} == {reason}
-    assert {found[f"lvid_{kind}_mm"].value for kind in ("bias", "sd", "loa_low", "loa_high")} == {None}
+    assert {found[f"lvid_{kind}_mm"].reason for kind in ("bias", "sd", "loa_low", "loa_high")} == {
+        reason
+    }
+    assert {found[f"lvid_{kind}_mm"].value for kind in ("bias", "sd", "loa_low", "loa_high")} == {
+        None
+    }
 
 
 def test_one_group_has_a_bias_but_no_spread():
@@ -323,34 +394,61 @@ def every_kind() -> Landmarks:
     return marks(at(10.5, 20.25), at(90, 20), row_of(33), OFF, BLURRED)
 
 
-def test_the_truth_as_prediction_scores_exactly_its_ceiling():
+def test_the_truth_as_prediction_scores_exactly_its_target_score():
     truth = every_kind()
     places = (*truth.paths[:3], *marks(at(1, 1), at(1, 1)).paths)
     guess = Landmarks(places, truth.state, np.array([1, 1, 1, 0, 0.5], np.float32))
     cases = [(group, truth, guess, (0.3, 0.2)) for group in "gh"]
-    ruler = scorer_of("a b wall off dim", cases, lengths={"d": ["a", "b"]}).result().ruler
-    assert {name: (f.value, f.n) for name, f in ruler.ceiling.items()} == {
-        name: (f.value, f.n) for name, f in ruler.scores.items()
+    protocol = scorer_of("a b wall off dim", cases, lengths={"d": ["a", "b"]}).result().protocol
+    assert {name: (f.value, f.n) for name, f in protocol.target_score.items()} == {
+        name: (f.value, f.n) for name, f in protocol.scores.items()
     }
-    assert ruler.scores["mre_px"].value == ruler.scores["curve_hd_mm"].value == ruler.scores["d_sd_mm"].value == 0
-    assert ruler.scores["sdr_px_2"].value == ruler.scores["presence_f1"].value == 1
+    assert (
+        protocol.scores["mre_px"].value
+        == protocol.scores["curve_hd_mm"].value
+        == protocol.scores["d_sd_mm"].value
+        == 0
+    )
+    assert protocol.scores["sdr_px_2"].value == protocol.scores["presence_f1"].value == 1
 
 
 def test_rows_say_everything_of_a_case():
-    guess = marks(at(13.5, 24.25), at(90, 20), row_of(35), at(7, 7), at(7, 7), scores=[0.5, 1, 0.75, 0.25, 0])
+    guess = marks(
+        at(13.5, 24.25), at(90, 20), row_of(35), at(7, 7), at(7, 7), scores=[0.5, 1, 0.75, 0.25, 0]
+    )
     rows = scorer_of("a b wall off dim", [("g", every_kind(), guess, (0.5, 0.5))]).result().cases
     shared = {"case": "case0", "group": "g", "diagonal_px": 500.0}
     nothing = dict.fromkeys(("error_px", "error_mm", "hd_px", "hd_mm"))
     point = {"kind": "point", "state": "seen"}
-    assert rows[0] == {**shared, **nothing, **point, "class": "a", "error_px": 5, "error_mm": 2.5, "score": 0.5}
-    assert rows[3] == {**shared, **nothing, "kind": "point", "class": "off", "state": "off", "score": 0.25}
+    assert rows[0] == {
+        **shared,
+        **nothing,
+        **point,
+        "class": "a",
+        "error_px": 5,
+        "error_mm": 2.5,
+        "score": 0.5,
+    }
+    assert rows[3] == {
+        **shared,
+        **nothing,
+        "kind": "point",
+        "class": "off",
+        "state": "off",
+        "score": 0.25,
+    }
     assert (rows[4]["state"], rows[4]["error_px"], len(rows)) == ("blurred", None, 5)
-    assert rows[2]["kind"] == "curve" and [rows[2][key] for key in nothing] == pytest.approx([2, 1, 2, 1])
+    assert rows[2]["kind"] == "curve" and [rows[2][key] for key in nothing] == pytest.approx(
+        [2, 1, 2, 1]
+    )
 
 
 def test_nothing_at_all():
-    ruler = LandmarkScorer(["a"], lengths={"d": ["a", "b"]}).result().ruler
-    assert all(figure.value is None and figure.reason for figure in ruler.scores.values()) and ruler.ceiling == {}
+    protocol = LandmarkScorer(["a"], lengths={"d": ["a", "b"]}).result().protocol
+    assert (
+        all(figure.value is None and figure.reason for figure in protocol.scores.values())
+        and protocol.target_score == {}
+    )
 
 
 def test_selection_is_minus_the_mean_distance_of_what_is_seen():
@@ -365,18 +463,25 @@ def test_selection_is_minus_the_mean_distance_of_what_is_seen():
 
 def test_further_figures_are_means_over_images():
     def drop(truth: Landmarks, guess: Landmarks) -> float | None:
-        return None if truth.state[0] != SEEN else float(guess.paths[0][0, 1] - truth.paths[0][0, 1])
+        return (
+            None if truth.state[0] != SEEN else float(guess.paths[0][0, 1] - truth.paths[0][0, 1])
+        )
 
     cases = [("g", marks(at(0, 0)), marks(at(0, y))) for y in (2, 4)]
     scorer = scorer_of("a", [*cases, ("g", marks(OFF), marks(at(0, 9)))], extra={"drop": drop})
-    ruler = scorer.result().ruler
-    assert (ruler.scores["drop"].value, ruler.scores["drop"].n) == (3, 2) and "drop" not in ruler.ceiling
+    protocol = scorer.result().protocol
+    assert (protocol.scores["drop"].value, protocol.scores["drop"].n) == (
+        3,
+        2,
+    ) and "drop" not in protocol.target_score
 
 
 # ---- what goes wrong
 
 
-@pytest.mark.parametrize("measure", [lambda pair: selection([pair]), lambda pair: scorer_of("a", [("g", *pair)])])
+@pytest.mark.parametrize(
+    "measure", [lambda pair: selection([pair]), lambda pair: scorer_of("a", [("g", *pair)])]
+)
 def test_a_seen_name_without_a_predicted_place(measure: Callable[[Any], Any]) -> None:
     with pytest.raises(DataError, match="a place was wanted, whatever its score, found none"):
         measure((marks(at(0, 0)), marks(OFF)))
@@ -390,8 +495,8 @@ def test_a_name_that_is_not_seen_needs_no_place(truth: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"rules": ["usbench"]}, "metric.rules: [radial]"),
-        ({"rules": []}, "metric.rules: [radial]"),
+        ({"protocols": ["usbench"]}, "metric.protocols: [radial]"),
+        ({"protocols": []}, "metric.protocols: [radial]"),
         ({"thresholds_px": [0]}, "metric.thresholds_px: lengths above 0"),
         ({"thresholds_mm": ["two"]}, "metric.thresholds_mm: lengths above 0"),
         ({"lengths": {"d": ["a"]}}, "metric.lengths: name: [point, another point]"),
@@ -408,14 +513,18 @@ def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:
 # ---- as it is configured
 
 
-def test_the_configured_metric_with_a_datasets_lengths(compose: Callable[..., dict[str, Any]]) -> None:
+def test_the_configured_metric_with_a_datasets_lengths(
+    compose: Callable[..., dict[str, Any]],
+) -> None:
     config = compose("dataset=unity", "model=heatmap")
     view = config["dataset"]["views"]["landmark"]
     names = ("lv-ivs-bottom", "lv-pw-top", "lv-ivs-top")
-    scorer = build(metric_node(config["metric"], view, "landmark"), classes=names, presence_threshold=0.25)
+    scorer = build(
+        metric_node(config["metric"], view, "landmark"), classes=names, presence_threshold=0.25
+    )
     truth = marks(*(at(9 * n, 40) for n in range(3)))
     scorer.update("c", "g", truth, truth, SIZE, (0.5, 0.5))
-    found = scorer.result().ruler.scores
+    found = scorer.result().protocol.scores
     assert found[scorer.primary].value == 0 and found["lvid_bias_mm"].value == 0
     assert found["pw_bias_mm"].reason == "the release has no lv-pw-bottom"
     wanted = {
@@ -450,19 +559,27 @@ def test_a_thousand_images_of_forty_names():
     """31 points and 9 curves, as many as the echo release has; each point off by 1 px, each curve by 2, every tenth
     image with curves."""
     points, curves = [at(10 * n, 5 * n) for n in range(31)], [row_of(20 * n) for n in range(9)]
-    moved = [[(x, y + 1) for x, y in path] for path in points] + [[(x, y + 2) for x, y in path] for path in curves]
-    whole, bare, guess = marks(*points, *curves), marks(*points, *[OFF] * 9), marks(*moved, scores=[0.5] * 40)
+    moved = [[(x, y + 1) for x, y in path] for path in points] + [
+        [(x, y + 2) for x, y in path] for path in curves
+    ]
+    whole, bare, guess = (
+        marks(*points, *curves),
+        marks(*points, *[OFF] * 9),
+        marks(*moved, scores=[0.5] * 40),
+    )
     scorer = LandmarkScorer([f"n{n}" for n in range(40)])
     for n in range(1000):
         scorer.update(f"c{n}", f"g{n // 4}", bare if n % 10 else whole, guess, SIZE, (0.5, 0.5))
-    found = scorer.result().ruler.scores
+    found = scorer.result().protocol.scores
     assert (found["mre_px"].value, found["mre_px"].n) == (1, 31_000)
     assert (found["curve_mean_mm"].value, found["curve_mean_mm"].n) == (pytest.approx(1), 900)
 
 
 def test_the_order_of_images_changes_no_figure():
     truth = marks(at(0, 0), row_of(10), OFF)
-    guesses = [marks(at(n, 0), row_of(10 + n), at(1, 1), scores=[0.5, 0.25 * n, 0.5]) for n in range(3)]
+    guesses = [
+        marks(at(n, 0), row_of(10 + n), at(1, 1), scores=[0.5, 0.25 * n, 0.5]) for n in range(3)
+    ]
     cases = [(f"g{n}", truth, guess) for n, guess in enumerate(guesses)]
     found = [values("a wall c", *order) for order in itertools.permutations(cases)]
     assert all(one == pytest.approx(found[0]) for one in found)
@@ -470,9 +587,14 @@ def test_the_order_of_images_changes_no_figure():
 
 def test_calibration_of_presence_by_hand():
     """.9 seen, .9 off: one bin, half right, .4 off; .1 off: .1 off. (2 · .4 + .1) / 3."""
-    seen, off = marks(at(1, 1)), Landmarks((np.zeros((0, 2), np.float32),), np.array([OFF], np.int8))
+    seen, off = (
+        marks(at(1, 1)),
+        Landmarks((np.zeros((0, 2), np.float32),), np.array([OFF], np.int8)),
+    )
     scorer = LandmarkScorer(["a"])
     for n, (truth, score) in enumerate([(seen, 0.9), (off, 0.9), (off, 0.1)]):
         guess = Landmarks(seen.paths, np.array([SEEN], np.int8), np.array([score], np.float32))
         scorer.update(str(n), str(n), truth, guess)
-    assert scorer.result().ruler.scores["presence_ece"].value == pytest.approx((2 * 0.4 + 0.1) / 3)
+    assert scorer.result().protocol.scores["presence_ece"].value == pytest.approx(
+        (2 * 0.4 + 0.1) / 3
+    )

@@ -22,13 +22,15 @@ from usbench.results import store as results
 from usbench.runner import lock as claims
 from usbench.runner import machine
 
-LONG = ("++model.budgets.quick.epochs=12", "++model.budgets.quick.seconds=0.3")
+LONG = ("++model.recipes.quick.epochs=12", "++model.recipes.quick.seconds=0.3")
 
 
 class Lab:
     """A lab's folder, and sweeps begun in it."""
 
-    def __init__(self, folder: Path, *names: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *names: str, environment: dict[str, str] | None = None
+    ) -> None:
         self.folder = lab.make(folder, *names)
         self.environment = {**(environment or {}), "FAKE_LOG": str(folder / "fits.txt")}
 
@@ -65,14 +67,16 @@ class Lab:
     def records(self) -> dict[str, dict[str, Any]]:
         """Key → record."""
         found = results.load_all(self.folder / "results", phantom=True)
-        assert len({record["key"] for record in found}) == len(found)
-        return {record["key"]: record for record in found}
+        assert len({record["run_id"] for record in found}) == len(found)
+        return {record["run_id"]: record for record in found}
 
     def all_done_once(self, number: int) -> None:
         """Every cell is there, none was done in vain, nothing is claimed any more."""
         found = self.records()
         assert {record["status"] for record in found.values()} == {"done"} and len(found) == number
-        assert not list((self.folder / "runs").rglob("lost-*")) and not list((self.folder / "runs").glob("*.claim*"))
+        assert not list((self.folder / "runs").rglob("lost-*")) and not list(
+            (self.folder / "runs").glob("*.claim*")
+        )
 
 
 def of_slurm(test: Any) -> Any:
@@ -98,7 +102,9 @@ def test_a_cell_that_is_told_to_end_is_left_to_who_comes_next(tmp_path):
     key, process, _ = here.fits()[0]
     os.kill(int(process), signal.SIGTERM)
     out, _ = sweep.communicate(timeout=120)
-    assert sweep.returncode == 1 and "2 cells: 1 done, 1 missing" in out and key not in here.records(), out
+    assert (
+        sweep.returncode == 1 and "2 cells: 1 done, 1 missing" in out and key not in here.records()
+    ), out
     code, _, err = here.sweep("model=works", "seed=0,1", *LONG)
     assert code == 0, err
     here.all_done_once(2)
@@ -114,13 +120,23 @@ pkgutil.walk_packages = lambda *a, **k: (found for found in all_of(*a, **k) if "
 
 @pytest.mark.parametrize(
     ("name", "extra"),
-    [("slurm", "slurm"), ("slurm_gpu", "slurm"), ("ray_cluster", "ray"), ("joblib", "sweep"), ("rayon", None)],
+    [
+        ("slurm", "slurm"),
+        ("slurm_gpu", "slurm"),
+        ("ray_cluster", "ray"),
+        ("joblib", "sweep"),
+        ("rayon", None),
+    ],
 )
 def test_a_plugin_that_is_not_installed_is_named_with_its_extra(tmp_path, name, extra):
     (tmp_path / "sitecustomize.py").write_text(WITHOUT)  # Hydra finds no plugins
     here = Lab(tmp_path, environment={"PYTHONPATH": str(tmp_path)})
     code, _, err = here.sweep("model=works", f"hydra/launcher={name}")
-    assert code == 2 and (f"pip install 'usbench[{extra}]'" in err) == (extra is not None) and name[:3] in err
+    assert (
+        code == 2
+        and (f"pip install 'usbench[{extra}]'" in err) == (extra is not None)
+        and name[:3] in err
+    )
 
 
 # ---- joblib
@@ -131,7 +147,10 @@ def packed(tmp_path_factory) -> tuple[Lab, int, str]:
     """Two at once, some of which break; (lab, exit code, stdout)."""
     here = Lab(tmp_path_factory.mktemp("joblib"), "segfaults", "killed", "exits", "works")
     code, out, _ = here.sweep(
-        "model=segfaults,killed,exits,works", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"
+        "model=segfaults,killed,exits,works",
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+        "seed=0,1",
     )
     return here, code, out
 
@@ -140,7 +159,9 @@ def packed(tmp_path_factory) -> tuple[Lab, int, str]:
 def test_joblib_does_the_others_when_cells_break(packed):
     here, code, out = packed
     states = Counter((record["model"], record["status"]) for record in here.records().values())
-    assert states == {(name, "failed"): 2 for name in ("segfaults", "killed", "exits")} | {("works", "done"): 2}
+    assert states == {(name, "failed"): 2 for name in ("segfaults", "killed", "exits")} | {
+        ("works", "done"): 2
+    }
     assert code == 1 and "8 cells: 2 done, 6 failed" in out
     assert all(word in out for word in ("SIGSEGV", "SIGKILL", "SystemExit: 3", "retry_failed=true"))
 
@@ -155,7 +176,11 @@ def test_joblib_shares_the_cores(packed):
 def test_a_cell_goes_on_with_the_threads_that_it_began_with(tmp_path):
     here = Lab(tmp_path)
     first = here.begin(
-        "seed=0", "model=works", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={machine.cores()}", *LONG
+        "seed=0",
+        "model=works",
+        "hydra/launcher=joblib",
+        f"hydra.launcher.n_jobs={machine.cores()}",
+        *LONG,
     )
     until(lambda: here.fits() and here.epochs(here.fits()[0][0]), 120)
     os.killpg(first.pid, signal.SIGKILL)
@@ -190,7 +215,11 @@ def slurm() -> Iterator[clusters.Cluster]:
 
 def running(made: clusters.Cluster, number: int) -> list[str]:
     """The ids of that many running jobs of Slurm."""
-    until(lambda: len(made.ask("squeue", "-h", "-t", "R", "-o", "%i").split()) == number, 60, made.told)
+    until(
+        lambda: len(made.ask("squeue", "-h", "-t", "R", "-o", "%i").split()) == number,
+        60,
+        made.told,
+    )
     return made.ask("squeue", "-h", "-t", "R", "-o", "%i").split()
 
 
@@ -199,10 +228,18 @@ def test_slurm_runs_a_sweep_and_a_cancelled_job_is_made_up_for(tmp_path, slurm):
     here = Lab(tmp_path, environment=slurm.environment)
     words = (*SLURM, "seed=0,1,2", *LONG)
     first = here.begin(*words)
-    until(lambda: len(here.fits()) == 3 and all(here.epochs(key) for key, *_ in here.fits()), 120, slurm.told)
+    until(
+        lambda: len(here.fits()) == 3 and all(here.epochs(key) for key, *_ in here.fits()),
+        120,
+        slurm.told,
+    )
     slurm.ask("scancel", running(slurm, 3)[0])
     out, _ = first.communicate(timeout=120)
-    assert first.returncode == 1 and "3 cells: 2 done, 1 missing" in out and "3 cells go to the cluster" in out, out
+    assert (
+        first.returncode == 1
+        and "3 cells: 2 done, 1 missing" in out
+        and "3 cells go to the cluster" in out
+    ), out
     assert len(here.records()) == 2 and {threads for _, _, threads in here.fits()} == {"1"}
     code, out, err = here.sweep(*words)
     assert code == 0 and "3 cells: 3 done" in out and "1 cells go to the cluster" in out, err
@@ -216,7 +253,11 @@ def test_slurm_runs_a_sweep_and_a_cancelled_job_is_made_up_for(tmp_path, slurm):
 def test_a_job_that_slurm_takes_off_comes_back_and_goes_on(tmp_path, slurm):
     here = Lab(tmp_path, environment=slurm.environment)
     sweep = here.begin(*SLURM, "seed=0,1", *LONG)
-    until(lambda: len(here.fits()) == 2 and all(here.epochs(key) for key, *_ in here.fits()), 120, slurm.told)
+    until(
+        lambda: len(here.fits()) == 2 and all(here.epochs(key) for key, *_ in here.fits()),
+        120,
+        slurm.told,
+    )
     job = running(slurm, 2)[0]
     slurm.ask("scancel", "--signal=USR2", job)  # what it sends before the end of a job's time
 
@@ -238,11 +279,18 @@ def test_a_cell_whose_node_died_is_waited_for_until_its_lease_is_over(tmp_path, 
     here = Lab(tmp_path, environment=slurm.environment)
     assert here.sweep(*SLURM, "seed=0", "plan=true")[0] == 0
     (plan,) = (tmp_path / "runs" / "sweep").glob("plan-*.json")
-    key = json.loads(plan.read_text())["jobs"][0]["cells"][0]["key"]
+    key = json.loads(plan.read_text())["jobs"][0]["cells"][0]["run_id"]
     path = claims.path_of(tmp_path / "runs" / key)
     sweep = here.begin(*SLURM, "seed=0")
     until((tmp_path / "runs" / "sweep" / f"{key}.yaml").exists, 120)
-    said = {"token": "ab" * 16, "host": "node7", "space": "elsewhere", "pid": 1, "started": 0.0, "lease_s": 15}
+    said = {
+        "token": "ab" * 16,
+        "host": "node7",
+        "space": "elsewhere",
+        "pid": 1,
+        "started": 0.0,
+        "lease_s": 15,
+    }
     path.write_text(json.dumps(said))
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 0 and "1 done" in out, out + slurm.told()
@@ -275,7 +323,11 @@ def two_nodes(tmp_path_factory) -> Iterator[Lab]:
 def test_ray_does_the_cells_of_a_node_that_was_killed_on_another(two_nodes):
     here = two_nodes
     sweep = here.begin(
-        "model=works", "seed=0,1,2", "hydra/launcher=ray_cluster", "hydra.launcher.ray.remote.num_cpus=1", *LONG
+        "model=works",
+        "seed=0,1,2",
+        "hydra/launcher=ray_cluster",
+        "hydra.launcher.ray.remote.num_cpus=1",
+        *LONG,
     )
 
     def there() -> list[str]:
@@ -283,7 +335,8 @@ def test_ray_does_the_cells_of_a_node_that_was_killed_on_another(two_nodes):
         return [
             key
             for key, process, _ in here.fits()
-            if psutil.pid_exists(int(process)) and clusters.NODE in psutil.Process(int(process)).environ()
+            if psutil.pid_exists(int(process))
+            and clusters.NODE in psutil.Process(int(process)).environ()
         ]
 
     until(lambda: any(here.epochs(key) for key in there()), 120)

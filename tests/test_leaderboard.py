@@ -1,4 +1,4 @@
-"""The board: seeds joined, marks where figures don't compare, rulers and phantoms apart, the same bytes twice."""
+"""The board: seeds joined, marks where figures don't compare, protocols and phantoms apart, the same bytes twice."""
 
 import csv
 import hashlib
@@ -36,32 +36,41 @@ def figure(value, low=None, high=None):
 def record(value=0.7, seed=0, encoder="resnet18", version=1, config=None, **changes):
     """A realistic finished run; its key follows from what tells it apart."""
     made = {
-        "schema": 1,
+        "schema": 2,
         "dataset": "spinal",
         "task": "segment",
         "fold": None,
         "trained_on": None,
         "origin": "run",
         "model": "unet",
-        "budget": "kumar2025",
+        "recipe": "kumar2025",
         "seed": seed,
         "status": "done",
         "reason": None,
-        "ruler": {"name": "usbench", "version": version, "words": "foreground, native size"},
+        "protocol": {
+            "name": "usbench",
+            "version": version,
+            "description": "foreground, native size",
+        },
         "primary": {"name": "dice", "value": value, "higher_is_better": True},
-        "ceiling": {"dice": figure(1.0)},
+        "target_score": {"dice": figure(1.0)},
         "scores": {"dice": figure(value), "iou": figure(0.5)},
         "per_class": {"dura": {"dice": figure(0.6)}, "pia": {"dice": figure(0.8)}},
-        "rulers": {},
-        "data": {"fingerprint": "f" * 64, "counts": {"train": 8668, "val": 895, "test": 660}, "phantom": False},
-        "config": config or {"model": {"name": "unet", "build": {"encoder": encoder}}, "threads": seed},
+        "protocols": {},
+        "data": {
+            "fingerprint": "f" * 64,
+            "counts": {"train": 8668, "val": 895, "test": 660},
+            "phantom": False,
+        },
+        "config": config
+        or {"model": {"name": "unet", "build": {"encoder": encoder}}, "threads": seed},
         "code": {"version": "0.1.0", "commit": None, "dirty": None},
         "machine": {},
         "precision": "bf16",
         "parameters": 31044106,
         **changes,
     }
-    return {"key": hashlib.sha256(json.dumps([made, encoder]).encode()).hexdigest()[:12], **made}
+    return {"run_id": hashlib.sha256(json.dumps([made, encoder]).encode()).hexdigest()[:12], **made}
 
 
 def paper(**changes):
@@ -69,13 +78,13 @@ def paper(**changes):
     row = {
         "task": "segment",
         "name": "U-Net",
-        "ruler": "kumar2025-cnn",
+        "protocol": "kumar2025-cnn",
         "split": "test",
         "scores": {"dice": 0.553, "iou": 0.476},
         "source": "Kumar 2025",
         "verified": "third-party",
         "model": "unet",
-        "budget": "kumar2025",
+        "recipe": "kumar2025",
         "parameters": 31044106,
     }
     return Published(**{**row, **changes})
@@ -85,7 +94,7 @@ def by_the_paper(value, version=1):
     return {
         "version": version,
         "words": "10 classes",
-        "ceiling": 0.813,
+        "target_score": 0.813,
         "scores": {"dice": figure(value)},
         "per_class": {},
     }
@@ -105,21 +114,33 @@ def test_seeds_are_one_row_with_mean_and_sample_sd():
     assert board[0].value == pytest.approx(0.6)
     assert board[0].scores["dice"].sd == pytest.approx(0.1)  # √((.1² + 0 + .1²) / 2)
     text = markdown(board, [])
-    assert "| unet | kumar2025 | .600 | .500 | 1.000 | 3 (SD .100) | 30 | 31,044,106 | ours |" in text
+    assert (
+        "| unet | kumar2025 | .600 | .500 | 1.000 | 3 (SD .100) | 30 | 31,044,106 | ours |" in text
+    )
 
 
 def test_an_interval_is_that_of_one_training_and_seeds_share_the_mean_of_theirs():
     scores = {"dice": figure(0.7, 0.65, 0.75)}
     assert ".700 [.650, .750]" in markdown(rows([record(scores=scores)], []), [])
     others = {"dice": figure(0.7, 0.55, 0.75)}
-    assert ".700 [.600, .750]" in markdown(rows([record(scores=scores), record(seed=1, scores=others)], []), [])
+    assert ".700 [.600, .750]" in markdown(
+        rows([record(scores=scores), record(seed=1, scores=others)], []), []
+    )
     without = {"dice": figure(0.7)}
-    assert ".700 |" in markdown(rows([record(scores=scores), record(seed=1, scores=without)], []), [])
+    assert ".700 |" in markdown(
+        rows([record(scores=scores), record(seed=1, scores=without)], []), []
+    )
 
 
 def test_a_seed_that_is_undefined_leaves_the_mean_undefined():
     undefined = {"name": "dice", "value": None, "higher_is_better": True}
-    board = rows([record(), record(seed=1, primary=undefined, scores={"dice": figure(None), "iou": figure(0.5)})], [])
+    board = rows(
+        [
+            record(),
+            record(seed=1, primary=undefined, scores={"dice": figure(None), "iou": figure(0.5)}),
+        ],
+        [],
+    )
     assert board[0].value is None
     assert "| – |" in markdown(board, [])
 
@@ -138,7 +159,14 @@ def test_two_seeds_have_two_spreads_that_stand_apart():
 
 
 def test_a_seed_that_failed_counts_towards_the_seeds_begun():
-    broken = {"status": "failed", "reason": "x", "ruler": None, "primary": None, "scores": {}, "per_class": {}}
+    broken = {
+        "status": "failed",
+        "reason": "x",
+        "protocol": None,
+        "primary": None,
+        "scores": {},
+        "per_class": {},
+    }
     board = rows([record(0.5), record(0.6, 1), record(seed=2, **broken)], [])
     assert [(row.seeds, row.wanted) for row in board if row.status == "done"] == [((0, 1), 3)]
     text = markdown(board, [])
@@ -156,7 +184,7 @@ def test_a_seed_that_failed_counts_towards_the_seeds_begun():
         ({"precision": "fp32"}, {"unet · precision=bf16", "unet · precision=fp32"}),
         ({"fold": 1}, {"unet", "unet · fold 1"}),
         ({"trained_on": "kidney"}, {"unet", "unet · trained on kidney"}),
-        ({"budget": "quick"}, {"unet"}),
+        ({"recipe": "quick"}, {"unet"}),
         ({"model": "deeplabv3"}, {"unet", "deeplabv3"}),
     ],
 )
@@ -167,15 +195,25 @@ def test_recipes_stay_apart_and_are_told_apart(changes, labels):
 
 
 def test_what_has_no_bearing_on_the_result_keeps_seeds_together():
-    one = {"model": {"build": {"encoder": "resnet18"}, "budgets": {"quick": 1}}, "device": "cpu", "threads": 2}
-    two = {"model": {"build": {"encoder": "resnet18"}, "budgets": {}}, "device": "cuda", "threads": 8}
+    one = {
+        "model": {"build": {"encoder": "resnet18"}, "recipes": {"quick": 1}},
+        "device": "cpu",
+        "threads": 2,
+    }
+    two = {
+        "model": {"build": {"encoder": "resnet18"}, "recipes": {}},
+        "device": "cuda",
+        "threads": 8,
+    }
     assert len(rows([record(config=one), record(seed=1, config=two)], [])) == 1
 
 
 def test_data_that_differ_or_a_seed_twice_stay_apart():
     other = {**record()["data"], "fingerprint": "e" * 64}
     assert len(rows([record(), record(seed=1, data=other)], [])) == 2
-    twice = rows([record(0.7), record(0.6)], [])  # one seed, two keys: they differ in something the config doesn't hold
+    twice = rows(
+        [record(0.7), record(0.6)], []
+    )  # one seed, two keys: they differ in something the config doesn't hold
     assert [len(row.seeds) for row in twice] == [1, 1]
     assert [row.name for row in twice] == [f"unet · {row.keys[0]}" for row in twice]
 
@@ -191,9 +229,9 @@ def test_the_record_s_own_recipe_decides_where_it_has_one():
 
 MARKS = [  # (changes of ours, changes of the paper's, marks)
     ({}, {}, ()),
-    ({"ruler": "usbench"}, {}, ("≠ ruler",)),
-    ({"old": True}, {}, ("≠ ruler",)),
-    ({}, {"ruler": "unknown"}, ("≠ ruler",)),
+    ({"protocol": "usbench"}, {}, ("≠ protocol",)),
+    ({"old": True}, {}, ("≠ protocol",)),
+    ({}, {"protocol": "unknown"}, ("≠ protocol",)),
     ({}, {"split": "human"}, ("≠ data",)),
     ({"fold": 0}, {}, ("≠ data",)),
     ({"folds": (5, 5)}, {}, ("≠ data",)),
@@ -205,51 +243,70 @@ MARKS = [  # (changes of ours, changes of the paper's, marks)
     ({"parameters": 14328209}, {}, ("≠ model",)),
     ({"parameters": None}, {}, ("≠ model",)),
     ({"parameters": None}, {"parameters": None}, ()),
-    ({"budget": "standard"}, {}, ("≠ budget",)),
-    ({}, {"budget": None}, ("≠ budget",)),
-    ({"budget": None}, {"budget": None}, ("≠ budget",)),
+    ({"recipe": "standard"}, {}, ("≠ recipe",)),
+    ({}, {"recipe": None}, ("≠ recipe",)),
+    ({"recipe": None}, {"recipe": None}, ("≠ recipe",)),
     (
-        {"ruler": "usbench", "fold": 2, "parameters": 1, "budget": "quick"},
+        {"protocol": "usbench", "fold": 2, "parameters": 1, "recipe": "quick"},
         {},
-        ("≠ ruler", "≠ data", "≠ model", "≠ budget"),
+        ("≠ protocol", "≠ data", "≠ model", "≠ recipe"),
     ),
 ]
 
 
 @pytest.mark.parametrize(("mine", "theirs", "wanted"), MARKS)
 def test_what_forbids_a_difference(mine, theirs, wanted):
-    both = {"ruler": "kumar2025-cnn", "model": "unet", "budget": "kumar2025", "parameters": 31044106}
+    both = {
+        "protocol": "kumar2025-cnn",
+        "model": "unet",
+        "recipe": "kumar2025",
+        "parameters": 31044106,
+    }
     row = Row("spinal", "segment", "run", "unet", **{**both, **mine})
     published = Row("spinal", "segment", "published", "U-Net", **{**both, **theirs})
     assert marks(row, published) == wanted
 
 
-def test_the_difference_is_taken_under_the_published_ruler_only():
+def test_the_difference_is_taken_under_the_published_protocol_only():
     """Our .700 is by our own rule; by the paper's rule it is .560 and .570: .565 − .553 = +.012."""
-    records = [record(0.7, s, rulers={"kumar2025-cnn": by_the_paper(v)}) for s, v in ((0, 0.56), (1, 0.57))]
+    records = [
+        record(0.7, s, protocols={"kumar2025-cnn": by_the_paper(v)})
+        for s, v in ((0, 0.56), (1, 0.57))
+    ]
     board = rows(records, [Dataset("spinal", published=(paper(),))])
-    tables = {row.ruler: row for row in ours(board)}
-    assert tables["usbench"].marks == ("≠ ruler",) and tables["usbench"].delta is None
+    tables = {row.protocol: row for row in ours(board)}
+    assert tables["usbench"].marks == ("≠ protocol",) and tables["usbench"].delta is None
     assert tables["kumar2025-cnn"].marks == ()
     assert tables["kumar2025-cnn"].delta == pytest.approx(0.012)
     text = markdown(board, [])
     assert "+.012 (U-Net .553)" not in text and "+.012 (U-Net)" in text
-    assert "| ≠ ruler: can't tell |" in text and "+.012 (U-Net): can't tell (no interval)" in text
+    assert (
+        "| ≠ protocol: can't tell |" in text and "+.012 (U-Net): can't tell (no interval)" in text
+    )
 
 
-def test_the_table_of_one_ruler_has_no_row_of_another():
-    records = [record(0.7, rulers={"kumar2025-cnn": by_the_paper(0.56)})]
+def test_the_table_of_one_protocol_has_no_row_of_another():
+    records = [record(0.7, protocols={"kumar2025-cnn": by_the_paper(0.56)})]
     papers = (
         paper(),
-        paper(name="YOLO", ruler="unknown"),
+        paper(name="YOLO", protocol="unknown"),
         paper(name="U-Net h", split="human", scores={"dice": 0.349}),
     )
     board = rows(records, [Dataset("spinal", published=papers)])
-    tables = markdown(board, []).split("**Ruler ")[1:]
+    tables = markdown(board, []).split("**Protocol ")[1:]
     titles = [table.splitlines()[0] for table in tables]
-    assert titles == ["`usbench` 1**", "`kumar2025-cnn` 1**", "`kumar2025-cnn` 1, evaluated on: human**", "`unknown`**"]
+    assert titles == [
+        "`usbench` 1**",
+        "`kumar2025-cnn` 1**",
+        "`kumar2025-cnn` 1, evaluated on: human**",
+        "`unknown`**",
+    ]
     names = [
-        [line.split(" | ")[0] for line in table.split("Ruler: ")[0].splitlines() if line.startswith("| ")]
+        [
+            line.split(" | ")[0]
+            for line in table.split("Protocol: ")[0].splitlines()
+            if line.startswith("| ")
+        ]
         for table in tables
     ]
     assert "| unet" in names[0] and "| U-Net" not in names[0]
@@ -258,23 +315,31 @@ def test_the_table_of_one_ruler_has_no_row_of_another():
     assert names[3] == ["| model", "| YOLO"]
 
 
-def test_an_older_ruler_stands_apart():
+def test_an_older_protocol_stands_apart():
     board = rows([record(0.9, version=1), record(0.6, 1, version=2)], [])
     assert [(row.version, row.old) for row in board] == [(2, False), (1, True)]
-    assert "**Ruler `usbench` 1 (old ruler)**" in markdown(board, [])
+    assert "**Protocol `usbench` 1 (old protocol)**" in markdown(board, [])
 
 
 def test_agreement_with_the_paper_is_told_with_its_interval():
-    rulers = {"kumar2025-cnn": {**by_the_paper(0.56), "scores": {"dice": figure(0.56, 0.55, 0.57)}}}
-    records = [record(0.7, seed, rulers=rulers) for seed in (0, 1, 2)]
-    (row,) = [row for row in rows(records, [Dataset("spinal", published=(paper(),))]) if row.delta is not None]
+    protocols = {
+        "kumar2025-cnn": {**by_the_paper(0.56), "scores": {"dice": figure(0.56, 0.55, 0.57)}}
+    }
+    records = [record(0.7, seed, protocols=protocols) for seed in (0, 1, 2)]
+    (row,) = [
+        row
+        for row in rows(records, [Dataset("spinal", published=(paper(),))])
+        if row.delta is not None
+    ]
     assert row.agreement.word == "agrees" and row.agreement.low < row.delta < row.agreement.high
     wide = Dataset("spinal", published=(paper(),), agrees_within=0.005)
     (row,) = [row for row in rows(records, [wide]) if row.delta is not None]
     assert row.agreement.word == "can't tell"
     text = comma_separated([row])
     line = next(line for line in csv.DictReader(io.StringIO(text)) if line["score"] == "dice")
-    assert line["agreement"] == "can't tell" and float(line["delta_low"]) < 0.007 < float(line["delta_high"])
+    assert line["agreement"] == "can't tell" and float(line["delta_low"]) < 0.007 < float(
+        line["delta_high"]
+    )
 
 
 @pytest.mark.parametrize("within", [0, 1, "much", True])
@@ -293,15 +358,18 @@ def test_no_model_of_the_paper_is_no_comparison_and_no_paper_no_mark():
 
 
 def test_the_closest_published_row_is_the_one_compared_with():
-    papers = (paper(name="human", split="human"), paper(name="porcine", ruler="usbench", scores={"dice": 0.6}))
+    papers = (
+        paper(name="human", split="human"),
+        paper(name="porcine", protocol="usbench", scores={"dice": 0.6}),
+    )
     row = ours(rows([record(0.7)], [Dataset("spinal", published=papers)]))[0]
     assert (row.against, row.marks) == ("porcine", ())
     assert row.delta == pytest.approx(0.1)
 
 
 def test_a_human_or_control_row_is_unranked_and_never_compared():
-    rater = record(0.99, origin="human", model="annotator-2", seed=None, budget=None)
-    board = rows([rater, record(0.2)], [Dataset("spinal", published=(paper(ruler="usbench"),))])
+    rater = record(0.99, origin="human", model="annotator-2", seed=None, recipe=None)
+    board = rows([rater, record(0.2)], [Dataset("spinal", published=(paper(protocol="usbench"),))])
     assert [row.origin for row in board] == ["published", "run", "human"]
     assert board[2].marks == ()
 
@@ -312,18 +380,28 @@ def test_a_human_or_control_row_is_unranked_and_never_compared():
 def test_a_leak_is_marked_and_has_its_second_figure():
     leak = {"n": 7, "words": "7 of 40 test images are near-duplicates"}
     scores = {"dice": figure(0.7), "dice:no-leak": figure(0.65)}
-    text = markdown(rows([record(dataset="usgra", data={**record()["data"], "leak": leak}, scores=scores)], []), [])
-    assert "| model | budget | **dice** | dice, no leak |" in text
-    assert "| .700 | .650 |" in text and "| leak: 7 |" in text and "Leak: 7 of 40 test images" in text
+    text = markdown(
+        rows(
+            [record(dataset="usgra", data={**record()["data"], "leakage": leak}, scores=scores)], []
+        ),
+        [],
+    )
+    assert "| model | recipe | **dice** | dice, no leak |" in text
+    assert (
+        "| .700 | .650 |" in text and "| leak: 7 |" in text and "Leak: 7 of 40 test images" in text
+    )
 
 
 def test_a_failed_run_is_a_row_with_its_reason_that_cannot_break_the_table():
     reason = "loss isn't finite | epoch 3\n<b>"
-    bad = record(seed=4, status="failed", reason=reason, ruler=None, primary=None, scores={}, per_class={})
+    bad = record(
+        seed=4, status="failed", reason=reason, protocol=None, primary=None, scores={}, per_class={}
+    )
     board = rows([bad, record()], [])
     assert [row.status for row in board] == ["done", "failed"]
-    assert f"| unet | kumar2025 | 4 | {bad['key']} | failed | loss isn't finite \\| epoch 3 &lt;b> |" in markdown(
-        board, []
+    assert (
+        f"| unet | kumar2025 | 4 | {bad['run_id']} | failed | loss isn't finite \\| epoch 3 &lt;b> |"
+        in markdown(board, [])
     )
     assert list(csv.DictReader(io.StringIO(comma_separated(board))))[-1]["note"] == reason
 
@@ -331,7 +409,9 @@ def test_a_failed_run_is_a_row_with_its_reason_that_cannot_break_the_table():
 @pytest.mark.parametrize(("higher", "wanted"), [(True, ["c", "a", "b"]), (False, ["a", "b", "c"])])
 def test_best_first_then_by_name(higher, wanted):
     def run(model, value):
-        return record(value, model=model, primary={"name": "dice", "value": value, "higher_is_better": higher})
+        return record(
+            value, model=model, primary={"name": "dice", "value": value, "higher_is_better": higher}
+        )
 
     assert [row.name for row in rows([run("b", 0.5), run("c", 0.6), run("a", 0.5)], [])] == wanted
 
@@ -339,7 +419,11 @@ def test_best_first_then_by_name(higher, wanted):
 @settings(max_examples=25, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_records_changes_no_byte(shuffle: random.Random):
-    records = [record(0.5 + seed / 10, seed, model=model) for seed in range(3) for model in ("unet", "deeplabv3")]
+    records = [
+        record(0.5 + seed / 10, seed, model=model)
+        for seed in range(3)
+        for model in ("unet", "deeplabv3")
+    ]
     records += [record(0.4, encoder="resnet34"), record(seed=9, status="failed", reason="x")]
     mixed = list(records)
     shuffle.shuffle(mixed)
@@ -369,18 +453,21 @@ def test_figures_for_people(value, score, sign, text):
     assert shown(value, score, sign) == text
 
 
-def test_csv_says_every_score_with_its_ruler():
+def test_csv_says_every_score_with_its_protocol():
     board = rows(
-        [record(0.7, s, rulers={"kumar2025-cnn": by_the_paper(0.56)}) for s in (0, 1)],
+        [record(0.7, s, protocols={"kumar2025-cnn": by_the_paper(0.56)}) for s in (0, 1)],
         [Dataset("spinal", published=(paper(),))],
     )
     lines = list(csv.DictReader(io.StringIO(comma_separated(board))))
-    told = {(line["origin"], line["ruler"], line["score"]): line for line in lines}
+    told = {(line["origin"], line["protocol"], line["score"]): line for line in lines}
     assert len(told) == len(lines) == 5
-    assert told["run", "usbench", "dice"]["value"] == "0.7" and told["run", "usbench", "dice"]["seeds"] == "0 1"
+    assert (
+        told["run", "usbench", "dice"]["value"] == "0.7"
+        and told["run", "usbench", "dice"]["seeds"] == "0 1"
+    )
     assert told["run", "kumar2025-cnn", "dice"]["delta_published"] == "0.007"
-    assert told["run", "kumar2025-cnn", "dice"]["ceiling"] == "0.813"
-    assert told["published", "kumar2025-cnn", "dice"]["ruler_version"] == ""
+    assert told["run", "kumar2025-cnn", "dice"]["target_score"] == "0.813"
+    assert told["published", "kumar2025-cnn", "dice"]["protocol_version"] == ""
     assert told["published", "kumar2025-cnn", "iou"]["verified"] == "third-party"
 
 
@@ -389,7 +476,12 @@ def test_csv_says_every_score_with_its_ruler():
 
 def written(folder, published, name="spinal"):
     (folder / "dataset").mkdir(parents=True, exist_ok=True)
-    content = {"name": name, "licence": "none | declared", "citation": "Kumar 2025", "published": published}
+    content = {
+        "name": name,
+        "licence": "none | declared",
+        "citation": "Kumar 2025",
+        "published": published,
+    }
     (folder / "dataset" / f"{name}.yaml").write_text(yaml.safe_dump(content))
     return folder
 
@@ -399,7 +491,7 @@ ENTRY = {
     "name": "U-Net",
     "model": None,
     "why": "another net",
-    "ruler": "kumar2025-cnn",
+    "protocol": "kumar2025-cnn",
     "split": "test",
     "scores": {"dice": 0.553},
     "per_class": {"spinal cord": {"dice": 0.928}},
@@ -457,13 +549,19 @@ def test_the_dataset_yamls_of_the_repository_are_sound():
 def board(*arguments, cwd=None):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 @pytest.fixture
 def place(tmp_path):
     """Options for a small set of records and one published row."""
-    for one in (record(0.7), record(0.6, 1), record(0.9, 2, data={**record()["data"], "phantom": True})):
+    for one in (
+        record(0.7),
+        record(0.6, 1),
+        record(0.9, 2, data={**record()["data"], "phantom": True}),
+    ):
         results.save(tmp_path / "results", one)
     return ["--results", tmp_path / "results", "--conf", written(tmp_path / "conf", [ENTRY])]
 
@@ -490,8 +588,16 @@ def test_phantoms_never_stand_beside_published_or_real_figures(place, tmp_path):
     real = (tmp_path / "results" / "LEADERBOARD.md").read_text()
     phantom = (tmp_path / "results" / "phantom" / "LEADERBOARD.md").read_text()
     assert ".650" in real and ".900" not in real and "U-Net" in real
-    assert ".900" in phantom and ".650" not in phantom and "U-Net" not in phantom and "≠" not in phantom
-    assert "published" not in (tmp_path / "results" / "phantom" / "LEADERBOARD.csv").read_text().split("\n", 1)[1]
+    assert (
+        ".900" in phantom
+        and ".650" not in phantom
+        and "U-Net" not in phantom
+        and "≠" not in phantom
+    )
+    assert (
+        "published"
+        not in (tmp_path / "results" / "phantom" / "LEADERBOARD.csv").read_text().split("\n", 1)[1]
+    )
 
 
 def test_a_damaged_result_is_one_line_and_nothing_is_written(place, tmp_path):
@@ -506,18 +612,29 @@ def test_a_damaged_result_is_one_line_and_nothing_is_written(place, tmp_path):
 def test_json(place, tmp_path):
     assert board(*place, "--json", tmp_path / "rows.json").returncode == 0
     told = json.loads((tmp_path / "rows.json").read_text())["rows"]
-    assert [(row["origin"], row["value"]) for row in told] == [("run", pytest.approx(0.65)), ("published", 0.553)]
+    assert [(row["origin"], row["value"]) for row in told] == [
+        ("run", pytest.approx(0.65)),
+        ("published", 0.553),
+    ]
 
 
 @pytest.mark.parametrize(
-    "options", [["--phantom", "--picture", "x.png"], ["--check", "--json", "x.json"], ["--nonsense"]]
+    "options",
+    [["--phantom", "--picture", "x.png"], ["--check", "--json", "x.json"], ["--nonsense"]],
 )
 def test_options_that_contradict_each_other_are_refused(options):
     assert board(*options).returncode == 2
 
 
 def test_nothing_to_draw_is_one_line(tmp_path):
-    done = board("--results", tmp_path, "--conf", written(tmp_path / "conf", []), "--picture", tmp_path / "x.png")
+    done = board(
+        "--results",
+        tmp_path,
+        "--conf",
+        written(tmp_path / "conf", []),
+        "--picture",
+        tmp_path / "x.png",
+    )
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert not list(tmp_path.glob("LEADERBOARD*"))
 

@@ -26,11 +26,18 @@ def matches(pairs: Pairs, classes: int = 1) -> Matches:
 
 
 def figures(pairs: Pairs, confidence: float = 0.25, classes: int = 1) -> dict[str, float | None]:
-    return flat(lesions.figures(matches(pairs, classes), confidence, draw([str(n) for n in range(len(pairs))])))
+    return flat(
+        lesions.figures(
+            matches(pairs, classes), confidence, draw([str(n) for n in range(len(pairs))])
+        )
+    )
 
 
 FOUR: Pairs = [
-    (truth(SQUARE, OTHER), guess((*SQUARE, 0.9), (*SQUARE, 0.6), (*OTHER, 0.3))),  # hit, second box on it, hit
+    (
+        truth(SQUARE, OTHER),
+        guess((*SQUARE, 0.9), (*SQUARE, 0.6), (*OTHER, 0.3)),
+    ),  # hit, second box on it, hit
     (truth(SQUARE), guess((*AWAY, 0.8), (*SQUARE, 0.7))),  # miss, hit
     (Boxes.empty(), guess((*AWAY, 0.5))),  # a false alarm
     (Boxes.empty(), NOTHING),
@@ -38,7 +45,8 @@ FOUR: Pairs = [
 
 
 @pytest.mark.parametrize(
-    ("confidence", "hits", "wrong"), [(0.95, 0, 0), (0.9, 1, 0), (0.75, 1, 1), (0.65, 2, 1), (0.5, 2, 3), (0.0, 3, 3)]
+    ("confidence", "hits", "wrong"),
+    [(0.95, 0, 0), (0.9, 1, 0), (0.75, 1, 1), (0.65, 2, 1), (0.5, 2, 3), (0.0, 3, 3)],
 )
 def test_precision_recall_and_f1_of_three_truths(confidence, hits, wrong):
     """The threshold itself counts: a box of .9 is found at .9, float32 or not."""
@@ -50,7 +58,11 @@ def test_precision_recall_and_f1_of_three_truths(confidence, hits, wrong):
 
 def test_false_positives_on_the_images_without_a_truth():
     """Two such images, one of them with a box of .5."""
-    assert [figures(FOUR, confidence)["fp_per_empty_image"] for confidence in (0.4, 0.5, 0.6)] == [0.5, 0.5, 0.0]
+    assert [figures(FOUR, confidence)["fp_per_empty_image"] for confidence in (0.4, 0.5, 0.6)] == [
+        0.5,
+        0.5,
+        0.0,
+    ]
     assert figures(FOUR[:2])["fp_per_empty_image"] is None
 
 
@@ -58,7 +70,9 @@ def test_sensitivity_at_false_positives_per_image():
     """Four images, so ¼ allows 1 false positive, ½ two, 1 four. In order: hit .9, miss .8, hit .7, miss .6, miss .5,
     hit .3: with 1 two of three are found, with 2 as well, with 3 all."""
     found = figures(FOUR)
-    assert [found[f"sens_fppi_{rate}"] for rate in ("0.25", "0.5", "1", "2")] == pytest.approx([2 / 3, 2 / 3, 1, 1])
+    assert [found[f"sens_fppi_{rate}"] for rate in ("0.25", "0.5", "1", "2")] == pytest.approx(
+        [2 / 3, 2 / 3, 1, 1]
+    )
     froc = lesions.sensitivities(matches(FOUR), np.array([0.0, 0.249, 0.25, 0.75]), np.ones((1, 4)))
     assert froc[0] == pytest.approx([1 / 3, 1 / 3, 2 / 3, 1])
 
@@ -87,7 +101,9 @@ def test_parity_with_scikit_learn(seed):
     pairs = random_pairs(seed, 40)
     present = [len(own.labels) > 0 for own, _ in pairs]
     highest = [float(found.scores.max(initial=0)) for _, found in pairs]
-    assert figures(pairs, classes=3)["auroc_image"] == pytest.approx(roc_auc_score(present, highest), abs=1e-12)
+    assert figures(pairs, classes=3)["auroc_image"] == pytest.approx(
+        roc_auc_score(present, highest), abs=1e-12
+    )
 
 
 def test_calibration_is_of_every_box():
@@ -120,7 +136,10 @@ def test_without_a_hit_there_is_no_best_confidence(pairs):
 def test_the_best_confidence_is_the_best_of_all(seed):
     found = matches(random_pairs(seed), 3)
     best = lesions.best_confidence(found)
-    f1 = {float(score): lesions.shares(lesions.counts(found, score).sum(axis=0))["f1"] for score in found.score}
+    f1 = {
+        float(score): lesions.shares(lesions.counts(found, score).sum(axis=0))["f1"]
+        for score in found.score
+    }
     assert best == min(score for score in f1 if f1[score] == max(f1.values())) and f1[best] > 0
 
 

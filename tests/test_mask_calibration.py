@@ -25,7 +25,9 @@ def test_a_histogram_by_hand():
     """Class 0: .95 and .05 right and wrong in the last and the first bin; class 1 is sure of what isn't there."""
     probabilities = np.array([[[0.95, 0.05, 0.05, 0.05]], [[1.0, 0.0, 0.0, 0.0]]], np.float32)
     table = scoring.calibrated(TRUTH, probabilities)
-    assert table[0, 14].tolist() == pytest.approx([1, 0.95, 1]) and table[0, 0].tolist() == pytest.approx([3, 0.15, 1])
+    assert table[0, 14].tolist() == pytest.approx([1, 0.95, 1]) and table[
+        0, 0
+    ].tolist() == pytest.approx([3, 0.15, 1])
     assert table[1, 14].tolist() == [1, 1, 0] and table[1, 0].tolist() == [3, 0, 1]
     assert table.sum(axis=1)[:, 0].tolist() == [4, 4]
 
@@ -46,7 +48,9 @@ def test_what_is_written_is_read_back(tmp_path_factory, rows):
     tables = [np.array(row).reshape(2, 2, 3) for row in rows]
     histograms.write(path, tables, 2, 2)
     found = histograms.read(path, len(rows), 2, 2)
-    assert found.shape == (len(rows), 2, 2, 3) and np.allclose(found.reshape(-1, 12), np.array(rows).reshape(-1, 12))
+    assert found.shape == (len(rows), 2, 2, 3) and np.allclose(
+        found.reshape(-1, 12), np.array(rows).reshape(-1, 12)
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,24 +90,33 @@ def test_the_error_of_a_confidence_that_is_too_low(run, sure, tmp_path):
     test = source.open_dataset(run).samples("test")
     scoring.write_predictions(tmp_path, "test", test, guesses(test, sure))
     scores = scoring.score(run["metric"], tmp_path, test)
-    figure = scores.ruler.scores["ece"]
+    figure = scores.protocol.scores["ece"]
     assert figure.value == pytest.approx(1 - sure, abs=1e-6)
     assert figure.low == pytest.approx(1 - sure, abs=1e-6) == figure.high
-    assert all(figures["ece"].value == pytest.approx(1 - sure, abs=1e-6) for figures in scores.ruler.per_class.values())
-    assert "ece: a pixel's probability" in scores.ruler.words
+    assert all(
+        figures["ece"].value == pytest.approx(1 - sure, abs=1e-6)
+        for figures in scores.protocol.per_class.values()
+    )
+    assert "ece: a pixel's probability" in scores.protocol.description
 
 
 def test_a_model_without_probabilities_has_no_calibration(run, tmp_path):
     test = source.open_dataset(run).samples("test")
     scoring.write_predictions(tmp_path, "test", test, guesses(test, 0.75))
     assert scoring.histogram_of(tmp_path, "test").is_file()
-    scoring.write_predictions(tmp_path, "test", test, (Masks(guess.planes) for guess in guesses(test, 0.75)))
-    assert not scoring.histogram_of(tmp_path, "test").exists()  # an old one would be of other predictions
-    assert "ece" not in scoring.score(run["metric"], tmp_path, test).ruler.scores
+    scoring.write_predictions(
+        tmp_path, "test", test, (Masks(guess.planes) for guess in guesses(test, 0.75))
+    )
+    assert not scoring.histogram_of(
+        tmp_path, "test"
+    ).exists()  # an old one would be of other predictions
+    assert "ece" not in scoring.score(run["metric"], tmp_path, test).protocol.scores
 
 
 def test_boxes_have_no_histogram_of_pixels(compose, tmp_path):
     one, _ = finish(compose, tmp_path, "usgra", "detect")
     test = source.open_dataset(one).samples("test")
-    scoring.write_predictions(tmp_path, "test", test, (Boxes.empty(scored=True) for _ in range(len(test))))
+    scoring.write_predictions(
+        tmp_path, "test", test, (Boxes.empty(scored=True) for _ in range(len(test)))
+    )
     assert not scoring.histogram_of(tmp_path, "test").exists() and isinstance(tmp_path, Path)

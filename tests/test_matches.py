@@ -26,7 +26,14 @@ def numbers(*values: float) -> np.ndarray[Any, Any]:
 
 
 def test_ranks_count_within_a_run():
-    assert rank_in(numbers(1, 1, 1, 2, 2, 2), numbers(0, 0, 1, 1, 1, 1)).tolist() == [0, 1, 0, 0, 1, 2]
+    assert rank_in(numbers(1, 1, 1, 2, 2, 2), numbers(0, 0, 1, 1, 1, 1)).tolist() == [
+        0,
+        1,
+        0,
+        0,
+        1,
+        2,
+    ]
     assert rank_in(numbers()).tolist() == []
 
 
@@ -40,7 +47,9 @@ def test_the_best_of_each_image_and_class_or_of_each_image():
     assert limited(found, 1, per_class=False).tolist() == [2, 3]
 
 
-def one_class(truths: int, guesses: int, crowd: Sequence[int] = (), area: float = 100.0) -> tuple[Truths, Guesses]:
+def one_class(
+    truths: int, guesses: int, crowd: Sequence[int] = (), area: float = 100.0
+) -> tuple[Truths, Guesses]:
     """One image, scores falling."""
     crowds = np.isin(np.arange(truths), crowd)
     score = np.linspace(0.9, 0.5, guesses).astype(np.float32)
@@ -59,7 +68,9 @@ def test_a_crowd_takes_any_number_and_only_if_no_other_will_do():
     truths, guesses = one_class(2, 3, crowd=[0])
     iou = np.array([[1.0, 0.6], [1.0, 0.6], [1.0, 0.0]])
     every = numbers(0, 1, 2)
-    (found,) = match(truths, guesses, Overlaps.of([(every, every[:2], iou)]), np.array([0.5, 0.75]), (1, 1))
+    (found,) = match(
+        truths, guesses, Overlaps.of([(every, every[:2], iou)]), np.array([0.5, 0.75]), (1, 1)
+    )
     assert found.hit.tolist() == [[True, False, False], [False] * 3]
     assert found.ignored.tolist() == [[False, True, True], [True] * 3]
     assert found.truths.tolist() == [[1]]
@@ -73,23 +84,35 @@ def test_a_truth_of_another_size_is_taken_once():
     own = Guesses(guesses.image, guesses.label, np.array([100.0, 5.0]), guesses.score)
     for each, ignored in ((guesses, [True, True]), (own, [True, False])):
         (found,) = match(truths, each, pairs, np.array([0.5]), (1, 1), [(0.0, 50.0)])
-        assert found.ignored[0].tolist() == ignored and not found.hit.any() and found.truths.sum() == 0
+        assert (
+            found.ignored[0].tolist() == ignored and not found.hit.any() and found.truths.sum() == 0
+        )
 
 
 def test_nothing_at_all():
     truths, guesses = one_class(0, 0)
     (found,) = match(truths, guesses, Overlaps.of([]), np.array([0.5]), (3, 2))
-    assert found.hit.shape == (1, 0) and found.truths.tolist() == [[0, 0]] * 3 and found.starts.tolist() == [0, 0, 0]
+    assert (
+        found.hit.shape == (1, 0)
+        and found.truths.tolist() == [[0, 0]] * 3
+        and found.starts.tolist() == [0, 0, 0]
+    )
 
 
 def test_one_class_and_all_classes_as_one():
     own = truth(SQUARE, (30, 30, 40, 40), labels=[0, 1])
     found = guess((*SQUARE, 0.5), (30, 30, 40, 40, 0.9), (0, 0, 5, 5, 0.7), labels=[0, 1, 1])
     matches = boxes.matched(boxes.RULES["coco"], [(own, found)], 2)[0]
-    assert matches.label.tolist() == [0, 1, 1] and matches.score.tolist() == pytest.approx([0.5, 0.9, 0.7])
+    assert matches.label.tolist() == [0, 1, 1] and matches.score.tolist() == pytest.approx(
+        [0.5, 0.9, 0.7]
+    )
     alone, every = matches.of(1), matches.pooled()
     assert alone.hit[0].tolist() == [True, False] and alone.truths.tolist() == [[1]]
-    assert every.score.tolist() == pytest.approx([0.9, 0.7, 0.5]) and every.hit[0].tolist() == [True, False, True]
+    assert every.score.tolist() == pytest.approx([0.9, 0.7, 0.5]) and every.hit[0].tolist() == [
+        True,
+        False,
+        True,
+    ]
     assert every.truths.tolist() == [[2]] and every.starts.tolist() == [0, 3]
 
 
@@ -107,21 +130,32 @@ def drawn(seed: int, images: int = 12) -> tuple[dict[str, Any], list[dict[str, A
     def ellipse(x: float, y: float, a: float, b: float) -> dict[str, Any]:
         plane = ((columns - x) / a) ** 2 + ((rows - y) / b) ** 2 <= 1
         packed = rle.encode(np.asfortranarray(plane.astype(np.uint8)))
-        return {"segmentation": packed, "bbox": rle.toBbox(packed).tolist(), "area": float(rle.area(packed))}
+        return {
+            "segmentation": packed,
+            "bbox": rle.toBbox(packed).tolist(),
+            "area": float(rle.area(packed)),
+        }
 
     for image in range(1, images + 1):
         for _ in range(int(rng.integers(0, 5)) if image % 5 else 0):
-            shape, label = rng.uniform((20, 20, 5, 5), (100, 100, 60, 40)), int(rng.integers(1, CLASSES + 1))
+            shape, label = (
+                rng.uniform((20, 20, 5, 5), (100, 100, 60, 40)),
+                int(rng.integers(1, CLASSES + 1)),
+            )
             head = {"image_id": image, "category_id": label}
             crowd = int(rng.random() < 0.3)
             truths.append({**ellipse(*shape), **head, "iscrowd": crowd, "id": len(truths) + 1})
             for _ in range(4 if crowd else 2):
                 near = shape + rng.normal(0, 2, 4) * (1, 1, 0.5, 0.5)
-                guesses.append({**ellipse(*near), **head, "score": float(rng.uniform(0.05, 1).__round__(1))})
+                guesses.append(
+                    {**ellipse(*near), **head, "score": float(rng.uniform(0.05, 1).__round__(1))}
+                )
         for _ in range(3):
             head = {"image_id": image, "category_id": int(rng.integers(1, CLASSES + 1))}
             other = rng.uniform((20, 20, 5, 5), (100, 100, 60, 40))
-            guesses.append({**ellipse(*other), **head, "score": float(rng.uniform(0.05, 1).__round__(1))})
+            guesses.append(
+                {**ellipse(*other), **head, "score": float(rng.uniform(0.05, 1).__round__(1))}
+            )
     dataset = {
         "images": [{"id": n + 1, "height": 120, "width": 120} for n in range(images)],
         "categories": [{"id": c + 1} for c in range(CLASSES)],
@@ -139,18 +173,28 @@ def column(entries: list[dict[str, Any]], name: str, kind: Any = np.int64) -> An
 def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
     dataset, results = drawn(seed)
     shape = "segmentation" if kind == "segm" else "bbox"
-    results = [{name: each[name] for name in ("image_id", "category_id", "score", shape, "area")} for each in results]
+    results = [
+        {name: each[name] for name in ("image_id", "category_id", "score", shape, "area")}
+        for each in results
+    ]
     own = dataset["annotations"]
     areas = column(results, "area", float)
     if kind == "bbox":
         areas = np.array([each["bbox"][2] * each["bbox"][3] for each in results])
     score = column(results, "score", np.float32)
-    guesses = Guesses(column(results, "image_id") - 1, column(results, "category_id") - 1, areas, score)
+    guesses = Guesses(
+        column(results, "image_id") - 1, column(results, "category_id") - 1, areas, score
+    )
     order = limited(guesses, 100)
     guesses, results = guesses.of(order), [results[n] for n in order]
     crowd = column(own, "iscrowd", bool)
     assert crowd.sum() >= 3 and (~crowd).sum() >= 8
-    truths = Truths(column(own, "image_id") - 1, column(own, "category_id") - 1, column(own, "area", float), crowd)
+    truths = Truths(
+        column(own, "image_id") - 1,
+        column(own, "category_id") - 1,
+        column(own, "area", float),
+        crowd,
+    )
     blocks = []
     for image in range(len(dataset["images"])):
         for label in range(CLASSES):
@@ -158,8 +202,17 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
             there = np.flatnonzero((truths.image == image) & (truths.label == label))
             if len(here) and len(there):
                 left, right = [results[n][shape] for n in here], [own[n][shape] for n in there]
-                blocks.append((here, there, rle.iou(left, right, crowd[there].astype(int).tolist())))
-    ours = match(truths, guesses, Overlaps.of(blocks), boxes.THRESHOLDS, (len(dataset["images"]), CLASSES), boxes.AREAS)
+                blocks.append(
+                    (here, there, rle.iou(left, right, crowd[there].astype(int).tolist()))
+                )
+    ours = match(
+        truths,
+        guesses,
+        Overlaps.of(blocks),
+        boxes.THRESHOLDS,
+        (len(dataset["images"]), CLASSES),
+        boxes.AREAS,
+    )
     theirs = evaluated(dataset, [dict(each) for each in results], kind)
     assert any(found.ignored.any() for found in ours)
     weights, curve = np.ones((1, len(dataset["images"]))), boxes.RULES["coco"].curve
@@ -168,7 +221,9 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
         precision = np.nan_to_num(average_precisions(found, curve, weights)[0], nan=-1)
         assert precision == pytest.approx(wanted, abs=1e-9)
         wanted = theirs.eval["recall"][:, :, a, -1].mean(0)
-        assert np.nan_to_num(recalls(found, 100, weights)[0], nan=-1) == pytest.approx(wanted, abs=1e-9)
+        assert np.nan_to_num(recalls(found, 100, weights)[0], nan=-1) == pytest.approx(
+            wanted, abs=1e-9
+        )
 
 
 # ---- ultralytics
@@ -188,7 +243,10 @@ def test_the_rule_ultralytics_matches_and_scores_as_ultralytics(seed, tmp_path):
         for own, found in pairs:
             order = np.argsort(-found.scores)[:300]
             true, labels = torch.from_numpy(own.xyxy), torch.from_numpy(own.labels)
-            place, guessed = torch.from_numpy(found.xyxy[order]), torch.from_numpy(found.labels[order])
+            place, guessed = (
+                torch.from_numpy(found.xyxy[order]),
+                torch.from_numpy(found.labels[order]),
+            )
             if len(true) and len(place):
                 asked = SimpleNamespace(iouv=thresholds), guessed, labels, box_iou(true, place)
                 right = BaseValidator.match_predictions(*asked).numpy()
@@ -201,7 +259,11 @@ def test_the_rule_ultralytics_matches_and_scores_as_ultralytics(seed, tmp_path):
     (ours,) = boxes.matched(rule, pairs, 3)
     assert (rule.thresholds == thresholds.numpy()).all()
     order = np.lexsort((-score, label))
-    assert (right[order] == ours.hit.T).all() and (ours.score == score[order]).all() and right.sum() > 100
+    assert (
+        (right[order] == ours.hit.T).all()
+        and (ours.score == score[order]).all()
+        and right.sum() > 100
+    )
     table = average_precisions(ours, rule.curve, np.ones((1, len(pairs))))[0].T
     assert theirs[6].tolist() == [0, 1] and table[:2] == pytest.approx(theirs[5], abs=1e-9)
     assert np.isnan(table[2]).all()

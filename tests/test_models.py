@@ -1,6 +1,6 @@
-"""Every model of conf/model (a lab's own with USBENCH_CONF=lab/conf) by its `tiny` budget: it learns eight phantoms,
+"""Every model of conf/model (a lab's own with USBENCH_CONF=lab/conf) by its `tiny` recipe: it learns eight phantoms,
 predicts at native size whatever the size, repeats itself, takes images without an object and sets of odd numbers. The
-long ones: by every other budget, at full size, it trains and predicts."""
+long ones: by every other recipe, at full size, it trains and predicts."""
 
 from __future__ import annotations
 
@@ -27,13 +27,35 @@ from usbench.types import OFF, Boxes, Landmarks, Masks, Run, Sample, Target
 pytestmark = pytest.mark.usefixtures("one_thread_throughout")
 
 FOLDER = Path(os.environ["USBENCH_CONF"]) if os.environ.get("USBENCH_CONF") else conf_dir()
-YAMLS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted((FOLDER / "model").glob("*.yaml"))}
-SCENES = {"segment": ("phantom", "plain"), "detect": ("phantom", "plain"), "landmark": ("unity", "echo")}
+YAMLS = {
+    path.stem: yaml.safe_load(path.read_text("utf-8"))
+    for path in sorted((FOLDER / "model").glob("*.yaml"))
+}
+SCENES = {
+    "segment": ("phantom", "plain"),
+    "detect": ("phantom", "plain"),
+    "landmark": ("unity", "echo"),
+}
 SIZE = (72, 96)
-LEARNT = {"segment": 0.75, "detect": 0.5, "landmark": -6.0}  # the selection rule on the eight images that were learnt
+LEARNT = {
+    "segment": 0.75,
+    "detect": 0.5,
+    "landmark": -6.0,
+}  # the selection rule on the eight images that were learnt
 STEPS = 36  # batches of four an epoch, for that …
-EPOCHS = {"segment": 3, "detect": 4, "landmark": 3}  # … and epochs; heavy nets need fewer, transformers more:
-OTHER_EPOCHS = {"unet": 4, "deeplabv3_kumar2025": 2, "transunet": 1, "swinunet": 7, "samed": 15, "nnunet": 4}  # masks
+EPOCHS = {
+    "segment": 3,
+    "detect": 4,
+    "landmark": 3,
+}  # … and epochs; heavy nets need fewer, transformers more:
+OTHER_EPOCHS = {
+    "unet": 4,
+    "deeplabv3_kumar2025": 2,
+    "transunet": 1,
+    "swinunet": 7,
+    "samed": 15,
+    "nnunet": 4,
+}  # masks
 OTHER_EPOCHS |= {"fasterrcnn": 3}  # boxes
 # nets that can't learn from scratch so soon, or not everything: their loss falls to half, in so many epochs
 HALVES = {"detr": 10, "rtdetr": 3, "yolov8_pose": 4}
@@ -48,16 +70,23 @@ class Subject:
     name: str
     task: str
     node: dict[str, Any]
-    budget: dict[str, Any]
+    recipe: dict[str, Any]
     classes: int
     samples: list[Sample]
 
     def fit(
-        self, folder: Path, train: list[Sample], val: list[Sample] | None = None, seed: int = 0, **changes: Any
+        self,
+        folder: Path,
+        train: list[Sample],
+        val: list[Sample] | None = None,
+        seed: int = 0,
+        **changes: Any,
     ) -> Any:
         """A model, trained; its journal at folder/log.csv."""
         folder.mkdir(parents=True, exist_ok=True)
-        model = build(self.node, classes=self.classes, exclusive=True, budget={**self.budget, **changes})
+        model = build(
+            self.node, classes=self.classes, exclusive=True, recipe={**self.recipe, **changes}
+        )
         model.fit(train, train if val is None else val, self.run(folder, seed))
         return model
 
@@ -79,20 +108,22 @@ def subject(request, compose) -> Subject:
 def subject_of(
     name: str,
     compose: Callable[..., dict[str, Any]],
-    budget: str = "tiny",
+    recipe: str = "tiny",
     size: tuple[int, int] = SIZE,
     images: int = 8,
 ) -> Subject:
-    """A model of conf/model by a budget, and so many phantoms; skipped where its extra isn't installed."""
+    """A model of conf/model by a recipe, and so many phantoms; skipped where its extra isn't installed."""
     for package in EXTRAS.get(name, ()):
         pytest.importorskip(package, reason=f"{name} needs an extra: {package} isn't installed")
     task = YAMLS[name]["task"]
     dataset, scene = SCENES[task]
-    config = compose(f"dataset={dataset}", f"model={name}", f"budget={budget}")
+    config = compose(f"dataset={dataset}", f"model={name}", f"recipe={recipe}")
     config["dataset"]["size"] = list(size)
     _, node, told = cell.resolve_model(config, task, False)
     spec = phantom.Spec(scene, size, {"train": images}, 3, per_group=1)
-    return Subject(name, task, node, told, len(phantom.classes(spec, task)), list(phantom.samples(spec, task)))
+    return Subject(
+        name, task, node, told, len(phantom.classes(spec, task)), list(phantom.samples(spec, task))
+    )
 
 
 def images_of(samples: list[Sample]) -> list[NDArray[np.uint8]]:
@@ -131,14 +162,20 @@ def check(guess: Target, size: tuple[int, int], classes: int) -> None:
     """A prediction as DESIGN's contract has it, in the image's own pixels."""
     height, width = size
     if isinstance(guess, Boxes):
-        assert guess.scores is not None and len(guess.labels) <= 300 and (guess.scores >= 0.001).all()
-        assert ((guess.labels >= 0) & (guess.labels < classes)).all() and np.isfinite(guess.xyxy).all()
+        assert (
+            guess.scores is not None and len(guess.labels) <= 300 and (guess.scores >= 0.001).all()
+        )
+        assert ((guess.labels >= 0) & (guess.labels < classes)).all() and np.isfinite(
+            guess.xyxy
+        ).all()
         assert (guess.xyxy >= 0).all() and (guess.xyxy <= [width, height, width, height]).all()
         assert (guess.xyxy[:, 2:] >= guess.xyxy[:, :2]).all() and (guess.scores <= 1).all()
     elif isinstance(guess, Masks):
         assert guess.planes.shape == (classes, height, width) and guess.scores is not None
         assert guess.probabilities is not None and guess.probabilities.shape == guess.planes.shape
-        assert ((guess.probabilities >= 0) & (guess.probabilities <= 1)).all() and (guess.planes.sum(0) <= 1).all()
+        assert ((guess.probabilities >= 0) & (guess.probabilities <= 1)).all() and (
+            guess.planes.sum(0) <= 1
+        ).all()
     else:
         assert len(guess.paths) == classes and guess.scores is not None
         assert ((guess.scores >= 0) & (guess.scores <= 1)).all()
@@ -153,7 +190,11 @@ def same(one: Target, other: Target) -> bool:
         pairs = [(one.planes, other.planes), (one.scores, other.scores)]
     else:
         assert isinstance(one, Landmarks) and isinstance(other, Landmarks)
-        pairs = [(one.state, other.state), (one.scores, other.scores), *zip(one.paths, other.paths, strict=True)]
+        pairs = [
+            (one.state, other.state),
+            (one.scores, other.scores),
+            *zip(one.paths, other.paths, strict=True),
+        ]
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
@@ -164,7 +205,9 @@ def test_it_learns_eight_pictures(subject, tmp_path):
     often = subject.samples * (STEPS * 4 // len(subject.samples))
     epochs = {**OTHER_EPOCHS, **HALVES}.get(subject.name, EPOCHS[subject.task])
     model = subject.fit(tmp_path, often, subject.samples, epochs=epochs, batch=4, augment={})
-    losses = [float(row[1]) for row in csv.reader((tmp_path / "log.csv").open()) if row[0] == "train/loss"]
+    losses = [
+        float(row[1]) for row in csv.reader((tmp_path / "log.csv").open()) if row[0] == "train/loss"
+    ]
     assert len(losses) == epochs and np.isfinite(losses).all()
     if subject.name in HALVES:
         assert losses[-1] < losses[0] / 2
@@ -176,18 +219,22 @@ def test_it_learns_eight_pictures(subject, tmp_path):
 def test_predictions_are_native_in_order_and_repeat_themselves(subject, tmp_path):
     first = subject.fit(tmp_path / "a", subject.samples, epochs=1)
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 255, size, np.uint8) for size in ODD] + images_of(subject.samples)[:2]
+    pictures = [rng.integers(0, 255, size, np.uint8) for size in ODD] + images_of(subject.samples)[
+        :2
+    ]
     guesses = list(first.predict(pictures))
     assert len(guesses) == len(pictures)
     for guess, picture in zip(guesses, pictures, strict=True):
         check(guess, (picture.shape[0], picture.shape[1]), subject.classes)
     alone = [next(iter(first.predict([picture]))) for picture in pictures]
-    assert [type(one) for one in alone] == [type(one) for one in guesses] and list(first.predict([])) == []
+    assert [type(one) for one in alone] == [type(one) for one in guesses] and list(
+        first.predict([])
+    ) == []
     again = subject.fit(tmp_path / "b", subject.samples, epochs=1)
     assert all(map(same, guesses, again.predict(pictures)))
     other = subject.fit(tmp_path / "c", subject.samples, seed=1, epochs=1)
     assert not all(map(same, guesses, other.predict(pictures)))
-    fresh = build(subject.node, classes=subject.classes, exclusive=True, budget=subject.budget)
+    fresh = build(subject.node, classes=subject.classes, exclusive=True, recipe=subject.recipe)
     fresh.restore(subject.run(tmp_path / "a"))
     assert all(map(same, guesses, fresh.predict(pictures)))
     assert first.parameters == fresh.parameters > 0
@@ -214,7 +261,7 @@ def test_a_batch_of_one(subject, tmp_path):
     try:
         model = subject.fit(tmp_path, subject.samples[:3], epochs=1, batch=1)
     except ConfigError as refused:
-        assert "budget.batch" in str(refused) and not (tmp_path / "log.csv").exists()
+        assert "recipe.batch" in str(refused) and not (tmp_path / "log.csv").exists()
         return
     for guess in model.predict(images_of(subject.samples[:3])):
         check(guess, SIZE, subject.classes)
@@ -223,22 +270,31 @@ def test_a_batch_of_one(subject, tmp_path):
 # ---- long ones: full sizes
 
 SMALL = ("tiny", "quick")
-FULL = [(name, budget) for name, node in YAMLS.items() for budget in node.get("budgets", {}) if budget not in SMALL]
+FULL = [
+    (name, recipe)
+    for name, node in YAMLS.items()
+    for recipe in node.get("recipes", {})
+    if recipe not in SMALL
+]
 FULL_SIZE = (275, 690)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "budget"), FULL, ids=[f"{name}-{budget}" for name, budget in FULL])
-def test_at_full_size(name, budget, compose, tmp_path):
-    """Every budget but the small ones, unchanged but for the epochs: a step on four images, and what it predicts."""
-    subject = subject_of(name, compose, budget, FULL_SIZE, 4)
-    changes = {"iterations": 2} if "iterations" in subject.budget else {}
+@pytest.mark.parametrize(
+    ("name", "recipe"), FULL, ids=[f"{name}-{recipe}" for name, recipe in FULL]
+)
+def test_at_full_size(name, recipe, compose, tmp_path):
+    """Every recipe but the small ones, unchanged but for the epochs: a step on four images, and what it predicts."""
+    subject = subject_of(name, compose, recipe, FULL_SIZE, 4)
+    changes = {"iterations": 2} if "iterations" in subject.recipe else {}
     model = subject.fit(tmp_path, subject.samples, epochs=1, **changes)
-    losses = [float(row[1]) for row in csv.reader((tmp_path / "log.csv").open()) if row[0] == "train/loss"]
+    losses = [
+        float(row[1]) for row in csv.reader((tmp_path / "log.csv").open()) if row[0] == "train/loss"
+    ]
     assert len(losses) == 1 and np.isfinite(losses).all()
     guesses = list(model.predict(images_of(subject.samples)))
     for guess in guesses:
         check(guess, FULL_SIZE, subject.classes)
-    fresh = build(subject.node, classes=subject.classes, exclusive=True, budget=subject.budget)
+    fresh = build(subject.node, classes=subject.classes, exclusive=True, recipe=subject.recipe)
     fresh.restore(subject.run(tmp_path))
     assert all(map(same, guesses, fresh.predict(images_of(subject.samples))))

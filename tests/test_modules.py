@@ -28,7 +28,9 @@ def planes(*shape: int, share: float = 0.2, seed: int = 0) -> np.ndarray:
 
 def values(scores: dict[str, torch.Tensor]) -> dict[str, float | None]:
     """Plain numbers, None for NaN, as the NumPy functions say it."""
-    return {name: None if math.isnan(value.item()) else value.item() for name, value in scores.items()}
+    return {
+        name: None if math.isnan(value.item()) else value.item() for name, value in scores.items()
+    }
 
 
 def by_numpy(rule: str, truth: np.ndarray, guess: np.ndarray) -> dict[str, float | None]:
@@ -62,7 +64,10 @@ def test_called_it_gives_the_batch_and_keeps_the_whole():
 
 
 def test_masks_of_several_sizes():
-    one, other = (planes(2, 2, 9, 7), planes(2, 2, 9, 7, seed=1)), (planes(2, 2, 30, 40), planes(2, 2, 30, 40, seed=1))
+    one, other = (
+        (planes(2, 2, 9, 7), planes(2, 2, 9, 7, seed=1)),
+        (planes(2, 2, 30, 40), planes(2, 2, 30, 40, seed=1)),
+    )
     metric, table = MaskOverlap(2), []
     for truth, guess in (one, other):
         metric.update(torch.from_numpy(guess), torch.from_numpy(truth))
@@ -85,7 +90,10 @@ def test_undefined_is_nan():
     metric.update(~ONES, ~ONES)
     assert values(metric.compute()) == {"dice": None, "iou": None}
     found = BoxPrecision(1)
-    found.update([{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0), "scores": torch.zeros(0)}], [empty()])
+    found.update(
+        [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0), "scores": torch.zeros(0)}],
+        [empty()],
+    )
     assert values(found.compute()) == dict.fromkeys(boxes.apply([], ["0"]).scores)
 
 
@@ -107,17 +115,25 @@ def draw(seed: int) -> tuple[Boxes, Boxes]:
 
 def tensors(target: Boxes) -> dict[str, torch.Tensor]:
     scored = {} if target.scores is None else {"scores": torch.from_numpy(target.scores)}
-    return {"boxes": torch.from_numpy(target.xyxy), "labels": torch.from_numpy(target.labels), **scored}
+    return {
+        "boxes": torch.from_numpy(target.xyxy),
+        "labels": torch.from_numpy(target.labels),
+        **scored,
+    }
 
 
 def test_boxes_over_several_batches():
     pairs, metric = [draw(seed) for seed in range(5)], BoxPrecision(2)
     for batch in (pairs[:2], pairs[2:]):
-        metric.update([tensors(guess) for _, guess in batch], [tensors(truth) for truth, _ in batch])
+        metric.update(
+            [tensors(guess) for _, guess in batch], [tensors(truth) for truth, _ in batch]
+        )
     assert values(metric.compute()) == flat(boxes.apply(pairs, ["0", "1"]).scores)
     metric.reset()
     alone = metric([tensors(pairs[0][1])], [tensors(pairs[0][0])])
-    assert values(alone) == values(metric.compute()) == flat(boxes.apply(pairs[:1], ["0", "1"]).scores)
+    assert (
+        values(alone) == values(metric.compute()) == flat(boxes.apply(pairs[:1], ["0", "1"]).scores)
+    )
 
 
 def test_images_without_truth_or_guess():
@@ -136,12 +152,17 @@ def test_in_a_collection():
     collection = MetricCollection({rule: MaskOverlap(2, rule) for rule in overlap.RULES})
     for part in (slice(0, 1), slice(1, 4)):
         collection.update(torch.from_numpy(guess[part]), torch.from_numpy(truth[part]))
-    expected = {f"{rule}_{n}": v for rule in overlap.RULES for n, v in by_numpy(rule, truth, guess).items()}
+    expected = {
+        f"{rule}_{n}": v for rule in overlap.RULES for n, v in by_numpy(rule, truth, guess).items()
+    }
     assert values(collection.compute()) == expected
     pair = draw(0)
     several = MetricCollection({"a": BoxPrecision(2), "b": BoxPrecision(2)})
     several.update([tensors(pair[1])], [tensors(pair[0])])
-    assert several.compute()["b_map50_95"].item() == boxes.apply([pair], ["0", "1"]).scores["map50_95"].value
+    assert (
+        several.compute()["b_map50_95"].item()
+        == boxes.apply([pair], ["0", "1"]).scores["map50_95"].value
+    )
 
 
 def test_a_collection_never_takes_two_rules_for_one():
@@ -224,5 +245,7 @@ def test_a_torchmetrics_metric_as_a_figure_of_each_image():
     assert dice(Masks(truth), Masks(truth)) == 1.0  # reset in between
     assert dice(Masks(truth & False), Masks(truth & False)) is None
     square, label = np.array([[10, 10, 20, 20]], np.float32), np.zeros(1, np.int64)
-    found = PerImage(BoxPrecision(1), "map50")(Boxes(square, label), Boxes(square, label, np.ones(1, np.float32)))
+    found = PerImage(BoxPrecision(1), "map50")(
+        Boxes(square, label), Boxes(square, label, np.ones(1, np.float32))
+    )
     assert found == 1.0

@@ -34,9 +34,16 @@ from usbench.types import Masks, Run, Sample
 pytestmark = pytest.mark.usefixtures("one_thread_throughout")
 
 ROOT = Path(__file__).parents[1]
-TINY = {"epochs": 3, "iterations": 3, "batch": 2, "size": [64, 64], "features": [4, 8, 8, 8], "mirror": [1]}
+TINY = {
+    "epochs": 3,
+    "iterations": 3,
+    "batch": 2,
+    "size": [64, 64],
+    "features": [4, 8, 8, 8],
+    "mirror": [1],
+}
 SHAPES = ((64, 64), (61, 97), (40, 120))
-BUDGETS = yaml.safe_load((ROOT / "conf/model/nnunet.yaml").read_text("utf-8"))["budgets"]
+RECIPES = yaml.safe_load((ROOT / "conf/model/nnunet.yaml").read_text("utf-8"))["recipes"]
 
 
 def pictures(count: int, seed: int = 0) -> list[Sample]:
@@ -56,7 +63,7 @@ def pictures(count: int, seed: int = 0) -> list[Sample]:
 
 
 def a_model(**changes) -> NnUNet:
-    return NnUNet(classes=2, exclusive=True, budget={**TINY, **changes})
+    return NnUNet(classes=2, exclusive=True, recipe={**TINY, **changes})
 
 
 def fitted(folder: Path, scores: list[float], seed: int = 3, **changes) -> tuple[NnUNet, Watch]:
@@ -87,7 +94,7 @@ def straight(tmp_path_factory) -> tuple[NnUNet, Watch, Path]:
     return model, watch, folder
 
 
-# ---- budgets and refusals
+# ---- recipes and refusals
 
 
 @pytest.mark.parametrize(
@@ -100,48 +107,66 @@ def straight(tmp_path_factory) -> tuple[NnUNet, Watch, Path]:
         ({"validate_every": -1}, "validate_every is a whole number"),
         ({"size": [64, 60]}, "multiples of 32"),
         ({"size": 64}, "height and width"),
-        ({"size": None}, "a budget.size was wanted with them"),
+        ({"size": None}, "a recipe.size was wanted with them"),
         ({"features": [8, 8]}, "3 stages or more"),
         ({"spacing": 0}, "found 0"),
         ({"lr": "fast"}, "lr is a figure"),
         ({"mirror": [2]}, "axes 0 and 1"),
         ({"augment": {"hflip": 0.5}}, "augment is null"),
-        ({"learning_rate": 1e-3}, "unknown budget key 'learning_rate'"),
+        ({"learning_rate": 1e-3}, "unknown recipe key 'learning_rate'"),
     ],
 )
-def test_a_budget_that_cannot_be_is_refused(change, words) -> None:
+def test_a_recipe_that_cannot_be_is_refused(change, words) -> None:
     with pytest.raises(ConfigError, match=words):
         a_model(**change)
 
 
-def test_the_budgets_of_the_repository_can_be_and_say_what_is_their_own() -> None:
-    assert set(BUDGETS) == {"tiny", "quick", "standard", "default"}
-    for budget in BUDGETS.values():
-        size = budget.get("size") and [96, 96]
-        told({**budget, "size": size})
-    default = told(BUDGETS["default"])
-    own = (default.iterations, default.batch, default.size, default.features, default.spacing, default.lr)
-    assert own == (None,) * 6 and default.mirror is None and default.augment and default.epochs == 1000
-    assert "nnU-Net's own 2D plan" in BUDGETS["default"]["note"] and "a small plan" in BUDGETS["standard"]["note"]
+def test_the_recipes_of_the_repository_can_be_and_say_what_is_their_own() -> None:
+    assert set(RECIPES) == {"tiny", "quick", "standard", "default"}
+    for recipe in RECIPES.values():
+        size = recipe.get("size") and [96, 96]
+        told({**recipe, "size": size})
+    default = told(RECIPES["default"])
+    own = (
+        default.iterations,
+        default.batch,
+        default.size,
+        default.features,
+        default.spacing,
+        default.lr,
+    )
+    assert (
+        own == (None,) * 6 and default.mirror is None and default.augment and default.epochs == 1000
+    )
+    assert (
+        "nnU-Net's own 2D plan" in RECIPES["default"]["note"]
+        and "a small plan" in RECIPES["standard"]["note"]
+    )
 
 
 def test_classes_that_overlap_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"overlap can't be had: nnU-Net's labels are a map.*model=unet"):
-        NnUNet(classes=2, exclusive=False, budget=TINY)
+    with pytest.raises(
+        ConfigError, match=r"overlap can't be had: nnU-Net's labels are a map.*model=unet"
+    ):
+        NnUNet(classes=2, exclusive=False, recipe=TINY)
     with pytest.raises(ConfigError, match="at most 255 classes"):
-        NnUNet(classes=256, exclusive=True, budget=TINY)
+        NnUNet(classes=256, exclusive=True, recipe=TINY)
 
 
 def test_a_missing_package_is_one_line(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "nnunetv2.training.nnUNetTrainer.nnUNetTrainer", None)
-    with pytest.raises(RunError, match=r"nnunetv2 isn't installed.*; pip install 'usbench\[nnunet\]'"):
+    with pytest.raises(
+        RunError, match=r"nnunetv2 isn't installed.*; pip install 'usbench\[nnunet\]'"
+    ):
         fitted(tmp_path, [])
 
 
 def test_importing_the_module_does_not_import_nnunet() -> None:
     code = "import sys, usbench.models.nnunet.model; sys.exit('nnunetv2' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+    )
 
 
 def test_predict_before_fit() -> None:
@@ -175,7 +200,9 @@ def test_the_raw_data_set_is_the_samples(tmp_path) -> None:
         assert np.array_equal(image, sample.image[None, None])
         label = np.array(Image.open(folder / f"labelsTr/{name}.png"))
         assert all(np.array_equal(label == n + 1, sample.target.planes[n]) for n in (0, 1))
-    (split,) = json.loads((tmp_path / "preprocessed/Dataset001_usbench/splits_final.json").read_text())
+    (split,) = json.loads(
+        (tmp_path / "preprocessed/Dataset001_usbench/splits_final.json").read_text()
+    )
     assert split == {"train": names[:4], "val": names[4:]}
     told_of = json.loads((folder / "dataset.json").read_text())
     assert told_of["labels"] == {"background": 0, "class 1": 1, "class 2": 2}
@@ -196,15 +223,35 @@ def test_nothing_to_learn_from(which, tmp_path) -> None:
 
 def test_a_plan_by_hand() -> None:
     """64×128 px in at most four stages: 64→32→16→8 and 128→64→32→16; batch and blocks as said."""
-    planned = {"spacing": [1.0, 1.0], "architecture": {"network_class_name": "net", "arch_kwargs": {"conv_bias": True}}}
-    plan = amended(planned, told({**TINY, "size": [64, 128], "features": [4, 8, 16, 32], "batch": 5}))
+    planned = {
+        "spacing": [1.0, 1.0],
+        "architecture": {"network_class_name": "net", "arch_kwargs": {"conv_bias": True}},
+    }
+    plan = amended(
+        planned, told({**TINY, "size": [64, 128], "features": [4, 8, 16, 32], "batch": 5})
+    )
     arch = plan["architecture"]["arch_kwargs"]
-    assert plan["inherits_from"] == "2d" and plan["batch_size"] == 5 and plan["patch_size"] == [64, 128]
-    assert arch["strides"] == [[1, 1], [2, 2], [2, 2], [2, 2]] and arch["kernel_sizes"] == [[3, 3]] * 4
-    assert arch["n_stages"] == 4 and arch["features_per_stage"] == [4, 8, 16, 32] and arch["conv_bias"] is True
+    assert (
+        plan["inherits_from"] == "2d"
+        and plan["batch_size"] == 5
+        and plan["patch_size"] == [64, 128]
+    )
+    assert (
+        arch["strides"] == [[1, 1], [2, 2], [2, 2], [2, 2]] and arch["kernel_sizes"] == [[3, 3]] * 4
+    )
+    assert (
+        arch["n_stages"] == 4
+        and arch["features_per_stage"] == [4, 8, 16, 32]
+        and arch["conv_bias"] is True
+    )
     assert arch["n_conv_per_stage"] == [2] * 4 and arch["n_conv_per_stage_decoder"] == [2] * 3
     fewer = amended(planned, told({**TINY, "size": [32, 32], "features": [4, 8, 16, 32, 64]}))
-    assert fewer["architecture"]["arch_kwargs"]["features_per_stage"] == [4, 8, 16, 32]  # 32→16→8→4 px
+    assert fewer["architecture"]["arch_kwargs"]["features_per_stage"] == [
+        4,
+        8,
+        16,
+        32,
+    ]  # 32→16→8→4 px
 
 
 def test_nulls_are_the_planners_own(tmp_path) -> None:
@@ -223,7 +270,9 @@ def test_a_spacing_is_planned_for_and_predictions_stay_native(tmp_path) -> None:
     model, _ = fitted(tmp_path, [0.5], epochs=1, spacing=2, size=[32, 32])
     plans = json.loads((tmp_path / "plans.json").read_text())
     assert plans["configurations"]["2d"]["spacing"] == [2.0, 2.0]
-    assert [guess.planes.shape for guess in held_out(model)] == [(2, *SHAPES[n % 3]) for n in range(4)]
+    assert [guess.planes.shape for guess in held_out(model)] == [
+        (2, *SHAPES[n % 3]) for n in range(4)
+    ]
 
 
 def test_planning_and_training_start_no_process(tmp_path, monkeypatch) -> None:
@@ -250,19 +299,27 @@ def test_every_epoch_is_logged(straight) -> None:
 
 def test_the_best_epoch_by_our_rule_is_what_predicts(straight) -> None:
     model, watch, _ = straight
-    assert same(held_out(model), watch.predicted[1]) and not same(held_out(model), watch.predicted[2])
+    assert same(held_out(model), watch.predicted[1]) and not same(
+        held_out(model), watch.predicted[2]
+    )
 
 
 def test_only_weights_and_what_restores_them_stay(straight) -> None:
     model, _, folder = straight
-    assert sorted(path.name for path in folder.rglob("*")) == ["best.pt", "dataset.json", "plans.json"]
+    assert sorted(path.name for path in folder.rglob("*")) == [
+        "best.pt",
+        "dataset.json",
+        "plans.json",
+    ]
     state = torch.load(folder / "best.pt", weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in state.values())
     own = model._predictor.network.parameters()
     assert model.parameters == sum(parameter.numel() for parameter in own) > 0
     for name in ("plans.json", "dataset.json"):
         text = (folder / name).read_text()
-        assert os.uname().nodename not in text and str(folder.parent) not in text and "/" not in text
+        assert (
+            os.uname().nodename not in text and str(folder.parent) not in text and "/" not in text
+        )
 
 
 def test_a_finished_run_only_loads_and_restore_gives_the_same_bits(straight) -> None:
@@ -272,7 +329,11 @@ def test_a_finished_run_only_loads_and_restore_gives_the_same_bits(straight) -> 
     restored = a_model()
     restored.restore(a_run(folder, Watch([])))
     assert same(held_out(restored), held_out(model)) and restored.parameters == model.parameters
-    assert sorted(path.name for path in folder.rglob("*")) == ["best.pt", "dataset.json", "plans.json"]
+    assert sorted(path.name for path in folder.rglob("*")) == [
+        "best.pt",
+        "dataset.json",
+        "plans.json",
+    ]
 
 
 def test_the_seed_decides(straight, tmp_path) -> None:
@@ -284,7 +345,11 @@ def test_the_seed_decides(straight, tmp_path) -> None:
 
 def test_validation_only_where_it_is_due(tmp_path) -> None:
     _, watch = fitted(tmp_path, [0.1, 0.2], validate_every=2)
-    assert watch.logged["val/score"] == {2: 0.1, 3: 0.2} and set(watch.logged["train/loss"]) == {1, 2, 3}
+    assert watch.logged["val/score"] == {2: 0.1, 3: 0.2} and set(watch.logged["train/loss"]) == {
+        1,
+        2,
+        3,
+    }
 
 
 def test_the_loss_falls(tmp_path) -> None:
@@ -321,7 +386,9 @@ def test_killed_and_started_again_ends_as_if_not(straight, tmp_path, capsys) -> 
     folder.mkdir()
     code = f"import test_nnunet; test_nnunet.killed_in_epoch_three({str(folder)!r})"
     paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
-    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}
+    ) as child:
         while not (folder / "third").exists():
             assert child.poll() is None, "the child ended by itself"
             time.sleep(0.05)
@@ -345,9 +412,14 @@ def test_killed_and_started_again_ends_as_if_not(straight, tmp_path, capsys) -> 
 def test_best_weights_that_are_gone_are_said(tmp_path) -> None:
     with pytest.raises(StopIteration):  # in the second validation
         fitted(tmp_path, [0.1])
-    assert sorted(path.name for path in tmp_path.glob("*.p*")) == ["checkpoint-00001.pth", "epoch-00001.pt"]
+    assert sorted(path.name for path in tmp_path.glob("*.p*")) == [
+        "checkpoint-00001.pth",
+        "epoch-00001.pt",
+    ]
     (tmp_path / "epoch-00001.pt").unlink()
-    with pytest.raises(RunError, match=r"best weights were wanted beside it \(epoch-00001\.pt\), found none"):
+    with pytest.raises(
+        RunError, match=r"best weights were wanted beside it \(epoch-00001\.pt\), found none"
+    ):
         fitted(tmp_path, [0.2, 0.3])
 
 
@@ -367,25 +439,33 @@ def test_the_blur_has_no_stopwatch(tmp_path) -> None:
         steps = nnunet_trainer.ours(job).get_training_transforms(*given).transforms
         theirs = nnunet_trainer.ours(job).__base__.get_training_transforms(*given).transforms
     timed = [
-        [getattr(getattr(step, "transform", step), "benchmark", None) for step in each] for each in (theirs, steps)
+        [getattr(getattr(step, "transform", step), "benchmark", None) for step in each]
+        for each in (theirs, steps)
     ]
     assert timed[0].count(True) == 1 and timed[1].count(True) == 0 and timed[1].count(False) == 1
 
 
 def test_augmentation_and_mirroring_can_be_off(tmp_path) -> None:
     run = a_run(tmp_path, Watch([]))
-    for changes, kinds, axes in (({"augment": {}, "mirror": None}, 2, None), ({"mirror": []}, 10, None)):
+    for changes, kinds, axes in (
+        ({"augment": {}, "mirror": None}, 2, None),
+        ({"mirror": []}, 10, None),
+    ):
         job = nnunet_trainer.Job(told({**TINY, **changes}), {}, {}, None, [], run, None)
         with _nnunet(run):
-            made = nnunet_trainer.ours(job).get_training_transforms((64, 64), (0, 0), [[1, 1]], axes, False)
-        assert len(made.transforms) == kinds and nnunet_trainer.mirrored(job.budget) == axes
+            made = nnunet_trainer.ours(job).get_training_transforms(
+                (64, 64), (0, 0), [[1, 1]], axes, False
+            )
+        assert len(made.transforms) == kinds and nnunet_trainer.mirrored(job.recipe) == axes
     assert nnunet_trainer.mirrored(told(TINY)) == (1,)
     assert nnunet_trainer.mirrored(told({**TINY, "mirror": None})) == (0, 1)
 
 
-def failing(tmp_path: Path, scores: tuple[float, ...] = (0.0,) * 3, weights: str | None = None, **changes) -> str:
+def failing(
+    tmp_path: Path, scores: tuple[float, ...] = (0.0,) * 3, weights: str | None = None, **changes
+) -> str:
     """The one line of a fit that can't go on."""
-    model = NnUNet(classes=2, exclusive=True, budget={**TINY, **changes}, weights=weights)
+    model = NnUNet(classes=2, exclusive=True, recipe={**TINY, **changes}, weights=weights)
     with pytest.raises(UsbenchError) as caught:
         model.fit(pictures(6), pictures(2), a_run(tmp_path / "run", Watch(list(scores))))
     assert "\n" not in str(caught.value) and not (tmp_path / "run/best.pt").exists()
@@ -393,7 +473,9 @@ def failing(tmp_path: Path, scores: tuple[float, ...] = (0.0,) * 3, weights: str
 
 
 def test_a_loss_or_score_that_is_not_finite_ends_the_run(tmp_path) -> None:
-    assert failing(tmp_path / "a", lr=1e30).startswith("RunError: nnunet: the loss of epoch 1 is nan")
+    assert failing(tmp_path / "a", lr=1e30).startswith(
+        "RunError: nnunet: the loss of epoch 1 is nan"
+    )
     assert "validation score of epoch 1 is nan" in failing(tmp_path / "b", scores=(float("nan"),))
 
 
@@ -406,7 +488,9 @@ def test_memory_that_runs_out_is_said(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(nnUNetTrainer, "train_step", full)
     message = failing(tmp_path)
-    assert message.startswith("RunError: nnunet: out of memory on cpu") and "budget.batch" in message
+    assert (
+        message.startswith("RunError: nnunet: out of memory on cpu") and "recipe.batch" in message
+    )
 
 
 def test_environment_threads_chance_and_cwd_are_as_before(tmp_path) -> None:
@@ -418,7 +502,12 @@ def test_environment_threads_chance_and_cwd_are_as_before(tmp_path) -> None:
     a_model(epochs=1).fit(pictures(4), pictures(1), a_run(tmp_path, watch, threads=2))
     assert watch.threads == {2}
     assert (random.random(), np.random.rand(), float(torch.rand(()))) == chance  # noqa: NPY002
-    assert (dict(os.environ), Path.cwd(), torch.get_num_threads(), torch.backends.cudnn.benchmark) == before
+    assert (
+        dict(os.environ),
+        Path.cwd(),
+        torch.get_num_threads(),
+        torch.backends.cudnn.benchmark,
+    ) == before
 
 
 def test_settings_of_its_packages_go_with_the_block(tmp_path) -> None:
@@ -448,9 +537,17 @@ def test_any_size_and_black_images(straight, shape, kind) -> None:
     if kind != "noise":
         image[: shape[0] // 2 if kind == "framed" else None] = 0
     (guess,) = model.predict([image])
-    assert guess.planes.shape == guess.probabilities.shape == (2, *shape) and guess.planes.sum(0).max() <= 1
-    assert np.isfinite(guess.probabilities).all() and 0 <= guess.probabilities.min() <= guess.probabilities.max() <= 1
-    for plane, score, probability in zip(guess.planes, guess.scores, guess.probabilities, strict=True):
+    assert (
+        guess.planes.shape == guess.probabilities.shape == (2, *shape)
+        and guess.planes.sum(0).max() <= 1
+    )
+    assert (
+        np.isfinite(guess.probabilities).all()
+        and 0 <= guess.probabilities.min() <= guess.probabilities.max() <= 1
+    )
+    for plane, score, probability in zip(
+        guess.planes, guess.scores, guess.probabilities, strict=True
+    ):
         assert score == pytest.approx(probability[plane].mean() if plane.any() else 0, abs=1e-6)
 
 
@@ -459,12 +556,20 @@ def test_any_size_and_black_images(straight, shape, kind) -> None:
 
 def test_weights_start_a_net_of_their_plan_only(straight, tmp_path) -> None:
     _, _, folder = straight
-    model = NnUNet(classes=3, exclusive=True, budget={**TINY, "epochs": 1, "lr": 0}, weights=str(folder / "best.pt"))
+    model = NnUNet(
+        classes=3,
+        exclusive=True,
+        recipe={**TINY, "epochs": 1, "lr": 0},
+        weights=str(folder / "best.pt"),
+    )
     three = [
-        replace(s, target=Masks(np.concatenate([s.target.planes, s.target.planes[:1] & False]))) for s in pictures(3)
+        replace(s, target=Masks(np.concatenate([s.target.planes, s.target.planes[:1] & False])))
+        for s in pictures(3)
     ]
     model.fit(three, three, a_run(tmp_path / "run", Watch([0.5])))
-    given, own = (torch.load(at / "best.pt", weights_only=True) for at in (folder, tmp_path / "run"))
+    given, own = (
+        torch.load(at / "best.pt", weights_only=True) for at in (folder, tmp_path / "run")
+    )
     shared = [name for name in given if "seg_layers" not in name]
     assert shared and all(torch.equal(given[name], own[name]) for name in shared)
     assert any(given[name].shape != own[name].shape for name in given)
@@ -507,10 +612,20 @@ def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> Non
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", SEALED], env={**keep, **own}, cwd=work, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", SEALED],
+        env={**keep, **own},
+        cwd=work,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    left = sorted(str(p.relative_to(tmp_path)) for f in (home, work, scratch) for p in f.rglob("*") if p.is_file())
+    left = sorted(
+        str(p.relative_to(tmp_path))
+        for f in (home, work, scratch)
+        for p in f.rglob("*")
+        if p.is_file()
+    )
     assert left == ["work/run/best.pt", "work/run/dataset.json", "work/run/plans.json"]
     assert done.stdout == "" and done.stderr == ""
 
@@ -519,13 +634,15 @@ def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> Non
 
 
 @pytest.mark.slow
-def test_the_quick_budget_learns_the_phantom(tmp_path) -> None:
+def test_the_quick_recipe_learns_the_phantom(tmp_path) -> None:
     """Mean Dice of the spinal phantom's nine classes on 24 test images."""
     spec = phantom.Spec("spinal", (275, 690), {"train": 64, "val": 16, "test": 24}, seed=0)
     drawn = list(phantom.samples(spec, "segment"))
-    train, val, test = ([sample for sample in drawn if sample.split == split] for split in ("train", "val", "test"))
-    rule, budget = SELECTION["segment"], {**BUDGETS["quick"], "size": [96, 256]}
-    model = NnUNet(classes=9, exclusive=True, budget=budget)
+    train, val, test = (
+        [sample for sample in drawn if sample.split == split] for split in ("train", "val", "test")
+    )
+    rule, recipe = SELECTION["segment"], {**RECIPES["quick"], "size": [96, 256]}
+    model = NnUNet(classes=9, exclusive=True, recipe=recipe)
     model.fit(train, val, Run(tmp_path, "cpu", 0, "fp32", os.cpu_count() or 1, rule))
     guesses = model.predict(sample.image for sample in test)
     assert rule(zip([sample.target for sample in test], guesses, strict=True)) > 0.75
@@ -538,4 +655,6 @@ def test_on_cuda(precision, tmp_path) -> None:
     watch, model = Watch([0.1, 0.2, 0.3]), a_model()
     run = replace(a_run(tmp_path, watch), device="cuda:0", precision=precision)
     model.fit(pictures(6), pictures(4, seed=1), run)
-    assert len(held_out(model)) == 4 and np.isfinite(list(watch.logged["train/loss"].values())).all()
+    assert (
+        len(held_out(model)) == 4 and np.isfinite(list(watch.logged["train/loss"].values())).all()
+    )

@@ -32,12 +32,16 @@ CLASSES = (
 )
 
 
-def lay(root: Path, texts: dict[str, str], names: tuple[str, ...] = CLASSES, kind: str = "jpg") -> Nnus:
+def lay(
+    root: Path, texts: dict[str, str], names: tuple[str, ...] = CLASSES, kind: str = "jpg"
+) -> Nnus:
     """Images of 40×50 px with the given labels, written without the layout."""
     for folder in ("images", "labels"):
         (root / "NNUS" / folder).mkdir(parents=True)
     for stem, text in texts.items():
-        Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(root / "NNUS/images" / f"{stem}.{kind}", "JPEG")
+        Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(
+            root / "NNUS/images" / f"{stem}.{kind}", "JPEG"
+        )
         (root / "NNUS/labels" / f"{stem}.txt").write_text(text)
     (root / "NNUS/labels/classes.txt").write_text("\n".join(names) + "\n")
     return Nnus(CLASSES)
@@ -45,11 +49,16 @@ def lay(root: Path, texts: dict[str, str], names: tuple[str, ...] = CLASSES, kin
 
 def test_the_yaml_has_the_release_s_classes_and_states_the_assumption(compose: Any) -> None:
     assert tuple(NODE["views"]["detect"]["classes"]) == CLASSES
-    assert "Assumption" in NODE["views"]["detect"]["ruler_words"] and "assumption" in NODE["split"]["words"]
-    assert NODE["share"] == "none" and "ask its authors" in NODE["access"]
+    assert (
+        "Assumption" in NODE["views"]["detect"]["protocol_description"]
+        and "assumption" in NODE["split"]["words"]
+    )
+    assert NODE["redistribute"] == "none" and "ask its authors" in NODE["access"]
     node = compose("dataset=nnus")["dataset"]
     layout = source.layout_of({"dataset": node, "task": "detect", "phantom": False})
-    assert isinstance(layout, Layout) and layout.classes == CLASSES and layout.written_as == "detect"
+    assert (
+        isinstance(layout, Layout) and layout.classes == CLASSES and layout.written_as == "detect"
+    )
 
 
 def test_read_by_hand(tmp_path: Path) -> None:
@@ -60,14 +69,20 @@ def test_read_by_hand(tmp_path: Path) -> None:
     assert (first.image, first.label) == ("NNUS/images/0001.jpg", "NNUS/labels/0001.txt")
     boxes = layout.read(tmp_path, first)
     assert np.allclose(boxes.xyxy, [[20, 0, 30, 20], [0, 0, 50, 40]], atol=1e-4)
-    assert [CLASSES[label] for label in boxes.labels] == ["Common carotid artery", "Sternocleidomastoid muscle"]
+    assert [CLASSES[label] for label in boxes.labels] == [
+        "Common carotid artery",
+        "Sternocleidomastoid muscle",
+    ]
     assert len(layout.read(tmp_path, second).labels) == 0
 
 
 def test_the_copy_s_classes_txt_rules_the_order(tmp_path: Path) -> None:
     layout = lay(tmp_path, {"0001": "0 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.2 0.2\n"}, CLASSES[::-1])
     (record,) = layout.index(tmp_path)
-    assert [CLASSES[label] for label in layout.read(tmp_path, record).labels] == [CLASSES[7], CLASSES[6]]
+    assert [CLASSES[label] for label in layout.read(tmp_path, record).labels] == [
+        CLASSES[7],
+        CLASSES[6],
+    ]
     assert layout.shared_files(tmp_path) == ["NNUS/labels/classes.txt"]
 
 
@@ -102,12 +117,21 @@ def renamed(root: Path, new: str) -> None:
 
 
 BAD = {
-    "a label is missing": (lambda r: lost(r, "labels/0001.txt"), r"images/0001\.jpg: a label .* none \(1 files"),
+    "a label is missing": (
+        lambda r: lost(r, "labels/0001.txt"),
+        r"images/0001\.jpg: a label .* none \(1 files",
+    ),
     "an image is missing": (lambda r: lost(r, "images/0001.jpg"), r"labels/0001\.txt: an image"),
-    "no classes.txt": (lambda r: lost(r, "labels/classes.txt"), r"labels/classes\.txt: .*no such file"),
+    "no classes.txt": (
+        lambda r: lost(r, "labels/classes.txt"),
+        r"labels/classes\.txt: .*no such file",
+    ),
     "a name is no number": (lambda r: renamed(r, "neck"), r"images/neck\.jpg: a number as name"),
     "a number twice": (lambda r: renamed(r, "2"), "'0002' twice"),
-    "no folder": (lambda r: (r / "NNUS").rename(r / "nnus2"), r"NNUS/labels: a folder of \.txt files"),
+    "no folder": (
+        lambda r: (r / "NNUS").rename(r / "nnus2"),
+        r"NNUS/labels: a folder of \.txt files",
+    ),
 }
 
 
@@ -133,16 +157,23 @@ def test_write_lies_where_the_release_does(tmp_path: Path) -> None:
     samples = [Sample(f"{n:04d}", "g", pixels, target, split="train") for n in (2, 1)]
     written = Nnus(CLASSES).write(tmp_path, samples)
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
-    stems = {f"NNUS/{kind}" for n in (1, 2) for kind in (f"images/000{n}.jpg", f"labels/000{n}.txt")}
+    stems = {
+        f"NNUS/{kind}" for n in (1, 2) for kind in (f"images/000{n}.jpg", f"labels/000{n}.txt")
+    }
     assert files == {*stems, "NNUS/labels/classes.txt"}
     assert (tmp_path / "NNUS/labels/0001.txt").read_text() == "2 0.5 0.25 0.2 0.5\n"
-    assert Nnus(CLASSES).index(tmp_path) == written and [record.id for record in written] == ["0001", "0002"]
+    assert Nnus(CLASSES).index(tmp_path) == written and [record.id for record in written] == [
+        "0001",
+        "0002",
+    ]
     again = Nnus(CLASSES).read(tmp_path, written[0])
     assert np.array_equal(again.xyxy, target.xyxy) and np.array_equal(again.labels, target.labels)
     decoded = image.read_grey(tmp_path / written[0].image)
     assert np.abs(decoded.astype(int) - pixels).max() <= 8  # JPEG of quality 95
     with pytest.raises(DataError, match="sample 0003: boxes were wanted"):
-        Nnus(CLASSES).write(tmp_path, [Sample("0003", "g", pixels, Masks(np.zeros((1, 40, 50), bool)))])
+        Nnus(CLASSES).write(
+            tmp_path, [Sample("0003", "g", pixels, Masks(np.zeros((1, 40, 50), bool)))]
+        )
     with pytest.raises(DataError, match="a number as name"):
         Nnus(CLASSES).write(tmp_path, [Sample("g1_3", "g", pixels, target)])
 
@@ -150,11 +181,17 @@ def test_write_lies_where_the_release_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fold", [None, 0, 3])
 def test_splits_are_runs_of_the_numbering_with_a_gap(tmp_path: Path, fold: int | None) -> None:
     layout = lay(tmp_path, {f"{n:04d}": "" for n in range(1, 133)})
-    opened = open_view("nnus", "detect", NODE["views"]["detect"], layout, tmp_path, NODE["split"], fold)
+    opened = open_view(
+        "nnus", "detect", NODE["views"]["detect"], layout, tmp_path, NODE["split"], fold
+    )
     split_of = {int(record.id): split for split, part in opened.records.items() for record in part}
     numbers = sorted(split_of)
     changes = [(a, b) for a, b in itertools.pairwise(numbers) if split_of[a] != split_of[b]]
     assert changes and all(b - a == 11 for a, b in changes)  # ten dropped at each border
     if fold is None:
-        assert {split: len(part) for split, part in opened.records.items()} == {"train": 81, "val": 10, "test": 21}
+        assert {split: len(part) for split, part in opened.records.items()} == {
+            "train": 81,
+            "val": 10,
+            "test": 21,
+        }
         assert [split_of[a] for a, _ in changes] == ["train", "val"]

@@ -20,16 +20,27 @@ from usbench.models.optimise import learning_rate, optimiser_of, parts_of
 
 def noise() -> tuple[torch.Tensor, torch.Tensor]:
     """Twelve images of noise, and where they are bright."""
-    x = torch.randint(0, 255, (12, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    x = torch.randint(
+        0, 255, (12, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     return x, (x[:, None] > 127).to(torch.uint8)
 
 
-def plain(x: torch.Tensor, y: torch.Tensor, folder: Path, log: Any = None, **changes: object) -> nn.Module:
+def plain(
+    x: torch.Tensor, y: torch.Tensor, folder: Path, log: Any = None, **changes: object
+) -> nn.Module:
     """Two convolutions, trained by SGD; the epoch with the smallest loss is kept."""
     torch.manual_seed(0)
     made = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1))
-    budget = {"epochs": 2, "batch": 6, "lr": 0.1, "optimizer": "sgd", "momentum": 0.9, "weight_decay": 0}
-    budget |= {"schedule": "cosine", **changes}
+    recipe = {
+        "epochs": 2,
+        "batch": 6,
+        "lr": 0.1,
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "weight_decay": 0,
+    }
+    recipe |= {"schedule": "cosine", **changes}
     loss = loss_of(True, {"ce": 1})
 
     def score(net: nn.Module) -> float:
@@ -37,14 +48,14 @@ def plain(x: torch.Tensor, y: torch.Tensor, folder: Path, log: Any = None, **cha
             return -loss(net(loop.normalise(x[:, None].float() / 255)), y).item()
 
     told = run(folder, **({"log": log} if log else {}))
-    loop.fit(made, Arrays(x.numpy(), y.numpy()), loss, score, budget, told)
+    loop.fit(made, Arrays(x.numpy(), y.numpy()), loss, score, recipe, told)
     return made
 
 
-def rates(budget: dict, epochs: int, steps: int, scores: list[float] | None = None) -> list[float]:
+def rates(recipe: dict, epochs: int, steps: int, scores: list[float] | None = None) -> list[float]:
     """The rate of each step, or, with scores, of each epoch."""
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=budget["lr"])
-    schedule = learning_rate(optimiser, budget, epochs, steps)
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=recipe["lr"])
+    schedule = learning_rate(optimiser, recipe, epochs, steps)
     seen = []
     for n in range(len(scores) if scores else epochs * steps):
         seen.append(optimiser.param_groups[0]["lr"])
@@ -66,24 +77,24 @@ def test_a_step_falls_once():
 
 def test_a_plateau_falls_after_its_patience():
     """Best at the second epoch; patience 2: after the third that is no better the rate falls."""
-    budget = {"schedule": "plateau", "lr": 1.0, "factor": 0.1, "patience": 2}
-    found = rates(budget, 7, 1, [0.1, 0.5, 0.4, 0.5, 0.3, 0.2, 0.6])
+    recipe = {"schedule": "plateau", "lr": 1.0, "factor": 0.1, "patience": 2}
+    found = rates(recipe, 7, 1, [0.1, 0.5, 0.4, 0.5, 0.3, 0.2, 0.6])
     assert found == pytest.approx([1, 1, 1, 1, 1, 0.1, 0.1])
 
 
 @pytest.mark.parametrize("change", [{"schedule": "sawtooth"}, {"optimizer": "lion"}])
 def test_what_there_is_not(change):
-    budget = {"lr": 1.0, "weight_decay": 0, "schedule": "cosine", **change}
-    with pytest.raises(ConfigError, match=r"budget\.(schedule|optimizer)"):
-        learning_rate(optimiser_of(nn.Linear(1, 1), budget), budget, 1, 1)
+    recipe = {"lr": 1.0, "weight_decay": 0, "schedule": "cosine", **change}
+    with pytest.raises(ConfigError, match=r"recipe\.(schedule|optimizer)"):
+        learning_rate(optimiser_of(nn.Linear(1, 1), recipe), recipe, 1, 1)
 
 
 @pytest.mark.parametrize("name", ["onecycle", "cosine", "poly", "step", "plateau"])
 def test_every_schedule_goes_on_after_a_stop(name, tmp_path):
     """Straight through, and stopped after the second of four epochs: the same weights."""
     x, y = noise()
-    budget = {"epochs": 4, "schedule": name, "step_at": 3, "factor": 0.1, "patience": 0}
-    straight = plain(x, y, tmp_path / "a", **budget)
+    recipe = {"epochs": 4, "schedule": name, "step_at": 3, "factor": 0.1, "patience": 0}
+    straight = plain(x, y, tmp_path / "a", **recipe)
 
     class Enough(Exception):
         pass
@@ -93,8 +104,8 @@ def test_every_schedule_goes_on_after_a_stop(name, tmp_path):
             raise Enough
 
     with pytest.raises(Enough):
-        plain(x, y, tmp_path / "b", log=stop, **budget)
-    again = plain(x, y, tmp_path / "b", **budget)
+        plain(x, y, tmp_path / "b", log=stop, **recipe)
+    again = plain(x, y, tmp_path / "b", **recipe)
     for one, other in zip(straight.parameters(), again.parameters(), strict=True):
         assert (one == other).all()
 
@@ -112,7 +123,9 @@ def test_the_parts_of_a_loss_add_up():
     logits, targets = pair()
     ce, dice = (loss_of(True, weights)(logits, targets) for weights in ({"ce": 1}, {"dice": 1}))
     torch.testing.assert_close(ce, nn.functional.cross_entropy(logits, targets[:, 0].long()))
-    torch.testing.assert_close(loss_of(True, {"ce": 0.2, "dice": 0.8})(logits, targets), 0.2 * ce + 0.8 * dice)
+    torch.testing.assert_close(
+        loss_of(True, {"ce": 0.2, "dice": 0.8})(logits, targets), 0.2 * ce + 0.8 * dice
+    )
     torch.testing.assert_close(loss_of(True, None)(logits, targets), ce + dice)
     torch.testing.assert_close(exclusive_loss(logits, targets), ce + dice)
     planes = (targets == torch.arange(3).view(1, 3, 1, 1)).to(torch.uint8)
@@ -130,7 +143,7 @@ def test_an_auxiliary_head_counts_less():
 
 @pytest.mark.parametrize("weights", [{"focal": 1}, {"ce": 0, "dice": 0}, {"ce": -1, "dice": 1}, {}])
 def test_a_loss_that_cannot_be(weights):
-    with pytest.raises(ConfigError, match=r"budget\.loss"):
+    with pytest.raises(ConfigError, match=r"recipe\.loss"):
         loss_of(True, weights)
 
 
@@ -138,7 +151,7 @@ def test_a_loss_that_cannot_be(weights):
 
 
 @pytest.mark.parametrize(
-    ("batch", "budget", "parts"),
+    ("batch", "recipe", "parts"),
     [
         (8, {"batch": 8}, 1),
         (8, {"batch": 8, "micro_batch": None}, 1),
@@ -149,8 +162,8 @@ def test_a_loss_that_cannot_be(weights):
         (5, {"batch": 8, "micro_batch": 1}, 5),
     ],
 )
-def test_the_number_of_parts(batch, budget, parts):
-    assert parts_of(batch, budget) == parts
+def test_the_number_of_parts(batch, recipe, parts):
+    assert parts_of(batch, recipe) == parts
 
 
 @pytest.mark.parametrize("micro", [3, 0, -2, 16, 2.0, "2"])
@@ -175,13 +188,25 @@ def test_memory_that_runs_out_names_the_way_out(tmp_path):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     images = torch.zeros(4, 8, 8, dtype=torch.uint8)
-    budget = {"epochs": 1, "batch": 4, "lr": 0.1, "weight_decay": 0, "schedule": "cosine", "micro_batch": 2}
+    recipe = {
+        "epochs": 1,
+        "batch": 4,
+        "lr": 0.1,
+        "weight_decay": 0,
+        "schedule": "cosine",
+        "micro_batch": 2,
+    }
     arrays = Arrays(images.numpy(), images[:, None].numpy())
-    with pytest.raises(RunError, match=r"doesn't hold 2 images at once; the batch of 4 stays.*micro_batch"):
-        loop.fit(Full(1, 2, 1), arrays, loss_of(True, None), selection, budget, run(tmp_path))
+    with pytest.raises(
+        RunError, match=r"doesn't hold 2 images at once; the batch of 4 stays.*micro_batch"
+    ):
+        loop.fit(Full(1, 2, 1), arrays, loss_of(True, None), selection, recipe, run(tmp_path))
 
 
 def test_without_shuffling_batches_come_in_order():
     rng = torch.Generator().manual_seed(0)
-    assert [chosen.tolist() for chosen in loop.batches(7, 3, rng, shuffle=False)] == [[0, 1, 2], [3, 4, 5]]
+    assert [chosen.tolist() for chosen in loop.batches(7, 3, rng, shuffle=False)] == [
+        [0, 1, 2],
+        [3, 4, 5],
+    ]
     assert math.prod(len(chosen) for chosen in loop.batches(2, 3, rng, shuffle=False)) == 3

@@ -64,9 +64,12 @@ def test_counts_by_hand():
 def test_the_empty_cases(rule, both_empty, only_truth, only_prediction, both_full):
     cases = ((NONE, NONE), (TRUTH, NONE), (NONE, TRUTH), (TRUTH, TRUTH))
     wanted = [
-        dict(zip(("dice", "iou"), each, strict=True)) for each in (both_empty, only_truth, only_prediction, both_full)
+        dict(zip(("dice", "iou"), each, strict=True))
+        for each in (both_empty, only_truth, only_prediction, both_full)
     ]
-    assert [flat(ruled(rule, case).scores) for case in cases] == [pytest.approx(each) for each in wanted]
+    assert [flat(ruled(rule, case).scores) for case in cases] == [
+        pytest.approx(each) for each in wanted
+    ]
 
 
 @pytest.mark.parametrize(("rule", "size"), [("kumar2025-cnn", 256), ("kumar2025-transformer", 128)])
@@ -93,7 +96,7 @@ def test_a_skipped_image_is_skipped_and_counted():
 def test_nothing_anywhere_is_none_with_a_reason_not_nan_or_minus_one():
     for rule in ("usbench", "pooled"):
         found = ruled(rule, (NONE, NONE), (NONE, NONE))
-        for figures in (found.scores, found.per_class["a"], found.ceiling):
+        for figures in (found.scores, found.per_class["a"], found.target_score):
             assert all(figure.value is None and figure.reason for figure in figures.values())
     metric = DiceScore(num_classes=1, average="macro", input_format="one-hot")
     metric.update(torch.from_numpy(NONE)[None], torch.from_numpy(NONE)[None])
@@ -117,13 +120,18 @@ def test_the_order_of_averaging():
     assert score("pooled", counted, 2)["dice"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     # IoU: a: 1, 0, b: 1/3: (1/2 + 1/3)/2; images last ((1 + 1/3)/2 + 0)/2; pooled a: 4/8, b: 1/3
     assert score("usbench", counted, 2)["iou"] == pytest.approx(5 / 12)
-    assert overlap.apply(image_first, counted, ["a", "b"]).scores["iou"].value == pytest.approx(1 / 3)
+    assert overlap.apply(image_first, counted, ["a", "b"]).scores["iou"].value == pytest.approx(
+        1 / 3
+    )
     assert score("pooled", counted, 2)["iou"] == pytest.approx(5 / 12)
 
 
 def test_the_cnn_rule_averages_images_last():
     """Nothing is skipped under it, so the order can't move the mean: (1, 0) and (0, 0) are 1/4 either way."""
-    assert overlap.rule("kumar2025-cnn").order == "image" and overlap.rule("kumar2025-transformer").order == "class"
+    assert (
+        overlap.rule("kumar2025-cnn").order == "image"
+        and overlap.rule("kumar2025-transformer").order == "class"
+    )
     counted = np.array([[[4, 0, 0], [0, 1, 1]], [[0, 0, 4], [0, 0, 0]]])
     assert score("kumar2025-cnn", counted, 1) == {"dice": 0.25, "iou": 0.25}
 
@@ -137,31 +145,35 @@ def test_ceilings(figure):
     first, second = np.concatenate([TRUTH, NONE]), np.concatenate([~NONE, NONE])
     for guess in (np.zeros_like(first), np.ones_like(first), first):
         pairs = ((first, guess), (second, guess))
-        found = {name: ruled(name, *pairs).ceiling[figure].value for name in overlap.RULES}
-        assert found == dict.fromkeys(overlap.RULES, 1.0) | {"kumar2025-cnn": 0.5, "kumar2025-transformer": 0.5}
+        found = {name: ruled(name, *pairs).target_score[figure].value for name in overlap.RULES}
+        assert found == dict.fromkeys(overlap.RULES, 1.0) | {
+            "kumar2025-cnn": 0.5,
+            "kumar2025-transformer": 0.5,
+        }
 
 
-def test_a_stray_pixel_on_an_absent_class_exceeds_the_transformers_ceiling():
+def test_a_stray_pixel_on_an_absent_class_exceeds_the_transformers_target_score():
     truth, stray = np.concatenate([TRUTH, NONE]), np.concatenate([TRUTH, NONE])
     stray[1, 0, 3] = True
     found = ruled("kumar2025-transformer", (truth, stray))
-    assert found.ceiling["dice"].value == 0.5 and found.scores["dice"].value == 1.0
+    assert found.target_score["dice"].value == 0.5 and found.scores["dice"].value == 1.0
     assert found.scores["iou"].value == 0.5  # not so the IoU
     assert ruled("kumar2025-cnn", (truth, stray)).scores["dice"].value < 2 / 3  # nor the other rule
 
 
 @pytest.mark.parametrize(
-    ("rule", "first", "ceiling", "digits"), [("kumar2025-cnn", 0, 0.7175, 4), ("kumar2025-transformer", 1, 0.728, 3)]
+    ("rule", "first", "target_score", "digits"),
+    [("kumar2025-cnn", 0, 0.7175, 4), ("kumar2025-transformer", 1, 0.728, 3)],
 )
-def test_the_published_ceiling_of_the_release(rule, first, ceiling, digits):
+def test_the_published_ceiling_of_the_release(rule, first, target_score, digits):
     """Images with each class, of 10,223, background first: a mean share of .7175, without background .728."""
     present = [6385, 10223, 9814, 9839, 9613, 10223, 5756, 2732, 6099, 2671][first:]
     counted = np.zeros((10223, len(present), 3), int)
     for c, n in enumerate(present):
-        counted[:n, c, 2] = 1  # nothing of it was found: the ceiling is the truth's alone
+        counted[:n, c, 2] = 1  # nothing of it was found: the target_score is the truth's alone
     found = overlap.apply(overlap.rule(rule), counted, [str(c) for c in range(9)])
-    assert found.ceiling["dice"].value == pytest.approx(sum(present) / len(present) / 10223)
-    assert round(found.ceiling["dice"].value, digits) == ceiling
+    assert found.target_score["dice"].value == pytest.approx(sum(present) / len(present) / 10223)
+    assert round(found.target_score["dice"].value, digits) == target_score
     assert found.scores["dice"].value == 0.0
 
 
@@ -182,7 +194,9 @@ def test_nearest_takes_the_pixel_under_the_centre(before, after, looked_at):
         lines = np.zeros((1, before, before), bool)
         lines[0, n] = True
         rows = [int(row == n) for row in looked_at]
-        assert overlap.nearest(lines, (after, before))[0].astype(int).tolist() == [[bit] * before for bit in rows]
+        assert overlap.nearest(lines, (after, before))[0].astype(int).tolist() == [
+            [bit] * before for bit in rows
+        ]
         turned = overlap.nearest(lines.transpose(0, 2, 1), (before, after))
         assert turned[0].astype(int).tolist() == [rows] * before
 
@@ -208,7 +222,9 @@ def test_an_unknown_rule_is_a_configuration_error():
         overlap.rule("dice")
 
 
-masks = st.lists(st.booleans(), min_size=48, max_size=48).map(lambda bits: np.array(bits).reshape(3, 4, 4))
+masks = st.lists(st.booleans(), min_size=48, max_size=48).map(
+    lambda bits: np.array(bits).reshape(3, 4, 4)
+)
 
 
 @given(masks, masks)
@@ -216,57 +232,78 @@ def test_dice_and_iou_agree_with_independent_counting(truth, guess):
     """By set arithmetic, class by class; IoU = Dice / (2 − Dice)."""
     counted = overlap.counts(truth, guess)
     for c in range(3):
-        a, b = {*zip(*np.nonzero(truth[c]), strict=True)}, {*zip(*np.nonzero(guess[c]), strict=True)}
+        a, b = (
+            {*zip(*np.nonzero(truth[c]), strict=True)},
+            {*zip(*np.nonzero(guess[c]), strict=True)},
+        )
         dice, iou = overlap.dice(counted)[c], overlap.iou(counted)[c]
         if not a | b:
             assert np.isnan(dice) and np.isnan(iou)
             continue
-        assert dice == pytest.approx(2 * len(a & b) / (len(a) + len(b))) and iou == pytest.approx(dice / (2 - dice))
+        assert dice == pytest.approx(2 * len(a & b) / (len(a) + len(b))) and iou == pytest.approx(
+            dice / (2 - dice)
+        )
         assert 0 <= dice <= 1 and overlap.dice(overlap.counts(guess, truth))[c] == dice
 
 
-@given(st.lists(st.tuples(masks, masks), min_size=1, max_size=4), st.sampled_from(sorted(overlap.RULES)))
+@given(
+    st.lists(st.tuples(masks, masks), min_size=1, max_size=4),
+    st.sampled_from(sorted(overlap.RULES)),
+)
 @settings(max_examples=40)
 def test_every_rule_stays_between_0_and_its_limits(pairs, name):
-    """0 ≤ IoU ≤ Dice ≤ 1 overall and per class; the ceiling is what the truths score as predictions, 1 under ours;
+    """0 ≤ IoU ≤ Dice ≤ 1 overall and per class; the target_score is what the truths score as predictions, 1 under ours;
     the order of the images is nothing; ours don't care which is truth and which prediction."""
     found = ruled(name, *pairs)
     for figures in (found.scores, *found.per_class.values()):
         dice, iou = figures["dice"].value, figures["iou"].value
         assert (dice is None and iou is None) or 0 <= iou <= dice <= 1
     perfect = flat(ruled(name, *((truth, truth) for truth, _ in pairs)).scores)
-    assert flat(found.ceiling) == pytest.approx(perfect)
+    assert flat(found.target_score) == pytest.approx(perfect)
     assert flat(ruled(name, *pairs[::-1]).scores) == pytest.approx(flat(found.scores))
     if name in ("usbench", "pooled"):
         assert set(perfect.values()) <= {1.0, None}
-        assert flat(ruled(name, *((guess, truth) for truth, guess in pairs)).scores) == flat(found.scores)
+        assert flat(ruled(name, *((guess, truth) for truth, guess in pairs)).scores) == flat(
+            found.scores
+        )
 
 
 def test_parity_with_torchmetrics():
     """DiceScore (macro; samplewise and global) and MeanIoU are the same where the settings mean the same."""
     rng = np.random.default_rng(0)
-    truth, guess = rng.random((6, 3, 8, 8)) < 0.4, rng.random((6, 3, 8, 8)) < 0.4  # no empty plane among them
+    truth, guess = (
+        rng.random((6, 3, 8, 8)) < 0.4,
+        rng.random((6, 3, 8, 8)) < 0.4,
+    )  # no empty plane among them
     counted = np.stack([overlap.counts(t, g) for t, g in zip(truth, guess, strict=True)])
     tensors = torch.from_numpy(guess), torch.from_numpy(truth)
     for level, rule in (("samplewise", "usbench"), ("global", "pooled")):
-        metric = DiceScore(num_classes=3, average="macro", input_format="one-hot", aggregation_level=level)
+        metric = DiceScore(
+            num_classes=3, average="macro", input_format="one-hot", aggregation_level=level
+        )
         metric.update(*tensors)
-        assert metric.compute().mean().item() == pytest.approx(score(rule, counted, 3)["dice"], abs=1e-6)
+        assert metric.compute().mean().item() == pytest.approx(
+            score(rule, counted, 3)["dice"], abs=1e-6
+        )
     metric = MeanIoU(num_classes=3, input_format="one-hot")
     metric.update(*tensors)
     assert metric.compute().item() == pytest.approx(score("usbench", counted, 3)["iou"], abs=1e-6)
 
 
 def test_the_scorer_end_to_end():
-    scorer = SegmentScorer(["a"], extra={"area": lambda t, g: float(g.planes.sum()) if t.planes.any() else None})
+    scorer = SegmentScorer(
+        ["a"], extra={"area": lambda t, g: float(g.planes.sum()) if t.planes.any() else None}
+    )
     for n, (truth, guess) in enumerate(((TRUTH, GUESS), (NONE, NONE), (NONE, GUESS))):
         scorer.update(f"case{n}", "g", Masks(truth), Masks(guess))
     scores = scorer.result()
     assert [ruled.name for ruled in scores.ruled] == ["usbench", "pooled"]
-    values = flat(scores.ruler.scores)
+    values = flat(scores.protocol.scores)
     assert values["dice"] == pytest.approx(2 / 7) and values["area"] == 3.0
-    assert values["empty_false_positive_rate"] == 0.5 and values["pooled_dice"] == pytest.approx(4 / 10)
-    assert scores.ruler.scores["area"].n == 1  # two of the three were undefined
+    assert values["empty_false_positive_rate"] == 0.5 and values["pooled_dice"] == pytest.approx(
+        4 / 10
+    )
+    assert scores.protocol.scores["area"].n == 1  # two of the three were undefined
     assert [(row["case"], row["tp"], row["fp"], row["fn"]) for row in scores.cases] == [
         ("case0", 2, 1, 2),
         ("case1", 0, 0, 0),
@@ -274,63 +311,83 @@ def test_the_scorer_end_to_end():
     ]
     row = {"case": "case0", "group": "g", "class": "a", "tp": 2, "fp": 1, "fn": 2}
     assert {name: scores.cases[0][name] for name in row} == row
-    own = scores.ruler.per_class["a"]
+    own = scores.protocol.per_class["a"]
     assert own["empty_false_positive_rate"].value == 0.5 and own["empty_false_positive_rate"].n == 2
     assert own["pooled_dice"].value == pytest.approx(4 / 10) and own["dice"].n == 2
 
 
 def test_the_scorer_with_every_rule_and_two_classes():
-    """The case table is native and without background whatever the ruler; every rule has figures of its own."""
+    """The case table is native and without background whatever the protocol; every rule has figures of its own."""
     rules = ["kumar2025-cnn", *(name for name in overlap.RULES if name != "kumar2025-cnn")]
     scorer = SegmentScorer(["a", "b"], rules, extra={"never": lambda t, g: None})
     truth, guess = np.concatenate([TRUTH, NONE]), np.concatenate([GUESS, NONE])
     scorer.update("case", "g", Masks(truth), Masks(guess))
     scores = scorer.result()
-    assert [each.name for each in scores.ruled] == rules and scores.ruler.name == "kumar2025-cnn"
+    assert [each.name for each in scores.ruled] == rules and scores.protocol.name == "kumar2025-cnn"
     for each in scores.ruled:
         alone = flat(ruled(each.name, (truth, guess)).scores)
         assert {name: each.scores[name].value for name in alone} == alone
     # background TP 3, FP 2, FN 1: 6/9; a: 4/7; b: 0
-    assert scores.ruler.scores["dice"].value == pytest.approx((6 / 9 + 4 / 7 + 0) / 3)
-    assert list(scores.ruler.per_class) == ["background", "a", "b"]
-    assert [(row["class"], row["tp"], row["fp"], row["fn"]) for row in scores.cases] == [("a", 2, 1, 2), ("b", 0, 0, 0)]
-    assert scores.ruler.scores["never"].value is None and scores.ruler.scores["never"].reason == "no case to average"
+    assert scores.protocol.scores["dice"].value == pytest.approx((6 / 9 + 4 / 7 + 0) / 3)
+    assert list(scores.protocol.per_class) == ["background", "a", "b"]
+    assert [(row["class"], row["tp"], row["fp"], row["fn"]) for row in scores.cases] == [
+        ("a", 2, 1, 2),
+        ("b", 0, 0, 0),
+    ]
     assert (
-        scores.ruler.per_class["b"]["pooled_dice"].value is None and scores.ruler.per_class["b"]["pooled_dice"].reason
+        scores.protocol.scores["never"].value is None
+        and scores.protocol.scores["never"].reason == "no case to average"
+    )
+    assert (
+        scores.protocol.per_class["b"]["pooled_dice"].value is None
+        and scores.protocol.per_class["b"]["pooled_dice"].reason
     )
 
 
 def test_the_scorer_brings_masks_to_the_rules_size():
-    """A line that is lost at 128 (see above): the ruler doesn't see it, the case table does."""
+    """A line that is lost at 128 (see above): the protocol doesn't see it, the case table does."""
     line = np.zeros((1, 512, 512), bool)
     line[0, 1] = True
     scorer = SegmentScorer(["a"], ["kumar2025-transformer", "usbench"])
     scorer.update("case", "g", Masks(line), Masks(line))
     scores = scorer.result()
-    assert [each.scores["dice"].value for each in scores.ruled] == [0.0, 1.0] and scores.cases[0]["tp"] == 512
+    assert [each.scores["dice"].value for each in scores.ruled] == [0.0, 1.0] and scores.cases[0][
+        "tp"
+    ] == 512
 
 
 def test_overlapping_planes_are_counted_each_for_itself():
     scorer = SegmentScorer(["whole", "part"])
-    scorer.update("case", "g", Masks(np.concatenate([TRUTH, TRUTH])), Masks(np.concatenate([TRUTH, GUESS])))
-    assert scorer.result().ruler.scores["dice"].value == pytest.approx((1 + 4 / 7) / 2)
+    scorer.update(
+        "case", "g", Masks(np.concatenate([TRUTH, TRUTH])), Masks(np.concatenate([TRUTH, GUESS]))
+    )
+    assert scorer.result().protocol.scores["dice"].value == pytest.approx((1 + 4 / 7) / 2)
 
 
 def test_a_set_without_a_case_is_undefined():
     """Such as the images without the leak, where every image leaks."""
     for name in overlap.RULES:
         scores = SegmentScorer(["a"], [name]).result()
-        for figures in (scores.ruler.scores, *scores.ruler.per_class.values(), scores.ruler.ceiling):
-            assert all(figure.value is None and figure.reason and not figure.n for figure in figures.values())
+        for figures in (
+            scores.protocol.scores,
+            *scores.protocol.per_class.values(),
+            scores.protocol.target_score,
+        ):
+            assert all(
+                figure.value is None and figure.reason and not figure.n
+                for figure in figures.values()
+            )
 
 
 def test_planes_of_another_number_than_the_classes_are_refused():
     with pytest.raises(ValueError):
-        SegmentScorer(["a"]).update("case", "g", Masks(np.concatenate([TRUTH] * 2)), Masks(np.concatenate([TRUTH] * 2)))
+        SegmentScorer(["a"]).update(
+            "case", "g", Masks(np.concatenate([TRUTH] * 2)), Masks(np.concatenate([TRUTH] * 2))
+        )
 
 
 @pytest.mark.parametrize("rules", [[], ["usbench", "usbench"], ["usbench", "dsc"]])
-def test_rules_that_make_no_ruler_are_a_configuration_error(rules):
+def test_rules_that_make_no_protocol_are_a_configuration_error(rules):
     with pytest.raises(ConfigError, match="metric"):
         SegmentScorer(["a"], rules)
 
@@ -361,17 +418,23 @@ def test_image_first_averages_each_image_s_classes_before_the_images():
     lone = np.concatenate([TRUTH, NONE]), np.concatenate([TRUTH, NONE])  # 1, and a class in neither
     found = ruled("image-first", (both, one), lone)
     assert found.scores["dice"].value == pytest.approx(((4 / 7 + 1) / 2 + 1) / 2)
-    assert ruled("usbench", (both, one), lone).scores["dice"].value == pytest.approx(((4 / 7 + 1) / 2 + 1) / 2)
+    assert ruled("usbench", (both, one), lone).scores["dice"].value == pytest.approx(
+        ((4 / 7 + 1) / 2 + 1) / 2
+    )
     more = (np.concatenate([TRUTH, NONE]), np.concatenate([GUESS, NONE]))
-    assert ruled("image-first", (both, one), more).scores["dice"].value == pytest.approx((5.5 / 7 + 4 / 7) / 2)
-    assert ruled("usbench", (both, one), more).scores["dice"].value == pytest.approx((4 / 7 + 1) / 2)
+    assert ruled("image-first", (both, one), more).scores["dice"].value == pytest.approx(
+        (5.5 / 7 + 4 / 7) / 2
+    )
+    assert ruled("usbench", (both, one), more).scores["dice"].value == pytest.approx(
+        (4 / 7 + 1) / 2
+    )
 
 
 def test_kidneyus_counts_a_class_in_neither_mask_as_1():
     found = ruled("kidneyus", (TRUTH, GUESS), (NONE, NONE), (NONE, GUESS), (TRUTH, NONE))
     assert found.scores["dice"].value == pytest.approx((4 / 7 + 1 + 0 + 0) / 4)
     assert found.scores["iou"].value == pytest.approx((2 / 5 + 1 + 0 + 0) / 4)
-    assert found.ceiling["dice"].value == 1
+    assert found.target_score["dice"].value == 1
 
 
 def test_nnunet_is_another_name_of_ours():
@@ -387,11 +450,13 @@ def test_an_unknown_class_counts_nowhere(rule):
     other = np.concatenate([GUESS, GUESS])
     scorer = SegmentScorer(["a", "b"], [rule])
     scorer.update("1", "g1", Masks(two), Masks(other))
-    scorer.update("2", "g2", Masks(np.concatenate([TRUTH, NONE]), known=np.array([True, False])), Masks(other))
-    found = scorer.result().ruler
+    scorer.update(
+        "2", "g2", Masks(np.concatenate([TRUTH, NONE]), known=np.array([True, False])), Masks(other)
+    )
+    found = scorer.result().protocol
     alone = SegmentScorer(["a", "b"], [rule])
     alone.update("1", "g1", Masks(two), Masks(other))
-    expected = alone.result().ruler
+    expected = alone.result().protocol
     for name in ("dice", "iou", "precision", "recall", "pooled_dice"):
         assert found.per_class["b"][name].value == expected.per_class["b"][name].value, name
         assert found.per_class["b"][name].n == 1
@@ -408,8 +473,14 @@ def test_the_selection_rule_leaves_unknown_classes_out():
 
 def test_precision_and_recall_by_hand():
     scorer = SegmentScorer(["a"])
-    for n, (truth, guess) in enumerate([(TRUTH, GUESS), (NONE, GUESS), (TRUTH, NONE), (NONE, NONE)]):
+    for n, (truth, guess) in enumerate(
+        [(TRUTH, GUESS), (NONE, GUESS), (TRUTH, NONE), (NONE, NONE)]
+    ):
         scorer.update(str(n), str(n), Masks(truth), Masks(guess))
-    found = scorer.result().ruler.scores
-    assert found["precision"].value == pytest.approx((2 / 3 + 0) / 2)  # undefined where nothing is predicted
-    assert found["recall"].value == pytest.approx((2 / 4 + 0) / 2)  # undefined where the truth is empty
+    found = scorer.result().protocol.scores
+    assert found["precision"].value == pytest.approx(
+        (2 / 3 + 0) / 2
+    )  # undefined where nothing is predicted
+    assert found["recall"].value == pytest.approx(
+        (2 / 4 + 0) / 2
+    )  # undefined where the truth is empty

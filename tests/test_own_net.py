@@ -14,7 +14,7 @@ from usbench.errors import ConfigError
 from usbench.models.custom import Own
 from usbench.results import store as results
 
-BUDGET = {
+RECIPE = {
     "size": [32, 64],
     "batch": 2,
     "epochs": 1,
@@ -28,13 +28,13 @@ defaults:
   - /metric@_global_.metric: segment
 name: tiny_net
 task: segment
-recipe: 1
+version: 1
 pickled: false
 bf16: [cpu, cuda]
 build:
   _target_: usbench.models.custom.Own
   net: {_target_: own_net_of_a_lab.Net, _partial_: true, width: 4}
-budgets:
+recipes:
   quick: {size: 64, epochs: 2, batch: 4, lr: 1.0e-2, weight_decay: 0, schedule: onecycle, augment: {hflip: 0.5}}
 """
 NET = """
@@ -52,7 +52,15 @@ def test_a_lab_s_module_runs_and_is_evaluated_elsewhere(tmp_path, monkeypatch):
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "tiny_net.yaml").write_text(textwrap.dedent(YAML))
     (tmp_path / "own_net_of_a_lab.py").write_text(NET)
-    words = ["--config-dir", "conf", "dataset=usgra", "model=tiny_net", "source=phantom", "tracking=none", "device=cpu"]
+    words = [
+        "--config-dir",
+        "conf",
+        "dataset=usgra",
+        "model=tiny_net",
+        "source=phantom",
+        "tracking=none",
+        "device=cpu",
+    ]
     assert run(*words, "threads=1", "dataset.phantom.size=[96,128]") == 0
     (path,) = (tmp_path / "results").glob("phantom/usgra/segment/*.json")
     record = results.load(path)
@@ -61,7 +69,7 @@ def test_a_lab_s_module_runs_and_is_evaluated_elsewhere(tmp_path, monkeypatch):
 
 
 def made(net, exclusive=True, **changes):
-    return Own(2, exclusive, {**BUDGET, **changes}, net)
+    return Own(2, exclusive, {**RECIPE, **changes}, net)
 
 
 @pytest.mark.parametrize(("exclusive", "planes"), [(True, 3), (False, 2)])

@@ -49,18 +49,25 @@ def net(name, value, parameters, seed=0, **more):
     return record(seed=seed, model=name, parameters=parameters, **scored(value), **more)
 
 
-BROKEN = {"status": "failed", "ruler": None, "primary": None, "scores": {}, "per_class": {}}
+BROKEN = {"status": "failed", "protocol": None, "primary": None, "scores": {}, "per_class": {}}
 COST = {"macs": 10**9, "latency_ms": {"p50": 12.0}, "fps": 83.0, "on": "a CPU"}
 RECORDS = [
-    net("unet", 0.7, 31_044_106, rulers={"kumar2025-cnn": by_the_paper(0.5)}),
-    net("unet", 0.6, 31_044_106, seed=1, rulers={"kumar2025-cnn": by_the_paper(0.6)}),
+    net("unet", 0.7, 31_044_106, protocols={"kumar2025-cnn": by_the_paper(0.5)}),
+    net("unet", 0.6, 31_044_106, seed=1, protocols={"kumar2025-cnn": by_the_paper(0.6)}),
     record(seed=2, model="unet", reason=f"out of memory {EVIL}", **BROKEN),
-    net("deeplabv3", 0.8, 40_000_000, budget="quick", cost=COST, rulers={"kumar2025-cnn": by_the_paper(0.4)}),
+    net(
+        "deeplabv3",
+        0.8,
+        40_000_000,
+        recipe="quick",
+        cost=COST,
+        protocols={"kumar2025-cnn": by_the_paper(0.4)},
+    ),
     net("segformer", 0.5, 50_000_000, cost={**COST, "latency_ms": {"p50": 30.0}}),
     net("tiny", 0.4, 1_000_000),
     net(f"net {EVIL}", 0.3, 60_000_000),
-    net("prior", 0.1, None, origin="control", budget=None, seed=None),
-    net("human-agreement", 0.9, None, origin="human", budget=None, seed=None),
+    net("prior", 0.1, None, origin="baseline", recipe=None, seed=None),
+    net("human-agreement", 0.9, None, origin="human", recipe=None, seed=None),
     net("unet", 0.33, 31_044_106, dataset="spinal_human", trained_on="spinal"),
 ]
 SPINAL = Dataset(
@@ -71,14 +78,16 @@ SPINAL = Dataset(
     published=(
         paper(note=f"as stated {EVIL}"),
         paper(name="DeepLabv3", model="deeplabv3", scores={"dice": 0.587}),
-        paper(name="Old net", ruler="unknown", model=None, why="no package", scores={"dice": 0.5}),
+        paper(
+            name="Old net", protocol="unknown", model=None, why="no package", scores={"dice": 0.5}
+        ),
     ),
     notes=NOTES,
 )
 DATASETS = [SPINAL, Dataset("spinal_human")]
-UNETS = [r["key"] for r in RECORDS if r["model"] == "unet" and r["dataset"] == "spinal"]
+UNETS = [r["run_id"] for r in RECORDS if r["model"] == "unet" and r["dataset"] == "spinal"]
 LINKS = {UNETS[0]: "spinal/segment/unet-s0.html", UNETS[1]: "spinal/segment/unet-s1.html"}
-WORDS = ("dataset=spinal", "source=real", "model=unet", "budget=kumar2025", "precision=bf16")
+WORDS = ("dataset=spinal", "source=real", "model=unet", "recipe=kumar2025", "precision=bf16")
 RUNS = {key: Run(WORDS, seed, None, again=seed < 2) for seed, key in enumerate(UNETS)}
 
 
@@ -86,10 +95,14 @@ RUNS = {key: Run(WORDS, seed, None, again=seed < 2) for seed, key in enumerate(U
 def site(tmp_path_factory):
     """The page and a stand-in for one result's page."""
     folder = tmp_path_factory.mktemp("site")
-    (folder / "index.html").write_bytes(index.html(rows(RECORDS, DATASETS), DATASETS, catalogue.view(), LINKS, RUNS))
+    (folder / "index.html").write_bytes(
+        index.html(rows(RECORDS, DATASETS), DATASETS, catalogue.view(), LINKS, RUNS)
+    )
     path = folder / LINKS[UNETS[0]]
     path.parent.mkdir(parents=True)
-    path.write_text("<!doctype html><title>result</title><h1>unet, seed 0</h1><a href='../../index.html'>board</a>")
+    path.write_text(
+        "<!doctype html><title>result</title><h1>unet, seed 0</h1><a href='../../index.html'>board</a>"
+    )
     return folder / "index.html"
 
 
@@ -131,11 +144,14 @@ def sideways(page):
 
 
 def test_it_opens_from_disk_where_most_results_are(page):
-    assert page.title().startswith("usbench") and page.locator(".content h2").first.inner_text() == "spinal · segment"
-    assert page.locator("details.ruler[open]").count() == 1
+    assert (
+        page.title().startswith("usbench")
+        and page.locator(".content h2").first.inner_text() == "spinal · segment"
+    )
+    assert page.locator("details.protocol[open]").count() == 1
     assert names(page)[:4] == ["deeplabv3", "unet", "segformer", "tiny"]
     assert names(page)[5:] == ["human agreement", "prior"]
-    text = page.locator("details.ruler[open]").inner_text()
+    text = page.locator("details.protocol[open]").inner_text()
     assert ".650 [.600, .700]" in text and "2 of 3 (SD .071)" in text  # as in the Markdown
 
 
@@ -144,14 +160,16 @@ def test_it_opens_from_disk_where_most_results_are(page):
     [
         ("dice", "deeplabv3", "net <script>"),
         ("parameters", "net <script>", "tiny"),
-        ("budget", "unet", "deeplabv3"),  # kumar2025 before quick
+        ("recipe", "unet", "deeplabv3"),  # kumar2025 before quick
     ],
 )
 def test_a_column_sorts_its_groups_both_ways(page, column, first, again):
     button = page.get_by_role("button", name=column, exact=True).first
     button.click()
     assert names(page)[0].startswith(first)
-    assert page.locator(".tabulator-col[aria-sort]").filter(has_text=re.compile(f"^{column}$")).count()
+    assert (
+        page.locator(".tabulator-col[aria-sort]").filter(has_text=re.compile(f"^{column}$")).count()
+    )
     button.click()
     assert names(page)[0].startswith(again) and names(page)[5:] == ["human agreement", "prior"]
 
@@ -165,10 +183,10 @@ def test_a_filter_leaves_one_model_here_and_in_the_drawings(page):
     until(page, "document.querySelectorAll('table.heat tbody tr').length === 1")
     assert names(page) == ["deeplabv3"]
     page.get_by_label("Filter rows").first.fill("no such model")
-    assert "No row fits these filters" in page.locator("details.ruler[open]").inner_text()
+    assert "No row fits these filters" in page.locator("details.protocol[open]").inner_text()
 
 
-def test_groups_fold_and_so_do_rulers(page):
+def test_groups_fold_and_so_do_protocols(page):
     ours = page.get_by_role("button", name="Our runs (5)")
     ours.click()
     until(page, "document.querySelector('.tabulator-group button').ariaExpanded === 'false'")
@@ -176,10 +194,15 @@ def test_groups_fold_and_so_do_rulers(page):
     ours.click()
     until(page, "document.querySelector('.tabulator-group button').ariaExpanded === 'true'")
     assert len(names(page)) == 7
-    page.locator("details.ruler > summary").nth(1).click()
-    page.wait_for_selector("details.ruler:nth-of-type(3) .tabulator-row")
-    page.locator("details.ruler > summary").first.click()
-    assert set(names(page)) == {"unet", "deeplabv3", "U-Net", "DeepLabv3"}  # another ruler, another table
+    page.locator("details.protocol > summary").nth(1).click()
+    page.wait_for_selector("details.protocol:nth-of-type(3) .tabulator-row")
+    page.locator("details.protocol > summary").first.click()
+    assert set(names(page)) == {
+        "unet",
+        "deeplabv3",
+        "U-Net",
+        "DeepLabv3",
+    }  # another protocol, another table
 
 
 def test_further_columns_are_there_when_asked_for(page):
@@ -189,8 +212,8 @@ def test_further_columns_are_there_when_asked_for(page):
     assert header.first.is_visible()
 
 
-def test_the_ruler_in_words_is_one_click_away(page):
-    button = page.get_by_role("button", name="The ruler in words").first
+def test_the_protocol_in_words_is_one_click_away(page):
+    button = page.get_by_role("button", name="The protocol in words").first
     button.click()
     assert "foreground, native size" in page.get_by_role("dialog").inner_text()
     page.keyboard.press("Escape")
@@ -209,7 +232,7 @@ def test_from_a_row_to_its_result_and_back(page):
 def test_a_row_says_how_it_is_made_and_the_command_is_copied(page):
     page.get_by_role("button", name="unet", exact=True).first.click()
     dialog = page.get_by_role("dialog")
-    command = "python -m usbench -m dataset=spinal source=real model=unet budget=kumar2025 precision=bf16 seed=0,1"
+    command = "python -m usbench -m dataset=spinal source=real model=unet recipe=kumar2025 precision=bf16 seed=0,1"
     dialog.get_by_role("button", name="Copy the command", exact=True).click()
     page.wait_for_selector("#said:text('Copied')", state="attached")
     assert page.evaluate("navigator.clipboard.readText()") == command
@@ -223,18 +246,21 @@ def test_a_row_says_how_it_is_made_and_the_command_is_copied(page):
 
 
 def test_what_differs_from_the_published_row_is_explained(page):
-    page.locator("details.ruler > summary").nth(1).click()
-    fold = page.locator("details.ruler").nth(1)
+    page.locator("details.protocol > summary").nth(1).click()
+    fold = page.locator("details.protocol").nth(1)
     fold.locator("figure").first.wait_for()
     marks = fold.locator(".tabulator-row").filter(has_text="deeplabv3").locator(".mark")
-    assert marks.all_inner_texts() == ["≠ model", "≠ budget"]  # 40 M parameters against 31 M, quick against the paper's
+    assert marks.all_inner_texts() == [
+        "≠ model",
+        "≠ recipe",
+    ]  # 40 M parameters against 31 M, quick against the paper's
     marks.last.focus()  # by keyboard as by pointer
     tip = page.locator("#tip")
-    assert tip.is_visible() and "training budget" in tip.inner_text()
+    assert tip.is_visible() and "training recipe" in tip.inner_text()
     page.keyboard.press("Escape")
     assert not tip.is_visible()
     fold.get_by_text("What ≠ means").click()
-    assert "Another training budget" in fold.locator("dl").inner_text()
+    assert "Another training recipe" in fold.locator("dl").inner_text()
     assert "−.003" in fold.inner_text()  # (.5 + .6) / 2 − .553
 
 
@@ -244,7 +270,8 @@ def test_the_front_of_score_against_cost_by_hand(page):
     figure_ = page.locator("figure").filter(has_text="Score against cost")
     figure_.get_by_text("As a table").click()
     table = page.eval_on_selector_all(
-        "table.front tbody tr", "all => all.map((one) => [...one.children].map((cell) => cell.innerText))"
+        "table.front tbody tr",
+        "all => all.map((one) => [...one.children].map((cell) => cell.innerText))",
     )
     assert [(line[0].split()[0], line[3]) for line in table] == [
         ("tiny", "yes"),
@@ -254,14 +281,24 @@ def test_the_front_of_score_against_cost_by_hand(page):
         ("net", "no"),
     ]
     options = figure_.locator("option").all_inner_texts()
-    assert options == ["parameters", "latency p50 of one image, ms, on a CPU"]  # no two machines on one axis
+    assert options == [
+        "parameters",
+        "latency p50 of one image, ms, on a CPU",
+    ]  # no two machines on one axis
     figure_.get_by_label("Cost").select_option(options[1])
     assert page.locator("table.front tbody tr").count() == 2
 
 
 def test_seeds_are_dots_and_classes_a_table_of_colours(page):
-    assert page.locator(".tabulator-row").filter(has_text="unet").locator(".whisker circle").count() == 2
-    dots = page.locator("figure").filter(has_text="Scores, seeds and intervals").locator("svg[role=img]")
+    assert (
+        page.locator(".tabulator-row").filter(has_text="unet").locator(".whisker circle").count()
+        == 2
+    )
+    dots = (
+        page.locator("figure")
+        .filter(has_text="Scores, seeds and intervals")
+        .locator("svg[role=img]")
+    )
     assert dots.locator("circle").count() == 2 + 6  # unet's two seeds, six rows of one
     cells = page.locator("table.heat tbody tr").first.locator("td")
     assert cells.all_inner_texts() == [".750", ".850"]
@@ -271,21 +308,28 @@ def test_seeds_are_dots_and_classes_a_table_of_colours(page):
 
 def test_failed_cells_notes_and_transfer_are_there(page):
     text = page.locator("#view-board").inner_text()
-    assert "7 of the 40 test images leak" in text and "stray pixels: 13" in text and "xml without image" not in text
-    page.locator("details.ruler > summary").filter(has_text="Failed or skipped").click()
+    assert (
+        "7 of the 40 test images leak" in text
+        and "stray pixels: 13" in text
+        and "xml without image" not in text
+    )
+    page.locator("details.protocol > summary").filter(has_text="Failed or skipped").click()
     page.wait_for_selector("text=out of memory")
     page.get_by_role("link", name="transfer").click()
     page.wait_for_selector("h2:text('Transfer')")
     table = page.locator("#view-board .card table")
     assert table.locator("th").all_inner_texts() == [
         "model",
-        "budget",
+        "recipe",
         "trained on",
         "on spinal",
         "on spinal_human",
         "unet",
     ]
-    assert table.locator("td").all_inner_texts()[2:] == ["dice .650 [.600, .700]", "dice .330 [.280, .380]"]
+    assert table.locator("td").all_inner_texts()[2:] == [
+        "dice .650 [.600, .700]",
+        "dice .330 [.280, .380]",
+    ]
 
 
 def test_the_catalogue_is_the_second_view(page):
@@ -300,18 +344,23 @@ def test_the_catalogue_is_the_second_view(page):
     page.get_by_label("Filter cards").fill("usgra")
     assert 0 < page.locator(".cards > li").count() < every
     card = page.locator(".cards > li").filter(has_text="usgra").first
-    assert "python -m usbench dataset=usgra" in card.inner_text() and "runnable here" in card.inner_text()
+    assert (
+        "python -m usbench dataset=usgra" in card.inner_text()
+        and "runnable here" in card.inner_text()
+    )
     assert "of 100" in card.get_by_role("img").get_attribute("aria-label")
     card.get_by_role("button").first.click()
     dialog = page.get_by_role("dialog")
     points = dialog.locator("table.parts tbody tr")
-    (score,) = (one["score"] for one in catalogue.view()["datasets"] if one["key"] == "usgra")
+    (score,) = (one["score"] for one in catalogue.view()["datasets"] if one["run_id"] == "usgra")
     assert points.count() == len(score["parts"])
     page.keyboard.press("Escape")
     page.get_by_label("Show").select_option("models")
     page.get_by_label("Filter cards").fill("")
     page.get_by_label("Runnable").select_option("yes")
-    assert page.locator(".cards > li").count() == sum(one["runnable"] for one in catalogue.view()["models"])
+    assert page.locator(".cards > li").count() == sum(
+        one["runnable"] for one in catalogue.view()["models"]
+    )
     assert "its criteria are missing" in page.locator("#view-catalogue").inner_text()  # SonoDQS
 
 
@@ -319,7 +368,9 @@ def test_everything_by_keyboard_alone(page):
     def tab_to(words, most=60):
         for _ in range(most):
             page.keyboard.press("Tab")
-            told = page.evaluate("((one) => [one.tagName, one.innerText || ''])(document.activeElement)")
+            told = page.evaluate(
+                "((one) => [one.tagName, one.innerText || ''])(document.activeElement)"
+            )
             if told[0] in ("A", "BUTTON") and told[1].strip().startswith(words):
                 return page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         raise AssertionError(f"no {words} within {most} steps")
@@ -327,7 +378,7 @@ def test_everything_by_keyboard_alone(page):
     assert tab_to("Skip to the content", 1) != "none"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
-    assert tab_to("The ruler in words") != "none"
+    assert tab_to("The protocol in words") != "none"
     page.keyboard.press("Enter")
     assert page.get_by_role("dialog").is_visible()
     page.keyboard.press("Escape")
@@ -352,10 +403,17 @@ def test_everything_by_keyboard_alone(page):
 def test_a_phone_scrolls_no_page_sideways(site, browser):
     with opened(site, 375, 800, within=browser) as page:
         page.wait_for_selector(".tabulator-row .whisker")
-        for where in ("board/spinal/segment", "board/spinal_human/segment", "board/transfer", "catalogue"):
+        for where in (
+            "board/spinal/segment",
+            "board/spinal_human/segment",
+            "board/transfer",
+            "catalogue",
+        ):
             page.evaluate(f"location.hash = '{where}'")
             page.wait_for_timeout(250)
-            page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+            page.evaluate(
+                "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+            )
             page.wait_for_timeout(250)
             assert sideways(page) == [375, 375], where
         page.evaluate("location.hash = 'board/spinal/segment'")
@@ -410,27 +468,41 @@ def test_a_screen_reader_finds_landmarks_labels_and_headers(page):
     for role in ("banner", "main", "contentinfo"):
         assert page.get_by_role(role).count() == 1
     assert page.get_by_role("navigation").count() == 2
-    unlabelled = "all => all.filter((one) => !one.labels.length && !one.getAttribute('aria-label')).length"
+    unlabelled = (
+        "all => all.filter((one) => !one.labels.length && !one.getAttribute('aria-label')).length"
+    )
     assert page.eval_on_selector_all("#view-board input, #view-board select", unlabelled) == 0
     assert page.get_by_role("grid", name="usbench 1, dice").count() == 1
     assert page.locator("svg:not([role=img]):not([aria-hidden=true])").count() == 0
     assert page.eval_on_selector_all("table th:not([scope])", "all => all.length") == 0
     levels = [
-        int(one[1]) for one in page.eval_on_selector_all("h1, h2, h3, h4", "all => all.map((one) => one.tagName)")
+        int(one[1])
+        for one in page.eval_on_selector_all(
+            "h1, h2, h3, h4", "all => all.map((one) => one.tagName)"
+        )
     ]
     assert levels[0] == 1 and all(b - a <= 1 for a, b in pairwise(levels))
 
 
 def test_on_paper_stands_the_table_without_the_tools(page):
     page.emulate_media(media="print")
-    assert not page.locator(".tools").first.is_visible() and not page.locator("nav.tabs").is_visible()
+    assert (
+        not page.locator(".tools").first.is_visible() and not page.locator("nav.tabs").is_visible()
+    )
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     table = page.locator("table.tabulator-print-table")
     rows_ = table.locator("tr").all_inner_texts()
     assert table.is_visible() and not page.locator(".tabulator").first.is_visible()
-    assert len(rows_) == 1 + 3 + 7 and rows_[1] == "Our runs" and rows_[2].startswith("deeplabv3\tquick\t.800")
+    assert (
+        len(rows_) == 1 + 3 + 7
+        and rows_[1] == "Our runs"
+        and rows_[2].startswith("deeplabv3\tquick\t.800")
+    )
     styles = "one => [getComputedStyle(one).breakInside, getComputedStyle(one).printColorAdjust]"
-    assert page.locator(".ruler").first.evaluate(styles) == ["auto", "exact"]  # longer than a sheet; coloured swatches
+    assert page.locator(".protocol").first.evaluate(styles) == [
+        "auto",
+        "exact",
+    ]  # longer than a sheet; coloured swatches
 
 
 def test_a_board_without_any_row_says_so_and_still_has_its_catalogue(tmp_path, browser):
@@ -460,18 +532,28 @@ def test_the_page_says_what_the_markdown_says_and_the_same_twice():
         "Failed or skipped",
     ]
     assert told["start"] == "spinal/segment"
-    one, two = (index.html(b, DATASETS, catalogue.view(), LINKS, RUNS) for b in (board, rows(RECORDS[::-1], DATASETS)))
+    one, two = (
+        index.html(b, DATASETS, catalogue.view(), LINKS, RUNS)
+        for b in (board, rows(RECORDS[::-1], DATASETS))
+    )
     assert one == two
 
 
 def test_500_results_stay_under_3_mb_and_are_paged(tmp_path, browser):
-    """500 recipes under two rulers each, a row of its own each."""
+    """500 recipes under two protocols each, a row of its own each."""
     made = [
-        net(f"network_{n:03d}", 0.5 + n / 2000, 10**7 + n, rulers={"kumar2025-cnn": by_the_paper(0.5)})
+        net(
+            f"network_{n:03d}",
+            0.5 + n / 2000,
+            10**7 + n,
+            protocols={"kumar2025-cnn": by_the_paper(0.5)},
+        )
         for n in range(500)
     ]
-    links = {one["key"]: f"spinal/segment/{one['model']}-s0-{one['key']}.html" for one in made}
-    runs = {one["key"]: Run(WORDS, 0, None, again=True) for one in made}
+    links = {
+        one["run_id"]: f"spinal/segment/{one['model']}-s0-{one['run_id']}.html" for one in made
+    }
+    runs = {one["run_id"]: Run(WORDS, 0, None, again=True) for one in made}
     page = index.html(rows(made, DATASETS), DATASETS, catalogue.view(), links, runs)
     assert len(page) < 3 * 2**20
     (tmp_path / "index.html").write_bytes(page)
@@ -480,7 +562,10 @@ def test_500_results_stay_under_3_mb_and_are_paged(tmp_path, browser):
         first = names(shown)
         assert len(first) == 50 and first[0] == "network_499"
         shown.get_by_role("button", name="Next Page").click()
-        until(shown, "document.querySelector('.tabulator-row button.plain').innerText === 'network_449'")
+        until(
+            shown,
+            "document.querySelector('.tabulator-row button.plain').innerText === 'network_449'",
+        )
         shown.get_by_label("Filter rows").first.fill("network_007")
         until(shown, "document.querySelectorAll('.tabulator-row button.plain').length === 1")
 
@@ -510,7 +595,11 @@ def test_the_command_writes_pages_and_checks_them(place, tmp_path, capsys):
     top = tmp_path / "results"
     assert leaderboard.main([*place, "--check"]) == 1 and not (top / "index.html").exists()
     assert leaderboard.main(place) == 0
-    files = {path: path.read_bytes() for path in sorted(top.rglob("*")) if path.suffix in (".html", ".css", ".js")}
+    files = {
+        path: path.read_bytes()
+        for path in sorted(top.rglob("*"))
+        if path.suffix in (".html", ".css", ".js")
+    }
     page = (top / "index.html").read_text("utf-8")
     pages = [path.relative_to(top).as_posix() for path in files if path.parent.name == "segment"]
     assert len(pages) == 2 and all(f'"{name}"' in page for name in pages)  # a page of each, linked
@@ -535,7 +624,11 @@ def test_a_page_whose_result_is_gone_goes_too(place, tmp_path, capsys):
     assert leaderboard.main(place) == 0
     left = next((tmp_path / "results").glob("*/*/*.html")).with_name("gone-s0-0123456789ab.html")
     left.write_text("of a record that was removed")
-    assert leaderboard.main([*place, "--check"]) == 1 and left.name in capsys.readouterr().err and left.exists()
+    assert (
+        leaderboard.main([*place, "--check"]) == 1
+        and left.name in capsys.readouterr().err
+        and left.exists()
+    )
     assert leaderboard.main(place) == 0 and not left.exists()
     assert leaderboard.main([*place, "--check"]) == 0
 
@@ -553,21 +646,34 @@ def test_the_picture_is_one_of_the_page(place, tmp_path):
         str(ROOT / "scripts" / "leaderboard.py"),
         *place,
     ]  # another process: no browser runs there
-    subprocess.run([*script, "--picture", str(tmp_path / "board.png")], check=True, cwd=ROOT, timeout=120)
+    subprocess.run(
+        [*script, "--picture", str(tmp_path / "board.png")], check=True, cwd=ROOT, timeout=120
+    )
     assert (tmp_path / "board.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_without_chromium_the_picture_says_how_to_get_it(place, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert leaderboard.main([*place, "--picture", str(tmp_path / "board.png")]) == 1
-    assert "apt-get install chromium" in capsys.readouterr().err and not (tmp_path / "board.png").exists()
+    assert (
+        "apt-get install chromium" in capsys.readouterr().err
+        and not (tmp_path / "board.png").exists()
+    )
 
 
 def test_what_a_dataset_leaks_and_lacks_is_read_from_its_yaml():
     notes = {one.name: one.notes for one in read_datasets(ROOT / "conf")}
     kinds = [(note.kind, note.task) for note in notes["spinal"]]
-    assert kinds == [("defect", "segment"), ("defect", "detect"), ("groups", ""), ("split", ""), ("access", "")]
-    assert notes["spinal"][0].words == "stray pixels: 13" and "7 of the 40" in notes["usgra"][0].words
+    assert kinds == [
+        ("defect", "segment"),
+        ("defect", "detect"),
+        ("groups", ""),
+        ("split", ""),
+        ("access", ""),
+    ]
+    assert (
+        notes["spinal"][0].words == "stray pixels: 13" and "7 of the 40" in notes["usgra"][0].words
+    )
 
 
 # ---- commands
@@ -576,11 +682,27 @@ def test_what_a_dataset_leaks_and_lacks_is_read_from_its_yaml():
 def made_by(compose, *words):
     """A record as a run with these words would leave it, as far as its command goes."""
     config = compose(*words, "source=phantom")
-    budget, build, steps = cell.resolve_model(config, config["model"]["task"], True)
-    model = {"name": config["model"]["name"], "recipe": config["model"]["recipe"], "build": build, "budget": steps}
-    told = {"dataset": config["dataset"]["name"], "model": model["name"], "budget": budget, "seed": config["seed"]}
-    told |= {"fold": config["fold"], "precision": "fp32", "trained_on": None, "origin": "run", "status": "done"}
-    return {**told, "key": "k", "config": {"model": model, "dataset": config["dataset"]}}
+    recipe, build, steps = cell.resolve_model(config, config["model"]["task"], True)
+    model = {
+        "name": config["model"]["name"],
+        "version": config["model"]["version"],
+        "build": build,
+        "recipe": steps,
+    }
+    told = {
+        "dataset": config["dataset"]["name"],
+        "model": model["name"],
+        "recipe": recipe,
+        "seed": config["seed"],
+    }
+    told |= {
+        "fold": config["fold"],
+        "precision": "fp32",
+        "trained_on": None,
+        "origin": "run",
+        "status": "done",
+    }
+    return {**told, "run_id": "k", "config": {"model": model, "dataset": config["dataset"]}}
 
 
 OWN = ["dataset=usgra", "model=unet"]
@@ -590,12 +712,21 @@ OWN = ["dataset=usgra", "model=unet"]
     ("words", "more"),
     [
         (OWN, []),
-        ([*OWN, "model.budgets.standard.lr=0.001", "model.build.encoder=resnet34"], ["encoder=resnet34", "lr=0.001"]),
-        ([*OWN, "model.budgets.standard.augment.rotate=5"], ["rotate=5"]),
-        ([*OWN, "++model.budgets.standard.micro_batch=2"], ["++model.budgets.standard.micro_batch=2"]),
-        ([*OWN, "model.budgets.standard.size=128"], ["size=[128,128]"]),
+        (
+            [*OWN, "model.recipes.standard.lr=0.001", "model.build.encoder=resnet34"],
+            ["encoder=resnet34", "lr=0.001"],
+        ),
+        ([*OWN, "model.recipes.standard.augment.rotate=5"], ["rotate=5"]),
+        (
+            [*OWN, "++model.recipes.standard.micro_batch=2"],
+            ["++model.recipes.standard.micro_batch=2"],
+        ),
+        ([*OWN, "model.recipes.standard.size=128"], ["size=[128,128]"]),
         (["dataset=usgra", "model=yolov8", "seed=3"], []),
-        (["dataset=kidney", "model=unet", "dataset.annotator=2", "fold=1"], ["dataset.annotator=2"]),
+        (
+            ["dataset=kidney", "model=unet", "dataset.annotator=2", "fold=1"],
+            ["dataset.annotator=2"],
+        ),
         (["dataset=spinal", "model=unet_kumar2025"], []),
     ],
 )
@@ -603,9 +734,15 @@ def test_a_record_s_command_gives_its_run_again(compose, words, more):
     one = made_by(compose, *words)
     ((_, run),) = commands.runs([one], commands.read(ROOT / "conf")).items()
     assert run.words is not None and run.words[:2] == (words[0], "source=real")
-    assert len(run.words) == 5 + len(more) and all(any(w.endswith(m) for w in run.words) for m in more)
+    assert len(run.words) == 5 + len(more) and all(
+        any(w.endswith(m) for w in run.words) for m in more
+    )
     again = made_by(
-        compose, *run.words[:1], *run.words[2:], f"seed={run.seed}", *([] if run.fold is None else [f"fold={run.fold}"])
+        compose,
+        *run.words[:1],
+        *run.words[2:],
+        f"seed={run.seed}",
+        *([] if run.fold is None else [f"fold={run.fold}"]),
     )
     assert again == one
 
@@ -615,7 +752,7 @@ def test_a_record_s_command_gives_its_run_again(compose, words, more):
     [
         {"model": "a-lab's own"},
         {"tuned": {"study": "x"}},
-        {"budget": "gone"},
+        {"recipe": "gone"},
     ],
 )
 def test_a_record_that_no_short_command_describes_has_none(compose, change):
@@ -624,24 +761,32 @@ def test_a_record_that_no_short_command_describes_has_none(compose, change):
 
 
 def test_commands_of_rows():
-    board = {(row.origin, row.name, row.ruler): row for row in rows(RECORDS, DATASETS)}
+    board = {(row.origin, row.name, row.protocol): row for row in rows(RECORDS, DATASETS)}
     told = {
         key[:2]: commands.of_row(row, RUNS)
         for key, row in board.items()
         if key[2] != "kumar2025-cnn" or key[0] == "published"
     }
-    assert told["control", "prior"] == "python scripts/sanity.py dataset=spinal task=segment source=real"
+    assert (
+        told["baseline", "prior"]
+        == "python scripts/sanity.py dataset=spinal task=segment source=real"
+    )
     assert told["human", "human agreement"] == "python scripts/interrater.py dataset=spinal"
-    assert told["published", "U-Net"] == "python -m usbench dataset=spinal source=real model=unet budget=kumar2025"
+    assert (
+        told["published", "U-Net"]
+        == "python -m usbench dataset=spinal source=real model=unet recipe=kumar2025"
+    )
     assert told["published", "Old net"] == "" and told["run", "tiny"] == ""
-    theirs = replace(board["published", "U-Net", "kumar2025-cnn"], dataset="spinal_human", trained_on="spinal")
-    assert commands.of_row(theirs, {}).endswith("budget=kumar2025 'evaluate_on=[spinal_human]'")
-    outside = replace(board["control", "prior", "usbench"], origin="external", model="our model")
+    theirs = replace(
+        board["published", "U-Net", "kumar2025-cnn"], dataset="spinal_human", trained_on="spinal"
+    )
+    assert commands.of_row(theirs, {}).endswith("recipe=kumar2025 'evaluate_on=[spinal_human]'")
+    outside = replace(board["baseline", "prior", "usbench"], origin="external", model="our model")
     wanted = "python scripts/score.py segment --dataset spinal --predictions PREDICTIONS --name 'our model'"
     assert commands.of_row(outside, {}) == wanted
     folds = {UNETS[n]: Run(WORDS, 0, n) for n in range(2)}
     assert commands.of_row(board["run", "unet", "usbench"], folds).endswith("-m dataset=spinal source=real model=unet "
-        "budget=kumar2025 precision=bf16 seed=0 fold=0,1")  # fmt: skip
+        "recipe=kumar2025 precision=bf16 seed=0 fold=0,1")  # fmt: skip
 
 
 # ---- the server
@@ -649,8 +794,17 @@ def test_commands_of_rows():
 
 def test_the_server_shows_the_page_to_this_machine_alone(site, tmp_path):
     told = tmp_path / "address.json"
-    command = [sys.executable, str(ROOT / "scripts" / "serve.py"), "--results", str(site.parent), "--port", "0"]
-    running_ = subprocess.Popen([*command, "--json", str(told)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "serve.py"),
+        "--results",
+        str(site.parent),
+        "--port",
+        "0",
+    ]
+    running_ = subprocess.Popen(
+        [*command, "--json", str(told)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
     try:
         line = running_.stdout.readline()
         address = json.loads(told.read_text())["address"]

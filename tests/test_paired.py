@@ -24,7 +24,9 @@ def model(name: str, *values: float) -> Means:
 def test_the_score_is_per_class_over_cases_then_over_classes():
     values = np.array([[1.0, 0.0], [0.5, 0.0], [0.0, 0.4]])
     counts = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
-    assert paired.score(Means("a", values * counts, counts), draw(list("xyz"))) == pytest.approx((0.5 + 0.4) / 2)
+    assert paired.score(Means("a", values * counts, counts), draw(list("xyz"))) == pytest.approx(
+        (0.5 + 0.4) / 2
+    )
 
 
 def test_all_swaps_of_six_groups_by_hand():
@@ -45,7 +47,8 @@ def test_groups_are_swapped_whole():
     found = paired.difference(model("a", *one), model("b", *other), draw(groups))
     apart = (one - other).reshape(6, 2).sum(1)
     swaps = [
-        abs(sum(s * d for s, d in zip(signs, apart, strict=True))) for signs in itertools.product((1, -1), repeat=6)
+        abs(sum(s * d for s, d in zip(signs, apart, strict=True)))
+        for signs in itertools.product((1, -1), repeat=6)
     ]
     assert found.p == pytest.approx(np.mean(np.array(swaps) >= abs(apart.sum()) - 1e-12))
 
@@ -59,9 +62,13 @@ def test_under_six_groups_there_is_no_p_and_under_five_no_interval():
 
 def test_many_groups_are_swapped_at_random_and_p_is_never_0():
     values = np.random.default_rng(1).random(30)
-    found = paired.difference(model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)]))
+    found = paired.difference(
+        model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)])
+    )
     assert found.p == pytest.approx(1 / (paired.SWAPS + 1))
-    again = paired.difference(model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)]))
+    again = paired.difference(
+        model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)])
+    )
     assert again == found
 
 
@@ -72,8 +79,13 @@ def test_two_equal_models_on_six_animals_are_rarely_called_different():
     draws = draw(groups, resamples=2)
     called = 0
     for _ in range(400):
-        animal, frame = rng.normal(0, 0.05, (2, 6)).repeat(110, axis=1), rng.normal(0, 0.02, (2, 660))
-        one, other = (model(name, *values) for name, values in zip("ab", animal + frame, strict=True))
+        animal, frame = (
+            rng.normal(0, 0.05, (2, 6)).repeat(110, axis=1),
+            rng.normal(0, 0.02, (2, 660)),
+        )
+        one, other = (
+            model(name, *values) for name, values in zip("ab", animal + frame, strict=True)
+        )
         called += paired.p_of(one, other, draws) < paired.ALPHA
     assert called / 400 < 0.05  # 2/64 of exact swaps reach .05 at all: .031
 
@@ -95,7 +107,10 @@ def moved(pairs: Pairs, by: float) -> Pairs:
 def test_swapped_boxes_are_those_of_pictures_that_changed_sides(seeds):
     """12 pictures in 6 groups, many equal scores: every swap is scored anew by the scorer of runs."""
     pairs, groups = random_pairs(3, images=12), np.arange(12) // 2
-    mine, theirs = ([moved(pairs, shift + n) for n in range(count)] for shift, count in zip((0, 2), seeds, strict=True))
+    mine, theirs = (
+        [moved(pairs, shift + n) for n in range(count)]
+        for shift, count in zip((0, 2), seeds, strict=True)
+    )
     swaps = np.array(list(itertools.product((False, True), repeat=6)))[::7]
     found = curves("a", *mine).swapped(curves("b", *theirs), groups, swaps)
     count = np.lcm(*seeds)
@@ -112,7 +127,9 @@ def test_swapped_boxes_are_those_of_pictures_that_changed_sides(seeds):
 def test_the_score_of_boxes_is_the_mean_over_seeds_and_resamples_are_those_of_the_record():
     pairs = random_pairs(5, images=14)
     draws, model = draw([str(n // 2) for n in range(14)]), curves("a", pairs, moved(pairs, 1))
-    assert paired.score(model, draws) == pytest.approx((map_of(pairs) + map_of(moved(pairs, 1))) / 2, abs=1e-12)
+    assert paired.score(model, draws) == pytest.approx(
+        (map_of(pairs) + map_of(moved(pairs, 1))) / 2, abs=1e-12
+    )
     assert paired.difference(model, model, draws).p == 1
     alone = curves("b", pairs)
     found = boxes.apply(pairs, list("abc"), draws=draws).scores["map50_95"]
@@ -127,7 +144,10 @@ def test_the_case_table_holds_the_matches():
         scorer = DetectScorer(list("abc"))
         for n, (truth, guess) in enumerate(own):
             scorer.update(f"c{n}", "g", truth, guess)
-        rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in scorer.result().cases]
+        rows = [
+            {k: "" if v is None else str(v) for k, v in row.items()}
+            for row in scorer.result().cases
+        ]
         wanted, found = curves("", own).seeds[0], matches_of(rows, list("abc"))
         for name in ("starts", "image", "score", "rank", "hit", "truths"):
             assert np.array_equal(getattr(wanted, name), getattr(found, name)), name
@@ -145,7 +165,11 @@ def pair(one: str, other: str, value: float, p: float | None) -> Difference:
 @pytest.mark.parametrize("higher", [True, False])
 def test_ranks_are_ranges_where_no_test_tells_models_apart(higher):
     sign = 1 if higher else -1
-    pairs = [pair("a", "b", 0.01 * sign, 0.6), pair("a", "c", 0.3 * sign, 0.001), pair("b", "c", 0.29 * sign, 0.002)]
+    pairs = [
+        pair("a", "b", 0.01 * sign, 0.6),
+        pair("a", "c", 0.3 * sign, 0.001),
+        pair("b", "c", 0.29 * sign, 0.002),
+    ]
     assert paired.ranks(["a", "b", "c"], pairs, higher) == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
 
 

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from usbench.datasets.phantoms.anatomy import Body, Draw, Frame
-from usbench.datasets.phantoms.phantom import DYNAMIC_RANGE_DB, WHITE_DB, Spec, bmode, compress, samples, speckle
+from usbench.datasets.phantoms.phantom import (
+    DYNAMIC_RANGE_DB,
+    WHITE_DB,
+    Spec,
+    bmode,
+    compress,
+    samples,
+    speckle,
+)
 from usbench.datasets.phantoms.scenes import CLASSES
 from usbench.errors import ConfigError
 from usbench.types import Boxes, Masks, Split
@@ -24,7 +32,9 @@ SPINAL = CLASSES["spinal"]["segment"]
 
 def series(scene, train=0, task="segment", small=True, seed=0, **more):
     counts = more.pop("counts", {"train": train})
-    return list(samples(Spec(scene, (SMALL if small else SIZES)[scene], counts, seed, **more), task))
+    return list(
+        samples(Spec(scene, (SMALL if small else SIZES)[scene], counts, seed, **more), task)
+    )
 
 
 def rng(seed=0):
@@ -34,8 +44,13 @@ def rng(seed=0):
 def flat(height, width, **maps):
     """A body of uniform tissue with other maps where given."""
     full = {"echo": 0.0, "loss": 0.05, "coherent": 0.0} | maps
-    arrays = {name: np.broadcast_to(value, (height, width)).astype(np.float32) for name, value in full.items()}
-    return Body(**arrays, planes=np.zeros((1, height, width), bool), gain=0.05, smooth=0.6, scale=(1.0, 1.0))
+    arrays = {
+        name: np.broadcast_to(value, (height, width)).astype(np.float32)
+        for name, value in full.items()
+    }
+    return Body(
+        **arrays, planes=np.zeros((1, height, width), bool), gain=0.05, smooth=0.6, scale=(1.0, 1.0)
+    )
 
 
 # physics
@@ -47,7 +62,9 @@ def test_speckle_of_a_uniform_region_has_a_rayleigh_envelope(lateral):
     assert envelope.shape == (400, 600)
     assert envelope.dtype == np.float32
     assert envelope.mean() / envelope.std() == pytest.approx(sqrt(pi / (4 - pi)), rel=0.02)  # 1.913
-    assert np.mean(envelope**2) == pytest.approx(9, rel=0.03)  # E[envelope²] = echogenicity², at every depth:
+    assert np.mean(envelope**2) == pytest.approx(
+        9, rel=0.03
+    )  # E[envelope²] = echogenicity², at every depth:
     for part in (slice(0, 100), slice(300, 400)):
         assert np.mean(envelope[part] ** 2) == pytest.approx(9, rel=0.06)
 
@@ -86,7 +103,13 @@ def test_speckle_does_not_wrap_round_the_sides():
 
 @pytest.mark.parametrize(
     ("level_db", "grey"),
-    [(WHITE_DB, 255), (WHITE_DB + 20, 255), (WHITE_DB - DYNAMIC_RANGE_DB, 0), (-200, 0), (WHITE_DB - 29, 128)],
+    [
+        (WHITE_DB, 255),
+        (WHITE_DB + 20, 255),
+        (WHITE_DB - DYNAMIC_RANGE_DB, 0),
+        (-200, 0),
+        (WHITE_DB - 29, 128),
+    ],
 )
 def test_compression_is_logarithmic(level_db, grey):
     assert compress(np.full((2, 2), 10 ** (level_db / 20), np.float32)).tolist() == [[grey] * 2] * 2
@@ -130,11 +153,17 @@ def test_boxes_are_half_open_and_tight_round_the_planes_of_the_same_image(scene)
         assert (mask.id, mask.group, mask.split) == (box.id, box.group, box.split)
         assert isinstance(box.target, Boxes)
         planes = mask.target.planes[[names["segment"].index(name) for name in names["detect"]]]
-        assert np.bincount(box.target.labels, minlength=len(planes)).tolist() == [ndimage.label(p)[1] for p in planes]
+        assert np.bincount(box.target.labels, minlength=len(planes)).tolist() == [
+            ndimage.label(p)[1] for p in planes
+        ]
         left = planes.copy()
-        for (x1, y1, x2, y2), label in zip(box.target.xyxy.astype(int), box.target.labels, strict=True):
+        for (x1, y1, x2, y2), label in zip(
+            box.target.xyxy.astype(int), box.target.labels, strict=True
+        ):
             inside = planes[label, y1:y2, x1:x2]
-            assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+            assert (
+                inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+            )
             left[label, y1:y2, x1:x2] = False
         assert not left.any()
 
@@ -219,10 +248,17 @@ def test_each_class_looks_unlike_its_neighbours():
 
 @pytest.mark.parametrize("scene", SIZES)
 def test_the_same_spec_gives_the_same_bytes(scene):
-    digests = {hashlib.sha256(s.image.tobytes() + s.target.planes.tobytes()).hexdigest() for s in series(scene, 3)}
-    again = {hashlib.sha256(s.image.tobytes() + s.target.planes.tobytes()).hexdigest() for s in series(scene, 3)}
+    digests = {
+        hashlib.sha256(s.image.tobytes() + s.target.planes.tobytes()).hexdigest()
+        for s in series(scene, 3)
+    }
+    again = {
+        hashlib.sha256(s.image.tobytes() + s.target.planes.tobytes()).hexdigest()
+        for s in series(scene, 3)
+    }
     other = {
-        hashlib.sha256(s.image.tobytes() + s.target.planes.tobytes()).hexdigest() for s in series(scene, 3, seed=1)
+        hashlib.sha256(s.image.tobytes() + s.target.planes.tobytes()).hexdigest()
+        for s in series(scene, 3, seed=1)
     }
     assert digests == again
     assert len(digests) == 3
@@ -233,7 +269,9 @@ def test_an_image_does_not_depend_on_how_many_are_drawn():
     few, many = series("plain", 2), series("plain", counts={"train": 6, "val": 2})
     for one, other in zip(few, many, strict=False):
         assert np.array_equal(one.image, other.image)
-    first = next(iter(samples(Spec("plain", SMALL["plain"], {"train": 10**9}, 0), "segment")))  # lazy: it comes at once
+    first = next(
+        iter(samples(Spec("plain", SMALL["plain"], {"train": 10**9}, 0), "segment"))
+    )  # lazy: it comes at once
     assert np.array_equal(first.image, few[0].image)
 
 
@@ -246,7 +284,9 @@ def test_an_image_does_not_depend_on_how_many_are_drawn():
 def test_splits_come_in_order_and_no_group_crosses_them(counts, per_group, seed):
     spec = Spec("plain", (32, 40), counts, seed, id="g{group}-{n:03d}", per_group=per_group)
     drawn = list(samples(spec, "detect"))
-    assert [s.split for s in drawn] == [s for s in ("train", "val", "test") for _ in range(counts.get(s, 0))]
+    assert [s.split for s in drawn] == [
+        s for s in ("train", "val", "test") for _ in range(counts.get(s, 0))
+    ]
     assert [s.id for s in drawn] == [f"{s.group}-{n:03d}" for n, s in enumerate(drawn, start=1)]
     members = {}
     for sample in drawn:
@@ -290,7 +330,11 @@ def test_what_cannot_be_drawn_is_said_at_the_call(change, task, words):
 def test_a_parameter_is_found_by_name_whatever_was_drawn_before():
     draw = Draw(seed=3, group=1, n=2)
     draw.vary("other", 0, 1)
-    assert draw.vary("depth", 5, 9) == Draw(3, 1, 2).vary("depth", 5, 9) != draw.vary("depth two", 5, 9)
+    assert (
+        draw.vary("depth", 5, 9)
+        == Draw(3, 1, 2).vary("depth", 5, 9)
+        != draw.vary("depth two", 5, 9)
+    )
     assert 5 <= draw.vary("depth", 5, 9) <= 9
 
 
@@ -306,10 +350,15 @@ def test_a_texture_has_mean_0_sd_1_and_its_correlation_lengths():
     assert texture.std() == pytest.approx(1, rel=0.1)
     along = np.corrcoef(texture[:, :-8].ravel(), texture[:, 8:].ravel())[0, 1]
     down = np.corrcoef(texture[:-8].ravel(), texture[8:].ravel())[0, 1]
-    assert along == pytest.approx(np.exp(-1 / 4), abs=0.1)  # a Gaussian of SD s correlates by exp(-lag² / 4s²)
+    assert along == pytest.approx(
+        np.exp(-1 / 4), abs=0.1
+    )  # a Gaussian of SD s correlates by exp(-lag² / 4s²)
     assert down == pytest.approx(0, abs=0.1)
 
 
 def test_seeds_give_unrelated_subjects():
-    one, other = (islice(samples(Spec("spinal", (92, 230), {"train": 1}, seed), "segment"), 1) for seed in (0, 1))
+    one, other = (
+        islice(samples(Spec("spinal", (92, 230), {"train": 1}, seed), "segment"), 1)
+        for seed in (0, 1)
+    )
     assert not np.array_equal(next(one).target.planes, next(other).target.planes)

@@ -17,7 +17,11 @@ from usbench.runner import config as cell
 from usbench.types import SPLITS
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "phantom.py"
-SMALL = ("dataset.phantom.size=[64,96]", "dataset.phantom.counts.train=4", "dataset.phantom.counts.test=2")
+SMALL = (
+    "dataset.phantom.size=[64,96]",
+    "dataset.phantom.counts.train=4",
+    "dataset.phantom.counts.test=2",
+)
 VAL = "dataset.phantom.counts.val=2"
 
 
@@ -50,7 +54,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
-    code, out, err = phantom("dataset=spinal", "out=a folder/spinal", *SMALL, VAL, "--json", "counts.json")
+    code, out, err = phantom(
+        "dataset=spinal", "out=a folder/spinal", *SMALL, VAL, "--json", "counts.json"
+    )
     assert (code, err) == (0, "")
     root = tmp_path / "a folder" / "spinal"
     each = {"train": 4, "val": 2, "test": 2}
@@ -64,33 +70,50 @@ def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
     ]
     assert len(files(root)) == 1 + 8 * 2 * 2
     masks = {path.stem for path in root.glob("SegmentationDataset/train_masks/*.png")}
-    assert masks == {path.stem for path in root.glob("Final dataset for object detection/train/*.xml")}
+    assert masks == {
+        path.stem for path in root.glob("Final dataset for object detection/train/*.xml")
+    }
     for split in SPLITS:  # the same image in both
         for path in (root / "SegmentationDataset" / f"{split}_images").iterdir():
-            assert path.read_bytes() == (root / "Final dataset for object detection" / split / path.name).read_bytes()
+            assert (
+                path.read_bytes()
+                == (root / "Final dataset for object detection" / split / path.name).read_bytes()
+            )
     assert f"python -m usbench dataset=spinal dataset.root={root}" in out
     for model in ("unet", "yolov8"):  # and the command finds it
-        config = compose("dataset=spinal", f"model={model}", f"dataset.root='{root}'", "source=real", "device=cpu")
+        config = compose(
+            "dataset=spinal",
+            f"model={model}",
+            f"dataset.root='{root}'",
+            "source=real",
+            "device=cpu",
+        )
         one = cell.resolve(config)
-        assert one["phantom"] and one["budget"] == "quick"  # its figures never stand beside a published one
+        assert (
+            one["phantom"] and one["recipe"] == "quick"
+        )  # its figures never stand beside a published one
         opened = source.open_dataset(one)
-        assert {split: len(part) for split, part in opened.records.items()} == each and opened.root == root
+        assert {
+            split: len(part) for split, part in opened.records.items()
+        } == each and opened.root == root
 
 
 def test_views_that_share_their_files_are_written_once(tmp_path, phantom):
     code, out, err = phantom("dataset=usgra", "out=x", *SMALL)
     assert (code, err) == (0, "")
     assert len(files(tmp_path / "x")) == 1 + 6 * 2
-    assert "/x: usgra segment, 4 train, 2 test" in out and "/x: usgra detect, 4 train, 2 test" in out
+    assert (
+        "/x: usgra segment, 4 train, 2 test" in out and "/x: usgra detect, 4 train, 2 test" in out
+    )
 
 
 def test_a_phantom_of_usgra_is_run_on_without_the_real_images_lists(tmp_path, compose, phantom):
     assert phantom("dataset=usgra", "out=x", *SMALL)[0] == 0
     one = cell.resolve(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
-    assert one["phantom"] and "leak" not in one["dataset"] and one["root"] == str(tmp_path / "x")
+    assert one["phantom"] and "leakage" not in one["dataset"] and one["root"] == str(tmp_path / "x")
     (tmp_path / "x" / "dataset" / "images" / "0001.png").write_bytes(b"another byte")
     again = cell.resolve(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
-    assert again["key"] != one["key"]  # the files count, not what the YAML would draw
+    assert again["run_id"] != one["run_id"]  # the files count, not what the YAML would draw
 
 
 def test_one_task_alone_and_the_same_again(tmp_path, phantom):
@@ -137,7 +160,9 @@ def test_a_wrong_command_writes_nothing(tmp_path, phantom, words, code, says):
     assert len(err.strip().splitlines()) == 1 and "Traceback" not in err
     left = files(tmp_path)
     if code == 2 or "--json" not in words:  # a JSON that can't be written loses no phantom
-        assert left == {"full/file": b"kept"} and [path.name for path in tmp_path.iterdir()] == ["full"]
+        assert left == {"full/file": b"kept"} and [path.name for path in tmp_path.iterdir()] == [
+            "full"
+        ]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, phantom):
@@ -153,9 +178,17 @@ def test_a_folder_that_cannot_be_written(tmp_path, phantom):
 def test_help(tmp_path):
     """As a user starts it."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, cwd=tmp_path, timeout=60
+        [sys.executable, str(SCRIPT), "--help"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
     )
-    assert done.returncode == 0 and "dataset=spinal out=DIR" in done.stdout and "--json FILE" in done.stdout
+    assert (
+        done.returncode == 0
+        and "dataset=spinal out=DIR" in done.stdout
+        and "--json FILE" in done.stdout
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -21,7 +21,16 @@ from usbench.errors import ConfigError, DataError
 from usbench.models.yolo.boxes import Fit
 from usbench.models.yolo.families import chosen
 from usbench.models.yolo.model import Yolo, _build, _criterion, _ultralytics
-from usbench.models.yolo.points import Points, absent, curves_of, knowing, label_lines, place, points_in, told
+from usbench.models.yolo.points import (
+    Points,
+    absent,
+    curves_of,
+    knowing,
+    label_lines,
+    place,
+    points_in,
+    told,
+)
 from usbench.results import store as results
 from usbench.results.scoring import SELECTION
 from usbench.runner import config as cell
@@ -46,7 +55,11 @@ def picture(n: int, size: tuple[int, int] = (72, 96)) -> Sample:
     for grey, there, x, y in zip((240, 10), state, (left, left + 28), (top, top + 8), strict=False):
         if there == SEEN:
             image[y : y + 20, x : x + 20] = grey
-        places.append(np.array([[x + 9.5, y + 9.5]], np.float32) if there == SEEN else np.zeros((0, 2), np.float32))
+        places.append(
+            np.array([[x + 9.5, y + 9.5]], np.float32)
+            if there == SEEN
+            else np.zeros((0, 2), np.float32)
+        )
     curve = np.array([[3, 3], [20, 9], [40, 3]], np.float32)
     return Sample(f"{n:03d}", f"g{n}", image, Landmarks((*places, curve), np.array(state, np.int8)))
 
@@ -57,7 +70,9 @@ def pictures(count: int) -> list[Sample]:
 
 def pose(**changes) -> Yolo:
     given = {"classes": NAMES, "size": "n", "kpt_oks_sigmas": 0.05, **changes}
-    return Yolo(**{**given, "budget": {**TINY, **changes.get("budget", {})}, "family": "yolov8_pose"})
+    return Yolo(
+        **{**given, "recipe": {**TINY, **changes.get("recipe", {})}, "family": "yolov8_pose"}
+    )
 
 
 def a_landmark_run(folder: Path, **changes):
@@ -74,9 +89,12 @@ def a_landmark_run(folder: Path, **changes):
         ({"kpt_oks_sigmas": 0}, "kpt_oks_sigmas"),
         ({"kpt_oks_sigmas": [0.1, 0.1]}, "or 3 of them"),
         ({"kpt_oks_sigmas": True}, "kpt_oks_sigmas"),
-        ({"budget": {"augment": {"fliplr": 0.5}}}, "needs model.build.flip_idx"),  # theirs: switched off
+        (
+            {"recipe": {"augment": {"fliplr": 0.5}}},
+            "needs model.build.flip_idx",
+        ),  # theirs: switched off
         ({"flip_idx": [1, 1, 2]}, "each of 0..2 once"),
-        ({"budget": {"augment": {"mosaic": 1.0}}}, "unknown budget key 'mosaic'"),
+        ({"recipe": {"augment": {"mosaic": 1.0}}}, "unknown recipe key 'mosaic'"),
     ],
 )
 def test_what_cannot_be_is_refused(change, words):
@@ -86,9 +104,15 @@ def test_what_cannot_be_is_refused(change, words):
 
 def test_sigmas_reach_the_loss_and_flips_the_data(tmp_path, monkeypatch):
     points = told([0.1, 0.2, 0.3], [1, 0, 2], 3, {"fliplr": 0.5})
-    assert points == Points((0.1, 0.2, 0.3), (1, 0, 2)) and told(0.1, None, 2, None) == Points((0.1, 0.1), ())
+    assert points == Points((0.1, 0.2, 0.3), (1, 0, 2)) and told(0.1, None, 2, None) == Points(
+        (0.1, 0.1), ()
+    )
     watch = Watch([0.0])
-    model = pose(kpt_oks_sigmas=[0.1, 0.2, 0.3], flip_idx=[1, 0, 2], budget={"epochs": 1, "augment": {"fliplr": 0.5}})
+    model = pose(
+        kpt_oks_sigmas=[0.1, 0.2, 0.3],
+        flip_idx=[1, 0, 2],
+        recipe={"epochs": 1, "augment": {"fliplr": 0.5}},
+    )
     seen = []
     with _ultralytics(a_run(tmp_path, watch)):
         from ultralytics.utils.loss import KeypointLoss
@@ -108,7 +132,9 @@ def test_the_net_has_a_place_and_a_presence_for_every_name(tmp_path):
         net = _build(chosen("yolov8_pose", "n", 5, None)).eval()
         coco = _build(chosen("yolov8_pose", "n", 17, None))
     assert net(torch.zeros(1, 3, 64, 64))[0].shape == (1, 4 + 1 + 5 * 3, 84)
-    assert sum(p.numel() for p in coco.parameters()) == 3_295_470  # YOLOv8n-pose as its authors count it: 3.3 M
+    assert (
+        sum(p.numel() for p in coco.parameters()) == 3_295_470
+    )  # YOLOv8n-pose as its authors count it: 3.3 M
 
 
 # ---- labels and predictions
@@ -117,12 +143,18 @@ def test_the_net_has_a_place_and_a_presence_for_every_name(tmp_path):
 def test_a_label_by_hand():
     """An image of 100 × 50 px: the first point's edges-on-edges place, the second off, the third unknown."""
     target = Landmarks(
-        (np.array([[9.5, 19.5]], np.float32), np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32)),
+        (
+            np.array([[9.5, 19.5]], np.float32),
+            np.zeros((0, 2), np.float32),
+            np.zeros((0, 2), np.float32),
+        ),
         np.array([SEEN, OFF, BLURRED], np.int8),
     )
     (line,) = label_lines(target, 50, 100, POINTS_ONLY)
     kind, *box = line.split()[:5]
-    assert kind == "0" and [float(v) for v in box] == pytest.approx([0.175, 0.4, 0.35, 0.5])  # ± .25, within the image
+    assert kind == "0" and [float(v) for v in box] == pytest.approx(
+        [0.175, 0.4, 0.35, 0.5]
+    )  # ± .25, within the image
     points = np.array(line.split()[5:], float).reshape(3, 3)
     np.testing.assert_allclose(points, [[0.1, 0.4, 2], [0, 0, 0], [0.5, 0.5, 1]])
 
@@ -135,13 +167,24 @@ def test_where_nothing_is_seen_the_instance_is_the_image():
 
 def test_a_curve_is_unknown_to_the_net_and_absent_in_the_prediction():
     samples = pictures(4)
-    assert curves_of(samples, NAMES).tolist() == WITH_CURVE.tolist() and points_in(samples, WITH_CURVE) == 7
+    assert (
+        curves_of(samples, NAMES).tolist() == WITH_CURVE.tolist()
+        and points_in(samples, WITH_CURVE) == 7
+    )
     (line,) = label_lines(samples[0].target, 72, 96, WITH_CURVE)
     assert line.split()[-3:] == ["0.500000000", "0.500000000", "1.000000000"]
     frame = SimpleNamespace(width=96, height=72)
-    guess = absent(np.full((3, 2), 7, np.float32), np.array([0.9, 0.4, 0.99], np.float32), WITH_CURVE, frame)
-    assert guess.state.tolist() == [SEEN, OFF, OFF] and guess.scores.tolist() == pytest.approx([0.9, 0.4, 0])
-    assert [path.tolist() for path in guess.paths] == [[[7, 7]], [[7, 7]], [[47.5, 35.5]]]  # a place is always there
+    guess = absent(
+        np.full((3, 2), 7, np.float32), np.array([0.9, 0.4, 0.99], np.float32), WITH_CURVE, frame
+    )
+    assert guess.state.tolist() == [SEEN, OFF, OFF] and guess.scores.tolist() == pytest.approx(
+        [0.9, 0.4, 0]
+    )
+    assert [path.tolist() for path in guess.paths] == [
+        [[7, 7]],
+        [[7, 7]],
+        [[47.5, 35.5]],
+    ]  # a place is always there
 
 
 @pytest.mark.parametrize("rect", [True, False])
@@ -163,7 +206,10 @@ def test_a_place_comes_back_where_it_was(shape, rect):
 
     (guess,) = place(net, [image], Fit(320, rect, "cpu"), np.array([False, False]))
     assert np.abs(guess.paths[0] - [[x - 0.5, y - 0.5]]).max() < 0.25 * max(1, max(shape) / 320)
-    assert guess.scores.tolist() == pytest.approx([0.8, 0.1]) and guess.state.tolist() == [SEEN, OFF]
+    assert guess.scores.tolist() == pytest.approx([0.8, 0.1]) and guess.state.tolist() == [
+        SEEN,
+        OFF,
+    ]
 
 
 # ---- the loss
@@ -181,10 +227,16 @@ def test_nothing_is_learnt_of_what_is_unknown(tmp_path):
     box, stride = torch.tensor([[[0.0, 0, 8, 8], [0, 0, 8, 8]]]), torch.ones(2, 1)
     where, there = criterion.calculate_keypoints_loss(masks, index, truth, stride, box, predicted)
     (where + there).backward()
-    assert there.item() == pytest.approx(np.log(2), abs=1e-5)  # the mean over the two that are known
+    assert there.item() == pytest.approx(
+        np.log(2), abs=1e-5
+    )  # the mean over the two that are known
     gradient = predicted.grad[0, 0]
     assert gradient[1].tolist() == [0, 0, 0]
-    assert gradient[0, 2] < 0 < gradient[2, 2] and gradient[0, 0] < 0 and gradient[2, :2].tolist() == [0, 0]
+    assert (
+        gradient[0, 2] < 0 < gradient[2, 2]
+        and gradient[0, 0] < 0
+        and gradient[2, :2].tolist() == [0, 0]
+    )
     assert not predicted.grad[0, 1].any()
 
 
@@ -195,9 +247,14 @@ def _distance(predicted, truth, mask, area):
 def test_the_loss_is_ours(tmp_path):
     with _ultralytics(a_run(tmp_path, Watch([]))):
         net = _build(chosen("yolov8_pose", "n", NAMES, None))
-        net.args, net.kpt_oks_sigmas = SimpleNamespace(box=1, cls=1, dfl=1, pose=1, kobj=1), [0.1] * 3
+        net.args, net.kpt_oks_sigmas = (
+            SimpleNamespace(box=1, cls=1, dfl=1, pose=1, kobj=1),
+            [0.1] * 3,
+        )
         criterion = _criterion(SimpleNamespace(points=Points((0.1,) * 3, ())), net)
-    assert type(criterion).__name__ == "Knowing" and criterion.keypoint_loss.sigmas.tolist() == pytest.approx([0.1] * 3)
+    assert type(
+        criterion
+    ).__name__ == "Knowing" and criterion.keypoint_loss.sigmas.tolist() == pytest.approx([0.1] * 3)
 
 
 # ---- training
@@ -208,8 +265,8 @@ def learnt(tmp_path_factory):
     """Sixteen pictures, looked at long enough."""
     folder, logged = tmp_path_factory.mktemp("learnt") / "run", []
     torch.set_num_threads(1)
-    budget = {"imgsz": 96, "rect": True, "epochs": 12, "lr0": 2e-3, "kobj": 4.0}
-    model = pose(budget=budget)
+    recipe = {"imgsz": 96, "rect": True, "epochs": 12, "lr0": 2e-3, "kobj": 4.0}
+    model = pose(recipe=recipe)
     log = partial(lambda name, value, step: logged.append(value) if name == "train/loss" else None)
     model.fit(pictures(16) * 6, pictures(16), a_landmark_run(folder, log=log))
     return model, folder, logged
@@ -226,14 +283,20 @@ def test_it_learns_places_and_presence(learnt):
 
 def test_a_finished_run_knows_its_curves(learnt):
     model, folder, _ = learnt
-    fresh = pose(budget={"imgsz": 96, "rect": True, "epochs": 12, "lr0": 2e-3, "kobj": 4.0})
+    fresh = pose(recipe={"imgsz": 96, "rect": True, "epochs": 12, "lr0": 2e-3, "kobj": 4.0})
     fresh.restore(a_landmark_run(folder))
-    odd = [np.random.default_rng(0).integers(0, 255, size, np.uint8) for size in ((97, 131), (64, 64), (40, 200))]
+    odd = [
+        np.random.default_rng(0).integers(0, 255, size, np.uint8)
+        for size in ((97, 131), (64, 64), (40, 200))
+    ]
     for image, one, other in zip(odd, model.predict(odd), fresh.predict(odd), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one.paths, other.paths, strict=True))
         assert np.array_equal(one.scores, other.scores) and one.scores[2] == 0
         assert one.paths[2].tolist() == [[image.shape[1] / 2 - 0.5, image.shape[0] / 2 - 0.5]]
-        assert all((path >= -0.5).all() and (path <= np.array(image.shape[::-1]) - 0.5).all() for path in one.paths)
+        assert all(
+            (path >= -0.5).all() and (path <= np.array(image.shape[::-1]) - 0.5).all()
+            for path in one.paths
+        )
 
 
 def test_stopped_and_started_again_ends_as_if_not(tmp_path):
@@ -254,12 +317,15 @@ def test_stopped_and_started_again_ends_as_if_not(tmp_path):
 
 
 def test_that_curves_are_not_predicted_is_said(tmp_path, capsys):
-    pose(budget={"epochs": 1}).fit(pictures(4), pictures(2), a_landmark_run(tmp_path))
+    pose(recipe={"epochs": 1}).fit(pictures(4), pictures(2), a_landmark_run(tmp_path))
     assert "1 of 3 names are curves, which it doesn't predict" in capsys.readouterr().err
 
 
 def test_without_a_seen_point_there_is_nothing_to_learn(tmp_path):
-    off = [replace(s, target=replace(s.target, state=np.array([OFF, OFF, SEEN], np.int8))) for s in pictures(4)]
+    off = [
+        replace(s, target=replace(s.target, state=np.array([OFF, OFF, SEEN], np.int8)))
+        for s in pictures(4)
+    ]
     with pytest.raises(DataError, match="no point is seen in 4 images"):
         pose().fit(off, off, a_landmark_run(tmp_path))
 
@@ -268,8 +334,20 @@ def test_without_a_seen_point_there_is_nothing_to_learn(tmp_path):
 
 
 def phantom_words(folder: Path) -> list[str]:
-    words = ["dataset=unity", "model=yolov8_pose", "budget=tiny", "source=phantom", "tracking=none", "device=cpu"]
-    return [*words, f"runs={folder}/runs", f"results={folder}/results", "dataset.phantom.size=[96,128]"]
+    words = [
+        "dataset=unity",
+        "model=yolov8_pose",
+        "recipe=tiny",
+        "source=phantom",
+        "tracking=none",
+        "device=cpu",
+    ]
+    return [
+        *words,
+        f"runs={folder}/runs",
+        f"results={folder}/results",
+        "dataset.phantom.size=[96,128]",
+    ]
 
 
 def test_a_phantom_runs_from_end_to_end(tmp_path, compose):
@@ -288,7 +366,9 @@ def test_the_command(tmp_path):
     counts = "dataset.phantom.counts={train: 8, val: 4, test: 4}"
     command = [sys.executable, "-m", "usbench", *phantom_words(tmp_path), counts, "threads=1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert "names are curves, which it doesn't predict" in done.stderr
     (path,) = (tmp_path / "results").rglob("yolov8_pose-*.json")

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from usbench.metrics import boxes, precision
 from usbench.metrics.precision import average_precisions, least, recalls
 
-RULES = pytest.mark.parametrize("rule", [boxes.RULES["coco"], boxes.RULES["ultralytics"]], ids=lambda rule: rule.name)
+RULES = pytest.mark.parametrize(
+    "rule", [boxes.RULES["coco"], boxes.RULES["ultralytics"]], ids=lambda rule: rule.name
+)
 AWAY = (50, 50, 60, 60)
 
 
@@ -33,7 +35,10 @@ def test_weights_repeat_images_exactly(rule, seed, weights):
     weighted = boxes.matched(rule, pairs, 3), np.array([weights], np.float64)
     listed = boxes.matched(rule, repeated, 3), np.ones((1, len(repeated)))
     for one, other in zip(weighted[0], listed[0], strict=True):
-        values = [average_precisions(found, rule.curve, w) for found, w in ((one, weighted[1]), (other, listed[1]))]
+        values = [
+            average_precisions(found, rule.curve, w)
+            for found, w in ((one, weighted[1]), (other, listed[1]))
+        ]
         assert np.array_equal(*values, equal_nan=True)
         shares = [recalls(found, 10, w) for found, w in ((one, weighted[1]), (other, listed[1]))]
         assert np.array_equal(*shares, equal_nan=True)
@@ -67,7 +72,10 @@ def test_a_repeated_box_stands_beside_itself():
 
 @RULES
 def test_a_class_that_a_resample_has_no_truth_of_is_undefined_there(rule):
-    pairs = [(truth(SQUARE), guess((*SQUARE, 0.9))), (truth(SQUARE, labels=[1]), guess((*SQUARE, 0.9), labels=[1]))]
+    pairs = [
+        (truth(SQUARE), guess((*SQUARE, 0.9))),
+        (truth(SQUARE, labels=[1]), guess((*SQUARE, 0.9), labels=[1])),
+    ]
     weights = np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 0.0]])
     (found, *_) = boxes.matched(rule, pairs, 2)
     defined = np.isfinite(average_precisions(found, rule.curve, weights)[:, 0])
@@ -81,7 +89,10 @@ def test_by_hand_with_weights():
     COCO: recall to 1/4 with precision 1 (26 points: 0 … .25), then 4/7 (75 points). Ultralytics: at .25 itself 4/7, so
     25 points at 1, one of them a half trapezoid; at 1 it is 0.
     """
-    pairs = [(truth(SQUARE), guess((*SQUARE, 0.9))), (truth(SQUARE), guess((*AWAY, 0.8), (*SQUARE, 0.7)))]
+    pairs = [
+        (truth(SQUARE), guess((*SQUARE, 0.9))),
+        (truth(SQUARE), guess((*AWAY, 0.8), (*SQUARE, 0.7))),
+    ]
     weights = np.array([[1.0, 3.0]])
     found = {
         name: average_precisions(boxes.matched(rule, pairs, 1)[0], rule.curve, weights)[0, 0, 0]

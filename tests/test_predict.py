@@ -26,8 +26,20 @@ def trained(request, tmp_path_factory):
     """(record, results, runs) of a tiny run."""
     dataset, model = MODELS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
-    words = [f"dataset={dataset}", f"model={model}", "budget=tiny", "source=phantom", "tracking=none", "device=cpu"]
-    words += ["threads=1", "dataset.phantom.size=[96,128]", f"runs={folder}/runs", f"results={folder}/results"]
+    words = [
+        f"dataset={dataset}",
+        f"model={model}",
+        "recipe=tiny",
+        "source=phantom",
+        "tracking=none",
+        "device=cpu",
+    ]
+    words += [
+        "threads=1",
+        "dataset.phantom.size=[96,128]",
+        f"runs={folder}/runs",
+        f"results={folder}/results",
+    ]
     assert run(*words) == 0
     (path,) = (folder / "results" / "phantom" / dataset).glob("*/*.json")
     return results.load(path), folder
@@ -46,13 +58,15 @@ def images(tmp_path):
 
 
 def words_of(record, folder: Path, *words: str) -> list[str]:
-    return [record["key"], *words, "--results", f"{folder}/results", "--runs", f"{folder}/runs"]
+    return [record["run_id"], *words, "--results", f"{folder}/results", "--runs", f"{folder}/runs"]
 
 
 def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
     record, folder = trained
     out = tmp_path / "out"
-    assert predict.main(words_of(record, folder, f"images={images}", f"out={out}", "device=cpu")) == 0
+    assert (
+        predict.main(words_of(record, folder, f"images={images}", f"out={out}", "device=cpu")) == 0
+    )
     listed = json.loads((out / "images.json").read_text())
     assert [(one["file_name"], one["height"], one["width"]) for one in listed] == [
         ("black.png", 64, 64), ("colour.jpg", 60, 200), ("odd.png", 97, 131),
@@ -61,17 +75,31 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
     task = record["task"]
     assert classes == record["config"]["dataset"]["views"][task]["classes"]
     if task == "landmark":
-        assert len(unity.read_landmarks(out / "predictions.json", out / "images.json", classes)) == 3
+        assert (
+            len(unity.read_landmarks(out / "predictions.json", out / "images.json", classes)) == 3
+        )
     else:
-        assert len(coco.read_predictions(out / "predictions.json", out / "images.json", task, len(classes))) == 3
+        assert (
+            len(
+                coco.read_predictions(
+                    out / "predictions.json", out / "images.json", task, len(classes)
+                )
+            )
+            == 3
+        )
     for name, size in (("black", (64, 64)), ("colour", (60, 200)), ("odd", (97, 131))):
         assert image.size(out / "overlays" / f"{name}.jpg") == size
         if record["dataset"] == "usgra":
             assert label_png.read_index(out / "masks" / f"{name}.png", len(classes)).shape == size
         elif task == "segment":
-            assert all(image.size(out / "masks" / label / f"{name}.png") == size for label in classes)
+            assert all(
+                image.size(out / "masks" / label / f"{name}.png") == size for label in classes
+            )
     again = tmp_path / "again"
-    assert predict.main(words_of(record, folder, f"images={images}", f"out={again}", "device=cpu")) == 0
+    assert (
+        predict.main(words_of(record, folder, f"images={images}", f"out={again}", "device=cpu"))
+        == 0
+    )
     assert (again / "predictions.json").read_bytes() == (out / "predictions.json").read_bytes()
 
 
@@ -87,7 +115,11 @@ def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images
     (broken / "odd.png").write_bytes((broken / "odd.png").read_bytes()[:200])
     for words, code, says in (
         ([f"out={out}"], 2, "images=DIR was wanted"),
-        ([f"images={images}", "output=x"], 2, "output=x: images=DIR, out=DIR or device=… was wanted"),
+        (
+            [f"images={images}", "output=x"],
+            2,
+            "output=x: images=DIR, out=DIR or device=… was wanted",
+        ),
         ([f"images={tmp_path}/none", f"out={out}"], 1, "a folder of .png"),
         ([f"images={empty}", f"out={out}"], 1, "found none"),
         ([f"images={images}", f"out={full}"], 1, "a new or empty folder was wanted"),
@@ -96,8 +128,12 @@ def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images
         assert predict.main(words_of(record, folder, *words)) == code
         told = capsys.readouterr().err
         assert says in told and told.strip().count("\n") == 0, told
-    assert not out.exists() and (full / "mine.txt").read_text() == "keep" and not list(tmp_path.glob(".*"))
-    shutil.rmtree(folder / "runs" / record["key"])
+    assert (
+        not out.exists()
+        and (full / "mine.txt").read_text() == "keep"
+        and not list(tmp_path.glob(".*"))
+    )
+    shutil.rmtree(folder / "runs" / record["run_id"])
     assert predict.main(words_of(record, folder, f"images={images}", f"out={out}")) == 1
     assert "the run of this result was wanted" in capsys.readouterr().err
 
@@ -105,14 +141,20 @@ def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images
 def test_pictures_show_what_was_found():
     """A sure box is outlined and labelled, an unsure one isn't; a mask is tinted; a landmark is a dot where it is."""
     grey = np.full((80, 100), 100, np.uint8)
-    boxes = Boxes(np.float32([[10, 20, 40, 50], [60, 60, 90, 75]]), np.array([0, 1]), np.float32([0.9, 0.1]))
+    boxes = Boxes(
+        np.float32([[10, 20, 40, 50], [60, 60, 90, 75]]), np.array([0, 1]), np.float32([0.9, 0.1])
+    )
     pixels = np.asarray(annotated(grey, boxes, ["nerve", "vessel"])).astype(int)
-    assert np.ptp(pixels[35, 10]) > 50 and np.ptp(pixels[49, 25]) > 50 and np.ptp(pixels[35, 60]) == 0
+    assert (
+        np.ptp(pixels[35, 10]) > 50 and np.ptp(pixels[49, 25]) > 50 and np.ptp(pixels[35, 60]) == 0
+    )
     assert np.ptp(pixels[60:75, 60:90]) == 0
     planes = np.zeros((2, 80, 100), bool)
     planes[1, 40:60, 40:60] = True
     pixels = np.asarray(annotated(grey, Masks(planes), ["nerve", "vessel"])).astype(int)
     assert np.ptp(pixels[50, 50]) > 20 and np.ptp(pixels[50, 90]) == 0
-    marks = Landmarks((np.float32([[70, 30]]), np.float32([[20, 60]])), np.array([SEEN, OFF], np.int8))
+    marks = Landmarks(
+        (np.float32([[70, 30]]), np.float32([[20, 60]])), np.array([SEEN, OFF], np.int8)
+    )
     pixels = np.asarray(annotated(grey, marks, ["apex", "base"])).astype(int)
     assert np.ptp(pixels[30, 70]) > 20 and np.ptp(pixels[60, 20]) == 0

@@ -63,7 +63,9 @@ def test_a_member_that_would_leave_the_folder(tmp_path, name, words):
     path = packed(tmp_path / "a.zip", {"Release/a.txt": b"alpha", name: b"evil"})
     with pytest.raises(DataError, match=words):
         archives.unpack(path, tmp_path / "root")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]  # nothing was written, here or above
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "a.zip"
+    ]  # nothing was written, here or above
 
 
 def test_a_link_is_refused(tmp_path):
@@ -113,7 +115,9 @@ def test_unpacking_goes_on_where_it_was_killed(tmp_path):
     path, root = packed(tmp_path / "a.zip", GOOD), tmp_path / "root"
     beside = root / ".a.zip.unpacking" / "Release"
     beside.mkdir(parents=True)
-    (beside / "a.txt").write_bytes(b"ALPHA")  # five bytes as wanted: an earlier attempt's, not written again
+    (beside / "a.txt").write_bytes(
+        b"ALPHA"
+    )  # five bytes as wanted: an earlier attempt's, not written again
     (beside / ".b.txt.part").write_bytes(b"be")
     archives.unpack(path, root)
     assert (root / "Release" / "a.txt").read_bytes() == b"ALPHA"
@@ -156,7 +160,9 @@ def test_a_disk_that_refuses_midway(tmp_path):
 
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 3}))
+    monkeypatch.setattr(
+        archives.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 3})
+    )
     with pytest.raises(RunError, match="9 bytes were wanted to unpack, found 3 free"):
         archives.unpack(packed(tmp_path / "a.zip", GOOD), tmp_path / "root")
 
@@ -182,7 +188,9 @@ def test_which_archive_a_file_is(tmp_path):
     both = [Archive("one.zip", "", size=3), Archive("two.zip", "", size=9)]
     assert archives.known(path, both) == both[0]
     assert archives.known(path, []) is None
-    with pytest.raises(DataError, match=r"one of two\.zip \(9 bytes\) was wanted, found another file of 3 bytes"):
+    with pytest.raises(
+        DataError, match=r"one of two\.zip \(9 bytes\) was wanted, found another file of 3 bytes"
+    ):
         archives.known(path, both[1:])
     with pytest.raises(DataError, match="found no such file"):
         archives.known(tmp_path / "none.zip", both)
@@ -202,7 +210,9 @@ class Host(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         wanted = self.headers.get("Range")
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.ranges else 0
+        start = (
+            int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.ranges else 0
+        )
         self.starts.append(start)
         body = self.content[start:]
         if start >= len(self.content) and self.content:
@@ -210,7 +220,9 @@ class Host(http.server.BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
+            self.send_header(
+                "Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}"
+            )
         self.send_header("Content-Type", self.kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -233,7 +245,9 @@ def host():
 
 
 def archive_of(url, content):
-    return Archive("a.zip", "", url=url, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    return Archive(
+        "a.zip", "", url=url, size=len(content), sha256=hashlib.sha256(content).hexdigest()
+    )
 
 
 def test_a_broken_transfer_goes_on_from_its_last_byte(tmp_path, host):
@@ -241,7 +255,11 @@ def test_a_broken_transfer_goes_on_from_its_last_byte(tmp_path, host):
     handler.content, handler.breaks = os.urandom(3_000_000), [1_200_000, 900_000]
     path = archives.fetch(archive_of(url, handler.content), tmp_path)
     assert path.read_bytes() == handler.content
-    assert handler.starts[0] == 0 and 0 < handler.starts[1] <= 1_200_000 and handler.starts[2] > handler.starts[1]
+    assert (
+        handler.starts[0] == 0
+        and 0 < handler.starts[1] <= 1_200_000
+        and handler.starts[2] > handler.starts[1]
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
 
@@ -257,13 +275,17 @@ def test_a_part_that_was_whole_is_not_fetched_again(tmp_path, host):
     url, handler = host
     handler.content = os.urandom(1000)
     (tmp_path / "a.zip.part").write_bytes(handler.content)
-    assert archives.fetch(archive_of(url, handler.content), tmp_path).read_bytes() == handler.content
+    assert (
+        archives.fetch(archive_of(url, handler.content), tmp_path).read_bytes() == handler.content
+    )
 
 
 def test_a_host_without_ranges_starts_anew(tmp_path, host):
     url, handler = host
     handler.content, handler.breaks, handler.ranges = os.urandom(2_500_000), [1_200_000], False
-    assert archives.fetch(archive_of(url, handler.content), tmp_path).read_bytes() == handler.content
+    assert (
+        archives.fetch(archive_of(url, handler.content), tmp_path).read_bytes() == handler.content
+    )
 
 
 def test_a_host_that_never_gets_on_ends_with_what_to_do(tmp_path, host):
@@ -276,7 +298,9 @@ def test_a_host_that_never_gets_on_ends_with_what_to_do(tmp_path, host):
 def test_a_page_in_place_of_the_archive(tmp_path, host):
     url, handler = host
     handler.content, handler.kind = b"<html>too many downloads</html>", "text/html; charset=utf-8"
-    with pytest.raises(RunError, match=r"the host answers 200 text/html.*fetch it by hand.*archive=FILE"):
+    with pytest.raises(
+        RunError, match=r"the host answers 200 text/html.*fetch it by hand.*archive=FILE"
+    ):
         archives.fetch(archive_of(url, handler.content), tmp_path)
     assert not (tmp_path / "a.zip").exists()
 
@@ -293,7 +317,9 @@ def test_wrong_bytes_are_thrown_away(tmp_path, host):
 
 
 def command(folder, *words):
-    return subprocess.run([sys.executable, SCRIPT, *words], cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, SCRIPT, *words], cwd=folder, capture_output=True, text=True, timeout=120
+    )
 
 
 TOY = """
@@ -310,7 +336,7 @@ views:
       folders: {train: [Release/images, Release/masks]}
 split: {words: none}
 licence: CC0
-share: open
+redistribute: images
 access: open to anyone
 citation: nobody 2026
 """
@@ -326,14 +352,24 @@ def lab(tmp_path):
 
 def test_the_command_fetches_only_when_told_to_and_then_once(lab, host):
     url, handler = host
-    handler.content = packed(lab / "made.zip", {"Release/images/a.txt": b"-", "Release/masks/a.txt": b"-"}).read_bytes()
+    handler.content = packed(
+        lab / "made.zip", {"Release/images/a.txt": b"-", "Release/masks/a.txt": b"-"}
+    ).read_bytes()
     with (lab / "conf" / "dataset" / "toy.yaml").open("a") as file:
-        file.write(f"archives: [{{name: a.zip, holds: everything, url: '{url}', size: {len(handler.content)}}}]\n")
+        file.write(
+            f"archives: [{{name: a.zip, holds: everything, url: '{url}', size: {len(handler.content)}}}]\n"
+        )
     told = command(lab, "dataset=toy", "--config-dir", "conf")
-    assert told.returncode == 0 and "licence: CC0" in told.stdout and "please cite: nobody 2026" in told.stdout
+    assert (
+        told.returncode == 0
+        and "licence: CC0" in told.stdout
+        and "please cite: nobody 2026" in told.stdout
+    )
     assert handler.starts == [] and not (lab / "data").exists()
     handler.breaks = [200]
-    done = command(lab, "dataset=toy", "--config-dir", "conf", "download=true", "--json", "facts.json")
+    done = command(
+        lab, "dataset=toy", "--config-dir", "conf", "download=true", "--json", "facts.json"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("licence: CC0") < done.stdout.index("a.zip: verified")
     assert tree(lab / "data" / "toy") == {"Release/images/a.txt", "Release/masks/a.txt"}
@@ -352,8 +388,16 @@ def test_a_release_that_is_not_open_says_who_to_ask(lab):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["dataset=spinal", "archive=none.zip"], 1, "none.zip: an archive was wanted here, found no such file"),
-        (["dataset=spinal", "archive=made.zip"], 1, "one of SegmentationDataset.zip (1,079,559,546 bytes)"),
+        (
+            ["dataset=spinal", "archive=none.zip"],
+            1,
+            "none.zip: an archive was wanted here, found no such file",
+        ),
+        (
+            ["dataset=spinal", "archive=made.zip"],
+            1,
+            "one of SegmentationDataset.zip (1,079,559,546 bytes)",
+        ),
         (["dataset=spinal", "download=yes"], 2, "download=yes: true or false was wanted"),
         (["dataset=phantom"], 2, "it has no release"),
         (["archive=made.zip"], 2, "dataset= was wanted"),
@@ -363,4 +407,6 @@ def test_a_release_that_is_not_open_says_who_to_ask(lab):
 def test_what_can_t_be_is_one_line(tmp_path, words, code, says):
     packed(tmp_path / "made.zip", GOOD)
     done = command(tmp_path, *words)
-    assert done.returncode == code and says in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert done.returncode == code and says in done.stderr and done.stderr.count("\n") == 1, (
+        done.stderr
+    )

@@ -102,9 +102,15 @@ def test_the_adapters_begin_as_nothing_and_alone_are_trained_in_the_encoder():
     features = net.sam.vision_encoder(images).last_hidden_state
     plain = sam(3, 64, ENCODER, DECODER)
     own = {key.replace(".qkv.qkv.", ".qkv."): value for key, value in net.sam.state_dict().items()}
-    plain.load_state_dict({key: value for key, value in own.items() if ".down." not in key and ".up." not in key})
+    plain.load_state_dict(
+        {key: value for key, value in own.items() if ".down." not in key and ".up." not in key}
+    )
     torch.testing.assert_close(plain.eval().vision_encoder(images).last_hidden_state, features)
-    trained = [key for key, weight in net.named_parameters() if weight.requires_grad and "vision_encoder" in key]
+    trained = [
+        key
+        for key, weight in net.named_parameters()
+        if weight.requires_grad and "vision_encoder" in key
+    ]
     assert len(trained) == 2 * 4 and all(".down." in key or ".up." in key for key in trained)
 
 
@@ -125,7 +131,9 @@ def test_sam_s_own_weights_are_taken_up_but_for_what_depends_on_classes(tmp_path
     torch.manual_seed(1)
     theirs = sam(3, 128, ENCODER, DECODER)
     source = theirs.state_dict()
-    del source["prompt_encoder.shared_embedding.positional_embedding"]  # the same tensor as another: it is stored once
+    del source[
+        "prompt_encoder.shared_embedding.positional_embedding"
+    ]  # the same tensor as another: it is stored once
     safetensors.torch.save_file(source, str(tmp_path / "sam.safetensors"))
     net = samed(5)
     load_weights(net, tmp_path / "sam.safetensors")
@@ -135,8 +143,12 @@ def test_sam_s_own_weights_are_taken_up_but_for_what_depends_on_classes(tmp_path
     qkv = "vision_encoder.layers.0.attn.qkv"
     assert (own[f"{qkv}.qkv.weight"] == source[f"{qkv}.weight"]).all()
     assert own["vision_encoder.pos_embed"].shape == (1, 4, 4, 32)
-    coarse = source["vision_encoder.pos_embed"].unflatten(1, (4, 2)).unflatten(3, (4, 2)).mean((2, 4))
-    torch.testing.assert_close(own["vision_encoder.pos_embed"], coarse)  # half the size: the mean of four places
+    coarse = (
+        source["vision_encoder.pos_embed"].unflatten(1, (4, 2)).unflatten(3, (4, 2)).mean((2, 4))
+    )
+    torch.testing.assert_close(
+        own["vision_encoder.pos_embed"], coarse
+    )  # half the size: the mean of four places
     again = samed(5)
     torch.save(net.state_dict(), tmp_path / "ours.pt")
     load_weights(again, tmp_path / "ours.pt")
@@ -146,7 +158,10 @@ def test_sam_s_own_weights_are_taken_up_but_for_what_depends_on_classes(tmp_path
 
 
 def test_weights_of_another_net_are_refused(tmp_path):
-    torch.save({"vision_encoder.pos_embed": torch.zeros(1, 4, 4, 32), "shell": torch.zeros(1)}, tmp_path / "x.pt")
+    torch.save(
+        {"vision_encoder.pos_embed": torch.zeros(1, 4, 4, 32), "shell": torch.zeros(1)},
+        tmp_path / "x.pt",
+    )
     with pytest.raises(RunError, match="SAM's weights don't fit"):
         load_weights(samed(), tmp_path / "x.pt")
 

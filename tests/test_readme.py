@@ -15,7 +15,11 @@ import yaml
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, flags=re.S)
-EXAMPLES = {code.split("\n", 1)[0].removeprefix("# "): code for kind, code in BLOCKS if kind in ("yaml", "python")}
+EXAMPLES = {
+    code.split("\n", 1)[0].removeprefix("# "): code
+    for kind, code in BLOCKS
+    if kind in ("yaml", "python")
+}
 
 
 def command(start: str) -> str:
@@ -27,7 +31,9 @@ def command(start: str) -> str:
 def shell(line: str, folder: Path, timeout: int = 600) -> subprocess.CompletedProcess[str]:
     """Run a README line with this Python."""
     line = re.sub(r"\bpython\b", sys.executable, line)
-    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=timeout
+    )
 
 
 def test_the_examples_of_adding_something(tmp_path):
@@ -45,7 +51,9 @@ def test_the_examples_of_adding_something(tmp_path):
         path.write_text(code)
     done = shell(command("model=threshold"), tmp_path)
     assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "lab" / "results" / "phantom" / "rings" / "segment").glob("threshold-*.json")
+    (path,) = (tmp_path / "lab" / "results" / "phantom" / "rings" / "segment").glob(
+        "threshold-*.json"
+    )
     record = json.loads(path.read_text())
     assert record["status"] == "done" and record["scores"]["area_error"]["value"] > 0
     assert record["per_class"]["cyst"]["dice"]["value"] > 0.1  # a cyst is the darkest thing there
@@ -53,9 +61,15 @@ def test_the_examples_of_adding_something(tmp_path):
     assert "area_error" not in record["per_class"]["cyst"]
     done = shell(command("model=monai_unet"), tmp_path)
     assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "lab" / "results" / "phantom" / "rings" / "segment").glob("monai_unet-*.json")
+    (path,) = (tmp_path / "lab" / "results" / "phantom" / "rings" / "segment").glob(
+        "monai_unet-*.json"
+    )
     record = json.loads(path.read_text())
-    assert record["status"] == "done" and record["parameters"] > 10_000 and record["scores"]["dice"]["value"] > 0
+    assert (
+        record["status"] == "done"
+        and record["parameters"] > 10_000
+        and record["scores"]["dice"]["value"] > 0
+    )
 
 
 def test_the_main_job(tmp_path):
@@ -63,10 +77,12 @@ def test_the_main_job(tmp_path):
     line = command("dataset=spinal model=yolov8").removeprefix("pip install -e . && ")
     done = shell(line, tmp_path, timeout=900)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("never compared with a published number") == 2 and "0.606" in done.stdout
+    assert (
+        done.stdout.count("never compared with a published number") == 2 and "0.606" in done.stdout
+    )
     (path,) = (tmp_path / "results" / "phantom" / "spinal" / "detect").glob("yolov8-*.json")
     record = json.loads(path.read_text())
-    assert record["budget"] == "quick" and record["scores"]["map50"]["value"] >= 0.8
+    assert record["recipe"] == "quick" and record["scores"]["map50"]["value"] >= 0.8
     assert not list(tmp_path.glob("data")) and not list((tmp_path / "results").glob("spinal"))
 
 
@@ -83,10 +99,22 @@ def test_the_main_job_s_other_models(tmp_path, model):
 def test_listing_and_help(tmp_path):
     listed = shell(command("list=true"), tmp_path)
     assert listed.returncode == 0, listed.stderr
-    for word in ("spinal", "usgra", "phantom", "unet", "deeplabv3", "yolov8", "CC BY 4.0", "segment", "detect"):
+    for word in (
+        "spinal",
+        "usgra",
+        "phantom",
+        "unet",
+        "deeplabv3",
+        "yolov8",
+        "CC BY 4.0",
+        "segment",
+        "detect",
+    ):
         assert word in listed.stdout
     helped = shell(command("--help"), tmp_path)
-    assert helped.returncode == 0 and "python -m usbench dataset=spinal model=yolov8" in helped.stdout
+    assert (
+        helped.returncode == 0 and "python -m usbench dataset=spinal model=yolov8" in helped.stdout
+    )
     assert not list(tmp_path.iterdir())  # neither writes anything
 
 
@@ -109,7 +137,9 @@ def test_every_published_row_of_a_net_is_in_the_table():
     """With its command, which names a model and its dataset, and the published number of parameters."""
     lines = TEXT.splitlines()
     for name in ("spinal", "nnus"):
-        for row in yaml.safe_load((ROOT / "conf" / "dataset" / f"{name}.yaml").read_text("utf-8"))["published"]:
+        for row in yaml.safe_load((ROOT / "conf" / "dataset" / f"{name}.yaml").read_text("utf-8"))[
+            "published"
+        ]:
             (line,) = (line for line in lines if line.startswith(f"| {row['name']} |"))
             _, _, command_cell, counts, published, *_ = (cell.strip() for cell in line.split("|"))
             assert counts.endswith(f"/ {row['parameters']:,}"), line

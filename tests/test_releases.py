@@ -35,7 +35,9 @@ def lay_pairs(root: Path, names: dict[str, list[str]]) -> None:
 
 def open_pairs(root: Path, split: dict[str, Any] | None = None, **arguments: Any) -> Dataset:
     layout = IndexMasks(("one", "two"), FOLDERS, **arguments)
-    return open_view("pairs", "segment", {"exclusive": True}, layout, root, split or {"words": ""}, None)
+    return open_view(
+        "pairs", "segment", {"exclusive": True}, layout, root, split or {"words": ""}, None
+    )
 
 
 def test_index_masks_by_hand(tmp_path):
@@ -43,7 +45,9 @@ def test_index_masks_by_hand(tmp_path):
     lay_pairs(tmp_path, {"train": ["a"], "val": ["b"], "test": ["c"]})
     rows = ["100020", "100020", "011020", "000000"]
     index = np.array([[int(value) for value in row] for row in rows], np.uint8)
-    Image.fromarray(index).save(tmp_path / "train/masks/a.png")  # a plain grey file is read by its values
+    Image.fromarray(index).save(
+        tmp_path / "train/masks/a.png"
+    )  # a plain grey file is read by its values
     (masks,) = [sample.target for sample in open_pairs(tmp_path).samples("train")]
     assert isinstance(masks, Masks) and masks.planes.sum((1, 2)).tolist() == [4, 3]
     assert np.array_equal(masks.planes[1], index == 2)
@@ -53,23 +57,35 @@ def test_index_masks_by_hand(tmp_path):
         (5, [], []),
     ]:
         layout = IndexMasks(("one", "two"), FOLDERS, "detect", min_pixels=least)
-        (found,) = [layout.read(tmp_path, record) for record in layout.index(tmp_path) if record.split == "train"]
+        (found,) = [
+            layout.read(tmp_path, record)
+            for record in layout.index(tmp_path)
+            if record.split == "train"
+        ]
         assert isinstance(found, Boxes) and found.scores is None
         assert found.xyxy.tolist() == boxes and found.labels.tolist() == labels
 
 
 @pytest.mark.parametrize(
     ("name", "stem", "group"),
-    [("phantom", "g007_0012", "g007"), ("phantom", "0012", "train/0012"), ("usgra", "0012", "train/0012")],
+    [
+        ("phantom", "g007_0012", "g007"),
+        ("phantom", "0012", "train/0012"),
+        ("usgra", "0012", "train/0012"),
+    ],
 )
 def test_groups_of_index_masks(tmp_path, compose, name, stem, group):
-    layout = source.layout_of({"dataset": compose(f"dataset={name}")["dataset"], "task": "segment", "phantom": False})
+    layout = source.layout_of(
+        {"dataset": compose(f"dataset={name}")["dataset"], "task": "segment", "phantom": False}
+    )
     for images, masks in layout.folders.values():
         for folder in (images, masks):
             (tmp_path / folder).mkdir(parents=True)
     for folder in layout.folders["train"]:
         (tmp_path / folder / f"{stem}.png").touch()
-    assert [(record.id, record.group) for record in layout.index(tmp_path)] == [(f"train/{stem}", group)]
+    assert [(record.id, record.group) for record in layout.index(tmp_path)] == [
+        (f"train/{stem}", group)
+    ]
 
 
 def test_one_name_in_two_splits_is_two_images(tmp_path):
@@ -87,15 +103,25 @@ USGRA = {
 
 def test_usgra_lies_where_its_release_does(compose, tmp_path):
     written = small_phantom(compose("dataset=usgra")["dataset"], "segment", tmp_path)
-    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert files == {f"{folder}/{sample.id}.png" for sample in written.samples for folder in USGRA[str(sample.split)]}
-    assert (tmp_path / "dataset/images/0001.png").is_file() and (tmp_path / "dataset/test/masks/0009.png").is_file()
+    files = {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
+    }
+    assert files == {
+        f"{folder}/{sample.id}.png"
+        for sample in written.samples
+        for folder in USGRA[str(sample.split)]
+    }
+    assert (tmp_path / "dataset/images/0001.png").is_file() and (
+        tmp_path / "dataset/test/masks/0009.png"
+    ).is_file()
     sample = written.samples[0]
     with Image.open(tmp_path / "dataset/masks/0001.png") as mask:
         assert mask.mode == "P" and mask.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]
         pixels = np.array(mask)
     assert set(np.unique(pixels)) == {0, 1, 2}
-    assert np.array_equal(pixels == 1, sample.target.planes[0]) and np.array_equal(pixels == 2, sample.target.planes[1])
+    assert np.array_equal(pixels == 1, sample.target.planes[0]) and np.array_equal(
+        pixels == 2, sample.target.planes[1]
+    )
 
 
 def test_usgra_s_validation_is_of_its_training_folder(compose, tmp_path):
@@ -131,7 +157,9 @@ def test_spinal_masks_are_written_in_the_release_s_colours(tmp_path):
     planes = np.zeros((9, 2, 12), bool)
     for n in range(9):
         planes[n, 0, n + 1] = True
-    sample = Sample("scaled-A0212_frame1", "g", np.zeros((2, 12), np.uint8), Masks(planes), split="val")
+    sample = Sample(
+        "scaled-A0212_frame1", "g", np.zeros((2, 12), np.uint8), Masks(planes), split="val"
+    )
     SpinalMasks(CLASSES).write(tmp_path, [sample])
     files = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*.png"))]
     assert files == [f"{MASKS}/val_{kind}/scaled-A0212_frame1.png" for kind in ("images", "masks")]
@@ -143,7 +171,9 @@ def test_spinal_masks_are_written_in_the_release_s_colours(tmp_path):
     assert not pixels[1].any() and not pixels[0, [0, 10, 11]].any()
 
 
-def lay_spinal_masks(root: Path, *, strays: int = 0, stray: tuple[int, int, int] = (1, 128, 0)) -> None:
+def lay_spinal_masks(
+    root: Path, *, strays: int = 0, stray: tuple[int, int, int] = (1, 128, 0)
+) -> None:
     """One image per split by hand: pia left, cord right, and some pixels of a foreign colour."""
     for n, split in enumerate(SPLITS):
         pixels = np.zeros((10, 20, 3), np.uint8)
@@ -204,7 +234,11 @@ def lay_spinal_boxes(root: Path, objects: str = "") -> None:
 
 @pytest.mark.parametrize(
     ("objects", "boxes"),
-    [("", []), (OBJECT.format(0, 2, 20, 10), [[0, 2, 20, 10]]), (OBJECT.format(1, 2, 3, 4) * 2, [[1, 2, 3, 4]] * 2)],
+    [
+        ("", []),
+        (OBJECT.format(0, 2, 20, 10), [[0, 2, 20, 10]]),
+        (OBJECT.format(1, 2, 3, 4) * 2, [[1, 2, 3, 4]] * 2),
+    ],
 )
 def test_spinal_boxes_are_taken_as_written(tmp_path, objects, boxes):
     lay_spinal_boxes(tmp_path, objects)
@@ -217,26 +251,35 @@ def test_spinal_boxes_are_taken_as_written(tmp_path, objects, boxes):
 
 def test_spinal_boxes_lie_where_the_release_has_them(tmp_path):
     target = Boxes(np.array([[2, 3, 9, 8]], np.float32), np.zeros(1, np.int64))
-    sample = Sample("predict3_scaled-A0212_frame7", "g", np.zeros((10, 20), np.uint8), target, split="train")
+    sample = Sample(
+        "predict3_scaled-A0212_frame7", "g", np.zeros((10, 20), np.uint8), target, split="train"
+    )
     SpinalBoxes(["hematoma"]).write(tmp_path, [sample])
     files = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*.*"))]
-    assert files == [f"{BOXES}/train/predict3_scaled-A0212_frame7.{kind}" for kind in ("png", "xml")]
+    assert files == [
+        f"{BOXES}/train/predict3_scaled-A0212_frame7.{kind}" for kind in ("png", "xml")
+    ]
     text = "".join((tmp_path / files[1]).read_text().split())
     assert "<width>20</width><height>10</height><depth>3</depth>" in text
     assert "<xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>8</ymax>" in text
 
 
 @pytest.mark.parametrize(
-    ("spare", "real", "fits"), [(0, True, True), (1, True, True), (2, True, False), (1, False, False)]
+    ("spare", "real", "fits"),
+    [(0, True, True), (1, True, True), (2, True, False), (1, False, False)],
 )
 def test_spinal_has_one_xml_without_an_image(tmp_path, spare, real, fits):
     lay_spinal_boxes(tmp_path)
     for n in range(spare):  # in different splits: the count is the release's
-        (tmp_path / BOXES / SPLITS[2 - n] / "scaled-A0001_frame1.xml").write_text(XML.format(objects=""))
+        (tmp_path / BOXES / SPLITS[2 - n] / "scaled-A0001_frame1.xml").write_text(
+            XML.format(objects="")
+        )
     if fits:
         assert len(spinal_view("detect", tmp_path, real).layout.index(tmp_path)) == 3
         return
-    with pytest.raises(DataError, match=r"scaled-A0001_frame1\.xml: an image of the same name was wanted"):
+    with pytest.raises(
+        DataError, match=r"scaled-A0001_frame1\.xml: an image of the same name was wanted"
+    ):
         spinal_view("detect", tmp_path, real)
 
 
@@ -250,7 +293,9 @@ def test_spinal_has_one_xml_without_an_image(tmp_path, spare, real, fits):
         ("scaled-A021_frame1", "train/scaled-A021_frame1"),  # three digits are no token
     ],
 )
-@pytest.mark.parametrize("layout", [SpinalMasks(CLASSES), SpinalBoxes(["hematoma"])], ids=["masks", "boxes"])
+@pytest.mark.parametrize(
+    "layout", [SpinalMasks(CLASSES), SpinalBoxes(["hematoma"])], ids=["masks", "boxes"]
+)
 def test_spinal_groups_are_sweep_tokens(tmp_path, stem, group, layout):
     target = Masks(np.zeros((9, 4, 6), bool)) if isinstance(layout, SpinalMasks) else Boxes.empty()
     sample = Sample(stem, "ignored", np.zeros((4, 6), np.uint8), target, split="train")
@@ -275,17 +320,28 @@ def test_hold_out_moves_whole_groups_and_leaves_the_leaking_ones():
     records += [record("t", "test", "a"), record("u", "test", "z")]
     held = splits.hold_out(records, 0.25, "salt")
     val = [one for one in held if one.split == "val"]
-    assert len(val) == 8 and len({one.group for one in val}) == 2 and "a" not in {one.group for one in val}
+    assert (
+        len(val) == 8
+        and len({one.group for one in val}) == 2
+        and "a" not in {one.group for one in val}
+    )
     assert splits.hold_out(records[::-1], 0.25, "salt")[::-1] == held  # whatever order they come in
     assert splits.hold_out(records, 0.25, "other") != held
     for salt in map(str, range(20)):
-        assert not splits.crossing(splits.divide(splits.hold_out(records, 0.25, salt), Path()), "val", "test")
+        assert not splits.crossing(
+            splits.divide(splits.hold_out(records, 0.25, salt), Path()), "val", "test"
+        )
     assert [one.split for one in held if one.id in "tu"] == ["test", "test"]
 
 
 def test_regroup_names_a_cluster_after_its_first():
     records = [record(name) for name in "abcd"]
-    assert [one.group for one in splits.regroup(records, [["c", "a"], ["d"]])] == ["c", "b", "c", "d"]
+    assert [one.group for one in splits.regroup(records, [["c", "a"], ["d"]])] == [
+        "c",
+        "b",
+        "c",
+        "d",
+    ]
     with pytest.raises(DataError, match="'x'"):
         splits.regroup(records, [["a", "x"]])
 
@@ -293,7 +349,9 @@ def test_regroup_names_a_cluster_after_its_first():
 @pytest.mark.parametrize("missing", SPLITS)
 def test_an_empty_split_is_named(missing):
     with pytest.raises(DataError, match=f"^somewhere: an image in the {missing} split was wanted"):
-        splits.divide([record(split, split) for split in SPLITS if split != missing], Path("somewhere"))
+        splits.divide(
+            [record(split, split) for split in SPLITS if split != missing], Path("somewhere")
+        )
 
 
 def test_an_image_without_a_split_is_named():
@@ -305,7 +363,15 @@ def test_correlated_thumbnails_make_clusters():
     rng = np.random.default_rng(0)
     base = rng.normal(size=(3, 32, 32))
     pictures = np.stack(
-        [base[0], 2 * base[0] + 5, base[1], -base[0], base[2], base[0] + 0.1 * base[1], np.ones((32, 32))]
+        [
+            base[0],
+            2 * base[0] + 5,
+            base[1],
+            -base[0],
+            base[2],
+            base[0] + 0.1 * base[1],
+            np.ones((32, 32)),
+        ]
     )
     similar = splits.correlations(pictures.astype(np.float32)) >= 0.95
     assert splits.clusters(list("gfedcba"), similar) == [["b", "f", "g"]]
@@ -323,7 +389,9 @@ real = [
 def usgra(compose: Any, task: str) -> Dataset:
     node = compose("dataset=usgra")["dataset"]
     layout = source.layout_of({"dataset": node, "task": task, "phantom": False})
-    return open_view("usgra", task, node["views"][task], layout, Path(str(DATA)) / "usgra", node["split"], None)
+    return open_view(
+        "usgra", task, node["views"][task], layout, Path(str(DATA)) / "usgra", node["split"], None
+    )
 
 
 class TestRealUsgra:
@@ -331,7 +399,9 @@ class TestRealUsgra:
 
     def test_counts_and_sizes(self, compose):
         opened = usgra(compose, "segment")
-        released = Counter(one.label.rpartition("/")[0] for part in opened.records.values() for one in part)
+        released = Counter(
+            one.label.rpartition("/")[0] for part in opened.records.values() for one in part
+        )
         assert released == {"dataset/masks": 204, "dataset/test/masks": 40}
         sizes, without_vessel = Counter(), 0
         for split in SPLITS:
@@ -339,7 +409,9 @@ class TestRealUsgra:
                 sizes[sample.image.shape] += 1
                 without_vessel += not sample.target.planes[1].any()
         assert without_vessel == 25
-        assert sorted(sizes.values()) == [21, 40, 183] and {tuple(sorted(size)) for size in sizes} == {
+        assert sorted(sizes.values()) == [21, 40, 183] and {
+            tuple(sorted(size)) for size in sizes
+        } == {
             (512, 534),
             (512, 512),
             (632, 761),
@@ -348,17 +420,24 @@ class TestRealUsgra:
     def test_splits_keep_clusters_on_one_side_but_for_the_known_leak(self, compose):
         opened = usgra(compose, "segment")
         counts = {split: len(part) for split, part in opened.records.items()}
-        assert counts["test"] == 40 and counts["train"] + counts["val"] == 204 and 31 <= counts["val"] <= 33
+        assert (
+            counts["test"] == 40
+            and counts["train"] + counts["val"] == 204
+            and 31 <= counts["val"] <= 33
+        )
         assert not splits.crossing(opened.records, "train", "val")
         assert not splits.crossing(opened.records, "val", "test")
         leak = splits.crossing(opened.records, "train", "test")
         leaking = [one.id for one in opened.records["test"] if one.group in leak]
-        assert len(leaking) == 7 and leaking == YAMLS["usgra"]["leak"]["images"]
+        assert len(leaking) == 7 and leaking == YAMLS["usgra"]["leakage"]["images"]
 
     def test_the_yaml_s_near_duplicates_are_those_of_the_images(self, compose):
         opened = usgra(compose, "segment")
         records = [one for part in opened.records.values() for one in part]
-        ids = [f"{'test' if '/test/' in one.image else 'train'}/{Path(one.image).stem}" for one in records]
+        ids = [
+            f"{'test' if '/test/' in one.image else 'train'}/{Path(one.image).stem}"
+            for one in records
+        ]
         thumbnails = []
         for one in records:
             with Image.open(opened.root / one.image) as picture:
@@ -370,7 +449,9 @@ class TestRealUsgra:
     def test_the_tint_is_read_as_luma(self, compose):
         """ITU-R 601 by hand on a file that carries a colour tint."""
         opened = usgra(compose, "segment")
-        for one, pixels in zip(opened.records["test"], opened.samples("test").images(), strict=True):
+        for one, pixels in zip(
+            opened.records["test"], opened.samples("test").images(), strict=True
+        ):
             with Image.open(opened.root / one.image) as picture:
                 if picture.mode != "RGB":
                     continue
@@ -387,10 +468,17 @@ class TestRealUsgra:
         for masks, boxes in zip(segment.samples("test"), detect.samples("test"), strict=True):
             assert masks.id == boxes.id
             covered = np.zeros_like(masks.target.planes)
-            for (x1, y1, x2, y2), label in zip(boxes.target.xyxy.astype(int), boxes.target.labels, strict=True):
+            for (x1, y1, x2, y2), label in zip(
+                boxes.target.xyxy.astype(int), boxes.target.labels, strict=True
+            ):
                 inside = masks.target.planes[label, y1:y2, x1:x2]
                 assert inside.sum() >= 20
-                assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+                assert (
+                    inside[0].any()
+                    and inside[-1].any()
+                    and inside[:, 0].any()
+                    and inside[:, -1].any()
+                )
                 covered[label, y1:y2, x1:x2] = True
                 count += 1
             assert (masks.target.planes & ~covered).sum() < 20 * 10  # specks only

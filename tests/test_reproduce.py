@@ -19,14 +19,27 @@ from usbench.evaluate import reproduce as reproduction
 from usbench.results import store as results
 from usbench.runner import machine
 
-SMALL = ("dataset=usgra", "model=unet", "budget=tiny", "tracking=none", "device=cpu", "threads=1", "seed=3")
+SMALL = (
+    "dataset=usgra",
+    "model=unet",
+    "recipe=tiny",
+    "tracking=none",
+    "device=cpu",
+    "threads=1",
+    "seed=3",
+)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     """The record of a small run on a phantom that was drawn for it."""
     folder = tmp_path_factory.mktemp("made")
-    words = ["source=phantom", "dataset.phantom.size=[96,128]", f"runs={folder}/runs", f"results={folder}/results"]
+    words = [
+        "source=phantom",
+        "dataset.phantom.size=[96,128]",
+        f"runs={folder}/runs",
+        f"results={folder}/results",
+    ]
     assert run(*SMALL, *words) == 0
     (path,) = (folder / "results").glob("phantom/usgra/segment/*.json")
     return path
@@ -99,7 +112,9 @@ def test_what_else_differs_is_said(record):
     new["machine"]["packages"] |= {"torch": "1.0", "abacus": "2.0"}
     new["code"]["commit"], new["threads"] = "abc", 7
     told = reproduction.surroundings(record, new)
-    assert f"threads: {record['threads']}, now 7" in told and any(line.endswith("now an abacus") for line in told)
+    assert f"threads: {record['threads']}, now 7" in told and any(
+        line.endswith("now an abacus") for line in told
+    )
     assert any(line.startswith("torch: ") and line.endswith("now 1.0") for line in told)
     assert any(line.startswith("code commit: ") for line in told) and len(told) == 5
     assert "abacus: not in the record, now 2.0" in told
@@ -132,19 +147,23 @@ def test_starting_weights_must_be_the_recorded_ones(record, tmp_path):
     started["config"]["model"]["build"]["weights"] = "start.pt"
     (tmp_path / "start.pt").write_bytes(b"others")
     for given in (None, tmp_path / "start.pt"):
-        with pytest.raises(RunError, match="--weights: the file of starting weights with sha256 ffffffffffff"):
+        with pytest.raises(
+            RunError, match="--weights: the file of starting weights with sha256 ffffffffffff"
+        ):
             reproduction.rebuilt(started, None, tmp_path, given)
 
 
 def test_a_phantom_that_is_drawn_otherwise_now(record, tmp_path):
     then = {**record, "data": {**record["data"], "fingerprint": "0" * 64}}
-    with pytest.raises(DataError, match=r"usbench draws another now.*was wanted here, found nothing"):
+    with pytest.raises(
+        DataError, match=r"usbench draws another now.*was wanted here, found nothing"
+    ):
         reproduction.rebuilt(then, tmp_path, tmp_path)
 
 
 def test_a_record_names_the_packages_that_pictures_go_through():
     """YOLO trains to other bytes by OpenCV 4.14 than by 5.0."""
-    packages = machine.describe(None)["packages"]
+    packages = machine.describe()["packages"]
     assert packages["pillow"] == PIL.__version__ and packages["scipy"] == scipy.__version__
     opencv = packages.get("opencv-python") or packages["opencv-python-headless"]
     assert opencv.startswith(cv2.__version__)

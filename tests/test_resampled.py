@@ -11,7 +11,9 @@ from usbench.metrics import landmarks, resampled
 from usbench.metrics.bootstrap import draw
 
 CASES = st.lists(
-    st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 0.2, 0.5, 0.9]), st.booleans()), min_size=2, max_size=12
+    st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 0.2, 0.5, 0.9]), st.booleans()),
+    min_size=2,
+    max_size=12,
 )
 
 
@@ -39,7 +41,11 @@ def test_figures_by_hand():
     # at .5: 6 found, 4 of them right, 5 present: 8 / 11
     assert resampled.f1_of(scores, present, 0.5, draws, "").value == pytest.approx(8 / 11)
     mean = resampled.mean_of(scores, draws, "")
-    assert mean.value == pytest.approx(np.mean(scores)) and mean.low < mean.value < mean.high and mean.interval is None
+    assert (
+        mean.value == pytest.approx(np.mean(scores))
+        and mean.low < mean.value < mean.high
+        and mean.interval is None
+    )
     assert resampled.sd_of(scores, draws, "").value == pytest.approx(np.std(scores, ddof=1))
     median = resampled.median_of(scores, "")
     assert (median.value, median.low, median.interval) == (0.45, None, "no interval: a median")
@@ -47,7 +53,10 @@ def test_figures_by_hand():
 
 @pytest.mark.parametrize("figure", [resampled.mean_of, resampled.sd_of])
 def test_nothing_has_no_figure_but_a_reason(figure):
-    assert figure([], draw([]), "nothing").reason == "nothing" and resampled.median_of([], "none").reason == "none"
+    assert (
+        figure([], draw([]), "nothing").reason == "nothing"
+        and resampled.median_of([], "none").reason == "none"
+    )
 
 
 def test_one_kind_only_has_no_area():

@@ -28,8 +28,14 @@ def run(compose, tmp_path):
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_every_view_s_predictions_give_the_same_scores_again(view, compose, tmp_path):
     one, path = finish(compose, tmp_path, *view)
-    before, (record, cases) = results.load(path), rescoring.rescored(results.load(path), Path(one["runs"]))
-    assert record == before and results.encode_cases(cases) == path.with_name(before["cases"]).read_bytes()
+    before, (record, cases) = (
+        results.load(path),
+        rescoring.rescored(results.load(path), Path(one["runs"])),
+    )
+    assert (
+        record == before
+        and results.encode_cases(cases) == path.with_name(before["cases"]).read_bytes()
+    )
     figure = before["scores"][before["primary"]["name"]]
     assert figure["value"] is not None and figure["groups"] >= 5
     assert figure["low"] <= figure["value"] <= figure["high"]
@@ -51,13 +57,26 @@ def test_a_rule_of_a_new_version_is_scored_again_without_training(run, monkeypat
     weights = {file.name for file in cell.run_dir(one).iterdir()}
     done = rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), phantom=True)
     new = results.load(path)
-    assert done.changed == [path] and new["ruler"]["version"] == 2 and new["ruler"]["words"].startswith("harsher")
+    assert (
+        done.changed == [path]
+        and new["protocol"]["version"] == 2
+        and new["protocol"]["words"].startswith("harsher")
+    )
     assert new["scores"]["dice"]["value"] == pytest.approx(old["scores"]["dice"]["value"] / 2)
-    assert new["scores"]["iou"] == old["scores"]["iou"] and new["key"] == old["key"] and new["code"] == old["code"]
-    assert new["scored_by"]["version"] and {file.name for file in cell.run_dir(one).iterdir()} == weights
+    assert (
+        new["scores"]["iou"] == old["scores"]["iou"]
+        and new["run_id"] == old["run_id"]
+        and new["code"] == old["code"]
+    )
+    assert (
+        new["scored_by"]["version"]
+        and {file.name for file in cell.run_dir(one).iterdir()} == weights
+    )
 
 
-def test_a_newer_rule_is_scored_from_the_case_table_where_the_predictions_are_gone(run, monkeypatch):
+def test_a_newer_rule_is_scored_from_the_case_table_where_the_predictions_are_gone(
+    run, monkeypatch
+):
     one, path = run
     old = results.load(path)
     shutil.rmtree(cell.run_dir(one))
@@ -66,33 +85,50 @@ def test_a_newer_rule_is_scored_from_the_case_table_where_the_predictions_are_go
     monkeypatch.setitem(overlap.RULES, "usbench", halved)
     done = rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), phantom=True)
     new = results.load(path)
-    assert done.changed == [path] and new["ruler"]["version"] == 2 and new["ruler"]["words"].startswith("halved")
+    assert (
+        done.changed == [path]
+        and new["protocol"]["version"] == 2
+        and new["protocol"]["words"].startswith("halved")
+    )
     for name, figure in old["scores"].items():
         wanted = figure["value"] if name != "dice" else figure["value"] / 2
         assert new["scores"][name]["value"] == pytest.approx(wanted), name
     assert new["scores"]["iou"]["low"] == pytest.approx(old["scores"]["iou"]["low"])
-    assert results.load_cases(path) and rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), True).kept
+    assert (
+        results.load_cases(path)
+        and rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), True).kept
+    )
 
 
 @pytest.mark.parametrize("since", [1, 2])
-def test_average_precision_too_unless_boxes_are_matched_otherwise_now(compose, tmp_path, monkeypatch, since):
+def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
+    compose, tmp_path, monkeypatch, since
+):
     one, path = finish(compose, tmp_path, "usgra", "detect")
     old = results.load(path)
     shutil.rmtree(cell.run_dir(one))
     curve = Curve("left", lambda values: boxes.COCO_CURVE.area(values) / 2)
-    halved = replace(boxes.RULES["coco"], version=2, curve=curve, words="halved", matched_since=since)
+    halved = replace(
+        boxes.RULES["coco"], version=2, curve=curve, words="halved", matched_since=since
+    )
     monkeypatch.setitem(boxes.RULES, "coco", halved)
     done = rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), phantom=True)
     new = results.load(path)
     if since == 2:
         assert list(done.kept) == [path] and new == old
         return
-    assert done.changed == [path] and new["ruler"]["version"] == 2 and new["ruler"]["words"].startswith("halved")
+    assert (
+        done.changed == [path]
+        and new["protocol"]["version"] == 2
+        and new["protocol"]["words"].startswith("halved")
+    )
     for name, figure in old["scores"].items():
-        wanted = figure["value"] / 2 if name.startswith("map50") or name == "map75" else figure["value"]
+        wanted = (
+            figure["value"] / 2 if name.startswith("map50") or name == "map75" else figure["value"]
+        )
         assert new["scores"][name]["value"] == pytest.approx(wanted), name
     assert new["scores"]["map50_95"]["low"] == pytest.approx(old["scores"]["map50_95"]["low"] / 2)
-    assert results.load_cases(path) and new["ceiling"] == old["ceiling"]
+    assert results.load_cases(path) and new["target_score"] == old["target_score"]
 
 
 def spoil(path: Path) -> None:
@@ -121,7 +157,7 @@ def test_what_is_gone_or_changed_leaves_the_result_as_it_is(run, damage, error, 
 
 
 def rekey(path: Path) -> None:
-    cell.write({**cell.read(path), "key": "0123456789ab"}, path)
+    cell.write({**cell.read(path), "run_id": "0123456789ab"}, path)
 
 
 def test_other_data_are_noticed(compose, tmp_path):

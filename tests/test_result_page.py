@@ -57,13 +57,20 @@ def shaken(target: Target) -> Target:
 def finished(compose: Any, top: Path, task: str, share: str) -> Path:
     """A record on real images, with its gallery where they may be shown."""
     words = (
-        *("source=real", f"dataset.root={top}/data", f"dataset.name=discs-{share}", f"dataset.share={share}"),
+        *(
+            "source=real",
+            f"dataset.root={top}/data",
+            f"dataset.name=discs-{share}",
+            f"dataset.redistribute={share}",
+        ),
         f"dataset.attribution='{WHOSE}'",
         *(f"dataset.views.{task}.classes=[nerve,vessel]", "overwrite=false"),
     )
     one, path = finish(compose, top, "folder", task, *words, guess=shaken)
-    (Path(one["runs"]) / one["key"] / "log.csv").write_text("1,train/loss,2.5,1\n2,train/loss,1.25,2\n2,lr,0.001,2\n")
-    if share == "open":
+    (Path(one["runs"]) / one["run_id"] / "log.csv").write_text(
+        "1,train/loss,2.5,1\n2,train/loss,1.25,2\n2,lr,0.001,2\n"
+    )
+    if share == "images":
         gallery.after_run(one, path)
         assert path_of(path).is_file()
     return path
@@ -86,10 +93,16 @@ def write(folder: Path) -> dict[Path, bytes]:
     records = results.load_all(folder)
     known = commands.runs(records, commands.read(Path(__file__).parent.parent / "conf"))
     made = result.pages(folder, records, known)
-    linked = "".join(f'<a href="{address}">{key}</a>' for key, address in result.links(records).items())
+    linked = "".join(
+        f'<a href="{address}">{key}</a>' for key, address in result.links(records).items()
+    )
     shared = {folder / "assets" / name: content for name, content in result.assets().items()}
     results.write_all(
-        {**made, **shared, folder / "index.html": f"<!doctype html><title>board</title>{linked}".encode()}
+        {
+            **made,
+            **shared,
+            folder / "index.html": f"<!doctype html><title>board</title>{linked}".encode(),
+        }
     )
     return made
 
@@ -110,12 +123,12 @@ def test_every_finished_result_on_real_images_has_a_page(board):
     records = [*results.load_all(board), *results.load_all(board, phantom=True)]
     assert len(records) == 4
     real = [record for record in records if not record["data"]["phantom"]]
-    failed = {**real[0], "key": "f" * 12, "status": "failed", "reason": "broke"}
+    failed = {**real[0], "run_id": "f" * 12, "status": "failed", "reason": "broke"}
     links = result.links([*records, failed])
-    assert set(links) == {record["key"] for record in real}
-    assert {path.relative_to(board).as_posix() for path in result.pages(board, [*records, failed])} == set(
-        links.values()
-    )
+    assert set(links) == {record["run_id"] for record in real}
+    assert {
+        path.relative_to(board).as_posix() for path in result.pages(board, [*records, failed])
+    } == set(links.values())
     assert all((board / address).is_file() for address in links.values())
 
 
@@ -135,17 +148,22 @@ def test_figures_are_the_records(board):
     assert f"[{dice['low']:.3f}, {dice['high']:.3f}]".replace("0.", ".") in text
     for label in ("nerve", "vessel"):
         value = f"{record['per_class'][label]['iou']['value']:.3f}".replace("0.", ".")
-        (row,) = re.findall(rf'<tr><th scope="row">{label}</th>.*?{re.escape(value)}', text)[:1] or [None]
+        (row,) = re.findall(rf'<tr><th scope="row">{label}</th>.*?{re.escape(value)}', text)[
+            :1
+        ] or [None]
         assert row is not None
-    assert f"python scripts/reproduce.py {record['key']} --data data" in text
+    assert f"python scripts/reproduce.py {record['run_id']} --data data" in text
     assert record["data"]["fingerprint"] in text and record["code"]["commit"] in text
     assert record["machine"]["packages"]["numpy"] in text and 'href="../../index.html"' in text
-    assert record["ruler"]["words"].replace("'", "&#x27;") in text
+    assert record["protocol"]["words"].replace("'", "&#x27;") in text
 
 
 def test_images_that_may_not_be_shown_are_figures_only(board):
     page = page_of(board, "discs-none")
-    text, cases = page.read_text(), {row["case"] for row in results.load_cases(page.with_suffix(".json"))}
+    text, cases = (
+        page.read_text(),
+        {row["case"] for row in results.load_cases(page.with_suffix(".json"))},
+    )
     assert len(cases) > 3 and not any(case in text for case in cases)
     assert "<img" not in text and "data:image" not in text and "scripts/gallery.py" not in text
     assert "worst" not in text and "data-curve" not in text
@@ -155,12 +173,18 @@ def test_images_that_may_not_be_shown_are_figures_only(board):
 def test_a_result_without_a_gallery_says_how_to_make_one(board):
     page = page_of(board, "discs-open")
     text = result.html(record_of(page), results.load_cases(page.with_suffix(".json"))).decode()
-    assert f"python scripts/gallery.py {record_of(page)['key']} --data data --runs runs" in text
+    assert f"python scripts/gallery.py {record_of(page)['run_id']} --data data --runs runs" in text
     assert "<img" not in text and "data-histogram" in text and "The worst 6 test images" in text
 
 
 def test_a_record_without_cases_is_still_a_page(board):
-    record = {**record_of(page_of(board, "discs-open")), "ceiling": None, "rulers": {}, "per_class": {}, "config": {}}
+    record = {
+        **record_of(page_of(board, "discs-open")),
+        "target_score": None,
+        "protocols": {},
+        "per_class": {},
+        "config": {},
+    }
     text = result.html(record, []).decode()
     assert "data-histogram" not in text and "Every score" in text
 
@@ -171,7 +195,9 @@ def test_a_damaged_gallery_stops_the_pages(board, tmp_path):
     copy.parent.mkdir(parents=True)
     for suffix in (".json", ".cases.csv.gz", ".gallery.json.gz"):
         source = page.with_name(page.stem + suffix)
-        copy.with_name(source.name).write_bytes(source.read_bytes()[: -20 if "gallery" in suffix else None])
+        copy.with_name(source.name).write_bytes(
+            source.read_bytes()[: -20 if "gallery" in suffix else None]
+        )
     with pytest.raises(DataError, match=r"\.gallery\.json\.gz: wanted gzipped JSON"):
         result.pages(tmp_path, results.load_all(tmp_path))
 
@@ -181,16 +207,26 @@ def test_text_of_a_record_is_never_markup(board):
     record, rows = record_of(page), results.load_cases(page.with_suffix(".json"))
     drawn = load(page.with_suffix(".json"), record)
     per_class = {NASTY: record["per_class"]["nerve"], "vessel": record["per_class"]["vessel"]}
-    drawn = {**drawn, "classes": [NASTY, "vessel"], "curves": {NASTY: [[1, 2.0]]}, "attribution": NASTY}
+    drawn = {
+        **drawn,
+        "classes": [NASTY, "vessel"],
+        "curves": {NASTY: [[1, 2.0]]},
+        "attribution": NASTY,
+    }
     drawn["cases"] = [{**case, "case": NASTY} for case in drawn["cases"]]
-    rows = [{**row, "case": NASTY, "class": NASTY if row["class"] == "nerve" else "vessel"} for row in rows]
-    told = {"leak": {"n": 1, "images": [NASTY], "words": NASTY}, "splits": NASTY}
+    rows = [
+        {**row, "case": NASTY, "class": NASTY if row["class"] == "nerve" else "vessel"}
+        for row in rows
+    ]
+    told = {"leakage": {"n": 1, "images": [NASTY], "description": NASTY}, "splits": NASTY}
     scores = {**record["scores"], "dice:no-leak": record["scores"]["dice"]}
     nasty = {**record, "per_class": per_class, "scores": scores, "data": {**record["data"], **told}}
-    nasty["ruler"] = {**record["ruler"], "words": NASTY}
+    nasty["protocol"] = {**record["protocol"], "words": NASTY}
     text = result.html(nasty, rows, drawn).decode()
     assert "<b>" not in text and text.count("</script>") == page.read_text().count("</script>")
-    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    (data,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL
+    )
     assert list(json.loads(data)["curves"]) == [NASTY]
 
 
@@ -203,13 +239,20 @@ def test_shapes_lie_on_their_pixels():
     assert result_pictures.drawn(area, 64) == (
         '<path class="area" style="--c:#ffb31a" transform="translate(.5 .5)" d="M0 -0.5 0.5 0 0 0.5ZM1 1 2 1 2 2Z"/>'
     )
-    box = {"class": 0, "kind": "box", "at": [[1, 2.5, 5, 7.3]], "score": 0.5}  # 360 px wide: letters of 12 px
+    box = {
+        "class": 0,
+        "kind": "box",
+        "at": [[1, 2.5, 5, 7.3]],
+        "score": 0.5,
+    }  # 360 px wide: letters of 12 px
     assert result_pictures.drawn(box, 360) == (
         '<rect style="--c:#56c1ff" x="1" y="2.5" width="4" height="4.8"/>'
         '<text style="--c:#56c1ff" x="1" y="12.0" font-size="12.0">0.50</text>'
     )
     point = {"class": 10, "kind": "point", "at": [[3, 4]]}
-    assert 'cx="3" cy="4"' in result_pictures.drawn(point, 64) and "#56c1ff" in result_pictures.drawn(point, 64)
+    assert 'cx="3" cy="4"' in result_pictures.drawn(
+        point, 64
+    ) and "#56c1ff" in result_pictures.drawn(point, 64)
     assert "Z" not in result_pictures.drawn({**area, "kind": "line"}, 64).partition(" d=")[2]
 
 
@@ -217,10 +260,24 @@ def test_histogram_and_quartiles_by_hand():
     values = {"all classes": [0.0, 0.049, 0.05, 0.5, 1.0], "nerve": []}
     found = result_tables.histogram(values, "segment")
     counts = found["rows"][0]["counts"]
-    assert (counts[0], counts[1], counts[10], counts[19], sum(counts)) == (2, 1, 1, 1, 5)  # the last bin holds its end
+    assert (counts[0], counts[1], counts[10], counts[19], sum(counts)) == (
+        2,
+        1,
+        1,
+        1,
+        5,
+    )  # the last bin holds its end
     assert found["edges"][1] == 0.05 and sum(found["rows"][1]["counts"]) == 0
     lines = re.findall(r"<tr>(.*?)</tr>", result_tables.quartiles(values, "segment"))
-    assert re.findall(r">([^<>]+)<", lines[1]) == ["all classes", "5", ".000", ".049", ".050", ".500", "1.000"]
+    assert re.findall(r">([^<>]+)<", lines[1]) == [
+        "all classes",
+        "5",
+        ".000",
+        ".049",
+        ".050",
+        ".500",
+        "1.000",
+    ]
     assert re.findall(r">([^<>]+)<", lines[2]) == ["nerve", "0", *["–"] * 5]
     assert result_tables.histogram({"all classes": [1.0, 8.0]}, "landmark")["edges"][-1] == 8
 
@@ -231,13 +288,16 @@ def test_histogram_and_quartiles_by_hand():
         ({"origin": "run"}, commands.Run(("dataset=d",), 1, 2), "python -m usbench dataset=d seed=1 fold=2"),
         ({"origin": "run"}, commands.Run(None, 1), ""),
         ({"origin": "run"}, None, ""),
-        ({"origin": "control"}, None, "python scripts/sanity.py dataset=d task=segment source=real"),
+        ({"origin": "baseline"}, None, "python scripts/sanity.py dataset=d task=segment source=real"),
         ({"origin": "human"}, None, "python scripts/interrater.py dataset=d"),
         ({"origin": "external"}, None, f"{SCORE} segment --dataset d --predictions PREDICTIONS --name m"),
     ],
 )  # fmt: skip
 def test_the_command_of_a_result(record, how, wanted):
-    assert result_tables.command({"dataset": "d", "task": "segment", "model": "m", **record}, how) == wanted
+    assert (
+        result_tables.command({"dataset": "d", "task": "segment", "model": "m", **record}, how)
+        == wanted
+    )
 
 
 def test_landmarks_have_a_page_too(compose, tmp_path):
@@ -249,12 +309,17 @@ def test_landmarks_have_a_page_too(compose, tmp_path):
     case = dict(zip(hashed, kept.dataset.samples("test").ids, strict=True))
     named = [{**row, "case": case[row["case"]]} for row in rows]
     real = {**record, "data": {**record["data"], "phantom": False}}
-    real["config"] = {**record["config"], "dataset": {**record["config"]["dataset"], "share": "open"}}
+    real["config"] = {
+        **record["config"],
+        "dataset": {**record["config"]["dataset"], "redistribute": "images"},
+    }
     drawn = gallery.make(real, kept, named)
     kinds = {shape["kind"] for one_case in drawn["cases"] for shape in one_case["truth"]["shapes"]}
     text = result.html(real, named, drawn).decode()
     assert kinds == {"point", "line"} and "<circle" in text and 'class="line"' in text
-    assert re.search(r"Worst: [^<]+, mean error (2\.\d\d|3\.00) px<", text)  # points lie 3 px aside, curves less
+    assert re.search(
+        r"Worst: [^<]+, mean error (2\.\d\d|3\.00) px<", text
+    )  # points lie 3 px aside, curves less
 
 
 # ---- in a browser
@@ -272,7 +337,10 @@ def test_a_page_opens_from_disk_and_its_switches_work(board):
             page.locator("figure[data-curve] svg path").count() > 0
             and page.locator("[data-histogram] rect").count() > 0
         )
-        assert page.evaluate("document.querySelector('figure[data-curve] svg').getAttribute('role')") == "img"
+        assert (
+            page.evaluate("document.querySelector('figure[data-curve] svg').getAttribute('role')")
+            == "img"
+        )
         truth, guess = page.locator("g.truth").first, page.locator("g.prediction").first
         assert truth.is_visible() and guess.is_visible()
         page.get_by_label("Truth (solid)").uncheck()
@@ -307,13 +375,16 @@ def test_an_outline_lies_over_its_mask(board):
 
 
 def test_to_a_result_and_back_and_its_command_copied(board):
-    key = record_of(page_of(board, "discs-open", "detect"))["key"]
+    key = record_of(page_of(board, "discs-open", "detect"))["run_id"]
     with opened(board / "index.html") as page:
         page.get_by_role("link", name=key).click()
         page.locator("g.prediction rect").first.wait_for()
         assert page.locator("g.prediction text").first.text_content() == "0.90"
         page.get_by_role("button", name="Copy").last.click()
-        assert page.evaluate("navigator.clipboard.readText()") == f"python scripts/reproduce.py {key} --data data"
+        assert (
+            page.evaluate("navigator.clipboard.readText()")
+            == f"python scripts/reproduce.py {key} --data data"
+        )
         page.keyboard.press("Tab")
         page.get_by_role("link", name="All results").click()
         page.wait_for_url("**/index.html")
@@ -324,8 +395,12 @@ def test_to_a_result_and_back_and_its_command_copied(board):
 def test_a_phone_has_no_sideways_scroll_in_either_theme(board, theme):
     for dataset in ("discs-open", "discs-none"):
         with opened(page_of(board, dataset), width=375, height=700, theme=theme) as page:
-            page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+            page.evaluate(
+                "document.querySelectorAll('details').forEach((part) => { part.open = true; })"
+            )
             assert page.evaluate("document.scrollingElement.scrollWidth") <= 375
-            headings = page.locator("h1, h2, h3").evaluate_all("all => all.map((one) => Number(one.tagName[1]))")
+            headings = page.locator("h1, h2, h3").evaluate_all(
+                "all => all.map((one) => Number(one.tagName[1]))"
+            )
             assert headings[0] == 1 and headings.count(1) == 1
             assert all(after <= before + 1 for before, after in pairwise(headings))

@@ -21,34 +21,46 @@ KEY = "0123456789ab"
 
 
 def figure(value, reason=None, **more):
-    return {"value": value, "low": None, "high": None, "n": 40, "groups": 30, "reason": reason, **more}
+    return {
+        "value": value,
+        "low": None,
+        "high": None,
+        "n": 40,
+        "groups": 30,
+        "reason": reason,
+        **more,
+    }
 
 
 def record(**changes):
     """A realistic record of a finished run."""
     return {
-        "schema": 1,
+        "schema": 2,
         "dataset": "usgra",
         "task": "segment",
         "fold": None,
         "trained_on": None,
         "origin": "run",
         "model": "unet",
-        "budget": "standard",
+        "recipe": "standard",
         "seed": 0,
-        "key": KEY,
+        "run_id": KEY,
         "status": "done",
         "reason": None,
-        "ruler": {"name": "usbench", "version": 1, "words": "foreground classes, native size"},
+        "protocol": {
+            "name": "usbench",
+            "version": 1,
+            "description": "foreground classes, native size",
+        },
         "primary": {"name": "dice", "value": 0.7, "higher_is_better": True},
-        "ceiling": {"dice": 1.0},
+        "target_score": {"dice": 1.0},
         "scores": {"dice": figure(0.7), "iou": figure(0.6), "dice:no-leak": figure(0.65)},
         "per_class": {"nerve": {"dice": figure(0.6)}, "vessel": {"dice": figure(0.8)}},
-        "rulers": {
+        "protocols": {
             "pooled": {
                 "version": 1,
                 "words": "pooled",
-                "ceiling": 1.0,
+                "target_score": 1.0,
                 "scores": {"dice": figure(0.75)},
                 "per_class": {},
             }
@@ -58,7 +70,7 @@ def record(**changes):
             "fingerprint": "f" * 64,
             "counts": {"train": 173, "val": 31, "test": 40},
             "phantom": False,
-            "leak": {"n": 7, "words": "7 of 40"},
+            "leakage": {"n": 7, "description": "7 of 40"},
             "splits": "the release's folders",
         },
         "predictions": {"file": f"{KEY}/predictions-test.json", "sha256": "a" * 64, "n": 40},
@@ -76,8 +88,10 @@ def record(**changes):
 
 
 def failed(**changes):
-    done = {"ruler": None, "primary": None, "scores": {}, "per_class": {}, "predictions": None}
-    return record(**{**done, "status": "failed", "reason": "the loss isn't finite in epoch 3", **changes})
+    done = {"protocol": None, "primary": None, "scores": {}, "per_class": {}, "predictions": None}
+    return record(
+        **{**done, "status": "failed", "reason": "the loss isn't finite in epoch 3", **changes}
+    )
 
 
 CASES = [
@@ -90,7 +104,15 @@ CASES = [
         "hd95_px": None,
         "hit": True,
     },
-    {"case": "test/0002", "group": "g1", "class": "vessel", "tp": 0, "dice": 0.0, "hd95_px": 3.5, "hit": False},
+    {
+        "case": "test/0002",
+        "group": "g1",
+        "class": "vessel",
+        "tp": 0,
+        "dice": 0.0,
+        "hd95_px": 3.5,
+        "hit": False,
+    },
 ]
 
 
@@ -131,13 +153,18 @@ def test_same_record_gives_the_same_bytes_whatever_the_order_of_its_keys(tmp_pat
 
 
 def test_a_case_table_is_exactly_this_text():
-    text = gzip.decompress(results.encode_cases([{"case": "a", "x": -0.0}, {"case": "b,c", "y": np.float32(1.5)}]))
+    text = gzip.decompress(
+        results.encode_cases([{"case": "a", "x": -0.0}, {"case": "b,c", "y": np.float32(1.5)}])
+    )
     assert text == b'case,x,y\na,0,\n"b,c",,1.5\n'
 
 
 @given(
     st.lists(
-        st.dictionaries(st.sampled_from(["case", "dice", "tp"]), st.integers() | st.none(), min_size=1), max_size=5
+        st.dictionaries(
+            st.sampled_from(["case", "dice", "tp"]), st.integers() | st.none(), min_size=1
+        ),
+        max_size=5,
     )
 )
 def test_any_integers_survive_the_case_table(cases):
@@ -159,7 +186,10 @@ def test_a_case_that_is_not_finite_is_refused_and_nothing_is_written(tmp_path, v
         ({}, f"usgra/segment/unet-s0-{KEY}.json"),
         ({"seed": 12}, f"usgra/segment/unet-s12-{KEY}.json"),
         ({"seed": None, "origin": "human"}, f"usgra/segment/unet-{KEY}.json"),
-        ({"data": {**record()["data"], "phantom": True}}, f"phantom/usgra/segment/unet-s0-{KEY}.json"),
+        (
+            {"data": {**record()["data"], "phantom": True}},
+            f"phantom/usgra/segment/unet-s0-{KEY}.json",
+        ),
         (
             {"dataset": "phantom", "data": {**record()["data"], "phantom": True}},
             f"phantom/phantom/segment/unet-s0-{KEY}.json",
@@ -169,7 +199,7 @@ def test_a_case_that_is_not_finite_is_refused_and_nothing_is_written(tmp_path, v
 def test_where_a_record_lies(tmp_path, changes, path):
     changed = record(**changes)
     assert results.save(tmp_path, changed) == tmp_path / path
-    named = [changed[name] for name in ("dataset", "task", "model", "seed", "key")]
+    named = [changed[name] for name in ("dataset", "task", "model", "seed", "run_id")]
     assert results.find(tmp_path, *named) == tmp_path / path
     assert results.find(tmp_path, *named[:4], "f" * 12) is None
 
@@ -183,21 +213,27 @@ BROKEN = [  # (key named in the message, the record)
     ("origin", record(origin="guess")),
     ("seed", record(seed=-1)),
     ("seed", record(seed=None)),  # a run has one
-    ("key", record(key="xyz")),
+    ("run_id", record(run_id="xyz")),
     ("status", record(status="running")),
     ("reason", record(status="failed", reason=None)),
     ("reason", record(status="skipped", reason="")),
-    ("ruler", record(ruler=None)),
-    ("ruler", record(ruler={"name": "usbench", "version": 1})),
+    ("protocol", record(protocol=None)),
+    ("protocol", record(protocol={"name": "usbench", "version": 1})),
     ("scores", record(scores={})),
     ("scores.dice", record(scores={"dice": {"value": 0.7}})),
     ("scores.dice", record(scores={"dice": figure(None)})),  # null without a reason
     ("scores.dice.value", record(scores={"dice": figure("0.7")})),
     ("scores.dice.value", record(scores={"dice": figure(float("nan"))})),
     ("scores.dice.low", record(scores={"dice": figure(0.7, low=float("-inf"))})),
-    ("scores", record(scores={"dice": figure(0.7), "mAP(B)": figure(0.1)})),  # a tracker refuses such a name
+    (
+        "scores",
+        record(scores={"dice": figure(0.7), "mAP(B)": figure(0.1)}),
+    ),  # a tracker refuses such a name
     ("per_class.nerve.dice", record(per_class={"nerve": {"dice": {"value": None}}})),
-    ("rulers.pooled", record(rulers={"pooled": {"version": 1, "words": "", "per_class": {}}})),
+    (
+        "protocols.pooled",
+        record(protocols={"pooled": {"version": 1, "words": "", "per_class": {}}}),
+    ),
     ("primary.name", record(primary={"name": "hd95_px", "value": 0.7, "higher_is_better": False})),
     ("primary.value", record(primary={"name": "dice", "value": 0.9, "higher_is_better": True})),
     ("data", record(data={"phantom": False})),
@@ -256,9 +292,14 @@ def test_a_missing_file_is_named(tmp_path):
         results.load(tmp_path / "absent.json")
 
 
-@pytest.mark.parametrize("ceiling", [None, 1.0, {"dice": 0.81, "iou": None}, {"dice": figure(0.81)}])
-def test_a_ceiling_is_a_number_or_one_per_score(tmp_path, ceiling):
-    assert results.load(results.save(tmp_path, record(ceiling=ceiling)))["ceiling"] == ceiling
+@pytest.mark.parametrize(
+    "target_score", [None, 1.0, {"dice": 0.81, "iou": None}, {"dice": figure(0.81)}]
+)
+def test_a_ceiling_is_a_number_or_one_per_score(tmp_path, target_score):
+    assert (
+        results.load(results.save(tmp_path, record(target_score=target_score)))["target_score"]
+        == target_score
+    )
 
 
 def test_unknown_keys_are_kept(tmp_path):
@@ -269,9 +310,12 @@ def test_unknown_keys_are_kept(tmp_path):
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path):
     """A file is moved into its place, never rewritten there: what was opened before stays whole."""
     path = results.save(tmp_path, record(), CASES)
-    with path.open("rb") as record_file, path.with_name(path.stem + results.CASES).open("rb") as table:
-        results.save(tmp_path, record(budget="quick"), CASES[:1])
-        assert json.load(record_file)["budget"] == "standard"
+    with (
+        path.open("rb") as record_file,
+        path.with_name(path.stem + results.CASES).open("rb") as table,
+    ):
+        results.save(tmp_path, record(recipe="quick"), CASES[:1])
+        assert json.load(record_file)["recipe"] == "standard"
         assert gzip.decompress(table.read()).count(b"\n") == 3
     assert len(results.load_cases(path)) == 1
 
@@ -303,7 +347,8 @@ def test_a_rescored_record_keeps_its_table_and_a_new_one_without_cases_drops_it(
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda data: data[:-9], lambda data: b"", lambda data: results.encode_cases([{"case": "b"}])]
+    "damage",
+    [lambda data: data[:-9], lambda data: b"", lambda data: results.encode_cases([{"case": "b"}])],
 )
 def test_a_case_table_that_is_not_the_record_s_own_is_refused(tmp_path, damage):
     path = results.save(tmp_path, record(), CASES)
@@ -322,21 +367,31 @@ def test_a_case_table_with_a_row_cut_short_is_refused(tmp_path):
     table = path.with_name(path.stem + results.CASES)
     text = gzip.decompress(table.read_bytes()).decode().rstrip("\n")
     table.write_bytes(gzip.compress(text.rpartition(",")[0].encode()))
-    old = {name: value for name, value in json.loads(path.read_text()).items() if name != "cases_sha256"}
+    old = {
+        name: value
+        for name, value in json.loads(path.read_text()).items()
+        if name != "cases_sha256"
+    }
     with pytest.raises(DataError, match=r"cases.*rows of unequal length"):
         results.read_cases(path, old)
 
 
 def test_load_all_is_sorted_and_keeps_phantoms_apart(tmp_path):
     phantom = {**record()["data"], "phantom": True}
-    for changes in ({"seed": 1, "key": "b" * 12}, {"seed": 0}, {"seed": 2, "key": "c" * 12, "data": phantom}):
+    for changes in (
+        {"seed": 1, "run_id": "b" * 12},
+        {"seed": 0},
+        {"seed": 2, "run_id": "c" * 12, "data": phantom},
+    ):
         results.save(tmp_path, record(**changes))
     assert [r["seed"] for r in results.load_all(tmp_path)] == [0, 1]
     assert [r["seed"] for r in results.load_all(tmp_path, phantom=True)] == [2]
     assert results.load_all(tmp_path / "nothing here") == []
 
 
-@pytest.mark.parametrize("place", ["usgra/segment/copy.json", "spinal/segment/{name}", "phantom/usgra/segment/{name}"])
+@pytest.mark.parametrize(
+    "place", ["usgra/segment/copy.json", "spinal/segment/{name}", "phantom/usgra/segment/{name}"]
+)
 def test_a_record_in_the_wrong_place_is_refused(tmp_path, place):
     path = results.save(tmp_path, record())
     copy = tmp_path / place.format(name=path.name)
@@ -354,16 +409,18 @@ def test_a_folder_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path
     assert [p.name for p in tmp_path.iterdir()] == ["results"]
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="a folder's permissions don't bind this user")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0, reason="a folder's permissions don't bind this user"
+)
 def test_a_read_only_folder_is_one_line_and_keeps_what_is_there(tmp_path):
     path = results.save(tmp_path, record(), CASES)
     path.parent.chmod(0o500)
     try:
         with pytest.raises(RunError, match="cannot be written"):
-            results.save(tmp_path, record(budget="quick"), CASES[:1])
+            results.save(tmp_path, record(recipe="quick"), CASES[:1])
     finally:
         path.parent.chmod(0o700)
-    assert results.load(path)["budget"] == "standard"
+    assert results.load(path)["recipe"] == "standard"
 
 
 FULL = """
@@ -390,14 +447,24 @@ def test_a_full_disk_loses_nothing(tmp_path, cases, padding):
     path = results.save(tmp_path, record(), CASES)
     before = {p.name: p.read_bytes() for p in path.parent.iterdir()}
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path), json.dumps(record(budget="quick")), str(cases), str(padding)],
+        [
+            sys.executable,
+            "-c",
+            FULL,
+            str(tmp_path),
+            json.dumps(record(recipe="quick")),
+            str(cases),
+            str(padding),
+        ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert done.returncode == 1 and "cannot be written" in done.stderr and done.stderr.count("\n") == 1
+    assert (
+        done.returncode == 1 and "cannot be written" in done.stderr and done.stderr.count("\n") == 1
+    )
     assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == before
 
 
@@ -405,7 +472,11 @@ def test_a_full_disk_loses_nothing(tmp_path, cases, padding):
 def test_ids_of_data_that_must_not_be_shared_are_hashed(share):
     masked = results.mask_ids(CASES, share, "spinal")
     wanted = hashlib.sha256(b"spinaltest/0001").hexdigest()[:12]
-    assert masked[0] == {**CASES[0], "case": wanted, "group": hashlib.sha256(b"spinalg1").hexdigest()[:12]}
+    assert masked[0] == {
+        **CASES[0],
+        "case": wanted,
+        "group": hashlib.sha256(b"spinalg1").hexdigest()[:12],
+    }
     assert masked[0]["group"] == masked[1]["group"] and masked[0]["case"] != masked[1]["case"]
     assert CASES[0]["case"] == "test/0001"
     assert results.mask_ids([{"case": None}], share, "spinal") == [{"case": None}]
@@ -422,6 +493,11 @@ def test_results_need_neither_torch_nor_hydra():
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     assert done.stdout.strip() == "set()"

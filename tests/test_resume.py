@@ -14,8 +14,11 @@ import pytest
 import torch
 
 WORDS = (
-    *("budget=tiny", "tracking=none", "threads=1", "model.budgets.tiny.epochs=12"),
-    *("dataset.phantom.counts={train:8,val:4,test:8}", "+model.budgets.tiny.augment={hflip:0.5,rotate:10}"),
+    *("recipe=tiny", "tracking=none", "threads=1", "model.recipes.tiny.epochs=12"),
+    *(
+        "dataset.phantom.counts={train:8,val:4,test:8}",
+        "+model.recipes.tiny.augment={hflip:0.5,rotate:10}",
+    ),
 )
 MOMENTS = [  # what is being written, or how many seconds after the first figure of this start
     *(0.3, 1.1, "checkpoint-*.pt.part", 2.3, "best.pt.part", "checkpoint-*.pt.part"),
@@ -25,7 +28,10 @@ MOMENTS = [  # what is being written, or how many seconds after the first figure
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "usbench", *WORDS], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, "-m", "usbench", *WORDS],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -68,13 +74,20 @@ def moment(folder: Path, what: str | float, begun: float) -> Callable[[], bool]:
 
 
 def found(runs: Path, results: Path, pattern: str) -> Iterator[Path]:
-    yield from results.glob(f"phantom/phantom/segment/{pattern}") if pattern[0] == "." else runs.glob(f"*/{pattern}")
+    yield from (
+        results.glob(f"phantom/phantom/segment/{pattern}")
+        if pattern[0] == "."
+        else runs.glob(f"*/{pattern}")
+    )
 
 
 def outcome(folder: Path) -> dict[str, object]:
     """All that must be the same: predictions, case table, scores, weights."""
     (run,) = [path.parent for path in (folder / "runs").glob("*/cell.yaml")]
-    files = [*sorted(run.glob("predictions-*.json")), *sorted((folder / "results").rglob("*.cases.csv.gz"))]
+    files = [
+        *sorted(run.glob("predictions-*.json")),
+        *sorted((folder / "results").rglob("*.cases.csv.gz")),
+    ]
     weights = torch.load(run / "best.pt", weights_only=True)
     return {
         **{path.name: path.read_bytes() for path in files},
@@ -94,8 +107,12 @@ def test_ten_kills_and_the_same_bytes(tmp_path):
         begun = time.time()
         process = start(broken)
         child = child_of(process)
-        assert caught(process, child, moment(broken, what, begun)), f"{what}: the run ended before, {kills} kills"
+        assert caught(process, child, moment(broken, what, begun)), (
+            f"{what}: the run ended before, {kills} kills"
+        )
         kills += 1
     assert start(broken).wait(300) == 0
     assert kills == 10 and outcome(broken) == outcome(whole)
-    assert not list((broken / "results").rglob(".*")) and not list((broken / "runs").glob("*.claim*"))
+    assert not list((broken / "results").rglob(".*")) and not list(
+        (broken / "runs").glob("*.claim*")
+    )

@@ -32,11 +32,16 @@ def masks(*places: tuple[slice, slice], size=(4, 6)) -> Masks:
 
 
 def boxes(*rows: tuple[float, ...]) -> Boxes:
-    return Boxes(np.array([row[:4] for row in rows], np.float32), np.array([row[4] for row in rows], np.int64))
+    return Boxes(
+        np.array([row[:4] for row in rows], np.float32),
+        np.array([row[4] for row in rows], np.int64),
+    )
 
 
 def marks(*points: tuple[float, float] | None) -> Landmarks:
-    paths = tuple(np.zeros((0, 2), np.float32) if p is None else np.array([p], np.float32) for p in points)
+    paths = tuple(
+        np.zeros((0, 2), np.float32) if p is None else np.array([p], np.float32) for p in points
+    )
     return Landmarks(paths, np.array([OFF if p is None else SEEN for p in points], np.int8))
 
 
@@ -51,7 +56,9 @@ def test_everything_and_nothing_by_hand():
     one = sample(masks(np.s_[0:2, 0:2], np.s_[0:0, 0:0]))
     assert controls.everywhere(one).planes.all() and not controls.nowhere(one).planes.any()
     two = sample(boxes((0, 1, 2, 3, 1), (0, 0, 1, 1, 1)))
-    assert controls.everywhere(two).xyxy.tolist() == [[0, 0, 6, 4]] and controls.everywhere(two).labels.tolist() == [1]
+    assert controls.everywhere(two).xyxy.tolist() == [[0, 0, 6, 4]] and controls.everywhere(
+        two
+    ).labels.tolist() == [1]
     assert len(controls.nowhere(two).labels) == 0
     assert controls.nowhere(sample(marks((0, 3), None))).paths[1].tolist() == [[2.5, 1.5]]
 
@@ -61,10 +68,15 @@ def test_another_image_s_truth_is_of_another_group_and_of_this_size():
     twin = sample(masks(np.s_[0:4, 0:6]), "a")
     other = sample(masks(np.s_[4:8, 6:12], size=(8, 12)), "b", (8, 12))
     guesses = [guess.planes for guess in controls.shuffled([first, twin, other])]
-    assert np.array_equal(guesses[0], masks(np.s_[2:4, 3:6]).planes) and np.array_equal(guesses[0], guesses[1])
+    assert np.array_equal(guesses[0], masks(np.s_[2:4, 3:6]).planes) and np.array_equal(
+        guesses[0], guesses[1]
+    )
     assert np.array_equal(guesses[2], masks(np.s_[0:4, 0:6], size=(8, 12)).planes)
     box = [sample(boxes((0, 0, 3, 2, 0)), "a"), sample(boxes((0, 0, 12, 8, 0)), "b", (8, 12))]
-    assert [guess.xyxy.tolist() for guess in controls.shuffled(box)] == [[[0, 0, 6, 4]], [[0, 0, 6, 4]]]
+    assert [guess.xyxy.tolist() for guess in controls.shuffled(box)] == [
+        [[0, 0, 6, 4]],
+        [[0, 0, 6, 4]],
+    ]
     assert not next(iter(controls.shuffled([first]))).planes.any()
 
 
@@ -76,11 +88,17 @@ def test_the_prior_of_masks_is_where_a_class_is_likeliest_over_its_mean_area():
     made = controls.guesses(train, "segment", exclusive=False)
     prior = made["prior"](train[0]).planes[0]
     assert prior[0:2, 0:3].all() and not prior[:, 3:].any()
-    assert not made["mean"](train[0]).planes[0, 2:].any() and made["mean"](train[0]).planes[0, 0:2, 0:3].all()
+    assert (
+        not made["mean"](train[0]).planes[0, 2:].any()
+        and made["mean"](train[0]).planes[0, 0:2, 0:3].all()
+    )
 
 
 def test_exclusive_classes_share_no_pixel_in_the_prior():
-    train = [sample(masks(np.s_[0:4, 0:3], np.s_[0:4, 3:6])), sample(masks(np.s_[0:4, 0:4], np.s_[0:4, 4:6]))]
+    train = [
+        sample(masks(np.s_[0:4, 0:3], np.s_[0:4, 3:6])),
+        sample(masks(np.s_[0:4, 0:4], np.s_[0:4, 4:6])),
+    ]
     planes = controls.guesses(train, "segment", exclusive=True)["prior"](train[0]).planes
     assert planes.sum(axis=0).max() == 1 and planes.any(axis=(1, 2)).all()
 
@@ -92,17 +110,26 @@ def test_the_prior_of_boxes_and_landmarks_is_the_mean_in_fractions_of_the_sides(
         sample(boxes((0, 0, 6, 4, 0))),
     ]
     prior = controls.guesses(train, "detect", False)["prior"](sample(Boxes.empty(), size=(40, 60)))
-    assert prior.labels.tolist() == [0, 1] and prior.scores.tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert prior.labels.tolist() == [0, 1] and prior.scores.tolist() == pytest.approx(
+        [1 / 3, 2 / 3]
+    )
     assert np.allclose(prior.xyxy, [[0, 0, 60, 40], [0, 0, 45, 30]])  # label 1: a half and a whole
     seen = [sample(marks((0, 0), None)), sample(marks((3, 2), (3, 2)))]
-    guess = controls.guesses(seen, "landmark", False)["prior"](sample(marks(None, None), size=(40, 60)))
+    guess = controls.guesses(seen, "landmark", False)["prior"](
+        sample(marks(None, None), size=(40, 60))
+    )
     assert guess.paths[0].tolist() == [[15, 10]] and guess.paths[1].tolist() == [[30, 20]]
     assert guess.scores.tolist() == [1, 0.5]
 
 
 def test_the_prior_of_a_curve_is_the_mean_of_places_evenly_along_it():
-    lines = [Landmarks((np.array([[0, y], [1, y], [5, y]], np.float32),), np.array([SEEN], np.int8)) for y in (0, 2)]
-    guess = controls.guesses([sample(line) for line in lines], "landmark", False)["prior"](sample(lines[0]))
+    lines = [
+        Landmarks((np.array([[0, y], [1, y], [5, y]], np.float32),), np.array([SEEN], np.int8))
+        for y in (0, 2)
+    ]
+    guess = controls.guesses([sample(line) for line in lines], "landmark", False)["prior"](
+        sample(lines[0])
+    )
     path = guess.paths[0]
     assert len(path) == controls.KNOTS and np.allclose(path[:, 1], 1, atol=1e-5)
     assert np.allclose(path[:, 0], np.linspace(0, 5, controls.KNOTS), atol=0.02)
@@ -110,41 +137,60 @@ def test_the_prior_of_a_curve_is_the_mean_of_places_evenly_along_it():
 
 def test_blurred_truths_are_no_absence_in_the_prior():
     blurred = Landmarks((np.zeros((0, 2), np.float32),), np.array([BLURRED], np.int8))
-    guess = controls.guesses([sample(marks((1, 1))), sample(blurred)], "landmark", False)["prior"](sample(blurred))
+    guess = controls.guesses([sample(marks((1, 1))), sample(blurred)], "landmark", False)["prior"](
+        sample(blurred)
+    )
     assert guess.scores.tolist() == [1]
 
 
 def words(view: tuple[str, str], folder: Path) -> list[str]:
     size = ["dataset.phantom.size=[96,128]", "dataset.phantom.per_group=1"]
-    counts = ["dataset.phantom.counts.train=24", *(["dataset.split.gap=1"] if view[0] == "nnus" else [])]
+    counts = [
+        "dataset.phantom.counts.train=24",
+        *(["dataset.split.gap=1"] if view[0] == "nnus" else []),
+    ]
     where = [f"runs={folder}/runs", f"results={folder}/results", "source=phantom", "device=cpu"]
     return [f"dataset={view[0]}", f"task={view[1]}", *size, *counts, *where]
 
 
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_every_control_is_what_it_must_be(view, tmp_path, capsys):
-    assert script.main([*words(view, tmp_path), "--json", str(tmp_path / "out.json")]) == 0, capsys.readouterr().out
+    assert script.main([*words(view, tmp_path), "--json", str(tmp_path / "out.json")]) == 0, (
+        capsys.readouterr().out
+    )
     facts = json.loads((tmp_path / "out.json").read_text())["controls"]
-    assert [fact["control"] for fact in facts] == list(controls.NAMES[view[1]]) and all(fact["right"] for fact in facts)
+    assert [fact["baseline"] for fact in facts] == list(controls.NAMES[view[1]]) and all(
+        fact["right"] for fact in facts
+    )
     rows = results.load_all(tmp_path / "results", phantom=True)
-    assert {row["model"] for row in rows} == {"prior", "centre" if view[1] == "landmark" else "blank"}
+    assert {row["model"] for row in rows} == {
+        "prior",
+        "centre" if view[1] == "landmark" else "blank",
+    }
     board = leaderboard.rows(rows, [])
-    assert all(row.origin == "control" for row in board)
+    assert all(row.origin == "baseline" for row in board)
     before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
     assert script.main(words(view, tmp_path)) == 0
     assert {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")} == before
 
 
-def test_a_broken_ruler_is_noticed(tmp_path, monkeypatch, capsys):
+def test_a_broken_protocol_is_noticed(tmp_path, monkeypatch, capsys):
     """A Dice that forgets the factor 2: the truth no longer reaches 1."""
     rule = overlap.RULES["usbench"]
-    halved = replace(rule, dice=lambda c: overlap.ratio(c[..., 0], 2 * c[..., 0] + c[..., 1] + c[..., 2]))
-    ceiling = replace(rule)
+    halved = replace(
+        rule, dice=lambda c: overlap.ratio(c[..., 0], 2 * c[..., 0] + c[..., 1] + c[..., 2])
+    )
+    target_score = replace(rule)
     plain = overlap.apply
 
     def apply(rule, table, classes, known=None, draws=None):
         made = plain(halved if rule.name == "usbench" else rule, table, classes, known, draws)
-        return replace(made, ceiling=plain(ceiling if rule.name == "usbench" else rule, table, classes, known).ceiling)
+        return replace(
+            made,
+            target_score=plain(
+                target_score if rule.name == "usbench" else rule, table, classes, known
+            ).target_score,
+        )
 
     monkeypatch.setattr(overlap, "apply", apply)
     assert script.main(words(("usgra", "segment"), tmp_path)) == 1
@@ -154,7 +200,10 @@ def test_a_broken_ruler_is_noticed(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("given", "says"),
-    [([], "dataset= was wanted"), (["dataset=usgra", "task=landmark"], "the dataset has segment, detect")],
+    [
+        ([], "dataset= was wanted"),
+        (["dataset=usgra", "task=landmark"], "the dataset has segment, detect"),
+    ],
 )
 def test_wrong_words_are_refused_with_one_line(given, says, capsys):
     assert script.main(given) == 2

@@ -26,7 +26,9 @@ SIZE = (300, 400)  # half of the reference
 
 
 def series(train, size=SIZE, seed=0, per_group=1):
-    return list(samples(Spec("echo", size, {"train": train}, seed, per_group=per_group), "landmark"))
+    return list(
+        samples(Spec("echo", size, {"train": train}, seed, per_group=per_group), "landmark")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,11 @@ def drawn():
 def seen(sample):
     """Name → path of what is seen."""
     target = sample.target
-    return {name: path for name, path, state in zip(NAMES, target.paths, target.state, strict=True) if state == SEEN}
+    return {
+        name: path
+        for name, path, state in zip(NAMES, target.paths, target.state, strict=True)
+        if state == SEEN
+    }
 
 
 def heart(n, seed=0):
@@ -47,7 +53,9 @@ def heart(n, seed=0):
 
 def digest(sample):
     knots = b"".join(path.tobytes() for path in sample.target.paths)
-    return hashlib.sha256(sample.image.tobytes() + knots + sample.target.state.tobytes()).hexdigest()
+    return hashlib.sha256(
+        sample.image.tobytes() + knots + sample.target.state.tobytes()
+    ).hexdigest()
 
 
 # names and states
@@ -57,7 +65,14 @@ def test_the_names_are_unitys_sorted():
     assert list(NAMES) == sorted({*APICAL, *PARASTERNAL})
     assert len(NAMES) == 16
     assert tuple(name for name in NAMES if name.startswith("curve-")) == CURVES
-    assert {"lv-ivs-top", "lv-ivs-bottom", "lv-pw-top", "lv-pw-bottom", "mv-ant-hinge", "lv-apex-endo"} < set(NAMES)
+    assert {
+        "lv-ivs-top",
+        "lv-ivs-bottom",
+        "lv-pw-top",
+        "lv-pw-bottom",
+        "mv-ant-hinge",
+        "lv-apex-endo",
+    } < set(NAMES)
     assert classes(Spec("echo", SIZE, {}, 0), "landmark") == NAMES
 
 
@@ -96,7 +111,9 @@ def test_every_landmark_lies_in_the_sector(drawn):
         for path in seen(sample).values():
             x, y = ((path + 0.5) * 2).T - [[400], [4]]
             assert (np.hypot(x, y) < 584 - 5).all() and (np.hypot(x, y) > 12).all()
-            assert (np.abs(np.arctan2(x, y)) * np.hypot(x, y) < 0.74 * np.hypot(x, y) - 5).all()  # 5 px from its sides
+            assert (
+                np.abs(np.arctan2(x, y)) * np.hypot(x, y) < 0.74 * np.hypot(x, y) - 5
+            ).all()  # 5 px from its sides
 
 
 def test_nothing_is_beyond_the_sector_and_something_within(drawn):
@@ -133,18 +150,29 @@ def profile(drawn, name, outward):
     lines = []
     for sample in drawn:
         if name in seen(sample):
-            line = spline(seen(sample)[name].astype(float))[8:-8]  # without the leaflets at its ends
+            line = spline(seen(sample)[name].astype(float))[
+                8:-8
+            ]  # without the leaflets at its ends
             along = np.gradient(line, axis=0)
             along /= np.linalg.norm(along, axis=1, keepdims=True)
             left = outward * np.stack([along[:, 1], -along[:, 0]], axis=1)
             places = line[:, None] + np.arange(-12, 13)[:, None] * left[:, None]
-            lines.append(ndimage.map_coordinates(sample.image.astype(float), places.transpose(2, 0, 1)[::-1], order=1))
+            lines.append(
+                ndimage.map_coordinates(
+                    sample.image.astype(float), places.transpose(2, 0, 1)[::-1], order=1
+                )
+            )
     return np.concatenate(lines).mean(axis=0)
 
 
 @pytest.mark.parametrize(
     ("name", "outward"),
-    [("curve-lv-endo", 1), ("curve-la-endo", -1), ("curve-lv-antsep-endo", -1), ("curve-lv-post-endo", 1)],
+    [
+        ("curve-lv-endo", 1),
+        ("curve-la-endo", -1),
+        ("curve-lv-antsep-endo", -1),
+        ("curve-lv-post-endo", 1),
+    ],
 )
 def test_a_curve_runs_between_dark_blood_and_bright_wall_to_the_pixel(drawn, name, outward):
     across = profile(drawn, name, outward)
@@ -154,7 +182,9 @@ def test_a_curve_runs_between_dark_blood_and_bright_wall_to_the_pixel(drawn, nam
     assert abs(middle) < 1  # the beam is wide: a bright wall spills a little into the blood
 
 
-@pytest.mark.parametrize(("one", "other"), [("lv-ivs-top", "lv-ivs-bottom"), ("lv-pw-top", "lv-pw-bottom")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("lv-ivs-top", "lv-ivs-bottom"), ("lv-pw-top", "lv-pw-bottom")]
+)
 def test_the_measuring_points_lie_on_both_sides_of_a_bright_wall(drawn, one, other):
     steps = []
     for found in (seen(sample) | {"image": sample.image.astype(float)} for sample in drawn[1::2]):
@@ -170,14 +200,22 @@ def test_the_measuring_points_lie_on_both_sides_of_a_bright_wall(drawn, one, oth
 
 def test_the_ventricle_is_as_wide_as_a_heart(drawn):
     ends = [(seen(sample), sample.mm_per_px[0]) for sample in drawn[1::2]]
-    ends = [(found["lv-ivs-bottom"] - found["lv-pw-top"], mm) for found, mm in ends if set(found) >= CALIPERS]
+    ends = [
+        (found["lv-ivs-bottom"] - found["lv-pw-top"], mm)
+        for found, mm in ends
+        if set(found) >= CALIPERS
+    ]
     lengths = [np.linalg.norm(apart) * mm for apart, mm in ends]
     assert 25 < min(lengths) < 38 < max(lengths) < 58  # mm
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "hinge" in name])
 def test_a_hinge_is_bright(drawn, name):
-    found = [(sample.image, np.rint(seen(sample)[name][0]).astype(int)) for sample in drawn if name in seen(sample)]
+    found = [
+        (sample.image, np.rint(seen(sample)[name][0]).astype(int))
+        for sample in drawn
+        if name in seen(sample)
+    ]
     spots = [image[y - 1 : y + 2, x - 1 : x + 2].mean() for image, (x, y) in found]
     assert np.mean(spots) > 140
 
@@ -219,7 +257,9 @@ def test_half_the_size_has_half_the_coordinates_of_pixel_centres(n):
 def test_the_images_of_two_sizes_show_the_same():
     for whole, half in zip(series(4, (480, 640)), series(4, (240, 320)), strict=True):
         shrunk = whole.image.reshape(240, 2, 320, 2).mean(axis=(1, 3))
-        smooth = [ndimage.gaussian_filter(picture.astype(float), 5) for picture in (shrunk, half.image)]
+        smooth = [
+            ndimage.gaussian_filter(picture.astype(float), 5) for picture in (shrunk, half.image)
+        ]
         assert np.corrcoef(smooth[0].ravel(), smooth[1].ravel())[0, 1] > 0.96
 
 
@@ -243,7 +283,9 @@ def test_the_same_spec_gives_the_same_samples_and_another_seed_others():
 
 def test_within_a_video_the_heart_beats_and_nothing_else_changes():
     video = series(12, (120, 160), per_group=12)
-    assert len({sample.group for sample in video}) == len({sample.mm_per_px for sample in video}) == 1
+    assert (
+        len({sample.group for sample in video}) == len({sample.mm_per_px for sample in video}) == 1
+    )
     apex = np.array([seen(s)["lv-apex-endo"][0] for s in video if "lv-apex-endo" in seen(s)])
     assert np.ptp(apex, axis=0).max() < 1  # px: it hardly moves
     beats = [contraction(Draw(0, 1, n)) for n in range(1, 13)]
@@ -256,7 +298,9 @@ def test_within_a_video_the_heart_beats_and_nothing_else_changes():
 
 
 def test_subjects_differ():
-    apexes = np.array([apical(Draw(0, group, 1)).paths["lv-apex-endo"][0] for group in range(1, 31)])
+    apexes = np.array(
+        [apical(Draw(0, group, 1)).paths["lv-apex-endo"][0] for group in range(1, 31)]
+    )
     assert (np.ptp(apexes, axis=0) > 15).all()
     assert len({sample.mm_per_px for sample in series(4, (60, 80))}) == 4
 
@@ -272,7 +316,10 @@ def test_the_distance_from_a_circle_is_exact():
 
 def test_an_outline_closes_on_itself_by_a_straight_line():
     square = np.array([(10, 10), (50, 10), (50, 50), (10, 50)], float)
-    x, y = np.array([[4, 6, 14, 30, 30, 30]], np.float32), np.array([[30, 20, 30, 6, 14, 54]], np.float32)
+    x, y = (
+        np.array([[4, 6, 14, 30, 30, 30]], np.float32),
+        np.array([[30, 20, 30, 6, 14, 54]], np.float32),
+    )
     assert distance(square, x, y)[0] == pytest.approx([6, 4, -4, 4, -4, 4], abs=0.6)
 
 
@@ -297,7 +344,11 @@ def test_axes_turn_and_shift():
 
 def test_a_line_shifts_to_the_left_of_its_direction():
     line = np.array([(0, 0), (1, 0), (2, 0)], float)
-    assert shifted(line, 3).tolist() == [[0, -3], [1, -3], [2, -3]]  # on the screen, where y runs down
+    assert shifted(line, 3).tolist() == [
+        [0, -3],
+        [1, -3],
+        [2, -3],
+    ]  # on the screen, where y runs down
     deeper = shifted(line, -7)
     assert at(deeper, 1.5) == at(deeper[::-1], 1.5) == 7
 

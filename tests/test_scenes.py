@@ -23,7 +23,10 @@ NECK = (
     "Strap muscle",
     "Sternocleidomastoid muscle",
 )
-SIZES = {"kidney": [(96, 128), (192, 256), (120, 200)], "neck": [(112, 124), (224, 248), (240, 320)]}
+SIZES = {
+    "kidney": [(96, 128), (192, 256), (120, 200)],
+    "neck": [(112, 124), (224, 248), (240, 320)],
+}
 SIZED = [(scene, size) for scene, sizes in SIZES.items() for size in sizes]
 EIGHT = np.ones((3, 3))
 
@@ -45,7 +48,9 @@ def test_the_names_are_the_releases_in_their_order():
 def test_the_same_spec_gives_the_same_samples_and_another_seed_others(scene, size):
     def digests(seed):
         drawn = series(scene, size, 3, seed=seed)
-        return [hashlib.sha256(s.image.tobytes() + s.target.planes.tobytes()).hexdigest() for s in drawn]
+        return [
+            hashlib.sha256(s.image.tobytes() + s.target.planes.tobytes()).hexdigest() for s in drawn
+        ]
 
     assert digests(0) == digests(0)
     assert len(set(digests(0))) == 3
@@ -135,7 +140,9 @@ def test_a_kidney_measures_what_kidneys_do():
         assert sample.mm_per_px[1] == pytest.approx(sample.mm_per_px[0])
         columns = np.nonzero(sample.target.planes[0].any(axis=0))[0]
         length = (columns[-1] - columns[0] + 1) * sample.mm_per_px[1]
-        assert 85 < length < 140 if sample.attributes["view"] == "Longitudinal" else 45 < length < 80
+        assert (
+            85 < length < 140 if sample.attributes["view"] == "Longitudinal" else 45 < length < 80
+        )
 
 
 def test_it_is_black_beyond_the_field_of_view_and_the_kidney_within_it():
@@ -163,7 +170,9 @@ def test_the_parts_differ_in_grey_as_in_a_kidney():
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_share_of_images_with_each_structure(seed):
-    present = np.mean([drawn.any(axis=(1, 2)) for drawn in planes("neck", (64, 70), 64, seed=seed)], axis=0)
+    present = np.mean(
+        [drawn.any(axis=(1, 2)) for drawn in planes("neck", (64, 70), 64, seed=seed)], axis=0
+    )
     released = np.array([240, 550, 620, 30, 75, 310, 548, 585]) / 790
     rare = [NECK.index("Internal juglar vein"), NECK.index("Esophagus")]
     released[rare] = 0.27  # drawn more often than released, so that a short series can teach them
@@ -173,14 +182,20 @@ def test_share_of_images_with_each_structure(seed):
 
 @pytest.mark.parametrize("size", SIZES["neck"])
 def test_boxes_are_tight_one_per_structure_of_the_same_image(size):
-    for mask, box in zip(series("neck", size, 16), series("neck", size, 16, task="detect"), strict=True):
+    for mask, box in zip(
+        series("neck", size, 16), series("neck", size, 16, task="detect"), strict=True
+    ):
         assert np.array_equal(mask.image, box.image)
         assert (mask.mm_per_px, mask.attributes) == (box.mm_per_px, box.attributes)
         counts = [ndimage.label(plane, EIGHT)[1] for plane in mask.target.planes]
         assert np.bincount(box.target.labels, minlength=len(NECK)).tolist() == counts
-        for (x1, y1, x2, y2), label in zip(box.target.xyxy.astype(int), box.target.labels, strict=True):
+        for (x1, y1, x2, y2), label in zip(
+            box.target.xyxy.astype(int), box.target.labels, strict=True
+        ):
             inside = mask.target.planes[label, y1:y2, x1:x2]
-            assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+            assert (
+                inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+            )
 
 
 @pytest.mark.parametrize("size", SIZES["neck"])
@@ -188,17 +203,26 @@ def test_structures_are_whole_and_disjoint(size):
     for drawn in planes("neck", size, 32, per_group=1):
         assert drawn.sum(axis=0).max() == 1
         counts = dict(zip(NECK, [ndimage.label(plane, EIGHT)[1] for plane in drawn], strict=True))
-        pairs = 2 if counts["Trachea"] else 1  # lobes, straps and long muscles of both sides beside a trachea
+        pairs = (
+            2 if counts["Trachea"] else 1
+        )  # lobes, straps and long muscles of both sides beside a trachea
         assert counts["Thyroid"] in (0, pairs) and counts["Strap muscle"] == counts["Thyroid"]
         assert counts["Logus coli muscle"] in (0, pairs)
-        assert all(counts[name] <= 1 for name in NECK if name.split()[0] not in ("Thyroid", "Strap", "Logus"))
+        assert all(
+            counts[name] <= 1
+            for name in NECK
+            if name.split()[0] not in ("Thyroid", "Strap", "Logus")
+        )
 
 
 def test_no_structure_is_too_small_for_a_net_that_sees_320_columns():
     for sample in series("neck", (289, 320), 48, task="detect", per_group=1):
         sides = sample.target.xyxy[:, 2:] - sample.target.xyxy[:, :2]
         assert sides.min() >= 12
-        assert sample.target.xyxy.min() >= 0 and (sample.target.xyxy.max(axis=0)[2:] <= (320, 289)).all()
+        assert (
+            sample.target.xyxy.min() >= 0
+            and (sample.target.xyxy.max(axis=0)[2:] <= (320, 289)).all()
+        )
 
 
 def test_vessels_and_air_are_dark_and_the_gland_bright():
@@ -219,7 +243,9 @@ def test_vessels_and_air_are_dark_and_the_gland_bright():
 def test_a_neck_has_the_spacing_of_its_subject():
     drawn = series("neck", (224, 247), 12)
     assert len({(sample.group, sample.mm_per_px) for sample in drawn}) == 3
-    assert all(0.15 < sample.mm_per_px[0] < 0.2 and 0.15 < sample.mm_per_px[1] < 0.2 for sample in drawn)
+    assert all(
+        0.15 < sample.mm_per_px[0] < 0.2 and 0.15 < sample.mm_per_px[1] < 0.2 for sample in drawn
+    )
 
 
 # what the phantom makes of a body

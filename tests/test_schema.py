@@ -10,13 +10,33 @@ from test_leaderboard import figure, record
 
 from usbench.results import schema
 
-ODD = [None, True, -1, 0, 1.0, 2.5, "", "x", "../x", "x\n", [], [1], {}, {"a": 1}, math.nan, math.inf, 10**30]
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    1.0,
+    2.5,
+    "",
+    "x",
+    "../x",
+    "x\n",
+    [],
+    [1],
+    {},
+    {"a": 1},
+    math.nan,
+    math.inf,
+    10**30,
+]
 
 
 def places(value, path=()):
     """Every path to a value inside a record."""
     yield path
-    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+    for key in (
+        value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    ):
         yield from places(value[key], (*path, key))
 
 
@@ -39,9 +59,19 @@ def finite(value):
 
 RECORDS = [
     record(
-        0.7, data={**record()["data"], "leak": {"n": 1, "words": "w", "images": ["a"]}}, ceiling=1, fold_set="a" * 12
+        0.7,
+        data={**record()["data"], "leakage": {"n": 1, "description": "w", "images": ["a"]}},
+        target_score=1,
+        fold_series="a" * 12,
     ),
-    record(status="failed", reason="x", ruler=None, primary=None, scores={"hd": figure(None)}, per_class={}),
+    record(
+        status="failed",
+        reason="x",
+        protocol=None,
+        primary=None,
+        scores={"hd": figure(None)},
+        per_class={},
+    ),
 ]
 
 
@@ -49,15 +79,25 @@ RECORDS = [
 def test_both_validators_agree_on_every_change(whole):
     slow = Draft202012Validator(schema.schema())
     assert schema.fault(whole) is None
-    paths = [path for path in places(whole) if path and path[0] not in ("config", "machine", "code")]
+    paths = [
+        path for path in places(whole) if path and path[0] not in ("config", "machine", "code")
+    ]
     broken = [changed(whole, path, value) for path in paths for value in ODD]
     broken += [changed(whole, path, gone=True) for path in paths]
-    let_through = [each for each in broken if schema._is_sound(each) and not (slow.is_valid(each) and finite(each))]
+    let_through = [
+        each
+        for each in broken
+        if schema._is_sound(each) and not (slow.is_valid(each) and finite(each))
+    ]
     assert len(broken) > 500 and not let_through
-    refused = [each for each in broken if slow.is_valid(each) and finite(each) and schema._broken(each)]
+    refused = [
+        each for each in broken if slow.is_valid(each) and finite(each) and schema._broken(each)
+    ]
     assert not refused  # a no of the compiled one is looked at again
 
 
 @pytest.mark.parametrize("value", [np.float32(1), {1}, object(), (1, 2), b"x"])
 def test_what_json_does_not_have_is_told_in_words(value):
-    assert "scores.dice.value" in str(schema.fault(changed(RECORDS[0], ("scores", "dice", "value"), value)))
+    assert "scores.dice.value" in str(
+        schema.fault(changed(RECORDS[0], ("scores", "dice", "value"), value))
+    )

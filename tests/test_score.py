@@ -20,7 +20,8 @@ ROOT = Path(__file__).parent.parent
 def lay_mask(path: Path, *rows: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     label_png.write_index(
-        path, np.array([[int(mark) if mark != "x" else 255 for mark in row] for row in rows], np.uint8)
+        path,
+        np.array([[int(mark) if mark != "x" else 255 for mark in row] for row in rows], np.uint8),
     )
 
 
@@ -33,7 +34,15 @@ def masks(tmp_path) -> list[str]:
     lay_mask(tmp_path / "guess/pig1_a.png", "110", "110")
     lay_mask(tmp_path / "guess/pig1_b.png", "000", "000")
     lay_mask(tmp_path / "guess/pig2_a.png", "110", "022")
-    return ["segment", "--truth", str(tmp_path / "truth"), "--predictions", str(tmp_path / "guess"), "--classes", "a,b"]
+    return [
+        "segment",
+        "--truth",
+        str(tmp_path / "truth"),
+        "--predictions",
+        str(tmp_path / "guess"),
+        "--classes",
+        "a,b",
+    ]
 
 
 def run(words: list[str], tmp_path: Path) -> dict:
@@ -46,12 +55,18 @@ def test_masks_by_hand(masks, tmp_path):
     found = run([*masks, "--group", r"^(pig\d+)_"], tmp_path)
     assert found["task"] == "segment" and found["classes"] == ["a", "b"]
     assert found["per_class"]["a"]["dice"]["value"] == pytest.approx((2 / 3 + 1) / 2)
-    assert found["per_class"]["a"]["dice"]["n"] == 2 and found["per_class"]["b"]["dice"]["value"] == 1
+    assert (
+        found["per_class"]["a"]["dice"]["n"] == 2 and found["per_class"]["b"]["dice"]["value"] == 1
+    )
     assert found["scores"]["dice"]["value"] == pytest.approx((5 / 6 + 1) / 2)
-    assert found["scores"]["dice"]["low"] is None and "2 groups" in found["scores"]["dice"]["interval"]
+    assert (
+        found["scores"]["dice"]["low"] is None and "2 groups" in found["scores"]["dice"]["interval"]
+    )
     assert found["data"] == {"images": 3, "groups": 2, "missing": []}
-    assert (found["ruler"]["name"], found["primary"]["name"]) == ("usbench", "dice")
-    assert [case["case"] for case in found["cases"]] == ["pig1_a"] * 2 + ["pig1_b"] * 2 + ["pig2_a"] * 2
+    assert (found["protocol"]["name"], found["primary"]["name"]) == ("usbench", "dice")
+    assert [case["case"] for case in found["cases"]] == ["pig1_a"] * 2 + ["pig1_b"] * 2 + [
+        "pig2_a"
+    ] * 2
     assert "hd95" not in found["scores"] and found["scores"]["hd95_mm"]["value"] is None
 
 
@@ -63,7 +78,7 @@ def test_millimetres_have_plain_names_too(masks, tmp_path):
     )  # a row (.5) for one image, 0 for one
     assert figures["nsd"]["value"] == figures["nsd_mm"]["value"] < 1
     assert found["scores"]["hd95"] == found["scores"]["hd95_mm"] and "assd" in found["scores"]
-    assert "in mm at 0.1 mm" in found["ruler"]["words"]
+    assert "in mm at 0.1 mm" in found["protocol"]["words"]
 
 
 def test_a_value_to_be_ignored_counts_nowhere(masks, tmp_path):
@@ -72,9 +87,9 @@ def test_a_value_to_be_ignored_counts_nowhere(masks, tmp_path):
     assert score.main(masks) == 1
 
 
-def test_another_rule_may_be_the_ruler(masks, tmp_path):
+def test_another_rule_may_be_the_protocol(masks, tmp_path):
     found = run([*masks, "--rule", "kidneyus", "--rule", "pooled"], tmp_path)
-    assert found["ruler"]["name"] == "kidneyus" and list(found["rulers"]) == ["pooled"]
+    assert found["protocol"]["name"] == "kidneyus" and list(found["protocols"]) == ["pooled"]
     assert found["per_class"]["a"]["dice"]["value"] == pytest.approx((2 / 3 + 1 + 1) / 3)
 
 
@@ -90,21 +105,36 @@ def test_a_missing_prediction_is_nothing_found_and_counted(masks, tmp_path, caps
 @pytest.mark.parametrize(
     ("damage", "more", "code", "words"),
     [
-        (lambda t: lay_mask(t / "guess/other.png", "000"), [], 1, "truth's images were wanted, found 'other'"),
+        (
+            lambda t: lay_mask(t / "guess/other.png", "000"),
+            [],
+            1,
+            "truth's images were wanted, found 'other'",
+        ),
         (
             lambda t: lay_mask(t / "guess/pig1_a.png", "11", "00"),
             [],
             1,
             "size of its truth (2, 3) was wanted, found (2, 2)",
         ),
-        (lambda t: lay_mask(t / "guess/pig1_a.png", "113", "000"), [], 1, "a mask of indices 0..2 was wanted, found 3"),
+        (
+            lambda t: lay_mask(t / "guess/pig1_a.png", "113", "000"),
+            [],
+            1,
+            "a mask of indices 0..2 was wanted, found 3",
+        ),
         (
             lambda t: (t / "guess/pig1_a.PNG").write_bytes((t / "guess/pig1_a.png").read_bytes()),
             [],
             1,
             "'pig1_a' twice",
         ),
-        (lambda t: [path.unlink() for path in (t / "truth").iterdir()], [], 1, "found 'pig1_a' (3 such)"),
+        (
+            lambda t: [path.unlink() for path in (t / "truth").iterdir()],
+            [],
+            1,
+            "found 'pig1_a' (3 such)",
+        ),
         (
             lambda t: [path.unlink() for d in ("truth", "guess") for path in (t / d).iterdir()],
             [],
@@ -142,7 +172,14 @@ def coco(boxes: list[dict], name: str = "lesion") -> dict:
 
 def truth(image: int, bbox: list[float], number: int) -> dict:
     area = bbox[2] * bbox[3]
-    return {"id": number, "image_id": image, "category_id": 3, "bbox": bbox, "area": area, "iscrowd": 0}
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": 3,
+        "bbox": bbox,
+        "area": area,
+        "iscrowd": 0,
+    }
 
 
 def guess(image: object, bbox: object, value: object = 0.9, category: object = 3) -> dict:
@@ -151,9 +188,19 @@ def guess(image: object, bbox: object, value: object = 0.9, category: object = 3
 
 @pytest.fixture
 def boxes(tmp_path) -> list[str]:
-    (tmp_path / "gt.json").write_text(json.dumps(coco([truth(7, [10, 10, 20, 20], 1), truth(9, [50, 10, 40, 40], 2)])))
-    (tmp_path / "dt.json").write_text(json.dumps([guess(7, [10, 10, 20, 20]), guess(9, [100, 50, 10, 10], 0.8)]))
-    return ["detect", "--truth", str(tmp_path / "gt.json"), "--predictions", str(tmp_path / "dt.json")]
+    (tmp_path / "gt.json").write_text(
+        json.dumps(coco([truth(7, [10, 10, 20, 20], 1), truth(9, [50, 10, 40, 40], 2)]))
+    )
+    (tmp_path / "dt.json").write_text(
+        json.dumps([guess(7, [10, 10, 20, 20]), guess(9, [100, 50, 10, 10], 0.8)])
+    )
+    return [
+        "detect",
+        "--truth",
+        str(tmp_path / "gt.json"),
+        "--predictions",
+        str(tmp_path / "dt.json"),
+    ]
 
 
 def test_boxes_by_hand(boxes, tmp_path):
@@ -171,8 +218,12 @@ def test_yolo_folders_score_as_the_same_boxes_in_px(boxes, tmp_path):
     (tmp_path / "t/9.txt").write_text("0 0.35 0.3 0.2 0.4\n")
     (tmp_path / "p/7.txt").write_text("0 0.1 0.2 0.1 0.2 0.9\n")
     (tmp_path / "p/9.txt").write_text("0 0.525 0.55 0.05 0.1 0.8\n")
-    found = run(["detect", "--truth", str(tmp_path / "t"), "--predictions", str(tmp_path / "p")], tmp_path)
-    assert found["scores"]["map50"]["value"] == pytest.approx(51 / 101) and found["classes"] == ["lesion"]
+    found = run(
+        ["detect", "--truth", str(tmp_path / "t"), "--predictions", str(tmp_path / "p")], tmp_path
+    )
+    assert found["scores"]["map50"]["value"] == pytest.approx(51 / 101) and found["classes"] == [
+        "lesion"
+    ]
     assert not [name for name in found["scores"] if name.endswith(score.BY_AREA)]  # no px, no areas
 
 
@@ -212,7 +263,15 @@ def test_bad_yolo_predictions_are_refused(tmp_path, capsys, line, words):
     for folder, text in (("t", "0 .5 .5 .1 .1\n"), ("p", line + "\n")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.txt").write_text(text)
-    words_given = ["detect", "--truth", str(tmp_path / "t"), "--predictions", str(tmp_path / "p"), "--classes", "a"]
+    words_given = [
+        "detect",
+        "--truth",
+        str(tmp_path / "t"),
+        "--predictions",
+        str(tmp_path / "p"),
+        "--classes",
+        "a",
+    ]
     assert score.main(words_given) == 1
     assert words in capsys.readouterr().err
 
@@ -227,7 +286,9 @@ def test_a_truth_without_a_single_object_is_undefined_with_a_reason(boxes, tmp_p
 
 
 def labels(**names: tuple[str, str, str]) -> dict:
-    return {"labels": {name: {"type": kind, "x": x, "y": y} for name, (kind, x, y) in names.items()}}
+    return {
+        "labels": {name: {"type": kind, "x": x, "y": y} for name, (kind, x, y) in names.items()}
+    }
 
 
 @pytest.fixture
@@ -243,12 +304,20 @@ def marks(tmp_path) -> list[str]:
     seen["1.png"]["labels"]["b"]["score"] = 0.25
     (tmp_path / "true.json").write_text(json.dumps(true))
     (tmp_path / "seen.json").write_text(json.dumps(seen))
-    return ["landmark", "--truth", str(tmp_path / "true.json"), "--predictions", str(tmp_path / "seen.json")]
+    return [
+        "landmark",
+        "--truth",
+        str(tmp_path / "true.json"),
+        "--predictions",
+        str(tmp_path / "seen.json"),
+    ]
 
 
 def test_landmarks_by_hand(marks, tmp_path):
     found = run(marks, tmp_path)
-    assert found["per_class"]["a"]["mre_px"]["value"] == 3 and found["scores"]["mre_px"]["value"] == 2
+    assert (
+        found["per_class"]["a"]["mre_px"]["value"] == 3 and found["scores"]["mre_px"]["value"] == 2
+    )
     assert found["scores"]["presence_auroc"]["value"] == 1
 
 
@@ -272,8 +341,8 @@ def test_bad_landmarks_are_refused_with_one_line(marks, tmp_path, capsys, change
 
 
 def test_no_torch_is_loaded(masks):
-    code = (
-        "import sys; from scripts import score; rc = score.main(sys.argv[1:]); sys.exit(rc + ('torch' in sys.modules))"
+    code = "import sys; from scripts import score; rc = score.main(sys.argv[1:]); sys.exit(rc + ('torch' in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *masks], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
-    done = subprocess.run([sys.executable, "-c", code, *masks], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "all classes" in done.stdout, done.stderr

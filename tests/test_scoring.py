@@ -22,7 +22,11 @@ from usbench.runner import machine, report
 from usbench.types import Masks, Sample
 
 FOLDERS = {split: (f"{split}/images", f"{split}/masks") for split in ("train", "val", "test")}
-METRIC = {"_target_": "usbench.metrics.segment.SegmentScorer", "rules": ["usbench", "pooled"], "primary": "dice"}
+METRIC = {
+    "_target_": "usbench.metrics.segment.SegmentScorer",
+    "protocols": ["usbench", "pooled"],
+    "primary": "dice",
+}
 EMPTY = np.zeros((1, 4, 4), bool)
 
 
@@ -38,24 +42,31 @@ def dataset(tmp_path) -> Dataset:
     """Three test images with 2, 2 and 0 columns of the one class."""
     layout = IndexMasks(["blob"], FOLDERS)  # type: ignore[arg-type]
     grey = np.zeros((4, 4), np.uint8)
-    samples = [Sample(f"{n}", f"g{n}", grey, Masks(block(c)), split="test") for n, c in enumerate((2, 2, 0))]
+    samples = [
+        Sample(f"{n}", f"g{n}", grey, Masks(block(c)), split="test")
+        for n, c in enumerate((2, 2, 0))
+    ]
     others = [replace(samples[0], id=split, split=split) for split in ("train", "val")]
     layout.write(tmp_path / "release", [*samples, *others])
-    return open_view("blobs", "segment", {"exclusive": True}, layout, tmp_path / "release", {}, None)
+    return open_view(
+        "blobs", "segment", {"exclusive": True}, layout, tmp_path / "release", {}, None
+    )
 
 
 def predict(dataset: Dataset, folder: Path, columns: tuple[int, ...]) -> Samples:
     """Store predictions of that many columns each."""
     folder.mkdir(exist_ok=True)
     samples = dataset.samples("test")
-    scoring.write_predictions(folder, "test", samples, (Masks(block(c), np.ones(1, np.float32)) for c in columns))
+    scoring.write_predictions(
+        folder, "test", samples, (Masks(block(c), np.ones(1, np.float32)) for c in columns)
+    )
     return samples
 
 
 def test_scores_come_from_the_files(dataset, tmp_path):
     """Dice 2·8/(8+8) = 1, 2·4/(4+8) = 2/3; the third image has no blob in truth or prediction and is skipped."""
     samples = predict(dataset, tmp_path / "run", (2, 1, 0))
-    scores = scoring.score(METRIC, tmp_path / "run", samples).ruler.scores
+    scores = scoring.score(METRIC, tmp_path / "run", samples).protocol.scores
     assert scores["dice"].value == pytest.approx((1 + 2 / 3) / 2)
     assert scores["pooled_dice"].value == pytest.approx(2 * 12 / (16 + 12))
     assert scores["empty_false_positive_rate"].value == 0.0
@@ -63,7 +74,7 @@ def test_scores_come_from_the_files(dataset, tmp_path):
 
 def test_a_leak_gets_a_second_figure(dataset, tmp_path):
     samples = predict(dataset, tmp_path / "run", (2, 1, 0))
-    scores = scoring.score(METRIC, tmp_path / "run", samples, leak=["test/0"]).ruler.scores
+    scores = scoring.score(METRIC, tmp_path / "run", samples, leak=["test/0"]).protocol.scores
     assert scores["dice"].value == pytest.approx((1 + 2 / 3) / 2)
     assert scores["dice:no-leak"].value == pytest.approx(2 / 3) and scores["dice:no-leak"].n == 2
 
@@ -82,7 +93,7 @@ def test_a_metric_of_one_s_own_is_a_mean_over_the_cases_where_it_is_defined(data
     scorer = build({**METRIC, "extra": {"width": width}}, classes=samples.dataset.classes)
     for sample, guess in scoring.pairs(tmp_path / "run", "test", samples):
         scorer.update(sample.id, sample.group, sample.target, guess)
-    assert scorer.result().ruler.scores["width"].value == 1.5
+    assert scorer.result().protocol.scores["width"].value == 1.5
 
 
 def test_the_worst_median_and_best_case_are_drawn(dataset, tmp_path):
@@ -91,7 +102,7 @@ def test_the_worst_median_and_best_case_are_drawn(dataset, tmp_path):
     quality = overlay.qualities(scores.cases, "segment")
     assert quality == {"test/0": 1.0, "test/1": pytest.approx(2 / 3), "test/2": 0.0}
     one = {"dataset": {"name": "blobs", "attribution": None}, "phantom": False, "task": "segment"}
-    one |= {"model": {"name": "hand"}, "budget": "none", "seed": 0}
+    one |= {"model": {"name": "hand"}, "recipe": "none", "seed": 0}
     (path,) = overlay.draw(one, tmp_path / "run", samples, scores.cases)
     assert path.read_bytes()[:4] == b"\x89PNG"
 
@@ -117,8 +128,17 @@ def test_f1_of_drawn_boxes():
 
 
 def test_undefined_figures_keep_their_reason():
-    out = report.figures({"dice": Figure.of(float("nan"), 0, "why"), "iou": Figure(0.5, 3)}, groups=2)
-    assert out["dice"] == {"value": None, "low": None, "high": None, "n": 0, "groups": 2, "reason": "why"}
+    out = report.figures(
+        {"dice": Figure.of(float("nan"), 0, "why"), "iou": Figure(0.5, 3)}, groups=2
+    )
+    assert out["dice"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "n": 0,
+        "groups": 2,
+        "reason": "why",
+    }
     assert out["iou"]["value"] == 0.5 and "reason" not in out["iou"]
 
 

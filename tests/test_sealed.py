@@ -16,8 +16,23 @@ from test_models import Subject, images_of, same, subject_of
 
 ADAPTERS = ("unet", "unet_kumar2025", "fasterrcnn", "heatmap")  # of smp, own, detector, heatmap
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate", "shutil.rmtree"}
-NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.bind"}
+CHANGES = {
+    "os.mkdir",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "shutil.rmtree",
+}
+NETWORK = {
+    "socket.connect",
+    "socket.getaddrinfo",
+    "socket.gethostbyname",
+    "socket.sendto",
+    "socket.bind",
+}
 EPOCHS = 3
 
 
@@ -73,7 +88,9 @@ def killed(file: str, folder: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             return scored[-1]
 
-        return type(told)(told.dir, told.device, seed, told.precision, told.threads, score, told.log)
+        return type(told)(
+            told.dir, told.device, seed, told.precision, told.threads, score, told.log
+        )
 
     object.__setattr__(subject, "run", run)
     subject.fit(Path(folder), subject.samples, epochs=EPOCHS)
@@ -81,12 +98,30 @@ def killed(file: str, folder: str) -> None:
 
 def child(function: str, file: Path, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
     code = f"import test_sealed; test_sealed.{function}({str(file)!r}, {str(folder)!r})"
-    places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME", "HF_HOME"), str(home))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TORCHINDUCTOR")}  # torch sets it
-    environment = {**kept, **places, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "MPLCONFIGDIR": str(home), "TMPDIR": str(home.parent / "tmp")}
+    places = dict.fromkeys(
+        ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME", "HF_HOME"), str(home)
+    )
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("TORCHINDUCTOR")
+    }  # torch sets it
+    environment = {
+        **kept,
+        **places,
+        "PYTHONPATH": str(Path(__file__).parent),
+        "OMP_NUM_THREADS": "1",
+    }
+    environment |= {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MPLCONFIGDIR": str(home),
+        "TMPDIR": str(home.parent / "tmp"),
+    }
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", code],
+        cwd=home,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
 
 
@@ -105,7 +140,9 @@ def test_sealed_and_killed(name, compose, tmp_path):
     straight = pickle.loads((tmp_path / "sealed" / "predictions").read_bytes())
     dead = child("killed", file, tmp_path / "killed", home)
     assert dead.returncode == -signal.SIGKILL, dead.stderr
-    assert list((tmp_path / "killed").glob("checkpoint-*")) and not list((tmp_path / "killed").glob("*.tmp"))
+    assert list((tmp_path / "killed").glob("checkpoint-*")) and not list(
+        (tmp_path / "killed").glob("*.tmp")
+    )
     again = child("trained_sealed", file, tmp_path / "killed", home)
     assert again.returncode == 0, again.stderr
     resumed = pickle.loads((tmp_path / "killed" / "predictions").read_bytes())

@@ -31,7 +31,10 @@ def test_shares_of_single_images_are_exact():
 def test_shares_move_whole_groups_stratum_by_stratum():
     """60 long images in 30 groups: 12 test, 6 val; 20 short in 10 groups: 4 test, 2 val."""
     parts = splits.by_shares(PAIRS, SHARES, "salt", "view")
-    wanted = {"long": {"train": 42, "val": 6, "test": 12}, "short": {"train": 14, "val": 2, "test": 4}}
+    wanted = {
+        "long": {"train": 42, "val": 6, "test": 12},
+        "short": {"train": 14, "val": 2, "test": 4},
+    }
     for view, expected in wanted.items():
         assert counts(r for r in parts if r.attributes["view"] == view) == expected
     split_of = {(r.group, r.split) for r in parts}
@@ -39,7 +42,11 @@ def test_shares_move_whole_groups_stratum_by_stratum():
 
 
 def test_a_group_of_two_strata_counts_with_its_first_record():
-    mixed = [record(0, "a", view="long"), record(1, "a", view="short"), record(2, "b", view="short")]
+    mixed = [
+        record(0, "a", view="long"),
+        record(1, "a", view="short"),
+        record(2, "b", view="short"),
+    ]
     assert splits.strata(mixed, "view") == {"long": {"a"}, "short": {"b"}}
     assert splits.strata(mixed, None) == {"": {"a", "b"}}
 
@@ -78,8 +85,14 @@ def test_folds_of_runs_have_no_gap_between_two_training_runs():
     """Fold 1 of 5, gap 10: test 25–34, val 45–54, train 0–14 and 65–99."""
     parts = splits.runs(PLAIN, splits.run_folds(5, 1), 10)
     numbers = {s: [int(r.id) for r in parts if r.split == s] for s in ("train", "val", "test")}
-    assert numbers == {"train": [*range(15), *range(65, 100)], "val": [*range(45, 55)], "test": [*range(25, 35)]}
-    last = splits.runs(PLAIN, splits.run_folds(5, 4), 10)  # validation is the next, cyclically: the first run
+    assert numbers == {
+        "train": [*range(15), *range(65, 100)],
+        "val": [*range(45, 55)],
+        "test": [*range(25, 35)],
+    }
+    last = splits.runs(
+        PLAIN, splits.run_folds(5, 4), 10
+    )  # validation is the next, cyclically: the first run
     assert [r.id for r in last if r.split == "val"] == [f"{n:03d}" for n in range(15)]
 
 
@@ -93,7 +106,11 @@ def test_a_fold_that_is_none(fold):
     ("split", "fold", "expected"),
     [
         ({"shares": SHARES}, None, {"train": 70, "val": 10, "test": 20}),
-        ({"shares": SHARES, "gap": 10}, None, {"train": 65, "test": 15}),  # a run of 10 between two gaps is gone
+        (
+            {"shares": SHARES, "gap": 10},
+            None,
+            {"train": 65, "test": 15},
+        ),  # a run of 10 between two gaps is gone
         ({"shares": SHARES, "folds": 5}, 0, {"train": 60, "val": 20, "test": 20}),
         ({"shares": SHARES, "folds": 5, "gap": 4}, 0, {"train": 58, "val": 16, "test": 18}),
         ({}, None, {None: 100}),
@@ -104,7 +121,14 @@ def test_the_yaml_settles_the_split(split, fold, expected):
 
 
 @pytest.mark.parametrize(
-    "shares", [{"val": 0.1}, {"val": 0.1, "test": 0}, {"val": 0.5, "test": 0.5}, {"val": True, "test": 0.1}, {"a": 1}]
+    "shares",
+    [
+        {"val": 0.1},
+        {"val": 0.1, "test": 0},
+        {"val": 0.5, "test": 0.5},
+        {"val": True, "test": 0.1},
+        {"a": 1},
+    ],
 )
 def test_shares_that_can_t_be(shares):
     with pytest.raises(ConfigError, match=r"split\.shares of toy"):
@@ -121,4 +145,6 @@ def test_a_group_on_two_sides_of_a_split_of_ours():
     divided = {"train": (train,), "val": (record(2),), "test": (test,)}
     with pytest.raises(DataError, match="found 'a' in train and test"):
         check_sides(divided, {"shares": SHARES}, None, "toy")
-    check_sides(divided, {"val_share": 0.1}, None, "toy")  # the release's own test split is taken as it is
+    check_sides(
+        divided, {"val_share": 0.1}, None, "toy"
+    )  # the release's own test split is taken as it is

@@ -27,7 +27,18 @@ def record(n: int, group: str, split: str | None = "train") -> Record:
 
 TWENTY = [record(n, f"g{n // 2}") for n in range(20)]  # ten groups of two
 TOY = Path("toy")
-PINNED = ["g3", "g6", "g8", "g7", "g5", "g2", "g1", "g9", "g0", "g4"]  # by sha256 of salt/g0 … salt/g9
+PINNED = [
+    "g3",
+    "g6",
+    "g8",
+    "g7",
+    "g5",
+    "g2",
+    "g1",
+    "g9",
+    "g0",
+    "g4",
+]  # by sha256 of salt/g0 … salt/g9
 
 
 def test_a_salted_hash_orders_the_groups():
@@ -83,7 +94,9 @@ def test_a_fold_that_is_not_there(fold):
 
 def test_folds_pinned():
     """Groups in the order of PINNED, dealt out in turn: fold 0 tests g3 and g2, fold 1 g6 and g1 …"""
-    tested = [[r.id for r in splits.k_fold(TWENTY, 5, f, "salt") if r.split == "test"] for f in range(5)]
+    tested = [
+        [r.id for r in splits.k_fold(TWENTY, 5, f, "salt") if r.split == "test"] for f in range(5)
+    ]
     assert tested == [
         ["004", "005", "006", "007"],
         ["002", "003", "012", "013"],
@@ -92,7 +105,9 @@ def test_folds_pinned():
         ["008", "009", "010", "011"],
     ]
     backwards = splits.k_fold(TWENTY[::-1], 5, 0, "salt")
-    assert backwards[::-1] == splits.k_fold(TWENTY, 5, 0, "salt")  # the order of the records is nothing
+    assert backwards[::-1] == splits.k_fold(
+        TWENTY, 5, 0, "salt"
+    )  # the order of the records is nothing
 
 
 def test_folds_leave_the_releases_own_split_behind():
@@ -105,15 +120,21 @@ def test_regroup():
     merged = splits.regroup(alone, [["000", "004"], ["002", "001", "005"]])
     assert [r.group for r in merged] == ["000", "002", "002", "003", "000", "002"]
     assert [replace(r, group=r.id) for r in merged] == alone and splits.regroup(alone, []) == alone
-    with pytest.raises(DataError, match=r"groups '999' with others, but the release has no such image"):
+    with pytest.raises(
+        DataError, match=r"groups '999' with others, but the release has no such image"
+    ):
         splits.regroup(alone, [["000", "999"]])
 
 
 def test_regroup_moves_whole_groups():
     """Two images of each pig; a cluster ties one of pig0 to one of pig1, and a second one adds pig2."""
     pigs = [record(n, f"pig{n // 2}") for n in range(8)]
-    assert [r.group for r in splits.regroup(pigs, [["000", "002"]])] == ["000"] * 4 + ["pig2"] * 2 + ["pig3"] * 2
-    assert [r.group for r in splits.regroup(pigs, [["000", "002"], ["003", "005"]])] == ["000"] * 6 + ["pig3"] * 2
+    assert [r.group for r in splits.regroup(pigs, [["000", "002"]])] == ["000"] * 4 + [
+        "pig2"
+    ] * 2 + ["pig3"] * 2
+    assert [r.group for r in splits.regroup(pigs, [["000", "002"], ["003", "005"]])] == [
+        "000"
+    ] * 6 + ["pig3"] * 2
 
 
 def test_two_folds_cannot_train():
@@ -122,9 +143,13 @@ def test_two_folds_cannot_train():
 
 
 def test_an_empty_split_or_a_record_without_one_is_an_error():
-    with pytest.raises(DataError, match=r"^toy: an image in the val split was wanted, found none \(20 in all\)"):
+    with pytest.raises(
+        DataError, match=r"^toy: an image in the val split was wanted, found none \(20 in all\)"
+    ):
         splits.divide(TWENTY, TOY)
-    with pytest.raises(DataError, match=r"0\.png: a split was wanted, found none \(1 such images\)"):
+    with pytest.raises(
+        DataError, match=r"0\.png: a split was wanted, found none \(1 such images\)"
+    ):
         splits.divide([*TWENTY, record(0, "g", None)], TOY)
 
 
@@ -134,28 +159,39 @@ def test_near_duplicates_by_hand():
     noisy = 3 * ramp + 10
     noisy[0, 0] += 12
     table = splits.correlations(np.stack([ramp, 2 * ramp + 5, -ramp, noisy]))
-    assert table[0, 1] == pytest.approx(1) and table[0, 2] == pytest.approx(-1) and table[0, 3] > 0.95
+    assert (
+        table[0, 1] == pytest.approx(1) and table[0, 2] == pytest.approx(-1) and table[0, 3] > 0.95
+    )
     assert splits.clusters(["a", "b", "c", "d"], table >= 0.95) == [["a", "b", "d"]]
     chain = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], bool)
     assert splits.clusters(["x", "y", "z"], chain) == [["x", "y", "z"]]
     pairs = np.eye(5, dtype=bool)
-    pairs[[0, 3, 1, 4], [3, 0, 4, 1]] = True  # ids and clusters come out sorted, whoever stands first
+    pairs[[0, 3, 1, 4], [3, 0, 4, 1]] = (
+        True  # ids and clusters come out sorted, whoever stands first
+    )
     assert splits.clusters(["e", "d", "c", "b", "a"], pairs) == [["a", "d"], ["b", "e"]]
 
 
 def test_a_picture_of_one_grey_is_like_nothing():
     """Its correlation is undefined: 0, not NaN, with itself too."""
     flat, ramp = np.full((4, 4), 7, np.float32), np.arange(16, dtype=np.float32).reshape(4, 4)
-    assert splits.correlations(np.stack([flat, flat, ramp])) == pytest.approx(np.diag([0, 0, 1]), abs=1e-6)
+    assert splits.correlations(np.stack([flat, flat, ramp])) == pytest.approx(
+        np.diag([0, 0, 1]), abs=1e-6
+    )
 
 
 def test_correlations_by_numpy():
     thumbnails = np.random.default_rng(0).random((5, *splits.THUMBNAIL)).astype(np.float32)
-    assert splits.correlations(thumbnails) == pytest.approx(np.corrcoef(thumbnails.reshape(5, -1)), abs=1e-6)
+    assert splits.correlations(thumbnails) == pytest.approx(
+        np.corrcoef(thumbnails.reshape(5, -1)), abs=1e-6
+    )
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not Path(REAL, "usgra").is_dir() or not REAL, reason="USBENCH_TEST_DATA names no folder with usgra")
+@pytest.mark.skipif(
+    not Path(REAL, "usgra").is_dir() or not REAL,
+    reason="USBENCH_TEST_DATA names no folder with usgra",
+)
 def test_the_near_duplicates_and_the_leak_of_usgra_are_those_of_its_yaml():
     node = yaml.safe_load((ROOT / "conf" / "dataset" / "usgra.yaml").read_text())
     ids, thumbnails = [], []
@@ -167,5 +203,7 @@ def test_the_near_duplicates_and_the_leak_of_usgra_are_those_of_its_yaml():
     similar = splits.correlations(np.stack(thumbnails)) >= 0.95
     assert splits.clusters(ids, similar) == node["split"]["near_duplicates"]
     trained = np.array([name.startswith("train") for name in ids])
-    leaking = [name for n, name in enumerate(ids) if not trained[n] and (similar[n] & trained).any()]
-    assert leaking == node["leak"]["images"] and len(leaking) == 7
+    leaking = [
+        name for n, name in enumerate(ids) if not trained[n] and (similar[n] & trained).any()
+    ]
+    assert leaking == node["leakage"]["images"] and len(leaking) == 7

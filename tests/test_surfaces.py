@@ -35,11 +35,17 @@ def test_one_pixel_against_another_by_hand():
     found = surfaces.distances(one, other)
     assert len(found.there) == 4 and found.truth.tolist() == pytest.approx([math.sqrt(0.5)] * 4)
     # corners are 1 apart: from the nearest corner 2 right and 3 down, from the farthest 3 right and 4 down
-    assert sorted(found.there) == pytest.approx([math.hypot(2, 3), math.hypot(3, 3), math.hypot(2, 4), 5])
+    assert sorted(found.there) == pytest.approx(
+        [math.hypot(2, 3), math.hypot(3, 3), math.hypot(2, 4), 5]
+    )
     assert found.hausdorff() == 5 and found.hausdorff(0.5) == pytest.approx(math.hypot(3, 3))
-    assert found.mean() == pytest.approx(np.mean([math.hypot(2, 3), math.hypot(2, 4), math.hypot(3, 3), 5]))
+    assert found.mean() == pytest.approx(
+        np.mean([math.hypot(2, 3), math.hypot(2, 4), math.hypot(3, 3), 5])
+    )
     assert found.within(4.2) == 0.25 and found.within(4.3) == 0.5 and found.within(5) == 1
-    assert surfaces.distances(one, other, (0.5, 2)).hausdorff() == pytest.approx(math.hypot(4 * 0.5, 3 * 2))
+    assert surfaces.distances(one, other, (0.5, 2)).hausdorff() == pytest.approx(
+        math.hypot(4 * 0.5, 3 * 2)
+    )
 
 
 def test_a_square_s_outline_by_hand():
@@ -112,14 +118,19 @@ def test_both_units_are_measured_apart():
     case = contours.measured(square(2, 3), square(2, 5), (9, 0.5), 1, 0.5)
     assert (case["hd_px"], case["hd_mm"]) == (2, 1)
     assert case["nsd"] == pytest.approx(surfaces.distances(square(2, 3), square(2, 5)).within(1))
-    assert case["nsd_mm"] < 1 and contours.measured(square(2, 3), square(2, 5), (9, 0.5), 1, None)["nsd_mm"] == 1
+    assert (
+        case["nsd_mm"] < 1
+        and contours.measured(square(2, 3), square(2, 5), (9, 0.5), 1, None)["nsd_mm"] == 1
+    )
     assert "hd_mm" not in contours.measured(square(2, 3), square(2, 5), None, 1, None)
 
 
 def test_a_mask_at_the_border_has_an_outline_there():
     full = np.ones((5, 7), bool)
     found = surfaces.distances(full, full)
-    assert found.mean() == 0 and found.truth.sum() == pytest.approx(2 * 4 + 2 * 6 + 4 * math.sqrt(0.5))
+    assert found.mean() == 0 and found.truth.sum() == pytest.approx(
+        2 * 4 + 2 * 6 + 4 * math.sqrt(0.5)
+    )
 
 
 # ---- parity
@@ -128,11 +139,18 @@ BLOBS = arrays(bool, (9, 12), elements=st.booleans(), fill=st.just(False))
 SIDES = st.sampled_from([(1.0, 1.0), (0.029, 0.036), (2.0, 0.5), (0.1, 0.1)])
 
 
-def theirs(truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], tolerance: float) -> list[float]:
+def theirs(
+    truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], tolerance: float
+) -> list[float]:
     """surface-distance: HD, HD95, mean over both outlines, surface Dice."""
     found = surface_distance.compute_surface_distances(truth, guess, spacing)
-    both = [("distances_gt_to_pred", "surfel_areas_gt"), ("distances_pred_to_gt", "surfel_areas_pred")]
-    total = sum(float(found[d] @ found[a]) for d, a in both) / sum(float(found[a].sum()) for _, a in both)
+    both = [
+        ("distances_gt_to_pred", "surfel_areas_gt"),
+        ("distances_pred_to_gt", "surfel_areas_pred"),
+    ]
+    total = sum(float(found[d] @ found[a]) for d, a in both) / sum(
+        float(found[a].sum()) for _, a in both
+    )
     return [
         surface_distance.compute_robust_hausdorff(found, 100),
         surface_distance.compute_robust_hausdorff(found, 95),
@@ -141,7 +159,9 @@ def theirs(truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], t
     ]
 
 
-def ours(truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], tolerance: float) -> list[float]:
+def ours(
+    truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], tolerance: float
+) -> list[float]:
     found = surfaces.distances(truth, guess, spacing)
     return [found.hausdorff(), found.hausdorff(0.95), found.mean(), found.within(tolerance)]
 
@@ -156,7 +176,9 @@ def test_any_masks_measure_as_by_surface_distance(truth, guess, spacing, pixels)
         assert [found[0], *found[2:]] == pytest.approx([expected[0], *expected[2:]], abs=1e-9)
         # where a distance covers exactly 95 % of an outline, theirs hangs on how a sum was rounded: it or the next
         both = surfaces.distances(truth, guess, spacing)
-        assert both.hausdorff(0.95 - 1e-9) - 1e-9 <= expected[1] <= both.hausdorff(0.95 + 1e-9) + 1e-9
+        assert (
+            both.hausdorff(0.95 - 1e-9) - 1e-9 <= expected[1] <= both.hausdorff(0.95 + 1e-9) + 1e-9
+        )
         if both.hausdorff(0.95 - 1e-9) == both.hausdorff(0.95 + 1e-9):
             assert found[1] == pytest.approx(expected[1], abs=1e-9)
 
@@ -170,7 +192,9 @@ def test_distances_are_symmetric_and_stay_when_both_masks_move(truth, guess):
     padded = [np.pad(plane, ((3, 8), (5, 1))) for plane in (truth, guess)]
     assert ours(*padded, (1, 1), 2) == pytest.approx(there)
     scaled = ours(truth, guess, (0.125, 0.125), 0.25)
-    assert scaled == pytest.approx([*(value / 8 for value in there[:3]), there[3]])  # a power of 2 rounds nothing
+    assert scaled == pytest.approx(
+        [*(value / 8 for value in there[:3]), there[3]]
+    )  # a power of 2 rounds nothing
 
 
 def smooth(seed: int) -> np.ndarray:
@@ -187,7 +211,9 @@ def test_the_other_definitions_are_medpy_s_and_monai_s(truth, guess):
         found = surfaces.other_hd95(truth, guess)
         assert found.medpy == pytest.approx(medpy_hd95(guess, truth))
         one, other = (torch.from_numpy(plane)[None, None] for plane in (guess, truth))
-        theirs = monai.compute_hausdorff_distance(one, other, percentile=95, include_background=True)
+        theirs = monai.compute_hausdorff_distance(
+            one, other, percentile=95, include_background=True
+        )
         assert found.monai == pytest.approx(float(theirs), rel=1e-5)
 
 
@@ -204,10 +230,17 @@ def test_monai_and_medpy_define_hd95_otherwise():
 
     ours_hd, monai_hd, medpy_hd = [], [], []
     for seed in range(20):
-        truth, guess = smooth(seed), np.roll(smooth(seed), (3, 5), axis=(0, 1)) & smooth(seed + 100) | smooth(seed)
+        truth, guess = (
+            smooth(seed),
+            np.roll(smooth(seed), (3, 5), axis=(0, 1)) & smooth(seed + 100) | smooth(seed),
+        )
         ours_hd.append(surfaces.distances(truth, guess).hausdorff(0.95))
         tensors = [torch.from_numpy(plane)[None, None] for plane in (guess, truth)]
-        monai_hd.append(float(monai.compute_hausdorff_distance(*tensors, percentile=95, include_background=True)))
+        monai_hd.append(
+            float(
+                monai.compute_hausdorff_distance(*tensors, percentile=95, include_background=True)
+            )
+        )
         medpy_hd.append(medpy_hd95(guess, truth))
     assert np.mean(monai_hd) != pytest.approx(np.mean(ours_hd), rel=1e-3)
     assert np.mean(medpy_hd) != pytest.approx(np.mean(ours_hd), rel=1e-3)
@@ -221,10 +254,15 @@ def test_figures_over_images_by_hand():
     """Two images with distance 2 and 4, one with the class in one mask, one in none; a diagonal of 36.06."""
     scorer = SegmentScorer(["a"])
     none = np.zeros((20, 30), bool)
-    pairs = [(square(2, 3), square(2, 5)), (square(2, 3), square(2, 7)), (square(2, 3), none), (none, none)]
+    pairs = [
+        (square(2, 3), square(2, 5)),
+        (square(2, 3), square(2, 7)),
+        (square(2, 3), none),
+        (none, none),
+    ]
     for n, (truth, guess) in enumerate(pairs):
         scorer.update(str(n), str(n), Masks(truth[None]), Masks(guess[None]), (20, 30))
-    found = scorer.result().ruler.scores
+    found = scorer.result().protocol.scores
     assert found["hd_px"].value == 3 and found["hd_px"].n == 2
     assert found["hd_px:penalty"].value == pytest.approx((2 + 4 + math.hypot(20, 30)) / 3)
     assert found["hd_px:penalty"].n == 3
@@ -234,26 +272,42 @@ def test_figures_over_images_by_hand():
     assert found["hd_mm"].value is None and "size isn't known" in found["hd_mm"].reason
     assert all(f.value is None or math.isfinite(f.value) for f in found.values())
     rows = scorer.cases
-    assert rows[0]["hd_px"] == 2 and rows[2]["hd_px"] is None and rows[2]["nsd"] == 0 and rows[3]["nsd"] is None
+    assert (
+        rows[0]["hd_px"] == 2
+        and rows[2]["hd_px"] is None
+        and rows[2]["nsd"] == 0
+        and rows[3]["nsd"] is None
+    )
 
 
 def test_mm_are_averaged_over_images_whose_pixels_have_a_size():
     scorer = SegmentScorer(["a"])
     for n, spacing in enumerate([(1.0, 0.5), None]):
-        scorer.update(str(n), str(n), Masks(square(2, 3)[None]), Masks(square(2, 5)[None]), (20, 30), spacing)
-    found = scorer.result().ruler.scores
-    assert (found["hd_mm"].value, found["hd_mm"].n, found["hd_px"].value, found["hd_px"].n) == (1, 1, 2, 2)
+        scorer.update(
+            str(n), str(n), Masks(square(2, 3)[None]), Masks(square(2, 5)[None]), (20, 30), spacing
+        )
+    found = scorer.result().protocol.scores
+    assert (found["hd_mm"].value, found["hd_mm"].n, found["hd_px"].value, found["hd_px"].n) == (
+        1,
+        1,
+        2,
+        2,
+    )
 
 
 def test_an_unknown_class_has_no_outline():
     scorer = SegmentScorer(["a"])
-    scorer.update("1", "1", Masks(square(2, 3)[None], known=np.array([False])), Masks(square(2, 5)[None]))
-    assert scorer.result().ruler.scores["nsd"].value is None
+    scorer.update(
+        "1", "1", Masks(square(2, 3)[None], known=np.array([False])), Masks(square(2, 5)[None])
+    )
+    assert scorer.result().protocol.scores["nsd"].value is None
 
 
 def test_no_image_has_no_figures():
     overall, per_class = contours.figures([], draw([]))
-    assert per_class == [] and all(figure.value is None and figure.reason for figure in overall.values())
+    assert per_class == [] and all(
+        figure.value is None and figure.reason for figure in overall.values()
+    )
 
 
 @pytest.mark.parametrize("tolerance", [-1, math.inf, math.nan, "2"])
@@ -270,5 +324,5 @@ def test_the_dataset_s_tolerance_holds_unless_the_user_chose_one(compose):
     assert metric_node(metric, view, "segment")["tolerance_px"] == 4
     chosen = metric_node({**metric, "tolerance_px": 1}, view, "segment")
     assert (chosen["tolerance_px"], chosen["tolerance_mm"]) == (1, 0.3)
-    words = SegmentScorer(["a"], tolerance_px=4, tolerance_mm=0.3).result().ruler.words
+    words = SegmentScorer(["a"], tolerance_px=4, tolerance_mm=0.3).result().protocol.description
     assert "at 4 px, in mm at 0.3 mm" in words

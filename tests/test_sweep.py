@@ -26,7 +26,9 @@ def records(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:
 def fits(folder: Path) -> list[list[str]]:
     """A line per training that was begun: key, process, threads, what it found in numpy."""
     path = folder / "fits.txt"
-    return [line.split(maxsplit=3) for line in path.read_text().splitlines()] if path.exists() else []
+    return (
+        [line.split(maxsplit=3) for line in path.read_text().splitlines()] if path.exists() else []
+    )
 
 
 def logged(folder: Path) -> dict[str, str]:
@@ -74,19 +76,29 @@ def test_the_same_command_again_starts_nothing(swept):
 
 def test_a_plan_shows_and_starts_nothing(swept):
     folder, _ = swept
-    code, out, err = lab.usbench(folder, "-m", "model=works,heatmap", "seed=0,1,2", "plan=true", **logged(folder))
+    code, out, err = lab.usbench(
+        folder, "-m", "model=works,heatmap", "seed=0,1,2", "plan=true", **logged(folder)
+    )
     assert code == 0, err
     assert "1 of 6 combinations would be run" in out
     assert len(fits(folder)) == 2 and len(records(folder)) == 2
     rows = {line.split("│")[1].strip(): line for line in out.splitlines() if line.startswith("│ ")}
-    assert "done" in rows["works seed=0"] and "missing" in rows["works seed=2"] and "about" in rows["works seed=2"]
+    assert (
+        "done" in rows["works seed=0"]
+        and "missing" in rows["works seed=2"]
+        and "about" in rows["works seed=2"]
+    )
     assert "skipped" in rows["heatmap seed=2"]
 
 
 def test_a_plan_of_a_single_run(swept):
     folder, _ = swept
     code, out, _ = lab.usbench(folder, "model=works", "seed=7", "plan=true")
-    assert code == 0 and "1 of 1 combinations would be run" in out and ("works", 7) not in records(folder)
+    assert (
+        code == 0
+        and "1 of 1 combinations would be run" in out
+        and ("works", 7) not in records(folder)
+    )
 
 
 @pytest.mark.parametrize("part", ["record", "case table"])
@@ -99,10 +111,13 @@ def test_a_damaged_result_is_made_again_from_what_the_run_left(swept, part):
     code, out, err = lab.usbench(folder, *SAME)
     assert code == 0 and "cell 1 of 1: works seed=0" in out, err
     again = records(folder)["works", 0]
-    assert again["predictions"] == whole["predictions"] and again["cases_sha256"] == whole["cases_sha256"]
+    assert (
+        again["predictions"] == whole["predictions"]
+        and again["cases_sha256"] == whole["cases_sha256"]
+    )
     assert results.load_cases(path)
     if part == "record":
-        assert (folder / "runs" / whole["key"] / "replaced.json").stat().st_size == 50
+        assert (folder / "runs" / whole["run_id"] / "replaced.json").stat().st_size == 50
 
 
 WAYS = {
@@ -141,19 +156,29 @@ def test_failed_cells_are_done_again_when_asked(broken):
     begun = len(fits(folder))
     code, out, _ = lab.usbench(folder, "-m", "model=raises,works", **logged(folder))
     assert code == 1 and len(fits(folder)) == begun and "division" in " ".join(out.split())
-    code, _, _ = lab.usbench(folder, "-m", "model=raises,works", "retry_failed=true", **logged(folder))
+    code, _, _ = lab.usbench(
+        folder, "-m", "model=raises,works", "retry_failed=true", **logged(folder)
+    )
     assert code == 1 and len(fits(folder)) == begun + 1
 
 
 def test_two_sweeps_on_one_folder_do_each_cell_once(tmp_path):
     folder = lab.make(tmp_path)
-    words = lab.command("-m", "model=works", "seed=0,1,2,3", "++model.budgets.quick.seconds=0.4")
+    words = lab.command("-m", "model=works", "seed=0,1,2,3", "++model.recipes.quick.seconds=0.4")
     both = [
-        subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True, env={**os.environ, **logged(folder)})
+        subprocess.Popen(
+            words,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **logged(folder)},
+        )
         for _ in range(2)
     ]
     said = [process.communicate(timeout=240)[0] for process in both]
-    code, _, _ = lab.usbench(folder, "-m", "model=works", "seed=0,1,2,3", "++model.budgets.quick.seconds=0.4")
+    code, _, _ = lab.usbench(
+        folder, "-m", "model=works", "seed=0,1,2,3", "++model.recipes.quick.seconds=0.4"
+    )
     assert code == 0 and len(records(folder)) == 4
     assert len({line[0] for line in fits(folder)}) == len(fits(folder)) == 4, said
     assert not list((folder / "runs").rglob("lost-*"))
@@ -162,18 +187,31 @@ def test_two_sweeps_on_one_folder_do_each_cell_once(tmp_path):
 def test_a_silent_host_publishes_nothing_once_another_has_taken_over(tmp_path):
     """The first sweep's child is stopped for longer than its lease, the second does the cell, the first wakes up."""
     folder = lab.make(tmp_path)
-    words = lab.command("-m", "model=works", "seed=0,1", "++model.budgets.quick.seconds=1.5")
+    words = lab.command("-m", "model=works", "seed=0,1", "++model.recipes.quick.seconds=1.5")
     quick = {**os.environ, **logged(folder), "USBENCH_LEASE_S": "2"}
-    first = subprocess.Popen(words, cwd=folder, env=quick, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        words, cwd=folder, env=quick, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     until(lambda: fits(folder))
     key, child = fits(folder)[0][0], int(fits(folder)[0][1])
     os.kill(child, 19)  # SIGSTOP
-    second = subprocess.run(words, cwd=folder, env=quick, capture_output=True, text=True, timeout=240)
-    until(lambda: subprocess.run(words, cwd=folder, env=quick, capture_output=True, timeout=240).returncode == 0)
+    second = subprocess.run(
+        words, cwd=folder, env=quick, capture_output=True, text=True, timeout=240
+    )
+    until(
+        lambda: (
+            subprocess.run(
+                words, cwd=folder, env=quick, capture_output=True, timeout=240
+            ).returncode
+            == 0
+        )
+    )
     os.kill(child, 18)  # SIGCONT
     out, err = first.communicate(timeout=240)
     assert "another one took it over" in err, (out, err, second.stdout)
-    assert {record["status"] for record in records(folder).values()} == {"done"} and len(records(folder)) == 2
+    assert {record["status"] for record in records(folder).values()} == {"done"} and len(
+        records(folder)
+    ) == 2
     assert len(list((folder / "runs" / key).glob("lost-*.json"))) == 1
     assert "work done twice: 1" in out
 
@@ -188,13 +226,17 @@ def until(condition: Any) -> None:
 def test_what_was_planned_is_what_runs(tmp_path):
     """A configuration edited while a sweep runs doesn't leak into the cells to come."""
     folder = lab.make(tmp_path)
-    words = lab.command("-m", "model=works", "seed=0,1", "++model.budgets.quick.seconds=0.5")
-    process = subprocess.Popen(words, cwd=folder, env={**os.environ, **logged(folder)}, stdout=subprocess.DEVNULL)
+    words = lab.command("-m", "model=works", "seed=0,1", "++model.recipes.quick.seconds=0.5")
+    process = subprocess.Popen(
+        words, cwd=folder, env={**os.environ, **logged(folder)}, stdout=subprocess.DEVNULL
+    )
     until(lambda: fits(folder))
     path = folder / "conf" / "model" / "works.yaml"
     path.write_text(path.read_text().replace("epochs: 2", "epochs: 3"))
     assert process.wait(240) == 0
-    assert {record["config"]["model"]["budget"]["epochs"] for record in records(folder).values()} == {2}
+    assert {
+        record["config"]["model"]["recipe"]["epochs"] for record in records(folder).values()
+    } == {2}
 
 
 @pytest.mark.parametrize(
@@ -219,19 +261,26 @@ def test_a_sweep_s_yaml_holds_for_its_cells(tmp_path):
     folder = lab.make(tmp_path)
     (folder / "conf" / "sweep").mkdir()
     table = "hydra: {mode: MULTIRUN, sweeper: {params: {model: works, seed: '3,4'}}}"
-    (folder / "conf" / "sweep" / "ours.yaml").write_text(f"# @package _global_\nbudget: standard\n{table}\n")
+    (folder / "conf" / "sweep" / "ours.yaml").write_text(
+        f"# @package _global_\nrecipe: standard\n{table}\n"
+    )
     code, _, err = lab.usbench(folder, "sweep=ours", "seed=4,5")
     assert code == 0, err
-    assert records(folder).keys() == {("works", 4), ("works", 5)}  # what the command says goes first
-    assert {record["budget"] for record in records(folder).values()} == {"standard"}
+    assert records(folder).keys() == {
+        ("works", 4),
+        ("works", 5),
+    }  # what the command says goes first
+    assert {record["recipe"] for record in records(folder).values()} == {"standard"}
 
 
 def test_a_configuration_may_refer_to_the_seed(tmp_path):
     folder = lab.make(tmp_path)
-    words = ("-m", "model=works", "seed=1,2", "++model.budgets.quick.epochs=${seed}")
+    words = ("-m", "model=works", "seed=1,2", "++model.recipes.quick.epochs=${seed}")
     code, _, err = lab.usbench(folder, *words)
     assert code == 0, err
-    assert {key: r["config"]["model"]["budget"]["epochs"] for key, r in records(folder).items()} == {
+    assert {
+        key: r["config"]["model"]["recipe"]["epochs"] for key, r in records(folder).items()
+    } == {
         ("works", 1): 1,
         ("works", 2): 2,
     }
@@ -243,9 +292,15 @@ def test_status_says_how_far_a_sweep_is(swept, tmp_path, capsys):
     told = tmp_path / "status.json"
     assert status.main(["--runs", str(folder / "runs"), "--json", str(told)]) == 0
     out = capsys.readouterr().out
-    assert "6 cells: 2 done, 1 missing, 3 skipped" in out and "the model does landmark" in " ".join(out.split())
+    assert "6 cells: 2 done, 1 missing, 3 skipped" in out and "the model does landmark" in " ".join(
+        out.split()
+    )
     states = {line["name"]: line["state"] for line in json.loads(told.read_text())}
-    assert (states["works seed=0"], states["works seed=5"], states["heatmap seed=1"]) == ("done", "missing", "skipped")
+    assert (states["works seed=0"], states["works seed=5"], states["heatmap seed=1"]) == (
+        "done",
+        "missing",
+        "skipped",
+    )
 
 
 def test_status_without_a_sweep_is_one_line(tmp_path, capsys):

@@ -24,7 +24,12 @@ from hypothesis import strategies as st
 import usbench
 from scripts.bench_tracking import SERVER
 from usbench.errors import ConfigError, RunError
-from usbench.runner.tracking.mlflow_store import MlflowTracker, Untracked, _mark_killed, open_tracker
+from usbench.runner.tracking.mlflow_store import (
+    MlflowTracker,
+    Untracked,
+    _mark_killed,
+    open_tracker,
+)
 from usbench.runner.tracking.text import final_scores, one_line, process_tags, short, valid
 
 PYTHON = {**os.environ, "PYTHONPATH": str(Path(usbench.__file__).parents[1])}
@@ -35,7 +40,10 @@ EXPERIMENT = "usbench/phantom-segment"
 KEY = "1a2b3c4d5e6f"
 RECORD = {
     "key": KEY,
-    "scores": {"dice": {"value": 0.75, "low": 0.5, "high": 0.875, "n": 8, "groups": 4}, "hd95_mm": {"value": None}},
+    "scores": {
+        "dice": {"value": 0.75, "low": 0.5, "high": 0.875, "n": 8, "groups": 4},
+        "hd95_mm": {"value": None},
+    },
     "per_class": {"dura mater": {"dice": {"value": 0.5}}, "cyst": {"dice": 1.0}},
     "validation": {"dice": 0.625, "epoch": None},
     "seconds": 12,
@@ -107,7 +115,9 @@ def runs(started: tuple[Path, int, str, str]) -> Path:
 
 def _child(code: str, runs: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", code, str(runs)]
-    return subprocess.Popen(command, env=PYTHON, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=PYTHON, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def _open(runs: Path, **changes: Any) -> MlflowTracker:
@@ -160,7 +170,9 @@ def _check_story(client: Any, run_id: str, epochs: int, folder: Path) -> None:
     assert (copy / "config.yaml").read_text() == "model: unet\n"
 
 
-def test_eight_processes_create_one_store_at_one_instant(started: tuple[Path, int, str, str]) -> None:
+def test_eight_processes_create_one_store_at_one_instant(
+    started: tuple[Path, int, str, str],
+) -> None:
     runs, failures, out, err = started
     assert (failures, err) == (0, "")
     client = _client(_sqlite(runs))
@@ -171,7 +183,9 @@ def test_eight_processes_create_one_store_at_one_instant(started: tuple[Path, in
     assert sorted(run.data.params["seed"] for run in found) == list("01234567")
 
 
-def test_a_run_as_a_fresh_client_reads_it(runs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_as_a_fresh_client_reads_it(
+    runs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     import mlflow
 
     files = _files(tmp_path)
@@ -216,7 +230,9 @@ def test_what_is_not_finite_is_counted_instead(runs: Path) -> None:
         tracker.log("hd95", value, step)
     tracker.finish("FAILED", {"scores": {"hd95_px": {"value": math.inf}}})
     client = _client(_sqlite(runs))
-    history = {name: client.get_metric_history(tracker.run_id, name) for name in ("hd95", "hd95.nonfinite")}
+    history = {
+        name: client.get_metric_history(tracker.run_id, name) for name in ("hd95", "hd95.nonfinite")
+    }
     assert [(p.step, p.value) for p in history["hd95"]] == [(0, 1.0), (2, 2.0)]
     assert [(p.step, p.value) for p in history["hd95.nonfinite"]] == [(1, 1.0), (3, 2.0), (4, 3.0)]
     metrics = client.get_run(tracker.run_id).data.metrics
@@ -255,7 +271,9 @@ def test_a_killed_run_is_marked_and_the_next_says_what_it_resumes(runs: Path) ->
     alive.finish("FINISHED", None)
 
     child.kill()
-    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:  # dead, not yet waited for by its parent
+    while (
+        psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE
+    ):  # dead, not yet waited for by its parent
         time.sleep(0.01)
     other = _open(runs, key="8" * 12)
     assert client.get_run(killed).info.status == "KILLED"
@@ -272,7 +290,9 @@ def test_only_the_latest_run_of_a_key_is_resumed(runs: Path) -> None:
         client.set_terminated(tracker.run_id, status)
         return {"id": tracker.run_id, **client.get_run(tracker.run_id).data.tags}
 
-    first, second, third, fourth = (ended(status) for status in ("KILLED", "FINISHED", "FAILED", "KILLED"))
+    first, second, third, fourth = (
+        ended(status) for status in ("KILLED", "FINISHED", "FAILED", "KILLED")
+    )
     assert second["usbench.resumes"] == first["id"]
     assert not any("usbench.resumes" in tags for tags in (first, third, fourth))
 
@@ -287,16 +307,26 @@ def _mine(changes: dict[str, str]) -> Callable[[dict[str, str]], dict[str, str]]
         pytest.param(_mine({}), "RUNNING", id="this process"),
         pytest.param(_mine({"usbench.started": "1.00"}), "KILLED", id="its pid used again"),
         pytest.param(_mine({"usbench.pid": "99999999"}), "KILLED", id="no such process"),
-        pytest.param(_mine({"usbench.pid": "99999999", "usbench.host": "0" * 12}), "RUNNING", id="another host"),
+        pytest.param(
+            _mine({"usbench.pid": "99999999", "usbench.host": "0" * 12}),
+            "RUNNING",
+            id="another host",
+        ),
         pytest.param(_mine({"usbench.pid": "?"}), "RUNNING", id="can't be told"),
         pytest.param(lambda tags: {}, "RUNNING", id="not ours"),
     ],
 )
-def test_who_is_marked_killed(runs: Path, change: Callable[[dict[str, str]], dict[str, str]], status: str) -> None:
+def test_who_is_marked_killed(
+    runs: Path, change: Callable[[dict[str, str]], dict[str, str]], status: str
+) -> None:
     client = _client(_sqlite(runs))
     mine = _open(runs)
-    tags = {k: v for k, v in client.get_run(mine.run_id).data.tags.items() if k.startswith("usbench.")}
-    other = client.create_run(client.get_run(mine.run_id).info.experiment_id, tags=change(tags)).info.run_id
+    tags = {
+        k: v for k, v in client.get_run(mine.run_id).data.tags.items() if k.startswith("usbench.")
+    }
+    other = client.create_run(
+        client.get_run(mine.run_id).info.experiment_id, tags=change(tags)
+    ).info.run_id
     mine.finish("FINISHED", None)
     _open(runs, experiment="usbench/other-detect").finish("FINISHED", None)
     assert client.get_run(other).info.status == status
@@ -318,7 +348,10 @@ def test_a_run_that_ends_while_the_killed_are_looked_for_is_none_of_them(runs: P
 
     client = _client(_sqlite(runs))
     mine = _open(runs)
-    gone, experiment = {**process_tags(), "usbench.pid": "99999999"}, client.get_run(mine.run_id).info.experiment_id
+    gone, experiment = (
+        {**process_tags(), "usbench.pid": "99999999"},
+        client.get_run(mine.run_id).info.experiment_id,
+    )
     ended, killed = (client.create_run(experiment, tags=gone) for _ in range(2))
     slow = Slow(client, experiment)
     client.set_terminated(ended.info.run_id, "FINISHED")
@@ -333,7 +366,9 @@ def test_another_sqlite_store_keeps_its_files_beside_it(
 ) -> None:
     there = tmp_path / "there"
     there.mkdir()
-    shutil.copy(runs / "mlflow.db", there / "other.db")  # as if moved: its old experiment points at the old folder
+    shutil.copy(
+        runs / "mlflow.db", there / "other.db"
+    )  # as if moved: its old experiment points at the old folder
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{there}/other.db")
     config = _files(tmp_path)["config"]
     tracker = _open(tmp_path / "runs", experiment="usbench/usgra-detect", config=config)
@@ -347,7 +382,9 @@ def test_another_sqlite_store_keeps_its_files_beside_it(
     assert said.count("\n") == 1 and "was the store moved?" in said and str(there) in said
 
 
-def test_a_store_that_cannot_be_used_is_one_line(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_used_is_one_line(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(place: Path, uri: str | None = None, **changes: Any) -> str:
         if uri:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -414,9 +451,9 @@ def test_kinds(tmp_path: Path) -> None:
 
 def test_final_scores_are_the_figures_of_the_record() -> None:
     assert final_scores(RECORD) == SCORES
-    assert final_scores({"scores": None, "per_class": {}, "seconds": {"fit": 3, "cached": True}}) == {
-        "seconds/fit": 3.0
-    }
+    assert final_scores(
+        {"scores": None, "per_class": {}, "seconds": {"fit": 3, "cached": True}}
+    ) == {"seconds/fit": 3.0}
 
 
 @pytest.mark.parametrize(
@@ -470,7 +507,10 @@ def test_values_are_short_and_name_no_folder(value: object, wanted: str) -> None
     [
         ("no\n  answer ", "no answer"),
         ("http://alice:secret@host:5000 failed", "http://***@host:5000 failed"),
-        ("postgresql://host/runs?user=alice&password=secret&x=1", "postgresql://host/runs?user=alice&password=***&x=1"),
+        (
+            "postgresql://host/runs?user=alice&password=secret&x=1",
+            "postgresql://host/runs?user=alice&password=***&x=1",
+        ),
         ("x" * 600, "x" * 400),
     ],
 )
@@ -490,13 +530,24 @@ class Server:
 
     def start(self) -> None:
         store = ["--backend-store-uri", self.store]
-        place = ["--artifacts-destination", str(self.folder / "files"), "--host", "127.0.0.1", "--port", str(self.port)]
+        place = [
+            "--artifacts-destination",
+            str(self.folder / "files"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        ]
         command = [sys.executable, "-m", "mlflow", "server", *store, *place, "--workers", "1"]
         with (self.folder / "server.log").open("a") as log:
-            self.process = psutil.Popen(command, env=PYTHON, stdout=log, stderr=log, cwd=self.folder)
+            self.process = psutil.Popen(
+                command, env=PYTHON, stdout=log, stderr=log, cwd=self.folder
+            )
         until = time.monotonic() + 90
         while not self.answers():
-            assert self.process.poll() is None and time.monotonic() < until, (self.folder / "server.log").read_text()
+            assert self.process.poll() is None and time.monotonic() < until, (
+                self.folder / "server.log"
+            ).read_text()
             time.sleep(0.1)
 
     def answers(self) -> bool:
@@ -527,7 +578,10 @@ def server(tmp_path: Path, runs: Path) -> Iterator[Server]:
 
 @pytest.mark.timeout(240)
 def test_a_server_and_its_death_in_the_middle_of_a_run(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     files = _files(tmp_path)

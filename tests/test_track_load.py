@@ -91,19 +91,27 @@ def value(number: int, name: str, epoch: int) -> float:
 def whole(number: int, epochs: int) -> dict[str, list[tuple[int, float]]]:
     """The curves of a run, complete: (step, value) by name."""
     steps = range(1, epochs + 1)
-    return {name.replace(" ", "_"): [(step, value(number, name, step)) for step in steps] for name in NAMES}
+    return {
+        name.replace(" ", "_"): [(step, value(number, name, step)) for step in steps]
+        for name in NAMES
+    }
 
 
 def stored(client: Any, run_id: str) -> dict[str, list[tuple[int, float]]]:
     """The curves that a store has: (step, value) by name, repetitions too, without the final scores."""
     names = set(client.get_run(run_id).data.metrics) - {name.replace(" ", "_") for name in SCORES}
     history = {name: client.get_metric_history(run_id, name) for name in names}
-    return {name: sorted((point.step, point.value) for point in points) for name, points in history.items()}
+    return {
+        name: sorted((point.step, point.value) for point in points)
+        for name, points in history.items()
+    }
 
 
 def runs_of(client: Any) -> list[Any]:
     (experiment,) = [e for e in client.search_experiments() if e.name == EXPERIMENT]
-    return list(client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]))
+    return list(
+        client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    )
 
 
 def check_sixteen(client: Any, runs: Path) -> None:
@@ -113,7 +121,10 @@ def check_sixteen(client: Any, runs: Path) -> None:
         number = int(run.data.params["seed"])
         assert run.info.status == "FINISHED"
         assert stored(client, run.info.run_id) == whole(number, 6)
-        scores = {name: client.get_metric_history(run.info.run_id, name.replace(" ", "_")) for name in SCORES}
+        scores = {
+            name: client.get_metric_history(run.info.run_id, name.replace(" ", "_"))
+            for name in SCORES
+        }
         assert {name: [point.value for point in points] for name, points in scores.items()} == {
             name: [number] for name, number in SCORES.items()
         }
@@ -124,7 +135,9 @@ def child(code: str, runs: Path, **environment: str) -> subprocess.Popen[str]:
     path = f"{PYTHON['PYTHONPATH']}{os.pathsep}{Path(__file__).parent}"
     environment = {**PYTHON, "PYTHONPATH": path, **environment}
     command = [sys.executable, "-c", LOGGER + code, str(runs)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -218,7 +231,12 @@ def test_a_server_that_hangs_is_not_waited_for(
         f"mlflow at {uri} didn't answer in 1 s; results are unaffected, scripts/sync_mlflow.py sends it later\n"
     )
     assert note is not None and note.ended is not None
-    assert (note.run_id, note.store, note.status, note.files) == ("run", uri, "FINISHED", ("overlays.png",))
+    assert (note.run_id, note.store, note.status, note.files) == (
+        "run",
+        uri,
+        "FINISHED",
+        ("overlays.png",),
+    )
     assert note.record == RECORD
 
 
@@ -238,7 +256,10 @@ def test_training_sees_its_own_environment_and_loggers_again(runs: Path) -> None
 
 @pytest.mark.timeout(300)
 def test_a_server_that_is_killed_gets_the_rest_later(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     host = server.uri.removeprefix("http://")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://alice:secret@{host}")
@@ -264,13 +285,25 @@ def test_a_server_that_is_killed_gets_the_rest_later(
     assert sync_mlflow.main(["--runs", str(runs)]) == 1  # nobody answers
     said = capfd.readouterr().err.splitlines()
     assert sum("the run goes on" in line for line in said) == 4, said
-    assert sum("not stored there: curves and scores, record and overlays, status FINISHED" in s for s in said) == 4
+    assert (
+        sum(
+            "not stored there: curves and scores, record and overlays, status FINISHED" in s
+            for s in said
+        )
+        == 4
+    )
     assert len(said) == 9 and "can't be used" in said[-1]
 
     server.start()
     code, first = sync(runs)
-    assert (code, {run["status"] for run in first["runs"]}, first["failed"]) == (0, {"FINISHED"}, {})
-    assert all(5 * 16 <= run["values"] <= 5 * 17 for run in first["runs"])  # the third epoch may be there already
+    assert (code, {run["status"] for run in first["runs"]}, first["failed"]) == (
+        0,
+        {"FINISHED"},
+        {},
+    )
+    assert all(
+        5 * 16 <= run["values"] <= 5 * 17 for run in first["runs"]
+    )  # the third epoch may be there already
     for number, (tracker, _) in enumerate(loggers):
         assert stored(client, tracker.note.run_id) == whole(number, 19)
         run = client.get_run(tracker.note.run_id)
@@ -278,7 +311,9 @@ def test_a_server_that_is_killed_gets_the_rest_later(
         times = [point.timestamp for point in client.get_metric_history(tracker.note.run_id, "lr")]
         assert all(run.info.start_time - 1000 <= at <= run.info.end_time + 1000 for at in times)
         assert len(client.get_metric_history(tracker.note.run_id, "test/dice")) == 1
-        copy = Path(client.download_artifacts(tracker.note.run_id, "", str(tmp_path / f"copy{number}")))
+        copy = Path(
+            client.download_artifacts(tracker.note.run_id, "", str(tmp_path / f"copy{number}"))
+        )
         assert json.loads((copy / "record.json").read_text()) == RECORD
         assert (copy / "overlays" / "overlays.png").read_bytes() == picture
     capfd.readouterr()
@@ -288,12 +323,16 @@ def test_a_server_that_is_killed_gets_the_rest_later(
     assert not any("secret" in line for line in said)
 
 
-def test_a_killed_run_and_the_one_that_goes_on_from_it(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_run_and_the_one_that_goes_on_from_it(
+    runs: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     key, client = f"{7:012d}", _client(_sqlite(runs))
     killed(runs)
     code, first = sync(runs, key)
     (sent,) = first["runs"]
-    assert (code, sent["key"], sent["status"]) == (0, key, "KILLED") and sent["values"] >= 5  # the last epoch's
+    assert (code, sent["key"], sent["status"]) == (0, key, "KILLED") and sent[
+        "values"
+    ] >= 5  # the last epoch's
     assert stored(client, sent["run_id"]) == whole(7, 4)
     assert client.get_run(sent["run_id"]).info.status == "KILLED"
     assert sync(runs, key)[1] == {"runs": [], "failed": {}}
@@ -324,7 +363,9 @@ def test_what_is_not_finite_is_counted_once(runs: Path) -> None:
     run_id = tracker.note.run_id
     until(lambda: "hd95.nonfinite" in client.get_run(run_id).data.metrics)
     client.set_tag(run_id, "usbench.pid", "99999999")  # as if its process were gone
-    assert sync(runs)[1]["runs"] == [{"key": key, "run_id": run_id, "values": 1, "status": "KILLED"}]
+    assert sync(runs)[1]["runs"] == [
+        {"key": key, "run_id": run_id, "values": 1, "status": "KILLED"}
+    ]
     assert stored(client, run_id) == {"hd95": [(1, 1.5)], "hd95.nonfinite": [(2, 1.0), (3, 2.0)]}
     assert client.get_run(run_id).info.end_time == tracker.note.zero + 6000
 
@@ -341,13 +382,25 @@ def test_another_run_in_its_place_keeps_its_note(runs: Path) -> None:
     ("text", "rows"),
     [
         pytest.param("", [], id="empty"),
-        pytest.param("1,a,0.5,2.0\n1,b,1,2.0\n", [Row(1, "a", 0.5, 2.0), Row(1, "b", 1.0, 2.0)], id="two names"),
-        pytest.param("1,a,0.5,2.0\n2,a,0.2", [Row(1, "a", 0.5, 2.0)], id="cut short"),
-        pytest.param("1,a,1,1\n2,a,2,2\n2,a,3,3\n", [Row(1, "a", 1, 1), Row(2, "a", 3, 3)], id="an epoch again"),
         pytest.param(
-            "1,a,1,1\n2,a,2,2\n3,a,3,3\n2,a,4,4\n", [Row(1, "a", 1, 1), Row(2, "a", 4, 4)], id="two epochs lost"
+            "1,a,0.5,2.0\n1,b,1,2.0\n",
+            [Row(1, "a", 0.5, 2.0), Row(1, "b", 1.0, 2.0)],
+            id="two names",
         ),
-        pytest.param("5,a,1,1\n1,b,2,2\n", [Row(1, "b", 2, 2), Row(5, "a", 1, 1)], id="names apart"),
+        pytest.param("1,a,0.5,2.0\n2,a,0.2", [Row(1, "a", 0.5, 2.0)], id="cut short"),
+        pytest.param(
+            "1,a,1,1\n2,a,2,2\n2,a,3,3\n",
+            [Row(1, "a", 1, 1), Row(2, "a", 3, 3)],
+            id="an epoch again",
+        ),
+        pytest.param(
+            "1,a,1,1\n2,a,2,2\n3,a,3,3\n2,a,4,4\n",
+            [Row(1, "a", 1, 1), Row(2, "a", 4, 4)],
+            id="two epochs lost",
+        ),
+        pytest.param(
+            "5,a,1,1\n1,b,2,2\n", [Row(1, "b", 2, 2), Row(5, "a", 1, 1)], id="names apart"
+        ),
     ],
 )
 def test_the_rows_of_a_log_that_count(tmp_path: Path, text: str, rows: list[Row]) -> None:
@@ -355,7 +408,9 @@ def test_the_rows_of_a_log_that_count(tmp_path: Path, text: str, rows: list[Row]
     assert curves(tmp_path) == rows
 
 
-def test_what_cannot_be_sent_is_a_line_and_exit_code_1(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_sent_is_a_line_and_exit_code_1(
+    runs: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for name, text in (("unknown", None), ("damaged", "{"), ("older", '{"run": "x"}')):
         (runs / name).mkdir()
         Note("0" * 32, "http://elsewhere", 0).write(runs / name)
@@ -373,7 +428,9 @@ def test_what_cannot_be_sent_is_a_line_and_exit_code_1(runs: Path, capfd: pytest
     assert "mlflow.db" in capfd.readouterr().err and not (runs / "mlflow.db").exists()
 
 
-def test_a_store_that_is_dead_at_the_start_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_dead_at_the_start_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as nobody:  # bound, not listening
         nobody.bind(("127.0.0.1", 0))
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{nobody.getsockname()[1]}")
@@ -400,7 +457,9 @@ def test_sixteen_processes_lose_nothing_on_a_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sixteen_processes_lose_nothing_on_a_server_with_postgresql(postgres: str, tmp_path: Path) -> None:
+def test_sixteen_processes_lose_nothing_on_a_server_with_postgresql(
+    postgres: str, tmp_path: Path
+) -> None:
     _sixteen_on(Server(tmp_path, postgres), tmp_path / "runs")
 
 
@@ -421,7 +480,9 @@ def _sixteen_on(server: Server, runs: Path) -> None:
 def test_the_benchmark(kind: str) -> None:
     if kind == "server, PostgreSQL" and (reason := bench_tracking.postgres_missing()):
         pytest.skip(reason)
-    options = bench_tracking.arguments(["--processes", "3", "--epochs", "2", "--epoch-seconds", "0.5"])
+    options = bench_tracking.arguments(
+        ["--processes", "3", "--epochs", "2", "--epoch-seconds", "0.5"]
+    )
     found = bench_tracking.on_store(kind, options)
     assert (found["values"], found["lost"]) == (3 * 2 * 5, 0)
     assert 0 < found["wait_median"] <= found["wait_max"] == found["share_max"] * 0.5

@@ -23,7 +23,7 @@ from usbench.types import Masks, Run, Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-BUDGET = {
+RECIPE = {
     "size": [32, 64],
     "epochs": 3,
     "batch": 4,
@@ -58,9 +58,20 @@ def run(folder: Path, **changes: object) -> Run:
     return replace(Run(folder, "cpu", 0, "fp32", 1, selection), **changes)  # type: ignore[arg-type]
 
 
-def net(budget: dict | None = None, architecture: str = "unet", exclusive: bool = True, **more: object) -> Segmenter:
+def net(
+    recipe: dict | None = None, architecture: str = "unet", exclusive: bool = True, **more: object
+) -> Segmenter:
     options = SMALL if architecture == "unet" else {"decoder_channels": 16}
-    return Segmenter(architecture, "resnet18", more.pop("weights", None), 2, exclusive, budget or BUDGET, True, options)  # type: ignore[arg-type]
+    return Segmenter(
+        architecture,
+        "resnet18",
+        more.pop("weights", None),
+        2,
+        exclusive,
+        recipe or RECIPE,
+        True,
+        options,
+    )  # type: ignore[arg-type]
 
 
 # ---- geometry and decoding
@@ -74,7 +85,9 @@ def test_an_image_of_the_net_s_size_is_untouched():
 def test_halving_averages_and_planes_take_the_pixel_under_the_centre():
     image = np.array([[0, 0, 100, 100], [0, 0, 100, 100]], np.uint8).repeat(2, 0)
     small = geometry.image_to_net(image, (2, 2))
-    assert small[0, 0] < 20 and small[0, 1] > 80  # antialiased: the triangle filter reaches into the neighbour
+    assert (
+        small[0, 0] < 20 and small[0, 1] > 80
+    )  # antialiased: the triangle filter reaches into the neighbour
     plane = np.zeros((1, 4, 4), bool)
     plane[0, 2:, 2:] = True
     assert geometry.planes_to_net(plane, (2, 2)).tolist() == [[[0, 0], [0, 1]]]
@@ -117,7 +130,9 @@ def test_image_and_target_move_together():
     spec = augment.Augment(hflip=0.5, vflip=0.5, rotate=30, scale=0.3, shift=0.1)
     for seed in range(20):
         rng = torch.Generator().manual_seed(seed)
-        moved, marked = augment.augment(torch.from_numpy(image), torch.from_numpy(target), spec, rng)
+        moved, marked = augment.augment(
+            torch.from_numpy(image), torch.from_numpy(target), spec, rng
+        )
         bright = moved[0, 0] > 0.5
         assert (bright != (marked[0, 0] > 0)).float().mean() < 0.01
 
@@ -126,31 +141,47 @@ def test_rotation_turns_pixels_not_the_unit_square():
     """A 20-pixel square turned by 45° keeps its area on a 2:1 image; turning the unit square would shear it."""
     image = np.zeros((1, 64, 128), np.uint8)
     image[0, 22:42, 54:74] = 255
-    matrix = augment.affine(1, (64, 128), augment.Augment(hflip=0), torch.Generator().manual_seed(0))
+    matrix = augment.affine(
+        1, (64, 128), augment.Augment(hflip=0), torch.Generator().manual_seed(0)
+    )
     assert torch.allclose(matrix, torch.eye(2, 3)[None], atol=1e-6)
     spec = augment.Augment(hflip=0, rotate=45)
     for seed in range(5):
         rng = torch.Generator().manual_seed(seed)
         _, marked = augment.augment(
-            torch.from_numpy(image), torch.from_numpy((image[:, None] > 0).astype(np.uint8)), spec, rng
+            torch.from_numpy(image),
+            torch.from_numpy((image[:, None] > 0).astype(np.uint8)),
+            spec,
+            rng,
         )
         rows, columns = np.nonzero(marked[0, 0].numpy())
         assert abs(len(rows) - 400) < 40
-        assert abs(np.var(rows) - np.var(columns)) < 6  # a square has the same spread in all directions
+        assert (
+            abs(np.var(rows) - np.var(columns)) < 6
+        )  # a square has the same spread in all directions
 
 
 def test_no_augmentation_changes_nothing():
     image = torch.randint(0, 256, (2, 16, 16), dtype=torch.uint8)
     target = torch.randint(0, 3, (2, 1, 16, 16), dtype=torch.uint8)
-    moved, marked = augment.augment(image, target, augment.Augment(hflip=0), torch.Generator().manual_seed(0))
-    assert torch.allclose(moved[:, 0] * 255, image.float().clamp(min=0.0255), atol=1e-3) and (marked == target).all()
+    moved, marked = augment.augment(
+        image, target, augment.Augment(hflip=0), torch.Generator().manual_seed(0)
+    )
+    assert (
+        torch.allclose(moved[:, 0] * 255, image.float().clamp(min=0.0255), atol=1e-3)
+        and (marked == target).all()
+    )
 
 
 def test_the_same_seed_draws_the_same_augmentation():
-    image, target = torch.randint(0, 256, (2, 16, 16), dtype=torch.uint8), torch.zeros(2, 1, 16, 16, dtype=torch.uint8)
+    image, target = (
+        torch.randint(0, 256, (2, 16, 16), dtype=torch.uint8),
+        torch.zeros(2, 1, 16, 16, dtype=torch.uint8),
+    )
     spec = augment.Augment(rotate=20, gamma=0.3, noise=0.1, contrast=0.2, brightness=0.1)
     one, two, other = (
-        augment.augment(image, target, spec, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2)
+        augment.augment(image, target, spec, torch.Generator().manual_seed(seed))[0]
+        for seed in (1, 1, 2)
     )
     assert torch.equal(one, two) and not torch.equal(one, other)
 
@@ -169,7 +200,9 @@ def test_a_false_positive_on_an_empty_truth_costs_something():
     assert soft_dice(fires.sigmoid(), truth).item() > 0.9
 
 
-@pytest.mark.parametrize(("loss", "channels", "right"), [(exclusive_loss, 3, True), (overlapping_loss, 2, False)])
+@pytest.mark.parametrize(
+    ("loss", "channels", "right"), [(exclusive_loss, 3, True), (overlapping_loss, 2, False)]
+)
 def test_a_right_answer_costs_little_and_a_wrong_one_much(loss, channels, right):
     index = torch.zeros(1, 8, 8, dtype=torch.long)
     index[0, :4, :4], index[0, 4:, 4:] = 1, 2
@@ -184,7 +217,7 @@ def test_a_right_answer_costs_little_and_a_wrong_one_much(loss, channels, right)
 
 
 def test_training_learns_and_keeps_the_best_epoch(tmp_path):
-    model, curve = net({**BUDGET, "size": [64, 96], "epochs": 25, "batch": 2, "lr": 3e-3}), []
+    model, curve = net({**RECIPE, "size": [64, 96], "epochs": 25, "batch": 2, "lr": 3e-3}), []
     model.fit(samples(8), samples(4), run(tmp_path, log=lambda *figure: curve.append(figure)))
     scores = [value for name, value, _ in curve if name == "val/score"]
     assert [step for name, _, step in curve if name == "val/score"] == list(range(1, 26))
@@ -195,13 +228,17 @@ def test_training_learns_and_keeps_the_best_epoch(tmp_path):
 
 
 def test_predictions_are_native_for_odd_sizes_and_scored(tmp_path):
-    model = net({**BUDGET, "epochs": 1})
+    model = net({**RECIPE, "epochs": 1})
     model.fit(samples(6), samples(2), run(tmp_path))
     sizes = [(41, 73), (50, 50), (33, 90)]
     guesses = list(model.predict(sample(1, size).image for size in sizes))
     assert [g.planes.shape for g in guesses] == [(2, *size) for size in sizes]
     for guess in guesses:
-        assert guess.scores is not None and np.isfinite(guess.scores).all() and (guess.planes.sum(0) <= 1).all()
+        assert (
+            guess.scores is not None
+            and np.isfinite(guess.scores).all()
+            and (guess.planes.sum(0) <= 1).all()
+        )
         assert ((guess.scores > 0) == guess.planes.any((1, 2))).all()
 
 
@@ -209,13 +246,13 @@ def test_predictions_are_native_for_odd_sizes_and_scored(tmp_path):
 @pytest.mark.parametrize("n", [1, 5])
 def test_a_last_batch_of_one_image_breaks_nothing(tmp_path, architecture, n):
     """DeepLabv3's pooling branch raises on a batch of one in training."""
-    model = net({**BUDGET, "epochs": 1, "size": [64, 64]}, architecture)
+    model = net({**RECIPE, "epochs": 1, "size": [64, 64]}, architecture)
     model.fit(samples(n), samples(1), run(tmp_path))
     assert len(list(model.predict([sample(0).image]))) == 1
 
 
 def test_overlapping_classes_may_share_pixels(tmp_path):
-    model = net({**BUDGET, "epochs": 1}, exclusive=False)
+    model = net({**RECIPE, "epochs": 1}, exclusive=False)
     both = [replace(s, target=Masks(np.stack([s.target.planes.any(0)] * 2))) for s in samples(6)]  # type: ignore[union-attr]
     model.fit(both, both[:2], run(tmp_path))
     assert model.net.segmentation_head[0].out_channels == 2
@@ -248,9 +285,15 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         net().fit(samples(6), samples(2), run(tmp_path / "cut", log=broken_after(1)))
     resumed, steps = net(), []
-    resumed.fit(samples(6), samples(2), run(tmp_path / "cut", log=lambda name, value, step: steps.append(step)))
+    resumed.fit(
+        samples(6),
+        samples(2),
+        run(tmp_path / "cut", log=lambda name, value, step: steps.append(step)),
+    )
     assert set(steps) == {2, 3}  # goes on after the last finished epoch
-    for a, b in zip(whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True):
+    for a, b in zip(
+        whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b)
 
 
@@ -277,14 +320,16 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path,
     given = DAMAGES[damage]
     last.write_bytes(whole[: len(whole) // 2] if given is None else given)
     steps: list[int] = []
-    net().fit(samples(6), samples(2), run(tmp_path, log=lambda name, value, step: steps.append(step)))
+    net().fit(
+        samples(6), samples(2), run(tmp_path, log=lambda name, value, step: steps.append(step))
+    )
     assert set(steps) == {2, 3}
     assert "checkpoint-00002.pt" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
     with pytest.raises(RunError, match=r"epoch \d: the training loss is (nan|inf)"):
-        net({**BUDGET, "lr": 1e30, "schedule": "cosine"}).fit(samples(6), samples(2), run(tmp_path))
+        net({**RECIPE, "lr": 1e30, "schedule": "cosine"}).fit(samples(6), samples(2), run(tmp_path))
 
 
 def test_batches_are_whole_and_shuffled():
@@ -310,7 +355,7 @@ def test_the_learning_rate_ends_near_zero():
 
 
 def test_bf16_trains_too(tmp_path):
-    model = net({**BUDGET, "epochs": 1})
+    model = net({**RECIPE, "epochs": 1})
     model.fit(samples(6), samples(2), run(tmp_path, precision="bf16"))
     assert next(model.net.parameters()).dtype == torch.float32
 
@@ -319,7 +364,7 @@ def test_bf16_trains_too(tmp_path):
 
 
 def test_weights_from_a_file(tmp_path):
-    first = net({**BUDGET, "epochs": 1})
+    first = net({**RECIPE, "epochs": 1})
     first.fit(samples(6), samples(2), run(tmp_path / "a"))
     again = net(weights=str(tmp_path / "a" / "best.pt")).build()
     for a, b in zip(first.net.state_dict().values(), again.state_dict().values(), strict=True):
@@ -327,7 +372,8 @@ def test_weights_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "found none"), (b"not weights", "state dict"), ("other", "state dict of this net")]
+    ("content", "says"),
+    [(None, "found none"), (b"not weights", "state dict"), ("other", "state dict of this net")],
 )
 def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path, content, says):
     path = tmp_path / "w.pt"
@@ -349,14 +395,18 @@ def test_imagenet_weights_that_cannot_be_fetched_are_one_clear_sentence(tmp_path
         "except RunError as error: print('REFUSED', error)\n"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
     assert "REFUSED weights=imagenet for resnet18 could not be fetched" in done.stdout, done.stderr
 
 
-@pytest.mark.parametrize(("size", "encoder"), [([33, 64], "resnet18"), ([32, 64], "no-such-encoder")])
+@pytest.mark.parametrize(
+    ("size", "encoder"), [([33, 64], "resnet18"), ([32, 64], "no-such-encoder")]
+)
 def test_what_smp_cannot_build_is_a_configuration_error(size, encoder):
     with pytest.raises(ConfigError):
-        Segmenter("unet", encoder, None, 2, True, {**BUDGET, "size": size}).build()
+        Segmenter("unet", encoder, None, 2, True, {**RECIPE, "size": size}).build()
 
 
 @pytest.mark.gpu

@@ -61,7 +61,9 @@ def test_boxes_change_their_labels_or_go():
 def test_masks_that_count_as_one_are_united(exclusive, probability):
     planes = np.zeros((4, 1, 3), bool)
     planes[0, 0, 0] = planes[1, 0, 1] = planes[2, 0, 1] = planes[3, 0, 2] = True
-    probabilities = np.array([0.2, 0.9, 0.3, 0.4], np.float32)[:, None, None] * np.ones((1, 1, 3), np.float32)
+    probabilities = np.array([0.2, 0.9, 0.3, 0.4], np.float32)[:, None, None] * np.ones(
+        (1, 1, 3), np.float32
+    )
     guess = Masks(planes, np.array([0.8, 0.9, 0.5, 0.7], np.float32), probabilities=probabilities)
     (found,) = transfer.translated([guess], ROUTE, 2, exclusive)
     assert found.planes[:, 0].tolist() == [[False, True, True], [True, False, False]]
@@ -71,7 +73,11 @@ def test_masks_that_count_as_one_are_united(exclusive, probability):
 
 def test_landmarks_keep_the_first_of_several():
     paths = tuple(np.full((1, 2), n, np.float32) for n in range(4))
-    guess = Landmarks(paths, np.array([SEEN, SEEN, OFF, SEEN], np.int8), np.array([0.9, 0.8, 0.2, 0.7], np.float32))
+    guess = Landmarks(
+        paths,
+        np.array([SEEN, SEEN, OFF, SEEN], np.int8),
+        np.array([0.9, 0.8, 0.2, 0.7], np.float32),
+    )
     (found,) = transfer.translated([guess], ROUTE, 2, False)
     assert [path[0, 0] for path in found.paths] == [2, 0] and found.state.tolist() == [OFF, SEEN]
     assert found.scores == pytest.approx([0.2, 0.9])
@@ -80,7 +86,9 @@ def test_landmarks_keep_the_first_of_several():
 def test_a_truth_keeps_the_classes_that_are_scored():
     boxes = Boxes(np.arange(12, dtype=np.float32).reshape(3, 4), np.array([0, 1, 2]))
     assert chosen(boxes, (2, 0)).labels.tolist() == [1, 0] and len(chosen(boxes, (2, 0)).xyxy) == 2
-    masks = Masks(np.arange(3)[:, None, None] == np.ones((3, 2, 2)), known=np.array([True, False, True]))
+    masks = Masks(
+        np.arange(3)[:, None, None] == np.ones((3, 2, 2)), known=np.array([True, False, True])
+    )
     assert chosen(masks, (1, 2)).planes.any((1, 2)).tolist() == [True, False]
     assert chosen(masks, (1, 2)).known.tolist() == [False, True]
 
@@ -100,7 +108,15 @@ def trained(tmp_path_factory):
 def common(folder: Path) -> list[str]:
     sizes = ["dataset.phantom.size=[96,128]", "dataset.phantom.per_group=1"]
     return [
-        *("model=unet", "budget=tiny", "source=phantom", "tracking=none", "device=cpu", "threads=1", *sizes),
+        *(
+            "model=unet",
+            "recipe=tiny",
+            "source=phantom",
+            "tracking=none",
+            "device=cpu",
+            "threads=1",
+            *sizes,
+        ),
         *(f"runs={folder}/runs", f"results={folder}/results"),
     ]
 
@@ -115,7 +131,9 @@ def run(*words: str) -> int:
         finally:
             for logger in logging.root.manager.loggerDict.values():
                 if isinstance(logger, logging.Logger):
-                    logger.disabled = False  # Hydra's logging configuration switches those off that are there
+                    logger.disabled = (
+                        False  # Hydra's logging configuration switches those off that are there
+                    )
     return 0
 
 
@@ -127,12 +145,17 @@ def record_of(folder: Path, dataset: str) -> dict:
 def test_the_evaluation_is_a_row_of_the_other_dataset(trained):
     ours, there = record_of(trained, "spinal"), record_of(trained, "spinal_human")
     assert there["trained_on"] == "spinal" and there["data"]["counts"] == {"test": 24}
-    assert (there["model"], there["seed"], there["budget"]) == ("unet", 0, "tiny") and there["key"] != ours["key"]
-    assert there["validation"] == ours["validation"] and "trained on spinal alone" in there["ruler"]["words"]
-    assert there["rulers"].keys() >= {"kumar2025-cnn", "kumar2025-transformer"}
+    assert (there["model"], there["seed"], there["recipe"]) == ("unet", 0, "tiny") and there[
+        "run_id"
+    ] != ours["run_id"]
+    assert (
+        there["validation"] == ours["validation"]
+        and "trained on spinal alone" in there["protocol"]["words"]
+    )
+    assert there["protocols"].keys() >= {"kumar2025-cnn", "kumar2025-transformer"}
     again, _ = rescoring.rescored(there, trained / "runs")
     assert again["scores"] == there["scores"] and again["per_class"] == there["per_class"]
-    assert not list((trained / "runs" / there["key"]).glob("best.*"))  # nothing was trained
+    assert not list((trained / "runs" / there["run_id"]).glob("best.*"))  # nothing was trained
 
 
 def test_the_board_has_a_transfer_table(trained):
@@ -146,8 +169,15 @@ def test_the_board_has_a_transfer_table(trained):
 
 
 def test_the_script_finds_what_is_done_and_makes_the_same_again(trained, tmp_path, capsys):
-    key, there = record_of(trained, "spinal")["key"], record_of(trained, "spinal_human")
-    words = [key, "--results", f"{trained}/results", "--runs", f"{trained}/runs", "dataset=spinal_human"]
+    key, there = record_of(trained, "spinal")["run_id"], record_of(trained, "spinal_human")
+    words = [
+        key,
+        "--results",
+        f"{trained}/results",
+        "--runs",
+        f"{trained}/runs",
+        "dataset=spinal_human",
+    ]
     words += ["source=phantom", "tracking=none", "threads=1"]
     assert evaluate.main([*words, "--json", str(tmp_path / "out.json")]) == 0
     assert "done already" in capsys.readouterr().out
@@ -155,9 +185,11 @@ def test_the_script_finds_what_is_done_and_makes_the_same_again(trained, tmp_pat
     shutil.copytree(trained / "results", copy)
     (found,) = (copy / "phantom" / "spinal_human" / "segment").glob("*.json")
     found.unlink()
-    assert evaluate.main([*words, "--results", str(copy), "--json", str(tmp_path / "out.json")]) == 0
+    assert (
+        evaluate.main([*words, "--results", str(copy), "--json", str(tmp_path / "out.json")]) == 0
+    )
     made = json.loads((tmp_path / "out.json").read_text())
-    assert made["scores"] == there["scores"] and made["key"] == there["key"]
+    assert made["scores"] == there["scores"] and made["run_id"] == there["run_id"]
 
 
 def test_what_cannot_be_evaluated_is_refused_before_anything_is_trained(trained, tmp_path, capsys):
@@ -172,23 +204,37 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_trained(trained,
         told = capsys.readouterr().err
         assert says in told and told.count("\n") == 1, told
     assert not list(tmp_path.glob("runs/*/best.*"))
-    key = record_of(trained, "spinal")["key"]
-    there = record_of(trained, "spinal_human")["key"]
+    key = record_of(trained, "spinal")["run_id"]
+    there = record_of(trained, "spinal_human")["run_id"]
     for result, runs, says in (
         (key, tmp_path / "none", "the run of this result was wanted"),
         (there, None, "trained here"),
     ):
-        words = [result, "dataset=spinal_human", "source=phantom", "--results", f"{trained}/results"]
+        words = [
+            result,
+            "dataset=spinal_human",
+            "source=phantom",
+            "--results",
+            f"{trained}/results",
+        ]
         assert evaluate.main([*words, "--runs", str(runs or trained / "runs")]) in (1, 2)
         assert says in capsys.readouterr().err
 
 
 def test_weights_that_are_gone_are_named(trained, tmp_path, capsys):
-    runs, key = tmp_path / "runs", record_of(trained, "spinal")["key"]
+    runs, key = tmp_path / "runs", record_of(trained, "spinal")["run_id"]
     shutil.copytree(trained / "runs", runs)
     for path in (runs / key).glob("best.*"):
         path.unlink()
-    words = [key, "dataset=spinal_human", "source=phantom", "--results", f"{trained}/results", "--runs", str(runs)]
+    words = [
+        key,
+        "dataset=spinal_human",
+        "source=phantom",
+        "--results",
+        f"{trained}/results",
+        "--runs",
+        str(runs),
+    ]
     words += ["tracking=none", "overwrite=true"]
     assert evaluate.main(words) == 1
-    assert cell.read(runs / key / "cell.yaml")["key"] == key
+    assert cell.read(runs / key / "cell.yaml")["run_id"] == key

@@ -22,8 +22,14 @@ from usbench.leaderboard.versus import marks
 from usbench.results import store as results
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="usbench[sweep] isn't installed")
-LEVEL = "model.budgets.quick.level"
-SEARCH = ("sweep=tune", "study=levels", "model=works", f"++{LEVEL}=interval(40,90)", "hydra.sweeper.n_trials=3")
+LEVEL = "model.recipes.quick.level"
+SEARCH = (
+    "sweep=tune",
+    "study=levels",
+    "model=works",
+    f"++{LEVEL}=interval(40,90)",
+    "hydra.sweeper.n_trials=3",
+)
 
 
 def asked(folder: Path, words: str) -> list[Any]:
@@ -63,13 +69,13 @@ def searched(tmp_path_factory) -> tuple[Path, str, int]:
     """A search that was killed in its second trial and gone on with: (folder, stdout of the end, exit code)."""
     folder = lab.make(tmp_path_factory.mktemp("searched"), "works", "other")
     log = {"FAKE_LOG": str(folder / "fits.txt")}
-    slow = lab.command(*SEARCH, "++model.budgets.quick.seconds=0.7")
+    slow = lab.command(*SEARCH, "++model.recipes.quick.seconds=0.7")
     first = subprocess.Popen(slow, cwd=folder, env={**os.environ, **log}, stdout=subprocess.DEVNULL)
     until(lambda: len(fits(folder)) == 2)
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert [trial[0] for trial in trials(folder)] == ["COMPLETE", "RUNNING"]
-    code, out, err = lab.usbench(folder, *SEARCH, "++model.budgets.quick.seconds=0.7", **log)
+    code, out, err = lab.usbench(folder, *SEARCH, "++model.recipes.quick.seconds=0.7", **log)
     assert code == 0, err
     return folder, out, code
 
@@ -87,9 +93,11 @@ def test_a_killed_search_goes_on_and_repeats_the_trial_it_was_at(searched):
 def test_a_finished_search_starts_nothing_and_says_what_was_best(searched):
     folder, _, _ = searched
     before, known = fits(folder), trials(folder)
-    code, out, err = lab.usbench(folder, *SEARCH, "++model.budgets.quick.seconds=0.7")
+    code, out, err = lab.usbench(folder, *SEARCH, "++model.recipes.quick.seconds=0.7")
     best = max((trial for trial in known if trial[0] == "COMPLETE"), key=lambda trial: trial[1])
-    assert code == 0 and "3 of 3 trials done" in out and f"{best[1]:.4f} with {LEVEL}={best[2]}" in out, err
+    assert (
+        code == 0 and "3 of 3 trials done" in out and f"{best[1]:.4f} with {LEVEL}={best[2]}" in out
+    ), err
     assert fits(folder) == before and trials(folder) == known
     assert not list((folder / "runs").rglob("*.claim*"))
 
@@ -97,16 +105,21 @@ def test_a_finished_search_starts_nothing_and_says_what_was_best(searched):
 def test_a_study_knows_validation_alone(searched):
     folder, out, _ = searched
     made = records(folder / "runs" / "tuning" / "levels")
-    seen = {record["config"]["model"]["budget"]["level"]: record for record in made}
+    seen = {record["config"]["model"]["recipe"]["level"]: record for record in made}
     done = [trial for trial in trials(folder) if trial[0] == "COMPLETE"]
     assert len(made) == len(done) == 3
     for _, figure, level in done:
         assert figure == seen[level]["validation"]["value"]
         assert figure != seen[level]["primary"]["value"]  # else nothing here would tell them apart
-    dumped = json.dumps([asked(folder, f"select * from {name}") for (name,) in asked(folder, TABLES)])
+    dumped = json.dumps(
+        [asked(folder, f"select * from {name}") for (name,) in asked(folder, TABLES)]
+    )
     for record in made:
         assert repr(record["validation"]["value"]) in dumped
-        assert repr(record["primary"]["value"]) not in dumped and f"{record['primary']['value']:.3f}" not in out
+        assert (
+            repr(record["primary"]["value"]) not in dumped
+            and f"{record['primary']['value']:.3f}" not in out
+        )
     assert "test," not in out
 
 
@@ -127,16 +140,32 @@ def test_the_best_trial_with_fresh_seeds(searched):
     assert code == 0 and "done already" in out, err
     code, _, err = lab.usbench(folder, "model=works", "seed=1")
     assert code == 0, err
-    _, value, level = max((trial for trial in trials(folder) if trial[0] == "COMPLETE"), key=lambda trial: trial[1])
+    _, value, level = max(
+        (trial for trial in trials(folder) if trial[0] == "COMPLETE"), key=lambda trial: trial[1]
+    )
     made = records(folder / "results")
-    said = {"study": "levels", "trials": 3, "failed": 0, "value": value, "values": {LEVEL: level}, "seeds": [0]}
+    said = {
+        "study": "levels",
+        "trials": 3,
+        "failed": 0,
+        "value": value,
+        "values": {LEVEL: level},
+        "seeds": [0],
+    }
     assert [record.get("tuned") for record in made if record["seed"] == 2] == [said]
     tuned = [record for record in made if "tuned" in record]
     assert sorted(record["seed"] for record in tuned) == [1, 2] and len(made) == 3
-    assert {record["config"]["model"]["budget"]["level"] for record in tuned} == {level}
+    assert {record["config"]["model"]["recipe"]["level"] for record in tuned} == {level}
     assert len({record["recipe"] for record in made}) == 2
-    found = {row.name.partition(" · ")[2].partition(" · ")[0]: row for row in rows(made, []) if row.ruler == "usbench"}
-    assert found["tuned"].seeds == (1, 2) and "tuned: best of 3 trials on validation" in found["tuned"].note
+    found = {
+        row.name.partition(" · ")[2].partition(" · ")[0]: row
+        for row in rows(made, [])
+        if row.protocol == "usbench"
+    }
+    assert (
+        found["tuned"].seeds == (1, 2)
+        and "tuned: best of 3 trials on validation" in found["tuned"].note
+    )
     plain = [row for name, row in found.items() if name != "tuned"]
     assert len(plain) == 1 and "tuned:" not in plain[0].note
     assert "tuned: best of 3 trials on validation" in markdown(rows(made, []), [])
@@ -147,11 +176,31 @@ def test_the_best_trial_with_fresh_seeds(searched):
     [
         (("tuned=levels", "model=works"), 2, "seed=0: the search used this seed; take fresh ones"),
         (("-m", "tuned=levels", "model=works", "seed=0,1"), 2, "the search used this seed"),
-        (("tuned=levels", "model=other", "seed=1"), 2, "the study is about model works, found other"),
-        (("tuned=levels", "model=works", "dataset=kidney", "seed=1"), 2, "about dataset phantom, found kidney"),
-        (("tuned=levels", "model=works", "budget=standard", "seed=1"), 2, "about budget quick, found standard"),
-        (("tuned=levels", "model=works", "seed=1", "dataset.phantom.seed=9"), 2, "the study is about data"),
-        (("tuned=levels", "model=works", "seed=1", f"++{LEVEL}=3"), 2, "the study has chosen this value"),
+        (
+            ("tuned=levels", "model=other", "seed=1"),
+            2,
+            "the study is about model works, found other",
+        ),
+        (
+            ("tuned=levels", "model=works", "dataset=kidney", "seed=1"),
+            2,
+            "about dataset phantom, found kidney",
+        ),
+        (
+            ("tuned=levels", "model=works", "recipe=standard", "seed=1"),
+            2,
+            "about recipe quick, found standard",
+        ),
+        (
+            ("tuned=levels", "model=works", "seed=1", "dataset.phantom.seed=9"),
+            2,
+            "the study is about data",
+        ),
+        (
+            ("tuned=levels", "model=works", "seed=1", f"++{LEVEL}=3"),
+            2,
+            "the study has chosen this value",
+        ),
         (("tuned=nothing", "model=works", "seed=1"), 2, "a study was wanted, found levels"),
         (("study=levels", "model=works", "seed=1"), 2, "it names a search"),
         ((*SEARCH, "seed=5"), 2, "begun with seed 0, now 5"),
@@ -173,9 +222,18 @@ def test_what_a_study_was_not_made_for_is_refused(searched, words, code, says):
 
 def test_a_failed_trial_does_not_end_the_search(tmp_path):
     folder = lab.make(tmp_path, "works")
-    search = ("sweep=tune", "model=works", "model.build.behaves=choice(raises,works,killed)", "study=ways")
-    code, out, err = lab.usbench(folder, *search, "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=3")
-    assert code == 1 and "1 of 3 trials done, 2 failed" in out and "model.build.behaves=works" in out, err
+    search = (
+        "sweep=tune",
+        "model=works",
+        "model.build.behaves=choice(raises,works,killed)",
+        "study=ways",
+    )
+    code, out, err = lab.usbench(
+        folder, *search, "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=3"
+    )
+    assert (
+        code == 1 and "1 of 3 trials done, 2 failed" in out and "model.build.behaves=works" in out
+    ), err
     assert "the same command again" in out and "broke" not in err
     assert sorted(trial[0] for trial in trials(folder)) == ["COMPLETE", "FAIL", "FAIL"]
     made = records(folder / "runs" / "tuning" / "ways")
@@ -186,7 +244,11 @@ def test_a_failed_trial_does_not_end_the_search(tmp_path):
 def test_a_search_that_only_fails_says_so(tmp_path):
     folder = lab.make(tmp_path, "raises")
     code, out, err = lab.usbench(
-        folder, "sweep=tune", "model=raises", f"++{LEVEL}=interval(40,90)", "hydra.sweeper.n_trials=1"
+        folder,
+        "sweep=tune",
+        "model=raises",
+        f"++{LEVEL}=interval(40,90)",
+        "hydra.sweeper.n_trials=1",
     )
     assert code == 1 and "0 of 1 trials done, 1 failed" in out
     assert "division by zero" in err and "broke" not in err and "Traceback" not in err
@@ -194,9 +256,15 @@ def test_a_search_that_only_fails_says_so(tmp_path):
     assert code == 2 and "a study with a finished trial was wanted" in err
 
 
-def test_a_tuned_row_is_not_compared_as_if_it_were_the_papers_budget():
-    common = {"dataset": "spinal", "task": "segment", "ruler": "kumar2025", "model": "unet", "budget": "kumar2025"}
+def test_a_tuned_row_is_not_compared_as_if_it_were_the_papers_recipe():
+    common = {
+        "dataset": "spinal",
+        "task": "segment",
+        "protocol": "kumar2025",
+        "model": "unet",
+        "recipe": "kumar2025",
+    }
     theirs = Row(**common, origin="published", name="U-Net")
     ours = Row(**common, origin="run", name="unet")
     assert marks(ours, theirs) == ()
-    assert marks(replace(ours, tuned=True), theirs) == ("≠ budget",)
+    assert marks(replace(ours, tuned=True), theirs) == ("≠ recipe",)

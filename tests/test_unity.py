@@ -24,13 +24,18 @@ from usbench.errors import ConfigError, DataError
 from usbench.leaderboard import published
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Layout, Sample
 
-A, B, C, D = (digit * 2 + hashlib.sha256(digit.encode()).hexdigest()[:62] for digit in "abcd")  # codes of videos
+A, B, C, D = (
+    digit * 2 + hashlib.sha256(digit.encode()).hexdigest()[:62] for digit in "abcd"
+)  # codes of videos
 NODE = yaml.safe_load((conf_dir() / "dataset" / "unity.yaml").read_text())
 APEX = {"type": "point", "x": "3.0", "y": "2.0"}
 WALL = {"type": "curve", "x": "1.0 2.0 3.0", "y": "1.0 4.0 1.0"}
 GONE = {"type": "off", "x": "", "y": ""}
 FOGGY = {"type": "blurred", "x": "", "y": ""}
-TRAIN = {f"01-{A}-0000.png": {"apex": APEX, "wall": GONE}, f"01-{A}-0017.png": {"apex": FOGGY, "wall": WALL}}
+TRAIN = {
+    f"01-{A}-0000.png": {"apex": APEX, "wall": GONE},
+    f"01-{A}-0017.png": {"apex": FOGGY, "wall": WALL},
+}
 TUNE = {f"01-{B}-0003.png": {"wall": WALL}}
 IVAL = {f"02-{C}-0001.png": {"apex": APEX, "wall": WALL}}
 
@@ -76,7 +81,9 @@ def relabel(root: Path, part: str, change: Callable[[dict[str, Any]], Any]) -> N
 
 
 def opened(root: Path, layout: Unity | None = None) -> Dataset:
-    return open_view("unity", "landmark", NODE["views"]["landmark"], layout or Unity(), root, NODE["split"], None)
+    return open_view(
+        "unity", "landmark", NODE["views"]["landmark"], layout or Unity(), root, NODE["split"], None
+    )
 
 
 def lists(marks: Landmarks) -> list[list[list[float]]]:
@@ -100,23 +107,42 @@ def test_a_release_by_hand(root: Path) -> None:
     assert [record.split for record in records] == ["test", "train", "train", "val"]
     assert [record.group for record in records] == [C, A, A, B]  # frames of one video are one group
     first = records[1]
-    assert first.image == f"png-cache/01/{A[:2]}/{A[2:4]}/01-{A}-0000.png" and first.label == "labels/labels-train.json"
+    assert (
+        first.image == f"png-cache/01/{A[:2]}/{A[2:4]}/01-{A}-0000.png"
+        and first.label == "labels/labels-train.json"
+    )
     assert first.mm_per_px is None
     marks = [layout.read(root, record) for record in records]
-    assert [one.state.tolist() for one in marks] == [[SEEN, SEEN], [SEEN, OFF], [BLURRED, SEEN], [BLURRED, SEEN]]
+    assert [one.state.tolist() for one in marks] == [
+        [SEEN, SEEN],
+        [SEEN, OFF],
+        [BLURRED, SEEN],
+        [BLURRED, SEEN],
+    ]
     assert lists(marks[1]) == [[[3, 2]], []] and lists(marks[2]) == [[], [[1, 1], [2, 4], [3, 1]]]
 
 
 def test_the_parts_are_train_validation_and_test(root: Path) -> None:
     dataset = opened(root)
-    assert {split: len(part) for split, part in dataset.records.items()} == {"train": 2, "val": 1, "test": 1}
+    assert {split: len(part) for split, part in dataset.records.items()} == {
+        "train": 2,
+        "val": 1,
+        "test": 1,
+    }
     sample = dataset.samples("val")[0]
-    assert sample.image.tolist() == pixels(3).tolist() and lists(sample.target) == [[], [[1, 1], [2, 4], [3, 1]]]
+    assert sample.image.tolist() == pixels(3).tolist() and lists(sample.target) == [
+        [],
+        [[1, 1], [2, 4], [3, 1]],
+    ]
     assert dataset.classes == ("apex", "wall")
 
 
 def test_names_are_read_from_the_file_and_sorted(root: Path) -> None:
-    relabel(root, "ival", lambda records: records[f"02-{C}-0001.png"]["labels"].update(aorta=APEX, ghost=GONE))
+    relabel(
+        root,
+        "ival",
+        lambda records: records[f"02-{C}-0001.png"]["labels"].update(aorta=APEX, ghost=GONE),
+    )
     layout = Unity()
     layout.index(root)
     assert layout.classes == ("aorta", "apex", "wall")  # a name that is nowhere seen is no class
@@ -125,12 +151,19 @@ def test_names_are_read_from_the_file_and_sorted(root: Path) -> None:
 def test_a_list_of_classes_takes_these_only(root: Path) -> None:
     layout = Unity(classes=["wall"])
     records = layout.index(root)
-    assert layout.classes == ("wall",) and [len(layout.read(root, record).paths) for record in records] == [1] * 4
-    with pytest.raises(DataError, match=r"labels-all\.json: labels of tricuspid were wanted, found none"):
+    assert (
+        layout.classes == ("wall",)
+        and [len(layout.read(root, record).paths) for record in records] == [1] * 4
+    )
+    with pytest.raises(
+        DataError, match=r"labels-all\.json: labels of tricuspid were wanted, found none"
+    ):
         Unity(classes=["wall", "tricuspid"]).index(root)
 
 
-def test_an_index_of_another_release_has_its_own_names(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_index_of_another_release_has_its_own_names(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = tmp_path_factory.mktemp("other")
     lay_labels(other / "labels", train={f"01-{D}-0000.png": {"tip": APEX}}, tune={}, ival={})
     lay_image(other, f"01/{D[:2]}/{D[2:4]}/01-{D}-0000.png")
@@ -159,7 +192,9 @@ def test_the_class_may_be_left_out_in_front(tmp_path: Path, label: str, picture:
 
 
 def test_two_spellings_of_one_frame_are_refused(root: Path) -> None:
-    relabel(root, "tune", lambda records: records.update({f"{B}-0003.png": {"labels": {"wall": WALL}}}))
+    relabel(
+        root, "tune", lambda records: records.update({f"{B}-0003.png": {"labels": {"wall": WALL}}})
+    )
     with pytest.raises(DataError, match=f"found 'val/01-{B}-0003' twice"):
         Unity().index(root)
 
@@ -205,7 +240,10 @@ def test_a_record_whose_labels_are_gone_is_named(root: Path) -> None:
 def test_two_values_are_unknown_or_a_line_by_the_yaml(root: Path) -> None:
     two = {"type": "curve", "x": "1 3", "y": "2 2"}
     relabel(root, "tune", lambda records: records[f"01-{B}-0003.png"]["labels"].update(wall=two))
-    for layout, state, wall in ((Unity(), BLURRED, []), (Unity(two="curve"), SEEN, [[1, 2], [2, 2], [3, 2]])):
+    for layout, state, wall in (
+        (Unity(), BLURRED, []),
+        (Unity(two="curve"), SEEN, [[1, 2], [2, 2], [3, 2]]),
+    ):
         marks = layout.read(root, layout.index(root)[3])
         assert marks.state.tolist() == [BLURRED, state] and lists(marks)[1] == wall
         assert layout.oddities() == ({"two values": 1} if state == BLURRED else {})
@@ -221,13 +259,18 @@ def test_oddities_of_all_parts_are_counted_once(root: Path) -> None:
     relabel(
         root,
         "ival",
-        lambda records: records[f"02-{C}-0001.png"]["labels"].update(apex=bad, wall={**APEX, "type": "curve"}),
+        lambda records: records[f"02-{C}-0001.png"]["labels"].update(
+            apex=bad, wall={**APEX, "type": "curve"}
+        ),
     )
     records = layout.index(root)
     assert layout.oddities() == {"curve with one value": 1, "malformed": 2}
     for record in records * 2:
         layout.read(root, record)
-    assert layout.index(root) == records and layout.oddities() == {"curve with one value": 1, "malformed": 2}
+    assert layout.index(root) == records and layout.oddities() == {
+        "curve with one value": 1,
+        "malformed": 2,
+    }
 
 
 MALFORMED = f"01-{A}-0000_(1).png"
@@ -245,7 +288,10 @@ def test_one_record_without_an_image_is_known(root: Path, listed: bool) -> None:
             file.write(f"{MALFORMED}\n")
     layout = Unity(**NODE["views"]["landmark"]["known_defects"])
     assert len(layout.index(root)) == 4 and layout.oddities() == {"records without an image": 1}
-    with pytest.raises(DataError, match=r"labels-train\.json: 01-.*_\(1\)\.png: an image .* \(1 such records; 0 are"):
+    with pytest.raises(
+        DataError,
+        match=r"labels-train\.json: 01-.*_\(1\)\.png: an image .* \(1 such records; 0 are",
+    ):
         Unity().index(root)
 
 
@@ -265,8 +311,14 @@ def test_one_record_without_an_image_more_is_an_error(root: Path) -> None:
         (f"01-{B}-0003.png\r\n\r\n", None),
         (f"\ufeff{B}-0003.png", None),  # without the class, from a spreadsheet
         (f"01/{B[:2]}/{B[2:4]}/01-{B}-0003.png\n01-{B}-0003.png\n", None),  # a path; twice
-        ("", f"found {B}-0003.png missing in labels-tune.txt (0 only in the list, 1 only in the labels)"),
-        (f"01-{B}-0003.png\n01-{A}-0000.png", f"found {A}-0000.png missing in labels-tune.json (1 only in the list"),
+        (
+            "",
+            f"found {B}-0003.png missing in labels-tune.txt (0 only in the list, 1 only in the labels)",
+        ),
+        (
+            f"01-{B}-0003.png\n01-{A}-0000.png",
+            f"found {A}-0000.png missing in labels-tune.json (1 only in the list",
+        ),
         ("\udcff", "can't be read"),
         (None, None),
     ],
@@ -281,7 +333,11 @@ def test_the_list_beside_the_labels_agrees(root: Path, text: str | None, words: 
         return
     with pytest.raises(DataError) as caught:
         Unity().index(root)
-    assert str(caught.value).startswith(f"{path}: ") and words in str(caught.value) and "\n" not in str(caught.value)
+    assert (
+        str(caught.value).startswith(f"{path}: ")
+        and words in str(caught.value)
+        and "\n" not in str(caught.value)
+    )
 
 
 # ---- pixel sizes
@@ -292,7 +348,11 @@ def test_pixel_sizes_are_millimetres_by_row_and_column(root: Path) -> None:
     (root / "01_database_physical.csv").write_text(table)
     layout = Unity()
     sizes = {record.group: record.mm_per_px for record in layout.index(root)}
-    assert sizes[A] == pytest.approx((0.3, 0.2)) and sizes[C] == pytest.approx((0.1, 0.1)) and sizes[B] is None
+    assert (
+        sizes[A] == pytest.approx((0.3, 0.2))
+        and sizes[C] == pytest.approx((0.1, 0.1))
+        and sizes[B] is None
+    )
     assert layout.oddities() == {"images without a pixel size": 1}
     assert opened(root).samples("train")[0].mm_per_px == pytest.approx((0.3, 0.2))
 
@@ -315,9 +375,18 @@ def test_what_records_depend_on_besides_their_files(root: Path) -> None:
 @pytest.mark.parametrize(
     ("gone", "words"),
     [
-        ("png-cache", "png-cache: the release's images were wanted here, found none; unpack png-cache.zip"),
-        ("labels/labels-all.json", "labels-all.json: wanted Unity's label JSON, found no such file"),
-        ("labels/labels-ival.json", "labels-ival.json: wanted Unity's label JSON, found no such file"),
+        (
+            "png-cache",
+            "png-cache: the release's images were wanted here, found none; unpack png-cache.zip",
+        ),
+        (
+            "labels/labels-all.json",
+            "labels-all.json: wanted Unity's label JSON, found no such file",
+        ),
+        (
+            "labels/labels-ival.json",
+            "labels-ival.json: wanted Unity's label JSON, found no such file",
+        ),
     ],
 )
 def test_what_is_missing_is_named(root: Path, gone: str, words: str) -> None:
@@ -337,7 +406,9 @@ def marks(apex: list[list[float]] | None, wall: list[list[float]] | None) -> Lan
 
 SAMPLES = [
     Sample("one", "pig 1", pixels(1), marks([[3, 2]], None), (0.25, 0.5), "train"),
-    Sample("two", "pig 1", pixels(2), marks(None, [[1, 1], [2.5, 4], [3, 1]]), (0.25, 0.5), "train"),
+    Sample(
+        "two", "pig 1", pixels(2), marks(None, [[1, 1], [2.5, 4], [3, 1]]), (0.25, 0.5), "train"
+    ),
     Sample("three", "pig 2", pixels(3), marks([[0.1, 5]], [[1, 1], [2, 4], [3, 1]]), None, "val"),
     Sample(f"test/02-{C}-0007", "any", pixels(4), marks([[-1, 2]], None), None, "test"),
 ]
@@ -349,12 +420,21 @@ def test_written_as_the_release_is(tmp_path: Path) -> None:
     layout = Unity(classes=NAMES)
     records = layout.write(tmp_path, iter(SAMPLES))
     assert records == Unity().index(tmp_path) == layout.index(tmp_path)
-    assert (tmp_path / f"png-cache/01/{one[:2]}/{one[2:4]}/01-{one}-0001.png").is_file()  # the second frame
+    assert (
+        tmp_path / f"png-cache/01/{one[:2]}/{one[2:4]}/01-{one}-0001.png"
+    ).is_file()  # the second frame
     labels = json.loads((tmp_path / "labels" / "labels-train.json").read_text())
     assert labels[f"01-{one}-0000.png"] == {
-        "labels": {"apex": {"type": "point", "y": "2.0", "x": "3.0"}, "wall": {"type": "blurred", "y": "", "x": ""}}
+        "labels": {
+            "apex": {"type": "point", "y": "2.0", "x": "3.0"},
+            "wall": {"type": "blurred", "y": "", "x": ""},
+        }
     }
-    assert labels[f"01-{one}-0001.png"]["labels"]["wall"] == {"type": "curve", "y": "1.0 4.0 1.0", "x": "1.0 2.5 3.0"}
+    assert labels[f"01-{one}-0001.png"]["labels"]["wall"] == {
+        "type": "curve",
+        "y": "1.0 4.0 1.0",
+        "x": "1.0 2.5 3.0",
+    }
     assert (tmp_path / "labels" / "labels-ival.txt").read_text() == f"02-{C}-0007.png\n"
     assert len((tmp_path / "labels" / "labels-all.txt").read_text().splitlines()) == 4
     table = (tmp_path / "01_database_physical.csv").read_text()
@@ -368,7 +448,9 @@ def test_read_gives_what_was_written(tmp_path: Path) -> None:
     assert dataset.classes == NAMES and len(found) == len(SAMPLES)
     for wanted, sample in zip(SAMPLES, found, strict=True):
         assert isinstance(sample.target, Landmarks) and isinstance(wanted.target, Landmarks)
-        assert sample.image.tolist() == wanted.image.tolist() and lists(sample.target) == lists(wanted.target)
+        assert sample.image.tolist() == wanted.image.tolist() and lists(sample.target) == lists(
+            wanted.target
+        )
         assert sample.target.state.tolist() == wanted.target.state.tolist()
         assert sample.mm_per_px == (pytest.approx(wanted.mm_per_px) if wanted.mm_per_px else None)
     assert found[0].group == found[1].group != found[2].group and found[3].group == C
@@ -378,7 +460,10 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         Unity(classes=NAMES).write(tmp_path / name, SAMPLES)
     trees = [
-        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+        {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in (tmp_path / name).rglob("*.*")
+        }
         for name in ("one", "two")
     ]
     assert trees[0] == trees[1] and len(trees[0]) == 4 + 8 + 1
@@ -396,7 +481,9 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_written(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError) as caught:
-        Unity(classes=NAMES).write(tmp_path, [SAMPLES[0], SAMPLES[3], replace(SAMPLES[1], **change)])
+        Unity(classes=NAMES).write(
+            tmp_path, [SAMPLES[0], SAMPLES[3], replace(SAMPLES[1], **change)]
+        )
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -413,18 +500,25 @@ def test_the_yaml_s_layout_is_this_one(root: Path) -> None:
     layout = source.layout_of({"dataset": NODE, "task": "landmark", "phantom": False})
     assert isinstance(layout, Unity) and layout.two == "unknown"
     dataset = opened(root, layout)
-    assert dataset.classes == ("apex", "wall") and len(file_fingerprint(dataset, root / "hashes.json")) == 64
+    assert (
+        dataset.classes == ("apex", "wall")
+        and len(file_fingerprint(dataset, root / "hashes.json")) == 64
+    )
     with pytest.raises(DataError, match="known defect"):  # a phantom has none
         source.layout_of({"dataset": NODE, "task": "landmark", "phantom": True}).index(root)
 
 
 def test_the_yaml_says_what_a_user_must_know() -> None:
     view = NODE["views"]["landmark"]
-    assert view["classes"] is None and NODE["share"] == "none" and "disputed" in NODE["licence"]
+    assert (
+        view["classes"] is None and NODE["redistribute"] == "none" and "disputed" in NODE["licence"]
+    )
     assert {name for pair in view["lengths"].values() for name in pair} == {
         "lv-ivs-top", "lv-ivs-bottom", "lv-pw-top", "lv-pw-bottom"
     }  # fmt: skip
     (entry,) = [one for one in published.read_datasets(conf_dir()) if one.name == "unity"]
-    assert all(row.ruler == "unknown" and row.model is None and row.why for row in entry.published)
+    assert all(
+        row.protocol == "unknown" and row.model is None and row.why for row in entry.published
+    )
     stem = NODE["phantom"]["id"].format(group=3, n=12)
     assert stem == f"01-{'0' * 63}3-0012" and unity.FRAME.fullmatch(f"{stem}.png")

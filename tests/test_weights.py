@@ -66,7 +66,10 @@ def test_nothing_a_word_and_a_file(tmp_path, monkeypatch):
     for word in ("imagenet", "owner/name"):  # the latter a model's own affair
         assert weights.fetched(word, tmp_path) == word
     assert weights.fetched("own.pt", tmp_path) == str(tmp_path / "own.pt")
-    assert weights.sha256_of(str(tmp_path / "own.pt")) == SHA and weights.sha256_of("imagenet") == "imagenet"
+    assert (
+        weights.sha256_of(str(tmp_path / "own.pt")) == SHA
+        and weights.sha256_of("imagenet") == "imagenet"
+    )
     assert weights.origin_of("/somewhere/own.pt") == "own.pt" and weights.sha256_of(None) is None
 
 
@@ -81,8 +84,16 @@ def test_an_address_is_fetched_once_and_verified(tmp_path, host):
 def test_other_bytes_a_missing_file_and_no_network_are_one_sentence(tmp_path, host, capsys):
     address, _ = host
     for stated, error, words in (
-        ({"url": f"{address}/model.pt", "sha256": "0" * 64}, DataError, "sha256 0000.* was wanted, found"),
-        ({"url": f"{address}/other.bin", "sha256": SHA}, RunError, "answers 404.*give it as model.build.weights=FILE"),
+        (
+            {"url": f"{address}/model.pt", "sha256": "0" * 64},
+            DataError,
+            "sha256 0000.* was wanted, found",
+        ),
+        (
+            {"url": f"{address}/other.bin", "sha256": SHA},
+            RunError,
+            "answers 404.*give it as model.build.weights=FILE",
+        ),
         ({"url": CLOSED, "sha256": SHA}, RunError, "can't be fetched now"),
     ):
         with pytest.raises(error, match=words) as told:
@@ -136,7 +147,9 @@ def of_hub(file: str, endpoint: str, home: Path) -> str:
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
     env.pop("HF_HUB_OFFLINE", None)
-    done = subprocess.run([sys.executable, "-c", HUB, file], capture_output=True, text=True, env=env, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", HUB, file], capture_output=True, text=True, env=env, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().splitlines()[-1]
 
@@ -145,12 +158,17 @@ def test_a_file_of_the_hub_and_one_that_is_not_there(tmp_path, host):
     address, _ = host
     path = Path(of_hub("model.safetensors", address, tmp_path))
     assert path.read_bytes() == CONTENT and "c" * 40 in str(path)
-    assert "refused: lab/net/none.pt@main: the weights can't be fetched" in of_hub("none.pt", address, tmp_path)
+    assert "refused: lab/net/none.pt@main: the weights can't be fetched" in of_hub(
+        "none.pt", address, tmp_path
+    )
 
 
 def test_the_hub_offline_is_one_sentence(tmp_path):
     told = of_hub("model.safetensors", "http://127.0.0.1:9", tmp_path)
-    assert told.startswith("refused: lab/net/model.safetensors@main") and "a network is needed once" in told
+    assert (
+        told.startswith("refused: lab/net/model.safetensors@main")
+        and "a network is needed once" in told
+    )
 
 
 # ---- reading them: tensors alone
@@ -169,7 +187,10 @@ def test_a_state_dict_of_either_kind_is_the_net(tmp_path, suffix):
     else:
         safetensors.torch.save_file(source.state_dict(), path)
     load_weights(target, path)
-    assert all(torch.equal(one, other) for one, other in zip(source.parameters(), target.parameters(), strict=True))
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(source.parameters(), target.parameters(), strict=True)
+    )
 
 
 class Harm:
@@ -187,7 +208,9 @@ def test_a_pickle_is_never_run_and_other_files_are_named(tmp_path, monkeypatch, 
         path.write_bytes(b"no tensors")
     else:
         loop.write(path, {"layer.weight": torch.zeros(3)})
-    with pytest.raises(RunError, match=rf"{path.name}: a state dict of this net was wanted") as told:
+    with pytest.raises(
+        RunError, match=rf"{path.name}: a state dict of this net was wanted"
+    ) as told:
         load_weights(net(0), path)
     assert "\n" not in str(told.value) and not (tmp_path / "harmed").exists()
 
@@ -197,9 +220,17 @@ def test_the_key_says_the_bytes_wherever_they_come_from(compose, tmp_path, host)
 
     address, _ = host
     (tmp_path / "own.pt").write_bytes(CONTENT)
-    small = ["dataset=usgra", "model=unet", "source=phantom", "dataset.phantom.size=[64,64]", f"runs={tmp_path}/runs"]
+    small = [
+        "dataset=usgra",
+        "model=unet",
+        "source=phantom",
+        "dataset.phantom.size=[64,64]",
+        f"runs={tmp_path}/runs",
+    ]
     stated = (f"{tmp_path}/own.pt", f"{{url: {address}/model.pt, sha256: {SHA}}}")
     cells = [cell.resolve(compose(*small, f"model.build.weights={words}")) for words in stated]
-    assert cells[0]["key"] == cells[1]["key"] != cell.resolve(compose(*small))["key"]
+    assert cells[0]["run_id"] == cells[1]["run_id"] != cell.resolve(compose(*small))["run_id"]
     assert [one["weights"]["sha256"] for one in cells] == [SHA, SHA]
-    assert cells[0]["weights"]["from"] == "own.pt" and cells[1]["weights"]["from"]["url"].startswith("http")
+    assert cells[0]["weights"]["from"] == "own.pt" and cells[1]["weights"]["from"][
+        "url"
+    ].startswith("http")

@@ -37,7 +37,10 @@ SAYS = {
     ],
     "slurm_gpu": [("hydra.launcher.array_parallelism=5", workers.Room(5, 8, gpus=1, **FAR))],
     "submitit_slurm": [
-        ("hydra.launcher.cpus_per_gpu=6 hydra.launcher.gpus_per_task=1", workers.Room(256, 6, gpus=1, **FAR)),
+        (
+            "hydra.launcher.cpus_per_gpu=6 hydra.launcher.gpus_per_task=1",
+            workers.Room(256, 6, gpus=1, **FAR),
+        ),
         ("hydra.launcher.name=us", workers.Room(256, 1, **FAR)),
     ],
     "submitit_local": [("hydra.launcher.cpus_per_task=1", workers.Room(CORES, 1, **FAR))],
@@ -45,7 +48,12 @@ SAYS = {
         ("hydra.launcher.ray.remote.num_cpus=2", workers.Room(1, 2, **FAR)),
         ("hydra.launcher.ray.remote.num_gpus=.5", workers.Room(1, 4, gpus=0.5, **FAR)),
     ],
-    "ray": [("+hydra.launcher.ray.init.num_cpus=6 +hydra.launcher.ray.remote.num_cpus=2", workers.Room(3, 2, **FAR))],
+    "ray": [
+        (
+            "+hydra.launcher.ray.init.num_cpus=6 +hydra.launcher.ray.remote.num_cpus=2",
+            workers.Room(3, 2, **FAR),
+        )
+    ],
 }
 OF = {"slurm": "submitit", "submitit": "submitit", "ray": "ray", "joblib": "joblib"}
 
@@ -61,7 +69,9 @@ OF = {"slurm": "submitit", "submitit": "submitit", "ray": "ray", "joblib": "jobl
 )
 def test_what_a_launcher_s_configuration_says(name, words, room):
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        whole = hydra.compose("config", [f"hydra/launcher={name}", *words.split()], return_hydra_config=True)
+        whole = hydra.compose(
+            "config", [f"hydra/launcher={name}", *words.split()], return_hydra_config=True
+        )
     assert workers.room(whole.hydra.launcher) == room
 
 
@@ -130,18 +140,29 @@ if "USBENCH_PARENT" in os.environ:
 """
 
 
-@pytest.mark.skipif(bool(machine.cuda_capabilities()), reason="for a host without GPUs: the cells fail there at once")
+@pytest.mark.skipif(
+    bool(machine.cuda_capabilities()),
+    reason="for a host without GPUs: the cells fail there at once",
+)
 def test_each_cell_s_process_sees_one_gpu(tmp_path, compose, monkeypatch):
     """Four processes, begun at once, tell what they see at their start; this host has no GPU to go on with."""
     seen = tmp_path / "seen"
     seen.mkdir()
     (tmp_path / "sitecustomize.py").write_text(SEES)
-    for name, value in {"PYTHONPATH": tmp_path, "SEEN": seen, "CUDA_VISIBLE_DEVICES": "3,5"}.items():
+    for name, value in {
+        "PYTHONPATH": tmp_path,
+        "SEEN": seen,
+        "CUDA_VISIBLE_DEVICES": "3,5",
+    }.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folders = (f"runs={tmp_path}/runs", f"results={tmp_path}/results")
-    one = cell.resolve(compose("dataset=phantom", "device=cpu", "tracking=none", "threads=1", *folders))
-    cells = [{**one, "device": "cuda:0", "seed": seed, "key": f"{seed:012d}"} for seed in range(4)]
+    one = cell.resolve(
+        compose("dataset=phantom", "device=cpu", "tracking=none", "threads=1", *folders)
+    )
+    cells = [
+        {**one, "device": "cuda:0", "seed": seed, "run_id": f"{seed:012d}"} for seed in range(4)
+    ]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda each: launch.launch(each, False, per_gpu=2), cells)) == [1] * 4
     assert sorted(path.read_text() for path in seen.iterdir()) == ["3", "3", "5", "5"]

@@ -27,8 +27,18 @@ from usbench.models.yolo.recipe import training_arguments
 from usbench.types import Boxes, Run, Sample
 
 ROOT = Path(__file__).parents[1]
-TINY = {"epochs": 3, "batch": 4, "imgsz": 64, "optimizer": "AdamW", "lr0": 1e-3, "warmup_epochs": 0.0}
-BUDGET = {**TINY, "augment": {"fliplr": 0.5, "translate": 0.1, "scale": 0.2, "hsv_v": 0.3, "mosaic": 0.5}}
+TINY = {
+    "epochs": 3,
+    "batch": 4,
+    "imgsz": 64,
+    "optimizer": "AdamW",
+    "lr0": 1e-3,
+    "warmup_epochs": 0.0,
+}
+RECIPE = {
+    **TINY,
+    "augment": {"fliplr": 0.5, "translate": 0.1, "scale": 0.2, "hsv_v": 0.3, "mosaic": 0.5},
+}
 SHAPES = ((64, 64), (61, 97), (40, 120))
 
 
@@ -49,16 +59,18 @@ def pictures(count: int, seed: int = 0, classes: int = 2) -> list[Sample]:
     return samples
 
 
-def fitted(folder: Path, scores: list[float], budget=BUDGET) -> tuple[Yolo, Watch]:
+def fitted(folder: Path, scores: list[float], recipe=RECIPE) -> tuple[Yolo, Watch]:
     watch = Watch(scores)
-    model = Yolo(classes=2, budget=budget, size="n")
+    model = Yolo(classes=2, recipe=recipe, size="n")
     model.fit(pictures(9), pictures(4, seed=1), a_run(folder, watch))
     return model, watch
 
 
 def same(one: list[Boxes], other: list[Boxes]) -> bool:
     return len(one) == len(other) and all(
-        np.array_equal(a.xyxy, b.xyxy) and np.array_equal(a.labels, b.labels) and np.array_equal(a.scores, b.scores)
+        np.array_equal(a.xyxy, b.xyxy)
+        and np.array_equal(a.labels, b.labels)
+        and np.array_equal(a.scores, b.scores)
         for a, b in zip(one, other, strict=True)
     )
 
@@ -75,7 +87,7 @@ def straight(tmp_path_factory) -> tuple[Yolo, Watch, Path]:
     return model, watch, folder
 
 
-# ---- budgets
+# ---- recipes
 
 
 @pytest.mark.parametrize(
@@ -89,54 +101,66 @@ def straight(tmp_path_factory) -> tuple[Yolo, Watch, Path]:
         ({"batch": -1}, "whole number"),
         ({"epochs": True}, "whole number"),
         ({"lr0": None}, "lacks 'lr0'"),
-        ({"lr": 1e-3}, "unknown budget key 'lr'"),
-        ({"augment": {"mosiac": 1.0}}, "unknown budget key 'mosiac'"),
-        ({"scale": 0.5}, "unknown budget key 'scale'"),
+        ({"lr": 1e-3}, "unknown recipe key 'lr'"),
+        ({"augment": {"mosiac": 1.0}}, "unknown recipe key 'mosiac'"),
+        ({"scale": 0.5}, "unknown recipe key 'scale'"),
         ({"rect": True, "augment": {"mosaic": 1.0}}, "rect=true silently drops"),
         ({"micro_batch": 3}, "micro_batch divides the batch, 4, without rest; 3 doesn't"),
         ({"micro_batch": 0}, "micro_batch divides"),
         ({"micro_batch": 0.5}, "micro_batch divides"),
     ],
 )
-def test_a_budget_that_cannot_be_is_refused(change, words) -> None:
+def test_a_recipe_that_cannot_be_is_refused(change, words) -> None:
     with pytest.raises(ConfigError, match=words):
-        Yolo(classes=1, budget={**TINY, **change}, size="n")
+        Yolo(classes=1, recipe={**TINY, **change}, size="n")
 
 
 def test_size_and_classes_are_checked() -> None:
     with pytest.raises(ConfigError, match="size is one of"):
-        Yolo(classes=1, budget=TINY, size="xl")
+        Yolo(classes=1, recipe=TINY, size="xl")
     with pytest.raises(ConfigError, match="at least one class"):
-        Yolo(classes=0, budget=TINY, size="n")
+        Yolo(classes=0, recipe=TINY, size="n")
 
 
 def test_every_batch_is_a_step_and_nothing_stops_early() -> None:
     arguments = training_arguments(TINY)
-    assert arguments["nbs"] == TINY["batch"]  # 64 would make it one step an epoch, and scale the weight decay
+    assert (
+        arguments["nbs"] == TINY["batch"]
+    )  # 64 would make it one step an epoch, and scale the weight decay
     assert arguments["patience"] == TINY["epochs"]
-    assert arguments["augmentations"] == []  # None: an installed albumentations would add blur and CLAHE
+    assert (
+        arguments["augmentations"] == []
+    )  # None: an installed albumentations would add blur and CLAHE
 
 
 def test_every_training_argument_of_the_installed_package_is_given(tmp_path) -> None:
     """A new one in an upgrade, or a new default, can't slip in."""
     runs_own = "model data device project name seed amp"
-    predicting = "augment dnn embed nms retina_masks source stream_buffer vid_stride visualize tracker"
-    showing = "line_width save_conf save_crop save_frames save_txt show show_boxes show_conf show_labels"
+    predicting = (
+        "augment dnn embed nms retina_masks source stream_buffer vid_stride visualize tracker"
+    )
+    showing = (
+        "line_width save_conf save_crop save_frames save_txt show show_boxes show_conf show_labels"
+    )
     exporting = "dynamic end2end format half int8 keras opset optimize simplify workspace"
     other_tasks = "angle dgrad dlam dlog kobj mask_ratio overlap_mask pose rle"
     with _ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.utils import DEFAULT_CFG_DICT
-    elsewhere = {word for words in (runs_own, predicting, showing, exporting, other_tasks) for word in words.split()}
+    elsewhere = {
+        word
+        for words in (runs_own, predicting, showing, exporting, other_tasks)
+        for word in words.split()
+    }
     assert set(DEFAULT_CFG_DICT) - set(training_arguments(TINY)) - elsewhere == set()
 
 
-def test_the_budgets_of_the_repository_can_be() -> None:
+def test_the_recipes_of_the_repository_can_be() -> None:
     config = yaml.safe_load((ROOT / "conf/model/yolov8.yaml").read_text())
-    assert set(config["budgets"]) == {"tiny", "quick", "standard", "kumar2025"}
-    for budget in config["budgets"].values():
-        size = budget["size"]
-        Yolo(classes=1, budget={k: v for k, v in budget.items() if k != "size"}, size=size)
-    assert config["budgets"]["kumar2025"]["unstated"]
+    assert set(config["recipes"]) == {"tiny", "quick", "standard", "kumar2025"}
+    for recipe in config["recipes"].values():
+        size = recipe["size"]
+        Yolo(classes=1, recipe={k: v for k, v in recipe.items() if k != "size"}, size=size)
+    assert config["recipes"]["kumar2025"]["unstated"]
 
 
 # ---- boxes
@@ -145,10 +169,14 @@ def test_the_budgets_of_the_repository_can_be() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_suppression_is_ultralytics_own(seed, tmp_path) -> None:
     torch.manual_seed(seed)
-    output = torch.cat([torch.rand(2, 800) * 60 + 20, torch.rand(2, 800) * 30 + 10, torch.rand(3, 800) ** 6])
+    output = torch.cat(
+        [torch.rand(2, 800) * 60 + 20, torch.rand(2, 800) * 30 + 10, torch.rand(3, 800) ** 6]
+    )
     with _ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.utils.nms import non_max_suppression
-    (theirs,) = non_max_suppression(output[None].clone(), 0.001, 0.7, multi_label=True, max_det=300, max_time_img=1e9)
+    (theirs,) = non_max_suppression(
+        output[None].clone(), 0.001, 0.7, multi_label=True, max_det=300, max_time_img=1e9
+    )
     xyxy, scores, labels = suppress(output)
     assert len(xyxy) == len(theirs) == 300
     assert torch.equal(scores, theirs[:, 4]) and torch.equal(labels, theirs[:, 5].long())
@@ -202,21 +230,30 @@ def test_every_epoch_is_logged(straight) -> None:
 def test_the_loss_falls(tmp_path) -> None:
     """From its peak: YOLO's loss begins low, while few anchors are assigned to a box."""
     watch = Watch([0.0] * 10)
-    model = Yolo(classes=1, budget={**TINY, "epochs": 10}, size="n")
+    model = Yolo(classes=1, recipe={**TINY, "epochs": 10}, size="n")
     model.fit(pictures(20, classes=1), pictures(1), a_run(tmp_path, watch))
     losses = list(watch.logged["train/loss"].values())
     assert losses[-1] < 0.7 * max(losses)
 
 
 @pytest.mark.slow
-def test_the_quick_budget_finds_the_phantoms_hematomas(tmp_path) -> None:
+def test_the_quick_recipe_finds_the_phantoms_hematomas(tmp_path) -> None:
     """Recall at IoU .5 of the most certain box of an image, on 24 test images: far above .8 (mAP50 was 1.00)."""
     spec = phantom.Spec("spinal", (275, 690), {"train": 64, "val": 16, "test": 24}, seed=0)
     drawn = list(phantom.samples(spec, "detect"))
-    train, val, test = ([sample for sample in drawn if sample.split == split] for split in ("train", "val", "test"))
-    budget = yaml.safe_load((ROOT / "conf/model/yolov8.yaml").read_text())["budgets"]["quick"]
-    model = Yolo(classes=1, budget=budget, size=budget["size"])
-    run = Run(tmp_path, device="cpu", seed=0, precision="fp32", threads=torch.get_num_threads(), score=hits)
+    train, val, test = (
+        [sample for sample in drawn if sample.split == split] for split in ("train", "val", "test")
+    )
+    recipe = yaml.safe_load((ROOT / "conf/model/yolov8.yaml").read_text())["recipes"]["quick"]
+    model = Yolo(classes=1, recipe=recipe, size=recipe["size"])
+    run = Run(
+        tmp_path,
+        device="cpu",
+        seed=0,
+        precision="fp32",
+        threads=torch.get_num_threads(),
+        score=hits,
+    )
     model.fit(train, val, run)
     assert hits(zip([s.target for s in test], model.predict(images(test)), strict=True)) >= 0.9
 
@@ -244,7 +281,10 @@ def test_a_finished_run_only_loads(straight) -> None:
     model, _, folder = straight
     again, watch = fitted(folder, [])
     assert watch.predicted == [] and watch.logged == {}
-    assert same(list(again.predict(images(pictures(4, seed=1)))), list(model.predict(images(pictures(4, seed=1)))))
+    assert same(
+        list(again.predict(images(pictures(4, seed=1)))),
+        list(model.predict(images(pictures(4, seed=1)))),
+    )
 
 
 def test_prediction_is_what_was_validated_and_leaves_neighbours_alone(straight) -> None:
@@ -255,7 +295,9 @@ def test_prediction_is_what_was_validated_and_leaves_neighbours_alone(straight) 
     assert same(together, [next(model.predict([sample.image])) for sample in held_out])
     for sample, boxes in zip(held_out, together, strict=True):
         height, width = sample.image.shape
-        assert 0 < len(boxes.xyxy) <= 300 and boxes.scores is not None and boxes.scores.min() > 0.001
+        assert (
+            0 < len(boxes.xyxy) <= 300 and boxes.scores is not None and boxes.scores.min() > 0.001
+        )
         assert boxes.xyxy.min() >= 0 and (boxes.xyxy <= [width, height, width, height]).all()
         assert set(boxes.labels) <= {0, 1}
 
@@ -280,7 +322,9 @@ def killed_in_epoch_three(folder: str) -> None:
                 time.sleep(600)
 
     watch = Stuck([0.1, 0.2, 0.3])
-    Yolo(classes=2, budget=BUDGET, size="n").fit(pictures(9), pictures(4, seed=1), a_run(Path(folder), watch))
+    Yolo(classes=2, recipe=RECIPE, size="n").fit(
+        pictures(9), pictures(4, seed=1), a_run(Path(folder), watch)
+    )
 
 
 def test_killed_and_started_again_ends_as_if_not(straight, tmp_path, capsys) -> None:
@@ -289,7 +333,9 @@ def test_killed_and_started_again_ends_as_if_not(straight, tmp_path, capsys) -> 
     folder.mkdir()
     code = f"import test_yolo; test_yolo.killed_in_epoch_three({str(folder)!r})"
     paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
-    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}
+    ) as child:
         while not (folder / "third").exists():
             assert child.poll() is None, "the child ended by itself"
             time.sleep(0.05)
@@ -306,12 +352,19 @@ def test_killed_and_started_again_ends_as_if_not(straight, tmp_path, capsys) -> 
     model, watch = fitted(copy, [0.9, 0.3])
     assert "checkpoint-00002.pt: damaged" in capsys.readouterr().err
     assert set(watch.logged["train/loss"]) == {2, 3}
-    assert same(list(model.predict(images(pictures(4, seed=1)))), straight_watch.predicted[1])  # the best was epoch 2
+    assert same(
+        list(model.predict(images(pictures(4, seed=1)))), straight_watch.predicted[1]
+    )  # the best was epoch 2
 
 
 def failing(tmp_path: Path, train: list[Sample] | None = None, **changes) -> str:
     """The one line of a fit that can't go on."""
-    model = Yolo(classes=2, budget={**TINY, **changes.pop("budget", {})}, size=changes.pop("size", "n"), **changes)
+    model = Yolo(
+        classes=2,
+        recipe={**TINY, **changes.pop("recipe", {})},
+        size=changes.pop("size", "n"),
+        **changes,
+    )
     with pytest.raises(UsbenchError) as caught:
         model.fit(train or pictures(8), pictures(2), a_run(tmp_path / "run", Watch([0.0] * 4)))
     assert "\n" not in str(caught.value)
@@ -321,7 +374,7 @@ def failing(tmp_path: Path, train: list[Sample] | None = None, **changes) -> str
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path) -> None:
     """Theirs goes back to last.pt and tries again, three times."""
-    message = failing(tmp_path, budget={"box": 1e39})
+    message = failing(tmp_path, recipe={"box": 1e39})
     assert message.startswith("RunError") and "the loss of epoch 1 is" in message
 
 
@@ -338,19 +391,19 @@ def test_memory_that_runs_out_never_halves_the_batch(tmp_path, monkeypatch) -> N
     message = failing(tmp_path)
     assert message.startswith("RunError") and "out of memory with batch 4 on cpu" in message
     assert "micro_batch" in message and seen == [4]
-    assert "batch 4 in parts of 2 on cpu" in failing(tmp_path, budget={"micro_batch": 2})
+    assert "batch 4 in parts of 2 on cpu" in failing(tmp_path, recipe={"micro_batch": 2})
     assert seen == [4, 2]
 
 
 def test_rectangles_of_several_shapes_are_still_shuffled(tmp_path, capsys) -> None:
-    fitted(tmp_path, [0.0], budget={**TINY, "epochs": 1, "imgsz": 96, "rect": True})
+    fitted(tmp_path, [0.0], recipe={**TINY, "epochs": 1, "imgsz": 96, "rect": True})
     assert "shuffle" not in capsys.readouterr().err  # they warn
 
 
 def test_threads_and_environment_are_as_before(tmp_path) -> None:
     """Their import sets OMP_NUM_THREADS=1 for children, their CPU trainer takes all cores but one."""
     watch, before = Watch([0.5]), dict(os.environ)
-    model = Yolo(classes=2, budget={**TINY, "epochs": 1}, size="n")
+    model = Yolo(classes=2, recipe={**TINY, "epochs": 1}, size="n")
     model.fit(pictures(4), pictures(1), a_run(tmp_path, watch, threads=2))
     assert watch.threads == {2} and torch.get_num_threads() == 2
     assert dict(os.environ) == before
@@ -360,15 +413,19 @@ def test_threads_and_environment_are_as_before(tmp_path) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_bf16_on_cuda(tmp_path) -> None:
     watch = Watch([0.1, 0.2, 0.3])
-    model = Yolo(classes=2, budget=BUDGET, size="n")
+    model = Yolo(classes=2, recipe=RECIPE, size="n")
     run = replace(a_run(tmp_path, watch), device="cuda:0", precision="bf16")
     model.fit(pictures(9), pictures(4, seed=1), run)
-    assert model.precision == ("bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32")
+    assert model.precision == (
+        "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    )
     assert len(list(model.predict(images(pictures(4, seed=1))))) == 4
 
 
 def test_a_value_that_ultralytics_refuses_is_one_line(tmp_path) -> None:
-    assert failing(tmp_path, budget={"lr0": 5.0}).startswith("ConfigError: yolov8: 'lr0=5.0' is an invalid value")
+    assert failing(tmp_path, recipe={"lr0": 5.0}).startswith(
+        "ConfigError: yolov8: 'lr0=5.0' is an invalid value"
+    )
 
 
 def test_a_training_set_without_a_box_is_an_error(tmp_path) -> None:
@@ -378,9 +435,17 @@ def test_a_training_set_without_a_box_is_an_error(tmp_path) -> None:
 
 @pytest.mark.parametrize(("box", "label"), [((40, 10, 90, 30), 0), ((5, 5, 20, 20), 2)])
 def test_what_ultralytics_would_drop_in_silence_is_an_error(box, label, tmp_path) -> None:
-    bad = Sample("bad", "bad", np.zeros((64, 64), np.uint8), Boxes(np.array([box], np.float32), np.array([label])))
+    bad = Sample(
+        "bad",
+        "bad",
+        np.zeros((64, 64), np.uint8),
+        Boxes(np.array([box], np.float32), np.array([label])),
+    )
     message = failing(tmp_path, train=[*pictures(4), bad])
-    assert message.startswith("DataError") and "5 images with 4 boxes, ultralytics accepts 4 with 3" in message
+    assert (
+        message.startswith("DataError")
+        and "5 images with 4 boxes, ultralytics accepts 4 with 3" in message
+    )
 
 
 # ---- weights
@@ -395,9 +460,12 @@ def test_the_published_net_has_the_published_size(tmp_path) -> None:
 def test_weights_start_a_net_of_their_size_only(straight, tmp_path) -> None:
     _, _, folder = straight
     best = str(folder / "best.pt")
-    model = Yolo(classes=3, budget={**TINY, "epochs": 1, "lr0": 1e-12}, size="n", weights=best)
+    model = Yolo(classes=3, recipe={**TINY, "epochs": 1, "lr0": 1e-12}, size="n", weights=best)
     model.fit(pictures(8), pictures(2), a_run(tmp_path / "run", Watch([0.5])))
-    source, own = (torch.load(p, weights_only=False)["model"].state_dict() for p in (best, tmp_path / "run/best.pt"))
+    source, own = (
+        torch.load(p, weights_only=False)["model"].state_dict()
+        for p in (best, tmp_path / "run/best.pt")
+    )
     weight = "model.4.cv1.conv.weight"
     torch.testing.assert_close(own[weight], source[weight])
     (tmp_path / "run/best.pt").unlink()
@@ -409,7 +477,9 @@ def test_weights_that_cannot_be_read(tmp_path) -> None:
     assert "no such weights file" in failing(tmp_path, weights=str(tmp_path / "none.pt"))
     for noise in (b"noise" * 100, b"t" * 100, b""):
         (tmp_path / "noise.pt").write_bytes(noise)
-        assert "not a readable ultralytics checkpoint" in failing(tmp_path, weights=str(tmp_path / "noise.pt"))
+        assert "not a readable ultralytics checkpoint" in failing(
+            tmp_path, weights=str(tmp_path / "noise.pt")
+        )
 
 
 def test_coco_weights_without_a_network(tmp_path, monkeypatch) -> None:
@@ -419,7 +489,10 @@ def test_coco_weights_without_a_network(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     monkeypatch.setattr(socket.socket, "connect", no_network)
     message = failing(tmp_path, weights="coco")
-    assert message.startswith("RunError: yolov8n.pt: the COCO weights can't be fetched") and "weights=null" in message
+    assert (
+        message.startswith("RunError: yolov8n.pt: the COCO weights can't be fetched")
+        and "weights=null" in message
+    )
 
 
 # ---- sealed
@@ -439,7 +512,7 @@ mlflow.start_run()
 mlflow.log_param("model", "ours")
 from test_yolo import TINY, Watch, Yolo, a_run, pictures
 del sys.modules["pytest"]  # where it sees that, ultralytics behaves
-Yolo(classes=2, budget={**TINY, "epochs": 1}, size="n").fit(pictures(8), pictures(2), a_run(Path("run"), Watch([0.5])))
+Yolo(classes=2, recipe={**TINY, "epochs": 1}, size="n").fit(pictures(8), pictures(2), a_run(Path("run"), Watch([0.5])))
 import ultralytics.utils
 assert not ultralytics.utils.TESTS_RUNNING
 assert not calls, calls
@@ -465,10 +538,20 @@ def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> Non
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     done = subprocess.run(
-        [sys.executable, "-c", SEALED], env={**keep, **own}, cwd=work, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", SEALED],
+        env={**keep, **own},
+        cwd=work,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    left = [str(p.relative_to(tmp_path)) for f in (home, work, scratch) for p in f.rglob("*") if p.is_file()]
+    left = [
+        str(p.relative_to(tmp_path))
+        for f in (home, work, scratch)
+        for p in f.rglob("*")
+        if p.is_file()
+    ]
     assert left == ["work/run/best.pt"]
     assert "ultralytics" not in (done.stdout + done.stderr).lower()  # silent
 
@@ -479,7 +562,10 @@ def test_their_warnings_are_shown_and_their_chatter_is_not(tmp_path, capsys) -> 
 
         LOGGER.info("Fast image access")
         LOGGER.warning("labels are\nmissing")
-        assert not any(SETTINGS[name] for name in ("sync", "mlflow", "wandb", "tensorboard", "clearml", "comet"))
+        assert not any(
+            SETTINGS[name]
+            for name in ("sync", "mlflow", "wandb", "tensorboard", "clearml", "comet")
+        )
     shown = capsys.readouterr()
     assert shown.out == "" and shown.err == "ultralytics: labels are missing\n"
 
@@ -487,18 +573,20 @@ def test_their_warnings_are_shown_and_their_chatter_is_not(tmp_path, capsys) -> 
 def test_importing_the_module_does_not_import_ultralytics() -> None:
     code = "import sys, usbench.models.yolo.model; sys.exit('ultralytics' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+    )
 
 
 def test_a_score_that_is_not_finite_is_an_error(tmp_path) -> None:
-    model = Yolo(classes=2, budget=TINY, size="n")
+    model = Yolo(classes=2, recipe=TINY, size="n")
     with pytest.raises(RunError, match="validation score of epoch 1 is nan"):
         model.fit(pictures(4), pictures(2), a_run(tmp_path, Watch([float("nan")])))
 
 
 def test_predict_before_fit() -> None:
     with pytest.raises(RunError, match="fit"):
-        Yolo(classes=1, budget=TINY, size="n").predict([])
+        Yolo(classes=1, recipe=TINY, size="n").predict([])
 
 
 def test_a_damaged_picture_is_our_error_once_ultralytics_is_imported(tmp_path) -> None:

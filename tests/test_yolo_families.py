@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from test_yolo import BUDGET, TINY, bright_part, images, pictures, same
+from test_yolo import RECIPE, TINY, bright_part, images, pictures, same
 from watched import Watch, a_run
 
 from usbench.errors import ConfigError
@@ -28,8 +28,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[1]
 MODELS = {"yolov5su": "yolov5u", "yolo11": "yolo11", "yolo26": "yolo26", "rtdetr": "rtdetr"}
-YAMLS = {name: yaml.safe_load((ROOT / f"conf/model/{name}.yaml").read_text()) for name in [*MODELS, "yolov8_pose"]}
-DECODER = YAMLS["rtdetr"]["budgets"]["tiny"]["options"]
+YAMLS = {
+    name: yaml.safe_load((ROOT / f"conf/model/{name}.yaml").read_text())
+    for name in [*MODELS, "yolov8_pose"]
+}
+DECODER = YAMLS["rtdetr"]["recipes"]["tiny"]["options"]
 
 
 def options_of(family: str) -> dict[str, int] | None:
@@ -51,12 +54,21 @@ COUNTS = [  # family, size, classes: ours, published, why they differ
     ("yolo11", "n", 1, 2_590_035, None, "not in a published table of ours"),
     ("yolo26", "n", 1, 2_504_190, None, "not in a published table of ours"),
     ("rtdetr", "l", 1, 32_808_131, None, "not in a published table of ours"),
-    ("rtdetr", "n", 1, 9_481_523, None, "YOLOv8's smallest trunk under RT-DETR's decoder: published nowhere"),
+    (
+        "rtdetr",
+        "n",
+        1,
+        9_481_523,
+        None,
+        "YOLOv8's smallest trunk under RT-DETR's decoder: published nowhere",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("family", "size", "classes", "count", "published", "why"), COUNTS)
-def test_parameters_are_the_published_ones_or_it_is_said_why(family, size, classes, count, published, why, tmp_path):
+def test_parameters_are_the_published_ones_or_it_is_said_why(
+    family, size, classes, count, published, why, tmp_path
+):
     with _ultralytics(a_run(tmp_path, Watch([]))):
         net = _build(chosen(family, size, classes, None))
     assert sum(p.numel() for p in net.parameters()) == count
@@ -65,7 +77,10 @@ def test_parameters_are_the_published_ones_or_it_is_said_why(family, size, class
 
 def test_yolov5su_is_never_taken_for_v7():
     text = (ROOT / "conf/model/yolov5su.yaml").read_text()
-    assert "NOT YOLOv5 v7.0" in text and "not the published net" in YAMLS["yolov5su"]["budgets"]["nnus2023"]["note"]
+    assert (
+        "NOT YOLOv5 v7.0" in text
+        and "not the published net" in YAMLS["yolov5su"]["recipes"]["nnus2023"]["note"]
+    )
     assert FAMILIES["yolov5u"].label("s") == "yolov5su"
 
 
@@ -91,25 +106,35 @@ def test_yolo26_predicts_with_the_head_that_the_package_predicts_with(tmp_path):
         ("yolo11", {"size": "resnet50"}, "yolo11: size is one of n, s, m, l, x, not 'resnet50'"),
         ("yolo11", {"options": {"queries": 5}}, "options: whole numbers from 1 on for none"),
         ("rtdetr", {"options": {"queries": 0}}, "found queries=0"),
-        ("rtdetr", {"budget": {"rect": True}}, "rtdetr: unknown budget key 'rect'"),  # it is stretched to a square
-        ("rtdetr", {"budget": {"dfl": 1.5}}, "rtdetr: unknown budget key 'dfl'"),  # its loss knows none
-        ("yolo26", {"budget": {"imgsz": 100}}, "yolo26: imgsz is a multiple of 32"),
+        (
+            "rtdetr",
+            {"recipe": {"rect": True}},
+            "rtdetr: unknown recipe key 'rect'",
+        ),  # it is stretched to a square
+        (
+            "rtdetr",
+            {"recipe": {"dfl": 1.5}},
+            "rtdetr: unknown recipe key 'dfl'",
+        ),  # its loss knows none
+        ("yolo26", {"recipe": {"imgsz": 100}}, "yolo26: imgsz is a multiple of 32"),
     ],
 )
 def test_what_cannot_be_is_refused(family, change, words):
-    build = {"size": "n", "classes": 1, **change, "budget": {**TINY, **change.get("budget", {})}}
+    build = {"size": "n", "classes": 1, **change, "recipe": {**TINY, **change.get("recipe", {})}}
     with pytest.raises(ConfigError, match=words):
         Yolo(family=family, **build)
 
 
-def test_the_budgets_of_the_repository_can_be():
+def test_the_recipes_of_the_repository_can_be():
     for name, config in YAMLS.items():
-        assert {"tiny", "quick", "standard"} <= set(config["budgets"]), name
-        for budget in config["budgets"].values():
+        assert {"tiny", "quick", "standard"} <= set(config["recipes"]), name
+        for recipe in config["recipes"].values():
             family = config["build"]["family"]
-            training_arguments({k: v for k, v in budget.items() if k != "options"}, FAMILIES[family])
-            chosen(family, budget["size"], 3, budget.get("options"))
-    paper = YAMLS["yolov5su"]["budgets"]["nnus2023"]
+            training_arguments(
+                {k: v for k, v in recipe.items() if k != "options"}, FAMILIES[family]
+            )
+            chosen(family, recipe["size"], 3, recipe.get("options"))
+    paper = YAMLS["yolov5su"]["recipes"]["nnus2023"]
     assert (paper["size"], paper["imgsz"], paper["batch"], paper["epochs"]) == ("s", 640, 32, 100)
     assert paper["unstated"]
 
@@ -118,16 +143,20 @@ def test_what_yolov8_is_told_is_what_its_committed_results_were_told(compose):
     """Another key in the YAML, even one of null, would be another key of the run."""
     for path in (ROOT / "results/usgra/detect").glob("yolov8-*.json"):
         record = json.loads(path.read_text())
-        config = compose("dataset=usgra", "model=yolov8", f"budget={record['budget']}")
-        _, build, budget = cell.resolve_model(config, "detect", True)
-        assert {"build": build, "budget": budget} == {k: record["config"]["model"][k] for k in ("build", "budget")}
+        config = compose("dataset=usgra", "model=yolov8", f"recipe={record['recipe']}")
+        _, build, recipe = cell.resolve_model(config, "detect", True)
+        assert {"build": build, "recipe": recipe} == {
+            k: record["config"]["model"][k] for k in ("build", "recipe")
+        }
 
 
 # ---- training
 
 
 def fitted(folder: Path, family: str, watch: Watch, **changes) -> Yolo:
-    model = Yolo(classes=2, budget={**BUDGET, **changes}, size="n", family=family, options=options_of(family))
+    model = Yolo(
+        classes=2, recipe={**RECIPE, **changes}, size="n", family=family, options=options_of(family)
+    )
     model.fit(pictures(9), pictures(4, seed=1), a_run(folder, watch))
     return model
 
@@ -160,7 +189,9 @@ def test_parts_make_the_same_number_of_steps(micro_batch, tmp_path):
     class Counting(Watch):
         def log(self, name, value, step):
             if name == "train/loss" and step > 1:
-                steps.append(newest(tmp_path)["updates"])  # of the epoch before: the average moves with every step
+                steps.append(
+                    newest(tmp_path)["updates"]
+                )  # of the epoch before: the average moves with every step
 
     fitted(tmp_path, "yolov8", Counting([0.1, 0.2, 0.3]), micro_batch=micro_batch)
     assert steps == [3, 6]
@@ -192,8 +223,17 @@ def test_a_batch_s_parts_hold_the_batch_s_images(tmp_path):
     moved = {}  # of a layer that starts the same whatever the seed
     for micro_batch in (None, 1):
         watch = Watch([0.5])
-        fitted(tmp_path / str(micro_batch), "yolov8", watch, micro_batch=micro_batch, epochs=1, lr0=1e-3)
-        weights = torch.load(tmp_path / str(micro_batch) / "best.pt", weights_only=False)["model"].state_dict()
+        fitted(
+            tmp_path / str(micro_batch),
+            "yolov8",
+            watch,
+            micro_batch=micro_batch,
+            epochs=1,
+            lr0=1e-3,
+        )
+        weights = torch.load(tmp_path / str(micro_batch) / "best.pt", weights_only=False)[
+            "model"
+        ].state_dict()
         moved[micro_batch] = weights["model.22.cv2.0.2.bias"]
     with _ultralytics(a_run(tmp_path / "x", Watch([]))):
         start = _build(chosen("yolov8", "n", 2, None)).state_dict()["model.22.cv2.0.2.bias"]
@@ -224,7 +264,9 @@ def test_a_query_s_box_comes_back_where_it_was(shape):
 
 
 def test_queries_come_best_first_without_suppression():
-    rows = torch.tensor([[0.5, 0.5, 0.2, 0.2, 0.3, 0], [0.5, 0.5, 0.2, 0.2, 0.9, 0], [0.1, 0.1, 0.1, 0.1, 1e-3, 1]])
+    rows = torch.tensor(
+        [[0.5, 0.5, 0.2, 0.2, 0.3, 0], [0.5, 0.5, 0.2, 0.2, 0.9, 0], [0.1, 0.1, 0.1, 0.1, 1e-3, 1]]
+    )
     xyxy, scores, labels = queried(rows, 100)
     assert scores.tolist() == pytest.approx([0.9, 0.3]) and labels.tolist() == [0, 0]
     torch.testing.assert_close(xyxy, torch.tensor([[40.0, 40, 60, 60]] * 2))
@@ -248,7 +290,9 @@ def test_what_is_trained_on_is_stretched_as_what_is_predicted_on(tmp_path, monke
     monkeypatch.setattr(RTDETRDetectionModel, "loss", loss)
     picture = pictures(2)[1]
     assert picture.image.shape == (61, 97)
-    model = Yolo(classes=2, budget={**TINY, "epochs": 1}, size="n", family="rtdetr", options=DECODER)
+    model = Yolo(
+        classes=2, recipe={**TINY, "epochs": 1}, size="n", family="rtdetr", options=DECODER
+    )
     model.fit([picture], [picture], a_run(tmp_path / "run", Watch([0.5])))
     assert len(list(outputs(net, [picture.image], Fit(64, False, "cpu", stretched=True)))) == 1
     assert torch.equal(trained[0], fed[0])
@@ -259,17 +303,38 @@ def test_what_is_trained_on_is_stretched_as_what_is_predicted_on(tmp_path, monke
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_phantom_runs_from_end_to_end(name, tmp_path, compose):
-    words = ["dataset=phantom", f"model={name}", "budget=tiny", "source=phantom", "tracking=none", "device=cpu"]
-    config = compose(*words, f"runs={tmp_path}/runs", f"results={tmp_path}/results", "dataset.phantom.size=[96,128]")
+    words = [
+        "dataset=phantom",
+        f"model={name}",
+        "recipe=tiny",
+        "source=phantom",
+        "tracking=none",
+        "device=cpu",
+    ]
+    config = compose(
+        *words,
+        f"runs={tmp_path}/runs",
+        f"results={tmp_path}/results",
+        "dataset.phantom.size=[96,128]",
+    )
     config["dataset"]["phantom"]["counts"] = {"train": 12, "val": 4, "test": 4}
     record = run.benchmark({**cell.resolve(config), "threads": 1})
-    assert record["status"] == "done" and results.fault(record) is None and record["primary"]["value"] is not None
-    assert record["config"]["model"]["build"]["family"] == MODELS[name] and record["parameters"] > 1e6
+    assert (
+        record["status"] == "done"
+        and results.fault(record) is None
+        and record["primary"]["value"] is not None
+    )
+    assert (
+        record["config"]["model"]["build"]["family"] == MODELS[name] and record["parameters"] > 1e6
+    )
 
 
 def test_parts_stand_in_the_record(tmp_path, compose):
     """Set on the command line alone; the step, and its batch, stay what they were."""
-    words = ["dataset=phantom", "model=yolov8", "budget=tiny", "source=phantom", f"runs={tmp_path}"]
-    plain, told = (cell.resolve(compose(*words, *more)) for more in ((), ("+model.budgets.tiny.micro_batch=2",)))
-    assert "micro_batch" not in plain["model"]["budget"] and plain["key"] != told["key"]
-    assert told["model"]["budget"] == {**plain["model"]["budget"], "micro_batch": 2}
+    words = ["dataset=phantom", "model=yolov8", "recipe=tiny", "source=phantom", f"runs={tmp_path}"]
+    plain, told = (
+        cell.resolve(compose(*words, *more))
+        for more in ((), ("+model.recipes.tiny.micro_batch=2",))
+    )
+    assert "micro_batch" not in plain["model"]["recipe"] and plain["run_id"] != told["run_id"]
+    assert told["model"]["recipe"] == {**plain["model"]["recipe"], "micro_batch": 2}

@@ -29,4 +29,12 @@ class Watch:
 
 def a_run(folder: Path, watch: Watch, threads: int = 1, seed: int = 3) -> Run:
     """On one CPU core in fp32, unless told otherwise."""
-    return Run(folder, device="cpu", seed=seed, precision="fp32", threads=threads, score=watch.score, log=watch.log)
+    return Run(
+        folder,
+        device="cpu",
+        seed=seed,
+        precision="fp32",
+        threads=threads,
+        score=watch.score,
+        log=watch.log,
+    )

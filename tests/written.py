@@ -21,10 +21,19 @@ from usbench.types import Layout, Record, Sample
 
 SIZE = (64, 96)
 COUNTS = {"train": 8, "val": 4, "test": 4}
-FOLDERS = [conf_dir(), *([Path(os.environ["USBENCH_CONF"])] if os.environ.get("USBENCH_CONF") else [])]
-YAMLS = {p.stem: yaml.safe_load(p.read_text()) for conf in FOLDERS for p in sorted((conf / "dataset").glob("*.yaml"))}
+FOLDERS = [
+    conf_dir(),
+    *([Path(os.environ["USBENCH_CONF"])] if os.environ.get("USBENCH_CONF") else []),
+]
+YAMLS = {
+    p.stem: yaml.safe_load(p.read_text())
+    for conf in FOLDERS
+    for p in sorted((conf / "dataset").glob("*.yaml"))
+}
 VIEWS = [(name, task) for name, node in YAMLS.items() for task in node["views"]]
-TRAINED = [view for view in VIEWS if not YAMLS[view[0]]["split"].get("test_only")]  # … that a model can be trained on
+TRAINED = [
+    view for view in VIEWS if not YAMLS[view[0]]["split"].get("test_only")
+]  # … that a model can be trained on
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,9 @@ class Written:
 
     def open(self, root: Path | None = None) -> Dataset:
         split = self.node["split"]
-        return open_view(self.node["name"], self.task, self.view, self.layout, root or self.root, split, None)
+        return open_view(
+            self.node["name"], self.task, self.view, self.layout, root or self.root, split, None
+        )
 
 
 def small_phantom(node: dict[str, Any], task: str, root: Path) -> Written:

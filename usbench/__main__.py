@@ -22,7 +22,9 @@ def main() -> None:
     """Console script `usbench`, and `python -m usbench`."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # as python -m does: a lab's own modules lie here
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here instead of Hydra's own long report
+    os.environ["HYDRA_FULL_ERROR"] = (
+        "1"  # let errors through to here instead of Hydra's own long report
+    )
     command = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)
     code = 0
     try:
@@ -38,7 +40,9 @@ def main() -> None:
         if not sweep.current:
             raise
         if str(wrong) not in search.HARMLESS:
-            warn(f"the launcher broke: {type(wrong).__name__}: {' '.join(str(wrong).split())[:400]}")
+            warn(
+                f"the launcher broke: {type(wrong).__name__}: {' '.join(str(wrong).split())[:400]}"
+            )
         code = 1
     if sweep.current:
         code = max(sweep.end(), code)

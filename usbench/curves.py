@@ -18,7 +18,9 @@ def spline(knots: NDArray[np.floating], step: float = 1.0) -> NDArray[np.float64
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
         raise ValueError(f"knots are (P ≥ 1, 2) finite numbers, not {points.shape}")
     chord = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))))
-    kept = np.concatenate(([True], np.diff(chord) > 0))  # also what is too near to the knot before to move the sum
+    kept = np.concatenate(
+        ([True], np.diff(chord) > 0)
+    )  # also what is too near to the knot before to move the sum
     points, chord = points[kept], chord[kept]
     if len(points) == 1:
         return points

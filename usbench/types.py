@@ -39,9 +39,14 @@ class Boxes:
     scores: NDArray[np.float32] | None = None  # (N,) in 0..1; None for a truth
 
     def __post_init__(self) -> None:
-        _require(self.xyxy.ndim == 2 and self.xyxy.shape[1] == 4, f"xyxy is (N, 4), not {self.xyxy.shape}")
+        _require(
+            self.xyxy.ndim == 2 and self.xyxy.shape[1] == 4,
+            f"xyxy is (N, 4), not {self.xyxy.shape}",
+        )
         _require(self.labels.shape == (len(self.xyxy),), f"labels is (N,), not {self.labels.shape}")
-        _require(self.scores is None or self.scores.shape == (len(self.xyxy),), "scores is (N,) or None")
+        _require(
+            self.scores is None or self.scores.shape == (len(self.xyxy),), "scores is (N,) or None"
+        )
 
     @staticmethod
     def empty(scored: bool = False) -> Boxes:
@@ -59,13 +64,22 @@ class Masks:
 
     planes: NDArray[np.bool_]  # (C, H, W)
     scores: NDArray[np.float32] | None = None  # (C,) mean foreground probability; None for a truth
-    known: NDArray[np.bool_] | None = None  # (C,) False: nobody knows whether the class is there; None: all known
-    probabilities: NDArray[np.float32] | None = None  # (C, H, W) of a prediction, for its calibration; never stored
+    known: NDArray[np.bool_] | None = (
+        None  # (C,) False: nobody knows whether the class is there; None: all known
+    )
+    probabilities: NDArray[np.float32] | None = (
+        None  # (C, H, W) of a prediction, for its calibration; never stored
+    )
 
     def __post_init__(self) -> None:
         _require(self.planes.ndim == 3 and self.planes.dtype == bool, "planes is (C, H, W) bool")
-        _require(self.known is None or self.known.shape == (len(self.planes),), "known is (C,) or None")
-        _require(self.scores is None or self.scores.shape == (len(self.planes),), "scores is (C,) or None")
+        _require(
+            self.known is None or self.known.shape == (len(self.planes),), "known is (C,) or None"
+        )
+        _require(
+            self.scores is None or self.scores.shape == (len(self.planes),),
+            "scores is (C,) or None",
+        )
         shaped = self.probabilities is None or self.probabilities.shape == self.planes.shape
         _require(shaped, "probabilities is (C, H, W) or None")
 
@@ -95,7 +109,9 @@ class Record:
     label: str | None  # likewise; None where the image needs no label file
     split: Split | None = None  # the release's own split, if it has one
     mm_per_px: tuple[float, float] | None = None  # (row, column); None where unknown
-    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)  # what the release says of it: view …
+    attributes: Mapping[str, str] = field(
+        default_factory=dict, hash=False
+    )  # what the release says of it: view …
 
 
 @dataclass(frozen=True)

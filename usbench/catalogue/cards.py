@@ -31,7 +31,14 @@ from usbench.errors import DataError
 Kind = Literal["dataset", "model"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SHIPPED = Path(str(resources.files("usbench.catalogue")))
-ABOUT = ("name", "key", "command", "alsharid2025", "source", "verified")  # of the card itself: no field
+ABOUT = (
+    "name",
+    "key",
+    "command",
+    "alsharid2025",
+    "source",
+    "verified",
+)  # of the card itself: no field
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MERGE = "tag:yaml.org,2002:merge"  # of <<, which a mapping may have as often as it likes
 LONGEST = 160  # characters of a schema's complaint
@@ -97,9 +104,15 @@ class Cards:
             if len(found) == 1:
                 return found[0]
             if found:
-                raise DataError(f"{word}: one card was wanted, found {', '.join(one.id for one in found)}: take an id")
+                raise DataError(
+                    f"{word}: one card was wanted, found {', '.join(one.id for one in found)}: take an id"
+                )
         near = [one.id for one in every if word.lower() in f"{one.id} {one.name.lower()}"]
-        hint = f"did you mean {', '.join(near[:5])}?" if near else "python scripts/catalogue.py list shows all"
+        hint = (
+            f"did you mean {', '.join(near[:5])}?"
+            if near
+            else "python scripts/catalogue.py list shows all"
+        )
         raise DataError(f"{word}: the id, key or name of a card was wanted; {hint}")
 
 
@@ -125,7 +138,9 @@ def _known(folder: Path, card: Card, datasets: Collection[str]) -> None:
         raise DataError(f"{file}: {card.id}: an id of its own was wanted, found that of a dataset")
     named = {
         "training": card.value("training") or (),
-        "published": [row["dataset"] for row in card.value("published") or () if row["dataset"] is not None],
+        "published": [
+            row["dataset"] for row in card.value("published") or () if row["dataset"] is not None
+        ],
     }
     for field, others in named.items():
         strange = [other for other in others if other not in datasets]
@@ -140,7 +155,9 @@ def fields_of(kind: Kind) -> dict[str, Any]:
     """{field: the JSON schema of its value}, in the order in which they are shown."""
     whole = schema(f"card.{kind}")
     names = {name: node["$ref"] for name, node in whole["properties"].items() if name not in ABOUT}
-    return {name: _defined(whole, _defined(whole, ref)["else"]["$ref"]) for name, ref in names.items()}
+    return {
+        name: _defined(whole, _defined(whole, ref)["else"]["$ref"]) for name, ref in names.items()
+    }
 
 
 def accepts(value_schema: Mapping[str, Any], value: object) -> bool:
@@ -169,7 +186,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         found = yaml.load(path.read_text("utf-8"), Once)
     except (OSError, UnicodeDecodeError) as wrong:
         told = wrong.strerror if isinstance(wrong, OSError) else wrong
-        raise DataError(f"{path}: a file of the catalogue was wanted here, and can't be read ({told})") from wrong
+        raise DataError(
+            f"{path}: a file of the catalogue was wanted here, and can't be read ({told})"
+        ) from wrong
     except yaml.YAMLError as wrong:
         raise DataError(f"{path}: YAML was wanted: {' '.join(str(wrong).split())}") from wrong
     if not isinstance(found, dict):
@@ -188,7 +207,9 @@ class Once(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
                 continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key} is there twice", problem_mark=key_node.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key} is there twice", problem_mark=key_node.start_mark
+                )
             seen.add(key)
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         return found
@@ -226,7 +247,9 @@ def _once(path: Path, cards: Sequence[Card]) -> None:
         for part, value in (("key", card.key), ("alsharid2025", card.row)):
             first = owner.setdefault((part, value), card.id)
             if value is not None and first != card.id:
-                raise DataError(f"{path}: {card.id}.{part}: {value} is of {first} already; mend one of them")
+                raise DataError(
+                    f"{path}: {card.id}.{part}: {value} is of {first} already; mend one of them"
+                )
 
 
 def _defined(whole: Mapping[str, Any], ref: str) -> dict[str, Any]:

@@ -22,8 +22,15 @@ class Filter:
         """Whether a card is what is wanted; of a list any entry will do."""
         if self.runnable and not card.runnable:
             return False
-        wanted = {"anatomy": self.anatomy, "tasks": self.task, "access": self.access, "licence": self.licence}
-        return all(value is None or value in _entries(card, field) for field, value in wanted.items())
+        wanted = {
+            "anatomy": self.anatomy,
+            "tasks": self.task,
+            "access": self.access,
+            "licence": self.licence,
+        }
+        return all(
+            value is None or value in _entries(card, field) for field, value in wanted.items()
+        )
 
 
 def select(cards: Iterable[Card], wanted: Filter) -> list[Card]:

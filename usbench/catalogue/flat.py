@@ -87,4 +87,10 @@ def line(criterion: Criterion) -> dict[str, Any]:
     """A criterion and its rules."""
     rules = [{rule.test: rule.wanted, "points": rule.points} for rule in criterion.rules]
     fields = list(criterion.fields)
-    return {"name": criterion.name, "words": criterion.words, "fields": fields, "of": criterion.of, "points": rules}
+    return {
+        "name": criterion.name,
+        "words": criterion.words,
+        "fields": fields,
+        "of": criterion.of,
+        "points": rules,
+    }

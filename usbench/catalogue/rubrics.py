@@ -99,7 +99,10 @@ def read(path: Path) -> Rubric:
     wrong = fault(raw, "rubric") or next(_faults(raw, path.stem), None)
     if wrong is not None:
         raise DataError(f"{path}: {wrong[0] or '(top level)'}: {wrong[1]}; see rubric.schema.json")
-    criteria = [Criterion(one["name"], one["words"], tuple(one["fields"]), _rules(one)) for one in raw["criteria"]]
+    criteria = [
+        Criterion(one["name"], one["words"], tuple(one["fields"]), _rules(one))
+        for one in raw["criteria"]
+    ]
     tiers = tuple(Tier(one["name"], one["from"]) for one in raw["tiers"])
     about = {part: raw[part] for part in ("name", "kind", "title", "words", "source")}
     return Rubric(**about, tiers=tiers, criteria=tuple(criteria), path=path)
@@ -125,17 +128,24 @@ def _faults(raw: Mapping[str, Any], stem: str) -> Iterator[Fault]:
         for k, field in enumerate(criterion["fields"]):
             if field not in known:
                 wanted = ", ".join(known)
-                yield f"{where}.fields[{k}]", f"a {raw['kind']} card has no field {field}; it has {wanted}"
+                yield (
+                    f"{where}.fields[{k}]",
+                    f"a {raw['kind']} card has no field {field}; it has {wanted}",
+                )
             else:
                 yield from _unfit(criterion["points"], f"{where}.points", field, known[field])
     yield from _tiers(raw["tiers"], bool(raw["criteria"]))
 
 
-def _unfit(rules: Sequence[Mapping[str, Any]], where: str, field: str, values: Mapping[str, Any]) -> Iterator[Fault]:
+def _unfit(
+    rules: Sequence[Mapping[str, Any]], where: str, field: str, values: Mapping[str, Any]
+) -> Iterator[Fault]:
     """Rules that ask for what a field can't be, and rules behind the last that can hold."""
     entries = values.get("items", values)  # of a list
     for n, rule in enumerate(rules):
-        for wanted in [rule[test] for test in ("equals",) if test in rule] + list(rule.get("one_of", ())):
+        for wanted in [rule[test] for test in ("equals",) if test in rule] + list(
+            rule.get("one_of", ())
+        ):
             if not accepts(entries, wanted):
                 yield f"{where}[{n}]", f"{field} can't be {wanted}"
         if "at_least" in rule and values.get("type") not in ("integer", "array"):
@@ -155,6 +165,9 @@ def _tiers(tiers: Sequence[Mapping[str, Any]], filled: bool) -> Iterator[Fault]:
             return
     for n in range(1, len(starts)):
         if starts[n] >= starts[n - 1]:
-            yield f"tiers[{n}].from", f"less than {starts[n - 1]} was wanted, found {starts[n]}: the best tier is first"
+            yield (
+                f"tiers[{n}].from",
+                f"less than {starts[n - 1]} was wanted, found {starts[n]}: the best tier is first",
+            )
     if starts[-1] != 0:
         yield f"tiers[{len(starts) - 1}].from", f"0 was wanted in the last tier, found {starts[-1]}"

@@ -53,7 +53,9 @@ class Score:
 def score(card: Card, rubric: Rubric) -> Score:
     """The score of a card. ConfigError for a rubric of the other kind, DataError for one whose sheet is missing."""
     if card.kind != rubric.kind:
-        raise ConfigError(f"{card.id} is a {card.kind}: a rubric for those was wanted, found {rubric.name}")
+        raise ConfigError(
+            f"{card.id} is a {card.kind}: a rubric for those was wanted, found {rubric.name}"
+        )
     require_sheet(rubric)
     parts = tuple(part(card, criterion) for criterion in rubric.criteria)
     low, high = sum(one.low for one in parts), sum(one.high for one in parts)

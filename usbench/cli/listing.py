@@ -44,12 +44,12 @@ def show(conf: Path, config: dict[str, Any]) -> None:
     datasets, models, metrics = (load(conf / group) for group in ("dataset", "model", "metric"))
     rows = ([n["name"], ", ".join(n["views"]), where(n, config), n["licence"]] for n in datasets)
     table("datasets", ["dataset=", "tasks", "images", "licence"], rows)
-    fits = [[n["name"], n["task"], ", ".join(n["budgets"]), able(n, datasets)] for n in models]
-    table("models", ["model=", "task", "budgets", "datasets"], fits)
+    fits = [[n["name"], n["task"], ", ".join(n["recipes"]), able(n, datasets)] for n in models]
+    table("models", ["model=", "task", "recipes", "datasets"], fits)
     table(
         "metrics",
-        ["metric=", "task", "ruled by", "rules"],
-        ([n["file"], n["task"], n["primary"], ", ".join(n["rules"])] for n in metrics),
+        ["metric=", "task", "ruled by", "protocols"],
+        ([n["file"], n["task"], n["primary"], ", ".join(n["protocols"])] for n in metrics),
     )
     say("one run: python -m usbench dataset=… model=…")
 

@@ -50,7 +50,9 @@ def job(config: DictConfig) -> float | None:
 def tell(wrong: UsbenchError | OSError) -> int:
     """One line on stderr; the exit code."""
     if isinstance(wrong, OSError):  # a full disk, a folder that can't be made
-        warn(f"{wrong.filename or ''}: {wrong.strerror or wrong}; check the folder, its permissions and the free space")
+        warn(
+            f"{wrong.filename or ''}: {wrong.strerror or wrong}; check the folder, its permissions and the free space"
+        )
         return 1
     if str(wrong):
         warn(str(wrong))
@@ -69,7 +71,11 @@ def carry_out(plain: dict[str, Any]) -> float | None:
         show_plan(one, plans)
         return None
     stands_in = one["phantom"] and plain["dataset"]["released"]
-    notice = report.phantom_notice(plain["dataset"], one["task"], one["model"]["name"]) if stands_in else None
+    notice = (
+        report.phantom_notice(plain["dataset"], one["task"], one["model"]["name"])
+        if stands_in
+        else None
+    )
     if notice:
         say(notice)
     record = run_or_find(one, plain["overwrite"])
@@ -87,7 +93,9 @@ def carry_out_trial(plain: dict[str, Any]) -> float | None:
     room = workers.room(HydraConfig.get().launcher)
     one, _ = resolved(plain, [], None if room.remote else room)
     found = launch.finished(one)
-    return chosen_by(found[1] if found else made({**one, "study": plain["study"]}, False, room.per_gpu))
+    return chosen_by(
+        found[1] if found else made({**one, "study": plain["study"]}, False, room.per_gpu)
+    )
 
 
 def chosen_by(record: dict[str, Any]) -> float | None:
@@ -110,7 +118,7 @@ def carry_out_stored(runs: Path, key: str) -> None:
         if found.state == "running" and stored["remote"]:
             found = outlived(each)
         if found.state == "running":
-            say(f"{each['key']}: being done by {found.words}")
+            say(f"{each['run_id']}: being done by {found.words}")
             return
         if found.state == "done" and not stored["overwrite"]:
             continue
@@ -119,7 +127,10 @@ def carry_out_stored(runs: Path, key: str) -> None:
             if trained is None:
                 return
             each = transfer.settled(each, one, trained[1]["validation"]["value"])
-        if launch.launch(each, stored["overwrite"], stored["per_gpu"], stored["where"]) == launch.INTERRUPTED:
+        if (
+            launch.launch(each, stored["overwrite"], stored["per_gpu"], stored["where"])
+            == launch.INTERRUPTED
+        ):
             raise KeyboardInterrupt
 
 
@@ -157,7 +168,9 @@ def run_or_find(one: dict[str, Any], overwrite: bool) -> dict[str, Any]:
         publication.tidy(one)
         path, record = found
         primary = record["primary"]
-        say(f"done already: {path} ({primary['name']} {primary['value']}); overwrite=true does it again")
+        say(
+            f"done already: {path} ({primary['name']} {primary['value']}); overwrite=true does it again"
+        )
         return record
     return made(one, overwrite)
 
@@ -173,7 +186,9 @@ def made(one: dict[str, Any], overwrite: bool, per_gpu: int = 0) -> dict[str, An
         raise Broken(code)
     left = launch.finished(one)
     if left is None:
-        raise RunError(f"the run ended well but left no result in {one['results']}; was it removed meanwhile?")
+        raise RunError(
+            f"the run ended well but left no result in {one['results']}; was it removed meanwhile?"
+        )
     return left[1]
 
 

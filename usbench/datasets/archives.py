@@ -61,7 +61,9 @@ def known(path: Path, archives: Sequence[Archive]) -> Archive | None:
     match = match or next((archive for archive in archives if archive.name == path.name), None)
     if match is None and archives:
         wanted = ", ".join(f"{a.name}{f' ({a.size:,} bytes)' if a.size else ''}" for a in archives)
-        raise DataError(f"{path}: one of {wanted} was wanted, found another file of {size:,} bytes; fetch it again")
+        raise DataError(
+            f"{path}: one of {wanted} was wanted, found another file of {size:,} bytes; fetch it again"
+        )
     return match
 
 
@@ -69,18 +71,29 @@ def verify(path: Path, archive: Archive) -> list[str]:
     """What was compared, for people; DataError where size or sha256 differ from what is known."""
     size = path.stat().st_size
     if archive.size is not None and size != archive.size:
-        raise DataError(f"{path}: {archive.size:,} bytes were wanted, found {size:,}; fetch it again")
+        raise DataError(
+            f"{path}: {archive.size:,} bytes were wanted, found {size:,}; fetch it again"
+        )
     found = sha256(path)
     if archive.sha256 is not None and found != archive.sha256:
-        raise DataError(f"{path}: sha256 {archive.sha256} was wanted, found {found}; fetch it again")
-    checked = [name for name, value in (("size", archive.size), ("sha256", archive.sha256)) if value is not None]
+        raise DataError(
+            f"{path}: sha256 {archive.sha256} was wanted, found {found}; fetch it again"
+        )
+    checked = [
+        name
+        for name, value in (("size", archive.size), ("sha256", archive.sha256))
+        if value is not None
+    ]
     return checked or [f"nothing to compare with is known; its sha256 is {found}"]
 
 
 def sha256(path: Path) -> str:
     """Of a file's bytes, with a progress bar."""
     digest = hashlib.sha256()
-    with path.open("rb") as file, bar(f"verifying {path.name}", path.stat().st_size // BLOCK + 1) as progress:
+    with (
+        path.open("rb") as file,
+        bar(f"verifying {path.name}", path.stat().st_size // BLOCK + 1) as progress,
+    ):
         while block := file.read(BLOCK):
             digest.update(block)
             progress.step()
@@ -108,10 +121,14 @@ def unpack(path: Path, root: Path) -> list[Path]:
                 write(packed, members, beside)
                 whole.touch()
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as damage:
-        raise DataError(f"{path}: a zip archive was wanted, found a damaged one ({damage}); fetch it again") from damage
+        raise DataError(
+            f"{path}: a zip archive was wanted, found a damaged one ({damage}); fetch it again"
+        ) from damage
     except OSError as error:
         reason = error.strerror or error
-        raise RunError(f"{beside}: can't be written ({reason}); make room, and the same command goes on") from error
+        raise RunError(
+            f"{beside}: can't be written ({reason}); make room, and the same command goes on"
+        ) from error
     for top in tops:
         if (beside / top).exists():  # else a killed command has moved it already
             (beside / top).replace(root / top)
@@ -123,12 +140,18 @@ def refuse_what_is_there(path: Path, root: Path, tops: Sequence[str]) -> None:
     """RunError where unpacking would overwrite something."""
     there = next((root / top for top in tops if (root / top).exists()), None)
     if there is not None:
-        raise RunError(f"{there}: {path.name} would be unpacked here, but something is there already; move it away")
+        raise RunError(
+            f"{there}: {path.name} would be unpacked here, but something is there already; move it away"
+        )
 
 
 def judged(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The files of the archive without operating systems' leftovers; DataError for one that isn't safe."""
-    members = [m for m in packed.infolist() if not m.is_dir() and not set(PurePosixPath(m.filename).parts) & set(JUNK)]
+    members = [
+        m
+        for m in packed.infolist()
+        if not m.is_dir() and not set(PurePosixPath(m.filename).parts) & set(JUNK)
+    ]
     seen: set[str] = set()
     for member in members:
         fault = fault_of(member)
@@ -137,7 +160,9 @@ def judged(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         seen.add(member.filename.casefold())
         if fault:
             where = f"{fault}: {member.filename!r}"
-            raise DataError(f"{path}: files below its own folder were wanted, found {where}; not unpacked")
+            raise DataError(
+                f"{path}: files below its own folder were wanted, found {where}; not unpacked"
+            )
     total = sum(member.file_size for member in members)
     ratio = total / max(1, path.stat().st_size)
     if not members or total > MOST_BYTES or ratio > MOST_RATIO:
@@ -152,7 +177,13 @@ def fault_of(member: zipfile.ZipInfo) -> str | None:
     """Why a member can't be unpacked, or None."""
     name = PurePosixPath(member.filename)
     kind = stat.S_IFMT(member.external_attr >> 16)
-    if name.is_absolute() or ".." in name.parts or "\\" in member.filename or ":" in name.parts[0] or "\0" in str(name):
+    if (
+        name.is_absolute()
+        or ".." in name.parts
+        or "\\" in member.filename
+        or ":" in name.parts[0]
+        or "\0" in str(name)
+    ):
         return "a path that leaves it"
     if kind not in (0, stat.S_IFREG):
         return "a link or device"
@@ -168,7 +199,9 @@ def write(packed: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], folder: P
     parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(parent).free
     if needed > free:
-        raise RunError(f"{parent}: {needed:,} bytes were wanted to unpack, found {free:,} free; make room")
+        raise RunError(
+            f"{parent}: {needed:,} bytes were wanted to unpack, found {free:,} free; make room"
+        )
     with bar("unpacking", len(members)) as progress:
         progress.step(by=len(members) - len(missing))
         for member in missing:
@@ -181,13 +214,17 @@ def write(packed: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], folder: P
             progress.step()
 
 
-def copy(read: Callable[[int], bytes], write: Callable[[bytes], Any], member: zipfile.ZipInfo) -> None:
+def copy(
+    read: Callable[[int], bytes], write: Callable[[bytes], Any], member: zipfile.ZipInfo
+) -> None:
     """A member's bytes; DataError where there are more than its header says."""
     left = member.file_size
     while block := read(BLOCK):
         left -= len(block)
         if left < 0:
-            raise DataError(f"{member.filename}: {member.file_size:,} bytes were wanted, found more; fetch it again")
+            raise DataError(
+                f"{member.filename}: {member.file_size:,} bytes were wanted, found more; fetch it again"
+            )
         write(block)
 
 
@@ -229,7 +266,11 @@ def transfer(url: str, part: Path, archive: Archive) -> None:
         try:
             if piece(url, part, before, archive):
                 return
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as broken:
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+        ) as broken:
             reason = f"the transfer broke off ({type(broken).__name__})"
         else:
             reason = "the transfer ended early"
@@ -245,7 +286,11 @@ def piece(url: str, part: Path, start: int, archive: Archive) -> bool:
     """One request for everything from byte `start` on; whether the file is complete."""
     import requests
 
-    headers = {"Range": f"bytes={start}-", "Accept-Encoding": "identity"} if start else {"Accept-Encoding": "identity"}
+    headers = (
+        {"Range": f"bytes={start}-", "Accept-Encoding": "identity"}
+        if start
+        else {"Accept-Encoding": "identity"}
+    )
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         if answer.status_code == 416:  # nothing is left to send
             return complete(part, archive.size or start)
@@ -255,7 +300,9 @@ def piece(url: str, part: Path, start: int, archive: Archive) -> bool:
                 f"{url}: {archive.name} was wanted, the host answers {answer.status_code} {kind or 'nothing'}; "
                 f"fetch it by hand ({archive.page or url}) and give it as {archive.given}"
             )
-        resumed = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+        resumed = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
+            f"bytes {start}-"
+        )
         start = start if resumed else 0
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length else archive.size
@@ -265,7 +312,9 @@ def piece(url: str, part: Path, start: int, archive: Archive) -> bool:
             if isinstance(error, requests.RequestException):
                 raise
             reason = error.strerror or error
-            raise RunError(f"{part}: can't be written ({reason}); make room, and the same command goes on") from error
+            raise RunError(
+                f"{part}: can't be written ({reason}); make room, and the same command goes on"
+            ) from error
     return complete(part, total)
 
 

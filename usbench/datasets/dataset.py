@@ -36,7 +36,9 @@ class Dataset:
         """The same images with some of the classes only; ConfigError for one that isn't there."""
         lost = [label for label in classes if label not in self.layout.classes]
         if lost:
-            raise ConfigError(f"{self.name}: one of {', '.join(self.layout.classes)} was wanted, found {lost[0]!r}")
+            raise ConfigError(
+                f"{self.name}: one of {', '.join(self.layout.classes)} was wanted, found {lost[0]!r}"
+            )
         kept = tuple(self.layout.classes.index(label) for label in classes)
         return replace(self, classes=tuple(classes), kept=kept)
 
@@ -89,7 +91,13 @@ class Samples(Sequence[Sample]):
         pixels = image.read_grey(root / record.image)
         target = self.target(record, (pixels.shape[0], pixels.shape[1]))
         return Sample(
-            record.id, record.group, pixels, target, record.mm_per_px, split=record.split, attributes=record.attributes
+            record.id,
+            record.group,
+            pixels,
+            target,
+            record.mm_per_px,
+            split=record.split,
+            attributes=record.attributes,
         )
 
     def target(self, record: Record, size: tuple[int, int]) -> Target:
@@ -118,19 +126,25 @@ def chosen(target: Target, kept: Sequence[int]) -> Target:
         return Boxes(target.xyxy[own], labels)
     which = list(kept)
     if isinstance(target, Masks):
-        return Masks(target.planes[which], known=None if target.known is None else target.known[which])
+        return Masks(
+            target.planes[which], known=None if target.known is None else target.known[which]
+        )
     return Landmarks(tuple(target.paths[n] for n in which), target.state[which])
 
 
 def check_fit(target: Target, size: tuple[int, int], label: Path, picture: Path) -> None:
     """DataError where a mask has another size than its image, or a box lies outside it."""
     if isinstance(target, Masks) and target.planes.shape[1:] != size:
-        raise DataError(f"{label}: the size of {picture.name} {size} was wanted, found {target.planes.shape[1:]}")
+        raise DataError(
+            f"{label}: the size of {picture.name} {size} was wanted, found {target.planes.shape[1:]}"
+        )
     if isinstance(target, Boxes) and len(target.xyxy):
         height, width = size
         low, high = target.xyxy.min(axis=0), target.xyxy.max(axis=0)
         if low[0] < 0 or low[1] < 0 or high[2] > width or high[3] > height:
-            raise DataError(f"{label}: boxes inside {picture.name} ({width}×{height}) were wanted, found one outside")
+            raise DataError(
+                f"{label}: boxes inside {picture.name} ({width}×{height}) were wanted, found one outside"
+            )
 
 
 def open_view(
@@ -152,13 +166,19 @@ def open_view(
         raise DataError(
             f"{root}: the release of {name} was wanted here, found no such folder; see its entry in the README"
         )
-    records = settle(splits.regroup(layout.index(root), split.get("near_duplicates") or ()), split, fold, name)
+    records = settle(
+        splits.regroup(layout.index(root), split.get("near_duplicates") or ()), split, fold, name
+    )
     divided = splits.divide(records, root, splits.sides(split))
     check_sides(divided, split, fold, name)
-    return Dataset(name, task, layout.classes, bool(view.get("exclusive", False)), layout, root, divided)
+    return Dataset(
+        name, task, layout.classes, bool(view.get("exclusive", False)), layout, root, divided
+    )
 
 
-def settle(records: list[Record], split: Mapping[str, Any], fold: int | None, salt: str) -> list[Record]:
+def settle(
+    records: list[Record], split: Mapping[str, Any], fold: int | None, salt: str
+) -> list[Record]:
     """Who trains, chooses and tests, by the YAML's split entry.
 
     shares: {val, test}, of whole groups by a hash, stratified by the attribute `stratify`; with `gap`, of contiguous
@@ -187,14 +207,20 @@ def settle(records: list[Record], split: Mapping[str, Any], fold: int | None, sa
 def check_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str) -> None:
     """ConfigError for shares that aren't two numbers with something left to train, or where the release has a split."""
     values = [shares.get("val"), shares.get("test")]
-    numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0]
+    numbers = [
+        float(v)
+        for v in values
+        if isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0
+    ]
     if len(numbers) < 2 or sum(numbers) >= 1 or len(shares) > 2:
         raise ConfigError(
             f"split.shares of {name}: {{val: .1, test: .2}} with a sum below 1 was wanted, found {shares}"
         )
     own = next((record for record in records if record.split is not None), None)
     if own is not None:
-        raise ConfigError(f"split.shares of {name}: the release has a split of its own ({own.id}); leave shares out")
+        raise ConfigError(
+            f"split.shares of {name}: the release has a split of its own ({own.id}); leave shares out"
+        )
 
 
 def check_sides(
@@ -206,7 +232,9 @@ def check_sides(
     for one, other in sides if ours else sides[:1] if split.get("val_share") else ():
         crossed = sorted(splits.crossing(divided, one, other))
         if crossed:
-            raise DataError(f"{name}: groups on one side were wanted, found {crossed[0]!r} in {one} and {other}")
+            raise DataError(
+                f"{name}: groups on one side were wanted, found {crossed[0]!r} in {one} and {other}"
+            )
 
 
 def file_fingerprint(dataset: Dataset, cache: Path) -> str:
@@ -218,12 +246,16 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
     files = [(f"{record.split}\t{record.group}", name) for record, name in dataset.files()]
     files += [("shared\t", name) for name in shared_files(dataset)]
     stated = [(whose, name, state_of(dataset.root / name)) for whose, name in files]
-    unread = {state: name for _, name, state in stated if state not in hashes}  # many records may share one label file
+    unread = {
+        state: name for _, name, state in stated if state not in hashes
+    }  # many records may share one label file
     for state, name in track(unread.items(), "hashing", len(unread)) if unread else ():
         hashes[state] = hashlib.sha256((dataset.root / name).read_bytes()).hexdigest()
     if unread:
         make_folder(cache.parent)
-        with replacing(cache) as part:  # two processes may write it at once: each beside, under a name of its own
+        with replacing(
+            cache
+        ) as part:  # two processes may write it at once: each beside, under a name of its own
             part.write_text(json.dumps(hashes))
     lines = [f"{name}\t{hashes[state]}\t{whose}" for whose, name, state in stated]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
@@ -255,4 +287,6 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{folder}: can't be made ({error.strerror}); check the folders above and free space") from error
+        raise RunError(
+            f"{folder}: can't be made ({error.strerror}); check the folders above and free space"
+        ) from error

@@ -29,22 +29,32 @@ def locate(config: Mapping[str, Any]) -> tuple[bool, Path]:
         raise ConfigError(f"source={source}: auto, real or phantom was wanted")
     data = config["data"] or os.environ.get("USBENCH_DATA")
     named = dataset["root"] or data
-    root = Path(str(dataset["root"])) if dataset["root"] else Path(str(data or "data")) / dataset["name"]
+    root = (
+        Path(str(dataset["root"]))
+        if dataset["root"]
+        else Path(str(data or "data")) / dataset["name"]
+    )
     if source == "phantom" or not dataset["released"]:
         if source == "real":
-            raise ConfigError(f"source=real: {dataset['name']} has no release, it is always a phantom")
+            raise ConfigError(
+                f"source=real: {dataset['name']} has no release, it is always a phantom"
+            )
         return False, root.absolute()
     if root.is_dir():
         return True, root.absolute()
     if named or source == "real":
-        raise DataError(f"{root}: the release of {dataset['name']} was wanted here, found nothing; {dataset['access']}")
+        raise DataError(
+            f"{root}: the release of {dataset['name']} was wanted here, found nothing; {dataset['access']}"
+        )
     return False, root.absolute()
 
 
 def without_release(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """The dataset's YAML without what holds for the real images only: leaks, near-duplicates, published figures."""
-    plain = {name: value for name, value in dataset.items() if name not in ("leak", "published")}
-    plain["split"] = {name: value for name, value in dataset["split"].items() if name != "near_duplicates"}
+    plain = {name: value for name, value in dataset.items() if name not in ("leakage", "published")}
+    plain["split"] = {
+        name: value for name, value in dataset["split"].items() if name != "near_duplicates"
+    }
     return plain
 
 
@@ -83,20 +93,30 @@ def spec_of(dataset: Mapping[str, Any]) -> phantom.Spec:
     node = dataset["phantom"]
     figures = [node["seed"], node["per_group"], *node["size"], *node["counts"].values()]
     if not all(isinstance(figure, int) for figure in figures):
-        raise ConfigError(f"dataset.phantom: seed, per_group, size and counts are whole numbers, found {figures}")
+        raise ConfigError(
+            f"dataset.phantom: seed, per_group, size and counts are whole numbers, found {figures}"
+        )
     return phantom.Spec(**{**node, "size": tuple(node["size"]), "counts": dict(node["counts"])})
 
 
 def phantom_fingerprint(cell: Mapping[str, Any]) -> str:
     """sha256 of the generator's version, its parameters and the view that is written."""
-    facts = [phantom.VERSION, asdict(spec_of(cell["dataset"])), cell["dataset"]["name"], cell["task"], cell["fold"]]
+    facts = [
+        phantom.VERSION,
+        asdict(spec_of(cell["dataset"])),
+        cell["dataset"]["name"],
+        cell["task"],
+        cell["fold"],
+    ]
     return hashlib.sha256(canonical([*facts, cell["dataset"]["split"]]).encode()).hexdigest()
 
 
 def ensure_phantom(cell: Mapping[str, Any]) -> Path:
     """The phantom's folder below runs, written whole or not at all in the release's own format."""
     drawn = phantom_fingerprint({**cell, "fold": None})
-    layout = canonical(cell["dataset"]["views"][cell["task"]]["layout"])  # one data set may be laid out in several ways
+    layout = canonical(
+        cell["dataset"]["views"][cell["task"]]["layout"]
+    )  # one data set may be laid out in several ways
     name = f"{cell['dataset']['name']}-{cell['task']}-{hashlib.sha256((drawn + layout).encode()).hexdigest()[:12]}"
     folder = Path(cell["runs"]) / "phantoms" / name
     if not folder.is_dir():
@@ -125,12 +145,16 @@ def write_phantom(cell: Mapping[str, Any], folder: Path) -> None:
     )
     try:
         folder.mkdir(parents=True)
-        layout.write(folder, track(phantom.samples(spec, task), "phantom", sum(spec.counts.values())))
+        layout.write(
+            folder, track(phantom.samples(spec, task), "phantom", sum(spec.counts.values()))
+        )
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
             reason = error.strerror or error
-            raise RunError(f"{folder}: can't be made ({reason}); check the folders above and free space") from error
+            raise RunError(
+                f"{folder}: can't be made ({reason}); check the folders above and free space"
+            ) from error
         raise
 
 

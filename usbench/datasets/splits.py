@@ -20,7 +20,9 @@ THUMBNAIL = (32, 32)  # luma, bilinear; another filter finds other pairs
 
 def by_hash(groups: Iterable[str], salt: str) -> list[str]:
     """The groups in the order of a salted hash: a shuffle that no library's version can change."""
-    return sorted(set(groups), key=lambda group: hashlib.sha256(f"{salt}/{group}".encode()).hexdigest())
+    return sorted(
+        set(groups), key=lambda group: hashlib.sha256(f"{salt}/{group}".encode()).hexdigest()
+    )
 
 
 def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]:
@@ -36,7 +38,9 @@ def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]
         chosen.add(group)
         taken += sum(record.group == group for record in train)
     return [
-        replace(record, split="val") if record.split == "train" and record.group in chosen else record
+        replace(record, split="val")
+        if record.split == "train" and record.group in chosen
+        else record
         for record in records
     ]
 
@@ -76,7 +80,9 @@ def strata(records: Sequence[Record], attribute: str | None) -> dict[str, set[st
     return found
 
 
-def runs(records: Sequence[Record], lengths: Sequence[tuple[Split, float]], gap: int) -> list[Record]:
+def runs(
+    records: Sequence[Record], lengths: Sequence[tuple[Split, float]], gap: int
+) -> list[Record]:
     """Contiguous runs of the records' order, `gap` records dropped where two splits meet (half on either side).
 
     lengths: (split, share of all records) of each run, in order. For releases without subject ids, whose numbering
@@ -97,7 +103,11 @@ def runs(records: Sequence[Record], lengths: Sequence[tuple[Split, float]], gap:
 
 def run_shares(shares: Mapping[str, float]) -> list[tuple[Split, float]]:
     """{val, test} → train, val and test, one run each."""
-    return [("train", 1 - shares["val"] - shares["test"]), ("val", shares["val"]), ("test", shares["test"])]
+    return [
+        ("train", 1 - shares["val"] - shares["test"]),
+        ("val", shares["val"]),
+        ("test", shares["test"]),
+    ]
 
 
 def run_folds(folds: int, fold: int) -> list[tuple[Split, float]]:
@@ -109,16 +119,22 @@ def run_folds(folds: int, fold: int) -> list[tuple[Split, float]]:
 def fold_names(folds: int, fold: int) -> dict[int, Split]:
     """{fold: test, the next: val}; ConfigError for a number that can't be."""
     if folds < 3:
-        raise ConfigError(f"split.folds={folds}: at least 3 were wanted, one each to train, to choose and to test")
+        raise ConfigError(
+            f"split.folds={folds}: at least 3 were wanted, one each to train, to choose and to test"
+        )
     if not 0 <= fold < folds:
         raise ConfigError(f"fold={fold}: one of 0..{folds - 1} was wanted")
     return {fold: "test", (fold + 1) % folds: "val"}
 
 
-def k_fold(records: Sequence[Record], folds: int, fold: int, salt: str, stratify: str | None = None) -> list[Record]:
+def k_fold(
+    records: Sequence[Record], folds: int, fold: int, salt: str, stratify: str | None = None
+) -> list[Record]:
     """Group-aware folds: test = this one, validation = the next, training = the rest; dealt out stratum by stratum."""
     names = fold_names(folds, fold)
-    order = [group for groups in strata(records, stratify).values() for group in by_hash(groups, salt)]
+    order = [
+        group for groups in strata(records, stratify).values() for group in by_hash(groups, salt)
+    ]
     number = {group: n % folds for n, group in enumerate(order)}
     return [replace(record, split=names.get(number[record.group], "train")) for record in records]
 
@@ -129,12 +145,16 @@ def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> lis
     Whole groups move: an animal with one image in a cluster brings its others along. DataError for an unknown id.
     """
     group_of = {record.id: record.group for record in records}
-    members = {group: {group} for group in group_of.values()}  # group → the groups that it is one with
+    members = {
+        group: {group} for group in group_of.values()
+    }  # group → the groups that it is one with
     names: dict[str, str] = {}
     for cluster in clusters:
         lost = [identity for identity in cluster if identity not in group_of]
         if lost:
-            raise DataError(f"the dataset's YAML groups {lost[0]!r} with others, but the release has no such image")
+            raise DataError(
+                f"the dataset's YAML groups {lost[0]!r} with others, but the release has no such image"
+            )
         merged = set().union(*(members[group_of[identity]] for identity in cluster))
         name = next((names[group] for group in sorted(merged) if group in names), cluster[0])
         for group in merged:
@@ -147,15 +167,23 @@ def sides(split: Mapping[str, Any]) -> tuple[Split, ...]:
     return ("test",) if split.get("test_only") else SPLITS
 
 
-def divide(records: Sequence[Record], where: Path, wanted: Sequence[Split] = SPLITS) -> dict[Split, tuple[Record, ...]]:
+def divide(
+    records: Sequence[Record], where: Path, wanted: Sequence[Split] = SPLITS
+) -> dict[Split, tuple[Record, ...]]:
     """Records by split; DataError, naming where they lie, for an empty split that is wanted or a record without one."""
     lost = [record.image for record in records if record.split is None]
     if lost:
-        raise DataError(f"{where / lost[0]}: a split was wanted, found none ({len(lost)} such images)")
-    divided = {split: tuple(record for record in records if record.split == split) for split in SPLITS}
+        raise DataError(
+            f"{where / lost[0]}: a split was wanted, found none ({len(lost)} such images)"
+        )
+    divided = {
+        split: tuple(record for record in records if record.split == split) for split in SPLITS
+    }
     for split in wanted:
         if not divided[split]:
-            raise DataError(f"{where}: an image in the {split} split was wanted, found none ({len(records)} in all)")
+            raise DataError(
+                f"{where}: an image in the {split} split was wanted, found none ({len(records)} in all)"
+            )
     return divided
 
 

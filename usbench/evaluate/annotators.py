@@ -1,6 +1,6 @@
 """Agreement of two annotators: one's drawings scored against the other's, by the rules that models are scored by.
 
-It is no ceiling for a model: one trained on an annotator's drawings may follow that annotator more closely than another
+It is no target_score for a model: one trained on an annotator's drawings may follow that annotator more closely than another
 person does.
 """
 
@@ -44,73 +44,101 @@ class TwoAnnotators(Protocol):
 def two_annotators(layout: Layout, dataset: str) -> TwoAnnotators:
     """The layout as one of two annotators; ConfigError where it has one."""
     if not isinstance(layout, TwoAnnotators):
-        raise ConfigError(f"dataset={dataset}: a dataset drawn by two annotators was wanted; kidney is one")
+        raise ConfigError(
+            f"dataset={dataset}: a dataset drawn by two annotators was wanted; kidney is one"
+        )
     return cast(TwoAnnotators, layout)
 
 
 def fingerprint(layout: TwoAnnotators, root: Path) -> str:
     """sha256 over the label files' names and bytes."""
-    lines = [f"{name}\t{hashlib.sha256((root / name).read_bytes()).hexdigest()}" for name in layout.drawings]
+    lines = [
+        f"{name}\t{hashlib.sha256((root / name).read_bytes()).hexdigest()}"
+        for name in layout.drawings
+    ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def score(layout: TwoAnnotators, root: Path, rules: Sequence[str]) -> tuple[Scores, str, int]:
     """(scores, sha256 of what was compared, images): the first annotator as the truth, the second as the prediction.
 
-    The first rule is the ruler, and has also the Dice of the images where both have drawn the class.
+    The first rule is the protocol, and has also the Dice of the images where both have drawn the class.
     """
     scorer, digest = SegmentScorer(layout.classes, rules), hashlib.sha256()
     drawings = list(track(layout.agreements(root), "comparing", None))
     for case, group, one, other in drawings:
         if one.known is not None and other.known is not None:
-            one = replace(one, known=one.known & other.known)  # what either hasn't drawn nobody knows
+            one = replace(
+                one, known=one.known & other.known
+            )  # what either hasn't drawn nobody knows
         scorer.update(case, group, one, other)
         for masks in (one, other):
             digest.update(repr((case, masks.planes.shape)).encode())
             digest.update(np.packbits(masks.planes).tobytes())
     scores = scorer.result()
-    ruler = with_both_drawn(scores.ruler, scorer)
-    return Scores((ruler, *scores.ruled[1:]), scores.cases), digest.hexdigest(), len(drawings)
+    protocol = with_both_drawn(scores.protocol, scorer)
+    return Scores((protocol, *scores.ruled[1:]), scores.cases), digest.hexdigest(), len(drawings)
 
 
-def with_both_drawn(ruler: Ruled, scorer: SegmentScorer) -> Ruled:
-    """The ruler's figures, and those of the images where both have drawn the class."""
+def with_both_drawn(protocol: Ruled, scorer: SegmentScorer) -> Ruled:
+    """The protocol's figures, and those of the images where both have drawn the class."""
     table, draws = overlap.stack(scorer.native, len(scorer.classes)), draw(scorer.groups)
     both = (table[..., 0] + table[..., 1] > 0) & (table[..., 0] + table[..., 2] > 0)
     values = np.where(both, overlap.dice(table), np.nan)
     resampled = means(values, draws)
     total = Figure.of(float(mean(mean(values, 0))), len(table))
-    per_class = {name: dict(figures) for name, figures in ruler.per_class.items()}
+    per_class = {name: dict(figures) for name, figures in protocol.per_class.items()}
     for c, name in enumerate(scorer.classes):
-        figure = Figure.of(float(mean(values[:, c])), int(both[:, c].sum()), "no image where both have drawn it")
+        figure = Figure.of(
+            float(mean(values[:, c])), int(both[:, c].sum()), "no image where both have drawn it"
+        )
         per_class[name][BOTH] = bounded(figure, resampled[:, c], draws.groups)
-    scores = {**ruler.scores, BOTH: bounded(total, mean(resampled, 1), draws.groups)}
-    return Ruled(ruler.name, ruler.version, ruler.words, scores, per_class, ruler.ceiling)
+    scores = {**protocol.scores, BOTH: bounded(total, mean(resampled, 1), draws.groups)}
+    return Ruled(
+        protocol.name,
+        protocol.version,
+        protocol.description,
+        scores,
+        per_class,
+        protocol.target_score,
+    )
 
 
 def record(
-    dataset: Mapping[str, Any], scores: Scores, files: str, compared: str, images: int, phantom: bool
+    dataset: Mapping[str, Any],
+    scores: Scores,
+    files: str,
+    compared: str,
+    images: int,
+    phantom: bool,
 ) -> dict[str, Any]:
     """The result record: an unranked row of the board. files: their fingerprint; compared: sha256 of the drawings."""
-    ruler, groups = scores.ruler, len({row["group"] for row in scores.cases})
+    protocol, groups = scores.protocol, len({row["group"] for row in scores.cases})
     key = hashlib.sha256(f"{files}\n{compared}".encode()).hexdigest()[:12]
     undrawn = dataset["views"]["segment"]["layout"].get("undrawn", "absent")
-    words = f"{ruler.words}; annotator 1 as the truth, 2 as the prediction; a class that isn't drawn is {undrawn}"
+    words = f"{protocol.description}; annotator 1 as the truth, 2 as the prediction; a class that isn't drawn is {undrawn}"
     return {
-        **{"schema": 1, "dataset": dataset["name"], "task": "segment", "fold": None, "trained_on": None},
-        **{"origin": "human", "model": NAME, "budget": None, "seed": None, "key": key},
+        **{
+            "schema": 2,
+            "dataset": dataset["name"],
+            "task": "segment",
+            "fold": None,
+            "trained_on": None,
+        },
+        **{"origin": "human", "model": NAME, "recipe": None, "seed": None, "run_id": key},
         **{"status": "done", "reason": None},
         **records.scored(scores, "dice", groups, words),
         "data": {
             "fingerprint": files,
             "counts": {"test": images},
             "phantom": phantom,
-            "leak": None,
+            "leakage": None,
             "splits": f"annotator 1 against 2 on all {images} images of {groups} groups, whatever their split",
         },
         "config": {"dataset": {"name": dataset["name"]}},
         "code": machine.code_state(__version__),
-        "machine": machine.describe(None),
+        "machine": machine.describe(),
+        **records.dated("cpu"),
     }
 
 
@@ -121,14 +149,21 @@ def save(folder: Path, made: Mapping[str, Any], scores: Scores, share: str) -> P
 
 def shown(scores: Scores) -> tuple[list[str], list[list[str]]]:
     """(header, rows) of a table: Dice per class and of all by our rule, where both have drawn, and by the last rule."""
-    ruler, own = scores.ruler, scores.ruled[-1]
-    columns = [(ruler, "dice", ruler.name), (ruler, BOTH, "both drawn"), (own, "dice", own.name)]
+    protocol, own = scores.protocol, scores.ruled[-1]
+    columns = [
+        (protocol, "dice", protocol.name),
+        (protocol, BOTH, "both drawn"),
+        (own, "dice", own.name),
+    ]
     lines = [
         [
             label,
-            *(with_bounds(ruled.per_class.get(label, ruled.scores)[name]) for ruled, name, _ in columns),
+            *(
+                with_bounds(ruled.per_class.get(label, ruled.scores)[name])
+                for ruled, name, _ in columns
+            ),
         ]
-        for label in [*ruler.per_class, "all classes"]
+        for label in [*protocol.per_class, "all classes"]
     ]
     return ["Dice, 95 % interval", *(title for *_, title in columns)], lines
 
@@ -138,6 +173,7 @@ def with_bounds(figure: Figure) -> str:
     if figure.value is None:
         return "–"
     value, low, high = (
-        "" if x is None else f"{x:.3f}".removeprefix("0") for x in (figure.value, figure.low, figure.high)
+        "" if x is None else f"{x:.3f}".removeprefix("0")
+        for x in (figure.value, figure.low, figure.high)
     )
     return f"{value} {low}–{high}" if low else value

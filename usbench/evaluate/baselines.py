@@ -1,7 +1,7 @@
-"""Controls: predictions that need no network, from the truth itself to nothing at all, to test a ruler and a model by.
+"""Controls: predictions that need no network, from the truth itself to nothing at all, to test a protocol and a model by.
 
 A model that doesn't clearly beat `prior`, which knows the training truths but not the image, has learnt nothing from
-the pixels. `truth` must reach the ceiling of every rule, `blank` and `full` have figures that follow from the truths'
+the pixels. `truth` must reach the target_score of every rule, `blank` and `full` have figures that follow from the truths'
 areas, and `flipped` and `shuffled` must be noticed.
 """
 
@@ -41,7 +41,11 @@ def guesses(train: Iterable[Sample], task: Task, exclusive: bool) -> dict[str, G
         return fixed | by_name | {"full": everywhere, "blank": nowhere}
     if task == "detect":
         boxes = average_boxes(train)
-        return fixed | {"prior": lambda sample: scaled(boxes, size_of(sample)), "full": everywhere, "blank": nowhere}
+        return fixed | {
+            "prior": lambda sample: scaled(boxes, size_of(sample)),
+            "full": everywhere,
+            "blank": nowhere,
+        }
     marks = average_marks(train)
     return fixed | {"prior": lambda sample: scaled(marks, size_of(sample)), "centre": nowhere}
 
@@ -72,8 +76,12 @@ def flipped(sample: Sample) -> Target:
     if isinstance(target, Masks):
         return replace(target, planes=np.ascontiguousarray(target.planes[:, :, ::-1]))
     if isinstance(target, Boxes):
-        return replace(target, xyxy=target.xyxy[:, [2, 1, 0, 3]] * f32(-1, 1, -1, 1) + f32(width, 0, width, 0))
-    return replace(target, paths=tuple(path * f32(-1, 1) + f32(width - 1, 0) for path in target.paths))
+        return replace(
+            target, xyxy=target.xyxy[:, [2, 1, 0, 3]] * f32(-1, 1, -1, 1) + f32(width, 0, width, 0)
+        )
+    return replace(
+        target, paths=tuple(path * f32(-1, 1) + f32(width - 1, 0) for path in target.paths)
+    )
 
 
 def shuffled(samples: Sequence[Sample]) -> Iterator[Target]:
@@ -82,7 +90,9 @@ def shuffled(samples: Sequence[Sample]) -> Iterator[Target]:
         following = (samples[(n + step) % len(samples)] for step in range(1, len(samples)))
         other = next((one for one in following if one.group != sample.group), None)
         yield (
-            nowhere(sample) if other is None else scaled(relative(sure(other.target), size_of(other)), size_of(sample))
+            nowhere(sample)
+            if other is None
+            else scaled(relative(sure(other.target), size_of(other)), size_of(sample))
         )
 
 
@@ -107,7 +117,11 @@ def nowhere(sample: Sample) -> Target:
         return Boxes.empty(scored=True)
     height, width = size_of(sample)
     middle = f32((width - 1) / 2, (height - 1) / 2)[None]
-    return Landmarks(tuple(middle for _ in target.paths), target.state, np.full(len(target.paths), 0.5, np.float32))
+    return Landmarks(
+        tuple(middle for _ in target.paths),
+        target.state,
+        np.full(len(target.paths), 0.5, np.float32),
+    )
 
 
 # ---- what the training truths say
@@ -126,7 +140,9 @@ def average_masks(train: Iterable[Sample]) -> tuple[Maps, NDArray[np.float64]]:
     return maps, maps.mean(axis=(1, 2))
 
 
-def prior_masks(maps: Maps, shares: NDArray[np.float64], size: tuple[int, int], exclusive: bool) -> Masks:
+def prior_masks(
+    maps: Maps, shares: NDArray[np.float64], size: tuple[int, int], exclusive: bool
+) -> Masks:
     """Each class where it is likeliest, over as many pixels as it has on average; of exclusive ones the likeliest."""
     likely = stretch(maps, size)
     planes = np.zeros(likely.shape, bool)
@@ -154,7 +170,9 @@ def average_boxes(train: Iterable[Sample]) -> Boxes:
             seen[label] = seen.get(label, 0) + 1
     labels = sorted(found)
     boxes = np.array([np.mean(found[label], axis=0) for label in labels], np.float32).reshape(-1, 4)
-    return Boxes(boxes, np.array(labels, np.int64), np.array([seen[n] / count for n in labels], np.float32))
+    return Boxes(
+        boxes, np.array(labels, np.int64), np.array([seen[n] / count for n in labels], np.float32)
+    )
 
 
 def average_marks(train: Iterable[Sample]) -> Landmarks:
@@ -170,13 +188,17 @@ def average_marks(train: Iterable[Sample]) -> Landmarks:
             told[n] = told.get(n, 0) + (sample.target.state[n] != 2)
             if sample.target.state[n] == SEEN:
                 line = path if len(path) == 1 else even(path)
-                places.setdefault(n, []).append(line / np.array([sample.image.shape[1], sample.image.shape[0]]))
+                places.setdefault(n, []).append(
+                    line / np.array([sample.image.shape[1], sample.image.shape[0]])
+                )
     paths, scores = [], []
     for n in range(names):
         kept = places.get(n, [])
         length = max((len(path) for path in kept), default=1)
         alike = [path for path in kept if len(path) == length]
-        paths.append(np.mean(alike, axis=0).astype(np.float32) if alike else np.full((1, 2), 0.5, np.float32))
+        paths.append(
+            np.mean(alike, axis=0).astype(np.float32) if alike else np.full((1, 2), 0.5, np.float32)
+        )
         scores.append(len(kept) / max(told.get(n, 0), 1))
     state = np.where(np.array(scores) >= 0.5, SEEN, 1).astype(np.int8)
     return Landmarks(tuple(paths), state, np.clip(np.array(scores), 0, 1).astype(np.float32))
@@ -195,7 +217,8 @@ def even(path: NDArray[np.float32]) -> NDArray[np.float64]:
 def stretch(planes: Maps, size: tuple[int, int]) -> Maps:
     """(C, h, w) → (C, *size): the value under each new pixel's centre."""
     rows, columns = (
-        ((np.arange(n) + 0.5) * old / n).astype(int) for n, old in zip(size, planes.shape[1:], strict=True)
+        ((np.arange(n) + 0.5) * old / n).astype(int)
+        for n, old in zip(size, planes.shape[1:], strict=True)
     )
     return planes[:, rows[:, None], columns]
 

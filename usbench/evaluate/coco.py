@@ -78,12 +78,16 @@ def _truths(known: coco_truth.Truth, case: str, places: dict[str, int], masks: b
         else:
             corners[n] = known.corners(number, entry, image.size)
             own = float((corners[n, 2] - corners[n, 0]) * (corners[n, 3] - corners[n, 1]))
-        stated = entry.get("area")  # of an object with a mask, the mask's, also where boxes are compared
+        stated = entry.get(
+            "area"
+        )  # of an object with a mask, the mask's, also where boxes are compared
         areas[n] = stated if coco_parts.within(stated, 0, 1e12) else own
     return _Objects(labels, areas, corners, counts, np.ones(len(labels), np.float32), crowd)
 
 
-def _guesses(results: Sequence[coco_results.Result], size: tuple[int, int], masks: bool) -> _Objects:
+def _guesses(
+    results: Sequence[coco_results.Result], size: tuple[int, int], masks: bool
+) -> _Objects:
     labels = np.array([each.label for each in results], np.int64)
     scores = np.array([each.score for each in results], np.float32)
     none = np.zeros(len(results), bool)
@@ -96,10 +100,16 @@ def _guesses(results: Sequence[coco_results.Result], size: tuple[int, int], mask
     return _Objects(labels, xywh[:, 2] * xywh[:, 3], corners, [], scores, none)
 
 
-def _joined(every: Sequence[_Objects]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+def _joined(
+    every: Sequence[_Objects],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """(image, label, area) of all images."""
     image = np.repeat(np.arange(len(every)), [len(each.labels) for each in every])
-    return image, np.concatenate([each.labels for each in every]), np.concatenate([each.areas for each in every])
+    return (
+        image,
+        np.concatenate([each.labels for each in every]),
+        np.concatenate([each.areas for each in every]),
+    )
 
 
 def _overlaps(
@@ -118,7 +128,12 @@ def _overlaps(
             t, g = np.flatnonzero(one.labels == label), np.flatnonzero(other.labels == label)
             g = g[number[guess + g] >= 0]
             overlap = (
-                rle.iou([other.counts[n] for n in g], [one.counts[n] for n in t], size, one.crowd[t].tolist())
+                rle.iou(
+                    [other.counts[n] for n in g],
+                    [one.counts[n] for n in t],
+                    size,
+                    one.crowd[t].tolist(),
+                )
                 if masks
                 else box_iou(other.corners[g], one.corners[t], one.crowd[t])
             )
@@ -127,14 +142,21 @@ def _overlaps(
     return Overlaps.of(blocks)
 
 
-def box_iou(guesses: NDArray[np.float64], truths: NDArray[np.float64], crowd: NDArray[np.bool_]) -> NDArray[np.float64]:
+def box_iou(
+    guesses: NDArray[np.float64], truths: NDArray[np.float64], crowd: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """(D, 4), (G, 4) half-open corners → (D, G) IoU; with a crowd the share of the guess that lies in it."""
     g, t = guesses[:, None], truths[None]
-    sides = np.clip(np.minimum(g[..., 2:], t[..., 2:]) - np.maximum(g[..., :2], t[..., :2]), 0, None)
-    both, own, theirs = (
-        each[..., 0] * each[..., 1] for each in (sides, g[..., 2:] - g[..., :2], t[..., 2:] - t[..., :2])
+    sides = np.clip(
+        np.minimum(g[..., 2:], t[..., 2:]) - np.maximum(g[..., :2], t[..., :2]), 0, None
     )
-    ratio: NDArray[np.float64] = both / np.maximum(np.where(crowd[None], own, own + theirs - both), 1e-12)
+    both, own, theirs = (
+        each[..., 0] * each[..., 1]
+        for each in (sides, g[..., 2:] - g[..., :2], t[..., 2:] - t[..., :2])
+    )
+    ratio: NDArray[np.float64] = both / np.maximum(
+        np.where(crowd[None], own, own + theirs - both), 1e-12
+    )
     return ratio
 
 
@@ -144,11 +166,15 @@ def score(found: Instances, group: re.Pattern[str] | None) -> Scores:
     draws, size = draw(groups), (len(found.cases), len(found.classes))
     matches = match(found.truths, found.guesses, found.overlaps, RULE.thresholds, size, RULE.areas)
     scores, per_class = boxes.figures(RULE, matches, found.classes, draws)
-    ceiling, _ = boxes.figures(RULE, _perfect(found, size), found.classes)
-    words = RULE.words + ("; of masks (run lengths)" if found.masks else "") + "; crowds count nowhere"
+    target_score, _ = boxes.figures(RULE, _perfect(found, size), found.classes)
+    words = (
+        RULE.description
+        + ("; of masks (run lengths)" if found.masks else "")
+        + "; crowds count nowhere"
+    )
     scorer = DetectScorer(found.classes)
     scorer.named = list(zip(found.cases, groups, strict=True))
-    ruled = Ruled(RULE.name, RULE.version, words, scores, per_class, ceiling)
+    ruled = Ruled(RULE.name, RULE.version, words, scores, per_class, target_score)
     return Scores((scorer.enrich(ruled, matches[0], draws),), scorer.rows(matches[0]))
 
 
@@ -156,7 +182,9 @@ def _perfect(found: Instances, size: tuple[int, int]) -> list[Matches]:
     """The truths themselves as guesses."""
     single = np.flatnonzero(~found.truths.crowd)
     own = found.truths
-    guesses = Guesses(own.image[single], own.label[single], own.area[single], np.ones(len(single), np.float32))
+    guesses = Guesses(
+        own.image[single], own.label[single], own.area[single], np.ones(len(single), np.float32)
+    )
     kept = limited(guesses, RULE.most, RULE.per_class)
     overlaps = Overlaps(np.arange(len(kept)), single[kept], np.ones(len(kept)))
     return match(found.truths, guesses.of(kept), overlaps, RULE.thresholds, size, RULE.areas)

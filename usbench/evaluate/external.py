@@ -43,7 +43,9 @@ def stem(record: Record) -> str:
     return Path(record.image).stem
 
 
-def read(path: Path, dataset: Dataset, samples: Samples, strict: bool) -> tuple[Iterator[Target], list[str]]:
+def read(
+    path: Path, dataset: Dataset, samples: Samples, strict: bool
+) -> tuple[Iterator[Target], list[str]]:
     """(predictions in the samples' order, the names that have none and count as nothing found).
 
     A folder that a run has written (predictions-test.json) is read too. Raises DataError for names that aren't the
@@ -53,7 +55,9 @@ def read(path: Path, dataset: Dataset, samples: Samples, strict: bool) -> tuple[
         return iter([guess for _, guess in scoring.pairs(path, "test", samples)]), []
     names = [stem(record) for record in samples.records]
     if len(set(names)) < len(names):
-        raise DataError(f"{path}: images of the test split share a name; write predictions-test.json as a run does")
+        raise DataError(
+            f"{path}: images of the test split share a name; write predictions-test.json as a run does"
+        )
     if dataset.task == "segment" and not dataset.exclusive:
         raise DataError(
             f"{path}: the classes of {dataset.name} overlap, which an index PNG can't say; write predictions-test.json "
@@ -64,7 +68,9 @@ def read(path: Path, dataset: Dataset, samples: Samples, strict: bool) -> tuple[
     if dataset.task == "landmark":
         marks = {Path(name).stem: entry for name, entry in unity.read_guesses(path).items()}
         missing = missing_of(names, marks, path, strict=True)
-        return (unity.guess(marks[name], dataset.classes, f"{path}: {name}") for name in names), missing
+        return (
+            unity.guess(marks[name], dataset.classes, f"{path}: {name}") for name in names
+        ), missing
     files = listing(path, ".png" if dataset.task == "segment" else ".txt")
     missing = missing_of(names, files, path, strict)
     return (one(dataset, record, files.get(stem(record))) for record in samples.records), missing
@@ -79,7 +85,9 @@ def missing_of(names: list[str], found: dict[str, Any], path: Path, strict: bool
             f"{path}: predictions of the test split's images were wanted, found {unknown[0]!r} ({len(unknown)} such)"
         )
     if missing and strict:
-        raise DataError(f"{path}: a prediction of {missing[0]!r} was wanted, found none ({len(missing)} such)")
+        raise DataError(
+            f"{path}: a prediction of {missing[0]!r} was wanted, found none ({len(missing)} such)"
+        )
     return missing
 
 
@@ -87,7 +95,11 @@ def one(dataset: Dataset, record: Record, path: Path | None) -> Target:
     """One image's prediction; nothing found where there is no file."""
     size = image.size(dataset.root / record.image)
     if dataset.task == "detect":
-        return Boxes.empty(scored=True) if path is None else yolo_txt.read_scored(path, dataset.classes, size)
+        return (
+            Boxes.empty(scored=True)
+            if path is None
+            else yolo_txt.read_scored(path, dataset.classes, size)
+        )
     if path is None:
         return Masks(np.zeros((len(dataset.classes), *size), bool))
     index = label_png.read_index(path, len(dataset.classes))
@@ -96,7 +108,9 @@ def one(dataset: Dataset, record: Record, path: Path | None) -> Target:
     return Masks(label_png.planes(index, len(dataset.classes)))
 
 
-def enter(resolved: cell.Cell, predictions: Path, name: str, strict: bool) -> tuple[Path, Scores, list[str]]:
+def enter(
+    resolved: cell.Cell, predictions: Path, name: str, strict: bool
+) -> tuple[Path, Scores, list[str]]:
     """(the record's path, the scores, the images without a prediction). resolved: any cell of the dataset and task.
 
     The predictions are kept in runs/<key> as a run's are, so the row can be explained and rescored.
@@ -109,34 +123,52 @@ def enter(resolved: cell.Cell, predictions: Path, name: str, strict: bool) -> tu
         beside.mkdir(parents=True, exist_ok=True)
         scoring.write_predictions(beside, "test", test, guesses)
         sha256 = hashlib.sha256((beside / "predictions-test.json").read_bytes()).hexdigest()
-        key = hashlib.sha256(source.canonical([resolved["fingerprint"], sha256]).encode()).hexdigest()[:12]
-        mine: cell.Cell = {**resolved, "key": key, "seed": None, "budget": None, "model": {"name": slug(name)}}
+        key = hashlib.sha256(
+            source.canonical([resolved["fingerprint"], sha256]).encode()
+        ).hexdigest()[:12]
+        mine: cell.Cell = {
+            **resolved,
+            "run_id": key,
+            "seed": None,
+            "recipe": None,
+            "model": {"name": slug(name)},
+        }
         cell.write(mine, beside / "cell.yaml")
-        leak = resolved["dataset"].get("leak") or {}
+        leak = resolved["dataset"].get("leakage") or {}
         scores = scoring.score(resolved["metric"], beside, test, None, leak.get("images", ()))
         shutil.rmtree(runs / key, ignore_errors=True)  # the same predictions of the same data
         beside.replace(runs / key)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     made = {**record(mine, dataset, scores), "predictions": described(mine, sha256, len(test))}
-    cases = results.mask_ids(scores.cases, resolved["dataset"]["share"], dataset.name)
+    cases = results.mask_ids(scores.cases, resolved["dataset"]["redistribute"], dataset.name)
     return results.save(Path(resolved["results"]), made, cases), scores, missing
 
 
 def described(mine: cell.Cell, sha256: str, images: int) -> dict[str, Any]:
     """Where the predictions are kept."""
-    return {"file": f"{mine['key']}/predictions-test.json", "sha256": sha256, "n": images}
+    return {"file": f"{mine['run_id']}/predictions-test.json", "sha256": sha256, "n": images}
 
 
 def record(mine: cell.Cell, dataset: Dataset, scores: Scores) -> dict[str, Any]:
     """The external row's result record."""
     groups = len({part.group for part in dataset.records["test"]})
     base = {
-        **records.base_record({**mine, "recipe": mine["key"], "model": {**mine["model"], "build": {}, "recipe": 0}})
+        **records.base_record(
+            {
+                **mine,
+                "series": mine["run_id"],
+                "model": {**mine["model"], "build": {}, "version": 0},
+            }
+        )
     }
     base["data"]["counts"] = {"test": len(dataset.records["test"])}
-    kept = {name: value for name, value in base.items() if name not in ("recipe", "threads", "precision", "device")}
-    words = records.ruler_words(mine, scores.ruler.words)
+    kept = {
+        name: value
+        for name, value in base.items()
+        if name not in ("series", "threads", "precision", "device")
+    }
+    words = records.protocol_description(mine, scores.protocol.description)
     config = {"dataset": base["config"]["dataset"], "metric": base["config"]["metric"]}
     return {
         **kept,

@@ -60,7 +60,9 @@ def group_of(case: str, pattern: re.Pattern[str] | None) -> str:
     """What the pattern's first group finds in the case's name; without a pattern, every case is its own group."""
     match = pattern.search(case) if pattern else None
     if pattern and not match:
-        raise DataError(f"{case}: a name that --group {pattern.pattern!r} matches was wanted; correct one of them")
+        raise DataError(
+            f"{case}: a name that --group {pattern.pattern!r} matches was wanted; correct one of them"
+        )
     return match.group(1) if match else case
 
 
@@ -71,9 +73,13 @@ def grouping(expression: str | None) -> re.Pattern[str] | None:
     try:
         pattern = re.compile(expression)
     except re.error as error:
-        raise ConfigError(f"--group {expression}: a regular expression was wanted ({error})") from error
+        raise ConfigError(
+            f"--group {expression}: a regular expression was wanted ({error})"
+        ) from error
     if not pattern.groups:
-        raise ConfigError(f"--group {expression}: a regular expression with a group, as in '^(pig\\d+)_', was wanted")
+        raise ConfigError(
+            f"--group {expression}: a regular expression with a group, as in '^(pig\\d+)_', was wanted"
+        )
     return pattern
 
 
@@ -93,7 +99,9 @@ def matched(
         )
     missing = [case for case in known if case not in predicted]
     if strict and missing:
-        raise DataError(f"{where}: a prediction of {missing[0]!r} was wanted, found none ({len(missing)} such)")
+        raise DataError(
+            f"{where}: a prediction of {missing[0]!r} was wanted, found none ({len(missing)} such)"
+        )
     if not known:
         raise DataError(f"{where}: a truth to score against was wanted, found none")
     return known, missing
@@ -102,14 +110,18 @@ def matched(
 # ---- masks
 
 
-def masks(truth: Path, predictions: Path, classes: Sequence[str], ignore: int | None, strict: bool) -> Pairs:
+def masks(
+    truth: Path, predictions: Path, classes: Sequence[str], ignore: int | None, strict: bool
+) -> Pairs:
     """Folders of index PNGs; ignore: a value of the truth whose pixels count nowhere."""
     if not classes or len(set(classes)) < len(classes):
         raise ConfigError(
             f"--classes: different names of index 1, 2, … were wanted, found {','.join(classes) or 'none'}"
         )
     if ignore is not None and not len(classes) < ignore <= 255:
-        raise ConfigError(f"--ignore {ignore}: a value above the classes' {len(classes)}, at most 255, was wanted")
+        raise ConfigError(
+            f"--ignore {ignore}: a value above the classes' {len(classes)}, at most 255, was wanted"
+        )
     there, found = listing(truth, ".png"), listing(predictions, ".png")
     cases, missing = matched(there, found, predictions, strict)
 
@@ -117,10 +129,13 @@ def masks(truth: Path, predictions: Path, classes: Sequence[str], ignore: int | 
         index = read_index(there[case], classes, ignore)
         guess = read_index(found[case], classes, None) if case in found else np.zeros_like(index)
         if guess.shape != index.shape:
-            raise DataError(f"{found[case]}: the size of its truth {index.shape} was wanted, found {guess.shape}")
+            raise DataError(
+                f"{found[case]}: the size of its truth {index.shape} was wanted, found {guess.shape}"
+            )
         counted = index != ignore if ignore is not None else np.ones(index.shape, bool)
         planes = (
-            label_png.planes(np.where(counted, each, 0).astype(np.uint8), len(classes)) for each in (index, guess)
+            label_png.planes(np.where(counted, each, 0).astype(np.uint8), len(classes))
+            for each in (index, guess)
         )
         true, guessed = (Masks(each) for each in planes)
         return (index.shape[0], index.shape[1]), true, guessed
@@ -131,7 +146,9 @@ def masks(truth: Path, predictions: Path, classes: Sequence[str], ignore: int | 
 def read_index(path: Path, classes: Sequence[str], ignore: int | None) -> label_png.Index:
     """Indices 0..C, or the ignored value; DataError for another."""
     index = label_png.read_index(path, 255)
-    foreign = np.setdiff1d(np.unique(index), [*range(len(classes) + 1), *([] if ignore is None else [ignore])])
+    foreign = np.setdiff1d(
+        np.unique(index), [*range(len(classes) + 1), *([] if ignore is None else [ignore])]
+    )
     if len(foreign):
         extra = "" if ignore is None else f" or {ignore}"
         raise DataError(
@@ -149,7 +166,9 @@ def yolo(truth: Path, predictions: Path, classes: Sequence[str], strict: bool) -
     if not classes:
         file = truth / "classes.txt"
         if not file.is_file():
-            raise ConfigError(f"--classes: the names of class 0, 1, … were wanted, for {file} isn't there")
+            raise ConfigError(
+                f"--classes: the names of class 0, 1, … were wanted, for {file} isn't there"
+            )
         classes = yolo_txt.read_names(file)
     there = {stem: path for stem, path in listing(truth, ".txt").items() if stem != "classes"}
     found = {stem: path for stem, path in listing(predictions, ".txt").items() if stem != "classes"}
@@ -157,7 +176,11 @@ def yolo(truth: Path, predictions: Path, classes: Sequence[str], strict: bool) -
 
     def read(case: str) -> tuple[Size, Target, Target]:
         true = yolo_txt.read(there[case], classes, UNIT)
-        guess = yolo_txt.read_scored(found[case], classes, UNIT) if case in found else Boxes.empty(scored=True)
+        guess = (
+            yolo_txt.read_scored(found[case], classes, UNIT)
+            if case in found
+            else Boxes.empty(scored=True)
+        )
         return UNIT, true, guess
 
     return Pairs("detect", tuple(classes), cases, missing, read, areas=False)
@@ -180,6 +203,10 @@ def landmarks(truth: Path, predictions: Path, strict: bool) -> Pairs:
         )
 
     def read(case: str) -> tuple[Size, Target, Target]:
-        return UNIT, known.landmarks(case, names), unity.guess(found[case], names, f"{predictions}: {case}")
+        return (
+            UNIT,
+            known.landmarks(case, names),
+            unity.guess(found[case], names, f"{predictions}: {case}"),
+        )
 
     return Pairs("landmark", names, cases, missing, read)

@@ -31,7 +31,9 @@ class Comparison:
     surroundings: tuple[str, ...]  # what else differs: environment, code, data
 
 
-def rebuilt(record: Mapping[str, Any], data: Path | None, folder: Path, weights_file: Path | None = None) -> cell.Cell:
+def rebuilt(
+    record: Mapping[str, Any], data: Path | None, folder: Path, weights_file: Path | None = None
+) -> cell.Cell:
     """The cell of a record, on this machine; everything that it writes lies below folder.
 
     data: the folder of releases, for a run on real images. Raises ConfigError for a record that no training of one
@@ -39,8 +41,15 @@ def rebuilt(record: Mapping[str, Any], data: Path | None, folder: Path, weights_
     here and starting weights that aren't the recorded ones.
     """
     if record["origin"] != "run" or record["status"] != "done" or record.get("trained_on"):
-        raise ConfigError("the record of a finished training was wanted: origin run, status done, trained_on null")
-    places = {"runs": str(folder / "runs"), "results": str(folder / "results"), "tracking": "none", "debug": False}
+        raise ConfigError(
+            "the record of a finished training was wanted: origin run, status done, trained_on null"
+        )
+    places = {
+        "runs": str(folder / "runs"),
+        "results": str(folder / "results"),
+        "tracking": "none",
+        "debug": False,
+    }
     one: cell.Cell = {**json.loads(json.dumps(record["config"])), **places}
     machine.resolve_device(one["device"])
     take_weights(one, weights_file)
@@ -52,16 +61,20 @@ def rebuilt(record: Mapping[str, Any], data: Path | None, folder: Path, weights_
             f"{one['root']}: the data of this record were wanted (fingerprint {record['data']['fingerprint'][:12]}), "
             f"found others ({found[:12]}): files, their bytes, split or groups differ"
         )
-    one["recipe"], one["key"] = cell.keys(one)
+    one["series"], one["run_id"] = cell.run_ids(one)
     return one
 
 
 def release(one: Mapping[str, Any], data: Path | None) -> Path:
     """The release's folder: below data, USBENCH_DATA or ./data. DataError where it isn't."""
-    root = (data or Path(os.environ.get("USBENCH_DATA") or "data")).absolute() / str(one["dataset"]["name"])
+    root = (data or Path(os.environ.get("USBENCH_DATA") or "data")).absolute() / str(
+        one["dataset"]["name"]
+    )
     if not root.is_dir():
         what = "phantom (usbench draws another now)" if one["phantom"] else "release"
-        raise DataError(f"{root}: the {what} that this record was made on was wanted here, found nothing; see --data")
+        raise DataError(
+            f"{root}: the {what} that this record was made on was wanted here, found nothing; see --data"
+        )
     return root
 
 
@@ -113,7 +126,7 @@ def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
 def surroundings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs in code, machine, packages and key."""
     told = []
-    for what in ("key", "device", "precision", "threads"):
+    for what in ("run_id", "device", "precision", "threads"):
         if old[what] != new[what]:
             told.append(f"{what}: {old[what]}, now {new[what]}")
     for part in ("processor", "gpu"):

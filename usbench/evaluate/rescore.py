@@ -36,11 +36,17 @@ class Stored:
 
     def score(self, metric: Mapping[str, Any] | None = None) -> Scores:
         """The test predictions by a metric node; the cell's own where none is given."""
-        leak = self.cell["dataset"].get("leak") or {}
+        leak = self.cell["dataset"].get("leakage") or {}
         val, test = self.dataset.samples("val"), self.dataset.samples("test")
-        if self.cell["seed"] is None or self.cell.get("trained_on"):  # there are no predictions of validation
-            return scoring.score(metric or self.cell["metric"], self.folder, test, None, leak.get("images", ()))
-        return scoring.score(metric or self.cell["metric"], self.folder, test, val, leak.get("images", ()))
+        if self.cell["seed"] is None or self.cell.get(
+            "trained_on"
+        ):  # there are no predictions of validation
+            return scoring.score(
+                metric or self.cell["metric"], self.folder, test, None, leak.get("images", ())
+            )
+        return scoring.score(
+            metric or self.cell["metric"], self.folder, test, val, leak.get("images", ())
+        )
 
 
 def stored(record: Record, runs: Path, data: Path | None = None) -> Stored:
@@ -49,35 +55,53 @@ def stored(record: Record, runs: Path, data: Path | None = None) -> Stored:
     Raises RunError where the run's folder or its predictions aren't below `runs`, DataError where the data isn't there
     or predictions or data are others than the record's.
     """
-    folder = runs / str(record["key"])
+    folder = runs / str(record["run_id"])
     path = folder / "cell.yaml"
     if not path.is_file():
-        raise RunError(f"{folder}: the run of this result was wanted here, found none; name its folder with --runs")
+        raise RunError(
+            f"{folder}: the run of this result was wanted here, found none; name its folder with --runs"
+        )
     one = {**cell.read(path), "runs": str(runs.absolute())}
-    if one["key"] != record["key"]:
-        raise DataError(f"{path}: the run {record['key']} was wanted, found {one['key']}; is it a copy?")
+    if one["run_id"] != record["run_id"]:
+        raise DataError(
+            f"{path}: the run {record['run_id']} was wanted, found {one['run_id']}; is it a copy?"
+        )
     predictions, _ = scoring.predictions_of(folder, "test")
     if not predictions.is_file():
-        raise RunError(f"{predictions}: stored predictions were wanted, found none; only overwrite=true makes new ones")
+        raise RunError(
+            f"{predictions}: stored predictions were wanted, found none; only overwrite=true makes new ones"
+        )
     wanted = (record.get("predictions") or {}).get("sha256")
     if wanted and hashlib.sha256(predictions.read_bytes()).hexdigest() != wanted:
-        raise DataError(f"{predictions}: the predictions that the result was scored from were wanted, found others")
+        raise DataError(
+            f"{predictions}: the predictions that the result was scored from were wanted, found others"
+        )
     if data is not None:
         one["root"] = str((data / str(record["dataset"])).absolute())
     dataset = source.open_dataset(one)
     drawn_here = one["phantom"] and not (Path(one["root"]) / source.MARK).is_file()
     if cell.fingerprint(one, dataset, not drawn_here) != record["data"]["fingerprint"]:
-        raise DataError(f"{one['root']}: the data that the result was scored on was wanted, found other files")
+        raise DataError(
+            f"{one['root']}: the data that the result was scored on was wanted, found other files"
+        )
     return Stored(one, folder, dataset)
 
 
 def rescored(record: Record, runs: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the record with the scores that the code gives now, its cases as a record keeps them); see `stored`."""
     kept = stored(record, runs)
-    one, scores = {**kept.cell, "dataset": {**kept.cell["dataset"], **told_now(kept.dataset.name)}}, kept.score()
+    one, scores = (
+        {**kept.cell, "dataset": {**kept.cell["dataset"], **told_now(kept.dataset.name)}},
+        kept.score(),
+    )
     groups = len({part.group for part in kept.dataset.records["test"]})
-    fields = records.scored(scores, one["metric"]["primary"], groups, records.ruler_words(one, scores.ruler.words))
-    cases = results.mask_ids(scores.cases, one["dataset"]["share"], kept.dataset.name)
+    fields = records.scored(
+        scores,
+        one["metric"]["primary"],
+        groups,
+        records.protocol_description(one, scores.protocol.description),
+    )
+    cases = results.mask_ids(scores.cases, one["dataset"]["redistribute"], kept.dataset.name)
     return {**record, **fields}, cases
 
 
@@ -87,31 +111,37 @@ def from_table(record: Record, path: Path) -> tuple[dict[str, Any], list[dict[st
     That suffices for masks under rules at native size and for average precision by the rule coco; figures that need
     more (other rules, sizes, calibration, a user's own) stay as they are. None where it doesn't suffice.
     """
-    config, name = record["config"], record["ruler"]["name"]
+    config, name = record["config"], record["protocol"]["name"]
     if not record.get("cases") or "task" not in config:
         return None
     classes, rows = config["dataset"]["views"][record["task"]]["classes"], results.load_cases(path)
-    leaking = set((record["data"].get("leak") or {}).get("images") or ())
+    leaking = set((record["data"].get("leakage") or {}).get("images") or ())
     clean = [row for row in rows if row["case"] not in leaking]
     if record["task"] == "segment":
-        native = [each for each in (name, *record["rulers"]) if is_native(each)]
+        native = [each for each in (name, *record["protocols"]) if is_native(each)]
         if name not in native:
             return None
         scores, second = (segment.from_cases(some, classes, native) for some in (rows, clean))
-    elif name == boxes.NAME and record["ruler"]["version"] >= boxes.RULES[name].matched_since:
+    elif name == boxes.NAME and record["protocol"]["version"] >= boxes.RULES[name].matched_since:
         scores, second = (detect.from_cases(some, classes) for some in (rows, clean))
     else:
         return None
     if leaking:
-        scores = scoring.with_second(scores, second.ruler.scores)
+        scores = scoring.with_second(scores, second.protocol.scores)
     one = {**config, "dataset": {**config["dataset"], **told_now(record["dataset"])}}
-    words = records.ruler_words(one, scores.ruler.words)
-    fields = records.scored(scores, record["primary"]["name"], len({row["group"] for row in rows}), words)
-    fields["ceiling"] = {**record["ceiling"], **fields["ceiling"]}
+    words = records.protocol_description(one, scores.protocol.description)
+    fields = records.scored(
+        scores, record["primary"]["name"], len({row["group"] for row in rows}), words
+    )
+    fields["target_score"] = {**record["target_score"], **fields["target_score"]}
     fields["scores"] = {**record["scores"], **fields["scores"]}
-    fields["per_class"] = {name: {**record["per_class"][name], **new} for name, new in fields["per_class"].items()}
-    fields["rulers"] = {**record["rulers"], **fields["rulers"]}
-    return {**record, **fields}, [{name: value or None for name, value in row.items()} for row in rows]
+    fields["per_class"] = {
+        name: {**record["per_class"][name], **new} for name, new in fields["per_class"].items()
+    }
+    fields["protocols"] = {**record["protocols"], **fields["protocols"]}
+    return {**record, **fields}, [
+        {name: value or None for name, value in row.items()} for row in rows
+    ]
 
 
 def is_native(name: str) -> bool:
@@ -139,7 +169,7 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> Tally:
     """Rescore every finished run of ours whose predictions are stored; nothing is trained.
 
     A record is rewritten only where something of it changes. One whose predictions or data are gone stays as it is, and
-    the board shows it apart where its ruler's version is an old one.
+    the board shows it apart where its protocol's version is an old one.
     """
     done = Tally()
     every = [record for record in results.load_all(folder, phantom) if is_run(record)]
@@ -166,8 +196,8 @@ def is_old(record: Record) -> bool:
     """Whether a rule has a newer version than the one that the record was scored by."""
     newest = {name: rule.version for name, rule in overlap.RULES.items()}
     newest |= {name: rule.version for name, rule in boxes.RULES.items()}
-    versions = {record["ruler"]["name"]: record["ruler"]["version"]}
-    versions |= {name: rule["version"] for name, rule in record["rulers"].items()}
+    versions = {record["protocol"]["name"]: record["protocol"]["version"]}
+    versions |= {name: rule["version"] for name, rule in record["protocols"].items()}
     return any(newest.get(name, 0) > version for name, version in versions.items())
 
 

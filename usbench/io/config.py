@@ -18,7 +18,9 @@ def build(node: Mapping[str, Any], **arguments: Any) -> Any:
     except InstantiationException as wrong:
         if isinstance(wrong.__cause__, UsbenchError):
             raise wrong.__cause__ from wrong
-        if wrong.__cause__ is not None and not isinstance(wrong.__cause__, (ImportError, TypeError, AttributeError)):
+        if wrong.__cause__ is not None and not isinstance(
+            wrong.__cause__, (ImportError, TypeError, AttributeError)
+        ):
             raise
         first = " ".join(str(wrong).split())
         raise ConfigError(f"{node.get('_target_')}: {first[:300]}") from wrong

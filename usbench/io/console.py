@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 T = TypeVar("T")
@@ -56,7 +63,9 @@ def bar(words: str, total: int | None) -> Iterator[Bar]:
 
 def track(items: Iterable[T], words: str, total: int | None = None) -> Iterator[T]:
     """Iterate with a progress bar."""
-    with bar(words, total if total is not None else len(items) if isinstance(items, Sequence) else None) as running:
+    with bar(
+        words, total if total is not None else len(items) if isinstance(items, Sequence) else None
+    ) as running:
         for item in items:
             yield item
             running.step()

@@ -64,7 +64,9 @@ def verdict(
     difference, se = mean - published, math.sqrt(cluster + seeds)
     below = cluster**2 / (groups - 1) + seeds**2 / (len(values) - 1)
     freedom = (cluster + seeds) ** 2 / below if below else math.inf
-    wide, narrow = (float(student.ppf(level, freedom)) * se if se else 0.0 for level in (0.975, 0.95))
+    wide, narrow = (
+        float(student.ppf(level, freedom)) * se if se else 0.0 for level in (0.975, 0.95)
+    )
     span = (difference - wide, difference + wide)
     if abs(difference) + narrow <= within:
         return Verdict("agrees", "", *span)

@@ -29,7 +29,9 @@ class Cache:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self.kept = read(path) if path is not None else None  # what the file holds; None: it is to be written anew
+        self.kept = (
+            read(path) if path is not None else None
+        )  # what the file holds; None: it is to be written anew
         self.used: dict[str, Any] = {}
 
     def get(self, key: str) -> Any:
@@ -54,7 +56,9 @@ class Cache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self.path) as part:
-                part.write_text(f'{{"code":"{code()}","sha256":"{sha256(text)}","entries":{text}}}\n', "utf-8")
+                part.write_text(
+                    f'{{"code":"{code()}","sha256":"{sha256(text)}","entries":{text}}}\n', "utf-8"
+                )
         except (OSError, RunError) as error:
             warn(f"{self.path}: what was computed can't be kept for the next time ({error})")
 
@@ -106,4 +110,6 @@ def code() -> str:
     """sha256 of the sources that compute entries, and of NumPy's version."""
     folder = Path(__file__).resolve().parents[1]
     files = sorted(path for pattern in SOURCES for path in folder.glob(pattern))
-    return hashlib.sha256(np.__version__.encode() + b"".join(path.read_bytes() for path in files)).hexdigest()
+    return hashlib.sha256(
+        np.__version__.encode() + b"".join(path.read_bytes() for path in files)
+    ).hexdigest()

@@ -70,7 +70,7 @@ def compared(models: Sequence[Measured], groups: Sequence[str], higher: bool) ->
 def load(paths: Sequence[Path]) -> tuple[list[Measured], list[str], Mapping[str, Any]]:
     """(models in the order given, seeds of one recipe together; the group of each case; the first record).
 
-    Raises DataError for records that aren't of one dataset, task, split, data and ruler, for a missing case table and
+    Raises DataError for records that aren't of one dataset, task, split, data and protocol, for a missing case table and
     for other cases.
     """
     records = [results.load(path) for path in paths]
@@ -78,14 +78,19 @@ def load(paths: Sequence[Path]) -> tuple[list[Measured], list[str], Mapping[str,
     for path, record in zip(paths, records, strict=True):
         if record["status"] != "done":
             raise DataError(f"{path}: a finished result was wanted, found {record['status']}")
-        for name, wanted in {**{key: first[key] for key in SAME}, "ruler": first["ruler"]["name"]}.items():
-            found = record["ruler"]["name"] if name == "ruler" else record[name]
+        for name, wanted in {
+            **{key: first[key] for key in SAME},
+            "protocol": first["protocol"]["name"],
+        }.items():
+            found = record["protocol"]["name"] if name == "protocol" else record[name]
             if found != wanted:
                 raise DataError(
                     f"{path}: a result of {name} {wanted} was wanted, found {found}; compare like with like"
                 )
         if record["data"]["fingerprint"] != first["data"]["fingerprint"]:
-            raise DataError(f"{path}: a result on the data of {paths[0].name} was wanted, found one on other files")
+            raise DataError(
+                f"{path}: a result on the data of {paths[0].name} was wanted, found one on other files"
+            )
     tables = [cases(path) for path in paths]
     return measured(first["task"], named(records), tables), groups_of(tables[0]), first
 
@@ -104,11 +109,13 @@ def named(records: Sequence[Mapping[str, Any]]) -> list[str]:
     for record in records:
         label = str(record["model"])
         recipes.setdefault(label, [])
-        own = str(record.get("recipe") or record["key"])
+        own = str(record.get("series") or record["run_id"])
         if own not in recipes[label]:
             recipes[label].append(own)
     return [
-        str(r["model"]) if len(recipes[str(r["model"])]) == 1 else f"{r['model']} {r.get('recipe') or r['key']}"
+        str(r["model"])
+        if len(recipes[str(r["model"])]) == 1
+        else f"{r['model']} {r.get('recipe') or r['run_id']}"
         for r in records
     ]
 
@@ -131,12 +138,18 @@ def measured(task: str, names: Sequence[str], tables: Iterable[Rows]) -> list[Me
     alike = checked(task, names, chain([first], every))
     if task == "detect":
         own = [matches_of(rows, classes) for rows in alike]
-        seeds = {name: tuple(m for each, m in zip(names, own, strict=True) if each == name) for name in names}
+        seeds = {
+            name: tuple(m for each, m in zip(names, own, strict=True) if each == name)
+            for name in names
+        }
         return [Curves(name, curves) for name, curves in seeds.items()]
     values = dices(alike) if task == "segment" else [errors(rows) for rows in alike]
     means = averaged(names, [each.reshape(len(order), len(classes)) for each in values])
     if task == "landmark":  # every point counts once, whatever its name
-        return [Means(n, np.nansum(v, 1, keepdims=True), np.isfinite(v).sum(1, keepdims=True) * 1.0) for n, v in means]
+        return [
+            Means(n, np.nansum(v, 1, keepdims=True), np.isfinite(v).sum(1, keepdims=True) * 1.0)
+            for n, v in means
+        ]
     return [Means(n, np.nan_to_num(v), np.isfinite(v) * 1.0) for n, v in means]
 
 
@@ -147,7 +160,9 @@ def checked(task: str, names: Sequence[str], tables: Iterable[Rows]) -> Iterator
         head = counted(task, rows)
         wanted = wanted or head
         if head != wanted:
-            raise DataError(f"{name}: the cases of {names[0]} were wanted, found others; score both on the same images")
+            raise DataError(
+                f"{name}: the cases of {names[0]} were wanted, found others; score both on the same images"
+            )
         yield rows
 
 
@@ -158,7 +173,9 @@ def counted(task: str, rows: Rows) -> list[tuple[str, ...]]:
     return [(row["case"], row["class"]) for row in rows]
 
 
-def averaged(names: Sequence[str], values: Sequence[NDArray[np.float64]]) -> list[tuple[str, NDArray[np.float64]]]:
+def averaged(
+    names: Sequence[str], values: Sequence[NDArray[np.float64]]
+) -> list[tuple[str, NDArray[np.float64]]]:
     """(name, mean over its seeds) in the order of first appearance."""
     found = []
     for name in dict.fromkeys(names):
@@ -179,10 +196,16 @@ def dices(tables: Iterable[Rows]) -> list[NDArray[np.float64]]:
 
 def overlaps(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(rows,) 2TP and (rows,) 2TP + FP + FN; NaN where nobody knows."""
-    tp, fp, fn = np.array([[float(row[name] or "nan") for name in ("tp", "fp", "fn")] for row in rows]).reshape(-1, 3).T
+    tp, fp, fn = (
+        np.array([[float(row[name] or "nan") for name in ("tp", "fp", "fn")] for row in rows])
+        .reshape(-1, 3)
+        .T
+    )
     return 2 * tp, 2 * tp + fp + fn
 
 
 def errors(rows: Rows) -> NDArray[np.float64]:
     """(rows,) radial error of seen points; NaN elsewhere."""
-    return np.array([float(r["error_px"]) if r["kind"] == "point" and r["error_px"] else np.nan for r in rows])
+    return np.array(
+        [float(r["error_px"]) if r["kind"] == "point" and r["error_px"] else np.nan for r in rows]
+    )

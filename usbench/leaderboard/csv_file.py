@@ -1,4 +1,4 @@
-"""The board for programs: rows → CSV, one line per row, ruler and score."""
+"""The board for programs: rows → CSV, one line per row, protocol and score."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ from collections.abc import Iterable
 from usbench.leaderboard.rows import Figure, Row
 
 COLUMNS = (
-    *("dataset", "task", "ruler", "ruler_version", "old_ruler", "split", "origin", "name", "model", "budget", "fold"),
+    *(
+        "dataset",
+        "task",
+        "protocol",
+        "protocol_version",
+        "old_protocol",
+        "split",
+        "origin",
+        "name",
+        "model",
+        "recipe",
+        "fold",
+    ),
     *("folds", "folds_done", "pooled"),
     *(
         "trained_on",
@@ -24,12 +36,33 @@ COLUMNS = (
         "seeds",
         "seeds_done",
         "seeds_begun",
-        "ceiling",
+        "target_score",
         "primary",
         "delta_published",
     ),
-    *("against", "agreement", "agreement_reason", "delta_low", "delta_high", "rank_first", "rank_last", "ranked"),
-    *("resolution", "marks", "leak", "parameters", "macs", "latency_ms", "hours", "source", "verified", "keys", "note"),
+    *(
+        "against",
+        "agreement",
+        "agreement_reason",
+        "delta_low",
+        "delta_high",
+        "rank_first",
+        "rank_last",
+        "ranked",
+    ),
+    *(
+        "resolution",
+        "marks",
+        "leak",
+        "parameters",
+        "macs",
+        "latency_ms",
+        "hours",
+        "source",
+        "verified",
+        "keys",
+        "note",
+    ),
 )
 
 
@@ -42,10 +75,10 @@ def _csv_line(row: Row, score: str, figure: Figure) -> dict[str, object]:
     line: dict[str, object] = {name: getattr(row, name) for name in COLUMNS if hasattr(row, name)}
     return {
         **line,
-        "ruler_version": row.version if row.origin != "published" else None,
-        "old_ruler": int(row.old),
+        "protocol_version": row.version if row.origin != "published" else None,
+        "old_protocol": int(row.old),
         "primary": int(score == row.primary),
-        "ceiling": _number(row.ceiling) if score == row.primary else "",
+        "target_score": _number(row.target_score) if score == row.primary else "",
         "score": score,
         "value": _number(figure.mean),
         "sd": _number(figure.sd),
@@ -81,7 +114,7 @@ def _complete(row: Row) -> dict[str, object]:
 
 
 def comma_separated(rows: Iterable[Row]) -> str:
-    """The board for programs: one line per row and score, the ruler in a column of its own; failed rows one line."""
+    """The board for programs: one line per row and score, the protocol in a column of its own; failed rows one line."""
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()

@@ -37,7 +37,9 @@ def where(cost: Mapping[str, Any]) -> tuple[Any, ...]:
     return cost["on"], cost["device"], cost["threads"]
 
 
-def implantability(record: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> Implantability | None:
+def implantability(
+    record: Mapping[str, Any], others: Iterable[Mapping[str, Any]]
+) -> Implantability | None:
     """Of a detector's record; others: records of the same dataset. None where its cost or its mAP50 isn't there."""
     cost, map50 = record.get("cost"), record["scores"].get("map50", {}).get("value")
     if not cost or "load" not in cost or map50 is None:
@@ -47,4 +49,6 @@ def implantability(record: Mapping[str, Any], others: Iterable[Mapping[str, Any]
         for other in others
         if other["task"] == "detect" and other.get("cost") and where(other["cost"]) == where(cost)
     ]
-    return Implantability(float(map50), float(cost["fps"]) / max([float(cost["fps"]), *fps]), float(cost["load"]))
+    return Implantability(
+        float(map50), float(cost["fps"]) / max([float(cost["fps"]), *fps]), float(cost["load"])
+    )

@@ -14,29 +14,29 @@ TRANSFER = (
     "Trained on one dataset, scored on others without training there: the primary score, on the classes that both "
     "name. The figure on the training dataset itself stands beside it."
 )
-UNSEEN = "No result of ours is scored by this ruler yet."
+UNSEEN = "No result of ours is scored by this protocol yet."
 HEAD = """# Leaderboard
 
 Written by `python scripts/leaderboard.py` from the records in `results/` and the published figures in `conf/dataset/`, not by hand.
 
-- A number carries its ruler: it stands above each table and is said in words below. Figures of two tables aren't comparable.
+- A number carries its protocol: it stands above each table and is said in words below. Figures of two tables aren't comparable.
 - Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. `2 of 3`: a seed failed or lacks folds, and the row is of the others. [a, b] is the 95 % interval over cases (groups) of one training, of several seeds the mean of their intervals; *groups* says how many there are, and the standard error over them: another spread than the seeds'.
-- The folds of a recipe are one row: of each seed all folds' cases are scored together, each tested once (a mAP is of the matches of all cases), and whole groups are resampled. `3 of 5 folds` lacks some, stands below the whole ones and has no rank. Rulers that case tables don't suffice for show the mean over folds, without an interval, and say so.
-- *ceiling* is the score of the truth itself under the ruler.
+- The folds of a recipe are one row: of each seed all folds' cases are scored together, each tested once (a mAP is of the matches of all cases), and whole groups are resampled. `3 of 5 folds` lacks some, stands below the whole ones and has no rank. Protocols that case tables don't suffice for show the mean over folds, without an interval, and say so.
+- *target_score* is the score of the truth itself under the protocol.
 - *per image* is from the native image to its prediction at batch 1 (`scripts/bench_models.py`), on the device named; *training h* is the mean over the seeds, on the machine of each record.
 - *rank* is the range of places that paired tests on the same cases leave a row (whole groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are tied. *Resolution* is 2.8 × the SE of the difference of the two best.
-- *Δ published* is ours minus theirs, given only where ruler, data, model and budget are the same; else ≠ says what differs. `agrees`: its 90 % interval lies within ±δ (.02 unless the dataset's YAML says otherwise); `higher`, `lower`: the 95 % interval excludes 0 and the difference exceeds δ; `can't tell`: neither, or fewer than 6 groups or 2 seeds. The published number is taken as one training on the same cases, with our spread.
+- *Δ published* is ours minus theirs, given only where protocol, data, model and recipe are the same; else ≠ says what differs. `agrees`: its 90 % interval lies within ±δ (.02 unless the dataset's YAML says otherwise); `higher`, `lower`: the 95 % interval excludes 0 and the difference exceeds δ; `can't tell`: neither, or fewer than 6 groups or 2 seeds. The published number is taken as one training on the same cases, with our spread.
 - A published row is verified by: `author`, stated by the authors; `third-party`, read in someone else's copy of their table; `no`.
-"""  # noqa: E501
+"""
 PHANTOM_HEAD = """# Phantom board
 
 Synthetic pictures, to show that the chain works. **No figure here can be compared with a published one**, nor with a result on real images.
 
 - Several seeds of one recipe are one row: their mean; *seeds* says how many, and their sample SD. `2 of 3`: a seed failed or lacks folds, and the row is of the others. [a, b] is the 95 % interval over cases (groups) of one training, of several seeds the mean of their intervals; *groups* says how many there are, and the standard error over them: another spread than the seeds'.
-- The folds of a recipe are one row: of each seed all folds' cases are scored together, each tested once (a mAP is of the matches of all cases), and whole groups are resampled. `3 of 5 folds` lacks some, stands below the whole ones and has no rank. Rulers that case tables don't suffice for show the mean over folds, without an interval, and say so.
+- The folds of a recipe are one row: of each seed all folds' cases are scored together, each tested once (a mAP is of the matches of all cases), and whole groups are resampled. `3 of 5 folds` lacks some, stands below the whole ones and has no rank. Protocols that case tables don't suffice for show the mean over folds, without an interval, and say so.
 - *rank* is the range of places that paired tests on the same cases leave a row: rows whose ranges overlap are tied.
-- *ceiling* is the score of the truth itself under the ruler.
-"""  # noqa: E501
+- *target_score* is the score of the truth itself under the protocol.
+"""
 
 
 def shown(value: float | None, score: str, sign: str = "") -> str:
@@ -72,7 +72,9 @@ def _seeds(row: Row) -> str:
 
 def seeds_of(row: Row) -> str:
     """3, or 2 of 3 where one failed or lacks folds."""
-    return str(len(row.seeds)) if len(row.seeds) >= row.wanted else f"{len(row.seeds)} of {row.wanted}"
+    return (
+        str(len(row.seeds)) if len(row.seeds) >= row.wanted else f"{len(row.seeds)} of {row.wanted}"
+    )
 
 
 def _groups(row: Row) -> str:
@@ -80,7 +82,11 @@ def _groups(row: Row) -> str:
     figure = row.scores.get(row.primary)
     if figure is None or not figure.groups:
         return ""
-    return str(figure.groups) if figure.se is None else f"{figure.groups} (SE {shown(figure.se, row.primary)})"
+    return (
+        str(figure.groups)
+        if figure.se is None
+        else f"{figure.groups} (SE {shown(figure.se, row.primary)})"
+    )
 
 
 def _cost(row: Row) -> str:
@@ -97,7 +103,9 @@ def _against(row: Row) -> str:
     if row.delta is None:
         return ", ".join(row.marks) + (f": {told.word}" if told and row.marks else "")
     score = "" if row.delta_score == row.primary else f"{row.delta_score}, "
-    verdict = "" if told is None else f": {told.word}" + (f" ({told.reason})" if told.reason else "")
+    verdict = (
+        "" if told is None else f": {told.word}" + (f" ({told.reason})" if told.reason else "")
+    )
     return f"{shown(row.delta, row.delta_score, '+')} ({score}{row.against}){verdict}"
 
 
@@ -127,7 +135,9 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
     filled = [(header, [_plain(cell(row)) for row in rows]) for header, cell in columns]
     filled = [(header, cells) for header, cells in filled if any(cells)]
     lines = ["| " + " | ".join(header for header, _ in filled) + " |", "|" + "---|" * len(filled)]
-    return lines + ["| " + " | ".join(cells[n] for _, cells in filled) + " |" for n in range(len(rows))]
+    return lines + [
+        "| " + " | ".join(cells[n] for _, cells in filled) + " |" for n in range(len(rows))
+    ]
 
 
 def lead_of(rows: Sequence[Row]) -> str:
@@ -148,11 +158,14 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     return [
         ("rank", rank_of),
         ("model", lambda row: row.name),
-        ("budget", lambda row: row.budget or ""),
+        ("recipe", lambda row: row.recipe or ""),
         _score_column(f"**{lead}**", lead),
         _score_column(f"{lead}, no leak", lead + NO_LEAK),
         *(_score_column(name, name) for name in others_of(rows)),
-        ("ceiling", lambda row: "" if row.ceiling is None else shown(row.ceiling, lead)),
+        (
+            "target_score",
+            lambda row: "" if row.target_score is None else shown(row.target_score, lead),
+        ),
         ("seeds", _seeds),
         ("groups", _groups),
         ("parameters", lambda row: "" if row.parameters is None else f"{row.parameters:,}"),
@@ -188,31 +201,42 @@ def _class_table(rows: Sequence[Row]) -> list[str]:
 
     of_classes: list[Column] = [
         ("model", lambda row: row.name),
-        ("budget", lambda row: row.budget or ""),
+        ("recipe", lambda row: row.recipe or ""),
         *((_plain(name), cell(name)) for name in classes),
     ]
     return ["", f"Per class, {told[0].primary}:", "", *_table(of_classes, told)]
 
 
-def ruler_words(rows: Sequence[Row]) -> str:
-    """What a table's ruler is, in words; "" where no row says it."""
-    words = next((row.words for row in sorted(rows, key=lambda row: row.origin == "published") if row.words), "")
-    if not words and rows[0].ruler == "unknown":
+def protocol_description(rows: Sequence[Row]) -> str:
+    """What a table's protocol is, in words; "" where no row says it."""
+    words = next(
+        (
+            row.description
+            for row in sorted(rows, key=lambda row: row.origin == "published")
+            if row.description
+        ),
+        "",
+    )
+    if not words and rows[0].protocol == "unknown":
         return "the evaluator behind these figures wasn't read, so no difference to them is shown."
     return words
 
 
-def _ruler(rows: Sequence[Row]) -> list[str]:
-    """One ruler's table with its words."""
+def _protocol(rows: Sequence[Row]) -> list[str]:
+    """One protocol's table with its words."""
     first = rows[0]
     version = "" if first.version is None else f" {first.version}"
-    old = " (old ruler)" if first.old else ""
+    old = " (old protocol)" if first.old else ""
     where = "" if first.split == "test" else f", evaluated on: {_plain(first.split)}"
-    words = ruler_words(rows)
-    told = f"Ruler: {_plain(words)}" if words else UNSEEN
-    leaks = [f"Leak: {_plain(text)}" for text in dict.fromkeys(row.leak_words for row in rows) if text]
+    words = protocol_description(rows)
+    told = f"Protocol: {_plain(words)}" if words else UNSEEN
+    leaks = [
+        f"Leak: {_plain(text)}"
+        for text in dict.fromkeys(row.leakage_description for row in rows)
+        if text
+    ]
     below = [line for text in (told, *resolutions(rows), *leaks) for line in ("", text)]
-    title = f"**Ruler `{first.ruler}`{version}{old}{where}**"
+    title = f"**Protocol `{first.protocol}`{version}{old}{where}**"
     return [title, "", *_table(columns(rows), rows), *_class_table(rows), *below, ""]
 
 
@@ -229,7 +253,7 @@ def failed_columns() -> list[Column]:
     """What the board says of rows without a score."""
     return [
         ("model", lambda row: row.name),
-        ("budget", lambda row: row.budget or ""),
+        ("recipe", lambda row: row.recipe or ""),
         ("seed", lambda row: ", ".join(map(str, row.seeds))),
         ("key", lambda row: ", ".join(row.keys)),
         ("status", lambda row: row.status),
@@ -248,11 +272,13 @@ def _transfer(rows: Sequence[Row]) -> list[str]:
         lines += [
             f"### {one.task}",
             "",
-            "| model | budget | trained on | " + " | ".join(f"on {name}" for name in one.tested) + " |",
+            "| model | recipe | trained on | "
+            + " | ".join(f"on {name}" for name in one.tested)
+            + " |",
         ]
         lines += ["|" + "---|" * (3 + len(one.tested))]
-        for model, budget, trained_on, cells in one.lines:
-            words = (model, budget, trained_on, *map(tested_words, cells))
+        for model, recipe, trained_on, cells in one.lines:
+            words = (model, recipe, trained_on, *map(tested_words, cells))
             lines.append("| " + " | ".join(map(_plain, words)) + " |")
         lines.append("")
     head = ["## Transfer", "", TRANSFER]
@@ -278,7 +304,7 @@ def markdown(rows: Sequence[Row], datasets: Iterable[Dataset], phantom: bool = F
             lines += [f"### {name} · {task}", ""]
             for _, table in groupby(of_task, key=lambda row: row.table):
                 of_table = list(table)
-                lines += _ruler(of_table) if of_table[0].status == "done" else _failed(of_table)
+                lines += _protocol(of_table) if of_table[0].status == "done" else _failed(of_table)
     lines += _transfer(rows)
     if not rows:
         lines += ["No result yet.", ""]

@@ -20,7 +20,10 @@ from usbench.runner import report
 
 Rows = list[dict[str, str]]
 LENGTHS = ("error_px", "error_mm", "hd_px", "hd_mm", "diagonal_px", "score")  # columns of numbers
-BY_FOLD = ("presence_f1", "false_presence")  # at a threshold that each fold chose on its own validation
+BY_FOLD = (
+    "presence_f1",
+    "false_presence",
+)  # at a threshold that each fold chose on its own validation
 
 
 def pooling(folder: Path, kept: cache.Cache) -> Pool:
@@ -30,11 +33,17 @@ def pooling(folder: Path, kept: cache.Cache) -> Pool:
         if not all(part.get("cases") for part in parts):
             return {}
         paths = [results.record_path(folder, part) for part in parts]
-        digests = [results.cases_digest(path, part) for path, part in zip(paths, parts, strict=True)]
-        key = cache.key("pooled", digests, classes_of(parts[0]), usable(parts[0]), thresholds_of(parts[0]))
+        digests = [
+            results.cases_digest(path, part) for path, part in zip(paths, parts, strict=True)
+        ]
+        key = cache.key(
+            "pooled", digests, classes_of(parts[0]), usable(parts[0]), thresholds_of(parts[0])
+        )
         found = kept.get(key)
         if found is None:
-            tables = [results.read_cases(path, part) for path, part in zip(paths, parts, strict=True)]
+            tables = [
+                results.read_cases(path, part) for path, part in zip(paths, parts, strict=True)
+            ]
             found = together(tables, parts[0])
             kept.put(key, found)
         return dict(found)
@@ -43,7 +52,7 @@ def pooling(folder: Path, kept: cache.Cache) -> Pool:
 
 
 def together(tables: Sequence[Rows], first: Record) -> dict[str, View]:
-    """Ruler → scores, per_class and ceiling of all tables' cases; {} where a case is in two of them."""
+    """Protocol → scores, per_class and target_score of all tables' cases; {} where a case is in two of them."""
     rows = [row for table in tables for row in table]
     cases = [{row["case"] for row in table} for table in tables]
     rules = usable(first)
@@ -53,15 +62,17 @@ def together(tables: Sequence[Rows], first: Record) -> dict[str, View]:
     return {
         one.name: {
             "scores": report.figures(one.scores, groups),
-            "per_class": {name: report.figures(part, groups) for name, part in one.per_class.items()},
-            "ceiling": report.figures(one.ceiling, groups),
+            "per_class": {
+                name: report.figures(part, groups) for name, part in one.per_class.items()
+            },
+            "target_score": report.figures(one.target_score, groups),
         }
         for one in scored(rows, first, rules)
     }
 
 
 def usable(record: Record) -> list[str]:
-    """The record's rulers that a case table suffices for, as far as they are of the version that the code has."""
+    """The record's protocols that a case table suffices for, as far as they are of the version that the code has."""
     views = {name: view["version"] for name, view in views_of(record).items()}
     if record["task"] == "landmark":
         return [landmark.NAME] if views.get(landmark.NAME) == landmark.VERSION else []
@@ -87,9 +98,12 @@ def radial(rows: Rows, classes: Sequence[str], thresholds: Mapping[str, Any]) ->
     """Landmarks, without what depends on a threshold of one fold and without lengths, which the table hasn't."""
     scorer = LandmarkScorer(classes, **thresholds)
     scorer.curves = {row["class"] for row in rows if row["kind"] == "curve"}
-    scorer.rows = [{**row, **{name: float(row[name]) if row[name] else None for name in LENGTHS}} for row in rows]
+    scorer.rows = [
+        {**row, **{name: float(row[name]) if row[name] else None for name in LENGTHS}}
+        for row in rows
+    ]
     (found,) = scorer.result().ruled
-    for figures in (found.scores, found.ceiling, *found.per_class.values()):
+    for figures in (found.scores, found.target_score, *found.per_class.values()):
         for name in BY_FOLD:
             figures.pop(name, None)
     return (found,)

@@ -26,14 +26,17 @@ Pair = dict[str, Any]  # {scores: {table's name: score}, se, p}
 
 
 def ranked(
-    board: Sequence[Row], records: Sequence[Mapping[str, Any]], folder: Path, kept: Cache | None = None
+    board: Sequence[Row],
+    records: Sequence[Mapping[str, Any]],
+    folder: Path,
+    kept: Cache | None = None,
 ) -> list[Row]:
     """The board in its order. folder: where the records and their case tables lie; kept: pairs that are known.
 
-    Compared are rows of ours and external ones under the ruler of their dataset, on the same data and fold or set of
+    Compared are rows of ours and external ones under the protocol of their dataset, on the same data and fold or set of
     folds; the others, and a row that nothing can be compared with, keep no rank.
     """
-    known = {record["key"]: record for record in records}
+    known = {record["run_id"]: record for record in records}
     tables: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for place, row in enumerate(board):
         if is_ranked(row, known):
@@ -43,7 +46,9 @@ def ranked(
     several = [places for places in tables.values() if len(places) > 1]
     for places in track(several, "ranking", len(several)):
         for place, row in zip(
-            places, compared([board[n] for n in places], known, folder, kept or Cache()), strict=True
+            places,
+            compared([board[n] for n in places], known, folder, kept or Cache()),
+            strict=True,
         ):
             found[place] = row
     return found
@@ -63,7 +68,10 @@ def compared(rows: Sequence[Row], known: Records, folder: Path, kept: Cache) -> 
     names = [named(row, known, folder) for row in rows]
     # of masks every table says which cases count
     context = [rows[0].task, rows[0].higher, *(sorted(names) if rows[0].task == "segment" else ())]
-    keys = {(a, b): cache.key(*context, sorted((names[a], names[b]))) for a, b in combinations(range(len(rows)), 2)}
+    keys = {
+        (a, b): cache.key(*context, sorted((names[a], names[b])))
+        for a, b in combinations(range(len(rows)), 2)
+    }
     found: dict[tuple[int, int], Pair | None] = {pair: kept.get(key) for pair, key in keys.items()}
     new = [pair for pair, entry in found.items() if entry is None]
     if new:
@@ -99,7 +107,10 @@ def tested(
     for a, b in pairs:
         one, other = sorted((a, b), key=lambda n: scores[n], reverse=rows[0].higher)
         test = paired.difference(models[one], models[other], draws)
-        yield (a, b), {"scores": {names[a]: scores[a], names[b]: scores[b]}, "se": test.se, "p": test.p}
+        yield (
+            (a, b),
+            {"scores": {names[a]: scores[a], names[b]: scores[b]}, "se": test.se, "p": test.p},
+        )
 
 
 def tables(rows: Sequence[Row], known: Records, folder: Path) -> Iterator[comparison.Rows]:
@@ -107,10 +118,16 @@ def tables(rows: Sequence[Row], known: Records, folder: Path) -> Iterator[compar
     for row in rows:
         for part in row.parts:
             paths = [results.record_path(folder, known[key]) for key in part]
-            yield [line for path, key in zip(paths, part, strict=True) for line in results.read_cases(path, known[key])]
+            yield [
+                line
+                for path, key in zip(paths, part, strict=True)
+                for line in results.read_cases(path, known[key])
+            ]
 
 
-def placed(rows: Sequence[Row], names: Sequence[str], pairs: Mapping[tuple[int, int], Pair]) -> list[Row]:
+def placed(
+    rows: Sequence[Row], names: Sequence[str], pairs: Mapping[tuple[int, int], Pair]
+) -> list[Row]:
     """The rows with their ranks by the tests of all pairs."""
     scores = {n: entry["scores"][names[n]] for pair, entry in pairs.items() for n in pair}
     order = sorted(range(len(rows)), key=lambda n: scores[n], reverse=rows[0].higher)
@@ -118,7 +135,12 @@ def placed(rows: Sequence[Row], names: Sequence[str], pairs: Mapping[tuple[int, 
     for one, other in combinations(order, 2):
         entry = pairs[min(one, other), max(one, other)]
         apart = scores[one] - scores[other]
-        tests.append(paired.Difference(str(one), str(other), apart, None, None, entry["se"], entry["p"]))
+        tests.append(
+            paired.Difference(str(one), str(other), apart, None, None, entry["se"], entry["p"])
+        )
     ranks = paired.ranks([str(n) for n in order], tests, rows[0].higher)
     resolution = paired.RESOLUTION * tests[0].se
-    return [replace(row, rank=ranks[str(n)], ranked=len(rows), resolution=resolution) for n, row in enumerate(rows)]
+    return [
+        replace(row, rank=ranks[str(n)], ranked=len(rows), resolution=resolution)
+        for n, row in enumerate(rows)
+    ]

@@ -12,7 +12,16 @@ from usbench.leaderboard.agreement import Verdict
 
 MAIN = {  # the scores a table shows, the one to sort by first where no record names it
     "detect": ("map50_95", "map50", "map75", "ar100"),
-    "segment": ("dice", "iou", "pooled_dice", "empty_false_positive_rate", "nsd", "hd95_px", "hd95_mm", "assd_mm"),
+    "segment": (
+        "dice",
+        "iou",
+        "pooled_dice",
+        "empty_false_positive_rate",
+        "nsd",
+        "hd95_px",
+        "hd95_mm",
+        "assd_mm",
+    ),
     "landmark": ("mre_px", "mre_mm", "median_re_px", "sdr_px_4", "sdr_mm_2"),
 }
 
@@ -24,7 +33,9 @@ class Figure:
     values: tuple[float | None, ...]
     low: float | None = None
     high: float | None = None
-    errors: tuple[float | None, ...] = ()  # the standard error of each seed's value over groups, where it has one
+    errors: tuple[
+        float | None, ...
+    ] = ()  # the standard error of each seed's value over groups, where it has one
     groups: int = 0
 
     @property
@@ -51,29 +62,31 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the board: a recipe of ours (all its seeds) under one ruler, or one published row."""
+    """One line of the board: a recipe of ours (all its seeds) under one protocol, or one published row."""
 
     dataset: str
     task: str
-    origin: str  # run | external | human | control | published
+    origin: str  # run | external | human | baseline | published
     name: str
     status: str = "done"
-    ruler: str = ""
+    protocol: str = ""
     version: int | None = None
     split: str = "test"
     model: str | None = None
-    budget: str | None = None
+    recipe: str | None = None
     fold: int | None = None
     trained_on: str | None = None
     primary: str = ""
     higher: bool = True
     scores: Mapping[str, Figure] = field(default_factory=dict)
     per_class: Mapping[str, Figure] = field(default_factory=dict)  # of the primary score
-    ceiling: float | None = None
+    target_score: float | None = None
     seeds: tuple[int, ...] = ()
     wanted: int = 0  # seeds that were begun; more than `seeds` where some failed or lack folds
     folds: tuple[int, int] | None = None  # of a set of folds: how many each seed has, of how many
-    pooled: bool = False  # the folds' cases are scored together; else the figures are means over folds
+    pooled: bool = (
+        False  # the folds' cases are scored together; else the figures are means over folds
+    )
     keys: tuple[str, ...] = ()
     parts: tuple[tuple[str, ...], ...] = ()  # the same by seed: of a set of folds several each
     parameters: int | None = None
@@ -81,18 +94,24 @@ class Row:
     hours: float | None = None  # of training, the mean over the seeds
     counts: Mapping[str, int] = field(default_factory=dict)
     leak: int = 0
-    leak_words: str = ""
-    own: bool = False  # the ruler is the one that results on this dataset and task are reported by
-    tuned: bool = False  # its values are a search's, so its budget isn't quite the one that it is named after
-    old: bool = False  # an older version of a ruler than the newest among the records
-    words: str = ""
+    leakage_description: str = ""
+    own: bool = (
+        False  # the protocol is the one that results on this dataset and task are reported by
+    )
+    tuned: bool = (
+        False  # its values are a search's, so its recipe isn't quite the one that it is named after
+    )
+    old: bool = False  # an older version of a protocol than the newest among the records
+    description: str = ""
     delta: float | None = None
     delta_score: str = ""
     against: str = ""
     agreement: Verdict | None = None  # with the published row
     rank: tuple[int, int] | None = None  # first and last place that paired tests leave it …
     ranked: int = 0  # … among so many rows
-    resolution: float | None = None  # smallest difference of the two best that the table's cases would show
+    resolution: float | None = (
+        None  # smallest difference of the two best that the table's cases would show
+    )
     marks: tuple[str, ...] = ()
     source: str = ""
     verified: str = ""
@@ -101,7 +120,13 @@ class Row:
     @property
     def table(self) -> tuple[Any, ...]:
         """What the rows of one table share, in the order of tables."""
-        other = (not self.own, self.old, self.ruler == "unknown", self.ruler, -(self.version or 0))
+        other = (
+            not self.own,
+            self.old,
+            self.protocol == "unknown",
+            self.protocol,
+            -(self.version or 0),
+        )
         return (self.status != "done", *other, self.split != "test", self.split)
 
     @property
@@ -121,12 +146,14 @@ class Transfer:
 
     task: str
     tested: tuple[str, ...]
-    lines: tuple[tuple[str, str, str, tuple[Row | None, ...]], ...]  # model, budget, trained on, on each of tested
+    lines: tuple[
+        tuple[str, str, str, tuple[Row | None, ...]], ...
+    ]  # model, recipe, trained on, on each of tested
 
 
 def transfers(rows: Sequence[Row]) -> list[Transfer]:
     """Of recipes that were evaluated on other datasets: their rows there, and on the dataset that they were trained on,
-    each by the ruler of the dataset it is tested on."""
+    each by the protocol of the dataset it is tested on."""
     own = [row for row in rows if row.own and not row.old and row.folds is None]
     ours = [row for row in own if row.origin == "run" and row.status == "done"]
     return [_transfer(task, ours) for task in sorted({row.task for row in ours if row.trained_on})]
@@ -134,7 +161,16 @@ def transfers(rows: Sequence[Row]) -> list[Transfer]:
 
 def _transfer(task: str, ours: Sequence[Row]) -> Transfer:
     of_task = [row for row in ours if row.task == task]
-    recipes = sorted({(row.model or "", row.budget or "", row.trained_on) for row in of_task if row.trained_on})
-    found = {(row.model or "", row.budget or "", row.trained_on or row.dataset, row.dataset): row for row in of_task}
+    recipes = sorted(
+        {(row.model or "", row.recipe or "", row.trained_on) for row in of_task if row.trained_on}
+    )
+    found = {
+        (row.model or "", row.recipe or "", row.trained_on or row.dataset, row.dataset): row
+        for row in of_task
+    }
     tested = tuple(sorted({key[3] for key in found if key[:3] in recipes}))
-    return Transfer(task, tested, tuple((*one, tuple(found.get((*one, name)) for name in tested)) for one in recipes))
+    return Transfer(
+        task,
+        tested,
+        tuple((*one, tuple(found.get((*one, name)) for name in tested)) for one in recipes),
+    )

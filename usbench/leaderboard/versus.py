@@ -13,16 +13,17 @@ from usbench.results.store import lower_is_better
 def marks(ours: Row, theirs: Row) -> tuple[str, ...]:
     """What differs between a row of ours and a published one; empty where a difference of figures means something.
 
-    What the paper leaves unsaid counts as another: an unknown ruler or budget, parameters that we don't know of ours.
+    What the paper leaves unsaid counts as another: an unknown protocol or recipe, parameters that we don't know of ours.
     """
     counts = {split: ours.counts.get(split) for split in theirs.counts}
     checks = {
-        "≠ ruler": ours.ruler == theirs.ruler and not ours.old,
-        "≠ data": (theirs.split, theirs.trained_on, counts) == (ours.split, ours.trained_on, theirs.counts)
+        "≠ protocol": ours.protocol == theirs.protocol and not ours.old,
+        "≠ data": (theirs.split, theirs.trained_on, counts)
+        == (ours.split, ours.trained_on, theirs.counts)
         and ours.fold is None
         and ours.folds is None,
         "≠ model": ours.model == theirs.model and theirs.parameters in (None, ours.parameters),
-        "≠ budget": theirs.budget is not None and ours.budget == theirs.budget and not ours.tuned,
+        "≠ recipe": theirs.recipe is not None and ours.recipe == theirs.recipe and not ours.tuned,
     }
     return tuple(mark for mark, same in checks.items() if not same)
 
@@ -36,13 +37,24 @@ def compared(ours: Row, published: Sequence[Row], within: float = WITHIN) -> Row
         return ours
     named = [theirs for theirs in published if theirs.model == ours.model]
     if not named:
-        return replace(ours, marks=("≠ model",), agreement=verdict((), (), 0, 0.0, within, ["≠ model"]))
+        return replace(
+            ours, marks=("≠ model",), agreement=verdict((), (), 0, 0.0, within, ["≠ model"])
+        )
     theirs = min(named, key=lambda row: len(marks(ours, row)))
     found = marks(ours, theirs)
-    common = [name for name in (ours.primary, *theirs.scores) if name in ours.scores and name in theirs.scores]
+    common = [
+        name
+        for name in (ours.primary, *theirs.scores)
+        if name in ours.scores and name in theirs.scores
+    ]
     if found or not common:
         unlike = found or ("no score in common",)
-        return replace(ours, marks=found, against=theirs.name, agreement=verdict((), (), 0, 0.0, within, unlike))
+        return replace(
+            ours,
+            marks=found,
+            against=theirs.name,
+            agreement=verdict((), (), 0, 0.0, within, unlike),
+        )
     score = common[0]
     mine, published_value = ours.scores[score], theirs.scores[score].mean
     if mine.mean is None or published_value is None:
@@ -50,4 +62,10 @@ def compared(ours: Row, published: Sequence[Row], within: float = WITHIN) -> Row
     delta = None if lower_is_better(score) else within
     values = [value for value in mine.values if value is not None]
     told = verdict(values, mine.errors, mine.groups, published_value, delta)
-    return replace(ours, delta=mine.mean - published_value, delta_score=score, against=theirs.name, agreement=told)
+    return replace(
+        ours,
+        delta=mine.mean - published_value,
+        delta_score=score,
+        against=theirs.name,
+        agreement=told,
+    )

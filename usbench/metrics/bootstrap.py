@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES, SEED, LEVEL = 1000, 0, 0.95
-FEW, TOO_FEW = 10, 5  # groups: below the first an interval carries a warning, below the second there is none
+FEW, TOO_FEW = (
+    10,
+    5,
+)  # groups: below the first an interval carries a warning, below the second there is none
 LOST = 0.05  # share of resamples that may leave a figure undefined
 
 Values = NDArray[np.float64]
@@ -57,7 +60,9 @@ def draw(groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED) ->
     index = np.array([number[name] for name in groups], np.int64)
     size = len(number)
     # PCG64's stream and the 53 bits of random() are the same in every version of NumPy, integers() may not be
-    drawn = (np.random.default_rng(np.random.PCG64(seed)).random((resamples, size)) * size).astype(np.int64)
+    drawn = (np.random.default_rng(np.random.PCG64(seed)).random((resamples, size)) * size).astype(
+        np.int64
+    )
     places = np.arange(resamples)[:, None] * size + drawn
     weights = np.bincount(places.ravel(), minlength=resamples * size).reshape(resamples, size)
     return Draws(index, weights.astype(np.float64))
@@ -73,7 +78,10 @@ def sums(values: Values, draws: Draws) -> Values:
 def means(values: Values, draws: Draws) -> Values:
     """(N, …) → (B, …) means over the defined cases (not NaN) of each resample; NaN where none is."""
     defined = np.isfinite(values)
-    total, count = sums(np.where(defined, values, 0), draws), sums(defined.astype(np.float64), draws)
+    total, count = (
+        sums(np.where(defined, values, 0), draws),
+        sums(defined.astype(np.float64), draws),
+    )
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -88,6 +96,12 @@ def interval(resampled: Values, groups: int, level: float = LEVEL) -> Interval:
     defined = resampled[np.isfinite(resampled)]
     lost = len(resampled) - len(defined)
     if lost > LOST * len(resampled):
-        return Interval(None, None, f"no interval: undefined in {lost} of {len(resampled)} resamples")
+        return Interval(
+            None, None, f"no interval: undefined in {lost} of {len(resampled)} resamples"
+        )
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), f"rough: {groups} groups, fewer than {FEW}" if groups < FEW else None)
+    return Interval(
+        float(low),
+        float(high),
+        f"rough: {groups} groups, fewer than {FEW}" if groups < FEW else None,
+    )

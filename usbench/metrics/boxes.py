@@ -34,7 +34,9 @@ BLOCK = 1 << 21  # pairs of boxes whose overlap is in memory at once
 COCO_CURVE = Curve("left", lambda values: np.asarray(values.mean(-1)))
 # np.interp over the envelope's corners is flat between them, and 0 where recall ends, at 1 too; the trapezoids' ends
 # count half
-TRAPEZOIDS = Curve("right", lambda values: np.asarray((values[..., 1:] + values[..., :-1]).sum(-1) / 200))
+TRAPEZOIDS = Curve(
+    "right", lambda values: np.asarray((values[..., 1:] + values[..., :-1]).sum(-1) / 200)
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Rule:
 
     name: str
     version: int
-    words: str
+    description: str
     curve: Curve
     most: int  # boxes that count
     per_class: bool  # … per image and class, or per image
@@ -52,7 +54,9 @@ class Rule:
     last: bool  # of truths of equal overlap the last is taken, or the first
     areas: tuple[tuple[float, float], ...] = (EVERY,)
     recall: tuple[int, ...] = ()  # average recall at so many boxes of an image and class
-    matched_since: int = 1  # the version since which boxes are matched as now: older case tables hold other matches
+    matched_since: int = (
+        1  # the version since which boxes are matched as now: older case tables hold other matches
+    )
 
 
 def paired_iou(truth: Corners, guess: Corners) -> Values:
@@ -70,7 +74,9 @@ def single_iou(truth: Corners, guess: Corners) -> NDArray[np.float32]:
     sides = np.clip(np.minimum(t[:, 2:], g[:, 2:]) - np.maximum(t[:, :2], g[:, :2]), 0, None)
     both = sides[:, 0] * sides[:, 1]
     own, found = t[:, 2:] - t[:, :2], g[:, 2:] - g[:, :2]
-    ratio: NDArray[np.float32] = both / (own[:, 0] * own[:, 1] + found[:, 0] * found[:, 1] - both + np.float32(1e-7))
+    ratio: NDArray[np.float32] = both / (
+        own[:, 0] * own[:, 1] + found[:, 0] * found[:, 1] - both + np.float32(1e-7)
+    )
     return ratio
 
 
@@ -104,7 +110,7 @@ RULES = {
             1,
             "as ultralytics 8.4 validates: mean over IoU .50:.05:.95 of the area, by trapezoids at 101 points, under "
             "the "
-            "interpolated precision, which is 0 where recall ends (so the ceiling is .995); at most 300 boxes per "
+            "interpolated precision, which is 0 where recall ends (so the target_score is .995); at most 300 boxes per "
             "image; classes without a truth are left out; boxes of equal score as listed, where its own order isn't "
             "defined",
             TRAPEZOIDS,
@@ -121,7 +127,9 @@ RULES = {
 def rule(name: str) -> Rule:
     """The rule of a name; ConfigError for another."""
     if name not in RULES:
-        raise ConfigError(f"metric.rules: {name!r} isn't a rule for boxes; choose from {', '.join(RULES)}")
+        raise ConfigError(
+            f"metric.protocols: {name!r} isn't a rule for boxes; choose from {', '.join(RULES)}"
+        )
     return RULES[name]
 
 
@@ -137,21 +145,31 @@ def matched(how: Rule, pairs: Pairs, classes: int) -> list[Matches]:
     image, label, places = flat(found)
     known = np.concatenate([truths.label, label])
     if len(known) and not 0 <= known.min() <= known.max() < classes:
-        raise ValueError(f"labels of 0..{classes - 1} were wanted, found {known.min()}..{known.max()}")
+        raise ValueError(
+            f"labels of 0..{classes - 1} were wanted, found {known.min()}..{known.max()}"
+        )
     scores = [guess.scores for guess in found if guess.scores is not None]
-    guesses = Guesses(image, label, area(places), np.concatenate([np.zeros(0, np.float32), *scores]))
+    guesses = Guesses(
+        image, label, area(places), np.concatenate([np.zeros(0, np.float32), *scores])
+    )
     kept = limited(guesses, how.most, how.per_class)
     guesses, places = guesses.of(kept), places[kept]
     lowest = min(how.thresholds.min(), 1.0)
     overlaps = overlapping(truths, guesses, corners, places, classes, how.iou, float(lowest))
-    return match(truths, guesses, overlaps, how.thresholds, (len(pairs), classes), how.areas, how.last)
+    return match(
+        truths, guesses, overlaps, how.thresholds, (len(pairs), classes), how.areas, how.last
+    )
 
 
 def flat(boxes: Sequence[Boxes]) -> tuple[NDArray[np.int64], NDArray[np.int64], Corners]:
     """(image, label, corners) of the boxes of all images."""
     image = np.repeat(np.arange(len(boxes)), [len(each.labels) for each in boxes])
     labels = np.concatenate([np.zeros(0, np.int64), *(each.labels for each in boxes)])
-    return image, labels, np.concatenate([np.zeros((0, 4), np.float32), *(each.xyxy for each in boxes)])
+    return (
+        image,
+        labels,
+        np.concatenate([np.zeros((0, 4), np.float32), *(each.xyxy for each in boxes)]),
+    )
 
 
 def overlapping(
@@ -170,7 +188,9 @@ def overlapping(
     first = np.searchsorted(cell[order], wanted)
     many = np.searchsorted(cell[order], wanted, side="right") - first
     parts = []
-    for some in np.split(np.arange(len(wanted)), np.flatnonzero(np.diff(np.cumsum(many) // BLOCK)) + 1):
+    for some in np.split(
+        np.arange(len(wanted)), np.flatnonzero(np.diff(np.cumsum(many) // BLOCK)) + 1
+    ):
         guess = np.repeat(some, many[some])
         inside = np.arange(len(guess)) - np.repeat(np.cumsum(many[some]) - many[some], many[some])
         truth = order[np.repeat(first[some], many[some]) + inside]
@@ -189,7 +209,11 @@ def measures(how: Rule, found: Sequence[Matches], weights: Values) -> dict[str, 
         if size:
             out[f"map_{size}"] = precision.mean(1)
             continue
-        out["map50_95"], out["map50"], out["map75"] = precision.mean(1), precision[:, 0], precision[:, 5]
+        out["map50_95"], out["map50"], out["map75"] = (
+            precision.mean(1),
+            precision[:, 0],
+            precision[:, 5],
+        )
     for most in how.recall:
         out[f"ar{most}"] = recalls(found[0], most, weights)
     for size, matches in zip(SIZES[1:], found[1:], strict=False):
@@ -207,7 +231,11 @@ def figures(
     overall: Figures = {}
     per_class: dict[str, Figures] = {label: {} for label in classes}
     for name, value in values.items():
-        lost = f"no truth is {name.split('_')[1]}" if name.endswith(SIZES[1:]) else "no truth has a box"
+        lost = (
+            f"no truth is {name.split('_')[1]}"
+            if name.endswith(SIZES[1:])
+            else "no truth has a box"
+        )
         absent = lost if name.endswith(SIZES[1:]) else "no truth has this class"
         overall[name] = Figure.of(float(mean(value)), images, lost)
         for c, label in enumerate(classes):
@@ -215,21 +243,29 @@ def figures(
         if draws and name in drawn:
             overall[name] = bounded(overall[name], mean(drawn[name], 1), draws.groups)
             for c, label in enumerate(classes):
-                per_class[label][name] = bounded(per_class[label][name], drawn[name][:, c], draws.groups)
+                per_class[label][name] = bounded(
+                    per_class[label][name], drawn[name][:, c], draws.groups
+                )
     return overall, per_class
 
 
 def ruled(
-    how: Rule, found: Sequence[Matches], pairs: Pairs, classes: Sequence[str], draws: Draws | None = None
+    how: Rule,
+    found: Sequence[Matches],
+    pairs: Pairs,
+    classes: Sequence[str],
+    draws: Draws | None = None,
 ) -> Ruled:
-    """The rule's figures of `matched` matches, and what the truth itself scores as the prediction (the ceiling)."""
+    """The rule's figures of `matched` matches, and what the truth itself scores as the prediction (the target_score)."""
     scores, per_class = figures(how, found, classes, draws)
     perfect = [(t, Boxes(t.xyxy, t.labels, np.ones(len(t.labels), np.float32))) for t, _ in pairs]
-    ceiling, _ = figures(how, matched(how, perfect, len(classes)), classes)
-    return Ruled(how.name, how.version, how.words, scores, per_class, ceiling)
+    target_score, _ = figures(how, matched(how, perfect, len(classes)), classes)
+    return Ruled(how.name, how.version, how.description, scores, per_class, target_score)
 
 
-def apply(pairs: Pairs, classes: Sequence[str], name: str = NAME, draws: Draws | None = None) -> Ruled:
-    """A rule's figures, overall and per class, and its ceiling."""
+def apply(
+    pairs: Pairs, classes: Sequence[str], name: str = NAME, draws: Draws | None = None
+) -> Ruled:
+    """A rule's figures, overall and per class, and its target_score."""
     how = rule(name)
     return ruled(how, matched(how, pairs, len(classes)), pairs, classes, draws)

@@ -23,7 +23,9 @@ def histogram(
     guesses, the sum of their confidences, and how many are right."""
     sure = np.asarray(confidence, np.float64)
     place = case * BINS + np.clip(np.ceil(sure * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    columns = [np.bincount(place, weights, cases * BINS) for weights in (np.ones(len(sure)), sure, right)]
+    columns = [
+        np.bincount(place, weights, cases * BINS) for weights in (np.ones(len(sure)), sure, right)
+    ]
     return np.stack(columns, -1).astype(np.float64).reshape(cases, BINS, 3)
 
 

@@ -19,12 +19,22 @@ from usbench.metrics.scores import Figure, Figures, bounded, mean
 
 TOLERANCE_PX = 2.0  # of the surface Dice
 PENALTY = ":penalty"
-UNIT = {"nsd": "px", "hd_px": "px", "hd95_px": "px", "assd_px": "px"}  # column → its unit, or its tolerance's
+UNIT = {
+    "nsd": "px",
+    "hd_px": "px",
+    "hd95_px": "px",
+    "assd_px": "px",
+}  # column → its unit, or its tolerance's
 UNIT |= {"nsd_mm": "mm", "hd_mm": "mm", "hd95_mm": "mm", "assd_mm": "mm"}
 NSD = {"px": "nsd", "mm": "nsd_mm"}
-LOST = {"px": "no image has the class in both masks", "mm": "no such image, or the pixels' size isn't known"}
+LOST = {
+    "px": "no image has the class in both masks",
+    "mm": "no such image, or the pixels' size isn't known",
+}
 
-Case = dict[str, float]  # one image and class: the columns and diagonal_px, diagonal_mm, as far as they are defined
+Case = dict[
+    str, float
+]  # one image and class: the columns and diagonal_px, diagonal_mm, as far as they are defined
 
 
 def measured(
@@ -71,23 +81,33 @@ def figures(cases: Sequence[Sequence[Case]], draws: Draws) -> tuple[Figures, lis
     for column, unit in UNIT.items():
         reason = LOST[unit]
         for name in [column] if column == NSD[unit] else [column, column + PENALTY]:
-            table = np.array([[value(case, name) for case in row] for row in cases]).reshape(len(cases), classes)
+            table = np.array([[value(case, name) for case in row] for row in cases]).reshape(
+                len(cases), classes
+            )
             drawn = means(table, draws)
             overall[name] = of(table, mean(mean(table, 0)), mean(drawn, 1), draws, reason)
             for c, found in enumerate(per_class):
                 found[name] = of(table[:, c], mean(table[:, c]), drawn[:, c], draws, reason)
     for unit in NSD:
-        undefined = np.array([[NSD[unit] in case and f"hd_{unit}" not in case for case in row] for row in cases])
+        undefined = np.array(
+            [[NSD[unit] in case and f"hd_{unit}" not in case for case in row] for row in cases]
+        )
         counts = undefined.reshape(len(cases), classes).sum(axis=0)
         told = any(f"diagonal_{unit}" in case for row in cases for case in row)
         for found, count in zip([overall, *per_class], [counts.sum(), *counts], strict=True):
-            found[f"undefined_{unit}"] = Figure(float(count), len(cases)) if told else Figure(None, 0, LOST[unit])
+            found[f"undefined_{unit}"] = (
+                Figure(float(count), len(cases)) if told else Figure(None, 0, LOST[unit])
+            )
     return overall, per_class
 
 
-def of(values: NDArray[np.float64], total: float, drawn: NDArray[np.float64], draws: Draws, reason: str) -> Figure:
+def of(
+    values: NDArray[np.float64], total: float, drawn: NDArray[np.float64], draws: Draws, reason: str
+) -> Figure:
     """A figure of so many defined values, with its interval."""
-    return bounded(Figure.of(float(total), int(np.isfinite(values).sum()), reason), drawn, draws.groups)
+    return bounded(
+        Figure.of(float(total), int(np.isfinite(values).sum()), reason), drawn, draws.groups
+    )
 
 
 def value(case: Mapping[str, float], name: str) -> float:

@@ -20,7 +20,9 @@ from usbench.types import Boxes, Target, Task
 def listed(pairs: Iterable[tuple[Target, Target]]) -> tuple[list[tuple[Boxes, Boxes]], int]:
     """(pairs of boxes, how many classes they have)."""
     own: list[tuple[Boxes, Boxes]] = list(pairs)  # type: ignore[arg-type]
-    labels = np.concatenate([np.zeros(0, np.int64), *(each.labels for pair in own for each in pair)])
+    labels = np.concatenate(
+        [np.zeros(0, np.int64), *(each.labels for pair in own for each in pair)]
+    )
     return own, int(labels.max(initial=-1)) + 1
 
 
@@ -28,7 +30,9 @@ def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
     """The selection rule, version 1: mAP50-95 over the classes that the truths have."""
     own, classes = listed(pairs)
     how = replace(boxes.rule(boxes.NAME), areas=boxes.AREAS[:1], recall=())
-    scores, _ = boxes.figures(how, boxes.matched(how, own, classes), [str(n) for n in range(classes)])
+    scores, _ = boxes.figures(
+        how, boxes.matched(how, own, classes), [str(n) for n in range(classes)]
+    )
     return scores["map50_95"].value or 0.0
 
 
@@ -48,18 +52,20 @@ class DetectScorer:
     def __init__(
         self,
         classes: Sequence[str],
-        rules: Sequence[str] = (boxes.NAME,),
+        protocols: Sequence[str] = (boxes.NAME,),
         primary: str = "map50_95",
         extra: dict[str, Callable[[Boxes, Boxes], float | None]] | None = None,
         confidence: float | None = None,
     ) -> None:
-        """rules: the first is the ruler; confidence: of precision, recall and F1, chosen on validation (None: .25);
+        """protocols: the first is the protocol; confidence: of precision, recall and F1, chosen on validation (None: .25);
         extra: as in usbench.metrics.segment.SegmentScorer.
         """
-        self.rules = [boxes.rule(name) for name in rules]
-        if not rules or len({rule.name for rule in self.rules}) < len(rules):
+        self.protocols = [boxes.rule(name) for name in protocols]
+        if not protocols or len({rule.name for rule in self.protocols}) < len(protocols):
             known = ", ".join(boxes.RULES)
-            raise ConfigError(f"metric.rules: one or more different of {known} were wanted, found {list(rules)}")
+            raise ConfigError(
+                f"metric.protocols: one or more different of {known} were wanted, found {list(protocols)}"
+            )
         self.confidence = checked(confidence)
         self.classes, self.primary, self.extra = tuple(classes), primary, extra or {}
         self.pairs: list[tuple[Boxes, Boxes]] = []
@@ -88,31 +94,37 @@ class DetectScorer:
         draws = draw([group for _, group in self.named])
         found = {boxes.NAME: boxes.matched(boxes.RULES[boxes.NAME], self.pairs, len(self.classes))}
         ruled = []
-        for rule in self.rules:
+        for rule in self.protocols:
             if rule.name not in found:
                 found[rule.name] = boxes.matched(rule, self.pairs, len(self.classes))
             ruled.append(boxes.ruled(rule, found[rule.name], self.pairs, self.classes, draws))
         own = found[boxes.NAME][0]
         return Scores((self.enrich(ruled[0], own, draws), *ruled[1:]), self.rows(own))
 
-    def enrich(self, ruler: Ruled, own: Matches, draws: Draws) -> Ruled:
-        """The ruler's figures with those at one confidence, per image and per false alarm, and the extra ones."""
+    def enrich(self, protocol: Ruled, own: Matches, draws: Draws) -> Ruled:
+        """The protocol's figures with those at one confidence, per image and per false alarm, and the extra ones."""
         sure = lesions.UNCHOSEN if self.confidence is None else self.confidence
         per_class = {
-            label: {**ruler.per_class[label], **lesions.figures(own.of(c), sure, draws)}
+            label: {**protocol.per_class[label], **lesions.figures(own.of(c), sure, draws)}
             for c, label in enumerate(self.classes)
         }
-        scores = {**ruler.scores, **lesions.figures(own.pooled(), sure, draws)}
+        scores = {**protocol.scores, **lesions.figures(own.pooled(), sure, draws)}
         for name, values in self.values.items():
             scores[name] = bounded(average(values), means(np.array(values), draws), draws.groups)
-        words = f"{ruler.words}; {lesions.words(sure, self.confidence is not None)}"
-        return Ruled(ruler.name, ruler.version, words, scores, per_class, ruler.ceiling)
+        words = f"{protocol.description}; {lesions.words(sure, self.confidence is not None)}"
+        return Ruled(
+            protocol.name, protocol.version, words, scores, per_class, protocol.target_score
+        )
 
     def rows(self, own: Matches) -> list[dict[str, Any]]:
         """Per case and class one row with the number of truths, then a row per box, best first: its score and, per IoU
         threshold, whether it matched, by the rule coco."""
         order = np.lexsort((own.rank, own.label, own.image))
-        bits = np.ascontiguousarray(np.where(own.hit.T[order], b"1", b"0")).view(f"S{len(own.hit)}").ravel()
+        bits = (
+            np.ascontiguousarray(np.where(own.hit.T[order], b"1", b"0"))
+            .view(f"S{len(own.hit)}")
+            .ravel()
+        )
         hits, scores = bits.astype(str).tolist(), own.score[order].astype(float).tolist()
         cells = (own.image * len(self.classes) + own.label)[order]
         ends = np.searchsorted(cells, np.arange(own.truths.size + 1)).tolist()
@@ -124,7 +136,9 @@ class DetectScorer:
                 head = {"case": case, "group": group, "class": label}
                 rows.append({**head, "truths": truths[cell], "score": None, "matches": None})
                 for box in range(ends[cell], ends[cell + 1]):
-                    rows.append({**head, "truths": None, "score": scores[box], "matches": f"m{hits[box]}"})
+                    rows.append(
+                        {**head, "truths": None, "score": scores[box], "matches": f"m{hits[box]}"}
+                    )
         return rows
 
 
@@ -133,7 +147,7 @@ def from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Sco
     how = replace(boxes.RULES[boxes.NAME], areas=boxes.AREAS[:1])
     draws = draw(list({row["case"]: row["group"] for row in rows}.values()))
     scores, per_class = boxes.figures(how, [matches_of(rows, classes)], classes, draws)
-    return Scores((Ruled(how.name, how.version, how.words, scores, per_class, {}),))
+    return Scores((Ruled(how.name, how.version, how.description, scores, per_class, {}),))
 
 
 def matches_of(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Matches:
@@ -144,7 +158,9 @@ def matches_of(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Mat
     found = []
     for row in rows:
         if row["matches"]:
-            found.append((place[row["class"]], number[row["case"]], row["score"], row["matches"][1:]))
+            found.append(
+                (place[row["class"]], number[row["case"]], row["score"], row["matches"][1:])
+            )
         else:
             truths[number[row["case"]], place[row["class"]]] = int(row["truths"])
     label, image = (np.array([each[n] for each in found], np.int64) for n in (0, 1))
@@ -160,6 +176,10 @@ def matches_of(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Mat
 
 def checked(confidence: float | None) -> float | None:
     """A confidence of 0..1, or none."""
-    if confidence is not None and not (isinstance(confidence, (int, float)) and 0 <= confidence <= 1):
-        raise ConfigError(f"metric.confidence: a number of 0..1 or null was wanted, found {confidence!r}")
+    if confidence is not None and not (
+        isinstance(confidence, (int, float)) and 0 <= confidence <= 1
+    ):
+        raise ConfigError(
+            f"metric.confidence: a number of 0..1 or null was wanted, found {confidence!r}"
+        )
     return confidence

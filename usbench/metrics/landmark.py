@@ -43,7 +43,9 @@ def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
         assert isinstance(truth, Landmarks) and isinstance(guess, Landmarks)
         for n in np.flatnonzero(truth.state == SEEN):
             place = somewhere(guess.paths[n], f"landmark {n}")
-            found.append(landmarks.distances(landmarks.sampled(truth.paths[n]), landmarks.sampled(place))[0])
+            found.append(
+                landmarks.distances(landmarks.sampled(truth.paths[n]), landmarks.sampled(place))[0]
+            )
     return -float(np.mean(found)) if found else UNSEEN
 
 
@@ -52,7 +54,11 @@ def presence_threshold(pairs: Iterable[tuple[Target, Target]]) -> float:
     scores: list[float] = []
     present: list[bool] = []
     for truth, guess in pairs:
-        assert isinstance(truth, Landmarks) and isinstance(guess, Landmarks) and guess.scores is not None
+        assert (
+            isinstance(truth, Landmarks)
+            and isinstance(guess, Landmarks)
+            and guess.scores is not None
+        )
         told = truth.state != BLURRED
         scores += guess.scores[told].tolist()
         present += (truth.state[told] == SEEN).tolist()
@@ -67,7 +73,7 @@ class LandmarkScorer:
     def __init__(
         self,
         classes: Sequence[str],
-        rules: Sequence[str] = (NAME,),
+        protocols: Sequence[str] = (NAME,),
         primary: str = "mre_px",
         thresholds_px: Sequence[float] = (2, 4, 8, 16),
         thresholds_mm: Sequence[float] = (1, 2, 4, 8),
@@ -78,8 +84,10 @@ class LandmarkScorer:
         """thresholds_px, thresholds_mm: of the detection rates; lengths: name → the two points it lies between;
         presence_threshold: a score from which on a name counts as found; extra: as in SegmentScorer.
         """
-        if tuple(rules) != (NAME,):
-            raise ConfigError(f"metric.rules: [{NAME}] was wanted for landmarks, found {list(rules)}")
+        if tuple(protocols) != (NAME,):
+            raise ConfigError(
+                f"metric.protocols: [{NAME}] was wanted for landmarks, found {list(protocols)}"
+            )
         self.classes, self.primary, self.extra = tuple(classes), primary, extra or {}
         named = {"px": thresholds_px, "mm": thresholds_mm}
         self.thresholds = {unit: checked_thresholds(unit, values) for unit, values in named.items()}
@@ -87,7 +95,9 @@ class LandmarkScorer:
         self.presence_threshold = presence_threshold
         self.rows: list[Row] = []
         self.curves: set[str] = set()
-        self.differences: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.differences: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         self.values: dict[str, list[float]] = {name: [] for name in self.extra}
 
     def update(
@@ -107,7 +117,13 @@ class LandmarkScorer:
         diagonal = math.hypot(*size) if size else None
         scales = {"px": landmarks.PX, **({"mm": (mm_per_px[1], mm_per_px[0])} if mm_per_px else {})}
         for n, name in enumerate(self.classes):
-            row: Row = {"case": case, "group": group, "class": name, "kind": "", "state": STATES[int(truth.state[n])]}
+            row: Row = {
+                "case": case,
+                "group": group,
+                "class": name,
+                "kind": "",
+                "state": STATES[int(truth.state[n])],
+            }
             row |= dict.fromkeys(("error_px", "error_mm", "hd_px", "hd_mm"))
             row |= {"diagonal_px": diagonal, "score": None}
             if prediction.scores is not None:
@@ -117,7 +133,9 @@ class LandmarkScorer:
                 place = landmarks.sampled(somewhere(prediction.paths[n], f"{case}: {name}"))
                 true = landmarks.sampled(truth.paths[n])
                 for unit, scale in scales.items():
-                    row[f"error_{unit}"], row[f"hd_{unit}"] = landmarks.distances(true, place, scale)
+                    row[f"error_{unit}"], row[f"hd_{unit}"] = landmarks.distances(
+                        true, place, scale
+                    )
             self.rows.append(row)
         self.measure(group, truth, prediction, scales)
         for name, function in self.extra.items():
@@ -125,7 +143,11 @@ class LandmarkScorer:
             self.values[name].append(np.nan if value is None else float(value))
 
     def measure(
-        self, group: str, truth: Landmarks, prediction: Landmarks, scales: Mapping[str, landmarks.Scale]
+        self,
+        group: str,
+        truth: Landmarks,
+        prediction: Landmarks,
+        scales: Mapping[str, landmarks.Scale],
     ) -> None:
         """Predicted minus true length between the pairs of points that are both seen."""
         for name, ends in self.lengths.items():
@@ -136,7 +158,8 @@ class LandmarkScorer:
                 continue
             for unit, scale in scales.items():
                 true, found = (
-                    landmarks.radial_error(target.paths[a], target.paths[b], scale) for target in (truth, prediction)
+                    landmarks.radial_error(target.paths[a], target.paths[b], scale)
+                    for target in (truth, prediction)
                 )
                 self.differences[name, unit][group].append(found - true)
 
@@ -145,13 +168,17 @@ class LandmarkScorer:
         cases = [self.told(row) for row in self.rows]
         every = Drawn(cases, draw([row["group"] for row in cases]))
         scores = {**self.figures(every), **self.length_figures()}
-        ceiling = {name: perfect(name, figure.n) for name, figure in scores.items() if figure.value is not None}
+        target_score = {
+            name: perfect(name, figure.n)
+            for name, figure in scores.items()
+            if figure.value is not None
+        }
         scores |= {name: average(values) for name, values in self.values.items()}
         own: dict[str, list[int]] = {name: [] for name in self.classes}
         for n, row in enumerate(cases):
             own[row["class"]].append(n)
         per_class = {name: self.figures(every.of(numbers)) for name, numbers in own.items()}
-        return Scores((Ruled(NAME, VERSION, WORDS, scores, per_class, ceiling),), cases)
+        return Scores((Ruled(NAME, VERSION, WORDS, scores, per_class, target_score),), cases)
 
     def told(self, row: Row) -> Row:
         """The row with its name's kind, which is known when every truth was: one with several knots makes a curve."""
@@ -194,14 +221,21 @@ class LandmarkScorer:
         """Seen against off."""
         told = rows.where(lambda row: row["state"] != "blurred" and row["score"] is not None)
         off = told.where(lambda row: row["state"] == "off")
-        scores, present = [row["score"] for row in told.rows], [row["state"] == "seen" for row in told.rows]
+        scores, present = (
+            [row["score"] for row in told.rows],
+            [row["state"] == "seen" for row in told.rows],
+        )
         false = [float(row["score"] >= self.presence_threshold) for row in off.rows]
         best, nothing = self.presence_threshold, "nothing seen, nothing found"
         own = np.arange(len(scores))
-        bins = calibration.histogram(np.array(scores, np.float64), np.array(present, bool), own, len(scores))
+        bins = calibration.histogram(
+            np.array(scores, np.float64), np.array(present, bool), own, len(scores)
+        )
         return {
             "presence_ece": calibration.ece_of(bins, told.draws, "no name is seen or off"),
-            "presence_auroc": resampled.auroc_of(scores, present, told.draws, "only seen or only off"),
+            "presence_auroc": resampled.auroc_of(
+                scores, present, told.draws, "only seen or only off"
+            ),
             "presence_f1": resampled.f1_of(scores, present, best, told.draws, nothing),
             "false_presence": resampled.mean_of(false, off.draws, "no name is surely not in view"),
         }
@@ -271,14 +305,23 @@ def somewhere(path: landmarks.Path, whose: str) -> landmarks.Path:
 def checked_thresholds(unit: str, values: Sequence[float]) -> tuple[float, ...]:
     """Of the detection rates."""
     if not all(isinstance(value, (int, float)) and 0 < value < math.inf for value in values):
-        raise ConfigError(f"metric.thresholds_{unit}: lengths above 0 were wanted, found {list(values)}")
+        raise ConfigError(
+            f"metric.thresholds_{unit}: lengths above 0 were wanted, found {list(values)}"
+        )
     return tuple(values)
 
 
 def checked_ends(name: str, ends: Sequence[str]) -> tuple[str, str]:
     """The two names of a length, whose own name becomes part of a figure's."""
-    if isinstance(ends, str) or len(ends) != 2 or ends[0] == ends[1] or not re.fullmatch(r"[A-Za-z0-9_.:/-]+", name):
-        raise ConfigError(f"metric.lengths: name: [point, another point] was wanted, found {name}: {ends}")
+    if (
+        isinstance(ends, str)
+        or len(ends) != 2
+        or ends[0] == ends[1]
+        or not re.fullmatch(r"[A-Za-z0-9_.:/-]+", name)
+    ):
+        raise ConfigError(
+            f"metric.lengths: name: [point, another point] was wanted, found {name}: {ends}"
+        )
     return ends[0], ends[1]
 
 

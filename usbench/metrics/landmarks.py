@@ -62,7 +62,9 @@ def f1(scores: Sequence[float], present: Sequence[bool], threshold: float) -> fl
     return 2 * hit / below if below else None
 
 
-def best_threshold(scores: Sequence[float], present: Sequence[bool], otherwise: float = 0.5) -> float:
+def best_threshold(
+    scores: Sequence[float], present: Sequence[bool], otherwise: float = 0.5
+) -> float:
     """The score, of those seen, whose threshold has the best F1 (the lowest of equals); `otherwise` where none has."""
     values, positive = np.asarray(scores, float), np.asarray(present, bool)
     if not positive.any():
@@ -70,7 +72,9 @@ def best_threshold(scores: Sequence[float], present: Sequence[bool], otherwise: 
     order = np.argsort(-values, kind="stable")
     hits, found = np.cumsum(positive[order]), np.arange(1, len(order) + 1)
     rates = 2 * hits / (found + positive.sum())
-    last = np.append(values[order][1:] != values[order][:-1], True)  # equal scores are found together
+    last = np.append(
+        values[order][1:] != values[order][:-1], True
+    )  # equal scores are found together
     rates = np.where(last, rates, -1.0)
     best = len(rates) - 1 - int(np.argmax(rates[::-1]))
     return float(values[order][best])
@@ -95,4 +99,6 @@ def agreement(differences: Sequence[float]) -> Agreement | None:
     values = np.asarray(differences, float)
     if not len(values):
         return None
-    return Agreement(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None, len(values))
+    return Agreement(
+        float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None, len(values)
+    )

@@ -26,7 +26,9 @@ AT = 0  # number of the IoU threshold .5
 
 def words(confidence: float, chosen: bool) -> str:
     """How the figures are made, for people."""
-    why = "best F1 on validation, all classes together" if chosen else "none was chosen on validation"
+    why = (
+        "best F1 on validation, all classes together" if chosen else "none was chosen on validation"
+    )
     return (
         f"at IoU .5, by the matches of the rule coco, each class alone and every box of all classes counted once: "
         f"precision, recall, F1 and fp_per_empty_image (false positives per image without a truth) at confidence "
@@ -63,14 +65,21 @@ def shares(counted: Values) -> dict[str, Values]:
         "recall": (hits, truths),
         "f1": (2 * hits, hits + wrong + truths),
     }
-    return {name: np.where(below > 0, up / np.maximum(below, 1), np.nan) for name, (up, below) in parts.items()}
+    return {
+        name: np.where(below > 0, up / np.maximum(below, 1), np.nan)
+        for name, (up, below) in parts.items()
+    }
 
 
 def at_confidence(own: Matches, confidence: float, draws: Draws) -> Figures:
     """Precision, recall and F1."""
     counted = counts(own, confidence)
     drawn = shares(sums(counted, draws))
-    reasons = {"precision": "no box of that confidence", "recall": "no truth", "f1": "no truth and no box"}
+    reasons = {
+        "precision": "no box of that confidence",
+        "recall": "no truth",
+        "f1": "no truth and no box",
+    }
     out = {}
     for name, value in shares(counted.sum(axis=0)).items():
         figure = Figure.of(float(value), len(counted), reasons[name])
@@ -96,7 +105,9 @@ def false_alarms(own: Matches, confidence: float, draws: Draws) -> Figure:
     values = np.where(truths == 0, wrong, np.nan)
     empty = int((truths == 0).sum())
     value = float(values[truths == 0].mean()) if empty else np.nan
-    return bounded(Figure.of(value, empty, "every image has a truth"), means(values, draws), draws.groups)
+    return bounded(
+        Figure.of(value, empty, "every image has a truth"), means(values, draws), draws.groups
+    )
 
 
 def image_auroc(own: Matches, draws: Draws) -> Figure:
@@ -105,7 +116,9 @@ def image_auroc(own: Matches, draws: Draws) -> Figure:
     kept = ~own.ignored[AT]
     np.maximum.at(highest, own.image[kept], own.score[kept].astype(np.float64))
     present = own.truths.sum(axis=1) > 0
-    return auroc_of(highest.tolist(), present.tolist(), draws, "every image has a truth, or none has")
+    return auroc_of(
+        highest.tolist(), present.tolist(), draws, "every image has a truth, or none has"
+    )
 
 
 def calibration(own: Matches, draws: Draws) -> Figure:
@@ -132,12 +145,16 @@ def sensitivities(own: Matches, rates: Values, weights: Values) -> Values:
     per image; NaN without a truth. Boxes of equal score come together."""
     kept = np.flatnonzero(~own.ignored[AT])
     score, hit = own.score[kept], np.flatnonzero(own.hit[AT][kept])
-    last = np.searchsorted(-score, -score[hit], side="right") - 1  # the last box of each hit's score
+    last = (
+        np.searchsorted(-score, -score[hit], side="right") - 1
+    )  # the last box of each hit's score
     image = own.image[kept[: int(last[-1]) + 1 if len(last) else 0]]
     found = np.zeros((len(weights), len(rates)))
     for rows in chunks(len(weights), len(image)):
         allowed = weights[rows].sum(axis=1, keepdims=True) * rates
-        found[rows] = most_hits(weights[rows].astype(np.int32).take(image, axis=1), hit, last, allowed)
+        found[rows] = most_hits(
+            weights[rows].astype(np.int32).take(image, axis=1), hit, last, allowed
+        )
     truths = weights @ own.truths.sum(axis=1).astype(np.float64)
     return np.where(truths[:, None] > 0, found / np.maximum(truths, 1)[:, None], np.nan)
 
@@ -148,8 +165,12 @@ def most_hits(each: Counts, hit: Index, last: Index, allowed: Values) -> Values:
     hits = summed(each.take(hit, axis=1)).take(np.searchsorted(hit, last, side="right") - 1, axis=1)
     wrong = summed(each).take(last, axis=1) - hits
     row = np.arange(len(each))[:, None]
-    apart = row * (wrong.max(initial=0) + allowed.max() + 1)  # a row's counts lie above all of the row before
-    places = np.searchsorted((wrong + apart).ravel(), (allowed + apart).ravel(), side="right").reshape(allowed.shape)
+    apart = row * (
+        wrong.max(initial=0) + allowed.max() + 1
+    )  # a row's counts lie above all of the row before
+    places = np.searchsorted(
+        (wrong + apart).ravel(), (allowed + apart).ravel(), side="right"
+    ).reshape(allowed.shape)
     none_first = np.concatenate([np.zeros((len(each), 1)), hits], axis=1)
     found: Values = none_first[row, places - row * len(hit)]
     return found

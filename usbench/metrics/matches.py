@@ -55,8 +55,13 @@ class Overlaps:
     @staticmethod
     def of(matrices: Sequence[tuple[Index, Index, NDArray[np.floating]]]) -> Overlaps:
         """From dense blocks: numbers of the guesses (m,), of the truths (n,), and their (m, n) IoU."""
-        parts = [(*np.broadcast_arrays(g[:, None], t[None]), iou) for g, t, iou in matrices if iou.size]
-        joined = [np.concatenate([np.ravel(part[n]) for part in parts]) if parts else np.zeros(0) for n in range(3)]
+        parts = [
+            (*np.broadcast_arrays(g[:, None], t[None]), iou) for g, t, iou in matrices if iou.size
+        ]
+        joined = [
+            np.concatenate([np.ravel(part[n]) for part in parts]) if parts else np.zeros(0)
+            for n in range(3)
+        ]
         return Overlaps(joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2])
 
 
@@ -84,7 +89,9 @@ class Matches:
 
     def pooled(self) -> Matches:
         """All classes as one: the same matches, in order of score."""
-        return self.taken(np.lexsort((self.image, -self.score)), self.truths.sum(axis=1, keepdims=True))
+        return self.taken(
+            np.lexsort((self.image, -self.score)), self.truths.sum(axis=1, keepdims=True)
+        )
 
     def taken(self, which: Index, truths: NDArray[np.int64]) -> Matches:
         """These guesses as one class with (N, 1) truths."""
@@ -140,7 +147,9 @@ def match(
         with_spare = np.append(ignore, False)  # -1, nothing taken, is the last
         ignored = with_spare[taken] | ((taken < 0) & outside(guesses.area, area)[:, None])
         hit = (taken >= 0) & ~ignored
-        counted = np.bincount((truths.image * classes + truths.label)[~ignore], minlength=images * classes)
+        counted = np.bincount(
+            (truths.image * classes + truths.label)[~ignore], minlength=images * classes
+        )
         flags = np.ascontiguousarray(hit[order].T), np.ascontiguousarray(ignored[order].T)
         own = guesses.image[order], guesses.score[order], rank[order]
         found.append(Matches(starts, *own, *flags, counted.reshape(images, classes)))
@@ -180,7 +189,9 @@ def greedy(
         which, wanted = guess[lo:hi], truth[lo:hi]
         free = (iou[lo:hi, None] >= thresholds) & ~(busy[wanted] & ~crowd[wanted, None])
         heads = np.flatnonzero(np.diff(which, prepend=-1))
-        best = np.minimum.reduceat(np.where(free, np.arange(hi - lo)[:, None], hi - lo), heads, axis=0)
+        best = np.minimum.reduceat(
+            np.where(free, np.arange(hi - lo)[:, None], hi - lo), heads, axis=0
+        )
         row, t = np.nonzero(best < hi - lo)
         own = wanted[best[row, t]]
         taken[which[heads[row]], t], busy[own, t] = own, True

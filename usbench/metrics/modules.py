@@ -31,7 +31,9 @@ class MaskOverlap(Metric):  # type: ignore[misc]
         """rule: a name of usbench.metrics.overlap.RULES; ConfigError for another."""
         super().__init__(**kwargs)
         self.names = [str(c) for c in range(classes)]
-        self.rule = overlap.rule(rule).name  # the name alone: a rule holds functions that can't be pickled
+        self.rule = overlap.rule(
+            rule
+        ).name  # the name alone: a rule holds functions that can't be pickled
         # A MetricCollection feeds only one of those metrics whose states are equal after the first batch, as any two
         # rules' are after an empty frame: so every rule's state has a name of its own.
         self.state = f"counts_{self.rule}"
@@ -40,21 +42,31 @@ class MaskOverlap(Metric):  # type: ignore[misc]
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add a batch."""
         if preds.dtype != torch.bool or target.dtype != torch.bool:
-            raise ValueError("preds and target of bool were wanted: threshold or arg-max logits first")
+            raise ValueError(
+                "preds and target of bool were wanted: threshold or arg-max logits first"
+            )
         if preds.ndim != 4 or preds.shape != target.shape or preds.shape[1] != len(self.names):
             found = f"found {tuple(preds.shape)} and {tuple(target.shape)}"
-            raise ValueError(f"preds and target of (B, {len(self.names)}, H, W) were wanted, {found}")
+            raise ValueError(
+                f"preds and target of (B, {len(self.names)}, H, W) were wanted, {found}"
+            )
         rule = overlap.rule(self.rule)
         pairs = zip(target.cpu().numpy(), preds.cpu().numpy(), strict=True)
-        table = [torch.from_numpy(overlap.rule_counts(rule, truth, guess)) for truth, guess in pairs]
+        table = [
+            torch.from_numpy(overlap.rule_counts(rule, truth, guess)) for truth, guess in pairs
+        ]
         if table:
             getattr(self, self.state).append(torch.stack(table).to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
         """Figures of all batches."""
         rule, kept = overlap.rule(self.rule), getattr(self, self.state)
-        parts = [kept] if isinstance(kept, Tensor) else list(kept)  # a tensor after a reduction over processes
-        table = overlap.stack([c for part in parts for c in part.cpu().numpy()], len(self.names) + rule.background)
+        parts = (
+            [kept] if isinstance(kept, Tensor) else list(kept)
+        )  # a tensor after a reduction over processes
+        table = overlap.stack(
+            [c for part in parts for c in part.cpu().numpy()], len(self.names) + rule.background
+        )
         return tensors(overlap.apply(rule, table, self.names).scores)
 
 
@@ -75,10 +87,14 @@ class BoxPrecision(Metric):  # type: ignore[misc]
         for name in ("guesses", "truths"):
             self.add_state(f"{name}", default=[], dist_reduce_fx=None)
 
-    def update(self, preds: Sequence[Mapping[str, Tensor]], target: Sequence[Mapping[str, Tensor]]) -> None:
+    def update(
+        self, preds: Sequence[Mapping[str, Tensor]], target: Sequence[Mapping[str, Tensor]]
+    ) -> None:
         """Add a batch."""
         if len(preds) != len(target):
-            raise ValueError(f"as many preds as targets were wanted, found {len(preds)} and {len(target)}")
+            raise ValueError(
+                f"as many preds as targets were wanted, found {len(preds)} and {len(target)}"
+            )
         guesses = [rows(guess, "scores") for guess in preds]
         truths = [rows(truth) for truth in target]  # all are checked before one is kept
         self.guesses += guesses  # type: ignore[operator]
@@ -121,15 +137,23 @@ def handed(target: Target) -> Any:
         return torch.from_numpy(target.planes)[None]
     assert isinstance(target, Boxes)
     entry = {"boxes": torch.from_numpy(target.xyxy), "labels": torch.from_numpy(target.labels)}
-    return [entry if target.scores is None else {**entry, "scores": torch.from_numpy(target.scores)}]
+    return [
+        entry if target.scores is None else {**entry, "scores": torch.from_numpy(target.scores)}
+    ]
 
 
 def rows(image: Mapping[str, Tensor], *scores: str) -> Tensor:
     """One image's boxes, labels and, where named, scores as (N, 5) or (N, 6) float32."""
     xyxy, columns = image["boxes"], [image[name] for name in ("labels", *scores)]
-    if xyxy.ndim != 2 or xyxy.shape[1] != 4 or any(column.shape != xyxy.shape[:1] for column in columns):
+    if (
+        xyxy.ndim != 2
+        or xyxy.shape[1] != 4
+        or any(column.shape != xyxy.shape[:1] for column in columns)
+    ):
         found = [tuple(each.shape) for each in (xyxy, *columns)]
-        raise ValueError(f"boxes of (N, 4), {', '.join(('labels', *scores))} of (N,) were wanted, found {found}")
+        raise ValueError(
+            f"boxes of (N, 4), {', '.join(('labels', *scores))} of (N,) were wanted, found {found}"
+        )
     return torch.cat([xyxy.float(), *(column[:, None].float() for column in columns)], 1)
 
 

@@ -22,13 +22,17 @@ Counts = NDArray[np.int64]  # (…, C, 3): true positive, false positive, false 
 Values = NDArray[np.float64]  # (…, C): NaN where a rule skips the case
 Known = NDArray[np.bool_]  # (N, C): False where nobody knows whether the class is there
 
-Order = Literal["class", "image", "pooled"]  # of averaging: images per class first; classes per image first; pixels
+Order = Literal[
+    "class", "image", "pooled"
+]  # of averaging: images per class first; classes per image first; pixels
 
 
 def counts(truth: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> Counts:
     """(C, H, W) planes twice → (C, 3). Raises ValueError where the shapes differ."""
     if truth.shape != prediction.shape:
-        raise ValueError(f"masks of one shape were wanted, found {truth.shape} and {prediction.shape}")
+        raise ValueError(
+            f"masks of one shape were wanted, found {truth.shape} and {prediction.shape}"
+        )
     table = np.zeros((len(truth), 3), np.int64)
     for row, one, other in zip(table, truth, prediction, strict=True):  # counting one plane is fast
         both = np.count_nonzero(one & other)
@@ -84,12 +88,16 @@ def absent_is_zero(value: Callable[[Counts], Values]) -> Callable[[Counts], Valu
     return lambda c: np.nan_to_num(value(c), nan=0.0)
 
 
-def kumar_transformer(value: Callable[[Counts], Values], if_absent: float) -> Callable[[Counts], Values]:
+def kumar_transformer(
+    value: Callable[[Counts], Values], if_absent: float
+) -> Callable[[Counts], Values]:
     """Predicted and present: the value; predicted and absent: `if_absent`; not predicted: 0."""
 
     def rule(c: Counts) -> Values:
         predicted, present = c[..., 0] + c[..., 1] > 0, c[..., 0] + c[..., 2] > 0
-        return np.where(predicted & present, np.nan_to_num(value(c)), np.where(predicted, if_absent, 0.0))
+        return np.where(
+            predicted & present, np.nan_to_num(value(c)), np.where(predicted, if_absent, 0.0)
+        )
 
     return rule
 
@@ -100,7 +108,7 @@ class Rule:
 
     name: str
     version: int
-    words: str
+    description: str
     dice: Callable[[Counts], Values] = dice
     iou: Callable[[Counts], Values] = iou
     size: tuple[int, int] | None = None  # masks are brought to this size first; None: native
@@ -166,14 +174,18 @@ RULES = {
 }
 
 
-ALIASES = {"nnunet": "usbench"}  # nnU-Net's evaluator skips a class in neither mask too, and averages as ours
+ALIASES = {
+    "nnunet": "usbench"
+}  # nnU-Net's evaluator skips a class in neither mask too, and averages as ours
 
 
 def rule(name: str) -> Rule:
     """A shipped rule by name; ConfigError for another."""
     name = ALIASES.get(name, name)
     if name not in RULES:
-        raise ConfigError(f"metric: a rule for masks was wanted ({', '.join([*RULES, *ALIASES])}), found {name!r}")
+        raise ConfigError(
+            f"metric: a rule for masks was wanted ({', '.join([*RULES, *ALIASES])}), found {name!r}"
+        )
     return RULES[name]
 
 
@@ -198,9 +210,13 @@ def stack(table: Sequence[Counts], classes: int) -> Counts:
 
 
 def apply(
-    rule: Rule, table: Counts, classes: Sequence[str], known: Known | None = None, draws: Draws | None = None
+    rule: Rule,
+    table: Counts,
+    classes: Sequence[str],
+    known: Known | None = None,
+    draws: Draws | None = None,
 ) -> Ruled:
-    """Score (N, C, 3) counts of N images, and the truth itself as the prediction (the ceiling).
+    """Score (N, C, 3) counts of N images, and the truth itself as the prediction (the target_score).
 
     known: (N, C) whether anybody knows what of a class is in an image; the others count nowhere. draws: resamples of
     the groups, for the intervals.
@@ -211,9 +227,12 @@ def apply(
     if rule.background:  # what is background is known where every class is
         known = np.concatenate([known.all(axis=1, keepdims=True), known], axis=1)
     scores, per_class = figures(rule, table, names, known, draws)
-    perfect = np.stack([table[..., 0] + table[..., 2], np.zeros_like(table[..., 0]), np.zeros_like(table[..., 0])], -1)
-    ceiling, _ = figures(rule, perfect, names, known)
-    return Ruled(rule.name, rule.version, rule.words, scores, per_class, ceiling)
+    perfect = np.stack(
+        [table[..., 0] + table[..., 2], np.zeros_like(table[..., 0]), np.zeros_like(table[..., 0])],
+        -1,
+    )
+    target_score, _ = figures(rule, perfect, names, known)
+    return Ruled(rule.name, rule.version, rule.description, scores, per_class, target_score)
 
 
 def figures(

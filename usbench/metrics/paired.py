@@ -24,7 +24,9 @@ from usbench.metrics.scores import mean
 
 EXACT, SWAPS, FEWEST = 12, 9_999, 6
 ALPHA = 0.05
-RESOLUTION = 2.8  # × SE: a true difference of that size is found with a power of 80 % at a level of .05
+RESOLUTION = (
+    2.8  # × SE: a true difference of that size is found with a power of 80 % at a level of .05
+)
 CHUNK = 1_000  # swaps at once
 ROUNDING = 1e-12  # a swap that differs by less is as large
 Values = NDArray[np.float64]
@@ -85,8 +87,13 @@ class Curves:
     def swapped(self, other: Curves, index: NDArray[np.int64], swaps: Swaps) -> Values:
         """See Measured. Seeds are swapped pair by pair, each of them in as many pairs as any other of its model."""
         count = math.lcm(len(self.seeds), len(other.seeds))
-        pairs = [(self.seeds[n % len(self.seeds)], other.seeds[n % len(other.seeds)]) for n in range(count)]
-        return np.asarray(np.mean([_swapped(joined(*pair), index, swaps) for pair in pairs], axis=0))
+        pairs = [
+            (self.seeds[n % len(self.seeds)], other.seeds[n % len(other.seeds)])
+            for n in range(count)
+        ]
+        return np.asarray(
+            np.mean([_swapped(joined(*pair), index, swaps) for pair in pairs], axis=0)
+        )
 
 
 def _map(own: Matches, weights: Values) -> Values:
@@ -100,7 +107,10 @@ def joined(one: Matches, other: Matches) -> Matches:
     image = np.concatenate([2 * one.image, 2 * other.image + 1])
     score, rank = np.concatenate([one.score, other.score]), np.concatenate([one.rank, other.rank])
     order = np.lexsort((rank, image, -score, label))
-    flags = [np.concatenate(pair, axis=1)[:, order] for pair in ((one.hit, other.hit), (one.ignored, other.ignored))]
+    flags = [
+        np.concatenate(pair, axis=1)[:, order]
+        for pair in ((one.hit, other.hit), (one.ignored, other.ignored))
+    ]
     starts = np.searchsorted(label[order], np.arange(len(one.starts)))
     truths = np.stack([one.truths, other.truths], axis=1).reshape(-1, one.truths.shape[1])
     return Matches(starts, image[order], score[order], rank[order], flags[0], flags[1], truths)
@@ -162,7 +172,11 @@ def _difference(one: Measured, other: Measured, drawn: Values, draws: Draws) -> 
     found = interval(drawn, draws.groups)
     value, se = score(one, draws) - score(other, draws), float(np.nanstd(drawn, ddof=1))
     p = p_of(one, other, draws) if draws.groups >= FEWEST else None
-    reason = found.reason if p is not None else f"no test: {draws.groups} groups, at least {FEWEST} were wanted"
+    reason = (
+        found.reason
+        if p is not None
+        else f"no test: {draws.groups} groups, at least {FEWEST} were wanted"
+    )
     return Difference(one.name, other.name, value, found.low, found.high, se, p, reason)
 
 
@@ -188,7 +202,9 @@ def holm(values: Sequence[float]) -> list[float]:
     return out
 
 
-def ranks(names: Sequence[str], pairs: Sequence[Difference], higher: bool) -> dict[str, tuple[int, int]]:
+def ranks(
+    names: Sequence[str], pairs: Sequence[Difference], higher: bool
+) -> dict[str, tuple[int, int]]:
     """Name → [1 + how many are significantly better, k − how many are significantly worse], by Holm over the pairs.
 
     higher: whether a higher score is better. A model that no test tells from another shares its places.

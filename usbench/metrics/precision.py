@@ -69,7 +69,9 @@ def steps(own: Matches) -> Steps:
     """Of one class's matches."""
     last = np.flatnonzero(own.hit.any(axis=0))[-1:]
     counted = np.flatnonzero(~own.ignored[:, : int(last[0]) + 1 if len(last) else 0].all(axis=0))
-    hits, off = ([np.flatnonzero(row) for row in flags[:, counted]] for flags in (own.hit, own.ignored))
+    hits, off = (
+        [np.flatnonzero(row) for row in flags[:, counted]] for flags in (own.hit, own.ignored)
+    )
     return Steps(own.image[counted], hits, off)
 
 
@@ -112,7 +114,9 @@ def interpolated(hits: Counts, found: Counts, wanted: NDArray[np.int64]) -> Valu
     precision = hits / np.maximum(found, 1)
     best[:, :size] = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     row = np.arange(rows)[:, None]
-    apart = row * (wanted.max() + hits.max(initial=0) + 1)  # a row's counts lie above all of the row before
+    apart = row * (
+        wanted.max() + hits.max(initial=0) + 1
+    )  # a row's counts lie above all of the row before
     places = np.searchsorted((hits + apart).ravel(), (wanted + apart).ravel())
     reached: Values = best.ravel()[places.reshape(rows, -1) + row]  # a row of best is one longer
     return reached

@@ -23,13 +23,21 @@ def mean_of(values: Sequence[float], draws: Draws, reason: str) -> Figure:
     if not len(values):
         return Figure(None, 0, reason)
     array = np.asarray(values, np.float64)
-    return bounded(Figure.of(float(array.mean()), len(array), reason), means(array, draws), draws.groups)
+    return bounded(
+        Figure.of(float(array.mean()), len(array), reason), means(array, draws), draws.groups
+    )
 
 
 def median_of(values: Sequence[float], reason: str) -> Figure:
     """The median, without an interval: percentile intervals of medians are unreliable for small samples."""
-    figure = Figure.of(float(np.median(np.asarray(values))) if len(values) else math.nan, len(values), reason)
-    return figure if figure.value is None else Figure(figure.value, figure.n, interval="no interval: a median")
+    figure = Figure.of(
+        float(np.median(np.asarray(values))) if len(values) else math.nan, len(values), reason
+    )
+    return (
+        figure
+        if figure.value is None
+        else Figure(figure.value, figure.n, interval="no interval: a median")
+    )
 
 
 def sd_of(values: Sequence[float], draws: Draws, reason: str) -> Figure:
@@ -49,7 +57,9 @@ def sds(values: Values, draws: Draws) -> Values:
     return np.where(n > 1, np.sqrt(np.maximum(variance, 0)), np.nan)
 
 
-def f1_of(scores: Sequence[float], present: Sequence[bool], threshold: float, draws: Draws, reason: str) -> Figure:
+def f1_of(
+    scores: Sequence[float], present: Sequence[bool], threshold: float, draws: Draws, reason: str
+) -> Figure:
     """2TP / (2TP + FP + FN) of `score ≥ threshold`; None where nothing is present and nothing found."""
     value = landmarks.f1(scores, present, threshold)
     if value is None:
@@ -72,7 +82,9 @@ def auroc_of(scores: Sequence[float], present: Sequence[bool], draws: Draws, rea
 def aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) -> Values:
     """(N,) → (B,) area of each resample; NaN where it lacks one of the two."""
     order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.append(True, np.diff(scores[order]) > 0))  # equal scores are one step of the curve
+    starts = np.flatnonzero(
+        np.append(True, np.diff(scores[order]) > 0)
+    )  # equal scores are one step of the curve
     positive, sorted_draws = present[order], draws.of(order)
 
     def area(weights: Values) -> Values:
@@ -99,7 +111,10 @@ def agreement_of(differences: Sequence[float], groups: Sequence[str], reason: st
     limits = found.limits if found else None
     if found is None or limits is None or found.sd is None:
         lone = Figure(found.bias if found else None, len(differences), None if found else reason)
-        return {"bias": lone, **dict.fromkeys(("sd", "loa_low", "loa_high"), Figure(None, len(differences), reason))}
+        return {
+            "bias": lone,
+            **dict.fromkeys(("sd", "loa_low", "loa_high"), Figure(None, len(differences), reason)),
+        }
     draws, values = draw(groups), np.asarray(differences, np.float64)
     bias, sd = means(values, draws), sds(values, draws)
     told = {
@@ -108,4 +123,7 @@ def agreement_of(differences: Sequence[float], groups: Sequence[str], reason: st
         "loa_low": (limits[0], bias - 1.96 * sd),
         "loa_high": (limits[1], bias + 1.96 * sd),
     }
-    return {kind: bounded(Figure(value, found.n), drawn, draws.groups) for kind, (value, drawn) in told.items()}
+    return {
+        kind: bounded(Figure(value, found.n), drawn, draws.groups)
+        for kind, (value, drawn) in told.items()
+    }

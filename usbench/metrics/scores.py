@@ -44,25 +44,25 @@ def bounded(figure: Figure, resampled: NDArray[np.float64], groups: int) -> Figu
 
 @dataclass(frozen=True)
 class Ruled:
-    """All figures of one rule. words: the rule, for people; ceiling: what the truth itself scores as the prediction."""
+    """All figures of one rule. words: the rule, for people; target_score: what the truth itself scores as the prediction."""
 
     name: str
     version: int
-    words: str
+    description: str
     scores: Figures
     per_class: dict[str, Figures]
-    ceiling: Figures
+    target_score: Figures
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a scorer made of a set: its ruler's figures first, other rules', and one row per case and class."""
+    """What a scorer made of a set: its protocol's figures first, other rules', and one row per case and class."""
 
     ruled: tuple[Ruled, ...]
     cases: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def ruler(self) -> Ruled:
+    def protocol(self) -> Ruled:
         """The rule that the leaderboard ranks by."""
         return self.ruled[0]
 
@@ -102,7 +102,9 @@ def average(values: Sequence[float]) -> Figure:
     defined = [value for value in values if not math.isnan(value)]
     infinite = sum(map(math.isinf, defined))
     reason = f"infinite in {infinite} of {len(defined)} cases" if infinite else "no case to average"
-    return Figure.of(sum(defined) / len(defined) if defined and not infinite else math.nan, len(defined), reason)
+    return Figure.of(
+        sum(defined) / len(defined) if defined and not infinite else math.nan, len(defined), reason
+    )
 
 
 def flat(figures: Mapping[str, Figure]) -> dict[str, float | None]:

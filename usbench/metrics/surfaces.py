@@ -42,7 +42,9 @@ class Distances:
 
     def hausdorff(self, share: float = 1.0) -> float:
         """The larger of the two distances that `share` of an outline's length doesn't exceed (1: Hausdorff's)."""
-        return max(percentile(self.there, self.truth, share), percentile(self.back, self.prediction, share))
+        return max(
+            percentile(self.there, self.truth, share), percentile(self.back, self.prediction, share)
+        )
 
     def mean(self) -> float:
         """Average symmetric surface distance: the mean over both outlines' length together."""
@@ -51,7 +53,10 @@ class Distances:
 
     def within(self, tolerance: float) -> float:
         """Surface Dice (NSD): the share of both outlines' length that is no farther than the tolerance."""
-        near = self.truth[self.there <= tolerance].sum() + self.prediction[self.back <= tolerance].sum()
+        near = (
+            self.truth[self.there <= tolerance].sum()
+            + self.prediction[self.back <= tolerance].sum()
+        )
         return float(near / (self.truth.sum() + self.prediction.sum()))
 
 
@@ -61,7 +66,9 @@ def percentile(distances: NDArray[np.float64], lengths: NDArray[np.float64], sha
         return float(distances.max())
     order = np.argsort(distances)
     covered = np.cumsum(lengths[order]) / lengths.sum()
-    return float(distances[order[min(int(np.searchsorted(covered, share - ROUNDING)), len(order) - 1)]])
+    return float(
+        distances[order[min(int(np.searchsorted(covered, share - ROUNDING)), len(order) - 1)]]
+    )
 
 
 def contour_lengths(spacing: Spacing) -> NDArray[np.float64]:
@@ -96,11 +103,17 @@ def distances(truth: Plane, prediction: Plane, spacing: Spacing = PX) -> Distanc
     Raises ValueError where the shapes differ.
     """
     if truth.shape != prediction.shape:
-        raise ValueError(f"masks of one shape were wanted, found {truth.shape} and {prediction.shape}")
+        raise ValueError(
+            f"masks of one shape were wanted, found {truth.shape} and {prediction.shape}"
+        )
     if not truth.any() or not prediction.any():
         return None
     window = extent(truth | prediction)
-    one, other, table = outline(truth[window]), outline(prediction[window]), contour_lengths(spacing)
+    one, other, table = (
+        outline(truth[window]),
+        outline(prediction[window]),
+        contour_lengths(spacing),
+    )
     there, back = nearest(one, other, spacing), nearest(other, one, spacing)
     return Distances(there, back, table[one.codes], table[other.codes])
 
@@ -140,7 +153,10 @@ def other_hd95(truth: Plane, prediction: Plane, spacing: Spacing = PX) -> OtherH
     """(H, W) twice; a border pixel has one of its 4 neighbours outside the mask. None where one mask is empty."""
     if not truth.any() or not prediction.any():
         return None
-    one, other = (np.argwhere(plane & ~ndimage.binary_erosion(plane)) * spacing for plane in (truth, prediction))
+    one, other = (
+        np.argwhere(plane & ~ndimage.binary_erosion(plane)) * spacing
+        for plane in (truth, prediction)
+    )
     there, back = cKDTree(other).query(one)[0], cKDTree(one).query(other)[0]
     directed = max(np.percentile(there, 95), np.percentile(back, 95))
     return OtherHd95(float(directed), float(np.percentile(np.concatenate([there, back]), 95)))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from usbench.errors import DataError, RunError
 from usbench.io.console import bar
-from usbench.models import CACHE_RECIPE
+from usbench.models import CACHE_VERSION
 from usbench.models.geometry import image_to_net, planes_to_net
 from usbench.types import Masks, Sample
 
@@ -38,11 +38,17 @@ class Encoding:
     """How a truth becomes an array that a batch is gathered from."""
 
     name: str  # part of the cached file's name
-    encode: Callable[[Sample, tuple[int, int]], NDArray[Any]]  # at the net's size (h, w); one shape and type for all
+    encode: Callable[
+        [Sample, tuple[int, int]], NDArray[Any]
+    ]  # at the net's size (h, w); one shape and type for all
 
 
 def decode(
-    samples: Sequence[Sample], size: tuple[int, int], exclusive: bool, cache: Path | None, threads: int = 1
+    samples: Sequence[Sample],
+    size: tuple[int, int],
+    exclusive: bool,
+    cache: Path | None,
+    threads: int = 1,
 ) -> Arrays:
     """Masks at the net's size (h, w): class indices (N, 1, h, w), 0 = background, or planes (N, C, h, w).
 
@@ -52,7 +58,11 @@ def decode(
 
 
 def stored(
-    samples: Sequence[Sample], size: tuple[int, int], encoding: Encoding, cache: Path | None, threads: int = 1
+    samples: Sequence[Sample],
+    size: tuple[int, int],
+    encoding: Encoding,
+    cache: Path | None,
+    threads: int = 1,
 ) -> Arrays:
     """All samples at the net's size (h, w), from the cache where it has them; else decoded by so many threads.
 
@@ -61,9 +71,11 @@ def stored(
     if not len(samples):
         raise ValueError("a set to decode has at least one sample")
     ids = hashlib.sha256("\n".join(ids_of(samples)).encode()).hexdigest()[:12]
-    name = f"{encoding.name}-{size[0]}x{size[1]}-{ids}-r{CACHE_RECIPE}"
+    name = f"{encoding.name}-{size[0]}x{size[1]}-{ids}-r{CACHE_VERSION}"
     decoded = in_order(
-        samples, lambda sample: (image_to_net(sample.image, size), encoding.encode(sample, size)), threads
+        samples,
+        lambda sample: (image_to_net(sample.image, size), encoding.encode(sample, size)),
+        threads,
     )
     if cache is None:
         images, targets = zip(*decoded, strict=True)
@@ -82,7 +94,9 @@ def ids_of(samples: Sequence[Sample]) -> list[str]:
 
 
 def in_order(
-    samples: Sequence[Sample], work: Callable[[Sample], tuple[NDArray[Any], NDArray[Any]]], threads: int
+    samples: Sequence[Sample],
+    work: Callable[[Sample], tuple[NDArray[Any], NDArray[Any]]],
+    threads: int,
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """work(sample) of each, in order, by so many threads that are at most a few samples ahead.
 
@@ -93,7 +107,11 @@ def in_order(
     def done(n: int) -> tuple[NDArray[Any], NDArray[Any]]:
         return work(samples[n])
 
-    with one_torch_thread(), ThreadPoolExecutor(threads) as pool, bar("decoding", len(samples)) as running:
+    with (
+        one_torch_thread(),
+        ThreadPoolExecutor(threads) as pool,
+        bar("decoding", len(samples)) as running,
+    ):
         ahead: deque[Future[tuple[NDArray[Any], NDArray[Any]]]] = deque()
         try:
             for n in range(len(samples)):
@@ -120,7 +138,9 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def fill(paths: tuple[Path, Path], decoded: Iterable[tuple[NDArray[Any], NDArray[Any]]], count: int) -> None:
+def fill(
+    paths: tuple[Path, Path], decoded: Iterable[tuple[NDArray[Any], NDArray[Any]]], count: int
+) -> None:
     """Write `count` pairs of arrays into two .npy files, one after the other, beside their places until both are whole.
 
     Plain writes: the pages of a mapped file would count as this process's memory. RunError where the disk refuses.
@@ -134,10 +154,16 @@ def fill(paths: tuple[Path, Path], decoded: Iterable[tuple[NDArray[Any], NDArray
         for part, path in zip(beside, paths, strict=True):
             part.replace(path)
     except OSError as error:
-        if str(error.filename) not in ("None", *map(str, beside), *map(str, paths)):  # somebody else's file
+        if str(error.filename) not in (
+            "None",
+            *map(str, beside),
+            *map(str, paths),
+        ):  # somebody else's file
             raise
         advice = "check the folder, its permissions and the free space"
-        raise RunError(f"{paths[0]}: can't be written ({error.strerror or error}); {advice}") from error
+        raise RunError(
+            f"{paths[0]}: can't be written ({error.strerror or error}); {advice}"
+        ) from error
     finally:
         for part in beside:
             part.unlink(missing_ok=True)

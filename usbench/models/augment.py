@@ -54,7 +54,9 @@ def affine(n: int, size: tuple[int, int], spec: Augment, rng: torch.Generator) -
     return matrix
 
 
-def augment(images: Tensor, targets: Tensor, spec: Augment, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def augment(
+    images: Tensor, targets: Tensor, spec: Augment, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Augment a batch.
 
     images: (B, h, w) uint8; targets: (B, K, h, w) uint8 (an index plane, or one plane per class).
@@ -62,7 +64,9 @@ def augment(images: Tensor, targets: Tensor, spec: Augment, rng: torch.Generator
     outside the image is black and background.
     """
     moved, grid = warp(images, affine(len(images), (images.shape[1], images.shape[2]), spec, rng))
-    marked = F.grid_sample(targets.float(), grid, mode="nearest", align_corners=False).to(targets.dtype)
+    marked = F.grid_sample(targets.float(), grid, mode="nearest", align_corners=False).to(
+        targets.dtype
+    )
     return shade(moved, spec, rng), marked
 
 
@@ -70,7 +74,9 @@ def warp(images: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
     """(B, h, w) uint8 moved by the maps of `affine`: (B, 1, h, w) float32 in 0..1, and the grid it was sampled at."""
     n, height, width = images.shape
     grid = F.affine_grid(matrix.to(images.device), [n, 1, height, width], align_corners=False)
-    return F.grid_sample(images[:, None].float() / 255, grid, mode="bilinear", align_corners=False), grid
+    return F.grid_sample(
+        images[:, None].float() / 255, grid, mode="bilinear", align_corners=False
+    ), grid
 
 
 def shade(images: Tensor, spec: Augment, rng: torch.Generator) -> Tensor:

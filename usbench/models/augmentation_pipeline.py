@@ -50,11 +50,17 @@ def augment_chain(
     n, height, width = images.shape
     size = (height, width)
     taken = torch.stack([draw(n, 0, 1, rng) < chance for chance in chances(chain)])
-    grid = F.affine_grid(movement(n, size, chain, taken, rng).to(images.device), [n, 1, *size], align_corners=False)
+    grid = F.affine_grid(
+        movement(n, size, chain, taken, rng).to(images.device), [n, 1, *size], align_corners=False
+    )
     if chain.elastic:
-        grid = grid + (waves(n, size, chain, rng) * taken[ELASTIC].view(n, 1, 1, 1)).to(images.device)
+        grid = grid + (waves(n, size, chain, rng) * taken[ELASTIC].view(n, 1, 1, 1)).to(
+            images.device
+        )
     moved = F.grid_sample(images[:, None].float() / 255, grid, mode="bilinear", align_corners=False)
-    marked = F.grid_sample(targets.float(), grid, mode="nearest", align_corners=False).to(targets.dtype)
+    marked = F.grid_sample(targets.float(), grid, mode="nearest", align_corners=False).to(
+        targets.dtype
+    )
     gain = 1 + draw(n, -chain.contrast, chain.contrast, rng) * taken[LIGHT]
     lift = draw(n, -chain.brightness, chain.brightness, rng) * taken[LIGHT]
     lit = moved * gain.view(n, 1, 1, 1).to(moved) + lift.view(n, 1, 1, 1).to(moved)
@@ -67,7 +73,9 @@ def chances(chain: Chain) -> tuple[float, ...]:
     return chain.turn, chain.tilt, chain.light, chain.blur, chain.elastic
 
 
-def movement(n: int, size: tuple[int, int], chain: Chain, taken: Tensor, rng: torch.Generator) -> Tensor:
+def movement(
+    n: int, size: tuple[int, int], chain: Chain, taken: Tensor, rng: torch.Generator
+) -> Tensor:
     """(n, 2, 3): the maps from output to input of flips, rotation, shift, scale, and an elastic step's affine part."""
     flips = affine(n, size, Augment(hflip=chain.hflip, vflip=chain.vflip), rng)
     turned = affine(n, size, Augment(hflip=0, rotate=chain.degrees), rng)
@@ -100,7 +108,10 @@ def bent(n: int, size: tuple[int, int], most: float, rng: torch.Generator) -> Te
     height, width = size
     reach = min(size) // 3
     unit = torch.tensor([2 / width, 2 / height])
-    points = torch.tensor([[reach, reach], [reach, -reach], [-reach, -reach]], dtype=torch.float32) * unit
+    points = (
+        torch.tensor([[reach, reach], [reach, -reach], [-reach, -reach]], dtype=torch.float32)
+        * unit
+    )
     moved = points + draw(6 * n, -most, most, rng).view(n, 3, 2) * unit
     rows = torch.cat([points, torch.ones(3, 1)], 1).expand(n, -1, -1)
     matrix: Tensor = torch.linalg.solve(rows, moved).transpose(1, 2)
@@ -126,7 +137,9 @@ def blurred(images: Tensor, taken: Tensor, rng: torch.Generator) -> Tensor:
     sd = 0.3 * ((widths - 1) * 0.5 - 1) + 0.8
     places = torch.arange(WIDEST) - WIDEST // 2
     line = torch.exp(-0.5 * (places / sd[:, None]) ** 2) * (places.abs() <= widths[:, None] // 2)
-    line = torch.where(taken[:, None], line / line.sum(1, keepdim=True), (places == 0).float()).to(images.device)
+    line = torch.where(taken[:, None], line / line.sum(1, keepdim=True), (places == 0).float()).to(
+        images.device
+    )
     padded = F.pad(images, [WIDEST // 2] * 4, mode="replicate").movedim(0, 1)
     rows = F.conv2d(padded, line.view(n, 1, WIDEST, 1), groups=n)
     return F.conv2d(rows, line.view(n, 1, 1, WIDEST), groups=n).movedim(0, 1)

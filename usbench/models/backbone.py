@@ -89,28 +89,40 @@ def widths(name: str) -> list[int]:
 def imagenet(name: str) -> dict[str, Tensor]:
     """torchvision's state dict of a ResNet; ConfigError where there is none, RunError where it can't be fetched."""
     if name == NARROW:
-        raise ConfigError(f"model.build.weights=imagenet: there are none for {NARROW}; take resnet18, or weights=null")
-    return fetched(torchvision.models.get_model_weights(name).IMAGENET1K_V1, f"weights=imagenet for {name}")
+        raise ConfigError(
+            f"model.build.weights=imagenet: there are none for {NARROW}; take resnet18, or weights=null"
+        )
+    return fetched(
+        torchvision.models.get_model_weights(name).IMAGENET1K_V1, f"weights=imagenet for {name}"
+    )
 
 
 def fetched(weights: Any, what: str) -> dict[str, Tensor]:
     """The state dict of one of torchvision's weights, tensors only, from torch's own cache or its address."""
     try:
-        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        state: dict[str, Tensor] = weights.get_state_dict(
+            progress=False, check_hash=True, weights_only=True
+        )
     except (OSError, RuntimeError) as unreachable:
-        raise RunError(f"{what} could not be fetched ({type(unreachable).__name__}): {ADVICE}") from unreachable
+        raise RunError(
+            f"{what} could not be fetched ({type(unreachable).__name__}): {ADVICE}"
+        ) from unreachable
     return state
 
 
 def from_file(path: Path) -> dict[str, Tensor]:
     """A state dict, tensors only; RunError where there is none."""
     if not path.is_file():
-        raise RunError(f"{path}: a file of weights was wanted, found none; or take model.build.weights=null")
+        raise RunError(
+            f"{path}: a file of weights was wanted, found none; or take model.build.weights=null"
+        )
     try:
         state: dict[str, Tensor] = loop.read(path)
     except Exception as wrong:
         raise RunError(f"{path}: a state dict was wanted: {str(wrong).splitlines()[0]}") from wrong
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(value, Tensor) for value in state.values()
+    ):
         raise RunError(f"{path}: a state dict was wanted, found something else")
     return state
 
@@ -122,14 +134,28 @@ def load(net: nn.Module, state: Mapping[str, Tensor], heads: tuple[str, ...], wh
     Weights of a net that was normalised without scale and shift (see `unfreeze`) fit a frozen one: by 1 and 0.
     """
     own = net.state_dict()
-    alike = {k: v for k, v in state.items() if not k.startswith(heads) or (k in own and own[k].shape == v.shape)}
+    alike = {
+        k: v
+        for k, v in state.items()
+        if not k.startswith(heads) or (k in own and own[k].shape == v.shape)
+    }
     try:
         missing = net.load_state_dict(alike, strict=False).missing_keys
     except RuntimeError as wrong:
-        raise RunError(f"{what}: weights of this net were wanted: {' '.join(str(wrong).split())[:200]}") from wrong
-    frozen = [name for name, layer in net.named_modules() if "FrozenBatchNorm" in type(layer).__name__]
+        raise RunError(
+            f"{what}: weights of this net were wanted: {' '.join(str(wrong).split())[:200]}"
+        ) from wrong
+    frozen = [
+        name for name, layer in net.named_modules() if "FrozenBatchNorm" in type(layer).__name__
+    ]
     plain = {f"{name}.{part}" for name in frozen for part in ("weight", "bias")}
     spare = plain if plain <= set(missing) else set()
-    lost = [k for k in missing if not k.startswith(heads) and not k.endswith("num_batches_tracked") and k not in spare]
+    lost = [
+        k
+        for k in missing
+        if not k.startswith(heads) and not k.endswith("num_batches_tracked") and k not in spare
+    ]
     if lost:
-        raise RunError(f"{what}: weights of this net were wanted, {len(lost)} tensors are missing, the first {lost[0]}")
+        raise RunError(
+            f"{what}: weights of this net were wanted, {len(lost)} tensors are missing, the first {lost[0]}"
+        )

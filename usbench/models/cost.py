@@ -21,7 +21,9 @@ from torch.utils.flop_counter import FlopCounterMode
 Image8 = NDArray[np.uint8]
 WARM_UP, TIMES = 3, 30
 BATCHES = (1, 2, 4, 8, 16, 32)
-SECONDS = 20.0  # for one batch size: a slow net on a slow machine is measured fewer times, three at least
+SECONDS = (
+    20.0  # for one batch size: a slow net on a slow machine is measured fewer times, three at least
+)
 WORSE = 0.9  # a batch size that reaches less than this share of the best so far ends the search
 
 
@@ -80,18 +82,22 @@ def timed(action: Callable[[int], None]) -> list[float]:
     return took
 
 
-def best_batch(model: Any, device: str, images: Sequence[Image8], alone: float) -> tuple[int, float]:
+def best_batch(
+    model: Any, device: str, images: Sequence[Image8], alone: float
+) -> tuple[int, float]:
     """(images at once, frames per second) of the fastest batch size; 1 where the model takes images one by one."""
-    budget = getattr(model, "budget", None)
-    if not isinstance(budget, dict) or "batch" not in budget:
+    recipe = getattr(model, "recipe", None)
+    if not isinstance(recipe, dict) or "batch" not in recipe:
         return 1, alone
     best, speed = 1, alone
     try:
         for size in BATCHES[1:]:
-            model.budget = {**budget, "batch": size}
+            model.recipe = {**recipe, "batch": size}
             several = [images[n % len(images)] for n in range(size)]
             predict(model, several, device)
-            now = size / statistics.median(timed(lambda _, several=several: predict(model, several, device)))  # type: ignore[misc]
+            now = size / statistics.median(
+                timed(lambda _, several=several: predict(model, several, device))
+            )  # type: ignore[misc]
             if now > speed:
                 best, speed = size, now
             elif now < WORSE * speed:
@@ -99,7 +105,7 @@ def best_batch(model: Any, device: str, images: Sequence[Image8], alone: float) 
     except torch.OutOfMemoryError:
         pass  # the sizes before are what the device holds
     finally:
-        model.budget = budget
+        model.recipe = recipe
     return best, speed
 
 

@@ -26,11 +26,14 @@ from usbench.models.smp import Segmenter
 class Own(Segmenter):
     """See usbench.models.smp.Segmenter."""
 
+    name = "custom"
+    version = 1
+
     def __init__(
         self,
         classes: int,
         exclusive: bool,
-        budget: Mapping[str, Any],
+        recipe: Mapping[str, Any],
         net: Callable[..., nn.Module],
         weights: str | None = None,
         channels_last: bool = False,
@@ -40,17 +43,21 @@ class Own(Segmenter):
     ) -> None:
         """net: makes the module, which takes (B, in_channels, h, w) normalised grey and gives (B, K, h, w) logits,
         plane 0 the background where the classes exclude each other; in training it may give a tuple, its auxiliary
-        heads' logits after its own. h and w are the budget's size, multiples of 32; a net with an argument `size` is
-        told it as (h, w). options: further arguments of net, which a budget may state. classes_as: the argument that
+        heads' logits after its own. h and w are the recipe's size, multiples of 32; a net with an argument `size` is
+        told it as (h, w). options: further arguments of net, which a recipe may state. classes_as: the argument that
         says K. weights: null or a file with a state dict, given to the net's own method `adopt` where it has one.
         """
-        super().__init__("own", "", weights, classes, exclusive, budget, channels_last, options, in_channels)
+        super().__init__(
+            "own", "", weights, classes, exclusive, recipe, channels_last, options, in_channels
+        )
         self.own, self.classes_as = net, classes_as
 
     def empty(self, imagenet: bool = False) -> nn.Module:
         """The net as it is before any training; ConfigError where it can't be made or gives something else."""
         if imagenet:
-            raise ConfigError("model.build.weights=imagenet: a file or null was wanted, there are none of this net")
+            raise ConfigError(
+                "model.build.weights=imagenet: a file or null was wanted, there are none of this net"
+            )
         image = torch.zeros(1, self.in_channels, *self.size)
         shown = str(tuple(image.shape))
         try:
@@ -59,10 +66,14 @@ class Own(Segmenter):
                 found = net.eval()(image)
         except (TypeError, ValueError, RuntimeError, AssertionError) as wrong:
             reason = " ".join(str(wrong).split())[:200]
-            raise ConfigError(f"model.build.net: a module for {shown} was wanted: {reason}") from wrong
+            raise ConfigError(
+                f"model.build.net: a module for {shown} was wanted: {reason}"
+            ) from wrong
         wanted, shape = (1, self.channels, *self.size), tuple(getattr(found, "shape", ()))
         if shape != wanted:
-            raise ConfigError(f"model.build.net: logits of shape {wanted} were wanted, found {shape or type(found)}")
+            raise ConfigError(
+                f"model.build.net: logits of shape {wanted} were wanted, found {shape or type(found)}"
+            )
         if self.at_once < 2:
             self.check_alone(net, image)
         return net

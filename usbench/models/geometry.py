@@ -28,7 +28,9 @@ def planes_to_net(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[n
 
 def nearest(have: int, want: int) -> NDArray[np.int64]:
     """(want,) which of `have` pixels in a row has the centre nearest to each pixel of a row of `want`."""
-    places = torch.arange(have, dtype=torch.float32)[None, None]  # exact: a row is far below 2**24 px
+    places = torch.arange(have, dtype=torch.float32)[
+        None, None
+    ]  # exact: a row is far below 2**24 px
     return F.interpolate(places, size=want, mode="nearest-exact")[0, 0].long().numpy()
 
 

@@ -29,7 +29,9 @@ from usbench.types import Run
 MEAN, SD = 0.449, 0.226  # ImageNet's, averaged over its channels: what pretrained stems expect
 GRADIENT_NORM = 5.0  # clipping, against the odd spike of a small batch
 
-Loss = Callable[[Any, Tensor], Tensor]  # the net's output (logits (B, K, h, w) …), a batch of targets → scalar
+Loss = Callable[
+    [Any, Tensor], Tensor
+]  # the net's output (logits (B, K, h, w) …), a batch of targets → scalar
 # images (B, h, w) uint8 and targets as they are stored → images (B, 1, h, w) in 0..1 and targets as the loss wants them
 Prepare = Callable[[Tensor, Tensor, Augment, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -61,30 +63,33 @@ def fit(
     train: Arrays,
     loss: Loss,
     validate: Callable[[nn.Module], float],
-    budget: Mapping[str, Any],
+    recipe: Mapping[str, Any],
     run: Run,
     channels_last: bool = False,
     prepare: Prepare = augment,
     to_net: Callable[[Tensor], Tensor] = normalise,
 ) -> None:
-    """Train net in place by the budget, and leave it with its best epoch's weights (also at run.dir/best.pt).
+    """Train net in place by the recipe, and leave it with its best epoch's weights (also at run.dir/best.pt).
 
-    budget: epochs, batch, lr, weight_decay, schedule (see `optimise.learning_rate`), augment (none where it has none),
+    recipe: epochs, batch, lr, weight_decay, schedule (see `optimise.learning_rate`), augment (none where it has none),
     optimizer (adamw, the default, radam, or sgd with its momentum), shuffle (false: in the set's order), micro_batch
     (see `optimise.parts_of`). validate: a higher figure is better. prepare: augments a batch, image and target
     together; to_net: what the net reads. Goes on from the last checkpoint in run.dir. Raises RunError where a loss
     isn't finite, or where the device's memory doesn't hold the images that go through the net at once.
     """
     place(net, run, channels_last)
-    epochs, batch = int(budget["epochs"]), min(int(budget["batch"]), max(2, len(train.images)))
-    steps, parts = max(1, len(train.images) // batch), parts_of(batch, budget)
-    optimiser = optimiser_of(net, budget)
-    schedule = learning_rate(optimiser, budget, epochs, steps)
+    epochs, batch = int(recipe["epochs"]), min(int(recipe["batch"]), max(2, len(train.images)))
+    steps, parts = max(1, len(train.images) // batch), parts_of(batch, recipe)
+    optimiser = optimiser_of(net, recipe)
+    schedule = learning_rate(optimiser, recipe, epochs, steps)
     plateau = schedule if isinstance(schedule, ReduceLROnPlateau) else None
     state: dict[str, Any] = {"net": net, "optimiser": optimiser, "schedule": schedule}
     done, best = resume(state, run)
     images, targets = resident(train, run.device)
-    spec, shuffle = Augment(**budget.get("augment", {"hflip": 0.0})), bool(budget.get("shuffle", True))
+    spec, shuffle = (
+        Augment(**recipe.get("augment", {"hflip": 0.0})),
+        bool(recipe.get("shuffle", True)),
+    )
     with bar("training", epochs) as progress:
         progress.step(by=done)
         for epoch in range(done + 1, epochs + 1):
@@ -109,7 +114,11 @@ def fit(
                     f"precision=fp32"
                 )
             score = validate(net)
-            for name, value in (("train/loss", mean), ("val/score", score), ("lr", float(schedule.get_last_lr()[0]))):
+            for name, value in (
+                ("train/loss", mean),
+                ("val/score", score),
+                ("lr", float(schedule.get_last_lr()[0])),
+            ):
                 run.log(name, value, epoch)
             if plateau:
                 plateau.step(score)
@@ -136,7 +145,7 @@ def backward(net: nn.Module, loss: Loss, x: Tensor, y: Tensor, parts: int, run: 
     except torch.OutOfMemoryError as full:
         raise RunError(
             f"{run.device}: its memory doesn't hold {-(-len(x) // parts)} images at once; the batch of {len(x)} stays "
-            f"what it is with budget.micro_batch, a divisor of it: so many at once, their gradients added up"
+            f"what it is with recipe.micro_batch, a divisor of it: so many at once, their gradients added up"
         ) from full
     return total
 
@@ -168,7 +177,9 @@ def resident(train: Arrays, device: str) -> tuple[Tensor, Tensor]:
 def gather(images: Tensor, targets: Tensor, chosen: Tensor, device: str) -> tuple[Tensor, Tensor]:
     """One batch on the device."""
     chosen = chosen.to(images.device)
-    return images[chosen].to(device, non_blocking=True), targets[chosen].to(device, non_blocking=True)
+    return images[chosen].to(device, non_blocking=True), targets[chosen].to(
+        device, non_blocking=True
+    )
 
 
 def write(path: Path, content: Any) -> None:
@@ -177,10 +188,15 @@ def write(path: Path, content: Any) -> None:
     try:
         torch.save(content, beside)
         beside.replace(path)
-    except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # torch's own writer raises RuntimeError on a full disk
         beside.unlink(missing_ok=True)
         words = " ".join(str(error).split())[:160]
-        raise RunError(f"{path}: can't be written ({words}); check the folder and its free space") from error
+        raise RunError(
+            f"{path}: can't be written ({words}); check the folder and its free space"
+        ) from error
 
 
 def read(path: Path) -> Any:
@@ -208,7 +224,9 @@ def resume(state: Mapping[str, Any], run: Run) -> tuple[int, float]:
             for name, part in state.items():
                 part.load_state_dict(saved[name])
         except Exception as damage:  # noqa: BLE001  (whatever the unpickler makes of any bytes)
-            warn(f"{path}: damaged checkpoint ({type(damage).__name__}); going back to the one before it")
+            warn(
+                f"{path}: damaged checkpoint ({type(damage).__name__}); going back to the one before it"
+            )
             path.unlink()
             continue
         return int(saved["epoch"]), float(saved["best"])

@@ -18,14 +18,16 @@ AUXILIARY = 0.4  # weight of an auxiliary head's loss (PSPNet's, Zhao et al. 201
 
 
 def loss_of(exclusive: bool, weights: Mapping[str, float] | None) -> Loss:
-    """A budget's loss of a net's output, which may be logits or a tuple of them, the auxiliary heads' after its own.
+    """A recipe's loss of a net's output, which may be logits or a tuple of them, the auxiliary heads' after its own.
 
     weights: of ce (cross entropy; binary for overlapping classes) and dice; 1 and 1 where there are none. ConfigError
     for others.
     """
     given = {"ce": 1.0, "dice": 1.0} if weights is None else dict(weights)
     if not set(given) <= {"ce", "dice"} or not any(given.values()) or min(given.values()) < 0:
-        raise ConfigError(f"budget.loss: weights of ce and dice, as {{ce: 1, dice: 1}}, were wanted, found {weights}")
+        raise ConfigError(
+            f"recipe.loss: weights of ce and dice, as {{ce: 1, dice: 1}}, were wanted, found {weights}"
+        )
     ce, dice = float(given.get("ce", 0)), float(given.get("dice", 0))
     loss: Loss = partial(exclusive_loss if exclusive else overlapping_loss, ce=ce, dice=dice)
 
@@ -33,7 +35,10 @@ def loss_of(exclusive: bool, weights: Mapping[str, float] | None) -> Loss:
         if isinstance(output, Tensor):
             return loss(output, targets)
         main, *others = output
-        return loss(main, targets) + AUXILIARY * torch.stack([loss(other, targets) for other in others]).sum()
+        return (
+            loss(main, targets)
+            + AUXILIARY * torch.stack([loss(other, targets) for other in others]).sum()
+        )
 
     return total
 
@@ -54,9 +59,14 @@ def overlapping_loss(logits: Tensor, targets: Tensor, ce: float = 1.0, dice: flo
 
     A plane that has `UNKNOWN` anywhere counts in neither (nor does the background that augmentation moved into it).
     """
-    logits, known = logits.float(), (targets.amax((2, 3), keepdim=True) != UNKNOWN).expand_as(targets)
+    logits, known = (
+        logits.float(),
+        (targets.amax((2, 3), keepdim=True) != UNKNOWN).expand_as(targets),
+    )
     truth = torch.where(known, targets, 0).float()
-    entropy = F.binary_cross_entropy_with_logits(logits, truth, known.float()) * (known.numel() / known.sum().clamp(1))
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, known.float()) * (
+        known.numel() / known.sum().clamp(1)
+    )
     return ce * entropy + dice * soft_dice(logits.sigmoid() * known, truth)
 
 

@@ -23,12 +23,20 @@ from usbench.models.geometry import image_to_net, logits_to_native
 from usbench.models.mask_losses import loss_of
 from usbench.types import Masks, Run, Sample
 
-POOLED = ("deeplabv3", "deeplabv3plus", "pan", "upernet")  # train on 2 images or more: torch refuses a batch of one
+POOLED = (
+    "deeplabv3",
+    "deeplabv3plus",
+    "pan",
+    "upernet",
+)  # train on 2 images or more: torch refuses a batch of one
 STRIDE = 32  # every smp decoder here halves five times at most
 
 
 class Segmenter:
     """A net of smp, for exclusive classes (softmax over C+1 channels) or overlapping ones (C sigmoids)."""
+
+    name = "segmenter"
+    version = 1
 
     def __init__(
         self,
@@ -37,36 +45,49 @@ class Segmenter:
         weights: str | None,
         classes: int,
         exclusive: bool,
-        budget: Mapping[str, Any],
+        recipe: Mapping[str, Any],
         channels_last: bool = True,
         options: Mapping[str, Any] | None = None,
         in_channels: int = 1,
     ) -> None:
         """architecture: a name of smp (unet, deeplabv3 …); encoder: one of its encoders; weights: null, imagenet or a
         file with a state dict; options: further arguments of the architecture; in_channels: of the net, for 3 the grey
-        image is repeated; budget: as of `loop.fit`, with the net's size, loss (see `mask_losses.loss_of`), normalise
+        image is repeated; recipe: as of `loop.fit`, with the net's size, loss (see `mask_losses.loss_of`), normalise
         (mean and sd, a figure per channel) and, in the place of augment, chain (see `chain.Chain`).
         """
-        self.classes, self.exclusive, self.budget, self.channels_last = classes, exclusive, budget, channels_last
-        self.architecture, self.encoder, self.weights, self.options = architecture, encoder, weights, options or {}
-        self.size = (int(budget["size"][0]), int(budget["size"][1]))
+        self.classes, self.exclusive, self.recipe, self.channels_last = (
+            classes,
+            exclusive,
+            recipe,
+            channels_last,
+        )
+        self.architecture, self.encoder, self.weights, self.options = (
+            architecture,
+            encoder,
+            weights,
+            options or {},
+        )
+        self.size = (int(recipe["size"][0]), int(recipe["size"][1]))
         if any(side % STRIDE for side in self.size):
-            raise ConfigError(f"budget.size: multiples of {STRIDE} were wanted, found {self.size}")
+            raise ConfigError(f"recipe.size: multiples of {STRIDE} were wanted, found {self.size}")
         if architecture in POOLED and self.at_once < 2:
             raise ConfigError(f"{self.alone}, for {architecture} normalises pooled features")
-        self.in_channels, self.loss = in_channels, loss_of(exclusive, budget.get("loss"))
-        self.to_net, self.prepare = to_net_of(in_channels, budget.get("normalise")), prepare_of(budget)
+        self.in_channels, self.loss = in_channels, loss_of(exclusive, recipe.get("loss"))
+        self.to_net, self.prepare = (
+            to_net_of(in_channels, recipe.get("normalise")),
+            prepare_of(recipe),
+        )
 
     @property
     def at_once(self) -> int:
         """How many images go through the net at once in training."""
-        return int(self.budget.get("micro_batch") or self.budget.get("batch", 2))
+        return int(self.recipe.get("micro_batch") or self.recipe.get("batch", 2))
 
     @property
     def alone(self) -> str:
         """What is said where a net can't train on one image at once."""
-        name = "micro_batch" if self.budget.get("micro_batch") else "batch"
-        return f"budget.{name}={self.at_once}: 2 or more were wanted"
+        name = "micro_batch" if self.recipe.get("micro_batch") else "batch"
+        return f"recipe.{name}={self.at_once}: 2 or more were wanted"
 
     @property
     def parameters(self) -> int:
@@ -82,7 +103,9 @@ class Segmenter:
 
     def empty(self, imagenet: bool = False) -> nn.Module:
         """The net as it is before any training of ours."""
-        return create(self.architecture, self.encoder, imagenet, self.channels, self.options, self.in_channels)
+        return create(
+            self.architecture, self.encoder, imagenet, self.channels, self.options, self.in_channels
+        )
 
     @property
     def channels(self) -> int:
@@ -100,7 +123,7 @@ class Segmenter:
             seen,
             self.loss,
             lambda net: run.score(self.pairs(unseen)),
-            self.budget,
+            self.recipe,
             run,
             self.channels_last,
             self.prepare,
@@ -115,18 +138,20 @@ class Segmenter:
 
     def pairs(self, data: Arrays) -> Iterator[tuple[Masks, Masks]]:
         """(truth, prediction) of a decoded set, at the net's size."""
-        batch = int(self.budget["batch"])
+        batch = int(self.recipe["batch"])
         for start in range(0, len(data.images), batch):
             logits = self.logits(data.images[start : start + batch])
             for scores, target in zip(logits, data.targets[start : start + batch], strict=True):
-                truth = target == (np.arange(1, self.classes + 1)[:, None, None] if self.exclusive else 1)
+                truth = target == (
+                    np.arange(1, self.classes + 1)[:, None, None] if self.exclusive else 1
+                )
                 known = None if self.exclusive else target[:, 0, 0] != UNKNOWN
                 yield Masks(truth, known=known), Masks(self.planes(scores)[0].cpu().numpy())
 
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Masks]:
         """See usbench.types.Model."""
         rest = iter(images)
-        while group := list(islice(rest, int(self.budget["batch"]))):
+        while group := list(islice(rest, int(self.recipe["batch"]))):
             small = np.stack([image_to_net(image, self.size) for image in group])
             for image, logits in zip(group, self.logits(small), strict=True):
                 native = logits_to_native(logits, (image.shape[0], image.shape[1]))
@@ -137,7 +162,9 @@ class Segmenter:
     def logits(self, images: NDArray[np.uint8]) -> Tensor:
         """(B, h, w) uint8 → (B, channels, h, w) float32."""
         self.net.eval()
-        x = self.to_net(torch.from_numpy(np.array(images))[:, None].to(self.run.device).float() / 255)
+        x = self.to_net(
+            torch.from_numpy(np.array(images))[:, None].to(self.run.device).float() / 255
+        )
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         with loop.autocast(self.run):
@@ -165,23 +192,29 @@ def to_net_of(channels: int, stated: Mapping[str, Any] | None) -> Callable[[Tens
     if channels not in (1, 3):
         raise ConfigError(f"model.build.in_channels: 1 or 3 was wanted, found {channels!r}")
     if stated is None:
-        return loop.normalise if channels == 1 else partial(loop.normalise_by, mean=[loop.MEAN] * 3, sd=[loop.SD] * 3)
+        return (
+            loop.normalise
+            if channels == 1
+            else partial(loop.normalise_by, mean=[loop.MEAN] * 3, sd=[loop.SD] * 3)
+        )
     mean, sd = list(stated.get("mean", ())), list(stated.get("sd", ()))
     if len(mean) != channels or len(sd) != channels:
-        raise ConfigError(f"budget.normalise: mean and sd of {channels} channels were wanted, found {dict(stated)}")
+        raise ConfigError(
+            f"recipe.normalise: mean and sd of {channels} channels were wanted, found {dict(stated)}"
+        )
     return partial(loop.normalise_by, mean=mean, sd=sd)
 
 
-def prepare_of(budget: Mapping[str, Any]) -> loop.Prepare:
-    """A budget's augmentation; ConfigError where it has both kinds, or a step that there isn't."""
-    if not budget.get("chain"):
+def prepare_of(recipe: Mapping[str, Any]) -> loop.Prepare:
+    """A recipe's augmentation; ConfigError where it has both kinds, or a step that there isn't."""
+    if not recipe.get("chain"):
         return augment
-    if "augment" in budget:
-        raise ConfigError("budget: augment or chain was wanted, found both")
+    if "augment" in recipe:
+        raise ConfigError("recipe: augment or chain was wanted, found both")
     try:
-        return partial(augment_chain, chain=Chain(**budget["chain"]))
+        return partial(augment_chain, chain=Chain(**recipe["chain"]))
     except TypeError as wrong:
-        raise ConfigError(f"budget.chain: {str(wrong).rpartition(') ')[2]}") from wrong
+        raise ConfigError(f"recipe.chain: {str(wrong).rpartition(') ')[2]}") from wrong
 
 
 def create(
@@ -221,7 +254,9 @@ def load_weights(net: nn.Module, path: Path) -> None:
     A net that can take up weights of others has adopt(state), which raises where they don't fit.
     """
     if not path.is_file():
-        raise RunError(f"{path}: a file of weights was wanted, found none; or take model.build.weights=null")
+        raise RunError(
+            f"{path}: a file of weights was wanted, found none; or take model.build.weights=null"
+        )
     try:
         take: Callable[[Any], Any] = getattr(net, "adopt", net.load_state_dict)
         take(loop.read(path))

@@ -24,7 +24,13 @@ from usbench.datasets.archives import Archive
 from usbench.errors import ConfigError, RunError
 
 FORMS = "a file, {url: …, sha256: …}, or {hub: owner/name, file: …, revision: …}"
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")  # a text that ends so, or begins at the root, is no word
+SUFFIXES = (
+    ".safetensors",
+    ".pt",
+    ".pth",
+    ".bin",
+    ".ckpt",
+)  # a text that ends so, or begins at the root, is no word
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -38,12 +44,18 @@ def fetched(stated: object, folder: Path) -> str | None:
         return None
     if isinstance(stated, str):
         if "://" in stated:
-            raise ConfigError(f"model.build.weights={stated}: {FORMS} was wanted; an address needs its sha256")
+            raise ConfigError(
+                f"model.build.weights={stated}: {FORMS} was wanted; an address needs its sha256"
+            )
         path = Path(stated)
         if not path.is_file() and (path.suffix in SUFFIXES or path.is_absolute()):
-            raise ConfigError(f"model.build.weights={stated}: a file was wanted at {path.absolute()}, found none")
+            raise ConfigError(
+                f"model.build.weights={stated}: a file was wanted at {path.absolute()}, found none"
+            )
         return str(path.absolute()) if path.is_file() else stated
-    if not isinstance(stated, Mapping) or not all(isinstance(value, str) for value in stated.values()):
+    if not isinstance(stated, Mapping) or not all(
+        isinstance(value, str) for value in stated.values()
+    ):
         raise ConfigError(f"model.build.weights={stated}: {FORMS} was wanted")
     if set(stated) == {"url", "sha256"}:
         return str(of_address(stated["url"], stated["sha256"], folder))
@@ -55,9 +67,13 @@ def fetched(stated: object, folder: Path) -> str | None:
 def of_address(url: str, sha256: str, folder: Path) -> Path:
     """The file of that checksum, fetched if it isn't there."""
     if not SHA256.fullmatch(sha256):
-        raise ConfigError(f"model.build.weights.sha256={sha256}: 64 digits of 0–9 and a–f were wanted")
+        raise ConfigError(
+            f"model.build.weights.sha256={sha256}: 64 digits of 0–9 and a–f were wanted"
+        )
     if urlsplit(url).scheme not in ("http", "https"):
-        raise ConfigError(f"model.build.weights.url={url}: an address that begins with https:// was wanted")
+        raise ConfigError(
+            f"model.build.weights.url={url}: an address that begins with https:// was wanted"
+        )
     name = PurePosixPath(urlsplit(url).path).name or "weights"
     by_hand = "model.build.weights=FILE"
     archive = Archive(f"{sha256[:12]}-{name}", "weights", url=url, sha256=sha256, given=by_hand)
@@ -73,7 +89,9 @@ def of_hub(hub: str, file: str, revision: str) -> str:
     try:
         return str(hf_hub_download(hub, file, revision=revision))
     except HFValidationError as wrong:
-        raise ConfigError(f"model.build.weights.hub={hub}: owner/name was wanted ({wrong})") from wrong
+        raise ConfigError(
+            f"model.build.weights.hub={hub}: owner/name was wanted ({wrong})"
+        ) from wrong
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as unreachable:
         reason = type(unreachable).__name__
         raise RunError(

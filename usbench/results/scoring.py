@@ -33,10 +33,14 @@ def predictions_of(folder: Path, split: Split) -> tuple[Path, Path]:
     return folder / f"predictions-{split}.json", folder / f"images-{split}.json"
 
 
-def write_predictions(folder: Path, split: Split, samples: Samples, guesses: Iterable[Target]) -> int:
+def write_predictions(
+    folder: Path, split: Split, samples: Samples, guesses: Iterable[Target]
+) -> int:
     """Write one split's predictions as they come; how many images."""
     paths, dataset = predictions_of(folder, split), samples.dataset
-    followed = zip(samples.records, track(guesses, f"predicting {split}", len(samples)), strict=True)
+    followed = zip(
+        samples.records, track(guesses, f"predicting {split}", len(samples)), strict=True
+    )
     if dataset.task == "landmark":
         with unity.LandmarkWriter(*paths, dataset.classes) as marks:
             for record, guess in followed:
@@ -87,7 +91,11 @@ def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[Truth,
 
 def stored(folder: Path, split: Split, samples: Samples) -> Stored:
     """A split's predictions, the n-th that of the n-th sample; DataError where they are of other images."""
-    task, paths, classes = samples.dataset.task, predictions_of(folder, split), samples.dataset.classes
+    task, paths, classes = (
+        samples.dataset.task,
+        predictions_of(folder, split),
+        samples.dataset.classes,
+    )
     guesses: Stored
     if task == "landmark":
         guesses = unity.read_landmarks(*paths, classes)
@@ -95,8 +103,12 @@ def stored(folder: Path, split: Split, samples: Samples) -> Stored:
         guesses = coco.read_predictions(*paths, task, len(classes))
     predicted = [entry["file_name"] for entry in guesses.images]
     if predicted != samples.ids:
-        odd = next((a for a, b in zip(predicted, samples.ids, strict=False) if a != b), "their number")
-        raise DataError(f"{guesses.path}: predictions of the {split} split were wanted, found others ({odd} differs)")
+        odd = next(
+            (a for a, b in zip(predicted, samples.ids, strict=False) if a != b), "their number"
+        )
+        raise DataError(
+            f"{guesses.path}: predictions of the {split} split were wanted, found others ({odd} differs)"
+        )
     return guesses
 
 
@@ -109,7 +121,7 @@ def score(
 ) -> Scores:
     """Score the stored test predictions by a metric node; thresholds are chosen on the stored validation ones.
 
-    With `leak`, the ruler's figures without those images stand beside the others as `<name>:no-leak`.
+    With `leak`, the protocol's figures without those images stand beside the others as `<name>:no-leak`.
     """
     settled = thresholds(folder, val) if val is not None else {}
     every, clean = (make_scorer({**metric, **settled}, test) for _ in range(2))
@@ -117,11 +129,11 @@ def score(
         for scorer in (every, clean)[: 1 + bool(leak and truth.id not in leak)]:
             scorer.update(truth.id, truth.group, truth.target, guess, truth.size, truth.mm_per_px)
     scores = with_calibration(every.result(), folder, test)
-    return with_second(scores, clean.result().ruler.scores) if leak else scores
+    return with_second(scores, clean.result().protocol.scores) if leak else scores
 
 
 def with_calibration(scores: Scores, folder: Path, test: Samples) -> Scores:
-    """The ruler's figures with the masks' calibration, where prediction has written its histograms."""
+    """The protocol's figures with the masks' calibration, where prediction has written its histograms."""
     path = histogram_of(folder, "test")
     if test.dataset.task != "segment" or not path.is_file():
         return scores
@@ -129,17 +141,25 @@ def with_calibration(scores: Scores, folder: Path, test: Samples) -> Scores:
     table = histograms.read(path, len(test), len(classes), calibration.BINS)
     draws = draw([record.group for record in test.records])
     each = {
-        name: {**scores.ruler.per_class[name], "ece": calibration.ece_of(table[:, c], draws, "no pixel is known")}
+        name: {
+            **scores.protocol.per_class[name],
+            "ece": calibration.ece_of(table[:, c], draws, "no pixel is known"),
+        }
         for c, name in enumerate(classes)
     }
     errors = [figures["ece"].value for figures in each.values()]
     known = np.array([np.nan if error is None else error for error in errors])
     drawn = calibration.ece(sums(table, draws))  # (B, C)
     total = bounded(Figure.of(float(mean(known)), len(test)), mean(drawn, 1), draws.groups)
-    per_class = {**scores.ruler.per_class, **each}
-    ruler = replace(scores.ruler, scores={**scores.ruler.scores, "ece": total}, per_class=per_class)
+    per_class = {**scores.protocol.per_class, **each}
+    protocol = replace(
+        scores.protocol, scores={**scores.protocol.scores, "ece": total}, per_class=per_class
+    )
     told = "ece: a pixel's probability against the truth in 15 bins, per class over all pixels, mean over classes"
-    return Scores((replace(ruler, words=f"{ruler.words}; {told}"), *scores.ruled[1:]), scores.cases)
+    return Scores(
+        (replace(protocol, description=f"{protocol.description}; {told}"), *scores.ruled[1:]),
+        scores.cases,
+    )
 
 
 def thresholds(folder: Path, val: Samples) -> dict[str, float]:
@@ -165,8 +185,15 @@ def make_scorer(metric: Mapping[str, Any], samples: Samples) -> Scorer:
 
 
 def with_second(scores: Scores, clean: Mapping[str, Figure]) -> Scores:
-    """The ruler's figures, and those without the leaking images beside them."""
-    ruler = scores.ruler
-    merged = {**ruler.scores, **{f"{name}:no-leak": figure for name, figure in clean.items()}}
-    enriched = Ruled(ruler.name, ruler.version, ruler.words, merged, ruler.per_class, ruler.ceiling)
+    """The protocol's figures, and those without the leaking images beside them."""
+    protocol = scores.protocol
+    merged = {**protocol.scores, **{f"{name}:no-leak": figure for name, figure in clean.items()}}
+    enriched = Ruled(
+        protocol.name,
+        protocol.version,
+        protocol.description,
+        merged,
+        protocol.per_class,
+        protocol.target_score,
+    )
     return Scores((enriched, *scores.ruled[1:]), scores.cases)

@@ -42,7 +42,9 @@ def record_path(results: Path, record: Mapping[str, Any]) -> Path:
     """Where a record belongs below the results folder; without a seed the name has no `-s<seed>`."""
     seed = "" if record["seed"] is None else f"-s{record['seed']}"
     folder = results / PHANTOM if record["data"]["phantom"] else results
-    return folder.joinpath(record["dataset"], record["task"], f"{record['model']}{seed}-{record['key']}.json")
+    return folder.joinpath(
+        record["dataset"], record["task"], f"{record['model']}{seed}-{record['run_id']}.json"
+    )
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:
@@ -61,7 +63,9 @@ def write_all(files: Mapping[Path, bytes]) -> None:
                 os.fsync(file.fileno())
         for path, part in parts.items():
             part.replace(path)
-            sync_folder(path.parent)  # before the next: a record is never there without its case table
+            sync_folder(
+                path.parent
+            )  # before the next: a record is never there without its case table
     except OSError as error:
         raise RunError(
             f"{path}: cannot be written ({error.strerror}); free some space there or choose another folder"
@@ -92,7 +96,9 @@ def _cell(value: object, column: str) -> str:
     plain = value.item() if hasattr(value, "item") else value  # a NumPy scalar
     if isinstance(plain, float):
         if not math.isfinite(plain):
-            raise RunError(f"case table, column {column}: wanted a finite number or null, found {plain}")
+            raise RunError(
+                f"case table, column {column}: wanted a finite number or null, found {plain}"
+            )
         return f"{plain + 0.0:.9g}"  # + 0.0: no "-0"
     return str(int(plain)) if isinstance(plain, bool) else str(plain)
 
@@ -110,7 +116,9 @@ def encode_cases(cases: Sequence[Mapping[str, Any]]) -> bytes:
     return packed.getvalue()
 
 
-def mask_ids(cases: Iterable[Mapping[str, Any]], share: str | None, dataset: str) -> list[dict[str, Any]]:
+def mask_ids(
+    cases: Iterable[Mapping[str, Any]], share: str | None, dataset: str
+) -> list[dict[str, Any]]:
     """The cases with `case` and `group` replaced by sha256(dataset + id), 12 digits, where share is none.
 
     A missing `share` counts as none: what isn't known to be shareable isn't shared.
@@ -119,12 +127,19 @@ def mask_ids(cases: Iterable[Mapping[str, Any]], share: str | None, dataset: str
         return [dict(case) for case in cases]
 
     def masked(value: object) -> str | None:
-        return None if value is None else hashlib.sha256(f"{dataset}{value}".encode()).hexdigest()[:12]
+        return (
+            None if value is None else hashlib.sha256(f"{dataset}{value}".encode()).hexdigest()[:12]
+        )
 
-    return [{name: masked(v) if name in ("case", "group") else v for name, v in case.items()} for case in cases]
+    return [
+        {name: masked(v) if name in ("case", "group") else v for name, v in case.items()}
+        for case in cases
+    ]
 
 
-def save(results: Path, record: Mapping[str, Any], cases: Sequence[Mapping[str, Any]] | None = None) -> Path:
+def save(
+    results: Path, record: Mapping[str, Any], cases: Sequence[Mapping[str, Any]] | None = None
+) -> Path:
     """Write a record and its case table (first); the record's path.
 
     `cases`, `cases_sha256` and, where it lacks one, `reason` are filled in. Without cases, a table that the record
@@ -146,7 +161,9 @@ def place(results: Path, record: Mapping[str, Any]) -> Path:
     """Where a record goes. RunError where it breaks the schema."""
     wrong = fault({"reason": None, **record})
     if wrong is not None:
-        raise RunError(f"result of {record.get('model')} on {record.get('dataset')} not saved: {wrong}")
+        raise RunError(
+            f"result of {record.get('model')} on {record.get('dataset')} not saved: {wrong}"
+        )
     return record_path(results, record)
 
 
@@ -155,7 +172,9 @@ def _table(path: Path) -> Path:
     return path.with_name(path.stem + CASES)
 
 
-def files_of(path: Path, record: Mapping[str, Any], cases: Sequence[Mapping[str, Any]] | None) -> dict[Path, bytes]:
+def files_of(
+    path: Path, record: Mapping[str, Any], cases: Sequence[Mapping[str, Any]] | None
+) -> dict[Path, bytes]:
     """The files of a record: its case table, if it brings one, then itself."""
     table = _table(path)
     packed = encode_cases(cases) if cases else None
@@ -174,7 +193,10 @@ def _encode(record: Mapping[str, Any]) -> bytes:
     """The record as JSON text: the schema's keys in its order, then any others by name."""
     known = [name for name in schema()["properties"] if name in record]
     order = known + sorted(set(record) - set(known))
-    return (json.dumps({k: record[k] for k in order}, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (
+        json.dumps({k: record[k] for k in order}, indent=1, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    ).encode()
 
 
 def load(path: Path) -> RecordJson:
@@ -184,7 +206,9 @@ def load(path: Path) -> RecordJson:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: wanted a JSON record, found a damaged file ({error}); {REMEDY}") from error
+        raise DataError(
+            f"{path}: wanted a JSON record, found a damaged file ({error}); {REMEDY}"
+        ) from error
     wrong = fault(record)
     if wrong is not None:
         raise DataError(f"{path}: {wrong}; {REMEDY}")
@@ -197,7 +221,11 @@ def load_cases(path: Path) -> list[dict[str, str]]:
 
     Raises DataError where the table is missing, damaged, or not the one that the record was written with.
     """
-    path = path.with_name(path.name.removesuffix(CASES) + ".json") if path.name.endswith(CASES) else path
+    path = (
+        path.with_name(path.name.removesuffix(CASES) + ".json")
+        if path.name.endswith(CASES)
+        else path
+    )
     return read_cases(path, load(path))
 
 
@@ -231,7 +259,9 @@ def cases_digest(path: Path, record: Mapping[str, Any]) -> str:
 
 
 def _no_table(table: Path, path: Path, error: Exception) -> DataError:
-    return DataError(f"{table}: wanted the case table of {path.name}, found none whole ({error}); {REMEDY}")
+    return DataError(
+        f"{table}: wanted the case table of {path.name}, found none whole ({error}); {REMEDY}"
+    )
 
 
 def _check_table(table: Path, path: Path, record: Mapping[str, Any], found: str) -> None:
@@ -252,15 +282,19 @@ def load_all(results: Path, phantom: bool = False) -> list[RecordJson]:
     for path in sorted(top.glob("*/*/*.json")):  # a phantom's lies one folder deeper
         record = load(path)
         if record_path(results, record) != path:
-            raise DataError(f"{path}: its content belongs at {record_path(results, record)}; move or remove it")
+            raise DataError(
+                f"{path}: its content belongs at {record_path(results, record)}; move or remove it"
+            )
         records.append(record)
     return records
 
 
-def find(results: Path, dataset: str, task: str, model: str, seed: int | None, key: str) -> Path | None:
+def find(
+    results: Path, dataset: str, task: str, model: str, seed: int | None, key: str
+) -> Path | None:
     """The record file with this key, on real data or on a phantom (the key tells them apart), or None."""
     for phantom in (False, True):
-        named = {"dataset": dataset, "task": task, "model": model, "seed": seed, "key": key}
+        named = {"dataset": dataset, "task": task, "model": model, "seed": seed, "run_id": key}
         path = record_path(results, {**named, "data": {"phantom": phantom}})
         if path.exists():
             return path
@@ -272,7 +306,11 @@ def named(word: str, results: Path) -> Path:
     path = Path(word)
     if path.is_file():
         return path
-    places = sorted(results.glob(f"*/*/*-{word}.json")) + sorted(results.glob(f"{PHANTOM}/*/*/*-{word}.json"))
+    places = sorted(results.glob(f"*/*/*-{word}.json")) + sorted(
+        results.glob(f"{PHANTOM}/*/*/*-{word}.json")
+    )
     if len(word) < 4 or len(places) != 1:
-        raise DataError(f"{word}: a record's file or its key was wanted, found {len(places)} such below {results}")
+        raise DataError(
+            f"{word}: a record's file or its key was wanted, found {len(places)} such below {results}"
+        )
     return places[0]

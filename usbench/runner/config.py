@@ -1,12 +1,11 @@
 """From a composed configuration to a cell: one run with everything resolved, nothing left to chance, and its key.
 
-A cell is plain data (it is written as YAML and read by the child process): where the data lies, which budget, device,
+A cell is plain data (it is written as YAML and read by the child process): where the data lies, which recipe, device,
 precision and threads, what the data's fingerprint is. No torch, no pixels.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import secrets
 from collections.abc import Mapping
@@ -18,8 +17,9 @@ import yaml
 from usbench.datasets import source
 from usbench.datasets.dataset import Dataset, file_fingerprint
 from usbench.errors import ConfigError, UnsuitableError
-from usbench.models import CACHE_RECIPE, weights
+from usbench.models import CACHE_VERSION, weights
 from usbench.runner import machine
+from usbench.runner.identity import NOT_DECISIVE, identify, short_hash
 from usbench.types import TASKS, Task
 
 Cell = dict[str, Any]
@@ -55,13 +55,18 @@ def resolve(config: Mapping[str, Any], training: bool = True, device: str | None
             "precision=bf16 (compute capability 8.0 or newer) or precision=fp32"
         )
     device = device or machine.resolve_device(config["device"])
-    budget_name, build_node, budget = resolve_model(config, task, not drawn)
+    recipe_name, build_node, recipe = resolve_model(config, task, not drawn)
     cell: Cell = {
         "dataset": source.without_release(dataset) if drawn else dataset,
         "task": task,
         "fold": fold_of(config),
-        "model": {"name": model["name"], "recipe": model["recipe"], "build": build_node, "budget": budget},
-        "budget": budget_name,
+        "model": {
+            "name": model["name"],
+            "version": model["version"],
+            "build": build_node,
+            "recipe": recipe,
+        },
+        "recipe": recipe_name,
         "weights": pretrained(config["model"]["build"].get("weights"), build_node.get("weights")),
         "metric": metric_node(config["metric"], dataset["views"][task], task),
         "seed": number(config, "seed"),
@@ -82,14 +87,18 @@ def resolve(config: Mapping[str, Any], training: bool = True, device: str | None
     dataset_found = source.open_dataset(cell)
     cell["dataset"] = source.with_classes(cell["dataset"], task, dataset_found.classes)
     cell["fingerprint"] = fingerprint(cell, dataset_found, found)
-    cell["recipe"], cell["key"] = keys(cell)
+    cell["series"], cell["run_id"] = run_ids(cell)
     return cell
 
 
 def number(config: Mapping[str, Any], key: str) -> int:
     """A whole number of 0 or more; ConfigError for anything else."""
     value = config[key]
-    if not isinstance(value, int) or isinstance(value, bool) or value < (1 if key == "threads" else 0):
+    if (
+        not isinstance(value, int)
+        or isinstance(value, bool)
+        or value < (1 if key == "threads" else 0)
+    ):
         raise ConfigError(f"{key}={value}: a whole number was wanted")
     return value
 
@@ -147,33 +156,46 @@ def precision_of(config: Mapping[str, Any], device: str) -> str:
 
 
 def metric_node(metric: Mapping[str, Any], view: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """The metric with the rules that the dataset's own paper adds, the lengths between landmarks that it names, and its
+    """The metric with the protocols that the dataset's own paper adds, the lengths between landmarks that it names, and its
     tolerances of a surface Dice where the user has chosen none.
     """
-    rules = [*metric["rules"], *(rule for rule in view.get("rules", ()) if rule not in metric["rules"])]
+    protocols = [
+        *metric["protocols"],
+        *(rule for rule in view.get("protocols", ()) if rule not in metric["protocols"]),
+    ]
     tolerance = view.get("tolerance") or {}
-    lengths = {"lengths": {**view["lengths"], **(metric.get("lengths") or {})}} if view.get("lengths") else {}
+    lengths = (
+        {"lengths": {**view["lengths"], **(metric.get("lengths") or {})}}
+        if view.get("lengths")
+        else {}
+    )
     given = {name: value for name, value in metric.items() if name != "task"}
-    told = {f"tolerance_{unit}": value for unit, value in tolerance.items() if given.get(f"tolerance_{unit}") is None}
-    return {**given, **lengths, **told, "rules": rules}
+    told = {
+        f"tolerance_{unit}": value
+        for unit, value in tolerance.items()
+        if given.get(f"tolerance_{unit}") is None
+    }
+    return {**given, **lengths, **told, "protocols": protocols}
 
 
-# ---- the model, its budget and its weights
+# ---- the model, its recipe and its weights
 
 
-def resolve_model(config: Mapping[str, Any], task: Task, real: bool) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """(budget's name, build node, budget): what the build leaves null and the budget has is taken from the budget."""
+def resolve_model(
+    config: Mapping[str, Any], task: Task, real: bool
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """(recipe's name, build node, recipe): what the build leaves null and the recipe has is taken from the recipe."""
     dataset, model = config["dataset"], config["model"]
-    name = config["budget"]
+    name = config["recipe"]
     if name == "auto":
-        name = dataset.get("budgets", {}).get(model["name"], "standard") if real else "quick"
-    if name not in model["budgets"]:
-        raise UnsuitableError(f"budget={name}: {model['name']} has {', '.join(model['budgets'])}")
-    node, budget = dict(model["build"]), dict(model["budgets"][name])
-    for key in [key for key, value in node.items() if value is None and key in budget]:
-        node[key] = budget.pop(key)
-    if isinstance(budget.get("size"), int):
-        budget["size"] = shape(budget["size"], dataset["size"])
+        name = dataset.get("recipes", {}).get(model["name"], "standard") if real else "quick"
+    if name not in model["recipes"]:
+        raise UnsuitableError(f"recipe={name}: {model['name']} has {', '.join(model['recipes'])}")
+    node, recipe = dict(model["build"]), dict(model["recipes"][name])
+    for key in [key for key, value in node.items() if value is None and key in recipe]:
+        node[key] = recipe.pop(key)
+    if isinstance(recipe.get("size"), int):
+        recipe["size"] = shape(recipe["size"], dataset["size"])
     stated = node.get("weights")
     if stated and model["pickled"] and not config["trust"]:
         raise ConfigError(
@@ -183,12 +205,14 @@ def resolve_model(config: Mapping[str, Any], task: Task, real: bool) -> tuple[st
         )
     if "weights" in node:
         node["weights"] = weights.fetched(stated, Path(str(config["runs"])) / "cache" / "weights")
-    return name, node, budget
+    return name, node, recipe
 
 
 def pretrained(stated: Any, given: str | None) -> dict[str, Any] | None:
     """What a record says of the starting weights: where they came from and their sha256; None from scratch."""
-    return {"from": weights.origin_of(stated), "sha256": weights.sha256_of(given)} if given else None
+    return (
+        {"from": weights.origin_of(stated), "sha256": weights.sha256_of(given)} if given else None
+    )
 
 
 def shape(side: int, native: tuple[int, int]) -> list[int]:
@@ -208,40 +232,35 @@ def fingerprint(cell: Mapping[str, Any], dataset: Dataset, found: bool) -> str:
     return file_fingerprint(dataset, Path(cell["runs"]) / "cache" / "hashes.json")
 
 
-def keys(cell: Mapping[str, Any]) -> tuple[str, str]:
-    """(recipe, key): 12 digits of sha256 over what decides the predictions, without and with the seed."""
+def run_ids(cell: Mapping[str, Any]) -> tuple[str, str]:
+    """(series, run id): hashes of what decides the predictions, without and with seed and precision."""
     model, view = cell["model"], cell["dataset"]["views"][cell["task"]]
-    node = dict(model["build"])
-    hashed = weights.sha256_of(node.pop("weights", None))
+    build = dict(model["build"])
+    weights_sha256 = weights.sha256_of(build.pop("weights", None))
+    recipe = {key: value for key, value in model["recipe"].items() if key not in NOT_DECISIVE}
     facts = {
         "dataset": cell["dataset"]["name"],
         "task": cell["task"],
         "fold": cell["fold"],
         "classes": list(view["classes"]),
         "exclusive": bool(view.get("exclusive", False)),
-        "layout": view["layout"],
+        "layout": identify(view["layout"]),
         "data": cell["fingerprint"],
-        "model": {"name": model["name"], "build": node, "budget": without_words(model["budget"])},
-        "weights": hashed,
-        "precision": cell["precision"],
-        "recipes": {"adapter": model["recipe"], "cache": CACHE_RECIPE},
+        "model": {"name": model["name"], "build": identify(build), "recipe": identify(recipe)},
+        "weights": weights_sha256,
+        "versions": {"adapter": model["version"], "cache": CACHE_VERSION},
         "selection": SELECTION[cell["task"]],
-        **({"tuned": cell["tuned"]} if "tuned" in cell else {}),
     }
-    recipe, key = (
-        hashlib.sha256(source.canonical(f).encode()).hexdigest()[:12] for f in (facts, {**facts, "seed": cell["seed"]})
+    if "tuned" in cell:
+        facts["tuned"] = cell["tuned"]
+    return short_hash(facts), short_hash(
+        {**facts, "precision": cell["precision"], "seed": cell["seed"]}
     )
-    return recipe, key
-
-
-def without_words(budget: Mapping[str, Any]) -> dict[str, Any]:
-    """A budget without what it says to people."""
-    return {name: value for name, value in budget.items() if name not in ("unstated", "note")}
 
 
 def run_dir(cell: Mapping[str, Any]) -> Path:
     """Where the run keeps everything it makes."""
-    return Path(cell["runs"]) / str(cell["key"])
+    return Path(cell["runs"]) / str(cell["run_id"])
 
 
 def write(cell: Mapping[str, Any], path: Path) -> None:
@@ -259,6 +278,6 @@ def read(path: Path) -> Cell:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
         reason = " ".join(str(wrong).split())
         raise ConfigError(f"{path}: a cell written by usbench was wanted: {reason}") from wrong
-    if not isinstance(cell, dict) or "key" not in cell:
+    if not isinstance(cell, dict) or "run_id" not in cell:
         raise ConfigError(f"{path}: a cell written by usbench was wanted, found something else")
     return cell

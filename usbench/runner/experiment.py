@@ -32,6 +32,7 @@ from usbench.runner import config as cell
 from usbench.runner import lock as claims
 from usbench.runner import publication, records, report, transfer
 from usbench.runner import status as ledger
+from usbench.runner.identity import identify, short_hash
 from usbench.runner.publication import ALONE, Hold
 from usbench.runner.tracking import mlflow_store as track
 from usbench.runner.tracking.background import later
@@ -56,15 +57,23 @@ def benchmark(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
         scoring.write_predictions(folder, "val", val, model.predict(val.images()))
         scoring.write_predictions(folder, "test", test, model.predict(test.images()))
         clock.lap("predict")
-        leak = one["dataset"].get("leak") or {}
+        leak = one["dataset"].get("leakage") or {}
         chosen = scoring.select(folder, val)
         scores = scoring.score(one["metric"], folder, test, val, leak.get("images", ()))
         clock.lap("score")
         clock.laps["fit"] = round(clock.laps["fit"] + journal.before, 1)
-        record = records.done_record(one, dataset, scores, chosen, clock.laps, getattr(model, "parameters", None))
+        record = records.done_record(
+            one, dataset, scores, chosen, clock.laps, getattr(model, "parameters", None)
+        )
         pictures = overlay.draw(one, folder, test, scores.cases)
-        path = hold.put(one, record, results.mask_ids(scores.cases, one["dataset"]["share"], dataset.name))
-        tracker.finish("FINISHED", record, pictures if one["dataset"]["share"] == "open" else ())
+        path = hold.put(
+            one,
+            record,
+            results.mask_ids(scores.cases, one["dataset"]["redistribute"], dataset.name),
+        )
+        tracker.finish(
+            "FINISHED", record, pictures if one["dataset"]["redistribute"] == "images" else ()
+        )
     except BaseException:
         tracker.finish("FAILED", None)
         raise
@@ -78,9 +87,11 @@ def benchmark(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
 
 def evaluate(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
     """Do a cell of another dataset's test images with the weights of a finished run; its record, saved."""
-    folder, clock = Path(one["trained"]["runs"]) / one["trained"]["key"], Clock()
+    folder, clock = Path(one["trained"]["runs"]) / one["trained"]["run_id"], Clock()
     trained = cell.read(folder / "cell.yaml")
-    model = restored({**trained, **{part: one[part] for part in ("device", "precision", "threads")}}, folder)
+    model = restored(
+        {**trained, **{part: one[part] for part in ("device", "precision", "threads")}}, folder
+    )
     clock.lap("load")
     record = transfer.evaluate(one, trained, model, clock, hold)
     gallery.after_run(one, results.record_path(Path(one["results"]), record))
@@ -90,10 +101,14 @@ def evaluate(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
 def restored(one: cell.Cell, folder: Path) -> Model:
     """A finished run's model with its best weights; RunError where they aren't there."""
     if not sorted(folder.glob("best.*")):
-        raise RunError(f"{folder}: the weights of a finished run were wanted (best.*), found none; run it again")
+        raise RunError(
+            f"{folder}: the weights of a finished run were wanted (best.*), found none; run it again"
+        )
     view = one["dataset"]["views"][one["task"]]
     journal = Journal(folder / "log.csv", track.Untracked())
-    model, run = prepare(one, folder, journal, len(view["classes"]), bool(view.get("exclusive", False)))
+    model, run = prepare(
+        one, folder, journal, len(view["classes"]), bool(view.get("exclusive", False))
+    )
     if not hasattr(model, "restore"):
         raise ConfigError(
             f"model={one['model']['name']}: its class has no restore(run), which takes up stored weights again"
@@ -102,17 +117,32 @@ def restored(one: cell.Cell, folder: Path) -> Model:
     return model
 
 
-def prepare(one: cell.Cell, folder: Path, journal: Journal, classes: int, exclusive: bool) -> tuple[Model, Run]:
+def prepare(
+    one: cell.Cell, folder: Path, journal: Journal, classes: int, exclusive: bool
+) -> tuple[Model, Run]:
     """The model, and what it is told about its run; torch is imported here."""
     import torch
 
     if one["device"] != "cpu" and not torch.cuda.is_available():
-        raise RunError(f"device={one['device']}: this torch ({torch.__version__}) can't use it; take device=cpu")
+        raise RunError(
+            f"device={one['device']}: this torch ({torch.__version__}) can't use it; take device=cpu"
+        )
     torch.set_num_threads(one["threads"])
     node = one["model"]
-    model: Model = build(node["build"], classes=classes, exclusive=exclusive, budget=node["budget"])
-    score, cache = scoring.SELECTION[one["task"]], Path(one["runs"]) / "cache" / one["fingerprint"][:16]
-    return model, Run(folder, one["device"], one["seed"], one["precision"], one["threads"], score, journal.log, cache)
+    model: Model = build(node["build"], classes=classes, exclusive=exclusive, recipe=node["recipe"])
+    score = scoring.SELECTION[one["task"]]
+    layout = one["dataset"]["views"][one["task"]]["layout"]
+    cache = Path(one["runs"]) / "cache" / short_hash([one["fingerprint"], identify(layout)])
+    return model, Run(
+        folder,
+        one["device"],
+        one["seed"],
+        one["precision"],
+        one["threads"],
+        score,
+        journal.log,
+        cache,
+    )
 
 
 @dataclass
@@ -134,7 +164,9 @@ class Journal:
     check: asked before each figure, and so before each checkpoint, which an adapter writes right after its figures.
     """
 
-    def __init__(self, path: Path, tracker: track.Tracker, check: Callable[[], None] = ALONE.check) -> None:
+    def __init__(
+        self, path: Path, tracker: track.Tracker, check: Callable[[], None] = ALONE.check
+    ) -> None:
         self.path, self.tracker, self.check, self.start = path, tracker, check, time.monotonic()
         rows = list(csv.reader(path.open())) if path.is_file() else []
         whole = [row for row in rows if len(row) == 4 and row[0].isdigit()]
@@ -153,19 +185,26 @@ class Journal:
 
 def open_tracker(one: cell.Cell, folder: Path) -> track.Tracker:
     """The run's tracker, told the key figures of the configuration; training never waits for it."""
-    budget = {f"budget.{name}": value for name, value in one["model"]["budget"].items() if not isinstance(value, dict)}
+    recipe = {
+        f"recipe.{name}": value
+        for name, value in one["model"]["recipe"].items()
+        if not isinstance(value, dict)
+    }
     params = {
-        **{name: one[name] for name in ("task", "budget", "seed", "fold", "precision", "device", "threads")},
+        **{
+            name: one[name]
+            for name in ("task", "recipe", "seed", "fold", "precision", "device", "threads")
+        },
         "dataset": one["dataset"]["name"],
         "model": one["model"]["name"],
-        **budget,
+        **recipe,
     }
     tracker = track.open_tracker(
         one["tracking"],
         runs=Path(one["runs"]),
         experiment=f"usbench/{one['dataset']['name']}-{one['task']}",
-        name=f"{one['model']['name']}-s{one['seed']}-{one['key']}",
-        key=one["key"],
+        name=f"{one['model']['name']}-s{one['seed']}-{one['run_id']}",
+        key=one["run_id"],
         params=params,
         tags={"usbench.phantom": str(one["phantom"]).lower()},
         config=public_config(one, folder),
@@ -273,7 +312,9 @@ def main(arguments: list[str]) -> int:
     # of timm < 1.0.23, which nnunetv2 wants, on a torch of today
     warnings.filterwarnings("ignore", r"`torch\.jit", FutureWarning)
     if len(arguments) != 1:
-        warn("usage: python -m usbench.runner.experiment CELL.yaml (runs/<key>/cell.yaml of an earlier run)")
+        warn(
+            "usage: python -m usbench.runner.experiment CELL.yaml (runs/<key>/cell.yaml of an earlier run)"
+        )
         return 2
     if os.environ.pop(PARENT, None):
         die_with_parent()

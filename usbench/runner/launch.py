@@ -19,7 +19,11 @@ from usbench.runner import resources as workers
 from usbench.runner import status as ledger
 
 INTERRUPTED = 130  # by Ctrl-C
-TOLD = {getattr(signal, f"SIG{name}") for name in ("TERM", "HUP", "USR1", "USR2") if hasattr(signal, f"SIG{name}")}
+TOLD = {
+    getattr(signal, f"SIG{name}")
+    for name in ("TERM", "HUP", "USR1", "USR2")
+    if hasattr(signal, f"SIG{name}")
+}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -59,7 +63,9 @@ def waited(one: cell.Cell, child: subprocess.Popen[bytes]) -> int:
     except KeyboardInterrupt:
         child.wait()
         return INTERRUPTED
-    except BaseException:  # a cluster's signal: this job goes back into the queue, and comes up on another host maybe
+    except (
+        BaseException
+    ):  # a cluster's signal: this job goes back into the queue, and comes up on another host maybe
         child.kill()
         child.wait()
         unclaimed(one, child.pid)
@@ -90,13 +96,23 @@ def environment(threads: int) -> dict[str, str]:
     cores up to twice as slow (libgomp's default: worse), and sleeping at once costs a small net a fifth on free ones.
     """
     kept = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
-    return {"GOMP_SPINCOUNT": "1000", **kept, **dict.fromkeys(THREADS, str(threads)), run.PARENT: "1"}
+    return {
+        "GOMP_SPINCOUNT": "1000",
+        **kept,
+        **dict.fromkeys(THREADS, str(threads)),
+        run.PARENT: "1",
+    }
 
 
 def finished(one: cell.Cell) -> tuple[Path, dict[str, Any]] | None:
     """The record of the same key if the run is done; DataError where it is damaged."""
     path = results.find(
-        Path(one["results"]), one["dataset"]["name"], one["task"], one["model"]["name"], one["seed"], one["key"]
+        Path(one["results"]),
+        one["dataset"]["name"],
+        one["task"],
+        one["model"]["name"],
+        one["seed"],
+        one["run_id"],
     )
     if path is None:
         return None

@@ -126,7 +126,10 @@ class Claim:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._over.set()
         if self._mine():
@@ -177,7 +180,12 @@ def give_up(path: Path, token: str) -> bool:
 def _said(token: str, lease: float) -> str:
     """What this process writes into a claim."""
     me = psutil.Process()
-    who = {"host": socket.gethostname(), "space": _space(), "pid": me.pid, "started": me.create_time()}
+    who = {
+        "host": socket.gethostname(),
+        "space": _space(),
+        "pid": me.pid,
+        "started": me.create_time(),
+    }
     return json.dumps({"token": token, **who, "lease_s": lease})
 
 
@@ -201,7 +209,9 @@ def _replaced(path: Path, token: str, said: str | None) -> bool:
         marker.touch(exist_ok=False)
     except FileExistsError:
         with suppress(FileNotFoundError):
-            if clock(path.parent) - marker.stat().st_mtime > LEASE_S:  # its maker died between two lines
+            if (
+                clock(path.parent) - marker.stat().st_mtime > LEASE_S
+            ):  # its maker died between two lines
                 marker.unlink()
         return False
     try:

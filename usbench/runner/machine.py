@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def resolve_device(wanted: str) -> str:
         raise ConfigError(f"device={wanted}: auto, cpu, cuda or cuda:N was wanted")
     have = len(cuda_capabilities())
     if int(number or 0) >= have:
-        raise RunError(f"device={wanted}: that CUDA device was wanted, found {have}; take device=cpu or device=auto")
+        raise RunError(
+            f"device={wanted}: that CUDA device was wanted, found {have}; take device=cpu or device=auto"
+        )
     return f"cuda:{int(number or 0)}"
 
 
@@ -96,8 +99,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def describe(gpu: str | None) -> dict[str, Any]:
-    """Processor, GPU and package versions; no host or user name."""
+def describe(device: str = "cpu") -> dict[str, Any]:
+    """Processor, GPU, CUDA and package versions; no host or user name.
+
+    Args:
+        device: cpu or cuda:N. What the GPU's software says is read from torch, which a run on it
+            has imported.
+    """
     versions = {}
     for name in PACKAGES:
         try:
@@ -106,9 +114,38 @@ def describe(gpu: str | None) -> dict[str, Any]:
             continue  # the machine doesn't have it, so the run can't have used it
     return {
         "processor": cpu_info("model name") or platform.machine(),
-        "gpu": gpu,
+        **gpu_facts(device),
         "packages": {"python": platform.python_version(), **versions},
     }
+
+
+def gpu_facts(device: str) -> dict[str, str | None]:
+    """Name of the GPU, and the versions of CUDA, cuDNN and the driver; all None on a CPU."""
+    torch = sys.modules.get("torch")
+    if device == "cpu" or torch is None or not torch.cuda.is_available():
+        return dict.fromkeys(("gpu", "cuda", "cudnn", "driver"))
+    return {
+        "gpu": torch.cuda.get_device_name(device),
+        "cuda": torch.version.cuda,
+        "cudnn": str(torch.backends.cudnn.version()),
+        "driver": driver_version(),
+    }
+
+
+def driver_version() -> str | None:
+    """The newest CUDA version that the driver supports, such as 12.4."""
+    version = ctypes.c_int()
+    if ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version)):
+        return None
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def tf32(device: str) -> bool | None:
+    """Whether torch lets CUDA matrix products use TF32; None on a CPU."""
+    torch = sys.modules.get("torch")
+    if device == "cpu" or torch is None:
+        return None
+    return bool(torch.backends.cuda.matmul.allow_tf32)
 
 
 def code_state(version: str) -> dict[str, Any]:
@@ -116,18 +153,26 @@ def code_state(version: str) -> dict[str, Any]:
     folder = Path(__file__).resolve().parents[1]
     commit = git(folder, "rev-parse", "HEAD")
     changed = git(folder, "status", "--porcelain", "--", str(folder), str(folder.parent / "conf"))
-    return {"version": version, "commit": commit or None, "dirty": bool(changed) if commit else None}
+    return {
+        "version": version,
+        "commit": commit or None,
+        "dirty": bool(changed) if commit else None,
+    }
 
 
 def git(folder: Path, *words: str) -> str:
     """git's answer, "" where there is no git, or no checkout that tracks this code."""
     try:
         tracked = subprocess.run(
-            ["git", "-C", str(folder), "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=10
+            ["git", "-C", str(folder), "ls-files", "--error-unmatch", __file__],
+            capture_output=True,
+            timeout=10,
         )
         if tracked.returncode:
             return ""
-        answer = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10)
+        answer = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return answer.stdout.strip() if answer.returncode == 0 else ""

@@ -15,9 +15,18 @@ from usbench.errors import ConfigError
 from usbench.runner.resources import Room
 from usbench.sweep import tuning
 
-PLUGIN = re.compile(r"Could not (?:load|find) '(hydra/\w+/(submitit|ray|joblib|optuna)(?:_local|_slurm|_aws)?)'")
-EXTRAS = {"submitit": "slurm", "ray": "ray", "joblib": "sweep", "optuna": "sweep"}  # that install these plugins
-TRAINED = re.compile(r"[+~]*(dataset|evaluate_on|fold|sweep)\b")  # words that are about the dataset trained on alone
+PLUGIN = re.compile(
+    r"Could not (?:load|find) '(hydra/\w+/(submitit|ray|joblib|optuna)(?:_local|_slurm|_aws)?)'"
+)
+EXTRAS = {
+    "submitit": "slurm",
+    "ray": "ray",
+    "joblib": "sweep",
+    "optuna": "sweep",
+}  # that install these plugins
+TRAINED = re.compile(
+    r"[+~]*(dataset|evaluate_on|fold|sweep)\b"
+)  # words that are about the dataset trained on alone
 
 
 def tuned(plain: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], Sequence[str]]:
@@ -26,7 +35,9 @@ def tuned(plain: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], 
     Its `tuned` is then what the record says of the search.
     """
     if plain["study"]:
-        raise ConfigError(f"study={plain['study']}: it names a search; say sweep=tune, or tuned= to take its values")
+        raise ConfigError(
+            f"study={plain['study']}: it names a search; say sweep=tune, or tuned= to take its values"
+        )
     if not plain["tuned"]:
         return plain, words
     said, values = tuning.best(plain, words)
@@ -52,7 +63,9 @@ def resolved(
     one = cell.resolve(plain, device=device)
     if "tuned" in one:
         tuning.check(one, studies.url_of(plain["studies"], Path(one["runs"])))
-    plans = [transfer.planned({**each, "threads": plain["threads"]}, one, device) for each in others]
+    plans = [
+        transfer.planned({**each, "threads": plain["threads"]}, one, device) for each in others
+    ]
     if given is None and not plain["overwrite"]:
         for each in (one, *plans):
             each["threads"] = launch.resumed_threads(each)
@@ -62,7 +75,9 @@ def resolved(
 def names_of(value: object) -> list[str]:
     """The datasets to evaluate on; ConfigError where it is no list of names."""
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise ConfigError(f"evaluate_on={value}: a list of datasets was wanted, such as [spinal_human]")
+        raise ConfigError(
+            f"evaluate_on={value}: a list of datasets was wanted, such as [spinal_human]"
+        )
     return value
 
 
@@ -70,7 +85,9 @@ def other(name: str, words: Iterable[str]) -> dict[str, Any]:
     """A job's configuration with another dataset; ConfigError where there is none of that name."""
     kept = [word for word in words if not TRAINED.match(word)]
     try:
-        found: Any = OmegaConf.to_container(compose("config", [*kept, f"dataset={name}"]), resolve=True)
+        found: Any = OmegaConf.to_container(
+            compose("config", [*kept, f"dataset={name}"]), resolve=True
+        )
     except HydraException as wrong:
         raise ConfigError(f"evaluate_on: {one_line(wrong)}") from wrong
     plain: dict[str, Any] = found

@@ -36,7 +36,9 @@ def publish(
     try:
         if not set_aside(path, kept):
             return None
-        for left in path.parent.glob(f".*{path.stem}.*.part"):  # by a process that was killed while it wrote
+        for left in path.parent.glob(
+            f".*{path.stem}.*.part"
+        ):  # by a process that was killed while it wrote
             left.unlink(missing_ok=True)
         *tables, (_, packed) = results.files_of(path, record, cases).items()
         results.write_all({**dict(tables), part: packed})
@@ -57,7 +59,7 @@ def publish(
 def tidy(one: Mapping[str, Any]) -> None:
     """Remove what a process left that was killed when it had just published the cell: the record's second name, and
     its claim."""
-    named = (one["dataset"]["name"], one["task"], one["model"]["name"], one["seed"], one["key"])
+    named = (one["dataset"]["name"], one["task"], one["model"]["name"], one["seed"], one["run_id"])
     path, claim = results.find(Path(one["results"]), *named), claims.path_of(cell.run_dir(one))
     with suppress(OSError):
         if path is not None and path.stat().st_nlink > 1:
@@ -131,7 +133,9 @@ class Hold:
             return results.save(folder, record, cases)
         path = publish(folder, record, cases, cell.run_dir(one) / REPLACED)
         if path is None:
-            raise claims.LostError(f"{results.record_path(folder, record)}: another process has published this result")
+            raise claims.LostError(
+                f"{results.record_path(folder, record)}: another process has published this result"
+            )
         return path
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def without_paths(one: Mapping[str, Any]) -> dict[str, Any]:
     hidden_parts = ("root", "runs", "results", "debug", "tracking")
     left = {name: value for name, value in one.items() if name not in hidden_parts}
     if "trained" in left:
-        left["trained"] = {"key": left["trained"]["key"]}
+        left["trained"] = {"run_id": left["trained"]["run_id"]}
     node = dict(left["model"]["build"])
     if node.get("weights") and Path(node["weights"]).is_absolute():
         node["weights"] = Path(node["weights"]).name
@@ -36,46 +36,59 @@ def without_paths(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def base_record(one: Cell) -> dict[str, Any]:
     """What every record of a cell says, done or failed."""
-    gpu = None
-    torch = sys.modules.get("torch")
-    if one["device"] != "cpu" and torch and torch.cuda.is_available():
-        gpu = torch.cuda.get_device_name(one["device"])
-    leak = one["dataset"].get("leak")
+    leak = one["dataset"].get("leakage")
     return {
-        "schema": 1,
+        "schema": 2,
         "dataset": one["dataset"]["name"],
         "task": one["task"],
         "fold": one["fold"],
         "trained_on": one.get("trained_on"),
         "origin": "run",
         "model": one["model"]["name"],
-        "budget": one["budget"],
-        "seed": one["seed"],
-        "key": one["key"],
         "recipe": one["recipe"],
+        "seed": one["seed"],
+        "run_id": one["run_id"],
+        "series": one["series"],
         **({"tuned": one["tuned"]} if "tuned" in one else {}),
         "data": {
             "fingerprint": one["fingerprint"],
             "counts": {},
             "phantom": one["phantom"],
-            "leak": {"n": len(leak["images"]), "images": leak["images"], "words": leak["words"]} if leak else None,
-            "splits": one["dataset"]["split"]["words"],
+            "leakage": {
+                "n": len(leak["images"]),
+                "images": leak["images"],
+                "description": leak["description"],
+            }
+            if leak
+            else None,
+            "splits": one["dataset"]["split"]["description"],
         },
         "config": without_paths(one),
         "code": machine.code_state(__version__),
-        "machine": machine.describe(gpu),
+        "machine": machine.describe(one["device"]),
+        **dated(one["device"]),
         "device": one["device"].split(":")[0],
         "precision": one["precision"],
         "threads": one["threads"],
     }
 
 
+def dated(device: str) -> dict[str, Any]:
+    """The day, TF32, and why fields about a GPU are null."""
+    on_cpu = ("tf32", "machine.gpu", "machine.cuda", "machine.cudnn", "machine.driver")
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "tf32": machine.tf32(device),
+        "reasons": dict.fromkeys(on_cpu, "ran on a CPU") if device == "cpu" else {},
+    }
+
+
 def failed_record(one: Cell, reason: str) -> dict[str, Any]:
     """A run that broke: a row with its reason."""
-    return {**base_record(one), **fold_set(one), "status": "failed", "reason": reason}
+    return {**base_record(one), **fold_series(one), "status": "failed", "reason": reason}
 
 
-def fold_set(one: Cell) -> dict[str, str]:
+def fold_series(one: Cell) -> dict[str, str]:
     """What the folds of one run share: the recipe of its fold 0, which the same data, split and settings give.
 
     Nothing without a fold, and where the data can't be opened.
@@ -86,14 +99,21 @@ def fold_set(one: Cell) -> dict[str, str]:
     try:
         dataset = source.open_dataset(first)
         drawn_here = one["phantom"] and not (Path(one["root"]) / source.MARK).is_file()
-        recipe, _ = cell.keys({**first, "fingerprint": cell.fingerprint(first, dataset, not drawn_here)})
+        series, _ = cell.run_ids(
+            {**first, "fingerprint": cell.fingerprint(first, dataset, not drawn_here)}
+        )
     except (UsbenchError, OSError):
         return {}
-    return {"fold_set": recipe}
+    return {"fold_series": series}
 
 
 def done_record(
-    one: Cell, dataset: Dataset, scores: Scores, chosen: float, seconds: dict[str, float], parameters: int | None
+    one: Cell,
+    dataset: Dataset,
+    scores: Scores,
+    chosen: float,
+    seconds: dict[str, float],
+    parameters: int | None,
 ) -> dict[str, Any]:
     """The record of a finished run. chosen: the selection rule's figure on validation; seconds: by stage."""
     record = base_record(one)
@@ -102,10 +122,15 @@ def done_record(
     file, _ = scoring.predictions_of(run_dir(one), "test")
     return {
         **record,
-        **fold_set(one),
+        **fold_series(one),
         "status": "done",
         "reason": None,
-        **scored(scores, one["metric"]["primary"], groups, ruler_words(one, scores.ruler.words)),
+        **scored(
+            scores,
+            one["metric"]["primary"],
+            groups,
+            protocol_description(one, scores.protocol.description),
+        ),
         "validation": {"name": SELECTION[one["task"]][0], "value": chosen},
         "predictions": {
             "file": file.relative_to(one["runs"]).as_posix(),
@@ -118,46 +143,61 @@ def done_record(
 
 
 def scored(scores: Scores, primary: str, groups: int, words: str) -> dict[str, Any]:
-    """What a record holds of its scores. groups: how many the test set has; words: the ruler's, for people.
+    """What a record holds of its scores. groups: how many the test set has; words: the protocol's, for people.
 
-    Raises ConfigError for a primary score that the ruler doesn't have.
+    Raises ConfigError for a primary score that the protocol doesn't have.
     """
-    ruler = scores.ruler
-    if primary not in ruler.scores:
-        raise ConfigError(f"metric.primary={primary}: one of {', '.join(ruler.scores)} was wanted")
+    protocol = scores.protocol
+    if primary not in protocol.scores:
+        raise ConfigError(
+            f"metric.primary={primary}: one of {', '.join(protocol.scores)} was wanted"
+        )
 
     def figures(ruled: Ruled) -> dict[str, Any]:
         return {
-            "ceiling": report.figures(ruled.ceiling, groups),
+            "target_score": report.figures(ruled.target_score, groups),
             "scores": report.figures(ruled.scores, groups),
-            "per_class": {name: report.figures(part, groups) for name, part in ruled.per_class.items()},
+            "per_class": {
+                name: report.figures(part, groups) for name, part in ruled.per_class.items()
+            },
         }
 
     others = scores.ruled[1:]
     return {
-        "ruler": {"name": ruler.name, "version": ruler.version, "words": words},
+        "protocol": {"name": protocol.name, "version": protocol.version, "description": words},
         "primary": {
             "name": primary,
-            "value": ruler.scores[primary].value,
+            "value": protocol.scores[primary].value,
             "higher_is_better": not results.lower_is_better(primary),
         },
-        **figures(ruler),
-        "rulers": {o.name: {"version": o.version, "words": o.words, **figures(o)} for o in others},
+        **figures(protocol),
+        "protocols": {
+            o.name: {"version": o.version, "description": o.description, **figures(o)}
+            for o in others
+        },
     }
 
 
-def ruler_words(one: Cell, words: str) -> str:
+def protocol_description(one: Cell, words: str) -> str:
     """The rule, how the view's truths are read, what the split assumes, and where intervals can't be trusted."""
     view = one["dataset"]["views"][one["task"]]
     told = [words]
     if one["task"] == "detect":
         told.append(f"truths: origin {view['box_origin']}, end {view['box_end']}")
-    if view.get("ruler_words"):
-        told.append(" ".join(str(view["ruler_words"]).split()))
+    if view.get("protocol_description"):
+        told.append(" ".join(str(view["protocol_description"]).split()))
     if one.get("trained_on"):
-        pairs = [f"{theirs} as {ours}" for theirs, ours in one["class_map"].items() if theirs != ours]
-        told.append(f"trained on {one['trained_on']} alone" + (f", {', '.join(pairs)}" if pairs else ""))
-        told += [f"left out, for the model knows none such: {', '.join(one['left_out'])}"] if one["left_out"] else []
+        pairs = [
+            f"{theirs} as {ours}" for theirs, ours in one["class_map"].items() if theirs != ours
+        ]
+        told.append(
+            f"trained on {one['trained_on']} alone" + (f", {', '.join(pairs)}" if pairs else "")
+        )
+        told += (
+            [f"left out, for the model knows none such: {', '.join(one['left_out'])}"]
+            if one["left_out"]
+            else []
+        )
     unknown = one["dataset"].get("unknown_groups")
     if unknown and not one["phantom"]:
         told.append(f"intervals are too narrow: {unknown}")

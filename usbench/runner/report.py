@@ -1,4 +1,4 @@
-"""What a finished run tells its user: a table per class, the ceiling, where things lie."""
+"""What a finished run tells its user: a table per class, the target_score, where things lie."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def figures(scored: Mapping[str, Figure], groups: int) -> dict[str, dict[str, An
     """Figures as a record holds them; without an interval it says why, where there is a reason."""
     out: dict[str, dict[str, Any]] = {}
     for name, figure in scored.items():
-        bounds = {"low": figure.low, "high": figure.high}
+        method = None if figure.low is None else "percentile"
+        bounds = {"low": figure.low, "high": figure.high, "method": method}
         out[name] = {"value": figure.value, **bounds, "n": figure.n, "groups": groups}
         if figure.interval is not None:
             out[name]["interval"] = figure.interval
@@ -46,31 +47,41 @@ def bounds(scores: Mapping[str, Any], name: str) -> str:
     low, high = (scores.get(name, {}).get(end) for end in ("low", "high"))
     if low is None or high is None:
         return "–"
-    ends = (f"{end:.1f}" if lower_is_better(name) else f"{end:.3f}".removeprefix("0") for end in (low, high))
+    ends = (
+        f"{end:.1f}" if lower_is_better(name) else f"{end:.3f}".removeprefix("0")
+        for end in (low, high)
+    )
     return "–".join(ends)
 
 
 def cases_of(scores: Mapping[str, Any], names: Sequence[str]) -> str:
     """How many cases the first of the figures is made of that isn't undefined."""
-    return next((str(scores[name]["n"]) for name in names if scores.get(name, {}).get("value") is not None), "0")
+    return next(
+        (str(scores[name]["n"]) for name in names if scores.get(name, {}).get("value") is not None),
+        "0",
+    )
 
 
 def rows(record: Mapping[str, Any], names: Sequence[str]) -> Iterable[list[str]]:
-    """A row per class, then all classes and their interval, then the ceiling."""
+    """A row per class, then all classes and their interval, then the target_score."""
     for label, scores in record["per_class"].items():
         yield [label, *(cell_of(scores, name) for name in names), cases_of(scores, names)]
-    yield ["all classes", *(cell_of(record["scores"], name) for name in names), cases_of(record["scores"], names)]
+    yield [
+        "all classes",
+        *(cell_of(record["scores"], name) for name in names),
+        cases_of(record["scores"], names),
+    ]
     yield ["95 %", *(bounds(record["scores"], name) for name in names), ""]
-    if record["data"]["leak"]:
+    if record["data"]["leakage"]:
         clean = [cell_of(record["scores"], f"{name}:no-leak") for name in names]
         yield [f"without {record['data']['leak']['n']} leaking images", *clean, ""]
-    yield ["ceiling", *(cell_of(record["ceiling"], name) for name in names), ""]
+    yield ["target_score", *(cell_of(record["target_score"], name) for name in names), ""]
 
 
 def final(record: Mapping[str, Any], path: Path, pictures: Sequence[Path]) -> None:
     """The table on stdout."""
     counts = record["data"]["counts"]
-    words = [record["dataset"], record["model"], record["budget"], f"seed {record['seed']}"]
+    words = [record["dataset"], record["model"], record["recipe"], f"seed {record['seed']}"]
     words += [f"trained on {record['trained_on']}"] if record["trained_on"] else []
     title = f"{' · '.join(words)} · test, {counts['test']} images"
     names = SHOWN[record["task"]]
@@ -78,10 +89,12 @@ def final(record: Mapping[str, Any], path: Path, pictures: Sequence[Path]) -> No
     unsure = record["scores"][record["primary"]["name"]].get("interval")
     if unsure:
         say(f"interval of {record['primary']['name']}: {unsure}")
-    say(f"ruler {record['ruler']['name']} v{record['ruler']['version']}: {record['ruler']['words']}")
-    for name, other in record["rulers"].items():
+    say(
+        f"protocol {record['protocol']['name']} v{record['protocol']['version']}: {record['protocol']['description']}"
+    )
+    for name, other in record["protocols"].items():
         shown = "  ".join(
-            f"{key} {cell_of(other['scores'], key)} (ceiling {cell_of(other['ceiling'], key)})"
+            f"{key} {cell_of(other['scores'], key)} (target_score {cell_of(other['target_score'], key)})"
             for key in other["scores"]
         )
         say(f"by the rule {name}: {shown}")
@@ -102,7 +115,11 @@ def trial(record: Mapping[str, Any]) -> None:
 
 def phantom_notice(dataset: Mapping[str, Any], task: str, model: str) -> str:
     """Why these figures stand apart, and which published one (the model's, else the best) they stand apart from."""
-    rows = [row for row in dataset.get("published") or () if row["task"] == task and row["split"] == "test"]
+    rows = [
+        row
+        for row in dataset.get("published") or ()
+        if row["task"] == task and row["split"] == "test"
+    ]
     rows = [row for row in rows if row["model"] == model] or rows
     words = ""
     if rows:

@@ -35,9 +35,13 @@ def room(launcher: Mapping[str, Any]) -> Room:
         return of_slurm(launcher)
     if kind == "RayLauncher":
         return of_ray(launcher["ray"], cores)
-    if kind == "LocalLauncher":  # submitit's without Slurm: all cells at once, and it says which GPUs they see
+    if (
+        kind == "LocalLauncher"
+    ):  # submitit's without Slurm: all cells at once, and it says which GPUs they see
         threads = int(launcher.get("cpus_per_task") or 1)
-        return Room(max(1, cores // threads), threads, True, launcher.get("gpus_per_node") or 0, per_gpu=0)
+        return Room(
+            max(1, cores // threads), threads, True, launcher.get("gpus_per_node") or 0, per_gpu=0
+        )
     places = parallel(int(launcher.get("n_jobs") or 1), cores)
     gpus = len(machine.cuda_capabilities())
     return Room(places, max(1, cores // places), per_gpu=-(-places // gpus) if gpus else 1)
@@ -50,7 +54,11 @@ def parallel(n_jobs: int, cores: int) -> int:
 
 def of_slurm(launcher: Mapping[str, Any]) -> Room:
     """submitit's: a job per cell, an array of them."""
-    gpus = launcher.get("gpus_per_node") or launcher.get("gpus_per_task") or of_gres(str(launcher.get("gres") or ""))
+    gpus = (
+        launcher.get("gpus_per_node")
+        or launcher.get("gpus_per_task")
+        or of_gres(str(launcher.get("gres") or ""))
+    )
     threads = launcher.get("cpus_per_task") or int(launcher.get("cpus_per_gpu") or 0) * gpus or 1
     return Room(int(launcher.get("array_parallelism") or 1), int(threads), True, gpus, per_gpu=0)
 
@@ -76,7 +84,11 @@ def gpu(per_gpu: int) -> Iterator[str]:
     RunError where all are taken: more cells were started at once than were planned.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    numbers = visible.split(",") if visible is not None else [str(n) for n in range(len(machine.cuda_capabilities()))]
+    numbers = (
+        visible.split(",")
+        if visible is not None
+        else [str(n) for n in range(len(machine.cuda_capabilities()))]
+    )
     with slot([number for number in numbers if number], per_gpu) as number:
         yield number
 
@@ -84,15 +96,22 @@ def gpu(per_gpu: int) -> Iterator[str]:
 @contextmanager
 def slot(numbers: Sequence[str], each: int) -> Iterator[str]:
     """One of several numbers that fewer than `each` holders on this host have, the emptiest first."""
-    folder = Path(tempfile.gettempdir()) / f"usbench-gpus-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    folder = (
+        Path(tempfile.gettempdir())
+        / f"usbench-gpus-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    )
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         for place in range(each):
             for number in numbers:
                 try:
-                    stack.enter_context(FileLock(folder / f"{number.replace('/', '_')}-{place}.lock", timeout=0))
+                    stack.enter_context(
+                        FileLock(folder / f"{number.replace('/', '_')}-{place}.lock", timeout=0)
+                    )
                 except Timeout:
                     continue
                 yield number
                 return
-        raise RunError(f"GPUs {', '.join(numbers)}: one with less than {each} cells was wanted, found none")
+        raise RunError(
+            f"GPUs {', '.join(numbers)}: one with less than {each} cells was wanted, found none"
+        )

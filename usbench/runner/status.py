@@ -18,7 +18,9 @@ from usbench.runner import config as cell
 from usbench.runner import lock as claims
 
 State = Literal["done", "running", "stale", "failed", "skipped", "missing"]
-REFUSED = "refused.json"  # in the run folder: why a cell can't be run at all, found when it was begun
+REFUSED = (
+    "refused.json"  # in the run folder: why a cell can't be run at all, found when it was begun
+)
 LOST = "lost-*.json"  # in the run folder: one for each process that worked at it in vain, silent for too long
 
 
@@ -58,7 +60,9 @@ def entry(one: Mapping[str, Any], now: float | None = None) -> Entry:
         return Entry("done", "", record["primary"]["value"], sum(record["seconds"].values()), twice)
     holder = claims.look(claims.path_of(folder), now)
     if holder:
-        who = f"process {holder.pid} on {holder.host}, last sign of life {holder.silent_s:.0f} s ago"
+        who = (
+            f"process {holder.pid} on {holder.host}, last sign of life {holder.silent_s:.0f} s ago"
+        )
         return Entry("stale" if holder.stale else "running", who, twice=twice)
     if record and record.get("status") == "failed":
         return Entry("failed", str(record.get("reason")), twice=twice)
@@ -72,13 +76,13 @@ def _record(one: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Quick: by the table's sha256 and a few keys, not by the schema, which who reads results for figures checks.
     """
-    named = (one["dataset"]["name"], one["task"], one["model"]["name"], one["seed"], one["key"])
+    named = (one["dataset"]["name"], one["task"], one["model"]["name"], one["seed"], one["run_id"])
     path = results.find(Path(one["results"]), *named)
     if path is None:
         return None
     try:
         record = json.loads(path.read_bytes())
-        if record["key"] != one["key"] or record["status"] not in ("done", "failed"):
+        if record["run_id"] != one["run_id"] or record["status"] not in ("done", "failed"):
             return {}
         if record.get("cases") and record.get("cases_sha256"):
             packed = path.with_name(record["cases"]).read_bytes()

@@ -29,7 +29,9 @@ def show(jobs: Sequence[Any], todo: Iterable[str], places: int) -> None:
     start, rows, waits, unknown = set(todo), [], 0.0, 0
     for job in jobs:
         if not job.cells:
-            rows.append([job.name, "–", "skipped" if job.skipped else "failed", job.skipped or job.failed])
+            rows.append(
+                [job.name, "–", "skipped" if job.skipped else "failed", job.skipped or job.failed]
+            )
             continue
         for n, (one, found) in enumerate(zip(job.cells, ledger.entries(job.cells), strict=True)):
             seconds = found.seconds if found.state == "done" else expected(one)
@@ -38,9 +40,11 @@ def show(jobs: Sequence[Any], todo: Iterable[str], places: int) -> None:
             unknown += runs and seconds is None
             told = found.words if found.state != "done" else f"in {minutes(seconds)}"
             if found.state != "done" and runs:
-                told = f"about {minutes(seconds)}" if seconds else "no earlier run on such a processor"
+                told = (
+                    f"about {minutes(seconds)}" if seconds else "no earlier run on such a processor"
+                )
             name = job.name + (f" → {one['dataset']['name']}" if n else "")
-            rows.append([name, one["key"], found.state, told])
+            rows.append([name, one["run_id"], found.state, told])
     table("plan", ["combination", "cell", "state", ""], rows)
     how_long = f", {places} at once: {total(waits / places, unknown)}" if start else ""
     say(f"{len(start)} of {len(jobs)} combinations would be run{how_long}")
@@ -65,18 +69,20 @@ def minutes(seconds: float | None) -> str:
 
 
 def expected(one: Mapping[str, Any]) -> float | None:
-    """Seconds that a cell may take: the median of finished ones of its dataset, model and budget on this kind of
+    """Seconds that a cell may take: the median of finished ones of its dataset, model and recipe on this kind of
     processor and device; None where there are none."""
     top = Path(one["results"]) / (results.PHANTOM if one.get("phantom") else "")
     device = str(one.get("device", "cpu")).split(":")[0]
     where = (str(top), one["dataset"]["name"], one["task"], one["model"]["name"])
-    found = [took for budget, on, took in earlier(*where) if (budget, on) == (one["budget"], device)]
+    found = [
+        took for recipe, on, took in earlier(*where) if (recipe, on) == (one["recipe"], device)
+    ]
     return statistics.median(found) if found else None
 
 
 @cache
 def earlier(top: str, dataset: str, task: str, model: str) -> tuple[tuple[str, str, float], ...]:
-    """(budget, device, seconds) of each finished record of one model on one dataset, made on such a processor."""
+    """(recipe, device, seconds) of each finished record of one model on one dataset, made on such a processor."""
     return tuple(_times(sorted(Path(top, dataset, task).glob(f"{model}-s*.json"))))
 
 
@@ -86,6 +92,6 @@ def _times(paths: Iterable[Path]) -> Iterator[tuple[str, str, float]]:
         try:
             record = json.loads(path.read_bytes())
             if record["status"] == "done" and record["machine"]["processor"] == here:
-                yield record["budget"], record["device"], float(sum(record["seconds"].values()))
+                yield record["recipe"], record["device"], float(sum(record["seconds"].values()))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # damaged: the ledger says so

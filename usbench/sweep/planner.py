@@ -98,7 +98,10 @@ class Planner(Callback):  # type: ignore[misc]
             sys.exit(end())
         runs = search.quoted(str(Path(str(config.runs)).absolute()))
         with read_write(config), open_dict(config):
-            config.hydra.overrides.task = [f"runs={runs}", "cell=" + ",".join(f"'{key}'" for key in missing)]
+            config.hydra.overrides.task = [
+                f"runs={runs}",
+                "cell=" + ",".join(f"'{key}'" for key in missing),
+            ]
             config.hydra.sweeper.params = None
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
@@ -116,7 +119,9 @@ def begin(config: DictConfig) -> list[str]:
     for job in jobs:
         job.name = " ".join(bare(word) for word in job.words if word not in shared)
     current = Sweep(jobs, room.remote)
-    only_plan, overwrite, again = (switch(config, name) for name in ("plan", "overwrite", "retry_failed"))
+    only_plan, overwrite, again = (
+        switch(config, name) for name in ("plan", "overwrite", "retry_failed")
+    )
     keep(Path(str(config.runs)).absolute(), jobs)
     todo = [job for job in unique(jobs) if overwrite or waits(job, again)]
     if only_plan:
@@ -128,16 +133,22 @@ def begin(config: DictConfig) -> list[str]:
     for place, job in enumerate(todo, 1):
         store(job, overwrite, room, f"{place} of {len(todo)}: {job.name}")
     if room.remote and todo:
-        say(f"{len(todo)} cells go to the cluster; python scripts/status.py --watch shows how far they are")
-    return [str(job.cell["key"]) for job in todo if job.cell]
+        say(
+            f"{len(todo)} cells go to the cluster; python scripts/status.py --watch shows how far they are"
+        )
+    return [str(job.cell["run_id"]) for job in todo if job.cell]
 
 
 def combinations(config: DictConfig) -> list[tuple[str, ...]]:
     """The words of every job, as Hydra's own sweeper would split them; those of the sweep's YAML first."""
-    given = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create({}), resolve=False)
+    given = OmegaConf.to_container(
+        config.hydra.sweeper.params or OmegaConf.create({}), resolve=False
+    )
     assert isinstance(given, dict)
     words = [f"{name!s}={value}" for name, value in given.items()]
-    told: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # ${…} is for each cell to resolve
+    told: Any = OmegaConf.to_container(
+        config.hydra.overrides.task, resolve=False
+    )  # ${…} is for each cell to resolve
     words += told
     parsed = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(words)
     return [tuple(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
@@ -148,7 +159,9 @@ def planned(words: tuple[str, ...], room: workers.Room) -> Job:
     plain = composed(words)
     try:
         plain, full = tuned(plain, words)
-        one, plans = resolved(plain, [other(name, full) for name in names_of(plain["evaluate_on"])], room)
+        one, plans = resolved(
+            plain, [other(name, full) for name in names_of(plain["evaluate_on"])], room
+        )
     except UnsuitableError as reason:
         return Job(words, skipped=brief_reason(reason))
     except (UsbenchError, OSError) as wrong:
@@ -190,7 +203,7 @@ def brief_reason(reason: UnsuitableError) -> str:
 
 def unique(jobs: Sequence[Job]) -> list[Job]:
     """Jobs that can be run, each cell once: two combinations may mean the same."""
-    return list({job.cell["key"]: job for job in reversed(jobs) if job.cell}.values())[::-1]
+    return list({job.cell["run_id"]: job for job in reversed(jobs) if job.cell}.values())[::-1]
 
 
 def waits(job: Job, retry_failed: bool) -> bool:
@@ -198,7 +211,10 @@ def waits(job: Job, retry_failed: bool) -> bool:
     from usbench.runner import status as ledger
 
     states = {entry.state for entry in ledger.entries(job.cells)}
-    return bool(states & ({"missing", "stale", "failed", "skipped"} if retry_failed else {"missing", "stale"}))
+    return bool(
+        states
+        & ({"missing", "stale", "failed", "skipped"} if retry_failed else {"missing", "stale"})
+    )
 
 
 def switch(config: DictConfig, name: str) -> bool:
@@ -216,10 +232,15 @@ def store(job: Job, overwrite: bool, room: workers.Room, place: str) -> None:
     from usbench.results import store as results
 
     assert job.cell
-    how = {"overwrite": overwrite, "per_gpu": room.per_gpu, "remote": room.remote, "where": str(Path.cwd())}
+    how = {
+        "overwrite": overwrite,
+        "per_gpu": room.per_gpu,
+        "remote": room.remote,
+        "where": str(Path.cwd()),
+    }
     told = {"cell": job.cell, "then": job.then, **how, "place": place}
     text = yaml.dump(told, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
-    results.write_all({stored(Path(job.cell["runs"]), job.cell["key"]): text.encode()})
+    results.write_all({stored(Path(job.cell["runs"]), job.cell["run_id"]): text.encode()})
 
 
 def stored(runs: Path, key: str) -> Path:
@@ -233,7 +254,9 @@ def read(runs: Path, key: str) -> dict[str, Any]:
     try:
         found = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
     except (OSError, yaml.YAMLError) as wrong:
-        raise ConfigError(f"{path}: a cell stored by a sweep was wanted ({' '.join(str(wrong).split())})") from wrong
+        raise ConfigError(
+            f"{path}: a cell stored by a sweep was wanted ({' '.join(str(wrong).split())})"
+        ) from wrong
     return dict(found)
 
 
@@ -242,7 +265,12 @@ def keep(runs: Path, jobs: Sequence[Job]) -> None:
     from usbench.results import store as results
 
     rows = [
-        {"name": job.name, "skipped": job.skipped, "failed": job.failed, "cells": [brief(one) for one in job.cells]}
+        {
+            "name": job.name,
+            "skipped": job.skipped,
+            "failed": job.failed,
+            "cells": [brief(one) for one in job.cells],
+        }
         for job in jobs
     ]
     name = hashlib.sha256(json.dumps([job.words for job in jobs]).encode()).hexdigest()[:12]
@@ -253,7 +281,13 @@ def keep(runs: Path, jobs: Sequence[Job]) -> None:
 def brief(one: Mapping[str, Any]) -> dict[str, Any]:
     """What the ledger wants to know of a cell."""
     names = {part: {"name": one[part]["name"]} for part in ("dataset", "model")}
-    return {**names, **{part: one[part] for part in ("task", "seed", "fold", "budget", "key", "runs", "results")}}
+    return {
+        **names,
+        **{
+            part: one[part]
+            for part in ("task", "seed", "fold", "recipe", "run_id", "runs", "results")
+        },
+    }
 
 
 # ---- the end

@@ -35,7 +35,7 @@ HARMLESS = (  # what the sweeper ends with though nothing is wrong: all trials f
     "Record does not exist.",
     "`Study.stop` is supposed to be invoked inside an objective function or a callback.",
 )
-EXAMPLE = "'model.budgets.standard.lr=tag(log,interval(1e-4,1e-2))'"
+EXAMPLE = "'model.recipes.standard.lr=tag(log,interval(1e-4,1e-2))'"
 
 
 @dataclass
@@ -63,23 +63,38 @@ def begin(config: DictConfig) -> Search:
 
     plain: Any = OmegaConf.to_container(compose("config", words), resolve=True)
     about = facts(resolved({**plain, "study": None}, [], room)[0], space)
-    name, runs = str(plain["study"] or f"{about['dataset']}-{about['model']}"), Path(str(config.runs)).absolute()
+    name, runs = (
+        str(plain["study"] or f"{about['dataset']}-{about['model']}"),
+        Path(str(config.runs)).absolute(),
+    )
     if not NAME.fullmatch(name):
-        raise ConfigError(f"study={name}: a name fit for a folder was wanted, of letters, digits and . _ + -")
-    url, folder, wanted = studies.url_of(plain["studies"], runs), runs / FOLDER / name, config.hydra.sweeper.n_trials
+        raise ConfigError(
+            f"study={name}: a name fit for a folder was wanted, of letters, digits and . _ + -"
+        )
+    url, folder, wanted = (
+        studies.url_of(plain["studies"], runs),
+        runs / FOLDER / name,
+        config.hydra.sweeper.n_trials,
+    )
     if plain["plan"]:
         found = studies.look(url, name)
-        say(f"study {name}: {found.completed if found else 0} of {wanted} trials are done; plan=true starts nothing")
+        say(
+            f"study {name}: {found.completed if found else 0} of {wanted} trials are done; plan=true starts nothing"
+        )
         sys.exit(0)
     claim = claims.take(claims.path_of(folder))
     if claim is None:
-        raise RunError(f"study={name}: another process is at it; wait for it, or search under another name")
+        raise RunError(
+            f"study={name}: another process is at it; wait for it, or search under another name"
+        )
     atexit.register(claim.__enter__().__exit__, None, None, None)
     search = Search(name, url, wanted, folder, about)
     state = studies.take_up(url, name, about)
     if state.completed >= wanted:
         sys.exit(end(search))
-    say(f"study {name}: {state.completed} of {wanted} trials are done; {url.removeprefix(studies.FILE)}")
+    say(
+        f"study {name}: {state.completed} of {wanted} trials are done; {url.removeprefix(studies.FILE)}"
+    )
     hand_over(config, search, state)
     return search
 
@@ -96,25 +111,35 @@ def check_words(config: DictConfig) -> None:
             raise ConfigError(f"{key}={config[key]} in a search: {why}")
     trials = config.hydra.sweeper.n_trials
     if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
-        raise ConfigError(f"hydra.sweeper.n_trials={trials}: a whole number of 1 or more was wanted")
+        raise ConfigError(
+            f"hydra.sweeper.n_trials={trials}: a whole number of 1 or more was wanted"
+        )
 
 
 def split(config: DictConfig) -> tuple[list[str], dict[str, str]]:
     """(the words that all trials share, {parameter: what it is searched over})."""
-    given: Any = OmegaConf.to_container(config.hydra.sweeper.params or OmegaConf.create({}), resolve=False)
+    given: Any = OmegaConf.to_container(
+        config.hydra.sweeper.params or OmegaConf.create({}), resolve=False
+    )
     told: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
     words = [*(f"{name}={value}" for name, value in given.items()), *told]
     fixed, space = [], {}
-    for each in OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(words):
+    for each in OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(
+        words
+    ):
         if not each.is_sweep_override():
             fixed.append(str(each.input_line))
             continue
         name = str(each.get_key_element())
         if not SEARCHED.match(name):
-            raise ConfigError(f"{each.input_line}: of a search only model.… can vary; one study for each other word")
+            raise ConfigError(
+                f"{each.input_line}: of a search only model.… can vary; one study for each other word"
+            )
         space[name] = str(each.input_line).partition("=")[2]
     if not space:
-        raise ConfigError(f"a search without a parameter to search; say what varies and how far, such as {EXAMPLE}")
+        raise ConfigError(
+            f"a search without a parameter to search; say what varies and how far, such as {EXAMPLE}"
+        )
     return fixed, space
 
 
@@ -125,12 +150,12 @@ def facts(one: Mapping[str, Any], space: Mapping[str, str]) -> dict[str, Any]:
     rule, version = cell.SELECTION[one["task"]]
     return {
         "dataset": one["dataset"]["name"],
-        **{part: one[part] for part in ("task", "fold", "budget", "seed")},
+        **{part: one[part] for part in ("task", "fold", "recipe", "seed")},
         "model": one["model"]["name"],
         "data": one["fingerprint"],
         "rule": f"{rule} v{version}",
         "space": dict(space),
-        "recipe": one["recipe"],
+        "series": one["series"],
     }
 
 
@@ -138,7 +163,10 @@ def hand_over(config: DictConfig, search: Search, state: State) -> None:
     """Tell the sweeper where and how many, and each trial where its record belongs. A sampler that goes on must not
     draw the same numbers again."""
     runs = search.folder.parent.parent
-    words = [f"{key}={quoted(str(value))}" for key, value in {"runs": runs, "results": search.folder}.items()]
+    words = [
+        f"{key}={quoted(str(value))}"
+        for key, value in {"runs": runs, "results": search.folder}.items()
+    ]
     words += [f"study='{search.name}'"]
     tracked = any(word.lstrip("+").startswith("tracking=") for word in config.hydra.overrides.task)
     words += [] if tracked else ["tracking=none"]  # a tracker shows test scores
@@ -174,13 +202,19 @@ def end(search: Search) -> int:
         warn(str(wrong))
         return 1
     if state is None:
-        warn(f"study={search.name}: it was removed while it ran; the records of its trials are below {search.folder}")
+        warn(
+            f"study={search.name}: it was removed while it ran; the records of its trials are below {search.folder}"
+        )
         return 1
-    say(f"study {state.name}: {state.completed} of {search.wanted} trials done, {state.failed} failed")
+    say(
+        f"study {state.name}: {state.completed} of {search.wanted} trials done, {state.failed} failed"
+    )
     if state.completed:
         say(f"best on validation: {search.about['rule']} {state.value:.4f} with {shown(state)}")
-        words = " ".join(f"{key}={search.about[key]}" for key in ("dataset", "model", "budget"))
-        say(f"now with seeds that the search hasn't used: python -m usbench -m tuned={state.name} {words} seed=1,2,3")
+        words = " ".join(f"{key}={search.about[key]}" for key in ("dataset", "model", "recipe"))
+        say(
+            f"now with seeds that the search hasn't used: python -m usbench -m tuned={state.name} {words} seed=1,2,3"
+        )
     if state.failed:
         say(f"why trials failed is in their records below {search.folder}")
     if state.completed < search.wanted:

@@ -15,7 +15,9 @@ from typing import Any
 from usbench.errors import ConfigError, RunError
 
 ABOUT = "usbench"  # attribute of a study: what it was begun with
-KILLED = "killed"  # attribute of a trial: it failed because its search was killed, and was queued again
+KILLED = (
+    "killed"  # attribute of a trial: it failed because its search was killed, and was queued again
+)
 FILE = "sqlite:///"
 
 
@@ -53,7 +55,9 @@ def names(url: str) -> list[str]:
     if not _there(url):
         return []
     with _usable(url) as optuna:
-        return sorted(each.study_name for each in optuna.get_all_study_summaries(storage=_opened(url)))
+        return sorted(
+            each.study_name for each in optuna.get_all_study_summaries(storage=_opened(url))
+        )
 
 
 def take_up(url: str, name: str, about: Mapping[str, Any]) -> State:
@@ -64,10 +68,14 @@ def take_up(url: str, name: str, about: Mapping[str, Any]) -> State:
     """
     with _usable(url) as optuna:
         storage, failed = _opened(url), optuna.trial.TrialState.FAIL
-        study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+        study = optuna.create_study(
+            study_name=name, storage=storage, direction="maximize", load_if_exists=True
+        )
         begun = study.user_attrs.get(ABOUT, {} if study.trials else about)
         if begun != about:
-            raise ConfigError(f"study={name}: {unlike(begun, about)}; give this search a name of its own, study=…")
+            raise ConfigError(
+                f"study={name}: {unlike(begun, about)}; give this search a name of its own, study=…"
+            )
         study.set_user_attr(ABOUT, about)
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             storage.set_trial_user_attr(trial._trial_id, KILLED, True)
@@ -82,7 +90,7 @@ def unlike(begun: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     told = [
         f"{name} {_plain(begun.get(name))}, now {_plain(value)}"
         for name, value in about.items()
-        if begun.get(name) != value and name != "recipe"
+        if begun.get(name) != value and name != "series"
     ]
     return f"it was begun with {', '.join(told) or 'another configuration of model or data'}"
 
@@ -96,7 +104,10 @@ def _plain(value: object) -> str:
 def _state(study: Any) -> State:
     """See State. Of two trials that are as good, the earlier is the best."""
     trials = study.get_trials(deepcopy=False)
-    of = {state: [trial for trial in trials if trial.state.name == state] for state in ("COMPLETE", "FAIL", "WAITING")}
+    of = {
+        state: [trial for trial in trials if trial.state.name == state]
+        for state in ("COMPLETE", "FAIL", "WAITING")
+    }
     best = max(of["COMPLETE"], key=lambda trial: (trial.value, -trial.number), default=None)
     return State(
         study.study_name,
@@ -139,7 +150,12 @@ def _usable(url: str) -> Iterator[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield optuna
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError, RuntimeError) as wrong:
+    except (
+        SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        ImportError,
+        RuntimeError,
+    ) as wrong:
         reason = " ".join(str(wrong.__cause__ or wrong).split())[:300]
         where = url.removeprefix(FILE) if url.startswith(FILE) else url.partition(":")[0]
         raise RunError(f"studies: a database of Optuna's was wanted ({where}): {reason}") from wrong

@@ -18,9 +18,13 @@ def known(url: str, name: str) -> State:
     state = studies.look(url, name)
     if state is None:
         there = ", ".join(studies.names(url)) or "none"
-        raise ConfigError(f"tuned={name}: a study was wanted, found {there}; search first: sweep=tune study={name}")
+        raise ConfigError(
+            f"tuned={name}: a study was wanted, found {there}; search first: sweep=tune study={name}"
+        )
     if not state.completed or not state.about:
-        raise ConfigError(f"tuned={name}: a study with a finished trial was wanted; search first: sweep=tune")
+        raise ConfigError(
+            f"tuned={name}: a study with a finished trial was wanted; search first: sweep=tune"
+        )
     return state
 
 
@@ -32,10 +36,16 @@ def best(plain: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any]
     """
     name = str(plain["tuned"])
     state = known(studies.url_of(plain["studies"], Path(str(plain["runs"]))), name)
-    asked = {"dataset": plain["dataset"]["name"], "model": plain["model"]["name"], "fold": plain["fold"]}
+    asked = {
+        "dataset": plain["dataset"]["name"],
+        "model": plain["model"]["name"],
+        "fold": plain["fold"],
+    }
     match(state, asked)
     if plain["seed"] == state.about["seed"]:
-        raise ConfigError(f"tuned={name} seed={plain['seed']}: the search used this seed; take fresh ones: seed=1,2,3")
+        raise ConfigError(
+            f"tuned={name} seed={plain['seed']}: the search used this seed; take fresh ones: seed=1,2,3"
+        )
     values = {key.lstrip("+"): value for key, value in state.values.items()}
     for word in words:
         if word.partition("=")[0].lstrip("+~") in values:
@@ -62,5 +72,8 @@ def match(state: State, asked: Mapping[str, Any]) -> None:
 
 
 def check(one: Mapping[str, Any], url: str) -> None:
-    """UnsuitableError where the study of a resolved run is about another budget or other data than the run."""
-    match(known(url, one["tuned"]["study"]), {"task": one["task"], "budget": one["budget"], "data": one["fingerprint"]})
+    """UnsuitableError where the study of a resolved run is about another recipe or other data than the run."""
+    match(
+        known(url, one["tuned"]["study"]),
+        {"task": one["task"], "recipe": one["recipe"], "data": one["fingerprint"]},
+    )

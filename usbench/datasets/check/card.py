@@ -10,7 +10,10 @@ from usbench.datasets.check.findings import Finding
 
 KIND = "card"
 TWINS = "identical pairs"
-TOLD = {"stray pixels": "of no class colour", "rectangles": "rectangles"}  # kind of defect → in a layout's words
+TOLD = {
+    "stray pixels": "of no class colour",
+    "rectangles": "rectangles",
+}  # kind of defect → in a layout's words
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ def _finding(card: Card, name: str, wanted: str, found: str) -> Finding:
     if wanted == found:
         return Finding("note", KIND, f"{name}: {wanted}, as on the card {card.id}")
     advice = "is this another version, or is the card wrong?"
-    return Finding("warning", KIND, f"{name}: {wanted} on the card {card.id}, {found} in this copy; {advice}")
+    return Finding(
+        "warning", KIND, f"{name}: {wanted} on the card {card.id}, {found} in this copy; {advice}"
+    )
 
 
 def _images(card: Card, copy: Copy) -> Iterator[Finding]:
@@ -70,7 +75,12 @@ def _sizes(card: Card, copy: Copy) -> Iterator[Finding]:
         yield _finding(card, "sizes", ", ".join(on_card), "also " + _counted(foreign))
     elif copy.whole and None not in on_card.values():
         counts = {size: int(count or 0) for size, count in on_card.items()}
-        yield _finding(card, "sizes", _counted(counts), _counted({size: copy.sizes.get(size, 0) for size in on_card}))
+        yield _finding(
+            card,
+            "sizes",
+            _counted(counts),
+            _counted({size: copy.sizes.get(size, 0) for size in on_card}),
+        )
     else:
         yield Finding("note", KIND, f"sizes: all are on the card {card.id}")
 

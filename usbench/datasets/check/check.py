@@ -51,7 +51,9 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     images: dict[str, Any] = field(default_factory=dict)
     tallies: dict[Task, tally.Tally] = field(default_factory=dict)
-    pairs: dict[str, list[duplicates.Pair]] = field(default_factory=dict)  # by the tasks that share them
+    pairs: dict[str, list[duplicates.Pair]] = field(
+        default_factory=dict
+    )  # by the tasks that share them
     paste: str = ""  # lines for the dataset's YAML
 
     def number(self, level: str) -> int:
@@ -103,7 +105,9 @@ def open_views(
         except UsbenchError as reason:
             reasons.append(reason)
             level: Level = "warning" if isinstance(reason, ConfigError) else "note"
-            report.findings.append(Finding(level, "view", f"{task}: not checked; {relative(reason, root)}"))
+            report.findings.append(
+                Finding(level, "view", f"{task}: not checked; {relative(reason, root)}")
+            )
             continue
         try:
             records = layout.index(root)
@@ -137,7 +141,9 @@ def used(
         kind = f"split of {task}" if fold is None else f"fold {fold} of {task}"
         level: Level = "error" if fold is None else "warning"
         try:
-            settled = settle(splits.regroup(records, split.get("near_duplicates") or ()), split, fold, name)
+            settled = settle(
+                splits.regroup(records, split.get("near_duplicates") or ()), split, fold, name
+            )
             divided = splits.divide(settled, root, splits.sides(split))
             level = "error"
             check_sides(divided, split, fold, name)
@@ -150,7 +156,9 @@ def used(
 
 def groups(view: View) -> list[Finding]:
     """A warning per two splits of the release that share groups: they are kept as they were released."""
-    by_split = {split: [record for record in view.records if record.split == split] for split in SPLITS}
+    by_split = {
+        split: [record for record in view.records if record.split == split] for split in SPLITS
+    }
     findings = []
     for one, other in itertools.combinations(SPLITS, 2):
         crossed = sorted(splits.crossing(by_split, one, other))
@@ -173,7 +181,9 @@ def sharing(view: View) -> Iterator[Finding]:
 # ---- labels
 
 
-def counted(view: View, root: Path, found: Mapping[str, pictures.Picture], report: Report) -> tally.Tally:
+def counted(
+    view: View, root: Path, found: Mapping[str, pictures.Picture], report: Report
+) -> tally.Tally:
     """Every label read and counted; one that can't be read, or doesn't fit its image, is a finding."""
     counts = tally.Tally(tuple(view.layout.classes))
     for record in track(view.settled, f"labels of {view.task}"):
@@ -181,9 +191,16 @@ def counted(view: View, root: Path, found: Mapping[str, pictures.Picture], repor
         try:
             target = view.layout.read(root, record)
             if record.image in found:
-                check_fit(target, found[record.image].size, root / (record.label or record.image), root / record.image)
+                check_fit(
+                    target,
+                    found[record.image].size,
+                    root / (record.label or record.image),
+                    root / record.image,
+                )
         except UsbenchError as wrong:
-            if record.image in found or not str(wrong).startswith(str(root / record.image)):  # else it is known already
+            if record.image in found or not str(wrong).startswith(
+                str(root / record.image)
+            ):  # else it is known already
                 report.findings.append(refusal(f"label of {view.task}", wrong, root))
         else:
             counts.add_truth(record, target)
@@ -193,7 +210,11 @@ def counted(view: View, root: Path, found: Mapping[str, pictures.Picture], repor
 def oddities(view: View) -> list[Finding]:
     """Notes on what the layout took otherwise than written while it read."""
     told = told_by(view.layout)
-    return [Finding("note", "oddity", f"{view.task}: {name}: {count}") for name, count in told.items() if count]
+    return [
+        Finding("note", "oddity", f"{view.task}: {name}: {count}")
+        for name, count in told.items()
+        if count
+    ]
 
 
 def told_by(layout: Layout) -> dict[str, int]:
@@ -207,14 +228,18 @@ def told_by(layout: Layout) -> dict[str, int]:
 # ---- against the catalogue
 
 
-def against_card(dataset: Mapping[str, Any], views: Sequence[View], report: Report) -> list[Finding]:
+def against_card(
+    dataset: Mapping[str, Any], views: Sequence[View], report: Report
+) -> list[Finding]:
     """What the catalogue's card of the dataset says and can be measured, compared with this copy; [] without a card."""
     card = copies.card_of(dataset["name"])
     if card is None or not views:
         return []
     present: Counter[str] = Counter()
     for counts in report.tallies.values():
-        present.update(dict(zip(counts.classes, map(int, counts.total(counts.present)), strict=True)))
+        present.update(
+            dict(zip(counts.classes, map(int, counts.total(counts.present)), strict=True))
+        )
     told = sum((Counter(told_by(view.layout)) for view in views), Counter[str]())
     pairs = [pair for found in report.pairs.values() for pair in found]
     twins = len({(pair.one.image, pair.other.image) for pair in pairs if pair.identical})
@@ -236,7 +261,9 @@ def look_for_pairs(
     """Pairs of every set of images that a view, or several views, divide into splits in the same way."""
     sets: dict[tuple[tuple[str, ...], ...], list[View]] = {}
     for view in views:
-        key = tuple(tuple(str(getattr(record, name)) for name in NEAR_KEYS) for record in view.settled)
+        key = tuple(
+            tuple(str(getattr(record, name)) for name in NEAR_KEYS) for record in view.settled
+        )
         sets.setdefault(key, []).append(view)
     rules = leaks.Rules.of(dataset)
     leaking: set[str] = set()
@@ -275,10 +302,14 @@ def differing(one: Target, other: Target, classes: Sequence[str]) -> list[str]:
             return ["size"]
         unlike = (one.planes != other.planes).any((1, 2))
     elif isinstance(one, Boxes) and isinstance(other, Boxes):
-        unlike = np.array([boxes_of(one, c) != boxes_of(other, c) for c in range(len(classes))], bool)
+        unlike = np.array(
+            [boxes_of(one, c) != boxes_of(other, c) for c in range(len(classes))], bool
+        )
     elif isinstance(one, Landmarks) and isinstance(other, Landmarks):
         paths = zip(one.paths, other.paths, strict=True)
-        unlike = (one.state != other.state) | np.array([not np.array_equal(a, b) for a, b in paths], bool)
+        unlike = (one.state != other.state) | np.array(
+            [not np.array_equal(a, b) for a, b in paths], bool
+        )
     else:
         return ["kind"]
     return [name for name, apart in zip(classes, unlike, strict=True) if apart]
@@ -298,5 +329,7 @@ def relative(reason: UsbenchError, root: Path) -> str:
 def wanted_tasks(dataset: Mapping[str, Any], word: str) -> list[Task]:
     """task=all or one of the dataset's; ConfigError for another."""
     if word not in ("all", *dataset["views"]):
-        raise ConfigError(f"task={word}: {dataset['name']} has {', '.join(dataset['views'])}; or take all")
+        raise ConfigError(
+            f"task={word}: {dataset['name']} has {', '.join(dataset['views'])}; or take all"
+        )
     return [task for task in dataset["views"] if word in ("all", task)]

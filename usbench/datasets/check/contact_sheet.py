@@ -19,7 +19,9 @@ CELL = (2 * SIDE[0] + 4 + EDGE, SIDE[1] + 3 * LINE + EDGE)
 FULL = 66  # characters of a line that fit above a pair
 
 
-def draw(pairs: Sequence[Pair], root: Path, title: str, attribution: str | None, path: Path) -> None:
+def draw(
+    pairs: Sequence[Pair], root: Path, title: str, attribution: str | None, path: Path
+) -> None:
     """Write the first pairs as a PNG, in their order; attribution: whose images they are.
 
     Raises RunError where it can't be written, DataError where an image can't be read.
@@ -65,4 +67,6 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{folder}: can't be made ({error.strerror}); check the folders above and free space") from error
+        raise RunError(
+            f"{folder}: can't be made ({error.strerror}); check the folders above and free space"
+        ) from error

@@ -25,11 +25,19 @@ class Tally:
 
     classes: tuple[str, ...]
     images: Counter[str] = field(default_factory=Counter)
-    empty: Counter[str] = field(default_factory=Counter)  # images whose label was read and has no class
+    empty: Counter[str] = field(
+        default_factory=Counter
+    )  # images whose label was read and has no class
     groups: dict[str, set[str]] = field(default_factory=dict)
-    present: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # (C,) images with the class
-    amount: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # (C,) pixels, boxes or landmarks
-    unknown: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # (C,) images where nobody knows
+    present: dict[str, NDArray[np.int64]] = field(
+        default_factory=dict
+    )  # (C,) images with the class
+    amount: dict[str, NDArray[np.int64]] = field(
+        default_factory=dict
+    )  # (C,) pixels, boxes or landmarks
+    unknown: dict[str, NDArray[np.int64]] = field(
+        default_factory=dict
+    )  # (C,) images where nobody knows
     pixels: int = 0  # of all masks
 
     def add_image(self, record: Record) -> None:
@@ -43,9 +51,15 @@ class Tally:
         column = record.split or UNUSED
         amount, unknown = parts(target, len(self.classes))
         self.empty[column] += not amount.any()
-        for table, more in ((self.present, amount > 0), (self.amount, amount), (self.unknown, unknown)):
+        for table, more in (
+            (self.present, amount > 0),
+            (self.amount, amount),
+            (self.unknown, unknown),
+        ):
             table[column] = table.get(column, np.zeros(len(self.classes), np.int64)) + more
-        self.pixels += target.planes[0].size if isinstance(target, Masks) and len(target.planes) else 0
+        self.pixels += (
+            target.planes[0].size if isinstance(target, Masks) and len(target.planes) else 0
+        )
 
     def total(self, table: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
         """(C,) over all columns."""
@@ -59,7 +73,9 @@ def parts(target: Target, classes: int) -> tuple[NDArray[np.int64], NDArray[np.b
         unknown = np.zeros(classes, bool) if target.known is None else ~target.known
         return target.planes.sum((1, 2), dtype=np.int64), unknown
     if isinstance(target, Boxes):
-        return np.bincount(target.labels, minlength=classes).astype(np.int64), np.zeros(classes, bool)
+        return np.bincount(target.labels, minlength=classes).astype(np.int64), np.zeros(
+            classes, bool
+        )
     return (target.state == SEEN).astype(np.int64), target.state == BLURRED
 
 
@@ -69,7 +85,13 @@ def parts(target: Target, classes: int) -> tuple[NDArray[np.int64], NDArray[np.b
 def header(tally: Tally, task: Task) -> list[str]:
     """Of `rows`."""
     amount = "share of pixels" if task == "segment" else AMOUNTS[task]
-    return ["images with", *columns(tally), "all", amount, *(["unknown"] if doubtful(tally) else [])]
+    return [
+        "images with",
+        *columns(tally),
+        "all",
+        amount,
+        *(["unknown"] if doubtful(tally) else []),
+    ]
 
 
 def rows(tally: Tally, task: Task) -> Iterator[list[str]]:
@@ -77,9 +99,19 @@ def rows(tally: Tally, task: Task) -> Iterator[list[str]]:
     names, last = columns(tally), [""] * (1 + doubtful(tally))
     groups = [len(tally.groups[name]) for name in names]
     every = len(set().union(*tally.groups.values()))
-    yield ["(all images)", *(str(tally.images[name]) for name in names), str(tally.images.total()), *last]
+    yield [
+        "(all images)",
+        *(str(tally.images[name]) for name in names),
+        str(tally.images.total()),
+        *last,
+    ]
     yield ["(groups)", *map(str, groups), str(every), *last]
-    yield ["(no class)", *(str(tally.empty[name]) for name in names), str(tally.empty.total()), *last]
+    yield [
+        "(no class)",
+        *(str(tally.empty[name]) for name in names),
+        str(tally.empty.total()),
+        *last,
+    ]
     zero = np.zeros(len(tally.classes), np.int64)
     sums = [tally.total(table) for table in (tally.present, tally.amount, tally.unknown)]
     for c, name in enumerate(tally.classes):
@@ -121,7 +153,9 @@ def plain(tally: Tally, task: Task) -> dict[str, Any]:
 # ---- against what was published
 
 
-def compare(published: Mapping[str, Any], tally: Tally, records: Sequence[Record], task: Task) -> list[Finding]:
+def compare(
+    published: Mapping[str, Any], tally: Tally, records: Sequence[Record], task: Task
+) -> list[Finding]:
     """One finding per published count: a note where it is met, a warning where the copy has another.
 
     published: the YAML's published_counts of the task: train, val, test (the release's own splits), images, empty, and
@@ -133,21 +167,35 @@ def compare(published: Mapping[str, Any], tally: Tally, records: Sequence[Record
         "images": len({record.image for record in records}),
     }
     found["empty"] = tally.empty.total()
-    pairs = [(key, value, found.get(key)) for key, value in published.items() if not isinstance(value, Mapping)]
+    pairs = [
+        (key, value, found.get(key))
+        for key, value in published.items()
+        if not isinstance(value, Mapping)
+    ]
     tables = {"classes": tally.total(tally.present)}
     if task == "detect":
         tables["instances"] = tally.total(tally.amount)
     for key, counts in published.items():
         if isinstance(counts, Mapping):
-            by_name = dict(zip(tally.classes, map(int, tables[key]), strict=True)) if key in tables else {}
+            by_name = (
+                dict(zip(tally.classes, map(int, tables[key]), strict=True))
+                if key in tables
+                else {}
+            )
             pairs += [(f"{key}.{name}", value, by_name.get(name)) for name, value in counts.items()]
     findings = []
     for name, value, count in pairs:
         if count is None or not isinstance(value, int):
-            raise ConfigError(f"dataset.published_counts.{task}.{name}={value}: a count of the view was wanted")
+            raise ConfigError(
+                f"dataset.published_counts.{task}.{name}={value}: a count of the view was wanted"
+            )
         text = f"{task}: {name}: {value:,} published, {count:,} found"
         same = value == count
         findings.append(
-            Finding("note" if same else "warning", "count", text if same else f"{text}; is this another version?")
+            Finding(
+                "note" if same else "warning",
+                "count",
+                text if same else f"{text}; is this another version?",
+            )
         )
     return findings

@@ -35,7 +35,11 @@ class Pair:
     @property
     def across(self) -> bool:
         """Whether they are in two splits."""
-        return self.one.split is not None and self.other.split is not None and self.one.split != self.other.split
+        return (
+            self.one.split is not None
+            and self.other.split is not None
+            and self.one.split != self.other.split
+        )
 
     @property
     def known(self) -> bool:
@@ -43,7 +47,9 @@ class Pair:
         return self.one.group == self.other.group
 
 
-def similar(thumbnails: NDArray[np.uint8], least: float = LEAST) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def similar(
+    thumbnails: NDArray[np.uint8], least: float = LEAST
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """(N, h, w) → (M, 2) indices i < j in order, and their (M,) Pearson correlations, all ≥ least.
 
     An image of one grey level correlates with none.
@@ -66,17 +72,23 @@ def similar(thumbnails: NDArray[np.uint8], least: float = LEAST) -> tuple[NDArra
 
 def correlation(thumbnails: NDArray[np.uint8], pairs: NDArray[np.intp]) -> NDArray[np.float64]:
     """(M,) Pearson correlations of (M, 2) pairs, in double precision; 0 where one of both is constant."""
-    one, other = (thumbnails[pairs[:, side]].reshape(len(pairs), -1).astype(np.float64) for side in (0, 1))
+    one, other = (
+        thumbnails[pairs[:, side]].reshape(len(pairs), -1).astype(np.float64) for side in (0, 1)
+    )
     one, other = one - one.mean(1, keepdims=True), other - other.mean(1, keepdims=True)
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    products: NDArray[np.float64] = np.einsum("mn,mn->m", one, other) / np.where(norms > 0, norms, 1)
+    products: NDArray[np.float64] = np.einsum("mn,mn->m", one, other) / np.where(
+        norms > 0, norms, 1
+    )
     return np.where(norms > 0, products, 0.0)
 
 
 def alike(digests: Sequence[bytes]) -> set[tuple[int, int]]:
     """Index pairs i < j of equal digests; of several equal ones, each with the first."""
     first: dict[bytes, int] = {}
-    return {(first[digest], n) for n, digest in enumerate(digests) if first.setdefault(digest, n) != n}
+    return {
+        (first[digest], n) for n, digest in enumerate(digests) if first.setdefault(digest, n) != n
+    }
 
 
 def find(
@@ -98,13 +110,23 @@ def find(
     settled = [used.get(record.id) or unused(record) for record in kept]
     found, inside = [], 0
     for i, j in sorted({*figures, *alike(digests)}):
-        one, other = sorted((settled[i], settled[j]), key=lambda record: (SPLIT_ORDER[record.split], record.id))
+        one, other = sorted(
+            (settled[i], settled[j]), key=lambda record: (SPLIT_ORDER[record.split], record.id)
+        )
         identical = digests[i] == digests[j]
         if kept[i].group == kept[j].group and one.split == other.split and not identical:
             inside += 1
         else:
             found.append(Pair(one, other, figures.get((i, j), 1.0), identical))
-    found.sort(key=lambda pair: (not pair.across, not pair.identical, -pair.correlation, pair.one.id, pair.other.id))
+    found.sort(
+        key=lambda pair: (
+            not pair.across,
+            not pair.identical,
+            -pair.correlation,
+            pair.one.id,
+            pair.other.id,
+        )
+    )
     return found, inside
 
 

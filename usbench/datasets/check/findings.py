@@ -43,5 +43,7 @@ def shown(findings: Iterable[Finding], most: int) -> list[str]:
         if numbers[key] <= most:
             lines.append(one.line)
         elif numbers[key] == most + 1:
-            lines.append(f"{one.level}: {one.kind}: … and {left[key] - most} more (--json FILE has all)")
+            lines.append(
+                f"{one.level}: {one.kind}: … and {left[key] - most} more (--json FILE has all)"
+            )
     return lines

@@ -32,7 +32,9 @@ class Picture:
     low: int  # darkest and brightest luma, 0..255
     high: int
     tinted: bool  # red, green and blue differ somewhere
-    digest: bytes  # sha256 of size and luma: equal for pixel-identical images, however they are stored
+    digest: (
+        bytes  # sha256 of size and luma: equal for pixel-identical images, however they are stored
+    )
     thumbnail: NDArray[np.uint8]  # (32, 32) luma, bilinear
 
 
@@ -76,7 +78,11 @@ def odd(name: str, picture: Picture) -> list[Finding]:
     if picture.low == picture.high:
         return [Finding("warning", "odd image", f"{name}: every pixel is {picture.low}")]
     if picture.high - picture.low < FEWEST_LEVELS:
-        return [Finding("warning", "odd image", f"{name}: grey levels of {picture.low}..{picture.high} only")]
+        return [
+            Finding(
+                "warning", "odd image", f"{name}: grey levels of {picture.low}..{picture.high} only"
+            )
+        ]
     return []
 
 

@@ -24,21 +24,32 @@ class Rules:
     @staticmethod
     def of(dataset: Mapping[str, Any]) -> Rules:
         """Of a dataset's YAML."""
-        split, leak = dataset["split"], dataset.get("leak") or {}
+        split, leak = dataset["split"], dataset.get("leakage") or {}
         runs = split.get("gap") is not None
         by_rule = any(split.get(name) for name in ("val_share", "shares", "folds"))
-        return Rules(frozenset(leak.get("images", ())), by_rule and not runs, runs or not split.get("shares"))
+        return Rules(
+            frozenset(leak.get("images", ())), by_rule and not runs, runs or not split.get("shares")
+        )
 
 
-def judge(task: str, pairs: Sequence[Pair], inside: int, tested: int, rules: Rules) -> list[Finding]:
+def judge(
+    task: str, pairs: Sequence[Pair], inside: int, tested: int, rules: Rules
+) -> list[Finding]:
     """The findings on one view's pairs. tested: how many test images there are."""
     near = f"near-duplicates (correlation ≥ {LEAST:g})"
-    findings = [Finding("error", "identical across splits", f"{task}: {words(pair)}") for pair in crossing(pairs)]
+    findings = [
+        Finding("error", "identical across splits", f"{task}: {words(pair)}")
+        for pair in crossing(pairs)
+    ]
     leaking = leaks(pairs)
     if leaking:
         new = sorted(leaking - rules.leaking)
         text = f"{task}: {len(leaking)} of {tested} test images are {near} of one in train or val: "
-        told = f"{len(new)} new ({', '.join(new)})" if new else "all known to leak.images in the dataset's YAML"
+        told = (
+            f"{len(new)} new ({', '.join(new)})"
+            if new
+            else "all known to leakage.images in the dataset's YAML"
+        )
         findings.append(Finding("warning", "leak", text + told))
     chosen = {pair.one.id for pair in pairs if pair.across and pair.one.split == "val"}
     if chosen:
@@ -51,14 +62,18 @@ def judge(task: str, pairs: Sequence[Pair], inside: int, tested: int, rules: Rul
         findings.append(Finding("warning", "near-duplicates", text))
     settled = len(together) - len(new_pairs) + inside
     if settled:
-        text = f"{task}: {settled} pairs of {near} are in one split and one group, as they should be"
+        text = (
+            f"{task}: {settled} pairs of {near} are in one split and one group, as they should be"
+        )
         findings.append(Finding("note", "near-duplicates", text))
     return findings
 
 
 def words(pair: Pair) -> str:
     """Which images, in which splits."""
-    splits = " and ".join(dict.fromkeys(str(one.split or "unused") for one in (pair.one, pair.other)))
+    splits = " and ".join(
+        dict.fromkeys(str(one.split or "unused") for one in (pair.one, pair.other))
+    )
     return f"{pair.one.id} and {pair.other.id} ({splits}) are the same in every pixel"
 
 
@@ -75,7 +90,7 @@ def leaks(pairs: Iterable[Pair]) -> set[str]:
 def unconfirmed(leaking: Collection[str], rules: Rules) -> list[Finding]:
     """A warning where leak.images has ids that don't leak."""
     lost = sorted(rules.leaking.difference(leaking))
-    text = f"leak.images in the dataset's YAML has {', '.join(lost)}, but no near-duplicate in train or val was found"
+    text = f"leakage.images in the dataset's YAML has {', '.join(lost)}, but no near-duplicate in train or val was found"
     return [Finding("warning", "leak", text)] if lost else []
 
 
@@ -92,14 +107,19 @@ def to_paste(pairs: Sequence[Pair], rules: Rules, tested: int) -> str:
     leaking = leaks(pairs)
     if rules.leaks and leaking - rules.leaking:
         text = f"{len(leaking)} of the {tested} test images are near-duplicates (correlation ≥ {LEAST:g} at 32×32) of "
-        lines += ["leak:", f'  words: "{text}one in train or val; scores on all {tested} are optimistic"']
+        lines += [
+            "leakage:",
+            f'  description: "{text}one in train or val; scores on all {tested} are optimistic"',
+        ]
         lines += [f"  images: {inline(sorted(leaking))}"]
     return "\n".join(lines)
 
 
 def inline(ids: Sequence[str]) -> str:
     """A list on one line."""
-    return str(yaml.safe_dump(list(ids), default_flow_style=True, width=10**9, allow_unicode=True)).strip()
+    return str(
+        yaml.safe_dump(list(ids), default_flow_style=True, width=10**9, allow_unicode=True)
+    ).strip()
 
 
 def rows(pairs: Iterable[Pair]) -> list[dict[str, Any]]:

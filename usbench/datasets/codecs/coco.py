@@ -36,7 +36,10 @@ class PredictionWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._pair.__exit__(kind, error, trace)
 
@@ -62,7 +65,9 @@ def _box_lines(number: int, size: tuple[int, int], boxes: Boxes) -> Iterator[str
         raise ValueError("labels are indices into the classes, from 0")
     xyxy = np.clip(xyxy, 0, [width, height, width, height]) + 0.0  # -0.0 + 0.0 = 0.0
     sides = np.concatenate([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]], axis=1)
-    for label, (x, y, w, h), score in zip(boxes.labels.tolist(), sides.tolist(), scores.tolist(), strict=True):
+    for label, (x, y, w, h), score in zip(
+        boxes.labels.tolist(), sides.tolist(), scores.tolist(), strict=True
+    ):
         bbox = f"[{x:.9g},{y:.9g},{w:.9g},{h:.9g}]"
         yield f'{{"image_id":{number},"category_id":{label + 1},"bbox":{bbox},"score":{score:.9g}}}'
 
@@ -90,7 +95,9 @@ def _require_finite(where: str, target: Boxes | Masks) -> None:
     if isinstance(target, Masks):
         return
     if not (np.isfinite(target.xyxy).all() and (target.xyxy[:, 2:] >= target.xyxy[:, :2]).all()):
-        raise RunError(f"{where}: wanted finite boxes with x1 ≤ x2 and y1 ≤ y2, found others; {advice}")
+        raise RunError(
+            f"{where}: wanted finite boxes with x1 ≤ x2 and y1 ≤ y2, found others; {advice}"
+        )
 
 
 MOST = 1e6  # px
@@ -138,7 +145,9 @@ class PredictionFile:
                 planes[plane.label] = rle.decode(plane.counts, size)
             except ValueError as error:
                 where = f"the mask of class {plane.label + 1} in image {image['id']}"
-                raise DataError(f"{self.path}: wanted {where}, found {error}; predict again") from error
+                raise DataError(
+                    f"{self.path}: wanted {where}, found {error}; predict again"
+                ) from error
         return Masks(planes, scores)
 
 
@@ -164,7 +173,9 @@ def read_predictions(
             raise wrong(predictions, number, "a score of 0..1", score)
         groups[image - 1].append((number, entry))
     read = _boxes if task == "detect" else _planes
-    found = [read(predictions, image, entries) for image, entries in zip(listed, groups, strict=True)]
+    found = [
+        read(predictions, image, entries) for image, entries in zip(listed, groups, strict=True)
+    ]
     return PredictionFile(predictions, listed, classes, found)
 
 
@@ -174,22 +185,30 @@ def _boxes(path: Path, image: ImageEntry, entries: list[tuple[int, dict[str, Any
         bbox = entry.get("bbox")
         if not (isinstance(bbox, list) and len(bbox) == 4 and NUMBERS.issuperset(map(type, bbox))):
             raise wrong(path, number, "a bbox of four finite numbers", bbox)
-        if max(bbox) > MOST or min(bbox) < -MOST:  # before it becomes an array: JSON knows whole numbers of any length
+        if (
+            max(bbox) > MOST or min(bbox) < -MOST
+        ):  # before it becomes an array: JSON knows whole numbers of any length
             raise wrong(path, number, "a bbox of four finite numbers", bbox)
         sides.append(bbox)
     xywh = np.array(sides, np.float64).reshape(-1, 4)
     for n in np.flatnonzero(~(np.abs(xywh) <= MOST).all(axis=1))[:1]:
         raise wrong(path, entries[n][0], "a bbox of four finite numbers", sides[n])
     for n in np.flatnonzero((xywh[:, 2:] < 0).any(axis=1))[:1]:
-        raise wrong(path, entries[n][0], "a bbox [x, y, width, height] without a negative side", sides[n])
+        raise wrong(
+            path, entries[n][0], "a bbox [x, y, width, height] without a negative side", sides[n]
+        )
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     width, height = image["width"], image["height"]
     labels = np.array([entry["category_id"] - 1 for _, entry in entries], np.int64)
     scores = np.array([entry["score"] for _, entry in entries], np.float32)
-    return Boxes(np.clip(xyxy, 0, [width, height, width, height]).astype(np.float32), labels, scores)
+    return Boxes(
+        np.clip(xyxy, 0, [width, height, width, height]).astype(np.float32), labels, scores
+    )
 
 
-def _planes(path: Path, image: ImageEntry, entries: list[tuple[int, dict[str, Any]]]) -> list[_Plane]:
+def _planes(
+    path: Path, image: ImageEntry, entries: list[tuple[int, dict[str, Any]]]
+) -> list[_Plane]:
     found: dict[int, _Plane] = {}
     size = [image["height"], image["width"]]
     for number, entry in entries:
@@ -198,8 +217,12 @@ def _planes(path: Path, image: ImageEntry, entries: list[tuple[int, dict[str, An
         if not (isinstance(segmentation, dict) and isinstance(counts, str)):
             raise wrong(path, number, "a segmentation of size and compressed counts", segmentation)
         if segmentation.get("size") != size:
-            raise wrong(path, number, f"a mask of its image's size {size}", segmentation.get("size"))
+            raise wrong(
+                path, number, f"a mask of its image's size {size}", segmentation.get("size")
+            )
         if category in found:
-            raise wrong(path, number, "one mask per image and class", f"a second of category {category}")
+            raise wrong(
+                path, number, "one mask per image and class", f"a second of category {category}"
+            )
         found[category] = _Plane(category - 1, counts, entry["score"])
     return list(found.values())

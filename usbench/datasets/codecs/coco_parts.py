@@ -33,14 +33,20 @@ def load(path: Path) -> Parts:
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise DataError(f"{path}: wanted {wanted}, found no such file; set where it lies") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found no such file; set where it lies"
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); replace it") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); replace it"
+        ) from error
     parts: Parts = {}
     for key in ("images", "annotations", "categories"):
         part = value.get(key) if isinstance(value, dict) else None
         if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
-            raise DataError(f"{path}: wanted {wanted}, found no list of {key}; a list of results is no truth")
+            raise DataError(
+                f"{path}: wanted {wanted}, found no list of {key}; a list of results is no truth"
+            )
         parts[key] = part
     return parts
 
@@ -55,16 +61,34 @@ def connect(path: Path, parts: Parts) -> tuple[dict[str, Image], dict[str, tuple
     for number, entry in enumerate(parts["images"], start=1):
         identity, name, image = _image(path, number, entry)
         if identity in by_id or name in images:
-            raise wrong(path, "image", number, "an id and a file_name of its own", f"{identity}, {name} again")
+            raise wrong(
+                path,
+                "image",
+                number,
+                "an id and a file_name of its own",
+                f"{identity}, {name} again",
+            )
         by_id[identity] = images[name] = image
     categories = _categories(path, parts["categories"])
     used: set[int | str] = set()
     for number, entry in enumerate(parts["annotations"], start=1):
         of, category = _identity(entry.get("image_id")), _identity(entry.get("category_id"))
         if of is None or of not in by_id:
-            raise wrong(path, "annotation", number, "the image_id of one of its images", entry.get("image_id"))
+            raise wrong(
+                path,
+                "annotation",
+                number,
+                "the image_id of one of its images",
+                entry.get("image_id"),
+            )
         if category is None or category not in categories:
-            raise wrong(path, "annotation", number, "the category_id of a category", entry.get("category_id"))
+            raise wrong(
+                path,
+                "annotation",
+                number,
+                "the category_id of a category",
+                entry.get("category_id"),
+            )
         used.add(category)
         by_id[of].objects.append((number, categories[category][0], entry))
     return images, dict(categories[key] for key in categories if key in used)
@@ -93,15 +117,23 @@ def _image(path: Path, number: int, entry: Entry) -> tuple[int | str, str, Image
     return identity, name, Image((height, width))
 
 
-def _categories(path: Path, entries: Sequence[Entry]) -> dict[int | str, tuple[str, tuple[str, ...]]]:
+def _categories(
+    path: Path, entries: Sequence[Entry]
+) -> dict[int | str, tuple[str, tuple[str, ...]]]:
     """id → (name, its keypoints), in order of the ids."""
     found: dict[int | str, tuple[str, tuple[str, ...]]] = {}
     for number, entry in enumerate(entries, start=1):
-        identity, name, points = _identity(entry.get("id")), entry.get("name"), entry.get("keypoints") or []
+        identity, name, points = (
+            _identity(entry.get("id")),
+            entry.get("name"),
+            entry.get("keypoints") or [],
+        )
         if identity is None or not isinstance(name, str) or not name:
             raise wrong(path, "category", number, "an id and a name", (entry.get("id"), name))
         if identity in found or name in (known for known, _ in found.values()):
-            raise wrong(path, "category", number, "an id and a name of its own", f"{identity}, {name} again")
+            raise wrong(
+                path, "category", number, "an id and a name of its own", f"{identity}, {name} again"
+            )
         if not (isinstance(points, list) and all(isinstance(point, str) for point in points)):
             raise wrong(path, "category", number, "keypoints as a list of names", points)
         if len(set(points)) < len(points):

@@ -36,7 +36,10 @@ def read(path: Path, truth: Parts) -> dict[str, list[Result]]:
     without a single result.
     """
     images = {entry["id"]: entry for entry in truth["images"]}
-    places = {entry["id"]: n for n, entry in enumerate(sorted(truth["categories"], key=lambda entry: entry["id"]))}
+    places = {
+        entry["id"]: n
+        for n, entry in enumerate(sorted(truth["categories"], key=lambda entry: entry["id"]))
+    }
     entries = load(path, "a list of COCO results")
     masks = bool(entries) and all("segmentation" in entry for entry in entries)
     found: dict[str, list[Result]] = defaultdict(list)
@@ -72,7 +75,9 @@ def boxes(results: Sequence[Result], size: tuple[int, int]) -> Boxes:
 
 def _bbox(path: Path, number: int, entry: dict[str, Any]) -> tuple[float, float, float, float]:
     bbox = entry.get("bbox")
-    if not (isinstance(bbox, list) and len(bbox) == 4 and all(within(side, -1e6, 1e6) for side in bbox)):
+    if not (
+        isinstance(bbox, list) and len(bbox) == 4 and all(within(side, -1e6, 1e6) for side in bbox)
+    ):
         raise wrong(path, number, "a bbox of four finite numbers", bbox)
     if bbox[2] < 0 or bbox[3] < 0:
         raise wrong(path, number, "a bbox [x, y, width, height] without a negative side", bbox)

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets.codecs import replacing, rle
-from usbench.datasets.codecs.coco_parts import Entry, Image, Parts, Size, connect, load, within, wrong
+from usbench.datasets.codecs.coco_parts import (
+    Entry,
+    Image,
+    Parts,
+    Size,
+    connect,
+    load,
+    within,
+    wrong,
+)
 from usbench.datasets.codecs.image import MOST_PIXELS
 from usbench.errors import DataError
 from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target
@@ -35,7 +44,9 @@ class Truth:
 
     path: Path
     images: Mapping[str, Image]  # by file_name, in the file's order
-    keypoints: Mapping[str, tuple[str, ...]]  # used category → its keypoints; in order of the categories' ids
+    keypoints: Mapping[
+        str, tuple[str, ...]
+    ]  # used category → its keypoints; in order of the categories' ids
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,7 +67,11 @@ class Truth:
         for number, name, entry in image.objects:
             labels.append(self._label(number, name, classes))
             if entry.get("iscrowd"):
-                raise self._wrong(number, "single objects (iscrowd 0)", f"iscrowd {entry['iscrowd']}, to be ignored")
+                raise self._wrong(
+                    number,
+                    "single objects (iscrowd 0)",
+                    f"iscrowd {entry['iscrowd']}, to be ignored",
+                )
             corners.append(self._corners(number, entry.get("bbox"), image.size))
         return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64))
 
@@ -69,11 +84,19 @@ class Truth:
         image = self.images[file_name]
         planes = np.zeros((len(classes), *image.size), bool)
         for number, name, entry in image.objects:
-            planes[self._label(number, name, classes)] |= self._region(number, entry.get("segmentation"), image.size)
-        shared = np.argwhere(planes.sum(axis=0, dtype=np.uint8) > 1) if exclusive else np.zeros((0, 2), np.intp)
+            planes[self._label(number, name, classes)] |= self._region(
+                number, entry.get("segmentation"), image.size
+            )
+        shared = (
+            np.argwhere(planes.sum(axis=0, dtype=np.uint8) > 1)
+            if exclusive
+            else np.zeros((0, 2), np.intp)
+        )
         if len(shared):
             row, column = shared[0].tolist()
-            found = " and ".join(classes[c] for c in np.flatnonzero(planes[:, row, column]).tolist())
+            found = " and ".join(
+                classes[c] for c in np.flatnonzero(planes[:, row, column]).tolist()
+            )
             raise DataError(
                 f"{self.path}: {file_name!r}: wanted one class a pixel, found {found} at row {row}, column {column} "
                 f"({len(shared)} such pixels); set exclusive: false or correct the file"
@@ -90,10 +113,14 @@ class Truth:
         state, given = np.full(len(classes), BLURRED, np.int8), set()
         for number, category, entry in image.objects:
             names = self.keypoints[category]
-            for name, (x, y, visibility) in zip(names, self._triplets(number, entry, len(names)), strict=True):
+            for name, (x, y, visibility) in zip(
+                names, self._triplets(number, entry, len(names)), strict=True
+            ):
                 label = self._label(number, name, classes)
                 if name in given:
-                    raise self._wrong(number, f"one object with keypoint {name!r} an image", "a second")
+                    raise self._wrong(
+                        number, f"one object with keypoint {name!r} an image", "a second"
+                    )
                 given.add(name)
                 if visibility:
                     _check_inside(self, number, [x, y], image.size)
@@ -102,18 +129,28 @@ class Truth:
 
     def _label(self, number: int, name: str, classes: Sequence[str]) -> int:
         if name not in classes:
-            raise self._wrong(number, f"a class of {', '.join(classes)}", f"{name} of {', '.join(self.names)}")
+            raise self._wrong(
+                number, f"a class of {', '.join(classes)}", f"{name} of {', '.join(self.names)}"
+            )
         return classes.index(name)
 
     def _corners(self, number: int, bbox: object, size: Size) -> NDArray[np.float32]:
-        if not (isinstance(bbox, list) and len(bbox) == 4 and all(within(side, -1e6, 1e6) for side in bbox)):
+        if not (
+            isinstance(bbox, list)
+            and len(bbox) == 4
+            and all(within(side, -1e6, 1e6) for side in bbox)
+        ):
             raise self._wrong(number, "a bbox of four finite numbers", bbox)
         x, y, width, height = bbox
         sides = np.array([size[1], size[0], size[1], size[0]], np.float64)
         corners = np.array([x, y, x + width, y + height], np.float64)
         box = np.clip(corners, 0, sides).astype(np.float32) + np.float32(0)
-        if (np.abs(corners - np.clip(corners, 0, sides)) > STICKS_OUT * sides).any() or not (box[:2] < box[2:]).all():
-            raise self._wrong(number, f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}", bbox)
+        if (np.abs(corners - np.clip(corners, 0, sides)) > STICKS_OUT * sides).any() or not (
+            box[:2] < box[2:]
+        ).all():
+            raise self._wrong(
+                number, f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}", bbox
+            )
         return box
 
     def region(self, number: int, entry: Entry, size: Size) -> NDArray[np.bool_]:
@@ -131,10 +168,14 @@ class Truth:
             raise self._wrong(number, "a segmentation (polygons or run lengths)", segmentation)
         plane = np.zeros(size, bool)
         for polygon in segmentation:
-            if not (isinstance(polygon, list) and all(within(value, -1e6, 1e6) for value in polygon)):
+            if not (
+                isinstance(polygon, list) and all(within(value, -1e6, 1e6) for value in polygon)
+            ):
                 raise self._wrong(number, "polygons [x1, y1, x2, y2, …] of finite numbers", polygon)
             if len(polygon) < 6 or len(polygon) % 2:
-                raise self._wrong(number, "a polygon of three vertices or more", f"{len(polygon)} numbers")
+                raise self._wrong(
+                    number, "a polygon of three vertices or more", f"{len(polygon)} numbers"
+                )
             _check_inside(self, number, polygon, size)
             plane |= rle.fill(polygon, size)
         return plane
@@ -142,11 +183,15 @@ class Truth:
     def _runs(self, number: int, segmentation: Entry, size: Size) -> NDArray[np.bool_]:
         counts = segmentation.get("counts")
         if segmentation.get("size") != list(size):
-            raise self._wrong(number, f"run lengths of its image's size {list(size)}", segmentation.get("size"))
+            raise self._wrong(
+                number, f"run lengths of its image's size {list(size)}", segmentation.get("size")
+            )
         try:
             if isinstance(counts, str):
                 return rle.decode(counts, size)
-            if isinstance(counts, list) and all(within(length, 0, MOST_PIXELS, int) for length in counts):
+            if isinstance(counts, list) and all(
+                within(length, 0, MOST_PIXELS, int) for length in counts
+            ):
                 return rle.expand(np.array(counts, np.int64), size)
         except ValueError as error:
             raise self._wrong(number, "run lengths", error) from error
@@ -154,7 +199,11 @@ class Truth:
 
     def _triplets(self, number: int, entry: Entry, points: int) -> list[list[float]]:
         values = entry.get("keypoints")
-        if not (isinstance(values, list) and len(values) == 3 * points and all(within(v, -1e6, 1e6) for v in values)):
+        if not (
+            isinstance(values, list)
+            and len(values) == 3 * points
+            and all(within(v, -1e6, 1e6) for v in values)
+        ):
             raise self._wrong(number, f"keypoints of {points} times x, y and visibility", values)
         if any(visibility not in (0, 1, 2) for visibility in values[2::3]):
             raise self._wrong(number, "a visibility of 0, 1 or 2", values[2::3])
@@ -196,7 +245,9 @@ def write(path: Path, classes: Sequence[str], images: Iterable[tuple[str, Size, 
     for entry in listed:
         check(entry["file_name"], classes)
     with replacing(path) as part:
-        part.write_text(json.dumps(parts, separators=(",", ":")) + "\n", encoding="ascii", newline="\n")
+        part.write_text(
+            json.dumps(parts, separators=(",", ":")) + "\n", encoding="ascii", newline="\n"
+        )
 
 
 def _entries(target: Target) -> Iterable[Entry]:
@@ -206,11 +257,22 @@ def _entries(target: Target) -> Iterable[Entry]:
         values: list[float] = []
         for path, state in zip(target.paths, target.state, strict=True):
             values += [*path[0].tolist(), 2] if state == SEEN else [0, 0, 0]
-        yield {"category_id": 1, "keypoints": values, "num_keypoints": int((target.state == SEEN).sum())}
+        yield {
+            "category_id": 1,
+            "keypoints": values,
+            "num_keypoints": int((target.state == SEEN).sum()),
+        }
     elif isinstance(target, Boxes):
-        for (x1, y1, x2, y2), label in zip(target.xyxy.tolist(), target.labels.tolist(), strict=True):
+        for (x1, y1, x2, y2), label in zip(
+            target.xyxy.tolist(), target.labels.tolist(), strict=True
+        ):
             bbox = [x1, y1, x2 - x1, y2 - y1]
-            yield {"category_id": label + 1, "bbox": bbox, "area": bbox[2] * bbox[3], "segmentation": []}
+            yield {
+                "category_id": label + 1,
+                "bbox": bbox,
+                "area": bbox[2] * bbox[3],
+                "segmentation": [],
+            }
     else:
         for label in np.flatnonzero(target.planes.any(axis=(1, 2))).tolist():
             plane = target.planes[label]

@@ -25,11 +25,17 @@ def write(path: Path, images: Iterable[Table], classes: int, bins: int) -> None:
     for table in images:
         if table.shape != (classes, bins, 3):
             raise ValueError(f"a table of {(classes, bins, 3)} was wanted, found {table.shape}")
-        lines.append(json.dumps([float(f"{value:.9g}") for value in table.ravel().tolist()], separators=(",", ":")))
+        lines.append(
+            json.dumps(
+                [float(f"{value:.9g}") for value in table.ravel().tolist()], separators=(",", ":")
+            )
+        )
     head = json.dumps([classes, bins, 3])
     with replacing(path) as part:
         part.write_text(
-            f'{{"shape": {head}, "images": [\n' + ",\n".join(lines) + "\n]}\n", encoding="ascii", newline="\n"
+            f'{{"shape": {head}, "images": [\n' + ",\n".join(lines) + "\n]}\n",
+            encoding="ascii",
+            newline="\n",
         )
 
 
@@ -39,12 +45,24 @@ def read(path: Path, images: int, classes: int, bins: int) -> Table:
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: wanted {wanted}, found a file that can't be read ({error}); predict again") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found a file that can't be read ({error}); predict again"
+        ) from error
     size = classes * bins * 3
-    rows = value.get("images") if isinstance(value, dict) and value.get("shape") == [classes, bins, 3] else None
+    rows = (
+        value.get("images")
+        if isinstance(value, dict) and value.get("shape") == [classes, bins, 3]
+        else None
+    )
     if not isinstance(rows, list) or len(rows) != images:
         raise DataError(f"{path}: wanted {wanted}, found others; predict again")
     for number, row in enumerate(rows, start=1):
-        if not isinstance(row, list) or len(row) != size or not all(within(cell, 0, 1e12) for cell in row):
-            raise DataError(f"{path}: image {number}: wanted {size} numbers of 0 or more, found others; predict again")
+        if (
+            not isinstance(row, list)
+            or len(row) != size
+            or not all(within(cell, 0, 1e12) for cell in row)
+        ):
+            raise DataError(
+                f"{path}: image {number}: wanted {size} numbers of 0 or more, found others; predict again"
+            )
     return np.array(rows, np.float64).reshape(images, classes, bins, 3)

@@ -15,14 +15,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from PIL.Image import open as open_image  # bound here: ultralytics puts one of its own in Image's place
+from PIL.Image import (
+    open as open_image,  # bound here: ultralytics puts one of its own in Image's place
+)
 
 from usbench.datasets.codecs import replacing
 from usbench.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "BMP")
 GREY_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
-MOST_PIXELS = 2**26  # 8192 × 8192: beyond it a header is taken for damage, before memory is asked for
+MOST_PIXELS = (
+    2**26
+)  # 8192 × 8192: beyond it a header is taken for damage, before memory is asked for
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
@@ -91,9 +95,13 @@ def decode(
         with open_image(BytesIO(data), formats=formats) as picture:
             _require_sane(path, wanted, *picture.size)
             if depth > 8 or picture.mode in _DEEP:
-                raise DataError(f"{path}: wanted {wanted}, found more than 8 bits a channel; convert it to 8 bits")
+                raise DataError(
+                    f"{path}: wanted {wanted}, found more than 8 bits a channel; convert it to 8 bits"
+                )
             if picture.mode not in modes:
-                raise DataError(f"{path}: wanted {wanted}, found a file of mode {picture.mode}; convert or replace it")
+                raise DataError(
+                    f"{path}: wanted {wanted}, found a file of mode {picture.mode}; convert or replace it"
+                )
             picture.load()
     except _DECODER_ERRORS as error:
         raise _refused(path, wanted, error) from error
@@ -126,13 +134,19 @@ def _png_depth(data: bytes) -> int:
 
 def _require_sane(path: Path, wanted: str, width: int, height: int) -> None:
     if not 0 < width * height <= MOST_PIXELS:
-        raise DataError(f"{path}: wanted {wanted}, found {width}×{height} pixels; fetch the file again")
+        raise DataError(
+            f"{path}: wanted {wanted}, found {width}×{height} pixels; fetch the file again"
+        )
 
 
 def _refused(path: Path, wanted: str, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
-        return DataError(f"{path}: wanted {wanted}, found no such file; check that the release is complete")
+        return DataError(
+            f"{path}: wanted {wanted}, found no such file; check that the release is complete"
+        )
     if isinstance(error, UnidentifiedImageError):
         return DataError(f"{path}: wanted {wanted}, found something else; fetch the file again")
     reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return DataError(f"{path}: wanted {wanted}, found a file that can't be decoded ({reason}); fetch it again")
+    return DataError(
+        f"{path}: wanted {wanted}, found a file that can't be decoded ({reason}); fetch it again"
+    )

@@ -45,13 +45,18 @@ class Pair:
         """Open both files beside their places; RunError where they can't be written."""
         with ExitStack() as stack:
             self._listed = _Lines(stack, stack.enter_context(replacing(self.images)), "[]")
-            self._found = _Lines(stack, stack.enter_context(replacing(self.predictions)), self._brackets)
+            self._found = _Lines(
+                stack, stack.enter_context(replacing(self.predictions)), self._brackets
+            )
             stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
@@ -63,7 +68,13 @@ class Pair:
             )
         self._names.add(file_name)
         number, height, width = len(self._names), int(size[0]), int(size[1])
-        entry: ImageEntry = {"id": number, "file_name": file_name, "group": group, "height": height, "width": width}
+        entry: ImageEntry = {
+            "id": number,
+            "file_name": file_name,
+            "group": group,
+            "height": height,
+            "width": width,
+        }
         self._listed.extend([json.dumps(entry, separators=(",", ":"))])
         return number
 
@@ -108,10 +119,14 @@ def read_images(path: Path) -> list[ImageEntry]:
             raise wrong(path, number, f"id {number} (from 1, in order)", entry.get("id"))
         if not isinstance(name, str) or not isinstance(group, str) or name in names:
             raise wrong(path, number, "a file_name of its own and a group", (name, group))
-        if not (within(height, 1, MOST_PIXELS, int) and within(width, 1, MOST_PIXELS // height, int)):
+        if not (
+            within(height, 1, MOST_PIXELS, int) and within(width, 1, MOST_PIXELS // height, int)
+        ):
             raise wrong(path, number, "a height and a width in pixels", (height, width))
         names.add(name)
-        listed.append({"id": number, "file_name": name, "group": group, "height": height, "width": width})
+        listed.append(
+            {"id": number, "file_name": name, "group": group, "height": height, "width": width}
+        )
     return listed
 
 
@@ -124,7 +139,9 @@ def load(path: Path, wanted: str) -> list[dict[str, Any]]:
             f"{path}: wanted {wanted}, found no such file; the prediction is incomplete, redo it"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); predict again") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); predict again"
+        ) from error
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise DataError(f"{path}: wanted {wanted}, found other JSON; predict again")
     return value
@@ -138,4 +155,6 @@ def within(value: Any, low: float, high: float, kind: type = float) -> bool:
 
 def wrong(path: Path, number: int, wanted: str, found: object) -> DataError:
     """The error that names an entry by its place, from 1."""
-    return DataError(f"{path}: entry {number}: wanted {wanted}, found {str(found)[:80]!r}; correct the file")
+    return DataError(
+        f"{path}: entry {number}: wanted {wanted}, found {str(found)[:80]!r}; correct the file"
+    )

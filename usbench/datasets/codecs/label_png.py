@@ -41,7 +41,9 @@ def read_index(path: Path, classes: int) -> Index:
         counts = np.bincount(index.ravel(), minlength=256)
         value = classes + 1 + int(np.argmax(counts[classes + 1 :]))
         found = f"value {value} in {counts[value]} pixels"
-        raise DataError(f"{path}: wanted a mask of indices 0..{classes}, found {found}; correct it or the class list")
+        raise DataError(
+            f"{path}: wanted a mask of indices 0..{classes}, found {found}; correct it or the class list"
+        )
     return index
 
 
@@ -70,7 +72,9 @@ def read_colours(path: Path, palette: Palette, max_strays: int = 20) -> tuple[In
     picture, _ = decode(path, wanted, ("P", "RGB", "RGBA"), ("PNG",))
     shape = picture.height, picture.width
     pixels = np.asarray(picture.convert("RGBX")).view("<u4").ravel() & 0xFFFFFF
-    first = np.flatnonzero(np.concatenate(([True], pixels[1:] != pixels[:-1])))  # masks are long runs of one colour
+    first = np.flatnonzero(
+        np.concatenate(([True], pixels[1:] != pixels[:-1]))
+    )  # masks are long runs of one colour
     lengths = np.diff(first, append=pixels.size)
     runs = pixels[first]
     order = np.argsort(known, kind="stable")
@@ -80,7 +84,9 @@ def read_colours(path: Path, palette: Palette, max_strays: int = 20) -> tuple[In
     if strays > max_strays:
         foreign = _commonest(runs[stray], lengths[stray])
         advice = "correct the mask or the palette"
-        raise DataError(f"{path}: wanted {wanted}, found {strays} pixels of no class, most of {foreign}; {advice}")
+        raise DataError(
+            f"{path}: wanted {wanted}, found {strays} pixels of no class, most of {foreign}; {advice}"
+        )
     index[stray] = _nearest(runs[stray], palette)
     return np.repeat(index.astype(np.uint8), lengths).reshape(shape), strays
 
@@ -106,7 +112,9 @@ def index_of(planes: NDArray[np.bool_]) -> Index:
         index[plane] = number
     if np.count_nonzero(planes) != np.count_nonzero(index):
         row, column = np.argwhere(planes.sum(axis=0) > 1)[0]
-        raise ValueError(f"planes overlap, first at row {row}, column {column}: an index mask can't hold both")
+        raise ValueError(
+            f"planes overlap, first at row {row}, column {column}: an index mask can't hold both"
+        )
     return index
 
 
@@ -118,7 +126,12 @@ def _require_index(index: Index, entries: int) -> None:
 
 
 def _checked(palette: Palette) -> Palette:
-    if palette.ndim != 2 or palette.shape[1] != 3 or palette.dtype != np.uint8 or not 0 < len(palette) <= 256:
+    if (
+        palette.ndim != 2
+        or palette.shape[1] != 3
+        or palette.dtype != np.uint8
+        or not 0 < len(palette) <= 256
+    ):
         raise ValueError(f"a palette is (1..256, 3) uint8, not {palette.shape} {palette.dtype}")
     return palette
 

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Polygon = NDArray[np.int32]  # (V ≥ 3, 2): x, y of pixel centres, native px; the last vertex joins the first
+Polygon = NDArray[
+    np.int32
+]  # (V ≥ 3, 2): x, y of pixel centres, native px; the last vertex joins the first
 Plane = NDArray[np.bool_]  # (H, W)
 
 CORNERS = 3
@@ -20,7 +22,9 @@ def fill(polygons: Iterable[Polygon], size: tuple[int, int]) -> Plane:
     A polygon that crosses itself is filled by the even-odd rule; what lies outside is cut off.
     """
     plane = np.zeros(size, np.uint8)
-    for polygon in polygons:  # one by one: in a single call, pixels of two polygons would cancel out
+    for (
+        polygon
+    ) in polygons:  # one by one: in a single call, pixels of two polygons would cancel out
         cv2.fillPoly(plane, [polygon.astype(np.int32)], 1)
     return plane.astype(bool)
 
@@ -31,7 +35,9 @@ def trace(plane: Plane) -> list[Polygon]:
     """
     found, _ = cv2.findContours(plane.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outlines = [outline.reshape(-1, 2).astype(np.int32) for outline in found]
-    padded = [np.concatenate([o, np.repeat(o[-1:], max(CORNERS - len(o), 0), axis=0)]) for o in outlines]
+    padded = [
+        np.concatenate([o, np.repeat(o[-1:], max(CORNERS - len(o), 0), axis=0)]) for o in outlines
+    ]
     return sorted(padded, key=lambda o: (int(o[:, 1].min()), int(o[:, 0].min())))
 
 

@@ -37,8 +37,12 @@ def iou(
     guesses: Sequence[str], truths: Sequence[str], size: tuple[int, int], crowd: Sequence[bool]
 ) -> NDArray[np.float64]:
     """(D, G) overlap of compressed run lengths; with a crowd it is the share of the guess that lies in it."""
-    one, other = ([{"size": list(size), "counts": counts} for counts in each] for each in (guesses, truths))
-    found: NDArray[np.float64] = np.asarray(mask.iou(one, other, [int(each) for each in crowd]), np.float64)
+    one, other = (
+        [{"size": list(size), "counts": counts} for counts in each] for each in (guesses, truths)
+    )
+    found: NDArray[np.float64] = np.asarray(
+        mask.iou(one, other, [int(each) for each in crowd]), np.float64
+    )
     return found.reshape(len(guesses), len(truths))
 
 

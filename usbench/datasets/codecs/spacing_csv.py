@@ -36,14 +36,18 @@ def read(path: Path) -> dict[str, Spacing | None]:
         rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",")
         lost = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
         if lost:
-            raise DataError(f"{path}: wanted the columns {', '.join(COLUMNS)}, found no {lost[0]}; correct the header")
+            raise DataError(
+                f"{path}: wanted the columns {', '.join(COLUMNS)}, found no {lost[0]}; correct the header"
+            )
         for row in rows:
             code, *sizes = ((row[name] or "").strip() for name in COLUMNS)
             x, y = (_millimetres(size.replace(",", ".") if semicolons else size) for size in sizes)
             spacing = (y, x) if x and y else None
             if code and found.setdefault(code, spacing) != spacing:
                 where = f"{path}: line {rows.line_num}"
-                raise DataError(f"{where}: wanted one size of {code[:80]!r}, found another than before; remove one")
+                raise DataError(
+                    f"{where}: wanted one size of {code[:80]!r}, found another than before; remove one"
+                )
     except csv.Error as error:
         raise DataError(
             f"{path}: wanted a table of physical sizes, found a damaged CSV ({error}); replace it"
@@ -55,7 +59,9 @@ def write(path: Path, spacings: Mapping[str, Spacing]) -> None:
     """Write (row, column) mm per px by FileHash."""
     lines = [f"{code},{column / 10!r},{row / 10!r}" for code, (row, column) in spacings.items()]
     with replacing(path) as part:
-        part.write_text("\n".join([",".join(COLUMNS), *lines]) + "\n", encoding="ascii", newline="\n")
+        part.write_text(
+            "\n".join([",".join(COLUMNS), *lines]) + "\n", encoding="ascii", newline="\n"
+        )
 
 
 def _text(path: Path) -> str:

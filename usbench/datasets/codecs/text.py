@@ -15,10 +15,14 @@ def read_lines(path: Path, wanted: str) -> list[str]:
     try:
         return split_lines(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError as error:
-        raise DataError(f"{path}: wanted {wanted}, found no such file; check that the release is complete") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found no such file; check that the release is complete"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(f"{path}: wanted {wanted}, found a file that can't be read ({reason}); replace it") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found a file that can't be read ({reason}); replace it"
+        ) from error
 
 
 def split_lines(text: str) -> list[str]:

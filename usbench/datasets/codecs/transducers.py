@@ -23,8 +23,22 @@ from usbench.errors import DataError
 
 COLUMNS = ("Filename", "Physical Delta X", "Physical Delta Y")
 LARGEST_CM = 1.0  # per px; 1 itself is how the table says "missing"
-WRONG = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError)
-DAMAGED = (zipfile.BadZipFile, zlib.error, ParseError, InvalidFileException)  # what openpyxl lets through
+WRONG = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    RuntimeError,
+    ArithmeticError,
+)
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ParseError,
+    InvalidFileException,
+)  # what openpyxl lets through
 CREATED = datetime.datetime(2000, 1, 1)
 
 Spacing = tuple[float, float]  # (row, column) mm per px
@@ -48,14 +62,18 @@ def read(path: Path) -> dict[str, Spacing | None]:
     head = [str(cell).strip() for cell in rows[0]] if rows else []
     lost = [name for name in COLUMNS if name not in head]
     if lost:
-        raise DataError(f"{path}: wanted {wanted} with the columns {', '.join(COLUMNS)}, found no {lost[0]}")
+        raise DataError(
+            f"{path}: wanted {wanted} with the columns {', '.join(COLUMNS)}, found no {lost[0]}"
+        )
     name, x, y = (head.index(column) for column in COLUMNS)
     found: dict[str, Spacing | None] = {}
     for short in rows[1:]:
         row = [*short, *[None] * (len(head) - len(short))]
         image = str(row[name]).strip() if row[name] is not None else ""
         if image in found:
-            raise DataError(f"{path}: wanted one row per image, found {image!r} twice; remove one of them")
+            raise DataError(
+                f"{path}: wanted one row per image, found {image!r} twice; remove one of them"
+            )
         sizes = _millimetres(row[y]), _millimetres(row[x])
         if image:
             found[image] = (sizes[0], sizes[1]) if sizes[0] and sizes[1] else None
@@ -73,9 +91,17 @@ def write(path: Path, spacings: Mapping[str, Spacing | None]) -> None:
         sheet.append([name, column / 10, row / 10])
     packed = io.BytesIO()
     book.save(packed)
-    with replacing(path) as part, zipfile.ZipFile(part, "w") as file, zipfile.ZipFile(packed) as dated:
-        for entry in sorted(dated.namelist()):  # openpyxl stamps the time into the archive and into one of its parts
-            content = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>2000-01-01T00:00:00Z", dated.read(entry))
+    with (
+        replacing(path) as part,
+        zipfile.ZipFile(part, "w") as file,
+        zipfile.ZipFile(packed) as dated,
+    ):
+        for entry in sorted(
+            dated.namelist()
+        ):  # openpyxl stamps the time into the archive and into one of its parts
+            content = re.sub(
+                rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>2000-01-01T00:00:00Z", dated.read(entry)
+            )
             file.writestr(zipfile.ZipInfo(entry), content, zipfile.ZIP_DEFLATED)
 
 

@@ -29,7 +29,9 @@ from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
 FURTHEST = 1e5  # px; no image is so large: beyond it a coordinate is a typing error
 STATES = ("seen", "off", "blurred")  # by the number of the state
-_NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII)  # float() would take nan
+_NUMBER = re.compile(
+    r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII
+)  # float() would take nan
 
 Two = Literal["unknown", "curve"]
 
@@ -58,7 +60,10 @@ class LabelFile:
     def landmarks(self, image: str, names: Sequence[str]) -> Landmarks:
         """The truth of an image for these names, in their order; KeyError for an image that isn't there."""
         found = [self.labels[image].get(name, _UNKNOWN) for name in names]
-        return Landmarks(tuple(label.path for label in found), np.array([label.state for label in found], np.int8))
+        return Landmarks(
+            tuple(label.path for label in found),
+            np.array([label.state for label in found], np.int8),
+        )
 
 
 def read(path: Path, two: Two = "unknown") -> LabelFile:
@@ -100,7 +105,10 @@ def _entries(path: Path, truth: Landmarks, names: Sequence[str]) -> dict[str, di
     entries: dict[str, dict[str, str]] = {}
     for name, points, state in zip(names, truth.paths, truth.state.tolist(), strict=True):
         kind = STATES[state] if state != SEEN else "point" if len(points) == 1 else "curve"
-        x, y = (" ".join(np.format_float_positional(value, trim="0") for value in column) for column in points.T)
+        x, y = (
+            " ".join(np.format_float_positional(value, trim="0") for value in column)
+            for column in points.T
+        )
         entries[name] = {"type": kind, "y": y, "x": x}
         label, _ = _label(f"{path}: {name}", entries[name], "unknown")
         if label.state != state or not np.array_equal(label.path, points):
@@ -140,7 +148,13 @@ def _curve(points: NDArray[np.float32], kind: str, two: Two) -> tuple[Label, str
     kept = points[np.concatenate(([True], (np.diff(points, axis=0) != 0).any(axis=1)))]
     if len(kept) < 3:  # a spline through identical points
         return _UNKNOWN, "malformed"
-    odd = "point with several values" if kind == "point" else "knots repeated" if len(kept) < len(points) else None
+    odd = (
+        "point with several values"
+        if kind == "point"
+        else "knots repeated"
+        if len(kept) < len(points)
+        else None
+    )
     return Label(kept, SEEN), odd
 
 
@@ -149,7 +163,9 @@ def _points(entry: Mapping[str, Any]) -> NDArray[np.float32] | None:
     columns = []
     for axis in ("x", "y"):
         value = entry.get(axis)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)  # Unity's code takes these too
+        number = isinstance(value, (int, float)) and not isinstance(
+            value, bool
+        )  # Unity's code takes these too
         tokens = str(value).split() if number or isinstance(value, str) else []
         if not tokens or not all(_NUMBER.fullmatch(token) for token in tokens):
             return None
@@ -166,16 +182,22 @@ def _object(path: Path, wanted: str, advice: str) -> dict[str, Any]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            twice = next(
+                key for key, count in Counter(key for key, _ in pairs).items() if count > 1
+            )
             raise _wrong(str(path), "every image and name once", f"{twice} twice")
         return found
 
     try:
         value = json.loads(path.read_bytes(), object_pairs_hook=once)
     except FileNotFoundError as error:
-        raise DataError(f"{path}: wanted {wanted}, found no such file; it is incomplete, {advice}") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found no such file; it is incomplete, {advice}"
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); {advice}") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); {advice}"
+        ) from error
     if not isinstance(value, dict):
         raise DataError(f"{path}: wanted {wanted}, found other JSON; {advice}")
     return value
@@ -184,7 +206,9 @@ def _object(path: Path, wanted: str, advice: str) -> dict[str, Any]:
 def _wrong(where: str, wanted: str, found: object) -> DataError:
     """The error on one line, though names may hold any character."""
     text = " ".join(str(found).split())[:80]
-    return DataError(f"{' '.join(where.splitlines())}: wanted {wanted}, found {text!r}; correct the file")
+    return DataError(
+        f"{' '.join(where.splitlines())}: wanted {wanted}, found {text!r}; correct the file"
+    )
 
 
 # ---- predictions: each label has a score and a state besides, and keeps its place whatever they are
@@ -208,7 +232,10 @@ class LandmarkWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._pair.__exit__(kind, error, trace)
 
@@ -226,18 +253,30 @@ class LandmarkWriter:
 
 def _scored(where: str, names: Sequence[str], target: Landmarks) -> dict[str, dict[str, Any]]:
     """The labels of one prediction; a diverged model stops here: NaN fails every comparison."""
-    scores = np.ones(len(names)) if target.scores is None else target.scores.astype(np.float64) + 0.0
+    scores = (
+        np.ones(len(names)) if target.scores is None else target.scores.astype(np.float64) + 0.0
+    )
     if not ((scores >= 0) & (scores <= 1)).all():
         raise RunError(f"{where}: wanted scores in 0..1, found others; look at the model's loss")
     labels: dict[str, dict[str, Any]] = {}
-    for name, points, state, score in zip(names, target.paths, target.state.tolist(), scores.tolist(), strict=True):
+    for name, points, state, score in zip(
+        names, target.paths, target.state.tolist(), scores.tolist(), strict=True
+    ):
         if not (np.abs(points) <= FURTHEST).all():
-            raise RunError(f"{where}: {name}: wanted finite places, found others; look at the model's loss")
+            raise RunError(
+                f"{where}: {name}: wanted finite places, found others; look at the model's loss"
+            )
         if state == SEEN and not len(points):
             raise ValueError(f"{name} is seen, but nowhere")
         kind = STATES[state] if not len(points) else "point" if len(points) == 1 else "curve"
         x, y = (" ".join(f"{value + 0.0:.9g}" for value in column.tolist()) for column in points.T)
-        labels[name] = {"type": kind, "x": x, "y": y, "score": float(f"{score:.9g}"), "state": STATES[state]}
+        labels[name] = {
+            "type": kind,
+            "x": x,
+            "y": y,
+            "score": float(f"{score:.9g}"),
+            "state": STATES[state],
+        }
     return labels
 
 
@@ -263,7 +302,9 @@ def guess(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landm
         points = _points(entry) if isinstance(entry, dict) else None
         score = entry.get("score", 1.0) if isinstance(entry, dict) else None
         if points is None or not len(points) or np.abs(points).max() > FURTHEST:
-            raise _wrong(f"{where}: {name}", "a place, the most likely one whatever its score", entry)
+            raise _wrong(
+                f"{where}: {name}", "a place, the most likely one whatever its score", entry
+            )
         if not within(score, 0, 1):
             raise _wrong(f"{where}: {name}", "a score of 0..1", score)
         paths.append(points)
@@ -305,7 +346,9 @@ def read_landmarks(predictions: Path, images: Path, names: Sequence[str]) -> Lan
     for image, record in records.items():
         entries = record.get("labels") if isinstance(record, dict) else None
         if not isinstance(entries, dict) or set(entries) != set(names):
-            raise _wrong(f"{predictions}: {image}", f"labels of {', '.join(names)}", entries or record)
+            raise _wrong(
+                f"{predictions}: {image}", f"labels of {', '.join(names)}", entries or record
+            )
         labels = [_predicted(f"{predictions}: {image}: {name}", entries[name]) for name in names]
         states = np.array([label.state for label, _ in labels], np.int8)
         scores = np.array([score for _, score in labels], np.float32)
@@ -315,12 +358,20 @@ def read_landmarks(predictions: Path, images: Path, names: Sequence[str]) -> Lan
 
 def _predicted(where: str, entry: object) -> tuple[Label, float]:
     """(label, score)."""
-    if not isinstance(entry, dict) or entry.get("state") not in STATES or not within(entry.get("score"), 0, 1):
+    if (
+        not isinstance(entry, dict)
+        or entry.get("state") not in STATES
+        or not within(entry.get("score"), 0, 1)
+    ):
         raise _wrong(where, f"a state of {', '.join(STATES)} and a score of 0..1", entry)
     kind, state, score = entry.get("type"), STATES.index(entry["state"]), entry["score"]
     if kind == entry["state"] != STATES[SEEN] and entry.get("x") == entry.get("y") == "":
         return Label(_NOWHERE, state), score
     points = _points(entry)
-    if points is None or np.abs(points).max() > FURTHEST or kind != ("point" if len(points) == 1 else "curve"):
+    if (
+        points is None
+        or np.abs(points).max() > FURTHEST
+        or kind != ("point" if len(points) == 1 else "curve")
+    ):
         raise _wrong(where, "a point or a curve and its places", entry)
     return Label(points, state), score

@@ -73,10 +73,14 @@ def read(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) -> E
         where = f"{path}: line {line} ({row['filename']})"
         first = seen.setdefault(tuple(row.values()), line)
         if first != line:
-            raise DataError(f"{where}: wanted every row once, found that of line {first} again; remove one of them")
+            raise DataError(
+                f"{where}: wanted every row once, found that of line {first} again; remove one of them"
+            )
         facts = _texts(row, "file_attributes", where)
         entry = entries.setdefault(row["filename"], Entry(facts, ()))
-        odd["rows whose image's attributes differ from its first row's"] += entry.attributes != facts
+        odd["rows whose image's attributes differ from its first row's"] += (
+            entry.attributes != facts
+        )
         shape = _object(row, "region_shape_attributes", where)
         if not shape:
             continue
@@ -93,11 +97,15 @@ def read(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) -> E
             "the release); redraw it as a polygon"
         )
     odd["rectangles, ignored"] = len(strays)
-    odd["images with a region id twice, all their polygons taken"] = sum(len(set(n)) < len(n) for n in ids.values())
+    odd["images with a region id twice, all their polygons taken"] = sum(
+        len(set(n)) < len(n) for n in ids.values()
+    )
     return Export(entries, {name: count for name, count in odd.items() if count})
 
 
-def write(path: Path, entries: Mapping[str, Entry], attribute: str, file_sizes: Mapping[str, int]) -> None:
+def write(
+    path: Path, entries: Mapping[str, Entry], attribute: str, file_sizes: Mapping[str, int]
+) -> None:
     """Write an export; file_sizes: bytes of each image."""
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
@@ -120,17 +128,25 @@ def _rows(path: Path) -> list[tuple[int, Row]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise DataError(f"{path}: wanted {wanted}, found no such file; check that the release is complete") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found no such file; check that the release is complete"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(f"{path}: wanted {wanted}, found a file that can't be read ({reason}); replace it") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found a file that can't be read ({reason}); replace it"
+        ) from error
     head = text.split("\n", 1)[0]
-    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ",")
+    table = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ","
+    )
     found: list[tuple[int, Row]] = []
     try:
         lost = [name for name in COLUMNS if name not in (table.fieldnames or ())]
         if lost:
-            raise DataError(f"{path}: wanted {wanted} with the columns {', '.join(COLUMNS)}, found no {lost[0]}")
+            raise DataError(
+                f"{path}: wanted {wanted} with the columns {', '.join(COLUMNS)}, found no {lost[0]}"
+            )
         for row in table:
             if None in row or None in row.values() or not row["filename"]:
                 where = f"{path}: line {table.line_num}"
@@ -139,7 +155,9 @@ def _rows(path: Path) -> list[tuple[int, Row]]:
                 )
             found.append((table.line_num, {name: row[name] for name in COLUMNS}))
     except csv.Error as error:
-        raise DataError(f"{path}: wanted {wanted}, found a damaged one ({error}); export it from VIA again") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found a damaged one ({error}); export it from VIA again"
+        ) from error
     return found
 
 
@@ -152,7 +170,9 @@ def _object(row: Row, column: str, where: str) -> dict[str, Any]:
             f"{where}: wanted JSON as {column}, found {row[column][:40]!r}, cut off or damaged; export it again"
         ) from error
     if not isinstance(value, dict):
-        raise DataError(f"{where}: wanted a JSON object as {column}, found {row[column][:40]!r}; export it again")
+        raise DataError(
+            f"{where}: wanted a JSON object as {column}, found {row[column][:40]!r}; export it again"
+        )
     return value
 
 
@@ -161,7 +181,9 @@ def _texts(row: Row, column: str, where: str) -> dict[str, str]:
     found = _object(row, column, where)
     for name, value in found.items():
         if not isinstance(value, str):
-            raise DataError(f"{where}: wanted text as {name} of {column}, found {str(value)[:40]!r}; correct it")
+            raise DataError(
+                f"{where}: wanted text as {name} of {column}, found {str(value)[:40]!r}; correct it"
+            )
     return found
 
 
@@ -169,22 +191,32 @@ def _label(attributes: Mapping[str, str], attribute: str, labels: Sequence[str],
     label = attributes.get(attribute)
     if label is None or label not in labels:
         found = "none" if label is None else repr(label[:40])
-        raise DataError(f"{where}: wanted {', '.join(labels)} as {attribute}, found {found}; correct the row")
+        raise DataError(
+            f"{where}: wanted {', '.join(labels)} as {attribute}, found {found}; correct the row"
+        )
     return label
 
 
 def _polygon(shape: Mapping[str, Any], where: str) -> Polygon:
     if shape.get("name") != "polygon":
-        raise DataError(f"{where}: wanted a polygon, found {str(shape.get('name'))[:40]!r}; redraw it as a polygon")
+        raise DataError(
+            f"{where}: wanted a polygon, found {str(shape.get('name'))[:40]!r}; redraw it as a polygon"
+        )
     xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
     if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
-        raise DataError(f"{where}: wanted as many x as y of a polygon's vertices, found others; export it again")
+        raise DataError(
+            f"{where}: wanted as many x as y of a polygon's vertices, found others; export it again"
+        )
     if len(xs) < CORNERS:
-        raise DataError(f"{where}: wanted a polygon of {CORNERS} vertices or more, found {len(xs)}; redraw it")
+        raise DataError(
+            f"{where}: wanted a polygon of {CORNERS} vertices or more, found {len(xs)}; redraw it"
+        )
     for value in (*xs, *ys):
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not -1 <= value <= FARTHEST:  # NaN fails too
-            raise DataError(f"{where}: wanted vertices in the image, in px, found {str(value)[:40]}; correct the row")
+            raise DataError(
+                f"{where}: wanted vertices in the image, in px, found {str(value)[:40]}; correct the row"
+            )
     polygon: Polygon = np.floor(np.array([xs, ys], np.float64).T + 0.5).astype(np.int32)
     return polygon
 

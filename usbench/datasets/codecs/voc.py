@@ -19,7 +19,9 @@ from usbench.errors import DataError
 from usbench.types import Boxes
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,60})?([eE][+-]?\d{1,3})?", re.ASCII)  # float() would take 1_0 and nan
+_NUMBER = re.compile(
+    r"[+-]?\d{1,30}(\.\d{0,60})?([eE][+-]?\d{1,3})?", re.ASCII
+)  # float() would take 1_0 and nan
 _LENGTH = re.compile(r"\d{1,6}", re.ASCII)
 
 
@@ -37,14 +39,23 @@ def read(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]]:
         name = (element.findtext("name") or "").strip()
         if name not in classes:
             known = ", ".join(classes)
-            raise DataError(f"{where}: wanted a class of {known}, found {name!r}; correct it or the class list")
+            raise DataError(
+                f"{where}: wanted a class of {known}, found {name!r}; correct it or the class list"
+            )
         labels.append(classes.index(name))
         corners.append(_corners(where, element, size))
     xyxy = np.array(corners, np.float32).reshape(-1, 4)
     return Boxes(xyxy, np.array(labels, np.int64)), size
 
 
-def write(path: Path, boxes: Boxes, classes: Sequence[str], size: tuple[int, int], filename: str, folder: str) -> None:
+def write(
+    path: Path,
+    boxes: Boxes,
+    classes: Sequence[str],
+    size: tuple[int, int],
+    filename: str,
+    folder: str,
+) -> None:
     """Write the boxes of an image of (height, width) px with the fields of the VOC format, in its order.
 
     float32 coordinates survive exactly. Raises DataError for boxes that `read` would refuse.
@@ -52,17 +63,24 @@ def write(path: Path, boxes: Boxes, classes: Sequence[str], size: tuple[int, int
     root = ET.Element("annotation")
     _fill(root, {"folder": folder, "filename": filename, "path": f"{folder}/{filename}"})
     _fill(ET.SubElement(root, "source"), {"database": "Unknown"})
-    _fill(ET.SubElement(root, "size"), {"width": str(size[1]), "height": str(size[0]), "depth": "3"})
+    _fill(
+        ET.SubElement(root, "size"), {"width": str(size[1]), "height": str(size[0]), "depth": "3"}
+    )
     _fill(root, {"segmented": "0"})
     for number, (box, label) in enumerate(zip(boxes.xyxy, boxes.labels, strict=True), start=1):
         _require_inside(f"{path}: object {number}", box, size)
         element = ET.SubElement(root, "object")
-        _fill(element, {"name": classes[label], "pose": "Unspecified", "truncated": "0", "difficult": "0"})
+        _fill(
+            element,
+            {"name": classes[label], "pose": "Unspecified", "truncated": "0", "difficult": "0"},
+        )
         texts = (np.format_float_positional(value, trim="-") for value in box)
         _fill(ET.SubElement(element, "bndbox"), dict(zip(CORNERS, texts, strict=True)))
     ET.indent(root, "\t")
     with replacing(path) as part:
-        part.write_text(ET.tostring(root, encoding="unicode") + "\n", encoding="utf-8", newline="\n")
+        part.write_text(
+            ET.tostring(root, encoding="unicode") + "\n", encoding="utf-8", newline="\n"
+        )
 
 
 def _parsed(path: Path) -> ET.Element:
@@ -73,20 +91,26 @@ def _parsed(path: Path) -> ET.Element:
             raise DataError(f"{path}: wanted {wanted}, found a DOCTYPE or entity; remove it")
         root = ET.fromstring(text)
     except FileNotFoundError as error:
-        raise DataError(f"{path}: wanted {wanted}, found no such file; check that the release is complete") from error
+        raise DataError(
+            f"{path}: wanted {wanted}, found no such file; check that the release is complete"
+        ) from error
     except (OSError, ValueError, ET.ParseError) as error:
         raise DataError(
             f"{path}: wanted {wanted}, found a file that can't be read ({error}); fetch it again"
         ) from error
     if root.tag != "annotation":
-        raise DataError(f"{path}: wanted {wanted}, found <{root.tag}> instead of <annotation>; replace the file")
+        raise DataError(
+            f"{path}: wanted {wanted}, found <{root.tag}> instead of <annotation>; replace the file"
+        )
     return root
 
 
 def _length(path: Path, root: ET.Element, name: str) -> int:
     text = (root.findtext(f"size/{name}") or "").strip()
     if not _LENGTH.fullmatch(text) or int(text) == 0:
-        raise DataError(f"{path}: wanted <size> with a {name} in pixels, found {text!r}; correct the file")
+        raise DataError(
+            f"{path}: wanted <size> with a {name} in pixels, found {text!r}; correct the file"
+        )
     return int(text)
 
 
@@ -106,7 +130,9 @@ def _require_inside(where: str, box: NDArray[np.float32], size: tuple[int, int])
     x1, y1, x2, y2 = (float(value) for value in box)
     if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
         found = f"{x1:g}, {y1:g}, {x2:g}, {y2:g}"
-        raise DataError(f"{where}: wanted a box with area inside {width}×{height}, found {found}; correct the file")
+        raise DataError(
+            f"{where}: wanted a box with area inside {width}×{height}, found {found}; correct the file"
+        )
 
 
 def _fill(element: ET.Element, texts: dict[str, str]) -> None:

@@ -21,7 +21,9 @@ from usbench.types import Boxes
 
 STICKS_OUT = 1e-3  # of the image's side: what four digits lose
 FRACTIONS = ("cx", "cy", "w", "h")
-_NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII)  # float() would take nan
+_NUMBER = re.compile(
+    r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII
+)  # float() would take nan
 _CLASS = re.compile(r"\d{1,9}", re.ASCII)
 
 Row = tuple[int, float, float, float, float]
@@ -48,9 +50,13 @@ def read_scored(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxe
             continue
         where = f"{path}: line {number}"
         if len(columns) != 6:
-            raise DataError(f"{where}: wanted class cx cy w h confidence, found {len(columns)} columns; save them so")
+            raise DataError(
+                f"{where}: wanted class cx cy w h confidence, found {len(columns)} columns; save them so"
+            )
         if not _NUMBER.fullmatch(columns[5]) or not 0 <= float(columns[5]) <= 1:
-            raise DataError(f"{where}: wanted a confidence of 0..1, found {columns[5][:40]!r}; correct the file")
+            raise DataError(
+                f"{where}: wanted a confidence of 0..1, found {columns[5][:40]!r}; correct the file"
+            )
         label, cx, cy, w, h = _row(where, columns[:5], names)
         corners.append(np.clip([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], 0, 1))
         labels.append(label)
@@ -67,8 +73,12 @@ def write(path: Path, boxes: Boxes, names: Sequence[str], size: tuple[int, int])
     xyxy, extent = boxes.xyxy.astype(np.float64), (size[1], size[0])
     centres, sides = (xyxy[:, :2] + xyxy[:, 2:]) / 2 / extent, (xyxy[:, 2:] - xyxy[:, :2]) / extent
     lines = []
-    for label, row in zip(boxes.labels.tolist(), np.concatenate([centres, sides], axis=1), strict=True):
-        lines.append(" ".join([str(label), *(np.format_float_positional(value, trim="-") for value in row)]))
+    for label, row in zip(
+        boxes.labels.tolist(), np.concatenate([centres, sides], axis=1), strict=True
+    ):
+        lines.append(
+            " ".join([str(label), *(np.format_float_positional(value, trim="-") for value in row)])
+        )
     _boxes(path, lines, names, size)
     with replacing(path) as part:
         part.write_text("".join(f"{line}\n" for line in lines), encoding="ascii", newline="\n")
@@ -85,7 +95,9 @@ def write_names(path: Path, names: Sequence[str]) -> None:
     """Write classes.txt. Raises DataError for names that `read_names` wouldn't give back."""
     text = "".join(f"{name}\n" for name in names)
     if _names(path, split_lines(text)) != tuple(names):
-        raise DataError(f"{path}: wanted names that fit a line each, found {', '.join(map(repr, names))}; rename them")
+        raise DataError(
+            f"{path}: wanted names that fit a line each, found {', '.join(map(repr, names))}; rename them"
+        )
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
 
@@ -111,12 +123,18 @@ def _names(path: Path, lines: list[str]) -> tuple[str, ...]:
     for number, name in enumerate(names, start=1):
         where = f"{path}: line {number}"
         if not name:
-            raise DataError(f"{where}: wanted a class name, found an empty line, which counts; remove or fill it")
+            raise DataError(
+                f"{where}: wanted a class name, found an empty line, which counts; remove or fill it"
+            )
         if name in first:
-            raise DataError(f"{where}: wanted a class name of its own, found {name!r} as in line {first[name]}")
+            raise DataError(
+                f"{where}: wanted a class name of its own, found {name!r} as in line {first[name]}"
+            )
         first[name] = number
     if not names:
-        raise DataError(f"{path}: wanted class names, one per line, found none; list them in the labels' order")
+        raise DataError(
+            f"{path}: wanted class names, one per line, found none; list them in the labels' order"
+        )
     return tuple(names)
 
 
@@ -129,7 +147,9 @@ def _boxes(path: Path, lines: list[str], names: Sequence[str], size: tuple[int, 
         where = f"{path}: line {number}"
         row = _row(where, line.split(), names)
         if row in found:
-            raise DataError(f"{where}: wanted every object once, found line {found[row]} again; remove one of them")
+            raise DataError(
+                f"{where}: wanted every object once, found line {found[row]} again; remove one of them"
+            )
         found[row] = number
         corners.append(_corners(where, row, size))
         labels.append(row[0])
@@ -138,13 +158,19 @@ def _boxes(path: Path, lines: list[str], names: Sequence[str], size: tuple[int, 
 
 def _row(where: str, columns: list[str], names: Sequence[str]) -> Row:
     if len(columns) != 5:
-        raise DataError(f"{where}: wanted class cx cy w h, found {_other(columns)}; take the files of boxes")
+        raise DataError(
+            f"{where}: wanted class cx cy w h, found {_other(columns)}; take the files of boxes"
+        )
     if not _CLASS.fullmatch(columns[0]) or int(columns[0]) >= len(names):
         known = f"a class number 0..{len(names) - 1} of {', '.join(names)}"
-        raise DataError(f"{where}: wanted {known}, found {columns[0][:40]!r}; correct it or classes.txt")
+        raise DataError(
+            f"{where}: wanted {known}, found {columns[0][:40]!r}; correct it or classes.txt"
+        )
     for name, text in zip(FRACTIONS, columns[1:], strict=True):
         if not _NUMBER.fullmatch(text):
-            raise DataError(f"{where}: wanted a number as {name}, found {text[:40]!r}; correct the file")
+            raise DataError(
+                f"{where}: wanted a number as {name}, found {text[:40]!r}; correct the file"
+            )
         if not 0 <= float(text) <= 1 + (STICKS_OUT if name in "wh" else 0):
             side = "width" if name in ("cx", "w") else "height"
             wanted = f"{name} as a fraction of the image's {side}, 0..1"
@@ -168,8 +194,14 @@ def _corners(where: str, row: Row, size: tuple[int, int]) -> NDArray[np.float32]
     sides = np.array([size[1], size[0], size[1], size[0]])
     found = ", ".join(f"{value:g}" for value in fractions * sides)
     if fractions.min() < -STICKS_OUT or fractions.max() > 1 + STICKS_OUT:
-        raise DataError(f"{where}: wanted a box inside {size[1]}×{size[0]}, found {found}; correct the file")
-    box: NDArray[np.float32] = (np.clip(fractions, 0, 1) * sides + 0.0).astype(np.float32)  # -0.0 + 0.0 = 0.0
+        raise DataError(
+            f"{where}: wanted a box inside {size[1]}×{size[0]}, found {found}; correct the file"
+        )
+    box: NDArray[np.float32] = (np.clip(fractions, 0, 1) * sides + 0.0).astype(
+        np.float32
+    )  # -0.0 + 0.0 = 0.0
     if not (box[:2] < box[2:]).all():
-        raise DataError(f"{where}: wanted a box with area inside {size[1]}×{size[0]}, found {found}; correct the file")
+        raise DataError(
+            f"{where}: wanted a box with area inside {size[1]}×{size[0]}, found {found}; correct the file"
+        )
     return box

@@ -14,7 +14,14 @@ from pathlib import Path, PurePosixPath
 
 from usbench.datasets.codecs import replacing
 from usbench.datasets.codecs.text import read_lines
-from usbench.datasets.layouts.folder_labels import NAMES, PICTURES, CocoFile, Labels, MaskFiles, YoloFiles
+from usbench.datasets.layouts.folder_labels import (
+    NAMES,
+    PICTURES,
+    CocoFile,
+    Labels,
+    MaskFiles,
+    YoloFiles,
+)
 from usbench.datasets.layouts.folders import listing, need_split, unique
 from usbench.errors import ConfigError, DataError
 from usbench.types import SPLITS, Record, Sample, Split, Target, Task
@@ -25,6 +32,9 @@ Part = tuple[Split | None, str, str]  # split, images, labels
 
 class Folder:
     """See usbench.types.Layout."""
+
+    name = "folder"
+    version = 1
 
     def __init__(
         self,
@@ -54,23 +64,31 @@ class Folder:
         if self.lists:
             _require_splits("lists", self.lists)
         if self.lists and self.parts[0][0] is not None:
-            raise ConfigError("dataset.lists: folders per split are set too; leave lists or the folders per split out")
+            raise ConfigError(
+                "dataset.lists: folders per split are set too; leave lists or the folders per split out"
+            )
         self.group = _group(group)
         self.mm_per_px = _spacing(mm_per_px)
 
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
         if not self.classes:
-            stated = [name for _, _, labels in self.parts for name in self.labels.names(root / labels)]
+            stated = [
+                name for _, _, labels in self.parts for name in self.labels.names(root / labels)
+            ]
             self.classes = tuple(dict.fromkeys(stated))
         records = []
         for split, images, labels in self.parts:
-            for name, picture, label in self.labels.pairs(root / images, root / labels, self.classes):
+            for name, picture, label in self.labels.pairs(
+                root / images, root / labels, self.classes
+            ):
                 records.append(self.record(root, split, name, picture, label))
         self._check_images(root, records)
         return unique(self._divided(root, records) if self.lists else records)
 
-    def record(self, root: Path, split: Split | None, name: str, picture: Path, label: Path) -> Record:
+    def record(
+        self, root: Path, split: Split | None, name: str, picture: Path, label: Path
+    ) -> Record:
         """One record; its id is its name, after its split where splits have folders of their own."""
         match = self.group.search(name) if self.group else None
         if self.group and (match is None or not match.group(1)):
@@ -93,7 +111,9 @@ class Folder:
         """See usbench.types.Layout."""
         path = PurePosixPath(record.image)
         folders = [PurePosixPath(images) for _, images, _ in self.parts]
-        folder = max((one for one in folders if path.is_relative_to(one)), key=lambda one: len(one.parts))
+        folder = max(
+            (one for one in folders if path.is_relative_to(one)), key=lambda one: len(one.parts)
+        )
         name = path.relative_to(folder).as_posix()
         return self.labels.read(name, root / record.image, root / str(record.label), self.classes)
 
@@ -102,7 +122,9 @@ class Folder:
         listed: dict[Split, list[str]] = {split: [] for split in self.lists}
         for _, images, labels in self.parts:
             (root / images).mkdir(parents=True, exist_ok=True)
-            (root / labels if self.format != "coco" else (root / labels).parent).mkdir(parents=True, exist_ok=True)
+            (root / labels if self.format != "coco" else (root / labels).parent).mkdir(
+                parents=True, exist_ok=True
+            )
         for sample in samples:
             images, labels = self._place(sample)
             self.labels.put(root / images, root / labels, self.classes, sample)
@@ -113,7 +135,9 @@ class Folder:
         for split, names in listed.items():
             (root / self.lists[split]).parent.mkdir(parents=True, exist_ok=True)
             with replacing(root / self.lists[split]) as beside:
-                beside.write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
+                beside.write_text(
+                    "".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n"
+                )
         return self.index(root)
 
     def _place(self, sample: Sample) -> tuple[str, str]:
@@ -124,7 +148,9 @@ class Folder:
             return places[None]
         split = need_split(sample.id, sample.split)
         if split not in splits:
-            raise DataError(f"sample {sample.id}: one of {', '.join(map(str, splits))} was wanted, found {split}")
+            raise DataError(
+                f"sample {sample.id}: one of {', '.join(map(str, splits))} was wanted, found {split}"
+            )
         return places[None if self.lists else split]
 
     def _check_images(self, root: Path, records: Sequence[Record]) -> None:
@@ -133,7 +159,9 @@ class Folder:
         for record in records:
             if record.image in owners:
                 both = f"{owners[record.image].id} and {record.id}"
-                raise DataError(f"{root / record.image}: one split was wanted, found it as {both}; take it out of one")
+                raise DataError(
+                    f"{root / record.image}: one split was wanted, found it as {both}; take it out of one"
+                )
             owners[record.image] = record
         for folder in dict.fromkeys(images for _, images, _ in self.parts):
             for path in listing(root / folder, *PICTURES).values():
@@ -146,7 +174,9 @@ class Folder:
     def _listed(self, root: Path) -> Iterator[tuple[Split, str, str]]:
         """(split, where it stands, image's name) of every line of the lists."""
         for split, name in self.lists.items():
-            for number, line in enumerate(read_lines(root / name, "image names, one per line"), start=1):
+            for number, line in enumerate(
+                read_lines(root / name, "image names, one per line"), start=1
+            ):
                 if line.strip():
                     yield split, f"{root / name}: line {number}", line.strip().removeprefix("./")
 
@@ -156,15 +186,25 @@ class Folder:
         known: dict[str, Record] = {}
         for record in records:
             path = PurePosixPath(record.image)
-            known.update({record.id: record, path.relative_to(folder).as_posix(): record, record.image: record})
+            known.update(
+                {
+                    record.id: record,
+                    path.relative_to(folder).as_posix(): record,
+                    record.image: record,
+                }
+            )
         first: dict[str, str] = {}  # id → where it is listed
         found: list[Record] = []
         for split, where, name in self._listed(root):
             if name not in known:
-                raise DataError(f"{where}: the name of an image in {root / folder} was wanted, found {name!r}")
+                raise DataError(
+                    f"{where}: the name of an image in {root / folder} was wanted, found {name!r}"
+                )
             record = known[name]
             if record.id in first:
-                raise DataError(f"{where}: every image once was wanted, found {name!r} as in {first[record.id]}")
+                raise DataError(
+                    f"{where}: every image once was wanted, found {name!r} as in {first[record.id]}"
+                )
             first[record.id] = where
             found.append(replace(record, split=split))
         left = [record for record in records if record.id not in first]
@@ -177,11 +217,17 @@ class Folder:
         return found
 
 
-def _labels(format: str, task: Task, exclusive: bool, values: Mapping[str, int] | None, min_pixels: int) -> Labels:
+def _labels(
+    format: str, task: Task, exclusive: bool, values: Mapping[str, int] | None, min_pixels: int
+) -> Labels:
     if values is not None and not isinstance(values, Mapping):
-        raise ConfigError(f"dataset.values={values}: class: value was wanted, such as {{lesion: 255}}")
+        raise ConfigError(
+            f"dataset.values={values}: class: value was wanted, such as {{lesion: 255}}"
+        )
     if values and format != "masks":
-        raise ConfigError(f"dataset.values: values are those of masks, not of format={format}; leave them out")
+        raise ConfigError(
+            f"dataset.values: values are those of masks, not of format={format}; leave them out"
+        )
     if format == "masks":
         return MaskFiles(task, values, min_pixels)
     if format == "yolo":
@@ -194,14 +240,25 @@ def _labels(format: str, task: Task, exclusive: bool, values: Mapping[str, int] 
 def _parts(images: Places, labels: Places) -> list[Part]:
     """(split, images, labels), split None where neither has one of its own per split."""
     for key, places in (("images", images), ("labels", labels)):
-        for path in [places] if isinstance(places, str) else list(_require_splits(key, places).values()):
-            if not isinstance(path, str) or not path or Path(path).is_absolute() or ".." in Path(path).parts:
-                raise ConfigError(f"dataset.{key}={path}: a path below dataset.root was wanted, such as {key}")
+        for path in (
+            [places] if isinstance(places, str) else list(_require_splits(key, places).values())
+        ):
+            if (
+                not isinstance(path, str)
+                or not path
+                or Path(path).is_absolute()
+                or ".." in Path(path).parts
+            ):
+                raise ConfigError(
+                    f"dataset.{key}={path}: a path below dataset.root was wanted, such as {key}"
+                )
     if isinstance(images, str) and isinstance(labels, str):
         return [(None, images, labels)]
     named = [set(places) for places in (images, labels) if not isinstance(places, str)]
     if named[0] != named[-1]:
-        raise ConfigError(f"dataset.images, dataset.labels: the same splits were wanted, found {images} and {labels}")
+        raise ConfigError(
+            f"dataset.images, dataset.labels: the same splits were wanted, found {images} and {labels}"
+        )
     return [
         (
             split,
@@ -215,7 +272,9 @@ def _parts(images: Places, labels: Places) -> list[Part]:
 
 def _require_splits(key: str, places: object) -> Mapping[Split, str]:
     if not isinstance(places, Mapping) or not places or not set(places) <= set(SPLITS):
-        raise ConfigError(f"dataset.{key}={places}: a path below dataset.root was wanted, or one per split")
+        raise ConfigError(
+            f"dataset.{key}={places}: a path below dataset.root was wanted, or one per split"
+        )
     return places
 
 
@@ -225,9 +284,13 @@ def _group(pattern: str | None) -> re.Pattern[str] | None:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"dataset.group={pattern}: a regular expression was wanted ({error})") from error
+        raise ConfigError(
+            f"dataset.group={pattern}: a regular expression was wanted ({error})"
+        ) from error
     if not compiled.groups:
-        raise ConfigError(f"dataset.group={pattern}: brackets around what names the group were wanted, as in ^(.+?)_")
+        raise ConfigError(
+            f"dataset.group={pattern}: brackets around what names the group were wanted, as in ^(.+?)_"
+        )
     return compiled
 
 
@@ -236,7 +299,10 @@ def _spacing(mm_per_px: Sequence[float] | None) -> tuple[float, float] | None:
         return None
     values = list(mm_per_px) if isinstance(mm_per_px, (list, tuple)) else []
     if len(values) != 2 or not all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) and v > 0 for v in values
+        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) and v > 0
+        for v in values
     ):
-        raise ConfigError(f"dataset.mm_per_px={mm_per_px}: [row, column] in mm per px was wanted, such as [0.05, 0.05]")
+        raise ConfigError(
+            f"dataset.mm_per_px={mm_per_px}: [row, column] in mm per px was wanted, such as [0.05, 0.05]"
+        )
     return float(values[0]), float(values[1])

@@ -23,7 +23,9 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 NAMES = "classes.txt"
 SEPARATORS = "_-. ("  # between an image's name and what numbers its masks
 
-Pair = tuple[str, Path, Path]  # the image's name below its folder without the suffix, the image, its label
+Pair = tuple[
+    str, Path, Path
+]  # the image's name below its folder without the suffix, the image, its label
 
 
 class Labels(Protocol):
@@ -59,12 +61,21 @@ class MaskFiles:
 
     def __init__(self, task: Task, values: Mapping[str, int] | None, min_pixels: int) -> None:
         if task == "landmark":
-            raise ConfigError("dataset.format=masks: masks have no landmarks; take format=coco with keypoints")
+            raise ConfigError(
+                "dataset.format=masks: masks have no landmarks; take format=coco with keypoints"
+            )
         given = list((values or {}).values())
-        if any(isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 256 for value in given):
-            raise ConfigError(f"dataset.values={values}: a value of 1..255 for each class was wanted")
+        if any(
+            isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 256
+            for value in given
+        ):
+            raise ConfigError(
+                f"dataset.values={values}: a value of 1..255 for each class was wanted"
+            )
         if len(set(given)) < len(given):
-            raise ConfigError(f"dataset.values={values}: a value of its own for each class was wanted")
+            raise ConfigError(
+                f"dataset.values={values}: a value of its own for each class was wanted"
+            )
         self.task, self.given, self.min_pixels = task, dict(values or {}), min_pixels
 
     def names(self, labels: Path) -> tuple[str, ...]:
@@ -89,9 +100,13 @@ class MaskFiles:
         """See Labels."""
         table = np.concatenate([np.zeros(1, np.uint8), self.values(classes)])
         if not isinstance(sample.target, Masks):
-            raise DataError(f"sample {sample.id}: masks were wanted, found {type(sample.target).__name__}")
+            raise DataError(
+                f"sample {sample.id}: masks were wanted, found {type(sample.target).__name__}"
+            )
         image.write_grey(images / f"{sample.id}.png", sample.image)
-        label_png.write_index(labels / f"{sample.id}.png", table[label_png.index_of(sample.target.planes)])
+        label_png.write_index(
+            labels / f"{sample.id}.png", table[label_png.index_of(sample.target.planes)]
+        )
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
         """See Labels."""
@@ -101,7 +116,9 @@ class MaskFiles:
         """The masks' value of each class: as configured, else 1, 2, 3 in order of the classes."""
         if self.given and set(self.given) != set(classes):
             known = ", ".join(classes)
-            raise ConfigError(f"dataset.values={self.given}: a value for each of {known} was wanted")
+            raise ConfigError(
+                f"dataset.values={self.given}: a value for each of {known} was wanted"
+            )
         given = [self.given[name] for name in classes] if self.given else range(1, len(classes) + 1)
         return np.array(given, np.uint8)
 
@@ -116,7 +133,9 @@ class YoloFiles:
 
     def __init__(self, task: Task) -> None:
         if task != "detect":
-            raise ConfigError(f"dataset.format=yolo: YOLO labels are boxes, not for {task}; take format=masks or coco")
+            raise ConfigError(
+                f"dataset.format=yolo: YOLO labels are boxes, not for {task}; take format=masks or coco"
+            )
 
     def names(self, labels: Path) -> tuple[str, ...]:
         """See Labels."""
@@ -127,7 +146,9 @@ class YoloFiles:
         self.numbering(labels, classes)
         texts = listing(labels, ".txt")
         texts.pop(Path(NAMES).stem, None)
-        return _pairs(listing(images, *PICTURES), texts, "a YOLO text (empty where it has no objects)")
+        return _pairs(
+            listing(images, *PICTURES), texts, "a YOLO text (empty where it has no objects)"
+        )
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Boxes:
         """See Labels."""
@@ -138,7 +159,9 @@ class YoloFiles:
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
         """See Labels."""
         if not isinstance(sample.target, Boxes):
-            raise DataError(f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}")
+            raise DataError(
+                f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}"
+            )
         image.write_grey(images / f"{sample.id}.png", sample.image)
         size = (sample.image.shape[0], sample.image.shape[1])
         yolo_txt.write(labels / f"{sample.id}.txt", sample.target, classes, size)
@@ -147,7 +170,9 @@ class YoloFiles:
         """See Labels."""
         yolo_txt.write_names(labels / NAMES, classes)
 
-    def numbering(self, labels: Path, classes: Sequence[str]) -> tuple[Sequence[str], NDArray[np.int64]]:
+    def numbering(
+        self, labels: Path, classes: Sequence[str]
+    ) -> tuple[Sequence[str], NDArray[np.int64]]:
         """(the names that the numbers stand for, the place of each in the classes)."""
         path = labels / NAMES
         if not path.is_file():
@@ -161,8 +186,12 @@ class CocoFile:
 
     def __init__(self, task: Task, exclusive: bool) -> None:
         self.task, self.written_as, self.exclusive = task, task, exclusive
-        self.known: dict[tuple[Path, int, int], coco_truth.Truth] = {}  # parsed once per state of the file
-        self.pending: dict[Path, list[tuple[str, tuple[int, int], Target]]] = {}  # put, not yet written
+        self.known: dict[
+            tuple[Path, int, int], coco_truth.Truth
+        ] = {}  # parsed once per state of the file
+        self.pending: dict[
+            Path, list[tuple[str, tuple[int, int], Target]]
+        ] = {}  # put, not yet written
 
     def names(self, labels: Path) -> tuple[str, ...]:
         """See Labels."""
@@ -176,7 +205,9 @@ class CocoFile:
             path = Path(name)
             if path.is_absolute() or ".." in path.parts or not (images / path).is_file():
                 where = f"its images' file_name below {images}"
-                raise DataError(f"{labels}: {where} was wanted, found {name!r}, where no image is; correct either")
+                raise DataError(
+                    f"{labels}: {where} was wanted, found {name!r}, where no image is; correct either"
+                )
             found.append((path.with_suffix("").as_posix(), images / path, labels))
         return found
 
@@ -184,7 +215,9 @@ class CocoFile:
         """See Labels."""
         truth = self.truth(label)
         if name not in truth.images:
-            raise DataError(f"{label}: an image {name} was wanted, found none; the file has changed, start again")
+            raise DataError(
+                f"{label}: an image {name} was wanted, found none; the file has changed, start again"
+            )
         _require_size(label, truth.images[name].size, picture)
         if self.task == "detect":
             return truth.boxes(name, classes)
@@ -197,7 +230,9 @@ class CocoFile:
         wanted = {"detect": Boxes, "landmark": Landmarks, "segment": Masks}[self.task]
         if not isinstance(sample.target, wanted):
             found = type(sample.target).__name__
-            raise DataError(f"sample {sample.id}: {wanted.__name__.lower()} were wanted, found {found}")
+            raise DataError(
+                f"sample {sample.id}: {wanted.__name__.lower()} were wanted, found {found}"
+            )
         image.write_grey(images / f"{sample.id}.png", sample.image)
         size = (sample.image.shape[0], sample.image.shape[1])
         self.pending.setdefault(labels, []).append((f"{sample.id}.png", size, sample.target))
@@ -234,14 +269,18 @@ def _pairs(images: Mapping[str, Path], labels: Mapping[str, Path], wanted: str) 
     owners = {stem: _owner(stem, images) for stem in spare}
     owner = next((name for name in owners.values() if name), None)
     if owner:
-        several = [labels[stem].name for stem in labels if stem == owner or owners.get(stem) == owner]
+        several = [
+            labels[stem].name for stem in labels if stem == owner or owners.get(stem) == owner
+        ]
         found = f"{len(several)} for {images[owner].name} ({', '.join(several[:3])})"
         advice = f"make it one file, named as the image is ({owner})"
         raise DataError(f"{images[owner]}: {wanted} was wanted, found {found}; {advice}")
     lone = sorted(images.keys() - labels.keys())
     if lone:
         count = f"{len(lone)} of {len(images)} images lack one"
-        raise DataError(f"{images[lone[0]]}: {wanted} of the same name was wanted, found none ({count})")
+        raise DataError(
+            f"{images[lone[0]]}: {wanted} of the same name was wanted, found none ({count})"
+        )
     if spare:
         raise DataError(
             f"{labels[spare[0]]}: an image of the same name was wanted, found none ({len(spare)} such labels)"
@@ -258,17 +297,23 @@ def _owner(stem: str, images: Mapping[str, Path]) -> str | None:
 def _require_size(label: Path, found: tuple[int, ...], picture: Path) -> None:
     wanted = image.size(picture)
     if found != wanted:
-        raise DataError(f"{label}: the size of {picture.name} {wanted} was wanted, found {found} (height, width)")
+        raise DataError(
+            f"{label}: the size of {picture.name} {wanted} was wanted, found {found} (height, width)"
+        )
 
 
-def _require_known(label: Path, index: label_png.Index, values: NDArray[np.uint8], classes: Sequence[str]) -> None:
+def _require_known(
+    label: Path, index: label_png.Index, values: NDArray[np.uint8], classes: Sequence[str]
+) -> None:
     """DataError for values that are neither background nor a class."""
     counts = np.bincount(index.ravel(), minlength=256)
     counts[[0, *values]] = 0
     foreign = np.flatnonzero(counts)
     if not len(foreign):
         return
-    known = ", ".join(f"{value} {name}" for value, name in zip(values.tolist(), classes, strict=True))
+    known = ", ".join(
+        f"{value} {name}" for value, name in zip(values.tolist(), classes, strict=True)
+    )
     found = f"value {foreign[0]} in {counts[foreign[0]]} pixels; correct the mask or dataset.values"
     if len(foreign) > 8:
         found = (

@@ -18,7 +18,9 @@ def listing(folder: Path, *suffixes: str) -> dict[str, Path]:
     """
     if not folder.is_dir():
         kind = " or ".join(suffixes)
-        raise DataError(f"{folder}: a folder of {kind} files was wanted, found none; see the README on how to get it")
+        raise DataError(
+            f"{folder}: a folder of {kind} files was wanted, found none; see the README on how to get it"
+        )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
@@ -48,7 +50,9 @@ def pair(
     """
     lone = sorted(images.keys() - labels.keys())
     if lone:
-        raise DataError(f"{images[lone[0]]}: a label of the same name was wanted, found none ({len(lone)} such images)")
+        raise DataError(
+            f"{images[lone[0]]}: a label of the same name was wanted, found none ({len(lone)} such images)"
+        )
     left = sorted(labels.keys() - images.keys())
     if len(left) > lone_labels:
         raise DataError(
@@ -58,7 +62,9 @@ def pair(
     return [record(root, split, stem, images[stem], labels[stem], group) for stem in images]
 
 
-def record(root: Path, split: Split, stem: str, image: Path, label: Path, group: re.Pattern[str] | None) -> Record:
+def record(
+    root: Path, split: Split, stem: str, image: Path, label: Path, group: re.Pattern[str] | None
+) -> Record:
     """One record; its id is its split and its stem, since a release may reuse a name."""
     match = group.search(stem) if group else None
     identity = f"{split}/{stem}"
@@ -85,5 +91,7 @@ def unique(records: Iterable[Record]) -> list[Record]:
 def need_split(sample_id: str, split: Split | None) -> Split:
     """The split of a sample to be written; DataError where it has none."""
     if split is None:
-        raise DataError(f"sample {sample_id}: a split (train, val or test) was wanted to write it, found none")
+        raise DataError(
+            f"sample {sample_id}: a split (train, val or test) was wanted to write it, found none"
+        )
     return split

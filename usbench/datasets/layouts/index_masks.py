@@ -39,6 +39,9 @@ def component_boxes(planes: NDArray[np.bool_], min_pixels: int) -> Boxes:
 class IndexMasks:
     """See usbench.types.Layout."""
 
+    name = "index_masks"
+    version = 1
+
     written_as: Task = "segment"  # also the detect view's release is one of masks
 
     def __init__(
@@ -61,14 +64,22 @@ class IndexMasks:
         """See usbench.types.Layout."""
         found: list[Record] = []
         for split, (images, masks) in self.folders.items():
-            found += pair(root, split, listing(root / images, ".png"), listing(root / masks, ".png"), self.group)
+            found += pair(
+                root,
+                split,
+                listing(root / images, ".png"),
+                listing(root / masks, ".png"),
+                self.group,
+            )
         return unique(found)
 
     def read(self, root: Path, record: Record) -> Target:
         """See usbench.types.Layout."""
         label, picture = root / str(record.label), root / record.image
         index = label_png.read_index(label, len(self.classes))
-        if index.shape != image.size(picture):  # boxes of a mask that is too small would lie inside the image
+        if index.shape != image.size(
+            picture
+        ):  # boxes of a mask that is too small would lie inside the image
             raise DataError(
                 f"{label}: the size of {picture.name} {image.size(picture)} was wanted, found {index.shape}"
             )

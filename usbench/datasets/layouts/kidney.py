@@ -22,7 +22,16 @@ import numpy as np
 
 from usbench.datasets.codecs import image, polygons, transducers, via
 from usbench.datasets.layouts.folders import listing, unique
-from usbench.datasets.layouts.kidney_planes import ANATOMY, Planes, drawn, extent, fill, moved, read_masks, write_masks
+from usbench.datasets.layouts.kidney_planes import (
+    ANATOMY,
+    Planes,
+    drawn,
+    extent,
+    fill,
+    moved,
+    read_masks,
+    write_masks,
+)
 from usbench.errors import ConfigError, DataError
 from usbench.types import Masks, Record, Sample, Task
 
@@ -36,6 +45,9 @@ ASIDE = (2, 1)  # px right and down by which a phantom's second annotator draws 
 
 class Kidney:
     """See usbench.types.Layout."""
+
+    name = "kidney"
+    version = 1
 
     written_as: Task = "segment"
     drawings = tuple(f"labels/reviewed_labels_{annotator}.csv" for annotator in ANNOTATORS)
@@ -61,17 +73,24 @@ class Kidney:
             )
         unknown = [name for name in classes if name not in ANATOMY]
         if unknown:
-            raise ConfigError(f"classes of kidney: some of {', '.join(ANATOMY)} were wanted, found {unknown[0]!r}")
+            raise ConfigError(
+                f"classes of kidney: some of {', '.join(ANATOMY)} were wanted, found {unknown[0]!r}"
+            )
         self.classes, self.undrawn, self.truth, self.rects = tuple(classes), undrawn, truth, rects
         self.annotators = ANNOTATORS if str(annotator) == "both" else (int(annotator),)
         self.copies = frozenset(copies)
-        self._exports: dict[Path, tuple[tuple[int, int], via.Export]] = {}  # with the state that was read
+        self._exports: dict[
+            Path, tuple[tuple[int, int], via.Export]
+        ] = {}  # with the state that was read
         self._facts: dict[str, int] = {}
 
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout. Both CSVs are read in any case: the views in the first decide the split."""
         exports = {a: self._export(root / labels_file(a)) for a in ANNOTATORS}
-        names = {a: {name for name in export.entries if not self._copy(name)} for a, export in exports.items()}
+        names = {
+            a: {name for name in export.entries if not self._copy(name)}
+            for a, export in exports.items()
+        }
         lone = sorted(names[1] ^ names[2])
         if lone:
             which = 2 if lone[0] in names[1] else 1
@@ -106,7 +125,9 @@ class Kidney:
             path = root / labels_file(annotator)
             entry = self._export(path).entries.get(name)
             if entry is None:
-                raise DataError(f"{path}: a row of {name} was wanted, found none; fetch the file again")
+                raise DataError(
+                    f"{path}: a row of {name} was wanted, found none; fetch the file again"
+                )
             planes = fill(entry, self.classes, size, f"{path}: {name}")
         return self._masks(planes)
 
@@ -126,7 +147,12 @@ class Kidney:
                 )
             size = extent([one[name], two[name]])
             planes = [fill(entry, self.classes, size, name) for entry in (one[name], two[name])]
-            yield name.removesuffix(".png"), match.group(1), self._masks(planes[0]), self._masks(planes[1])
+            yield (
+                name.removesuffix(".png"),
+                match.group(1),
+                self._masks(planes[0]),
+                self._masks(planes[1]),
+            )
 
     def oddities(self) -> dict[str, int]:
         """What of the files is taken otherwise than written, left out or lacking → how many."""
@@ -136,7 +162,9 @@ class Kidney:
             total.update({f"{path.name}: {name}": count for name, count in export.oddities.items()})
             crossing = sum(polygons.crosses_itself(region.polygon) for region in regions)
             total[f"{path.name}: polygons that cross themselves, filled by even-odd"] = crossing
-            empty = sum(not entry.regions for name, entry in export.entries.items() if not self._copy(name))
+            empty = sum(
+                not entry.regions for name, entry in export.entries.items() if not self._copy(name)
+            )
             total[f"{path.name}: images without a polygon"] = empty
         return {name: count for name, count in total.items() if count}
 
@@ -145,7 +173,10 @@ class Kidney:
         shared = [labels_file(1), TABLE]  # the first annotator's views decide the split
         if self.truth == "masks":
             for annotator in self.annotators:
-                shared += [f"{masks_folder(annotator)}/regions/{name}" for name in listing_names(root, annotator)]
+                shared += [
+                    f"{masks_folder(annotator)}/regions/{name}"
+                    for name in listing_names(root, annotator)
+                ]
         return [name for name in shared if (root / name).is_file()]
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
@@ -162,14 +193,22 @@ class Kidney:
         for sample in samples:
             name = f"{sample.id}.png"
             if not isinstance(sample.target, Masks) or not GROUP.match(name):
-                raise DataError(f"sample {sample.id}: masks and an id <number>_… were wanted to write it, found others")
+                raise DataError(
+                    f"sample {sample.id}: masks and an id <number>_… were wanted to write it, found others"
+                )
             image.write_grey(root / IMAGES / name, sample.image)
             sizes[name] = (root / IMAGES / name).stat().st_size
             spacings[sample.id.removesuffix(SUFFIX)] = sample.mm_per_px
             for annotator in ANNOTATORS:
-                planes = sample.target.planes if annotator == 1 else moved(sample.target.planes, ASIDE)
+                planes = (
+                    sample.target.planes if annotator == 1 else moved(sample.target.planes, ASIDE)
+                )
                 entries[annotator][name] = drawn(planes, self.classes, sample.attributes)
-                write_masks(root / masks_folder(annotator), name, dict(zip(self.classes, planes, strict=True)))
+                write_masks(
+                    root / masks_folder(annotator),
+                    name,
+                    dict(zip(self.classes, planes, strict=True)),
+                )
         for annotator in ANNOTATORS:
             via.write(root / labels_file(annotator), entries[annotator], ATTRIBUTE, sizes)
         transducers.write(root / TABLE, spacings)
@@ -191,7 +230,11 @@ class Kidney:
 
     def _pictures(self, root: Path, labelled: set[str]) -> list[str]:
         """The images' names, sorted; DataError where images and rows aren't of the same."""
-        there = {path.name for path in listing(root / IMAGES, ".png").values() if not self._copy(path.name)}
+        there = {
+            path.name
+            for path in listing(root / IMAGES, ".png").values()
+            if not self._copy(path.name)
+        }
         lacking, extra = sorted(labelled - there), sorted(there - labelled)
         if lacking:
             raise DataError(
@@ -219,7 +262,11 @@ class Kidney:
             raise DataError(
                 f"{IMAGES}/{name}: a name that begins with the patient's number (12_IM-…) was wanted; rename it"
             )
-        label = labels_file(annotator) if self.truth == "polygons" else f"{masks_folder(annotator)}/capsule/{name}"
+        label = (
+            labels_file(annotator)
+            if self.truth == "polygons"
+            else f"{masks_folder(annotator)}/capsule/{name}"
+        )
         facts = {key.lower(): value for key, value in entry.attributes.items()}
         facts["view_of_annotator_1"] = first.attributes.get("View", "")
         identity = stem if len(self.annotators) == 1 else f"{annotator}/{stem}"
@@ -231,7 +278,9 @@ class Kidney:
             capsule = root / str(record.label)
             for path in (capsule, capsule.parents[1] / "regions" / capsule.name):
                 if not path.is_file():
-                    raise DataError(f"{path}: a released mask was wanted, found none; take truth: polygons or fetch it")
+                    raise DataError(
+                        f"{path}: a released mask was wanted, found none; take truth: polygons or fetch it"
+                    )
 
 
 # ---- names and places
@@ -249,9 +298,13 @@ def masks_folder(annotator: int) -> str:
 
 def annotator_of(label: str) -> int:
     """The annotator of a record's label file."""
-    return next(a for a in ANNOTATORS if label == labels_file(a) or label.startswith(masks_folder(a) + "/"))
+    return next(
+        a for a in ANNOTATORS if label == labels_file(a) or label.startswith(masks_folder(a) + "/")
+    )
 
 
 def listing_names(root: Path, annotator: int) -> list[str]:
     """File names of the regions masks of one annotator."""
-    return [path.name for path in listing(root / masks_folder(annotator) / "regions", ".png").values()]
+    return [
+        path.name for path in listing(root / masks_folder(annotator) / "regions", ".png").values()
+    ]

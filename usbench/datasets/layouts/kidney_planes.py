@@ -28,7 +28,9 @@ def fill(entry: via.Entry, classes: Sequence[str], size: tuple[int, int], where:
                 f"{where}: a polygon of {region.label} inside the image ({width}×{height}) was wanted, found a vertex "
                 f"at x {x}, y {y}; take the image that was drawn on"
             )
-    drawn_of = {c: [region.polygon for region in entry.regions if region.label == c] for c in classes}
+    drawn_of = {
+        c: [region.polygon for region in entry.regions if region.label == c] for c in classes
+    }
     return np.stack([polygons.fill(drawn_of[c], size) for c in classes])
 
 
@@ -41,7 +43,11 @@ def extent(entries: Sequence[via.Entry]) -> tuple[int, int]:
 
 def drawn(planes: Planes, classes: Sequence[str], attributes: Mapping[str, str]) -> via.Entry:
     """What an annotator who draws exactly these planes exports."""
-    regions = [via.Region(c, p) for c, plane in zip(classes, planes, strict=True) for p in polygons.trace(plane)]
+    regions = [
+        via.Region(c, p)
+        for c, plane in zip(classes, planes, strict=True)
+        for p in polygons.trace(plane)
+    ]
     facts = {
         "Quality": attributes.get("quality", "Good"),
         "View": attributes.get("view", "Longitudinal"),

@@ -22,6 +22,9 @@ DIGITS = 4  # of a number: ids sort as the numbers do
 class Nnus:
     """See usbench.types.Layout."""
 
+    name = "nnus"
+    version = 1
+
     written_as: Task = "detect"
 
     def __init__(self, classes: Sequence[str], folder: str = "NNUS") -> None:
@@ -39,15 +42,21 @@ class Nnus:
         if lone:
             have, lacks = (images, "a label") if lone[0] in images else (labels, "an image")
             count = f"{len(lone)} files lack the other"
-            raise DataError(f"{have[lone[0]]}: {lacks} of the same name was wanted, found none ({count})")
+            raise DataError(
+                f"{have[lone[0]]}: {lacks} of the same name was wanted, found none ({count})"
+            )
         return unique(self.record(root, images[stem], labels[stem]) for stem in images)
 
     def record(self, root: Path, picture: Path, label: Path) -> Record:
         """One record; its id is its number. DataError where the name is none, for the split goes by the numbers."""
         if not (picture.stem.isascii() and picture.stem.isdecimal()):
-            raise DataError(f"{picture}: a number as name (0001.jpg) was wanted, found {picture.stem!r}; rename it")
+            raise DataError(
+                f"{picture}: a number as name (0001.jpg) was wanted, found {picture.stem!r}; rename it"
+            )
         number = picture.stem.lstrip("0").zfill(DIGITS)
-        return Record(number, number, picture.relative_to(root).as_posix(), label.relative_to(root).as_posix())
+        return Record(
+            number, number, picture.relative_to(root).as_posix(), label.relative_to(root).as_posix()
+        )
 
     def shared_files(self, root: Path) -> list[str]:
         """What every label depends on besides its own file, relative to the root."""
@@ -69,7 +78,9 @@ class Nnus:
         written: list[Record] = []
         for sample in samples:
             if not isinstance(sample.target, Boxes):
-                raise DataError(f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}")
+                raise DataError(
+                    f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}"
+                )
             picture, label = images / f"{sample.id}.jpg", labels / f"{sample.id}.txt"
             written.append(self.record(root, picture, label))
             image.write_jpeg(picture, sample.image)

@@ -36,6 +36,9 @@ COLOURS = {  # class → RGB; the authors' code, names as there
 class SpinalMasks:
     """The segmentation archive: SegmentationDataset/{train,val,test}_{images,masks}/*.png."""
 
+    name = "spinal_masks"
+    version = 1
+
     written_as: Task = "segment"
     folder = "SegmentationDataset"
 
@@ -46,7 +49,9 @@ class SpinalMasks:
             raise DataError(f"spinal has no class {unknown[0]!r}; it has {', '.join(COLOURS)}")
         self.classes, self.stray_pixels = tuple(classes), stray_pixels
         self.palette = np.array([COLOURS[name] for name in ("background", *classes)], np.uint8)
-        self.strays: dict[str, int] = {}  # record id → stray pixels seen so far, each mapped to the nearest colour
+        self.strays: dict[
+            str, int
+        ] = {}  # record id → stray pixels seen so far, each mapped to the nearest colour
 
     def folders(self, root: Path) -> dict[Split, tuple[Path, Path]]:
         """(images, masks) of each split."""
@@ -82,7 +87,9 @@ class SpinalMasks:
         for sample in samples:
             split = need_split(sample.id, sample.split)
             if not isinstance(sample.target, Masks):
-                raise DataError(f"sample {sample.id}: masks were wanted, found {type(sample.target).__name__}")
+                raise DataError(
+                    f"sample {sample.id}: masks were wanted, found {type(sample.target).__name__}"
+                )
             picture, mask = (folder / f"{sample.id}.png" for folder in folders[split])
             image.write_grey(picture, sample.image)
             label_png.write_colours(mask, label_png.index_of(sample.target.planes), self.palette)
@@ -96,6 +103,9 @@ class HumanMasks(SpinalMasks):
     Not released: how the files are called, and which are of one patient, isn't known, so each is a group of its own.
     """
 
+    name = "spinal_human_masks"
+    version = 1
+
     folder = "human_images"
 
     def folders(self, root: Path) -> dict[Split, tuple[Path, Path]]:
@@ -107,10 +117,13 @@ class SpinalBoxes:
     """The detection archive: `Final dataset for object detection`/{train,val,test}/{stem}.png with {stem}.xml
     beside it.
 
-    Boxes are taken as written: 0-based, exclusive end (unverified, said in the ruler). An XML without `<object>`
+    Boxes are taken as written: 0-based, exclusive end (unverified, said in the protocol). An XML without `<object>`
     is an image
     without injury.
     """
+
+    name = "spinal_boxes"
+    version = 1
 
     written_as: Task = "detect"
     folder = "Final dataset for object detection"
@@ -148,7 +161,9 @@ class SpinalBoxes:
         for sample in samples:
             split = need_split(sample.id, sample.split)
             if not isinstance(sample.target, Boxes):
-                raise DataError(f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}")
+                raise DataError(
+                    f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}"
+                )
             folder = root / self.folder / split
             picture, label = folder / f"{sample.id}.png", folder / f"{sample.id}.xml"
             image.write_grey(picture, sample.image)

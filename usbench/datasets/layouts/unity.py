@@ -28,17 +28,29 @@ FRAME = re.compile(r"(?:(\d\d)-)?([0-9a-f]{64})-(\d{4,})\.png")
 class Unity:
     """See usbench.types.Layout. Without classes given, they are the names that labels-all.json has seen, sorted."""
 
+    name = "unity"
+    version = 1
+
     written_as: Task = "landmark"
 
-    def __init__(self, classes: Sequence[str] = (), two: unity.Two = "unknown", records_without_image: int = 0) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str] = (),
+        two: unity.Two = "unknown",
+        records_without_image: int = 0,
+    ) -> None:
         """two: what exactly two values are (see codecs.unity). records_without_image: how many the release is
         known to have; one more is an error.
         """
         if two not in ("unknown", "curve"):
-            raise ConfigError(f"two={two}: unknown (masked, Unity's code of 2020) or curve (2024) was wanted")
+            raise ConfigError(
+                f"two={two}: unknown (masked, Unity's code of 2020) or curve (2024) was wanted"
+            )
         self.classes, self._chosen = tuple(classes), tuple(classes)
         self.two, self.records_without_image = two, records_without_image
-        self._files: dict[Path, tuple[tuple[int, int], unity.LabelFile]] = {}  # with the state that was read
+        self._files: dict[
+            Path, tuple[tuple[int, int], unity.LabelFile]
+        ] = {}  # with the state that was read
         self._missing: dict[str, int] = {}
 
     def index(self, root: Path) -> list[Record]:
@@ -61,7 +73,11 @@ class Unity:
             pictures = {name: picture_of(cache, name) for name in file.labels}
             check_list(path.with_suffix(".txt"), path, pictures)
             lone += [f"{path}: {name}" for name, picture in pictures.items() if picture is None]
-            found += [record(root, split, picture, path, spacings) for picture in pictures.values() if picture]
+            found += [
+                record(root, split, picture, path, spacings)
+                for picture in pictures.values()
+                if picture
+            ]
         if len(lone) > self.records_without_image:
             raise DataError(
                 f"{lone[0]}: an image below {cache} was wanted, found none ({len(lone)} such records; "
@@ -69,7 +85,9 @@ class Unity:
             )
         self._missing = {"records without an image": len(lone)}
         if spacings:
-            self._missing["images without a pixel size"] = sum(one.mm_per_px is None for one in found)
+            self._missing["images without a pixel size"] = sum(
+                one.mm_per_px is None for one in found
+            )
         return unique(found)
 
     def read(self, root: Path, record: Record) -> Landmarks:
@@ -115,17 +133,26 @@ class Unity:
             split = need_split(sample.id, sample.split)
             if not isinstance(sample.target, Landmarks) or not self._chosen:
                 found = type(sample.target).__name__
-                raise DataError(f"sample {sample.id}: landmarks and their names were wanted, found {found}")
+                raise DataError(
+                    f"sample {sample.id}: landmarks and their names were wanted, found {found}"
+                )
             name = frame_name(sample, frames[sample.group])
             frames[sample.group] += 1
             if any(name in part for part in truths.values()):
-                raise DataError(f"sample {sample.id}: a frame of its own was wanted, found {name} twice")
+                raise DataError(
+                    f"sample {sample.id}: a frame of its own was wanted, found {name} twice"
+                )
             picture = root / "png-cache" / folder_of(name) / name
             picture.parent.mkdir(parents=True, exist_ok=True)
             image.write_grey(picture, sample.image)
             truths[split][name] = sample.target
-            if sample.mm_per_px and spacings.setdefault(video_of(name), sample.mm_per_px) != sample.mm_per_px:
-                raise DataError(f"sample {sample.id}: one pixel size per video was wanted, found another than before")
+            if (
+                sample.mm_per_px
+                and spacings.setdefault(video_of(name), sample.mm_per_px) != sample.mm_per_px
+            ):
+                raise DataError(
+                    f"sample {sample.id}: one pixel size per video was wanted, found another than before"
+                )
         self._write_labels(root, truths)
         if spacings:
             spacing_csv.write(root / SPACINGS, spacings)
@@ -135,10 +162,15 @@ class Unity:
         folder = root / "labels"
         folder.mkdir(parents=True, exist_ok=True)
         every = {name: truth for part in truths.values() for name, truth in part.items()}
-        for part, own in {"all": every, **{PARTS[split]: truths[split] for split in truths}}.items():
+        for part, own in {
+            "all": every,
+            **{PARTS[split]: truths[split] for split in truths},
+        }.items():
             unity.write(folder / f"labels-{part}.json", own, self._chosen)
             with replacing(folder / f"labels-{part}.txt") as beside:
-                beside.write_text("".join(f"{name}\n" for name in own), encoding="ascii", newline="\n")
+                beside.write_text(
+                    "".join(f"{name}\n" for name in own), encoding="ascii", newline="\n"
+                )
 
 
 # ---- names and places
@@ -165,17 +197,26 @@ def picture_of(cache: Path, name: str) -> Path | None:
 
 def spellings(picture: str) -> list[str]:
     """The names that a label of this image (png-cache/01/4d/44/….png) may have."""
-    group, name = Path(picture).parts[-4], Path(picture).name.removeprefix(f"{Path(picture).parts[-4]}-")
+    group, name = (
+        Path(picture).parts[-4],
+        Path(picture).name.removeprefix(f"{Path(picture).parts[-4]}-"),
+    )
     return [f"{group}-{name}", name]
 
 
 def record(
-    root: Path, split: Split, picture: Path, labels: Path, spacings: Mapping[str, spacing_csv.Spacing | None]
+    root: Path,
+    split: Split,
+    picture: Path,
+    labels: Path,
+    spacings: Mapping[str, spacing_csv.Spacing | None],
 ) -> Record:
     """One record; its id is its split and its file's stem, its group the video's code."""
     code = plain(picture.name).partition("-")[0]
     image_path, label_path = (path.relative_to(root).as_posix() for path in (picture, labels))
-    return Record(f"{split}/{picture.stem}", code, image_path, label_path, split, mm_per_px=spacings.get(code))
+    return Record(
+        f"{split}/{picture.stem}", code, image_path, label_path, split, mm_per_px=spacings.get(code)
+    )
 
 
 def plain(name: str) -> str:

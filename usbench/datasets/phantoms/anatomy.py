@@ -33,13 +33,21 @@ class Body:
     coherent: Floats  # (H, W) amplitude of the echoes of smooth interfaces
     planes: Plane  # (C, H, W) where each class is
     gain: float  # the time-gain, dB per reference px of depth
-    smooth: float  # the SD of the scanner's display filter, reference px: little or much compounding
+    smooth: (
+        float  # the SD of the scanner's display filter, reference px: little or much compounding
+    )
     scale: tuple[float, float]  # px per reference px (row, column)
-    view: Plane | None = None  # (H, W) the scanner's field of view, black beyond it; None: the whole image
+    view: Plane | None = (
+        None  # (H, W) the scanner's field of view, black beyond it; None: the whole image
+    )
     mm_per_px: tuple[float, float] | None = None  # of the image (row, column)
-    attributes: Mapping[str, str] = field(default_factory=dict)  # what a release would say of it: view, quality
+    attributes: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what a release would say of it: view, quality
     landmarks: Landmarks = NO_LANDMARKS  # in px of the image
-    beams: tuple[Floats, Floats] | None = None  # (H, W) row and column here of each pixel of the image; None: the same
+    beams: tuple[Floats, Floats] | None = (
+        None  # (H, W) row and column here of each pixel of the image; None: the same
+    )
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,9 @@ class Draw:
     def vary(self, name: str, low: float, high: float) -> float:
         """The subject's value in low … high, jittered a little for this image."""
         subject = self.subject(name).random()
-        return float(low + (high - low) * np.clip(subject + 0.07 * self.stream(name).standard_normal(), 0, 1))
+        return float(
+            low + (high - low) * np.clip(subject + 0.07 * self.stream(name).standard_normal(), 0, 1)
+        )
 
     def turn(self, prime: int) -> float:
         """A number in 0 … 1 that fills the interval evenly as n runs (Weyl's sequence, one prime per question).
@@ -88,7 +98,9 @@ class Frame:
     @property
     def y(self) -> Floats:
         """(H, 1) depth of the rows' centres."""
-        return ((np.arange(self.size[0], dtype=np.float32) + 0.5) / np.float32(self.scale[0]))[:, None]
+        return ((np.arange(self.size[0], dtype=np.float32) + 0.5) / np.float32(self.scale[0]))[
+            :, None
+        ]
 
     @property
     def x(self) -> Floats:
@@ -117,7 +129,9 @@ class Frame:
         if slope == 0.0:
             return smooth[:height, :width]
         shift = np.rint(slope * self.x * self.scale[0]).astype(np.int64)
-        return np.take_along_axis(smooth[:, :width], (np.arange(height)[:, None] - shift) % padded[0], axis=0)
+        return np.take_along_axis(
+            smooth[:, :width], (np.arange(height)[:, None] - shift) % padded[0], axis=0
+        )
 
     def line(self, depth: Floats, sd: float, amplitude: float | Floats) -> Floats:
         """(H, W) echo of a smooth interface at depth (1, W), weaker where it isn't square to the beam."""
@@ -128,7 +142,13 @@ class Frame:
         echo[near] = facing * np.exp(-0.5 * ((self.y[near] - depth) / np.float32(sd)) ** 2)
         return echo
 
-    def blob(self, name: str, centre: tuple[float, float], radii: tuple[float, float], ragged: float = 0.0) -> Floats:
+    def blob(
+        self,
+        name: str,
+        centre: tuple[float, float],
+        radii: tuple[float, float],
+        ragged: float = 0.0,
+    ) -> Floats:
         """(H, W) distance from the centre (x, y) in units of the outline's: below 1 inside an oval with ripples."""
         tilt = self.draw.vary(f"{name} tilt", -0.25, 0.25)
         dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
@@ -148,15 +168,29 @@ class Frame:
 def paint(body: Body, where: Plane, echo: float | Floats, loss: float | None = None) -> Body:
     """The body with the echogenicity (dB), and the attenuation if given, replaced where the mask is set."""
     painted = replace(body, echo=np.where(where, np.float32(echo), body.echo))
-    return painted if loss is None else replace(painted, loss=np.where(where, np.float32(loss), body.loss))
+    return (
+        painted
+        if loss is None
+        else replace(painted, loss=np.where(where, np.float32(loss), body.loss))
+    )
 
 
-def tissue(frame: Frame, classes: tuple[str, ...], echo: Floats, gain: float, smooth: float) -> Body:
+def tissue(
+    frame: Frame, classes: tuple[str, ...], echo: Floats, gain: float, smooth: float
+) -> Body:
     """A body of one tissue, attenuating as the time-gain expects, without structures."""
     size = frame.size
     full = np.broadcast_to(echo, size).astype(np.float32)
     planes = np.zeros((len(classes), *size), bool)
-    return Body(full, np.full(size, gain, np.float32), np.zeros(size, np.float32), planes, gain, smooth, frame.scale)
+    return Body(
+        full,
+        np.full(size, gain, np.float32),
+        np.zeros(size, np.float32),
+        planes,
+        gain,
+        smooth,
+        frame.scale,
+    )
 
 
 def mark(body: Body, label: int, where: Plane) -> Body:
@@ -170,11 +204,19 @@ def scan(frame: Frame, body: Body, fade: float) -> Body:
     """The body as this probe position sees it: uneven contact, interfaces that glint, levels that fade with depth."""
     fall = fade * frame.y / frame.reference[0] + frame.wave("contact", 1.5, 180)
     glint = np.float32(10) ** ((fall + 4 * frame.grain("glint", 5, 16)) / np.float32(20))
-    return replace(body, echo=body.echo + fall.astype(np.float32), coherent=(body.coherent * glint).astype(np.float32))
+    return replace(
+        body,
+        echo=body.echo + fall.astype(np.float32),
+        coherent=(body.coherent * glint).astype(np.float32),
+    )
 
 
-def wall(frame: Frame, distance: Floats, centre: tuple[float, float], radius: float, sd: float) -> Floats:
+def wall(
+    frame: Frame, distance: Floats, centre: tuple[float, float], radius: float, sd: float
+) -> Floats:
     """(H, W) echo of a round wall, strong above and below, faint at the sides, where the beam grazes it."""
     facing = np.clip(((frame.y - centre[1]) / radius) ** 2 * 1.6, 0.03, 1)
-    echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing.astype(np.float32)
+    echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing.astype(
+        np.float32
+    )
     return echo

@@ -40,8 +40,12 @@ class Spec:
     size: tuple[int, int]  # (H, W) native pixels
     counts: dict[str, int]  # images per split; a split may be missing
     seed: int
-    id: str = "{n:04d}"  # pattern of a sample's id, from n (over all splits, from 1) and group (int)
-    per_group: int = 4  # consecutive images of one split that share a subject; no group crosses splits
+    id: str = (
+        "{n:04d}"  # pattern of a sample's id, from n (over all splits, from 1) and group (int)
+    )
+    per_group: int = (
+        4  # consecutive images of one split that share a subject; no group crosses splits
+    )
     tint: bool = False  # for the layout that writes colour; the pixels here are grey
 
 
@@ -68,7 +72,9 @@ def _samples(spec: Spec, task: Task) -> Iterator[Sample]:
         image = bmode(body, draw.stream("speckle"))
         target = _target(body, task, spec.scene)
         name, facts = spec.id.format(n=n, group=group), dict(body.attributes)
-        yield Sample(name, f"g{group}", image, target, body.mm_per_px, split=split, attributes=facts)
+        yield Sample(
+            name, f"g{group}", image, target, body.mm_per_px, split=split, attributes=facts
+        )
 
 
 def speckle(
@@ -87,12 +93,18 @@ def speckle(
     amplitude of interfaces' deterministic echoes, added to the filtered field (a Rician envelope there).
     """
     height, width = echogenicity.shape
-    margin = int(4 * max(lateral)) + 1  # the filter by FFT is periodic: its wrap-around stays in the margin
+    margin = (
+        int(4 * max(lateral)) + 1
+    )  # the filter by FFT is periodic: its wrap-around stays in the margin
     columns = fft.next_fast_len(width + 2 * margin)
     field = np.empty((height, columns), np.complex64)
     field.real = rng.standard_normal(field.shape, np.float32)
     field.imag = rng.standard_normal(field.shape, np.float32)
-    field *= np.pad(echogenicity / np.float32(np.sqrt(2)), ((0, 0), (margin, columns - width - margin)), mode="edge")
+    field *= np.pad(
+        echogenicity / np.float32(np.sqrt(2)),
+        ((0, 0), (margin, columns - width - margin)),
+        mode="edge",
+    )
     sigma = np.linspace(lateral[0], lateral[1], height, dtype=np.float32)[:, None]
     transfer = np.exp(-2 * (np.pi * sigma * fft.fftfreq(columns).astype(np.float32)) ** 2)
     transfer /= np.sqrt(np.mean(transfer**2, axis=1, keepdims=True))
@@ -119,7 +131,11 @@ def bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     echogenicity = np.sqrt(10 ** ((body.echo + gain) / 10) + noise)
     lateral = (max(0.6, LATERAL_PX[0] * columns), max(0.6, LATERAL_PX[1] * columns))
     envelope = speckle(
-        echogenicity, rng, max(0.6, AXIAL_PX * rows), lateral, body.coherent * 10 ** (gain / np.float32(20))
+        echogenicity,
+        rng,
+        max(0.6, AXIAL_PX * rows),
+        lateral,
+        body.coherent * 10 ** (gain / np.float32(20)),
     )
     image = compress(envelope, body.smooth * columns)
     if body.beams is not None:
@@ -159,7 +175,9 @@ def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
     corners: list[tuple[int, int, int, int]] = []
     labels: list[int] = []
     for label, name in enumerate(CLASSES[scene]["detect"]):
-        components, _ = ndimage.label(planes[CLASSES[scene]["segment"].index(name)], np.ones((3, 3)))
+        components, _ = ndimage.label(
+            planes[CLASSES[scene]["segment"].index(name)], np.ones((3, 3))
+        )
         for rows, columns in ndimage.find_objects(components):
             corners.append((columns.start, rows.start, columns.stop, rows.stop))
             labels.append(label)
@@ -174,15 +192,21 @@ def _check(spec: Spec, task: Task) -> None:
             f"phantom scene {spec.scene!r} has no task {task!r}: wanted {' or '.join(CLASSES[spec.scene])}"
         )
     if unknown := [split for split in spec.counts if split not in SPLITS]:
-        raise ConfigError(f"phantom counts: wanted {', '.join(SPLITS)}, found {', '.join(map(repr, unknown))}")
+        raise ConfigError(
+            f"phantom counts: wanted {', '.join(SPLITS)}, found {', '.join(map(repr, unknown))}"
+        )
     if spec.seed < 0 or spec.per_group < 1 or any(count < 0 for count in spec.counts.values()):
         raise ConfigError(
             f"phantom: seed and counts must be at least 0 and per_group at least 1, found seed {spec.seed}, "
             f"counts {dict(spec.counts)}, per_group {spec.per_group}"
         )
     if len(spec.size) != 2 or min(spec.size) < SMALLEST_SIDE:
-        raise ConfigError(f"phantom size: wanted (H, W) of at least {SMALLEST_SIDE} px each, found {tuple(spec.size)}")
+        raise ConfigError(
+            f"phantom size: wanted (H, W) of at least {SMALLEST_SIDE} px each, found {tuple(spec.size)}"
+        )
     try:
         spec.id.format(n=1, group=1)
     except (LookupError, ValueError) as error:
-        raise ConfigError(f"phantom id pattern {spec.id!r}: wanted fields n and group only ({error})") from error
+        raise ConfigError(
+            f"phantom id pattern {spec.id!r}: wanted fields n and group only ({error})"
+        ) from error

@@ -19,9 +19,16 @@ def cards(catalogue: Mapping[str, Any]) -> Data:
 
 
 def _card(card: Mapping[str, Any]) -> Data:
-    fields = {name: field for name, field in card["fields"].items() if field["value"] is not None or field["unknown"]}
+    fields = {
+        name: field
+        for name, field in card["fields"].items()
+        if field["value"] is not None or field["unknown"]
+    }
     return {
-        **{name: card[name] for name in ("id", "kind", "name", "key", "runnable", "command", "source", "verified")},
+        **{
+            name: card[name]
+            for name in ("id", "kind", "name", "key", "runnable", "command", "source", "verified")
+        },
         "row": card["alsharid2025"],
         "fields": [_field(name, field, card) for name, field in fields.items()],
         "missing": [name for name in card["fields"] if name not in fields],
@@ -50,7 +57,10 @@ def _entries(field: Mapping[str, Any] | None) -> list[str]:
 def _score(score: Mapping[str, Any]) -> Data:
     """A score in words, and its parts: [criterion, low, high, of, why]."""
     low, high = score["tier"]
-    parts = [[part[name] for name in ("criterion", "low", "high", "of", "why")] for part in score["parts"]]
+    parts = [
+        [part[name] for name in ("criterion", "low", "high", "of", "why")]
+        for part in score["parts"]
+    ]
     return {
         **{name: score[name] for name in ("rubric", "low", "high", "of")},
         "words": f"{points(score['low'], score['high'])} of {score['of']:g}",

@@ -61,7 +61,9 @@ def _inside(kind: str, name: str) -> str:
     return f"<{kind}>\n{text}\n</{kind}>"
 
 
-def document(title: str, body: str, data: Any, styles: tuple[str, ...], scripts: tuple[str, ...]) -> bytes:
+def document(
+    title: str, body: str, data: Any, styles: tuple[str, ...], scripts: tuple[str, ...]
+) -> bytes:
     """The file. title: text; body: HTML; data: what the scripts find in the element `data`; styles, scripts: assets in
     their order."""
     return FRAME.format(

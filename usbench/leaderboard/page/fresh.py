@@ -48,7 +48,9 @@ def _facts(folder: Path, record: Mapping[str, Any], runs: Mapping[str, Run]) -> 
     """The key of all that a page follows from: the record, which names its case table's sha256; the gallery; the
     command; the code."""
     path = results.record_path(folder, record)
-    return key(code(), _sha256(path), _sha256(gallery_file.path_of(path)), repr(runs.get(record["key"])))
+    return key(
+        code(), _sha256(path), _sha256(gallery_file.path_of(path)), repr(runs.get(record["run_id"]))
+    )
 
 
 def _sha256(path: Path) -> str | None:

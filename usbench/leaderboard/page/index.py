@@ -31,4 +31,10 @@ def html(
     The same arguments give the same bytes.
     """
     data = {"board": page(board, datasets, links, runs or {}), "catalogue": cards(catalogue)}
-    return document("usbench: benchmark of public ultrasound datasets", asset("index.html"), data, STYLES, SCRIPTS)
+    return document(
+        "usbench: benchmark of public ultrasound datasets",
+        asset("index.html"),
+        data,
+        STYLES,
+        SCRIPTS,
+    )

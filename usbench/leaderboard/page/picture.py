@@ -12,7 +12,12 @@ from typing import Any
 from usbench.errors import RunError
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+)
 SIZE = (1280, 1240)  # px
 FIRST = ".tabulator-row .whisker"  # a score in the first table
 LONGEST_MS = 60_000
@@ -27,15 +32,21 @@ def shown(path: Path, size: tuple[int, int] = SIZE) -> Iterator[Any]:
     """
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
-        raise RunError("Chromium was wanted to show the page, found none; install it: apt-get install chromium")
+        raise RunError(
+            "Chromium was wanted to show the page, found none; install it: apt-get install chromium"
+        )
     try:
         from playwright.sync_api import Error, sync_playwright  # slow to import, needed here only
     except ImportError as error:
-        raise RunError("Playwright was wanted to show the page, found none; pip install 'usbench[test]'") from error
+        raise RunError(
+            "Playwright was wanted to show the page, found none; pip install 'usbench[test]'"
+        ) from error
     try:
         with sync_playwright() as started:
             browser = started.chromium.launch(executable_path=program, args=list(QUIET))
-            view = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme="light")
+            view = browser.new_page(
+                viewport={"width": size[0], "height": size[1]}, color_scheme="light"
+            )
             view.goto(path.resolve().as_uri(), wait_until="commit")
             view.wait_for_selector(FIRST, timeout=LONGEST_MS)
             yield view

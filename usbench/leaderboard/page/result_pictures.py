@@ -8,8 +8,23 @@ from typing import Any
 from usbench.leaderboard.page.result_words import safe
 
 # Bright, for a picture is dark in either theme.
-COLOURS = ["#56c1ff", "#ffb31a", "#63e08a", "#ff7fae", "#c7a6ff", "#f5ef6b", "#ff8f66", "#5fe3d3", "#c3cdd6", "#dba977"]
-SWITCHES = (("truth", "Truth (solid)"), ("prediction", "Prediction (dashed)"), ("coloured", "Class colours"))
+COLOURS = [
+    "#56c1ff",
+    "#ffb31a",
+    "#63e08a",
+    "#ff7fae",
+    "#c7a6ff",
+    "#f5ef6b",
+    "#ff8f66",
+    "#5fe3d3",
+    "#c3cdd6",
+    "#dba977",
+]
+SWITCHES = (
+    ("truth", "Truth (solid)"),
+    ("prediction", "Prediction (dashed)"),
+    ("coloured", "Class colours"),
+)
 SIDES = ("truth", "prediction")
 PLAIN = '<li style="--c:#63e08a">truth</li><li style="--c:#ff7fae">prediction</li>'  # without class colours
 
@@ -23,11 +38,21 @@ def pictures(gallery: Mapping[str, Any], told: Mapping[str, str], leaking: Seque
     """Switches, a legend and a figure per case. told: case → its quality in words; leaking: ids of images that
     resemble training images."""
     switches = "".join(
-        f'<label><input type="checkbox" name="{name}" checked> {safe(words)}</label>' for name, words in SWITCHES
+        f'<label><input type="checkbox" name="{name}" checked> {safe(words)}</label>'
+        for name, words in SWITCHES
     )
-    drawn = sorted({shape["class"] for case in gallery["cases"] for side in SIDES for shape in case[side]["shapes"]})
+    drawn = sorted(
+        {
+            shape["class"]
+            for case in gallery["cases"]
+            for side in SIDES
+            for shape in case[side]["shapes"]
+        }
+    )
     keys = "".join(f'<li style="--c:{colour(n)}">{safe(gallery["classes"][n])}</li>' for n in drawn)
-    figures = "\n".join(picture(case, gallery, told[case["case"]], leaking) for case in gallery["cases"])
+    figures = "\n".join(
+        picture(case, gallery, told[case["case"]], leaking) for case in gallery["cases"]
+    )
     return (
         f'<div class="pictures"><fieldset class="row switches unprinted"><legend>Show</legend>{switches}</fieldset>\n'
         f'<ul class="key" aria-label="Colours of the classes">{keys}</ul>\n'
@@ -36,7 +61,9 @@ def pictures(gallery: Mapping[str, Any], told: Mapping[str, str], leaking: Seque
     )
 
 
-def picture(case: Mapping[str, Any], gallery: Mapping[str, Any], quality: str, leaking: Sequence[str]) -> str:
+def picture(
+    case: Mapping[str, Any], gallery: Mapping[str, Any], quality: str, leaking: Sequence[str]
+) -> str:
     """One figure with its caption and whose image it is."""
     height, width = case["size"]
     told = f"{case['place'].capitalize()}: {case['case']}, {quality}"
@@ -61,7 +88,9 @@ def alternative(case: Mapping[str, Any], classes: Sequence[str], told: str) -> s
     for side in SIDES:
         found = names(sorted({shape["class"] for shape in case[side]["shapes"]}), classes)
         parts.append(f"{side}: {found or 'nothing'}")
-    return f"{told}. Grey ultrasound image, {width} × {height} px. Drawn over it, {'; '.join(parts)}."
+    return (
+        f"{told}. Grey ultrasound image, {width} × {height} px. Drawn over it, {'; '.join(parts)}."
+    )
 
 
 def names(numbers: Sequence[int], classes: Sequence[str]) -> str:

@@ -50,14 +50,20 @@ def both(figures: Figures, score: str) -> str:
     return f"{value_of(figures, score)} {bounds_of(figures, score)}".rstrip()
 
 
-def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+def table(
+    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
+) -> str:
     """A table of texts in a box that scrolls sideways; the first column heads its row, those after `words` are
     figures."""
     kinds = ["" if n < words else ' class="number"' for n in range(len(header))]
-    head = "".join(f'<th scope="col"{kind}>{safe(name)}</th>' for name, kind in zip(header, kinds, strict=True))
+    head = "".join(
+        f'<th scope="col"{kind}>{safe(name)}</th>' for name, kind in zip(header, kinds, strict=True)
+    )
     lines = []
     for first, *others in rows:
-        cells = "".join(f"<td{kind}>{safe(text)}</td>" for text, kind in zip(others, kinds[1:], strict=True))
+        cells = "".join(
+            f"<td{kind}>{safe(text)}</td>" for text, kind in zip(others, kinds[1:], strict=True)
+        )
         lines.append(f'<tr><th scope="row">{safe(first)}</th>{cells}</tr>')
     return (
         f'<div class="scroll" tabindex="0" role="group" aria-label="{safe(caption)}"><table class="plain">'
@@ -92,7 +98,9 @@ def plain(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return value
-    if isinstance(value, (list, tuple)) and not any(isinstance(part, (list, tuple, Mapping)) for part in value):
+    if isinstance(value, (list, tuple)) and not any(
+        isinstance(part, (list, tuple, Mapping)) for part in value
+    ):
         return ", ".join(plain(part) for part in value)
     return json.dumps(value, ensure_ascii=False)
 

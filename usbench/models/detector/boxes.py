@@ -38,7 +38,9 @@ def to_rows(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
     boxes = stretched(sample.target.xyxy, native, size)
     whole = (boxes[:, 2:] > boxes[:, :2]).all(1)
     if whole.sum() > ROWS:
-        raise DataError(f"{sample.id}: at most {ROWS} boxes in an image were wanted, found {whole.sum()}")
+        raise DataError(
+            f"{sample.id}: at most {ROWS} boxes in an image were wanted, found {whole.sum()}"
+        )
     rows = np.zeros((ROWS, 5), np.float32)
     rows[:, 4] = -1
     rows[: whole.sum(), :4], rows[: whole.sum(), 4] = boxes[whole], sample.target.labels[whole]
@@ -48,10 +50,14 @@ def to_rows(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
 ENCODING = Encoding("boxes", to_rows)
 
 
-def stretched(xyxy: NDArray[np.float32], source: tuple[int, int], target: tuple[int, int]) -> NDArray[np.float32]:
+def stretched(
+    xyxy: NDArray[np.float32], source: tuple[int, int], target: tuple[int, int]
+) -> NDArray[np.float32]:
     """Boxes (N, 4) of an image of (height, width) `source` when it is stretched to `target`, clipped to it."""
     scale = np.array([target[1] / source[1], target[0] / source[0]] * 2)
-    moved: NDArray[np.float32] = np.clip(xyxy * scale, 0, [target[1], target[0]] * 2).astype(np.float32)
+    moved: NDArray[np.float32] = np.clip(xyxy * scale, 0, [target[1], target[0]] * 2).astype(
+        np.float32
+    )
     return moved
 
 
@@ -66,7 +72,9 @@ def to_guess(xyxy: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
     at least `MIN_SCORE`, the best `MAX_BOXES` first."""
     kept = (scores >= MIN_SCORE) & (xyxy[:, 2:] > xyxy[:, :2]).all(1) & xyxy.isfinite().all(1)
     best = scores[kept].sort(descending=True, stable=True).indices[:MAX_BOXES]
-    found = (part[kept][best].cpu().numpy() for part in (xyxy.float(), labels.long(), scores.float()))
+    found = (
+        part[kept][best].cpu().numpy() for part in (xyxy.float(), labels.long(), scores.float())
+    )
     return Boxes(*found)
 
 
@@ -79,7 +87,12 @@ def to_native(guess: Boxes, source: tuple[int, int], native: tuple[int, int]) ->
 
 
 def augment_boxes(
-    images: Tensor, rows: Tensor, spec: Augment, rng: torch.Generator, turn: float, blur: Mapping[str, float]
+    images: Tensor,
+    rows: Tensor,
+    spec: Augment,
+    rng: torch.Generator,
+    turn: float,
+    blur: Mapping[str, float],
 ) -> tuple[Tensor, Tensor]:
     """Augment a batch, as `usbench.models.augment.augment`: (B, h, w) uint8 and (B, ROWS, 5).
 
@@ -88,7 +101,9 @@ def augment_boxes(
     size = (images.shape[1], images.shape[2])
     matrix = affine(len(images), size, spec, rng)
     if turn:
-        matrix = torch.cat([matrix[:, :, :2] @ quarter_turns(len(images), turn, rng), matrix[:, :, 2:]], 2)
+        matrix = torch.cat(
+            [matrix[:, :, :2] @ quarter_turns(len(images), turn, rng), matrix[:, :, 2:]], 2
+        )
     moved, _ = warp(images, matrix)
     if any(blur.values()):
         moved = blurred(moved, blur, rng)
@@ -96,11 +111,13 @@ def augment_boxes(
 
 
 def check(size: tuple[int, int], turn: float, blur: Mapping[str, float]) -> None:
-    """ConfigError where a budget asks for an augmentation that can't be."""
+    """ConfigError where a recipe asks for an augmentation that can't be."""
     if turn and size[0] != size[1]:
-        raise ConfigError(f"budget.turn: a square size was wanted, found {size}; take turn: 0")
+        raise ConfigError(f"recipe.turn: a square size was wanted, found {size}; take turn: 0")
     if unknown := sorted(set(blur) - set(BLURS)):
-        raise ConfigError(f"budget.blur: {', '.join(BLURS)} were wanted, found {', '.join(unknown)}")
+        raise ConfigError(
+            f"recipe.blur: {', '.join(BLURS)} were wanted, found {', '.join(unknown)}"
+        )
 
 
 def quarter_turns(n: int, probability: float, rng: torch.Generator) -> Tensor:
@@ -119,8 +136,12 @@ def move_boxes(rows: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
     centre, half = (rows[..., :2] + rows[..., 2:4]) / 2, (rows[..., 2:4] - rows[..., :2]) / 2
     nought = torch.zeros_like(half[..., 0])
     axes = torch.stack([half[..., 0], nought, nought, half[..., 1]], -1).view(*half.shape[:2], 2, 2)
-    tips = torch.cat([centre[:, :, None], centre[:, :, None] + axes], 2)  # the centre and an end of either axis
-    placed = move(tips - 0.5, matrix, size) + 0.5  # between pixel centres at whole numbers and edges
+    tips = torch.cat(
+        [centre[:, :, None], centre[:, :, None] + axes], 2
+    )  # the centre and an end of either axis
+    placed = (
+        move(tips - 0.5, matrix, size) + 0.5
+    )  # between pixel centres at whole numbers and edges
     reach = (placed[:, :, 1:] - placed[:, :, :1]).square().sum(2).sqrt()
     edges = torch.tensor([size[1], size[0]] * 2, dtype=rows.dtype, device=rows.device)
     whole = torch.cat([placed[:, :, 0] - reach, placed[:, :, 0] + reach], -1)

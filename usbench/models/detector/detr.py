@@ -23,8 +23,13 @@ from usbench.models.detector.torchvision_nets import Found, Plan
 
 HUB = "facebook/detr-resnet-50"
 LABELS = 91  # of COCO's net; the published one kept them and put a layer from 92 outputs to its own on top
-NOTHING = 0.1  # weight of the class "no object" in the cross entropy (the paper's, as the following)
-DISTANCE, OVERLAP = 5.0, 2.0  # weights of the L1 distance (shares of the image) and of 1 − generalised IoU
+NOTHING = (
+    0.1  # weight of the class "no object" in the cross entropy (the paper's, as the following)
+)
+DISTANCE, OVERLAP = (
+    5.0,
+    2.0,
+)  # weights of the L1 distance (shares of the image) and of 1 − generalised IoU
 HEADS = ("classes.",)
 
 
@@ -77,18 +82,25 @@ def set_loss(logits: Tensor, boxes: Tensor, side: Tensor, rows: Tensor) -> Tenso
     guess, truth = torch.cat(guesses), torch.cat(truths)
     corners = (box_convert(each, "cxcywh", "xyxy") for each in (guess, truth))
     overlap: Tensor = generalized_box_iou_loss(*corners, reduction="sum")
-    return entropy + (DISTANCE * F.l1_loss(guess, truth, reduction="sum") + OVERLAP * overlap) / max(1, len(truth))
+    return entropy + (
+        DISTANCE * F.l1_loss(guess, truth, reduction="sum") + OVERLAP * overlap
+    ) / max(1, len(truth))
 
 
 @torch.no_grad()
 def assigned(logits: Tensor, boxes: Tensor, labels: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """(queries, objects) of one image, each object once, at the least total cost (the Hungarian method)."""
     distance = torch.cdist(boxes, truth, p=1)
-    overlap = generalized_box_iou(box_convert(boxes, "cxcywh", "xyxy"), box_convert(truth, "cxcywh", "xyxy"))
+    overlap = generalized_box_iou(
+        box_convert(boxes, "cxcywh", "xyxy"), box_convert(truth, "cxcywh", "xyxy")
+    )
     cost = DISTANCE * distance - OVERLAP * overlap - logits.softmax(1)[:, labels]
     if not cost.isfinite().all():  # the loop ends such a run, with its reason
         cost = torch.zeros_like(cost)
-    return tuple(torch.as_tensor(part, device=logits.device) for part in linear_sum_assignment(cost.cpu().numpy()))  # type: ignore[return-value]
+    return tuple(
+        torch.as_tensor(part, device=logits.device)
+        for part in linear_sum_assignment(cost.cpu().numpy())
+    )  # type: ignore[return-value]
 
 
 # ---- the net and its weights
@@ -122,11 +134,17 @@ def detr(
     for part in (net.model.encoder, net.model.decoder):
         for parameter in part.parameters():
             if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)  # as the paper; the package draws them with an SD of .02
+                nn.init.xavier_uniform_(
+                    parameter
+                )  # as the paper; the package draws them with an SD of .02
     if plan.pretrained:
         trunk.fix(net.model.backbone.model)
     else:
-        frozen = next(type(each) for each in net.model.backbone.modules() if "FrozenBatchNorm" in type(each).__name__)
+        frozen = next(
+            type(each)
+            for each in net.model.backbone.modules()
+            if "FrozenBatchNorm" in type(each).__name__
+        )
         trunk.unfreeze(net.model.backbone, frozen)
     return Net(net, plan.classes)
 

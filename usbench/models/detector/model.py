@@ -39,6 +39,9 @@ HEADS = {**torchvision_nets.HEADS, "ssd": ssd.HEADS, "detr": detr.HEADS}
 class Detector:
     """See usbench.types.Model."""
 
+    name = "detector"
+    version = 1
+
     def __init__(
         self,
         architecture: str,
@@ -46,23 +49,30 @@ class Detector:
         weights: str | None,
         classes: int,
         exclusive: bool,
-        budget: Mapping[str, Any],
+        recipe: Mapping[str, Any],
         channels_last: bool = True,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         """architecture: one of `BUILDERS`; backbone: a ResNet of torchvision; weights: null, imagenet, coco or a file
-        with a state dict; options: further arguments of the builder; budget: as of `loop.fit`, with the net's size,
+        with a state dict; options: further arguments of the builder; recipe: as of `loop.fit`, with the net's size,
         turn and blur (see `boxes.augment_boxes`). exclusive is a word about masks, ignored.
         """
-        self.architecture, self.backbone, self.weights, self.options = architecture, backbone, weights, options or {}
-        self.classes, self.budget, self.channels_last = classes, budget, channels_last
-        self.size = (int(budget["size"][0]), int(budget["size"][1]))
-        self.turn, self.blur = float(budget.get("turn") or 0), dict(budget.get("blur") or {})
+        self.architecture, self.backbone, self.weights, self.options = (
+            architecture,
+            backbone,
+            weights,
+            options or {},
+        )
+        self.classes, self.recipe, self.channels_last = classes, recipe, channels_last
+        self.size = (int(recipe["size"][0]), int(recipe["size"][1]))
+        self.turn, self.blur = float(recipe.get("turn") or 0), dict(recipe.get("blur") or {})
         boxes.check(self.size, self.turn, self.blur)
         if architecture not in BUILDERS:
-            raise ConfigError(f"model.build.architecture: {', '.join(BUILDERS)} were wanted, found {architecture!r}")
+            raise ConfigError(
+                f"model.build.architecture: {', '.join(BUILDERS)} were wanted, found {architecture!r}"
+            )
         if architecture != "ssd" and any(side % STRIDE for side in self.size):
-            raise ConfigError(f"budget.size: multiples of {STRIDE} were wanted, found {self.size}")
+            raise ConfigError(f"recipe.size: multiples of {STRIDE} were wanted, found {self.size}")
 
     @property
     def parameters(self) -> int:
@@ -92,7 +102,9 @@ class Detector:
         try:
             return BUILDERS[self.architecture](plan, **self.options)
         except (TypeError, ValueError) as wrong:
-            raise ConfigError(f"{self.architecture} on {self.backbone} can't be built: {wrong}") from wrong
+            raise ConfigError(
+                f"{self.architecture} on {self.backbone} can't be built: {wrong}"
+            ) from wrong
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
         """See usbench.types.Model."""
@@ -105,7 +117,7 @@ class Detector:
             seen,
             lambda of_targets, rows: of_targets(rows),
             lambda net: run.score(self.pairs(unseen)),
-            self.budget,
+            self.recipe,
             run,
             self.channels_last,
             partial(boxes.augment_boxes, turn=self.turn, blur=self.blur),
@@ -119,7 +131,9 @@ class Detector:
 
     def pairs(self, data: Arrays) -> Iterator[tuple[Boxes, Boxes]]:
         """(truth, prediction) of a decoded set, in the net's px: IoU is the same there."""
-        for images, rows in zip(batched(data.images, self.batch), batched(data.targets, self.batch), strict=True):
+        for images, rows in zip(
+            batched(data.images, self.batch), batched(data.targets, self.batch), strict=True
+        ):
             guesses = self.guesses(np.stack(images))
             yield from zip(map(boxes.to_truth, rows), guesses, strict=True)
 
@@ -133,7 +147,7 @@ class Detector:
     @property
     def batch(self) -> int:
         """How many images are predicted together."""
-        return int(self.budget["batch"])
+        return int(self.recipe["batch"])
 
     @torch.inference_mode()
     def guesses(self, images: NDArray[np.uint8]) -> list[Boxes]:

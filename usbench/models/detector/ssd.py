@@ -33,7 +33,9 @@ class Maps(nn.Module):
         self.body: Any = trunk.resnet(plan.backbone, norm, plan.pretrained)
         self.out_channels = [*trunk.widths(plan.backbone)[1:], *extras]
         wide = self.out_channels[STAGES - 1 : -1]
-        self.extras = nn.ModuleList(halving(c, channels) for c, channels in zip(wide, extras, strict=True))
+        self.extras = nn.ModuleList(
+            halving(c, channels) for c, channels in zip(wide, extras, strict=True)
+        )
 
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
         """(B, 3, h, w) → maps by name, the finest first."""
@@ -77,7 +79,10 @@ class SSD(TorchvisionSSD):  # type: ignore[misc]
         a box of the target, or below 0.
         """
         regression, logits = head_outputs["bbox_regression"], head_outputs["cls_logits"]
-        labels, distance = torch.zeros(logits.shape[:2], dtype=torch.long, device=logits.device), regression.sum() * 0
+        labels, distance = (
+            torch.zeros(logits.shape[:2], dtype=torch.long, device=logits.device),
+            regression.sum() * 0,
+        )
         for n, (target, match) in enumerate(zip(targets, matched_idxs, strict=True)):
             found = match >= 0
             labels[n, found] = target["labels"][match[found]]
@@ -94,7 +99,12 @@ class SSD(TorchvisionSSD):  # type: ignore[misc]
         }
 
 
-def ssd(plan: Plan, scales: Sequence[float], norm: str = "batch", extras: Sequence[int] = (512, 256, 256)) -> Net:
+def ssd(
+    plan: Plan,
+    scales: Sequence[float],
+    norm: str = "batch",
+    extras: Sequence[int] = (512, 256, 256),
+) -> Net:
     """scales: of the default boxes, as a share of the image's side, one per map and one more, rising; extras: channels
     of the maps after the ResNet's three.
 
@@ -105,5 +115,7 @@ def ssd(plan: Plan, scales: Sequence[float], norm: str = "batch", extras: Sequen
     boxes = DefaultBoxGenerator(ratios, scales=list(scales))
     backbone = Maps(plan, norm, extras)
     limits: dict[str, Any] = {"score_thresh": MIN_SCORE, "detections_per_img": MAX_BOXES}
-    net = SSD(backbone, boxes, (1, 1), plan.classes + 1, **limits)  # its own resizing, to (1, 1), is switched off
+    net = SSD(
+        backbone, boxes, (1, 1), plan.classes + 1, **limits
+    )  # its own resizing, to (1, 1), is switched off
     return Net(net, [backbone, net.head])

@@ -26,7 +26,9 @@ from usbench.errors import ConfigError
 from usbench.models import backbone as trunk
 from usbench.models.detector.boxes import MAX_BOXES, MIN_SCORE
 
-Found = list[tuple[Tensor, Tensor, Tensor]]  # per image: xyxy (N, 4) px of the net, classes (N,), scores (N,)
+Found = list[
+    tuple[Tensor, Tensor, Tensor]
+]  # per image: xyxy (N, 4) px of the net, classes (N,), scores (N,)
 RATIOS = (0.5, 1.0, 2.0)  # height / width of anchors
 COCO = {
     "fasterrcnn": detection.FasterRCNN_ResNet50_FPN_Weights.COCO_V1,
@@ -77,7 +79,9 @@ class Net(nn.Module):
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:
         """The sum of the net's own losses. Their sampling draws from torch's global generator."""
         boxes = [image[image[:, 4] >= 0] for image in rows]
-        losses = self.net(x, [{"boxes": found[:, :4], "labels": found[:, 4].long() + 1} for found in boxes])
+        losses = self.net(
+            x, [{"boxes": found[:, :4], "labels": found[:, 4].long() + 1} for found in boxes]
+        )
         return torch.stack(list(losses.values())).sum()
 
 
@@ -90,7 +94,9 @@ def as_float(output: Any) -> Any:
     return type(output)(as_float(part) for part in output)
 
 
-def without_background(head: nn.Module, inputs: Any, output: dict[str, Tensor]) -> dict[str, Tensor]:
+def without_background(
+    head: nn.Module, inputs: Any, output: dict[str, Tensor]
+) -> dict[str, Tensor]:
     """When predicting, class 0 has no chance.
 
     Its sigmoid has a score of its own, though the net is never shown a box of it, and its boxes would take up places.
@@ -98,7 +104,12 @@ def without_background(head: nn.Module, inputs: Any, output: dict[str, Tensor]) 
     if head.training:
         return output
     logits = output["cls_logits"]
-    return {**output, "cls_logits": torch.cat([torch.full_like(logits[..., :1], -torch.inf), logits[..., 1:]], -1)}
+    return {
+        **output,
+        "cls_logits": torch.cat(
+            [torch.full_like(logits[..., :1], -torch.inf), logits[..., 1:]], -1
+        ),
+    }
 
 
 # ---- the nets
@@ -117,10 +128,15 @@ def fasterrcnn(
     px of the net, one per level from stride 4.
     """
     fpn = pyramid(plan, norm, [1, 2, 3, 4], channels, LastLevelMaxPool())
-    head, predictor = TwoMLPHead(channels * 7**2, representation), FastRCNNPredictor(representation, plan.classes + 1)
+    head, predictor = (
+        TwoMLPHead(channels * 7**2, representation),
+        FastRCNNPredictor(representation, plan.classes + 1),
+    )
     net = detection.FasterRCNN(
         fpn,
-        rpn_anchor_generator=AnchorGenerator(tuple((side,) for side in anchors), (RATIOS,) * len(anchors)),
+        rpn_anchor_generator=AnchorGenerator(
+            tuple((side,) for side in anchors), (RATIOS,) * len(anchors)
+        ),
         box_head=head,
         box_predictor=predictor,
         box_batch_size_per_image=rois,
@@ -131,20 +147,31 @@ def fasterrcnn(
 
 
 def retinanet(
-    plan: Plan, norm: str = "batch", channels: int = 256, anchors: Sequence[int] = (32, 64, 128, 256, 512)
+    plan: Plan,
+    norm: str = "batch",
+    channels: int = 256,
+    anchors: Sequence[int] = (32, 64, 128, 256, 512),
 ) -> Net:
     """RetinaNet (Lin et al. 2017) as torchvision's second version (group normalisation in the head, generalised IoU as
     the boxes' loss; Zhang et al. 2020): 36,352,630 parameters on ResNet50 with one class. anchors: px of the net, the
     smallest of three per level, from stride 8.
     """
-    fpn = pyramid(plan, norm, [2, 3, 4], channels, LastLevelP6P7(trunk.widths(plan.backbone)[3], channels))
+    fpn = pyramid(
+        plan, norm, [2, 3, 4], channels, LastLevelP6P7(trunk.widths(plan.backbone)[3], channels)
+    )
     octave = tuple(tuple(int(side * 2 ** (third / 3)) for third in range(3)) for side in anchors)
     generator = AnchorGenerator(octave, (RATIOS,) * len(anchors))
     per_place = generator.num_anchors_per_location()[0]
-    head = RetinaNetHead(channels, per_place, plan.classes + 1, norm_layer=partial(nn.GroupNorm, 32))
-    head.regression_head._loss_type = "giou"  # as torchvision's own builder does; it has no argument for it
+    head = RetinaNetHead(
+        channels, per_place, plan.classes + 1, norm_layer=partial(nn.GroupNorm, 32)
+    )
+    head.regression_head._loss_type = (
+        "giou"  # as torchvision's own builder does; it has no argument for it
+    )
     limits = {"score_thresh": MIN_SCORE, "detections_per_img": MAX_BOXES}
-    net = detection.RetinaNet(fpn, plan.classes + 1, anchor_generator=generator, head=head, **limits)
+    net = detection.RetinaNet(
+        fpn, plan.classes + 1, anchor_generator=generator, head=head, **limits
+    )
     head.register_forward_hook(without_background)
     return Net(net, [fpn, head])
 
@@ -152,12 +179,16 @@ def retinanet(
 def fcos(plan: Plan, norm: str = "batch", channels: int = 256) -> Net:
     """FCOS (Tian et al. 2019): no anchors, a box from every place of an object, from stride 8 on."""
     fpn = pyramid(plan, norm, [2, 3, 4], channels, LastLevelP6P7(channels, channels))
-    net = detection.FCOS(fpn, plan.classes + 1, score_thresh=MIN_SCORE, detections_per_img=MAX_BOXES)
+    net = detection.FCOS(
+        fpn, plan.classes + 1, score_thresh=MIN_SCORE, detections_per_img=MAX_BOXES
+    )
     net.head.register_forward_hook(without_background)
     return Net(net, [fpn, net.head])
 
 
-def pyramid(plan: Plan, norm: str, stages: Sequence[int], channels: int, extra: ExtraFPNBlock) -> BackboneWithFPN:
+def pyramid(
+    plan: Plan, norm: str, stages: Sequence[int], channels: int, extra: ExtraFPNBlock
+) -> BackboneWithFPN:
     """A ResNet with a feature pyramid on some of its stages (1 to 4)."""
     widths = trunk.widths(plan.backbone)
     layers = {f"layer{stage}": str(n) for n, stage in enumerate(stages)}
@@ -181,7 +212,12 @@ def load(net: Net, architecture: str, backbone: str, weights: str) -> None:
             f"take imagenet, null or a file"
         )
     state = trunk.fetched(COCO[architecture], f"weights=coco for {architecture}")
-    trunk.load(net.net, state, tuple(name.removeprefix("net.") for name in HEADS[architecture]), "weights=coco")
+    trunk.load(
+        net.net,
+        state,
+        tuple(name.removeprefix("net.") for name in HEADS[architecture]),
+        "weights=coco",
+    )
 
 
 HEADS = {  # layers whose shape depends on the classes

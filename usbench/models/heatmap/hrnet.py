@@ -28,7 +28,9 @@ class HRNet(nn.Module):
         super().__init__()
         features: Any = trunk(name, imagenet)
         self.trunk = features
-        self.mix = nn.Sequential(nn.Conv2d(sum(features.feature_info.channels()), WIDTH, 1, bias=False), *norm(WIDTH))
+        self.mix = nn.Sequential(
+            nn.Conv2d(sum(features.feature_info.channels()), WIDTH, 1, bias=False), *norm(WIDTH)
+        )
         self.coarse = nn.Conv2d(WIDTH, planes, 1)
         self.up = nn.Sequential(
             nn.ConvTranspose2d(WIDTH + planes, WIDTH // 2, 4, 2, 1, bias=False),
@@ -40,9 +42,14 @@ class HRNet(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, h, w) → (B, planes, h/4, w/4) and (B, planes, h/2, w/2)."""
-        branches = self.trunk(images.expand(-1, 3, -1, -1))  # the stem has three channels, as published
+        branches = self.trunk(
+            images.expand(-1, 3, -1, -1)
+        )  # the stem has three channels, as published
         size = branches[0].shape[2:]
-        wide = [F.interpolate(branch, size=size, mode="bilinear", align_corners=False) for branch in branches[1:]]
+        wide = [
+            F.interpolate(branch, size=size, mode="bilinear", align_corners=False)
+            for branch in branches[1:]
+        ]
         mixed = self.mix(torch.cat([branches[0], *wide], 1))
         coarse = self.coarse(mixed)
         return coarse, self.fine(self.up(torch.cat([mixed, coarse], 1)))
@@ -57,7 +64,11 @@ def trunk(name: str, imagenet: bool) -> nn.Module:
     """The four branches of the last stage, at strides 4, 8, 16, 32; hrnet_w32 has 29,305,536 parameters."""
     try:
         net: nn.Module = timm.create_model(
-            name, pretrained=imagenet, features_only=True, feature_location="", out_indices=(1, 2, 3, 4)
+            name,
+            pretrained=imagenet,
+            features_only=True,
+            feature_location="",
+            out_indices=(1, 2, 3, 4),
         )
     except (RuntimeError, TypeError) as wrong:
         raise ConfigError(f"timm can't build {name}: {' '.join(str(wrong).split())}") from wrong

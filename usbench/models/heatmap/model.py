@@ -35,11 +35,15 @@ class UNet(nn.Module):
 
     strides: Sequence[int] = (2,)
 
-    def __init__(self, encoder: str, planes: int, imagenet: bool, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, encoder: str, planes: int, imagenet: bool, options: Mapping[str, Any]
+    ) -> None:
         super().__init__()
         whole: Any = create("unet", encoder, imagenet, planes, options)
         self.encoder, self.decoder = whole.encoder, whole.decoder
-        channels = self.decoder.blocks[-1].conv1[0].in_channels  # the last block has no skip: what the one before gives
+        channels = (
+            self.decoder.blocks[-1].conv1[0].in_channels
+        )  # the last block has no skip: what the one before gives
         del self.decoder.blocks[-1]
         self.head = nn.Conv2d(channels, planes, 3, padding=1)
 
@@ -51,30 +55,36 @@ class UNet(nn.Module):
 class Heatmap:
     """See usbench.types.Model. Which names are curves is learnt from the training truths and kept with the weights."""
 
+    name = "heatmap"
+    version = 1
+
     def __init__(
         self,
         encoder: str,
         weights: str | None,
         classes: int,
         exclusive: bool,
-        budget: Mapping[str, Any],
+        recipe: Mapping[str, Any],
         channels_last: bool = True,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         """encoder: hrnet_… of timm, else an encoder of smp under a U-Net; weights: null, imagenet or a file with a
-        state dict; options: further arguments of smp's U-Net; budget: as of `loop.fit`, with the net's size, sd_point
+        state dict; options: further arguments of smp's U-Net; recipe: as of `loop.fit`, with the net's size, sd_point
         and sd_curve (heat-map px). classes: how many names; exclusive means nothing for landmarks.
         """
         self.classes, self.encoder, self.weights = classes, encoder, weights
         self.channels_last, self.options = channels_last, options or {}
-        self.budget = {**budget, "augment": {"hflip": 0.0, **budget["augment"]}}  # a heart mirrored is another view
-        self.size = (int(budget["size"][0]), int(budget["size"][1]))
-        self.sd_point, self.sd_curve = float(budget["sd_point"]), float(budget["sd_curve"])
+        self.recipe = {
+            **recipe,
+            "augment": {"hflip": 0.0, **recipe["augment"]},
+        }  # a heart mirrored is another view
+        self.size = (int(recipe["size"][0]), int(recipe["size"][1]))
+        self.sd_point, self.sd_curve = float(recipe["sd_point"]), float(recipe["sd_curve"])
         if any(side % STRIDE for side in self.size):
-            raise ConfigError(f"budget.size: multiples of {STRIDE} were wanted, found {self.size}")
+            raise ConfigError(f"recipe.size: multiples of {STRIDE} were wanted, found {self.size}")
         if min(self.sd_point, self.sd_curve) <= 0:
             raise ConfigError(
-                f"budget: sd_point and sd_curve above 0 were wanted, found {self.sd_point, self.sd_curve}"
+                f"recipe: sd_point and sd_curve above 0 were wanted, found {self.sd_point, self.sd_curve}"
             )
 
     @property
@@ -118,7 +128,7 @@ class Heatmap:
             seen,
             lambda maps, marks: self.loss(maps, points.apart(marks), curves),
             lambda net: run.score(self.pairs(unseen)),
-            self.budget,
+            self.recipe,
             run,
             self.channels_last,
             points.augment_marks,
@@ -142,7 +152,7 @@ class Heatmap:
 
     def pairs(self, data: Arrays) -> Iterator[tuple[Landmarks, Landmarks]]:
         """(truth, prediction) of a decoded set, in the net's px; a curve that isn't seen isn't traced, nobody asks."""
-        curves, batch = self.curves(), int(self.budget["batch"])
+        curves, batch = self.curves(), int(self.recipe["batch"])
         for start in range(0, len(data.images), batch):
             maps = self.maps(data.images[start : start + batch])
             for planes, marks in zip(maps, data.targets[start : start + batch], strict=True):
@@ -152,7 +162,7 @@ class Heatmap:
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Landmarks]:
         """See usbench.types.Model. A place is always there; SEEN from a score of .5 on, else OFF."""
         rest, curves = iter(images), self.curves()
-        while group := list(islice(rest, int(self.budget["batch"]))):
+        while group := list(islice(rest, int(self.recipe["batch"]))):
             maps = self.maps(np.stack([image_to_net(image, self.size) for image in group]))
             for image, planes in zip(group, maps, strict=True):
                 yield self.read(planes, curves, (image.shape[0], image.shape[1]))
@@ -162,7 +172,9 @@ class Heatmap:
         known: NDArray[np.bool_] = self.net.curves.cpu().numpy()  # type: ignore[union-attr, operator]
         return known
 
-    def read(self, planes: NDArray[np.float32], curves: NDArray[np.bool_], size: tuple[int, int]) -> Landmarks:
+    def read(
+        self, planes: NDArray[np.float32], curves: NDArray[np.bool_], size: tuple[int, int]
+    ) -> Landmarks:
         """One image's heat maps (K, h, w) as landmarks in px of an image of (height, width) `size`."""
         places, heights = paths.peaks(planes)
         heat = (planes.shape[1], planes.shape[2])
@@ -179,7 +191,9 @@ class Heatmap:
     def maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(B, h, w) uint8 → the finest heat maps (B, K, h/2, w/2) float32."""
         self.net.eval()
-        x = loop.normalise(torch.from_numpy(np.array(images))[:, None].to(self.run.device).float() / 255)
+        x = loop.normalise(
+            torch.from_numpy(np.array(images))[:, None].to(self.run.device).float() / 255
+        )
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         with loop.autocast(self.run):

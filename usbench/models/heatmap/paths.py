@@ -58,7 +58,11 @@ def trace(plane: Floats, sd: float) -> NDArray[np.float64]:
         row, column = np.unravel_index(int(plane.argmax()), plane.shape)
         return stub(float(column), float(row))
     ridge, corner = cropped(plane >= RIDGE * top)
-    heat = np.clip(plane[corner[0] : corner[0] + ridge.shape[0], corner[1] : corner[1] + ridge.shape[1]] / top, 0, 1)
+    heat = np.clip(
+        plane[corner[0] : corner[0] + ridge.shape[0], corner[1] : corner[1] + ridge.shape[1]] / top,
+        0,
+        1,
+    )
     cost = 1 / (FLOOR + heat**2)
     highest = np.unravel_index(int(np.where(ridge, heat, -1).argmax()), ridge.shape)
     first = furthest(cost, ridge, (int(highest[0]), int(highest[1])))[0]
@@ -80,7 +84,9 @@ def cropped(ridge: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, int
     return kept[top : rows[-1] + room + 1, left : columns[-1] + room + 1], (top, left)
 
 
-def furthest(cost: Floats, ridge: NDArray[np.bool_], start: tuple[int, int]) -> tuple[tuple[int, int], MCP_Geometric]:
+def furthest(
+    cost: Floats, ridge: NDArray[np.bool_], start: tuple[int, int]
+) -> tuple[tuple[int, int], MCP_Geometric]:
     """The ridge's pixel with the dearest path from start, and the search, which knows the path to it."""
     flood = MCP_Geometric(cost, fully_connected=True)
     totals, _ = flood.find_costs([start])
@@ -90,7 +96,11 @@ def furthest(cost: Floats, ridge: NDArray[np.bool_], start: tuple[int, int]) -> 
 
 def trimmed(pixels: NDArray[np.float64], end: float) -> NDArray[np.float64]:
     """A path of pixels smoothed, `end` px of arc cut off both its ends, at a few equal steps."""
-    line = ndimage.gaussian_filter1d(pixels, SMOOTH, axis=0, mode="nearest") if len(pixels) > 2 else pixels
+    line = (
+        ndimage.gaussian_filter1d(pixels, SMOOTH, axis=0, mode="nearest")
+        if len(pixels) > 2
+        else pixels
+    )
     arc = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))))
     low, high = end, arc[-1] - end
     if high - low < 1:

@@ -29,7 +29,9 @@ class Marks(NamedTuple):
     state: Tensor  # (B, K) SEEN | OFF | BLURRED, as floats
 
 
-def stretched(places: NDArray[np.floating], source: tuple[int, int], target: tuple[int, int]) -> NDArray[np.float64]:
+def stretched(
+    places: NDArray[np.floating], source: tuple[int, int], target: tuple[int, int]
+) -> NDArray[np.float64]:
     """Places (…, 2) xy of an image of (height, width) `source` when it is stretched to `target`: edges on edges."""
     scale = np.array([target[1] / source[1], target[0] / source[0]])
     moved: NDArray[np.float64] = (np.asarray(places, np.float64) + 0.5) * scale - 0.5
@@ -56,7 +58,11 @@ def to_marks(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
 def evenly(line: NDArray[np.floating], n: int) -> NDArray[np.float64]:
     """n ≥ 2 places at equal steps of arc along a polyline (N, 2), both ends included; one place is repeated."""
     arc = float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
-    return resample(line, arc / (n - 1)) if arc else np.repeat(np.asarray(line, np.float64)[:1], n, axis=0)
+    return (
+        resample(line, arc / (n - 1))
+        if arc
+        else np.repeat(np.asarray(line, np.float64)[:1], n, axis=0)
+    )
 
 
 MARKS = Encoding(f"marks{SAMPLES}", to_marks)
@@ -72,14 +78,18 @@ def curves_of(marks: NDArray[np.float32]) -> NDArray[np.bool_]:
 def to_truth(marks: NDArray[np.float32], curves: NDArray[np.bool_]) -> Landmarks:
     """One image's (K, SAMPLES + 1, 2) as a truth in the net's px; curves: (K,), which names are curves."""
     state = marks[:, -1, 0].astype(np.int8)
-    lengths = [0 if s != SEEN else SAMPLES if curve else 1 for s, curve in zip(state, curves, strict=True)]
+    lengths = [
+        0 if s != SEEN else SAMPLES if curve else 1 for s, curve in zip(state, curves, strict=True)
+    ]
     return Landmarks(tuple(places[:n] for places, n in zip(marks, lengths, strict=True)), state)
 
 
 # ---- augmenting
 
 
-def augment_marks(images: Tensor, marks: Tensor, spec: Augment, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def augment_marks(
+    images: Tensor, marks: Tensor, spec: Augment, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Augment a batch, as `usbench.models.augment.augment`: (B, h, w) uint8 and (B, K, SAMPLES + 1, 2).
 
     The image is sampled through the map from output to input, so its places go through the inverse. A flip doesn't
@@ -115,7 +125,12 @@ def apart(marks: Tensor) -> Marks:
 
 
 def render(
-    marks: Marks, curves: Tensor, size: tuple[int, int], heat: tuple[int, int], sd_point: float, sd_curve: float
+    marks: Marks,
+    curves: Tensor,
+    size: tuple[int, int],
+    heat: tuple[int, int],
+    sd_point: float,
+    sd_curve: float,
 ) -> Tensor:
     """Heat maps (B, K, *heat) in 0..1 of places in the px of an image of `size`.
 
@@ -142,7 +157,16 @@ def known(marks: Marks) -> Tensor:
 def point_planes(centre: Tensor, heat: tuple[int, int], sd: float) -> Tensor:
     """Gaussians about centres (B, K, 2): (B, K, *heat)."""
     across, down = (
-        torch.exp(-((torch.arange(n, dtype=centre.dtype, device=centre.device) - centre[..., axis, None]) ** 2) * f)
+        torch.exp(
+            -(
+                (
+                    torch.arange(n, dtype=centre.dtype, device=centre.device)
+                    - centre[..., axis, None]
+                )
+                ** 2
+            )
+            * f
+        )
         for axis, n, f in ((0, heat[1], 0.5 / sd**2), (1, heat[0], 0.5 / sd**2))
     )
     return down[..., :, None] * across[..., None, :]
@@ -162,7 +186,9 @@ def curve_planes(line: Tensor, heat: tuple[int, int], sd: float) -> Tensor:
     nearest = line.new_full((*line.shape[:2], *heat), torch.inf)
     for n in range(line.shape[2] - 1):
         right, below = x - line[:, :, n, 0, None], y - line[:, :, n, 1, None]
-        along = (below * ways[:, :, n, 1, None])[..., None] + (right * ways[:, :, n, 0, None])[..., None, :]
+        along = (below * ways[:, :, n, 1, None])[..., None] + (right * ways[:, :, n, 0, None])[
+            ..., None, :
+        ]
         t = torch.minimum(along.clamp(min=0), lengths[:, :, n, None, None])
         square = t.addcmul(along, t.new_tensor(-2.0)).mul_(t)
         square += (below**2)[..., None]

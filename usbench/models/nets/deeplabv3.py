@@ -19,12 +19,18 @@ class DeepLabV3(nn.Module):
     """A dilated ResNet at an eighth of the image's size, atrous pyramid pooling: 41,998,420 parameters with 10 planes
     on ResNet50. The layers have torchvision's names."""
 
+    name = "deeplabv3"
+    version = 1
+
     def __init__(self, classes: int, backbone: str = "resnet50") -> None:
         """backbone: resnet10w32 (for tests), resnet18, resnet34, resnet50 or resnet101; ConfigError for another."""
         super().__init__()
         self.backbone = dilated(backbone)
         wide = trunk.widths(backbone)[-1]
-        self.classifier, self.aux_classifier = DeepLabHead(wide, classes), FCNHead(wide // 2, classes)
+        self.classifier, self.aux_classifier = (
+            DeepLabHead(wide, classes),
+            FCNHead(wide // 2, classes),
+        )
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, 3, h, w) → (B, classes, h, w); in training with the auxiliary head's, read one stage before the last."""
@@ -38,9 +44,13 @@ class DeepLabV3(nn.Module):
 def dilated(name: str) -> nn.Module:
     """A ResNet from scratch whose last two stages keep the size and reach 2 and 4 times as far."""
     if name not in (*SMALL, *LARGE):
-        raise ConfigError(f"options.backbone: {', '.join((*SMALL, *LARGE))} were wanted, found {name!r}")
+        raise ConfigError(
+            f"options.backbone: {', '.join((*SMALL, *LARGE))} were wanted, found {name!r}"
+        )
     if name in LARGE:
-        net: Any = torchvision.models.get_model(name, weights=None, replace_stride_with_dilation=[False, True, True])
+        net: Any = torchvision.models.get_model(
+            name, weights=None, replace_stride_with_dilation=[False, True, True]
+        )
         del net.fc
     else:  # torchvision dilates none of the small ones
         net = trunk.resnet(name, "batch", False)
@@ -60,4 +70,6 @@ def dilate(stage: nn.Module, rate: int) -> None:
 
 def enlarged(logits: Tensor, images: Tensor) -> Tensor:
     """To the images' size, bilinear between pixel centres."""
-    return nn.functional.interpolate(logits, size=images.shape[2:], mode="bilinear", align_corners=False)
+    return nn.functional.interpolate(
+        logits, size=images.shape[2:], mode="bilinear", align_corners=False
+    )

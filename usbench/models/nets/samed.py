@@ -19,12 +19,19 @@ from usbench.errors import ConfigError, RunError
 
 PATCH = 16  # px of a side
 SD = 0.02  # of weights from scratch
-OF_CLASSES = ("mask_tokens", "output_hypernetworks_mlps", "iou_prediction_head")  # of the decoder: 3 masks in SAM's own
+OF_CLASSES = (
+    "mask_tokens",
+    "output_hypernetworks_mlps",
+    "iou_prediction_head",
+)  # of the decoder: 3 masks in SAM's own
 
 
 class SAMed(nn.Module):
     """On ViT-B at 256 px with 10 planes: 91,866,903 parameters, 5,194,263 of them trained (21 tensors of these belong
     to prompts and get no gradient)."""
+
+    name = "samed"
+    version = 1
 
     def __init__(
         self,
@@ -40,7 +47,9 @@ class SAMed(nn.Module):
         """
         super().__init__()
         if size[0] != size[1] or size[0] % PATCH:
-            raise ConfigError(f"budget.size: equal multiples of {PATCH} were wanted for SAMed, found {tuple(size)}")
+            raise ConfigError(
+                f"recipe.size: equal multiples of {PATCH} were wanted for SAMed, found {tuple(size)}"
+            )
         self.sam: Any = sam(classes, size[0], dict(encoder or {}), dict(decoder or {}))
         for parameter in self.sam.vision_encoder.parameters():
             parameter.requires_grad_(False)
@@ -60,7 +69,9 @@ class SAMed(nn.Module):
             dense_prompt_embeddings=nothing,
             multimask_output=True,
         )
-        return F.interpolate(masks[:, 0], size=images.shape[2:], mode="bilinear", align_corners=False)
+        return F.interpolate(
+            masks[:, 0], size=images.shape[2:], mode="bilinear", align_corners=False
+        )
 
     def adopt(self, state: Mapping[str, Tensor]) -> None:
         """Take weights: those of a SAMed as they are, or those of transformers' SAM without what depends on the
@@ -95,22 +106,35 @@ class Adapted(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(…, width) → (…, 3 · width)."""
         added = [up(down(x)) for down, up in zip(self.down, self.up, strict=True)]
-        whole: Tensor = self.qkv(x) + torch.cat([added[0], torch.zeros_like(added[0]), added[1]], -1)
+        whole: Tensor = self.qkv(x) + torch.cat(
+            [added[0], torch.zeros_like(added[0]), added[1]], -1
+        )
         return whole
 
 
 def sam(classes: int, side: int, encoder: dict[str, Any], decoder: dict[str, Any]) -> Any:
     """transformers' SamModel for square images, from scratch."""
     package = transformers()
-    width = int(decoder.get("hidden_size", 256))  # of the features that encoder, prompts and decoder share
-    sight = {"output_channels": width, "num_pos_feats": width // 2, "initializer_range": SD, **encoder}
+    width = int(
+        decoder.get("hidden_size", 256)
+    )  # of the features that encoder, prompts and decoder share
+    sight = {
+        "output_channels": width,
+        "num_pos_feats": width // 2,
+        "initializer_range": SD,
+        **encoder,
+    }
     config = package.SamConfig(
         vision_config=package.SamVisionConfig(image_size=side, patch_size=PATCH, **sight),
-        prompt_encoder_config=package.SamPromptEncoderConfig(image_size=side, patch_size=PATCH, hidden_size=width),
+        prompt_encoder_config=package.SamPromptEncoderConfig(
+            image_size=side, patch_size=PATCH, hidden_size=width
+        ),
         mask_decoder_config=package.SamMaskDecoderConfig(num_multimask_outputs=classes, **decoder),
     )
     net = package.SamModel(config)
-    code = torch.randn(2, width // 2)  # SD 1, as in SAM's own code; the package's is half of the encoder's width
+    code = torch.randn(
+        2, width // 2
+    )  # SD 1, as in SAM's own code; the package's is half of the encoder's width
     for part in (net.shared_image_embedding, net.prompt_encoder.shared_embedding):
         del part.positional_embedding  # a parameter there, but nothing trains it
         part.register_buffer("positional_embedding", code)
@@ -122,7 +146,9 @@ def resampled(value: Tensor, shape: torch.Size) -> Tensor:
     if value.shape == shape or value.dim() != len(shape) or value.shape[-1] != shape[-1]:
         return value
     if value.dim() == 4:
-        planes = F.interpolate(value.movedim(3, 1), size=shape[1:3], mode="bilinear", align_corners=False)
+        planes = F.interpolate(
+            value.movedim(3, 1), size=shape[1:3], mode="bilinear", align_corners=False
+        )
         return planes.movedim(1, 3)
     if value.dim() == 2:
         return F.interpolate(value.T[None], size=shape[0], mode="linear", align_corners=False)[0].T
@@ -132,7 +158,9 @@ def resampled(value: Tensor, shape: torch.Size) -> Tensor:
 def known_missing(name: str) -> bool:
     """What SAM's own weights don't have: the adapters, what depends on the classes, and the position code twice."""
     parts = (".attn.qkv.down.", ".attn.qkv.up.", *(f"mask_decoder.{part}" for part in OF_CLASSES))
-    return any(part in name for part in parts) or name.endswith("prompt_encoder.shared_embedding.positional_embedding")
+    return any(part in name for part in parts) or name.endswith(
+        "prompt_encoder.shared_embedding.positional_embedding"
+    )
 
 
 def transformers() -> Any:

@@ -19,6 +19,9 @@ class SwinUNet(nn.Module):
     """Four stages down, four up: 27,153,156 parameters with 10 planes from 128 px on (on smaller images the deepest
     windows, and with them their tables of positions, shrink)."""
 
+    name = "swinunet"
+    version = 1
+
     def __init__(
         self,
         classes: int,
@@ -34,16 +37,26 @@ class SwinUNet(nn.Module):
         proportion."""
         super().__init__()
         self.embed = PatchEmbed(size, PATCH, 3, width, norm_layer=nn.LayerNorm, output_fmt="NHWC")
-        grids = [(size[0] // (PATCH << level), size[1] // (PATCH << level)) for level in range(len(heads))]
+        grids = [
+            (size[0] // (PATCH << level), size[1] // (PATCH << level))
+            for level in range(len(heads))
+        ]
         wide = [width << level for level in range(len(heads))]
         last = max(1, depth * len(heads) - 1)
-        drops = [[drop_path * (level * depth + n) / last for n in range(depth)] for level in range(len(heads))]
+        drops = [
+            [drop_path * (level * depth + n) / last for n in range(depth)]
+            for level in range(len(heads))
+        ]
         levels = list(zip(wide, grids, heads, drops, strict=True))
         self.down = nn.ModuleList(stage(*level, window) for level in levels)
         self.halve = nn.ModuleList(PatchMerging(channels) for channels in wide[:-1])
         self.norm = nn.LayerNorm(wide[-1])
-        self.expand = nn.ModuleList(Expand(channels, 2, channels // 2) for channels in reversed(wide[1:]))
-        self.merge = nn.ModuleList(nn.Linear(2 * channels, channels) for channels in reversed(wide[:-1]))
+        self.expand = nn.ModuleList(
+            Expand(channels, 2, channels // 2) for channels in reversed(wide[1:])
+        )
+        self.merge = nn.ModuleList(
+            nn.Linear(2 * channels, channels) for channels in reversed(wide[:-1])
+        )
         self.up = nn.ModuleList(stage(*level, window) for level in reversed(levels[:-1]))
         self.norm_up = nn.LayerNorm(width)
         self.whole = Expand(width, PATCH, width)
@@ -57,7 +70,9 @@ class SwinUNet(nn.Module):
             x = blocks(self.halve[level - 1](x) if level else x)
             seen.append(x)
         x = self.norm(x)
-        for expand, merge, blocks, skip in zip(self.expand, self.merge, self.up, reversed(seen[:-1]), strict=True):
+        for expand, merge, blocks, skip in zip(
+            self.expand, self.merge, self.up, reversed(seen[:-1]), strict=True
+        ):
             x = blocks(merge(torch.cat([expand(x), skip], 3)))
         logits: Tensor = self.head(self.whole(self.norm_up(x)).movedim(3, 1))
         return logits
@@ -79,12 +94,19 @@ class Expand(nn.Module):
         return placed
 
 
-def stage(channels: int, grid: tuple[int, int], heads: int, drops: Sequence[float], window: int) -> nn.Sequential:
+def stage(
+    channels: int, grid: tuple[int, int], heads: int, drops: Sequence[float], window: int
+) -> nn.Sequential:
     """Blocks at one resolution; every other one's windows are shifted by half of their side."""
     return nn.Sequential(
         *(
             SwinTransformerBlock(
-                channels, grid, heads, window_size=window, shift_size=n % 2 * (window // 2), drop_path=drop
+                channels,
+                grid,
+                heads,
+                window_size=window,
+                shift_size=n % 2 * (window // 2),
+                drop_path=drop,
             )
             for n, drop in enumerate(drops)
         )

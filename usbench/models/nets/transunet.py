@@ -19,6 +19,9 @@ DECODER = (256, 128, 64, 16)
 class TransUNet(nn.Module):
     """R50 + ViT-B/16: 105,323,306 parameters with 10 planes at 256 px (positions are learnt, so the size counts)."""
 
+    name = "transunet"
+    version = 1
+
     def __init__(
         self,
         classes: int,
@@ -51,7 +54,12 @@ class TransUNet(nn.Module):
             embed_layer=partial(HybridEmbed, backbone=trunk),
         )
         self.neck = block(width, 512)
-        skips = (512, 256, 64, 0)  # channels of the ResNet at an eighth, a quarter, half and the whole of the size
+        skips = (
+            512,
+            256,
+            64,
+            0,
+        )  # channels of the ResNet at an eighth, a quarter, half and the whole of the size
         self.decoder = nn.ModuleList(
             nn.Sequential(block(given + skip, made), block(made, made))
             for given, skip, made in zip((512, *DECODER), skips, DECODER, strict=False)
@@ -82,4 +90,8 @@ class TransUNet(nn.Module):
 
 def block(given: int, made: int) -> nn.Sequential:
     """A 3×3 convolution without a bias, normalised and rectified."""
-    return nn.Sequential(nn.Conv2d(given, made, 3, padding=1, bias=False), nn.BatchNorm2d(made), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        nn.Conv2d(given, made, 3, padding=1, bias=False),
+        nn.BatchNorm2d(made),
+        nn.ReLU(inplace=True),
+    )

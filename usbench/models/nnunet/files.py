@@ -1,7 +1,7 @@
-"""What an nnU-Net run keeps below its folder: the raw data set in its format, its budget, checkpoints and best weights.
+"""What an nnU-Net run keeps below its folder: the raw data set in its format, its recipe, checkpoints and best weights.
 
 Knows the raw format (Dataset001_…/imagesTr/CASE_0000.png, labelsTr/CASE.png with 0 for the background, dataset.json,
-splits_final.json) and what a budget may say. nnU-Net itself isn't imported here.
+splits_final.json) and what a recipe may say. nnU-Net itself isn't imported here.
 """
 
 from __future__ import annotations
@@ -25,13 +25,23 @@ DATASET = "Dataset001_usbench"
 STRIDE = 32  # px, what a size is a multiple of
 MOST = 255  # classes that fit an 8-bit label beside the background
 STAGES = 3  # at least: of two, nnU-Net's deep supervision would give the only loss no weight
-WORDS = ("unstated", "note")  # what a budget says to people
-KNOWN = ("epochs", "iterations", "validate_every", "batch", "size", "features", "spacing", "lr", "weight_decay")
+WORDS = ("unstated", "note")  # what a recipe says to people
+KNOWN = (
+    "epochs",
+    "iterations",
+    "validate_every",
+    "batch",
+    "size",
+    "features",
+    "spacing",
+    "lr",
+    "weight_decay",
+)
 
 
 @dataclass(frozen=True)
-class Budget:
-    """A budget that was checked; None is nnU-Net's own value, or its planner's."""
+class Recipe:
+    """A recipe that was checked; None is nnU-Net's own value, or its planner's."""
 
     epochs: int
     iterations: int | None  # of an epoch; nnU-Net's own: 250
@@ -46,72 +56,86 @@ class Budget:
     mirror: tuple[int, ...] | None  # axes (0 vertical, 1 horizontal), in training and in prediction
 
 
-def told(budget: Mapping[str, Any]) -> Budget:
-    """The budget of a YAML. Raises ConfigError naming the key that can't be."""
+def told(recipe: Mapping[str, Any]) -> Recipe:
+    """The recipe of a YAML. Raises ConfigError naming the key that can't be."""
     known = {*KNOWN, *WORDS, "augment", "mirror"}
-    for key in (key for key in budget if key not in known):
-        raise ConfigError(f"nnunet: unknown budget key '{key}'; known: {', '.join(sorted(known))}")
-    if budget.get("augment"):
+    for key in (key for key in recipe if key not in known):
+        raise ConfigError(f"nnunet: unknown recipe key '{key}'; known: {', '.join(sorted(known))}")
+    if recipe.get("augment"):
         raise ConfigError(
-            f"nnunet: augment is null (nnU-Net's own) or {{}} (none), not {budget['augment']!r}; see mirror too"
+            f"nnunet: augment is null (nnU-Net's own) or {{}} (none), not {recipe['augment']!r}; see mirror too"
         )
-    size, features, mirror = (budget.get(key) for key in ("size", "features", "mirror"))
-    given = Budget(
-        epochs=_whole(budget, "epochs", needed=True) or 1,
-        iterations=_whole(budget, "iterations"),
-        validate_every=_whole(budget, "validate_every") or 1,
-        batch=_whole(budget, "batch"),
+    size, features, mirror = (recipe.get(key) for key in ("size", "features", "mirror"))
+    given = Recipe(
+        epochs=_whole(recipe, "epochs", needed=True) or 1,
+        iterations=_whole(recipe, "iterations"),
+        validate_every=_whole(recipe, "validate_every") or 1,
+        batch=_whole(recipe, "batch"),
         size=None if size is None else _sides(size),
         features=None if features is None else tuple(int(count) for count in features),
-        spacing=_figure(budget, "spacing"),
-        lr=_figure(budget, "lr"),
-        weight_decay=_figure(budget, "weight_decay"),
-        augment=budget.get("augment") is None,
+        spacing=_figure(recipe, "spacing"),
+        lr=_figure(recipe, "lr"),
+        weight_decay=_figure(recipe, "weight_decay"),
+        augment=recipe.get("augment") is None,
         mirror=None if mirror is None else tuple(mirror),
     )
     _check(given)
     return given
 
 
-def _whole(budget: Mapping[str, Any], key: str, needed: bool = False) -> int | None:
-    value = budget.get(key)
+def _whole(recipe: Mapping[str, Any], key: str, needed: bool = False) -> int | None:
+    value = recipe.get(key)
     if value is None and not needed:
         return None
     if type(value) is not int or value < 1:
-        raise ConfigError(f"nnunet: budget.{key} is a whole number from 1 on, not {value!r}")
+        raise ConfigError(f"nnunet: recipe.{key} is a whole number from 1 on, not {value!r}")
     return value
 
 
 def _sides(size: Any) -> tuple[int, int]:
     if isinstance(size, int) or len(size) != 2:
-        raise ConfigError(f"nnunet: budget.size: height and width were wanted, found {size!r}")
+        raise ConfigError(f"nnunet: recipe.size: height and width were wanted, found {size!r}")
     return int(size[0]), int(size[1])
 
 
-def _figure(budget: Mapping[str, Any], key: str) -> float | None:
-    value = budget.get(key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
-        raise ConfigError(f"nnunet: budget.{key} is a figure of 0 or more, or null; not {value!r}")
+def _figure(recipe: Mapping[str, Any], key: str) -> float | None:
+    value = recipe.get(key)
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0
+    ):
+        raise ConfigError(f"nnunet: recipe.{key} is a figure of 0 or more, or null; not {value!r}")
     return None if value is None else float(value)
 
 
-def _check(budget: Budget) -> None:
-    if budget.size is not None and (min(budget.size) < STRIDE or any(side % STRIDE for side in budget.size)):
-        raise ConfigError(f"nnunet: budget.size: multiples of {STRIDE} were wanted, found {budget.size}")
-    if budget.features is not None and (len(budget.features) < STAGES or min(budget.features) < 1):
-        raise ConfigError(f"nnunet: budget.features: {STAGES} stages or more were wanted, found {budget.features}")
-    if budget.features is not None and budget.size is None:
-        raise ConfigError("nnunet: budget.features: a budget.size was wanted with them, found none")
-    if budget.spacing == 0:
-        raise ConfigError("nnunet: budget.spacing: native px per px of the net were wanted, found 0")
-    if budget.mirror is not None and not {*budget.mirror} <= {0, 1}:
-        raise ConfigError(f"nnunet: budget.mirror: axes 0 and 1 are there, found {list(budget.mirror)}")
+def _check(recipe: Recipe) -> None:
+    if recipe.size is not None and (
+        min(recipe.size) < STRIDE or any(side % STRIDE for side in recipe.size)
+    ):
+        raise ConfigError(
+            f"nnunet: recipe.size: multiples of {STRIDE} were wanted, found {recipe.size}"
+        )
+    if recipe.features is not None and (len(recipe.features) < STAGES or min(recipe.features) < 1):
+        raise ConfigError(
+            f"nnunet: recipe.features: {STAGES} stages or more were wanted, found {recipe.features}"
+        )
+    if recipe.features is not None and recipe.size is None:
+        raise ConfigError("nnunet: recipe.features: a recipe.size was wanted with them, found none")
+    if recipe.spacing == 0:
+        raise ConfigError(
+            "nnunet: recipe.spacing: native px per px of the net were wanted, found 0"
+        )
+    if recipe.mirror is not None and not {*recipe.mirror} <= {0, 1}:
+        raise ConfigError(
+            f"nnunet: recipe.mirror: axes 0 and 1 are there, found {list(recipe.mirror)}"
+        )
 
 
 # ---- the raw data set
 
 
-def write_raw(raw: Path, prepared: Path, train: Sequence[Sample], val: Sequence[Sample], classes: int) -> None:
+def write_raw(
+    raw: Path, prepared: Path, train: Sequence[Sample], val: Sequence[Sample], classes: int
+) -> None:
     """The raw data set below raw and, below prepared, the split that makes it nnU-Net's fold 0.
 
     Cases are named after their split and number, not after their ids. Raises DataError where there is nothing to learn
@@ -128,8 +152,12 @@ def write_raw(raw: Path, prepared: Path, train: Sequence[Sample], val: Sequence[
             label = label_map(sample)
             marked += int(name == "train" and label.any())
             split[name].append(f"{name}_{number:06d}")
-            Image.fromarray(sample.image).save(folder / f"imagesTr/{split[name][-1]}_0000.png", compress_level=1)
-            Image.fromarray(label).save(folder / f"labelsTr/{split[name][-1]}.png", compress_level=1)
+            Image.fromarray(sample.image).save(
+                folder / f"imagesTr/{split[name][-1]}_0000.png", compress_level=1
+            )
+            Image.fromarray(label).save(
+                folder / f"labelsTr/{split[name][-1]}.png", compress_level=1
+            )
     if not marked or not split["val"]:
         raise DataError(
             f"nnunet: nothing to learn from: {marked} of {len(train)} training images have an object, "
@@ -142,11 +170,17 @@ def write_raw(raw: Path, prepared: Path, train: Sequence[Sample], val: Sequence[
 def described(classes: int, cases: Iterable[str] = ()) -> dict[str, Any]:
     """A dataset.json; with its cases it names their files, relative to itself."""
     files = {
-        case: {"images": [f"imagesTr/{case}_0000.png"], "label": f"labelsTr/{case}.png"} for case in cases
+        case: {"images": [f"imagesTr/{case}_0000.png"], "label": f"labelsTr/{case}.png"}
+        for case in cases
     }  # else nnU-Net lists the folder with twelve processes
     facts = {
-        "channel_names": {"0": "ultrasound"},  # a name that it doesn't know: the z-score of each image
-        "labels": {"background": 0, **{f"class {number}": number for number in range(1, classes + 1)}},
+        "channel_names": {
+            "0": "ultrasound"
+        },  # a name that it doesn't know: the z-score of each image
+        "labels": {
+            "background": 0,
+            **{f"class {number}": number for number in range(1, classes + 1)},
+        },
         "file_ending": ".png",
         "overwrite_image_reader_writer": "NaturalImage2DIO",
     }
@@ -158,9 +192,13 @@ def label_map(sample: Sample) -> NDArray[np.uint8]:
     masks = sample.target
     assert isinstance(masks, Masks)
     if masks.known is not None and not masks.known.all():
-        raise DataError(f"{sample.id}: classes that exclude each other were wanted all known, found one that isn't")
+        raise DataError(
+            f"{sample.id}: classes that exclude each other were wanted all known, found one that isn't"
+        )
     if (masks.planes.sum(axis=0) > 1).any():
-        raise DataError(f"{sample.id}: classes that exclude each other were wanted, found two in one pixel")
+        raise DataError(
+            f"{sample.id}: classes that exclude each other were wanted, found two in one pixel"
+        )
     numbers = np.arange(1, len(masks.planes) + 1, dtype=np.uint8)[:, None, None]
     label: NDArray[np.uint8] = (masks.planes * numbers).max(axis=0)
     return label

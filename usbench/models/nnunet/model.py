@@ -1,4 +1,4 @@
-"""nnU-Net v2: its own planner, trainer and predictor, on our split, chosen and scored by our rulers.
+"""nnU-Net v2: its own planner, trainer and predictor, on our split, chosen and scored by our protocols.
 
 Knows what that package does behind one's back, and undoes it: its three folders, logs and pictures stay in the run's
 folder; no process of its own, no compilation, nothing decided by a stopwatch; it seeds nothing, so every epoch draws
@@ -34,23 +34,46 @@ from usbench.io.console import bar
 from usbench.models import loop
 from usbench.models.nnunet import planner as nnunet_planner
 from usbench.models.nnunet import trainer as nnunet_trainer
-from usbench.models.nnunet.files import MOST, best_of, described, forget, read_json, told, write_json, write_raw
+from usbench.models.nnunet.files import (
+    MOST,
+    best_of,
+    described,
+    forget,
+    read_json,
+    told,
+    write_json,
+    write_raw,
+)
 from usbench.models.nnunet.trainer import Image8, Job
 from usbench.types import Masks, Run, Sample
 
-FULL = ("out of memory", "not enough memory", "can't allocate memory")  # torch's words, of GPU and CPU
+FULL = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+)  # torch's words, of GPU and CPU
 
 
 class NnUNet:
     """nnU-Net's 2D configuration for classes that exclude each other; implements usbench.types.Model.
 
-    budget: epochs; iterations of an epoch, batch, size of a patch, features of the stages, spacing, lr, weight_decay:
+    recipe: epochs; iterations of an epoch, batch, size of a patch, features of the stages, spacing, lr, weight_decay:
     null is nnU-Net's own, or its planner's; augment: null its own, {} none; mirror: null its own (both axes, in
     training and in prediction), or the axes; validate_every. weights: null, or a file with a state dict of this net
     (the layers of the classes start from scratch).
     """
 
-    def __init__(self, *, classes: int, exclusive: bool, budget: Mapping[str, Any], weights: str | None = None) -> None:
+    name = "nnunet"
+    version = 1
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        exclusive: bool,
+        recipe: Mapping[str, Any],
+        weights: str | None = None,
+    ) -> None:
         if not exclusive:
             raise UnsuitableError(
                 "nnunet: classes that overlap can't be had: nnU-Net's labels are a map with one number per pixel, and "
@@ -58,7 +81,7 @@ class NnUNet:
             )
         if classes > MOST:
             raise UnsuitableError(f"nnunet: at most {MOST} classes were wanted, found {classes}")
-        self.classes, self.budget, self.weights = classes, told(budget), weights
+        self.classes, self.recipe, self.weights = classes, told(recipe), weights
         self._predictor: Any = None
 
     @property
@@ -87,7 +110,7 @@ class NnUNet:
             net = nnunet_trainer.build(plans, dataset)
             net.load_state_dict(loop.read(run.dir / "best.pt"))
             net = net.to(run.device).eval()
-            mirror = nnunet_trainer.mirrored(self.budget)
+            mirror = nnunet_trainer.mirrored(self.recipe)
             self._predictor = nnunet_trainer.predictor_of(net, plans, dataset, mirror, run)
 
     def predict(self, images: Iterable[Image8]) -> Iterator[Masks]:
@@ -106,14 +129,18 @@ class NnUNet:
         raw, prepared, ready = (_own(run) / name for name in ("raw", "preprocessed", "plans.json"))
         if not ready.is_file():
             write_raw(raw, prepared, train, val, self.classes)
-            plans = nnunet_planner.prepare(prepared, len(train) + len(val), self.budget)
+            plans = nnunet_planner.prepare(prepared, len(train) + len(val), self.recipe)
             shutil.rmtree(raw)
             write_json(ready, plans)
-        os.environ.update(nnUNet_n_proc_DA="0")  # augmentation in this process; its planner wants one at least
+        os.environ.update(
+            nnUNet_n_proc_DA="0"
+        )  # augmentation in this process; its planner wants one at least
         plans, dataset = read_json(ready), described(self.classes)
-        with bar("training", self.budget.epochs) as running:
+        with bar("training", self.recipe.epochs) as running:
             weights = Path(self.weights) if self.weights else None
-            best = nnunet_trainer.train(Job(self.budget, plans, dataset, weights, val, run, running))
+            best = nnunet_trainer.train(
+                Job(self.recipe, plans, dataset, weights, val, run, running)
+            )
         write_json(run.dir / "plans.json", plans)
         write_json(run.dir / "dataset.json", dataset)
         best_of(run.dir, best).replace(run.dir / "best.pt")
@@ -133,8 +160,12 @@ def _nnunet(run: Run) -> Iterator[None]:
     before, threads, cudnn = dict(os.environ), torch.get_num_threads(), torch.backends.cudnn
     states = random.getstate(), np.random.get_state()  # noqa: NPY002  # theirs
     flags = cudnn.benchmark, cudnn.deterministic
-    folders = {f"nnUNet_{name}": str(_own(run) / name) for name in ("raw", "preprocessed", "results")}
-    os.environ.update(folders, nnUNet_n_proc_DA="1", nnUNet_def_n_proc=str(run.threads), nnUNet_compile="false")
+    folders = {
+        f"nnUNet_{name}": str(_own(run) / name) for name in ("raw", "preprocessed", "results")
+    }
+    os.environ.update(
+        folders, nnUNet_n_proc_DA="1", nnUNet_def_n_proc=str(run.threads), nnUNet_compile="false"
+    )
     os.environ.update(nnUNet_wandb_enabled="0", MPLCONFIGDIR=str(_own(run) / "settings"))
     try:
         with torch.random.fork_rng(devices=[run.device] if run.device.startswith("cuda") else []):
@@ -170,6 +201,6 @@ def _memory(device: str) -> Iterator[None]:
         if isinstance(error, RuntimeError) and not any(words in text for words in FULL):
             raise
         raise RunError(
-            f"nnunet: out of memory on {device}; nothing is halved in silence: a smaller budget.batch or "
-            "budget.size is another model (model.budgets.NAME.batch=N)"
+            f"nnunet: out of memory on {device}; nothing is halved in silence: a smaller recipe.batch or "
+            "recipe.size is another model (model.recipes.NAME.batch=N)"
         ) from error

@@ -1,4 +1,4 @@
-"""nnU-Net's fingerprint, plan and preprocessing, in this process, and what a budget changes of the plan.
+"""nnU-Net's fingerprint, plan and preprocessing, in this process, and what a recipe changes of the plan.
 
 Knows its planner's and preprocessor's classes, and the plans file: a configuration of ours inherits the planner's 2d.
 nnU-Net is imported inside functions only, once `usbench.models.nnunet.model` has put its environment in order.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from usbench.io.console import Bar, bar
-from usbench.models.nnunet.files import DATASET, Budget, read_json, write_json
+from usbench.models.nnunet.files import DATASET, Recipe, read_json, write_json
 
 PLANS, OURS = "nnUNetPlans", "usbench"  # the planner's file, and our configuration in it
 SPACING = (999, 1, 1)  # what nnU-Net's reader of flat images says
@@ -83,10 +83,14 @@ def in_process(cases: int) -> Iterator[None]:
                 module.multiprocessing = before
 
 
-def prepare(prepared: Path, cases: int, budget: Budget) -> dict[str, Any]:
+def prepare(prepared: Path, cases: int, recipe: Recipe) -> dict[str, Any]:
     """nnU-Net's fingerprint, plan and preprocessing of the raw data set; the plans with our configuration."""
-    from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
-    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+    from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
+        DatasetFingerprintExtractor,
+    )
+    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import (
+        ExperimentPlanner,
+    )
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 
     path = prepared / DATASET / f"{PLANS}.json"
@@ -95,10 +99,12 @@ def prepare(prepared: Path, cases: int, budget: Budget) -> dict[str, Any]:
         extractor.show_progress_bar = False
         extractor.num_foreground_voxels_for_intensitystats = STATISTICS * cases
         extractor.run(overwrite_existing=True)
-        spacing = None if budget.spacing is None else [float(SPACING[0]), budget.spacing, budget.spacing]
+        spacing = (
+            None if recipe.spacing is None else [float(SPACING[0]), recipe.spacing, recipe.spacing]
+        )
         ExperimentPlanner(DATASET, overwrite_target_spacing=spacing).plan_experiment()
         plans = read_json(path)
-        plans["configurations"][OURS] = amended(plans["configurations"]["2d"], budget)
+        plans["configurations"][OURS] = amended(plans["configurations"]["2d"], recipe)
         write_json(path, plans)
         preprocessor = DefaultPreprocessor(verbose=False)
         preprocessor.show_progress_bar = False
@@ -106,23 +112,29 @@ def prepare(prepared: Path, cases: int, budget: Budget) -> dict[str, Any]:
     return plans
 
 
-def amended(planned: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
-    """A configuration that inherits the planner's and differs where the budget says so.
+def amended(planned: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """A configuration that inherits the planner's and differs where the recipe says so.
 
-    A patch gets its stages by the planner's own rule (halve while 4 px are left), at most as many as the budget's
+    A patch gets its stages by the planner's own rule (halve while 4 px are left), at most as many as the recipe's
     features; without those, the planner's numbers of features.
     """
-    from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
+    from nnunetv2.experiment_planning.experiment_planners.network_topology import (
+        get_pool_and_conv_props,
+    )
 
     ours: dict[str, Any] = {"inherits_from": "2d"}
-    if budget.batch is not None:
-        ours["batch_size"] = budget.batch
-    if budget.size is None:
+    if recipe.batch is not None:
+        ours["batch_size"] = recipe.batch
+    if recipe.size is None:
         return ours
-    most = len(budget.features) - 1 if budget.features else 999_999
-    _, strides, kernels, patch, _ = get_pool_and_conv_props(planned["spacing"], budget.size, EDGE, most)
+    most = len(recipe.features) - 1 if recipe.features else 999_999
+    _, strides, kernels, patch, _ = get_pool_and_conv_props(
+        planned["spacing"], recipe.size, EDGE, most
+    )
     theirs, stages = planned["architecture"], len(strides)
-    features = budget.features or [min(512, 32 * 2**stage) for stage in range(stages)]  # the planner's, of flat images
+    features = recipe.features or [
+        min(512, 32 * 2**stage) for stage in range(stages)
+    ]  # the planner's, of flat images
     ours["patch_size"] = [int(side) for side in patch]
     ours["architecture"] = {
         **theirs,

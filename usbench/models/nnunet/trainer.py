@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from usbench.errors import RunError
 from usbench.io.console import Bar, warn
 from usbench.models import loop
-from usbench.models.nnunet.files import Budget, best_of, checkpoints, forget
+from usbench.models.nnunet.files import Recipe, best_of, checkpoints, forget
 from usbench.models.nnunet.planner import OURS, SPACING
 from usbench.types import Masks, Run, Sample
 
@@ -37,7 +37,7 @@ Image8 = NDArray[np.uint8]
 class Job:
     """One training, or the rest of one."""
 
-    budget: Budget
+    recipe: Recipe
     plans: dict[str, Any]
     dataset: dict[str, Any]  # its dataset.json
     weights: Path | None
@@ -64,14 +64,16 @@ def train(job: Job) -> int:
 
 
 def configure(trainer: Any, job: Job) -> None:
-    """What a budget changes, before the trainer's initialize()."""
-    budget = job.budget
+    """What a recipe changes, before the trainer's initialize()."""
+    recipe = job.recipe
     trainer.device = torch.device(job.run.device)  # theirs is always the first GPU
     trainer.grad_scaler = None  # of fp16, which isn't used
-    trainer.num_epochs = budget.epochs
-    trainer.num_iterations_per_epoch = budget.iterations or trainer.num_iterations_per_epoch
-    trainer.initial_lr = trainer.initial_lr if budget.lr is None else budget.lr
-    trainer.weight_decay = trainer.weight_decay if budget.weight_decay is None else budget.weight_decay
+    trainer.num_epochs = recipe.epochs
+    trainer.num_iterations_per_epoch = recipe.iterations or trainer.num_iterations_per_epoch
+    trainer.initial_lr = trainer.initial_lr if recipe.lr is None else recipe.lr
+    trainer.weight_decay = (
+        trainer.weight_decay if recipe.weight_decay is None else recipe.weight_decay
+    )
 
 
 @contextmanager
@@ -91,23 +93,29 @@ def ours(job: Job) -> Any:
     """A subclass of nnU-Net's trainer."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-    budget, run = job.budget, job.run
+    recipe, run = job.recipe, job.run
 
     class Trainer(nnUNetTrainer):  # type: ignore[misc]
         def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> Any:
-            rotation, flat, initial, mirror = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
-            if not budget.augment:
+            rotation, flat, initial, mirror = (
+                super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+            )
+            if not recipe.augment:
                 initial, mirror = self.configuration_manager.patch_size, None
-            if budget.mirror is not None:
-                mirror = budget.mirror or None
+            if recipe.mirror is not None:
+                mirror = recipe.mirror or None
             self.inference_allowed_mirroring_axes = mirror
             return rotation, flat, initial, mirror
 
         @staticmethod
-        def get_training_transforms(patch: Any, rotation: Any, scales: Any, *rest: Any, **named: Any) -> Any:
-            if not budget.augment:
+        def get_training_transforms(
+            patch: Any, rotation: Any, scales: Any, *rest: Any, **named: Any
+        ) -> Any:
+            if not recipe.augment:
                 return nnUNetTrainer.get_validation_transforms(scales)
-            return untimed(nnUNetTrainer.get_training_transforms(patch, rotation, scales, *rest, **named))
+            return untimed(
+                nnUNetTrainer.get_training_transforms(patch, rotation, scales, *rest, **named)
+            )
 
         def run_training(self) -> None:
             self.on_train_start()
@@ -125,9 +133,14 @@ def ours(job: Job) -> Any:
             try:
                 super().save_checkpoint(f"{filename}.part")
                 Path(f"{filename}.part").replace(filename)
-            except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
+            except (
+                OSError,
+                RuntimeError,
+            ) as error:  # torch's own writer raises RuntimeError on a full disk
                 words = " ".join(str(error).split())[:160]
-                raise RunError(f"{filename}: can't be written ({words}); check its folder and free space") from error
+                raise RunError(
+                    f"{filename}: can't be written ({words}); check its folder and free space"
+                ) from error
 
         def print_to_log_file(self, *_: Any, **__: Any) -> None: ...
 
@@ -165,10 +178,12 @@ def finish_epoch(trainer: Any, job: Job, loss: float) -> None:
         raise RunError(f"nnunet: the loss of epoch {epoch} is {loss}; a smaller lr may help")
     run.log("train/loss", loss, epoch)
     run.log("lr", float(trainer.optimizer.param_groups[0]["lr"]), epoch)
-    if epoch % job.budget.validate_every == 0 or epoch == trainer.num_epochs:
+    if epoch % job.recipe.validate_every == 0 or epoch == trainer.num_epochs:
         score = validate(trainer, job)
         if not math.isfinite(score):
-            raise RunError(f"nnunet: the validation score of epoch {epoch} is {score}; has val any object?")
+            raise RunError(
+                f"nnunet: the validation score of epoch {epoch} is {score}; has val any object?"
+            )
         run.log("val/score", score, epoch)
         if before is None or score > before[0]:
             loop.write(best_of(run.dir, epoch), trainer.network.state_dict())
@@ -182,7 +197,7 @@ def finish_epoch(trainer: Any, job: Job, loss: float) -> None:
 def validate(trainer: Any, job: Job) -> float:
     """The selection rule on what `predict` would give with these weights."""
     trainer.set_deep_supervision_enabled(False)
-    predictor = predictor_of(trainer.network, job.plans, job.dataset, mirrored(job.budget), job.run)
+    predictor = predictor_of(trainer.network, job.plans, job.dataset, mirrored(job.recipe), job.run)
     score = job.run.score((sample.target, predict(predictor, sample.image)) for sample in job.val)
     trainer.set_deep_supervision_enabled(True)
     return float(score)
@@ -194,13 +209,17 @@ def resume(trainer: Any, folder: Path) -> bool:
         try:
             trainer.load_checkpoint(str(path))
         except Exception as damage:  # noqa: BLE001  (whatever a pickle that was cut short may raise)
-            warn(f"{path}: damaged checkpoint ({type(damage).__name__}); going back to the one before it")
+            warn(
+                f"{path}: damaged checkpoint ({type(damage).__name__}); going back to the one before it"
+            )
             path.unlink()
             continue
         best = trainer._best_ema
         if best is not None and not best_of(folder, best[1]).is_file():
             missing = best_of(folder, best[1]).name
-            raise RunError(f"{path}: its best weights were wanted beside it ({missing}), found none; start anew")
+            raise RunError(
+                f"{path}: its best weights were wanted beside it ({missing}), found none; start anew"
+            )
         return True
     return False
 
@@ -208,27 +227,37 @@ def resume(trainer: Any, folder: Path) -> bool:
 def load_weights(net: nn.Module, path: Path) -> None:
     """All but the layers that give the classes, from a state dict. Raises RunError where it isn't one of this net."""
     if not path.is_file():
-        raise RunError(f"{path}: a file of weights was wanted, found none; or take model.build.weights=null")
+        raise RunError(
+            f"{path}: a file of weights was wanted, found none; or take model.build.weights=null"
+        )
     try:
         given = loop.read(path)
         own = net.state_dict()
-        fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+        fitting = {
+            name: value
+            for name, value in given.items()
+            if name in own and value.shape == own[name].shape
+        }
     except Exception as wrong:
-        raise RunError(f"{path}: a state dict of this net was wanted: {str(wrong).splitlines()[0]}") from wrong
+        raise RunError(
+            f"{path}: a state dict of this net was wanted: {str(wrong).splitlines()[0]}"
+        ) from wrong
     missing = [name for name in own if name not in fitting and "seg_layers" not in name]
     if missing:
-        raise RunError(f"{path}: a state dict of this net was wanted, it lacks {missing[0]} in that shape")
+        raise RunError(
+            f"{path}: a state dict of this net was wanted, it lacks {missing[0]} in that shape"
+        )
     net.load_state_dict({**own, **fitting})
 
 
 # ---- prediction
 
 
-def mirrored(budget: Budget) -> tuple[int, ...] | None:
+def mirrored(recipe: Recipe) -> tuple[int, ...] | None:
     """The axes along which a prediction is averaged with that of the mirrored image."""
-    if budget.mirror is not None:
-        return budget.mirror or None
-    return (0, 1) if budget.augment else None
+    if recipe.mirror is not None:
+        return recipe.mirror or None
+    return (0, 1) if recipe.augment else None
 
 
 def build(plans: dict[str, Any], dataset: dict[str, Any]) -> nn.Module:
@@ -245,7 +274,11 @@ def build(plans: dict[str, Any], dataset: dict[str, Any]) -> nn.Module:
 
 
 def predictor_of(
-    net: nn.Module, plans: dict[str, Any], dataset: dict[str, Any], mirror: tuple[int, ...] | None, run: Run
+    net: nn.Module,
+    plans: dict[str, Any],
+    dataset: dict[str, Any],
+    mirror: tuple[int, ...] | None,
+    run: Run,
 ) -> Any:
     """nnU-Net's predictor: half-overlapping patches, weighted by a Gaussian, averaged over mirror images."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -261,13 +294,17 @@ def predictor_of(
         predictor = Predictor(device=torch.device(run.device), allow_tqdm=False)
     torch.backends.cudnn.benchmark = False  # it switches that stopwatch on
     manager = PlansManager(plans)
-    predictor.manual_initialization(net, manager, manager.get_configuration(OURS), None, dataset, "", mirror)
+    predictor.manual_initialization(
+        net, manager, manager.get_configuration(OURS), None, dataset, "", mirror
+    )
     return predictor
 
 
 def predict(predictor: Any, image: Image8) -> Masks:
     """Of one (H, W) image, in native pixels."""
-    from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+    from nnunetv2.inference.export_prediction import (
+        convert_predicted_logits_to_segmentation_with_correct_shape,
+    )
 
     plans, configuration = predictor.plans_manager, predictor.configuration_manager
     data, _, properties = configuration.preprocessor_class(verbose=False).run_case_npy(
@@ -275,7 +312,13 @@ def predict(predictor: Any, image: Image8) -> Masks:
     )
     logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()
     labels, probability = convert_predicted_logits_to_segmentation_with_correct_shape(
-        logits, plans, configuration, predictor.label_manager, properties, True, torch.get_num_threads()
+        logits,
+        plans,
+        configuration,
+        predictor.label_manager,
+        properties,
+        True,
+        torch.get_num_threads(),
     )
     return masks_of(labels[0], probability[1:, 0])
 

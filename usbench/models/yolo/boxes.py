@@ -27,7 +27,9 @@ CANDIDATES = 30_000  # boxes of an image that go into the suppression, the best 
 CHUNK = 16  # images of one size predicted together on a GPU; on a CPU one by one, which is no slower and exact
 
 Image8 = NDArray[np.uint8]  # (H, W)
-Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # xyxy (N, 4) in net px, scores (N,), labels (N,); best first
+Found = tuple[
+    torch.Tensor, torch.Tensor, torch.Tensor
+]  # xyxy (N, 4) in net px, scores (N,), labels (N,); best first
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ class Frame:
         return inside
 
 
-Guess = Callable[[Any, Iterable[Image8]], Iterator[Target]]  # a net in eval mode, images → a prediction of each
+Guess = Callable[
+    [Any, Iterable[Image8]], Iterator[Target]
+]  # a net in eval mode, images → a prediction of each
 
 
 def outputs(net: Any, images: Iterable[Image8], fit: Fit) -> Iterator[tuple[Frame, torch.Tensor]]:
@@ -79,14 +83,21 @@ def outputs(net: Any, images: Iterable[Image8], fit: Fit) -> Iterator[tuple[Fram
 def _alike(net: Any, images: Sequence[Image8], fit: Fit) -> list[tuple[Frame, torch.Tensor]]:
     height, width = images[0].shape
     longest = max(height, width)
-    h, w = (fit.size if fit.stretched else min(math.ceil(s * fit.size / longest), fit.size) for s in (height, width))
+    h, w = (
+        fit.size if fit.stretched else min(math.ceil(s * fit.size / longest), fit.size)
+        for s in (height, width)
+    )
     rows, columns = (math.ceil(side / STRIDE) * STRIDE if fit.rect else fit.size for side in (h, w))
     top, left = (rows - h) // 2, (columns - w) // 2
     canvas = np.full((len(images), rows, columns), PAD, np.uint8)
     for place, image in zip(canvas, images, strict=True):
-        place[top : top + h, left : left + w] = cv2.resize(image, (w, h), interpolation=cv2.INTER_LINEAR)
+        place[top : top + h, left : left + w] = cv2.resize(
+            image, (w, h), interpolation=cv2.INTER_LINEAR
+        )
     pixels = torch.from_numpy(canvas).to(fit.device)[:, None].expand(-1, 3, -1, -1).float() / 255
-    frame = Frame(height, width, np.array([left, top], np.float64), np.array([width / w, height / h]))
+    frame = Frame(
+        height, width, np.array([left, top], np.float64), np.array([width / w, height / h])
+    )
     return [(frame, output) for output in net(pixels)[0].float()]
 
 

@@ -86,15 +86,23 @@ def validate(trainer: Any, job: Job) -> float:
     Raises RunError where the loss or the score isn't finite.
     """
     epoch = trainer.epoch + 1
-    loss = sum(float(v) for v in trainer.tloss.values())  # a mean over the epoch: one bad batch spoils it
+    loss = sum(
+        float(v) for v in trainer.tloss.values()
+    )  # a mean over the epoch: one bad batch spoils it
     if not math.isfinite(loss):
-        raise RunError(f"{job.net.label}: the loss of epoch {epoch} is {loss}; a smaller lr0 may help")
+        raise RunError(
+            f"{job.net.label}: the loss of epoch {epoch} is {loss}; a smaller lr0 may help"
+        )
     score = job.run.score(_pairs(trainer.ema.ema, job))
     if not math.isfinite(score):
-        raise RunError(f"{job.net.label}: the validation score of epoch {epoch} is {score}; has val any object?")
+        raise RunError(
+            f"{job.net.label}: the validation score of epoch {epoch} is {score}; has val any object?"
+        )
     if trainer.best_fitness is None or score >= trainer.best_fitness:  # of equals the later
         trainer.best_fitness = score
-        trainer.best_weights = {k: v.detach().cpu().clone() for k, v in trainer.ema.ema.state_dict().items()}
+        trainer.best_weights = {
+            k: v.detach().cpu().clone() for k, v in trainer.ema.ema.state_dict().items()
+        }
     trainer.state = _snapshot(trainer)
     rate = float(trainer.optimizer.param_groups[0]["lr"])
     for name, value in (("train/loss", loss), ("val/score", score), ("lr", rate)):

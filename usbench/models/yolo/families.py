@@ -23,7 +23,9 @@ class Family:
 
     name: str
     kind: Literal["boxes", "queries", "points"]
-    plans: Mapping[str, tuple[str, str]]  # size → (plan below the package's cfg/models, scale in it)
+    plans: Mapping[
+        str, tuple[str, str]
+    ]  # size → (plan below the package's cfg/models, scale in it)
     file: str  # of the published weights, with the size as {}
 
     def label(self, size: str) -> str:
@@ -54,16 +56,24 @@ FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
         Family("yolov8", "boxes", _sizes("v8/yolov8.yaml"), "yolov8{}.pt"),
-        Family("yolov5u", "boxes", _sizes("v5/yolov5.yaml"), "yolov5{}u.pt"),  # anchor-free: not YOLOv5 v7.0
+        Family(
+            "yolov5u", "boxes", _sizes("v5/yolov5.yaml"), "yolov5{}u.pt"
+        ),  # anchor-free: not YOLOv5 v7.0
         Family("yolo11", "boxes", _sizes("11/yolo11.yaml"), "yolo11{}.pt"),
         Family("yolo26", "boxes", _sizes("26/yolo26.yaml"), "yolo26{}.pt"),
         Family(
             "rtdetr",
             "queries",
             {
-                **{size: ("v8/yolov8-rtdetr.yaml", size) for size in "nsm"},  # YOLOv8's trunk, RT-DETR's decoder
-                **{size: (f"rt-detr/rtdetr-{size}.yaml", size) for size in "lx"},  # as published, on HGNetv2
-                **{name: (f"rt-detr/rtdetr-{name}.yaml", "l") for name in ("resnet50", "resnet101")},
+                **{
+                    size: ("v8/yolov8-rtdetr.yaml", size) for size in "nsm"
+                },  # YOLOv8's trunk, RT-DETR's decoder
+                **{
+                    size: (f"rt-detr/rtdetr-{size}.yaml", size) for size in "lx"
+                },  # as published, on HGNetv2
+                **{
+                    name: (f"rt-detr/rtdetr-{name}.yaml", "l") for name in ("resnet50", "resnet101")
+                },
             },
             "rtdetr-{}.pt",
         ),
@@ -78,7 +88,9 @@ DECODER: Mapping[str, int] = {  # of RT-DETR, in the package's order, as publish
 def chosen(family: str, size: str, classes: int, options: Mapping[str, Any] | None) -> Net:
     """The net that a configuration names; ConfigError for a family, size, number or option that isn't there."""
     if family not in FAMILIES:
-        raise ConfigError(f"model.build.family: one of {', '.join(FAMILIES)} was wanted, found {family!r}")
+        raise ConfigError(
+            f"model.build.family: one of {', '.join(FAMILIES)} was wanted, found {family!r}"
+        )
     found = FAMILIES[family]
     if size not in found.plans:
         raise ConfigError(f"{family}: size is one of {', '.join(found.plans)}, not {size!r}")

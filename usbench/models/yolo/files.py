@@ -18,10 +18,14 @@ from PIL import Image
 from usbench.io import console
 from usbench.types import Boxes, Sample, Target
 
-Lines = Callable[[Target, int, int], Iterable[str]]  # a target, its image's height and width → lines of its label
+Lines = Callable[
+    [Target, int, int], Iterable[str]
+]  # a target, its image's height and width → lines of its label
 
 
-def write_split(folder: Path, split: str, samples: Sequence[Sample], lines_of: Lines) -> tuple[int, int]:
+def write_split(
+    folder: Path, split: str, samples: Sequence[Sample], lines_of: Lines
+) -> tuple[int, int]:
     """Grey PNGs and YOLO labels below folder; the number of images and of boxes."""
     images, labels = folder / "images" / split, folder / "labels" / split
     images.mkdir(parents=True, exist_ok=True)
@@ -29,7 +33,9 @@ def write_split(folder: Path, split: str, samples: Sequence[Sample], lines_of: L
     boxes = 0
     for number, sample in enumerate(samples, start=1):
         height, width = sample.image.shape
-        lines = list(dict.fromkeys(lines_of(sample.target, height, width)))  # it drops a line said twice
+        lines = list(
+            dict.fromkeys(lines_of(sample.target, height, width))
+        )  # it drops a line said twice
         boxes += len(lines)
         Image.fromarray(sample.image).save(images / f"{number:06d}.png", compress_level=1)
         (labels / f"{number:06d}.txt").write_text("".join(lines), encoding="utf-8")
@@ -40,7 +46,12 @@ def label_lines(boxes: Target, height: int, width: int) -> Iterator[str]:
     """A line per box: class, centre and size as shares of the image."""
     assert isinstance(boxes, Boxes)
     for (x1, y1, x2, y2), label in zip(boxes.xyxy.astype(np.float64), boxes.labels, strict=True):
-        centre = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+        centre = (
+            (x1 + x2) / 2 / width,
+            (y1 + y2) / 2 / height,
+            (x2 - x1) / width,
+            (y2 - y1) / height,
+        )
         yield f"{label} " + " ".join(f"{v:.9f}" for v in centre) + "\n"
 
 
@@ -73,7 +84,9 @@ def read(path: Path, tensors_only: bool = True) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=tensors_only)
     except Exception as damage:  # noqa: BLE001  (whatever the unpickler makes of any bytes)
-        console.warn(f"{path}: damaged ({type(damage).__name__}); going on from what was written before it")
+        console.warn(
+            f"{path}: damaged ({type(damage).__name__}); going on from what was written before it"
+        )
         path.unlink()
         return None
     return content

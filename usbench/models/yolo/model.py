@@ -1,4 +1,4 @@
-"""The nets of ultralytics, trained by its own trainer and scored by our ruler: YOLO, RT-DETR, and YOLO for points.
+"""The nets of ultralytics, trained by its own trainer and scored by our protocol: YOLO, RT-DETR, and YOLO for points.
 
 Knows what that package does behind one's back, and undoes it: settings, caches and pictures stay in the run's folder;
 no network, no integration, no thread count of its own; validation is the run's selection rule on what `predict` would
@@ -45,11 +45,14 @@ class Yolo:
     ignored. `parameters` and `precision` (bf16 only on CUDA: the trainer has no other path) hold once fit() has begun.
     """
 
+    name = "yolo"
+    version = 1
+
     def __init__(
         self,
         *,
         classes: int,
-        budget: Mapping[str, Any],
+        recipe: Mapping[str, Any],
         size: str,
         weights: str | None = None,
         exclusive: bool = False,
@@ -59,11 +62,11 @@ class Yolo:
         flip_idx: Sequence[int] | None = None,
     ) -> None:
         self.net, self.weights = chosen(family, size, classes, options), weights
-        self.arguments = training_arguments(budget, self.net.family)
-        self.parts = parts(budget, self.net.family)
+        self.arguments = training_arguments(recipe, self.net.family)
+        self.parts = parts(recipe, self.net.family)
         self.points: yolo_points.Points | None = None
         if self.net.family.kind == "points":
-            self.points = yolo_points.told(kpt_oks_sigmas, flip_idx, classes, budget.get("augment"))
+            self.points = yolo_points.told(kpt_oks_sigmas, flip_idx, classes, recipe.get("augment"))
         self.curves: NDArray[np.bool_] = np.zeros(classes, bool)  # names whose truths are curves
         self.parameters = 0
         self.precision: Literal["fp32", "bf16"] = "fp32"
@@ -114,9 +117,31 @@ class Yolo:
         if state is None or state["epoch"] + 1 < epochs:
             with console.bar("training", epochs) as running:
                 running.step(by=0 if state is None else state["epoch"] + 1)
-                lines = label_lines if self.points is None else partial(yolo_points.label_lines, curves=self.curves)
-                what = (self.net, self.weights, self.arguments, self.parts, self.points, lines, self._guess)
-                state = _epochs(Job(*what, self.precision, train=train, val=val, run=run, state=state, bar=running))
+                lines = (
+                    label_lines
+                    if self.points is None
+                    else partial(yolo_points.label_lines, curves=self.curves)
+                )
+                what = (
+                    self.net,
+                    self.weights,
+                    self.arguments,
+                    self.parts,
+                    self.points,
+                    lines,
+                    self._guess,
+                )
+                state = _epochs(
+                    Job(
+                        *what,
+                        self.precision,
+                        train=train,
+                        val=val,
+                        run=run,
+                        state=state,
+                        bar=running,
+                    )
+                )
         net = _build(self.net)
         net.load_state_dict(state["best"])
         # In ultralytics' own form: YOLO("best.pt") and weights=…/best.pt read it.
@@ -133,7 +158,9 @@ class Yolo:
         """Which names are curves, from the training truths; that they aren't predicted is said."""
         self.curves = yolo_points.curves_of(train, self.net.classes)
         if not yolo_points.points_in(train, self.curves):
-            raise DataError(f"{self.net.family.name}: nothing to learn from: no point is seen in {len(train)} images")
+            raise DataError(
+                f"{self.net.family.name}: nothing to learn from: no point is seen in {len(train)} images"
+            )
         if self.curves.any():
             console.warn(
                 f"{self.net.family.name}: {self.curves.sum()} of {len(self.curves)} names are curves, which it doesn't "
@@ -157,7 +184,13 @@ def _ultralytics(run: Run) -> Iterator[None]:
     own = str(run.dir.resolve() / "yolo" / "settings")
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "ULTRALYTICS_API_KEY"):
         os.environ.pop(name, None)
-    os.environ.update(YOLO_CONFIG_DIR=own, YOLO_OFFLINE="1", YOLO_AUTOINSTALL="0", YOLO_VERBOSE="0", MPLCONFIGDIR=own)
+    os.environ.update(
+        YOLO_CONFIG_DIR=own,
+        YOLO_OFFLINE="1",
+        YOLO_AUTOINSTALL="0",
+        YOLO_VERBOSE="0",
+        MPLCONFIGDIR=own,
+    )
     os.environ["OMP_NUM_THREADS"] = str(run.threads)
     try:
         from ultralytics.utils import LOGGER, SETTINGS
@@ -188,7 +221,9 @@ def _build(net: Net) -> Any:
         plan["head"][-1] = [*source, ["nc", *({**DECODER, **net.options}.values())]]
         return RTDETRDetectionModel(plan, ch=3, nc=net.classes, verbose=False)
     made = DetectionModel(plan, ch=3, nc=net.classes, verbose=False)
-    if plan.get("end2end"):  # YOLO26 has two heads: the one that the package itself takes, with suppression
+    if plan.get(
+        "end2end"
+    ):  # YOLO26 has two heads: the one that the package itself takes, with suppression
         made.end2end = False
     return made
 
@@ -199,7 +234,9 @@ def _load_weights(net: Any, weights: str, plan: Net, folder: Path) -> None:
 
     path = _fetch(plan.label, folder) if weights == "coco" else Path(weights).resolve()
     if not path.is_file():
-        raise DataError(f"{path}: no such weights file; give a .pt of {plan.label}, or weights=null")
+        raise DataError(
+            f"{path}: no such weights file; give a .pt of {plan.label}, or weights=null"
+        )
     try:
         source = load_checkpoint(str(path))[0].state_dict()
     except Exception as e:
@@ -209,7 +246,9 @@ def _load_weights(net: Any, weights: str, plan: Net, folder: Path) -> None:
     fitting = {k: v for k, v in source.items() if k in own and v.shape == own[k].shape}
     head = f"model.{len(net.model) - 1}."
     if any(k not in fitting and not k.startswith(head) for k in own):
-        raise ConfigError(f"{path}: wanted weights of {plan.label}, its tensors have other names or shapes")
+        raise ConfigError(
+            f"{path}: wanted weights of {plan.label}, its tensors have other names or shapes"
+        )
     net.load_state_dict(fitting, strict=False)
 
 
@@ -254,7 +293,9 @@ def _criterion(job: Job, net: Any) -> Any:
 def _epochs(job: Job) -> dict[str, Any]:
     """Train from job.state to the last epoch; the state after it."""
     splits = {"train": job.train, "val": job.val}
-    counts = {split: write_split(job.tree, split, samples, job.lines) for split, samples in splits.items()}
+    counts = {
+        split: write_split(job.tree, split, samples, job.lines) for split, samples in splits.items()
+    }
     if not counts["train"][1] or not counts["val"][0]:
         (images, boxes), (held_out, _) = counts["train"], counts["val"]
         name = job.net.family.name
@@ -280,13 +321,28 @@ def _trainer(job: Job, counts: Counts) -> Any:
     from ultralytics.models.yolo.pose import PoseTrainer
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    theirs = {"boxes": DetectionTrainer, "queries": RTDETRTrainer, "points": PoseTrainer}[job.net.family.kind]
-    own = {"project": str(job.tree.parent), "name": job.tree.name, "data": str(job.tree), "model": "yolov8.yaml"}
-    amp = "bf16" if job.precision == "bf16" else False  # True would ask the network for a net to try it with
-    known = {*DEFAULT_CFG_DICT, "augmentations"}  # what is fixed is off: a version that lacks it needs no word of it
+    theirs = {"boxes": DetectionTrainer, "queries": RTDETRTrainer, "points": PoseTrainer}[
+        job.net.family.kind
+    ]
+    own = {
+        "project": str(job.tree.parent),
+        "name": job.tree.name,
+        "data": str(job.tree),
+        "model": "yolov8.yaml",
+    }
+    amp = (
+        "bf16" if job.precision == "bf16" else False
+    )  # True would ask the network for a net to try it with
+    known = {
+        *DEFAULT_CFG_DICT,
+        "augmentations",
+    }  # what is fixed is off: a version that lacks it needs no word of it
     arguments = {k: v for k, v in job.arguments.items() if k in known or k not in FIXED}
     overrides = {**arguments, **own, "device": job.run.device, "seed": job.run.seed, "amp": amp}
     try:
         return ours(theirs, job, counts, _start, _criterion)(overrides=overrides)
-    except (TypeError, ValueError) as error:  # a value of the budget of the wrong type or out of range
+    except (
+        TypeError,
+        ValueError,
+    ) as error:  # a value of the recipe of the wrong type or out of range
         raise ConfigError(f"{job.net.family.name}: {str(error).splitlines()[0]}") from error

@@ -40,21 +40,31 @@ def told(sigmas: object, flip: object, classes: int, augment: object) -> Points:
     """From a configuration: one sigma for all names or one for each. ConfigError for anything else, and for a flip in
     the augmentation without a flip map."""
     listed = [sigmas] * classes if isinstance(sigmas, (int, float)) else sigmas
-    if not isinstance(listed, Sequence) or len(listed) != classes or not all(_positive(value) for value in listed):
+    if (
+        not isinstance(listed, Sequence)
+        or len(listed) != classes
+        or not all(_positive(value) for value in listed)
+    ):
         raise ConfigError(
             f"yolov8_pose: kpt_oks_sigmas: a number above 0, or {classes} of them, was wanted: {sigmas!r}"
         )
     places = [] if flip is None else flip
     if not isinstance(places, Sequence) or (places and sorted(places) != list(range(classes))):
-        raise ConfigError(f"yolov8_pose: flip_idx: null or each of 0..{classes - 1} once was wanted, found {flip!r}")
+        raise ConfigError(
+            f"yolov8_pose: flip_idx: null or each of 0..{classes - 1} once was wanted, found {flip!r}"
+        )
     flips = isinstance(augment, dict) and (augment.get("fliplr") or augment.get("flipud"))
     if flips and not places:
-        raise ConfigError("yolov8_pose: a flip exchanges names: it needs model.build.flip_idx, else fliplr=flipud=0")
+        raise ConfigError(
+            "yolov8_pose: a flip exchanges names: it needs model.build.flip_idx, else fliplr=flipud=0"
+        )
     return Points(tuple(float(value) for value in listed), tuple(int(place) for place in places))
 
 
 def _positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+    return (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+    )
 
 
 def curves_of(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:
@@ -63,7 +73,8 @@ def curves_of(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:
     for sample in samples:
         assert isinstance(sample.target, Landmarks)
         curves |= [
-            len(path) > 1 and s == SEEN for path, s in zip(sample.target.paths, sample.target.state, strict=True)
+            len(path) > 1 and s == SEEN
+            for path, s in zip(sample.target.paths, sample.target.state, strict=True)
         ]
     return curves
 
@@ -74,7 +85,9 @@ def points_in(samples: Iterable[Sample], curves: NDArray[np.bool_]) -> int:
     return sum(int(((state == SEEN) & ~curves).sum()) for state in states)
 
 
-def label_lines(target: Target, height: int, width: int, curves: NDArray[np.bool_]) -> Iterator[str]:
+def label_lines(
+    target: Target, height: int, width: int, curves: NDArray[np.bool_]
+) -> Iterator[str]:
     """The instance with its points: x and y as shares of the image, edges on edges, and the visibility."""
     assert isinstance(target, Landmarks)
     points = np.zeros((len(curves), 3))
@@ -91,7 +104,9 @@ def label_lines(target: Target, height: int, width: int, curves: NDArray[np.bool
     yield "0 " + " ".join(f"{value:.9f}" for value in places) + "\n"
 
 
-def place(net: Any, images: Iterable[Image8], fit: Fit, curves: NDArray[np.bool_]) -> Iterator[Landmarks]:
+def place(
+    net: Any, images: Iterable[Image8], fit: Fit, curves: NDArray[np.bool_]
+) -> Iterator[Landmarks]:
     """Of each image the instance that the net is surest of; SEEN from a presence of .5 on, else OFF, with a place."""
     for frame, output in outputs(net, images, fit):
         points = output[5:, output[4].argmax()].reshape(len(curves), 3).cpu().numpy()
@@ -100,13 +115,18 @@ def place(net: Any, images: Iterable[Image8], fit: Fit, curves: NDArray[np.bool_
 
 
 def absent(
-    places: NDArray[np.float32], presence: NDArray[np.float32], curves: NDArray[np.bool_], frame: Frame
+    places: NDArray[np.float32],
+    presence: NDArray[np.float32],
+    curves: NDArray[np.bool_],
+    frame: Frame,
 ) -> Landmarks:
     """Landmarks of which the curves are absent: OFF with a score of 0, and because the rule measures the distance of
     whatever is seen to some place, the image's centre for one."""
     scores = np.where(curves, 0, presence).astype(np.float32)
     centre = np.array([[frame.width / 2 - 0.5, frame.height / 2 - 0.5]], np.float32)
-    paths = tuple(centre if curve else spot[None] for spot, curve in zip(places, curves, strict=True))
+    paths = tuple(
+        centre if curve else spot[None] for spot, curve in zip(places, curves, strict=True)
+    )
     return Landmarks(paths, np.where(scores >= PRESENT, SEEN, OFF).astype(np.int8), scores)
 
 
@@ -115,18 +135,28 @@ def knowing(loss: Any) -> Any:
 
     class Knowing(loss):  # type: ignore[misc]
         def calculate_keypoints_loss(
-            self, masks: Any, target_gt_idx: Any, keypoints: Any, stride_tensor: Any, target_bboxes: Any, pred_kpts: Any
+            self,
+            masks: Any,
+            target_gt_idx: Any,
+            keypoints: Any,
+            stride_tensor: Any,
+            target_bboxes: Any,
+            pred_kpts: Any,
         ) -> tuple[Any, Any]:
             image = torch.arange(len(keypoints), device=keypoints.device)[:, None]
             unknown = keypoints[image, target_gt_idx][..., 2] == UNKNOWN  # (B, anchors, K)
-            logits = pred_kpts[..., 2].masked_fill(unknown, SURELY_NOT)  # against absent: no loss, no gradient
+            logits = pred_kpts[..., 2].masked_fill(
+                unknown, SURELY_NOT
+            )  # against absent: no loss, no gradient
             predicted = torch.cat([pred_kpts[..., :2], logits[..., None]], -1)
             seen = torch.where(keypoints[..., 2:] == HERE, keypoints[..., 2:], 0.0)
             truth = torch.cat([keypoints[..., :2], seen], -1)
             where, there = super().calculate_keypoints_loss(
                 masks, target_gt_idx, truth, stride_tensor, target_bboxes, predicted
             )
-            counted = (~unknown[masks]).float().mean().clamp(min=1e-6)  # theirs is a mean over all names
+            counted = (
+                (~unknown[masks]).float().mean().clamp(min=1e-6)
+            )  # theirs is a mean over all names
             return where, there / counted
 
     return Knowing

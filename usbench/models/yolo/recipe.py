@@ -1,4 +1,4 @@
-"""From a budget of a YAML of conf/model to every argument of ultralytics' trainer that bears on the weights.
+"""From a recipe of a YAML of conf/model to every argument of ultralytics' trainer that bears on the weights.
 
 Knows ultralytics' names and the defaults that usbench chose for them: none is left to the package, so that an upgrade
 changes nothing silently (a test holds the list against the installed package's). Imports neither it nor torch.
@@ -31,22 +31,36 @@ OPTIONAL: Mapping[str, Any] = {
     "dfl": 1.5,
     "freeze": None,
 }
-POINTS: Mapping[str, Any] = {"pose": 12.0, "kobj": 1.0}  # weights of place and presence in the loss of points
+POINTS: Mapping[str, Any] = {
+    "pose": 12.0,
+    "kobj": 1.0,
+}  # weights of place and presence in the loss of points
 AUGMENT: Mapping[str, Any] = {
-    **dict.fromkeys(("fliplr", "flipud", "degrees", "translate", "scale", "shear", "perspective"), 0.0),
-    **dict.fromkeys(("hsv_h", "hsv_s", "hsv_v", "bgr", "mosaic", "mixup", "cutmix", "multi_scale"), 0.0),
+    **dict.fromkeys(
+        ("fliplr", "flipud", "degrees", "translate", "scale", "shear", "perspective"), 0.0
+    ),
+    **dict.fromkeys(
+        ("hsv_h", "hsv_s", "hsv_v", "bgr", "mosaic", "mixup", "cutmix", "multi_scale"), 0.0
+    ),
     "close_mosaic": 0,  # mosaic is off in the last so many epochs
 }
 SEVERAL = ("mosaic", "mixup", "cutmix")  # images in one
-WORDS = ("size", "unstated", "note")  # what a budget says to the run and to people
+WORDS = ("size", "unstated", "note")  # what a recipe says to the run and to people
 UNHEARD: Mapping[str, tuple[str, ...]] = {  # what a kind's trainer would take and ignore
     "boxes": (),
-    "queries": ("rect", "box", "cls", "dfl"),  # stretched to a square; a loss with weights of its own
+    "queries": (
+        "rect",
+        "box",
+        "cls",
+        "dfl",
+    ),  # stretched to a square; a loss with weights of its own
     "points": SEVERAL,  # there is one instance per image
 }
 FIXED: Mapping[str, Any] = {
     **dict.fromkeys(("cfg", "time", "classes", "quantize", "distill_model", "auto_augment"), None),
-    **dict.fromkeys(("cache", "pretrained", "cls_remap", "verbose", "single_cls", "resume", "profile"), False),
+    **dict.fromkeys(
+        ("cache", "pretrained", "cls_remap", "verbose", "single_cls", "resume", "profile"), False
+    ),
     **dict.fromkeys(("compile", "channels_last", "plots", "save_json", "agnostic_nms"), False),
     **dict.fromkeys(("dis", "cls_pw", "dropout", "copy_paste", "erasing"), 0.0),
     **dict.fromkeys(("save", "val", "exist_ok", "deterministic"), True),
@@ -64,39 +78,45 @@ FIXED: Mapping[str, Any] = {
 }
 
 
-def training_arguments(budget: Mapping[str, Any], family: Family = FAMILIES["yolov8"]) -> dict[str, Any]:
+def training_arguments(
+    recipe: Mapping[str, Any], family: Family = FAMILIES["yolov8"]
+) -> dict[str, Any]:
     """The trainer's arguments but for the run's own (folder, device, seed, precision).
 
-    The weight decay is the budget's as it stands and every batch is a step: their scaling to a nominal batch
-    of 64 is off (nbs = batch). No early stop (patience = epochs). The trainer's batch is micro_batch where the budget
+    The weight decay is the recipe's as it stands and every batch is a step: their scaling to a nominal batch
+    of 64 is off (nbs = batch). No early stop (patience = epochs). The trainer's batch is micro_batch where the recipe
     has one (see `parts`). Raises ConfigError naming the key that can't be.
     """
-    name, augment = family.name, dict(budget.get("augment") or {})
+    name, augment = family.name, dict(recipe.get("augment") or {})
     optional = {**OPTIONAL, **(POINTS if family.kind == "points" else {})}
     known = {*REQUIRED, *optional, *WORDS, "augment", "micro_batch"} - {*UNHEARD[family.kind]}
     moves = {*AUGMENT} - {*UNHEARD[family.kind]}
-    for key in [*(k for k in budget if k not in known), *(k for k in augment if k not in moves)]:
-        raise ConfigError(f"{name}: unknown budget key '{key}'; known: {', '.join(sorted(known | moves))}")
+    for key in [*(k for k in recipe if k not in known), *(k for k in augment if k not in moves)]:
+        raise ConfigError(
+            f"{name}: unknown recipe key '{key}'; known: {', '.join(sorted(known | moves))}"
+        )
     for key in REQUIRED:
-        if budget.get(key) is None:
-            raise ConfigError(f"{name}: the budget lacks '{key}'")
-    given = {k: v for k, v in budget.items() if k not in (*WORDS, "augment", "micro_batch")}
+        if recipe.get(key) is None:
+            raise ConfigError(f"{name}: the recipe lacks '{key}'")
+    given = {k: v for k, v in recipe.items() if k not in (*WORDS, "augment", "micro_batch")}
     arguments = {**FIXED, **optional, **AUGMENT, **given, **augment}
     _check(arguments, name)
-    batch = arguments["batch"] // parts(budget, family)
+    batch = arguments["batch"] // parts(recipe, family)
     return {**arguments, "batch": batch, "nbs": batch, "patience": arguments["epochs"]}
 
 
-def parts(budget: Mapping[str, Any], family: Family = FAMILIES["yolov8"]) -> int:
+def parts(recipe: Mapping[str, Any], family: Family = FAMILIES["yolov8"]) -> int:
     """Into how many parts a batch is divided whose gradients add up to one step; 1 without a micro_batch.
 
     Raises ConfigError where batch isn't a multiple of micro_batch.
     """
-    batch, part = budget["batch"], budget.get("micro_batch")
+    batch, part = recipe["batch"], recipe.get("micro_batch")
     if part is None:
         return 1
     if type(part) is not int or part < 1 or batch % part:
-        raise ConfigError(f"{family.name}: micro_batch divides the batch, {batch}, without rest; {part!r} doesn't")
+        raise ConfigError(
+            f"{family.name}: micro_batch divides the batch, {batch}, without rest; {part!r} doesn't"
+        )
     return int(batch) // part
 
 
@@ -105,10 +125,14 @@ def _check(arguments: Mapping[str, Any], name: str) -> None:
         if type(arguments[key]) is not int or arguments[key] < 1:
             raise ConfigError(f"{name}: {key} is a whole number from 1 on, not {arguments[key]!r}")
     if arguments["imgsz"] % STRIDE or arguments["imgsz"] < 2 * STRIDE:
-        raise ConfigError(f"{name}: imgsz is a multiple of {STRIDE} from {2 * STRIDE} on, not {arguments['imgsz']}")
+        raise ConfigError(
+            f"{name}: imgsz is a multiple of {STRIDE} from {2 * STRIDE} on, not {arguments['imgsz']}"
+        )
     if arguments["optimizer"] not in OPTIMIZERS:
         raise ConfigError(
             f"{name}: optimizer is one of {', '.join(OPTIMIZERS)}, not {arguments['optimizer']!r} ('auto' ignores lr0)"
         )
     if arguments["rect"] and any(arguments[key] for key in SEVERAL):
-        raise ConfigError(f"{name}: rect=true silently drops mosaic, mixup and cutmix; set them to 0 or rect=false")
+        raise ConfigError(
+            f"{name}: rect=true silently drops mosaic, mixup and cutmix; set them to 0 or rect=false"
+        )

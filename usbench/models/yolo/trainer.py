@@ -20,7 +20,13 @@ from usbench.types import Run
 Counts = Mapping[str, tuple[int, int]]  # split → images, boxes
 
 
-def ours(base: Any, job: Job, counts: Counts, start: Callable[[Job], Any], criterion: Callable[[Job, Any], Any]) -> Any:
+def ours(
+    base: Any,
+    job: Job,
+    counts: Counts,
+    start: Callable[[Job], Any],
+    criterion: Callable[[Job, Any], Any],
+) -> Any:
     """A subclass of one of ultralytics' trainers. start: the net to train; criterion: its loss, or None for its own."""
 
     class Trainer(base):  # type: ignore[misc]
@@ -33,8 +39,15 @@ def ours(base: Any, job: Job, counts: Counts, start: Callable[[Job], Any], crite
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = False) -> Any:
             return start(job)
 
-        def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-            return checked(super().build_dataset(img_path, mode, batch), mode, counts[mode], job.net.family.name)
+        def build_dataset(
+            self, img_path: str, mode: str = "train", batch: int | None = None
+        ) -> Any:
+            return checked(
+                super().build_dataset(img_path, mode, batch),
+                mode,
+                counts[mode],
+                job.net.family.name,
+            )
 
         def _build_train_pipeline(self) -> None:
             if self.piped:  # a second time only after running out of memory, with half the batch
@@ -55,7 +68,9 @@ def ours(base: Any, job: Job, counts: Counts, start: Callable[[Job], Any], crite
         def optimizer_step(self) -> None:  # is called after every part
             self.part += 1
             if self.part % job.parts == 0 or self.part == len(self.train_loader):
-                if job.net.family.kind == "queries":  # its loss is a mean, where the others' is a sum over images
+                if (
+                    job.net.family.kind == "queries"
+                ):  # its loss is a mean, where the others' is a sum over images
                     _divide(self.model, self.part - self.stepped)
                 self.stepped = self.part
                 super().optimizer_step()
@@ -67,7 +82,9 @@ def ours(base: Any, job: Job, counts: Counts, start: Callable[[Job], Any], crite
             save(self.state, job.run.dir)
             return True
 
-        def _handle_nan_recovery(self, epoch: int) -> bool:  # a roll-back; validate() has raised already
+        def _handle_nan_recovery(
+            self, epoch: int
+        ) -> bool:  # a roll-back; validate() has raised already
             return False
 
         def save_metrics(self, metrics: Mapping[str, float]) -> None: ...
@@ -108,6 +125,6 @@ def no_memory(job: Job) -> str:
     through = f" in parts of {part}" if job.parts > 1 else ""
     return (
         f"{job.net.label}: out of memory with batch {part * job.parts}{through} on {job.run.device}; no batch is "
-        "halved in silence: give the budget a smaller micro_batch that divides it, the same steps in parts "
-        "(++model.budgets.NAME.micro_batch=N)"
+        "halved in silence: give the recipe a smaller micro_batch that divides it, the same steps in parts "
+        "(++model.recipes.NAME.micro_batch=N)"
     )

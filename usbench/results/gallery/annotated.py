@@ -38,7 +38,9 @@ def annotated(image: NDArray[np.uint8], target: Target, classes: Sequence[str]) 
 
 def sure(target: Boxes) -> NDArray[np.bool_]:
     """(N,) which boxes are drawn: of a prediction those of a confidence of .25 at least."""
-    return np.ones(len(target.labels), bool) if target.scores is None else target.scores >= CONFIDENCE
+    return (
+        np.ones(len(target.labels), bool) if target.scores is None else target.scores >= CONFIDENCE
+    )
 
 
 def boxes(pen: ImageDraw.ImageDraw, target: Boxes, colours: Sequence[Colour], font: Font) -> None:
@@ -54,16 +56,24 @@ def boxes(pen: ImageDraw.ImageDraw, target: Boxes, colours: Sequence[Colour], fo
             pen.text((x1 + 3, y1 + 3), word, fill=colour, font=font)
 
 
-def marks(pen: ImageDraw.ImageDraw, target: Landmarks, colours: Sequence[Colour], radius: int) -> None:
+def marks(
+    pen: ImageDraw.ImageDraw, target: Landmarks, colours: Sequence[Colour], radius: int
+) -> None:
     """A dot per point that is seen, a line per curve."""
     for path, state, colour in zip(target.paths, target.state, colours, strict=True):
         if state != SEEN or not len(path):
             continue
         if len(path) == 1:
             x, y = (float(part) for part in path[0])
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour, outline=(0, 0, 0))
+            pen.ellipse(
+                (x - radius, y - radius, x + radius, y + radius), fill=colour, outline=(0, 0, 0)
+            )
         else:
-            pen.line([(float(x), float(y)) for x, y in spline(path)], fill=colour, width=max(1, radius // 2))
+            pen.line(
+                [(float(x), float(y)) for x, y in spline(path)],
+                fill=colour,
+                width=max(1, radius // 2),
+            )
 
 
 def legend(pen: ImageDraw.ImageDraw, names: Sequence[tuple[str, Colour]], font: Font) -> None:

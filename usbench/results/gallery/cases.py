@@ -31,7 +31,10 @@ def typed(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
 
     kinds = [*dict.fromkeys(WHOLE, int).items(), *dict.fromkeys(REAL, float).items()]
     present = [(name, kind) for name, kind in kinds if rows and name in rows[0]]
-    return [{**row, **{name: kind(row[name]) if row[name] else None for name, kind in present}} for row in rows]
+    return [
+        {**row, **{name: kind(row[name]) if row[name] else None for name, kind in present}}
+        for row in rows
+    ]
 
 
 def ordered(rows: Rows, task: Task) -> list[tuple[str, float]]:
@@ -42,8 +45,14 @@ def ordered(rows: Rows, task: Task) -> list[tuple[str, float]]:
 def chosen(order: Sequence[tuple[str, float]]) -> dict[str, tuple[str, float]]:
     """worst, median, best → (case, quality), each case once: of two there is no median, of one only the worst."""
     places = {"worst": order[0], "best": order[-1], "median": order[len(order) // 2]}
-    once = {case: place for place, case in reversed(places.items())}  # the first of the three keeps it
-    return {place: places[place] for place in ("worst", "median", "best") if once[places[place]] == place}
+    once = {
+        case: place for place, case in reversed(places.items())
+    }  # the first of the three keeps it
+    return {
+        place: places[place]
+        for place in ("worst", "median", "best")
+        if once[places[place]] == place
+    }
 
 
 def shown(quality: float, task: Task) -> float:
@@ -68,7 +77,9 @@ def by_class(rows: Rows, task: Task, classes: Sequence[str]) -> dict[str, dict[s
 
 
 SAYS: Mapping[Task, Callable[[Rows], bool]] = {
-    "segment": lambda rows: any((row["tp"] or 0) + (row["fp"] or 0) + (row["fn"] or 0) > 0 for row in rows),
+    "segment": lambda rows: any(
+        (row["tp"] or 0) + (row["fp"] or 0) + (row["fn"] or 0) > 0 for row in rows
+    ),
     "detect": lambda rows: any(row["truths"] or (row["score"] or 0) >= CONFIDENCE for row in rows),
     "landmark": lambda rows: any(row["error_px"] is not None for row in rows),
 }

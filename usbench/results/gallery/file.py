@@ -34,12 +34,12 @@ def path_of(record: Path) -> Path:
 
 def share_of(record: Mapping[str, Any]) -> str:
     """Whether the images of a result may be shown: open or none; what isn't said isn't shared."""
-    return str(((record.get("config") or {}).get("dataset") or {}).get("share") or "none")
+    return str(((record.get("config") or {}).get("dataset") or {}).get("redistribute") or "none")
 
 
 def is_open(record: Mapping[str, Any]) -> bool:
     """Whether images, and their names, may be shown: those of a release that says so, never a phantom's."""
-    return share_of(record) == "open" and not record["data"]["phantom"]
+    return share_of(record) == "images" and not record["data"]["phantom"]
 
 
 def refusal(record: Mapping[str, Any]) -> str | None:
@@ -49,7 +49,7 @@ def refusal(record: Mapping[str, Any]) -> str | None:
     if record["data"]["phantom"]:
         return "a result on real images was wanted, found a phantom's"
     if not is_open(record):
-        return f"images that may be shown were wanted (share: open), found share: {share_of(record)}"
+        return f"images that may be shown were wanted (redistribute: images), found redistribute: {share_of(record)}"
     if sha256_of(record) is None:
         return f"a result with stored predictions was wanted, found one of origin {record['origin']} without any"
     return None
@@ -57,7 +57,9 @@ def refusal(record: Mapping[str, Any]) -> str | None:
 
 def encode(gallery: Gallery) -> bytes:
     """Gzipped JSON; the same gallery gives the same bytes."""
-    text = json.dumps(gallery, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    text = json.dumps(
+        gallery, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+    )
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as file:
         file.write(text.encode())
@@ -76,14 +78,18 @@ def load(record: Path, content: Mapping[str, Any]) -> Gallery | None:
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: wanted gzipped JSON, found a damaged file ({error}); {REMEDY}") from error
+        raise DataError(
+            f"{path}: wanted gzipped JSON, found a damaged file ({error}); {REMEDY}"
+        ) from error
     wrong = fault(gallery)
     if wrong is not None:
         raise DataError(f"{path}: {wrong}; {REMEDY}")
     assert isinstance(gallery, dict)
-    for name, wanted in (("key", content["key"]), ("predictions_sha256", sha256_of(content))):
+    for name, wanted in (("run_id", content["run_id"]), ("predictions_sha256", sha256_of(content))):
         if gallery[name] != wanted:
-            raise DataError(f"{path}: key {name}: wanted the record's, {wanted}, found {gallery[name]}; {REMEDY}")
+            raise DataError(
+                f"{path}: key {name}: wanted the record's, {wanted}, found {gallery[name]}; {REMEDY}"
+            )
     return gallery
 
 
@@ -108,7 +114,9 @@ def fault(gallery: object) -> str | None:
         assert error is not None
         words = " ".join(error.message.split())
         shown = words if len(words) <= 160 else f"{words[:80]} … {words[-79:]}"
-        return f"key {error.json_path.removeprefix('$').removeprefix('.') or '(top level)'}: {shown}"
+        return (
+            f"key {error.json_path.removeprefix('$').removeprefix('.') or '(top level)'}: {shown}"
+        )
     assert isinstance(gallery, dict)
     return next(odd_shapes(gallery), None)
 
@@ -122,7 +130,10 @@ def odd_shapes(gallery: Gallery) -> Iterator[str]:
                 key = f"key cases[{n}].{side}.shapes[{m}]"
                 if shape["class"] >= most:
                     yield f"{key}.class: wanted one of {most} classes, counted from 0, found {shape['class']}"
-                if any(len(line) % 2 or (shape["kind"] == "box" and len(line) != 4) for line in shape["at"]):
+                if any(
+                    len(line) % 2 or (shape["kind"] == "box" and len(line) != 4)
+                    for line in shape["at"]
+                ):
                     yield f"{key}.at: wanted pairs of x and y, of a box two, found another number of coordinates"
             if any(number >= most for number in case[side]["unknown"]):
                 yield f"key cases[{n}].{side}.unknown: wanted some of {most} classes, counted from 0, found another"
@@ -131,7 +142,11 @@ def odd_shapes(gallery: Gallery) -> Iterator[str]:
 @cache
 def schema() -> dict[str, Any]:
     """The schema itself."""
-    text = resources.files("usbench.results.gallery").joinpath("gallery.schema.json").read_text("utf-8")
+    text = (
+        resources.files("usbench.results.gallery")
+        .joinpath("gallery.schema.json")
+        .read_text("utf-8")
+    )
     found: dict[str, Any] = json.loads(text)
     return found
 

@@ -1,7 +1,7 @@
 """Curves, and the worst, median and best test case with truth and prediction, of a finished run: for its result's page.
 
 Made at a run's end, or later by scripts/gallery.py, from the run's folder, its case table and the data, and written
-beside the record. Only of real images that may be shared (share: open).
+beside the record. Only of real images that may be shared (redistribute: images).
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def after_run(one: cell.Cell, record: Path) -> None:
         made = write(record, content, Stored(one, cell.run_dir(one), source.open_dataset(one)))
     except Exception as error:  # noqa: BLE001  (the result is there, and stays)
         words = " ".join(str(error).split())
-        warn(f"{record}: its gallery couldn't be made ({words}); try scripts/gallery.py {one['key']}")
+        warn(
+            f"{record}: its gallery couldn't be made ({words}); try scripts/gallery.py {one['run_id']}"
+        )
     else:
         say(f"pictures and curves for its page: {made}")
 
@@ -58,7 +60,7 @@ def opened(record: Mapping[str, Any], runs: Path, data: Path | None = None) -> S
     """
     wrong = refusal(record)
     if wrong:
-        raise ConfigError(f"{record['key']}: {wrong}; there is no gallery of others")
+        raise ConfigError(f"{record['run_id']}: {wrong}; there is no gallery of others")
     return stored(record, runs, data)
 
 
@@ -74,7 +76,9 @@ def make(content: Mapping[str, Any], kept: Stored, rows: Sequence[Mapping[str, s
     facts, test = content["config"]["dataset"], kept.dataset.samples("test")
     task = kept.dataset.task
     if not gallery_cases.is_judgeable(rows, task) or {row["case"] for row in rows} - set(test.ids):
-        raise DataError(f"{content['key']}: a case table of the test images was wanted, found none or other cases")
+        raise DataError(
+            f"{content['run_id']}: a case table of the test images was wanted, found none or other cases"
+        )
     order = gallery_cases.ordered(gallery_cases.typed(rows), task)
     guesses, cases = scoring.stored(kept.folder, "test", test), []
     for place, (case, quality) in gallery_cases.chosen(order).items():
@@ -83,11 +87,18 @@ def make(content: Mapping[str, Any], kept: Stored, rows: Sequence[Mapping[str, s
         shown = {"truth": drawing(sample.target), "prediction": drawing(guesses[n])}
         size, packed = list(sample.image.shape), base64.b64encode(jpeg(sample.image)).decode()
         cases.append(
-            {"place": place, "case": case, "quality": round(quality, 6), "size": size, "jpeg": packed, **shown}
+            {
+                "place": place,
+                "case": case,
+                "quality": round(quality, 6),
+                "size": size,
+                "jpeg": packed,
+                **shown,
+            }
         )
     return {
         "schema": 1,
-        "key": content["key"],
+        "run_id": content["run_id"],
         "predictions_sha256": sha256_of(content),
         "attribution": facts.get("attribution")
         or f"{content['dataset']} (licence: {facts.get('licence') or 'not stated'})",
@@ -104,7 +115,8 @@ def jpeg(image: NDArray[np.uint8]) -> bytes:
     picture = Image.fromarray(image)
     if shrink < 1:
         picture = picture.resize(
-            (max(1, round(width * shrink)), max(1, round(height * shrink))), Image.Resampling.LANCZOS
+            (max(1, round(width * shrink)), max(1, round(height * shrink))),
+            Image.Resampling.LANCZOS,
         )
     packed = io.BytesIO()
     picture.save(packed, format="JPEG", quality=QUALITY, optimize=True)
@@ -122,7 +134,9 @@ def curves(log: Path) -> dict[str, list[list[float]]]:
     for row in csv.reader(log.open(newline="", encoding="utf-8")):
         if len(row) == 4 and row[0].isdigit() and math.isfinite(value := number(row[2])):
             found.setdefault(row[1], {})[int(row[0])] = float(f"{value:.6g}")
-    return {name: [[step, values[step]] for step in sorted(values)] for name, values in found.items()}
+    return {
+        name: [[step, values[step]] for step in sorted(values)] for name, values in found.items()
+    }
 
 
 def number(text: str) -> float:

@@ -18,7 +18,9 @@ from usbench.types import SEEN, Boxes, Landmarks, Masks, Sample, Target, Task
 CONFIDENCE = 0.25  # boxes below it aren't drawn (they are scored)
 
 
-def draw(one: Mapping[str, Any], folder: Path, samples: Samples, cases: Sequence[Mapping[str, Any]]) -> list[Path]:
+def draw(
+    one: Mapping[str, Any], folder: Path, samples: Samples, cases: Sequence[Mapping[str, Any]]
+) -> list[Path]:
     """Write folder/overlays.png (three test cases, truth beside prediction) and list it; cases: the scorer's rows."""
     quality = qualities(cases, one["task"])
     order = sorted(quality, key=lambda case: (quality[case], case))
@@ -71,7 +73,10 @@ RATES: Mapping[Task, tuple[str, Callable[[Sequence[Mapping[str, Any]]], float]]]
 
 
 def figure(
-    one: Mapping[str, Any], classes: tuple[str, ...], shown: Mapping[str, tuple[Sample, float, Target]], path: Path
+    one: Mapping[str, Any],
+    classes: tuple[str, ...],
+    shown: Mapping[str, tuple[Sample, float, Target]],
+    path: Path,
 ) -> None:
     """Three rows of truth and prediction on the native image."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -94,8 +99,12 @@ def figure(
             axis.set_axis_off()
     colours = palette(len(classes))
     keys = [Patch(color=colours[c], label=label) for c, label in enumerate(classes)]
-    canvas.legend(handles=keys, loc="outside lower center", ncols=min(5, len(keys)), fontsize=8, frameon=False)
-    words = f"{one['dataset']['name']} · {one['model']['name']} · {one['budget']} · seed {one['seed']}"
+    canvas.legend(
+        handles=keys, loc="outside lower center", ncols=min(5, len(keys)), fontsize=8, frameon=False
+    )
+    words = (
+        f"{one['dataset']['name']} · {one['model']['name']} · {one['recipe']} · seed {one['seed']}"
+    )
     attribution = None if one["phantom"] else one["dataset"].get("attribution")
     canvas.suptitle(words + (f"\nimages: {attribution}" if attribution else ""), fontsize=9)
     beside = path.with_name(f".{path.name}")
@@ -105,7 +114,11 @@ def figure(
 
 def short(identity: str, most: int = 36) -> str:
     """An id that fits over a picture: its middle goes."""
-    return identity if len(identity) <= most else f"{identity[: most // 2]}…{identity[-most // 2 + 1 :]}"
+    return (
+        identity
+        if len(identity) <= most
+        else f"{identity[: most // 2]}…{identity[-most // 2 + 1 :]}"
+    )
 
 
 def palette(n: int) -> NDArray[np.float64]:
@@ -142,21 +155,43 @@ def outline(axis: Any, target: Target, classes: tuple[str, ...]) -> None:
         score = None if target.scores is None else float(target.scores[n])
         if score is not None and score < CONFIDENCE:
             continue
-        corner, sides = box[:2] - 0.5, box[2:] - box[:2]  # matplotlib's pixel centres are whole numbers
-        axis.add_patch(Rectangle(tuple(corner), *sides, fill=False, linewidth=1.5, edgecolor=colours[label]))
+        corner, sides = (
+            box[:2] - 0.5,
+            box[2:] - box[:2],
+        )  # matplotlib's pixel centres are whole numbers
+        axis.add_patch(
+            Rectangle(tuple(corner), *sides, fill=False, linewidth=1.5, edgecolor=colours[label])
+        )
         if score is not None:
             plate = {"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 1}
-            axis.text(box[0] + 2, box[1] + 2, f"{score:.2f}", fontsize=7, va="top", color=colours[label], bbox=plate)
+            axis.text(
+                box[0] + 2,
+                box[1] + 2,
+                f"{score:.2f}",
+                fontsize=7,
+                va="top",
+                color=colours[label],
+                bbox=plate,
+            )
 
 
 def mark(axis: Any, target: Target) -> None:
     """Draw the landmarks that are seen: a dot per point, a line per curve."""
     if not isinstance(target, Landmarks):
         return
-    for path, state, colour in zip(target.paths, target.state, palette(len(target.paths)), strict=True):
+    for path, state, colour in zip(
+        target.paths, target.state, palette(len(target.paths)), strict=True
+    ):
         if state != SEEN or not len(path):
             continue
         if len(path) == 1:
-            axis.plot(*path[0], "o", markersize=4, color=colour, markeredgecolor="black", markeredgewidth=0.5)
+            axis.plot(
+                *path[0],
+                "o",
+                markersize=4,
+                color=colour,
+                markeredgecolor="black",
+                markeredgewidth=0.5,
+            )
         else:
             axis.plot(*spline(path).T, linewidth=1.3, color=colour)

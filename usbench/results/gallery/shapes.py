@@ -27,7 +27,9 @@ def drawing(target: Target) -> dict[str, Any]:
     """
     if isinstance(target, Masks):
         shapes = [
-            {"class": c, "kind": "area", "at": rings} for c, rings in enumerate(map(outlines, target.planes)) if rings
+            {"class": c, "kind": "area", "at": rings}
+            for c, rings in enumerate(map(outlines, target.planes))
+            if rings
         ]
         unknown = [] if target.known is None else np.flatnonzero(~target.known).tolist()
     elif isinstance(target, Boxes):
@@ -47,7 +49,10 @@ def outlines(plane: NDArray[np.bool_]) -> list[list[float]]:
     from skimage.measure import find_contours  # slow to import, needed here only
 
     found = find_contours(np.pad(plane, 1).astype(np.float64), 0.5)  # type: ignore[no-untyped-call]
-    return sorted((flat(ring(line[:-1, ::-1] - 1)) for line in found), key=lambda one: (one[1], one[0], len(one)))
+    return sorted(
+        (flat(ring(line[:-1, ::-1] - 1)) for line in found),
+        key=lambda one: (one[1], one[0], len(one)),
+    )
 
 
 def ring(points: Points) -> Points:

@@ -80,7 +80,9 @@ def read(folder: Path) -> Note | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as wrong:
-        raise DataError(f"{path}: what tracking left was wanted, found something else ({wrong}); remove it") from wrong
+        raise DataError(
+            f"{path}: what tracking left was wanted, found something else ({wrong}); remove it"
+        ) from wrong
 
 
 def curves(folder: Path) -> list[Row]:
@@ -95,7 +97,9 @@ def curves(folder: Path) -> list[Row]:
             while rows and rows[-1].step >= row.step:
                 rows.pop()
             rows.append(row)
-    return sorted((row for rows in kept.values() for row in rows), key=lambda row: (row.step, row.seconds))
+    return sorted(
+        (row for rows in kept.values() for row in rows), key=lambda row: (row.step, row.seconds)
+    )
 
 
 class LaterTracker:
@@ -110,10 +114,14 @@ class LaterTracker:
         before = max((row.seconds for row in self._earlier), default=0.0)
         self.note = Note(tracker.run_id, tracker.uri, track.now() - int(1000 * before))
         self.note.write(folder)
-        self._reason: str | None = f"mlflow at {tracker.uri} didn't answer in {FINISH_S:.0f} s"  # until it has
+        self._reason: str | None = (
+            f"mlflow at {tracker.uri} didn't answer in {FINISH_S:.0f} s"  # until it has
+        )
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._silence = ExitStack()
-        self._silence.enter_context(track.quiet())  # not in the thread: training reads the environment
+        self._silence.enter_context(
+            track.quiet()
+        )  # not in the thread: training reads the environment
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
@@ -126,7 +134,9 @@ class LaterTracker:
         """Let the thread send what is kept."""
         self._calls.put(self._tracker.flush)
 
-    def finish(self, status: track.Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()) -> None:
+    def finish(
+        self, status: track.Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()
+    ) -> None:
         """Send the rest and end the run, once; what the store doesn't take in time stays noted."""
         if self._ended:
             return
@@ -146,7 +156,11 @@ class LaterTracker:
         rows, self._earlier = self._earlier, []
         for row in rows:
             if row.step < step:
-                self._calls.put(partial(self._tracker.keep, row.name, row.value, row.step, self.note.time_of(row)))
+                self._calls.put(
+                    partial(
+                        self._tracker.keep, row.name, row.value, row.step, self.note.time_of(row)
+                    )
+                )
 
     def _change(self, change: Callable[[Path], None]) -> None:
         """Write or remove the note, unless another has taken its place; a full disk doesn't stop the run."""

@@ -26,10 +26,20 @@ from filelock import FileLock
 
 from usbench.errors import ConfigError, RunError
 from usbench.io.console import warn
-from usbench.runner.tracking.text import HOST, alive, final_scores, one_line, process_tags, short, valid
+from usbench.runner.tracking.text import (
+    HOST,
+    alive,
+    final_scores,
+    one_line,
+    process_tags,
+    short,
+    valid,
+)
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-RETRY_S = 60.0  # a store that failed is left alone so long: a hanging server must not slow every epoch
+RETRY_S = (
+    60.0  # a store that failed is left alone so long: a hanging server must not slow every epoch
+)
 LATER = "results are unaffected, scripts/sync_mlflow.py sends it later"
 QUIET = {  # what the user has set stays
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -51,7 +61,9 @@ class Tracker(Protocol):
         """Send what is kept. A failing store is told of once; its values wait for a later flush."""
         return
 
-    def finish(self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()) -> None:
+    def finish(
+        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()
+    ) -> None:
         """Send the rest, the record with its scores, and files (of images that may be shared); end the run, once."""
         return
 
@@ -97,14 +109,20 @@ class MlflowTracker:
         reason = self._failure(self._send)
         if reason and not self._told:
             self._told = True
-            warn(f"{reason}; the run goes on, what it logs is kept and sent when the store answers again")
+            warn(
+                f"{reason}; the run goes on, what it logs is kept and sent when the store answers again"
+            )
 
-    def finish(self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()) -> None:
+    def finish(
+        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()
+    ) -> None:
         """Send everything, end the run; see Tracker. What couldn't be sent is told in one line."""
         if not self._finished and (reason := self.end(status, record, files, now())):
             warn(f"{reason}; {LATER}")
 
-    def end(self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path], at: int) -> str | None:
+    def end(
+        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path], at: int
+    ) -> str | None:
         """As finish, at a time in ms; what couldn't be sent and why, in one line, None where all was."""
         self._finished = True
         for name, value in final_scores(record or {}).items():
@@ -115,7 +133,11 @@ class MlflowTracker:
             f"status {status}": lambda: self._client.set_terminated(self.run_id, status, at),
         }
         reasons = {what: reason for what, call in calls.items() if (reason := self._failure(call))}
-        return f"{next(iter(reasons.values()))}; not stored there: {', '.join(reasons)}" if reasons else None
+        return (
+            f"{next(iter(reasons.values()))}; not stored there: {', '.join(reasons)}"
+            if reasons
+            else None
+        )
 
     def _send(self) -> None:
         """Send what waits; a repetition after a lost answer changes nothing, as each value keeps its time."""
@@ -128,7 +150,9 @@ class MlflowTracker:
 
     def _send_files(self, record: Mapping[str, Any] | None, files: Sequence[Path]) -> None:
         if record is not None:
-            self._client.log_text(self.run_id, json.dumps(record, indent=1, ensure_ascii=False), "record.json")
+            self._client.log_text(
+                self.run_id, json.dumps(record, indent=1, ensure_ascii=False), "record.json"
+            )
         for file in files:
             self._client.log_artifact(self.run_id, str(file), "overlays")
 
@@ -198,7 +222,9 @@ def usable(uri: str) -> Iterator[None]:
             yield
         except _failures() as error:
             reason = one_line(f"mlflow at {uri} can't be used ({error})")
-            raise RunError(f"{reason}; mend it, change MLFLOW_TRACKING_URI or set tracking=none") from error
+            raise RunError(
+                f"{reason}; mend it, change MLFLOW_TRACKING_URI or set tracking=none"
+            ) from error
 
 
 def now() -> int:
@@ -208,7 +234,10 @@ def now() -> int:
 
 def _store(runs: Path) -> tuple[str, Path | None]:
     """Its address, and the folder of its lock and artifacts: None where a server looks after both."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(runs.resolve() / 'mlflow.db').as_posix()}"
+    uri = (
+        os.environ.get("MLFLOW_TRACKING_URI")
+        or f"sqlite:///{(runs.resolve() / 'mlflow.db').as_posix()}"
+    )
     if uri.startswith("sqlite:"):
         return uri, Path(uri.split("///", 1)[-1].split("?")[0]).resolve().parent
     return uri, None if uri.startswith(("http:", "https:", "databricks")) else runs.resolve()
@@ -226,25 +255,40 @@ def _experiment(client: Any, name: str, folder: Path | None) -> str:
             raise
     found = client.get_experiment_by_name(name)
     if found.lifecycle_stage != "active":
-        raise MlflowException(f"experiment '{name}' is deleted: mlflow experiments restore -x {found.experiment_id}")
+        raise MlflowException(
+            f"experiment '{name}' is deleted: mlflow experiments restore -x {found.experiment_id}"
+        )
     if place and found.artifact_location != place:  # fixed when the experiment was made
-        warn(f"mlflow: files of '{name}' go to {found.artifact_location}, not {place}: was the store moved?")
+        warn(
+            f"mlflow: files of '{name}' go to {found.artifact_location}, not {place}: was the store moved?"
+        )
     return str(found.experiment_id)
 
 
 def _marks(client: Any, experiment_id: str, key: str) -> dict[str, str]:
     """The tags that tell whose run it is, and which killed run it resumes."""
     same_key = f"tags.`usbench.key` = '{key}'"
-    latest = client.search_runs([experiment_id], same_key, order_by=["attributes.start_time DESC"], max_results=1)
-    resumes = {"usbench.resumes": latest[0].info.run_id} if latest and latest[0].info.status == "KILLED" else {}
+    latest = client.search_runs(
+        [experiment_id], same_key, order_by=["attributes.start_time DESC"], max_results=1
+    )
+    resumes = (
+        {"usbench.resumes": latest[0].info.run_id}
+        if latest and latest[0].info.status == "KILLED"
+        else {}
+    )
     return {"usbench.key": key, "mlflow.user": "usbench", **process_tags(), **resumes}
 
 
 def _mark_killed(client: Any) -> None:
-    ids = [found.experiment_id for found in client.search_experiments(filter_string="name LIKE 'usbench/%'")]
+    ids = [
+        found.experiment_id
+        for found in client.search_experiments(filter_string="name LIKE 'usbench/%'")
+    ]
     running = f"attributes.status = 'RUNNING' and tags.`usbench.host` = '{HOST}'"
     for run in client.search_runs(ids, running) if ids else ():
-        if not alive(run.data.tags) and client.get_run(run.info.run_id).info.status == "RUNNING":  # it didn't just end
+        if (
+            not alive(run.data.tags) and client.get_run(run.info.run_id).info.status == "RUNNING"
+        ):  # it didn't just end
             client.set_terminated(run.info.run_id, "KILLED")
 
 

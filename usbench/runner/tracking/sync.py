@@ -29,8 +29,14 @@ def unsent(runs: Path, keys: tuple[str, ...] = ()) -> list[Path]:
     """The folders of all runs, or of those with these keys, that aren't whole in their store. DataError for no run."""
     for key in keys:
         if not (runs / key).is_dir():
-            raise DataError(f"{runs / key}: the folder of a run was wanted, there is none; see --runs")
-    return sorted(path.parent for path in runs.glob(f"*/{track_later.NAME}") if not keys or path.parent.name in keys)
+            raise DataError(
+                f"{runs / key}: the folder of a run was wanted, there is none; see --runs"
+            )
+    return sorted(
+        path.parent
+        for path in runs.glob(f"*/{track_later.NAME}")
+        if not keys or path.parent.name in keys
+    )
 
 
 def send(folder: Path, client: Any, uri: str) -> Sent | None:
@@ -45,11 +51,16 @@ def send(folder: Path, client: Any, uri: str) -> Sent | None:
     tracker = track.MlflowTracker(client, note.run_id, uri)
     with track.usable(f"{uri} (of a run tracked at {note.store})"):
         tags = client.get_run(note.run_id).data.tags
-        if note.status is None and (alive(tags) or track_later.read(folder) != note):  # it may have ended just now
+        if note.status is None and (
+            alive(tags) or track_later.read(folder) != note
+        ):  # it may have ended just now
             return Sent(folder.name, note.run_id, 0, "RUNNING")
         for row in rows:
             tracker.keep(row.name, row.value, row.step, note.time_of(row))
-        known = {name: steps(client, note.run_id, name) for name in {value[0] for value in tracker.waiting}}
+        known = {
+            name: steps(client, note.run_id, name)
+            for name in {value[0] for value in tracker.waiting}
+        }
     tracker.waiting = [value for value in tracker.waiting if value[3] not in known[value[0]]]
     missing = len(tracker.waiting)
     ended = note.ended or max((note.time_of(row) for row in rows), default=track.now())

@@ -14,13 +14,22 @@ import psutil  # type: ignore[import-untyped]
 from usbench.io import processes
 
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
-_FOLDER = re.compile(r"(?<![\w.:/\\~])(?:file:/*|~[^\\/\s]*|[A-Za-z]:)?[\\/](?:[^\\/\s]+[\\/])*(?=[^\\/\s])")
+_FOLDER = re.compile(
+    r"(?<![\w.:/\\~])(?:file:/*|~[^\\/\s]*|[A-Za-z]:)?[\\/](?:[^\\/\s]+[\\/])*(?=[^\\/\s])"
+)
 
 
 def final_scores(record: Mapping[str, Any]) -> dict[str, float]:
     """A record's figures: test/dice with .low and .high, test/<class>/dice, validation/…, seconds; no nulls."""
-    parts = (("test", "scores"), ("test", "per_class"), ("validation", "validation"), ("seconds", "seconds"))
-    return {name: value for prefix, part in parts for name, value in _figures(prefix, record.get(part))}
+    parts = (
+        ("test", "scores"),
+        ("test", "per_class"),
+        ("validation", "validation"),
+        ("seconds", "seconds"),
+    )
+    return {
+        name: value for prefix, part in parts for name, value in _figures(prefix, record.get(part))
+    }
 
 
 def _figures(name: str, node: object) -> Iterator[tuple[str, float]]:
@@ -55,7 +64,11 @@ def one_line(text: str) -> str:
 def process_tags() -> dict[str, str]:
     """This process, for `alive`."""
     started = psutil.Process().create_time()
-    return {"usbench.host": HOST, "usbench.pid": str(os.getpid()), "usbench.started": f"{started:.2f}"}
+    return {
+        "usbench.host": HOST,
+        "usbench.pid": str(os.getpid()),
+        "usbench.started": f"{started:.2f}",
+    }
 
 
 def alive(tags: Mapping[str, str]) -> bool:

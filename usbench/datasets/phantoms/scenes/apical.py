@@ -56,8 +56,17 @@ def apical(draw: Draw) -> Heart:
     )
     endo = spline(knots)
     right, hinges = _right_ventricle(draw, beat, endo[: len(endo) // 2], length, thick)
-    deep, wide = own(draw, "atria", 112, 140) * (1 + 0.18 * beat), own(draw, "atrium", 64, 74) * (1 + 0.1 * beat)
-    roof = [(0.3 * deep, wide), (0.76 * deep, 0.82 * wide), (deep, 4), (0.76 * deep, -0.82 * wide), (0.3 * deep, -wide)]
+    deep, wide = (
+        own(draw, "atria", 112, 140) * (1 + 0.18 * beat),
+        own(draw, "atrium", 64, 74) * (1 + 0.1 * beat),
+    )
+    roof = [
+        (0.3 * deep, wide),
+        (0.76 * deep, 0.82 * wide),
+        (deep, 4),
+        (0.76 * deep, -0.82 * wide),
+        (0.3 * deep, -wide),
+    ]
     atrium = np.array([(0, ring), *roof, (0, -ring)]) + np.array((length, 0))
     paths = {
         "curve-la-endo": atrium,
@@ -83,7 +92,9 @@ def apical(draw: Draw) -> Heart:
     )
 
 
-def _right_ventricle(draw: Draw, beat: float, septum: Line, length: float, thick: float) -> tuple[Line, Line]:
+def _right_ventricle(
+    draw: Draw, beat: float, septum: Line, length: float, thick: float
+) -> tuple[Line, Line]:
     """Its outline, and the tricuspid hinges (2, 2), septal and anterior: a crescent on the septum."""
     wide = own(draw, "right", 84, 104) * (1 - 0.2 * beat)
     border = shifted(septum, thick)
@@ -102,7 +113,15 @@ def _right_atrium(hinges: Line, septum: float, length: float, deep: float) -> Li
     left = hinges[1, 1] + 18
     high, low = length + 0.3 * deep, length + 0.8 * deep
     floor = length + deep, (septum + left) / 2
-    knots = [hinges[0], (high, septum), (low, septum + 4), floor, (low, left - 14), (high, left), hinges[1]]
+    knots = [
+        hinges[0],
+        (high, septum),
+        (low, septum + 4),
+        floor,
+        (low, left - 14),
+        (high, left),
+        hinges[1],
+    ]
     return spline(np.array(knots))
 
 

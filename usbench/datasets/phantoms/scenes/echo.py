@@ -39,9 +39,14 @@ def echo(draw: Draw, size: tuple[int, int]) -> Body:
     """
     heart = (apical if draw.group % 2 == 1 else parasternal)(draw)
     image = Frame(draw, REFERENCE, size)
-    beams = Frame(draw, (round(REACH), BEAMS), (round(REACH * image.scale[0]), round(BEAMS * image.scale[1])))
+    beams = Frame(
+        draw, (round(REACH), BEAMS), (round(REACH * image.scale[0]), round(BEAMS * image.scale[1]))
+    )
     angle = (beams.x / np.float32(BEAMS) - np.float32(0.5)) * np.float32(2 * ASPECT)
-    x, y = np.float32(APEX[0]) + beams.y * np.sin(angle), np.float32(APEX[1]) + beams.y * np.cos(angle)
+    x, y = (
+        np.float32(APEX[0]) + beams.y * np.sin(angle),
+        np.float32(APEX[1]) + beams.y * np.cos(angle),
+    )
     hidden = _hidden(draw, heart)
     body = scan(beams, _valves(_chambers(beams, heart, x, y), heart, x, y), -5)
     if hidden:
@@ -60,7 +65,9 @@ def _swept(body: Body, image: Frame, beams: Frame) -> Body:
     dx, dy = image.x - np.float32(APEX[0]), image.y - np.float32(APEX[1])
     depth, angle = np.hypot(dx, dy), np.arctan2(dx, dy)
     rows = depth * np.float32(beams.scale[0]) - np.float32(0.5)
-    columns = (angle / np.float32(2 * ASPECT) + np.float32(0.5)) * np.float32(beams.size[1]) - np.float32(0.5)
+    columns = (angle / np.float32(2 * ASPECT) + np.float32(0.5)) * np.float32(
+        beams.size[1]
+    ) - np.float32(0.5)
     view = (depth > FACE) & (depth < REACH) & (np.abs(angle) < ASPECT)
     return replace(body, view=view, beams=(rows, columns))
 
@@ -88,7 +95,9 @@ def _chambers(beams: Frame, heart: Heart, x: Floats, y: Floats) -> Body:
 
 def _surface(depth: Floats, sd: float) -> Floats:
     """The echo of a smooth surface where the distance to it is 0: 1 where the beam is square to it, less aslant."""
-    facing = np.abs(np.gradient(depth, axis=0) / np.maximum(np.hypot(*np.gradient(depth)), np.float32(1e-6)))
+    facing = np.abs(
+        np.gradient(depth, axis=0) / np.maximum(np.hypot(*np.gradient(depth)), np.float32(1e-6))
+    )
     echo: Floats = np.exp(np.float32(-0.5) * (depth / np.float32(sd)) ** 2) * (
         np.float32(0.12) + np.float32(0.88) * facing**2
     )
@@ -131,8 +140,12 @@ def distance(outline: Line, x: Floats, y: Floats) -> Floats:
     slope = (np.roll(radius, -1) - np.roll(radius, 1)) * (ANGLES / (4 * np.pi))
     slant = radius / np.hypot(radius, slope)
     dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
-    at = ((np.arctan2(dy, dx) + np.float32(np.pi)) * np.float32(ANGLES / (2 * np.pi))).astype(np.int32) % ANGLES
-    tip = ndimage.maximum_filter1d(radius, ANGLES // 24, mode="wrap")  # beyond a pointed end the slant says too little
+    at = ((np.arctan2(dy, dx) + np.float32(np.pi)) * np.float32(ANGLES / (2 * np.pi))).astype(
+        np.int32
+    ) % ANGLES
+    tip = ndimage.maximum_filter1d(
+        radius, ANGLES // 24, mode="wrap"
+    )  # beyond a pointed end the slant says too little
     depth = np.hypot(dx, dy)
     found: Floats = (depth - radius.astype(np.float32)[at]) * slant.astype(np.float32)[at]
     found = np.maximum(found, depth - tip.astype(np.float32)[at])
@@ -148,7 +161,9 @@ def _hidden(draw: Draw, heart: Heart) -> str | None:
 def _drop_out(body: Body, heart: Heart, hidden: str, x: Floats, y: Floats) -> Body:
     """Hardly an echo about the hidden landmark, though not so near to the points that are seen."""
     path = spline(heart.paths[hidden], DARK_PX)
-    seen = np.concatenate([other for name, other in heart.paths.items() if name != hidden and len(other) == 1])
+    seen = np.concatenate(
+        [other for name, other in heart.paths.items() if name != hidden and len(other) == 1]
+    )
     clear = np.linalg.norm(path[:, None] - seen, axis=2).min(axis=1) > APART_PX
     centres = path[clear] if len(path) > 1 else path
     dark = np.zeros(x.shape, np.float32)

@@ -78,4 +78,6 @@ def leaflet(one: tuple[float, float], other: tuple[float, float], bend: float) -
     """A leaflet from its hinge to its tip, bent to the left of its direction by this part of its length."""
     start, end = np.array(one), np.array(other)
     along = end - start
-    return spline(np.stack([start, (start + end) / 2 + bend * np.array([along[1], -along[0]]), end]))
+    return spline(
+        np.stack([start, (start + end) / 2 + bend * np.array([along[1], -along[0]]), end])
+    )

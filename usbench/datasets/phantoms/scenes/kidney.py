@@ -69,7 +69,11 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
     vary = frame.draw.vary
     centre = vary("x", 242, 270), vary("y", 192, 216)
     if longitudinal:
-        radii, tilt, hilum = (vary("long", 132, 152), vary("thick", 57, 68)), vary("tilt", -0.28, 0.28), pi / 2
+        radii, tilt, hilum = (
+            (vary("long", 132, 152), vary("thick", 57, 68)),
+            vary("tilt", -0.28, 0.28),
+            pi / 2,
+        )
         sinus = vary("sinus long", 0.60, 0.70), vary("sinus thick", 0.36, 0.44)
     else:
         radii, tilt = (vary("wide", 72, 88), vary("thick", 64, 77)), vary("tilt", -0.4, 0.4)
@@ -82,8 +86,14 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
     angle = np.arctan2(v, u)
     around = np.linspace(-pi, pi, 721, dtype=np.float32)
     turned = (around - hilum + pi) % (2 * pi) - pi
-    rim = 1 + _ripple(frame, "rim", around, 0.018) - vary("dent", 0.07, 0.14) * np.exp(-((turned / 0.34) ** 2))
-    inner = (1 + _ripple(frame, "sinus", around, 0.07)) / np.hypot(np.cos(around) / sinus[0], np.sin(around) / sinus[1])
+    rim = (
+        1
+        + _ripple(frame, "rim", around, 0.018)
+        - vary("dent", 0.07, 0.14) * np.exp(-((turned / 0.34) ** 2))
+    )
+    inner = (1 + _ripple(frame, "sinus", around, 0.07)) / np.hypot(
+        np.cos(around) / sinus[0], np.sin(around) / sinus[1]
+    )
     middle = 0.6 * inner + 0.4 * rim
     way = _way(middle * np.cos(around) * radii[0], middle * np.sin(around) * radii[1])
     start = np.interp((hilum + pi) % (2 * pi) - pi, around, way)
@@ -105,7 +115,9 @@ def _ripple(frame: Frame, name: str, angle: Floats, amplitude: float) -> Floats:
     """A smooth periodic deviation about 0."""
     total = np.zeros_like(angle)
     for k in (2, 3, 5, 7):
-        total += np.cos(k * angle + frame.draw.vary(f"{name} ripple {k}", 0, 2 * pi), dtype=np.float32)
+        total += np.cos(
+            k * angle + frame.draw.vary(f"{name} ripple {k}", 0, 2 * pi), dtype=np.float32
+        )
     return np.float32(amplitude / 2) * total
 
 
@@ -143,10 +155,17 @@ def _solid(planes: Plane) -> Plane:
 def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
     """Skin, fat and muscle along the probe, liver before the kidney, muscle behind it, fat about it."""
     vary = frame.draw.vary
-    fine, streaks = frame.grain("liver", 2.5, 4), frame.grain("streaks", 1.6, 26, vary("streak slope", -0.2, 0.2))
+    fine, streaks = (
+        frame.grain("liver", 2.5, 4),
+        frame.grain("streaks", 1.6, 26, vary("streak slope", -0.2, 0.2)),
+    )
     body = tissue(frame, KIDNEY, vary("liver", -9, -5) + 1.2 * fine, 0.08, 0.8)
     body = _liver_vessels(frame, body)
-    edge = vary("edge", 215, 260) + vary("edge slope", -0.3, 0.3) * (frame.x - 256) + frame.wave("edge", 14, 200)
+    edge = (
+        vary("edge", 215, 260)
+        + vary("edge slope", -0.3, 0.3) * (frame.x - 256)
+        + frame.wave("edge", 14, 200)
+    )
     psoas = frame.y > edge
     body = paint(body, psoas, -14 + 5 * np.maximum(streaks, -1))
     lines = np.where(psoas, 2 * np.maximum(streaks - 1.4, 0), np.float32(0))
@@ -160,9 +179,17 @@ def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
     bent = depth + frame.wave("layers", 2.5, 120)
     for where, strength in ((skin, 2), (fat, 6), (wall, 7)):
         lines = lines + strength * patchy * np.exp(-0.5 * ((bent - where) / 1.1) ** 2)
-        around = vary("perirenal", 6, 11) + frame.wave("perirenal", 5, 90) + 2.5 * frame.grain("fat", 8, 14)
+        around = (
+            vary("perirenal", 6, 11)
+            + frame.wave("perirenal", 5, 90)
+            + 2.5 * frame.grain("fat", 8, 14)
+        )
     body = paint(body, organ.outside < around, -1 + 3 * frame.grain("perirenal", 1.6, 8))
-    fascia = np.exp(-0.5 * ((organ.outside - around) / 1.1) ** 2) * np.clip(organ.facing, 0.05, 1) * patchy
+    fascia = (
+        np.exp(-0.5 * ((organ.outside - around) / 1.1) ** 2)
+        * np.clip(organ.facing, 0.05, 1)
+        * patchy
+    )
     lines = np.where(organ.outside < around - 3, 0, lines) + 3.5 * fascia
     return replace(body, coherent=lines.astype(np.float32))
 
@@ -170,7 +197,10 @@ def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
 def _liver_vessels(frame: Frame, body: Body) -> Body:
     """A few vessels of the liver, cut across."""
     for k in range(3):
-        centre = frame.draw.vary(f"vessel {k} x", 90, 420), frame.draw.vary(f"vessel {k} y", 80, 190)
+        centre = (
+            frame.draw.vary(f"vessel {k} x", 90, 420),
+            frame.draw.vary(f"vessel {k} y", 80, 190),
+        )
         radius = frame.draw.vary(f"vessel {k} size", 3, 8)
         distance = frame.blob(f"vessel {k}", centre, (1.6 * radius, radius), 0.05)
         body = paint(body, (distance - 1) * radius < 1.5, 0)
@@ -190,7 +220,9 @@ def _parenchyma(frame: Frame, body: Body, organ: _Organ) -> Body:
     body = paint(body, sinus, bright, 0.1)
     inside = np.where(sinus, 5 * np.maximum(patches - 0.8, 0), np.float32(0))
     line = np.exp(-0.5 * (organ.outside / np.float32(1.25)) ** 2) * (0.5 + 9 * organ.facing**2)
-    arcuate = np.exp(-0.5 * ((organ.level - 0.62) / 0.03) ** 2) * np.maximum(frame.grain("arcuate", 3, 5) - 0.9, 0)
+    arcuate = np.exp(-0.5 * ((organ.level - 0.62) / 0.03) ** 2) * np.maximum(
+        frame.grain("arcuate", 3, 5) - 0.9, 0
+    )
     coherent = np.where(capsule, inside + 3 * arcuate * capsule, body.coherent) + line
     return replace(body, coherent=coherent.astype(np.float32))
 
@@ -203,4 +235,6 @@ def _shadow(frame: Frame, body: Body, angle: Floats) -> Body:
     beam = angle if side < 0.2 else -angle
     dark = np.clip((beam - frame.draw.vary("rib", 0.40, 0.50)) / 0.05, 0, 1)
     fall = (-20 * dark).astype(np.float32)
-    return replace(body, echo=body.echo + fall, coherent=(body.coherent * 10 ** (fall / 20)).astype(np.float32))
+    return replace(
+        body, echo=body.echo + fall, coherent=(body.coherent * 10 ** (fall / 20)).astype(np.float32)
+    )

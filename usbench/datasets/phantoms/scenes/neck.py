@@ -10,7 +10,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from usbench.datasets.phantoms.anatomy import Body, Draw, Floats, Frame, Plane, paint, scan, tissue, wall
+from usbench.datasets.phantoms.anatomy import (
+    Body,
+    Draw,
+    Floats,
+    Frame,
+    Plane,
+    paint,
+    scan,
+    tissue,
+    wall,
+)
 
 NECK = (  # the release's order and spelling
     "Trachea",
@@ -57,7 +67,9 @@ def neck(draw: Draw, size: tuple[int, int]) -> Body:
         side = _Side("left", REFERENCE[1] + beyond, -1) if left else _Side("right", -beyond, 1)
         body = _lobe_side(frame, body, side, left) if place < 0.75 else _far_side(frame, body, side)
     pitch = draw.subject("depth").uniform(0.085, 0.095)
-    patchy = np.clip(0.55 + 0.45 * frame.grain("patchy", 4, 11), 0.04, 1.5)  # few interfaces are smooth all along
+    patchy = np.clip(
+        0.55 + 0.45 * frame.grain("patchy", 4, 11), 0.04, 1.5
+    )  # few interfaces are smooth all along
     body = replace(body, coherent=(body.coherent * patchy).astype(np.float32))
     return replace(
         scan(frame, body, -5),
@@ -70,7 +82,10 @@ def _midline(frame: Frame, body: Body) -> Body:
     """Trachea between two lobes, muscles before them; sometimes the oesophagus and an artery beside."""
     draw = frame.draw
     centre = draw.vary("midline", 212, 282)
-    right, left = _Side("right", centre, -1), _Side("left", centre, 1)  # the subject's left is on the image's right
+    right, left = (
+        _Side("right", centre, -1),
+        _Side("left", centre, 1),
+    )  # the subject's left is on the image's right
     for side in (right, left):
         if draw.turn(7) < 0.45:
             body = _deep_muscle(frame, body, side, 132, 332)
@@ -116,7 +131,9 @@ def _layers(frame: Frame) -> Body:
     loose, lobules = frame.grain("loose", 4, 13), frame.grain("lobules", 14, 34)
     sheets = frame.grain("sheets", 1.5, 24, vary("sheets slope", -0.2, 0.2))
     fat = vary("fat", 34, 50) + frame.wave("fat", 3, 260)
-    body = tissue(frame, NECK, -8 + 2.5 * loose + 2.5 * lobules + 2.5 * np.maximum(sheets, -1), 0.075, 1.1)
+    body = tissue(
+        frame, NECK, -8 + 2.5 * loose + 2.5 * lobules + 2.5 * np.maximum(sheets, -1), 0.075, 1.1
+    )
     body = paint(body, frame.y < fat, -9 + 4 * septa)
     body = paint(body, frame.y < 10, 5 + 2 * septa)
     lines = frame.line(10 + 0 * frame.x, 1.5, 6) + frame.line(fat, 1.4, 6)
@@ -135,13 +152,18 @@ def _mark(body: Body, label: int, where: Plane) -> Body:
     return replace(body, planes=planes)
 
 
-def _muscle(frame: Frame, body: Body, label: int, where: Plane, edge: Floats, name: str, slope: float) -> Body:
+def _muscle(
+    frame: Frame, body: Body, label: int, where: Plane, edge: Floats, name: str, slope: float
+) -> Body:
     """Dark tissue with bright fibres along the slope in a bright sheath; edge: signed distance from the outline, px."""
     fibres = frame.grain(f"{name} fibres", 1.3, 20, slope)
     level = frame.draw.vary(f"{name} level", -20, -17)
     body = paint(body, where, level + 4 * np.maximum(fibres, -1), 0.08)
     sheath = np.exp(-0.5 * (edge / np.float32(1.4)) ** 2)
-    across, down = np.gradient(edge, axis=1) * frame.scale[1], np.gradient(edge, axis=0) * frame.scale[0]
+    across, down = (
+        np.gradient(edge, axis=1) * frame.scale[1],
+        np.gradient(edge, axis=0) * frame.scale[0],
+    )
     facing = (down**2 / np.maximum(across**2 + down**2, 1e-6)) ** 2
     streaks = 2 * np.maximum(fibres - 1.2, 0)
     coherent = np.where(where, streaks, body.coherent) + 5 * sheath * facing
@@ -162,10 +184,18 @@ def _strap(frame: Frame, body: Body, side: _Side, start: float, stop: float) -> 
 def _superficial(frame: Frame, body: Body, side: _Side, middle: float, half: float) -> Body:
     """The sternocleidomastoid: a broad lens below the fat, deeper laterally."""
     vary, name = frame.draw.vary, f"{side.name} superficial"
-    u = np.clip((frame.x - np.float32(side.at(middle + vary(f"{name} x", -10, 10)))) / np.float32(half), -1.2, 1.2)
+    u = np.clip(
+        (frame.x - np.float32(side.at(middle + vary(f"{name} x", -10, 10)))) / np.float32(half),
+        -1.2,
+        1.2,
+    )
     lateral = u * side.sign
     spine = vary(f"{name} depth", 98, 106) + 16 * lateral + frame.wave(name, 4, 180)
-    thick = vary(f"{name} thickness", 33, 40) * np.maximum(1 - np.abs(u) ** 3, 0) ** 0.8 * (1 + 0.12 * lateral)
+    thick = (
+        vary(f"{name} thickness", 33, 40)
+        * np.maximum(1 - np.abs(u) ** 3, 0) ** 0.8
+        * (1 + 0.12 * lateral)
+    )
     edge = np.where(np.abs(u) < 1, np.abs(frame.y - spine) - thick, 99).astype(np.float32)
     return _muscle(frame, body, SUPERFICIAL, edge < 0, edge, name, 0.06 * side.sign)
 
@@ -176,7 +206,15 @@ def _deep_muscle(frame: Frame, body: Body, side: _Side, lateral: float, depth: f
     centre = side.at(lateral + vary(f"{name} x", -12, 12)), depth + vary(f"{name} y", -6, 6)
     height = vary(f"{name} height", 31, 39)
     distance = frame.blob(name, centre, (vary(f"{name} width", 72, 92), height), 0.03)
-    return _muscle(frame, body, DEEP, distance < 1, (distance - 1) * np.float32(height), name, -0.05 * side.sign)
+    return _muscle(
+        frame,
+        body,
+        DEEP,
+        distance < 1,
+        (distance - 1) * np.float32(height),
+        name,
+        -0.05 * side.sign,
+    )
 
 
 def _lobe(frame: Frame, body: Body, side: _Side, lateral: float, growth: float) -> Body:
@@ -185,7 +223,9 @@ def _lobe(frame: Frame, body: Body, side: _Side, lateral: float, growth: float) 
     centre = side.at(lateral + vary(f"{name} x", -6, 6)), vary(f"{name} y", 172, 184)
     radii = growth * vary(f"{name} width", 66, 78), vary(f"{name} height", 58, 68)
     distance = frame.blob(name, centre, radii, 0.055)
-    body = paint(body, distance < 1, vary("gland", 2, 5) + 1.2 * frame.grain(f"{name} gland", 2, 3), 0.07)
+    body = paint(
+        body, distance < 1, vary("gland", 2, 5) + 1.2 * frame.grain(f"{name} gland", 2, 3), 0.07
+    )
     capsule = wall(frame, distance, centre, radii[1], 1.4)
     coherent = (body.coherent * (distance >= 1) + 6 * capsule).astype(np.float32)
     return _mark(replace(body, coherent=coherent), THYROID, distance < 1)
@@ -212,7 +252,9 @@ def _vein(frame: Frame, body: Body, side: _Side, lateral: float, depth: float) -
     height = vary("vein height", 22, 32)
     distance = frame.blob(name, centre, (vary("vein width", 52, 66), height), 0.05)
     body = paint(body, distance < 1, -32, 0.0)
-    coherent = (body.coherent * (distance >= 1) + 4 * wall(frame, distance, centre, height, 1.1)).astype(np.float32)
+    coherent = (
+        body.coherent * (distance >= 1) + 4 * wall(frame, distance, centre, height, 1.1)
+    ).astype(np.float32)
     return _mark(replace(body, coherent=coherent), VEIN, distance < 1)
 
 
@@ -234,16 +276,29 @@ def _trachea(frame: Frame, body: Body, x: float) -> Body:
     centre = x, vary("trachea y", 196, 206)
     radii = vary("trachea width", 70, 80), vary("trachea height", 80, 90)
     distance = frame.blob("trachea", centre, radii, 0.015)
-    depth = (1 - distance) * np.float32(radii[1])  # below the anterior outline, as far as the arch goes
-    aside, up = (frame.x - np.float32(centre[0])) / radii[0], (np.float32(centre[1]) - frame.y) / radii[1]
+    depth = (1 - distance) * np.float32(
+        radii[1]
+    )  # below the anterior outline, as far as the arch goes
+    aside, up = (
+        (frame.x - np.float32(centre[0])) / radii[0],
+        (np.float32(centre[1]) - frame.y) / radii[1],
+    )
     facing = np.where(up > 0, up / np.maximum(np.hypot(aside, up), 1e-3), 0)
     inside = distance < 1
-    body = paint(body, inside, -24 - 8 * np.clip(depth / radii[1], 0, 1) + 2 * frame.grain("air", 2, 12))
+    body = paint(
+        body, inside, -24 - 8 * np.clip(depth / radii[1], 0, 1) + 2 * frame.grain("air", 2, 12)
+    )
     body = paint(body, inside & (depth < 16) & (up > -0.35), -14)
     arch: Floats = 4 * facing * np.exp(-0.5 * (depth / np.float32(1.4)) ** 2)
     for k, strength in enumerate((16, 4, 1.8)):
-        arch += strength * facing ** (2 + 2 * k) * np.exp(-0.5 * ((depth - 17 * (k + 1)) / (2 + 0.8 * k)) ** 2)
+        arch += (
+            strength
+            * facing ** (2 + 2 * k)
+            * np.exp(-0.5 * ((depth - 17 * (k + 1)) / (2 + 0.8 * k)) ** 2)
+        )
     body = replace(body, coherent=(np.where(inside, 0, body.coherent) + arch).astype(np.float32))
     behind = (frame.y > centre[1]) & (np.abs(aside) < 0.86)
-    body = replace(body, loss=np.where(behind, 0.075 + 0.2 * (1 - aside**2), body.loss).astype(np.float32))
+    body = replace(
+        body, loss=np.where(behind, 0.075 + 0.2 * (1 - aside**2), body.loss).astype(np.float32)
+    )
     return _mark(body, TRACHEA, inside)

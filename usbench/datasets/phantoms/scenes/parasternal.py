@@ -43,20 +43,30 @@ PARASTERNAL = (
 def parasternal(draw: Draw) -> Heart:
     """The left ventricle lengthwise below a strip of the right one, aorta and left atrium on the image's right."""
     beat = contraction(draw)
-    axes = Axes((own(draw, "x", 482, 504) - 13 * beat, own(draw, "y", 272, 294)), pi - own(draw, "tilt", -0.04, 0.14))
+    axes = Axes(
+        (own(draw, "x", 482, 504) - 13 * beat, own(draw, "y", 272, 294)),
+        pi - own(draw, "tilt", -0.04, 0.14),
+    )
     length, root = own(draw, "length", 215, 245), own(draw, "root", 70, 84)
     ring, thick = own(draw, "ring", 84, 98), own(draw, "septum", 32, 40) * (1 + 0.25 * beat)
     wall = own(draw, "wall", 30, 38) * (1 + 0.3 * beat)
     septum, back = _walls(length, root, ring, 0.15 * (root + ring) * beat)
     bulge = root + own(draw, "sinus", 10, 16)
     strip = np.array(
-        [(-80, root + 22), (-38, bulge + 13), (2, root + 0.7 * thick), *(septum + np.array((0, thick)))[1:]]
+        [
+            (-80, root + 22),
+            (-38, bulge + 13),
+            (2, root + 0.7 * thick),
+            *(septum + np.array((0, thick)))[1:],
+        ]
     )
     cap = _cap(septum[-1], back[-1], 0.19 * length)
     endo = np.concatenate([spline(septum), cap, spline(back[::-1]), [(0, 0)]])
     outer = shifted(spline(back), wall)  # towards −v
     upper = spline(strip)
-    muscle = np.concatenate([upper[upper[:, 0] > 2], _cap(upper[-1], outer[-1], 0.19 * length + wall), outer[::-1]])
+    muscle = np.concatenate(
+        [upper[upper[:, 0] > 2], _cap(upper[-1], outer[-1], 0.19 * length + wall), outer[::-1]]
+    )
     deep = own(draw, "atrium", 124, 148) * (1 + 0.1 * beat)
     atrium = _left_atrium(deep, ring)
     level = 0.27 * length  # of the measurements: just beyond the tips of the mitral leaflets
@@ -73,7 +83,9 @@ def parasternal(draw: Draw) -> Heart:
         "mv-ant-hinge": (0, 0),
         "mv-post-hinge": back[0],
     }
-    near = upper[upper[:, 0] < 0.52 * length]  # beyond it the septum falls away, out of the lens's centre's sight
+    near = upper[
+        upper[:, 0] < 0.52 * length
+    ]  # beyond it the septum falls away, out of the lens's centre's sight
     cavities = (
         (_outflow(near, own(draw, "right", 52, 68) * (1 - 0.2 * beat)), 10.0),
         (_aorta(root, bulge), THIN),
@@ -93,7 +105,12 @@ def parasternal(draw: Draw) -> Heart:
 def _walls(length: float, root: float, ring: float, inward: float) -> tuple[Line, Line]:
     """Knots of the septum's and the posterior wall's inner side, from the base, as far inward as the beat has them."""
     top = [(0.2, root + 5, 0.6), (0.45, root + 8, 1), (0.68, root - 2, 1), (0.86, root - 20, 0.8)]
-    bottom = [(0.18, ring + 12, 0.5), (0.42, ring + 16, 1), (0.66, ring + 4, 1), (0.86, ring - 20, 0.8)]
+    bottom = [
+        (0.18, ring + 12, 0.5),
+        (0.42, ring + 16, 1),
+        (0.66, ring + 4, 1),
+        (0.86, ring - 20, 0.8),
+    ]
     septum = [(2, root), *((part * length, v - share * inward) for part, v, share in top)]
     back = [(-8, -ring), *((part * length, 1.4 * share * inward - v) for part, v, share in bottom)]
     return np.array(septum), np.array(back)
@@ -102,7 +119,13 @@ def _walls(length: float, root: float, ring: float, inward: float) -> tuple[Line
 def _left_atrium(deep: float, ring: float) -> Line:
     """Knots of its outline from the anterior to the posterior hinge; the last but one is opposite the sinus."""
     roof = [(0, 0), (-36, -18), (-82, -20), (-122, -46)]
-    floor = [(-134, -0.55 * deep), (-112, -0.85 * deep), (-74, -deep), (-38, -0.97 * deep), (-8, -ring)]
+    floor = [
+        (-134, -0.55 * deep),
+        (-112, -0.85 * deep),
+        (-74, -deep),
+        (-38, -0.97 * deep),
+        (-8, -ring),
+    ]
     return np.array([*roof, *floor])
 
 
@@ -119,7 +142,8 @@ def _outflow(floor: Line, high: float) -> Line:
     along = np.linspace(0, pi, 9)[1:-1]
     s = floor[0, 0] + (floor[-1, 0] - floor[0, 0]) * (1 - np.cos(along)) / 2
     roof = [
-        (one, at(floor, one) + high * sin(angle) ** 0.5) for one, angle in zip(s.tolist(), along.tolist(), strict=True)
+        (one, at(floor, one) + high * sin(angle) ** 0.5)
+        for one, angle in zip(s.tolist(), along.tolist(), strict=True)
     ]
     return np.concatenate([floor, spline(np.array([floor[-1], *roof[::-1], floor[0]]))[1:]])
 
@@ -135,7 +159,9 @@ def _aorta(root: float, bulge: float) -> Line:
 
 def _ring(centre: tuple[float, float], radius: float) -> Line:
     angle = np.linspace(0, 2 * pi, 73)
-    return np.stack([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)], axis=1)
+    return np.stack(
+        [centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)], axis=1
+    )
 
 
 def _valves(beat: float, root: float, ring: float) -> tuple[Line, ...]:

@@ -11,7 +11,18 @@ from itertools import pairwise
 
 import numpy as np
 
-from usbench.datasets.phantoms.anatomy import Body, Draw, Floats, Frame, Plane, mark, paint, scan, tissue, wall
+from usbench.datasets.phantoms.anatomy import (
+    Body,
+    Draw,
+    Floats,
+    Frame,
+    Plane,
+    mark,
+    paint,
+    scan,
+    tissue,
+    wall,
+)
 
 SPINAL = (
     "blood/saline",
@@ -28,13 +39,18 @@ NERVES = ("nerve", "vessel")
 PLAIN = ("cyst", "lesion")
 
 
-def _places(draw: Draw, count: int, start: float, stop: float, room: float) -> list[tuple[float, float]]:
+def _places(
+    draw: Draw, count: int, start: float, stop: float, room: float
+) -> list[tuple[float, float]]:
     """Centre in x of each of `count` structures between start and stop, and how much they may grow over `room`."""
     step = (stop - start) / max(count, 1)
     growth = min(step / room, 1.7)
     slack = (step - room * growth) / 2
     order = np.random.default_rng([draw.seed, 3, draw.group]).permutation(count)
-    centres = [start + (int(slot) + 0.5) * step + draw.vary(f"x {k}", -slack, slack) for k, slot in enumerate(order)]
+    centres = [
+        start + (int(slot) + 0.5) * step + draw.vary(f"x {k}", -slack, slack)
+        for k, slot in enumerate(order)
+    ]
     return [(centre, growth) for centre in centres]
 
 
@@ -52,8 +68,12 @@ def spinal(draw: Draw, size: tuple[int, int]) -> Body:
     frame = Frame(draw, (275, 690), size)
     vary, whole = draw.vary, np.ones_like(frame.x)
     dorsal = _stretch(frame, "adhesion", 0.35, 0.6) if draw.turn(3) < 0.5 else whole
-    mode = draw.turn(2)  # ventrally: the space alone, a stretch fused with the dura, or fused throughout
-    ventral = whole if mode < 0.45 else _stretch(frame, "fusion", 0.35, 0.6) if mode < 0.75 else 0 * whole
+    mode = draw.turn(
+        2
+    )  # ventrally: the space alone, a stretch fused with the dura, or fused throughout
+    ventral = (
+        whole if mode < 0.45 else _stretch(frame, "fusion", 0.35, 0.6) if mode < 0.75 else 0 * whole
+    )
     gap = vary("csf", 16, 24)
     thickness = (
         vary("dura", 7.5, 9),
@@ -84,7 +104,9 @@ def _layers(frame: Frame, edges: list[Floats], adherent: Plane, fused: Plane) ->
     fibres, coarse = frame.grain("fibres", 2.5, 40), frame.grain("coarse", 6, 14)
     centre = (edges[3] + edges[4]) / 2 + frame.wave("canal", 3, 200)
     canal = frame.line(centre - 4, 1.8, 9) + frame.line(centre + 4, 1.8, 8)
-    layers: tuple[tuple[Plane, float | Floats, float | None], ...] = (  # of SPINAL: where, echo, loss
+    layers: tuple[
+        tuple[Plane, float | Floats, float | None], ...
+    ] = (  # of SPINAL: where, echo, loss
         (y < edges[0], -30 + 3.5 * fibres, 0.0),
         ((bands[0] & ~adherent) | (bands[6] & ~fused), 9, None),
         ((bands[2] & ~adherent) | bands[4], 2, None),
@@ -103,7 +125,9 @@ def _layers(frame: Frame, edges: list[Floats], adherent: Plane, fused: Plane) ->
 
 def _membranes(frame: Frame, edges: list[Floats], fused: Plane) -> Floats:
     """(H, W) coherent echoes of dura and pia, and of the probe's own face."""
-    dura = frame.line(edges[0] + 4, 1.6, 16) + frame.line(edges[6] + 4, 1.6, np.where(fused, np.float32(4), 14))
+    dura = frame.line(edges[0] + 4, 1.6, 16) + frame.line(
+        edges[6] + 4, 1.6, np.where(fused, np.float32(4), 14)
+    )
     pia = frame.line(edges[2] + 3.5, 1.5, 6) + frame.line(edges[5] - 3.5, 1.5, 6)
     return dura + pia + frame.line(1 + 0 * frame.x, 2, 6)
 
@@ -111,12 +135,18 @@ def _membranes(frame: Frame, edges: list[Floats], fused: Plane) -> Floats:
 def _hematoma(frame: Frame, body: Body, upper: Floats, lower: Floats) -> Body:
     """Mixed, mostly bright bleeding within the cord between its edges (1, W): an oval in the cord's own depth."""
     vary = frame.draw.vary
-    u = (frame.x - np.float32(vary("hematoma x", 150, 540))) / np.float32(vary("hematoma length", 38, 75))
-    v = (2 * frame.y - upper - lower) / (lower - upper) - np.float32(vary("hematoma depth", -0.2, 0.2))
+    u = (frame.x - np.float32(vary("hematoma x", 150, 540))) / np.float32(
+        vary("hematoma length", 38, 75)
+    )
+    v = (2 * frame.y - upper - lower) / (lower - upper) - np.float32(
+        vary("hematoma depth", -0.2, 0.2)
+    )
     v /= np.float32(vary("hematoma height", 0.42, 0.64))
     angle = np.arctan2(v, u)
     ragged = (
-        1 + 0.08 * np.cos(3 * angle + vary("ripple 3", 0, 6.28)) + 0.06 * np.cos(5 * angle + vary("ripple 5", 0, 6.28))
+        1
+        + 0.08 * np.cos(3 * angle + vary("ripple 3", 0, 6.28))
+        + 0.06 * np.cos(5 * angle + vary("ripple 5", 0, 6.28))
     )
     where = np.hypot(u, v) < ragged
     planes = body.planes.copy()
@@ -142,7 +172,12 @@ def _lift(frame: Frame, body: Body) -> Body:
     strip = np.float32(frame.draw.vary("lift", 20, 55))
     off = frame.x < strip if side < 0.125 else frame.x > frame.reference[1] - strip
     dark = np.where(off, np.float32(-60), body.echo)
-    return replace(body, echo=dark, coherent=np.where(off, np.float32(0), body.coherent), planes=body.planes & ~off)
+    return replace(
+        body,
+        echo=dark,
+        coherent=np.where(off, np.float32(0), body.coherent),
+        planes=body.planes & ~off,
+    )
 
 
 def nerves(draw: Draw, size: tuple[int, int]) -> Body:
@@ -176,23 +211,40 @@ def _limb(frame: Frame) -> tuple[Body, Floats]:
     second = fascia + 10 + frame.wave("second", 8, 240)
     third = plane - 16 + frame.wave("third", 14, 220)
     lines = frame.line(fascia, 1.8, 13) + frame.line(second, 1.2, 7) + frame.line(third, 1.2, 4)
-    lines = lines + frame.line(plane, 1.7, 4 + frame.wave("echo", 4, 90)) + frame.line(11 + 0 * frame.x, 1.6, 7)
+    lines = (
+        lines
+        + frame.line(plane, 1.7, 4 + frame.wave("echo", 4, 90))
+        + frame.line(11 + 0 * frame.x, 1.6, 7)
+    )
     body = replace(body, coherent=(streaks + lines).astype(np.float32))
     if draw.turn(11) < 0.3:
-        bone = (plane + 150 + ((frame.x - draw.vary("bone", 120, 420)) / 22) ** 2).astype(np.float32)
+        bone = (plane + 150 + ((frame.x - draw.vary("bone", 120, 420)) / 22) ** 2).astype(
+            np.float32
+        )
         below = y > bone + 3
-        body = paint(replace(body, coherent=body.coherent * ~below + frame.line(bone, 3, 22)), below, -24, 0.5)
+        body = paint(
+            replace(body, coherent=body.coherent * ~below + frame.line(bone, 3, 22)),
+            below,
+            -24,
+            0.5,
+        )
     return body, plane
 
 
-def _vessel(frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float) -> Body:
+def _vessel(
+    frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float
+) -> Body:
     """An anechoic oval with a bright wall where the beam meets it squarely; blood attenuates little."""
     radius = growth * frame.draw.vary(f"{name} size", 24, 45)
-    distance = frame.blob(name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.6, 1.0)), 0.03)
+    distance = frame.blob(
+        name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.6, 1.0)), 0.03
+    )
     rim = wall(frame, distance, centre, radius, 1.6)
     body = paint(body, (distance - 1) * radius < 4, -9)
     body = paint(body, distance < 0.97, -28, 0.0)
-    return mark(replace(body, coherent=body.coherent * (distance >= 0.97) + 5 * rim), 1, distance < 1)
+    return mark(
+        replace(body, coherent=body.coherent * (distance >= 0.97) + 5 * rim), 1, distance < 1
+    )
 
 
 def _nerve(frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float) -> Body:
@@ -203,11 +255,16 @@ def _nerve(frame: Frame, body: Body, name: str, centre: tuple[float, float], gro
     pitch = frame.draw.vary(f"{name} fascicle", 13, 18)
     wander = 0.16 * frame.grain(f"{name} wander", 8, 8)
     row = (frame.y - np.float32(centre[1])) / np.float32(0.87 * pitch) + wander
-    column = (frame.x - np.float32(centre[0])) / np.float32(pitch) + 0.5 * (np.rint(row) % 2) + wander
+    column = (
+        (frame.x - np.float32(centre[0])) / np.float32(pitch) + 0.5 * (np.rint(row) % 2) + wander
+    )
     hollow = np.hypot(0.87 * (row - np.rint(row)), column - np.rint(column)) < 0.37
     rim = (1 - distance) * down < 5
     body = paint(
-        body, distance < 1, np.where(rim, np.float32(6), np.where(hollow, np.float32(-15), np.float32(1))), 0.09
+        body,
+        distance < 1,
+        np.where(rim, np.float32(6), np.where(hollow, np.float32(-15), np.float32(1))),
+        0.09,
     )
     return mark(replace(body, coherent=body.coherent * (distance >= 1)), 0, distance < 1)
 
@@ -215,7 +272,10 @@ def _nerve(frame: Frame, body: Body, name: str, centre: tuple[float, float], gro
 def plain(draw: Draw, size: tuple[int, int]) -> Body:
     """Cysts and lesions in layered soft tissue, 256 × 320."""
     frame = Frame(draw, (256, 320), size)
-    coarse, streaks = frame.grain("coarse", 10, 22), frame.grain("streaks", 2.0, 24, draw.vary("slope", -0.06, 0.06))
+    coarse, streaks = (
+        frame.grain("coarse", 10, 22),
+        frame.grain("streaks", 2.0, 24, draw.vary("slope", -0.06, 0.06)),
+    )
     fat = draw.vary("fat", 24, 40) + frame.wave("fat", 4, 200)
     deep = draw.vary("muscle", 212, 228) + frame.wave("muscle", 4, 200)
     body = tissue(frame, PLAIN, -4 + 3 * coarse, 0.09, 0.7)
@@ -224,26 +284,44 @@ def plain(draw: Draw, size: tuple[int, int]) -> Body:
     lines = frame.line(fat, 1.5, 9) + frame.line(deep, 1.7, 11) + 4 * np.maximum(streaks - 1.8, 0)
     body = replace(body, coherent=lines.astype(np.float32))
     kinds = draw.turn(2)
-    drawn = [] if kinds < 0.1 else [_cyst] if kinds < 0.4 else [_lesion] if kinds < 0.7 else [_cyst, _lesion]
+    drawn = (
+        []
+        if kinds < 0.1
+        else [_cyst]
+        if kinds < 0.4
+        else [_lesion]
+        if kinds < 0.7
+        else [_cyst, _lesion]
+    )
     drawn = [*drawn, drawn[0]] if drawn and draw.turn(3) < 0.25 else drawn
-    for k, (shape, (x, growth)) in enumerate(zip(drawn, _places(draw, len(drawn), 5, 315, 103), strict=True)):
-        body = shape(frame, body, f"structure {k}", (x, draw.vary(f"y {k}", 90, 155)), min(growth, 1.4))
+    for k, (shape, (x, growth)) in enumerate(
+        zip(drawn, _places(draw, len(drawn), 5, 315, 103), strict=True)
+    ):
+        body = shape(
+            frame, body, f"structure {k}", (x, draw.vary(f"y {k}", 90, 155)), min(growth, 1.4)
+        )
     return scan(frame, body, -4)
 
 
 def _cyst(frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float) -> Body:
     """Smooth, anechoic, with a thin wall; fluid attenuates nothing."""
     radius = growth * frame.draw.vary(f"{name} size", 18, 35)
-    distance = frame.blob(name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.0)), 0.02)
+    distance = frame.blob(
+        name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.0)), 0.02
+    )
     body = paint(body, distance < 0.98, -44, 0.0)
     coherent = body.coherent * (distance >= 0.98) + 8 * wall(frame, distance, centre, radius, 1.3)
     return mark(replace(body, coherent=coherent), 0, distance < 1)
 
 
-def _lesion(frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float) -> Body:
+def _lesion(
+    frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float
+) -> Body:
     """Irregular, echo-poor, patchy; attenuates more than the tissue about it."""
     radius = growth * frame.draw.vary(f"{name} size", 20, 33)
-    distance = frame.blob(name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.1)), 0.12)
+    distance = frame.blob(
+        name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.1)), 0.12
+    )
     body = paint(body, (distance - 1) * radius < 3, 1)
     body = paint(body, distance < 1, -15 + 2.5 * frame.grain(f"{name} patches", 5, 6), 0.19)
     return mark(replace(body, coherent=body.coherent * (distance >= 1)), 1, distance < 1)

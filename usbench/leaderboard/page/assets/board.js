@@ -1,4 +1,4 @@
-// The board: which dataset and task is shown, its notes, a fold per ruler, and the transfer table. Only what is looked at
+// The board: which dataset and task is shown, its notes, a fold per protocol, and the transfer table. Only what is looked at
 // is built.
 "use strict";
 
@@ -29,11 +29,11 @@ usbench.board = (() => {
     };
   }
 
-  function ruler(of, marks, first) {
+  function protocol(of, marks, first) {
     const { element, start } = table(of, marks, drawings(of));
     const below = of.notes.map(({ kind, words }) => h("p", { class: kind === "leak" ? "note warn" : "note" }, kind === "leak" ? `Leak: ${words}` : words));
-    const fold = h("details", { class: "card ruler", id: of.id },
-      h("summary", {}, h("h3", {}, of.failed ? of.title : ["Ruler ", h("code", {}, of.title)]),
+    const fold = h("details", { class: "card protocol", id: of.id },
+      h("summary", {}, h("h3", {}, of.failed ? of.title : ["Protocol ", h("code", {}, of.title)]),
         h("span", { class: "muted" }, of.failed ? `${of.rows.length}` : `${of.lead} · ${counted(of.rows)}`)),
       element, legend(of, marks), below);
     let begun = false;
@@ -66,12 +66,12 @@ usbench.board = (() => {
       h("h2", {}, `${task.dataset} · ${task.task}`),
       task.title ? h("p", { class: "lead" }, task.title) : null,
       notes(task),
-      task.tables.map((of, n) => ruler(of, marks, n === own)),
+      task.tables.map((of, n) => protocol(of, marks, n === own)),
     ].flat(2).filter(Boolean);
   }
 
   function transfer({ words, tables }) {
-    const head = (one) => ["model", "budget", "trained on", ...one.tested.map((name) => `on ${name}`)];
+    const head = (one) => ["model", "recipe", "trained on", ...one.tested.map((name) => `on ${name}`)];
     return [h("h2", {}, "Transfer"), h("p", {}, words), ...tables.map((one) => h("section", { class: "card" },
       h("h3", {}, one.task),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Transfer, ${one.task}` }, h("table", { class: "plain" },

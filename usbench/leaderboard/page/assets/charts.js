@@ -1,5 +1,5 @@
-// Drawings of one ruler's rows: the whisker in a table's cell, seeds as dots, classes as a heat map, score against cost.
-// Two rulers never share an axis: each function gets the rows of one table.
+// Drawings of one protocol's rows: the whisker in a table's cell, seeds as dots, classes as a heat map, score against cost.
+// Two protocols never share an axis: each function gets the rows of one table.
 "use strict";
 
 usbench.charts = (() => {
@@ -11,7 +11,7 @@ usbench.charts = (() => {
   };
   const NAMES = { run: "ours", published: "published", external: "external", control: "control", human: "human agreement" };
 
-  const named = (row) => (row.budget ? `${row.name} (${row.budget})` : row.name);
+  const named = (row) => (row.recipe ? `${row.name} (${row.recipe})` : row.name);
   const alone = (row, rows) => (rows.filter((other) => other.name === row.name).length > 1 ? named(row) : row.name);
   const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
   const amount = (value) => d3.format(value >= 1000 ? ",.0f" : ".4~g")(value);
@@ -64,13 +64,13 @@ usbench.charts = (() => {
     const at = (row) => rows.indexOf(row);
     const coloured = (row) => COLOUR[row.origin];
     const seeds = rows.flatMap((row) => (row.dots || [row.value]).map((value) => ({ value, row })));
-    const ceiling = rows.find((row) => row.ceiling !== undefined)?.ceiling;
+    const target_score = rows.find((row) => row.target_score !== undefined)?.target_score;
     const svg = drawn({
       width, height: 46 + 25 * rows.length, marginLeft: label, marginRight: 16, marginTop: 8, marginBottom: 38,
       x: { domain: table.domain ??= domain(table), label: `${table.lead} (${better(table)})`, labelAnchor: "center", labelArrow: "none", grid: true, ticks: width < 520 ? 4 : 8 },
       y: { domain: rows.map((_, n) => n), label: null, tickSize: 0, tickFormat: (n) => short(alone(rows[n], rows), most), type: "band" },
       marks: [
-        ceiling === undefined ? null : Plot.ruleX([ceiling], { stroke: "var(--muted)", strokeDasharray: "3,3" }),
+        target_score === undefined ? null : Plot.ruleX([target_score], { stroke: "var(--muted)", strokeDasharray: "3,3" }),
         Plot.barX(rows.filter((row) => row.low !== undefined), { y: at, x1: "low", x2: "high", fill: coloured, fillOpacity: 0.28, insetTop: 7, insetBottom: 7, rx: 3 }),
         Plot.tickX(rows, { x: "value", y: at, stroke: coloured, strokeWidth: 2, insetTop: 2, insetBottom: 2 }),
         Plot.dot(seeds, { x: "value", y: (seed) => at(seed.row), fill: (seed) => coloured(seed.row), stroke: "var(--card)", strokeWidth: 1, r: 3.6 }),
@@ -79,7 +79,7 @@ usbench.charts = (() => {
     const cut = shown.length > rows.length && rows.length === MOST ? ` The first ${MOST} of ${shown.length} rows of the table.` : "";
     return h("figure", { class: "figure" }, h("h4", {}, "Scores, seeds and intervals"), svg, h("figcaption", {},
       h("span", { class: "keys" }, origins(rows)),
-      `Dot: a seed (of folds, all folds of a seed). Bar: their mean. Band: 95 % over cases.${ceiling === undefined ? "" : " Dashed: the ceiling."}${cut}`));
+      `Dot: a seed (of folds, all folds of a seed). Bar: their mean. Band: 95 % over cases.${target_score === undefined ? "" : " Dashed: the target_score."}${cut}`));
   }
 
   // Classes as columns: an HTML table, so that it is its own text alternative.

@@ -1,4 +1,4 @@
-// One ruler's rows as a table that sorts, filters and folds, and the dialog with all that is known of a row.
+// One protocol's rows as a table that sorts, filters and folds, and the dialog with all that is known of a row.
 "use strict";
 
 usbench.table = (() => {
@@ -7,15 +7,15 @@ usbench.table = (() => {
   const GROUPS = {
     run: "Our runs", external: "External predictions", published: "Published", human: "Human agreement", control: "Controls",
   };
-  const ALWAYS = ["rank", "model", "budget", "seeds", "parameters", "Δ published", "source", "note", "key", "seed", "status", "reason"];
+  const ALWAYS = ["rank", "model", "recipe", "seeds", "parameters", "Δ published", "source", "note", "key", "seed", "status", "reason"];
   const HEADERS = { // what a column is, on hover and on focus
     rank: "The range of places that paired tests on the same cases leave a row: rows whose ranges overlap are tied.",
-    ceiling: "The score of the truth itself under this ruler.",
+    target_score: "The score of the truth itself under this protocol.",
     seeds: "How many trainings, and the sample SD of their scores. 2 of 3: one failed or lacks folds.",
     groups: "How many patients, animals or videos the cases are of, and the standard error over them: another spread than the seeds'.",
     "per image": "From the native image to its prediction at batch 1, on the device named.",
     "training h": "Mean over the seeds, on the machine of each record.",
-    "Δ published": "Ours minus theirs, only where ruler, data, model and budget are the same; else ≠ says what differs.",
+    "Δ published": "Ours minus theirs, only where protocol, data, model and recipe are the same; else ≠ says what differs.",
     source: "A published row is verified by: author, stated by the authors; third-party, read in someone else's copy; no.",
   };
 
@@ -60,7 +60,7 @@ usbench.table = (() => {
 
   function column(table, marks, { title, kind }, place, width) {
     const field = `c${place}`;
-    const best = kind === "lead" ? (table.higher ? "desc" : "asc") : ["rank", "ceiling", "model"].includes(title) ? "asc" : "desc";
+    const best = kind === "lead" ? (table.higher ? "desc" : "asc") : ["rank", "target_score", "model"].includes(title) ? "asc" : "desc";
     const made = {
       title, field, titleFormatter: heading(title), headerSortStartingDir: kind === "words" ? "asc" : best,
       sorter: kind === "words" ? "string" : byNumber(place), visible: shownAtFirst(table, title, kind),
@@ -91,11 +91,11 @@ usbench.table = (() => {
   // ---- a row's dialog
 
   function details(row, table) {
-    const known = table.columns.map(({ title }, n) => [title, row.words[n]]).filter(([title, words]) => words && !["model", "budget"].includes(title));
+    const known = table.columns.map(({ title }, n) => [title, row.words[n]]).filter(([title, words]) => words && !["model", "recipe"].includes(title));
     const runs = row.runs || [];
     const again = runs.filter((run) => run.again);
     usbench.dialog(charts.named(row), [
-      table.failed ? null : h("p", { class: "muted" }, `${GROUPS[row.origin]}, by the ruler ${table.title}.`),
+      table.failed ? null : h("p", { class: "muted" }, `${GROUPS[row.origin]}, by the protocol ${table.title}.`),
       row.command || again.length ? h("h3", {}, row.origin === "published" ? "The command that runs this model here" : "The command") : null,
       row.command ? copyable(row.command, "the command") : null,
       again.length ? h("details", { open: !row.command || null },
@@ -134,7 +134,7 @@ usbench.table = (() => {
     columns.sort((one, other) => first(one) - first(other)); // what stays in view
     if (table.rows.some((row) => (row.runs || []).some((run) => run.href))) {
       const linked = { title: "result", field: "row", titleFormatter: heading("result"), headerSort: false, formatter: (cell) => pages(cell.getValue()) };
-      columns.splice(columns.findIndex((each) => ["seeds", "ceiling", "source"].includes(each.title)), 0, linked);
+      columns.splice(columns.findIndex((each) => ["seeds", "target_score", "source"].includes(each.title)), 0, linked);
     }
     const long = table.rows.length > PAGE;
     const made = new Tabulator(place, {
@@ -152,7 +152,7 @@ usbench.table = (() => {
 
   // What a reader types and chooses: {words, model} → rows that are shown.
   function fits(row, { words, model }) {
-    const text = [row.name, row.budget || "", ...row.words].join(" ").toLowerCase();
+    const text = [row.name, row.recipe || "", ...row.words].join(" ").toLowerCase();
     return (!model || row.name === model) && words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
   }
 
@@ -163,7 +163,7 @@ usbench.table = (() => {
     const set = (name, value) => { chosen[name] = value; changed(chosen); };
     return h("div", { class: "row tools" },
       h("div", { class: "wide" }, h("label", { for: words }, "Filter rows"),
-        h("input", { id: words, type: "search", placeholder: "model, budget, source, note …", oninput: (event) => set("words", event.target.value) })),
+        h("input", { id: words, type: "search", placeholder: "model, recipe, source, note …", oninput: (event) => set("words", event.target.value) })),
       h("div", {}, h("label", { for: model }, "Model"),
         h("select", { id: model, onchange: (event) => set("model", event.target.value) },
           h("option", { value: "" }, "all"), names.map((name) => h("option", { value: name }, name)))),
@@ -171,8 +171,8 @@ usbench.table = (() => {
         h("select", { id: columns, onchange: (event) => set("all", event.target.value === "all") },
           h("option", { value: "main" }, "main"), h("option", { value: "all" }, "all"))),
       table.words ? h("button", { type: "button", class: "words", "aria-haspopup": "dialog", onclick: () =>
-        usbench.dialog(`Ruler ${table.title}`, [h("p", {}, table.words), h("p", { class: "muted" }, "Figures by two rulers aren't comparable.")]) },
-        "The ruler in words") : null);
+        usbench.dialog(`Protocol ${table.title}`, [h("p", {}, table.words), h("p", { class: "muted" }, "Figures by two protocols aren't comparable.")]) },
+        "The protocol in words") : null);
   }
 
   // The element with tools, table and, by `below(rows)`, what is drawn of the rows that are shown.
