@@ -128,7 +128,7 @@ def record(
                 name: figures(part, groups, shift) for name, part in one.per_class.items()
             },
         }
-        for one in scores.ruled
+        for one in scores.protocols
     ]
     own, primary = views[0], "dice" if task == "segment" else "mre_px"
     name, higher = f"model{model:02d}", task == "segment"
@@ -155,7 +155,7 @@ def record(
         },
         **own,
         "protocols": {
-            one.name: view for one, view in zip(scores.ruled[1:], views[1:], strict=True)
+            one.name: view for one, view in zip(scores.protocols[1:], views[1:], strict=True)
         },
         "data": {
             "fingerprint": f"{place:064x}",

@@ -25,7 +25,7 @@ from usbench.evaluate.rescore import Stored, stored
 from usbench.io.console import say, table, track
 from usbench.leaderboard import implantability as implant
 from usbench.metrics import boxes, landmark, overlap, surfaces
-from usbench.metrics.scores import Figures, Ruled, Scores
+from usbench.metrics.scores import Figures, ProtocolScores, Scores
 from usbench.results import scoring
 from usbench.results import store as results
 from usbench.runner import report
@@ -68,7 +68,7 @@ def by_every_rule(kept: Stored) -> Scores:
     return kept.score({**kept.cell["metric"], "protocols": [*own, *others], "extra": {}})
 
 
-def figures_of(ruled: Ruled, label: str | None) -> Figures:
+def figures_of(ruled: ProtocolScores, label: str | None) -> Figures:
     """Of all classes, or of one; ConfigError for a class that no rule has."""
     if label is None:
         return ruled.scores
@@ -81,7 +81,7 @@ def show(scores: Scores, task: Task, label: str | None, title: str) -> None:
     """A line per rule: figure, interval, target_score; then the rules in words."""
     names = SHOWN[task]
     lines = []
-    for ruled in scores.ruled:
+    for ruled in scores.protocols:
         figures = report.figures(figures_of(ruled, label), 0)
         target_score = report.cell_of(report.figures(ruled.target_score, 0), names[0])
         shown = [report.cell_of(figures, names[0]), report.bounds(figures, names[0])]
@@ -96,14 +96,14 @@ def show(scores: Scores, task: Task, label: str | None, title: str) -> None:
     table(title, ["rule", names[0], "95 %", *names[1:], "target_score"], lines)
     values = [
         value
-        for ruled in scores.ruled
+        for ruled in scores.protocols
         if (value := figures_of(ruled, label)[names[0]].value) is not None
     ]
     if len(values) > 1:
         say(
             f"the same predictions: {names[0]} from {min(values):.3f} to {max(values):.3f}, by the rule alone"
         )
-    for ruled in scores.ruled:
+    for ruled in scores.protocols:
         say(f"{ruled.name} {ruled.version}: {ruled.description}")
 
 
@@ -158,7 +158,7 @@ def as_json(
                 name: report.figures(part, groups) for name, part in ruled.per_class.items()
             },
         }
-        for ruled in scores.ruled
+        for ruled in scores.protocols
     }
     facts = {name: record[name] for name in ("dataset", "task", "model", "seed", "run_id")}
     extra = {"implantability": {"score": implanted.score, **asdict(implanted)}} if implanted else {}

@@ -64,7 +64,7 @@ def compare(options: argparse.Namespace) -> int:
     )
     path = interrater.save(Path(str(config["results"])), made, scores, dataset["redistribute"])
     table(f"{dataset['name']} · {made['data']['splits']}", *interrater.shown(scores))
-    for ruled in scores.ruled:
+    for ruled in scores.protocols:
         say(f"{ruled.name} {ruled.version}: {ruled.description}")
     for name, count in getattr(layout, "oddities", dict)().items():
         say(f"note: {name}: {count}")

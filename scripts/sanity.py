@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
 
 def as_json(one: cell.Cell, verdict: sanity.Verdict) -> dict[str, Any]:
     """One control's verdict and figures."""
-    rules = {ruled.name: report.figures(ruled.scores, 0) for ruled in verdict.scores.ruled}
+    rules = {ruled.name: report.figures(ruled.scores, 0) for ruled in verdict.scores.protocols}
     facts = {"dataset": one["dataset"]["name"], "task": one["task"], "control": verdict.name}
     return {
         **facts,

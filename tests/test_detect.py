@@ -72,7 +72,7 @@ def test_a_further_figure_is_the_mean_of_the_cases_where_it_is_defined():
 def test_a_set_without_a_case_is_undefined():
     result = DetectScorer(["a"], ["coco", "ultralytics"]).result()
     assert result.cases == []
-    for ruled in result.ruled:
+    for ruled in result.protocols:
         for figure in (*ruled.scores.values(), *ruled.per_class["a"].values()):
             assert figure.value is None and figure.reason and figure.low is None
 
@@ -96,28 +96,28 @@ def test_the_first_rule_is_the_protocol_and_has_the_further_figures():
         scored(pairs, rules=rules) for rules in (["coco", "ultralytics"], ["ultralytics", "coco"])
     )
     assert (
-        [ruled.name for ruled in one.ruled]
+        [ruled.name for ruled in one.protocols]
         == ["coco", "ultralytics"]
-        == [ruled.name for ruled in other.ruled][::-1]
+        == [ruled.name for ruled in other.protocols][::-1]
     )
     assert one.cases == other.cases
     for name in ("f1", "sens_fppi_0.25", "auroc_image", "ece", "fp_per_empty_image"):
         assert (
             one.protocol.scores[name] == other.protocol.scores[name]
-            and name not in other.ruled[1].scores
+            and name not in other.protocols[1].scores
         )
         assert one.protocol.per_class["a"][name] == other.protocol.per_class["a"][name]
-    assert flat(one.ruled[1].scores).items() <= flat(other.protocol.scores).items()
+    assert flat(one.protocols[1].scores).items() <= flat(other.protocol.scores).items()
     assert (
         other.protocol.target_score["map50"].value == pytest.approx(0.995)
         and "ar100" not in other.protocol.scores
     )
-    assert "sens_fppi" in one.protocol.description and "sens_fppi" not in one.ruled[1].words
+    assert "sens_fppi" in one.protocol.description and "sens_fppi" not in one.protocols[1].words
 
 
 def test_every_figure_has_its_interval():
     result = scored(random_pairs(0, 60), groups=20, protocols=["coco", "ultralytics"])
-    for ruled in result.ruled:
+    for ruled in result.protocols:
         for name, figure in ruled.scores.items():
             if "large" not in name and "medium" not in name:
                 assert figure.low <= figure.value <= figure.high and figure.low < figure.high, name
@@ -159,7 +159,7 @@ def test_a_class_that_is_rare_has_no_interval_and_the_mean_has():
 def test_the_same_twice():
     """Deterministic, whatever the names of the groups."""
     pairs = random_pairs(0, 20)
-    assert scored(pairs).ruled == scored(pairs).ruled
+    assert scored(pairs).protocols == scored(pairs).protocols
     scorer = DetectScorer(["a", "b", "c"])
     for n, (own, found) in enumerate(pairs):
         scorer.update(f"{n:03d}", f"hashed-{n * 7919 % 101}", own, found)
@@ -217,7 +217,7 @@ def test_boxes_without_an_area_match_nothing():
     """A truth and a guess that are the same point: 0 of 0 is no overlap."""
     point = (10, 10, 10, 10)
     found = scored([(truth(point), guess((*point, 0.9)))], protocols=["coco", "ultralytics"])
-    assert [ruled.scores["map50"].value for ruled in found.ruled] == [0.0, 0.0]
+    assert [ruled.scores["map50"].value for ruled in found.protocols] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("label", [-1, 3])

@@ -87,7 +87,7 @@ def test_the_truth_as_the_prediction_reaches_the_target_score(view, made, tmp_pa
             tmp_path, split, samples, (perfect(sample.target) for sample in samples)
         )
     scores = scoring.score(one["metric"], tmp_path, test, val)
-    for ruled in scores.ruled:
+    for ruled in scores.protocols:
         for name, target_score in ruled.target_score.items():
             assert ruled.scores[name].value == pytest.approx(target_score.value, abs=1e-6), (
                 ruled.name,

@@ -61,7 +61,7 @@ def test_the_same_predictions_score_the_same(task, compose, tmp_path):
         scored.append(scoring.score(metric, folder, test))
     ours, theirs = scored
     assert len(ours.cases) == len(theirs.cases) > 0
-    for one, other in zip(ours.ruled, theirs.ruled, strict=True):
+    for one, other in zip(ours.protocols, theirs.protocols, strict=True):
         assert one.name == other.name
         for name, figure in one.scores.items():
             assert other.scores[name].value == figure.value and other.scores[name].n == figure.n, (

@@ -52,18 +52,18 @@ def agreement(root: Path, *rules: str, **chosen: object) -> Scores:
 
 def test_figures_by_hand(root):
     scores = agreement(root, "usbench", "kidneyus")
-    ours, theirs = (ruled.per_class["Capsule"] for ruled in scores.ruled)
+    ours, theirs = (ruled.per_class["Capsule"] for ruled in scores.protocols)
     assert ours["dice"].value == pytest.approx((2 / 3 + 0) / 2) and ours["dice"].n == 2
     assert ours[interrater.BOTH].value == pytest.approx(2 / 3) and ours[interrater.BOTH].n == 1
     assert theirs["dice"].value == pytest.approx((2 / 3 + 0 + 1) / 3) and theirs["dice"].n == 3
-    assert scores.ruled[1].per_class["Cortex"]["dice"].value == 1  # nobody drew any
+    assert scores.protocols[1].per_class["Cortex"]["dice"].value == 1  # nobody drew any
     assert scores.protocol.per_class["Cortex"]["dice"].value is None
     assert ours["dice"].low is None and "3 groups" in ours["dice"].interval
 
 
 def test_what_one_has_not_drawn_counts_nowhere_where_it_is_unknown(root):
     scores = agreement(root, "usbench", "kidneyus", undrawn="unknown")
-    for ruled in scores.ruled:
+    for ruled in scores.protocols:
         assert ruled.per_class["Capsule"]["dice"].value == pytest.approx(2 / 3)
         assert (
             ruled.per_class["Capsule"]["dice"].n == 1
@@ -142,7 +142,7 @@ def test_the_real_annotators_agree_as_was_measured(compose):
         chosen, Path(str(REAL)) / "kidney", ["usbench", "kidneyus"]
     )
     assert images == 514 and len({case["group"] for case in scores.cases}) == 501
-    by_class = scores.ruled[1].per_class
+    by_class = scores.protocols[1].per_class
     measured = {
         "Capsule": 0.9497,
         "Central Echo Complex": 0.8797,
@@ -159,5 +159,6 @@ def test_the_real_annotators_agree_as_was_measured(compose):
     figure = scores.protocol.scores["dice"]
     assert figure.low < figure.value < figure.high and figure.high - figure.low < 0.04
     assert np.isclose(
-        scores.ruled[1].scores["dice"].value, np.mean([f["dice"].value for f in by_class.values()])
+        scores.protocols[1].scores["dice"].value,
+        np.mean([f["dice"].value for f in by_class.values()]),
     )

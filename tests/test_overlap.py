@@ -12,7 +12,7 @@ from torchmetrics.segmentation import DiceScore, MeanIoU
 
 from usbench.errors import ConfigError
 from usbench.metrics import overlap
-from usbench.metrics.scores import Ruled, average, flat
+from usbench.metrics.scores import ProtocolScores, average, flat
 from usbench.metrics.segment import SegmentScorer, selection
 from usbench.types import Masks
 
@@ -31,7 +31,7 @@ def table(*pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     return np.stack([overlap.counts(truth, guess) for truth, guess in pairs])
 
 
-def ruled(name: str, *pairs: tuple[np.ndarray, np.ndarray]) -> Ruled:
+def ruled(name: str, *pairs: tuple[np.ndarray, np.ndarray]) -> ProtocolScores:
     """A rule's figures of pictures, at its own resolution; classes a, b …"""
     rule = overlap.rule(name)
     counted = np.stack([overlap.rule_counts(rule, truth, guess) for truth, guess in pairs])
@@ -297,7 +297,7 @@ def test_the_scorer_end_to_end():
     for n, (truth, guess) in enumerate(((TRUTH, GUESS), (NONE, NONE), (NONE, GUESS))):
         scorer.update(f"case{n}", "g", Masks(truth), Masks(guess))
     scores = scorer.result()
-    assert [ruled.name for ruled in scores.ruled] == ["usbench", "pooled"]
+    assert [ruled.name for ruled in scores.protocols] == ["usbench", "pooled"]
     values = flat(scores.protocol.scores)
     assert values["dice"] == pytest.approx(2 / 7) and values["area"] == 3.0
     assert values["empty_false_positive_rate"] == 0.5 and values["pooled_dice"] == pytest.approx(
@@ -323,8 +323,10 @@ def test_the_scorer_with_every_rule_and_two_classes():
     truth, guess = np.concatenate([TRUTH, NONE]), np.concatenate([GUESS, NONE])
     scorer.update("case", "g", Masks(truth), Masks(guess))
     scores = scorer.result()
-    assert [each.name for each in scores.ruled] == rules and scores.protocol.name == "kumar2025-cnn"
-    for each in scores.ruled:
+    assert [
+        each.name for each in scores.protocols
+    ] == rules and scores.protocol.name == "kumar2025-cnn"
+    for each in scores.protocols:
         alone = flat(ruled(each.name, (truth, guess)).scores)
         assert {name: each.scores[name].value for name in alone} == alone
     # background TP 3, FP 2, FN 1: 6/9; a: 4/7; b: 0
@@ -351,9 +353,9 @@ def test_the_scorer_brings_masks_to_the_rules_size():
     scorer = SegmentScorer(["a"], ["kumar2025-transformer", "usbench"])
     scorer.update("case", "g", Masks(line), Masks(line))
     scores = scorer.result()
-    assert [each.scores["dice"].value for each in scores.ruled] == [0.0, 1.0] and scores.cases[0][
-        "tp"
-    ] == 512
+    assert [each.scores["dice"].value for each in scores.protocols] == [0.0, 1.0] and scores.cases[
+        0
+    ]["tp"] == 512
 
 
 def test_overlapping_planes_are_counted_each_for_itself():

@@ -19,7 +19,7 @@ from usbench.errors import ConfigError
 from usbench.io.console import track
 from usbench.metrics import overlap
 from usbench.metrics.bootstrap import draw, means
-from usbench.metrics.scores import Figure, Ruled, Scores, bounded, mean
+from usbench.metrics.scores import Figure, ProtocolScores, Scores, bounded, mean
 from usbench.metrics.segment import SegmentScorer
 from usbench.results import store as results
 from usbench.runner import machine, records
@@ -77,10 +77,14 @@ def score(layout: TwoAnnotators, root: Path, rules: Sequence[str]) -> tuple[Scor
             digest.update(np.packbits(masks.planes).tobytes())
     scores = scorer.result()
     protocol = with_both_drawn(scores.protocol, scorer)
-    return Scores((protocol, *scores.ruled[1:]), scores.cases), digest.hexdigest(), len(drawings)
+    return (
+        Scores((protocol, *scores.protocols[1:]), scores.cases),
+        digest.hexdigest(),
+        len(drawings),
+    )
 
 
-def with_both_drawn(protocol: Ruled, scorer: SegmentScorer) -> Ruled:
+def with_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolScores:
     """The protocol's figures, and those of the images where both have drawn the class."""
     table, draws = overlap.stack(scorer.native, len(scorer.classes)), draw(scorer.groups)
     both = (table[..., 0] + table[..., 1] > 0) & (table[..., 0] + table[..., 2] > 0)
@@ -94,7 +98,7 @@ def with_both_drawn(protocol: Ruled, scorer: SegmentScorer) -> Ruled:
         )
         per_class[name][BOTH] = bounded(figure, resampled[:, c], draws.groups)
     scores = {**protocol.scores, BOTH: bounded(total, mean(resampled, 1), draws.groups)}
-    return Ruled(
+    return ProtocolScores(
         protocol.name,
         protocol.version,
         protocol.description,
@@ -149,7 +153,7 @@ def save(folder: Path, made: Mapping[str, Any], scores: Scores, share: str) -> P
 
 def shown(scores: Scores) -> tuple[list[str], list[list[str]]]:
     """(header, rows) of a table: Dice per class and of all by our rule, where both have drawn, and by the last rule."""
-    protocol, own = scores.protocol, scores.ruled[-1]
+    protocol, own = scores.protocol, scores.protocols[-1]
     columns = [
         (protocol, "dice", protocol.name),
         (protocol, BOTH, "both drawn"),

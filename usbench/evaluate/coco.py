@@ -16,7 +16,7 @@ from usbench.metrics import boxes
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.detect import DetectScorer
 from usbench.metrics.matches import Guesses, Matches, Overlaps, Truths, limited, match
-from usbench.metrics.scores import Ruled, Scores
+from usbench.metrics.scores import ProtocolScores, Scores
 
 RULE = boxes.RULES[boxes.NAME]
 
@@ -174,7 +174,7 @@ def score(found: Instances, group: re.Pattern[str] | None) -> Scores:
     )
     scorer = DetectScorer(found.classes)
     scorer.named = list(zip(found.cases, groups, strict=True))
-    ruled = Ruled(RULE.name, RULE.version, words, scores, per_class, target_score)
+    ruled = ProtocolScores(RULE.name, RULE.version, words, scores, per_class, target_score)
     return Scores((scorer.enrich(ruled, matches[0], draws),), scorer.rows(matches[0]))
 
 

@@ -86,7 +86,7 @@ def judged(name: str, scores: Scores, primary: str, known: Mapping[str, float]) 
     protocol = scores.protocol
     value, target_score = protocol.scores[primary].value, protocol.target_score[primary].value
     if name == "truth":
-        off = [f"{ruled.name} {key}" for ruled in scores.ruled for key, figure in ruled.target_score.items()
+        off = [f"{ruled.name} {key}" for ruled in scores.protocols for key, figure in ruled.target_score.items()
                if not same(ruled.scores[key].value, figure.value)]  # fmt: skip
         return Verdict(
             name,
@@ -162,7 +162,7 @@ def record(one: cell.Cell, dataset: Dataset, verdict: Verdict) -> dict[str, Any]
     groups = len({part.group for part in dataset.records["test"]})
     words = records.protocol_description(one, verdict.scores.protocol.description)
     shown = Scores(
-        verdict.scores.ruled[: len(one["metric"]["protocols"])], verdict.scores.cases
+        verdict.scores.protocols[: len(one["metric"]["protocols"])], verdict.scores.cases
     )  # the dataset's own rules
     base = records.base_record(one)
     base["data"]["counts"] = {split: len(part) for split, part in dataset.records.items()}

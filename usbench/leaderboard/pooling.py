@@ -14,7 +14,7 @@ from usbench.leaderboard import cache
 from usbench.leaderboard.folds import Pool, Record, View, views_of
 from usbench.metrics import boxes, detect, landmark, overlap, segment
 from usbench.metrics.landmark import LandmarkScorer
-from usbench.metrics.scores import Ruled
+from usbench.metrics.scores import ProtocolScores
 from usbench.results import store as results
 from usbench.runner import report
 
@@ -84,17 +84,19 @@ def usable(record: Record) -> list[str]:
     return [name for name in views if name in current]
 
 
-def scored(rows: Rows, record: Record, rules: Sequence[str]) -> tuple[Ruled, ...]:
+def scored(rows: Rows, record: Record, rules: Sequence[str]) -> tuple[ProtocolScores, ...]:
     """All rows by the rules."""
     classes = classes_of(record)
     if record["task"] == "segment":
-        return segment.from_cases(rows, classes, rules).ruled
+        return segment.from_cases(rows, classes, rules).protocols
     if record["task"] == "detect":
-        return detect.from_cases(rows, classes).ruled
+        return detect.from_cases(rows, classes).protocols
     return radial(rows, classes, thresholds_of(record))
 
 
-def radial(rows: Rows, classes: Sequence[str], thresholds: Mapping[str, Any]) -> tuple[Ruled, ...]:
+def radial(
+    rows: Rows, classes: Sequence[str], thresholds: Mapping[str, Any]
+) -> tuple[ProtocolScores, ...]:
     """Landmarks, without what depends on a threshold of one fold and without lengths, which the table hasn't."""
     scorer = LandmarkScorer(classes, **thresholds)
     scorer.curves = {row["class"] for row in rows if row["kind"] == "curve"}
@@ -102,7 +104,7 @@ def radial(rows: Rows, classes: Sequence[str], thresholds: Mapping[str, Any]) ->
         {**row, **{name: float(row[name]) if row[name] else None for name in LENGTHS}}
         for row in rows
     ]
-    (found,) = scorer.result().ruled
+    (found,) = scorer.result().protocols
     for figures in (found.scores, found.target_score, *found.per_class.values()):
         for name in BY_FOLD:
             figures.pop(name, None)

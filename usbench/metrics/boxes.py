@@ -16,7 +16,7 @@ from usbench.errors import ConfigError
 from usbench.metrics.bootstrap import Draws
 from usbench.metrics.matches import EVERY, Guesses, Matches, Overlaps, Truths, limited, match
 from usbench.metrics.precision import Curve, average_precisions, recalls
-from usbench.metrics.scores import Figure, Figures, Ruled, bounded, mean
+from usbench.metrics.scores import Figure, Figures, ProtocolScores, bounded, mean
 from usbench.types import Boxes
 
 Pairs = Sequence[tuple[Boxes, Boxes]]  # (truth, prediction), one an image
@@ -249,23 +249,23 @@ def figures(
     return overall, per_class
 
 
-def ruled(
+def protocol_scores(
     how: Rule,
     found: Sequence[Matches],
     pairs: Pairs,
     classes: Sequence[str],
     draws: Draws | None = None,
-) -> Ruled:
+) -> ProtocolScores:
     """The rule's figures of `matched` matches, and what the truth itself scores as the prediction (the target_score)."""
     scores, per_class = figures(how, found, classes, draws)
     perfect = [(t, Boxes(t.xyxy, t.labels, np.ones(len(t.labels), np.float32))) for t, _ in pairs]
     target_score, _ = figures(how, matched(how, perfect, len(classes)), classes)
-    return Ruled(how.name, how.version, how.description, scores, per_class, target_score)
+    return ProtocolScores(how.name, how.version, how.description, scores, per_class, target_score)
 
 
 def apply(
     pairs: Pairs, classes: Sequence[str], name: str = NAME, draws: Draws | None = None
-) -> Ruled:
+) -> ProtocolScores:
     """A rule's figures, overall and per class, and its target_score."""
     how = rule(name)
     return ruled(how, matched(how, pairs, len(classes)), pairs, classes, draws)

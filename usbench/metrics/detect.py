@@ -13,7 +13,7 @@ from usbench.errors import ConfigError
 from usbench.metrics import boxes, lesions
 from usbench.metrics.bootstrap import Draws, draw, means
 from usbench.metrics.matches import Matches, rank_in
-from usbench.metrics.scores import Ruled, Scores, average, bounded
+from usbench.metrics.scores import ProtocolScores, Scores, average, bounded
 from usbench.types import Boxes, Target, Task
 
 
@@ -97,11 +97,11 @@ class DetectScorer:
         for rule in self.protocols:
             if rule.name not in found:
                 found[rule.name] = boxes.matched(rule, self.pairs, len(self.classes))
-            ruled.append(boxes.ruled(rule, found[rule.name], self.pairs, self.classes, draws))
+            ruled.append(boxes.protocol_scores(rule, found[rule.name], self.pairs, self.classes, draws))
         own = found[boxes.NAME][0]
         return Scores((self.enrich(ruled[0], own, draws), *ruled[1:]), self.rows(own))
 
-    def enrich(self, protocol: Ruled, own: Matches, draws: Draws) -> Ruled:
+    def enrich(self, protocol: ProtocolScores, own: Matches, draws: Draws) -> ProtocolScores:
         """The protocol's figures with those at one confidence, per image and per false alarm, and the extra ones."""
         sure = lesions.UNCHOSEN if self.confidence is None else self.confidence
         per_class = {
@@ -112,7 +112,7 @@ class DetectScorer:
         for name, values in self.values.items():
             scores[name] = bounded(average(values), means(np.array(values), draws), draws.groups)
         words = f"{protocol.description}; {lesions.words(sure, self.confidence is not None)}"
-        return Ruled(
+        return ProtocolScores(
             protocol.name, protocol.version, words, scores, per_class, protocol.target_score
         )
 
@@ -147,7 +147,7 @@ def from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Sco
     how = replace(boxes.RULES[boxes.NAME], areas=boxes.AREAS[:1])
     draws = draw(list({row["case"]: row["group"] for row in rows}.values()))
     scores, per_class = boxes.figures(how, [matches_of(rows, classes)], classes, draws)
-    return Scores((Ruled(how.name, how.version, how.description, scores, per_class, {}),))
+    return Scores((ProtocolScores(how.name, how.version, how.description, scores, per_class, {}),))
 
 
 def matches_of(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Matches:

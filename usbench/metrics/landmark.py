@@ -14,7 +14,7 @@ import numpy as np
 from usbench.errors import ConfigError, DataError
 from usbench.metrics import calibration, landmarks, resampled
 from usbench.metrics.bootstrap import Draws, draw
-from usbench.metrics.scores import Figure, Figures, Ruled, Scores, average
+from usbench.metrics.scores import Figure, Figures, ProtocolScores, Scores, average
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Target, Task
 
 NAME, VERSION = "radial", 1
@@ -178,7 +178,9 @@ class LandmarkScorer:
         for n, row in enumerate(cases):
             own[row["class"]].append(n)
         per_class = {name: self.figures(every.of(numbers)) for name, numbers in own.items()}
-        return Scores((Ruled(NAME, VERSION, WORDS, scores, per_class, target_score),), cases)
+        return Scores(
+            (ProtocolScores(NAME, VERSION, WORDS, scores, per_class, target_score),), cases
+        )
 
     def told(self, row: Row) -> Row:
         """The row with its name's kind, which is known when every truth was: one with several knots makes a curve."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from usbench.errors import ConfigError
 from usbench.metrics.bootstrap import Draws, means, sums
-from usbench.metrics.scores import Figure, Figures, Ruled, bounded, mean
+from usbench.metrics.scores import Figure, Figures, ProtocolScores, bounded, mean
 
 Counts = NDArray[np.int64]  # (…, C, 3): true positive, false positive, false negative pixels
 Values = NDArray[np.float64]  # (…, C): NaN where a rule skips the case
@@ -215,7 +215,7 @@ def apply(
     classes: Sequence[str],
     known: Known | None = None,
     draws: Draws | None = None,
-) -> Ruled:
+) -> ProtocolScores:
     """Score (N, C, 3) counts of N images, and the truth itself as the prediction (the target_score).
 
     known: (N, C) whether anybody knows what of a class is in an image; the others count nowhere. draws: resamples of
@@ -232,7 +232,9 @@ def apply(
         -1,
     )
     target_score, _ = figures(rule, perfect, names, known)
-    return Ruled(rule.name, rule.version, rule.description, scores, per_class, target_score)
+    return ProtocolScores(
+        rule.name, rule.version, rule.description, scores, per_class, target_score
+    )
 
 
 def figures(

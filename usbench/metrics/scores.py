@@ -24,6 +24,8 @@ class Figure:
     low: float | None = None  # 95 % interval by cluster bootstrap over groups
     high: float | None = None
     interval: str | None = None  # why there is none, or how far to trust it
+    method: str | None = None  # how low and high were made; None where there are none
+    groups: int | None = None  # of the test set; None: not said
 
     @staticmethod
     def of(value: float, n: int, reason: str = "no case to average") -> Figure:
@@ -39,32 +41,35 @@ def bounded(figure: Figure, resampled: NDArray[np.float64], groups: int) -> Figu
     if figure.value is None:
         return figure
     found = interval(resampled, groups)
-    return replace(figure, low=found.low, high=found.high, interval=found.reason)
+    method = None if found.low is None else "percentile"
+    return replace(
+        figure, low=found.low, high=found.high, interval=found.reason, method=method, groups=groups
+    )
 
 
 @dataclass(frozen=True)
-class Ruled:
-    """All figures of one rule. words: the rule, for people; target_score: what the truth itself scores as the prediction."""
+class ProtocolScores:
+    """All figures of one evaluation protocol."""
 
     name: str
     version: int
     description: str
     scores: Figures
     per_class: dict[str, Figures]
-    target_score: Figures
+    target_score: Figures  # what the target itself scores as the prediction
 
 
 @dataclass(frozen=True)
 class Scores:
     """What a scorer made of a set: its protocol's figures first, other rules', and one row per case and class."""
 
-    ruled: tuple[Ruled, ...]
+    protocols: tuple[ProtocolScores, ...]
     cases: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def protocol(self) -> Ruled:
+    def protocol(self) -> ProtocolScores:
         """The rule that the leaderboard ranks by."""
-        return self.ruled[0]
+        return self.protocols[0]
 
 
 class Scorer(Protocol):

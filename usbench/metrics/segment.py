@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from usbench.errors import ConfigError, DataError
 from usbench.metrics import contours, overlap
 from usbench.metrics.bootstrap import Draws, draw, means
-from usbench.metrics.scores import Figure, Ruled, Scores, average, bounded, mean
+from usbench.metrics.scores import Figure, ProtocolScores, Scores, average, bounded, mean
 from usbench.types import Masks, Target, Task
 
 
@@ -132,7 +132,9 @@ class SegmentScorer:
             ruled.append(overlap.apply(rule, table, self.classes, known, draws))
         return Scores((self.enrich(ruled[0], known, draws), *ruled[1:]), self.cases)
 
-    def enrich(self, protocol: Ruled, known: overlap.Known, draws: Draws) -> Ruled:
+    def enrich(
+        self, protocol: ProtocolScores, known: overlap.Known, draws: Draws
+    ) -> ProtocolScores:
         """The protocol's figures with pooled Dice, precision and recall, false positives on images without the class,
         distances of outlines, and the extra ones.
         """
@@ -152,7 +154,7 @@ class SegmentScorer:
         ):  # without an image there is none
             per_class[label] |= figures
         scores |= {name: with_interval(values, draws) for name, values in self.values.items()}
-        return Ruled(
+        return ProtocolScores(
             protocol.name,
             protocol.version,
             f"{protocol.description}; {self.words()}",

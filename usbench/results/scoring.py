@@ -17,7 +17,7 @@ from usbench.io.config import build
 from usbench.io.console import track
 from usbench.metrics import calibration, detect, landmark, segment
 from usbench.metrics.bootstrap import draw, sums
-from usbench.metrics.scores import Figure, Ruled, Scorer, Scores, bounded, mean
+from usbench.metrics.scores import Figure, ProtocolScores, Scorer, Scores, bounded, mean
 from usbench.types import Boxes, Landmarks, Masks, Score, Split, Target
 
 SELECTION: Mapping[str, Score] = {
@@ -157,7 +157,7 @@ def with_calibration(scores: Scores, folder: Path, test: Samples) -> Scores:
     )
     told = "ece: a pixel's probability against the truth in 15 bins, per class over all pixels, mean over classes"
     return Scores(
-        (replace(protocol, description=f"{protocol.description}; {told}"), *scores.ruled[1:]),
+        (replace(protocol, description=f"{protocol.description}; {told}"), *scores.protocols[1:]),
         scores.cases,
     )
 
@@ -188,7 +188,7 @@ def with_second(scores: Scores, clean: Mapping[str, Figure]) -> Scores:
     """The protocol's figures, and those without the leaking images beside them."""
     protocol = scores.protocol
     merged = {**protocol.scores, **{f"{name}:no-leak": figure for name, figure in clean.items()}}
-    enriched = Ruled(
+    enriched = ProtocolScores(
         protocol.name,
         protocol.version,
         protocol.description,
@@ -196,4 +196,4 @@ def with_second(scores: Scores, clean: Mapping[str, Figure]) -> Scores:
         protocol.per_class,
         protocol.target_score,
     )
-    return Scores((enriched, *scores.ruled[1:]), scores.cases)
+    return Scores((enriched, *scores.protocols[1:]), scores.cases)

@@ -12,7 +12,7 @@ from usbench import __version__
 from usbench.datasets import source
 from usbench.datasets.dataset import Dataset
 from usbench.errors import ConfigError, UsbenchError
-from usbench.metrics.scores import Ruled, Scores
+from usbench.metrics.scores import ProtocolScores, Scores
 from usbench.results import scoring
 from usbench.results import store as results
 from usbench.runner import config as cell
@@ -153,7 +153,7 @@ def scored(scores: Scores, primary: str, groups: int, words: str) -> dict[str, A
             f"metric.primary={primary}: one of {', '.join(protocol.scores)} was wanted"
         )
 
-    def figures(ruled: Ruled) -> dict[str, Any]:
+    def figures(ruled: ProtocolScores) -> dict[str, Any]:
         return {
             "target_score": report.figures(ruled.target_score, groups),
             "scores": report.figures(ruled.scores, groups),
@@ -162,7 +162,7 @@ def scored(scores: Scores, primary: str, groups: int, words: str) -> dict[str, A
             },
         }
 
-    others = scores.ruled[1:]
+    others = scores.protocols[1:]
     return {
         "protocol": {"name": protocol.name, "version": protocol.version, "description": words},
         "primary": {
