@@ -268,4 +268,4 @@ def apply(
 ) -> ProtocolScores:
     """A rule's figures, overall and per class, and its target_score."""
     how = rule(name)
-    return ruled(how, matched(how, pairs, len(classes)), pairs, classes, draws)
+    return protocol_scores(how, matched(how, pairs, len(classes)), pairs, classes, draws)
