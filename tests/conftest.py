@@ -1,4 +1,4 @@
-"""What several tests share: composing a configuration in this process."""
+"""What several tests share: composing a configuration in this process, and the test lanes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import functools
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,74 @@ one_thread_throughout = pytest.fixture(
 )  # in a file's fixtures too
 
 
+# ---- lanes: a folder of that name below tests/ marks its tests
+
+LANES = ("process", "train", "simulate", "real", "smoke", "slow", "gpu", "slurm", "ray")
+ALLOWED_PROCESSES = ("git",)  # a result names its commit
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the lanes that its path names."""
+    for item in items:
+        for lane in set(LANES) & set(item.path.parts):
+            item.add_marker(lane)
+
+
+class FastLaneError(AssertionError):
+    """A test of the fast lane started a process or trained."""
+
+
+class FastLaneGuard:
+    """Fails a test of the fast lane that starts a process or computes gradients."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        sys.addaudithook(self.refuse_process)
+
+    def refuse_process(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Audit hook: see https://docs.python.org/3/library/audit_events.html."""
+        if not self.is_on or event not in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+            return
+        program = Path(str(arguments[0])).name if arguments else ""
+        if program not in ALLOWED_PROCESSES:
+            raise FastLaneError(f"a test of the fast lane starts {program or event}: mark it process")
+
+    def refuse_training(self) -> None:
+        """Replace torch's backward, once torch is there, by one that asks this guard."""
+        autograd = getattr(sys.modules.get("torch"), "autograd", None)
+        if autograd is None or hasattr(autograd.backward, "guarded"):
+            return
+        backward = autograd.backward
+
+        @functools.wraps(backward)
+        def guarded(*arguments: Any, **options: Any) -> Any:
+            if self.is_on:
+                raise FastLaneError("a test of the fast lane calls backward: mark it train")
+            return backward(*arguments, **options)
+
+        guarded.guarded = True  # type: ignore[attr-defined]
+        autograd.backward = guarded
+
+
+GUARD = FastLaneGuard()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Watch the tests that no lane marks, their fixtures too."""
+    GUARD.refuse_training()
+    GUARD.is_on = not any(item.get_closest_marker(lane) for lane in LANES)
+    yield
+    GUARD.is_on = False
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n`, a file's tests share a worker, as they share what they make; of the long suites over all models, each
-    model's do. (xdist's own groups do nothing under pytest 9.2.)"""
+    """With `-n`, a file's tests share a worker, as they share what they make.
+
+    In the long suites over all models the tests of one model do. (xdist's own groups do nothing
+    under pytest 9.2.)
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
@@ -71,8 +136,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             file, _, test = nodeid.partition("::")
             if Path(file).name not in ("test_models.py", "test_sealed.py"):
                 return file
-            return (
-                file + re.split(r"[\]-]", test.partition("[")[2])[0]
-            )  # test_any[unet-odd sizes] goes by unet
+            model = re.split(r"[\]-]", test.partition("[")[2])[0]
+            return file + model  # test_any[unet-odd sizes] goes by unet
 
     return ByFile(config, log)
