@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import binary_calibration_error
 
 from usbench.metrics.bootstrap import draw
-from usbench.metrics.calibration import BINS, ece, ece_of, histogram
+from usbench.metrics.calibration import BINS, ece, ece_figure, histogram
 
 
 def alone(confidence: list[float], right: list[bool]) -> float:
@@ -42,7 +42,7 @@ def test_by_hand(confidence, right, wanted):
 
 def test_without_a_guess_it_is_undefined():
     assert np.isnan(alone([], []))
-    figure = ece_of(np.zeros((3, BINS, 3)), draw(list("abc")), "no box")
+    figure = ece_figure(np.zeros((3, BINS, 3)), draw(list("abc")), "no box")
     assert figure.value is None and figure.reason == "no box" and figure.n == 0
 
 
