@@ -315,7 +315,7 @@ def test_parity_with_faster_coco_eval(seed):
 def test_a_resample_is_what_faster_coco_eval_makes_of_its_images(seed):
     """Whole groups of 4 images, drawn with replacement; no two scores are equal but those of one image's copies."""
     pairs = random_pairs(seed, 24, ties=False)
-    weights = draw([str(n // 4) for n in range(24)], 3, seed).cases
+    weights = draw([str(n // 4) for n in range(24)], 3, seed).case_weights
     drawn = mean_defined(
         average_precisions(
             box_protocols.match_pairs(COCO_RULE, pairs, 3)[0], COCO_RULE.curve, weights

@@ -71,7 +71,7 @@ def test_every_resample_is_the_error_of_the_cases_it_lists(guesses, seed):
     bins = histogram(confidence, right, case, 4)
     assert bins.sum(axis=(0, 1)) == pytest.approx([len(guesses), confidence.sum(), right.sum()])
     draws = draw(list("abca"), 5, seed)
-    for weights in draws.cases.astype(int):
+    for weights in draws.case_weights.astype(int):
         listed = np.repeat(np.arange(len(guesses)), weights[case] if len(case) else 0)
         wanted = alone(confidence[listed].tolist(), right[listed].tolist())
         found = float(ece(np.tensordot(weights, bins, axes=1)))

@@ -80,7 +80,7 @@ def test_a_set_without_a_case_is_undefined():
 @pytest.mark.parametrize("rules", [[], ["voc"], ["coco", "voc"], ["coco", "coco"]])
 def test_another_rule_is_a_configuration_error(rules):
     with pytest.raises(ConfigError, match="coco"):
-        DetectScorer(["a"], rules=rules)
+        DetectScorer(["a"], protocols=rules)
 
 
 @pytest.mark.parametrize("confidence", [-0.1, 1.1, float("nan"), "high"])
@@ -93,7 +93,8 @@ def test_the_first_rule_is_the_protocol_and_has_the_further_figures():
     """Those are of the matches of the rule coco whatever the protocol, and so is the case table."""
     pairs = random_pairs(0)
     one, other = (
-        scored(pairs, rules=rules) for rules in (["coco", "ultralytics"], ["ultralytics", "coco"])
+        scored(pairs, protocols=rules)
+        for rules in (["coco", "ultralytics"], ["ultralytics", "coco"])
     )
     assert (
         [ruled.name for ruled in one.protocols]
@@ -115,7 +116,9 @@ def test_the_first_rule_is_the_protocol_and_has_the_further_figures():
         other.protocol.target_score["map50"].value == pytest.approx(0.995)
         and "ar100" not in other.protocol.scores
     )
-    assert "sens_fppi" in one.protocol.description and "sens_fppi" not in one.protocols[1].words
+    assert (
+        "sens_fppi" in one.protocol.description and "sens_fppi" not in one.protocols[1].description
+    )
 
 
 def test_every_figure_has_its_interval():
@@ -211,8 +214,8 @@ def test_the_rules_by_name():
         assert (
             rule.name == name
             and rule.version == 1
-            and "  " not in rule.words
-            and "\n" not in rule.words
+            and "  " not in rule.description
+            and "\n" not in rule.description
         )
 
 

@@ -141,7 +141,7 @@ def test_the_best_confidence_is_the_best_of_all(seed):
     found = matches(random_pairs(seed), 3)
     best = detection_figures.best_confidence(found)
     f1 = {
-        float(score): detection_figures.shares(
+        float(score): detection_figures.box_rates(
             detection_figures.count_boxes(found, score).sum(axis=0)
         )["f1"]
         for score in found.score
@@ -166,7 +166,7 @@ def test_what_is_ignored_counts_nowhere():
 @settings(max_examples=25)
 def test_sensitivity_with_weights_is_that_of_repeated_images(seed, weights):
     """Ties or not: boxes of equal score come together anyway."""
-    pairs, rates = random_pairs(seed, 8), np.array(detection_figures.RATES)
+    pairs, rates = random_pairs(seed, 8), np.array(detection_figures.FROC_RATES)
     repeated = [pair for pair, times in zip(pairs, weights, strict=True) for _ in range(times)]
     weighted = detection_figures.sensitivities(
         matches(pairs, 3), rates, np.array([[1.0] * 8, weights])

@@ -76,7 +76,11 @@ def test_a_crowd_takes_any_number_and_only_if_no_other_will_do():
     iou = np.array([[1.0, 0.6], [1.0, 0.6], [1.0, 0.0]])
     every = numbers(0, 1, 2)
     (found,) = match(
-        truths, guesses, Overlaps.of([(every, every[:2], iou)]), np.array([0.5, 0.75]), (1, 1)
+        truths,
+        guesses,
+        Overlaps.from_blocks([(every, every[:2], iou)]),
+        np.array([0.5, 0.75]),
+        (1, 1),
     )
     assert found.hit.tolist() == [[True, False, False], [False] * 3]
     assert found.ignored.tolist() == [[False, True, True], [True] * 3]
@@ -87,7 +91,7 @@ def test_a_truth_of_another_size_is_taken_once():
     """Two guesses on one truth outside the range: the first is ignored with it, the second is a false positive if its
     own area is inside, and ignored if not."""
     truths, guesses = one_class(1, 2)
-    pairs = Overlaps.of([(numbers(0, 1), numbers(0), np.array([[0.9], [0.8]]))])
+    pairs = Overlaps.from_blocks([(numbers(0, 1), numbers(0), np.array([[0.9], [0.8]]))])
     own = PredictedObjects(guesses.image, guesses.label, np.array([100.0, 5.0]), guesses.score)
     for each, ignored in ((guesses, [True, True]), (own, [True, False])):
         (found,) = match(truths, each, pairs, np.array([0.5]), (1, 1), [(0.0, 50.0)])
@@ -100,7 +104,7 @@ def test_a_truth_of_another_size_is_taken_once():
 
 def test_nothing_at_all():
     truths, guesses = one_class(0, 0)
-    (found,) = match(truths, guesses, Overlaps.of([]), np.array([0.5]), (3, 2))
+    (found,) = match(truths, guesses, Overlaps.from_blocks([]), np.array([0.5]), (3, 2))
     assert (
         found.hit.shape == (1, 0)
         and found.targets.tolist() == [[0, 0]] * 3
@@ -115,7 +119,7 @@ def test_one_class_and_all_classes_as_one():
     assert matches.label.tolist() == [0, 1, 1] and matches.score.tolist() == pytest.approx(
         [0.5, 0.9, 0.7]
     )
-    alone, every = matches.of(1), matches.pool_classes()
+    alone, every = matches.of_class(1), matches.pool_classes()
     assert alone.hit[0].tolist() == [True, False] and alone.targets.tolist() == [[1]]
     assert every.score.tolist() == pytest.approx([0.9, 0.7, 0.5]) and every.hit[0].tolist() == [
         True,
@@ -195,7 +199,7 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
         column(results, "image_id") - 1, column(results, "category_id") - 1, areas, score
     )
     order = keep_best(guesses, 100)
-    guesses, results = guesses.of(order), [results[n] for n in order]
+    guesses, results = guesses.select(order), [results[n] for n in order]
     crowd = column(own, "iscrowd", bool)
     assert crowd.sum() >= 3 and (~crowd).sum() >= 8
     truths = TargetObjects(
@@ -217,7 +221,7 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
     ours = match(
         truths,
         guesses,
-        Overlaps.of(blocks),
+        Overlaps.from_blocks(blocks),
         box_protocols.THRESHOLDS,
         (len(dataset["images"]), CLASSES),
         box_protocols.AREAS,

@@ -242,7 +242,7 @@ def test_boxes_of_another_shape_are_refused(wrong):
         metric.update([sound, {**sound, **wrong}], [empty(), empty()])
     with pytest.raises(ValueError, match="2 and 1"):
         metric.update([sound, sound], [empty()])
-    assert len(metric.guesses) == len(metric.truths) == 0  # nothing of it was kept
+    assert len(metric.predictions) == len(metric.targets) == 0  # nothing of it was kept
 
 
 def test_an_unknown_rule_is_a_configuration_error():

@@ -155,7 +155,7 @@ def test_the_case_table_holds_the_matches():
             for row in scorer.result().cases
         ]
         wanted, found = curves("", own).seeds[0], matches_from_cases(rows, list("abc"))
-        for name in ("starts", "image", "score", "rank", "hit", "truths"):
+        for name in ("starts", "image", "score", "rank", "hit", "targets"):
             assert np.array_equal(getattr(wanted, name), getattr(found, name)), name
 
 

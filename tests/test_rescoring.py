@@ -52,7 +52,9 @@ def test_a_whole_folder_is_left_as_it_was_where_nothing_changed(run):
 def test_a_rule_of_a_new_version_is_scored_again_without_training(run, monkeypatch):
     one, path = run
     old, rule = results.load(path), mask_protocols.MASK_PROTOCOLS["usbench"]
-    harsher = replace(rule, version=2, words="harsher", dice=lambda c: mask_overlap.dice(c) / 2)
+    harsher = replace(
+        rule, version=2, description="harsher", dice=lambda c: mask_overlap.dice(c) / 2
+    )
     monkeypatch.setitem(mask_protocols.MASK_PROTOCOLS, "usbench", harsher)
     weights = {file.name for file in cell.run_dir(one).iterdir()}
     done = rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), phantom=True)
@@ -60,7 +62,7 @@ def test_a_rule_of_a_new_version_is_scored_again_without_training(run, monkeypat
     assert (
         done.changed == [path]
         and new["protocol"]["version"] == 2
-        and new["protocol"]["words"].startswith("harsher")
+        and new["protocol"]["description"].startswith("harsher")
     )
     assert new["scores"]["dice"]["value"] == pytest.approx(old["scores"]["dice"]["value"] / 2)
     assert (
@@ -81,14 +83,14 @@ def test_a_newer_rule_is_scored_from_the_case_table_where_the_predictions_are_go
     old = results.load(path)
     shutil.rmtree(cell.run_dir(one))
     rule = mask_protocols.MASK_PROTOCOLS["usbench"]
-    halved = replace(rule, version=2, words="halved", dice=lambda c: mask_overlap.dice(c) / 2)
+    halved = replace(rule, version=2, description="halved", dice=lambda c: mask_overlap.dice(c) / 2)
     monkeypatch.setitem(mask_protocols.MASK_PROTOCOLS, "usbench", halved)
     done = rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), phantom=True)
     new = results.load(path)
     assert (
         done.changed == [path]
         and new["protocol"]["version"] == 2
-        and new["protocol"]["words"].startswith("halved")
+        and new["protocol"]["description"].startswith("halved")
     )
     for name, figure in old["scores"].items():
         wanted = figure["value"] if name != "dice" else figure["value"] / 2
@@ -112,7 +114,7 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
         box_protocols.BOX_PROTOCOLS["coco"],
         version=2,
         curve=curve,
-        words="halved",
+        description="halved",
         matched_since=since,
     )
     monkeypatch.setitem(box_protocols.BOX_PROTOCOLS, "coco", halved)
@@ -124,7 +126,7 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
     assert (
         done.changed == [path]
         and new["protocol"]["version"] == 2
-        and new["protocol"]["words"].startswith("halved")
+        and new["protocol"]["description"].startswith("halved")
     )
     for name, figure in old["scores"].items():
         wanted = (

@@ -51,10 +51,9 @@ def average_precisions(matches: Matches, curve: Curve, weights: Values) -> Value
     targets = weights @ matches.targets.astype(np.float64)
     whole = weights.astype(np.int32)
     precisions = np.full((len(weights), len(matches.hit), targets.shape[1]), np.nan)
-    for c in np.flatnonzero(targets.any(axis=0)):
-        steps = _find_steps(matches.of_class(c))
-        for rows in chunk_rows(len(weights), len(steps.image)):
-            precisions[rows, :, c] = _class_precisions(steps, curve, whole[rows], targets[rows, c])
+    for c in np.flatnonzero(targets.any(axis=0)).tolist():
+        of_class = matches.of_class(c)
+        precisions[:, :, c] = _class_precisions(of_class, curve, whole, targets[:, c])
     return np.where(targets[:, None] > 0, precisions, np.nan)
 
 
@@ -64,44 +63,40 @@ def chunk_rows(rows: int, columns: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, rows, step))
 
 
-@dataclass(frozen=True)
-class _Steps:
-    """What the curves of one class depend on: its predictions up to the last hit.
-
-    Those ignored at every threshold are left out.
-    """
-
-    image: Index  # (D,)
-    hits: list[Index]  # per threshold, the places of the hits
-    ignored: list[Index]  # per threshold, the places of those ignored at this threshold only
-
-
-def _find_steps(matches: Matches) -> _Steps:
-    """The steps of one class's matches."""
+def _class_precisions(matches: Matches, curve: Curve, weights: Counts, targets: Values) -> Values:
+    """Average precision (B, T) of one class for weights (B, N) and weighted targets (B,)."""
+    # Only predictions up to the last hit matter, and only those that count at some threshold.
     hit_places = np.flatnonzero(matches.hit.any(axis=0))
     end = int(hit_places[-1]) + 1 if len(hit_places) else 0
     counted = np.flatnonzero(~matches.ignored[:, :end].all(axis=0))
-    hits = [np.flatnonzero(row) for row in matches.hit[:, counted]]
-    ignored = [np.flatnonzero(row) for row in matches.ignored[:, counted]]
-    return _Steps(matches.image[counted], hits, ignored)
-
-
-def _class_precisions(steps: _Steps, curve: Curve, weights: Counts, targets: Values) -> Values:
-    """Average precision (b, T) of one class for weights (b, N) and weighted targets (b,)."""
-    step_weights = weights.take(steps.image, axis=1)
-    predictions = running_sums(step_weights)
-    needed = hits_needed(np.maximum(targets, 1), curve.side)
-    precisions = np.zeros((len(weights), len(steps.hits)))
-    for t, (places, ignored) in enumerate(zip(steps.hits, steps.ignored, strict=True)):
-        hits = running_sums(step_weights.take(places, axis=1))
-        counted = predictions.take(places, axis=1)
-        if len(ignored):
-            before = np.searchsorted(ignored, places)
-            ignored_sums = running_sums(step_weights.take(ignored, axis=1))
-            uncounted = ignored_sums.take(np.maximum(before - 1, 0), axis=1)
-            counted -= np.where(before > 0, uncounted, 0)
-        precisions[:, t] = curve.area(interpolate_precision(hits, counted, needed))
+    image = matches.image[counted]
+    precisions = np.zeros((len(weights), len(matches.hit)))
+    for rows in chunk_rows(len(weights), len(image)):
+        box_weights = weights[rows].take(image, axis=1)
+        predictions = running_sums(box_weights)
+        needed = hits_needed(np.maximum(targets[rows], 1), curve.side)
+        for t in range(len(matches.hit)):
+            places = np.flatnonzero(matches.hit[t, counted])
+            ignored = np.flatnonzero(matches.ignored[t, counted])
+            hits = running_sums(box_weights.take(places, axis=1))
+            at_hits = predictions.take(places, axis=1)
+            if len(ignored):
+                at_hits -= _sums_before(box_weights.take(ignored, axis=1), ignored, places)
+            precisions[rows, t] = curve.area(interpolate_precision(hits, at_hits, needed))
     return precisions
+
+
+def _sums_before(weights: Counts, ignored: Index, places: Index) -> Counts:
+    """Total weight (b, K) of ignored predictions before each of K places.
+
+    Args:
+        weights: (b, I) of the ignored predictions.
+        ignored: (I,) their places, ascending; at least one.
+        places: (K,).
+    """
+    before = np.searchsorted(ignored, places)
+    sums = running_sums(weights).take(np.maximum(before - 1, 0), axis=1)
+    return np.where(before > 0, sums, 0)
 
 
 def running_sums(counts: Counts) -> Counts:
@@ -160,7 +155,8 @@ def search_rows(counts: Counts, values: NDArray[Any], side: Side = "left") -> In
     row = np.arange(len(counts))[:, None]
     shift = row * (counts.max(initial=0) + values.max() + 1)
     places = np.searchsorted((counts + shift).ravel(), (values + shift).ravel(), side=side)
-    return places.reshape(values.shape) - row * counts.shape[1]
+    in_row: Index = places.reshape(values.shape) - row * counts.shape[1]
+    return in_row
 
 
 def recalls(matches: Matches, most: int, weights: Values) -> Values:

@@ -1,4 +1,4 @@
-"""Confidence intervals by cluster bootstrap: how a score varies with the animals or patients measured.
+"""Confidence intervals by cluster bootstrap: how a score varies with the sample of patients.
 
 Whole groups (animals, patients, videos) are drawn with replacement, as many as there are, so the
 images of one animal stay together (Davison & Hinkley 1997, section 3.8). Intervals are 95 %
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def draw(groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED) ->
     return Draws(index, weights.astype(np.float64))
 
 
-def resample_sums(values: Values, draws: Draws) -> Values:
+def resample_sums(values: NDArray[Any], draws: Draws) -> Values:
     """Sum the cases' values (N, …) over each resample: (B, …)."""
     per_group = np.zeros((draws.groups, *values.shape[1:]))
     np.add.at(per_group, draws.index, values)
@@ -89,7 +90,7 @@ def resample_means(values: Values, draws: Draws) -> Values:
     """Average the cases' finite values (N, …) over each resample: (B, …), NaN where none is."""
     defined = np.isfinite(values)
     total = resample_sums(np.where(defined, values, 0), draws)
-    return ratio(total, resample_sums(defined.astype(np.float64), draws))
+    return ratio(total, resample_sums(defined, draws))
 
 
 def percentile_interval(resampled: Values, groups: int, level: float = LEVEL) -> Interval:

@@ -1,8 +1,8 @@
 """Evaluation protocols for boxes: how targets and predictions are matched and become figures.
 
-A protocol states how many boxes count, how they are matched and how a precision–recall curve becomes
-a number. The same boxes differ by some thousandths between protocols (a perfect detector scores 1
-or .995), so each has a name and a version.
+A protocol states how many boxes count, how they are matched and how a precision–recall curve
+becomes a number. The same boxes differ by some thousandths between protocols (a perfect detector
+scores 1 or .995), so each has a name and a version.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from usbench.metrics.matches import (
     keep_best,
     match,
 )
-from usbench.metrics.protocols import EvaluationProtocol, lookup_protocol
+from usbench.metrics.protocols import EvaluationProtocol, lookup_protocols
 from usbench.metrics.scores import Figures, ProtocolScores, class_figures, class_mean
 from usbench.types import Boxes
 
@@ -108,9 +108,14 @@ _PROTOCOLS = (
 BOX_PROTOCOLS = {protocol.name: protocol for protocol in _PROTOCOLS}
 
 
+def find_protocols(names: Sequence[str]) -> list[BoxProtocol]:
+    """The protocols for boxes of these names; ConfigError where there is none."""
+    return lookup_protocols(names, BOX_PROTOCOLS, {})
+
+
 def find_protocol(name: str) -> BoxProtocol:
     """The protocol for boxes of that name; ConfigError where there is none."""
-    return lookup_protocol(name, BOX_PROTOCOLS, {})
+    return find_protocols([name])[0]
 
 
 def match_pairs(protocol: BoxProtocol, pairs: Pairs, classes: int) -> list[Matches]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,7 +30,7 @@ def mean_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
 
 
 def median_figure(values: Sequence[float], reason: str) -> Figure:
-    """The median, without an interval: percentile intervals of medians are unreliable if N is small."""
+    """The median; it has no interval, because those of medians are unreliable for small samples."""
     median = float(np.median(np.asarray(values))) if len(values) else math.nan
     if not math.isfinite(median):
         return Figure(None, len(values), reason)
@@ -57,30 +56,19 @@ def resample_sds(values: Values, draws: Draws) -> Values:
     return np.where(n > 1, np.sqrt(np.maximum(variance, 0)), np.nan)
 
 
-def f1(scores: ArrayLike, present: ArrayLike, threshold: float) -> float | None:
-    """2TP / (2TP + FP + FN) of `score ≥ threshold`; None where nothing is present or predicted."""
-    hits, below = _f1_parts(scores, present, threshold)
-    total = int(below.sum())
-    return 2 * int(hits.sum()) / total if total else None
+def f1_figure(
+    scores: ArrayLike, present: ArrayLike, threshold: float, draws: Draws, reason: str
+) -> Figure:
+    """2TP / (2TP + FP + FN) of `score ≥ threshold` over N cases.
 
-
-def _f1_parts(scores: ArrayLike, present: ArrayLike, threshold: float) -> tuple[Values, Values]:
-    """(N,) 1 for a hit, and (N,) what each case adds to the denominator: 0, 1 or 2."""
+    None where nothing is present or predicted.
+    """
     predicted = np.asarray(scores, np.float64) >= threshold
     positive = np.asarray(present, bool)
-    return (predicted & positive).astype(float), predicted.astype(float) + positive
-
-
-def f1_figure(
-    scores: Sequence[float], present: Sequence[bool], threshold: float, draws: Draws, reason: str
-) -> Figure:
-    """F1 of `score ≥ threshold` over N cases; None where nothing is present or predicted."""
-    value = f1(scores, present, threshold)
-    if value is None:
-        return Figure(None, len(scores), reason)
-    hits, below = _f1_parts(scores, present, threshold)
-    resampled = ratio(resample_sums(2 * hits, draws), resample_sums(below, draws))
-    return with_interval(Figure(value, len(scores)), resampled, draws)
+    parts = np.stack([2.0 * (predicted & positive), predicted.astype(float) + positive], axis=1)
+    value = float(ratio(*parts.sum(axis=0)))
+    hits, below = resample_sums(parts, draws).T
+    return with_interval(Figure.of(value, len(parts), reason), ratio(hits, below), draws)
 
 
 def best_f1_threshold(scores: ArrayLike, right: ArrayLike, positives: int, default: float) -> float:
@@ -148,56 +136,33 @@ def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) ->
     return np.concatenate(areas)
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Agreement of two measurements (Bland & Altman, Lancet 1986), of their differences."""
-
-    bias: float
-    sd: float | None  # of the sample (n − 1); None for one difference
-    n: int
-
-    @property
-    def limits(self) -> tuple[float, float] | None:
-        """95 % limits of agreement: bias ± 1.96 SD."""
-        if self.sd is None:
-            return None
-        return self.bias - 1.96 * self.sd, self.bias + 1.96 * self.sd
-
-
-def measure_agreement(differences: Sequence[float]) -> Agreement | None:
-    """Agreement by differences measured − true, one per group; None without any."""
-    values = np.asarray(differences, float)
-    if not len(values):
-        return None
-    sd = float(values.std(ddof=1)) if len(values) > 1 else None
-    return Agreement(float(values.mean()), sd, len(values))
-
-
 def agreement_figures(differences: Sequence[float], groups: Sequence[str], reason: str) -> Figures:
-    """Bias, SD and limits of agreement of one difference per group.
+    """Agreement of two measurements: bias, SD and 95 % limits (Bland & Altman, Lancet 1986).
+
+    SD is the sample's (n − 1); the limits are bias ± 1.96 SD.
 
     Args:
-        differences: measured − true.
+        differences: measured − true, one per group.
         groups: the group of each difference.
         reason: why a figure is None, for fewer than two differences.
     """
-    agreement = measure_agreement(differences)
-    if agreement is None or agreement.sd is None or agreement.limits is None:
-        undefined = Figure(None, len(differences), reason)
+    values = np.asarray(differences, np.float64)
+    if len(values) < 2:
+        undefined = Figure(None, len(values), reason)
         figures = dict.fromkeys(("bias", "sd", "loa_low", "loa_high"), undefined)
-        if agreement is not None:
-            figures["bias"] = Figure(agreement.bias, len(differences))
+        if len(values):
+            figures["bias"] = Figure(float(values[0]), 1)
         return figures
-    draws, values = draw(groups), np.asarray(differences, np.float64)
-    bias, sd = resample_means(values, draws), resample_sds(values, draws)
-    low, high = agreement.limits
+    draws = draw(groups)
+    bias, sd = float(values.mean()), float(values.std(ddof=1))
+    biases, sds = resample_means(values, draws), resample_sds(values, draws)
     resampled = {
-        "bias": (agreement.bias, bias),
-        "sd": (agreement.sd, sd),
-        "loa_low": (low, bias - 1.96 * sd),
-        "loa_high": (high, bias + 1.96 * sd),
+        "bias": (bias, biases),
+        "sd": (sd, sds),
+        "loa_low": (bias - 1.96 * sd, biases - 1.96 * sds),
+        "loa_high": (bias + 1.96 * sd, biases + 1.96 * sds),
     }
     return {
-        name: with_interval(Figure(value, agreement.n), samples, draws)
+        name: with_interval(Figure(value, len(values)), samples, draws)
         for name, (value, samples) in resampled.items()
     }

@@ -13,7 +13,6 @@ from usbench.metrics import box_protocols, detection_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO, match_pairs
 from usbench.metrics.matches import Matches, rank_within_runs
-from usbench.metrics.protocols import require_distinct
 from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores
 from usbench.types import Boxes, Target, Task
 
@@ -77,8 +76,7 @@ class DetectScorer:
             extra: further figures, as for `SegmentScorer`.
             confidence: of precision, recall and F1, chosen on validation; None: .25.
         """
-        self.protocols = [box_protocols.find_protocol(name) for name in protocols]
-        require_distinct(protocols, self.protocols)
+        self.protocols = box_protocols.find_protocols(protocols)
         self.confidence = _check_confidence(confidence)
         self.classes = tuple(classes)
         self.primary = primary

@@ -58,7 +58,7 @@ def detection_figures(matches: Matches, confidence: float, draws: Draws) -> Figu
 
 
 def count_boxes(matches: Matches, confidence: float) -> Values:
-    """(N, 3) true positives, false positives and targets of each image, for `score ≥ confidence`."""
+    """(N, 3) true positives, false positives and targets of each image, at this confidence."""
     images = len(matches.targets)
     confident = matches.score >= np.float32(confidence)
     hit = matches.hit[IOU_50] & confident
@@ -73,14 +73,15 @@ def count_boxes(matches: Matches, confidence: float) -> Values:
 
 def _counted(matches: Matches) -> NDArray[np.bool_]:
     """(D,) whether a box counts, as hit or as false positive."""
-    return ~matches.ignored[IOU_50]
+    counted: NDArray[np.bool_] = ~matches.ignored[IOU_50]
+    return counted
 
 
 def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Figures:
     """Precision, recall and F1 of boxes with `score ≥ confidence`."""
     counts = count_boxes(matches, confidence)
-    values = _box_rates(counts.sum(axis=0))
-    resampled = _box_rates(resample_sums(counts, draws))
+    values = box_rates(counts.sum(axis=0))
+    resampled = box_rates(resample_sums(counts, draws))
     reasons = {
         "precision": "no box of that confidence",
         "recall": "no truth",
@@ -93,7 +94,7 @@ def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Fig
     return figures
 
 
-def _box_rates(counts: Values) -> dict[str, Values]:
+def box_rates(counts: Values) -> dict[str, Values]:
     """(…, 3) true positives, false positives, targets → precision, recall and F1 (…)."""
     hits, wrong, targets = np.moveaxis(counts, -1, 0)
     return {

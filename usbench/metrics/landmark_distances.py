@@ -1,7 +1,7 @@
 """Distances between landmarks: pure functions of paths (P, 2) xy in native px.
 
-P = 1 is a point; P ≥ 2 are the knots of a curve. `scale` is the length of a pixel (x, y): (1, 1) for
-px, mm per px (column, row) for mm.
+P = 1 is a point; P ≥ 2 are the knots of a curve. `scale` is the length of a pixel (x, y): (1, 1)
+for px, mm per px (column, row) for mm.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ THRESHOLDS_MM = (1, 2, 4, 8)
 def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
     """The selection metric, version 1: minus the mean distance in px over seen points and curves.
 
-    Each counts once: a point's radial error, a curve's mean symmetric distance. −1e6 where nothing
-    is seen.
+    Each counts once: a point's radial error, a curve's mean symmetric distance. −1e6 where
+    nothing is seen.
     """
     errors = []
     for target, prediction in pairs:

@@ -27,7 +27,7 @@ from usbench.metrics.mask_overlap import (
     resize_nearest,
     target_pixels,
 )
-from usbench.metrics.protocols import EvaluationProtocol, lookup_protocol
+from usbench.metrics.protocols import EvaluationProtocol, lookup_protocols
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import (
     Figure,
@@ -152,9 +152,14 @@ MASK_PROTOCOLS = {protocol.name: protocol for protocol in _PROTOCOLS}
 ALIASES = {"nnunet": "usbench"}
 
 
+def find_protocols(names: Sequence[str]) -> list[MaskProtocol]:
+    """The protocols for masks of these names or aliases; ConfigError where there is none."""
+    return lookup_protocols(names, MASK_PROTOCOLS, ALIASES)
+
+
 def find_protocol(name: str) -> MaskProtocol:
     """The protocol for masks of that name or alias; ConfigError where there is none."""
-    return lookup_protocol(name, MASK_PROTOCOLS, ALIASES)
+    return find_protocols([name])[0]
 
 
 def score_counts(
@@ -224,7 +229,7 @@ def average_measure(
     """
     resampled = None  # (B, C)
     if order == "pooled":
-        counts = np.where(known[..., None], counts, 0)
+        counts = counts * known[..., None]
         values, n = measure(counts.sum(axis=0)), known.sum(axis=0)
         if draws:
             resampled = measure(resample_sums(counts, draws).astype(np.int64))

@@ -140,7 +140,10 @@ def _add_undefined(
 
 
 def case_value(case: Mapping[str, float], name: str) -> float:
-    """A case's figure, NaN where undefined; with the penalty the diagonal where one mask is empty."""
+    """A case's figure, NaN where undefined.
+
+    With the penalty it is the diagonal where one mask is empty.
+    """
     column = name.removesuffix(PENALTY)
     if column in case:
         return case[column]

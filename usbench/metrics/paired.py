@@ -181,9 +181,10 @@ def _test_difference(
     interval = percentile_interval(resampled, draws.groups)
     value = score_model(first, draws) - score_model(second, draws)
     se = float(np.nanstd(resampled, ddof=1))
-    p, reason = None, f"no test: {draws.groups} groups, at least {MIN_GROUPS} were wanted"
     if draws.groups >= MIN_GROUPS:
         p, reason = permutation_p(first, second, draws), interval.reason
+    else:
+        p, reason = None, f"no test: {draws.groups} groups, at least {MIN_GROUPS} were wanted"
     return Difference(first.name, second.name, value, interval.low, interval.high, se, p, reason)
 
 
@@ -225,7 +226,7 @@ def rank_models(
         higher: whether a higher score is better.
 
     Returns:
-        Name → (1 + number of significantly better models, k − number of significantly worse ones).
+        Name → (1 + number of significantly better models, k − number of worse ones).
     """
     better, worse = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     tested = [(pair, pair.p) for pair in pairs if pair.p is not None]

@@ -22,22 +22,18 @@ class EvaluationProtocol:
 P = TypeVar("P", bound=EvaluationProtocol)
 
 
-def lookup_protocol(name: str, protocols: Mapping[str, P], aliases: Mapping[str, str]) -> P:
-    """The protocol of that name or alias; ConfigError where there is none."""
-    name = aliases.get(name, name)
-    if name not in protocols:
-        names = ", ".join([*protocols, *aliases])
-        raise ConfigError(f"metric.protocols: expected one of {names}, got {name!r}")
-    return protocols[name]
+def lookup_protocols(
+    names: Sequence[str], protocols: Mapping[str, P], aliases: Mapping[str, str]
+) -> list[P]:
+    """The protocols of these names or aliases, in order.
 
-
-def require_distinct(names: Sequence[str], protocols: Sequence[EvaluationProtocol]) -> None:
-    """ConfigError where no protocol is named, or one of them twice (by an alias too).
-
-    Args:
-        names: as the user gave them.
-        protocols: those that the names mean.
+    Raises ConfigError for no name, an unknown one, and two of the same protocol.
     """
-    if not names or len({protocol.name for protocol in protocols}) < len(names):
-        got = list(names)
-        raise ConfigError(f"metric.protocols: expected one or more different names, got {got}")
+    full_names = [aliases.get(name, name) for name in names]
+    if not names or len(set(full_names) & set(protocols)) < len(names):
+        choices = ", ".join([*protocols, *aliases])
+        raise ConfigError(
+            f"metric.protocols: expected one or more different names of {choices}, "
+            f"got {', '.join(map(repr, names)) or 'none'}"
+        )
+    return [protocols[name] for name in full_names]

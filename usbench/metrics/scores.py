@@ -17,7 +17,7 @@ from usbench.types import Target, Task
 
 @dataclass(frozen=True)
 class Figure:
-    """One number with its interval. An undefined one is None with a reason, never NaN or infinity."""
+    """One number with its interval; where undefined, None with a reason, never NaN or infinity."""
 
     value: float | None
     n: int  # cases that it is computed from
@@ -97,7 +97,7 @@ class Scorer(Protocol):
 
 
 class ExtraFigures:
-    """A user's own figures: functions of one image's target and prediction, averaged over images."""
+    """Custom figures: functions of one image's target and prediction, averaged over images."""
 
     def __init__(self, functions: Mapping[str, Callable[..., float | None]] | None) -> None:
         """functions: name → function of (target, prediction) that returns None where undefined."""

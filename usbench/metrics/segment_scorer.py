@@ -14,7 +14,6 @@ from usbench.metrics import mask_overlap, mask_protocols, outline_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
 from usbench.metrics.mask_protocols import Known, Measure, Order
-from usbench.metrics.protocols import require_distinct
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores
 from usbench.types import Masks, Target, Task
@@ -36,7 +35,7 @@ OUTLINE_COLUMNS = (*outline_figures.UNIT, "diagonal_px", "diagonal_mm")  # likew
 
 
 def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
-    """The selection metric, version 1: mean foreground Dice, over images per class, then classes."""
+    """The selection metric, version 1: mean Dice over images per class, then over classes."""
     values = []
     for target, prediction in pairs:
         assert isinstance(target, Masks) and isinstance(prediction, Masks)
@@ -80,8 +79,7 @@ class SegmentScorer:
         self.tolerance_px = default if tolerance_px is None else tolerance_px
         self.tolerance_mm = tolerance_mm
         outline_figures.check_tolerances(self.tolerance_px, tolerance_mm)
-        self.protocols = [mask_protocols.find_protocol(name) for name in protocols]
-        require_distinct(protocols, self.protocols)
+        self.protocols = mask_protocols.find_protocols(protocols)
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
