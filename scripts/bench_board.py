@@ -33,7 +33,7 @@ from usbench.errors import RunError
 from usbench.io.console import say, table, track, warn
 from usbench.leaderboard.page.picture import shown
 from usbench.leaderboard.pooling import radial
-from usbench.metrics import segment
+from usbench.metrics import segment_scorer
 from usbench.metrics.scores import Scores
 from usbench.results import store as results
 from usbench.runner import report
@@ -98,7 +98,7 @@ def scored(task: Task, cases: list[Case]) -> Scores:
     """The table's own scores, as a record holds them."""
     rows = [{name: results._cell(value, name) for name, value in row.items()} for row in cases]
     if task == "segment":
-        return segment.from_cases(rows, CLASSES, ("usbench", "pooled"))
+        return segment_scorer.from_cases(rows, CLASSES, ("usbench", "pooled"))
     return Scores(radial(rows, CLASSES, {}))
 
 

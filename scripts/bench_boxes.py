@@ -27,17 +27,17 @@ import pycocotools.cocoeval  # type: ignore[import-untyped]
 
 from usbench.datasets.codecs import replacing
 from usbench.io.console import say, table
-from usbench.metrics import boxes
+from usbench.metrics import box_protocols
+from usbench.metrics.average_precision import average_precisions
 from usbench.metrics.bootstrap import RESAMPLES, draw
-from usbench.metrics.precision import average_precisions
-from usbench.metrics.scores import mean
+from usbench.metrics.ratios import mean_defined
 from usbench.types import Boxes
 
 PEERS: Mapping[str, tuple[Any, Any]] = {
     "pycocotools": (pycocotools.coco.COCO, pycocotools.cocoeval.COCOeval),
     "faster-coco-eval": (faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster),
 }
-RULE = boxes.RULES["coco"]
+RULE = box_protocols.BOX_PROTOCOLS["coco"]
 CLOSE = 1e-9  # of the figures that are to be the same
 SIDE = 550  # px of an image
 Pairs = list[tuple[Boxes, Boxes]]
@@ -96,8 +96,8 @@ def entries(found: Boxes, image: int) -> list[dict[str, Any]]:
 def ours(pairs: Pairs, classes: int) -> tuple[dict[str, float], list[float | None]]:
     """(seconds, figures)."""
     start = time.perf_counter()
-    found, _ = boxes.figures(
-        RULE, boxes.matched(RULE, pairs, classes), [str(c) for c in range(classes)]
+    found, _ = box_protocols.box_figures(
+        RULE, box_protocols.match_pairs(RULE, pairs, classes), [str(c) for c in range(classes)]
     )
     whole = time.perf_counter() - start
     return {"whole": whole, "evaluate": whole}, [figure.value for figure in found.values()]
@@ -129,10 +129,10 @@ def theirs(
 def resampled(pairs: Pairs, classes: int) -> tuple[float, float]:
     """(seconds of matching, seconds of 1,000 resamples of mAP)."""
     start = time.perf_counter()
-    (found, *_) = boxes.matched(RULE, pairs, classes)
+    (found, *_) = box_protocols.match_pairs(RULE, pairs, classes)
     ready = time.perf_counter()
     weights = draw([str(n) for n in range(len(pairs))]).cases
-    mean(average_precisions(found, RULE.curve, weights).mean(1), 1)
+    mean_defined(average_precisions(found, RULE.curve, weights).mean(1), 1)
     return ready - start, time.perf_counter() - ready
 
 

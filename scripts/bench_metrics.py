@@ -33,8 +33,10 @@ from torchmetrics.segmentation import DiceScore, MeanIoU
 from usbench.datasets.codecs import replacing
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table, track
-from usbench.metrics import overlap, surfaces
-from usbench.metrics.segment import SegmentScorer
+from usbench.metrics.mask_overlap import count_pixels
+from usbench.metrics.mask_protocols import find_protocol, score_counts
+from usbench.metrics.outline_distances import measure_distances
+from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.types import Masks
 
 SIZE, CLASSES, DRAWN, TOLERANCE = (275, 690), 9, 20, 2.0
@@ -81,9 +83,9 @@ def structures(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 def ours_overlap(pairs: Sequence[Pair]) -> float:
     """Counts, then the rule."""
-    counted = np.stack([overlap.counts(truth, guess) for truth, guess in pairs])
+    counted = np.stack([count_pixels(truth, guess) for truth, guess in pairs])
     names = [str(c) for c in range(CLASSES)]
-    return float(overlap.apply(overlap.rule("usbench"), counted, names).scores["dice"].value or 0)
+    return float(score_counts(find_protocol("usbench"), counted, names).scores["dice"].value or 0)
 
 
 def batches(pairs: Sequence[Pair]) -> Any:
@@ -122,9 +124,9 @@ def monai_overlap(pairs: Sequence[Pair]) -> float:
 
 def ours_distances(pairs: Sequence[Pair]) -> float:
     """All three of one pass."""
-    found = [surfaces.distances(truth, guess) for truth, guess in pairs]
+    found = [measure_distances(truth, guess) for truth, guess in pairs]
     figures = [
-        (each.hausdorff(0.95), each.within(TOLERANCE), each.mean())
+        (each.hausdorff(0.95), each.surface_dice(TOLERANCE), each.mean())
         for each in found
         if each is not None
     ]

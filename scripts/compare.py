@@ -22,7 +22,7 @@ from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
 from usbench.leaderboard import comparison
 from usbench.metrics import paired
-from usbench.metrics.bootstrap import FEW
+from usbench.metrics.bootstrap import FEW_GROUPS
 from usbench.results import store as results
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,7 +109,7 @@ def show(facts: dict[str, Any]) -> None:
         f"resolution: {facts['resolution']:.{digits}f}, the smallest difference of the two best that these cases show"
     )
     say(facts["words"])
-    if facts["groups"] < FEW:
+    if facts["groups"] < FEW_GROUPS:
         warn(f"{facts['groups']} groups: intervals and tests of so few are rough")
 
 

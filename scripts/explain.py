@@ -24,7 +24,10 @@ from usbench.errors import ConfigError
 from usbench.evaluate.rescore import Stored, stored
 from usbench.io.console import say, table, track
 from usbench.leaderboard import implantability as implant
-from usbench.metrics import boxes, landmark, overlap, surfaces
+from usbench.metrics.box_protocols import BOX_PROTOCOLS
+from usbench.metrics.landmark_scorer import RADIAL
+from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.metrics.outline_distances import measure_distances, pixel_hd95
 from usbench.metrics.scores import Figures, ProtocolScores, Scores
 from usbench.results import scoring
 from usbench.results import store as results
@@ -33,9 +36,9 @@ from usbench.types import Masks, Task
 
 ROOT = Path(__file__).resolve().parent.parent
 RULES: Mapping[Task, tuple[str, ...]] = {
-    "segment": tuple(overlap.RULES),
-    "detect": tuple(boxes.RULES),
-    "landmark": (landmark.NAME,),
+    "segment": tuple(MASK_PROTOCOLS),
+    "detect": tuple(BOX_PROTOCOLS),
+    "landmark": (RADIAL.name,),
 }
 SHOWN: Mapping[Task, tuple[str, ...]] = {
     "segment": ("dice", "iou"),
@@ -115,7 +118,7 @@ def show_distances(kept: Stored) -> None:
     for sample, guess in track(scoring.pairs(kept.folder, "test", test), "measuring", len(test)):
         assert isinstance(sample.target, Masks) and isinstance(guess, Masks)
         for c, (truth, found) in enumerate(zip(sample.target.planes, guess.planes, strict=True)):
-            mine, other = surfaces.distances(truth, found), surfaces.other_hd95(truth, found)
+            mine, other = measure_distances(truth, found), pixel_hd95(truth, found)
             if mine is not None and other is not None:
                 ours[c].append(mine.hausdorff(0.95))
                 theirs[c].append((other.monai, other.medpy))

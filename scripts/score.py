@@ -28,10 +28,10 @@ from usbench.evaluate import coco as instances
 from usbench.evaluate import external
 from usbench.evaluate import files as outside
 from usbench.io.console import say, table, track, warn
-from usbench.metrics.detect import DetectScorer
-from usbench.metrics.landmark import LandmarkScorer
+from usbench.metrics.detect_scorer import DetectScorer
+from usbench.metrics.landmark_scorer import LandmarkScorer
 from usbench.metrics.scores import Scorer, Scores
-from usbench.metrics.segment import SegmentScorer
+from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results import store as results
 from usbench.runner import config as cell
 from usbench.runner import records, report

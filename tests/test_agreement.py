@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import t as student
 
 from usbench.leaderboard.agreement import Verdict, standard_error, verdict
-from usbench.metrics.bootstrap import draw, interval, means
+from usbench.metrics.bootstrap import draw, percentile_interval, resample_means
 
 
 def test_the_standard_error_by_hand():
@@ -81,7 +81,7 @@ def test_equal_models_on_six_animals_are_rarely_called_different(seeds, shared):
         frames = np.repeat(animals, 110) + rng.normal(0, 0.1, 660)
         trained = [frames + rng.normal(0, 0.01) for _ in range(seeds)]
         intervals = [
-            interval(means(values, draws), 6) for values in trained[:1]
+            percentile_interval(resample_means(values, draws), 6) for values in trained[:1]
         ] * seeds  # a shift moves both ends
         errors = [standard_error(each.low, each.high, 6) for each in intervals]
         other = (

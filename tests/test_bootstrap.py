@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usbench.metrics import overlap
-from usbench.metrics.bootstrap import draw, interval, means, sums
+from usbench.metrics import mask_protocols
+from usbench.metrics.bootstrap import draw, percentile_interval, resample_means, resample_sums
 
 GROUPS = ["pig 2", "pig 2", "pig 1", "pig 3", "pig 2", "pig 1"]
 
@@ -17,7 +17,7 @@ def test_a_resample_draws_as_many_groups_as_there_are_and_whole_ones():
     draws = draw(GROUPS, 50)
     assert draws.weights.shape == (50, 3) and (draws.weights.sum(axis=1) == 3).all()
     assert draws.index.tolist() == [0, 0, 1, 2, 0, 1]  # numbered as they first appear
-    assert np.array_equal(draws.cases[:, 0], draws.cases[:, 4])
+    assert np.array_equal(draws.case_weights[:, 0], draws.case_weights[:, 4])
     assert (
         draws.weights.max() > 1 and abs(draw(GROUPS, 20_000).weights.mean(axis=0) - 1).max() < 0.02
     )
@@ -45,18 +45,20 @@ def test_weighting_is_listing_the_cases_again(groups, seed, data):
         data.draw(st.lists(numbers, min_size=len(groups), max_size=len(groups))), np.float64
     )
     draws = draw(groups, 4, seed)
-    for resample, weights in enumerate(draws.cases.astype(int)):
+    for resample, weights in enumerate(draws.case_weights.astype(int)):
         listed = np.repeat(values, weights)
         defined = listed[np.isfinite(listed)]
         expected = defined.mean() if len(defined) else np.nan
-        assert means(values, draws)[resample] == pytest.approx(expected, nan_ok=True)
-    assert np.allclose(sums(np.ones((len(groups), 2)), draws), draws.cases.sum(axis=1)[:, None])
+        assert resample_means(values, draws)[resample] == pytest.approx(expected, nan_ok=True)
+    assert np.allclose(
+        resample_sums(np.ones((len(groups), 2)), draws), draws.case_weights.sum(axis=1)[:, None]
+    )
 
 
 def test_the_interval_is_the_percentiles():
-    found = interval(np.arange(1001.0), 12)
+    found = percentile_interval(np.arange(1001.0), 12)
     assert (found.low, found.high) == pytest.approx((25, 975)) and found.reason is None
-    assert interval(np.arange(1001.0), 12, level=0.9).low == pytest.approx(50)
+    assert percentile_interval(np.arange(1001.0), 12, level=0.9).low == pytest.approx(50)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_the_interval_is_the_percentiles():
 )  # fmt: skip
 def test_few_groups_and_lost_resamples(groups, undefined, there, says):
     resampled = np.concatenate([np.full(undefined, np.nan), np.linspace(0, 1, 1000 - undefined)])
-    found = interval(resampled, groups)
+    found = percentile_interval(resampled, groups)
     assert (found.low is not None) == there
     assert found.reason is None if says is None else says in str(found.reason)
 
@@ -78,7 +80,7 @@ def test_groups_widen_the_interval():
     values = rng.normal(0, 1, 25)[animal] + rng.normal(0, 1, 500)
 
     def width(groups: list[str]) -> float:
-        found = interval(means(values, draw(groups)), len(set(groups)))
+        found = percentile_interval(resample_means(values, draw(groups)), len(set(groups)))
         assert found.low is not None and found.high is not None
         return found.high - found.low
 
@@ -92,15 +94,15 @@ def test_masks_get_intervals_in_each_order_of_averaging():
     known = np.ones((40, 2), bool)
     draws = draw([str(n // 2) for n in range(40)], 5)
     for name in ("usbench", "image-first", "pooled", "kidneyus"):
-        rule = overlap.rule(name)
-        figure, _ = overlap.averaged(rule.dice, rule.order, table, known, draws)
+        rule = mask_protocols.find_protocol(name)
+        figure, _ = mask_protocols.average_measure(rule.dice, rule.order, table, known, draws)
         resampled = []
-        for weights in draws.cases.astype(int):
+        for weights in draws.case_weights.astype(int):
             listed = np.repeat(table, weights, axis=0)
             resampled.append(
-                overlap.averaged(rule.dice, rule.order, listed, np.ones((len(listed), 2), bool))[
-                    0
-                ].value
+                mask_protocols.average_measure(
+                    rule.dice, rule.order, listed, np.ones((len(listed), 2), bool)
+                )[0].value
             )
         low, high = np.quantile(np.array(resampled, float), [0.025, 0.975])
         assert (figure.low, figure.high) == pytest.approx((low, high)), name

@@ -9,11 +9,12 @@ import pytest
 from drawn_boxes import SQUARE, as_coco, guess, random_pairs, reference, truth
 from faster_coco_eval import COCO, COCOeval_faster
 
-from usbench.metrics import boxes
+from usbench.metrics import box_overlap, box_protocols
+from usbench.metrics.average_precision import average_precisions
 from usbench.metrics.bootstrap import draw
-from usbench.metrics.detect import DetectScorer, selection
-from usbench.metrics.precision import average_precisions
-from usbench.metrics.scores import flat, mean
+from usbench.metrics.detect_scorer import DetectScorer, selection
+from usbench.metrics.ratios import mean_defined
+from usbench.metrics.scores import figure_values
 from usbench.types import Boxes
 
 NAMES = (
@@ -21,28 +22,32 @@ NAMES = (
     *("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large"),
 )  # in the order of pycocotools' stats
 MAIN = ("map50_95", "map50", "map75", "ar100")
-COCO_RULE = boxes.RULES["coco"]
+COCO_RULE = box_protocols.BOX_PROTOCOLS["coco"]
 
 
 def scores(
     pairs: list[tuple[Boxes, Boxes]], classes: int = 1, rule: str = "coco"
 ) -> dict[str, float | None]:
     """The four main figures under COCO's rule; ultralytics' has no recall."""
-    found = flat(boxes.apply(pairs, [str(c) for c in range(classes)], rule).scores)
+    found = figure_values(
+        box_protocols.score_pairs(pairs, [str(c) for c in range(classes)], rule).scores
+    )
     return {name: found[name] for name in MAIN if name in found}
 
 
 def hits(own: Boxes, found: Boxes, rule: str = "coco") -> list[list[bool]]:
     """One image, one class → per threshold, whether each guess is a hit, best first."""
-    return boxes.matched(boxes.rule(rule), [(own, found)], 1)[0].hit.tolist()
+    return box_protocols.match_pairs(box_protocols.find_protocol(rule), [(own, found)], 1)[
+        0
+    ].hit.tolist()
 
 
 def test_iou_is_of_half_open_rectangles():
     """10×10 against the same moved by 5 columns: 50 / 150."""
     own = np.array([SQUARE, SQUARE, (5, 5, 5, 5)], np.float32)
     found = np.array([(15, 10, 25, 20), (20, 10, 30, 20), (5, 5, 5, 5)], np.float32)
-    assert boxes.paired_iou(own, found).tolist() == [50 / 150, 0.0, 0.0]
-    assert boxes.single_iou(own, found).tolist() == pytest.approx([50 / 150, 0.0, 0.0])
+    assert box_overlap.double_iou(own, found).tolist() == [50 / 150, 0.0, 0.0]
+    assert box_overlap.single_iou(own, found).tolist() == pytest.approx([50 / 150, 0.0, 0.0])
 
 
 def test_a_perfect_detector_scores_1_or_995():
@@ -134,7 +139,11 @@ def test_at_most_100_boxes_of_an_image_and_class():
         many = [(50, 50, 60, 60, 0.5)] * before
         found = guess(*many, (*SQUARE, 0.5), labels=[*[n % 2 for n in range(before)], 0])
         assert (
-            any(boxes.matched(boxes.rule("ultralytics"), [(truth(SQUARE), found)], 2)[0].hit[0])
+            any(
+                box_protocols.match_pairs(
+                    box_protocols.find_protocol("ultralytics"), [(truth(SQUARE), found)], 2
+                )[0].hit[0]
+            )
             == hit
         )
 
@@ -146,7 +155,7 @@ def test_average_recall_is_of_the_best_boxes_of_each_image():
         (truth(SQUARE), guess(wrong, (*SQUARE, 0.8))),
         (truth(SQUARE), guess((*SQUARE, 0.8), (*wrong[:4], 0.1))),
     ]
-    found = flat(boxes.apply(pairs, ["a"]).scores)
+    found = figure_values(box_protocols.score_pairs(pairs, ["a"]).scores)
     assert (found["ar1"], found["ar10"], found["ar100"]) == (0.5, 1.0, 1.0)
 
 
@@ -156,8 +165,10 @@ def test_average_recall_is_of_the_best_boxes_of_each_image():
 )
 def test_sizes_are_by_area_with_both_ends(side, sizes):
     """A square of 32 px is both small and medium, as under pycocotools."""
-    found = flat(
-        boxes.apply([(truth((0, 0, side, side)), guess((0, 0, side, side, 0.9)))], ["a"]).scores
+    found = figure_values(
+        box_protocols.score_pairs(
+            [(truth((0, 0, side, side)), guess((0, 0, side, side, 0.9)))], ["a"]
+        ).scores
     )
     told = {
         size
@@ -169,8 +180,10 @@ def test_sizes_are_by_area_with_both_ends(side, sizes):
 
 def test_a_box_of_another_size_costs_nothing_among_the_small():
     """A false positive of 40×40, better scored than the small truth's hit: medium has no truth, small is perfect."""
-    found = flat(
-        boxes.apply([(truth(SQUARE), guess((40, 40, 80, 80, 0.9), (*SQUARE, 0.8)))], ["a"]).scores
+    found = figure_values(
+        box_protocols.score_pairs(
+            [(truth(SQUARE), guess((40, 40, 80, 80, 0.9), (*SQUARE, 0.8)))], ["a"]
+        ).scores
     )
     assert found["map_small"] == 1.0 and found["map50"] == 0.5 and found["map_medium"] is None
 
@@ -182,7 +195,7 @@ def test_a_false_positive_before_the_hit_halves_the_precision():
 
 def test_a_class_without_a_truth_is_left_out_and_says_so():
     """Its false positives cost nothing under COCO's rule; the figure is None with a reason, never -1."""
-    ruled = boxes.apply(
+    ruled = box_protocols.score_pairs(
         [(truth(SQUARE), guess((*SQUARE, 0.9), (0, 0, 5, 5, 0.9), labels=[0, 1]))], ["a", "b"]
     )
     assert ruled.scores["map50_95"].value == 1.0
@@ -193,7 +206,7 @@ def test_a_class_without_a_truth_is_left_out_and_says_so():
 
 @pytest.mark.parametrize("pairs", [[], [(Boxes.empty(), guess((*SQUARE, 0.9)))]])
 def test_no_truth_at_all_is_undefined_with_a_reason(pairs):
-    ruled = boxes.apply(pairs, ["a"])
+    ruled = box_protocols.score_pairs(pairs, ["a"])
     for figures in (ruled.scores, ruled.per_class["a"], ruled.target_score):
         assert set(figures) == set(NAMES)
         assert all(figure.value is None and figure.reason for figure in figures.values())
@@ -201,7 +214,7 @@ def test_no_truth_at_all_is_undefined_with_a_reason(pairs):
 
 def test_the_ceiling_is_exactly_1():
     pairs = random_pairs(0)
-    target_score = flat(boxes.apply(pairs, ["a", "b", "c"]).target_score)
+    target_score = figure_values(box_protocols.score_pairs(pairs, ["a", "b", "c"]).target_score)
     assert all(
         target_score[name] == 1.0
         for name in NAMES
@@ -210,7 +223,9 @@ def test_the_ceiling_is_exactly_1():
     assert (
         target_score["ar100"] == 1.0 and 0 < target_score["ar1"] < 1
     )  # several truths in an image
-    other = flat(boxes.apply(pairs, ["a", "b", "c"], "ultralytics").target_score)
+    other = figure_values(
+        box_protocols.score_pairs(pairs, ["a", "b", "c"], "ultralytics").target_score
+    )
     assert other == dict.fromkeys(MAIN[:3], pytest.approx(0.995, abs=1e-12))
 
 
@@ -255,12 +270,12 @@ def test_ids_start_at_1_because_0_never_matches():
 @pytest.mark.parametrize("seed", range(5))
 def test_the_twelve_figures_are_pycocotools(seed):
     pairs = random_pairs(seed)
-    ours, theirs = boxes.apply(pairs, ["a", "b", "c"]), reference(pairs, 3)
+    ours, theirs = box_protocols.score_pairs(pairs, ["a", "b", "c"]), reference(pairs, 3)
     stats = {
         name: None if value == -1 else value
         for name, value in zip(NAMES, theirs.stats, strict=True)
     }
-    assert flat(ours.scores) == pytest.approx(stats, abs=1e-9)
+    assert figure_values(ours.scores) == pytest.approx(stats, abs=1e-9)
     assert sum(value is not None and value > 0 for value in stats.values()) >= 8
     for c, label in enumerate("ab"):
         precision, recall = (
@@ -269,9 +284,13 @@ def test_the_twelve_figures_are_pycocotools(seed):
         )
         tables = dict(zip(MAIN, (precision, precision[0], precision[5], recall), strict=True))
         wanted = {name: each.mean() for name, each in tables.items()}
-        own = {name: value for name, value in flat(ours.per_class[label]).items() if name in MAIN}
+        own = {
+            name: value
+            for name, value in figure_values(ours.per_class[label]).items()
+            if name in MAIN
+        }
         assert min(wanted.values()) > 0 and own == pytest.approx(wanted, abs=1e-9)
-    assert flat(ours.per_class["c"]) == dict.fromkeys(NAMES)
+    assert figure_values(ours.per_class["c"]) == dict.fromkeys(NAMES)
     assert all(figure.reason for figure in ours.per_class["c"].values())
 
 
@@ -296,9 +315,11 @@ def test_parity_with_faster_coco_eval(seed):
 def test_a_resample_is_what_faster_coco_eval_makes_of_its_images(seed):
     """Whole groups of 4 images, drawn with replacement; no two scores are equal but those of one image's copies."""
     pairs = random_pairs(seed, 24, ties=False)
-    weights = draw([str(n // 4) for n in range(24)], 3, seed).cases
-    drawn = mean(
-        average_precisions(boxes.matched(COCO_RULE, pairs, 3)[0], COCO_RULE.curve, weights).mean(1),
+    weights = draw([str(n // 4) for n in range(24)], 3, seed).case_weights
+    drawn = mean_defined(
+        average_precisions(
+            box_protocols.match_pairs(COCO_RULE, pairs, 3)[0], COCO_RULE.curve, weights
+        ).mean(1),
         1,
     )
     for value, row in zip(drawn, weights.astype(int), strict=True):
@@ -311,10 +332,10 @@ def test_each_match_is_pycocotools(seed):
     """Image by image, class by class, threshold by threshold, size by size."""
     pairs = random_pairs(seed)
     theirs, compared = reference(pairs, 3), 0
-    assert (theirs.params.iouThrs == boxes.THRESHOLDS).all()
+    assert (theirs.params.iouThrs == box_protocols.THRESHOLDS).all()
     ranges = [tuple(map(float, area)) for area in theirs.params.areaRng]
-    assert ranges == [tuple(map(float, area)) for area in boxes.AREAS]
-    ours = boxes.matched(COCO_RULE, pairs, 3)
+    assert ranges == [tuple(map(float, area)) for area in box_protocols.AREAS]
+    ours = box_protocols.match_pairs(COCO_RULE, pairs, 3)
     for each in filter(None, theirs.evalImgs):
         own = ours[ranges.index(tuple(map(float, each["aRng"])))]
         here = np.flatnonzero(
@@ -324,7 +345,7 @@ def test_each_match_is_pycocotools(seed):
         assert (own.ignored[:, here] == each["dtIgnore"]).all()
         assert (own.hit[:, here] == (each["dtMatches"] > 0) & ~each["dtIgnore"].astype(bool)).all()
         assert (
-            own.truths[each["image_id"] - 1, each["category_id"] - 1]
+            own.targets[each["image_id"] - 1, each["category_id"] - 1]
             == (np.array(each["gtIgnore"]) == 0).sum()
         )
         compared += len(here)
@@ -366,7 +387,7 @@ def test_the_case_table_gives_the_same_average_precision(seed):
         }
         made = {
             name: value
-            for name, value in flat(result.protocol.per_class[label]).items()
+            for name, value in figure_values(result.protocol.per_class[label]).items()
             if name in MAIN
         }
         assert own == pytest.approx(made, abs=1e-9)
@@ -375,6 +396,6 @@ def test_the_case_table_gives_the_same_average_precision(seed):
 def test_blocks_of_pairs_change_nothing(monkeypatch):
     """Overlaps are computed block by block, so that many boxes don't fill the memory."""
     pairs = random_pairs(0)
-    whole = flat(boxes.apply(pairs, ["a", "b", "c"]).scores)
-    monkeypatch.setattr(boxes, "BLOCK", 7)
-    assert flat(boxes.apply(pairs, ["a", "b", "c"]).scores) == whole
+    whole = figure_values(box_protocols.score_pairs(pairs, ["a", "b", "c"]).scores)
+    monkeypatch.setattr(box_overlap, "BLOCK", 7)
+    assert figure_values(box_protocols.score_pairs(pairs, ["a", "b", "c"]).scores) == whole

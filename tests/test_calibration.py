@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import binary_calibration_error
 
 from usbench.metrics.bootstrap import draw
-from usbench.metrics.calibration import BINS, ece, ece_of, histogram
+from usbench.metrics.calibration import BINS, ece, ece_figure, histogram
 
 
 def alone(confidence: list[float], right: list[bool]) -> float:
@@ -42,7 +42,7 @@ def test_by_hand(confidence, right, wanted):
 
 def test_without_a_guess_it_is_undefined():
     assert np.isnan(alone([], []))
-    figure = ece_of(np.zeros((3, BINS, 3)), draw(list("abc")), "no box")
+    figure = ece_figure(np.zeros((3, BINS, 3)), draw(list("abc")), "no box")
     assert figure.value is None and figure.reason == "no box" and figure.n == 0
 
 
@@ -71,7 +71,7 @@ def test_every_resample_is_the_error_of_the_cases_it_lists(guesses, seed):
     bins = histogram(confidence, right, case, 4)
     assert bins.sum(axis=(0, 1)) == pytest.approx([len(guesses), confidence.sum(), right.sum()])
     draws = draw(list("abca"), 5, seed)
-    for weights in draws.cases.astype(int):
+    for weights in draws.case_weights.astype(int):
         listed = np.repeat(np.arange(len(guesses)), weights[case] if len(case) else 0)
         wanted = alone(confidence[listed].tolist(), right[listed].tolist())
         found = float(ece(np.tensordot(weights, bins, axes=1)))

@@ -8,9 +8,9 @@ import pytest
 from drawn_boxes import SQUARE, Pairs, guess, random_pairs, truth
 
 from usbench.errors import ConfigError
-from usbench.metrics import boxes
-from usbench.metrics.detect import DetectScorer, best_confidence
-from usbench.metrics.scores import Scores, flat
+from usbench.metrics import box_protocols
+from usbench.metrics.detect_scorer import DetectScorer, best_confidence
+from usbench.metrics.scores import Scores, figure_values
 from usbench.results import scoring
 from usbench.types import Boxes
 
@@ -30,7 +30,7 @@ def test_end_to_end():
     scorer.update("one", "g", truth(SQUARE), guess((*AWAY, 0.3), (*SQUARE, 0.9)))
     scorer.update("two", "g", Boxes.empty(), Boxes.empty(scored=True))
     result = scorer.result()
-    found = flat(result.protocol.scores)
+    found = figure_values(result.protocol.scores)
     assert (found["map50_95"], found["ar1"], found["boxes"], found["precision"]) == (
         1.0,
         1.0,
@@ -80,7 +80,7 @@ def test_a_set_without_a_case_is_undefined():
 @pytest.mark.parametrize("rules", [[], ["voc"], ["coco", "voc"], ["coco", "coco"]])
 def test_another_rule_is_a_configuration_error(rules):
     with pytest.raises(ConfigError, match="coco"):
-        DetectScorer(["a"], rules=rules)
+        DetectScorer(["a"], protocols=rules)
 
 
 @pytest.mark.parametrize("confidence", [-0.1, 1.1, float("nan"), "high"])
@@ -93,7 +93,8 @@ def test_the_first_rule_is_the_protocol_and_has_the_further_figures():
     """Those are of the matches of the rule coco whatever the protocol, and so is the case table."""
     pairs = random_pairs(0)
     one, other = (
-        scored(pairs, rules=rules) for rules in (["coco", "ultralytics"], ["ultralytics", "coco"])
+        scored(pairs, protocols=rules)
+        for rules in (["coco", "ultralytics"], ["ultralytics", "coco"])
     )
     assert (
         [ruled.name for ruled in one.protocols]
@@ -107,12 +108,17 @@ def test_the_first_rule_is_the_protocol_and_has_the_further_figures():
             and name not in other.protocols[1].scores
         )
         assert one.protocol.per_class["a"][name] == other.protocol.per_class["a"][name]
-    assert flat(one.protocols[1].scores).items() <= flat(other.protocol.scores).items()
+    assert (
+        figure_values(one.protocols[1].scores).items()
+        <= figure_values(other.protocol.scores).items()
+    )
     assert (
         other.protocol.target_score["map50"].value == pytest.approx(0.995)
         and "ar100" not in other.protocol.scores
     )
-    assert "sens_fppi" in one.protocol.description and "sens_fppi" not in one.protocols[1].words
+    assert (
+        "sens_fppi" in one.protocol.description and "sens_fppi" not in one.protocols[1].description
+    )
 
 
 def test_every_figure_has_its_interval():
@@ -203,13 +209,13 @@ def test_validation_chooses_and_the_words_say_so(monkeypatch, tmp_path):
 
 
 def test_the_rules_by_name():
-    assert list(boxes.RULES) == ["coco", "ultralytics"]
-    for name, rule in boxes.RULES.items():
+    assert list(box_protocols.BOX_PROTOCOLS) == ["coco", "ultralytics"]
+    for name, rule in box_protocols.BOX_PROTOCOLS.items():
         assert (
             rule.name == name
             and rule.version == 1
-            and "  " not in rule.words
-            and "\n" not in rule.words
+            and "  " not in rule.description
+            and "\n" not in rule.description
         )
 
 
@@ -227,5 +233,5 @@ def test_a_label_that_is_no_class_is_refused(label):
         (truth(SQUARE, labels=[label]), guess()),
         (truth(SQUARE), guess((*SQUARE, 0.9), labels=[label])),
     ):
-        with pytest.raises(ValueError, match=r"labels of 0\.\.2 were wanted"):
+        with pytest.raises(ValueError, match=r"expected labels from 0 to 2"):
             scored([pair])

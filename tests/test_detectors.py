@@ -18,7 +18,7 @@ import torch
 import yaml
 
 from usbench.errors import ConfigError, DataError, RunError
-from usbench.metrics.detect import selection
+from usbench.metrics.detect_scorer import selection
 from usbench.models import backbone as trunk
 from usbench.models import loop
 from usbench.models.augment import Augment

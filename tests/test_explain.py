@@ -11,13 +11,13 @@ from finished import finish
 
 from scripts import explain
 from usbench.leaderboard import implantability as implant
-from usbench.metrics import boxes, overlap
+from usbench.metrics import box_protocols, mask_protocols
 from usbench.results import store as results
 from usbench.runner import config as cell
 
 
 @pytest.mark.parametrize(("dataset", "task", "rules"), [
-    ("usgra", "segment", set(overlap.RULES)), ("usgra", "detect", set(boxes.RULES)), ("unity", "landmark", {"radial"})
+    ("usgra", "segment", set(mask_protocols.MASK_PROTOCOLS)), ("usgra", "detect", set(box_protocols.BOX_PROTOCOLS)), ("unity", "landmark", {"radial"})
 ])  # fmt: skip
 def test_every_rule_of_the_task_is_shown(compose, tmp_path, capsys, dataset, task, rules):
     one, path = finish(compose, tmp_path, dataset, task)

@@ -21,9 +21,9 @@ from usbench.leaderboard.csv_file import comma_separated
 from usbench.leaderboard.folds import joined
 from usbench.leaderboard.markdown import markdown
 from usbench.leaderboard.pooling import pooling
-from usbench.metrics.detect import DetectScorer
-from usbench.metrics.landmark import LandmarkScorer
-from usbench.metrics.segment import SegmentScorer
+from usbench.metrics.detect_scorer import DetectScorer
+from usbench.metrics.landmark_scorer import LandmarkScorer
+from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results import store as results
 from usbench.runner import config as cell
 from usbench.runner import records

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from usbench.curves import spline
 from usbench.errors import ConfigError, RunError
-from usbench.metrics.landmark import selection
+from usbench.metrics.landmark_scorer import selection
 from usbench.models import arrays, loop
 from usbench.models.augment import Augment, affine
 from usbench.models.heatmap import paths, points

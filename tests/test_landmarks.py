@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import build
-from usbench.metrics import landmarks
-from usbench.metrics.landmark import WORDS, LandmarkScorer, presence_threshold, selection
-from usbench.metrics.scores import Figures, flat
+from usbench.metrics import case_figures
+from usbench.metrics.bootstrap import draw
+from usbench.metrics.landmark_scorer import RADIAL, LandmarkScorer, presence_threshold, selection
+from usbench.metrics.scores import Figures, figure_values
 from usbench.runner.config import metric_node
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
@@ -57,7 +58,7 @@ def figures(names: str, *cases: Case, **settings: Any) -> Figures:
 
 
 def values(names: str, *cases: Case, **settings: Any) -> dict[str, float | None]:
-    return flat(figures(names, *cases, **settings))
+    return figure_values(figures(names, *cases, **settings))
 
 
 # ---- points
@@ -228,13 +229,15 @@ def test_points_and_curves_stay_apart():
 def test_auroc_with_ties_by_hand():
     """Of 3 × 2 pairs (present, absent): .9 wins twice, .5 wins once and ties once, .2 loses both… 3.5 / 6, and
     a fourth at .3 that ties with the lower: (3.5 + .5) / 8."""
-    assert landmarks.auroc(
+    assert case_figures.auroc(
         [0.9, 0.5, 0.2, 0.5, 0.3], [True, True, True, False, False]
     ) == pytest.approx(3.5 / 6)
-    assert landmarks.auroc(
+    assert case_figures.auroc(
         [0.9, 0.5, 0.2, 0.3, 0.5, 0.3], [True] * 4 + [False] * 2
     ) == pytest.approx(4 / 8)
-    assert landmarks.auroc([0.9, 0.5], [True, True]) is None and landmarks.auroc([], []) is None
+    assert (
+        case_figures.auroc([0.9, 0.5], [True, True]) is None and case_figures.auroc([], []) is None
+    )
 
 
 SCORED = st.lists(
@@ -244,6 +247,11 @@ SCORED = st.lists(
 )
 
 
+def plain_f1(scores: Sequence[float], present: Sequence[bool], threshold: float) -> float | None:
+    draws = draw(["a"] * len(scores), resamples=1)
+    return case_figures.f1_figure(scores, present, threshold, draws, "nothing").value
+
+
 @given(SCORED)
 def test_auroc_and_f1_equal_scikit_learns(scored: list[tuple[float, bool]]) -> None:
     reference = pytest.importorskip(
@@ -251,26 +259,26 @@ def test_auroc_and_f1_equal_scikit_learns(scored: list[tuple[float, bool]]) -> N
     )
     scores, present = [one for one, _ in scored], [one for _, one in scored]
     if len(set(present)) == 2:
-        assert landmarks.auroc(scores, present) == pytest.approx(
+        assert case_figures.auroc(scores, present) == pytest.approx(
             reference.roc_auc_score(present, scores)
         )
     found = [score >= 0.5 for score in scores]
     if any(found) or any(present):
-        assert landmarks.f1(scores, present, 0.5) == pytest.approx(
+        assert plain_f1(scores, present, 0.5) == pytest.approx(
             reference.f1_score(present, found, zero_division=0)
         )
     else:
-        assert landmarks.f1(scores, present, 0.5) is None
+        assert plain_f1(scores, present, 0.5) is None
 
 
 @given(SCORED)
 def test_no_threshold_has_a_better_f1(scored: list[tuple[float, bool]]) -> None:
     scores, present = [one for one, _ in scored], [one for _, one in scored]
-    chosen = landmarks.best_threshold(scores, present)
+    chosen = case_figures.best_f1_threshold(scores, present, sum(present), 0.5)
     if not any(present):
         assert chosen == 0.5
         return
-    rates = {score: landmarks.f1(scores, present, score) or 0 for score in scores}
+    rates = {score: plain_f1(scores, present, score) or 0 for score in scores}
     assert rates[chosen] == max(rates.values())
     assert chosen == min(score for score, rate in rates.items() if rate == rates[chosen])
 
@@ -483,7 +491,7 @@ def test_further_figures_are_means_over_images():
     "measure", [lambda pair: selection([pair]), lambda pair: scorer_of("a", [("g", *pair)])]
 )
 def test_a_seen_name_without_a_predicted_place(measure: Callable[[Any], Any]) -> None:
-    with pytest.raises(DataError, match="a place was wanted, whatever its score, found none"):
+    with pytest.raises(DataError, match="expected a place, whatever its score, got none"):
         measure((marks(at(0, 0)), marks(OFF)))
 
 
@@ -495,11 +503,11 @@ def test_a_name_that_is_not_seen_needs_no_place(truth: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"protocols": ["usbench"]}, "metric.protocols: [radial]"),
-        ({"protocols": []}, "metric.protocols: [radial]"),
-        ({"thresholds_px": [0]}, "metric.thresholds_px: lengths above 0"),
-        ({"thresholds_mm": ["two"]}, "metric.thresholds_mm: lengths above 0"),
-        ({"lengths": {"d": ["a"]}}, "metric.lengths: name: [point, another point]"),
+        ({"protocols": ["usbench"]}, "metric.protocols: expected ['radial']"),
+        ({"protocols": []}, "metric.protocols: expected ['radial']"),
+        ({"thresholds_px": [0]}, "metric.thresholds_px: expected lengths above 0"),
+        ({"thresholds_mm": ["two"]}, "metric.thresholds_mm: expected lengths above 0"),
+        ({"lengths": {"d": ["a"]}}, "metric.lengths: expected name: [point, another point]"),
         ({"lengths": {"d": ["a", "a"]}}, "metric.lengths"),
         ({"lengths": {"d": "ab"}}, "metric.lengths"),
         ({"lengths": {"LV dimension": ["a", "b"]}}, "metric.lengths"),
@@ -550,9 +558,9 @@ def test_the_words_say_what_a_reader_must_know():
         "natural",
         "best F1 on validation",
     ):
-        assert word in WORDS
+        assert word in RADIAL.description
     for word in ("blurred", "one mean per group", "1.96", "n − 1", "Hausdorff"):
-        assert word in WORDS
+        assert word in RADIAL.description
 
 
 def test_a_thousand_images_of_forty_names():

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from usbench.metrics import boxes, lesions
+from usbench.metrics import box_protocols, detection_figures
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.matches import Matches
-from usbench.metrics.scores import flat
+from usbench.metrics.scores import figure_values
 from usbench.types import Boxes
 
 AWAY = (50, 50, 60, 60)
@@ -22,12 +22,14 @@ NOTHING = Boxes.empty(scored=True)
 
 def matches(pairs: Pairs, classes: int = 1) -> Matches:
     """All classes together."""
-    return boxes.matched(boxes.RULES["coco"], pairs, classes)[0].pooled()
+    return box_protocols.match_pairs(box_protocols.BOX_PROTOCOLS["coco"], pairs, classes)[
+        0
+    ].pool_classes()
 
 
 def figures(pairs: Pairs, confidence: float = 0.25, classes: int = 1) -> dict[str, float | None]:
-    return flat(
-        lesions.figures(
+    return figure_values(
+        detection_figures.detection_figures(
             matches(pairs, classes), confidence, draw([str(n) for n in range(len(pairs))])
         )
     )
@@ -73,7 +75,9 @@ def test_sensitivity_at_false_positives_per_image():
     assert [found[f"sens_fppi_{rate}"] for rate in ("0.25", "0.5", "1", "2")] == pytest.approx(
         [2 / 3, 2 / 3, 1, 1]
     )
-    froc = lesions.sensitivities(matches(FOUR), np.array([0.0, 0.249, 0.25, 0.75]), np.ones((1, 4)))
+    froc = detection_figures.sensitivities(
+        matches(FOUR), np.array([0.0, 0.249, 0.25, 0.75]), np.ones((1, 4))
+    )
     assert froc[0] == pytest.approx([1 / 3, 1 / 3, 2 / 3, 1])
 
 
@@ -82,7 +86,7 @@ def test_boxes_of_one_score_come_together():
     pairs = [(truth(SQUARE), guess((*SQUARE, 0.5), (*AWAY, 0.5), (*OTHER, 0.5)))]
     found = figures(pairs)
     assert (found["sens_fppi_1"], found["sens_fppi_2"]) == (0.0, 1.0)
-    assert lesions.best_confidence(matches(pairs)) == 0.5
+    assert detection_figures.best_confidence(matches(pairs)) == 0.5
 
 
 def test_whether_an_image_has_a_truth_is_told_by_its_highest_score():
@@ -115,29 +119,31 @@ def test_calibration_is_of_every_box():
 
 def test_the_best_confidence():
     """F1 of three truths: at .9 2/4, at .7 4/6, at .3 6/9: the lowest of equals. Without the .3 it is .7."""
-    assert lesions.best_confidence(matches(FOUR)) == pytest.approx(0.3)
+    assert detection_figures.best_confidence(matches(FOUR)) == pytest.approx(0.3)
     short = [(FOUR[0][0], guess((*SQUARE, 0.9), (*SQUARE, 0.6))), *FOUR[1:]]
-    assert lesions.best_confidence(matches(short)) == pytest.approx(0.7)
+    assert detection_figures.best_confidence(matches(short)) == pytest.approx(0.7)
 
 
 def test_boxes_of_one_score_are_found_together():
     """Two truths: at .9 F1 is 2/3; at .5 come a hit and three misses, 4/7. The hit alone would have 4/4."""
     away = [(n, 60, n + 5, 65, 0.5) for n in (0, 20, 40)]
     pair = [(truth(SQUARE, OTHER), guess((*SQUARE, 0.9), (*OTHER, 0.5), *away))]
-    assert lesions.best_confidence(matches(pair)) == pytest.approx(0.9)
+    assert detection_figures.best_confidence(matches(pair)) == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize("pairs", [[], FOUR[3:], FOUR[2:], [(truth(SQUARE), NOTHING)]])
 def test_without_a_hit_there_is_no_best_confidence(pairs):
-    assert lesions.best_confidence(matches(pairs)) == lesions.UNCHOSEN
+    assert detection_figures.best_confidence(matches(pairs)) == detection_figures.DEFAULT_CONFIDENCE
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_best_confidence_is_the_best_of_all(seed):
     found = matches(random_pairs(seed), 3)
-    best = lesions.best_confidence(found)
+    best = detection_figures.best_confidence(found)
     f1 = {
-        float(score): lesions.shares(lesions.counts(found, score).sum(axis=0))["f1"]
+        float(score): detection_figures.box_rates(
+            detection_figures.count_boxes(found, score).sum(axis=0)
+        )["f1"]
         for score in found.score
     }
     assert best == min(score for score in f1 if f1[score] == max(f1.values())) and f1[best] > 0
@@ -147,8 +153,8 @@ def test_what_is_ignored_counts_nowhere():
     own = matches(FOUR)
     ignored = own.ignored.copy()
     ignored[:, own.score == np.float32(0.5)] = True  # the false alarm lies in a crowd
-    crowded = Matches(own.starts, own.image, own.score, own.rank, own.hit, ignored, own.truths)
-    found = flat(lesions.figures(crowded, 0.4, draw(list("abcd"))))
+    crowded = Matches(own.starts, own.image, own.score, own.rank, own.hit, ignored, own.targets)
+    found = figure_values(detection_figures.detection_figures(crowded, 0.4, draw(list("abcd"))))
     assert (found["fp_per_empty_image"], found["precision"]) == (0.0, pytest.approx(2 / 4))
     assert found["sens_fppi_0.5"] == 1.0  # 2 false positives, not 3, before the last hit
     assert found["ece"] == pytest.approx((0.1 + 0.8 + 0.3 + 0.6 + 0.7) / 5, abs=1e-6)
@@ -160,21 +166,27 @@ def test_what_is_ignored_counts_nowhere():
 @settings(max_examples=25)
 def test_sensitivity_with_weights_is_that_of_repeated_images(seed, weights):
     """Ties or not: boxes of equal score come together anyway."""
-    pairs, rates = random_pairs(seed, 8), np.array(lesions.RATES)
+    pairs, rates = random_pairs(seed, 8), np.array(detection_figures.FROC_RATES)
     repeated = [pair for pair, times in zip(pairs, weights, strict=True) for _ in range(times)]
-    weighted = lesions.sensitivities(matches(pairs, 3), rates, np.array([[1.0] * 8, weights]))[1]
+    weighted = detection_figures.sensitivities(
+        matches(pairs, 3), rates, np.array([[1.0] * 8, weights])
+    )[1]
     if not repeated:
         assert np.isnan(weighted).all()
         return
-    listed = lesions.sensitivities(matches(repeated, 3), rates, np.ones((1, len(repeated))))[0]
+    listed = detection_figures.sensitivities(
+        matches(repeated, 3), rates, np.ones((1, len(repeated)))
+    )[0]
     assert np.array_equal(weighted, listed, equal_nan=True)
 
 
 def test_every_figure_has_an_interval_that_holds_it():
     pairs = random_pairs(0, 40)
     draws = draw([str(n // 2) for n in range(40)])
-    for name, figure in lesions.figures(matches(pairs, 3), 0.5, draws).items():
+    for name, figure in detection_figures.detection_figures(matches(pairs, 3), 0.5, draws).items():
         assert figure.low is not None and figure.low <= figure.value <= figure.high, name
         assert figure.interval is None
-    few = lesions.figures(matches(pairs, 3), 0.5, draw([str(n // 10) for n in range(40)]))
+    few = detection_figures.detection_figures(
+        matches(pairs, 3), 0.5, draw([str(n // 10) for n in range(40)])
+    )
     assert all(figure.low is None and "4 groups" in figure.interval for figure in few.values())

@@ -12,9 +12,16 @@ import torch
 from drawn_boxes import SQUARE, evaluated, guess, random_pairs, truth
 from pycocotools import mask as rle
 
-from usbench.metrics import boxes
-from usbench.metrics.matches import Guesses, Overlaps, Truths, limited, match, rank_in
-from usbench.metrics.precision import average_precisions, recalls
+from usbench.metrics import box_protocols
+from usbench.metrics.average_precision import average_precisions, recalls
+from usbench.metrics.matches import (
+    Overlaps,
+    PredictedObjects,
+    TargetObjects,
+    keep_best,
+    match,
+    rank_within_runs,
+)
 from usbench.models.yolo.model import _ultralytics
 from usbench.types import Run
 
@@ -26,7 +33,7 @@ def numbers(*values: float) -> np.ndarray[Any, Any]:
 
 
 def test_ranks_count_within_a_run():
-    assert rank_in(numbers(1, 1, 1, 2, 2, 2), numbers(0, 0, 1, 1, 1, 1)).tolist() == [
+    assert rank_within_runs(numbers(1, 1, 1, 2, 2, 2), numbers(0, 0, 1, 1, 1, 1)).tolist() == [
         0,
         1,
         0,
@@ -34,28 +41,28 @@ def test_ranks_count_within_a_run():
         1,
         2,
     ]
-    assert rank_in(numbers()).tolist() == []
+    assert rank_within_runs(numbers()).tolist() == []
 
 
 def test_the_best_of_each_image_and_class_or_of_each_image():
     """Image 0 has .2 and .9 of class 0 and .8 of class 1, image 1 two equal ones of class 0."""
     score = np.array([0.2, 0.8, 0.9, 0.5, 0.5], np.float32)
-    found = Guesses(numbers(0, 0, 0, 1, 1), numbers(0, 1, 0, 0, 0), np.zeros(5), score)
-    assert limited(found, 1).tolist() == [2, 1, 3]
-    assert limited(found, 9).tolist() == [2, 0, 1, 3, 4]
-    assert limited(found, 2, per_class=False).tolist() == [2, 1, 3, 4]
-    assert limited(found, 1, per_class=False).tolist() == [2, 3]
+    found = PredictedObjects(numbers(0, 0, 0, 1, 1), numbers(0, 1, 0, 0, 0), np.zeros(5), score)
+    assert keep_best(found, 1).tolist() == [2, 1, 3]
+    assert keep_best(found, 9).tolist() == [2, 0, 1, 3, 4]
+    assert keep_best(found, 2, per_class=False).tolist() == [2, 1, 3, 4]
+    assert keep_best(found, 1, per_class=False).tolist() == [2, 3]
 
 
 def one_class(
     truths: int, guesses: int, crowd: Sequence[int] = (), area: float = 100.0
-) -> tuple[Truths, Guesses]:
+) -> tuple[TargetObjects, PredictedObjects]:
     """One image, scores falling."""
     crowds = np.isin(np.arange(truths), crowd)
     score = np.linspace(0.9, 0.5, guesses).astype(np.float32)
     flat = np.zeros(max(truths, guesses), np.int64)
     areas = np.full(truths, area)
-    return Truths(flat[:truths], flat[:truths], areas, crowds), Guesses(
+    return TargetObjects(flat[:truths], flat[:truths], areas, crowds), PredictedObjects(
         flat[:guesses], flat[:guesses], np.full(guesses, area), score
     )
 
@@ -69,32 +76,38 @@ def test_a_crowd_takes_any_number_and_only_if_no_other_will_do():
     iou = np.array([[1.0, 0.6], [1.0, 0.6], [1.0, 0.0]])
     every = numbers(0, 1, 2)
     (found,) = match(
-        truths, guesses, Overlaps.of([(every, every[:2], iou)]), np.array([0.5, 0.75]), (1, 1)
+        truths,
+        guesses,
+        Overlaps.from_blocks([(every, every[:2], iou)]),
+        np.array([0.5, 0.75]),
+        (1, 1),
     )
     assert found.hit.tolist() == [[True, False, False], [False] * 3]
     assert found.ignored.tolist() == [[False, True, True], [True] * 3]
-    assert found.truths.tolist() == [[1]]
+    assert found.targets.tolist() == [[1]]
 
 
 def test_a_truth_of_another_size_is_taken_once():
     """Two guesses on one truth outside the range: the first is ignored with it, the second is a false positive if its
     own area is inside, and ignored if not."""
     truths, guesses = one_class(1, 2)
-    pairs = Overlaps.of([(numbers(0, 1), numbers(0), np.array([[0.9], [0.8]]))])
-    own = Guesses(guesses.image, guesses.label, np.array([100.0, 5.0]), guesses.score)
+    pairs = Overlaps.from_blocks([(numbers(0, 1), numbers(0), np.array([[0.9], [0.8]]))])
+    own = PredictedObjects(guesses.image, guesses.label, np.array([100.0, 5.0]), guesses.score)
     for each, ignored in ((guesses, [True, True]), (own, [True, False])):
         (found,) = match(truths, each, pairs, np.array([0.5]), (1, 1), [(0.0, 50.0)])
         assert (
-            found.ignored[0].tolist() == ignored and not found.hit.any() and found.truths.sum() == 0
+            found.ignored[0].tolist() == ignored
+            and not found.hit.any()
+            and found.targets.sum() == 0
         )
 
 
 def test_nothing_at_all():
     truths, guesses = one_class(0, 0)
-    (found,) = match(truths, guesses, Overlaps.of([]), np.array([0.5]), (3, 2))
+    (found,) = match(truths, guesses, Overlaps.from_blocks([]), np.array([0.5]), (3, 2))
     assert (
         found.hit.shape == (1, 0)
-        and found.truths.tolist() == [[0, 0]] * 3
+        and found.targets.tolist() == [[0, 0]] * 3
         and found.starts.tolist() == [0, 0, 0]
     )
 
@@ -102,18 +115,18 @@ def test_nothing_at_all():
 def test_one_class_and_all_classes_as_one():
     own = truth(SQUARE, (30, 30, 40, 40), labels=[0, 1])
     found = guess((*SQUARE, 0.5), (30, 30, 40, 40, 0.9), (0, 0, 5, 5, 0.7), labels=[0, 1, 1])
-    matches = boxes.matched(boxes.RULES["coco"], [(own, found)], 2)[0]
+    matches = box_protocols.match_pairs(box_protocols.BOX_PROTOCOLS["coco"], [(own, found)], 2)[0]
     assert matches.label.tolist() == [0, 1, 1] and matches.score.tolist() == pytest.approx(
         [0.5, 0.9, 0.7]
     )
-    alone, every = matches.of(1), matches.pooled()
-    assert alone.hit[0].tolist() == [True, False] and alone.truths.tolist() == [[1]]
+    alone, every = matches.of_class(1), matches.pool_classes()
+    assert alone.hit[0].tolist() == [True, False] and alone.targets.tolist() == [[1]]
     assert every.score.tolist() == pytest.approx([0.9, 0.7, 0.5]) and every.hit[0].tolist() == [
         True,
         False,
         True,
     ]
-    assert every.truths.tolist() == [[2]] and every.starts.tolist() == [0, 3]
+    assert every.targets.tolist() == [[2]] and every.starts.tolist() == [0, 3]
 
 
 # ---- pycocotools: crowds, masks
@@ -182,14 +195,14 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
     if kind == "bbox":
         areas = np.array([each["bbox"][2] * each["bbox"][3] for each in results])
     score = column(results, "score", np.float32)
-    guesses = Guesses(
+    guesses = PredictedObjects(
         column(results, "image_id") - 1, column(results, "category_id") - 1, areas, score
     )
-    order = limited(guesses, 100)
-    guesses, results = guesses.of(order), [results[n] for n in order]
+    order = keep_best(guesses, 100)
+    guesses, results = guesses.select(order), [results[n] for n in order]
     crowd = column(own, "iscrowd", bool)
     assert crowd.sum() >= 3 and (~crowd).sum() >= 8
-    truths = Truths(
+    truths = TargetObjects(
         column(own, "image_id") - 1,
         column(own, "category_id") - 1,
         column(own, "area", float),
@@ -208,14 +221,14 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
     ours = match(
         truths,
         guesses,
-        Overlaps.of(blocks),
-        boxes.THRESHOLDS,
+        Overlaps.from_blocks(blocks),
+        box_protocols.THRESHOLDS,
         (len(dataset["images"]), CLASSES),
-        boxes.AREAS,
+        box_protocols.AREAS,
     )
     theirs = evaluated(dataset, [dict(each) for each in results], kind)
     assert any(found.ignored.any() for found in ours)
-    weights, curve = np.ones((1, len(dataset["images"]))), boxes.RULES["coco"].curve
+    weights, curve = np.ones((1, len(dataset["images"]))), box_protocols.BOX_PROTOCOLS["coco"].curve
     for a, found in enumerate(ours):
         wanted = theirs.eval["precision"][:, :, :, a, -1].mean(1)
         precision = np.nan_to_num(average_precisions(found, curve, weights)[0], nan=-1)
@@ -255,8 +268,8 @@ def test_the_rule_ultralytics_matches_and_scores_as_ultralytics(seed, tmp_path):
             rows.append((right, found.scores[order], found.labels[order]))
         right, score, label = (np.concatenate(each) for each in zip(*rows, strict=True))
         theirs = ap_per_class(right, score, label, np.concatenate([own.labels for own, _ in pairs]))
-    rule = boxes.RULES["ultralytics"]
-    (ours,) = boxes.matched(rule, pairs, 3)
+    rule = box_protocols.BOX_PROTOCOLS["ultralytics"]
+    (ours,) = box_protocols.match_pairs(rule, pairs, 3)
     assert (rule.thresholds == thresholds.numpy()).all()
     order = np.lexsort((-score, label))
     assert (
@@ -267,6 +280,6 @@ def test_the_rule_ultralytics_matches_and_scores_as_ultralytics(seed, tmp_path):
     table = average_precisions(ours, rule.curve, np.ones((1, len(pairs))))[0].T
     assert theirs[6].tolist() == [0, 1] and table[:2] == pytest.approx(theirs[5], abs=1e-9)
     assert np.isnan(table[2]).all()
-    values = boxes.apply(pairs, ["a", "b", "c"], "ultralytics").scores
+    values = box_protocols.score_pairs(pairs, ["a", "b", "c"], "ultralytics").scores
     assert values["map50_95"].value == pytest.approx(theirs[5].mean(), abs=1e-9)
     assert values["map50"].value == pytest.approx(theirs[5][:, 0].mean(), abs=1e-9)

@@ -12,9 +12,9 @@ from torchmetrics import MetricCollection
 from torchmetrics.segmentation import DiceScore
 
 from usbench.errors import ConfigError
-from usbench.metrics import boxes, overlap
+from usbench.metrics import box_protocols, mask_overlap, mask_protocols
 from usbench.metrics.modules import BoxPrecision, MaskOverlap, PerImage
-from usbench.metrics.scores import flat
+from usbench.metrics.scores import figure_values
 from usbench.types import Boxes, Masks
 
 
@@ -34,15 +34,17 @@ def values(scores: dict[str, torch.Tensor]) -> dict[str, float | None]:
 
 
 def by_numpy(rule: str, truth: np.ndarray, guess: np.ndarray) -> dict[str, float | None]:
-    chosen = overlap.rule(rule)
-    table = np.stack([overlap.rule_counts(chosen, t, g) for t, g in zip(truth, guess, strict=True)])
-    return flat(overlap.apply(chosen, table, [str(c) for c in range(truth.shape[1])]).scores)
+    chosen = mask_protocols.find_protocol(rule)
+    table = np.stack([chosen.count(t, g) for t, g in zip(truth, guess, strict=True)])
+    return figure_values(
+        mask_protocols.score_counts(chosen, table, [str(c) for c in range(truth.shape[1])]).scores
+    )
 
 
 ONES = torch.ones(1, 2, 4, 4, dtype=torch.bool)
 
 
-@pytest.mark.parametrize("rule", sorted(overlap.RULES))
+@pytest.mark.parametrize("rule", sorted(mask_protocols.MASK_PROTOCOLS))
 def test_masks_over_several_batches(rule):
     truth, guess = planes(5, 2, 12, 12), planes(5, 2, 12, 12, seed=1)
     metric = MaskOverlap(2, rule)
@@ -71,12 +73,14 @@ def test_masks_of_several_sizes():
     metric, table = MaskOverlap(2), []
     for truth, guess in (one, other):
         metric.update(torch.from_numpy(guess), torch.from_numpy(truth))
-        table += [overlap.counts(t, g) for t, g in zip(truth, guess, strict=True)]
-    expected = overlap.apply(overlap.rule("usbench"), np.stack(table), ["0", "1"])
-    assert values(metric.compute()) == flat(expected.scores)
+        table += [mask_overlap.count_pixels(t, g) for t, g in zip(truth, guess, strict=True)]
+    expected = mask_protocols.score_counts(
+        mask_protocols.find_protocol("usbench"), np.stack(table), ["0", "1"]
+    )
+    assert values(metric.compute()) == figure_values(expected.scores)
 
 
-@pytest.mark.parametrize("rule", sorted(overlap.RULES))
+@pytest.mark.parametrize("rule", sorted(mask_protocols.MASK_PROTOCOLS))
 def test_pickled_and_cloned(rule):
     """Trainers with several processes send metrics to them."""
     metric = MaskOverlap(2, rule)
@@ -94,7 +98,7 @@ def test_undefined_is_nan():
         [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0), "scores": torch.zeros(0)}],
         [empty()],
     )
-    assert values(found.compute()) == dict.fromkeys(boxes.apply([], ["0"]).scores)
+    assert values(found.compute()) == dict.fromkeys(box_protocols.score_pairs([], ["0"]).scores)
 
 
 def empty() -> dict[str, torch.Tensor]:
@@ -128,11 +132,15 @@ def test_boxes_over_several_batches():
         metric.update(
             [tensors(guess) for _, guess in batch], [tensors(truth) for truth, _ in batch]
         )
-    assert values(metric.compute()) == flat(boxes.apply(pairs, ["0", "1"]).scores)
+    assert values(metric.compute()) == figure_values(
+        box_protocols.score_pairs(pairs, ["0", "1"]).scores
+    )
     metric.reset()
     alone = metric([tensors(pairs[0][1])], [tensors(pairs[0][0])])
     assert (
-        values(alone) == values(metric.compute()) == flat(boxes.apply(pairs[:1], ["0", "1"]).scores)
+        values(alone)
+        == values(metric.compute())
+        == figure_values(box_protocols.score_pairs(pairs[:1], ["0", "1"]).scores)
     )
 
 
@@ -141,7 +149,9 @@ def test_images_without_truth_or_guess():
     nothing = Boxes.empty(scored=True)
     pairs, metric = [(truth, nothing), (Boxes.empty(), guess), (truth, guess)], BoxPrecision(2)
     metric.update([tensors(guess) for _, guess in pairs], [tensors(truth) for truth, _ in pairs])
-    assert values(metric.compute()) == flat(boxes.apply(pairs, ["0", "1"]).scores)
+    assert values(metric.compute()) == figure_values(
+        box_protocols.score_pairs(pairs, ["0", "1"]).scores
+    )
 
 
 # ---- in a MetricCollection
@@ -149,11 +159,15 @@ def test_images_without_truth_or_guess():
 
 def test_in_a_collection():
     truth, guess = planes(4, 2, 20, 20), planes(4, 2, 20, 20, seed=1)
-    collection = MetricCollection({rule: MaskOverlap(2, rule) for rule in overlap.RULES})
+    collection = MetricCollection(
+        {rule: MaskOverlap(2, rule) for rule in mask_protocols.MASK_PROTOCOLS}
+    )
     for part in (slice(0, 1), slice(1, 4)):
         collection.update(torch.from_numpy(guess[part]), torch.from_numpy(truth[part]))
     expected = {
-        f"{rule}_{n}": v for rule in overlap.RULES for n, v in by_numpy(rule, truth, guess).items()
+        f"{rule}_{n}": v
+        for rule in mask_protocols.MASK_PROTOCOLS
+        for n, v in by_numpy(rule, truth, guess).items()
     }
     assert values(collection.compute()) == expected
     pair = draw(0)
@@ -161,7 +175,7 @@ def test_in_a_collection():
     several.update([tensors(pair[1])], [tensors(pair[0])])
     assert (
         several.compute()["b_map50_95"].item()
-        == boxes.apply([pair], ["0", "1"]).scores["map50_95"].value
+        == box_protocols.score_pairs([pair], ["0", "1"]).scores["map50_95"].value
     )
 
 
@@ -207,7 +221,7 @@ def test_logits_are_refused():
 )
 def test_masks_of_another_shape_are_refused(preds, target):
     metric = MaskOverlap(2)
-    with pytest.raises(ValueError, match=r"\(B, 2, H, W\) were wanted, found"):
+    with pytest.raises(ValueError, match=r"expected preds and target of \(B, 2, H, W\), got"):
         metric.update(preds, target)
     assert values(metric.compute()) == {"dice": None, "iou": None}  # nothing of it was kept
 
@@ -228,7 +242,7 @@ def test_boxes_of_another_shape_are_refused(wrong):
         metric.update([sound, {**sound, **wrong}], [empty(), empty()])
     with pytest.raises(ValueError, match="2 and 1"):
         metric.update([sound, sound], [empty()])
-    assert len(metric.guesses) == len(metric.truths) == 0  # nothing of it was kept
+    assert len(metric.predictions) == len(metric.targets) == 0  # nothing of it was kept
 
 
 def test_an_unknown_rule_is_a_configuration_error():

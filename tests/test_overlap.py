@@ -11,9 +11,9 @@ from PIL import Image
 from torchmetrics.segmentation import DiceScore, MeanIoU
 
 from usbench.errors import ConfigError
-from usbench.metrics import overlap
-from usbench.metrics.scores import ProtocolScores, average, flat
-from usbench.metrics.segment import SegmentScorer, selection
+from usbench.metrics import mask_overlap, mask_protocols
+from usbench.metrics.scores import ProtocolScores, average, figure_values
+from usbench.metrics.segment_scorer import SegmentScorer, selection
 from usbench.types import Masks
 
 
@@ -28,26 +28,30 @@ NONE = np.zeros_like(TRUTH)
 
 def table(*pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """(N, C, 3) counts of (truth, prediction) pairs."""
-    return np.stack([overlap.counts(truth, guess) for truth, guess in pairs])
+    return np.stack([mask_overlap.count_pixels(truth, guess) for truth, guess in pairs])
 
 
 def ruled(name: str, *pairs: tuple[np.ndarray, np.ndarray]) -> ProtocolScores:
     """A rule's figures of pictures, at its own resolution; classes a, b …"""
-    rule = overlap.rule(name)
-    counted = np.stack([overlap.rule_counts(rule, truth, guess) for truth, guess in pairs])
-    return overlap.apply(rule, counted, "abcdefghi"[: len(pairs[0][0])])
+    rule = mask_protocols.find_protocol(name)
+    counted = np.stack([rule.count(truth, guess) for truth, guess in pairs])
+    return mask_protocols.score_counts(rule, counted, "abcdefghi"[: len(pairs[0][0])])
 
 
 def score(rule: str, counted: np.ndarray, classes: int = 1) -> dict[str, float | None]:
-    return flat(overlap.apply(overlap.rule(rule), counted, [str(c) for c in range(classes)]).scores)
+    return figure_values(
+        mask_protocols.score_counts(
+            mask_protocols.find_protocol(rule), counted, [str(c) for c in range(classes)]
+        ).scores
+    )
 
 
 def test_counts_by_hand():
-    assert overlap.counts(TRUTH, GUESS).tolist() == [[2, 1, 2]]
-    assert overlap.dice(table((TRUTH, GUESS))).tolist() == [[4 / 7]]
-    assert overlap.iou(table((TRUTH, GUESS))).tolist() == [[2 / 5]]
+    assert mask_overlap.count_pixels(TRUTH, GUESS).tolist() == [[2, 1, 2]]
+    assert mask_overlap.dice(table((TRUTH, GUESS))).tolist() == [[4 / 7]]
+    assert mask_overlap.iou(table((TRUTH, GUESS))).tolist() == [[2 / 5]]
     with pytest.raises(ValueError, match="one shape"):
-        overlap.counts(TRUTH, GUESS[:, :1])
+        mask_overlap.count_pixels(TRUTH, GUESS[:, :1])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,7 @@ def test_the_empty_cases(rule, both_empty, only_truth, only_prediction, both_ful
         dict(zip(("dice", "iou"), each, strict=True))
         for each in (both_empty, only_truth, only_prediction, both_full)
     ]
-    assert [flat(ruled(rule, case).scores) for case in cases] == [
+    assert [figure_values(ruled(rule, case).scores) for case in cases] == [
         pytest.approx(each) for each in wanted
     ]
 
@@ -75,7 +79,7 @@ def test_the_empty_cases(rule, both_empty, only_truth, only_prediction, both_ful
 @pytest.mark.parametrize(("rule", "size"), [("kumar2025-cnn", 256), ("kumar2025-transformer", 128)])
 def test_the_papers_rules_count_at_their_own_size(rule, size):
     """2×4 pictures: each pixel becomes size/2 × size/4; TP 2, FP 1, FN 2 of 8 grow with them, as the background's."""
-    grown = overlap.rule_counts(overlap.rule(rule), TRUTH, GUESS) / (size // 2 * (size // 4))
+    grown = mask_protocols.find_protocol(rule).count(TRUTH, GUESS) / (size // 2 * (size // 4))
     assert grown.tolist() == ([[3, 2, 1], [2, 1, 2]] if rule == "kumar2025-cnn" else [[2, 1, 2]])
 
 
@@ -83,8 +87,8 @@ def test_the_papers_size_is_not_the_native_one():
     """A line one pixel high in 512 rows is lost at 128: rows 2, 6, 10 … are looked at (centre (n + .5)·4)."""
     line = np.zeros((1, 512, 512), bool)
     line[0, 1] = True
-    assert flat(ruled("usbench", (line, line)).scores)["dice"] == 1.0
-    assert flat(ruled("kumar2025-transformer", (line, line)).scores)["dice"] == 0.0
+    assert figure_values(ruled("usbench", (line, line)).scores)["dice"] == 1.0
+    assert figure_values(ruled("kumar2025-transformer", (line, line)).scores)["dice"] == 0.0
 
 
 def test_a_skipped_image_is_skipped_and_counted():
@@ -114,23 +118,25 @@ def test_the_order_of_averaging():
     """
     counted = np.array([[[4, 0, 0], [1, 1, 1]], [[0, 0, 4], [0, 0, 0]]])
     assert score("usbench", counted, 2)["dice"] == 0.5
-    image_first = overlap.Rule("x", 1, "", order="image")
-    assert overlap.apply(image_first, counted, ["a", "b"]).scores["dice"].value == 0.375
+    image_first = mask_protocols.MaskProtocol("x", 1, "", "", order="image")
+    assert (
+        mask_protocols.score_counts(image_first, counted, ["a", "b"]).scores["dice"].value == 0.375
+    )
     # pooled: a: 8/(8+4) = 2/3, b: 2/4
     assert score("pooled", counted, 2)["dice"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     # IoU: a: 1, 0, b: 1/3: (1/2 + 1/3)/2; images last ((1 + 1/3)/2 + 0)/2; pooled a: 4/8, b: 1/3
     assert score("usbench", counted, 2)["iou"] == pytest.approx(5 / 12)
-    assert overlap.apply(image_first, counted, ["a", "b"]).scores["iou"].value == pytest.approx(
-        1 / 3
-    )
+    assert mask_protocols.score_counts(image_first, counted, ["a", "b"]).scores[
+        "iou"
+    ].value == pytest.approx(1 / 3)
     assert score("pooled", counted, 2)["iou"] == pytest.approx(5 / 12)
 
 
 def test_the_cnn_rule_averages_images_last():
     """Nothing is skipped under it, so the order can't move the mean: (1, 0) and (0, 0) are 1/4 either way."""
     assert (
-        overlap.rule("kumar2025-cnn").order == "image"
-        and overlap.rule("kumar2025-transformer").order == "class"
+        mask_protocols.find_protocol("kumar2025-cnn").order == "image"
+        and mask_protocols.find_protocol("kumar2025-transformer").order == "class"
     )
     counted = np.array([[[4, 0, 0], [0, 1, 1]], [[0, 0, 4], [0, 0, 0]]])
     assert score("kumar2025-cnn", counted, 1) == {"dice": 0.25, "iou": 0.25}
@@ -145,8 +151,11 @@ def test_ceilings(figure):
     first, second = np.concatenate([TRUTH, NONE]), np.concatenate([~NONE, NONE])
     for guess in (np.zeros_like(first), np.ones_like(first), first):
         pairs = ((first, guess), (second, guess))
-        found = {name: ruled(name, *pairs).target_score[figure].value for name in overlap.RULES}
-        assert found == dict.fromkeys(overlap.RULES, 1.0) | {
+        found = {
+            name: ruled(name, *pairs).target_score[figure].value
+            for name in mask_protocols.MASK_PROTOCOLS
+        }
+        assert found == dict.fromkeys(mask_protocols.MASK_PROTOCOLS, 1.0) | {
             "kumar2025-cnn": 0.5,
             "kumar2025-transformer": 0.5,
         }
@@ -171,7 +180,9 @@ def test_the_published_ceiling_of_the_release(rule, first, target_score, digits)
     counted = np.zeros((10223, len(present), 3), int)
     for c, n in enumerate(present):
         counted[:n, c, 2] = 1  # nothing of it was found: the target_score is the truth's alone
-    found = overlap.apply(overlap.rule(rule), counted, [str(c) for c in range(9)])
+    found = mask_protocols.score_counts(
+        mask_protocols.find_protocol(rule), counted, [str(c) for c in range(9)]
+    )
     assert found.target_score["dice"].value == pytest.approx(sum(present) / len(present) / 10223)
     assert round(found.target_score["dice"].value, digits) == target_score
     assert found.scores["dice"].value == 0.0
@@ -194,10 +205,10 @@ def test_nearest_takes_the_pixel_under_the_centre(before, after, looked_at):
         lines = np.zeros((1, before, before), bool)
         lines[0, n] = True
         rows = [int(row == n) for row in looked_at]
-        assert overlap.nearest(lines, (after, before))[0].astype(int).tolist() == [
+        assert mask_overlap.resize_nearest(lines, (after, before))[0].astype(int).tolist() == [
             [bit] * before for bit in rows
         ]
-        turned = overlap.nearest(lines.transpose(0, 2, 1), (before, after))
+        turned = mask_overlap.resize_nearest(lines.transpose(0, 2, 1), (before, after))
         assert turned[0].astype(int).tolist() == [rows] * before
 
 
@@ -207,19 +218,19 @@ def test_nearest_is_pillows(size):
     for height, width in ((275, 690), (97, 41)):
         drawn = np.random.default_rng(0).random((height, width)) < 0.5
         other = Image.fromarray(drawn.astype(np.uint8)).resize(size[::-1], Image.Resampling.NEAREST)
-        assert (overlap.nearest(drawn[None], size)[0] == np.asarray(other, bool)).all()
+        assert (mask_overlap.resize_nearest(drawn[None], size)[0] == np.asarray(other, bool)).all()
 
 
 def test_false_positives_on_images_without_the_class():
-    rate = overlap.empty_false_positives(table((NONE, NONE), (NONE, GUESS), (TRUTH, GUESS)))
+    rate = mask_overlap.empty_false_positives(table((NONE, NONE), (NONE, GUESS), (TRUTH, GUESS)))
     assert rate[:2].tolist() == [[0.0], [1.0]] and np.isnan(rate[2]).all()
-    assert np.isnan(overlap.empty_false_positives(table((TRUTH, GUESS)))).all()
-    assert overlap.empty_false_positives(table((NONE, NONE))).tolist() == [[0.0]]
+    assert np.isnan(mask_overlap.empty_false_positives(table((TRUTH, GUESS)))).all()
+    assert mask_overlap.empty_false_positives(table((NONE, NONE))).tolist() == [[0.0]]
 
 
 def test_an_unknown_rule_is_a_configuration_error():
     with pytest.raises(ConfigError, match="usbench"):
-        overlap.rule("dice")
+        mask_protocols.find_protocol("dice")
 
 
 masks = st.lists(st.booleans(), min_size=48, max_size=48).map(
@@ -230,25 +241,27 @@ masks = st.lists(st.booleans(), min_size=48, max_size=48).map(
 @given(masks, masks)
 def test_dice_and_iou_agree_with_independent_counting(truth, guess):
     """By set arithmetic, class by class; IoU = Dice / (2 − Dice)."""
-    counted = overlap.counts(truth, guess)
+    counted = mask_overlap.count_pixels(truth, guess)
     for c in range(3):
         a, b = (
             {*zip(*np.nonzero(truth[c]), strict=True)},
             {*zip(*np.nonzero(guess[c]), strict=True)},
         )
-        dice, iou = overlap.dice(counted)[c], overlap.iou(counted)[c]
+        dice, iou = mask_overlap.dice(counted)[c], mask_overlap.iou(counted)[c]
         if not a | b:
             assert np.isnan(dice) and np.isnan(iou)
             continue
         assert dice == pytest.approx(2 * len(a & b) / (len(a) + len(b))) and iou == pytest.approx(
             dice / (2 - dice)
         )
-        assert 0 <= dice <= 1 and overlap.dice(overlap.counts(guess, truth))[c] == dice
+        assert (
+            0 <= dice <= 1 and mask_overlap.dice(mask_overlap.count_pixels(guess, truth))[c] == dice
+        )
 
 
 @given(
     st.lists(st.tuples(masks, masks), min_size=1, max_size=4),
-    st.sampled_from(sorted(overlap.RULES)),
+    st.sampled_from(sorted(mask_protocols.MASK_PROTOCOLS)),
 )
 @settings(max_examples=40)
 def test_every_rule_stays_between_0_and_its_limits(pairs, name):
@@ -258,14 +271,16 @@ def test_every_rule_stays_between_0_and_its_limits(pairs, name):
     for figures in (found.scores, *found.per_class.values()):
         dice, iou = figures["dice"].value, figures["iou"].value
         assert (dice is None and iou is None) or 0 <= iou <= dice <= 1
-    perfect = flat(ruled(name, *((truth, truth) for truth, _ in pairs)).scores)
-    assert flat(found.target_score) == pytest.approx(perfect)
-    assert flat(ruled(name, *pairs[::-1]).scores) == pytest.approx(flat(found.scores))
+    perfect = figure_values(ruled(name, *((truth, truth) for truth, _ in pairs)).scores)
+    assert figure_values(found.target_score) == pytest.approx(perfect)
+    assert figure_values(ruled(name, *pairs[::-1]).scores) == pytest.approx(
+        figure_values(found.scores)
+    )
     if name in ("usbench", "pooled"):
         assert set(perfect.values()) <= {1.0, None}
-        assert flat(ruled(name, *((guess, truth) for truth, guess in pairs)).scores) == flat(
-            found.scores
-        )
+        assert figure_values(
+            ruled(name, *((guess, truth) for truth, guess in pairs)).scores
+        ) == figure_values(found.scores)
 
 
 def test_parity_with_torchmetrics():
@@ -275,7 +290,7 @@ def test_parity_with_torchmetrics():
         rng.random((6, 3, 8, 8)) < 0.4,
         rng.random((6, 3, 8, 8)) < 0.4,
     )  # no empty plane among them
-    counted = np.stack([overlap.counts(t, g) for t, g in zip(truth, guess, strict=True)])
+    counted = np.stack([mask_overlap.count_pixels(t, g) for t, g in zip(truth, guess, strict=True)])
     tensors = torch.from_numpy(guess), torch.from_numpy(truth)
     for level, rule in (("samplewise", "usbench"), ("global", "pooled")):
         metric = DiceScore(
@@ -298,7 +313,7 @@ def test_the_scorer_end_to_end():
         scorer.update(f"case{n}", "g", Masks(truth), Masks(guess))
     scores = scorer.result()
     assert [ruled.name for ruled in scores.protocols] == ["usbench", "pooled"]
-    values = flat(scores.protocol.scores)
+    values = figure_values(scores.protocol.scores)
     assert values["dice"] == pytest.approx(2 / 7) and values["area"] == 3.0
     assert values["empty_false_positive_rate"] == 0.5 and values["pooled_dice"] == pytest.approx(
         4 / 10
@@ -318,7 +333,10 @@ def test_the_scorer_end_to_end():
 
 def test_the_scorer_with_every_rule_and_two_classes():
     """The case table is native and without background whatever the protocol; every rule has figures of its own."""
-    rules = ["kumar2025-cnn", *(name for name in overlap.RULES if name != "kumar2025-cnn")]
+    rules = [
+        "kumar2025-cnn",
+        *(name for name in mask_protocols.MASK_PROTOCOLS if name != "kumar2025-cnn"),
+    ]
     scorer = SegmentScorer(["a", "b"], rules, extra={"never": lambda t, g: None})
     truth, guess = np.concatenate([TRUTH, NONE]), np.concatenate([GUESS, NONE])
     scorer.update("case", "g", Masks(truth), Masks(guess))
@@ -327,7 +345,7 @@ def test_the_scorer_with_every_rule_and_two_classes():
         each.name for each in scores.protocols
     ] == rules and scores.protocol.name == "kumar2025-cnn"
     for each in scores.protocols:
-        alone = flat(ruled(each.name, (truth, guess)).scores)
+        alone = figure_values(ruled(each.name, (truth, guess)).scores)
         assert {name: each.scores[name].value for name in alone} == alone
     # background TP 3, FP 2, FN 1: 6/9; a: 4/7; b: 0
     assert scores.protocol.scores["dice"].value == pytest.approx((6 / 9 + 4 / 7 + 0) / 3)
@@ -368,7 +386,7 @@ def test_overlapping_planes_are_counted_each_for_itself():
 
 def test_a_set_without_a_case_is_undefined():
     """Such as the images without the leak, where every image leaks."""
-    for name in overlap.RULES:
+    for name in mask_protocols.MASK_PROTOCOLS:
         scores = SegmentScorer(["a"], [name]).result()
         for figures in (
             scores.protocol.scores,
@@ -440,12 +458,12 @@ def test_kidneyus_counts_a_class_in_neither_mask_as_1():
 
 
 def test_nnunet_is_another_name_of_ours():
-    assert overlap.rule("nnunet") is overlap.rule("usbench")
-    with pytest.raises(ConfigError, match="different rules"):
+    assert mask_protocols.find_protocol("nnunet") is mask_protocols.find_protocol("usbench")
+    with pytest.raises(ConfigError, match="different names"):
         SegmentScorer(["a"], ["usbench", "nnunet"])
 
 
-@pytest.mark.parametrize("rule", list(overlap.RULES))
+@pytest.mark.parametrize("rule", list(mask_protocols.MASK_PROTOCOLS))
 def test_an_unknown_class_counts_nowhere(rule):
     """The second class's truth is unknown in the second image: as if that image had the first class only."""
     two = np.concatenate([TRUTH, GUESS])

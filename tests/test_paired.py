@@ -8,34 +8,34 @@ import numpy as np
 import pytest
 from drawn_boxes import Pairs, random_pairs
 
-from usbench.metrics import boxes, paired
+from usbench.metrics import box_protocols, paired
 from usbench.metrics.bootstrap import draw
-from usbench.metrics.detect import DetectScorer, matches_of
-from usbench.metrics.paired import Curves, Difference, Means
+from usbench.metrics.detect_scorer import DetectScorer, matches_from_cases
+from usbench.metrics.paired import Difference, MapScores, MeanScores
 from usbench.types import Boxes
 
 
-def model(name: str, *values: float) -> Means:
+def model(name: str, *values: float) -> MeanScores:
     """One column, every case counts unless NaN."""
     table = np.array(values, float)[:, None]
-    return Means(name, np.nan_to_num(table), np.isfinite(table) * 1.0)
+    return MeanScores(name, np.nan_to_num(table), np.isfinite(table) * 1.0)
 
 
 def test_the_score_is_per_class_over_cases_then_over_classes():
     values = np.array([[1.0, 0.0], [0.5, 0.0], [0.0, 0.4]])
     counts = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
-    assert paired.score(Means("a", values * counts, counts), draw(list("xyz"))) == pytest.approx(
-        (0.5 + 0.4) / 2
-    )
+    assert paired.score_model(
+        MeanScores("a", values * counts, counts), draw(list("xyz"))
+    ) == pytest.approx((0.5 + 0.4) / 2)
 
 
 def test_all_swaps_of_six_groups_by_hand():
     """Differences of 1 in each of 6 groups: of 64 swaps only all and none reach 6/6: p = 2/64."""
     draws = draw(list("abcdef"))
-    found = paired.difference(model("a", *[1.0] * 6), model("b", *[0.0] * 6), draws)
+    found = paired.compare_pair(model("a", *[1.0] * 6), model("b", *[0.0] * 6), draws)
     assert found.value == 1 and found.p == pytest.approx(2 / 64)
     assert (found.low, found.high) == (1, 1) and "6 groups" in found.reason
-    mixed = paired.difference(model("a", 1, 1, 1, 0, 0, 0), model("b", 0, 0, 0, 1, 1, 1), draws)
+    mixed = paired.compare_pair(model("a", 1, 1, 1, 0, 0, 0), model("b", 0, 0, 0, 1, 1, 1), draws)
     assert mixed.value == 0 and mixed.p == 1
 
 
@@ -44,7 +44,7 @@ def test_groups_are_swapped_whole():
     rng = np.random.default_rng(0)
     groups = [str(n // 2) for n in range(12)]
     one, other = rng.random(12), rng.random(12)
-    found = paired.difference(model("a", *one), model("b", *other), draw(groups))
+    found = paired.compare_pair(model("a", *one), model("b", *other), draw(groups))
     apart = (one - other).reshape(6, 2).sum(1)
     swaps = [
         abs(sum(s * d for s, d in zip(signs, apart, strict=True)))
@@ -54,19 +54,19 @@ def test_groups_are_swapped_whole():
 
 
 def test_under_six_groups_there_is_no_p_and_under_five_no_interval():
-    five = paired.difference(model("a", *[1.0] * 5), model("b", *[0.0] * 5), draw(list("abcde")))
+    five = paired.compare_pair(model("a", *[1.0] * 5), model("b", *[0.0] * 5), draw(list("abcde")))
     assert five.p is None and "5 groups, at least 6" in five.reason and five.low is not None
-    four = paired.difference(model("a", *[1.0] * 4), model("b", *[0.0] * 4), draw(list("abcd")))
+    four = paired.compare_pair(model("a", *[1.0] * 4), model("b", *[0.0] * 4), draw(list("abcd")))
     assert four.low is None and four.p is None
 
 
 def test_many_groups_are_swapped_at_random_and_p_is_never_0():
     values = np.random.default_rng(1).random(30)
-    found = paired.difference(
+    found = paired.compare_pair(
         model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)])
     )
-    assert found.p == pytest.approx(1 / (paired.SWAPS + 1))
-    again = paired.difference(
+    assert found.p == pytest.approx(1 / (paired.RANDOM_SWAPS + 1))
+    again = paired.compare_pair(
         model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)])
     )
     assert again == found
@@ -86,16 +86,22 @@ def test_two_equal_models_on_six_animals_are_rarely_called_different():
         one, other = (
             model(name, *values) for name, values in zip("ab", animal + frame, strict=True)
         )
-        called += paired.p_of(one, other, draws) < paired.ALPHA
+        called += paired.permutation_p(one, other, draws) < paired.ALPHA
     assert called / 400 < 0.05  # 2/64 of exact swaps reach .05 at all: .031
 
 
-def curves(name: str, *seeds: Pairs) -> Curves:
-    return Curves(name, tuple(boxes.matched(boxes.rule("coco"), pairs, 3)[0] for pairs in seeds))
+def curves(name: str, *seeds: Pairs) -> MapScores:
+    return MapScores(
+        name,
+        tuple(
+            box_protocols.match_pairs(box_protocols.find_protocol("coco"), pairs, 3)[0]
+            for pairs in seeds
+        ),
+    )
 
 
 def map_of(pairs: Pairs) -> float:
-    return boxes.apply(pairs, list("abc")).scores["map50_95"].value
+    return box_protocols.score_pairs(pairs, list("abc")).scores["map50_95"].value
 
 
 def moved(pairs: Pairs, by: float) -> Pairs:
@@ -112,7 +118,7 @@ def test_swapped_boxes_are_those_of_pictures_that_changed_sides(seeds):
         for shift, count in zip((0, 2), seeds, strict=True)
     )
     swaps = np.array(list(itertools.product((False, True), repeat=6)))[::7]
-    found = curves("a", *mine).swapped(curves("b", *theirs), groups, swaps)
+    found = curves("a", *mine).swapped_differences(curves("b", *theirs), groups, swaps)
     count = np.lcm(*seeds)
     for row, value in zip(swaps, found, strict=True):
         apart = []
@@ -127,12 +133,12 @@ def test_swapped_boxes_are_those_of_pictures_that_changed_sides(seeds):
 def test_the_score_of_boxes_is_the_mean_over_seeds_and_resamples_are_those_of_the_record():
     pairs = random_pairs(5, images=14)
     draws, model = draw([str(n // 2) for n in range(14)]), curves("a", pairs, moved(pairs, 1))
-    assert paired.score(model, draws) == pytest.approx(
+    assert paired.score_model(model, draws) == pytest.approx(
         (map_of(pairs) + map_of(moved(pairs, 1))) / 2, abs=1e-12
     )
-    assert paired.difference(model, model, draws).p == 1
+    assert paired.compare_pair(model, model, draws).p == 1
     alone = curves("b", pairs)
-    found = boxes.apply(pairs, list("abc"), draws=draws).scores["map50_95"]
+    found = box_protocols.score_pairs(pairs, list("abc"), draws=draws).scores["map50_95"]
     low, high = np.quantile(alone.scores(draws), [0.025, 0.975])
     assert (low, high) == pytest.approx((found.low, found.high))
 
@@ -148,14 +154,14 @@ def test_the_case_table_holds_the_matches():
             {k: "" if v is None else str(v) for k, v in row.items()}
             for row in scorer.result().cases
         ]
-        wanted, found = curves("", own).seeds[0], matches_of(rows, list("abc"))
-        for name in ("starts", "image", "score", "rank", "hit", "truths"):
+        wanted, found = curves("", own).seeds[0], matches_from_cases(rows, list("abc"))
+        for name in ("starts", "image", "score", "rank", "hit", "targets"):
             assert np.array_equal(getattr(wanted, name), getattr(found, name)), name
 
 
 def test_holm_by_hand():
-    assert paired.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert paired.holm([0.5, 0.9]) == [1.0, 1.0] and paired.holm([]) == []
+    assert paired.correct_holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert paired.correct_holm([0.5, 0.9]) == [1.0, 1.0] and paired.correct_holm([]) == []
 
 
 def pair(one: str, other: str, value: float, p: float | None) -> Difference:
@@ -170,8 +176,15 @@ def test_ranks_are_ranges_where_no_test_tells_models_apart(higher):
         pair("a", "c", 0.3 * sign, 0.001),
         pair("b", "c", 0.29 * sign, 0.002),
     ]
-    assert paired.ranks(["a", "b", "c"], pairs, higher) == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
+    assert paired.rank_models(["a", "b", "c"], pairs, higher) == {
+        "a": (1, 2),
+        "b": (1, 2),
+        "c": (3, 3),
+    }
 
 
 def test_without_a_test_every_rank_is_possible():
-    assert paired.ranks(["a", "b"], [pair("a", "b", 1.0, None)], True) == {"a": (1, 2), "b": (1, 2)}
+    assert paired.rank_models(["a", "b"], [pair("a", "b", 1.0, None)], True) == {
+        "a": (1, 2),
+        "b": (1, 2),
+    }

@@ -8,11 +8,13 @@ from drawn_boxes import SQUARE, guess, random_pairs, truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usbench.metrics import boxes, precision
-from usbench.metrics.precision import average_precisions, least, recalls
+from usbench.metrics import average_precision, box_protocols
+from usbench.metrics.average_precision import average_precisions, hits_needed, recalls
 
 RULES = pytest.mark.parametrize(
-    "rule", [boxes.RULES["coco"], boxes.RULES["ultralytics"]], ids=lambda rule: rule.name
+    "rule",
+    [box_protocols.BOX_PROTOCOLS["coco"], box_protocols.BOX_PROTOCOLS["ultralytics"]],
+    ids=lambda rule: rule.name,
 )
 AWAY = (50, 50, 60, 60)
 
@@ -21,8 +23,8 @@ AWAY = (50, 50, 60, 60)
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_hits_wanted_are_those_that_a_search_in_floats_finds(truths, side):
     recall = np.arange(truths + 1) / truths
-    wanted = np.searchsorted(recall, precision.POINTS, side=side)
-    assert (least(np.array([float(truths)]), side)[0] == wanted).all()
+    wanted = np.searchsorted(recall, average_precision.POINTS, side=side)
+    assert (hits_needed(np.array([float(truths)]), side)[0] == wanted).all()
 
 
 @RULES
@@ -32,8 +34,8 @@ def test_weights_repeat_images_exactly(rule, seed, weights):
     """No two scores are equal but those of an image's copies: the figures agree to the last bit."""
     pairs = random_pairs(seed, 8, ties=False)
     repeated = [pair for pair, times in zip(pairs, weights, strict=True) for _ in range(times)]
-    weighted = boxes.matched(rule, pairs, 3), np.array([weights], np.float64)
-    listed = boxes.matched(rule, repeated, 3), np.ones((1, len(repeated)))
+    weighted = box_protocols.match_pairs(rule, pairs, 3), np.array([weights], np.float64)
+    listed = box_protocols.match_pairs(rule, repeated, 3), np.ones((1, len(repeated)))
     for one, other in zip(weighted[0], listed[0], strict=True):
         values = [
             average_precisions(found, rule.curve, w)
@@ -48,9 +50,9 @@ def test_weights_repeat_images_exactly(rule, seed, weights):
 def test_a_resample_is_the_same_alone_or_among_others_whatever_the_chunk(rule, monkeypatch):
     pairs = random_pairs(1, 20)
     weights = np.random.default_rng(0).integers(0, 3, (40, 20)).astype(np.float64)
-    (found, *_) = boxes.matched(rule, pairs, 3)
+    (found, *_) = box_protocols.match_pairs(rule, pairs, 3)
     whole = average_precisions(found, rule.curve, weights)
-    monkeypatch.setattr(precision, "CHUNK", 1000)
+    monkeypatch.setattr(average_precision, "CHUNK", 1000)
     assert np.array_equal(whole, average_precisions(found, rule.curve, weights), equal_nan=True)
     alone = [average_precisions(found, rule.curve, row[None])[0] for row in weights]
     assert np.array_equal(whole, np.stack(alone), equal_nan=True)
@@ -63,10 +65,12 @@ def test_a_repeated_box_stands_beside_itself():
     image make that difference.
     """
     pair = (truth(SQUARE), guess((*SQUARE, 0.5), (*AWAY, 0.5)))
-    rule = boxes.RULES["coco"]
-    weighted = average_precisions(boxes.matched(rule, [pair], 1)[0], rule.curve, np.array([[2.0]]))
+    rule = box_protocols.BOX_PROTOCOLS["coco"]
+    weighted = average_precisions(
+        box_protocols.match_pairs(rule, [pair], 1)[0], rule.curve, np.array([[2.0]])
+    )
     assert weighted.tolist() == [[[1.0]] * 10]
-    listed = boxes.apply([pair, pair], ["a"]).scores["map50"].value
+    listed = box_protocols.score_pairs([pair, pair], ["a"]).scores["map50"].value
     assert listed == pytest.approx((51 + 50 * 2 / 3) / 101)
 
 
@@ -77,7 +81,7 @@ def test_a_class_that_a_resample_has_no_truth_of_is_undefined_there(rule):
         (truth(SQUARE, labels=[1]), guess((*SQUARE, 0.9), labels=[1])),
     ]
     weights = np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 0.0]])
-    (found, *_) = boxes.matched(rule, pairs, 2)
+    (found, *_) = box_protocols.match_pairs(rule, pairs, 2)
     defined = np.isfinite(average_precisions(found, rule.curve, weights)[:, 0])
     assert defined.tolist() == [[True, True], [True, False], [False, False]]
     assert np.isfinite(recalls(found, 1, weights)).tolist() == defined.tolist()
@@ -95,8 +99,10 @@ def test_by_hand_with_weights():
     ]
     weights = np.array([[1.0, 3.0]])
     found = {
-        name: average_precisions(boxes.matched(rule, pairs, 1)[0], rule.curve, weights)[0, 0, 0]
-        for name, rule in boxes.RULES.items()
+        name: average_precisions(box_protocols.match_pairs(rule, pairs, 1)[0], rule.curve, weights)[
+            0, 0, 0
+        ]
+        for name, rule in box_protocols.BOX_PROTOCOLS.items()
     }
     assert found["coco"] == pytest.approx((26 + 75 * 4 / 7) / 101)
     assert found["ultralytics"] == pytest.approx((0.5 + 24 + 75 * 4 / 7) / 100)

@@ -14,8 +14,8 @@ from written import TRAINED
 from scripts import leaderboard
 from usbench.errors import DataError, RunError
 from usbench.evaluate import rescore as rescoring
-from usbench.metrics import boxes, overlap
-from usbench.metrics.precision import Curve
+from usbench.metrics import box_protocols, mask_overlap, mask_protocols
+from usbench.metrics.average_precision import Curve
 from usbench.results import store as results
 from usbench.runner import config as cell
 
@@ -51,16 +51,18 @@ def test_a_whole_folder_is_left_as_it_was_where_nothing_changed(run):
 
 def test_a_rule_of_a_new_version_is_scored_again_without_training(run, monkeypatch):
     one, path = run
-    old, rule = results.load(path), overlap.RULES["usbench"]
-    harsher = replace(rule, version=2, words="harsher", dice=lambda c: overlap.dice(c) / 2)
-    monkeypatch.setitem(overlap.RULES, "usbench", harsher)
+    old, rule = results.load(path), mask_protocols.MASK_PROTOCOLS["usbench"]
+    harsher = replace(
+        rule, version=2, description="harsher", dice=lambda c: mask_overlap.dice(c) / 2
+    )
+    monkeypatch.setitem(mask_protocols.MASK_PROTOCOLS, "usbench", harsher)
     weights = {file.name for file in cell.run_dir(one).iterdir()}
     done = rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), phantom=True)
     new = results.load(path)
     assert (
         done.changed == [path]
         and new["protocol"]["version"] == 2
-        and new["protocol"]["words"].startswith("harsher")
+        and new["protocol"]["description"].startswith("harsher")
     )
     assert new["scores"]["dice"]["value"] == pytest.approx(old["scores"]["dice"]["value"] / 2)
     assert (
@@ -80,15 +82,15 @@ def test_a_newer_rule_is_scored_from_the_case_table_where_the_predictions_are_go
     one, path = run
     old = results.load(path)
     shutil.rmtree(cell.run_dir(one))
-    rule = overlap.RULES["usbench"]
-    halved = replace(rule, version=2, words="halved", dice=lambda c: overlap.dice(c) / 2)
-    monkeypatch.setitem(overlap.RULES, "usbench", halved)
+    rule = mask_protocols.MASK_PROTOCOLS["usbench"]
+    halved = replace(rule, version=2, description="halved", dice=lambda c: mask_overlap.dice(c) / 2)
+    monkeypatch.setitem(mask_protocols.MASK_PROTOCOLS, "usbench", halved)
     done = rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), phantom=True)
     new = results.load(path)
     assert (
         done.changed == [path]
         and new["protocol"]["version"] == 2
-        and new["protocol"]["words"].startswith("halved")
+        and new["protocol"]["description"].startswith("halved")
     )
     for name, figure in old["scores"].items():
         wanted = figure["value"] if name != "dice" else figure["value"] / 2
@@ -107,11 +109,15 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
     one, path = finish(compose, tmp_path, "usgra", "detect")
     old = results.load(path)
     shutil.rmtree(cell.run_dir(one))
-    curve = Curve("left", lambda values: boxes.COCO_CURVE.area(values) / 2)
+    curve = Curve("left", lambda values: box_protocols.COCO_CURVE.area(values) / 2)
     halved = replace(
-        boxes.RULES["coco"], version=2, curve=curve, words="halved", matched_since=since
+        box_protocols.BOX_PROTOCOLS["coco"],
+        version=2,
+        curve=curve,
+        description="halved",
+        matched_since=since,
     )
-    monkeypatch.setitem(boxes.RULES, "coco", halved)
+    monkeypatch.setitem(box_protocols.BOX_PROTOCOLS, "coco", halved)
     done = rescoring.rescore_all(Path(one["results"]), Path(one["runs"]), phantom=True)
     new = results.load(path)
     if since == 2:
@@ -120,7 +126,7 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
     assert (
         done.changed == [path]
         and new["protocol"]["version"] == 2
-        and new["protocol"]["words"].startswith("halved")
+        and new["protocol"]["description"].startswith("halved")
     )
     for name, figure in old["scores"].items():
         wanted = (

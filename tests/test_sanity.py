@@ -15,7 +15,8 @@ from scripts import sanity as script
 from usbench.evaluate import baselines as controls
 from usbench.evaluate import sanity
 from usbench.leaderboard import build as leaderboard
-from usbench.metrics import overlap
+from usbench.metrics import mask_protocols
+from usbench.metrics.ratios import ratio
 from usbench.results import store as results
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks, Sample
 
@@ -176,12 +177,10 @@ def test_every_control_is_what_it_must_be(view, tmp_path, capsys):
 
 def test_a_broken_protocol_is_noticed(tmp_path, monkeypatch, capsys):
     """A Dice that forgets the factor 2: the truth no longer reaches 1."""
-    rule = overlap.RULES["usbench"]
-    halved = replace(
-        rule, dice=lambda c: overlap.ratio(c[..., 0], 2 * c[..., 0] + c[..., 1] + c[..., 2])
-    )
+    rule = mask_protocols.MASK_PROTOCOLS["usbench"]
+    halved = replace(rule, dice=lambda c: ratio(c[..., 0], 2 * c[..., 0] + c[..., 1] + c[..., 2]))
     target_score = replace(rule)
-    plain = overlap.apply
+    plain = mask_protocols.score_counts
 
     def apply(rule, table, classes, known=None, draws=None):
         made = plain(halved if rule.name == "usbench" else rule, table, classes, known, draws)
@@ -192,7 +191,7 @@ def test_a_broken_protocol_is_noticed(tmp_path, monkeypatch, capsys):
             ).target_score,
         )
 
-    monkeypatch.setattr(overlap, "apply", apply)
+    monkeypatch.setattr(mask_protocols, "score_counts", apply)
     assert script.main(words(("usgra", "segment"), tmp_path)) == 1
     told = capsys.readouterr().out
     assert "NO" in told and "not usbench dice" in told and "aren't what they must be" in told

@@ -14,8 +14,9 @@ from usbench.datasets.dataset import Dataset, Samples, open_view
 from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.config import build
-from usbench.metrics import overlap
-from usbench.metrics.scores import Figure, mean
+from usbench.metrics import mask_overlap
+from usbench.metrics.ratios import mean_defined
+from usbench.metrics.scores import Figure
 from usbench.results import scoring
 from usbench.results.gallery import overlay
 from usbench.runner import machine, report
@@ -23,7 +24,7 @@ from usbench.types import Masks, Sample
 
 FOLDERS = {split: (f"{split}/images", f"{split}/masks") for split in ("train", "val", "test")}
 METRIC = {
-    "_target_": "usbench.metrics.segment.SegmentScorer",
+    "_target_": "usbench.metrics.segment_scorer.SegmentScorer",
     "protocols": ["usbench", "pooled"],
     "primary": "dice",
 }
@@ -112,7 +113,7 @@ def test_a_case_s_dice_is_the_metric_s(counts):
     """The mean of usbench.metrics.overlap where it is defined, to the last bit; 1 where it nowhere is."""
     rows = [{"case": "a", **dict(zip(("tp", "fp", "fn"), own, strict=True))} for own in counts]
     unknown = {"case": "a", "tp": None, "fp": None, "fn": None}
-    with_arrays = float(mean(overlap.dice(np.array(counts, np.int64).reshape(-1, 3))))
+    with_arrays = float(mean_defined(mask_overlap.dice(np.array(counts, np.int64).reshape(-1, 3))))
     assert overlay.mean_dice([*rows, unknown]) == (1.0 if np.isnan(with_arrays) else with_arrays)
 
 
@@ -164,7 +165,8 @@ def test_precision_follows_the_instructions_of_the_processor():
 
 
 @pytest.mark.parametrize(
-    "node", [{"_target_": "no.such.module"}, {"_target_": "usbench.metrics.segment.SegmentScorer"}]
+    "node",
+    [{"_target_": "no.such.module"}, {"_target_": "usbench.metrics.segment_scorer.SegmentScorer"}],
 )
 def test_a_target_that_cannot_be_built_is_a_configuration_error(node):
     with pytest.raises(ConfigError, match=r"no\.such|SegmentScorer") as wrong:

@@ -17,9 +17,9 @@ from medpy.metric.binary import hd95 as medpy_hd95
 from scipy import ndimage
 
 from usbench.errors import ConfigError
-from usbench.metrics import contours, surfaces
+from usbench.metrics import outline_distances, outline_figures
 from usbench.metrics.bootstrap import draw
-from usbench.metrics.segment import SegmentScorer
+from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.types import Masks
 
 
@@ -32,60 +32,68 @@ def square(top: int, left: int, side: int = 4, size: tuple[int, int] = (20, 30))
 def test_one_pixel_against_another_by_hand():
     """A pixel's outline: four elements at its corners; 3 right and 4 down is 5 away, in mm by each side's length."""
     one, other = square(2, 2, 1), square(6, 5, 1)
-    found = surfaces.distances(one, other)
-    assert len(found.there) == 4 and found.truth.tolist() == pytest.approx([math.sqrt(0.5)] * 4)
+    found = outline_distances.measure_distances(one, other)
+    assert len(found.target) == 4 and found.target_lengths.tolist() == pytest.approx(
+        [math.sqrt(0.5)] * 4
+    )
     # corners are 1 apart: from the nearest corner 2 right and 3 down, from the farthest 3 right and 4 down
-    assert sorted(found.there) == pytest.approx(
+    assert sorted(found.target) == pytest.approx(
         [math.hypot(2, 3), math.hypot(3, 3), math.hypot(2, 4), 5]
     )
     assert found.hausdorff() == 5 and found.hausdorff(0.5) == pytest.approx(math.hypot(3, 3))
     assert found.mean() == pytest.approx(
         np.mean([math.hypot(2, 3), math.hypot(2, 4), math.hypot(3, 3), 5])
     )
-    assert found.within(4.2) == 0.25 and found.within(4.3) == 0.5 and found.within(5) == 1
-    assert surfaces.distances(one, other, (0.5, 2)).hausdorff() == pytest.approx(
+    assert (
+        found.surface_dice(4.2) == 0.25
+        and found.surface_dice(4.3) == 0.5
+        and found.surface_dice(5) == 1
+    )
+    assert outline_distances.measure_distances(one, other, (0.5, 2)).hausdorff() == pytest.approx(
         math.hypot(4 * 0.5, 3 * 2)
     )
 
 
 def test_a_square_s_outline_by_hand():
     """4 × 4 pixels: 12 straight elements of a pixel's side and 4 corners that are cut."""
-    outline = surfaces.outline(square(2, 3))
-    lengths = surfaces.contour_lengths((1, 1))[outline.codes]
+    outline = outline_distances.find_outline(square(2, 3))
+    lengths = outline_distances.contour_lengths((1, 1))[outline.codes]
     assert len(lengths) == 16 and lengths.sum() == pytest.approx(12 + 4 * math.sqrt(0.5))
-    wide = surfaces.contour_lengths((1, 3))[outline.codes]
+    wide = outline_distances.contour_lengths((1, 3))[outline.codes]
     assert wide.sum() == pytest.approx(6 * 3 + 6 * 1 + 4 * math.sqrt(10) / 2)
 
 
 def test_a_square_moved_two_to_the_right():
     """Above and below 3 of 5 elements meet, one is 1 away, one 2; of the left's other three all are 2 away, of the
     right's the middle one, and those beside it 1 from the corners."""
-    found = surfaces.distances(square(2, 3), square(2, 5))
-    assert found.hausdorff() == 2 and found.within(2) == 1
-    assert sorted(found.there) == pytest.approx([0] * 6 + [1] * 4 + [2] * 6, abs=1e-12)
-    assert surfaces.distances(square(2, 3), square(2, 5), (9, 0.5)).hausdorff() == 1
+    found = outline_distances.measure_distances(square(2, 3), square(2, 5))
+    assert found.hausdorff() == 2 and found.surface_dice(2) == 1
+    assert sorted(found.target) == pytest.approx([0] * 6 + [1] * 4 + [2] * 6, abs=1e-12)
+    assert (
+        outline_distances.measure_distances(square(2, 3), square(2, 5), (9, 0.5)).hausdorff() == 1
+    )
 
 
 def test_a_diagonal_pair_has_two_contours_in_one_neighbourhood():
     plane = np.eye(2, dtype=bool)
-    codes = surfaces.outline(np.pad(plane, 1)).codes
-    assert surfaces.contour_lengths((1, 1))[codes].max() == pytest.approx(math.sqrt(2))
+    codes = outline_distances.find_outline(np.pad(plane, 1)).codes
+    assert outline_distances.contour_lengths((1, 1))[codes].max() == pytest.approx(math.sqrt(2))
 
 
 def test_a_share_that_is_reached_exactly_is_reached_however_the_sum_was_rounded():
     """40 elements of √½: the first 38 are 95 % of the length, though their running sum falls 4e-16 short of it."""
     lengths, distances = np.full(40, 0.7071067811865476), np.arange(40.0)
     assert np.cumsum(lengths)[37] / lengths.sum() < 0.95
-    assert surfaces.percentile(distances, lengths, 0.95) == 37
+    assert outline_distances.percentile(distances, lengths, 0.95) == 37
 
 
 def test_without_a_tolerance_in_mm_it_is_twice_the_larger_side_of_a_pixel():
     """One column moved by 4 px of 0.1 mm: .4 mm is within 2 × 0.2 (rows), not within 2 × 0.1, nor 2 × .15."""
     one, other = np.zeros((2, 20, 30), bool)
     one[2:18, 5], other[2:18, 9] = True, True
-    assert contours.measured(one, other, (0.2, 0.1), 2.0, None)["nsd_mm"] == 1.0
-    assert contours.measured(one, other, (0.15, 0.1), 2.0, None)["nsd_mm"] == 0.0
-    assert contours.measured(one, other, (0.2, 0.1), 2.0, 0.3)["nsd_mm"] == 0.0
+    assert outline_figures.measure_outlines(one, other, (0.2, 0.1), 2.0, None)["nsd_mm"] == 1.0
+    assert outline_figures.measure_outlines(one, other, (0.15, 0.1), 2.0, None)["nsd_mm"] == 0.0
+    assert outline_figures.measure_outlines(one, other, (0.2, 0.1), 2.0, 0.3)["nsd_mm"] == 0.0
 
 
 def test_hd95_leaves_out_the_twentieth_of_the_outline_that_lies_farthest():
@@ -94,16 +102,19 @@ def test_hd95_leaves_out_the_twentieth_of_the_outline_that_lies_farthest():
     one[2:4, 2:88] = True
     other = one.copy()
     other[18, 40] = True
-    case = contours.measured(one, other, (2.0, 2.0), 2.0, None)
+    case = outline_figures.measure_outlines(one, other, (2.0, 2.0), 2.0, None)
     assert case["hd95_px"] == case["hd95_mm"] == 0
     assert case["hd_px"] == 15 and case["hd_mm"] == 30 and 0 < case["assd_px"] < 1
 
 
 def test_one_empty_and_both_empty():
     none = np.zeros((20, 30), bool)
-    assert surfaces.distances(none, none) is None and surfaces.distances(none, square(2, 3)) is None
-    assert contours.measured(none, none, (0.1, 0.2), 2, None) == {}
-    lone = contours.measured(square(2, 3), none, (0.1, 0.2), 2, None)
+    assert (
+        outline_distances.measure_distances(none, none) is None
+        and outline_distances.measure_distances(none, square(2, 3)) is None
+    )
+    assert outline_figures.measure_outlines(none, none, (0.1, 0.2), 2, None) == {}
+    lone = outline_figures.measure_outlines(square(2, 3), none, (0.1, 0.2), 2, None)
     assert lone == {
         "diagonal_px": math.hypot(20, 30),
         "diagonal_mm": pytest.approx(math.hypot(2, 6)),
@@ -111,24 +122,31 @@ def test_one_empty_and_both_empty():
         "nsd_mm": 0.0,
     }
     with pytest.raises(ValueError, match="one shape"):
-        surfaces.distances(none, none[1:])
+        outline_distances.measure_distances(none, none[1:])
 
 
 def test_both_units_are_measured_apart():
-    case = contours.measured(square(2, 3), square(2, 5), (9, 0.5), 1, 0.5)
+    case = outline_figures.measure_outlines(square(2, 3), square(2, 5), (9, 0.5), 1, 0.5)
     assert (case["hd_px"], case["hd_mm"]) == (2, 1)
-    assert case["nsd"] == pytest.approx(surfaces.distances(square(2, 3), square(2, 5)).within(1))
+    assert case["nsd"] == pytest.approx(
+        outline_distances.measure_distances(square(2, 3), square(2, 5)).surface_dice(1)
+    )
     assert (
         case["nsd_mm"] < 1
-        and contours.measured(square(2, 3), square(2, 5), (9, 0.5), 1, None)["nsd_mm"] == 1
+        and outline_figures.measure_outlines(square(2, 3), square(2, 5), (9, 0.5), 1, None)[
+            "nsd_mm"
+        ]
+        == 1
     )
-    assert "hd_mm" not in contours.measured(square(2, 3), square(2, 5), None, 1, None)
+    assert "hd_mm" not in outline_figures.measure_outlines(
+        square(2, 3), square(2, 5), None, 1, None
+    )
 
 
 def test_a_mask_at_the_border_has_an_outline_there():
     full = np.ones((5, 7), bool)
-    found = surfaces.distances(full, full)
-    assert found.mean() == 0 and found.truth.sum() == pytest.approx(
+    found = outline_distances.measure_distances(full, full)
+    assert found.mean() == 0 and found.target_lengths.sum() == pytest.approx(
         2 * 4 + 2 * 6 + 4 * math.sqrt(0.5)
     )
 
@@ -162,8 +180,8 @@ def theirs(
 def ours(
     truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], tolerance: float
 ) -> list[float]:
-    found = surfaces.distances(truth, guess, spacing)
-    return [found.hausdorff(), found.hausdorff(0.95), found.mean(), found.within(tolerance)]
+    found = outline_distances.measure_distances(truth, guess, spacing)
+    return [found.hausdorff(), found.hausdorff(0.95), found.mean(), found.surface_dice(tolerance)]
 
 
 @settings(max_examples=200)
@@ -175,7 +193,7 @@ def test_any_masks_measure_as_by_surface_distance(truth, guess, spacing, pixels)
         found = ours(truth, guess, spacing, tolerance)
         assert [found[0], *found[2:]] == pytest.approx([expected[0], *expected[2:]], abs=1e-9)
         # where a distance covers exactly 95 % of an outline, theirs hangs on how a sum was rounded: it or the next
-        both = surfaces.distances(truth, guess, spacing)
+        both = outline_distances.measure_distances(truth, guess, spacing)
         assert (
             both.hausdorff(0.95 - 1e-9) - 1e-9 <= expected[1] <= both.hausdorff(0.95 + 1e-9) + 1e-9
         )
@@ -208,7 +226,7 @@ def test_the_other_definitions_are_medpy_s_and_monai_s(truth, guess):
     from monai import metrics as monai
 
     if truth.any() and guess.any():
-        found = surfaces.other_hd95(truth, guess)
+        found = outline_distances.pixel_hd95(truth, guess)
         assert found.medpy == pytest.approx(medpy_hd95(guess, truth))
         one, other = (torch.from_numpy(plane)[None, None] for plane in (guess, truth))
         theirs = monai.compute_hausdorff_distance(
@@ -218,8 +236,8 @@ def test_the_other_definitions_are_medpy_s_and_monai_s(truth, guess):
 
 
 def test_the_other_definitions_are_of_two_masks():
-    assert surfaces.other_hd95(square(2, 3), np.zeros((20, 30), bool)) is None
-    found = surfaces.other_hd95(square(2, 3), square(2, 5), (9, 0.5))
+    assert outline_distances.pixel_hd95(square(2, 3), np.zeros((20, 30), bool)) is None
+    found = outline_distances.pixel_hd95(square(2, 3), square(2, 5), (9, 0.5))
     assert (found.monai, found.medpy) == (1, 1)
 
 
@@ -234,7 +252,7 @@ def test_monai_and_medpy_define_hd95_otherwise():
             smooth(seed),
             np.roll(smooth(seed), (3, 5), axis=(0, 1)) & smooth(seed + 100) | smooth(seed),
         )
-        ours_hd.append(surfaces.distances(truth, guess).hausdorff(0.95))
+        ours_hd.append(outline_distances.measure_distances(truth, guess).hausdorff(0.95))
         tensors = [torch.from_numpy(plane)[None, None] for plane in (guess, truth)]
         monai_hd.append(
             float(
@@ -267,7 +285,7 @@ def test_figures_over_images_by_hand():
     assert found["hd_px:penalty"].value == pytest.approx((2 + 4 + math.hypot(20, 30)) / 3)
     assert found["hd_px:penalty"].n == 3
     assert found["undefined_px"].value == 1
-    near = surfaces.distances(square(2, 3), square(2, 7)).within(2)
+    near = outline_distances.measure_distances(square(2, 3), square(2, 7)).surface_dice(2)
     assert found["nsd"].value == pytest.approx((1 + near + 0) / 3) and found["nsd"].n == 3
     assert found["hd_mm"].value is None and "size isn't known" in found["hd_mm"].reason
     assert all(f.value is None or math.isfinite(f.value) for f in found.values())
@@ -304,7 +322,7 @@ def test_an_unknown_class_has_no_outline():
 
 
 def test_no_image_has_no_figures():
-    overall, per_class = contours.figures([], draw([]))
+    overall, per_class = outline_figures.summarise_outlines([], draw([]))
     assert per_class == [] and all(
         figure.value is None and figure.reason for figure in overall.values()
     )

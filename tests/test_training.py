@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from usbench.errors import ConfigError, RunError
-from usbench.metrics.segment import selection
+from usbench.metrics.segment_scorer import selection
 from usbench.models import arrays, augment, geometry, loop
 from usbench.models.mask_losses import exclusive_loss, overlapping_loss
 from usbench.models.smp import Segmenter

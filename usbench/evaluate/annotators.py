@@ -17,10 +17,11 @@ import numpy as np
 from usbench import __version__
 from usbench.errors import ConfigError
 from usbench.io.console import track
-from usbench.metrics import overlap
-from usbench.metrics.bootstrap import draw, means
-from usbench.metrics.scores import Figure, ProtocolScores, Scores, bounded, mean
-from usbench.metrics.segment import SegmentScorer
+from usbench.metrics.bootstrap import draw, resample_means
+from usbench.metrics.mask_overlap import dice, stack_counts
+from usbench.metrics.ratios import mean_defined
+from usbench.metrics.scores import Figure, ProtocolScores, Scores, with_interval
+from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results import store as results
 from usbench.runner import machine, records
 from usbench.types import Layout, Masks
@@ -86,18 +87,20 @@ def score(layout: TwoAnnotators, root: Path, rules: Sequence[str]) -> tuple[Scor
 
 def with_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolScores:
     """The protocol's figures, and those of the images where both have drawn the class."""
-    table, draws = overlap.stack(scorer.native, len(scorer.classes)), draw(scorer.groups)
+    table, draws = stack_counts(scorer.native_counts, len(scorer.classes)), draw(scorer.groups)
     both = (table[..., 0] + table[..., 1] > 0) & (table[..., 0] + table[..., 2] > 0)
-    values = np.where(both, overlap.dice(table), np.nan)
-    resampled = means(values, draws)
-    total = Figure.of(float(mean(mean(values, 0))), len(table))
+    values = np.where(both, dice(table), np.nan)
+    resampled = resample_means(values, draws)
+    total = Figure.of(float(mean_defined(mean_defined(values, 0))), len(table))
     per_class = {name: dict(figures) for name, figures in protocol.per_class.items()}
     for c, name in enumerate(scorer.classes):
         figure = Figure.of(
-            float(mean(values[:, c])), int(both[:, c].sum()), "no image where both have drawn it"
+            float(mean_defined(values[:, c])),
+            int(both[:, c].sum()),
+            "no image where both have drawn it",
         )
-        per_class[name][BOTH] = bounded(figure, resampled[:, c], draws.groups)
-    scores = {**protocol.scores, BOTH: bounded(total, mean(resampled, 1), draws.groups)}
+        per_class[name][BOTH] = with_interval(figure, resampled[:, c], draws)
+    scores = {**protocol.scores, BOTH: with_interval(total, mean_defined(resampled, 1), draws)}
     return ProtocolScores(
         protocol.name,
         protocol.version,

@@ -12,13 +12,20 @@ from numpy.typing import NDArray
 
 from usbench.datasets.codecs import coco_parts, coco_results, coco_truth, rle
 from usbench.evaluate.files import group_of, matched
-from usbench.metrics import boxes
+from usbench.metrics import box_protocols
 from usbench.metrics.bootstrap import draw
-from usbench.metrics.detect import DetectScorer
-from usbench.metrics.matches import Guesses, Matches, Overlaps, Truths, limited, match
+from usbench.metrics.detect_scorer import DetectScorer
+from usbench.metrics.matches import (
+    Matches,
+    Overlaps,
+    PredictedObjects,
+    TargetObjects,
+    keep_best,
+    match,
+)
 from usbench.metrics.scores import ProtocolScores, Scores
 
-RULE = boxes.RULES[boxes.NAME]
+RULE = box_protocols.BOX_PROTOCOLS[box_protocols.COCO]
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,8 @@ class Instances:
     classes: tuple[str, ...]
     cases: list[str]  # the images, in order
     missing: list[str]  # those without a result
-    truths: Truths
-    guesses: Guesses  # at most 100 of an image and class
+    truths: TargetObjects
+    guesses: PredictedObjects  # at most 100 of an image and class
     overlaps: Overlaps
     masks: bool
 
@@ -59,11 +66,11 @@ def read(truth: Path, predictions: Path, strict: bool) -> Instances:
     cases, missing = matched(known.images, found, predictions, strict)
     own = [_truths(known, case, places, masks) for case in cases]
     theirs = [_guesses(found.get(case, []), known.images[case].size, masks) for case in cases]
-    truths = Truths(*_joined(own), np.concatenate([each.crowd for each in own]))
-    every = Guesses(*_joined(theirs), np.concatenate([each.scores for each in theirs]))
-    kept = limited(every, RULE.most, RULE.per_class)
+    truths = TargetObjects(*_joined(own), np.concatenate([each.crowd for each in own]))
+    every = PredictedObjects(*_joined(theirs), np.concatenate([each.scores for each in theirs]))
+    kept = keep_best(every, RULE.max_boxes, RULE.per_class)
     overlaps = _overlaps(own, theirs, kept, [known.images[case].size for case in cases], masks)
-    return Instances(tuple(places), cases, missing, truths, every.of(kept), overlaps, masks)
+    return Instances(tuple(places), cases, missing, truths, every.select(kept), overlaps, masks)
 
 
 def _truths(known: coco_truth.Truth, case: str, places: dict[str, int], masks: bool) -> _Objects:
@@ -139,7 +146,7 @@ def _overlaps(
             )
             blocks.append((number[guess + g], truth + t, overlap))
         guess, truth = guess + len(other.labels), truth + len(one.labels)
-    return Overlaps.of(blocks)
+    return Overlaps.from_blocks(blocks)
 
 
 def box_iou(
@@ -165,26 +172,26 @@ def score(found: Instances, group: re.Pattern[str] | None) -> Scores:
     groups = [group_of(case, group) for case in found.cases]
     draws, size = draw(groups), (len(found.cases), len(found.classes))
     matches = match(found.truths, found.guesses, found.overlaps, RULE.thresholds, size, RULE.areas)
-    scores, per_class = boxes.figures(RULE, matches, found.classes, draws)
-    target_score, _ = boxes.figures(RULE, _perfect(found, size), found.classes)
+    scores, per_class = box_protocols.box_figures(RULE, matches, found.classes, draws)
+    target_score, _ = box_protocols.box_figures(RULE, _perfect(found, size), found.classes)
     words = (
         RULE.description
         + ("; of masks (run lengths)" if found.masks else "")
         + "; crowds count nowhere"
     )
     scorer = DetectScorer(found.classes)
-    scorer.named = list(zip(found.cases, groups, strict=True))
+    scorer.images = list(zip(found.cases, groups, strict=True))
     ruled = ProtocolScores(RULE.name, RULE.version, words, scores, per_class, target_score)
-    return Scores((scorer.enrich(ruled, matches[0], draws),), scorer.rows(matches[0]))
+    return Scores((scorer.add_figures(ruled, matches[0], draws),), scorer.case_rows(matches[0]))
 
 
 def _perfect(found: Instances, size: tuple[int, int]) -> list[Matches]:
     """The truths themselves as guesses."""
     single = np.flatnonzero(~found.truths.crowd)
     own = found.truths
-    guesses = Guesses(
+    guesses = PredictedObjects(
         own.image[single], own.label[single], own.area[single], np.ones(len(single), np.float32)
     )
-    kept = limited(guesses, RULE.most, RULE.per_class)
+    kept = keep_best(guesses, RULE.max_boxes, RULE.per_class)
     overlaps = Overlaps(np.arange(len(kept)), single[kept], np.ones(len(kept)))
-    return match(found.truths, guesses.of(kept), overlaps, RULE.thresholds, size, RULE.areas)
+    return match(found.truths, guesses.select(kept), overlaps, RULE.thresholds, size, RULE.areas)

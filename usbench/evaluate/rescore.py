@@ -16,7 +16,9 @@ from usbench.datasets import source
 from usbench.datasets.dataset import Dataset
 from usbench.errors import DataError, RunError, UsbenchError
 from usbench.io.console import track
-from usbench.metrics import boxes, detect, overlap, segment
+from usbench.metrics import detect_scorer, segment_scorer
+from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
+from usbench.metrics.mask_protocols import MASK_PROTOCOLS
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
 from usbench.results import store as results
@@ -121,9 +123,11 @@ def from_table(record: Record, path: Path) -> tuple[dict[str, Any], list[dict[st
         native = [each for each in (name, *record["protocols"]) if is_native(each)]
         if name not in native:
             return None
-        scores, second = (segment.from_cases(some, classes, native) for some in (rows, clean))
-    elif name == boxes.NAME and record["protocol"]["version"] >= boxes.RULES[name].matched_since:
-        scores, second = (detect.from_cases(some, classes) for some in (rows, clean))
+        scores, second = (
+            segment_scorer.from_cases(some, classes, native) for some in (rows, clean)
+        )
+    elif name == COCO and record["protocol"]["version"] >= BOX_PROTOCOLS[name].matched_since:
+        scores, second = (detect_scorer.from_cases(some, classes) for some in (rows, clean))
     else:
         return None
     if leaking:
@@ -146,7 +150,7 @@ def from_table(record: Record, path: Path) -> tuple[dict[str, Any], list[dict[st
 
 def is_native(name: str) -> bool:
     """Whether a rule for masks of that name counts at native size."""
-    return name in overlap.RULES and overlap.is_native(overlap.RULES[name])
+    return name in MASK_PROTOCOLS and MASK_PROTOCOLS[name].is_native
 
 
 def told_now(dataset: str) -> dict[str, Any]:
@@ -194,8 +198,8 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> Tally:
 
 def is_old(record: Record) -> bool:
     """Whether a rule has a newer version than the one that the record was scored by."""
-    newest = {name: rule.version for name, rule in overlap.RULES.items()}
-    newest |= {name: rule.version for name, rule in boxes.RULES.items()}
+    newest = {name: rule.version for name, rule in MASK_PROTOCOLS.items()}
+    newest |= {name: rule.version for name, rule in BOX_PROTOCOLS.items()}
     versions = {record["protocol"]["name"]: record["protocol"]["version"]}
     versions |= {name: rule["version"] for name, rule in record["protocols"].items()}
     return any(newest.get(name, 0) > version for name, version in versions.items())

@@ -13,7 +13,9 @@ import numpy as np
 from usbench.datasets.dataset import Dataset, Samples
 from usbench.evaluate import baselines as controls
 from usbench.io.console import track
-from usbench.metrics import boxes, landmark, overlap
+from usbench.metrics.box_protocols import BOX_PROTOCOLS
+from usbench.metrics.landmark_scorer import RADIAL
+from usbench.metrics.mask_protocols import MASK_PROTOCOLS
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
 from usbench.results.store import lower_is_better
@@ -22,9 +24,9 @@ from usbench.runner import records
 from usbench.types import SEEN, Landmarks, Masks, Sample, Target, Task
 
 RULES: Mapping[Task, tuple[str, ...]] = {
-    "segment": tuple(overlap.RULES),
-    "detect": tuple(boxes.RULES),
-    "landmark": (landmark.NAME,),
+    "segment": tuple(MASK_PROTOCOLS),
+    "detect": tuple(BOX_PROTOCOLS),
+    "landmark": (RADIAL.name,),
 }
 CLOSE = 1e-6  # to a figure that is known
 NOTICED = 0.01  # of the target_score (mean error: px) that a wrong prediction must at least lose

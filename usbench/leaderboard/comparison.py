@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from usbench.errors import DataError
 from usbench.metrics import paired
-from usbench.metrics.bootstrap import Interval, draw, interval
-from usbench.metrics.detect import matches_of
-from usbench.metrics.paired import Curves, Difference, Means, Measured
+from usbench.metrics.bootstrap import Interval, draw, percentile_interval
+from usbench.metrics.detect_scorer import matches_from_cases
+from usbench.metrics.paired import ComparedModel, Difference, MapScores, MeanScores
 from usbench.results import store as results
 
 Rows = list[dict[str, str]]
@@ -48,18 +48,18 @@ class Compared:
         return paired.RESOLUTION * self.pairs[0].se
 
 
-def compared(models: Sequence[Measured], groups: Sequence[str], higher: bool) -> Compared:
+def compared(models: Sequence[ComparedModel], groups: Sequence[str], higher: bool) -> Compared:
     """Two models or more on the same cases. groups: the group of each case; higher: whether more is better."""
     draws = draw(groups)
-    best = sorted(models, key=lambda model: paired.score(model, draws), reverse=higher)
+    best = sorted(models, key=lambda model: paired.score_model(model, draws), reverse=higher)
     names = [model.name for model in best]
-    pairs = paired.differences(best, draws)
-    places = paired.ranks(names, pairs, higher)
-    holm = iter(paired.holm([pair.p for pair in pairs if pair.p is not None]))
+    pairs = paired.compare_models(best, draws)
+    places = paired.rank_models(names, pairs, higher)
+    holm = iter(paired.correct_holm([pair.p for pair in pairs if pair.p is not None]))
     return Compared(
         models=tuple(names),
-        values=tuple(paired.score(model, draws) for model in best),
-        intervals=tuple(interval(model.scores(draws), draws.groups) for model in best),
+        values=tuple(paired.score_model(model, draws) for model in best),
+        intervals=tuple(percentile_interval(model.scores(draws), draws.groups) for model in best),
         ranks=tuple(places[name] for name in names),
         pairs=tuple(pairs),
         corrected=tuple(None if pair.p is None else next(holm) for pair in pairs),
@@ -67,7 +67,7 @@ def compared(models: Sequence[Measured], groups: Sequence[str], higher: bool) ->
     )
 
 
-def load(paths: Sequence[Path]) -> tuple[list[Measured], list[str], Mapping[str, Any]]:
+def load(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], Mapping[str, Any]]:
     """(models in the order given, seeds of one recipe together; the group of each case; the first record).
 
     Raises DataError for records that aren't of one dataset, task, split, data and protocol, for a missing case table and
@@ -125,7 +125,7 @@ def groups_of(rows: Rows) -> list[str]:
     return list({row["case"]: row["group"] for row in rows}.values())
 
 
-def measured(task: str, names: Sequence[str], tables: Iterable[Rows]) -> list[Measured]:
+def measured(task: str, names: Sequence[str], tables: Iterable[Rows]) -> list[ComparedModel]:
     """A model per different name, in the order of first appearance; tables of one name are its seeds.
 
     Tables are taken one by one, and only their figures are kept. DataError where they aren't of the same cases and
@@ -137,20 +137,22 @@ def measured(task: str, names: Sequence[str], tables: Iterable[Rows]) -> list[Me
     classes = list(dict.fromkeys(row["class"] for row in first))
     alike = checked(task, names, chain([first], every))
     if task == "detect":
-        own = [matches_of(rows, classes) for rows in alike]
+        own = [matches_from_cases(rows, classes) for rows in alike]
         seeds = {
             name: tuple(m for each, m in zip(names, own, strict=True) if each == name)
             for name in names
         }
-        return [Curves(name, curves) for name, curves in seeds.items()]
+        return [MapScores(name, curves) for name, curves in seeds.items()]
     values = dices(alike) if task == "segment" else [errors(rows) for rows in alike]
     means = averaged(names, [each.reshape(len(order), len(classes)) for each in values])
     if task == "landmark":  # every point counts once, whatever its name
         return [
-            Means(n, np.nansum(v, 1, keepdims=True), np.isfinite(v).sum(1, keepdims=True) * 1.0)
+            MeanScores(
+                n, np.nansum(v, 1, keepdims=True), np.isfinite(v).sum(1, keepdims=True) * 1.0
+            )
             for n, v in means
         ]
-    return [Means(n, np.nan_to_num(v), np.isfinite(v) * 1.0) for n, v in means]
+    return [MeanScores(n, np.nan_to_num(v), np.isfinite(v) * 1.0) for n, v in means]
 
 
 def checked(task: str, names: Sequence[str], tables: Iterable[Rows]) -> Iterator[Rows]:

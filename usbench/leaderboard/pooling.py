@@ -12,14 +12,15 @@ from typing import Any
 
 from usbench.leaderboard import cache
 from usbench.leaderboard.folds import Pool, Record, View, views_of
-from usbench.metrics import boxes, detect, landmark, overlap, segment
-from usbench.metrics.landmark import LandmarkScorer
+from usbench.metrics import detect_scorer, landmark_scorer, segment_scorer
+from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
+from usbench.metrics.landmark_scorer import RADIAL
+from usbench.metrics.mask_protocols import MASK_PROTOCOLS
 from usbench.metrics.scores import ProtocolScores
 from usbench.results import store as results
 from usbench.runner import report
 
 Rows = list[dict[str, str]]
-LENGTHS = ("error_px", "error_mm", "hd_px", "hd_mm", "diagonal_px", "score")  # columns of numbers
 BY_FOLD = (
     "presence_f1",
     "false_presence",
@@ -75,11 +76,11 @@ def usable(record: Record) -> list[str]:
     """The record's protocols that a case table suffices for, as far as they are of the version that the code has."""
     views = {name: view["version"] for name, view in views_of(record).items()}
     if record["task"] == "landmark":
-        return [landmark.NAME] if views.get(landmark.NAME) == landmark.VERSION else []
+        return [RADIAL.name] if views.get(RADIAL.name) == RADIAL.version else []
     if record["task"] == "detect":
-        coco = boxes.RULES[boxes.NAME]
+        coco = BOX_PROTOCOLS[COCO]
         return [coco.name] if views.get(coco.name) == coco.version else []
-    native = [rule for rule in overlap.RULES.values() if overlap.is_native(rule)]
+    native = [rule for rule in MASK_PROTOCOLS.values() if rule.is_native]
     current = {rule.name for rule in native if views.get(rule.name) == rule.version}
     return [name for name in views if name in current]
 
@@ -88,9 +89,9 @@ def scored(rows: Rows, record: Record, rules: Sequence[str]) -> tuple[ProtocolSc
     """All rows by the rules."""
     classes = classes_of(record)
     if record["task"] == "segment":
-        return segment.from_cases(rows, classes, rules).protocols
+        return segment_scorer.from_cases(rows, classes, rules).protocols
     if record["task"] == "detect":
-        return detect.from_cases(rows, classes).protocols
+        return detect_scorer.from_cases(rows, classes).protocols
     return radial(rows, classes, thresholds_of(record))
 
 
@@ -98,13 +99,7 @@ def radial(
     rows: Rows, classes: Sequence[str], thresholds: Mapping[str, Any]
 ) -> tuple[ProtocolScores, ...]:
     """Landmarks, without what depends on a threshold of one fold and without lengths, which the table hasn't."""
-    scorer = LandmarkScorer(classes, **thresholds)
-    scorer.curves = {row["class"] for row in rows if row["kind"] == "curve"}
-    scorer.rows = [
-        {**row, **{name: float(row[name]) if row[name] else None for name in LENGTHS}}
-        for row in rows
-    ]
-    (found,) = scorer.result().protocols
+    (found,) = landmark_scorer.from_cases(rows, classes, **thresholds).protocols
     for figures in (found.scores, found.target_score, *found.per_class.values()):
         for name in BY_FOLD:
             figures.pop(name, None)

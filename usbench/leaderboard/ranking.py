@@ -103,10 +103,10 @@ def tested(
     owners = [str(place) for place, row in enumerate(rows) for _ in row.parts]
     models = comparison.measured(rows[0].task, owners, tables(rows, known, folder))
     draws = draw(comparison.groups_of(first))
-    scores = [paired.score(model, draws) for model in models]
+    scores = [paired.score_model(model, draws) for model in models]
     for a, b in pairs:
         one, other = sorted((a, b), key=lambda n: scores[n], reverse=rows[0].higher)
-        test = paired.difference(models[one], models[other], draws)
+        test = paired.compare_pair(models[one], models[other], draws)
         yield (
             (a, b),
             {"scores": {names[a]: scores[a], names[b]: scores[b]}, "se": test.se, "p": test.p},
@@ -138,7 +138,7 @@ def placed(
         tests.append(
             paired.Difference(str(one), str(other), apart, None, None, entry["se"], entry["p"])
         )
-    ranks = paired.ranks([str(n) for n in order], tests, rows[0].higher)
+    ranks = paired.rank_models([str(n) for n in order], tests, rows[0].higher)
     resolution = paired.RESOLUTION * tests[0].se
     return [
         replace(row, rank=ranks[str(n)], ranked=len(rows), resolution=resolution)

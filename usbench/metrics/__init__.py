@@ -1,1 +1,4 @@
-"""Metrics: pure functions of pairs (truth, prediction) and a named rule; NumPy, no torch (but for modules.py)."""
+"""Metrics: pairs of target and prediction, and a protocol → scores, intervals, comparisons.
+
+Pure NumPy; only modules.py imports torch. Nothing here reads or writes files.
+"""

@@ -1,107 +1,117 @@
-"""Intervals by cluster bootstrap: how far a score moves when other animals, patients or videos had been measured.
+"""Confidence intervals by cluster bootstrap: how a score varies with the sample of patients.
 
-Whole groups are drawn with replacement, as many as there are, so images of one animal stay together (Davison & Hinkley
-1997, section 3.8); 95 % percentile intervals (Efron & Tibshirani 1993, chapter 13). The figures of the cases are
-computed once: a resample only weights them. Groups are numbered as they first appear, so names may be hashed.
+Whole groups (animals, patients, videos) are drawn with replacement, as many as there are, so the
+images of one animal stay together (Davison & Hinkley 1997, section 3.8). Intervals are 95 %
+percentile intervals (Efron & Tibshirani 1993, chapter 13). The figures of the cases are computed
+once; a resample only weights them. Groups are numbered in order of appearance: hashed names give
+the same resamples.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES, SEED, LEVEL = 1000, 0, 0.95
-FEW, TOO_FEW = (
-    10,
-    5,
-)  # groups: below the first an interval carries a warning, below the second there is none
-LOST = 0.05  # share of resamples that may leave a figure undefined
+from usbench.metrics.ratios import ratio
+
+RESAMPLES = 1000
+SEED = 0
+LEVEL = 0.95
+FEW_GROUPS = 10  # with fewer groups, an interval carries a warning
+MIN_GROUPS = 5  # with fewer groups, there is no interval
+MAX_UNDEFINED = 0.05  # share of resamples that may leave a figure undefined
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Resamples of G groups of N cases."""
+    """B resamples of the G groups of N cases."""
 
     index: NDArray[np.int64]  # (N,) the group of each case
-    weights: NDArray[np.float64]  # (B, G) how often a resample draws each group
+    weights: Values  # (B, G) how often a resample draws each group
 
     @property
     def groups(self) -> int:
-        """How many groups there are."""
+        """The number of groups."""
         return int(self.weights.shape[1])
 
-    def of(self, which: NDArray[np.int64] | Sequence[int]) -> Draws:
-        """The same resamples, of some of the cases."""
-        return Draws(self.index[np.asarray(which, np.int64)], self.weights)
-
     @property
-    def cases(self) -> Values:
+    def case_weights(self) -> Values:
         """(B, N) how often a resample draws each case."""
         return self.weights[:, self.index]
+
+    def select(self, cases: NDArray[np.int64] | Sequence[int]) -> Draws:
+        """The same resamples for the cases of these numbers."""
+        return Draws(self.index[np.asarray(cases, np.int64)], self.weights)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A percentile interval. reason: why there is none (low and high are None), or how far to trust it."""
+    """A percentile interval."""
 
     low: float | None
     high: float | None
-    reason: str | None = None
+    reason: str | None = None  # why there is none, or how far to trust it
 
 
 def draw(groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED) -> Draws:
-    """Draw whole groups with replacement; groups: the group of each of N cases."""
-    number = {name: n for n, name in enumerate(dict.fromkeys(groups))}
-    index = np.array([number[name] for name in groups], np.int64)
-    size = len(number)
-    # PCG64's stream and the 53 bits of random() are the same in every version of NumPy, integers() may not be
-    drawn = (np.random.default_rng(np.random.PCG64(seed)).random((resamples, size)) * size).astype(
-        np.int64
-    )
-    places = np.arange(resamples)[:, None] * size + drawn
-    weights = np.bincount(places.ravel(), minlength=resamples * size).reshape(resamples, size)
+    """Draw whole groups with replacement.
+
+    Args:
+        groups: the group of each of the N cases.
+        resamples: B, how many resamples to draw.
+        seed: of the random stream, which is the same for every version of NumPy.
+    """
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(groups))}
+    index = np.array([numbers[name] for name in groups], np.int64)
+    size = len(numbers)
+    # NumPy guarantees PCG64's stream and the 53 bits of random(), but not integers().
+    uniform = np.random.default_rng(np.random.PCG64(seed)).random((resamples, size))
+    drawn = (uniform * size).astype(np.int64)
+    # One bincount for all resamples: resample b counts its groups in bins b·G … b·G + G − 1.
+    bins = np.arange(resamples)[:, None] * size + drawn
+    weights = np.bincount(bins.ravel(), minlength=resamples * size).reshape(resamples, size)
     return Draws(index, weights.astype(np.float64))
 
 
-def sums(values: Values, draws: Draws) -> Values:
-    """(N, …) values of the cases → (B, …) their sums over each resample."""
+def resample_sums(values: NDArray[Any], draws: Draws) -> Values:
+    """Sum the cases' values (N, …) over each resample: (B, …)."""
     per_group = np.zeros((draws.groups, *values.shape[1:]))
     np.add.at(per_group, draws.index, values)
     return np.tensordot(draws.weights, per_group, axes=1)
 
 
-def means(values: Values, draws: Draws) -> Values:
-    """(N, …) → (B, …) means over the defined cases (not NaN) of each resample; NaN where none is."""
+def resample_means(values: Values, draws: Draws) -> Values:
+    """Average the cases' finite values (N, …) over each resample: (B, …), NaN where none is."""
     defined = np.isfinite(values)
-    total, count = (
-        sums(np.where(defined, values, 0), draws),
-        sums(defined.astype(np.float64), draws),
-    )
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    total = resample_sums(np.where(defined, values, 0), draws)
+    return ratio(total, resample_sums(defined, draws))
 
 
-def interval(resampled: Values, groups: int, level: float = LEVEL) -> Interval:
-    """(B,) a figure of every resample → its percentile interval.
+def percentile_interval(resampled: Values, groups: int, level: float = LEVEL) -> Interval:
+    """The percentile interval of a figure.
 
-    None under 5 groups, and where more than 5 % of the resamples leave the figure undefined (NaN); those that do are
-    dropped otherwise.
+    Args:
+        resampled: (B,) the figure in each resample; undefined (NaN) ones are dropped.
+        groups: how many groups were resampled.
+        level: the share of resamples that the interval covers.
+
+    Returns:
+        No interval for fewer than 5 groups, or where over 5 % of the resamples are undefined.
     """
-    if groups < TOO_FEW:
-        return Interval(None, None, f"no interval: {groups} groups, at least {TOO_FEW} were wanted")
+    if groups < MIN_GROUPS:
+        reason = f"no interval: {groups} groups, at least {MIN_GROUPS} were wanted"
+        return Interval(None, None, reason)
     defined = resampled[np.isfinite(resampled)]
-    lost = len(resampled) - len(defined)
-    if lost > LOST * len(resampled):
-        return Interval(
-            None, None, f"no interval: undefined in {lost} of {len(resampled)} resamples"
-        )
+    undefined = len(resampled) - len(defined)
+    if undefined > MAX_UNDEFINED * len(resampled):
+        reason = f"no interval: undefined in {undefined} of {len(resampled)} resamples"
+        return Interval(None, None, reason)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(
-        float(low),
-        float(high),
-        f"rough: {groups} groups, fewer than {FEW}" if groups < FEW else None,
-    )
+    warning = f"rough: {groups} groups, fewer than {FEW_GROUPS}" if groups < FEW_GROUPS else None
+    return Interval(float(low), float(high), warning)

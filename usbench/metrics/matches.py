@@ -1,7 +1,9 @@
-"""Which guess finds which truth: computed once per image, class and IoU threshold; every figure is a function of it.
+"""Which prediction matches which target, per image, class and IoU threshold.
 
-The matcher sees overlaps only, as a sparse list of pairs, so it is the same for boxes, masks and crowds. All images go
-at once: in its first turn every image and class handles its best guess, in the second the next, and so on.
+Matches are computed once; every detection figure is a function of them. The matcher sees only
+overlaps, as a sparse list of pairs, so it serves boxes, masks and crowds alike. It handles all
+images at once: in the first turn the best prediction of every image and class, in the second turn
+the next best, and so on.
 """
 
 from __future__ import annotations
@@ -16,183 +18,245 @@ from numpy.typing import NDArray
 Index = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
+AreaRange = tuple[float, float]  # px², both ends included
 
-EVERY = (0.0, 1e10)  # px²: of an area range
+ALL_AREAS: AreaRange = (0.0, 1e10)
 
 
 @dataclass(frozen=True)
-class Truths:
-    """G truths of any number of images."""
+class TargetObjects:
+    """G target objects of any number of images."""
 
     image: Index  # (G,) from 0
     label: Index  # (G,)
     area: Values  # (G,) px²
-    crowd: Flags  # (G,) a region of uncounted objects: any number of guesses may lie in it, and count nowhere
+    # (G,) a region of uncounted objects: any number of predictions may lie in it; none of them
+    # counts, as hit or as false positive.
+    crowd: Flags
 
 
 @dataclass(frozen=True)
-class Guesses:
-    """M guesses."""
+class PredictedObjects:
+    """M predicted objects."""
 
     image: Index  # (M,)
     label: Index  # (M,)
     area: Values  # (M,) px²
     score: NDArray[np.float32]  # (M,)
 
-    def of(self, which: Index) -> Guesses:
-        """Some of them, in that order."""
-        return Guesses(self.image[which], self.label[which], self.area[which], self.score[which])
+    def select(self, numbers: Index) -> PredictedObjects:
+        """Some of them, in the order of these numbers."""
+        return PredictedObjects(
+            self.image[numbers], self.label[numbers], self.area[numbers], self.score[numbers]
+        )
 
 
 @dataclass(frozen=True)
 class Overlaps:
-    """P pairs of a guess and a truth of one image and class; pairs below the lowest threshold may be left out."""
+    """P pairs of a prediction and a target of one image and class.
 
-    guess: Index  # (P,) number of the guess
-    truth: Index  # (P,) number of the truth
-    iou: NDArray[np.floating]  # (P,) of a crowd: the share of the guess that lies in it
+    Pairs below the lowest IoU threshold may be left out.
+    """
+
+    prediction: Index  # (P,) number of the prediction
+    target: Index  # (P,) number of the target
+    iou: NDArray[np.floating]  # (P,); for a crowd, the share of the prediction that lies in it
 
     @staticmethod
-    def of(matrices: Sequence[tuple[Index, Index, NDArray[np.floating]]]) -> Overlaps:
-        """From dense blocks: numbers of the guesses (m,), of the truths (n,), and their (m, n) IoU."""
-        parts = [
-            (*np.broadcast_arrays(g[:, None], t[None]), iou) for g, t, iou in matrices if iou.size
-        ]
-        joined = [
-            np.concatenate([np.ravel(part[n]) for part in parts]) if parts else np.zeros(0)
-            for n in range(3)
-        ]
-        return Overlaps(joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2])
+    def from_blocks(blocks: Sequence[tuple[Index, Index, NDArray[np.floating]]]) -> Overlaps:
+        """Join dense blocks: numbers of predictions (m,) and targets (n,), and their IoU (m, n)."""
+        predictions, targets, ious = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], []
+        for prediction, target, iou in blocks:
+            predictions.append(np.repeat(prediction, len(target)))
+            targets.append(np.tile(target, len(prediction)))
+            ious.append(iou.ravel())
+        iou = np.concatenate(ious) if ious else np.zeros(0)
+        return Overlaps(np.concatenate(predictions), np.concatenate(targets), iou)
 
 
 @dataclass(frozen=True)
 class Matches:
-    """D guesses in order of class, then score (best first; of equals in order of image, then as given)."""
+    """D predictions of N images and C classes, and which of them match at T IoU thresholds.
 
-    starts: Index  # (C + 1,) class c's are starts[c] : starts[c + 1]
+    They are in order of class, then score (best first), then image, then rank.
+    """
+
+    starts: Index  # (C + 1,) those of class c are starts[c] : starts[c + 1]
     image: Index  # (D,)
     score: NDArray[np.float32]  # (D,)
-    rank: Index  # (D,) among the guesses of its image and class, 0 the best
-    hit: Flags  # (T, D) found a truth that counts
+    rank: Index  # (D,) among the predictions of its image and class, 0 the best
+    hit: Flags  # (T, D) matches a target that counts
     ignored: Flags  # (T, D) counts neither as hit nor as false positive
-    truths: NDArray[np.int64]  # (N, C) truths that count
+    targets: Index  # (N, C) number of targets that count
+
+    @staticmethod
+    def from_unsorted(
+        label: Index,
+        image: Index,
+        score: NDArray[np.float32],
+        rank: Index,
+        hit: Flags,
+        ignored: Flags,
+        targets: Index,
+    ) -> Matches:
+        """Sort predictions of labels (D,); the other arguments are the fields, in any order."""
+        order = np.lexsort((rank, image, -score, label))
+        starts = np.searchsorted(label[order], np.arange(targets.shape[1] + 1))
+        hit, ignored = (np.ascontiguousarray(flags[:, order]) for flags in (hit, ignored))
+        return Matches(starts, image[order], score[order], rank[order], hit, ignored, targets)
 
     @property
     def label(self) -> Index:
-        """(D,) the class of each."""
+        """(D,) the class of each prediction."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
-    def of(self, c: int) -> Matches:
-        """One class alone."""
-        own = np.arange(self.starts[c], self.starts[c + 1])
-        return self.taken(own, self.truths[:, c : c + 1])
+    def of_class(self, c: int) -> Matches:
+        """The matches of class c alone."""
+        numbers = np.arange(self.starts[c], self.starts[c + 1])
+        return self._as_one_class(numbers, self.targets[:, c : c + 1])
 
-    def pooled(self) -> Matches:
+    def pool_classes(self) -> Matches:
         """All classes as one: the same matches, in order of score."""
-        return self.taken(
-            np.lexsort((self.image, -self.score)), self.truths.sum(axis=1, keepdims=True)
+        order = np.lexsort((self.image, -self.score))
+        return self._as_one_class(order, self.targets.sum(axis=1, keepdims=True))
+
+    def _as_one_class(self, numbers: Index, targets: Index) -> Matches:
+        """The predictions of these numbers as one class with (N, 1) targets."""
+        return Matches(
+            np.array([0, len(numbers)], np.int64),
+            self.image[numbers],
+            self.score[numbers],
+            self.rank[numbers],
+            self.hit[:, numbers],
+            self.ignored[:, numbers],
+            targets,
         )
 
-    def taken(self, which: Index, truths: NDArray[np.int64]) -> Matches:
-        """These guesses as one class with (N, 1) truths."""
-        ends = np.array([0, len(which)], np.int64)
-        image, score, rank = self.image[which], self.score[which], self.rank[which]
-        return Matches(ends, image, score, rank, self.hit[:, which], self.ignored[:, which], truths)
 
+def keep_best(predictions: PredictedObjects, most: int, per_class: bool = True) -> Index:
+    """Find the best `most` predictions of each image and class, or of each image.
 
-def limited(guesses: Guesses, most: int, per_class: bool = True) -> Index:
-    """Numbers of the best `most` guesses of each image and class (or of each image), in order of image, class, score.
-
-    Guesses of equal score keep their order.
+    Returns:
+        Their numbers in order of image, class, score; predictions of equal score keep their order.
     """
-    cells = (guesses.label, guesses.image) if per_class else (guesses.image,)
-    order = np.lexsort((-guesses.score, *cells))
-    order = order[rank_in(*(key[order] for key in cells)) < most]
-    return order if per_class else order[np.lexsort((guesses.label[order], guesses.image[order]))]
+    image, label = predictions.image, predictions.label
+    keys = (label, image) if per_class else (image,)
+    order = np.lexsort((-predictions.score, *keys))
+    order = order[rank_within_runs(*(key[order] for key in keys)) < most]
+    return order if per_class else order[np.lexsort((label[order], image[order]))]
 
 
-def rank_in(*keys: Index) -> Index:
-    """(M,) keys, equal ones in a run → each one's place in its run, from 0."""
+def rank_within_runs(*keys: Index) -> Index:
+    """(M,) keys, equal ones adjacent → the place of each element in its run, from 0."""
     size = len(keys[0])
-    new = np.ones(size, bool)
-    new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-    first = np.flatnonzero(new)
-    return np.arange(size) - np.repeat(first, np.diff(np.append(first, size)))
+    is_first = np.ones(size, bool)
+    is_first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    starts = np.flatnonzero(is_first)
+    return np.arange(size) - np.repeat(starts, np.diff(np.append(starts, size)))
 
 
 def match(
-    truths: Truths,
-    guesses: Guesses,
+    targets: TargetObjects,
+    predictions: PredictedObjects,
     overlaps: Overlaps,
     thresholds: NDArray[np.floating],
     size: tuple[int, int],
-    areas: Sequence[tuple[float, float]] = (EVERY,),
-    last: bool = True,
+    areas: Sequence[AreaRange] = (ALL_AREAS,),
+    prefer_last: bool = True,
 ) -> list[Matches]:
-    """Match guesses that are `limited` to truths, once per area range; size: how many images and classes there are.
+    """Match predictions to targets, once per area range.
 
-    Each guess, best first, takes the free truth of highest IoU that reaches the threshold (of equals the last, or the
-    first); a truth that is ignored (a crowd, an area outside the range) only if no other will do; a crowd stays free. A
-    guess that took an ignored truth is ignored, and so is one that took none and whose own area is outside.
+    Each prediction, best first, takes the free target with the highest IoU that reaches the
+    threshold. It takes an ignored target (a crowd, or an area outside the range) only if there is
+    no other; a crowd stays free. A prediction is ignored if it took an ignored target, or took none
+    and its own area is outside the range.
+
+    Args:
+        targets: G objects.
+        predictions: M objects as `keep_best` selects and orders them.
+        overlaps: of predictions with targets.
+        thresholds: (T,) IoU.
+        size: number of images and of classes.
+        areas: ranges of area.
+        prefer_last: of targets with equal IoU, take the last; else the first.
     """
     images, classes = size
-    rank = rank_in(guesses.label, guesses.image)
-    order = np.lexsort((-guesses.score, guesses.label))
-    starts = np.searchsorted(guesses.label[order], np.arange(classes + 1))
-    turns = turns_of(overlaps, guesses)
-    found = []
+    rank = rank_within_runs(predictions.label, predictions.image)
+    turns = _find_turns(overlaps, predictions)
+    target_cell = targets.image * classes + targets.label
+    matches = []
     for area in areas:
-        ignore = truths.crowd | outside(truths.area, area)
-        taken = greedy(overlaps, turns, thresholds, ignore, truths.crowd, len(guesses.image), last)
-        with_spare = np.append(ignore, False)  # -1, nothing taken, is the last
-        ignored = with_spare[taken] | ((taken < 0) & outside(guesses.area, area)[:, None])
-        hit = (taken >= 0) & ~ignored
-        counted = np.bincount(
-            (truths.image * classes + truths.label)[~ignore], minlength=images * classes
+        ignore = targets.crowd | _is_outside(targets.area, area)
+        taken = _match_greedily(
+            overlaps, turns, thresholds, ignore, targets.crowd, len(rank), prefer_last
         )
-        flags = np.ascontiguousarray(hit[order].T), np.ascontiguousarray(ignored[order].T)
-        own = guesses.image[order], guesses.score[order], rank[order]
-        found.append(Matches(starts, *own, *flags, counted.reshape(images, classes)))
-    return found
+        is_outside = _is_outside(predictions.area, area)[:, None]
+        # taken is −1 where no target is taken: index −1 is the appended False.
+        ignored = np.append(ignore, False)[taken] | ((taken < 0) & is_outside)
+        hit = (taken >= 0) & ~ignored
+        counted = np.bincount(target_cell[~ignore], minlength=images * classes)
+        matches.append(
+            Matches.from_unsorted(
+                predictions.label,
+                predictions.image,
+                predictions.score,
+                rank,
+                hit.T,
+                ignored.T,
+                counted.reshape(images, classes),
+            )
+        )
+    return matches
 
 
-def outside(area: Values, bounds: tuple[float, float]) -> Flags:
-    """Whether areas lie outside a range, both ends being in it."""
+def _is_outside(area: Values, bounds: AreaRange) -> Flags:
+    """Whether areas lie outside a range."""
     return (area < bounds[0]) | (area > bounds[1])
 
 
-def turns_of(overlaps: Overlaps, guesses: Guesses) -> Index:
-    """(P,) the turn of each pair's guess: its place among the guesses of its image and class that overlap anything."""
-    some = np.unique(overlaps.guess)
-    place = np.zeros(len(guesses.image), np.int64)
-    place[some] = rank_in(guesses.label[some], guesses.image[some])
-    return place[overlaps.guess]
+def _find_turns(overlaps: Overlaps, predictions: PredictedObjects) -> Index:
+    """(P,) the turn in which each pair's prediction is matched.
+
+    It is the prediction's place among those of its image and class that overlap any target.
+    """
+    overlapping = np.unique(overlaps.prediction)
+    turn = np.zeros(len(predictions.image), np.int64)
+    turn[overlapping] = rank_within_runs(
+        predictions.label[overlapping], predictions.image[overlapping]
+    )
+    return turn[overlaps.prediction]
 
 
-def greedy(
+def _match_greedily(
     overlaps: Overlaps,
     turns: Index,
     thresholds: NDArray[np.floating],
     ignore: Flags,
     crowd: Flags,
-    guesses: int,
-    last: bool,
+    predictions: int,
+    prefer_last: bool,
 ) -> Index:
-    """(M, T) the truth that each guess takes at each threshold; -1 for none. See `match`."""
-    tie = -overlaps.truth if last else overlaps.truth
-    order = np.lexsort((tie, -overlaps.iou, ignore[overlaps.truth], overlaps.guess, turns))
-    guess, truth, iou = overlaps.guess[order], overlaps.truth[order], overlaps.iou[order]
-    taken = np.full((guesses, len(thresholds)), -1, np.int64)
+    """(M, T) the target that each of M predictions takes at each threshold, or -1; see `match`."""
+    tie = -overlaps.target if prefer_last else overlaps.target
+    keys = (tie, -overlaps.iou, ignore[overlaps.target], overlaps.prediction, turns)
+    order = np.lexsort(keys)  # within a turn, the pairs of a prediction are adjacent, best first
+    prediction, target = overlaps.prediction[order], overlaps.target[order]
+    iou = overlaps.iou[order]
+    taken = np.full((predictions, len(thresholds)), -1, np.int64)
     busy = np.zeros((len(ignore), len(thresholds)), bool)
     ends = np.append(0, np.flatnonzero(np.diff(turns[order], append=-1)) + 1)
-    for lo, hi in pairwise(ends):
-        which, wanted = guess[lo:hi], truth[lo:hi]
-        free = (iou[lo:hi, None] >= thresholds) & ~(busy[wanted] & ~crowd[wanted, None])
-        heads = np.flatnonzero(np.diff(which, prepend=-1))
-        best = np.minimum.reduceat(
-            np.where(free, np.arange(hi - lo)[:, None], hi - lo), heads, axis=0
-        )
-        row, t = np.nonzero(best < hi - lo)
-        own = wanted[best[row, t]]
-        taken[which[heads[row]], t], busy[own, t] = own, True
+    for start, end in pairwise(ends):
+        turn_prediction, turn_target = prediction[start:end], target[start:end]
+        is_busy = busy[turn_target] & ~crowd[turn_target, None]
+        free = (iou[start:end, None] >= thresholds) & ~is_busy
+        # The first free pair of each prediction: the least place in its run, where places of pairs
+        # that aren't free count as `size`.
+        size = end - start
+        heads = np.flatnonzero(np.diff(turn_prediction, prepend=-1))
+        places = np.where(free, np.arange(size)[:, None], size)
+        best = np.minimum.reduceat(places, heads, axis=0)
+        row, threshold = np.nonzero(best < size)
+        chosen = turn_target[best[row, threshold]]
+        taken[turn_prediction[heads[row]], threshold] = chosen
+        busy[chosen, threshold] = True
     return taken

@@ -1,6 +1,8 @@
-"""The same scores as torchmetrics `Metric`s, equal to the NumPy functions' exactly, for a training loop of your
-own; and any
-torchmetrics `Metric` as one of a run's figures (`PerImage`, named in conf/metric)."""
+"""The same scores as torchmetrics `Metric`s, for a training loop of your own.
+
+They equal the NumPy functions' scores exactly. `PerImage` goes the other way: it makes any
+torchmetrics `Metric` one of a run's figures (named in conf/metric).
+"""
 
 from __future__ import annotations
 
@@ -12,155 +14,173 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from usbench.metrics import boxes, overlap
+from usbench.metrics import box_protocols, mask_protocols
+from usbench.metrics.mask_overlap import stack_counts
 from usbench.metrics.scores import Figures
 from usbench.types import Boxes, Masks, Target
 
 
 class MaskOverlap(Metric):  # type: ignore[misc]
-    """Dice and IoU of masks by a named rule.
+    """Dice and IoU of masks by a named protocol.
 
-    update(preds, target): both (B, C, H, W) bool, foreground planes; ValueError otherwise. compute():
-    {"dice": …, "iou": …} float64 tensors, NaN where undefined. Counts are kept per image, so that averaging happens
-    once, at the end, in the rule's order.
+    update(preds, target): both (B, C, H, W) bool, foreground planes; ValueError otherwise.
+    compute(): {"dice": …, "iou": …} float64 tensors, NaN where undefined. Counts are kept per
+    image, so averaging happens once, at the end, in the protocol's order.
     """
 
     full_state_update = False
 
-    def __init__(self, classes: int, rule: str = "usbench", **kwargs: Any) -> None:
-        """rule: a name of usbench.metrics.overlap.RULES; ConfigError for another."""
+    def __init__(self, classes: int, protocol: str = "usbench", **kwargs: Any) -> None:
+        """Set up an empty metric.
+
+        Args:
+            classes: number of foreground classes.
+            protocol: a name from `mask_protocols`; ConfigError for another.
+            kwargs: of torchmetrics' `Metric`.
+        """
         super().__init__(**kwargs)
         self.names = [str(c) for c in range(classes)]
-        self.rule = overlap.rule(
-            rule
-        ).name  # the name alone: a rule holds functions that can't be pickled
-        # A MetricCollection feeds only one of those metrics whose states are equal after the first batch, as any two
-        # rules' are after an empty frame: so every rule's state has a name of its own.
-        self.state = f"counts_{self.rule}"
+        # The name alone: a protocol holds functions that can't be pickled.
+        self.protocol = mask_protocols.find_protocol(protocol).name
+        # A MetricCollection updates only one of several metrics whose states are equal after the
+        # first batch, as those of two protocols are after an empty image: so each protocol's state
+        # has its own name.
+        self.state = f"counts_{self.protocol}"
         self.add_state(self.state, default=[], dist_reduce_fx="cat")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add a batch."""
         if preds.dtype != torch.bool or target.dtype != torch.bool:
+            got = f"{preds.dtype} and {target.dtype}"
             raise ValueError(
-                "preds and target of bool were wanted: threshold or arg-max logits first"
+                f"expected preds and target of bool, got {got}: threshold or arg-max logits first"
             )
         if preds.ndim != 4 or preds.shape != target.shape or preds.shape[1] != len(self.names):
-            found = f"found {tuple(preds.shape)} and {tuple(target.shape)}"
-            raise ValueError(
-                f"preds and target of (B, {len(self.names)}, H, W) were wanted, {found}"
-            )
-        rule = overlap.rule(self.rule)
+            expected = f"(B, {len(self.names)}, H, W)"
+            got = f"{tuple(preds.shape)} and {tuple(target.shape)}"
+            raise ValueError(f"expected preds and target of {expected}, got {got}")
+        protocol = mask_protocols.find_protocol(self.protocol)
         pairs = zip(target.cpu().numpy(), preds.cpu().numpy(), strict=True)
-        table = [
-            torch.from_numpy(overlap.rule_counts(rule, truth, guess)) for truth, guess in pairs
-        ]
-        if table:
-            getattr(self, self.state).append(torch.stack(table).to(self.device))
+        counts = [torch.from_numpy(protocol.count(truth, pred)) for truth, pred in pairs]
+        if counts:
+            getattr(self, self.state).append(torch.stack(counts).to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
-        """Figures of all batches."""
-        rule, kept = overlap.rule(self.rule), getattr(self, self.state)
-        parts = (
-            [kept] if isinstance(kept, Tensor) else list(kept)
-        )  # a tensor after a reduction over processes
-        table = overlap.stack(
-            [c for part in parts for c in part.cpu().numpy()], len(self.names) + rule.background
-        )
-        return tensors(overlap.apply(rule, table, self.names).scores)
+        """The scores of all batches."""
+        protocol = mask_protocols.find_protocol(self.protocol)
+        state = getattr(self, self.state)
+        # A list of batches, or one tensor after a reduction over processes.
+        batches = [state] if isinstance(state, Tensor) else state
+        images = [counts for batch in batches for counts in batch.cpu().numpy()]
+        stacked = stack_counts(images, len(self.names) + protocol.background)
+        return _to_tensors(mask_protocols.score_counts(protocol, stacked, self.names).scores)
 
 
 class BoxPrecision(Metric):  # type: ignore[misc]
     """COCO figures of boxes.
 
-    update(preds, target): lists of {"boxes": (N, 4) xyxy, "labels": (N,), "scores": (N,)} (targets without
-    scores), one an image; ValueError for other shapes. compute(): {"map50_95": …, "map50": …, …, "ar_large": …}, COCO's
-    twelve, float64 tensors, NaN where undefined.
+    update(preds, target): one dictionary per image, {"boxes": (N, 4) xyxy, "labels": (N,),
+    "scores": (N,)}, targets without scores; ValueError for other shapes. compute(): COCO's twelve
+    figures, {"map50_95": …, "map50": …, …, "ar_large": …}, float64 tensors, NaN where undefined.
     """
 
     full_state_update = False
 
     def __init__(self, classes: int, **kwargs: Any) -> None:
-        """classes: how many there are."""
+        """Set up an empty metric.
+
+        Args:
+            classes: number of classes.
+            kwargs: of torchmetrics' `Metric`.
+        """
         super().__init__(**kwargs)
         self.names = [str(c) for c in range(classes)]
-        for name in ("guesses", "truths"):
-            self.add_state(f"{name}", default=[], dist_reduce_fx=None)
+        self.add_state("predictions", default=[], dist_reduce_fx=None)
+        self.add_state("targets", default=[], dist_reduce_fx=None)
 
     def update(
         self, preds: Sequence[Mapping[str, Tensor]], target: Sequence[Mapping[str, Tensor]]
     ) -> None:
         """Add a batch."""
         if len(preds) != len(target):
-            raise ValueError(
-                f"as many preds as targets were wanted, found {len(preds)} and {len(target)}"
-            )
-        guesses = [rows(guess, "scores") for guess in preds]
-        truths = [rows(truth) for truth in target]  # all are checked before one is kept
-        self.guesses += guesses  # type: ignore[operator]
-        self.truths += truths  # type: ignore[operator]
+            got = f"{len(preds)} and {len(target)}"
+            raise ValueError(f"expected as many preds as targets, got {got}")
+        # Check all of them before adding any.
+        predictions = [_join_columns(image, "scores") for image in preds]
+        targets = [_join_columns(image) for image in target]
+        self.predictions += predictions  # type: ignore[operator]
+        self.targets += targets  # type: ignore[operator]
 
     def compute(self) -> dict[str, Tensor]:
-        """Figures of all batches."""
+        """The figures of all batches."""
         pairs = []
-        for truth, guess in zip(self.truths, self.guesses, strict=True):  # type: ignore[arg-type]
-            t, g = truth.cpu().numpy(), guess.cpu().numpy()
-            true = Boxes(t[:, :4], t[:, 4].astype(np.int64))
-            pairs.append((true, Boxes(g[:, :4], g[:, 4].astype(np.int64), g[:, 5])))
-        return tensors(boxes.apply(pairs, self.names).scores)
+        images = zip(self.targets, self.predictions, strict=True)  # type: ignore[arg-type]
+        for target, prediction in images:
+            pairs.append((_to_boxes(target), _to_boxes(prediction)))
+        return _to_tensors(box_protocols.score_pairs(pairs, self.names).scores)
 
 
 class PerImage:
-    """A torchmetrics `Metric` as a function of one image's (truth, prediction): what `extra` of conf/metric takes.
+    """A torchmetrics `Metric` as a function of one image's (target, prediction).
 
-    Masks are handed over as (1, C, H, W) bool, boxes as torchmetrics' detection dictionaries. A metric whose
-    compute() is a
-    dictionary needs `name`. None where the figure isn't finite.
+    This is what `extra` of conf/metric takes. Masks are passed as (1, C, H, W) bool, boxes as
+    torchmetrics' detection dictionaries. None where the figure isn't finite.
     """
 
     def __init__(self, metric: Metric, name: str | None = None) -> None:
-        """metric: any torchmetrics `Metric`; it is reset after each image."""
-        self.metric, self.name = metric, name
+        """Wrap a metric.
 
-    def __call__(self, truth: Target, prediction: Target) -> float | None:
+        Args:
+            metric: any torchmetrics `Metric`; it is reset after each image.
+            name: key of the figure, where the metric computes a dictionary.
+        """
+        self.metric = metric
+        self.name = name
+
+    def __call__(self, target: Target, prediction: Target) -> float | None:
         """The figure of one image."""
-        self.metric.update(*(handed(target) for target in (prediction, truth)))
-        found = self.metric.compute()
+        self.metric.update(_to_batch(prediction), _to_batch(target))
+        result = self.metric.compute()
         self.metric.reset()
-        value = float(found if self.name is None else found[self.name])
+        value = float(result if self.name is None else result[self.name])
         return value if np.isfinite(value) else None
 
 
-def handed(target: Target) -> Any:
-    """A target as torchmetrics takes a batch of one."""
+def _to_batch(target: Target) -> Any:
+    """A target or prediction as torchmetrics takes a batch of one image."""
     if isinstance(target, Masks):
         return torch.from_numpy(target.planes)[None]
     assert isinstance(target, Boxes)
-    entry = {"boxes": torch.from_numpy(target.xyxy), "labels": torch.from_numpy(target.labels)}
-    return [
-        entry if target.scores is None else {**entry, "scores": torch.from_numpy(target.scores)}
-    ]
+    image = {"boxes": torch.from_numpy(target.xyxy), "labels": torch.from_numpy(target.labels)}
+    if target.scores is not None:
+        image["scores"] = torch.from_numpy(target.scores)
+    return [image]
 
 
-def rows(image: Mapping[str, Tensor], *scores: str) -> Tensor:
+def _join_columns(image: Mapping[str, Tensor], *scores: str) -> Tensor:
     """One image's boxes, labels and, where named, scores as (N, 5) or (N, 6) float32."""
-    xyxy, columns = image["boxes"], [image[name] for name in ("labels", *scores)]
-    if (
-        xyxy.ndim != 2
-        or xyxy.shape[1] != 4
-        or any(column.shape != xyxy.shape[:1] for column in columns)
-    ):
-        found = [tuple(each.shape) for each in (xyxy, *columns)]
-        raise ValueError(
-            f"boxes of (N, 4), {', '.join(('labels', *scores))} of (N,) were wanted, found {found}"
-        )
+    xyxy = image["boxes"]
+    names = ("labels", *scores)
+    columns = [image[name] for name in names]
+    shapes = [tuple(tensor.shape) for tensor in (xyxy, *columns)]
+    size = shapes[0][:1]
+    if shapes != [(*size, 4), *[size] * len(columns)]:
+        expected = f"boxes of (N, 4), {', '.join(names)} of (N,)"
+        raise ValueError(f"expected {expected}, got {shapes}")
     return torch.cat([xyxy.float(), *(column[:, None].float() for column in columns)], 1)
 
 
-def tensors(scores: Figures) -> dict[str, Tensor]:
-    """Figures by name; NaN where undefined."""
-    nan = float("nan")
-    return {
-        name: torch.tensor(nan if figure.value is None else figure.value, dtype=torch.float64)
-        for name, figure in scores.items()
-    }
+def _to_boxes(columns: Tensor) -> Boxes:
+    """The columns that `_join_columns` made, as boxes."""
+    array = columns.cpu().numpy()
+    scores = array[:, 5] if array.shape[1] > 5 else None
+    return Boxes(array[:, :4], array[:, 4].astype(np.int64), scores)
+
+
+def _to_tensors(figures: Figures) -> dict[str, Tensor]:
+    """The figures' values by name; NaN where undefined."""
+    tensors = {}
+    for name, figure in figures.items():
+        value = np.nan if figure.value is None else figure.value
+        tensors[name] = torch.tensor(value, dtype=torch.float64)
+    return tensors

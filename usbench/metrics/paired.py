@@ -1,14 +1,15 @@
-"""Two models on the same cases: difference with its interval, a test by swapping whole groups, ranks with their ties.
+"""Comparing models on the same cases: differences with intervals, permutation tests, ranks.
 
-A group's cases (an animal's, a patient's) are swapped between two models together, for they aren't independent; p is
-two-sided, exact for at most 12 groups (all swaps), else of 9,999 random ones with (b + 1) / (m + 1) (Phipson & Smyth
-2010). Under 6 groups no swap can reach .05, so there is no p. Holm's correction over all pairs of a table.
+The cases of a group (an animal, a patient) aren't independent, so the test swaps them between two
+models together. p is two-sided: exact for up to 12 groups (all swaps), else from 9,999 random swaps
+as (b + 1) / (m + 1) (Phipson & Smyth 2010). Under 6 groups no swap can reach .05, so there is no p.
+Holm's correction covers all pairs of a table.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Protocol, Self
@@ -16,127 +17,134 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.metrics.bootstrap import SEED, Draws, interval, sums
-from usbench.metrics.boxes import COCO_CURVE
+from usbench.metrics.average_precision import average_precisions
+from usbench.metrics.bootstrap import SEED, Draws, percentile_interval, resample_sums
+from usbench.metrics.box_protocols import COCO_CURVE
 from usbench.metrics.matches import Matches
-from usbench.metrics.precision import average_precisions
-from usbench.metrics.scores import mean
+from usbench.metrics.ratios import mean_defined
 
-EXACT, SWAPS, FEWEST = 12, 9_999, 6
+EXACT_GROUPS = 12  # up to so many groups, all swaps are tested
+RANDOM_SWAPS = 9_999
+MIN_GROUPS = 6  # of a test
 ALPHA = 0.05
-RESOLUTION = (
-    2.8  # × SE: a true difference of that size is found with a power of 80 % at a level of .05
-)
+# × SE: a true difference of this size is found with a power of 80 % at a level of .05.
+RESOLUTION = 2.8
 CHUNK = 1_000  # swaps at once
-ROUNDING = 1e-12  # a swap that differs by less is as large
+ROUNDING = 1e-12  # differences that differ by less are equal
 Values = NDArray[np.float64]
 Swaps = NDArray[np.bool_]
 
 
-class Measured(Protocol):
-    """One model on N cases."""
+class ComparedModel(Protocol):
+    """One model's scores on N cases."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The model's name."""
 
     def scores(self, draws: Draws) -> Values:
         """(B,) the score in each resample; NaN where it is undefined there."""
 
-    def swapped(self, other: Self, index: NDArray[np.int64], swaps: Swaps) -> Values:
-        """(S,) own score minus the other's after the groups marked in (S, G) changed sides; index: (N,) the cases'
-        groups."""
+    def swapped_differences(self, other: Self, index: NDArray[np.int64], swaps: Swaps) -> Values:
+        """(S,) own score minus the other's after groups changed sides.
+
+        Args:
+            other: the other model on the same cases.
+            index: (N,) the group of each case.
+            swaps: (S, G) which groups change sides.
+        """
 
 
 @dataclass(frozen=True)
-class Means:
+class MeanScores:
     """A mean over cases per column (class), then over the columns that have any."""
 
     name: str
     sums: Values  # (N, C) for each case and column a sum of values …
-    counts: Values  # (N, C) … of so many that count, the same for every model of a comparison
+    counts: Values  # (N, C) … and how many they are, the same for every compared model
 
     def scores(self, draws: Draws) -> Values:
-        """See Measured."""
-        return _mean(sums(self.sums, draws), sums(self.counts, draws))
+        """See ComparedModel."""
+        return _column_mean(resample_sums(self.sums, draws), resample_sums(self.counts, draws))
 
-    def swapped(self, other: Means, index: NDArray[np.int64], swaps: Swaps) -> Values:
-        """See Measured."""
-        own = np.zeros((swaps.shape[1], self.sums.shape[1]))
-        np.add.at(own, index, self.sums - other.sums)
-        return _mean(np.where(swaps, -1.0, 1.0) @ own, self.counts.sum(axis=0)[None])
+    def swapped_differences(
+        self, other: MeanScores, index: NDArray[np.int64], swaps: Swaps
+    ) -> Values:
+        """See ComparedModel."""
+        group_sums = np.zeros((swaps.shape[1], self.sums.shape[1]))
+        np.add.at(group_sums, index, self.sums - other.sums)
+        signs = np.where(swaps, -1.0, 1.0)
+        return _column_mean(signs @ group_sums, self.counts.sum(axis=0)[None])
 
 
-def _mean(total: Values, count: Values) -> Values:
-    """(B, C) sums and counts → (B,)."""
-    columns = np.where(count > 0, total / np.maximum(count, ROUNDING), np.nan)
-    return np.asarray(mean(columns, 1))
+def _column_mean(sums: Values, counts: Values) -> Values:
+    """(B, C) sums and counts → (B,) mean over the columns that have a count."""
+    columns = np.where(counts > 0, sums / np.maximum(counts, ROUNDING), np.nan)
+    return mean_defined(columns, 1)
 
 
 @dataclass(frozen=True)
-class Curves:
-    """mAP50-95 by the rule coco: no mean over cases, so what is swapped are the cases' boxes."""
+class MapScores:
+    """mAP50-95 by the COCO protocol. It is no mean over cases, so the cases' boxes are swapped."""
 
     name: str
     seeds: tuple[Matches, ...]  # the model's score is the mean over them
 
     def scores(self, draws: Draws) -> Values:
-        """See Measured."""
-        return np.asarray(np.mean([_map(own, draws.cases) for own in self.seeds], axis=0))
+        """See ComparedModel."""
+        values = [_mean_precision(matches, draws.case_weights) for matches in self.seeds]
+        return np.asarray(np.mean(values, axis=0))
 
-    def swapped(self, other: Curves, index: NDArray[np.int64], swaps: Swaps) -> Values:
-        """See Measured. Seeds are swapped pair by pair, each of them in as many pairs as any other of its model."""
-        count = math.lcm(len(self.seeds), len(other.seeds))
-        pairs = [
-            (self.seeds[n % len(self.seeds)], other.seeds[n % len(other.seeds)])
-            for n in range(count)
-        ]
-        return np.asarray(
-            np.mean([_swapped(joined(*pair), index, swaps) for pair in pairs], axis=0)
-        )
-
-
-def _map(own: Matches, weights: Values) -> Values:
-    """(B, N) weights of the images → (B,) mean over thresholds, then over the classes that have a truth."""
-    return np.asarray(mean(average_precisions(own, COCO_CURVE, weights).mean(axis=1), 1))
+    def swapped_differences(
+        self, other: MapScores, index: NDArray[np.int64], swaps: Swaps
+    ) -> Values:
+        """See ComparedModel. Seeds are paired so that each is in as many pairs as any other."""
+        values = []
+        for n in range(math.lcm(len(self.seeds), len(other.seeds))):
+            first, second = self.seeds[n % len(self.seeds)], other.seeds[n % len(other.seeds)]
+            values.append(_swap_boxes(interleave_matches(first, second), index, swaps))
+        return np.asarray(np.mean(values, axis=0))
 
 
-def joined(one: Matches, other: Matches) -> Matches:
-    """Both models' boxes on twice the images: image 2n is one's n, image 2n + 1 the other's."""
-    label = np.concatenate([one.label, other.label])
-    image = np.concatenate([2 * one.image, 2 * other.image + 1])
-    score, rank = np.concatenate([one.score, other.score]), np.concatenate([one.rank, other.rank])
-    order = np.lexsort((rank, image, -score, label))
-    flags = [
-        np.concatenate(pair, axis=1)[:, order]
-        for pair in ((one.hit, other.hit), (one.ignored, other.ignored))
-    ]
-    starts = np.searchsorted(label[order], np.arange(len(one.starts)))
-    truths = np.stack([one.truths, other.truths], axis=1).reshape(-1, one.truths.shape[1])
-    return Matches(starts, image[order], score[order], rank[order], flags[0], flags[1], truths)
+def _mean_precision(matches: Matches, weights: Values) -> Values:
+    """mAP50-95 (B,) for weights (B, N) of the images."""
+    return mean_defined(average_precisions(matches, COCO_CURVE, weights).mean(axis=1), 1)
 
 
-def _swapped(both: Matches, index: NDArray[np.int64], swaps: Swaps) -> Values:
-    """See Measured.swapped: which of its two images a case lends to the one side is a weight of 1 or 0."""
-    parts = []
-    for some in chunks(swaps):
-        gone = some[:, index]
-        side = np.stack([~gone, gone], axis=2).reshape(len(some), -1).astype(np.float64)
-        parts.append(_map(both, side) - _map(both, 1 - side))
-    return np.concatenate(parts)
+def interleave_matches(first: Matches, second: Matches) -> Matches:
+    """Both models' boxes on twice the images: image 2n is the first's n, 2n + 1 the second's."""
+    return Matches.from_unsorted(
+        np.concatenate([first.label, second.label]),
+        np.concatenate([2 * first.image, 2 * second.image + 1]),
+        np.concatenate([first.score, second.score]),
+        np.concatenate([first.rank, second.rank]),
+        np.concatenate([first.hit, second.hit], axis=1),
+        np.concatenate([first.ignored, second.ignored], axis=1),
+        np.stack([first.targets, second.targets], axis=1).reshape(-1, first.targets.shape[1]),
+    )
 
 
-def chunks(swaps: Swaps) -> Iterator[Swaps]:
-    """Some rows at a time."""
-    return (swaps[n : n + CHUNK] for n in range(0, len(swaps), CHUNK))
+def _swap_boxes(interleaved: Matches, index: NDArray[np.int64], swaps: Swaps) -> Values:
+    """(S,) differences of mAP after swaps; arguments as for ComparedModel.swapped_differences.
+
+    Which of a case's two images counts for the first model is a weight of 1 or 0.
+    """
+    differences = []
+    for start in range(0, len(swaps), CHUNK):
+        is_swapped = swaps[start : start + CHUNK, index]  # (S, N)
+        side = np.stack([~is_swapped, is_swapped], axis=2).reshape(len(is_swapped), -1)
+        weights = side.astype(np.float64)
+        first = _mean_precision(interleaved, weights)
+        differences.append(first - _mean_precision(interleaved, 1 - weights))
+    return np.concatenate(differences)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One model minus another."""
+    """The score of a first model minus that of a second."""
 
-    one: str
-    other: str
+    first: str
+    second: str
     value: float
     low: float | None
     high: float | None
@@ -145,76 +153,87 @@ class Difference:
     reason: str | None = None  # why there is no interval or no p, or how far to trust them
 
 
-def score(model: Measured, draws: Draws) -> float:
-    """The score on all cases, each once."""
-    return float(model.scores(once(draws))[0])
+def score_model(model: ComparedModel, draws: Draws) -> float:
+    """The score on all cases, each counted once."""
+    all_groups = Draws(draws.index, np.ones((1, draws.groups)))
+    return float(model.scores(all_groups)[0])
 
 
-def once(draws: Draws) -> Draws:
-    """One resample: every group as it is."""
-    return Draws(draws.index, np.ones((1, draws.groups)))
+def compare_pair(first: ComparedModel, second: ComparedModel, draws: Draws) -> Difference:
+    """Compare two models on the same cases."""
+    return compare_models([first, second], draws)[0]
 
 
-def difference(one: Measured, other: Measured, draws: Draws) -> Difference:
-    """One minus the other, on the same cases."""
-    return differences([one, other], draws)[0]
+def compare_models(models: Sequence[ComparedModel], draws: Draws) -> list[Difference]:
+    """Compare each model with each one after it, on the same cases."""
+    resampled = [model.scores(draws) for model in models]
+    differences = []
+    for a, b in combinations(range(len(models)), 2):
+        difference = _test_difference(models[a], models[b], resampled[a] - resampled[b], draws)
+        differences.append(difference)
+    return differences
 
 
-def differences(models: Sequence[Measured], draws: Draws) -> list[Difference]:
-    """Every model minus each one after it, on the same cases."""
-    drawn = [model.scores(draws) for model in models]
-    every = combinations(range(len(models)), 2)
-    return [_difference(models[a], models[b], drawn[a] - drawn[b], draws) for a, b in every]
+def _test_difference(
+    first: ComparedModel, second: ComparedModel, resampled: Values, draws: Draws
+) -> Difference:
+    """The difference of two models. resampled: (B,) the difference in each resample."""
+    interval = percentile_interval(resampled, draws.groups)
+    value = score_model(first, draws) - score_model(second, draws)
+    se = float(np.nanstd(resampled, ddof=1))
+    if draws.groups >= MIN_GROUPS:
+        p, reason = permutation_p(first, second, draws), interval.reason
+    else:
+        p, reason = None, f"no test: {draws.groups} groups, at least {MIN_GROUPS} were wanted"
+    return Difference(first.name, second.name, value, interval.low, interval.high, se, p, reason)
 
 
-def _difference(one: Measured, other: Measured, drawn: Values, draws: Draws) -> Difference:
-    """drawn: (B,) the difference in each resample."""
-    found = interval(drawn, draws.groups)
-    value, se = score(one, draws) - score(other, draws), float(np.nanstd(drawn, ddof=1))
-    p = p_of(one, other, draws) if draws.groups >= FEWEST else None
-    reason = (
-        found.reason
-        if p is not None
-        else f"no test: {draws.groups} groups, at least {FEWEST} were wanted"
-    )
-    return Difference(one.name, other.name, value, found.low, found.high, se, p, reason)
-
-
-def p_of(one: Measured, other: Measured, draws: Draws, seed: int = SEED) -> float:
+def permutation_p(
+    first: ComparedModel, second: ComparedModel, draws: Draws, seed: int = SEED
+) -> float:
     """Two-sided p of a difference: how often swapping whole groups gives one as large."""
     groups = draws.groups
-    seen = abs(score(one, draws) - score(other, draws)) - ROUNDING
-    if groups <= EXACT:
+    observed = abs(score_model(first, draws) - score_model(second, draws)) - ROUNDING
+    is_exact = groups <= EXACT_GROUPS
+    if is_exact:  # swap number n swaps the groups whose bits are set in n
         swaps = ((np.arange(2**groups)[:, None] >> np.arange(groups)) & 1).astype(bool)
-        return float((np.abs(one.swapped(other, draws.index, swaps)) >= seen).mean())
-    swaps = np.random.default_rng(np.random.PCG64(seed)).random((SWAPS, groups)) < 0.5
-    larger = int((np.abs(one.swapped(other, draws.index, swaps)) >= seen).sum())
-    return (larger + 1) / (SWAPS + 1)
+    else:
+        swaps = np.random.default_rng(np.random.PCG64(seed)).random((RANDOM_SWAPS, groups)) < 0.5
+    is_as_large = np.abs(first.swapped_differences(second, draws.index, swaps)) >= observed
+    if is_exact:
+        return float(is_as_large.mean())
+    return (int(is_as_large.sum()) + 1) / (RANDOM_SWAPS + 1)
 
 
-def holm(values: Sequence[float]) -> list[float]:
-    """Corrected p values (Holm 1979), in the order given."""
-    order = np.argsort(values, kind="stable")
-    out, highest = [0.0] * len(values), 0.0
-    for place, n in enumerate(order.tolist()):
+def correct_holm(values: Sequence[float]) -> list[float]:
+    """Correct p values for multiple tests (Holm 1979), in the order given."""
+    corrected = [0.0] * len(values)
+    highest = 0.0
+    for place, n in enumerate(np.argsort(values, kind="stable").tolist()):
         highest = max(highest, min(1.0, (len(values) - place) * values[n]))
-        out[n] = highest
-    return out
+        corrected[n] = highest
+    return corrected
 
 
-def ranks(
+def rank_models(
     names: Sequence[str], pairs: Sequence[Difference], higher: bool
 ) -> dict[str, tuple[int, int]]:
-    """Name → [1 + how many are significantly better, k − how many are significantly worse], by Holm over the pairs.
+    """Rank models by significant differences; models that no test separates share their ranks.
 
-    higher: whether a higher score is better. A model that no test tells from another shares its places.
+    Args:
+        names: of k models.
+        pairs: their differences; the p values are corrected for all of them.
+        higher: whether a higher score is better.
+
+    Returns:
+        Name → (1 + number of significantly better models, k − number of worse ones).
     """
     better, worse = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
-    tested = [pair for pair in pairs if pair.p is not None]
-    for pair, p in zip(tested, holm([float(pair.p or 0) for pair in tested]), strict=True):
+    tested = [(pair, pair.p) for pair in pairs if pair.p is not None]
+    corrected = correct_holm([p for _, p in tested])
+    for (pair, _), p in zip(tested, corrected, strict=True):
         if p < ALPHA:
-            first = (pair.value > 0) == higher
-            winner, loser = (pair.one, pair.other) if first else (pair.other, pair.one)
-            better[loser] += 1
-            worse[winner] += 1
+            first_wins = (pair.value > 0) == higher
+            better[pair.second if first_wins else pair.first] += 1
+            worse[pair.first if first_wins else pair.second] += 1
     return {name: (1 + better[name], len(names) - worse[name]) for name in names}

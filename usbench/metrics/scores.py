@@ -1,50 +1,42 @@
-"""What a scorer gives back, and the interface that every scorer has."""
+"""Figures with their intervals, what a scorer returns, and the interface that every scorer has."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.metrics.bootstrap import interval
+from usbench.metrics.bootstrap import Draws, Values, percentile_interval, resample_means
+from usbench.metrics.ratios import mean_defined
 from usbench.types import Target, Task
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number: undefined is None with a reason, never NaN or infinity."""
+    """One number with its interval; where undefined, None with a reason, never NaN or infinity."""
 
     value: float | None
-    n: int  # cases that it is made of
-    reason: str | None = None
+    n: int  # cases that it is computed from
+    reason: str | None = None  # why the value is None
     low: float | None = None  # 95 % interval by cluster bootstrap over groups
     high: float | None = None
-    interval: str | None = None  # why there is none, or how far to trust it
-    method: str | None = None  # how low and high were made; None where there are none
-    groups: int | None = None  # of the test set; None: not said
+    interval: str | None = None  # why there is no interval, or how far to trust it
+    method: str | None = None  # how low and high were computed; None without an interval
+    groups: int | None = None  # of the test set; None: not stated
 
     @staticmethod
     def of(value: float, n: int, reason: str = "no case to average") -> Figure:
-        """A figure, None where the value isn't finite."""
-        return Figure(float(value), n) if math.isfinite(value) else Figure(None, n, reason)
+        """A figure, None with the reason where the value isn't finite."""
+        if math.isfinite(value):
+            return Figure(float(value), n)
+        return Figure(None, n, reason)
 
 
 Figures = dict[str, Figure]
-
-
-def bounded(figure: Figure, resampled: NDArray[np.float64], groups: int) -> Figure:
-    """The figure with its interval. resampled: (B,) what it is in each resample of the groups."""
-    if figure.value is None:
-        return figure
-    found = interval(resampled, groups)
-    method = None if found.low is None else "percentile"
-    return replace(
-        figure, low=found.low, high=found.high, interval=found.reason, method=method, groups=groups
-    )
 
 
 @dataclass(frozen=True)
@@ -61,57 +53,140 @@ class ProtocolScores:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a scorer made of a set: its protocol's figures first, other rules', and one row per case and class."""
+    """The scores of one set of images under one or more protocols."""
 
-    protocols: tuple[ProtocolScores, ...]
-    cases: list[dict[str, Any]] = field(default_factory=list)
+    protocols: tuple[ProtocolScores, ...]  # the main one first
+    cases: list[dict[str, Any]] = field(default_factory=list)  # the case table's rows
 
     @property
     def protocol(self) -> ProtocolScores:
-        """The rule that the leaderboard ranks by."""
+        """The main protocol, which the leaderboard ranks by."""
         return self.protocols[0]
 
 
 class Scorer(Protocol):
-    """Fed pair by pair in constant memory; see segment.py and detect.py."""
+    """Collects the pairs of a set one by one, in constant memory, then scores them."""
 
     task: Task
-    primary: str
+    primary: str  # name of the score that the leaderboard ranks by
 
     def update(
         self,
         case: str,
         group: str,
-        truth: Target,
+        target: Target,
         prediction: Target,
         size: tuple[int, int] | None = None,
         mm_per_px: tuple[float, float] | None = None,
     ) -> None:
-        """One image's truth and prediction, in native pixels; size: (height, width), mm_per_px: (row, column)."""
+        """Add one image.
+
+        Args:
+            case: the image's id.
+            group: the animal, patient or video that it belongs to.
+            target: in native pixels.
+            prediction: in native pixels.
+            size: (height, width) in px.
+            mm_per_px: (row, column); None where unknown.
+        """
         ...
 
     def result(self) -> Scores:
-        """The figures of everything seen so far."""
+        """The scores of all images so far."""
         ...
 
 
-def mean(values: NDArray[np.float64], axis: int | None = None) -> Any:
-    """Mean over what is defined (not NaN); NaN where nothing is, without a warning."""
-    count = np.isfinite(values).sum(axis=axis)
-    total = np.where(np.isfinite(values), values, 0).sum(axis=axis)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+class ExtraFigures:
+    """Custom figures: functions of one image's target and prediction, averaged over images."""
+
+    def __init__(self, functions: Mapping[str, Callable[..., float | None]] | None) -> None:
+        """functions: name → function of (target, prediction) that returns None where undefined."""
+        self.functions = dict(functions or {})
+        self.values: dict[str, list[float]] = {name: [] for name in self.functions}
+
+    def update(self, target: Target, prediction: Target) -> None:
+        """Add one image."""
+        for name, function in self.functions.items():
+            value = function(target, prediction)
+            self.values[name].append(math.nan if value is None else float(value))
+
+    def averages(self, draws: Draws | None = None) -> Figures:
+        """The mean of each figure, with an interval if draws are given."""
+        figures = {name: average(values) for name, values in self.values.items()}
+        if draws is not None:
+            for name, values in self.values.items():
+                resampled = resample_means(np.array(values), draws)
+                figures[name] = with_interval(figures[name], resampled, draws)
+        return figures
 
 
 def average(values: Sequence[float]) -> Figure:
-    """Mean over the cases whose value is defined (not NaN); an infinite one leaves it undefined, and is said."""
+    """Mean over the values that aren't NaN; undefined, with a reason, where one is infinite."""
     defined = [value for value in values if not math.isnan(value)]
     infinite = sum(map(math.isinf, defined))
-    reason = f"infinite in {infinite} of {len(defined)} cases" if infinite else "no case to average"
-    return Figure.of(
-        sum(defined) / len(defined) if defined and not infinite else math.nan, len(defined), reason
+    if infinite:
+        return Figure(None, len(defined), f"infinite in {infinite} of {len(defined)} cases")
+    mean = sum(defined) / len(defined) if defined else math.nan
+    return Figure.of(mean, len(defined))
+
+
+def with_interval(figure: Figure, resampled: Values, draws: Draws) -> Figure:
+    """Add the interval to a figure.
+
+    Args:
+        figure: stays as it is where its value is None.
+        resampled: (B,) the figure's value in each resample.
+        draws: the resamples of the groups.
+    """
+    if figure.value is None:
+        return figure
+    interval = percentile_interval(resampled, draws.groups)
+    return replace(
+        figure,
+        low=interval.low,
+        high=interval.high,
+        interval=interval.reason,
+        method=None if interval.low is None else "percentile",
+        groups=draws.groups,
     )
 
 
-def flat(figures: Mapping[str, Figure]) -> dict[str, float | None]:
-    """Names and values alone."""
+def class_figures(
+    values: Values,
+    n: Sequence[int] | NDArray[np.int64],
+    reason: str,
+    resampled: Values | None = None,
+    draws: Draws | None = None,
+) -> list[Figure]:
+    """One figure per class.
+
+    Args:
+        values: (C,) NaN where undefined.
+        n: (C,) cases that each value is computed from.
+        reason: why a value is undefined.
+        resampled: (B, C) the values in each resample; None for no intervals.
+        draws: the resamples of the groups.
+    """
+    figures = [Figure.of(float(values[c]), int(n[c]), reason) for c in range(len(values))]
+    if resampled is None or draws is None:
+        return figures
+    return [with_interval(figure, resampled[:, c], draws) for c, figure in enumerate(figures)]
+
+
+def class_mean(
+    values: Values,
+    n: int,
+    reason: str = "no case to average",
+    resampled: Values | None = None,
+    draws: Draws | None = None,
+) -> Figure:
+    """The mean over the classes that have a value; arguments as for `class_figures`."""
+    figure = Figure.of(float(mean_defined(values)), n, reason)
+    if resampled is None or draws is None:
+        return figure
+    return with_interval(figure, mean_defined(resampled, 1), draws)
+
+
+def figure_values(figures: Mapping[str, Figure]) -> dict[str, float | None]:
+    """The figures' values by name."""
     return {name: figure.value for name, figure in figures.items()}

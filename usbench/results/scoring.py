@@ -15,15 +15,15 @@ from usbench.datasets.dataset import Samples, Truth
 from usbench.errors import DataError
 from usbench.io.config import build
 from usbench.io.console import track
-from usbench.metrics import calibration, detect, landmark, segment
-from usbench.metrics.bootstrap import draw, sums
-from usbench.metrics.scores import Figure, ProtocolScores, Scorer, Scores, bounded, mean
+from usbench.metrics import calibration, detect_scorer, landmark_scorer, segment_scorer
+from usbench.metrics.bootstrap import draw, resample_sums
+from usbench.metrics.scores import Figure, ProtocolScores, Scorer, Scores, class_mean
 from usbench.types import Boxes, Landmarks, Masks, Score, Split, Target
 
 SELECTION: Mapping[str, Score] = {
-    "segment": segment.selection,
-    "detect": detect.selection,
-    "landmark": landmark.selection,
+    "segment": segment_scorer.selection,
+    "detect": detect_scorer.selection,
+    "landmark": landmark_scorer.selection,
 }
 Stored = coco.PredictionFile | unity.LandmarkFile
 
@@ -143,14 +143,14 @@ def with_calibration(scores: Scores, folder: Path, test: Samples) -> Scores:
     each = {
         name: {
             **scores.protocol.per_class[name],
-            "ece": calibration.ece_of(table[:, c], draws, "no pixel is known"),
+            "ece": calibration.ece_figure(table[:, c], draws, "no pixel is known"),
         }
         for c, name in enumerate(classes)
     }
     errors = [figures["ece"].value for figures in each.values()]
     known = np.array([np.nan if error is None else error for error in errors])
-    drawn = calibration.ece(sums(table, draws))  # (B, C)
-    total = bounded(Figure.of(float(mean(known)), len(test)), mean(drawn, 1), draws.groups)
+    drawn = calibration.ece(resample_sums(table, draws))  # (B, C)
+    total = class_mean(known, len(test), resampled=drawn, draws=draws)
     per_class = {**scores.protocol.per_class, **each}
     protocol = replace(
         scores.protocol, scores={**scores.protocol.scores, "ece": total}, per_class=per_class
@@ -168,8 +168,8 @@ def thresholds(folder: Path, val: Samples) -> dict[str, float]:
         return {}
     listed = ((truth.target, guess) for truth, guess in pairs(folder, "val", val))
     if val.dataset.task == "detect":
-        return {"confidence": detect.best_confidence(listed)}
-    return {"presence_threshold": landmark.presence_threshold(listed)}
+        return {"confidence": detect_scorer.best_confidence(listed)}
+    return {"presence_threshold": landmark_scorer.presence_threshold(listed)}
 
 
 def select(folder: Path, samples: Samples) -> float:

@@ -1,0 +1,178 @@
+"""Average precision and recall of matches for any weights of the images.
+
+Weight 2 is an image listed twice. Only hits matter: precision falls between two hits, so the
+interpolated envelope has its corners at the hits, and a resample costs two cumulative sums. Of
+several predictions of equal score, a repeated one stands beside itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usbench.metrics.matches import Index, Matches
+from usbench.metrics.ratios import ratio
+
+Values = NDArray[np.float64]
+Counts = NDArray[np.int32]
+Side = Literal["left", "right"]
+
+POINTS = np.linspace(0.0, 1.0, 101)  # of recall
+CHUNK = 1 << 17  # weights at once: they stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How the interpolated precision at 101 points of recall becomes a number.
+
+    At a point of recall it is the highest precision from where recall first reaches the point
+    (left) or first exceeds it (right); 0 where recall never does.
+    """
+
+    side: Side
+    area: Callable[[Values], Values]  # (…, 101) precision → (…)
+
+
+def average_precisions(matches: Matches, curve: Curve, weights: Values) -> Values:
+    """Average precision per resample, threshold and class.
+
+    Args:
+        matches: of N images.
+        curve: how precision at points of recall becomes a number.
+        weights: (B, N) whole weights of the images.
+
+    Returns:
+        (B, T, C), NaN where no target of the class has a weight.
+    """
+    targets = weights @ matches.targets.astype(np.float64)
+    whole = weights.astype(np.int32)
+    precisions = np.full((len(weights), len(matches.hit), targets.shape[1]), np.nan)
+    for c in np.flatnonzero(targets.any(axis=0)).tolist():
+        of_class = matches.of_class(c)
+        precisions[:, :, c] = _class_precisions(of_class, curve, whole, targets[:, c])
+    return np.where(targets[:, None] > 0, precisions, np.nan)
+
+
+def chunk_rows(rows: int, columns: int) -> Iterator[slice]:
+    """Slices of rows, each small enough that (rows, columns) weights stay in the cache."""
+    step = max(CHUNK // max(columns, 1), 1)
+    return (slice(start, start + step) for start in range(0, rows, step))
+
+
+def _class_precisions(matches: Matches, curve: Curve, weights: Counts, targets: Values) -> Values:
+    """Average precision (B, T) of one class for weights (B, N) and weighted targets (B,)."""
+    # Only predictions up to the last hit matter, and only those that count at some threshold.
+    hit_places = np.flatnonzero(matches.hit.any(axis=0))
+    end = int(hit_places[-1]) + 1 if len(hit_places) else 0
+    counted = np.flatnonzero(~matches.ignored[:, :end].all(axis=0))
+    image = matches.image[counted]
+    precisions = np.zeros((len(weights), len(matches.hit)))
+    for rows in chunk_rows(len(weights), len(image)):
+        box_weights = weights[rows].take(image, axis=1)
+        predictions = running_sums(box_weights)
+        needed = hits_needed(np.maximum(targets[rows], 1), curve.side)
+        for t in range(len(matches.hit)):
+            places = np.flatnonzero(matches.hit[t, counted])
+            ignored = np.flatnonzero(matches.ignored[t, counted])
+            hits = running_sums(box_weights.take(places, axis=1))
+            at_hits = predictions.take(places, axis=1)
+            if len(ignored):
+                at_hits -= _sums_before(box_weights.take(ignored, axis=1), ignored, places)
+            precisions[rows, t] = curve.area(interpolate_precision(hits, at_hits, needed))
+    return precisions
+
+
+def _sums_before(weights: Counts, ignored: Index, places: Index) -> Counts:
+    """Total weight (b, K) of ignored predictions before each of K places.
+
+    Args:
+        weights: (b, I) of the ignored predictions.
+        ignored: (I,) their places, ascending; at least one.
+        places: (K,).
+    """
+    before = np.searchsorted(ignored, places)
+    sums = running_sums(weights).take(np.maximum(before - 1, 0), axis=1)
+    return np.where(before > 0, sums, 0)
+
+
+def running_sums(counts: Counts) -> Counts:
+    """Running sums along the rows.
+
+    In 32 bits: each sum waits for the one before it, and integer additions have the least latency.
+    """
+    return np.cumsum(counts, axis=1, dtype=np.int32)
+
+
+def hits_needed(targets: Values, side: Side) -> Index:
+    """The fewest hits whose recall reaches (left) or exceeds (right) each point of recall.
+
+    Args:
+        targets: (b,) number of targets.
+        side: see `Curve`.
+
+    Returns:
+        (b, 101); recall is compared as a float, as pycocotools and ultralytics do.
+    """
+    total = targets[:, None]
+    # Start one below the rounded-down count, then correct it by float comparisons: rounding can put
+    # it off by one either way, so three steps suffice.
+    hits = np.floor(POINTS * total) - 1
+    for _ in range(3):
+        recall = hits / total
+        hits += recall < POINTS if side == "left" else recall <= POINTS
+    return hits.astype(np.int64)
+
+
+def interpolate_precision(hits: Counts, predictions: Counts, needed: Index) -> Values:
+    """The highest precision from a number of hits on.
+
+    Args:
+        hits: (b, K) running number of hits at each of K hits.
+        predictions: (b, K) running number of predictions there.
+        needed: (b, R) numbers of hits.
+
+    Returns:
+        (b, R), 0 where there are fewer hits than needed.
+    """
+    rows, size = hits.shape
+    best = np.zeros((rows, size + 1))  # the last column: never reached
+    precision = hits / np.maximum(predictions, 1)
+    best[:, :size] = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    return np.take_along_axis(best, search_rows(hits, needed), axis=1)
+
+
+def search_rows(counts: Counts, values: NDArray[Any], side: Side = "left") -> Index:
+    """`np.searchsorted` of values (b, R) in counts (b, K), row by row: (b, R) places.
+
+    Both are at least 0, and the counts of a row never decrease.
+    """
+    # One searchsorted for all rows: each row is shifted above the one before it, so that the
+    # flattened array is sorted and no search crosses into another row.
+    row = np.arange(len(counts))[:, None]
+    shift = row * (counts.max(initial=0) + values.max() + 1)
+    places = np.searchsorted((counts + shift).ravel(), (values + shift).ravel(), side=side)
+    in_row: Index = places.reshape(values.shape) - row * counts.shape[1]
+    return in_row
+
+
+def recalls(matches: Matches, most: int, weights: Values) -> Values:
+    """Average recall: the share of targets that are matched, averaged over the thresholds.
+
+    Args:
+        matches: of N images.
+        most: how many of the best predictions of an image and class count.
+        weights: (B, N) weights of the images.
+
+    Returns:
+        (B, C), NaN where no target of the class has a weight.
+    """
+    images, classes = matches.targets.shape
+    best = matches.rank < most
+    cell = matches.image[best] * classes + matches.label[best]
+    hits = np.bincount(cell, matches.hit[:, best].sum(axis=0), minlength=images * classes)
+    mean_hits = weights @ hits.reshape(images, classes) / len(matches.hit)
+    return ratio(mean_hits, weights @ matches.targets.astype(np.float64))

@@ -1,0 +1,168 @@
+"""Figures of lists of cases with intervals: means, standard deviations, F1, ROC areas, agreement.
+
+A resample weights the cases, and each figure has its usual definition with weights: weight 2 is a
+case listed twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from usbench.metrics.bootstrap import Draws, Values, draw, resample_means, resample_sums
+from usbench.metrics.ratios import ratio
+from usbench.metrics.scores import Figure, Figures, with_interval
+
+CHUNK = 4_000_000  # weights in memory at once
+
+
+def mean_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
+    """The mean of (N,) values; None with the reason where there are none."""
+    if not len(values):
+        return Figure(None, 0, reason)
+    array = np.asarray(values, np.float64)
+    figure = Figure.of(float(array.mean()), len(array), reason)
+    return with_interval(figure, resample_means(array, draws), draws)
+
+
+def median_figure(values: Sequence[float], reason: str) -> Figure:
+    """The median; it has no interval, because those of medians are unreliable for small samples."""
+    median = float(np.median(np.asarray(values))) if len(values) else math.nan
+    if not math.isfinite(median):
+        return Figure(None, len(values), reason)
+    return Figure(median, len(values), interval="no interval: a median")
+
+
+def sd_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
+    """The sample's standard deviation (n − 1); None for fewer than two values."""
+    if len(values) < 2:
+        return Figure(None, len(values), reason)
+    array = np.asarray(values, np.float64)
+    figure = Figure(float(array.std(ddof=1)), len(array))
+    return with_interval(figure, resample_sds(array, draws), draws)
+
+
+def resample_sds(values: Values, draws: Draws) -> Values:
+    """Standard deviation (n − 1) of (N,) values in each resample: (B,), NaN below two values."""
+    centred = values - values.mean()
+    total = resample_sums(centred, draws)
+    squares = resample_sums(centred**2, draws)
+    n = resample_sums(np.ones(len(values)), draws)
+    variance = (squares - total**2 / np.maximum(n, 1)) / np.maximum(n - 1, 1)
+    return np.where(n > 1, np.sqrt(np.maximum(variance, 0)), np.nan)
+
+
+def f1_figure(
+    scores: ArrayLike, present: ArrayLike, threshold: float, draws: Draws, reason: str
+) -> Figure:
+    """2TP / (2TP + FP + FN) of `score ≥ threshold` over N cases.
+
+    None where nothing is present or predicted.
+    """
+    predicted = np.asarray(scores, np.float64) >= threshold
+    positive = np.asarray(present, bool)
+    parts = np.stack([2.0 * (predicted & positive), predicted.astype(float) + positive], axis=1)
+    value = float(ratio(*parts.sum(axis=0)))
+    hits, below = resample_sums(parts, draws).T
+    return with_interval(Figure.of(value, len(parts), reason), ratio(hits, below), draws)
+
+
+def best_f1_threshold(scores: ArrayLike, right: ArrayLike, positives: int, default: float) -> float:
+    """The score with the best F1 when used as threshold, the lowest of equals.
+
+    Args:
+        scores: (N,) of the predictions.
+        right: (N,) whether each is right.
+        positives: number of targets, found or not.
+        default: returned where none is right.
+    """
+    if not np.any(right):
+        return default
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    score = np.asarray(scores)[order]
+    hits = np.cumsum(np.asarray(right, bool)[order])
+    rates = 2 * hits / (np.arange(1, len(order) + 1) + positives)
+    # Equal scores pass a threshold together: only the last of them is a possible threshold.
+    rates[:-1][score[1:] == score[:-1]] = -1.0
+    return float(score[len(rates) - 1 - int(np.argmax(rates[::-1]))])
+
+
+def auroc(scores: ArrayLike, present: ArrayLike) -> float | None:
+    """Area under the ROC curve: Mann–Whitney U / (n₁ n₀); None where all are present or none is.
+
+    It is the chance that a present case scores above an absent one, ties counting half.
+    """
+    positive = np.asarray(present, bool)
+    n = int(positive.sum())
+    m = int((~positive).sum())
+    if not n or not m:
+        return None
+    ranks = rankdata(np.asarray(scores, float))
+    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def auroc_figure(scores: ArrayLike, present: ArrayLike, draws: Draws, reason: str) -> Figure:
+    """Area under the ROC curve over N cases; None where all are present or none is."""
+    value = auroc(scores, present)
+    array = np.asarray(scores, np.float64)
+    if value is None:
+        return Figure(None, len(array), reason)
+    resampled = resample_aurocs(array, np.asarray(present, bool), draws)
+    return with_interval(Figure(value, len(array)), resampled, draws)
+
+
+def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) -> Values:
+    """Area under the ROC curve of (N,) cases in each resample: (B,).
+
+    NaN where a resample lacks present or absent cases.
+    """
+    order = np.argsort(scores, kind="stable")
+    # Equal scores are one step of the curve.
+    starts = np.flatnonzero(np.append(True, np.diff(scores[order]) > 0))
+    positive, sorted_draws = present[order], draws.select(order)
+    rows = max(CHUNK // max(len(order), 1), 1)
+    areas = []
+    for start in range(0, len(draws.weights), rows):
+        weights = sorted_draws.weights[start : start + rows, sorted_draws.index]  # (b, N)
+        up = np.add.reduceat(weights * positive, starts, axis=1)
+        across = np.add.reduceat(weights * ~positive, starts, axis=1)
+        below = np.cumsum(across, axis=1) - across
+        pairs = up.sum(axis=1) * across.sum(axis=1)
+        areas.append(ratio((up * (below + across / 2)).sum(axis=1), pairs))
+    return np.concatenate(areas)
+
+
+def agreement_figures(differences: Sequence[float], groups: Sequence[str], reason: str) -> Figures:
+    """Agreement of two measurements: bias, SD and 95 % limits (Bland & Altman, Lancet 1986).
+
+    SD is the sample's (n − 1); the limits are bias ± 1.96 SD.
+
+    Args:
+        differences: measured − true, one per group.
+        groups: the group of each difference.
+        reason: why a figure is None, for fewer than two differences.
+    """
+    values = np.asarray(differences, np.float64)
+    if len(values) < 2:
+        undefined = Figure(None, len(values), reason)
+        figures = dict.fromkeys(("bias", "sd", "loa_low", "loa_high"), undefined)
+        if len(values):
+            figures["bias"] = Figure(float(values[0]), 1)
+        return figures
+    draws = draw(groups)
+    bias, sd = float(values.mean()), float(values.std(ddof=1))
+    biases, sds = resample_means(values, draws), resample_sds(values, draws)
+    resampled = {
+        "bias": (bias, biases),
+        "sd": (sd, sds),
+        "loa_low": (bias - 1.96 * sd, biases - 1.96 * sds),
+        "loa_high": (bias + 1.96 * sd, biases + 1.96 * sds),
+    }
+    return {
+        name: with_interval(Figure(value, len(values)), samples, draws)
+        for name, (value, samples) in resampled.items()
+    }

@@ -1,0 +1,199 @@
+"""Figures of boxes that a clinician asks for: at one confidence, per image, per false alarm.
+
+All are of the matches at IoU .5, of one class (`Matches.of_class`) or of all classes together
+(`Matches.pool_classes`), where every box counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usbench.metrics.average_precision import Counts, chunk_rows, running_sums, search_rows
+from usbench.metrics.bootstrap import Draws, resample_means, resample_sums
+from usbench.metrics.calibration import ece_figure, histogram
+from usbench.metrics.case_figures import auroc_figure, best_f1_threshold
+from usbench.metrics.matches import Index, Matches
+from usbench.metrics.ratios import ratio
+from usbench.metrics.scores import Figure, Figures, with_interval
+
+Values = NDArray[np.float64]
+
+FROC_RATES = (0.25, 0.5, 1.0, 2.0)  # false positives per image
+DEFAULT_CONFIDENCE = 0.25  # where none was chosen on validation
+IOU_50 = 0  # number of the IoU threshold .5
+
+
+def describe_figures(confidence: float, is_chosen: bool) -> str:
+    """How the figures are computed, for the protocol's description.
+
+    Args:
+        confidence: of precision, recall and F1.
+        is_chosen: whether it was chosen on validation.
+    """
+    origin = "none was chosen on validation"
+    if is_chosen:
+        origin = "best F1 on validation, all classes together"
+    return (
+        "at IoU .5, by the matches of the protocol coco, each class alone and every box of all "
+        "classes counted once: precision, recall, F1 and fp_per_empty_image (false positives per "
+        f"image without a truth) at confidence {confidence:.4g} ({origin}); sens_fppi_x: highest "
+        "sensitivity with at most x false positives per image, over all images (FROC), a second "
+        "box on a truth being one; auroc_image: an image's highest score tells whether it has a "
+        "truth; ece: 15 bins of equal width, of all boxes"
+    )
+
+
+def detection_figures(matches: Matches, confidence: float, draws: Draws) -> Figures:
+    """All figures of one class's matches, or of all classes' together."""
+    return {
+        **confidence_figures(matches, confidence, draws),
+        **froc_figures(matches, draws),
+        "fp_per_empty_image": false_alarm_figure(matches, confidence, draws),
+        "auroc_image": image_auroc(matches, draws),
+        "ece": calibration_figure(matches, draws),
+    }
+
+
+def count_boxes(matches: Matches, confidence: float) -> Values:
+    """(N, 3) true positives, false positives and targets of each image, at this confidence."""
+    images = len(matches.targets)
+    confident = matches.score >= np.float32(confidence)
+    hit = matches.hit[IOU_50] & confident
+    wrong = _counted(matches) & ~matches.hit[IOU_50] & confident
+    columns = [
+        np.bincount(matches.image[hit], minlength=images),
+        np.bincount(matches.image[wrong], minlength=images),
+        matches.targets.sum(axis=1),
+    ]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _counted(matches: Matches) -> NDArray[np.bool_]:
+    """(D,) whether a box counts, as hit or as false positive."""
+    counted: NDArray[np.bool_] = ~matches.ignored[IOU_50]
+    return counted
+
+
+def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Figures:
+    """Precision, recall and F1 of boxes with `score ≥ confidence`."""
+    counts = count_boxes(matches, confidence)
+    values = box_rates(counts.sum(axis=0))
+    resampled = box_rates(resample_sums(counts, draws))
+    reasons = {
+        "precision": "no box of that confidence",
+        "recall": "no truth",
+        "f1": "no truth and no box",
+    }
+    figures = {}
+    for name, reason in reasons.items():
+        figure = Figure.of(float(values[name]), len(counts), reason)
+        figures[name] = with_interval(figure, resampled[name], draws)
+    return figures
+
+
+def box_rates(counts: Values) -> dict[str, Values]:
+    """(…, 3) true positives, false positives, targets → precision, recall and F1 (…)."""
+    hits, wrong, targets = np.moveaxis(counts, -1, 0)
+    return {
+        "precision": ratio(hits, hits + wrong),
+        "recall": ratio(hits, targets),
+        "f1": ratio(2 * hits, hits + wrong + targets),
+    }
+
+
+def best_confidence(matches: Matches) -> float:
+    """The lowest box score with the best F1 when used as threshold; .25 where no box is a hit."""
+    counted = _counted(matches)
+    hit, positives = matches.hit[IOU_50][counted], int(matches.targets.sum())
+    return best_f1_threshold(matches.score[counted], hit, positives, DEFAULT_CONFIDENCE)
+
+
+def false_alarm_figure(matches: Matches, confidence: float, draws: Draws) -> Figure:
+    """False positives per image without a target."""
+    _, wrong, targets = count_boxes(matches, confidence).T
+    is_empty = targets == 0
+    value = float(wrong[is_empty].mean()) if is_empty.any() else np.nan
+    figure = Figure.of(value, int(is_empty.sum()), "every image has a truth")
+    return with_interval(figure, resample_means(np.where(is_empty, wrong, np.nan), draws), draws)
+
+
+def image_auroc(matches: Matches, draws: Draws) -> Figure:
+    """Area under the ROC curve of an image's highest score for "it has a target".
+
+    An image without a box scores 0.
+    """
+    highest = np.zeros(len(matches.targets))
+    counted = _counted(matches)
+    np.maximum.at(highest, matches.image[counted], matches.score[counted].astype(np.float64))
+    present = matches.targets.sum(axis=1) > 0
+    return auroc_figure(highest, present, draws, "every image has a truth, or none has")
+
+
+def calibration_figure(matches: Matches, draws: Draws) -> Figure:
+    """Expected calibration error of the boxes; a hit is right."""
+    counted = _counted(matches)
+    right = matches.hit[IOU_50][counted]
+    images = len(matches.targets)
+    bins = histogram(matches.score[counted], right, matches.image[counted], images)
+    return ece_figure(bins, draws, "no box")
+
+
+def froc_figures(matches: Matches, draws: Draws, rates: Sequence[float] = FROC_RATES) -> Figures:
+    """Sensitivity at each rate of false positives per image: `sens_fppi_0.25` …"""
+    images = len(matches.targets)
+    values = sensitivities(matches, np.array(rates), np.ones((1, images)))[0]
+    resampled = sensitivities(matches, np.array(rates), draws.case_weights)
+    figures = {}
+    for n, rate in enumerate(rates):
+        figure = Figure.of(float(values[n]), images, "no truth")
+        figures[f"sens_fppi_{rate:g}"] = with_interval(figure, resampled[:, n], draws)
+    return figures
+
+
+def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
+    """The highest share of targets that is found with a number of false positives per image.
+
+    Args:
+        matches: of N images; boxes of equal score are found together.
+        rates: (R,) most false positives per image.
+        weights: (B, N) whole weights of the images.
+
+    Returns:
+        (B, R), NaN without a target.
+    """
+    counted = np.flatnonzero(_counted(matches))
+    score, hit = matches.score[counted], np.flatnonzero(matches.hit[IOU_50][counted])
+    # A hit is found with all boxes of its score: `last` is the place of the last of them.
+    last = np.searchsorted(-score, -score[hit], side="right") - 1
+    end = int(last[-1]) + 1 if len(last) else 0
+    image = matches.image[counted[:end]]
+    hits = np.zeros((len(weights), len(rates)))
+    for rows in chunk_rows(len(weights), len(image)):
+        allowed = weights[rows].sum(axis=1, keepdims=True) * rates
+        box_weights = weights[rows].astype(np.int32).take(image, axis=1)
+        hits[rows] = _most_hits(box_weights, hit, last, allowed)
+    targets = weights @ matches.targets.sum(axis=1).astype(np.float64)
+    return ratio(hits, targets[:, None])
+
+
+def _most_hits(weights: Counts, hit: Index, last: Index, allowed: Values) -> Values:
+    """The most hits with an allowed number of false positives.
+
+    Args:
+        weights: (b, D) of the boxes, best first.
+        hit: (K,) places of the hits.
+        last: (K,) place of the last box of each hit's score.
+        allowed: (b, R) false positives.
+
+    Returns:
+        (b, R).
+    """
+    hits_so_far = running_sums(weights.take(hit, axis=1))
+    hits = hits_so_far.take(np.searchsorted(hit, last, side="right") - 1, axis=1)
+    wrong = running_sums(weights).take(last, axis=1) - hits
+    places = search_rows(wrong, allowed, "right")
+    hits_from_zero = np.concatenate([np.zeros((len(weights), 1)), hits], axis=1)
+    return np.take_along_axis(hits_from_zero, places, axis=1)

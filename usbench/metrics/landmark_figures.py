@@ -1,0 +1,167 @@
+"""Figures of landmark cases: points, curves and presence, for one name or for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from usbench.metrics import calibration, case_figures
+from usbench.metrics.bootstrap import Draws
+from usbench.metrics.scores import Figure, Figures
+
+UNITS = ("px", "mm")
+UNKNOWN_SIZE = "the pixels' size isn't known"
+
+
+@dataclass(frozen=True)
+class LandmarkCase:
+    """One name in one image: a row of the case table."""
+
+    case: str
+    group: str
+    name: str
+    state: str  # seen | off | blurred
+    error: Mapping[str, float]  # unit → radial error of a point, mean symmetric one of a curve
+    hausdorff: Mapping[str, float]  # unit → Hausdorff distance
+    diagonal_px: float | None  # of the image
+    score: float | None  # of presence
+
+    def to_row(self, is_curve: bool) -> dict[str, Any]:
+        """The case table's row; undefined values are None."""
+        hausdorff = self.hausdorff if is_curve else {}
+        return {
+            "case": self.case,
+            "group": self.group,
+            "class": self.name,
+            "kind": "curve" if is_curve else "point",
+            "state": self.state,
+            "error_px": self.error.get("px"),
+            "error_mm": self.error.get("mm"),
+            "hd_px": hausdorff.get("px"),
+            "hd_mm": hausdorff.get("mm"),
+            "diagonal_px": self.diagonal_px,
+            "score": self.score,
+        }
+
+    @staticmethod
+    def from_row(row: Mapping[str, str]) -> LandmarkCase:
+        """Read a row of text, "" for None."""
+        return LandmarkCase(
+            row["case"],
+            row["group"],
+            row["class"],
+            row["state"],
+            {unit: float(row[f"error_{unit}"]) for unit in UNITS if row[f"error_{unit}"]},
+            {unit: float(row[f"hd_{unit}"]) for unit in UNITS if row[f"hd_{unit}"]},
+            float(row["diagonal_px"]) if row["diagonal_px"] else None,
+            float(row["score"]) if row["score"] else None,
+        )
+
+
+@dataclass(frozen=True)
+class DrawnCases:
+    """N cases, and the resamples of their groups."""
+
+    cases: Sequence[LandmarkCase]
+    draws: Draws
+
+    def select(self, numbers: Sequence[int]) -> DrawnCases:
+        """The cases of these numbers."""
+        return DrawnCases([self.cases[n] for n in numbers], self.draws.select(numbers))
+
+    def where(self, condition: Callable[[LandmarkCase], bool]) -> DrawnCases:
+        """The cases that meet a condition."""
+        return self.select([n for n, case in enumerate(self.cases) if condition(case)])
+
+    def values(self, get: Callable[[LandmarkCase], float | None]) -> tuple[list[float], Draws]:
+        """One value of each case that has it, and the resamples of those cases."""
+        values: list[float] = []
+        numbers: list[int] = []
+        for n, case in enumerate(self.cases):
+            value = get(case)
+            if value is not None:
+                values.append(value)
+                numbers.append(n)
+        return values, self.draws.select(numbers)
+
+
+def point_figures(points: DrawnCases, unit: str, thresholds: Sequence[float]) -> Figures:
+    """Mean, median and SD of the radial error, and the share within each threshold.
+
+    Args:
+        points: seen points.
+        unit: px or mm.
+        thresholds: of the detection rates, in that unit.
+    """
+    errors, draws = points.values(lambda case: case.error.get(unit))
+    reason = UNKNOWN_SIZE if points.cases else "no point is seen"
+    sd_reason = "one point only" if errors else reason
+    figures = {
+        f"mre_{unit}": case_figures.mean_figure(errors, draws, reason),
+        f"median_re_{unit}": case_figures.median_figure(errors, reason),
+        f"sd_re_{unit}": case_figures.sd_figure(errors, draws, sd_reason),
+    }
+    for threshold in thresholds:
+        within = [float(error <= threshold) for error in errors]
+        name = f"sdr_{unit}_{threshold:g}"
+        figures[name] = case_figures.mean_figure(within, draws, reason)
+    return figures
+
+
+def diagonal_figure(points: DrawnCases) -> Figure:
+    """Mean radial error of seen points, as a fraction of the image's diagonal."""
+    reason = "the images' size isn't given" if points.cases else "no point is seen"
+    fractions, draws = points.values(
+        lambda case: case.error["px"] / case.diagonal_px if case.diagonal_px else None
+    )
+    return case_figures.mean_figure(fractions, draws, reason)
+
+
+def curve_figures(curves: DrawnCases, unit: str) -> Figures:
+    """Mean symmetric and mean Hausdorff distance of seen curves."""
+    reason = UNKNOWN_SIZE if curves.cases else "no curve is seen"
+    errors, draws = curves.values(lambda case: case.error.get(unit))
+    distances, distance_draws = curves.values(lambda case: case.hausdorff.get(unit))
+    return {
+        f"curve_mean_{unit}": case_figures.mean_figure(errors, draws, reason),
+        f"curve_hd_{unit}": case_figures.mean_figure(distances, distance_draws, reason),
+    }
+
+
+def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
+    """How well the score separates seen names from those surely not in view.
+
+    Args:
+        cases: of any state; blurred ones and those without a score don't count.
+        threshold: a name counts as present from this score on.
+    """
+    stated = cases.where(lambda case: case.state != "blurred")
+    scores, draws = stated.values(lambda case: case.score)
+    present = [case.state == "seen" for case in stated.cases if case.score is not None]
+    off = stated.where(lambda case: case.state == "off")
+    off_scores, off_draws = off.values(lambda case: case.score)
+    false = [float(score >= threshold) for score in off_scores]
+    size = len(scores)
+    confidences, right = np.array(scores, np.float64), np.array(present, bool)
+    bins = calibration.histogram(confidences, right, np.arange(size), size)
+    return {
+        "presence_ece": calibration.ece_figure(bins, draws, "no name is seen or off"),
+        "presence_auroc": case_figures.auroc_figure(
+            scores, present, draws, "only seen or only off"
+        ),
+        "presence_f1": case_figures.f1_figure(
+            scores, present, threshold, draws, "nothing seen, nothing found"
+        ),
+        "false_presence": case_figures.mean_figure(
+            false, off_draws, "no name is surely not in view"
+        ),
+    }
+
+
+def perfect_figure(name: str, n: int) -> Figure:
+    """What the target itself scores as the prediction."""
+    is_share = name.startswith(("sdr_", "presence_")) and name != "presence_ece"
+    return Figure(1.0 if is_share else 0.0, n)

@@ -1,0 +1,287 @@
+"""Scoring of landmarks: points, curves, presence and lengths, and one row per case and name."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from usbench.errors import ConfigError, DataError
+from usbench.metrics import landmark_figures
+from usbench.metrics.bootstrap import draw
+from usbench.metrics.case_figures import agreement_figures, best_f1_threshold
+from usbench.metrics.landmark_distances import (
+    PX,
+    Path,
+    Scale,
+    path_distances,
+    radial_error,
+    sample_path,
+)
+from usbench.metrics.landmark_figures import UNITS, UNKNOWN_SIZE, DrawnCases, LandmarkCase
+from usbench.metrics.protocols import EvaluationProtocol
+from usbench.metrics.scores import ExtraFigures, Figures, ProtocolScores, Scores
+from usbench.types import BLURRED, OFF, SEEN, Landmarks, Target, Task
+
+RADIAL = EvaluationProtocol(
+    "radial",
+    1,
+    "native pixels; over all = every seen point (or curve) counted once, whatever its name; "
+    "points: distance of the prediction's maximum, whatever its presence score, to every point "
+    "whose truth is seen: mean, median, SD (n − 1), share within each threshold (≤); diag: as a "
+    "fraction of the image's diagonal; mm: only images whose pixel size is known; curves (names "
+    "whose truths have several knots): both sampled every px along their natural splines, mean of "
+    "the two directed mean distances, and Hausdorff distance; presence: seen against surely not "
+    "in view, names pooled, F1 and false presence at the threshold with the best F1 on "
+    "validation, presence_ece: score against presence in 15 bins; blurred, missing and malformed "
+    "truths count nowhere; lengths: predicted minus true where both ends are seen, one mean per "
+    "group, limits of agreement = bias ± 1.96 SD (n − 1)",
+    "distances of every seen point and curve",
+)
+STATES = {SEEN: "seen", OFF: "off", BLURRED: "blurred"}
+# What `selection` returns where nothing is seen; infinity can't be logged.
+NOTHING_SEEN = -1e6
+DEFAULT_THRESHOLD = 0.5  # of presence
+THRESHOLDS_PX = (2, 4, 8, 16)
+THRESHOLDS_MM = (1, 2, 4, 8)
+
+
+def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
+    """The selection metric, version 1: minus the mean distance in px over seen points and curves.
+
+    Each counts once: a point's radial error, a curve's mean symmetric distance. −1e6 where
+    nothing is seen.
+    """
+    errors = []
+    for target, prediction in pairs:
+        assert isinstance(target, Landmarks) and isinstance(prediction, Landmarks)
+        for n in np.flatnonzero(target.state == SEEN):
+            predicted = _require_place(prediction.paths[n], f"landmark {n}")
+            distances = path_distances(sample_path(target.paths[n]), sample_path(predicted))
+            errors.append(distances[0])
+    return -float(np.mean(errors)) if errors else NOTHING_SEEN
+
+
+def presence_threshold(pairs: Iterable[tuple[Target, Target]]) -> float:
+    """The presence score with the best F1 on these (validation) pairs; .5 where nothing is seen."""
+    scores: list[float] = []
+    present: list[bool] = []
+    for target, prediction in pairs:
+        assert isinstance(target, Landmarks) and isinstance(prediction, Landmarks)
+        assert prediction.scores is not None
+        is_known = target.state != BLURRED
+        scores += prediction.scores[is_known].tolist()
+        present += (target.state[is_known] == SEEN).tolist()
+    return best_f1_threshold(scores, present, sum(present), DEFAULT_THRESHOLD)
+
+
+class LandmarkScorer:
+    """Scores landmarks; see `usbench.metrics.scores.Scorer`.
+
+    Paths are measured as they come; only the measured cases are kept.
+    """
+
+    task: Task = "landmark"
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        protocols: Sequence[str] = (RADIAL.name,),
+        primary: str = "mre_px",
+        thresholds_px: Sequence[float] = THRESHOLDS_PX,
+        thresholds_mm: Sequence[float] = THRESHOLDS_MM,
+        lengths: Mapping[str, Sequence[str]] | None = None,
+        presence_threshold: float = DEFAULT_THRESHOLD,
+        extra: Mapping[str, Callable[[Landmarks, Landmarks], float | None]] | None = None,
+    ) -> None:
+        """Set up an empty scorer.
+
+        Args:
+            classes: names of the landmarks, in order.
+            protocols: the radial protocol alone.
+            primary: name of the score that the leaderboard ranks by.
+            thresholds_px: of the detection rates.
+            thresholds_mm: of the detection rates.
+            lengths: name → the two points that it lies between.
+            presence_threshold: a name counts as present from this score on.
+            extra: further figures, as for `SegmentScorer`.
+        """
+        if tuple(protocols) != (RADIAL.name,):
+            expected, got = [RADIAL.name], list(protocols)
+            raise ConfigError(f"metric.protocols: expected {expected} for landmarks, got {got}")
+        self.classes = tuple(classes)
+        self.primary = primary
+        self.extra = ExtraFigures(extra)
+        self.thresholds = {
+            "px": _check_thresholds("px", thresholds_px),
+            "mm": _check_thresholds("mm", thresholds_mm),
+        }
+        self.lengths = {name: _check_ends(name, ends) for name, ends in (lengths or {}).items()}
+        self.presence_threshold = presence_threshold
+        self.cases: list[LandmarkCase] = []
+        self.curves: set[str] = set()  # names with a target of several knots
+        # (length, unit) → group → predicted minus true length of each image.
+        self.differences: dict[tuple[str, str], dict[str, list[float]]] = {}
+
+    def update(
+        self,
+        case: str,
+        group: str,
+        target: Target,
+        prediction: Target,
+        size: tuple[int, int] | None = None,
+        mm_per_px: tuple[float, float] | None = None,
+    ) -> None:
+        """Add one image; see `Scorer.update`.
+
+        Raises DataError for a seen name whose prediction has no place.
+        """
+        assert isinstance(target, Landmarks) and isinstance(prediction, Landmarks)
+        diagonal = math.hypot(*size) if size else None
+        scales = {"px": PX}
+        if mm_per_px:
+            scales["mm"] = (mm_per_px[1], mm_per_px[0])
+        for n, name in enumerate(self.classes):
+            state = int(target.state[n])
+            score = None if prediction.scores is None else float(prediction.scores[n])
+            errors: dict[str, float] = {}
+            hausdorff: dict[str, float] = {}
+            if state == SEEN:
+                if len(target.paths[n]) > 1:
+                    self.curves.add(name)
+                true = sample_path(target.paths[n])
+                predicted = sample_path(_require_place(prediction.paths[n], f"{case}: {name}"))
+                for unit, scale in scales.items():
+                    errors[unit], hausdorff[unit] = path_distances(true, predicted, scale)
+            self.cases.append(
+                LandmarkCase(case, group, name, STATES[state], errors, hausdorff, diagonal, score)
+            )
+        self._measure_lengths(group, target, prediction, scales)
+        self.extra.update(target, prediction)
+
+    def _measure_lengths(
+        self, group: str, target: Landmarks, prediction: Landmarks, scales: Mapping[str, Scale]
+    ) -> None:
+        """Add predicted minus true length between the pairs of points that are both seen."""
+        for name, ends in self.lengths.items():
+            if not set(ends) <= set(self.classes):
+                continue
+            start, end = (self.classes.index(point) for point in ends)
+            if target.state[start] != SEEN or target.state[end] != SEEN:
+                continue
+            for unit, scale in scales.items():
+                true = radial_error(target.paths[start], target.paths[end], scale)
+                predicted = radial_error(prediction.paths[start], prediction.paths[end], scale)
+                by_group = self.differences.setdefault((name, unit), defaultdict(list))
+                by_group[group].append(predicted - true)
+
+    def result(self) -> Scores:
+        """The scores of all images so far."""
+        cases = DrawnCases(self.cases, draw([case.group for case in self.cases]))
+        scores = {**self._figures(cases), **self._length_figures()}
+        target_score = {
+            name: landmark_figures.perfect_figure(name, figure.n)
+            for name, figure in scores.items()
+            if figure.value is not None
+        }
+        scores |= self.extra.averages()
+        numbers: dict[str, list[int]] = {name: [] for name in self.classes}
+        for n, case in enumerate(self.cases):
+            numbers[case.name].append(n)
+        per_class = {name: self._figures(cases.select(numbers[name])) for name in self.classes}
+        rows = [case.to_row(case.name in self.curves) for case in self.cases]
+        protocol = ProtocolScores(
+            RADIAL.name, RADIAL.version, RADIAL.description, scores, per_class, target_score
+        )
+        return Scores((protocol,), rows)
+
+    def _figures(self, cases: DrawnCases) -> Figures:
+        """The figures of one name's cases, or of all."""
+        seen = cases.where(lambda case: case.state == "seen")
+        # Whether a name is a curve is known only after all targets.
+        curves = seen.where(lambda case: case.name in self.curves)
+        points = seen.where(lambda case: case.name not in self.curves)
+        return {
+            **landmark_figures.point_figures(points, "px", self.thresholds["px"]),
+            "mre_diag": landmark_figures.diagonal_figure(points),
+            **landmark_figures.point_figures(points, "mm", self.thresholds["mm"]),
+            **landmark_figures.curve_figures(curves, "px"),
+            **landmark_figures.curve_figures(curves, "mm"),
+            **landmark_figures.presence_figures(cases, self.presence_threshold),
+        }
+
+    def _length_figures(self) -> Figures:
+        """Bias, SD and limits of agreement of each length, of one difference per group."""
+        figures: Figures = {}
+        for name in self.lengths:
+            for unit in UNITS:
+                reason = self._why_unmeasured(name)
+                groups = {} if reason else self.differences.get((name, unit), {})
+                means = [float(np.mean(differences)) for differences in groups.values()]
+                undefined = "one group only" if means else reason or UNKNOWN_SIZE
+                agreement = agreement_figures(means, list(groups), undefined)
+                for kind, figure in agreement.items():
+                    figures[f"{name}_{kind}_{unit}"] = figure
+        return figures
+
+    def _why_unmeasured(self, name: str) -> str | None:
+        """Why a length has no figures in any unit; None where it has."""
+        for end in self.lengths[name]:
+            if end not in self.classes:
+                return f"the release has no {end}"
+            if end in self.curves:
+                return f"{end} is a curve"
+        return None if (name, "px") in self.differences else "its two ends are never both seen"
+
+
+def from_cases(
+    rows: Sequence[Mapping[str, str]],
+    classes: Sequence[str],
+    thresholds_px: Sequence[float] = THRESHOLDS_PX,
+    thresholds_mm: Sequence[float] = THRESHOLDS_MM,
+) -> Scores:
+    """The scores from a case table alone, without lengths, which it doesn't hold.
+
+    Args:
+        rows: of the table, as text; "" for null.
+        classes: names of the landmarks, in order.
+        thresholds_px: of the detection rates.
+        thresholds_mm: of the detection rates.
+    """
+    scorer = LandmarkScorer(classes, thresholds_px=thresholds_px, thresholds_mm=thresholds_mm)
+    scorer.cases = [LandmarkCase.from_row(row) for row in rows]
+    scorer.curves = {row["class"] for row in rows if row["kind"] == "curve"}
+    return scorer.result()
+
+
+def _require_place(path: Path, name: str) -> Path:
+    """DataError where a predicted path has no place."""
+    if not len(path):
+        raise DataError(
+            f"prediction of {name}: expected a place, whatever its score, got none; "
+            "write the most likely one"
+        )
+    return path
+
+
+def _check_thresholds(unit: str, values: Sequence[float]) -> tuple[float, ...]:
+    """ConfigError for detection rates' thresholds that aren't lengths above 0."""
+    if not all(isinstance(value, (int, float)) and 0 < value < math.inf for value in values):
+        got = list(values)
+        raise ConfigError(f"metric.thresholds_{unit}: expected lengths above 0, got {got}")
+    return tuple(values)
+
+
+def _check_ends(name: str, ends: Sequence[str]) -> tuple[str, str]:
+    """The two points of a length; ConfigError where they or its name aren't usable.
+
+    The name becomes part of figures' names.
+    """
+    is_pair = not isinstance(ends, str) and len(ends) == 2 and ends[0] != ends[1]
+    if not is_pair or not re.fullmatch(r"[A-Za-z0-9_.:/-]+", name):
+        expected = "name: [point, another point]"
+        raise ConfigError(f"metric.lengths: expected {expected}, got {name}: {ends}")
+    return ends[0], ends[1]

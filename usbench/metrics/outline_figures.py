@@ -1,0 +1,153 @@
+"""Outline distances over many images: HD, HD95, average symmetric distance and surface Dice.
+
+Both masks empty: the case is skipped. One empty: surface Dice is 0; the distances are undefined and
+counted, and a second figure (`…:penalty`) takes the image's diagonal instead. Figures in px and mm
+are kept apart. Nothing here is ever infinite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usbench.errors import ConfigError
+from usbench.metrics.bootstrap import Draws, resample_means
+from usbench.metrics.outline_distances import PX, measure_distances
+from usbench.metrics.ratios import mean_defined
+from usbench.metrics.scores import Figure, Figures, class_figures, class_mean
+
+TOLERANCE_PX = 2.0  # of the surface Dice
+PENALTY = ":penalty"
+UNIT = {  # column of the case table → its unit, or its tolerance's
+    "nsd": "px",
+    "hd_px": "px",
+    "hd95_px": "px",
+    "assd_px": "px",
+    "nsd_mm": "mm",
+    "hd_mm": "mm",
+    "hd95_mm": "mm",
+    "assd_mm": "mm",
+}
+NSD = {"px": "nsd", "mm": "nsd_mm"}  # unit → column of the surface Dice
+REASON = {
+    "px": "no image has the class in both masks",
+    "mm": "no such image, or the pixels' size isn't known",
+}
+
+# One image and class: the columns above, diagonal_px and diagonal_mm, as far as they are defined.
+Case = dict[str, float]
+
+
+def measure_outlines(
+    target: NDArray[np.bool_],
+    prediction: NDArray[np.bool_],
+    mm_per_px: tuple[float, float] | None,
+    tolerance_px: float,
+    tolerance_mm: float | None,
+) -> Case:
+    """Measure the outlines of one class in one image.
+
+    Args:
+        target: plane (H, W).
+        prediction: plane (H, W).
+        mm_per_px: (row, column); None: px only.
+        tolerance_px: of the surface Dice.
+        tolerance_mm: of the surface Dice; None: twice the larger side of a pixel.
+    """
+    if not target.any() and not prediction.any():
+        return {}
+    height, width = target.shape
+    case: Case = {"diagonal_px": math.hypot(height, width)}
+    units = {"px": (PX, tolerance_px)}
+    if mm_per_px is not None:
+        case["diagonal_mm"] = math.hypot(height * mm_per_px[0], width * mm_per_px[1])
+        units["mm"] = (mm_per_px, 2 * max(mm_per_px) if tolerance_mm is None else tolerance_mm)
+    for unit, (spacing, tolerance) in units.items():
+        distances = measure_distances(target, prediction, spacing)
+        if distances is None:
+            case[NSD[unit]] = 0.0
+            continue
+        case[NSD[unit]] = distances.surface_dice(tolerance)
+        case[f"hd_{unit}"] = distances.hausdorff()
+        case[f"hd95_{unit}"] = distances.hausdorff(0.95)
+        case[f"assd_{unit}"] = distances.mean()
+    return case
+
+
+def check_tolerances(px: float, mm: float | None) -> None:
+    """ConfigError for a tolerance that isn't a length."""
+    for name, value in (("tolerance_px", px), ("tolerance_mm", mm)):
+        if value is not None and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+            raise ConfigError(f"metric.{name}: expected a length of 0 or more, got {value}")
+
+
+def summarise_outlines(
+    cases: Sequence[Sequence[Case]], draws: Draws
+) -> tuple[Figures, list[Figures]]:
+    """The figures of N images: mean over images per class, then over classes.
+
+    Args:
+        cases: N × C measured outlines.
+        draws: resamples of the images' groups.
+
+    Returns:
+        (overall, one per class); no classes without an image.
+    """
+    classes = len(cases[0]) if cases else 0
+    overall: Figures = {}
+    per_class: list[Figures] = [{} for _ in range(classes)]
+    for measure, unit in UNIT.items():
+        names = [measure] if measure == NSD[unit] else [measure, measure + PENALTY]
+        for name in names:
+            table = _tabulate(cases, name)
+            n = np.isfinite(table).sum(axis=0)
+            resampled = resample_means(table, draws)
+            reason = REASON[unit]
+            class_means = mean_defined(table, 0)
+            overall[name] = class_mean(class_means, int(n.sum()), reason, resampled, draws)
+            # Column by column: NumPy sums a whole table in another order, with other last bits.
+            class_means = np.array([mean_defined(column) for column in table.T])
+            figures = class_figures(class_means, n, reason, resampled, draws)
+            for class_scores, figure in zip(per_class, figures, strict=True):
+                class_scores[name] = figure
+    for unit in NSD:
+        _add_undefined(cases, unit, overall, per_class)
+    return overall, per_class
+
+
+def _tabulate(cases: Sequence[Sequence[Case]], name: str) -> NDArray[np.float64]:
+    """(N, C) one figure of all cases; NaN where it is undefined."""
+    table = [case_value(case, name) for image in cases for case in image]
+    return np.array(table, np.float64).reshape(len(cases), -1 if cases else 0)
+
+
+def _add_undefined(
+    cases: Sequence[Sequence[Case]], unit: str, overall: Figures, per_class: Sequence[Figures]
+) -> None:
+    """Add the number of cases whose distances are undefined, because one mask is empty."""
+    counts = [0] * len(per_class)
+    is_measured = False
+    for image in cases:
+        for c, case in enumerate(image):
+            counts[c] += NSD[unit] in case and f"hd_{unit}" not in case
+            is_measured |= f"diagonal_{unit}" in case
+    for figures, count in zip([overall, *per_class], [sum(counts), *counts], strict=True):
+        figure = Figure(float(count), len(cases)) if is_measured else Figure(None, 0, REASON[unit])
+        figures[f"undefined_{unit}"] = figure
+
+
+def case_value(case: Mapping[str, float], name: str) -> float:
+    """A case's figure, NaN where undefined.
+
+    With the penalty it is the diagonal where one mask is empty.
+    """
+    column = name.removesuffix(PENALTY)
+    if column in case:
+        return case[column]
+    unit = UNIT[column]
+    if name != column and NSD[unit] in case:
+        return case[f"diagonal_{unit}"]
+    return math.nan

@@ -1,0 +1,231 @@
+"""Scoring of masks: all protocols over the same pairs, and one row per case and class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usbench.errors import DataError
+from usbench.metrics import mask_overlap, mask_protocols, outline_figures
+from usbench.metrics.bootstrap import Draws, draw
+from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
+from usbench.metrics.mask_protocols import Known, Measure, Order
+from usbench.metrics.ratios import mean_defined
+from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores
+from usbench.types import Masks, Target, Task
+
+# Figures beside the protocol's own, all of native pixels: name, measure, order, why undefined.
+_NATIVE_FIGURES: Sequence[tuple[str, Measure, Order, str]] = (
+    ("pooled_dice", mask_overlap.dice, "pooled", "the class is in no truth and no prediction"),
+    ("precision", mask_overlap.precision, "class", "the class is never predicted"),
+    ("recall", mask_overlap.recall, "class", "the class is in no truth"),
+    (
+        "empty_false_positive_rate",
+        mask_overlap.empty_false_positives,
+        "class",
+        "every image has the class",
+    ),
+)
+COUNT_COLUMNS = ("tp", "fp", "fn")  # of the case table
+OUTLINE_COLUMNS = (*outline_figures.UNIT, "diagonal_px", "diagonal_mm")  # likewise
+
+
+def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
+    """The selection metric, version 1: mean Dice over images per class, then over classes."""
+    values = []
+    for target, prediction in pairs:
+        assert isinstance(target, Masks) and isinstance(prediction, Masks)
+        dice = mask_overlap.dice(count_pixels(target.planes, prediction.planes))
+        values.append(np.where(known_classes(target), dice, np.nan))
+    value = float(mean_defined(mean_defined(np.stack(values), 0)))
+    return value if np.isfinite(value) else 0.0
+
+
+def known_classes(target: Masks) -> NDArray[np.bool_]:
+    """(C,) whether it is known what of each class is in the image."""
+    return np.ones(len(target.planes), bool) if target.known is None else target.known
+
+
+class SegmentScorer:
+    """Scores masks; see `usbench.metrics.scores.Scorer`."""
+
+    task: Task = "segment"
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        protocols: Sequence[str] = ("usbench", "pooled"),
+        primary: str = "dice",
+        extra: Mapping[str, Callable[[Masks, Masks], float | None]] | None = None,
+        tolerance_px: float | None = None,
+        tolerance_mm: float | None = None,
+    ) -> None:
+        """Set up an empty scorer.
+
+        Args:
+            classes: foreground classes, in the order of the planes.
+            protocols: names from `mask_protocols`; the first is the main one.
+            primary: name of the score that the leaderboard ranks by.
+            extra: further figures, name → function of one case's (target, prediction) that returns
+                None where undefined; the mean over cases is reported.
+            tolerance_px: of the surface Dice; None: 2 px.
+            tolerance_mm: of the surface Dice; None: twice the larger side of an image's pixels.
+        """
+        default = outline_figures.TOLERANCE_PX
+        self.tolerance_px = default if tolerance_px is None else tolerance_px
+        self.tolerance_mm = tolerance_mm
+        outline_figures.check_tolerances(self.tolerance_px, tolerance_mm)
+        self.protocols = mask_protocols.find_protocols(protocols)
+        self.classes = tuple(classes)
+        self.primary = primary
+        self.extra = ExtraFigures(extra)
+        self.groups: list[str] = []
+        self.known: list[NDArray[np.bool_]] = []  # N × (C,)
+        self.outlines: list[list[outline_figures.Case]] = []  # N × C
+        self.native_counts: list[Counts] = []  # N × (C, 3)
+        # Other counts by protocol's name: N × (C, 3), or (C + 1, 3) with background.
+        self.other_counts: dict[str, list[Counts]] = {
+            protocol.name: [] for protocol in self.protocols if not protocol.is_native
+        }
+        self.cases: list[dict[str, Any]] = []
+
+    def update(
+        self,
+        case: str,
+        group: str,
+        target: Target,
+        prediction: Target,
+        size: tuple[int, int] | None = None,
+        mm_per_px: tuple[float, float] | None = None,
+    ) -> None:
+        """Add one image at native size; see `Scorer.update`."""
+        assert isinstance(target, Masks) and isinstance(prediction, Masks)
+        if len(target.planes) != len(self.classes):
+            expected, got = len(self.classes), len(target.planes)
+            raise ValueError(f"{case}: expected {expected} planes, one per class, got {got}")
+        known = known_classes(target)
+        outlines: list[outline_figures.Case] = [{} for _ in known]
+        for c in np.flatnonzero(known):
+            outlines[c] = outline_figures.measure_outlines(
+                target.planes[c],
+                prediction.planes[c],
+                mm_per_px,
+                self.tolerance_px,
+                self.tolerance_mm,
+            )
+        self.add_counts(
+            case, group, count_pixels(target.planes, prediction.planes), known, outlines
+        )
+        for protocol in self.protocols:
+            if not protocol.is_native:
+                counts = protocol.count(target.planes, prediction.planes)
+                self.other_counts[protocol.name].append(counts)
+        self.extra.update(target, prediction)
+
+    def add_counts(
+        self,
+        case: str,
+        group: str,
+        counts: Counts,
+        known: NDArray[np.bool_],
+        outlines: list[outline_figures.Case],
+    ) -> None:
+        """Add one image by what its case table holds, which is enough for native protocols.
+
+        Args:
+            case: the image's id.
+            group: the animal, patient or video that it belongs to.
+            counts: (C, 3) at native size.
+            known: (C,) whether it is known what of each class is in the image.
+            outlines: the measured outlines of each class.
+        """
+        self.groups.append(group)
+        self.known.append(known)
+        self.native_counts.append(counts)
+        self.outlines.append(outlines)
+        for c, label in enumerate(self.classes):
+            row: dict[str, Any] = {"case": case, "group": group, "class": label}
+            values = counts[c].tolist() if known[c] else (None, None, None)
+            row |= zip(COUNT_COLUMNS, values, strict=True)
+            row |= dict.fromkeys(OUTLINE_COLUMNS)
+            self.cases.append(row | outlines[c])
+
+    def result(self) -> Scores:
+        """The scores of all images so far."""
+        draws = draw(self.groups)
+        known = np.stack(self.known) if self.known else np.zeros((0, len(self.classes)), bool)
+        scored = []
+        for protocol in self.protocols:
+            counts = self.other_counts.get(protocol.name, self.native_counts)
+            stacked = stack_counts(counts, len(self.classes) + protocol.background)
+            scored.append(
+                mask_protocols.score_counts(protocol, stacked, self.classes, known, draws)
+            )
+        return Scores((self._add_figures(scored[0], known, draws), *scored[1:]), self.cases)
+
+    def _add_figures(self, protocol: ProtocolScores, known: Known, draws: Draws) -> ProtocolScores:
+        """Add the figures that don't depend on the protocol: of native pixels, outlines, extra."""
+        counts = stack_counts(self.native_counts, len(self.classes))
+        scores = dict(protocol.scores)
+        per_class = {label: dict(figures) for label, figures in protocol.per_class.items()}
+        for name, measure, order, reason in _NATIVE_FIGURES:
+            scores[name], figures = mask_protocols.average_measure(
+                measure, order, counts, known, draws, reason
+            )
+            for label, figure in zip(self.classes, figures, strict=True):
+                per_class[label][name] = figure
+        outline_scores, class_outlines = outline_figures.summarise_outlines(self.outlines, draws)
+        # Without an image, `class_outlines` is empty.
+        for label, outlines in zip(self.classes, class_outlines, strict=False):
+            per_class[label] |= outlines
+        scores |= outline_scores | self.extra.averages(draws)
+        description = f"{protocol.description}; {self._describe_outlines()}"
+        return replace(protocol, description=description, scores=scores, per_class=per_class)
+
+    def _describe_outlines(self) -> str:
+        """How outlines are measured, for the protocol's description."""
+        mm = "twice the larger side of a pixel"
+        if self.tolerance_mm is not None:
+            mm = f"{self.tolerance_mm:g} mm"
+        return (
+            "outlines: distances of surface elements weighted by length (surface-distance), "
+            f"surface Dice (nsd) at {self.tolerance_px:g} px, in mm at {mm}; one mask empty: nsd "
+            "0, distances undefined and counted, with the image's diagonal in the figures with "
+            "penalty"
+        )
+
+
+def from_cases(
+    rows: Sequence[Mapping[str, str]], classes: Sequence[str], protocols: Sequence[str]
+) -> Scores:
+    """The scores of native protocols from a case table alone, without masks.
+
+    Args:
+        rows: of the table, as text; "" for null.
+        classes: in order; each case has a row for each.
+        protocols: names of native protocols, the main one first.
+
+    Raises:
+        DataError: the table isn't of these classes.
+    """
+    scorer = SegmentScorer(classes, protocols)
+    for start in range(0, len(rows), len(classes)):
+        part = rows[start : start + len(classes)]
+        labels = [row.get("class") for row in part]
+        if labels != list(classes) or len({row["case"] for row in part}) != 1:
+            expected = ", ".join(classes)
+            raise DataError(
+                f"case table, row {start + 1}: expected one case's classes {expected}, got {labels}"
+            )
+        known = np.array([row["tp"] != "" for row in part])
+        counts = np.zeros((len(classes), 3), np.int64)
+        outlines: list[outline_figures.Case] = []
+        for c, row in enumerate(part):
+            counts[c] = [int(row[name] or 0) for name in COUNT_COLUMNS]
+            outlines.append({name: float(row[name]) for name in OUTLINE_COLUMNS if row.get(name)})
+        scorer.add_counts(part[0]["case"], part[0]["group"], counts, known, outlines)
+    return scorer.result()
