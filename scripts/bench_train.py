@@ -130,7 +130,7 @@ def ours(data: Arrays, device: str, epochs: int, threads: int) -> list[float]:
             "augment": AUGMENT,
         }
         marks.append(time.perf_counter())
-        loop.fit(net(), data, exclusive_loss, lambda model: 0.0, recipe, run, channels_last=True)
+        loop.fit(net(), data, method, lambda model: 0.0, recipe, run)
     ends = marks[:1] + marks[1::3]  # the start, then the first of an epoch's three figures
     return [after - before for before, after in pairwise(ends)]
 

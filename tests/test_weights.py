@@ -16,8 +16,9 @@ import safetensors.torch
 import torch
 
 from usbench.errors import ConfigError, DataError, RunError
-from usbench.models import loop, weights
-from usbench.models.smp import create, load_weights
+from usbench.models import checkpoints, weights
+from usbench.models.segmenter import load_weights
+from usbench.models.smp import create_net
 
 CONTENT = b"some weights" * 1000
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -176,14 +177,14 @@ def test_the_hub_offline_is_one_sentence(tmp_path):
 
 def net(seed: int) -> torch.nn.Module:
     torch.manual_seed(seed)
-    return create("unet", "resnet18", False, 3, {"decoder_channels": [16, 8, 8, 8, 8]})
+    return create_net("unet", "resnet18", 3, decoder_channels=[16, 8, 8, 8, 8])
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_a_state_dict_of_either_kind_is_the_net(tmp_path, suffix):
     source, target, path = net(0), net(1), tmp_path / f"own{suffix}"
     if suffix == ".pt":
-        loop.write(path, source.state_dict())
+        checkpoints.save_file(path, source.state_dict())
     else:
         safetensors.torch.save_file(source.state_dict(), path)
     load_weights(target, path)
@@ -207,7 +208,7 @@ def test_a_pickle_is_never_run_and_other_files_are_named(tmp_path, monkeypatch, 
     elif content == "damaged":
         path.write_bytes(b"no tensors")
     else:
-        loop.write(path, {"layer.weight": torch.zeros(3)})
+        checkpoints.save_file(path, {"layer.weight": torch.zeros(3)})
     with pytest.raises(
         RunError, match=rf"{path.name}: a state dict of this net was wanted"
     ) as told:

@@ -73,7 +73,7 @@ def find_file_or_word(text: str) -> str:
 def fetch_url(url: str, sha256: str, folder: Path) -> Path:
     """The file with that checksum, fetched into folder unless it is there."""
     if not SHA256.fullmatch(sha256):
-        raise ConfigError(f"model.build.weights.sha256={sha256}: expected 64 digits of 0–9 and a–f")
+        raise ConfigError(f"model.build.weights.sha256={sha256}: expected 64 digits, 0 to 9, a to f")
     if urlsplit(url).scheme not in ("http", "https"):
         raise ConfigError(
             f"model.build.weights.url={url}: expected an address that begins with https://"
@@ -97,7 +97,9 @@ def fetch_from_hub(hub: str, file: str, revision: str) -> str:
     try:
         return str(hf_hub_download(hub, file, revision=revision))
     except HFValidationError as wrong:
-        raise ConfigError(f"model.build.weights.hub={hub}: expected owner/name ({wrong})") from wrong
+        raise ConfigError(
+            f"model.build.weights.hub={hub}: expected owner/name ({wrong})"
+        ) from wrong
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as unreachable:
         raise RunError(
             f"{hub}/{file}@{revision}: the weights can't be fetched from the hub "
