@@ -110,9 +110,7 @@ def prepare(options: argparse.Namespace) -> int:
             raise RunError(
                 f"download=true: {dataset['name']} is not open to anyone; {dataset['access']}"
             )
-        files += [
-            fetch(archive, root.parent / f"{root.name}-archives") for archive in listed
-        ]
+        files += [fetch(archive, root.parent / f"{root.name}-archives") for archive in listed]
     done = []
     for path in files:
         archive = archives.match_archive(path, listed)

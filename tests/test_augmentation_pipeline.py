@@ -104,7 +104,9 @@ def test_shift_and_scale_stay_in_their_ranges():
 
 
 def test_flips_are_half_of_each():
-    matrix = draw_movement(1000, SIZE, Pipeline(hflip=0.5, vflip=0.5), NOTHING.expand(5, 1000), rng())
+    matrix = draw_movement(
+        1000, SIZE, Pipeline(hflip=0.5, vflip=0.5), NOTHING.expand(5, 1000), rng()
+    )
     assert (matrix[:, 0, 0] < 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
     assert (matrix[:, 1, 1] < 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
 

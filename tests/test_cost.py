@@ -58,12 +58,7 @@ def test_a_call_is_repeated_but_not_for_ever(monkeypatch):
 def test_the_best_batch_is_found_and_the_batch_left_as_it_was():
     model = Clockwork()
     best, speed = cost.find_best_batch(model, "cpu", [IMAGE], single=1 / 0.011)
-    assert (
-        best == 8
-        and 200 < speed < 8 / 0.018 + 1
-        and max(model.seen) == 16
-        and model.batch == 3
-    )
+    assert best == 8 and 200 < speed < 8 / 0.018 + 1 and max(model.seen) == 16 and model.batch == 3
     assert cost.find_best_batch(Convolution(), "cpu", [IMAGE], single=5.0) == (1, 5.0)
 
 

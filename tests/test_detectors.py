@@ -285,7 +285,9 @@ def test_a_prediction_keeps_the_best_three_hundred():
     guess = boxes.to_prediction(xyxy, torch.zeros(n, dtype=torch.long), scores)
     assert len(guess.labels) == 300 and guess.scores is not None
     assert guess.scores[0] == scores[-2] and (np.diff(guess.scores) <= 0).all()
-    few = boxes.to_prediction(xyxy[:2], torch.zeros(2, dtype=torch.long), torch.tensor([0.0009, 0.0011]))
+    few = boxes.to_prediction(
+        xyxy[:2], torch.zeros(2, dtype=torch.long), torch.tensor([0.0009, 0.0011])
+    )
     assert few.scores is not None and few.scores.tolist() == pytest.approx([0.0011])
 
 

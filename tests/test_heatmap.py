@@ -226,7 +226,9 @@ def test_without_shear_no_figure_is_drawn_for_it():
 
 
 def test_shear_leans_along_the_rows_by_its_angle():
-    matrix = draw_affine(200, (32, 64), Augment(hflip=0, shear=20), torch.Generator().manual_seed(0))
+    matrix = draw_affine(
+        200, (32, 64), Augment(hflip=0, shear=20), torch.Generator().manual_seed(0)
+    )
     assert torch.equal(matrix[:, 1], torch.tensor([0.0, 1.0, 0.0]).expand(200, 3))
     slope = matrix[:, 0, 1] * 64 / 32  # of pixels
     assert 0.35 < slope.abs().max() <= math.tan(math.radians(20)) and slope.min() < -0.3

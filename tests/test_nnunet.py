@@ -245,7 +245,9 @@ def test_a_plan_by_hand() -> None:
         and arch["conv_bias"] is True
     )
     assert arch["n_conv_per_stage"] == [2] * 4 and arch["n_conv_per_stage_decoder"] == [2] * 3
-    fewer = amend_plan(planned, parse_recipe({**TINY, "size": [32, 32], "features": [4, 8, 16, 32, 64]}))
+    fewer = amend_plan(
+        planned, parse_recipe({**TINY, "size": [32, 32], "features": [4, 8, 16, 32, 64]})
+    )
     assert fewer["architecture"]["arch_kwargs"]["features_per_stage"] == [
         4,
         8,
@@ -437,7 +439,9 @@ def test_the_blur_has_no_stopwatch(tmp_path) -> None:
     with sealed_nnunet(job.run):
         given = ((64, 64), (0, 0), [[1, 1]], (0, 1), False)
         steps = nnunet_trainer.subclass_trainer(job).get_training_transforms(*given).transforms
-        theirs = nnunet_trainer.subclass_trainer(job).__base__.get_training_transforms(*given).transforms
+        theirs = (
+            nnunet_trainer.subclass_trainer(job).__base__.get_training_transforms(*given).transforms
+        )
     timed = [
         [getattr(getattr(step, "transform", step), "benchmark", None) for step in each]
         for each in (theirs, steps)

@@ -14,8 +14,8 @@ from torch import nn
 from usbench.errors import ConfigError, RunError
 from usbench.models import loop
 from usbench.models.arrays import Arrays
-from usbench.models.mask_losses import AUXILIARY, exclusive_loss, build_loss, overlapping_loss
-from usbench.models.optimise import build_schedule, build_optimiser, count_parts
+from usbench.models.mask_losses import AUXILIARY, build_loss, exclusive_loss, overlapping_loss
+from usbench.models.optimise import build_optimiser, build_schedule, count_parts
 
 
 def noise() -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,7 +48,7 @@ def plain(
             return -loss(net(loop.normalise(x[:, None].float() / 255)), y).item()
 
     told = run(folder, **({"log": log} if log else {}))
-    loop.fit(made, Arrays(x.numpy(), y.numpy()), loss, score, recipe, told)
+    loop.fit(made, Arrays(x.numpy(), y.numpy()), loop.Method(loss), score, recipe, told)
     return made
 
 
@@ -198,9 +198,10 @@ def test_memory_that_runs_out_names_the_way_out(tmp_path):
     }
     arrays = Arrays(images.numpy(), images[:, None].numpy())
     with pytest.raises(
-        RunError, match=r"doesn't hold 2 images at once; the batch of 4 stays.*micro_batch"
+        RunError, match=r"out of memory with 2 images at once.*micro_batch.*the same batch of 4"
     ):
-        loop.fit(Full(1, 2, 1), arrays, build_loss(True, None), selection, recipe, run(tmp_path))
+        method = loop.Method(build_loss(True, None))
+        loop.fit(Full(1, 2, 1), arrays, method, selection, recipe, run(tmp_path))
 
 
 def test_without_shuffling_batches_come_in_order():

@@ -9,8 +9,8 @@ import yaml
 from hydra.utils import instantiate
 
 from usbench.cli.listing import conf_dir
-from usbench.models.segmenter import Segmenter
 from usbench.models.nets.unet import UNet
+from usbench.models.segmenter import Segmenter
 from usbench.models.smp import SmpSegmenter
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net
@@ -90,4 +90,6 @@ def test_smp_s_nets_of_the_same_names_are_others():
     smp = {"classes": 9, "exclusive": True, "recipe": recipe, "weights": None}
     counts = {"deeplabv3": ("resnet50", 39_636_042), "segformer": ("mit_b5", 81_971_402)}
     for architecture, (encoder, count) in counts.items():
-        assert parameters(SmpSegmenter(architecture, encoder, **smp, in_channels=3).empty()) == count
+        assert (
+            parameters(SmpSegmenter(architecture, encoder, **smp, in_channels=3).empty()) == count
+        )

@@ -105,9 +105,9 @@ def test_what_cannot_be_is_refused(change, words):
 
 def test_sigmas_reach_the_loss_and_flips_the_data(tmp_path, monkeypatch):
     points = parse_points([0.1, 0.2, 0.3], [1, 0, 2], 3, {"fliplr": 0.5})
-    assert points == Points((0.1, 0.2, 0.3), (1, 0, 2)) and parse_points(0.1, None, 2, None) == Points(
-        (0.1, 0.1), ()
-    )
+    assert points == Points((0.1, 0.2, 0.3), (1, 0, 2)) and parse_points(
+        0.1, None, 2, None
+    ) == Points((0.1, 0.1), ())
     watch = Watch([0.0])
     model = pose(
         kpt_oks_sigmas=[0.1, 0.2, 0.3],

@@ -15,9 +15,9 @@ from typing import ClassVar
 import pytest
 
 from usbench.datasets import archives
+from usbench.errors import DataError, RunError
 from usbench.io import download
 from usbench.io.download import RemoteFile
-from usbench.errors import DataError, RunError
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "prepare.py"
 

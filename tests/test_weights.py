@@ -71,7 +71,10 @@ def test_nothing_a_word_and_a_file(tmp_path, monkeypatch):
         weights.weights_sha256(str(tmp_path / "own.pt")) == SHA
         and weights.weights_sha256("imagenet") == "imagenet"
     )
-    assert weights.describe_origin("/somewhere/own.pt") == "own.pt" and weights.weights_sha256(None) is None
+    assert (
+        weights.describe_origin("/somewhere/own.pt") == "own.pt"
+        and weights.weights_sha256(None) is None
+    )
 
 
 def test_an_address_is_fetched_once_and_verified(tmp_path, host):

@@ -149,9 +149,7 @@ def verify(path: Path, remote: RemoteFile) -> list[str]:
     if remote.size is not None:
         compared.append("size")
         if size != remote.size:
-            raise DataError(
-                f"{path}: expected {remote.size:,} bytes, got {size:,}; fetch it again"
-            )
+            raise DataError(f"{path}: expected {remote.size:,} bytes, got {size:,}; fetch it again")
     digest = sha256_with_bar(path)
     if remote.sha256 is not None:
         compared.append("sha256")

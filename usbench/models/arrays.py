@@ -158,11 +158,15 @@ def write_arrays(paths: tuple[Path, Path], decoded: Iterable[Pair], count: int) 
     Raises:
         RunError: the disk refuses.
     """
-    with replacing(paths[1]) as targets_part, replacing(paths[0]) as images_part:
-        with images_part.open("wb") as images_file, targets_part.open("wb") as targets_file:
-            for image, target in decoded:
-                append_array(images_file, image, count)
-                append_array(targets_file, target, count)
+    with (
+        replacing(paths[1]) as targets_part,
+        replacing(paths[0]) as images_part,
+        images_part.open("wb") as images_file,
+        targets_part.open("wb") as targets_file,
+    ):
+        for image, target in decoded:
+            append_array(images_file, image, count)
+            append_array(targets_file, target, count)
 
 
 def append_array(file: BinaryIO, array: NDArray[Any], count: int) -> None:

@@ -35,9 +35,7 @@ def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if name == "adamw":
         return torch.optim.AdamW(weights, lr=rate, weight_decay=decay)
     if name == "radam":
-        return torch.optim.RAdam(
-            weights, lr=rate, weight_decay=decay, decoupled_weight_decay=True
-        )
+        return torch.optim.RAdam(weights, lr=rate, weight_decay=decay, decoupled_weight_decay=True)
     if name == "sgd":
         momentum = float(recipe["momentum"])
         return torch.optim.SGD(weights, lr=rate, momentum=momentum, weight_decay=decay)

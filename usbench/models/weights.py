@@ -73,7 +73,9 @@ def find_file_or_word(text: str) -> str:
 def fetch_url(url: str, sha256: str, folder: Path) -> Path:
     """The file with that checksum, fetched into folder unless it is there."""
     if not SHA256.fullmatch(sha256):
-        raise ConfigError(f"model.build.weights.sha256={sha256}: expected 64 digits, 0 to 9, a to f")
+        raise ConfigError(
+            f"model.build.weights.sha256={sha256}: expected 64 digits, 0 to 9, a to f"
+        )
     if urlsplit(url).scheme not in ("http", "https"):
         raise ConfigError(
             f"model.build.weights.url={url}: expected an address that begins with https://"

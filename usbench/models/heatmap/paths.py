@@ -82,7 +82,8 @@ def trace_curve(plane: Floats, sd: float) -> NDArray[np.float64]:
     first_end, _ = find_furthest(cost, ridge, (int(highest[0]), int(highest[1])))
     last_end, search = find_furthest(cost, ridge, first_end)
     pixels = np.array(search.traceback(last_end), np.float64)[:, ::-1]
-    return trim(pixels + (first_column, first_row), sd * np.sqrt(2 * np.log(2)))
+    corner = np.array([first_column, first_row])
+    return trim(pixels + corner, sd * np.sqrt(2 * np.log(2)))
 
 
 def crop_ridge(ridge: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, int]]:

@@ -87,9 +87,7 @@ def parse_count(recipe: StatedRecipe, key: str) -> int | None:
     """A whole number from 1 on, or None where it isn't stated."""
     value = recipe.get(key)
     if value is not None and (type(value) is not int or value < 1):
-        raise ConfigError(
-            f"nnunet: recipe.{key}: expected a whole number from 1 on, got {value!r}"
-        )
+        raise ConfigError(f"nnunet: recipe.{key}: expected a whole number from 1 on, got {value!r}")
     return value
 
 

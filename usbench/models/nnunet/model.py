@@ -143,7 +143,7 @@ class NnUNet:
             shutil.rmtree(raw)
             write_json(plans_path, planned)
         # Augmentation in this process; the planner needs one worker at least.
-        os.environ["nnUNet_n_proc_DA"] = "0"
+        os.environ.update(nnUNet_n_proc_DA="0")
         plans, dataset = read_json(plans_path), describe_dataset(self.classes)
         weights = Path(self.weights) if self.weights else None
         with bar("training", self.recipe.epochs) as progress:

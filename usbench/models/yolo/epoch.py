@@ -105,8 +105,7 @@ def validate(trainer: Any, job: Job) -> float:
     score = job.run.score(pairs(trainer.ema.ema, job))
     if not math.isfinite(score):
         raise RunError(
-            f"{job.net.label}: epoch {epoch}: the validation score is {score}; "
-            "has val any object?"
+            f"{job.net.label}: epoch {epoch}: the validation score is {score}; has val any object?"
         )
     if trainer.best_fitness is None or score >= trainer.best_fitness:  # of equals the later
         trainer.best_fitness = score

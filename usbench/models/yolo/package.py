@@ -104,9 +104,7 @@ def load_weights(module: Any, weights: str, net: Net, folder: Path) -> None:
 
     path = fetch_coco(net.label, folder) if weights == "coco" else Path(weights).resolve()
     if not path.is_file():
-        raise DataError(
-            f"{path}: no such weights file; give a .pt of {net.label}, or weights=null"
-        )
+        raise DataError(f"{path}: no such weights file; give a .pt of {net.label}, or weights=null")
     try:
         source = load_checkpoint(str(path))[0].state_dict()
     except Exception as wrong:
