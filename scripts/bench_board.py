@@ -182,7 +182,7 @@ def config(place: int, model: str, task: Task) -> dict[str, Any]:
     }
     near = [[f"test/{n:04d}", f"train/{n:04d}"] for n in range(20)]
     build = {
-        "_target_": "usbench.models.smp.Segmenter",
+        "_target_": "usbench.models.smp.SmpSegmenter",
         "encoder": "resnet18",
         "options": {"channels": [128, 64, 48]},
     }

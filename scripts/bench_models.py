@@ -141,7 +141,7 @@ def one(options: argparse.Namespace) -> int:
     model = run.restored(stored, folder)
     test = source.open_dataset(stored).samples("test")
     images = [image for image, _ in zip(test.images(), range(IMAGES), strict=False)]
-    figures = cost.measured(model, device, images)
+    figures = cost.measure(model, device, images)
     about = machine.describe(device)
     told = {
         "device": device.split(":")[0],

@@ -24,6 +24,7 @@ from usbench.datasets import archives, source
 from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, RunError, UsbenchError
 from usbench.io.console import say
+from usbench.io.download import RemoteFile, fetch, sha256_with_bar, verify
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -65,7 +66,7 @@ def root_of(config: Mapping[str, Any]) -> Path:
     ).absolute()
 
 
-def tell(dataset: Mapping[str, Any], listed: Sequence[archives.Archive], root: Path) -> None:
+def tell(dataset: Mapping[str, Any], listed: Sequence[RemoteFile], root: Path) -> None:
     """What the release is, under which licence, and how it is had."""
     say(f"{dataset['title']}")
     say(f"licence: {dataset['licence']}")
@@ -101,7 +102,7 @@ def prepare(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"dataset={dataset['name']}: it has no release, usbench draws it when it is needed"
         )
-    listed = archives.listed(dataset)
+    listed = archives.list_archives(dataset)
     tell(dataset, listed, root)
     if download:
         closed = [archive for archive in listed if not archive.url]
@@ -109,16 +110,14 @@ def prepare(options: argparse.Namespace) -> int:
             raise RunError(
                 f"download=true: {dataset['name']} is not open to anyone; {dataset['access']}"
             )
-        files += [
-            archives.fetch(archive, root.parent / f"{root.name}-archives") for archive in listed
-        ]
+        files += [fetch(archive, root.parent / f"{root.name}-archives") for archive in listed]
     done = []
     for path in files:
-        archive = archives.known(path, listed)
+        archive = archives.match_archive(path, listed)
         checked = (
-            archives.verify(path, archive)
+            verify(path, archive)
             if archive
-            else [f"sha256 {archives.sha256(path)}, not known to usbench"]
+            else [f"sha256 {sha256_with_bar(path)}, not known to usbench"]
         )
         say(f"{path.name}: verified ({', '.join(checked)})")
         tops = archives.unpack(path, root)

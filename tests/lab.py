@@ -11,7 +11,7 @@ MODEL = """
 import ctypes, os, signal, sys, time
 from pathlib import Path
 import numpy as np
-from usbench.models import loop
+from usbench.models import checkpoints
 from usbench.types import Masks
 
 
@@ -37,14 +37,14 @@ class Fake:
         state = {"epoch": 0, "value": run.seed}
         for path in sorted(run.dir.glob("checkpoint-*.pt"), reverse=True):
             try:
-                state = loop.read(path)
+                state = checkpoints.load_file(path)
                 break
             except Exception:
                 path.unlink()
         for epoch in range(state["epoch"] + 1, self.recipe["epochs"] + 1):
             time.sleep(self.recipe["seconds"])
             state = {"epoch": epoch, "value": (1103515245 * state["value"] + epoch) % 2**31}  # as weights go on
-            loop.write(run.dir / f"checkpoint-{epoch:05d}.pt", state)
+            checkpoints.save_file(run.dir / f"checkpoint-{epoch:05d}.pt", state)
             run.log("train/loss", 1 / epoch, epoch)  # last: a test reads it and kills after a whole epoch
             for old in sorted(run.dir.glob("checkpoint-*.pt"))[:-2]:
                 old.unlink()

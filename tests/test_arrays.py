@@ -93,7 +93,7 @@ def test_what_is_there_is_not_decoded_again_nor_changed_by_its_reader(tmp_path):
 
 def test_threads_work_side_by_side_and_only_a_few_samples_ahead():
     samples = Slow(60)
-    decoded = arrays.in_order(samples, lambda one: (one.image, one.image), 3)
+    decoded = arrays.map_in_order(samples, lambda one: (one.image, one.image), 3)
     next(decoded)
     time.sleep(0.2)
     assert 1 < samples.most <= 3
@@ -110,10 +110,10 @@ def test_torch_starts_no_threads_below_ours_and_has_its_own_back():
 
     torch.set_num_threads(3)
     try:
-        list(arrays.in_order(Slow(), work, 2))
+        list(arrays.map_in_order(Slow(), work, 2))
         assert seen == [1] * 9 and torch.get_num_threads() == 3
         with pytest.raises(DataError):
-            list(arrays.in_order(Slow(bad=(2,)), work, 2))
+            list(arrays.map_in_order(Slow(bad=(2,)), work, 2))
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
@@ -162,7 +162,7 @@ from usbench.errors import RunError
 from usbench.models import arrays
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # of this process: what a full disk looks like to who writes
 try:
-    arrays.fill((Path("a.npy"), Path("b.npy")), ((np.zeros(999), np.zeros(9)) for _ in range(9)), 9)
+    arrays.write_arrays((Path("a.npy"), Path("b.npy")), ((np.zeros(999), np.zeros(9)) for _ in range(9)), 9)
 except RunError as error:
     print(error)
 """
@@ -182,5 +182,5 @@ def test_the_error_of_another_file_stays_what_it_is(tmp_path):
         (tmp_path / "gone.png").read_bytes()
 
     with pytest.raises(FileNotFoundError, match="gone"):
-        arrays.fill((tmp_path / "a.npy", tmp_path / "b.npy"), decoded(), 2)
+        arrays.write_arrays((tmp_path / "a.npy", tmp_path / "b.npy"), decoded(), 2)
     assert list(tmp_path.iterdir()) == []

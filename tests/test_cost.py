@@ -32,43 +32,38 @@ class Clockwork:
     """Takes 10 ms a call and 1 ms an image; more than eight images at once take 50 ms more."""
 
     def __init__(self) -> None:
-        self.recipe = {"batch": 3}
+        self.batch = 3
         self.seen: list[int] = []
 
     def predict(self, images):
         images = list(images)
-        for start in range(0, len(images), self.recipe["batch"]):
-            part = images[start : start + self.recipe["batch"]]
+        for start in range(0, len(images), self.batch):
+            part = images[start : start + self.batch]
             self.seen.append(len(part))
             time.sleep(0.01 + 0.001 * len(part) + 0.05 * (len(part) > 8))
             yield from part
 
 
 def test_multiply_adds_by_hand():
-    assert cost.multiply_adds(Convolution(), IMAGE) == 6 * 6 * 2 * 9
+    assert cost.count_multiply_adds(Convolution(), IMAGE) == 6 * 6 * 2 * 9
 
 
 def test_a_call_is_repeated_but_not_for_ever(monkeypatch):
     calls: list[int] = []
-    assert len(cost.timed(calls.append)) == cost.TIMES and calls == list(range(cost.TIMES))
+    assert len(cost.time_calls(calls.append)) == cost.TIMES and calls == list(range(cost.TIMES))
     monkeypatch.setattr(cost, "SECONDS", 0.0)
-    assert len(cost.timed(lambda n: time.sleep(0.01))) == 3
+    assert len(cost.time_calls(lambda n: time.sleep(0.01))) == 3
 
 
-def test_the_best_batch_is_found_and_the_recipe_left_as_it_was():
+def test_the_best_batch_is_found_and_the_batch_left_as_it_was():
     model = Clockwork()
-    best, speed = cost.best_batch(model, "cpu", [IMAGE], alone=1 / 0.011)
-    assert (
-        best == 8
-        and 200 < speed < 8 / 0.018 + 1
-        and max(model.seen) == 16
-        and model.recipe == {"batch": 3}
-    )
-    assert cost.best_batch(Convolution(), "cpu", [IMAGE], alone=5.0) == (1, 5.0)
+    best, speed = cost.find_best_batch(model, "cpu", [IMAGE], single=1 / 0.011)
+    assert best == 8 and 200 < speed < 8 / 0.018 + 1 and max(model.seen) == 16 and model.batch == 3
+    assert cost.find_best_batch(Convolution(), "cpu", [IMAGE], single=5.0) == (1, 5.0)
 
 
 def test_all_figures_of_a_model():
-    found = cost.measured(Clockwork(), "cpu", [IMAGE])
+    found = cost.measure(Clockwork(), "cpu", [IMAGE])
     assert (
         11 <= found["latency_ms"]["p50"] <= found["latency_ms"]["p95"]
         and found["latency_ms"]["n"] == cost.TIMES

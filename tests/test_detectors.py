@@ -19,8 +19,8 @@ import yaml
 
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.metrics.detect_scorer import selection
-from usbench.models import backbone as trunk
-from usbench.models import loop
+from usbench.models import backbone as resnets
+from usbench.models import optimise
 from usbench.models.augment import Augment
 from usbench.models.detector import boxes, detr, torchvision_nets
 from usbench.models.detector.model import HEADS, Detector
@@ -163,7 +163,7 @@ def test_from_scratch_nothing_is_frozen_and_with_weights_the_stem_is(name):
 def test_the_norm_is_the_one_asked_for():
     """torchvision's own builder swallows norm_layer without a word."""
     for norm, kind in (("batch", "BatchNorm2d"), ("group", "GroupNorm")):
-        net = torchvision_nets.fasterrcnn(
+        net = torchvision_nets.build_fasterrcnn(
             Plan("resnet18", 1, False), norm=norm, channels=32, representation=16
         )
         assert {
@@ -174,7 +174,7 @@ def test_the_norm_is_the_one_asked_for():
     with pytest.raises(
         ConfigError, match=r"options\.norm: frozen, batch, group were wanted, found 'layer'"
     ):
-        torchvision_nets.fasterrcnn(Plan("resnet18", 1, False), norm="layer")
+        torchvision_nets.build_fasterrcnn(Plan("resnet18", 1, False), norm="layer")
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_boxes_are_stretched_from_edge_to_edge():
         [47.5, 0, 50, 50, 1],
         [0, 0, 0, 0, -1],
     ]
-    back = boxes.stretched(boxes.to_truth(stored).xyxy, (50, 50), (100, 200))
+    back = boxes.stretch(boxes.to_target(stored).xyxy, (50, 50), (100, 200))
     assert back[:2].tolist() == truth.xyxy[:2].tolist()
 
 
@@ -272,7 +272,7 @@ def test_a_box_without_area_is_left_out_and_too_many_are_refused():
         np.array([0, 0, 0, 1]),
     )
     stored = boxes.to_rows(Sample("a", "g", image, flat), (32, 32))
-    assert boxes.to_truth(stored).labels.tolist() == [1]
+    assert boxes.to_target(stored).labels.tolist() == [1]
     many = Boxes(np.tile(np.float32([1, 1, 2, 2]), (300, 1)), np.zeros(300, np.int64))
     with pytest.raises(DataError, match="a: at most 256 boxes in an image were wanted, found 300"):
         boxes.to_rows(Sample("a", "g", image, many), (32, 32))
@@ -282,10 +282,12 @@ def test_a_prediction_keeps_the_best_three_hundred():
     n = 400
     xyxy, scores = torch.tensor([[0.0, 0, 5, 5]]).repeat(n, 1), torch.linspace(0, 0.9, n)
     xyxy[-1, 2] = 0  # no area
-    guess = boxes.to_guess(xyxy, torch.zeros(n, dtype=torch.long), scores)
+    guess = boxes.to_prediction(xyxy, torch.zeros(n, dtype=torch.long), scores)
     assert len(guess.labels) == 300 and guess.scores is not None
     assert guess.scores[0] == scores[-2] and (np.diff(guess.scores) <= 0).all()
-    few = boxes.to_guess(xyxy[:2], torch.zeros(2, dtype=torch.long), torch.tensor([0.0009, 0.0011]))
+    few = boxes.to_prediction(
+        xyxy[:2], torch.zeros(2, dtype=torch.long), torch.tensor([0.0009, 0.0011])
+    )
     assert few.scores is not None and few.scores.tolist() == pytest.approx([0.0011])
 
 
@@ -306,7 +308,7 @@ def test_boxes_move_with_the_image(spec, turn):
     for seed in range(12):
         rng = torch.Generator().manual_seed(seed)
         moved, placed = boxes.augment_boxes(image, table, spec, rng, turn, {})
-        found = boxes.to_truth(placed[0].numpy())
+        found = boxes.to_target(placed[0].numpy())
         ys, xs = np.nonzero(moved[0, 0].numpy() > 0.5)
         around = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
         assert found.labels.tolist() == [1] and np.abs(found.xyxy[0] - around).max() < 1.6, seed
@@ -317,7 +319,7 @@ def test_a_box_that_is_pushed_out_of_the_picture_is_none_any_more():
     matrix = torch.tensor(
         [[[1.0, 0, 0.5], [0, 1, 0]]]
     )  # the output's left edge lies 16 px into the input
-    placed = boxes.to_truth(boxes.move_boxes(table, matrix, (64, 64))[0].numpy())
+    placed = boxes.to_target(boxes.move_boxes(table, matrix, (64, 64))[0].numpy())
     assert placed.labels.tolist() == [1] and placed.xyxy.tolist() == [
         [24, 10, 44, 30]
     ]  # of the other, a fifth is left
@@ -327,16 +329,16 @@ def test_blurring_is_of_the_images_it_hits_only():
     image = torch.zeros(64, 1, 15, 15)
     image[:, :, 7, 7] = 1
     rng = torch.Generator().manual_seed(0)
-    assert torch.equal(boxes.blurred(image, {"plain": 0.0}, rng), image)
-    plain = boxes.blurred(image, {"plain": 1.0}, rng)
+    assert torch.equal(boxes.blur_some(image, {"plain": 0.0}, rng), image)
+    plain = boxes.blur_some(image, {"plain": 1.0}, rng)
     assert torch.allclose(plain[:, 0, 6:9, 6:9], torch.tensor(1 / 9)) and torch.allclose(
         plain.sum((2, 3)), torch.tensor(1.0)
     )
-    assert boxes.blurred(image, {"median": 1.0}, rng).max() == 0
-    motion = boxes.blurred(image, {"motion": 1.0}, rng)
+    assert boxes.blur_some(image, {"median": 1.0}, rng).max() == 0
+    motion = boxes.blur_some(image, {"motion": 1.0}, rng)
     assert {round(1 / peak) for peak in motion.amax((1, 2, 3)).tolist()} == {3, 5, 7}
     assert torch.allclose(motion.sum((2, 3)), torch.tensor(1.0), atol=1e-5)
-    some = (boxes.blurred(image, {"plain": 0.5}, rng) != image).flatten(1).any(1).float().mean()
+    some = (boxes.blur_some(image, {"plain": 0.5}, rng) != image).flatten(1).any(1).float().mean()
     assert 0.3 < some < 0.7
 
 
@@ -358,7 +360,7 @@ def test_a_learnt_box_is_found_where_it_lies_in_native_pixels(name, tmp_path):
 def test_every_object_gets_the_query_that_costs_least():
     guess = torch.tensor([[0.5, 0.5, 0.2, 0.2], [0.2, 0.2, 0.2, 0.2], [0.8, 0.8, 0.1, 0.1]])
     truth = torch.tensor([[0.21, 0.2, 0.2, 0.2], [0.5, 0.52, 0.2, 0.2]])
-    query, own = detr.assigned(torch.zeros(3, 3), guess, torch.tensor([0, 1]), truth)
+    query, own = detr.assign_queries(torch.zeros(3, 3), guess, torch.tensor([0, 1]), truth)
     assert query.tolist() == [0, 1] and own.tolist() == [1, 0]
 
 
@@ -561,7 +563,7 @@ def test_the_names_are_those_of_torchvision_s_own_builders(name, monkeypatch):
         "retinanet": detection.retinanet_resnet50_fpn_v2,
         "fcos": detection.fcos_resnet50_fpn,
     }[name](weights=None, weights_backbone=None)
-    monkeypatch.setattr(trunk, "fetched", lambda weights, what: own.state_dict())
+    monkeypatch.setattr(resnets, "fetch", lambda weights, what: own.state_dict())
     net = (
         detector(name, classes=1, weights="coco", backbone="resnet50", options={})
         .build()
@@ -593,8 +595,8 @@ def test_the_recipes_of_the_repository_can_be(name):
             {**trained, "size": size},
         )
         Augment(**recipe["augment"])
-        optimiser = loop.optimiser_of(torch.nn.Linear(1, 1), recipe)
-        loop.learning_rate(optimiser, recipe, 2, 5)
+        optimiser = optimise.build_optimiser(torch.nn.Linear(1, 1), recipe)
+        optimise.build_schedule(optimiser, recipe, 2, 5)
         assert recipe_name != "kumar2025" or recipe["unstated"]
 
 

@@ -15,8 +15,12 @@ from scipy.spatial import cKDTree
 from usbench.curves import spline
 from usbench.errors import ConfigError, RunError
 from usbench.metrics.landmark_scorer import selection
-from usbench.models import arrays, loop
-from usbench.models.augment import Augment, affine
+from usbench.models import arrays
+from usbench.models import checkpoints
+from usbench.models import loop
+from usbench.models import optimise
+from usbench.models.augment import Augment
+from usbench.models.augment import draw_affine
 from usbench.models.heatmap import paths, points
 from usbench.models.heatmap.hrnet import HRNet
 from usbench.models.heatmap.model import Heatmap
@@ -88,7 +92,7 @@ def curve_distances(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 
 def test_places_are_stretched_edge_on_edge():
     """Halved: the centres of pixels 0 and 1 lie in the middle between them, at the centre of the new pixel 0."""
-    found = points.stretched(np.array([[0.5, 0.5], [0.0, 3.0]]), (8, 4), (4, 2))
+    found = points.stretch(np.array([[0.5, 0.5], [0.0, 3.0]]), (8, 4), (4, 2))
     assert found.tolist() == [[0.0, 0.0], [-0.25, 1.25]]
 
 
@@ -112,7 +116,7 @@ def test_the_spline_runs_in_native_pixels():
     marks = points.to_marks(
         Sample("a", "g", np.zeros((64, 96), np.uint8), truth(None, knots)), (64, 32)
     )
-    true = points.stretched(spline(knots, 0.1), (64, 96), (64, 32))
+    true = points.stretch(spline(knots, 0.1), (64, 96), (64, 32))
     off = np.linalg.norm(marks[1, :-1, None] - true, axis=2).min(1)
     assert off.max() < 0.1  # a spline through the stretched knots is 1.5 px off
     steps = np.linalg.norm(np.diff(marks[1, :-1], axis=0), axis=1)
@@ -131,7 +135,7 @@ def test_which_names_are_curves_is_read_from_the_truths():
 
 def test_a_stored_truth_comes_back_in_the_net_s_pixels():
     one = sample(1)
-    back = points.to_truth(points.to_marks(one, (64, 96)), np.array([False, True, False]))
+    back = points.to_target(points.to_marks(one, (64, 96)), np.array([False, True, False]))
     assert [len(path) for path in back.paths] == [1, 64, 0] and back.state.tolist() == [
         SEEN,
         SEEN,
@@ -142,7 +146,7 @@ def test_a_stored_truth_comes_back_in_the_net_s_pixels():
 
 
 def test_marks_are_cached_and_read_again_without_the_samples(tmp_path):
-    first = arrays.stored(samples(3), (64, 96), points.MARKS, tmp_path)
+    first = arrays.decode_as(points.MARKS, samples(3), (64, 96), tmp_path)
 
     class Unreadable(list):
         ids = ("000", "001", "002")
@@ -150,9 +154,9 @@ def test_marks_are_cached_and_read_again_without_the_samples(tmp_path):
         def __len__(self):
             return 3
 
-    again = arrays.stored(Unreadable(), (64, 96), points.MARKS, tmp_path)
+    again = arrays.decode_as(points.MARKS, Unreadable(), (64, 96), tmp_path)
     assert (again.targets == first.targets).all() and again.targets.dtype == np.float32
-    assert loop.resident(again, "cpu")[1].dtype == torch.float32
+    assert loop.move_if_it_fits(again, "cpu")[1].dtype == torch.float32
 
 
 # ---- moving with the image
@@ -188,7 +192,7 @@ def test_marks_are_cached_and_read_again_without_the_samples(tmp_path):
 )
 def test_places_go_through_the_inverse(matrix, size, place, moved):
     places = torch.tensor(place, dtype=torch.float32).view(1, 1, 1, 2)
-    found = points.move(places, torch.tensor([matrix], dtype=torch.float32), size)
+    found = points.move_places(places, torch.tensor([matrix], dtype=torch.float32), size)
     assert torch.allclose(found.flatten(), torch.tensor(moved, dtype=torch.float32), atol=1e-4)
 
 
@@ -216,17 +220,19 @@ def test_without_shear_no_figure_is_drawn_for_it():
     """Six draws per image: else every model's augmentation would change with the same recipe."""
     one, other = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
     spec = Augment(rotate=10, scale=0.1, shift=0.1)
-    plain = affine(5, (32, 64), spec, one)
+    plain = draw_affine(5, (32, 64), spec, one)
     torch.rand(30, generator=other)
     assert torch.equal(one.get_state(), other.get_state())
-    sheared = affine(5, (32, 64), replace(spec, shear=20), torch.Generator().manual_seed(3))
+    sheared = draw_affine(5, (32, 64), replace(spec, shear=20), torch.Generator().manual_seed(3))
     assert torch.equal(plain[:, :, (0, 2)], sheared[:, :, (0, 2)]) and not torch.equal(
         plain, sheared
     )
 
 
 def test_shear_leans_along_the_rows_by_its_angle():
-    matrix = affine(200, (32, 64), Augment(hflip=0, shear=20), torch.Generator().manual_seed(0))
+    matrix = draw_affine(
+        200, (32, 64), Augment(hflip=0, shear=20), torch.Generator().manual_seed(0)
+    )
     assert torch.equal(matrix[:, 1], torch.tensor([0.0, 1.0, 0.0]).expand(200, 3))
     slope = matrix[:, 0, 1] * 64 / 32  # of pixels
     assert 0.35 < slope.abs().max() <= math.tan(math.radians(20)) and slope.min() < -0.3
@@ -241,8 +247,8 @@ def marks_of(*paths_: tuple[np.ndarray | None, int]) -> points.Marks:
     for n, (line, state) in enumerate(paths_):
         marks[0, n, -1] = state
         if line is not None:
-            marks[0, n, :-1] = points.evenly(np.asarray(line, float), 64)
-    return points.apart(torch.from_numpy(marks))
+            marks[0, n, :-1] = points.sample_evenly(np.asarray(line, float), 64)
+    return points.unpack_marks(torch.from_numpy(marks))
 
 
 def test_a_point_is_a_gaussian_in_heat_map_pixels():
@@ -281,7 +287,7 @@ def test_points_and_curves_of_one_batch_keep_their_planes():
         marks, torch.tensor([True, False, True, False]), (8, 20), (8, 20), 2.0, 1.0
     )[0]
     assert planes[0, 3, 8] > 0.99 and planes[1].argmax() == 6 * 20 + 9
-    assert not planes[2:].any() and points.known(marks).tolist() == [[1, 1, 1, 0]]
+    assert not planes[2:].any() and points.known_names(marks).tolist() == [[1, 1, 1, 0]]
 
 
 def test_blurred_has_no_gradient_off_and_out_of_the_picture_have_one():
@@ -317,12 +323,12 @@ def test_a_gaussian_at_a_native_place_comes_back(native, sd):
     net, heat = (96, 128), (48, 64)
     scale = max(native[0] / heat[0], native[1] / heat[1])
     for place in rng.uniform((0.1, 0.1), (0.9, 0.9), (20, 2)) * native[::-1]:
-        inside = points.stretched(place[None], native, net)
+        inside = points.stretch(place[None], native, net)
         marks = marks_of((inside, SEEN))
         plane = points.render(marks, torch.tensor([False]), net, heat, sd, 1.0)[0].numpy()
-        found, height = paths.peaks(plane)
+        found, height = paths.find_peaks(plane)
         assert (
-            np.abs(points.stretched(found, heat, native) - place).max() < 0.1 * scale
+            np.abs(points.stretch(found, heat, native) - place).max() < 0.1 * scale
             and 0.8 < height[0] <= 1
         )
 
@@ -332,7 +338,7 @@ def test_a_maximum_at_the_border_or_on_a_plain_stays_on_its_pixel():
     planes[0, 0, 7] = 0.7
     planes[1] = -3.0
     planes[2, 2:4, 3] = 0.5
-    found, heights = paths.peaks(planes)
+    found, heights = paths.find_peaks(planes)
     assert found[0].tolist() == [7, 0] and found[1].tolist() == [0, 0]
     assert found[2].tolist() == [3, 2.5] and heights.tolist() == pytest.approx([0.7, -3, 0.5])
 
@@ -352,7 +358,7 @@ HOOK = spline(np.array([[20.0, 70], [22, 20], [60, 12], [80, 40], [60, 60]]))
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_a_ridge_is_traced_from_end_to_end(line, noise):
     plane = ridge(line) + np.random.default_rng(0).normal(0, noise, (80, 110))
-    found = paths.trace(plane, 2.0)
+    found = paths.trace_curve(plane, 2.0)
     mean, furthest = curve_distances(line, found)
     assert 3 <= len(found) <= 64 and mean < 0.6 and furthest < 2.5
     steps = np.linalg.norm(np.diff(found, axis=0), axis=1)
@@ -363,7 +369,7 @@ def test_the_path_bridges_a_gap_and_leaves_specks_alone():
     broken = ridge(ARC)
     broken[:, 48:53] *= 0.05  # twice: the arc crosses these columns
     broken[70:74, 95:98] = 2.0  # the plane's maximum, no part of the curve
-    mean, furthest = curve_distances(ARC, paths.trace(np.minimum(broken, 1.01), 2.0))
+    mean, furthest = curve_distances(ARC, paths.trace_curve(np.minimum(broken, 1.01), 2.0))
     assert mean < 0.8 and furthest < 3
 
 
@@ -371,7 +377,7 @@ def test_the_path_bridges_a_gap_and_leaves_specks_alone():
     "plane", [np.zeros((9, 9)), -np.ones((9, 9)), np.ones((9, 9)), np.eye(1, 81, 40).reshape(9, 9)]
 )
 def test_a_path_is_there_whatever_the_plane(plane):
-    found = paths.trace(plane, 1.5)
+    found = paths.trace_curve(plane, 1.5)
     assert (
         3 <= len(found) <= 64
         and np.isfinite(found).all()
@@ -384,7 +390,7 @@ def test_noise_is_traced_without_an_accident():
     rng = np.random.default_rng(0)
     for size in ((8, 8), (33, 20), (2, 40), (1, 5)):
         for _ in range(40):
-            assert len(paths.trace(rng.normal(0, 1, size), 1.5)) >= 3
+            assert len(paths.trace_curve(rng.normal(0, 1, size), 1.5)) >= 3
 
 
 # ---- the nets
@@ -441,15 +447,15 @@ def test_what_cannot_be_built_is_a_configuration_error(encoder, changes, says):
 def test_the_optimiser_is_the_recipe_s():
     net = torch.nn.Linear(2, 2)
     kinds = {
-        name: type(loop.optimiser_of(net, {**RECIPE, "optimizer": name, "momentum": 0.9}))
+        name: type(optimise.build_optimiser(net, {**RECIPE, "optimizer": name, "momentum": 0.9}))
         for name in ("adamw", "radam", "sgd")
     }
     assert kinds == {"adamw": torch.optim.AdamW, "radam": torch.optim.RAdam, "sgd": torch.optim.SGD}
-    assert type(loop.optimiser_of(net, RECIPE)) is torch.optim.AdamW
+    assert type(optimise.build_optimiser(net, RECIPE)) is torch.optim.AdamW
     with pytest.raises(
         ConfigError, match=r"recipe.optimizer: adamw, radam or sgd was wanted, found 'adam'"
     ):
-        loop.optimiser_of(net, {**RECIPE, "optimizer": "adam"})
+        optimise.build_optimiser(net, {**RECIPE, "optimizer": "adam"})
 
 
 # ---- training
@@ -510,7 +516,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, optimizer):
 def test_what_is_a_curve_stays_with_the_weights(tmp_path):
     net = model(epochs=1)
     net.fit(samples(6), samples(2), run(tmp_path))
-    weights = loop.read(tmp_path / "best.pt")
+    weights = checkpoints.load_file(tmp_path / "best.pt")
     assert weights["curves"].tolist() == [False, True, False]
     again = model(weights=str(tmp_path / "best.pt")).build()
     assert again.curves.tolist() == [False, True, False]
@@ -548,7 +554,7 @@ def test_every_recipe_can_be_built(compose):
             > least
         ), name
         Augment(**recipe["augment"])  # no other names
-        loop.optimiser_of(torch.nn.Linear(1, 1), recipe)
+        optimise.build_optimiser(torch.nn.Linear(1, 1), recipe)
     paper = config["recipes"]["unity2020"]
     assert paper["encoder"] == "hrnet_w32" and paper["size"] == [608, 608] and paper["unstated"]
     assert (paper["optimizer"], paper["lr"], paper["sd_point"], paper["sd_curve"]) == (

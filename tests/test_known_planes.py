@@ -14,7 +14,7 @@ from usbench.errors import DataError
 from usbench.models import arrays
 from usbench.models.augment import Augment, augment
 from usbench.models.mask_losses import overlapping_loss, soft_dice
-from usbench.models.smp import Segmenter
+from usbench.models.smp import SmpSegmenter
 from usbench.types import Masks, Run, Sample
 
 RECIPE = {
@@ -102,6 +102,6 @@ def test_the_selection_rule_is_told_what_is_known(tmp_path: Path):
     data = [sample(0, None), sample(1, [True, False])]
     run = replace(Run(tmp_path, "cpu", 0, "fp32", 1, score))
     options = {"decoder_channels": [16, 16, 8, 8, 8]}
-    Segmenter("unet", "resnet18", None, 2, False, RECIPE, True, options).fit(data, data, run)
+    SmpSegmenter("unet", "resnet18", None, 2, False, RECIPE, True, options).fit(data, data, run)
     assert [truth.known.tolist() for truth in seen] == [[True, True], [True, False]]
     assert not seen[1].planes[1].any() and (seen[1].planes[0] == data[1].target.planes[0]).all()

@@ -13,16 +13,15 @@ from drawn_boxes import SQUARE, evaluated, guess, random_pairs, truth
 from pycocotools import mask as rle
 
 from usbench.metrics import box_protocols
-from usbench.metrics.average_precision import average_precisions, recalls
-from usbench.metrics.matches import (
-    Overlaps,
-    PredictedObjects,
-    TargetObjects,
-    keep_best,
-    match,
-    rank_within_runs,
-)
-from usbench.models.yolo.model import _ultralytics
+from usbench.metrics.average_precision import average_precisions
+from usbench.metrics.average_precision import recalls
+from usbench.metrics.matches import Overlaps
+from usbench.metrics.matches import PredictedObjects
+from usbench.metrics.matches import TargetObjects
+from usbench.metrics.matches import keep_best
+from usbench.metrics.matches import match
+from usbench.metrics.matches import rank_within_runs
+from usbench.models.yolo.package import sealed_ultralytics
 from usbench.types import Run
 
 CLASSES = 2
@@ -246,7 +245,7 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
 def test_the_rule_ultralytics_matches_and_scores_as_ultralytics(seed, tmp_path):
     """Its `match_predictions` image by image, then its `ap_per_class`; no two scores are equal, where its order would
     not be defined."""
-    with _ultralytics(Run(tmp_path, "cpu", 0, "fp32", 1, lambda pairs: 0.0)):
+    with sealed_ultralytics(Run(tmp_path, "cpu", 0, "fp32", 1, lambda pairs: 0.0)):
         from ultralytics.engine.validator import BaseValidator
         from ultralytics.utils.metrics import ap_per_class, box_iou
 

@@ -25,9 +25,9 @@ pytest.importorskip("nnunetv2", reason="usbench[nnunet] isn't installed")
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
 from usbench.models.nnunet import trainer as nnunet_trainer
-from usbench.models.nnunet.files import label_map, told, write_raw
-from usbench.models.nnunet.model import NnUNet, _nnunet
-from usbench.models.nnunet.planner import OURS, amended
+from usbench.models.nnunet.files import label_map, parse_recipe, write_raw
+from usbench.models.nnunet.model import NnUNet, sealed_nnunet
+from usbench.models.nnunet.planner import OURS, amend_plan
 from usbench.results.scoring import SELECTION
 from usbench.types import Masks, Run, Sample
 
@@ -125,8 +125,8 @@ def test_the_recipes_of_the_repository_can_be_and_say_what_is_their_own() -> Non
     assert set(RECIPES) == {"tiny", "quick", "standard", "default"}
     for recipe in RECIPES.values():
         size = recipe.get("size") and [96, 96]
-        told({**recipe, "size": size})
-    default = told(RECIPES["default"])
+        parse_recipe({**recipe, "size": size})
+    default = parse_recipe(RECIPES["default"])
     own = (
         default.iterations,
         default.batch,
@@ -227,8 +227,8 @@ def test_a_plan_by_hand() -> None:
         "spacing": [1.0, 1.0],
         "architecture": {"network_class_name": "net", "arch_kwargs": {"conv_bias": True}},
     }
-    plan = amended(
-        planned, told({**TINY, "size": [64, 128], "features": [4, 8, 16, 32], "batch": 5})
+    plan = amend_plan(
+        planned, parse_recipe({**TINY, "size": [64, 128], "features": [4, 8, 16, 32], "batch": 5})
     )
     arch = plan["architecture"]["arch_kwargs"]
     assert (
@@ -245,7 +245,9 @@ def test_a_plan_by_hand() -> None:
         and arch["conv_bias"] is True
     )
     assert arch["n_conv_per_stage"] == [2] * 4 and arch["n_conv_per_stage_decoder"] == [2] * 3
-    fewer = amended(planned, told({**TINY, "size": [32, 32], "features": [4, 8, 16, 32, 64]}))
+    fewer = amend_plan(
+        planned, parse_recipe({**TINY, "size": [32, 32], "features": [4, 8, 16, 32, 64]})
+    )
     assert fewer["architecture"]["arch_kwargs"]["features_per_stage"] == [
         4,
         8,
@@ -433,11 +435,13 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch) -> None:
 
 def test_the_blur_has_no_stopwatch(tmp_path) -> None:
     """It would time two ways of blurring and take the faster: another machine's load, other weights."""
-    job = nnunet_trainer.Job(told(TINY), {}, {}, None, [], a_run(tmp_path, Watch([])), None)
-    with _nnunet(job.run):
+    job = nnunet_trainer.Job(parse_recipe(TINY), {}, {}, None, [], a_run(tmp_path, Watch([])), None)
+    with sealed_nnunet(job.run):
         given = ((64, 64), (0, 0), [[1, 1]], (0, 1), False)
-        steps = nnunet_trainer.ours(job).get_training_transforms(*given).transforms
-        theirs = nnunet_trainer.ours(job).__base__.get_training_transforms(*given).transforms
+        steps = nnunet_trainer.subclass_trainer(job).get_training_transforms(*given).transforms
+        theirs = (
+            nnunet_trainer.subclass_trainer(job).__base__.get_training_transforms(*given).transforms
+        )
     timed = [
         [getattr(getattr(step, "transform", step), "benchmark", None) for step in each]
         for each in (theirs, steps)
@@ -451,14 +455,14 @@ def test_augmentation_and_mirroring_can_be_off(tmp_path) -> None:
         ({"augment": {}, "mirror": None}, 2, None),
         ({"mirror": []}, 10, None),
     ):
-        job = nnunet_trainer.Job(told({**TINY, **changes}), {}, {}, None, [], run, None)
-        with _nnunet(run):
-            made = nnunet_trainer.ours(job).get_training_transforms(
+        job = nnunet_trainer.Job(parse_recipe({**TINY, **changes}), {}, {}, None, [], run, None)
+        with sealed_nnunet(run):
+            made = nnunet_trainer.subclass_trainer(job).get_training_transforms(
                 (64, 64), (0, 0), [[1, 1]], axes, False
             )
-        assert len(made.transforms) == kinds and nnunet_trainer.mirrored(job.recipe) == axes
-    assert nnunet_trainer.mirrored(told(TINY)) == (1,)
-    assert nnunet_trainer.mirrored(told({**TINY, "mirror": None})) == (0, 1)
+        assert len(made.transforms) == kinds and nnunet_trainer.mirror_axes(job.recipe) == axes
+    assert nnunet_trainer.mirror_axes(parse_recipe(TINY)) == (1,)
+    assert nnunet_trainer.mirror_axes(parse_recipe({**TINY, "mirror": None})) == (0, 1)
 
 
 def failing(
@@ -480,7 +484,7 @@ def test_a_loss_or_score_that_is_not_finite_ends_the_run(tmp_path) -> None:
 
 
 def test_memory_that_runs_out_is_said(tmp_path, monkeypatch) -> None:
-    with _nnunet(a_run(tmp_path, Watch([]))):
+    with sealed_nnunet(a_run(tmp_path, Watch([]))):
         from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     def full(self, batch):
@@ -512,7 +516,7 @@ def test_environment_threads_chance_and_cwd_are_as_before(tmp_path) -> None:
 
 def test_settings_of_its_packages_go_with_the_block(tmp_path) -> None:
     """Matplotlib, which it imports, writes a list of fonts there, in a process that only restores too."""
-    with _nnunet(a_run(tmp_path, Watch([]))):
+    with sealed_nnunet(a_run(tmp_path, Watch([]))):
         settings = Path(os.environ["MPLCONFIGDIR"])
         settings.mkdir(parents=True, exist_ok=True)
         assert settings.is_relative_to(tmp_path)

@@ -14,8 +14,8 @@ from torch import nn
 from usbench.errors import ConfigError, RunError
 from usbench.models import loop
 from usbench.models.arrays import Arrays
-from usbench.models.mask_losses import AUXILIARY, exclusive_loss, loss_of, overlapping_loss
-from usbench.models.optimise import learning_rate, optimiser_of, parts_of
+from usbench.models.mask_losses import AUXILIARY, build_loss, exclusive_loss, overlapping_loss
+from usbench.models.optimise import build_optimiser, build_schedule, count_parts
 
 
 def noise() -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,21 +41,21 @@ def plain(
         "weight_decay": 0,
     }
     recipe |= {"schedule": "cosine", **changes}
-    loss = loss_of(True, {"ce": 1})
+    loss = build_loss(True, {"ce": 1})
 
     def score(net: nn.Module) -> float:
         with torch.inference_mode():
             return -loss(net(loop.normalise(x[:, None].float() / 255)), y).item()
 
     told = run(folder, **({"log": log} if log else {}))
-    loop.fit(made, Arrays(x.numpy(), y.numpy()), loss, score, recipe, told)
+    loop.fit(made, Arrays(x.numpy(), y.numpy()), loop.Method(loss), score, recipe, told)
     return made
 
 
 def rates(recipe: dict, epochs: int, steps: int, scores: list[float] | None = None) -> list[float]:
     """The rate of each step, or, with scores, of each epoch."""
     optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=recipe["lr"])
-    schedule = learning_rate(optimiser, recipe, epochs, steps)
+    schedule = build_schedule(optimiser, recipe, epochs, steps)
     seen = []
     for n in range(len(scores) if scores else epochs * steps):
         seen.append(optimiser.param_groups[0]["lr"])
@@ -86,7 +86,7 @@ def test_a_plateau_falls_after_its_patience():
 def test_what_there_is_not(change):
     recipe = {"lr": 1.0, "weight_decay": 0, "schedule": "cosine", **change}
     with pytest.raises(ConfigError, match=r"recipe\.(schedule|optimizer)"):
-        learning_rate(optimiser_of(nn.Linear(1, 1), recipe), recipe, 1, 1)
+        build_schedule(build_optimiser(nn.Linear(1, 1), recipe), recipe, 1, 1)
 
 
 @pytest.mark.parametrize("name", ["onecycle", "cosine", "poly", "step", "plateau"])
@@ -121,22 +121,22 @@ def pair(classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_parts_of_a_loss_add_up():
     logits, targets = pair()
-    ce, dice = (loss_of(True, weights)(logits, targets) for weights in ({"ce": 1}, {"dice": 1}))
+    ce, dice = (build_loss(True, weights)(logits, targets) for weights in ({"ce": 1}, {"dice": 1}))
     torch.testing.assert_close(ce, nn.functional.cross_entropy(logits, targets[:, 0].long()))
     torch.testing.assert_close(
-        loss_of(True, {"ce": 0.2, "dice": 0.8})(logits, targets), 0.2 * ce + 0.8 * dice
+        build_loss(True, {"ce": 0.2, "dice": 0.8})(logits, targets), 0.2 * ce + 0.8 * dice
     )
-    torch.testing.assert_close(loss_of(True, None)(logits, targets), ce + dice)
+    torch.testing.assert_close(build_loss(True, None)(logits, targets), ce + dice)
     torch.testing.assert_close(exclusive_loss(logits, targets), ce + dice)
     planes = (targets == torch.arange(3).view(1, 3, 1, 1)).to(torch.uint8)
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, planes.float())
-    torch.testing.assert_close(loss_of(False, {"ce": 2, "dice": 0})(logits, planes), 2 * entropy)
+    torch.testing.assert_close(build_loss(False, {"ce": 2, "dice": 0})(logits, planes), 2 * entropy)
     assert overlapping_loss(logits, planes) > entropy
 
 
 def test_an_auxiliary_head_counts_less():
     logits, targets = pair()
-    loss = loss_of(True, None)
+    loss = build_loss(True, None)
     main, other = loss(logits, targets), loss(-logits, targets)
     torch.testing.assert_close(loss((logits, -logits), targets), main + AUXILIARY * other)
 
@@ -144,7 +144,7 @@ def test_an_auxiliary_head_counts_less():
 @pytest.mark.parametrize("weights", [{"focal": 1}, {"ce": 0, "dice": 0}, {"ce": -1, "dice": 1}, {}])
 def test_a_loss_that_cannot_be(weights):
     with pytest.raises(ConfigError, match=r"recipe\.loss"):
-        loss_of(True, weights)
+        build_loss(True, weights)
 
 
 # ---- a batch in parts
@@ -163,13 +163,13 @@ def test_a_loss_that_cannot_be(weights):
     ],
 )
 def test_the_number_of_parts(batch, recipe, parts):
-    assert parts_of(batch, recipe) == parts
+    assert count_parts(batch, recipe) == parts
 
 
 @pytest.mark.parametrize("micro", [3, 0, -2, 16, 2.0, "2"])
 def test_a_part_that_does_not_divide_the_batch(micro):
     with pytest.raises(ConfigError, match="a divisor of batch=8"):
-        parts_of(8, {"batch": 8, "micro_batch": micro})
+        count_parts(8, {"batch": 8, "micro_batch": micro})
 
 
 def test_parts_make_the_same_steps(tmp_path):
@@ -198,9 +198,10 @@ def test_memory_that_runs_out_names_the_way_out(tmp_path):
     }
     arrays = Arrays(images.numpy(), images[:, None].numpy())
     with pytest.raises(
-        RunError, match=r"doesn't hold 2 images at once; the batch of 4 stays.*micro_batch"
+        RunError, match=r"out of memory with 2 images at once.*micro_batch.*the same batch of 4"
     ):
-        loop.fit(Full(1, 2, 1), arrays, loss_of(True, None), selection, recipe, run(tmp_path))
+        method = loop.Method(build_loss(True, None))
+        loop.fit(Full(1, 2, 1), arrays, method, selection, recipe, run(tmp_path))
 
 
 def test_without_shuffling_batches_come_in_order():

@@ -19,17 +19,18 @@ from watched import Watch, a_run
 
 from usbench.errors import ConfigError, DataError
 from usbench.models.yolo.boxes import Fit
-from usbench.models.yolo.families import chosen
-from usbench.models.yolo.model import Yolo, _build, _criterion, _ultralytics
+from usbench.models.yolo.families import choose_net
+from usbench.models.yolo.model import Yolo
+from usbench.models.yolo.package import build_net, make_criterion, sealed_ultralytics
 from usbench.models.yolo.points import (
     Points,
-    absent,
+    count_points,
     curves_of,
-    knowing,
-    label_lines,
-    place,
-    points_in,
-    told,
+    ignore_unknown,
+    parse_points,
+    point_lines,
+    predict_points,
+    to_landmarks,
 )
 from usbench.results import store as results
 from usbench.results.scoring import SELECTION
@@ -103,10 +104,10 @@ def test_what_cannot_be_is_refused(change, words):
 
 
 def test_sigmas_reach_the_loss_and_flips_the_data(tmp_path, monkeypatch):
-    points = told([0.1, 0.2, 0.3], [1, 0, 2], 3, {"fliplr": 0.5})
-    assert points == Points((0.1, 0.2, 0.3), (1, 0, 2)) and told(0.1, None, 2, None) == Points(
-        (0.1, 0.1), ()
-    )
+    points = parse_points([0.1, 0.2, 0.3], [1, 0, 2], 3, {"fliplr": 0.5})
+    assert points == Points((0.1, 0.2, 0.3), (1, 0, 2)) and parse_points(
+        0.1, None, 2, None
+    ) == Points((0.1, 0.1), ())
     watch = Watch([0.0])
     model = pose(
         kpt_oks_sigmas=[0.1, 0.2, 0.3],
@@ -114,7 +115,7 @@ def test_sigmas_reach_the_loss_and_flips_the_data(tmp_path, monkeypatch):
         recipe={"epochs": 1, "augment": {"fliplr": 0.5}},
     )
     seen = []
-    with _ultralytics(a_run(tmp_path, watch)):
+    with sealed_ultralytics(a_run(tmp_path, watch)):
         from ultralytics.utils.loss import KeypointLoss
     theirs = KeypointLoss.forward
 
@@ -128,9 +129,9 @@ def test_sigmas_reach_the_loss_and_flips_the_data(tmp_path, monkeypatch):
 
 
 def test_the_net_has_a_place_and_a_presence_for_every_name(tmp_path):
-    with _ultralytics(a_run(tmp_path, Watch([]))):
-        net = _build(chosen("yolov8_pose", "n", 5, None)).eval()
-        coco = _build(chosen("yolov8_pose", "n", 17, None))
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
+        net = build_net(choose_net("yolov8_pose", "n", 5, None)).eval()
+        coco = build_net(choose_net("yolov8_pose", "n", 17, None))
     assert net(torch.zeros(1, 3, 64, 64))[0].shape == (1, 4 + 1 + 5 * 3, 84)
     assert (
         sum(p.numel() for p in coco.parameters()) == 3_295_470
@@ -150,7 +151,7 @@ def test_a_label_by_hand():
         ),
         np.array([SEEN, OFF, BLURRED], np.int8),
     )
-    (line,) = label_lines(target, 50, 100, POINTS_ONLY)
+    (line,) = point_lines(target, 50, 100, POINTS_ONLY)
     kind, *box = line.split()[:5]
     assert kind == "0" and [float(v) for v in box] == pytest.approx(
         [0.175, 0.4, 0.35, 0.5]
@@ -161,7 +162,7 @@ def test_a_label_by_hand():
 
 def test_where_nothing_is_seen_the_instance_is_the_image():
     nothing = Landmarks((np.zeros((0, 2), np.float32),) * 3, np.array([OFF, OFF, OFF], np.int8))
-    (line,) = label_lines(nothing, 50, 100, POINTS_ONLY)
+    (line,) = point_lines(nothing, 50, 100, POINTS_ONLY)
     assert [float(word) for word in line.split()] == [0, 0.5, 0.5, 1, 1, *[0] * 9]
 
 
@@ -169,12 +170,12 @@ def test_a_curve_is_unknown_to_the_net_and_absent_in_the_prediction():
     samples = pictures(4)
     assert (
         curves_of(samples, NAMES).tolist() == WITH_CURVE.tolist()
-        and points_in(samples, WITH_CURVE) == 7
+        and count_points(samples, WITH_CURVE) == 7
     )
-    (line,) = label_lines(samples[0].target, 72, 96, WITH_CURVE)
+    (line,) = point_lines(samples[0].target, 72, 96, WITH_CURVE)
     assert line.split()[-3:] == ["0.500000000", "0.500000000", "1.000000000"]
     frame = SimpleNamespace(width=96, height=72)
-    guess = absent(
+    guess = to_landmarks(
         np.full((3, 2), 7, np.float32), np.array([0.9, 0.4, 0.99], np.float32), WITH_CURVE, frame
     )
     assert guess.state.tolist() == [SEEN, OFF, OFF] and guess.scores.tolist() == pytest.approx(
@@ -204,7 +205,7 @@ def test_a_place_comes_back_where_it_was(shape, rect):
         other = torch.tensor([0, 0, 0, 0, 0.2, 5, 5, 1.0, 5, 5, 1.0])
         return (torch.stack([other, sure], 1)[None],)
 
-    (guess,) = place(net, [image], Fit(320, rect, "cpu"), np.array([False, False]))
+    (guess,) = predict_points(net, [image], Fit(320, rect, "cpu"), np.array([False, False]))
     assert np.abs(guess.paths[0] - [[x - 0.5, y - 0.5]]).max() < 0.25 * max(1, max(shape) / 320)
     assert guess.scores.tolist() == pytest.approx([0.8, 0.1]) and guess.state.tolist() == [
         SEEN,
@@ -217,9 +218,9 @@ def test_a_place_comes_back_where_it_was(shape, rect):
 
 def test_nothing_is_learnt_of_what_is_unknown(tmp_path):
     """Theirs takes a blurred name for absent, and teaches the net so."""
-    with _ultralytics(a_run(tmp_path, Watch([]))):
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.utils.loss import v8PoseLoss
-    criterion = object.__new__(knowing(v8PoseLoss))
+    criterion = object.__new__(ignore_unknown(v8PoseLoss))
     criterion.bce_pose, criterion.keypoint_loss = torch.nn.BCEWithLogitsLoss(), _distance
     predicted = torch.zeros(1, 2, 3, 3, requires_grad=True)  # an image, two anchors, three names
     truth = torch.tensor([[[[1.0, 1, 2], [1, 1, 1], [0, 0, 0]]]])  # there, unknown, absent
@@ -245,13 +246,13 @@ def _distance(predicted, truth, mask, area):
 
 
 def test_the_loss_is_ours(tmp_path):
-    with _ultralytics(a_run(tmp_path, Watch([]))):
-        net = _build(chosen("yolov8_pose", "n", NAMES, None))
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
+        net = build_net(choose_net("yolov8_pose", "n", NAMES, None))
         net.args, net.kpt_oks_sigmas = (
             SimpleNamespace(box=1, cls=1, dfl=1, pose=1, kobj=1),
             [0.1] * 3,
         )
-        criterion = _criterion(SimpleNamespace(points=Points((0.1,) * 3, ())), net)
+        criterion = make_criterion(SimpleNamespace(points=Points((0.1,) * 3, ())), net)
     assert type(
         criterion
     ).__name__ == "Knowing" and criterion.keypoint_loss.sigmas.tolist() == pytest.approx([0.1] * 3)

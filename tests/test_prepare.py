@@ -15,8 +15,9 @@ from typing import ClassVar
 import pytest
 
 from usbench.datasets import archives
-from usbench.datasets.archives import Archive
 from usbench.errors import DataError, RunError
+from usbench.io import download
+from usbench.io.download import RemoteFile
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "prepare.py"
 
@@ -80,7 +81,7 @@ def test_a_link_is_refused(tmp_path):
 
 def test_an_archive_that_swells_is_refused(tmp_path):
     path = packed(tmp_path / "bomb.zip", {"Release/zeros": bytes(10_000_000)})
-    with pytest.raises(DataError, match=r"at most 200 times its size .* 10,000,000 bytes"):
+    with pytest.raises(DataError, match=r"at most 200 times its size.* 10,000,000 bytes"):
         archives.unpack(path, tmp_path / "root")
 
 
@@ -97,7 +98,7 @@ def test_a_damaged_archive_leaves_nothing_in_place(tmp_path, damage):
         "empty": b"",
     }
     path.write_bytes(content[damage])
-    with pytest.raises(DataError, match=r"a\.zip: a zip archive was wanted, found a damaged one"):
+    with pytest.raises(DataError, match=r"a\.zip: expected a zip archive, got a damaged one"):
         archives.unpack(path, tmp_path / "root")
     assert not (tmp_path / "root" / "Release").exists()
 
@@ -163,7 +164,7 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path, monkeypatc
     monkeypatch.setattr(
         archives.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 3})
     )
-    with pytest.raises(RunError, match="9 bytes were wanted to unpack, found 3 free"):
+    with pytest.raises(RunError, match="unpacking needs 9 bytes, 3 are free"):
         archives.unpack(packed(tmp_path / "a.zip", GOOD), tmp_path / "root")
 
 
@@ -173,27 +174,27 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path, monkeypatc
 def test_size_and_checksum(tmp_path):
     path = tmp_path / "a.zip"
     path.write_bytes(b"abc")
-    right = Archive("a.zip", "", size=3, sha256=hashlib.sha256(b"abc").hexdigest())
-    assert archives.verify(path, right) == ["size", "sha256"]
-    assert hashlib.sha256(b"abc").hexdigest() in archives.verify(path, Archive("a.zip", ""))[0]
-    with pytest.raises(DataError, match="sha256 00 was wanted, found ba78"):
-        archives.verify(path, Archive("a.zip", "", size=3, sha256="00"))
-    with pytest.raises(DataError, match="4 bytes were wanted, found 3"):
-        archives.verify(path, Archive("a.zip", "", size=4))
+    right = RemoteFile("a.zip", "", size=3, sha256=hashlib.sha256(b"abc").hexdigest())
+    assert download.verify(path, right) == ["size", "sha256"]
+    assert hashlib.sha256(b"abc").hexdigest() in download.verify(path, RemoteFile("a.zip", ""))[0]
+    with pytest.raises(DataError, match="expected sha256 00, got ba78"):
+        download.verify(path, RemoteFile("a.zip", "", size=3, sha256="00"))
+    with pytest.raises(DataError, match="expected 4 bytes, got 3"):
+        download.verify(path, RemoteFile("a.zip", "", size=4))
 
 
 def test_which_archive_a_file_is(tmp_path):
     path = tmp_path / "renamed (1).zip"
     path.write_bytes(b"abc")
-    both = [Archive("one.zip", "", size=3), Archive("two.zip", "", size=9)]
-    assert archives.known(path, both) == both[0]
-    assert archives.known(path, []) is None
+    both = [RemoteFile("one.zip", "", size=3), RemoteFile("two.zip", "", size=9)]
+    assert archives.match_archive(path, both) == both[0]
+    assert archives.match_archive(path, []) is None
     with pytest.raises(
-        DataError, match=r"one of two\.zip \(9 bytes\) was wanted, found another file of 3 bytes"
+        DataError, match=r"expected one of two\.zip \(9 bytes\), got another file of 3 bytes"
     ):
-        archives.known(path, both[1:])
-    with pytest.raises(DataError, match="found no such file"):
-        archives.known(tmp_path / "none.zip", both)
+        archives.match_archive(path, both[1:])
+    with pytest.raises(DataError, match="no such file"):
+        archives.match_archive(tmp_path / "none.zip", both)
 
 
 # ---- fetching, from a host that breaks off
@@ -245,7 +246,7 @@ def host():
 
 
 def archive_of(url, content):
-    return Archive(
+    return RemoteFile(
         "a.zip", "", url=url, size=len(content), sha256=hashlib.sha256(content).hexdigest()
     )
 
@@ -253,7 +254,7 @@ def archive_of(url, content):
 def test_a_broken_transfer_goes_on_from_its_last_byte(tmp_path, host):
     url, handler = host
     handler.content, handler.breaks = os.urandom(3_000_000), [1_200_000, 900_000]
-    path = archives.fetch(archive_of(url, handler.content), tmp_path)
+    path = download.fetch(archive_of(url, handler.content), tmp_path)
     assert path.read_bytes() == handler.content
     assert (
         handler.starts[0] == 0
@@ -267,7 +268,7 @@ def test_a_transfer_goes_on_in_another_process(tmp_path, host):
     url, handler = host
     handler.content = os.urandom(100_000)
     (tmp_path / "a.zip.part").write_bytes(handler.content[:40_000])
-    archives.fetch(archive_of(url, handler.content), tmp_path)
+    download.fetch(archive_of(url, handler.content), tmp_path)
     assert handler.starts == [40_000]
 
 
@@ -276,7 +277,7 @@ def test_a_part_that_was_whole_is_not_fetched_again(tmp_path, host):
     handler.content = os.urandom(1000)
     (tmp_path / "a.zip.part").write_bytes(handler.content)
     assert (
-        archives.fetch(archive_of(url, handler.content), tmp_path).read_bytes() == handler.content
+        download.fetch(archive_of(url, handler.content), tmp_path).read_bytes() == handler.content
     )
 
 
@@ -284,7 +285,7 @@ def test_a_host_without_ranges_starts_anew(tmp_path, host):
     url, handler = host
     handler.content, handler.breaks, handler.ranges = os.urandom(2_500_000), [1_200_000], False
     assert (
-        archives.fetch(archive_of(url, handler.content), tmp_path).read_bytes() == handler.content
+        download.fetch(archive_of(url, handler.content), tmp_path).read_bytes() == handler.content
     )
 
 
@@ -292,7 +293,7 @@ def test_a_host_that_never_gets_on_ends_with_what_to_do(tmp_path, host):
     url, handler = host
     handler.content, handler.breaks = os.urandom(1000), [0] * 50
     with pytest.raises(RunError, match="the same command goes on later, or fetch it by hand"):
-        archives.fetch(archive_of(url, handler.content), tmp_path)
+        download.fetch(archive_of(url, handler.content), tmp_path)
 
 
 def test_a_page_in_place_of_the_archive(tmp_path, host):
@@ -301,7 +302,7 @@ def test_a_page_in_place_of_the_archive(tmp_path, host):
     with pytest.raises(
         RunError, match=r"the host answers 200 text/html.*fetch it by hand.*archive=FILE"
     ):
-        archives.fetch(archive_of(url, handler.content), tmp_path)
+        download.fetch(archive_of(url, handler.content), tmp_path)
     assert not (tmp_path / "a.zip").exists()
 
 
@@ -309,7 +310,7 @@ def test_wrong_bytes_are_thrown_away(tmp_path, host):
     url, handler = host
     handler.content = os.urandom(1000)
     with pytest.raises(DataError, match="sha256"):
-        archives.fetch(Archive("a.zip", "", url=url, size=1000, sha256="00"), tmp_path)
+        download.fetch(RemoteFile("a.zip", "", url=url, size=1000, sha256="00"), tmp_path)
     assert not [*tmp_path.iterdir()]
 
 
@@ -391,7 +392,7 @@ def test_a_release_that_is_not_open_says_who_to_ask(lab):
         (
             ["dataset=spinal", "archive=none.zip"],
             1,
-            "none.zip: an archive was wanted here, found no such file",
+            "none.zip: no such file",
         ),
         (
             ["dataset=spinal", "archive=made.zip"],

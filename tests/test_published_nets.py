@@ -11,11 +11,11 @@ from torchvision.models.segmentation import deeplabv3_resnet50
 
 from usbench.errors import ConfigError, RunError
 from usbench.models.nets.deeplabv3 import DeepLabV3
-from usbench.models.nets.samed import SAMed, sam
+from usbench.models.nets.samed import SAMed, build_sam
 from usbench.models.nets.swinunet import SwinUNet
 from usbench.models.nets.transunet import TransUNet
 from usbench.models.nets.unet import UNet
-from usbench.models.smp import load_weights
+from usbench.models.segmenter import load_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -100,7 +100,7 @@ def test_the_adapters_begin_as_nothing_and_alone_are_trained_in_the_encoder():
     """With the adapters' zeros the net is SAM; 21 tensors of the prompts' side get no gradient."""
     net, images = samed(), torch.randn(1, 3, 64, 64)
     features = net.sam.vision_encoder(images).last_hidden_state
-    plain = sam(3, 64, ENCODER, DECODER)
+    plain = build_sam(3, 64, ENCODER, DECODER)
     own = {key.replace(".qkv.qkv.", ".qkv."): value for key, value in net.sam.state_dict().items()}
     plain.load_state_dict(
         {key: value for key, value in own.items() if ".down." not in key and ".up." not in key}
@@ -129,7 +129,7 @@ def test_queries_and_values_are_adapted_but_not_keys():
 def test_sam_s_own_weights_are_taken_up_but_for_what_depends_on_classes(tmp_path):
     """A SAM for images of 128 px with three masks, as the released ones are, in a net of 64 px with five planes."""
     torch.manual_seed(1)
-    theirs = sam(3, 128, ENCODER, DECODER)
+    theirs = build_sam(3, 128, ENCODER, DECODER)
     source = theirs.state_dict()
     del source[
         "prompt_encoder.shared_embedding.positional_embedding"

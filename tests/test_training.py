@@ -16,9 +16,14 @@ import torch
 
 from usbench.errors import ConfigError, RunError
 from usbench.metrics.segment_scorer import selection
-from usbench.models import arrays, augment, geometry, loop
+from usbench.models import arrays
+from usbench.models import augment
+from usbench.models import checkpoints
+from usbench.models import geometry
+from usbench.models import loop
+from usbench.models import optimise
 from usbench.models.mask_losses import exclusive_loss, overlapping_loss
-from usbench.models.smp import Segmenter
+from usbench.models.smp import SmpSegmenter
 from usbench.types import Masks, Run, Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -60,9 +65,9 @@ def run(folder: Path, **changes: object) -> Run:
 
 def net(
     recipe: dict | None = None, architecture: str = "unet", exclusive: bool = True, **more: object
-) -> Segmenter:
+) -> SmpSegmenter:
     options = SMALL if architecture == "unet" else {"decoder_channels": 16}
-    return Segmenter(
+    return SmpSegmenter(
         architecture,
         "resnet18",
         more.pop("weights", None),
@@ -343,7 +348,7 @@ def test_batches_are_whole_and_shuffled():
 def test_the_learning_rate_ends_near_zero():
     for name in ("onecycle", "cosine"):
         optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-        schedule = loop.learning_rate(optimiser, {"schedule": name, "lr": 1.0}, 4, 5)
+        schedule = optimise.build_schedule(optimiser, {"schedule": name, "lr": 1.0}, 4, 5)
         rates = []
         for _ in range(20):
             optimiser.step()
@@ -351,7 +356,7 @@ def test_the_learning_rate_ends_near_zero():
             rates.append(schedule.get_last_lr()[0])
         assert max(rates) > 0.9 and rates[-1] < 0.02
     with pytest.raises(ConfigError, match="onecycle, cosine"):
-        loop.learning_rate(optimiser, {"schedule": "sawtooth", "lr": 1.0}, 4, 5)
+        optimise.build_schedule(optimiser, {"schedule": "sawtooth", "lr": 1.0}, 4, 5)
 
 
 def test_bf16_trains_too(tmp_path):
@@ -389,9 +394,9 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path, content, says
 def test_imagenet_weights_that_cannot_be_fetched_are_one_clear_sentence(tmp_path):
     """In a process of its own: the hub's client reads its switches when it is imported."""
     code = (
-        "from usbench.models.smp import Segmenter\n"
+        "from usbench.models.smp import SmpSegmenter\n"
         "from usbench.errors import RunError\n"
-        "try: Segmenter('unet', 'resnet18', 'imagenet', 2, True, {'size': [32, 32]}).build()\n"
+        "try: SmpSegmenter('unet', 'resnet18', 'imagenet', 2, True, {'size': [32, 32]}).build()\n"
         "except RunError as error: print('REFUSED', error)\n"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
@@ -406,7 +411,7 @@ def test_imagenet_weights_that_cannot_be_fetched_are_one_clear_sentence(tmp_path
 )
 def test_what_smp_cannot_build_is_a_configuration_error(size, encoder):
     with pytest.raises(ConfigError):
-        Segmenter("unet", encoder, None, 2, True, {**RECIPE, "size": size}).build()
+        SmpSegmenter("unet", encoder, None, 2, True, {**RECIPE, "size": size}).build()
 
 
 @pytest.mark.gpu
@@ -420,19 +425,19 @@ def test_cuda_trains_and_resumes(tmp_path):
 def test_a_checkpoint_is_whole_or_not_there(tmp_path):
     """Killed while it writes: what is there can be read."""
     code = (
-        "import sys, torch; from pathlib import Path; from usbench.models import loop\n"
+        "import sys, torch; from pathlib import Path; from usbench.models import checkpoints\n"
         "print('ready', flush=True)\n"
         "n = 0\n"
         "while True:\n"
         "    n += 1\n"
-        "    loop.write(Path(sys.argv[1]) / 'best.pt', {'n': torch.full((400, 1000), n)})\n"
+        "    checkpoints.save_file(Path(sys.argv[1]) / 'best.pt', {'n': torch.full((400, 1000), n)})\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert child.stdout is not None and child.stdout.readline()
     while not (tmp_path / "best.pt").exists():
         assert child.poll() is None
     for _ in range(20):
-        assert loop.read(tmp_path / "best.pt")["n"].unique().numel() == 1
+        assert checkpoints.load_file(tmp_path / "best.pt")["n"].unique().numel() == 1
     child.send_signal(signal.SIGKILL)
     child.wait()
-    assert loop.read(tmp_path / "best.pt")["n"].unique().numel() == 1
+    assert checkpoints.load_file(tmp_path / "best.pt")["n"].unique().numel() == 1

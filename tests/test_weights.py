@@ -16,8 +16,9 @@ import safetensors.torch
 import torch
 
 from usbench.errors import ConfigError, DataError, RunError
-from usbench.models import loop, weights
-from usbench.models.smp import create, load_weights
+from usbench.models import checkpoints, weights
+from usbench.models.segmenter import load_weights
+from usbench.models.smp import create_net
 
 CONTENT = b"some weights" * 1000
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -62,23 +63,26 @@ def host():
 def test_nothing_a_word_and_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("own.pt").write_bytes(CONTENT)
-    assert weights.fetched(None, tmp_path) is None
+    assert weights.fetch(None, tmp_path) is None
     for word in ("imagenet", "owner/name"):  # the latter a model's own affair
-        assert weights.fetched(word, tmp_path) == word
-    assert weights.fetched("own.pt", tmp_path) == str(tmp_path / "own.pt")
+        assert weights.fetch(word, tmp_path) == word
+    assert weights.fetch("own.pt", tmp_path) == str(tmp_path / "own.pt")
     assert (
-        weights.sha256_of(str(tmp_path / "own.pt")) == SHA
-        and weights.sha256_of("imagenet") == "imagenet"
+        weights.weights_sha256(str(tmp_path / "own.pt")) == SHA
+        and weights.weights_sha256("imagenet") == "imagenet"
     )
-    assert weights.origin_of("/somewhere/own.pt") == "own.pt" and weights.sha256_of(None) is None
+    assert (
+        weights.describe_origin("/somewhere/own.pt") == "own.pt"
+        and weights.weights_sha256(None) is None
+    )
 
 
 def test_an_address_is_fetched_once_and_verified(tmp_path, host):
     address, asked = host
     stated = {"url": f"{address}/a/model.pt", "sha256": SHA}
-    path = Path(str(weights.fetched(stated, tmp_path / "cache")))
+    path = Path(str(weights.fetch(stated, tmp_path / "cache")))
     assert path.read_bytes() == CONTENT and path.name == f"{SHA[:12]}-model.pt" and len(asked) == 1
-    assert weights.fetched(stated, tmp_path / "cache") == str(path) and len(asked) == 1
+    assert weights.fetch(stated, tmp_path / "cache") == str(path) and len(asked) == 1
 
 
 def test_other_bytes_a_missing_file_and_no_network_are_one_sentence(tmp_path, host, capsys):
@@ -87,7 +91,7 @@ def test_other_bytes_a_missing_file_and_no_network_are_one_sentence(tmp_path, ho
         (
             {"url": f"{address}/model.pt", "sha256": "0" * 64},
             DataError,
-            "sha256 0000.* was wanted, found",
+            "expected sha256 0000.*, got",
         ),
         (
             {"url": f"{address}/other.bin", "sha256": SHA},
@@ -97,7 +101,7 @@ def test_other_bytes_a_missing_file_and_no_network_are_one_sentence(tmp_path, ho
         ({"url": CLOSED, "sha256": SHA}, RunError, "can't be fetched now"),
     ):
         with pytest.raises(error, match=words) as told:
-            weights.fetched(stated, tmp_path)
+            weights.fetch(stated, tmp_path)
         assert "\n" not in str(told.value) and capsys.readouterr().err == ""
     assert not list(tmp_path.glob("*.pt"))
 
@@ -106,23 +110,23 @@ def test_other_bytes_a_missing_file_and_no_network_are_one_sentence(tmp_path, ho
     ("stated", "words"),
     [
         ("https://host/model.pt", "an address needs its sha256"),
-        ({"url": "https://host/model.pt"}, "was wanted"),
+        ({"url": "https://host/model.pt"}, "expected"),
         ({"url": "https://host/model.pt", "sha256": "abc"}, "64 digits"),
         ({"url": "ftp://host/model.pt", "sha256": SHA}, "begins with https"),
-        ({"hub": "owner/name"}, "was wanted"),
-        ({"hub": "owner/name", "file": 3}, "was wanted"),
-        ({"hub": "not a name", "file": "model.safetensors"}, "owner/name was wanted"),
-        (["model.pt"], "was wanted"),
-        ("none.pt", "a file was wanted at .*none.pt, found none"),
-        ("nowhere/none.safetensors", "a file was wanted"),
-        ("/nowhere/none", "a file was wanted"),
-        ("/", "a file was wanted"),
-        (True, "was wanted"),
+        ({"hub": "owner/name"}, "expected"),
+        ({"hub": "owner/name", "file": 3}, "expected"),
+        ({"hub": "not a name", "file": "model.safetensors"}, "expected owner/name"),
+        (["model.pt"], "expected"),
+        ("none.pt", "no such file at .*none.pt"),
+        ("nowhere/none.safetensors", "no such file"),
+        ("/nowhere/none", "no such file"),
+        ("/", "no such file"),
+        (True, "expected"),
     ],
 )
 def test_what_is_no_weights_is_refused(tmp_path, stated, words):
     with pytest.raises(ConfigError, match=words):
-        weights.fetched(stated, tmp_path)
+        weights.fetch(stated, tmp_path)
 
 
 HUB = """
@@ -131,7 +135,7 @@ from pathlib import Path
 from usbench.models import weights
 from usbench.errors import RunError
 try:
-    print(weights.fetched({"hub": "lab/net", "file": sys.argv[1]}, Path(".")))
+    print(weights.fetch({"hub": "lab/net", "file": sys.argv[1]}, Path(".")))
 except RunError as told:
     print("refused:", told)
 """
@@ -176,14 +180,14 @@ def test_the_hub_offline_is_one_sentence(tmp_path):
 
 def net(seed: int) -> torch.nn.Module:
     torch.manual_seed(seed)
-    return create("unet", "resnet18", False, 3, {"decoder_channels": [16, 8, 8, 8, 8]})
+    return create_net("unet", "resnet18", 3, decoder_channels=[16, 8, 8, 8, 8])
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_a_state_dict_of_either_kind_is_the_net(tmp_path, suffix):
     source, target, path = net(0), net(1), tmp_path / f"own{suffix}"
     if suffix == ".pt":
-        loop.write(path, source.state_dict())
+        checkpoints.save_file(path, source.state_dict())
     else:
         safetensors.torch.save_file(source.state_dict(), path)
     load_weights(target, path)
@@ -207,7 +211,7 @@ def test_a_pickle_is_never_run_and_other_files_are_named(tmp_path, monkeypatch, 
     elif content == "damaged":
         path.write_bytes(b"no tensors")
     else:
-        loop.write(path, {"layer.weight": torch.zeros(3)})
+        checkpoints.save_file(path, {"layer.weight": torch.zeros(3)})
     with pytest.raises(
         RunError, match=rf"{path.name}: a state dict of this net was wanted"
     ) as told:

@@ -20,9 +20,10 @@ from watched import Watch, a_run
 
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
-from usbench.models.yolo.boxes import Fit, detect, suppress
-from usbench.models.yolo.families import chosen
-from usbench.models.yolo.model import Yolo, _build, _ultralytics
+from usbench.models.yolo.boxes import Fit, predict_boxes, suppress
+from usbench.models.yolo.families import choose_net
+from usbench.models.yolo.model import Yolo
+from usbench.models.yolo.package import build_net, sealed_ultralytics
 from usbench.models.yolo.recipe import training_arguments
 from usbench.types import Boxes, Run, Sample
 
@@ -144,7 +145,7 @@ def test_every_training_argument_of_the_installed_package_is_given(tmp_path) -> 
     )
     exporting = "dynamic end2end format half int8 keras opset optimize simplify workspace"
     other_tasks = "angle dgrad dlam dlog kobj mask_ratio overlap_mask pose rle"
-    with _ultralytics(a_run(tmp_path, Watch([]))):
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.utils import DEFAULT_CFG_DICT
     elsewhere = {
         word
@@ -172,7 +173,7 @@ def test_suppression_is_ultralytics_own(seed, tmp_path) -> None:
     output = torch.cat(
         [torch.rand(2, 800) * 60 + 20, torch.rand(2, 800) * 30 + 10, torch.rand(3, 800) ** 6]
     )
-    with _ultralytics(a_run(tmp_path, Watch([]))):
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.utils.nms import non_max_suppression
     (theirs,) = non_max_suppression(
         output[None].clone(), 0.001, 0.7, multi_label=True, max_det=300, max_time_img=1e9
@@ -200,7 +201,7 @@ def test_a_box_comes_back_where_it_was(shape, rect) -> None:
     truth = [width // 4, height // 3, width // 4 + width // 2, height]
     image = np.zeros(shape, np.uint8)
     image[truth[1] : truth[3], truth[0] : truth[2]] = 255
-    (boxes,) = detect(bright_part, [image], Fit(320, rect, "cpu"))
+    (boxes,) = predict_boxes(bright_part, [image], Fit(320, rect, "cpu"))
     np.testing.assert_allclose(boxes.xyxy[0], truth, atol=1.2 * max(1.0, max(shape) / 320))
     assert boxes.xyxy[0, 3] <= height  # clipped
 
@@ -213,7 +214,7 @@ def test_rectangles_are_whole_strides() -> None:
         return (torch.zeros(len(pixels), 5, 4),)
 
     for rect in (True, False):
-        (boxes,) = detect(net, [np.zeros((275, 690), np.uint8)], Fit(320, rect, "cpu"))
+        (boxes,) = predict_boxes(net, [np.zeros((275, 690), np.uint8)], Fit(320, rect, "cpu"))
         assert len(boxes.xyxy) == 0 and boxes.scores is not None
     assert seen == [(1, 3, 128, 320), (1, 3, 320, 320)]
 
@@ -304,11 +305,11 @@ def test_prediction_is_what_was_validated_and_leaves_neighbours_alone(straight) 
 
 def test_ultralytics_itself_reads_the_best_weights(straight, tmp_path) -> None:
     model, _, folder = straight
-    with _ultralytics(a_run(tmp_path, Watch([]))):
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.nn.tasks import load_checkpoint
 
         net, _ = load_checkpoint(str(folder / "best.pt"))
-    boxes = list(detect(net, images(pictures(2)), Fit(64, False, "cpu")))
+    boxes = list(predict_boxes(net, images(pictures(2)), Fit(64, False, "cpu")))
     assert same(boxes, list(model.predict(images(pictures(2)))))
 
 
@@ -379,7 +380,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path) -> None:
 
 
 def test_memory_that_runs_out_never_halves_the_batch(tmp_path, monkeypatch) -> None:
-    with _ultralytics(a_run(tmp_path, Watch([]))):
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.nn.tasks import DetectionModel
     seen = []
 
@@ -452,8 +453,8 @@ def test_what_ultralytics_would_drop_in_silence_is_an_error(box, label, tmp_path
 
 
 def test_the_published_net_has_the_published_size(tmp_path) -> None:
-    with _ultralytics(a_run(tmp_path, Watch([]))):
-        net = _build(chosen("yolov8", "m", 1, None))
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
+        net = build_net(choose_net("yolov8", "m", 1, None))
     assert sum(p.numel() for p in net.parameters()) == 25_856_899  # Kumar 2025, table
 
 
@@ -557,7 +558,7 @@ def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> Non
 
 
 def test_their_warnings_are_shown_and_their_chatter_is_not(tmp_path, capsys) -> None:
-    with _ultralytics(a_run(tmp_path, Watch([]))):
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.utils import LOGGER, SETTINGS
 
         LOGGER.info("Fast image access")

@@ -14,12 +14,13 @@ from test_yolo import RECIPE, TINY, bright_part, images, pictures, same
 from watched import Watch, a_run
 
 from usbench.errors import ConfigError
-from usbench.models.yolo.boxes import Fit, detect, outputs, queried
-from usbench.models.yolo.families import FAMILIES, chosen
-from usbench.models.yolo.files import newest
-from usbench.models.yolo.model import Yolo, _build, _ultralytics
+from usbench.models.checkpoints import list_checkpoints, load_file, load_first
+from usbench.models.yolo.boxes import Fit, outputs, predict_boxes, read_queries
+from usbench.models.yolo.families import FAMILIES, choose_net
+from usbench.models.yolo.model import Yolo
+from usbench.models.yolo.package import build_net, sealed_ultralytics
 from usbench.models.yolo.recipe import training_arguments
-from usbench.models.yolo.trainer import ours
+from usbench.models.yolo.trainer import subclass_trainer
 from usbench.results import store as results
 from usbench.runner import config as cell
 from usbench.runner import experiment as run
@@ -69,8 +70,8 @@ COUNTS = [  # family, size, classes: ours, published, why they differ
 def test_parameters_are_the_published_ones_or_it_is_said_why(
     family, size, classes, count, published, why, tmp_path
 ):
-    with _ultralytics(a_run(tmp_path, Watch([]))):
-        net = _build(chosen(family, size, classes, None))
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
+        net = build_net(choose_net(family, size, classes, None))
     assert sum(p.numel() for p in net.parameters()) == count
     assert (count == published) == (not why)
 
@@ -85,7 +86,7 @@ def test_yolov5su_is_never_taken_for_v7():
 
 
 def test_every_size_of_every_family_has_its_plan(tmp_path):
-    with _ultralytics(a_run(tmp_path, Watch([]))):
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.utils import ROOT as PACKAGE
         from ultralytics.utils import YAML
     for family in FAMILIES.values():
@@ -94,8 +95,8 @@ def test_every_size_of_every_family_has_its_plan(tmp_path):
 
 
 def test_yolo26_predicts_with_the_head_that_the_package_predicts_with(tmp_path):
-    with _ultralytics(a_run(tmp_path, Watch([]))):
-        net = _build(chosen("yolo26", "n", 2, None)).eval()
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
+        net = build_net(choose_net("yolo26", "n", 2, None)).eval()
     assert net.end2end is False and net(torch.zeros(1, 3, 64, 64))[0].shape == (1, 4 + 2, 84)
 
 
@@ -133,7 +134,7 @@ def test_the_recipes_of_the_repository_can_be():
             training_arguments(
                 {k: v for k, v in recipe.items() if k != "options"}, FAMILIES[family]
             )
-            chosen(family, recipe["size"], 3, recipe.get("options"))
+            choose_net(family, recipe["size"], 3, recipe.get("options"))
     paper = YAMLS["yolov5su"]["recipes"]["nnus2023"]
     assert (paper["size"], paper["imgsz"], paper["batch"], paper["epochs"]) == ("s", 640, 32, 100)
     assert paper["unstated"]
@@ -190,7 +191,7 @@ def test_parts_make_the_same_number_of_steps(micro_batch, tmp_path):
         def log(self, name, value, step):
             if name == "train/loss" and step > 1:
                 steps.append(
-                    newest(tmp_path)["updates"]
+                    load_first(list_checkpoints(tmp_path), load_file)["updates"]
                 )  # of the epoch before: the average moves with every step
 
     fitted(tmp_path, "yolov8", Counting([0.1, 0.2, 0.3]), micro_batch=micro_batch)
@@ -210,8 +211,8 @@ def test_the_parts_gradients_add_up_to_a_batch_s(kind, expected):
             self.taken.append(float(self.model.weight.grad))
             self.model.weight.grad.zero_()
 
-    job = SimpleNamespace(parts=2, net=chosen(kind, "n", 1, None))
-    trainer = ours(Theirs, job, {}, lambda _: None, lambda *_: None)()
+    job = SimpleNamespace(parts=2, net=choose_net(kind, "n", 1, None))
+    trainer = subclass_trainer(Theirs, job, {}, lambda _: None, lambda *_: None)()
     for _ in trainer.train_loader:
         trainer.model.weight.grad += 1
         trainer.optimizer_step()
@@ -235,8 +236,8 @@ def test_a_batch_s_parts_hold_the_batch_s_images(tmp_path):
             "model"
         ].state_dict()
         moved[micro_batch] = weights["model.22.cv2.0.2.bias"]
-    with _ultralytics(a_run(tmp_path / "x", Watch([]))):
-        start = _build(chosen("yolov8", "n", 2, None)).state_dict()["model.22.cv2.0.2.bias"]
+    with sealed_ultralytics(a_run(tmp_path / "x", Watch([]))):
+        start = build_net(choose_net("yolov8", "n", 2, None)).state_dict()["model.22.cv2.0.2.bias"]
     whole, by_parts = (moved[part] - start for part in (None, 1))
     assert torch.nn.functional.cosine_similarity(whole, by_parts, dim=0) > 0.5
 
@@ -258,7 +259,7 @@ def test_a_query_s_box_comes_back_where_it_was(shape):
         rows = torch.cat([found[:, :4, 0] / 320, found[:, 4:, 0], torch.ones(len(found), 1)], 1)
         return (rows[:, None],)
 
-    (boxes,) = detect(net, [image], Fit(320, False, "cpu", stretched=True))
+    (boxes,) = predict_boxes(net, [image], Fit(320, False, "cpu", stretched=True))
     np.testing.assert_allclose(boxes.xyxy[0], truth, atol=1.2 * max(1.0, max(shape) / 320))
     assert boxes.labels.tolist() == [1] and boxes.scores.tolist() == pytest.approx([0.9])
 
@@ -267,14 +268,14 @@ def test_queries_come_best_first_without_suppression():
     rows = torch.tensor(
         [[0.5, 0.5, 0.2, 0.2, 0.3, 0], [0.5, 0.5, 0.2, 0.2, 0.9, 0], [0.1, 0.1, 0.1, 0.1, 1e-3, 1]]
     )
-    xyxy, scores, labels = queried(rows, 100)
+    xyxy, scores, labels = read_queries(rows, 100)
     assert scores.tolist() == pytest.approx([0.9, 0.3]) and labels.tolist() == [0, 0]
     torch.testing.assert_close(xyxy, torch.tensor([[40.0, 40, 60, 60]] * 2))
 
 
 def test_what_is_trained_on_is_stretched_as_what_is_predicted_on(tmp_path, monkeypatch):
     """The pixels of ultralytics' own loader, without augmentation, against ours."""
-    with _ultralytics(a_run(tmp_path, Watch([]))):
+    with sealed_ultralytics(a_run(tmp_path, Watch([]))):
         from ultralytics.nn.tasks import RTDETRDetectionModel
     trained, fed = [], []
     theirs = RTDETRDetectionModel.loss

@@ -84,7 +84,7 @@ def take_weights(one: cell.Cell, given: Path | None) -> None:
     node = one["model"]["build"]
     if not recorded or recorded["sha256"] == node["weights"]:  # a word, such as imagenet, is itself
         return
-    if given is None or weights.sha256_of(str(given)) != recorded["sha256"]:
+    if given is None or weights.weights_sha256(str(given)) != recorded["sha256"]:
         found = "none" if given is None else str(given)
         raise RunError(
             f"--weights: the file of starting weights with sha256 {recorded['sha256'][:12]} was wanted "

@@ -1,3 +1,7 @@
-"""Models: a framework each in a module of its own, reached by Hydra's `_target_`; nothing here imports torch."""
+"""Models: samples → predictions, each framework in a module of its own, built by `_target_`.
 
-CACHE_VERSION = 1  # part of every run's key and of a cached array's name: bump it when decoded pixels change meaning
+It must not know datasets, metrics, results or Hydra; nothing here imports torch.
+"""
+
+# Part of every run id and of a cached array's name: raise it when decoded pixels change meaning.
+CACHE_VERSION = 1

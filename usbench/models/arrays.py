@@ -1,29 +1,30 @@
-"""Decode once: a training set as uint8 arrays at the net's resolution, memory-mapped from a cache that runs share."""
+"""Decode once: a set as arrays at the net's resolution, memory-mapped from a shared cache."""
 
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from usbench.errors import DataError, RunError
+from usbench.errors import DataError
 from usbench.io.console import bar
+from usbench.io.files import replacing
 from usbench.models import CACHE_VERSION
 from usbench.models.geometry import image_to_net, planes_to_net
 from usbench.types import Masks, Sample
 
-AHEAD = 4  # samples per thread that are decoded before they are wanted
-UNKNOWN = 255  # everywhere on a plane of a class of which nobody knows whether it is there
+AHEAD = 4  # samples per thread that are decoded before they are needed
+UNKNOWN = 255  # all over a plane of a class of which nobody knows whether it is there
+Pair = tuple[NDArray[Any], NDArray[Any]]  # an image and its target
 
 
 class Arrays(NamedTuple):
@@ -35,12 +36,18 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a truth becomes an array that a batch is gathered from."""
+    """How a target becomes an array that batches are gathered from."""
 
     name: str  # part of the cached file's name
-    encode: Callable[
-        [Sample, tuple[int, int]], NDArray[Any]
-    ]  # at the net's size (h, w); one shape and type for all
+    # A sample at the net's size (h, w): one shape and type for all samples.
+    encode: Callable[[Sample, tuple[int, int]], NDArray[Any]]
+
+
+@runtime_checkable
+class KnowsIds(Protocol):
+    """A sequence of samples that knows their ids without decoding them."""
+
+    ids: Sequence[str]
 
 
 def decode(
@@ -50,78 +57,83 @@ def decode(
     cache: Path | None,
     threads: int = 1,
 ) -> Arrays:
-    """Masks at the net's size (h, w): class indices (N, 1, h, w), 0 = background, or planes (N, C, h, w).
+    """Decode images and masks at the net's size (h, w).
 
-    A plane is of 0 and 1, or all `UNKNOWN`; DataError for an unknown one where the classes exclude each other.
+    Returns:
+        Targets as class indices (N, 1, h, w), 0 the background, where classes are exclusive; else
+        planes (N, C, h, w) of 0 and 1, an unknown class `UNKNOWN` all over.
+
+    Raises:
+        DataError: an exclusive class is unknown.
     """
-    return stored(samples, size, INDEX if exclusive else PLANES, cache, threads)
+    return decode_as(INDEX if exclusive else PLANES, samples, size, cache, threads)
 
 
-def stored(
+def decode_as(
+    encoding: Encoding,
     samples: Sequence[Sample],
     size: tuple[int, int],
-    encoding: Encoding,
     cache: Path | None,
     threads: int = 1,
 ) -> Arrays:
-    """All samples at the net's size (h, w), from the cache where it has them; else decoded by so many threads.
+    """Decode images and targets at the net's size (h, w), or read them from the cache.
 
-    Constant memory: the arrays are files, mapped copy-on-write, so that nothing a caller does reaches the cache.
+    Constant memory: the arrays are files, mapped copy-on-write, so that nothing a caller does
+    reaches the cache. Without a cache they are in memory.
     """
     if not len(samples):
         raise ValueError("a set to decode has at least one sample")
     ids = hashlib.sha256("\n".join(ids_of(samples)).encode()).hexdigest()[:12]
     name = f"{encoding.name}-{size[0]}x{size[1]}-{ids}-r{CACHE_VERSION}"
-    decoded = in_order(
-        samples,
-        lambda sample: (image_to_net(sample.image, size), encoding.encode(sample, size)),
-        threads,
-    )
+
+    def work(sample: Sample) -> Pair:
+        return image_to_net(sample.image, size), encoding.encode(sample, size)
+
+    decoded = map_in_order(samples, work, threads)
     if cache is None:
         images, targets = zip(*decoded, strict=True)
         return Arrays(np.stack(images), np.stack(targets))
     paths = cache / f"{name}.images.npy", cache / f"{name}.targets.npy"
     if not all(path.exists() for path in paths):
         cache.mkdir(parents=True, exist_ok=True)
-        fill(paths, decoded, len(samples))
+        write_arrays(paths, decoded, len(samples))
     return Arrays(*(np.load(path, mmap_mode="c") for path in paths))
 
 
 def ids_of(samples: Sequence[Sample]) -> list[str]:
-    """The ids, without decoding where the sequence knows them."""
-    known = getattr(samples, "ids", None)
-    return list(known) if known is not None else [sample.id for sample in samples]
+    """The samples' ids, without decoding where the sequence knows them."""
+    if isinstance(samples, KnowsIds):
+        return list(samples.ids)
+    return [sample.id for sample in samples]
 
 
-def in_order(
-    samples: Sequence[Sample],
-    work: Callable[[Sample], tuple[NDArray[Any], NDArray[Any]]],
-    threads: int,
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """work(sample) of each, in order, by so many threads that are at most a few samples ahead.
+def map_in_order(
+    samples: Sequence[Sample], work: Callable[[Sample], Pair], threads: int
+) -> Iterator[Pair]:
+    """Yield work(sample) of each sample in order, computed by threads a few samples ahead.
 
-    Decoding a PNG gives the interpreter free, and each thread is one: torch starts no others below them meanwhile.
-    What goes wrong is raised when the first bad sample's turn comes.
+    Decoding a PNG releases the interpreter's lock. Torch starts no threads of its own meanwhile.
+    An error is raised when the first bad sample's turn comes.
     """
 
-    def done(n: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    def work_on(n: int) -> Pair:
         return work(samples[n])
 
     with (
         one_torch_thread(),
         ThreadPoolExecutor(threads) as pool,
-        bar("decoding", len(samples)) as running,
+        bar("decoding", len(samples)) as progress,
     ):
-        ahead: deque[Future[tuple[NDArray[Any], NDArray[Any]]]] = deque()
+        ahead: deque[Future[Pair]] = deque()
         try:
             for n in range(len(samples)):
-                ahead.append(pool.submit(done, n))
+                ahead.append(pool.submit(work_on, n))
                 if len(ahead) >= AHEAD * threads:
                     yield ahead.popleft().result()
-                    running.step()
+                    progress.step()
             while ahead:
                 yield ahead.popleft().result()
-                running.step()
+                progress.step()
         finally:
             for waiting in ahead:
                 waiting.cancel()
@@ -129,7 +141,7 @@ def in_order(
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Torch computes with one thread until the block ends, then with as many as before."""
+    """Let torch compute with one thread until the block ends, then with as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -138,39 +150,27 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def fill(
-    paths: tuple[Path, Path], decoded: Iterable[tuple[NDArray[Any], NDArray[Any]]], count: int
-) -> None:
-    """Write `count` pairs of arrays into two .npy files, one after the other, beside their places until both are whole.
+def write_arrays(paths: tuple[Path, Path], decoded: Iterable[Pair], count: int) -> None:
+    """Write `count` pairs of arrays into two .npy files; both appear when both are complete.
 
-    Plain writes: the pages of a mapped file would count as this process's memory. RunError where the disk refuses.
+    Plain writes: the pages of a mapped file would count as this process's memory.
+
+    Raises:
+        RunError: the disk refuses.
     """
-    beside = [path.with_name(f"{path.name}.{secrets.token_hex(4)}") for path in paths]
-    try:
-        with beside[0].open("wb") as first, beside[1].open("wb") as second:
-            for pair in decoded:
-                for file, array in zip((first, second), pair, strict=True):
-                    append(file, array, count)
-        for part, path in zip(beside, paths, strict=True):
-            part.replace(path)
-    except OSError as error:
-        if str(error.filename) not in (
-            "None",
-            *map(str, beside),
-            *map(str, paths),
-        ):  # somebody else's file
-            raise
-        advice = "check the folder, its permissions and the free space"
-        raise RunError(
-            f"{paths[0]}: can't be written ({error.strerror or error}); {advice}"
-        ) from error
-    finally:
-        for part in beside:
-            part.unlink(missing_ok=True)
+    with (
+        replacing(paths[1]) as targets_part,
+        replacing(paths[0]) as images_part,
+        images_part.open("wb") as images_file,
+        targets_part.open("wb") as targets_file,
+    ):
+        for image, target in decoded:
+            append_array(images_file, image, count)
+            append_array(targets_file, target, count)
 
 
-def append(file: BinaryIO, array: NDArray[Any], count: int) -> None:
-    """Write one of `count` arrays of one shape and type, the first one after the header of them all."""
+def append_array(file: BinaryIO, array: NDArray[Any], count: int) -> None:
+    """Append one of `count` arrays of one shape and type; before the first, the .npy header."""
     if file.tell() == 0:
         kind = np.lib.format.dtype_to_descr(array.dtype)
         header = {"descr": kind, "fortran_order": False, "shape": (count, *array.shape)}
@@ -183,14 +183,14 @@ def to_index(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
     assert isinstance(sample.target, Masks)
     if sample.target.known is not None and not sample.target.known.all():
         raise DataError(
-            f"{sample.id}: classes that exclude each other were wanted all known, found one that isn't; only a view "
-            f"with exclusive: false may have unknown classes"
+            f"{sample.id}: expected exclusive classes to be all known, got an unknown one; "
+            "only a view with exclusive: false may have unknown classes"
         )
     return index_of(planes_to_net(sample.target.planes, size))[None]
 
 
 def to_planes(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(C, h, w) of 0 and 1, or `UNKNOWN` all over a plane."""
+    """(C, h, w) of 0 and 1; an unknown class is `UNKNOWN` all over."""
     assert isinstance(sample.target, Masks)
     planes = planes_to_net(sample.target.planes, size)
     if sample.target.known is not None:

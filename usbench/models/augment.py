@@ -1,6 +1,7 @@
 """Augmentation of a whole batch on the device: image and target move together.
 
-Every random figure is drawn on the CPU from one generator, so the same seed gives the same augmentation on any device.
+All random figures are drawn on the CPU from one generator, so the same seed gives the same
+augmentation on any device.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augment:
-    """Ranges of a uniform draw per image; 0 switches one off."""
+    """Ranges of a uniform draw per image; 0 switches a step off."""
 
     hflip: float = 0.5  # probability
     vflip: float = 0.0  # probability
@@ -34,63 +35,81 @@ def draw(n: int, low: float, high: float, rng: torch.Generator) -> Tensor:
     return low + (high - low) * torch.rand(n, generator=rng)
 
 
-def affine(n: int, size: tuple[int, int], spec: Augment, rng: torch.Generator) -> Tensor:
-    """(n, 2, 3): the maps from output to input, in the unit square of `torch.nn.functional.affine_grid`.
+def draw_affine(n: int, size: tuple[int, int], ranges: Augment, rng: torch.Generator) -> Tensor:
+    """Draw the affine map of each image.
 
     The rotation is one of pixels, so the matrix carries the image's aspect ratio.
+
+    Args:
+        size: (height, width).
+
+    Returns:
+        (n, 2, 3): maps from output to input, in the unit square of
+        `torch.nn.functional.affine_grid`.
     """
     height, width = size
-    angle = draw(n, -spec.rotate, spec.rotate, rng) * math.pi / 180
-    zoom = torch.exp(draw(n, -1, 1, rng) * math.log1p(spec.scale))
-    across = torch.where(draw(n, 0, 1, rng) < spec.hflip, -1.0, 1.0)
-    down = torch.where(draw(n, 0, 1, rng) < spec.vflip, -1.0, 1.0)
+    angle = draw(n, -ranges.rotate, ranges.rotate, rng) * math.pi / 180
+    zoom = torch.exp(draw(n, -1, 1, rng) * math.log1p(ranges.scale))
+    across = torch.where(draw(n, 0, 1, rng) < ranges.hflip, -1.0, 1.0)
+    down = torch.where(draw(n, 0, 1, rng) < ranges.vflip, -1.0, 1.0)
     cos, sin, aspect = torch.cos(angle) / zoom, torch.sin(angle) / zoom, height / width
-    rows = [cos * across, -sin * aspect * down, 2 * draw(n, -spec.shift, spec.shift, rng)]
-    rows += [sin / aspect * across, cos * down, 2 * draw(n, -spec.shift, spec.shift, rng)]
+    rows = [cos * across, -sin * aspect * down, 2 * draw(n, -ranges.shift, ranges.shift, rng)]
+    rows += [sin / aspect * across, cos * down, 2 * draw(n, -ranges.shift, ranges.shift, rng)]
     matrix = torch.stack(rows, 1).view(n, 2, 3)
-    if spec.shear:  # no draw without it: the order of the others stays
-        slope = torch.tan(draw(n, -spec.shear, spec.shear, rng) * math.pi / 180) * aspect
+    if ranges.shear:  # nothing is drawn without it, so that older recipes draw as before
+        slope = torch.tan(draw(n, -ranges.shear, ranges.shear, rng) * math.pi / 180) * aspect
         matrix[:, :, 1] += matrix[:, :, 0] * slope[:, None]
     return matrix
 
 
 def augment(
-    images: Tensor, targets: Tensor, spec: Augment, rng: torch.Generator
+    images: Tensor, targets: Tensor, ranges: Augment, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Augment a batch.
+    """Augment a batch. What enters from outside the image is black and background.
 
-    images: (B, h, w) uint8; targets: (B, K, h, w) uint8 (an index plane, or one plane per class).
-    Returns images (B, 1, h, w) float32 in 0..1 and targets of the same shape and type as given. What comes in from
-    outside the image is black and background.
+    Args:
+        images: (B, h, w) uint8.
+        targets: (B, K, h, w) uint8, an index plane or one plane per class.
+
+    Returns:
+        Images (B, 1, h, w) float32 in 0..1, and targets of the shape and type given.
     """
-    moved, grid = warp(images, affine(len(images), (images.shape[1], images.shape[2]), spec, rng))
-    marked = F.grid_sample(targets.float(), grid, mode="nearest", align_corners=False).to(
-        targets.dtype
-    )
-    return shade(moved, spec, rng), marked
+    height, width = images.shape[1:]
+    grid = to_grid(images, draw_affine(len(images), (height, width), ranges, rng))
+    moved = sample_images(images, grid)
+    return shade(moved, ranges, rng), sample_targets(targets, grid)
 
 
-def warp(images: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, h, w) uint8 moved by the maps of `affine`: (B, 1, h, w) float32 in 0..1, and the grid it was sampled at."""
-    n, height, width = images.shape
-    grid = F.affine_grid(matrix.to(images.device), [n, 1, height, width], align_corners=False)
-    return F.grid_sample(
-        images[:, None].float() / 255, grid, mode="bilinear", align_corners=False
-    ), grid
+def to_grid(images: Tensor, matrix: Tensor) -> Tensor:
+    """The places (B, h, w, 2) at which maps (B, 2, 3) read images (B, h, w), on their device."""
+    size = [len(images), 1, *images.shape[1:]]
+    return F.affine_grid(matrix.to(images.device), size, align_corners=False)
 
 
-def shade(images: Tensor, spec: Augment, rng: torch.Generator) -> Tensor:
-    """Gain, contrast, gamma and noise of (B, 1, h, w) in 0..1."""
+def sample_images(images: Tensor, grid: Tensor) -> Tensor:
+    """Read (B, h, w) uint8 at a grid, bilinear: (B, 1, h, w) float32 in 0..1."""
+    grey = images[:, None].float() / 255
+    return F.grid_sample(grey, grid, mode="bilinear", align_corners=False)
+
+
+def sample_targets(targets: Tensor, grid: Tensor) -> Tensor:
+    """Read (B, K, h, w) at a grid, the nearest pixel; the type stays."""
+    moved = F.grid_sample(targets.float(), grid, mode="nearest", align_corners=False)
+    return moved.to(targets.dtype)
+
+
+def shade(images: Tensor, ranges: Augment, rng: torch.Generator) -> Tensor:
+    """Change contrast, brightness and gamma of (B, 1, h, w) in 0..1, and add noise."""
     n, device = len(images), images.device
 
-    def figure(low: float, high: float) -> Tensor:
+    def draw_figure(low: float, high: float) -> Tensor:
         return draw(n, low, high, rng).to(device).view(n, 1, 1, 1)
 
-    gain = 1 + figure(-spec.contrast, spec.contrast)
-    lift = figure(-spec.brightness, spec.brightness)
-    power = torch.exp(figure(-1, 1) * math.log1p(spec.gamma))
+    gain = 1 + draw_figure(-ranges.contrast, ranges.contrast)
+    lift = draw_figure(-ranges.brightness, ranges.brightness)
+    power = torch.exp(draw_figure(-1, 1) * math.log1p(ranges.gamma))
     shaded = ((images - 0.5) * gain + 0.5 + lift).clamp(1e-4, 1).pow(power)
-    if spec.noise:
+    if ranges.noise:
         white = torch.randn(images.shape, generator=rng).to(device)
-        shaded = shaded + figure(0, spec.noise) * white
+        shaded = shaded + draw_figure(0, ranges.noise) * white
     return shaded.clamp(0, 1)

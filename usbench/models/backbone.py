@@ -1,7 +1,7 @@
-"""The ResNets (He et al. 2016) of torchvision under the detectors: their normalisation, and their starting weights.
+"""The ResNets (He et al. 2016) of torchvision under detectors: normalisation and starting weights.
 
-A trunk with weights of others keeps its stem and its first stage as they came (as torchvision's and DETR's recipes
-do); one from scratch trains as a whole.
+A backbone with pretrained weights keeps its stem and its first stage as they came (as the recipes
+of torchvision and DETR do); one from scratch trains as a whole.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from usbench.errors import ConfigError, RunError
-from usbench.models import loop
+from usbench.models.checkpoints import load_file
 
 NARROW = "resnet10w32"  # for tests: a block per stage, the first of 32 channels
 RESNETS = (NARROW, "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -29,133 +29,154 @@ NORMS: Mapping[str, Callable[[int], nn.Module]] = {
 ADVICE = "a network is needed once; or take model.build.weights=null, or a file with a state dict"
 
 
-class Narrow(ResNet):  # type: ignore[misc]
+class NarrowResNet(ResNet):  # type: ignore[misc]
     """A ResNet whose stages are half as wide as torchvision's."""
 
     def _make_layer(self, block: Any, planes: int, *rest: Any, **more: Any) -> nn.Sequential:
         return cast(nn.Sequential, super()._make_layer(block, planes // 2, *rest, **more))
 
 
-def resnet(name: str, norm: str, pretrained: bool) -> nn.Module:
-    """A ResNet from scratch, its stem and first stage fixed where pretrained weights are to come.
+def build_resnet(name: str, norm: str, pretrained: bool) -> nn.Module:
+    """A ResNet from scratch; its stem and first stage are fixed where weights are to come.
 
-    norm: frozen: nothing to train, as in the published counts: the statistics of pretrained weights, fixed; from
-    scratch, where there are none to keep, those of the batch, without scale and shift. batch: batch normalisation.
-    group: by 32 groups of channels (Wu and He 2018), whatever the batch. ConfigError for an unknown name or norm.
+    Args:
+        name: one of `RESNETS`.
+        norm: frozen: the fixed statistics of pretrained weights, nothing to train, as in the
+            published parameter counts; from scratch, where there are none, those of the batch
+            without scale and shift. batch: batch normalisation. group: by 32 groups of channels
+            (Wu and He 2018), whatever the batch.
+        pretrained: whether pretrained weights are loaded afterwards.
+
+    Raises:
+        ConfigError: an unknown name or norm.
     """
     if name not in RESNETS:
-        raise ConfigError(f"model.build.backbone: {', '.join(RESNETS)} were wanted, found {name!r}")
+        raise ConfigError(
+            f"model.build.backbone: expected one of {', '.join(RESNETS)}, got {name!r}"
+        )
     if norm not in NORMS:
-        raise ConfigError(f"options.norm: {', '.join(NORMS)} were wanted, found {norm!r}")
+        raise ConfigError(f"options.norm: expected one of {', '.join(NORMS)}, got {norm!r}")
     layer = FrozenBatchNorm2d if norm == "frozen" and pretrained else NORMS[norm]
     if name == NARROW:
-        net: Any = Narrow(BasicBlock, [1, 1, 1, 1], norm_layer=layer)
+        net: Any = NarrowResNet(BasicBlock, [1, 1, 1, 1], norm_layer=layer)
     else:
         net = torchvision.models.get_model(name, weights=None, norm_layer=layer)
     del net.fc
     if norm == "frozen" and not pretrained:
         unfreeze(net, nn.BatchNorm2d)
     if pretrained:
-        fix(net)
+        fix_first_layers(net)
     return cast(nn.Module, net)
 
 
-def fix(net: Any) -> None:
-    """A ResNet's stem and first stage stay as they are."""
+def fix_first_layers(net: Any) -> None:
+    """Keep a ResNet's stem and first stage as they are."""
     for part in (net.conv1, net.bn1, net.layer1):
         part.requires_grad_(False)
 
 
 def unfreeze(net: nn.Module, kind: type[nn.Module]) -> None:
-    """Put normalisation by the batch, without scale and shift, in the place of every layer of a kind; all trains."""
+    """Replace each layer of a kind by batch normalisation without scale and shift; all trains."""
     for part in list(net.modules()):
         for name, layer in part.named_children():
             if isinstance(layer, kind):
-                setattr(part, name, nn.BatchNorm2d(len(layer.weight), affine=False))  # type: ignore[arg-type]
+                channels = len(layer.weight)  # type: ignore[arg-type]
+                setattr(part, name, nn.BatchNorm2d(channels, affine=False))
     net.requires_grad_(True)
 
 
-def widths(name: str) -> list[int]:
+def stage_widths(name: str) -> list[int]:
     """Channels of a ResNet's four stages."""
     if name == NARROW:
         return [32, 64, 128, 256]
-    wide = 1 if name in ("resnet18", "resnet34") else 4
-    return [wide * channels for channels in (64, 128, 256, 512)]
+    expansion = 1 if name in ("resnet18", "resnet34") else 4
+    return [expansion * channels for channels in (64, 128, 256, 512)]
 
 
 # ---- weights
 
 
-def imagenet(name: str) -> dict[str, Tensor]:
-    """torchvision's state dict of a ResNet; ConfigError where there is none, RunError where it can't be fetched."""
+def fetch_imagenet(name: str) -> dict[str, Tensor]:
+    """torchvision's ImageNet weights of a ResNet.
+
+    Raises:
+        ConfigError: there are none.
+        RunError: they can't be fetched.
+    """
     if name == NARROW:
         raise ConfigError(
-            f"model.build.weights=imagenet: there are none for {NARROW}; take resnet18, or weights=null"
+            f"model.build.weights=imagenet: there are none for {NARROW}; "
+            "take resnet18, or weights=null"
         )
-    return fetched(
-        torchvision.models.get_model_weights(name).IMAGENET1K_V1, f"weights=imagenet for {name}"
-    )
+    weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+    return fetch(weights, f"weights=imagenet for {name}")
 
 
-def fetched(weights: Any, what: str) -> dict[str, Tensor]:
-    """The state dict of one of torchvision's weights, tensors only, from torch's own cache or its address."""
+def fetch(weights: Any, description: str) -> dict[str, Tensor]:
+    """The state dict of one of torchvision's weights, from torch's own cache or its address."""
     try:
         state: dict[str, Tensor] = weights.get_state_dict(
             progress=False, check_hash=True, weights_only=True
         )
     except (OSError, RuntimeError) as unreachable:
         raise RunError(
-            f"{what} could not be fetched ({type(unreachable).__name__}): {ADVICE}"
+            f"{description} could not be fetched ({type(unreachable).__name__}): {ADVICE}"
         ) from unreachable
     return state
 
 
-def from_file(path: Path) -> dict[str, Tensor]:
-    """A state dict, tensors only; RunError where there is none."""
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict of a file, tensors only; RunError where there is none."""
     if not path.is_file():
-        raise RunError(
-            f"{path}: a file of weights was wanted, found none; or take model.build.weights=null"
-        )
+        raise RunError(f"{path}: no such file of weights; or take model.build.weights=null")
     try:
-        state: dict[str, Tensor] = loop.read(path)
+        state: dict[str, Tensor] = load_file(path)
     except Exception as wrong:
-        raise RunError(f"{path}: a state dict was wanted: {str(wrong).splitlines()[0]}") from wrong
-    if not isinstance(state, dict) or not all(
-        isinstance(value, Tensor) for value in state.values()
-    ):
-        raise RunError(f"{path}: a state dict was wanted, found something else")
+        raise RunError(f"{path}: expected a state dict: {str(wrong).splitlines()[0]}") from wrong
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise RunError(f"{path}: expected a state dict, got something else")
     return state
 
 
-def load(net: nn.Module, state: Mapping[str, Tensor], heads: tuple[str, ...], what: str) -> None:
-    """Fill net with a state dict; of the layers whose names begin with one of `heads`, which depend on the classes,
-    only those of the same shape. RunError where anything else of the net is missing or of another shape.
+def load(
+    net: nn.Module, state: Mapping[str, Tensor], heads: tuple[str, ...], description: str
+) -> None:
+    """Fill a net with a state dict.
 
-    Weights of a net that was normalised without scale and shift (see `unfreeze`) fit a frozen one: by 1 and 0.
+    Weights of a net that was normalised without scale and shift (see `unfreeze`) fit a frozen
+    one, whose scale and shift then stay 1 and 0.
+
+    Args:
+        heads: how the names of layers that depend on the classes begin; of these, only tensors of
+            the same shape are taken.
+        description: of the weights, for messages.
+
+    Raises:
+        RunError: anything else of the net is missing or of another shape.
     """
-    own = net.state_dict()
-    alike = {
-        k: v
-        for k, v in state.items()
-        if not k.startswith(heads) or (k in own and own[k].shape == v.shape)
-    }
+    shapes = {name: value.shape for name, value in net.state_dict().items()}
+    fitting = {}
+    for name, value in state.items():
+        if not name.startswith(heads) or shapes.get(name) == value.shape:
+            fitting[name] = value
     try:
-        missing = net.load_state_dict(alike, strict=False).missing_keys
+        missing = net.load_state_dict(fitting, strict=False).missing_keys
     except RuntimeError as wrong:
         raise RunError(
-            f"{what}: weights of this net were wanted: {' '.join(str(wrong).split())[:200]}"
+            f"{description}: expected weights of this net: {' '.join(str(wrong).split())[:200]}"
         ) from wrong
-    frozen = [
-        name for name, layer in net.named_modules() if "FrozenBatchNorm" in type(layer).__name__
-    ]
-    plain = {f"{name}.{part}" for name in frozen for part in ("weight", "bias")}
-    spare = plain if plain <= set(missing) else set()
-    lost = [
-        k
-        for k in missing
-        if not k.startswith(heads) and not k.endswith("num_batches_tracked") and k not in spare
-    ]
+    scales = set()
+    for name, layer in net.named_modules():
+        if "FrozenBatchNorm" in type(layer).__name__:
+            scales |= {f"{name}.weight", f"{name}.bias"}
+    optional = scales if scales <= set(missing) else set()
+    lost = []
+    for name in missing:
+        counter = name.endswith("num_batches_tracked")
+        if not name.startswith(heads) and not counter and name not in optional:
+            lost.append(name)
     if lost:
         raise RunError(
-            f"{what}: weights of this net were wanted, {len(lost)} tensors are missing, the first {lost[0]}"
+            f"{description}: expected weights of this net, "
+            f"{len(lost)} tensors are missing, the first {lost[0]}"
         )

@@ -1,7 +1,7 @@
-"""What a finished run's model costs to use: multiply–adds, time per image, frames per second, peak memory.
+"""What a trained model costs to use: multiply–adds, time per image, frames per second, memory.
 
-Measured on the whole way from a native image to a stored prediction (resizing, net, suppression), as a user meets it,
-after warm-up, with the device's queue waited for. Torch is imported here.
+Measured from a native image to its prediction (resizing, net, suppression), as a user meets it,
+after warm-up, waiting for the device.
 """
 
 from __future__ import annotations
@@ -10,46 +10,74 @@ import os
 import resource
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-Image8 = NDArray[np.uint8]
-WARM_UP, TIMES = 3, 30
+from usbench.types import Target
+
+Image8 = NDArray[np.uint8]  # (H, W)
+WARM_UP, TIMES = 3, 30  # calls
 BATCHES = (1, 2, 4, 8, 16, 32)
-SECONDS = (
-    20.0  # for one batch size: a slow net on a slow machine is measured fewer times, three at least
-)
-WORSE = 0.9  # a batch size that reaches less than this share of the best so far ends the search
+MIN_CALLS = 3  # also of a slow net on a slow machine
+SECONDS = 20.0  # for one batch size: after that no further call
+WORSE = 0.9  # a batch size below this share of the best speed so far ends the search
 
 
-def measured(model: Any, device: str, images: Sequence[Image8]) -> dict[str, Any]:
-    """The figures of one model. images: native ones, (H, W) uint8; they are taken in turns.
+class Predictor(Protocol):
+    """What is measured."""
 
-    {macs: multiply–adds of one image, latency_ms: {p50, p95, n}, fps, best_batch, fps_best, peak_memory_mib,
-    load: share of all of the machine's cores that one image after the other keeps busy}
+    def predict(self, images: Iterable[Image8]) -> Iterator[Target]:
+        """One prediction per image, in order."""
+        ...
+
+
+@runtime_checkable
+class BatchPredictor(Predictor, Protocol):
+    """A model that predicts several images at once."""
+
+    batch: int  # images at once
+
+
+def measure(model: Predictor, device: str, images: Sequence[Image8]) -> dict[str, Any]:
+    """Measure one model.
+
+    Args:
+        images: native ones, taken in turns.
+
+    Returns:
+        {macs: multiply–adds of one image, latency_ms: {p50, p95, n}, fps, load: share of all of
+        the machine's cores that one image after another keeps busy, best_batch, fps_best,
+        peak_memory_mib}, as results store it.
     """
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats(device)
-    macs = multiply_adds(model, images[0])
-    for n in range(WARM_UP):
-        predict(model, [images[n % len(images)]], device)
-    busy, since = time.process_time(), time.perf_counter()
-    took = timed(lambda n: predict(model, [images[n % len(images)]], device))
-    load = (time.process_time() - busy) / (time.perf_counter() - since) / (os.cpu_count() or 1)
-    best, speed = best_batch(model, device, images, 1 / statistics.median(took))
+    macs = count_multiply_adds(model, images[0])
+
+    def predict_one(call: int) -> None:
+        predict(model, [images[call % len(images)]], device)
+
+    for call in range(WARM_UP):
+        predict_one(call)
+    busy = time.process_time()
+    start = time.perf_counter()
+    seconds = time_calls(predict_one)
+    busy = time.process_time() - busy
+    load = busy / (time.perf_counter() - start) / (os.cpu_count() or 1)
+    fps = 1 / statistics.median(seconds)
+    best, speed = find_best_batch(model, device, images, fps)
     return {
         "macs": macs,
         "latency_ms": {
-            "p50": round(1000 * float(np.percentile(took, 50)), 3),
-            "p95": round(1000 * float(np.percentile(took, 95)), 3),
-            "n": len(took),
+            "p50": round(1000 * float(np.percentile(seconds, 50)), 3),
+            "p95": round(1000 * float(np.percentile(seconds, 95)), 3),
+            "n": len(seconds),
         },
-        "fps": round(1 / statistics.median(took), 2),
+        "fps": round(fps, 2),
         "load": round(min(1.0, load), 3),
         "best_batch": best,
         "fps_best": round(speed, 2),
@@ -57,59 +85,68 @@ def measured(model: Any, device: str, images: Sequence[Image8]) -> dict[str, Any
     }
 
 
-def multiply_adds(model: Any, image: Image8) -> int:
-    """Of one image, by torch's own counter: convolutions, matrix products and attention (half of its FLOPs)."""
+def count_multiply_adds(model: Predictor, image: Image8) -> int:
+    """Multiply–adds of one image by torch's counter: convolutions, matrix products, attention."""
     with FlopCounterMode(display=False) as counter:
         list(model.predict([image]))
     return int(counter.get_total_flops()) // 2
 
 
-def predict(model: Any, images: Sequence[Image8], device: str) -> None:
+def predict(model: Predictor, images: Sequence[Image8], device: str) -> None:
     """Predict, and wait for the device."""
     list(model.predict(images))
     if device != "cpu":
         torch.cuda.synchronize(device)
 
 
-def timed(action: Callable[[int], None]) -> list[float]:
+def time_calls(action: Callable[[int], None]) -> list[float]:
     """Seconds of each of 30 calls, or of as many as 20 s allow, three at least."""
-    took: list[float] = []
+    seconds: list[float] = []
     start = time.perf_counter()
-    while len(took) < TIMES and (len(took) < 3 or time.perf_counter() - start < SECONDS):
+    while len(seconds) < TIMES:
         before = time.perf_counter()
-        action(len(took))
-        took.append(time.perf_counter() - before)
-    return took
+        if len(seconds) >= MIN_CALLS and before - start >= SECONDS:
+            break
+        action(len(seconds))
+        seconds.append(time.perf_counter() - before)
+    return seconds
 
 
-def best_batch(
-    model: Any, device: str, images: Sequence[Image8], alone: float
+def find_best_batch(
+    model: Predictor, device: str, images: Sequence[Image8], single: float
 ) -> tuple[int, float]:
-    """(images at once, frames per second) of the fastest batch size; 1 where the model takes images one by one."""
-    recipe = getattr(model, "recipe", None)
-    if not isinstance(recipe, dict) or "batch" not in recipe:
-        return 1, alone
-    best, speed = 1, alone
+    """Search the batch size that predicts fastest.
+
+    Args:
+        single: frames per second of single images.
+
+    Returns:
+        (images at once, frames per second); 1 where the model takes images one by one.
+    """
+    best, speed = 1, single
+    if not isinstance(model, BatchPredictor):
+        return best, speed
+    before = model.batch
     try:
         for size in BATCHES[1:]:
-            model.recipe = {**recipe, "batch": size}
+            model.batch = size
             several = [images[n % len(images)] for n in range(size)]
             predict(model, several, device)
-            seconds = timed(lambda _: predict(model, several, device))  # noqa: B023  (called at once)
-            now = size / statistics.median(seconds)
-            if now > speed:
-                best, speed = size, now
-            elif now < WORSE * speed:
+            seconds = time_calls(lambda _: predict(model, several, device))  # noqa: B023  (now)
+            fps = size / statistics.median(seconds)
+            if fps > speed:
+                best, speed = size, fps
+            elif fps < WORSE * speed:
                 break
     except torch.OutOfMemoryError:
         pass  # the sizes before are what the device holds
     finally:
-        model.recipe = recipe
+        model.batch = before
     return best, speed
 
 
 def peak_memory(device: str) -> float:
-    """MiB: what torch held on the GPU at most; on a CPU the whole process at most, with its libraries."""
+    """MiB: the most that torch held on the GPU; on a CPU that of the whole process."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

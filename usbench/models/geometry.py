@@ -1,7 +1,7 @@
 """Native pixels ↔ the net's pixels.
 
-An image is stretched to the net's size (no letterbox: pixels of ultrasound are rarely square, and every view of a
-release shares one aspect ratio), and probabilities are stretched back before a class is chosen.
+An image is stretched to the net's size (no letterbox: pixels of ultrasound are rarely square, and
+all images of a view share one aspect ratio). Logits are stretched back before a class is chosen.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ def image_to_net(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 def planes_to_net(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
     """(C, H, W) → (C, h, w) of 0 and 1: the nearest native pixel's centre."""
-    rows, columns = (nearest(have, want) for have, want in zip(planes.shape[1:], size, strict=True))
+    rows = nearest_pixels(planes.shape[1], size[0])
+    columns = nearest_pixels(planes.shape[2], size[1])
     return planes.take(rows, axis=1).take(columns, axis=2).view(np.uint8)
 
 
-def nearest(have: int, want: int) -> NDArray[np.int64]:
-    """(want,) which of `have` pixels in a row has the centre nearest to each pixel of a row of `want`."""
-    places = torch.arange(have, dtype=torch.float32)[
-        None, None
-    ]  # exact: a row is far below 2**24 px
-    return F.interpolate(places, size=want, mode="nearest-exact")[0, 0].long().numpy()
+def nearest_pixels(source: int, target: int) -> NDArray[np.int64]:
+    """(target,): for each pixel of a row of `target`, the nearest of `source` pixels' centres."""
+    # Resampling the pixels' numbers is exact in float32: a row is far below 2**24 px.
+    numbers = torch.arange(source, dtype=torch.float32)[None, None]
+    return F.interpolate(numbers, size=target, mode="nearest-exact")[0, 0].long().numpy()
 
 
 def logits_to_native(logits: Tensor, size: tuple[int, int]) -> Tensor:

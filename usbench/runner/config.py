@@ -204,14 +204,14 @@ def resolve_model(
             "if you trust where it comes from, say trust=true"
         )
     if "weights" in node:
-        node["weights"] = weights.fetched(stated, Path(str(config["runs"])) / "cache" / "weights")
+        node["weights"] = weights.fetch(stated, Path(str(config["runs"])) / "cache" / "weights")
     return name, node, recipe
 
 
 def pretrained(stated: Any, given: str | None) -> dict[str, Any] | None:
     """What a record says of the starting weights: where they came from and their sha256; None from scratch."""
     return (
-        {"from": weights.origin_of(stated), "sha256": weights.sha256_of(given)} if given else None
+        {"from": weights.describe_origin(stated), "sha256": weights.weights_sha256(given)} if given else None
     )
 
 
@@ -236,7 +236,7 @@ def run_ids(cell: Mapping[str, Any]) -> tuple[str, str]:
     """(series, run id): hashes of what decides the predictions, without and with seed and precision."""
     model, view = cell["model"], cell["dataset"]["views"][cell["task"]]
     build = dict(model["build"])
-    weights_sha256 = weights.sha256_of(build.pop("weights", None))
+    weights_sha256 = weights.weights_sha256(build.pop("weights", None))
     recipe = {key: value for key, value in model["recipe"].items() if key not in NOT_DECISIVE}
     facts = {
         "dataset": cell["dataset"]["name"],

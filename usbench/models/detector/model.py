@@ -1,13 +1,13 @@
 """Detectors trained by our loop: torchvision's (Faster R-CNN, RetinaNet, FCOS, SSD) and DETR.
 
-An image is stretched to the net's size, as for segmentation; boxes go with it and come back by the same two factors.
+An image is stretched to the net's size, as for segmentation; boxes go with it and come back by
+the same two factors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +17,35 @@ from numpy.typing import NDArray
 from torch import nn
 
 from usbench.errors import ConfigError
-from usbench.models import backbone as trunk
+from usbench.models import backbone as resnets
 from usbench.models import loop
-from usbench.models.arrays import Arrays, stored
+from usbench.models.arrays import Arrays, decode_as
 from usbench.models.detector import boxes, detr, ssd, torchvision_nets
 from usbench.models.detector.torchvision_nets import Plan
 from usbench.models.geometry import image_to_net
+from usbench.models.optimise import Recipe
+from usbench.models.prediction import (
+    STRIDE,
+    count_parameters,
+    in_batches,
+    load_best,
+    net_size,
+    to_input,
+)
 from usbench.types import Boxes, Run, Sample
 
-STRIDE = 32  # anchors lie on grids of whole strides
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
-    "fasterrcnn": torchvision_nets.fasterrcnn,
-    "retinanet": torchvision_nets.retinanet,
-    "fcos": torchvision_nets.fcos,
-    "ssd": ssd.ssd,
-    "detr": detr.detr,
+    "fasterrcnn": torchvision_nets.build_fasterrcnn,
+    "retinanet": torchvision_nets.build_retinanet,
+    "fcos": torchvision_nets.build_fcos,
+    "ssd": ssd.build_ssd,
+    "detr": detr.build_detr,
 }
 HEADS = {**torchvision_nets.HEADS, "ssd": ssd.HEADS, "detr": detr.HEADS}
 
 
 class Detector:
-    """See usbench.types.Model."""
+    """A detector of torchvision or transformers (usbench.types.Model)."""
 
     name = "detector"
     version = 1
@@ -49,55 +57,62 @@ class Detector:
         weights: str | None,
         classes: int,
         exclusive: bool,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         channels_last: bool = True,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        """architecture: one of `BUILDERS`; backbone: a ResNet of torchvision; weights: null, imagenet, coco or a file
-        with a state dict; options: further arguments of the builder; recipe: as of `loop.fit`, with the net's size,
-        turn and blur (see `boxes.augment_boxes`). exclusive is a word about masks, ignored.
+        """Check the configuration; the net itself is built by `fit` or `restore`.
+
+        Args:
+            architecture: one of `BUILDERS`.
+            backbone: a ResNet of torchvision.
+            weights: null, imagenet, coco, or a file with a state dict.
+            exclusive: about masks; ignored.
+            recipe: as `loop.fit` takes it, with the net's size, turn and blur (see
+                `boxes.augment_boxes`).
+            options: further arguments of the builder.
         """
-        self.architecture, self.backbone, self.weights, self.options = (
-            architecture,
-            backbone,
-            weights,
-            options or {},
-        )
-        self.classes, self.recipe, self.channels_last = classes, recipe, channels_last
-        self.size = (int(recipe["size"][0]), int(recipe["size"][1]))
-        self.turn, self.blur = float(recipe.get("turn") or 0), dict(recipe.get("blur") or {})
-        boxes.check(self.size, self.turn, self.blur)
+        turn = float(recipe.get("turn") or 0)
+        blur = dict(recipe.get("blur") or {})
         if architecture not in BUILDERS:
             raise ConfigError(
-                f"model.build.architecture: {', '.join(BUILDERS)} were wanted, found {architecture!r}"
+                f"model.build.architecture: expected one of {', '.join(BUILDERS)}, "
+                f"got {architecture!r}"
             )
-        if architecture != "ssd" and any(side % STRIDE for side in self.size):
-            raise ConfigError(f"recipe.size: multiples of {STRIDE} were wanted, found {self.size}")
+        self.architecture = architecture
+        self.backbone = backbone
+        self.weights = weights
+        self.options = options or {}
+        self.classes = classes
+        self.recipe = recipe
+        self.size = net_size(recipe, 1 if architecture == "ssd" else STRIDE)
+        self.batch = int(recipe["batch"])  # images predicted together
+        boxes.check_augmentation(self.size, turn, blur)
+        self.method = loop.Method(
+            loss=lambda loss_of_targets, rows: loss_of_targets(rows),
+            prepare=partial(boxes.augment_boxes, turn=turn, blur=blur),
+            channels_last=channels_last,
+        )
 
     @property
     def parameters(self) -> int:
-        """Number of parameters, once fit has built the net."""
-        return sum(parameter.numel() for parameter in self.net.parameters())
+        """Number of parameters, once the net is built."""
+        return count_parameters(self.net)
 
     def build(self) -> nn.Module:
         """The net with its starting weights; RunError where they can't be had."""
-        net = self.empty()
-        if self.weights in ("imagenet", "coco"):
-            self.load(net, self.weights)
+        net: Any = self.create()
+        if self.weights in ("imagenet", "coco") and self.architecture == "detr":
+            detr.load(net, self.backbone, self.weights)
+        elif self.weights in ("imagenet", "coco"):
+            torchvision_nets.load(net, self.architecture, self.backbone, self.weights)
         elif self.weights is not None:
             path = Path(self.weights)
-            trunk.load(net, trunk.from_file(path), HEADS[self.architecture], str(path))
+            resnets.load(net, resnets.read_state(path), HEADS[self.architecture], str(path))
         return net
 
-    def load(self, net: Any, weights: str) -> None:
-        """Weights that a word names."""
-        if self.architecture == "detr":
-            detr.load(net, self.backbone, weights)
-        else:
-            torchvision_nets.load(net, self.architecture, self.backbone, weights)
-
-    def empty(self) -> nn.Module:
-        """The net as it is before any training; ConfigError where an option isn't one of its builder's."""
+    def create(self) -> nn.Module:
+        """The net before any training; ConfigError where an option isn't one of its builder's."""
         plan = Plan(self.backbone, self.classes, self.weights is not None)
         try:
             return BUILDERS[self.architecture](plan, **self.options)
@@ -109,59 +124,41 @@ class Detector:
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
         """See usbench.types.Model."""
         torch.manual_seed(run.seed)
-        self.net, self.run = self.build(), run
-        seen = stored(train, self.size, boxes.ENCODING, run.cache, run.threads)
-        unseen = stored(val, self.size, boxes.ENCODING, run.cache, run.threads)
-        loop.fit(
-            self.net,
-            seen,
-            lambda of_targets, rows: of_targets(rows),
-            lambda net: run.score(self.pairs(unseen)),
-            self.recipe,
-            run,
-            self.channels_last,
-            partial(boxes.augment_boxes, turn=self.turn, blur=self.blur),
-        )
+        self.net = self.build()
+        self.run = run
+        train_arrays = decode_as(boxes.ENCODING, train, self.size, run.cache, run.threads)
+        val_arrays = decode_as(boxes.ENCODING, val, self.size, run.cache, run.threads)
+
+        def validate(net: nn.Module) -> float:
+            return run.score(self.pairs(val_arrays))
+
+        loop.fit(self.net, train_arrays, self.method, validate, self.recipe, run)
 
     def restore(self, run: Run) -> None:
         """See usbench.types.Model."""
-        self.net, self.run = self.empty(), run
-        self.net.load_state_dict(loop.read(run.dir / "best.pt"))
-        loop.place(self.net, run, self.channels_last)
+        self.net = self.create()
+        self.run = run
+        load_best(self.net, run, self.method.channels_last)
 
     def pairs(self, data: Arrays) -> Iterator[tuple[Boxes, Boxes]]:
-        """(truth, prediction) of a decoded set, in the net's px: IoU is the same there."""
-        for images, rows in zip(
-            batched(data.images, self.batch), batched(data.targets, self.batch), strict=True
-        ):
-            guesses = self.guesses(np.stack(images))
-            yield from zip(map(boxes.to_truth, rows), guesses, strict=True)
+        """(target, prediction) of a decoded set, in the net's px: IoU is the same there."""
+        for start in range(0, len(data.images), self.batch):
+            chosen = slice(start, start + self.batch)
+            predictions = self.predict_at_net_size(data.images[chosen])
+            for rows, prediction in zip(data.targets[chosen], predictions, strict=True):
+                yield boxes.to_target(rows), prediction
 
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Boxes]:
-        """See usbench.types.Model. At most 300 boxes per image, with a score of at least .001."""
-        for group in batched(images, self.batch):
-            guesses = self.guesses(np.stack([image_to_net(image, self.size) for image in group]))
-            for image, guess in zip(group, guesses, strict=True):
-                yield boxes.to_native(guess, self.size, (image.shape[0], image.shape[1]))
-
-    @property
-    def batch(self) -> int:
-        """How many images are predicted together."""
-        return int(self.recipe["batch"])
+        """See usbench.types.Model. At most 300 boxes per image, with scores of at least .001."""
+        for group in in_batches(images, self.batch):
+            small = np.stack([image_to_net(image, self.size) for image in group])
+            for image, prediction in zip(group, self.predict_at_net_size(small), strict=True):
+                yield boxes.to_native(prediction, self.size, (image.shape[0], image.shape[1]))
 
     @torch.inference_mode()
-    def guesses(self, images: NDArray[np.uint8]) -> list[Boxes]:
+    def predict_at_net_size(self, images: NDArray[np.uint8]) -> list[Boxes]:
         """(B, h, w) uint8 → predictions in the net's px."""
         self.net.eval()
-        x = loop.normalise(torch.from_numpy(images)[:, None].to(self.run.device).float() / 255)
-        if self.channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
+        x = to_input(images, self.method, self.run)
         with loop.autocast(self.run):
-            return [boxes.to_guess(*found) for found in self.net(x)]
-
-
-def batched(items: Iterable[Any], n: int) -> Iterator[list[Any]]:
-    """Lists of n, the last one shorter."""
-    rest = iter(items)
-    while group := list(islice(rest, n)):
-        yield group
+            return [boxes.to_prediction(*detections) for detections in self.net(x)]

@@ -1,4 +1,4 @@
-"""HRNet (Sun et al. 2019, Wang et al. 2020) of timm, with heat maps at a quarter and at half of the image's size."""
+"""HRNet (Sun et al. 2019, Wang et al. 2020) of timm, with heat maps at 1/4 and 1/2 of the size."""
 
 from __future__ import annotations
 
@@ -16,21 +16,31 @@ WIDTH = 128  # channels that the four branches are mixed to; half of it at half 
 
 
 class HRNet(nn.Module):
-    """timm's trunk and two heads: planes at a quarter of the image's size, and from them and the features at half."""
+    """timm's backbone and two heads.
+
+    One gives planes at a quarter of the image's size; the other, from them and the features,
+    planes at half of it.
+    """
 
     strides: Sequence[int] = (4, 2)
 
     def __init__(self, name: str, planes: int, imagenet: bool) -> None:
-        """name: hrnet_w32 or another HRNet of timm; planes: how many heat maps.
+        """Build the net.
 
-        ConfigError where timm has no such net, RunError where its weights can't be had.
+        Args:
+            name: hrnet_w32 or another HRNet of timm.
+            planes: how many heat maps.
+            imagenet: whether the backbone starts from ImageNet's weights.
+
+        Raises:
+            ConfigError: timm has no such net.
+            RunError: its weights can't be fetched.
         """
         super().__init__()
-        features: Any = trunk(name, imagenet)
-        self.trunk = features
-        self.mix = nn.Sequential(
-            nn.Conv2d(sum(features.feature_info.channels()), WIDTH, 1, bias=False), *norm(WIDTH)
-        )
+        features: Any = build_backbone(name, imagenet)
+        self.trunk = features  # the backbone; stored weights have this name
+        channels = sum(features.feature_info.channels())
+        self.mix = nn.Sequential(nn.Conv2d(channels, WIDTH, 1, bias=False), *norm(WIDTH))
         self.coarse = nn.Conv2d(WIDTH, planes, 1)
         self.up = nn.Sequential(
             nn.ConvTranspose2d(WIDTH + planes, WIDTH // 2, 4, 2, 1, bias=False),
@@ -42,15 +52,13 @@ class HRNet(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, h, w) → (B, planes, h/4, w/4) and (B, planes, h/2, w/2)."""
-        branches = self.trunk(
-            images.expand(-1, 3, -1, -1)
-        )  # the stem has three channels, as published
+        branches = self.trunk(images.expand(-1, 3, -1, -1))  # the published stem has 3 channels
         size = branches[0].shape[2:]
-        wide = [
-            F.interpolate(branch, size=size, mode="bilinear", align_corners=False)
-            for branch in branches[1:]
-        ]
-        mixed = self.mix(torch.cat([branches[0], *wide], 1))
+        same_size = [branches[0]]
+        for branch in branches[1:]:
+            wide = F.interpolate(branch, size=size, mode="bilinear", align_corners=False)
+            same_size.append(wide)
+        mixed = self.mix(torch.cat(same_size, 1))
         coarse = self.coarse(mixed)
         return coarse, self.fine(self.up(torch.cat([mixed, coarse], 1)))
 
@@ -60,8 +68,8 @@ def norm(channels: int) -> tuple[nn.Module, nn.Module]:
     return nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
 
 
-def trunk(name: str, imagenet: bool) -> nn.Module:
-    """The four branches of the last stage, at strides 4, 8, 16, 32; hrnet_w32 has 29,305,536 parameters."""
+def build_backbone(name: str, imagenet: bool) -> nn.Module:
+    """The four branches of the last stage, at strides 4 to 32; hrnet_w32: 29,305,536 parameters."""
     try:
         net: nn.Module = timm.create_model(
             name,
@@ -75,6 +83,7 @@ def trunk(name: str, imagenet: bool) -> nn.Module:
     except OSError as unreachable:
         raise RunError(
             f"weights=imagenet for {name} could not be fetched ({type(unreachable).__name__}): "
-            "a network is needed once; or take model.build.weights=null, or a file with a state dict"
+            "a network is needed once; or take model.build.weights=null, "
+            "or a file with a state dict"
         ) from unreachable
     return net

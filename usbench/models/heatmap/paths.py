@@ -1,4 +1,4 @@
-"""From heat maps to places: the maximum of a point's map below the pixel, the path along a curve's ridge.
+"""From heat maps to places: the sub-pixel maximum of a point's map, the path along a curve's ridge.
 
 Works on plain arrays in heat-map px (x, y), pixel centres at whole numbers.
 """
@@ -11,19 +11,25 @@ from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
 Floats = NDArray[np.floating]
-FLOOR = 0.05  # of the peak: what a step where there is no heat costs, 1 / FLOOR
-RIDGE = 0.5  # of the peak: what belongs to the ridge whose ends are looked for
-KEPT = 0.2  # of the largest piece's pixels: a smaller piece of the ridge is no part of the curve
-SMOOTH = 1.0  # SD in steps: takes the staircase out of a path of pixels; more would cut corners
-LONGEST = 64  # places of a path that is handed back
+FLOOR = 0.05  # of the peak: a step where there is no heat costs 1 / FLOOR
+RIDGE = 0.5  # of the peak: pixels above belong to the ridge whose ends are searched
+MIN_PIECE = 0.2  # of the largest piece's pixels: a smaller piece of the ridge is dropped
+SMOOTH = 1.0  # SD in steps: removes the staircase of a path of pixels; more would cut corners
+MAX_PLACES = 64  # of a returned path
 
 
-def peaks(planes: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The maximum of each plane (K, h, w) below the pixel, (K, 2), and its height as it is, (K,).
+def find_peaks(planes: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The sub-pixel maximum of each plane, and its height.
 
-    A parabola through the maximum and its two neighbours, in the logarithm of the heat: exact for a Gaussian. The
-    published quarter of a pixel towards the higher neighbour is off by up to a quarter. At the border the maximum stays
-    on its pixel.
+    A parabola through the maximum and its two neighbours, in the logarithm of the heat: exact for
+    a Gaussian. (The published step of a quarter of a pixel towards the higher neighbour is off by
+    up to a quarter.) At the border the maximum stays on its pixel.
+
+    Args:
+        planes: (K, h, w).
+
+    Returns:
+        Places (K, 2), and the planes' values at the maximum pixels (K,).
     """
     k, height, width = planes.shape
     at = planes.reshape(k, -1).argmax(1)
@@ -41,75 +47,85 @@ def peaks(planes: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def vertex(before: float, here: float, after: float) -> float:
-    """Where the parabola through values at −1, 0, 1 has its maximum, `here` being the greatest; 0 on a plain."""
+    """The maximum of the parabola through values at −1, 0, 1 (`here` is the greatest).
+
+    0 where the three are equal.
+    """
     bend = before - 2 * here + after
     return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
 
 
-def trace(plane: Floats, sd: float) -> NDArray[np.float64]:
-    """The curve along a plane's ridge: (P, 2), 3 ≤ P ≤ 64, whatever the plane; sd: of the ridge, px.
+def trace_curve(plane: Floats, sd: float) -> NDArray[np.float64]:
+    """The curve along a plane's ridge.
 
-    The minimum-cost path through 1/(floor + heat²) between the ridge's two ends, the pixels of it that are furthest
-    apart along such paths: from its highest to the furthest, from there to the furthest (exact on a tree). The cap of a
-    Gaussian ridge reaches sd·√(2 ln 2) beyond the curve's end at half its height: as much is cut off.
+    It is the minimum-cost path through 1/(floor + heat²) between the ridge's two ends, the pixels
+    that are furthest apart along such paths: from the highest pixel to the furthest, from there
+    to the furthest (exact on a tree). At half its height, the cap of a Gaussian ridge reaches
+    sd·√(2 ln 2) beyond the curve's end, so that much is cut off.
+
+    Args:
+        sd: of the ridge, px.
+
+    Returns:
+        (P, 2) with 3 ≤ P ≤ 64, whatever the plane.
     """
     top = float(plane.max())
     if top <= 0:
         row, column = np.unravel_index(int(plane.argmax()), plane.shape)
-        return stub(float(column), float(row))
-    ridge, corner = cropped(plane >= RIDGE * top)
-    heat = np.clip(
-        plane[corner[0] : corner[0] + ridge.shape[0], corner[1] : corner[1] + ridge.shape[1]] / top,
-        0,
-        1,
-    )
+        return shortest_curve(float(column), float(row))
+    ridge, (first_row, first_column) = crop_ridge(plane >= RIDGE * top)
+    rows = slice(first_row, first_row + ridge.shape[0])
+    columns = slice(first_column, first_column + ridge.shape[1])
+    heat = np.clip(plane[rows, columns] / top, 0, 1)
     cost = 1 / (FLOOR + heat**2)
     highest = np.unravel_index(int(np.where(ridge, heat, -1).argmax()), ridge.shape)
-    first = furthest(cost, ridge, (int(highest[0]), int(highest[1])))[0]
-    last, flood = furthest(cost, ridge, first)
-    pixels = np.array(flood.traceback(last), np.float64)[:, ::-1] + corner[::-1]
-    return trimmed(pixels, sd * np.sqrt(2 * np.log(2)))
+    first_end, _ = find_furthest(cost, ridge, (int(highest[0]), int(highest[1])))
+    last_end, search = find_furthest(cost, ridge, first_end)
+    pixels = np.array(search.traceback(last_end), np.float64)[:, ::-1]
+    corner = np.array([first_column, first_row])
+    return trim(pixels + corner, sd * np.sqrt(2 * np.log(2)))
 
 
-def cropped(ridge: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, int]]:
-    """The ridge's pieces that aren't specks, cut out with room for a path between them, and the cut's (row, column)."""
+def crop_ridge(ridge: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """Drop specks of a ridge and cut the rest out, with margins for a path between its pieces.
+
+    Returns:
+        The cut, and the (row, column) of its first pixel.
+    """
     labels, _ = ndimage.label(ridge, np.ones((3, 3)))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    kept = (sizes >= KEPT * sizes.max())[labels]
-    kept &= labels > 0
-    rows, columns = np.flatnonzero(kept.any(1)), np.flatnonzero(kept.any(0))
-    room = max(2, (rows[-1] - rows[0] + columns[-1] - columns[0]) // 8)
-    top, left = max(0, int(rows[0]) - room), max(0, int(columns[0]) - room)
-    return kept[top : rows[-1] + room + 1, left : columns[-1] + room + 1], (top, left)
+    pieces = (sizes >= MIN_PIECE * sizes.max())[labels] & (labels > 0)
+    rows, columns = np.flatnonzero(pieces.any(1)), np.flatnonzero(pieces.any(0))
+    margin = max(2, (rows[-1] - rows[0] + columns[-1] - columns[0]) // 8)
+    top, left = max(0, int(rows[0]) - margin), max(0, int(columns[0]) - margin)
+    return pieces[top : rows[-1] + margin + 1, left : columns[-1] + margin + 1], (top, left)
 
 
-def furthest(
+def find_furthest(
     cost: Floats, ridge: NDArray[np.bool_], start: tuple[int, int]
 ) -> tuple[tuple[int, int], MCP_Geometric]:
-    """The ridge's pixel with the dearest path from start, and the search, which knows the path to it."""
-    flood = MCP_Geometric(cost, fully_connected=True)
-    totals, _ = flood.find_costs([start])
+    """The ridge's pixel with the costliest path from start, and the search that knows the path."""
+    search = MCP_Geometric(cost, fully_connected=True)
+    totals, _ = search.find_costs([start])
     row, column = np.unravel_index(int(np.where(ridge, totals, -1).argmax()), ridge.shape)
-    return (int(row), int(column)), flood
+    return (int(row), int(column)), search
 
 
-def trimmed(pixels: NDArray[np.float64], end: float) -> NDArray[np.float64]:
-    """A path of pixels smoothed, `end` px of arc cut off both its ends, at a few equal steps."""
-    line = (
-        ndimage.gaussian_filter1d(pixels, SMOOTH, axis=0, mode="nearest")
-        if len(pixels) > 2
-        else pixels
-    )
+def trim(pixels: NDArray[np.float64], end: float) -> NDArray[np.float64]:
+    """Smooth a path of pixels, cut `end` px of arc off both ends, and resample it."""
+    line = pixels
+    if len(pixels) > 2:
+        line = ndimage.gaussian_filter1d(pixels, SMOOTH, axis=0, mode="nearest")
     arc = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))))
     low, high = end, arc[-1] - end
     if high - low < 1:
-        middle = [np.interp(arc[-1] / 2, arc, line[:, axis]) for axis in (0, 1)]
-        return stub(float(middle[0]), float(middle[1]))
-    at = np.linspace(low, high, int(np.clip(round((high - low) / 4) + 1, 3, LONGEST)))
+        x, y = (float(np.interp(arc[-1] / 2, arc, line[:, axis])) for axis in (0, 1))
+        return shortest_curve(x, y)
+    at = np.linspace(low, high, int(np.clip(round((high - low) / 4) + 1, 3, MAX_PLACES)))
     return np.stack([np.interp(at, arc, line[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def stub(x: float, y: float) -> NDArray[np.float64]:
-    """The shortest curve there is, at a place: half a pixel across."""
+def shortest_curve(x: float, y: float) -> NDArray[np.float64]:
+    """The shortest curve that can be returned at a place: half a pixel across."""
     return np.array([[x - 0.25, y], [x, y], [x + 0.25, y]])

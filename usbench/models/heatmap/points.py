@@ -1,8 +1,8 @@
-"""Landmarks as a net sees them: places in the net's pixels, moved with the image, rendered as heat maps.
+"""Landmarks as a net sees them: places in its pixels, moved with the image, rendered as heat maps.
 
-Places are x, y with pixel centres at whole numbers, so half a pixel is taken off when a map is stretched. Every name
-has `SAMPLES` places per image: a curve at equal steps of arc along its spline, a point itself over and over; one more
-row holds the state, so that a batch is gathered from one array.
+Places are x, y with pixel centres at whole numbers, so a stretch takes half a pixel into account.
+Each name has `SAMPLES` places per image: a curve at equal steps of arc along its spline, a point
+repeated; one more row holds the state, so that a batch is gathered from one array.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from torch import Tensor
 
 from usbench.curves import resample, spline
 from usbench.models.arrays import Encoding
-from usbench.models.augment import Augment, affine, shade, warp
+from usbench.models.augment import Augment, draw_affine, sample_images, shade, to_grid
 from usbench.types import BLURRED, SEEN, Landmarks, Sample
 
 SAMPLES = 64
 
 
 class Marks(NamedTuple):
-    """A batch of stored targets, taken apart."""
+    """A batch of stored targets, unpacked."""
 
     paths: Tensor  # (B, K, SAMPLES, 2) xy px
     state: Tensor  # (B, K) SEEN | OFF | BLURRED, as floats
 
 
-def stretched(
+def stretch(
     places: NDArray[np.floating], source: tuple[int, int], target: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """Places (…, 2) xy of an image of (height, width) `source` when it is stretched to `target`: edges on edges."""
+    """Places (…, 2) xy of an image of (height, width) `source`, stretched to `target`."""
     scale = np.array([target[1] / source[1], target[0] / source[0]])
     moved: NDArray[np.float64] = (np.asarray(places, np.float64) + 0.5) * scale - 0.5
     return moved
@@ -42,84 +42,95 @@ def stretched(
 
 
 def to_marks(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
-    """(K, SAMPLES + 1, 2) float32 at the net's size (h, w); places of what isn't seen are 0.
+    """Encode a target as (K, SAMPLES + 1, 2) float32 at the net's size (h, w).
 
-    The spline runs through the knots in native px: stretched knots would have other chords and another curve.
+    Places of what isn't seen are 0. The spline runs through the knots in native px: stretched
+    knots would have other chords and another curve.
     """
     assert isinstance(sample.target, Landmarks)
     marks = np.zeros((len(sample.target.paths), SAMPLES + 1, 2), np.float32)
     marks[:, -1] = sample.target.state[:, None]
     native = (sample.image.shape[0], sample.image.shape[1])
     for n in np.flatnonzero(sample.target.state == SEEN):
-        marks[n, :-1] = evenly(stretched(spline(sample.target.paths[n]), native, size), SAMPLES)
+        curve = stretch(spline(sample.target.paths[n]), native, size)
+        marks[n, :-1] = sample_evenly(curve, SAMPLES)
     return marks
 
 
-def evenly(line: NDArray[np.floating], n: int) -> NDArray[np.float64]:
-    """n ≥ 2 places at equal steps of arc along a polyline (N, 2), both ends included; one place is repeated."""
+def sample_evenly(line: NDArray[np.floating], n: int) -> NDArray[np.float64]:
+    """n ≥ 2 places at equal steps of arc along a polyline (N, 2), both ends included.
+
+    A polyline without length is one place, repeated.
+    """
     arc = float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
-    return (
-        resample(line, arc / (n - 1))
-        if arc
-        else np.repeat(np.asarray(line, np.float64)[:1], n, axis=0)
-    )
+    if arc:
+        return resample(line, arc / (n - 1))
+    return np.repeat(np.asarray(line, np.float64)[:1], n, axis=0)
 
 
 MARKS = Encoding(f"marks{SAMPLES}", to_marks)
 
 
 def curves_of(marks: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(N, K, SAMPLES + 1, 2) → (K,): which names are seen as a curve anywhere; what is never seen counts as a point."""
+    """(N, K, SAMPLES + 1, 2) → (K,): which names are seen as a curve anywhere.
+
+    A name that is never seen counts as a point.
+    """
     spread = (marks[:, :, 1:-1] != marks[:, :, :1]).any((2, 3))
     curves: NDArray[np.bool_] = (spread & (marks[:, :, -1, 0] == SEEN)).any(0)
     return curves
 
 
-def to_truth(marks: NDArray[np.float32], curves: NDArray[np.bool_]) -> Landmarks:
-    """One image's (K, SAMPLES + 1, 2) as a truth in the net's px; curves: (K,), which names are curves."""
+def to_target(marks: NDArray[np.float32], curves: NDArray[np.bool_]) -> Landmarks:
+    """One image's (K, SAMPLES + 1, 2) as a target in the net's px; curves: (K,)."""
     state = marks[:, -1, 0].astype(np.int8)
-    lengths = [
-        0 if s != SEEN else SAMPLES if curve else 1 for s, curve in zip(state, curves, strict=True)
-    ]
-    return Landmarks(tuple(places[:n] for places, n in zip(marks, lengths, strict=True)), state)
+    lengths = np.where(state != SEEN, 0, np.where(curves, SAMPLES, 1))
+    paths = tuple(places[:length] for places, length in zip(marks, lengths, strict=True))
+    return Landmarks(paths, state)
 
 
-# ---- augmenting
+# ---- augmentation
 
 
 def augment_marks(
-    images: Tensor, marks: Tensor, spec: Augment, rng: torch.Generator
+    images: Tensor, marks: Tensor, ranges: Augment, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Augment a batch, as `usbench.models.augment.augment`: (B, h, w) uint8 and (B, K, SAMPLES + 1, 2).
+    """Augment a batch as `usbench.models.augment.augment` does.
 
-    The image is sampled through the map from output to input, so its places go through the inverse. A flip doesn't
-    swap left and right names.
+    The image is sampled through the map from output to input, so its places go through the
+    inverse. A flip doesn't swap left and right names.
+
+    Args:
+        images: (B, h, w) uint8.
+        marks: (B, K, SAMPLES + 1, 2).
     """
     size = (images.shape[1], images.shape[2])
-    matrix = affine(len(images), size, spec, rng)
-    moved, _ = warp(images, matrix)
-    paths = move(marks[:, :, :-1], matrix.to(marks.device), size)
-    return shade(moved, spec, rng), torch.cat([paths, marks[:, :, -1:]], 2)
+    matrix = draw_affine(len(images), size, ranges, rng)
+    moved = sample_images(images, to_grid(images, matrix))
+    paths = move_places(marks[:, :, :-1], matrix.to(marks.device), size)
+    return shade(moved, ranges, rng), torch.cat([paths, marks[:, :, -1:]], 2)
 
 
-def move(places: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
+def move_places(places: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
     """Places (B, K, P, 2) of the input image where the output image has them.
 
-    matrix: (B, 2, 3) from output to input in the unit square of `torch.nn.functional.affine_grid`, whose −1 and 1 are
-    the image's edges.
+    Args:
+        matrix: (B, 2, 3) from output to input in the unit square of
+            `torch.nn.functional.affine_grid`, whose −1 and 1 are the image's edges.
+        size: (height, width) px.
     """
     sides = torch.tensor([size[1], size[0]], dtype=places.dtype, device=places.device)
     unit = (2 * places + 1) / sides - 1 - matrix[:, None, None, :, 2]
     a, b, c, d = (matrix[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
     x, y = unit[..., 0], unit[..., 1]
-    back = torch.stack([d * x - b * y, a * y - c * x], -1) / (a * d - b * c)[..., None]
-    return ((back + 1) * sides - 1) / 2
+    inverse = torch.stack([d * x - b * y, a * y - c * x], -1) / (a * d - b * c)[..., None]
+    return ((inverse + 1) * sides - 1) / 2
 
 
 # ---- rendering
 
 
-def apart(marks: Tensor) -> Marks:
+def unpack_marks(marks: Tensor) -> Marks:
     """(B, K, SAMPLES + 1, 2) as places and states."""
     return Marks(marks[:, :, :-1], marks[:, :, -1, 0])
 
@@ -132,11 +143,20 @@ def render(
     sd_point: float,
     sd_curve: float,
 ) -> Tensor:
-    """Heat maps (B, K, *heat) in 0..1 of places in the px of an image of `size`.
+    """Heat maps of places (the recipe of Unity Imaging).
 
-    A point is exp(−d²/2·sd²) of the distance to it, a curve of the distance to its polyline, both in heat-map px (the
-    recipe of Unity Imaging). What isn't SEEN is 0 all over, and so is what lies far outside the image: what
-    augmentation pushed out of the picture isn't in it. curves: (K,) bool, on the CPU (no sync on their account).
+    A point is exp(−d²/2·sd²) of the distance to it, a curve of the distance to its polyline.
+    What isn't SEEN is 0 all over, and so is what lies far outside the image: what augmentation pushed
+    out of the picture isn't in it.
+
+    Args:
+        marks: in px of an image of (height, width) `size`.
+        curves: (K,) bool, on the CPU, so that it costs no sync.
+        heat: (height, width) of the maps.
+        sd_point, sd_curve: heat-map px.
+
+    Returns:
+        (B, K, *heat) in 0..1.
     """
     scale = marks.paths.new_tensor([heat[1] / size[1], heat[0] / size[0]])
     places = (marks.paths + 0.5) * scale - 0.5
@@ -149,46 +169,41 @@ def render(
     return planes
 
 
-def known(marks: Marks) -> Tensor:
+def known_names(marks: Marks) -> Tensor:
     """(B, K) of 1 where the loss counts, 0 where nobody knows."""
     return (marks.state != BLURRED).to(marks.paths.dtype)
 
 
 def point_planes(centre: Tensor, heat: tuple[int, int], sd: float) -> Tensor:
     """Gaussians about centres (B, K, 2): (B, K, *heat)."""
-    across, down = (
-        torch.exp(
-            -(
-                (
-                    torch.arange(n, dtype=centre.dtype, device=centre.device)
-                    - centre[..., axis, None]
-                )
-                ** 2
-            )
-            * f
-        )
-        for axis, n, f in ((0, heat[1], 0.5 / sd**2), (1, heat[0], 0.5 / sd**2))
-    )
+    across = gaussian(centre[..., 0], heat[1], sd)
+    down = gaussian(centre[..., 1], heat[0], sd)
     return down[..., :, None] * across[..., None, :]
+
+
+def gaussian(centre: Tensor, n: int, sd: float) -> Tensor:
+    """Gaussians about centres (B, K) at n whole places: (B, K, n)."""
+    places = torch.arange(n, dtype=centre.dtype, device=centre.device)
+    return torch.exp(-((places - centre[..., None]) ** 2) * (0.5 / sd**2))
 
 
 def curve_planes(line: Tensor, heat: tuple[int, int], sd: float) -> Tensor:
     """Gaussians about polylines (B, C, P, 2): (B, C, *heat).
 
-    One segment after the other, with a running minimum, so memory is that of the planes. With t the projection onto
-    the segment's direction, clamped to its length, d² = |p − start|² + t(t − 2·projection).
+    One segment after the other, with a running minimum, so memory is that of the planes. With t
+    the projection onto the segment's direction, clamped to its length,
+    d² = |p − start|² + t(t − 2·projection).
     """
     x = torch.arange(heat[1], dtype=line.dtype, device=line.device)
     y = torch.arange(heat[0], dtype=line.dtype, device=line.device)
     steps = line[:, :, 1:] - line[:, :, :-1]
     lengths = steps.norm(dim=-1)
-    ways = steps / lengths.clamp(min=1e-6)[..., None]
+    directions = steps / lengths.clamp(min=1e-6)[..., None]
     nearest = line.new_full((*line.shape[:2], *heat), torch.inf)
     for n in range(line.shape[2] - 1):
         right, below = x - line[:, :, n, 0, None], y - line[:, :, n, 1, None]
-        along = (below * ways[:, :, n, 1, None])[..., None] + (right * ways[:, :, n, 0, None])[
-            ..., None, :
-        ]
+        along_y = (below * directions[:, :, n, 1, None])[..., None]
+        along = along_y + (right * directions[:, :, n, 0, None])[..., None, :]
         t = torch.minimum(along.clamp(min=0), lengths[:, :, n, None, None])
         square = t.addcmul(along, t.new_tensor(-2.0)).mul_(t)
         square += (below**2)[..., None]

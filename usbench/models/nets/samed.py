@@ -1,9 +1,9 @@
-"""SAMed (Zhang and Liu 2023): Segment Anything (Kirillov et al. 2023) of transformers without prompts, its image
-encoder fixed but for rank-4 adapters (Hu et al. 2021) on queries and values; a mask per class from its decoder.
+"""SAMed (Zhang and Liu 2023): Segment Anything (Kirillov et al. 2023) of transformers, no prompts.
 
-Knows what the package does that a net from scratch can't bear: weights drawn with an SD of 1e-10, and a position code
-of so high a frequency that neighbours have nothing in common. Imports transformers only inside a function: it is an
-extra.
+The image encoder is fixed but for rank-4 adapters (Hu et al. 2021) on queries and values; the
+decoder gives a mask per class. From scratch the package would draw weights with an SD of 1e-10,
+and a position code of so high a frequency that neighbours have nothing in common; undone here.
+transformers is an extra, so it is imported inside a function only.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from usbench.errors import ConfigError, RunError
 
 PATCH = 16  # px of a side
 SD = 0.02  # of weights from scratch
-OF_CLASSES = (
-    "mask_tokens",
-    "output_hypernetworks_mlps",
-    "iou_prediction_head",
-)  # of the decoder: 3 masks in SAM's own
+# Parts of the decoder that depend on the classes: SAM's own gives 3 masks.
+CLASS_PARTS = ("mask_tokens", "output_hypernetworks_mlps", "iou_prediction_head")
 
 
 class SAMed(nn.Module):
-    """On ViT-B at 256 px with 10 planes: 91,866,903 parameters, 5,194,263 of them trained (21 tensors of these belong
-    to prompts and get no gradient)."""
+    """On ViT-B at 256 px with 10 planes: 91,866,903 parameters, 5,194,263 of them trained.
+
+    (21 tensors of these belong to prompts and get no gradient.)
+    """
 
     name = "samed"
     version = 1
@@ -41,63 +40,77 @@ class SAMed(nn.Module):
         encoder: Mapping[str, Any] | None = None,
         decoder: Mapping[str, Any] | None = None,
     ) -> None:
-        """size: (height, width) px, equal multiples of 16; rank: of the adapters; encoder, decoder: further settings of
-        transformers' SamVisionConfig and SamMaskDecoderConfig. ConfigError for another size, RunError where
-        transformers isn't installed.
+        """Build the net.
+
+        Args:
+            size: (height, width) px, equal multiples of 16.
+            rank: of the adapters.
+            encoder, decoder: further settings of SamVisionConfig and SamMaskDecoderConfig.
+
+        Raises:
+            ConfigError: another size.
+            RunError: transformers isn't installed.
         """
         super().__init__()
         if size[0] != size[1] or size[0] % PATCH:
             raise ConfigError(
-                f"recipe.size: equal multiples of {PATCH} were wanted for SAMed, found {tuple(size)}"
+                f"recipe.size: expected equal multiples of {PATCH} for SAMed, got {tuple(size)}"
             )
-        self.sam: Any = sam(classes, size[0], dict(encoder or {}), dict(decoder or {}))
+        self.sam: Any = build_sam(classes, size[0], dict(encoder or {}), dict(decoder or {}))
         for parameter in self.sam.vision_encoder.parameters():
             parameter.requires_grad_(False)
         for layer in self.sam.vision_encoder.layers:
-            layer.attn.qkv = Adapted(layer.attn.qkv, rank)
+            layer.attn.qkv = LowRankAdapter(layer.attn.qkv, rank)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) → (B, classes, h, w), enlarged from a quarter of the size."""
         features = self.sam.vision_encoder(images).last_hidden_state
         with torch.autocast(images.device.type, enabled=False):  # an angle: bf16 has three digits
             places = self.sam.get_image_wide_positional_embeddings()
-        _, nothing = self.sam.prompt_encoder(None, None, None, None)
+        _, no_prompt = self.sam.prompt_encoder(None, None, None, None)
         masks, _ = self.sam.mask_decoder(
             image_embeddings=features,
             image_positional_embeddings=places.expand(len(images), -1, -1, -1),
             sparse_prompt_embeddings=None,
-            dense_prompt_embeddings=nothing,
+            dense_prompt_embeddings=no_prompt,
             multimask_output=True,
         )
-        return F.interpolate(
-            masks[:, 0], size=images.shape[2:], mode="bilinear", align_corners=False
-        )
+        size = images.shape[2:]
+        return F.interpolate(masks[:, 0], size=size, mode="bilinear", align_corners=False)
 
     def adopt(self, state: Mapping[str, Tensor]) -> None:
-        """Take weights: those of a SAMed as they are, or those of transformers' SAM without what depends on the
-        classes, its positions resampled to this size. RuntimeError where they don't fit.
+        """Take the weights of a SAMed as they are, or those of transformers' SAM.
+
+        Of SAM's, what depends on the classes is left out, and positions are resampled to this
+        size. RuntimeError where they don't fit.
         """
         if "vision_encoder.pos_embed" not in state:
             self.load_state_dict(dict(state))
             return
-        own, fitting = self.state_dict(), {}
+        shapes = {name: value.shape for name, value in self.state_dict().items()}
+        fitting = {}
         for name, value in state.items():
-            if any(f"mask_decoder.{part}" in name for part in OF_CLASSES):
+            if depends_on_classes(name):
                 continue
             adapted = f"sam.{name.replace('.attn.qkv.', '.attn.qkv.qkv.')}"
-            fitting[adapted] = resampled(value, own[adapted].shape) if adapted in own else value
-        lost = self.load_state_dict(fitting, strict=False)
-        missing = [name for name in lost.missing_keys if not known_missing(name)]
-        if missing or lost.unexpected_keys:
-            raise RuntimeError(f"SAM's weights don't fit: {(missing + lost.unexpected_keys)[0]}")
+            shape = shapes.get(adapted, value.shape)
+            fitting[adapted] = resample_positions(value, shape)
+        result = self.load_state_dict(fitting, strict=False)
+        missing = [name for name in result.missing_keys if not may_be_missing(name)]
+        if missing or result.unexpected_keys:
+            raise RuntimeError(f"SAM's weights don't fit: {(missing + result.unexpected_keys)[0]}")
 
 
-class Adapted(nn.Module):
-    """A layer that makes queries, keys and values, with low-rank additions to queries and values that begin as 0."""
+class LowRankAdapter(nn.Module):
+    """Wraps a layer that makes queries, keys and values.
+
+    Adds low-rank terms to queries and values, which begin as 0.
+    """
 
     def __init__(self, qkv: nn.Linear, rank: int) -> None:
         super().__init__()
-        self.qkv, width = qkv, qkv.in_features
+        width = qkv.in_features
+        self.qkv = qkv
         self.down = nn.ModuleList(nn.Linear(width, rank, bias=False) for _ in "qv")
         self.up = nn.ModuleList(nn.Linear(rank, width, bias=False) for _ in "qv")
         for weight in self.up.parameters():
@@ -105,71 +118,79 @@ class Adapted(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, width) → (…, 3 · width)."""
-        added = [up(down(x)) for down, up in zip(self.down, self.up, strict=True)]
-        whole: Tensor = self.qkv(x) + torch.cat(
-            [added[0], torch.zeros_like(added[0]), added[1]], -1
-        )
-        return whole
+        queries, values = (up(down(x)) for down, up in zip(self.down, self.up, strict=True))
+        added = torch.cat([queries, torch.zeros_like(queries), values], -1)
+        output: Tensor = self.qkv(x) + added
+        return output
 
 
-def sam(classes: int, side: int, encoder: dict[str, Any], decoder: dict[str, Any]) -> Any:
-    """transformers' SamModel for square images, from scratch."""
-    package = transformers()
-    width = int(
-        decoder.get("hidden_size", 256)
-    )  # of the features that encoder, prompts and decoder share
-    sight = {
+def build_sam(classes: int, side: int, encoder: dict[str, Any], decoder: dict[str, Any]) -> Any:
+    """transformers' SamModel for square images of `side` px, from scratch."""
+    transformers = import_transformers()
+    width = int(decoder.get("hidden_size", 256))  # shared by encoder, prompts and decoder
+    vision = {
         "output_channels": width,
         "num_pos_feats": width // 2,
         "initializer_range": SD,
         **encoder,
     }
-    config = package.SamConfig(
-        vision_config=package.SamVisionConfig(image_size=side, patch_size=PATCH, **sight),
-        prompt_encoder_config=package.SamPromptEncoderConfig(
+    config = transformers.SamConfig(
+        vision_config=transformers.SamVisionConfig(image_size=side, patch_size=PATCH, **vision),
+        prompt_encoder_config=transformers.SamPromptEncoderConfig(
             image_size=side, patch_size=PATCH, hidden_size=width
         ),
-        mask_decoder_config=package.SamMaskDecoderConfig(num_multimask_outputs=classes, **decoder),
+        mask_decoder_config=transformers.SamMaskDecoderConfig(
+            num_multimask_outputs=classes, **decoder
+        ),
     )
-    net = package.SamModel(config)
-    code = torch.randn(
-        2, width // 2
-    )  # SD 1, as in SAM's own code; the package's is half of the encoder's width
+    net = transformers.SamModel(config)
+    # SD 1, as in SAM's own code; the package's is half of the encoder's width.
+    code = torch.randn(2, width // 2)
     for part in (net.shared_image_embedding, net.prompt_encoder.shared_embedding):
         del part.positional_embedding  # a parameter there, but nothing trains it
         part.register_buffer("positional_embedding", code)
     return net
 
 
-def resampled(value: Tensor, shape: torch.Size) -> Tensor:
-    """Positions learnt at another size, bilinear: (1, h, w, channels), or relative ones (2n − 1, channels)."""
+def resample_positions(value: Tensor, shape: torch.Size) -> Tensor:
+    """Resample positions learnt at another size, linearly; other tensors stay as they are.
+
+    Args:
+        value: (1, h, w, channels), or relative positions (2n − 1, channels).
+    """
     if value.shape == shape or value.dim() != len(shape) or value.shape[-1] != shape[-1]:
         return value
     if value.dim() == 4:
-        planes = F.interpolate(
-            value.movedim(3, 1), size=shape[1:3], mode="bilinear", align_corners=False
-        )
+        planes = value.movedim(3, 1)
+        planes = F.interpolate(planes, size=shape[1:3], mode="bilinear", align_corners=False)
         return planes.movedim(1, 3)
     if value.dim() == 2:
         return F.interpolate(value.T[None], size=shape[0], mode="linear", align_corners=False)[0].T
     return value
 
 
-def known_missing(name: str) -> bool:
-    """What SAM's own weights don't have: the adapters, what depends on the classes, and the position code twice."""
-    parts = (".attn.qkv.down.", ".attn.qkv.up.", *(f"mask_decoder.{part}" for part in OF_CLASSES))
-    return any(part in name for part in parts) or name.endswith(
-        "prompt_encoder.shared_embedding.positional_embedding"
+def depends_on_classes(name: str) -> bool:
+    """Whether a tensor of the decoder depends on the number of classes."""
+    return any(f"mask_decoder.{part}" in name for part in CLASS_PARTS)
+
+
+def may_be_missing(name: str) -> bool:
+    """Whether SAM's own weights lack a tensor: adapters, class parts, the second position code."""
+    return (
+        ".attn.qkv.down." in name
+        or ".attn.qkv.up." in name
+        or depends_on_classes(name)
+        or name.endswith("prompt_encoder.shared_embedding.positional_embedding")
     )
 
 
-def transformers() -> Any:
-    """The package; RunError where it isn't installed."""
+def import_transformers() -> Any:
+    """The package transformers; RunError where it isn't installed."""
     try:
-        import transformers as package
+        import transformers
     except ImportError as missing:
         raise RunError(
             f"model=samed needs the package transformers, which can't be imported ({missing}); "
             "pip install 'usbench[transformers]'"
         ) from missing
-    return package
+    return transformers

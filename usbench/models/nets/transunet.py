@@ -1,4 +1,4 @@
-"""TransUNet (Chen et al. 2021) on timm's hybrid of ResNet and vision transformer, with a U-Net's decoder."""
+"""TransUNet (Chen et al. 2021) on timm's hybrid of ResNet and vision transformer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from timm.models.resnetv2 import ResNetV2
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-STRIDE = 16  # of the trunk, one token per place
+STRIDE = 16  # of the backbone, one token per place
 DECODER = (256, 128, 64, 16)
+# Channels of the ResNet at an eighth, a quarter, half and the whole of the size.
+SKIPS = (512, 256, 64, 0)
 
 
 class TransUNet(nn.Module):
-    """R50 + ViT-B/16: 105,323,306 parameters with 10 planes at 256 px (positions are learnt, so the size counts)."""
+    """R50 + ViT-B/16 with a U-Net's decoder.
+
+    105,323,306 parameters with 10 planes at 256 px (positions are learnt, so the size counts).
+    """
 
     name = "transunet"
     version = 1
@@ -31,10 +36,15 @@ class TransUNet(nn.Module):
         depth: int = 12,
         heads: int = 12,
     ) -> None:
-        """size: (height, width) px, multiples of 16; stages: blocks of the ResNet's; width, depth, heads: of the
-        transformer."""
+        """Build the net.
+
+        Args:
+            size: (height, width) px, multiples of 16.
+            stages: blocks of the ResNet's stages.
+            width, depth, heads: of the transformer.
+        """
         super().__init__()
-        trunk = ResNetV2(
+        resnet = ResNetV2(
             layers=list(stages),
             num_classes=0,
             global_pool="",
@@ -42,7 +52,7 @@ class TransUNet(nn.Module):
             stem_type="same",
             conv_layer=partial(StdConv2dSame, eps=1e-8),
         )
-        self.trunk: Any = VisionTransformer(
+        self.trunk: Any = VisionTransformer(  # the backbone; stored weights have this name
             img_size=size,
             patch_size=1,
             num_classes=0,
@@ -51,19 +61,16 @@ class TransUNet(nn.Module):
             embed_dim=width,
             depth=depth,
             num_heads=heads,
-            embed_layer=partial(HybridEmbed, backbone=trunk),
+            embed_layer=partial(HybridEmbed, backbone=resnet),
         )
-        self.neck = block(width, 512)
-        skips = (
-            512,
-            256,
-            64,
-            0,
-        )  # channels of the ResNet at an eighth, a quarter, half and the whole of the size
-        self.decoder = nn.ModuleList(
-            nn.Sequential(block(given + skip, made), block(made, made))
-            for given, skip, made in zip((512, *DECODER), skips, DECODER, strict=False)
-        )
+        self.neck = convolution(width, 512)
+        self.decoder = nn.ModuleList()
+        channels = 512
+        for skip, out in zip(SKIPS, DECODER, strict=True):
+            self.decoder.append(
+                nn.Sequential(convolution(channels + skip, out), convolution(out, out))
+            )
+            channels = out
         self.head = nn.Conv2d(DECODER[-1], classes, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -77,8 +84,14 @@ class TransUNet(nn.Module):
         return logits
 
     def features(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The transformer's tokens as (B, width, h/16, w/16), and the ResNet at a half, a quarter and an eighth."""
-        net, vit = self.trunk.patch_embed.backbone, self.trunk
+        """The backbone's features.
+
+        Returns:
+            The transformer's tokens as (B, width, h/16, w/16), and the ResNet's features at a
+            half, a quarter and an eighth of the size.
+        """
+        vit = self.trunk
+        net = vit.patch_embed.backbone
         stem = net.stem.norm(net.stem.conv(images))
         quarter = net.stages[0](net.stem.pool(stem))
         eighth = net.stages[1](quarter)
@@ -88,10 +101,10 @@ class TransUNet(nn.Module):
         return tokens.transpose(1, 2).unflatten(2, last.shape[2:]), [stem, quarter, eighth]
 
 
-def block(given: int, made: int) -> nn.Sequential:
+def convolution(channels: int, out: int) -> nn.Sequential:
     """A 3×3 convolution without a bias, normalised and rectified."""
     return nn.Sequential(
-        nn.Conv2d(given, made, 3, padding=1, bias=False),
-        nn.BatchNorm2d(made),
+        nn.Conv2d(channels, out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out),
         nn.ReLU(inplace=True),
     )

@@ -1,7 +1,8 @@
-"""nnU-Net's fingerprint, plan and preprocessing, in this process, and what a recipe changes of the plan.
+"""nnU-Net's plan and preprocessing in this process, and what a recipe changes of the plan.
 
-Knows its planner's and preprocessor's classes, and the plans file: a configuration of ours inherits the planner's 2d.
-nnU-Net is imported inside functions only, once `usbench.models.nnunet.model` has put its environment in order.
+Knows its planner's and preprocessor's classes, and the plans file: a configuration of ours
+inherits the planner's 2d. nnU-Net is imported inside functions only, once `sealed_nnunet` has put
+its environment in order.
 """
 
 from __future__ import annotations
@@ -19,72 +20,78 @@ from usbench.models.nnunet.files import DATASET, Recipe, read_json, write_json
 PLANS, OURS = "nnUNetPlans", "usbench"  # the planner's file, and our configuration in it
 SPACING = (999, 1, 1)  # what nnU-Net's reader of flat images says
 EDGE = 4  # px, the planner's smallest side of the coarsest stage
-STATISTICS = 10_000  # pixels of a case for statistics of intensity that only its normalisation of CT reads; theirs: 1e8
+NO_LIMIT = 999_999  # stages, as the planner says it
+# Pixels of a case for statistics of intensity that only its normalisation of CT reads; theirs: 1e8.
+STATISTICS = 10_000
 
 
-class Serial:
-    """`multiprocessing` as nnU-Net's planner uses it, without a process: each case is done when it is handed over."""
+class SerialPool:
+    """Replaces `multiprocessing` in nnU-Net's planner: each case is done when it is submitted."""
 
     _pool: Sequence[Any] = ()
 
-    def __init__(self, running: Bar) -> None:
-        self.running = running
+    def __init__(self, progress: Bar) -> None:
+        self.progress = progress
 
-    def get_context(self, how: str) -> Serial:
-        """The same."""
+    def get_context(self, method: str) -> SerialPool:
+        """The context is the pool."""
         return self
 
-    def Pool(self, count: int) -> Serial:
-        """The same."""
+    def Pool(self, count: int) -> SerialPool:
+        """One pool, in this process, whatever the count."""
         return self
 
-    def __enter__(self) -> Serial:
+    def __enter__(self) -> SerialPool:
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
-    def starmap_async(self, work: Callable[..., Any], cases: Iterable[tuple[Any, ...]]) -> Done:
-        """Not asynchronous at all."""
-        done = Done([work(*case) for case in cases])
-        self.running.step()
-        return done
+    def starmap_async(self, work: Callable[..., Any], cases: Iterable[tuple[Any, ...]]) -> Finished:
+        """Do the work now."""
+        finished = Finished([work(*case) for case in cases])
+        self.progress.step()
+        return finished
 
 
 @dataclass(frozen=True)
-class Done:
-    """What came of it."""
+class Finished:
+    """The results of finished work, as multiprocessing's AsyncResult gives them."""
 
     results: list[Any]
 
     def ready(self) -> bool:
-        """It is."""
+        """Whether the work is done: always."""
         return True
 
     def get(self) -> list[Any]:
-        """What came of it."""
+        """The results."""
         return self.results
 
 
 @contextmanager
-def in_process(cases: int) -> Iterator[None]:
-    """The fingerprint and the preprocessing without processes of their own, with a bar."""
+def without_processes(cases: int) -> Iterator[None]:
+    """Let the fingerprint and the preprocessing run in this process, with a progress bar."""
     from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor
     from nnunetv2.preprocessing.preprocessors import default_preprocessor
 
     modules = (fingerprint_extractor, default_preprocessor)
-    theirs = [module.multiprocessing for module in modules]
-    with bar("planning", 2 * cases) as running:
+    originals = [module.multiprocessing for module in modules]
+    with bar("planning", 2 * cases) as progress:
         try:
             for module in modules:
-                module.multiprocessing = Serial(running)
+                module.multiprocessing = SerialPool(progress)
             yield
         finally:
-            for module, before in zip(modules, theirs, strict=True):
-                module.multiprocessing = before
+            for module, original in zip(modules, originals, strict=True):
+                module.multiprocessing = original
 
 
 def prepare(prepared: Path, cases: int, recipe: Recipe) -> dict[str, Any]:
-    """nnU-Net's fingerprint, plan and preprocessing of the raw data set; the plans with our configuration."""
+    """Make nnU-Net's fingerprint and plan of the raw data set, and preprocess it.
+
+    Returns:
+        The plans with our configuration.
+    """
     from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
         DatasetFingerprintExtractor,
     )
@@ -94,17 +101,17 @@ def prepare(prepared: Path, cases: int, recipe: Recipe) -> dict[str, Any]:
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 
     path = prepared / DATASET / f"{PLANS}.json"
-    with in_process(cases), redirect_stdout(StringIO()):
+    with without_processes(cases), redirect_stdout(StringIO()):
         extractor = DatasetFingerprintExtractor(DATASET, 1)
         extractor.show_progress_bar = False
         extractor.num_foreground_voxels_for_intensitystats = STATISTICS * cases
         extractor.run(overwrite_existing=True)
-        spacing = (
-            None if recipe.spacing is None else [float(SPACING[0]), recipe.spacing, recipe.spacing]
-        )
+        spacing = None
+        if recipe.spacing is not None:
+            spacing = [float(SPACING[0]), recipe.spacing, recipe.spacing]
         ExperimentPlanner(DATASET, overwrite_target_spacing=spacing).plan_experiment()
         plans = read_json(path)
-        plans["configurations"][OURS] = amended(plans["configurations"]["2d"], recipe)
+        plans["configurations"][OURS] = amend_plan(plans["configurations"]["2d"], recipe)
         write_json(path, plans)
         preprocessor = DefaultPreprocessor(verbose=False)
         preprocessor.show_progress_bar = False
@@ -112,11 +119,11 @@ def prepare(prepared: Path, cases: int, recipe: Recipe) -> dict[str, Any]:
     return plans
 
 
-def amended(planned: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+def amend_plan(planned: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     """A configuration that inherits the planner's and differs where the recipe says so.
 
-    A patch gets its stages by the planner's own rule (halve while 4 px are left), at most as many as the recipe's
-    features; without those, the planner's numbers of features.
+    A patch gets its stages by the planner's own rule (halve while 4 px are left), at most as many
+    as the recipe's features; without those, the planner's numbers of features.
     """
     from nnunetv2.experiment_planning.experiment_planners.network_topology import (
         get_pool_and_conv_props,
@@ -127,23 +134,23 @@ def amended(planned: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
         ours["batch_size"] = recipe.batch
     if recipe.size is None:
         return ours
-    most = len(recipe.features) - 1 if recipe.features else 999_999
+    most = len(recipe.features) - 1 if recipe.features else NO_LIMIT
     _, strides, kernels, patch, _ = get_pool_and_conv_props(
         planned["spacing"], recipe.size, EDGE, most
     )
-    theirs, stages = planned["architecture"], len(strides)
-    features = recipe.features or [
-        min(512, 32 * 2**stage) for stage in range(stages)
-    ]  # the planner's, of flat images
+    stages = len(strides)
+    # The planner's rule for flat images where the recipe states no features.
+    features = recipe.features or [min(512, 32 * 2**stage) for stage in range(stages)]
+    architecture = planned["architecture"]
     ours["patch_size"] = [int(side) for side in patch]
     ours["architecture"] = {
-        **theirs,
+        **architecture,
         "arch_kwargs": {
-            **theirs["arch_kwargs"],
+            **architecture["arch_kwargs"],
             "n_stages": stages,
             "features_per_stage": list(features[:stages]),
-            "kernel_sizes": [[int(k) for k in kernel] for kernel in kernels],
-            "strides": [[int(s) for s in stride] for stride in strides],
+            "kernel_sizes": [list(map(int, kernel)) for kernel in kernels],
+            "strides": [list(map(int, stride)) for stride in strides],
             "n_conv_per_stage": [2] * stages,
             "n_conv_per_stage_decoder": [2] * (stages - 1),
         },

@@ -1,7 +1,7 @@
-"""nnU-Net's trainer and predictor as usbench wants them: in this process, seeded, silent, chosen by our rule.
+"""nnU-Net's trainer and predictor in this process, seeded, silent, selected by our rule.
 
-Knows their classes' methods. nnU-Net is imported inside functions only, once `usbench.models.nnunet.model` has put its
-environment in order.
+Knows their classes' methods. nnU-Net is imported inside functions only, once `sealed_nnunet` has
+put its environment in order.
 """
 
 from __future__ import annotations
@@ -21,13 +21,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from usbench.errors import RunError
-from usbench.io.console import Bar, warn
+from usbench.io.console import Bar
 from usbench.models import loop
-from usbench.models.nnunet.files import Recipe, best_of, checkpoints, forget
+from usbench.models.checkpoints import (
+    list_checkpoints,
+    load_file,
+    load_first,
+    replacing_torch_file,
+    save_file,
+)
+from usbench.models.nnunet.files import Recipe, epoch_weights, remove_old
 from usbench.models.nnunet.planner import OURS, SPACING
 from usbench.types import Masks, Run, Sample
 
-Image8 = NDArray[np.uint8]
+Image8 = NDArray[np.uint8]  # (H, W)
 
 
 # ---- training
@@ -47,49 +54,51 @@ class Job:
 
 
 def train(job: Job) -> int:
-    """Train to the last epoch; the number of the best one, whose weights lie at best_of."""
+    """Train to the last epoch; the number of the best one, whose weights are at epoch_weights."""
     with redirect_stdout(StringIO()):
         device = torch.device(job.run.device)
-        trainer = ours(job)({**job.plans, "continue_training": False}, OURS, 0, job.dataset, device)
+        plans = {**job.plans, "continue_training": False}
+        trainer = subclass_trainer(job)(plans, OURS, 0, job.dataset, device)
         configure(trainer, job)
         reseed(job.run.seed, 0)
         trainer.initialize()
     if not resume(trainer, job.run.dir) and job.weights is not None:
         load_weights(trainer.network, job.weights)
     job.bar.step(by=trainer.current_epoch)
-    with in_our_precision(job.run):
+    with our_precision(job.run):
         trainer.run_training()
     best: int = trainer._best_ema[1]
     return best
 
 
 def configure(trainer: Any, job: Job) -> None:
-    """What a recipe changes, before the trainer's initialize()."""
+    """Apply what a recipe changes, before the trainer's initialize()."""
     recipe = job.recipe
     trainer.device = torch.device(job.run.device)  # theirs is always the first GPU
     trainer.grad_scaler = None  # of fp16, which isn't used
     trainer.num_epochs = recipe.epochs
-    trainer.num_iterations_per_epoch = recipe.iterations or trainer.num_iterations_per_epoch
-    trainer.initial_lr = trainer.initial_lr if recipe.lr is None else recipe.lr
-    trainer.weight_decay = (
-        trainer.weight_decay if recipe.weight_decay is None else recipe.weight_decay
-    )
+    if recipe.iterations is not None:
+        trainer.num_iterations_per_epoch = recipe.iterations
+    if recipe.lr is not None:
+        trainer.initial_lr = recipe.lr
+    if recipe.weight_decay is not None:
+        trainer.weight_decay = recipe.weight_decay
 
 
 @contextmanager
-def in_our_precision(run: Run) -> Iterator[None]:
-    """The run's precision where nnU-Net's training step on a GPU would take fp16."""
+def our_precision(run: Run) -> Iterator[None]:
+    """Use the run's precision where nnU-Net's training step on a GPU would take fp16."""
     from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as module
 
-    theirs = module.autocast
+    original = module.autocast
     module.autocast = lambda kind, enabled: loop.autocast(run)
     try:
         yield
     finally:
-        module.autocast = theirs
+        module.autocast = original
 
 
-def ours(job: Job) -> Any:
+def subclass_trainer(job: Job) -> Any:
     """A subclass of nnU-Net's trainer."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
@@ -113,34 +122,26 @@ def ours(job: Job) -> Any:
         ) -> Any:
             if not recipe.augment:
                 return nnUNetTrainer.get_validation_transforms(scales)
-            return untimed(
-                nnUNetTrainer.get_training_transforms(patch, rotation, scales, *rest, **named)
+            transforms = nnUNetTrainer.get_training_transforms(
+                patch, rotation, scales, *rest, **named
             )
+            remove_stopwatch(transforms)
+            return transforms
 
         def run_training(self) -> None:
             self.on_train_start()
             while self.current_epoch < self.num_epochs:
                 reseed(run.seed, self.current_epoch + 1)
                 self.on_train_epoch_start()
-                losses = [
-                    float(self.train_step(next(self.dataloader_train))["loss"])
-                    for _ in range(self.num_iterations_per_epoch)
-                ]
-                finish_epoch(self, job, sum(losses) / len(losses))
+                total = 0.0
+                for _ in range(self.num_iterations_per_epoch):
+                    total += float(self.train_step(next(self.dataloader_train))["loss"])
+                finish_epoch(self, job, total / self.num_iterations_per_epoch)
                 self.current_epoch += 1
 
         def save_checkpoint(self, filename: str) -> None:
-            try:
-                super().save_checkpoint(f"{filename}.part")
-                Path(f"{filename}.part").replace(filename)
-            except (
-                OSError,
-                RuntimeError,
-            ) as error:  # torch's own writer raises RuntimeError on a full disk
-                words = " ".join(str(error).split())[:160]
-                raise RunError(
-                    f"{filename}: can't be written ({words}); check its folder and free space"
-                ) from error
+            with replacing_torch_file(Path(filename)) as part:
+                super().save_checkpoint(str(part))
 
         def print_to_log_file(self, *_: Any, **__: Any) -> None: ...
 
@@ -151,17 +152,19 @@ def ours(job: Job) -> Any:
     return Trainer
 
 
-def untimed(transforms: Any) -> Any:
-    """nnU-Net's augmentation without its stopwatch: the blur would take the way, of two, that it finds the faster."""
+def remove_stopwatch(transforms: Any) -> None:
+    """Let nnU-Net's blur always go one way: it would time two, and take the faster."""
+    from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+    from batchgeneratorsv2.transforms.utils.random import RandomTransform
+
     for step in transforms.transforms:
-        inner = getattr(step, "transform", step)
-        if hasattr(inner, "benchmark"):
+        inner = step.transform if isinstance(step, RandomTransform) else step
+        if isinstance(inner, GaussianBlurTransform):
             inner.benchmark = False
-    return transforms
 
 
 def reseed(seed: int, epoch: int) -> None:
-    """Everything random in an epoch from (seed, epoch): which cases, which patches, their augmentation; 0: the net."""
+    """Seed an epoch from (seed, epoch): cases, patches, their augmentation; epoch 0: the net."""
     value = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
     random.seed(value)
     np.random.seed(value)  # noqa: NPY002  # theirs
@@ -171,96 +174,94 @@ def reseed(seed: int, epoch: int) -> None:
 def finish_epoch(trainer: Any, job: Job, loss: float) -> None:
     """Validate where it is due, keep the best weights, log, write a checkpoint.
 
-    Raises RunError where the loss or the score isn't finite.
+    Raises:
+        RunError: the loss or the score isn't finite.
     """
     epoch, run, before = trainer.current_epoch + 1, job.run, trainer._best_ema
     if not math.isfinite(loss):
-        raise RunError(f"nnunet: the loss of epoch {epoch} is {loss}; a smaller lr may help")
+        raise RunError(f"nnunet: epoch {epoch}: the loss is {loss}; a smaller lr may help")
     run.log("train/loss", loss, epoch)
     run.log("lr", float(trainer.optimizer.param_groups[0]["lr"]), epoch)
     if epoch % job.recipe.validate_every == 0 or epoch == trainer.num_epochs:
         score = validate(trainer, job)
         if not math.isfinite(score):
             raise RunError(
-                f"nnunet: the validation score of epoch {epoch} is {score}; has val any object?"
+                f"nnunet: epoch {epoch}: the validation score is {score}; has val any object?"
             )
         run.log("val/score", score, epoch)
         if before is None or score > before[0]:
-            loop.write(best_of(run.dir, epoch), trainer.network.state_dict())
+            save_file(epoch_weights(run.dir, epoch), trainer.network.state_dict())
             trainer._best_ema = (score, epoch)  # their slot for it, in their checkpoint
     trainer.save_checkpoint(str(run.dir / f"checkpoint-{epoch:05d}.pth"))
     best = trainer._best_ema
-    forget(run.dir, {which[1] for which in (before, best) if which is not None})
+    remove_old(run.dir, {state[1] for state in (before, best) if state is not None})
     job.bar.step(f"loss {loss:.3f}" + ("" if best is None else f"  best {best[0]:.3f}"))
 
 
 def validate(trainer: Any, job: Job) -> float:
     """The selection rule on what `predict` would give with these weights."""
     trainer.set_deep_supervision_enabled(False)
-    predictor = predictor_of(trainer.network, job.plans, job.dataset, mirrored(job.recipe), job.run)
+    axes = mirror_axes(job.recipe)
+    predictor = build_predictor(trainer.network, job.plans, job.dataset, axes, job.run)
     score = job.run.score((sample.target, predict(predictor, sample.image)) for sample in job.val)
     trainer.set_deep_supervision_enabled(True)
     return float(score)
 
 
 def resume(trainer: Any, folder: Path) -> bool:
-    """Take up the newest checkpoint that can be read; whether there was one. RunError where its weights are gone."""
-    for path in checkpoints(folder):
-        try:
-            trainer.load_checkpoint(str(path))
-        except Exception as damage:  # noqa: BLE001  (whatever a pickle that was cut short may raise)
-            warn(
-                f"{path}: damaged checkpoint ({type(damage).__name__}); going back to the one before it"
-            )
-            path.unlink()
-            continue
-        best = trainer._best_ema
-        if best is not None and not best_of(folder, best[1]).is_file():
-            missing = best_of(folder, best[1]).name
-            raise RunError(
-                f"{path}: its best weights were wanted beside it ({missing}), found none; start anew"
-            )
-        return True
-    return False
+    """Load the newest whole checkpoint; whether there was one.
+
+    Raises:
+        RunError: its best weights are missing.
+    """
+
+    def load(path: Path) -> Path:
+        trainer.load_checkpoint(str(path))
+        return path
+
+    path = load_first(list_checkpoints(folder, ".pth"), load)
+    best = trainer._best_ema
+    if path is not None and best is not None and not epoch_weights(folder, best[1]).is_file():
+        raise RunError(
+            f"{path}: its best weights ({epoch_weights(folder, best[1]).name}) are missing; "
+            "start anew"
+        )
+    return path is not None
 
 
 def load_weights(net: nn.Module, path: Path) -> None:
-    """All but the layers that give the classes, from a state dict. Raises RunError where it isn't one of this net."""
+    """Load all but the layers of the classes from a state dict; RunError where it doesn't fit."""
     if not path.is_file():
-        raise RunError(
-            f"{path}: a file of weights was wanted, found none; or take model.build.weights=null"
-        )
+        raise RunError(f"{path}: no such file of weights; or take model.build.weights=null")
+    own = net.state_dict()
+    fitting = {}
     try:
-        given = loop.read(path)
-        own = net.state_dict()
-        fitting = {
-            name: value
-            for name, value in given.items()
-            if name in own and value.shape == own[name].shape
-        }
+        for name, value in load_file(path).items():
+            if name in own and value.shape == own[name].shape:
+                fitting[name] = value
     except Exception as wrong:
         raise RunError(
-            f"{path}: a state dict of this net was wanted: {str(wrong).splitlines()[0]}"
+            f"{path}: expected a state dict of this net: {str(wrong).splitlines()[0]}"
         ) from wrong
-    missing = [name for name in own if name not in fitting and "seg_layers" not in name]
-    if missing:
-        raise RunError(
-            f"{path}: a state dict of this net was wanted, it lacks {missing[0]} in that shape"
-        )
+    for name in own:
+        if name not in fitting and "seg_layers" not in name:
+            raise RunError(
+                f"{path}: expected a state dict of this net, it lacks {name} in that shape"
+            )
     net.load_state_dict({**own, **fitting})
 
 
 # ---- prediction
 
 
-def mirrored(recipe: Recipe) -> tuple[int, ...] | None:
+def mirror_axes(recipe: Recipe) -> tuple[int, ...] | None:
     """The axes along which a prediction is averaged with that of the mirrored image."""
     if recipe.mirror is not None:
         return recipe.mirror or None
     return (0, 1) if recipe.augment else None
 
 
-def build(plans: dict[str, Any], dataset: dict[str, Any]) -> nn.Module:
+def build_net(plans: dict[str, Any], dataset: dict[str, Any]) -> nn.Module:
     """The net of the plans, with fresh weights."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -273,14 +274,14 @@ def build(plans: dict[str, Any], dataset: dict[str, Any]) -> nn.Module:
     return net
 
 
-def predictor_of(
+def build_predictor(
     net: nn.Module,
     plans: dict[str, Any],
     dataset: dict[str, Any],
     mirror: tuple[int, ...] | None,
     run: Run,
 ) -> Any:
-    """nnU-Net's predictor: half-overlapping patches, weighted by a Gaussian, averaged over mirror images."""
+    """nnU-Net's predictor: half-overlapping patches, Gaussian weights, mirrored images averaged."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -292,7 +293,7 @@ def predictor_of(
 
     with redirect_stdout(StringIO()):
         predictor = Predictor(device=torch.device(run.device), allow_tqdm=False)
-    torch.backends.cudnn.benchmark = False  # it switches that stopwatch on
+    torch.backends.cudnn.benchmark = False  # its constructor switches that stopwatch on
     manager = PlansManager(plans)
     predictor.manual_initialization(
         net, manager, manager.get_configuration(OURS), None, dataset, "", mirror
@@ -301,7 +302,7 @@ def predictor_of(
 
 
 def predict(predictor: Any, image: Image8) -> Masks:
-    """Of one (H, W) image, in native pixels."""
+    """Predict one image, in native pixels."""
     from nnunetv2.inference.export_prediction import (
         convert_predicted_logits_to_segmentation_with_correct_shape,
     )
@@ -320,11 +321,14 @@ def predict(predictor: Any, image: Image8) -> Masks:
         True,
         torch.get_num_threads(),
     )
-    return masks_of(labels[0], probability[1:, 0])
+    return to_masks(labels[0], probability[1:, 0])
 
 
-def masks_of(labels: NDArray[Any], probability: NDArray[np.float32]) -> Masks:
-    """(H, W) labels and (C, H, W) probabilities → planes with the mean probability of their pixels (0 where none)."""
+def to_masks(labels: NDArray[Any], probability: NDArray[np.float32]) -> Masks:
+    """(H, W) labels, (C, H, W) probabilities → planes scored by their pixels' mean probability.
+
+    The score of an empty plane is 0.
+    """
     planes = labels == np.arange(1, len(probability) + 1)[:, None, None]
     chosen = np.maximum(planes.sum(axis=(1, 2)), 1)
     scores = (probability * planes).sum(axis=(1, 2)) / chosen

@@ -1,7 +1,8 @@
-"""From a recipe of a YAML of conf/model to every argument of ultralytics' trainer that bears on the weights.
+"""From a recipe of conf/model to each argument of ultralytics' trainer that affects the weights.
 
-Knows ultralytics' names and the defaults that usbench chose for them: none is left to the package, so that an upgrade
-changes nothing silently (a test holds the list against the installed package's). Imports neither it nor torch.
+Knows ultralytics' names and the defaults that usbench chose for them: none is left to the package,
+so that an upgrade changes nothing silently (a test compares the list with the installed package).
+Imports neither it nor torch.
 """
 
 from __future__ import annotations
@@ -31,38 +32,28 @@ OPTIONAL: Mapping[str, Any] = {
     "dfl": 1.5,
     "freeze": None,
 }
-POINTS: Mapping[str, Any] = {
-    "pose": 12.0,
-    "kobj": 1.0,
-}  # weights of place and presence in the loss of points
-AUGMENT: Mapping[str, Any] = {
-    **dict.fromkeys(
-        ("fliplr", "flipud", "degrees", "translate", "scale", "shear", "perspective"), 0.0
-    ),
-    **dict.fromkeys(
-        ("hsv_h", "hsv_s", "hsv_v", "bgr", "mosaic", "mixup", "cutmix", "multi_scale"), 0.0
-    ),
+POINTS: Mapping[str, float] = {"pose": 12.0, "kobj": 1.0}  # loss weights of place and presence
+MOVES = ("fliplr", "flipud", "degrees", "translate", "scale", "shear", "perspective")
+SHADES = ("hsv_h", "hsv_s", "hsv_v", "bgr")
+MIXES = ("mosaic", "mixup", "cutmix")  # several images in one
+AUGMENT: Mapping[str, float] = {
+    **dict.fromkeys((*MOVES, *SHADES, *MIXES, "multi_scale"), 0.0),
     "close_mosaic": 0,  # mosaic is off in the last so many epochs
 }
-SEVERAL = ("mosaic", "mixup", "cutmix")  # images in one
-WORDS = ("size", "unstated", "note")  # what a recipe says to the run and to people
-UNHEARD: Mapping[str, tuple[str, ...]] = {  # what a kind's trainer would take and ignore
+FOR_PEOPLE = ("size", "unstated", "note")  # keys of a recipe that the trainer doesn't read
+IGNORED: Mapping[str, tuple[str, ...]] = {  # what a kind's trainer would take and ignore
     "boxes": (),
-    "queries": (
-        "rect",
-        "box",
-        "cls",
-        "dfl",
-    ),  # stretched to a square; a loss with weights of its own
-    "points": SEVERAL,  # there is one instance per image
+    "queries": ("rect", "box", "cls", "dfl"),  # a stretched square; a loss with its own weights
+    "points": MIXES,  # there is one instance per image
 }
+NOTHING = ("cfg", "time", "classes", "quantize", "distill_model", "auto_augment")
+OFF = ("cache", "pretrained", "cls_remap", "verbose", "single_cls", "resume", "profile")
+OFF += ("compile", "channels_last", "plots", "save_json", "agnostic_nms")
+ZERO = ("dis", "cls_pw", "dropout", "copy_paste", "erasing")
 FIXED: Mapping[str, Any] = {
-    **dict.fromkeys(("cfg", "time", "classes", "quantize", "distill_model", "auto_augment"), None),
-    **dict.fromkeys(
-        ("cache", "pretrained", "cls_remap", "verbose", "single_cls", "resume", "profile"), False
-    ),
-    **dict.fromkeys(("compile", "channels_last", "plots", "save_json", "agnostic_nms"), False),
-    **dict.fromkeys(("dis", "cls_pw", "dropout", "copy_paste", "erasing"), 0.0),
+    **dict.fromkeys(NOTHING, None),
+    **dict.fromkeys(OFF, False),
+    **dict.fromkeys(ZERO, 0.0),
     **dict.fromkeys(("save", "val", "exist_ok", "deterministic"), True),
     "task": "detect",
     "mode": "train",
@@ -83,56 +74,70 @@ def training_arguments(
 ) -> dict[str, Any]:
     """The trainer's arguments but for the run's own (folder, device, seed, precision).
 
-    The weight decay is the recipe's as it stands and every batch is a step: their scaling to a nominal batch
-    of 64 is off (nbs = batch). No early stop (patience = epochs). The trainer's batch is micro_batch where the recipe
-    has one (see `parts`). Raises ConfigError naming the key that can't be.
+    The weight decay is the recipe's as it stands and each batch is a step: their scaling to a
+    nominal batch of 64 is off (nbs = batch). There is no early stop (patience = epochs). The
+    trainer's batch is micro_batch where the recipe has one (see `count_parts`).
+
+    Raises:
+        ConfigError: naming the key that can't be.
     """
     name, augment = family.name, dict(recipe.get("augment") or {})
     optional = {**OPTIONAL, **(POINTS if family.kind == "points" else {})}
-    known = {*REQUIRED, *optional, *WORDS, "augment", "micro_batch"} - {*UNHEARD[family.kind]}
-    moves = {*AUGMENT} - {*UNHEARD[family.kind]}
-    for key in [*(k for k in recipe if k not in known), *(k for k in augment if k not in moves)]:
+    ignored = set(IGNORED[family.kind])
+    known = {*REQUIRED, *optional, *FOR_PEOPLE, "augment", "micro_batch"} - ignored
+    steps = {*AUGMENT} - ignored
+    unknown = [key for key in recipe if key not in known]
+    unknown += [key for key in augment if key not in steps]
+    if unknown:
         raise ConfigError(
-            f"{name}: unknown recipe key '{key}'; known: {', '.join(sorted(known | moves))}"
+            f"{name}: unknown recipe key '{unknown[0]}'; known: {', '.join(sorted(known | steps))}"
         )
     for key in REQUIRED:
         if recipe.get(key) is None:
             raise ConfigError(f"{name}: the recipe lacks '{key}'")
-    given = {k: v for k, v in recipe.items() if k not in (*WORDS, "augment", "micro_batch")}
-    arguments = {**FIXED, **optional, **AUGMENT, **given, **augment}
-    _check(arguments, name)
-    batch = arguments["batch"] // parts(recipe, family)
+    not_passed = (*FOR_PEOPLE, "augment", "micro_batch")
+    stated = {k: v for k, v in recipe.items() if k not in not_passed}
+    arguments = {**FIXED, **optional, **AUGMENT, **stated, **augment}
+    check_arguments(arguments, name)
+    batch = arguments["batch"] // count_parts(recipe, family)
     return {**arguments, "batch": batch, "nbs": batch, "patience": arguments["epochs"]}
 
 
-def parts(recipe: Mapping[str, Any], family: Family = FAMILIES["yolov8"]) -> int:
-    """Into how many parts a batch is divided whose gradients add up to one step; 1 without a micro_batch.
+def count_parts(recipe: Mapping[str, Any], family: Family = FAMILIES["yolov8"]) -> int:
+    """Into how many parts a batch is divided whose gradients add up to one step.
 
-    Raises ConfigError where batch isn't a multiple of micro_batch.
+    Raises:
+        ConfigError: micro_batch isn't a divisor of batch.
     """
     batch, part = recipe["batch"], recipe.get("micro_batch")
     if part is None:
         return 1
     if type(part) is not int or part < 1 or batch % part:
         raise ConfigError(
-            f"{family.name}: micro_batch divides the batch, {batch}, without rest; {part!r} doesn't"
+            f"{family.name}: micro_batch: expected a divisor of batch={batch}, got {part!r}"
         )
     return int(batch) // part
 
 
-def _check(arguments: Mapping[str, Any], name: str) -> None:
+def check_arguments(arguments: Mapping[str, Any], name: str) -> None:
+    """Raise ConfigError for a value that the trainer would misread."""
     for key in ("epochs", "batch", "imgsz"):
         if type(arguments[key]) is not int or arguments[key] < 1:
-            raise ConfigError(f"{name}: {key} is a whole number from 1 on, not {arguments[key]!r}")
+            raise ConfigError(
+                f"{name}: {key}: expected a whole number from 1 on, got {arguments[key]!r}"
+            )
     if arguments["imgsz"] % STRIDE or arguments["imgsz"] < 2 * STRIDE:
         raise ConfigError(
-            f"{name}: imgsz is a multiple of {STRIDE} from {2 * STRIDE} on, not {arguments['imgsz']}"
+            f"{name}: imgsz: expected a multiple of {STRIDE} from {2 * STRIDE} on, "
+            f"got {arguments['imgsz']}"
         )
     if arguments["optimizer"] not in OPTIMIZERS:
         raise ConfigError(
-            f"{name}: optimizer is one of {', '.join(OPTIMIZERS)}, not {arguments['optimizer']!r} ('auto' ignores lr0)"
+            f"{name}: optimizer: expected one of {', '.join(OPTIMIZERS)}, "
+            f"got {arguments['optimizer']!r} ('auto' ignores lr0)"
         )
-    if arguments["rect"] and any(arguments[key] for key in SEVERAL):
+    if arguments["rect"] and any(arguments[key] for key in MIXES):
         raise ConfigError(
-            f"{name}: rect=true silently drops mosaic, mixup and cutmix; set them to 0 or rect=false"
+            f"{name}: rect=true silently drops mosaic, mixup and cutmix; "
+            "set them to 0 or rect=false"
         )

@@ -11,7 +11,7 @@ from test_transfer import run
 from torch import nn
 
 from usbench.errors import ConfigError
-from usbench.models.custom import Own
+from usbench.models.segmenter import Segmenter
 from usbench.results import store as results
 
 RECIPE = {
@@ -32,8 +32,8 @@ version: 1
 pickled: false
 bf16: [cpu, cuda]
 build:
-  _target_: usbench.models.custom.Own
-  net: {_target_: own_net_of_a_lab.Net, _partial_: true, width: 4}
+  _target_: usbench.models.segmenter.Segmenter
+  net: {_target_: net_of_a_lab.Net, _partial_: true, width: 4}
 recipes:
   quick: {size: 64, epochs: 2, batch: 4, lr: 1.0e-2, weight_decay: 0, schedule: onecycle, augment: {hflip: 0.5}}
 """
@@ -51,7 +51,7 @@ def test_a_lab_s_module_runs_and_is_evaluated_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "tiny_net.yaml").write_text(textwrap.dedent(YAML))
-    (tmp_path / "own_net_of_a_lab.py").write_text(NET)
+    (tmp_path / "net_of_a_lab.py").write_text(NET)
     words = [
         "--config-dir",
         "conf",
@@ -69,7 +69,7 @@ def test_a_lab_s_module_runs_and_is_evaluated_elsewhere(tmp_path, monkeypatch):
 
 
 def made(net, exclusive=True, **changes):
-    return Own(2, exclusive, {**RECIPE, **changes}, net)
+    return Segmenter(2, exclusive, {**RECIPE, **changes}, net)
 
 
 @pytest.mark.parametrize(("exclusive", "planes"), [(True, 3), (False, 2)])

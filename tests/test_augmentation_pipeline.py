@@ -9,8 +9,14 @@ from scipy import ndimage
 
 from usbench.errors import ConfigError
 from usbench.models.augment import Augment
-from usbench.models.augmentation_pipeline import Chain, augment_chain, blurred, movement, waves
-from usbench.models.smp import prepare_of
+from usbench.models.augmentation_pipeline import (
+    Pipeline,
+    augment_by_pipeline,
+    blur_some,
+    draw_movement,
+    draw_waves,
+)
+from usbench.models.segmenter import choose_augmentation
 
 SIZE = (48, 64)
 NOTHING = torch.zeros(5, 1, dtype=torch.bool)
@@ -27,13 +33,13 @@ def batch(n: int) -> tuple[torch.Tensor, torch.Tensor]:
     return target[:, 0] * 200, target
 
 
-def chained(chain: Chain, n: int = 64, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    return augment_chain(*batch(n), Augment(), rng(seed), chain)
+def chained(chain: Pipeline, n: int = 64, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    return augment_by_pipeline(*batch(n), Augment(), rng(seed), chain)
 
 
 def test_nothing_is_done_where_nothing_is_asked_for():
     images, targets = batch(3)
-    seen, marked = augment_chain(images, targets, Augment(), rng(), Chain())
+    seen, marked = augment_by_pipeline(images, targets, Augment(), rng(), Pipeline())
     torch.testing.assert_close(seen, images[:, None].float() / 255)
     assert (marked == targets).all()
 
@@ -48,7 +54,7 @@ def test_ranges_without_a_probability_are_off():
         "contrast": 0.2,
     }
     images, targets = batch(4)
-    seen, marked = augment_chain(images, targets, Augment(), rng(), Chain(**ranges))
+    seen, marked = augment_by_pipeline(images, targets, Augment(), rng(), Pipeline(**ranges))
     torch.testing.assert_close(seen, images[:, None].float() / 255)
     assert (marked == targets).all()
 
@@ -56,10 +62,10 @@ def test_ranges_without_a_probability_are_off():
 @pytest.mark.parametrize(
     "chain",
     [
-        Chain(hflip=0.5, vflip=0.5),
-        Chain(turn=1, degrees=25),
-        Chain(tilt=1, shift=0.0625, scale=0.1, tilt_degrees=25),
-        Chain(elastic=1, alpha=120, sigma=6, corners=3.6),
+        Pipeline(hflip=0.5, vflip=0.5),
+        Pipeline(turn=1, degrees=25),
+        Pipeline(tilt=1, shift=0.0625, scale=0.1, tilt_degrees=25),
+        Pipeline(elastic=1, alpha=120, sigma=6, corners=3.6),
     ],
     ids=["flips", "turn", "tilt", "elastic"],
 )
@@ -72,41 +78,43 @@ def test_image_and_target_move_together(chain):
 
 @pytest.mark.parametrize("chance", [0.0, 0.3, 1.0])
 def test_a_step_happens_as_often_as_stated(chance):
-    seen, _ = chained(Chain(light=chance, brightness=0.2), 1000)
+    seen, _ = chained(Pipeline(light=chance, brightness=0.2), 1000)
     lifted = (seen[:, 0, 0, 0] > 0) | (seen[:, 0, 20, 30] < 199 / 255)
     assert lifted.float().mean().item() == pytest.approx(chance, abs=0.05)
 
 
 def test_a_turn_of_a_square_is_a_rotation():
-    chain = Chain(turn=1, degrees=90)
+    chain = Pipeline(turn=1, degrees=90)
     taken = torch.ones(5, 1, dtype=torch.bool)
     for seed in range(20):
-        matrix = movement(1, (64, 64), chain, taken, rng(seed))[0]
+        matrix = draw_movement(1, (64, 64), chain, taken, rng(seed))[0]
         torch.testing.assert_close(matrix[:, :2] @ matrix[:, :2].T, torch.eye(2), atol=1e-5, rtol=0)
         assert matrix[:, 2].abs().max() == 0
 
 
 def test_shift_and_scale_stay_in_their_ranges():
-    chain = Chain(tilt=1, shift=0.0625, scale=0.1)
-    matrix = movement(500, SIZE, chain, torch.ones(5, 500, dtype=torch.bool), rng())
+    chain = Pipeline(tilt=1, shift=0.0625, scale=0.1)
+    matrix = draw_movement(500, SIZE, chain, torch.ones(5, 500, dtype=torch.bool), rng())
     assert matrix[:, :, 2].abs().max() <= 2 * 0.0625  # the unit square has a side of 2
     zoom = 1 / matrix[:, 0, 0]
     assert zoom.min() >= 0.9 - 1e-6 and zoom.max() <= 1.1 + 1e-6
     assert (matrix[:, 0, 1] == 0).all() and zoom.std() > 0.04
-    still = movement(500, SIZE, chain, NOTHING.expand(5, 500), rng())
+    still = draw_movement(500, SIZE, chain, NOTHING.expand(5, 500), rng())
     assert (still == torch.eye(2, 3)).all()
 
 
 def test_flips_are_half_of_each():
-    matrix = movement(1000, SIZE, Chain(hflip=0.5, vflip=0.5), NOTHING.expand(5, 1000), rng())
+    matrix = draw_movement(
+        1000, SIZE, Pipeline(hflip=0.5, vflip=0.5), NOTHING.expand(5, 1000), rng()
+    )
     assert (matrix[:, 0, 0] < 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
     assert (matrix[:, 1, 1] < 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
 
 
 def test_waves_are_smoothed_noise_as_scipy_smooths_it():
     """Of the same noise, but for the border, which scipy mirrors and here is zero."""
-    chain = Chain(elastic=1, alpha=120, sigma=6)
-    found = waves(1, SIZE, chain, rng(3))[0]  # in the unit square
+    chain = Pipeline(elastic=1, alpha=120, sigma=6)
+    found = draw_waves(1, SIZE, chain, rng(3))[0]  # in the unit square
     noise = (2 * torch.rand(2, 1, *SIZE, generator=rng(3)) - 1)[:, 0].numpy()
     for axis, side in ((0, SIZE[1]), (1, SIZE[0])):
         wanted = (
@@ -123,19 +131,19 @@ def test_a_blur_is_opencv_s():
     sd = {3: 0.8, 5: 1.1, 7: 1.4}  # .3 · ((width − 1) / 2 − 1) + .8
     wanted = {w: cv2.GaussianBlur(picture.astype(np.float32), (w, w), sd[w]) for w in (3, 5, 7)}
     images = torch.from_numpy(picture)[None, None].float().repeat(60, 1, 1, 1)
-    found = blurred(images, torch.ones(60, dtype=torch.bool), rng())[:, 0].numpy()
+    found = blur_some(images, torch.ones(60, dtype=torch.bool), rng())[:, 0].numpy()
     inner = (slice(None), slice(3, -3), slice(3, -3))
     which = [
         next(w for w, one in wanted.items() if np.allclose(f, one[inner[1:]], atol=0.01))
         for f in found[inner]
     ]
     assert set(which) == {3, 5, 7}
-    left = blurred(images, torch.zeros(60, dtype=torch.bool), rng())
+    left = blur_some(images, torch.zeros(60, dtype=torch.bool), rng())
     torch.testing.assert_close(left, images)
 
 
 def test_the_same_seed_gives_the_same_batch():
-    chain = Chain(
+    chain = Pipeline(
         hflip=0.5,
         turn=0.5,
         degrees=20,
@@ -159,4 +167,4 @@ def test_the_same_seed_gives_the_same_batch():
 )
 def test_a_chain_that_cannot_be(recipe, words):
     with pytest.raises(ConfigError, match=words):
-        prepare_of(recipe)
+        choose_augmentation(recipe)

@@ -1,0 +1,70 @@
+"""Weights and checkpoints on disk: written atomically, read without running pickled code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import safetensors.torch
+import torch
+
+from usbench.errors import RunError
+from usbench.io.console import warn
+from usbench.io.files import replacing
+
+KEPT = 2  # the newest checkpoints of a run: the last one may be damaged
+T = TypeVar("T")
+
+
+@contextmanager
+def replacing_torch_file(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a block that calls torch.save: RunError where the disk refuses."""
+    try:
+        with replacing(path) as part:
+            yield part
+    except RuntimeError as error:  # what torch's own writer raises on a full disk
+        reason = " ".join(str(error).split())[:160]
+        raise RunError(
+            f"{path}: can't be written ({reason}); check the folder and its free space"
+        ) from error
+
+
+def save_file(path: Path, content: object) -> None:
+    """Write what torch.save writes, atomically; RunError where the disk refuses."""
+    with replacing_torch_file(path) as part, part.open("wb") as file:
+        torch.save(content, file)  # into a file, not a path: a path's name would be in the bytes
+
+
+def load_file(path: Path) -> Any:
+    """Read tensors and plain values; no pickled code is run. A .safetensors file holds tensors."""
+    if path.suffix == ".safetensors":
+        return safetensors.torch.load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def save_checkpoint(folder: Path, epoch: int, content: object) -> None:
+    """Write the checkpoint of a finished epoch (from 1), and remove all but the newest two."""
+    save_file(folder / f"checkpoint-{epoch:05d}.pt", content)
+    for old in list_checkpoints(folder)[KEPT:]:
+        old.unlink()
+
+
+def list_checkpoints(folder: Path, suffix: str = ".pt") -> list[Path]:
+    """The checkpoints of finished epochs, the newest first."""
+    return sorted(folder.glob(f"checkpoint-*{suffix}"), reverse=True)
+
+
+def load_first(paths: Iterable[Path], load: Callable[[Path], T]) -> T | None:
+    """Load the first file that is whole; damaged ones before it are reported and removed."""
+    for path in paths:
+        try:
+            return load(path)
+        except Exception as damage:  # noqa: BLE001  (unpickling any bytes may raise anything)
+            warn(
+                f"{path}: damaged ({type(damage).__name__}); "
+                "going on from what was written before it"
+            )
+            path.unlink()
+    return None

@@ -1,0 +1,285 @@
+"""Any nn.Module that maps images to logits, trained and scored by our loop; a YAML alone names it.
+
+build:
+  _target_: usbench.models.segmenter.Segmenter
+  net: {_target_: lab.Net, _partial_: true, width: 16}   # called with classes=K planes of logits
+  classes_as: out_channels                               # where that argument has another name
+  in_channels: 3                                         # 1, the default, or 3: grey repeated
+
+The nets of the published tables (usbench.models.nets) and those of smp come this way too.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from usbench.errors import ConfigError, RunError
+from usbench.models import loop
+from usbench.models.arrays import UNKNOWN, Arrays, decode
+from usbench.models.augment import augment
+from usbench.models.augmentation_pipeline import Pipeline, augment_by_pipeline
+from usbench.models.checkpoints import load_file
+from usbench.models.geometry import image_to_net, logits_to_native
+from usbench.models.mask_losses import build_loss
+from usbench.models.optimise import Recipe
+from usbench.models.prediction import count_parameters, in_batches, load_best, net_size, to_input
+from usbench.types import Masks, Run, Sample
+
+IMAGENET = "imagenet"  # the word of `weights` that a net's own library knows
+
+
+@runtime_checkable
+class AdoptsWeights(Protocol):
+    """A net that can take weights whose names or shapes differ from its own."""
+
+    def adopt(self, state: Mapping[str, Tensor]) -> None:
+        """Take weights; raises where they don't fit."""
+        ...
+
+
+class Segmenter:
+    """A segmentation net of any kind, for exclusive or overlapping classes (usbench.types.Model).
+
+    Exclusive classes are a softmax over C+1 channels, channel 0 the background; overlapping ones
+    are C sigmoids.
+    """
+
+    name = "custom"  # in run ids
+    version = 1
+
+    def __init__(
+        self,
+        classes: int,
+        exclusive: bool,
+        recipe: Recipe,
+        net: Callable[..., nn.Module],
+        weights: str | None = None,
+        channels_last: bool = False,
+        options: Mapping[str, Any] | None = None,
+        in_channels: int = 1,
+        classes_as: str = "classes",
+    ) -> None:
+        """Check the configuration; the net itself is built by `fit` or `restore`.
+
+        Args:
+            recipe: as `loop.fit` takes it, with the net's size [h, w], multiples of 32; loss (see
+                `mask_losses.build_loss`); normalise {mean, sd}, a figure per channel; and, in the
+                place of augment, chain (see `augmentation_pipeline.Pipeline`).
+            net: makes the module, which takes (B, in_channels, h, w) normalised grey and gives
+                (B, K, h, w) logits; in training it may give a tuple, the logits of its auxiliary
+                heads after its own. A `net` with an argument `size` receives (h, w); one with an
+                argument `imagenet` receives whether to start from its ImageNet weights.
+            weights: null, a file with a state dict (given to the net's method `adopt` where it
+                has one), or imagenet where `net` has such an argument.
+            options: further arguments of `net`, which a recipe may state.
+            in_channels: of the net; for 3 the grey image is repeated.
+            classes_as: the argument of `net` that says K.
+        """
+        self.classes = classes
+        self.exclusive = exclusive
+        self.recipe = recipe
+        self.weights = weights
+        self.size = net_size(recipe)
+        self.in_channels = in_channels
+        self.channels = classes + int(exclusive)  # planes of logits
+        self.batch = int(recipe.get("batch", 2))  # images predicted together
+        self.factory = partial(net, **{classes_as: self.channels}, **(options or {}))
+        self.method = loop.Method(
+            loss=build_loss(exclusive, recipe.get("loss")),
+            prepare=choose_augmentation(recipe),
+            to_net=choose_normalisation(in_channels, recipe.get("normalise")),
+            channels_last=channels_last,
+        )
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, once the net is built."""
+        return count_parameters(self.net)
+
+    def build(self) -> nn.Module:
+        """The net with its starting weights; RunError where they can't be had."""
+        net = self.create(imagenet=self.weights == IMAGENET)
+        if self.weights not in (None, IMAGENET):
+            load_weights(net, Path(str(self.weights)))
+        return net
+
+    def create(self, imagenet: bool = False) -> nn.Module:
+        """The net before any training; ConfigError where it can't be made or doesn't fit."""
+        arguments = argument_names(self.factory)
+        if imagenet and "imagenet" not in arguments:
+            raise ConfigError(
+                "model.build.weights=imagenet: this net has none; expected a file or null"
+            )
+        optional = {"size": self.size, "imagenet": imagenet}
+        image = torch.zeros(1, self.in_channels, *self.size)
+        try:
+            net = self.factory(**{k: v for k, v in optional.items() if k in arguments})
+            with torch.no_grad():
+                logits = net.eval()(image)
+        except (TypeError, ValueError, RuntimeError, AssertionError) as wrong:
+            reason = " ".join(str(wrong).split())[:200]
+            raise ConfigError(
+                f"model.build.net: expected a module for {tuple(image.shape)}: {reason}"
+            ) from wrong
+        expected = (1, self.channels, *self.size)
+        if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
+            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits)
+            raise ConfigError(f"model.build.net: expected logits of shape {expected}, got {got}")
+        self.check_single_images(net, image)
+        return net
+
+    def check_single_images(self, net: nn.Module, image: Tensor) -> None:
+        """Raise ConfigError if a recipe trains on one image at once and the net can't."""
+        key = "micro_batch" if self.recipe.get("micro_batch") else "batch"
+        if int(self.recipe.get(key, 2)) > 1:
+            return
+        try:
+            with torch.no_grad():
+                copy.deepcopy(net).train()(image)
+        except ValueError as refused:
+            raise ConfigError(f"recipe.{key}=1: expected 2 or more: {refused}") from refused
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
+        """See usbench.types.Model."""
+        torch.manual_seed(run.seed)
+        self.net = self.build()
+        self.run = run
+        train_arrays = decode(train, self.size, self.exclusive, run.cache, run.threads)
+        val_arrays = decode(val, self.size, self.exclusive, run.cache, run.threads)
+
+        def validate(net: nn.Module) -> float:
+            return run.score(self.pairs(val_arrays))
+
+        loop.fit(self.net, train_arrays, self.method, validate, self.recipe, run)
+
+    def restore(self, run: Run) -> None:
+        """See usbench.types.Model."""
+        self.net = self.create()
+        self.run = run
+        load_best(self.net, run, self.method.channels_last)
+
+    def pairs(self, data: Arrays) -> Iterator[tuple[Masks, Masks]]:
+        """(target, prediction) of each image of a decoded set, at the net's size."""
+        values = np.arange(1, self.classes + 1)[:, None, None] if self.exclusive else 1
+        for start in range(0, len(data.images), self.batch):
+            chosen = slice(start, start + self.batch)
+            for logits, stored in zip(
+                self.logits(data.images[chosen]), data.targets[chosen], strict=True
+            ):
+                known = None if self.exclusive else stored[:, 0, 0] != UNKNOWN
+                prediction = Masks(self.to_planes(logits)[0].cpu().numpy())
+                yield Masks(stored == values, known=known), prediction
+
+    def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Masks]:
+        """See usbench.types.Model."""
+        for group in in_batches(images, self.batch):
+            small = np.stack([image_to_net(image, self.size) for image in group])
+            for image, logits in zip(group, self.logits(small), strict=True):
+                native = logits_to_native(logits, (image.shape[0], image.shape[1]))
+                planes, scores, probabilities = self.to_planes(native)
+                yield Masks(
+                    planes.cpu().numpy(),
+                    scores.cpu().numpy(),
+                    probabilities=probabilities.cpu().numpy(),
+                )
+
+    @torch.inference_mode()
+    def logits(self, images: NDArray[np.uint8]) -> Tensor:
+        """(B, h, w) uint8 → (B, channels, h, w) float32."""
+        self.net.eval()
+        x = to_input(images, self.method, self.run)
+        with loop.autocast(self.run):
+            logits: Tensor = self.net(x)
+        return logits.float()
+
+    def to_planes(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Decide each pixel of one image.
+
+        Args:
+            logits: (channels, H, W).
+
+        Returns:
+            Planes (C, H, W) bool; scores (C,), the mean probability of the chosen pixels, 0 where
+            there are none; probabilities (C, H, W).
+        """
+        if self.exclusive:
+            probabilities = logits.softmax(0)[1:]
+            winner = logits.argmax(0)
+            planes = torch.stack([winner == c + 1 for c in range(self.classes)])
+        else:
+            probabilities = logits.sigmoid()
+            planes = probabilities > 0.5
+        chosen = planes.sum((1, 2)).clamp(min=1)
+        return planes, (probabilities * planes).sum((1, 2)) / chosen, probabilities
+
+
+def argument_names(function: Callable[..., object]) -> set[str]:
+    """The names of a callable's parameters; none for one without a signature."""
+    try:
+        return set(inspect.signature(function).parameters)
+    except ValueError:
+        return set()
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Give a net the state dict of a file, tensors only; RunError where it doesn't fit."""
+    if not path.is_file():
+        raise RunError(f"{path}: no such file of weights; or take model.build.weights=null")
+    try:
+        state = load_file(path)
+        if isinstance(net, AdoptsWeights):
+            net.adopt(state)
+        else:
+            net.load_state_dict(state)
+    except Exception as wrong:
+        reason = (*str(wrong).splitlines(), type(wrong).__name__)[0]
+        raise RunError(f"{path}: expected a state dict of this net: {reason}") from wrong
+
+
+def choose_normalisation(
+    channels: int, stated: Mapping[str, Any] | None
+) -> Callable[[Tensor], Tensor]:
+    """How (B, 1, h, w) in 0..1 becomes what a net reads.
+
+    Args:
+        channels: of the net's input.
+        stated: {mean, sd}, a figure per channel; None for ImageNet's of a grey image.
+
+    Raises:
+        ConfigError: the figures don't fit the channels.
+    """
+    if channels not in (1, 3):
+        raise ConfigError(f"model.build.in_channels: expected 1 or 3, got {channels!r}")
+    if stated is None and channels == 1:
+        return loop.normalise
+    if stated is None:
+        return partial(loop.normalise_by, mean=[loop.MEAN] * 3, sd=[loop.SD] * 3)
+    mean = list(stated.get("mean", ()))
+    sd = list(stated.get("sd", ()))
+    if len(mean) != channels or len(sd) != channels:
+        raise ConfigError(
+            f"recipe.normalise: expected mean and sd of {channels} channels, got {dict(stated)}"
+        )
+    return partial(loop.normalise_by, mean=mean, sd=sd)
+
+
+def choose_augmentation(recipe: Recipe) -> loop.Prepare:
+    """A recipe's augmentation; ConfigError where it states both kinds, or an unknown step."""
+    if not recipe.get("chain"):
+        return augment
+    if "augment" in recipe:
+        raise ConfigError("recipe: expected augment or chain, got both")
+    try:
+        return partial(augment_by_pipeline, pipeline=Pipeline(**recipe["chain"]))
+    except TypeError as wrong:
+        raise ConfigError(f"recipe.chain: {str(wrong).rpartition(') ')[2]}") from wrong
