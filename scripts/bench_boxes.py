@@ -25,8 +25,8 @@ import numpy as np
 import pycocotools.coco  # type: ignore[import-untyped]
 import pycocotools.cocoeval  # type: ignore[import-untyped]
 
-from usbench.datasets.codecs import replacing
 from usbench.io.console import say, table
+from usbench.io.files import replacing
 from usbench.metrics import boxes
 from usbench.metrics.bootstrap import RESAMPLES, draw
 from usbench.metrics.precision import average_precisions

@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.layouts.spinal import COLOURS, SpinalMasks
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table, track
+from usbench.io.files import replacing
 from usbench.runner import machine
 from usbench.types import SPLITS, Split
 

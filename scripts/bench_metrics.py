@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torchmetrics.segmentation import DiceScore, MeanIoU
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table, track
+from usbench.io.files import replacing
 from usbench.metrics import overlap, surfaces
 from usbench.metrics.segment import SegmentScorer
 from usbench.types import Masks

@@ -25,9 +25,9 @@ from usbench.datasets.check import contact_sheet as sheet
 from usbench.datasets.check import counts as tally
 from usbench.datasets.check import leakage as leaks
 from usbench.datasets.check.findings import shown
-from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, DataError
 from usbench.io.console import say, table
+from usbench.io.files import replacing
 
 MOST = 20  # findings shown of one kind, sizes, lines to paste; the JSON has all
 

@@ -21,10 +21,10 @@ from typing import Any
 
 from usbench.cli.overrides import composed, exit_code
 from usbench.datasets import source
-from usbench.datasets.codecs import replacing
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io import console
+from usbench.io.files import replacing
 from usbench.types import SPLITS, Layout, Task
 
 Counts = dict[str, int]  # images per split
@@ -108,7 +108,7 @@ def _write(
     counts: dict[Task, Counts] = {}
     for task, layout in layouts.items():
         if not _there(layout, folder):
-            drawn = phantom.samples(spec, getattr(layout, "written_as", task))
+            drawn = phantom.samples(spec, layout.written_as or task)
             layout.write(
                 folder, console.track(drawn, f"{dataset['name']} {task}", sum(spec.counts.values()))
             )

@@ -21,9 +21,9 @@ from typing import Any
 
 from usbench.cli.overrides import composed, exit_code
 from usbench.datasets import archives, source
-from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, RunError, UsbenchError
 from usbench.io.console import say
+from usbench.io.files import replacing
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

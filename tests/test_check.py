@@ -419,7 +419,7 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
         "  near_duplicates:",
         f"    - [{', '.join(names)}]",
         "leakage:",
-        '  words: "1 of the 4 test images are near-duplicates (correlation ≥ 0.95 at 32×32) of one in train or val; '
+        '  description: "1 of the 4 test images are near-duplicates (correlation ≥ 0.95 at 32×32) of one in train or val; '
         'scores on all 4 are optimistic"',
         f"  images: [{names[0]}]",
     ]
@@ -729,10 +729,10 @@ PLUGIN = """
 from pathlib import Path
 import numpy as np
 from usbench.errors import DataError
-from usbench.types import Masks, Record
+from usbench.types import Layout, Masks, Record
 
 
-class Rows:
+class Rows(Layout):
     def __init__(self, classes):
         self.classes = tuple(classes)
 
@@ -754,7 +754,7 @@ title: Rows
 size: [40, 50]
 released: true
 views: {segment: {classes: [all], exclusive: true, layout: {_target_: lab_rows.Rows}}}
-split: {words: released}
+split: {description: released}
 licence: ours
 redistribute: none
 access: ours

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.codecs.image import read_grey, size, write_grey, write_jpeg
 from usbench.errors import DataError, RunError
+from usbench.io.files import replacing
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # PNG colour types
 

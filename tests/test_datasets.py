@@ -61,7 +61,7 @@ def test_the_yaml_says_what_a_user_must_know(name):
         assert isinstance(node[key], str) and node[key].strip(), key
     assert node["redistribute"] in ("images", "none")
     assert node["redistribute"] == "none" or node["attribution"].strip()  # shown pictures carry it
-    assert node["split"]["words"].strip()
+    assert node["split"]["description"].strip()
     assert isinstance(node["released"], bool) and len(node["size"]) == 2
     for task, view in node["views"].items():
         named = (

@@ -221,7 +221,7 @@ def test_splits_by_folder(tmp_path: Path, kind: str, task: str) -> None:
     images = {split: f"{split}/images" for split in SPLITS}
     labels = {split: f"{split}/labels" + (".json" if kind == "coco" else "") for split in SPLITS}
     layout = folder(kind, task, images=images, labels=labels)
-    opened = open_view("mine", task, {"exclusive": True}, layout, tmp_path, {"words": ""}, None)  # type: ignore[arg-type]
+    opened = open_view("mine", task, {"exclusive": True}, layout, tmp_path, {"description": ""}, None)  # type: ignore[arg-type]
     for split in SPLITS:
         (record,) = opened.records[split]
         assert (record.id, record.group, record.split) == (f"{split}/a", f"{split}/a", split)

@@ -130,7 +130,7 @@ def test_masks_are_said_and_scored_by_the_command(tmp_path, capsys):
     ]
     assert score.main([*words, "--group", r"^(\d)"]) == 0
     made = json.loads((tmp_path / "out.json").read_text())
-    assert "of masks (run lengths)" in made["protocol"]["words"] and made["data"]["groups"] == 2
+    assert "of masks (run lengths)" in made["protocol"]["description"] and made["data"]["groups"] == 2
     assert "all classes" in capsys.readouterr().out
     assert score.main([*words, "--rule", "ultralytics"]) == 2
     assert "COCO's files are scored by coco" in capsys.readouterr().err

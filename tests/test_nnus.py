@@ -51,7 +51,7 @@ def test_the_yaml_has_the_release_s_classes_and_states_the_assumption(compose: A
     assert tuple(NODE["views"]["detect"]["classes"]) == CLASSES
     assert (
         "Assumption" in NODE["views"]["detect"]["protocol_description"]
-        and "assumption" in NODE["split"]["words"]
+        and "assumption" in NODE["split"]["description"]
     )
     assert NODE["redistribute"] == "none" and "ask its authors" in NODE["access"]
     node = compose("dataset=nnus")["dataset"]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from usbench.curves import spline
 from usbench.datasets.phantoms.anatomy import Draw
 from usbench.datasets.phantoms.phantom import Spec, classes, samples
 from usbench.datasets.phantoms.scenes import CLASSES, SCENES
@@ -16,7 +15,13 @@ from usbench.datasets.phantoms.scenes.echo import distance
 from usbench.datasets.phantoms.scenes.heart import Axes, at, contraction, leaflet, shifted
 from usbench.datasets.phantoms.scenes.parasternal import PARASTERNAL, parasternal
 from usbench.errors import ConfigError
-from usbench.types import BLURRED, OFF, SEEN, Landmarks
+from usbench.types import (
+    BLURRED,
+    OFF,
+    SEEN,
+    Landmarks,
+    curve_through,
+)
 
 NAMES = CLASSES["echo"]["landmark"]
 CURVES = ("curve-la-endo", "curve-lv-antsep-endo", "curve-lv-endo", "curve-lv-post-endo")
@@ -150,7 +155,7 @@ def profile(drawn, name, outward):
     lines = []
     for sample in drawn:
         if name in seen(sample):
-            line = spline(seen(sample)[name].astype(float))[
+            line = curve_through(seen(sample)[name].astype(float))[
                 8:-8
             ]  # without the leaflets at its ends
             along = np.gradient(line, axis=0)

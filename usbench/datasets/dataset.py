@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets import splits
-from usbench.datasets.codecs import image, replacing
+from usbench.datasets.codecs import image
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.console import track
+from usbench.io.files import replacing
 from usbench.types import Boxes, Landmarks, Layout, Masks, Record, Sample, Split, Target, Task
 
 
@@ -244,7 +245,7 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
     """
     hashes = known_hashes(cache)
     files = [(f"{record.split}\t{record.group}", name) for record, name in dataset.files()]
-    files += [("shared\t", name) for name in shared_files(dataset)]
+    files += [("shared\t", name) for name in dataset.layout.shared_files(dataset.root)]
     stated = [(whose, name, state_of(dataset.root / name)) for whose, name in files]
     unread = {
         state: name for _, name, state in stated if state not in hashes
@@ -259,12 +260,6 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
             part.write_text(json.dumps(hashes))
     lines = [f"{name}\t{hashes[state]}\t{whose}" for whose, name, state in stated]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
-
-
-def shared_files(dataset: Dataset) -> list[str]:
-    """What a layout reads besides its records' own files (a list of classes, a table of spacings), if it says so."""
-    named = getattr(dataset.layout, "shared_files", None)
-    return list(named(dataset.root)) if named else []
 
 
 def state_of(path: Path) -> str:

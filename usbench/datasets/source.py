@@ -138,7 +138,7 @@ def write_phantom(cell: Mapping[str, Any], folder: Path) -> None:
     if not dataset["views"][view]["classes"]:
         dataset = with_classes(dataset, view, phantom.classes(spec, view))
     layout = layout_of({**cell, "dataset": dataset})
-    task: Task = getattr(layout, "written_as", view)
+    task: Task = layout.written_as or view
     say(
         f"writing a phantom of {cell['dataset']['name']} ({cell['task']}, {sum(spec.counts.values())} images) "
         f"in its release's format"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
-from usbench.curves import spline
+from usbench.types import curve_through
 
 Path = NDArray[np.floating]
 Scale = tuple[float, float]
@@ -28,7 +28,7 @@ def radial_error(one: Path, other: Path, scale: Scale = PX) -> float:
 
 def sampled(path: Path) -> NDArray[np.float64]:
     """A point itself, a curve every px of arc along its spline: (N, 2)."""
-    return np.asarray(path, np.float64) if len(path) == 1 else spline(path)
+    return np.asarray(path, np.float64) if len(path) == 1 else curve_through(path)
 
 
 def distances(one: Path, other: Path, scale: Scale = PX) -> tuple[float, float]:

@@ -122,9 +122,8 @@ def open_views(
 
 def require_folder(layout: Layout, root: Path) -> None:
     """DataError where a layout has a folder of its own in the release, and it isn't there."""
-    folder = getattr(layout, "folder", None)
-    if isinstance(folder, str) and not (root / folder).is_dir():
-        raise DataError(f"{root / folder}: its files were wanted here, found none")
+    if layout.folder is not None and not (root / layout.folder).is_dir():
+        raise DataError(f"{root / layout.folder}: expected the release's files here, found none")
 
 
 def used(
@@ -209,20 +208,11 @@ def counted(
 
 def oddities(view: View) -> list[Finding]:
     """Notes on what the layout took otherwise than written while it read."""
-    told = told_by(view.layout)
     return [
         Finding("note", "oddity", f"{view.task}: {name}: {count}")
-        for name, count in told.items()
+        for name, count in view.layout.oddities().items()
         if count
     ]
-
-
-def told_by(layout: Layout) -> dict[str, int]:
-    """What a layout took otherwise than written → how many."""
-    told = dict(layout.oddities()) if hasattr(layout, "oddities") else {}
-    if isinstance(strays := getattr(layout, "strays", None), Mapping):
-        told["pixels of no class colour, taken for the nearest"] = sum(strays.values())
-    return told
 
 
 # ---- against the catalogue
@@ -240,7 +230,7 @@ def against_card(
         present.update(
             dict(zip(counts.classes, map(int, counts.total(counts.present)), strict=True))
         )
-    told = sum((Counter(told_by(view.layout)) for view in views), Counter[str]())
+    told = sum((Counter(view.layout.oddities()) for view in views), Counter[str]())
     pairs = [pair for found in report.pairs.values() for pair in found]
     twins = len({(pair.one.image, pair.other.image) for pair in pairs if pair.identical})
     whole, seen = set(report.tallies) == set(dataset["views"]), report.images

@@ -8,8 +8,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from usbench.datasets.check.duplicates import Pair
-from usbench.datasets.codecs import image, replacing
+from usbench.datasets.codecs import image
 from usbench.errors import RunError
+from usbench.io.files import replacing
 
 MOST = 40  # pairs
 COLUMNS = 4

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import replacing, rle
+from usbench.datasets.codecs import rle
 from usbench.datasets.codecs.coco_parts import (
     Entry,
     Image,
@@ -28,6 +28,7 @@ from usbench.datasets.codecs.coco_parts import (
 )
 from usbench.datasets.codecs.image import MOST_PIXELS
 from usbench.errors import DataError
+from usbench.io.files import replacing
 from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target
 
 STICKS_OUT = 1e-3  # of the image's side: a box may by rounding, and is clipped

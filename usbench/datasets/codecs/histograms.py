@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.codecs.images_list import within
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 Table = NDArray[np.float64]  # (N, C, bins, 3)
 

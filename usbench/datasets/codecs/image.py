@@ -19,8 +19,8 @@ from PIL.Image import (
     open as open_image,  # bound here: ultralytics puts one of its own in Image's place
 )
 
-from usbench.datasets.codecs import replacing
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 FORMATS = ("PNG", "JPEG", "BMP")
 GREY_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO, TypedDict
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.codecs.image import MOST_PIXELS
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 
 class ImageEntry(TypedDict):

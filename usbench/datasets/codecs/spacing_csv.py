@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from usbench.datasets.codecs import replacing
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 COLUMNS = ("FileHash", "PhysicalDeltaX", "PhysicalDeltaY")
 LARGEST_CM = 1.0  # per px: images are hundreds of pixels high and a few tens of cm deep

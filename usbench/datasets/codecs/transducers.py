@@ -18,8 +18,8 @@ from xml.etree.ElementTree import ParseError
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-from usbench.datasets.codecs import replacing
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 COLUMNS = ("Filename", "Physical Delta X", "Physical Delta Y")
 LARGEST_CM = 1.0  # per px; 1 itself is how the table says "missing"

@@ -22,9 +22,9 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.codecs.images_list import ImageEntry, Pair, read_images, within
 from usbench.errors import DataError, RunError
+from usbench.io.files import replacing
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
 FURTHEST = 1e5  # px; no image is so large: beyond it a coordinate is a typing error

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.codecs.polygons import CORNERS, Polygon
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 COLUMNS = (
     *("filename", "file_size", "file_attributes", "region_count", "region_id"),

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import replacing
 from usbench.errors import DataError
+from usbench.io.files import replacing
 from usbench.types import Boxes
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")

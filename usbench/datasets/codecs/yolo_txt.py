@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.codecs.text import read_lines, split_lines
 from usbench.errors import DataError
+from usbench.io.files import replacing
 from usbench.types import Boxes
 
 STICKS_OUT = 1e-3  # of the image's side: what four digits lose

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.codecs.text import read_lines
 from usbench.datasets.layouts.folder_labels import (
     NAMES,
@@ -24,13 +23,14 @@ from usbench.datasets.layouts.folder_labels import (
 )
 from usbench.datasets.layouts.folders import listing, need_split, unique
 from usbench.errors import ConfigError, DataError
-from usbench.types import SPLITS, Record, Sample, Split, Target, Task
+from usbench.io.files import replacing
+from usbench.types import SPLITS, Layout, Record, Sample, Split, Target, Task
 
 Places = str | Mapping[Split, str]  # one path relative to the root, or one per split
 Part = tuple[Split | None, str, str]  # split, images, labels
 
 
-class Folder:
+class Folder(Layout):
     """See usbench.types.Layout."""
 
     name = "folder"

@@ -17,7 +17,7 @@ from scipy import ndimage
 from usbench.datasets.codecs import image, label_png
 from usbench.datasets.layouts.folders import listing, need_split, pair, unique
 from usbench.errors import DataError
-from usbench.types import Boxes, Masks, Record, Sample, Split, Target, Task
+from usbench.types import Boxes, Layout, Masks, Record, Sample, Split, Target, Task
 
 EIGHT = np.ones((3, 3), bool)
 
@@ -36,7 +36,7 @@ def component_boxes(planes: NDArray[np.bool_], min_pixels: int) -> Boxes:
     return Boxes(np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64))
 
 
-class IndexMasks:
+class IndexMasks(Layout):
     """See usbench.types.Layout."""
 
     name = "index_masks"

@@ -33,7 +33,7 @@ from usbench.datasets.layouts.kidney_planes import (
     write_masks,
 )
 from usbench.errors import ConfigError, DataError
-from usbench.types import Masks, Record, Sample, Task
+from usbench.types import Layout, Masks, Record, Sample, Task
 
 ATTRIBUTE = "Anatomy"
 ANNOTATORS = (1, 2)
@@ -43,7 +43,7 @@ SUFFIX = "_anon"  # of an image's name, but not in the table
 ASIDE = (2, 1)  # px right and down by which a phantom's second annotator draws otherwise
 
 
-class Kidney:
+class Kidney(Layout):
     """See usbench.types.Layout."""
 
     name = "kidney"

@@ -13,13 +13,13 @@ from pathlib import Path
 from usbench.datasets.codecs import image, yolo_txt
 from usbench.datasets.layouts.folders import listing, unique
 from usbench.errors import DataError
-from usbench.types import Boxes, Record, Sample, Task
+from usbench.types import Boxes, Layout, Record, Sample, Task
 
 NAMES = "classes.txt"
 DIGITS = 4  # of a number: ids sort as the numbers do
 
 
-class Nnus:
+class Nnus(Layout):
     """See usbench.types.Layout."""
 
     name = "nnus"

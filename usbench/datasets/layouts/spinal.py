@@ -16,7 +16,7 @@ import numpy as np
 from usbench.datasets.codecs import image, label_png, voc
 from usbench.datasets.layouts.folders import listing, need_split, pair, unique
 from usbench.errors import DataError
-from usbench.types import SPLITS, Boxes, Masks, Record, Sample, Split, Task
+from usbench.types import SPLITS, Boxes, Layout, Masks, Record, Sample, Split, Task
 
 SWEEP = re.compile(r"(A\d{4})_frame")
 COLOURS = {  # class → RGB; the authors' code, names as there
@@ -33,7 +33,7 @@ COLOURS = {  # class → RGB; the authors' code, names as there
 }
 
 
-class SpinalMasks:
+class SpinalMasks(Layout):
     """The segmentation archive: SegmentationDataset/{train,val,test}_{images,masks}/*.png."""
 
     name = "spinal_masks"
@@ -78,6 +78,11 @@ class SpinalMasks:
             )
         return Masks(label_png.planes(index, len(self.classes)))
 
+    def oddities(self) -> dict[str, int]:
+        """See usbench.types.Layout."""
+        strays = sum(self.strays.values())
+        return {"pixels of no class colour, taken for the nearest": strays} if strays else {}
+
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
         """See usbench.types.Layout."""
         written: list[Record] = []
@@ -113,7 +118,7 @@ class HumanMasks(SpinalMasks):
         return {"test": (root / "human_images", root / "human_masks")}
 
 
-class SpinalBoxes:
+class SpinalBoxes(Layout):
     """The detection archive: `Final dataset for object detection`/{train,val,test}/{stem}.png with {stem}.xml
     beside it.
 

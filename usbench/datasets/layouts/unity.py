@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from usbench.datasets.codecs import image, replacing, spacing_csv, unity
+from usbench.datasets.codecs import image, spacing_csv, unity
 from usbench.datasets.layouts.folders import need_split, unique
 from usbench.errors import ConfigError, DataError
-from usbench.types import SPLITS, Landmarks, Record, Sample, Split, Task
+from usbench.io.files import replacing
+from usbench.types import SPLITS, Landmarks, Layout, Record, Sample, Split, Task
 
 PARTS: Mapping[Split, str] = {"train": "train", "val": "tune", "test": "ival"}
 CLASSES = ("01", "02")  # development, and the other
@@ -25,7 +26,7 @@ SPACINGS = "01_database_physical.csv"
 FRAME = re.compile(r"(?:(\d\d)-)?([0-9a-f]{64})-(\d{4,})\.png")
 
 
-class Unity:
+class Unity(Layout):
     """See usbench.types.Layout. Without classes given, they are the names that labels-all.json has seen, sorted."""
 
     name = "unity"

@@ -14,10 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from usbench.curves import resample, spline
 from usbench.models.arrays import Encoding
 from usbench.models.augment import Augment, affine, shade, warp
-from usbench.types import BLURRED, SEEN, Landmarks, Sample
+from usbench.types import (
+    BLURRED,
+    SEEN,
+    Landmarks,
+    Sample,
+    curve_through,
+    resample_curve,
+)
 
 SAMPLES = 64
 
@@ -51,7 +57,9 @@ def to_marks(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
     marks[:, -1] = sample.target.state[:, None]
     native = (sample.image.shape[0], sample.image.shape[1])
     for n in np.flatnonzero(sample.target.state == SEEN):
-        marks[n, :-1] = evenly(stretched(spline(sample.target.paths[n]), native, size), SAMPLES)
+        marks[n, :-1] = evenly(
+            stretched(curve_through(sample.target.paths[n]), native, size), SAMPLES
+        )
     return marks
 
 
@@ -59,7 +67,7 @@ def evenly(line: NDArray[np.floating], n: int) -> NDArray[np.float64]:
     """n ≥ 2 places at equal steps of arc along a polyline (N, 2), both ends included; one place is repeated."""
     arc = float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
     return (
-        resample(line, arc / (n - 1))
+        resample_curve(line, arc / (n - 1))
         if arc
         else np.repeat(np.asarray(line, np.float64)[:1], n, axis=0)
     )

@@ -13,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from usbench.curves import resample, spline
 from usbench.datasets.phantoms.anatomy import Body, Draw, Floats, Frame, paint, scan, tissue
 from usbench.datasets.phantoms.scenes.apical import APICAL, apical
 from usbench.datasets.phantoms.scenes.heart import Heart, Line
 from usbench.datasets.phantoms.scenes.parasternal import PARASTERNAL, parasternal
-from usbench.types import BLURRED, OFF, SEEN, Landmarks
+from usbench.types import (
+    BLURRED,
+    OFF,
+    SEEN,
+    Landmarks,
+    curve_through,
+    resample_curve,
+)
 
 ECHO = tuple(sorted({*APICAL, *PARASTERNAL}))
 
@@ -131,7 +137,7 @@ def distance(outline: Line, x: Floats, y: Floats) -> Floats:
 
     The outline must be star-shaped about its perimeter's centre: its radius is looked up by angle.
     """
-    closed = resample(np.concatenate([outline, outline[:1]]))[1:]
+    closed = resample_curve(np.concatenate([outline, outline[:1]]))[1:]
     centre = closed.mean(axis=0)
     bearing, away = np.arctan2(*(closed - centre).T[::-1]), np.linalg.norm(closed - centre, axis=1)
     order = np.argsort(bearing)
@@ -160,7 +166,7 @@ def _hidden(draw: Draw, heart: Heart) -> str | None:
 
 def _drop_out(body: Body, heart: Heart, hidden: str, x: Floats, y: Floats) -> Body:
     """Hardly an echo about the hidden landmark, though not so near to the points that are seen."""
-    path = spline(heart.paths[hidden], DARK_PX)
+    path = curve_through(heart.paths[hidden], DARK_PX)
     seen = np.concatenate(
         [other for name, other in heart.paths.items() if name != hidden and len(other) == 1]
     )

@@ -13,8 +13,8 @@ from math import cos, pi, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.curves import spline
 from usbench.datasets.phantoms.anatomy import Draw
+from usbench.types import curve_through
 
 Line = NDArray[np.float64]  # (N, 2) of x, y or of s, v
 
@@ -78,6 +78,6 @@ def leaflet(one: tuple[float, float], other: tuple[float, float], bend: float) -
     """A leaflet from its hinge to its tip, bent to the left of its direction by this part of its length."""
     start, end = np.array(one), np.array(other)
     along = end - start
-    return spline(
+    return curve_through(
         np.stack([start, (start + end) / 2 + bend * np.array([along[1], -along[0]]), end])
     )
