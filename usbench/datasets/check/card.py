@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from usbench.catalogue.cards import Card, load
+from usbench.catalogue.cards import Card, load_cards
 from usbench.datasets.check.findings import Finding
 
 KIND = "card"
@@ -31,7 +31,7 @@ class Copy:
 
 def card_of(key: str) -> Card | None:
     """The shipped card of a dataset that usbench runs, by its key."""
-    return next((card for card in load().datasets if card.key == key), None)
+    return next((card for card in load_cards().datasets if card.key == key), None)
 
 
 def compare(card: Card, copy: Copy) -> list[Finding]:
