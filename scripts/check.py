@@ -3,10 +3,11 @@
     python scripts/check.py dataset=usgra [data=DIR | dataset.root=DIR] [task=segment|detect|landmark|all]
                             [--json FILE] [--sheet FILE.png] [--config-dir DIR]
 
-Every image is decoded and every label read, as a run would; nothing is changed. Pairs of images that show the same are
-drawn side by side (runs/check/<dataset>-pairs.png). The exit code is 1 where there are errors, pixel-identical images
-in two splits among them; what the dataset's YAML already knows, a leak of the release's own split, is a warning.
-Everything else is an override of the configuration, as in python -m usbench.
+Every image is decoded and every label read, as a run would; nothing is changed. Pairs of images
+that show the same are drawn side by side (runs/check/<dataset>-pairs.png). The exit code is 1 where
+there are errors, pixel-identical images in two splits among them; what the dataset's YAML already
+knows, a leak of the release's own split, is a warning. Everything else is an override of the
+configuration, as in python -m usbench.
 """
 
 from __future__ import annotations
@@ -58,17 +59,22 @@ def configured(words: Sequence[str], extra: Path | None) -> tuple[dict[str, Any]
 
 
 def place(config: Mapping[str, Any]) -> tuple[Path, bool]:
-    """(root, whether it is a phantom); DataError where nothing is there, ConfigError for source=phantom."""
+    """(root, whether it is a phantom).
+
+    DataError where nothing is there, ConfigError for source=phantom.
+    """
     if config["source"] == "phantom":
         raise ConfigError(
-            "source=phantom: files were wanted to check; scripts/phantom.py writes some, dataset.root= names them"
+            "source=phantom: files were wanted to check; scripts/phantom.py writes some, "
+            "dataset.root= names them"
         )
     released = config["dataset"]["released"]
     found, root = source.locate({**config, "source": "real" if released else "auto"})
     if not root.is_dir():
         name = config["dataset"]["name"]
         raise DataError(
-            f"{root}: files of {name} were wanted here, found none; python scripts/phantom.py dataset={name} out={root}"
+            f"{root}: files of {name} were expected here, found none; python scripts/phantom.py "
+            f"dataset={name} out={root}"
         )
     return root, not found or (root / source.MARK).is_file()
 

@@ -238,13 +238,13 @@ def two_of_one_name(root: Path) -> str:
 def mask_of_another_size(root: Path) -> str:
     path = first(root / USGRA / "masks")
     label_png.write_index(path, np.zeros((32, 32), np.uint8))
-    return f"dataset/masks/{path.name}: the size of {path.name} (64, 96) was wanted, found (32, 32)"
+    return f"dataset/masks/{path.name}: expected the size of {path.name} (64, 96), got (32, 32)"
 
 
 def mask_of_foreign_values(root: Path) -> str:
     path = first(root / USGRA / "masks")
     label_png.write_index(path, np.full((64, 96), 7, np.uint8))
-    return f"dataset/masks/{path.name}: wanted a mask of indices 0..2, found value 7"
+    return f"dataset/masks/{path.name}: expected a mask of indices 0..2, got value 7"
 
 
 def cut_off_mask(root: Path) -> str:
@@ -273,7 +273,7 @@ def missing_xml(root: Path) -> str:
 def not_a_picture(root: Path) -> str:
     path = first(root / SPINAL_BOXES / "test")
     path.write_text("<html>")
-    return f"{path.name}: wanted an 8-bit grey or colour picture, found something else"
+    return f"{path.name}: expected an 8-bit grey or colour picture, got something else"
 
 
 def vertex_outside(root: Path) -> str:
@@ -684,7 +684,7 @@ def test_one_archive_of_two_will_do(release, check):
     done = check(*words("spinal", root))
     assert done.code == 0 and list(done.facts["views"]) == ["detect"]
     assert done.found("note", "view") == [
-        "segment: not checked; SegmentationDataset: its files were wanted here, found none"
+        "segment: not checked; SegmentationDataset: its files were expected here, found none"
     ]
 
 
@@ -707,10 +707,10 @@ def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, che
         (("dataset=nodata",), 2, "nodata"),
         (("dataset=usgra", "task=landmark"), 2, "usgra has segment, detect"),
         (("dataset=usgra", "source=phantom"), 2, "scripts/phantom.py"),
-        (("dataset=usgra",), 1, "data/usgra: the release of usgra was wanted here, found nothing"),
+        (("dataset=usgra",), 1, "data/usgra: the release of usgra was expected here, found nothing"),
         (("dataset=usgra", "data=nowhere"), 1, "nowhere/usgra"),
         (("dataset=phantom",), 1, "scripts/phantom.py dataset=phantom out="),
-        (("dataset=spinal", "dataset.root=."), 1, "its files were wanted here, found none"),
+        (("dataset=spinal", "dataset.root=."), 1, "its files were expected here, found none"),
         (("dataset=usgra", "nonsense"), 2, "nonsense"),
     ],
 )
@@ -742,7 +742,7 @@ class Rows(Layout):
 
     def read(self, root, record):
         if record.id == "4.png":
-            raise DataError(f"{root / record.id}: a label was wanted, found none")
+            raise DataError(f"{root / record.id}: expected a label, found none")
         return Masks(np.ones((1, 40, 50), bool))
 
     def oddities(self):
@@ -774,8 +774,8 @@ def test_a_plug_in_s_dataset_is_checked_like_any_other(tmp_path, check):
         image.write_grey(Path(f"files/rows/{n}.png"), rng.integers(0, 256, size).astype(np.uint8))
     done = check("dataset=rows", "data=files", "+dataset.root=null", "--config-dir", "lab")
     assert done.code == 1 and done.found("error") == [
-        "4.png: a label was wanted, found none",
-        "5.png: the size of 5.png (40, 60) was wanted, found (40, 50)",
+        "4.png: expected a label, found none",
+        "5.png: expected the size of 5.png (40, 60), got (40, 50)",
     ]
     assert done.facts["views"]["segment"]["images"] == {"train": 2, "val": 2, "test": 2}
     assert done.found("note", "oddity") == ["segment: rows without a name: 2"]

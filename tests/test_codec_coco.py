@@ -140,11 +140,11 @@ def changed(text: str, old: str, new: str) -> str:
             '"image_id":true,"category_id":1',
             "entry 2: wanted an image_id",
         ),
-        ('"category_id":2', '"category_id":3', "category_id of 1..2, found '3'"),
+        ('"category_id":2', '"category_id":3', "category_id of 1..2, got '3'"),
         ('"category_id":1', '"category_id":0', "category_id of 1..2"),
-        ('"category_id":1,', "", "category_id of 1..2, found 'None'"),
+        ('"category_id":1,', "", "category_id of 1..2, got 'None'"),
         ('"score":0.5', '"score":1.5', "score of 0..1"),
-        ('"score":0.5', '"score":NaN', "score of 0..1, found 'nan'"),
+        ('"score":0.5', '"score":NaN', "score of 0..1, got 'nan'"),
         ("[1.5,2,3.25,4]", "[NaN,2,3.25,4]", "entry 1: wanted a bbox of four finite numbers"),
         ("[1.5,2,3.25,4]", "[1.5,2,1e999,4]", "finite"),
         ("[1.5,2,3.25,4]", "[1.5,2,1" + "0" * 400 + ",4]", "finite"),
@@ -167,7 +167,7 @@ def test_bad_detections(tmp_path: Path, old: str, new: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("[2,3]", "[3,2]", "mask of its image's size [2, 3], found '[3, 2]'"),
+        ("[2,3]", "[3,2]", "mask of its image's size [2, 3], got '[3, 2]'"),
         ('"2111"', "[2,1,1,2]", "compressed counts"),
         ('{"size":[2,3],"counts":"2111"}', "[[0,0,1,1,1,0]]", "compressed counts"),
         ('"score":0.75}', '"score":0.75},' + SEGMENTS[2:-3], "one mask per image and class"),
@@ -184,7 +184,7 @@ def test_damaged_run_lengths_are_found_when_decoded(tmp_path: Path) -> None:
         *pair(tmp_path, changed(SEGMENTS, '"2111"', '"2112"')), "segment", classes=2
     )
     with pytest.raises(
-        DataError, match="mask of class 2 in image 1, found run lengths of 7 pixels"
+        DataError, match="mask of class 2 in image 1, got run lengths of 7 pixels"
     ):
         file[0]
     assert not file[1].planes.any()  # type: ignore[union-attr]
@@ -216,7 +216,7 @@ def test_missing_half_of_a_pair(tmp_path: Path) -> None:
     images.unlink()
     with pytest.raises(
         DataError,
-        match=r"images-test\.json: wanted the list of predicted images, found no such file",
+        match=r"images-test\.json: expected the list of predicted images, found no such file",
     ):
         read_predictions(predictions, images, "detect", classes=2)
     predictions, images = pair(tmp_path, DETECTIONS)
@@ -269,7 +269,7 @@ def test_a_diverged_model_is_one_line_and_leaves_nothing(
 
 def test_a_second_image_of_one_name_is_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(DataError, match="found a twice"),
+        pytest.raises(DataError, match="got a twice"),
         PredictionWriter(tmp_path / "p", tmp_path / "i") as writer,
     ):
         writer.add("a", "g", (10, 20), Boxes.empty())

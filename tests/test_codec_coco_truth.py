@@ -209,25 +209,25 @@ BOXES = {
     "NaN": (put(*SECOND, "bbox", value=[1, 1, float("nan"), 1]), "bbox of four finite numbers"),
     "corners": (
         put(*SECOND, "bbox", value=[3, 0, 4.5, 4]),
-        "with area inside 6×4, found [3, 0, 4.5, 4]",
+        "with area inside 6×4, got [3, 0, 4.5, 4]",
     ),
     "no area": (put(*SECOND, "bbox", value=[3, 0, 0, 4]), "with area inside 6×4"),
     "a negative side": (put(*SECOND, "bbox", value=[3, 2, 1, -1]), "with area inside 6×4"),
     "out to the left": (put(*SECOND, "bbox", value=[-0.1, 0, 1, 1]), "with area inside 6×4"),
     "a crowd": (
         put(*FIRST, "iscrowd", value=1),
-        "annotation 1: wanted single objects (iscrowd 0), found iscrowd 1",
+        "annotation 1: expected single objects (iscrowd 0), got iscrowd 1",
     ),
     "a category of no class": (
         put("categories", 0, "name", value="rib"),
-        "of nerve, vessel, found rib of nerve, rib",
+        "of nerve, vessel, got rib of nerve, rib",
     ),
 }
 MASKS = {
     "none": (put(*FIRST, "segmentation", value=[]), "annotation 1: wanted a segmentation"),
     "two vertices": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0]]),
-        "of three vertices or more, found 4 numbers",
+        "of three vertices or more, got 4 numbers",
     ),
     "half a vertex": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 2, 2, 0]]),
@@ -240,11 +240,11 @@ MASKS = {
     ),
     "outside": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 7.5, 2]]),
-        "annotation 1: wanted points inside 6×4, found vertex 3 at 7.5, 2",
+        "annotation 1: expected points inside 6×4, got vertex 3 at 7.5, 2",
     ),
     "above": (
         put(*FIRST, "segmentation", value=[[0, -1.5, 2, 0, 2, 2]]),
-        "found vertex 1 at 0, -1.5",
+        "got vertex 1 at 0, -1.5",
     ),
     "another size": (
         put(*SECOND, "segmentation", "size", value=[6, 4]),
@@ -264,11 +264,11 @@ MASKS = {
     ),
     "damaged text": (
         put(*SECOND, "segmentation", "counts", value="~~"),
-        "annotation 2: wanted run lengths, found not",
+        "annotation 2: expected run lengths, got not",
     ),
     "two classes in a pixel": (
         put(*SECOND, "segmentation", "counts", value=[0, 4, 20]),
-        "t.json: 'a.png': wanted one class a pixel, found nerve and vessel at row 0, column 0 (2 such pixels)",
+        "t.json: 'a.png': expected one class a pixel, got nerve and vessel at row 0, column 0 (2 such pixels)",
     ),
 }
 
@@ -374,12 +374,12 @@ def test_keypoints_by_hand(tmp_path: Path) -> None:
         (put(*FIRST, "keypoints", value=[1, 2, 3] * 3), "a visibility of 0, 1 or 2"),
         (
             put(*FIRST, "keypoints", value=[62, 2, 2] * 3),
-            "points inside 60×40, found vertex 1 at 62, 2",
+            "points inside 60×40, got vertex 1 at 62, 2",
         ),
         (put("categories", 0, "keypoints", value=["a", "a", "b"]), "every keypoint once"),
         (
             put("categories", 0, "keypoints", value=["apex", "hinge", "rib"]),
-            "of apex, hinge, wall, found rib",
+            "of apex, hinge, wall, got rib",
         ),
         (
             lambda c: c["annotations"].append(c["annotations"][0]),

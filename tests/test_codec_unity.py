@@ -193,16 +193,16 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
         (
             '{"type": "off", "y": "", "x": ""}',
             "7",
-            "a.png: leaf: wanted a label with type, x and y, found '7'",
+            "a.png: leaf: expected a label with type, x and y, got '7'",
         ),
         ('{"type": "off", "y": "", "x": ""}', "null", "a.png: leaf: wanted a label"),
-        ('"100.5"', '"100001"', "a.png: apex: wanted places in pixels, found '100001'"),
-        ('"100.5"', '"-1e999"', "a.png: apex: wanted places in pixels, found 'inf'"),
-        ('"b.png"', '"a.png"', "wanted every image and name once, found 'a.png twice'"),
-        ('"ring": {"type": "blurred", "y": "", "x": ""}', '"apex": {}', "found 'apex twice'"),
+        ('"100.5"', '"100001"', "a.png: apex: expected places in pixels, got '100001'"),
+        ('"100.5"', '"-1e999"', "a.png: apex: expected places in pixels, got 'inf'"),
+        ('"b.png"', '"a.png"', "expected every image and name once, got 'a.png twice'"),
+        ('"ring": {"type": "blurred", "y": "", "x": ""}', '"apex": {}', "got 'apex twice'"),
         ('"b.png": {"labels"', '"b.png": {"label"', "b.png: wanted a record with labels"),
         ('"a.png"', '"a\\u2028\\n": 7, "a.png"', ": a : wanted a record with labels"),
-        ('"b.png": {', '"c.png": [], "b.png": {', "c.png: wanted a record with labels, found '[]'"),
+        ('"b.png": {', '"c.png": [], "b.png": {', "c.png: expected a record with labels, got '[]'"),
         ('"b.png": {', '"c.png": {"labels": []}, "b.png": {', "c.png: wanted a record with labels"),
         ('"x": "2"}}}\n}', '"x": "2"}}}', "cut off"),
         ('{\n"a.png"', '"a.png"', "cut off or damaged"),
@@ -473,8 +473,8 @@ def test_a_truth_as_prediction_has_score_one(tmp_path: Path) -> None:
             "wall: wanted a point",
         ),
         ('"wall"', '"roof"', "test/a: wanted labels of apex, wall"),
-        ('"type":"curve"', '"type":"curve","type":"curve"', "found 'type twice'"),
-        ('"test/b"', '"test/a"', "found 'test/a twice'"),
+        ('"type":"curve"', '"type":"curve","type":"curve"', "got 'type twice'"),
+        ('"test/b"', '"test/a"', "got 'test/a twice'"),
         ("}\n", "\n", "cut off"),
         ("{\n", "7{\n", "cut off or damaged"),
     ],
@@ -500,7 +500,7 @@ def test_missing_half_of_a_pair(tmp_path: Path) -> None:
     images.unlink()
     with pytest.raises(
         DataError,
-        match=r"images-test\.json: wanted the list of predicted images, found no such file",
+        match=r"images-test\.json: expected the list of predicted images, found no such file",
     ):
         read_landmarks(predictions, images, PAIR)
     predictions, images = pair(tmp_path)
@@ -547,7 +547,7 @@ def test_what_is_seen_is_somewhere_and_has_a_name(tmp_path: Path) -> None:
 
 def test_a_second_image_of_one_name_is_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(DataError, match="found a twice"),
+        pytest.raises(DataError, match="got a twice"),
         LandmarkWriter(tmp_path / "p", tmp_path / "i", ["q"]) as writer,
     ):
         writer.add("a", "g", (10, 20), scored([[1, 1]]))

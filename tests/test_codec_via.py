@@ -119,41 +119,41 @@ def test_a_spreadsheet_s_way_of_saving_is_understood(tmp_path, change):
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ([line(shape=polygon([1, 4], [1, 1]))], "3 vertices or more, found 2"),
+        ([line(shape=polygon([1, 4], [1, 1]))], "3 vertices or more, got 2"),
         ([line(shape=polygon([1, 4, 4], [1, 1]))], "as many x as y"),
         ([line(shape={"name": "polygon", "all_points_x": [1, 2, 3]})], "as many x as y"),
-        ([line(shape=polygon([1, "4", 4], [1, 1, 3]))], "vertices in the image, in px, found 4"),
-        ([line(shape=polygon([1, True, 4], [1, 1, 3]))], "found True"),
-        ([line(shape=polygon([1, -7, 4], [1, 1, 3]))], "found -7"),
+        ([line(shape=polygon([1, "4", 4], [1, 1, 3]))], "vertices in the image, in px, got 4"),
+        ([line(shape=polygon([1, True, 4], [1, 1, 3]))], "got True"),
+        ([line(shape=polygon([1, -7, 4], [1, 1, 3]))], "got -7"),
         ([line(shape=polygon([1, 10**400, 4], [1, 1, 3]))], "vertices in the image"),
         (
             [line(shape='{"name":"polygon","all_points_x":[1,NaN,2],"all_points_y":[1,2,3]}')],
-            "found None",
+            "got None",
         ),
         (
             [line(shape='{"name":"polygon","all_points_x":[1,1e999,2],"all_points_y":[1,2,3]}')],
-            "found inf",
+            "got inf",
         ),
         (
             [line(shape='{"name":"polygon","all_points_x":[1,')],
-            "region_shape_attributes, found .* cut off",
+            "region_shape_attributes, got .* cut off",
         ),
         ([line(shape="[1]")], "a JSON object"),
         ([line(shape="[" * 100_000)], "cut off or damaged"),
         (
             [line(shape={"name": "circle", "cx": 3, "cy": 4, "r": 2})],
-            "wanted a polygon, found 'circle'",
+            "expected a polygon, got 'circle'",
         ),
         (
             [line(shape={"name": "rect", "x": 0, "y": 0, "width": 3, "height": 3})],
-            "found a rect .*0 are a known",
+            "got a rect .*0 are a known",
         ),
-        ([line(label={"Anatomy": "Liver"})], "wanted Capsule, Cortex as Anatomy, found 'Liver'"),
+        ([line(label={"Anatomy": "Liver"})], "expected Capsule, Cortex as Anatomy, got 'Liver'"),
         ([line(label={"Organ": "Cortex"})], "as Anatomy, found none"),
         ([line(label={"Anatomy": ["Cortex"]})], "wanted text as Anatomy"),
-        ([line(), line()], "line 3 .*every row once, found that of line 2"),
-        (["1_a.png,900"], "7 cells, found others"),
-        ([line() + ",8"], "7 cells, found others"),
+        ([line(), line()], "line 3 .*every row once, got that of line 2"),
+        (["1_a.png,900"], "7 cells, got others"),
+        ([line() + ",8"], "7 cells, got others"),
         ([line(name="")], "wanted a file name"),
     ],
 )
@@ -184,7 +184,7 @@ def test_a_known_rectangle_is_ignored_and_counted_and_one_more_is_an_error(tmp_p
     found = read(path, rects=2)
     assert found.oddities == {"rectangles, ignored": 2} and not found.entries["1_a.png"].regions
     with pytest.raises(
-        DataError, match=r"line 3 \(2_b.png\): wanted polygons, found a rect \(2 in the file; 1 are"
+        DataError, match=r"line 3 \(2_b.png\): expected polygons, got a rect \(2 in the file; 1 are"
     ):
         read(path, rects=1)
 
@@ -337,7 +337,7 @@ def test_spacings_by_hand(tmp_path):
         ([COLUMNS[:3]], "found no Physical Delta Y"),
         (
             [COLUMNS, ["1_a", "x", 0.02, 0.02], ["1_a", "x", 0.02, 0.02]],
-            "one row per image, found '1_a' twice",
+            "one row per image, got '1_a' twice",
         ),
         ([], "found no Filename"),
     ],
@@ -350,7 +350,7 @@ def test_a_bad_table_is_refused(tmp_path, rows, words):
 def test_no_table_is_refused(tmp_path):
     for content in (b"", b"PK\x03\x04 cut off", b"Filename,Physical Delta X\n"):
         (tmp_path / "t.xlsx").write_bytes(content)
-        with pytest.raises(DataError, match="found a file that can't be read"):
+        with pytest.raises(DataError, match="got a file that can't be read"):
             transducers.read(tmp_path / "t.xlsx")
 
 

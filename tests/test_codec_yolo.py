@@ -76,38 +76,38 @@ def test_write_by_hand(tmp_path: Path) -> None:
     [
         (
             "3 0.5 0.5 0.5 0.5",
-            "class number 0..2 of Trachea, Common carotid artery, Esophagus, found '3'",
+            "class number 0..2 of Trachea, Common carotid artery, Esophagus, got '3'",
         ),
         ("-1 0.5 0.5 0.5 0.5", "class number 0..2"),
         ("1.0 0.5 0.5 0.5 0.5", "class number 0..2"),
         ("Trachea 0.5 0.5 0.5 0.5", "class number 0..2"),
         (
             "0 1.5 0.5 0.5 0.5",
-            "cx as a fraction of the image's width, 0..1, found 1.5; divide pixels by the width",
+            "cx as a fraction of the image's width, 0..1, got 1.5; divide pixels by the width",
         ),
-        ("0 0.5 120 0.5 0.5", "cy as a fraction of the image's height, 0..1, found 120"),
+        ("0 0.5 120 0.5 0.5", "cy as a fraction of the image's height, 0..1, got 120"),
         ("0 0.5 0.5 1.01 0.5", "w as a fraction of the image's width"),
         ("0 -0.1 0.5 0.5 0.5", "cx as a fraction"),
         ("0 0.5 0.5 0.5 -0.5", "h as a fraction"),
         ("0 0.5 0.5 1e999 0.5", "w as a fraction"),
-        ("0 nan 0.5 0.5 0.5", "number as cx, found 'nan'"),
+        ("0 nan 0.5 0.5 0.5", "number as cx, got 'nan'"),
         ("0 0.5 inf 0.5 0.5", "number as cy"),
         ("0 0.5 0.5 1_0 0.5", "number as w"),
         ("0 0.5 0.5 0,5 0.5", "number as w"),
         ("0 0.5 0.5 0.5 ０", "number as h"),
-        ("0 0.5 0.5 0 0.5", "box with area inside 200×100, found 100, 25, 100, 75"),
+        ("0 0.5 0.5 0 0.5", "box with area inside 200×100, got 100, 25, 100, 75"),
         ("0 0.5 0.5 1e-12 0.5", "box with area"),  # zero-sized once it is float32
         (
             "0 0.1 0.5 0.21 0.5",
-            "box inside 200×100, found -1, 25, 41, 75",
+            "box inside 200×100, got -1, 25, 41, 75",
         ),  # out by .005 of the width
         ("0 0.5 0.9 0.5 0.21", "box inside"),
-        ("0 0.5 0.5 0.5", "class cx cy w h, found 4 columns"),
+        ("0 0.5 0.5 0.5", "class cx cy w h, got 4 columns"),
         ("0 0.5 0.5 0.5 0.5 0.93", "6 columns, a prediction with its confidence"),
         ("0 0.1 0.1 0.5 0.1 0.5 0.5", "7 columns, a segmentation polygon"),
         ("0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5", "9 columns, a segmentation polygon"),
-        ("0 0.1 0.1 0.5 0.1 0.5 0.5 1", "found 8 columns"),
-        ("0;0.5;0.5;0.5;0.5", "found 1 columns"),
+        ("0 0.1 0.1 0.5 0.1 0.5 0.5 1", "got 8 columns"),
+        ("0;0.5;0.5;0.5;0.5", "got 1 columns"),
     ],
 )
 def test_bad_rows_give_one_line_that_names_theirs(tmp_path: Path, row: str, words: str) -> None:
@@ -124,7 +124,7 @@ def test_bad_rows_give_one_line_that_names_theirs(tmp_path: Path, row: str, word
 def test_one_object_twice_names_both_lines(tmp_path: Path) -> None:
     path = tmp_path / "bad.txt"
     path.write_text("0 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.5\n0 0.50 0.5 0.5 .5\n")
-    with pytest.raises(DataError, match=r"line 3: wanted every object once, found line 1 again"):
+    with pytest.raises(DataError, match=r"line 3: expected every object once, got line 1 again"):
         read(path, NAMES, SIZE)
 
 
@@ -172,9 +172,9 @@ def test_names_by_hand(tmp_path: Path, ends: str, mark: str) -> None:
     [
         ("", "found none"),
         ("\n\n", "found none"),
-        ("a\n\nb\n", "line 2: wanted a class name, found an empty line, which counts"),
+        ("a\n\nb\n", "line 2: expected a class name, got an empty line, which counts"),
         ("\na\n", "line 1"),
-        ("a\nb\na\n", "line 3: wanted a class name of its own, found 'a' as in line 1"),
+        ("a\nb\na\n", "line 3: expected a class name of its own, got 'a' as in line 1"),
     ],
 )
 def test_bad_names(tmp_path: Path, text: str, words: str) -> None:
@@ -192,7 +192,7 @@ def test_the_copy_s_order_rules_and_its_names_must_be_known(tmp_path: Path) -> N
     for names in (("Esophagus", "Trachea", "Larynx"), ("Trachea",), ("trachea", "Esophagus")):
         with pytest.raises(DataError) as caught:
             places(path, names, ("Trachea", "Esophagus"))
-        assert f"classes Trachea, Esophagus, found {', '.join(names)};" in str(caught.value)
+        assert f"classes Trachea, Esophagus, got {', '.join(names)};" in str(caught.value)
 
 
 def test_names_are_written_as_they_are_read(tmp_path: Path) -> None:

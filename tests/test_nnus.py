@@ -92,7 +92,7 @@ def test_other_classes_show_both_lists(tmp_path: Path) -> None:
         layout.index(tmp_path)
     message = str(caught.value)
     assert message.startswith(str(tmp_path / "NNUS/labels/classes.txt")) and "\n" not in message
-    assert ", ".join(CLASSES) in message and "found Trachea, Internal jugular vein;" in message
+    assert ", ".join(CLASSES) in message and "got Trachea, Internal jugular vein;" in message
 
 
 @pytest.mark.parametrize("kind", ["jpg", "JPG", "jpeg"])

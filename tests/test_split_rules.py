@@ -143,7 +143,7 @@ def test_shares_over_a_release_that_has_a_split():
 def test_a_group_on_two_sides_of_a_split_of_ours():
     train, test = record(0, "a", "train"), record(1, "a", "test")
     divided = {"train": (train,), "val": (record(2),), "test": (test,)}
-    with pytest.raises(DataError, match="found 'a' in train and test"):
+    with pytest.raises(DataError, match="got 'a' in train and test"):
         check_sides(divided, {"shares": SHARES}, None, "toy")
     check_sides(
         divided, {"val_share": 0.1}, None, "toy"

@@ -144,11 +144,11 @@ def test_two_folds_cannot_train():
 
 def test_an_empty_split_or_a_record_without_one_is_an_error():
     with pytest.raises(
-        DataError, match=r"^toy: an image in the val split was wanted, found none \(20 in all\)"
+        DataError, match=r"^toy: expected an image in the val split, found none \(20 in all\)"
     ):
         splits.divide(TWENTY, TOY)
     with pytest.raises(
-        DataError, match=r"0\.png: a split was wanted, found none \(1 such images\)"
+        DataError, match=r"0\.png: expected a split, found none \(1 such images\)"
     ):
         splits.divide([*TWENTY, record(0, "g", None)], TOY)
 

@@ -38,7 +38,7 @@ class Dataset:
         lost = [label for label in classes if label not in self.layout.classes]
         if lost:
             raise ConfigError(
-                f"{self.name}: one of {', '.join(self.layout.classes)} was wanted, found {lost[0]!r}"
+                f"{self.name}: expected one of {', '.join(self.layout.classes)}, got {lost[0]!r}"
             )
         kept = tuple(self.layout.classes.index(label) for label in classes)
         return replace(self, classes=tuple(classes), kept=kept)
@@ -137,14 +137,14 @@ def check_fit(target: Target, size: tuple[int, int], label: Path, picture: Path)
     """DataError where a mask has another size than its image, or a box lies outside it."""
     if isinstance(target, Masks) and target.planes.shape[1:] != size:
         raise DataError(
-            f"{label}: the size of {picture.name} {size} was wanted, found {target.planes.shape[1:]}"
+            f"{label}: expected the size of {picture.name} {size}, got {target.planes.shape[1:]}"
         )
     if isinstance(target, Boxes) and len(target.xyxy):
         height, width = size
         low, high = target.xyxy.min(axis=0), target.xyxy.max(axis=0)
         if low[0] < 0 or low[1] < 0 or high[2] > width or high[3] > height:
             raise DataError(
-                f"{label}: boxes inside {picture.name} ({width}×{height}) were wanted, found one outside"
+                f"{label}: expected boxes inside {picture.name} ({width}×{height}), got one outside"
             )
 
 
@@ -159,13 +159,17 @@ def open_view(
 ) -> Dataset:
     """Index a release and settle its splits.
 
-    view: the dataset YAML's entry for the task (exclusive); split: its split entry (see `settle`). Raises DataError for
-    a missing folder, a missing pair, a duplicate id, an empty split or a group on two sides of a split of ours;
-    ConfigError for a split that can't be.
+    view: the dataset YAML's entry for the task (exclusive); split: its split entry (see `settle`).
+
+    Raises:
+        DataError: a missing folder, a missing pair, a duplicate id, an empty split or a group on
+            two sides of a split of ours;.
+        ConfigError: a split that can't be.
     """
     if not root.is_dir():
         raise DataError(
-            f"{root}: the release of {name} was wanted here, found no such folder; see its entry in the README"
+            f"{root}: the release of {name} was expected here, found no such folder; see its "
+            "entry in the README"
         )
     records = settle(
         splits.regroup(layout.index(root), split.get("near_duplicates") or ()), split, fold, name
@@ -182,9 +186,10 @@ def settle(
 ) -> list[Record]:
     """Who trains, chooses and tests, by the YAML's split entry.
 
-    shares: {val, test}, of whole groups by a hash, stratified by the attribute `stratify`; with `gap`, of contiguous
-    runs of the order of id instead. val_share: taken from the release's own train. folds: how many there are; a fold
-    replaces all of these. test_only: every image tests. Without any, the release's own split stands.
+    shares: {val, test}, of whole groups by a hash, stratified by the attribute `stratify`; with
+    `gap`, of contiguous runs of the order of id instead. val_share: taken from the release's own
+    train. folds: how many there are; a fold replaces all of these. test_only: every image tests.
+    Without any, the release's own split stands.
     """
     shares, gap, stratify = split.get("shares"), split.get("gap"), split.get("stratify")
     if fold is not None:
@@ -206,7 +211,9 @@ def settle(
 
 
 def check_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str) -> None:
-    """ConfigError for shares that aren't two numbers with something left to train, or where the release has a split."""
+    """ConfigError for shares that aren't two numbers with something left to train, or where the
+    release has a split.
+    """
     values = [shares.get("val"), shares.get("test")]
     numbers = [
         float(v)
@@ -215,33 +222,39 @@ def check_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str
     ]
     if len(numbers) < 2 or sum(numbers) >= 1 or len(shares) > 2:
         raise ConfigError(
-            f"split.shares of {name}: {{val: .1, test: .2}} with a sum below 1 was wanted, found {shares}"
+            f"split.shares of {name}: {{val: .1, test: expected .2}} with a sum below 1, got "
+            f"{shares}"
         )
     own = next((record for record in records if record.split is not None), None)
     if own is not None:
         raise ConfigError(
-            f"split.shares of {name}: the release has a split of its own ({own.id}); leave shares out"
+            f"split.shares of {name}: the release has a split of its own ({own.id}); leave shares "
+            "out"
         )
 
 
 def check_sides(
     divided: Mapping[Split, Sequence[Record]], split: Mapping[str, Any], fold: int | None, name: str
 ) -> None:
-    """DataError where a group lies on two sides of a split of ours; a released one is taken as it is."""
+    """DataError where a group lies on two sides of a split of ours.
+
+    A released one is taken as it is.
+    """
     ours = fold is not None or split.get("shares")
     sides: list[tuple[Split, Split]] = [("train", "val"), ("train", "test"), ("val", "test")]
     for one, other in sides if ours else sides[:1] if split.get("val_share") else ():
         crossed = sorted(splits.crossing(divided, one, other))
         if crossed:
             raise DataError(
-                f"{name}: groups on one side were wanted, found {crossed[0]!r} in {one} and {other}"
+                f"{name}: expected groups on one side, got {crossed[0]!r} in {one} and {other}"
             )
 
 
 def file_fingerprint(dataset: Dataset, cache: Path) -> str:
     """sha256 over sorted (path, sha256 of its bytes, split, group) of the view's files.
 
-    cache: a JSON file of hashes by (path, size, mtime_ns), so that only new or changed files are read.
+    cache: a JSON file of hashes by (path, size, mtime_ns), so that only new or changed files are
+    read.
     """
     hashes = known_hashes(cache)
     files = [(f"{record.split}\t{record.group}", name) for record, name in dataset.files()]

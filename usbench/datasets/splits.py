@@ -1,4 +1,6 @@
-"""Who trains, who chooses, who tests: rules over groups, so that no animal, patient or video is on two sides."""
+"""Who trains, who chooses, who tests: rules over groups, so that no animal, patient or video is on
+two sides.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +52,8 @@ def by_shares(
 ) -> list[Record]:
     """Whole groups to test, then to val, until each has its share; the rest trains.
 
-    shares: {val: .1, test: .2}; stratify: an attribute, and each of its values is shared out on its own (a group
-    counts with its first record).
+    shares: {val: .1, test: .2}; stratify: an attribute, and each of its values is shared out on its
+    own (a group counts with its first record).
     """
     parts: list[Split] = ["test", "val"]
     chosen: dict[str, Split] = {}
@@ -83,10 +85,11 @@ def strata(records: Sequence[Record], attribute: str | None) -> dict[str, set[st
 def runs(
     records: Sequence[Record], lengths: Sequence[tuple[Split, float]], gap: int
 ) -> list[Record]:
-    """Contiguous runs of the records' order, `gap` records dropped where two splits meet (half on either side).
+    """Contiguous runs of the records' order, `gap` records dropped where two splits meet (half on
+    either side).
 
-    lengths: (split, share of all records) of each run, in order. For releases without subject ids, whose numbering
-    follows the subjects.
+    lengths: (split, share of all records) of each run, in order. For releases without subject ids,
+    whose numbering follows the subjects.
     """
     ends = np.rint(np.cumsum([share for _, share in lengths]) * len(records)).astype(int)
     starts = [0, *ends[:-1]]
@@ -130,7 +133,10 @@ def fold_names(folds: int, fold: int) -> dict[int, Split]:
 def k_fold(
     records: Sequence[Record], folds: int, fold: int, salt: str, stratify: str | None = None
 ) -> list[Record]:
-    """Group-aware folds: test = this one, validation = the next, training = the rest; dealt out stratum by stratum."""
+    """Group-aware folds: test = this one, validation = the next, training = the rest.
+
+    Dealt out stratum by stratum.
+    """
     names = fold_names(folds, fold)
     order = [
         group for groups in strata(records, stratify).values() for group in by_hash(groups, salt)
@@ -142,7 +148,8 @@ def k_fold(
 def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> list[Record]:
     """Groups that a cluster of ids ties together become one, named after the cluster's first id.
 
-    Whole groups move: an animal with one image in a cluster brings its others along. DataError for an unknown id.
+    Whole groups move: an animal with one image in a cluster brings its others along. DataError for
+    an unknown id.
     """
     group_of = {record.id: record.group for record in records}
     members = {
@@ -153,7 +160,8 @@ def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> lis
         lost = [identity for identity in cluster if identity not in group_of]
         if lost:
             raise DataError(
-                f"the dataset's YAML groups {lost[0]!r} with others, but the release has no such image"
+                f"the dataset's YAML groups {lost[0]!r} with others, but the release has no such "
+                "image"
             )
         merged = set().union(*(members[group_of[identity]] for identity in cluster))
         name = next((names[group] for group in sorted(merged) if group in names), cluster[0])
@@ -170,11 +178,14 @@ def sides(split: Mapping[str, Any]) -> tuple[Split, ...]:
 def divide(
     records: Sequence[Record], where: Path, wanted: Sequence[Split] = SPLITS
 ) -> dict[Split, tuple[Record, ...]]:
-    """Records by split; DataError, naming where they lie, for an empty split that is wanted or a record without one."""
+    """Records by split.
+
+    DataError, naming where they lie, for an empty split that is wanted or a record without one.
+    """
     lost = [record.image for record in records if record.split is None]
     if lost:
         raise DataError(
-            f"{where / lost[0]}: a split was wanted, found none ({len(lost)} such images)"
+            f"{where / lost[0]}: expected a split, found none ({len(lost)} such images)"
         )
     divided = {
         split: tuple(record for record in records if record.split == split) for split in SPLITS
@@ -182,7 +193,8 @@ def divide(
     for split in wanted:
         if not divided[split]:
             raise DataError(
-                f"{where}: an image in the {split} split was wanted, found none ({len(records)} in all)"
+                f"{where}: expected an image in the {split} split, found none ({len(records)} in "
+                "all)"
             )
     return divided
 

@@ -1,4 +1,6 @@
-"""A card against the copy of the release that scripts/check.py has looked at: what can be measured, must agree."""
+"""A card against the copy of the release that scripts/check.py has looked at: what can be measured,
+must agree.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ def card_of(key: str) -> Card | None:
 def compare(card: Card, copy: Copy) -> list[Finding]:
     """A note for every field of the card that the copy meets, a warning where they differ.
 
-    A field that is unknown on the card isn't compared, and totals aren't where only some views were looked at.
+    A field that is unknown on the card isn't compared, and totals aren't where only some views were
+    looked at.
     """
     return [
         *_images(card, copy),
@@ -111,7 +114,10 @@ def _leaks(card: Card, copy: Copy) -> Iterator[Finding]:
 
 
 def _defects(card: Card, copy: Copy) -> Iterator[Finding]:
-    """Those of a kind that is counted in the copy; what a layout tells of, only where it was looked at."""
+    """Those of a kind that is counted in the copy.
+
+    What a layout tells of, only where it was looked at.
+    """
     for defect in card.value("defects") or ():
         kind = defect.get("kind")
         if kind == TWINS:

@@ -1,6 +1,8 @@
-"""The story of a check: open every view, decode every image, read every label, count, compare, look for the same twice.
+"""The story of a check: open every view, decode every image, read every label, count, compare, look
+for the same twice.
 
-Nothing stops at the first defect: each is a finding, and the check goes on with what can still be read.
+Nothing stops at the first defect: each is a finding, and the check goes on with what can still be
+read.
 """
 
 from __future__ import annotations
@@ -62,9 +64,12 @@ class Report:
 
 
 def check(dataset: Mapping[str, Any], root: Path, drawn: bool, tasks: Sequence[Task]) -> Report:
-    """Check the views of a release at root. drawn: a phantom, of which nothing was published and nothing is known.
+    """Check the views of a release at root. drawn: a phantom, of which nothing was published and
+    nothing is known.
 
-    Raises ConfigError for a configuration that no view can be read by, DataError where the files of none are there.
+    Raises:
+        ConfigError: a configuration that no view can be read by.
+        DataError: the files of none are there.
     """
     report = Report()
     published = {} if drawn else dataset.get("published_counts") or {}
@@ -131,8 +136,8 @@ def used(
 ) -> dict[str, Record]:
     """The records as a run has them; where the splits can't be settled, as the release has them.
 
-    Every fold is tried. A group on two sides is an error; a fold that leaves a split empty, for want of groups, is a
-    warning, since a run needn't take it.
+    Every fold is tried. A group on two sides is an error; a fold that leaves a split empty, for
+    want of groups, is a warning, since a run needn't take it.
     """
     split, name = dataset["split"], dataset["name"]
     chosen = records
@@ -154,7 +159,9 @@ def used(
 
 
 def groups(view: View) -> list[Finding]:
-    """A warning per two splits of the release that share groups: they are kept as they were released."""
+    """A warning per two splits of the release that share groups: they are kept as they were
+    released.
+    """
     by_split = {
         split: [record for record in view.records if record.split == split] for split in SPLITS
     }
@@ -168,7 +175,9 @@ def groups(view: View) -> list[Finding]:
 
 
 def sharing(view: View) -> Iterator[Finding]:
-    """An error for an image file that two splits of a run have (two annotators' records share one, in one split)."""
+    """An error for an image file that two splits of a run have (two annotators' records share one,
+    in one split).
+    """
     owner: dict[str, Record] = {}
     for record in view.settled:
         first = owner.setdefault(record.image, record)
@@ -183,7 +192,10 @@ def sharing(view: View) -> Iterator[Finding]:
 def counted(
     view: View, root: Path, found: Mapping[str, pictures.Picture], report: Report
 ) -> tally.Tally:
-    """Every label read and counted; one that can't be read, or doesn't fit its image, is a finding."""
+    """Every label read and counted.
+
+    One that can't be read, or doesn't fit its image, is a finding.
+    """
     counts = tally.Tally(tuple(view.layout.classes))
     for record in track(view.settled, f"labels of {view.task}"):
         counts.add_image(record)
@@ -221,7 +233,10 @@ def oddities(view: View) -> list[Finding]:
 def against_card(
     dataset: Mapping[str, Any], views: Sequence[View], report: Report
 ) -> list[Finding]:
-    """What the catalogue's card of the dataset says and can be measured, compared with this copy; [] without a card."""
+    """What the catalogue's card of the dataset says and can be measured, compared with this copy.
+
+    [] without a card.
+    """
     card = copies.card_of(dataset["name"])
     if card is None or not views:
         return []
@@ -248,7 +263,9 @@ def look_for_pairs(
     found: Mapping[str, pictures.Picture],
     report: Report,
 ) -> None:
-    """Pairs of every set of images that a view, or several views, divide into splits in the same way."""
+    """Pairs of every set of images that a view, or several views, divide into splits in the same
+    way.
+    """
     sets: dict[tuple[tuple[str, ...], ...], list[View]] = {}
     for view in views:
         key = tuple(

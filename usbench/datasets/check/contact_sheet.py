@@ -25,7 +25,9 @@ def draw(
 ) -> None:
     """Write the first pairs as a PNG, in their order; attribution: whose images they are.
 
-    Raises RunError where it can't be written, DataError where an image can't be read.
+    Raises:
+        RunError: it can't be written.
+        DataError: an image can't be read.
     """
     chosen = pairs[:MOST]
     columns = min(COLUMNS, len(chosen))

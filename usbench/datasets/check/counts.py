@@ -1,4 +1,7 @@
-"""How many images, and of which class, each split of a view has; compared with what was published."""
+"""How many images, and of which class, each split of a view has.
+
+Compared with what was published.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,10 @@ class Tally:
 
 
 def parts(target: Target, classes: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(C,) how much of each class a truth has: pixels, boxes or seen landmarks; (C,) where that is unknown."""
+    """(C,) how much of each class a truth has: pixels, boxes or seen landmarks.
+
+    (C,) where that is unknown.
+    """
     if isinstance(target, Masks):
         unknown = np.zeros(classes, bool) if target.known is None else ~target.known
         return target.planes.sum((1, 2), dtype=np.int64), unknown
@@ -95,7 +101,10 @@ def header(tally: Tally, task: Task) -> list[str]:
 
 
 def rows(tally: Tally, task: Task) -> Iterator[list[str]]:
-    """All images, groups, images without a class, then images with each class; amounts and unknown labels over all."""
+    """All images, groups, images without a class, then images with each class.
+
+    Amounts and unknown labels over all.
+    """
     names, last = columns(tally), [""] * (1 + doubtful(tally))
     groups = [len(tally.groups[name]) for name in names]
     every = len(set().union(*tally.groups.values()))
@@ -156,10 +165,14 @@ def plain(tally: Tally, task: Task) -> dict[str, Any]:
 def compare(
     published: Mapping[str, Any], tally: Tally, records: Sequence[Record], task: Task
 ) -> list[Finding]:
-    """One finding per published count: a note where it is met, a warning where the copy has another.
+    """One finding per published count: a note where it is met, a warning where the copy has
+    another.
 
-    published: the YAML's published_counts of the task: train, val, test (the release's own splits), images, empty, and
-    by class `classes` (images with it) and `instances` (boxes). Raises ConfigError for another key or class.
+    published: the YAML's published_counts of the task: train, val, test (the release's own splits),
+    images, empty, and by class `classes` (images with it) and `instances` (boxes).
+
+    Raises:
+        ConfigError: another key or class.
     """
     own = Counter(str(record.split) for record in records)
     found: dict[str, int] = {

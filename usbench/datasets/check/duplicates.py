@@ -1,8 +1,9 @@
 """Images of one release that show the same: pixel-identical ones, and near-duplicates.
 
-Near-duplicates are those whose thumbnails (32×32 luma, bilinear, mean removed) correlate by .95 or more, the rule that
-the YAMLs' `split.near_duplicates` were made by. Every pair of images is looked at, block by block: at 1,024 numbers an
-image that takes less than hashing them perceptually (a second for 10,000 images on two cores) and misses none.
+Near-duplicates are those whose thumbnails (32×32 luma, bilinear, mean removed) correlate by .95 or
+more, the rule that the YAMLs' `split.near_duplicates` were made by. Every pair of images is looked
+at, block by block: at 1,024 numbers an image that takes less than hashing them perceptually (a
+second for 10,000 images on two cores) and misses none.
 """
 
 from __future__ import annotations
@@ -71,7 +72,10 @@ def similar(
 
 
 def correlation(thumbnails: NDArray[np.uint8], pairs: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(M,) Pearson correlations of (M, 2) pairs, in double precision; 0 where one of both is constant."""
+    """(M,) Pearson correlations of (M, 2) pairs, in double precision.
+
+    0 where one of both is constant.
+    """
     one, other = (
         thumbnails[pairs[:, side]].reshape(len(pairs), -1).astype(np.float64) for side in (0, 1)
     )
@@ -94,10 +98,12 @@ def alike(digests: Sequence[bytes]) -> set[tuple[int, int]]:
 def find(
     records: Sequence[Record], used: Mapping[str, Record], pictures: Mapping[str, Picture]
 ) -> tuple[list[Pair], int]:
-    """(pairs, how many near-duplicates lie in one group and split of the release and aren't listed).
+    """(pairs, how many near-duplicates lie in one group and split of the release and aren't
+    listed).
 
-    records: as the release has them; used: by id, with a run's group and split. Records of one image file (two
-    annotators') count once. Pairs across splits first, identical ones first, then by correlation.
+    records: as the release has them; used: by id, with a run's group and split. Records of one
+    image file (two annotators') count once. Pairs across splits first, identical ones first, then
+    by correlation.
     """
     by_image = {record.image: record for record in reversed(records) if record.image in pictures}
     kept = sorted(by_image.values(), key=lambda record: record.id)

@@ -14,7 +14,10 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """error: a run would stop or mislead; warning: to be known when figures are read; note: counted, expected."""
+    """error: a run would stop or mislead.
+
+    Warning: to be known when figures are read; note: counted, expected.
+    """
 
     level: Level
     kind: str  # unreadable image, label, split, identical, leak …

@@ -1,6 +1,8 @@
-"""What the pixels of a release's images say of themselves: size, grey levels, tint, a digest and a thumbnail.
+"""What the pixels of a release's images say of themselves: size, grey levels, tint, a digest and a
+thumbnail.
 
-Each image is decoded once, as a run would read it, and its pixels are let go: memory grows by some 1.5 kB an image.
+Each image is decoded once, as a run would read it, and its pixels are let go: memory grows by some
+1.5 kB an image.
 """
 
 from __future__ import annotations
@@ -39,7 +41,11 @@ class Picture:
 
 
 def look(path: Path) -> Picture:
-    """Decode one image. Raises DataError where a run couldn't read it."""
+    """Decode one image.
+
+    Raises:
+        DataError: a run couldn't read it.
+    """
     picture, _ = image.decode(path, "an 8-bit grey or colour picture", image.GREY_MODES)
     grey = picture.convert("L")
     luma = np.asarray(grey)
@@ -58,7 +64,10 @@ def tinted(picture: Image.Image) -> bool:
 
 
 def look_at(root: Path, names: Iterable[str]) -> tuple[dict[str, Picture], list[Finding]]:
-    """Every image by its path relative to the root; one that can't be read is a finding, and the rest goes on."""
+    """Every image by its path relative to the root.
+
+    One that can't be read is a finding, and the rest goes on.
+    """
     found: dict[str, Picture] = {}
     findings: list[Finding] = []
     for name in track(list(names), "decoding"):

@@ -1,4 +1,6 @@
-"""What pairs of images that show the same mean for a benchmark: leaks, and lines for the dataset's YAML."""
+"""What pairs of images that show the same mean for a benchmark: leaks, and lines for the dataset's
+YAML.
+"""
 
 from __future__ import annotations
 
@@ -95,8 +97,8 @@ def unconfirmed(leaking: Collection[str], rules: Rules) -> list[Finding]:
 
 
 def to_paste(pairs: Sequence[Pair], rules: Rules, tested: int) -> str:
-    """YAML for what is new: clusters for split.near_duplicates (in place of listed ones that share an id), the leak;
-    "" where there is nothing new.
+    """YAML for what is new: clusters for split.near_duplicates (in place of listed ones that share
+    an id), the leak; "" where there is nothing new.
     """
     lines = []
     fresh = {one.id for pair in pairs if not pair.known for one in (pair.one, pair.other)}

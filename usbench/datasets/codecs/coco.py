@@ -1,4 +1,5 @@
-"""Predictions as COCO results: one list of what was found, beside it the list of the images that were predicted.
+"""Predictions as COCO results: one list of what was found, beside it the list of the images that
+were predicted.
 
 Numbers carry nine digits, so that float32 survives exactly.
 """
@@ -22,9 +23,11 @@ from usbench.types import Boxes, Masks
 
 
 class PredictionWriter:
-    """Writes predictions image by image, in constant memory, one entry per line, always the same bytes.
+    """Writes predictions image by image, in constant memory, one entry per line, always the same
+    bytes.
 
-    Use it with `with`; both files appear when the block ends well, neither when it doesn't (see `Pair`).
+    Use it with `with`; both files appear when the block ends well, neither when it doesn't (see
+    `Pair`).
     """
 
     def __init__(self, predictions: Path, images: Path) -> None:
@@ -44,10 +47,13 @@ class PredictionWriter:
         self._pair.__exit__(kind, error, trace)
 
     def add(self, file_name: str, group: str, size: tuple[int, int], target: Boxes | Masks) -> None:
-        """Append the prediction of the next image of (height, width) px; call in order of the records' ids.
+        """Append the prediction of the next image of (height, width) px.
 
-        Boxes are clipped to the image. An empty plane gets no entry. Without scores every score is 1. Raises
-        DataError for a name that was there before, RunError for boxes or scores that aren't finite or in order.
+        Call in order of the records' ids.
+
+        Boxes are clipped to the image. An empty plane gets no entry. Without scores every score is
+        1. Raises DataError for a name that was there before, RunError for boxes or scores that
+        aren't finite or in order.
         """
         number = self._pair.image(file_name, group, size)
         _require_finite(f"{self._pair.predictions}: {file_name}", target)
@@ -91,12 +97,12 @@ def _require_finite(where: str, target: Boxes | Masks) -> None:
     """Stop a diverged model here: NaN fails every comparison."""
     advice = "look at the model's loss"
     if target.scores is not None and not ((target.scores >= 0) & (target.scores <= 1)).all():
-        raise RunError(f"{where}: wanted scores in 0..1, found others; {advice}")
+        raise RunError(f"{where}: expected scores in 0..1, got others; {advice}")
     if isinstance(target, Masks):
         return
     if not (np.isfinite(target.xyxy).all() and (target.xyxy[:, 2:] >= target.xyxy[:, :2]).all()):
         raise RunError(
-            f"{where}: wanted finite boxes with x1 ≤ x2 and y1 ≤ y2, found others; {advice}"
+            f"{where}: expected finite boxes with x1 ≤ x2 and y1 ≤ y2, got others; {advice}"
         )
 
 
@@ -115,10 +121,12 @@ class _Plane:
 
 @dataclass(frozen=True)
 class PredictionFile:
-    """A checked predictions file: `file[n]` is the prediction of `file.images[n]`; iterating goes in that order.
+    """A checked predictions file: `file[n]` is the prediction of `file.images[n]`.
 
-    Masks are decoded when asked for (DataError where the run lengths are damaged); a class without an entry is an
-    empty plane of score 0.
+    Iterating goes in that order.
+
+    Masks are decoded when asked for (DataError where the run lengths are damaged); a class without
+    an entry is an empty plane of score 0.
     """
 
     path: Path
@@ -146,7 +154,7 @@ class PredictionFile:
             except ValueError as error:
                 where = f"the mask of class {plane.label + 1} in image {image['id']}"
                 raise DataError(
-                    f"{self.path}: wanted {where}, found {error}; predict again"
+                    f"{self.path}: expected {where}, got {error}; predict again"
                 ) from error
         return Masks(planes, scores)
 
@@ -156,9 +164,12 @@ def read_predictions(
 ) -> PredictionFile:
     """Predictions of a task over 1..`classes` categories, with the images they were made for.
 
-    Boxes are clipped to their image. Raises DataError for a missing, cut-off or damaged file, an unknown image or
-    category, a score outside 0..1, a box that isn't finite or has a negative side, a mask of another size than its
-    image and a second mask of one class.
+    Boxes are clipped to their image.
+
+    Raises:
+        DataError: a missing, cut-off or damaged file, an unknown image or category, a score outside
+            0..1, a box that isn't finite or has a negative side, a mask of another size than its
+            image and a second mask of one class.
     """
     listed = read_images(images)
     groups: list[list[tuple[int, dict[str, Any]]]] = [[] for _ in listed]

@@ -1,4 +1,5 @@
-"""The parts of COCO's instances JSON: images, annotations and categories, and that they refer to each other in order.
+"""The parts of COCO's instances JSON: images, annotations and categories, and that they refer to
+each other in order.
 
 What an annotation says of its object is `usbench.datasets.codecs.coco_truth`'s to read.
 """
@@ -21,40 +22,49 @@ Parts = dict[str, list[Entry]]
 
 @dataclass(frozen=True)
 class Image:
-    """One image of the file and its objects, as (place in `annotations` from 1, category's name, entry)."""
+    """One image of the file and its objects, as (place in `annotations` from 1, category's name,
+    entry).
+    """
 
     size: Size
     objects: list[tuple[int, str, Entry]] = field(default_factory=list)
 
 
 def load(path: Path) -> Parts:
-    """The JSON's three lists. Raises DataError for a missing or cut-off file and for other JSON."""
+    """The JSON's three lists.
+
+    Raises:
+        DataError: a missing or cut-off file and for other JSON.
+    """
     wanted = "COCO's JSON of images, annotations and categories"
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(
-            f"{path}: wanted {wanted}, found no such file; set where it lies"
+            f"{path}: expected {wanted}, found no such file; set where it lies"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
-            f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); replace it"
+            f"{path}: expected {wanted}, got a file cut off or damaged ({error}); replace it"
         ) from error
     parts: Parts = {}
     for key in ("images", "annotations", "categories"):
         part = value.get(key) if isinstance(value, dict) else None
         if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
             raise DataError(
-                f"{path}: wanted {wanted}, found no list of {key}; a list of results is no truth"
+                f"{path}: expected {wanted}, found no list of {key}; a list of results is no truth"
             )
         parts[key] = part
     return parts
 
 
 def connect(path: Path, parts: Parts) -> tuple[dict[str, Image], dict[str, tuple[str, ...]]]:
-    """(images by file_name with their objects, the categories that objects have with their keypoints, by id).
+    """(images by file_name with their objects, the categories that objects have with their
+    keypoints, by id).
 
-    Raises DataError for an image or category named twice, and an annotation of an image or category that isn't there.
+    Raises:
+        DataError: an image or category named twice, and an annotation of an image or category that
+            isn't there.
     """
     by_id: dict[int | str, Image] = {}
     images: dict[str, Image] = {}
@@ -95,7 +105,10 @@ def connect(path: Path, parts: Parts) -> tuple[dict[str, Image], dict[str, tuple
 
 
 def within(value: Any, low: float, high: float, kind: type = float) -> bool:
-    """Whether a JSON value is a number (or a whole one) in low..high; NaN, infinities and booleans never are."""
+    """Whether a JSON value is a number (or a whole one) in low..high.
+
+    NaN, infinities and booleans never are.
+    """
     kinds = (int,) if kind is int else (int, float)
     return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
 
@@ -103,7 +116,7 @@ def within(value: Any, low: float, high: float, kind: type = float) -> bool:
 def wrong(path: Path, kind: str, number: int, wanted: str, found: object) -> DataError:
     """The error that names a part's entry by its place, from 1."""
     text = " ".join(str(found).split())[:120]
-    return DataError(f"{path}: {kind} {number}: wanted {wanted}, found {text}; correct the file")
+    return DataError(f"{path}: {kind} {number}: expected {wanted}, got {text}; correct the file")
 
 
 def _image(path: Path, number: int, entry: Entry) -> tuple[int | str, str, Image]:

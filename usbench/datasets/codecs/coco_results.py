@@ -1,4 +1,6 @@
-"""COCO's list of results as any tool writes it, for a ground truth: boxes or masks of images by the truth's ids."""
+"""COCO's list of results as any tool writes it, for a ground truth: boxes or masks of images by the
+truth's ids.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,16 @@ class Result:
 
 
 def read(path: Path, truth: Parts) -> dict[str, list[Result]]:
-    """file_name → its results, in the file's order: all boxes, or all masks where every entry has a segmentation.
+    """file_name → its results, in the file's order: all boxes, or all masks where every entry has a
+    segmentation.
 
-    truth: the ground truth's parts (see coco_parts.load). An image without an entry isn't in it: an empty list can't
-    tell "nothing found" from "not predicted". Raises DataError for an unknown image or category, a score outside
-    0..1, a bbox that isn't finite or has a negative side, run lengths that are damaged or of another size, and a file
-    without a single result.
+    truth: the ground truth's parts (see coco_parts.load). An image without an entry isn't in it: an
+    empty list can't tell "nothing found" from "not predicted".
+
+    Raises:
+        DataError: an unknown image or category, a score outside 0..1, a bbox that isn't finite or
+            has a negative side, run lengths that are damaged or of another size, and a file without
+            a single result.
     """
     images = {entry["id"]: entry for entry in truth["images"]}
     places = {
@@ -58,7 +64,8 @@ def read(path: Path, truth: Parts) -> dict[str, list[Result]]:
         found[of["file_name"]].append(Result(places[category], float(score or 0), bbox, counts))
     if not found:
         raise DataError(
-            f"{path}: results with a bbox or a segmentation were wanted, found an empty list; predict first"
+            f"{path}: expected results with a bbox or a segmentation, got an empty list; predict "
+            "first"
         )
     return found
 

@@ -1,8 +1,10 @@
-"""COCO's instances JSON as a ground truth: the objects of many images ↔ Boxes, Masks or Landmarks of each.
+"""COCO's instances JSON as a ground truth: the objects of many images ↔ Boxes, Masks or Landmarks
+of each.
 
-Read as COCO reads it: coordinates are px from the image's top left corner, a bbox is [x, y, width, height], half-open.
-A mask is the union of a class's objects; polygons are filled by COCO's own rasteriser (`rle.fill`). A keypoint of
-visibility 0 isn't labelled, so unknown; 1 and 2 are seen. Images without an entry in `annotations` have no object.
+Read as COCO reads it: coordinates are px from the image's top left corner, a bbox is [x, y, width,
+height], half-open. A mask is the union of a class's objects; polygons are filled by COCO's own
+rasteriser (`rle.fill`). A keypoint of visibility 0 isn't labelled, so unknown; 1 and 2 are seen.
+Images without an entry in `annotations` have no object.
 """
 
 from __future__ import annotations
@@ -37,10 +39,12 @@ BEYOND = 1.0  # px that a polygon's vertex may lie outside the image
 
 @dataclass(frozen=True)
 class Truth:
-    """A file whose images, categories and references are in order; geometry is checked when it is asked for.
+    """A file whose images, categories and references are in order.
 
-    `classes` may leave out categories that no object has, and may name more than the file has. A category that is used
-    and not in `classes` is a DataError.
+    Geometry is checked when it is asked for.
+
+    `classes` may leave out categories that no object has, and may name more than the file has. A
+    category that is used and not in `classes` is a DataError.
     """
 
     path: Path
@@ -62,7 +66,9 @@ class Truth:
     def boxes(self, file_name: str, classes: Sequence[str]) -> Boxes:
         """Half-open boxes (native px) with labels as indices into `classes`.
 
-        Raises DataError for a class, a bbox that isn't four numbers, lies outside or has no area, and for `iscrowd`.
+        Raises:
+            DataError: a class, a bbox that isn't four numbers, lies outside or has no area, and for
+                `iscrowd`.
         """
         image, corners, labels = self.images[file_name], [], []
         for number, name, entry in image.objects:
@@ -79,8 +85,10 @@ class Truth:
     def masks(self, file_name: str, classes: Sequence[str], exclusive: bool) -> Masks:
         """Planes (C, H, W) of the classes' objects, united.
 
-        Raises DataError for a class, for damaged run lengths, a polygon of fewer than three vertices or with one more
-        than a pixel outside the image, and, where classes are exclusive, for two in one pixel.
+        Raises:
+            DataError: a class, for damaged run lengths, a polygon of fewer than three vertices or
+                with one more than a pixel outside the image, and, where classes are exclusive, for
+                two in one pixel.
         """
         image = self.images[file_name]
         planes = np.zeros((len(classes), *image.size), bool)
@@ -99,7 +107,8 @@ class Truth:
                 classes[c] for c in np.flatnonzero(planes[:, row, column]).tolist()
             )
             raise DataError(
-                f"{self.path}: {file_name!r}: wanted one class a pixel, found {found} at row {row}, column {column} "
+                f"{self.path}: {file_name!r}: expected one class a pixel, got {found} at row "
+                f"{row}, column {column} "
                 f"({len(shared)} such pixels); set exclusive: false or correct the file"
             )
         return Masks(planes)
@@ -107,7 +116,9 @@ class Truth:
     def landmarks(self, file_name: str, classes: Sequence[str]) -> Landmarks:
         """Points by keypoint name; what no object of the image has is unknown (BLURRED).
 
-        Raises DataError for a name that isn't in `classes`, a keypoint that two objects have, and damaged triplets.
+        Raises:
+            DataError: a name that isn't in `classes`, a keypoint that two objects have, and damaged
+                triplets.
         """
         image = self.images[file_name]
         paths = [np.zeros((0, 2), np.float32) for _ in classes]
@@ -155,7 +166,10 @@ class Truth:
         return box
 
     def region(self, number: int, entry: Entry, size: Size) -> NDArray[np.bool_]:
-        """The plane (H, W) of one object, by its place in `annotations`; see `masks` for what is refused."""
+        """The plane (H, W) of one object, by its place in `annotations`.
+
+        See `masks` for what is refused.
+        """
         return self._region(number, entry.get("segmentation"), size)
 
     def corners(self, number: int, entry: Entry, size: Size) -> NDArray[np.float32]:
@@ -217,17 +231,19 @@ class Truth:
 def read(path: Path) -> Truth:
     """Read and check a file's images, categories and the references between its parts.
 
-    Raises DataError for a missing or cut-off file, other JSON, an image or category named twice, and an annotation of
-    an image or a category that isn't there.
+    Raises:
+        DataError: a missing or cut-off file, other JSON, an image or category named twice, and an
+            annotation of an image or a category that isn't there.
     """
     return Truth(path, *connect(path, load(path)))
 
 
 def write(path: Path, classes: Sequence[str], images: Iterable[tuple[str, Size, Target]]) -> None:
-    """Write (file_name, (height, width), target) of each image, ids from 1, masks as compressed run lengths.
+    """Write (file_name, (height, width), target) of each image, ids from 1, masks as compressed run
+    lengths.
 
-    float32 coordinates survive. Landmarks are points of one object an image; OFF can't be told from unknown. Raises
-    DataError for what `read` would refuse, ValueError for a curve.
+    float32 coordinates survive. Landmarks are points of one object an image; OFF can't be told from
+    unknown. Raises DataError for what `read` would refuse, ValueError for a curve.
     """
     listed: list[Entry] = []
     found: list[Entry] = []

@@ -1,11 +1,14 @@
-"""Unity label JSON: the named points and curves of many images, and predictions in the same form with a score per name.
+"""Unity label JSON: the named points and curves of many images, and predictions in the same form
+with a score per name.
 
-A release's file is {image: {"labels": {name: {"type": "point", "y": "200.0", "x": "100.0"}}}}; x and y are strings of
-space-separated numbers, in pixels whose centres are at whole numbers. Their count rules, whatever the type says: one
-is a point, three or more are the knots of a curve, a knot that repeats the one before is left out. `off` is surely not
-in the image. `blurred` is unknown, and so are a name or a type that is missing, coordinates that are malformed and
-exactly two of them (Unity's code of 2020 rejects these; that of 2024 takes them for a line, here with its middle as a
-third knot): all of these are BLURRED, and counted. A place a little outside the image stays as it is.
+A release's file is {image: {"labels": {name: {"type": "point", "y": "200.0", "x": "100.0"}}}}; x
+and y are strings of space-separated numbers, in pixels whose centres are at whole numbers. Their
+count rules, whatever the type says: one is a point, three or more are the knots of a curve, a knot
+that repeats the one before is left out. `off` is surely not in the image. `blurred` is unknown, and
+so are a name or a type that is missing, coordinates that are malformed and exactly two of them
+(Unity's code of 2020 rejects these; that of 2024 takes them for a line, here with its middle as a
+third knot): all of these are BLURRED, and counted. A place a little outside the image stays as it
+is.
 """
 
 from __future__ import annotations
@@ -58,7 +61,10 @@ class LabelFile:
     oddities: Mapping[str, int]  # what was taken otherwise than it is written → how many labels
 
     def landmarks(self, image: str, names: Sequence[str]) -> Landmarks:
-        """The truth of an image for these names, in their order; KeyError for an image that isn't there."""
+        """The truth of an image for these names, in their order.
+
+        KeyError for an image that isn't there.
+        """
         found = [self.labels[image].get(name, _UNKNOWN) for name in names]
         return Landmarks(
             tuple(label.path for label in found),
@@ -69,8 +75,10 @@ class LabelFile:
 def read(path: Path, two: Two = "unknown") -> LabelFile:
     """The labels of every image of a file. two: what exactly two values are.
 
-    Raises DataError, naming image and name, for a missing or cut-off file, an image or a name that stands there twice,
-    a record or a label that isn't an object, an unknown type word and a coordinate beyond 100,000 px.
+    Raises:
+        DataError: a missing or cut-off file, an image or a name that stands there twice, a record
+            or a label that isn't an object, an unknown type word and a coordinate beyond 100,000
+            px; the message names image and name.
     """
     labels: dict[str, dict[str, Label]] = {}
     oddities: Counter[str] = Counter()
@@ -91,9 +99,13 @@ def read(path: Path, two: Two = "unknown") -> LabelFile:
 
 
 def write(path: Path, images: Mapping[str, Landmarks], names: Sequence[str]) -> None:
-    """Write the truths of images for these names, one image per line; float32 coordinates survive exactly.
+    """Write the truths of images for these names, one image per line.
 
-    Raises DataError for landmarks that `read` wouldn't give back: two knots, repeated ones, a place beyond 100,000 px.
+    Float32 coordinates survive exactly.
+
+    Raises:
+        DataError: landmarks that `read` wouldn't give back: two knots, repeated ones, a place
+            beyond 100,000 px.
     """
     records = {image: {"labels": _entries(path, truth, names)} for image, truth in images.items()}
     lines = [f"{json.dumps(image)}: {json.dumps(record)}" for image, record in records.items()]
@@ -159,7 +171,10 @@ def _curve(points: NDArray[np.float32], kind: str, two: Two) -> tuple[Label, str
 
 
 def _points(entry: Mapping[str, Any]) -> NDArray[np.float32] | None:
-    """(P, 2) of the x and y of a label; None where they aren't as many numbers each, one at least."""
+    """(P, 2) of the x and y of a label.
+
+    None where they aren't as many numbers each, one at least.
+    """
     columns = []
     for axis in ("x", "y"):
         value = entry.get(axis)
@@ -192,14 +207,14 @@ def _object(path: Path, wanted: str, advice: str) -> dict[str, Any]:
         value = json.loads(path.read_bytes(), object_pairs_hook=once)
     except FileNotFoundError as error:
         raise DataError(
-            f"{path}: wanted {wanted}, found no such file; it is incomplete, {advice}"
+            f"{path}: expected {wanted}, found no such file; it is incomplete, {advice}"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
-            f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); {advice}"
+            f"{path}: expected {wanted}, got a file cut off or damaged ({error}); {advice}"
         ) from error
     if not isinstance(value, dict):
-        raise DataError(f"{path}: wanted {wanted}, found other JSON; {advice}")
+        raise DataError(f"{path}: expected {wanted}, got other JSON; {advice}")
     return value
 
 
@@ -207,7 +222,7 @@ def _wrong(where: str, wanted: str, found: object) -> DataError:
     """The error on one line, though names may hold any character."""
     text = " ".join(str(found).split())[:80]
     return DataError(
-        f"{' '.join(where.splitlines())}: wanted {wanted}, found {text!r}; correct the file"
+        f"{' '.join(where.splitlines())}: expected {wanted}, got {text!r}; correct the file"
     )
 
 
@@ -215,12 +230,13 @@ def _wrong(where: str, wanted: str, found: object) -> DataError:
 
 
 class LandmarkWriter:
-    """Writes predictions image by image, in constant memory, one image per line, always the same bytes.
+    """Writes predictions image by image, in constant memory, one image per line, always the same
+    bytes.
 
-    Use it with `with`; both files appear when the block ends well, neither when it doesn't (see `Pair`). A label is
-    {"type": "point" | "curve", "x": "…", "y": "…", "score": 0.93, "state": "seen" | "off" | "blurred"}: the type says
-    whether there is one place or several, the state what the model holds of it. Numbers carry nine digits, so that
-    float32 survives exactly.
+    Use it with `with`; both files appear when the block ends well, neither when it doesn't (see
+    `Pair`). A label is {"type": "point" | "curve", "x": "…", "y": "…", "score": 0.93, "state":
+    "seen" | "off" | "blurred"}: the type says whether there is one place or several, the state what
+    the model holds of it. Numbers carry nine digits, so that float32 survives exactly.
     """
 
     def __init__(self, predictions: Path, images: Path, names: Sequence[str]) -> None:
@@ -240,10 +256,16 @@ class LandmarkWriter:
         self._pair.__exit__(kind, error, trace)
 
     def add(self, file_name: str, group: str, size: tuple[int, int], target: Landmarks) -> None:
-        """Append the prediction of the next image of (height, width) px; call in order of the records' ids.
+        """Append the prediction of the next image of (height, width) px.
 
-        Without scores every score is 1. Raises DataError for a name that was there before, RunError for places or
-        scores that aren't finite or in order, ValueError for a class that is seen nowhere.
+        Call in order of the records' ids.
+
+        Without scores every score is 1.
+
+        Raises:
+            DataError: a name that was there before.
+            RunError: places or scores that aren't finite or in order.
+            ValueError: a class that is seen nowhere.
         """
         self._pair.image(file_name, group, size)
         labels = _scored(f"{self._pair.predictions}: {file_name}", self._names, target)
@@ -257,14 +279,14 @@ def _scored(where: str, names: Sequence[str], target: Landmarks) -> dict[str, di
         np.ones(len(names)) if target.scores is None else target.scores.astype(np.float64) + 0.0
     )
     if not ((scores >= 0) & (scores <= 1)).all():
-        raise RunError(f"{where}: wanted scores in 0..1, found others; look at the model's loss")
+        raise RunError(f"{where}: expected scores in 0..1, got others; look at the model's loss")
     labels: dict[str, dict[str, Any]] = {}
     for name, points, state, score in zip(
         names, target.paths, target.state.tolist(), scores.tolist(), strict=True
     ):
         if not (np.abs(points) <= FURTHEST).all():
             raise RunError(
-                f"{where}: {name}: wanted finite places, found others; look at the model's loss"
+                f"{where}: {name}: expected finite places, got others; look at the model's loss"
             )
         if state == SEEN and not len(points):
             raise ValueError(f"{name} is seen, but nowhere")
@@ -294,7 +316,8 @@ def read_guesses(path: Path) -> dict[str, dict[str, Any]]:
 def guess(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landmarks:
     """One image's prediction of these names: a place for each, and a score, 1 where none is given.
 
-    Raises DataError for a name without a place, whatever its type says, and a score outside 0..1.
+    Raises:
+        DataError: a name without a place, whatever its type says, and a score outside 0..1.
     """
     paths, scores = [], []
     for name in names:
@@ -314,7 +337,10 @@ def guess(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landm
 
 @dataclass(frozen=True)
 class LandmarkFile:
-    """A checked predictions file: `file[n]` is the prediction of `file.images[n]`; iterating goes in that order."""
+    """A checked predictions file: `file[n]` is the prediction of `file.images[n]`.
+
+    Iterating goes in that order.
+    """
 
     path: Path
     images: list[ImageEntry]
@@ -333,14 +359,16 @@ class LandmarkFile:
 def read_landmarks(predictions: Path, images: Path, names: Sequence[str]) -> LandmarkFile:
     """Predictions of these names, with the images they were made for; a place is never masked here.
 
-    Raises DataError for a missing, cut-off or damaged file, other images than listed or in another order, other names,
-    a score outside 0..1 and places that aren't numbers.
+    Raises:
+        DataError: a missing, cut-off or damaged file, other images than listed or in another order,
+            other names, a score outside 0..1 and places that aren't numbers.
     """
     listed = read_images(images)
     records = _object(predictions, "predictions as Unity label JSON", "predict again")
     if list(records) != [image["file_name"] for image in listed]:
         raise DataError(
-            f"{predictions}: wanted the images of {images.name} in their order, found others; predict again"
+            f"{predictions}: expected the images of {images.name} in their order, got others; "
+            "predict again"
         )
     found = []
     for image, record in records.items():

@@ -1,7 +1,8 @@
 """The labels that a folder of one's own images may have: index masks, a COCO JSON, YOLO text.
 
-Each kind pairs a folder of images with its labels, reads one record's truth and writes it. Class names that the
-configuration leaves open come from the labels: `classes.txt` beside masks or YOLO text, COCO's categories.
+Each kind pairs a folder of images with its labels, reads one record's truth and writes it. Class
+names that the configuration leaves open come from the labels: `classes.txt` beside masks or YOLO
+text, COCO's categories.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class MaskFiles:
         table = np.concatenate([np.zeros(1, np.uint8), self.values(classes)])
         if not isinstance(sample.target, Masks):
             raise DataError(
-                f"sample {sample.id}: masks were wanted, found {type(sample.target).__name__}"
+                f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
             )
         image.write_grey(images / f"{sample.id}.png", sample.image)
         label_png.write_index(
@@ -126,7 +127,8 @@ class MaskFiles:
 class YoloFiles:
     """A text of boxes per image, of the same name; an image without objects has an empty one.
 
-    The numbers are those of `classes.txt` beside them, where there is one, else of the configured classes, in order.
+    The numbers are those of `classes.txt` beside them, where there is one, else of the configured
+    classes, in order.
     """
 
     written_as: Task = "detect"
@@ -134,7 +136,8 @@ class YoloFiles:
     def __init__(self, task: Task) -> None:
         if task != "detect":
             raise ConfigError(
-                f"dataset.format=yolo: YOLO labels are boxes, not for {task}; take format=masks or coco"
+                f"dataset.format=yolo: YOLO labels are boxes, not for {task}; take format=masks "
+                "or coco"
             )
 
     def names(self, labels: Path) -> tuple[str, ...]:
@@ -160,7 +163,7 @@ class YoloFiles:
         """See Labels."""
         if not isinstance(sample.target, Boxes):
             raise DataError(
-                f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}"
+                f"sample {sample.id}: expected boxes, got {type(sample.target).__name__}"
             )
         image.write_grey(images / f"{sample.id}.png", sample.image)
         size = (sample.image.shape[0], sample.image.shape[1])
@@ -206,7 +209,7 @@ class CocoFile:
             if path.is_absolute() or ".." in path.parts or not (images / path).is_file():
                 where = f"its images' file_name below {images}"
                 raise DataError(
-                    f"{labels}: {where} was wanted, found {name!r}, where no image is; correct either"
+                    f"{labels}: expected {where}, got {name!r}, where no image is; correct either"
                 )
             found.append((path.with_suffix("").as_posix(), images / path, labels))
         return found
@@ -216,7 +219,7 @@ class CocoFile:
         truth = self.truth(label)
         if name not in truth.images:
             raise DataError(
-                f"{label}: an image {name} was wanted, found none; the file has changed, start again"
+                f"{label}: expected an image {name}, found none; the file has changed, start again"
             )
         _require_size(label, truth.images[name].size, picture)
         if self.task == "detect":
@@ -230,9 +233,7 @@ class CocoFile:
         wanted = {"detect": Boxes, "landmark": Landmarks, "segment": Masks}[self.task]
         if not isinstance(sample.target, wanted):
             found = type(sample.target).__name__
-            raise DataError(
-                f"sample {sample.id}: {wanted.__name__.lower()} were wanted, found {found}"
-            )
+            raise DataError(f"sample {sample.id}: expected {wanted.__name__.lower()}, got {found}")
         image.write_grey(images / f"{sample.id}.png", sample.image)
         size = (sample.image.shape[0], sample.image.shape[1])
         self.pending.setdefault(labels, []).append((f"{sample.id}.png", size, sample.target))
@@ -258,7 +259,8 @@ def _stated(labels: Path, setting: str) -> tuple[str, ...]:
     path = labels / NAMES
     if not path.is_file():
         raise DataError(
-            f"{path}: the classes' names, one a line, were wanted, found no file; write it or set {setting}"
+            f"{path}: expected the classes' names, one a line,, found no file; write it or set "
+            f"{setting}"
         )
     return yolo_txt.read_names(path)
 
@@ -274,16 +276,17 @@ def _pairs(images: Mapping[str, Path], labels: Mapping[str, Path], wanted: str) 
         ]
         found = f"{len(several)} for {images[owner].name} ({', '.join(several[:3])})"
         advice = f"make it one file, named as the image is ({owner})"
-        raise DataError(f"{images[owner]}: {wanted} was wanted, found {found}; {advice}")
+        raise DataError(f"{images[owner]}: expected {wanted}, got {found}; {advice}")
     lone = sorted(images.keys() - labels.keys())
     if lone:
         count = f"{len(lone)} of {len(images)} images lack one"
         raise DataError(
-            f"{images[lone[0]]}: {wanted} of the same name was wanted, found none ({count})"
+            f"{images[lone[0]]}: expected {wanted} of the same name, found none ({count})"
         )
     if spare:
         raise DataError(
-            f"{labels[spare[0]]}: an image of the same name was wanted, found none ({len(spare)} such labels)"
+            f"{labels[spare[0]]}: expected an image of the same name, found none ({len(spare)} "
+            "such labels)"
         )
     return [(stem, images[stem], labels[stem]) for stem in images]
 
@@ -298,7 +301,7 @@ def _require_size(label: Path, found: tuple[int, ...], picture: Path) -> None:
     wanted = image.size(picture)
     if found != wanted:
         raise DataError(
-            f"{label}: the size of {picture.name} {wanted} was wanted, found {found} (height, width)"
+            f"{label}: expected the size of {picture.name} {wanted}, got {found} (height, width)"
         )
 
 
@@ -317,7 +320,8 @@ def _require_known(
     found = f"value {foreign[0]} in {counts[foreign[0]]} pixels; correct the mask or dataset.values"
     if len(foreign) > 8:
         found = (
-            f"{len(foreign)} other values ({', '.join(map(str, foreign[:3]))} …): the grey of an anti-aliased, resized "
+            f"{len(foreign)} other values ({', '.join(map(str, foreign[:3]))} …): the grey of an "
+            "anti-aliased, resized "
             "or photographic mask; save it with class values only, without smoothing"
         )
-    raise DataError(f"{label}: 0 background, {known} were wanted, found {found}")
+    raise DataError(f"{label}: expected 0 background, {known}, got {found}")

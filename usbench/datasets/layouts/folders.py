@@ -14,12 +14,14 @@ from usbench.types import Record, Split
 def listing(folder: Path, *suffixes: str) -> dict[str, Path]:
     """Files of these suffixes by stem, sorted; hidden ones (._a.png) aren't the release's.
 
-    Raises DataError where the folder isn't there or two files share a stem.
+    Raises:
+        DataError: the folder isn't there or two files share a stem.
     """
     if not folder.is_dir():
         kind = " or ".join(suffixes)
         raise DataError(
-            f"{folder}: a folder of {kind} files was wanted, found none; see the README on how to get it"
+            f"{folder}: expected a folder of {kind} files, found none; see the README on how to "
+            "get it"
         )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -27,7 +29,8 @@ def listing(folder: Path, *suffixes: str) -> dict[str, Path]:
             continue
         if path.stem in found:  # a.png and a.PNG
             raise DataError(
-                f"{path}: an id of its own was wanted, found {path.stem!r} twice (also {found[path.stem].name}); "
+                f"{path}: expected an id of its own, got {path.stem!r} twice (also "
+                f"{found[path.stem].name}); "
                 "remove one"
             )
         found[path.stem] = path
@@ -44,19 +47,22 @@ def pair(
 ) -> list[Record]:
     """Records of the stems that have both files.
 
-    group: its first match in the stem names the group, else the image is its own. lone_labels: how many labels
-    without an
-    image the release is known to have. Raises DataError for an image without its label, or for one lone label more.
+    group: its first match in the stem names the group, else the image is its own. lone_labels: how
+    many labels without an image the release is known to have.
+
+    Raises:
+        DataError: an image without its label, or for one lone label more.
     """
     lone = sorted(images.keys() - labels.keys())
     if lone:
         raise DataError(
-            f"{images[lone[0]]}: a label of the same name was wanted, found none ({len(lone)} such images)"
+            f"{images[lone[0]]}: expected a label of the same name, found none ({len(lone)} such "
+            "images)"
         )
     left = sorted(labels.keys() - images.keys())
     if len(left) > lone_labels:
         raise DataError(
-            f"{labels[left[0]]}: an image of the same name was wanted, found none "
+            f"{labels[left[0]]}: expected an image of the same name, found none "
             f"({len(left)} such labels; {lone_labels} are a known defect of the release)"
         )
     return [record(root, split, stem, images[stem], labels[stem], group) for stem in images]
@@ -83,7 +89,8 @@ def unique(records: Iterable[Record]) -> list[Record]:
     for before, after in itertools.pairwise(ordered):
         if before.id == after.id:
             raise DataError(
-                f"{after.image}: an id of its own was wanted, found {after.id!r} twice (also {before.image})"
+                f"{after.image}: expected an id of its own, got {after.id!r} twice (also "
+                f"{before.image})"
             )
     return ordered
 
@@ -92,6 +99,6 @@ def need_split(sample_id: str, split: Split | None) -> Split:
     """The split of a sample to be written; DataError where it has none."""
     if split is None:
         raise DataError(
-            f"sample {sample_id}: a split (train, val or test) was wanted to write it, found none"
+            f"sample {sample_id}: a split (train, val or test) was expected to write it, found none"
         )
     return split

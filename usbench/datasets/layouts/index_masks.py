@@ -1,7 +1,9 @@
-"""Releases of images beside index masks (usgra, the plain phantom): PNG pairs of one stem in folders per split.
+"""Releases of images beside index masks (usgra, the plain phantom): PNG pairs of one stem in
+folders per split.
 
-A mask's value 0 is background, c+1 the view's class c. As a detection release, a box is the tight box of a connected
-component (8-neighbours) of at least `min_pixels` pixels; x2 and y2 are one past the last pixel.
+A mask's value 0 is background, c+1 the view's class c. As a detection release, a box is the tight
+box of a connected component (8-neighbours) of at least `min_pixels` pixels; x2 and y2 are one past
+the last pixel.
 """
 
 from __future__ import annotations
@@ -52,9 +54,9 @@ class IndexMasks(Layout):
         group: str | None = None,
         min_pixels: int = 20,
     ) -> None:
-        """folders: split → (images, masks), relative to the root; group: a regular expression whose first group,
-        found in
-        the stem, names the record's group.
+        """folders: split → (images, masks), relative to the root.
+
+        Group: a regular expression whose first group, found in the stem, names the record's group.
         """
         self.classes, self.task, self.min_pixels = tuple(classes), task, min_pixels
         self.folders = {split: (paths[0], paths[1]) for split, paths in folders.items()}
@@ -81,7 +83,8 @@ class IndexMasks(Layout):
             picture
         ):  # boxes of a mask that is too small would lie inside the image
             raise DataError(
-                f"{label}: the size of {picture.name} {image.size(picture)} was wanted, found {index.shape}"
+                f"{label}: expected the size of {picture.name} {image.size(picture)}, got "
+                f"{index.shape}"
             )
         planes = label_png.planes(index, len(self.classes))
         return Masks(planes) if self.task == "segment" else component_boxes(planes, self.min_pixels)
@@ -96,7 +99,8 @@ class IndexMasks(Layout):
             split = need_split(sample.id, sample.split)
             if split not in self.folders or not isinstance(sample.target, Masks):
                 raise DataError(
-                    f"sample {sample.id}: masks in one of {sorted(self.folders)} were wanted, found {split}"
+                    f"sample {sample.id}: expected masks in one of {sorted(self.folders)}, got "
+                    f"{split}"
                 )
             picture, mask = (root / folder / f"{sample.id}.png" for folder in self.folders[split])
             image.write_grey(picture, sample.image)

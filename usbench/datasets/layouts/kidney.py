@@ -61,20 +61,22 @@ class Kidney(Layout):
         copies: Sequence[str] = (),
         rects: int = 0,
     ) -> None:
-        """annotator: 1, 2 or both (two records per image, of one group). undrawn: what a class without a polygon is.
-        truth: the polygons, filled here, or the released masks. copies: names, without `_anon.png`, of images that are
-        in the release twice and left out. rects: how many stray rectangles a CSV is known to have.
+        """annotator: 1, 2 or both (two records per image, of one group). undrawn: what a class
+        without a polygon is. truth: the polygons, filled here, or the released masks. copies:
+        names, without `_anon.png`, of images that are in the release twice and left out. rects:
+        how many stray rectangles a CSV is known to have.
         """
         if str(annotator) not in ("1", "2", "both"):
             raise ConfigError(f"dataset.annotator={annotator}: 1, 2 or both was wanted")
         if undrawn not in ("absent", "unknown") or truth not in ("polygons", "masks"):
             raise ConfigError(
-                f"undrawn={undrawn}, truth={truth}: absent or unknown, and polygons or masks, were wanted"
+                f"undrawn={undrawn}, truth={truth}: absent or unknown, and polygons or masks, "
+                "were wanted"
             )
         unknown = [name for name in classes if name not in ANATOMY]
         if unknown:
             raise ConfigError(
-                f"classes of kidney: some of {', '.join(ANATOMY)} were wanted, found {unknown[0]!r}"
+                f"classes of kidney: expected some of {', '.join(ANATOMY)}, got {unknown[0]!r}"
             )
         self.classes, self.undrawn, self.truth, self.rects = tuple(classes), undrawn, truth, rects
         self.annotators = ANNOTATORS if str(annotator) == "both" else (int(annotator),)
@@ -85,7 +87,10 @@ class Kidney(Layout):
         self._facts: dict[str, int] = {}
 
     def index(self, root: Path) -> list[Record]:
-        """See usbench.types.Layout. Both CSVs are read in any case: the views in the first decide the split."""
+        """See usbench.types.Layout.
+
+        Both CSVs are read in any case: the views in the first decide the split.
+        """
         exports = {a: self._export(root / labels_file(a)) for a in ANNOTATORS}
         names = {
             a: {name for name in export.entries if not self._copy(name)}
@@ -95,7 +100,8 @@ class Kidney(Layout):
         if lone:
             which = 2 if lone[0] in names[1] else 1
             raise DataError(
-                f"{root / labels_file(which)}: a row of {lone[0]} was wanted, for the other annotator has one; found "
+                f"{root / labels_file(which)}: a row of {lone[0]} was wanted, for the other "
+                "annotator has one; found "
                 f"none ({len(lone)} such images); fetch both files again"
             )
         pictures = self._pictures(root, names[1])
@@ -126,23 +132,25 @@ class Kidney(Layout):
             entry = self._export(path).entries.get(name)
             if entry is None:
                 raise DataError(
-                    f"{path}: a row of {name} was wanted, found none; fetch the file again"
+                    f"{path}: expected a row of {name}, found none; fetch the file again"
                 )
             planes = fill(entry, self.classes, size, f"{path}: {name}")
         return self._masks(planes)
 
     def agreements(self, root: Path) -> Iterator[tuple[str, str, Masks, Masks]]:
-        """(id, group, annotator 1's masks, annotator 2's) of every image but the copies, from the CSVs alone.
+        """(id, group, annotator 1's masks, annotator 2's) of every image but the copies, from the
+        CSVs alone.
 
-        Without the image its size isn't known: both are filled on the common extent of their polygons, which changes no
-        overlap.
+        Without the image its size isn't known: both are filled on the common extent of their
+        polygons, which changes no overlap.
         """
         one, two = (self._export(root / labels_file(a)).entries for a in ANNOTATORS)
         for name in sorted(entry for entry in one if not self._copy(entry)):
             match = GROUP.match(name)
             if name not in two or match is None:
                 raise DataError(
-                    f"{root / labels_file(2)}: a row of {name}, which begins with the patient's number, was wanted, "
+                    f"{root / labels_file(2)}: a row of {name}, which begins with the patient's "
+                    "number, was wanted, "
                     "found none; fetch both files again"
                 )
             size = extent([one[name], two[name]])
@@ -180,8 +188,10 @@ class Kidney(Layout):
         return [name for name in shared if (root / name).is_file()]
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
-        """See usbench.types.Layout. The second annotator's planes are the first's, moved by two pixels and one; the
-        release has no split, so a sample's own isn't kept.
+        """See usbench.types.Layout.
+
+        The second annotator's planes are the first's, moved by two pixels and one; the release has
+        no split, so a sample's own isn't kept.
         """
         for annotator in ANNOTATORS:
             for folder in ("capsule", "regions"):
@@ -194,7 +204,8 @@ class Kidney(Layout):
             name = f"{sample.id}.png"
             if not isinstance(sample.target, Masks) or not GROUP.match(name):
                 raise DataError(
-                    f"sample {sample.id}: masks and an id <number>_… were wanted to write it, found others"
+                    f"sample {sample.id}: masks and an id <number>_… were expected to write it, "
+                    "got others"
                 )
             image.write_grey(root / IMAGES / name, sample.image)
             sizes[name] = (root / IMAGES / name).stat().st_size
@@ -238,12 +249,14 @@ class Kidney(Layout):
         lacking, extra = sorted(labelled - there), sorted(there - labelled)
         if lacking:
             raise DataError(
-                f"{root / IMAGES / lacking[0]}: an image was wanted, for {labels_file(1)} has a row of it; found none "
+                f"{root / IMAGES / lacking[0]}: an image was wanted, for {labels_file(1)} has a "
+                "row of it; found none "
                 f"({len(lacking)} of {len(labelled)} images); complete the folder"
             )
         if extra:
             raise DataError(
-                f"{root / IMAGES / extra[0]}: a row in {labels_file(1)} was wanted, found none ({len(extra)} such "
+                f"{root / IMAGES / extra[0]}: expected a row in {labels_file(1)}, found none "
+                f"({len(extra)} such "
                 "images); remove them, or name copies in copies: of the dataset's layout"
             )
         return sorted(there)
@@ -260,7 +273,8 @@ class Kidney(Layout):
         match = GROUP.match(stem)
         if not match:
             raise DataError(
-                f"{IMAGES}/{name}: a name that begins with the patient's number (12_IM-…) was wanted; rename it"
+                f"{IMAGES}/{name}: a name that begins with the patient's number (12_IM-…) was "
+                "wanted; rename it"
             )
         label = (
             labels_file(annotator)
@@ -279,7 +293,8 @@ class Kidney(Layout):
             for path in (capsule, capsule.parents[1] / "regions" / capsule.name):
                 if not path.is_file():
                     raise DataError(
-                        f"{path}: a released mask was wanted, found none; take truth: polygons or fetch it"
+                        f"{path}: expected a released mask, found none; take truth: polygons or "
+                        "fetch it"
                     )
 
 

@@ -1,4 +1,7 @@
-"""Open Kidney's planes: polygons and released masks ↔ (C, H, W) booleans. The capsule contains the other three."""
+"""Open Kidney's planes: polygons and released masks ↔ (C, H, W) booleans.
+
+The capsule contains the other three.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,17 @@ Planes = NDArray[np.bool_]
 
 
 def fill(entry: via.Entry, classes: Sequence[str], size: tuple[int, int], where: str) -> Planes:
-    """(C, H, W): the union of each class's polygons. DataError for one that lies outside the (height, width) image."""
+    """(C, H, W): the union of each class's polygons.
+
+    DataError for one that lies outside the (height, width) image.
+    """
     height, width = size
     for region in entry.regions:
         x, y = region.polygon.max(axis=0)
         if x > width - 1 + STICKS_OUT or y > height - 1 + STICKS_OUT:
             raise DataError(
-                f"{where}: a polygon of {region.label} inside the image ({width}×{height}) was wanted, found a vertex "
+                f"{where}: expected a polygon of {region.label} inside the image "
+                f"({width}×{height}), got a vertex "
                 f"at x {x}, y {y}; take the image that was drawn on"
             )
     drawn_of = {
@@ -71,8 +78,9 @@ def read_masks(folder: Path, name: str, classes: Sequence[str]) -> Planes:
     regions = label_png.read_index(folder / "regions" / name, len(REGIONS))
     if capsule.shape != regions.shape:
         raise DataError(
-            f"{folder / 'regions' / name}: the size of the capsule's mask {capsule.shape} was wanted, "
-            f"found {regions.shape}"
+            f"{folder / 'regions' / name}: the size of the capsule's mask {capsule.shape} was "
+            "wanted, "
+            f"got {regions.shape}"
         )
     planes = {ANATOMY[0]: capsule == 1, **{c: regions == n for n, c in enumerate(REGIONS, start=1)}}
     return np.stack([planes[c] for c in classes])

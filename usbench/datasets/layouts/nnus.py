@@ -1,8 +1,9 @@
-"""The normal-neck release (joo053/Neck-Ultrasound-Dataset): JPG images and YOLO labels, numbered, no volunteer ids.
+"""The normal-neck release (joo053/Neck-Ultrasound-Dataset): JPG images and YOLO labels, numbered,
+no volunteer ids.
 
-NNUS/images/0001.jpg, NNUS/labels/0001.txt and NNUS/labels/classes.txt, whose order rules: the classes are matched by
-name. About 30 to 40 images in a row seem to be of one volunteer, so the order of the numbers is what a split by
-contiguous runs goes by; each image is its own group.
+NNUS/images/0001.jpg, NNUS/labels/0001.txt and NNUS/labels/classes.txt, whose order rules: the
+classes are matched by name. About 30 to 40 images in a row seem to be of one volunteer, so the
+order of the numbers is what a split by contiguous runs goes by; each image is its own group.
 """
 
 from __future__ import annotations
@@ -43,15 +44,18 @@ class Nnus(Layout):
             have, lacks = (images, "a label") if lone[0] in images else (labels, "an image")
             count = f"{len(lone)} files lack the other"
             raise DataError(
-                f"{have[lone[0]]}: {lacks} of the same name was wanted, found none ({count})"
+                f"{have[lone[0]]}: expected {lacks} of the same name, found none ({count})"
             )
         return unique(self.record(root, images[stem], labels[stem]) for stem in images)
 
     def record(self, root: Path, picture: Path, label: Path) -> Record:
-        """One record; its id is its number. DataError where the name is none, for the split goes by the numbers."""
+        """One record; its id is its number.
+
+        DataError where the name is none, for the split goes by the numbers.
+        """
         if not (picture.stem.isascii() and picture.stem.isdecimal()):
             raise DataError(
-                f"{picture}: a number as name (0001.jpg) was wanted, found {picture.stem!r}; rename it"
+                f"{picture}: expected a number as name (0001.jpg), got {picture.stem!r}; rename it"
             )
         number = picture.stem.lstrip("0").zfill(DIGITS)
         return Record(
@@ -70,7 +74,10 @@ class Nnus(Layout):
         return Boxes(boxes.xyxy, yolo_txt.places(path, names, self.classes)[boxes.labels])
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
-        """See usbench.types.Layout. Ids are numbers; the release has no split, so a sample's own isn't kept."""
+        """See usbench.types.Layout.
+
+        Ids are numbers; the release has no split, so a sample's own isn't kept.
+        """
         images, labels = root / self.images, root / self.labels
         for folder in (images, labels):
             folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +86,7 @@ class Nnus(Layout):
         for sample in samples:
             if not isinstance(sample.target, Boxes):
                 raise DataError(
-                    f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}"
+                    f"sample {sample.id}: expected boxes, got {type(sample.target).__name__}"
                 )
             picture, label = images / f"{sample.id}.jpg", labels / f"{sample.id}.txt"
             written.append(self.record(root, picture, label))

@@ -1,8 +1,9 @@
-"""The porcine spinal cord release (Kumar et al., Sci Rep 2025): RGB colour masks, and VOC XML for the hematoma.
+"""The porcine spinal cord release (Kumar et al., Sci Rep 2025): RGB colour masks, and VOC XML for
+the hematoma.
 
-Masks carry the VOC palette; the release documents no mapping, it comes from the authors' code. Names carry a sweep
-token
-(`scaled-A0212_frame1`) or none (`scaled-dicom-7`): the token is the group, else the file.
+Masks carry the VOC palette; the release documents no mapping, it comes from the authors' code.
+Names carry a sweep token (`scaled-A0212_frame1`) or none (`scaled-dicom-7`): the token is the
+group, else the file.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ class SpinalMasks(Layout):
     folder = "SegmentationDataset"
 
     def __init__(self, classes: Sequence[str], stray_pixels: int = 0) -> None:
-        """stray_pixels: how many pixels of no class colour the release is known to have; one more is an error."""
+        """stray_pixels: how many pixels of no class colour the release is known to have.
+
+        One more is an error.
+        """
         unknown = [name for name in classes if name not in COLOURS]
         if unknown:
             raise DataError(f"spinal has no class {unknown[0]!r}; it has {', '.join(COLOURS)}")
@@ -74,7 +78,8 @@ class SpinalMasks(Layout):
         if strays and total > self.stray_pixels:
             raise DataError(
                 f"{path}: {strays} pixels of no class colour, {total} in the masks read so far; "
-                f"the release is known to have {self.stray_pixels}: is this another palette or a resized mask?"
+                f"the release is known to have {self.stray_pixels}: is this another palette or a "
+                "resized mask?"
             )
         return Masks(label_png.planes(index, len(self.classes)))
 
@@ -93,7 +98,7 @@ class SpinalMasks(Layout):
             split = need_split(sample.id, sample.split)
             if not isinstance(sample.target, Masks):
                 raise DataError(
-                    f"sample {sample.id}: masks were wanted, found {type(sample.target).__name__}"
+                    f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
                 )
             picture, mask = (folder / f"{sample.id}.png" for folder in folders[split])
             image.write_grey(picture, sample.image)
@@ -103,9 +108,11 @@ class SpinalMasks(Layout):
 
 
 class HumanMasks(SpinalMasks):
-    """The human images in the layout of the authors' code: human_images/*.png and human_masks/*.png, all of them test.
+    """The human images in the layout of the authors' code: human_images/*.png and
+    human_masks/*.png, all of them test.
 
-    Not released: how the files are called, and which are of one patient, isn't known, so each is a group of its own.
+    Not released: how the files are called, and which are of one patient, isn't known, so each is a
+    group of its own.
     """
 
     name = "spinal_human_masks"
@@ -119,12 +126,11 @@ class HumanMasks(SpinalMasks):
 
 
 class SpinalBoxes(Layout):
-    """The detection archive: `Final dataset for object detection`/{train,val,test}/{stem}.png with {stem}.xml
-    beside it.
+    """The detection archive: `Final dataset for object detection`/{train,val,test}/{stem}.png with
+    {stem}.xml beside it.
 
-    Boxes are taken as written: 0-based, exclusive end (unverified, said in the protocol). An XML without `<object>`
-    is an image
-    without injury.
+    Boxes are taken as written: 0-based, exclusive end (unverified, said in the protocol). An XML
+    without `<object>` is an image without injury.
     """
 
     name = "spinal_boxes"
@@ -134,7 +140,10 @@ class SpinalBoxes(Layout):
     folder = "Final dataset for object detection"
 
     def __init__(self, classes: Sequence[str], xml_without_image: int = 0) -> None:
-        """xml_without_image: how many such files the release is known to have; one more is an error."""
+        """xml_without_image: how many such files the release is known to have.
+
+        One more is an error.
+        """
         self.classes, self.xml_without_image = tuple(classes), xml_without_image
 
     def index(self, root: Path) -> list[Record]:
@@ -154,7 +163,8 @@ class SpinalBoxes(Layout):
         boxes, size = voc.read(label, self.classes)
         if size != image.size(picture):
             raise DataError(
-                f"{label}: the size of its image {image.size(picture)} was wanted, found {size} (height, width)"
+                f"{label}: expected the size of its image {image.size(picture)}, got {size} "
+                "(height, width)"
             )
         return boxes
 
@@ -167,7 +177,7 @@ class SpinalBoxes(Layout):
             split = need_split(sample.id, sample.split)
             if not isinstance(sample.target, Boxes):
                 raise DataError(
-                    f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}"
+                    f"sample {sample.id}: expected boxes, got {type(sample.target).__name__}"
                 )
             folder = root / self.folder / split
             picture, label = folder / f"{sample.id}.png", folder / f"{sample.id}.xml"

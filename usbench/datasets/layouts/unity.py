@@ -1,9 +1,10 @@
 """The Unity echocardiography release (2020-12-05): points and curves in frames of videos.
 
-labels.zip and png-cache.zip, unpacked: labels/labels-{all,train,tune,ival}.json, a .txt list beside each, and
-png-cache/01/4d/44/01-4d44…-0000.png (class, first two pairs of digits of the video's 64-digit code, frame). The labels
-may also lie at the top; a file or a label's name may lack the class in front. Beside them, where the user has it from
-the authors, 01_database_physical.csv with the pixels' sizes. Frames of one video are one group.
+labels.zip and png-cache.zip, unpacked: labels/labels-{all,train,tune,ival}.json, a .txt list beside
+each, and png-cache/01/4d/44/01-4d44…-0000.png (class, first two pairs of digits of the video's
+64-digit code, frame). The labels may also lie at the top; a file or a label's name may lack the
+class in front. Beside them, where the user has it from the authors, 01_database_physical.csv with
+the pixels' sizes. Frames of one video are one group.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ FRAME = re.compile(r"(?:(\d\d)-)?([0-9a-f]{64})-(\d{4,})\.png")
 
 
 class Unity(Layout):
-    """See usbench.types.Layout. Without classes given, they are the names that labels-all.json has seen, sorted."""
+    """See usbench.types.Layout.
+
+    Without classes given, they are the names that labels-all.json has seen, sorted.
+    """
 
     name = "unity"
     version = 1
@@ -40,8 +44,8 @@ class Unity(Layout):
         two: unity.Two = "unknown",
         records_without_image: int = 0,
     ) -> None:
-        """two: what exactly two values are (see codecs.unity). records_without_image: how many the release is
-        known to have; one more is an error.
+        """two: what exactly two values are (see codecs.unity). records_without_image: how many the
+        release is known to have; one more is an error.
         """
         if two not in ("unknown", "curve"):
             raise ConfigError(
@@ -59,7 +63,8 @@ class Unity(Layout):
         folder, cache = labels_folder(root), root / "png-cache"
         if not cache.is_dir():
             raise DataError(
-                f"{cache}: the release's images were wanted here, found none; unpack png-cache.zip into {root}"
+                f"{cache}: the release's images were expected here, found none; unpack "
+                f"png-cache.zip into {root}"
             )
         every = unity.read(folder / "labels-all.json", self.two)
         self.classes = self._chosen or tuple(sorted(every.seen))
@@ -81,7 +86,8 @@ class Unity(Layout):
             ]
         if len(lone) > self.records_without_image:
             raise DataError(
-                f"{lone[0]}: an image below {cache} was wanted, found none ({len(lone)} such records; "
+                f"{lone[0]}: expected an image below {cache}, found none ({len(lone)} such "
+                "records; "
                 f"{self.records_without_image} are a known defect of the release)"
             )
         self._missing = {"records without an image": len(lone)}
@@ -98,7 +104,8 @@ class Unity(Layout):
         name = next((name for name in spellings(record.image) if name in file.labels), None)
         if name is None:
             raise DataError(
-                f"{path}: labels of {Path(record.image).name} were wanted, found none; fetch the file again"
+                f"{path}: expected labels of {Path(record.image).name}, found none; fetch the "
+                "file again"
             )
         return file.landmarks(name, self.classes)
 
@@ -123,8 +130,8 @@ class Unity(Layout):
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
         """See usbench.types.Layout.
 
-        A sample's id is its file's stem where it is one of the release's form; else the code is the sha256 of its
-        group, and the frames of a group are counted in their order.
+        A sample's id is its file's stem where it is one of the release's form; else the code is the
+        sha256 of its group, and the frames of a group are counted in their order.
         """
         truths: dict[Split, dict[str, Landmarks]] = {split: {} for split in SPLITS}
         spacings: dict[str, spacing_csv.Spacing] = {}
@@ -135,13 +142,13 @@ class Unity(Layout):
             if not isinstance(sample.target, Landmarks) or not self._chosen:
                 found = type(sample.target).__name__
                 raise DataError(
-                    f"sample {sample.id}: landmarks and their names were wanted, found {found}"
+                    f"sample {sample.id}: expected landmarks and their names, got {found}"
                 )
             name = frame_name(sample, frames[sample.group])
             frames[sample.group] += 1
             if any(name in part for part in truths.values()):
                 raise DataError(
-                    f"sample {sample.id}: a frame of its own was wanted, found {name} twice"
+                    f"sample {sample.id}: expected a frame of its own, got {name} twice"
                 )
             picture = root / "png-cache" / folder_of(name) / name
             picture.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +159,8 @@ class Unity(Layout):
                 and spacings.setdefault(video_of(name), sample.mm_per_px) != sample.mm_per_px
             ):
                 raise DataError(
-                    f"sample {sample.id}: one pixel size per video was wanted, found another than before"
+                    f"sample {sample.id}: expected one pixel size per video, got another than "
+                    "before"
                 )
         self._write_labels(root, truths)
         if spacings:
@@ -183,7 +191,10 @@ def labels_folder(root: Path) -> Path:
 
 
 def picture_of(cache: Path, name: str) -> Path | None:
-    """The image of a label's name, whichever of both has the class in front; None where there is none."""
+    """The image of a label's name, whichever of both has the class in front.
+
+    None where there is none.
+    """
     match = FRAME.fullmatch(name)
     if not match:
         return None
@@ -253,19 +264,22 @@ def check_names(path: Path, wanted: Sequence[str], named: frozenset[str]) -> Non
     lost = [name for name in wanted if name not in named]
     if lost:
         raise DataError(
-            f"{path}: labels of {lost[0]} were wanted, found none; correct the classes or fetch the files again"
+            f"{path}: expected labels of {lost[0]}, found none; correct the classes or fetch the "
+            "files again"
         )
 
 
 def check_list(path: Path, labels: Path, pictures: Mapping[str, Path | None]) -> None:
-    """DataError where the list beside the labels, if there is one, names others (a record without image may lack)."""
+    """DataError where the list beside the labels, if there is one, names others (a record without
+    image may lack).
+    """
     if not path.is_file():
         return
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path}: a list of image names was wanted, found a file that can't be read ({error})"
+            f"{path}: expected a list of image names, got a file that can't be read ({error})"
         ) from error
     listed = {plain(line.strip().rpartition("/")[2]) for line in lines} - {""}
     labelled = {plain(name): picture for name, picture in pictures.items()}
@@ -274,13 +288,17 @@ def check_list(path: Path, labels: Path, pictures: Mapping[str, Path | None]) ->
     if extra or lost:
         name, side = (extra[0], labels.name) if extra else (lost[0], path.name)
         raise DataError(
-            f"{path}: the images of {labels.name} were wanted, found {name} missing in {side} "
-            f"({len(extra)} only in the list, {len(lost)} only in the labels); fetch the labels again"
+            f"{path}: expected the images of {labels.name}, got {name} missing in {side} "
+            f"({len(extra)} only in the list, {len(lost)} only in the labels); fetch the labels "
+            "again"
         )
 
 
 def read_spacings(path: Path) -> dict[str, spacing_csv.Spacing | None]:
-    """Code of a video → mm per px, if the user has the table; its hashes may have the class in front."""
+    """Code of a video → mm per px, if the user has the table.
+
+    Its hashes may have the class in front.
+    """
     if not path.is_file():
         return {}
     return {code.rpartition("-")[2]: spacing for code, spacing in spacing_csv.read(path).items()}

@@ -1,9 +1,10 @@
 """Believable synthetic B-mode with exactly known targets: the physics, and the series of samples.
 
-Knows how an echo becomes a grey level: fully developed speckle (many random scatterers per resolution cell,
-so a Rayleigh envelope), a point-spread function that widens with depth, attenuation along the beam against a
-fixed time-gain, coherent echoes of smooth interfaces, log compression. What is insonified comes from
-`usbench.datasets.phantoms.scenes`. Knows no file format: a layout writes the samples.
+Knows how an echo becomes a grey level: fully developed speckle (many random scatterers per
+resolution cell, so a Rayleigh envelope), a point-spread function that widens with depth,
+attenuation along the beam against a fixed time-gain, coherent echoes of smooth interfaces, log
+compression. What is insonified comes from `usbench.datasets.phantoms.scenes`. Knows no file format:
+a layout writes the samples.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ LATERAL_PX = (1.5, 3.2)  # standard deviation of the beam at the top and at the 
 
 @dataclass(frozen=True)
 class Spec:
-    """A series of phantom images; (scene, size, seed) and a sample's number and group decide its pixels."""
+    """A series of phantom images.
+
+    (scene, size, seed) and a sample's number and group decide its pixels.
+    """
 
     scene: str  # a name of usbench.datasets.phantoms.scenes.SCENES
     size: tuple[int, int]  # (H, W) native pixels
@@ -52,8 +56,11 @@ class Spec:
 def samples(spec: Spec, task: Task) -> Iterator[Sample]:
     """The samples of the series, drawn lazily, in the order train, val, test.
 
-    The same sample has the same image in every task. Raises ConfigError, at the call, for an unknown scene
-    or split, a task that the scene doesn't have, or a size, seed, count or id pattern that can't be drawn.
+    The same sample has the same image in every task.
+
+    Raises:
+        ConfigError: an unknown scene or split, a task that the scene doesn't have, or a size, seed,
+            count or id pattern that can't be drawn.
     """
     _check(spec, task)
     return _samples(spec, task)
@@ -84,13 +91,15 @@ def speckle(
     lateral: tuple[float, float] = LATERAL_PX,
     coherent: Floats | None = None,
 ) -> Floats:
-    """The envelope (H, W) of the echo from random scatterers of root-mean-square amplitude `echogenicity` (H, W).
+    """The envelope (H, W) of the echo from random scatterers of root-mean-square amplitude
+    `echogenicity` (H, W).
 
-    One circular complex Gaussian scatterer per pixel, filtered by a Gaussian point-spread function of
-    standard deviation `axial` px down and `lateral` px across (at the top and at the bottom, linear between),
-    normalised to unit energy: a uniform region has E[envelope²] = echogenicity² and a Rayleigh envelope with
-    mean / SD = sqrt(pi / (4 - pi)) = 1.913 (Goodman 1975; Wagner et al. 1983). `coherent` (H, W) is the
-    amplitude of interfaces' deterministic echoes, added to the filtered field (a Rician envelope there).
+    One circular complex Gaussian scatterer per pixel, filtered by a Gaussian point-spread function
+    of standard deviation `axial` px down and `lateral` px across (at the top and at the bottom,
+    linear between), normalised to unit energy: a uniform region has E[envelope²] = echogenicity²
+    and a Rayleigh envelope with mean / SD = sqrt(pi / (4 - pi)) = 1.913 (Goodman 1975; Wagner et
+    al. 1983). `coherent` (H, W) is the amplitude of interfaces' deterministic echoes, added to the
+    filtered field (a Rician envelope there).
     """
     height, width = echogenicity.shape
     margin = (
@@ -121,7 +130,8 @@ def bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The 8-bit B-mode image (H, W) of a body.
 
     The time-gain assumes the scene's mean attenuation, so that what attenuates less is followed by
-    enhancement and what attenuates more by shadow, in its own columns. The receiver's noise gets the same gain.
+    enhancement and what attenuates more by shadow, in its own columns. The receiver's noise gets
+    the same gain.
     """
     rows, columns = body.scale
     depth = np.arange(len(body.echo), dtype=np.float32)[:, None] / np.float32(rows)
@@ -145,7 +155,8 @@ def bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
-    """Grey levels (H, W) of an envelope: logarithmic, white at WHITE_DB, black DYNAMIC_RANGE_DB below it.
+    """Grey levels (H, W) of an envelope: logarithmic, white at WHITE_DB, black DYNAMIC_RANGE_DB
+    below it.
 
     `smooth` is the standard deviation, in px, of the display filter over the logarithmic levels.
     """
@@ -155,7 +166,10 @@ def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
 
 
 def _numbers(spec: Spec) -> Iterator[tuple[int, int, Split]]:
-    """(n, group, split) of every sample: both numbers run on over the splits; a split starts a new group."""
+    """(n, group, split) of every sample: both numbers run on over the splits.
+
+    A split starts a new group.
+    """
     n = group = 0
     for split in SPLITS:
         for position in range(spec.counts.get(split, 0)):
@@ -171,7 +185,9 @@ def _target(body: Body, task: Task, scene: str) -> Target:
 
 
 def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
-    """Half-open boxes (native px) around the connected components of the classes that the scene detects."""
+    """Half-open boxes (native px) around the connected components of the classes that the scene
+    detects.
+    """
     corners: list[tuple[int, int, int, int]] = []
     labels: list[int] = []
     for label, name in enumerate(CLASSES[scene]["detect"]):
@@ -189,20 +205,23 @@ def _check(spec: Spec, task: Task) -> None:
         raise ConfigError(f"phantom scene {spec.scene!r}: wanted one of {', '.join(CLASSES)}")
     if task not in CLASSES[spec.scene]:
         raise ConfigError(
-            f"phantom scene {spec.scene!r} has no task {task!r}: wanted {' or '.join(CLASSES[spec.scene])}"
+            f"phantom scene {spec.scene!r} has no task {task!r}: wanted "
+            f"{' or '.join(CLASSES[spec.scene])}"
         )
     if unknown := [split for split in spec.counts if split not in SPLITS]:
         raise ConfigError(
-            f"phantom counts: wanted {', '.join(SPLITS)}, found {', '.join(map(repr, unknown))}"
+            f"phantom counts: expected {', '.join(SPLITS)}, got {', '.join(map(repr, unknown))}"
         )
     if spec.seed < 0 or spec.per_group < 1 or any(count < 0 for count in spec.counts.values()):
         raise ConfigError(
-            f"phantom: seed and counts must be at least 0 and per_group at least 1, found seed {spec.seed}, "
+            "phantom: seed and counts must be at least 0 and per_group at least 1, got seed "
+            f"{spec.seed}, "
             f"counts {dict(spec.counts)}, per_group {spec.per_group}"
         )
     if len(spec.size) != 2 or min(spec.size) < SMALLEST_SIDE:
         raise ConfigError(
-            f"phantom size: wanted (H, W) of at least {SMALLEST_SIDE} px each, found {tuple(spec.size)}"
+            f"phantom size: expected (H, W) of at least {SMALLEST_SIDE} px each, got "
+            f"{tuple(spec.size)}"
         )
     try:
         spec.id.format(n=1, group=1)

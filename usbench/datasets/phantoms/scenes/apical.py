@@ -1,7 +1,9 @@
-"""The apical four-chamber view: both ventricles above, both atria below, the left heart on the image's right.
+"""The apical four-chamber view: both ventricles above, both atria below, the left heart on the
+image's right.
 
-Knows where each wall, valve and landmark is and how it moves. s runs from the apex of the left ventricle down to its
-base, v to the septum and the right heart (see `usbench.datasets.phantoms.scenes.heart`).
+Knows where each wall, valve and landmark is and how it moves. s runs from the apex of the left
+ventricle down to its base, v to the septum and the right heart (see
+`usbench.datasets.phantoms.scenes.heart`).
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ APICAL = (
 
 
 def apical(draw: Draw) -> Heart:
-    """Four chambers from the apex: both ventricles above, both atria below, the left heart on the image's right."""
+    """Four chambers from the apex: both ventricles above, both atria below, the left heart on the
+    image's right.
+    """
     beat = contraction(draw)
     tilt = own(draw, "tilt", 0.04, 0.18)
     axes = Axes((own(draw, "x", 400, 430), own(draw, "y", 92, 118) + 2 * beat), pi / 2 - tilt)

@@ -1,7 +1,9 @@
-"""The parasternal long-axis view: the left ventricle below a strip of the right one, aorta and left atrium at its base.
+"""The parasternal long-axis view: the left ventricle below a strip of the right one, aorta and left
+atrium at its base.
 
-Knows where each wall, valve and landmark is and how it moves. s runs from the base of the anterior mitral leaflet to
-the apex, v towards the chest wall (see `usbench.datasets.phantoms.scenes.heart`); the base is on the image's right.
+Knows where each wall, valve and landmark is and how it moves. s runs from the base of the anterior
+mitral leaflet to the apex, v towards the chest wall (see `usbench.datasets.phantoms.scenes.heart`);
+the base is on the image's right.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ PARASTERNAL = (
 
 
 def parasternal(draw: Draw) -> Heart:
-    """The left ventricle lengthwise below a strip of the right one, aorta and left atrium on the image's right."""
+    """The left ventricle lengthwise below a strip of the right one, aorta and left atrium on the
+    image's right.
+    """
     beat = contraction(draw)
     axes = Axes(
         (own(draw, "x", 482, 504) - 13 * beat, own(draw, "y", 272, 294)),
@@ -103,7 +107,9 @@ def parasternal(draw: Draw) -> Heart:
 
 
 def _walls(length: float, root: float, ring: float, inward: float) -> tuple[Line, Line]:
-    """Knots of the septum's and the posterior wall's inner side, from the base, as far inward as the beat has them."""
+    """Knots of the septum's and the posterior wall's inner side, from the base, as far inward as
+    the beat has them.
+    """
     top = [(0.2, root + 5, 0.6), (0.45, root + 8, 1), (0.68, root - 2, 1), (0.86, root - 20, 0.8)]
     bottom = [
         (0.18, ring + 12, 0.5),
@@ -117,7 +123,10 @@ def _walls(length: float, root: float, ring: float, inward: float) -> tuple[Line
 
 
 def _left_atrium(deep: float, ring: float) -> Line:
-    """Knots of its outline from the anterior to the posterior hinge; the last but one is opposite the sinus."""
+    """Knots of its outline from the anterior to the posterior hinge.
+
+    The last but one is opposite the sinus.
+    """
     roof = [(0, 0), (-36, -18), (-82, -20), (-122, -46)]
     floor = [
         (-134, -0.55 * deep),
