@@ -43,9 +43,9 @@ Size = tuple[int, int]
 def write_release(root: Path, frames: int, drawn: int) -> int:
     """A release of about that many frames in the real one's proportions; how many it has."""
     counts: dict[str, int] = dict.fromkeys(SPLITS, max(1, drawn // 3))
-    spec = phantom.Spec("spinal", (275, 690), counts, 0, id="scaled-A{group:04d}_frame{n}")
+    spec = phantom.PhantomSpec("spinal", (275, 690), counts, 0, id="scaled-A{group:04d}_frame{n}")
     layout = SpinalMasks(CLASSES)
-    layout.write(root, track(phantom.samples(spec, "segment"), "drawing", sum(counts.values())))
+    layout.write(root, track(phantom.draw_samples(spec, "segment"), "drawing", sum(counts.values())))
     total = 0
     for split, share in SHARES.items():
         images, masks = layout.folders(root)[split]

@@ -52,8 +52,8 @@ def moved(planes: Planes) -> Planes:
 
 def spinal() -> list[Pair]:
     """(C, H, W) twice: a truth, and it moved by 3 rows and 5 columns."""
-    spec = phantom.Spec("spinal", SIZE, {"test": DRAWN}, 0)
-    every = [sample.target for sample in track(phantom.samples(spec, "segment"), "drawing", DRAWN)]
+    spec = phantom.PhantomSpec("spinal", SIZE, {"test": DRAWN}, 0)
+    every = [sample.target for sample in track(phantom.draw_samples(spec, "segment"), "drawing", DRAWN)]
     return [(t.planes, moved(t.planes)) for t in every if isinstance(t, Masks)]
 
 

@@ -184,10 +184,10 @@ def show_card(card: Card, card_score: Score) -> None:
     say(f"source, where no other is named: {card.source} [verified: {card.verified}]")
     for name in fields_of(card.kind):
         field = card.fields.get(name)
+        stated = field is not None and field.known
         origin = ""
-        if field is not None and field.known:
-            if (field.source, field.verified) != (card.source, card.verified):
-                origin = f"   [{field.source}; verified: {field.verified}]"
+        if stated and (field.source, field.verified) != (card.source, card.verified):
+            origin = f"   [{field.source}; verified: {field.verified}]"
         say(f"  {name:<14} {wording.format_field(name, field)}{origin}")
     show_parts(card, card_score)
 

@@ -21,10 +21,10 @@ from typing import Any
 
 from usbench.cli.overrides import composed, exit_code
 from usbench.datasets import source
-from usbench.datasets.check import check as checking
 from usbench.datasets.check import contact_sheet as sheet
 from usbench.datasets.check import counts as tally
 from usbench.datasets.check import leakage as leaks
+from usbench.datasets.check import release as checking
 from usbench.datasets.check.findings import shown
 from usbench.errors import ConfigError, DataError
 from usbench.io.console import say, table

@@ -75,7 +75,7 @@ def _layouts(dataset: Mapping[str, Any], task: str) -> dict[Task, Layout]:
     spec = source.spec_of(dataset)
     layouts: dict[Task, Layout] = {}
     for view in wanted:
-        names = dataset["views"][view]["classes"] or phantom.classes(spec, view)
+        names = dataset["views"][view]["classes"] or phantom.scene_classes(spec, view)
         named = source.with_classes(dataset, view, names)
         layouts[view] = source.layout_of({"dataset": named, "task": view, "phantom": True})
     return layouts
@@ -118,7 +118,7 @@ def _write(
     counts: dict[Task, Counts] = {}
     for task, layout in layouts.items():
         if not _there(layout, folder):
-            drawn = phantom.samples(spec, layout.written_as or task)
+            drawn = phantom.draw_samples(spec, layout.written_as or task)
             layout.write(
                 folder, console.track(drawn, f"{dataset['name']} {task}", sum(spec.counts.values()))
             )

@@ -21,7 +21,7 @@ from jsonschema_rs import meta
 import usbench.catalogue
 from usbench.catalogue import cards, filters, rubrics, scoring, tables, wording
 from usbench.catalogue.cards import SHIPPED, Card, Field
-from usbench.datasets.check import card as copies
+from usbench.datasets.check import card_comparison as copies
 from usbench.errors import ConfigError, DataError
 from usbench.io.json_schema import load_schema
 

@@ -17,21 +17,11 @@ from PIL import Image
 from written import TRAINED, VIEWS, YAMLS, small_phantom
 
 from usbench.datasets import source
-from usbench.datasets.check import (
-    check as checking,
-)
-from usbench.datasets.check import (
-    contact_sheet as sheet,
-)
-from usbench.datasets.check import (
-    counts as tally,
-)
-from usbench.datasets.check import (
-    findings,
-)
-from usbench.datasets.check import (
-    leakage as leaks,
-)
+from usbench.datasets.check import contact_sheet as sheet
+from usbench.datasets.check import counts as tally
+from usbench.datasets.check import findings
+from usbench.datasets.check import leakage as leaks
+from usbench.datasets.check import release as checking
 from usbench.datasets.codecs import image, label_png
 from usbench.errors import ConfigError
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks, Record
@@ -180,7 +170,7 @@ def test_a_truncated_image_is_found_and_the_rest_still_checked(name, release, ch
     assert done.code == 1
     (text,) = done.found("error", "unreadable image")
     assert (
-        text.startswith(f"{record.image}: wanted an 8-bit grey or colour picture")
+        text.startswith(f"{record.image}: expected an 8-bit grey or colour picture")
         and "can't be decoded" in text
     )
     assert not [
@@ -237,20 +227,20 @@ def two_of_one_name(root: Path) -> str:
 
 def mask_of_another_size(root: Path) -> str:
     path = first(root / USGRA / "masks")
-    label_png.write_index(path, np.zeros((32, 32), np.uint8))
+    label_png.write_label_png(path, np.zeros((32, 32), np.uint8))
     return f"dataset/masks/{path.name}: expected the size of {path.name} (64, 96), got (32, 32)"
 
 
 def mask_of_foreign_values(root: Path) -> str:
     path = first(root / USGRA / "masks")
-    label_png.write_index(path, np.full((64, 96), 7, np.uint8))
+    label_png.write_label_png(path, np.full((64, 96), 7, np.uint8))
     return f"dataset/masks/{path.name}: expected a mask of indices 0..2, got value 7"
 
 
 def cut_off_mask(root: Path) -> str:
     path = first(root / USGRA / "test" / "masks")
     cut(path)
-    return f"dataset/test/masks/{path.name}: wanted a mask"
+    return f"dataset/test/masks/{path.name}: expected a mask"
 
 
 def box_outside(root: Path) -> str:
@@ -300,7 +290,7 @@ def cell_cut_off(root: Path) -> str:
 def class_unnamed(root: Path) -> str:
     path = first(root / "NNUS" / "labels", ".txt")
     path.write_text("31 .5 .5 .1 .1\n")
-    return f"{path.name}: line 1: wanted a class number 0..7"
+    return f"{path.name}: line 1: expected a class number 0..7"
 
 
 def frame_lost(root: Path) -> str:
@@ -450,11 +440,11 @@ def test_identical_images_that_are_annotated_differently(release, check):
     for path in (other, third):
         path.write_bytes(one.read_bytes())
     masks = root / USGRA / "masks"
-    index = label_png.read_index(masks / one.name, 2)
-    label_png.write_index(masks / third.name, index)
+    index = label_png.read_label_png(masks / one.name, 2)
+    label_png.write_label_png(masks / third.name, index)
     changed = index.copy()
     changed[index == 1] = 0
-    label_png.write_index(masks / other.name, changed)
+    label_png.write_label_png(masks / other.name, changed)
     ids = [f"train/{path.stem}" for path in (one, other, third)]
     listed = f"dataset.split.near_duplicates=[[{','.join(ids)}]]"
     done = check(*words("usgra", root), *UNLISTED[1:], listed, "task=segment")

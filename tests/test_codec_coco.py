@@ -105,7 +105,7 @@ def test_nothing_found_and_nothing_predicted(tmp_path: Path) -> None:
 def test_a_backslash_in_the_run_lengths_survives_json(tmp_path: Path) -> None:
     # 44 zeros: 44 = 12 + 32, '\\' = 48 + 32 + 12, then '1'; 56 ones: 24 + 32, 'h' = 48 + 32 + 24, then '1'
     plane = (np.arange(100) >= 44).reshape(2, 50).T
-    assert rle.encode(plane) == "\\1h1"
+    assert rle.encode_rle(plane) == "\\1h1"
     with PredictionWriter(tmp_path / "p.json", tmp_path / "i.json") as writer:
         writer.add("a", "g", (50, 2), Masks(plane[None]))
     read = read_predictions(tmp_path / "p.json", tmp_path / "i.json", "segment", classes=1)[0]
@@ -123,29 +123,29 @@ def changed(text: str, old: str, new: str) -> str:
         (
             '"image_id":2,"category_id":2',
             '"image_id":3,"category_id":2',
-            "entry 1: wanted an image_id of 1..2",
+            "entry 1: expected an image_id of 1..2",
         ),
         (
             '"image_id":2,"category_id":1',
             '"image_id":0,"category_id":1',
-            "entry 2: wanted an image_id",
+            "entry 2: expected an image_id",
         ),
         (
             '"image_id":2,"category_id":1',
             '"image_id":"2","category_id":1',
-            "entry 2: wanted an image_id",
+            "entry 2: expected an image_id",
         ),
         (
             '"image_id":2,"category_id":1',
             '"image_id":true,"category_id":1',
-            "entry 2: wanted an image_id",
+            "entry 2: expected an image_id",
         ),
         ('"category_id":2', '"category_id":3', "category_id of 1..2, got '3'"),
         ('"category_id":1', '"category_id":0', "category_id of 1..2"),
         ('"category_id":1,', "", "category_id of 1..2, got 'None'"),
         ('"score":0.5', '"score":1.5', "score of 0..1"),
         ('"score":0.5', '"score":NaN', "score of 0..1, got 'nan'"),
-        ("[1.5,2,3.25,4]", "[NaN,2,3.25,4]", "entry 1: wanted a bbox of four finite numbers"),
+        ("[1.5,2,3.25,4]", "[NaN,2,3.25,4]", "entry 1: expected a bbox of four finite numbers"),
         ("[1.5,2,3.25,4]", "[1.5,2,1e999,4]", "finite"),
         ("[1.5,2,3.25,4]", "[1.5,2,1" + "0" * 400 + ",4]", "finite"),
         ("[1.5,2,3.25,4]", "[1.5,2,3.25]", "four"),
@@ -193,8 +193,8 @@ def test_damaged_run_lengths_are_found_when_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"id":1', '"id":0', "entry 1: wanted id 1"),
-        ('"id":2', '"id":3', "entry 2: wanted id 2"),
+        ('"id":1', '"id":0', "entry 1: expected id 1"),
+        ('"id":2', '"id":3', "entry 2: expected id 2"),
         ('"file_name":"b"', '"file_name":"a"', "file_name of its own"),
         ('"file_name":"b"', '"file_name":7', "file_name of its own"),
         ('"group":"pig 2",', "", "and a group"),
@@ -316,7 +316,7 @@ def test_a_kill_between_the_two_files_is_noticed(tmp_path: Path) -> None:
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": root}, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     assert json.loads(predictions.read_text()) == []
-    with pytest.raises(DataError, match="the prediction is incomplete"):
+    with pytest.raises(DataError, match="found no such file; predict again"):
         read_predictions(predictions, images, "detect", classes=2)
 
 

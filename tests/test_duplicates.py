@@ -9,21 +9,11 @@ import pytest
 from PIL import Image
 
 from usbench.datasets import splits
-from usbench.datasets.check import (
-    check as checking,
-)
-from usbench.datasets.check import (
-    contact_sheet as sheet,
-)
-from usbench.datasets.check import (
-    duplicates,
-)
-from usbench.datasets.check import (
-    images as pictures,
-)
-from usbench.datasets.check import (
-    leakage as leaks,
-)
+from usbench.datasets.check import contact_sheet as sheet
+from usbench.datasets.check import duplicates
+from usbench.datasets.check import images as pictures
+from usbench.datasets.check import leakage as leaks
+from usbench.datasets.check import release as checking
 from usbench.datasets.codecs import image
 from usbench.errors import RunError
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks, Record
@@ -49,7 +39,7 @@ def test_blocks_find_what_the_whole_matrix_has():
     rng = np.random.default_rng(0)
     thumbnails = rng.integers(0, 256, (2 * duplicates.BLOCK + 7, 3, 3)).astype(np.uint8)
     near, values = duplicates.similar(thumbnails, 0.9)
-    whole = np.triu(splits.correlations(thumbnails), 1)
+    whole = np.triu(splits.correlate_thumbnails(thumbnails), 1)
     assert len(near) > 300 and near.tolist() == np.argwhere(whole >= 0.9).tolist()
     assert values == pytest.approx(whole[tuple(near.T)], abs=1e-5)
 

@@ -330,7 +330,7 @@ def test_a_name_without_a_group_is_an_error(tmp_path: Path) -> None:
     lay(tmp_path, "masks", ("p1_a", "xx"))
     with pytest.raises(
         DataError,
-        match=r"images/xx\.png: a match of dataset\.group=\^\(p\\d\+\)_ was wanted in 'xx'",
+        match=r"images/xx\.png: a match of dataset\.group=\^\(p\\d\+\)_ was expected in 'xx'",
     ):
         folder("masks", "segment", group=r"^(p\d+)_").index(tmp_path)
 
@@ -380,12 +380,12 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "a smooth mask": (
         "masks",
         smooth,
-        r"labels/a\.png: .*found 23 other values \(11, 22, 33 …\): the grey of an anti",
+        r"labels/a\.png: .*got 23 other values \(11, 22, 33 …\): the grey of an anti",
     ),
     "a foreign value": (
         "masks",
         save("labels/a.png", INDEX + 1),
-        r"labels/a\.png: .*found value 3 in 3 pixels",
+        r"labels/a\.png: .*got value 3 in 3 pixels",
     ),
     "a colour mask": (
         "masks",

@@ -40,7 +40,7 @@ def region(rng: np.random.Generator, box: list[int], size: tuple[int, int]) -> d
     turned = ((x - left - width / 2) / width) ** 2 + ((y - top - height / 2) / height) ** 2
     plane = turned < rng.uniform(0.2, 0.25)
     plane[min(top, size[0] - 1), min(left, size[1] - 1)] = True
-    return {"size": list(size), "counts": rle.encode(plane)}
+    return {"size": list(size), "counts": rle.encode_rle(plane)}
 
 
 def lay(folder: Path, seed: int, masks: bool, crowds: bool) -> tuple[Path, Path]:

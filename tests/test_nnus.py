@@ -147,7 +147,7 @@ def test_a_damaged_release(tmp_path: Path, what: str) -> None:
 def test_a_bad_row_names_file_and_line(tmp_path: Path) -> None:
     layout = lay(tmp_path, {"0001": "8 0.5 0.5 0.5 0.5"})
     (record,) = layout.index(tmp_path)
-    with pytest.raises(DataError, match=r"labels/0001\.txt: line 1: .*0\.\.7.*found '8'"):
+    with pytest.raises(DataError, match=r"labels/0001\.txt: line 1: .*0\.\.7.*got '8'"):
         layout.read(tmp_path, record)
 
 

@@ -86,10 +86,10 @@ def test_a_fault_names_the_changed_key_or_one_around_it(whole):
         if not path or path[0] in ("config", "machine", "code"):
             continue
         changes = [changed(whole, path, value) for value in ODD] + [changed(whole, path, gone=True)]
-        for record in changes:
-            fault = schema.fault(record)
+        for broken in changes:
+            fault = schema.fault(broken)
             if fault is None:
-                assert finite(record)
+                assert finite(broken)
                 continue
             refused += 1
             key = fault.removeprefix("key ").split(": ")[0]

@@ -475,7 +475,7 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
         ({"split": None}, "a split"),
         ({"target": Boxes.empty()}, "landmarks and their names were wanted, got Boxes"),
         ({"mm_per_px": (1.0, 1.0)}, "one pixel size per video"),
-        ({"target": marks([[1, 1], [2, 2]], None)}, "apex: wanted one place or three or more"),
+        ({"target": marks([[1, 1], [2, 2]], None)}, "apex: expected one place or three or more"),
         ({"id": f"02-{C}-0007"}, "a frame of its own was wanted"),
     ],
 )

@@ -10,7 +10,7 @@ from usbench.catalogue.cards import SHIPPED, Card, fields_of, load_cards
 from usbench.catalogue.rubrics import Rubric, load_rubrics
 from usbench.catalogue.scoring import RUBRIC, Score, score
 
-NOT_STATED = dict.fromkeys(("value", "unknown", "source", "verified", "note"))
+NOT_STATED: dict[str, Any] = dict.fromkeys(("value", "unknown", "source", "verified", "note"))
 
 
 def view(folder: Path = SHIPPED) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def view(folder: Path = SHIPPED) -> dict[str, Any]:
 
 def flatten_card(card: Card, card_score: Score) -> dict[str, Any]:
     """One card and its score; see `view`."""
-    fields = {name: NOT_STATED for name in fields_of(card.kind)}
+    fields: dict[str, dict[str, Any]] = dict.fromkeys(fields_of(card.kind), NOT_STATED)
     for name, field in card.fields.items():
         fields[name] = asdict(field)
     return {

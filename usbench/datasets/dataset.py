@@ -57,7 +57,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Truth:
+class ScoringCase:
     """A sample without its pixels: what scoring needs of it."""
 
     id: str
@@ -104,21 +104,21 @@ class Samples(Sequence[Sample]):
     def target(self, record: Record, size: tuple[int, int]) -> Target:
         """What the annotators drew, checked against the image's height and width."""
         root, found = self.dataset.root, self.dataset.layout.read(self.dataset.root, record)
-        check_fit(found, size, root / str(record.label), root / record.image)
-        return found if self.dataset.kept is None else chosen(found, self.dataset.kept)
+        require_fit(found, size, root / str(record.label), root / record.image)
+        return found if self.dataset.kept is None else select_classes(found, self.dataset.kept)
 
-    def truths(self) -> Iterator[Truth]:
+    def truths(self) -> Iterator[ScoringCase]:
         """Every sample without its pixels, in order; of an image only the header is read."""
         for record in self.records:
-            size = image.size(self.dataset.root / record.image)
-            yield Truth(record.id, record.group, size, self.target(record, size), record.mm_per_px)
+            size = image.read_size(self.dataset.root / record.image)
+            yield ScoringCase(record.id, record.group, size, self.target(record, size), record.mm_per_px)
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """The images alone, in order: what a model may see of a test set."""
         return (image.read_grey(self.dataset.root / record.image) for record in self.records)
 
 
-def chosen(target: Target, kept: Sequence[int]) -> Target:
+def select_classes(target: Target, kept: Sequence[int]) -> Target:
     """A truth with some of its classes only, in that order."""
     if isinstance(target, Boxes):
         place = {label: n for n, label in enumerate(kept)}
@@ -133,7 +133,7 @@ def chosen(target: Target, kept: Sequence[int]) -> Target:
     return Landmarks(tuple(target.paths[n] for n in which), target.state[which])
 
 
-def check_fit(target: Target, size: tuple[int, int], label: Path, picture: Path) -> None:
+def require_fit(target: Target, size: tuple[int, int], label: Path, picture: Path) -> None:
     """DataError where a mask has another size than its image, or a box lies outside it."""
     if isinstance(target, Masks) and target.planes.shape[1:] != size:
         raise DataError(
@@ -159,7 +159,7 @@ def open_view(
 ) -> Dataset:
     """Index a release and settle its splits.
 
-    view: the dataset YAML's entry for the task (exclusive); split: its split entry (see `settle`).
+    view: the dataset YAML's entry for the task (exclusive); split: its split entry (see `assign_splits`).
 
     Raises:
         DataError: a missing folder, a missing pair, a duplicate id, an empty split or a group on
@@ -171,17 +171,17 @@ def open_view(
             f"{root}: the release of {name} was expected here, found no such folder; see its "
             "entry in the README"
         )
-    records = settle(
+    records = assign_splits(
         splits.regroup(layout.index(root), split.get("near_duplicates") or ()), split, fold, name
     )
-    divided = splits.divide(records, root, splits.sides(split))
-    check_sides(divided, split, fold, name)
+    divided = splits.divide_by_split(records, root, splits.required_splits(split))
+    require_separate_groups(divided, split, fold, name)
     return Dataset(
         name, task, layout.classes, bool(view.get("exclusive", False)), layout, root, divided
     )
 
 
-def settle(
+def assign_splits(
     records: list[Record], split: Mapping[str, Any], fold: int | None, salt: str
 ) -> list[Record]:
     """Who trains, chooses and tests, by the YAML's split entry.
@@ -196,21 +196,21 @@ def settle(
         if not split.get("folds"):
             raise ConfigError(f"fold={fold}: {salt} has a fixed split and no folds; leave fold out")
         if gap is not None:
-            return splits.runs(records, splits.run_folds(int(split["folds"]), fold), int(gap))
-        return splits.k_fold(records, int(split["folds"]), fold, salt, stratify)
+            return splits.split_runs(records, splits.runs_by_fold(int(split["folds"]), fold), int(gap))
+        return splits.split_k_fold(records, int(split["folds"]), fold, salt, stratify)
     if split.get("test_only"):
         return [replace(record, split="test") for record in records]
     if shares:
-        check_shares(shares, records, salt)
+        require_shares(shares, records, salt)
         if gap is not None:
-            return splits.runs(records, splits.run_shares(shares), int(gap))
-        return splits.by_shares(records, shares, salt, stratify)
+            return splits.split_runs(records, splits.runs_by_shares(shares), int(gap))
+        return splits.split_by_shares(records, shares, salt, stratify)
     if split.get("val_share"):
         return splits.hold_out(records, float(split["val_share"]), salt)
     return records
 
 
-def check_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str) -> None:
+def require_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str) -> None:
     """ConfigError for shares that aren't two numbers with something left to train, or where the
     release has a split.
     """
@@ -233,7 +233,7 @@ def check_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str
         )
 
 
-def check_sides(
+def require_separate_groups(
     divided: Mapping[Split, Sequence[Record]], split: Mapping[str, Any], fold: int | None, name: str
 ) -> None:
     """DataError where a group lies on two sides of a split of ours.
@@ -243,7 +243,7 @@ def check_sides(
     ours = fold is not None or split.get("shares")
     sides: list[tuple[Split, Split]] = [("train", "val"), ("train", "test"), ("val", "test")]
     for one, other in sides if ours else sides[:1] if split.get("val_share") else ():
-        crossed = sorted(splits.crossing(divided, one, other))
+        crossed = sorted(splits.find_crossing_groups(divided, one, other))
         if crossed:
             raise DataError(
                 f"{name}: expected groups on one side, got {crossed[0]!r} in {one} and {other}"
@@ -256,10 +256,10 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
     cache: a JSON file of hashes by (path, size, mtime_ns), so that only new or changed files are
     read.
     """
-    hashes = known_hashes(cache)
+    hashes = load_hashes(cache)
     files = [(f"{record.split}\t{record.group}", name) for record, name in dataset.files()]
     files += [("shared\t", name) for name in dataset.layout.shared_files(dataset.root)]
-    stated = [(whose, name, state_of(dataset.root / name)) for whose, name in files]
+    stated = [(whose, name, file_state(dataset.root / name)) for whose, name in files]
     unread = {
         state: name for _, name, state in stated if state not in hashes
     }  # many records may share one label file
@@ -275,13 +275,13 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
-def state_of(path: Path) -> str:
+def file_state(path: Path) -> str:
     """What changes when a file does, without reading it."""
     state = path.stat()
     return f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
 
 
-def known_hashes(cache: Path) -> dict[str, str]:
+def load_hashes(cache: Path) -> dict[str, str]:
     """The hashes kept there; {} where there are none or the file is damaged: it is only a cache."""
     try:
         known = json.loads(cache.read_text())

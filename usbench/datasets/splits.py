@@ -20,7 +20,7 @@ from usbench.types import SPLITS, Record, Split
 THUMBNAIL = (32, 32)  # luma, bilinear; another filter finds other pairs
 
 
-def by_hash(groups: Iterable[str], salt: str) -> list[str]:
+def order_by_hash(groups: Iterable[str], salt: str) -> list[str]:
     """The groups in the order of a salted hash: a shuffle that no library's version can change."""
     return sorted(
         set(groups), key=lambda group: hashlib.sha256(f"{salt}/{group}".encode()).hexdigest()
@@ -34,7 +34,7 @@ def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]
         record.group for record in records if record.split == "test"
     }  # a group that leaks into test stays in train
     wanted, chosen, taken = share * len(train), set(), 0
-    for group in by_hash((record.group for record in train if record.group not in barred), salt):
+    for group in order_by_hash((record.group for record in train if record.group not in barred), salt):
         if taken >= wanted:
             break
         chosen.add(group)
@@ -47,7 +47,7 @@ def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]
     ]
 
 
-def by_shares(
+def split_by_shares(
     records: Sequence[Record], shares: Mapping[str, float], salt: str, stratify: str | None = None
 ) -> list[Record]:
     """Whole groups to test, then to val, until each has its share; the rest trains.
@@ -57,8 +57,8 @@ def by_shares(
     """
     parts: list[Split] = ["test", "val"]
     chosen: dict[str, Split] = {}
-    for groups in strata(records, stratify).values():
-        order, sizes = by_hash(groups, salt), Counter(r.group for r in records if r.group in groups)
+    for groups in group_strata(records, stratify).values():
+        order, sizes = order_by_hash(groups, salt), Counter(r.group for r in records if r.group in groups)
         rest = iter(order)
         for part in parts:
             taken = 0.0
@@ -71,7 +71,7 @@ def by_shares(
     return [replace(record, split=chosen.get(record.group, "train")) for record in records]
 
 
-def strata(records: Sequence[Record], attribute: str | None) -> dict[str, set[str]]:
+def group_strata(records: Sequence[Record], attribute: str | None) -> dict[str, set[str]]:
     """Value of the attribute → groups, by value; one stratum without an attribute."""
     value_of: dict[str, str] = {}
     for record in records:
@@ -82,7 +82,7 @@ def strata(records: Sequence[Record], attribute: str | None) -> dict[str, set[st
     return found
 
 
-def runs(
+def split_runs(
     records: Sequence[Record], lengths: Sequence[tuple[Split, float]], gap: int
 ) -> list[Record]:
     """Contiguous runs of the records' order, `gap` records dropped where two splits meet (half on
@@ -104,7 +104,7 @@ def runs(
     return kept
 
 
-def run_shares(shares: Mapping[str, float]) -> list[tuple[Split, float]]:
+def runs_by_shares(shares: Mapping[str, float]) -> list[tuple[Split, float]]:
     """{val, test} → train, val and test, one run each."""
     return [
         ("train", 1 - shares["val"] - shares["test"]),
@@ -113,13 +113,13 @@ def run_shares(shares: Mapping[str, float]) -> list[tuple[Split, float]]:
     ]
 
 
-def run_folds(folds: int, fold: int) -> list[tuple[Split, float]]:
+def runs_by_fold(folds: int, fold: int) -> list[tuple[Split, float]]:
     """As many equal runs as folds: this one tests, the next (cyclically) is validation."""
-    names = fold_names(folds, fold)
+    names = splits_of_folds(folds, fold)
     return [(names.get(n, "train"), 1 / folds) for n in range(folds)]
 
 
-def fold_names(folds: int, fold: int) -> dict[int, Split]:
+def splits_of_folds(folds: int, fold: int) -> dict[int, Split]:
     """{fold: test, the next: val}; ConfigError for a number that can't be."""
     if folds < 3:
         raise ConfigError(
@@ -130,16 +130,16 @@ def fold_names(folds: int, fold: int) -> dict[int, Split]:
     return {fold: "test", (fold + 1) % folds: "val"}
 
 
-def k_fold(
+def split_k_fold(
     records: Sequence[Record], folds: int, fold: int, salt: str, stratify: str | None = None
 ) -> list[Record]:
     """Group-aware folds: test = this one, validation = the next, training = the rest.
 
     Dealt out stratum by stratum.
     """
-    names = fold_names(folds, fold)
+    names = splits_of_folds(folds, fold)
     order = [
-        group for groups in strata(records, stratify).values() for group in by_hash(groups, salt)
+        group for groups in group_strata(records, stratify).values() for group in order_by_hash(groups, salt)
     ]
     number = {group: n % folds for n, group in enumerate(order)}
     return [replace(record, split=names.get(number[record.group], "train")) for record in records]
@@ -170,12 +170,12 @@ def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> lis
     return [replace(record, group=names.get(record.group, record.group)) for record in records]
 
 
-def sides(split: Mapping[str, Any]) -> tuple[Split, ...]:
+def required_splits(split: Mapping[str, Any]) -> tuple[Split, ...]:
     """The splits that need images, by the YAML's split entry: all three, or the test split alone."""
     return ("test",) if split.get("test_only") else SPLITS
 
 
-def divide(
+def divide_by_split(
     records: Sequence[Record], where: Path, wanted: Sequence[Split] = SPLITS
 ) -> dict[Split, tuple[Record, ...]]:
     """Records by split.
@@ -199,12 +199,12 @@ def divide(
     return divided
 
 
-def crossing(divided: Mapping[Split, Sequence[Record]], one: Split, other: Split) -> set[str]:
+def find_crossing_groups(divided: Mapping[Split, Sequence[Record]], one: Split, other: Split) -> set[str]:
     """Groups that lie in both splits."""
     return {record.group for record in divided[one]} & {record.group for record in divided[other]}
 
 
-def correlations(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
+def correlate_thumbnails(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, h, w) grey thumbnails → (N, N) Pearson correlations."""
     flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float64)
     flat = flat - flat.mean(1, keepdims=True)
@@ -213,7 +213,7 @@ def correlations(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
     return products
 
 
-def clusters(ids: Sequence[str], similar: NDArray[np.bool_]) -> list[list[str]]:
+def find_clusters(ids: Sequence[str], similar: NDArray[np.bool_]) -> list[list[str]]:
     """Connected components of two or more of an (N, N) relation, as sorted ids."""
     left, found = set(range(len(ids))), []
     while left:

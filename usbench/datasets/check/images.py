@@ -46,7 +46,7 @@ def look(path: Path) -> Picture:
     Raises:
         DataError: a run couldn't read it.
     """
-    picture, _ = image.decode(path, "an 8-bit grey or colour picture", image.GREY_MODES)
+    picture, _ = image.decode_image(path, "an 8-bit grey or colour picture", image.GREY_MODES)
     grey = picture.convert("L")
     luma = np.asarray(grey)
     digest = hashlib.sha256(repr(luma.shape).encode() + luma.tobytes()).digest()

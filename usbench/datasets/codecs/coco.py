@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets.codecs import rle
-from usbench.datasets.codecs.images_list import ImageEntry, Pair, load, read_images, within, wrong
+from usbench.datasets.codecs.images_list import (
+    ImageEntry,
+    PairWriter,
+    entry_error,
+    load_entries,
+    read_images,
+)
+from usbench.datasets.codecs.readers import is_number
 from usbench.errors import DataError, RunError
 from usbench.types import Boxes, Masks
 
@@ -31,7 +38,7 @@ class PredictionWriter:
     """
 
     def __init__(self, predictions: Path, images: Path) -> None:
-        self._pair = Pair(predictions, images)
+        self._pair = PairWriter(predictions, images)
 
     def __enter__(self) -> Self:
         """Open both files beside their places; RunError where they can't be written."""
@@ -83,7 +90,7 @@ def _mask_lines(number: int, size: tuple[int, int], masks: Masks) -> Iterator[st
         raise ValueError(f"planes of {masks.planes.shape[1:]} px for an image of {size} px")
     scores = _scores(masks.scores, len(masks.planes)).tolist()
     for label in np.flatnonzero(masks.planes.any(axis=(1, 2))).tolist():
-        counts = json.dumps(rle.encode(masks.planes[label]))
+        counts = json.dumps(rle.encode_rle(masks.planes[label]))
         segmentation = f'{{"size":[{size[0]},{size[1]}],"counts":{counts}}}'
         score = f"{scores[label]:.9g}"
         yield f'{{"image_id":{number},"category_id":{label + 1},"segmentation":{segmentation},"score":{score}}}'
@@ -150,7 +157,7 @@ class PredictionFile:
         for plane in found:
             scores[plane.label] = plane.score
             try:
-                planes[plane.label] = rle.decode(plane.counts, size)
+                planes[plane.label] = rle.decode_rle(plane.counts, size)
             except ValueError as error:
                 where = f"the mask of class {plane.label + 1} in image {image['id']}"
                 raise DataError(
@@ -173,15 +180,15 @@ def read_predictions(
     """
     listed = read_images(images)
     groups: list[list[tuple[int, dict[str, Any]]]] = [[] for _ in listed]
-    for number, entry in enumerate(load(predictions, "a list of COCO results"), start=1):
+    for number, entry in enumerate(load_entries(predictions, "a list of COCO results"), start=1):
         image: Any = entry.get("image_id")
         category, score = entry.get("category_id"), entry.get("score")
-        if not within(image, 1, len(listed), int):
-            raise wrong(predictions, number, f"an image_id of 1..{len(listed)}", image)
-        if not within(category, 1, classes, int):
-            raise wrong(predictions, number, f"a category_id of 1..{classes}", category)
-        if not within(score, 0, 1):
-            raise wrong(predictions, number, "a score of 0..1", score)
+        if not is_number(image, 1, len(listed), whole=True):
+            raise entry_error(predictions, number, f"an image_id of 1..{len(listed)}", image)
+        if not is_number(category, 1, classes, whole=True):
+            raise entry_error(predictions, number, f"a category_id of 1..{classes}", category)
+        if not is_number(score, 0, 1):
+            raise entry_error(predictions, number, "a score of 0..1", score)
         groups[image - 1].append((number, entry))
     read = _boxes if task == "detect" else _planes
     found = [
@@ -195,17 +202,17 @@ def _boxes(path: Path, image: ImageEntry, entries: list[tuple[int, dict[str, Any
     for number, entry in entries:
         bbox = entry.get("bbox")
         if not (isinstance(bbox, list) and len(bbox) == 4 and NUMBERS.issuperset(map(type, bbox))):
-            raise wrong(path, number, "a bbox of four finite numbers", bbox)
+            raise entry_error(path, number, "a bbox of four finite numbers", bbox)
         if (
             max(bbox) > MOST or min(bbox) < -MOST
         ):  # before it becomes an array: JSON knows whole numbers of any length
-            raise wrong(path, number, "a bbox of four finite numbers", bbox)
+            raise entry_error(path, number, "a bbox of four finite numbers", bbox)
         sides.append(bbox)
     xywh = np.array(sides, np.float64).reshape(-1, 4)
     for n in np.flatnonzero(~(np.abs(xywh) <= MOST).all(axis=1))[:1]:
-        raise wrong(path, entries[n][0], "a bbox of four finite numbers", sides[n])
+        raise entry_error(path, entries[n][0], "a bbox of four finite numbers", sides[n])
     for n in np.flatnonzero((xywh[:, 2:] < 0).any(axis=1))[:1]:
-        raise wrong(
+        raise entry_error(
             path, entries[n][0], "a bbox [x, y, width, height] without a negative side", sides[n]
         )
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
@@ -226,13 +233,13 @@ def _planes(
         category, segmentation = entry["category_id"], entry.get("segmentation")
         counts = segmentation.get("counts") if isinstance(segmentation, dict) else None
         if not (isinstance(segmentation, dict) and isinstance(counts, str)):
-            raise wrong(path, number, "a segmentation of size and compressed counts", segmentation)
+            raise entry_error(path, number, "a segmentation of size and compressed counts", segmentation)
         if segmentation.get("size") != size:
-            raise wrong(
+            raise entry_error(
                 path, number, f"a mask of its image's size {size}", segmentation.get("size")
             )
         if category in found:
-            raise wrong(
+            raise entry_error(
                 path, number, "one mask per image and class", f"a second of category {category}"
             )
         found[category] = _Plane(category - 1, counts, entry["score"])

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs.images_list import within
+from usbench.datasets.codecs.readers import is_number, read_json
 from usbench.errors import DataError
 from usbench.io.files import replacing
 
 Table = NDArray[np.float64]  # (N, C, bins, 3)
 
 
-def write(path: Path, images: Iterable[Table], classes: int, bins: int) -> None:
+def write_histograms(path: Path, images: Iterable[Table], classes: int, bins: int) -> None:
     """Write (C, bins, 3) of each image, in order; sums of confidence with nine digits."""
     lines = []
     for table in images:
@@ -41,18 +41,13 @@ def write(path: Path, images: Iterable[Table], classes: int, bins: int) -> None:
         )
 
 
-def read(path: Path, images: int, classes: int, bins: int) -> Table:
+def read_histograms(path: Path, images: int, classes: int, bins: int) -> Table:
     """(N, C, bins, 3).
 
     DataError for a missing, cut-off or damaged file, and one of other images or classes.
     """
-    wanted = f"histograms of {images} images and {classes} classes"
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: expected {wanted}, got a file that can't be read ({error}); predict again"
-        ) from error
+    expected = f"histograms of {images} images and {classes} classes"
+    value = read_json(path, expected, "predict again")
     size = classes * bins * 3
     rows = (
         value.get("images")
@@ -60,12 +55,12 @@ def read(path: Path, images: int, classes: int, bins: int) -> Table:
         else None
     )
     if not isinstance(rows, list) or len(rows) != images:
-        raise DataError(f"{path}: expected {wanted}, got others; predict again")
+        raise DataError(f"{path}: expected {expected}, got others; predict again")
     for number, row in enumerate(rows, start=1):
         if (
             not isinstance(row, list)
             or len(row) != size
-            or not all(within(cell, 0, 1e12) for cell in row)
+            or not all(is_number(cell, 0, 1e12) for cell in row)
         ):
             raise DataError(
                 f"{path}: image {number}: expected {size} numbers of 0 or more, got others; "

@@ -58,7 +58,7 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: a missing, damaged or 16-bit file and for one that is no picture.
     """
-    picture, _ = decode(path, "an 8-bit grey or colour picture", GREY_MODES)
+    picture, _ = decode_image(path, "an 8-bit grey or colour picture", GREY_MODES)
     return np.array(picture.convert("L"))
 
 
@@ -85,7 +85,7 @@ def write_jpeg(path: Path, image: NDArray[np.uint8]) -> None:
         Image.fromarray(image).save(part, format="JPEG", quality=95)
 
 
-def size(path: Path) -> tuple[int, int]:
+def read_size(path: Path) -> tuple[int, int]:
     """(height, width) in px, from the header only.
 
     Raises:
@@ -101,7 +101,7 @@ def size(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def decode(
+def decode_image(
     path: Path, wanted: str, modes: Collection[str], formats: tuple[str, ...] = FORMATS
 ) -> tuple[Image.Image, int]:
     """The decoded picture, in one of Pillow's modes, and its bits per channel.

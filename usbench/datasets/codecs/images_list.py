@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO, TypedDict
 
 from usbench.datasets.codecs.image import MOST_PIXELS
+from usbench.datasets.codecs.readers import is_number, read_json
 from usbench.errors import DataError
 from usbench.io.files import replacing
 
@@ -30,7 +31,7 @@ class ImageEntry(TypedDict):
     width: int
 
 
-class Pair:
+class PairWriter:
     """Both files, growing on disk one entry per line, always the same bytes. Use it with `with`.
 
     Both appear when the block ends well, neither when it doesn't. An old list of images goes before
@@ -122,18 +123,19 @@ def read_images(path: Path) -> list[ImageEntry]:
     """
     listed: list[ImageEntry] = []
     names: set[str] = set()
-    for number, entry in enumerate(load(path, "the list of predicted images"), start=1):
+    for number, entry in enumerate(load_entries(path, "the list of predicted images"), start=1):
         name, group = entry.get("file_name"), entry.get("group")
         height: Any = entry.get("height")
         width: Any = entry.get("width")
-        if not within(entry.get("id"), number, number, int):
-            raise wrong(path, number, f"id {number} (from 1, in order)", entry.get("id"))
+        if not is_number(entry.get("id"), number, number, whole=True):
+            raise entry_error(path, number, f"id {number} (from 1, in order)", entry.get("id"))
         if not isinstance(name, str) or not isinstance(group, str) or name in names:
-            raise wrong(path, number, "a file_name of its own and a group", (name, group))
+            raise entry_error(path, number, "a file_name of its own and a group", (name, group))
         if not (
-            within(height, 1, MOST_PIXELS, int) and within(width, 1, MOST_PIXELS // height, int)
+            is_number(height, 1, MOST_PIXELS, whole=True)
+            and is_number(width, 1, MOST_PIXELS // height, whole=True)
         ):
-            raise wrong(path, number, "a height and a width in pixels", (height, width))
+            raise entry_error(path, number, "a height and a width in pixels", (height, width))
         names.add(name)
         listed.append(
             {"id": number, "file_name": name, "group": group, "height": height, "width": width}
@@ -141,37 +143,19 @@ def read_images(path: Path) -> list[ImageEntry]:
     return listed
 
 
-def load(path: Path, wanted: str) -> list[dict[str, Any]]:
-    """A JSON list of objects; `wanted` is said in the error.
+def load_entries(path: Path, expected: str) -> list[dict[str, Any]]:
+    """Read a JSON list of objects; `expected` names it in the error.
 
     Raises:
-        DataError: anything else.
+        DataError: the file is missing, damaged or something else.
     """
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: expected {wanted}, found no such file; the prediction is incomplete, redo it"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: expected {wanted}, got a file cut off or damaged ({error}); predict again"
-        ) from error
+    value = read_json(path, expected, "predict again")
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise DataError(f"{path}: expected {wanted}, got other JSON; predict again")
+        raise DataError(f"{path}: expected {expected}, got other JSON; predict again")
     return value
 
 
-def within(value: Any, low: float, high: float, kind: type = float) -> bool:
-    """Whether a JSON value is a number (or a whole one) in low..high.
-
-    NaN, infinities and booleans never are.
-    """
-    found = type(value)  # json makes these alone
-    return (found is int or (found is float and kind is float)) and low <= value <= high
-
-
-def wrong(path: Path, number: int, wanted: str, found: object) -> DataError:
+def entry_error(path: Path, number: int, wanted: str, found: object) -> DataError:
     """The error that names an entry by its place, from 1."""
     return DataError(
         f"{path}: entry {number}: expected {wanted}, got {str(found)[:80]!r}; correct the file"

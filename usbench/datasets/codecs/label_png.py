@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from usbench.datasets.codecs.image import decode, save_png
+from usbench.datasets.codecs.image import decode_image, save_png
 from usbench.errors import DataError
 
 Index = NDArray[np.uint8]  # (H, W): 0 background, 1..C the classes
@@ -30,13 +30,13 @@ def voc_palette(entries: int = 256) -> Palette:
     return colours
 
 
-def read_index(path: Path, classes: int) -> Index:
+def read_label_png(path: Path, classes: int) -> Index:
     """Class indices (H, W) uint8 of values 0..classes.
 
     Raises:
         DataError: a value beyond, colours, 16 bits, a damaged or missing file.
     """
-    picture, depth = decode(path, f"a mask of indices 0..{classes}", ("1", "L", "P"), ("PNG",))
+    picture, depth = decode_image(path, f"a mask of indices 0..{classes}", ("1", "L", "P"), ("PNG",))
     index = np.array(picture).astype(np.uint8)
     if picture.mode == "L" and depth < 8:
         index //= 255 // (2**depth - 1)
@@ -51,7 +51,7 @@ def read_index(path: Path, classes: int) -> Index:
     return index
 
 
-def write_index(path: Path, index: Index, palette: Palette | None = None) -> None:
+def write_label_png(path: Path, index: Index, palette: Palette | None = None) -> None:
     """Write indices (H, W) uint8 as an 8-bit palette PNG (default palette: Pascal VOC's).
 
     Raises:
@@ -66,7 +66,7 @@ def write_index(path: Path, index: Index, palette: Palette | None = None) -> Non
     save_png(path, picture)
 
 
-def read_colours(path: Path, palette: Palette, max_strays: int = 20) -> tuple[Index, int]:
+def read_colour_png(path: Path, palette: Palette, max_strays: int = 20) -> tuple[Index, int]:
     """Indices (H, W) uint8 of a mask of colours (row n of the palette is index n), and the number
     of stray pixels.
 
@@ -78,7 +78,7 @@ def read_colours(path: Path, palette: Palette, max_strays: int = 20) -> tuple[In
     """
     known = _packed(_checked(palette))
     wanted = f"a colour mask of {len(known)} classes"
-    picture, _ = decode(path, wanted, ("P", "RGB", "RGBA"), ("PNG",))
+    picture, _ = decode_image(path, wanted, ("P", "RGB", "RGBA"), ("PNG",))
     shape = picture.height, picture.width
     pixels = np.asarray(picture.convert("RGBX")).view("<u4").ravel() & 0xFFFFFF
     first = np.flatnonzero(
@@ -101,7 +101,7 @@ def read_colours(path: Path, palette: Palette, max_strays: int = 20) -> tuple[In
     return np.repeat(index.astype(np.uint8), lengths).reshape(shape), strays
 
 
-def write_colours(path: Path, index: Index, palette: Palette) -> None:
+def write_colour_png(path: Path, index: Index, palette: Palette) -> None:
     """Write indices (H, W) uint8 as an RGB PNG in the palette's colours.
 
     ValueError for an index without a colour.
@@ -110,7 +110,7 @@ def write_colours(path: Path, index: Index, palette: Palette) -> None:
     save_png(path, Image.fromarray(palette[index]))
 
 
-def planes(index: Index, classes: int) -> NDArray[np.bool_]:
+def index_to_planes(index: Index, classes: int) -> NDArray[np.bool_]:
     """One plane per class, (C, H, W) bool, of indices (H, W) 0..C.
 
     Raises:
@@ -120,7 +120,7 @@ def planes(index: Index, classes: int) -> NDArray[np.bool_]:
     return np.equal(index, np.arange(1, classes + 1, dtype=np.uint8)[:, None, None])
 
 
-def index_of(planes: NDArray[np.bool_]) -> Index:
+def planes_to_index(planes: NDArray[np.bool_]) -> Index:
     """Indices (H, W) uint8 of disjoint planes (C, H, W) bool.
 
     Raises:

@@ -9,23 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def encode(plane: NDArray[np.bool_]) -> str:
+def encode_rle(plane: NDArray[np.bool_]) -> str:
     """COCO's compressed run lengths, column by column, of a plane (H, W) bool."""
     counts = mask.encode(np.asfortranarray(plane, np.uint8))["counts"]
     return counts.decode("ascii") if isinstance(counts, bytes) else str(counts)
 
 
-def decode(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
+def decode_rle(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
     """The plane (H, W) bool of compressed run lengths.
 
     Raises ValueError where they don't fill it exactly.
 
     Written out here because the libraries' decoders differ in what they do with damaged text.
     """
-    return expand(_run_lengths(counts), size)
+    return expand_runs(_run_lengths(counts), size)
 
 
-def expand(lengths: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool_]:
+def expand_runs(lengths: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool_]:
     """The plane (H, W) bool of run lengths, column by column, the first of pixels that are off.
 
     Raises:
@@ -36,7 +36,7 @@ def expand(lengths: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool
     return np.repeat(np.arange(lengths.size) % 2 == 1, lengths).reshape(size[::-1]).T
 
 
-def iou(
+def rle_overlap(
     guesses: Sequence[str], truths: Sequence[str], size: tuple[int, int], crowd: Sequence[bool]
 ) -> NDArray[np.float64]:
     """(D, G) overlap of compressed run lengths.
@@ -52,12 +52,12 @@ def iou(
     return found.reshape(len(guesses), len(truths))
 
 
-def area(counts: str, size: tuple[int, int]) -> int:
+def rle_area(counts: str, size: tuple[int, int]) -> int:
     """Pixels of compressed run lengths."""
     return int(mask.area({"size": list(size), "counts": counts}))
 
 
-def fill(polygon: Sequence[float], size: tuple[int, int]) -> NDArray[np.bool_]:
+def fill_polygon(polygon: Sequence[float], size: tuple[int, int]) -> NDArray[np.bool_]:
     """The plane (H, W) bool of a polygon x1, y1, x2, y2 … in px, filled by COCO's own rasteriser
     (maskApi.c).
 
@@ -66,7 +66,7 @@ def fill(polygon: Sequence[float], size: tuple[int, int]) -> NDArray[np.bool_]:
     """
     (runs,) = mask.frPyObjects([list(polygon)], *size)
     counts = runs["counts"]
-    return decode(counts.decode("ascii") if isinstance(counts, bytes) else str(counts), size)
+    return decode_rle(counts.decode("ascii") if isinstance(counts, bytes) else str(counts), size)
 
 
 def _run_lengths(counts: str) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from usbench.datasets.codecs.readers import read_text
 from usbench.errors import DataError
 from usbench.io.files import replacing
 
@@ -24,7 +25,7 @@ _NUMBER = re.compile(r"\d{0,9}(\.\d{0,60})?([eE]-?\d{1,2})?", re.ASCII)
 Spacing = tuple[float, float]  # (row, column) mm per px
 
 
-def read(path: Path) -> dict[str, Spacing | None]:
+def read_spacings(path: Path) -> dict[str, Spacing | None]:
     """FileHash → (row, column) mm per px, row from PhysicalDeltaY.
 
     None where a size isn't a number in 0..1 cm.
@@ -33,7 +34,7 @@ def read(path: Path) -> dict[str, Spacing | None]:
         DataError: a missing file, a missing column, and a hash with two sizes.
     """
     found: dict[str, Spacing | None] = {}
-    text = _text(path)
+    text = read_text(path, "a table of physical sizes")
     head = text.split("\n", 1)[0]
     semicolons = ";" in head and "," not in head
     try:
@@ -61,23 +62,13 @@ def read(path: Path) -> dict[str, Spacing | None]:
     return found
 
 
-def write(path: Path, spacings: Mapping[str, Spacing]) -> None:
+def write_spacings(path: Path, spacings: Mapping[str, Spacing]) -> None:
     """Write (row, column) mm per px by FileHash."""
     lines = [f"{code},{column / 10!r},{row / 10!r}" for code, (row, column) in spacings.items()]
     with replacing(path) as part:
         part.write_text(
             "\n".join([",".join(COLUMNS), *lines]) + "\n", encoding="ascii", newline="\n"
         )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(
-            f"{path}: expected a table of physical sizes, got a file that can't be read ({reason})"
-        ) from error
 
 
 def _millimetres(centimetres: str) -> float | None:

@@ -45,7 +45,7 @@ CREATED = datetime.datetime(2000, 1, 1)
 Spacing = tuple[float, float]  # (row, column) mm per px
 
 
-def read(path: Path) -> dict[str, Spacing | None]:
+def read_transducers(path: Path) -> dict[str, Spacing | None]:
     """Filename → (row, column) mm per px, None where it is missing.
 
     Raises:
@@ -82,7 +82,7 @@ def read(path: Path) -> dict[str, Spacing | None]:
     return found
 
 
-def write(path: Path, spacings: Mapping[str, Spacing | None]) -> None:
+def write_transducers(path: Path, spacings: Mapping[str, Spacing | None]) -> None:
     """Write a table; the same spacings give the same bytes."""
     book = openpyxl.Workbook()
     book.properties.created = CREATED

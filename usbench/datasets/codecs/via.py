@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from usbench.datasets.codecs.polygons import CORNERS, Polygon
+from usbench.datasets.codecs.readers import read_text
 from usbench.errors import DataError
 from usbench.io.files import replacing
 
@@ -34,7 +35,7 @@ Row = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Region:
+class ViaRegion:
     """One polygon and what it is of."""
 
     label: str
@@ -42,22 +43,22 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ViaImage:
     """One image of an export."""
 
     attributes: Mapping[str, str]  # of the image's first row
-    regions: tuple[Region, ...]
+    regions: tuple[ViaRegion, ...]
 
 
 @dataclass(frozen=True)
-class Export:
+class ViaExport:
     """A whole file; oddities: what is taken otherwise than written → how many."""
 
-    entries: dict[str, Entry]  # by file name, in the file's order
+    entries: dict[str, ViaImage]  # by file name, in the file's order
     oddities: Mapping[str, int]
 
 
-def read(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) -> Export:
+def read_via(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) -> ViaExport:
     """Every image of an export, and its regions whose `attribute` is one of `labels`.
 
     rects: how many stray rectangles the file is known to have; they are ignored. One file may have
@@ -66,7 +67,7 @@ def read(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) -> E
     that is cut off, a region that is no polygon of three vertices or more, another label, and the
     same row twice.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ViaImage] = {}
     strays: list[str] = []
     seen: dict[tuple[str, ...], int] = {}
     ids: dict[str, list[str]] = {}
@@ -80,7 +81,7 @@ def read(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) -> E
                 "them"
             )
         facts = _texts(row, "file_attributes", where)
-        entry = entries.setdefault(row["filename"], Entry(facts, ()))
+        entry = entries.setdefault(row["filename"], ViaImage(facts, ()))
         odd["rows whose image's attributes differ from its first row's"] += (
             entry.attributes != facts
         )
@@ -92,8 +93,8 @@ def read(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) -> E
         if shape.get("name") == "rect":
             strays.append(where)
         else:
-            region = Region(label, _polygon(shape, where))
-            entries[row["filename"]] = Entry(entry.attributes, (*entry.regions, region))
+            region = ViaRegion(label, _polygon(shape, where))
+            entries[row["filename"]] = ViaImage(entry.attributes, (*entry.regions, region))
     if len(strays) > rects:
         raise DataError(
             f"{strays[rects]}: expected polygons, got a rect ({len(strays)} in the file; {rects} "
@@ -104,11 +105,11 @@ def read(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) -> E
     odd["images with a region id twice, all their polygons taken"] = sum(
         len(set(n)) < len(n) for n in ids.values()
     )
-    return Export(entries, {name: count for name, count in odd.items() if count})
+    return ViaExport(entries, {name: count for name, count in odd.items() if count})
 
 
-def write(
-    path: Path, entries: Mapping[str, Entry], attribute: str, file_sizes: Mapping[str, int]
+def write_via(
+    path: Path, entries: Mapping[str, ViaImage], attribute: str, file_sizes: Mapping[str, int]
 ) -> None:
     """Write an export; file_sizes: bytes of each image."""
     text = io.StringIO(newline="")
@@ -128,18 +129,8 @@ def write(
 
 def _rows(path: Path) -> list[tuple[int, Row]]:
     """(line, row) of the file. DataError for anything but such a table."""
-    wanted = "a VIA annotation export (CSV)"
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: expected {wanted}, found no such file; check that the release is complete"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(
-            f"{path}: expected {wanted}, got a file that can't be read ({reason}); replace it"
-        ) from error
+    expected = "a VIA annotation export (CSV)"
+    text = read_text(path, expected)
     head = text.split("\n", 1)[0]
     table = csv.DictReader(
         io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ","
@@ -149,7 +140,7 @@ def _rows(path: Path) -> list[tuple[int, Row]]:
         lost = [name for name in COLUMNS if name not in (table.fieldnames or ())]
         if lost:
             raise DataError(
-                f"{path}: expected {wanted} with the columns {', '.join(COLUMNS)}, found no "
+                f"{path}: expected {expected} with the columns {', '.join(COLUMNS)}, found no "
                 f"{lost[0]}"
             )
         for row in table:
@@ -162,7 +153,7 @@ def _rows(path: Path) -> list[tuple[int, Row]]:
             found.append((table.line_num, {name: row[name] for name in COLUMNS}))
     except csv.Error as error:
         raise DataError(
-            f"{path}: expected {wanted}, got a damaged one ({error}); export it from VIA again"
+            f"{path}: expected {expected}, got a damaged one ({error}); export it from VIA again"
         ) from error
     return found
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from usbench.datasets.codecs.readers import read_text
 from usbench.errors import DataError
 from usbench.io.files import replacing
 from usbench.types import Boxes
@@ -26,7 +27,7 @@ _NUMBER = re.compile(
 _LENGTH = re.compile(r"\d{1,6}", re.ASCII)
 
 
-def read(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]]:
+def read_voc(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]]:
     """The boxes as written, labels as indices into `classes`, and the (height, width) that <size>
     states.
 
@@ -52,7 +53,7 @@ def read(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]]:
     return Boxes(xyxy, np.array(labels, np.int64)), size
 
 
-def write(
+def write_voc(
     path: Path,
     boxes: Boxes,
     classes: Sequence[str],
@@ -66,7 +67,7 @@ def write(
     float32 coordinates survive exactly.
 
     Raises:
-        DataError: boxes that `read` would refuse.
+        DataError: boxes that `read_voc` would refuse.
     """
     root = ET.Element("annotation")
     _fill(root, {"folder": folder, "filename": filename, "path": f"{folder}/{filename}"})
@@ -92,23 +93,19 @@ def write(
 
 
 def _parsed(path: Path) -> ET.Element:
-    wanted = "a Pascal VOC XML"
+    expected = "a Pascal VOC XML"
+    text = read_text(path, expected)
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise DataError(f"{path}: expected {expected}, got a DOCTYPE or entity; remove it")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        if "<!DOCTYPE" in text or "<!ENTITY" in text:
-            raise DataError(f"{path}: expected {wanted}, got a DOCTYPE or entity; remove it")
         root = ET.fromstring(text)
-    except FileNotFoundError as error:
+    except (ValueError, ET.ParseError) as error:
         raise DataError(
-            f"{path}: expected {wanted}, found no such file; check that the release is complete"
-        ) from error
-    except (OSError, ValueError, ET.ParseError) as error:
-        raise DataError(
-            f"{path}: expected {wanted}, got a file that can't be read ({error}); fetch it again"
+            f"{path}: expected {expected}, got a file cut off or damaged ({error}); fetch it again"
         ) from error
     if root.tag != "annotation":
         raise DataError(
-            f"{path}: expected {wanted}, got <{root.tag}> instead of <annotation>; replace the file"
+            f"{path}: expected {expected}, got <{root.tag}> instead of <annotation>; replace the file"
         )
     return root
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs.text import read_lines, split_lines
+from usbench.datasets.codecs.readers import read_lines, split_lines
 from usbench.errors import DataError
 from usbench.io.files import replacing
 from usbench.types import Boxes
@@ -32,7 +32,7 @@ _CLASS = re.compile(r"\d{1,9}", re.ASCII)
 Row = tuple[int, float, float, float, float]
 
 
-def read(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxes:
+def read_yolo_boxes(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxes:
     """The boxes of an image of (height, width) px, native px, half-open.
 
     Labels are indices into `names` (classes.txt).
@@ -45,13 +45,13 @@ def read(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxes:
     return _boxes(path, read_lines(path, "YOLO labels"), names, size)
 
 
-def read_scored(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxes:
-    """Predictions, `class cx cy w h confidence`, as `read` reads truths.
+def read_yolo_predictions(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxes:
+    """Predictions, `class cx cy w h confidence`, as `read_yolo_boxes` reads truths.
 
     A row may come twice, a box may be flat.
 
     Raises:
-        DataError: a row without its confidence, one outside 0..1, and what `read` refuses of a row.
+        DataError: a row without its confidence, one outside 0..1, and what `read_yolo_boxes` refuses of a row.
     """
     corners, labels, scores = [], [], []
     for number, line in enumerate(read_lines(path, "YOLO predictions"), start=1):
@@ -77,12 +77,12 @@ def read_scored(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxe
     return Boxes(xyxy, np.array(labels, np.int64), np.array(scores, np.float32))
 
 
-def write(path: Path, boxes: Boxes, names: Sequence[str], size: tuple[int, int]) -> None:
+def write_yolo_boxes(path: Path, boxes: Boxes, names: Sequence[str], size: tuple[int, int]) -> None:
     """Write the boxes of an image of (height, width) px, with as many digits as bring float32 px
     back exactly (coordinates under 1e-5 px: to 1e-9 px).
 
     Raises:
-        DataError: boxes that `read` would refuse.
+        DataError: boxes that `read_yolo_boxes` would refuse.
     """
     xyxy, extent = boxes.xyxy.astype(np.float64), (size[1], size[0])
     centres, sides = (xyxy[:, :2] + xyxy[:, 2:]) / 2 / extent, (xyxy[:, 2:] - xyxy[:, :2]) / extent
@@ -98,7 +98,7 @@ def write(path: Path, boxes: Boxes, names: Sequence[str], size: tuple[int, int])
         part.write_text("".join(f"{line}\n" for line in lines), encoding="ascii", newline="\n")
 
 
-def read_names(path: Path) -> tuple[str, ...]:
+def read_class_names(path: Path) -> tuple[str, ...]:
     """classes.txt: one name per line.
 
     DataError for none at all, an empty line between names and a name that comes twice.
@@ -106,11 +106,11 @@ def read_names(path: Path) -> tuple[str, ...]:
     return _names(path, read_lines(path, "class names, one per line"))
 
 
-def write_names(path: Path, names: Sequence[str]) -> None:
+def write_class_names(path: Path, names: Sequence[str]) -> None:
     """Write classes.txt.
 
     Raises:
-        DataError: names that `read_names` wouldn't give back.
+        DataError: names that `read_class_names` wouldn't give back.
     """
     text = "".join(f"{name}\n" for name in names)
     if _names(path, split_lines(text)) != tuple(names):
@@ -122,7 +122,7 @@ def write_names(path: Path, names: Sequence[str]) -> None:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 
-def places(path: Path, names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+def class_positions(path: Path, names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
     """The place in `classes` of each name of classes.txt at `path`: the order may differ, the names
     may not.
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from usbench.datasets.codecs.text import read_lines
+from usbench.datasets.codecs.readers import read_lines
 from usbench.datasets.layouts.folder_labels import (
     NAMES,
     PICTURES,
@@ -23,7 +23,7 @@ from usbench.datasets.layouts.folder_labels import (
     MaskFiles,
     YoloFiles,
 )
-from usbench.datasets.layouts.folders import listing, need_split, unique
+from usbench.datasets.layouts.folders import list_files, require_split, sort_unique
 from usbench.errors import ConfigError, DataError
 from usbench.io.files import replacing
 from usbench.types import SPLITS, Layout, Record, Sample, Split, Target, Task
@@ -91,7 +91,7 @@ class Folder(Layout):
             ):
                 records.append(self.record(root, split, name, picture, label))
         self._check_images(root, records)
-        return unique(self._divided(root, records) if self.lists else records)
+        return sort_unique(self._divided(root, records) if self.lists else records)
 
     def record(
         self, root: Path, split: Split | None, name: str, picture: Path, label: Path
@@ -140,7 +140,7 @@ class Folder(Layout):
             images, labels = self._place(sample)
             self.labels.put(root / images, root / labels, self.classes, sample)
             if self.lists:
-                listed[need_split(sample.id, sample.split)].append(sample.id)
+                listed[require_split(sample.id, sample.split)].append(sample.id)
         for labels in dict.fromkeys(labels for _, _, labels in self.parts):
             self.labels.close(root / labels, self.classes)
         for split, names in listed.items():
@@ -160,7 +160,7 @@ class Folder(Layout):
         splits = list(self.lists or places)
         if None in splits:
             return places[None]
-        split = need_split(sample.id, sample.split)
+        split = require_split(sample.id, sample.split)
         if split not in splits:
             raise DataError(
                 f"sample {sample.id}: expected one of {', '.join(map(str, splits))}, got {split}"
@@ -179,7 +179,7 @@ class Folder(Layout):
                 )
             owners[record.image] = record
         for folder in dict.fromkeys(images for _, images, _ in self.parts):
-            for path in listing(root / folder, *PICTURES).values():
+            for path in list_files(root / folder, *PICTURES).values():
                 if path.relative_to(root).as_posix() not in owners:
                     raise DataError(
                         f"{path}: a label was expected for every image in the folder, found none; "

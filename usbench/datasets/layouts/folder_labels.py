@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import coco_truth, image, label_png, yolo_txt
-from usbench.datasets.layouts.folders import listing
+from usbench.datasets.codecs import coco_targets, image, label_png, yolo_txt
+from usbench.datasets.layouts.folders import list_files
 from usbench.datasets.layouts.index_masks import component_boxes
 from usbench.errors import ConfigError, DataError
 from usbench.types import Boxes, Landmarks, Masks, Sample, Target, Task
@@ -86,12 +86,12 @@ class MaskFiles:
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
         """See Labels."""
         self.values(classes)
-        return _pairs(listing(images, *PICTURES), listing(labels, ".png"), "an index mask (PNG)")
+        return _pairs(list_files(images, *PICTURES), list_files(labels, ".png"), "an index mask (PNG)")
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Target:
         """See Labels."""
         values = self.values(classes)
-        index = label_png.read_index(label, 255)
+        index = label_png.read_label_png(label, 255)
         _require_size(label, index.shape, picture)
         _require_known(label, index, values, classes)
         planes = np.equal(index, values[:, None, None])
@@ -105,13 +105,13 @@ class MaskFiles:
                 f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
             )
         image.write_grey(images / f"{sample.id}.png", sample.image)
-        label_png.write_index(
-            labels / f"{sample.id}.png", table[label_png.index_of(sample.target.planes)]
+        label_png.write_label_png(
+            labels / f"{sample.id}.png", table[label_png.planes_to_index(sample.target.planes)]
         )
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
         """See Labels."""
-        yolo_txt.write_names(labels / NAMES, classes)
+        yolo_txt.write_class_names(labels / NAMES, classes)
 
     def values(self, classes: Sequence[str]) -> NDArray[np.uint8]:
         """The masks' value of each class: as configured, else 1, 2, 3 in order of the classes."""
@@ -147,16 +147,16 @@ class YoloFiles:
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
         """See Labels."""
         self.numbering(labels, classes)
-        texts = listing(labels, ".txt")
+        texts = list_files(labels, ".txt")
         texts.pop(Path(NAMES).stem, None)
         return _pairs(
-            listing(images, *PICTURES), texts, "a YOLO text (empty where it has no objects)"
+            list_files(images, *PICTURES), texts, "a YOLO text (empty where it has no objects)"
         )
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Boxes:
         """See Labels."""
         names, places = self.numbering(label.parent, classes)
-        boxes = yolo_txt.read(label, names, image.size(picture))
+        boxes = yolo_txt.read_yolo_boxes(label, names, image.read_size(picture))
         return Boxes(boxes.xyxy, places[boxes.labels])
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
@@ -167,11 +167,11 @@ class YoloFiles:
             )
         image.write_grey(images / f"{sample.id}.png", sample.image)
         size = (sample.image.shape[0], sample.image.shape[1])
-        yolo_txt.write(labels / f"{sample.id}.txt", sample.target, classes, size)
+        yolo_txt.write_yolo_boxes(labels / f"{sample.id}.txt", sample.target, classes, size)
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
         """See Labels."""
-        yolo_txt.write_names(labels / NAMES, classes)
+        yolo_txt.write_class_names(labels / NAMES, classes)
 
     def numbering(
         self, labels: Path, classes: Sequence[str]
@@ -180,8 +180,8 @@ class YoloFiles:
         path = labels / NAMES
         if not path.is_file():
             return classes, np.arange(len(classes))
-        names = yolo_txt.read_names(path)
-        return names, yolo_txt.places(path, names, classes)
+        names = yolo_txt.read_class_names(path)
+        return names, yolo_txt.class_positions(path, names, classes)
 
 
 class CocoFile:
@@ -190,7 +190,7 @@ class CocoFile:
     def __init__(self, task: Task, exclusive: bool) -> None:
         self.task, self.written_as, self.exclusive = task, task, exclusive
         self.known: dict[
-            tuple[Path, int, int], coco_truth.Truth
+            tuple[Path, int, int], coco_targets.CocoTargets
         ] = {}  # parsed once per state of the file
         self.pending: dict[
             Path, list[tuple[str, tuple[int, int], Target]]
@@ -240,17 +240,17 @@ class CocoFile:
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
         """See Labels."""
-        coco_truth.write(labels, classes, self.pending.pop(labels, []))
+        coco_targets.write_coco_targets(labels, classes, self.pending.pop(labels, []))
 
-    def truth(self, path: Path) -> coco_truth.Truth:
+    def truth(self, path: Path) -> coco_targets.CocoTargets:
         """The file's content."""
         try:
             state = path.stat()
         except OSError:
-            return coco_truth.read(path)  # which says what is wrong
+            return coco_targets.read_coco_targets(path)  # which says what is wrong
         key = (path, state.st_size, state.st_mtime_ns)
         if key not in self.known:
-            self.known[key] = coco_truth.read(path)
+            self.known[key] = coco_targets.read_coco_targets(path)
         return self.known[key]
 
 
@@ -262,7 +262,7 @@ def _stated(labels: Path, setting: str) -> tuple[str, ...]:
             f"{path}: expected the classes' names, one a line,, found no file; write it or set "
             f"{setting}"
         )
-    return yolo_txt.read_names(path)
+    return yolo_txt.read_class_names(path)
 
 
 def _pairs(images: Mapping[str, Path], labels: Mapping[str, Path], wanted: str) -> list[Pair]:
@@ -298,7 +298,7 @@ def _owner(stem: str, images: Mapping[str, Path]) -> str | None:
 
 
 def _require_size(label: Path, found: tuple[int, ...], picture: Path) -> None:
-    wanted = image.size(picture)
+    wanted = image.read_size(picture)
     if found != wanted:
         raise DataError(
             f"{label}: expected the size of {picture.name} {wanted}, got {found} (height, width)"

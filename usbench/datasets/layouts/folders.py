@@ -11,7 +11,7 @@ from usbench.errors import DataError
 from usbench.types import Record, Split
 
 
-def listing(folder: Path, *suffixes: str) -> dict[str, Path]:
+def list_files(folder: Path, *suffixes: str) -> dict[str, Path]:
     """Files of these suffixes by stem, sorted; hidden ones (._a.png) aren't the release's.
 
     Raises:
@@ -37,7 +37,7 @@ def listing(folder: Path, *suffixes: str) -> dict[str, Path]:
     return found
 
 
-def pair(
+def pair_files(
     root: Path,
     split: Split,
     images: dict[str, Path],
@@ -65,10 +65,10 @@ def pair(
             f"{labels[left[0]]}: expected an image of the same name, found none "
             f"({len(left)} such labels; {lone_labels} are a known defect of the release)"
         )
-    return [record(root, split, stem, images[stem], labels[stem], group) for stem in images]
+    return [make_record(root, split, stem, images[stem], labels[stem], group) for stem in images]
 
 
-def record(
+def make_record(
     root: Path, split: Split, stem: str, image: Path, label: Path, group: re.Pattern[str] | None
 ) -> Record:
     """One record; its id is its split and its stem, since a release may reuse a name."""
@@ -83,9 +83,9 @@ def record(
     )
 
 
-def unique(records: Iterable[Record]) -> list[Record]:
+def sort_unique(records: Iterable[Record]) -> list[Record]:
     """Records in order of id; DataError for an id that comes twice."""
-    ordered = sorted(records, key=lambda record: record.id)
+    ordered = sorted(records, key=lambda record: make_record.id)
     for before, after in itertools.pairwise(ordered):
         if before.id == after.id:
             raise DataError(
@@ -95,7 +95,7 @@ def unique(records: Iterable[Record]) -> list[Record]:
     return ordered
 
 
-def need_split(sample_id: str, split: Split | None) -> Split:
+def require_split(sample_id: str, split: Split | None) -> Split:
     """The split of a sample to be written; DataError where it has none."""
     if split is None:
         raise DataError(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from usbench.datasets.codecs import image, label_png
-from usbench.datasets.layouts.folders import listing, need_split, pair, unique
+from usbench.datasets.layouts.folders import list_files, pair_files, require_split, sort_unique
 from usbench.errors import DataError
 from usbench.types import Boxes, Layout, Masks, Record, Sample, Split, Target, Task
 
@@ -66,27 +66,27 @@ class IndexMasks(Layout):
         """See usbench.types.Layout."""
         found: list[Record] = []
         for split, (images, masks) in self.folders.items():
-            found += pair(
+            found += pair_files(
                 root,
                 split,
-                listing(root / images, ".png"),
-                listing(root / masks, ".png"),
+                list_files(root / images, ".png"),
+                list_files(root / masks, ".png"),
                 self.group,
             )
-        return unique(found)
+        return sort_unique(found)
 
     def read(self, root: Path, record: Record) -> Target:
         """See usbench.types.Layout."""
         label, picture = root / str(record.label), root / record.image
-        index = label_png.read_index(label, len(self.classes))
-        if index.shape != image.size(
+        index = label_png.read_label_png(label, len(self.classes))
+        if index.shape != image.read_size(
             picture
         ):  # boxes of a mask that is too small would lie inside the image
             raise DataError(
-                f"{label}: expected the size of {picture.name} {image.size(picture)}, got "
+                f"{label}: expected the size of {picture.name} {image.read_size(picture)}, got "
                 f"{index.shape}"
             )
-        planes = label_png.planes(index, len(self.classes))
+        planes = label_png.index_to_planes(index, len(self.classes))
         return Masks(planes) if self.task == "segment" else component_boxes(planes, self.min_pixels)
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
@@ -96,7 +96,7 @@ class IndexMasks(Layout):
             (root / images).mkdir(parents=True, exist_ok=True)
             (root / masks).mkdir(parents=True, exist_ok=True)
         for sample in samples:
-            split = need_split(sample.id, sample.split)
+            split = require_split(sample.id, sample.split)
             if split not in self.folders or not isinstance(sample.target, Masks):
                 raise DataError(
                     f"sample {sample.id}: expected masks in one of {sorted(self.folders)}, got "
@@ -104,6 +104,6 @@ class IndexMasks(Layout):
                 )
             picture, mask = (root / folder / f"{sample.id}.png" for folder in self.folders[split])
             image.write_grey(picture, sample.image)
-            label_png.write_index(mask, label_png.index_of(sample.target.planes))
-            written += pair(root, split, {sample.id: picture}, {sample.id: mask}, self.group)
-        return unique(written)
+            label_png.write_label_png(mask, label_png.planes_to_index(sample.target.planes))
+            written += pair_files(root, split, {sample.id: picture}, {sample.id: mask}, self.group)
+        return sort_unique(written)

@@ -21,15 +21,15 @@ from typing import Literal
 import numpy as np
 
 from usbench.datasets.codecs import image, polygons, transducers, via
-from usbench.datasets.layouts.folders import listing, unique
+from usbench.datasets.layouts.folders import list_files, sort_unique
 from usbench.datasets.layouts.kidney_planes import (
     ANATOMY,
     Planes,
-    drawn,
-    extent,
-    fill,
-    moved,
+    common_extent,
+    draw_polygons,
+    fill_planes,
     read_masks,
+    shift_planes,
     write_masks,
 )
 from usbench.errors import ConfigError, DataError
@@ -82,7 +82,7 @@ class Kidney(Layout):
         self.annotators = ANNOTATORS if str(annotator) == "both" else (int(annotator),)
         self.copies = frozenset(copies)
         self._exports: dict[
-            Path, tuple[tuple[int, int], via.Export]
+            Path, tuple[tuple[int, int], via.ViaExport]
         ] = {}  # with the state that was read
         self._facts: dict[str, int] = {}
 
@@ -105,7 +105,7 @@ class Kidney(Layout):
                 f"none ({len(lone)} such images); fetch both files again"
             )
         pictures = self._pictures(root, names[1])
-        spacings = transducers.read(root / TABLE) if (root / TABLE).is_file() else {}
+        spacings = transducers.read_transducers(root / TABLE) if (root / TABLE).is_file() else {}
         first = exports[1].entries
         found = [
             self._record(annotator, name, exports[annotator].entries[name], first[name], spacings)
@@ -119,12 +119,12 @@ class Kidney(Layout):
             "copies of images, left out": sum(self._copy(name) for name in exports[1].entries),
             "images without a pixel size": sum(size is None for size in sizes),
         }
-        return unique(found)
+        return sort_unique(found)
 
     def read(self, root: Path, record: Record) -> Masks:
         """See usbench.types.Layout."""
         annotator = annotator_of(str(record.label))
-        name, size = Path(record.image).name, image.size(root / record.image)
+        name, size = Path(record.image).name, image.read_size(root / record.image)
         if self.truth == "masks":
             planes = read_masks(root / masks_folder(annotator), name, self.classes)
         else:
@@ -134,7 +134,7 @@ class Kidney(Layout):
                 raise DataError(
                     f"{path}: expected a row of {name}, found none; fetch the file again"
                 )
-            planes = fill(entry, self.classes, size, f"{path}: {name}")
+            planes = fill_planes(entry, self.classes, size, f"{path}: {name}")
         return self._masks(planes)
 
     def agreements(self, root: Path) -> Iterator[tuple[str, str, Masks, Masks]]:
@@ -153,8 +153,8 @@ class Kidney(Layout):
                     "number, was wanted, "
                     "found none; fetch both files again"
                 )
-            size = extent([one[name], two[name]])
-            planes = [fill(entry, self.classes, size, name) for entry in (one[name], two[name])]
+            size = common_extent([one[name], two[name]])
+            planes = [fill_planes(entry, self.classes, size, name) for entry in (one[name], two[name])]
             yield (
                 name.removesuffix(".png"),
                 match.group(1),
@@ -197,7 +197,7 @@ class Kidney(Layout):
             for folder in ("capsule", "regions"):
                 (root / masks_folder(annotator) / folder).mkdir(parents=True, exist_ok=True)
         (root / IMAGES).mkdir(exist_ok=True)
-        entries: dict[int, dict[str, via.Entry]] = {annotator: {} for annotator in ANNOTATORS}
+        entries: dict[int, dict[str, via.ViaImage]] = {annotator: {} for annotator in ANNOTATORS}
         sizes: dict[str, int] = {}
         spacings: dict[str, transducers.Spacing | None] = {}
         for sample in samples:
@@ -212,28 +212,28 @@ class Kidney(Layout):
             spacings[sample.id.removesuffix(SUFFIX)] = sample.mm_per_px
             for annotator in ANNOTATORS:
                 planes = (
-                    sample.target.planes if annotator == 1 else moved(sample.target.planes, ASIDE)
+                    sample.target.planes if annotator == 1 else shift_planes(sample.target.planes, ASIDE)
                 )
-                entries[annotator][name] = drawn(planes, self.classes, sample.attributes)
+                entries[annotator][name] = draw_polygons(planes, self.classes, sample.attributes)
                 write_masks(
                     root / masks_folder(annotator),
                     name,
                     dict(zip(self.classes, planes, strict=True)),
                 )
         for annotator in ANNOTATORS:
-            via.write(root / labels_file(annotator), entries[annotator], ATTRIBUTE, sizes)
-        transducers.write(root / TABLE, spacings)
+            via.write_via(root / labels_file(annotator), entries[annotator], ATTRIBUTE, sizes)
+        transducers.write_transducers(root / TABLE, spacings)
         return self.index(root)
 
     def _masks(self, planes: Planes) -> Masks:
         there = np.array([plane.any() for plane in planes])
         return Masks(planes, known=there if self.undrawn == "unknown" else None)
 
-    def _export(self, path: Path) -> via.Export:
+    def _export(self, path: Path) -> via.ViaExport:
         """One annotator's CSV, parsed again only when its size or time changed."""
         state = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
         if path not in self._exports or self._exports[path][0] != state:
-            self._exports[path] = state, via.read(path, ATTRIBUTE, ANATOMY, self.rects)
+            self._exports[path] = state, via.read_via(path, ATTRIBUTE, ANATOMY, self.rects)
         return self._exports[path][1]
 
     def _copy(self, name: str) -> bool:
@@ -243,7 +243,7 @@ class Kidney(Layout):
         """The images' names, sorted; DataError where images and rows aren't of the same."""
         there = {
             path.name
-            for path in listing(root / IMAGES, ".png").values()
+            for path in list_files(root / IMAGES, ".png").values()
             if not self._copy(path.name)
         }
         lacking, extra = sorted(labelled - there), sorted(there - labelled)
@@ -265,8 +265,8 @@ class Kidney(Layout):
         self,
         annotator: int,
         name: str,
-        entry: via.Entry,
-        first: via.Entry,
+        entry: via.ViaImage,
+        first: via.ViaImage,
         spacings: Mapping[str, transducers.Spacing | None],
     ) -> Record:
         stem = name.removesuffix(".png")
@@ -321,5 +321,5 @@ def annotator_of(label: str) -> int:
 def listing_names(root: Path, annotator: int) -> list[str]:
     """File names of the regions masks of one annotator."""
     return [
-        path.name for path in listing(root / masks_folder(annotator) / "regions", ".png").values()
+        path.name for path in list_files(root / masks_folder(annotator) / "regions", ".png").values()
     ]

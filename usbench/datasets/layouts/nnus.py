@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from usbench.datasets.codecs import image, yolo_txt
-from usbench.datasets.layouts.folders import listing, unique
+from usbench.datasets.layouts.folders import list_files, sort_unique
 from usbench.errors import DataError
 from usbench.types import Boxes, Layout, Record, Sample, Task
 
@@ -35,10 +35,10 @@ class Nnus(Layout):
 
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
-        labels = listing(root / self.labels, ".txt")
+        labels = list_files(root / self.labels, ".txt")
         names = labels.pop(Path(NAMES).stem, root / self.labels / NAMES)
-        yolo_txt.places(names, yolo_txt.read_names(names), self.classes)
-        images = listing(root / self.images, ".jpg", ".jpeg")
+        yolo_txt.class_positions(names, yolo_txt.read_class_names(names), self.classes)
+        images = list_files(root / self.images, ".jpg", ".jpeg")
         lone = sorted(images.keys() ^ labels.keys())
         if lone:
             have, lacks = (images, "a label") if lone[0] in images else (labels, "an image")
@@ -46,7 +46,7 @@ class Nnus(Layout):
             raise DataError(
                 f"{have[lone[0]]}: expected {lacks} of the same name, found none ({count})"
             )
-        return unique(self.record(root, images[stem], labels[stem]) for stem in images)
+        return sort_unique(self.record(root, images[stem], labels[stem]) for stem in images)
 
     def record(self, root: Path, picture: Path, label: Path) -> Record:
         """One record; its id is its number.
@@ -69,9 +69,9 @@ class Nnus(Layout):
     def read(self, root: Path, record: Record) -> Boxes:
         """See usbench.types.Layout."""
         path = root / self.labels / NAMES
-        names = yolo_txt.read_names(path)
-        boxes = yolo_txt.read(root / str(record.label), names, image.size(root / record.image))
-        return Boxes(boxes.xyxy, yolo_txt.places(path, names, self.classes)[boxes.labels])
+        names = yolo_txt.read_class_names(path)
+        boxes = yolo_txt.read_yolo_boxes(root / str(record.label), names, image.read_size(root / record.image))
+        return Boxes(boxes.xyxy, yolo_txt.class_positions(path, names, self.classes)[boxes.labels])
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
         """See usbench.types.Layout.
@@ -81,7 +81,7 @@ class Nnus(Layout):
         images, labels = root / self.images, root / self.labels
         for folder in (images, labels):
             folder.mkdir(parents=True, exist_ok=True)
-        yolo_txt.write_names(labels / NAMES, self.classes)
+        yolo_txt.write_class_names(labels / NAMES, self.classes)
         written: list[Record] = []
         for sample in samples:
             if not isinstance(sample.target, Boxes):
@@ -92,5 +92,5 @@ class Nnus(Layout):
             written.append(self.record(root, picture, label))
             image.write_jpeg(picture, sample.image)
             size = (sample.image.shape[0], sample.image.shape[1])
-            yolo_txt.write(label, sample.target, self.classes, size)
-        return unique(written)
+            yolo_txt.write_yolo_boxes(label, sample.target, self.classes, size)
+        return sort_unique(written)

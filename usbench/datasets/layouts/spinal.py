@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from usbench.datasets.codecs import image, label_png, voc
-from usbench.datasets.layouts.folders import listing, need_split, pair, unique
+from usbench.datasets.layouts.folders import list_files, pair_files, require_split, sort_unique
 from usbench.errors import DataError
 from usbench.types import SPLITS, Boxes, Layout, Masks, Record, Sample, Split, Task
 
@@ -66,13 +66,13 @@ class SpinalMasks(Layout):
         """See usbench.types.Layout."""
         found: list[Record] = []
         for split, (images, masks) in self.folders(root).items():
-            found += pair(root, split, listing(images, ".png"), listing(masks, ".png"), SWEEP)
-        return unique(found)
+            found += pair_files(root, split, list_files(images, ".png"), list_files(masks, ".png"), SWEEP)
+        return sort_unique(found)
 
     def read(self, root: Path, record: Record) -> Masks:
         """See usbench.types.Layout."""
         path = root / str(record.label)
-        index, strays = label_png.read_colours(path, self.palette)
+        index, strays = label_png.read_colour_png(path, self.palette)
         self.strays[record.id] = strays
         total = sum(self.strays.values())
         if strays and total > self.stray_pixels:
@@ -81,7 +81,7 @@ class SpinalMasks(Layout):
                 f"the release is known to have {self.stray_pixels}: is this another palette or a "
                 "resized mask?"
             )
-        return Masks(label_png.planes(index, len(self.classes)))
+        return Masks(label_png.index_to_planes(index, len(self.classes)))
 
     def oddities(self) -> dict[str, int]:
         """See usbench.types.Layout."""
@@ -95,16 +95,16 @@ class SpinalMasks(Layout):
         for folder in (each for pair_of in folders.values() for each in pair_of):
             folder.mkdir(parents=True, exist_ok=True)
         for sample in samples:
-            split = need_split(sample.id, sample.split)
+            split = require_split(sample.id, sample.split)
             if not isinstance(sample.target, Masks):
                 raise DataError(
                     f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
                 )
             picture, mask = (folder / f"{sample.id}.png" for folder in folders[split])
             image.write_grey(picture, sample.image)
-            label_png.write_colours(mask, label_png.index_of(sample.target.planes), self.palette)
-            written += pair(root, split, {sample.id: picture}, {sample.id: mask}, SWEEP)
-        return unique(written)
+            label_png.write_colour_png(mask, label_png.planes_to_index(sample.target.planes), self.palette)
+            written += pair_files(root, split, {sample.id: picture}, {sample.id: mask}, SWEEP)
+        return sort_unique(written)
 
 
 class HumanMasks(SpinalMasks):
@@ -152,18 +152,18 @@ class SpinalBoxes(Layout):
         spare = self.xml_without_image
         for split in SPLITS:
             folder = root / self.folder / split
-            images, labels = listing(folder, ".png"), listing(folder, ".xml")
-            found += pair(root, split, images, labels, SWEEP, spare)
+            images, labels = list_files(folder, ".png"), list_files(folder, ".xml")
+            found += pair_files(root, split, images, labels, SWEEP, spare)
             spare -= len(labels.keys() - images.keys())
-        return unique(found)
+        return sort_unique(found)
 
     def read(self, root: Path, record: Record) -> Boxes:
         """See usbench.types.Layout."""
         label, picture = root / str(record.label), root / record.image
-        boxes, size = voc.read(label, self.classes)
-        if size != image.size(picture):
+        boxes, size = voc.read_voc(label, self.classes)
+        if size != image.read_size(picture):
             raise DataError(
-                f"{label}: expected the size of its image {image.size(picture)}, got {size} "
+                f"{label}: expected the size of its image {image.read_size(picture)}, got {size} "
                 "(height, width)"
             )
         return boxes
@@ -174,7 +174,7 @@ class SpinalBoxes(Layout):
         for split in SPLITS:
             (root / self.folder / split).mkdir(parents=True, exist_ok=True)
         for sample in samples:
-            split = need_split(sample.id, sample.split)
+            split = require_split(sample.id, sample.split)
             if not isinstance(sample.target, Boxes):
                 raise DataError(
                     f"sample {sample.id}: expected boxes, got {type(sample.target).__name__}"
@@ -183,6 +183,6 @@ class SpinalBoxes(Layout):
             picture, label = folder / f"{sample.id}.png", folder / f"{sample.id}.xml"
             image.write_grey(picture, sample.image)
             size = (sample.image.shape[0], sample.image.shape[1])
-            voc.write(label, sample.target, self.classes, size, picture.name, split)
-            written += pair(root, split, {sample.id: picture}, {sample.id: label}, SWEEP)
-        return unique(written)
+            voc.write_voc(label, sample.target, self.classes, size, picture.name, split)
+            written += pair_files(root, split, {sample.id: picture}, {sample.id: label}, SWEEP)
+        return sort_unique(written)

@@ -34,7 +34,7 @@ LATERAL_PX = (1.5, 3.2)  # standard deviation of the beam at the top and at the 
 
 
 @dataclass(frozen=True)
-class Spec:
+class PhantomSpec:
     """A series of phantom images.
 
     (scene, size, seed) and a sample's number and group decide its pixels.
@@ -53,7 +53,7 @@ class Spec:
     tint: bool = False  # for the layout that writes colour; the pixels here are grey
 
 
-def samples(spec: Spec, task: Task) -> Iterator[Sample]:
+def draw_samples(spec: PhantomSpec, task: Task) -> Iterator[Sample]:
     """The samples of the series, drawn lazily, in the order train, val, test.
 
     The same sample has the same image in every task.
@@ -66,17 +66,17 @@ def samples(spec: Spec, task: Task) -> Iterator[Sample]:
     return _samples(spec, task)
 
 
-def classes(spec: Spec, task: Task) -> tuple[str, ...]:
+def scene_classes(spec: PhantomSpec, task: Task) -> tuple[str, ...]:
     """The names that the scene has for a task; ConfigError for one that it doesn't have."""
     _check(spec, task)
     return CLASSES[spec.scene][task]
 
 
-def _samples(spec: Spec, task: Task) -> Iterator[Sample]:
+def _samples(spec: PhantomSpec, task: Task) -> Iterator[Sample]:
     for n, group, split in _numbers(spec):
         draw = Draw(spec.seed, group, n)
         body = scenes.SCENES[spec.scene](draw, spec.size)
-        image = bmode(body, draw.stream("speckle"))
+        image = render_bmode(body, draw.stream("speckle"))
         target = _target(body, task, spec.scene)
         name, facts = spec.id.format(n=n, group=group), dict(body.attributes)
         yield Sample(
@@ -84,7 +84,7 @@ def _samples(spec: Spec, task: Task) -> Iterator[Sample]:
         )
 
 
-def speckle(
+def simulate_speckle(
     echogenicity: Floats,
     rng: np.random.Generator,
     axial: float = AXIAL_PX,
@@ -126,7 +126,7 @@ def speckle(
     return envelope
 
 
-def bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
+def render_bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The 8-bit B-mode image (H, W) of a body.
 
     The time-gain assumes the scene's mean attenuation, so that what attenuates less is followed by
@@ -140,7 +140,7 @@ def bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     noise = 10 ** ((NOISE_DB + body.gain * (depth - depth[-1])) / 10) + 10 ** (HAZE_DB / 10)
     echogenicity = np.sqrt(10 ** ((body.echo + gain) / 10) + noise)
     lateral = (max(0.6, LATERAL_PX[0] * columns), max(0.6, LATERAL_PX[1] * columns))
-    envelope = speckle(
+    envelope = simulate_speckle(
         echogenicity,
         rng,
         max(0.6, AXIAL_PX * rows),
@@ -165,7 +165,7 @@ def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
     return np.clip(255 * (1 + (level - WHITE_DB) / DYNAMIC_RANGE_DB) + 0.5, 0, 255).astype(np.uint8)
 
 
-def _numbers(spec: Spec) -> Iterator[tuple[int, int, Split]]:
+def _numbers(spec: PhantomSpec) -> Iterator[tuple[int, int, Split]]:
     """(n, group, split) of every sample: both numbers run on over the splits.
 
     A split starts a new group.
@@ -200,7 +200,7 @@ def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
     return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64))
 
 
-def _check(spec: Spec, task: Task) -> None:
+def _check(spec: PhantomSpec, task: Task) -> None:
     if spec.scene not in CLASSES:
         raise ConfigError(f"phantom scene {spec.scene!r}: wanted one of {', '.join(CLASSES)}")
     if task not in CLASSES[spec.scene]:

@@ -25,7 +25,8 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs.images_list import ImageEntry, Pair, read_images, within
+from usbench.datasets.codecs.images_list import ImageEntry, PairWriter, read_images
+from usbench.datasets.codecs.readers import is_number, read_json
 from usbench.errors import DataError, RunError
 from usbench.io.files import replacing
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
@@ -72,7 +73,7 @@ class LabelFile:
         )
 
 
-def read(path: Path, two: Two = "unknown") -> LabelFile:
+def read_unity_labels(path: Path, two: Two = "unknown") -> LabelFile:
     """The labels of every image of a file. two: what exactly two values are.
 
     Raises:
@@ -98,13 +99,13 @@ def read(path: Path, two: Two = "unknown") -> LabelFile:
     return LabelFile(labels, frozenset(seen), named, dict(sorted(oddities.items())))
 
 
-def write(path: Path, images: Mapping[str, Landmarks], names: Sequence[str]) -> None:
+def write_unity_labels(path: Path, images: Mapping[str, Landmarks], names: Sequence[str]) -> None:
     """Write the truths of images for these names, one image per line.
 
     Float32 coordinates survive exactly.
 
     Raises:
-        DataError: landmarks that `read` wouldn't give back: two knots, repeated ones, a place
+        DataError: landmarks that `read_unity_labels` wouldn't give back: two knots, repeated ones, a place
             beyond 100,000 px.
     """
     records = {image: {"labels": _entries(path, truth, names)} for image, truth in images.items()}
@@ -203,16 +204,7 @@ def _object(path: Path, wanted: str, advice: str) -> dict[str, Any]:
             raise _wrong(str(path), "every image and name once", f"{twice} twice")
         return found
 
-    try:
-        value = json.loads(path.read_bytes(), object_pairs_hook=once)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: expected {wanted}, found no such file; it is incomplete, {advice}"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: expected {wanted}, got a file cut off or damaged ({error}); {advice}"
-        ) from error
+    value = read_json(path, wanted, advice, once)
     if not isinstance(value, dict):
         raise DataError(f"{path}: expected {wanted}, got other JSON; {advice}")
     return value
@@ -240,7 +232,7 @@ class LandmarkWriter:
     """
 
     def __init__(self, predictions: Path, images: Path, names: Sequence[str]) -> None:
-        self._pair, self._names = Pair(predictions, images, "{}"), tuple(names)
+        self._pair, self._names = PairWriter(predictions, images, "{}"), tuple(names)
 
     def __enter__(self) -> Self:
         """Open both files beside their places; RunError where they can't be written."""
@@ -302,8 +294,8 @@ def _scored(where: str, names: Sequence[str], target: Landmarks) -> dict[str, di
     return labels
 
 
-def read_guesses(path: Path) -> dict[str, dict[str, Any]]:
-    """Anybody's predictions as label JSON: image → name → entry, unread; see `guess`."""
+def read_unity_predictions(path: Path) -> dict[str, dict[str, Any]]:
+    """Anybody's predictions as label JSON: image → name → entry, unread; see `parse_prediction`."""
     found: dict[str, dict[str, Any]] = {}
     for image, record in _object(path, "predictions as Unity label JSON", "predict again").items():
         entries = record.get("labels") if isinstance(record, dict) else None
@@ -313,7 +305,7 @@ def read_guesses(path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def guess(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landmarks:
+def parse_prediction(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landmarks:
     """One image's prediction of these names: a place for each, and a score, 1 where none is given.
 
     Raises:
@@ -328,7 +320,7 @@ def guess(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landm
             raise _wrong(
                 f"{where}: {name}", "a place, the most likely one whatever its score", entry
             )
-        if not within(score, 0, 1):
+        if not is_number(score, 0, 1):
             raise _wrong(f"{where}: {name}", "a score of 0..1", score)
         paths.append(points)
         scores.append(score)
@@ -356,7 +348,7 @@ class LandmarkFile:
         return iter(self.found)
 
 
-def read_landmarks(predictions: Path, images: Path, names: Sequence[str]) -> LandmarkFile:
+def read_landmark_predictions(predictions: Path, images: Path, names: Sequence[str]) -> LandmarkFile:
     """Predictions of these names, with the images they were made for; a place is never masked here.
 
     Raises:
@@ -389,7 +381,7 @@ def _predicted(where: str, entry: object) -> tuple[Label, float]:
     if (
         not isinstance(entry, dict)
         or entry.get("state") not in STATES
-        or not within(entry.get("score"), 0, 1)
+        or not is_number(entry.get("score"), 0, 1)
     ):
         raise _wrong(where, f"a state of {', '.join(STATES)} and a score of 0..1", entry)
     kind, state, score = entry.get("type"), STATES.index(entry["state"]), entry["score"]

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from usbench.datasets import source, splits
-from usbench.datasets.check import card as copies
+from usbench.datasets.check import card_comparison as copies
 from usbench.datasets.check import counts as tally
 from usbench.datasets.check import duplicates
 from usbench.datasets.check import images as pictures
 from usbench.datasets.check import leakage as leaks
 from usbench.datasets.check.findings import LEVELS, Finding, Level, refusal
-from usbench.datasets.dataset import check_fit, check_sides, settle
+from usbench.datasets.dataset import assign_splits, require_fit, require_separate_groups
 from usbench.errors import ConfigError, DataError, UsbenchError
 from usbench.io.console import track
 from usbench.types import SPLITS, Boxes, Landmarks, Layout, Masks, Record, Target, Task
@@ -145,12 +145,12 @@ def used(
         kind = f"split of {task}" if fold is None else f"fold {fold} of {task}"
         level: Level = "error" if fold is None else "warning"
         try:
-            settled = settle(
+            settled = assign_splits(
                 splits.regroup(records, split.get("near_duplicates") or ()), split, fold, name
             )
-            divided = splits.divide(settled, root, splits.sides(split))
+            divided = splits.divide_by_split(settled, root, splits.required_splits(split))
             level = "error"
-            check_sides(divided, split, fold, name)
+            require_separate_groups(divided, split, fold, name)
         except DataError as wrong:
             report.findings.append(refusal(kind, wrong, root, level))
         else:
@@ -167,7 +167,7 @@ def groups(view: View) -> list[Finding]:
     }
     findings = []
     for one, other in itertools.combinations(SPLITS, 2):
-        crossed = sorted(splits.crossing(by_split, one, other))
+        crossed = sorted(splits.find_crossing_groups(by_split, one, other))
         if crossed:
             text = f"{view.task}: {len(crossed)} groups are in {one} and {other} of the release, such as {crossed[0]}"
             findings.append(Finding("warning", "group", f"{text}; kept as released"))
@@ -202,7 +202,7 @@ def counted(
         try:
             target = view.layout.read(root, record)
             if record.image in found:
-                check_fit(
+                require_fit(
                     target,
                     found[record.image].size,
                     root / (record.label or record.image),
