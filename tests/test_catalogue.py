@@ -21,7 +21,7 @@ from jsonschema_rs import meta
 import usbench.catalogue
 from usbench.catalogue import cards, filters, rubrics, scoring, tables, wording
 from usbench.catalogue.cards import SHIPPED, Card, Field
-from usbench.datasets.check import card_comparison as copies
+from usbench.datasets.check import card_comparison
 from usbench.errors import ConfigError, DataError
 from usbench.io.json_schema import load_schema
 
@@ -494,7 +494,10 @@ def test_the_parts_of_a_shipped_score_add_up_and_lie_in_their_bounds(card):
     assert scored.low == sum(part.low for part in scored.parts) and scored.high == sum(
         p.high for p in scored.parts
     )
-    assert all(0 <= part.low <= part.high <= part.maximum for part in scored.parts) and scored.maximum == 100
+    assert (
+        all(0 <= part.low <= part.high <= part.maximum for part in scored.parts)
+        and scored.maximum == 100
+    )
     names = [tier.name for tier in rubric.tiers]
     assert names.index(scored.tier[0]) >= names.index(scored.tier[1])
 
@@ -602,7 +605,7 @@ def test_a_rubric_of_the_other_kind_is_refused():
 
 # ---- against a copy
 
-COPY = copies.Copy(
+COPY = card_comparison.MeasuredRelease(
     True,
     20,
     {"4×6": 15, "8×8": 5},
@@ -668,7 +671,8 @@ SIZES = [{"height": 4, "width": 6, "images": 15}, {"height": 8, "width": 8, "ima
 )
 def test_a_card_against_a_copy(fields, changes, level, words, own):
     (card,) = cards.load_cards(own({"ours": raw(**fields)})).datasets
-    found = copies.compare(card, copies.Copy(**{**vars(COPY), **changes}))
+    measured = card_comparison.MeasuredRelease(**{**vars(COPY), **changes})
+    found = list(card_comparison.compare_card(card, measured))
     assert [one.level for one in found] == ([] if level is None else [level])
     assert all(words in one.text and one.kind == "card" for one in found)
 

@@ -17,11 +17,8 @@ from PIL import Image
 from written import TRAINED, VIEWS, YAMLS, small_phantom
 
 from usbench.datasets import source
-from usbench.datasets.check import contact_sheet as sheet
-from usbench.datasets.check import counts as tally
-from usbench.datasets.check import findings
-from usbench.datasets.check import leakage as leaks
-from usbench.datasets.check import release as checking
+from usbench.datasets.check import contact_sheet, counts, findings, leakage
+from usbench.datasets.check.release import CheckReport, open_views
 from usbench.datasets.codecs import image, label_png
 from usbench.errors import ConfigError
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks, Record
@@ -154,10 +151,10 @@ def opened(name: str, root: Path, compose) -> list[Record]:
     """The records of the dataset's first view as a run has them."""
     node = source.without_release(compose(*words(name, root))["dataset"])
     task = next(iter(node["views"]))
-    report = checking.Report()
-    (view,) = checking.open_views(node, root, True, [task], report)
+    report = CheckReport()
+    (view,) = open_views(node, root, True, [task], report)
     assert not [one for one in report.findings if one.level == "error"]
-    return view.settled
+    return list(view.run_records)
 
 
 @pytest.mark.parametrize("name", YAMLS)
@@ -199,7 +196,9 @@ def test_a_training_image_copied_over_a_test_image_is_an_error(name, release, ch
     assert (pair["one"], pair["other"], pair["splits"]) == (test.id, train.id, ["test", "train"])
     assert pair["identical"] and test.id in done.facts["leaking"]
     drawn = Path("runs") / "check" / f"{name}-pairs.png"
-    assert done.facts["sheet"] == str(drawn) and Image.open(drawn).size[0] > 2 * sheet.SIDE[0]
+    assert (
+        done.facts["sheet"] == str(drawn) and Image.open(drawn).size[0] > 2 * contact_sheet.SIDE[0]
+    )
 
 
 # ---- defects of one release
@@ -529,7 +528,7 @@ def test_a_fold_with_nobody_to_test_is_only_a_warning(release, check):
 def test_published_counts_are_compared(release, check):
     root = release("usgra", real=True)
     key = "dataset.published_counts"
-    counts = [
+    met = [
         f"{key}.segment.train=8",
         f"{key}.segment.test=5",
         f"{key}.detect.train=8",
@@ -540,7 +539,7 @@ def test_published_counts_are_compared(release, check):
         f"+{key}.segment.classes={{nerve:11}}",
         f"+{key}.detect.instances={{vessel:3}}",
     ]
-    done = check(*words("usgra", root), *UNLISTED[:2], *counts, *more)
+    done = check(*words("usgra", root), *UNLISTED[:2], *met, *more)
     assert done.code == 0  # a user's copy may be another version
     assert done.found("note", "count") == [
         "segment: train: 8 published, 8 found",
@@ -568,12 +567,12 @@ def test_a_phantom_is_not_compared_with_the_real_release(release, check):
 def test_the_yaml_s_published_counts_are_of_its_views(name, compose):
     node = compose(f"dataset={name}")["dataset"]
     for task, published in (node.get("published_counts") or {}).items():
-        counts = tally.Tally(tuple(node["views"][task]["classes"]))
-        assert published and tally.compare(published, counts, [], task)
+        empty = counts.ClassCounts(tuple(node["views"][task]["classes"]))
+        assert published and list(counts.compare_published(published, empty, [], task))
 
 
 def test_counts_by_hand():
-    counts = tally.Tally(("a", "b"))
+    table = counts.ClassCounts(("a", "b"))
     records = [
         Record(str(n), f"g{n // 2}", f"{n}.png", None, split)
         for n, split in enumerate(["train"] * 3 + [None])
@@ -581,20 +580,20 @@ def test_counts_by_hand():
     planes = np.zeros((2, 4, 5), bool)
     planes[0, 1:3, 1:3] = True
     for record in records:
-        counts.add_image(record)
-    counts.add_truth(records[0], Masks(planes))
-    counts.add_truth(records[1], Masks(~planes, known=np.array([True, False])))
-    counts.add_truth(
+        table.add_image(record)
+    table.add_target(records[0], Masks(planes))
+    table.add_target(records[1], Masks(~planes, known=np.array([True, False])))
+    table.add_target(
         records[3], Masks(np.zeros((2, 4, 5), bool))
     )  # the third label couldn't be read
-    assert list(tally.rows(counts, "segment")) == [
+    assert list(counts.table_rows(table, "segment")) == [
         ["(all images)", "3", "1", "4", "", ""],
         ["(groups)", "2", "1", "2", "", ""],
         ["(no class)", "0", "1", "1", "", ""],
         ["a", "2", "0", "2", "33.33 %", "0"],  # 4 + 16 of 60
         ["b", "1", "0", "1", "33.33 %", "1"],
     ]
-    assert tally.header(counts, "segment") == [
+    assert counts.table_header(table, "segment") == [
         "images with",
         "train",
         "unused",
@@ -609,10 +608,10 @@ def test_landmarks_and_boxes_by_hand():
     marks = Landmarks(
         (np.ones((1, 2), np.float32), none, none), np.array([SEEN, OFF, BLURRED], np.int8)
     )
-    amount, unknown = tally.parts(marks, 3)
+    amount, unknown = counts.count_parts(marks, 3)
     assert amount.tolist() == [1, 0, 0] and unknown.tolist() == [False, False, True]
     boxes = Boxes(np.zeros((3, 4), np.float32), np.array([2, 0, 2], np.int64))
-    amount, unknown = tally.parts(boxes, 3)
+    amount, unknown = counts.count_parts(boxes, 3)
     assert amount.tolist() == [1, 0, 2] and not unknown.any()
 
 
@@ -628,7 +627,7 @@ def test_landmarks_and_boxes_by_hand():
 )
 def test_a_published_count_of_nothing_is_a_configuration_error(published):
     with pytest.raises(ConfigError, match="published_counts"):
-        tally.compare(published, tally.Tally(("a",)), [], "segment")
+        list(counts.compare_published(published, counts.ClassCounts(("a",)), [], "segment"))
 
 
 # ---- what is shown and written
@@ -636,7 +635,7 @@ def test_a_published_count_of_nothing_is_a_configuration_error(published):
 
 def test_many_findings_of_a_kind_are_cut_short():
     many = [findings.Finding("warning", "odd image", f"{n}.png") for n in range(5)]
-    lines = findings.shown([*many, findings.Finding("error", "label", "x")], 2)
+    lines = findings.format_findings([*many, findings.Finding("error", "label", "x")], 2)
     assert lines == [
         "warning: odd image: 0.png",
         "warning: odd image: 1.png",
@@ -697,7 +696,11 @@ def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, che
         (("dataset=nodata",), 2, "nodata"),
         (("dataset=usgra", "task=landmark"), 2, "usgra has segment, detect"),
         (("dataset=usgra", "source=phantom"), 2, "scripts/phantom.py"),
-        (("dataset=usgra",), 1, "data/usgra: the release of usgra was expected here, found nothing"),
+        (
+            ("dataset=usgra",),
+            1,
+            "data/usgra: the release of usgra was expected here, found nothing",
+        ),
         (("dataset=usgra", "data=nowhere"), 1, "nowhere/usgra"),
         (("dataset=phantom",), 1, "scripts/phantom.py dataset=phantom out="),
         (("dataset=spinal", "dataset.root=."), 1, "its files were expected here, found none"),
@@ -823,6 +826,7 @@ def test_without_the_yaml_s_lists_the_real_usgra_gives_the_same_lists(check, com
     lines = [line.strip() for line in done.facts["paste"].splitlines()]
     listed = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     assert listed == [
-        leaks.inline(sorted(ids)) for ids in sorted(map(sorted, node["split"]["near_duplicates"]))
+        leakage.format_list(sorted(ids))
+        for ids in sorted(map(sorted, node["split"]["near_duplicates"]))
     ]
-    assert lines[-1] == f"images: {leaks.inline(node['leak']['images'])}"
+    assert lines[-1] == f"images: {leakage.format_list(node['leak']['images'])}"

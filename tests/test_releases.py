@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from near_duplicates import correlate_thumbnails, find_clusters
 from PIL import Image
 from written import YAMLS, small_phantom
 
@@ -373,8 +374,8 @@ def test_correlated_thumbnails_make_clusters():
             np.ones((32, 32)),
         ]
     )
-    similar = splits.correlate_thumbnails(pictures.astype(np.float32)) >= 0.95
-    assert splits.find_clusters(list("gfedcba"), similar) == [["b", "f", "g"]]
+    similar = correlate_thumbnails(pictures.astype(np.float32)) >= 0.95
+    assert find_clusters(list("gfedcba"), similar) == [["b", "f", "g"]]
 
 
 # ---- the real images of usgra
@@ -443,8 +444,8 @@ class TestRealUsgra:
             with Image.open(opened.root / one.image) as picture:
                 small = picture.convert("L").resize(splits.THUMBNAIL, Image.Resampling.BILINEAR)
             thumbnails.append(np.asarray(small, np.float32))
-        similar = splits.correlate_thumbnails(np.stack(thumbnails)) >= 0.95
-        assert splits.find_clusters(ids, similar) == sorted(YAMLS["usgra"]["split"]["near_duplicates"])
+        similar = correlate_thumbnails(np.stack(thumbnails)) >= 0.95
+        assert find_clusters(ids, similar) == sorted(YAMLS["usgra"]["split"]["near_duplicates"])
 
     def test_the_tint_is_read_as_luma(self, compose):
         """ITU-R 601 by hand on a file that carries a colour tint."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from near_duplicates import correlate_thumbnails, find_clusters
 from PIL import Image
 
 from usbench.datasets import splits
@@ -158,31 +159,31 @@ def test_near_duplicates_by_hand():
     ramp = np.arange(16, dtype=np.float32).reshape(4, 4)
     noisy = 3 * ramp + 10
     noisy[0, 0] += 12
-    table = splits.correlate_thumbnails(np.stack([ramp, 2 * ramp + 5, -ramp, noisy]))
+    table = correlate_thumbnails(np.stack([ramp, 2 * ramp + 5, -ramp, noisy]))
     assert (
         table[0, 1] == pytest.approx(1) and table[0, 2] == pytest.approx(-1) and table[0, 3] > 0.95
     )
-    assert splits.find_clusters(["a", "b", "c", "d"], table >= 0.95) == [["a", "b", "d"]]
+    assert find_clusters(["a", "b", "c", "d"], table >= 0.95) == [["a", "b", "d"]]
     chain = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], bool)
-    assert splits.find_clusters(["x", "y", "z"], chain) == [["x", "y", "z"]]
+    assert find_clusters(["x", "y", "z"], chain) == [["x", "y", "z"]]
     pairs = np.eye(5, dtype=bool)
     pairs[[0, 3, 1, 4], [3, 0, 4, 1]] = (
         True  # ids and clusters come out sorted, whoever stands first
     )
-    assert splits.find_clusters(["e", "d", "c", "b", "a"], pairs) == [["a", "d"], ["b", "e"]]
+    assert find_clusters(["e", "d", "c", "b", "a"], pairs) == [["a", "d"], ["b", "e"]]
 
 
 def test_a_picture_of_one_grey_is_like_nothing():
     """Its correlation is undefined: 0, not NaN, with itself too."""
     flat, ramp = np.full((4, 4), 7, np.float32), np.arange(16, dtype=np.float32).reshape(4, 4)
-    assert splits.correlate_thumbnails(np.stack([flat, flat, ramp])) == pytest.approx(
+    assert correlate_thumbnails(np.stack([flat, flat, ramp])) == pytest.approx(
         np.diag([0, 0, 1]), abs=1e-6
     )
 
 
 def test_correlations_by_numpy():
     thumbnails = np.random.default_rng(0).random((5, *splits.THUMBNAIL)).astype(np.float32)
-    assert splits.correlate_thumbnails(thumbnails) == pytest.approx(
+    assert correlate_thumbnails(thumbnails) == pytest.approx(
         np.corrcoef(thumbnails.reshape(5, -1)), abs=1e-6
     )
 
@@ -200,8 +201,8 @@ def test_the_near_duplicates_and_the_leak_of_usgra_are_those_of_its_yaml():
             ids.append(f"{split}/{path.stem}")
             luma = Image.open(path).convert("L").resize(splits.THUMBNAIL, Image.Resampling.BILINEAR)
             thumbnails.append(np.asarray(luma, np.float32))
-    similar = splits.correlate_thumbnails(np.stack(thumbnails)) >= 0.95
-    assert splits.find_clusters(ids, similar) == node["split"]["near_duplicates"]
+    similar = correlate_thumbnails(np.stack(thumbnails)) >= 0.95
+    assert find_clusters(ids, similar) == node["split"]["near_duplicates"]
     trained = np.array([name.startswith("train") for name in ids])
     leaking = [
         name for n, name in enumerate(ids) if not trained[n] and (similar[n] & trained).any()

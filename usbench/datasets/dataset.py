@@ -111,7 +111,9 @@ class Samples(Sequence[Sample]):
         """Every sample without its pixels, in order; of an image only the header is read."""
         for record in self.records:
             size = image.read_size(self.dataset.root / record.image)
-            yield ScoringCase(record.id, record.group, size, self.target(record, size), record.mm_per_px)
+            yield ScoringCase(
+                record.id, record.group, size, self.target(record, size), record.mm_per_px
+            )
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """The images alone, in order: what a model may see of a test set."""
@@ -196,7 +198,9 @@ def assign_splits(
         if not split.get("folds"):
             raise ConfigError(f"fold={fold}: {salt} has a fixed split and no folds; leave fold out")
         if gap is not None:
-            return splits.split_runs(records, splits.runs_by_fold(int(split["folds"]), fold), int(gap))
+            return splits.split_runs(
+                records, splits.runs_by_fold(int(split["folds"]), fold), int(gap)
+            )
         return splits.split_k_fold(records, int(split["folds"]), fold, salt, stratify)
     if split.get("test_only"):
         return [replace(record, split="test") for record in records]

@@ -96,7 +96,9 @@ def spec_of(dataset: Mapping[str, Any]) -> phantom.PhantomSpec:
         raise ConfigError(
             f"dataset.phantom: seed, per_group, size and counts are whole numbers, found {figures}"
         )
-    return phantom.PhantomSpec(**{**node, "size": tuple(node["size"]), "counts": dict(node["counts"])})
+    return phantom.PhantomSpec(
+        **{**node, "size": tuple(node["size"]), "counts": dict(node["counts"])}
+    )
 
 
 def phantom_fingerprint(cell: Mapping[str, Any]) -> str:

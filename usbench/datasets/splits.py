@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from usbench.errors import ConfigError, DataError
 from usbench.types import SPLITS, Record, Split
@@ -34,7 +33,9 @@ def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]
         record.group for record in records if record.split == "test"
     }  # a group that leaks into test stays in train
     wanted, chosen, taken = share * len(train), set(), 0
-    for group in order_by_hash((record.group for record in train if record.group not in barred), salt):
+    for group in order_by_hash(
+        (record.group for record in train if record.group not in barred), salt
+    ):
         if taken >= wanted:
             break
         chosen.add(group)
@@ -58,7 +59,10 @@ def split_by_shares(
     parts: list[Split] = ["test", "val"]
     chosen: dict[str, Split] = {}
     for groups in group_strata(records, stratify).values():
-        order, sizes = order_by_hash(groups, salt), Counter(r.group for r in records if r.group in groups)
+        order, sizes = (
+            order_by_hash(groups, salt),
+            Counter(r.group for r in records if r.group in groups),
+        )
         rest = iter(order)
         for part in parts:
             taken = 0.0
@@ -139,7 +143,9 @@ def split_k_fold(
     """
     names = splits_of_folds(folds, fold)
     order = [
-        group for groups in group_strata(records, stratify).values() for group in order_by_hash(groups, salt)
+        group
+        for groups in group_strata(records, stratify).values()
+        for group in order_by_hash(groups, salt)
     ]
     number = {group: n % folds for n, group in enumerate(order)}
     return [replace(record, split=names.get(number[record.group], "train")) for record in records]
@@ -199,30 +205,8 @@ def divide_by_split(
     return divided
 
 
-def find_crossing_groups(divided: Mapping[Split, Sequence[Record]], one: Split, other: Split) -> set[str]:
+def find_crossing_groups(
+    divided: Mapping[Split, Sequence[Record]], one: Split, other: Split
+) -> set[str]:
     """Groups that lie in both splits."""
     return {record.group for record in divided[one]} & {record.group for record in divided[other]}
-
-
-def correlate_thumbnails(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, h, w) grey thumbnails → (N, N) Pearson correlations."""
-    flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float64)
-    flat = flat - flat.mean(1, keepdims=True)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
-    products: NDArray[np.float32] = (flat @ flat.T).astype(np.float32)
-    return products
-
-
-def find_clusters(ids: Sequence[str], similar: NDArray[np.bool_]) -> list[list[str]]:
-    """Connected components of two or more of an (N, N) relation, as sorted ids."""
-    left, found = set(range(len(ids))), []
-    while left:
-        queue, members = [min(left)], set()
-        while queue:
-            n = queue.pop()
-            members.add(n)
-            queue += [int(m) for m in np.flatnonzero(similar[n]) if m not in members]
-        left -= members
-        if len(members) > 1:
-            found.append(sorted(ids[n] for n in members))
-    return sorted(found)

@@ -1,6 +1,4 @@
-"""A card against the copy of the release that scripts/check.py has looked at: what can be measured,
-must agree.
-"""
+"""A catalogue card against a copy of the release: what can be measured must agree."""
 
 from __future__ import annotations
 
@@ -11,117 +9,100 @@ from usbench.catalogue.cards import Card, load_cards
 from usbench.datasets.check.findings import Finding
 
 KIND = "card"
-TWINS = "identical pairs"
-TOLD = {
-    "stray pixels": "of no class colour",
-    "rectangles": "rectangles",
-}  # kind of defect → in a layout's words
+IDENTICAL_PAIRS = "identical pairs"
+# kind of defect on a card → part of the description that a layout gives it
+ODDITIES = {"stray pixels": "of no class colour", "rectangles": "rectangles"}
 
 
 @dataclass(frozen=True)
-class Copy:
-    """What was measured; of all tasks together."""
+class MeasuredRelease:
+    """What was measured, of all tasks together."""
 
-    whole: bool  # every view of the dataset was looked at
+    whole: bool  # every view of the dataset was read
     images: int  # files
     sizes: Mapping[str, int]  # "height×width" → images
     classes: Mapping[str, int]  # name → images with it
     leaks: int  # test images that are near-duplicates of one in train or val
-    twins: int  # pairs of images that are the same in every pixel
-    told: Mapping[str, int]  # what the layouts took otherwise than written → how many
+    identical_pairs: int  # pairs of images that are the same in every pixel
+    oddities: Mapping[str, int]  # what layouts read otherwise than written → how many
 
 
-def card_of(key: str) -> Card | None:
+def find_card(key: str) -> Card | None:
     """The shipped card of a dataset that usbench runs, by its key."""
     return next((card for card in load_cards().datasets if card.key == key), None)
 
 
-def compare(card: Card, copy: Copy) -> list[Finding]:
-    """A note for every field of the card that the copy meets, a warning where they differ.
+def compare_card(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
+    """A note for every field of the card that the copy agrees with, a warning where it differs.
 
-    A field that is unknown on the card isn't compared, and totals aren't where only some views were
-    looked at.
+    An unknown field isn't compared, and totals aren't where only some views were read.
     """
-    return [
-        *_images(card, copy),
-        *_sizes(card, copy),
-        *_classes(card, copy),
-        *_leaks(card, copy),
-        *_defects(card, copy),
-    ]
+    images = card.value("images")
+    if images is not None and measured.whole:
+        yield _compare(card, "images", f"{images:,}", f"{measured.images:,}")
+    yield from _compare_sizes(card, measured)
+    yield from _compare_classes(card, measured)
+    leaks = card.value("leaks")
+    if leaks is not None:
+        measured_leaks = f"{measured.leaks:,} test images"
+        yield _compare(card, "leaks", f"{leaks:,} test images", measured_leaks)
+    yield from _compare_defects(card, measured)
 
 
-def _finding(card: Card, name: str, wanted: str, found: str) -> Finding:
+def _compare(card: Card, name: str, stated: str, measured: str) -> Finding:
     """A note where both are the same, else a warning."""
-    if wanted == found:
-        return Finding("note", KIND, f"{name}: {wanted}, as on the card {card.id}")
-    advice = "is this another version, or is the card wrong?"
-    return Finding(
-        "warning", KIND, f"{name}: {wanted} on the card {card.id}, {found} in this copy; {advice}"
-    )
+    if stated == measured:
+        return Finding("note", KIND, f"{name}: {stated}, as on the card {card.id}")
+    difference = f"{name}: {stated} on the card {card.id}, {measured} in this copy"
+    return Finding("warning", KIND, f"{difference}; is this another version, or is the card wrong?")
 
 
-def _images(card: Card, copy: Copy) -> Iterator[Finding]:
-    wanted = card.value("images")
-    if wanted is not None and copy.whole:
-        yield _finding(card, "images", f"{wanted:,}", f"{copy.images:,}")
-
-
-def _sizes(card: Card, copy: Copy) -> Iterator[Finding]:
+def _compare_sizes(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
     """Sizes that the card doesn't have; with counts on the card, how many have each."""
-    wanted = card.value("sizes")
-    if wanted is None:
+    stated = card.value("sizes")
+    if stated is None:
         return
-    on_card = {f"{one['height']}×{one['width']}": one.get("images") for one in wanted}
-    foreign = {size: count for size, count in copy.sizes.items() if size not in on_card}
+    on_card = {f"{size['height']}×{size['width']}": size.get("images") for size in stated}
+    foreign = {size: count for size, count in measured.sizes.items() if size not in on_card}
     if foreign:
-        yield _finding(card, "sizes", ", ".join(on_card), "also " + _counted(foreign))
-    elif copy.whole and None not in on_card.values():
-        counts = {size: int(count or 0) for size, count in on_card.items()}
-        yield _finding(
-            card,
-            "sizes",
-            _counted(counts),
-            _counted({size: copy.sizes.get(size, 0) for size in on_card}),
-        )
+        yield _compare(card, "sizes", ", ".join(on_card), "also " + _format_sizes(foreign))
+    elif measured.whole and None not in on_card.values():
+        in_copy = {size: measured.sizes.get(size, 0) for size in on_card}
+        yield _compare(card, "sizes", _format_sizes(on_card), _format_sizes(in_copy))
     else:
         yield Finding("note", KIND, f"sizes: all are on the card {card.id}")
 
 
-def _counted(sizes: Mapping[str, int]) -> str:
-    """512×534 (183), 512×512 (40)."""
+def _format_sizes(sizes: Mapping[str, int | None]) -> str:
+    """Format counts: 512×534 (183), 512×512 (40)."""
     return ", ".join(f"{size} ({count:,})" for size, count in sizes.items())
 
 
-def _classes(card: Card, copy: Copy) -> Iterator[Finding]:
+def _compare_classes(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
     """Classes of which no image has any, and classes that aren't on the card."""
-    wanted = card.value("classes")
-    if wanted is None:
+    stated = card.value("classes")
+    if stated is None:
         return
-    present = {name for name, count in copy.classes.items() if count}
-    foreign = sorted(present - set(wanted))
-    absent = [name for name in wanted if name not in present] if copy.whole else []
-    told = [f"no image with {', '.join(absent)}"] if absent else []
-    told += [f"also {', '.join(foreign)}"] if foreign else []
-    names = ", ".join(wanted)
-    yield _finding(card, "classes", names, "; ".join(told) or names)
+    present = {name for name, count in measured.classes.items() if count}
+    foreign = sorted(present.difference(stated))
+    absent = [name for name in stated if name not in present]
+    differences = []
+    if absent and measured.whole:
+        differences.append(f"no image with {', '.join(absent)}")
+    if foreign:
+        differences.append(f"also {', '.join(foreign)}")
+    names = ", ".join(stated)
+    yield _compare(card, "classes", names, "; ".join(differences) or names)
 
 
-def _leaks(card: Card, copy: Copy) -> Iterator[Finding]:
-    wanted = card.value("leaks")
-    if wanted is not None:
-        yield _finding(card, "leaks", f"{wanted:,} test images", f"{copy.leaks:,} test images")
-
-
-def _defects(card: Card, copy: Copy) -> Iterator[Finding]:
-    """Those of a kind that is counted in the copy.
-
-    What a layout tells of, only where it was looked at.
-    """
+def _compare_defects(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
+    """Defects of a kind that is counted in the copy; a layout's only where all views were read."""
     for defect in card.value("defects") or ():
         kind = defect.get("kind")
-        if kind == TWINS:
-            yield _finding(card, kind, f"{defect['count']:,}", f"{copy.twins:,}")
-        elif kind and copy.whole:
-            count = sum(count for name, count in copy.told.items() if TOLD[kind] in name)
-            yield _finding(card, kind, f"{defect['count']:,}", f"{count:,}")
+        if kind == IDENTICAL_PAIRS:
+            yield _compare(card, kind, f"{defect['count']:,}", f"{measured.identical_pairs:,}")
+        elif kind and measured.whole:
+            count = sum(
+                count for name, count in measured.oddities.items() if ODDITIES[kind] in name
+            )
+            yield _compare(card, kind, f"{defect['count']:,}", f"{count:,}")

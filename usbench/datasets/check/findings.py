@@ -29,12 +29,12 @@ class Finding:
         return f"{self.level}: {self.kind}: {self.text}"
 
 
-def refusal(kind: str, wrong: Exception, root: Path, level: Level = "error") -> Finding:
+def finding_of_error(kind: str, wrong: Exception, root: Path, level: Level = "error") -> Finding:
     """An error of ours as a finding, its paths relative to the root (which is named as its folder)."""
     return Finding(level, kind, str(wrong).replace(f"{root}/", "").replace(str(root), root.name))
 
 
-def shown(findings: Iterable[Finding], most: int) -> list[str]:
+def format_findings(findings: Iterable[Finding], most: int) -> list[str]:
     """The lines, at most so many of one level and kind, then how many more there are."""
     found = list(findings)
     numbers: Counter[tuple[str, str]] = Counter()

@@ -1,8 +1,6 @@
-"""The story of a check: open every view, decode every image, read every label, count, compare, look
-for the same twice.
+"""Check a release: read every view, image and label; count, compare, find images that repeat.
 
-Nothing stops at the first defect: each is a finding, and the check goes on with what can still be
-read.
+Nothing stops at the first defect: each is a finding, and the check goes on with what can be read.
 """
 
 from __future__ import annotations
@@ -17,45 +15,43 @@ from typing import Any
 import numpy as np
 
 from usbench.datasets import source, splits
-from usbench.datasets.check import card_comparison as copies
-from usbench.datasets.check import counts as tally
-from usbench.datasets.check import duplicates
-from usbench.datasets.check import images as pictures
-from usbench.datasets.check import leakage as leaks
-from usbench.datasets.check.findings import LEVELS, Finding, Level, refusal
+from usbench.datasets.check.card_comparison import MeasuredRelease, compare_card, find_card
+from usbench.datasets.check.counts import ClassCounts, compare_published
+from usbench.datasets.check.duplicates import SimilarPair, find_pairs, without_split
+from usbench.datasets.check.findings import LEVELS, Finding, Level, finding_of_error
+from usbench.datasets.check.images import ImageFacts, examine_images, summarise
+from usbench.datasets.check.leakage import (
+    LeakRules,
+    describe_pair,
+    find_leaks,
+    find_unconfirmed,
+    format_yaml,
+    judge_pairs,
+)
 from usbench.datasets.dataset import assign_splits, require_fit, require_separate_groups
 from usbench.errors import ConfigError, DataError, UsbenchError
 from usbench.io.console import track
 from usbench.types import SPLITS, Boxes, Landmarks, Layout, Masks, Record, Target, Task
 
-NEAR_KEYS = ("image", "group", "split")  # views whose records agree in these have the same pairs
-
 
 @dataclass(frozen=True)
-class View:
+class ReleaseView:
     """One task of the release."""
 
     task: Task
     layout: Layout
     records: tuple[Record, ...]  # as the release has them
-    used: Mapping[str, Record]  # by id, with the group and split that a run gives them
-
-    @property
-    def settled(self) -> list[Record]:
-        """Every record, in a run's group and split; without a split where no run has it."""
-        return [self.used.get(record.id) or duplicates.unused(record) for record in self.records]
+    run_records: tuple[Record, ...]  # the same, with the group and split that a run gives them
 
 
 @dataclass
-class Report:
+class CheckReport:
     """All that was found."""
 
     findings: list[Finding] = field(default_factory=list)
-    images: dict[str, Any] = field(default_factory=dict)
-    tallies: dict[Task, tally.Tally] = field(default_factory=dict)
-    pairs: dict[str, list[duplicates.Pair]] = field(
-        default_factory=dict
-    )  # by the tasks that share them
+    images: dict[str, Any] = field(default_factory=dict)  # see `summarise`
+    counts: dict[Task, ClassCounts] = field(default_factory=dict)
+    pairs: dict[str, list[SimilarPair]] = field(default_factory=dict)  # by tasks that share them
     paste: str = ""  # lines for the dataset's YAML
 
     def number(self, level: str) -> int:
@@ -63,233 +59,246 @@ class Report:
         return sum(finding.level == level for finding in self.findings)
 
 
-def check(dataset: Mapping[str, Any], root: Path, drawn: bool, tasks: Sequence[Task]) -> Report:
-    """Check the views of a release at root. drawn: a phantom, of which nothing was published and
-    nothing is known.
+def check_release(
+    dataset: Mapping[str, Any], root: Path, phantom: bool, tasks: Sequence[Task]
+) -> CheckReport:
+    """Check the views of a release.
+
+    Args:
+        dataset: its YAML.
+        root: where the release lies.
+        phantom: whether it is a phantom, about which nothing was published and nothing is known.
+        tasks: the views.
 
     Raises:
-        ConfigError: a configuration that no view can be read by.
-        DataError: the files of none are there.
+        ConfigError: no view can be read with this configuration.
+        DataError: the files of no view are there.
     """
-    report = Report()
-    published = {} if drawn else dataset.get("published_counts") or {}
-    dataset = source.without_release(dataset) if drawn else dataset
-    views = open_views(dataset, root, drawn, tasks, report)
+    report = CheckReport()
+    published = {} if phantom else dataset.get("published_counts") or {}
+    dataset = source.without_release(dataset) if phantom else dataset
+    views = open_views(dataset, root, phantom, tasks, report)
     names = sorted({record.image for view in views for record in view.records})
-    found, findings = pictures.look_at(root, names)
-    report.images = pictures.summary(found)
-    report.findings += findings
+    images, unreadable = examine_images(root, names)
+    report.findings += unreadable
+    report.images = summarise(images)
     for view in views:
-        report.findings += [*sharing(view), *groups(view)]
-        report.tallies[view.task] = counted(view, root, found, report)
-        report.findings += tally.compare(
-            published.get(view.task) or {}, report.tallies[view.task], view.records, view.task
-        )
-        report.findings += oddities(view)
-    look_for_pairs(dataset, root, views, found, report)
-    if not drawn:
-        report.findings += against_card(dataset, views, report)
-    once = dict.fromkeys(report.findings)  # one file's defect may be met by many records
-    report.findings = sorted(once, key=lambda finding: LEVELS.index(finding.level))
+        report.findings += find_shared_images(view)
+        report.findings += find_shared_groups(view)
+        counts = count_labels(view, root, images, report)
+        report.counts[view.task] = counts
+        expected = published.get(view.task) or {}
+        report.findings += compare_published(expected, counts, view.records, view.task)
+        for name, count in view.layout.oddities().items():
+            if count:
+                report.findings.append(Finding("note", "oddity", f"{view.task}: {name}: {count}"))
+    find_all_pairs(dataset, root, views, images, report)
+    if not phantom:
+        report.findings += compare_with_card(dataset, views, report)
+    unique = dict.fromkeys(report.findings)  # many records may meet one file's defect
+    report.findings = sorted(unique, key=lambda finding: LEVELS.index(finding.level))
     return report
+
+
+def select_tasks(dataset: Mapping[str, Any], task: str) -> list[Task]:
+    """The tasks that task=… asks for: all, or one; ConfigError for one the dataset doesn't have."""
+    if task not in ("all", *dataset["views"]):
+        views = ", ".join(dataset["views"])
+        raise ConfigError(f"task={task}: expected all or one of {views} ({dataset['name']})")
+    return [view for view in dataset["views"] if task in ("all", view)]
 
 
 # ---- views, groups and splits
 
 
 def open_views(
-    dataset: Mapping[str, Any], root: Path, drawn: bool, tasks: Sequence[Task], report: Report
-) -> list[View]:
-    """The views whose files are there and can be indexed; the others are findings."""
-    views: list[View] = []
-    reasons: list[UsbenchError] = []
+    dataset: Mapping[str, Any],
+    root: Path,
+    phantom: bool,
+    tasks: Sequence[Task],
+    report: CheckReport,
+) -> list[ReleaseView]:
+    """Open the views whose files are there and can be indexed; the others are findings."""
+    views: list[ReleaseView] = []
+    errors: list[UsbenchError] = []
     for task in tasks:
         try:
-            layout = source.layout_of({"dataset": dataset, "task": task, "phantom": drawn})
-            require_folder(layout, root)
-        except UsbenchError as reason:
-            reasons.append(reason)
-            level: Level = "warning" if isinstance(reason, ConfigError) else "note"
-            report.findings.append(
-                Finding(level, "view", f"{task}: not checked; {relative(reason, root)}")
-            )
+            layout = source.layout_of({"dataset": dataset, "task": task, "phantom": phantom})
+            folder = root / (layout.folder or "")
+            if not folder.is_dir():
+                raise DataError(f"{folder}: expected the release's files here, found none")
+        except UsbenchError as error:
+            errors.append(error)
+            level: Level = "warning" if isinstance(error, ConfigError) else "note"
+            text = f"{task}: not checked; {finding_of_error('', error, root).text}"
+            report.findings.append(Finding(level, "view", text))
             continue
         try:
-            records = layout.index(root)
-        except DataError as wrong:
-            report.findings.append(refusal(f"index of {task}", wrong, root))
+            records = tuple(layout.index(root))
+        except DataError as error:
+            report.findings.append(finding_of_error(f"index of {task}", error, root))
             continue
-        views.append(View(task, layout, tuple(records), used(dataset, task, records, root, report)))
-    if len(reasons) == len(tasks):
-        raise reasons[0]
+        run_records = assign_run_splits(dataset, task, records, root, report)
+        views.append(ReleaseView(task, layout, records, run_records))
+    if len(errors) == len(tasks):
+        raise errors[0]
     return views
 
 
-def require_folder(layout: Layout, root: Path) -> None:
-    """DataError where a layout has a folder of its own in the release, and it isn't there."""
-    if layout.folder is not None and not (root / layout.folder).is_dir():
-        raise DataError(f"{root / layout.folder}: expected the release's files here, found none")
+def assign_run_splits(
+    dataset: Mapping[str, Any],
+    task: Task,
+    records: Sequence[Record],
+    root: Path,
+    report: CheckReport,
+) -> tuple[Record, ...]:
+    """Give records the group and split of a run; without a split where no run has the image.
 
-
-def used(
-    dataset: Mapping[str, Any], task: Task, records: list[Record], root: Path, report: Report
-) -> dict[str, Record]:
-    """The records as a run has them; where the splits can't be settled, as the release has them.
-
-    Every fold is tried. A group on two sides is an error; a fold that leaves a split empty, for
-    want of groups, is a warning, since a run needn't take it.
+    Where the splits can't be assigned, records stay as the release has them. Every fold is tried.
+    A group on two sides is an error; a fold that leaves a split empty, for want of groups, is a
+    warning, since a run needn't take it.
     """
     split, name = dataset["split"], dataset["name"]
-    chosen = records
+    chosen = list(records)
     for fold in (None, *range(int(split.get("folds") or 0))):
         kind = f"split of {task}" if fold is None else f"fold {fold} of {task}"
         level: Level = "error" if fold is None else "warning"
         try:
-            settled = assign_splits(
-                splits.regroup(records, split.get("near_duplicates") or ()), split, fold, name
-            )
-            divided = splits.divide_by_split(settled, root, splits.required_splits(split))
+            regrouped = splits.regroup(records, split.get("near_duplicates") or ())
+            assigned = assign_splits(regrouped, split, fold, name)
+            divided = splits.divide_by_split(assigned, root, splits.required_splits(split))
             level = "error"
             require_separate_groups(divided, split, fold, name)
-        except DataError as wrong:
-            report.findings.append(refusal(kind, wrong, root, level))
+        except DataError as error:
+            report.findings.append(finding_of_error(kind, error, root, level))
         else:
-            chosen = settled if fold is None else chosen
-    return {record.id: record for record in chosen}
+            chosen = assigned if fold is None else chosen
+    by_id = {record.id: record for record in chosen}
+    return tuple(by_id.get(record.id) or without_split(record) for record in records)
 
 
-def groups(view: View) -> list[Finding]:
-    """A warning per two splits of the release that share groups: they are kept as they were
-    released.
+def find_shared_groups(view: ReleaseView) -> Iterator[Finding]:
+    """A warning for every two splits of the release that share groups; they stay as released."""
+    by_split: dict[str | None, list[Record]] = {split: [] for split in (*SPLITS, None)}
+    for record in view.records:
+        by_split[record.split].append(record)
+    for first, second in itertools.combinations(SPLITS, 2):
+        shared = sorted(splits.find_crossing_groups(by_split, first, second))
+        if shared:
+            where = f"in {first} and {second} of the release, such as {shared[0]}"
+            text = f"{view.task}: {len(shared)} groups are {where}; kept as released"
+            yield Finding("warning", "group", text)
+
+
+def find_shared_images(view: ReleaseView) -> Iterator[Finding]:
+    """An error for every image file that is in two splits of a run.
+
+    Records of two annotators may share an image, in one split.
     """
-    by_split = {
-        split: [record for record in view.records if record.split == split] for split in SPLITS
-    }
-    findings = []
-    for one, other in itertools.combinations(SPLITS, 2):
-        crossed = sorted(splits.find_crossing_groups(by_split, one, other))
-        if crossed:
-            text = f"{view.task}: {len(crossed)} groups are in {one} and {other} of the release, such as {crossed[0]}"
-            findings.append(Finding("warning", "group", f"{text}; kept as released"))
-    return findings
-
-
-def sharing(view: View) -> Iterator[Finding]:
-    """An error for an image file that two splits of a run have (two annotators' records share one,
-    in one split).
-    """
-    owner: dict[str, Record] = {}
-    for record in view.settled:
-        first = owner.setdefault(record.image, record)
-        if None not in (first.split, record.split) and first.split != record.split:
-            text = f"{view.task}: {record.image} is {first.id} in {first.split} and {record.id} in {record.split}"
+    owners: dict[str, Record] = {}
+    for record in view.run_records:
+        owner = owners.setdefault(record.image, record)
+        if None not in (owner.split, record.split) and owner.split != record.split:
+            both = f"{owner.id} in {owner.split} and {record.id} in {record.split}"
+            text = f"{view.task}: {record.image} is {both}"
             yield Finding("error", "identical across splits", text)
 
 
 # ---- labels
 
 
-def counted(
-    view: View, root: Path, found: Mapping[str, pictures.Picture], report: Report
-) -> tally.Tally:
-    """Every label read and counted.
-
-    One that can't be read, or doesn't fit its image, is a finding.
-    """
-    counts = tally.Tally(tuple(view.layout.classes))
-    for record in track(view.settled, f"labels of {view.task}"):
+def count_labels(
+    view: ReleaseView, root: Path, images: Mapping[str, ImageFacts], report: CheckReport
+) -> ClassCounts:
+    """Read and count every label; one that can't be read or doesn't fit its image is a finding."""
+    counts = ClassCounts(tuple(view.layout.classes))
+    for record in track(view.run_records, f"labels of {view.task}"):
         counts.add_image(record)
+        image = root / record.image
         try:
             target = view.layout.read(root, record)
-            if record.image in found:
-                require_fit(
-                    target,
-                    found[record.image].size,
-                    root / (record.label or record.image),
-                    root / record.image,
-                )
-        except UsbenchError as wrong:
-            if record.image in found or not str(wrong).startswith(
-                str(root / record.image)
-            ):  # else it is known already
-                report.findings.append(refusal(f"label of {view.task}", wrong, root))
+            if record.image in images:
+                label = root / (record.label or record.image)
+                require_fit(target, images[record.image].size, label, image)
+        except UsbenchError as error:
+            # an unreadable image is a finding already
+            if record.image in images or not str(error).startswith(str(image)):
+                report.findings.append(finding_of_error(f"label of {view.task}", error, root))
         else:
-            counts.add_truth(record, target)
+            counts.add_target(record, target)
     return counts
-
-
-def oddities(view: View) -> list[Finding]:
-    """Notes on what the layout took otherwise than written while it read."""
-    return [
-        Finding("note", "oddity", f"{view.task}: {name}: {count}")
-        for name, count in view.layout.oddities().items()
-        if count
-    ]
 
 
 # ---- against the catalogue
 
 
-def against_card(
-    dataset: Mapping[str, Any], views: Sequence[View], report: Report
+def compare_with_card(
+    dataset: Mapping[str, Any], views: Sequence[ReleaseView], report: CheckReport
 ) -> list[Finding]:
-    """What the catalogue's card of the dataset says and can be measured, compared with this copy.
-
-    [] without a card.
-    """
-    card = copies.card_of(dataset["name"])
+    """Compare what the catalogue's card says, and can be measured, with this copy."""
+    card = find_card(dataset["name"])
     if card is None or not views:
         return []
-    present: Counter[str] = Counter()
-    for counts in report.tallies.values():
-        present.update(
-            dict(zip(counts.classes, map(int, counts.total(counts.present)), strict=True))
-        )
-    told = sum((Counter(view.layout.oddities()) for view in views), Counter[str]())
-    pairs = [pair for found in report.pairs.values() for pair in found]
-    twins = len({(pair.one.image, pair.other.image) for pair in pairs if pair.identical})
-    whole, seen = set(report.tallies) == set(dataset["views"]), report.images
-    facts = (whole, seen["images"], seen["sizes"], present, len(leaks.leaks(pairs)), twins, told)
-    return copies.compare(card, copies.Copy(*facts))
+    classes: Counter[str] = Counter()
+    for counts in report.counts.values():
+        for present in counts.present.values():
+            classes.update(dict(zip(counts.classes, present.tolist(), strict=True)))
+    oddities: Counter[str] = Counter()
+    for view in views:
+        oddities.update(view.layout.oddities())
+    pairs = list(itertools.chain(*report.pairs.values()))
+    measured = MeasuredRelease(
+        whole=set(report.counts) == set(dataset["views"]),
+        images=report.images["images"],
+        sizes=report.images["sizes"],
+        classes=classes,
+        leaks=len(find_leaks(pairs)),
+        identical_pairs=len(
+            {(pair.one.image, pair.other.image) for pair in pairs if pair.identical}
+        ),
+        oddities=oddities,
+    )
+    return list(compare_card(card, measured))
 
 
 # ---- the same image twice
 
 
-def look_for_pairs(
+def find_all_pairs(
     dataset: Mapping[str, Any],
     root: Path,
-    views: Sequence[View],
-    found: Mapping[str, pictures.Picture],
-    report: Report,
+    views: Sequence[ReleaseView],
+    images: Mapping[str, ImageFacts],
+    report: CheckReport,
 ) -> None:
-    """Pairs of every set of images that a view, or several views, divide into splits in the same
-    way.
-    """
-    sets: dict[tuple[tuple[str, ...], ...], list[View]] = {}
+    """Find pairs in every set of images; views that divide them alike share one set."""
+    view_sets: dict[tuple[tuple[str, str, str | None], ...], list[ReleaseView]] = {}
     for view in views:
-        key = tuple(
-            tuple(str(getattr(record, name)) for name in NEAR_KEYS) for record in view.settled
-        )
-        sets.setdefault(key, []).append(view)
-    rules = leaks.Rules.of(dataset)
+        key = tuple((record.image, record.group, record.split) for record in view.run_records)
+        view_sets.setdefault(key, []).append(view)
+    rules = LeakRules.of(dataset)
     leaking: set[str] = set()
     pastes = []
-    for sharers in sets.values():
-        tasks, first = ", ".join(view.task for view in sharers), sharers[0]
-        pairs, inside = duplicates.find(first.records, first.used, found)
-        tested = Counter(record.split for record in first.settled)["test"]
+    for sharers in view_sets.values():
+        tasks = ", ".join(view.task for view in sharers)
+        first = sharers[0]
+        pairs, inside = find_pairs(first.records, first.run_records, images)
+        tested = sum(record.split == "test" for record in first.run_records)
         report.pairs[tasks] = pairs
-        report.findings += leaks.judge(tasks, pairs, inside, tested, rules)
-        report.findings += [finding for view in sharers for finding in annotated(view, root, pairs)]
-        pastes.append(leaks.to_paste(pairs, rules, tested))
-        leaking |= leaks.leaks(pairs)
-    report.paste = "\n".join(text for text in pastes if text)
-    report.findings += leaks.unconfirmed(leaking, rules) if sets else []
+        report.findings += judge_pairs(tasks, pairs, inside, tested, rules)
+        for view in sharers:
+            report.findings += compare_annotations(view, root, pairs)
+        pastes.append(format_yaml(pairs, rules, tested))
+        leaking |= find_leaks(pairs)
+    report.paste = "\n".join(filter(None, pastes))
+    if view_sets:
+        report.findings += find_unconfirmed(leaking, rules)
 
 
-def annotated(view: View, root: Path, pairs: Sequence[duplicates.Pair]) -> Iterator[Finding]:
-    """A warning per two pixel-identical images: whether their labels are the same too."""
+def compare_annotations(
+    view: ReleaseView, root: Path, pairs: Sequence[SimilarPair]
+) -> Iterator[Finding]:
+    """A warning for every two pixel-identical images: whether their labels are the same too."""
     for pair in pairs:
         if not pair.identical:
             continue
@@ -297,46 +306,28 @@ def annotated(view: View, root: Path, pairs: Sequence[duplicates.Pair]) -> Itera
             one, other = (view.layout.read(root, record) for record in (pair.one, pair.other))
         except UsbenchError:  # a finding already
             continue
-        apart = differing(one, other, view.layout.classes)
-        told = f"annotated differently ({', '.join(apart)})" if apart else "annotated alike"
-        yield Finding("warning", "identical", f"{view.task}: {leaks.words(pair)}, {told}")
+        differing = differing_classes(one, other, view.layout.classes)
+        how = f"annotated differently ({', '.join(differing)})" if differing else "annotated alike"
+        yield Finding("warning", "identical", f"{view.task}: {describe_pair(pair)}, {how}")
 
 
-def differing(one: Target, other: Target, classes: Sequence[str]) -> list[str]:
-    """The classes in which two truths differ; the size, where masks have several."""
+def differing_classes(one: Target, other: Target, classes: Sequence[str]) -> list[str]:
+    """The classes in which two targets differ; the size, where masks have several."""
     if isinstance(one, Masks) and isinstance(other, Masks):
         if one.planes.shape != other.planes.shape:
             return ["size"]
-        unlike = (one.planes != other.planes).any((1, 2))
+        differs = (one.planes != other.planes).any((1, 2)).tolist()
     elif isinstance(one, Boxes) and isinstance(other, Boxes):
-        unlike = np.array(
-            [boxes_of(one, c) != boxes_of(other, c) for c in range(len(classes))], bool
-        )
+        differs = [sorted_boxes(one, c) != sorted_boxes(other, c) for c in range(len(classes))]
     elif isinstance(one, Landmarks) and isinstance(other, Landmarks):
-        paths = zip(one.paths, other.paths, strict=True)
-        unlike = (one.state != other.state) | np.array(
-            [not np.array_equal(a, b) for a, b in paths], bool
-        )
+        differs = (one.state != other.state).tolist()
+        for c, (path, other_path) in enumerate(zip(one.paths, other.paths, strict=True)):
+            differs[c] |= not np.array_equal(path, other_path)
     else:
         return ["kind"]
-    return [name for name, apart in zip(classes, unlike, strict=True) if apart]
+    return list(itertools.compress(classes, differs))
 
 
-def boxes_of(boxes: Boxes, label: int) -> list[list[float]]:
+def sorted_boxes(boxes: Boxes, label: int) -> list[list[float]]:
     """One class's boxes, sorted."""
-    chosen: list[list[float]] = boxes.xyxy[boxes.labels == label].tolist()
-    return sorted(chosen)
-
-
-def relative(reason: UsbenchError, root: Path) -> str:
-    """An error's words, paths relative to the root."""
-    return refusal("", reason, root).text
-
-
-def wanted_tasks(dataset: Mapping[str, Any], word: str) -> list[Task]:
-    """task=all or one of the dataset's; ConfigError for another."""
-    if word not in ("all", *dataset["views"]):
-        raise ConfigError(
-            f"task={word}: {dataset['name']} has {', '.join(dataset['views'])}; or take all"
-        )
-    return [task for task in dataset["views"] if word in ("all", task)]
+    return sorted(boxes.xyxy[boxes.labels == label].tolist())

@@ -233,7 +233,9 @@ def _planes(
         category, segmentation = entry["category_id"], entry.get("segmentation")
         counts = segmentation.get("counts") if isinstance(segmentation, dict) else None
         if not (isinstance(segmentation, dict) and isinstance(counts, str)):
-            raise entry_error(path, number, "a segmentation of size and compressed counts", segmentation)
+            raise entry_error(
+                path, number, "a segmentation of size and compressed counts", segmentation
+            )
         if segmentation.get("size") != size:
             raise entry_error(
                 path, number, f"a mask of its image's size {size}", segmentation.get("size")

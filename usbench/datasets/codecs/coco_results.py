@@ -55,7 +55,9 @@ def read_coco_results(path: Path, truth: Parts) -> dict[str, list[CocoResult]]:
         if not isinstance(image, (int, str)) or image not in images:
             raise entry_error(path, number, "the image_id of one of the truth's images", image)
         if not isinstance(category, (int, str)) or category not in places:
-            raise entry_error(path, number, "the category_id of one of the truth's categories", category)
+            raise entry_error(
+                path, number, "the category_id of one of the truth's categories", category
+            )
         if not is_number(score, 0, 1):
             raise entry_error(path, number, "a score of 0..1", score)
         of = images[image]
@@ -90,7 +92,9 @@ def _bbox(path: Path, number: int, entry: dict[str, Any]) -> tuple[float, float,
     ):
         raise entry_error(path, number, "a bbox of four finite numbers", bbox)
     if bbox[2] < 0 or bbox[3] < 0:
-        raise entry_error(path, number, "a bbox [x, y, width, height] without a negative side", bbox)
+        raise entry_error(
+            path, number, "a bbox [x, y, width, height] without a negative side", bbox
+        )
     return (float(bbox[0]), float(bbox[1]), float(bbox[2]), float(bbox[3]))
 
 
@@ -100,7 +104,9 @@ def _counts(path: Path, number: int, entry: dict[str, Any], size: tuple[int, int
     if not (isinstance(region, dict) and isinstance(counts, str)):
         raise entry_error(path, number, "a segmentation of size and compressed counts", region)
     if region.get("size") != list(size):
-        raise entry_error(path, number, f"a mask of its image's size {list(size)}", region.get("size"))
+        raise entry_error(
+            path, number, f"a mask of its image's size {list(size)}", region.get("size")
+        )
     try:
         rle.decode_rle(counts, size)
     except ValueError as error:

@@ -238,7 +238,9 @@ def read_coco_targets(path: Path) -> CocoTargets:
     return CocoTargets(path, *link_parts(path, load_coco_parts(path)))
 
 
-def write_coco_targets(path: Path, classes: Sequence[str], images: Iterable[tuple[str, Size, Target]]) -> None:
+def write_coco_targets(
+    path: Path, classes: Sequence[str], images: Iterable[tuple[str, Size, Target]]
+) -> None:
     """Write (file_name, (height, width), target) of each image, ids from 1, masks as compressed run
     lengths.
 
@@ -307,4 +309,6 @@ def _check_inside(truth: CocoTargets, number: int, vertices: Sequence[float], si
     if outside.any():
         n = int(np.argmax(outside))
         found = f"vertex {n + 1} at {points[n, 0]:g}, {points[n, 1]:g}"
-        raise part_error(truth.path, "annotation", number, f"points inside {size[1]}×{size[0]}", found)
+        raise part_error(
+            truth.path, "annotation", number, f"points inside {size[1]}×{size[0]}", found
+        )

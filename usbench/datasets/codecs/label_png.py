@@ -36,7 +36,9 @@ def read_label_png(path: Path, classes: int) -> Index:
     Raises:
         DataError: a value beyond, colours, 16 bits, a damaged or missing file.
     """
-    picture, depth = decode_image(path, f"a mask of indices 0..{classes}", ("1", "L", "P"), ("PNG",))
+    picture, depth = decode_image(
+        path, f"a mask of indices 0..{classes}", ("1", "L", "P"), ("PNG",)
+    )
     index = np.array(picture).astype(np.uint8)
     if picture.mode == "L" and depth < 8:
         index //= 255 // (2**depth - 1)

@@ -348,7 +348,9 @@ class LandmarkFile:
         return iter(self.found)
 
 
-def read_landmark_predictions(predictions: Path, images: Path, names: Sequence[str]) -> LandmarkFile:
+def read_landmark_predictions(
+    predictions: Path, images: Path, names: Sequence[str]
+) -> LandmarkFile:
     """Predictions of these names, with the images they were made for; a place is never masked here.
 
     Raises:

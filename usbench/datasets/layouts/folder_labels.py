@@ -86,7 +86,9 @@ class MaskFiles:
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
         """See Labels."""
         self.values(classes)
-        return _pairs(list_files(images, *PICTURES), list_files(labels, ".png"), "an index mask (PNG)")
+        return _pairs(
+            list_files(images, *PICTURES), list_files(labels, ".png"), "an index mask (PNG)"
+        )
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Target:
         """See Labels."""

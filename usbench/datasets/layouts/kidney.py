@@ -154,7 +154,9 @@ class Kidney(Layout):
                     "found none; fetch both files again"
                 )
             size = common_extent([one[name], two[name]])
-            planes = [fill_planes(entry, self.classes, size, name) for entry in (one[name], two[name])]
+            planes = [
+                fill_planes(entry, self.classes, size, name) for entry in (one[name], two[name])
+            ]
             yield (
                 name.removesuffix(".png"),
                 match.group(1),
@@ -212,7 +214,9 @@ class Kidney(Layout):
             spacings[sample.id.removesuffix(SUFFIX)] = sample.mm_per_px
             for annotator in ANNOTATORS:
                 planes = (
-                    sample.target.planes if annotator == 1 else shift_planes(sample.target.planes, ASIDE)
+                    sample.target.planes
+                    if annotator == 1
+                    else shift_planes(sample.target.planes, ASIDE)
                 )
                 entries[annotator][name] = draw_polygons(planes, self.classes, sample.attributes)
                 write_masks(
@@ -321,5 +325,6 @@ def annotator_of(label: str) -> int:
 def listing_names(root: Path, annotator: int) -> list[str]:
     """File names of the regions masks of one annotator."""
     return [
-        path.name for path in list_files(root / masks_folder(annotator) / "regions", ".png").values()
+        path.name
+        for path in list_files(root / masks_folder(annotator) / "regions", ".png").values()
     ]

@@ -21,7 +21,9 @@ STICKS_OUT = 1  # px that a vertex may lie beyond the last pixel: a drawing at t
 Planes = NDArray[np.bool_]
 
 
-def fill_planes(entry: via.ViaImage, classes: Sequence[str], size: tuple[int, int], where: str) -> Planes:
+def fill_planes(
+    entry: via.ViaImage, classes: Sequence[str], size: tuple[int, int], where: str
+) -> Planes:
     """(C, H, W): the union of each class's polygons.
 
     DataError for one that lies outside the (height, width) image.
@@ -48,7 +50,9 @@ def common_extent(entries: Sequence[via.ViaImage]) -> tuple[int, int]:
     return int(y) + 1, int(x) + 1
 
 
-def draw_polygons(planes: Planes, classes: Sequence[str], attributes: Mapping[str, str]) -> via.ViaImage:
+def draw_polygons(
+    planes: Planes, classes: Sequence[str], attributes: Mapping[str, str]
+) -> via.ViaImage:
     """What an annotator who draws exactly these planes exports."""
     regions = [
         via.ViaRegion(c, p)

@@ -70,7 +70,9 @@ class Nnus(Layout):
         """See usbench.types.Layout."""
         path = root / self.labels / NAMES
         names = yolo_txt.read_class_names(path)
-        boxes = yolo_txt.read_yolo_boxes(root / str(record.label), names, image.read_size(root / record.image))
+        boxes = yolo_txt.read_yolo_boxes(
+            root / str(record.label), names, image.read_size(root / record.image)
+        )
         return Boxes(boxes.xyxy, yolo_txt.class_positions(path, names, self.classes)[boxes.labels])
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:

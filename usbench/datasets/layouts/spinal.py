@@ -66,7 +66,9 @@ class SpinalMasks(Layout):
         """See usbench.types.Layout."""
         found: list[Record] = []
         for split, (images, masks) in self.folders(root).items():
-            found += pair_files(root, split, list_files(images, ".png"), list_files(masks, ".png"), SWEEP)
+            found += pair_files(
+                root, split, list_files(images, ".png"), list_files(masks, ".png"), SWEEP
+            )
         return sort_unique(found)
 
     def read(self, root: Path, record: Record) -> Masks:
@@ -102,7 +104,9 @@ class SpinalMasks(Layout):
                 )
             picture, mask = (folder / f"{sample.id}.png" for folder in folders[split])
             image.write_grey(picture, sample.image)
-            label_png.write_colour_png(mask, label_png.planes_to_index(sample.target.planes), self.palette)
+            label_png.write_colour_png(
+                mask, label_png.planes_to_index(sample.target.planes), self.palette
+            )
             written += pair_files(root, split, {sample.id: picture}, {sample.id: mask}, SWEEP)
         return sort_unique(written)
 

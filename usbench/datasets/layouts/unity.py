@@ -297,4 +297,7 @@ def read_video_spacings(path: Path) -> dict[str, spacing_csv.Spacing | None]:
     """
     if not path.is_file():
         return {}
-    return {code.rpartition("-")[2]: spacing for code, spacing in spacing_csv.read_spacings(path).items()}
+    return {
+        code.rpartition("-")[2]: spacing
+        for code, spacing in spacing_csv.read_spacings(path).items()
+    }
