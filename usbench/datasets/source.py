@@ -85,7 +85,7 @@ def open_dataset(cell: Mapping[str, Any]) -> Dataset:
         dataset["split"],
         None if cell.get("trained_on") else cell["fold"],
     )
-    return whole.narrowed(cell["classes"]) if cell.get("trained_on") else whole
+    return whole.narrow_to(cell["classes"]) if cell.get("trained_on") else whole
 
 
 def spec_of(dataset: Mapping[str, Any]) -> phantom.PhantomSpec:

@@ -85,7 +85,7 @@ def calibrated(truth: Target, probabilities: NDArray[np.float32]) -> NDArray[np.
 def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[ScoringCase, Target]]:
     """(truth, prediction) of a split, one at a time."""
     guesses = stored(folder, split, samples)
-    for n, truth in enumerate(samples.truths()):
+    for n, truth in enumerate(samples.scoring_cases()):
         yield truth, guesses[n]
 
 

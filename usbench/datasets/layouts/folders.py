@@ -85,7 +85,7 @@ def make_record(
 
 def sort_unique(records: Iterable[Record]) -> list[Record]:
     """Records in order of id; DataError for an id that comes twice."""
-    ordered = sorted(records, key=lambda record: make_record.id)
+    ordered = sorted(records, key=lambda record: record.id)
     for before, after in itertools.pairwise(ordered):
         if before.id == after.id:
             raise DataError(
