@@ -28,9 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from usbench.datasets.codecs import replacing
 from usbench.errors import RunError
 from usbench.io.console import say, table, track, warn
+from usbench.io.files import replacing
 from usbench.leaderboard.page.picture import shown
 from usbench.leaderboard.pooling import radial
 from usbench.metrics import segment_scorer

@@ -25,8 +25,8 @@ import numpy as np
 import pycocotools.coco  # type: ignore[import-untyped]
 import pycocotools.cocoeval  # type: ignore[import-untyped]
 
-from usbench.datasets.codecs import replacing
 from usbench.io.console import say, table
+from usbench.io.files import replacing
 from usbench.metrics import box_protocols
 from usbench.metrics.average_precision import average_precisions
 from usbench.metrics.bootstrap import RESAMPLES, draw

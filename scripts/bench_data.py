@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.layouts.spinal import COLOURS, SpinalMasks
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table, track
+from usbench.io.files import replacing
 from usbench.runner import machine
 from usbench.types import SPLITS, Split
 
@@ -43,9 +43,11 @@ Size = tuple[int, int]
 def write_release(root: Path, frames: int, drawn: int) -> int:
     """A release of about that many frames in the real one's proportions; how many it has."""
     counts: dict[str, int] = dict.fromkeys(SPLITS, max(1, drawn // 3))
-    spec = phantom.Spec("spinal", (275, 690), counts, 0, id="scaled-A{group:04d}_frame{n}")
+    spec = phantom.PhantomSpec("spinal", (275, 690), counts, 0, id="scaled-A{group:04d}_frame{n}")
     layout = SpinalMasks(CLASSES)
-    layout.write(root, track(phantom.samples(spec, "segment"), "drawing", sum(counts.values())))
+    layout.write(
+        root, track(phantom.draw_samples(spec, "segment"), "drawing", sum(counts.values()))
+    )
     total = 0
     for split, share in SHARES.items():
         images, masks = layout.folders(root)[split]

@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torchmetrics.segmentation import DiceScore, MeanIoU
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table, track
+from usbench.io.files import replacing
 from usbench.metrics.mask_overlap import count_pixels
 from usbench.metrics.mask_protocols import find_protocol, score_counts
 from usbench.metrics.outline_distances import measure_distances
@@ -54,8 +54,10 @@ def moved(planes: Planes) -> Planes:
 
 def spinal() -> list[Pair]:
     """(C, H, W) twice: a truth, and it moved by 3 rows and 5 columns."""
-    spec = phantom.Spec("spinal", SIZE, {"test": DRAWN}, 0)
-    every = [sample.target for sample in track(phantom.samples(spec, "segment"), "drawing", DRAWN)]
+    spec = phantom.PhantomSpec("spinal", SIZE, {"test": DRAWN}, 0)
+    every = [
+        sample.target for sample in track(phantom.draw_samples(spec, "segment"), "drawing", DRAWN)
+    ]
     return [(t.planes, moved(t.planes)) for t in every if isinstance(t, Masks)]
 
 

@@ -24,9 +24,9 @@ from typing import Any
 import psutil
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, RunError
 from usbench.io.console import say, table, track, warn
+from usbench.io.files import replacing
 from usbench.results import store as results
 from usbench.runner import config as cell
 from usbench.runner import launch, machine

@@ -33,10 +33,10 @@ from torchvision.transforms import v2
 
 from usbench.cli.overrides import composed, exit_code
 from usbench.datasets import source
-from usbench.datasets.codecs import replacing
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError
 from usbench.io.console import say, table, track
+from usbench.io.files import replacing
 from usbench.results import scoring
 from usbench.runner import config as cell
 from usbench.runner import machine

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import replacing
 from usbench.errors import RunError
 from usbench.io.console import say, table
+from usbench.io.files import replacing
 from usbench.results import store as results
 from usbench.runner import status as ledger
 

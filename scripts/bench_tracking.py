@@ -31,9 +31,9 @@ from typing import Any
 import psutil
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import replacing
 from usbench.errors import RunError
 from usbench.io.console import say, table
+from usbench.io.files import replacing
 from usbench.runner.tracking import mlflow_store as track
 from usbench.runner.tracking.background import later
 

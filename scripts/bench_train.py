@@ -158,11 +158,11 @@ def main() -> None:
     seconds: dict[str, list[float]] = {"usbench": [], "plain": []}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        spec = phantom.Spec("nerves", (534, 512), {"train": wanted.images}, 0)
+        spec = phantom.PhantomSpec("nerves", (534, 512), {"train": wanted.images}, 0)
         layout = IndexMasks(["nerve", "vessel"], {"train": FOLDERS["train"]})
-        layout.write(root, phantom.samples(spec, "segment"))
+        layout.write(root, phantom.draw_samples(spec, "segment"))
         samples = [
-            Sample(s.id, s.group, s.image, s.target) for s in phantom.samples(spec, "segment")
+            Sample(s.id, s.group, s.image, s.target) for s in phantom.draw_samples(spec, "segment")
         ]
         data = decode(samples, (wanted.size, wanted.size), True, None)
         for _ in range(wanted.blocks):

@@ -1,17 +1,18 @@
-"""The catalogue of public ultrasound datasets and models: cards, what is known of each and by whom, and scores.
+"""The catalogue of public ultrasound datasets and models: cards, their sources, and scores.
 
-    python scripts/catalogue.py                             regenerate results/CATALOGUE.md and .csv from the cards
-    python scripts/catalogue.py --check                     write nothing; exit 1 where the files there differ
+    python scripts/catalogue.py                         regenerate results/CATALOGUE.md and .csv
+    python scripts/catalogue.py --check                 write nothing; exit 1 where they differ
     python scripts/catalogue.py list --anatomy heart --access open
     python scripts/catalogue.py list --models --task segment --runnable
-    python scripts/catalogue.py show usgra                  a whole card: every field, who says so, the score's parts
-    python scripts/catalogue.py score                       all scores; score NAME: one, line by line
-    python scripts/catalogue.py score --rubric sonodqs      by another rubric
-    python scripts/catalogue.py validate                    are all cards and rubrics sound?
+    python scripts/catalogue.py show usgra              a whole card, and its score's parts
+    python scripts/catalogue.py score                   all scores; score NAME: one, by criterion
+    python scripts/catalogue.py score --rubric sonodqs  by another rubric
+    python scripts/catalogue.py validate                check all cards and rubrics
 
-The cards are datasets.yaml and models.yaml of usbench/catalogue, the rubrics its rubrics/*.yaml; --cards DIR takes a
-folder of your own with the same layout (without rubrics: ours). What isn't known is unknown, and makes a score a range.
-Exit code 0; 1 for a bad card, a missing sheet, files that differ; 2 for a wrong command line.
+The cards are datasets.yaml and models.yaml of usbench/catalogue, the rubrics its rubrics/*.yaml;
+--cards DIR takes a folder of your own with the same layout (without rubrics: ours). An unknown
+field makes a score a range. Exit code 0; 1 for a bad card, a missing sheet, files that differ; 2
+for a wrong command line.
 """
 
 from __future__ import annotations
@@ -24,22 +25,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from usbench.catalogue import cards, flat, rubrics, text, wording
+from usbench.catalogue import cards, flat, tables, wording
 from usbench.catalogue.cards import Card, Cards, Kind, fields_of
-from usbench.catalogue.filters import Filter, select, words
-from usbench.catalogue.rubrics import Rubric
-from usbench.catalogue.scoring import RUBRIC, Score, require_sheet, score
+from usbench.catalogue.filters import Filter, allowed_values, select_cards
+from usbench.catalogue.rubrics import Rubric, load_rubrics
+from usbench.catalogue.scoring import RUBRIC, Score, require_criteria, score
 from usbench.errors import ConfigError, UsbenchError
 from usbench.io.console import say, table, warn
 from usbench.results.store import write_all
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("write", "list", "show", "score", "validate")
-OF = {  # which command takes what
+OPTIONS_OF = {  # option → the commands that take it
     **dict.fromkeys(("anatomy", "task", "access", "licence", "runnable", "models"), ("list",)),
     **dict.fromkeys(("check", "results"), ("write",)),
     "rubric": ("score", "show"),
     "name": ("score", "show"),
+}
+LISTED_FIELDS: Mapping[Kind, tuple[str, ...]] = {
+    "dataset": ("anatomy", "tasks", "access", "licence"),
+    "model": ("tasks", "parameters", "licence"),
 }
 
 
@@ -51,62 +56,46 @@ class Catalogue:
     rubrics: Mapping[str, Rubric]
 
     def rubric(self, name: str | None, kind: Kind) -> Rubric:
-        """The rubric named, or ours for this kind of card. ConfigError for a name that isn't there."""
+        """The rubric of this name, or ours for the kind of card; ConfigError for an unknown one."""
         wanted = name or RUBRIC[kind]
         if wanted not in self.rubrics:
-            raise ConfigError(f"--rubric {wanted}: one of {', '.join(self.rubrics)} was wanted")
+            raise ConfigError(f"--rubric {wanted}: expected one of {', '.join(self.rubrics)}")
         return self.rubrics[wanted]
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; an option that the command doesn't take is an error."""
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; an option that the command doesn't take is an error."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("command", nargs="?", choices=COMMANDS, default="write", help="default: %(default)s")
     add("name", nargs="?", metavar="NAME", help="show, score: id, key or name of a card")
-    for name, kinds in (("anatomy", ("dataset",)), ("task", cards.KINDS), ("access", ("dataset",))):
-        values = words({"task": "tasks"}.get(name, name), kinds)
-        add(f"--{name}", choices=values, metavar="WORD", help=f"list: {', '.join(values)}")
-    add(
-        "--licence",
-        choices=words("licence"),
-        metavar="WORD",
-        help=f"list: {', '.join(words('licence'))}",
-    )
+    for option, field, kinds in (
+        ("anatomy", "anatomy", ("dataset",)),
+        ("task", "tasks", cards.KINDS),
+        ("access", "access", ("dataset",)),
+        ("licence", "licence", ("dataset",)),
+    ):
+        values = allowed_values(field, kinds)
+        add(f"--{option}", choices=values, metavar="WORD", help=f"list: {', '.join(values)}")
     add("--runnable", action="store_true", help="list: only what usbench runs")
     add("--models", action="store_true", help="list: models instead of datasets")
     add("--rubric", metavar="NAME", help="show, score: default usbench-dataset and usbench-model")
-    add(
-        "--check",
-        action="store_true",
-        help="write: write nothing; exit 1 where the files there differ",
-    )
+    add("--check", action="store_true", help="write: only compare; exit 1 where files differ")
     add("--results", type=Path, metavar="DIR", help="write: default results/ of the checkout")
-    add(
-        "--cards",
-        type=Path,
-        default=cards.SHIPPED,
-        metavar="DIR",
-        help="a folder of cards of your own",
-    )
-    add(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        help="write what is shown as JSON too; write, validate: everything",
-    )
+    add("--cards", type=Path, default=cards.SHIPPED, metavar="DIR", help="a folder of cards")
+    everything = "write what is shown as JSON too; write, validate: everything"
+    add("--json", type=Path, metavar="FILE", help=everything)
     options = parser.parse_args(argv)
-    for name, commands in OF.items():
-        if getattr(options, name) and options.command not in commands:
-            parser.error(
-                f"{options.command} doesn't take {name}: that is for {' and '.join(commands)}"
-            )
-    if options.command == "show" and not options.name:
-        parser.error("show: the id, key or name of a card was wanted")
-    if options.command == "write" and options.cards != cards.SHIPPED and not options.results:
-        parser.error("write: cards of your own want --results DIR, so that ours aren't overwritten")
+    command = options.command
+    for name, commands in OPTIONS_OF.items():
+        if vars(options)[name] and command not in commands:
+            parser.error(f"{command} doesn't take {name}: that is for {' and '.join(commands)}")
+    if command == "show" and not options.name:
+        parser.error("show: expected the id, key or name of a card")
+    if command == "write" and options.cards != cards.SHIPPED and not options.results:
+        parser.error("write: --cards needs --results DIR too, so that our files stay as they are")
     if options.models and (options.anatomy or options.access):
         parser.error("--models: a model has neither --anatomy nor --access")
     return options
@@ -115,41 +104,42 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 # ---- write, validate
 
 
-def write(options: argparse.Namespace, found: Catalogue) -> int:
-    """Regenerate the files, or with --check say which differ."""
+def write(options: argparse.Namespace, catalogue: Catalogue) -> int:
+    """Regenerate the files, or with --check report which differ."""
     folder = options.results or ROOT / "results"
-    made = {"md": text.markdown, "csv": text.comma_separated}
     files = {
-        folder / f"CATALOGUE.{kind}": to(found.cards, found.rubrics).encode()
-        for kind, to in made.items()
+        folder / "CATALOGUE.md": tables.format_markdown(
+            catalogue.cards, catalogue.rubrics
+        ).encode(),
+        folder / "CATALOGUE.csv": tables.format_csv(catalogue.cards, catalogue.rubrics).encode(),
     }
-    if options.check:
-        differing = [
-            path for path, data in files.items() if not path.exists() or path.read_bytes() != data
-        ]
-        for path in differing:
+    names = " and ".join(map(str, files))
+    if not options.check:
+        write_all(files)
+        say(f"{names}: {count_cards(catalogue)}")
+        return 0
+    code = 0
+    for path, content in files.items():
+        if not path.exists() or path.read_bytes() != content:
             warn(f"{path}: isn't what the cards give; run python scripts/catalogue.py")
-        if not differing:
-            say(f"{' and '.join(map(str, files))}: up to date")
-        return 1 if differing else 0
-    write_all(files)
-    say(
-        f"{' and '.join(map(str, files))}: {len(found.cards.datasets)} datasets, {len(found.cards.models)} models"
-    )
-    return 0
+            code = 1
+    if code == 0:
+        say(f"{names}: up to date")
+    return code
 
 
-def validate(found: Catalogue) -> int:
-    """Everything has been read: say what there is, and which sheets are missing."""
-    say(
-        f"{len(found.cards.datasets)} datasets and {len(found.cards.models)} models: every card is sound"
-    )
-    for name, rubric in found.rubrics.items():
-        state = (
-            f"{len(rubric.criteria)} criteria, {rubric.of:g} points"
-            if rubric.criteria
-            else "its sheet is missing"
-        )
+def count_cards(catalogue: Catalogue) -> str:
+    """How many cards there are."""
+    return f"{len(catalogue.cards.datasets)} datasets and {len(catalogue.cards.models)} models"
+
+
+def report_valid(catalogue: Catalogue) -> int:
+    """Report what was read, and which rubrics have no criteria."""
+    say(f"{count_cards(catalogue)}: every card is valid")
+    for name, rubric in catalogue.rubrics.items():
+        state = "its sheet is missing"
+        if rubric.criteria:
+            state = f"{len(rubric.criteria)} criteria, {rubric.maximum:g} points"
         say(f"rubric {name}: {state}")
     return 0
 
@@ -157,31 +147,29 @@ def validate(found: Catalogue) -> int:
 # ---- list
 
 
-def listed(options: argparse.Namespace, found: Catalogue) -> list[Card]:
-    """The cards that the filters leave, shown."""
+def list_cards(options: argparse.Namespace, catalogue: Catalogue) -> list[Card]:
+    """Show the cards that the filters leave."""
     kind: Kind = "model" if options.models else "dataset"
     wanted = Filter(
         options.anatomy, options.task, options.access, options.licence, options.runnable
     )
-    chosen = select(found.cards.of(kind), wanted)
-    rubric = found.rubric(None, kind)
-    named = (
-        ("anatomy", "tasks", "access", "licence")
-        if kind == "dataset"
-        else ("tasks", "parameters", "licence")
-    )
+    all_cards = catalogue.cards.of_kind(kind)
+    chosen = select_cards(all_cards, wanted)
+    rubric = catalogue.rubric(None, kind)
+    fields = LISTED_FIELDS[kind]
     rows = []
     for card in chosen:
-        scored = score(card, rubric)
-        said = [wording.plain(card.value(field)).replace("; ", ", ") or "?" for field in named]
-        size = [wording.amount(card)] if kind == "dataset" else []
-        rows.append(
-            (card.id, *size, *said, wording.points(scored.low, scored.high), wording.tiers(scored))
-        )
-    header = ("id", *(("size",) if kind == "dataset" else ()), *named, f"of {rubric.of:g}", "tier")
-    table(f"{len(chosen)} of {len(found.cards.of(kind))} {kind}s", header, rows)
-    hidden = any(getattr(options, name) for name in ("anatomy", "task", "access", "licence"))
-    if hidden:
+        card_score = score(card, rubric)
+        row = [card.id, wording.format_amount(card)] if kind == "dataset" else [card.id]
+        row += [
+            wording.format_value(card.value(name)).replace("; ", ", ") or "?" for name in fields
+        ]
+        points = wording.format_range(card_score.low, card_score.high)
+        rows.append((*row, points, wording.format_tier(card_score)))
+    size = ("size",) if kind == "dataset" else ()
+    header = ("id", *size, *fields, f"of {rubric.maximum:g}", "tier")
+    table(f"{len(chosen)} of {len(all_cards)} {kind}s", header, rows)
+    if options.anatomy or options.task or options.access or options.licence:
         say("a card that doesn't say what was asked for isn't listed")
     return chosen
 
@@ -189,71 +177,61 @@ def listed(options: argparse.Namespace, found: Catalogue) -> list[Card]:
 # ---- show, score
 
 
-def show(card: Card, scored: Score) -> None:
-    """A whole card, on lines of their own: addresses can be copied at any width."""
+def show_card(card: Card, card_score: Score) -> None:
+    """Show a whole card, a line per field: addresses can be copied at any width."""
     say(f"{card.name} ({card.kind} {card.id})")
     say(f"run it: {card.command}" if card.command else "usbench doesn't run it")
     say(f"source, where no other is named: {card.source} [verified: {card.verified}]")
     for name in fields_of(card.kind):
         field = card.fields.get(name)
-        own = (
-            field is None
-            or not field.known
-            or (field.source, field.verified) == (card.source, card.verified)
-        )
-        said = "" if field is None or own else f"   [{field.source}; verified: {field.verified}]"
-        say(f"  {name:<14} {wording.stated(name, field)}{said}")
-    parts(card, scored)
+        stated = field is not None and field.known
+        origin = ""
+        if stated and (field.source, field.verified) != (card.source, card.verified):
+            origin = f"   [{field.source}; verified: {field.verified}]"
+        say(f"  {name:<14} {wording.format_field(name, field)}{origin}")
+    show_parts(card, card_score)
 
 
-def parts(card: Card, scored: Score) -> None:
-    """A score, line by line."""
-    rows = [
-        (part.criterion, wording.gained(part), f"{part.of:g}", part.why) for part in scored.parts
-    ]
-    rows.append(
-        (
-            "total",
-            wording.points(scored.low, scored.high),
-            f"{scored.of:g}",
-            f"tier {wording.tiers(scored)}",
-        )
-    )
-    table(f"{card.id} by {scored.rubric}", ("criterion", "points", "of", "why"), rows)
-
-
-def compared(chosen: Sequence[Card], rubric: Rubric) -> None:
-    """Many scores, the highest sure one first."""
-    scored = {card.id: score(card, rubric) for card in chosen}
-    order = sorted(chosen, key=lambda card: (-scored[card.id].low, -scored[card.id].high, card.id))
+def show_parts(card: Card, card_score: Score) -> None:
+    """Show a score, criterion by criterion."""
     rows = []
-    for card in order:
-        one = scored[card.id]
-        unknown = sum(part.points is None for part in one.parts)
-        rows.append((card.id, wording.points(one.low, one.high), wording.tiers(one), str(unknown)))
-    header = (rubric.kind, f"of {rubric.of:g}", "tier", "criteria unknown")
-    table(
-        f"{rubric.title}: {len(chosen)} {rubric.kind}s, those with most sure points first",
-        header,
-        rows,
-    )
+    for part in card_score.parts:
+        points = wording.format_range(part.low, part.high)
+        rows.append((part.criterion, points, f"{part.maximum:g}", part.why))
+    total = wording.format_range(card_score.low, card_score.high)
+    tier = f"tier {wording.format_tier(card_score)}"
+    rows.append(("total", total, f"{card_score.maximum:g}", tier))
+    table(f"{card.id} by {card_score.rubric}", ("criterion", "points", "of", "why"), rows)
 
 
-def scoring(options: argparse.Namespace, found: Catalogue) -> list[tuple[Card, Score]]:
-    """The scores asked for, shown."""
+def show_scores(scores: Mapping[str, Score], rubric: Rubric) -> None:
+    """Show many scores, the highest certain one first."""
+    rows = []
+    for id in sorted(scores, key=lambda id: (-scores[id].low, -scores[id].high, id)):
+        points = wording.format_range(scores[id].low, scores[id].high)
+        unknown = sum(part.points is None for part in scores[id].parts)
+        rows.append((id, points, wording.format_tier(scores[id]), str(unknown)))
+    title = f"{rubric.title}: {len(scores)} {rubric.kind}s, those with most sure points first"
+    table(title, (rubric.kind, f"of {rubric.maximum:g}", "tier", "criteria unknown"), rows)
+
+
+def show_asked(options: argparse.Namespace, catalogue: Catalogue) -> list[tuple[Card, Score]]:
+    """Show the scores asked for, and the card where `show` was the command."""
     if options.name:
-        card = found.cards.named(options.name)
-        scored = score(card, found.rubric(options.rubric, card.kind))
-        show(card, scored) if options.command == "show" else parts(card, scored)
-        return [(card, scored)]
-    chosen = [found.rubric(options.rubric, kind) for kind in cards.KINDS]
-    done = []
-    for rubric in dict.fromkeys(one.name for one in chosen):
-        sheet = found.rubrics[rubric]
-        require_sheet(sheet)
-        compared(found.cards.of(sheet.kind), sheet)
-        done += [(card, score(card, sheet)) for card in found.cards.of(sheet.kind)]
-    return done
+        card = catalogue.cards.find(options.name)
+        card_score = score(card, catalogue.rubric(options.rubric, card.kind))
+        show = show_card if options.command == "show" else show_parts
+        show(card, card_score)
+        return [(card, card_score)]
+    shown: list[tuple[Card, Score]] = []
+    names = [catalogue.rubric(options.rubric, kind).name for kind in cards.KINDS]
+    for name in dict.fromkeys(names):
+        rubric = catalogue.rubrics[name]
+        require_criteria(rubric)
+        pairs = [(card, score(card, rubric)) for card in catalogue.cards.of_kind(rubric.kind)]
+        show_scores({card.id: card_score for card, card_score in pairs}, rubric)
+        shown += pairs
+    return shown
 
 
 # ---- the command
@@ -261,26 +239,30 @@ def scoring(options: argparse.Namespace, found: Catalogue) -> list[tuple[Card, S
 
 def run(options: argparse.Namespace) -> int:
     """Read everything, then do what was asked; the exit code."""
-    found = Catalogue(cards.load(options.cards), rubrics.load(options.cards))
+    catalogue = Catalogue(cards.load_cards(options.cards), load_rubrics(options.cards))
     code = 0
+    content: Any = None
     if options.command == "list":
-        chosen = listed(options, found)
-        facts: Any = [
-            flat.flat(card, score(card, found.rubric(None, card.kind))) for card in chosen
-        ]
+        content = []
+        for card in list_cards(options, catalogue):
+            content.append(flat.flatten_card(card, score(card, catalogue.rubric(None, card.kind))))
     elif options.command in ("show", "score"):
-        facts = [flat.flat(card, scored) for card, scored in scoring(options, found)]
+        shown = show_asked(options, catalogue)
+        content = [flat.flatten_card(card, card_score) for card, card_score in shown]
+    elif options.command == "validate":
+        code = report_valid(catalogue)
     else:
-        code = validate(found) if options.command == "validate" else write(options, found)
-        facts = flat.view(options.cards) if options.json else None
+        code = write(options, catalogue)
     if options.json:
-        write_all({options.json: (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()})
+        content = flat.view(options.cards) if content is None else content
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        write_all({options.json: text.encode()})
     return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code."""
-    options = arguments(argv)
+    """Run the command; return its exit code."""
+    options = parse_arguments(argv)
     try:
         return run(options)
     except UsbenchError as error:

@@ -3,15 +3,17 @@
     python scripts/check.py dataset=usgra [data=DIR | dataset.root=DIR] [task=segment|detect|landmark|all]
                             [--json FILE] [--sheet FILE.png] [--config-dir DIR]
 
-Every image is decoded and every label read, as a run would; nothing is changed. Pairs of images that show the same are
-drawn side by side (runs/check/<dataset>-pairs.png). The exit code is 1 where there are errors, pixel-identical images
-in two splits among them; what the dataset's YAML already knows, a leak of the release's own split, is a warning.
-Everything else is an override of the configuration, as in python -m usbench.
+Every image is decoded and every label read, as a run would; nothing is changed. Pairs of images
+that show the same are drawn side by side (runs/check/<dataset>-pairs.png). The exit code is 1 where
+there are errors, pixel-identical images in two splits among them; what the dataset's YAML already
+knows, a leak of the release's own split, is a warning. Everything else is an override of the
+configuration, as in python -m usbench.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,87 +22,67 @@ from typing import Any
 
 from usbench.cli.overrides import composed, exit_code
 from usbench.datasets import source
-from usbench.datasets.check import check as checking
-from usbench.datasets.check import contact_sheet as sheet
-from usbench.datasets.check import counts as tally
-from usbench.datasets.check import leakage as leaks
-from usbench.datasets.check.findings import shown
-from usbench.datasets.codecs import replacing
+from usbench.datasets.check.contact_sheet import draw_pairs
+from usbench.datasets.check.counts import counts_to_json, table_header, table_rows
+from usbench.datasets.check.duplicates import SimilarPair
+from usbench.datasets.check.findings import format_findings
+from usbench.datasets.check.leakage import find_leaks, pairs_to_json
+from usbench.datasets.check.release import CheckReport, check_release, select_tasks
 from usbench.errors import ConfigError, DataError
 from usbench.io.console import say, table
+from usbench.io.files import write_atomically
 
 MOST = 20  # findings shown of one kind, sizes, lines to paste; the JSON has all
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="dataset=, data=, task= and overrides"
-    )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write everything that was found as JSON"
-    )
-    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")
-    parser.add_argument(
-        "--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own"
-    )
+    add = parser.add_argument
+    add("overrides", nargs="*", metavar="key=value", help="dataset=, data=, task= and overrides")
+    add("--json", type=Path, metavar="FILE", help="write everything that was found as JSON")
+    add("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")
+    add("--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own")
     return parser.parse_intermixed_args(argv)
 
 
-def configured(words: Sequence[str], extra: Path | None) -> tuple[dict[str, Any], str]:
-    """(configuration, task); ConfigError where no dataset is named."""
-    task = [word.partition("=")[2] for word in words if word.startswith("task=")]
-    left = [word for word in words if not word.startswith("task=")]
-    return composed(left, extra, "check"), task[-1] if task else "all"
+def locate_release(config: Mapping[str, Any]) -> tuple[Path, bool]:
+    """Find the files to check: (root, whether they are a phantom).
 
-
-def place(config: Mapping[str, Any]) -> tuple[Path, bool]:
-    """(root, whether it is a phantom); DataError where nothing is there, ConfigError for source=phantom."""
+    Raises:
+        DataError: nothing is there.
+        ConfigError: source=phantom was asked for.
+    """
     if config["source"] == "phantom":
         raise ConfigError(
-            "source=phantom: files were wanted to check; scripts/phantom.py writes some, dataset.root= names them"
+            "source=phantom: expected files to check; scripts/phantom.py writes some, "
+            "dataset.root= names them"
         )
     released = config["dataset"]["released"]
-    found, root = source.locate({**config, "source": "real" if released else "auto"})
+    real, root = source.locate({**config, "source": "real" if released else "auto"})
     if not root.is_dir():
         name = config["dataset"]["name"]
         raise DataError(
-            f"{root}: files of {name} were wanted here, found none; python scripts/phantom.py dataset={name} out={root}"
+            f"{root}: expected files of {name} here, found none; python scripts/phantom.py "
+            f"dataset={name} out={root}"
         )
-    return root, not found or (root / source.MARK).is_file()
+    return root, not real or (root / source.MARK).is_file()
 
 
-def show(report: checking.Report, name: str, root: Path) -> None:
-    """Tables and findings on stdout."""
-    images = report.images
+def show_report(report: CheckReport, name: str, root: Path) -> None:
+    """Show tables and findings on stdout."""
     say(f"{name} at {root}")
-    if images["images"]:
-        say(
-            f"{images['images']} images, {images['tinted']} of them tinted (luma is read), "
-            f"grey levels {images['darkest']}..{images['brightest']}"
-        )
-        sizes = list(images["sizes"].items())
-        table(
-            "sizes",
-            ("height × width", "images"),
-            [(size, str(count)) for size, count in sizes[:MOST]],
-        )
-        if len(sizes) > MOST:
-            say(f"… and {len(sizes) - MOST} more sizes")
-    for task, counts in report.tallies.items():
-        table(task, tally.header(counts, task), tally.rows(counts, task))
+    show_images(report.images)
+    for task, counts in report.counts.items():
+        table(task, table_header(counts, task), table_rows(counts, task))
     for tasks, pairs in report.pairs.items():
         if pairs:
-            seen = [row(pair) for pair in leaks.rows(pairs[:MOST])]
-            table(
-                f"{tasks}: {len(pairs)} pairs that show the same",
-                ("one", "other", "splits", "r", ""),
-                seen,
-            )
-    for line in shown(report.findings, MOST):
+            title = f"{tasks}: {len(pairs)} pairs that show the same"
+            rows = [pair_row(pair) for pair in pairs[:MOST]]
+            table(title, ("one", "other", "splits", "r", ""), rows)
+    for line in format_findings(report.findings, MOST):
         say(line)
     if report.paste:
         lines = report.paste.splitlines()
@@ -111,72 +93,95 @@ def show(report: checking.Report, name: str, root: Path) -> None:
             say(f"  … and {len(lines) - 2 * MOST} more lines (--json FILE has all)")
 
 
-def row(pair: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
-    """A pair as a table has it."""
-    where = " | ".join(str(split or "unused") for split in pair["splits"])
-    figure = "identical" if pair["identical"] else f"{pair['correlation']:.3f}"
-    return pair["one"], pair["other"], where, figure, "known" if pair["known"] else "new"
+def show_images(images: Mapping[str, Any]) -> None:
+    """Show what the pixels say: number, grey levels, sizes."""
+    if not images["images"]:
+        return
+    say(
+        f"{images['images']} images, {images['tinted']} of them tinted (luma is read), "
+        f"grey levels {images['darkest']}..{images['brightest']}"
+    )
+    sizes = list(images["sizes"].items())
+    rows = [(size, str(count)) for size, count in sizes[:MOST]]
+    table("sizes", ("height × width", "images"), rows)
+    if len(sizes) > MOST:
+        say(f"… and {len(sizes) - MOST} more sizes")
 
 
-def facts(report: checking.Report, name: str, drawn: bool, picture: Path | None) -> dict[str, Any]:
-    """As JSON's data."""
-    findings = [{"level": one.level, "kind": one.kind, "text": one.text} for one in report.findings]
+def pair_row(pair: SimilarPair) -> tuple[str, str, str, str, str]:
+    """A pair as a row of the table."""
+    splits = " | ".join(str(record.split or "unused") for record in (pair.one, pair.other))
+    figure = "identical" if pair.identical else f"{pair.correlation:.3f}"
+    return pair.one.id, pair.other.id, splits, figure, "known" if pair.known else "new"
+
+
+def report_to_json(
+    report: CheckReport, name: str, phantom: bool, sheet: Path | None
+) -> dict[str, Any]:
+    """Everything that was found as JSON."""
+    leaking = set().union(*map(find_leaks, report.pairs.values()))
     return {
         "dataset": name,
-        "phantom": drawn,
+        "phantom": phantom,
         "errors": report.number("error"),
         "warnings": report.number("warning"),
-        "findings": findings,
+        "findings": [vars(finding) for finding in report.findings],
         "images": report.images,
-        "views": {task: tally.plain(counts, task) for task, counts in report.tallies.items()},
-        "leaking": sorted(set().union(*(leaks.leaks(pairs) for pairs in report.pairs.values()))),
-        "pairs": {tasks: leaks.rows(pairs) for tasks, pairs in report.pairs.items()},
+        "views": {task: counts_to_json(counts, task) for task, counts in report.counts.items()},
+        "leaking": sorted(leaking),
+        "pairs": {tasks: pairs_to_json(pairs) for tasks, pairs in report.pairs.items()},
         "paste": report.paste,
-        "sheet": str(picture) if picture else None,
+        "sheet": str(sheet) if sheet else None,
     }
 
 
-def draw(
-    report: checking.Report, config: Mapping[str, Any], root: Path, drawn: bool, wanted: Path | None
+def draw_sheet(
+    report: CheckReport, config: Mapping[str, Any], root: Path, phantom: bool, out: Path | None
 ) -> Path | None:
-    """The contact sheet's path; None where there are no pairs. An old one of ours goes."""
+    """Draw the contact sheet; None where there are no pairs, and an old one of ours is removed."""
     dataset = config["dataset"]
     default = Path(str(config["runs"])) / "check" / f"{dataset['name']}-pairs.png"
-    pairs = [pair for one in report.pairs.values() for pair in one]
+    pairs = list(itertools.chain(*report.pairs.values()))
     if not pairs:
         default.unlink(missing_ok=True)
         return None
-    pairs.sort(key=lambda pair: (not pair.across, not pair.identical, -pair.correlation))
-    path = wanted or default
-    sheet.draw(pairs, root, dataset["name"], None if drawn else dataset.get("attribution"), path)
+    pairs.sort(key=lambda pair: pair.rank)
+    path = out or default
+    draw_pairs(pairs, root, dataset["name"], None if phantom else dataset.get("attribution"), path)
     return path
 
 
 def check(options: argparse.Namespace) -> int:
     """Check, show, draw, write; the exit code."""
-    config, word = configured(options.overrides, options.config_dir)
+    tasks = ["all"]
+    overrides = []
+    for override in options.overrides:
+        key, _, value = override.partition("=")
+        if key == "task":
+            tasks.append(value)
+        else:
+            overrides.append(override)
+    config = composed(overrides, options.config_dir, "check")
     dataset = config["dataset"]
-    tasks = checking.wanted_tasks(dataset, word)
-    root, drawn = place(config)
-    report = checking.check(dataset, root, drawn, tasks)
-    show(report, dataset["name"], root)
-    picture = draw(report, config, root, drawn, options.sheet)
-    if picture:
-        say(f"the pairs side by side: {picture}")
+    selected = select_tasks(dataset, tasks[-1])
+    root, phantom = locate_release(config)
+    report = check_release(dataset, root, phantom, selected)
+    show_report(report, dataset["name"], root)
+    sheet = draw_sheet(report, config, root, phantom, options.sheet)
+    if sheet:
+        say(f"the pairs side by side: {sheet}")
     if options.json:
-        with replacing(options.json) as part:
-            text = json.dumps(
-                facts(report, dataset["name"], drawn, picture), indent=1, ensure_ascii=False
-            )
-            part.write_text(text + "\n", encoding="utf-8")
-    errors, warnings = report.number("error"), report.number("warning")
-    say(f"{errors} errors, {warnings} warnings")
+        content = report_to_json(report, dataset["name"], phantom, sheet)
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(options.json, text.encode())
+    errors = report.number("error")
+    say(f"{errors} errors, {report.number('warning')} warnings")
     return 1 if errors else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 for errors in the release, 2 for a wrong configuration."""
-    options = arguments(argv)
+    """Run the command; its exit code: 0, 1 for errors in the release, 2 for a wrong command."""
+    options = parse_arguments(argv)
     return exit_code(lambda: check(options))
 
 

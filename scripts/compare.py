@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
+from usbench.io.files import replacing
 from usbench.leaderboard import comparison
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import FEW_GROUPS

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from usbench.cli.overrides import composed, exit_code
 from usbench.cli.run import run_or_find
-from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, RunError
+from usbench.io.files import replacing
 from usbench.results import store as results
 from usbench.runner import config as cell
 from usbench.runner import launch, transfer

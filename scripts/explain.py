@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import Stored, stored
 from usbench.io.console import say, table, track
+from usbench.io.files import replacing
 from usbench.leaderboard import implantability as implant
 from usbench.metrics.box_protocols import BOX_PROTOCOLS
 from usbench.metrics.landmark_scorer import RADIAL

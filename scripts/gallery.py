@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import replacing
 from usbench.io.console import say, track
+from usbench.io.files import replacing
 from usbench.results import store as results
 from usbench.results.gallery import file as gallery_file
 from usbench.results.gallery import make as gallery

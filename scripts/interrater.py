@@ -16,10 +16,10 @@ from pathlib import Path
 
 from usbench.cli.overrides import composed, exit_code
 from usbench.datasets import source
-from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, DataError
 from usbench.evaluate import annotators as interrater
 from usbench.io.console import say, table
+from usbench.io.files import replacing
 from usbench.runner import config as cell
 
 
@@ -66,7 +66,7 @@ def compare(options: argparse.Namespace) -> int:
     table(f"{dataset['name']} · {made['data']['splits']}", *interrater.shown(scores))
     for ruled in scores.protocols:
         say(f"{ruled.name} {ruled.version}: {ruled.description}")
-    for name, count in getattr(layout, "oddities", dict)().items():
+    for name, count in layout.oddities().items():
         say(f"note: {name}: {count}")
     say(f"result: {path}")
     if options.json:

@@ -1,9 +1,11 @@
 """Write a dataset's phantom in its release's own format, to look at or to run on.
 
-python scripts/phantom.py dataset=spinal out=DIR [task=segment|detect|all] [dataset.phantom.counts.train=8 …]
+python scripts/phantom.py dataset=spinal out=DIR [task=segment|detect|all]
+[dataset.phantom.counts.train=8 …]
 
-DIR gets what <data>/<dataset>/ would hold, for all tasks of the dataset unless one is named. It must be new or empty,
-and is written whole or not at all. Everything else is an override of the configuration, as in python -m usbench.
+DIR gets what <data>/<dataset>/ would hold, for all tasks of the dataset unless one is named. It
+must be new or empty, and is written whole or not at all. Everything else is an override of the
+configuration, as in python -m usbench.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ from typing import Any
 
 from usbench.cli.overrides import composed, exit_code
 from usbench.datasets import source
-from usbench.datasets.codecs import replacing
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io import console
+from usbench.io.files import replacing
 from usbench.types import SPLITS, Layout, Task
 
 Counts = dict[str, int]  # images per split
@@ -61,7 +63,10 @@ def _own(overrides: Sequence[str]) -> tuple[Path, str, list[str]]:
 
 
 def _layouts(dataset: Mapping[str, Any], task: str) -> dict[Task, Layout]:
-    """The layout of each view that was asked for; ConfigError for a task that the dataset doesn't have."""
+    """The layout of each view that was asked for.
+
+    ConfigError for a task that the dataset doesn't have.
+    """
     if task not in ("all", *dataset["views"]):
         raise ConfigError(
             f"task={task}: {dataset['name']} has {', '.join(dataset['views'])}; or take all"
@@ -70,7 +75,7 @@ def _layouts(dataset: Mapping[str, Any], task: str) -> dict[Task, Layout]:
     spec = source.spec_of(dataset)
     layouts: dict[Task, Layout] = {}
     for view in wanted:
-        names = dataset["views"][view]["classes"] or phantom.classes(spec, view)
+        names = dataset["views"][view]["classes"] or phantom.scene_classes(spec, view)
         named = source.with_classes(dataset, view, names)
         layouts[view] = source.layout_of({"dataset": named, "task": view, "phantom": True})
     return layouts
@@ -78,15 +83,17 @@ def _layouts(dataset: Mapping[str, Any], task: str) -> dict[Task, Layout]:
 
 @contextmanager
 def _whole(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends well and vanishes when it doesn't.
+    """A folder beside `out` that takes its place when the block ends well and vanishes when it
+    doesn't.
 
-    Raises RunError where `out` holds something, is a file, or can't be written.
+    Raises:
+        RunError: `out` holds something, is a file, or can't be written.
     """
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         if out.exists() and any(out.iterdir()):
             raise RunError(
-                f"{out}: a new or empty folder was wanted, found files in it; take another out="
+                f"{out}: expected a new or empty folder, got files in it; take another out="
             )
         beside.mkdir(parents=True)
         yield beside
@@ -103,12 +110,15 @@ def _whole(out: Path) -> Iterator[Path]:
 def _write(
     dataset: Mapping[str, Any], layouts: Mapping[Task, Layout], folder: Path
 ) -> dict[Task, Counts]:
-    """Write every view that isn't there yet (views may share their files); the images per split of each."""
+    """Write every view that isn't there yet (views may share their files).
+
+    The images per split of each.
+    """
     spec = source.spec_of(dataset)
     counts: dict[Task, Counts] = {}
     for task, layout in layouts.items():
         if not _there(layout, folder):
-            drawn = phantom.samples(spec, getattr(layout, "written_as", task))
+            drawn = phantom.draw_samples(spec, layout.written_as or task)
             layout.write(
                 folder, console.track(drawn, f"{dataset['name']} {task}", sum(spec.counts.values()))
             )
@@ -142,7 +152,8 @@ def _run(options: argparse.Namespace) -> int:
             part.write_text(text)
     for view, found in counts.items():
         console.say(
-            f"{out}: {dataset['name']} {view}, {', '.join(f'{n} {split}' for split, n in found.items())}"
+            f"{out}: {dataset['name']} {view}, "
+            f"{', '.join(f'{n} {split}' for split, n in found.items())}"
         )
     if dataset["released"]:
         console.say(f"to run on it: python -m usbench dataset={dataset['name']} dataset.root={out}")
@@ -150,7 +161,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 where the folder can't be written, 2 for a wrong configuration."""
+    """The command.
+
+    Its exit code: 0, 1 where the folder can't be written, 2 for a wrong configuration.
+    """
     options = _arguments(argv)
     return exit_code(lambda: _run(options))
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import coco, image, label_png, unity
-from usbench.datasets.layouts.folders import listing
+from usbench.datasets.codecs import coco, image, label_png, unity_labels
+from usbench.datasets.layouts.folders import list_files
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.console import say, track
 from usbench.results import store as results
@@ -97,7 +97,7 @@ def restored(options: argparse.Namespace, device: str) -> tuple[Any, Mapping[str
 def predict(options: argparse.Namespace) -> int:
     """Predict, write, show; the exit code."""
     words = settled(options.words)
-    out, found = Path(words["out"]), listing(Path(words["images"]), *PICTURES)
+    out, found = Path(words["out"]), list_files(Path(words["images"]), *PICTURES)
     if not found:
         raise DataError(
             f"{words['images']}: images ({', '.join(PICTURES)}) were wanted, found none"
@@ -131,7 +131,7 @@ def write(out: Path, found: Mapping[str, Path], model: Any, one: Mapping[str, An
     )
     paths = out / "predictions.json", out / "images.json"
     writer: AbstractContextManager[Any] = (
-        unity.LandmarkWriter(*paths, classes)
+        unity_labels.LandmarkWriter(*paths, classes)
         if task == "landmark"
         else coco.PredictionWriter(*paths)
     )
@@ -152,7 +152,7 @@ def masks(folder: Path, stem: str, guess: Masks, classes: Sequence[str], exclusi
     """One index PNG, or a PNG per class."""
     if exclusive:
         folder.mkdir(exist_ok=True)
-        label_png.write_index(folder / f"{stem}.png", label_png.index_of(guess.planes))
+        label_png.write_label_png(folder / f"{stem}.png", label_png.planes_to_index(guess.planes))
         return
     for label, plane in zip(classes, guess.planes, strict=True):
         own = folder / label.replace("/", "-")

@@ -21,10 +21,10 @@ from typing import Any
 
 from usbench.cli.overrides import composed, exit_code
 from usbench.datasets import archives, source
-from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError, RunError, UsbenchError
 from usbench.io.console import say
 from usbench.io.download import RemoteFile, fetch, sha256_with_bar, verify
+from usbench.io.files import replacing
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

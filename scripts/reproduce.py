@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import replacing
 from usbench.evaluate import reproduce as reproduction
 from usbench.io.console import say, table
+from usbench.io.files import replacing
 from usbench.results import store as results
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,11 +18,11 @@ from typing import Any
 
 from usbench.cli.overrides import composed, exit_code
 from usbench.datasets import source
-from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError
 from usbench.evaluate import baselines as controls
 from usbench.evaluate import sanity
 from usbench.io.console import say, table
+from usbench.io.files import replacing
 from usbench.results import store as results
 from usbench.runner import config as cell
 from usbench.runner import report

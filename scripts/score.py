@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from usbench.cli.overrides import composed, exit_code
-from usbench.datasets.codecs import replacing
 from usbench.errors import ConfigError
 from usbench.evaluate import coco as instances
 from usbench.evaluate import external
 from usbench.evaluate import files as outside
 from usbench.io.console import say, table, track, warn
+from usbench.io.files import replacing
 from usbench.metrics.detect_scorer import DetectScorer
 from usbench.metrics.landmark_scorer import LandmarkScorer
 from usbench.metrics.scores import Scorer, Scores

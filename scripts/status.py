@@ -24,9 +24,9 @@ from rich.live import Live
 from rich.table import Table
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import replacing
 from usbench.errors import DataError
 from usbench.io.console import out, say
+from usbench.io.files import replacing
 from usbench.runner import status as ledger
 
 EVERY_S = 2.0

@@ -18,9 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import replacing
 from usbench.errors import UsbenchError
 from usbench.io.console import say, track, warn
+from usbench.io.files import replacing
 from usbench.runner.tracking import mlflow_store as tracking
 from usbench.runner.tracking import sync as track_sync
 

@@ -91,7 +91,9 @@ class FastLaneGuard:
             return
         program = Path(str(arguments[0])).name if arguments else ""
         if program not in ALLOWED_PROCESSES:
-            raise FastLaneError(f"a test of the fast lane starts {program or event}: mark it process")
+            raise FastLaneError(
+                f"a test of the fast lane starts {program or event}: mark it process"
+            )
 
     def refuse_training(self) -> None:
         """Replace torch's backward, once torch is there, by one that asks this guard."""

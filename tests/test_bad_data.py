@@ -48,7 +48,7 @@ def pristine(compose, tmp_path_factory) -> Path:
         spec = replace(source.spec_of(node), size=SIZE, counts=counts)
         for task in node["views"] if name == "spinal" else ("segment",):
             layout = source.layout_of({"dataset": node, "task": task, "phantom": True})
-            layout.write(data / name, phantom.samples(spec, task))
+            layout.write(data / name, phantom.draw_samples(spec, task))
     return data
 
 

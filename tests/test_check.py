@@ -17,21 +17,8 @@ from PIL import Image
 from written import TRAINED, VIEWS, YAMLS, small_phantom
 
 from usbench.datasets import source
-from usbench.datasets.check import (
-    check as checking,
-)
-from usbench.datasets.check import (
-    contact_sheet as sheet,
-)
-from usbench.datasets.check import (
-    counts as tally,
-)
-from usbench.datasets.check import (
-    findings,
-)
-from usbench.datasets.check import (
-    leakage as leaks,
-)
+from usbench.datasets.check import contact_sheet, counts, findings, leakage
+from usbench.datasets.check.release import CheckReport, open_views
 from usbench.datasets.codecs import image, label_png
 from usbench.errors import ConfigError
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks, Record
@@ -164,10 +151,10 @@ def opened(name: str, root: Path, compose) -> list[Record]:
     """The records of the dataset's first view as a run has them."""
     node = source.without_release(compose(*words(name, root))["dataset"])
     task = next(iter(node["views"]))
-    report = checking.Report()
-    (view,) = checking.open_views(node, root, True, [task], report)
+    report = CheckReport()
+    (view,) = open_views(node, root, True, [task], report)
     assert not [one for one in report.findings if one.level == "error"]
-    return view.settled
+    return list(view.run_records)
 
 
 @pytest.mark.parametrize("name", YAMLS)
@@ -180,7 +167,7 @@ def test_a_truncated_image_is_found_and_the_rest_still_checked(name, release, ch
     assert done.code == 1
     (text,) = done.found("error", "unreadable image")
     assert (
-        text.startswith(f"{record.image}: wanted an 8-bit grey or colour picture")
+        text.startswith(f"{record.image}: expected an 8-bit grey or colour picture")
         and "can't be decoded" in text
     )
     assert not [
@@ -209,7 +196,9 @@ def test_a_training_image_copied_over_a_test_image_is_an_error(name, release, ch
     assert (pair["one"], pair["other"], pair["splits"]) == (test.id, train.id, ["test", "train"])
     assert pair["identical"] and test.id in done.facts["leaking"]
     drawn = Path("runs") / "check" / f"{name}-pairs.png"
-    assert done.facts["sheet"] == str(drawn) and Image.open(drawn).size[0] > 2 * sheet.SIDE[0]
+    assert (
+        done.facts["sheet"] == str(drawn) and Image.open(drawn).size[0] > 2 * contact_sheet.SIDE[0]
+    )
 
 
 # ---- defects of one release
@@ -237,20 +226,20 @@ def two_of_one_name(root: Path) -> str:
 
 def mask_of_another_size(root: Path) -> str:
     path = first(root / USGRA / "masks")
-    label_png.write_index(path, np.zeros((32, 32), np.uint8))
-    return f"dataset/masks/{path.name}: the size of {path.name} (64, 96) was wanted, found (32, 32)"
+    label_png.write_label_png(path, np.zeros((32, 32), np.uint8))
+    return f"dataset/masks/{path.name}: expected the size of {path.name} (64, 96), got (32, 32)"
 
 
 def mask_of_foreign_values(root: Path) -> str:
     path = first(root / USGRA / "masks")
-    label_png.write_index(path, np.full((64, 96), 7, np.uint8))
-    return f"dataset/masks/{path.name}: wanted a mask of indices 0..2, found value 7"
+    label_png.write_label_png(path, np.full((64, 96), 7, np.uint8))
+    return f"dataset/masks/{path.name}: expected a mask of indices 0..2, got value 7"
 
 
 def cut_off_mask(root: Path) -> str:
     path = first(root / USGRA / "test" / "masks")
     cut(path)
-    return f"dataset/test/masks/{path.name}: wanted a mask"
+    return f"dataset/test/masks/{path.name}: expected a mask"
 
 
 def box_outside(root: Path) -> str:
@@ -273,7 +262,7 @@ def missing_xml(root: Path) -> str:
 def not_a_picture(root: Path) -> str:
     path = first(root / SPINAL_BOXES / "test")
     path.write_text("<html>")
-    return f"{path.name}: wanted an 8-bit grey or colour picture, found something else"
+    return f"{path.name}: expected an 8-bit grey or colour picture, got something else"
 
 
 def vertex_outside(root: Path) -> str:
@@ -300,7 +289,7 @@ def cell_cut_off(root: Path) -> str:
 def class_unnamed(root: Path) -> str:
     path = first(root / "NNUS" / "labels", ".txt")
     path.write_text("31 .5 .5 .1 .1\n")
-    return f"{path.name}: line 1: wanted a class number 0..7"
+    return f"{path.name}: line 1: expected a class number 0..7"
 
 
 def frame_lost(root: Path) -> str:
@@ -419,7 +408,7 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
         "  near_duplicates:",
         f"    - [{', '.join(names)}]",
         "leakage:",
-        '  words: "1 of the 4 test images are near-duplicates (correlation ≥ 0.95 at 32×32) of one in train or val; '
+        '  description: "1 of the 4 test images are near-duplicates (correlation ≥ 0.95 at 32×32) of one in train or val; '
         'scores on all 4 are optimistic"',
         f"  images: [{names[0]}]",
     ]
@@ -450,11 +439,11 @@ def test_identical_images_that_are_annotated_differently(release, check):
     for path in (other, third):
         path.write_bytes(one.read_bytes())
     masks = root / USGRA / "masks"
-    index = label_png.read_index(masks / one.name, 2)
-    label_png.write_index(masks / third.name, index)
+    index = label_png.read_label_png(masks / one.name, 2)
+    label_png.write_label_png(masks / third.name, index)
     changed = index.copy()
     changed[index == 1] = 0
-    label_png.write_index(masks / other.name, changed)
+    label_png.write_label_png(masks / other.name, changed)
     ids = [f"train/{path.stem}" for path in (one, other, third)]
     listed = f"dataset.split.near_duplicates=[[{','.join(ids)}]]"
     done = check(*words("usgra", root), *UNLISTED[1:], listed, "task=segment")
@@ -539,7 +528,7 @@ def test_a_fold_with_nobody_to_test_is_only_a_warning(release, check):
 def test_published_counts_are_compared(release, check):
     root = release("usgra", real=True)
     key = "dataset.published_counts"
-    counts = [
+    met = [
         f"{key}.segment.train=8",
         f"{key}.segment.test=5",
         f"{key}.detect.train=8",
@@ -550,7 +539,7 @@ def test_published_counts_are_compared(release, check):
         f"+{key}.segment.classes={{nerve:11}}",
         f"+{key}.detect.instances={{vessel:3}}",
     ]
-    done = check(*words("usgra", root), *UNLISTED[:2], *counts, *more)
+    done = check(*words("usgra", root), *UNLISTED[:2], *met, *more)
     assert done.code == 0  # a user's copy may be another version
     assert done.found("note", "count") == [
         "segment: train: 8 published, 8 found",
@@ -578,12 +567,12 @@ def test_a_phantom_is_not_compared_with_the_real_release(release, check):
 def test_the_yaml_s_published_counts_are_of_its_views(name, compose):
     node = compose(f"dataset={name}")["dataset"]
     for task, published in (node.get("published_counts") or {}).items():
-        counts = tally.Tally(tuple(node["views"][task]["classes"]))
-        assert published and tally.compare(published, counts, [], task)
+        empty = counts.ClassCounts(tuple(node["views"][task]["classes"]))
+        assert published and list(counts.compare_published(published, empty, [], task))
 
 
 def test_counts_by_hand():
-    counts = tally.Tally(("a", "b"))
+    table = counts.ClassCounts(("a", "b"))
     records = [
         Record(str(n), f"g{n // 2}", f"{n}.png", None, split)
         for n, split in enumerate(["train"] * 3 + [None])
@@ -591,20 +580,20 @@ def test_counts_by_hand():
     planes = np.zeros((2, 4, 5), bool)
     planes[0, 1:3, 1:3] = True
     for record in records:
-        counts.add_image(record)
-    counts.add_truth(records[0], Masks(planes))
-    counts.add_truth(records[1], Masks(~planes, known=np.array([True, False])))
-    counts.add_truth(
+        table.add_image(record)
+    table.add_target(records[0], Masks(planes))
+    table.add_target(records[1], Masks(~planes, known=np.array([True, False])))
+    table.add_target(
         records[3], Masks(np.zeros((2, 4, 5), bool))
     )  # the third label couldn't be read
-    assert list(tally.rows(counts, "segment")) == [
+    assert list(counts.table_rows(table, "segment")) == [
         ["(all images)", "3", "1", "4", "", ""],
         ["(groups)", "2", "1", "2", "", ""],
         ["(no class)", "0", "1", "1", "", ""],
         ["a", "2", "0", "2", "33.33 %", "0"],  # 4 + 16 of 60
         ["b", "1", "0", "1", "33.33 %", "1"],
     ]
-    assert tally.header(counts, "segment") == [
+    assert counts.table_header(table, "segment") == [
         "images with",
         "train",
         "unused",
@@ -619,10 +608,10 @@ def test_landmarks_and_boxes_by_hand():
     marks = Landmarks(
         (np.ones((1, 2), np.float32), none, none), np.array([SEEN, OFF, BLURRED], np.int8)
     )
-    amount, unknown = tally.parts(marks, 3)
+    amount, unknown = counts.count_parts(marks, 3)
     assert amount.tolist() == [1, 0, 0] and unknown.tolist() == [False, False, True]
     boxes = Boxes(np.zeros((3, 4), np.float32), np.array([2, 0, 2], np.int64))
-    amount, unknown = tally.parts(boxes, 3)
+    amount, unknown = counts.count_parts(boxes, 3)
     assert amount.tolist() == [1, 0, 2] and not unknown.any()
 
 
@@ -638,7 +627,7 @@ def test_landmarks_and_boxes_by_hand():
 )
 def test_a_published_count_of_nothing_is_a_configuration_error(published):
     with pytest.raises(ConfigError, match="published_counts"):
-        tally.compare(published, tally.Tally(("a",)), [], "segment")
+        list(counts.compare_published(published, counts.ClassCounts(("a",)), [], "segment"))
 
 
 # ---- what is shown and written
@@ -646,7 +635,7 @@ def test_a_published_count_of_nothing_is_a_configuration_error(published):
 
 def test_many_findings_of_a_kind_are_cut_short():
     many = [findings.Finding("warning", "odd image", f"{n}.png") for n in range(5)]
-    lines = findings.shown([*many, findings.Finding("error", "label", "x")], 2)
+    lines = findings.format_findings([*many, findings.Finding("error", "label", "x")], 2)
     assert lines == [
         "warning: odd image: 0.png",
         "warning: odd image: 1.png",
@@ -684,7 +673,7 @@ def test_one_archive_of_two_will_do(release, check):
     done = check(*words("spinal", root))
     assert done.code == 0 and list(done.facts["views"]) == ["detect"]
     assert done.found("note", "view") == [
-        "segment: not checked; SegmentationDataset: its files were wanted here, found none"
+        "segment: not checked; SegmentationDataset: its files were expected here, found none"
     ]
 
 
@@ -707,10 +696,14 @@ def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, che
         (("dataset=nodata",), 2, "nodata"),
         (("dataset=usgra", "task=landmark"), 2, "usgra has segment, detect"),
         (("dataset=usgra", "source=phantom"), 2, "scripts/phantom.py"),
-        (("dataset=usgra",), 1, "data/usgra: the release of usgra was wanted here, found nothing"),
+        (
+            ("dataset=usgra",),
+            1,
+            "data/usgra: the release of usgra was expected here, found nothing",
+        ),
         (("dataset=usgra", "data=nowhere"), 1, "nowhere/usgra"),
         (("dataset=phantom",), 1, "scripts/phantom.py dataset=phantom out="),
-        (("dataset=spinal", "dataset.root=."), 1, "its files were wanted here, found none"),
+        (("dataset=spinal", "dataset.root=."), 1, "its files were expected here, found none"),
         (("dataset=usgra", "nonsense"), 2, "nonsense"),
     ],
 )
@@ -729,10 +722,10 @@ PLUGIN = """
 from pathlib import Path
 import numpy as np
 from usbench.errors import DataError
-from usbench.types import Masks, Record
+from usbench.types import Layout, Masks, Record
 
 
-class Rows:
+class Rows(Layout):
     def __init__(self, classes):
         self.classes = tuple(classes)
 
@@ -742,7 +735,7 @@ class Rows:
 
     def read(self, root, record):
         if record.id == "4.png":
-            raise DataError(f"{root / record.id}: a label was wanted, found none")
+            raise DataError(f"{root / record.id}: expected a label, found none")
         return Masks(np.ones((1, 40, 50), bool))
 
     def oddities(self):
@@ -754,7 +747,7 @@ title: Rows
 size: [40, 50]
 released: true
 views: {segment: {classes: [all], exclusive: true, layout: {_target_: lab_rows.Rows}}}
-split: {words: released}
+split: {description: released}
 licence: ours
 redistribute: none
 access: ours
@@ -774,8 +767,8 @@ def test_a_plug_in_s_dataset_is_checked_like_any_other(tmp_path, check):
         image.write_grey(Path(f"files/rows/{n}.png"), rng.integers(0, 256, size).astype(np.uint8))
     done = check("dataset=rows", "data=files", "+dataset.root=null", "--config-dir", "lab")
     assert done.code == 1 and done.found("error") == [
-        "4.png: a label was wanted, found none",
-        "5.png: the size of 5.png (40, 60) was wanted, found (40, 50)",
+        "4.png: expected a label, found none",
+        "5.png: expected the size of 5.png (40, 60), got (40, 50)",
     ]
     assert done.facts["views"]["segment"]["images"] == {"train": 2, "val": 2, "test": 2}
     assert done.found("note", "oddity") == ["segment: rows without a name: 2"]
@@ -833,6 +826,7 @@ def test_without_the_yaml_s_lists_the_real_usgra_gives_the_same_lists(check, com
     lines = [line.strip() for line in done.facts["paste"].splitlines()]
     listed = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     assert listed == [
-        leaks.inline(sorted(ids)) for ids in sorted(map(sorted, node["split"]["near_duplicates"]))
+        leakage.format_list(sorted(ids))
+        for ids in sorted(map(sorted, node["split"]["near_duplicates"]))
     ]
-    assert lines[-1] == f"images: {leaks.inline(node['leak']['images'])}"
+    assert lines[-1] == f"images: {leakage.format_list(node['leak']['images'])}"

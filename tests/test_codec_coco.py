@@ -105,7 +105,7 @@ def test_nothing_found_and_nothing_predicted(tmp_path: Path) -> None:
 def test_a_backslash_in_the_run_lengths_survives_json(tmp_path: Path) -> None:
     # 44 zeros: 44 = 12 + 32, '\\' = 48 + 32 + 12, then '1'; 56 ones: 24 + 32, 'h' = 48 + 32 + 24, then '1'
     plane = (np.arange(100) >= 44).reshape(2, 50).T
-    assert rle.encode(plane) == "\\1h1"
+    assert rle.encode_rle(plane) == "\\1h1"
     with PredictionWriter(tmp_path / "p.json", tmp_path / "i.json") as writer:
         writer.add("a", "g", (50, 2), Masks(plane[None]))
     read = read_predictions(tmp_path / "p.json", tmp_path / "i.json", "segment", classes=1)[0]
@@ -123,29 +123,29 @@ def changed(text: str, old: str, new: str) -> str:
         (
             '"image_id":2,"category_id":2',
             '"image_id":3,"category_id":2',
-            "entry 1: wanted an image_id of 1..2",
+            "entry 1: expected an image_id of 1..2",
         ),
         (
             '"image_id":2,"category_id":1',
             '"image_id":0,"category_id":1',
-            "entry 2: wanted an image_id",
+            "entry 2: expected an image_id",
         ),
         (
             '"image_id":2,"category_id":1',
             '"image_id":"2","category_id":1',
-            "entry 2: wanted an image_id",
+            "entry 2: expected an image_id",
         ),
         (
             '"image_id":2,"category_id":1',
             '"image_id":true,"category_id":1',
-            "entry 2: wanted an image_id",
+            "entry 2: expected an image_id",
         ),
-        ('"category_id":2', '"category_id":3', "category_id of 1..2, found '3'"),
+        ('"category_id":2', '"category_id":3', "category_id of 1..2, got '3'"),
         ('"category_id":1', '"category_id":0', "category_id of 1..2"),
-        ('"category_id":1,', "", "category_id of 1..2, found 'None'"),
+        ('"category_id":1,', "", "category_id of 1..2, got 'None'"),
         ('"score":0.5', '"score":1.5', "score of 0..1"),
-        ('"score":0.5', '"score":NaN', "score of 0..1, found 'nan'"),
-        ("[1.5,2,3.25,4]", "[NaN,2,3.25,4]", "entry 1: wanted a bbox of four finite numbers"),
+        ('"score":0.5', '"score":NaN', "score of 0..1, got 'nan'"),
+        ("[1.5,2,3.25,4]", "[NaN,2,3.25,4]", "entry 1: expected a bbox of four finite numbers"),
         ("[1.5,2,3.25,4]", "[1.5,2,1e999,4]", "finite"),
         ("[1.5,2,3.25,4]", "[1.5,2,1" + "0" * 400 + ",4]", "finite"),
         ("[1.5,2,3.25,4]", "[1.5,2,3.25]", "four"),
@@ -167,7 +167,7 @@ def test_bad_detections(tmp_path: Path, old: str, new: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("[2,3]", "[3,2]", "mask of its image's size [2, 3], found '[3, 2]'"),
+        ("[2,3]", "[3,2]", "mask of its image's size [2, 3], got '[3, 2]'"),
         ('"2111"', "[2,1,1,2]", "compressed counts"),
         ('{"size":[2,3],"counts":"2111"}', "[[0,0,1,1,1,0]]", "compressed counts"),
         ('"score":0.75}', '"score":0.75},' + SEGMENTS[2:-3], "one mask per image and class"),
@@ -183,9 +183,7 @@ def test_damaged_run_lengths_are_found_when_decoded(tmp_path: Path) -> None:
     file = read_predictions(
         *pair(tmp_path, changed(SEGMENTS, '"2111"', '"2112"')), "segment", classes=2
     )
-    with pytest.raises(
-        DataError, match="mask of class 2 in image 1, found run lengths of 7 pixels"
-    ):
+    with pytest.raises(DataError, match="mask of class 2 in image 1, got run lengths of 7 pixels"):
         file[0]
     assert not file[1].planes.any()  # type: ignore[union-attr]
 
@@ -193,8 +191,8 @@ def test_damaged_run_lengths_are_found_when_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"id":1', '"id":0', "entry 1: wanted id 1"),
-        ('"id":2', '"id":3', "entry 2: wanted id 2"),
+        ('"id":1', '"id":0', "entry 1: expected id 1"),
+        ('"id":2', '"id":3', "entry 2: expected id 2"),
         ('"file_name":"b"', '"file_name":"a"', "file_name of its own"),
         ('"file_name":"b"', '"file_name":7', "file_name of its own"),
         ('"group":"pig 2",', "", "and a group"),
@@ -216,7 +214,7 @@ def test_missing_half_of_a_pair(tmp_path: Path) -> None:
     images.unlink()
     with pytest.raises(
         DataError,
-        match=r"images-test\.json: wanted the list of predicted images, found no such file",
+        match=r"images-test\.json: expected the list of predicted images, found no such file",
     ):
         read_predictions(predictions, images, "detect", classes=2)
     predictions, images = pair(tmp_path, DETECTIONS)
@@ -269,7 +267,7 @@ def test_a_diverged_model_is_one_line_and_leaves_nothing(
 
 def test_a_second_image_of_one_name_is_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(DataError, match="found a twice"),
+        pytest.raises(DataError, match="got a twice"),
         PredictionWriter(tmp_path / "p", tmp_path / "i") as writer,
     ):
         writer.add("a", "g", (10, 20), Boxes.empty())
@@ -316,7 +314,7 @@ def test_a_kill_between_the_two_files_is_noticed(tmp_path: Path) -> None:
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": root}, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     assert json.loads(predictions.read_text()) == []
-    with pytest.raises(DataError, match="the prediction is incomplete"):
+    with pytest.raises(DataError, match="found no such file; predict again"):
         read_predictions(predictions, images, "detect", classes=2)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as reference
 
 from usbench.datasets.codecs import rle
-from usbench.datasets.codecs.coco_truth import Truth, read, write
+from usbench.datasets.codecs.coco_targets import CocoTargets, read_coco_targets, write_coco_targets
 from usbench.errors import DataError
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks
 
@@ -66,7 +66,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_read_by_hand(tmp_path: Path) -> None:
-    truth = read(stored(tmp_path / "t.json", GOOD))
+    truth = read_coco_targets(stored(tmp_path / "t.json", GOOD))
     assert truth.names == ("nerve", "vessel")  # in order of the ids, those that objects have
     assert {name: one.size for name, one in truth.images.items()} == {
         "a.png": (4, 6),
@@ -82,7 +82,7 @@ def test_read_by_hand(tmp_path: Path) -> None:
 
 
 def test_an_image_without_objects_is_valid(tmp_path: Path) -> None:
-    truth = read(stored(tmp_path / "t.json", GOOD))
+    truth = read_coco_targets(stored(tmp_path / "t.json", GOOD))
     assert truth.boxes("deep/b.jpg", CLASSES).xyxy.shape == (0, 4)
     planes = truth.masks("deep/b.jpg", CLASSES, True).planes
     assert planes.shape == (2, 2, 3) and not planes.any()
@@ -95,7 +95,7 @@ def test_a_byte_order_mark_and_text_ids_are_fine(tmp_path: Path) -> None:
         entry["image_id"] = "seven"
     path = tmp_path / "t.json"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(content).encode())
-    assert len(read(path).boxes("a.png", CLASSES).labels) == 2
+    assert len(read_coco_targets(path).boxes("a.png", CLASSES).labels) == 2
 
 
 # ---- the rasteriser's rule
@@ -133,7 +133,7 @@ def test_a_byte_order_mark_and_text_ids_are_fine(tmp_path: Path) -> None:
     ],
 )
 def test_a_pixel_is_in_where_its_centre_is(polygon: list[float], picture: list[str]) -> None:
-    plane = rle.fill(polygon, (4, 6))
+    plane = rle.fill_polygon(polygon, (4, 6))
     assert ["".join("#" if on else "." for on in row) for row in plane] == picture
 
 
@@ -143,7 +143,7 @@ def test_polygons_are_filled_as_pycocotools_does(vertices: list[tuple[float, flo
     polygon = [value for vertex in vertices for value in vertex]
     (expected,) = reference.frPyObjects([polygon], 15, 20)
     assert np.array_equal(
-        rle.fill(polygon, (15, 20)), rle.decode(expected["counts"].decode(), (15, 20))
+        rle.fill_polygon(polygon, (15, 20)), rle.decode_rle(expected["counts"].decode(), (15, 20))
     )
 
 
@@ -165,86 +165,89 @@ FILE = {
     "images that are none": (put("images", value=[1]), "found no list of images"),
     "an image without a name": (
         put("images", 1, "file_name", value=None),
-        "image 2: wanted an id and a file_name",
+        "image 2: expected an id and a file_name",
     ),
     "one id twice": (
         put("images", 1, "id", value=7),
-        "image 2: wanted an id and a file_name of its",
+        "image 2: expected an id and a file_name of its",
     ),
     "one name twice": (
         put("images", 1, "file_name", value="a.png"),
-        "image 2: wanted an id and a file_name of its",
+        "image 2: expected an id and a file_name of its",
     ),
-    "no height": (put("images", 0, "height", value=0), "image 1: wanted a height and a width"),
+    "no height": (put("images", 0, "height", value=0), "image 1: expected a height and a width"),
     "text for a width": (
         put("images", 0, "width", value="6"),
-        "image 1: wanted a height and a width",
+        "image 1: expected a height and a width",
     ),
     "a picture too large": (
         put("images", 0, "width", value=10**9),
-        "image 1: wanted a height and a width",
+        "image 1: expected a height and a width",
     ),
     "one category twice": (
         put("categories", 1, "name", value="vessel"),
-        "category 2: wanted an id and a name of its",
+        "category 2: expected an id and a name of its",
     ),
     "a category without id": (
         put("categories", 1, "id", value=True),
-        "category 2: wanted an id and a name",
+        "category 2: expected an id and a name",
     ),
-    "an unknown image": (put(*SECOND, "image_id", value=8), "annotation 2: wanted the image_id"),
-    "a list for an id": (put(*SECOND, "image_id", value=[7]), "annotation 2: wanted the image_id"),
+    "an unknown image": (put(*SECOND, "image_id", value=8), "annotation 2: expected the image_id"),
+    "a list for an id": (
+        put(*SECOND, "image_id", value=[7]),
+        "annotation 2: expected the image_id",
+    ),
     "an unknown category": (
         put(*SECOND, "category_id", value=1),
-        "annotation 2: wanted the category_id",
+        "annotation 2: expected the category_id",
     ),
 }
 BOXES = {
     "no bbox": (
         lambda c: c["annotations"][1].pop("bbox"),
-        "annotation 2: wanted a bbox of four finite numbers",
+        "annotation 2: expected a bbox of four finite numbers",
     ),
     "three numbers": (put(*SECOND, "bbox", value=[1, 1, 1]), "bbox of four finite numbers"),
     "text": (put(*SECOND, "bbox", value=[1, 1, "1", 1]), "bbox of four finite numbers"),
     "NaN": (put(*SECOND, "bbox", value=[1, 1, float("nan"), 1]), "bbox of four finite numbers"),
     "corners": (
         put(*SECOND, "bbox", value=[3, 0, 4.5, 4]),
-        "with area inside 6×4, found [3, 0, 4.5, 4]",
+        "with area inside 6×4, got [3, 0, 4.5, 4]",
     ),
     "no area": (put(*SECOND, "bbox", value=[3, 0, 0, 4]), "with area inside 6×4"),
     "a negative side": (put(*SECOND, "bbox", value=[3, 2, 1, -1]), "with area inside 6×4"),
     "out to the left": (put(*SECOND, "bbox", value=[-0.1, 0, 1, 1]), "with area inside 6×4"),
     "a crowd": (
         put(*FIRST, "iscrowd", value=1),
-        "annotation 1: wanted single objects (iscrowd 0), found iscrowd 1",
+        "annotation 1: expected single objects (iscrowd 0), got iscrowd 1",
     ),
     "a category of no class": (
         put("categories", 0, "name", value="rib"),
-        "of nerve, vessel, found rib of nerve, rib",
+        "of nerve, vessel, got rib of nerve, rib",
     ),
 }
 MASKS = {
-    "none": (put(*FIRST, "segmentation", value=[]), "annotation 1: wanted a segmentation"),
+    "none": (put(*FIRST, "segmentation", value=[]), "annotation 1: expected a segmentation"),
     "two vertices": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0]]),
-        "of three vertices or more, found 4 numbers",
+        "of three vertices or more, got 4 numbers",
     ),
     "half a vertex": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 2, 2, 0]]),
         "three vertices or more",
     ),
-    "not in a list": (put(*FIRST, "segmentation", value=[0, 0, 2, 0, 2, 2]), "wanted polygons"),
+    "not in a list": (put(*FIRST, "segmentation", value=[0, 0, 2, 0, 2, 2]), "expected polygons"),
     "infinite": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 2, float("inf")]]),
-        "wanted polygons",
+        "expected polygons",
     ),
     "outside": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 7.5, 2]]),
-        "annotation 1: wanted points inside 6×4, found vertex 3 at 7.5, 2",
+        "annotation 1: expected points inside 6×4, got vertex 3 at 7.5, 2",
     ),
     "above": (
         put(*FIRST, "segmentation", value=[[0, -1.5, 2, 0, 2, 2]]),
-        "found vertex 1 at 0, -1.5",
+        "got vertex 1 at 0, -1.5",
     ),
     "another size": (
         put(*SECOND, "segmentation", "size", value=[6, 4]),
@@ -264,28 +267,30 @@ MASKS = {
     ),
     "damaged text": (
         put(*SECOND, "segmentation", "counts", value="~~"),
-        "annotation 2: wanted run lengths, found not",
+        "annotation 2: expected run lengths, got not",
     ),
     "two classes in a pixel": (
         put(*SECOND, "segmentation", "counts", value=[0, 4, 20]),
-        "t.json: 'a.png': wanted one class a pixel, found nerve and vessel at row 0, column 0 (2 such pixels)",
+        "t.json: 'a.png': expected one class a pixel, got nerve and vessel at row 0, column 0 (2 such pixels)",
     ),
 }
 
 
 @pytest.mark.parametrize("what", FILE)
 def test_a_bad_file_gives_one_line(tmp_path: Path, what: str) -> None:
-    refused(tmp_path, *FILE[what], lambda path: read(path))
+    refused(tmp_path, *FILE[what], lambda path: read_coco_targets(path))
 
 
 @pytest.mark.parametrize("what", BOXES)
 def test_a_bad_box_gives_one_line(tmp_path: Path, what: str) -> None:
-    refused(tmp_path, *BOXES[what], lambda path: read(path).boxes("a.png", CLASSES))
+    refused(tmp_path, *BOXES[what], lambda path: read_coco_targets(path).boxes("a.png", CLASSES))
 
 
 @pytest.mark.parametrize("what", MASKS)
 def test_a_bad_mask_gives_one_line(tmp_path: Path, what: str) -> None:
-    refused(tmp_path, *MASKS[what], lambda path: read(path).masks("a.png", CLASSES, True))
+    refused(
+        tmp_path, *MASKS[what], lambda path: read_coco_targets(path).masks("a.png", CLASSES, True)
+    )
 
 
 def refused(
@@ -309,7 +314,7 @@ def refused(
         (b"\xff\xfe\x00", "cut off or damaged"),
         (
             b'[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]',
-            "a list of results is no truth",
+            "a list of results holds no targets",
         ),
     ],
 )
@@ -317,22 +322,26 @@ def test_other_files(tmp_path: Path, data: bytes, words: str) -> None:
     path = tmp_path / "t.json"
     path.write_bytes(data)
     with pytest.raises(DataError, match=words):
-        read(path)
+        read_coco_targets(path)
     with pytest.raises(DataError, match="no such file"):
-        read(tmp_path / "none.json")
+        read_coco_targets(tmp_path / "none.json")
 
 
 def test_overlapping_classes_are_fine_where_the_view_says_so(tmp_path: Path) -> None:
     content = copy.deepcopy(GOOD)
     content["annotations"][1]["segmentation"]["counts"] = [0, 4, 20]
-    planes = read(stored(tmp_path / "t.json", content)).masks("a.png", CLASSES, False).planes
+    planes = (
+        read_coco_targets(stored(tmp_path / "t.json", content))
+        .masks("a.png", CLASSES, False)
+        .planes
+    )
     assert planes[0, 0, 0] and planes[1, 0, 0]
 
 
 def test_a_box_out_by_rounding_is_clipped(tmp_path: Path) -> None:
     content = copy.deepcopy(GOOD)
     content["annotations"][1]["bbox"] = [-0.005, 0.0, 6.01, 4.0]  # .001 of 6 is .006
-    boxes = read(stored(tmp_path / "t.json", content)).boxes("a.png", CLASSES)
+    boxes = read_coco_targets(stored(tmp_path / "t.json", content)).boxes("a.png", CLASSES)
     assert boxes.xyxy[1].tolist() == [0, 0, 6, 4]
 
 
@@ -340,7 +349,10 @@ def test_a_crowd_is_part_of_a_mask(tmp_path: Path) -> None:
     content = copy.deepcopy(GOOD)
     content["annotations"][1]["iscrowd"] = 1  # some tools mark every run-length mask so
     assert (
-        read(stored(tmp_path / "t.json", content)).masks("a.png", CLASSES, True).planes[1].sum()
+        read_coco_targets(stored(tmp_path / "t.json", content))
+        .masks("a.png", CLASSES, True)
+        .planes[1]
+        .sum()
         == 4
     )
 
@@ -358,7 +370,7 @@ POINTS: dict[str, Any] = {
 
 def test_keypoints_by_hand(tmp_path: Path) -> None:
     """Labelled and visible, not labelled, labelled but hidden."""
-    truth = read(stored(tmp_path / "t.json", POINTS))
+    truth = read_coco_targets(stored(tmp_path / "t.json", POINTS))
     assert truth.points == ("apex", "hinge", "wall")
     target = truth.landmarks("a.png", ("wall", "apex", "hinge", "other"))
     assert [path.tolist() for path in target.paths] == [[[59, 39.5]], [[10.5, 20]], [], []]
@@ -374,16 +386,16 @@ def test_keypoints_by_hand(tmp_path: Path) -> None:
         (put(*FIRST, "keypoints", value=[1, 2, 3] * 3), "a visibility of 0, 1 or 2"),
         (
             put(*FIRST, "keypoints", value=[62, 2, 2] * 3),
-            "points inside 60×40, found vertex 1 at 62, 2",
+            "points inside 60×40, got vertex 1 at 62, 2",
         ),
         (put("categories", 0, "keypoints", value=["a", "a", "b"]), "every keypoint once"),
         (
             put("categories", 0, "keypoints", value=["apex", "hinge", "rib"]),
-            "of apex, hinge, wall, found rib",
+            "of apex, hinge, wall, got rib",
         ),
         (
             lambda c: c["annotations"].append(c["annotations"][0]),
-            "2: wanted one object with keypoint 'apex'",
+            "2: expected one object with keypoint 'apex'",
         ),
     ],
 )
@@ -391,7 +403,9 @@ def test_bad_keypoints(tmp_path: Path, change: Callable[[Any], None], words: str
     content = copy.deepcopy(POINTS)
     change(content)
     with pytest.raises(DataError) as caught:
-        read(stored(tmp_path / "t.json", content)).landmarks("a.png", ("apex", "hinge", "wall"))
+        read_coco_targets(stored(tmp_path / "t.json", content)).landmarks(
+            "a.png", ("apex", "hinge", "wall")
+        )
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -401,7 +415,7 @@ def test_bad_keypoints(tmp_path: Path, change: Callable[[Any], None], words: str
 def test_write_by_hand(tmp_path: Path) -> None:
     planes = np.zeros((2, 2, 3), bool)
     planes[1, :, 1] = True  # column by column: 2 off, 2 on, 2 off
-    write(tmp_path / "t.json", CLASSES, [("a.png", (2, 3), Masks(planes))])
+    write_coco_targets(tmp_path / "t.json", CLASSES, [("a.png", (2, 3), Masks(planes))])
     content = json.loads((tmp_path / "t.json").read_text())
     assert content["images"] == [{"id": 1, "file_name": "a.png", "height": 2, "width": 3}]
     assert content["categories"] == [{"id": 1, "name": "nerve"}, {"id": 2, "name": "vessel"}]
@@ -424,12 +438,12 @@ def test_landmarks_survive_but_for_off(tmp_path: Path) -> None:
         np.zeros((0, 2), np.float32),
         np.zeros((0, 2), np.float32),
     )
-    write(
+    write_coco_targets(
         tmp_path / "t.json",
         ("a", "b", "c"),
         [("x.png", (9, 9), Landmarks(paths, np.array([SEEN, OFF, BLURRED])))],
     )
-    again = read(tmp_path / "t.json").landmarks("x.png", ("a", "b", "c"))
+    again = read_coco_targets(tmp_path / "t.json").landmarks("x.png", ("a", "b", "c"))
     assert again.paths[0].tolist() == [[3.25, 4]] and again.state.tolist() == [
         SEEN,
         BLURRED,
@@ -437,7 +451,7 @@ def test_landmarks_survive_but_for_off(tmp_path: Path) -> None:
     ]
     curve = Landmarks((np.zeros((3, 2), np.float32),), np.array([SEEN], np.int8))
     with pytest.raises(ValueError, match="not curves"):
-        write(tmp_path / "u.json", ("a",), [("x.png", (9, 9), curve)])
+        write_coco_targets(tmp_path / "u.json", ("a",), [("x.png", (9, 9), curve)])
     assert not (tmp_path / "u.json").exists()
 
 
@@ -445,9 +459,9 @@ def test_write_refuses_what_read_would_refuse(tmp_path: Path) -> None:
     for box in ([0, 0, 0, 5], [0, 0, 11, 5], [np.nan, 0, 5, 5]):
         boxes = Boxes(np.array([box], np.float32), np.array([0]))
         with pytest.raises(DataError, match="annotation 1"):
-            write(tmp_path / "t.json", CLASSES, [("a.png", (10, 10), boxes)])
+            write_coco_targets(tmp_path / "t.json", CLASSES, [("a.png", (10, 10), boxes)])
     with pytest.raises(DataError, match="of its own"):
-        write(tmp_path / "t.json", CLASSES, [("a.png", (10, 10), Boxes.empty())] * 2)
+        write_coco_targets(tmp_path / "t.json", CLASSES, [("a.png", (10, 10), Boxes.empty())] * 2)
     assert not list(tmp_path.iterdir())
 
 
@@ -466,8 +480,8 @@ def test_boxes_survive(scratch: Path, drawn: list[tuple[float, float, float, flo
     boxes = Boxes(
         np.array(corners, np.float32).reshape(-1, 4), np.array([box[4] for box in kept], np.int64)
     )
-    write(scratch / "t.json", CLASSES, [("a.png", (300, 300), boxes)])
-    again = read(scratch / "t.json").boxes("a.png", CLASSES)
+    write_coco_targets(scratch / "t.json", CLASSES, [("a.png", (300, 300), boxes)])
+    again = read_coco_targets(scratch / "t.json").boxes("a.png", CLASSES)
     assert np.array_equal(again.xyxy, boxes.xyxy) and np.array_equal(again.labels, boxes.labels)
 
 
@@ -480,8 +494,10 @@ def test_boxes_survive(scratch: Path, drawn: list[tuple[float, float, float, flo
 )
 def test_masks_survive(scratch: Path, height: int, width: int, seed: int, share: float) -> None:
     planes = np.random.default_rng(seed).random((2, height, width)) < share
-    write(scratch / "t.json", CLASSES, [("a.png", (height, width), Masks(planes))])
-    assert np.array_equal(read(scratch / "t.json").masks("a.png", CLASSES, False).planes, planes)
+    write_coco_targets(scratch / "t.json", CLASSES, [("a.png", (height, width), Masks(planes))])
+    assert np.array_equal(
+        read_coco_targets(scratch / "t.json").masks("a.png", CLASSES, False).planes, planes
+    )
 
 
 TEXT = json.dumps({**GOOD, "categories": [*GOOD["categories"], *POINTS["categories"]]}).encode()
@@ -531,13 +547,13 @@ def test_any_value_gives_a_truth_or_our_error(
 
 
 def any_target(path: Path) -> None:
-    readers: list[Callable[[Truth, str], Any]] = [
+    readers: list[Callable[[CocoTargets, str], Any]] = [
         lambda truth, name: truth.boxes(name, CLASSES),
         lambda truth, name: truth.masks(name, CLASSES, True),
         lambda truth, name: truth.landmarks(name, truth.points),
     ]
     try:
-        truth = read(path)
+        truth = read_coco_targets(path)
     except DataError as error:
         assert "\n" not in str(error)
         return

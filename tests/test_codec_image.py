@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from usbench.datasets.codecs import replacing
-from usbench.datasets.codecs.image import read_grey, size, write_grey, write_jpeg
+from usbench.datasets.codecs.image import read_grey, read_size, write_grey, write_jpeg
 from usbench.errors import DataError, RunError
+from usbench.io.files import replacing
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # PNG colour types
 
@@ -61,7 +61,7 @@ def test_luma_by_hand(tmp_path: Path, data: bytes, expected: list[list[int]]) ->
     image = read_grey(path)
     assert image.dtype == np.uint8 and image.flags.writeable
     assert image.tolist() == expected
-    assert size(path) == image.shape
+    assert read_size(path) == image.shape
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_bad_files_give_one_line(tmp_path: Path, data: bytes, words: str) -> Non
     with pytest.raises(DataError) as caught:
         read_grey(path)
     message = str(caught.value)
-    assert message.startswith(f"{path}: wanted ") and words in message and "\n" not in message
+    assert message.startswith(f"{path}: expected ") and words in message and "\n" not in message
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    for read in (read_grey, size):
+    for read in (read_grey, read_size):
         with pytest.raises(DataError, match="no such file"):
             read(tmp_path / "none.png")
         with pytest.raises(DataError):
@@ -110,7 +110,7 @@ def test_absurd_size_is_refused_from_the_header(tmp_path: Path) -> None:
     )
     path = tmp_path / "huge.png"
     path.write_bytes(data)
-    for read in (read_grey, size):
+    for read in (read_grey, read_size):
         with pytest.raises(DataError, match="8200×8200"):
             read(path)
 
@@ -140,7 +140,7 @@ def test_jpeg_and_bmp(tmp_path: Path) -> None:
     for name, kind in (("a.jpg", "JPEG"), ("a.bmp", "BMP")):
         path = tmp_path / name
         Image.fromarray(np.full((8, 16), 77, np.uint8)).save(path, kind)
-        assert (read_grey(path) == 77).all() and size(path) == (8, 16)
+        assert (read_grey(path) == 77).all() and read_size(path) == (8, 16)
         path.write_bytes(path.read_bytes()[:-60])
         with pytest.raises(DataError):
             read_grey(path)
@@ -203,7 +203,7 @@ def test_any_bytes_give_a_picture_or_our_error(
 ) -> None:
     path = scratch / "any"
     path.write_bytes(TWO_ROWS[:at] + data + TWO_ROWS[at + len(data) :] if spliced else data)
-    for read in (read_grey, size):
+    for read in (read_grey, read_size):
         try:
             read(path)
         except DataError as error:

@@ -12,13 +12,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from usbench.datasets.codecs.label_png import (
-    index_of,
-    planes,
-    read_colours,
-    read_index,
+    index_to_planes,
+    planes_to_index,
+    read_colour_png,
+    read_label_png,
     voc_palette,
-    write_colours,
-    write_index,
+    write_colour_png,
+    write_label_png,
 )
 from usbench.errors import DataError
 
@@ -65,13 +65,13 @@ def written(folder: Path, data: bytes) -> Path:
     ids=["grey", "palette", "grey 2-bit", "grey 4-bit", "palette 2-bit"],
 )
 def test_indices_by_hand(tmp_path: Path, data: bytes) -> None:
-    index = read_index(written(tmp_path, data), classes=3)
+    index = read_label_png(written(tmp_path, data), classes=3)
     assert index.dtype == np.uint8 and index.tolist() == [[0, 1, 2, 3], [3, 0, 0, 1]]
 
 
 def test_one_bit_mask(tmp_path: Path) -> None:
     path = written(tmp_path, png(4, [bytes([0b01100000])], GREY, depth=1))
-    assert read_index(path, classes=1).tolist() == [[0, 1, 1, 0]]
+    assert read_label_png(path, classes=1).tolist() == [[0, 1, 1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -89,27 +89,27 @@ def test_one_bit_mask(tmp_path: Path) -> None:
 def test_bad_index_masks(tmp_path: Path, data: bytes, words: str) -> None:
     path = written(tmp_path, data)
     with pytest.raises(DataError) as caught:
-        read_index(path, classes=2)
+        read_label_png(path, classes=2)
     message = str(caught.value)
-    assert message.startswith(f"{path}: wanted ") and words in message and "\n" not in message
+    assert message.startswith(f"{path}: expected ") and words in message and "\n" not in message
 
 
 def test_a_lossy_mask_is_refused(tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "a.jpg", "JPEG")
     with pytest.raises(DataError, match="something else"):
-        read_index(tmp_path / "a.jpg", classes=2)
+        read_label_png(tmp_path / "a.jpg", classes=2)
 
 
 def test_written_index_is_an_8_bit_palette_file(tmp_path: Path) -> None:
     index = np.array([[0, 1], [2, 1]], np.uint8)
-    write_index(tmp_path / "a.png", index, CORD[:3])
+    write_label_png(tmp_path / "a.png", index, CORD[:3])
     data = (tmp_path / "a.png").read_bytes()
     assert data[16:26] == struct.pack(">IIBB", 2, 2, 8, PALETTE)
     with Image.open(tmp_path / "a.png") as picture:
         assert np.asarray(picture).tolist() == index.tolist()
         assert np.asarray(picture.convert("RGB")).tolist() == CORD[index].tolist()
     with pytest.raises(ValueError, match="index 3"):
-        write_index(tmp_path / "a.png", np.full((1, 1), 3, np.uint8), CORD[:3])
+        write_label_png(tmp_path / "a.png", np.full((1, 1), 3, np.uint8), CORD[:3])
 
 
 def test_voc_palette_by_hand() -> None:
@@ -129,7 +129,7 @@ def test_voc_palette_by_hand() -> None:
 
 def test_colours_by_hand_with_a_stray(tmp_path: Path) -> None:
     rows = [bytes([0, 0, 0, 128, 0, 0, 0, 0, 128]), bytes([0, 128, 0, 1, 128, 0, 128, 0, 0])]
-    index, strays = read_colours(written(tmp_path, png(3, rows, RGB)), CORD)
+    index, strays = read_colour_png(written(tmp_path, png(3, rows, RGB)), CORD)
     assert index.dtype == np.uint8 and index.tolist() == [[0, 1, 3], [2, 2, 1]]
     assert strays == 1  # (1, 128, 0)
 
@@ -148,49 +148,49 @@ def test_colours_by_hand_with_a_stray(tmp_path: Path) -> None:
 def test_the_nearest_colour_and_ties_go_to_the_lower_index(
     tmp_path: Path, colour: tuple[int, int, int], expected: int
 ) -> None:
-    index, strays = read_colours(written(tmp_path, png(1, [bytes(colour)], RGB)), CORD)
+    index, strays = read_colour_png(written(tmp_path, png(1, [bytes(colour)], RGB)), CORD)
     assert (index.tolist(), strays) == ([[expected]], 1)
 
 
 def test_too_many_strays_name_the_commonest(tmp_path: Path) -> None:
     row = bytes([9, 9, 9] * 3 + [7, 7, 7] * 2 + [9, 9, 9] + [0, 0, 0] * 4)
     path = written(tmp_path, png(10, [row], RGB))
-    assert read_colours(path, CORD, max_strays=6)[1] == 6
+    assert read_colour_png(path, CORD, max_strays=6)[1] == 6
     with pytest.raises(
         DataError, match=r"6 pixels of no class, most of colour \(9, 9, 9\) in 4 pixels"
     ):
-        read_colours(path, CORD, max_strays=5)
+        read_colour_png(path, CORD, max_strays=5)
 
 
 def test_default_limit_is_twenty_strays(tmp_path: Path) -> None:
     for count, fits in ((20, True), (21, False)):
         path = written(tmp_path, png(count, [bytes([5, 5, 5] * count)], RGB))
         if fits:
-            assert read_colours(path, CORD)[1] == 20
+            assert read_colour_png(path, CORD)[1] == 20
         else:
             with pytest.raises(DataError):
-                read_colours(path, CORD)
+                read_colour_png(path, CORD)
 
 
 def test_colour_mask_of_other_modes(tmp_path: Path) -> None:
     palette_file = png(2, [bytes([1, 0])], PALETTE, palette=bytes([0, 0, 128, 128, 0, 0]))
-    assert read_colours(written(tmp_path, palette_file), CORD)[0].tolist() == [[1, 3]]
+    assert read_colour_png(written(tmp_path, palette_file), CORD)[0].tolist() == [[1, 3]]
     Image.new("RGBA", (1, 1), (0, 128, 0, 3)).save(tmp_path / "a.png")
-    assert read_colours(tmp_path / "a.png", CORD)[0].tolist() == [[2]]
+    assert read_colour_png(tmp_path / "a.png", CORD)[0].tolist() == [[2]]
     with pytest.raises(DataError, match="mode L"):
-        read_colours(written(tmp_path, png(1, [b"\1"], GREY)), CORD)
+        read_colour_png(written(tmp_path, png(1, [b"\1"], GREY)), CORD)
     with pytest.raises(DataError, match="more than 8 bits"):
-        read_colours(written(tmp_path, png(1, [bytes(6)], RGB, depth=16)), CORD)
+        read_colour_png(written(tmp_path, png(1, [bytes(6)], RGB, depth=16)), CORD)
 
 
 def test_palettes_are_checked(tmp_path: Path) -> None:
     for palette in (np.zeros((0, 3), np.uint8), np.zeros((2, 4), np.uint8), np.zeros((2, 3), int)):
         with pytest.raises(ValueError, match="palette"):
-            read_colours(tmp_path / "a.png", palette)
+            read_colour_png(tmp_path / "a.png", palette)
 
 
 def test_planes_by_hand() -> None:
-    stack = planes(np.array([[0, 1, 1], [2, 0, 2]], np.uint8), classes=3)
+    stack = index_to_planes(np.array([[0, 1, 1], [2, 0, 2]], np.uint8), classes=3)
     assert stack.dtype == bool
     assert stack.astype(int).tolist() == [
         [[0, 1, 1], [0, 0, 0]],
@@ -198,7 +198,7 @@ def test_planes_by_hand() -> None:
         [[0, 0, 0], [0, 0, 0]],
     ]
     with pytest.raises(ValueError, match="index 2"):
-        planes(np.full((1, 1), 2, np.uint8), classes=1)
+        index_to_planes(np.full((1, 1), 2, np.uint8), classes=1)
 
 
 def test_overlapping_planes_are_refused() -> None:
@@ -206,9 +206,9 @@ def test_overlapping_planes_are_refused() -> None:
     stack[0, 1, :2] = True
     stack[1, 1, 1:] = True
     with pytest.raises(ValueError, match="row 1, column 1"):
-        index_of(stack)
+        planes_to_index(stack)
     stack[1, 1, 1] = False
-    assert index_of(stack).tolist() == [[0, 0, 0], [1, 1, 2]]
+    assert planes_to_index(stack).tolist() == [[0, 0, 0], [1, 1, 2]]
 
 
 INDEX = arrays(
@@ -220,19 +220,19 @@ INDEX = arrays(
 @given(INDEX)
 def test_write_then_read_is_identity(scratch: Path, index: np.ndarray) -> None:
     palette = voc_palette(10)
-    write_index(scratch / "i.png", index)
-    assert (read_index(scratch / "i.png", classes=9) == index).all()
-    write_colours(scratch / "c.png", index, palette)
-    read, strays = read_colours(scratch / "c.png", palette)
+    write_label_png(scratch / "i.png", index)
+    assert (read_label_png(scratch / "i.png", classes=9) == index).all()
+    write_colour_png(scratch / "c.png", index, palette)
+    read, strays = read_colour_png(scratch / "c.png", palette)
     assert (read == index).all() and strays == 0
-    assert (index_of(planes(index, 9)) == index).all()
+    assert (planes_to_index(index_to_planes(index, 9)) == index).all()
 
 
 @settings(max_examples=80, deadline=None)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(3))))
 def test_nearest_colour_equals_the_plain_search(scratch: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(scratch / "n.png")
-    index, strays = read_colours(scratch / "n.png", CORD, max_strays=36)
+    index, strays = read_colour_png(scratch / "n.png", CORD, max_strays=36)
     distance = ((pixels[:, :, None, :].astype(int) - CORD.astype(int)) ** 2).sum(axis=-1)
     assert (index == distance.argmin(axis=-1)).all() and strays == int(
         (distance.min(axis=-1) > 0).sum()
@@ -246,7 +246,7 @@ def test_any_bytes_give_a_mask_or_our_error(
 ) -> None:
     good = png(3, [bytes([0, 1, 2])], PALETTE, palette=CORD.tobytes())
     path = written(scratch, good[:at] + data + good[at + len(data) :] if spliced else data)
-    for read in (lambda: read_index(path, 3), lambda: read_colours(path, CORD)):
+    for read in (lambda: read_label_png(path, 3), lambda: read_colour_png(path, CORD)):
         try:
             read()
         except DataError as error:

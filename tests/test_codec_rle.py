@@ -26,12 +26,12 @@ from usbench.datasets.codecs import rle
 def test_run_lengths_by_hand(text: str, height: int, width: int, expected: object) -> None:
     if expected is None:
         with pytest.raises(ValueError, match="negative"):
-            rle.decode(text, (height, width))
+            rle.decode_rle(text, (height, width))
         return
-    plane = rle.decode(text, (height, width))
+    plane = rle.decode_rle(text, (height, width))
     wanted = np.zeros((height, width), int).tolist() if expected == "zeros" else expected
     assert plane.dtype == bool and plane.astype(int).tolist() == wanted
-    assert rle.encode(plane) == text
+    assert rle.encode_rle(plane) == text
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_run_lengths_by_hand(text: str, height: int, width: int, expected: objec
 )
 def test_bad_run_lengths(text: str) -> None:
     with pytest.raises(ValueError):
-        rle.decode(text, (2, 2))
+        rle.decode_rle(text, (2, 2))
 
 
 PLANES = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40))
@@ -50,9 +50,9 @@ PLANES = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40))
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 def test_run_lengths_equal_pycocotools(plane: np.ndarray) -> None:
     encoded = reference.encode(np.asfortranarray(plane, np.uint8))
-    assert rle.encode(plane) == encoded["counts"].decode()
+    assert rle.encode_rle(plane) == encoded["counts"].decode()
     assert (
-        rle.decode(rle.encode(plane), plane.shape) == reference.decode(encoded).astype(bool)
+        rle.decode_rle(rle.encode_rle(plane), plane.shape) == reference.decode(encoded).astype(bool)
     ).all()
 
 
@@ -64,4 +64,4 @@ def test_run_lengths_equal_pycocotools(plane: np.ndarray) -> None:
 )
 def test_any_run_lengths_give_a_plane_or_value_error(text: str, height: int, width: int) -> None:
     with suppress(ValueError):
-        assert rle.decode(text, (height, width)).shape == (height, width)
+        assert rle.decode_rle(text, (height, width)).shape == (height, width)

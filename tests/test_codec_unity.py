@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usbench.datasets.codecs import spacing_csv, unity
-from usbench.datasets.codecs.unity import LandmarkWriter, read_landmarks
+from usbench.datasets.codecs import spacing_csv, unity_labels
+from usbench.datasets.codecs.unity_labels import LandmarkWriter, read_landmark_predictions
 from usbench.errors import DataError, RunError
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
@@ -52,10 +52,12 @@ def lists(marks: Landmarks) -> list[list[list[float]]]:
 
 
 def only(
-    folder: Path, entry: Any, two: unity.Two = "unknown"
+    folder: Path, entry: Any, two: unity_labels.Two = "unknown"
 ) -> tuple[int, list[list[float]], dict[str, int]]:
     """(state, path, oddities) of a file with one label."""
-    file = unity.read(laid(folder, json.dumps({"a.png": {"labels": {"apex": entry}}})), two)
+    file = unity_labels.read_unity_labels(
+        laid(folder, json.dumps({"a.png": {"labels": {"apex": entry}}})), two
+    )
     marks = file.landmarks("a.png", ["apex"])
     assert marks.paths[0].dtype == np.float32 and marks.paths[0].shape[1] == 2
     return int(marks.state[0]), marks.paths[0].tolist(), dict(file.oddities)
@@ -65,7 +67,7 @@ def only(
 
 
 def test_a_file_by_hand(tmp_path: Path) -> None:
-    file = unity.read(laid(tmp_path, TRUTHS))
+    file = unity_labels.read_unity_labels(laid(tmp_path, TRUTHS))
     marks = file.landmarks("a.png", NAMES)
     assert (
         marks.state.tolist() == [SEEN, OFF, BLURRED, SEEN]
@@ -78,7 +80,7 @@ def test_a_file_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_missing_is_unknown_and_off_is_not(tmp_path: Path) -> None:
-    marks = unity.read(laid(tmp_path, TRUTHS)).landmarks("b.png", NAMES)
+    marks = unity_labels.read_unity_labels(laid(tmp_path, TRUTHS)).landmarks("b.png", NAMES)
     assert marks.state.tolist() == [OFF, BLURRED, BLURRED, BLURRED] and lists(marks) == [
         [],
         [],
@@ -88,12 +90,12 @@ def test_a_name_that_is_missing_is_unknown_and_off_is_not(tmp_path: Path) -> Non
 
 
 def test_names_are_those_that_are_somewhere_a_point_or_a_curve(tmp_path: Path) -> None:
-    file = unity.read(laid(tmp_path, TRUTHS))
+    file = unity_labels.read_unity_labels(laid(tmp_path, TRUTHS))
     assert file.seen == {"apex", "wall"} and file.named == {"apex", "wall", "ring", "leaf"}
     broken = {"type": "point", "x": "", "y": ""}
-    assert unity.read(laid(tmp_path, json.dumps({"a": {"labels": {"tip": broken}}}))).seen == {
-        "tip"
-    }
+    assert unity_labels.read_unity_labels(
+        laid(tmp_path, json.dumps({"a": {"labels": {"tip": broken}}}))
+    ).seen == {"tip"}
 
 
 def point(x: Any, y: Any, kind: Any = "point") -> dict[str, Any]:
@@ -175,7 +177,7 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
         "r": point("1 2", "1 2"),
         "s": point("1", "1"),
     }
-    file = unity.read(
+    file = unity_labels.read_unity_labels(
         laid(tmp_path, json.dumps({"a": {"labels": labels}, "b": {"labels": labels}}))
     )
     assert file.oddities == {"malformed": 4, "two values": 2}
@@ -187,23 +189,27 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
         (
             '"type": "off", "y": "", "x": ""',
             '"type": "hidden"',
-            "a.png: leaf: wanted a type of point, curve, off, blurred",
+            "a.png: leaf: expected a type of point, curve, off, blurred",
         ),
-        ('"type": "off", "y": "", "x": ""', '"type": ["off"]', "a.png: leaf: wanted a type"),
+        ('"type": "off", "y": "", "x": ""', '"type": ["off"]', "a.png: leaf: expected a type"),
         (
             '{"type": "off", "y": "", "x": ""}',
             "7",
-            "a.png: leaf: wanted a label with type, x and y, found '7'",
+            "a.png: leaf: expected a label with type, x and y, got '7'",
         ),
-        ('{"type": "off", "y": "", "x": ""}', "null", "a.png: leaf: wanted a label"),
-        ('"100.5"', '"100001"', "a.png: apex: wanted places in pixels, found '100001'"),
-        ('"100.5"', '"-1e999"', "a.png: apex: wanted places in pixels, found 'inf'"),
-        ('"b.png"', '"a.png"', "wanted every image and name once, found 'a.png twice'"),
-        ('"ring": {"type": "blurred", "y": "", "x": ""}', '"apex": {}', "found 'apex twice'"),
-        ('"b.png": {"labels"', '"b.png": {"label"', "b.png: wanted a record with labels"),
-        ('"a.png"', '"a\\u2028\\n": 7, "a.png"', ": a : wanted a record with labels"),
-        ('"b.png": {', '"c.png": [], "b.png": {', "c.png: wanted a record with labels, found '[]'"),
-        ('"b.png": {', '"c.png": {"labels": []}, "b.png": {', "c.png: wanted a record with labels"),
+        ('{"type": "off", "y": "", "x": ""}', "null", "a.png: leaf: expected a label"),
+        ('"100.5"', '"100001"', "a.png: apex: expected places in pixels, got '100001'"),
+        ('"100.5"', '"-1e999"', "a.png: apex: expected places in pixels, got 'inf'"),
+        ('"b.png"', '"a.png"', "expected every image and name once, got 'a.png twice'"),
+        ('"ring": {"type": "blurred", "y": "", "x": ""}', '"apex": {}', "got 'apex twice'"),
+        ('"b.png": {"labels"', '"b.png": {"label"', "b.png: expected a record with labels"),
+        ('"a.png"', '"a\\u2028\\n": 7, "a.png"', ": a : expected a record with labels"),
+        ('"b.png": {', '"c.png": [], "b.png": {', "c.png: expected a record with labels, got '[]'"),
+        (
+            '"b.png": {',
+            '"c.png": {"labels": []}, "b.png": {',
+            "c.png: expected a record with labels",
+        ),
         ('"x": "2"}}}\n}', '"x": "2"}}}', "cut off"),
         ('{\n"a.png"', '"a.png"', "cut off or damaged"),
     ],
@@ -211,7 +217,7 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
 def test_bad_files(tmp_path: Path, old: str, new: str, words: str) -> None:
     path = laid(tmp_path, changed(TRUTHS, old, new))
     with pytest.raises(DataError) as caught:
-        unity.read(path)
+        unity_labels.read_unity_labels(path)
     assert (
         str(caught.value).startswith(f"{path}: ")
         and words in str(caught.value)
@@ -239,7 +245,7 @@ def test_what_is_no_label_file(tmp_path: Path, data: bytes | None, words: str) -
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(DataError) as caught:
-        unity.read(path)
+        unity_labels.read_unity_labels(path)
     assert (
         str(caught.value).startswith(f"{path}: ")
         and words in str(caught.value)
@@ -249,7 +255,7 @@ def test_what_is_no_label_file(tmp_path: Path, data: bytes | None, words: str) -
 
 def test_a_byte_order_mark_is_no_matter(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_bytes(TRUTHS.encode("utf-8-sig"))
-    assert len(unity.read(tmp_path / "labels.json").labels) == 2
+    assert len(unity_labels.read_unity_labels(tmp_path / "labels.json").labels) == 2
 
 
 def truth(paths: list[list[list[float]]], state: list[int]) -> Landmarks:
@@ -271,7 +277,7 @@ def test_written_truths_by_hand(tmp_path: Path) -> None:
         "a.png": truth([[[100.1, 2]], []], [SEEN, OFF]),
         "b.png": truth([[], [[1, 4], [-2.5, 5], [3, 6]]], [BLURRED, SEEN]),
     }
-    unity.write(tmp_path / "labels.json", images, ["apex", "wall"])
+    unity_labels.write_unity_labels(tmp_path / "labels.json", images, ["apex", "wall"])
     assert (tmp_path / "labels.json").read_text() == WRITTEN
 
 
@@ -287,8 +293,10 @@ def test_written_truths_by_hand(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_again_is_not_written(tmp_path: Path, path: list[list[float]]) -> None:
-    with pytest.raises(DataError, match="apex: wanted"):
-        unity.write(tmp_path / "labels.json", {"a.png": truth([path], [SEEN])}, ["apex"])
+    with pytest.raises(DataError, match="apex: expected"):
+        unity_labels.write_unity_labels(
+            tmp_path / "labels.json", {"a.png": truth([path], [SEEN])}, ["apex"]
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -309,8 +317,8 @@ def test_truths_written_then_read_are_identical(scratch: Path, drawn: list[Any])
         f"{n}.png": truth([path for _, path in marks], [state for state, _ in marks])
         for n, marks in enumerate(drawn)
     }
-    unity.write(scratch / "labels.json", images, ["apex", "wall"])
-    file = unity.read(scratch / "labels.json")
+    unity_labels.write_unity_labels(scratch / "labels.json", images, ["apex", "wall"])
+    file = unity_labels.read_unity_labels(scratch / "labels.json")
     assert list(file.labels) == list(images) and not file.oddities
     for name, wanted in images.items():
         found = file.landmarks(name, ["apex", "wall"])
@@ -323,7 +331,7 @@ def test_any_bytes_give_labels_or_our_error(scratch: Path, data: bytes, at: int,
     text = TRUTHS.encode()
     (scratch / "labels.json").write_bytes(text[:at] + data + text[at + drop :])
     try:
-        file = unity.read(scratch / "labels.json")
+        file = unity_labels.read_unity_labels(scratch / "labels.json")
         marks = [file.landmarks(name, NAMES) for name in file.labels]
     except DataError as error:
         assert "\n" not in str(error)
@@ -349,7 +357,7 @@ def test_any_values_give_a_label_or_our_error(
     try:
         state, path, _ = only(scratch, {"type": kind, "x": x, "y": y})
     except DataError as error:
-        assert "100,000" not in str(error) and "wanted places in pixels" in str(error)
+        assert "100,000" not in str(error) and "expected places in pixels" in str(error)
     else:
         assert (state == SEEN) == bool(path) and np.isfinite(np.array(path)).all()
 
@@ -396,7 +404,7 @@ def scored(points: Any, state: int = SEEN, score: float = 0.5) -> Landmarks:
 
 def test_predictions_by_hand(tmp_path: Path) -> None:
     paths = pair(tmp_path)
-    file = read_landmarks(*paths, PAIR)
+    file = read_landmark_predictions(*paths, PAIR)
     assert file.path == paths[0] and len(file) == 2
     assert [image["file_name"] for image in file.images] == ["test/a", "test/b"] and file.images[0][
         "height"
@@ -425,7 +433,7 @@ def test_a_place_is_kept_whatever_the_state_and_two_of_them_too(tmp_path: Path) 
     with LandmarkWriter(*paths, ["apex"]) as writer:
         for n, state in enumerate((SEEN, OFF, BLURRED)):
             writer.add(str(n), "g", (9, 9), scored([[1, 2], [1, 2]], state))
-    file = read_landmarks(*paths, ["apex"])
+    file = read_landmark_predictions(*paths, ["apex"])
     assert [lists(found) for found in file] == [[[[1, 2], [1, 2]]]] * 3
     assert [int(found.state[0]) for found in file] == [SEEN, OFF, BLURRED]
 
@@ -435,46 +443,50 @@ def test_nothing_predicted(tmp_path: Path) -> None:
     with LandmarkWriter(predictions, images, PAIR):
         pass
     assert predictions.read_text() == "{\n}\n" and images.read_text() == "[\n]\n"
-    assert len(read_landmarks(predictions, images, PAIR)) == 0
+    assert len(read_landmark_predictions(predictions, images, PAIR)) == 0
 
 
 def test_a_truth_as_prediction_has_score_one(tmp_path: Path) -> None:
     paths = tmp_path / "p.json", tmp_path / "i.json"
     with LandmarkWriter(*paths, ["apex"]) as writer:
         writer.add("a", "g", (9, 9), truth([[[1, 2]]], [SEEN]))
-    assert read_landmarks(*paths, ["apex"])[0].scores.tolist() == [1]  # type: ignore[union-attr]
+    assert read_landmark_predictions(*paths, ["apex"])[0].scores.tolist() == [1]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"test/a":', '"test/c":', "wanted the images of images-test.json in their order"),
+        ('"test/a":', '"test/c":', "expected the images of images-test.json in their order"),
         (
             '"score":0.5',
             '"score":1.5',
-            "test/a: apex: wanted a state of seen, off, blurred and a score of 0..1",
+            "test/a: apex: expected a state of seen, off, blurred and a score of 0..1",
         ),
         ('"score":0.5', '"score":NaN', "score of 0..1"),
         ('"score":0.5', '"score":true', "score of 0..1"),
         ('"score":0.5', '"score":"0.5"', "score of 0..1"),
         ('"score":0.5,', "", "score of 0..1"),
-        (',"state":"seen"', "", "wanted a state of seen, off, blurred"),
-        ('"state":"seen"', '"state":["seen"]', "wanted a state"),
-        ('"state":"seen"', '"state":"here"', "wanted a state"),
-        ('"x":"1.5"', '"x":"nan"', "test/a: apex: wanted a point or a curve and its places"),
-        ('"x":"1.5"', '"x":"1.5 2"', "wanted a point or a curve"),
-        ('"x":"1.5"', '"x":"2e5"', "wanted a point or a curve"),
-        ('"x":"1.5","y":"2"', '"x":"","y":""', "wanted a point or a curve"),
-        ('"x":"1.5","y":"2"', '"x":"1 2","y":"1 2"', "wanted a point or a curve"),  # of type point
-        ('"type":"off"', '"type":"blurred"', "test/b: wall: wanted a point or a curve"),
+        (',"state":"seen"', "", "expected a state of seen, off, blurred"),
+        ('"state":"seen"', '"state":["seen"]', "expected a state"),
+        ('"state":"seen"', '"state":"here"', "expected a state"),
+        ('"x":"1.5"', '"x":"nan"', "test/a: apex: expected a point or a curve and its places"),
+        ('"x":"1.5"', '"x":"1.5 2"', "expected a point or a curve"),
+        ('"x":"1.5"', '"x":"2e5"', "expected a point or a curve"),
+        ('"x":"1.5","y":"2"', '"x":"","y":""', "expected a point or a curve"),
+        (
+            '"x":"1.5","y":"2"',
+            '"x":"1 2","y":"1 2"',
+            "expected a point or a curve",
+        ),  # of type point
+        ('"type":"off"', '"type":"blurred"', "test/b: wall: expected a point or a curve"),
         (
             '{"type":"off","x":"","y":"","score":1.0,"state":"off"}',
             '{"type":"seen","x":"","y":"","score":1.0,"state":"seen"}',
-            "wall: wanted a point",
+            "wall: expected a point",
         ),
-        ('"wall"', '"roof"', "test/a: wanted labels of apex, wall"),
-        ('"type":"curve"', '"type":"curve","type":"curve"', "found 'type twice'"),
-        ('"test/b"', '"test/a"', "found 'test/a twice'"),
+        ('"wall"', '"roof"', "test/a: expected labels of apex, wall"),
+        ('"type":"curve"', '"type":"curve","type":"curve"', "got 'type twice'"),
+        ('"test/b"', '"test/a"', "got 'test/a twice'"),
         ("}\n", "\n", "cut off"),
         ("{\n", "7{\n", "cut off or damaged"),
     ],
@@ -482,7 +494,7 @@ def test_a_truth_as_prediction_has_score_one(tmp_path: Path) -> None:
 def test_bad_predictions(tmp_path: Path, old: str, new: str, words: str) -> None:
     predictions, images = pair(tmp_path, changed(PREDICTIONS, old, new))
     with pytest.raises(DataError) as caught:
-        read_landmarks(predictions, images, PAIR)
+        read_landmark_predictions(predictions, images, PAIR)
     assert str(caught.value).startswith(f"{predictions}: ") and words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -492,7 +504,7 @@ def test_images_in_another_order_or_number_are_refused(tmp_path: Path) -> None:
     for lines in (f"{second},\n{first}", first):
         predictions, images = pair(tmp_path, f"{{\n{lines}\n}}\n")
         with pytest.raises(DataError, match="in their order"):
-            read_landmarks(predictions, images, PAIR)
+            read_landmark_predictions(predictions, images, PAIR)
 
 
 def test_missing_half_of_a_pair(tmp_path: Path) -> None:
@@ -500,19 +512,19 @@ def test_missing_half_of_a_pair(tmp_path: Path) -> None:
     images.unlink()
     with pytest.raises(
         DataError,
-        match=r"images-test\.json: wanted the list of predicted images, found no such file",
+        match=r"images-test\.json: expected the list of predicted images, found no such file",
     ):
-        read_landmarks(predictions, images, PAIR)
+        read_landmark_predictions(predictions, images, PAIR)
     predictions, images = pair(tmp_path)
     predictions.unlink()
     with pytest.raises(DataError, match=r"predictions-test\.json: .* found no such file"):
-        read_landmarks(predictions, images, PAIR)
+        read_landmark_predictions(predictions, images, PAIR)
 
 
 @pytest.mark.parametrize(
     ("guess", "words"),
     [
-        (scored([[np.nan, 1]]), "apex: wanted finite places"),
+        (scored([[np.nan, 1]]), "apex: expected finite places"),
         (scored([[np.inf, 1]], OFF), "finite places"),
         (scored([[1, 1], [2, 2], [-2e5, 3]]), "finite places"),
         (scored([[1, 1]], score=np.nan), "scores in 0..1"),
@@ -547,7 +559,7 @@ def test_what_is_seen_is_somewhere_and_has_a_name(tmp_path: Path) -> None:
 
 def test_a_second_image_of_one_name_is_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(DataError, match="found a twice"),
+        pytest.raises(DataError, match="got a twice"),
         LandmarkWriter(tmp_path / "p", tmp_path / "i", ["q"]) as writer,
     ):
         writer.add("a", "g", (10, 20), scored([[1, 1]]))
@@ -566,7 +578,7 @@ def test_an_exception_keeps_the_old_pair(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from usbench.datasets.codecs.unity import LandmarkWriter
+from usbench.datasets.codecs.unity_labels import LandmarkWriter
 predictions, images = Path(sys.argv[1]), Path(sys.argv[2])
 replace = Path.replace
 def kill_after(self, target):
@@ -585,8 +597,8 @@ def test_a_kill_between_the_two_files_is_noticed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(predictions), str(images)]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": root}, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL and json.loads(predictions.read_text()) == {}
-    with pytest.raises(DataError, match="the prediction is incomplete"):
-        read_landmarks(predictions, images, PAIR)
+    with pytest.raises(DataError, match="found no such file; predict again"):
+        read_landmark_predictions(predictions, images, PAIR)
 
 
 UNIT = st.floats(0, 1, width=32)
@@ -610,7 +622,7 @@ def test_predictions_written_then_read_are_identical(scratch: Path, drawn: list[
     with LandmarkWriter(*paths, PAIR) as writer:
         for n, guess in enumerate(guesses):
             writer.add(str(n), "g", (690, 690), guess)
-    for wanted, found in zip(guesses, read_landmarks(*paths, PAIR), strict=True):
+    for wanted, found in zip(guesses, read_landmark_predictions(*paths, PAIR), strict=True):
         assert lists(found) == lists(wanted) and found.state.tolist() == wanted.state.tolist()
         assert found.scores.tolist() == wanted.scores.tolist()  # type: ignore[union-attr]
 
@@ -625,7 +637,7 @@ def test_any_bytes_give_predictions_or_our_error(
     (scratch / "p.json").write_bytes(texts[0])
     (scratch / "i.json").write_bytes(texts[1])
     try:
-        found = list(read_landmarks(scratch / "p.json", scratch / "i.json", PAIR))
+        found = list(read_landmark_predictions(scratch / "p.json", scratch / "i.json", PAIR))
     except DataError as error:
         assert "\n" not in str(error)
     else:
@@ -648,7 +660,7 @@ TABLE = """FileHash,Manufacturer,PhysicalDeltaY,PhysicalDeltaX
 def test_pixel_sizes_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "sizes.csv"
     path.write_text(TABLE)
-    found = spacing_csv.read(path)
+    found = spacing_csv.read_spacings(path)
     assert found["01-aa"] == pytest.approx((0.3, 0.25))  # cm → mm; row = Y, column = X
     assert [found[f"01-{code}"] for code in ("bb", "cc", "dd", "ee", "ff")] == [None] * 5 and len(
         found
@@ -663,7 +675,7 @@ def test_a_spreadsheet_s_way_of_saving_it(tmp_path: Path) -> None:
         .replace("\n", "\r\n")
     )
     (tmp_path / "sizes.csv").write_bytes(text.encode("utf-8-sig"))
-    assert spacing_csv.read(tmp_path / "sizes.csv")["01-aa"] == pytest.approx((0.3, 0.25))
+    assert spacing_csv.read_spacings(tmp_path / "sizes.csv")["01-aa"] == pytest.approx((0.3, 0.25))
 
 
 @pytest.mark.parametrize(
@@ -673,11 +685,11 @@ def test_a_spreadsheet_s_way_of_saving_it(tmp_path: Path) -> None:
         (b"FileHash,PhysicalDeltaX\naa,1\n", "found no PhysicalDeltaY"),
         (
             b"FileHash,PhysicalDeltaX,PhysicalDeltaY\naa,.1,.1\naa,.2,.1\n",
-            "line 3: wanted one size of 'aa'",
+            "line 3: expected one size of 'aa'",
         ),
         (b"\xff\xfe\x00", "can't be read"),
         (b"FileHash,PhysicalDeltaX,PhysicalDeltaY\n" + b"a" * 200_000, "damaged CSV"),
-        (None, "can't be read"),
+        (None, "no such file"),
     ],
 )
 def test_bad_tables(tmp_path: Path, data: bytes | None, words: str) -> None:
@@ -685,7 +697,7 @@ def test_bad_tables(tmp_path: Path, data: bytes | None, words: str) -> None:
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(DataError) as caught:
-        spacing_csv.read(path)
+        spacing_csv.read_spacings(path)
     assert (
         str(caught.value).startswith(f"{path}: ")
         and words in str(caught.value)
@@ -694,7 +706,7 @@ def test_bad_tables(tmp_path: Path, data: bytes | None, words: str) -> None:
 
 
 def test_written_sizes_by_hand(tmp_path: Path) -> None:
-    spacing_csv.write(tmp_path / "sizes.csv", {"01-aa": (0.25, 0.5)})
+    spacing_csv.write_spacings(tmp_path / "sizes.csv", {"01-aa": (0.25, 0.5)})
     assert (
         tmp_path / "sizes.csv"
     ).read_text() == "FileHash,PhysicalDeltaX,PhysicalDeltaY\n01-aa,0.05,0.025\n"
@@ -706,7 +718,7 @@ def test_any_bytes_give_sizes_or_our_error(scratch: Path, data: bytes, at: int, 
     text = TABLE.encode()
     (scratch / "sizes.csv").write_bytes(text[:at] + data + text[at + drop :])
     try:
-        found = spacing_csv.read(scratch / "sizes.csv")
+        found = spacing_csv.read_spacings(scratch / "sizes.csv")
     except DataError as error:
         assert "\n" not in str(error)
     else:

@@ -53,8 +53,8 @@ def lay(folder: Path, *lines: str, head: str = HEAD) -> Path:
     return path
 
 
-def read(path: Path, rects: int = 0) -> via.Export:
-    return via.read(path, "Anatomy", LABELS, rects)
+def read(path: Path, rects: int = 0) -> via.ViaExport:
+    return via.read_via(path, "Anatomy", LABELS, rects)
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +78,16 @@ def test_read_by_hand(tmp_path):
         [0, 2],
     ]  # 2.5 → 3, 2.4 → 2
     assert found.entries["1_a.png"].attributes == FACTS
-    assert found.entries["2_b.png"] == via.Entry({"Quality": "Poor"}, ())
+    assert found.entries["2_b.png"] == via.ViaImage({"Quality": "Poor"}, ())
 
 
 def test_write_by_hand(tmp_path):
-    region = via.Region("Capsule", np.array([[1, 1], [4, 1], [4, 3]], np.int32))
-    entries = {"1_a.png": via.Entry({"View": "Other"}, (region,)), "2_b.png": via.Entry({}, ())}
-    via.write(tmp_path / "a.csv", entries, "Anatomy", {"1_a.png": 12, "2_b.png": 34})
+    region = via.ViaRegion("Capsule", np.array([[1, 1], [4, 1], [4, 3]], np.int32))
+    entries = {
+        "1_a.png": via.ViaImage({"View": "Other"}, (region,)),
+        "2_b.png": via.ViaImage({}, ()),
+    }
+    via.write_via(tmp_path / "a.csv", entries, "Anatomy", {"1_a.png": 12, "2_b.png": 34})
     shape = '{""name"":""polygon"",""all_points_x"":[1,4,4],""all_points_y"":[1,1,3]}'
     assert (tmp_path / "a.csv").read_text() == (
         f"{HEAD}\n"
@@ -119,42 +122,42 @@ def test_a_spreadsheet_s_way_of_saving_is_understood(tmp_path, change):
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ([line(shape=polygon([1, 4], [1, 1]))], "3 vertices or more, found 2"),
+        ([line(shape=polygon([1, 4], [1, 1]))], "3 vertices or more, got 2"),
         ([line(shape=polygon([1, 4, 4], [1, 1]))], "as many x as y"),
         ([line(shape={"name": "polygon", "all_points_x": [1, 2, 3]})], "as many x as y"),
-        ([line(shape=polygon([1, "4", 4], [1, 1, 3]))], "vertices in the image, in px, found 4"),
-        ([line(shape=polygon([1, True, 4], [1, 1, 3]))], "found True"),
-        ([line(shape=polygon([1, -7, 4], [1, 1, 3]))], "found -7"),
+        ([line(shape=polygon([1, "4", 4], [1, 1, 3]))], "vertices in the image, in px, got 4"),
+        ([line(shape=polygon([1, True, 4], [1, 1, 3]))], "got True"),
+        ([line(shape=polygon([1, -7, 4], [1, 1, 3]))], "got -7"),
         ([line(shape=polygon([1, 10**400, 4], [1, 1, 3]))], "vertices in the image"),
         (
             [line(shape='{"name":"polygon","all_points_x":[1,NaN,2],"all_points_y":[1,2,3]}')],
-            "found None",
+            "got None",
         ),
         (
             [line(shape='{"name":"polygon","all_points_x":[1,1e999,2],"all_points_y":[1,2,3]}')],
-            "found inf",
+            "got inf",
         ),
         (
             [line(shape='{"name":"polygon","all_points_x":[1,')],
-            "region_shape_attributes, found .* cut off",
+            "region_shape_attributes, got .* cut off",
         ),
         ([line(shape="[1]")], "a JSON object"),
         ([line(shape="[" * 100_000)], "cut off or damaged"),
         (
             [line(shape={"name": "circle", "cx": 3, "cy": 4, "r": 2})],
-            "wanted a polygon, found 'circle'",
+            "expected a polygon, got 'circle'",
         ),
         (
             [line(shape={"name": "rect", "x": 0, "y": 0, "width": 3, "height": 3})],
-            "found a rect .*0 are a known",
+            "got a rect .*0 are a known",
         ),
-        ([line(label={"Anatomy": "Liver"})], "wanted Capsule, Cortex as Anatomy, found 'Liver'"),
-        ([line(label={"Organ": "Cortex"})], "as Anatomy, found none"),
-        ([line(label={"Anatomy": ["Cortex"]})], "wanted text as Anatomy"),
-        ([line(), line()], "line 3 .*every row once, found that of line 2"),
-        (["1_a.png,900"], "7 cells, found others"),
-        ([line() + ",8"], "7 cells, found others"),
-        ([line(name="")], "wanted a file name"),
+        ([line(label={"Anatomy": "Liver"})], "expected Capsule, Cortex as Anatomy, got 'Liver'"),
+        ([line(label={"Organ": "Cortex"})], "as Anatomy, got none"),
+        ([line(label={"Anatomy": ["Cortex"]})], "expected text as Anatomy"),
+        ([line(), line()], "line 3 .*every row once, got that of line 2"),
+        (["1_a.png,900"], "7 cells, got others"),
+        ([line() + ",8"], "7 cells, got others"),
+        ([line(name="")], "expected a file name"),
     ],
 )
 def test_a_bad_file_is_refused_with_one_line(tmp_path, lines, words):
@@ -165,7 +168,7 @@ def test_a_bad_file_is_refused_with_one_line(tmp_path, lines, words):
 
 def test_no_such_table_is_refused(tmp_path):
     with pytest.raises(
-        DataError, match=r"labels\.csv: wanted a VIA annotation export .* found no such file"
+        DataError, match=r"labels\.csv: expected a VIA annotation export .* found no such file"
     ):
         read(tmp_path / "labels.csv")
     with pytest.raises(DataError, match="found no region_id"):
@@ -184,7 +187,7 @@ def test_a_known_rectangle_is_ignored_and_counted_and_one_more_is_an_error(tmp_p
     found = read(path, rects=2)
     assert found.oddities == {"rectangles, ignored": 2} and not found.entries["1_a.png"].regions
     with pytest.raises(
-        DataError, match=r"line 3 \(2_b.png\): wanted polygons, found a rect \(2 in the file; 1 are"
+        DataError, match=r"line 3 \(2_b.png\): expected polygons, got a rect \(2 in the file; 1 are"
     ):
         read(path, rects=1)
 
@@ -207,7 +210,7 @@ def test_any_bytes_give_values_or_our_error(scratch, content):
     except DataError as error:
         assert "\n" not in str(error)
     else:
-        assert isinstance(found, via.Export)
+        assert isinstance(found, via.ViaExport)
 
 
 JSON = st.recursive(
@@ -236,15 +239,17 @@ def test_any_json_in_the_cells_gives_values_or_our_error(scratch, facts, shape, 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=8)
 VERTICES = arrays(np.int32, st.tuples(st.integers(3, 6), st.just(2)), elements=st.integers(0, 5000))
-REGIONS = st.builds(via.Region, st.sampled_from(LABELS), VERTICES)
+REGIONS = st.builds(via.ViaRegion, st.sampled_from(LABELS), VERTICES)
 ENTRIES = st.builds(
-    via.Entry, st.dictionaries(NAMES, st.text(max_size=8)), st.lists(REGIONS, max_size=3).map(tuple)
+    via.ViaImage,
+    st.dictionaries(NAMES, st.text(max_size=8)),
+    st.lists(REGIONS, max_size=3).map(tuple),
 )
 
 
 @given(st.dictionaries(NAMES, ENTRIES, max_size=4))
 def test_what_is_written_is_read_back(scratch, entries):
-    via.write(scratch / "round.csv", entries, "Anatomy", dict.fromkeys(entries, 7))
+    via.write_via(scratch / "round.csv", entries, "Anatomy", dict.fromkeys(entries, 7))
     found = read(scratch / "round.csv").entries
     assert list(found) == list(entries)
     for name, entry in entries.items():
@@ -267,30 +272,32 @@ def picture(*rows: str) -> np.ndarray:
 def test_filling_takes_the_outline_s_pixels_too():
     square = np.array([[1, 1], [3, 1], [3, 2], [1, 2]], np.int32)
     assert np.array_equal(
-        polygons.fill([square], (4, 5)), picture(".....", ".111.", ".111.", ".....")
+        polygons.fill_polygons([square], (4, 5)), picture(".....", ".111.", ".111.", ".....")
     )
     triangle = np.array([[0, 0], [4, 0], [0, 4]], np.int32)
     assert np.array_equal(
-        polygons.fill([triangle], (5, 5)), picture("11111", "1111.", "111..", "11...", "1....")
+        polygons.fill_polygons([triangle], (5, 5)), picture("11111", "1111.", "111..", "11...", "1....")
     )  # fmt: skip
 
 
 def test_overlapping_polygons_are_united_and_do_not_cancel():
     one, other = (np.array([[a, 0], [a + 2, 0], [a + 2, 2], [a, 2]], np.int32) for a in (0, 1))
-    assert np.array_equal(polygons.fill([one, other], (3, 4)), picture("1111", "1111", "1111"))
+    assert np.array_equal(
+        polygons.fill_polygons([one, other], (3, 4)), picture("1111", "1111", "1111")
+    )
 
 
 def test_what_lies_outside_is_cut_off():
-    assert np.array_equal(polygons.fill([np.array([[2, 1], [9, 1], [9, 9], [2, 9]])], (3, 4)),
+    assert np.array_equal(polygons.fill_polygons([np.array([[2, 1], [9, 1], [9, 9], [2, 9]])], (3, 4)),
                           picture("....", "..11", "..11"))  # fmt: skip
 
 
 @given(arrays(bool, (9, 11)))
 def test_outlines_give_planes_without_holes_back(plane):
     solid = ndimage.binary_fill_holes(plane)
-    outlines = polygons.trace(solid)
+    outlines = polygons.trace_outlines(solid)
     assert all(len(outline) >= 3 for outline in outlines)
-    assert np.array_equal(polygons.fill(outlines, (9, 11)), solid)
+    assert np.array_equal(polygons.fill_polygons(outlines, (9, 11)), solid)
 
 
 def test_a_bow_tie_crosses_itself_and_a_square_does_not():
@@ -322,7 +329,9 @@ def test_spacings_by_hand(tmp_path):
         ["3_c", "x", -0.025, 0.025],
         ["4_d", "x", "n/a", 0.02],
     ]
-    found = transducers.read(book(tmp_path / "t.xlsx", COLUMNS, *rows, [None, None, None, None]))
+    found = transducers.read_transducers(
+        book(tmp_path / "t.xlsx", COLUMNS, *rows, [None, None, None, None])
+    )
     assert found == {
         "1_a": pytest.approx((0.3, 0.2)),
         "2_b": None,
@@ -337,33 +346,33 @@ def test_spacings_by_hand(tmp_path):
         ([COLUMNS[:3]], "found no Physical Delta Y"),
         (
             [COLUMNS, ["1_a", "x", 0.02, 0.02], ["1_a", "x", 0.02, 0.02]],
-            "one row per image, found '1_a' twice",
+            "one row per image, got '1_a' twice",
         ),
         ([], "found no Filename"),
     ],
 )
 def test_a_bad_table_is_refused(tmp_path, rows, words):
     with pytest.raises(DataError, match=words):
-        transducers.read(book(tmp_path / "t.xlsx", *rows))
+        transducers.read_transducers(book(tmp_path / "t.xlsx", *rows))
 
 
 def test_no_table_is_refused(tmp_path):
     for content in (b"", b"PK\x03\x04 cut off", b"Filename,Physical Delta X\n"):
         (tmp_path / "t.xlsx").write_bytes(content)
-        with pytest.raises(DataError, match="found a file that can't be read"):
-            transducers.read(tmp_path / "t.xlsx")
+        with pytest.raises(DataError, match="got a file that can't be read"):
+            transducers.read_transducers(tmp_path / "t.xlsx")
 
 
 @settings(max_examples=50)
 @given(st.integers(0, 4000), st.integers(0, 255))
 def test_a_damaged_table_gives_values_or_our_error(scratch, place, byte):
     path = scratch / "t.xlsx"
-    transducers.write(path, {"1_a": (0.3, 0.2)})
+    transducers.write_transducers(path, {"1_a": (0.3, 0.2)})
     content = bytearray(path.read_bytes())
     content[place % len(content)] = byte
     path.write_bytes(content)
     try:
-        transducers.read(path)
+        transducers.read_transducers(path)
     except DataError as error:
         assert "\n" not in str(error)
 
@@ -371,6 +380,9 @@ def test_a_damaged_table_gives_values_or_our_error(scratch, place, byte):
 def test_the_same_spacings_give_the_same_bytes(tmp_path):
     spacings = {"1_a": (0.3, 0.2), "2_b": None}
     for name in ("a.xlsx", "b.xlsx"):
-        transducers.write(tmp_path / name, spacings)
+        transducers.write_transducers(tmp_path / name, spacings)
     assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
-    assert transducers.read(tmp_path / "a.xlsx") == {"1_a": pytest.approx((0.3, 0.2)), "2_b": None}
+    assert transducers.read_transducers(tmp_path / "a.xlsx") == {
+        "1_a": pytest.approx((0.3, 0.2)),
+        "2_b": None,
+    }

@@ -61,7 +61,7 @@ def test_the_yaml_says_what_a_user_must_know(name):
         assert isinstance(node[key], str) and node[key].strip(), key
     assert node["redistribute"] in ("images", "none")
     assert node["redistribute"] == "none" or node["attribution"].strip()  # shown pictures carry it
-    assert node["split"]["words"].strip()
+    assert node["split"]["description"].strip()
     assert isinstance(node["released"], bool) and len(node["size"]) == 2
     for task, view in node["views"].items():
         named = (
@@ -86,7 +86,7 @@ def test_the_yaml_s_phantom_has_every_class_of_the_views(name):
     ) <= set(SPLITS)
     for task, view in YAMLS[name]["views"].items():
         assert not view["classes"] or CLASSES[spec.scene][task] == tuple(view["classes"])
-        phantom.samples(spec, task)  # it can be drawn
+        phantom.draw_samples(spec, task)  # it can be drawn
 
 
 # ---- every view
@@ -220,7 +220,7 @@ def test_folds_keep_groups_whole_and_test_every_image_once(written):
             node["name"], written.task, written.view, written.layout, written.root, few, fold
         )
         for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
-            assert not splits.crossing(opened.records, one, other)
+            assert not splits.find_crossing_groups(opened.records, one, other)
         tested += [record.id for record in opened.records["test"]]
     if "gap" not in written.node["split"]:
         assert sorted(tested) == [record.id for record in written.records]

@@ -33,10 +33,12 @@ def lay(compose, tmp_path):
         for sample, record in zip(data.samples("test"), data.records["test"], strict=True):
             guess, stem = moved(sample.target), external.stem(record)
             if task == "segment":
-                label_png.write_index(there / f"{stem}.png", label_png.index_of(guess.planes))
+                label_png.write_label_png(
+                    there / f"{stem}.png", label_png.planes_to_index(guess.planes)
+                )
             elif task == "detect":
                 size = (sample.image.shape[0], sample.image.shape[1])
-                yolo_txt.write(there / f"{stem}.txt", guess, data.classes, size)
+                yolo_txt.write_yolo_boxes(there / f"{stem}.txt", guess, data.classes, size)
                 lines = (there / f"{stem}.txt").read_text().splitlines()
                 (there / f"{stem}.txt").write_text("".join(f"{line} 1.0\n" for line in lines))
             else:
@@ -119,7 +121,7 @@ def test_missing_and_unknown_predictions(lay):
     with pytest.raises(DataError, match=r"test split's images were wanted, found 'other'"):
         entered(one, there)
     (there / "other.png").unlink()
-    label_png.write_index(first, np.zeros((3, 4), np.uint8))
+    label_png.write_label_png(first, np.zeros((3, 4), np.uint8))
     with pytest.raises(
         DataError, match=r"the size of its image \(96, 128\) was wanted, found \(3, 4\)"
     ):

@@ -153,7 +153,7 @@ def test_masks_may_have_values_of_their_own(tmp_path: Path) -> None:
         check(layout.read(tmp_path, record))
     with pytest.raises(
         DataError,
-        match=r"labels/a\.png: 0 background, 1 one, 2 two were wanted, found value 128 in 3",
+        match=r"labels/a\.png: expected 0 background, 1 one, 2 two, got value 128 in 3",
     ):
         folder("masks", "segment").read(tmp_path, record)
 
@@ -192,7 +192,7 @@ def test_yolo_s_classes_txt_rules_the_numbers(tmp_path: Path) -> None:
     target = layout.read(tmp_path, layout.index(tmp_path)[0])
     assert isinstance(target, Boxes) and target.labels.tolist() == [1, 0]
     (tmp_path / "labels/classes.txt").write_text("two\nthree\n")
-    with pytest.raises(DataError, match="classes one, two, found two, three"):
+    with pytest.raises(DataError, match="classes one, two, got two, three"):
         layout.index(tmp_path)
 
 
@@ -221,7 +221,9 @@ def test_splits_by_folder(tmp_path: Path, kind: str, task: str) -> None:
     images = {split: f"{split}/images" for split in SPLITS}
     labels = {split: f"{split}/labels" + (".json" if kind == "coco" else "") for split in SPLITS}
     layout = folder(kind, task, images=images, labels=labels)
-    opened = open_view("mine", task, {"exclusive": True}, layout, tmp_path, {"words": ""}, None)  # type: ignore[arg-type]
+    opened = open_view(
+        "mine", task, {"exclusive": True}, layout, tmp_path, {"description": ""}, None
+    )  # type: ignore[arg-type]
     for split in SPLITS:
         (record,) = opened.records[split]
         assert (record.id, record.group, record.split) == (f"{split}/a", f"{split}/a", split)
@@ -242,7 +244,7 @@ def test_coco_may_have_a_file_per_split_over_one_folder(tmp_path: Path) -> None:
     ]
     (tmp_path / "val.json").write_text(json.dumps(coco(["b.png", "a.png"])))
     with pytest.raises(
-        DataError, match=r"images/a\.png: one split was wanted, found it as train/a and val/a"
+        DataError, match=r"images/a\.png: expected one split, got it as train/a and val/a"
     ):
         layout.index(tmp_path)
 
@@ -275,15 +277,15 @@ def test_splits_by_list(tmp_path: Path, kind: str) -> None:
     [
         (
             {"train": "a\nd\n"},
-            r"train\.txt: line 2: the name of an image in .*images was wanted, found 'd'",
+            r"train\.txt: line 2: expected the name of an image in .*images, got 'd'",
         ),
         (
             {"train": "a\na.png\n"},
-            r"train\.txt: line 2: every image once was wanted, found 'a\.png' as in .*: line 1",
+            r"train\.txt: line 2: expected every image once, got 'a\.png' as in .*: line 1",
         ),
         (
             {"val": "b\na\n"},
-            r"val\.txt: line 2: every image once was wanted, found 'a' as in .*train\.txt: line 1",
+            r"val\.txt: line 2: expected every image once, got 'a' as in .*train\.txt: line 1",
         ),
         (
             {"train": ""},
@@ -303,7 +305,7 @@ def test_a_missing_list_is_named(tmp_path: Path) -> None:
     lists(tmp_path)
     (tmp_path / "val.txt").unlink()
     with pytest.raises(
-        DataError, match=r"val\.txt: wanted image names, one per line, found no such file"
+        DataError, match=r"val\.txt: expected image names, one per line, found no such file"
     ):
         folder("masks", "segment", lists=LISTS).index(tmp_path)
 
@@ -330,7 +332,7 @@ def test_a_name_without_a_group_is_an_error(tmp_path: Path) -> None:
     lay(tmp_path, "masks", ("p1_a", "xx"))
     with pytest.raises(
         DataError,
-        match=r"images/xx\.png: a match of dataset\.group=\^\(p\\d\+\)_ was wanted in 'xx'",
+        match=r"images/xx\.png: a match of dataset\.group=\^\(p\\d\+\)_ was expected in 'xx'",
     ):
         folder("masks", "segment", group=r"^(p\d+)_").index(tmp_path)
 
@@ -370,22 +372,22 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "several masks": (
         "masks",
         several,
-        r"images/a\.png: an index mask \(PNG\) was wanted, found 2 for a\.png \(a_1\.png, a_2\.png\); make it one file",
+        r"images/a\.png: expected an index mask \(PNG\), got 2 for a\.png \(a_1\.png, a_2\.png\); make it one file",
     ),
     "one more mask": (
         "masks",
         save("labels/a-2.png", INDEX),
-        r"found 2 for a\.png \(a-2\.png, a\.png\)",
+        r"got 2 for a\.png \(a-2\.png, a\.png\)",
     ),
     "a smooth mask": (
         "masks",
         smooth,
-        r"labels/a\.png: .*found 23 other values \(11, 22, 33 …\): the grey of an anti",
+        r"labels/a\.png: .*got 23 other values \(11, 22, 33 …\): the grey of an anti",
     ),
     "a foreign value": (
         "masks",
         save("labels/a.png", INDEX + 1),
-        r"labels/a\.png: .*found value 3 in 3 pixels",
+        r"labels/a\.png: .*got value 3 in 3 pixels",
     ),
     "a colour mask": (
         "masks",
@@ -396,7 +398,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "a mask of another size": (
         "masks",
         save("labels/a.png", INDEX[:3]),
-        r"a\.png \(4, 6\) was wanted, found \(3, 6\)",
+        r"a\.png \(4, 6\) was wanted, got \(3, 6\)",
     ),
     "no mask": (
         "masks",
@@ -436,7 +438,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "an image that isn't there": (
         "coco",
         rewrite("labels.json", lambda t: t.replace("b.png", "images/b.png")),
-        r"labels\.json: its images' file_name below .*images was wanted, found 'images/b\.png'",
+        r"labels\.json: expected its images' file_name below .*images, got 'images/b\.png'",
     ),
     "a path out of the folder": (
         "coco",
@@ -456,7 +458,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "an unknown class": (
         "coco",
         rewrite("labels.json", lambda t: t.replace('"two"', '"rib"')),
-        "annotation 2: wanted a class of one, two, found rib of one, rib",
+        "annotation 2: expected a class of one, two, got rib of one, rib",
     ),
 }
 

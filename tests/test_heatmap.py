@@ -12,19 +12,22 @@ import torch
 import yaml
 from scipy.spatial import cKDTree
 
-from usbench.curves import spline
 from usbench.errors import ConfigError, RunError
 from usbench.metrics.landmark_scorer import selection
-from usbench.models import arrays
-from usbench.models import checkpoints
-from usbench.models import loop
-from usbench.models import optimise
-from usbench.models.augment import Augment
-from usbench.models.augment import draw_affine
+from usbench.models import arrays, checkpoints, loop, optimise
+from usbench.models.augment import Augment, draw_affine
 from usbench.models.heatmap import paths, points
 from usbench.models.heatmap.hrnet import HRNet
 from usbench.models.heatmap.model import Heatmap
-from usbench.types import BLURRED, OFF, SEEN, Landmarks, Run, Sample
+from usbench.types import (
+    BLURRED,
+    OFF,
+    SEEN,
+    Landmarks,
+    Run,
+    Sample,
+    curve_through,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -62,7 +65,7 @@ def sample(n: int, size: tuple[int, int] = (64, 96)) -> Sample:
     centre, radius = rng.uniform((62, 26), (70, 34)), rng.uniform(12, 18)
     angles = np.linspace(0.25 * np.pi, 1.5 * np.pi, 7)
     arc = centre + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
-    for px, py in spline(arc):
+    for px, py in curve_through(arc):
         image = np.maximum(image, 140 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / 3))
     return Sample(f"{n:03d}", f"g{n}", image.clip(0, 255).astype(np.uint8), truth(dot, arc))
 
@@ -82,7 +85,7 @@ def model(encoder: str = "resnet18", weights: str | None = None, **changes: obje
 
 def curve_distances(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """(mean of the two directed mean distances, Hausdorff distance) of two curves' splines, sampled every px."""
-    a, b = spline(one), spline(other)
+    a, b = curve_through(one), curve_through(other)
     there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
     return (there.mean() + back.mean()) / 2, max(there.max(), back.max())
 
@@ -116,7 +119,7 @@ def test_the_spline_runs_in_native_pixels():
     marks = points.to_marks(
         Sample("a", "g", np.zeros((64, 96), np.uint8), truth(None, knots)), (64, 32)
     )
-    true = points.stretch(spline(knots, 0.1), (64, 96), (64, 32))
+    true = points.stretch(curve_through(knots, 0.1), (64, 96), (64, 32))
     off = np.linalg.norm(marks[1, :-1, None] - true, axis=2).min(1)
     assert off.max() < 0.1  # a spline through the stretched knots is 1.5 px off
     steps = np.linalg.norm(np.diff(marks[1, :-1], axis=0), axis=1)
@@ -272,10 +275,10 @@ def test_a_curve_is_a_ridge_of_its_distance_also_beyond_its_ends():
 
 def test_a_bent_curve_s_ridge_is_the_distance_to_the_dense_spline():
     knots = np.array([[10.0, 50], [20, 12], [60, 8], [85, 52]])
-    marks = marks_of((spline(knots), SEEN))
+    marks = marks_of((curve_through(knots), SEEN))
     plane = points.render(marks, torch.tensor([True]), (64, 96), (64, 96), 4.0, 2.0)[0, 0].numpy()
     y, x = np.mgrid[:64, :96]
-    dense = spline(knots, 0.05)
+    dense = curve_through(knots, 0.05)
     square = ((np.stack([x, y], -1)[:, :, None] - dense) ** 2).sum(-1).min(-1)
     assert np.abs(plane - np.exp(-square / 8)).max() < 0.02
 
@@ -351,7 +354,7 @@ def ridge(line: np.ndarray, size: tuple[int, int] = (80, 110), sd: float = 2.0) 
 
 ARC = 40 + np.stack([30 * np.cos(a := np.linspace(2.4, 7.0, 40)), 28 * np.sin(a)], 1) + [10, 2]
 STRAIGHT = np.array([[12.0, 20.3], [50.0, 20.3], [93.0, 20.3]])
-HOOK = spline(np.array([[20.0, 70], [22, 20], [60, 12], [80, 40], [60, 60]]))
+HOOK = curve_through(np.array([[20.0, 70], [22, 20], [60, 12], [80, 40], [60, 60]]))
 
 
 @pytest.mark.parametrize("line", [ARC, STRAIGHT, HOOK], ids=["arc", "straight", "hook"])

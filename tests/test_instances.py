@@ -40,7 +40,7 @@ def region(rng: np.random.Generator, box: list[int], size: tuple[int, int]) -> d
     turned = ((x - left - width / 2) / width) ** 2 + ((y - top - height / 2) / height) ** 2
     plane = turned < rng.uniform(0.2, 0.25)
     plane[min(top, size[0] - 1), min(left, size[1] - 1)] = True
-    return {"size": list(size), "counts": rle.encode(plane)}
+    return {"size": list(size), "counts": rle.encode_rle(plane)}
 
 
 def lay(folder: Path, seed: int, masks: bool, crowds: bool) -> tuple[Path, Path]:
@@ -130,7 +130,9 @@ def test_masks_are_said_and_scored_by_the_command(tmp_path, capsys):
     ]
     assert score.main([*words, "--group", r"^(\d)"]) == 0
     made = json.loads((tmp_path / "out.json").read_text())
-    assert "of masks (run lengths)" in made["protocol"]["words"] and made["data"]["groups"] == 2
+    assert (
+        "of masks (run lengths)" in made["protocol"]["description"] and made["data"]["groups"] == 2
+    )
     assert "all classes" in capsys.readouterr().out
     assert score.main([*words, "--rule", "ultralytics"]) == 2
     assert "COCO's files are scored by coco" in capsys.readouterr().err

@@ -130,8 +130,8 @@ def test_released_masks_are_read_by_name_and_cortex_overwrites(root):
     capsule[1:6, 1:6] = 1
     regions[2, 2], regions[3, 3], regions[4, 4] = 1, 2, 3
     for name in ("12_a_anon.png", "13_b_anon.png"):
-        label_png.write_index(root / f"labels/reviewed_masks_1/capsule/{name}", capsule)
-        label_png.write_index(root / f"labels/reviewed_masks_1/regions/{name}", regions)
+        label_png.write_label_png(root / f"labels/reviewed_masks_1/capsule/{name}", capsule)
+        label_png.write_label_png(root / f"labels/reviewed_masks_1/regions/{name}", regions)
     masks = layout(truth="masks")
     found = masks.index(root)
     assert found[0].label == "labels/reviewed_masks_1/capsule/12_a_anon.png"
@@ -145,12 +145,12 @@ def test_released_masks_are_read_by_name_and_cortex_overwrites(root):
         masks.index(root)
     sample = Sample("1_x", "1", np.zeros((8, 10), np.uint8), Masks(np.ones((4, 8, 10), bool)))
     layout().write(root / "new", [sample])
-    written = label_png.read_index(root / "new/labels/reviewed_masks_1/regions/1_x.png", 3)
+    written = label_png.read_label_png(root / "new/labels/reviewed_masks_1/regions/1_x.png", 3)
     assert (written == 3).all()  # Cortex is drawn last
 
 
 def test_pixel_sizes_come_from_the_table_by_the_name_without_anon(root):
-    transducers.write(root / kidney.TABLE, {"12_a": (0.3, 0.2), "13_b": None})
+    transducers.write_transducers(root / kidney.TABLE, {"12_a": (0.3, 0.2), "13_b": None})
     chosen = layout()
     found = chosen.index(root)
     assert found[0].mm_per_px == pytest.approx((0.3, 0.2)) and found[1].mm_per_px is None
@@ -171,7 +171,7 @@ def test_a_copy_may_lack_its_image(root):
     [
         (lambda r: (r / "images/13_b_anon.png").unlink(), r"images/13_b_anon\.png: an image was wanted.*1 of 2 images"),
         (lambda r: image.write_grey(r / "images/14_d.png", np.zeros((4, 4), np.uint8)), r"14_d\.png: a row in labels/"),
-        (lambda r: (r / "labels/reviewed_labels_2.csv").unlink(), r"reviewed_labels_2\.csv: wanted a VIA"),
+        (lambda r: (r / "labels/reviewed_labels_2.csv").unlink(), r"reviewed_labels_2\.csv: expected a VIA"),
         (lambda r: (r / "labels/reviewed_labels_2.csv").write_text(HEAD + square("12_a_anon.png", 2)),
          r"reviewed_labels_2\.csv: a row of 13_b_anon\.png was wanted"),
         (lambda r: rename(r, "12_a_anon.png", "a12.png"), "begins with the patient's number"),
@@ -235,7 +235,7 @@ def drawn(tmp_path_factory) -> Path:
         counts={"train": 40, "val": 10, "test": 10},
         per_group=2,
     )
-    Kidney(ANATOMY).write(folder, phantom.samples(spec, "segment"))
+    Kidney(ANATOMY).write(folder, phantom.draw_samples(spec, "segment"))
     return folder
 
 
@@ -288,7 +288,7 @@ def test_the_real_label_files_have_the_published_counts():
     rows = 0
     for annotator, (total, *by_class) in counts.items():
         path = folder / kidney.labels_file(annotator)
-        export = via.read(path, "Anatomy", ANATOMY, rects=1)
+        export = via.read_via(path, "Anatomy", ANATOMY, rects=1)
         regions = Counter(
             region.label for entry in export.entries.values() for region in entry.regions
         )
@@ -305,7 +305,7 @@ def test_the_real_label_files_have_the_published_counts():
         assert set(COPIES) < stems and len(COPIES) == 20
         assert len({stem.split("_")[0] for stem in stems - set(COPIES)}) == 501
     assert rows == 3387
-    spacings = transducers.read(folder / kidney.TABLE)
+    spacings = transducers.read_transducers(folder / kidney.TABLE)
     assert len(spacings) == 514 and sum(spacing is None for spacing in spacings.values()) == 24
     assert all(0.12 < value[0] == value[1] < 0.43 for value in spacings.values() if value)
 
@@ -323,7 +323,7 @@ def test_the_real_release_is_indexed_once_its_images_are_there(tmp_path):
         )
         (tmp_path / path.relative_to(Path(str(REAL)) / "kidney")).write_bytes(path.read_bytes())
     (tmp_path / "images").mkdir()
-    names = via.read(tmp_path / kidney.labels_file(1), "Anatomy", ANATOMY, rects=1).entries
+    names = via.read_via(tmp_path / kidney.labels_file(1), "Anatomy", ANATOMY, rects=1).entries
     image.write_grey(tmp_path / "one.png", np.zeros((1080, 1920), np.uint8))
     for name in names:
         (tmp_path / "images" / name).symlink_to(tmp_path / "one.png")

@@ -29,7 +29,7 @@ SCRIPT = ROOT / "scripts" / "leaderboard.py"
 
 
 def figure(value, low=None, high=None):
-    found = {"value": value, "low": low, "high": high, "n": 40, "groups": 30}
+    found = {"value": value, "low": low, "high": high, "method": None, "n": 40, "groups": 30}
     return {**found, "reason": "no image has the class"} if value is None else found
 
 

@@ -46,8 +46,8 @@ def test_probabilities_are_of_the_planes_shape():
 def test_what_is_written_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("h") / "confidence-test.json"
     tables = [np.array(row).reshape(2, 2, 3) for row in rows]
-    histograms.write(path, tables, 2, 2)
-    found = histograms.read(path, len(rows), 2, 2)
+    histograms.write_histograms(path, tables, 2, 2)
+    found = histograms.read_histograms(path, len(rows), 2, 2)
     assert found.shape == (len(rows), 2, 2, 3) and np.allclose(
         found.reshape(-1, 12), np.array(rows).reshape(-1, 12)
     )
@@ -69,7 +69,7 @@ def test_a_damaged_file_is_refused(tmp_path, content):
     path = tmp_path / "confidence-test.json"
     path.write_text(content)
     with pytest.raises(DataError, match=r"confidence-test\.json: "):
-        histograms.read(path, 1, 2, 2)
+        histograms.read_histograms(path, 1, 2, 2)
 
 
 @pytest.fixture

@@ -13,14 +13,15 @@ from drawn_boxes import SQUARE, evaluated, guess, random_pairs, truth
 from pycocotools import mask as rle
 
 from usbench.metrics import box_protocols
-from usbench.metrics.average_precision import average_precisions
-from usbench.metrics.average_precision import recalls
-from usbench.metrics.matches import Overlaps
-from usbench.metrics.matches import PredictedObjects
-from usbench.metrics.matches import TargetObjects
-from usbench.metrics.matches import keep_best
-from usbench.metrics.matches import match
-from usbench.metrics.matches import rank_within_runs
+from usbench.metrics.average_precision import average_precisions, recalls
+from usbench.metrics.matches import (
+    Overlaps,
+    PredictedObjects,
+    TargetObjects,
+    keep_best,
+    match,
+    rank_within_runs,
+)
 from usbench.models.yolo.package import sealed_ultralytics
 from usbench.types import Run
 

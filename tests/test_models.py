@@ -120,9 +120,14 @@ def subject_of(
     config = compose(f"dataset={dataset}", f"model={name}", f"recipe={recipe}")
     config["dataset"]["size"] = list(size)
     _, node, told = cell.resolve_model(config, task, False)
-    spec = phantom.Spec(scene, size, {"train": images}, 3, per_group=1)
+    spec = phantom.PhantomSpec(scene, size, {"train": images}, 3, per_group=1)
     return Subject(
-        name, task, node, told, len(phantom.classes(spec, task)), list(phantom.samples(spec, task))
+        name,
+        task,
+        node,
+        told,
+        len(phantom.scene_classes(spec, task)),
+        list(phantom.draw_samples(spec, task)),
     )
 
 

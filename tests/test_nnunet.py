@@ -640,8 +640,8 @@ def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> Non
 @pytest.mark.slow
 def test_the_quick_recipe_learns_the_phantom(tmp_path) -> None:
     """Mean Dice of the spinal phantom's nine classes on 24 test images."""
-    spec = phantom.Spec("spinal", (275, 690), {"train": 64, "val": 16, "test": 24}, seed=0)
-    drawn = list(phantom.samples(spec, "segment"))
+    spec = phantom.PhantomSpec("spinal", (275, 690), {"train": 64, "val": 16, "test": 24}, seed=0)
+    drawn = list(phantom.draw_samples(spec, "segment"))
     train, val, test = (
         [sample for sample in drawn if sample.split == split] for split in ("train", "val", "test")
     )

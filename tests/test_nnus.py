@@ -51,7 +51,7 @@ def test_the_yaml_has_the_release_s_classes_and_states_the_assumption(compose: A
     assert tuple(NODE["views"]["detect"]["classes"]) == CLASSES
     assert (
         "Assumption" in NODE["views"]["detect"]["protocol_description"]
-        and "assumption" in NODE["split"]["words"]
+        and "assumption" in NODE["split"]["description"]
     )
     assert NODE["redistribute"] == "none" and "ask its authors" in NODE["access"]
     node = compose("dataset=nnus")["dataset"]
@@ -92,7 +92,7 @@ def test_other_classes_show_both_lists(tmp_path: Path) -> None:
         layout.index(tmp_path)
     message = str(caught.value)
     assert message.startswith(str(tmp_path / "NNUS/labels/classes.txt")) and "\n" not in message
-    assert ", ".join(CLASSES) in message and "found Trachea, Internal jugular vein;" in message
+    assert ", ".join(CLASSES) in message and "got Trachea, Internal jugular vein;" in message
 
 
 @pytest.mark.parametrize("kind", ["jpg", "JPG", "jpeg"])
@@ -147,7 +147,7 @@ def test_a_damaged_release(tmp_path: Path, what: str) -> None:
 def test_a_bad_row_names_file_and_line(tmp_path: Path) -> None:
     layout = lay(tmp_path, {"0001": "8 0.5 0.5 0.5 0.5"})
     (record,) = layout.index(tmp_path)
-    with pytest.raises(DataError, match=r"labels/0001\.txt: line 1: .*0\.\.7.*found '8'"):
+    with pytest.raises(DataError, match=r"labels/0001\.txt: line 1: .*0\.\.7.*got '8'"):
         layout.read(tmp_path, record)
 
 

@@ -15,11 +15,11 @@ from usbench.datasets.phantoms.anatomy import Body, Draw, Frame
 from usbench.datasets.phantoms.phantom import (
     DYNAMIC_RANGE_DB,
     WHITE_DB,
-    Spec,
-    bmode,
+    PhantomSpec,
     compress,
-    samples,
-    speckle,
+    draw_samples,
+    render_bmode,
+    simulate_speckle,
 )
 from usbench.datasets.phantoms.scenes import CLASSES
 from usbench.errors import ConfigError
@@ -33,7 +33,9 @@ SPINAL = CLASSES["spinal"]["segment"]
 def series(scene, train=0, task="segment", small=True, seed=0, **more):
     counts = more.pop("counts", {"train": train})
     return list(
-        samples(Spec(scene, (SMALL if small else SIZES)[scene], counts, seed, **more), task)
+        draw_samples(
+            PhantomSpec(scene, (SMALL if small else SIZES)[scene], counts, seed, **more), task
+        )
     )
 
 
@@ -58,7 +60,7 @@ def flat(height, width, **maps):
 
 @pytest.mark.parametrize("lateral", [(0.8, 0.8), (1.5, 3.2), (3.0, 1.0)])
 def test_speckle_of_a_uniform_region_has_a_rayleigh_envelope(lateral):
-    envelope = speckle(np.full((400, 600), 3.0, np.float32), rng(), lateral=lateral)
+    envelope = simulate_speckle(np.full((400, 600), 3.0, np.float32), rng(), lateral=lateral)
     assert envelope.shape == (400, 600)
     assert envelope.dtype == np.float32
     assert envelope.mean() / envelope.std() == pytest.approx(sqrt(pi / (4 - pi)), rel=0.02)  # 1.913
@@ -71,7 +73,7 @@ def test_speckle_of_a_uniform_region_has_a_rayleigh_envelope(lateral):
 
 def test_a_coherent_echo_makes_the_envelope_rician():
     weak = np.full((300, 300), 0.5, np.float32)
-    envelope = speckle(weak, rng(), coherent=np.full((300, 300), 10, np.float32))
+    envelope = simulate_speckle(weak, rng(), coherent=np.full((300, 300), 10, np.float32))
     assert envelope.mean() == pytest.approx(10, rel=0.01)
     assert envelope.std() == pytest.approx(0.5 / sqrt(2), rel=0.1)
 
@@ -88,7 +90,9 @@ def width(part, axis):
 
 
 def test_the_cells_of_speckle_are_wider_than_deep_and_widen_with_depth():
-    envelope = speckle(np.ones((600, 600), np.float32), rng(), axial=1.1, lateral=(2.0, 6.0))
+    envelope = simulate_speckle(
+        np.ones((600, 600), np.float32), rng(), axial=1.1, lateral=(2.0, 6.0)
+    )
     shallow, deep = envelope[:150], envelope[-150:]
     assert width(shallow, 1) > width(shallow, 0)
     assert width(deep, 1) >= 1.6 * width(shallow, 1)
@@ -98,7 +102,7 @@ def test_the_cells_of_speckle_are_wider_than_deep_and_widen_with_depth():
 def test_speckle_does_not_wrap_round_the_sides():
     echogenicity = np.zeros((60, 200), np.float32)
     echogenicity[:, :20] = 1
-    assert speckle(echogenicity, rng())[:, -20:].max() < 1e-5
+    assert simulate_speckle(echogenicity, rng())[:, -20:].max() < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_compression_is_logarithmic(level_db, grey):
 def test_fluid_enhances_and_dense_tissue_shadows_behind_itself_only(inside, sign):
     loss = np.full((200, 200), 0.05)
     loss[60:120, 60:140] = inside
-    picture = bmode(flat(200, 200, loss=loss), rng()).astype(float)
+    picture = render_bmode(flat(200, 200, loss=loss), rng()).astype(float)
     behind, beside, before = picture[140:190, 75:125], picture[140:190, :45], picture[10:55, 75:125]
     step = 255 / DYNAMIC_RANGE_DB * 60 * (0.05 - inside)  # dB along the structure, as grey levels
     assert behind.mean() - beside.mean() == pytest.approx(step, abs=5)
@@ -128,7 +132,7 @@ def test_fluid_enhances_and_dense_tissue_shadows_behind_itself_only(inside, sign
 
 
 def test_the_receiver_noise_grows_with_depth():
-    picture = bmode(flat(400, 100, echo=-200.0, loss=0.0), rng()).astype(float)
+    picture = render_bmode(flat(400, 100, echo=-200.0, loss=0.0), rng()).astype(float)
     assert picture[:100].mean() < picture[-100:].mean()
 
 
@@ -270,7 +274,7 @@ def test_an_image_does_not_depend_on_how_many_are_drawn():
     for one, other in zip(few, many, strict=False):
         assert np.array_equal(one.image, other.image)
     first = next(
-        iter(samples(Spec("plain", SMALL["plain"], {"train": 10**9}, 0), "segment"))
+        iter(draw_samples(PhantomSpec("plain", SMALL["plain"], {"train": 10**9}, 0), "segment"))
     )  # lazy: it comes at once
     assert np.array_equal(first.image, few[0].image)
 
@@ -282,8 +286,8 @@ def test_an_image_does_not_depend_on_how_many_are_drawn():
     seed=st.integers(0, 2**32 - 1),
 )
 def test_splits_come_in_order_and_no_group_crosses_them(counts, per_group, seed):
-    spec = Spec("plain", (32, 40), counts, seed, id="g{group}-{n:03d}", per_group=per_group)
-    drawn = list(samples(spec, "detect"))
+    spec = PhantomSpec("plain", (32, 40), counts, seed, id="g{group}-{n:03d}", per_group=per_group)
+    drawn = list(draw_samples(spec, "detect"))
     assert [s.split for s in drawn] == [
         s for s in ("train", "val", "test") for _ in range(counts.get(s, 0))
     ]
@@ -320,7 +324,7 @@ def test_images_of_one_subject_resemble_each_other():
 def test_what_cannot_be_drawn_is_said_at_the_call(change, task, words):
     good = {"scene": "plain", "size": (64, 64), "counts": {"train": 1}, "seed": 0}
     with pytest.raises(ConfigError, match=words.replace("{", r"\{")) as caught:
-        samples(Spec(**(good | change)), task)
+        draw_samples(PhantomSpec(**(good | change)), task)
     assert "\n" not in str(caught.value)
 
 
@@ -358,7 +362,7 @@ def test_a_texture_has_mean_0_sd_1_and_its_correlation_lengths():
 
 def test_seeds_give_unrelated_subjects():
     one, other = (
-        islice(samples(Spec("spinal", (92, 230), {"train": 1}, seed), "segment"), 1)
+        islice(draw_samples(PhantomSpec("spinal", (92, 230), {"train": 1}, seed), "segment"), 1)
         for seed in (0, 1)
     )
     assert not np.array_equal(next(one).target.planes, next(other).target.planes)

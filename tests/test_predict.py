@@ -12,7 +12,7 @@ from PIL import Image
 from test_transfer import run
 
 from scripts import predict
-from usbench.datasets.codecs import coco, image, label_png, unity
+from usbench.datasets.codecs import coco, image, label_png, unity_labels
 from usbench.results import store as results
 from usbench.results.gallery.annotated import annotated
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
@@ -76,7 +76,12 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
     assert classes == record["config"]["dataset"]["views"][task]["classes"]
     if task == "landmark":
         assert (
-            len(unity.read_landmarks(out / "predictions.json", out / "images.json", classes)) == 3
+            len(
+                unity_labels.read_landmark_predictions(
+                    out / "predictions.json", out / "images.json", classes
+                )
+            )
+            == 3
         )
     else:
         assert (
@@ -88,12 +93,14 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
             == 3
         )
     for name, size in (("black", (64, 64)), ("colour", (60, 200)), ("odd", (97, 131))):
-        assert image.size(out / "overlays" / f"{name}.jpg") == size
+        assert image.read_size(out / "overlays" / f"{name}.jpg") == size
         if record["dataset"] == "usgra":
-            assert label_png.read_index(out / "masks" / f"{name}.png", len(classes)).shape == size
+            assert (
+                label_png.read_label_png(out / "masks" / f"{name}.png", len(classes)).shape == size
+            )
         elif task == "segment":
             assert all(
-                image.size(out / "masks" / label / f"{name}.png") == size for label in classes
+                image.read_size(out / "masks" / label / f"{name}.png") == size for label in classes
             )
     again = tmp_path / "again"
     assert (

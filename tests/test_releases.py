@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from near_duplicates import correlate_thumbnails, find_clusters
 from PIL import Image
 from written import YAMLS, small_phantom
 
@@ -92,7 +93,7 @@ def test_one_name_in_two_splits_is_two_images(tmp_path):
     lay_pairs(tmp_path, {"train": ["a"], "val": ["a"], "test": ["a"]})
     opened = open_pairs(tmp_path)
     assert [part[0].id for part in opened.records.values()] == ["train/a", "val/a", "test/a"]
-    assert not splits.crossing(opened.records, "train", "test")  # each is its own group
+    assert not splits.find_crossing_groups(opened.records, "train", "test")  # each is its own group
 
 
 USGRA = {
@@ -328,8 +329,8 @@ def test_hold_out_moves_whole_groups_and_leaves_the_leaking_ones():
     assert splits.hold_out(records[::-1], 0.25, "salt")[::-1] == held  # whatever order they come in
     assert splits.hold_out(records, 0.25, "other") != held
     for salt in map(str, range(20)):
-        assert not splits.crossing(
-            splits.divide(splits.hold_out(records, 0.25, salt), Path()), "val", "test"
+        assert not splits.find_crossing_groups(
+            splits.divide_by_split(splits.hold_out(records, 0.25, salt), Path()), "val", "test"
         )
     assert [one.split for one in held if one.id in "tu"] == ["test", "test"]
 
@@ -349,14 +350,14 @@ def test_regroup_names_a_cluster_after_its_first():
 @pytest.mark.parametrize("missing", SPLITS)
 def test_an_empty_split_is_named(missing):
     with pytest.raises(DataError, match=f"^somewhere: an image in the {missing} split was wanted"):
-        splits.divide(
+        splits.divide_by_split(
             [record(split, split) for split in SPLITS if split != missing], Path("somewhere")
         )
 
 
 def test_an_image_without_a_split_is_named():
     with pytest.raises(DataError, match=r"^somewhere/lost\.png: a split was wanted"):
-        splits.divide([record("a"), record("lost", None)], Path("somewhere"))
+        splits.divide_by_split([record("a"), record("lost", None)], Path("somewhere"))
 
 
 def test_correlated_thumbnails_make_clusters():
@@ -373,8 +374,8 @@ def test_correlated_thumbnails_make_clusters():
             np.ones((32, 32)),
         ]
     )
-    similar = splits.correlations(pictures.astype(np.float32)) >= 0.95
-    assert splits.clusters(list("gfedcba"), similar) == [["b", "f", "g"]]
+    similar = correlate_thumbnails(pictures.astype(np.float32)) >= 0.95
+    assert find_clusters(list("gfedcba"), similar) == [["b", "f", "g"]]
 
 
 # ---- the real images of usgra
@@ -425,9 +426,9 @@ class TestRealUsgra:
             and counts["train"] + counts["val"] == 204
             and 31 <= counts["val"] <= 33
         )
-        assert not splits.crossing(opened.records, "train", "val")
-        assert not splits.crossing(opened.records, "val", "test")
-        leak = splits.crossing(opened.records, "train", "test")
+        assert not splits.find_crossing_groups(opened.records, "train", "val")
+        assert not splits.find_crossing_groups(opened.records, "val", "test")
+        leak = splits.find_crossing_groups(opened.records, "train", "test")
         leaking = [one.id for one in opened.records["test"] if one.group in leak]
         assert len(leaking) == 7 and leaking == YAMLS["usgra"]["leakage"]["images"]
 
@@ -443,8 +444,8 @@ class TestRealUsgra:
             with Image.open(opened.root / one.image) as picture:
                 small = picture.convert("L").resize(splits.THUMBNAIL, Image.Resampling.BILINEAR)
             thumbnails.append(np.asarray(small, np.float32))
-        similar = splits.correlations(np.stack(thumbnails)) >= 0.95
-        assert splits.clusters(ids, similar) == sorted(YAMLS["usgra"]["split"]["near_duplicates"])
+        similar = correlate_thumbnails(np.stack(thumbnails)) >= 0.95
+        assert find_clusters(ids, similar) == sorted(YAMLS["usgra"]["split"]["near_duplicates"])
 
     def test_the_tint_is_read_as_luma(self, compose):
         """ITU-R 601 by hand on a file that carries a colour tint."""

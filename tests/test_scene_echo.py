@@ -7,16 +7,21 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from usbench.curves import spline
 from usbench.datasets.phantoms.anatomy import Draw
-from usbench.datasets.phantoms.phantom import Spec, classes, samples
+from usbench.datasets.phantoms.phantom import PhantomSpec, draw_samples, scene_classes
 from usbench.datasets.phantoms.scenes import CLASSES, SCENES
 from usbench.datasets.phantoms.scenes.apical import APICAL, apical
 from usbench.datasets.phantoms.scenes.echo import distance
 from usbench.datasets.phantoms.scenes.heart import Axes, at, contraction, leaflet, shifted
 from usbench.datasets.phantoms.scenes.parasternal import PARASTERNAL, parasternal
 from usbench.errors import ConfigError
-from usbench.types import BLURRED, OFF, SEEN, Landmarks
+from usbench.types import (
+    BLURRED,
+    OFF,
+    SEEN,
+    Landmarks,
+    curve_through,
+)
 
 NAMES = CLASSES["echo"]["landmark"]
 CURVES = ("curve-la-endo", "curve-lv-antsep-endo", "curve-lv-endo", "curve-lv-post-endo")
@@ -27,7 +32,9 @@ SIZE = (300, 400)  # half of the reference
 
 def series(train, size=SIZE, seed=0, per_group=1):
     return list(
-        samples(Spec("echo", size, {"train": train}, seed, per_group=per_group), "landmark")
+        draw_samples(
+            PhantomSpec("echo", size, {"train": train}, seed, per_group=per_group), "landmark"
+        )
     )
 
 
@@ -73,7 +80,7 @@ def test_the_names_are_unitys_sorted():
         "mv-ant-hinge",
         "lv-apex-endo",
     } < set(NAMES)
-    assert classes(Spec("echo", SIZE, {}, 0), "landmark") == NAMES
+    assert scene_classes(PhantomSpec("echo", SIZE, {}, 0), "landmark") == NAMES
 
 
 def test_what_is_not_of_the_view_is_off_and_what_is_has_a_path(drawn):
@@ -99,8 +106,8 @@ def test_one_name_drops_out_of_a_tenth_of_the_images():
 
 @pytest.mark.parametrize("task", ["segment", "detect"])
 def test_the_scene_has_the_landmark_task_alone(task):
-    with pytest.raises(ConfigError, match=f"'echo' has no task '{task}': wanted landmark"):
-        samples(Spec("echo", SIZE, {"train": 1}, 0), task)
+    with pytest.raises(ConfigError, match=f"'echo' has no task '{task}': expected landmark"):
+        draw_samples(PhantomSpec("echo", SIZE, {"train": 1}, 0), task)
 
 
 # where the landmarks are
@@ -150,7 +157,7 @@ def profile(drawn, name, outward):
     lines = []
     for sample in drawn:
         if name in seen(sample):
-            line = spline(seen(sample)[name].astype(float))[
+            line = curve_through(seen(sample)[name].astype(float))[
                 8:-8
             ]  # without the leaflets at its ends
             along = np.gradient(line, axis=0)

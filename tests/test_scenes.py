@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from usbench.datasets.phantoms.anatomy import Body, Draw
-from usbench.datasets.phantoms.phantom import Spec, bmode, samples
+from usbench.datasets.phantoms.phantom import PhantomSpec, draw_samples, render_bmode
 from usbench.datasets.phantoms.scenes import CLASSES, SCENES
 from usbench.errors import ConfigError
 
@@ -32,7 +32,9 @@ EIGHT = np.ones((3, 3))
 
 
 def series(scene, size, train, task="segment", seed=0, per_group=4):
-    return list(samples(Spec(scene, size, {"train": train}, seed, per_group=per_group), task))
+    return list(
+        draw_samples(PhantomSpec(scene, size, {"train": train}, seed, per_group=per_group), task)
+    )
 
 
 def planes(scene, size, train, **more):
@@ -78,7 +80,7 @@ def test_size_only_changes_the_sampling(scene, rows, columns):
 @pytest.mark.parametrize("scene", SIZES)
 def test_the_full_size_of_the_release_can_be_drawn(scene):
     size = {"kidney": (768, 1024), "neck": (447, 494)}[scene]
-    sample = next(iter(samples(Spec(scene, size, {"train": 1}, 0), "segment")))
+    sample = next(iter(draw_samples(PhantomSpec(scene, size, {"train": 1}, 0), "segment")))
     assert sample.image.shape == size and sample.target.planes.any()
 
 
@@ -148,7 +150,7 @@ def test_a_kidney_measures_what_kidneys_do():
 def test_it_is_black_beyond_the_field_of_view_and_the_kidney_within_it():
     for n in range(1, 5):
         body = SCENES["kidney"](Draw(0, n, n), (192, 256))
-        image = bmode(body, np.random.default_rng(0))
+        image = render_bmode(body, np.random.default_rng(0))
         assert not image[~body.view].any()
         assert not (body.planes & ~body.view).any()
         assert 0.4 < body.view.mean() < 0.75
@@ -252,7 +254,9 @@ def test_a_neck_has_the_spacing_of_its_subject():
 
 
 def test_a_body_without_facts_gives_a_sample_without_them():
-    sample = next(islice(samples(Spec("plain", (64, 80), {"train": 1}, 0), "segment"), 1))
+    sample = next(
+        islice(draw_samples(PhantomSpec("plain", (64, 80), {"train": 1}, 0), "segment"), 1)
+    )
     assert sample.mm_per_px is None and dict(sample.attributes) == {}
 
 
@@ -262,11 +266,14 @@ def test_beyond_the_view_the_image_is_black_and_within_it_unchanged():
     view[:, 10:30] = True
     whole = Body(flat, flat, flat, np.zeros((1, 40, 40), bool), 0.05, 0.6, (1.0, 1.0))
     seen = Body(flat, flat, flat, np.zeros((1, 40, 40), bool), 0.05, 0.6, (1.0, 1.0), view)
-    one, other = bmode(whole, np.random.default_rng(0)), bmode(seen, np.random.default_rng(0))
+    one, other = (
+        render_bmode(whole, np.random.default_rng(0)),
+        render_bmode(seen, np.random.default_rng(0)),
+    )
     assert other.dtype == np.uint8 and not other[~view].any()
     assert np.array_equal(one[view], other[view])
 
 
 def test_a_scene_without_the_task_names_those_it_has():
-    with pytest.raises(ConfigError, match=r"kidney.*no task 'detect': wanted segment$"):
-        samples(Spec("kidney", (96, 128), {"train": 1}, 0), "detect")
+    with pytest.raises(ConfigError, match=r"kidney.*no task 'detect': expected segment$"):
+        draw_samples(PhantomSpec("kidney", (96, 128), {"train": 1}, 0), "detect")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 def lay_mask(path: Path, *rows: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    label_png.write_index(
+    label_png.write_label_png(
         path,
         np.array([[int(mark) if mark != "x" else 255 for mark in row] for row in rows], np.uint8),
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from usbench.datasets import splits
-from usbench.datasets.dataset import check_sides, settle
+from usbench.datasets.dataset import assign_splits, require_separate_groups
 from usbench.errors import ConfigError, DataError
 from usbench.types import Record
 
@@ -25,12 +25,16 @@ def counts(records):
 
 
 def test_shares_of_single_images_are_exact():
-    assert counts(splits.by_shares(PLAIN, SHARES, "salt")) == {"train": 70, "val": 10, "test": 20}
+    assert counts(splits.split_by_shares(PLAIN, SHARES, "salt")) == {
+        "train": 70,
+        "val": 10,
+        "test": 20,
+    }
 
 
 def test_shares_move_whole_groups_stratum_by_stratum():
     """60 long images in 30 groups: 12 test, 6 val; 20 short in 10 groups: 4 test, 2 val."""
-    parts = splits.by_shares(PAIRS, SHARES, "salt", "view")
+    parts = splits.split_by_shares(PAIRS, SHARES, "salt", "view")
     wanted = {
         "long": {"train": 42, "val": 6, "test": 12},
         "short": {"train": 14, "val": 2, "test": 4},
@@ -47,19 +51,19 @@ def test_a_group_of_two_strata_counts_with_its_first_record():
         record(1, "a", view="short"),
         record(2, "b", view="short"),
     ]
-    assert splits.strata(mixed, "view") == {"long": {"a"}, "short": {"b"}}
-    assert splits.strata(mixed, None) == {"": {"a", "b"}}
+    assert splits.group_strata(mixed, "view") == {"long": {"a"}, "short": {"b"}}
+    assert splits.group_strata(mixed, None) == {"": {"a", "b"}}
 
 
 def test_shares_depend_on_names_alone_not_on_order():
-    parts = splits.by_shares(PAIRS, SHARES, "salt", "view")
-    assert splits.by_shares(PAIRS[::-1], SHARES, "salt", "view")[::-1] == parts
+    parts = splits.split_by_shares(PAIRS, SHARES, "salt", "view")
+    assert splits.split_by_shares(PAIRS[::-1], SHARES, "salt", "view")[::-1] == parts
 
 
 def test_stratified_folds_deal_each_stratum_out_evenly():
     tested = Counter()
     for fold in range(5):
-        parts = splits.k_fold(PAIRS, 5, fold, "salt", "view")
+        parts = splits.split_k_fold(PAIRS, 5, fold, "salt", "view")
         test = [r for r in parts if r.split == "test"]
         assert Counter(r.attributes["view"] for r in test) == {"long": 12, "short": 4}
         tested.update(r.id for r in test)
@@ -68,13 +72,13 @@ def test_stratified_folds_deal_each_stratum_out_evenly():
 
 def test_runs_are_contiguous_with_a_gap_at_each_border():
     """100 images, .65/.15/.2, gap 10: train 0–59, val 70–74 (five lost at each side), test 85–99."""
-    parts = splits.runs(PLAIN, splits.run_shares({"val": 0.15, "test": 0.2}), 10)
+    parts = splits.split_runs(PLAIN, splits.runs_by_shares({"val": 0.15, "test": 0.2}), 10)
     numbers = {s: [int(r.id) for r in parts if r.split == s] for s in ("train", "val", "test")}
     assert numbers == {"train": [*range(60)], "val": [*range(70, 75)], "test": [*range(85, 100)]}
 
 
 def test_an_odd_gap_drops_all_of_it():
-    parts = splits.runs(PLAIN, splits.run_shares({"val": 0.2, "test": 0.2}), 3)
+    parts = splits.split_runs(PLAIN, splits.runs_by_shares({"val": 0.2, "test": 0.2}), 3)
     assert len(parts) == 94
     assert (
         next(r.id for r in parts if r.split == "val") == "062"
@@ -83,15 +87,15 @@ def test_an_odd_gap_drops_all_of_it():
 
 def test_folds_of_runs_have_no_gap_between_two_training_runs():
     """Fold 1 of 5, gap 10: test 25–34, val 45–54, train 0–14 and 65–99."""
-    parts = splits.runs(PLAIN, splits.run_folds(5, 1), 10)
+    parts = splits.split_runs(PLAIN, splits.runs_by_fold(5, 1), 10)
     numbers = {s: [int(r.id) for r in parts if r.split == s] for s in ("train", "val", "test")}
     assert numbers == {
         "train": [*range(15), *range(65, 100)],
         "val": [*range(45, 55)],
         "test": [*range(25, 35)],
     }
-    last = splits.runs(
-        PLAIN, splits.run_folds(5, 4), 10
+    last = splits.split_runs(
+        PLAIN, splits.runs_by_fold(5, 4), 10
     )  # validation is the next, cyclically: the first run
     assert [r.id for r in last if r.split == "val"] == [f"{n:03d}" for n in range(15)]
 
@@ -99,7 +103,7 @@ def test_folds_of_runs_have_no_gap_between_two_training_runs():
 @pytest.mark.parametrize("fold", [-1, 5])
 def test_a_fold_that_is_none(fold):
     with pytest.raises(ConfigError, match=r"one of 0\.\.4"):
-        splits.run_folds(5, fold)
+        splits.runs_by_fold(5, fold)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,7 @@ def test_a_fold_that_is_none(fold):
     ],
 )
 def test_the_yaml_settles_the_split(split, fold, expected):
-    assert counts(settle(PLAIN, split, fold, "toy")) == expected
+    assert counts(assign_splits(PLAIN, split, fold, "toy")) == expected
 
 
 @pytest.mark.parametrize(
@@ -132,19 +136,21 @@ def test_the_yaml_settles_the_split(split, fold, expected):
 )
 def test_shares_that_can_t_be(shares):
     with pytest.raises(ConfigError, match=r"split\.shares of toy"):
-        settle(PLAIN, {"shares": shares}, None, "toy")
+        assign_splits(PLAIN, {"shares": shares}, None, "toy")
 
 
 def test_shares_over_a_release_that_has_a_split():
     with pytest.raises(ConfigError, match=r"a split of its own \(000\)"):
-        settle([replace(PLAIN[0], split="train"), *PLAIN[1:]], {"shares": SHARES}, None, "toy")
+        assign_splits(
+            [replace(PLAIN[0], split="train"), *PLAIN[1:]], {"shares": SHARES}, None, "toy"
+        )
 
 
 def test_a_group_on_two_sides_of_a_split_of_ours():
     train, test = record(0, "a", "train"), record(1, "a", "test")
     divided = {"train": (train,), "val": (record(2),), "test": (test,)}
-    with pytest.raises(DataError, match="found 'a' in train and test"):
-        check_sides(divided, {"shares": SHARES}, None, "toy")
-    check_sides(
+    with pytest.raises(DataError, match="got 'a' in train and test"):
+        require_separate_groups(divided, {"shares": SHARES}, None, "toy")
+    require_separate_groups(
         divided, {"val_share": 0.1}, None, "toy"
     )  # the release's own test split is taken as it is

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from near_duplicates import correlate_thumbnails, find_clusters
 from PIL import Image
 
 from usbench.datasets import splits
@@ -44,10 +45,12 @@ PINNED = [
 def test_a_salted_hash_orders_the_groups():
     """By sha256 of "s/a", "s/b" and "s/c": a shuffle that anyone can redo by hand."""
     digests = {name: hashlib.sha256(f"s/{name}".encode()).hexdigest() for name in "abc"}
-    assert splits.by_hash("abc", "s") == sorted("abc", key=digests.__getitem__)
-    assert splits.by_hash(["a", "b", "c", "a"], "s") == splits.by_hash(["c", "b", "a"], "s")
-    assert splits.by_hash("abcdef", "usgra") != splits.by_hash("abcdef", "spinal")
-    assert splits.by_hash((r.group for r in TWENTY), "salt") == PINNED
+    assert splits.order_by_hash("abc", "s") == sorted("abc", key=digests.__getitem__)
+    assert splits.order_by_hash(["a", "b", "c", "a"], "s") == splits.order_by_hash(
+        ["c", "b", "a"], "s"
+    )
+    assert splits.order_by_hash("abcdef", "usgra") != splits.order_by_hash("abcdef", "spinal")
+    assert splits.order_by_hash((r.group for r in TWENTY), "salt") == PINNED
 
 
 def test_hold_out_moves_whole_groups_until_there_is_enough():
@@ -64,7 +67,7 @@ def test_a_group_that_leaks_into_the_test_split_stays_in_training():
     parts = splits.hold_out(records, 0.5, "salt")
     assert {r.group for r in parts if r.split == "val"} == {"g9"}
     assert [r for r in parts if r.split == "test"] == records[20:]
-    assert not splits.crossing(splits.divide(parts, TOY), "train", "val")
+    assert not splits.find_crossing_groups(splits.divide_by_split(parts, TOY), "train", "val")
 
 
 def test_hold_out_leaves_the_releases_validation_alone():
@@ -76,11 +79,13 @@ def test_hold_out_leaves_the_releases_validation_alone():
 def test_folds_test_every_record_once_and_keep_groups_together():
     tested: Counter[str] = Counter()
     for fold in range(5):
-        parts = splits.divide(splits.k_fold(TWENTY, 5, fold, "salt"), TOY)
+        parts = splits.divide_by_split(splits.split_k_fold(TWENTY, 5, fold, "salt"), TOY)
         tested.update(r.id for r in parts["test"])
         for one, other in (("train", "test"), ("train", "val"), ("val", "test")):
-            assert not splits.crossing(parts, one, other)  # type: ignore[arg-type]
-        following = splits.divide(splits.k_fold(TWENTY, 5, (fold + 1) % 5, "salt"), TOY)
+            assert not splits.find_crossing_groups(parts, one, other)  # type: ignore[arg-type]
+        following = splits.divide_by_split(
+            splits.split_k_fold(TWENTY, 5, (fold + 1) % 5, "salt"), TOY
+        )
         assert parts["val"] == tuple(replace(r, split="val") for r in following["test"])
     assert tested == Counter(r.id for r in TWENTY)  # each exactly once
     assert tested.total() == 20
@@ -89,13 +94,14 @@ def test_folds_test_every_record_once_and_keep_groups_together():
 @pytest.mark.parametrize("fold", [-1, 5])
 def test_a_fold_that_is_not_there(fold):
     with pytest.raises(ConfigError, match=rf"fold={fold}: one of 0\.\.4"):
-        splits.k_fold(TWENTY, 5, fold, "salt")
+        splits.split_k_fold(TWENTY, 5, fold, "salt")
 
 
 def test_folds_pinned():
     """Groups in the order of PINNED, dealt out in turn: fold 0 tests g3 and g2, fold 1 g6 and g1 …"""
     tested = [
-        [r.id for r in splits.k_fold(TWENTY, 5, f, "salt") if r.split == "test"] for f in range(5)
+        [r.id for r in splits.split_k_fold(TWENTY, 5, f, "salt") if r.split == "test"]
+        for f in range(5)
     ]
     assert tested == [
         ["004", "005", "006", "007"],
@@ -104,15 +110,15 @@ def test_folds_pinned():
         ["000", "001", "014", "015"],
         ["008", "009", "010", "011"],
     ]
-    backwards = splits.k_fold(TWENTY[::-1], 5, 0, "salt")
-    assert backwards[::-1] == splits.k_fold(
+    backwards = splits.split_k_fold(TWENTY[::-1], 5, 0, "salt")
+    assert backwards[::-1] == splits.split_k_fold(
         TWENTY, 5, 0, "salt"
     )  # the order of the records is nothing
 
 
 def test_folds_leave_the_releases_own_split_behind():
     released = [record(n, f"g{n // 2}", "test" if n > 9 else "train") for n in range(20)]
-    assert splits.k_fold(released, 5, 3, "salt") == splits.k_fold(TWENTY, 5, 3, "salt")
+    assert splits.split_k_fold(released, 5, 3, "salt") == splits.split_k_fold(TWENTY, 5, 3, "salt")
 
 
 def test_regroup():
@@ -139,18 +145,16 @@ def test_regroup_moves_whole_groups():
 
 def test_two_folds_cannot_train():
     with pytest.raises(ConfigError, match="at least 3"):
-        splits.k_fold(TWENTY, 2, 0, "salt")
+        splits.split_k_fold(TWENTY, 2, 0, "salt")
 
 
 def test_an_empty_split_or_a_record_without_one_is_an_error():
     with pytest.raises(
-        DataError, match=r"^toy: an image in the val split was wanted, found none \(20 in all\)"
+        DataError, match=r"^toy: expected an image in the val split, found none \(20 in all\)"
     ):
-        splits.divide(TWENTY, TOY)
-    with pytest.raises(
-        DataError, match=r"0\.png: a split was wanted, found none \(1 such images\)"
-    ):
-        splits.divide([*TWENTY, record(0, "g", None)], TOY)
+        splits.divide_by_split(TWENTY, TOY)
+    with pytest.raises(DataError, match=r"0\.png: expected a split, found none \(1 such images\)"):
+        splits.divide_by_split([*TWENTY, record(0, "g", None)], TOY)
 
 
 def test_near_duplicates_by_hand():
@@ -158,31 +162,31 @@ def test_near_duplicates_by_hand():
     ramp = np.arange(16, dtype=np.float32).reshape(4, 4)
     noisy = 3 * ramp + 10
     noisy[0, 0] += 12
-    table = splits.correlations(np.stack([ramp, 2 * ramp + 5, -ramp, noisy]))
+    table = correlate_thumbnails(np.stack([ramp, 2 * ramp + 5, -ramp, noisy]))
     assert (
         table[0, 1] == pytest.approx(1) and table[0, 2] == pytest.approx(-1) and table[0, 3] > 0.95
     )
-    assert splits.clusters(["a", "b", "c", "d"], table >= 0.95) == [["a", "b", "d"]]
+    assert find_clusters(["a", "b", "c", "d"], table >= 0.95) == [["a", "b", "d"]]
     chain = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], bool)
-    assert splits.clusters(["x", "y", "z"], chain) == [["x", "y", "z"]]
+    assert find_clusters(["x", "y", "z"], chain) == [["x", "y", "z"]]
     pairs = np.eye(5, dtype=bool)
     pairs[[0, 3, 1, 4], [3, 0, 4, 1]] = (
         True  # ids and clusters come out sorted, whoever stands first
     )
-    assert splits.clusters(["e", "d", "c", "b", "a"], pairs) == [["a", "d"], ["b", "e"]]
+    assert find_clusters(["e", "d", "c", "b", "a"], pairs) == [["a", "d"], ["b", "e"]]
 
 
 def test_a_picture_of_one_grey_is_like_nothing():
     """Its correlation is undefined: 0, not NaN, with itself too."""
     flat, ramp = np.full((4, 4), 7, np.float32), np.arange(16, dtype=np.float32).reshape(4, 4)
-    assert splits.correlations(np.stack([flat, flat, ramp])) == pytest.approx(
+    assert correlate_thumbnails(np.stack([flat, flat, ramp])) == pytest.approx(
         np.diag([0, 0, 1]), abs=1e-6
     )
 
 
 def test_correlations_by_numpy():
     thumbnails = np.random.default_rng(0).random((5, *splits.THUMBNAIL)).astype(np.float32)
-    assert splits.correlations(thumbnails) == pytest.approx(
+    assert correlate_thumbnails(thumbnails) == pytest.approx(
         np.corrcoef(thumbnails.reshape(5, -1)), abs=1e-6
     )
 
@@ -200,8 +204,8 @@ def test_the_near_duplicates_and_the_leak_of_usgra_are_those_of_its_yaml():
             ids.append(f"{split}/{path.stem}")
             luma = Image.open(path).convert("L").resize(splits.THUMBNAIL, Image.Resampling.BILINEAR)
             thumbnails.append(np.asarray(luma, np.float32))
-    similar = splits.correlations(np.stack(thumbnails)) >= 0.95
-    assert splits.clusters(ids, similar) == node["split"]["near_duplicates"]
+    similar = correlate_thumbnails(np.stack(thumbnails)) >= 0.95
+    assert find_clusters(ids, similar) == node["split"]["near_duplicates"]
     trained = np.array([name.startswith("train") for name in ids])
     leaking = [
         name for n, name in enumerate(ids) if not trained[n] and (similar[n] & trained).any()

@@ -16,12 +16,7 @@ import torch
 
 from usbench.errors import ConfigError, RunError
 from usbench.metrics.segment_scorer import selection
-from usbench.models import arrays
-from usbench.models import augment
-from usbench.models import checkpoints
-from usbench.models import geometry
-from usbench.models import loop
-from usbench.models import optimise
+from usbench.models import arrays, augment, checkpoints, geometry, loop, optimise
 from usbench.models.mask_losses import exclusive_loss, overlapping_loss
 from usbench.models.smp import SmpSegmenter
 from usbench.types import Masks, Run, Sample

@@ -14,7 +14,7 @@ import pytest
 
 from scripts import evaluate, leaderboard
 from usbench.__main__ import main
-from usbench.datasets.dataset import chosen
+from usbench.datasets.dataset import select_classes
 from usbench.errors import ConfigError
 from usbench.evaluate import rescore as rescoring
 from usbench.results import store as results
@@ -85,12 +85,15 @@ def test_landmarks_keep_the_first_of_several():
 
 def test_a_truth_keeps_the_classes_that_are_scored():
     boxes = Boxes(np.arange(12, dtype=np.float32).reshape(3, 4), np.array([0, 1, 2]))
-    assert chosen(boxes, (2, 0)).labels.tolist() == [1, 0] and len(chosen(boxes, (2, 0)).xyxy) == 2
+    assert (
+        select_classes(boxes, (2, 0)).labels.tolist() == [1, 0]
+        and len(select_classes(boxes, (2, 0)).xyxy) == 2
+    )
     masks = Masks(
         np.arange(3)[:, None, None] == np.ones((3, 2, 2)), known=np.array([True, False, True])
     )
-    assert chosen(masks, (1, 2)).planes.any((1, 2)).tolist() == [True, False]
-    assert chosen(masks, (1, 2)).known.tolist() == [False, True]
+    assert select_classes(masks, (1, 2)).planes.any((1, 2)).tolist() == [True, False]
+    assert select_classes(masks, (1, 2)).known.tolist() == [False, True]
 
 
 # ---- the command, the script, the board

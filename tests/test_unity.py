@@ -156,7 +156,7 @@ def test_a_list_of_classes_takes_these_only(root: Path) -> None:
         and [len(layout.read(root, record).paths) for record in records] == [1] * 4
     )
     with pytest.raises(
-        DataError, match=r"labels-all\.json: labels of tricuspid were wanted, found none"
+        DataError, match=r"labels-all\.json: expected labels of tricuspid, found none"
     ):
         Unity(classes=["wall", "tricuspid"]).index(root)
 
@@ -195,7 +195,7 @@ def test_two_spellings_of_one_frame_are_refused(root: Path) -> None:
     relabel(
         root, "tune", lambda records: records.update({f"{B}-0003.png": {"labels": {"wall": WALL}}})
     )
-    with pytest.raises(DataError, match=f"found 'val/01-{B}-0003' twice"):
+    with pytest.raises(DataError, match=f"got 'val/01-{B}-0003' twice"):
         Unity().index(root)
 
 
@@ -313,11 +313,11 @@ def test_one_record_without_an_image_more_is_an_error(root: Path) -> None:
         (f"01/{B[:2]}/{B[2:4]}/01-{B}-0003.png\n01-{B}-0003.png\n", None),  # a path; twice
         (
             "",
-            f"found {B}-0003.png missing in labels-tune.txt (0 only in the list, 1 only in the labels)",
+            f"got {B}-0003.png missing in labels-tune.txt (0 only in the list, 1 only in the labels)",
         ),
         (
             f"01-{B}-0003.png\n01-{A}-0000.png",
-            f"found {A}-0000.png missing in labels-tune.json (1 only in the list",
+            f"got {A}-0000.png missing in labels-tune.json (1 only in the list",
         ),
         ("\udcff", "can't be read"),
         (None, None),
@@ -377,15 +377,15 @@ def test_what_records_depend_on_besides_their_files(root: Path) -> None:
     [
         (
             "png-cache",
-            "png-cache: the release's images were wanted here, found none; unpack png-cache.zip",
+            "png-cache: the release's images were expected here, found none; unpack png-cache.zip",
         ),
         (
             "labels/labels-all.json",
-            "labels-all.json: wanted Unity's label JSON, found no such file",
+            "labels-all.json: expected Unity's label JSON, found no such file",
         ),
         (
             "labels/labels-ival.json",
-            "labels-ival.json: wanted Unity's label JSON, found no such file",
+            "labels-ival.json: expected Unity's label JSON, found no such file",
         ),
     ],
 )
@@ -473,9 +473,9 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"split": None}, "a split"),
-        ({"target": Boxes.empty()}, "landmarks and their names were wanted, found Boxes"),
+        ({"target": Boxes.empty()}, "landmarks and their names were wanted, got Boxes"),
         ({"mm_per_px": (1.0, 1.0)}, "one pixel size per video"),
-        ({"target": marks([[1, 1], [2, 2]], None)}, "apex: wanted one place or three or more"),
+        ({"target": marks([[1, 1], [2, 2]], None)}, "apex: expected one place or three or more"),
         ({"id": f"02-{C}-0007"}, "a frame of its own was wanted"),
     ],
 )

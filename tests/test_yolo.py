@@ -240,8 +240,8 @@ def test_the_loss_falls(tmp_path) -> None:
 @pytest.mark.slow
 def test_the_quick_recipe_finds_the_phantoms_hematomas(tmp_path) -> None:
     """Recall at IoU .5 of the most certain box of an image, on 24 test images: far above .8 (mAP50 was 1.00)."""
-    spec = phantom.Spec("spinal", (275, 690), {"train": 64, "val": 16, "test": 24}, seed=0)
-    drawn = list(phantom.samples(spec, "detect"))
+    spec = phantom.PhantomSpec("spinal", (275, 690), {"train": 64, "val": 16, "test": 24}, seed=0)
+    drawn = list(phantom.draw_samples(spec, "detect"))
     train, val, test = (
         [sample for sample in drawn if sample.split == split] for split in ("train", "val", "test")
     )
@@ -600,4 +600,4 @@ def test_a_damaged_picture_is_our_error_once_ultralytics_is_imported(tmp_path) -
     with pytest.raises(DataError, match=r"empty\.png: wanted"):
         image.read_grey(tmp_path / "empty.png")
     with pytest.raises(DataError, match=r"empty\.png: wanted"):
-        image.size(tmp_path / "empty.png")
+        image.read_size(tmp_path / "empty.png")

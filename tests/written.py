@@ -63,5 +63,5 @@ def small_phantom(node: dict[str, Any], task: str, root: Path) -> Written:
     layout = source.layout_of({"dataset": named, "task": task, "phantom": True})
     counts = {split: COUNTS[split] for split in node["phantom"]["counts"]}
     spec = replace(source.spec_of(node), size=SIZE, counts=counts)
-    drawn = list(phantom.samples(spec, getattr(layout, "written_as", task)))
+    drawn = list(phantom.draw_samples(spec, layout.written_as or task))
     return Written(node, node["views"][task], task, layout, root, drawn, layout.write(root, drawn))

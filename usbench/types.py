@@ -1,6 +1,6 @@
-"""The nouns: what passes between datasets, models, metrics and results.
+"""The values that pass between datasets, models, metrics and results, and the interfaces they meet.
 
-Truth and prediction are the same type, so a metric is a function of pairs. Everything is a frozen
+Targets and predictions share a type, so a metric is a function of pairs. Every value is a frozen
 dataclass of NumPy arrays in native pixels; nothing here knows files, Hydra or torch.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
 Task = Literal["detect", "segment", "landmark"]
 Split = Literal["train", "val", "test"]
@@ -22,35 +23,28 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SEEN, OFF, BLURRED = 0, 1, 2  # a landmark's state: in view; surely not in view; unknown
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
 @dataclass(frozen=True)
 class Boxes:
     """Boxes of one image, in native pixels, 0-based, half-open (x2 is one past the last column).
 
-    Raises ValueError where the arrays' shapes disagree.
+    Raises:
+        ValueError: the arrays' shapes disagree.
     """
 
     xyxy: NDArray[np.float32]  # (N, 4)
     labels: NDArray[np.int64]  # (N,) index into the view's classes
-    scores: NDArray[np.float32] | None = None  # (N,) in 0..1; None for a truth
+    scores: NDArray[np.float32] | None = None  # (N,) in 0..1; None for a target
 
     def __post_init__(self) -> None:
-        _require(
-            self.xyxy.ndim == 2 and self.xyxy.shape[1] == 4,
-            f"xyxy is (N, 4), not {self.xyxy.shape}",
-        )
-        _require(self.labels.shape == (len(self.xyxy),), f"labels is (N,), not {self.labels.shape}")
-        _require(
-            self.scores is None or self.scores.shape == (len(self.xyxy),), "scores is (N,) or None"
-        )
+        shape = self.xyxy.shape
+        _require(len(shape) == 2 and shape[1] == 4, f"xyxy: expected (N, 4), got {shape}")
+        shape = self.labels.shape
+        _require(shape == (len(self.xyxy),), f"labels: expected (N,), got {shape}")
+        _require_shape("scores", self.scores, "(N,)", (len(self.xyxy),))
 
     @staticmethod
     def empty(scored: bool = False) -> Boxes:
-        """No box at all: a valid truth and a valid prediction."""
+        """No box at all: a valid target and a valid prediction."""
         scores = np.zeros(0, np.float32) if scored else None
         return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), scores)
 
@@ -59,44 +53,111 @@ class Boxes:
 class Masks:
     """One boolean plane per class at native size; there is no background plane.
 
-    Raises ValueError where the arrays' shapes disagree.
+    Raises:
+        ValueError: the arrays' shapes disagree.
     """
 
     planes: NDArray[np.bool_]  # (C, H, W)
-    scores: NDArray[np.float32] | None = None  # (C,) mean foreground probability; None for a truth
-    known: NDArray[np.bool_] | None = (
-        None  # (C,) False: nobody knows whether the class is there; None: all known
-    )
-    probabilities: NDArray[np.float32] | None = (
-        None  # (C, H, W) of a prediction, for its calibration; never stored
-    )
+    # (C,) mean foreground probability; None for a target
+    scores: NDArray[np.float32] | None = None
+    # (C,) False: nobody knows whether the class is there; None: all are known
+    known: NDArray[np.bool_] | None = None
+    # (C, H, W) of a prediction, for its calibration; never stored
+    probabilities: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        _require(self.planes.ndim == 3 and self.planes.dtype == bool, "planes is (C, H, W) bool")
-        _require(
-            self.known is None or self.known.shape == (len(self.planes),), "known is (C,) or None"
-        )
-        _require(
-            self.scores is None or self.scores.shape == (len(self.planes),),
-            "scores is (C,) or None",
-        )
-        shaped = self.probabilities is None or self.probabilities.shape == self.planes.shape
-        _require(shaped, "probabilities is (C, H, W) or None")
+        boolean = self.planes.ndim == 3 and self.planes.dtype == bool
+        _require(boolean, f"planes: expected (C, H, W) bool, got {self.planes.shape}")
+        _require_shape("known", self.known, "(C,)", (len(self.planes),))
+        _require_shape("scores", self.scores, "(C,)", (len(self.planes),))
+        _require_shape("probabilities", self.probabilities, "(C, H, W)", self.planes.shape)
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """K named points or curves of one image, in native pixels (x, y)."""
+    """K named points or curves of one image, in native pixels (x, y).
+
+    A path of one row is a point; one of three or more rows holds the knots of a curve, see
+    `curve_through`.
+    """
 
     paths: tuple[NDArray[np.float32], ...]  # K × (P, 2): P = 1 a point, P ≥ 3 spline knots
     state: NDArray[np.int8]  # (K,) SEEN | OFF | BLURRED
-    scores: NDArray[np.float32] | None = None  # (K,) in 0..1; None for a truth
+    scores: NDArray[np.float32] | None = None  # (K,) in 0..1; None for a target
 
     def __post_init__(self) -> None:
-        _require(self.state.shape == (len(self.paths),), f"state is (K,), not {self.state.shape}")
+        _require_shape("state", self.state, "(K,)", (len(self.paths),))
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _require_shape(
+    name: str, array: NDArray[np.generic] | None, dimensions: str, shape: tuple[int, ...]
+) -> None:
+    """Raise ValueError for an array of another shape; None is always right."""
+    if array is not None and array.shape != shape:
+        raise ValueError(f"{name}: expected {dimensions} = {shape}, got {array.shape}")
 
 
 Target = Boxes | Masks | Landmarks
+
+
+def curve_through(knots: NDArray[np.floating], step: float = 1.0) -> NDArray[np.float64]:
+    """Sample the curve through knots: the natural cubic spline on chord length, as Unity draws it.
+
+    The spline's parameter is the chord length; its second derivative is zero at both ends. Two
+    distinct knots give a straight line, one gives itself; a knot that repeats the one before it
+    is left out.
+
+    Args:
+        knots: (P ≥ 1, 2) finite x, y in px.
+        step: the distance between samples in px of arc, about.
+
+    Returns:
+        (N, 2) samples, the first and the last knot among them.
+
+    Raises:
+        ValueError: the knots have another shape or aren't finite.
+    """
+    points = np.asarray(knots, np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
+        raise ValueError(f"knots: expected (P ≥ 1, 2) finite numbers, got {points.shape}")
+    chord = _arc_lengths(points)
+    # Also drops a knot so near to the one before that the sum of lengths doesn't change.
+    distinct = np.concatenate(([True], np.diff(chord) > 0))
+    points = points[distinct]
+    chord = chord[distinct]
+    if len(points) == 1:
+        return points
+    curve = CubicSpline(chord, points, bc_type="natural")
+    dense = curve(np.linspace(0, chord[-1], max(2, int(np.ceil(chord[-1] * 8 / step)) + 1)))
+    return resample_curve(dense, step)
+
+
+def resample_curve(line: NDArray[np.floating], step: float = 1.0) -> NDArray[np.float64]:
+    """Resample a polyline at equal steps of arc, as near to `step` px as whole steps allow.
+
+    Args:
+        line: (N, 2) x, y in px.
+        step: px of arc.
+
+    Returns:
+        (M, 2) samples, both ends among them.
+    """
+    points = np.asarray(line, np.float64)
+    arc = _arc_lengths(points)
+    if arc[-1] == 0:
+        return points[:1]
+    at = np.linspace(0, arc[-1], max(2, round(arc[-1] / step) + 1))
+    return np.stack([np.interp(at, arc, points[:, 0]), np.interp(at, arc, points[:, 1])], axis=1)
+
+
+def _arc_lengths(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) length of the polyline (N, 2) from its start to each point."""
+    return np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))))
 
 
 @dataclass(frozen=True)
@@ -109,14 +170,13 @@ class Record:
     label: str | None  # likewise; None where the image needs no label file
     split: Split | None = None  # the release's own split, if it has one
     mm_per_px: tuple[float, float] | None = None  # (row, column); None where unknown
-    attributes: Mapping[str, str] = field(
-        default_factory=dict, hash=False
-    )  # what the release says of it: view …
+    # what the release says about the image, such as its view
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its truth."""
+    """One image with its target."""
 
     id: str
     group: str
@@ -124,60 +184,74 @@ class Sample:
     target: Target
     mm_per_px: tuple[float, float] | None = None  # (row, column)
     split: Split | None = None  # where a layout's write() puts it
-    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)  # likewise
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)  # as in Record
 
 
-@runtime_checkable
-class Layout(Protocol):
-    """One release's folder habits: index, read and write its exact on-disk format."""
+class Layout:
+    """One kind of release: index, read and write its exact on-disk format.
+
+    A layout inherits from this class and needs `classes`, `index`, `read` and `write`. Everything
+    else has a default. The layouts of usbench also state a `name` and a `version`, which identify
+    them in run ids; a layout from elsewhere is identified by its path and its source.
+    """
 
     classes: tuple[str, ...]
+    written_as: Task | None = None  # the task whose targets `write` takes; None: the view's own
+    folder: str | None = None  # where below the root its files lie; None: the release's own root
 
     def index(self, root: Path) -> list[Record]:
-        """Every image of the release, in order of id, without decoding a pixel."""
-        ...
+        """List every image of the release, in order of id, without decoding a pixel."""
+        raise NotImplementedError
 
     def read(self, root: Path, record: Record) -> Target:
-        """The truth of one record, in native pixels."""
-        ...
+        """Read the target of one record, in native pixels."""
+        raise NotImplementedError
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
-        """Write the samples in the release's format below root; the records an index would give."""
-        ...
+        """Write samples below root in the release's format; return what `index` would."""
+        raise NotImplementedError
+
+    def shared_files(self, root: Path) -> list[str]:
+        """Name the files that records depend on besides their own, relative to the root."""
+        return []
+
+    def oddities(self) -> dict[str, int]:
+        """Count what was read otherwise than written, by description."""
+        return {}
 
 
-Score = Callable[[Iterable[tuple[Target, Target]]], float]  # (truth, prediction) pairs → a figure
+Score = Callable[[Iterable[tuple[Target, Target]]], float]  # (target, prediction) pairs → a figure
 
 
 def _no_log(name: str, value: float, step: int) -> None:
-    """Keep nothing."""
+    """Log nothing."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a model is told about the run it trains in."""
+    """What a model knows about the run it trains in."""
 
     dir: Path  # checkpoints, best weights and everything else the model writes
     device: str  # cpu | cuda:0 …
     seed: int
     precision: Literal["fp32", "bf16"]
     threads: int
-    score: Score  # the selection rule, on validation; higher is better
+    score: Score  # the selection metric, on validation; higher is better
     log: Callable[[str, float, int], None] = field(default=_no_log)  # name, value, step (epoch)
-    cache: Path | None = None  # decoded arrays of this data may be kept and shared below it
+    cache: Path | None = None  # folder for decoded arrays of this data, shared by runs
 
 
 class Model(Protocol):
     """A network with its trainer. It never sees a test target."""
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
-        """Train, or go on from the last checkpoint in run.dir; the best epoch's weights stay at run.dir/best.*."""
+        """Train, or resume at the last checkpoint in run.dir; leave the best weights at best.*."""
         ...
 
     def restore(self, run: Run) -> None:
-        """Be as after fit, without training: the best weights of a finished run at run.dir."""
+        """Load the best weights of a finished run from run.dir: the state after `fit`."""
         ...
 
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Target]:
-        """One prediction per (H, W) image, in order, in native pixels, from the best weights."""
+        """Predict each (H, W) image with the best weights, in order, in native pixels."""
         ...

@@ -1,55 +1,50 @@
-"""The cards as files: datasets.yaml and models.yaml of a folder, checked against card.*.schema.json, as values.
+"""The cards as files: datasets.yaml and models.yaml of a folder, checked against their schemas.
 
     usgra:                                   # the card's id
       name: usgra-seg
-      source: https://github.com/…           # of every field that doesn't say its own
+      source: https://github.com/…           # of every field that doesn't state its own
       verified: author                       # author | third-party | no
       images: 244
       leaks: {value: 7, source: scripts/check.py, verified: third-party, note: …}
       subjects: {unknown: not stated by the release}
 
-A field that isn't there is unknown. It knows YAML and the schemas, no rubric and no score.
+A field that isn't there is unknown. This module knows YAML and schemas, no rubric and no score.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
 
 from usbench.errors import DataError
+from usbench.io.json_schema import Schema, find_fault, load_schema
+
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML was built without its C library
+    from yaml import SafeLoader  # type: ignore[assignment]
 
 Kind = Literal["dataset", "model"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SHIPPED = Path(str(resources.files("usbench.catalogue")))
-ABOUT = (
-    "name",
-    "key",
-    "command",
-    "alsharid2025",
-    "source",
-    "verified",
-)  # of the card itself: no field
+# Keys that describe the card itself and are no field of it.
+ABOUT = ("name", "key", "command", "alsharid2025", "source", "verified")
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-MERGE = "tag:yaml.org,2002:merge"  # of <<, which a mapping may have as often as it likes
-LONGEST = 160  # characters of a schema's complaint
+MERGE = "tag:yaml.org,2002:merge"  # the tag of <<, which a mapping may have several times
 
 
 @dataclass(frozen=True)
 class Field:
-    """One statement of a card, and who says so; `value` is None where nobody knows."""
+    """One statement of a card, and who made it; `value` is None where it is unknown."""
 
     value: Any
-    unknown: str | None  # why nobody knows; None: known, or not even that is said
+    unknown: str | None  # why it is unknown; None: it is known, or no reason is given
     source: str
     verified: str  # author | third-party | no
     note: str | None = None
@@ -67,9 +62,9 @@ class Card:
     kind: Kind
     id: str
     name: str
-    key: str | None  # usbench's own: dataset=KEY or model=KEY
-    command: str | None  # what runs it
-    row: int | None  # of Alsharid et al. 2025's table of datasets
+    key: str | None  # dataset=KEY or model=KEY of usbench
+    command: str | None  # runs it
+    row: int | None  # in the table of datasets of Alsharid et al. 2025
     source: str
     verified: str
     fields: Mapping[str, Field]  # those that the card has, in the schema's order
@@ -92,116 +87,91 @@ class Cards:
     datasets: tuple[Card, ...]
     models: tuple[Card, ...]
 
-    def of(self, kind: Kind) -> tuple[Card, ...]:
-        """Those of one kind."""
+    def of_kind(self, kind: Kind) -> tuple[Card, ...]:
+        """The cards of one kind."""
         return self.datasets if kind == "dataset" else self.models
 
-    def named(self, word: str) -> Card:
-        """The card with this id, key or name, in any case; DataError for none, or several with one name."""
-        every = (*self.datasets, *self.models)
-        for part in ("id", "key", "name"):
-            found = [one for one in every if str(getattr(one, part)).lower() == word.lower()]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                raise DataError(
-                    f"{word}: one card was wanted, found {', '.join(one.id for one in found)}: take an id"
-                )
-        near = [one.id for one in every if word.lower() in f"{one.id} {one.name.lower()}"]
-        hint = (
-            f"did you mean {', '.join(near[:5])}?"
-            if near
-            else "python scripts/catalogue.py list shows all"
-        )
-        raise DataError(f"{word}: the id, key or name of a card was wanted; {hint}")
+    def find(self, word: str) -> Card:
+        """Find a card by its id, else its key, else its name, in any case.
+
+        Raises:
+            DataError: no card has it, or several have the same name.
+        """
+        cards = (*self.datasets, *self.models)
+        for names in (
+            {card.id: card.id for card in cards},
+            {card.id: card.key for card in cards},
+            {card.id: card.name for card in cards},
+        ):
+            ids = [id for id, name in names.items() if name and name.lower() == word.lower()]
+            if len(ids) == 1:
+                return next(card for card in cards if card.id == ids[0])
+            if ids:
+                raise DataError(f"{word}: expected one card, got {', '.join(ids)}; use an id")
+        near = [card.id for card in cards if word.lower() in f"{card.id} {card.name.lower()}"]
+        hint = "python scripts/catalogue.py list shows all"
+        if near:
+            hint = f"did you mean {', '.join(near[:5])}?"
+        raise DataError(f"{word}: expected the id, key or name of a card; {hint}")
 
 
-def load(folder: Path = SHIPPED) -> Cards:
-    """The cards of a folder: datasets.yaml and models.yaml.
+def load_cards(folder: Path = SHIPPED) -> Cards:
+    """Load datasets.yaml and models.yaml of a folder.
 
-    Raises DataError, naming file and key, for a file that can't be read, a card that breaks the schema, an id, key or
-    row that two cards have, and a model whose training data have no card.
+    Raises:
+        DataError: names file and key of a file that can't be read, a card that breaks the schema,
+            an id, key or row that two cards have, or a model whose training data have no card.
     """
-    datasets, models = (tuple(_cards(folder / f"{kind}s.yaml", kind)) for kind in KINDS)
-    _once(folder / "datasets.yaml", datasets)
-    _once(folder / "models.yaml", models)
-    known = {card.id for card in datasets}
+    datasets = tuple(_read_cards(folder / "datasets.yaml", "dataset"))
+    models = tuple(_read_cards(folder / "models.yaml", "model"))
+    _require_unique(folder / "datasets.yaml", datasets)
+    _require_unique(folder / "models.yaml", models)
+    ids = {card.id for card in datasets}
     for card in models:
-        _known(folder, card, known)
+        _require_datasets(folder, card, ids)
     return Cards(datasets, models)
 
 
-def _known(folder: Path, card: Card, datasets: Collection[str]) -> None:
-    """DataError for a model with a dataset's id, or one that names a dataset without a card."""
-    file = folder / "models.yaml"
-    if card.id in datasets:
-        raise DataError(f"{file}: {card.id}: an id of its own was wanted, found that of a dataset")
-    named = {
-        "training": card.value("training") or (),
-        "published": [
-            row["dataset"] for row in card.value("published") or () if row["dataset"] is not None
-        ],
-    }
-    for field, others in named.items():
-        strange = [other for other in others if other not in datasets]
-        if strange:
-            raise DataError(
-                f"{file}: {card.id}.{field}: ids of cards in {folder / 'datasets.yaml'} were wanted, "
-                f"found {', '.join(strange)}; add that card or mend the id"
-            )
+def card_schema(kind: Kind) -> Schema:
+    """The schema of a kind of card."""
+    return load_schema("usbench.catalogue", f"card.{kind}.schema.json")
 
 
-def fields_of(kind: Kind) -> dict[str, Any]:
-    """{field: the JSON schema of its value}, in the order in which they are shown."""
-    whole = schema(f"card.{kind}")
-    names = {name: node["$ref"] for name, node in whole["properties"].items() if name not in ABOUT}
-    return {
-        name: _defined(whole, _defined(whole, ref)["else"]["$ref"]) for name, ref in names.items()
-    }
-
-
-def accepts(value_schema: Mapping[str, Any], value: object) -> bool:
-    """Whether a value keeps a field's schema."""
-    return Draft202012Validator(value_schema).is_valid(value)
-
-
-@cache
-def schema(name: str) -> dict[str, Any]:
-    """card.dataset, card.model or rubric."""
-    found: dict[str, Any] = json.loads((SHIPPED / f"{name}.schema.json").read_text("utf-8"))
-    return found
-
-
-def fault(value: object, name: str) -> tuple[str, str] | None:
-    """(key, what is wrong) of a card or rubric as YAML has it; None where it keeps the schema."""
-    error = best_match(_validator(name).iter_errors(value))
-    if error is None:
-        return None
-    return error.json_path.removeprefix("$").removeprefix("."), _words(error)
+def fields_of(kind: Kind) -> dict[str, dict[str, Any]]:
+    """{field: JSON schema of its value}, in the order in which fields are shown."""
+    content = card_schema(kind).content
+    fields = {}
+    for name, node in content["properties"].items():
+        if name not in ABOUT:
+            statement = _resolve(content, node["$ref"])
+            fields[name] = _resolve(content, statement["else"]["$ref"])
+    return fields
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that is a mapping. DataError where it can't be read, is something else, or has a key twice."""
+    """Read a YAML file that is a mapping.
+
+    Raises:
+        DataError: the file can't be read, isn't a mapping, or has a key twice.
+    """
     try:
-        found = yaml.load(path.read_text("utf-8"), Once)
-    except (OSError, UnicodeDecodeError) as wrong:
-        told = wrong.strerror if isinstance(wrong, OSError) else wrong
-        raise DataError(
-            f"{path}: a file of the catalogue was wanted here, and can't be read ({told})"
-        ) from wrong
-    except yaml.YAMLError as wrong:
-        raise DataError(f"{path}: YAML was wanted: {' '.join(str(wrong).split())}") from wrong
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: a mapping was wanted, found {type(found).__name__}")
-    return found
+        content = yaml.load(path.read_text("utf-8"), StrictLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{path}: expected a catalogue file, can't read it ({reason})") from error
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected a mapping, got {type(content).__name__}")
+    return content
 
 
-class Once(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML's safe types; a key that a mapping has twice is an error, not the last one's."""
+class StrictLoader(SafeLoader):
+    """YAML's safe types; a key that a mapping has twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping whose keys are all different."""
-        seen: set[Any] = set()
+        """Construct a mapping whose keys are all different."""
+        seen = set()
         for key_node, _ in node.value:
             if key_node.tag == MERGE:
                 continue
@@ -211,59 +181,68 @@ class Once(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
                     problem=f"the key {key} is there twice", problem_mark=key_node.start_mark
                 )
             seen.add(key)
-        found: dict[Any, Any] = super().construct_mapping(node, deep)
-        return found
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
-def _cards(path: Path, kind: Kind) -> Iterator[Card]:
+def _read_cards(path: Path, kind: Kind) -> Iterator[Card]:
     """The cards of a file, in its order."""
     for name, raw in read_yaml(path).items():
         if not isinstance(name, str) or not ID.fullmatch(name):
-            raise DataError(f"{path}: {name}: an id was wanted: a-z, 0-9 and hyphens")
-        wrong = fault(raw, f"card.{kind}")
-        if wrong is not None:
-            raise DataError(
-                f"{path}: {'.'.join(filter(None, (name, wrong[0])))}: {wrong[1]}; see card.{kind}.schema.json"
-            )
-        yield _card(kind, name, raw)
+            raise DataError(f"{path}: key {name}: expected an id of a-z, 0-9 and hyphens")
+        fault = find_fault(card_schema(kind), raw, at=name)
+        if fault is not None:
+            raise DataError(f"{path}: {fault}; see card.{kind}.schema.json")
+        yield _make_card(kind, name, raw)
 
 
-def _card(kind: Kind, name: str, raw: Mapping[str, Any]) -> Card:
-    """A sound card of YAML as a value."""
-    said = {"source": raw["source"], "verified": raw["verified"]}
+def _make_card(kind: Kind, name: str, raw: Mapping[str, Any]) -> Card:
+    """A card from valid YAML."""
+    origin = {"source": raw["source"], "verified": raw["verified"]}
     fields = {}
     for field in fields_of(kind):
         if field in raw:
-            given = raw[field] if isinstance(raw[field], Mapping) else {"value": raw[field]}
-            fields[field] = Field(**{"value": None, "unknown": None, **said, **given})
-    key, command, row = raw["key"], raw.get("command"), raw.get("alsharid2025")
-    return Card(kind, name, raw["name"], key, command, row, **said, fields=fields)
+            stated = raw[field] if isinstance(raw[field], Mapping) else {"value": raw[field]}
+            fields[field] = Field(**{"value": None, "unknown": None, **origin, **stated})
+    return Card(
+        kind,
+        name,
+        raw["name"],
+        raw["key"],
+        raw.get("command"),
+        raw.get("alsharid2025"),
+        **origin,
+        fields=fields,
+    )
 
 
-def _once(path: Path, cards: Sequence[Card]) -> None:
-    """DataError where two cards have one key of usbench or one row of the table."""
-    owner: dict[tuple[str, object], str] = {}
+def _require_unique(path: Path, cards: Sequence[Card]) -> None:
+    """Raise DataError where two cards have one key of usbench or one row of the table."""
+    owners: dict[tuple[str, object], str] = {}
     for card in cards:
         for part, value in (("key", card.key), ("alsharid2025", card.row)):
-            first = owner.setdefault((part, value), card.id)
-            if value is not None and first != card.id:
-                raise DataError(
-                    f"{path}: {card.id}.{part}: {value} is of {first} already; mend one of them"
-                )
+            owner = owners.setdefault((part, value), card.id)
+            if value is not None and owner != card.id:
+                key = f"{card.id}.{part}"
+                raise DataError(f"{path}: key {key}: {owner} has {value} already; change one")
 
 
-def _defined(whole: Mapping[str, Any], ref: str) -> dict[str, Any]:
-    """What a "#/$defs/…" points at."""
-    found: dict[str, Any] = whole["$defs"][ref.rpartition("/")[2]]
-    return found
+def _require_datasets(folder: Path, card: Card, datasets: Collection[str]) -> None:
+    """Raise DataError for a model with a dataset's id, or one that names an unknown dataset."""
+    file = folder / "models.yaml"
+    if card.id in datasets:
+        raise DataError(f"{file}: key {card.id}: expected an unused id, got that of a dataset")
+    published = [row["dataset"] for row in card.value("published") or ()]
+    for field, ids in (("training", card.value("training") or ()), ("published", published)):
+        unknown = [id for id in ids if id is not None and id not in datasets]
+        if unknown:
+            raise DataError(
+                f"{file}: key {card.id}.{field}: expected ids of {folder / 'datasets.yaml'}, "
+                f"got {', '.join(unknown)}; add that card or correct the id"
+            )
 
 
-@cache
-def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(schema(name))
-
-
-def _words(error: ValidationError) -> str:
-    """The schema's complaint on one line, not too long."""
-    words = " ".join(error.message.split())
-    return words if len(words) <= LONGEST else f"{words[: LONGEST // 2]} … {words[-LONGEST // 2 :]}"
+def _resolve(content: Mapping[str, Any], ref: str) -> dict[str, Any]:
+    """The definition that "#/$defs/…" points at."""
+    definition: dict[str, Any] = content["$defs"][ref.rpartition("/")[2]]
+    return definition

@@ -1,4 +1,4 @@
-"""Which cards a question is about: pure functions of cards."""
+"""Which cards are asked for: pure functions of cards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from usbench.catalogue.cards import Card, Kind, fields_of
 
 @dataclass(frozen=True)
 class Filter:
-    """What is wanted; None: whatever it is. A card whose field is unknown isn't what is wanted."""
+    """What a card must state; None: anything. A card whose field is unknown doesn't match."""
 
     anatomy: str | None = None
     task: str | None = None
@@ -18,36 +18,32 @@ class Filter:
     licence: str | None = None
     runnable: bool = False  # only what usbench runs
 
-    def holds(self, card: Card) -> bool:
-        """Whether a card is what is wanted; of a list any entry will do."""
+    def matches(self, card: Card) -> bool:
+        """Whether a card states all that is asked for; of a list any entry will do."""
         if self.runnable and not card.runnable:
             return False
-        wanted = {
-            "anatomy": self.anatomy,
-            "tasks": self.task,
-            "access": self.access,
-            "licence": self.licence,
-        }
-        return all(
-            value is None or value in _entries(card, field) for field, value in wanted.items()
-        )
+        for field, expected in (
+            ("anatomy", self.anatomy),
+            ("tasks", self.task),
+            ("access", self.access),
+            ("licence", self.licence),
+        ):
+            value = card.value(field)
+            stated = value if isinstance(value, list) else [value]
+            if expected is not None and expected not in stated:
+                return False
+        return True
 
 
-def select(cards: Iterable[Card], wanted: Filter) -> list[Card]:
-    """The cards that are wanted, in their order."""
-    return [card for card in cards if wanted.holds(card)]
+def select_cards(cards: Iterable[Card], wanted: Filter) -> list[Card]:
+    """The cards that match, in their order."""
+    return [card for card in cards if wanted.matches(card)]
 
 
-def words(field: str, kinds: Iterable[Kind] = ("dataset",)) -> list[str]:
-    """The words that a field of cards can have, in the schema's order."""
-    found: dict[str, None] = {}
+def allowed_values(field: str, kinds: Iterable[Kind] = ("dataset",)) -> list[str]:
+    """The values that a field of cards can have, in the schema's order."""
+    values: dict[str, None] = {}
     for kind in kinds:
-        values = fields_of(kind)[field]
-        found.update(dict.fromkeys(values.get("items", values)["enum"]))
-    return list(found)
-
-
-def _entries(card: Card, field: str) -> list[str]:
-    """A field's value as a list; [] where it is unknown."""
-    value = card.value(field)
-    return value if isinstance(value, list) else [value]
+        schema = fields_of(kind)[field]
+        values.update(dict.fromkeys(schema.get("items", schema)["enum"]))
+    return list(values)

@@ -1,34 +1,46 @@
-"""The catalogue as plain data, for a page, a JSON file or a table of one's own."""
+"""The catalogue as plain data, for a page, a JSON file or a user's own table."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from usbench.catalogue import cards, rubrics
-from usbench.catalogue.cards import SHIPPED, Card, Field
-from usbench.catalogue.rubrics import Criterion, Rubric
+from usbench.catalogue.cards import SHIPPED, Card, fields_of, load_cards
+from usbench.catalogue.rubrics import Rubric, load_rubrics
 from usbench.catalogue.scoring import RUBRIC, Score, score
+
+NOT_STATED: dict[str, Any] = dict.fromkeys(("value", "unknown", "source", "verified", "note"))
 
 
 def view(folder: Path = SHIPPED) -> dict[str, Any]:
-    """{"datasets": [card …], "models": [card …], "rubrics": {name: rubric}} as JSON has it; DataError for a bad card.
+    """View the catalogue as JSON: {"datasets": [card …], "models": [card …], "rubrics": {…}}.
 
-    A card: id, kind, name, key, alsharid2025, runnable, command, source, verified, fields, score. `fields` has every
-    field of the schema in its order: {value, unknown, source, verified, note}, value null where nobody knows and then
-    `unknown` the reason, if one is known. `score` is by usbench-dataset or usbench-model: {rubric, low, high, of, tier:
-    [of low, of high], parts: [{criterion, words, points (null for a range), low, high, of, why}]}.
+    A card has id, kind, name, key, alsharid2025, runnable, command, source, verified, fields and
+    score. `fields` has every field of the schema in its order: {value, unknown, source, verified,
+    note}; an unknown value is null, with the reason as `unknown`, if there is one. `score` is by
+    usbench-dataset or usbench-model: {rubric, low, high, of, tier: [of low, of high], parts:
+    [{criterion, words, points (null for a range), low, high, of, why}]}.
+
+    Raises:
+        DataError: a card or a rubric is invalid.
     """
-    every, sheets = cards.load(folder), rubrics.load(folder)
-    return {
-        "datasets": [flat(card, score(card, sheets[RUBRIC[card.kind]])) for card in every.datasets],
-        "models": [flat(card, score(card, sheets[RUBRIC[card.kind]])) for card in every.models],
-        "rubrics": {name: sheet(rubric) for name, rubric in sheets.items()},
-    }
+    cards = load_cards(folder)
+    rubrics = load_rubrics(folder)
+    flat: dict[str, Any] = {}
+    for name, of_kind in (("datasets", cards.datasets), ("models", cards.models)):
+        flat[name] = [
+            flatten_card(card, score(card, rubrics[RUBRIC[card.kind]])) for card in of_kind
+        ]
+    flat["rubrics"] = {name: flatten_rubric(rubric) for name, rubric in rubrics.items()}
+    return flat
 
 
-def flat(card: Card, scored: Score) -> dict[str, Any]:
+def flatten_card(card: Card, card_score: Score) -> dict[str, Any]:
     """One card and its score; see `view`."""
+    fields: dict[str, dict[str, Any]] = dict.fromkeys(fields_of(card.kind), NOT_STATED)
+    for name, field in card.fields.items():
+        fields[name] = asdict(field)
     return {
         "id": card.id,
         "kind": card.kind,
@@ -39,58 +51,54 @@ def flat(card: Card, scored: Score) -> dict[str, Any]:
         "command": card.command,
         "source": card.source,
         "verified": card.verified,
-        "fields": {name: stated(card.fields.get(name)) for name in cards.fields_of(card.kind)},
-        "score": points(scored),
+        "fields": fields,
+        "score": _flatten_score(card_score),
     }
 
 
-def stated(field: Field | None) -> dict[str, Any]:
-    """A field; one that the card doesn't have is null in everything."""
-    names = ("value", "unknown", "source", "verified", "note")
-    return {name: None if field is None else getattr(field, name) for name in names}
-
-
-def points(scored: Score) -> dict[str, Any]:
-    """A score with its parts."""
+def _flatten_score(card_score: Score) -> dict[str, Any]:
     parts = [
         {
             "criterion": part.criterion,
-            "words": part.words,
+            "words": part.description,
             "points": part.points,
             "low": part.low,
             "high": part.high,
-            "of": part.of,
+            "of": part.maximum,
             "why": part.why,
         }
-        for part in scored.parts
+        for part in card_score.parts
     ]
-    total = {"rubric": scored.rubric, "low": scored.low, "high": scored.high, "of": scored.of}
-    return {**total, "tier": list(scored.tier), "parts": parts}
+    return {
+        "rubric": card_score.rubric,
+        "low": card_score.low,
+        "high": card_score.high,
+        "of": card_score.maximum,
+        "tier": list(card_score.tier),
+        "parts": parts,
+    }
 
 
-def sheet(rubric: Rubric) -> dict[str, Any]:
-    """A rubric; `missing` where it has no criteria."""
+def flatten_rubric(rubric: Rubric) -> dict[str, Any]:
+    """A rubric; `missing` where its criteria aren't known."""
+    criteria = [
+        {
+            "name": criterion.name,
+            "words": criterion.description,
+            "fields": list(criterion.fields),
+            "of": criterion.maximum,
+            "points": [{rule.test: rule.value, "points": rule.points} for rule in criterion.rules],
+        }
+        for criterion in rubric.criteria
+    ]
     return {
         "name": rubric.name,
         "kind": rubric.kind,
         "title": rubric.title,
-        "words": rubric.words,
+        "words": rubric.description,
         "source": rubric.source,
         "missing": not rubric.criteria,
-        "of": rubric.of,
+        "of": rubric.maximum,
         "tiers": [{"name": tier.name, "from": tier.start} for tier in rubric.tiers],
-        "criteria": [line(criterion) for criterion in rubric.criteria],
-    }
-
-
-def line(criterion: Criterion) -> dict[str, Any]:
-    """A criterion and its rules."""
-    rules = [{rule.test: rule.wanted, "points": rule.points} for rule in criterion.rules]
-    fields = list(criterion.fields)
-    return {
-        "name": criterion.name,
-        "words": criterion.words,
-        "fields": fields,
-        "of": criterion.of,
-        "points": rules,
+        "criteria": criteria,
     }

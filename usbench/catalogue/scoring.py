@@ -1,7 +1,7 @@
 """The score of a card by a rubric, with its parts: pure functions of both.
 
-A criterion whose fields are unknown isn't guessed: it is worth anything between its fewest and its most points, so the
-score is a range [low, high], and its tier one from the worst to the best that is possible.
+A criterion whose fields are unknown isn't guessed. It is worth anything between its fewest and its
+most points, so the score is a range [low, high], and so is its tier.
 """
 
 from __future__ import annotations
@@ -10,26 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from usbench.catalogue.cards import Card, Field
-from usbench.catalogue.rubrics import Criterion, Rubric, Rule
+from usbench.catalogue.cards import Card, Field, Kind
+from usbench.catalogue.rubrics import Criterion, PointRule, Rubric
 from usbench.errors import ConfigError, DataError
 
-RUBRIC: Mapping[str, str] = {
-    "dataset": "usbench-dataset",
-    "model": "usbench-model",
-}  # of each kind, unless one is named
+# The rubric of each kind, unless one is named.
+RUBRIC: Mapping[Kind, str] = {"dataset": "usbench-dataset", "model": "usbench-model"}
 MISSING = "not said on the card"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One criterion's share."""
+    """The points of one criterion."""
 
     criterion: str
-    words: str
+    description: str
     low: float
     high: float
-    of: float
+    maximum: float
     why: str  # which field has which value, and what that is worth
 
     @property
@@ -45,69 +43,86 @@ class Score:
     rubric: str
     low: float
     high: float
-    of: float
+    maximum: float
     tier: tuple[str, str]  # of low and of high
     parts: tuple[Part, ...]
 
 
 def score(card: Card, rubric: Rubric) -> Score:
-    """The score of a card. ConfigError for a rubric of the other kind, DataError for one whose sheet is missing."""
+    """Score a card.
+
+    Raises:
+        ConfigError: the rubric is for the other kind.
+        DataError: the rubric's criteria are missing.
+    """
     if card.kind != rubric.kind:
-        raise ConfigError(
-            f"{card.id} is a {card.kind}: a rubric for those was wanted, found {rubric.name}"
-        )
-    require_sheet(rubric)
-    parts = tuple(part(card, criterion) for criterion in rubric.criteria)
-    low, high = sum(one.low for one in parts), sum(one.high for one in parts)
-    return Score(rubric.name, low, high, rubric.of, (tier(rubric, low), tier(rubric, high)), parts)
+        raise ConfigError(f"{card.id} is a {card.kind}: expected its rubric, got {rubric.name}")
+    require_criteria(rubric)
+    parts = tuple(score_criterion(card, criterion) for criterion in rubric.criteria)
+    low = sum(part.low for part in parts)
+    high = sum(part.high for part in parts)
+    tiers = (find_tier(rubric, low), find_tier(rubric, high))
+    return Score(rubric.name, low, high, rubric.maximum, tiers, parts)
 
 
-def require_sheet(rubric: Rubric) -> None:
-    """DataError where the rubric has no criteria: says where they are to be had, and where they go."""
+def require_criteria(rubric: Rubric) -> None:
+    """Raise DataError where the rubric has no criteria; say where to get them."""
     if not rubric.criteria:
         raise DataError(
-            f"{rubric.path}: criteria: the sheet of {rubric.title} is missing, so nothing is scored by it. To add it, "
-            f"copy its criteria and points, and the fewest points of each tier, from {rubric.source} into that file "
-            f"(written as usbench-{rubric.kind}.yaml beside it); then python scripts/catalogue.py validate"
+            f"{rubric.path}: criteria: the sheet of {rubric.title} is missing, so nothing is "
+            f"scored by it. To add it, copy its criteria and points, and the fewest points of each "
+            f"tier, from {rubric.source} into that file (written as usbench-{rubric.kind}.yaml "
+            "beside it); then python scripts/catalogue.py validate"
         )
 
 
-def part(card: Card, criterion: Criterion) -> Part:
-    """What a criterion is worth on a card; of several fields the best counts."""
-    each = [_worth(card.fields.get(name), name, criterion) for name in criterion.fields]
-    low, high = max(one[0] for one in each), max(one[1] for one in each)
-    deciding = [why for worst, best, why in each if worst == low or best == high > low]
-    return Part(criterion.name, criterion.words, low, high, criterion.of, "; ".join(deciding))
+def score_criterion(card: Card, criterion: Criterion) -> Part:
+    """Score one criterion; of several fields the best counts."""
+    values = [_score_field(card.fields.get(name), name, criterion) for name in criterion.fields]
+    low = max(value[0] for value in values)
+    high = max(value[1] for value in values)
+    reasons = []
+    for field_low, field_high, reason in values:
+        if field_low == low or field_high == high > low:
+            reasons.append(reason)
+    return Part(
+        criterion.name, criterion.description, low, high, criterion.maximum, "; ".join(reasons)
+    )
 
 
-def tier(rubric: Rubric, points: float) -> str:
+def find_tier(rubric: Rubric, points: float) -> str:
     """The name of the tier that so many points reach."""
-    return next(one.name for one in rubric.tiers if one.start is not None and points >= one.start)
+    return next(
+        tier.name for tier in rubric.tiers if tier.start is not None and points >= tier.start
+    )
 
 
-def _worth(field: Field | None, name: str, criterion: Criterion) -> tuple[float, float, str]:
+def _score_field(field: Field | None, name: str, criterion: Criterion) -> tuple[float, float, str]:
     """(low, high, why) of one field."""
     if field is None or not field.known:
+        low, high = criterion.minimum, criterion.maximum
         reason = (field.unknown if field else None) or MISSING
-        why = f"{name} unknown ({reason}): {shown(criterion.least)} to {shown(criterion.of)}"
-        return criterion.least, criterion.of, why
-    rule = next((rule for rule in criterion.rules if holds(rule, field.value)), None)
+        why = f"{name} unknown ({reason}): {format_points(low)} to {format_points(high)}"
+        return low, high, why
+    rule = next((rule for rule in criterion.rules if rule_holds(rule, field.value)), None)
     points = rule.points if rule else 0
-    return points, points, f"{name} {_told(field.value, rule)}: {shown(points)}"
+    why = f"{name} {_format_tested(field.value, rule)}: {format_points(points)}"
+    return points, points, why
 
 
-def holds(rule: Rule, value: Any) -> bool:
-    """Whether a rule holds for a known value; of a list any entry will do, and at_least counts its entries."""
+def rule_holds(rule: PointRule, value: Any) -> bool:
+    """Whether a rule holds for a known value; of a list any entry will do, or its length."""
     if rule.test in ("stated", "otherwise"):
         return True
+    entries = value if isinstance(value, list) else [value]
     if rule.test == "at_least":
-        return bool((len(value) if isinstance(value, list) else value) >= rule.wanted)
-    wanted = rule.wanted if rule.test == "one_of" else [rule.wanted]
-    return any(entry in wanted for entry in (value if isinstance(value, list) else [value]))
+        return bool((len(entries) if isinstance(value, list) else value) >= rule.value)
+    accepted = rule.value if rule.test == "one_of" else [rule.value]
+    return any(entry in accepted for entry in entries)
 
 
-def _told(value: Any, rule: Rule | None) -> str:
-    """A value in the words that the rule needs: a list that is counted is its length."""
+def _format_tested(value: Any, rule: PointRule | None) -> str:
+    """Format a value as the rule sees it: a list that is counted is its length."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -118,6 +133,6 @@ def _told(value: Any, rule: Rule | None) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def shown(points: float) -> str:
-    """Points as they are written: 5, 2.5."""
+def format_points(points: float) -> str:
+    """Format points: 5, 2.5."""
     return f"{points:g}"

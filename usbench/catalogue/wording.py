@@ -5,79 +5,75 @@ from __future__ import annotations
 from typing import Any
 
 from usbench.catalogue.cards import Card, Field
-from usbench.catalogue.rubrics import Criterion, Rule
-from usbench.catalogue.scoring import Part, Score, shown
+from usbench.catalogue.rubrics import Criterion, PointRule
+from usbench.catalogue.scoring import Score, format_points
 
 
-def plain(value: Any) -> str:
-    """A value in words: yes or no, 12,468, a; b; c."""
+def format_value(value: Any) -> str:
+    """Format a field's value: yes or no, 12,468, a; b; c."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return "; ".join(plain(entry) for entry in value) or "none"
+        return "; ".join(map(format_value, value)) or "none"
     if isinstance(value, dict):
-        return _row(value)
+        return _format_entry(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _row(value: dict[str, Any]) -> str:
-    """A size, a defect or a published result."""
+def _format_entry(value: dict[str, Any]) -> str:
+    """Format a size, a defect or a published result."""
     if "height" in value:
         count = f" ({value['images']:,})" if "images" in value else ""
         return f"{value['height']}×{value['width']}{count}"
-    if "dataset" in value:
-        return f"{value['dataset']}: {value['words']}" if value["dataset"] else str(value["words"])
-    return f"{value['words']} ({value['count']:,})" if "count" in value else str(value["words"])
+    description = str(value["description"])
+    if value.get("dataset"):
+        return f"{value['dataset']}: {description}"
+    return f"{description} ({value['count']:,})" if "count" in value else description
 
 
-def stated(name: str, field: Field | None) -> str:
-    """A field as a card shows it: the value and its note, or why it is unknown. A year has no comma."""
+def format_field(name: str, field: Field | None) -> str:
+    """Format a field as a card shows it: value and note, or why it is unknown."""
     if field is None:
         return "unknown"
     if not field.known:
         return f"unknown: {field.unknown}"
-    value = str(field.value) if name == "year" else plain(field.value)
+    value = str(field.value) if name == "year" else format_value(field.value)  # no 2,025
     return f"{value} ({field.note})" if field.note else value
 
 
-def amount(card: Card) -> str:
-    """How much there is: images, videos, or ? where neither is known."""
-    named = [(card.value(kind), kind) for kind in ("images", "videos")]
-    return ", ".join(f"{count:,} {kind}" for count, kind in named if count) or "?"
+def format_amount(card: Card) -> str:
+    """Format how much there is: images, videos, or ? where neither is known."""
+    amounts = []
+    for kind in ("images", "videos"):
+        count = card.value(kind)
+        if count:
+            amounts.append(f"{count:,} {kind}")
+    return ", ".join(amounts) or "?"
 
 
-def points(low: float, high: float) -> str:
-    """15, or 0–10 for a range."""
-    return shown(low) if low == high else f"{shown(low)}–{shown(high)}"
+def format_range(low: float, high: float) -> str:
+    """Format points: 15, or 0–10 for a range."""
+    return format_points(low) if low == high else f"{format_points(low)}–{format_points(high)}"
 
 
-def total(score: Score) -> str:
-    """41–52 of 100."""
-    return f"{points(score.low, score.high)} of {shown(score.of)}"
-
-
-def tiers(score: Score) -> str:
-    """D, or D–C for a range."""
-    low, high = score.tier
+def format_tier(card_score: Score) -> str:
+    """Format a tier: D, or D–C for a range."""
+    low, high = card_score.tier
     return low if low == high else f"{low}–{high}"
 
 
-def gained(part: Part) -> str:
-    """A part's points."""
-    return points(part.low, part.high)
+def format_rules(criterion: Criterion) -> str:
+    """Format a criterion's rules: open 15; registration 10; otherwise 0."""
+    return "; ".join(
+        f"{_format_test(rule)}: {format_points(rule.points)}" for rule in criterion.rules
+    )
 
 
-def rules(criterion: Criterion) -> str:
-    """A criterion's rules in words: open 15; registration 10; otherwise 0."""
-    return "; ".join(f"{_test(rule)}: {shown(rule.points)}" for rule in criterion.rules)
-
-
-def _test(rule: Rule) -> str:
+def _format_test(rule: PointRule) -> str:
     if rule.test == "at_least":
-        return f"≥ {rule.wanted:,g}"
+        return f"≥ {rule.value:,g}"
     if rule.test in ("stated", "otherwise"):
         return rule.test
-    wanted = rule.wanted if rule.test == "one_of" else [rule.wanted]
-    return " or ".join(plain(one) for one in wanted)
+    return " or ".join(map(format_value, rule.value if rule.test == "one_of" else [rule.value]))

@@ -1,4 +1,4 @@
-"""One view of one release: its records by split, its samples read when asked for, its fingerprint."""
+"""One view of one release: its records by split, its samples read when asked for, its hash."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets import splits
-from usbench.datasets.codecs import image, replacing
+from usbench.datasets.codecs import image
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.console import track
+from usbench.io.files import file_sha256, write_atomically
 from usbench.types import Boxes, Landmarks, Layout, Masks, Record, Sample, Split, Target, Task
 
 
@@ -30,17 +31,18 @@ class Dataset:
     layout: Layout
     root: Path
     records: Mapping[Split, tuple[Record, ...]]
-    kept: tuple[int, ...] | None = None  # numbers of the layout's classes that count; None: all
+    class_indices: tuple[int, ...] | None = None  # the layout's classes that count; None: all
 
-    def narrowed(self, classes: Sequence[str]) -> Dataset:
-        """The same images with some of the classes only; ConfigError for one that isn't there."""
-        lost = [label for label in classes if label not in self.layout.classes]
-        if lost:
+    def narrow_to(self, classes: Sequence[str]) -> Dataset:
+        """Take the same images with some of the classes only; ConfigError for an unknown one."""
+        available = self.layout.classes
+        unknown = [name for name in classes if name not in available]
+        if unknown:
             raise ConfigError(
-                f"{self.name}: one of {', '.join(self.layout.classes)} was wanted, found {lost[0]!r}"
+                f"{self.name}: expected some of {', '.join(available)}, got {unknown[0]!r}"
             )
-        kept = tuple(self.layout.classes.index(label) for label in classes)
-        return replace(self, classes=tuple(classes), kept=kept)
+        indices = tuple(available.index(name) for name in classes)
+        return replace(self, classes=tuple(classes), class_indices=indices)
 
     def samples(self, split: Split) -> Samples:
         """The split's samples, in order of id, each read from disk when it is asked for."""
@@ -48,22 +50,22 @@ class Dataset:
 
     def files(self) -> Iterator[tuple[Record, str]]:
         """(record, path relative to the root) of every file of the view."""
-        for part in self.records.values():
-            for record in part:
+        for records in self.records.values():
+            for record in records:
                 yield record, record.image
                 if record.label is not None:
                     yield record, record.label
 
 
 @dataclass(frozen=True)
-class Truth:
-    """A sample without its pixels: what scoring needs of it."""
+class ScoringCase:
+    """What scoring needs of a sample: all but its pixels."""
 
     id: str
     group: str
     size: tuple[int, int]  # height, width
     target: Target
-    mm_per_px: tuple[float, float] | None
+    mm_per_px: tuple[float, float] | None  # (row, column)
 
 
 class Samples(Sequence[Sample]):
@@ -87,63 +89,72 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, n: int | slice) -> Sample | Samples:
         if isinstance(n, slice):
             return Samples(self.dataset, self.records[n])
-        record, root = self.records[n], self.dataset.root
-        pixels = image.read_grey(root / record.image)
-        target = self.target(record, (pixels.shape[0], pixels.shape[1]))
+        record = self.records[n]
+        pixels = image.read_grey(self.dataset.root / record.image)
         return Sample(
-            record.id,
-            record.group,
-            pixels,
-            target,
-            record.mm_per_px,
+            id=record.id,
+            group=record.group,
+            image=pixels,
+            target=self.target(record, (pixels.shape[0], pixels.shape[1])),
+            mm_per_px=record.mm_per_px,
             split=record.split,
             attributes=record.attributes,
         )
 
     def target(self, record: Record, size: tuple[int, int]) -> Target:
-        """What the annotators drew, checked against the image's height and width."""
-        root, found = self.dataset.root, self.dataset.layout.read(self.dataset.root, record)
-        check_fit(found, size, root / str(record.label), root / record.image)
-        return found if self.dataset.kept is None else chosen(found, self.dataset.kept)
+        """Read what the annotators drew, checked against the image's (height, width)."""
+        root = self.dataset.root
+        target = self.dataset.layout.read(root, record)
+        require_fit(target, size, root / str(record.label), root / record.image)
+        indices = self.dataset.class_indices
+        return target if indices is None else select_classes(target, indices)
 
-    def truths(self) -> Iterator[Truth]:
+    def scoring_cases(self) -> Iterator[ScoringCase]:
         """Every sample without its pixels, in order; of an image only the header is read."""
         for record in self.records:
-            size = image.size(self.dataset.root / record.image)
-            yield Truth(record.id, record.group, size, self.target(record, size), record.mm_per_px)
+            size = image.read_size(self.dataset.root / record.image)
+            target = self.target(record, size)
+            yield ScoringCase(record.id, record.group, size, target, record.mm_per_px)
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """The images alone, in order: what a model may see of a test set."""
         return (image.read_grey(self.dataset.root / record.image) for record in self.records)
 
 
-def chosen(target: Target, kept: Sequence[int]) -> Target:
-    """A truth with some of its classes only, in that order."""
+def select_classes(target: Target, indices: Sequence[int]) -> Target:
+    """Take some of a target's classes only, in that order."""
     if isinstance(target, Boxes):
-        place = {label: n for n, label in enumerate(kept)}
-        own = np.array([label in place for label in target.labels.tolist()], bool)
-        labels = np.array([place[label] for label in target.labels[own].tolist()], np.int64)
-        return Boxes(target.xyxy[own], labels)
-    which = list(kept)
+        new_label = {label: n for n, label in enumerate(indices)}
+        selected = np.isin(target.labels, list(indices))
+        labels = [new_label[label] for label in target.labels[selected].tolist()]
+        return Boxes(target.xyxy[selected], np.array(labels, np.int64))
+    chosen = list(indices)
     if isinstance(target, Masks):
-        return Masks(
-            target.planes[which], known=None if target.known is None else target.known[which]
-        )
-    return Landmarks(tuple(target.paths[n] for n in which), target.state[which])
+        known = None if target.known is None else target.known[chosen]
+        return Masks(target.planes[chosen], known=known)
+    return Landmarks(tuple(target.paths[n] for n in chosen), target.state[chosen])
 
 
-def check_fit(target: Target, size: tuple[int, int], label: Path, picture: Path) -> None:
-    """DataError where a mask has another size than its image, or a box lies outside it."""
+def require_fit(target: Target, size: tuple[int, int], label: Path, picture: Path) -> None:
+    """Raise DataError where a mask has another size than its image, or a box lies outside it.
+
+    Args:
+        target: what was read from `label`.
+        size: (height, width) of the image.
+        label: for the error.
+        picture: the image, for the error.
+    """
     if isinstance(target, Masks) and target.planes.shape[1:] != size:
         raise DataError(
-            f"{label}: the size of {picture.name} {size} was wanted, found {target.planes.shape[1:]}"
+            f"{label}: expected the size of {picture.name} {size}, got {target.planes.shape[1:]}"
         )
     if isinstance(target, Boxes) and len(target.xyxy):
         height, width = size
-        low, high = target.xyxy.min(axis=0), target.xyxy.max(axis=0)
+        low = target.xyxy.min(axis=0)
+        high = target.xyxy.max(axis=0)
         if low[0] < 0 or low[1] < 0 or high[2] > width or high[3] > height:
             raise DataError(
-                f"{label}: boxes inside {picture.name} ({width}×{height}) were wanted, found one outside"
+                f"{label}: expected boxes inside {picture.name} ({width}×{height}), got one outside"
             )
 
 
@@ -156,134 +167,154 @@ def open_view(
     split: Mapping[str, Any],
     fold: int | None,
 ) -> Dataset:
-    """Index a release and settle its splits.
+    """Index a release and assign its splits.
 
-    view: the dataset YAML's entry for the task (exclusive); split: its split entry (see `settle`). Raises DataError for
-    a missing folder, a missing pair, a duplicate id, an empty split or a group on two sides of a split of ours;
-    ConfigError for a split that can't be.
+    Args:
+        name: of the dataset.
+        task: the view's.
+        view: the dataset YAML's entry for the task.
+        layout: reads the release.
+        root: where it lies.
+        split: the dataset YAML's split entry, see `assign_splits`.
+        fold: number of the fold, None for the fixed split.
+
+    Raises:
+        DataError: a missing folder, a missing pair, a duplicate id, an empty split, or a group on
+            two sides of a split of ours.
+        ConfigError: a split that isn't possible.
     """
     if not root.is_dir():
         raise DataError(
-            f"{root}: the release of {name} was wanted here, found no such folder; see its entry in the README"
+            f"{root}: expected the release of {name} here, found no such folder; "
+            "see its entry in the README"
         )
-    records = settle(
-        splits.regroup(layout.index(root), split.get("near_duplicates") or ()), split, fold, name
-    )
-    divided = splits.divide(records, root, splits.sides(split))
-    check_sides(divided, split, fold, name)
-    return Dataset(
-        name, task, layout.classes, bool(view.get("exclusive", False)), layout, root, divided
-    )
+    records = splits.regroup(layout.index(root), split.get("near_duplicates") or ())
+    records = assign_splits(records, split, fold, name)
+    divided = splits.divide_by_split(records, root, splits.required_splits(split))
+    require_separate_groups(divided, split, fold, name)
+    exclusive = bool(view.get("exclusive", False))
+    return Dataset(name, task, layout.classes, exclusive, layout, root, divided)
 
 
-def settle(
-    records: list[Record], split: Mapping[str, Any], fold: int | None, salt: str
+def assign_splits(
+    records: list[Record], split: Mapping[str, Any], fold: int | None, name: str
 ) -> list[Record]:
-    """Who trains, chooses and tests, by the YAML's split entry.
+    """Assign who trains, chooses and tests, by the YAML's split entry.
 
-    shares: {val, test}, of whole groups by a hash, stratified by the attribute `stratify`; with `gap`, of contiguous
-    runs of the order of id instead. val_share: taken from the release's own train. folds: how many there are; a fold
-    replaces all of these. test_only: every image tests. Without any, the release's own split stands.
+    Keys of the entry; without any, the release's own split stands:
+        shares: {val, test} of whole groups, by a hash, stratified by the attribute `stratify`; with
+            `gap`, of contiguous runs of the order of id instead.
+        val_share: what is taken from the release's own train.
+        folds: how many there are; a fold replaces all of these.
+        test_only: every image tests.
+
+    Args:
+        records: of the release.
+        split: that entry.
+        fold: number of the fold, or None.
+        name: of the dataset, which also salts the hash.
     """
     shares, gap, stratify = split.get("shares"), split.get("gap"), split.get("stratify")
     if fold is not None:
         if not split.get("folds"):
-            raise ConfigError(f"fold={fold}: {salt} has a fixed split and no folds; leave fold out")
+            raise ConfigError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
         if gap is not None:
-            return splits.runs(records, splits.run_folds(int(split["folds"]), fold), int(gap))
-        return splits.k_fold(records, int(split["folds"]), fold, salt, stratify)
+            return splits.split_runs(
+                records, splits.runs_by_fold(int(split["folds"]), fold), int(gap)
+            )
+        return splits.split_k_fold(records, int(split["folds"]), fold, name, stratify)
     if split.get("test_only"):
         return [replace(record, split="test") for record in records]
     if shares:
-        check_shares(shares, records, salt)
+        require_shares(shares, records, name)
         if gap is not None:
-            return splits.runs(records, splits.run_shares(shares), int(gap))
-        return splits.by_shares(records, shares, salt, stratify)
+            return splits.split_runs(records, splits.runs_by_shares(shares), int(gap))
+        return splits.split_by_shares(records, shares, name, stratify)
     if split.get("val_share"):
-        return splits.hold_out(records, float(split["val_share"]), salt)
+        return splits.hold_out(records, float(split["val_share"]), name)
     return records
 
 
-def check_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str) -> None:
-    """ConfigError for shares that aren't two numbers with something left to train, or where the release has a split."""
-    values = [shares.get("val"), shares.get("test")]
-    numbers = [
-        float(v)
-        for v in values
-        if isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0
-    ]
+def require_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str) -> None:
+    """Raise ConfigError for shares that leave nothing to train, or where the release has a split."""
+    numbers = []
+    for value in (shares.get("val"), shares.get("test")):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+            numbers.append(value)
     if len(numbers) < 2 or sum(numbers) >= 1 or len(shares) > 2:
         raise ConfigError(
-            f"split.shares of {name}: {{val: .1, test: .2}} with a sum below 1 was wanted, found {shares}"
+            f"split.shares of {name}: expected {{val: .1, test: .2}} with a sum below 1, "
+            f"got {shares}"
         )
-    own = next((record for record in records if record.split is not None), None)
-    if own is not None:
+    released = next((record for record in records if record.split is not None), None)
+    if released is not None:
         raise ConfigError(
-            f"split.shares of {name}: the release has a split of its own ({own.id}); leave shares out"
+            f"split.shares of {name}: the release has a split of its own ({released.id}); "
+            "leave shares out"
         )
 
 
-def check_sides(
+def require_separate_groups(
     divided: Mapping[Split, Sequence[Record]], split: Mapping[str, Any], fold: int | None, name: str
 ) -> None:
-    """DataError where a group lies on two sides of a split of ours; a released one is taken as it is."""
-    ours = fold is not None or split.get("shares")
-    sides: list[tuple[Split, Split]] = [("train", "val"), ("train", "test"), ("val", "test")]
-    for one, other in sides if ours else sides[:1] if split.get("val_share") else ():
-        crossed = sorted(splits.crossing(divided, one, other))
-        if crossed:
+    """Raise DataError where a group lies on two sides of a split of ours.
+
+    A released split is taken as it is.
+    """
+    sides: list[tuple[Split, Split]] = []
+    if fold is not None or split.get("shares"):
+        sides = [("train", "val"), ("train", "test"), ("val", "test")]
+    elif split.get("val_share"):
+        sides = [("train", "val")]
+    for first, second in sides:
+        crossing = sorted(splits.find_crossing_groups(divided, first, second))
+        if crossing:
             raise DataError(
-                f"{name}: groups on one side were wanted, found {crossed[0]!r} in {one} and {other}"
+                f"{name}: expected every group in one split, "
+                f"got {crossing[0]!r} in {first} and {second}"
             )
 
 
 def file_fingerprint(dataset: Dataset, cache: Path) -> str:
     """sha256 over sorted (path, sha256 of its bytes, split, group) of the view's files.
 
-    cache: a JSON file of hashes by (path, size, mtime_ns), so that only new or changed files are read.
+    Args:
+        dataset: the view.
+        cache: a JSON file of hashes by path, size and time, so that only new or changed files are
+            read. Several processes may write it at once.
     """
-    hashes = known_hashes(cache)
+    hashes = load_hashes(cache)
     files = [(f"{record.split}\t{record.group}", name) for record, name in dataset.files()]
-    files += [("shared\t", name) for name in shared_files(dataset)]
-    stated = [(whose, name, state_of(dataset.root / name)) for whose, name in files]
-    unread = {
-        state: name for _, name, state in stated if state not in hashes
-    }  # many records may share one label file
-    for state, name in track(unread.items(), "hashing", len(unread)) if unread else ():
-        hashes[state] = hashlib.sha256((dataset.root / name).read_bytes()).hexdigest()
+    files += [("shared\t", name) for name in dataset.layout.shared_files(dataset.root)]
+    states = {name: file_state(dataset.root / name) for _, name in files}
+    # many records may share one label file
+    unread = {state: name for name, state in states.items() if state not in hashes}
     if unread:
+        for state, name in track(unread.items(), "hashing", len(unread)):
+            hashes[state] = file_sha256(dataset.root / name)
         make_folder(cache.parent)
-        with replacing(
-            cache
-        ) as part:  # two processes may write it at once: each beside, under a name of its own
-            part.write_text(json.dumps(hashes))
-    lines = [f"{name}\t{hashes[state]}\t{whose}" for whose, name, state in stated]
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+        write_atomically(cache, json.dumps(hashes).encode())
+    lines = sorted(f"{name}\t{hashes[states[name]]}\t{owner}" for owner, name in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def shared_files(dataset: Dataset) -> list[str]:
-    """What a layout reads besides its records' own files (a list of classes, a table of spacings), if it says so."""
-    named = getattr(dataset.layout, "shared_files", None)
-    return list(named(dataset.root)) if named else []
-
-
-def state_of(path: Path) -> str:
+def file_state(path: Path) -> str:
     """What changes when a file does, without reading it."""
     state = path.stat()
     return f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
 
 
-def known_hashes(cache: Path) -> dict[str, str]:
-    """The hashes kept there; {} where there are none or the file is damaged: it is only a cache."""
+def load_hashes(cache: Path) -> dict[str, str]:
+    """The cached hashes; {} where there are none or the file is damaged."""
     try:
-        known = json.loads(cache.read_text())
+        hashes = json.loads(cache.read_text())
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return hashes if isinstance(hashes, dict) else {}
 
 
 def make_folder(folder: Path) -> None:
-    """The folder, if it isn't there yet; RunError where it can't be made."""
+    """Make a folder, if it isn't there yet; RunError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

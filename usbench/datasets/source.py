@@ -85,10 +85,10 @@ def open_dataset(cell: Mapping[str, Any]) -> Dataset:
         dataset["split"],
         None if cell.get("trained_on") else cell["fold"],
     )
-    return whole.narrowed(cell["classes"]) if cell.get("trained_on") else whole
+    return whole.narrow_to(cell["classes"]) if cell.get("trained_on") else whole
 
 
-def spec_of(dataset: Mapping[str, Any]) -> phantom.Spec:
+def spec_of(dataset: Mapping[str, Any]) -> phantom.PhantomSpec:
     """The dataset's phantom, from its YAML."""
     node = dataset["phantom"]
     figures = [node["seed"], node["per_group"], *node["size"], *node["counts"].values()]
@@ -96,7 +96,9 @@ def spec_of(dataset: Mapping[str, Any]) -> phantom.Spec:
         raise ConfigError(
             f"dataset.phantom: seed, per_group, size and counts are whole numbers, found {figures}"
         )
-    return phantom.Spec(**{**node, "size": tuple(node["size"]), "counts": dict(node["counts"])})
+    return phantom.PhantomSpec(
+        **{**node, "size": tuple(node["size"]), "counts": dict(node["counts"])}
+    )
 
 
 def phantom_fingerprint(cell: Mapping[str, Any]) -> str:
@@ -136,9 +138,9 @@ def write_phantom(cell: Mapping[str, Any], folder: Path) -> None:
     """Write the cell's phantom in its release's format into a new folder."""
     spec, dataset, view = spec_of(cell["dataset"]), cell["dataset"], cell["task"]
     if not dataset["views"][view]["classes"]:
-        dataset = with_classes(dataset, view, phantom.classes(spec, view))
+        dataset = with_classes(dataset, view, phantom.scene_classes(spec, view))
     layout = layout_of({**cell, "dataset": dataset})
-    task: Task = getattr(layout, "written_as", view)
+    task: Task = layout.written_as or view
     say(
         f"writing a phantom of {cell['dataset']['name']} ({cell['task']}, {sum(spec.counts.values())} images) "
         f"in its release's format"
@@ -146,7 +148,7 @@ def write_phantom(cell: Mapping[str, Any], folder: Path) -> None:
     try:
         folder.mkdir(parents=True)
         layout.write(
-            folder, track(phantom.samples(spec, task), "phantom", sum(spec.counts.values()))
+            folder, track(phantom.draw_samples(spec, task), "phantom", sum(spec.counts.values()))
         )
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)

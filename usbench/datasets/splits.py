@@ -1,4 +1,7 @@
-"""Who trains, who chooses, who tests: rules over groups, so that no animal, patient or video is on two sides."""
+"""Who trains, who chooses, who tests: rules over groups.
+
+No animal, patient or video is on two sides of a split of ours.
+"""
 
 from __future__ import annotations
 
@@ -10,207 +13,211 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from usbench.errors import ConfigError, DataError
 from usbench.types import SPLITS, Record, Split
 
-THUMBNAIL = (32, 32)  # luma, bilinear; another filter finds other pairs
+THUMBNAIL = (32, 32)  # luma, bilinear; another filter finds other near-duplicates
 
 
-def by_hash(groups: Iterable[str], salt: str) -> list[str]:
-    """The groups in the order of a salted hash: a shuffle that no library's version can change."""
-    return sorted(
-        set(groups), key=lambda group: hashlib.sha256(f"{salt}/{group}".encode()).hexdigest()
-    )
+def order_by_hash(groups: Iterable[str], salt: str) -> list[str]:
+    """Order groups by a salted hash: a shuffle that no library's version can change."""
+
+    def digest(group: str) -> str:
+        return hashlib.sha256(f"{salt}/{group}".encode()).hexdigest()
+
+    return sorted(set(groups), key=digest)
 
 
 def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]:
-    """Move whole groups of train to val until val has at least `share` of them."""
-    train = [record for record in records if record.split == "train"]
-    barred = {
-        record.group for record in records if record.split == "test"
-    }  # a group that leaks into test stays in train
-    wanted, chosen, taken = share * len(train), set(), 0
-    for group in by_hash((record.group for record in train if record.group not in barred), salt):
-        if taken >= wanted:
+    """Move whole groups of train to val until val has at least `share` of them.
+
+    A group that leaks into test stays in train.
+    """
+    tested = {record.group for record in records if record.split == "test"}
+    sizes = Counter(record.group for record in records if record.split == "train")
+    images_needed = share * sizes.total()
+    chosen: set[str] = set()
+    taken = 0
+    for group in order_by_hash(sizes.keys() - tested, salt):
+        if taken >= images_needed:
             break
         chosen.add(group)
-        taken += sum(record.group == group for record in train)
-    return [
-        replace(record, split="val")
-        if record.split == "train" and record.group in chosen
-        else record
-        for record in records
-    ]
+        taken += sizes[group]
+    divided = []
+    for record in records:
+        moves = record.split == "train" and record.group in chosen
+        divided.append(replace(record, split="val") if moves else record)
+    return divided
 
 
-def by_shares(
+def split_by_shares(
     records: Sequence[Record], shares: Mapping[str, float], salt: str, stratify: str | None = None
 ) -> list[Record]:
-    """Whole groups to test, then to val, until each has its share; the rest trains.
+    """Give whole groups to test, then to val, until each has its share; the rest trains.
 
-    shares: {val: .1, test: .2}; stratify: an attribute, and each of its values is shared out on its own (a group
-    counts with its first record).
+    Args:
+        records: of the release, without splits.
+        shares: of all images, such as {val: .1, test: .2}.
+        salt: of the hash that orders the groups.
+        stratify: an attribute; each of its values is divided on its own.
     """
+    sizes = Counter(record.group for record in records)
     parts: list[Split] = ["test", "val"]
-    chosen: dict[str, Split] = {}
-    for groups in strata(records, stratify).values():
-        order, sizes = by_hash(groups, salt), Counter(r.group for r in records if r.group in groups)
-        rest = iter(order)
+    split_of: dict[str, Split] = {}
+    for groups in group_strata(records, stratify).values():
+        images = sum(sizes[group] for group in groups)
+        remaining = iter(order_by_hash(groups, salt))
         for part in parts:
-            taken = 0.0
-            while taken < float(shares[part]) * sum(sizes.values()) - 1e-9:
-                group = next(rest, None)
+            taken = 0
+            while (
+                taken < float(shares[part]) * images - 1e-9
+            ):  # a share that is met but for rounding
+                group = next(remaining, None)
                 if group is None:
                     break
-                chosen[group] = part
+                split_of[group] = part
                 taken += sizes[group]
-    return [replace(record, split=chosen.get(record.group, "train")) for record in records]
+    return [replace(record, split=split_of.get(record.group, "train")) for record in records]
 
 
-def strata(records: Sequence[Record], attribute: str | None) -> dict[str, set[str]]:
-    """Value of the attribute → groups, by value; one stratum without an attribute."""
+def group_strata(records: Sequence[Record], attribute: str | None) -> dict[str, set[str]]:
+    """Groups by value of the attribute, in order of the values; a group counts with its first record.
+
+    Without an attribute all groups are one stratum.
+    """
     value_of: dict[str, str] = {}
     for record in records:
         value_of.setdefault(record.group, record.attributes.get(attribute, "") if attribute else "")
-    found: dict[str, set[str]] = {value: set() for value in sorted(set(value_of.values()))}
+    strata: dict[str, set[str]] = {value: set() for value in sorted(set(value_of.values()))}
     for group, value in value_of.items():
-        found[value].add(group)
-    return found
+        strata[value].add(group)
+    return strata
 
 
-def runs(
+def split_runs(
     records: Sequence[Record], lengths: Sequence[tuple[Split, float]], gap: int
 ) -> list[Record]:
-    """Contiguous runs of the records' order, `gap` records dropped where two splits meet (half on either side).
+    """Divide the records' order into contiguous runs.
 
-    lengths: (split, share of all records) of each run, in order. For releases without subject ids, whose numbering
-    follows the subjects.
+    For releases without subject ids, whose numbering follows the subjects.
+
+    Args:
+        records: in order.
+        lengths: (split, share of all records) of each run, in order.
+        gap: records dropped where two splits meet, half on either side.
     """
     ends = np.rint(np.cumsum([share for _, share in lengths]) * len(records)).astype(int)
-    starts = [0, *ends[:-1]]
-    kept: list[Record] = []
+    first = 0
+    divided: list[Record] = []
     for n, (split, _) in enumerate(lengths):
-        first, last = starts[n], ends[n]
+        start, stop = first, ends[n]
         if n and lengths[n - 1][0] != split:
-            first += gap - gap // 2
+            start += gap - gap // 2
         if n + 1 < len(lengths) and lengths[n + 1][0] != split:
-            last -= gap // 2
-        kept += [replace(record, split=split) for record in records[first:last]]
-    return kept
+            stop -= gap // 2
+        divided += [replace(record, split=split) for record in records[start:stop]]
+        first = ends[n]
+    return divided
 
 
-def run_shares(shares: Mapping[str, float]) -> list[tuple[Split, float]]:
-    """{val, test} → train, val and test, one run each."""
-    return [
-        ("train", 1 - shares["val"] - shares["test"]),
-        ("val", shares["val"]),
-        ("test", shares["test"]),
-    ]
+def runs_by_shares(shares: Mapping[str, float]) -> list[tuple[Split, float]]:
+    """The runs of {val, test}: train, val and test, one each."""
+    train = 1 - shares["val"] - shares["test"]
+    return [("train", train), ("val", shares["val"]), ("test", shares["test"])]
 
 
-def run_folds(folds: int, fold: int) -> list[tuple[Split, float]]:
+def runs_by_fold(folds: int, fold: int) -> list[tuple[Split, float]]:
     """As many equal runs as folds: this one tests, the next (cyclically) is validation."""
-    names = fold_names(folds, fold)
+    names = splits_of_folds(folds, fold)
     return [(names.get(n, "train"), 1 / folds) for n in range(folds)]
 
 
-def fold_names(folds: int, fold: int) -> dict[int, Split]:
-    """{fold: test, the next: val}; ConfigError for a number that can't be."""
+def splits_of_folds(folds: int, fold: int) -> dict[int, Split]:
+    """{fold: test, the next: val}; ConfigError for a number that isn't possible."""
     if folds < 3:
         raise ConfigError(
-            f"split.folds={folds}: at least 3 were wanted, one each to train, to choose and to test"
+            f"split.folds={folds}: expected at least 3, one each to train, to choose and to test"
         )
     if not 0 <= fold < folds:
-        raise ConfigError(f"fold={fold}: one of 0..{folds - 1} was wanted")
+        raise ConfigError(f"fold={fold}: expected 0 to {folds - 1}")
     return {fold: "test", (fold + 1) % folds: "val"}
 
 
-def k_fold(
+def split_k_fold(
     records: Sequence[Record], folds: int, fold: int, salt: str, stratify: str | None = None
 ) -> list[Record]:
-    """Group-aware folds: test = this one, validation = the next, training = the rest; dealt out stratum by stratum."""
-    names = fold_names(folds, fold)
-    order = [
-        group for groups in strata(records, stratify).values() for group in by_hash(groups, salt)
-    ]
-    number = {group: n % folds for n, group in enumerate(order)}
-    return [replace(record, split=names.get(number[record.group], "train")) for record in records]
+    """Divide groups into folds, stratum by stratum: this one tests, the next is validation."""
+    names = splits_of_folds(folds, fold)
+    order: list[str] = []
+    for groups in group_strata(records, stratify).values():
+        order += order_by_hash(groups, salt)
+    split_of = {group: names.get(n % folds, "train") for n, group in enumerate(order)}
+    return [replace(record, split=split_of[record.group]) for record in records]
 
 
 def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> list[Record]:
-    """Groups that a cluster of ids ties together become one, named after the cluster's first id.
+    """Make one group of all groups that a cluster of ids ties together.
 
-    Whole groups move: an animal with one image in a cluster brings its others along. DataError for an unknown id.
+    Whole groups move: an animal with one image in a cluster brings its others along. The new group
+    is named after the cluster's first id.
+
+    Raises:
+        DataError: a cluster has an unknown id.
     """
     group_of = {record.id: record.group for record in records}
-    members = {
-        group: {group} for group in group_of.values()
-    }  # group → the groups that it is one with
-    names: dict[str, str] = {}
+    merged_with = {group: {group} for group in group_of.values()}
+    names: dict[str, str] = {}  # of groups that were merged
     for cluster in clusters:
-        lost = [identity for identity in cluster if identity not in group_of]
-        if lost:
+        unknown = [id for id in cluster if id not in group_of]
+        if unknown:
             raise DataError(
-                f"the dataset's YAML groups {lost[0]!r} with others, but the release has no such image"
+                f"the dataset's YAML groups {unknown[0]!r} with others, "
+                "but the release has no such image"
             )
-        merged = set().union(*(members[group_of[identity]] for identity in cluster))
+        merged = set().union(*(merged_with[group_of[id]] for id in cluster))
         name = next((names[group] for group in sorted(merged) if group in names), cluster[0])
         for group in merged:
-            members[group], names[group] = merged, name
+            merged_with[group] = merged
+            names[group] = name
     return [replace(record, group=names.get(record.group, record.group)) for record in records]
 
 
-def sides(split: Mapping[str, Any]) -> tuple[Split, ...]:
+def required_splits(split: Mapping[str, Any]) -> tuple[Split, ...]:
     """The splits that need images, by the YAML's split entry: all three, or the test split alone."""
     return ("test",) if split.get("test_only") else SPLITS
 
 
-def divide(
-    records: Sequence[Record], where: Path, wanted: Sequence[Split] = SPLITS
+def divide_by_split(
+    records: Sequence[Record], root: Path, required: Sequence[Split] = SPLITS
 ) -> dict[Split, tuple[Record, ...]]:
-    """Records by split; DataError, naming where they lie, for an empty split that is wanted or a record without one."""
+    """Sort records by split.
+
+    Args:
+        records: each with a split.
+        root: where they lie, for the error.
+        required: the splits that need images.
+
+    Raises:
+        DataError: a record has no split, or a required split is empty.
+    """
     lost = [record.image for record in records if record.split is None]
     if lost:
-        raise DataError(
-            f"{where / lost[0]}: a split was wanted, found none ({len(lost)} such images)"
-        )
-    divided = {
-        split: tuple(record for record in records if record.split == split) for split in SPLITS
-    }
-    for split in wanted:
-        if not divided[split]:
+        raise DataError(f"{root / lost[0]}: expected a split, found none ({len(lost)} such images)")
+    divided: dict[Split, tuple[Record, ...]] = {}
+    for split in SPLITS:
+        divided[split] = tuple(record for record in records if record.split == split)
+        if split in required and not divided[split]:
             raise DataError(
-                f"{where}: an image in the {split} split was wanted, found none ({len(records)} in all)"
+                f"{root}: expected an image in the {split} split, found none "
+                f"({len(records)} in all)"
             )
     return divided
 
 
-def crossing(divided: Mapping[Split, Sequence[Record]], one: Split, other: Split) -> set[str]:
+def find_crossing_groups(
+    divided: Mapping[Any, Sequence[Record]], first: Split, second: Split
+) -> set[str]:
     """Groups that lie in both splits."""
-    return {record.group for record in divided[one]} & {record.group for record in divided[other]}
-
-
-def correlations(thumbnails: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, h, w) grey thumbnails → (N, N) Pearson correlations."""
-    flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float64)
-    flat = flat - flat.mean(1, keepdims=True)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
-    products: NDArray[np.float32] = (flat @ flat.T).astype(np.float32)
-    return products
-
-
-def clusters(ids: Sequence[str], similar: NDArray[np.bool_]) -> list[list[str]]:
-    """Connected components of two or more of an (N, N) relation, as sorted ids."""
-    left, found = set(range(len(ids))), []
-    while left:
-        queue, members = [min(left)], set()
-        while queue:
-            n = queue.pop()
-            members.add(n)
-            queue += [int(m) for m in np.flatnonzero(similar[n]) if m not in members]
-        left -= members
-        if len(members) > 1:
-            found.append(sorted(ids[n] for n in members))
-    return sorted(found)
+    groups = {record.group for record in divided[first]}
+    return groups & {record.group for record in divided[second]}

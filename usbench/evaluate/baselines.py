@@ -13,8 +13,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.curves import spline
-from usbench.types import SEEN, Boxes, Landmarks, Masks, Sample, Target, Task
+from usbench.types import (
+    SEEN,
+    Boxes,
+    Landmarks,
+    Masks,
+    Sample,
+    Target,
+    Task,
+    curve_through,
+)
 
 GRID = (128, 128)  # on which training masks are averaged
 KNOTS = 33  # along a curve that is averaged
@@ -206,7 +214,7 @@ def average_marks(train: Iterable[Sample]) -> Landmarks:
 
 def even(path: NDArray[np.float32]) -> NDArray[np.float64]:
     """A curve at as many places, evenly along it, as every other."""
-    line = spline(path)
+    line = curve_through(path)
     at = np.linspace(0, len(line) - 1, KNOTS)
     return np.stack([np.interp(at, np.arange(len(line)), line[:, axis]) for axis in (0, 1)], axis=1)
 

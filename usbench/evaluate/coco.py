@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import coco_parts, coco_results, coco_truth, rle
+from usbench.datasets.codecs import coco_parts, coco_results, coco_targets, rle
 from usbench.evaluate.files import group_of, matched
 from usbench.metrics import box_protocols
 from usbench.metrics.bootstrap import draw
@@ -58,8 +58,11 @@ def read(truth: Path, predictions: Path, strict: bool) -> Instances:
 
     Raises DataError for files that aren't COCO's, for references that lead nowhere, and (strict) missing predictions.
     """
-    parts = coco_parts.load(truth)
-    known, found = coco_truth.read(truth), coco_results.read(predictions, parts)
+    parts = coco_parts.load_coco_parts(truth)
+    known, found = (
+        coco_targets.read_coco_targets(truth),
+        coco_results.read_coco_results(predictions, parts),
+    )
     ordered = sorted(parts["categories"], key=lambda entry: entry["id"])
     places = {str(entry["name"]): n for n, entry in enumerate(ordered)}
     masks = all(each.counts is not None for results in found.values() for each in results)
@@ -73,15 +76,17 @@ def read(truth: Path, predictions: Path, strict: bool) -> Instances:
     return Instances(tuple(places), cases, missing, truths, every.select(kept), overlaps, masks)
 
 
-def _truths(known: coco_truth.Truth, case: str, places: dict[str, int], masks: bool) -> _Objects:
+def _truths(
+    known: coco_targets.CocoTargets, case: str, places: dict[str, int], masks: bool
+) -> _Objects:
     image = known.images[case]
     labels = np.array([places[name] for _, name, _ in image.objects], np.int64)
     crowd = np.array([bool(entry.get("iscrowd")) for *_, entry in image.objects], bool)
     counts, corners, areas = [], np.zeros((len(labels), 4)), np.zeros(len(labels))
     for n, (number, _, entry) in enumerate(image.objects):
         if masks:
-            counts.append(rle.encode(known.region(number, entry, image.size)))
-            own = float(rle.area(counts[-1], image.size))
+            counts.append(rle.encode_rle(known.region(number, entry, image.size)))
+            own = float(rle.rle_area(counts[-1], image.size))
         else:
             corners[n] = known.corners(number, entry, image.size)
             own = float((corners[n, 2] - corners[n, 0]) * (corners[n, 3] - corners[n, 1]))
@@ -93,14 +98,14 @@ def _truths(known: coco_truth.Truth, case: str, places: dict[str, int], masks: b
 
 
 def _guesses(
-    results: Sequence[coco_results.Result], size: tuple[int, int], masks: bool
+    results: Sequence[coco_results.CocoResult], size: tuple[int, int], masks: bool
 ) -> _Objects:
     labels = np.array([each.label for each in results], np.int64)
     scores = np.array([each.score for each in results], np.float32)
     none = np.zeros(len(results), bool)
     if masks:
         counts = [each.counts or "" for each in results]
-        areas = np.array([rle.area(each, size) for each in counts], np.float64)
+        areas = np.array([rle.rle_area(each, size) for each in counts], np.float64)
         return _Objects(labels, areas, np.zeros((len(results), 4)), counts, scores, none)
     xywh = np.array([each.bbox for each in results], np.float64).reshape(-1, 4)
     corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
@@ -135,7 +140,7 @@ def _overlaps(
             t, g = np.flatnonzero(one.labels == label), np.flatnonzero(other.labels == label)
             g = g[number[guess + g] >= 0]
             overlap = (
-                rle.iou(
+                rle.rle_overlap(
                     [other.counts[n] for n in g],
                     [one.counts[n] for n in t],
                     size,

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from usbench.datasets import source
-from usbench.datasets.codecs import image, label_png, unity, yolo_txt
+from usbench.datasets.codecs import image, label_png, unity_labels, yolo_txt
 from usbench.datasets.dataset import Dataset, Samples
-from usbench.datasets.layouts.folders import listing
+from usbench.datasets.layouts.folders import list_files
 from usbench.errors import ConfigError, DataError
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
@@ -66,12 +66,16 @@ def read(
     if not path.exists():
         raise DataError(f"{path}: {WANTED[dataset.task]} was wanted, found nothing")
     if dataset.task == "landmark":
-        marks = {Path(name).stem: entry for name, entry in unity.read_guesses(path).items()}
+        marks = {
+            Path(name).stem: entry
+            for name, entry in unity_labels.read_unity_predictions(path).items()
+        }
         missing = missing_of(names, marks, path, strict=True)
         return (
-            unity.guess(marks[name], dataset.classes, f"{path}: {name}") for name in names
+            unity_labels.parse_prediction(marks[name], dataset.classes, f"{path}: {name}")
+            for name in names
         ), missing
-    files = listing(path, ".png" if dataset.task == "segment" else ".txt")
+    files = list_files(path, ".png" if dataset.task == "segment" else ".txt")
     missing = missing_of(names, files, path, strict)
     return (one(dataset, record, files.get(stem(record))) for record in samples.records), missing
 
@@ -93,19 +97,19 @@ def missing_of(names: list[str], found: dict[str, Any], path: Path, strict: bool
 
 def one(dataset: Dataset, record: Record, path: Path | None) -> Target:
     """One image's prediction; nothing found where there is no file."""
-    size = image.size(dataset.root / record.image)
+    size = image.read_size(dataset.root / record.image)
     if dataset.task == "detect":
         return (
             Boxes.empty(scored=True)
             if path is None
-            else yolo_txt.read_scored(path, dataset.classes, size)
+            else yolo_txt.read_yolo_predictions(path, dataset.classes, size)
         )
     if path is None:
         return Masks(np.zeros((len(dataset.classes), *size), bool))
-    index = label_png.read_index(path, len(dataset.classes))
+    index = label_png.read_label_png(path, len(dataset.classes))
     if index.shape != size:
         raise DataError(f"{path}: the size of its image {size} was wanted, found {index.shape}")
-    return Masks(label_png.planes(index, len(dataset.classes)))
+    return Masks(label_png.index_to_planes(index, len(dataset.classes)))
 
 
 def enter(

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from usbench.datasets.codecs import label_png, unity, yolo_txt
-from usbench.datasets.layouts.folders import listing
+from usbench.datasets.codecs import label_png, unity_labels, yolo_txt
+from usbench.datasets.layouts.folders import list_files
 from usbench.errors import ConfigError, DataError
 from usbench.types import Boxes, Masks, Target, Task
 
@@ -122,7 +122,7 @@ def masks(
         raise ConfigError(
             f"--ignore {ignore}: a value above the classes' {len(classes)}, at most 255, was wanted"
         )
-    there, found = listing(truth, ".png"), listing(predictions, ".png")
+    there, found = list_files(truth, ".png"), list_files(predictions, ".png")
     cases, missing = matched(there, found, predictions, strict)
 
     def read(case: str) -> tuple[Size, Target, Target]:
@@ -134,7 +134,7 @@ def masks(
             )
         counted = index != ignore if ignore is not None else np.ones(index.shape, bool)
         planes = (
-            label_png.planes(np.where(counted, each, 0).astype(np.uint8), len(classes))
+            label_png.index_to_planes(np.where(counted, each, 0).astype(np.uint8), len(classes))
             for each in (index, guess)
         )
         true, guessed = (Masks(each) for each in planes)
@@ -145,7 +145,7 @@ def masks(
 
 def read_index(path: Path, classes: Sequence[str], ignore: int | None) -> label_png.Index:
     """Indices 0..C, or the ignored value; DataError for another."""
-    index = label_png.read_index(path, 255)
+    index = label_png.read_label_png(path, 255)
     foreign = np.setdiff1d(
         np.unique(index), [*range(len(classes) + 1), *([] if ignore is None else [ignore])]
     )
@@ -169,15 +169,17 @@ def yolo(truth: Path, predictions: Path, classes: Sequence[str], strict: bool) -
             raise ConfigError(
                 f"--classes: the names of class 0, 1, … were wanted, for {file} isn't there"
             )
-        classes = yolo_txt.read_names(file)
-    there = {stem: path for stem, path in listing(truth, ".txt").items() if stem != "classes"}
-    found = {stem: path for stem, path in listing(predictions, ".txt").items() if stem != "classes"}
+        classes = yolo_txt.read_class_names(file)
+    there = {stem: path for stem, path in list_files(truth, ".txt").items() if stem != "classes"}
+    found = {
+        stem: path for stem, path in list_files(predictions, ".txt").items() if stem != "classes"
+    }
     cases, missing = matched(there, found, predictions, strict)
 
     def read(case: str) -> tuple[Size, Target, Target]:
-        true = yolo_txt.read(there[case], classes, UNIT)
+        true = yolo_txt.read_yolo_boxes(there[case], classes, UNIT)
         guess = (
-            yolo_txt.read_scored(found[case], classes, UNIT)
+            yolo_txt.read_yolo_predictions(found[case], classes, UNIT)
             if case in found
             else Boxes.empty(scored=True)
         )
@@ -191,7 +193,10 @@ def yolo(truth: Path, predictions: Path, classes: Sequence[str], strict: bool) -
 
 def landmarks(truth: Path, predictions: Path, strict: bool) -> Pairs:
     """Unity label JSON of truths, and of predictions with or without a score per name."""
-    known, found = unity.read(truth), unity.read_guesses(predictions)
+    known, found = (
+        unity_labels.read_unity_labels(truth),
+        unity_labels.read_unity_predictions(predictions),
+    )
     names = tuple(sorted(known.seen))
     if not names:
         raise DataError(f"{truth}: a point or a curve was wanted, found none")
@@ -206,7 +211,7 @@ def landmarks(truth: Path, predictions: Path, strict: bool) -> Pairs:
         return (
             UNIT,
             known.landmarks(case, names),
-            unity.guess(found[case], names, f"{predictions}: {case}"),
+            unity_labels.parse_prediction(found[case], names, f"{predictions}: {case}"),
         )
 
     return Pairs("landmark", names, cases, missing, read)

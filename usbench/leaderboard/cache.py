@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from usbench.datasets.codecs import replacing
 from usbench.errors import RunError
 from usbench.io.console import warn
+from usbench.io.files import replacing
 
 SOURCES = ("metrics/*.py", "leaderboard/*.py", "runner/report.py")  # what computes entries
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from usbench.curves import spline
+from usbench.types import curve_through
 
 Path = NDArray[np.floating]  # (P, 2)
 Scale = tuple[float, float]
@@ -25,7 +25,7 @@ def radial_error(start: Path, end: Path, scale: Scale = PX) -> float:
 
 def sample_path(path: Path) -> NDArray[np.float64]:
     """A point as it is; a curve at every px of arc along its spline: (N, 2)."""
-    return np.asarray(path, np.float64) if len(path) == 1 else spline(path)
+    return np.asarray(path, np.float64) if len(path) == 1 else curve_through(path)
 
 
 def path_distances(start: Path, end: Path, scale: Scale = PX) -> tuple[float, float]:

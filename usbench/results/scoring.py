@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import coco, histograms, image, unity
-from usbench.datasets.dataset import Samples, Truth
+from usbench.datasets.codecs import coco, histograms, image, unity_labels
+from usbench.datasets.dataset import Samples, ScoringCase
 from usbench.errors import DataError
 from usbench.io.config import build
 from usbench.io.console import track
@@ -25,7 +25,7 @@ SELECTION: Mapping[str, Score] = {
     "detect": detect_scorer.selection,
     "landmark": landmark_scorer.selection,
 }
-Stored = coco.PredictionFile | unity.LandmarkFile
+Stored = coco.PredictionFile | unity_labels.LandmarkFile
 
 
 def predictions_of(folder: Path, split: Split) -> tuple[Path, Path]:
@@ -42,22 +42,24 @@ def write_predictions(
         samples.records, track(guesses, f"predicting {split}", len(samples)), strict=True
     )
     if dataset.task == "landmark":
-        with unity.LandmarkWriter(*paths, dataset.classes) as marks:
+        with unity_labels.LandmarkWriter(*paths, dataset.classes) as marks:
             for record, guess in followed:
                 assert isinstance(guess, Landmarks)
-                marks.add(record.id, record.group, image.size(dataset.root / record.image), guess)
+                marks.add(
+                    record.id, record.group, image.read_size(dataset.root / record.image), guess
+                )
     else:
         tables: list[NDArray[np.float64]] = []
         with coco.PredictionWriter(*paths) as writer:
             for record, guess in followed:
                 assert isinstance(guess, (Boxes, Masks))
-                size = image.size(dataset.root / record.image)
+                size = image.read_size(dataset.root / record.image)
                 writer.add(record.id, record.group, size, guess)
                 if isinstance(guess, Masks) and guess.probabilities is not None:
                     tables.append(calibrated(samples.target(record, size), guess.probabilities))
         histogram = histogram_of(folder, split)
         if len(tables) == len(samples):
-            histograms.write(histogram, tables, len(dataset.classes), calibration.BINS)
+            histograms.write_histograms(histogram, tables, len(dataset.classes), calibration.BINS)
         else:
             histogram.unlink(missing_ok=True)
     return len(samples)
@@ -82,10 +84,10 @@ def calibrated(truth: Target, probabilities: NDArray[np.float32]) -> NDArray[np.
     return table
 
 
-def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[Truth, Target]]:
+def pairs(folder: Path, split: Split, samples: Samples) -> Iterator[tuple[ScoringCase, Target]]:
     """(truth, prediction) of a split, one at a time."""
     guesses = stored(folder, split, samples)
-    for n, truth in enumerate(samples.truths()):
+    for n, truth in enumerate(samples.scoring_cases()):
         yield truth, guesses[n]
 
 
@@ -98,7 +100,7 @@ def stored(folder: Path, split: Split, samples: Samples) -> Stored:
     )
     guesses: Stored
     if task == "landmark":
-        guesses = unity.read_landmarks(*paths, classes)
+        guesses = unity_labels.read_landmark_predictions(*paths, classes)
     else:
         guesses = coco.read_predictions(*paths, task, len(classes))
     predicted = [entry["file_name"] for entry in guesses.images]
@@ -138,7 +140,7 @@ def with_calibration(scores: Scores, folder: Path, test: Samples) -> Scores:
     if test.dataset.task != "segment" or not path.is_file():
         return scores
     classes = test.dataset.classes
-    table = histograms.read(path, len(test), len(classes), calibration.BINS)
+    table = histograms.read_histograms(path, len(test), len(classes), calibration.BINS)
     draws = draw([record.group for record in test.records])
     each = {
         name: {

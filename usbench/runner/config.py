@@ -211,7 +211,9 @@ def resolve_model(
 def pretrained(stated: Any, given: str | None) -> dict[str, Any] | None:
     """What a record says of the starting weights: where they came from and their sha256; None from scratch."""
     return (
-        {"from": weights.describe_origin(stated), "sha256": weights.weights_sha256(given)} if given else None
+        {"from": weights.describe_origin(stated), "sha256": weights.weights_sha256(given)}
+        if given
+        else None
     )
 
 

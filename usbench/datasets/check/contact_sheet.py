@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from usbench.datasets.check.duplicates import Pair
-from usbench.datasets.codecs import image, replacing
-from usbench.errors import RunError
+from usbench.datasets.check.duplicates import SimilarPair
+from usbench.datasets.codecs import image
+from usbench.datasets.dataset import make_folder
+from usbench.io.files import replacing
 
 MOST = 40  # pairs
 COLUMNS = 4
@@ -19,25 +20,27 @@ CELL = (2 * SIDE[0] + 4 + EDGE, SIDE[1] + 3 * LINE + EDGE)
 FULL = 66  # characters of a line that fit above a pair
 
 
-def draw(
-    pairs: Sequence[Pair], root: Path, title: str, attribution: str | None, path: Path
+def draw_pairs(
+    pairs: Sequence[SimilarPair], root: Path, title: str, attribution: str | None, path: Path
 ) -> None:
     """Write the first pairs as a PNG, in their order; attribution: whose images they are.
 
-    Raises RunError where it can't be written, DataError where an image can't be read.
+    Raises:
+        RunError: it can't be written.
+        DataError: an image can't be read.
     """
     chosen = pairs[:MOST]
     columns = min(COLUMNS, len(chosen))
     top = EDGE + LINE * (3 if attribution else 2)
     size = (max(columns, 2) * CELL[0] + EDGE, top + -(-len(chosen) // columns) * CELL[1])
     canvas = Image.new("L", size, 255)
-    pen, font = ImageDraw.Draw(canvas), letters(11)
-    pen.text((EDGE, EDGE), f"{title}: {len(chosen)} of {len(pairs)} pairs", 0, letters(13))
+    pen, font = ImageDraw.Draw(canvas), load_font(11)
+    pen.text((EDGE, EDGE), f"{title}: {len(chosen)} of {len(pairs)} pairs", 0, load_font(13))
     if attribution:
         pen.text((EDGE, EDGE + LINE + 2), f"images: {attribution}", 0, font)
     for n, pair in enumerate(chosen):
         left, upper = EDGE + n % columns * CELL[0], top + n // columns * CELL[1]
-        for line, text in enumerate(caption(pair)):
+        for line, text in enumerate(format_caption(pair)):
             pen.text((left, upper + line * LINE), text[:FULL], 0, font)
         for side, record in enumerate((pair.one, pair.other)):
             small = Image.fromarray(image.read_grey(root / record.image))
@@ -48,25 +51,15 @@ def draw(
         canvas.save(part, format="PNG")
 
 
-def caption(pair: Pair) -> tuple[str, str, str]:
+def format_caption(pair: SimilarPair) -> tuple[str, str, str]:
     """Correlation and splits; then an id per line."""
     same = "identical" if pair.identical else f"r = {pair.correlation:.3f}"
     where = " | ".join(str(record.split or "unused") for record in (pair.one, pair.other))
     return f"{same}   {where}{'   known' if pair.known else ''}", pair.one.id, pair.other.id
 
 
-def letters(size: int) -> ImageFont.FreeTypeFont:
+def load_font(size: int) -> ImageFont.FreeTypeFont:
     """Matplotlib's own copy of DejaVu Sans: the same on every machine."""
     from matplotlib import get_data_path
 
     return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
-
-
-def make_folder(folder: Path) -> None:
-    """RunError where it can't be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"{folder}: can't be made ({error.strerror}); check the folders above and free space"
-        ) from error

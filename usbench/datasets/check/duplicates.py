@@ -1,8 +1,9 @@
 """Images of one release that show the same: pixel-identical ones, and near-duplicates.
 
-Near-duplicates are those whose thumbnails (32×32 luma, bilinear, mean removed) correlate by .95 or more, the rule that
-the YAMLs' `split.near_duplicates` were made by. Every pair of images is looked at, block by block: at 1,024 numbers an
-image that takes less than hashing them perceptually (a second for 10,000 images on two cores) and misses none.
+Near-duplicates are those whose thumbnails (32×32 luma, bilinear, mean removed) correlate by .95 or
+more, the rule that the YAMLs' `split.near_duplicates` were made by. Every pair of images is looked
+at, block by block: at 1,024 numbers an image that takes less than hashing them perceptually (a
+second for 10,000 images on two cores) and misses none.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from usbench.datasets.check.images import Picture
+from usbench.datasets.check.images import ImageFacts
 from usbench.types import Record, Split
 
-LEAST = 0.95
+MIN_CORRELATION = 0.95
 BLOCK = 512  # rows of the matrix of correlations at a time
 SLACK = 1e-4  # float32 proposes, float64 decides
 
 
 @dataclass(frozen=True)
-class Pair:
+class SimilarPair:
     """Two images, in the order test, val, train, unused."""
 
     one: Record  # with the group and split that a run gives it
@@ -35,11 +36,13 @@ class Pair:
     @property
     def across(self) -> bool:
         """Whether they are in two splits."""
-        return (
-            self.one.split is not None
-            and self.other.split is not None
-            and self.one.split != self.other.split
-        )
+        splits = {self.one.split, self.other.split}
+        return len(splits) == 2 and None not in splits
+
+    @property
+    def rank(self) -> tuple[bool, bool, float]:
+        """Sorts the gravest pairs first: across splits, identical, by correlation."""
+        return not self.across, not self.identical, -self.correlation
 
     @property
     def known(self) -> bool:
@@ -47,8 +50,8 @@ class Pair:
         return self.one.group == self.other.group
 
 
-def similar(
-    thumbnails: NDArray[np.uint8], least: float = LEAST
+def find_similar(
+    thumbnails: NDArray[np.uint8], least: float = MIN_CORRELATION
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """(N, h, w) → (M, 2) indices i < j in order, and their (M,) Pearson correlations, all ≥ least.
 
@@ -65,13 +68,16 @@ def similar(
     proposed = np.concatenate(found)
     exact = [np.zeros(0)]
     for start in range(0, len(proposed), BLOCK):
-        exact.append(correlation(thumbnails, proposed[start : start + BLOCK]))
+        exact.append(correlate_pairs(thumbnails, proposed[start : start + BLOCK]))
     values = np.concatenate(exact)
     return proposed[values >= least], values[values >= least]
 
 
-def correlation(thumbnails: NDArray[np.uint8], pairs: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(M,) Pearson correlations of (M, 2) pairs, in double precision; 0 where one of both is constant."""
+def correlate_pairs(thumbnails: NDArray[np.uint8], pairs: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(M,) Pearson correlations of (M, 2) pairs, in double precision.
+
+    0 where one of both is constant.
+    """
     one, other = (
         thumbnails[pairs[:, side]].reshape(len(pairs), -1).astype(np.float64) for side in (0, 1)
     )
@@ -83,7 +89,7 @@ def correlation(thumbnails: NDArray[np.uint8], pairs: NDArray[np.intp]) -> NDArr
     return np.where(norms > 0, products, 0.0)
 
 
-def alike(digests: Sequence[bytes]) -> set[tuple[int, int]]:
+def find_identical(digests: Sequence[bytes]) -> set[tuple[int, int]]:
     """Index pairs i < j of equal digests; of several equal ones, each with the first."""
     first: dict[bytes, int] = {}
     return {
@@ -91,54 +97,56 @@ def alike(digests: Sequence[bytes]) -> set[tuple[int, int]]:
     }
 
 
-def find(
-    records: Sequence[Record], used: Mapping[str, Record], pictures: Mapping[str, Picture]
-) -> tuple[list[Pair], int]:
-    """(pairs, how many near-duplicates lie in one group and split of the release and aren't listed).
+def find_pairs(
+    records: Sequence[Record], run_records: Sequence[Record], images: Mapping[str, ImageFacts]
+) -> tuple[list[SimilarPair], int]:
+    """Find pairs of images that show the same.
 
-    records: as the release has them; used: by id, with a run's group and split. Records of one image file (two
-    annotators') count once. Pairs across splits first, identical ones first, then by correlation.
+    Records of one image file (two annotators') count once.
+
+    Args:
+        records: as the release has them.
+        run_records: the same, with the group and split that a run gives them.
+        images: the facts of each readable image, by its path.
+
+    Returns:
+        The pairs: those across splits first, identical ones first, then by correlation. And the
+        number of near-duplicates left out, since the release has them in one group and split.
     """
-    by_image = {record.image: record for record in reversed(records) if record.image in pictures}
-    kept = sorted(by_image.values(), key=lambda record: record.id)
-    if not kept:
+    by_image: dict[str, tuple[Record, Record]] = {}
+    for record, run_record in zip(records, run_records, strict=True):
+        if record.image in images:
+            by_image.setdefault(record.image, (record, run_record))
+    unique = sorted(by_image.values(), key=lambda both: both[0].id)
+    if not unique:
         return [], 0
-    thumbnails = np.stack([pictures[record.image].thumbnail for record in kept])
-    near, values = similar(thumbnails)
-    figures = {(int(i), int(j)): float(r) for (i, j), r in zip(near, values, strict=True)}
-    digests = [pictures[record.image].digest for record in kept]
-    settled = [used.get(record.id) or unused(record) for record in kept]
-    found, inside = [], 0
-    for i, j in sorted({*figures, *alike(digests)}):
+    facts = [images[record.image] for record, _ in unique]
+    near, values = find_similar(np.stack([fact.thumbnail for fact in facts]))
+    correlations = dict(zip(map(tuple, near.tolist()), values.tolist(), strict=True))
+    pairs, inside = [], 0
+    for i, j in sorted({*correlations, *find_identical([fact.digest for fact in facts])}):
         one, other = sorted(
-            (settled[i], settled[j]), key=lambda record: (SPLIT_ORDER[record.split], record.id)
+            (unique[i][1], unique[j][1]), key=lambda record: (SPLIT_ORDER[record.split], record.id)
         )
-        identical = digests[i] == digests[j]
-        if kept[i].group == kept[j].group and one.split == other.split and not identical:
+        identical = facts[i].digest == facts[j].digest
+        same_group = unique[i][0].group == unique[j][0].group
+        if same_group and one.split == other.split and not identical:
             inside += 1
         else:
-            found.append(Pair(one, other, figures.get((i, j), 1.0), identical))
-    found.sort(
-        key=lambda pair: (
-            not pair.across,
-            not pair.identical,
-            -pair.correlation,
-            pair.one.id,
-            pair.other.id,
-        )
-    )
-    return found, inside
+            pairs.append(SimilarPair(one, other, correlations.get((i, j), 1.0), identical))
+    pairs.sort(key=lambda pair: (*pair.rank, pair.one.id, pair.other.id))
+    return pairs, inside
 
 
 SPLIT_ORDER: Mapping[Split | None, int] = {"test": 0, "val": 1, "train": 2, None: 3}
 
 
-def unused(record: Record) -> Record:
+def without_split(record: Record) -> Record:
     """A record that no split of a run has (dropped at a border between two)."""
     return Record(record.id, record.group, record.image, record.label)
 
 
-def clusters(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+def connect_pairs(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
     """Connected components of a relation between ids, sorted."""
     related = list(pairs)
     ids = sorted({name for pair in related for name in pair})

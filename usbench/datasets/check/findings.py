@@ -14,7 +14,10 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """error: a run would stop or mislead; warning: to be known when figures are read; note: counted, expected."""
+    """error: a run would stop or mislead.
+
+    Warning: to be known when figures are read; note: counted, expected.
+    """
 
     level: Level
     kind: str  # unreadable image, label, split, identical, leak …
@@ -26,12 +29,12 @@ class Finding:
         return f"{self.level}: {self.kind}: {self.text}"
 
 
-def refusal(kind: str, wrong: Exception, root: Path, level: Level = "error") -> Finding:
+def finding_of_error(kind: str, wrong: Exception, root: Path, level: Level = "error") -> Finding:
     """An error of ours as a finding, its paths relative to the root (which is named as its folder)."""
     return Finding(level, kind, str(wrong).replace(f"{root}/", "").replace(str(root), root.name))
 
 
-def shown(findings: Iterable[Finding], most: int) -> list[str]:
+def format_findings(findings: Iterable[Finding], most: int) -> list[str]:
     """The lines, at most so many of one level and kind, then how many more there are."""
     found = list(findings)
     numbers: Counter[tuple[str, str]] = Counter()

@@ -1,6 +1,8 @@
-"""What the pixels of a release's images say of themselves: size, grey levels, tint, a digest and a thumbnail.
+"""What the pixels of a release's images say of themselves: size, grey levels, tint, a digest and a
+thumbnail.
 
-Each image is decoded once, as a run would read it, and its pixels are let go: memory grows by some 1.5 kB an image.
+Each image is decoded once, as a run would read it, and its pixels are let go: memory grows by some
+1.5 kB an image.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from usbench.datasets.check.findings import Finding, refusal
+from usbench.datasets.check.findings import Finding, finding_of_error
 from usbench.datasets.codecs import image
 from usbench.datasets.splits import THUMBNAIL
 from usbench.errors import DataError
@@ -25,7 +27,7 @@ FEWEST_LEVELS = 32  # between the darkest and the brightest pixel; below it ther
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFacts:
     """One decoded image."""
 
     size: tuple[int, int]  # (H, W) px
@@ -38,18 +40,22 @@ class Picture:
     thumbnail: NDArray[np.uint8]  # (32, 32) luma, bilinear
 
 
-def look(path: Path) -> Picture:
-    """Decode one image. Raises DataError where a run couldn't read it."""
-    picture, _ = image.decode(path, "an 8-bit grey or colour picture", image.GREY_MODES)
+def examine_image(path: Path) -> ImageFacts:
+    """Decode one image.
+
+    Raises:
+        DataError: a run couldn't read it.
+    """
+    picture, _ = image.decode_image(path, "an 8-bit grey or colour picture", image.GREY_MODES)
     grey = picture.convert("L")
     luma = np.asarray(grey)
     digest = hashlib.sha256(repr(luma.shape).encode() + luma.tobytes()).digest()
     thumbnail = np.asarray(grey.resize(THUMBNAIL[::-1], Image.Resampling.BILINEAR))
     size = (luma.shape[0], luma.shape[1])
-    return Picture(size, int(luma.min()), int(luma.max()), tinted(picture), digest, thumbnail)
+    return ImageFacts(size, int(luma.min()), int(luma.max()), is_tinted(picture), digest, thumbnail)
 
 
-def tinted(picture: Image.Image) -> bool:
+def is_tinted(picture: Image.Image) -> bool:
     """Whether any pixel has a colour."""
     if picture.mode in ("1", "L", "LA"):
         return False
@@ -57,21 +63,24 @@ def tinted(picture: Image.Image) -> bool:
     return red.tobytes() != green.tobytes() or green.tobytes() != blue.tobytes()
 
 
-def look_at(root: Path, names: Iterable[str]) -> tuple[dict[str, Picture], list[Finding]]:
-    """Every image by its path relative to the root; one that can't be read is a finding, and the rest goes on."""
-    found: dict[str, Picture] = {}
+def examine_images(root: Path, names: Iterable[str]) -> tuple[dict[str, ImageFacts], list[Finding]]:
+    """Every image by its path relative to the root.
+
+    One that can't be read is a finding, and the rest goes on.
+    """
+    found: dict[str, ImageFacts] = {}
     findings: list[Finding] = []
     for name in track(list(names), "decoding"):
         try:
-            found[name] = look(root / name)
+            found[name] = examine_image(root / name)
         except DataError as wrong:
-            findings.append(refusal("unreadable image", wrong, root))
+            findings.append(finding_of_error("unreadable image", wrong, root))
         else:
-            findings += odd(name, found[name])
+            findings += find_odd(name, found[name])
     return found, findings
 
 
-def odd(name: str, picture: Picture) -> list[Finding]:
+def find_odd(name: str, picture: ImageFacts) -> list[Finding]:
     """A warning for an image without content."""
     if picture.high == 0:
         return [Finding("warning", "odd image", f"{name}: all black")]
@@ -86,7 +95,7 @@ def odd(name: str, picture: Picture) -> list[Finding]:
     return []
 
 
-def summary(pictures: Mapping[str, Picture]) -> dict[str, object]:
+def summarise(pictures: Mapping[str, ImageFacts]) -> dict[str, object]:
     """{images, sizes (H×W → count, commonest first), darkest, brightest, tinted} as plain data."""
     sizes = Counter(f"{one.size[0]}×{one.size[1]}" for one in pictures.values())
     return {

@@ -1,142 +1,143 @@
-"""What pairs of images that show the same mean for a benchmark: leaks, and lines for the dataset's YAML."""
+"""What pairs of images that show the same mean: leaks, and lines for the dataset's YAML."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from usbench.datasets.check.duplicates import LEAST, Pair, clusters
+from usbench.datasets.check.duplicates import MIN_CORRELATION, SimilarPair, connect_pairs
 from usbench.datasets.check.findings import Finding
-from usbench.types import Split
 
 
 @dataclass(frozen=True)
-class Rules:
-    """How the dataset's YAML splits and what it knows of leaks."""
+class LeakRules:
+    """How the dataset's YAML splits, and which leaks it knows."""
 
     leaking: frozenset[str]  # ids of test images known to leak
-    merges: bool  # whole groups are shared out by a rule of ours: near-duplicates as one group stay together
-    leaks: bool  # the release's own test images, or runs of the numbering: what leaks can only be marked
+    merges: bool  # a rule of ours deals out whole groups, so near-duplicates can stay in one
+    marks: bool  # the test images are fixed, so leaks can only be marked
 
     @staticmethod
-    def of(dataset: Mapping[str, Any]) -> Rules:
-        """Of a dataset's YAML."""
-        split, leak = dataset["split"], dataset.get("leakage") or {}
+    def of(dataset: Mapping[str, Any]) -> LeakRules:
+        """The rules of a dataset's YAML."""
+        split = dataset["split"]
+        known = dataset.get("leakage") or {}
         runs = split.get("gap") is not None
-        by_rule = any(split.get(name) for name in ("val_share", "shares", "folds"))
-        return Rules(
-            frozenset(leak.get("images", ())), by_rule and not runs, runs or not split.get("shares")
-        )
+        by_rule = bool(split.get("val_share") or split.get("shares") or split.get("folds"))
+        marks = runs or not split.get("shares")
+        return LeakRules(frozenset(known.get("images", ())), by_rule and not runs, marks)
 
 
-def judge(
-    task: str, pairs: Sequence[Pair], inside: int, tested: int, rules: Rules
-) -> list[Finding]:
-    """The findings on one view's pairs. tested: how many test images there are."""
-    near = f"near-duplicates (correlation ≥ {LEAST:g})"
-    findings = [
-        Finding("error", "identical across splits", f"{task}: {words(pair)}")
-        for pair in crossing(pairs)
-    ]
-    leaking = leaks(pairs)
+def judge_pairs(
+    task: str, pairs: Sequence[SimilarPair], inside: int, tested: int, rules: LeakRules
+) -> Iterator[Finding]:
+    """The findings on one view's pairs.
+
+    Args:
+        task: the view, or several that share the pairs.
+        pairs: see `find_pairs`.
+        inside: how many near-duplicates it left out.
+        tested: how many test images there are.
+        rules: of the dataset.
+    """
+    near = f"near-duplicates (correlation ≥ {MIN_CORRELATION:g})"
+    for pair in pairs:
+        if pair.identical and pair.across:
+            yield Finding("error", "identical across splits", f"{task}: {describe_pair(pair)}")
+    leaking = find_leaks(pairs)
     if leaking:
         new = sorted(leaking - rules.leaking)
-        text = f"{task}: {len(leaking)} of {tested} test images are {near} of one in train or val: "
-        told = (
-            f"{len(new)} new ({', '.join(new)})"
-            if new
-            else "all known to leakage.images in the dataset's YAML"
-        )
-        findings.append(Finding("warning", "leak", text + told))
-    chosen = {pair.one.id for pair in pairs if pair.across and pair.one.split == "val"}
-    if chosen:
-        text = f"{task}: {len(chosen)} val images are {near} of one in train: {', '.join(sorted(chosen))}"
-        findings.append(Finding("warning", "leak into val", text))
+        status = "all known to leakage.images in the dataset's YAML"
+        if new:
+            status = f"{len(new)} new ({', '.join(new)})"
+        count = f"{len(leaking)} of {tested} test images are {near} of one in train or val"
+        yield Finding("warning", "leak", f"{task}: {count}: {status}")
+    val = {pair.one.id for pair in pairs if pair.across and pair.one.split == "val"}
+    if val:
+        text = f"{len(val)} val images are {near} of one in train: {', '.join(sorted(val))}"
+        yield Finding("warning", "leak into val", f"{task}: {text}")
     together = [pair for pair in pairs if not pair.across]
-    new_pairs = [pair for pair in together if not pair.known]
-    if new_pairs:
-        text = f"{task}: {len(new_pairs)} pairs of {near} are in one split, but of several groups"
-        findings.append(Finding("warning", "near-duplicates", text))
-    settled = len(together) - len(new_pairs) + inside
-    if settled:
-        text = (
-            f"{task}: {settled} pairs of {near} are in one split and one group, as they should be"
-        )
-        findings.append(Finding("note", "near-duplicates", text))
-    return findings
+    separate = sum(not pair.known for pair in together)
+    if separate:
+        text = f"{separate} pairs of {near} are in one split, but of several groups"
+        yield Finding("warning", "near-duplicates", f"{task}: {text}")
+    in_order = len(together) - separate + inside
+    if in_order:
+        text = f"{in_order} pairs of {near} are in one split and one group, as they should be"
+        yield Finding("note", "near-duplicates", f"{task}: {text}")
 
 
-def words(pair: Pair) -> str:
-    """Which images, in which splits."""
-    splits = " and ".join(
-        dict.fromkeys(str(one.split or "unused") for one in (pair.one, pair.other))
-    )
-    return f"{pair.one.id} and {pair.other.id} ({splits}) are the same in every pixel"
+def describe_pair(pair: SimilarPair) -> str:
+    """Name two identical images and their splits."""
+    splits = dict.fromkeys(str(record.split or "unused") for record in (pair.one, pair.other))
+    where = " and ".join(splits)
+    return f"{pair.one.id} and {pair.other.id} ({where}) are the same in every pixel"
 
 
-def crossing(pairs: Iterable[Pair]) -> list[Pair]:
-    """Pixel-identical images in two splits."""
-    return [pair for pair in pairs if pair.identical and pair.across]
-
-
-def leaks(pairs: Iterable[Pair]) -> set[str]:
+def find_leaks(pairs: Iterable[SimilarPair]) -> set[str]:
     """Ids of test images that show what one in train or val shows."""
     return {pair.one.id for pair in pairs if pair.across and pair.one.split == "test"}
 
 
-def unconfirmed(leaking: Collection[str], rules: Rules) -> list[Finding]:
-    """A warning where leak.images has ids that don't leak."""
-    lost = sorted(rules.leaking.difference(leaking))
-    text = f"leakage.images in the dataset's YAML has {', '.join(lost)}, but no near-duplicate in train or val was found"
-    return [Finding("warning", "leak", text)] if lost else []
+def find_unconfirmed(leaking: Collection[str], rules: LeakRules) -> list[Finding]:
+    """A warning where leakage.images in the dataset's YAML has ids that don't leak."""
+    unconfirmed = sorted(rules.leaking.difference(leaking))
+    if not unconfirmed:
+        return []
+    text = (
+        f"leakage.images in the dataset's YAML has {', '.join(unconfirmed)}, "
+        "but no near-duplicate in train or val was found"
+    )
+    return [Finding("warning", "leak", text)]
 
 
-def to_paste(pairs: Sequence[Pair], rules: Rules, tested: int) -> str:
-    """YAML for what is new: clusters for split.near_duplicates (in place of listed ones that share an id), the leak;
-    "" where there is nothing new.
+def format_yaml(pairs: Sequence[SimilarPair], rules: LeakRules, tested: int) -> str:
+    """YAML for what is new; "" where nothing is.
+
+    Clusters for split.near_duplicates (in place of listed ones that share an id), and the leak.
     """
     lines = []
-    fresh = {one.id for pair in pairs if not pair.known for one in (pair.one, pair.other)}
-    if rules.merges and fresh:
-        every = clusters((pair.one.id, pair.other.id) for pair in pairs)
+    new_ids: set[str] = set()
+    for pair in pairs:
+        if not pair.known:
+            new_ids |= {pair.one.id, pair.other.id}
+    if rules.merges and new_ids:
         lines += ["split:", "  near_duplicates:"]
-        lines += [f"    - {inline(ids)}" for ids in every if fresh.intersection(ids)]
-    leaking = leaks(pairs)
-    if rules.leaks and leaking - rules.leaking:
-        text = f"{len(leaking)} of the {tested} test images are near-duplicates (correlation ≥ {LEAST:g} at 32×32) of "
+        for ids in connect_pairs((pair.one.id, pair.other.id) for pair in pairs):
+            if new_ids.intersection(ids):
+                lines.append(f"    - {format_list(ids)}")
+    leaking = find_leaks(pairs)
+    if rules.marks and leaking - rules.leaking:
+        rule = f"correlation ≥ {MIN_CORRELATION:g} at 32×32"
         lines += [
             "leakage:",
-            f'  description: "{text}one in train or val; scores on all {tested} are optimistic"',
+            f'  description: "{len(leaking)} of the {tested} test images are near-duplicates '
+            f'({rule}) of one in train or val; scores on all {tested} are optimistic"',
+            f"  images: {format_list(sorted(leaking))}",
         ]
-        lines += [f"  images: {inline(sorted(leaking))}"]
     return "\n".join(lines)
 
 
-def inline(ids: Sequence[str]) -> str:
-    """A list on one line."""
+def format_list(ids: Sequence[str]) -> str:
+    """Format a list on one line of YAML."""
     return str(
         yaml.safe_dump(list(ids), default_flow_style=True, width=10**9, allow_unicode=True)
     ).strip()
 
 
-def rows(pairs: Iterable[Pair]) -> list[dict[str, Any]]:
-    """The pairs as JSON's data."""
+def pairs_to_json(pairs: Iterable[SimilarPair]) -> list[dict[str, Any]]:
+    """The pairs as JSON."""
     return [
         {
             "one": pair.one.id,
             "other": pair.other.id,
-            "splits": splits_of(pair),
+            "splits": [pair.one.split, pair.other.split],
             "correlation": round(pair.correlation, 6),
             "identical": pair.identical,
             "known": pair.known,
         }
         for pair in pairs
     ]
-
-
-def splits_of(pair: Pair) -> list[Split | None]:
-    """Of both images."""
-    return [pair.one.split, pair.other.split]

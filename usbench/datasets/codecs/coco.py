@@ -1,4 +1,5 @@
-"""Predictions as COCO results: one list of what was found, beside it the list of the images that were predicted.
+"""Predictions as COCO results: one list of what was found, beside it the list of the images that
+were predicted.
 
 Numbers carry nine digits, so that float32 survives exactly.
 """
@@ -16,19 +17,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets.codecs import rle
-from usbench.datasets.codecs.images_list import ImageEntry, Pair, load, read_images, within, wrong
+from usbench.datasets.codecs.images_list import (
+    ImageEntry,
+    PairWriter,
+    entry_error,
+    load_entries,
+    read_images,
+)
+from usbench.datasets.codecs.readers import is_number
 from usbench.errors import DataError, RunError
 from usbench.types import Boxes, Masks
 
 
 class PredictionWriter:
-    """Writes predictions image by image, in constant memory, one entry per line, always the same bytes.
+    """Writes predictions image by image, in constant memory, one entry per line, always the same
+    bytes.
 
-    Use it with `with`; both files appear when the block ends well, neither when it doesn't (see `Pair`).
+    Use it with `with`; both files appear when the block ends well, neither when it doesn't (see
+    `Pair`).
     """
 
     def __init__(self, predictions: Path, images: Path) -> None:
-        self._pair = Pair(predictions, images)
+        self._pair = PairWriter(predictions, images)
 
     def __enter__(self) -> Self:
         """Open both files beside their places; RunError where they can't be written."""
@@ -44,10 +54,13 @@ class PredictionWriter:
         self._pair.__exit__(kind, error, trace)
 
     def add(self, file_name: str, group: str, size: tuple[int, int], target: Boxes | Masks) -> None:
-        """Append the prediction of the next image of (height, width) px; call in order of the records' ids.
+        """Append the prediction of the next image of (height, width) px.
 
-        Boxes are clipped to the image. An empty plane gets no entry. Without scores every score is 1. Raises
-        DataError for a name that was there before, RunError for boxes or scores that aren't finite or in order.
+        Call in order of the records' ids.
+
+        Boxes are clipped to the image. An empty plane gets no entry. Without scores every score is
+        1. Raises DataError for a name that was there before, RunError for boxes or scores that
+        aren't finite or in order.
         """
         number = self._pair.image(file_name, group, size)
         _require_finite(f"{self._pair.predictions}: {file_name}", target)
@@ -77,7 +90,7 @@ def _mask_lines(number: int, size: tuple[int, int], masks: Masks) -> Iterator[st
         raise ValueError(f"planes of {masks.planes.shape[1:]} px for an image of {size} px")
     scores = _scores(masks.scores, len(masks.planes)).tolist()
     for label in np.flatnonzero(masks.planes.any(axis=(1, 2))).tolist():
-        counts = json.dumps(rle.encode(masks.planes[label]))
+        counts = json.dumps(rle.encode_rle(masks.planes[label]))
         segmentation = f'{{"size":[{size[0]},{size[1]}],"counts":{counts}}}'
         score = f"{scores[label]:.9g}"
         yield f'{{"image_id":{number},"category_id":{label + 1},"segmentation":{segmentation},"score":{score}}}'
@@ -91,12 +104,12 @@ def _require_finite(where: str, target: Boxes | Masks) -> None:
     """Stop a diverged model here: NaN fails every comparison."""
     advice = "look at the model's loss"
     if target.scores is not None and not ((target.scores >= 0) & (target.scores <= 1)).all():
-        raise RunError(f"{where}: wanted scores in 0..1, found others; {advice}")
+        raise RunError(f"{where}: expected scores in 0..1, got others; {advice}")
     if isinstance(target, Masks):
         return
     if not (np.isfinite(target.xyxy).all() and (target.xyxy[:, 2:] >= target.xyxy[:, :2]).all()):
         raise RunError(
-            f"{where}: wanted finite boxes with x1 ≤ x2 and y1 ≤ y2, found others; {advice}"
+            f"{where}: expected finite boxes with x1 ≤ x2 and y1 ≤ y2, got others; {advice}"
         )
 
 
@@ -115,10 +128,12 @@ class _Plane:
 
 @dataclass(frozen=True)
 class PredictionFile:
-    """A checked predictions file: `file[n]` is the prediction of `file.images[n]`; iterating goes in that order.
+    """A checked predictions file: `file[n]` is the prediction of `file.images[n]`.
 
-    Masks are decoded when asked for (DataError where the run lengths are damaged); a class without an entry is an
-    empty plane of score 0.
+    Iterating goes in that order.
+
+    Masks are decoded when asked for (DataError where the run lengths are damaged); a class without
+    an entry is an empty plane of score 0.
     """
 
     path: Path
@@ -142,11 +157,11 @@ class PredictionFile:
         for plane in found:
             scores[plane.label] = plane.score
             try:
-                planes[plane.label] = rle.decode(plane.counts, size)
+                planes[plane.label] = rle.decode_rle(plane.counts, size)
             except ValueError as error:
                 where = f"the mask of class {plane.label + 1} in image {image['id']}"
                 raise DataError(
-                    f"{self.path}: wanted {where}, found {error}; predict again"
+                    f"{self.path}: expected {where}, got {error}; predict again"
                 ) from error
         return Masks(planes, scores)
 
@@ -156,21 +171,24 @@ def read_predictions(
 ) -> PredictionFile:
     """Predictions of a task over 1..`classes` categories, with the images they were made for.
 
-    Boxes are clipped to their image. Raises DataError for a missing, cut-off or damaged file, an unknown image or
-    category, a score outside 0..1, a box that isn't finite or has a negative side, a mask of another size than its
-    image and a second mask of one class.
+    Boxes are clipped to their image.
+
+    Raises:
+        DataError: a missing, cut-off or damaged file, an unknown image or category, a score outside
+            0..1, a box that isn't finite or has a negative side, a mask of another size than its
+            image and a second mask of one class.
     """
     listed = read_images(images)
     groups: list[list[tuple[int, dict[str, Any]]]] = [[] for _ in listed]
-    for number, entry in enumerate(load(predictions, "a list of COCO results"), start=1):
+    for number, entry in enumerate(load_entries(predictions, "a list of COCO results"), start=1):
         image: Any = entry.get("image_id")
         category, score = entry.get("category_id"), entry.get("score")
-        if not within(image, 1, len(listed), int):
-            raise wrong(predictions, number, f"an image_id of 1..{len(listed)}", image)
-        if not within(category, 1, classes, int):
-            raise wrong(predictions, number, f"a category_id of 1..{classes}", category)
-        if not within(score, 0, 1):
-            raise wrong(predictions, number, "a score of 0..1", score)
+        if not is_number(image, 1, len(listed), whole=True):
+            raise entry_error(predictions, number, f"an image_id of 1..{len(listed)}", image)
+        if not is_number(category, 1, classes, whole=True):
+            raise entry_error(predictions, number, f"a category_id of 1..{classes}", category)
+        if not is_number(score, 0, 1):
+            raise entry_error(predictions, number, "a score of 0..1", score)
         groups[image - 1].append((number, entry))
     read = _boxes if task == "detect" else _planes
     found = [
@@ -184,17 +202,17 @@ def _boxes(path: Path, image: ImageEntry, entries: list[tuple[int, dict[str, Any
     for number, entry in entries:
         bbox = entry.get("bbox")
         if not (isinstance(bbox, list) and len(bbox) == 4 and NUMBERS.issuperset(map(type, bbox))):
-            raise wrong(path, number, "a bbox of four finite numbers", bbox)
+            raise entry_error(path, number, "a bbox of four finite numbers", bbox)
         if (
             max(bbox) > MOST or min(bbox) < -MOST
         ):  # before it becomes an array: JSON knows whole numbers of any length
-            raise wrong(path, number, "a bbox of four finite numbers", bbox)
+            raise entry_error(path, number, "a bbox of four finite numbers", bbox)
         sides.append(bbox)
     xywh = np.array(sides, np.float64).reshape(-1, 4)
     for n in np.flatnonzero(~(np.abs(xywh) <= MOST).all(axis=1))[:1]:
-        raise wrong(path, entries[n][0], "a bbox of four finite numbers", sides[n])
+        raise entry_error(path, entries[n][0], "a bbox of four finite numbers", sides[n])
     for n in np.flatnonzero((xywh[:, 2:] < 0).any(axis=1))[:1]:
-        raise wrong(
+        raise entry_error(
             path, entries[n][0], "a bbox [x, y, width, height] without a negative side", sides[n]
         )
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
@@ -215,13 +233,15 @@ def _planes(
         category, segmentation = entry["category_id"], entry.get("segmentation")
         counts = segmentation.get("counts") if isinstance(segmentation, dict) else None
         if not (isinstance(segmentation, dict) and isinstance(counts, str)):
-            raise wrong(path, number, "a segmentation of size and compressed counts", segmentation)
+            raise entry_error(
+                path, number, "a segmentation of size and compressed counts", segmentation
+            )
         if segmentation.get("size") != size:
-            raise wrong(
+            raise entry_error(
                 path, number, f"a mask of its image's size {size}", segmentation.get("size")
             )
         if category in found:
-            raise wrong(
+            raise entry_error(
                 path, number, "one mask per image and class", f"a second of category {category}"
             )
         found[category] = _Plane(category - 1, counts, entry["score"])

@@ -1,17 +1,18 @@
-"""The parts of COCO's instances JSON: images, annotations and categories, and that they refer to each other in order.
+"""The parts of COCO's instances JSON: images, annotations and categories, and that they refer to
+each other in order.
 
-What an annotation says of its object is `usbench.datasets.codecs.coco_truth`'s to read.
+What an annotation says of its object is `usbench.datasets.codecs.coco_targets`'s to read.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from usbench.datasets.codecs.image import MOST_PIXELS
+from usbench.datasets.codecs.readers import is_number, read_json
 from usbench.errors import DataError
 
 Entry = dict[str, Any]
@@ -20,48 +21,49 @@ Parts = dict[str, list[Entry]]
 
 
 @dataclass(frozen=True)
-class Image:
-    """One image of the file and its objects, as (place in `annotations` from 1, category's name, entry)."""
+class CocoImage:
+    """One image of the file and its objects, as (place in `annotations` from 1, category's name,
+    entry).
+    """
 
     size: Size
     objects: list[tuple[int, str, Entry]] = field(default_factory=list)
 
 
-def load(path: Path) -> Parts:
-    """The JSON's three lists. Raises DataError for a missing or cut-off file and for other JSON."""
-    wanted = "COCO's JSON of images, annotations and categories"
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: wanted {wanted}, found no such file; set where it lies"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); replace it"
-        ) from error
+def load_coco_parts(path: Path) -> Parts:
+    """The JSON's three lists.
+
+    Raises:
+        DataError: a missing or cut-off file and for other JSON.
+    """
+    expected = "COCO's JSON of images, annotations and categories"
+    value = read_json(path, expected, "set where it lies, or replace it")
     parts: Parts = {}
     for key in ("images", "annotations", "categories"):
         part = value.get(key) if isinstance(value, dict) else None
         if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
             raise DataError(
-                f"{path}: wanted {wanted}, found no list of {key}; a list of results is no truth"
+                f"{path}: expected {expected}, found no list of {key}; "
+                "a list of results holds no targets"
             )
         parts[key] = part
     return parts
 
 
-def connect(path: Path, parts: Parts) -> tuple[dict[str, Image], dict[str, tuple[str, ...]]]:
-    """(images by file_name with their objects, the categories that objects have with their keypoints, by id).
+def link_parts(path: Path, parts: Parts) -> tuple[dict[str, CocoImage], dict[str, tuple[str, ...]]]:
+    """(images by file_name with their objects, the categories that objects have with their
+    keypoints, by id).
 
-    Raises DataError for an image or category named twice, and an annotation of an image or category that isn't there.
+    Raises:
+        DataError: an image or category named twice, and an annotation of an image or category that
+            isn't there.
     """
-    by_id: dict[int | str, Image] = {}
-    images: dict[str, Image] = {}
+    by_id: dict[int | str, CocoImage] = {}
+    images: dict[str, CocoImage] = {}
     for number, entry in enumerate(parts["images"], start=1):
         identity, name, image = _image(path, number, entry)
         if identity in by_id or name in images:
-            raise wrong(
+            raise part_error(
                 path,
                 "image",
                 number,
@@ -74,7 +76,7 @@ def connect(path: Path, parts: Parts) -> tuple[dict[str, Image], dict[str, tuple
     for number, entry in enumerate(parts["annotations"], start=1):
         of, category = _identity(entry.get("image_id")), _identity(entry.get("category_id"))
         if of is None or of not in by_id:
-            raise wrong(
+            raise part_error(
                 path,
                 "annotation",
                 number,
@@ -82,7 +84,7 @@ def connect(path: Path, parts: Parts) -> tuple[dict[str, Image], dict[str, tuple
                 entry.get("image_id"),
             )
         if category is None or category not in categories:
-            raise wrong(
+            raise part_error(
                 path,
                 "annotation",
                 number,
@@ -94,27 +96,24 @@ def connect(path: Path, parts: Parts) -> tuple[dict[str, Image], dict[str, tuple
     return images, dict(categories[key] for key in categories if key in used)
 
 
-def within(value: Any, low: float, high: float, kind: type = float) -> bool:
-    """Whether a JSON value is a number (or a whole one) in low..high; NaN, infinities and booleans never are."""
-    kinds = (int,) if kind is int else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
-
-
-def wrong(path: Path, kind: str, number: int, wanted: str, found: object) -> DataError:
+def part_error(path: Path, kind: str, number: int, wanted: str, found: object) -> DataError:
     """The error that names a part's entry by its place, from 1."""
     text = " ".join(str(found).split())[:120]
-    return DataError(f"{path}: {kind} {number}: wanted {wanted}, found {text}; correct the file")
+    return DataError(f"{path}: {kind} {number}: expected {wanted}, got {text}; correct the file")
 
 
-def _image(path: Path, number: int, entry: Entry) -> tuple[int | str, str, Image]:
+def _image(path: Path, number: int, entry: Entry) -> tuple[int | str, str, CocoImage]:
     identity, name = _identity(entry.get("id")), entry.get("file_name")
     height: Any = entry.get("height")
     width: Any = entry.get("width")
     if identity is None or not isinstance(name, str) or not name:
-        raise wrong(path, "image", number, "an id and a file_name", (entry.get("id"), name))
-    if not (within(height, 1, MOST_PIXELS, int) and within(width, 1, MOST_PIXELS // height, int)):
-        raise wrong(path, "image", number, "a height and a width in pixels", (height, width))
-    return identity, name, Image((height, width))
+        raise part_error(path, "image", number, "an id and a file_name", (entry.get("id"), name))
+    if not (
+        is_number(height, 1, MOST_PIXELS, whole=True)
+        and is_number(width, 1, MOST_PIXELS // height, whole=True)
+    ):
+        raise part_error(path, "image", number, "a height and a width in pixels", (height, width))
+    return identity, name, CocoImage((height, width))
 
 
 def _categories(
@@ -129,15 +128,15 @@ def _categories(
             entry.get("keypoints") or [],
         )
         if identity is None or not isinstance(name, str) or not name:
-            raise wrong(path, "category", number, "an id and a name", (entry.get("id"), name))
+            raise part_error(path, "category", number, "an id and a name", (entry.get("id"), name))
         if identity in found or name in (known for known, _ in found.values()):
-            raise wrong(
+            raise part_error(
                 path, "category", number, "an id and a name of its own", f"{identity}, {name} again"
             )
         if not (isinstance(points, list) and all(isinstance(point, str) for point in points)):
-            raise wrong(path, "category", number, "keypoints as a list of names", points)
+            raise part_error(path, "category", number, "keypoints as a list of names", points)
         if len(set(points)) < len(points):
-            raise wrong(path, "category", number, "every keypoint once", points)
+            raise part_error(path, "category", number, "every keypoint once", points)
         found[identity] = (name, tuple(points))
     return dict(sorted(found.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 

@@ -1,6 +1,8 @@
-"""Histograms of confidence that prediction writes beside its file: per image and class 15 bins of pixels.
+"""Histograms of confidence that prediction writes beside its file: per image and class 15 bins of
+pixels.
 
-{"shape": [2, 15, 3], "images": [[…90 numbers…], …]}        class, bin, (pixels, sum of confidence, of them right)
+{"shape": [2, 15, 3], "images": [[…90 numbers…], …]} class, bin, (pixels, sum of confidence, of them
+right)
 """
 
 from __future__ import annotations
@@ -12,19 +14,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import replacing
-from usbench.datasets.codecs.images_list import within
+from usbench.datasets.codecs.readers import is_number, read_json
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 Table = NDArray[np.float64]  # (N, C, bins, 3)
 
 
-def write(path: Path, images: Iterable[Table], classes: int, bins: int) -> None:
+def write_histograms(path: Path, images: Iterable[Table], classes: int, bins: int) -> None:
     """Write (C, bins, 3) of each image, in order; sums of confidence with nine digits."""
     lines = []
     for table in images:
         if table.shape != (classes, bins, 3):
-            raise ValueError(f"a table of {(classes, bins, 3)} was wanted, found {table.shape}")
+            raise ValueError(f"a table of {(classes, bins, 3)} was wanted, got {table.shape}")
         lines.append(
             json.dumps(
                 [float(f"{value:.9g}") for value in table.ravel().tolist()], separators=(",", ":")
@@ -39,15 +41,13 @@ def write(path: Path, images: Iterable[Table], classes: int, bins: int) -> None:
         )
 
 
-def read(path: Path, images: int, classes: int, bins: int) -> Table:
-    """(N, C, bins, 3). DataError for a missing, cut-off or damaged file, and one of other images or classes."""
-    wanted = f"histograms of {images} images and {classes} classes"
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: wanted {wanted}, found a file that can't be read ({error}); predict again"
-        ) from error
+def read_histograms(path: Path, images: int, classes: int, bins: int) -> Table:
+    """(N, C, bins, 3).
+
+    DataError for a missing, cut-off or damaged file, and one of other images or classes.
+    """
+    expected = f"histograms of {images} images and {classes} classes"
+    value = read_json(path, expected, "predict again")
     size = classes * bins * 3
     rows = (
         value.get("images")
@@ -55,14 +55,15 @@ def read(path: Path, images: int, classes: int, bins: int) -> Table:
         else None
     )
     if not isinstance(rows, list) or len(rows) != images:
-        raise DataError(f"{path}: wanted {wanted}, found others; predict again")
+        raise DataError(f"{path}: expected {expected}, got others; predict again")
     for number, row in enumerate(rows, start=1):
         if (
             not isinstance(row, list)
             or len(row) != size
-            or not all(within(cell, 0, 1e12) for cell in row)
+            or not all(is_number(cell, 0, 1e12) for cell in row)
         ):
             raise DataError(
-                f"{path}: image {number}: wanted {size} numbers of 0 or more, found others; predict again"
+                f"{path}: image {number}: expected {size} numbers of 0 or more, got others; "
+                "predict again"
             )
     return np.array(rows, np.float64).reshape(images, classes, bins, 3)

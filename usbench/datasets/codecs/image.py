@@ -1,7 +1,9 @@
-"""Pictures: PNG, JPEG and BMP files ↔ (H, W) uint8 luma, and the checks that every picture file passes.
+"""Pictures: PNG, JPEG and BMP files ↔ (H, W) uint8 luma, and the checks that every picture file
+passes.
 
-Pillow pads a cut-off PNG when a global flag says so, accepts one whose end is missing, and turns 16-bit colour
-silently into 8-bit: so a PNG's chunks, checksums and bit depth are looked at here first.
+Pillow pads a cut-off PNG when a global flag says so, accepts one whose end is missing, and turns
+16-bit colour silently into 8-bit: so a PNG's chunks, checksums and bit depth are looked at here
+first.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from PIL.Image import (
     open as open_image,  # bound here: ultralytics puts one of its own in Image's place
 )
 
-from usbench.datasets.codecs import replacing
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 FORMATS = ("PNG", "JPEG", "BMP")
 GREY_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
@@ -47,31 +49,48 @@ _DECODER_ERRORS = (  # all that Pillow's decoders raise on damaged bytes
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
-    """Luma of a picture, (H, W) uint8: ITU-R 601, (299 R + 587 G + 114 B) / 1000, rounded; alpha is ignored.
+    """Luma of a picture, (H, W) uint8: ITU-R 601, (299 R + 587 G + 114 B) / 1000, rounded.
 
-    No rotation tag is applied. Raises DataError for a missing, damaged or 16-bit file and for one that is no picture.
+    Alpha is ignored.
+
+    No rotation tag is applied.
+
+    Raises:
+        DataError: a missing, damaged or 16-bit file and for one that is no picture.
     """
-    picture, _ = decode(path, "an 8-bit grey or colour picture", GREY_MODES)
+    picture, _ = decode_image(path, "an 8-bit grey or colour picture", GREY_MODES)
     return np.array(picture.convert("L"))
 
 
 def write_grey(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write (H, W) uint8 as an 8-bit grey PNG. Raises ValueError for another type, RunError where the disk refuses."""
+    """Write (H, W) uint8 as an 8-bit grey PNG.
+
+    Raises:
+        ValueError: another type.
+        RunError: the disk refuses.
+    """
     if image.ndim != 2 or image.dtype != np.uint8:
         raise ValueError(f"a grey image is (H, W) uint8, not {image.shape} {image.dtype}")
     save_png(path, Image.fromarray(image))
 
 
 def write_jpeg(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write (H, W) uint8 as a grey JPEG of quality 95: a few grey levels are lost. Raises as `write_grey` does."""
+    """Write (H, W) uint8 as a grey JPEG of quality 95: a few grey levels are lost.
+
+    Raises as `write_grey` does.
+    """
     if image.ndim != 2 or image.dtype != np.uint8:
         raise ValueError(f"a grey image is (H, W) uint8, not {image.shape} {image.dtype}")
     with replacing(path) as part:
         Image.fromarray(image).save(part, format="JPEG", quality=95)
 
 
-def size(path: Path) -> tuple[int, int]:
-    """(height, width) in px, from the header only. Raises DataError for a missing file or one that is no picture."""
+def read_size(path: Path) -> tuple[int, int]:
+    """(height, width) in px, from the header only.
+
+    Raises:
+        DataError: a missing file or one that is no picture.
+    """
     wanted = "a picture"
     try:
         with open_image(path, formats=FORMATS) as picture:
@@ -82,12 +101,15 @@ def size(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def decode(
+def decode_image(
     path: Path, wanted: str, modes: Collection[str], formats: tuple[str, ...] = FORMATS
 ) -> tuple[Image.Image, int]:
-    """The decoded picture, in one of Pillow's modes, and its bits per channel; `wanted` is said in the error.
+    """The decoded picture, in one of Pillow's modes, and its bits per channel.
 
-    Raises DataError for a missing or damaged file, another format or mode, or 16 bits.
+    `wanted` is said in the error.
+
+    Raises:
+        DataError: a missing or damaged file, another format or mode, or 16 bits.
     """
     try:
         data = path.read_bytes()
@@ -96,11 +118,13 @@ def decode(
             _require_sane(path, wanted, *picture.size)
             if depth > 8 or picture.mode in _DEEP:
                 raise DataError(
-                    f"{path}: wanted {wanted}, found more than 8 bits a channel; convert it to 8 bits"
+                    f"{path}: expected {wanted}, got more than 8 bits a channel; convert it to 8 "
+                    "bits"
                 )
             if picture.mode not in modes:
                 raise DataError(
-                    f"{path}: wanted {wanted}, found a file of mode {picture.mode}; convert or replace it"
+                    f"{path}: expected {wanted}, got a file of mode {picture.mode}; convert or "
+                    "replace it"
                 )
             picture.load()
     except _DECODER_ERRORS as error:
@@ -115,7 +139,10 @@ def save_png(path: Path, picture: Image.Image) -> None:
 
 
 def _png_depth(data: bytes) -> int:
-    """Bits per channel of a PNG whose chunks are all there with the right checksums; ValueError where they aren't."""
+    """Bits per channel of a PNG whose chunks are all there with the right checksums.
+
+    ValueError where they aren't.
+    """
     start = len(_PNG)
     if data[start + 4 : start + 8] != b"IHDR":
         raise ValueError("damaged PNG: no header")
@@ -135,18 +162,18 @@ def _png_depth(data: bytes) -> int:
 def _require_sane(path: Path, wanted: str, width: int, height: int) -> None:
     if not 0 < width * height <= MOST_PIXELS:
         raise DataError(
-            f"{path}: wanted {wanted}, found {width}×{height} pixels; fetch the file again"
+            f"{path}: expected {wanted}, got {width}×{height} pixels; fetch the file again"
         )
 
 
 def _refused(path: Path, wanted: str, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(
-            f"{path}: wanted {wanted}, found no such file; check that the release is complete"
+            f"{path}: expected {wanted}, found no such file; check that the release is complete"
         )
     if isinstance(error, UnidentifiedImageError):
-        return DataError(f"{path}: wanted {wanted}, found something else; fetch the file again")
+        return DataError(f"{path}: expected {wanted}, got something else; fetch the file again")
     reason = " ".join(str(getattr(error, "strerror", None) or error).split())
     return DataError(
-        f"{path}: wanted {wanted}, found a file that can't be decoded ({reason}); fetch it again"
+        f"{path}: expected {wanted}, got a file that can't be decoded ({reason}); fetch it again"
     )

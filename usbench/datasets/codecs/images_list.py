@@ -1,7 +1,9 @@
-"""A predictions file and, beside it, the list of the images that were predicted: written together, read with a check.
+"""A predictions file and, beside it, the list of the images that were predicted: written together,
+read with a check.
 
-Predictions alone can't tell "nothing found" from "not predicted", hence the list. What a prediction looks like is
-for the modules coco and unity to know. Image ids start at 1: the COCO evaluators take an annotation with id 0 for none.
+Predictions alone can't tell "nothing found" from "not predicted", hence the list. What a prediction
+looks like is for the modules coco and unity to know. Image ids start at 1: the COCO evaluators take
+an annotation with id 0 for none.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO, TypedDict
 
-from usbench.datasets.codecs import replacing
 from usbench.datasets.codecs.image import MOST_PIXELS
+from usbench.datasets.codecs.readers import is_number, read_json
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 
 class ImageEntry(TypedDict):
@@ -28,11 +31,12 @@ class ImageEntry(TypedDict):
     width: int
 
 
-class Pair:
+class PairWriter:
     """Both files, growing on disk one entry per line, always the same bytes. Use it with `with`.
 
-    Both appear when the block ends well, neither when it doesn't. An old list of images goes before the predictions
-    change and the new one comes after them: a kill in between leaves none, which reading refuses.
+    Both appear when the block ends well, neither when it doesn't. An old list of images goes before
+    the predictions change and the new one comes after them: a kill in between leaves none, which
+    reading refuses.
     """
 
     def __init__(self, predictions: Path, images: Path, brackets: str = "[]") -> None:
@@ -61,10 +65,14 @@ class Pair:
         self._stack.__exit__(kind, error, trace)
 
     def image(self, file_name: str, group: str, size: tuple[int, int]) -> int:
-        """List the next image, of (height, width) px; its id. DataError for a name that was there before."""
+        """List the next image, of (height, width) px; its id.
+
+        DataError for a name that was there before.
+        """
         if file_name in self._names:
             raise DataError(
-                f"{self.predictions}: wanted every image once, found {file_name} twice; make the ids unique"
+                f"{self.predictions}: expected every image once, got {file_name} twice; make the "
+                "ids unique"
             )
         self._names.add(file_name)
         number, height, width = len(self._names), int(size[0]), int(size[1])
@@ -108,21 +116,26 @@ class _Lines:
 
 
 def read_images(path: Path) -> list[ImageEntry]:
-    """The predicted images, in the file's order. Raises DataError for a missing, cut-off or damaged list."""
+    """The predicted images, in the file's order.
+
+    Raises:
+        DataError: a missing, cut-off or damaged list.
+    """
     listed: list[ImageEntry] = []
     names: set[str] = set()
-    for number, entry in enumerate(load(path, "the list of predicted images"), start=1):
+    for number, entry in enumerate(load_entries(path, "the list of predicted images"), start=1):
         name, group = entry.get("file_name"), entry.get("group")
         height: Any = entry.get("height")
         width: Any = entry.get("width")
-        if not within(entry.get("id"), number, number, int):
-            raise wrong(path, number, f"id {number} (from 1, in order)", entry.get("id"))
+        if not is_number(entry.get("id"), number, number, whole=True):
+            raise entry_error(path, number, f"id {number} (from 1, in order)", entry.get("id"))
         if not isinstance(name, str) or not isinstance(group, str) or name in names:
-            raise wrong(path, number, "a file_name of its own and a group", (name, group))
+            raise entry_error(path, number, "a file_name of its own and a group", (name, group))
         if not (
-            within(height, 1, MOST_PIXELS, int) and within(width, 1, MOST_PIXELS // height, int)
+            is_number(height, 1, MOST_PIXELS, whole=True)
+            and is_number(width, 1, MOST_PIXELS // height, whole=True)
         ):
-            raise wrong(path, number, "a height and a width in pixels", (height, width))
+            raise entry_error(path, number, "a height and a width in pixels", (height, width))
         names.add(name)
         listed.append(
             {"id": number, "file_name": name, "group": group, "height": height, "width": width}
@@ -130,31 +143,20 @@ def read_images(path: Path) -> list[ImageEntry]:
     return listed
 
 
-def load(path: Path, wanted: str) -> list[dict[str, Any]]:
-    """A JSON list of objects; `wanted` is said in the error. Raises DataError for anything else."""
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: wanted {wanted}, found no such file; the prediction is incomplete, redo it"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); predict again"
-        ) from error
+def load_entries(path: Path, expected: str) -> list[dict[str, Any]]:
+    """Read a JSON list of objects; `expected` names it in the error.
+
+    Raises:
+        DataError: the file is missing, damaged or something else.
+    """
+    value = read_json(path, expected, "predict again")
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise DataError(f"{path}: wanted {wanted}, found other JSON; predict again")
+        raise DataError(f"{path}: expected {expected}, got other JSON; predict again")
     return value
 
 
-def within(value: Any, low: float, high: float, kind: type = float) -> bool:
-    """Whether a JSON value is a number (or a whole one) in low..high; NaN, infinities and booleans never are."""
-    found = type(value)  # json makes these alone
-    return (found is int or (found is float and kind is float)) and low <= value <= high
-
-
-def wrong(path: Path, number: int, wanted: str, found: object) -> DataError:
+def entry_error(path: Path, number: int, wanted: str, found: object) -> DataError:
     """The error that names an entry by its place, from 1."""
     return DataError(
-        f"{path}: entry {number}: wanted {wanted}, found {str(found)[:80]!r}; correct the file"
+        f"{path}: entry {number}: expected {wanted}, got {str(found)[:80]!r}; correct the file"
     )

@@ -1,7 +1,7 @@
 """Label masks as PNG: palette indices, or colours that stand for classes. Index 0 is background.
 
-A palette file is read by its indices, never by its colours; a grey one by the values that the file stores,
-also where it stores fewer than 8 bits (Pillow stretches those to 0..255).
+A palette file is read by its indices, never by its colours; a grey one by the values that the file
+stores, also where it stores fewer than 8 bits (Pillow stretches those to 0..255).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from usbench.datasets.codecs.image import decode, save_png
+from usbench.datasets.codecs.image import decode_image, save_png
 from usbench.errors import DataError
 
 Index = NDArray[np.uint8]  # (H, W): 0 background, 1..C the classes
@@ -20,7 +20,9 @@ Palette = NDArray[np.uint8]  # (K, 3): RGB of index 0..K-1
 
 
 def voc_palette(entries: int = 256) -> Palette:
-    """The first colours of the Pascal VOC colour map, (entries, 3): the bits of the index spread over R, G, B."""
+    """The first colours of the Pascal VOC colour map, (entries, 3): the bits of the index spread
+    over R, G, B.
+    """
     index = np.arange(entries)[:, None]
     channel = np.arange(3)
     bits = [((index >> (3 * n + channel)) & 1) << (7 - n) for n in range(8)]
@@ -28,12 +30,15 @@ def voc_palette(entries: int = 256) -> Palette:
     return colours
 
 
-def read_index(path: Path, classes: int) -> Index:
+def read_label_png(path: Path, classes: int) -> Index:
     """Class indices (H, W) uint8 of values 0..classes.
 
-    Raises DataError for a value beyond, colours, 16 bits, a damaged or missing file.
+    Raises:
+        DataError: a value beyond, colours, 16 bits, a damaged or missing file.
     """
-    picture, depth = decode(path, f"a mask of indices 0..{classes}", ("1", "L", "P"), ("PNG",))
+    picture, depth = decode_image(
+        path, f"a mask of indices 0..{classes}", ("1", "L", "P"), ("PNG",)
+    )
     index = np.array(picture).astype(np.uint8)
     if picture.mode == "L" and depth < 8:
         index //= 255 // (2**depth - 1)
@@ -42,15 +47,17 @@ def read_index(path: Path, classes: int) -> Index:
         value = classes + 1 + int(np.argmax(counts[classes + 1 :]))
         found = f"value {value} in {counts[value]} pixels"
         raise DataError(
-            f"{path}: wanted a mask of indices 0..{classes}, found {found}; correct it or the class list"
+            f"{path}: expected a mask of indices 0..{classes}, got {found}; correct it or the "
+            "class list"
         )
     return index
 
 
-def write_index(path: Path, index: Index, palette: Palette | None = None) -> None:
+def write_label_png(path: Path, index: Index, palette: Palette | None = None) -> None:
     """Write indices (H, W) uint8 as an 8-bit palette PNG (default palette: Pascal VOC's).
 
-    Raises ValueError for another type or an index without a colour.
+    Raises:
+        ValueError: another type or an index without a colour.
     """
     colours = voc_palette() if palette is None else _checked(palette)
     _require_index(index, len(colours))
@@ -61,15 +68,19 @@ def write_index(path: Path, index: Index, palette: Palette | None = None) -> Non
     save_png(path, picture)
 
 
-def read_colours(path: Path, palette: Palette, max_strays: int = 20) -> tuple[Index, int]:
-    """Indices (H, W) uint8 of a mask of colours (row n of the palette is index n), and the number of stray pixels.
+def read_colour_png(path: Path, palette: Palette, max_strays: int = 20) -> tuple[Index, int]:
+    """Indices (H, W) uint8 of a mask of colours (row n of the palette is index n), and the number
+    of stray pixels.
 
-    A stray pixel matches no colour and goes to the nearest (Euclidean in RGB, the lower index where two are as near).
-    Alpha is ignored. Raises DataError for more than `max_strays` of them and for a file that isn't such a mask.
+    A stray pixel matches no colour and goes to the nearest (Euclidean in RGB, the lower index where
+    two are as near). Alpha is ignored.
+
+    Raises:
+        DataError: more than `max_strays` of them and for a file that isn't such a mask.
     """
     known = _packed(_checked(palette))
     wanted = f"a colour mask of {len(known)} classes"
-    picture, _ = decode(path, wanted, ("P", "RGB", "RGBA"), ("PNG",))
+    picture, _ = decode_image(path, wanted, ("P", "RGB", "RGBA"), ("PNG",))
     shape = picture.height, picture.width
     pixels = np.asarray(picture.convert("RGBX")).view("<u4").ravel() & 0xFFFFFF
     first = np.flatnonzero(
@@ -85,26 +96,38 @@ def read_colours(path: Path, palette: Palette, max_strays: int = 20) -> tuple[In
         foreign = _commonest(runs[stray], lengths[stray])
         advice = "correct the mask or the palette"
         raise DataError(
-            f"{path}: wanted {wanted}, found {strays} pixels of no class, most of {foreign}; {advice}"
+            f"{path}: expected {wanted}, got {strays} pixels of no class, most of {foreign}; "
+            f"{advice}"
         )
     index[stray] = _nearest(runs[stray], palette)
     return np.repeat(index.astype(np.uint8), lengths).reshape(shape), strays
 
 
-def write_colours(path: Path, index: Index, palette: Palette) -> None:
-    """Write indices (H, W) uint8 as an RGB PNG in the palette's colours; ValueError for an index without a colour."""
+def write_colour_png(path: Path, index: Index, palette: Palette) -> None:
+    """Write indices (H, W) uint8 as an RGB PNG in the palette's colours.
+
+    ValueError for an index without a colour.
+    """
     _require_index(index, len(_checked(palette)))
     save_png(path, Image.fromarray(palette[index]))
 
 
-def planes(index: Index, classes: int) -> NDArray[np.bool_]:
-    """One plane per class, (C, H, W) bool, of indices (H, W) 0..C. Raises ValueError for an index beyond."""
+def index_to_planes(index: Index, classes: int) -> NDArray[np.bool_]:
+    """One plane per class, (C, H, W) bool, of indices (H, W) 0..C.
+
+    Raises:
+        ValueError: an index beyond.
+    """
     _require_index(index, classes + 1)
     return np.equal(index, np.arange(1, classes + 1, dtype=np.uint8)[:, None, None])
 
 
-def index_of(planes: NDArray[np.bool_]) -> Index:
-    """Indices (H, W) uint8 of disjoint planes (C, H, W) bool. Raises ValueError where two are set in one pixel."""
+def planes_to_index(planes: NDArray[np.bool_]) -> Index:
+    """Indices (H, W) uint8 of disjoint planes (C, H, W) bool.
+
+    Raises:
+        ValueError: two are set in one pixel.
+    """
     if planes.ndim != 3 or planes.dtype != bool or len(planes) > 255:
         raise ValueError(f"planes are (C ≤ 255, H, W) bool, not {planes.shape} {planes.dtype}")
     index = np.zeros(planes.shape[1:], np.uint8)
@@ -137,7 +160,9 @@ def _checked(palette: Palette) -> Palette:
 
 
 def _packed(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """(N, 3) colours as one 24-bit number each, red lowest, as four bytes in memory read little-endian."""
+    """(N, 3) colours as one 24-bit number each, red lowest, as four bytes in memory read little-
+    endian.
+    """
     red, green, blue = colours.T.astype(np.uint32)
     codes: NDArray[np.uint32] = red | (green << 8) | (blue << 16)
     return codes

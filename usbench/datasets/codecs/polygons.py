@@ -16,8 +16,9 @@ Plane = NDArray[np.bool_]  # (H, W)
 CORNERS = 3
 
 
-def fill(polygons: Iterable[Polygon], size: tuple[int, int]) -> Plane:
-    """The union of the filled polygons in (height, width): cv2.fillPoly, which takes the outline's pixels too.
+def fill_polygons(polygons: Iterable[Polygon], size: tuple[int, int]) -> Plane:
+    """The union of the filled polygons in (height, width): cv2.fillPoly, which takes the outline's
+    pixels too.
 
     A polygon that crosses itself is filled by the even-odd rule; what lies outside is cut off.
     """
@@ -29,9 +30,11 @@ def fill(polygons: Iterable[Polygon], size: tuple[int, int]) -> Plane:
     return plane.astype(bool)
 
 
-def trace(plane: Plane) -> list[Polygon]:
-    """The outlines of the plane's components (8 neighbours), without their holes, from the top; `fill` gives a plane
-    without holes back. A component of one or two pixels repeats its last vertex: a polygon has three.
+def trace_outlines(plane: Plane) -> list[Polygon]:
+    """The outlines of the plane's components (8 neighbours), without their holes, from the top.
+
+    `fill_polygons` gives a plane without holes back. A component of one or two pixels repeats its last
+    vertex: a polygon has three.
     """
     found, _ = cv2.findContours(plane.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outlines = [outline.reshape(-1, 2).astype(np.int32) for outline in found]

@@ -9,34 +9,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def encode(plane: NDArray[np.bool_]) -> str:
+def encode_rle(plane: NDArray[np.bool_]) -> str:
     """COCO's compressed run lengths, column by column, of a plane (H, W) bool."""
     counts = mask.encode(np.asfortranarray(plane, np.uint8))["counts"]
     return counts.decode("ascii") if isinstance(counts, bytes) else str(counts)
 
 
-def decode(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """The plane (H, W) bool of compressed run lengths. Raises ValueError where they don't fill it exactly.
+def decode_rle(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The plane (H, W) bool of compressed run lengths.
+
+    Raises ValueError where they don't fill it exactly.
 
     Written out here because the libraries' decoders differ in what they do with damaged text.
     """
-    return expand(_run_lengths(counts), size)
+    return expand_runs(_run_lengths(counts), size)
 
 
-def expand(lengths: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool_]:
+def expand_runs(lengths: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool_]:
     """The plane (H, W) bool of run lengths, column by column, the first of pixels that are off.
 
-    Raises ValueError where they don't fill it exactly.
+    Raises:
+        ValueError: they don't fill it exactly.
     """
     if lengths.sum() != size[0] * size[1]:
         raise ValueError(f"run lengths of {lengths.sum()} pixels for a mask of {size[0]}×{size[1]}")
     return np.repeat(np.arange(lengths.size) % 2 == 1, lengths).reshape(size[::-1]).T
 
 
-def iou(
+def rle_overlap(
     guesses: Sequence[str], truths: Sequence[str], size: tuple[int, int], crowd: Sequence[bool]
 ) -> NDArray[np.float64]:
-    """(D, G) overlap of compressed run lengths; with a crowd it is the share of the guess that lies in it."""
+    """(D, G) overlap of compressed run lengths.
+
+    With a crowd it is the share of the guess that lies in it.
+    """
     one, other = (
         [{"size": list(size), "counts": counts} for counts in each] for each in (guesses, truths)
     )
@@ -46,26 +52,29 @@ def iou(
     return found.reshape(len(guesses), len(truths))
 
 
-def area(counts: str, size: tuple[int, int]) -> int:
+def rle_area(counts: str, size: tuple[int, int]) -> int:
     """Pixels of compressed run lengths."""
     return int(mask.area({"size": list(size), "counts": counts}))
 
 
-def fill(polygon: Sequence[float], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """The plane (H, W) bool of a polygon x1, y1, x2, y2 … in px, filled by COCO's own rasteriser (maskApi.c).
+def fill_polygon(polygon: Sequence[float], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The plane (H, W) bool of a polygon x1, y1, x2, y2 … in px, filled by COCO's own rasteriser
+    (maskApi.c).
 
-    Its rule, pinned by the tests: pixel (row, column) covers column..column+1 × row..row+1 and is in where its centre
-    is, to a fifth of a pixel; where the polygon crosses itself, even-odd.
+    Its rule, pinned by the tests: pixel (row, column) covers column..column+1 × row..row+1 and is
+    in where its centre is, to a fifth of a pixel; where the polygon crosses itself, even-odd.
     """
     (runs,) = mask.frPyObjects([list(polygon)], *size)
     counts = runs["counts"]
-    return decode(counts.decode("ascii") if isinstance(counts, bytes) else str(counts), size)
+    return decode_rle(counts.decode("ascii") if isinstance(counts, bytes) else str(counts), size)
 
 
 def _run_lengths(counts: str) -> NDArray[np.int64]:
-    """Undo COCO's text: digits of 5 bits from '0' on, low first, bit 5 = more follow, bit 4 of the last = sign.
+    """Undo COCO's text: digits of 5 bits from '0' on, low first, bit 5 = more follow, bit 4 of the
+    last = sign.
 
-    From the fourth run on the text holds the difference to the run two before (pycocotools, rleFrString).
+    From the fourth run on the text holds the difference to the run two before (pycocotools,
+    rleFrString).
     """
     digits = np.frombuffer(counts.encode("ascii", "replace"), np.uint8).astype(np.int64) - ord("0")
     if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:

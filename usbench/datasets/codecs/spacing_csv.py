@@ -1,8 +1,9 @@
-"""Unity's table of physical sizes (`01_database_physical.csv`, from its authors on request): cm per pixel of a video.
+"""Unity's table of physical sizes (`01_database_physical.csv`, from its authors on request): cm per
+pixel of a video.
 
-Columns FileHash, PhysicalDeltaX and PhysicalDeltaY, among others that are ignored. It covers the whole database, of
-which a release is a part, and not every row has sizes. A spreadsheet's way of saving it (a byte-order mark, semicolons
-with decimal commas) is understood.
+Columns FileHash, PhysicalDeltaX and PhysicalDeltaY, among others that are ignored. It covers the
+whole database, of which a release is a part, and not every row has sizes. A spreadsheet's way of
+saving it (a byte-order mark, semicolons with decimal commas) is understood.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from usbench.datasets.codecs import replacing
+from usbench.datasets.codecs.readers import read_text
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 COLUMNS = ("FileHash", "PhysicalDeltaX", "PhysicalDeltaY")
 LARGEST_CM = 1.0  # per px: images are hundreds of pixels high and a few tens of cm deep
@@ -23,13 +25,16 @@ _NUMBER = re.compile(r"\d{0,9}(\.\d{0,60})?([eE]-?\d{1,2})?", re.ASCII)
 Spacing = tuple[float, float]  # (row, column) mm per px
 
 
-def read(path: Path) -> dict[str, Spacing | None]:
-    """FileHash → (row, column) mm per px, row from PhysicalDeltaY; None where a size isn't a number in 0..1 cm.
+def read_spacings(path: Path) -> dict[str, Spacing | None]:
+    """FileHash → (row, column) mm per px, row from PhysicalDeltaY.
 
-    Raises DataError for a missing file, a missing column, and a hash with two sizes.
+    None where a size isn't a number in 0..1 cm.
+
+    Raises:
+        DataError: a missing file, a missing column, and a hash with two sizes.
     """
     found: dict[str, Spacing | None] = {}
-    text = _text(path)
+    text = read_text(path, "a table of physical sizes")
     head = text.split("\n", 1)[0]
     semicolons = ";" in head and "," not in head
     try:
@@ -37,7 +42,8 @@ def read(path: Path) -> dict[str, Spacing | None]:
         lost = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
         if lost:
             raise DataError(
-                f"{path}: wanted the columns {', '.join(COLUMNS)}, found no {lost[0]}; correct the header"
+                f"{path}: expected the columns {', '.join(COLUMNS)}, found no {lost[0]}; correct "
+                "the header"
             )
         for row in rows:
             code, *sizes = ((row[name] or "").strip() for name in COLUMNS)
@@ -46,32 +52,23 @@ def read(path: Path) -> dict[str, Spacing | None]:
             if code and found.setdefault(code, spacing) != spacing:
                 where = f"{path}: line {rows.line_num}"
                 raise DataError(
-                    f"{where}: wanted one size of {code[:80]!r}, found another than before; remove one"
+                    f"{where}: expected one size of {code[:80]!r}, got another than before; "
+                    "remove one"
                 )
     except csv.Error as error:
         raise DataError(
-            f"{path}: wanted a table of physical sizes, found a damaged CSV ({error}); replace it"
+            f"{path}: expected a table of physical sizes, got a damaged CSV ({error}); replace it"
         ) from error
     return found
 
 
-def write(path: Path, spacings: Mapping[str, Spacing]) -> None:
+def write_spacings(path: Path, spacings: Mapping[str, Spacing]) -> None:
     """Write (row, column) mm per px by FileHash."""
     lines = [f"{code},{column / 10!r},{row / 10!r}" for code, (row, column) in spacings.items()]
     with replacing(path) as part:
         part.write_text(
             "\n".join([",".join(COLUMNS), *lines]) + "\n", encoding="ascii", newline="\n"
         )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(
-            f"{path}: wanted a table of physical sizes, found a file that can't be read ({reason})"
-        ) from error
 
 
 def _millimetres(centimetres: str) -> float | None:

@@ -1,7 +1,8 @@
 """Open Kidney's transducer table (.xlsx): the pixel size of each image, from the DICOM header.
 
-Columns Filename (without `_anon.png`), Physical Delta X and Physical Delta Y in cm, among others that are ignored. The
-Acuson's rows hold 1, which stands for missing; the sign of X only says which way the image runs.
+Columns Filename (without `_anon.png`), Physical Delta X and Physical Delta Y in cm, among others
+that are ignored. The Acuson's rows hold 1, which stands for missing; the sign of X only says which
+way the image runs.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from xml.etree.ElementTree import ParseError
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-from usbench.datasets.codecs import replacing
 from usbench.errors import DataError
+from usbench.io.files import replacing
 
 COLUMNS = ("Filename", "Physical Delta X", "Physical Delta Y")
 LARGEST_CM = 1.0  # per px; 1 itself is how the table says "missing"
@@ -44,10 +45,11 @@ CREATED = datetime.datetime(2000, 1, 1)
 Spacing = tuple[float, float]  # (row, column) mm per px
 
 
-def read(path: Path) -> dict[str, Spacing | None]:
+def read_transducers(path: Path) -> dict[str, Spacing | None]:
     """Filename → (row, column) mm per px, None where it is missing.
 
-    Raises DataError for a file that is no such table, a missing column and a file name that comes twice.
+    Raises:
+        DataError: a file that is no such table, a missing column and a file name that comes twice.
     """
     wanted = "the transducer table (.xlsx)"
     try:
@@ -57,13 +59,13 @@ def read(path: Path) -> dict[str, Spacing | None]:
     except (*WRONG, *DAMAGED) as error:
         reason = " ".join(str(error).split())[:80]
         raise DataError(
-            f"{path}: wanted {wanted}, found a file that can't be read ({reason}); fetch it again"
+            f"{path}: expected {wanted}, got a file that can't be read ({reason}); fetch it again"
         ) from error
     head = [str(cell).strip() for cell in rows[0]] if rows else []
     lost = [name for name in COLUMNS if name not in head]
     if lost:
         raise DataError(
-            f"{path}: wanted {wanted} with the columns {', '.join(COLUMNS)}, found no {lost[0]}"
+            f"{path}: expected {wanted} with the columns {', '.join(COLUMNS)}, found no {lost[0]}"
         )
     name, x, y = (head.index(column) for column in COLUMNS)
     found: dict[str, Spacing | None] = {}
@@ -72,7 +74,7 @@ def read(path: Path) -> dict[str, Spacing | None]:
         image = str(row[name]).strip() if row[name] is not None else ""
         if image in found:
             raise DataError(
-                f"{path}: wanted one row per image, found {image!r} twice; remove one of them"
+                f"{path}: expected one row per image, got {image!r} twice; remove one of them"
             )
         sizes = _millimetres(row[y]), _millimetres(row[x])
         if image:
@@ -80,7 +82,7 @@ def read(path: Path) -> dict[str, Spacing | None]:
     return found
 
 
-def write(path: Path, spacings: Mapping[str, Spacing | None]) -> None:
+def write_transducers(path: Path, spacings: Mapping[str, Spacing | None]) -> None:
     """Write a table; the same spacings give the same bytes."""
     book = openpyxl.Workbook()
     book.properties.created = CREATED

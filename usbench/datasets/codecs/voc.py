@@ -1,7 +1,8 @@
 """Pascal VOC XML: the boxes of one image.
 
-The file says nothing about the origin or the end of its coordinates: they are taken as written, and the layout
-converts them where its release counts otherwise. No <object> is a valid image without a finding.
+The file says nothing about the origin or the end of its coordinates: they are taken as written, and
+the layout converts them where its release counts otherwise. No <object> is a valid image without a
+finding.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import replacing
+from usbench.datasets.codecs.readers import read_text
 from usbench.errors import DataError
+from usbench.io.files import replacing
 from usbench.types import Boxes
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -25,11 +27,14 @@ _NUMBER = re.compile(
 _LENGTH = re.compile(r"\d{1,6}", re.ASCII)
 
 
-def read(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]]:
-    """The boxes as written, labels as indices into `classes`, and the (height, width) that <size> states.
+def read_voc(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]]:
+    """The boxes as written, labels as indices into `classes`, and the (height, width) that <size>
+    states.
 
-    Raises DataError, naming the object, for an unknown class, a box outside the image, without area or with a
-    coordinate that is no number; for a missing <size>; for a cut-off file and one with a DOCTYPE (never expanded).
+    Raises:
+        DataError: an unknown class, a box outside the image, without area or with a coordinate that
+            is no number; for a missing <size>; for a cut-off file and one with a DOCTYPE (never
+            expanded); the message names the object.
     """
     root = _parsed(path)
     size = _length(path, root, "height"), _length(path, root, "width")
@@ -40,7 +45,7 @@ def read(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]]:
         if name not in classes:
             known = ", ".join(classes)
             raise DataError(
-                f"{where}: wanted a class of {known}, found {name!r}; correct it or the class list"
+                f"{where}: expected a class of {known}, got {name!r}; correct it or the class list"
             )
         labels.append(classes.index(name))
         corners.append(_corners(where, element, size))
@@ -48,7 +53,7 @@ def read(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]]:
     return Boxes(xyxy, np.array(labels, np.int64)), size
 
 
-def write(
+def write_voc(
     path: Path,
     boxes: Boxes,
     classes: Sequence[str],
@@ -56,9 +61,13 @@ def write(
     filename: str,
     folder: str,
 ) -> None:
-    """Write the boxes of an image of (height, width) px with the fields of the VOC format, in its order.
+    """Write the boxes of an image of (height, width) px with the fields of the VOC format, in its
+    order.
 
-    float32 coordinates survive exactly. Raises DataError for boxes that `read` would refuse.
+    float32 coordinates survive exactly.
+
+    Raises:
+        DataError: boxes that `read_voc` would refuse.
     """
     root = ET.Element("annotation")
     _fill(root, {"folder": folder, "filename": filename, "path": f"{folder}/{filename}"})
@@ -84,23 +93,19 @@ def write(
 
 
 def _parsed(path: Path) -> ET.Element:
-    wanted = "a Pascal VOC XML"
+    expected = "a Pascal VOC XML"
+    text = read_text(path, expected)
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise DataError(f"{path}: expected {expected}, got a DOCTYPE or entity; remove it")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        if "<!DOCTYPE" in text or "<!ENTITY" in text:
-            raise DataError(f"{path}: wanted {wanted}, found a DOCTYPE or entity; remove it")
         root = ET.fromstring(text)
-    except FileNotFoundError as error:
+    except (ValueError, ET.ParseError) as error:
         raise DataError(
-            f"{path}: wanted {wanted}, found no such file; check that the release is complete"
-        ) from error
-    except (OSError, ValueError, ET.ParseError) as error:
-        raise DataError(
-            f"{path}: wanted {wanted}, found a file that can't be read ({error}); fetch it again"
+            f"{path}: expected {expected}, got a file cut off or damaged ({error}); fetch it again"
         ) from error
     if root.tag != "annotation":
         raise DataError(
-            f"{path}: wanted {wanted}, found <{root.tag}> instead of <annotation>; replace the file"
+            f"{path}: expected {expected}, got <{root.tag}> instead of <annotation>; replace the file"
         )
     return root
 
@@ -109,7 +114,7 @@ def _length(path: Path, root: ET.Element, name: str) -> int:
     text = (root.findtext(f"size/{name}") or "").strip()
     if not _LENGTH.fullmatch(text) or int(text) == 0:
         raise DataError(
-            f"{path}: wanted <size> with a {name} in pixels, found {text!r}; correct the file"
+            f"{path}: expected <size> with a {name} in pixels, got {text!r}; correct the file"
         )
     return int(text)
 
@@ -118,7 +123,7 @@ def _corners(where: str, element: ET.Element, size: tuple[int, int]) -> NDArray[
     texts = [(element.findtext(f"bndbox/{name}") or "").strip() for name in CORNERS]
     for name, text in zip(CORNERS, texts, strict=True):
         if not _NUMBER.fullmatch(text):
-            raise DataError(f"{where}: wanted a number as {name}, found {text!r}; correct the file")
+            raise DataError(f"{where}: expected a number as {name}, got {text!r}; correct the file")
     with np.errstate(over="ignore"):
         box = np.array([float(text) for text in texts]).astype(np.float32)
     _require_inside(where, box, size)
@@ -131,7 +136,8 @@ def _require_inside(where: str, box: NDArray[np.float32], size: tuple[int, int])
     if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
         found = f"{x1:g}, {y1:g}, {x2:g}, {y2:g}"
         raise DataError(
-            f"{where}: wanted a box with area inside {width}×{height}, found {found}; correct the file"
+            f"{where}: expected a box with area inside {width}×{height}, got {found}; correct the "
+            "file"
         )
 
 

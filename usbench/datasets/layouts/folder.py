@@ -1,7 +1,9 @@
-"""A user's own images with labels of a common kind (see `folder_labels`), as the configuration describes them.
+"""A user's own images with labels of a common kind (see `folder_labels`), as the configuration
+describes them.
 
-Images and labels lie in one folder each, or in one per split. Without folders per split, text files may name each
-split's images; without either, records have no split and the YAML's `split.shares` rules.
+Images and labels lie in one folder each, or in one per split. Without folders per split, text files
+may name each split's images; without either, records have no split and the YAML's `split.shares`
+rules.
 """
 
 from __future__ import annotations
@@ -12,8 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from usbench.datasets.codecs import replacing
-from usbench.datasets.codecs.text import read_lines
+from usbench.datasets.codecs.readers import read_lines
 from usbench.datasets.layouts.folder_labels import (
     NAMES,
     PICTURES,
@@ -22,15 +23,16 @@ from usbench.datasets.layouts.folder_labels import (
     MaskFiles,
     YoloFiles,
 )
-from usbench.datasets.layouts.folders import listing, need_split, unique
+from usbench.datasets.layouts.folders import list_files, require_split, sort_unique
 from usbench.errors import ConfigError, DataError
-from usbench.types import SPLITS, Record, Sample, Split, Target, Task
+from usbench.io.files import replacing
+from usbench.types import SPLITS, Layout, Record, Sample, Split, Target, Task
 
 Places = str | Mapping[Split, str]  # one path relative to the root, or one per split
 Part = tuple[Split | None, str, str]  # split, images, labels
 
 
-class Folder:
+class Folder(Layout):
     """See usbench.types.Layout."""
 
     name = "folder"
@@ -50,11 +52,15 @@ class Folder:
         values: Mapping[str, int] | None = None,
         min_pixels: int = 20,
     ) -> None:
-        """format: masks, coco or yolo; classes: () where the labels name them; lists: split → text file of names;
-        group: a regular expression, its first group in the image's name is the record's; mm_per_px: (row, column) of
-        every image; values: class → value in a mask; min_pixels: the smallest component of a mask that is a box.
+        """format: masks, coco or yolo.
 
-        Raises ConfigError for settings that can't be.
+        Classes: () where the labels name them; lists: split → text file of names; group: a regular
+        expression, its first group in the image's name is the record's; mm_per_px: (row, column) of
+        every image; values: class → value in a mask; min_pixels: the smallest component of a mask
+        that is a box.
+
+        Raises:
+            ConfigError: settings that can't be.
         """
         self.classes, self.format = tuple(classes), format
         self.labels = _labels(format, task, exclusive, values, min_pixels)
@@ -65,7 +71,8 @@ class Folder:
             _require_splits("lists", self.lists)
         if self.lists and self.parts[0][0] is not None:
             raise ConfigError(
-                "dataset.lists: folders per split are set too; leave lists or the folders per split out"
+                "dataset.lists: folders per split are set too; leave lists or the folders per "
+                "split out"
             )
         self.group = _group(group)
         self.mm_per_px = _spacing(mm_per_px)
@@ -84,16 +91,20 @@ class Folder:
             ):
                 records.append(self.record(root, split, name, picture, label))
         self._check_images(root, records)
-        return unique(self._divided(root, records) if self.lists else records)
+        return sort_unique(self._divided(root, records) if self.lists else records)
 
     def record(
         self, root: Path, split: Split | None, name: str, picture: Path, label: Path
     ) -> Record:
-        """One record; its id is its name, after its split where splits have folders of their own."""
+        """One record.
+
+        Its id is its name, after its split where splits have folders of their own.
+        """
         match = self.group.search(name) if self.group else None
         if self.group and (match is None or not match.group(1)):
             raise DataError(
-                f"{picture}: a match of dataset.group={self.group.pattern} was wanted in {name!r}, found none"
+                f"{picture}: a match of dataset.group={self.group.pattern} was expected in "
+                f"{name!r}, found none"
             )
         identity = f"{split}/{name}" if split else name
         group = match.group(1) if match else identity
@@ -129,7 +140,7 @@ class Folder:
             images, labels = self._place(sample)
             self.labels.put(root / images, root / labels, self.classes, sample)
             if self.lists:
-                listed[need_split(sample.id, sample.split)].append(sample.id)
+                listed[require_split(sample.id, sample.split)].append(sample.id)
         for labels in dict.fromkeys(labels for _, _, labels in self.parts):
             self.labels.close(root / labels, self.classes)
         for split, names in listed.items():
@@ -141,15 +152,18 @@ class Folder:
         return self.index(root)
 
     def _place(self, sample: Sample) -> tuple[str, str]:
-        """(images, labels) that a sample is written to; DataError for a split that there is no place for."""
+        """(images, labels) that a sample is written to.
+
+        DataError for a split that there is no place for.
+        """
         places = {split: (images, labels) for split, images, labels in self.parts}
         splits = list(self.lists or places)
         if None in splits:
             return places[None]
-        split = need_split(sample.id, sample.split)
+        split = require_split(sample.id, sample.split)
         if split not in splits:
             raise DataError(
-                f"sample {sample.id}: one of {', '.join(map(str, splits))} was wanted, found {split}"
+                f"sample {sample.id}: expected one of {', '.join(map(str, splits))}, got {split}"
             )
         return places[None if self.lists else split]
 
@@ -160,14 +174,16 @@ class Folder:
             if record.image in owners:
                 both = f"{owners[record.image].id} and {record.id}"
                 raise DataError(
-                    f"{root / record.image}: one split was wanted, found it as {both}; take it out of one"
+                    f"{root / record.image}: expected one split, got it as {both}; take it out of "
+                    "one"
                 )
             owners[record.image] = record
         for folder in dict.fromkeys(images for _, images, _ in self.parts):
-            for path in listing(root / folder, *PICTURES).values():
+            for path in list_files(root / folder, *PICTURES).values():
                 if path.relative_to(root).as_posix() not in owners:
                     raise DataError(
-                        f"{path}: a label was wanted for every image in the folder, found none; add it (also an image "
+                        f"{path}: a label was expected for every image in the folder, found none; "
+                        "add it (also an image "
                         "without objects is listed) or take the image out"
                     )
 
@@ -181,7 +197,10 @@ class Folder:
                     yield split, f"{root / name}: line {number}", line.strip().removeprefix("./")
 
     def _divided(self, root: Path, records: Sequence[Record]) -> list[Record]:
-        """The records with the lists' splits. DataError for a name that isn't there, comes twice or is missing."""
+        """The records with the lists' splits.
+
+        DataError for a name that isn't there, comes twice or is missing.
+        """
         folder = PurePosixPath(self.parts[0][1])
         known: dict[str, Record] = {}
         for record in records:
@@ -198,12 +217,12 @@ class Folder:
         for split, where, name in self._listed(root):
             if name not in known:
                 raise DataError(
-                    f"{where}: the name of an image in {root / folder} was wanted, found {name!r}"
+                    f"{where}: expected the name of an image in {root / folder}, got {name!r}"
                 )
             record = known[name]
             if record.id in first:
                 raise DataError(
-                    f"{where}: every image once was wanted, found {name!r} as in {first[record.id]}"
+                    f"{where}: expected every image once, got {name!r} as in {first[record.id]}"
                 )
             first[record.id] = where
             found.append(replace(record, split=split))
@@ -211,7 +230,8 @@ class Folder:
         if left:
             names = ", ".join(self.lists.values())
             raise DataError(
-                f"{root / left[0].image}: a line in one of {names} was wanted, found none ({len(left)} such images); "
+                f"{root / left[0].image}: expected a line in one of {names}, found none "
+                f"({len(left)} such images); "
                 "list it or take it out of the folder"
             )
         return found
@@ -222,7 +242,7 @@ def _labels(
 ) -> Labels:
     if values is not None and not isinstance(values, Mapping):
         raise ConfigError(
-            f"dataset.values={values}: class: value was wanted, such as {{lesion: 255}}"
+            f"dataset.values={values}: class: expected value, such as {{lesion: 255}}"
         )
     if values and format != "masks":
         raise ConfigError(
@@ -250,14 +270,14 @@ def _parts(images: Places, labels: Places) -> list[Part]:
                 or ".." in Path(path).parts
             ):
                 raise ConfigError(
-                    f"dataset.{key}={path}: a path below dataset.root was wanted, such as {key}"
+                    f"dataset.{key}={path}: expected a path below dataset.root, such as {key}"
                 )
     if isinstance(images, str) and isinstance(labels, str):
         return [(None, images, labels)]
     named = [set(places) for places in (images, labels) if not isinstance(places, str)]
     if named[0] != named[-1]:
         raise ConfigError(
-            f"dataset.images, dataset.labels: the same splits were wanted, found {images} and {labels}"
+            f"dataset.images, dataset.labels: expected the same splits, got {images} and {labels}"
         )
     return [
         (
@@ -289,7 +309,8 @@ def _group(pattern: str | None) -> re.Pattern[str] | None:
         ) from error
     if not compiled.groups:
         raise ConfigError(
-            f"dataset.group={pattern}: brackets around what names the group were wanted, as in ^(.+?)_"
+            f"dataset.group={pattern}: brackets around what names the group were wanted, as in "
+            "^(.+?)_"
         )
     return compiled
 
@@ -303,6 +324,7 @@ def _spacing(mm_per_px: Sequence[float] | None) -> tuple[float, float] | None:
         for v in values
     ):
         raise ConfigError(
-            f"dataset.mm_per_px={mm_per_px}: [row, column] in mm per px was wanted, such as [0.05, 0.05]"
+            f"dataset.mm_per_px={mm_per_px}: expected [row, column] in mm per px, such as [0.05, "
+            "0.05]"
         )
     return float(values[0]), float(values[1])

@@ -1,7 +1,8 @@
 """The labels that a folder of one's own images may have: index masks, a COCO JSON, YOLO text.
 
-Each kind pairs a folder of images with its labels, reads one record's truth and writes it. Class names that the
-configuration leaves open come from the labels: `classes.txt` beside masks or YOLO text, COCO's categories.
+Each kind pairs a folder of images with its labels, reads one record's truth and writes it. Class
+names that the configuration leaves open come from the labels: `classes.txt` beside masks or YOLO
+text, COCO's categories.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import coco_truth, image, label_png, yolo_txt
-from usbench.datasets.layouts.folders import listing
+from usbench.datasets.codecs import coco_targets, image, label_png, yolo_txt
+from usbench.datasets.layouts.folders import list_files
 from usbench.datasets.layouts.index_masks import component_boxes
 from usbench.errors import ConfigError, DataError
 from usbench.types import Boxes, Landmarks, Masks, Sample, Target, Task
@@ -85,12 +86,14 @@ class MaskFiles:
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
         """See Labels."""
         self.values(classes)
-        return _pairs(listing(images, *PICTURES), listing(labels, ".png"), "an index mask (PNG)")
+        return _pairs(
+            list_files(images, *PICTURES), list_files(labels, ".png"), "an index mask (PNG)"
+        )
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Target:
         """See Labels."""
         values = self.values(classes)
-        index = label_png.read_index(label, 255)
+        index = label_png.read_label_png(label, 255)
         _require_size(label, index.shape, picture)
         _require_known(label, index, values, classes)
         planes = np.equal(index, values[:, None, None])
@@ -101,16 +104,16 @@ class MaskFiles:
         table = np.concatenate([np.zeros(1, np.uint8), self.values(classes)])
         if not isinstance(sample.target, Masks):
             raise DataError(
-                f"sample {sample.id}: masks were wanted, found {type(sample.target).__name__}"
+                f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
             )
         image.write_grey(images / f"{sample.id}.png", sample.image)
-        label_png.write_index(
-            labels / f"{sample.id}.png", table[label_png.index_of(sample.target.planes)]
+        label_png.write_label_png(
+            labels / f"{sample.id}.png", table[label_png.planes_to_index(sample.target.planes)]
         )
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
         """See Labels."""
-        yolo_txt.write_names(labels / NAMES, classes)
+        yolo_txt.write_class_names(labels / NAMES, classes)
 
     def values(self, classes: Sequence[str]) -> NDArray[np.uint8]:
         """The masks' value of each class: as configured, else 1, 2, 3 in order of the classes."""
@@ -126,7 +129,8 @@ class MaskFiles:
 class YoloFiles:
     """A text of boxes per image, of the same name; an image without objects has an empty one.
 
-    The numbers are those of `classes.txt` beside them, where there is one, else of the configured classes, in order.
+    The numbers are those of `classes.txt` beside them, where there is one, else of the configured
+    classes, in order.
     """
 
     written_as: Task = "detect"
@@ -134,7 +138,8 @@ class YoloFiles:
     def __init__(self, task: Task) -> None:
         if task != "detect":
             raise ConfigError(
-                f"dataset.format=yolo: YOLO labels are boxes, not for {task}; take format=masks or coco"
+                f"dataset.format=yolo: YOLO labels are boxes, not for {task}; take format=masks "
+                "or coco"
             )
 
     def names(self, labels: Path) -> tuple[str, ...]:
@@ -144,31 +149,31 @@ class YoloFiles:
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
         """See Labels."""
         self.numbering(labels, classes)
-        texts = listing(labels, ".txt")
+        texts = list_files(labels, ".txt")
         texts.pop(Path(NAMES).stem, None)
         return _pairs(
-            listing(images, *PICTURES), texts, "a YOLO text (empty where it has no objects)"
+            list_files(images, *PICTURES), texts, "a YOLO text (empty where it has no objects)"
         )
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Boxes:
         """See Labels."""
         names, places = self.numbering(label.parent, classes)
-        boxes = yolo_txt.read(label, names, image.size(picture))
+        boxes = yolo_txt.read_yolo_boxes(label, names, image.read_size(picture))
         return Boxes(boxes.xyxy, places[boxes.labels])
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
         """See Labels."""
         if not isinstance(sample.target, Boxes):
             raise DataError(
-                f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}"
+                f"sample {sample.id}: expected boxes, got {type(sample.target).__name__}"
             )
         image.write_grey(images / f"{sample.id}.png", sample.image)
         size = (sample.image.shape[0], sample.image.shape[1])
-        yolo_txt.write(labels / f"{sample.id}.txt", sample.target, classes, size)
+        yolo_txt.write_yolo_boxes(labels / f"{sample.id}.txt", sample.target, classes, size)
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
         """See Labels."""
-        yolo_txt.write_names(labels / NAMES, classes)
+        yolo_txt.write_class_names(labels / NAMES, classes)
 
     def numbering(
         self, labels: Path, classes: Sequence[str]
@@ -177,8 +182,8 @@ class YoloFiles:
         path = labels / NAMES
         if not path.is_file():
             return classes, np.arange(len(classes))
-        names = yolo_txt.read_names(path)
-        return names, yolo_txt.places(path, names, classes)
+        names = yolo_txt.read_class_names(path)
+        return names, yolo_txt.class_positions(path, names, classes)
 
 
 class CocoFile:
@@ -187,7 +192,7 @@ class CocoFile:
     def __init__(self, task: Task, exclusive: bool) -> None:
         self.task, self.written_as, self.exclusive = task, task, exclusive
         self.known: dict[
-            tuple[Path, int, int], coco_truth.Truth
+            tuple[Path, int, int], coco_targets.CocoTargets
         ] = {}  # parsed once per state of the file
         self.pending: dict[
             Path, list[tuple[str, tuple[int, int], Target]]
@@ -206,7 +211,7 @@ class CocoFile:
             if path.is_absolute() or ".." in path.parts or not (images / path).is_file():
                 where = f"its images' file_name below {images}"
                 raise DataError(
-                    f"{labels}: {where} was wanted, found {name!r}, where no image is; correct either"
+                    f"{labels}: expected {where}, got {name!r}, where no image is; correct either"
                 )
             found.append((path.with_suffix("").as_posix(), images / path, labels))
         return found
@@ -216,7 +221,7 @@ class CocoFile:
         truth = self.truth(label)
         if name not in truth.images:
             raise DataError(
-                f"{label}: an image {name} was wanted, found none; the file has changed, start again"
+                f"{label}: expected an image {name}, found none; the file has changed, start again"
             )
         _require_size(label, truth.images[name].size, picture)
         if self.task == "detect":
@@ -230,26 +235,24 @@ class CocoFile:
         wanted = {"detect": Boxes, "landmark": Landmarks, "segment": Masks}[self.task]
         if not isinstance(sample.target, wanted):
             found = type(sample.target).__name__
-            raise DataError(
-                f"sample {sample.id}: {wanted.__name__.lower()} were wanted, found {found}"
-            )
+            raise DataError(f"sample {sample.id}: expected {wanted.__name__.lower()}, got {found}")
         image.write_grey(images / f"{sample.id}.png", sample.image)
         size = (sample.image.shape[0], sample.image.shape[1])
         self.pending.setdefault(labels, []).append((f"{sample.id}.png", size, sample.target))
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
         """See Labels."""
-        coco_truth.write(labels, classes, self.pending.pop(labels, []))
+        coco_targets.write_coco_targets(labels, classes, self.pending.pop(labels, []))
 
-    def truth(self, path: Path) -> coco_truth.Truth:
+    def truth(self, path: Path) -> coco_targets.CocoTargets:
         """The file's content."""
         try:
             state = path.stat()
         except OSError:
-            return coco_truth.read(path)  # which says what is wrong
+            return coco_targets.read_coco_targets(path)  # which says what is wrong
         key = (path, state.st_size, state.st_mtime_ns)
         if key not in self.known:
-            self.known[key] = coco_truth.read(path)
+            self.known[key] = coco_targets.read_coco_targets(path)
         return self.known[key]
 
 
@@ -258,9 +261,10 @@ def _stated(labels: Path, setting: str) -> tuple[str, ...]:
     path = labels / NAMES
     if not path.is_file():
         raise DataError(
-            f"{path}: the classes' names, one a line, were wanted, found no file; write it or set {setting}"
+            f"{path}: expected the classes' names, one a line,, found no file; write it or set "
+            f"{setting}"
         )
-    return yolo_txt.read_names(path)
+    return yolo_txt.read_class_names(path)
 
 
 def _pairs(images: Mapping[str, Path], labels: Mapping[str, Path], wanted: str) -> list[Pair]:
@@ -274,16 +278,17 @@ def _pairs(images: Mapping[str, Path], labels: Mapping[str, Path], wanted: str) 
         ]
         found = f"{len(several)} for {images[owner].name} ({', '.join(several[:3])})"
         advice = f"make it one file, named as the image is ({owner})"
-        raise DataError(f"{images[owner]}: {wanted} was wanted, found {found}; {advice}")
+        raise DataError(f"{images[owner]}: expected {wanted}, got {found}; {advice}")
     lone = sorted(images.keys() - labels.keys())
     if lone:
         count = f"{len(lone)} of {len(images)} images lack one"
         raise DataError(
-            f"{images[lone[0]]}: {wanted} of the same name was wanted, found none ({count})"
+            f"{images[lone[0]]}: expected {wanted} of the same name, found none ({count})"
         )
     if spare:
         raise DataError(
-            f"{labels[spare[0]]}: an image of the same name was wanted, found none ({len(spare)} such labels)"
+            f"{labels[spare[0]]}: expected an image of the same name, found none ({len(spare)} "
+            "such labels)"
         )
     return [(stem, images[stem], labels[stem]) for stem in images]
 
@@ -295,10 +300,10 @@ def _owner(stem: str, images: Mapping[str, Path]) -> str | None:
 
 
 def _require_size(label: Path, found: tuple[int, ...], picture: Path) -> None:
-    wanted = image.size(picture)
+    wanted = image.read_size(picture)
     if found != wanted:
         raise DataError(
-            f"{label}: the size of {picture.name} {wanted} was wanted, found {found} (height, width)"
+            f"{label}: expected the size of {picture.name} {wanted}, got {found} (height, width)"
         )
 
 
@@ -317,7 +322,8 @@ def _require_known(
     found = f"value {foreign[0]} in {counts[foreign[0]]} pixels; correct the mask or dataset.values"
     if len(foreign) > 8:
         found = (
-            f"{len(foreign)} other values ({', '.join(map(str, foreign[:3]))} …): the grey of an anti-aliased, resized "
+            f"{len(foreign)} other values ({', '.join(map(str, foreign[:3]))} …): the grey of an "
+            "anti-aliased, resized "
             "or photographic mask; save it with class values only, without smoothing"
         )
-    raise DataError(f"{label}: 0 background, {known} were wanted, found {found}")
+    raise DataError(f"{label}: expected 0 background, {known}, got {found}")

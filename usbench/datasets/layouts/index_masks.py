@@ -1,7 +1,9 @@
-"""Releases of images beside index masks (usgra, the plain phantom): PNG pairs of one stem in folders per split.
+"""Releases of images beside index masks (usgra, the plain phantom): PNG pairs of one stem in
+folders per split.
 
-A mask's value 0 is background, c+1 the view's class c. As a detection release, a box is the tight box of a connected
-component (8-neighbours) of at least `min_pixels` pixels; x2 and y2 are one past the last pixel.
+A mask's value 0 is background, c+1 the view's class c. As a detection release, a box is the tight
+box of a connected component (8-neighbours) of at least `min_pixels` pixels; x2 and y2 are one past
+the last pixel.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from usbench.datasets.codecs import image, label_png
-from usbench.datasets.layouts.folders import listing, need_split, pair, unique
+from usbench.datasets.layouts.folders import list_files, pair_files, require_split, sort_unique
 from usbench.errors import DataError
-from usbench.types import Boxes, Masks, Record, Sample, Split, Target, Task
+from usbench.types import Boxes, Layout, Masks, Record, Sample, Split, Target, Task
 
 EIGHT = np.ones((3, 3), bool)
 
@@ -36,7 +38,7 @@ def component_boxes(planes: NDArray[np.bool_], min_pixels: int) -> Boxes:
     return Boxes(np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64))
 
 
-class IndexMasks:
+class IndexMasks(Layout):
     """See usbench.types.Layout."""
 
     name = "index_masks"
@@ -52,9 +54,9 @@ class IndexMasks:
         group: str | None = None,
         min_pixels: int = 20,
     ) -> None:
-        """folders: split → (images, masks), relative to the root; group: a regular expression whose first group,
-        found in
-        the stem, names the record's group.
+        """folders: split → (images, masks), relative to the root.
+
+        Group: a regular expression whose first group, found in the stem, names the record's group.
         """
         self.classes, self.task, self.min_pixels = tuple(classes), task, min_pixels
         self.folders = {split: (paths[0], paths[1]) for split, paths in folders.items()}
@@ -64,26 +66,27 @@ class IndexMasks:
         """See usbench.types.Layout."""
         found: list[Record] = []
         for split, (images, masks) in self.folders.items():
-            found += pair(
+            found += pair_files(
                 root,
                 split,
-                listing(root / images, ".png"),
-                listing(root / masks, ".png"),
+                list_files(root / images, ".png"),
+                list_files(root / masks, ".png"),
                 self.group,
             )
-        return unique(found)
+        return sort_unique(found)
 
     def read(self, root: Path, record: Record) -> Target:
         """See usbench.types.Layout."""
         label, picture = root / str(record.label), root / record.image
-        index = label_png.read_index(label, len(self.classes))
-        if index.shape != image.size(
+        index = label_png.read_label_png(label, len(self.classes))
+        if index.shape != image.read_size(
             picture
         ):  # boxes of a mask that is too small would lie inside the image
             raise DataError(
-                f"{label}: the size of {picture.name} {image.size(picture)} was wanted, found {index.shape}"
+                f"{label}: expected the size of {picture.name} {image.read_size(picture)}, got "
+                f"{index.shape}"
             )
-        planes = label_png.planes(index, len(self.classes))
+        planes = label_png.index_to_planes(index, len(self.classes))
         return Masks(planes) if self.task == "segment" else component_boxes(planes, self.min_pixels)
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
@@ -93,13 +96,14 @@ class IndexMasks:
             (root / images).mkdir(parents=True, exist_ok=True)
             (root / masks).mkdir(parents=True, exist_ok=True)
         for sample in samples:
-            split = need_split(sample.id, sample.split)
+            split = require_split(sample.id, sample.split)
             if split not in self.folders or not isinstance(sample.target, Masks):
                 raise DataError(
-                    f"sample {sample.id}: masks in one of {sorted(self.folders)} were wanted, found {split}"
+                    f"sample {sample.id}: expected masks in one of {sorted(self.folders)}, got "
+                    f"{split}"
                 )
             picture, mask = (root / folder / f"{sample.id}.png" for folder in self.folders[split])
             image.write_grey(picture, sample.image)
-            label_png.write_index(mask, label_png.index_of(sample.target.planes))
-            written += pair(root, split, {sample.id: picture}, {sample.id: mask}, self.group)
-        return unique(written)
+            label_png.write_label_png(mask, label_png.planes_to_index(sample.target.planes))
+            written += pair_files(root, split, {sample.id: picture}, {sample.id: mask}, self.group)
+        return sort_unique(written)

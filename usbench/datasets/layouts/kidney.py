@@ -21,19 +21,19 @@ from typing import Literal
 import numpy as np
 
 from usbench.datasets.codecs import image, polygons, transducers, via
-from usbench.datasets.layouts.folders import listing, unique
+from usbench.datasets.layouts.folders import list_files, sort_unique
 from usbench.datasets.layouts.kidney_planes import (
     ANATOMY,
     Planes,
-    drawn,
-    extent,
-    fill,
-    moved,
+    common_extent,
+    draw_polygons,
+    fill_planes,
     read_masks,
+    shift_planes,
     write_masks,
 )
 from usbench.errors import ConfigError, DataError
-from usbench.types import Masks, Record, Sample, Task
+from usbench.types import Layout, Masks, Record, Sample, Task
 
 ATTRIBUTE = "Anatomy"
 ANNOTATORS = (1, 2)
@@ -43,7 +43,7 @@ SUFFIX = "_anon"  # of an image's name, but not in the table
 ASIDE = (2, 1)  # px right and down by which a phantom's second annotator draws otherwise
 
 
-class Kidney:
+class Kidney(Layout):
     """See usbench.types.Layout."""
 
     name = "kidney"
@@ -61,31 +61,36 @@ class Kidney:
         copies: Sequence[str] = (),
         rects: int = 0,
     ) -> None:
-        """annotator: 1, 2 or both (two records per image, of one group). undrawn: what a class without a polygon is.
-        truth: the polygons, filled here, or the released masks. copies: names, without `_anon.png`, of images that are
-        in the release twice and left out. rects: how many stray rectangles a CSV is known to have.
+        """annotator: 1, 2 or both (two records per image, of one group). undrawn: what a class
+        without a polygon is. truth: the polygons, filled here, or the released masks. copies:
+        names, without `_anon.png`, of images that are in the release twice and left out. rects:
+        how many stray rectangles a CSV is known to have.
         """
         if str(annotator) not in ("1", "2", "both"):
             raise ConfigError(f"dataset.annotator={annotator}: 1, 2 or both was wanted")
         if undrawn not in ("absent", "unknown") or truth not in ("polygons", "masks"):
             raise ConfigError(
-                f"undrawn={undrawn}, truth={truth}: absent or unknown, and polygons or masks, were wanted"
+                f"undrawn={undrawn}, truth={truth}: absent or unknown, and polygons or masks, "
+                "were wanted"
             )
         unknown = [name for name in classes if name not in ANATOMY]
         if unknown:
             raise ConfigError(
-                f"classes of kidney: some of {', '.join(ANATOMY)} were wanted, found {unknown[0]!r}"
+                f"classes of kidney: expected some of {', '.join(ANATOMY)}, got {unknown[0]!r}"
             )
         self.classes, self.undrawn, self.truth, self.rects = tuple(classes), undrawn, truth, rects
         self.annotators = ANNOTATORS if str(annotator) == "both" else (int(annotator),)
         self.copies = frozenset(copies)
         self._exports: dict[
-            Path, tuple[tuple[int, int], via.Export]
+            Path, tuple[tuple[int, int], via.ViaExport]
         ] = {}  # with the state that was read
         self._facts: dict[str, int] = {}
 
     def index(self, root: Path) -> list[Record]:
-        """See usbench.types.Layout. Both CSVs are read in any case: the views in the first decide the split."""
+        """See usbench.types.Layout.
+
+        Both CSVs are read in any case: the views in the first decide the split.
+        """
         exports = {a: self._export(root / labels_file(a)) for a in ANNOTATORS}
         names = {
             a: {name for name in export.entries if not self._copy(name)}
@@ -95,11 +100,12 @@ class Kidney:
         if lone:
             which = 2 if lone[0] in names[1] else 1
             raise DataError(
-                f"{root / labels_file(which)}: a row of {lone[0]} was wanted, for the other annotator has one; found "
+                f"{root / labels_file(which)}: a row of {lone[0]} was wanted, for the other "
+                "annotator has one; found "
                 f"none ({len(lone)} such images); fetch both files again"
             )
         pictures = self._pictures(root, names[1])
-        spacings = transducers.read(root / TABLE) if (root / TABLE).is_file() else {}
+        spacings = transducers.read_transducers(root / TABLE) if (root / TABLE).is_file() else {}
         first = exports[1].entries
         found = [
             self._record(annotator, name, exports[annotator].entries[name], first[name], spacings)
@@ -113,12 +119,12 @@ class Kidney:
             "copies of images, left out": sum(self._copy(name) for name in exports[1].entries),
             "images without a pixel size": sum(size is None for size in sizes),
         }
-        return unique(found)
+        return sort_unique(found)
 
     def read(self, root: Path, record: Record) -> Masks:
         """See usbench.types.Layout."""
         annotator = annotator_of(str(record.label))
-        name, size = Path(record.image).name, image.size(root / record.image)
+        name, size = Path(record.image).name, image.read_size(root / record.image)
         if self.truth == "masks":
             planes = read_masks(root / masks_folder(annotator), name, self.classes)
         else:
@@ -126,27 +132,31 @@ class Kidney:
             entry = self._export(path).entries.get(name)
             if entry is None:
                 raise DataError(
-                    f"{path}: a row of {name} was wanted, found none; fetch the file again"
+                    f"{path}: expected a row of {name}, found none; fetch the file again"
                 )
-            planes = fill(entry, self.classes, size, f"{path}: {name}")
+            planes = fill_planes(entry, self.classes, size, f"{path}: {name}")
         return self._masks(planes)
 
     def agreements(self, root: Path) -> Iterator[tuple[str, str, Masks, Masks]]:
-        """(id, group, annotator 1's masks, annotator 2's) of every image but the copies, from the CSVs alone.
+        """(id, group, annotator 1's masks, annotator 2's) of every image but the copies, from the
+        CSVs alone.
 
-        Without the image its size isn't known: both are filled on the common extent of their polygons, which changes no
-        overlap.
+        Without the image its size isn't known: both are filled on the common extent of their
+        polygons, which changes no overlap.
         """
         one, two = (self._export(root / labels_file(a)).entries for a in ANNOTATORS)
         for name in sorted(entry for entry in one if not self._copy(entry)):
             match = GROUP.match(name)
             if name not in two or match is None:
                 raise DataError(
-                    f"{root / labels_file(2)}: a row of {name}, which begins with the patient's number, was wanted, "
+                    f"{root / labels_file(2)}: a row of {name}, which begins with the patient's "
+                    "number, was wanted, "
                     "found none; fetch both files again"
                 )
-            size = extent([one[name], two[name]])
-            planes = [fill(entry, self.classes, size, name) for entry in (one[name], two[name])]
+            size = common_extent([one[name], two[name]])
+            planes = [
+                fill_planes(entry, self.classes, size, name) for entry in (one[name], two[name])
+            ]
             yield (
                 name.removesuffix(".png"),
                 match.group(1),
@@ -180,49 +190,54 @@ class Kidney:
         return [name for name in shared if (root / name).is_file()]
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
-        """See usbench.types.Layout. The second annotator's planes are the first's, moved by two pixels and one; the
-        release has no split, so a sample's own isn't kept.
+        """See usbench.types.Layout.
+
+        The second annotator's planes are the first's, moved by two pixels and one; the release has
+        no split, so a sample's own isn't kept.
         """
         for annotator in ANNOTATORS:
             for folder in ("capsule", "regions"):
                 (root / masks_folder(annotator) / folder).mkdir(parents=True, exist_ok=True)
         (root / IMAGES).mkdir(exist_ok=True)
-        entries: dict[int, dict[str, via.Entry]] = {annotator: {} for annotator in ANNOTATORS}
+        entries: dict[int, dict[str, via.ViaImage]] = {annotator: {} for annotator in ANNOTATORS}
         sizes: dict[str, int] = {}
         spacings: dict[str, transducers.Spacing | None] = {}
         for sample in samples:
             name = f"{sample.id}.png"
             if not isinstance(sample.target, Masks) or not GROUP.match(name):
                 raise DataError(
-                    f"sample {sample.id}: masks and an id <number>_… were wanted to write it, found others"
+                    f"sample {sample.id}: masks and an id <number>_… were expected to write it, "
+                    "got others"
                 )
             image.write_grey(root / IMAGES / name, sample.image)
             sizes[name] = (root / IMAGES / name).stat().st_size
             spacings[sample.id.removesuffix(SUFFIX)] = sample.mm_per_px
             for annotator in ANNOTATORS:
                 planes = (
-                    sample.target.planes if annotator == 1 else moved(sample.target.planes, ASIDE)
+                    sample.target.planes
+                    if annotator == 1
+                    else shift_planes(sample.target.planes, ASIDE)
                 )
-                entries[annotator][name] = drawn(planes, self.classes, sample.attributes)
+                entries[annotator][name] = draw_polygons(planes, self.classes, sample.attributes)
                 write_masks(
                     root / masks_folder(annotator),
                     name,
                     dict(zip(self.classes, planes, strict=True)),
                 )
         for annotator in ANNOTATORS:
-            via.write(root / labels_file(annotator), entries[annotator], ATTRIBUTE, sizes)
-        transducers.write(root / TABLE, spacings)
+            via.write_via(root / labels_file(annotator), entries[annotator], ATTRIBUTE, sizes)
+        transducers.write_transducers(root / TABLE, spacings)
         return self.index(root)
 
     def _masks(self, planes: Planes) -> Masks:
         there = np.array([plane.any() for plane in planes])
         return Masks(planes, known=there if self.undrawn == "unknown" else None)
 
-    def _export(self, path: Path) -> via.Export:
+    def _export(self, path: Path) -> via.ViaExport:
         """One annotator's CSV, parsed again only when its size or time changed."""
         state = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
         if path not in self._exports or self._exports[path][0] != state:
-            self._exports[path] = state, via.read(path, ATTRIBUTE, ANATOMY, self.rects)
+            self._exports[path] = state, via.read_via(path, ATTRIBUTE, ANATOMY, self.rects)
         return self._exports[path][1]
 
     def _copy(self, name: str) -> bool:
@@ -232,18 +247,20 @@ class Kidney:
         """The images' names, sorted; DataError where images and rows aren't of the same."""
         there = {
             path.name
-            for path in listing(root / IMAGES, ".png").values()
+            for path in list_files(root / IMAGES, ".png").values()
             if not self._copy(path.name)
         }
         lacking, extra = sorted(labelled - there), sorted(there - labelled)
         if lacking:
             raise DataError(
-                f"{root / IMAGES / lacking[0]}: an image was wanted, for {labels_file(1)} has a row of it; found none "
+                f"{root / IMAGES / lacking[0]}: an image was wanted, for {labels_file(1)} has a "
+                "row of it; found none "
                 f"({len(lacking)} of {len(labelled)} images); complete the folder"
             )
         if extra:
             raise DataError(
-                f"{root / IMAGES / extra[0]}: a row in {labels_file(1)} was wanted, found none ({len(extra)} such "
+                f"{root / IMAGES / extra[0]}: expected a row in {labels_file(1)}, found none "
+                f"({len(extra)} such "
                 "images); remove them, or name copies in copies: of the dataset's layout"
             )
         return sorted(there)
@@ -252,15 +269,16 @@ class Kidney:
         self,
         annotator: int,
         name: str,
-        entry: via.Entry,
-        first: via.Entry,
+        entry: via.ViaImage,
+        first: via.ViaImage,
         spacings: Mapping[str, transducers.Spacing | None],
     ) -> Record:
         stem = name.removesuffix(".png")
         match = GROUP.match(stem)
         if not match:
             raise DataError(
-                f"{IMAGES}/{name}: a name that begins with the patient's number (12_IM-…) was wanted; rename it"
+                f"{IMAGES}/{name}: a name that begins with the patient's number (12_IM-…) was "
+                "wanted; rename it"
             )
         label = (
             labels_file(annotator)
@@ -279,7 +297,8 @@ class Kidney:
             for path in (capsule, capsule.parents[1] / "regions" / capsule.name):
                 if not path.is_file():
                     raise DataError(
-                        f"{path}: a released mask was wanted, found none; take truth: polygons or fetch it"
+                        f"{path}: expected a released mask, found none; take truth: polygons or "
+                        "fetch it"
                     )
 
 
@@ -306,5 +325,6 @@ def annotator_of(label: str) -> int:
 def listing_names(root: Path, annotator: int) -> list[str]:
     """File names of the regions masks of one annotator."""
     return [
-        path.name for path in listing(root / masks_folder(annotator) / "regions", ".png").values()
+        path.name
+        for path in list_files(root / masks_folder(annotator) / "regions", ".png").values()
     ]

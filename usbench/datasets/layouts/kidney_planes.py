@@ -1,4 +1,7 @@
-"""Open Kidney's planes: polygons and released masks ↔ (C, H, W) booleans. The capsule contains the other three."""
+"""Open Kidney's planes: polygons and released masks ↔ (C, H, W) booleans.
+
+The capsule contains the other three.
+"""
 
 from __future__ import annotations
 
@@ -18,45 +21,53 @@ STICKS_OUT = 1  # px that a vertex may lie beyond the last pixel: a drawing at t
 Planes = NDArray[np.bool_]
 
 
-def fill(entry: via.Entry, classes: Sequence[str], size: tuple[int, int], where: str) -> Planes:
-    """(C, H, W): the union of each class's polygons. DataError for one that lies outside the (height, width) image."""
+def fill_planes(
+    entry: via.ViaImage, classes: Sequence[str], size: tuple[int, int], where: str
+) -> Planes:
+    """(C, H, W): the union of each class's polygons.
+
+    DataError for one that lies outside the (height, width) image.
+    """
     height, width = size
     for region in entry.regions:
         x, y = region.polygon.max(axis=0)
         if x > width - 1 + STICKS_OUT or y > height - 1 + STICKS_OUT:
             raise DataError(
-                f"{where}: a polygon of {region.label} inside the image ({width}×{height}) was wanted, found a vertex "
+                f"{where}: expected a polygon of {region.label} inside the image "
+                f"({width}×{height}), got a vertex "
                 f"at x {x}, y {y}; take the image that was drawn on"
             )
     drawn_of = {
         c: [region.polygon for region in entry.regions if region.label == c] for c in classes
     }
-    return np.stack([polygons.fill(drawn_of[c], size) for c in classes])
+    return np.stack([polygons.fill_polygons(drawn_of[c], size) for c in classes])
 
 
-def extent(entries: Sequence[via.Entry]) -> tuple[int, int]:
+def common_extent(entries: Sequence[via.ViaImage]) -> tuple[int, int]:
     """(height, width) that holds all their polygons."""
     corners = [region.polygon.max(axis=0) for entry in entries for region in entry.regions]
     x, y = np.max(corners, axis=0) if corners else (0, 0)
     return int(y) + 1, int(x) + 1
 
 
-def drawn(planes: Planes, classes: Sequence[str], attributes: Mapping[str, str]) -> via.Entry:
+def draw_polygons(
+    planes: Planes, classes: Sequence[str], attributes: Mapping[str, str]
+) -> via.ViaImage:
     """What an annotator who draws exactly these planes exports."""
     regions = [
-        via.Region(c, p)
+        via.ViaRegion(c, p)
         for c, plane in zip(classes, planes, strict=True)
-        for p in polygons.trace(plane)
+        for p in polygons.trace_outlines(plane)
     ]
     facts = {
         "Quality": attributes.get("quality", "Good"),
         "View": attributes.get("view", "Longitudinal"),
         "Comments": attributes.get("comments", "n/a"),
     }
-    return via.Entry(facts, tuple(regions))
+    return via.ViaImage(facts, tuple(regions))
 
 
-def moved(planes: Planes, by: tuple[int, int]) -> Planes:
+def shift_planes(planes: Planes, by: tuple[int, int]) -> Planes:
     """(C, H, W) planes moved right and down; what leaves the image is lost."""
     right, down = by
     height, width = planes.shape[1:]
@@ -67,12 +78,13 @@ def moved(planes: Planes, by: tuple[int, int]) -> Planes:
 
 def read_masks(folder: Path, name: str, classes: Sequence[str]) -> Planes:
     """(C, H, W) of one image's two released masks, below an annotator's folder."""
-    capsule = label_png.read_index(folder / "capsule" / name, 1)
-    regions = label_png.read_index(folder / "regions" / name, len(REGIONS))
+    capsule = label_png.read_label_png(folder / "capsule" / name, 1)
+    regions = label_png.read_label_png(folder / "regions" / name, len(REGIONS))
     if capsule.shape != regions.shape:
         raise DataError(
-            f"{folder / 'regions' / name}: the size of the capsule's mask {capsule.shape} was wanted, "
-            f"found {regions.shape}"
+            f"{folder / 'regions' / name}: the size of the capsule's mask {capsule.shape} was "
+            "wanted, "
+            f"got {regions.shape}"
         )
     planes = {ANATOMY[0]: capsule == 1, **{c: regions == n for n, c in enumerate(REGIONS, start=1)}}
     return np.stack([planes[c] for c in classes])
@@ -85,5 +97,5 @@ def write_masks(folder: Path, name: str, planes: Mapping[str, Planes]) -> None:
     regions = np.zeros(some.shape, np.uint8)
     for n, c in enumerate(REGIONS, start=1):
         regions[planes.get(c, np.zeros_like(some))] = n
-    label_png.write_index(folder / "capsule" / name, capsule)
-    label_png.write_index(folder / "regions" / name, regions)
+    label_png.write_label_png(folder / "capsule" / name, capsule)
+    label_png.write_label_png(folder / "regions" / name, regions)

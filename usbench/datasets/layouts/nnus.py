@@ -1,8 +1,9 @@
-"""The normal-neck release (joo053/Neck-Ultrasound-Dataset): JPG images and YOLO labels, numbered, no volunteer ids.
+"""The normal-neck release (joo053/Neck-Ultrasound-Dataset): JPG images and YOLO labels, numbered,
+no volunteer ids.
 
-NNUS/images/0001.jpg, NNUS/labels/0001.txt and NNUS/labels/classes.txt, whose order rules: the classes are matched by
-name. About 30 to 40 images in a row seem to be of one volunteer, so the order of the numbers is what a split by
-contiguous runs goes by; each image is its own group.
+NNUS/images/0001.jpg, NNUS/labels/0001.txt and NNUS/labels/classes.txt, whose order rules: the
+classes are matched by name. About 30 to 40 images in a row seem to be of one volunteer, so the
+order of the numbers is what a split by contiguous runs goes by; each image is its own group.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from usbench.datasets.codecs import image, yolo_txt
-from usbench.datasets.layouts.folders import listing, unique
+from usbench.datasets.layouts.folders import list_files, sort_unique
 from usbench.errors import DataError
-from usbench.types import Boxes, Record, Sample, Task
+from usbench.types import Boxes, Layout, Record, Sample, Task
 
 NAMES = "classes.txt"
 DIGITS = 4  # of a number: ids sort as the numbers do
 
 
-class Nnus:
+class Nnus(Layout):
     """See usbench.types.Layout."""
 
     name = "nnus"
@@ -34,24 +35,27 @@ class Nnus:
 
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
-        labels = listing(root / self.labels, ".txt")
+        labels = list_files(root / self.labels, ".txt")
         names = labels.pop(Path(NAMES).stem, root / self.labels / NAMES)
-        yolo_txt.places(names, yolo_txt.read_names(names), self.classes)
-        images = listing(root / self.images, ".jpg", ".jpeg")
+        yolo_txt.class_positions(names, yolo_txt.read_class_names(names), self.classes)
+        images = list_files(root / self.images, ".jpg", ".jpeg")
         lone = sorted(images.keys() ^ labels.keys())
         if lone:
             have, lacks = (images, "a label") if lone[0] in images else (labels, "an image")
             count = f"{len(lone)} files lack the other"
             raise DataError(
-                f"{have[lone[0]]}: {lacks} of the same name was wanted, found none ({count})"
+                f"{have[lone[0]]}: expected {lacks} of the same name, found none ({count})"
             )
-        return unique(self.record(root, images[stem], labels[stem]) for stem in images)
+        return sort_unique(self.record(root, images[stem], labels[stem]) for stem in images)
 
     def record(self, root: Path, picture: Path, label: Path) -> Record:
-        """One record; its id is its number. DataError where the name is none, for the split goes by the numbers."""
+        """One record; its id is its number.
+
+        DataError where the name is none, for the split goes by the numbers.
+        """
         if not (picture.stem.isascii() and picture.stem.isdecimal()):
             raise DataError(
-                f"{picture}: a number as name (0001.jpg) was wanted, found {picture.stem!r}; rename it"
+                f"{picture}: expected a number as name (0001.jpg), got {picture.stem!r}; rename it"
             )
         number = picture.stem.lstrip("0").zfill(DIGITS)
         return Record(
@@ -65,25 +69,30 @@ class Nnus:
     def read(self, root: Path, record: Record) -> Boxes:
         """See usbench.types.Layout."""
         path = root / self.labels / NAMES
-        names = yolo_txt.read_names(path)
-        boxes = yolo_txt.read(root / str(record.label), names, image.size(root / record.image))
-        return Boxes(boxes.xyxy, yolo_txt.places(path, names, self.classes)[boxes.labels])
+        names = yolo_txt.read_class_names(path)
+        boxes = yolo_txt.read_yolo_boxes(
+            root / str(record.label), names, image.read_size(root / record.image)
+        )
+        return Boxes(boxes.xyxy, yolo_txt.class_positions(path, names, self.classes)[boxes.labels])
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
-        """See usbench.types.Layout. Ids are numbers; the release has no split, so a sample's own isn't kept."""
+        """See usbench.types.Layout.
+
+        Ids are numbers; the release has no split, so a sample's own isn't kept.
+        """
         images, labels = root / self.images, root / self.labels
         for folder in (images, labels):
             folder.mkdir(parents=True, exist_ok=True)
-        yolo_txt.write_names(labels / NAMES, self.classes)
+        yolo_txt.write_class_names(labels / NAMES, self.classes)
         written: list[Record] = []
         for sample in samples:
             if not isinstance(sample.target, Boxes):
                 raise DataError(
-                    f"sample {sample.id}: boxes were wanted, found {type(sample.target).__name__}"
+                    f"sample {sample.id}: expected boxes, got {type(sample.target).__name__}"
                 )
             picture, label = images / f"{sample.id}.jpg", labels / f"{sample.id}.txt"
             written.append(self.record(root, picture, label))
             image.write_jpeg(picture, sample.image)
             size = (sample.image.shape[0], sample.image.shape[1])
-            yolo_txt.write(label, sample.target, self.classes, size)
-        return unique(written)
+            yolo_txt.write_yolo_boxes(label, sample.target, self.classes, size)
+        return sort_unique(written)

@@ -1,9 +1,10 @@
 """The Unity echocardiography release (2020-12-05): points and curves in frames of videos.
 
-labels.zip and png-cache.zip, unpacked: labels/labels-{all,train,tune,ival}.json, a .txt list beside each, and
-png-cache/01/4d/44/01-4d44…-0000.png (class, first two pairs of digits of the video's 64-digit code, frame). The labels
-may also lie at the top; a file or a label's name may lack the class in front. Beside them, where the user has it from
-the authors, 01_database_physical.csv with the pixels' sizes. Frames of one video are one group.
+labels.zip and png-cache.zip, unpacked: labels/labels-{all,train,tune,ival}.json, a .txt list beside
+each, and png-cache/01/4d/44/01-4d44…-0000.png (class, first two pairs of digits of the video's
+64-digit code, frame). The labels may also lie at the top; a file or a label's name may lack the
+class in front. Beside them, where the user has it from the authors, 01_database_physical.csv with
+the pixels' sizes. Frames of one video are one group.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from usbench.datasets.codecs import image, replacing, spacing_csv, unity
-from usbench.datasets.layouts.folders import need_split, unique
+from usbench.datasets.codecs import image, spacing_csv, unity_labels
+from usbench.datasets.codecs.readers import read_lines
+from usbench.datasets.layouts.folders import require_split, sort_unique
 from usbench.errors import ConfigError, DataError
-from usbench.types import SPLITS, Landmarks, Record, Sample, Split, Task
+from usbench.io.files import replacing
+from usbench.types import SPLITS, Landmarks, Layout, Record, Sample, Split, Task
 
 PARTS: Mapping[Split, str] = {"train": "train", "val": "tune", "test": "ival"}
 CLASSES = ("01", "02")  # development, and the other
@@ -25,8 +28,11 @@ SPACINGS = "01_database_physical.csv"
 FRAME = re.compile(r"(?:(\d\d)-)?([0-9a-f]{64})-(\d{4,})\.png")
 
 
-class Unity:
-    """See usbench.types.Layout. Without classes given, they are the names that labels-all.json has seen, sorted."""
+class Unity(Layout):
+    """See usbench.types.Layout.
+
+    Without classes given, they are the names that labels-all.json has seen, sorted.
+    """
 
     name = "unity"
     version = 1
@@ -36,11 +42,11 @@ class Unity:
     def __init__(
         self,
         classes: Sequence[str] = (),
-        two: unity.Two = "unknown",
+        two: unity_labels.Two = "unknown",
         records_without_image: int = 0,
     ) -> None:
-        """two: what exactly two values are (see codecs.unity). records_without_image: how many the release is
-        known to have; one more is an error.
+        """two: what exactly two values are (see codecs.unity). records_without_image: how many the
+        release is known to have; one more is an error.
         """
         if two not in ("unknown", "curve"):
             raise ConfigError(
@@ -49,38 +55,40 @@ class Unity:
         self.classes, self._chosen = tuple(classes), tuple(classes)
         self.two, self.records_without_image = two, records_without_image
         self._files: dict[
-            Path, tuple[tuple[int, int], unity.LabelFile]
+            Path, tuple[tuple[int, int], unity_labels.LabelFile]
         ] = {}  # with the state that was read
         self._missing: dict[str, int] = {}
 
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
-        folder, cache = labels_folder(root), root / "png-cache"
+        folder, cache = find_labels_folder(root), root / "png-cache"
         if not cache.is_dir():
             raise DataError(
-                f"{cache}: the release's images were wanted here, found none; unpack png-cache.zip into {root}"
+                f"{cache}: the release's images were expected here, found none; unpack "
+                f"png-cache.zip into {root}"
             )
-        every = unity.read(folder / "labels-all.json", self.two)
+        every = unity_labels.read_unity_labels(folder / "labels-all.json", self.two)
         self.classes = self._chosen or tuple(sorted(every.seen))
-        check_names(folder / "labels-all.json", self.classes, every.named)
-        spacings = read_spacings(root / SPACINGS)
+        require_names(folder / "labels-all.json", self.classes, every.named)
+        spacings = read_video_spacings(root / SPACINGS)
         found: list[Record] = []
         lone: list[str] = []
         for split, part in PARTS.items():
             path = folder / f"labels-{part}.json"
             file = self._labels(path)
-            check_names(folder / "labels-all.json", sorted(file.seen), every.named)
-            pictures = {name: picture_of(cache, name) for name in file.labels}
-            check_list(path.with_suffix(".txt"), path, pictures)
+            require_names(folder / "labels-all.json", sorted(file.seen), every.named)
+            pictures = {name: find_picture(cache, name) for name in file.labels}
+            require_same_list(path.with_suffix(".txt"), path, pictures)
             lone += [f"{path}: {name}" for name, picture in pictures.items() if picture is None]
             found += [
-                record(root, split, picture, path, spacings)
+                make_record(root, split, picture, path, spacings)
                 for picture in pictures.values()
                 if picture
             ]
         if len(lone) > self.records_without_image:
             raise DataError(
-                f"{lone[0]}: an image below {cache} was wanted, found none ({len(lone)} such records; "
+                f"{lone[0]}: expected an image below {cache}, found none ({len(lone)} such "
+                "records; "
                 f"{self.records_without_image} are a known defect of the release)"
             )
         self._missing = {"records without an image": len(lone)}
@@ -88,7 +96,7 @@ class Unity:
             self._missing["images without a pixel size"] = sum(
                 one.mm_per_px is None for one in found
             )
-        return unique(found)
+        return sort_unique(found)
 
     def read(self, root: Path, record: Record) -> Landmarks:
         """See usbench.types.Layout. The JSON is parsed again only when its size or time changed."""
@@ -97,7 +105,8 @@ class Unity:
         name = next((name for name in spellings(record.image) if name in file.labels), None)
         if name is None:
             raise DataError(
-                f"{path}: labels of {Path(record.image).name} were wanted, found none; fetch the file again"
+                f"{path}: expected labels of {Path(record.image).name}, found none; fetch the "
+                "file again"
             )
         return file.landmarks(name, self.classes)
 
@@ -110,37 +119,37 @@ class Unity:
 
     def shared_files(self, root: Path) -> list[str]:
         """What the records depend on besides their own files, relative to the root."""
-        paths = [labels_folder(root) / "labels-all.json", root / SPACINGS]
+        paths = [find_labels_folder(root) / "labels-all.json", root / SPACINGS]
         return [path.relative_to(root).as_posix() for path in paths if path.is_file()]
 
-    def _labels(self, path: Path) -> unity.LabelFile:
+    def _labels(self, path: Path) -> unity_labels.LabelFile:
         state = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
         if path not in self._files or self._files[path][0] != state:
-            self._files[path] = state, unity.read(path, self.two)
+            self._files[path] = state, unity_labels.read_unity_labels(path, self.two)
         return self._files[path][1]
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
         """See usbench.types.Layout.
 
-        A sample's id is its file's stem where it is one of the release's form; else the code is the sha256 of its
-        group, and the frames of a group are counted in their order.
+        A sample's id is its file's stem where it is one of the release's form; else the code is the
+        sha256 of its group, and the frames of a group are counted in their order.
         """
         truths: dict[Split, dict[str, Landmarks]] = {split: {} for split in SPLITS}
         spacings: dict[str, spacing_csv.Spacing] = {}
         frames: Counter[str] = Counter()
         (root / "png-cache").mkdir(parents=True, exist_ok=True)
         for sample in samples:
-            split = need_split(sample.id, sample.split)
+            split = require_split(sample.id, sample.split)
             if not isinstance(sample.target, Landmarks) or not self._chosen:
                 found = type(sample.target).__name__
                 raise DataError(
-                    f"sample {sample.id}: landmarks and their names were wanted, found {found}"
+                    f"sample {sample.id}: expected landmarks and their names, got {found}"
                 )
             name = frame_name(sample, frames[sample.group])
             frames[sample.group] += 1
             if any(name in part for part in truths.values()):
                 raise DataError(
-                    f"sample {sample.id}: a frame of its own was wanted, found {name} twice"
+                    f"sample {sample.id}: expected a frame of its own, got {name} twice"
                 )
             picture = root / "png-cache" / folder_of(name) / name
             picture.parent.mkdir(parents=True, exist_ok=True)
@@ -151,11 +160,12 @@ class Unity:
                 and spacings.setdefault(video_of(name), sample.mm_per_px) != sample.mm_per_px
             ):
                 raise DataError(
-                    f"sample {sample.id}: one pixel size per video was wanted, found another than before"
+                    f"sample {sample.id}: expected one pixel size per video, got another than "
+                    "before"
                 )
         self._write_labels(root, truths)
         if spacings:
-            spacing_csv.write(root / SPACINGS, spacings)
+            spacing_csv.write_spacings(root / SPACINGS, spacings)
         return self.index(root)
 
     def _write_labels(self, root: Path, truths: Mapping[Split, Mapping[str, Landmarks]]) -> None:
@@ -166,7 +176,7 @@ class Unity:
             "all": every,
             **{PARTS[split]: truths[split] for split in truths},
         }.items():
-            unity.write(folder / f"labels-{part}.json", own, self._chosen)
+            unity_labels.write_unity_labels(folder / f"labels-{part}.json", own, self._chosen)
             with replacing(folder / f"labels-{part}.txt") as beside:
                 beside.write_text(
                     "".join(f"{name}\n" for name in own), encoding="ascii", newline="\n"
@@ -176,13 +186,16 @@ class Unity:
 # ---- names and places
 
 
-def labels_folder(root: Path) -> Path:
+def find_labels_folder(root: Path) -> Path:
     """Where the labels lie: in labels/, or at the top."""
     return root / "labels" if (root / "labels").is_dir() else root
 
 
-def picture_of(cache: Path, name: str) -> Path | None:
-    """The image of a label's name, whichever of both has the class in front; None where there is none."""
+def find_picture(cache: Path, name: str) -> Path | None:
+    """The image of a label's name, whichever of both has the class in front.
+
+    None where there is none.
+    """
     match = FRAME.fullmatch(name)
     if not match:
         return None
@@ -204,7 +217,7 @@ def spellings(picture: str) -> list[str]:
     return [f"{group}-{name}", name]
 
 
-def record(
+def make_record(
     root: Path,
     split: Split,
     picture: Path,
@@ -212,14 +225,14 @@ def record(
     spacings: Mapping[str, spacing_csv.Spacing | None],
 ) -> Record:
     """One record; its id is its split and its file's stem, its group the video's code."""
-    code = plain(picture.name).partition("-")[0]
+    code = strip_class(picture.name).partition("-")[0]
     image_path, label_path = (path.relative_to(root).as_posix() for path in (picture, labels))
     return Record(
         f"{split}/{picture.stem}", code, image_path, label_path, split, mm_per_px=spacings.get(code)
     )
 
 
-def plain(name: str) -> str:
+def strip_class(name: str) -> str:
     """A frame's name without the class; others as they are."""
     match = FRAME.fullmatch(name)
     return f"{match[2]}-{match[3]}.png" if match else name
@@ -229,7 +242,7 @@ def frame_name(sample: Sample, frame: int) -> str:
     """The file name that a sample is written under."""
     own = f"{sample.id.rpartition('/')[2]}.png"
     if FRAME.fullmatch(own):
-        return own if plain(own) != own else f"{CLASSES[0]}-{own}"
+        return own if strip_class(own) != own else f"{CLASSES[0]}-{own}"
     return f"{CLASSES[0]}-{hashlib.sha256(sample.group.encode()).hexdigest()}-{frame:04d}.png"
 
 
@@ -247,39 +260,44 @@ def video_of(name: str) -> str:
 # ---- checks
 
 
-def check_names(path: Path, wanted: Sequence[str], named: frozenset[str]) -> None:
+def require_names(path: Path, wanted: Sequence[str], named: frozenset[str]) -> None:
     """DataError for a class that labels-all.json doesn't name, and for none at all."""
     lost = [name for name in wanted if name not in named]
     if lost:
         raise DataError(
-            f"{path}: labels of {lost[0]} were wanted, found none; correct the classes or fetch the files again"
+            f"{path}: expected labels of {lost[0]}, found none; correct the classes or fetch the "
+            "files again"
         )
 
 
-def check_list(path: Path, labels: Path, pictures: Mapping[str, Path | None]) -> None:
-    """DataError where the list beside the labels, if there is one, names others (a record without image may lack)."""
+def require_same_list(path: Path, labels: Path, pictures: Mapping[str, Path | None]) -> None:
+    """DataError where the list beside the labels, if there is one, names others (a record without
+    image may lack).
+    """
     if not path.is_file():
         return
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: a list of image names was wanted, found a file that can't be read ({error})"
-        ) from error
-    listed = {plain(line.strip().rpartition("/")[2]) for line in lines} - {""}
-    labelled = {plain(name): picture for name, picture in pictures.items()}
+    lines = read_lines(path, "a list of image names")
+    listed = {strip_class(line.strip().rpartition("/")[2]) for line in lines} - {""}
+    labelled = {strip_class(name): picture for name, picture in pictures.items()}
     extra = sorted(listed - labelled.keys())
     lost = sorted(name for name, picture in labelled.items() if picture and name not in listed)
     if extra or lost:
         name, side = (extra[0], labels.name) if extra else (lost[0], path.name)
         raise DataError(
-            f"{path}: the images of {labels.name} were wanted, found {name} missing in {side} "
-            f"({len(extra)} only in the list, {len(lost)} only in the labels); fetch the labels again"
+            f"{path}: expected the images of {labels.name}, got {name} missing in {side} "
+            f"({len(extra)} only in the list, {len(lost)} only in the labels); fetch the labels "
+            "again"
         )
 
 
-def read_spacings(path: Path) -> dict[str, spacing_csv.Spacing | None]:
-    """Code of a video → mm per px, if the user has the table; its hashes may have the class in front."""
+def read_video_spacings(path: Path) -> dict[str, spacing_csv.Spacing | None]:
+    """Code of a video → mm per px, if the user has the table.
+
+    Its hashes may have the class in front.
+    """
     if not path.is_file():
         return {}
-    return {code.rpartition("-")[2]: spacing for code, spacing in spacing_csv.read(path).items()}
+    return {
+        code.rpartition("-")[2]: spacing
+        for code, spacing in spacing_csv.read_spacings(path).items()
+    }

@@ -1,9 +1,10 @@
-"""What a phantom's anatomy is made of: seeded parameters, curves, textures, interfaces, ovals, and painted tissue.
+"""What a phantom's anatomy is made of: seeded parameters, curves, textures, interfaces, ovals, and
+painted tissue.
 
-A scene (`scenes`) draws a `Body`: maps of scattering, attenuation and smooth interfaces, and a plane per
-class, which `phantom` turns into an image. All lengths are pixels of the scene's reference size; a `Frame`
-samples them at any other. Parameters come by name from `Draw`, so that images of one subject resemble each other
-and a parameter more or less changes no other.
+A scene (`scenes`) draws a `Body`: maps of scattering, attenuation and smooth interfaces, and a
+plane per class, which `phantom` turns into an image. All lengths are pixels of the scene's
+reference size; a `Frame` samples them at any other. Parameters come by name from `Draw`, so that
+images of one subject resemble each other and a parameter more or less changes no other.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ NO_LANDMARKS = Landmarks((), np.zeros(0, np.int8))
 
 @dataclass(frozen=True)
 class Body:
-    """The insonified tissue, sampled at the image's pixels or, where it has beams, at points along these."""
+    """The insonified tissue, sampled at the image's pixels or, where it has beams, at points along
+    these.
+    """
 
     echo: Floats  # (H, W) scattering, dB over the reference
     loss: Floats  # (H, W) attenuation, there and back, dB per reference px of depth
@@ -52,7 +55,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Draw:
-    """Random parameters of image n of a subject, each from a stream of its own, found by name."""
+    """Random parameters of image n of a subject, each from a stream of its own, got by name."""
 
     seed: int
     group: int
@@ -74,7 +77,8 @@ class Draw:
         )
 
     def turn(self, prime: int) -> float:
-        """A number in 0 … 1 that fills the interval evenly as n runs (Weyl's sequence, one prime per question).
+        """A number in 0 … 1 that fills the interval evenly as n runs (Weyl's sequence, one prime
+        per question).
 
         Shares of images with a structure so hold in small series too, independently of each other.
         """
@@ -108,7 +112,9 @@ class Frame:
         return ((np.arange(self.size[1], dtype=np.float32) + 0.5) / np.float32(self.scale[1]))[None]
 
     def wave(self, name: str, amplitude: float, wavelength: float) -> Floats:
-        """(1, W) a smooth curve about 0: three sines of at least the wavelength, seldom over the amplitude."""
+        """(1, W) a smooth curve about 0: three sines of at least the wavelength, seldom over the
+        amplitude.
+        """
         total: Floats = np.zeros_like(self.x)
         for k in range(3):
             phase = self.draw.vary(f"{name} phase {k}", 0, 2 * pi)
@@ -117,7 +123,9 @@ class Frame:
         return np.float32(amplitude / 2) * total
 
     def grain(self, name: str, down: float, across: float, slope: float = 0.0) -> Floats:
-        """(H, W) Gaussian texture of mean 0 and SD 1 with these correlation lengths, its rows sheared by the slope."""
+        """(H, W) Gaussian texture of mean 0 and SD 1 with these correlation lengths, its rows
+        sheared by the slope.
+        """
         height, width = self.size
         padded = fft.next_fast_len(height, real=True), fft.next_fast_len(width, real=True)
         white = self.draw.stream(name).standard_normal(padded, np.float32)
@@ -134,7 +142,9 @@ class Frame:
         )
 
     def line(self, depth: Floats, sd: float, amplitude: float | Floats) -> Floats:
-        """(H, W) echo of a smooth interface at depth (1, W), weaker where it isn't square to the beam."""
+        """(H, W) echo of a smooth interface at depth (1, W), weaker where it isn't square to the
+        beam.
+        """
         slope = np.gradient(depth[0], self.x[0])
         facing = amplitude * np.exp(-((slope / 0.4) ** 2)).astype(np.float32)
         near = slice(*np.searchsorted(self.y[:, 0], [depth.min() - 5 * sd, depth.max() + 5 * sd]))
@@ -149,7 +159,9 @@ class Frame:
         radii: tuple[float, float],
         ragged: float = 0.0,
     ) -> Floats:
-        """(H, W) distance from the centre (x, y) in units of the outline's: below 1 inside an oval with ripples."""
+        """(H, W) distance from the centre (x, y) in units of the outline's: below 1 inside an oval
+        with ripples.
+        """
         tilt = self.draw.vary(f"{name} tilt", -0.25, 0.25)
         dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
         u = (dx * cos(tilt) + dy * sin(tilt)) / np.float32(radii[0])
@@ -166,7 +178,9 @@ class Frame:
 
 
 def paint(body: Body, where: Plane, echo: float | Floats, loss: float | None = None) -> Body:
-    """The body with the echogenicity (dB), and the attenuation if given, replaced where the mask is set."""
+    """The body with the echogenicity (dB), and the attenuation if given, replaced where the mask is
+    set.
+    """
     painted = replace(body, echo=np.where(where, np.float32(echo), body.echo))
     return (
         painted
@@ -201,7 +215,9 @@ def mark(body: Body, label: int, where: Plane) -> Body:
 
 
 def scan(frame: Frame, body: Body, fade: float) -> Body:
-    """The body as this probe position sees it: uneven contact, interfaces that glint, levels that fade with depth."""
+    """The body as this probe position sees it: uneven contact, interfaces that glint, levels that
+    fade with depth.
+    """
     fall = fade * frame.y / frame.reference[0] + frame.wave("contact", 1.5, 180)
     glint = np.float32(10) ** ((fall + 4 * frame.grain("glint", 5, 16)) / np.float32(20))
     return replace(
@@ -214,7 +230,9 @@ def scan(frame: Frame, body: Body, fade: float) -> Body:
 def wall(
     frame: Frame, distance: Floats, centre: tuple[float, float], radius: float, sd: float
 ) -> Floats:
-    """(H, W) echo of a round wall, strong above and below, faint at the sides, where the beam grazes it."""
+    """(H, W) echo of a round wall, strong above and below, faint at the sides, where the beam
+    grazes it.
+    """
     facing = np.clip(((frame.y - centre[1]) / radius) ** 2 * 1.6, 0.03, 1)
     echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing.astype(
         np.float32

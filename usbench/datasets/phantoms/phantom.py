@@ -1,9 +1,10 @@
 """Believable synthetic B-mode with exactly known targets: the physics, and the series of samples.
 
-Knows how an echo becomes a grey level: fully developed speckle (many random scatterers per resolution cell,
-so a Rayleigh envelope), a point-spread function that widens with depth, attenuation along the beam against a
-fixed time-gain, coherent echoes of smooth interfaces, log compression. What is insonified comes from
-`usbench.datasets.phantoms.scenes`. Knows no file format: a layout writes the samples.
+Knows how an echo becomes a grey level: fully developed speckle (many random scatterers per
+resolution cell, so a Rayleigh envelope), a point-spread function that widens with depth,
+attenuation along the beam against a fixed time-gain, coherent echoes of smooth interfaces, log
+compression. What is insonified comes from `usbench.datasets.phantoms.scenes`. Knows no file format:
+a layout writes the samples.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ LATERAL_PX = (1.5, 3.2)  # standard deviation of the beam at the top and at the 
 
 
 @dataclass(frozen=True)
-class Spec:
-    """A series of phantom images; (scene, size, seed) and a sample's number and group decide its pixels."""
+class PhantomSpec:
+    """A series of phantom images.
+
+    (scene, size, seed) and a sample's number and group decide its pixels.
+    """
 
     scene: str  # a name of usbench.datasets.phantoms.scenes.SCENES
     size: tuple[int, int]  # (H, W) native pixels
@@ -49,27 +53,30 @@ class Spec:
     tint: bool = False  # for the layout that writes colour; the pixels here are grey
 
 
-def samples(spec: Spec, task: Task) -> Iterator[Sample]:
+def draw_samples(spec: PhantomSpec, task: Task) -> Iterator[Sample]:
     """The samples of the series, drawn lazily, in the order train, val, test.
 
-    The same sample has the same image in every task. Raises ConfigError, at the call, for an unknown scene
-    or split, a task that the scene doesn't have, or a size, seed, count or id pattern that can't be drawn.
+    The same sample has the same image in every task.
+
+    Raises:
+        ConfigError: an unknown scene or split, a task that the scene doesn't have, or a size, seed,
+            count or id pattern that can't be drawn.
     """
     _check(spec, task)
     return _samples(spec, task)
 
 
-def classes(spec: Spec, task: Task) -> tuple[str, ...]:
+def scene_classes(spec: PhantomSpec, task: Task) -> tuple[str, ...]:
     """The names that the scene has for a task; ConfigError for one that it doesn't have."""
     _check(spec, task)
     return CLASSES[spec.scene][task]
 
 
-def _samples(spec: Spec, task: Task) -> Iterator[Sample]:
+def _samples(spec: PhantomSpec, task: Task) -> Iterator[Sample]:
     for n, group, split in _numbers(spec):
         draw = Draw(spec.seed, group, n)
         body = scenes.SCENES[spec.scene](draw, spec.size)
-        image = bmode(body, draw.stream("speckle"))
+        image = render_bmode(body, draw.stream("speckle"))
         target = _target(body, task, spec.scene)
         name, facts = spec.id.format(n=n, group=group), dict(body.attributes)
         yield Sample(
@@ -77,20 +84,22 @@ def _samples(spec: Spec, task: Task) -> Iterator[Sample]:
         )
 
 
-def speckle(
+def simulate_speckle(
     echogenicity: Floats,
     rng: np.random.Generator,
     axial: float = AXIAL_PX,
     lateral: tuple[float, float] = LATERAL_PX,
     coherent: Floats | None = None,
 ) -> Floats:
-    """The envelope (H, W) of the echo from random scatterers of root-mean-square amplitude `echogenicity` (H, W).
+    """The envelope (H, W) of the echo from random scatterers of root-mean-square amplitude
+    `echogenicity` (H, W).
 
-    One circular complex Gaussian scatterer per pixel, filtered by a Gaussian point-spread function of
-    standard deviation `axial` px down and `lateral` px across (at the top and at the bottom, linear between),
-    normalised to unit energy: a uniform region has E[envelope²] = echogenicity² and a Rayleigh envelope with
-    mean / SD = sqrt(pi / (4 - pi)) = 1.913 (Goodman 1975; Wagner et al. 1983). `coherent` (H, W) is the
-    amplitude of interfaces' deterministic echoes, added to the filtered field (a Rician envelope there).
+    One circular complex Gaussian scatterer per pixel, filtered by a Gaussian point-spread function
+    of standard deviation `axial` px down and `lateral` px across (at the top and at the bottom,
+    linear between), normalised to unit energy: a uniform region has E[envelope²] = echogenicity²
+    and a Rayleigh envelope with mean / SD = sqrt(pi / (4 - pi)) = 1.913 (Goodman 1975; Wagner et
+    al. 1983). `coherent` (H, W) is the amplitude of interfaces' deterministic echoes, added to the
+    filtered field (a Rician envelope there).
     """
     height, width = echogenicity.shape
     margin = (
@@ -117,11 +126,12 @@ def speckle(
     return envelope
 
 
-def bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
+def render_bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The 8-bit B-mode image (H, W) of a body.
 
     The time-gain assumes the scene's mean attenuation, so that what attenuates less is followed by
-    enhancement and what attenuates more by shadow, in its own columns. The receiver's noise gets the same gain.
+    enhancement and what attenuates more by shadow, in its own columns. The receiver's noise gets
+    the same gain.
     """
     rows, columns = body.scale
     depth = np.arange(len(body.echo), dtype=np.float32)[:, None] / np.float32(rows)
@@ -130,7 +140,7 @@ def bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     noise = 10 ** ((NOISE_DB + body.gain * (depth - depth[-1])) / 10) + 10 ** (HAZE_DB / 10)
     echogenicity = np.sqrt(10 ** ((body.echo + gain) / 10) + noise)
     lateral = (max(0.6, LATERAL_PX[0] * columns), max(0.6, LATERAL_PX[1] * columns))
-    envelope = speckle(
+    envelope = simulate_speckle(
         echogenicity,
         rng,
         max(0.6, AXIAL_PX * rows),
@@ -145,7 +155,8 @@ def bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
-    """Grey levels (H, W) of an envelope: logarithmic, white at WHITE_DB, black DYNAMIC_RANGE_DB below it.
+    """Grey levels (H, W) of an envelope: logarithmic, white at WHITE_DB, black DYNAMIC_RANGE_DB
+    below it.
 
     `smooth` is the standard deviation, in px, of the display filter over the logarithmic levels.
     """
@@ -154,8 +165,11 @@ def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
     return np.clip(255 * (1 + (level - WHITE_DB) / DYNAMIC_RANGE_DB) + 0.5, 0, 255).astype(np.uint8)
 
 
-def _numbers(spec: Spec) -> Iterator[tuple[int, int, Split]]:
-    """(n, group, split) of every sample: both numbers run on over the splits; a split starts a new group."""
+def _numbers(spec: PhantomSpec) -> Iterator[tuple[int, int, Split]]:
+    """(n, group, split) of every sample: both numbers run on over the splits.
+
+    A split starts a new group.
+    """
     n = group = 0
     for split in SPLITS:
         for position in range(spec.counts.get(split, 0)):
@@ -171,7 +185,9 @@ def _target(body: Body, task: Task, scene: str) -> Target:
 
 
 def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
-    """Half-open boxes (native px) around the connected components of the classes that the scene detects."""
+    """Half-open boxes (native px) around the connected components of the classes that the scene
+    detects.
+    """
     corners: list[tuple[int, int, int, int]] = []
     labels: list[int] = []
     for label, name in enumerate(CLASSES[scene]["detect"]):
@@ -184,25 +200,28 @@ def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
     return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64))
 
 
-def _check(spec: Spec, task: Task) -> None:
+def _check(spec: PhantomSpec, task: Task) -> None:
     if spec.scene not in CLASSES:
         raise ConfigError(f"phantom scene {spec.scene!r}: wanted one of {', '.join(CLASSES)}")
     if task not in CLASSES[spec.scene]:
         raise ConfigError(
-            f"phantom scene {spec.scene!r} has no task {task!r}: wanted {' or '.join(CLASSES[spec.scene])}"
+            f"phantom scene {spec.scene!r} has no task {task!r}: wanted "
+            f"{' or '.join(CLASSES[spec.scene])}"
         )
     if unknown := [split for split in spec.counts if split not in SPLITS]:
         raise ConfigError(
-            f"phantom counts: wanted {', '.join(SPLITS)}, found {', '.join(map(repr, unknown))}"
+            f"phantom counts: expected {', '.join(SPLITS)}, got {', '.join(map(repr, unknown))}"
         )
     if spec.seed < 0 or spec.per_group < 1 or any(count < 0 for count in spec.counts.values()):
         raise ConfigError(
-            f"phantom: seed and counts must be at least 0 and per_group at least 1, found seed {spec.seed}, "
+            "phantom: seed and counts must be at least 0 and per_group at least 1, got seed "
+            f"{spec.seed}, "
             f"counts {dict(spec.counts)}, per_group {spec.per_group}"
         )
     if len(spec.size) != 2 or min(spec.size) < SMALLEST_SIDE:
         raise ConfigError(
-            f"phantom size: wanted (H, W) of at least {SMALLEST_SIDE} px each, found {tuple(spec.size)}"
+            f"phantom size: expected (H, W) of at least {SMALLEST_SIDE} px each, got "
+            f"{tuple(spec.size)}"
         )
     try:
         spec.id.format(n=1, group=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from usbench.catalogue.wording import plain, points
+from usbench.catalogue.wording import format_range, format_value
 
 Data = dict[str, Any]
 FACETS = ("anatomy", "tasks", "access", "licence")  # fields that a reader filters by
@@ -39,7 +39,7 @@ def _card(card: Mapping[str, Any]) -> Data:
 
 def _field(name: str, field: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
     """[name, words] and, where they differ from the card's, [source, verified]."""
-    value = str(field["value"]) if name == "year" else plain(field["value"])
+    value = str(field["value"]) if name == "year" else format_value(field["value"])
     words = f"unknown: {field['unknown']}" if field["value"] is None else value
     words += f" ({field['note']})" if field["note"] else ""
     other = [field["source"] or "", field["verified"] or ""]
@@ -63,7 +63,7 @@ def _score(score: Mapping[str, Any]) -> Data:
     ]
     return {
         **{name: score[name] for name in ("rubric", "low", "high", "of")},
-        "words": f"{points(score['low'], score['high'])} of {score['of']:g}",
+        "words": f"{format_range(score['low'], score['high'])} of {score['of']:g}",
         "tier": low if low == high else f"{low}–{high}",
         "parts": parts,
     }

@@ -14,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from usbench.curves import resample, spline
 from usbench.models.arrays import Encoding
 from usbench.models.augment import Augment, draw_affine, sample_images, shade, to_grid
-from usbench.types import BLURRED, SEEN, Landmarks, Sample
+from usbench.types import BLURRED, SEEN, Landmarks, Sample, curve_through, resample_curve
 
 SAMPLES = 64
 
@@ -52,7 +51,7 @@ def to_marks(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
     marks[:, -1] = sample.target.state[:, None]
     native = (sample.image.shape[0], sample.image.shape[1])
     for n in np.flatnonzero(sample.target.state == SEEN):
-        curve = stretch(spline(sample.target.paths[n]), native, size)
+        curve = stretch(curve_through(sample.target.paths[n]), native, size)
         marks[n, :-1] = sample_evenly(curve, SAMPLES)
     return marks
 
@@ -64,7 +63,7 @@ def sample_evenly(line: NDArray[np.floating], n: int) -> NDArray[np.float64]:
     """
     arc = float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
     if arc:
-        return resample(line, arc / (n - 1))
+        return resample_curve(line, arc / (n - 1))
     return np.repeat(np.asarray(line, np.float64)[:1], n, axis=0)
 
 

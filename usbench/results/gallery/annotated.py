@@ -8,9 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from usbench.curves import spline
 from usbench.results.gallery.overlay import CONFIDENCE, paint, palette
-from usbench.types import SEEN, Boxes, Landmarks, Target
+from usbench.types import (
+    SEEN,
+    Boxes,
+    Landmarks,
+    Target,
+    curve_through,
+)
 
 Colour = tuple[int, ...]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -70,7 +75,7 @@ def marks(
             )
         else:
             pen.line(
-                [(float(x), float(y)) for x, y in spline(path)],
+                [(float(x), float(y)) for x, y in curve_through(path)],
                 fill=colour,
                 width=max(1, radius // 2),
             )

@@ -11,16 +11,11 @@ import gzip
 import io
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
 from usbench.errors import DataError
+from usbench.io.json_schema import find_fault, load_schema
 
 Gallery = dict[str, Any]
 SUFFIX = ".gallery.json.gz"  # no *.json: those beside it are records
@@ -109,14 +104,9 @@ def fault(gallery: object) -> str | None:
 
     Beyond the schema: a shape's class is one of `classes`, and its coordinates are pairs, a box's four.
     """
-    if not _compiled().is_valid(gallery):
-        error = best_match(Draft202012Validator(schema()).iter_errors(gallery))
-        assert error is not None
-        words = " ".join(error.message.split())
-        shown = words if len(words) <= 160 else f"{words[:80]} … {words[-79:]}"
-        return (
-            f"key {error.json_path.removeprefix('$').removeprefix('.') or '(top level)'}: {shown}"
-        )
+    wrong = find_fault(load_schema("usbench.results.gallery", "gallery.schema.json"), gallery)
+    if wrong is not None:
+        return wrong
     assert isinstance(gallery, dict)
     return next(odd_shapes(gallery), None)
 
@@ -137,21 +127,3 @@ def odd_shapes(gallery: Gallery) -> Iterator[str]:
                     yield f"{key}.at: wanted pairs of x and y, of a box two, found another number of coordinates"
             if any(number >= most for number in case[side]["unknown"]):
                 yield f"key cases[{n}].{side}.unknown: wanted some of {most} classes, counted from 0, found another"
-
-
-@cache
-def schema() -> dict[str, Any]:
-    """The schema itself."""
-    text = (
-        resources.files("usbench.results.gallery")
-        .joinpath("gallery.schema.json")
-        .read_text("utf-8")
-    )
-    found: dict[str, Any] = json.loads(text)
-    return found
-
-
-@cache
-def _compiled() -> Any:
-    """Says yes or no at once; the slow validator is for the words."""
-    return jsonschema_rs.validator_for(schema())

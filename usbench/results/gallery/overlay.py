@@ -10,10 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from usbench.curves import spline
 from usbench.datasets.dataset import Samples
 from usbench.results import scoring
-from usbench.types import SEEN, Boxes, Landmarks, Masks, Sample, Target, Task
+from usbench.types import (
+    SEEN,
+    Boxes,
+    Landmarks,
+    Masks,
+    Sample,
+    Target,
+    Task,
+    curve_through,
+)
 
 CONFIDENCE = 0.25  # boxes below it aren't drawn (they are scored)
 
@@ -194,4 +202,4 @@ def mark(axis: Any, target: Target) -> None:
                 markeredgewidth=0.5,
             )
         else:
-            axis.plot(*spline(path).T, linewidth=1.3, color=colour)
+            axis.plot(*curve_through(path).T, linewidth=1.3, color=colour)

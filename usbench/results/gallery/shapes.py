@@ -11,9 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.curves import spline
 from usbench.results.gallery.overlay import CONFIDENCE
-from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target
+from usbench.types import (
+    BLURRED,
+    SEEN,
+    Boxes,
+    Landmarks,
+    Masks,
+    Target,
+    curve_through,
+)
 
 Shape = dict[str, Any]
 Points = NDArray[np.float64]  # (N, 2) x, y
@@ -93,5 +100,5 @@ def marks(target: Landmarks) -> list[Shape]:
         if len(path) == 1:
             shapes.append({"class": c, "kind": "point", "at": [flat(path)]})
         else:
-            shapes.append({"class": c, "kind": "line", "at": [flat(spline(path, STEP))]})
+            shapes.append({"class": c, "kind": "line", "at": [flat(curve_through(path, STEP))]})
     return shapes

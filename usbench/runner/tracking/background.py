@@ -21,9 +21,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from usbench.datasets.codecs import replacing
 from usbench.errors import DataError, UsbenchError
 from usbench.io.console import warn
+from usbench.io.files import replacing
 from usbench.runner.tracking import mlflow_store as track
 
 FINISH_S = 60.0  # so long a finished run waits for a store that is slow or hangs

@@ -1,5 +1,8 @@
-"""The phantoms' scenes by name: what is insonified. A scene knows enough anatomy to look right and where each
-structure is to the pixel; no physics of the image and no file."""
+"""The phantoms' scenes by name: what is insonified.
+
+A scene knows enough anatomy to look right and where each structure is to the pixel; no physics of
+the image and no file.
+"""
 
 from __future__ import annotations
 

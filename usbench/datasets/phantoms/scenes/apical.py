@@ -1,7 +1,9 @@
-"""The apical four-chamber view: both ventricles above, both atria below, the left heart on the image's right.
+"""The apical four-chamber view: both ventricles above, both atria below, the left heart on the
+image's right.
 
-Knows where each wall, valve and landmark is and how it moves. s runs from the apex of the left ventricle down to its
-base, v to the septum and the right heart (see `usbench.datasets.phantoms.scenes.heart`).
+Knows where each wall, valve and landmark is and how it moves. s runs from the apex of the left
+ventricle down to its base, v to the septum and the right heart (see
+`usbench.datasets.phantoms.scenes.heart`).
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from math import pi
 
 import numpy as np
 
-from usbench.curves import spline
 from usbench.datasets.phantoms.anatomy import Draw
 from usbench.datasets.phantoms.scenes.heart import (
     THIN,
@@ -24,6 +25,7 @@ from usbench.datasets.phantoms.scenes.heart import (
     own,
     shifted,
 )
+from usbench.types import curve_through
 
 APICAL = (
     "curve-la-endo",
@@ -37,7 +39,9 @@ APICAL = (
 
 
 def apical(draw: Draw) -> Heart:
-    """Four chambers from the apex: both ventricles above, both atria below, the left heart on the image's right."""
+    """Four chambers from the apex: both ventricles above, both atria below, the left heart on the
+    image's right.
+    """
     beat = contraction(draw)
     tilt = own(draw, "tilt", 0.04, 0.18)
     axes = Axes((own(draw, "x", 400, 430), own(draw, "y", 92, 118) + 2 * beat), pi / 2 - tilt)
@@ -54,7 +58,7 @@ def apical(draw: Draw) -> Heart:
         + [(part * length, -width * half * lateral) for width, part in side[::-1]]
         + [(length, -ring)]
     )
-    endo = spline(knots)
+    endo = curve_through(knots)
     right, hinges = _right_ventricle(draw, beat, endo[: len(endo) // 2], length, thick)
     deep, wide = (
         own(draw, "atria", 112, 140) * (1 + 0.18 * beat),
@@ -80,7 +84,7 @@ def apical(draw: Draw) -> Heart:
     cavities = (
         (endo, 0.0),
         (right, 0.4 * thick),
-        (spline(atrium), THIN),
+        (curve_through(atrium), THIN),
         (_right_atrium(hinges, wide + 15, length, 0.92 * deep), THIN),
     )
     return Heart(
@@ -104,7 +108,9 @@ def _right_ventricle(
         (part * length, at(border, part * length) + share * wide)
         for part, share in ((0.30, 0.30), (0.45, 0.66), (0.65, 0.95), (0.82, 1.02), (0.96, 0.88))
     ]
-    outline = np.concatenate([spline(np.array(inner)), spline(np.array([inner[-1], *free]))[1:]])
+    outline = np.concatenate(
+        [curve_through(np.array(inner)), curve_through(np.array([inner[-1], *free]))[1:]]
+    )
     return outline, np.array([inner[0], free[-1]])
 
 
@@ -122,7 +128,7 @@ def _right_atrium(hinges: Line, septum: float, length: float, deep: float) -> Li
         (high, left),
         hinges[1],
     ]
-    return spline(np.array(knots))
+    return curve_through(np.array(knots))
 
 
 def _valves(beat: float, septal: Line, lateral: Line, hinges: Line) -> tuple[Line, ...]:

@@ -1,8 +1,10 @@
-"""The heart under a phased array: apical four-chamber views and parasternal long-axis views, with their landmarks.
+"""The heart under a phased array: apical four-chamber views and parasternal long-axis views, with
+their landmarks.
 
-Knows what each tissue returns, in dB over the reference echogenicity, and how the beams fan out: the body is laid out
-in beams, so that speckle, attenuation and the beam's width go along them and the sector is what they cover. Where the
-walls are, `apical` and `parasternal` know. Knows no physics of the image and no file.
+Knows what each tissue returns, in dB over the reference echogenicity, and how the beams fan out:
+the body is laid out in beams, so that speckle, attenuation and the beam's width go along them and
+the sector is what they cover. Where the walls are, `apical` and `parasternal` know. Knows no
+physics of the image and no file.
 """
 
 from __future__ import annotations
@@ -13,12 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from usbench.curves import resample, spline
 from usbench.datasets.phantoms.anatomy import Body, Draw, Floats, Frame, paint, scan, tissue
 from usbench.datasets.phantoms.scenes.apical import APICAL, apical
 from usbench.datasets.phantoms.scenes.heart import Heart, Line
 from usbench.datasets.phantoms.scenes.parasternal import PARASTERNAL, parasternal
-from usbench.types import BLURRED, OFF, SEEN, Landmarks
+from usbench.types import (
+    BLURRED,
+    OFF,
+    SEEN,
+    Landmarks,
+    curve_through,
+    resample_curve,
+)
 
 ECHO = tuple(sorted({*APICAL, *PARASTERNAL}))
 
@@ -33,9 +41,11 @@ ANGLES = 8192  # an outline's radius is looked up at so many angles
 
 
 def echo(draw: Draw, size: tuple[int, int]) -> Body:
-    """A heart, 600 × 800: apical four-chamber in every odd group, parasternal long-axis in every even one.
+    """A heart, 600 × 800: apical four-chamber in every odd group, parasternal long-axis in every
+    even one.
 
-    A name that isn't of the view is OFF; in a tenth of the images one that is drops out, and is BLURRED.
+    A name that isn't of the view is OFF; in a tenth of the images one that is drops out, and is
+    BLURRED.
     """
     heart = (apical if draw.group % 2 == 1 else parasternal)(draw)
     image = Frame(draw, REFERENCE, size)
@@ -61,7 +71,9 @@ def echo(draw: Draw, size: tuple[int, int]) -> Body:
 
 
 def _swept(body: Body, image: Frame, beams: Frame) -> Body:
-    """The body with where in its beams each pixel of the image lies, and which of them the sector covers."""
+    """The body with where in its beams each pixel of the image lies, and which of them the sector
+    covers.
+    """
     dx, dy = image.x - np.float32(APEX[0]), image.y - np.float32(APEX[1])
     depth, angle = np.hypot(dx, dy), np.arctan2(dx, dy)
     rows = depth * np.float32(beams.scale[0]) - np.float32(0.5)
@@ -94,7 +106,9 @@ def _chambers(beams: Frame, heart: Heart, x: Floats, y: Floats) -> Body:
 
 
 def _surface(depth: Floats, sd: float) -> Floats:
-    """The echo of a smooth surface where the distance to it is 0: 1 where the beam is square to it, less aslant."""
+    """The echo of a smooth surface where the distance to it is 0: 1 where the beam is square to it,
+    less aslant.
+    """
     facing = np.abs(
         np.gradient(depth, axis=0) / np.maximum(np.hypot(*np.gradient(depth)), np.float32(1e-6))
     )
@@ -127,11 +141,12 @@ def _trace(line: Line, sd: float, x: Floats, y: Floats) -> Floats:
 
 
 def distance(outline: Line, x: Floats, y: Floats) -> Floats:
-    """Distance of points from a closed outline (N, 2), negative inside, exact near it (to first order).
+    """Distance of points from a closed outline (N, 2), negative inside, exact near it (to first
+    order).
 
     The outline must be star-shaped about its perimeter's centre: its radius is looked up by angle.
     """
-    closed = resample(np.concatenate([outline, outline[:1]]))[1:]
+    closed = resample_curve(np.concatenate([outline, outline[:1]]))[1:]
     centre = closed.mean(axis=0)
     bearing, away = np.arctan2(*(closed - centre).T[::-1]), np.linalg.norm(closed - centre, axis=1)
     order = np.argsort(bearing)
@@ -160,7 +175,7 @@ def _hidden(draw: Draw, heart: Heart) -> str | None:
 
 def _drop_out(body: Body, heart: Heart, hidden: str, x: Floats, y: Floats) -> Body:
     """Hardly an echo about the hidden landmark, though not so near to the points that are seen."""
-    path = spline(heart.paths[hidden], DARK_PX)
+    path = curve_through(heart.paths[hidden], DARK_PX)
     seen = np.concatenate(
         [other for name, other in heart.paths.items() if name != hidden and len(other) == 1]
     )

@@ -1,8 +1,9 @@
-"""What a view of the heart is made of: outlines, leaflets and landmarks, and how to lay them out and let them beat.
+"""What a view of the heart is made of: outlines, leaflets and landmarks, and how to lay them out
+and let them beat.
 
-Knows nothing of echoes and pixels, and no view. Lengths are pixels of the scene's reference size, 600 × 800, x to the
-right and y down. A view is laid out in coordinates (s, v) of its own, along the left ventricle's long axis and square
-to it, so that the whole heart tilts and shifts as one.
+Knows nothing of echoes and pixels, and no view. Lengths are pixels of the scene's reference size,
+600 × 800, x to the right and y down. A view is laid out in coordinates (s, v) of its own, along the
+left ventricle's long axis and square to it, so that the whole heart tilts and shifts as one.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from math import cos, pi, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.curves import spline
 from usbench.datasets.phantoms.anatomy import Draw
+from usbench.types import curve_through
 
 Line = NDArray[np.float64]  # (N, 2) of x, y or of s, v
 
@@ -23,7 +24,10 @@ THIN = 9.0  # the wall of atria and great vessels
 
 @dataclass(frozen=True)
 class Heart:
-    """One view at one phase. Every outline is star-shaped about its perimeter's centre and closes on itself."""
+    """One view at one phase.
+
+    Every outline is star-shaped about its perimeter's centre and closes on itself.
+    """
 
     view: str
     muscle: Line  # the left ventricle's outer outline
@@ -34,7 +38,10 @@ class Heart:
 
 @dataclass(frozen=True)
 class Axes:
-    """Where (s, v) lies in the image: the origin, and the direction of s; v is 90° clockwise from it on the screen."""
+    """Where (s, v) lies in the image: the origin, and the direction of s.
+
+    V is 90° clockwise from it on the screen.
+    """
 
     origin: tuple[float, float]
     turn: float  # of s from the screen's x axis towards its y axis, radians
@@ -47,7 +54,10 @@ class Axes:
 
 
 def contraction(draw: Draw) -> float:
-    """How far the ventricles are contracted: 0 at end-diastole … 1 at end-systole; the images fill the cycle evenly."""
+    """How far the ventricles are contracted: 0 at end-diastole … 1 at end-systole.
+
+    The images fill the cycle evenly.
+    """
     return 0.5 - 0.5 * cos(2 * pi * draw.turn(2))
 
 
@@ -75,9 +85,11 @@ def shifted(line: Line, by: float) -> Line:
 
 
 def leaflet(one: tuple[float, float], other: tuple[float, float], bend: float) -> Line:
-    """A leaflet from its hinge to its tip, bent to the left of its direction by this part of its length."""
+    """A leaflet from its hinge to its tip, bent to the left of its direction by this part of its
+    length.
+    """
     start, end = np.array(one), np.array(other)
     along = end - start
-    return spline(
+    return curve_through(
         np.stack([start, (start + end) / 2 + bend * np.array([along[1], -along[0]]), end])
     )

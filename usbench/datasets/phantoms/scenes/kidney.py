@@ -1,7 +1,9 @@
-"""A kidney under a curved probe, in longitudinal or transverse section: capsule, central echo complex, medulla, cortex.
+"""A kidney under a curved probe, in longitudinal or transverse section: capsule, central echo
+complex, medulla, cortex.
 
-Knows enough anatomy to look right and where each structure is to the pixel; levels are dB over the reference
-echogenicity, lengths pixels of the scene's reference size. Knows no physics of the image and no file.
+Knows enough anatomy to look right and where each structure is to the pixel; levels are dB over the
+reference echogenicity, lengths pixels of the scene's reference size. Knows no physics of the image
+and no file.
 """
 
 from __future__ import annotations
@@ -34,10 +36,12 @@ class _Organ:
 
 
 def kidney(draw: Draw, size: tuple[int, int]) -> Body:
-    """One kidney in fat, below liver and before muscle, 384 × 512 or twice that; Longitudinal in every odd group.
+    """One kidney in fat, below liver and before muscle, 384 × 512 or twice that.
 
-    The capsule's plane contains the other three, which are disjoint. The sinus reaches the capsule at the hilum and
-    the pyramids reach the sinus, so that no component of any plane has a hole.
+    Longitudinal in every odd group.
+
+    The capsule's plane contains the other three, which are disjoint. The sinus reaches the capsule
+    at the hilum and the pyramids reach the sinus, so that no component of any plane has a hole.
     """
     frame = Frame(draw, REFERENCE, size)
     longitudinal = draw.group % 2 == 1
@@ -128,7 +132,9 @@ def _way(x: Floats, y: Floats) -> Floats:
 
 
 def _planes(frame: Frame, organ: _Organ) -> Plane:
-    """(4, H, W) of KIDNEY: pyramids stand on the sinus side by side, their bases towards the capsule."""
+    """(4, H, W) of KIDNEY: pyramids stand on the sinus side by side, their bases towards the
+    capsule.
+    """
     vary = frame.draw.vary
     gap = vary("gap", 24, 32)
     count = max(round((organ.length - 2 * gap) / vary("pitch", 44, 54)), 3)
@@ -153,7 +159,9 @@ def _solid(planes: Plane) -> Plane:
 
 
 def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
-    """Skin, fat and muscle along the probe, liver before the kidney, muscle behind it, fat about it."""
+    """Skin, fat and muscle along the probe, liver before the kidney, muscle behind it, fat about
+    it.
+    """
     vary = frame.draw.vary
     fine, streaks = (
         frame.grain("liver", 2.5, 4),
@@ -209,7 +217,9 @@ def _liver_vessels(frame: Frame, body: Body) -> Body:
 
 
 def _parenchyma(frame: Frame, body: Body, organ: _Organ) -> Body:
-    """Cortex of mid echo, dark pyramids, a bright patchy sinus with dark clefts, and the capsule's bright line."""
+    """Cortex of mid echo, dark pyramids, a bright patchy sinus with dark clefts, and the capsule's
+    bright line.
+    """
     vary = frame.draw.vary
     capsule, sinus, medulla, _ = body.planes
     cortex = vary("cortex", -11, -8)
@@ -228,7 +238,9 @@ def _parenchyma(frame: Frame, body: Body, organ: _Organ) -> Body:
 
 
 def _shadow(frame: Frame, body: Body, angle: Floats) -> Body:
-    """In two images of five a rib, or gas, at one side of the field of view takes the beams beyond it."""
+    """In two images of five a rib, or gas, at one side of the field of view takes the beams beyond
+    it.
+    """
     side = frame.draw.turn(5)
     if side >= 0.4:
         return body

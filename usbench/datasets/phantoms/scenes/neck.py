@@ -1,7 +1,9 @@
-"""A normal neck in transverse section under a linear probe: trachea, thyroid, vessels, oesophagus and muscles.
+"""A normal neck in transverse section under a linear probe: trachea, thyroid, vessels, oesophagus
+and muscles.
 
-Knows enough anatomy to look right and where each structure is to the pixel; levels are dB over the reference
-echogenicity, lengths pixels of the scene's reference size. Knows no physics of the image and no file.
+Knows enough anatomy to look right and where each structure is to the pixel; levels are dB over the
+reference echogenicity, lengths pixels of the scene's reference size. Knows no physics of the image
+and no file.
 """
 
 from __future__ import annotations
@@ -51,11 +53,13 @@ class _Side:
 
 
 def neck(draw: Draw, size: tuple[int, int]) -> Body:
-    """The midline (30 % of the images), a side with its thyroid lobe (45 %) or far lateral (25 %), 447 × 494.
+    """The midline (30 % of the images), a side with its thyroid lobe (45 %) or far lateral (25 %),
+    447 × 494.
 
-    Of the images about 30 % have the trachea, 75 % thyroid and strap muscle, 80 % the artery, 70 % the
-    sternocleidomastoid and 40 % the longus colli, as in the release; vein and oesophagus, rare there (30 and 75 of
-    790), a quarter, so that a short series can teach them. Planes are disjoint, and every structure is one component.
+    Of the images about 30 % have the trachea, 75 % thyroid and strap muscle, 80 % the artery, 70 %
+    the sternocleidomastoid and 40 % the longus colli, as in the release; vein and oesophagus, rare
+    there (30 and 75 of 790), a quarter, so that a short series can teach them. Planes are disjoint,
+    and every structure is one component.
     """
     frame = Frame(draw, REFERENCE, size)
     place, left = draw.turn(2), draw.turn(3) < 0.5
@@ -79,7 +83,10 @@ def neck(draw: Draw, size: tuple[int, int]) -> Body:
 
 
 def _midline(frame: Frame, body: Body) -> Body:
-    """Trachea between two lobes, muscles before them; sometimes the oesophagus and an artery beside."""
+    """Trachea between two lobes, muscles before them.
+
+    Sometimes the oesophagus and an artery beside.
+    """
     draw = frame.draw
     centre = draw.vary("midline", 212, 282)
     right, left = (
@@ -99,7 +106,10 @@ def _midline(frame: Frame, body: Body) -> Body:
 
 
 def _lobe_side(frame: Frame, body: Body, side: _Side, left: bool) -> Body:
-    """A lobe, the artery lateral to it, the muscles before and behind them; sometimes vein and oesophagus."""
+    """A lobe, the artery lateral to it, the muscles before and behind them.
+
+    Sometimes vein and oesophagus.
+    """
     draw = frame.draw
     if draw.turn(7) < 0.45:
         body = _deep_muscle(frame, body, side, 185, 342)
@@ -114,7 +124,10 @@ def _lobe_side(frame: Frame, body: Body, side: _Side, left: bool) -> Body:
 
 
 def _far_side(frame: Frame, body: Body, side: _Side) -> Body:
-    """Artery and often the vein below a broad sternocleidomastoid; lateral to lobe and strap muscle."""
+    """Artery and often the vein below a broad sternocleidomastoid.
+
+    Lateral to lobe and strap muscle.
+    """
     draw = frame.draw
     if draw.turn(7) < 0.35:
         body = _deep_muscle(frame, body, side, 172, 342)
@@ -125,7 +138,9 @@ def _far_side(frame: Frame, body: Body, side: _Side) -> Body:
 
 
 def _layers(frame: Frame) -> Body:
-    """Skin, fat with septa, loose fascia between the muscles, and the spine's bright, shadowing front."""
+    """Skin, fat with septa, loose fascia between the muscles, and the spine's bright, shadowing
+    front.
+    """
     vary = frame.draw.vary
     septa = frame.grain("septa", 1.5, 34, vary("septa slope", -0.06, 0.06))
     loose, lobules = frame.grain("loose", 4, 13), frame.grain("lobules", 14, 34)
@@ -155,7 +170,10 @@ def _mark(body: Body, label: int, where: Plane) -> Body:
 def _muscle(
     frame: Frame, body: Body, label: int, where: Plane, edge: Floats, name: str, slope: float
 ) -> Body:
-    """Dark tissue with bright fibres along the slope in a bright sheath; edge: signed distance from the outline, px."""
+    """Dark tissue with bright fibres along the slope in a bright sheath.
+
+    Edge: signed distance from the outline, px.
+    """
     fibres = frame.grain(f"{name} fibres", 1.3, 20, slope)
     level = frame.draw.vary(f"{name} level", -20, -17)
     body = paint(body, where, level + 4 * np.maximum(fibres, -1), 0.08)
@@ -246,7 +264,9 @@ def _artery(frame: Frame, body: Body, side: _Side, lateral: float, depth: float)
 
 
 def _vein(frame: Frame, body: Body, side: _Side, lateral: float, depth: float) -> Body:
-    """The internal jugular: a flat anechoic oval with a thin wall, lateral to the artery, as the probe presses it."""
+    """The internal jugular: a flat anechoic oval with a thin wall, lateral to the artery, as the
+    probe presses it.
+    """
     vary, name = frame.draw.vary, f"{side.name} vein"
     centre = side.at(lateral + vary(f"{name} x", -8, 8)), depth + vary(f"{name} y", -8, 8)
     height = vary("vein height", 22, 32)
@@ -271,7 +291,9 @@ def _esophagus(frame: Frame, body: Body, side: _Side, lateral: float, depth: flo
 
 
 def _trachea(frame: Frame, body: Body, x: float) -> Body:
-    """A dark arch of cartilage, the air's bright face behind it with its reverberations, and the air's shadow."""
+    """A dark arch of cartilage, the air's bright face behind it with its reverberations, and the
+    air's shadow.
+    """
     vary = frame.draw.vary
     centre = x, vary("trachea y", 196, 206)
     radii = vary("trachea width", 70, 80), vary("trachea height", 80, 90)

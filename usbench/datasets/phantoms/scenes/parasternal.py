@@ -1,7 +1,9 @@
-"""The parasternal long-axis view: the left ventricle below a strip of the right one, aorta and left atrium at its base.
+"""The parasternal long-axis view: the left ventricle below a strip of the right one, aorta and left
+atrium at its base.
 
-Knows where each wall, valve and landmark is and how it moves. s runs from the base of the anterior mitral leaflet to
-the apex, v towards the chest wall (see `usbench.datasets.phantoms.scenes.heart`); the base is on the image's right.
+Knows where each wall, valve and landmark is and how it moves. s runs from the base of the anterior
+mitral leaflet to the apex, v towards the chest wall (see `usbench.datasets.phantoms.scenes.heart`);
+the base is on the image's right.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from math import pi, sin
 
 import numpy as np
 
-from usbench.curves import spline
 from usbench.datasets.phantoms.anatomy import Draw
 from usbench.datasets.phantoms.scenes.heart import (
     THIN,
@@ -24,6 +25,7 @@ from usbench.datasets.phantoms.scenes.heart import (
     own,
     shifted,
 )
+from usbench.types import curve_through
 
 PARASTERNAL = (
     "ao-sinus-top-inner",
@@ -41,7 +43,9 @@ PARASTERNAL = (
 
 
 def parasternal(draw: Draw) -> Heart:
-    """The left ventricle lengthwise below a strip of the right one, aorta and left atrium on the image's right."""
+    """The left ventricle lengthwise below a strip of the right one, aorta and left atrium on the
+    image's right.
+    """
     beat = contraction(draw)
     axes = Axes(
         (own(draw, "x", 482, 504) - 13 * beat, own(draw, "y", 272, 294)),
@@ -61,9 +65,9 @@ def parasternal(draw: Draw) -> Heart:
         ]
     )
     cap = _cap(septum[-1], back[-1], 0.19 * length)
-    endo = np.concatenate([spline(septum), cap, spline(back[::-1]), [(0, 0)]])
-    outer = shifted(spline(back), wall)  # towards −v
-    upper = spline(strip)
+    endo = np.concatenate([curve_through(septum), cap, curve_through(back[::-1]), [(0, 0)]])
+    outer = shifted(curve_through(back), wall)  # towards −v
+    upper = curve_through(strip)
     muscle = np.concatenate(
         [upper[upper[:, 0] > 2], _cap(upper[-1], outer[-1], 0.19 * length + wall), outer[::-1]]
     )
@@ -76,10 +80,10 @@ def parasternal(draw: Draw) -> Heart:
         "curve-lv-antsep-endo": septum,
         "curve-lv-post-endo": back,
         "la-bottom-inner": atrium[-2],
-        "lv-ivs-bottom": (level, at(spline(septum), level)),
+        "lv-ivs-bottom": (level, at(curve_through(septum), level)),
         "lv-ivs-top": (level, at(upper, level)),
         "lv-pw-bottom": (level, at(outer, level)),
-        "lv-pw-top": (level, at(spline(back), level)),
+        "lv-pw-top": (level, at(curve_through(back), level)),
         "mv-ant-hinge": (0, 0),
         "mv-post-hinge": back[0],
     }
@@ -89,7 +93,7 @@ def parasternal(draw: Draw) -> Heart:
     cavities = (
         (_outflow(near, own(draw, "right", 52, 68) * (1 - 0.2 * beat)), 10.0),
         (_aorta(root, bulge), THIN),
-        (spline(atrium), THIN),
+        (curve_through(atrium), THIN),
         (endo, 0.0),
         (_ring((-14 - 0.2 * deep, -deep - 54), own(draw, "aorta", 20, 27)), 6.0),
     )
@@ -103,7 +107,9 @@ def parasternal(draw: Draw) -> Heart:
 
 
 def _walls(length: float, root: float, ring: float, inward: float) -> tuple[Line, Line]:
-    """Knots of the septum's and the posterior wall's inner side, from the base, as far inward as the beat has them."""
+    """Knots of the septum's and the posterior wall's inner side, from the base, as far inward as
+    the beat has them.
+    """
     top = [(0.2, root + 5, 0.6), (0.45, root + 8, 1), (0.68, root - 2, 1), (0.86, root - 20, 0.8)]
     bottom = [
         (0.18, ring + 12, 0.5),
@@ -117,7 +123,10 @@ def _walls(length: float, root: float, ring: float, inward: float) -> tuple[Line
 
 
 def _left_atrium(deep: float, ring: float) -> Line:
-    """Knots of its outline from the anterior to the posterior hinge; the last but one is opposite the sinus."""
+    """Knots of its outline from the anterior to the posterior hinge.
+
+    The last but one is opposite the sinus.
+    """
     roof = [(0, 0), (-36, -18), (-82, -20), (-122, -46)]
     floor = [
         (-134, -0.55 * deep),
@@ -145,7 +154,7 @@ def _outflow(floor: Line, high: float) -> Line:
         (one, at(floor, one) + high * sin(angle) ** 0.5)
         for one, angle in zip(s.tolist(), along.tolist(), strict=True)
     ]
-    return np.concatenate([floor, spline(np.array([floor[-1], *roof[::-1], floor[0]]))[1:]])
+    return np.concatenate([floor, curve_through(np.array([floor[-1], *roof[::-1], floor[0]]))[1:]])
 
 
 def _aorta(root: float, bulge: float) -> Line:
@@ -154,7 +163,7 @@ def _aorta(root: float, bulge: float) -> Line:
     bottom = np.array([(-140, 2), (-70, 4), (-34, -6), (0, 0)])
     rise = 0.12 * np.abs(np.minimum([*top[:, 0], *bottom[:, 0]], 0))
     line = np.concatenate([top, bottom]) + np.stack([np.zeros(8), rise], axis=1)
-    return np.concatenate([spline(line[:4]), spline(line[4:])])
+    return np.concatenate([curve_through(line[:4]), curve_through(line[4:])])
 
 
 def _ring(centre: tuple[float, float], radius: float) -> Line:

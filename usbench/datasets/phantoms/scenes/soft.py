@@ -1,7 +1,8 @@
 """Three scenes of soft tissue: a cord under saline, a limb's nerves and vessels, cysts and lesions.
 
-Knows enough anatomy to look right and where each structure is to the pixel; levels are dB over the reference
-echogenicity, lengths pixels of the scene's reference size. Knows no physics of the image and no file.
+Knows enough anatomy to look right and where each structure is to the pixel; levels are dB over the
+reference echogenicity, lengths pixels of the scene's reference size. Knows no physics of the image
+and no file.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ PLAIN = ("cyst", "lesion")
 def _places(
     draw: Draw, count: int, start: float, stop: float, room: float
 ) -> list[tuple[float, float]]:
-    """Centre in x of each of `count` structures between start and stop, and how much they may grow over `room`."""
+    """Centre in x of each of `count` structures between start and stop, and how much they may grow
+    over `room`.
+    """
     step = (stop - start) / max(count, 1)
     growth = min(step / room, 1.7)
     slack = (step - room * growth) / 2
@@ -64,7 +67,9 @@ def _stretch(frame: Frame, name: str, low: float, high: float) -> Floats:
 
 
 def spinal(draw: Draw, size: tuple[int, int]) -> Body:
-    """A cord in sagittal section under saline, 275 × 690: nine classes, all layers across the image."""
+    """A cord in sagittal section under saline, 275 × 690: nine classes, all layers across the
+    image.
+    """
     frame = Frame(draw, (275, 690), size)
     vary, whole = draw.vary, np.ones_like(frame.x)
     dorsal = _stretch(frame, "adhesion", 0.35, 0.6) if draw.turn(3) < 0.5 else whole
@@ -98,7 +103,10 @@ def spinal(draw: Draw, size: tuple[int, int]) -> Body:
 
 
 def _layers(frame: Frame, edges: list[Floats], adherent: Plane, fused: Plane) -> Body:
-    """The layers between their edges (1, W) from the dorsal dura down; which columns (1, W) have a complex."""
+    """The layers between their edges (1, W) from the dorsal dura down.
+
+    Which columns (1, W) have a complex.
+    """
     y = frame.y
     bands = [(y >= upper) & (y < lower) for upper, lower in pairwise(edges)]
     fibres, coarse = frame.grain("fibres", 2.5, 40), frame.grain("coarse", 6, 14)
@@ -133,7 +141,9 @@ def _membranes(frame: Frame, edges: list[Floats], fused: Plane) -> Floats:
 
 
 def _hematoma(frame: Frame, body: Body, upper: Floats, lower: Floats) -> Body:
-    """Mixed, mostly bright bleeding within the cord between its edges (1, W): an oval in the cord's own depth."""
+    """Mixed, mostly bright bleeding within the cord between its edges (1, W): an oval in the cord's
+    own depth.
+    """
     vary = frame.draw.vary
     u = (frame.x - np.float32(vary("hematoma x", 150, 540))) / np.float32(
         vary("hematoma length", 38, 75)
@@ -193,7 +203,10 @@ def nerves(draw: Draw, size: tuple[int, int]) -> Body:
 
 
 def _limb(frame: Frame) -> tuple[Body, Floats]:
-    """Skin, fat, two muscles, sometimes bone; and the depth (1, W) of the fascia between the muscles."""
+    """Skin, fat, two muscles, sometimes bone.
+
+    And the depth (1, W) of the fascia between the muscles.
+    """
     draw, y = frame.draw, frame.y
     fascia = draw.vary("fat", 52, 90) + frame.wave("fat", 6, 300)
     plane = draw.vary("plane", 190, 260) + draw.vary("plane tilt", -0.16, 0.16) * (frame.x - 267)
@@ -234,7 +247,10 @@ def _limb(frame: Frame) -> tuple[Body, Floats]:
 def _vessel(
     frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float
 ) -> Body:
-    """An anechoic oval with a bright wall where the beam meets it squarely; blood attenuates little."""
+    """An anechoic oval with a bright wall where the beam meets it squarely.
+
+    Blood attenuates little.
+    """
     radius = growth * frame.draw.vary(f"{name} size", 24, 45)
     distance = frame.blob(
         name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.6, 1.0)), 0.03

@@ -1,11 +1,14 @@
-"""Unity label JSON: the named points and curves of many images, and predictions in the same form with a score per name.
+"""Unity label JSON: the named points and curves of many images, and predictions in the same form
+with a score per name.
 
-A release's file is {image: {"labels": {name: {"type": "point", "y": "200.0", "x": "100.0"}}}}; x and y are strings of
-space-separated numbers, in pixels whose centres are at whole numbers. Their count rules, whatever the type says: one
-is a point, three or more are the knots of a curve, a knot that repeats the one before is left out. `off` is surely not
-in the image. `blurred` is unknown, and so are a name or a type that is missing, coordinates that are malformed and
-exactly two of them (Unity's code of 2020 rejects these; that of 2024 takes them for a line, here with its middle as a
-third knot): all of these are BLURRED, and counted. A place a little outside the image stays as it is.
+A release's file is {image: {"labels": {name: {"type": "point", "y": "200.0", "x": "100.0"}}}}; x
+and y are strings of space-separated numbers, in pixels whose centres are at whole numbers. Their
+count rules, whatever the type says: one is a point, three or more are the knots of a curve, a knot
+that repeats the one before is left out. `off` is surely not in the image. `blurred` is unknown, and
+so are a name or a type that is missing, coordinates that are malformed and exactly two of them
+(Unity's code of 2020 rejects these; that of 2024 takes them for a line, here with its middle as a
+third knot): all of these are BLURRED, and counted. A place a little outside the image stays as it
+is.
 """
 
 from __future__ import annotations
@@ -22,9 +25,10 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import replacing
-from usbench.datasets.codecs.images_list import ImageEntry, Pair, read_images, within
+from usbench.datasets.codecs.images_list import ImageEntry, PairWriter, read_images
+from usbench.datasets.codecs.readers import is_number, read_json
 from usbench.errors import DataError, RunError
+from usbench.io.files import replacing
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
 FURTHEST = 1e5  # px; no image is so large: beyond it a coordinate is a typing error
@@ -58,7 +62,10 @@ class LabelFile:
     oddities: Mapping[str, int]  # what was taken otherwise than it is written → how many labels
 
     def landmarks(self, image: str, names: Sequence[str]) -> Landmarks:
-        """The truth of an image for these names, in their order; KeyError for an image that isn't there."""
+        """The truth of an image for these names, in their order.
+
+        KeyError for an image that isn't there.
+        """
         found = [self.labels[image].get(name, _UNKNOWN) for name in names]
         return Landmarks(
             tuple(label.path for label in found),
@@ -66,11 +73,13 @@ class LabelFile:
         )
 
 
-def read(path: Path, two: Two = "unknown") -> LabelFile:
+def read_unity_labels(path: Path, two: Two = "unknown") -> LabelFile:
     """The labels of every image of a file. two: what exactly two values are.
 
-    Raises DataError, naming image and name, for a missing or cut-off file, an image or a name that stands there twice,
-    a record or a label that isn't an object, an unknown type word and a coordinate beyond 100,000 px.
+    Raises:
+        DataError: a missing or cut-off file, an image or a name that stands there twice, a record
+            or a label that isn't an object, an unknown type word and a coordinate beyond 100,000
+            px; the message names image and name.
     """
     labels: dict[str, dict[str, Label]] = {}
     oddities: Counter[str] = Counter()
@@ -90,10 +99,14 @@ def read(path: Path, two: Two = "unknown") -> LabelFile:
     return LabelFile(labels, frozenset(seen), named, dict(sorted(oddities.items())))
 
 
-def write(path: Path, images: Mapping[str, Landmarks], names: Sequence[str]) -> None:
-    """Write the truths of images for these names, one image per line; float32 coordinates survive exactly.
+def write_unity_labels(path: Path, images: Mapping[str, Landmarks], names: Sequence[str]) -> None:
+    """Write the truths of images for these names, one image per line.
 
-    Raises DataError for landmarks that `read` wouldn't give back: two knots, repeated ones, a place beyond 100,000 px.
+    Float32 coordinates survive exactly.
+
+    Raises:
+        DataError: landmarks that `read_unity_labels` wouldn't give back: two knots, repeated ones, a place
+            beyond 100,000 px.
     """
     records = {image: {"labels": _entries(path, truth, names)} for image, truth in images.items()}
     lines = [f"{json.dumps(image)}: {json.dumps(record)}" for image, record in records.items()]
@@ -159,7 +172,10 @@ def _curve(points: NDArray[np.float32], kind: str, two: Two) -> tuple[Label, str
 
 
 def _points(entry: Mapping[str, Any]) -> NDArray[np.float32] | None:
-    """(P, 2) of the x and y of a label; None where they aren't as many numbers each, one at least."""
+    """(P, 2) of the x and y of a label.
+
+    None where they aren't as many numbers each, one at least.
+    """
     columns = []
     for axis in ("x", "y"):
         value = entry.get(axis)
@@ -188,18 +204,9 @@ def _object(path: Path, wanted: str, advice: str) -> dict[str, Any]:
             raise _wrong(str(path), "every image and name once", f"{twice} twice")
         return found
 
-    try:
-        value = json.loads(path.read_bytes(), object_pairs_hook=once)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: wanted {wanted}, found no such file; it is incomplete, {advice}"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: wanted {wanted}, found a file cut off or damaged ({error}); {advice}"
-        ) from error
+    value = read_json(path, wanted, advice, once)
     if not isinstance(value, dict):
-        raise DataError(f"{path}: wanted {wanted}, found other JSON; {advice}")
+        raise DataError(f"{path}: expected {wanted}, got other JSON; {advice}")
     return value
 
 
@@ -207,7 +214,7 @@ def _wrong(where: str, wanted: str, found: object) -> DataError:
     """The error on one line, though names may hold any character."""
     text = " ".join(str(found).split())[:80]
     return DataError(
-        f"{' '.join(where.splitlines())}: wanted {wanted}, found {text!r}; correct the file"
+        f"{' '.join(where.splitlines())}: expected {wanted}, got {text!r}; correct the file"
     )
 
 
@@ -215,16 +222,17 @@ def _wrong(where: str, wanted: str, found: object) -> DataError:
 
 
 class LandmarkWriter:
-    """Writes predictions image by image, in constant memory, one image per line, always the same bytes.
+    """Writes predictions image by image, in constant memory, one image per line, always the same
+    bytes.
 
-    Use it with `with`; both files appear when the block ends well, neither when it doesn't (see `Pair`). A label is
-    {"type": "point" | "curve", "x": "…", "y": "…", "score": 0.93, "state": "seen" | "off" | "blurred"}: the type says
-    whether there is one place or several, the state what the model holds of it. Numbers carry nine digits, so that
-    float32 survives exactly.
+    Use it with `with`; both files appear when the block ends well, neither when it doesn't (see
+    `Pair`). A label is {"type": "point" | "curve", "x": "…", "y": "…", "score": 0.93, "state":
+    "seen" | "off" | "blurred"}: the type says whether there is one place or several, the state what
+    the model holds of it. Numbers carry nine digits, so that float32 survives exactly.
     """
 
     def __init__(self, predictions: Path, images: Path, names: Sequence[str]) -> None:
-        self._pair, self._names = Pair(predictions, images, "{}"), tuple(names)
+        self._pair, self._names = PairWriter(predictions, images, "{}"), tuple(names)
 
     def __enter__(self) -> Self:
         """Open both files beside their places; RunError where they can't be written."""
@@ -240,10 +248,16 @@ class LandmarkWriter:
         self._pair.__exit__(kind, error, trace)
 
     def add(self, file_name: str, group: str, size: tuple[int, int], target: Landmarks) -> None:
-        """Append the prediction of the next image of (height, width) px; call in order of the records' ids.
+        """Append the prediction of the next image of (height, width) px.
 
-        Without scores every score is 1. Raises DataError for a name that was there before, RunError for places or
-        scores that aren't finite or in order, ValueError for a class that is seen nowhere.
+        Call in order of the records' ids.
+
+        Without scores every score is 1.
+
+        Raises:
+            DataError: a name that was there before.
+            RunError: places or scores that aren't finite or in order.
+            ValueError: a class that is seen nowhere.
         """
         self._pair.image(file_name, group, size)
         labels = _scored(f"{self._pair.predictions}: {file_name}", self._names, target)
@@ -257,14 +271,14 @@ def _scored(where: str, names: Sequence[str], target: Landmarks) -> dict[str, di
         np.ones(len(names)) if target.scores is None else target.scores.astype(np.float64) + 0.0
     )
     if not ((scores >= 0) & (scores <= 1)).all():
-        raise RunError(f"{where}: wanted scores in 0..1, found others; look at the model's loss")
+        raise RunError(f"{where}: expected scores in 0..1, got others; look at the model's loss")
     labels: dict[str, dict[str, Any]] = {}
     for name, points, state, score in zip(
         names, target.paths, target.state.tolist(), scores.tolist(), strict=True
     ):
         if not (np.abs(points) <= FURTHEST).all():
             raise RunError(
-                f"{where}: {name}: wanted finite places, found others; look at the model's loss"
+                f"{where}: {name}: expected finite places, got others; look at the model's loss"
             )
         if state == SEEN and not len(points):
             raise ValueError(f"{name} is seen, but nowhere")
@@ -280,8 +294,8 @@ def _scored(where: str, names: Sequence[str], target: Landmarks) -> dict[str, di
     return labels
 
 
-def read_guesses(path: Path) -> dict[str, dict[str, Any]]:
-    """Anybody's predictions as label JSON: image → name → entry, unread; see `guess`."""
+def read_unity_predictions(path: Path) -> dict[str, dict[str, Any]]:
+    """Anybody's predictions as label JSON: image → name → entry, unread; see `parse_prediction`."""
     found: dict[str, dict[str, Any]] = {}
     for image, record in _object(path, "predictions as Unity label JSON", "predict again").items():
         entries = record.get("labels") if isinstance(record, dict) else None
@@ -291,10 +305,11 @@ def read_guesses(path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def guess(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landmarks:
+def parse_prediction(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landmarks:
     """One image's prediction of these names: a place for each, and a score, 1 where none is given.
 
-    Raises DataError for a name without a place, whatever its type says, and a score outside 0..1.
+    Raises:
+        DataError: a name without a place, whatever its type says, and a score outside 0..1.
     """
     paths, scores = [], []
     for name in names:
@@ -305,7 +320,7 @@ def guess(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landm
             raise _wrong(
                 f"{where}: {name}", "a place, the most likely one whatever its score", entry
             )
-        if not within(score, 0, 1):
+        if not is_number(score, 0, 1):
             raise _wrong(f"{where}: {name}", "a score of 0..1", score)
         paths.append(points)
         scores.append(score)
@@ -314,7 +329,10 @@ def guess(entries: Mapping[str, Any], names: Sequence[str], where: str) -> Landm
 
 @dataclass(frozen=True)
 class LandmarkFile:
-    """A checked predictions file: `file[n]` is the prediction of `file.images[n]`; iterating goes in that order."""
+    """A checked predictions file: `file[n]` is the prediction of `file.images[n]`.
+
+    Iterating goes in that order.
+    """
 
     path: Path
     images: list[ImageEntry]
@@ -330,17 +348,21 @@ class LandmarkFile:
         return iter(self.found)
 
 
-def read_landmarks(predictions: Path, images: Path, names: Sequence[str]) -> LandmarkFile:
+def read_landmark_predictions(
+    predictions: Path, images: Path, names: Sequence[str]
+) -> LandmarkFile:
     """Predictions of these names, with the images they were made for; a place is never masked here.
 
-    Raises DataError for a missing, cut-off or damaged file, other images than listed or in another order, other names,
-    a score outside 0..1 and places that aren't numbers.
+    Raises:
+        DataError: a missing, cut-off or damaged file, other images than listed or in another order,
+            other names, a score outside 0..1 and places that aren't numbers.
     """
     listed = read_images(images)
     records = _object(predictions, "predictions as Unity label JSON", "predict again")
     if list(records) != [image["file_name"] for image in listed]:
         raise DataError(
-            f"{predictions}: wanted the images of {images.name} in their order, found others; predict again"
+            f"{predictions}: expected the images of {images.name} in their order, got others; "
+            "predict again"
         )
     found = []
     for image, record in records.items():
@@ -361,7 +383,7 @@ def _predicted(where: str, entry: object) -> tuple[Label, float]:
     if (
         not isinstance(entry, dict)
         or entry.get("state") not in STATES
-        or not within(entry.get("score"), 0, 1)
+        or not is_number(entry.get("score"), 0, 1)
     ):
         raise _wrong(where, f"a state of {', '.join(STATES)} and a score of 0..1", entry)
     kind, state, score = entry.get("type"), STATES.index(entry["state"]), entry["score"]

@@ -1,8 +1,10 @@
-"""COCO's instances JSON as a ground truth: the objects of many images ↔ Boxes, Masks or Landmarks of each.
+"""COCO's instances JSON as a ground truth: the objects of many images ↔ Boxes, Masks or Landmarks
+of each.
 
-Read as COCO reads it: coordinates are px from the image's top left corner, a bbox is [x, y, width, height], half-open.
-A mask is the union of a class's objects; polygons are filled by COCO's own rasteriser (`rle.fill`). A keypoint of
-visibility 0 isn't labelled, so unknown; 1 and 2 are seen. Images without an entry in `annotations` have no object.
+Read as COCO reads it: coordinates are px from the image's top left corner, a bbox is [x, y, width,
+height], half-open. A mask is the union of a class's objects; polygons are filled by COCO's own
+rasteriser (`rle.fill`). A keypoint of visibility 0 isn't labelled, so unknown; 1 and 2 are seen.
+Images without an entry in `annotations` have no object.
 """
 
 from __future__ import annotations
@@ -15,19 +17,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import replacing, rle
+from usbench.datasets.codecs import rle
 from usbench.datasets.codecs.coco_parts import (
+    CocoImage,
     Entry,
-    Image,
     Parts,
     Size,
-    connect,
-    load,
-    within,
-    wrong,
+    link_parts,
+    load_coco_parts,
+    part_error,
 )
 from usbench.datasets.codecs.image import MOST_PIXELS
+from usbench.datasets.codecs.readers import is_number
 from usbench.errors import DataError
+from usbench.io.files import replacing
 from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target
 
 STICKS_OUT = 1e-3  # of the image's side: a box may by rounding, and is clipped
@@ -35,15 +38,17 @@ BEYOND = 1.0  # px that a polygon's vertex may lie outside the image
 
 
 @dataclass(frozen=True)
-class Truth:
-    """A file whose images, categories and references are in order; geometry is checked when it is asked for.
+class CocoTargets:
+    """A file whose images, categories and references are in order.
 
-    `classes` may leave out categories that no object has, and may name more than the file has. A category that is used
-    and not in `classes` is a DataError.
+    Geometry is checked when it is asked for.
+
+    `classes` may leave out categories that no object has, and may name more than the file has. A
+    category that is used and not in `classes` is a DataError.
     """
 
     path: Path
-    images: Mapping[str, Image]  # by file_name, in the file's order
+    images: Mapping[str, CocoImage]  # by file_name, in the file's order
     keypoints: Mapping[
         str, tuple[str, ...]
     ]  # used category → its keypoints; in order of the categories' ids
@@ -61,7 +66,9 @@ class Truth:
     def boxes(self, file_name: str, classes: Sequence[str]) -> Boxes:
         """Half-open boxes (native px) with labels as indices into `classes`.
 
-        Raises DataError for a class, a bbox that isn't four numbers, lies outside or has no area, and for `iscrowd`.
+        Raises:
+            DataError: a class, a bbox that isn't four numbers, lies outside or has no area, and for
+                `iscrowd`.
         """
         image, corners, labels = self.images[file_name], [], []
         for number, name, entry in image.objects:
@@ -78,8 +85,10 @@ class Truth:
     def masks(self, file_name: str, classes: Sequence[str], exclusive: bool) -> Masks:
         """Planes (C, H, W) of the classes' objects, united.
 
-        Raises DataError for a class, for damaged run lengths, a polygon of fewer than three vertices or with one more
-        than a pixel outside the image, and, where classes are exclusive, for two in one pixel.
+        Raises:
+            DataError: a class, for damaged run lengths, a polygon of fewer than three vertices or
+                with one more than a pixel outside the image, and, where classes are exclusive, for
+                two in one pixel.
         """
         image = self.images[file_name]
         planes = np.zeros((len(classes), *image.size), bool)
@@ -98,7 +107,8 @@ class Truth:
                 classes[c] for c in np.flatnonzero(planes[:, row, column]).tolist()
             )
             raise DataError(
-                f"{self.path}: {file_name!r}: wanted one class a pixel, found {found} at row {row}, column {column} "
+                f"{self.path}: {file_name!r}: expected one class a pixel, got {found} at row "
+                f"{row}, column {column} "
                 f"({len(shared)} such pixels); set exclusive: false or correct the file"
             )
         return Masks(planes)
@@ -106,7 +116,9 @@ class Truth:
     def landmarks(self, file_name: str, classes: Sequence[str]) -> Landmarks:
         """Points by keypoint name; what no object of the image has is unknown (BLURRED).
 
-        Raises DataError for a name that isn't in `classes`, a keypoint that two objects have, and damaged triplets.
+        Raises:
+            DataError: a name that isn't in `classes`, a keypoint that two objects have, and damaged
+                triplets.
         """
         image = self.images[file_name]
         paths = [np.zeros((0, 2), np.float32) for _ in classes]
@@ -138,7 +150,7 @@ class Truth:
         if not (
             isinstance(bbox, list)
             and len(bbox) == 4
-            and all(within(side, -1e6, 1e6) for side in bbox)
+            and all(is_number(side, -1e6, 1e6) for side in bbox)
         ):
             raise self._wrong(number, "a bbox of four finite numbers", bbox)
         x, y, width, height = bbox
@@ -154,7 +166,10 @@ class Truth:
         return box
 
     def region(self, number: int, entry: Entry, size: Size) -> NDArray[np.bool_]:
-        """The plane (H, W) of one object, by its place in `annotations`; see `masks` for what is refused."""
+        """The plane (H, W) of one object, by its place in `annotations`.
+
+        See `masks` for what is refused.
+        """
         return self._region(number, entry.get("segmentation"), size)
 
     def corners(self, number: int, entry: Entry, size: Size) -> NDArray[np.float32]:
@@ -169,7 +184,7 @@ class Truth:
         plane = np.zeros(size, bool)
         for polygon in segmentation:
             if not (
-                isinstance(polygon, list) and all(within(value, -1e6, 1e6) for value in polygon)
+                isinstance(polygon, list) and all(is_number(value, -1e6, 1e6) for value in polygon)
             ):
                 raise self._wrong(number, "polygons [x1, y1, x2, y2, …] of finite numbers", polygon)
             if len(polygon) < 6 or len(polygon) % 2:
@@ -177,7 +192,7 @@ class Truth:
                     number, "a polygon of three vertices or more", f"{len(polygon)} numbers"
                 )
             _check_inside(self, number, polygon, size)
-            plane |= rle.fill(polygon, size)
+            plane |= rle.fill_polygon(polygon, size)
         return plane
 
     def _runs(self, number: int, segmentation: Entry, size: Size) -> NDArray[np.bool_]:
@@ -188,11 +203,11 @@ class Truth:
             )
         try:
             if isinstance(counts, str):
-                return rle.decode(counts, size)
+                return rle.decode_rle(counts, size)
             if isinstance(counts, list) and all(
-                within(length, 0, MOST_PIXELS, int) for length in counts
+                is_number(length, 0, MOST_PIXELS, whole=True) for length in counts
             ):
-                return rle.expand(np.array(counts, np.int64), size)
+                return rle.expand_runs(np.array(counts, np.int64), size)
         except ValueError as error:
             raise self._wrong(number, "run lengths", error) from error
         raise self._wrong(number, "run lengths as text or whole numbers", counts)
@@ -202,7 +217,7 @@ class Truth:
         if not (
             isinstance(values, list)
             and len(values) == 3 * points
-            and all(within(v, -1e6, 1e6) for v in values)
+            and all(is_number(v, -1e6, 1e6) for v in values)
         ):
             raise self._wrong(number, f"keypoints of {points} times x, y and visibility", values)
         if any(visibility not in (0, 1, 2) for visibility in values[2::3]):
@@ -210,23 +225,27 @@ class Truth:
         return [values[n : n + 3] for n in range(0, len(values), 3)]
 
     def _wrong(self, number: int, wanted: str, found: object) -> DataError:
-        return wrong(self.path, "annotation", number, wanted, found)
+        return part_error(self.path, "annotation", number, wanted, found)
 
 
-def read(path: Path) -> Truth:
+def read_coco_targets(path: Path) -> CocoTargets:
     """Read and check a file's images, categories and the references between its parts.
 
-    Raises DataError for a missing or cut-off file, other JSON, an image or category named twice, and an annotation of
-    an image or a category that isn't there.
+    Raises:
+        DataError: a missing or cut-off file, other JSON, an image or category named twice, and an
+            annotation of an image or a category that isn't there.
     """
-    return Truth(path, *connect(path, load(path)))
+    return CocoTargets(path, *link_parts(path, load_coco_parts(path)))
 
 
-def write(path: Path, classes: Sequence[str], images: Iterable[tuple[str, Size, Target]]) -> None:
-    """Write (file_name, (height, width), target) of each image, ids from 1, masks as compressed run lengths.
+def write_coco_targets(
+    path: Path, classes: Sequence[str], images: Iterable[tuple[str, Size, Target]]
+) -> None:
+    """Write (file_name, (height, width), target) of each image, ids from 1, masks as compressed run
+    lengths.
 
-    float32 coordinates survive. Landmarks are points of one object an image; OFF can't be told from unknown. Raises
-    DataError for what `read` would refuse, ValueError for a curve.
+    float32 coordinates survive. Landmarks are points of one object an image; OFF can't be told from
+    unknown. Raises DataError for what `read_coco_targets` would refuse, ValueError for a curve.
     """
     listed: list[Entry] = []
     found: list[Entry] = []
@@ -240,7 +259,7 @@ def write(path: Path, classes: Sequence[str], images: Iterable[tuple[str, Size, 
     if pointed:
         categories = [{"id": 1, "name": "landmarks", "keypoints": list(classes)}]
     parts: Parts = {"images": listed, "categories": categories, "annotations": found}
-    checked = Truth(path, *connect(path, parts))
+    checked = CocoTargets(path, *link_parts(path, parts))
     check = checked.landmarks if pointed else checked.boxes
     for entry in listed:
         check(entry["file_name"], classes)
@@ -278,16 +297,18 @@ def _entries(target: Target) -> Iterable[Entry]:
             plane = target.planes[label]
             rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
             (y1, y2), (x1, x2) = (ends.tolist() for ends in (rows[[0, -1]], columns[[0, -1]]))
-            segmentation = {"size": list(plane.shape), "counts": rle.encode(plane)}
+            segmentation = {"size": list(plane.shape), "counts": rle.encode_rle(plane)}
             sides = {"bbox": [x1, y1, x2 + 1 - x1, y2 + 1 - y1], "area": int(plane.sum())}
             yield {"category_id": label + 1, **sides, "segmentation": segmentation}
 
 
-def _check_inside(truth: Truth, number: int, vertices: Sequence[float], size: Size) -> None:
+def _check_inside(truth: CocoTargets, number: int, vertices: Sequence[float], size: Size) -> None:
     """DataError for a vertex of x1, y1, x2, y2 … more than a pixel outside the image."""
     points = np.array(vertices, np.float64).reshape(-1, 2)
     outside = ((points < -BEYOND) | (points > [size[1] + BEYOND, size[0] + BEYOND])).any(axis=1)
     if outside.any():
         n = int(np.argmax(outside))
         found = f"vertex {n + 1} at {points[n, 0]:g}, {points[n, 1]:g}"
-        raise wrong(truth.path, "annotation", number, f"points inside {size[1]}×{size[0]}", found)
+        raise part_error(
+            truth.path, "annotation", number, f"points inside {size[1]}×{size[0]}", found
+        )

@@ -1,0 +1,333 @@
+"""Check a release: read every view, image and label; count, compare, find images that repeat.
+
+Nothing stops at the first defect: each is a finding, and the check goes on with what can be read.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from usbench.datasets import source, splits
+from usbench.datasets.check.card_comparison import MeasuredRelease, compare_card, find_card
+from usbench.datasets.check.counts import ClassCounts, compare_published
+from usbench.datasets.check.duplicates import SimilarPair, find_pairs, without_split
+from usbench.datasets.check.findings import LEVELS, Finding, Level, finding_of_error
+from usbench.datasets.check.images import ImageFacts, examine_images, summarise
+from usbench.datasets.check.leakage import (
+    LeakRules,
+    describe_pair,
+    find_leaks,
+    find_unconfirmed,
+    format_yaml,
+    judge_pairs,
+)
+from usbench.datasets.dataset import assign_splits, require_fit, require_separate_groups
+from usbench.errors import ConfigError, DataError, UsbenchError
+from usbench.io.console import track
+from usbench.types import SPLITS, Boxes, Landmarks, Layout, Masks, Record, Target, Task
+
+
+@dataclass(frozen=True)
+class ReleaseView:
+    """One task of the release."""
+
+    task: Task
+    layout: Layout
+    records: tuple[Record, ...]  # as the release has them
+    run_records: tuple[Record, ...]  # the same, with the group and split that a run gives them
+
+
+@dataclass
+class CheckReport:
+    """All that was found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    images: dict[str, Any] = field(default_factory=dict)  # see `summarise`
+    counts: dict[Task, ClassCounts] = field(default_factory=dict)
+    pairs: dict[str, list[SimilarPair]] = field(default_factory=dict)  # by tasks that share them
+    paste: str = ""  # lines for the dataset's YAML
+
+    def number(self, level: str) -> int:
+        """How many findings are of a level."""
+        return sum(finding.level == level for finding in self.findings)
+
+
+def check_release(
+    dataset: Mapping[str, Any], root: Path, phantom: bool, tasks: Sequence[Task]
+) -> CheckReport:
+    """Check the views of a release.
+
+    Args:
+        dataset: its YAML.
+        root: where the release lies.
+        phantom: whether it is a phantom, about which nothing was published and nothing is known.
+        tasks: the views.
+
+    Raises:
+        ConfigError: no view can be read with this configuration.
+        DataError: the files of no view are there.
+    """
+    report = CheckReport()
+    published = {} if phantom else dataset.get("published_counts") or {}
+    dataset = source.without_release(dataset) if phantom else dataset
+    views = open_views(dataset, root, phantom, tasks, report)
+    names = sorted({record.image for view in views for record in view.records})
+    images, unreadable = examine_images(root, names)
+    report.findings += unreadable
+    report.images = summarise(images)
+    for view in views:
+        report.findings += find_shared_images(view)
+        report.findings += find_shared_groups(view)
+        counts = count_labels(view, root, images, report)
+        report.counts[view.task] = counts
+        expected = published.get(view.task) or {}
+        report.findings += compare_published(expected, counts, view.records, view.task)
+        for name, count in view.layout.oddities().items():
+            if count:
+                report.findings.append(Finding("note", "oddity", f"{view.task}: {name}: {count}"))
+    find_all_pairs(dataset, root, views, images, report)
+    if not phantom:
+        report.findings += compare_with_card(dataset, views, report)
+    unique = dict.fromkeys(report.findings)  # many records may meet one file's defect
+    report.findings = sorted(unique, key=lambda finding: LEVELS.index(finding.level))
+    return report
+
+
+def select_tasks(dataset: Mapping[str, Any], task: str) -> list[Task]:
+    """The tasks that task=… asks for: all, or one; ConfigError for one the dataset doesn't have."""
+    if task not in ("all", *dataset["views"]):
+        views = ", ".join(dataset["views"])
+        raise ConfigError(f"task={task}: expected all or one of {views} ({dataset['name']})")
+    return [view for view in dataset["views"] if task in ("all", view)]
+
+
+# ---- views, groups and splits
+
+
+def open_views(
+    dataset: Mapping[str, Any],
+    root: Path,
+    phantom: bool,
+    tasks: Sequence[Task],
+    report: CheckReport,
+) -> list[ReleaseView]:
+    """Open the views whose files are there and can be indexed; the others are findings."""
+    views: list[ReleaseView] = []
+    errors: list[UsbenchError] = []
+    for task in tasks:
+        try:
+            layout = source.layout_of({"dataset": dataset, "task": task, "phantom": phantom})
+            folder = root / (layout.folder or "")
+            if not folder.is_dir():
+                raise DataError(f"{folder}: expected the release's files here, found none")
+        except UsbenchError as error:
+            errors.append(error)
+            level: Level = "warning" if isinstance(error, ConfigError) else "note"
+            text = f"{task}: not checked; {finding_of_error('', error, root).text}"
+            report.findings.append(Finding(level, "view", text))
+            continue
+        try:
+            records = tuple(layout.index(root))
+        except DataError as error:
+            report.findings.append(finding_of_error(f"index of {task}", error, root))
+            continue
+        run_records = assign_run_splits(dataset, task, records, root, report)
+        views.append(ReleaseView(task, layout, records, run_records))
+    if len(errors) == len(tasks):
+        raise errors[0]
+    return views
+
+
+def assign_run_splits(
+    dataset: Mapping[str, Any],
+    task: Task,
+    records: Sequence[Record],
+    root: Path,
+    report: CheckReport,
+) -> tuple[Record, ...]:
+    """Give records the group and split of a run; without a split where no run has the image.
+
+    Where the splits can't be assigned, records stay as the release has them. Every fold is tried.
+    A group on two sides is an error; a fold that leaves a split empty, for want of groups, is a
+    warning, since a run needn't take it.
+    """
+    split, name = dataset["split"], dataset["name"]
+    chosen = list(records)
+    for fold in (None, *range(int(split.get("folds") or 0))):
+        kind = f"split of {task}" if fold is None else f"fold {fold} of {task}"
+        level: Level = "error" if fold is None else "warning"
+        try:
+            regrouped = splits.regroup(records, split.get("near_duplicates") or ())
+            assigned = assign_splits(regrouped, split, fold, name)
+            divided = splits.divide_by_split(assigned, root, splits.required_splits(split))
+            level = "error"
+            require_separate_groups(divided, split, fold, name)
+        except DataError as error:
+            report.findings.append(finding_of_error(kind, error, root, level))
+        else:
+            chosen = assigned if fold is None else chosen
+    by_id = {record.id: record for record in chosen}
+    return tuple(by_id.get(record.id) or without_split(record) for record in records)
+
+
+def find_shared_groups(view: ReleaseView) -> Iterator[Finding]:
+    """A warning for every two splits of the release that share groups; they stay as released."""
+    by_split: dict[str | None, list[Record]] = {split: [] for split in (*SPLITS, None)}
+    for record in view.records:
+        by_split[record.split].append(record)
+    for first, second in itertools.combinations(SPLITS, 2):
+        shared = sorted(splits.find_crossing_groups(by_split, first, second))
+        if shared:
+            where = f"in {first} and {second} of the release, such as {shared[0]}"
+            text = f"{view.task}: {len(shared)} groups are {where}; kept as released"
+            yield Finding("warning", "group", text)
+
+
+def find_shared_images(view: ReleaseView) -> Iterator[Finding]:
+    """An error for every image file that is in two splits of a run.
+
+    Records of two annotators may share an image, in one split.
+    """
+    owners: dict[str, Record] = {}
+    for record in view.run_records:
+        owner = owners.setdefault(record.image, record)
+        if None not in (owner.split, record.split) and owner.split != record.split:
+            both = f"{owner.id} in {owner.split} and {record.id} in {record.split}"
+            text = f"{view.task}: {record.image} is {both}"
+            yield Finding("error", "identical across splits", text)
+
+
+# ---- labels
+
+
+def count_labels(
+    view: ReleaseView, root: Path, images: Mapping[str, ImageFacts], report: CheckReport
+) -> ClassCounts:
+    """Read and count every label; one that can't be read or doesn't fit its image is a finding."""
+    counts = ClassCounts(tuple(view.layout.classes))
+    for record in track(view.run_records, f"labels of {view.task}"):
+        counts.add_image(record)
+        image = root / record.image
+        try:
+            target = view.layout.read(root, record)
+            if record.image in images:
+                label = root / (record.label or record.image)
+                require_fit(target, images[record.image].size, label, image)
+        except UsbenchError as error:
+            # an unreadable image is a finding already
+            if record.image in images or not str(error).startswith(str(image)):
+                report.findings.append(finding_of_error(f"label of {view.task}", error, root))
+        else:
+            counts.add_target(record, target)
+    return counts
+
+
+# ---- against the catalogue
+
+
+def compare_with_card(
+    dataset: Mapping[str, Any], views: Sequence[ReleaseView], report: CheckReport
+) -> list[Finding]:
+    """Compare what the catalogue's card says, and can be measured, with this copy."""
+    card = find_card(dataset["name"])
+    if card is None or not views:
+        return []
+    classes: Counter[str] = Counter()
+    for counts in report.counts.values():
+        for present in counts.present.values():
+            classes.update(dict(zip(counts.classes, present.tolist(), strict=True)))
+    oddities: Counter[str] = Counter()
+    for view in views:
+        oddities.update(view.layout.oddities())
+    pairs = list(itertools.chain(*report.pairs.values()))
+    measured = MeasuredRelease(
+        whole=set(report.counts) == set(dataset["views"]),
+        images=report.images["images"],
+        sizes=report.images["sizes"],
+        classes=classes,
+        leaks=len(find_leaks(pairs)),
+        identical_pairs=len(
+            {(pair.one.image, pair.other.image) for pair in pairs if pair.identical}
+        ),
+        oddities=oddities,
+    )
+    return list(compare_card(card, measured))
+
+
+# ---- the same image twice
+
+
+def find_all_pairs(
+    dataset: Mapping[str, Any],
+    root: Path,
+    views: Sequence[ReleaseView],
+    images: Mapping[str, ImageFacts],
+    report: CheckReport,
+) -> None:
+    """Find pairs in every set of images; views that divide them alike share one set."""
+    view_sets: dict[tuple[tuple[str, str, str | None], ...], list[ReleaseView]] = {}
+    for view in views:
+        key = tuple((record.image, record.group, record.split) for record in view.run_records)
+        view_sets.setdefault(key, []).append(view)
+    rules = LeakRules.of(dataset)
+    leaking: set[str] = set()
+    pastes = []
+    for sharers in view_sets.values():
+        tasks = ", ".join(view.task for view in sharers)
+        first = sharers[0]
+        pairs, inside = find_pairs(first.records, first.run_records, images)
+        tested = sum(record.split == "test" for record in first.run_records)
+        report.pairs[tasks] = pairs
+        report.findings += judge_pairs(tasks, pairs, inside, tested, rules)
+        for view in sharers:
+            report.findings += compare_annotations(view, root, pairs)
+        pastes.append(format_yaml(pairs, rules, tested))
+        leaking |= find_leaks(pairs)
+    report.paste = "\n".join(filter(None, pastes))
+    if view_sets:
+        report.findings += find_unconfirmed(leaking, rules)
+
+
+def compare_annotations(
+    view: ReleaseView, root: Path, pairs: Sequence[SimilarPair]
+) -> Iterator[Finding]:
+    """A warning for every two pixel-identical images: whether their labels are the same too."""
+    for pair in pairs:
+        if not pair.identical:
+            continue
+        try:
+            one, other = (view.layout.read(root, record) for record in (pair.one, pair.other))
+        except UsbenchError:  # a finding already
+            continue
+        differing = differing_classes(one, other, view.layout.classes)
+        how = f"annotated differently ({', '.join(differing)})" if differing else "annotated alike"
+        yield Finding("warning", "identical", f"{view.task}: {describe_pair(pair)}, {how}")
+
+
+def differing_classes(one: Target, other: Target, classes: Sequence[str]) -> list[str]:
+    """The classes in which two targets differ; the size, where masks have several."""
+    if isinstance(one, Masks) and isinstance(other, Masks):
+        if one.planes.shape != other.planes.shape:
+            return ["size"]
+        differs = (one.planes != other.planes).any((1, 2)).tolist()
+    elif isinstance(one, Boxes) and isinstance(other, Boxes):
+        differs = [sorted_boxes(one, c) != sorted_boxes(other, c) for c in range(len(classes))]
+    elif isinstance(one, Landmarks) and isinstance(other, Landmarks):
+        differs = (one.state != other.state).tolist()
+        for c, (path, other_path) in enumerate(zip(one.paths, other.paths, strict=True)):
+            differs[c] |= not np.array_equal(path, other_path)
+    else:
+        return ["kind"]
+    return list(itertools.compress(classes, differs))
+
+
+def sorted_boxes(boxes: Boxes, label: int) -> list[list[float]]:
+    """One class's boxes, sorted."""
+    return sorted(boxes.xyxy[boxes.labels == label].tolist())
