@@ -70,14 +70,15 @@ def _class_precisions(matches: Matches, curve: Curve, weights: Counts, targets: 
     end = int(hit_places[-1]) + 1 if len(hit_places) else 0
     counted = np.flatnonzero(~matches.ignored[:, :end].all(axis=0))
     image = matches.image[counted]
+    # Per threshold, the places of hits and of ignored predictions among the counted ones.
+    all_hits = [np.flatnonzero(row) for row in matches.hit[:, counted]]
+    all_ignored = [np.flatnonzero(row) for row in matches.ignored[:, counted]]
     precisions = np.zeros((len(weights), len(matches.hit)))
     for rows in chunk_rows(len(weights), len(image)):
         box_weights = weights[rows].take(image, axis=1)
         predictions = running_sums(box_weights)
         needed = hits_needed(np.maximum(targets[rows], 1), curve.side)
-        for t in range(len(matches.hit)):
-            places = np.flatnonzero(matches.hit[t, counted])
-            ignored = np.flatnonzero(matches.ignored[t, counted])
+        for t, (places, ignored) in enumerate(zip(all_hits, all_ignored, strict=True)):
             hits = running_sums(box_weights.take(places, axis=1))
             at_hits = predictions.take(places, axis=1)
             if len(ignored):
@@ -142,21 +143,24 @@ def interpolate_precision(hits: Counts, predictions: Counts, needed: Index) -> V
     best = np.zeros((rows, size + 1))  # the last column: never reached
     precision = hits / np.maximum(predictions, 1)
     best[:, :size] = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return np.take_along_axis(best, search_rows(hits, needed), axis=1)
+    return best.take(search_rows(hits, needed))
 
 
 def search_rows(counts: Counts, values: NDArray[Any], side: Side = "left") -> Index:
-    """`np.searchsorted` of values (b, R) in counts (b, K), row by row: (b, R) places.
+    """`np.searchsorted` of values (b, R) in counts (b, K), row by row.
 
     Both are at least 0, and the counts of a row never decrease.
+
+    Returns:
+        (b, R) places in a flattened array (b, K + 1), whose columns are the places in a row.
     """
     # One searchsorted for all rows: each row is shifted above the one before it, so that the
     # flattened array is sorted and no search crosses into another row.
     row = np.arange(len(counts))[:, None]
     shift = row * (counts.max(initial=0) + values.max() + 1)
-    places = np.searchsorted((counts + shift).ravel(), (values + shift).ravel(), side=side)
-    in_row: Index = places.reshape(values.shape) - row * counts.shape[1]
-    return in_row
+    found = np.searchsorted((counts + shift).ravel(), (values + shift).ravel(), side=side)
+    places: Index = found.reshape(values.shape) + row  # a row of K + 1 is one longer
+    return places
 
 
 def recalls(matches: Matches, most: int, weights: Values) -> Values:

@@ -194,6 +194,5 @@ def _most_hits(weights: Counts, hit: Index, last: Index, allowed: Values) -> Val
     hits_so_far = running_sums(weights.take(hit, axis=1))
     hits = hits_so_far.take(np.searchsorted(hit, last, side="right") - 1, axis=1)
     wrong = running_sums(weights).take(last, axis=1) - hits
-    places = search_rows(wrong, allowed, "right")
     hits_from_zero = np.concatenate([np.zeros((len(weights), 1)), hits], axis=1)
-    return np.take_along_axis(hits_from_zero, places, axis=1)
+    return hits_from_zero.take(search_rows(wrong, allowed, "right"))

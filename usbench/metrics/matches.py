@@ -100,8 +100,7 @@ class Matches:
         targets: Index,
     ) -> Matches:
         """Sort predictions of labels (D,); the other arguments are the fields, in any order."""
-        order = np.lexsort((rank, image, -score, label))
-        starts = np.searchsorted(label[order], np.arange(targets.shape[1] + 1))
+        order, starts = _sort_by_class(label, image, score, rank, targets.shape[1])
         hit, ignored = (np.ascontiguousarray(flags[:, order]) for flags in (hit, ignored))
         return Matches(starts, image[order], score[order], rank[order], hit, ignored, targets)
 
@@ -131,6 +130,14 @@ class Matches:
             self.ignored[:, numbers],
             targets,
         )
+
+
+def _sort_by_class(
+    label: Index, image: Index, score: NDArray[np.float32], rank: Index, classes: int
+) -> tuple[Index, Index]:
+    """The order (D,) of predictions in `Matches`, and where each class starts in it (C + 1,)."""
+    order = np.lexsort((rank, image, -score, label))
+    return order, np.searchsorted(label[order], np.arange(classes + 1))
 
 
 def keep_best(predictions: PredictedObjects, most: int, per_class: bool = True) -> Index:
@@ -182,6 +189,9 @@ def match(
     """
     images, classes = size
     rank = rank_within_runs(predictions.label, predictions.image)
+    order, starts = _sort_by_class(
+        predictions.label, predictions.image, predictions.score, rank, classes
+    )
     turns = _find_turns(overlaps, predictions)
     target_cell = targets.image * classes + targets.label
     matches = []
@@ -196,13 +206,13 @@ def match(
         hit = (taken >= 0) & ~ignored
         counted = np.bincount(target_cell[~ignore], minlength=images * classes)
         matches.append(
-            Matches.from_unsorted(
-                predictions.label,
-                predictions.image,
-                predictions.score,
-                rank,
-                hit.T,
-                ignored.T,
+            Matches(
+                starts,
+                predictions.image[order],
+                predictions.score[order],
+                rank[order],
+                np.ascontiguousarray(hit[order].T),
+                np.ascontiguousarray(ignored[order].T),
                 counted.reshape(images, classes),
             )
         )
