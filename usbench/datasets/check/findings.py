@@ -21,7 +21,7 @@ class Finding:
 
     level: Level
     kind: str  # unreadable image, label, split, identical, leak …
-    text: str  # which file or id (relative to the root), what was wanted, what was found
+    text: str  # file or id (relative to the root), expected, got
 
     @property
     def line(self) -> str:

@@ -26,7 +26,7 @@ def write_histograms(path: Path, images: Iterable[Table], classes: int, bins: in
     lines = []
     for table in images:
         if table.shape != (classes, bins, 3):
-            raise ValueError(f"a table of {(classes, bins, 3)} was wanted, got {table.shape}")
+            raise ValueError(f"expected a table of {(classes, bins, 3)}, got {table.shape}")
         lines.append(
             json.dumps(
                 [float(f"{value:.9g}") for value in table.ravel().tolist()], separators=(",", ":")

@@ -182,7 +182,7 @@ class Folder(Layout):
             for path in list_files(root / folder, *PICTURES).values():
                 if path.relative_to(root).as_posix() not in owners:
                     raise DataError(
-                        f"{path}: a label was expected for every image in the folder, found none; "
+                        f"{path}: expected a label for every image in the folder, found none; "
                         "add it (also an image "
                         "without objects is listed) or take the image out"
                     )
@@ -242,7 +242,7 @@ def _labels(
 ) -> Labels:
     if values is not None and not isinstance(values, Mapping):
         raise ConfigError(
-            f"dataset.values={values}: class: expected value, such as {{lesion: 255}}"
+            f"dataset.values={values}: expected class: value, such as {{lesion: 255}}"
         )
     if values and format != "masks":
         raise ConfigError(
@@ -254,7 +254,7 @@ def _labels(
         return YoloFiles(task)
     if format == "coco":
         return CocoFile(task, exclusive and task == "segment")
-    raise ConfigError(f"dataset.format={format}: masks, coco or yolo was wanted")
+    raise ConfigError(f"dataset.format={format}: expected masks, coco or yolo")
 
 
 def _parts(images: Places, labels: Places) -> list[Part]:
@@ -293,7 +293,7 @@ def _parts(images: Places, labels: Places) -> list[Part]:
 def _require_splits(key: str, places: object) -> Mapping[Split, str]:
     if not isinstance(places, Mapping) or not places or not set(places) <= set(SPLITS):
         raise ConfigError(
-            f"dataset.{key}={places}: a path below dataset.root was wanted, or one per split"
+            f"dataset.{key}={places}: expected a path below dataset.root, or one per split"
         )
     return places
 
@@ -305,12 +305,11 @@ def _group(pattern: str | None) -> re.Pattern[str] | None:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ConfigError(
-            f"dataset.group={pattern}: a regular expression was wanted ({error})"
+            f"dataset.group={pattern}: expected a regular expression ({error})"
         ) from error
     if not compiled.groups:
         raise ConfigError(
-            f"dataset.group={pattern}: brackets around what names the group were wanted, as in "
-            "^(.+?)_"
+            f"dataset.group={pattern}: expected brackets around what names the group, as in ^(.+?)_"
         )
     return compiled
 

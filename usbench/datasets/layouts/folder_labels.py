@@ -70,13 +70,9 @@ class MaskFiles:
             isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 256
             for value in given
         ):
-            raise ConfigError(
-                f"dataset.values={values}: a value of 1..255 for each class was wanted"
-            )
+            raise ConfigError(f"dataset.values={values}: expected a value of 1..255 for each class")
         if len(set(given)) < len(given):
-            raise ConfigError(
-                f"dataset.values={values}: a value of its own for each class was wanted"
-            )
+            raise ConfigError(f"dataset.values={values}: expected another value for each class")
         self.task, self.given, self.min_pixels = task, dict(values or {}), min_pixels
 
     def names(self, labels: Path) -> tuple[str, ...]:
@@ -119,9 +115,7 @@ class MaskFiles:
         """The masks' value of each class: as configured, else 1, 2, 3 in order of the classes."""
         if self.given and set(self.given) != set(classes):
             known = ", ".join(classes)
-            raise ConfigError(
-                f"dataset.values={self.given}: a value for each of {known} was wanted"
-            )
+            raise ConfigError(f"dataset.values={self.given}: expected a value for each of {known}")
         given = [self.given[name] for name in classes] if self.given else range(1, len(classes) + 1)
         return np.array(given, np.uint8)
 
@@ -261,7 +255,7 @@ def _stated(labels: Path, setting: str) -> tuple[str, ...]:
     path = labels / NAMES
     if not path.is_file():
         raise DataError(
-            f"{path}: expected the classes' names, one a line,, found no file; write it or set "
+            f"{path}: expected the classes' names, one a line, found no file; write it or set "
             f"{setting}"
         )
     return yolo_txt.read_class_names(path)

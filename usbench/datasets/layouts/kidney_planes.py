@@ -82,9 +82,8 @@ def read_masks(folder: Path, name: str, classes: Sequence[str]) -> Planes:
     regions = label_png.read_label_png(folder / "regions" / name, len(REGIONS))
     if capsule.shape != regions.shape:
         raise DataError(
-            f"{folder / 'regions' / name}: the size of the capsule's mask {capsule.shape} was "
-            "wanted, "
-            f"got {regions.shape}"
+            f"{folder / 'regions' / name}: expected the size of the capsule's mask "
+            f"{capsule.shape}, got {regions.shape}"
         )
     planes = {ANATOMY[0]: capsule == 1, **{c: regions == n for n, c in enumerate(REGIONS, start=1)}}
     return np.stack([planes[c] for c in classes])

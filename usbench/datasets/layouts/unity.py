@@ -50,7 +50,7 @@ class Unity(Layout):
         """
         if two not in ("unknown", "curve"):
             raise ConfigError(
-                f"two={two}: unknown (masked, Unity's code of 2020) or curve (2024) was wanted"
+                f"two={two}: expected unknown (masked, Unity's code of 2020) or curve (2024)"
             )
         self.classes, self._chosen = tuple(classes), tuple(classes)
         self.two, self.records_without_image = two, records_without_image
