@@ -330,7 +330,7 @@ def test_a_name_without_a_group_is_an_error(tmp_path: Path) -> None:
     lay(tmp_path, "masks", ("p1_a", "xx"))
     with pytest.raises(
         DataError,
-        match=r"images/xx\.png: a match of dataset\.group=\^\(p\\d\+\)_ was expected in 'xx'",
+        match=r"images/xx\.png: expected a match of dataset\.group=\^\(p\\d\+\)_ in 'xx'",
     ):
         folder("masks", "segment", group=r"^(p\d+)_").index(tmp_path)
 

@@ -247,7 +247,7 @@ def test_two_values_are_unknown_or_a_line_by_the_yaml(root: Path) -> None:
         marks = layout.read(root, layout.index(root)[3])
         assert marks.state.tolist() == [BLURRED, state] and lists(marks)[1] == wall
         assert layout.oddities() == ({"two values": 1} if state == BLURRED else {})
-    with pytest.raises(ConfigError, match="two=three: unknown"):
+    with pytest.raises(ConfigError, match="two=three: expected unknown"):
         Unity(two="three")  # type: ignore[arg-type]
 
 
@@ -377,7 +377,7 @@ def test_what_records_depend_on_besides_their_files(root: Path) -> None:
     [
         (
             "png-cache",
-            "png-cache: the release's images were expected here, found none; unpack png-cache.zip",
+            "png-cache: expected the release's images here, found none; unpack png-cache.zip",
         ),
         (
             "labels/labels-all.json",

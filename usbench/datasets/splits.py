@@ -70,9 +70,8 @@ def split_by_shares(
         remaining = iter(order_by_hash(groups, salt))
         for part in parts:
             taken = 0
-            while (
-                taken < float(shares[part]) * images - 1e-9
-            ):  # a share that is met but for rounding
+            # A share that is met but for rounding.
+            while taken < float(shares[part]) * images - 1e-9:
                 group = next(remaining, None)
                 if group is None:
                     break

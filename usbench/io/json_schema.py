@@ -1,4 +1,4 @@
-"""JSON schemas that ship with a package: compiled once, with faults as one line that names the key."""
+"""JSON schemas that ship with a package, compiled once; a fault is one line that names the key."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from usbench.datasets.codecs.readers import is_number, read_json
 from usbench.errors import DataError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 
 Table = NDArray[np.float64]  # (N, C, bins, 3)
 
@@ -33,12 +33,9 @@ def write_histograms(path: Path, images: Iterable[Table], classes: int, bins: in
             )
         )
     head = json.dumps([classes, bins, 3])
-    with replacing(path) as part:
-        part.write_text(
-            f'{{"shape": {head}, "images": [\n' + ",\n".join(lines) + "\n]}\n",
-            encoding="ascii",
-            newline="\n",
-        )
+    write_atomically(
+        path, (f'{{"shape": {head}, "images": [\n' + ",\n".join(lines) + "\n]}\n").encode("ascii")
+    )
 
 
 def read_histograms(path: Path, images: int, classes: int, bins: int) -> Table:

@@ -24,7 +24,7 @@ import numpy as np
 from usbench.datasets.codecs.polygons import CORNERS, Polygon
 from usbench.datasets.codecs.readers import read_text
 from usbench.errors import DataError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 
 COLUMNS = (
     *("filename", "file_size", "file_attributes", "region_count", "region_id"),
@@ -123,8 +123,7 @@ def write_via(
             rows.writerow([*head, n, _compact(shape), _compact({attribute: region.label})])
         if not entry.regions:
             rows.writerow([*head, 0, "{}", "{}"])
-    with replacing(path) as part:
-        part.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+    write_atomically(path, text.getvalue().encode())
 
 
 def _rows(path: Path) -> list[tuple[int, Row]]:

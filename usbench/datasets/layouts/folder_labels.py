@@ -24,9 +24,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 NAMES = "classes.txt"
 SEPARATORS = "_-. ("  # between an image's name and what numbers its masks
 
-Pair = tuple[
-    str, Path, Path
-]  # the image's name below its folder without the suffix, the image, its label
+# The image's name below its folder without the suffix, the image, its label.
+Pair = tuple[str, Path, Path]
 
 
 class Labels(Protocol):
@@ -185,12 +184,10 @@ class CocoFile:
 
     def __init__(self, task: Task, exclusive: bool) -> None:
         self.task, self.written_as, self.exclusive = task, task, exclusive
-        self.known: dict[
-            tuple[Path, int, int], coco_targets.CocoTargets
-        ] = {}  # parsed once per state of the file
-        self.pending: dict[
-            Path, list[tuple[str, tuple[int, int], Target]]
-        ] = {}  # put, not yet written
+        # Parsed once per state of the file.
+        self.known: dict[tuple[Path, int, int], coco_targets.CocoTargets] = {}
+        # Put, not yet written.
+        self.pending: dict[Path, list[tuple[str, tuple[int, int], Target]]] = {}
 
     def names(self, labels: Path) -> tuple[str, ...]:
         """See Labels."""

@@ -3,7 +3,7 @@
 The repository's own tree, and beside it the images, which come by registration:
 
     labels/reviewed_labels_{1,2}.csv                          polygons, a VIA export per annotator
-    labels/reviewed_masks_{1,2}/{capsule,regions}/<image>     the release's own filling of them (truth: masks only)
+    labels/reviewed_masks_{1,2}/{capsule,regions}/<image>     the release's own filling (truth: masks only)
     OpenKidneyUltrasoundDataSet_TransducerInfo.xlsx           pixel sizes
     images/<image>                                            <patient>_IM-….png
 
@@ -61,10 +61,18 @@ class Kidney(Layout):
         copies: Sequence[str] = (),
         rects: int = 0,
     ) -> None:
-        """annotator: 1, 2 or both (two records per image, of one group). undrawn: what a class
-        without a polygon is. truth: the polygons, filled here, or the released masks. copies:
-        names, without `_anon.png`, of images that are in the release twice and left out. rects:
-        how many stray rectangles a CSV is known to have.
+        """Check the settings.
+
+        Args:
+            classes: some of the release's.
+            annotator: 1, 2 or both (two records per image, of one group).
+            undrawn: what a class without a polygon is.
+            truth: the polygons, filled here, or the released masks.
+            copies: names, without `_anon.png`, of images that are in the release twice; left out.
+            rects: how many stray rectangles a CSV is known to have.
+
+        Raises:
+            ConfigError: another value, or a class that the release doesn't have.
         """
         if str(annotator) not in ("1", "2", "both"):
             raise ConfigError(f"dataset.annotator={annotator}: expected 1, 2 or both")
@@ -81,9 +89,8 @@ class Kidney(Layout):
         self.classes, self.undrawn, self.truth, self.rects = tuple(classes), undrawn, truth, rects
         self.annotators = ANNOTATORS if str(annotator) == "both" else (int(annotator),)
         self.copies = frozenset(copies)
-        self._exports: dict[
-            Path, tuple[tuple[int, int], via.ViaExport]
-        ] = {}  # with the state that was read
+        # With the state that was read.
+        self._exports: dict[Path, tuple[tuple[int, int], via.ViaExport]] = {}
         self._facts: dict[str, int] = {}
 
     def index(self, root: Path) -> list[Record]:

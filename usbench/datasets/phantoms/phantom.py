@@ -102,9 +102,8 @@ def simulate_speckle(
     filtered field (a Rician envelope there).
     """
     height, width = echogenicity.shape
-    margin = (
-        int(4 * max(lateral)) + 1
-    )  # the filter by FFT is periodic: its wrap-around stays in the margin
+    # The filter by FFT is periodic: its wrap-around stays in the margin.
+    margin = int(4 * max(lateral)) + 1
     columns = fft.next_fast_len(width + 2 * margin)
     field = np.empty((height, columns), np.complex64)
     field.real = rng.standard_normal(field.shape, np.float32)
