@@ -1,8 +1,8 @@
-"""Histograms of confidence that prediction writes beside its file: per image and class 15 bins of
-pixels.
+"""Histograms of confidence, written beside a prediction: per image and class 15 bins of pixels.
 
-{"shape": [2, 15, 3], "images": [[…90 numbers…], …]} class, bin, (pixels, sum of confidence, of them
-right)
+    {"shape": [2, 15, 3], "images": [[…90 numbers…], …]}
+
+The numbers run over class, bin, and (pixels, sum of their confidence, how many are right).
 """
 
 from __future__ import annotations

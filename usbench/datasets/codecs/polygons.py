@@ -29,10 +29,10 @@ def fill_polygons(polygons: Iterable[Polygon], size: tuple[int, int]) -> Plane:
 
 
 def trace_outlines(plane: Plane) -> list[Polygon]:
-    """The outlines of the plane's components (8 neighbours), without their holes, from the top.
+    """Trace the outlines of the plane's components (8 neighbours), from the top, without holes.
 
-    `fill_polygons` gives a plane without holes back. A component of one or two pixels repeats its last
-    vertex: a polygon has three.
+    `fill_polygons` gives a plane without holes back. A polygon has three vertices, so a component
+    of one or two pixels repeats its last one.
     """
     found, _ = cv2.findContours(plane.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outlines = [outline.reshape(-1, 2).astype(np.int32) for outline in found]

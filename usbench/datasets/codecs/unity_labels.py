@@ -104,8 +104,8 @@ def write_unity_labels(path: Path, images: Mapping[str, Landmarks], names: Seque
     Float32 coordinates survive exactly.
 
     Raises:
-        DataError: landmarks that `read_unity_labels` wouldn't give back: two knots, repeated ones, a place
-            beyond 100,000 px.
+        DataError: landmarks that `read_unity_labels` wouldn't give back: two knots,
+            repeated ones, a place beyond 100,000 px.
     """
     records = {image: {"labels": _entries(path, truth, names)} for image, truth in images.items()}
     lines = [f"{json.dumps(image)}: {json.dumps(record)}" for image, record in records.items()]
@@ -215,7 +215,7 @@ def _wrong(where: str, wanted: str, found: object) -> DataError:
     )
 
 
-# ---- predictions: each label has a score and a state besides, and keeps its place whatever they are
+# ---- predictions: each label also has a score and a state, and always keeps its place
 
 
 class LandmarkWriter:

@@ -1,8 +1,12 @@
 """VGG Image Annotator's CSV export (VIA 2): polygons and attributes of many images, a row per
 region, JSON in cells.
 
-    filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes
-    a.png,140645,"{""View"":""Transverse""}",1,0,"{""name"":""polygon"",""all_points_x"":[…],""all_points_y"":[…]}","{""Anatomy"":""Capsule""}"
+The columns are filename, file_size, file_attributes, region_count, region_id,
+region_shape_attributes and region_attributes. Three cells hold JSON:
+
+    file_attributes            {"View":"Transverse"}
+    region_shape_attributes    {"name":"polygon","all_points_x":[…],"all_points_y":[…]}
+    region_attributes          {"Anatomy":"Capsule"}
 
 An image without a region has one row of empty shapes. Vertices are pixels; fractions are rounded. A
 spreadsheet's way of saving it (byte order mark, semicolons, any line end) is understood.

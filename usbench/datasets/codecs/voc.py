@@ -101,7 +101,7 @@ def _parsed(path: Path) -> ET.Element:
         ) from error
     if root.tag != "annotation":
         raise DataError(
-            f"{path}: expected {expected}, got <{root.tag}> instead of <annotation>; replace the file"
+            f"{path}: expected {expected}, got <{root.tag}> for <annotation>; replace the file"
         )
     return root
 

@@ -50,7 +50,8 @@ def read_yolo_predictions(path: Path, names: Sequence[str], size: tuple[int, int
     A row may come twice, a box may be flat.
 
     Raises:
-        DataError: a row without its confidence, one outside 0..1, and what `read_yolo_boxes` refuses of a row.
+        DataError: a row without its confidence, one outside 0..1, and what
+            `read_yolo_boxes` refuses of a row.
     """
     corners, labels, scores = [], [], []
     for number, line in enumerate(read_lines(path, "YOLO predictions"), start=1):

@@ -90,7 +90,7 @@ def read_masks(folder: Path, name: str, classes: Sequence[str]) -> Planes:
 
 
 def write_masks(folder: Path, name: str, planes: Mapping[str, Planes]) -> None:
-    """The two masks of one image, as the release draws them: of the regions, the last overwrites."""
+    """Write the two masks of one image, as the release draws them: the last region overwrites."""
     some = next(iter(planes.values()))
     capsule = planes.get(ANATOMY[0], np.zeros_like(some)).astype(np.uint8)
     regions = np.zeros(some.shape, np.uint8)

@@ -114,7 +114,7 @@ class Unity(Layout):
         return file.landmarks(name, self.classes)
 
     def oddities(self) -> dict[str, int]:
-        """What of the files that were read is taken otherwise than written, or lacking → how many."""
+        """See usbench.types.Layout; also what is missing."""
         total = Counter(self._missing)
         for _, file in self._files.values():
             total.update(file.oddities)
