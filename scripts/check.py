@@ -1,6 +1,7 @@
 """Check a release: images, labels, counts, groups, splits, and images that show the same.
 
-    python scripts/check.py dataset=usgra [data=DIR | dataset.root=DIR] [task=segment|detect|landmark|all]
+    python scripts/check.py dataset=usgra [data=DIR | dataset.root=DIR]
+                            [task=segment|detect|landmark|all]
                             [--json FILE] [--sheet FILE.png] [--config-dir DIR]
 
 Every image is decoded and every label read, as a run would; nothing is changed. Pairs of images

@@ -124,9 +124,8 @@ def _write(
             )
         found = Counter(str(record.split) for record in layout.index(folder))
         by_split: Counts = {split: found[split] for split in SPLITS if found[split]}
-        counts[task] = dict(by_split) or {
-            "images": found.total()
-        }  # a release without splits: a rule makes them
+        # A release without splits: a rule makes them.
+        counts[task] = dict(by_split) or {"images": found.total()}
     return counts
 
 

@@ -215,7 +215,7 @@ def first(folder: Path, suffix: str = ".png") -> Path:
 def missing_mask(root: Path) -> str:
     path = first(root / USGRA / "masks")
     path.unlink()
-    return f"dataset/images/{path.name}: a label of the same name was wanted"
+    return f"dataset/images/{path.name}: expected a label of the same name"
 
 
 def two_of_one_name(root: Path) -> str:
@@ -256,7 +256,7 @@ def box_outside(root: Path) -> str:
 def missing_xml(root: Path) -> str:
     path = first(root / SPINAL_BOXES / "val", ".xml")
     path.unlink()
-    return f"{path.stem}.png: a label of the same name was wanted"
+    return f"{path.stem}.png: expected a label of the same name"
 
 
 def not_a_picture(root: Path) -> str:
@@ -269,7 +269,7 @@ def vertex_outside(root: Path) -> str:
     path = root / "labels/reviewed_labels_1.csv"
     head, _, tail = path.read_text().partition('""all_points_x"":[')
     path.write_text(f'{head}""all_points_x"":[9{tail}')
-    return "a polygon of Capsule inside the image (96×64) was wanted"
+    return "expected a polygon of Capsule inside the image (96×64)"
 
 
 def row_lost(root: Path) -> str:
@@ -277,7 +277,7 @@ def row_lost(root: Path) -> str:
     lines = path.read_text().splitlines(keepends=True)
     lost = lines[-1].partition(",")[0]
     path.write_text("".join(line for line in lines if not line.startswith(lost)))
-    return f"reviewed_labels_2.csv: a row of {lost} was wanted"
+    return f"reviewed_labels_2.csv: expected a row of {lost}"
 
 
 def cell_cut_off(root: Path) -> str:

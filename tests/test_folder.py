@@ -180,7 +180,7 @@ def test_without_names_anywhere_it_says_what_to_set(
 ) -> None:
     lay(tmp_path, kind)
     with pytest.raises(
-        DataError, match=f"classes.txt: the classes' names.*write it or set {setting}"
+        DataError, match=f"classes.txt: expected the classes' names.*write it or set {setting}"
     ):
         folder(kind, "detect", ()).index(tmp_path)
 
@@ -289,7 +289,7 @@ def test_splits_by_list(tmp_path: Path, kind: str) -> None:
         ),
         (
             {"train": ""},
-            r"images/a\.png: a line in one of train\.txt, val\.txt, test\.txt was wanted",
+            r"images/a\.png: expected a line in one of train\.txt, val\.txt, test\.txt",
         ),
     ],
 )
@@ -332,7 +332,7 @@ def test_a_name_without_a_group_is_an_error(tmp_path: Path) -> None:
     lay(tmp_path, "masks", ("p1_a", "xx"))
     with pytest.raises(
         DataError,
-        match=r"images/xx\.png: a match of dataset\.group=\^\(p\\d\+\)_ was expected in 'xx'",
+        match=r"images/xx\.png: expected a match of dataset\.group=\^\(p\\d\+\)_ in 'xx'",
     ):
         folder("masks", "segment", group=r"^(p\d+)_").index(tmp_path)
 
@@ -398,27 +398,27 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "a mask of another size": (
         "masks",
         save("labels/a.png", INDEX[:3]),
-        r"a\.png \(4, 6\) was wanted, got \(3, 6\)",
+        r"the size of a\.png \(4, 6\), got \(3, 6\)",
     ),
     "no mask": (
         "masks",
         remove("labels/a.png"),
-        r"images/a\.png: an index mask \(PNG\) of the same name .*1 of 3 images",
+        r"images/a\.png: expected an index mask \(PNG\) of the same name, .*1 of 3 images",
     ),
     "no image": (
         "masks",
         remove("images/c.png"),
-        r"labels/c\.png: an image of the same name was wanted",
+        r"labels/c\.png: expected an image of the same name",
     ),
     "no folder": (
         "masks",
         lambda root: (root / "images").rename(root / "x"),
-        r"images: a folder of \.png or \.jpg",
+        r"images: expected a folder of \.png or \.jpg",
     ),
     "no text": (
         "yolo",
         remove("labels/a.txt"),
-        r"images/a\.png: a YOLO text \(empty where it has no objects\)",
+        r"images/a\.png: expected a YOLO text \(empty where it has no objects\)",
     ),
     "an unknown number": (
         "yolo",
@@ -448,7 +448,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "an image that the JSON lacks": (
         "coco",
         lambda root: picture(root / "images/d.png"),
-        r"images/d\.png: a label was",
+        r"images/d\.png: expected a label for every image",
     ),
     "another size in the JSON": (
         "coco",
@@ -478,28 +478,28 @@ def test_damaged_labels_give_one_line_that_names_the_file(tmp_path: Path, what: 
 @pytest.mark.parametrize(
     ("kind", "task", "settings", "words"),
     [
-        ("xml", "detect", {}, "dataset.format=xml: masks, coco or yolo was wanted"),
+        ("xml", "detect", {}, "dataset.format=xml: expected masks, coco or yolo"),
         ("yolo", "segment", {}, "dataset.format=yolo: YOLO labels are boxes, not for segment"),
         ("masks", "landmark", {}, "dataset.format=masks: masks have no landmarks"),
-        ("masks", "segment", {"images": None}, "dataset.images=None: a path below dataset.root"),
+        ("masks", "segment", {"images": None}, "dataset.images=None: expected a path below dataset.root"),
         (
             "masks",
             "segment",
             {"images": "/data/images"},
-            "dataset.images=/data/images: a path below dataset.root",
+            "dataset.images=/data/images: expected a path below dataset.root",
         ),
-        ("masks", "segment", {"labels": "../labels"}, r"dataset.labels=\.\./labels: a path below"),
+        ("masks", "segment", {"labels": "../labels"}, r"dataset.labels=\.\./labels: expected a path below"),
         (
             "masks",
             "segment",
             {"labels": {"training": "x"}},
-            r"dataset.labels=.*training.*: a path below",
+            r"dataset.labels=.*training.*: expected a path below",
         ),
         (
             "masks",
             "segment",
             {"images": {"train": "a"}, "labels": {"test": "b"}},
-            "the same splits were wanted",
+            "expected the same splits",
         ),
         (
             "masks",
@@ -508,25 +508,25 @@ def test_damaged_labels_give_one_line_that_names_the_file(tmp_path: Path, what: 
             "dataset.lists: folders per split are set too",
         ),
         ("masks", "segment", {"lists": {"training": "a"}}, "dataset.lists="),
-        ("masks", "segment", {"group": "(a"}, "dataset.group=.*: a regular expression was wanted"),
-        ("masks", "segment", {"group": r"^p\d+"}, "dataset.group=.*: brackets"),
+        ("masks", "segment", {"group": "(a"}, "dataset.group=.*: expected a regular expression"),
+        ("masks", "segment", {"group": r"^p\d+"}, "dataset.group=.*: expected brackets"),
         (
             "masks",
             "segment",
             {"mm_per_px": [0.1]},
-            r"dataset.mm_per_px=\[0.1\]: \[row, column\] in mm",
+            r"dataset.mm_per_px=\[0.1\]: expected \[row, column\] in mm",
         ),
         ("masks", "segment", {"mm_per_px": [0.1, 0]}, "dataset.mm_per_px"),
         ("masks", "segment", {"mm_per_px": [0.1, float("nan")]}, "dataset.mm_per_px"),
         ("masks", "segment", {"mm_per_px": "0.1"}, "dataset.mm_per_px"),
-        ("masks", "segment", {"values": [1, 2]}, "dataset.values=.*class: value was wanted"),
+        ("masks", "segment", {"values": [1, 2]}, "dataset.values=.*expected class: value"),
         (
             "masks",
             "segment",
             {"values": {"one": 0, "two": 1}},
             r"a value of 1\.\.255 for each class",
         ),
-        ("masks", "segment", {"values": {"one": 1, "two": 1}}, "a value of its own for each class"),
+        ("masks", "segment", {"values": {"one": 1, "two": 1}}, "expected another value for each class"),
         ("masks", "segment", {"values": {"one": 1}}, "a value for each of one, two"),
         ("coco", "segment", {"values": {"one": 1}}, "values are those of masks"),
     ],
@@ -599,10 +599,10 @@ def test_values_are_written_as_they_are_read(tmp_path: Path) -> None:
 def test_write_wants_the_format_s_target_and_a_split(tmp_path: Path, kind: str, task: str) -> None:
     (sample, *_) = samples(kind, task)
     other = Boxes.empty() if isinstance(sample.target, Masks) else Masks(np.zeros((2, 4, 6), bool))
-    with pytest.raises(DataError, match=r"sample a: .* wanted"):
+    with pytest.raises(DataError, match=r"sample a: expected .* got"):
         folder(kind, task).write(tmp_path, [Sample("a", "g", sample.image, other)])
     for settings in (dots(kind), {"lists": LISTS}):
-        with pytest.raises(DataError, match="sample a: a split"):
+        with pytest.raises(DataError, match="sample a: expected a split"):
             folder(kind, task, **settings).write(
                 tmp_path, [Sample("a", "g", sample.image, sample.target)]
             )

@@ -141,7 +141,7 @@ def test_released_masks_are_read_by_name_and_cortex_overwrites(root):
         [plane.sum() for plane in planes] == [25, 1, 1, 1] and planes[2, 3, 3] and planes[3, 4, 4]
     )
     (root / "labels/reviewed_masks_1/regions/13_b_anon.png").unlink()
-    with pytest.raises(DataError, match=r"regions/13_b_anon\.png: a released mask was wanted"):
+    with pytest.raises(DataError, match=r"regions/13_b_anon\.png: expected a released mask"):
         masks.index(root)
     sample = Sample("1_x", "1", np.zeros((8, 10), np.uint8), Masks(np.ones((4, 8, 10), bool)))
     layout().write(root / "new", [sample])
@@ -169,11 +169,11 @@ def test_a_copy_may_lack_its_image(root):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda r: (r / "images/13_b_anon.png").unlink(), r"images/13_b_anon\.png: an image was wanted.*1 of 2 images"),
-        (lambda r: image.write_grey(r / "images/14_d.png", np.zeros((4, 4), np.uint8)), r"14_d\.png: a row in labels/"),
+        (lambda r: (r / "images/13_b_anon.png").unlink(), r"images/13_b_anon\.png: expected an image.*1 of 2 images"),
+        (lambda r: image.write_grey(r / "images/14_d.png", np.zeros((4, 4), np.uint8)), r"14_d\.png: expected a row in labels/"),
         (lambda r: (r / "labels/reviewed_labels_2.csv").unlink(), r"reviewed_labels_2\.csv: expected a VIA"),
         (lambda r: (r / "labels/reviewed_labels_2.csv").write_text(HEAD + square("12_a_anon.png", 2)),
-         r"reviewed_labels_2\.csv: a row of 13_b_anon\.png was wanted"),
+         r"reviewed_labels_2\.csv: expected a row of 13_b_anon\.png"),
         (lambda r: rename(r, "12_a_anon.png", "a12.png"), "begins with the patient's number"),
     ],
     ids=["no image", "no row", "no CSV", "one annotator only", "no number"],
@@ -200,7 +200,7 @@ def test_a_vertex_outside_its_image_is_refused_and_one_on_the_edge_is_not(root):
     assert chosen.read(root, record).planes.shape == (4, 5, 6)
     image.write_grey(root / record.image, np.zeros((4, 6), np.uint8))
     with pytest.raises(
-        DataError, match=r"12_a_anon\.png: a polygon of Capsule inside the image \(6×4\).*x 5, y 5"
+        DataError, match=r"12_a_anon\.png: expected a polygon of Capsule inside the image \(6×4\).*x 5, y 5"
     ):
         chosen.read(root, record)
 
@@ -210,7 +210,7 @@ def test_a_vertex_outside_its_image_is_refused_and_one_on_the_edge_is_not(root):
     [{"annotator": 3}, {"undrawn": "empty"}, {"truth": "mask"}, {"classes": ("Capsule", "Liver")}],
 )
 def test_a_choice_that_cannot_be_is_refused(chosen):
-    with pytest.raises(ConfigError, match=r"wanted"):
+    with pytest.raises(ConfigError, match=r"expected"):
         layout(**chosen)
 
 

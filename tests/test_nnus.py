@@ -119,18 +119,18 @@ def renamed(root: Path, new: str) -> None:
 BAD = {
     "a label is missing": (
         lambda r: lost(r, "labels/0001.txt"),
-        r"images/0001\.jpg: a label .* none \(1 files",
+        r"images/0001\.jpg: expected a label .* none \(1 files",
     ),
-    "an image is missing": (lambda r: lost(r, "images/0001.jpg"), r"labels/0001\.txt: an image"),
+    "an image is missing": (lambda r: lost(r, "images/0001.jpg"), r"labels/0001\.txt: expected an image"),
     "no classes.txt": (
         lambda r: lost(r, "labels/classes.txt"),
         r"labels/classes\.txt: .*no such file",
     ),
-    "a name is no number": (lambda r: renamed(r, "neck"), r"images/neck\.jpg: a number as name"),
+    "a name is no number": (lambda r: renamed(r, "neck"), r"images/neck\.jpg: expected a number as name"),
     "a number twice": (lambda r: renamed(r, "2"), "'0002' twice"),
     "no folder": (
         lambda r: (r / "NNUS").rename(r / "nnus2"),
-        r"NNUS/labels: a folder of \.txt files",
+        r"NNUS/labels: expected a folder of \.txt files",
     ),
 }
 
@@ -170,7 +170,7 @@ def test_write_lies_where_the_release_does(tmp_path: Path) -> None:
     assert np.array_equal(again.xyxy, target.xyxy) and np.array_equal(again.labels, target.labels)
     decoded = image.read_grey(tmp_path / written[0].image)
     assert np.abs(decoded.astype(int) - pixels).max() <= 8  # JPEG of quality 95
-    with pytest.raises(DataError, match="sample 0003: boxes were wanted"):
+    with pytest.raises(DataError, match="sample 0003: expected boxes"):
         Nnus(CLASSES).write(
             tmp_path, [Sample("0003", "g", pixels, Masks(np.zeros((1, 40, 50), bool)))]
         )

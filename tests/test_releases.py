@@ -279,7 +279,7 @@ def test_spinal_has_one_xml_without_an_image(tmp_path, spare, real, fits):
         assert len(spinal_view("detect", tmp_path, real).layout.index(tmp_path)) == 3
         return
     with pytest.raises(
-        DataError, match=r"scaled-A0001_frame1\.xml: an image of the same name was wanted"
+        DataError, match=r"scaled-A0001_frame1\.xml: expected an image of the same name"
     ):
         spinal_view("detect", tmp_path, real)
 
@@ -349,14 +349,14 @@ def test_regroup_names_a_cluster_after_its_first():
 
 @pytest.mark.parametrize("missing", SPLITS)
 def test_an_empty_split_is_named(missing):
-    with pytest.raises(DataError, match=f"^somewhere: an image in the {missing} split was wanted"):
+    with pytest.raises(DataError, match=f"^somewhere: expected an image in the {missing} split"):
         splits.divide_by_split(
             [record(split, split) for split in SPLITS if split != missing], Path("somewhere")
         )
 
 
 def test_an_image_without_a_split_is_named():
-    with pytest.raises(DataError, match=r"^somewhere/lost\.png: a split was wanted"):
+    with pytest.raises(DataError, match=r"^somewhere/lost\.png: expected a split"):
         splits.divide_by_split([record("a"), record("lost", None)], Path("somewhere"))
 
 

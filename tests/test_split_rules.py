@@ -102,7 +102,7 @@ def test_folds_of_runs_have_no_gap_between_two_training_runs():
 
 @pytest.mark.parametrize("fold", [-1, 5])
 def test_a_fold_that_is_none(fold):
-    with pytest.raises(ConfigError, match=r"one of 0\.\.4"):
+    with pytest.raises(ConfigError, match=r"expected 0 to 4"):
         splits.runs_by_fold(5, fold)
 
 

@@ -175,7 +175,7 @@ def test_an_index_of_another_release_has_its_own_names(
 def test_a_part_may_not_know_more_than_all(root: Path) -> None:
     path = root / "labels" / "labels-tune.json"
     path.write_text(path.read_text().replace('"wall"', '"roof"'))
-    with pytest.raises(DataError, match=r"labels-all\.json: labels of roof were wanted"):
+    with pytest.raises(DataError, match=r"labels-all\.json: expected labels of roof"):
         Unity().index(root)
 
 
@@ -230,7 +230,7 @@ def test_a_record_whose_labels_are_gone_is_named(root: Path) -> None:
     layout = Unity()
     records = layout.index(root)
     (root / "labels" / "labels-train.json").write_text('{"x": {"labels": {}}}')
-    with pytest.raises(DataError, match=f"labels of 01-{A}-0000.png were wanted, found none"):
+    with pytest.raises(DataError, match=f"expected labels of 01-{A}-0000.png, found none"):
         layout.read(root, records[1])
 
 
@@ -247,7 +247,7 @@ def test_two_values_are_unknown_or_a_line_by_the_yaml(root: Path) -> None:
         marks = layout.read(root, layout.index(root)[3])
         assert marks.state.tolist() == [BLURRED, state] and lists(marks)[1] == wall
         assert layout.oddities() == ({"two values": 1} if state == BLURRED else {})
-    with pytest.raises(ConfigError, match="two=three: unknown"):
+    with pytest.raises(ConfigError, match="two=three: expected unknown"):
         Unity(two="three")  # type: ignore[arg-type]
 
 
@@ -290,7 +290,7 @@ def test_one_record_without_an_image_is_known(root: Path, listed: bool) -> None:
     assert len(layout.index(root)) == 4 and layout.oddities() == {"records without an image": 1}
     with pytest.raises(
         DataError,
-        match=r"labels-train\.json: 01-.*_\(1\)\.png: an image .* \(1 such records; 0 are",
+        match=r"labels-train\.json: 01-.*_\(1\)\.png: expected an image .* \(1 such records; 0 are",
     ):
         Unity().index(root)
 
@@ -377,7 +377,7 @@ def test_what_records_depend_on_besides_their_files(root: Path) -> None:
     [
         (
             "png-cache",
-            "png-cache: the release's images were expected here, found none; unpack png-cache.zip",
+            "png-cache: expected the release's images here, found none; unpack png-cache.zip",
         ),
         (
             "labels/labels-all.json",
@@ -473,10 +473,10 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"split": None}, "a split"),
-        ({"target": Boxes.empty()}, "landmarks and their names were wanted, got Boxes"),
+        ({"target": Boxes.empty()}, "expected landmarks and their names, got Boxes"),
         ({"mm_per_px": (1.0, 1.0)}, "one pixel size per video"),
         ({"target": marks([[1, 1], [2, 2]], None)}, "apex: expected one place or three or more"),
-        ({"id": f"02-{C}-0007"}, "a frame of its own was wanted"),
+        ({"id": f"02-{C}-0007"}, "expected a frame of its own"),
     ],
 )
 def test_what_cannot_be_written(tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -488,7 +488,7 @@ def test_what_cannot_be_written(tmp_path: Path, change: dict[str, Any], words: s
 
 
 def test_names_are_wanted_to_write(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="sample one: landmarks and their names were wanted"):
+    with pytest.raises(DataError, match="sample one: expected landmarks and their names"):
         Unity().write(tmp_path, SAMPLES)
 
 

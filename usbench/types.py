@@ -220,7 +220,8 @@ class Layout:
         return {}
 
 
-Score = Callable[[Iterable[tuple[Target, Target]]], float]  # (target, prediction) pairs → a figure
+# (target, prediction) pairs → a figure
+Score = Callable[[Iterable[tuple[Target, Target]]], float]
 
 
 def _no_log(name: str, value: float, step: int) -> None:

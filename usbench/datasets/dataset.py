@@ -236,7 +236,7 @@ def assign_splits(
 
 
 def require_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str) -> None:
-    """Raise ConfigError for shares that leave nothing to train, or where the release has a split."""
+    """Raise ConfigError for shares that leave no training data, or for a release with a split."""
     numbers = []
     for value in (shares.get("val"), shares.get("test")):
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:

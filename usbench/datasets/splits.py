@@ -70,9 +70,8 @@ def split_by_shares(
         remaining = iter(order_by_hash(groups, salt))
         for part in parts:
             taken = 0
-            while (
-                taken < float(shares[part]) * images - 1e-9
-            ):  # a share that is met but for rounding
+            # A share that is met but for rounding.
+            while taken < float(shares[part]) * images - 1e-9:
                 group = next(remaining, None)
                 if group is None:
                     break
@@ -82,9 +81,9 @@ def split_by_shares(
 
 
 def group_strata(records: Sequence[Record], attribute: str | None) -> dict[str, set[str]]:
-    """Groups by value of the attribute, in order of the values; a group counts with its first record.
+    """Groups by value of the attribute, in order of the values.
 
-    Without an attribute all groups are one stratum.
+    A group counts with its first record. Without an attribute all groups are one stratum.
     """
     value_of: dict[str, str] = {}
     for record in records:
@@ -184,7 +183,7 @@ def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> lis
 
 
 def required_splits(split: Mapping[str, Any]) -> tuple[Split, ...]:
-    """The splits that need images, by the YAML's split entry: all three, or the test split alone."""
+    """The splits that need images, by the YAML's split entry: all three, or test alone."""
     return ("test",) if split.get("test_only") else SPLITS
 
 

@@ -1,7 +1,8 @@
-"""JSON schemas that ship with a package: compiled once, with faults as one line that names the key."""
+"""JSON schemas that ship with a package, compiled once; a fault is one line that names the key."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -100,9 +101,8 @@ def _most_relevant(
     An alternative (anyOf, oneOf) is explained by its deepest error, since a branch that fails
     deeper inside the value comes closer to fitting; if several are as deep, by its own message.
     """
-    best = min(errors, key=lambda error: (len(error.instance_path), _is_alternative(error)))
-    while _is_alternative(best):
-        inner = [error for branch in best.kind.context for error in branch]
+    best = min(errors, key=lambda error: (len(error.instance_path), bool(_alternatives(error))))
+    while inner := _alternatives(best):
         depth = max(len(error.instance_path) for error in inner)
         deepest = [error for error in inner if len(error.instance_path) == depth]
         if len(deepest) > 1:
@@ -111,8 +111,11 @@ def _most_relevant(
     return best
 
 
-def _is_alternative(error: jsonschema_rs.ValidationError) -> bool:
-    return isinstance(
-        error.kind,
-        (jsonschema_rs.ValidationErrorKind.AnyOf, jsonschema_rs.ValidationErrorKind.OneOfNotValid),
-    )
+def _alternatives(error: jsonschema_rs.ValidationError) -> list[jsonschema_rs.ValidationError]:
+    """The errors of all alternatives, if none of several schemas fits; else []."""
+    kind = error.kind
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
+        return list(itertools.chain(*kind.context))
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.OneOfNotValid):
+        return list(itertools.chain(*kind.context))
+    return []

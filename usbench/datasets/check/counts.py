@@ -105,9 +105,9 @@ def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:
         ("(no class)", [counts.empty[name] for name in names], counts.empty.total()),
     ):
         yield [title, *map(str, values), str(total), *padding]
-    present = sum(counts.present.values())
-    amount = sum(counts.amount.values())
-    unknown = sum(counts.unknown.values())
+    present = np.sum(list(counts.present.values()), axis=0)
+    amount = np.sum(list(counts.amount.values()), axis=0)
+    unknown = np.sum(list(counts.unknown.values()), axis=0)
     for c, name in enumerate(counts.classes):
         share = f"{100 * amount[c] / max(counts.pixels, 1):.2f} %"
         row = [name, *(str(counts.present[column][c]) for column in names), str(present[c])]

@@ -14,39 +14,39 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """error: a run would stop or mislead.
+    """One line about a release.
 
-    Warning: to be known when figures are read; note: counted, expected.
+    An error: a run would stop or mislead. A warning: to be known when scores are read. A note:
+    counted, expected.
     """
 
     level: Level
     kind: str  # unreadable image, label, split, identical, leak …
-    text: str  # which file or id (relative to the root), what was wanted, what was found
+    text: str  # file or id (relative to the root), expected, got
 
     @property
     def line(self) -> str:
-        """As it is shown."""
+        """How it is shown."""
         return f"{self.level}: {self.kind}: {self.text}"
 
 
 def finding_of_error(kind: str, wrong: Exception, root: Path, level: Level = "error") -> Finding:
-    """An error of ours as a finding, its paths relative to the root (which is named as its folder)."""
+    """An error of ours as a finding, its paths relative to the root."""
     return Finding(level, kind, str(wrong).replace(f"{root}/", "").replace(str(root), root.name))
 
 
 def format_findings(findings: Iterable[Finding], most: int) -> list[str]:
-    """The lines, at most so many of one level and kind, then how many more there are."""
-    found = list(findings)
-    numbers: Counter[tuple[str, str]] = Counter()
+    """The lines of at most so many findings of one level and kind, and how many more there are."""
+    all_findings = list(findings)
+    totals = Counter((finding.level, finding.kind) for finding in all_findings)
+    seen: Counter[tuple[str, str]] = Counter()
     lines: list[str] = []
-    left = Counter((one.level, one.kind) for one in found)
-    for one in found:
-        key = one.level, one.kind
-        numbers[key] += 1
-        if numbers[key] <= most:
-            lines.append(one.line)
-        elif numbers[key] == most + 1:
-            lines.append(
-                f"{one.level}: {one.kind}: … and {left[key] - most} more (--json FILE has all)"
-            )
+    for finding in all_findings:
+        key = finding.level, finding.kind
+        seen[key] += 1
+        if seen[key] <= most:
+            lines.append(finding.line)
+        elif seen[key] == most + 1:
+            more = f"… and {totals[key] - most} more (--json FILE has all)"
+            lines.append(f"{finding.level}: {finding.kind}: {more}")
     return lines

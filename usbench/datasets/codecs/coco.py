@@ -93,7 +93,8 @@ def _mask_lines(number: int, size: tuple[int, int], masks: Masks) -> Iterator[st
         counts = json.dumps(rle.encode_rle(masks.planes[label]))
         segmentation = f'{{"size":[{size[0]},{size[1]}],"counts":{counts}}}'
         score = f"{scores[label]:.9g}"
-        yield f'{{"image_id":{number},"category_id":{label + 1},"segmentation":{segmentation},"score":{score}}}'
+        entry = f'"image_id":{number},"category_id":{label + 1},"segmentation":{segmentation}'
+        yield f'{{{entry},"score":{score}}}'
 
 
 def _scores(scores: NDArray[np.float32] | None, number: int) -> NDArray[np.float64]:
@@ -203,9 +204,8 @@ def _boxes(path: Path, image: ImageEntry, entries: list[tuple[int, dict[str, Any
         bbox = entry.get("bbox")
         if not (isinstance(bbox, list) and len(bbox) == 4 and NUMBERS.issuperset(map(type, bbox))):
             raise entry_error(path, number, "a bbox of four finite numbers", bbox)
-        if (
-            max(bbox) > MOST or min(bbox) < -MOST
-        ):  # before it becomes an array: JSON knows whole numbers of any length
+        # Before it becomes an array: JSON knows whole numbers of any length.
+        if max(bbox) > MOST or min(bbox) < -MOST:
             raise entry_error(path, number, "a bbox of four finite numbers", bbox)
         sides.append(bbox)
     xywh = np.array(sides, np.float64).reshape(-1, 4)

@@ -30,7 +30,7 @@ from usbench.datasets.codecs.coco_parts import (
 from usbench.datasets.codecs.image import MOST_PIXELS
 from usbench.datasets.codecs.readers import is_number
 from usbench.errors import DataError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target
 
 STICKS_OUT = 1e-3  # of the image's side: a box may by rounding, and is clipped
@@ -49,9 +49,8 @@ class CocoTargets:
 
     path: Path
     images: Mapping[str, CocoImage]  # by file_name, in the file's order
-    keypoints: Mapping[
-        str, tuple[str, ...]
-    ]  # used category → its keypoints; in order of the categories' ids
+    # Used category → its keypoints; in order of the categories' ids.
+    keypoints: Mapping[str, tuple[str, ...]]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -263,10 +262,7 @@ def write_coco_targets(
     check = checked.landmarks if pointed else checked.boxes
     for entry in listed:
         check(entry["file_name"], classes)
-    with replacing(path) as part:
-        part.write_text(
-            json.dumps(parts, separators=(",", ":")) + "\n", encoding="ascii", newline="\n"
-        )
+    write_atomically(path, (json.dumps(parts, separators=(",", ":")) + "\n").encode("ascii"))
 
 
 def _entries(target: Target) -> Iterable[Entry]:

@@ -1,8 +1,8 @@
-"""Histograms of confidence that prediction writes beside its file: per image and class 15 bins of
-pixels.
+"""Histograms of confidence, written beside a prediction: per image and class 15 bins of pixels.
 
-{"shape": [2, 15, 3], "images": [[…90 numbers…], …]} class, bin, (pixels, sum of confidence, of them
-right)
+    {"shape": [2, 15, 3], "images": [[…90 numbers…], …]}
+
+The numbers run over class, bin, and (pixels, sum of their confidence, how many are right).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from usbench.datasets.codecs.readers import is_number, read_json
 from usbench.errors import DataError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 
 Table = NDArray[np.float64]  # (N, C, bins, 3)
 
@@ -26,19 +26,16 @@ def write_histograms(path: Path, images: Iterable[Table], classes: int, bins: in
     lines = []
     for table in images:
         if table.shape != (classes, bins, 3):
-            raise ValueError(f"a table of {(classes, bins, 3)} was wanted, got {table.shape}")
+            raise ValueError(f"expected a table of {(classes, bins, 3)}, got {table.shape}")
         lines.append(
             json.dumps(
                 [float(f"{value:.9g}") for value in table.ravel().tolist()], separators=(",", ":")
             )
         )
     head = json.dumps([classes, bins, 3])
-    with replacing(path) as part:
-        part.write_text(
-            f'{{"shape": {head}, "images": [\n' + ",\n".join(lines) + "\n]}\n",
-            encoding="ascii",
-            newline="\n",
-        )
+    write_atomically(
+        path, (f'{{"shape": {head}, "images": [\n' + ",\n".join(lines) + "\n]}\n").encode("ascii")
+    )
 
 
 def read_histograms(path: Path, images: int, classes: int, bins: int) -> Table:

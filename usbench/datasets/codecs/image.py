@@ -26,9 +26,8 @@ from usbench.io.files import replacing
 
 FORMATS = ("PNG", "JPEG", "BMP")
 GREY_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
-MOST_PIXELS = (
-    2**26
-)  # 8192 × 8192: beyond it a header is taken for damage, before memory is asked for
+# 8192 × 8192: beyond it a header is taken for damage, before memory is asked for.
+MOST_PIXELS = 2**26
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
@@ -41,7 +40,7 @@ _DECODER_ERRORS = (  # all that Pillow's decoders raise on damaged bytes
     RuntimeError,
     ArithmeticError,
     EOFError,
-    ImportError,  # ultralytics', where it was imported first, wants a HEIF plug-in for what it can't read
+    ImportError,  # from ultralytics, if imported first: it wants a HEIF plug-in
     struct.error,
     zlib.error,
     Image.DecompressionBombError,

@@ -83,9 +83,8 @@ def read_colour_png(path: Path, palette: Palette, max_strays: int = 20) -> tuple
     picture, _ = decode_image(path, wanted, ("P", "RGB", "RGBA"), ("PNG",))
     shape = picture.height, picture.width
     pixels = np.asarray(picture.convert("RGBX")).view("<u4").ravel() & 0xFFFFFF
-    first = np.flatnonzero(
-        np.concatenate(([True], pixels[1:] != pixels[:-1]))
-    )  # masks are long runs of one colour
+    # Masks are long runs of one colour.
+    first = np.flatnonzero(np.concatenate(([True], pixels[1:] != pixels[:-1])))
     lengths = np.diff(first, append=pixels.size)
     runs = pixels[first]
     order = np.argsort(known, kind="stable")

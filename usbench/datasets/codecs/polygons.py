@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Polygon = NDArray[
-    np.int32
-]  # (V ≥ 3, 2): x, y of pixel centres, native px; the last vertex joins the first
+# (V ≥ 3, 2): x, y of pixel centres, native px; the last vertex joins the first.
+Polygon = NDArray[np.int32]
 Plane = NDArray[np.bool_]  # (H, W)
 
 CORNERS = 3
@@ -23,18 +22,17 @@ def fill_polygons(polygons: Iterable[Polygon], size: tuple[int, int]) -> Plane:
     A polygon that crosses itself is filled by the even-odd rule; what lies outside is cut off.
     """
     plane = np.zeros(size, np.uint8)
-    for (
-        polygon
-    ) in polygons:  # one by one: in a single call, pixels of two polygons would cancel out
+    # One by one: in a single call, pixels of two polygons would cancel out.
+    for polygon in polygons:
         cv2.fillPoly(plane, [polygon.astype(np.int32)], 1)
     return plane.astype(bool)
 
 
 def trace_outlines(plane: Plane) -> list[Polygon]:
-    """The outlines of the plane's components (8 neighbours), without their holes, from the top.
+    """Trace the outlines of the plane's components (8 neighbours), from the top, without holes.
 
-    `fill_polygons` gives a plane without holes back. A component of one or two pixels repeats its last
-    vertex: a polygon has three.
+    `fill_polygons` gives a plane without holes back. A polygon has three vertices, so a component
+    of one or two pixels repeats its last one.
     """
     found, _ = cv2.findContours(plane.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outlines = [outline.reshape(-1, 2).astype(np.int32) for outline in found]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from usbench.datasets.codecs.readers import read_text
 from usbench.errors import DataError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 
 COLUMNS = ("FileHash", "PhysicalDeltaX", "PhysicalDeltaY")
 LARGEST_CM = 1.0  # per px: images are hundreds of pixels high and a few tens of cm deep
@@ -65,10 +65,7 @@ def read_spacings(path: Path) -> dict[str, Spacing | None]:
 def write_spacings(path: Path, spacings: Mapping[str, Spacing]) -> None:
     """Write (row, column) mm per px by FileHash."""
     lines = [f"{code},{column / 10!r},{row / 10!r}" for code, (row, column) in spacings.items()]
-    with replacing(path) as part:
-        part.write_text(
-            "\n".join([",".join(COLUMNS), *lines]) + "\n", encoding="ascii", newline="\n"
-        )
+    write_atomically(path, ("\n".join([",".join(COLUMNS), *lines]) + "\n").encode("ascii"))
 
 
 def _millimetres(centimetres: str) -> float | None:

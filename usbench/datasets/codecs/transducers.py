@@ -34,12 +34,13 @@ WRONG = (
     RuntimeError,
     ArithmeticError,
 )
+# What openpyxl lets through.
 DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
     ParseError,
     InvalidFileException,
-)  # what openpyxl lets through
+)
 CREATED = datetime.datetime(2000, 1, 1)
 
 Spacing = tuple[float, float]  # (row, column) mm per px
@@ -98,9 +99,8 @@ def write_transducers(path: Path, spacings: Mapping[str, Spacing | None]) -> Non
         zipfile.ZipFile(part, "w") as file,
         zipfile.ZipFile(packed) as dated,
     ):
-        for entry in sorted(
-            dated.namelist()
-        ):  # openpyxl stamps the time into the archive and into one of its parts
+        # Openpyxl stamps the time into the archive and into one of its parts.
+        for entry in sorted(dated.namelist()):
             content = re.sub(
                 rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>2000-01-01T00:00:00Z", dated.read(entry)
             )

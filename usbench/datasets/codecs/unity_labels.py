@@ -28,14 +28,13 @@ from numpy.typing import NDArray
 from usbench.datasets.codecs.images_list import ImageEntry, PairWriter, read_images
 from usbench.datasets.codecs.readers import is_number, read_json
 from usbench.errors import DataError, RunError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
 FURTHEST = 1e5  # px; no image is so large: beyond it a coordinate is a typing error
 STATES = ("seen", "off", "blurred")  # by the number of the state
-_NUMBER = re.compile(
-    r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII
-)  # float() would take nan
+# float() would take nan.
+_NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII)
 
 Two = Literal["unknown", "curve"]
 
@@ -105,13 +104,12 @@ def write_unity_labels(path: Path, images: Mapping[str, Landmarks], names: Seque
     Float32 coordinates survive exactly.
 
     Raises:
-        DataError: landmarks that `read_unity_labels` wouldn't give back: two knots, repeated ones, a place
-            beyond 100,000 px.
+        DataError: landmarks that `read_unity_labels` wouldn't give back: two knots,
+            repeated ones, a place beyond 100,000 px.
     """
     records = {image: {"labels": _entries(path, truth, names)} for image, truth in images.items()}
     lines = [f"{json.dumps(image)}: {json.dumps(record)}" for image, record in records.items()]
-    with replacing(path) as part:
-        part.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="ascii", newline="\n")
+    write_atomically(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii"))
 
 
 def _entries(path: Path, truth: Landmarks, names: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -179,9 +177,8 @@ def _points(entry: Mapping[str, Any]) -> NDArray[np.float32] | None:
     columns = []
     for axis in ("x", "y"):
         value = entry.get(axis)
-        number = isinstance(value, (int, float)) and not isinstance(
-            value, bool
-        )  # Unity's code takes these too
+        # Unity's code takes these too.
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
         tokens = str(value).split() if number or isinstance(value, str) else []
         if not tokens or not all(_NUMBER.fullmatch(token) for token in tokens):
             return None
@@ -218,7 +215,7 @@ def _wrong(where: str, wanted: str, found: object) -> DataError:
     )
 
 
-# ---- predictions: each label has a score and a state besides, and keeps its place whatever they are
+# ---- predictions: each label also has a score and a state, and always keeps its place
 
 
 class LandmarkWriter:

@@ -1,8 +1,12 @@
 """VGG Image Annotator's CSV export (VIA 2): polygons and attributes of many images, a row per
 region, JSON in cells.
 
-    filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes
-    a.png,140645,"{""View"":""Transverse""}",1,0,"{""name"":""polygon"",""all_points_x"":[…],""all_points_y"":[…]}","{""Anatomy"":""Capsule""}"
+The columns are filename, file_size, file_attributes, region_count, region_id,
+region_shape_attributes and region_attributes. Three cells hold JSON:
+
+    file_attributes            {"View":"Transverse"}
+    region_shape_attributes    {"name":"polygon","all_points_x":[…],"all_points_y":[…]}
+    region_attributes          {"Anatomy":"Capsule"}
 
 An image without a region has one row of empty shapes. Vertices are pixels; fractions are rounded. A
 spreadsheet's way of saving it (byte order mark, semicolons, any line end) is understood.
@@ -24,7 +28,7 @@ import numpy as np
 from usbench.datasets.codecs.polygons import CORNERS, Polygon
 from usbench.datasets.codecs.readers import read_text
 from usbench.errors import DataError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 
 COLUMNS = (
     *("filename", "file_size", "file_attributes", "region_count", "region_id"),
@@ -123,8 +127,7 @@ def write_via(
             rows.writerow([*head, n, _compact(shape), _compact({attribute: region.label})])
         if not entry.regions:
             rows.writerow([*head, 0, "{}", "{}"])
-    with replacing(path) as part:
-        part.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+    write_atomically(path, text.getvalue().encode())
 
 
 def _rows(path: Path) -> list[tuple[int, Row]]:

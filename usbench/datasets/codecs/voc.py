@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from usbench.datasets.codecs.readers import read_text
 from usbench.errors import DataError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 from usbench.types import Boxes
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_NUMBER = re.compile(
-    r"[+-]?\d{1,30}(\.\d{0,60})?([eE][+-]?\d{1,3})?", re.ASCII
-)  # float() would take 1_0 and nan
+# float() would take 1_0 and nan.
+_NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,60})?([eE][+-]?\d{1,3})?", re.ASCII)
 _LENGTH = re.compile(r"\d{1,6}", re.ASCII)
 
 
@@ -86,10 +85,7 @@ def write_voc(
         texts = (np.format_float_positional(value, trim="-") for value in box)
         _fill(ET.SubElement(element, "bndbox"), dict(zip(CORNERS, texts, strict=True)))
     ET.indent(root, "\t")
-    with replacing(path) as part:
-        part.write_text(
-            ET.tostring(root, encoding="unicode") + "\n", encoding="utf-8", newline="\n"
-        )
+    write_atomically(path, (ET.tostring(root, encoding="unicode") + "\n").encode())
 
 
 def _parsed(path: Path) -> ET.Element:
@@ -105,7 +101,7 @@ def _parsed(path: Path) -> ET.Element:
         ) from error
     if root.tag != "annotation":
         raise DataError(
-            f"{path}: expected {expected}, got <{root.tag}> instead of <annotation>; replace the file"
+            f"{path}: expected {expected}, got <{root.tag}> for <annotation>; replace the file"
         )
     return root
 

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 
 from usbench.datasets.codecs.readers import read_lines, split_lines
 from usbench.errors import DataError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 from usbench.types import Boxes
 
 STICKS_OUT = 1e-3  # of the image's side: what four digits lose
 FRACTIONS = ("cx", "cy", "w", "h")
-_NUMBER = re.compile(
-    r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII
-)  # float() would take nan
+# float() would take nan.
+_NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII)
 _CLASS = re.compile(r"\d{1,9}", re.ASCII)
 
 Row = tuple[int, float, float, float, float]
@@ -51,7 +50,8 @@ def read_yolo_predictions(path: Path, names: Sequence[str], size: tuple[int, int
     A row may come twice, a box may be flat.
 
     Raises:
-        DataError: a row without its confidence, one outside 0..1, and what `read_yolo_boxes` refuses of a row.
+        DataError: a row without its confidence, one outside 0..1, and what
+            `read_yolo_boxes` refuses of a row.
     """
     corners, labels, scores = [], [], []
     for number, line in enumerate(read_lines(path, "YOLO predictions"), start=1):
@@ -94,8 +94,7 @@ def write_yolo_boxes(path: Path, boxes: Boxes, names: Sequence[str], size: tuple
             " ".join([str(label), *(np.format_float_positional(value, trim="-") for value in row)])
         )
     _boxes(path, lines, names, size)
-    with replacing(path) as part:
-        part.write_text("".join(f"{line}\n" for line in lines), encoding="ascii", newline="\n")
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode("ascii"))
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
@@ -118,8 +117,7 @@ def write_class_names(path: Path, names: Sequence[str]) -> None:
             f"{path}: expected names that fit a line each, got {', '.join(map(repr, names))}; "
             "rename them"
         )
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8", newline="\n")
+    write_atomically(path, text.encode())
 
 
 def class_positions(path: Path, names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
@@ -222,9 +220,8 @@ def _corners(where: str, row: Row, size: tuple[int, int]) -> NDArray[np.float32]
         raise DataError(
             f"{where}: expected a box inside {size[1]}×{size[0]}, got {found}; correct the file"
         )
-    box: NDArray[np.float32] = (np.clip(fractions, 0, 1) * sides + 0.0).astype(
-        np.float32
-    )  # -0.0 + 0.0 = 0.0
+    # -0.0 + 0.0 = 0.0.
+    box: NDArray[np.float32] = (np.clip(fractions, 0, 1) * sides + 0.0).astype(np.float32)
     if not (box[:2] < box[2:]).all():
         raise DataError(
             f"{where}: expected a box with area inside {size[1]}×{size[0]}, got {found}; correct "

@@ -25,7 +25,7 @@ from usbench.datasets.layouts.folder_labels import (
 )
 from usbench.datasets.layouts.folders import list_files, require_split, sort_unique
 from usbench.errors import ConfigError, DataError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 from usbench.types import SPLITS, Layout, Record, Sample, Split, Target, Task
 
 Places = str | Mapping[Split, str]  # one path relative to the root, or one per split
@@ -52,15 +52,23 @@ class Folder(Layout):
         values: Mapping[str, int] | None = None,
         min_pixels: int = 20,
     ) -> None:
-        """format: masks, coco or yolo.
+        """Check the settings.
 
-        Classes: () where the labels name them; lists: split → text file of names; group: a regular
-        expression, its first group in the image's name is the record's; mm_per_px: (row, column) of
-        every image; values: class → value in a mask; min_pixels: the smallest component of a mask
-        that is a box.
+        Args:
+            classes: () where the labels name them.
+            format: masks, coco or yolo.
+            images: folder of images, or one per split.
+            labels: folder or file of labels, or one per split.
+            task: the view's.
+            exclusive: whether classes share no pixel.
+            lists: split → text file of image names.
+            group: a regular expression; its first group in the image's name is the record's group.
+            mm_per_px: (row, column) of every image.
+            values: class → value in a mask.
+            min_pixels: the smallest component of a mask that is a box.
 
         Raises:
-            ConfigError: settings that can't be.
+            ConfigError: settings that aren't possible.
         """
         self.classes, self.format = tuple(classes), format
         self.labels = _labels(format, task, exclusive, values, min_pixels)
@@ -103,7 +111,7 @@ class Folder(Layout):
         match = self.group.search(name) if self.group else None
         if self.group and (match is None or not match.group(1)):
             raise DataError(
-                f"{picture}: a match of dataset.group={self.group.pattern} was expected in "
+                f"{picture}: expected a match of dataset.group={self.group.pattern} in "
                 f"{name!r}, found none"
             )
         identity = f"{split}/{name}" if split else name
@@ -122,20 +130,18 @@ class Folder(Layout):
         """See usbench.types.Layout."""
         path = PurePosixPath(record.image)
         folders = [PurePosixPath(images) for _, images, _ in self.parts]
-        folder = max(
-            (one for one in folders if path.is_relative_to(one)), key=lambda one: len(one.parts)
-        )
-        name = path.relative_to(folder).as_posix()
+        containing = [folder for folder in folders if path.is_relative_to(folder)]
+        innermost = max(containing, key=lambda folder: len(folder.parts))
+        name = path.relative_to(innermost).as_posix()
         return self.labels.read(name, root / record.image, root / str(record.label), self.classes)
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
         """See usbench.types.Layout. With splits by rule a sample's own split isn't kept."""
         listed: dict[Split, list[str]] = {split: [] for split in self.lists}
         for _, images, labels in self.parts:
+            folder = (root / labels).parent if self.format == "coco" else root / labels
             (root / images).mkdir(parents=True, exist_ok=True)
-            (root / labels if self.format != "coco" else (root / labels).parent).mkdir(
-                parents=True, exist_ok=True
-            )
+            folder.mkdir(parents=True, exist_ok=True)
         for sample in samples:
             images, labels = self._place(sample)
             self.labels.put(root / images, root / labels, self.classes, sample)
@@ -144,11 +150,9 @@ class Folder(Layout):
         for labels in dict.fromkeys(labels for _, _, labels in self.parts):
             self.labels.close(root / labels, self.classes)
         for split, names in listed.items():
-            (root / self.lists[split]).parent.mkdir(parents=True, exist_ok=True)
-            with replacing(root / self.lists[split]) as beside:
-                beside.write_text(
-                    "".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n"
-                )
+            path = root / self.lists[split]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, "".join(f"{name}\n" for name in names).encode())
         return self.index(root)
 
     def _place(self, sample: Sample) -> tuple[str, str]:
@@ -182,9 +186,8 @@ class Folder(Layout):
             for path in list_files(root / folder, *PICTURES).values():
                 if path.relative_to(root).as_posix() not in owners:
                     raise DataError(
-                        f"{path}: a label was expected for every image in the folder, found none; "
-                        "add it (also an image "
-                        "without objects is listed) or take the image out"
+                        f"{path}: expected a label for every image in the folder, found none; "
+                        "add it (also for an image without objects) or take the image out"
                     )
 
     def _listed(self, root: Path) -> Iterator[tuple[Split, str, str]]:
@@ -242,7 +245,7 @@ def _labels(
 ) -> Labels:
     if values is not None and not isinstance(values, Mapping):
         raise ConfigError(
-            f"dataset.values={values}: class: expected value, such as {{lesion: 255}}"
+            f"dataset.values={values}: expected class: value, such as {{lesion: 255}}"
         )
     if values and format != "masks":
         raise ConfigError(
@@ -254,46 +257,47 @@ def _labels(
         return YoloFiles(task)
     if format == "coco":
         return CocoFile(task, exclusive and task == "segment")
-    raise ConfigError(f"dataset.format={format}: masks, coco or yolo was wanted")
+    raise ConfigError(f"dataset.format={format}: expected masks, coco or yolo")
 
 
 def _parts(images: Places, labels: Places) -> list[Part]:
-    """(split, images, labels), split None where neither has one of its own per split."""
+    """(split, images, labels), split None where neither has a folder per split.
+
+    Raises:
+        ConfigError: a path leaves the release, or images and labels have other splits.
+    """
     for key, places in (("images", images), ("labels", labels)):
-        for path in (
-            [places] if isinstance(places, str) else list(_require_splits(key, places).values())
-        ):
-            if (
-                not isinstance(path, str)
-                or not path
-                or Path(path).is_absolute()
-                or ".." in Path(path).parts
-            ):
+        for path in _paths(key, places):
+            inside = isinstance(path, str) and path and not Path(path).is_absolute()
+            if not inside or ".." in Path(path).parts:
                 raise ConfigError(
                     f"dataset.{key}={path}: expected a path below dataset.root, such as {key}"
                 )
     if isinstance(images, str) and isinstance(labels, str):
         return [(None, images, labels)]
-    named = [set(places) for places in (images, labels) if not isinstance(places, str)]
-    if named[0] != named[-1]:
+    splits = [set(places) for places in (images, labels) if not isinstance(places, str)]
+    if splits[0] != splits[-1]:
         raise ConfigError(
             f"dataset.images, dataset.labels: expected the same splits, got {images} and {labels}"
         )
-    return [
-        (
-            split,
-            images if isinstance(images, str) else images[split],
-            labels if isinstance(labels, str) else labels[split],
-        )
-        for split in SPLITS
-        if split in named[0]
-    ]
+    parts: list[Part] = []
+    for split in SPLITS:
+        if split in splits[0]:
+            image_folder = images if isinstance(images, str) else images[split]
+            parts.append(
+                (split, image_folder, labels if isinstance(labels, str) else labels[split])
+            )
+    return parts
+
+
+def _paths(key: str, places: Places) -> list[str]:
+    return [places] if isinstance(places, str) else list(_require_splits(key, places).values())
 
 
 def _require_splits(key: str, places: object) -> Mapping[Split, str]:
     if not isinstance(places, Mapping) or not places or not set(places) <= set(SPLITS):
         raise ConfigError(
-            f"dataset.{key}={places}: a path below dataset.root was wanted, or one per split"
+            f"dataset.{key}={places}: expected a path below dataset.root, or one per split"
         )
     return places
 
@@ -305,12 +309,11 @@ def _group(pattern: str | None) -> re.Pattern[str] | None:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ConfigError(
-            f"dataset.group={pattern}: a regular expression was wanted ({error})"
+            f"dataset.group={pattern}: expected a regular expression ({error})"
         ) from error
     if not compiled.groups:
         raise ConfigError(
-            f"dataset.group={pattern}: brackets around what names the group were wanted, as in "
-            "^(.+?)_"
+            f"dataset.group={pattern}: expected brackets around what names the group, as in ^(.+?)_"
         )
     return compiled
 
@@ -319,12 +322,14 @@ def _spacing(mm_per_px: Sequence[float] | None) -> tuple[float, float] | None:
     if mm_per_px is None:
         return None
     values = list(mm_per_px) if isinstance(mm_per_px, (list, tuple)) else []
-    if len(values) != 2 or not all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) and v > 0
-        for v in values
-    ):
+    if len(values) != 2 or not all(map(_is_positive, values)):
         raise ConfigError(
-            f"dataset.mm_per_px={mm_per_px}: expected [row, column] in mm per px, such as [0.05, "
-            "0.05]"
+            f"dataset.mm_per_px={mm_per_px}: expected [row, column] in mm per px, such as "
+            "[0.05, 0.05]"
         )
     return float(values[0]), float(values[1])
+
+
+def _is_positive(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value > 0  # type: ignore[arg-type, operator]

@@ -24,9 +24,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 NAMES = "classes.txt"
 SEPARATORS = "_-. ("  # between an image's name and what numbers its masks
 
-Pair = tuple[
-    str, Path, Path
-]  # the image's name below its folder without the suffix, the image, its label
+# The image's name below its folder without the suffix, the image, its label.
+Pair = tuple[str, Path, Path]
 
 
 class Labels(Protocol):
@@ -70,13 +69,9 @@ class MaskFiles:
             isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 256
             for value in given
         ):
-            raise ConfigError(
-                f"dataset.values={values}: a value of 1..255 for each class was wanted"
-            )
+            raise ConfigError(f"dataset.values={values}: expected a value of 1..255 for each class")
         if len(set(given)) < len(given):
-            raise ConfigError(
-                f"dataset.values={values}: a value of its own for each class was wanted"
-            )
+            raise ConfigError(f"dataset.values={values}: expected another value for each class")
         self.task, self.given, self.min_pixels = task, dict(values or {}), min_pixels
 
     def names(self, labels: Path) -> tuple[str, ...]:
@@ -119,9 +114,7 @@ class MaskFiles:
         """The masks' value of each class: as configured, else 1, 2, 3 in order of the classes."""
         if self.given and set(self.given) != set(classes):
             known = ", ".join(classes)
-            raise ConfigError(
-                f"dataset.values={self.given}: a value for each of {known} was wanted"
-            )
+            raise ConfigError(f"dataset.values={self.given}: expected a value for each of {known}")
         given = [self.given[name] for name in classes] if self.given else range(1, len(classes) + 1)
         return np.array(given, np.uint8)
 
@@ -191,12 +184,10 @@ class CocoFile:
 
     def __init__(self, task: Task, exclusive: bool) -> None:
         self.task, self.written_as, self.exclusive = task, task, exclusive
-        self.known: dict[
-            tuple[Path, int, int], coco_targets.CocoTargets
-        ] = {}  # parsed once per state of the file
-        self.pending: dict[
-            Path, list[tuple[str, tuple[int, int], Target]]
-        ] = {}  # put, not yet written
+        # Parsed once per state of the file.
+        self.known: dict[tuple[Path, int, int], coco_targets.CocoTargets] = {}
+        # Put, not yet written.
+        self.pending: dict[Path, list[tuple[str, tuple[int, int], Target]]] = {}
 
     def names(self, labels: Path) -> tuple[str, ...]:
         """See Labels."""
@@ -261,7 +252,7 @@ def _stated(labels: Path, setting: str) -> tuple[str, ...]:
     path = labels / NAMES
     if not path.is_file():
         raise DataError(
-            f"{path}: expected the classes' names, one a line,, found no file; write it or set "
+            f"{path}: expected the classes' names, one a line, found no file; write it or set "
             f"{setting}"
         )
     return yolo_txt.read_class_names(path)

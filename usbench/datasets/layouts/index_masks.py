@@ -54,9 +54,14 @@ class IndexMasks(Layout):
         group: str | None = None,
         min_pixels: int = 20,
     ) -> None:
-        """folders: split → (images, masks), relative to the root.
+        """Check the settings.
 
-        Group: a regular expression whose first group, found in the stem, names the record's group.
+        Args:
+            classes: of the mask values 1, 2, 3 …
+            folders: split → (images, masks), relative to the root.
+            task: segment, or detect for boxes around components.
+            group: a regular expression; its first group in the stem names the record's group.
+            min_pixels: the smallest component that is a box.
         """
         self.classes, self.task, self.min_pixels = tuple(classes), task, min_pixels
         self.folders = {split: (paths[0], paths[1]) for split, paths in folders.items()}
@@ -79,12 +84,10 @@ class IndexMasks(Layout):
         """See usbench.types.Layout."""
         label, picture = root / str(record.label), root / record.image
         index = label_png.read_label_png(label, len(self.classes))
-        if index.shape != image.read_size(
-            picture
-        ):  # boxes of a mask that is too small would lie inside the image
+        size = image.read_size(picture)
+        if index.shape != size:  # boxes of a mask that is too small would lie inside the image
             raise DataError(
-                f"{label}: expected the size of {picture.name} {image.read_size(picture)}, got "
-                f"{index.shape}"
+                f"{label}: expected the size of {picture.name} {size}, got {index.shape}"
             )
         planes = label_png.index_to_planes(index, len(self.classes))
         return Masks(planes) if self.task == "segment" else component_boxes(planes, self.min_pixels)

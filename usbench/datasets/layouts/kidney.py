@@ -3,7 +3,7 @@
 The repository's own tree, and beside it the images, which come by registration:
 
     labels/reviewed_labels_{1,2}.csv                          polygons, a VIA export per annotator
-    labels/reviewed_masks_{1,2}/{capsule,regions}/<image>     the release's own filling of them (truth: masks only)
+    labels/reviewed_masks_{1,2}/{capsule,regions}/<image>     the release's filling (truth: masks only)
     OpenKidneyUltrasoundDataSet_TransducerInfo.xlsx           pixel sizes
     images/<image>                                            <patient>_IM-….png
 
@@ -61,17 +61,25 @@ class Kidney(Layout):
         copies: Sequence[str] = (),
         rects: int = 0,
     ) -> None:
-        """annotator: 1, 2 or both (two records per image, of one group). undrawn: what a class
-        without a polygon is. truth: the polygons, filled here, or the released masks. copies:
-        names, without `_anon.png`, of images that are in the release twice and left out. rects:
-        how many stray rectangles a CSV is known to have.
+        """Check the settings.
+
+        Args:
+            classes: some of the release's.
+            annotator: 1, 2 or both (two records per image, of one group).
+            undrawn: what a class without a polygon is.
+            truth: the polygons, filled here, or the released masks.
+            copies: names, without `_anon.png`, of images that are in the release twice; left out.
+            rects: how many stray rectangles a CSV is known to have.
+
+        Raises:
+            ConfigError: another value, or a class that the release doesn't have.
         """
         if str(annotator) not in ("1", "2", "both"):
-            raise ConfigError(f"dataset.annotator={annotator}: 1, 2 or both was wanted")
+            raise ConfigError(f"dataset.annotator={annotator}: expected 1, 2 or both")
         if undrawn not in ("absent", "unknown") or truth not in ("polygons", "masks"):
             raise ConfigError(
-                f"undrawn={undrawn}, truth={truth}: absent or unknown, and polygons or masks, "
-                "were wanted"
+                f"undrawn={undrawn}, truth={truth}: expected absent or unknown, "
+                "and polygons or masks"
             )
         unknown = [name for name in classes if name not in ANATOMY]
         if unknown:
@@ -81,9 +89,8 @@ class Kidney(Layout):
         self.classes, self.undrawn, self.truth, self.rects = tuple(classes), undrawn, truth, rects
         self.annotators = ANNOTATORS if str(annotator) == "both" else (int(annotator),)
         self.copies = frozenset(copies)
-        self._exports: dict[
-            Path, tuple[tuple[int, int], via.ViaExport]
-        ] = {}  # with the state that was read
+        # With the state that was read.
+        self._exports: dict[Path, tuple[tuple[int, int], via.ViaExport]] = {}
         self._facts: dict[str, int] = {}
 
     def index(self, root: Path) -> list[Record]:
@@ -100,9 +107,8 @@ class Kidney(Layout):
         if lone:
             which = 2 if lone[0] in names[1] else 1
             raise DataError(
-                f"{root / labels_file(which)}: a row of {lone[0]} was wanted, for the other "
-                "annotator has one; found "
-                f"none ({len(lone)} such images); fetch both files again"
+                f"{root / labels_file(which)}: expected a row of {lone[0]}, as in the other "
+                f"annotator's file, found none ({len(lone)} such images); fetch both files again"
             )
         pictures = self._pictures(root, names[1])
         spacings = transducers.read_transducers(root / TABLE) if (root / TABLE).is_file() else {}
@@ -149,9 +155,8 @@ class Kidney(Layout):
             match = GROUP.match(name)
             if name not in two or match is None:
                 raise DataError(
-                    f"{root / labels_file(2)}: a row of {name}, which begins with the patient's "
-                    "number, was wanted, "
-                    "found none; fetch both files again"
+                    f"{root / labels_file(2)}: expected a row of {name}, with a patient's number "
+                    "in front, found none; fetch both files again"
                 )
             size = common_extent([one[name], two[name]])
             planes = [
@@ -206,8 +211,7 @@ class Kidney(Layout):
             name = f"{sample.id}.png"
             if not isinstance(sample.target, Masks) or not GROUP.match(name):
                 raise DataError(
-                    f"sample {sample.id}: masks and an id <number>_… were expected to write it, "
-                    "got others"
+                    f"sample {sample.id}: expected masks and an id <number>_…, got others"
                 )
             image.write_grey(root / IMAGES / name, sample.image)
             sizes[name] = (root / IMAGES / name).stat().st_size
@@ -253,9 +257,8 @@ class Kidney(Layout):
         lacking, extra = sorted(labelled - there), sorted(there - labelled)
         if lacking:
             raise DataError(
-                f"{root / IMAGES / lacking[0]}: an image was wanted, for {labels_file(1)} has a "
-                "row of it; found none "
-                f"({len(lacking)} of {len(labelled)} images); complete the folder"
+                f"{root / IMAGES / lacking[0]}: expected an image, as {labels_file(1)} has a row "
+                f"of it, found none ({len(lacking)} of {len(labelled)} images); complete the folder"
             )
         if extra:
             raise DataError(
@@ -277,8 +280,8 @@ class Kidney(Layout):
         match = GROUP.match(stem)
         if not match:
             raise DataError(
-                f"{IMAGES}/{name}: a name that begins with the patient's number (12_IM-…) was "
-                "wanted; rename it"
+                f"{IMAGES}/{name}: expected a name that begins with the patient's number "
+                "(12_IM-…); rename it"
             )
         label = (
             labels_file(annotator)

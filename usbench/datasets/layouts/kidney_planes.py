@@ -82,16 +82,15 @@ def read_masks(folder: Path, name: str, classes: Sequence[str]) -> Planes:
     regions = label_png.read_label_png(folder / "regions" / name, len(REGIONS))
     if capsule.shape != regions.shape:
         raise DataError(
-            f"{folder / 'regions' / name}: the size of the capsule's mask {capsule.shape} was "
-            "wanted, "
-            f"got {regions.shape}"
+            f"{folder / 'regions' / name}: expected the size of the capsule's mask "
+            f"{capsule.shape}, got {regions.shape}"
         )
     planes = {ANATOMY[0]: capsule == 1, **{c: regions == n for n, c in enumerate(REGIONS, start=1)}}
     return np.stack([planes[c] for c in classes])
 
 
 def write_masks(folder: Path, name: str, planes: Mapping[str, Planes]) -> None:
-    """The two masks of one image, as the release draws them: of the regions, the last overwrites."""
+    """Write the two masks of one image, as the release draws them: the last region overwrites."""
     some = next(iter(planes.values()))
     capsule = planes.get(ANATOMY[0], np.zeros_like(some)).astype(np.uint8)
     regions = np.zeros(some.shape, np.uint8)

@@ -29,7 +29,7 @@ class Nnus(Layout):
     written_as: Task = "detect"
 
     def __init__(self, classes: Sequence[str], folder: str = "NNUS") -> None:
-        """folder: what holds images and labels, relative to the root."""
+        """Take the folder that holds images and labels, relative to the root."""
         self.classes = tuple(classes)
         self.images, self.labels = f"{folder}/images", f"{folder}/labels"
 

@@ -53,9 +53,7 @@ class SpinalMasks(Layout):
             raise DataError(f"spinal has no class {unknown[0]!r}; it has {', '.join(COLOURS)}")
         self.classes, self.stray_pixels = tuple(classes), stray_pixels
         self.palette = np.array([COLOURS[name] for name in ("background", *classes)], np.uint8)
-        self.strays: dict[
-            str, int
-        ] = {}  # record id → stray pixels seen so far, each mapped to the nearest colour
+        self.strays: dict[str, int] = {}  # record id → pixels of no class colour, as read so far
 
     def folders(self, root: Path) -> dict[Split, tuple[Path, Path]]:
         """(images, masks) of each split."""
@@ -94,8 +92,9 @@ class SpinalMasks(Layout):
         """See usbench.types.Layout."""
         written: list[Record] = []
         folders = self.folders(root)
-        for folder in (each for pair_of in folders.values() for each in pair_of):
-            folder.mkdir(parents=True, exist_ok=True)
+        for images, masks in folders.values():
+            images.mkdir(parents=True, exist_ok=True)
+            masks.mkdir(parents=True, exist_ok=True)
         for sample in samples:
             split = require_split(sample.id, sample.split)
             if not isinstance(sample.target, Masks):

@@ -19,7 +19,7 @@ from usbench.datasets.codecs import image, spacing_csv, unity_labels
 from usbench.datasets.codecs.readers import read_lines
 from usbench.datasets.layouts.folders import require_split, sort_unique
 from usbench.errors import ConfigError, DataError
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 from usbench.types import SPLITS, Landmarks, Layout, Record, Sample, Split, Task
 
 PARTS: Mapping[Split, str] = {"train": "train", "val": "tune", "test": "ival"}
@@ -45,18 +45,21 @@ class Unity(Layout):
         two: unity_labels.Two = "unknown",
         records_without_image: int = 0,
     ) -> None:
-        """two: what exactly two values are (see codecs.unity). records_without_image: how many the
-        release is known to have; one more is an error.
+        """Check the settings.
+
+        Args:
+            classes: () where labels-all.json names them.
+            two: what exactly two values are, see codecs.unity_labels.
+            records_without_image: how many the release is known to have; one more is an error.
         """
         if two not in ("unknown", "curve"):
             raise ConfigError(
-                f"two={two}: unknown (masked, Unity's code of 2020) or curve (2024) was wanted"
+                f"two={two}: expected unknown (masked, Unity's code of 2020) or curve (2024)"
             )
         self.classes, self._chosen = tuple(classes), tuple(classes)
         self.two, self.records_without_image = two, records_without_image
-        self._files: dict[
-            Path, tuple[tuple[int, int], unity_labels.LabelFile]
-        ] = {}  # with the state that was read
+        # With the state that was read.
+        self._files: dict[Path, tuple[tuple[int, int], unity_labels.LabelFile]] = {}
         self._missing: dict[str, int] = {}
 
     def index(self, root: Path) -> list[Record]:
@@ -64,7 +67,7 @@ class Unity(Layout):
         folder, cache = find_labels_folder(root), root / "png-cache"
         if not cache.is_dir():
             raise DataError(
-                f"{cache}: the release's images were expected here, found none; unpack "
+                f"{cache}: expected the release's images here, found none; unpack "
                 f"png-cache.zip into {root}"
             )
         every = unity_labels.read_unity_labels(folder / "labels-all.json", self.two)
@@ -111,7 +114,7 @@ class Unity(Layout):
         return file.landmarks(name, self.classes)
 
     def oddities(self) -> dict[str, int]:
-        """What of the files that were read is taken otherwise than written, or lacking → how many."""
+        """See usbench.types.Layout; also what is missing."""
         total = Counter(self._missing)
         for _, file in self._files.values():
             total.update(file.oddities)
@@ -177,10 +180,8 @@ class Unity(Layout):
             **{PARTS[split]: truths[split] for split in truths},
         }.items():
             unity_labels.write_unity_labels(folder / f"labels-{part}.json", own, self._chosen)
-            with replacing(folder / f"labels-{part}.txt") as beside:
-                beside.write_text(
-                    "".join(f"{name}\n" for name in own), encoding="ascii", newline="\n"
-                )
+            text = "".join(f"{name}\n" for name in own)
+            write_atomically(folder / f"labels-{part}.txt", text.encode("ascii"))
 
 
 # ---- names and places

@@ -44,9 +44,8 @@ class Body:
         None  # (H, W) the scanner's field of view, black beyond it; None: the whole image
     )
     mm_per_px: tuple[float, float] | None = None  # of the image (row, column)
-    attributes: Mapping[str, str] = field(
-        default_factory=dict
-    )  # what a release would say of it: view, quality
+    # What a release would say of it: view, quality.
+    attributes: Mapping[str, str] = field(default_factory=dict)
     landmarks: Landmarks = NO_LANDMARKS  # in px of the image
     beams: tuple[Floats, Floats] | None = (
         None  # (H, W) row and column here of each pixel of the image; None: the same

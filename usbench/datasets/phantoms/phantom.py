@@ -102,9 +102,8 @@ def simulate_speckle(
     filtered field (a Rician envelope there).
     """
     height, width = echogenicity.shape
-    margin = (
-        int(4 * max(lateral)) + 1
-    )  # the filter by FFT is periodic: its wrap-around stays in the margin
+    # The filter by FFT is periodic: its wrap-around stays in the margin.
+    margin = int(4 * max(lateral)) + 1
     columns = fft.next_fast_len(width + 2 * margin)
     field = np.empty((height, columns), np.complex64)
     field.real = rng.standard_normal(field.shape, np.float32)
@@ -202,11 +201,11 @@ def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
 
 def _check(spec: PhantomSpec, task: Task) -> None:
     if spec.scene not in CLASSES:
-        raise ConfigError(f"phantom scene {spec.scene!r}: wanted one of {', '.join(CLASSES)}")
+        raise ConfigError(f"phantom scene {spec.scene!r}: expected one of {', '.join(CLASSES)}")
     if task not in CLASSES[spec.scene]:
         raise ConfigError(
-            f"phantom scene {spec.scene!r} has no task {task!r}: wanted "
-            f"{' or '.join(CLASSES[spec.scene])}"
+            f"phantom scene {spec.scene!r} has no task {task!r}: "
+            f"expected {' or '.join(CLASSES[spec.scene])}"
         )
     if unknown := [split for split in spec.counts if split not in SPLITS]:
         raise ConfigError(
@@ -214,9 +213,8 @@ def _check(spec: PhantomSpec, task: Task) -> None:
         )
     if spec.seed < 0 or spec.per_group < 1 or any(count < 0 for count in spec.counts.values()):
         raise ConfigError(
-            "phantom: seed and counts must be at least 0 and per_group at least 1, got seed "
-            f"{spec.seed}, "
-            f"counts {dict(spec.counts)}, per_group {spec.per_group}"
+            "phantom: expected a seed and counts of at least 0 and per_group of at least 1, "
+            f"got seed {spec.seed}, counts {dict(spec.counts)}, per_group {spec.per_group}"
         )
     if len(spec.size) != 2 or min(spec.size) < SMALLEST_SIDE:
         raise ConfigError(
@@ -227,5 +225,5 @@ def _check(spec: PhantomSpec, task: Task) -> None:
         spec.id.format(n=1, group=1)
     except (LookupError, ValueError) as error:
         raise ConfigError(
-            f"phantom id pattern {spec.id!r}: wanted fields n and group only ({error})"
+            f"phantom id pattern {spec.id!r}: expected fields n and group only ({error})"
         ) from error

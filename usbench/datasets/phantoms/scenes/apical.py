@@ -99,7 +99,7 @@ def apical(draw: Draw) -> Heart:
 def _right_ventricle(
     draw: Draw, beat: float, septum: Line, length: float, thick: float
 ) -> tuple[Line, Line]:
-    """Its outline, and the tricuspid hinges (2, 2), septal and anterior: a crescent on the septum."""
+    """Outline and tricuspid hinges (2, 2), septal and anterior: a crescent on the septum."""
     wide = own(draw, "right", 84, 104) * (1 - 0.2 * beat)
     border = shifted(septum, thick)
     start, low = 0.24 * length, 0.95 * length  # its apex and its base
@@ -115,7 +115,7 @@ def _right_ventricle(
 
 
 def _right_atrium(hinges: Line, septum: float, length: float, deep: float) -> Line:
-    """Its outline from the septal to the anterior hinge, beside an atrial septum at v = `septum`."""
+    """Outline from the septal to the anterior hinge, beside an atrial septum at v = `septum`."""
     left = hinges[1, 1] + 18
     high, low = length + 0.3 * deep, length + 0.8 * deep
     floor = length + deep, (septum + left) / 2

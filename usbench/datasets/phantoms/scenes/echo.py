@@ -158,9 +158,8 @@ def distance(outline: Line, x: Floats, y: Floats) -> Floats:
     at = ((np.arctan2(dy, dx) + np.float32(np.pi)) * np.float32(ANGLES / (2 * np.pi))).astype(
         np.int32
     ) % ANGLES
-    tip = ndimage.maximum_filter1d(
-        radius, ANGLES // 24, mode="wrap"
-    )  # beyond a pointed end the slant says too little
+    # Beyond a pointed end the slant says too little.
+    tip = ndimage.maximum_filter1d(radius, ANGLES // 24, mode="wrap")
     depth = np.hypot(dx, dy)
     found: Floats = (depth - radius.astype(np.float32)[at]) * slant.astype(np.float32)[at]
     found = np.maximum(found, depth - tip.astype(np.float32)[at])

@@ -71,9 +71,8 @@ def neck(draw: Draw, size: tuple[int, int]) -> Body:
         side = _Side("left", REFERENCE[1] + beyond, -1) if left else _Side("right", -beyond, 1)
         body = _lobe_side(frame, body, side, left) if place < 0.75 else _far_side(frame, body, side)
     pitch = draw.subject("depth").uniform(0.085, 0.095)
-    patchy = np.clip(
-        0.55 + 0.45 * frame.grain("patchy", 4, 11), 0.04, 1.5
-    )  # few interfaces are smooth all along
+    # Few interfaces are smooth all along.
+    patchy = np.clip(0.55 + 0.45 * frame.grain("patchy", 4, 11), 0.04, 1.5)
     body = replace(body, coherent=(body.coherent * patchy).astype(np.float32))
     return replace(
         scan(frame, body, -5),
@@ -89,10 +88,11 @@ def _midline(frame: Frame, body: Body) -> Body:
     """
     draw = frame.draw
     centre = draw.vary("midline", 212, 282)
+    # The subject's left is on the image's right.
     right, left = (
         _Side("right", centre, -1),
         _Side("left", centre, 1),
-    )  # the subject's left is on the image's right
+    )
     for side in (right, left):
         if draw.turn(7) < 0.45:
             body = _deep_muscle(frame, body, side, 132, 332)
@@ -298,9 +298,8 @@ def _trachea(frame: Frame, body: Body, x: float) -> Body:
     centre = x, vary("trachea y", 196, 206)
     radii = vary("trachea width", 70, 80), vary("trachea height", 80, 90)
     distance = frame.blob("trachea", centre, radii, 0.015)
-    depth = (1 - distance) * np.float32(
-        radii[1]
-    )  # below the anterior outline, as far as the arch goes
+    # Below the anterior outline, as far as the arch goes.
+    depth = (1 - distance) * np.float32(radii[1])
     aside, up = (
         (frame.x - np.float32(centre[0])) / radii[0],
         (np.float32(centre[1]) - frame.y) / radii[1],

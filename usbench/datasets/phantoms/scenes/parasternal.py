@@ -87,9 +87,8 @@ def parasternal(draw: Draw) -> Heart:
         "mv-ant-hinge": (0, 0),
         "mv-post-hinge": back[0],
     }
-    near = upper[
-        upper[:, 0] < 0.52 * length
-    ]  # beyond it the septum falls away, out of the lens's centre's sight
+    # Beyond it the septum falls away, out of the lens's centre's sight.
+    near = upper[upper[:, 0] < 0.52 * length]
     cavities = (
         (_outflow(near, own(draw, "right", 52, 68) * (1 - 0.2 * beat)), 10.0),
         (_aorta(root, bulge), THIN),

@@ -73,9 +73,8 @@ def spinal(draw: Draw, size: tuple[int, int]) -> Body:
     frame = Frame(draw, (275, 690), size)
     vary, whole = draw.vary, np.ones_like(frame.x)
     dorsal = _stretch(frame, "adhesion", 0.35, 0.6) if draw.turn(3) < 0.5 else whole
-    mode = draw.turn(
-        2
-    )  # ventrally: the space alone, a stretch fused with the dura, or fused throughout
+    # Ventrally: the space alone, a stretch fused with the dura, or fused throughout.
+    mode = draw.turn(2)
     ventral = (
         whole if mode < 0.45 else _stretch(frame, "fusion", 0.35, 0.6) if mode < 0.75 else 0 * whole
     )
@@ -112,9 +111,8 @@ def _layers(frame: Frame, edges: list[Floats], adherent: Plane, fused: Plane) ->
     fibres, coarse = frame.grain("fibres", 2.5, 40), frame.grain("coarse", 6, 14)
     centre = (edges[3] + edges[4]) / 2 + frame.wave("canal", 3, 200)
     canal = frame.line(centre - 4, 1.8, 9) + frame.line(centre + 4, 1.8, 8)
-    layers: tuple[
-        tuple[Plane, float | Floats, float | None], ...
-    ] = (  # of SPINAL: where, echo, loss
+    # Of SPINAL: where, echo, loss.
+    layers: tuple[tuple[Plane, float | Floats, float | None], ...] = (
         (y < edges[0], -30 + 3.5 * fibres, 0.0),
         ((bands[0] & ~adherent) | (bands[6] & ~fused), 9, None),
         ((bands[2] & ~adherent) | bands[4], 2, None),
