@@ -418,7 +418,7 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
         f"dataset.leakage={{images:[{names[0]}]}}",
     )
     again = check(*words("usgra", root), "dataset.published_counts=null", *pasted)
-    assert "all known to leak.images" in again.found("warning", "leak")[0]
+    assert "all known to leakage.images" in again.found("warning", "leak")[0]
     assert again.facts["paste"] == "" and again.code == 0
     assert next(iter(again.facts["pairs"].values()))[0]["known"]
 
@@ -829,4 +829,4 @@ def test_without_the_yaml_s_lists_the_real_usgra_gives_the_same_lists(check, com
         leakage.format_list(sorted(ids))
         for ids in sorted(map(sorted, node["split"]["near_duplicates"]))
     ]
-    assert lines[-1] == f"images: {leakage.format_list(node['leak']['images'])}"
+    assert lines[-1] == f"images: {leakage.format_list(node['leakage']['images'])}"
