@@ -165,6 +165,6 @@ def test_the_same_seed_gives_the_same_batch():
         ({"chain": {"mixup": 0.5}}, "recipe.chain: .*mixup"),
     ],
 )
-def test_a_chain_that_cannot_be(recipe, words):
+def test_a_pipeline_that_cannot_be(recipe, words):
     with pytest.raises(ConfigError, match=words):
         choose_augmentation(recipe)
