@@ -95,7 +95,7 @@ def straight(tmp_path_factory) -> tuple[Yolo, Watch, Path]:
     ("change", "words"),
     [
         ({"optimizer": "auto"}, "'auto' ignores lr0"),
-        ({"optimizer": "MuSGD"}, "optimizer is one of"),
+        ({"optimizer": "MuSGD"}, "optimizer: expected one of"),
         ({"imgsz": 100}, "multiple of 32"),
         ({"imgsz": 32}, "from 64 on"),
         ({"batch": 0.5}, "whole number"),
