@@ -1,4 +1,4 @@
-"""A chain of augmentations, each with a probability: what moves, how far, and image and target together."""
+"""A pipeline of augmentations, each with a probability: what moves, how far, and image and target together."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def batch(n: int) -> tuple[torch.Tensor, torch.Tensor]:
     return target[:, 0] * 200, target
 
 
-def chained(chain: Pipeline, n: int = 64, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    return augment_by_pipeline(*batch(n), Augment(), rng(seed), chain)
+def augmented(pipeline: Pipeline, n: int = 64, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    return augment_by_pipeline(*batch(n), Augment(), rng(seed), pipeline)
 
 
 def test_nothing_is_done_where_nothing_is_asked_for():
@@ -70,7 +70,7 @@ def test_ranges_without_a_probability_are_off():
     ids=["flips", "turn", "tilt", "elastic"],
 )
 def test_image_and_target_move_together(chain):
-    seen, marked = chained(chain)
+    seen, marked = augmented(chain)
     agree = ((seen > 100 / 255) == (marked == 1)).flatten(1).float().mean(1)
     assert (agree > 0.99).all() and (marked.sum((1, 2, 3)) > 50).all()
     assert not (marked == batch(64)[1]).all()
@@ -78,7 +78,7 @@ def test_image_and_target_move_together(chain):
 
 @pytest.mark.parametrize("chance", [0.0, 0.3, 1.0])
 def test_a_step_happens_as_often_as_stated(chance):
-    seen, _ = chained(Pipeline(light=chance, brightness=0.2), 1000)
+    seen, _ = augmented(Pipeline(light=chance, brightness=0.2), 1000)
     lifted = (seen[:, 0, 0, 0] > 0) | (seen[:, 0, 20, 30] < 199 / 255)
     assert lifted.float().mean().item() == pytest.approx(chance, abs=0.05)
 
@@ -154,7 +154,7 @@ def test_the_same_seed_gives_the_same_batch():
         alpha=50,
         sigma=4,
     )
-    first, again, other = (chained(chain, 8, seed)[0] for seed in (1, 1, 2))
+    first, again, other = (augmented(chain, 8, seed)[0] for seed in (1, 1, 2))
     assert (first == again).all() and not (first == other).all()
 
 
@@ -165,6 +165,6 @@ def test_the_same_seed_gives_the_same_batch():
         ({"chain": {"mixup": 0.5}}, "recipe.chain: .*mixup"),
     ],
 )
-def test_a_chain_that_cannot_be(recipe, words):
+def test_a_pipeline_that_cannot_be(recipe, words):
     with pytest.raises(ConfigError, match=words):
         choose_augmentation(recipe)

@@ -87,11 +87,11 @@ def test_exclusive_and_overlapping_differ_by_a_plane(exclusive, planes):
 @pytest.mark.parametrize(
     ("net", "words"),
     [
-        (lambda classes: nn.Conv2d(1, classes + 1, 1), "found \\(1, 4, 32, 64\\)"),
+        (lambda classes: nn.Conv2d(1, classes + 1, 1), "got \\(1, 4, 32, 64\\)"),
         (lambda classes: nn.Conv2d(1, classes, 3, stride=2), "logits of shape"),
         (lambda classes: nn.Conv2d(3, classes, 1), "expected input"),
-        (lambda: nn.Identity(), "was wanted"),
-        (partial(nn.Conv2d, 1), "was wanted"),
+        (lambda: nn.Identity(), "expected a module for"),
+        (partial(nn.Conv2d, 1), "expected a module for"),
     ],
     ids=["planes", "size", "channels", "no classes", "other arguments"],
 )

@@ -172,7 +172,7 @@ def test_the_norm_is_the_one_asked_for():
             if "Norm" in type(layer).__name__
         } == {kind}
     with pytest.raises(
-        ConfigError, match=r"options\.norm: frozen, batch, group were wanted, found 'layer'"
+        ConfigError, match=r"options\.norm: expected one of frozen, batch, group, got 'layer'"
     ):
         torchvision_nets.build_fasterrcnn(Plan("resnet18", 1, False), norm="layer")
 
@@ -180,12 +180,12 @@ def test_the_norm_is_the_one_asked_for():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"architecture": "yolo"}, "architecture: fasterrcnn"),
-        ({"backbone": "vgg16"}, "backbone: resnet10w32"),
+        ({"architecture": "yolo"}, "architecture: expected one of fasterrcnn"),
+        ({"backbone": "vgg16"}, "backbone: expected one of resnet10w32"),
         ({"options": {"chanels": 8}}, "chanels"),
         ({"recipe": {**TINY, "size": [60, 96]}}, "multiples of 32"),
         ({"recipe": {**TINY, "turn": 0.5}}, "square size"),
-        ({"recipe": {**TINY, "blur": {"gauss": 0.5}}}, "found gauss"),
+        ({"recipe": {**TINY, "blur": {"gauss": 0.5}}}, "got gauss"),
     ],
 )
 def test_what_cannot_be_is_a_configuration_error(changes, words):
@@ -274,7 +274,7 @@ def test_a_box_without_area_is_left_out_and_too_many_are_refused():
     stored = boxes.to_rows(Sample("a", "g", image, flat), (32, 32))
     assert boxes.to_target(stored).labels.tolist() == [1]
     many = Boxes(np.tile(np.float32([1, 1, 2, 2]), (300, 1)), np.zeros(300, np.int64))
-    with pytest.raises(DataError, match="a: at most 256 boxes in an image were wanted, found 300"):
+    with pytest.raises(DataError, match="a: expected at most 256 boxes in an image, got 300"):
         boxes.to_rows(Sample("a", "g", image, many), (32, 32))
 
 

@@ -456,7 +456,7 @@ def test_the_optimiser_is_the_recipe_s():
     assert kinds == {"adamw": torch.optim.AdamW, "radam": torch.optim.RAdam, "sgd": torch.optim.SGD}
     assert type(optimise.build_optimiser(net, RECIPE)) is torch.optim.AdamW
     with pytest.raises(
-        ConfigError, match=r"recipe.optimizer: adamw, radam or sgd was wanted, found 'adam'"
+        ConfigError, match=r"recipe.optimizer: expected adamw, radam or sgd, got 'adam'"
     ):
         optimise.build_optimiser(net, {**RECIPE, "optimizer": "adam"})
 
@@ -528,7 +528,7 @@ def test_what_is_a_curve_stays_with_the_weights(tmp_path):
 def test_weights_of_another_net_are_refused(tmp_path):
     net = model(epochs=1)
     net.fit(samples(6), samples(2), run(tmp_path))
-    with pytest.raises(RunError, match="a state dict of this net was wanted"):
+    with pytest.raises(RunError, match="expected a state dict of this net"):
         Heatmap("resnet18", str(tmp_path / "best.pt"), 4, False, RECIPE, True, SMALL).build()
 
 

@@ -100,19 +100,19 @@ def straight(tmp_path_factory) -> tuple[NnUNet, Watch, Path]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"epochs": None}, "epochs is a whole number from 1 on, not None"),
-        ({"epochs": True}, "epochs is a whole number"),
-        ({"iterations": 0}, "iterations is a whole number"),
-        ({"batch": 2.5}, "batch is a whole number"),
-        ({"validate_every": -1}, "validate_every is a whole number"),
+        ({"epochs": None}, "epochs: expected a whole number from 1 on, got None"),
+        ({"epochs": True}, "epochs: expected a whole number"),
+        ({"iterations": 0}, "iterations: expected a whole number"),
+        ({"batch": 2.5}, "batch: expected a whole number"),
+        ({"validate_every": -1}, "validate_every: expected a whole number"),
         ({"size": [64, 60]}, "multiples of 32"),
         ({"size": 64}, "height and width"),
-        ({"size": None}, "a recipe.size was wanted with them"),
+        ({"size": None}, "state recipe.size with it"),
         ({"features": [8, 8]}, "3 stages or more"),
-        ({"spacing": 0}, "found 0"),
-        ({"lr": "fast"}, "lr is a figure"),
-        ({"mirror": [2]}, "axes 0 and 1"),
-        ({"augment": {"hflip": 0.5}}, "augment is null"),
+        ({"spacing": 0}, "got 0"),
+        ({"lr": "fast"}, "lr: expected a number"),
+        ({"mirror": [2]}, "expected axes of 0 and 1"),
+        ({"augment": {"hflip": 0.5}}, "augment: expected null"),
         ({"learning_rate": 1e-3}, "unknown recipe key 'learning_rate'"),
     ],
 )
@@ -146,7 +146,8 @@ def test_the_recipes_of_the_repository_can_be_and_say_what_is_their_own() -> Non
 
 def test_classes_that_overlap_are_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"overlap can't be had: nnU-Net's labels are a map.*model=unet"
+        ConfigError,
+        match=r"overlapping classes aren't supported: nnU-Net's labels are a map.*model=unet",
     ):
         NnUNet(classes=2, exclusive=False, recipe=TINY)
     with pytest.raises(ConfigError, match="at most 255 classes"):
@@ -184,7 +185,7 @@ def test_a_label_map_by_hand() -> None:
     twice = replace(sample, target=Masks(planes | planes[::-1]))
     with pytest.raises(DataError, match=r"a: .*two in one pixel"):
         label_map(twice)
-    with pytest.raises(DataError, match=r"a: .*one that isn't"):
+    with pytest.raises(DataError, match=r"a: .*an unknown one"):
         label_map(replace(sample, target=Masks(planes, known=np.array([True, False]))))
 
 
@@ -419,9 +420,7 @@ def test_best_weights_that_are_gone_are_said(tmp_path) -> None:
         "epoch-00001.pt",
     ]
     (tmp_path / "epoch-00001.pt").unlink()
-    with pytest.raises(
-        RunError, match=r"best weights were wanted beside it \(epoch-00001\.pt\), found none"
-    ):
+    with pytest.raises(RunError, match=r"best weights \(epoch-00001\.pt\) are missing"):
         fitted(tmp_path, [0.2, 0.3])
 
 
@@ -477,10 +476,8 @@ def failing(
 
 
 def test_a_loss_or_score_that_is_not_finite_ends_the_run(tmp_path) -> None:
-    assert failing(tmp_path / "a", lr=1e30).startswith(
-        "RunError: nnunet: the loss of epoch 1 is nan"
-    )
-    assert "validation score of epoch 1 is nan" in failing(tmp_path / "b", scores=(float("nan"),))
+    assert failing(tmp_path / "a", lr=1e30).startswith("RunError: nnunet: epoch 1: the loss is nan")
+    assert "epoch 1: the validation score is nan" in failing(tmp_path / "b", scores=(float("nan"),))
 
 
 def test_memory_that_runs_out_is_said(tmp_path, monkeypatch) -> None:
@@ -488,7 +485,7 @@ def test_memory_that_runs_out_is_said(tmp_path, monkeypatch) -> None:
         from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     def full(self, batch):
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(nnUNetTrainer, "train_step", full)
     message = failing(tmp_path)
@@ -578,8 +575,10 @@ def test_weights_start_a_net_of_their_plan_only(straight, tmp_path) -> None:
     assert shared and all(torch.equal(given[name], own[name]) for name in shared)
     assert any(given[name].shape != own[name].shape for name in given)
     message = failing(tmp_path / "other", weights=str(folder / "best.pt"), features=[8, 8, 8, 8])
-    assert message.startswith("RunError") and "a state dict of this net was wanted" in message
-    assert "found none" in failing(tmp_path / "none", weights=str(tmp_path / "none.pt"))
+    assert message.startswith("RunError") and "expected a state dict of this net" in message
+    assert "no such file of weights" in failing(
+        tmp_path / "none", weights=str(tmp_path / "none.pt")
+    )
 
 
 # ---- sealed

@@ -373,7 +373,7 @@ def test_weights_from_a_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(None, "found none"), (b"not weights", "state dict"), ("other", "state dict of this net")],
+    [(None, "no such file"), (b"not weights", "state dict"), ("other", "state dict of this net")],
 )
 def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path, content, says):
     path = tmp_path / "w.pt"

@@ -213,7 +213,7 @@ def test_a_pickle_is_never_run_and_other_files_are_named(tmp_path, monkeypatch, 
     else:
         checkpoints.save_file(path, {"layer.weight": torch.zeros(3)})
     with pytest.raises(
-        RunError, match=rf"{path.name}: a state dict of this net was wanted"
+        RunError, match=rf"{path.name}: expected a state dict of this net"
     ) as told:
         load_weights(net(0), path)
     assert "\n" not in str(told.value) and not (tmp_path / "harmed").exists()

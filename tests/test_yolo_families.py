@@ -103,10 +103,18 @@ def test_yolo26_predicts_with_the_head_that_the_package_predicts_with(tmp_path):
 @pytest.mark.parametrize(
     ("family", "change", "words"),
     [
-        ("yolov7", {}, "model.build.family: one of yolov8, yolov5u"),
-        ("yolo11", {"size": "resnet50"}, "yolo11: size is one of n, s, m, l, x, not 'resnet50'"),
-        ("yolo11", {"options": {"queries": 5}}, "options: whole numbers from 1 on for none"),
-        ("rtdetr", {"options": {"queries": 0}}, "found queries=0"),
+        ("yolov7", {}, "model.build.family: expected one of yolov8, yolov5u"),
+        (
+            "yolo11",
+            {"size": "resnet50"},
+            "yolo11: size: expected one of n, s, m, l, x, got 'resnet50'",
+        ),
+        (
+            "yolo11",
+            {"options": {"queries": 5}},
+            "options: expected whole numbers from 1 on for none",
+        ),
+        ("rtdetr", {"options": {"queries": 0}}, "got queries=0"),
         (
             "rtdetr",
             {"recipe": {"rect": True}},
@@ -117,7 +125,7 @@ def test_yolo26_predicts_with_the_head_that_the_package_predicts_with(tmp_path):
             {"recipe": {"dfl": 1.5}},
             "rtdetr: unknown recipe key 'dfl'",
         ),  # its loss knows none
-        ("yolo26", {"recipe": {"imgsz": 100}}, "yolo26: imgsz is a multiple of 32"),
+        ("yolo26", {"recipe": {"imgsz": 100}}, "yolo26: imgsz: expected a multiple of 32"),
     ],
 )
 def test_what_cannot_be_is_refused(family, change, words):

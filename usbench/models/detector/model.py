@@ -109,7 +109,7 @@ class Detector:
         elif self.weights is not None:
             path = Path(self.weights)
             resnets.load(net, resnets.read_state(path), HEADS[self.architecture], str(path))
-        return net
+        return net  # type: ignore[no-any-return]
 
     def create(self) -> nn.Module:
         """The net before any training; ConfigError where an option isn't one of its builder's."""

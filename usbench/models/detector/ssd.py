@@ -74,7 +74,7 @@ class SSD(TorchvisionSSD):  # type: ignore[misc]
         anchors: Sequence[Tensor],
         matched_idxs: Sequence[Tensor],
     ) -> dict[str, Tensor]:
-        """Smooth L1 of matched boxes; cross entropy of them and three times as many background ones.
+        """Smooth L1 of matched boxes; cross entropy of them and of hard background ones.
 
         Args:
             head_outputs: bbox_regression (B, A, 4), cls_logits (B, A, C+1).

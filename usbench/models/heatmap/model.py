@@ -149,9 +149,9 @@ class Heatmap:
     def loss(self, maps: Sequence[Tensor], marks: points.Marks, curves: Tensor) -> Tensor:
         """Squared error over the planes of known names, averaged, summed over the resolutions.
 
-        In units of a point's own energy, Σ exp(−d²/sd²) = π·sd²: an empty plane where a point
-        is seen costs 1. (A mean over pixels is the same up to a constant, but so small that Adam's ε
-        matters: it learns many times slower.)
+        In units of a point's energy, Σ exp(−d²/sd²) = π·sd²: an empty plane where a
+        point is seen costs 1. (A mean over pixels is the same up to a constant, but so small
+        that Adam's ε matters: it learns many times slower.)
 
         Args:
             maps: (B, K, h, w) of each resolution.

@@ -144,9 +144,9 @@ def render(
 ) -> Tensor:
     """Heat maps of places (the recipe of Unity Imaging).
 
-    A point is exp(−d²/2·sd²) of the distance to it, a curve of the distance to its polyline.
-    What isn't SEEN is 0 all over, and so is what lies far outside the image: what augmentation pushed
-    out of the picture isn't in it.
+    A point is exp(−d²/2·sd²) of the distance to it, a curve that of the distance to its line.
+    What isn't SEEN is 0 all over, and so is what lies far outside the image: what
+    augmentation pushed out of the picture isn't in it.
 
     Args:
         marks: in px of an image of (height, width) `size`.

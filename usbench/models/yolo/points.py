@@ -48,8 +48,11 @@ def parse_points(sigmas: object, flip: object, classes: int, augment: object) ->
         ConfigError: anything else, or a flip in the augmentation without a flip map.
     """
     values = [sigmas] * classes if isinstance(sigmas, (int, float)) else sigmas
-    listed = isinstance(values, Sequence) and len(values) == classes
-    if not listed or not all(map(is_tolerance, values)):
+    if (
+        not isinstance(values, Sequence)
+        or len(values) != classes
+        or not all(map(is_tolerance, values))
+    ):
         raise ConfigError(
             f"yolov8_pose: kpt_oks_sigmas: expected a number above 0, or {classes} of them, "
             f"got {sigmas!r}"

@@ -47,8 +47,10 @@ IGNORED: Mapping[str, tuple[str, ...]] = {  # what a kind's trainer would take a
     "points": MIXES,  # there is one instance per image
 }
 NOTHING = ("cfg", "time", "classes", "quantize", "distill_model", "auto_augment")
-OFF = ("cache", "pretrained", "cls_remap", "verbose", "single_cls", "resume", "profile")
-OFF += ("compile", "channels_last", "plots", "save_json", "agnostic_nms")
+OFF = (
+    *("cache", "pretrained", "cls_remap", "verbose", "single_cls", "resume", "profile"),
+    *("compile", "channels_last", "plots", "save_json", "agnostic_nms"),
+)
 ZERO = ("dis", "cls_pw", "dropout", "copy_paste", "erasing")
 FIXED: Mapping[str, Any] = {
     **dict.fromkeys(NOTHING, None),
