@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from usbench.datasets import splits
 from usbench.datasets.codecs import image, replacing
+from usbench.datasets.config import SplitConfig, ViewConfig
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.console import track
 from usbench.types import Boxes, Landmarks, Layout, Masks, Record, Sample, Split, Target, Task
@@ -31,6 +32,11 @@ class Dataset:
     root: Path
     records: Mapping[Split, tuple[Record, ...]]
     kept: tuple[int, ...] | None = None  # numbers of the layout's classes that count; None: all
+    indexed: tuple[Record, ...] = ()  # as the layout lists them, before our split
+
+    def with_fold(self, split: SplitConfig, fold: int) -> Dataset:
+        """The same view divided into another fold; the release isn't indexed again."""
+        return replace(self, records=divide(self.indexed, split, fold, self.root, self.name))
 
     def narrowed(self, classes: Sequence[str]) -> Dataset:
         """The same images with some of the classes only; ConfigError for one that isn't there."""
@@ -150,30 +156,48 @@ def check_fit(target: Target, size: tuple[int, int], label: Path, picture: Path)
 def open_view(
     name: str,
     task: Task,
-    view: Mapping[str, Any],
+    view: ViewConfig,
     layout: Layout,
     root: Path,
-    split: Mapping[str, Any],
+    split: SplitConfig,
     fold: int | None,
 ) -> Dataset:
-    """Index a release and settle its splits.
+    """Index a release and divide it into train, val and test.
 
-    view: the dataset YAML's entry for the task (exclusive); split: its split entry (see `settle`). Raises DataError for
-    a missing folder, a missing pair, a duplicate id, an empty split or a group on two sides of a split of ours;
-    ConfigError for a split that can't be.
+    Args:
+        name: the dataset's, which salts the hash that splits are made by.
+        task: the view's.
+        view: the dataset YAML's entry for the task.
+        layout: reads the release.
+        root: the release's folder.
+        split: the dataset YAML's split entry (see `settle`).
+        fold: its number; None for the fixed split.
+
+    Raises:
+        DataError: a missing folder, a missing pair, a duplicate id, an empty split, or a group on
+            two sides of a split of ours.
+        ConfigError: a split that can't be.
     """
     if not root.is_dir():
         raise DataError(
             f"{root}: the release of {name} was wanted here, found no such folder; see its entry in the README"
         )
-    records = settle(
-        splits.regroup(layout.index(root), split.get("near_duplicates") or ()), split, fold, name
-    )
-    divided = splits.divide(records, root, splits.sides(split))
-    check_sides(divided, split, fold, name)
+    indexed = tuple(layout.index(root))
+    records = divide(indexed, split, fold, root, name)
     return Dataset(
-        name, task, layout.classes, bool(view.get("exclusive", False)), layout, root, divided
+        name, task, layout.classes, view.exclusive, layout, root, records, indexed=indexed
     )
+
+
+def divide(
+    indexed: Sequence[Record], split: SplitConfig, fold: int | None, root: Path, name: str
+) -> dict[Split, tuple[Record, ...]]:
+    """The records of a release by split. Raises as `open_view`."""
+    node = split.to_mapping()
+    records = settle(splits.regroup(list(indexed), split.near_duplicates), node, fold, name)
+    divided = splits.divide(records, root, splits.sides(node))
+    check_sides(divided, node, fold, name)
+    return divided
 
 
 def settle(
