@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from usbench import __version__
@@ -68,6 +69,34 @@ def result_facts(
         device=config.device.split(":")[0],
         precision=config.precision,
         threads=config.threads,
+    )
+
+
+def facts_without_run(
+    config: RunConfig, counts: Mapping[str, int], origin: Origin, model: str, run_id: str
+) -> ResultFacts:
+    """The facts of a result that no run of ours made: a baseline, or external predictions.
+
+    Args:
+        config: any run's on the dataset and task.
+        counts: images by split.
+        model: the name of the row.
+    """
+    facts = result_facts(config, counts, origin)
+    public = {name: facts.config[name] for name in ("dataset", "metric")}
+    return replace(
+        facts,
+        model=model,
+        run_id=run_id,
+        config=public,
+        recipe=None,
+        seed=None,
+        series=None,
+        fold_series=None,
+        tuned=None,
+        device=None,
+        precision=None,
+        threads=None,
     )
 
 
