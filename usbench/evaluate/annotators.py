@@ -61,7 +61,9 @@ def as_two_annotators(layout: Layout, dataset: str) -> TwoAnnotators:
         ConfigError: it has one.
     """
     if not isinstance(layout, TwoAnnotators):
-        raise ConfigError(f"dataset={dataset}: expected a dataset of two annotators, such as kidney")
+        raise ConfigError(
+            f"dataset={dataset}: expected a dataset of two annotators, such as kidney"
+        )
     return cast(TwoAnnotators, layout)
 
 
@@ -148,9 +150,7 @@ def agreement_result(
     return build_result(facts, report_scores(scores, "dice", groups, description))
 
 
-def save_agreement(
-    folder: Path, result: Result, agreement: Agreement, redistribute: str
-) -> Path:
+def save_agreement(folder: Path, result: Result, agreement: Agreement, redistribute: str) -> Path:
     """Write the result and its case table; return the result's path."""
     cases = store.hash_case_ids(agreement.scores.cases, redistribute, result.dataset)
     return store.save_result(folder, result, cases)

@@ -14,6 +14,7 @@ from typing import Literal
 
 from usbench.datasets import source
 from usbench.errors import ConfigError, DataError, RunError
+from usbench.metrics.scores import Figure
 from usbench.models import weights
 from usbench.results.result import Result
 from usbench.runner import launch, machine
@@ -94,7 +95,9 @@ def find_release(config: RunConfig, data: Path | None) -> Path:
     root = folder.absolute() / config.dataset.name
     if not root.is_dir():
         kind = "phantom (usbench draws another now)" if config.phantom else "release"
-        raise DataError(f"{root}: the {kind} of this result isn't here; name its folder with --data")
+        raise DataError(
+            f"{root}: the {kind} of this result isn't here; name its folder with --data"
+        )
     return root
 
 
@@ -143,15 +146,21 @@ def compare(old: Result, new: Result) -> Comparison:
     verdict: Verdict = "different"
     if old.predictions.sha256 == new.predictions.sha256:
         verdict = "identical"
-    elif value is not None and recorded.low is not None and recorded.high is not None:
-        if recorded.low <= value <= recorded.high:
-            verdict = "within the interval"
+    elif is_inside(value, recorded):
+        verdict = "within the interval"
     changed = {}
     for name, figure in old.scores.items():
         now = score_value(new, name)
         if now != figure.value:
             changed[name] = (figure.value, now)
     return Comparison(verdict, changed, tuple(differences(old, new)))
+
+
+def is_inside(value: float | None, figure: Figure) -> bool:
+    """Whether a value lies in a figure's interval; False without a value or an interval."""
+    if value is None or figure.low is None or figure.high is None:
+        return False
+    return figure.low <= value <= figure.high
 
 
 def score_value(result: Result, name: str) -> float | None:

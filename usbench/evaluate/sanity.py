@@ -79,9 +79,7 @@ def score_predictions(
     pairs = zip(test, predictions, strict=True)
     for sample, prediction in track(pairs, label, len(test)):
         size = baselines.image_size(sample)
-        scorer.update(
-            sample.id, sample.group, sample.target, prediction, size, sample.mm_per_px
-        )
+        scorer.update(sample.id, sample.group, sample.target, prediction, size, sample.mm_per_px)
     return scorer.result()
 
 
@@ -92,7 +90,9 @@ def check_scores(name: str, scores: Scores, primary: str, known: float | None) -
     if name == "target":
         expected = "the target score of every protocol"
         wrong = first_below_target(scores)
-        return Check(name, scores, value, f"{expected}, not {wrong}" if wrong else expected, not wrong)
+        return Check(
+            name, scores, value, f"{expected}, not {wrong}" if wrong else expected, not wrong
+        )
     if known is not None:
         expected = f"{known:.3f}, from the targets alone"
         return Check(name, scores, value, expected, is_close(value, known))

@@ -1,8 +1,8 @@
 """A run's predictions as files: COCO results or Unity label JSON, and the images that they are of.
 
-    runs/<run id>/predictions-{val,test}.json    one entry per box, per mask or per image
-    runs/<run id>/images-{val,test}.json         the predicted images, in order
-    runs/<run id>/confidence-{val,test}.json     histograms of the masks' probabilities
+runs/<run id>/predictions-{val,test}.json    one entry per box, per mask or per image
+runs/<run id>/images-{val,test}.json         the predicted images, in order
+runs/<run id>/confidence-{val,test}.json     histograms of the masks' probabilities
 """
 
 from __future__ import annotations

@@ -160,9 +160,7 @@ def checked_path(folder: Path, result: Result) -> Path:
     return result_path(folder, result)
 
 
-def files_of_result(
-    path: Path, result: Result, cases: Sequence[Case] | None
-) -> dict[Path, bytes]:
+def files_of_result(path: Path, result: Result, cases: Sequence[Case] | None) -> dict[Path, bytes]:
     """The files of a result: its case table, if there are cases, then the result itself."""
     table = table_path(path)
     if cases:

@@ -137,9 +137,7 @@ def draw_landmarks(
             pen.line([(x, y) for x, y in points.tolist()], fill=colour, width=max(1, radius // 2))
 
 
-def draw_legend(
-    pen: ImageDraw.ImageDraw, names: Sequence[tuple[str, Colour]], font: Font
-) -> None:
+def draw_legend(pen: ImageDraw.ImageDraw, names: Sequence[tuple[str, Colour]], font: Font) -> None:
     """List names in their colours at the top left."""
     top = 3.0
     for name, colour in names:
