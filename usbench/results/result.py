@@ -102,8 +102,8 @@ class Latency:
     """Milliseconds from a native image to its prediction."""
 
     p50: float
-    p95: float
-    n: int  # images that were timed
+    p95: float | None = None
+    n: int | None = None  # images that were timed
 
 
 @dataclass(frozen=True)
@@ -112,16 +112,16 @@ class Cost:
 
     macs: int  # multiply–adds
     latency_ms: Latency
-    fps: float
-    load: float  # of the machine before the measurement (1 minute average)
-    best_batch: int
-    fps_best: float  # at the best batch
-    peak_memory_mib: float  # of the process; on a GPU torch's
+    fps: float  # one image at a time
     device: str  # cpu or cuda
     on: str  # processor or GPU
     threads: int
-    precision: str
-    image: tuple[int, int]  # height, width
+    load: float | None = None  # share of the machine's cores that predicting keeps busy
+    best_batch: int | None = None
+    fps_best: float | None = None  # at the best batch
+    peak_memory_mib: float | None = None  # of the process; on a GPU torch's
+    precision: str | None = None
+    image: tuple[int, int] | None = None  # height, width
 
 
 @dataclass(frozen=True)
