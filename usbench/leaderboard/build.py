@@ -264,4 +264,3 @@ def kind_order(row: Row) -> int:
     if row.origin in ("human", "baseline"):
         return 2
     return 0 if row.has_all_folds else 1
-

@@ -144,9 +144,7 @@ def groups_of_cases(rows: CaseRows) -> list[str]:
     return list({row["case"]: row["group"] for row in rows}.values())
 
 
-def measure_models(
-    task: Task, names: Sequence[str], tables: Iterable[CaseRows]
-) -> list[Measured]:
+def measure_models(task: Task, names: Sequence[str], tables: Iterable[CaseRows]) -> list[Measured]:
     """What paired tests need of each model, in the order of first appearance.
 
     Args:

@@ -114,9 +114,7 @@ def shared_protocols(folds: Sequence[Result]) -> list[str]:
     ]
 
 
-def join_protocol(
-    folds: Sequence[ProtocolScores], pooled: ProtocolScores | None
-) -> ProtocolScores:
+def join_protocol(folds: Sequence[ProtocolScores], pooled: ProtocolScores | None) -> ProtocolScores:
     """One protocol's scores: pooled where that was possible, else means over the folds."""
     first = folds[0]
     scores = [fold.scores for fold in folds]
@@ -175,9 +173,7 @@ def average(figures: Sequence[Figure]) -> Figure:
 
 def shared_target_score(folds: Sequence[ProtocolScores]) -> Figures:
     """The target's own scores where all folds have the same; else {}."""
-    values = [
-        {name: figure.value for name, figure in fold.target_score.items()} for fold in folds
-    ]
+    values = [{name: figure.value for name, figure in fold.target_score.items()} for fold in folds]
     return folds[0].target_score if all(other == values[0] for other in values) else {}
 
 

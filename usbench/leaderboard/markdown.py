@@ -75,7 +75,8 @@ def table_section(rows: Sequence[Row]) -> list[str]:
         *resolution_notes(rows),
         *(f"Leakage: {escape(text)}" for text in leakage_notes(rows)),
     ]
-    lines = [f"**Protocol `{protocol}`{escape(suffix)}**", ""]
+    title = escape(f"`{protocol}`{suffix}")
+    lines = [f"**Protocol {title}**", ""]
     lines += format_table(fill_columns(score_columns(rows), rows))
     lines += class_section(rows)
     for note in notes:

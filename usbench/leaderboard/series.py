@@ -116,4 +116,3 @@ def differing_names(values: Mapping[str, str], other: Mapping[str, str]) -> set[
 def failed_name(result: Result) -> str:
     """The name of a result without scores."""
     return series_name(SeedResult(result, (result.run_id,)), ())
-
