@@ -44,6 +44,10 @@ class TwoAnnotators(Protocol):
         """(id, group, one's masks, the other's) of every image."""
         ...
 
+    def oddities(self) -> dict[str, int]:
+        """What in the label files isn't taken as it is written → how many; after a reading."""
+        ...
+
 
 @dataclass(frozen=True)
 class Agreement:
