@@ -49,7 +49,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("result", metavar="RESULT", help="a result's file, or its run id")
-    add("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
+    add(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
     add("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
     add("--class", dest="label", metavar="NAME", help="the scores of one class")
     add("--json", type=Path, metavar="FILE", help="write the scores as JSON too")

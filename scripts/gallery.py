@@ -38,7 +38,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("result", metavar="RESULT", nargs="+", help="a result's file, or its run id")
     add("--data", type=Path, metavar="DIR", help="releases; default: where the run found them")
     add("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
-    add("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
+    add(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
     add("--json", type=Path, metavar="FILE", help="write what was chosen as JSON too")
     return parser.parse_args(argv)
 

@@ -59,9 +59,7 @@ def compare(options: argparse.Namespace) -> int:
     result = annotators.agreement_result(dataset, agreement, fingerprint, phantom)
     folder = Path(str(config["results"]))
     path = annotators.save_agreement(folder, result, agreement, dataset.redistribute)
-    table(
-        f"{dataset.name} · {result.data.splits}", *annotators.agreement_table(agreement.scores)
-    )
+    table(f"{dataset.name} · {result.data.splits}", *annotators.agreement_table(agreement.scores))
     for protocol in load_result(path).protocols:
         say(f"{protocol.name} {protocol.version}: {protocol.description}")
     for name, count in raters.oddities().items():

@@ -47,7 +47,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("result", metavar="RESULT", help="a result's file, or its run id")
     add("words", nargs="*", metavar="KEY=VALUE", help="images=DIR out=DIR device=auto|cpu|cuda")
-    add("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
+    add(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
     add("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
     return parser.parse_intermixed_args(argv)
 

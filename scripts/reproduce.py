@@ -40,7 +40,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--data", type=Path, metavar="DIR", help="releases; default: USBENCH_DATA, else data")
     add("--weights", type=Path, metavar="FILE", help="the starting weights, if the run had some")
     add("--folder", type=Path, metavar="DIR", help="keep the run here, to resume it")
-    add("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s")
+    add(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
+    )
     add("--json", type=Path, metavar="FILE", help="write the comparison as JSON too")
     return parser.parse_args(argv)
 
