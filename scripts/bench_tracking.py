@@ -35,7 +35,7 @@ from usbench.datasets.codecs import replacing
 from usbench.errors import RunError
 from usbench.io.console import say, table
 from usbench.runner.tracking import mlflow_store as track
-from usbench.runner.tracking.background import later
+from usbench.runner.tracking.background import in_background
 
 NAMES = ("train/loss", "train/lr", "val/loss", "val/dice", "val/score")
 EXPERIMENT = "usbench/bench-tracking"
@@ -208,7 +208,7 @@ def run(number: int, runs: Path, options: argparse.Namespace, barrier: Any, resu
     }
     tracker = track.open_tracker("mlflow", runs=runs, config=None, **named)
     assert isinstance(tracker, track.MlflowTracker)
-    run_id, waited = tracker.run_id, later(tracker, folder)
+    run_id, waited = tracker.run_id, in_background(tracker, folder)
     opened = time.perf_counter() - begun
     barrier.wait()
     waits = []
@@ -251,7 +251,7 @@ def load(runs: Path, options: argparse.Namespace) -> dict[str, Any]:
 def figures(measured: Sequence[Measured], runs: Path, epoch_seconds: float) -> dict[str, Any]:
     """The worst and the median over all processes, in seconds; the values that the store has, and the lost ones."""
     waits = [wait for _, _, waits, _ in measured for wait in waits]
-    client, _ = track.connected(runs)
+    client, _ = track.connect(runs)
     there = sum(
         len(client.get_metric_history(run_id, name)) for run_id, *_ in measured for name in NAMES
     )

@@ -59,6 +59,24 @@ class Transfer:
 
 
 @dataclass(frozen=True)
+class RunAddress:
+    """What it takes to find a run's folder and its result."""
+
+    dataset: str
+    task: Task
+    model: str
+    seed: int | None
+    run_id: str
+    runs: Path
+    results: Path
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder for everything that the run writes."""
+        return self.runs / self.run_id
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything that decides a run, and where its files go."""
 
@@ -101,6 +119,12 @@ class RunConfig:
     def run_dir(self) -> Path:
         """The folder for everything that the run writes."""
         return self.runs / self.run_id
+
+    @property
+    def address(self) -> RunAddress:
+        """What it takes to find the run's folder and its result."""
+        names = (self.dataset.name, self.task, self.model.name, self.seed, self.run_id)
+        return RunAddress(*names, self.runs, self.results)
 
     @property
     def path(self) -> Path:

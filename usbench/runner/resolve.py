@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig, ViewConfig, to_plain
 from usbench.datasets.dataset import Dataset, file_fingerprint
+from usbench.datasets.sizes import fit_size
 from usbench.errors import ConfigError, UnsuitableError
 from usbench.models import CACHE_VERSION, weights
 from usbench.results.result import Tuned
@@ -24,7 +24,6 @@ SELECTION: Mapping[Task, tuple[str, int]] = {  # selection metric and its versio
     "detect": ("map50_95", 1),
     "landmark": ("minus_mre_px", 1),
 }
-SIDE = 32  # a network's height and width are multiples of it, px
 
 
 def resolve_config(
@@ -193,7 +192,7 @@ def resolve_model(
         if value is None and key in recipe:
             build[key] = recipe.pop(key)
     if isinstance(recipe.get("size"), int):
-        recipe["size"] = network_size(recipe["size"], dataset.size)
+        recipe["size"] = fit_size(recipe["size"], dataset.size)
     stated = build.get("weights")
     if stated and model["pickled"] and not composed["trust"]:
         raise ConfigError(
@@ -212,17 +211,6 @@ def weights_origin(stated: object, model: ModelConfig) -> WeightsOrigin | None:
     if not path:
         return None
     return WeightsOrigin(weights.origin_of(stated), weights.sha256_of(str(path)))
-
-
-def network_size(side: int, native: tuple[int, int]) -> list[int]:
-    """A network's [height, width], multiples of 32 px.
-
-    Args:
-        side: the area is about side² px.
-        native: height and width of the images, whose aspect ratio is kept.
-    """
-    ratio = math.sqrt(native[0] / native[1])
-    return [max(SIDE, round(length / SIDE) * SIDE) for length in (side * ratio, side / ratio)]
 
 
 # ---- identity
