@@ -35,6 +35,7 @@ from usbench.runner.report import format_bounds, format_score
 from usbench.types import Masks, Task
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULT = "default: %(default)s"  # the help of an option
 COLUMNS: dict[Task, tuple[str, ...]] = {
     "segment": ("dice", "iou"),
     "detect": ("map50_95", "map50"),
@@ -52,7 +53,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
     )
-    add("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
+    add("--runs", type=Path, metavar="DIR", default=ROOT / "runs", help=DEFAULT)
     add("--class", dest="label", metavar="NAME", help="the scores of one class")
     add("--json", type=Path, metavar="FILE", help="write the scores as JSON too")
     return parser.parse_args(argv)
@@ -175,7 +176,7 @@ def explain(options: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 where the run or its data aren't there, 2 for a bad class."""
+    """The command; its exit code: 0, 1 for a missing run or data, 2 for a bad class."""
     options = arguments(argv)
     return exit_code(lambda: explain(options))
 

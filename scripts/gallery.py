@@ -27,6 +27,7 @@ from usbench.results.gallery.make import write_gallery
 from usbench.results.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULT = "default: %(default)s"  # the help of an option
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -37,7 +38,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("result", metavar="RESULT", nargs="+", help="a result's file, or its run id")
     add("--data", type=Path, metavar="DIR", help="releases; default: where the run found them")
-    add("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
+    add("--runs", type=Path, metavar="DIR", default=ROOT / "runs", help=DEFAULT)
     add(
         "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
     )
@@ -82,7 +83,7 @@ def make(options: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 where a run or its data aren't there, 2 for other results."""
+    """The command; its exit code: 0, 1 for a missing run or data, 2 for other results."""
     options = arguments(argv)
     return exit_code(lambda: make(options))
 

@@ -35,6 +35,7 @@ from usbench.runner.config import RunConfig
 from usbench.types import Masks, Model
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULT = "default: %(default)s"  # the help of an option
 KEYS = ("images", "out", "device")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -50,7 +51,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
     )
-    add("--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s")
+    add("--runs", type=Path, metavar="DIR", default=ROOT / "runs", help=DEFAULT)
     return parser.parse_intermixed_args(argv)
 
 

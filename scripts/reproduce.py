@@ -28,6 +28,7 @@ from usbench.results import store
 from usbench.results.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULT = "default: %(default)s"  # the help of an option
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

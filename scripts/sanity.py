@@ -47,18 +47,19 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_intermixed_args(argv)
 
 
-def resolve_configs(words: Sequence[str], config_dir: Path | None) -> list[RunConfig]:
+def resolve_configs(arguments: Sequence[str], config_dir: Path | None) -> list[RunConfig]:
     """A configuration for the task that was asked for, or for each that the dataset has."""
-    asked = [word.removeprefix("task=") for word in words if word.startswith("task=")]
-    overrides = [word for word in words if not word.startswith("task=")]
+    asked = [word.removeprefix("task=") for word in arguments if word.startswith("task=")]
+    overrides = [word for word in arguments if not word.startswith("task=")]
     views = composed(overrides, config_dir, "sanity")["dataset"]["views"]
     configs = []
-    for task in asked or views:
-        if task not in views:
-            raise ConfigError(f"task={task}: expected one of {', '.join(views)}")
-        model = f"model={MODELS[task]}"
-        config = composed([model, "tracking=none", *overrides], config_dir, "sanity")
-        configs.append(resolve_config(config))
+    for name in asked:
+        if name not in views:
+            raise ConfigError(f"task={name}: expected one of {', '.join(views)}")
+    for task, model in MODELS.items():
+        if task in (asked or views):
+            words = [f"model={model}", "tracking=none", *overrides]
+            configs.append(resolve_config(composed(words, config_dir, "sanity")))
     return configs
 
 

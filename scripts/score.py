@@ -3,7 +3,7 @@
     python scripts/score.py segment --targets DIR --predictions DIR --classes nerve,vessel
     python scripts/score.py detect --targets gt.json --predictions dt.json        COCO's files
     python scripts/score.py detect --targets DIR --predictions DIR                YOLO txt
-    python scripts/score.py landmark --targets labels.json --predictions labels.json   Unity label JSON
+    python scripts/score.py landmark --targets gt.json --predictions dt.json    Unity label JSON
 
     python scripts/score.py segment --dataset usgra --data DIR --predictions DIR --name "our model"
 
@@ -78,8 +78,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     tasks = parser.add_subparsers(dest="task", required=True, metavar="segment|detect|landmark")
-    for name in MODELS:
-        add_options(tasks.add_parser(name, help=f"see python scripts/score.py {name} --help"), name)
+    for task in MODELS:
+        add_options(tasks.add_parser(task, help=f"see python scripts/score.py {task} --help"), task)
     options = parser.parse_args(argv)
     for name in ("name", "data", "results", "runs"):
         if options.targets and getattr(options, name) is not None:
@@ -110,7 +110,7 @@ def add_options(parser: argparse.ArgumentParser, task: Task) -> None:
     )
     add("--json", type=Path, metavar="FILE", help="write every score and case")
     if task != "landmark":
-        add("--classes", default="", metavar="a,b", help="names of index 1, 2, … (YOLO: 0, 1, …)")
+        add("--classes", default="", metavar="a,b", help="names of class 1, 2, … (YOLO: 0, …)")
     if task == "segment":
         add("--spacing-mm", metavar="ROW,COLUMN", help="the length of a pixel's sides")
         add("--tolerance-mm", type=float, metavar="MM", help="of the surface Dice in mm")

@@ -73,7 +73,7 @@ def image_size(sample: Sample) -> tuple[int, int]:
 
 
 def as_prediction(target: Target) -> Target:
-    """A target as a model would predict it: with full confidence; absent landmarks at the origin."""
+    """A target as a model would predict it, with full confidence; absent landmarks at (0, 0)."""
     if isinstance(target, Masks):
         return Masks(target.planes, np.ones(len(target.planes), np.float32))
     if isinstance(target, Boxes):
@@ -232,7 +232,8 @@ def mean_path(paths: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
     longest = [path for path in paths if len(path) == length]
     if not longest:
         return np.full((1, 2), 0.5, np.float32)
-    return np.mean(longest, axis=0).astype(np.float32)
+    mean: NDArray[np.float64] = np.mean(longest, axis=0)
+    return mean.astype(np.float32)
 
 
 def resample_curve(path: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -195,7 +195,7 @@ def pair_yolo(targets: Path, predictions: Path, classes: Sequence[str], strict: 
     if not classes:
         file = targets / "classes.txt"
         if not file.is_file():
-            raise ConfigError(f"--classes: expected names of class 0, 1, …, for {file} isn't there")
+            raise ConfigError(f"--classes: expected names of class 0, 1, …: {file} isn't there")
         classes = yolo_txt.read_names(file)
     target_files, prediction_files = listing(targets, ".txt"), listing(predictions, ".txt")
     for files in (target_files, prediction_files):

@@ -17,9 +17,11 @@ from usbench.errors import ConfigError, DataError, RunError
 from usbench.metrics.scores import Figure
 from usbench.models import weights
 from usbench.results.result import Result
-from usbench.runner import launch, machine
+from usbench.runner import machine
 from usbench.runner.config import RunConfig
+from usbench.runner.launch import launch_run
 from usbench.runner.resolve import fingerprint, run_ids
+from usbench.runner.status import finished_result
 
 Verdict = Literal["identical", "within the interval", "different"]
 
@@ -29,7 +31,7 @@ class Comparison:
     """The new result beside the recorded one."""
 
     verdict: Verdict
-    scores: Mapping[str, tuple[float | None, float | None]]  # name → (recorded, now), if different
+    scores: Mapping[str, tuple[float | None, float | None]]  # changed: name → (recorded, now)
     surroundings: tuple[str, ...]  # what else differs: environment, code, data
 
 
@@ -126,12 +128,12 @@ def run_again(config: RunConfig) -> Result:
     Raises:
         RunError: it fails.
     """
-    if launch.finished(config) is None and launch.launch(config, overwrite=False):
+    if finished_result(config.address) is None and launch_run(config, overwrite=False):
         raise RunError("the run failed, see above; there is nothing to compare")
-    finished = launch.finished(config)
-    if finished is None:
+    result = finished_result(config.address)
+    if result is None:
         raise RunError(f"the run left no result in {config.results}; was it removed meanwhile?")
-    return finished[1]
+    return result
 
 
 def compare(old: Result, new: Result) -> Comparison:
@@ -181,8 +183,8 @@ def differences(old: Result, new: Result) -> Iterator[str]:
     ]
     before, after = old.machine.packages, new.machine.packages
     for package in sorted({*before, *after}):
-        recorded = before.get(package, "not in the result")
-        pairs.append((package, recorded, after.get(package, "not installed")))
+        was = before.get(package, "not in the result")
+        pairs.append((package, was, after.get(package, "not installed")))
     pairs += [
         ("code version", old.code.version, new.code.version),
         ("code commit", old.code.commit, new.code.commit),

@@ -43,7 +43,9 @@ def result_facts(
 ) -> ResultFacts:
     """What a run's configuration says of its result. counts: images by split."""
     leakage, transfer = config.dataset.leakage, config.transfer
-    leaking = leakage and Leakage(len(leakage.images), leakage.description, leakage.images)
+    leaking = None
+    if leakage:
+        leaking = Leakage(len(leakage.images), leakage.description, leakage.images)
     return ResultFacts(
         dataset=config.dataset.name,
         task=config.task,

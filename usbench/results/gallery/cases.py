@@ -50,10 +50,20 @@ def parse_rows(rows: Iterable[Case]) -> list[CaseRow]:
     """The rows of a scorer, or of a case table from a file, where "" is null."""
     parsed = []
     for row in rows:
-        counts = [whole(row.get(name)) for name in ("tp", "fp", "fn", "truths")]
-        score, error = real(row.get("score")), real(row.get("error_px"))
-        hit = str(row.get("matches") or "")[1:2] == "1"  # "m", then a digit per IoU threshold
-        parsed.append(CaseRow(str(row["case"]), str(row["class"]), *counts, score, hit, error))
+        matches = str(row.get("matches") or "")  # "m", then a digit for each IoU threshold
+        parsed.append(
+            CaseRow(
+                case=str(row["case"]),
+                label=str(row["class"]),
+                tp=whole(row.get("tp")),
+                fp=whole(row.get("fp")),
+                fn=whole(row.get("fn")),
+                targets=whole(row.get("truths")),
+                score=real(row.get("score")),
+                hit=matches[1:2] == "1",
+                error_px=real(row.get("error_px")),
+            )
+        )
     return parsed
 
 
