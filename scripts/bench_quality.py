@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from usbench.cli.overrides import composed, exit_code
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError
 from usbench.io.console import say, table, track
@@ -166,7 +166,7 @@ def run_usbench(overrides: list[str]) -> tuple[float, Result]:
 
 def compare(overrides: list[str], path: Path | None) -> int:
     """Run both and print the table; the exit code."""
-    config = resolve_config(composed(overrides, None, "bench_quality"))
+    config = resolve_config(compose_for_script(overrides, None, "bench_quality"))
     dataset = config.open_dataset()
     if config.task != "segment" or not dataset.exclusive:
         raise ConfigError(

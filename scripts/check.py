@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench.cli.overrides import composed, exit_code
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.datasets import source
 from usbench.datasets.check import check as checking
 from usbench.datasets.check import contact_sheet as sheet
@@ -26,6 +26,7 @@ from usbench.datasets.check import counts as tally
 from usbench.datasets.check import leakage as leaks
 from usbench.datasets.check.findings import shown
 from usbench.datasets.codecs import replacing
+from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
 from usbench.io.console import say, table
 
@@ -54,7 +55,7 @@ def configured(words: Sequence[str], extra: Path | None) -> tuple[dict[str, Any]
     """(configuration, task); ConfigError where no dataset is named."""
     task = [word.partition("=")[2] for word in words if word.startswith("task=")]
     left = [word for word in words if not word.startswith("task=")]
-    return composed(left, extra, "check"), task[-1] if task else "all"
+    return compose_for_script(left, extra, "check"), task[-1] if task else "all"
 
 
 def place(config: Mapping[str, Any]) -> tuple[Path, bool]:
@@ -64,7 +65,8 @@ def place(config: Mapping[str, Any]) -> tuple[Path, bool]:
             "source=phantom: files were wanted to check; scripts/phantom.py writes some, dataset.root= names them"
         )
     released = config["dataset"]["released"]
-    found, root = source.locate({**config, "source": "real" if released else "auto"})
+    dataset = DatasetConfig.from_mapping(config["dataset"])
+    found, root = source.locate(dataset, config["data"], "real" if released else "auto")
     if not root.is_dir():
         name = config["dataset"]["name"]
         raise DataError(

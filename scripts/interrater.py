@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usbench.cli.overrides import composed, exit_code
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
@@ -40,7 +40,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def compare(options: argparse.Namespace) -> int:
     """Compare, show, save; the exit code."""
-    config = composed(["model=unet", *options.overrides], options.config_dir, "interrater")
+    config = compose_for_script(["model=unet", *options.overrides], options.config_dir, "interrater")
     dataset = DatasetConfig.from_mapping(config["dataset"])
     if "segment" not in dataset.views:
         raise ConfigError(

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usbench.cli.overrides import composed, exit_code
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.errors import ConfigError
 from usbench.evaluate import baselines
 from usbench.evaluate.sanity import Check, baseline_result, check_baselines
@@ -51,7 +51,7 @@ def resolve_configs(arguments: Sequence[str], config_dir: Path | None) -> list[R
     """A configuration for the task that was asked for, or for each that the dataset has."""
     asked = [word.removeprefix("task=") for word in arguments if word.startswith("task=")]
     overrides = [word for word in arguments if not word.startswith("task=")]
-    views = composed(overrides, config_dir, "sanity")["dataset"]["views"]
+    views = compose_for_script(overrides, config_dir, "sanity")["dataset"]["views"]
     configs = []
     for name in asked:
         if name not in views:
@@ -59,7 +59,7 @@ def resolve_configs(arguments: Sequence[str], config_dir: Path | None) -> list[R
     for task, model in MODELS.items():
         if task in (asked or views):
             words = [f"model={model}", "tracking=none", *overrides]
-            configs.append(resolve_config(composed(words, config_dir, "sanity")))
+            configs.append(resolve_config(compose_for_script(words, config_dir, "sanity")))
     return configs
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from usbench.cli.overrides import composed, exit_code
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.errors import ConfigError
 from usbench.evaluate import coco, external, files
 from usbench.io.console import say, table, track, warn
@@ -270,7 +270,7 @@ def score_on_dataset(options: argparse.Namespace) -> int:
     for key in ("data", "results", "runs"):
         if getattr(options, key):
             overrides.append(f"{key}={getattr(options, key)}")
-    config = resolve_config(composed(overrides, None, "score"))
+    config = resolve_config(compose_for_script(overrides, None, "score"))
     row = external.score_external(config, options.predictions, options.name, options.strict)
     images = row.result.data.counts["test"]
     groups = next(iter(row.result.scores.values())).groups

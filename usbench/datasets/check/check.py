@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from usbench.datasets import source, splits
+from usbench.datasets.config import DatasetConfig
 from usbench.datasets.check import card as copies
 from usbench.datasets.check import counts as tally
 from usbench.datasets.check import duplicates
@@ -68,7 +69,8 @@ def check(dataset: Mapping[str, Any], root: Path, drawn: bool, tasks: Sequence[T
     """
     report = Report()
     published = {} if drawn else dataset.get("published_counts") or {}
-    dataset = source.without_release(dataset) if drawn else dataset
+    if drawn:
+        dataset = DatasetConfig.from_mapping(dataset).without_release().to_mapping()
     views = open_views(dataset, root, drawn, tasks, report)
     names = sorted({record.image for view in views for record in view.records})
     found, findings = pictures.look_at(root, names)
@@ -100,7 +102,7 @@ def open_views(
     reasons: list[UsbenchError] = []
     for task in tasks:
         try:
-            layout = source.layout_of({"dataset": dataset, "task": task, "phantom": drawn})
+            layout = source.build_layout(DatasetConfig.from_mapping(dataset), task, drawn)
             require_folder(layout, root)
         except UsbenchError as reason:
             reasons.append(reason)
