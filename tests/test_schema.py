@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
-from test_leaderboard import figure, record
+from test_results import figure, record
 
 from usbench.results import schema
 
@@ -59,9 +59,7 @@ def finite(value):
 
 RECORDS = [
     record(
-        0.7,
         data={**record()["data"], "leakage": {"n": 1, "description": "w", "images": ["a"]}},
-        target_score=1,
         fold_series="a" * 12,
     ),
     record(
@@ -69,7 +67,7 @@ RECORDS = [
         reason="x",
         protocol=None,
         primary=None,
-        scores={"hd": figure(None)},
+        scores={"hd": figure(None, "no case")},
         per_class={},
     ),
 ]
