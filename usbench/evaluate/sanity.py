@@ -88,7 +88,7 @@ def check_scores(name: str, scores: Scores, primary: str, known: float | None) -
     protocol = scores.protocol
     value, target_score = protocol.scores[primary].value, protocol.target_score[primary].value
     if name == "target":
-        expected = "the target score of every protocol"
+        expected = "every target score"
         wrong = first_below_target(scores)
         return Check(
             name, scores, value, f"{expected}, not {wrong}" if wrong else expected, not wrong
