@@ -104,8 +104,8 @@ def show_comparison(comparison: Comparison, result: Result) -> None:
             p_values = [f"{pair.p:.4f}", f"{holm:.4f}"]
         verdict = "can't tell" if holm is None or holm >= paired.ALPHA else "differ"
         ends = format_ends(pair.low, pair.high, digits)
-        value = f"{pair.value:+.{digits}f}"
-        differences.append([f"{pair.one} − {pair.other}", value, ends, *p_values, verdict])
+        difference = f"{pair.value:+.{digits}f}"
+        differences.append([f"{pair.one} − {pair.other}", difference, ends, *p_values, verdict])
     table("differences", ["", "difference", "95 %", "p", "Holm", ""], differences)
     say(
         f"resolution: {comparison.resolution:.{digits}f}, the smallest difference between the two "

@@ -170,7 +170,7 @@ def test_images_that_may_not_be_shown_are_figures_only(board):
 def test_a_result_without_a_gallery_says_how_to_make_one(board):
     page = page_of(board, "discs-images")
     text = result.render_result(result_of(page), load_cases(page.with_suffix(".json"))).decode()
-    assert f"python scripts/gallery.py {result_of(page)['run_id']} --data data --runs runs" in text
+    assert f"python scripts/gallery.py {result_of(page).run_id} --data data --runs runs" in text
     assert "<img" not in text and "data-histogram" in text and "The worst 6 test images" in text
 
 
