@@ -116,7 +116,7 @@ def test_the_script_keeps_an_unranked_row(root, tmp_path):
         (["dataset=nnus", "dataset.root={tmp}"], 2, "expected masks by two annotators"),
         (["dataset=kidney", "dataset.root={tmp}"], 1, "no annotator's labels found"),
         (["dataset=kidney", "data={tmp}/none"], 1, "no kidney release found"),
-        ([], 2, "dataset= was wanted"),
+        ([], 2, "expected dataset="),
         (["dataset=kidney", "nonsense=1"], 2, "nonsense"),
     ],
 )

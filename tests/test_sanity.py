@@ -204,7 +204,7 @@ def test_a_broken_protocol_is_noticed(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ([], "dataset= was wanted"),
+        ([], "expected dataset="),
         (["dataset=usgra", "task=landmark"], "task=landmark: expected one of segment, detect"),
     ],
 )
