@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 import yaml
 
-from usbench.cli.listing import conf_dir
 from usbench.datasets import source
 from usbench.datasets.codecs import image, label_png, transducers, via
+from usbench.datasets.config import DatasetConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.layouts import kidney
 from usbench.datasets.layouts.kidney import Kidney
 from usbench.datasets.layouts.kidney_planes import ANATOMY
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError
+from usbench.io.config import conf_dir
 from usbench.types import Boxes, Masks, Sample
 
 NODE = yaml.safe_load((conf_dir() / "dataset" / "kidney.yaml").read_text())
+DATASET = DatasetConfig.from_mapping(NODE)
 COPIES = NODE["views"]["segment"]["layout"]["copies"]
 REAL = os.environ.get("USBENCH_TEST_DATA")
 HEAD = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
@@ -230,7 +232,7 @@ def test_only_numbered_masks_can_be_written(tmp_path):
 def drawn(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("kidney")
     spec = replace(
-        source.spec_of(NODE),
+        source.phantom_spec(DATASET),
         size=(48, 64),
         counts={"train": 40, "val": 10, "test": 10},
         per_group=2,
@@ -240,7 +242,9 @@ def drawn(tmp_path_factory) -> Path:
 
 
 def opened(root: Path, annotator: object, fold: int | None = None) -> Dataset:
-    return open_view("kidney", "segment", {}, Kidney(ANATOMY, annotator), root, NODE["split"], fold)
+    return open_view(
+        "kidney", "segment", ViewConfig({}), Kidney(ANATOMY, annotator), root, DATASET.split, fold
+    )
 
 
 @pytest.mark.parametrize("fold", [None, 0, 4])

@@ -49,9 +49,10 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
 def compose_unresolved(overrides: Sequence[str]) -> DictConfig:
     """Compose with the `${…}` still in it. Raises as `compose`."""
     try:
-        return hydra.compose("config", list(overrides))
+        config: DictConfig = hydra.compose("config", list(overrides))
     except HYDRA_ERRORS as error:
         raise ConfigError(explain(error)) from error
+    return config
 
 
 def compose_alone(overrides: Sequence[str], config_dir: Path | None = None) -> dict[str, Any]:

@@ -100,7 +100,9 @@ class ClassMap:
             joined = []
             for part in parts:
                 chosen = masks.probabilities[part]
-                joined.append(chosen.sum(axis=0).clip(0, 1) if self.exclusive else chosen.max(axis=0))
+                joined.append(
+                    chosen.sum(axis=0).clip(0, 1) if self.exclusive else chosen.max(axis=0)
+                )
             probabilities = np.stack(joined)
         if masks.scores is not None:
             scores = np.array([masks.scores[part].mean() for part in parts], np.float32)

@@ -35,6 +35,7 @@ from usbench.types import Model, Run, Split, Target
 
 def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
     """Do one run and publish its result. An interrupted run resumes at its last epoch."""
+    config.run_dir.mkdir(parents=True, exist_ok=True)
     dataset = config.open_dataset()
     train, val, test = (dataset.samples(split) for split in ("train", "val", "test"))
     with open_tracker(config) as tracker:
@@ -62,8 +63,14 @@ def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock = AL
     """
     clock = Clock()
     trained = read_config(transfer.runs / transfer.run_id / "config.yaml")
-    hardware = {"device": config.device, "precision": config.precision, "threads": config.threads}
-    model = restore_model(replace(trained, runs=transfer.runs, **hardware))
+    trained = replace(
+        trained,
+        runs=transfer.runs,
+        device=config.device,
+        precision=config.precision,
+        threads=config.threads,
+    )
+    model = restore_model(trained)
     clock.end_stage("load")
     dataset = config.open_dataset()
     test = dataset.samples("test")
@@ -147,8 +154,7 @@ def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
 
     if config.device != "cpu" and not torch.cuda.is_available():
         raise RunError(
-            f"device={config.device}: this torch ({torch.__version__}) can't use it; "
-            "set device=cpu"
+            f"device={config.device}: this torch ({torch.__version__}) can't use it; set device=cpu"
         )
     torch.set_num_threads(config.threads)
     view, node = config.view, config.model

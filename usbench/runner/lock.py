@@ -52,9 +52,10 @@ class LockFile:
     def parse(cls, text: str) -> LockFile:
         """Read a lock file; a damaged or empty one, whose age still counts, has no token."""
         try:
-            return cls(**json.loads(text))
+            file = cls(**json.loads(text))
         except (ValueError, TypeError):
             return cls()
+        return file if isinstance(file.token, str) else cls()
 
     @classmethod
     def of_this_process(cls, lease_s: float) -> LockFile:

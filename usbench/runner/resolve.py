@@ -61,7 +61,7 @@ def resolve_config(
     released, root = source.locate(dataset, composed["data"], composed["source"])
     phantom = not released or (root / source.MARK).is_file()
     device = device or machine.resolve_device(composed["device"])
-    recipe_name, model = resolve_model(composed, dataset, task, real=not phantom)
+    recipe_name, model = resolve_model(composed, dataset, real=not phantom)
     threads = composed["threads"]
     config = RunConfig(
         dataset=dataset.without_release() if phantom else dataset,
@@ -176,7 +176,7 @@ def metric_node(metric: Mapping[str, Any], view: ViewConfig) -> dict[str, Any]:
 
 
 def resolve_model(
-    composed: Mapping[str, Any], dataset: DatasetConfig, task: Task, real: bool
+    composed: Mapping[str, Any], dataset: DatasetConfig, real: bool
 ) -> tuple[str, ModelConfig]:
     """(recipe's name, model). A value that the build leaves null is taken from the recipe."""
     model = composed["model"]

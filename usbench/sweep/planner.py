@@ -32,7 +32,7 @@ from usbench.io.config import (
     to_plain_data,
 )
 from usbench.io.console import say, track, warn
-from usbench.runner.resources import Resources, launcher_resources
+from usbench.runner.resources import launcher_resources
 from usbench.sweep.estimate import show_plan
 from usbench.sweep.jobs import (
     StoredJob,

@@ -112,7 +112,9 @@ class Search:
 
     def report(self, study: Study) -> None:
         """Print a study's counts, its best trial, and what to do next."""
-        say(f"study {study.name}: {study.completed} of {self.wanted} trials done, {study.failed} failed")
+        say(
+            f"study {study.name}: {study.completed} of {self.wanted} trials done, {study.failed} failed"
+        )
         if study.completed:
             values = " ".join(f"{key.lstrip('+')}={value}" for key, value in study.values.items())
             say(f"best on validation: {self.about['rule']} {study.value:.4f} with {values}")
@@ -131,9 +133,7 @@ class Search:
         self.lock.release()
 
 
-def begin_search(
-    overrides: Sequence[str], n_trials: object, resources: Resources
-) -> Search | str:
+def begin_search(overrides: Sequence[str], n_trials: object, resources: Resources) -> Search | str:
     """Take a study up, or begin it.
 
     Args:

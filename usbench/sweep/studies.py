@@ -119,9 +119,7 @@ def describe_study(study: Any) -> Study:
     for trial in study.get_trials(deepcopy=False):
         trials.setdefault(trial.state.name, []).append(trial)
     killed = set(study.user_attrs.get(KILLED, ()))
-    best = max(
-        trials["COMPLETE"], key=lambda trial: (trial.value, -trial.number), default=None
-    )
+    best = max(trials["COMPLETE"], key=lambda trial: (trial.value, -trial.number), default=None)
     return Study(
         name=study.study_name,
         about=study.user_attrs.get(ABOUT, {}),
@@ -163,9 +161,7 @@ def import_optuna(url: str) -> Iterator[Any]:
         import optuna
         from sqlalchemy.exc import SQLAlchemyError
     except ImportError as error:
-        raise RunError(
-            f"Optuna isn't installed ({error}); pip install 'usbench[sweep]'"
-        ) from error
+        raise RunError(f"Optuna isn't installed ({error}); pip install 'usbench[sweep]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     broken = (
         SQLAlchemyError,

@@ -154,9 +154,7 @@ class BackgroundTracker:
         self._ended = True
         self._send_earlier(math.inf)
         names = tuple(file.name for file in files)
-        self.note = replace(
-            self.note, status=status, ended=time_ms(), record=record, files=names
-        )
+        self.note = replace(self.note, status=status, ended=time_ms(), record=record, files=names)
         self._update_note(self.note.write)
         self._calls.put(partial(self._end, files))
         self._calls.put(None)

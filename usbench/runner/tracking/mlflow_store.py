@@ -227,7 +227,9 @@ def open_tracker(
             client = MlflowClient(tracking_uri=uri)
             experiment_id = ensure_experiment(client, experiment, folder)
             mark_killed_runs(client)
-            marks = {k: short(v) for k, v in tags.items()} | process_marks(client, experiment_id, key)
+            marks = {k: short(v) for k, v in tags.items()} | process_marks(
+                client, experiment_id, key
+            )
             run = client.create_run(experiment_id, tags=marks, run_name=name)
             log_description(client, run.info.run_id, params, config)
     return MlflowTracker(client, run.info.run_id, one_line(uri))
@@ -321,7 +323,9 @@ def mark_killed_runs(client: Any) -> None:
             client.set_terminated(run.info.run_id, "KILLED")
 
 
-def log_description(client: Any, run_id: str, params: Mapping[str, Any], config: Path | None) -> None:
+def log_description(
+    client: Any, run_id: str, params: Mapping[str, Any], config: Path | None
+) -> None:
     """Log parameters and the configuration's file."""
     from mlflow.entities import Param
 
