@@ -34,9 +34,10 @@ from usbench.errors import RunError
 from usbench.io.console import say, table, track, warn
 from usbench.io.files import write_atomically
 from usbench.leaderboard.page.screenshot import open_page
-from usbench.leaderboard.pooling import score_landmarks, with_groups
+from usbench.leaderboard.pooling import score_landmarks
 from usbench.metrics import segment
 from usbench.metrics.scores import Figure, Figures, ProtocolScores
+from usbench.results.build import with_groups
 from usbench.results.result import Code, Data, Machine, Primary, Result
 from usbench.results.store import Case, checked_path, encode_cell, files_of_result
 from usbench.types import Task

@@ -8,7 +8,6 @@ resampled for the intervals. Only protocols that case tables suffice for are sco
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from usbench.leaderboard.cache import Cache, key
@@ -16,8 +15,9 @@ from usbench.leaderboard.folds import Pool
 from usbench.leaderboard.settings import Thresholds, read_settings
 from usbench.metrics import boxes, detect, landmark, overlap, segment
 from usbench.metrics.landmark import LandmarkScorer
-from usbench.metrics.scores import Figures, ProtocolScores
+from usbench.metrics.scores import ProtocolScores
 from usbench.results import store
+from usbench.results.build import with_groups
 from usbench.results.result import Result, protocols_from_json, protocols_to_json
 
 CaseRows = list[dict[str, str]]
@@ -64,20 +64,6 @@ def score_folds(tables: Sequence[CaseRows], first: Result) -> tuple[ProtocolScor
     groups = len({row["group"] for row in rows})
     scored = score_cases(rows, first, protocols)
     return tuple(with_groups(scores, groups) for scores in scored)
-
-
-def with_groups(scores: ProtocolScores, groups: int) -> ProtocolScores:
-    """The scores with the number of groups on every figure, also where it has no interval."""
-
-    def label(figures: Figures) -> Figures:
-        return {name: replace(figure, groups=groups) for name, figure in figures.items()}
-
-    return replace(
-        scores,
-        scores=label(scores.scores),
-        per_class={name: label(figures) for name, figures in scores.per_class.items()},
-        target_score=label(scores.target_score),
-    )
 
 
 def pooled_protocols(result: Result) -> list[str]:
