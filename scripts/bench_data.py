@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from usbench.datasets.config import SplitConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.layouts.spinal import COLOURS, SpinalMasks
 from usbench.datasets.phantoms import phantom
@@ -63,7 +64,8 @@ def write_release(root: Path, frames: int, drawn: int) -> int:
 
 def opened(root: Path) -> Dataset:
     """The release through usbench's own reader."""
-    return open_view("spinal", "segment", {"exclusive": True}, SpinalMasks(CLASSES), root, {}, None)
+    view, layout = ViewConfig({}, exclusive=True), SpinalMasks(CLASSES)
+    return open_view("spinal", "segment", view, layout, root, SplitConfig(""), None)
 
 
 def index(root: Path, size: Size, most: int) -> int:

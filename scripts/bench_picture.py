@@ -1,4 +1,4 @@
-"""Draw what the scoring benchmarks measured: seconds of usbench and its peers, for the README.
+"""Draw the results of the scoring benchmarks: seconds of usbench and its peers, for the README.
 
 python scripts/bench_metrics.py --json masks.json
 python scripts/bench_boxes.py --json boxes.json
@@ -17,13 +17,13 @@ from typing import Any
 
 from usbench.errors import DataError, UsbenchError
 from usbench.io import console
-from usbench.results.store import write_all
+from usbench.io.files import write_atomically
 
-Panel = tuple[str, str, dict[str, float]]  # title, unit, what each took
+Panel = tuple[str, str, dict[str, float]]  # title, unit, time by package
 
 
 def panels(masks: Mapping[str, Any], boxes: Mapping[str, Any]) -> list[Panel]:
-    """The four jobs, each with what usbench and its peers took."""
+    """The four jobs, each with the times of usbench and its peers."""
     resampling = boxes["resampling"]
     resamples = {
         "usbench": resampling["matching"] + resampling["resamples"],
@@ -33,37 +33,40 @@ def panels(masks: Mapping[str, Any], boxes: Mapping[str, Any]) -> list[Panel]:
         (
             "Dice and IoU\nof a 10-class 690×275 mask",
             "ms",
-            {n: f["ms"] for n, f in masks["overlap"].items()},
+            column(masks["overlap"], "ms"),
         ),
         (
             "HD95, surface Dice and ASSD\nof one structure",
             "ms",
-            {n: f["ms"] for n, f in masks["distances"].items()},
+            column(masks["distances"], "ms"),
         ),
         (
             "COCO's twelve figures,\n5,000 images × 100 boxes",
             "s",
-            {n: f["whole"] for n, f in boxes["evaluate"].items()},
+            column(boxes["evaluate"], "whole"),
         ),
         ("1,000 resamples of mAP,\n500 images", "s", resamples),
     ]
 
 
-def draw(found: Sequence[Panel]) -> bytes:
+def column(rows: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:
+    """One figure of each row."""
+    return {row: figures[name] for row, figures in rows.items()}
+
+
+def draw(jobs: Sequence[Panel]) -> bytes:
     """Bars from the fastest down, each panel with an axis of its own, as PNG."""
     from matplotlib.figure import Figure  # slow to import, needed here only
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
-    for axis, (title, unit, took) in zip(figure.subplots(2, 2).flat, found, strict=True):
-        order = sorted(took, key=lambda name: took[name])
+    for axis, (title, unit, times) in zip(figure.subplots(2, 2).flat, jobs, strict=True):
+        order = sorted(times, key=lambda name: times[name])
         colours = ["#1f5f8b" if name == "usbench" else "#b9c4cc" for name in order]
-        bars = axis.barh(order, [took[name] for name in order], color=colours, height=0.65)
-        best = took["usbench"]
-        texts = [
-            f"{took[name]:.3g} {unit}"
-            + ("" if name == "usbench" else f"   {took[name] / best:.1f} ×")
-            for name in order
-        ]
+        bars = axis.barh(order, [times[name] for name in order], color=colours, height=0.65)
+        texts = []
+        for name in order:
+            ratio = "" if name == "usbench" else f"   {times[name] / times['usbench']:.1f} ×"
+            texts.append(f"{times[name]:.3g} {unit}{ratio}")
         axis.bar_label(bars, texts, padding=4, fontsize=9)
         axis.invert_yaxis()
         axis.margins(x=0.28)
@@ -71,24 +74,24 @@ def draw(found: Sequence[Panel]) -> bytes:
         axis.set_xticks([])
         axis.tick_params(length=0)
         axis.spines[["top", "right", "bottom"]].set_visible(False)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=110, metadata={"Software": None})
-    return drawn.getvalue()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
+    return picture.getvalue()
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A benchmark's JSON; DataError where it is none."""
+    """A benchmark's JSON. Raises DataError for anything else."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: the JSON of a benchmark was wanted, found none ({error}); run it first"
+            f"{path}: expected the JSON of a benchmark ({error}); run it first"
         ) from error
-    return found
+    return content
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 1 where a file isn't what was wanted."""
+    """The command; its exit code: 0, 1 for a file that isn't a benchmark's."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -99,12 +102,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         masks, boxes = read(options.masks), read(options.boxes)
         try:
-            found = panels(masks, boxes)
-        except KeyError as missing:
+            jobs = panels(masks, boxes)
+        except KeyError as error:
             raise DataError(
-                f"{options.masks}, {options.boxes}: no {missing} in them; is the order masks, boxes?"
-            ) from missing
-        write_all({options.picture: draw(found)})
+                f"{options.masks}, {options.boxes}: no {error} in them; is the order masks, boxes?"
+            ) from error
+        write_atomically(options.picture, draw(jobs))
     except UsbenchError as error:
         console.warn(str(error))
         return error.exit_code

@@ -1,12 +1,14 @@
-"""Dice after the same minutes of training: usbench's unet beside a plain hand-written loop, on real images.
+"""Compare Dice after equal training time: usbench's unet and a plain loop, on real images.
 
     python scripts/bench_quality.py data=DIR [dataset=usgra] [model=unet] [seed=0 …] [--json FILE]
 
-Ours is run as `python -m usbench` runs it, into a temporary folder, with all that it costs (decoding, validation,
-checkpoints). The plain loop is what one writes first for such data: smp's U-Net with a ResNet-18 from scratch at
-256×256, batch 8, torchvision's flip, affine and colour jitter, gamma, cross entropy plus Dice, AdamW with a one-cycle
-rate, bf16 where the processor can. It trains on the same images for as many epochs as take our seconds (its pace is
-measured first) and both are scored on the same test images by the same protocol. One after the other, same threads.
+Ours is run as `python -m usbench` runs it, into a temporary folder, with all that it costs
+(decoding, validation, checkpoints). The plain loop is what one writes first for such data: smp's
+U-Net with a ResNet-18 from scratch at 256×256, batch 8, torchvision's flip, affine and colour
+jitter, gamma, cross entropy plus Dice, AdamW with a one-cycle rate, bf16 where the processor can.
+It trains on the same images for as many epochs as take our seconds (its pace is measured first).
+Both are scored on the same test images under the same protocol, one after the other, with the same
+threads.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import segmentation_models_pytorch as smp
@@ -31,21 +33,24 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from usbench.cli.overrides import composed, exit_code
-from usbench.datasets import source
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError
 from usbench.io.console import say, table, track
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
+from usbench.metrics.scores import ProtocolScores
 from usbench.results import scoring
-from usbench.runner import config as cell
+from usbench.results.result import Result
+from usbench.results.store import load_result
 from usbench.runner import machine
+from usbench.runner.config import RunConfig
+from usbench.runner.resolve import resolve_config
 from usbench.types import Masks
 
 SIDE, BATCH, RATE, EPOCHS = 256, 8, 2e-3, 60  # EPOCHS: at most, as ours
 
 
-class Pictures(Dataset[tuple[Tensor, Tensor]]):
+class AugmentedImages(Dataset[tuple[Tensor, Tensor]]):
     """Image and index mask, read and augmented one by one."""
 
     def __init__(self, samples: Samples) -> None:
@@ -78,26 +83,25 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
         return image ** random.uniform(0.75, 1.33), mask[0].long()
 
 
-def cost(logits: Tensor, index: Tensor) -> Tensor:
+def dice_loss(logits: Tensor, index: Tensor) -> Tensor:
     """Cross entropy plus the mean soft Dice of the foreground."""
-    truth = F.one_hot(index, logits.shape[1]).movedim(-1, 1)[:, 1:]
-    guess = logits.softmax(1)[:, 1:]
-    dice = (2 * (guess * truth).sum((0, 2, 3)) + 1) / (
-        guess.sum((0, 2, 3)) + truth.sum((0, 2, 3)) + 1
-    )
+    target = F.one_hot(index, logits.shape[1]).movedim(-1, 1)[:, 1:]
+    predicted = logits.softmax(1)[:, 1:]
+    both = (predicted * target).sum((0, 2, 3))
+    dice = (2 * both + 1) / (predicted.sum((0, 2, 3)) + target.sum((0, 2, 3)) + 1)
     return F.cross_entropy(logits, index) + 1 - dice.mean()
 
 
-def plain(
+def train_plainly(
     samples: Samples, classes: int, epochs: int, seed: int, device: str, bf16: bool
 ) -> torch.nn.Module:
-    """The plain loop; its last epoch's net."""
+    """Train with the plain loop; the network after its last epoch."""
     torch.manual_seed(seed)
     random.seed(seed)
     net: torch.nn.Module = smp.Unet(
         "resnet18", encoder_weights=None, in_channels=1, classes=classes + 1
     ).to(device)
-    loader = DataLoader(Pictures(samples), BATCH, shuffle=True, drop_last=True)
+    loader = DataLoader(AugmentedImages(samples), BATCH, shuffle=True, drop_last=True)
     optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, RATE, total_steps=epochs * len(loader)
@@ -107,7 +111,7 @@ def plain(
         for x, y in loader:
             with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=bf16):
                 logits = net(x.to(device))
-            loss = cost(logits.float(), y.to(device))
+            loss = dice_loss(logits.float(), y.to(device))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -115,19 +119,19 @@ def plain(
     return net.eval()
 
 
-def timed(samples: Samples, classes: int, epochs: int, device: str, bf16: bool) -> float:
-    """Seconds of so many epochs of the plain loop, which are thrown away."""
+def time_epochs(samples: Samples, classes: int, epochs: int, device: str, bf16: bool) -> float:
+    """Seconds that some epochs of the plain loop take; the network is discarded."""
     start = time.perf_counter()
-    plain(samples, classes, epochs, 0, device, bf16)
+    train_plainly(samples, classes, epochs, 0, device, bf16)
     return time.perf_counter() - start
 
 
 @torch.inference_mode()
-def judge(
-    net: torch.nn.Module, test: Samples, metric: dict[str, Any], device: str
+def score_network(
+    net: torch.nn.Module, test: Samples, metric: Mapping[str, object], device: str
 ) -> dict[str, float | None]:
-    """Test Dice by our protocol, at native size: per class, and their mean."""
-    scorer = scoring.make_scorer(metric, test)
+    """Test Dice under our protocol, at native size: per class, and their mean."""
+    scorer = scoring.make_scorer(metric, test.dataset.classes)
     for sample in test:
         assert isinstance(sample.target, Masks)
         size = (sample.image.shape[0], sample.image.shape[1])
@@ -138,78 +142,78 @@ def judge(
         index = logits.argmax(0).cpu().numpy()
         planes = np.stack([index == c + 1 for c in range(len(sample.target.planes))])
         scorer.update(sample.id, sample.group, sample.target, Masks(planes))
-    protocol = scorer.result().protocol
-    return {
-        **{c: part["dice"].value for c, part in protocol.per_class.items()},
-        "mean": protocol.scores["dice"].value,
-    }
+    return dice_values(scorer.result().protocol)
 
 
-def ours(overrides: list[str]) -> tuple[float, dict[str, Any]]:
-    """(seconds of the whole command, record) of one run into a temporary folder."""
+def dice_values(protocol: ProtocolScores) -> dict[str, float | None]:
+    """Dice per class, and their mean."""
+    values = {label: part["dice"].value for label, part in protocol.per_class.items()}
+    return {**values, "mean": protocol.scores["dice"].value}
+
+
+def run_usbench(overrides: list[str]) -> tuple[float, Result]:
+    """(seconds of the whole command, result) of one run into a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         words = [*overrides, f"runs={folder}/runs", f"results={folder}/results", "tracking=none"]
         done = subprocess.run([sys.executable, "-m", "usbench", *words], check=False)
         seconds = time.perf_counter() - start
-        found = [*Path(folder, "results").rglob("*.json")]
-        if done.returncode or len(found) != 1:
-            raise RunError(
-                f"python -m usbench {' '.join(words)} was wanted to end well; it ended with its own message"
-            )
-        record: dict[str, Any] = json.loads(found[0].read_text("utf-8"))
-        return seconds, record
+        paths = [*Path(folder, "results").rglob("*.json")]
+        if done.returncode or len(paths) != 1:
+            raise RunError(f"python -m usbench {' '.join(words)} failed (see above)")
+        return seconds, load_result(paths[0])
 
 
 def compare(overrides: list[str], path: Path | None) -> int:
-    """Both, and the table; 0."""
-    one = cell.resolve(composed(overrides, None, "bench_quality"))
-    dataset = source.open_dataset(one)
-    if one["task"] != "segment" or not dataset.exclusive:
+    """Run both and print the table; the exit code."""
+    config = resolve_config(compose_for_script(overrides, None, "bench_quality"))
+    dataset = config.open_dataset()
+    if config.task != "segment" or not dataset.exclusive:
         raise ConfigError(
-            "a dataset and a model of exclusive masks were wanted, such as dataset=usgra model=unet"
+            "expected a dataset and a model of exclusive masks, such as dataset=usgra model=unet"
         )
-    torch.set_num_threads(one["threads"])
-    device, bf16 = one["device"], machine.resolve_precision("auto", one["device"]) == "bf16"
+    torch.set_num_threads(config.threads)
+    device, n_classes = config.device, len(dataset.classes)
+    bf16 = machine.resolve_precision("auto", device) == "bf16"
     train, test = dataset.samples("train"), dataset.samples("test")
-    seconds, record = ours(overrides)
-    one_epoch, two_epochs = (timed(train, len(dataset.classes), n, device, bf16) for n in (1, 2))
+    seconds, result = run_usbench(overrides)
+    one_epoch = time_epochs(train, n_classes, 1, device, bf16)
+    two_epochs = time_epochs(train, n_classes, 2, device, bf16)
     epochs = max(1, min(EPOCHS, math.ceil(seconds / (two_epochs - one_epoch))))
     start = time.perf_counter()
-    net = plain(train, len(dataset.classes), epochs, one["seed"], device, bf16)
-    spent = time.perf_counter() - start
-    theirs = judge(net, test, one["metric"], device)
-    mine = {**{c: part["dice"]["value"] for c, part in record["per_class"].items()}}
-    mine["mean"] = record["scores"]["dice"]["value"]
-    show({"usbench": (seconds, mine), f"plain, {epochs} epochs": (spent, theirs)}, one, path)
+    net = train_plainly(train, n_classes, epochs, config.seed or 0, device, bf16)
+    plain_seconds = time.perf_counter() - start
+    rows = {
+        "usbench": (seconds, dice_values(result.protocol)),
+        f"plain, {epochs} epochs": (
+            plain_seconds,
+            score_network(net, test, config.metric, device),
+        ),
+    }
+    show(rows, config)
+    if path:
+        content = {loop: {"seconds": s, "dice": values} for loop, (s, values) in rows.items()}
+        write_atomically(path, json.dumps(content, indent=1) + "\n")
     return 0
 
 
-def show(
-    rows: dict[str, tuple[float, dict[str, Any]]], one: dict[str, Any], path: Path | None
-) -> None:
-    """The table, and the same as JSON."""
+def show(rows: Mapping[str, tuple[float, dict[str, float | None]]], config: RunConfig) -> None:
+    """Print the table."""
     names = list(next(iter(rows.values()))[1])
-    cells = [
-        [loop, f"{s / 60:.1f}", *(f"{scores[n]:.3f}" for n in names)]
-        for loop, (s, scores) in rows.items()
-    ]
-    table(
-        f"test Dice on {one['dataset']['name']}, seed {one['seed']}",
-        ["loop", "minutes", *names],
-        cells,
-    )
+    lines = []
+    for loop, (seconds, values) in rows.items():
+        cells = ["–" if values[name] is None else f"{values[name]:.3f}" for name in names]
+        lines.append([loop, f"{seconds / 60:.1f}", *cells])
+    title = f"test Dice on {config.dataset.name}, seed {config.seed}"
+    table(title, ["loop", "minutes", *names], lines)
     say(
-        f"{one['device']}, {one['threads']} threads; our minutes are the whole command, the plain loop's its training"
+        f"{config.device}, {config.threads} threads; our minutes are the whole command, the plain "
+        "loop's its training"
     )
-    if path:
-        facts = {loop: {"seconds": s, "dice": scores} for loop, (s, scores) in rows.items()}
-        with replacing(path) as part:
-            part.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def main() -> int:
-    """The command; 0, 1 for data or a run, 2 for a configuration."""
+    """The command; its exit code: 0, 1 for data or a run, 2 for a wrong configuration."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -220,12 +224,12 @@ def main() -> int:
         help="of the configuration, as in python -m usbench",
     )
     parser.add_argument("--json", type=Path)
-    wanted = parser.parse_intermixed_args()
-    words = [*wanted.overrides]
+    options = parser.parse_intermixed_args()
+    words = [*options.overrides]
     for key, value in (("dataset", "usgra"), ("model", "unet")):
         if not any(word.startswith(f"{key}=") for word in words):
             words.insert(0, f"{key}={value}")
-    return exit_code(lambda: compare(words, wanted.json))
+    return exit_code(lambda: compare(words, options.json))
 
 
 if __name__ == "__main__":

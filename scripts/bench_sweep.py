@@ -1,12 +1,12 @@
-"""What a sweep costs beside its training, with a model that does nothing: planning, the ledger, a process per cell.
+"""What a sweep costs beside its training, with a model that does nothing: planning, status, processes.
 
-    python scripts/bench_sweep.py [--cells N] [--begun N] [--json FILE]
+    python scripts/bench_sweep.py [--runs N] [--begun N] [--json FILE]
 
-1. `python -m usbench -m seed=range(0,N)` where all N cells (default 1,000) are done already: Hydra composes each, the
-   ledger looks each up, nothing starts. The results are copies of one real result under the other cells' keys.
-2. The ledger's own check of those N keys.
-3. A sweep of a few missing cells (--begun, default 8): seconds per cell, beside the same cells' child processes
-   started one after the other by hand, and beside a bare process that imports torch.
+1. `python -m usbench -m seed=range(0,N)` where all N runs (default 1,000) are done already: Hydra composes
+   each, its status is looked up, nothing starts. The results are copies of one real result.
+2. The status of those N runs alone.
+3. A sweep of a few missing runs (--begun, default 8): seconds per run, beside the same runs' child
+   processes started one after the other by hand, and beside a bare process that imports torch.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from usbench.cli.overrides import exit_code
 from usbench.errors import RunError
 from usbench.io.console import say, table
-from usbench.io.files import replacing
-from usbench.results import store as results
-from usbench.runner import status as ledger
+from usbench.io.files import write_atomically
+from usbench.results.store import encode_result, load_result, result_path, table_path
+from usbench.runner.config import RunAddress
+from usbench.runner.status import find_result, run_statuses
+from usbench.sweep.jobs import read_plan
 
 MODEL = """
 import numpy as np
@@ -71,10 +73,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--cells", type=int, default=1000, metavar="N", help="done cells; default: %(default)s"
+        "--runs", type=int, default=1000, metavar="N", help="done runs; default: %(default)s"
     )
     parser.add_argument(
-        "--begun", type=int, default=8, metavar="N", help="cells that are run; default: %(default)s"
+        "--begun", type=int, default=8, metavar="N", help="runs that are done; default: %(default)s"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
     return parser.parse_args(argv)
@@ -98,25 +100,22 @@ def sweep(folder: Path, seeds: str, *words: str) -> float:
     )
 
 
-def cells(folder: Path) -> list[dict[str, Any]]:
-    """The cells of the newest plan."""
-    newest = max(
-        (folder / "runs" / "sweep").glob("plan-*.json"), key=lambda path: path.stat().st_mtime_ns
-    )
-    return [one for job in json.loads(newest.read_text())["jobs"] for one in job["cells"]]
+def planned_runs(folder: Path) -> list[RunAddress]:
+    """The runs of the newest plan."""
+    return [address for job in read_plan(folder / "runs") for address in job.runs]
 
 
-def pretend(done: Path, planned: Sequence[dict[str, Any]]) -> None:
-    """Copy one result, and its case table, under the keys of cells that were never run."""
-    record = results.load(done)
-    for one in planned:
-        other = {**record, "seed": one["seed"], "run_id": one["run_id"]}
-        path = results.record_path(Path(one["results"]), other)
+def pretend(done: Path, planned: Sequence[RunAddress]) -> None:
+    """Copy one result, and its case table, under the ids of runs that were never done."""
+    result = load_result(done)
+    for address in planned:
+        copy = replace(result, seed=address.seed, run_id=address.run_id)
+        path = result_path(address.results, copy)
         if path.exists():
             continue
-        other["cases"] = path.stem + results.CASES
-        shutil.copyfile(done.with_name(record["cases"]), path.with_name(other["cases"]))
-        path.write_text(json.dumps(other, indent=1) + "\n", encoding="utf-8")
+        table = table_path(path)
+        shutil.copyfile(table_path(done), table)
+        path.write_bytes(encode_result(replace(copy, cases=table.name)))
 
 
 def measured(folder: Path, options: argparse.Namespace) -> dict[str, float]:
@@ -125,70 +124,53 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     (folder / "conf" / "model" / "idle.yaml").write_text(CONFIG)
     (folder / "idle.py").write_text(MODEL)
     sweep(folder, "0")
-    found = {"a bare process that imports torch": timed(folder, "-c", "import torch")}
+    seconds = {"a bare process that imports torch": timed(folder, "-c", "import torch")}
     (done,) = (folder / "results").rglob("*.json")
     plan = sweep(folder, f"range(1,{options.begun + 1})", "plan=true")
     whole = sweep(folder, f"range(1,{options.begun + 1})")
-    found["a cell of a sweep"] = (whole - plan) / options.begun
-    begun = cells(folder)
-    found["its child process alone"] = by_hand(folder, begun)
-    found[f"a plan of {options.cells} cells"] = sweep(
-        folder, f"range(0,{options.cells})", "plan=true"
+    seconds["a run of a sweep"] = (whole - plan) / options.begun
+    begun = planned_runs(folder)
+    seconds["its child process alone"] = by_hand(folder, begun)
+    seconds[f"a plan of {options.runs} runs"] = sweep(
+        folder, f"range(0,{options.runs})", "plan=true"
     )
-    planned = cells(folder)
+    planned = planned_runs(folder)
     pretend(done, planned)
-    found[f"a sweep of {options.cells} cells, all done"] = sweep(
-        folder, f"range(0,{options.cells})"
-    )
+    seconds[f"a sweep of {options.runs} runs, all done"] = sweep(folder, f"range(0,{options.runs})")
     start = time.perf_counter()
-    states = {entry.state for entry in ledger.entries(planned)}
-    found[f"the ledger's check of {options.cells} keys"] = time.perf_counter() - start
+    states = {status.state for status in run_statuses(planned)}
+    seconds[f"the status of {options.runs} runs"] = time.perf_counter() - start
     if states != {"done"}:
-        raise RunError(f"all cells done were wanted, found {', '.join(sorted(states))}")
-    return found
+        raise RunError(f"expected all runs done, got {', '.join(sorted(states))}")
+    return seconds
 
 
-def by_hand(folder: Path, begun: Sequence[dict[str, Any]]) -> float:
-    """Seconds of a cell's child process, without a sweep, a median; its result was removed before."""
+def by_hand(folder: Path, begun: Sequence[RunAddress]) -> float:
+    """Seconds of a run's child process, without a sweep, a median; its result was removed before."""
     took = []
-    for one in begun:
-        path = results.find(
-            Path(one["results"]),
-            one["dataset"]["name"],
-            one["task"],
-            "idle",
-            one["seed"],
-            one["run_id"],
-        )
+    for address in begun:
+        path = find_result(address)
         assert path
         path.unlink()
-        took.append(
-            timed(
-                folder,
-                "-m",
-                "usbench.runner.experiment",
-                str(folder / "runs" / one["run_id"] / "cell.yaml"),
-            )
-        )
+        config = folder / "runs" / address.run_id / "config.yaml"
+        took.append(timed(folder, "-m", "usbench.runner", str(config)))
     return sorted(took)[len(took) // 2]
 
 
 def bench(options: argparse.Namespace) -> int:
     """Measure, show, write; the exit code."""
     with tempfile.TemporaryDirectory(prefix="usbench-") as folder:
-        found = measured(Path(folder), options)
+        seconds = measured(Path(folder), options)
     table(
         "a sweep, beside its training",
         ["what", "seconds"],
-        [[name, f"{s:.2f}"] for name, s in found.items()],
+        [[name, f"{s:.2f}"] for name, s in seconds.items()],
     )
-    ratio = found["a cell of a sweep"] / found["its child process alone"]
-    say(f"a cell of a sweep takes {ratio:.2f} times its child process alone")
+    ratio = seconds["a run of a sweep"] / seconds["its child process alone"]
+    say(f"a run of a sweep takes {ratio:.2f} times its child process alone")
     if options.json:
-        with replacing(options.json) as part:
-            part.write_text(
-                json.dumps({"seconds": found, "ratio": ratio}, indent=1) + "\n", encoding="utf-8"
-            )
+        content = {"seconds": seconds, "ratio": ratio}
+        write_atomically(options.json, json.dumps(content, indent=1) + "\n")
     return 0
 
 

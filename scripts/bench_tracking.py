@@ -35,7 +35,7 @@ from usbench.errors import RunError
 from usbench.io.console import say, table
 from usbench.io.files import replacing
 from usbench.runner.tracking import mlflow_store as track
-from usbench.runner.tracking.background import later
+from usbench.runner.tracking.background import in_background
 
 NAMES = ("train/loss", "train/lr", "val/loss", "val/dice", "val/score")
 EXPERIMENT = "usbench/bench-tracking"
@@ -189,7 +189,7 @@ def wait_for(uri: str, process: psutil.Popen, log: Path) -> None:
 
 # ---- the load
 
-Measured = tuple[
+ComparedModel = tuple[
     str, float, list[float], float
 ]  # run id; seconds: to open, waited after each epoch, to finish
 
@@ -208,7 +208,7 @@ def run(number: int, runs: Path, options: argparse.Namespace, barrier: Any, resu
     }
     tracker = track.open_tracker("mlflow", runs=runs, config=None, **named)
     assert isinstance(tracker, track.MlflowTracker)
-    run_id, waited = tracker.run_id, later(tracker, folder)
+    run_id, waited = tracker.run_id, in_background(tracker, folder)
     opened = time.perf_counter() - begun
     barrier.wait()
     waits = []
@@ -236,7 +236,7 @@ def load(runs: Path, options: argparse.Namespace) -> dict[str, Any]:
     ]
     for process in processes:
         process.start()
-    measured: list[Measured] = []
+    measured: list[ComparedModel] = []
     while len(measured) < len(processes):
         if any(process.exitcode for process in processes):
             raise RunError("a process of the benchmark failed; its line above says why")
@@ -248,10 +248,10 @@ def load(runs: Path, options: argparse.Namespace) -> dict[str, Any]:
     return figures(measured, runs, options.epoch_seconds)
 
 
-def figures(measured: Sequence[Measured], runs: Path, epoch_seconds: float) -> dict[str, Any]:
+def figures(measured: Sequence[ComparedModel], runs: Path, epoch_seconds: float) -> dict[str, Any]:
     """The worst and the median over all processes, in seconds; the values that the store has, and the lost ones."""
     waits = [wait for _, _, waits, _ in measured for wait in waits]
-    client, _ = track.connected(runs)
+    client, _ = track.connect(runs)
     there = sum(
         len(client.get_metric_history(run_id, name)) for run_id, *_ in measured for name in NAMES
     )

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench.cli.overrides import composed, exit_code
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.datasets import source
 from usbench.datasets.check.contact_sheet import draw_pairs
 from usbench.datasets.check.counts import counts_to_json, table_header, table_rows
@@ -29,6 +29,7 @@ from usbench.datasets.check.duplicates import SimilarPair
 from usbench.datasets.check.findings import format_findings
 from usbench.datasets.check.leakage import find_leaks, pairs_to_json
 from usbench.datasets.check.release import CheckReport, check_release, select_tasks
+from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
 from usbench.io.console import say, table
 from usbench.io.files import write_atomically
@@ -49,7 +50,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_intermixed_args(argv)
 
 
-def locate_release(config: Mapping[str, Any]) -> tuple[Path, bool]:
+def locate_release(config: Mapping[str, Any], dataset: DatasetConfig) -> tuple[Path, bool]:
     """Find the files to check: (root, whether they are a phantom).
 
     Raises:
@@ -61,10 +62,9 @@ def locate_release(config: Mapping[str, Any]) -> tuple[Path, bool]:
             "source=phantom: expected files to check; scripts/phantom.py writes some, "
             "dataset.root= names them"
         )
-    released = config["dataset"]["released"]
-    real, root = source.locate({**config, "source": "real" if released else "auto"})
+    real, root = source.locate(dataset, config["data"], "real" if dataset.released else "auto")
     if not root.is_dir():
-        name = config["dataset"]["name"]
+        name = dataset.name
         raise DataError(
             f"{root}: expected files of {name} here, found none; python scripts/phantom.py "
             f"dataset={name} out={root}"
@@ -140,7 +140,7 @@ def draw_sheet(
     report: CheckReport, config: Mapping[str, Any], root: Path, phantom: bool, out: Path | None
 ) -> Path | None:
     """Draw the contact sheet; None where there are no pairs, and an old one of ours is removed."""
-    dataset = config["dataset"]
+    dataset = DatasetConfig.from_mapping(config["dataset"])
     default = Path(str(config["runs"])) / "check" / f"{dataset['name']}-pairs.png"
     pairs = list(itertools.chain(*report.pairs.values()))
     if not pairs:
@@ -148,7 +148,7 @@ def draw_sheet(
         return None
     pairs.sort(key=lambda pair: pair.rank)
     path = out or default
-    draw_pairs(pairs, root, dataset["name"], None if phantom else dataset.get("attribution"), path)
+    draw_pairs(pairs, root, dataset.name, None if phantom else dataset.attribution, path)
     return path
 
 
@@ -162,17 +162,17 @@ def check(options: argparse.Namespace) -> int:
             tasks.append(value)
         else:
             overrides.append(override)
-    config = composed(overrides, options.config_dir, "check")
-    dataset = config["dataset"]
+    config = compose_for_script(overrides, options.config_dir, "check")
+    dataset = DatasetConfig.from_mapping(config["dataset"])
     selected = select_tasks(dataset, tasks[-1])
-    root, phantom = locate_release(config)
+    root, phantom = locate_release(config, dataset)
     report = check_release(dataset, root, phantom, selected)
-    show_report(report, dataset["name"], root)
+    show_report(report, dataset.name, root)
     sheet = draw_sheet(report, config, root, phantom, options.sheet)
     if sheet:
         say(f"the pairs side by side: {sheet}")
     if options.json:
-        content = report_to_json(report, dataset["name"], phantom, sheet)
+        content = report_to_json(report, dataset.name, phantom, sheet)
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         write_atomically(options.json, text.encode())
     errors = report.number("error")

@@ -1,9 +1,10 @@
-"""Is one model better than another? Differences on the same cases, tested, with ranks that show their ties.
+"""Is one model better than another? Paired tests on the same cases, with ranks that show ties.
 
     python scripts/compare.py RESULT RESULT [RESULT …] [--results DIR] [--json FILE]
 
-A RESULT is a record's file or its key; seeds of one recipe count as one model. Everything comes from the case tables
-beside the records: no images, no predictions. Masks by Dice, boxes by mAP50-95, landmarks by radial error.
+A RESULT is a result's file or its run id; seeds of one recipe count as one model. Everything comes
+from the case tables beside the results: no images, no predictions. Masks are compared by Dice,
+boxes by mAP50-95, landmarks by radial error.
 """
 
 from __future__ import annotations
@@ -11,29 +12,30 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from usbench.cli.overrides import exit_code
 from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
-from usbench.io.files import replacing
-from usbench.leaderboard import comparison
+from usbench.io.files import write_atomically
+from usbench.leaderboard.comparison import DESCRIPTIONS, Comparison, compare_models, load_models
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import FEW_GROUPS
-from usbench.results import store as results
+from usbench.results.format import UNDEFINED
+from usbench.results.result import Result
+from usbench.results.store import resolve_result
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("result", nargs="+", metavar="RESULT", help="a record's file, or its key")
+    parser.add_argument("result", nargs="+", metavar="RESULT", help="a result's file, or its id")
     parser.add_argument(
         "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
     )
@@ -43,90 +45,88 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def compare(options: argparse.Namespace) -> int:
     """Load, compare, show, write; the exit code."""
-    paths = [results.named(word, options.results) for word in options.result]
-    models, groups, record = comparison.load(paths)
+    paths = [resolve_result(word, options.results) for word in options.result]
+    models, groups, result = load_models(paths)
     if len(models) < 2:
         raise ConfigError(
-            "two models or more were wanted, found one (seeds of one recipe are one model)"
+            "expected at least two models, got one (seeds of one recipe are one model)"
         )
-    found = comparison.compared(models, groups, bool(record["primary"]["higher_is_better"]))
-    facts = told(found, record)
-    show(facts)
+    assert result.primary is not None, "a finished result has a primary score"
+    comparison = compare_models(models, groups, result.primary.higher_is_better)
+    show_comparison(comparison, result)
     if options.json:
-        with replacing(options.json) as part:
-            part.write_text(
-                json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-                encoding="utf-8",
-            )
+        content = to_json(comparison, result)
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        write_atomically(options.json, text + "\n")
     return 0
 
 
-def told(found: comparison.Compared, record: Mapping[str, Any]) -> dict[str, Any]:
-    """A comparison as plain values."""
-    models = zip(found.models, found.ranks, found.values, found.intervals, strict=True)
-    pairs = zip(found.pairs, found.corrected, strict=True)
+def to_json(comparison: Comparison, result: Result) -> dict[str, object]:
+    """The comparison as JSON's data. result: one of those that were compared."""
+    models = []
+    columns = (comparison.models, comparison.ranks, comparison.values, comparison.intervals)
+    for name, rank, value, interval in zip(*columns, strict=True):
+        bounds = {"low": interval.low, "high": interval.high}
+        models.append({"name": name, "rank": list(rank), "value": value, **bounds})
+    pairs = []
+    for pair, holm in zip(comparison.pairs, comparison.corrected, strict=True):
+        pairs.append({**asdict(pair), "holm": holm})
     return {
-        "dataset": record["dataset"],
-        "task": record["task"],
-        "groups": found.groups,
-        "words": comparison.WORDS[record["task"]],
-        "models": [
-            {"name": name, "rank": list(rank), "value": value, "low": of.low, "high": of.high}
-            for name, rank, value, of in models
-        ],
-        "pairs": [{**asdict(pair), "holm": holm} for pair, holm in pairs],
-        "resolution": found.resolution,
+        "dataset": result.dataset,
+        "task": result.task,
+        "groups": comparison.groups,
+        "description": DESCRIPTIONS[result.task],
+        "models": models,
+        "pairs": pairs,
+        "resolution": comparison.resolution,
     }
 
 
-def show(facts: dict[str, Any]) -> None:
+def show_comparison(comparison: Comparison, result: Result) -> None:
     """Two tables, and what they rest on."""
-    digits = 2 if facts["task"] == "landmark" else 3
-    lines = [
-        [rank(m["rank"]), m["name"], f"{m['value']:.{digits}f}", span(m, digits)]
-        for m in facts["models"]
-    ]
-    table(
-        f"{facts['dataset']} · {facts['task']}: {facts['groups']} groups",
-        ["rank", "model", "score", "95 %"],
-        lines,
-    )
-    rows = []
-    for pair in facts["pairs"]:
-        p = ["–", "–"] if pair["p"] is None else [f"{pair['p']:.4f}", f"{pair['holm']:.4f}"]
-        told = "can't tell" if pair["holm"] is None or pair["holm"] >= paired.ALPHA else "differ"
-        rows.append(
-            [
-                f"{pair['one']} − {pair['other']}",
-                f"{pair['value']:+.{digits}f}",
-                span(pair, digits),
-                *p,
-                told,
-            ]
-        )
-    table("differences", ["", "difference", "95 %", "p", "Holm", ""], rows)
+    digits = 2 if result.task == "landmark" else 3
+    models = []
+    columns = (comparison.ranks, comparison.models, comparison.values, comparison.intervals)
+    for rank, name, value, interval in zip(*columns, strict=True):
+        ends = format_ends(interval.low, interval.high, digits)
+        models.append([format_rank(rank), name, f"{value:.{digits}f}", ends])
+    title = f"{result.dataset} · {result.task}: {comparison.groups} groups"
+    table(title, ["rank", "model", "score", "95 %"], models)
+    differences = []
+    for pair, holm in zip(comparison.pairs, comparison.corrected, strict=True):
+        p_values = [UNDEFINED, UNDEFINED]
+        if pair.p is not None and holm is not None:
+            p_values = [f"{pair.p:.4f}", f"{holm:.4f}"]
+        verdict = "can't tell" if holm is None or holm >= paired.ALPHA else "differ"
+        ends = format_ends(pair.low, pair.high, digits)
+        difference = f"{pair.value:+.{digits}f}"
+        differences.append([f"{pair.one} − {pair.other}", difference, ends, *p_values, verdict])
+    table("differences", ["", "difference", "95 %", "p", "Holm", ""], differences)
     say(
-        f"resolution: {facts['resolution']:.{digits}f}, the smallest difference of the two best that these cases show"
+        f"resolution: {comparison.resolution:.{digits}f}, the smallest difference between the two "
+        "best that these cases show"
     )
-    say(facts["words"])
-    if facts["groups"] < FEW_GROUPS:
-        warn(f"{facts['groups']} groups: intervals and tests of so few are rough")
+    say(DESCRIPTIONS[result.task])
+    if comparison.groups < FEW_GROUPS:
+        warn(f"{comparison.groups} groups: intervals and tests of so few are rough")
 
 
-def rank(place: Sequence[int]) -> str:
-    """1, or 1–3 where no test tells them apart."""
-    return str(place[0]) if place[0] == place[1] else f"{place[0]}–{place[1]}"
+def format_rank(rank: tuple[int, int]) -> str:
+    """1, or 1–3 where no test tells models apart."""
+    first, last = rank
+    return str(first) if first == last else f"{first}–{last}"
 
 
-def span(figure: dict[str, Any], digits: int) -> str:
+def format_ends(low: float | None, high: float | None, digits: int) -> str:
     """An interval, – where there is none."""
-    low, high = figure["low"], figure["high"]
-    return "–" if low is None else f"{low:.{digits}f} … {high:.{digits}f}"
+    if low is None or high is None:
+        return UNDEFINED
+    return f"{low:.{digits}f} … {high:.{digits}f}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 for records that can't be compared, 2 for fewer than two models."""
-    options = arguments(argv)
+    """The command; exit code 1 for results that can't be compared, 2 for fewer than two models."""
+    options = parse_arguments(argv)
     return exit_code(lambda: compare(options))
 
 

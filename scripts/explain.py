@@ -1,9 +1,9 @@
-"""One result's stored predictions under every rule that fits its task, side by side: how far apart rules put the same;
-of masks also HD95 as three packages define it, of boxes the implantability score of Kumar et al. 2025.
+"""Score one result's stored predictions under every protocol of its task, side by side.
 
     python scripts/explain.py RESULT [--results DIR] [--runs DIR] [--class NAME] [--json FILE]
 
-RESULT is a record's file or its key. Nothing is trained and no result is changed.
+RESULT is a result's file or its run id. For masks it also shows HD95 as three packages define it,
+for boxes the implantability score of Kumar et al. 2025. Nothing is trained, no result is changed.
 """
 
 from __future__ import annotations
@@ -11,36 +11,32 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from usbench.cli.overrides import exit_code
 from usbench.errors import ConfigError
-from usbench.evaluate.rescore import Stored, stored
+from usbench.evaluate.rescore import open_stored_run
+from usbench.evaluate.sanity import every_protocol
 from usbench.io.console import say, table, track
-from usbench.io.files import replacing
-from usbench.leaderboard import implantability as implant
-from usbench.metrics.box_protocols import BOX_PROTOCOLS
-from usbench.metrics.landmark_scorer import RADIAL
-from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.io.files import write_atomically
+from usbench.leaderboard import implantability
+from usbench.leaderboard.implantability import Implantability
 from usbench.metrics.outline_distances import measure_distances, pixel_hd95
-from usbench.metrics.scores import Figures, ProtocolScores, Scores
-from usbench.results import scoring
-from usbench.results import store as results
-from usbench.runner import report
+from usbench.metrics.scores import Figures, ProtocolScores
+from usbench.results import store
+from usbench.results.build import report_scores
+from usbench.results.predictions import StoredPredictions
+from usbench.results.result import Result, tables_to_json
+from usbench.runner.report import format_bounds, format_score
 from usbench.types import Masks, Task
 
 ROOT = Path(__file__).resolve().parent.parent
-RULES: Mapping[Task, tuple[str, ...]] = {
-    "segment": tuple(MASK_PROTOCOLS),
-    "detect": tuple(BOX_PROTOCOLS),
-    "landmark": (RADIAL.name,),
-}
-SHOWN: Mapping[Task, tuple[str, ...]] = {
+DEFAULT = "default: %(default)s"  # the help of an option
+COLUMNS: dict[Task, tuple[str, ...]] = {
     "segment": ("dice", "iou"),
     "detect": ("map50_95", "map50"),
     "landmark": ("mre_px",),
@@ -52,156 +48,135 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("result", metavar="RESULT", help="a record's file, or its key")
-    parser.add_argument(
+    add = parser.add_argument
+    add("result", metavar="RESULT", help="a result's file, or its run id")
+    add(
         "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
     )
-    parser.add_argument(
-        "--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument("--class", dest="label", metavar="NAME", help="the figures of one class")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
+    add("--runs", type=Path, metavar="DIR", default=ROOT / "runs", help=DEFAULT)
+    add("--class", dest="label", metavar="NAME", help="the scores of one class")
+    add("--json", type=Path, metavar="FILE", help="write the scores as JSON too")
     return parser.parse_args(argv)
 
 
-def by_every_rule(kept: Stored) -> Scores:
-    """The record's own rules first, then every other of its task."""
-    own = list(kept.cell["metric"]["protocols"])
-    others = [rule for rule in RULES[kept.dataset.task] if rule not in own]
-    return kept.score({**kept.cell["metric"], "protocols": [*own, *others], "extra": {}})
-
-
-def figures_of(ruled: ProtocolScores, label: str | None) -> Figures:
-    """Of all classes, or of one; ConfigError for a class that no rule has."""
+def figures_of(protocol: ProtocolScores, label: str | None) -> Figures:
+    """The scores of all classes, or of one. Raises ConfigError for an unknown class."""
     if label is None:
-        return ruled.scores
-    if label not in ruled.per_class:
-        raise ConfigError(f"--class {label}: one of {', '.join(ruled.per_class)} was wanted")
-    return ruled.per_class[label]
+        return protocol.scores
+    if label not in protocol.per_class:
+        raise ConfigError(f"--class {label}: expected one of {', '.join(protocol.per_class)}")
+    return protocol.per_class[label]
 
 
-def show(scores: Scores, task: Task, label: str | None, title: str) -> None:
-    """A line per rule: figure, interval, target_score; then the rules in words."""
-    names = SHOWN[task]
-    lines = []
-    for ruled in scores.protocols:
-        figures = report.figures(figures_of(ruled, label), 0)
-        target_score = report.cell_of(report.figures(ruled.target_score, 0), names[0])
-        shown = [report.cell_of(figures, names[0]), report.bounds(figures, names[0])]
-        lines.append(
-            [
-                f"{ruled.name} {ruled.version}",
-                *shown,
-                *(report.cell_of(figures, n) for n in names[1:]),
-                target_score,
-            ]
-        )
-    table(title, ["rule", names[0], "95 %", *names[1:], "target_score"], lines)
-    values = [
-        value
-        for ruled in scores.protocols
-        if (value := figures_of(ruled, label)[names[0]].value) is not None
-    ]
+def show_protocols(
+    protocols: Sequence[ProtocolScores], task: Task, label: str | None, title: str
+) -> None:
+    """Print a line per protocol (score, interval, target score), then their descriptions."""
+    first, *others = COLUMNS[task]
+    lines, values = [], []
+    for protocol in protocols:
+        figures = figures_of(protocol, label)
+        line = [f"{protocol.name} {protocol.version}", format_score(figures, first)]
+        line.append(format_bounds(figures[first], first))
+        line += [format_score(figures, name) for name in others]
+        lines.append([*line, format_score(protocol.target_score, first)])
+        value = figures[first].value
+        if value is not None:
+            values.append(value)
+    table(title, ["protocol", first, "95 %", *others, "target score"], lines)
     if len(values) > 1:
-        say(
-            f"the same predictions: {names[0]} from {min(values):.3f} to {max(values):.3f}, by the rule alone"
-        )
-    for ruled in scores.protocols:
-        say(f"{ruled.name} {ruled.version}: {ruled.description}")
+        span = f"from {min(values):.3f} to {max(values):.3f}"
+        say(f"the same predictions: {first} {span}, by the protocol alone")
+    for protocol in protocols:
+        say(f"{protocol.name} {protocol.version}: {protocol.description}")
 
 
-def show_distances(kept: Stored) -> None:
-    """HD95 of the same masks by our definition and by two other packages', per class."""
-    ours: list[list[float]] = [[] for _ in kept.dataset.classes]
-    theirs: list[list[tuple[float, float]]] = [[] for _ in kept.dataset.classes]
-    test = kept.dataset.samples("test")
-    for sample, guess in track(scoring.pairs(kept.folder, "test", test), "measuring", len(test)):
-        assert isinstance(sample.target, Masks) and isinstance(guess, Masks)
-        for c, (truth, found) in enumerate(zip(sample.target.planes, guess.planes, strict=True)):
-            mine, other = measure_distances(truth, found), pixel_hd95(truth, found)
-            if mine is not None and other is not None:
-                ours[c].append(mine.hausdorff(0.95))
-                theirs[c].append((other.monai, other.medpy))
+def show_distances(predictions: StoredPredictions) -> None:
+    """Print HD95 of the same masks by our definition and by two other packages', per class."""
+    classes = predictions.samples.dataset.classes
+    rows: list[list[tuple[float, float, float]]] = [[] for _ in classes]
+    for truth, prediction in track(predictions.pairs(), "measuring", len(predictions)):
+        assert isinstance(truth.target, Masks) and isinstance(prediction, Masks)
+        pairs = zip(truth.target.planes, prediction.planes, strict=True)
+        for c, (target, predicted) in enumerate(pairs):
+            ours = measure_distances(target, predicted)
+            others = pixel_hd95(target, predicted)
+            if ours is not None and others is not None:
+                rows[c].append((ours.hausdorff(0.95), others.monai, others.medpy))
     lines = []
-    for label, own, others in zip(kept.dataset.classes, ours, theirs, strict=True):
-        means = [np.mean(own), *np.mean(others, axis=0)] if own else []
-        lines.append(
-            [label, *(f"{value:.2f}" for value in means), *["–"] * (3 - len(means)), str(len(own))]
-        )
+    for label, values in zip(classes, rows, strict=True):
+        cells = ["–"] * 3
+        if values:
+            cells = [f"{mean:.2f}" for mean in np.mean(values, axis=0)]
+        lines.append([label, *cells, str(len(values))])
     header = ["HD95, px", "usbench", "as MONAI", "as MedPy", "images"]
     table("three definitions of one name", header, lines)
 
 
-def show_implantability(found: implant.Implantability | None, key: str) -> None:
-    """The score, its parts, and what stands in for those that the paper leaves open."""
-    if found is None:
+def show_implantability(score: Implantability | None, run_id: str) -> None:
+    """Print the score, its parts, and what stands in for those that the paper leaves open."""
+    if score is None:
         say(
-            f"implantability: not measured; scripts/bench_models.py {key} --save measures speed and load"
+            "implantability: not measured; "
+            f"scripts/bench_models.py {run_id} --save measures speed and load"
         )
         return
-    parts = [f"{value:.3f}" for value in (found.score, found.map50, found.speed, found.load)]
+    parts = [f"{value:.3f}" for value in (score.score, score.map50, score.speed, score.load)]
     table("implantability", ["score", "mAP50", "FPS / fastest", "load"], [parts])
-    say(f"implantability: {implant.WORDS}")
+    say(f"implantability: {implantability.DESCRIPTION}")
 
 
-def as_json(
-    scores: Scores,
-    record: Mapping[str, Any],
-    groups: int,
-    implanted: implant.Implantability | None = None,
+def encode_json(
+    result: Result, protocols: Sequence[ProtocolScores], score: Implantability | None
 ) -> str:
-    """Every rule's figures."""
-    rules = {
-        ruled.name: {
-            "version": ruled.version,
-            "description": ruled.description,
-            "target_score": report.figures(ruled.target_score, groups),
-            "scores": report.figures(ruled.scores, groups),
-            "per_class": {
-                name: report.figures(part, groups) for name, part in ruled.per_class.items()
-            },
-        }
-        for ruled in scores.protocols
+    """Every protocol's scores as JSON text."""
+    content: dict[str, object] = {
+        "dataset": result.dataset,
+        "task": result.task,
+        "model": result.model,
+        "seed": result.seed,
+        "run_id": result.run_id,
+        "protocols": {
+            protocol.name: {
+                "version": protocol.version,
+                "description": protocol.description,
+                **tables_to_json(protocol),
+            }
+            for protocol in protocols
+        },
     }
-    facts = {name: record[name] for name in ("dataset", "task", "model", "seed", "run_id")}
-    extra = {"implantability": {"score": implanted.score, **asdict(implanted)}} if implanted else {}
-    return (
-        json.dumps(
-            {**facts, "rules": rules, **extra}, indent=1, ensure_ascii=False, allow_nan=False
-        )
-        + "\n"
-    )
+    if score is not None:
+        content["implantability"] = {"score": score.score, **asdict(score)}
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def explain(options: argparse.Namespace) -> int:
     """Score, show, write; the exit code."""
-    path = results.named(options.result, options.results)
-    record = results.load(path)
-    kept = stored(record, options.runs)
-    scores = by_every_rule(kept)
-    words = (
-        record["dataset"],
-        record["model"],
-        f"seed {record['seed']}",
-        options.label or "all classes",
-    )
-    show(scores, kept.dataset.task, options.label, " · ".join(words))
-    if kept.dataset.task == "segment" and options.label is None:
-        show_distances(kept)
-    implanted = None
-    if kept.dataset.task == "detect" and options.label is None:
-        beside = [results.load(other) for other in sorted(path.parent.glob("*.json"))]
-        implanted = implant.implantability(record, beside)
-        show_implantability(implanted, record["run_id"])
+    path = store.resolve_result(options.result, options.results)
+    result = store.load_result(path)
+    run = open_stored_run(result, options.runs)
+    task, predictions = run.dataset.task, run.predictions("test")
+    metric = {**every_protocol(run.config.metric, task), "extra": {}}
+    groups = len({record.group for record in run.dataset.records["test"]})
+    primary = str(run.config.metric["primary"])
+    protocols = report_scores(run.score(metric, predictions), primary, groups).protocols
+    parts = [result.dataset, result.model, f"seed {result.seed}", options.label or "all classes"]
+    show_protocols(protocols, task, options.label, " · ".join(parts))
+    score = None
+    if options.label is None:
+        if task == "segment":
+            show_distances(predictions)
+        if task == "detect":
+            others = [store.load_result(other) for other in sorted(path.parent.glob("*.json"))]
+            score = implantability.score_implantability(result, others)
+            show_implantability(score, result.run_id)
     if options.json:
-        groups = len({part.group for part in kept.dataset.records["test"]})
-        with replacing(options.json) as part:
-            part.write_text(as_json(scores, record, groups, implanted), encoding="utf-8")
+        write_atomically(options.json, encode_json(result, protocols, score))
     return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 where the run or its data aren't there, 2 for a wrong class."""
+    """The command; its exit code: 0, 1 for a missing run or data, 2 for a bad class."""
     options = arguments(argv)
     return exit_code(lambda: explain(options))
 

@@ -1,10 +1,11 @@
-"""Pictures and curves of finished runs, for their results' pages: the worst, median and best test case with truth and
-prediction, beside each record.
+"""Make pictures and curves of finished runs, for their results' pages.
 
     python scripts/gallery.py RESULT… [--data DIR] [--runs DIR] [--results DIR] [--json FILE]
 
-RESULT is a record's file or its key. A run on real images that may be shared (redistribute: images) does this at its end by
-itself; this is for older ones. Nothing is trained, and no record is changed. scripts/leaderboard.py then shows them.
+RESULT is a result's file or its run id. The worst, median and best test case, with target and
+prediction, are written beside each result. A run on real images that may be shown (redistribute:
+images) does this at its end; this is for older ones. Nothing is trained, no result is changed.
+scripts/leaderboard.py then shows them.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from usbench.cli.overrides import exit_code
+from usbench.errors import ConfigError
+from usbench.evaluate.rescore import StoredRun, open_stored_run
 from usbench.io.console import say, track
-from usbench.io.files import replacing
-from usbench.results import store as results
-from usbench.results.gallery import file as gallery_file
-from usbench.results.gallery import make as gallery
+from usbench.io.files import write_atomically
+from usbench.results import store
+from usbench.results.gallery.file import load_gallery, why_no_gallery
+from usbench.results.gallery.make import write_gallery
+from usbench.results.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULT = "default: %(default)s"  # the help of an option
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -30,58 +35,55 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("result", metavar="RESULT", nargs="+", help="a record's file, or its key")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="folder of releases; default: where the run found them",
-    )
-    parser.add_argument(
-        "--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("result", metavar="RESULT", nargs="+", help="a result's file, or its run id")
+    add("--data", type=Path, metavar="DIR", help="releases; default: where the run found them")
+    add("--runs", type=Path, metavar="DIR", default=ROOT / "runs", help=DEFAULT)
+    add(
         "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
     )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write what was chosen as JSON too"
-    )
+    add("--json", type=Path, metavar="FILE", help="write what was chosen as JSON too")
     return parser.parse_args(argv)
+
+
+def open_run(result: Result, options: argparse.Namespace) -> StoredRun:
+    """Open a result's run. Raises ConfigError for a result that can't have a gallery."""
+    reason = why_no_gallery(result)
+    if reason:
+        raise ConfigError(f"{result.run_id}: {reason}; such a result has no gallery")
+    return open_stored_run(result, options.runs, options.data)
+
+
+def describe_gallery(path: Path, result: Result, size: int) -> dict[str, object]:
+    """What a gallery shows, as JSON's data. size: of its file in bytes."""
+    gallery = load_gallery(path, result)
+    assert gallery is not None  # it was just written
+    cases = {}
+    for case in gallery["cases"]:
+        cases[case["place"]] = {"case": case["case"], "quality": case["quality"]}
+    return {"bytes": size, "curves": list(gallery["curves"]), "cases": cases}
 
 
 def make(options: argparse.Namespace) -> int:
     """Find every run first, then write; the exit code."""
-    paths = [results.named(word, options.results) for word in options.result]
-    records = {path: results.load(path) for path in dict.fromkeys(paths)}
-    kept = {
-        path: gallery.opened(record, options.runs, options.data) for path, record in records.items()
-    }
-    told = {}
-    for path in track(list(records), "drawing"):
-        made = gallery.write(path, records[path], kept[path])
-        drawn = gallery_file.load(path, records[path])
-        assert drawn is not None
-        chosen = {
-            case["place"]: {"case": case["case"], "quality": case["quality"]}
-            for case in drawn["cases"]
-        }
-        told[records[path]["run_id"]] = {
-            "bytes": made.stat().st_size,
-            "curves": list(drawn["curves"]),
-            "cases": chosen,
-        }
-        names = ", ".join(
-            f"{place} {one['case']} ({one['quality']:.3f})" for place, one in chosen.items()
-        )
-        say(f"{made}: {made.stat().st_size / 1000:.0f} kB; {names}")
+    paths = [store.resolve_result(word, options.results) for word in options.result]
+    results = {path: store.load_result(path) for path in dict.fromkeys(paths)}
+    runs = {path: open_run(result, options) for path, result in results.items()}
+    described = {}
+    for path, run in track(list(runs.items()), "drawing"):
+        result = results[path]
+        written = write_gallery(path, result, run.predictions("test"))
+        size = written.stat().st_size
+        described[result.run_id] = describe_gallery(path, result, size)
+        say(f"{written}: {size / 1000:.0f} kB; {described[result.run_id]['cases']}")
     if options.json:
-        with replacing(options.json) as part:
-            part.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(described, indent=1, ensure_ascii=False)
+        write_atomically(options.json, f"{text}\n")
     return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 where a run or its data aren't there, 2 for a result without pictures."""
+    """The command; its exit code: 0, 1 for a missing run or data, 2 for other results."""
     options = arguments(argv)
     return exit_code(lambda: make(options))
 

@@ -1,10 +1,11 @@
-"""Regenerate the board from the records below results/ and the published rows in conf/dataset/: results/LEADERBOARD.md
-and .csv, and as pages results/index.html, with the catalogue, and one for each result beside its record.
+"""Regenerate the leaderboard from results and published rows.
 
-The same records give the same bytes. Paired tests are kept in runs/cache by the sha256 of their case tables; without it
-they are done again, and the board is the same. With --check nothing is written: exit 1 where the one there differs.
-With --rescore the stored predictions of our runs are scored again first, by the rules as they are now; nothing is
-trained, and a result whose predictions or data aren't there stays as it is.
+Results lie below results/, published rows in conf/dataset/. It writes results/LEADERBOARD.md and
+.csv, and as pages results/index.html, with the catalogue, and one for each result beside it. The same results give the same bytes. Paired tests are cached in
+runs/cache by the sha256 of their case tables; without the cache they are computed again, with the
+same outcome. With --check nothing is written: exit 1 where the files there differ. With --rescore
+the stored predictions of our runs are scored again first, by the current protocols; nothing is
+trained, and a result whose predictions or data are missing stays as it is.
 """
 
 from __future__ import annotations
@@ -18,22 +19,25 @@ from pathlib import Path
 
 from usbench.errors import RunError, UsbenchError
 from usbench.io import console
-from usbench.leaderboard.build import rows
-from usbench.leaderboard.cache import keeping
-from usbench.leaderboard.csv_file import comma_separated
-from usbench.leaderboard.markdown import markdown
-from usbench.leaderboard.page.picture import picture
-from usbench.leaderboard.pooling import pooling
+from usbench.io.files import write_all
+from usbench.leaderboard.build import build_rows
+from usbench.leaderboard.cache import open_cache
+from usbench.leaderboard.csv_file import to_csv
+from usbench.leaderboard.markdown import to_markdown
+from usbench.leaderboard.page.screenshot import take_screenshot
+from usbench.leaderboard.pooling import pool_cases
 from usbench.leaderboard.published import Dataset, read_datasets
-from usbench.leaderboard.ranking import ranked
+from usbench.leaderboard.ranking import rank_rows
 from usbench.leaderboard.rows import Row
-from usbench.results.store import PHANTOM, RecordJson, load_all, write_all
+from usbench.results.result import Result
+from usbench.results.store import PHANTOM, load_results
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = "index.html"
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -49,7 +53,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--phantom",
         action="store_true",
-        help="the board of phantoms, results/phantom/LEADERBOARD.*",
+        help="the leaderboard of phantoms, results/phantom/LEADERBOARD.*",
     )
     parser.add_argument(
         "--rescore",
@@ -71,123 +75,130 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _as_json(board: Sequence[Row]) -> bytes:
-    """Every row with its figures; value and sd are over the seeds."""
-    entries = [{**asdict(row), "value": row.value, "sd": _sd(row)} for row in board]
-    return (
-        json.dumps({"rows": entries}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    ).encode()
-
-
-def _sd(row: Row) -> float | None:
-    return row.scores[row.primary].sd if row.primary in row.scores else None
-
-
-def _pages(
-    board: Sequence[Row],
-    datasets: Sequence[Dataset],
-    records: Sequence[RecordJson],
-    options: argparse.Namespace,
-) -> dict[Path, bytes]:
-    """The board's page, what the results' pages share, and those of these that aren't up to date."""
-    from usbench import (
-        catalogue,  # slow to import, with what draws pictures; phantoms need none of it
-    )
-    from usbench.leaderboard.page import commands, fresh, index, result
-
-    runs = commands.runs(records, commands.read(options.conf))
-    page = index.html(board, datasets, catalogue.view(), result.links(records), runs)
-    shared = {
-        options.results / "assets" / name: content for name, content in result.assets().items()
-    }
-    with keeping(options.runs / "cache" / "pages.json", write=not options.check) as kept:
-        made = fresh.pages(options.results, records, runs, kept)
-    return {options.results / PAGE: page, **shared, **made}
-
-
-def _left_over(results: Path, records: Sequence[RecordJson]) -> list[Path]:
-    """Pages of results that aren't there any more."""
-    from usbench.leaderboard.page import result
-
-    wanted = {results / place for place in result.links(records).values()}
-    return sorted(set(results.glob("*/*/*.html")) - wanted)
-
-
-def _picture(board: Sequence[Row], page: bytes) -> bytes:
-    """The page as PNG. Raises RunError where there is nothing to show."""
-    if all(row.origin == "published" or row.value is None for row in board):
-        raise RunError("--picture: wanted results on real images, found none; run some first")
-    return picture(page)
-
-
-def _differing(files: Mapping[Path, bytes]) -> list[Path]:
-    """Those that aren't there just so."""
-    return [path for path, data in files.items() if not path.exists() or path.read_bytes() != data]
-
-
-def _check(files: Mapping[Path, bytes], left_over: Sequence[Path]) -> int:
-    """0 where the files hold just that, else 1 and a line for each that doesn't."""
-    differing = [*_differing(files), *left_over]
-    for path in differing:
-        console.warn(f"{path}: isn't what the records give; run python scripts/leaderboard.py")
-    if not differing:
-        console.say(f"{next(iter(files)).parent}: the board and its pages are up to date")
-    return 1 if differing else 0
-
-
-def _rescore(options: argparse.Namespace) -> None:
-    """Score stored predictions again, and say of each result what became of it."""
-    from usbench.evaluate.rescore import (
-        rescore_all,  # reads data and predictions: the board itself needs neither
-    )
-
-    done = rescore_all(options.results, options.runs, options.phantom)
-    for path, reason in done.kept.items():
-        console.warn(f"{path.name}: left as it is: {reason}")
-    console.say(
-        f"rescored: {len(done.changed)} results changed, {len(done.same)} are as they were, {len(done.kept)} left"
-    )
-
-
-def _run(options: argparse.Namespace) -> int:
-    folder = options.results / PHANTOM if options.phantom else options.results
+def regenerate(options: argparse.Namespace) -> int:
+    """Build the leaderboard and write or check its files; the exit code."""
     if options.rescore:
-        _rescore(options)
+        rescore_results(options)
     datasets = read_datasets(options.conf)
-    if options.phantom:  # a phantom figure never stands beside a published one
+    if options.phantom:  # a phantom's score never stands beside a published one
         datasets = [replace(dataset, published=()) for dataset in datasets]
-    records = load_all(options.results, options.phantom)
-    known = options.runs / "cache" / ("board-phantom.json" if options.phantom else "board.json")
-    with keeping(known, write=not options.check) as kept:
-        board = rows(records, datasets, pooling(options.results, kept))
-        board = ranked(board, records, options.results, kept)
-    text = {"md": markdown(board, datasets, options.phantom), "csv": comma_separated(board)}
-    files = {folder / f"LEADERBOARD.{kind}": content.encode() for kind, content in text.items()}
+    results = load_results(options.results, options.phantom)
+    rows = build_ranked_rows(results, datasets, options)
+    folder = options.results / PHANTOM if options.phantom else options.results
+    files = {
+        folder / "LEADERBOARD.md": to_markdown(rows, datasets, options.phantom).encode(),
+        folder / "LEADERBOARD.csv": to_csv(rows).encode(),
+    }
+    left_over: list[Path] = []
     if not options.phantom:  # phantoms have no page
-        files |= _pages(board, datasets, records, options)
-    left_over = [] if options.phantom else _left_over(options.results, records)
+        files |= render_stale(rows, datasets, results, options)
+        left_over = left_over_pages(options.results, results)
     if options.check:
-        return _check(files, left_over)
+        return check_files(files, left_over)
     if options.json:
-        files[options.json] = _as_json(board)
+        files[options.json] = rows_to_json(rows)
     if options.picture:
-        files[options.picture] = _picture(board, files[folder / PAGE])
-    write_all({path: files[path] for path in _differing(files)})
+        files[options.picture] = take_picture(rows, files[folder / PAGE])
+    write_all({path: files[path] for path in differing_files(files)})
     for path in left_over:
         path.unlink()
-    ours = sum(row.origin != "published" for row in board)
+    ours = sum(row.origin != "published" for row in rows)
     page = "" if options.phantom else f", and {folder / PAGE}"
-    console.say(
-        f"{folder / 'LEADERBOARD.md'} and .csv{page}: {ours} rows of ours, {len(board) - ours} published"
-    )
+    counts = f"{ours} rows of ours, {len(rows) - ours} published"
+    console.say(f"{folder / 'LEADERBOARD.md'} and .csv{page}: {counts}")
     return 0
 
 
+def rescore_results(options: argparse.Namespace) -> None:
+    """Score stored predictions again, and report what became of each result."""
+    from usbench.evaluate.rescore import rescore_all  # slow to import, needs data and predictions
+
+    report = rescore_all(options.results, options.runs, options.phantom)
+    for path, reason in report.skipped.items():
+        console.warn(f"{path.name}: left as it is: {reason}")
+    console.say(
+        f"rescored: {len(report.changed)} results changed, {len(report.unchanged)} unchanged, "
+        f"{len(report.skipped)} skipped"
+    )
+
+
+def build_ranked_rows(
+    results: Sequence[Result], datasets: Sequence[Dataset], options: argparse.Namespace
+) -> list[Row]:
+    """The rows with their ranks; what is computed from case tables is cached."""
+    name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
+    with open_cache(options.runs / "cache" / name, write=not options.check) as cache:
+        rows = build_rows(results, datasets, pool_cases(options.results, cache))
+        return rank_rows(rows, results, options.results, cache)
+
+
+def render_stale(
+    rows: Sequence[Row],
+    datasets: Sequence[Dataset],
+    results: Sequence[Result],
+    options: argparse.Namespace,
+) -> dict[Path, bytes]:
+    """The leaderboard's page, what the results' pages share, and those that are out of date."""
+    # Slow to import, with what draws pictures; phantoms need none of it.
+    from usbench import catalogue
+    from usbench.leaderboard.page import commands, fresh, index, result
+
+    known = commands.find_commands(results, commands.read_configs(options.conf))
+    links = result.page_links(results)
+    page = index.render_index(rows, datasets, catalogue.view(), links, known)
+    files = {options.results / PAGE: page}
+    for name, content in result.shared_assets().items():
+        files[options.results / "assets" / name] = content
+    with open_cache(options.runs / "cache" / "pages.json", write=not options.check) as cache:
+        files |= fresh.render_stale_pages(options.results, results, known, cache)
+    return files
+
+
+def left_over_pages(folder: Path, results: Sequence[Result]) -> list[Path]:
+    """Pages whose result was removed."""
+    from usbench.leaderboard.page import result  # slow to import; phantoms need none of it
+
+    current = {folder / place for place in result.page_links(results).values()}
+    return sorted(set(folder.glob("*/*/*.html")) - current)
+
+
+def check_files(files: Mapping[Path, bytes], left_over: Sequence[Path]) -> int:
+    """0 where all files are up to date, else 1 and a line for each that isn't."""
+    differing = [*differing_files(files), *left_over]
+    for path in differing:
+        console.warn(f"{path}: not what the results give; run python scripts/leaderboard.py")
+    if not differing:
+        console.say(f"{next(iter(files)).parent}: the leaderboard and its pages are up to date")
+    return 1 if differing else 0
+
+
+def differing_files(files: Mapping[Path, bytes]) -> list[Path]:
+    """The files that are missing or have other content."""
+    return [path for path, data in files.items() if not path.exists() or path.read_bytes() != data]
+
+
+def rows_to_json(rows: Sequence[Row]) -> bytes:
+    """Every row with its scores; value and sd are over the seeds."""
+    entries = []
+    for row in rows:
+        sd = row.score.sd if row.score else None
+        entries.append({**asdict(row), "value": row.value, "sd": sd})
+    text = json.dumps({"rows": entries}, indent=1, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def take_picture(rows: Sequence[Row], page: bytes) -> bytes:
+    """The page as PNG. Raises RunError where there is nothing to show."""
+    if all(row.origin == "published" or row.value is None for row in rows):
+        raise RunError("--picture: no results on real images found; run some first")
+    return take_screenshot(page)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 for damaged files or a differing board, 2 for wrong options."""
-    options = _arguments(argv)
+    """The command; exit code 1 for damaged or differing files, 2 for wrong options."""
+    options = parse_arguments(argv)
     try:
-        return _run(options)
+        return regenerate(options)
     except UsbenchError as error:
         console.warn(str(error))
         return error.exit_code

@@ -19,10 +19,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from usbench.cli.overrides import composed, exit_code
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.datasets import source
+from usbench.datasets.config import DatasetConfig
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io import console
@@ -62,22 +62,19 @@ def _own(overrides: Sequence[str]) -> tuple[Path, str, list[str]]:
     return Path(own["out"]).resolve(), own["task"], left
 
 
-def _layouts(dataset: Mapping[str, Any], task: str) -> dict[Task, Layout]:
-    """The layout of each view that was asked for.
-
-    ConfigError for a task that the dataset doesn't have.
-    """
-    if task not in ("all", *dataset["views"]):
+def _layouts(dataset: DatasetConfig, task: str) -> dict[Task, Layout]:
+    """The layout of each view that was asked for; ConfigError for a task that the dataset doesn't have."""
+    if task not in ("all", *dataset.views):
         raise ConfigError(
-            f"task={task}: {dataset['name']} has {', '.join(dataset['views'])}; or take all"
+            f"task={task}: {dataset.name} has {', '.join(dataset.views)}; or use task=all"
         )
-    wanted = [view for view in dataset["views"] if task in ("all", view)]
-    spec = source.spec_of(dataset)
+    spec = source.phantom_spec(dataset)
     layouts: dict[Task, Layout] = {}
-    for view in wanted:
-        names = dataset["views"][view]["classes"] or phantom.scene_classes(spec, view)
-        named = source.with_classes(dataset, view, names)
-        layouts[view] = source.layout_of({"dataset": named, "task": view, "phantom": True})
+    for view, node in dataset.views.items():
+        if task in ("all", view):
+            classes = node.classes or phantom.scene_classes(spec, view)
+            named = dataset.with_classes(view, classes)
+            layouts[view] = source.build_layout(named, view, phantom=True)
     return layouts
 
 
@@ -108,19 +105,16 @@ def _whole(out: Path) -> Iterator[Path]:
 
 
 def _write(
-    dataset: Mapping[str, Any], layouts: Mapping[Task, Layout], folder: Path
+    dataset: DatasetConfig, layouts: Mapping[Task, Layout], folder: Path
 ) -> dict[Task, Counts]:
-    """Write every view that isn't there yet (views may share their files).
-
-    The images per split of each.
-    """
-    spec = source.spec_of(dataset)
+    """Write every view that isn't there yet (views may share their files); the images per split of each."""
+    spec = source.phantom_spec(dataset)
     counts: dict[Task, Counts] = {}
     for task, layout in layouts.items():
         if not _there(layout, folder):
             drawn = phantom.draw_samples(spec, layout.written_as or task)
             layout.write(
-                folder, console.track(drawn, f"{dataset['name']} {task}", sum(spec.counts.values()))
+                folder, console.track(drawn, f"{dataset.name} {task}", sum(spec.counts.values()))
             )
         found = Counter(str(record.split) for record in layout.index(folder))
         by_split: Counts = {split: found[split] for split in SPLITS if found[split]}
@@ -139,11 +133,12 @@ def _there(layout: Layout, folder: Path) -> bool:
 
 def _run(options: argparse.Namespace) -> int:
     out, task, overrides = _own(options.overrides)
-    dataset = composed(overrides, None, "phantom")["dataset"]
+    composed = compose_for_script(overrides, None, "phantom")
+    dataset = DatasetConfig.from_mapping(composed["dataset"])
     layouts = _layouts(dataset, task)
     with _whole(out) as folder:
         counts = _write(dataset, layouts, folder)
-        facts = {"dataset": dataset["name"], "counts": counts, "phantom": dataset["phantom"]}
+        facts = {"dataset": dataset.name, "counts": counts, "phantom": dataset.phantom}
         text = json.dumps({**facts, "version": phantom.VERSION}, indent=1) + "\n"
         (folder / source.MARK).write_text(text)
     if options.json:
@@ -151,11 +146,10 @@ def _run(options: argparse.Namespace) -> int:
             part.write_text(text)
     for view, found in counts.items():
         console.say(
-            f"{out}: {dataset['name']} {view}, "
-            f"{', '.join(f'{n} {split}' for split, n in found.items())}"
+            f"{out}: {dataset.name} {view}, {', '.join(f'{n} {split}' for split, n in found.items())}"
         )
-    if dataset["released"]:
-        console.say(f"to run on it: python -m usbench dataset={dataset['name']} dataset.root={out}")
+    if dataset.released:
+        console.say(f"to run on it: python -m usbench dataset={dataset.name} dataset.root={out}")
     return 0
 
 

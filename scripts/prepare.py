@@ -19,8 +19,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from usbench.cli.overrides import composed, exit_code
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.datasets import archives, source
+from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, RunError, UsbenchError
 from usbench.io.console import say
 from usbench.io.download import RemoteFile, fetch, sha256_with_bar, verify
@@ -85,7 +86,7 @@ def views(dataset: Mapping[str, Any], root: Path) -> dict[str, dict[str, int] | 
     found: dict[str, dict[str, int] | str] = {}
     for task in dataset["views"]:
         try:
-            layout = source.layout_of({"dataset": dataset, "task": task, "phantom": False})
+            layout = source.build_layout(DatasetConfig.from_mapping(dataset), task, phantom=False)
             counted = Counter(str(record.split or "all") for record in layout.index(root))
             found[task] = dict(sorted(counted.items()))
         except UsbenchError as error:
@@ -96,7 +97,7 @@ def views(dataset: Mapping[str, Any], root: Path) -> dict[str, dict[str, int] | 
 def prepare(options: argparse.Namespace) -> int:
     """Tell, fetch, verify, unpack, look; the exit code."""
     files, download, overrides = divided(options.overrides)
-    config = composed(overrides, options.config_dir, "prepare")
+    config = compose_for_script(overrides, options.config_dir, "prepare")
     dataset, root = config["dataset"], root_of(config)
     if not dataset["released"]:
         raise ConfigError(

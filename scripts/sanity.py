@@ -1,10 +1,11 @@
-"""Is the protocol right, and does a model see anything? Controls on a test split, each against what it must score.
+"""Check a protocol and the data with baselines: each against what it must score on a test split.
 
-    python scripts/sanity.py dataset=usgra [task=segment|detect|landmark] [data=DIR] [--json FILE] [--config-dir DIR]
+    python scripts/sanity.py dataset=usgra [task=segment|detect|landmark] [data=DIR] [--json FILE]
 
-truth must reach the target_score of every rule; flipped (the mirror image's truth) and shuffled (another image's) must be
-noticed; prior (the training truths' mean, whatever the image) and blank are the floor that a model has to beat, and
-are kept below results as unranked rows. Exit code 1 where a control isn't what it must be.
+target must reach the target score of every protocol; flipped (the mirror image's target) and
+shuffled (another image's) must score lower; prior (the training targets' mean, whatever the image)
+and blank are what a model has to beat, and are kept below results as unranked rows. Exit code 1
+where a baseline doesn't score what it must.
 """
 
 from __future__ import annotations
@@ -14,24 +15,24 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from usbench.cli.overrides import composed, exit_code
-from usbench.datasets import source
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.errors import ConfigError
-from usbench.evaluate import baselines as controls
-from usbench.evaluate import sanity
+from usbench.evaluate import baselines
+from usbench.evaluate.sanity import Check, baseline_result, check_baselines
 from usbench.io.console import say, table
-from usbench.io.files import replacing
-from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import report
+from usbench.io.files import write_atomically
+from usbench.results import store
+from usbench.results.result import figures_to_json
+from usbench.runner.config import RunConfig
+from usbench.runner.resolve import resolve_config
+from usbench.types import Task
 
-MODEL = {
+MODELS: dict[Task, str] = {  # none is built: only its task counts
     "segment": "unet",
     "detect": "yolov8",
     "landmark": "heatmap",
-}  # none is built: only its task counts
+}
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -39,94 +40,86 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="dataset=, task= and overrides"
-    )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write every control's figures as JSON too"
-    )
-    parser.add_argument(
-        "--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own"
-    )
+    add = parser.add_argument
+    add("overrides", nargs="*", metavar="KEY=VALUE", help="dataset=, task= and others")
+    add("--json", type=Path, metavar="FILE", help="write every baseline's scores as JSON too")
+    add("--config-dir", type=Path, metavar="DIR", help="a further folder of configuration")
     return parser.parse_intermixed_args(argv)
 
 
-def cells(words: Sequence[str], extra: Path | None) -> list[cell.Cell]:
-    """A cell for the task that was asked for, or for each that the dataset has."""
-    task = [word.partition("=")[2] for word in words if word.startswith("task=")]
-    left = [word for word in words if not word.startswith("task=")]
-    views = composed(left, extra, "sanity")["dataset"]["views"]
-    wanted = task or list(views)
-    for name in wanted:
+def resolve_configs(arguments: Sequence[str], config_dir: Path | None) -> list[RunConfig]:
+    """A configuration for the task that was asked for, or for each that the dataset has."""
+    asked = [word.removeprefix("task=") for word in arguments if word.startswith("task=")]
+    overrides = [word for word in arguments if not word.startswith("task=")]
+    views = compose_for_script(overrides, config_dir, "sanity")["dataset"]["views"]
+    configs = []
+    for name in asked:
         if name not in views:
-            raise ConfigError(f"task={name}: the dataset has {', '.join(views)}")
-    made = [
-        composed([f"model={MODEL[name]}", "tracking=none", *left], extra, "sanity")
-        for name in wanted
-    ]
-    return [cell.resolve(config) for config in made]
+            raise ConfigError(f"task={name}: expected one of {', '.join(views)}")
+    for task, model in MODELS.items():
+        if task in (asked or views):
+            words = [f"model={model}", "tracking=none", *overrides]
+            configs.append(resolve_config(compose_for_script(words, config_dir, "sanity")))
+    return configs
 
 
-def check(one: cell.Cell) -> tuple[list[sanity.Verdict], int]:
-    """Every control of a cell, shown and saved; how many aren't what they must be."""
-    dataset = source.open_dataset(one)
-    verdicts = list(sanity.battery(one, dataset))
-    primary = one["metric"]["primary"]
-    for verdict in (verdict for verdict in verdicts if verdict.name in controls.FLOOR):
-        made = sanity.record(one, dataset, verdict)
-        cases = results.mask_ids(verdict.scores.cases, one["dataset"]["redistribute"], dataset.name)
-        results.save(Path(one["results"]), made, cases)
-    lines = [[v.name, shown(v), v.wanted, "yes" if v.right else "NO"] for v in verdicts]
+def check_dataset(config: RunConfig) -> list[Check]:
+    """Check the baselines of one dataset and task; show all and save those of the floor."""
+    dataset = config.open_dataset()
+    checks = list(check_baselines(config, dataset))
+    lines = []
+    for check in checks:
+        if check.name in baselines.FLOOR:
+            result = baseline_result(config, dataset, check)
+            redistribute = config.dataset.redistribute
+            cases = store.hash_case_ids(check.scores.cases, redistribute, dataset.name)
+            store.save_result(config.results, result, cases)
+        value = "–" if check.value is None else f"{check.value:.3f}"
+        lines.append([check.name, value, check.expected, "yes" if check.passed else "NO"])
     images = len(dataset.records["test"])
     table(
-        f"{dataset.name} {one['task']}: {images} test images",
-        ["control", primary, "wanted", "is it?"],
+        f"{dataset.name} {config.task}: {images} test images",
+        ["baseline", str(config.metric["primary"]), "expected", "passed"],
         lines,
     )
-    return verdicts, sum(not verdict.right for verdict in verdicts)
+    return checks
 
 
-def shown(verdict: sanity.Verdict) -> str:
-    """The figure, or – ."""
-    return "–" if verdict.value is None else f"{verdict.value:.3f}"
+def to_json(config: RunConfig, check: Check) -> dict[str, object]:
+    """One baseline's check and scores as JSON's data."""
+    protocols = {}
+    for protocol in check.scores.protocols:
+        protocols[protocol.name] = figures_to_json(protocol.scores)
+    return {
+        "dataset": config.dataset.name,
+        "task": config.task,
+        "baseline": check.name,
+        "value": check.value,
+        "expected": check.expected,
+        "passed": check.passed,
+        "protocols": protocols,
+    }
 
 
 def run(options: argparse.Namespace) -> int:
     """Check, show, save, write; the exit code."""
-    wrong, facts = 0, []
-    for one in cells(options.overrides, options.config_dir):
-        verdicts, failed = check(one)
-        wrong += failed
-        facts += [as_json(one, verdict) for verdict in verdicts]
+    failed, described = 0, []
+    for config in resolve_configs(options.overrides, options.config_dir):
+        for check in check_dataset(config):
+            failed += not check.passed
+            described.append(to_json(config, check))
     if options.json:
-        with replacing(options.json) as part:
-            part.write_text(
-                json.dumps({"controls": facts}, indent=1, ensure_ascii=False) + "\n",
-                encoding="utf-8",
-            )
-    say(
-        "every control is what it must be"
-        if not wrong
-        else f"{wrong} controls aren't what they must be"
-    )
-    return 1 if wrong else 0
-
-
-def as_json(one: cell.Cell, verdict: sanity.Verdict) -> dict[str, Any]:
-    """One control's verdict and figures."""
-    rules = {ruled.name: report.figures(ruled.scores, 0) for ruled in verdict.scores.protocols}
-    facts = {"dataset": one["dataset"]["name"], "task": one["task"], "control": verdict.name}
-    return {
-        **facts,
-        "value": verdict.value,
-        "wanted": verdict.wanted,
-        "right": verdict.right,
-        "rules": rules,
-    }
+        text = json.dumps({"baselines": described}, indent=1, ensure_ascii=False)
+        write_atomically(options.json, f"{text}\n")
+    if failed:
+        say(f"{failed} baselines don't score what they must")
+        return 1
+    say("every baseline scores what it must")
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 where a control isn't what it must be, 2 for a wrong configuration."""
+    """The command; its exit code: 0, 1 where a baseline fails, 2 for a wrong configuration."""
     options = arguments(argv)
     return exit_code(lambda: run(options))
 

@@ -1,15 +1,16 @@
-"""Score what others predicted, by the same scorers that runs are scored by. Nothing of torch is loaded.
+"""Score others' predictions by the same scorers that runs are scored by. No torch is loaded.
 
-    python scripts/score.py segment --truth DIR --predictions DIR --classes nerve,vessel [--spacing-mm ROW,COLUMN]
-    python scripts/score.py detect --truth gt.json --predictions dt.json        COCO ground truth and results
-    python scripts/score.py detect --truth DIR --predictions DIR [--classes …]  folders of YOLO txt
-    python scripts/score.py landmark --truth labels.json --predictions labels.json       Unity label JSON
+    python scripts/score.py segment --targets DIR --predictions DIR --classes nerve,vessel
+    python scripts/score.py detect --targets gt.json --predictions dt.json        COCO's files
+    python scripts/score.py detect --targets DIR --predictions DIR                YOLO txt
+    python scripts/score.py landmark --targets gt.json --predictions dt.json    Unity label JSON
 
     python scripts/score.py segment --dataset usgra --data DIR --predictions DIR --name "our model"
 
-The last enters the leaderboard as an external row, scored on the test split of a dataset. Masks are index PNGs of one
-stem, 0 = background. A truth without a prediction is scored as nothing found, and counted; --strict refuses it. --group
-says which images belong together (its first group in the name): intervals resample those.
+The last is scored on a dataset's test split and enters the leaderboard as an external row. Masks
+are index PNGs of one stem, 0 = background. An image without a prediction is scored as one in which
+nothing was predicted, and counted; --strict refuses it. --group says which images belong together
+(its first group in the name): intervals resample those.
 """
 
 from __future__ import annotations
@@ -17,32 +18,58 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from usbench.cli.overrides import composed, exit_code
+from usbench.cli.overrides import compose_for_script, exit_code
 from usbench.errors import ConfigError
-from usbench.evaluate import coco as instances
-from usbench.evaluate import external
-from usbench.evaluate import files as outside
+from usbench.evaluate import coco, external, files
 from usbench.io.console import say, table, track, warn
-from usbench.io.files import replacing
+from usbench.io.files import write_atomically
 from usbench.metrics.detect_scorer import DetectScorer
 from usbench.metrics.landmark_scorer import LandmarkScorer
-from usbench.metrics.scores import Scorer, Scores
+from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
 from usbench.metrics.segment_scorer import SegmentScorer
-from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import records, report
+from usbench.results.build import ReportedScores, report_scores
+from usbench.results.format import USUAL_SCORES
+from usbench.results.result import plain, protocols_to_json
+from usbench.runner.report import format_bounds, format_score
+from usbench.runner.resolve import resolve_config
+from usbench.types import Task
 
-MODEL = {
+MODELS: dict[Task, str] = {  # none is built: only its task counts
     "segment": "unet",
     "detect": "yolov8",
     "landmark": "heatmap",
-}  # none is built: only its task counts
-BY_AREA = ("_small", "_medium", "_large")
-PLAIN = ("hd", "hd95", "assd")  # with --spacing-mm, in mm, also by these names
+}
+BY_AREA = ("_small", "_medium", "_large")  # endings of scores by the boxes' area
+PLAIN_NAMES = {"hd": "hd_mm", "hd95": "hd95_mm", "assd": "assd_mm", "nsd": "nsd_mm"}
+
+
+@dataclass(frozen=True)
+class ScoredFiles:
+    """Scores of files, with what is printed and written of them."""
+
+    task: Task
+    classes: tuple[str, ...]
+    images: int
+    groups: int
+    missing: Sequence[str]  # images without a prediction
+    scores: ReportedScores
+    cases: Sequence[Mapping[str, object]]
+
+    def to_json(self) -> dict[str, object]:
+        """The scores as a result has them, and the cases."""
+        data = {"images": self.images, "groups": self.groups, "missing": list(self.missing)}
+        return {
+            "task": self.task,
+            "classes": list(self.classes),
+            "primary": plain(self.scores.primary),
+            **protocols_to_json(self.scores.protocols),
+            "data": data,
+            "cases": list(self.cases),
+        }
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -51,244 +78,225 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     tasks = parser.add_subparsers(dest="task", required=True, metavar="segment|detect|landmark")
-    for name in ("segment", "detect", "landmark"):
-        task = tasks.add_parser(name, help=f"see python scripts/score.py {name} --help")
-        given = task.add_mutually_exclusive_group(required=True)
-        given.add_argument("--truth", type=Path, metavar="PATH", help="what is right")
-        given.add_argument(
-            "--dataset", metavar="NAME", help="a dataset of ours: score its test split"
-        )
-        task.add_argument("--name", metavar="NAME", help="with --dataset: what the row is called")
-        task.add_argument(
-            "--data", type=Path, metavar="DIR", help="with --dataset: the folder of releases"
-        )
-        task.add_argument(
-            "--results", type=Path, metavar="DIR", help="with --dataset: default: results"
-        )
-        task.add_argument("--runs", type=Path, metavar="DIR", help="with --dataset: default: runs")
-        task.add_argument("--predictions", type=Path, required=True, metavar="PATH")
-        task.add_argument(
-            "--strict", action="store_true", help="refuse a truth without a prediction"
-        )
-        task.add_argument(
-            "--group",
-            metavar="REGEX",
-            help="its first group, found in an image's name, is its group",
-        )
-        task.add_argument(
-            "--rule",
-            action="append",
-            metavar="NAME",
-            help="the protocol, and further rules; may be repeated",
-        )
-        task.add_argument("--json", type=Path, metavar="FILE", help="write every figure and case")
-        if name != "landmark":
-            task.add_argument(
-                "--classes",
-                default="",
-                metavar="a,b",
-                help="names of index 1, 2, … (YOLO: 0, 1, …)",
-            )
-        if name == "segment":
-            task.add_argument(
-                "--spacing-mm", metavar="ROW,COLUMN", help="the length of a pixel's sides"
-            )
-            task.add_argument(
-                "--tolerance-mm", type=float, metavar="MM", help="of the surface Dice in mm"
-            )
-            task.add_argument(
-                "--tolerance-px", type=float, metavar="PX", help="of the surface Dice in px (2)"
-            )
-            task.add_argument(
-                "--ignore",
-                type=int,
-                metavar="VALUE",
-                help="truth pixels of this value count nowhere",
-            )
+    for task in MODELS:
+        add_options(tasks.add_parser(task, help=f"see python scripts/score.py {task} --help"), task)
     options = parser.parse_args(argv)
-    alone = [
-        name for name in ("name", "data", "results", "runs") if getattr(options, name) is not None
-    ]
-    if options.truth and alone:
-        parser.error(f"--{alone[0]} goes with --dataset")
+    for name in ("name", "data", "results", "runs"):
+        if options.targets and getattr(options, name) is not None:
+            parser.error(f"--{name} goes with --dataset")
     if options.dataset and not options.name:
-        parser.error("--dataset wants --name: what the row is called")
+        parser.error("--dataset needs --name: the name of the row")
     return options
 
 
-def pairs_of(options: argparse.Namespace) -> outside.Pairs:
-    """The images that the options name."""
-    classes = [name for name in getattr(options, "classes", "").split(",") if name]
-    if options.task == "segment":
-        pairs = outside.masks(
-            options.truth, options.predictions, classes, options.ignore, options.strict
-        )
-    elif options.task == "landmark":
-        pairs = outside.landmarks(options.truth, options.predictions, options.strict)
-    else:
-        pairs = outside.yolo(options.truth, options.predictions, classes, options.strict)
-    pairs.group = outside.grouping(options.group)
-    return pairs
-
-
-def scorer_of(options: argparse.Namespace, classes: Sequence[str]) -> Scorer:
-    """The task's scorer with the rules that were asked for."""
-    rules = {"protocols": options.rule} if options.rule else {}
-    if options.task == "segment":
-        tolerances = {"tolerance_px": options.tolerance_px, "tolerance_mm": options.tolerance_mm}
-        return SegmentScorer(classes, **rules, **tolerances)
-    return (
-        DetectScorer(classes, **rules)
-        if options.task == "detect"
-        else LandmarkScorer(classes, **rules)
+def add_options(parser: argparse.ArgumentParser, task: Task) -> None:
+    """Add a task's options."""
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument("--targets", type=Path, metavar="PATH", help="the targets")
+    group.add_argument("--dataset", metavar="NAME", help="a dataset of ours: its test split")
+    add = parser.add_argument
+    add("--name", metavar="NAME", help="with --dataset: the name of the row")
+    add("--data", type=Path, metavar="DIR", help="with --dataset: the folder of releases")
+    add("--results", type=Path, metavar="DIR", help="with --dataset: default: results")
+    add("--runs", type=Path, metavar="DIR", help="with --dataset: default: runs")
+    add("--predictions", type=Path, required=True, metavar="PATH")
+    add("--strict", action="store_true", help="refuse an image without a prediction")
+    add("--group", metavar="REGEX", help="its first group, in an image's name, is its group")
+    add(
+        "--protocol",
+        action="append",
+        metavar="NAME",
+        help="the reporting protocol, then others; may be repeated",
     )
+    add("--json", type=Path, metavar="FILE", help="write every score and case")
+    if task != "landmark":
+        add("--classes", default="", metavar="a,b", help="names of class 1, 2, … (YOLO: 0, …)")
+    if task == "segment":
+        add("--spacing-mm", metavar="ROW,COLUMN", help="the length of a pixel's sides")
+        add("--tolerance-mm", type=float, metavar="MM", help="of the surface Dice in mm")
+        add("--tolerance-px", type=float, metavar="PX", help="of the surface Dice in px (2)")
+        add("--ignore", type=int, metavar="VALUE", help="target pixels that count nowhere")
 
 
-def spacing_of(options: argparse.Namespace) -> tuple[float, float] | None:
-    """(row, column) mm per px; ConfigError for anything but two lengths."""
-    text = getattr(options, "spacing_mm", None)
+# ---- files
+
+
+def open_pairs(options: argparse.Namespace) -> files.Pairs:
+    """The images that the options name."""
+    targets, predictions, strict = options.targets, options.predictions, options.strict
+    if options.task == "landmark":
+        pairs = files.pair_landmarks(targets, predictions, strict)
+    else:
+        classes = [name for name in options.classes.split(",") if name]
+        if options.task == "segment":
+            pairs = files.pair_masks(targets, predictions, classes, options.ignore, strict)
+        else:
+            pairs = files.pair_yolo(targets, predictions, classes, strict)
+    return replace(pairs, group=files.compile_group(options.group))
+
+
+def make_scorer(options: argparse.Namespace, classes: Sequence[str]) -> Scorer:
+    """The task's scorer with the protocols that were asked for."""
+    protocols = {"protocols": options.protocol} if options.protocol else {}
+    if options.task == "segment":
+        return SegmentScorer(
+            classes,
+            **protocols,
+            tolerance_px=options.tolerance_px,
+            tolerance_mm=options.tolerance_mm,
+        )
+    if options.task == "detect":
+        return DetectScorer(classes, **protocols)
+    return LandmarkScorer(classes, **protocols)
+
+
+def parse_spacing(options: argparse.Namespace) -> tuple[float, float] | None:
+    """(row, column) mm per px. Raises ConfigError for anything but two lengths."""
+    text = options.spacing_mm if options.task == "segment" else None
     if text is None:
         return None
     try:
         row, column = (float(side) for side in text.split(","))
     except ValueError as error:
-        raise ConfigError(f"--spacing-mm {text}: two lengths, row,column, were wanted") from error
+        raise ConfigError(f"--spacing-mm {text}: expected two lengths, row,column") from error
     if not (0 < row < 1e3 and 0 < column < 1e3):
-        raise ConfigError(f"--spacing-mm {text}: two lengths above 0 were wanted")
+        raise ConfigError(f"--spacing-mm {text}: expected two lengths above 0")
     return row, column
 
 
-def facts(
-    options: argparse.Namespace, pairs: outside.Pairs, scores: Scores, primary: str, mm: bool
-) -> dict[str, Any]:
-    """What the JSON holds: the keys of a result record, and the cases."""
-    groups = len({row["group"] for row in scores.cases})
-    made = records.scored(scores, primary, groups, scores.protocol.description)
-    if mm:
-        for figures in (made["scores"], *made["per_class"].values()):
-            plain = {name: figures[f"{name}_mm"] for name in PLAIN}
-            figures |= {**plain, "nsd": figures["nsd_mm"]}
-    if not pairs.areas:
-        for figures in (made["scores"], made["target_score"], *made["per_class"].values()):
-            for name in [name for name in figures if name.endswith(BY_AREA)]:
-                del figures[name]
-    data = {"images": len(pairs), "groups": groups, "missing": pairs.missing}
-    return {
-        "task": options.task,
-        "classes": list(pairs.classes),
-        **made,
-        "data": data,
-        "cases": scores.cases,
-    }
+def score_files(options: argparse.Namespace) -> ScoredFiles:
+    """Score folders of masks or YOLO txt, or label JSON."""
+    spacing, pairs = parse_spacing(options), open_pairs(options)
+    scorer = make_scorer(options, pairs.classes)
+    for pair in track(pairs, "scoring", len(pairs)):
+        size = None if options.task == "landmark" else pair.size
+        scorer.update(pair.case, pair.group, pair.target, pair.prediction, size, spacing)
+    scores = scorer.result()
+    if spacing is not None:
+        scores = change_figures(scores, add_plain_names)
+    if not pairs.has_areas:
+        scores = change_figures(scores, drop_by_area)
+    return report(options.task, pairs.classes, pairs.missing, scores, scorer.primary, len(pairs))
 
 
-def show(made: Mapping[str, Any]) -> None:
-    """A table per class, and the rules in words."""
-    names = [name for name in report.SHOWN[made["task"]] if name in made["scores"]]
-    lines = [
-        [label, *(report.cell_of(figures, name) for name in names)]
-        for label, figures in made["per_class"].items()
-    ]
-    lines.append(["all classes", *(report.cell_of(made["scores"], name) for name in names)])
-    lines.append(["95 %", *(report.bounds(made["scores"], name) for name in names)])
-    lines.append(["target_score", *(report.cell_of(made["target_score"], name) for name in names)])
-    data = made["data"]
-    table(
-        f"{made['task']}: {data['images']} images, {data['groups']} groups",
-        ["class", *names],
-        lines,
-    )
-    say(
-        f"protocol {made['protocol']['name']} v{made['protocol']['version']}: {made['protocol']['words']}"
-    )
-    for name, other in made["protocols"].items():
-        shown = "  ".join(
-            f"{key} {report.cell_of(other['scores'], key)}" for key in other["scores"]
+def score_coco(options: argparse.Namespace) -> ScoredFiles:
+    """Score COCO's own files, boxes or masks."""
+    if options.protocol not in (None, [coco.PROTOCOL.name]):
+        raise ConfigError(
+            f"--protocol: COCO's files are scored under {coco.PROTOCOL.name}; folders of YOLO txt "
+            "under others too"
         )
-        say(f"by the rule {name}: {shown}")
+    instances = coco.read_instances(options.targets, options.predictions, options.strict)
+    scores = coco.score_instances(instances, files.compile_group(options.group))
+    images, missing = len(instances.cases), instances.missing
+    return report("detect", instances.classes, missing, scores, "map50_95", images)
 
 
-def enter(options: argparse.Namespace) -> int:
-    """Score on a dataset's test split, and keep the row; the exit code."""
-    words = [f"dataset={options.dataset}", f"model={MODEL[options.task]}", "tracking=none"]
-    words += [
-        f"{key}={getattr(options, key)}"
-        for key in ("data", "results", "runs")
-        if getattr(options, key)
-    ]
-    resolved = cell.resolve(composed(words, None, "score"))
-    path, scores, missing = external.enter(
-        resolved, options.predictions, options.name, options.strict
+def report(
+    task: Task,
+    classes: tuple[str, ...],
+    missing: Sequence[str],
+    scores: Scores,
+    primary: str,
+    images: int,
+) -> ScoredFiles:
+    """Put scores together with the images that they are of."""
+    groups = len({row["group"] for row in scores.cases})
+    reported = report_scores(scores, primary, groups)
+    return ScoredFiles(task, classes, images, groups, missing, reported, scores.cases)
+
+
+def change_figures(scores: Scores, change: Callable[[Figures], Figures]) -> Scores:
+    """The scores with other figures under the reporting protocol."""
+    protocol = scores.protocol
+    changed = replace(
+        protocol,
+        scores=change(protocol.scores),
+        per_class={label: change(part) for label, part in protocol.per_class.items()},
+        target_score=change(protocol.target_score),
     )
-    made = results.load(path)
-    images = made["predictions"]["n"]
-    groups = made["scores"][made["primary"]["name"]]["groups"]
-    show({**made, "data": {"images": images, "groups": groups}})
-    tell_missing(missing, images)
-    say(f"result: {path}; python scripts/leaderboard.py puts it on the board")
-    if options.json:
-        write(options.json, {**made, "cases": scores.cases})
-    return 0
+    return replace(scores, protocols=(changed, *scores.protocols[1:]))
 
 
-def tell_missing(missing: Sequence[str], images: int) -> None:
-    """That some images weren't predicted."""
+def add_plain_names(figures: Figures) -> Figures:
+    """The figures with distances in mm also by their names without the unit."""
+    added = {name: figures[in_mm] for name, in_mm in PLAIN_NAMES.items() if in_mm in figures}
+    return {**figures, **added}
+
+
+def drop_by_area(figures: Figures) -> Figures:
+    """The figures without those by the boxes' area, which fractions of the sides don't tell."""
+    return {name: figure for name, figure in figures.items() if not name.endswith(BY_AREA)}
+
+
+# ---- what is printed and written
+
+
+def show(task: Task, protocols: Sequence[ProtocolScores], images: int, groups: int | None) -> None:
+    """Print a table per class, and the protocols' descriptions."""
+    protocol, *others = protocols
+    names = [name for name in USUAL_SCORES[task] if name in protocol.scores]
+    lines = []
+    for label, figures in [*protocol.per_class.items(), ("all classes", protocol.scores)]:
+        lines.append([label, *(format_score(figures, name) for name in names)])
+    lines.append(["95 %", *(format_bounds(protocol.scores[name], name) for name in names)])
+    target_scores = [format_score(protocol.target_score, name) for name in names]
+    lines.append(["target score", *target_scores])
+    table(f"{task}: {images} images, {groups} groups", ["class", *names], lines)
+    say(f"protocol {protocol.name} v{protocol.version}: {protocol.description}")
+    for other in others:
+        values = [f"{name} {format_score(other.scores, name)}" for name in other.scores]
+        say(f"protocol {other.name}: {'  '.join(values)}")
+
+
+def warn_of_missing(missing: Sequence[str], images: int) -> None:
+    """Warn of images without a prediction."""
     if missing:
         warn(
-            f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): scored as nothing found"
+            f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): "
+            "scored as nothing predicted"
         )
 
 
-def write(path: Path, made: Mapping[str, Any]) -> None:
-    """As JSON, whole or not at all."""
-    with replacing(path) as part:
-        part.write_text(
-            json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write JSON, whole or not at all."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, f"{text}\n")
 
 
-def score_coco(options: argparse.Namespace) -> int:
-    """COCO's own files, boxes or masks; the exit code."""
-    if options.rule not in (None, [instances.RULE.name]):
-        raise ConfigError(
-            f"--rule: COCO's files are scored by {instances.RULE.name}; others take folders of YOLO txt"
-        )
-    found = instances.read(options.truth, options.predictions, options.strict)
-    scores = instances.score(found, outside.grouping(options.group))
-    groups = len({row["group"] for row in scores.cases})
-    made = {
-        **{"task": "detect", "classes": list(found.classes)},
-        **records.scored(scores, "map50_95", groups, scores.protocol.description),
-        "data": {"images": len(found.cases), "groups": groups, "missing": found.missing},
-        "cases": scores.cases,
-    }
-    show(made)
-    tell_missing(found.missing, len(found.cases))
+def score_on_dataset(options: argparse.Namespace) -> int:
+    """Score on a dataset's test split and save the row; the exit code."""
+    overrides = [f"dataset={options.dataset}", f"model={MODELS[options.task]}", "tracking=none"]
+    for key in ("data", "results", "runs"):
+        if getattr(options, key):
+            overrides.append(f"{key}={getattr(options, key)}")
+    config = resolve_config(compose_for_script(overrides, None, "score"))
+    row = external.score_external(config, options.predictions, options.name, options.strict)
+    images = row.result.data.counts["test"]
+    groups = next(iter(row.result.scores.values())).groups
+    show(options.task, row.result.protocols, images, groups)
+    warn_of_missing(row.missing, images)
+    say(f"result: {row.path}; python scripts/leaderboard.py adds it to the leaderboard")
     if options.json:
-        write(options.json, made)
+        write_json(options.json, {**row.result.to_json(), "cases": row.scores.cases})
     return 0
 
 
 def score(options: argparse.Namespace) -> int:
     """Read, score, show, write; the exit code."""
     if options.dataset:
-        return enter(options)
-    if options.task == "detect" and not options.truth.is_dir():
-        return score_coco(options)
-    spacing, pairs = spacing_of(options), pairs_of(options)
-    scorer = scorer_of(options, pairs.classes)
-    for pair in track(pairs, "scoring", len(pairs)):
-        size = None if options.task == "landmark" else pair.size
-        scorer.update(pair.case, pair.group, pair.truth, pair.prediction, size, spacing)
-    made = facts(options, pairs, scorer.result(), scorer.primary, spacing is not None)
-    show(made)
-    if not pairs.areas:
+        return score_on_dataset(options)
+    is_coco = options.task == "detect" and not options.targets.is_dir()
+    scored = score_coco(options) if is_coco else score_files(options)
+    show(scored.task, scored.scores.protocols, scored.images, scored.groups)
+    if scored.task == "detect" and not is_coco:
         say(
-            "note: sides are fractions of the image, so there are no figures by the boxes' area in px"
+            "note: sides are fractions of the image, so there are no scores by the boxes' area "
+            "in px"
         )
-    tell_missing(pairs.missing, len(pairs))
+    warn_of_missing(scored.missing, scored.images)
     if options.json:
-        write(options.json, made)
+        write_json(options.json, scored.to_json())
     return 0
 
 

@@ -1,9 +1,9 @@
-"""Serve the page of the board on this machine: results/index.html, the result pages and what they share.
+"""Serve the leaderboard's page on this machine, with the result pages and what they share.
 
     python scripts/serve.py [--open] [--port 8000] [--results DIR] [--json FILE]
 
-Prints the address and serves until it is stopped (Ctrl-C); nothing but this machine can reach it. The page needs no
-server: results/index.html opens from disk as well.
+It prints the address and serves until it is stopped (Ctrl-C); only this machine can reach it. The
+page needs no server: results/index.html opens from disk as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from usbench.errors import DataError, RunError, UsbenchError
 from usbench.io import console
-from usbench.results.store import write_all
+from usbench.io.files import write_all
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = "127.0.0.1"
@@ -29,10 +29,10 @@ class Quiet(SimpleHTTPRequestHandler):
     """Files of a folder, without a line for each on the terminal."""
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing is said."""
+        """Print nothing."""
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -48,27 +48,27 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def server(results: Path, port: int) -> ThreadingHTTPServer:
+def open_server(results: Path, port: int) -> ThreadingHTTPServer:
     """A server of the results' folder, not yet running.
 
-    Raises DataError where there is no page, RunError where the port can't be had.
+    Raises:
+        DataError: there is no page.
+        RunError: the port isn't free.
     """
-    if not (results / "index.html").is_file():
-        page = results / "index.html"
-        raise DataError(
-            f"{page}: the page of the board was wanted, found none; run python scripts/leaderboard.py"
-        )
+    page = results / "index.html"
+    if not page.is_file():
+        raise DataError(f"{page}: no page found; run python scripts/leaderboard.py")
     try:
         return ThreadingHTTPServer((HERE, port), partial(Quiet, directory=str(results)))
     except (OSError, OverflowError) as error:
         raise RunError(
-            f"--port {port}: a port that is free was wanted ({error}); take another, or 0 for any"
+            f"--port {port}: not available ({error}); use another port, or 0 for any that is free"
         ) from error
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Until it is stopped; the exit code."""
-    with server(options.results, options.port) as running:
+    """Serve until stopped; the exit code."""
+    with open_server(options.results, options.port) as running:
         address = f"http://{HERE}:{running.server_address[1]}/"
         if options.json:
             write_all({options.json: (json.dumps({"address": address}) + "\n").encode()})
@@ -83,8 +83,8 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 where there is no page or no port, 2 for wrong options."""
-    options = arguments(argv)
+    """The command; exit code 1 where there is no page or port, 2 for wrong options."""
+    options = parse_arguments(argv)
     try:
         return serve(options)
     except UsbenchError as error:

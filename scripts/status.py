@@ -1,9 +1,9 @@
-"""How far is a sweep? Its cells and their states, read from results and claims, by whichever host they are run.
+"""How far is a sweep? Its runs and their states, read from results and locks, whichever host does them.
 
     python scripts/status.py [--runs DIR] [--plan FILE] [--watch] [--json FILE]
 
-Shows the sweep that was planned last below runs; --plan takes an earlier one (runs/sweep/plan-*.json), --watch looks
-again every two seconds until nothing is left to be done. Exit code 0, 1 where there is no plan.
+Shows the sweep that was planned last below runs; --plan takes an earlier one (runs/sweep/plan-*.json), --watch
+looks again every two seconds until nothing is left to be done. Exit code 0, 1 where there is no plan.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.live import Live
 from rich.table import Table
 
 from usbench.cli.overrides import exit_code
-from usbench.errors import DataError
 from usbench.io.console import out, say
-from usbench.io.files import replacing
-from usbench.runner import status as ledger
+from usbench.io.files import write_atomically
+from usbench.runner.status import RunStatus, run_statuses
+from usbench.sweep.jobs import PlannedJob, read_plan
 
 EVERY_S = 2.0
 OPEN = ("missing", "running", "stale")
@@ -35,13 +34,13 @@ OPEN = ("missing", "running", "stale")
 
 @dataclass(frozen=True)
 class Line:
-    """A cell of the sweep, as shown."""
+    """A run of the sweep, as shown."""
 
     name: str
-    key: str
+    run_id: str
     state: str
-    words: str
-    twice: int = 0
+    note: str
+    lost: int = 0  # how often its work was done in vain
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -62,88 +61,76 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def plan_of(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The jobs of the plan. DataError where there is none, or something else."""
-    folder = options.runs / "sweep"
-    plans = sorted(folder.glob("plan-*.json"), key=lambda path: path.stat().st_mtime_ns)
-    path = options.plan or (plans[-1] if plans else folder / "plan-*.json")
-    try:
-        return list(json.loads(path.read_text())["jobs"])
-    except (OSError, ValueError, KeyError) as wrong:
-        raise DataError(
-            f"{path}: the plan of a sweep was wanted ({wrong}); begin one with -m or sweep="
-        ) from wrong
-
-
-def lines(jobs: Sequence[Mapping[str, Any]], runs: Path) -> Iterator[Line]:
-    """A line for each cell, and for each combination that has none."""
+def lines(jobs: Sequence[PlannedJob]) -> Iterator[Line]:
+    """A line for each run, and for each combination that has none."""
     for job in jobs:
-        if not job["cells"]:
-            yield Line(
-                job["name"],
-                "–",
-                "skipped" if job["skipped"] else "failed",
-                job["skipped"] or job["failed"],
-            )
-        cells = [{**one, "runs": str(runs.absolute())} for one in job["cells"]]
-        for n, (one, entry) in enumerate(zip(cells, ledger.entries(cells), strict=True)):
-            name = job["name"] + (f" → {one['dataset']['name']}" if n else "")
-            words = {
-                "done": "–" if entry.value is None else f"{entry.value:.3f}",
-                "running": f"{progress(runs / one['run_id'])}{entry.words}",
-            }.get(entry.state, entry.words)
-            yield Line(name, one["run_id"], entry.state, words, entry.twice)
+        if not job.runs:
+            state = "skipped" if job.skipped else "failed"
+            yield Line(job.name, "–", state, job.skipped or job.failed)
+        for n, (address, status) in enumerate(zip(job.runs, run_statuses(job.runs), strict=True)):
+            name = f"{job.name} → {address.dataset}" if n else job.name
+            note = describe(status, address.run_dir)
+            yield Line(name, address.run_id, status.state, note, status.lost)
+
+
+def describe(status: RunStatus, folder: Path) -> str:
+    """A finished run's score, how far a running one is, or why it isn't done."""
+    if status.is_done:
+        return "–" if status.value is None else f"{status.value:.3f}"
+    if status.state == "running":
+        return f"{progress(folder)}{status.reason}"
+    return status.reason
 
 
 def progress(folder: Path) -> str:
-    """Up to which epoch a run has come."""
+    """The epoch that a run is at."""
     with suppress(OSError, IndexError, csv.Error), (folder / "log.csv").open() as file:
         return f"epoch {list(csv.reader(file))[-1][0]}; "
     return ""
 
 
-def summary(found: Sequence[Line]) -> str:
-    """Cells by state, in a line."""
-    counts = Counter(line.state for line in found)
-    twice = sum(line.twice for line in found)
-    words = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
-    return f"{len(found)} cells: {words}" + (f"; work done twice: {twice}" if twice else "")
+def summary(runs: Sequence[Line]) -> str:
+    """Runs by state, in a line."""
+    counts = Counter(line.state for line in runs)
+    lost = sum(line.lost for line in runs)
+    states = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+    return f"{len(runs)} runs: {states}" + (f"; work done twice: {lost}" if lost else "")
 
 
-def grid(found: Sequence[Line]) -> Table:
-    """What people see."""
-    shown = Table(title=summary(found), title_justify="left", title_style="bold")
-    for name in ("cell", "run_id", "state", ""):
-        shown.add_column(name)
-    for line in found:
-        shown.add_row(line.name, line.key, line.state, line.words)
-    return shown
+def grid(runs: Sequence[Line]) -> Table:
+    """The table for people."""
+    table = Table(title=summary(runs), title_justify="left", title_style="bold")
+    for name in ("run", "run_id", "state", ""):
+        table.add_column(name)
+    for line in runs:
+        table.add_row(line.name, line.run_id, line.state, line.note)
+    return table
+
+
+def is_open(runs: Sequence[Line]) -> bool:
+    """Whether something is left to be done."""
+    return any(line.state in OPEN for line in runs)
 
 
 def status(options: argparse.Namespace) -> int:
     """Show, once or until the end; the exit code."""
-    jobs = plan_of(options)
-    found = list(lines(jobs, options.runs))
+    jobs = read_plan(options.runs, options.plan)
+    runs = list(lines(jobs))
     if options.watch and out.is_terminal:
-        with (
-            Live(grid(found), console=out, auto_refresh=False) as live,
-            suppress(KeyboardInterrupt),
-        ):
-            while any(line.state in OPEN for line in found):
+        live = Live(grid(runs), console=out, auto_refresh=False)
+        with live, suppress(KeyboardInterrupt):
+            while is_open(runs):
                 time.sleep(EVERY_S)
-                found = list(lines(jobs, options.runs))
-                live.update(grid(found), refresh=True)
+                runs = list(lines(jobs))
+                live.update(grid(runs), refresh=True)
     else:
-        while options.watch and any(line.state in OPEN for line in found):
-            say(summary(found))
+        while options.watch and is_open(runs):
+            say(summary(runs))
             time.sleep(EVERY_S)
-            found = list(lines(jobs, options.runs))
-        out.print(grid(found))
+            runs = list(lines(jobs))
+        out.print(grid(runs))
     if options.json:
-        with replacing(options.json) as part:
-            part.write_text(
-                json.dumps([vars(line) for line in found], indent=1) + "\n", encoding="utf-8"
-            )
+        write_atomically(options.json, json.dumps([vars(line) for line in runs], indent=1) + "\n")
     return 0
 
 

@@ -47,14 +47,14 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def sync(options: argparse.Namespace) -> int:
     """Send, say, write; the exit code."""
-    folders = track_sync.unsent(options.runs, tuple(options.keys))
+    folders = track_sync.unsent_runs(options.runs, tuple(options.keys))
     sent: list[track_sync.Sent] = []
     failed: dict[str, str] = {}
     if folders:
-        client, uri = tracking.connected(options.runs)
+        client, uri = tracking.connect(options.runs)
         for folder in track(folders, "sending"):
             try:
-                sent += [run] if (run := track_sync.send(folder, client, uri)) else []
+                sent += [run] if (run := track_sync.send_run(folder, client, uri)) else []
             except UsbenchError as error:
                 failed[folder.name] = str(error)
                 warn(f"{folder.name}: {error}")

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 from omegaconf import OmegaConf
 
-from usbench.cli.listing import conf_dir
+from usbench.io.config import conf_dir
 
 os.environ.setdefault(
     "GOMP_SPINCOUNT", "0"

@@ -1,4 +1,4 @@
-"""A finished run without any training: the truth, moved, stands for a model's predictions."""
+"""A finished run without any training: the target, moved, stands for a model's predictions."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from usbench.datasets import source
 from usbench.results import scoring
-from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import records
+from usbench.results.predictions import read_predictions, write_predictions
+from usbench.results.store import hash_case_ids, save_result
+from usbench.runner.config import RunConfig, write_config
+from usbench.runner.experiment import score
+from usbench.runner.facts import done_result
+from usbench.runner.resolve import resolve_config
 from usbench.types import SEEN, Boxes, Landmarks, Masks, Target
 
 MODELS = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}
+IMAGES = {"train": 12, "val": 6, "test": 12}
 
 
 def moved(target: Target, by: int = 3) -> Target:
-    """A guess some px to the right of the truth, sure of everything."""
+    """A prediction some px to the right of the target, with full confidence."""
     if isinstance(target, Masks):
         planes = np.roll(target.planes, by, axis=2)
         return Masks(planes, np.ones(len(planes), np.float32))
@@ -42,40 +45,35 @@ def finish(
     folder: Path,
     dataset: str,
     task: str,
-    *words: str,
-    guess: Callable[[Target], Target] = moved,
-) -> tuple[cell.Cell, Path]:
-    """(cell, path of the record) of a run on a small phantom whose predictions are `guess` of the truths."""
-    named = [
-        f"dataset={dataset}",
-        f"model={MODELS[task]}",
-        "recipe=tiny",
-        "source=phantom",
-        "tracking=none",
-    ]
-    named += [
-        f"runs={folder}/runs",
-        f"results={folder}/results",
-        "device=cpu",
-        "dataset.phantom.per_group=1",
-    ]
-    config = compose(*named, "dataset.phantom.size=[96,128]", *words)
-    drawn = config["dataset"]["phantom"]["counts"]
-    config["dataset"]["phantom"]["counts"] = {
-        split: {"train": 12, "val": 6, "test": 12}[split] for split in drawn
-    }
-    if "gap" in config["dataset"]["split"]:
-        config["dataset"]["split"]["gap"] = 1
-    one = cell.resolve(config)
-    run = cell.run_dir(one)
-    run.mkdir(parents=True, exist_ok=True)
-    cell.write(one, run / "cell.yaml")
-    data = source.open_dataset(one)
-    val, test = data.samples("val"), data.samples("test")
-    for split, samples in (("val", val), ("test", test)):
-        clean = (replace(s, target=guess(s.target)).target for s in samples)
-        scoring.write_predictions(run, split, samples, clean)
-    scores = scoring.score(one["metric"], run, test, val)
-    record = records.done_record(one, data, scores, scoring.select(run, val), {"fit": 1.0}, 7)
-    cases = results.mask_ids(scores.cases, one["dataset"]["redistribute"], data.name)
-    return one, results.save(Path(one["results"]), record, cases)
+    *overrides: str,
+    predict: Callable[[Target], Target] = moved,
+) -> tuple[RunConfig, Path]:
+    """(configuration, path of the result) of a run on a small phantom.
+
+    Its predictions are `predict` of the targets.
+    """
+    names = [f"dataset={dataset}", f"model={MODELS[task]}", "recipe=tiny"]
+    places = [f"runs={folder}/runs", f"results={folder}/results", "source=phantom"]
+    small = ["dataset.phantom.per_group=1", "dataset.phantom.size=[96,128]"]
+    settings = ["tracking=none", "device=cpu", *small]
+    composed = compose(*names, *places, *settings, *overrides)
+    drawn = composed["dataset"]["phantom"]["counts"]
+    composed["dataset"]["phantom"]["counts"] = {split: IMAGES[split] for split in drawn}
+    if "gap" in composed["dataset"]["split"]:
+        composed["dataset"]["split"]["gap"] = 1
+    config = resolve_config(composed)
+    config.run_dir.mkdir(parents=True, exist_ok=True)
+    write_config(config.to_mapping(), config.run_dir / "config.yaml")
+    data = config.open_dataset()
+    stored = {}
+    for split in ("val", "test"):
+        samples = data.samples(split)
+        predictions = (replace(s, target=predict(s.target)).target for s in samples)
+        write_predictions(config.run_dir, split, samples, predictions)
+        stored[split] = read_predictions(config.run_dir, split, samples)
+    thresholds = scoring.choose_thresholds(stored["val"])
+    scores = score(config, stored["test"], thresholds)
+    selection = scoring.selection_score(stored["val"])
+    result = done_result(config, data, scores, selection, {"fit": 1.0}, 7)
+    cases = hash_case_ids(scores.cases, config.dataset.redistribute, data.name)
+    return config, save_result(config.results, result, cases)

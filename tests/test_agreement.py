@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from usbench.leaderboard.agreement import Verdict, standard_error, verdict
+from usbench.leaderboard.agreement import Agreement, judge_agreement, standard_error
 from usbench.metrics.bootstrap import draw, percentile_interval, resample_means
 
 
@@ -18,11 +18,13 @@ def test_the_standard_error_by_hand():
 
 def test_by_hand():
     """SE_cluster .003 in 9 groups, seeds .50 and .52 (SD .01414): SE² = 2·9e-6 + 2·2e-4; ours − theirs = .1."""
-    found = verdict([0.50, 0.52], [0.003, 0.003], 9, 0.41, 0.02)
+    found = judge_agreement([0.50, 0.52], [0.003, 0.003], 9, 0.41, 0.02)
     se, freedom = (18e-6 + 4e-4) ** 0.5, (18e-6 + 4e-4) ** 2 / (18e-6**2 / 8 + 4e-4**2 / 1)
     wide = student.ppf(0.975, freedom) * se
     assert found.low == pytest.approx(0.1 - wide) and found.high == pytest.approx(0.1 + wide)
-    assert found.word == "can't tell"  # two seeds that differ so: t has about one degree of freedom
+    assert (
+        found.verdict == "can't tell"
+    )  # two seeds that differ so: t has about one degree of freedom
 
 
 @pytest.mark.parametrize(
@@ -37,19 +39,18 @@ def test_by_hand():
     ],
 )
 def test_verdicts(values, published, word):
-    found = verdict(values, [0.001] * len(values), 40, published, 0.02)
-    assert found.word == word and (word != "can't tell" or "95 %" in found.reason)
+    found = judge_agreement(values, [0.001] * len(values), 40, published, 0.02)
+    assert found.verdict == word and (word != "can't tell" or "95 %" in found.reason)
     assert found.low <= sum(values) / len(values) - published <= found.high
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"marks": ("≠ model", "≠ data")}, "≠ model, ≠ data"),
         ({"groups": 5}, "5 groups"),
         ({"values": [0.5], "errors": [0.01]}, "1 seed"),
         ({"errors": [0.01, None, 0.01]}, "no interval"),
-        ({"within": None}, "no δ for a distance"),
+        ({"tolerance": None}, "no δ for a distance"),
     ],
 )
 def test_what_forbids_a_verdict(changes, reason):
@@ -58,10 +59,10 @@ def test_what_forbids_a_verdict(changes, reason):
         "errors": [0.01] * 3,
         "groups": 20,
         "published": 0.9,
-        "within": 0.02,
+        "tolerance": 0.02,
     }
-    assert verdict(**sound).word == "lower"
-    assert verdict(**{**sound, **changes}) == Verdict("can't tell", reason)
+    assert judge_agreement(**sound).verdict == "lower"
+    assert judge_agreement(**{**sound, **changes}) == Agreement("can't tell", reason)
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
@@ -89,6 +90,8 @@ def test_equal_models_on_six_animals_are_rarely_called_different(seeds, shared):
             + rng.normal(0, 0.1, 660)
             + rng.normal(0, 0.01)
         )
-        found = verdict([values.mean() for values in trained], errors, 6, other.mean(), 0.02)
-        called += found.word in ("higher", "lower")
+        found = judge_agreement(
+            [values.mean() for values in trained], errors, 6, other.mean(), 0.02
+        )
+        called += found.verdict in ("higher", "lower")
     assert called / trials < (0.05 if shared else 0.08)

@@ -16,12 +16,15 @@ import pytest
 from hydra.errors import HydraException
 from PIL import Image
 
-from usbench.cli.listing import conf_dir
+import usbench.runner.resolve
 from usbench.datasets import source
+from usbench.datasets.config import DatasetConfig
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
-from usbench.runner import config as cell
+from usbench.io.config import conf_dir
 from usbench.runner import machine
+from usbench.runner.config import RunConfig, read_config, write_config
+from usbench.runner.resolve import resolve_config, run_ids
 from usbench.types import SPLITS
 
 SIZE, COUNTS = (64, 96), {"train": 8, "val": 4, "test": 4}
@@ -45,9 +48,10 @@ def pristine(compose, tmp_path_factory) -> Path:
     for name in ("spinal", "usgra"):
         node = compose(f"dataset={name}")["dataset"]
         counts = {split: COUNTS[split] for split in node["phantom"]["counts"]}
-        spec = replace(source.spec_of(node), size=SIZE, counts=counts)
+        dataset = DatasetConfig.from_mapping(node)
+        spec = replace(source.phantom_spec(dataset), size=SIZE, counts=counts)
         for task in node["views"] if name == "spinal" else ("segment",):
-            layout = source.layout_of({"dataset": node, "task": task, "phantom": True})
+            layout = source.build_layout(dataset, task, phantom=True)
             layout.write(data / name, phantom.draw_samples(spec, task))
     return data
 
@@ -68,19 +72,19 @@ def empty_folder(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def resolve(compose) -> Callable[..., cell.Cell]:
-    """`resolve(*overrides, key=value)` → the cell; the small usgra without the lists of the real one's images."""
+def resolve(compose) -> Callable[..., RunConfig]:
+    """`resolve(*overrides, key=value)` → the configuration; the small usgra without the lists of the real one's images."""
 
-    def resolved(*words: str, **settings: str) -> cell.Cell:
+    def resolved(*words: str, **settings: str) -> RunConfig:
         unlisted = UNLISTED if "dataset=usgra" in words else ()
-        return cell.resolve({**compose(*QUIET, *unlisted, *words), **settings})
+        return resolve_config({**compose(*QUIET, *unlisted, *words), **settings})
 
     return resolved
 
 
-def read_all(one: cell.Cell) -> int:
+def read_all(one: RunConfig) -> int:
     """Read every sample of the cell's view, as training and scoring do; how many there are."""
-    opened = source.open_dataset(one)
+    opened = one.open_dataset()
     return sum(1 for split in SPLITS for _ in opened.samples(split))
 
 
@@ -307,8 +311,12 @@ def cuda() -> bool:
         (("modle=unet",), HydraException, "modle"),
         (("dataset.phantom.cuonts=3",), HydraException, "cuonts"),
         (("model.recipes.quick.epoch=3",), HydraException, "epoch"),
-        (("recipe=long",), ConfigError, "recipe=long: unet has tiny, quick, standard"),
-        (("recipe=kumar2025",), ConfigError, "recipe=kumar2025: unet has"),
+        (
+            ("recipe=long",),
+            ConfigError,
+            "recipe=long: expected one of tiny, quick, standard for unet",
+        ),
+        (("recipe=kumar2025",), ConfigError, "recipe=kumar2025: .* for unet"),
         (("recipe=3",), ConfigError, "recipe=3"),
         (
             ("~dataset.views.detect", "model=yolov8"),
@@ -317,7 +325,7 @@ def cuda() -> bool:
         ),
         (("model.task=sing",), ConfigError, "'sing'"),
         (("model=yolov8", "metric=segment"), ConfigError, "metric=detect"),
-        (("fold=5",), ConfigError, "fold=5: one of 0..4"),
+        (("fold=5",), ConfigError, "fold=5: expected 0 to 4"),
         (("fold=-1",), ConfigError, "fold=-1"),
         (("fold=first",), ConfigError, "fold=first"),
         (("fold=1.5",), ConfigError, "fold=1.5"),
@@ -362,7 +370,7 @@ def cuda() -> bool:
 )
 def test_a_wrong_command_is_one_line_and_writes_nothing(compose, empty_folder, words, error, says):
     with pytest.raises(error) as caught:
-        cell.resolve(compose(*SMALL, "device=cpu", *words))
+        resolve_config(compose(*SMALL, "device=cpu", *words))
     assert re.search(says, " ".join(str(caught.value).split()))
     if isinstance(caught.value, UsbenchError):  # Hydra's own lines are joined by the command
         assert "\n" not in str(caught.value) and caught.value.exit_code == (
@@ -378,7 +386,8 @@ def test_a_folder_may_be_called_by_a_number(data, resolve, empty_folder, key):
     one = resolve(
         "dataset=spinal", *(("data=2024",) if key == "data" else (f"data={data}", f"{key}=2024"))
     )
-    assert one["root" if key == "data" else key].startswith(str(empty_folder / "2024"))
+    place = {"data": one.root, "runs": one.runs, "results": one.results}[key]
+    assert place.is_relative_to(empty_folder / "2024")
 
 
 @pytest.mark.parametrize("stage", ["phantom", "real"])
@@ -456,11 +465,11 @@ def test_where_data_is_looked_for(
         assert tree(up) == before
         return
     one = resolve(*overrides)
-    assert one["phantom"] == (root == WRITTEN) and read_all(one) > 0
+    assert one.phantom == (root == WRITTEN) and read_all(one) > 0
     if root == WRITTEN:
-        assert Path(one["root"]).parent == empty_folder / "runs" / "phantoms"
+        assert one.root.parent == empty_folder / "runs" / "phantoms"
     else:
-        assert Path(one["root"]).resolve() == up / root
+        assert one.root.resolve() == up / root
     changed = tree(up).items() - before.items()
     assert all(path.startswith("here/runs/") for path, _ in changed)  # never into data
     assert before.items() <= tree(up).items()
@@ -474,19 +483,20 @@ def test_a_dataset_of_one_s_own_names_its_folder_in_its_yaml(data, compose, empt
     (own / "mine.yaml").write_text(f"{plain}\nroot: {data / 'usgra'}\n", "utf-8")
     words = (*QUIET, *UNLISTED, f"hydra.searchpath=[file://{own.parent}]", "dataset=mine", *SMALL)
     found = {
-        given: cell.resolve(compose(*words, given))["root"]
+        given: resolve_config(compose(*words, given)).root
         for given in (f"data={up}/nowhere", "seed=0")
     }
-    assert set(found.values()) == {str(data / "usgra")}
+    assert set(found.values()) == {data / "usgra"}
     with pytest.raises(DataError, match="nowhere"):
-        cell.resolve(compose(*words, f"dataset.root={up}/nowhere"))
+        resolve_config(compose(*words, f"dataset.root={up}/nowhere"))
 
 
 def test_a_phantom_has_nothing_of_the_real_images(resolve):
     """Leak, near-duplicates and published figures hold for the release only; a phantom has no known defects."""
     one = resolve("dataset=usgra", *SMALL)
-    assert one["phantom"] and not {"leakage", "published"} & one["dataset"].keys()
-    assert "near_duplicates" not in one["dataset"]["split"]
+    assert one.phantom and one.dataset.leakage is None
+    assert "published" not in one.to_mapping()["dataset"]
+    assert not one.dataset.split.near_duplicates
 
 
 def test_a_phantom_is_written_once_and_whole(resolve, empty_folder):
@@ -494,7 +504,7 @@ def test_a_phantom_is_written_once_and_whole(resolve, empty_folder):
     before = {path: path.stat().st_mtime_ns for path in empty_folder.rglob("*")}
     assert resolve("dataset=spinal", *SMALL) == first
     assert {path: path.stat().st_mtime_ns for path in empty_folder.rglob("*")} == before
-    assert resolve("dataset=spinal", *SMALL, "dataset.phantom.seed=1")["root"] != first["root"]
+    assert resolve("dataset=spinal", *SMALL, "dataset.phantom.seed=1").root != first.root
 
 
 def test_a_phantom_that_cannot_be_written_leaves_nothing(resolve, empty_folder):
@@ -525,8 +535,8 @@ def test_a_phantom_that_cannot_be_written_leaves_nothing(resolve, empty_folder):
 def test_the_recipe(pristine, resolve, words, recipe):
     settings = {"data": str(pristine)} if "real" in words.split() else {}
     one = resolve(*(word for word in words.split() if word != "real"), *SMALL, **settings)
-    assert one["recipe"] == recipe
-    assert {**one["model"]["recipe"], **one["model"]["build"]}.keys() >= {
+    assert one.recipe == recipe
+    assert {**one.model.recipe, **one.model.build}.keys() >= {
         "epochs",
         "batch",
         "weights",
@@ -535,11 +545,9 @@ def test_the_recipe(pristine, resolve, words, recipe):
 
 def test_the_papers_recipe_of_yolov8(pristine, resolve):
     """The paper: size m, 80 epochs, batch 48, 320 px, lr .000422."""
-    model = resolve("dataset=spinal", "model=yolov8", data=str(pristine))["model"]
-    assert model["build"]["size"] == "m"
-    assert {
-        key: model["recipe"][key] for key in ("epochs", "batch", "imgsz", "lr0", "optimizer")
-    } == {
+    model = resolve("dataset=spinal", "model=yolov8", data=str(pristine)).model
+    assert model.build["size"] == "m"
+    assert {key: model.recipe[key] for key in ("epochs", "batch", "imgsz", "lr0", "optimizer")} == {
         "epochs": 80,
         "batch": 48,
         "imgsz": 320,
@@ -549,9 +557,9 @@ def test_the_papers_recipe_of_yolov8(pristine, resolve):
 
 
 def test_a_build_s_own_value_stands_before_the_recipe_s(resolve):
-    assert resolve("model=unet", *SMALL)["model"]["build"]["encoder"] == "resnet18"
+    assert resolve("model=unet", *SMALL).model.build["encoder"] == "resnet18"
     assert (
-        resolve("model=unet", "model.build.encoder=resnet34", *SMALL)["model"]["build"]["encoder"]
+        resolve("model=unet", "model.build.encoder=resnet34", *SMALL).model.build["encoder"]
         == "resnet34"
     )
 
@@ -585,8 +593,8 @@ def test_weights_count_by_their_bytes(resolve, empty_folder):
     keys = []
     for name, content in (("a.pt", b"one"), ("b.pt", b"one"), ("a.pt", b"two")):
         (empty_folder / name).write_bytes(content)
-        keys.append(resolve(f"model.build.weights={name}", *SMALL)["run_id"])
-    keys += [resolve(*SMALL)["run_id"], resolve("model.build.weights=imagenet", *SMALL)["run_id"]]
+        keys.append(resolve(f"model.build.weights={name}", *SMALL).run_id)
+    keys += [resolve(*SMALL).run_id, resolve("model.build.weights=imagenet", *SMALL).run_id]
     assert keys[0] == keys[1] and len(set(keys)) == 4
 
 
@@ -602,7 +610,7 @@ CHANGES = {
     "precision": ("precision=bf16",),
     "encoder": ("model.build.encoder=resnet34",),
     "model": ("model=deeplabv3",),
-    "adapter's recipe": ("model.recipe=99",),
+    "adapter's version": ("model.version=99",),
     "order of classes": ("dataset.views.segment.classes=[vessel,nerve]",),
     "exclusive": ("dataset.views.segment.exclusive=false",),
     "name of a class": ("dataset.views.segment.classes=[nerve,artery]",),
@@ -630,8 +638,8 @@ NO_CHANGES = {
 }
 
 
-def key_of(resolve: Callable[..., cell.Cell], data: Path, *words: str) -> str:
-    key: str = resolve(*SEGMENT, *words, data=str(data))["run_id"]
+def key_of(resolve: Callable[..., RunConfig], data: Path, *words: str) -> str:
+    key: str = resolve(*SEGMENT, *words, data=str(data)).run_id
     return key
 
 
@@ -650,10 +658,8 @@ def test_what_does_not_change_the_key(pristine, resolve, change):
 
 def test_a_key_is_twelve_digits_and_its_recipe_has_no_seed(pristine, resolve):
     one, two = (resolve(*SEGMENT, f"seed={n}", data=str(pristine)) for n in (0, 1))
-    assert re.fullmatch(r"[0-9a-f]{12}", one["run_id"]) and re.fullmatch(
-        r"[0-9a-f]{12}", one["series"]
-    )
-    assert one["series"] == two["recipe"] and one["run_id"] != two["run_id"]
+    assert re.fullmatch(r"[0-9a-f]{12}", one.run_id) and re.fullmatch(r"[0-9a-f]{12}", one.series)
+    assert one.series == two.series and one.run_id != two.run_id
 
 
 def test_a_byte_of_the_data_changes_the_key_and_its_place_does_not(data, resolve, empty_folder):
@@ -667,15 +673,15 @@ def test_a_byte_of_the_data_changes_the_key_and_its_place_does_not(data, resolve
 
 def test_the_device_is_not_in_the_key(resolve):
     one = resolve(*SMALL)
-    assert cell.run_ids({**one, "device": "cuda:1", "threads": 64, "tracking": "none"}) == (
-        one["series"],
-        one["run_id"],
+    assert run_ids(replace(one, device="cuda:1", threads=64, tracking="none")) == (
+        one.series,
+        one.run_id,
     )
 
 
 def test_tasks_and_folds_have_keys_of_their_own(resolve):
     keys = [
-        resolve(*SMALL, *words)["run_id"]
+        resolve(*SMALL, *words).run_id
         for words in ((), ("model=yolov8",), ("fold=0",), ("fold=1",))
     ]
     assert len(set(keys)) == 4
@@ -686,40 +692,40 @@ def test_tasks_and_folds_have_keys_of_their_own(resolve):
 )
 def test_recipes_and_the_selection_rule_are_in_the_key(resolve, monkeypatch, name, value):
     before = resolve(*SMALL)
-    monkeypatch.setattr(cell, name, value)
-    assert cell.run_ids(before) != (before["series"], before["run_id"])
+    monkeypatch.setattr(usbench.runner.resolve, name, value)
+    assert run_ids(before) != (before.series, before.run_id)
 
 
-# ---- the cell as a file
+# ---- the configuration as a file
 
 
-def test_a_cell_survives_its_file(resolve, empty_folder):
+def test_a_configuration_survives_its_file(resolve, empty_folder):
     one = resolve("dataset=spinal", "model=yolov8", *SMALL)
-    cell.write(one, empty_folder / "below" / "cell.yaml")
-    assert cell.read(empty_folder / "below" / "cell.yaml") == one
-    assert [path.name for path in (empty_folder / "below").iterdir()] == ["cell.yaml"]
+    write_config(one.to_mapping(), empty_folder / "below" / "config.yaml")
+    assert read_config(empty_folder / "below" / "config.yaml") == one
+    assert [path.name for path in (empty_folder / "below").iterdir()] == ["config.yaml"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "a: b", "key: [", "\x00"])
-def test_a_damaged_cell_is_one_line(empty_folder, content):
-    path = empty_folder / "cell.yaml"
+def test_a_damaged_configuration_is_one_line(empty_folder, content):
+    path = empty_folder / "config.yaml"
     path.write_text(content)
     with pytest.raises(ConfigError) as caught:
-        cell.read(path)
-    assert "cell.yaml: a cell written by usbench was wanted" in str(
+        read_config(path)
+    assert "config.yaml: expected a run's configuration" in str(caught.value) and "\n" not in str(
         caught.value
-    ) and "\n" not in str(caught.value)
+    )
 
 
 def test_the_phantom_s_fingerprint_is_its_generator_s(resolve, monkeypatch):
     one = resolve(*SMALL)
-    assert one["fingerprint"] == resolve(*SMALL, "seed=3")["fingerprint"]
+    assert one.fingerprint == resolve(*SMALL, "seed=3").fingerprint
     for words in (
         ("dataset.phantom.seed=5",),
         ("dataset.phantom.counts.train=12",),
         ("dataset.phantom.size=[64,128]",),
     ):
-        assert resolve(*SMALL, *words)["fingerprint"] != one["fingerprint"]
+        assert resolve(*SMALL, *words).fingerprint != one.fingerprint
     monkeypatch.setattr(phantom, "VERSION", 99)
-    assert resolve(*SMALL)["fingerprint"] != one["fingerprint"]
-    assert len(one["fingerprint"]) == hashlib.sha256().digest_size * 2
+    assert resolve(*SMALL).fingerprint != one.fingerprint
+    assert len(one.fingerprint) == hashlib.sha256().digest_size * 2

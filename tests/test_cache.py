@@ -11,9 +11,10 @@ from test_leaderboard import record
 
 from scripts import leaderboard
 from usbench.leaderboard import cache, comparison, ranking
-from usbench.leaderboard.build import rows
+from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache
-from usbench.results import store as results
+from usbench.results import store
+from usbench.results.result import Result
 
 
 def drawn(skill):
@@ -41,7 +42,7 @@ def place(tmp_path):
     phantom = {**record()["data"], "phantom": True}
     for n, skill in enumerate((0.7, 0.5, 0.3)):
         made_up = record(skill, model=f"by{n}", data=phantom, recipe=f"{n:012x}")
-        results.save(tmp_path / "results", made_up, drawn(skill))
+        store.save_result(tmp_path / "results", Result.from_json(made_up), drawn(skill))
     return ["--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs"), "--phantom"]
 
 
@@ -53,14 +54,14 @@ def made(place: list[str]) -> list[bytes]:
 
 
 def kept(place: list[str]) -> Path:
-    return Path(place[3]) / "cache" / "board-phantom.json"
+    return Path(place[3]) / "cache" / "leaderboard-phantom.json"
 
 
 def test_a_known_board_has_the_same_bytes_and_opens_no_table(place, monkeypatch):
     first = made(place)
     text = kept(place).read_text()
     assert len(json.loads(text)["entries"]) == 3  # pairs
-    monkeypatch.setattr(results, "read_cases", lambda *_: pytest.fail("a case table was opened"))
+    monkeypatch.setattr(store, "read_cases", lambda *_: pytest.fail("a case table was opened"))
     assert made(place) == first and kept(place).read_text() == text
     assert not [path for path in Path(place[1]).rglob("*") if "cache" in path.name]
 
@@ -95,7 +96,7 @@ def test_a_damaged_file_is_one_line_ignored_and_written_anew(place, damage, caps
 def test_other_code_forgets_it_without_a_word(place, monkeypatch, capsys):
     first = made(place)
     before = json.loads(kept(place).read_text())
-    monkeypatch.setattr(cache, "code", lambda: "other")
+    monkeypatch.setattr(cache, "hash_code", lambda: "other")
     capsys.readouterr()
     assert made(place) == first and capsys.readouterr().err == ""
     after = json.loads(kept(place).read_text())
@@ -105,11 +106,11 @@ def test_other_code_forgets_it_without_a_word(place, monkeypatch, capsys):
 def test_another_table_is_another_pair_and_what_is_gone_is_forgotten(place):
     made(place)
     one = sorted(Path(place[1]).rglob("*.json"))[0]
-    cases = [{k: v or None for k, v in row.items()} for row in results.load_cases(one)]
+    cases = [{k: v or None for k, v in row.items()} for row in store.load_cases(one)]
     before = set(json.loads(kept(place).read_text())["entries"])
-    results.save(
+    store.save_result(
         Path(place[1]),
-        results.load(one),
+        store.load_result(one),
         [{**row, "tp": 1 if row["tp"] else None} for row in cases],
     )
     made(place)
@@ -125,7 +126,7 @@ def test_a_table_that_was_changed_by_hand_is_an_error_all_the_same(place, capsys
     table.write_bytes(table.read_bytes() + b"x")
     assert leaderboard.main(place) == 1 and "isn't the table" in capsys.readouterr().err
     table.unlink()
-    assert leaderboard.main(place) == 1 and "found none whole" in capsys.readouterr().err
+    assert leaderboard.main(place) == 1 and "got no whole file" in capsys.readouterr().err
 
 
 def test_check_writes_nothing(place):
@@ -138,34 +139,35 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(place, tmp_path, capsys
     (tmp_path / "file").write_text("x")
     assert leaderboard.main([*place[:3], str(tmp_path / "file"), "--phantom"]) == 0
     told = capsys.readouterr().err
-    assert "can't be kept" in told and told.count("\n") == 1
+    assert "can't be saved" in told and told.count("\n") == 1
 
 
 def test_ranks_are_those_of_a_comparison(place):
     """What scripts/compare.py says of the same records."""
-    records = results.load_all(Path(place[1]), phantom=True)
-    board = ranking.ranked(rows(records, []), records, Path(place[1]))
-    models, groups, _ = comparison.load(
-        [results.record_path(Path(place[1]), record) for record in records]
+    folder = Path(place[1])
+    results = store.load_results(folder, phantom=True)
+    rows = ranking.rank_rows(build_rows(results, []), results, folder)
+    models, groups, _ = comparison.load_models(
+        [store.result_path(folder, result) for result in results]
     )
-    told = comparison.compared(models, groups, True)
-    found = {row.name: row for row in board if row.rank}
-    assert {row.model: row.rank for row in found.values()} == dict(
-        zip(told.models, told.ranks, strict=True)
+    compared = comparison.compare_models(models, groups, True)
+    ranked = {row.name: row for row in rows if row.rank}
+    assert {row.model: row.rank for row in ranked.values()} == dict(
+        zip(compared.models, compared.ranks, strict=True)
     )
-    assert {row.resolution for row in found.values()} == {told.resolution}
+    assert {row.resolution for row in ranked.values()} == {compared.resolution}
 
 
 def test_what_an_interrupted_board_had_computed_is_kept(place, monkeypatch):
     made(place)
-    tested = ranking.tested
+    run_tests = ranking.run_tests
     kept(place).unlink()
 
     def interrupted(*arguments):
-        yield next(tested(*arguments))
+        yield next(run_tests(*arguments))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ranking, "tested", interrupted)
+    monkeypatch.setattr(ranking, "run_tests", interrupted)
     with pytest.raises(KeyboardInterrupt):
         leaderboard.main(place)
     assert len(json.loads(kept(place).read_text())["entries"]) == 1

@@ -38,7 +38,9 @@ KILLS = 12  # of children, and two of the whole command
 def published(folder: Path) -> dict[str, Any]:
     """What each cell came to, whatever it took."""
     found = {}
-    for record in results.load_all(folder / "results", phantom=True):
+    for record in [
+        result.to_json() for result in results.load_results(folder / "results", phantom=True)
+    ]:
         path = results.record_path(folder / "results", record)
         assert record["status"] == "done" and results.load_cases(path)
         found[record["run_id"]] = {
@@ -74,7 +76,7 @@ class Trouble:
         """Every inode that a finished record had: a second one means that it was published twice."""
         for path in (self.folder / "results").rglob("*.json"):
             with suppress(UsbenchError, OSError):
-                if path not in self.ours and results.load(path)["status"] == "done":
+                if path not in self.ours and results.load_result(path).is_done:
                     self.inodes.setdefault(path, set()).add(path.stat().st_ino)
 
     def children(self) -> list[psutil.Process]:
@@ -83,9 +85,7 @@ class Trouble:
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 line = process.cmdline()
-                if "usbench.runner.experiment" in line and any(
-                    str(self.folder) in word for word in line
-                ):
+                if "usbench.runner" in line and any(str(self.folder) in word for word in line):
                     found.append(process)
         return found
 
@@ -145,7 +145,7 @@ class Trouble:
     def corrupt_result(self) -> bool:
         for path in sorted((self.folder / "results").rglob("*.json")):
             with suppress(UsbenchError):
-                if results.load(path)["status"] == "done":
+                if results.load_result(path).is_done:
                     path.write_bytes(path.read_bytes()[:100])
                     self.ours.add(path)
                     self.counts["corrupted results"] += 1

@@ -20,6 +20,7 @@ from usbench.datasets import source
 from usbench.datasets.check import contact_sheet, counts, findings, leakage
 from usbench.datasets.check.release import CheckReport, open_views
 from usbench.datasets.codecs import image, label_png
+from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks, Record
 
@@ -149,7 +150,11 @@ def test_a_whole_release_has_no_errors(name, release, check):
 
 def opened(name: str, root: Path, compose) -> list[Record]:
     """The records of the dataset's first view as a run has them."""
-    node = source.without_release(compose(*words(name, root))["dataset"])
+    node = (
+        DatasetConfig.from_mapping(compose(*words(name, root))["dataset"])
+        .without_release()
+        .to_mapping()
+    )
     task = next(iter(node["views"]))
     report = CheckReport()
     (view,) = open_views(node, root, True, [task], report)

@@ -74,10 +74,10 @@ def test_what_a_run_leaves(done):
         record["target_score"]["dice"]["value"] == 1.0
         and record["protocols"]["pooled"]["target_score"]["dice"]["value"] == 1.0
     )
-    assert "cyst" in out and "target_score" in out and record["run_id"] in out
+    assert "cyst" in out and "target score" in out and record["run_id"] in out
     run = folder / "runs" / record["run_id"]
     names = {path.name for path in run.iterdir()}
-    wanted = {"best.pt", "cell.yaml", "config.yaml", "log.csv", "overlays.png"}
+    wanted = {"best.pt", "config.yaml", "log.csv", "overlays.png"}
     assert names >= wanted | {
         f"{kind}-{split}.json" for kind in ("predictions", "images") for split in ("val", "test")
     }
@@ -141,7 +141,7 @@ def test_several_seeds(tmp_path):
     one, two = records(tmp_path)
     assert (
         {one["seed"], two["seed"]} == {0, 1}
-        and one["series"] == two["recipe"]
+        and one["series"] == two["series"]
         and one["run_id"] != two["run_id"]
     )
     assert one["predictions"]["sha256"] != two["predictions"]["sha256"]

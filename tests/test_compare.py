@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from finished import finish, moved
 
 from scripts import compare, leaderboard
 from usbench.leaderboard import comparison
-from usbench.results import store as results
+from usbench.results.store import load_cases, load_result, save_result
 
 
 def row(case: str, label: str, *counts: int | str) -> dict[str, str]:
@@ -37,14 +38,14 @@ def test_the_union_of_cases_by_hand():
         row("3", "a", 0, 0, 0),
         row("4", "a", "", "", ""),
     ]
-    first, second = comparison.dices([one, two])
+    first, second = comparison.dice_scores([one, two])
     assert first[:2].tolist() == [4 / 6, 1.0] and second[:2].tolist() == [1.0, 0.0]
     assert np.isnan(first[2:]).all() and np.isnan(second[2:]).all()
 
 
 def test_seeds_are_averaged_case_by_case_first():
     tables = [[row("1", "a", 1, 0, 0)], [row("1", "a", 0, 0, 1)], [row("1", "a", 1, 1, 0)]]
-    found = comparison.measured("segment", ["x", "x", "y"], tables)
+    found = comparison.measure_models("segment", ["x", "x", "y"], tables)
     assert [(model.name, model.sums.tolist()) for model in found] == [
         ("x", [[0.5]]),
         ("y", [[2 / 3]]),
@@ -57,7 +58,15 @@ def test_only_points_count_among_landmarks():
         {"kind": "curve", "error_px": "9"},
         {"kind": "point", "error_px": ""},
     ]
-    assert comparison.errors(rows)[0] == 2 and np.isnan(comparison.errors(rows)[1:]).all()
+    assert (
+        comparison.radial_errors(rows)[0] == 2
+        and np.isnan(comparison.radial_errors(rows)[1:]).all()
+    )
+
+
+def stored_cases(path: Path) -> list[dict[str, str | None]]:
+    """A result's case table, as it is saved again."""
+    return [{name: value or None for name, value in row.items()} for row in load_cases(path)]
 
 
 @pytest.fixture
@@ -72,19 +81,10 @@ def two(compose, tmp_path):
                 tmp_path / name,
                 dataset,
                 task,
-                guess=lambda target, by=by: moved(target, by),
+                predict=lambda target, by=by: moved(target, by),
             )
-            record = {**results.load(path), "model": name, "recipe": None}
-            del record["recipe"]
-            cases = results.load_cases(path)
-            folder = tmp_path / "results"
-            paths.append(
-                str(
-                    results.save(
-                        folder, record, [{k: v or None for k, v in c.items()} for c in cases]
-                    )
-                )
-            )
+            result = replace(load_result(path), model=name, series=None)
+            paths.append(str(save_result(tmp_path / "results", result, stored_cases(path))))
         return paths
 
     return made
@@ -112,16 +112,16 @@ def test_the_better_model_is_found(two, tmp_path, capsys, task, dataset):
     ]
     told = capsys.readouterr().out
     assert "resolution" in told and "differ" in told and "near − far" in told
-    record = results.load(Path(paths[0]))
+    result = load_result(Path(paths[0]))
     if task != "segment":
-        assert found["models"][0]["value"] == pytest.approx(record["primary"]["value"], rel=1e-6)
+        assert found["models"][0]["value"] == pytest.approx(result.primary.value, rel=1e-6)
 
 
 def test_a_model_and_itself_share_their_rank(two, tmp_path):
     paths = two("segment", "usgra")
-    record = {**results.load(Path(paths[0])), "model": "twin"}
-    cases = [{k: v or None for k, v in c.items()} for c in results.load_cases(Path(paths[0]))]
-    twin = results.save(tmp_path / "results", record, cases)
+    path = Path(paths[0])
+    result = replace(load_result(path), model="twin")
+    twin = save_result(tmp_path / "results", result, stored_cases(path))
     assert compare.main([paths[0], str(twin), "--json", str(tmp_path / "out.json")]) == 0
     found = json.loads((tmp_path / "out.json").read_text())
     assert [model["rank"] for model in found["models"]] == [[1, 2], [1, 2]] and found["pairs"][0][
@@ -135,11 +135,11 @@ def test_what_cannot_be_compared_is_refused_with_one_line(two, compose, tmp_path
     _, boxes = finish(compose, tmp_path / "boxes", "usgra", "detect")
     _, more = finish(compose, tmp_path / "more", "usgra", "segment", "dataset.phantom.seed=5")
     for words, code, says in (
-        ([paths[0], str(other)], 1, "a result of dataset usgra was wanted, found kidney"),
-        ([str(boxes), str(boxes)], 2, "two models or more were wanted"),
-        ([paths[0], str(more)], 1, "found one on other files"),
-        ([paths[0]], 2, "two models or more were wanted"),
-        ([paths[0], "0123456789ab"], 1, "found 0 such"),
+        ([paths[0], str(other)], 1, "expected a result of dataset usgra, got kidney"),
+        ([str(boxes), str(boxes)], 2, "expected at least two models"),
+        ([paths[0], str(more)], 1, "got others"),
+        ([paths[0]], 2, "expected at least two models"),
+        ([paths[0], "0123456789ab"], 1, "got 0 results"),
     ):
         assert compare.main(words) == code
         told = capsys.readouterr().err
@@ -151,14 +151,15 @@ def test_the_board_has_ranks_from_the_same_comparison(two, tmp_path):
     folder, board = tmp_path / "board", tmp_path / "board" / "phantom" / "LEADERBOARD.md"
 
     def entered(source: Path, name: str, key: str, table: bool = True, **changes: object) -> None:
-        cases = [{k: v or None for k, v in c.items()} for c in results.load_cases(source)]
-        record = {**results.load(source), "model": name, "run_id": key * 12, **changes}
-        results.save(folder, record, cases if table else None)
+        result = replace(load_result(source), model=name, run_id=key * 12, **changes)
+        if not table:
+            result = replace(result, cases=None, cases_sha256=None)
+        save_result(folder, result, stored_cases(source) if table else None)
 
     entered(near, "near", "a")
     entered(near, "twin", "b")
     entered(far, "far", "c")
-    entered(near, "floor", "d", origin="control", seed=None)
+    entered(near, "floor", "d", origin="baseline", seed=None)
     entered(near, "without", "e", table=False)
     assert (
         leaderboard.main(
@@ -169,7 +170,7 @@ def test_the_board_has_ranks_from_the_same_comparison(two, tmp_path):
     rows = {
         row["name"]: row
         for row in json.loads((tmp_path / "b.json").read_text())["rows"]
-        if row["own"]
+        if row["reporting"]
     }
     ranks = {name: row["rank"] for name, row in rows.items()}
     assert ranks == {"near": [1, 2], "twin": [1, 2], "far": [3, 3], "floor": None, "without": None}
@@ -184,7 +185,7 @@ def test_the_board_has_ranks_from_the_same_comparison(two, tmp_path):
 def test_blank_masks_are_compared_too(compose, tmp_path):
     """A model that finds nothing loses on every class that is there."""
     _, path = finish(compose, tmp_path, "usgra", "segment")
-    rows = results.load_cases(path)
+    rows = load_cases(path)
     silent = [{**r, "tp": "0", "fp": "0", "fn": str(int(r["tp"]) + int(r["fn"]))} for r in rows]
-    first, second = comparison.measured("segment", ["a", "b"], [rows, silent])
+    first, second = comparison.measure_models("segment", ["a", "b"], [rows, silent])
     assert (first.counts == second.counts).all() and (first.sums >= second.sums).all()

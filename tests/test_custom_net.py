@@ -12,7 +12,7 @@ from torch import nn
 
 from usbench.errors import ConfigError
 from usbench.models.segmenter import Segmenter
-from usbench.results import store as results
+from usbench.results.store import load_result
 
 RECIPE = {
     "size": [32, 64],
@@ -63,9 +63,9 @@ def test_a_lab_s_module_runs_and_is_evaluated_elsewhere(tmp_path, monkeypatch):
     ]
     assert run(*words, "threads=1", "dataset.phantom.size=[96,128]") == 0
     (path,) = (tmp_path / "results").glob("phantom/usgra/segment/*.json")
-    record = results.load(path)
-    assert record["model"] == "tiny_net" and record["parameters"] == (9 + 1) * 4 + (4 + 1) * 3
-    assert record["config"]["model"]["build"]["net"]["width"] == 4
+    result = load_result(path)
+    assert result.model == "tiny_net" and result.parameters == (9 + 1) * 4 + (4 + 1) * 3
+    assert result.config["model"]["build"]["net"]["width"] == 4
 
 
 def made(net, exclusive=True, **changes):

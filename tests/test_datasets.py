@@ -18,7 +18,8 @@ from written import SIZE, VIEWS, YAMLS, Written, small_phantom
 
 from usbench.datasets import source, splits
 from usbench.datasets.codecs import image
-from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
+from usbench.datasets.config import DatasetConfig
+from usbench.datasets.dataset import Dataset, file_fingerprint
 from usbench.datasets.layouts.index_masks import component_boxes
 from usbench.datasets.phantoms import phantom
 from usbench.datasets.phantoms.scenes import CLASSES
@@ -79,7 +80,7 @@ def test_the_yaml_says_what_a_user_must_know(name):
 
 @pytest.mark.parametrize("name", YAMLS)
 def test_the_yaml_s_phantom_has_every_class_of_the_views(name):
-    spec = source.spec_of(YAMLS[name])
+    spec = source.phantom_spec(DatasetConfig.from_mapping(YAMLS[name]))
     height, width = YAMLS[name]["size"]
     assert spec.size[0] / spec.size[1] == pytest.approx(height / width, rel=0.02) and set(
         spec.counts
@@ -93,7 +94,7 @@ def test_the_yaml_s_phantom_has_every_class_of_the_views(name):
 
 
 def test_the_layout_is_one(written):
-    wanted = written.view["classes"] or CLASSES[written.node["phantom"]["scene"]][written.task]
+    wanted = written.view.classes or CLASSES[written.dataset.phantom["scene"]][written.task]
     assert isinstance(written.layout, Layout) and written.layout.classes == tuple(wanted)
 
 
@@ -149,7 +150,7 @@ def recognised(written: Written) -> list[tuple[Record, Sample]]:
 def as_view(target: Target, written: Written) -> Target:
     """What a view makes of the target that was written: itself, or the boxes of a mask's components."""
     if isinstance(target, Masks) and written.task == "detect":
-        return component_boxes(target.planes, written.view["layout"]["min_pixels"])
+        return component_boxes(target.planes, written.view.layout["min_pixels"])
     return target
 
 
@@ -179,9 +180,9 @@ def test_a_landmark_that_is_not_seen_has_no_path(written):
 def test_opening_settles_three_splits_in_one_order(written):
     first, again = written.open(), written.open()
     assert first.records == again.records and set(first.records) == set(SPLITS)
-    dropped = 2 * written.node["split"].get("gap", 0)  # at the two borders between contiguous runs
+    dropped = 2 * (written.dataset.split.gap or 0)  # at the two borders between contiguous runs
     assert sum(map(len, first.records.values())) == len(written.samples) - dropped
-    only = written.node["split"].get("test_only")
+    only = written.dataset.split.test_only
     for split, part in first.records.items():
         assert bool(part) == (split == "test" or not only) and [one.id for one in part] == sorted(
             one.id for one in part
@@ -198,31 +199,20 @@ def test_no_group_is_in_two_splits(written):
 
 
 def test_folds_keep_groups_whole_and_test_every_image_once(written):
-    node, tested = written.node, []
-    folds = node["split"].get("folds")
-    if not folds:
+    tested, split = [], written.dataset.split
+    if not split.folds:
         with pytest.raises(ConfigError, match=r"fold=0: .* no folds"):
-            open_view(
-                node["name"],
-                written.task,
-                written.view,
-                written.layout,
-                written.root,
-                node["split"],
-                0,
-            )
+            written.open(fold=0)
         return
     names = {f"{n:02d}": record.group for n, record in enumerate(written.records)}
     assert len(set(names.values())) >= 3
     for fold in range(3):
-        few = {**node["split"], "folds": 3}
-        opened = open_view(
-            node["name"], written.task, written.view, written.layout, written.root, few, fold
-        )
+        few = replace(written.dataset, split=replace(split, folds=3))
+        opened = replace(written, dataset=few).open(fold=fold)
         for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
             assert not splits.find_crossing_groups(opened.records, one, other)
         tested += [record.id for record in opened.records["test"]]
-    if "gap" not in written.node["split"]:
+    if split.gap is None:
         assert sorted(tested) == [record.id for record in written.records]
     assert len(set(tested)) == len(tested)
 

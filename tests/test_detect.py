@@ -193,14 +193,12 @@ def test_the_best_confidence_of_pairs():
     assert best_confidence(two) == pytest.approx(0.6)
 
 
-def test_validation_chooses_and_the_words_say_so(monkeypatch, tmp_path):
-    """scoring.thresholds hands the scorer what the pairs of the validation split chose."""
+def test_validation_chooses_the_confidence_and_the_description_says_so():
     samples = [SimpleNamespace(target=own) for own, _ in FEW]
     listed = list(zip(samples, [found for _, found in FEW], strict=True))
-    monkeypatch.setattr(
-        scoring, "pairs", lambda folder, split, given: listed if split == "val" else []
-    )
-    chosen = scoring.thresholds(tmp_path, SimpleNamespace(dataset=SimpleNamespace(task="detect")))
+    dataset = SimpleNamespace(task="detect")
+    validation = SimpleNamespace(samples=SimpleNamespace(dataset=dataset), pairs=lambda: listed)
+    chosen = scoring.choose_thresholds(validation)
     assert chosen == {"confidence": pytest.approx(0.7)}
     result = scored(FEW, **chosen)
     assert "at confidence 0.7 (best F1 on validation" in result.protocol.description

@@ -25,9 +25,9 @@ from usbench.models.augment import Augment
 from usbench.models.detector import boxes, detr, torchvision_nets
 from usbench.models.detector.model import HEADS, Detector
 from usbench.models.detector.torchvision_nets import Plan
-from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import experiment as run
+from usbench.results import schema
+from usbench.runner.experiment import train_and_test
+from usbench.runner.resolve import resolve_config
 from usbench.types import Boxes, Run, Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -613,7 +613,7 @@ def test_a_phantom_runs_from_end_to_end(name, tmp_path, compose):
     words += [f"runs={tmp_path}/runs", f"results={tmp_path}/results", "threads=1", "precision=fp32"]
     config = compose(*words, "dataset.phantom.per_group=1", "dataset.phantom.size=[96,160]")
     config["dataset"]["phantom"]["counts"] = {"train": 6, "val": 3, "test": 3}
-    one = cell.resolve(config)
-    record = run.benchmark(one)
-    assert record["status"] == "done" and results.fault(record) is None and record["parameters"] > 0
-    assert (cell.run_dir(one) / "best.pt").is_file()
+    one = resolve_config(config)
+    result = train_and_test(one)
+    assert result.is_done and schema.fault(result.to_json()) is None and result.parameters > 0
+    assert (one.run_dir / "best.pt").is_file()

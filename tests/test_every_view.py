@@ -3,17 +3,17 @@ saved; and the truth as the prediction reaches the target_score of every rule.""
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from written import TRAINED
 
-from usbench.datasets import source
 from usbench.results import scoring
 from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import experiment as run
+from usbench.results.predictions import read_predictions, write_predictions
+from usbench.results.schema import fault
+from usbench.runner.experiment import train_and_test
+from usbench.runner.resolve import resolve_config
 from usbench.types import SEEN, Boxes, Landmarks, Masks
 
 COUNTS = {"train": 16, "val": 8, "test": 8}
@@ -22,11 +22,11 @@ MODELS = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, compose):
-    """view → its cell, resolved once: a small phantom of single images."""
-    cells = {}
+    """view → its configuration, resolved once: a small phantom of single images."""
+    configs = {}
 
     def of(view):
-        if view not in cells:
+        if view not in configs:
             name, task = view
             folder = tmp_path_factory.mktemp(name)
             words = [
@@ -48,8 +48,8 @@ def made(tmp_path_factory, compose):
             config["dataset"]["phantom"]["counts"] = {split: COUNTS[split] for split in drawn}
             if "gap" in config["dataset"]["split"]:
                 config["dataset"]["split"]["gap"] = 1
-            cells[view] = cell.resolve(config)
-        return cells[view]
+            configs[view] = resolve_config(config)
+        return configs[view]
 
     return of
 
@@ -57,13 +57,13 @@ def made(tmp_path_factory, compose):
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_a_phantom_runs_from_end_to_end(view, made):
     one = made(view)
-    record = run.benchmark({**one, "threads": 1})
-    path = results.record_path(Path(one["results"]), record)
-    assert json.loads(path.read_text())["status"] == "done" and results.fault(record) is None
-    assert record["data"]["phantom"] and path.parent.parent.parent.name == results.PHANTOM
-    assert record["primary"]["value"] is not None
-    assert set(record["per_class"]) == set(one["dataset"]["views"][view[1]]["classes"])
-    assert (cell.run_dir(one) / "overlays.png").is_file()
+    result = train_and_test(replace(one, threads=1))
+    path = results.result_path(one.results, result)
+    assert json.loads(path.read_text())["status"] == "done" and fault(result.to_json()) is None
+    assert result.data.phantom and path.parent.parent.parent.name == results.PHANTOM
+    assert result.primary.value is not None
+    assert set(result.protocol.per_class) == set(one.view.classes)
+    assert (one.run_dir / "overlays.png").is_file()
 
 
 def perfect(target):
@@ -80,19 +80,19 @@ def perfect(target):
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_the_truth_as_the_prediction_reaches_the_target_score(view, made, tmp_path):
     one = made(view)
-    dataset = source.open_dataset(one)
+    dataset = one.open_dataset()
     val, test = dataset.samples("val"), dataset.samples("test")
     for split, samples in (("val", val), ("test", test)):
-        scoring.write_predictions(
-            tmp_path, split, samples, (perfect(sample.target) for sample in samples)
-        )
-    scores = scoring.score(one["metric"], tmp_path, test, val)
+        write_predictions(tmp_path, split, samples, (perfect(sample.target) for sample in samples))
+    validation = read_predictions(tmp_path, "val", val)
+    thresholds = scoring.choose_thresholds(validation)
+    scores = scoring.score(one.metric, read_predictions(tmp_path, "test", test), thresholds)
     for ruled in scores.protocols:
         for name, target_score in ruled.target_score.items():
             assert ruled.scores[name].value == pytest.approx(target_score.value, abs=1e-6), (
                 ruled.name,
                 name,
             )
-    assert scoring.select(tmp_path, val) == pytest.approx(
+    assert scoring.selection_score(validation) == pytest.approx(
         0 if view[1] == "landmark" else 1, abs=1e-6
     )

@@ -15,12 +15,13 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from usbench.cli.listing import conf_dir
 from usbench.datasets import source
+from usbench.datasets.config import DatasetConfig, SplitConfig, ViewConfig
 from usbench.datasets.dataset import open_view
 from usbench.datasets.layouts.folder import Folder
 from usbench.errors import ConfigError, DataError
-from usbench.runner import config as cell
+from usbench.io.config import conf_dir
+from usbench.runner.resolve import resolve_config
 from usbench.types import SEEN, SPLITS, Boxes, Landmarks, Layout, Masks, Sample, Target
 
 ROWS = ["110020", "110020", "000020", "000000"]  # one: 2×2 at the top left; two: a bar of 1×3
@@ -222,8 +223,8 @@ def test_splits_by_folder(tmp_path: Path, kind: str, task: str) -> None:
     labels = {split: f"{split}/labels" + (".json" if kind == "coco" else "") for split in SPLITS}
     layout = folder(kind, task, images=images, labels=labels)
     opened = open_view(
-        "mine", task, {"exclusive": True}, layout, tmp_path, {"description": ""}, None
-    )  # type: ignore[arg-type]
+        "mine", task, ViewConfig({}, exclusive=True), layout, tmp_path, SplitConfig(""), None
+    )
     for split in SPLITS:
         (record,) = opened.records[split]
         assert (record.id, record.group, record.split) == (f"{split}/a", f"{split}/a", split)
@@ -314,9 +315,11 @@ def test_splits_by_rule_keep_groups_whole(tmp_path: Path) -> None:
     stems = tuple(f"p{patient:02d}_{n}" for patient in range(10) for n in range(3))
     lay(tmp_path, "masks", stems)
     layout = folder("masks", "segment", group=r"^(p\d+)_")
-    split = {"shares": {"val": 0.2, "test": 0.2}, "folds": 5}
+    split = SplitConfig("", shares={"val": 0.2, "test": 0.2}, folds=5)
     for fold in (None, 0, 4):
-        opened = open_view("mine", "segment", {"exclusive": True}, layout, tmp_path, split, fold)
+        opened = open_view(
+            "mine", "segment", ViewConfig({}, exclusive=True), layout, tmp_path, split, fold
+        )
         groups = {
             part: {record.group for record in records} for part, records in opened.records.items()
         }
@@ -481,14 +484,24 @@ def test_damaged_labels_give_one_line_that_names_the_file(tmp_path: Path, what: 
         ("xml", "detect", {}, "dataset.format=xml: expected masks, coco or yolo"),
         ("yolo", "segment", {}, "dataset.format=yolo: YOLO labels are boxes, not for segment"),
         ("masks", "landmark", {}, "dataset.format=masks: masks have no landmarks"),
-        ("masks", "segment", {"images": None}, "dataset.images=None: expected a path below dataset.root"),
+        (
+            "masks",
+            "segment",
+            {"images": None},
+            "dataset.images=None: expected a path below dataset.root",
+        ),
         (
             "masks",
             "segment",
             {"images": "/data/images"},
             "dataset.images=/data/images: expected a path below dataset.root",
         ),
-        ("masks", "segment", {"labels": "../labels"}, r"dataset.labels=\.\./labels: expected a path below"),
+        (
+            "masks",
+            "segment",
+            {"labels": "../labels"},
+            r"dataset.labels=\.\./labels: expected a path below",
+        ),
         (
             "masks",
             "segment",
@@ -526,7 +539,12 @@ def test_damaged_labels_give_one_line_that_names_the_file(tmp_path: Path, what: 
             {"values": {"one": 0, "two": 1}},
             r"a value of 1\.\.255 for each class",
         ),
-        ("masks", "segment", {"values": {"one": 1, "two": 1}}, "expected another value for each class"),
+        (
+            "masks",
+            "segment",
+            {"values": {"one": 1, "two": 1}},
+            "expected another value for each class",
+        ),
         ("masks", "segment", {"values": {"one": 1}}, "a value for each of one, two"),
         ("coco", "segment", {"values": {"one": 1}}, "values are those of masks"),
     ],
@@ -642,8 +660,8 @@ def test_a_cell_of_every_kind(tmp_path: Path, settings: list[str]) -> None:
     """From the command line to samples, on a phantom in the same folders; the class names come from its files."""
     small = ("dataset.phantom.size=[64,96]", "dataset.phantom.counts={train: 30, val: 5, test: 5}")
     quiet = ("device=cpu", "threads=1", "precision=fp32", f"runs={tmp_path}", "source=phantom")
-    one = cell.resolve(composed("dataset=folder", *quiet, *small, *settings))
-    opened = source.open_dataset(one)
+    one = resolve_config(composed("dataset=folder", *quiet, *small, *settings))
+    opened = one.open_dataset()
     assert opened.classes == ("cyst", "lesion") and one["dataset"]["views"][one["task"]][
         "classes"
     ] == [
@@ -660,7 +678,13 @@ def test_folders_per_split_and_shares_contradict(tmp_path: Path) -> None:
     layout = folder("masks", "segment", **dots("masks"))
     with pytest.raises(ConfigError, match=r"split\.shares of mine: .*leave shares out"):
         open_view(
-            "mine", "segment", {}, layout, tmp_path, {"shares": {"val": 0.1, "test": 0.2}}, None
+            "mine",
+            "segment",
+            ViewConfig({}),
+            layout,
+            tmp_path,
+            SplitConfig("", shares={"val": 0.1, "test": 0.2}),
+            None,
         )
 
 
@@ -693,7 +717,7 @@ def test_a_lab_s_own_yaml_is_a_few_lines(tmp_path: Path) -> None:
     )
     assert layout["values"] == {"liver": 128, "lesion": 255} and layout["mm_per_px"] == [0.12, 0.12]
     assert node["views"]["landmark"]["layout"]["task"] == "landmark"
-    source.layout_of({"dataset": node, "task": "segment", "phantom": False})
+    source.build_layout(DatasetConfig.from_mapping(node), "segment", phantom=False)
 
 
 # ---- the real images of usgra as a folder
@@ -716,7 +740,7 @@ USGRA = (
 def test_usgra_as_a_folder_is_usgra(task: str) -> None:
     root = Path(str(DATA)) / "usgra"
     theirs, ours = (
-        source.layout_of({"dataset": composed(*words)["dataset"], "task": task, "phantom": False})
+        source.build_layout(DatasetConfig.from_mapping(composed(*words)["dataset"]), task, False)
         for words in (("dataset=usgra",), USGRA)
     )
     records = theirs.index(root)

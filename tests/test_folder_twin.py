@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from usbench.datasets import source
+from usbench.datasets.config import DatasetConfig
 from usbench.datasets.dataset import Dataset
 from usbench.results import scoring
-from usbench.runner.config import metric_node
+from usbench.results.predictions import read_predictions, write_predictions
+from usbench.runner.resolve import metric_node
 from usbench.types import Boxes, Masks, Target
 
 REAL = os.environ.get("USBENCH_TEST_DATA")
@@ -29,9 +31,9 @@ def opened(compose, task: str, *words: str) -> tuple[Dataset, dict]:
     classes = f"dataset.views.{task}.classes=[nerve,vessel]"
     model = {"segment": "unet", "detect": "yolov8"}[task]
     config = compose(*words, classes, f"model={model}", f"dataset.root={root}")
-    node, fold = config["dataset"], None
-    one = {"dataset": node, "task": task, "phantom": False, "root": str(root), "fold": fold}
-    return source.open_dataset(one), metric_node(config["metric"], node["views"][task], task)
+    dataset = DatasetConfig.from_mapping(config["dataset"])
+    metric = metric_node(config["metric"], dataset.views[task])
+    return source.open_dataset(dataset, task, root, phantom=False), metric
 
 
 def guess(target: Target) -> Target:
@@ -57,8 +59,8 @@ def test_the_same_predictions_score_the_same(task, compose, tmp_path):
         dataset, metric = opened(compose, task, *words)
         test, folder = dataset.samples("test"), tmp_path / dataset.name
         folder.mkdir()
-        scoring.write_predictions(folder, "test", test, (guess(sample.target) for sample in test))
-        scored.append(scoring.score(metric, folder, test))
+        write_predictions(folder, "test", test, (guess(sample.target) for sample in test))
+        scored.append(scoring.score(metric, read_predictions(folder, "test", test)))
     ours, theirs = scored
     assert len(ours.cases) == len(theirs.cases) > 0
     for one, other in zip(ours.protocols, theirs.protocols, strict=True):

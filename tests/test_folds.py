@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import random
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,25 +15,38 @@ from finished import finish
 
 from scripts import leaderboard
 from usbench.errors import DataError
-from usbench.leaderboard.build import rows
+from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache
-from usbench.leaderboard.csv_file import comma_separated
-from usbench.leaderboard.folds import joined
-from usbench.leaderboard.markdown import markdown
-from usbench.leaderboard.pooling import pooling
+from usbench.leaderboard.csv_file import to_csv
+from usbench.leaderboard.folds import join_folds, pool_nothing
+from usbench.leaderboard.markdown import to_markdown
+from usbench.leaderboard.pooling import pool_cases
 from usbench.metrics.detect_scorer import DetectScorer
 from usbench.metrics.landmark_scorer import LandmarkScorer
 from usbench.metrics.segment_scorer import SegmentScorer
-from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import records
+from usbench.results.result import Result
+from usbench.results.store import load_cases, load_result, result_path, save_result
+from usbench.runner.facts import failed_result
+from usbench.runner.resolve import run_ids
 from usbench.types import OFF, SEEN, Landmarks
 
 SET = "f0" * 6
 
 
 def figure(value, low=None, high=None, groups=2):
-    return {"value": value, "low": low, "high": high, "n": 2, "groups": groups}
+    method = None if low is None else "percentile"
+    content = {"value": value, "low": low, "high": high, "method": method}
+    return {**content, "n": 2, "groups": groups}
+
+
+def rows(records, pool=pool_nothing):
+    """The leaderboard's rows of results as JSON."""
+    return build_rows([Result.from_json(content) for content in records], [], pool)
+
+
+def save(folder, record, table):
+    """Save a result as JSON with its case table; the result."""
+    return load_result(save_result(folder, Result.from_json(record), table))
 
 
 def record(fold, seed=0, value=0.5, of=3, model="unet", **changes):
@@ -66,7 +79,7 @@ def record(fold, seed=0, value=0.5, of=3, model="unet", **changes):
         "protocols": {
             "image-first": {
                 "version": 1,
-                "words": "w",
+                "description": "w",
                 "scores": {"dice": figure(value)},
                 "per_class": {},
             }
@@ -104,11 +117,8 @@ def board(tmp_path):
     """Save folds with their tables, make the board."""
 
     def made(*entries, kept=None):
-        every = []
-        for one, table in entries:
-            path = results.save(tmp_path, one, table)
-            every.append(results.load(path))
-        return rows(every, [], pooling(tmp_path, kept or Cache()))
+        saved = [save(tmp_path, record, table) for record, table in entries]
+        return build_rows(saved, [], pool_cases(tmp_path, kept or Cache()))
 
     return made
 
@@ -118,7 +128,7 @@ def folds(*numbers, **changes):
 
 
 def lines(found):
-    return list(csv.DictReader(io.StringIO(comma_separated(found))))
+    return list(csv.DictReader(io.StringIO(to_csv(found))))
 
 
 # ---- by hand
@@ -127,7 +137,7 @@ def lines(found):
 def test_three_folds_pool_their_cases_and_not_their_means(board):
     """Dice of five cases: (1 + .5 + 0 + .8 + .4) / 5 = .54; the mean of the folds' is (1 + .25 + .6) / 3 = .617."""
     row = next(row for row in board(*folds(0, 1, 2)) if row.protocol == "usbench")
-    assert row.value == pytest.approx(0.54) and row.per_class["a"].mean == pytest.approx(0.54)
+    assert row.value == pytest.approx(0.54) and row.per_class["a"].value == pytest.approx(0.54)
     assert (row.name, row.folds, row.pooled, row.seeds, row.fold) == (
         "unet · 3 folds",
         (3, 3),
@@ -138,18 +148,23 @@ def test_three_folds_pool_their_cases_and_not_their_means(board):
     assert (
         row.scores["dice"].groups == 4
         and row.counts == {"test": 6}
-        and row.hours == pytest.approx(3.0)
+        and row.training_hours == pytest.approx(3.0)
     )
     assert (
         "ece" not in row.scores
     )  # the tables don't hold it, and no mean stands among pooled figures
-    assert row.words.startswith("foreground") and "confidence" not in row.words
+    assert row.description.startswith("foreground") and "confidence" not in row.description
 
 
 def test_each_rule_averages_in_its_own_order(board):
     """Pixels of all cases: 2·11 / (2·11 + 7 + 6) = 22 / 35; image first: as usbench with one class."""
     pooled = {
-        "pooled": {"version": 1, "words": "w", "scores": {"dice": figure(0.1)}, "per_class": {}}
+        "pooled": {
+            "version": 1,
+            "description": "w",
+            "scores": {"dice": figure(0.1)},
+            "per_class": {},
+        }
     }
     found = {row.protocol: row for row in board(*folds(0, 1, 2, protocols=pooled))}
     assert found["pooled"].value == pytest.approx(22 / 35) and found["pooled"].pooled
@@ -164,18 +179,18 @@ def test_five_groups_give_an_interval_by_groups(board):
         scorer.count(line["case"], line["group"], counts, np.ones(1, bool), [{}])
     whole = scorer.result().protocol.scores["dice"]
     found = row.scores["dice"]
-    assert (found.mean, found.low, found.high) == pytest.approx(
+    assert (found.value, found.low, found.high) == pytest.approx(
         (whole.value, whole.low, whole.high)
     )
-    assert found.low < found.mean < found.high and found.se > 0
-    assert "| 9 (SE ." in markdown([row], [])
+    assert found.low < found.value < found.high and found.se > 0
+    assert "| 9 (SE ." in to_markdown([row], [])
 
 
 def test_a_rule_that_tables_do_not_suffice_for_is_a_mean_and_says_so(board):
     protocols = {
         "kumar2025-cnn": {
             "version": 1,
-            "words": "w",
+            "description": "w",
             "scores": {"dice": figure(0.4)},
             "per_class": {},
         }
@@ -183,7 +198,7 @@ def test_a_rule_that_tables_do_not_suffice_for_is_a_mean_and_says_so(board):
     other = {
         "kumar2025-cnn": {
             "version": 1,
-            "words": "w",
+            "description": "w",
             "scores": {"dice": figure(0.7, 0.6, 0.8)},
             "per_class": {},
         }
@@ -198,7 +213,7 @@ def test_a_rule_that_tables_do_not_suffice_for_is_a_mean_and_says_so(board):
 
 
 def test_without_case_tables_it_is_a_mean_too():
-    (row, *_) = rows([record(n, value=v) for n, v in enumerate((0.3, 0.6, 0.9))], [])
+    (row, *_) = rows([record(n, value=v) for n, v in enumerate((0.3, 0.6, 0.9))])
     assert (
         row.value == pytest.approx(0.6)
         and not row.pooled
@@ -208,8 +223,7 @@ def test_without_case_tables_it_is_a_mean_too():
         [
             record(0),
             record(1, scores={"iou": figure(0.1), "dice": {**figure(None), "reason": "x"}}),
-        ],
-        [],
+        ]
     )
     assert row.value is None
 
@@ -233,7 +247,7 @@ def test_an_incomplete_set_says_so_stands_below_and_is_never_a_difference(board)
         ("unet · 2 of 3 folds", (2, 3)),
     ]
     assert found[1].value == pytest.approx((1 + 0.8 + 0.4) / 3) and found[1].value > found[0].value
-    assert "| unet · 2 of 3 folds |" in markdown(found, [])
+    assert "| unet · 2 of 3 folds |" in to_markdown(found, [])
 
 
 def test_seeds_of_a_set_are_values_and_one_that_lacks_folds_is_said(board):
@@ -241,13 +255,13 @@ def test_seeds_of_a_set_are_values_and_one_that_lacks_folds_is_said(board):
     wrong = [case("2", "p2", 0, 1, 1), case("3", "p2", 0, 4, 2)]
     one = [(record(n, seed=1), wrong if n == 1 else TABLES[n]) for n in range(3)]
     (row, *_) = board(*folds(0, 1, 2), *one, *folds(0, 1, seed=2))
-    assert row.seeds == (0, 1) and row.wanted == 3 and row.folds == (3, 3)
+    assert row.seeds == (0, 1) and row.seeds_begun == 3 and row.folds == (3, 3)
     assert row.scores["dice"].values == pytest.approx((0.54, 0.44))
     assert row.scores["dice"].sd == pytest.approx(0.1 / 2**0.5)
-    assert "| 2 of 3 (SD .071) |" in markdown([row], [])
+    assert "| 2 of 3 (SD .071) |" in to_markdown([row], [])
     (line,) = [line for line in lines([row]) if line["score"] == "dice"]
     assert (line["seeds"], line["seeds_done"], line["seeds_begun"]) == ("0 1", "2", "3")
-    assert len(row.keys) == 6 and [len(part) for part in row.parts] == [3, 3]
+    assert len(row.run_ids) == 6 and [len(part) for part in row.parts] == [3, 3]
 
 
 def test_a_failed_fold_counts_towards_the_seeds(board):
@@ -262,25 +276,25 @@ def test_a_failed_fold_counts_towards_the_seeds(board):
         per_class={},
     )
     found = board(*folds(0, 1, 2), (failed, None))
-    assert found[0].wanted == 2 and [row.status for row in found] == ["done", "done", "failed"]
-    assert "| 1 of 2 |" in markdown(found[:1], []) and found[-1].name == "unet · fold 1"
+    assert found[0].seeds_begun == 2 and [row.status for row in found] == ["done", "done", "failed"]
+    assert "| 1 of 2 |" in to_markdown(found[:1], []) and found[-1].name == "unet · fold 1"
 
 
 def test_a_fold_that_is_there_twice_is_an_error():
-    with pytest.raises(DataError, match="each once"):
-        joined([record(0), {**record(0), "run_id": "0" * 12}])
+    with pytest.raises(DataError, match="each fold of a seed once"):
+        join_folds(map(Result.from_json, [record(0), {**record(0), "run_id": "0" * 12}]))
 
 
 def test_records_that_name_no_set_stay_rows_of_their_own():
     alone = [
         {name: value for name, value in record(n).items() if name != "fold_series"} for n in (0, 1)
     ]
-    found = [row for row in rows(alone, []) if row.protocol == "usbench"]
+    found = [row for row in rows(alone) if row.protocol == "usbench"]
     assert sorted(row.name for row in found) == ["unet · fold 0", "unet · fold 1"]
 
 
 def test_the_fixed_split_and_its_folds_are_two_rows(board):
-    fixed = {**record(0), "fold": None, "recipe": SET, "run_id": "a" * 12}
+    fixed = {**record(0), "fold": None, "series": SET, "run_id": "a" * 12}
     del fixed["fold_series"]
     found = board((fixed, TABLES[0]), *folds(0, 1, 2))
     assert sorted(row.name for row in found if row.protocol == "usbench") == [
@@ -294,12 +308,12 @@ def test_the_order_of_records_changes_no_byte(tmp_path):
     for model in ("unet", "fpn"):
         for seed in (0, 1):
             every += [(record(n, seed, model=model), TABLES[n]) for n in range(3 - seed)]
-    every = [results.load(results.save(tmp_path, *pair)) for pair in every]
+    every = [save(tmp_path, *pair) for pair in every]
     texts = set()
     for seed in range(5):
         mixed = random.Random(seed).sample(every, len(every))
-        found = rows(mixed, [], pooling(tmp_path, Cache()))
-        texts.add((markdown(found, []), comma_separated(found)))
+        found = build_rows(mixed, [], pool_cases(tmp_path, Cache()))
+        texts.add((to_markdown(found, []), to_csv(found)))
     assert len(texts) == 1
 
 
@@ -325,21 +339,21 @@ def packed(folder, task, ruled, tables, classes):
         )
         one |= {
             "protocol": {"name": ruled.name, "version": ruled.version, "description": "w"},
-            "target_score": None,
+            "target_score": {},
         }
         one["primary"] = {
             "name": primary,
             "value": view[primary]["value"],
             "higher_is_better": task == "detect",
         }
-        made.append(results.load(results.save(folder, one, table)))
-    return rows(made, [], pooling(folder, Cache()))[0]
+        made.append(save(folder, one, table))
+    return build_rows(made, [], pool_cases(folder, Cache()))[0]
 
 
 def same(row, ruled, names):
     for name in names:
         wanted, found = ruled.scores[name], row.scores[name]
-        assert found.mean == pytest.approx(wanted.value, abs=1e-7), name
+        assert found.value == pytest.approx(wanted.value, abs=1e-7), name
         if wanted.low is not None:
             assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-6), (
                 name
@@ -406,24 +420,20 @@ def test_folds_of_one_run_name_one_set_and_other_runs_another(compose, tmp_path)
     """The whole way: three folds of a phantom, scored, saved, pooled, ranked beside another model's."""
     words = ("dataset.split.folds=3",)
     made = [finish(compose, tmp_path, "phantom", "segment", *words, f"fold={n}") for n in range(3)]
-    every = [results.load(path) for _, path in made]
-    assert {one["fold_series"] for one in every} == {every[0]["recipe"]} and len(
-        {one["series"] for one in every}
-    ) == 3
-    assert records.failed_record(made[2][0], "broken")["fold_series"] == every[0]["fold_series"]
-    _, other = finish(
-        compose, tmp_path / "b", "phantom", "segment", "dataset.split.folds=4", "fold=1"
-    )
+    every = [load_result(path) for _, path in made]
+    assert {one.fold_series for one in every} == {made[0][0].fold_series}
+    assert len({one.series for one in every}) == 3
+    assert failed_result(made[2][0], "broken").fold_series == every[0].fold_series
+    other_words = ("dataset.split.folds=4", "fold=1")
+    _, other = finish(compose, tmp_path / "b", "phantom", "segment", *other_words)
     _, plain = finish(compose, tmp_path / "c", "phantom", "segment")
-    assert results.load(other)["fold_series"] != every[0][
-        "fold_series"
-    ] and "fold_series" not in results.load(plain)
+    assert load_result(other).fold_series != every[0].fold_series
+    assert load_result(plain).fold_series is None
     for one in every:
-        path = results.record_path(tmp_path / "results", one)
-        cases = [{k: v or None for k, v in line.items()} for line in results.load_cases(path)]
-        results.save(
-            tmp_path / "results", {**one, "model": "twin", "run_id": one["run_id"][::-1]}, cases
-        )
+        path = result_path(tmp_path / "results", one)
+        cases = [{k: v or None for k, v in line.items()} for line in load_cases(path)]
+        twin = replace(one, model="twin", run_id=one.run_id[::-1])
+        save_result(tmp_path / "results", twin, cases)
     folder = tmp_path / "results"
     assert (
         leaderboard.main(["--results", str(folder), "--runs", str(tmp_path / "runs"), "--phantom"])
@@ -434,18 +444,13 @@ def test_folds_of_one_run_name_one_set_and_other_runs_another(compose, tmp_path)
     row = told["unet · 3 folds", "usbench"]
     assert (row["folds"], row["pooled"], row["seeds_done"], row["ranked"]) == ("3", "1", "1", "2")
     assert (row["rank_first"], row["rank_last"]) == ("1", "2")
-    cases = {
-        line["case"]
-        for one in every
-        for line in results.load_cases(results.record_path(folder, one))
-    }
-    assert len(cases) == sum(one["data"]["counts"]["test"] for one in every)
+    cases = {line["case"] for one in every for line in load_cases(result_path(folder, one))}
+    assert len(cases) == sum(one.data.counts["test"] for one in every)
 
 
-def test_data_that_cannot_be_opened_name_no_set(compose, tmp_path):
-    one, path = finish(compose, tmp_path, "phantom", "segment", "dataset.split.folds=3", "fold=1")
-    assert records.fold_series({**one, "root": str(Path(one["root"]) / "gone")}) == {}
-    assert (
-        records.fold_series({**one, "trained_on": "kidney"}) == {}
-        and cell.run_ids(one)[0] == results.load(path)["series"]
-    )
+def test_a_fold_has_a_series_of_its_own_and_its_set_s(compose, tmp_path):
+    words = ("dataset.split.folds=3", "fold=1")
+    config, path = finish(compose, tmp_path, "phantom", "segment", *words)
+    result = load_result(path)
+    assert run_ids(config)[0] == result.series == config.series
+    assert result.fold_series == config.fold_series != result.series

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import lab
@@ -16,23 +17,18 @@ import numpy as np
 import pytest
 from finished import finish
 from PIL import Image
+from test_results import result
 
 from scripts import gallery as script
 from usbench.errors import DataError
-from usbench.results import store as results
-from usbench.results.gallery import (
-    cases as gallery_cases,
-)
-from usbench.results.gallery import (
-    file as gallery_file,
-)
-from usbench.results.gallery import (
-    make as gallery,
-)
-from usbench.results.gallery import (
-    shapes as gallery_shapes,
-)
-from usbench.runner import config as cell
+from usbench.results.gallery import cases as gallery_cases
+from usbench.results.gallery import make as gallery
+from usbench.results.gallery.file import encode, gallery_path, load_gallery
+from usbench.results.gallery.shapes import trace_outlines, vector_drawing
+from usbench.results.predictions import read_predictions
+from usbench.results.result import PredictionsFile
+from usbench.results.store import load_result
+from usbench.runner.config import read_config
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks
 
 # ---- outlines, in coordinates of pixel centres
@@ -95,7 +91,7 @@ def turns(ring: list[float]) -> set[tuple[float, float]]:
     ids=["block", "corner pixel", "nothing", "two", "diagonal", "hole"],
 )  # fmt: skip
 def test_outlines_by_hand(picture, rings):
-    found = gallery_shapes.outlines(picture)
+    found = trace_outlines(picture)
     assert [turns(ring) for ring in found] == [turns(ring) for ring in rings]
     assert [ring[:2] for ring in found] == [ring[:2] for ring in rings]  # where they start
     assert [len(ring) for ring in found] == [len(ring) for ring in rings]
@@ -110,7 +106,7 @@ def test_the_outline_of_a_blob_holds_just_its_pixels():
     rows, columns = np.mgrid[:24, :31]
     centres = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(float)
     inside = np.zeros(len(centres), int)
-    for ring in gallery_shapes.outlines(blob):
+    for ring in trace_outlines(blob):
         inside += points_in_poly(centres, np.array(ring).reshape(-1, 2))
     assert ((inside % 2 == 1).reshape(24, 31) == blob).all()
 
@@ -119,7 +115,7 @@ def test_masks_say_which_class_and_what_nobody_knows():
     masks = Masks(
         np.stack([np.zeros_like(BLOCK), BLOCK, BLOCK]), known=np.array([True, True, False])
     )
-    drawn = gallery_shapes.drawing(masks)
+    drawn = vector_drawing(masks)
     assert [(shape["class"], shape["kind"]) for shape in drawn["shapes"]] == [
         (1, "area"),
         (2, "area"),
@@ -129,21 +125,19 @@ def test_masks_say_which_class_and_what_nobody_knows():
 
 def test_boxes_stay_edges_and_unsure_ones_are_left_out():
     xyxy = np.float32([[1, 2, 5, 7.26], [0, 0, 9, 9]])
-    truth = gallery_shapes.drawing(Boxes(xyxy, np.array([1, 0])))["shapes"]
+    truth = vector_drawing(Boxes(xyxy, np.array([1, 0])))["shapes"]
     assert truth == [
         {"class": 1, "kind": "box", "at": [[1, 2, 5, 7.3]]},
         {"class": 0, "kind": "box", "at": [[0, 0, 9, 9]]},
     ]
-    guess = gallery_shapes.drawing(Boxes(xyxy, np.array([1, 0]), np.float32([0.25, 0.2499])))[
-        "shapes"
-    ]
+    guess = vector_drawing(Boxes(xyxy, np.array([1, 0]), np.float32([0.25, 0.2499])))["shapes"]
     assert guess == [{"class": 1, "kind": "box", "at": [[1, 2, 5, 7.3]], "score": 0.25}]
 
 
 def test_landmarks_that_are_seen_are_points_and_curves():
     straight = np.float32([[0, 0], [3, 0], [6, 0], [9, 0]])
     paths = (np.float32([[4.04, 5]]), straight, np.zeros((0, 2), np.float32), np.float32([[1, 1]]))
-    drawn = gallery_shapes.drawing(Landmarks(paths, np.array([SEEN, SEEN, BLURRED, OFF], np.int8)))
+    drawn = vector_drawing(Landmarks(paths, np.array([SEEN, SEEN, BLURRED, OFF], np.int8)))
     assert drawn["shapes"][0] == {"class": 0, "kind": "point", "at": [[4, 5]]}
     (line,) = drawn["shapes"][1]["at"]
     assert drawn["shapes"][1]["kind"] == "line" and line == [
@@ -173,7 +167,7 @@ def test_landmarks_that_are_seen_are_points_and_curves():
 )
 def test_three_cases_each_once(values, wanted):
     order = sorted(values.items(), key=lambda item: (item[1], item[0]))
-    chosen = gallery_cases.chosen(order)
+    chosen = gallery_cases.choose_cases(order)
     assert {place: case for place, (case, _) in chosen.items()} == wanted and list(chosen) == list(
         wanted
     )
@@ -185,35 +179,41 @@ def row(case: str, label: str, **figures: str) -> dict[str, str]:
 
 def test_qualities_of_a_case_table_by_hand():
     """Texts as they are stored: Dice 2·2 / (4 + 1 + 1) and 0; a class in neither mask says nothing, nor an unknown."""
-    table = gallery_cases.typed([
+    table = gallery_cases.parse_rows([
         row("one", "a", tp="2", fp="1", fn="1"), row("one", "b", tp="0", fp="3", fn="0"),
         row("two", "a", tp="0", fp="0", fn="0"), row("two", "b", tp="", fp="", fn=""),
     ])  # fmt: skip
-    assert gallery_cases.ordered(table, "segment") == [("one", pytest.approx(1 / 3)), ("two", 1.0)]
-    assert gallery_cases.by_class(table, "segment", ["a", "b"]) == {
+    assert gallery_cases.rank_cases(table, "segment") == [
+        ("one", pytest.approx(1 / 3)),
+        ("two", 1.0),
+    ]
+    assert gallery_cases.qualities_by_class(table, "segment", ["a", "b"]) == {
         "a": {"one": pytest.approx(2 / 3)},
         "b": {"one": 0},
     }
-    boxes = gallery_cases.typed([
+    boxes = gallery_cases.parse_rows([
         row("one", "a", truths="2", score="", matches=""),
         row("one", "a", truths="", score="0.9", matches="m1000000000"),
         row("one", "a", truths="", score="0.2", matches="m0000000000"),
         row("one", "b", truths="0", score="", matches=""),
     ])  # fmt: skip
-    assert gallery_cases.by_class(boxes, "detect", ["a", "b"]) == {
+    assert gallery_cases.qualities_by_class(boxes, "detect", ["a", "b"]) == {
         "a": {"one": pytest.approx(2 / 3)},
         "b": {},
     }
     errors = (("one", "a", "3"), ("one", "b", ""), ("two", "a", "5"))
-    marks = gallery_cases.typed([row(case, label, error_px=error) for case, label, error in errors])
-    assert gallery_cases.by_class(marks, "landmark", ["a", "b"]) == {
+    marks = gallery_cases.parse_rows(
+        [row(case, label, error_px=error) for case, label, error in errors]
+    )
+    assert gallery_cases.qualities_by_class(marks, "landmark", ["a", "b"]) == {
         "a": {"one": 3, "two": 5},
         "b": {},
     }
-    assert gallery_cases.ordered(marks, "landmark") == [("two", -5), ("one", -3)]
-    assert not gallery_cases.is_judgeable(marks, "segment") and not gallery_cases.is_judgeable(
-        [], "segment"
-    )
+    assert gallery_cases.rank_cases(marks, "landmark") == [("two", -5), ("one", -3)]
+    rows = [row(case, label, error_px=error) for case, label, error in errors]
+    assert gallery_cases.is_judgeable(rows, "landmark")
+    assert not gallery_cases.is_judgeable(rows, "segment")
+    assert not gallery_cases.is_judgeable([], "segment")
 
 
 def test_curves_of_a_log_that_was_killed_and_went_on(tmp_path):
@@ -221,15 +221,15 @@ def test_curves_of_a_log_that_was_killed_and_went_on(tmp_path):
     log.write_text(
         "1,loss,2.5,1.0\n2,loss,2.25,2.0\n2,loss,1.123456789,2.5\n1,lr,nan,1.0\n1,val,0.5,1.0\n3,loss,0."
     )
-    assert gallery.curves(log) == {"loss": [[1, 2.5], [2, 1.12346]], "val": [[1, 0.5]]}
-    assert gallery.curves(tmp_path / "none.csv") == {}
+    assert gallery.read_curves(log) == {"loss": [[1, 2.5], [2, 1.12346]], "val": [[1, 0.5]]}
+    assert gallery.read_curves(tmp_path / "none.csv") == {}
 
 
 def test_a_picture_is_a_small_grey_jpeg():
     pixels = np.tile(np.arange(0, 250, dtype=np.uint8), (100, 4))
-    with Image.open(io.BytesIO(gallery.jpeg(pixels))) as picture:
+    with Image.open(io.BytesIO(gallery.encode_jpeg(pixels))) as picture:
         assert (picture.format, picture.mode, picture.size) == ("JPEG", "L", (640, 64))
-    with Image.open(io.BytesIO(gallery.jpeg(pixels[:, :300]))) as picture:
+    with Image.open(io.BytesIO(gallery.encode_jpeg(pixels[:, :300]))) as picture:
         assert picture.size == (300, 100)
 
 
@@ -262,16 +262,18 @@ def made() -> dict:
     }
 
 
-RECORD = {"run_id": "0" * 12, "predictions": {"sha256": "1" * 64}}
+RESULT = replace(
+    result(), run_id="0" * 12, predictions=PredictionsFile("predictions-test.json", "1" * 64, 1)
+)
 
 
 def test_a_gallery_comes_back_and_the_same_gives_the_same_bytes(tmp_path):
     path = tmp_path / "net-s0-000000000000.json"
-    assert gallery_file.load(path, RECORD) is None
-    gallery_file.path_of(path).write_bytes(gallery_file.encode(made()))
-    assert gallery_file.load(path, RECORD) == made()
+    assert load_gallery(path, RESULT) is None
+    gallery_path(path).write_bytes(encode(made()))
+    assert load_gallery(path, RESULT) == made()
     turned = dict(reversed(made().items()))
-    assert gallery_file.encode(turned) == gallery_file.encode(made())
+    assert encode(turned) == encode(made())
 
 
 def changed(change) -> bytes:
@@ -288,7 +290,7 @@ def shape_of(gallery: dict) -> dict:
     ("packed", "told"),
     [
         (b"nothing", "damaged file"),
-        (gallery_file.encode(made())[:-30], "damaged file"),
+        (encode(made())[:-30], "damaged file"),
         (gzip.compress(b'{"schema": NaN}', mtime=0), "damaged file (NaN is no number)"),
         (changed(lambda g: g.update(extra=1)), "key (top level): Additional properties"),
         (changed(lambda g: g.pop("classes")), "key (top level): \"classes\" is a required property"),
@@ -297,18 +299,16 @@ def shape_of(gallery: dict) -> dict:
         (changed(lambda g: shape_of(g).update(at=[[1, 2, 3]])), "key cases[0].prediction.shapes[0].at: wanted pairs"),
         (changed(lambda g: shape_of(g).update(kind="box")), "key cases[0].prediction.shapes[0].at: wanted pairs"),
         (changed(lambda g: g["cases"][0]["truth"].update(unknown=[1])), "key cases[0].truth.unknown: "),
-        (changed(lambda g: g.update(run_id="2" * 12)), "key run_id: wanted the record's, 000000000000, found 222222222222"),
-        (changed(lambda g: g.update(predictions_sha256="2" * 64)), "key predictions_sha256: wanted the record's"),
+        (changed(lambda g: g.update(run_id="2" * 12)), "key run_id: expected the result's, 000000000000, got 222222222222"),
+        (changed(lambda g: g.update(predictions_sha256="2" * 64)), "key predictions_sha256: expected the result's"),
     ],
 )  # fmt: skip
 def test_a_damaged_gallery_names_its_file_and_key(tmp_path, packed, told):
     path = tmp_path / "net-s0-000000000000.json"
-    gallery_file.path_of(path).write_bytes(packed)
+    gallery_path(path).write_bytes(packed)
     with pytest.raises(DataError, match=re.escape(told)) as error:
-        gallery_file.load(path, RECORD)
-    assert str(gallery_file.path_of(path)) in str(error.value) and "scripts/gallery.py" in str(
-        error.value
-    )
+        load_gallery(path, RESULT)
+    assert str(gallery_path(path)) in str(error.value) and "scripts/gallery.py" in str(error.value)
 
 
 # ---- runs on real images: two labelled releases of a lab's own, of which one may be shown
@@ -357,17 +357,17 @@ def run(tmp_path_factory) -> Path:
     return folder
 
 
-def record_of(folder: Path, dataset: str) -> Path:
+def result_of(folder: Path, dataset: str) -> Path:
     (path,) = (folder / "results" / dataset / "segment").glob("*.json")
     return path
 
 
 def test_a_run_leaves_a_gallery_where_images_may_be_shown(run):
-    path = record_of(run, "shown")
-    record = results.load(path)
-    found = gallery_file.load(path, record)
+    path = result_of(run, "shown")
+    result = load_result(path)
+    found = load_gallery(path, result)
     assert found["attribution"] == "Our clinic, CC BY 4.0" and found["classes"] == ["dark"]
-    logged = [line[2] for line in csv.reader((run / "runs" / record["run_id"] / "log.csv").open())]
+    logged = [line[2] for line in csv.reader((run / "runs" / result.run_id / "log.csv").open())]
     assert found["curves"] == {"train/loss": [[1, float(logged[0])], [2, float(logged[1])]]}
     assert [case["place"] for case in found["cases"]] == ["worst", "median", "best"]
     qualities = [case["quality"] for case in found["cases"]]
@@ -385,12 +385,12 @@ def test_a_run_leaves_a_gallery_where_images_may_be_shown(run):
             )
             > 0
         )
-        assert case["truth"]["shapes"][0]["at"] == gallery_shapes.outlines(disc)
+        assert case["truth"]["shapes"][0]["at"] == trace_outlines(disc)
 
 
 def test_an_evaluation_elsewhere_has_one_too(run):
-    path = record_of(run, "elsewhere")
-    found = gallery_file.load(path, results.load(path))
+    path = result_of(run, "elsewhere")
+    found = load_gallery(path, load_result(path))
     assert found["curves"] == {}  # nothing was trained
     assert found["attribution"] == "elsewhere (licence: your own)"
     assert len(found["cases"]) == 3
@@ -399,9 +399,9 @@ def test_an_evaluation_elsewhere_has_one_too(run):
 def test_the_script_makes_the_same_bytes_again(run, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
-    path = record_of(copy.parent, "shown")
-    before, key = gallery_file.path_of(path).read_bytes(), results.load(path)["run_id"]
-    gallery_file.path_of(path).unlink()
+    path = result_of(copy.parent, "shown")
+    before, key = gallery_path(path).read_bytes(), load_result(path).run_id
+    gallery_path(path).unlink()
     moved = tmp_path / "moved"
     shutil.copytree(run / "data", moved)
     words = [
@@ -413,7 +413,7 @@ def test_the_script_makes_the_same_bytes_again(run, tmp_path, capsys):
         str(tmp_path / "told.json"),
     ]
     assert script.main([key, *words, "--data", str(moved)]) == 0
-    assert gallery_file.path_of(path).read_bytes() == before
+    assert gallery_path(path).read_bytes() == before
     told = json.loads((tmp_path / "told.json").read_text())
     assert told[key]["bytes"] == len(before) and list(told[key]["cases"]) == [
         "worst",
@@ -426,38 +426,36 @@ def test_the_script_makes_the_same_bytes_again(run, tmp_path, capsys):
 def test_the_script_says_what_is_missing(run, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
-    path = record_of(tmp_path, "shown")
-    key = results.load(path)["run_id"]
-    gallery_file.path_of(path).unlink()
+    path = result_of(tmp_path, "shown")
+    key = load_result(path).run_id
+    gallery_path(path).unlink()
     runs = tmp_path / "runs"
     shutil.copytree(run / "runs" / key, runs / key)
 
     def refused(code: int, *words: str) -> str:
         assert script.main([*words, "--results", str(copy)]) == code
-        assert not gallery_file.path_of(path).exists()
+        assert not gallery_path(path).exists()
         return capsys.readouterr().err
 
     assert "name its folder with --runs" in refused(1, key, "--runs", str(tmp_path / "none"))
-    assert "the release of shown was wanted here" in refused(
-        1, key, "--runs", str(runs), "--data", str(tmp_path / "none")
-    )
-    assert "found 0 such" in refused(1, "0123456789ab", "--runs", str(runs))
+    assert "none/shown: " in refused(1, key, "--runs", str(runs), "--data", str(tmp_path / "none"))
+    assert "got 0 results" in refused(1, "0123456789ab", "--runs", str(runs))
     others = tmp_path / "data" / "shown"
     release(others, seed=9)
-    assert "found other files" in refused(1, key, "--runs", str(runs), "--data", str(others.parent))
+    assert "got other files" in refused(1, key, "--runs", str(runs), "--data", str(others.parent))
     with (runs / key / "predictions-test.json").open("a") as file:
         file.write(" ")
-    assert "found others" in refused(1, key, "--runs", str(runs))
+    assert "got others" in refused(1, key, "--runs", str(runs))
 
 
 @pytest.mark.parametrize(
     ("dataset", "words", "why"),
     [
-        ("usgra", (), "found a phantom's"),
+        ("usgra", (), "got one on a phantom"),
         (
             "folder",
             ("source=real", "dataset.root={root}", "dataset.views.segment.classes=[dark]"),
-            "found redistribute: none",
+            "got redistribute: none",
         ),
     ],
 )
@@ -465,32 +463,35 @@ def test_phantoms_and_what_may_not_be_shown_have_none(
     compose, tmp_path, capsys, dataset, words, why
 ):
     release(tmp_path / "data", seed=2)
-    one, path = finish(
+    config, path = finish(
         compose,
         tmp_path,
         dataset,
         "segment",
         *(word.format(root=tmp_path / "data") for word in words),
     )
-    assert results.load(path)["status"] == "done"
-    gallery.after_run(one, path)
+    assert load_result(path).is_done
+    samples = config.open_dataset().samples("test")
+    gallery.make_gallery_after_run(path, read_predictions(config.run_dir, "test", samples))
     assert capsys.readouterr().err == ""
-    assert script.main([str(path), "--runs", one["runs"]]) == 2
+    assert script.main([str(path), "--runs", str(config.runs)]) == 2
     assert why in capsys.readouterr().err and not list(tmp_path.rglob("*.gallery.*"))
 
 
 def test_a_run_is_not_lost_for_a_picture(run, tmp_path, capsys):
-    """Its predictions are gone when it comes to pictures: a warning, no old picture left, and the record as it was."""
+    """The data is gone when it comes to pictures: a warning, no old picture, the same result."""
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
-    path = record_of(tmp_path, "shown")
-    key, before = results.load(path)["run_id"], path.read_bytes()
-    one = {**cell.read(run / "runs" / key / "cell.yaml"), "runs": str(tmp_path / "runs")}
-    gallery.after_run(one, path)
+    path = result_of(tmp_path, "shown")
+    key, before = load_result(path).run_id, path.read_bytes()
+    dataset = read_config(run / "runs" / key / "config.yaml").open_dataset()
+    nowhere = replace(dataset, root=tmp_path / "nowhere").samples("test")
+    predictions = read_predictions(run / "runs" / key, "test", nowhere)
+    gallery.make_gallery_after_run(path, predictions)
     told = capsys.readouterr().err.strip()
     assert (
         told.count("\n") == 0
         and "its gallery couldn't be made" in told
-        and f"scripts/gallery.py {key}" in told
+        and f"scripts/gallery.py {path}" in told
     )
-    assert path.read_bytes() == before and not gallery_file.path_of(path).exists()
+    assert path.read_bytes() == before and not gallery_path(path).exists()

@@ -1,4 +1,4 @@
-"""COCO's own files by COCO's rule: parity with pycocotools on boxes and masks, with crowds, ties and empty images."""
+"""COCO's own files under COCO's protocol: parity with pycocotools on boxes and masks, with crowds, ties and empty images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pycocotools.cocoeval import COCOeval
 
 from scripts import score
 from usbench.datasets.codecs import rle
-from usbench.evaluate import coco as instances
+from usbench.errors import DataError
+from usbench.evaluate.coco import read_instances, score_instances
 
 TWELVE = (
     "map50_95",
@@ -108,7 +109,7 @@ def theirs(truth: Path, guesses: Path, kind: str) -> Any:
 @pytest.mark.parametrize("masks", [False, True], ids=["boxes", "masks"])
 def test_the_twelve_figures_are_pycocotools(tmp_path, seed, crowds, masks):
     paths = lay(tmp_path, seed, masks, crowds)
-    found = instances.score(instances.read(*paths, strict=False), None).protocol
+    found = score_instances(read_instances(*paths, strict=False), None).protocol
     expected = theirs(*paths, "segm" if masks else "bbox").stats
     for name, figure in zip(TWELVE, expected, strict=True):
         value = found.scores[name].value
@@ -121,7 +122,7 @@ def test_masks_are_said_and_scored_by_the_command(tmp_path, capsys):
     truth, guesses = lay(tmp_path, 0, True, True)
     words = [
         "detect",
-        "--truth",
+        "--targets",
         str(truth),
         "--predictions",
         str(guesses),
@@ -134,8 +135,8 @@ def test_masks_are_said_and_scored_by_the_command(tmp_path, capsys):
         "of masks (run lengths)" in made["protocol"]["description"] and made["data"]["groups"] == 2
     )
     assert "all classes" in capsys.readouterr().out
-    assert score.main([*words, "--rule", "ultralytics"]) == 2
-    assert "COCO's files are scored by coco" in capsys.readouterr().err
+    assert score.main([*words, "--protocol", "ultralytics"]) == 2
+    assert "COCO's files are scored under coco" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -157,5 +158,5 @@ def test_bad_masks_are_refused(tmp_path, change, words):
     listed = json.loads(guesses.read_text())
     change(listed[0])
     guesses.write_text(json.dumps(listed))
-    with pytest.raises(instances.coco_results.DataError, match=words):
-        instances.read(truth, guesses, strict=False)
+    with pytest.raises(DataError, match=words):
+        read_instances(truth, guesses, strict=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,10 +13,10 @@ import pytest
 from usbench.datasets.layouts.kidney import Kidney
 from usbench.datasets.layouts.kidney_planes import ANATOMY
 from usbench.errors import ConfigError
-from usbench.evaluate import annotators as interrater
-from usbench.leaderboard import build as leaderboard
+from usbench.evaluate.annotators import BOTH, as_two_annotators, score_agreement
+from usbench.leaderboard.build import build_rows
 from usbench.metrics.scores import Scores
-from usbench.results import store as results
+from usbench.results.store import load_cases, load_results, result_path
 
 REAL = os.environ.get("USBENCH_TEST_DATA")
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -46,15 +45,15 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def agreement(root: Path, *rules: str, **chosen: object) -> Scores:
-    return interrater.score(Kidney(ANATOMY, **chosen), root, rules)[0]
+def agreement(root: Path, *protocols: str, **options: object) -> Scores:
+    return score_agreement(Kidney(ANATOMY, **options), root, protocols).scores
 
 
 def test_figures_by_hand(root):
     scores = agreement(root, "usbench", "kidneyus")
     ours, theirs = (ruled.per_class["Capsule"] for ruled in scores.protocols)
     assert ours["dice"].value == pytest.approx((2 / 3 + 0) / 2) and ours["dice"].n == 2
-    assert ours[interrater.BOTH].value == pytest.approx(2 / 3) and ours[interrater.BOTH].n == 1
+    assert ours[BOTH].value == pytest.approx(2 / 3) and ours[BOTH].n == 1
     assert theirs["dice"].value == pytest.approx((2 / 3 + 0 + 1) / 3) and theirs["dice"].n == 3
     assert scores.protocols[1].per_class["Cortex"]["dice"].value == 1  # nobody drew any
     assert scores.protocol.per_class["Cortex"]["dice"].value is None
@@ -72,8 +71,8 @@ def test_what_one_has_not_drawn_counts_nowhere_where_it_is_unknown(root):
 
 
 def test_a_dataset_of_one_annotator_is_refused():
-    with pytest.raises(ConfigError, match="drawn by two annotators was wanted"):
-        interrater.two_annotators(object(), "usgra")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="expected a dataset of two annotators"):
+        as_two_annotators(object(), "usgra")  # type: ignore[arg-type]
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -95,18 +94,16 @@ def test_the_script_keeps_an_unranked_row(root, tmp_path):
     ]
     done = run("dataset=kidney", *words)
     assert done.returncode == 0 and "Central Echo Complex" in done.stdout, done.stderr
-    [record] = results.load_all(tmp_path / "results")
-    assert record["origin"] == "human" and record["seed"] is None and not record["data"]["phantom"]
-    assert json.loads((tmp_path / "copy.json").read_text()) == record
-    path = results.record_path(tmp_path / "results", record)
-    assert path.name == f"human-agreement-{record['run_id']}.json"
-    assert {len(case["case"]) for case in results.load_cases(path)} == {
-        12
-    }  # hashed: the images aren't to be shared
-    rows = leaderboard.rows([record], [])
-    assert {row.protocol for row in rows} == {"usbench", "pooled", "kidneyus"} and rows[
-        0
-    ].name == "human agreement"
+    [result] = load_results(tmp_path / "results")
+    assert result.origin == "human" and result.seed is None and not result.data.phantom
+    path = result_path(tmp_path / "results", result)
+    assert (tmp_path / "copy.json").read_bytes() == path.read_bytes()
+    assert path.name == f"human-agreement-{result.run_id}.json"
+    case_ids = {case["case"] for case in load_cases(path)}
+    assert {len(case_id) for case_id in case_ids} == {12}  # hashed: redistribute is none
+    rows = build_rows([result], [])
+    assert {row.protocol for row in rows} == {"usbench", "pooled", "kidneyus"}
+    assert rows[0].name == "human agreement"
     assert rows[0].note.startswith("unranked; annotator 1 against 2 on all 3 images of 3 groups")
     before = path.read_bytes()
     assert run("dataset=kidney", *words).returncode == 0 and path.read_bytes() == before
@@ -115,11 +112,11 @@ def test_the_script_keeps_an_unranked_row(root, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["dataset=usgra", "dataset.root={tmp}"], 2, "drawn by two annotators was wanted"),
-        (["dataset=nnus", "dataset.root={tmp}"], 2, "with masks by two annotators was wanted"),
-        (["dataset=kidney", "dataset.root={tmp}"], 1, "an annotator's labels were wanted here"),
-        (["dataset=kidney", "data={tmp}/none"], 1, "the release of kidney was wanted here"),
-        ([], 2, "dataset= was wanted"),
+        (["dataset=usgra", "dataset.root={tmp}"], 2, "expected a dataset of two annotators"),
+        (["dataset=nnus", "dataset.root={tmp}"], 2, "expected masks by two annotators"),
+        (["dataset=kidney", "dataset.root={tmp}"], 1, "no annotator's labels found"),
+        (["dataset=kidney", "data={tmp}/none"], 1, "no kidney release found"),
+        ([], 2, "expected dataset="),
         (["dataset=kidney", "nonsense=1"], 2, "nonsense"),
     ],
 )
@@ -138,10 +135,10 @@ def test_the_script_refuses_with_one_line(words, code, says, tmp_path):
 def test_the_real_annotators_agree_as_was_measured(compose):
     layout = compose("dataset=kidney")["dataset"]["views"]["segment"]["layout"]
     chosen = Kidney(ANATOMY, copies=layout["copies"], rects=1)
-    scores, _, images = interrater.score(
-        chosen, Path(str(REAL)) / "kidney", ["usbench", "kidneyus"]
-    )
-    assert images == 514 and len({case["group"] for case in scores.cases}) == 501
+    root = Path(str(REAL)) / "kidney"
+    agreement = score_agreement(chosen, root, ["usbench", "kidneyus"])
+    scores = agreement.scores
+    assert agreement.images == 514 and len({case["group"] for case in scores.cases}) == 501
     by_class = scores.protocols[1].per_class
     measured = {
         "Capsule": 0.9497,
@@ -149,12 +146,9 @@ def test_the_real_annotators_agree_as_was_measured(compose):
         "Medulla": 0.7913,
         "Cortex": 0.7318,
     }
-    for (
-        name,
-        dice,
-    ) in measured.items():  # .0003 apart for the complex, equal to four digits for the others
+    for name, dice in measured.items():  # the complex: .0003 apart, the others to four digits
         assert by_class[name]["dice"].value == pytest.approx(dice, abs=5e-4), name
-    both = [scores.protocol.per_class[name][interrater.BOTH].value for name in ANATOMY]
+    both = [scores.protocol.per_class[name][BOTH].value for name in ANATOMY]
     assert both == pytest.approx([0.9469, 0.8715, 0.6926, 0.5979], abs=5e-4)
     figure = scores.protocol.scores["dice"]
     assert figure.low < figure.value < figure.high and figure.high - figure.low < 0.04

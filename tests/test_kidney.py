@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 import yaml
 
-from usbench.cli.listing import conf_dir
 from usbench.datasets import source
 from usbench.datasets.codecs import image, label_png, transducers, via
+from usbench.datasets.config import DatasetConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.layouts import kidney
 from usbench.datasets.layouts.kidney import Kidney
 from usbench.datasets.layouts.kidney_planes import ANATOMY
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError
+from usbench.io.config import conf_dir
 from usbench.types import Boxes, Masks, Sample
 
 NODE = yaml.safe_load((conf_dir() / "dataset" / "kidney.yaml").read_text())
+DATASET = DatasetConfig.from_mapping(NODE)
 COPIES = NODE["views"]["segment"]["layout"]["copies"]
 REAL = os.environ.get("USBENCH_TEST_DATA")
 HEAD = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
@@ -200,7 +202,8 @@ def test_a_vertex_outside_its_image_is_refused_and_one_on_the_edge_is_not(root):
     assert chosen.read(root, record).planes.shape == (4, 5, 6)
     image.write_grey(root / record.image, np.zeros((4, 6), np.uint8))
     with pytest.raises(
-        DataError, match=r"12_a_anon\.png: expected a polygon of Capsule inside the image \(6×4\).*x 5, y 5"
+        DataError,
+        match=r"12_a_anon\.png: expected a polygon of Capsule inside the image \(6×4\).*x 5, y 5",
     ):
         chosen.read(root, record)
 
@@ -230,7 +233,7 @@ def test_only_numbered_masks_can_be_written(tmp_path):
 def drawn(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("kidney")
     spec = replace(
-        source.spec_of(NODE),
+        source.phantom_spec(DATASET),
         size=(48, 64),
         counts={"train": 40, "val": 10, "test": 10},
         per_group=2,
@@ -240,7 +243,9 @@ def drawn(tmp_path_factory) -> Path:
 
 
 def opened(root: Path, annotator: object, fold: int | None = None) -> Dataset:
-    return open_view("kidney", "segment", {}, Kidney(ANATOMY, annotator), root, NODE["split"], fold)
+    return open_view(
+        "kidney", "segment", ViewConfig({}), Kidney(ANATOMY, annotator), root, DATASET.split, fold
+    )
 
 
 @pytest.mark.parametrize("fold", [None, 0, 4])

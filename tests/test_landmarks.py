@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from usbench.datasets.config import ViewConfig
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import build
 from usbench.metrics import case_figures
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.landmark_scorer import RADIAL, LandmarkScorer, presence_threshold, selection
 from usbench.metrics.scores import Figures, figure_values
-from usbench.runner.config import metric_node
+from usbench.runner.resolve import metric_node
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
 SIZE = (300, 400)  # its diagonal is 500 px
@@ -525,11 +526,9 @@ def test_the_configured_metric_with_a_datasets_lengths(
     compose: Callable[..., dict[str, Any]],
 ) -> None:
     config = compose("dataset=unity", "model=heatmap")
-    view = config["dataset"]["views"]["landmark"]
+    view = ViewConfig.from_mapping(config["dataset"]["views"]["landmark"], "view")
     names = ("lv-ivs-bottom", "lv-pw-top", "lv-ivs-top")
-    scorer = build(
-        metric_node(config["metric"], view, "landmark"), classes=names, presence_threshold=0.25
-    )
+    scorer = build(metric_node(config["metric"], view), classes=names, presence_threshold=0.25)
     truth = marks(*(at(9 * n, 40) for n in range(3)))
     scorer.update("c", "g", truth, truth, SIZE, (0.5, 0.5))
     found = scorer.result().protocol.scores

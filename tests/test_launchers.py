@@ -19,8 +19,8 @@ import pytest
 from clusters import until
 
 from usbench.results import store as results
-from usbench.runner import lock as claims
 from usbench.runner import machine
+from usbench.runner.lock import lock_path
 
 LONG = ("++model.recipes.quick.epochs=12", "++model.recipes.quick.seconds=0.3")
 
@@ -66,7 +66,10 @@ class Lab:
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Key → record."""
-        found = results.load_all(self.folder / "results", phantom=True)
+        found = [
+            result.to_json()
+            for result in results.load_results(self.folder / "results", phantom=True)
+        ]
         assert len({record["run_id"] for record in found}) == len(found)
         return {record["run_id"]: record for record in found}
 
@@ -75,7 +78,7 @@ class Lab:
         found = self.records()
         assert {record["status"] for record in found.values()} == {"done"} and len(found) == number
         assert not list((self.folder / "runs").rglob("lost-*")) and not list(
-            (self.folder / "runs").glob("*.claim*")
+            (self.folder / "runs").glob("*.lock*")
         )
 
 
@@ -103,7 +106,7 @@ def test_a_cell_that_is_told_to_end_is_left_to_who_comes_next(tmp_path):
     os.kill(int(process), signal.SIGTERM)
     out, _ = sweep.communicate(timeout=120)
     assert (
-        sweep.returncode == 1 and "2 cells: 1 done, 1 missing" in out and key not in here.records()
+        sweep.returncode == 1 and "2 runs: 1 done, 1 missing" in out and key not in here.records()
     ), out
     code, _, err = here.sweep("model=works", "seed=0,1", *LONG)
     assert code == 0, err
@@ -162,7 +165,7 @@ def test_joblib_does_the_others_when_cells_break(packed):
     assert states == {(name, "failed"): 2 for name in ("segfaults", "killed", "exits")} | {
         ("works", "done"): 2
     }
-    assert code == 1 and "8 cells: 2 done, 6 failed" in out
+    assert code == 1 and "8 runs: 2 done, 6 failed" in out
     assert all(word in out for word in ("SIGSEGV", "SIGKILL", "SystemExit: 3", "retry_failed=true"))
 
 
@@ -237,12 +240,12 @@ def test_slurm_runs_a_sweep_and_a_cancelled_job_is_made_up_for(tmp_path, slurm):
     out, _ = first.communicate(timeout=120)
     assert (
         first.returncode == 1
-        and "3 cells: 2 done, 1 missing" in out
-        and "3 cells go to the cluster" in out
+        and "3 runs: 2 done, 1 missing" in out
+        and "3 runs go to the cluster" in out
     ), out
     assert len(here.records()) == 2 and {threads for _, _, threads in here.fits()} == {"1"}
     code, out, err = here.sweep(*words)
-    assert code == 0 and "3 cells: 3 done" in out and "1 cells go to the cluster" in out, err
+    assert code == 0 and "3 runs: 3 done" in out and "1 runs go to the cluster" in out, err
     here.all_done_once(3)
     assert sorted(here.times().values()) == [1, 1, 2]
     assert all(here.epochs(key) == list(range(1, 13)) for key in here.times())
@@ -268,7 +271,7 @@ def test_a_job_that_slurm_takes_off_comes_back_and_goes_on(tmp_path, slurm):
 
     until(back, 200, slurm.told)
     out, _ = sweep.communicate(timeout=120)
-    assert sweep.returncode == 0 and "2 cells: 2 done" in out, out + slurm.told()
+    assert sweep.returncode == 0 and "2 runs: 2 done" in out, out + slurm.told()
     here.all_done_once(2)
     assert sorted(here.times().values()) == [1, 2]
     assert all(here.epochs(key) == list(range(1, 13)) for key in here.times())
@@ -279,8 +282,8 @@ def test_a_cell_whose_node_died_is_waited_for_until_its_lease_is_over(tmp_path, 
     here = Lab(tmp_path, environment=slurm.environment)
     assert here.sweep(*SLURM, "seed=0", "plan=true")[0] == 0
     (plan,) = (tmp_path / "runs" / "sweep").glob("plan-*.json")
-    key = json.loads(plan.read_text())["jobs"][0]["cells"][0]["run_id"]
-    path = claims.path_of(tmp_path / "runs" / key)
+    key = json.loads(plan.read_text())["jobs"][0]["runs"][0]["run_id"]
+    path = lock_path(tmp_path / "runs" / key)
     sweep = here.begin(*SLURM, "seed=0")
     until((tmp_path / "runs" / "sweep" / f"{key}.yaml").exists, 120)
     said = {
@@ -343,7 +346,7 @@ def test_ray_does_the_cells_of_a_node_that_was_killed_on_another(two_nodes):
     (lost,) = there()
     clusters.kill({clusters.MARK: here.environment[clusters.MARK], clusters.NODE: "2"})
     out, _ = sweep.communicate(timeout=240)
-    assert sweep.returncode == 0 and "3 cells: 3 done" in out, out
+    assert sweep.returncode == 0 and "3 runs: 3 done" in out, out
     here.all_done_once(3)
     assert here.times() == Counter({key: 1 + (key == lost) for key in here.records()})
     assert all(here.epochs(key) == list(range(1, 13)) for key in here.times())

@@ -1,4 +1,4 @@
-"""The board: seeds joined, marks where figures don't compare, protocols and phantoms apart, the same bytes twice."""
+"""The leaderboard: seeds joined, marks where figures don't compare, protocols and phantoms apart, the same bytes twice."""
 
 import csv
 import hashlib
@@ -16,21 +16,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usbench.errors import DataError
-from usbench.leaderboard.build import rows
-from usbench.leaderboard.csv_file import comma_separated
-from usbench.leaderboard.markdown import markdown, shown
+from usbench.leaderboard.agreement import Agreement
+from usbench.leaderboard.build import build_rows
+from usbench.leaderboard.csv_file import to_csv
+from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.published import Dataset, Published, read_datasets
 from usbench.leaderboard.rows import Row
-from usbench.leaderboard.versus import marks
-from usbench.results import store as results
+from usbench.leaderboard.versus import find_marks
+from usbench.results.format import format_value
+from usbench.results.result import Result
+from usbench.results.store import save_result
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "leaderboard.py"
 
 
 def figure(value, low=None, high=None):
-    found = {"value": value, "low": low, "high": high, "method": None, "n": 40, "groups": 30}
+    method = None if low is None else "percentile"
+    found = {"value": value, "low": low, "high": high, "method": method, "n": 40, "groups": 30}
     return {**found, "reason": "no image has the class"} if value is None else found
+
+
+def rows(records, datasets):
+    """The leaderboard's rows of results as JSON."""
+    return build_rows([Result.from_json(content) for content in records], datasets)
 
 
 def record(value=0.7, seed=0, encoder="resnet18", version=1, config=None, **changes):
@@ -93,8 +102,8 @@ def paper(**changes):
 def by_the_paper(value, version=1):
     return {
         "version": version,
-        "words": "10 classes",
-        "target_score": 0.813,
+        "description": "10 classes",
+        "target_score": {"dice": figure(0.813)},
         "scores": {"dice": figure(value)},
         "per_class": {},
     }
@@ -113,7 +122,7 @@ def test_seeds_are_one_row_with_mean_and_sample_sd():
     assert board[0].seeds == (0, 1, 2)
     assert board[0].value == pytest.approx(0.6)
     assert board[0].scores["dice"].sd == pytest.approx(0.1)  # √((.1² + 0 + .1²) / 2)
-    text = markdown(board, [])
+    text = to_markdown(board, [])
     assert (
         "| unet | kumar2025 | .600 | .500 | 1.000 | 3 (SD .100) | 30 | 31,044,106 | ours |" in text
     )
@@ -121,13 +130,13 @@ def test_seeds_are_one_row_with_mean_and_sample_sd():
 
 def test_an_interval_is_that_of_one_training_and_seeds_share_the_mean_of_theirs():
     scores = {"dice": figure(0.7, 0.65, 0.75)}
-    assert ".700 [.650, .750]" in markdown(rows([record(scores=scores)], []), [])
+    assert ".700 [.650, .750]" in to_markdown(rows([record(scores=scores)], []), [])
     others = {"dice": figure(0.7, 0.55, 0.75)}
-    assert ".700 [.600, .750]" in markdown(
+    assert ".700 [.600, .750]" in to_markdown(
         rows([record(scores=scores), record(seed=1, scores=others)], []), []
     )
     without = {"dice": figure(0.7)}
-    assert ".700 |" in markdown(
+    assert ".700 |" in to_markdown(
         rows([record(scores=scores), record(seed=1, scores=without)], []), []
     )
 
@@ -142,7 +151,7 @@ def test_a_seed_that_is_undefined_leaves_the_mean_undefined():
         [],
     )
     assert board[0].value is None
-    assert "| – |" in markdown(board, [])
+    assert "| – |" in to_markdown(board, [])
 
 
 def test_two_seeds_have_two_spreads_that_stand_apart():
@@ -151,8 +160,8 @@ def test_two_seeds_have_two_spreads_that_stand_apart():
     one = record(0.6, scores={"dice": figure(0.6, 0.5804, 0.6196)})
     two = record(0.7, 1, scores={"dice": figure(0.7, 0.6608, 0.7392)})
     board = rows([one, two], [])
-    assert "| 2 (SD .071) | 30 (SE .016) |" in markdown(board, [])
-    (line,) = csv.DictReader(io.StringIO(comma_separated(board)))
+    assert "| 2 (SD .071) | 30 (SE .016) |" in to_markdown(board, [])
+    (line,) = csv.DictReader(io.StringIO(to_csv(board)))
     assert float(line["sd"]) == pytest.approx(0.005**0.5, rel=1e-5)
     assert float(line["se"]) == pytest.approx((0.00025 * 30 / 29) ** 0.5, rel=1e-4)
     assert (line["groups"], line["seeds_done"], line["seeds_begun"]) == ("30", "2", "2")
@@ -168,13 +177,13 @@ def test_a_seed_that_failed_counts_towards_the_seeds_begun():
         "per_class": {},
     }
     board = rows([record(0.5), record(0.6, 1), record(seed=2, **broken)], [])
-    assert [(row.seeds, row.wanted) for row in board if row.status == "done"] == [((0, 1), 3)]
-    text = markdown(board, [])
+    assert [(row.seeds, row.seeds_begun) for row in board if row.status == "done"] == [((0, 1), 3)]
+    text = to_markdown(board, [])
     assert "| 2 of 3 (SD .071) |" in text and "**Failed or skipped**" in text
-    line = next(csv.DictReader(io.StringIO(comma_separated(board))))
+    line = next(csv.DictReader(io.StringIO(to_csv(board))))
     assert (line["seeds"], line["seeds_done"], line["seeds_begun"]) == ("0 1", "2", "3")
     other = rows([record(0.5), record(seed=2, encoder="resnet34", **broken)], [])
-    assert [row.wanted for row in other if row.status == "done"] == [1]  # of another recipe
+    assert [row.seeds_begun for row in other if row.status == "done"] == [1]  # of another recipe
 
 
 @pytest.mark.parametrize(
@@ -215,13 +224,13 @@ def test_data_that_differ_or_a_seed_twice_stay_apart():
         [record(0.7), record(0.6)], []
     )  # one seed, two keys: they differ in something the config doesn't hold
     assert [len(row.seeds) for row in twice] == [1, 1]
-    assert [row.name for row in twice] == [f"unet · {row.keys[0]}" for row in twice]
+    assert [row.name for row in twice] == [f"unet · {row.run_ids[0]}" for row in twice]
 
 
-def test_the_record_s_own_recipe_decides_where_it_has_one():
-    assert len(rows([record(recipe="a" * 12), record(seed=1, recipe="a" * 12)], [])) == 1
-    board = rows([record(recipe="a" * 12), record(seed=1, recipe="b" * 12)], [])
-    assert [row.name for row in board] == [f"unet · {row.keys[0]}" for row in board]
+def test_the_series_decides_where_there_is_one():
+    assert len(rows([record(series="a" * 12), record(seed=1, series="a" * 12)], [])) == 1
+    board = rows([record(series="a" * 12), record(seed=1, series="b" * 12)], [])
+    assert [row.name for row in board] == [f"unet · {row.run_ids[0]}" for row in board]
 
 
 # ---- published rows
@@ -230,7 +239,7 @@ def test_the_record_s_own_recipe_decides_where_it_has_one():
 MARKS = [  # (changes of ours, changes of the paper's, marks)
     ({}, {}, ()),
     ({"protocol": "usbench"}, {}, ("≠ protocol",)),
-    ({"old": True}, {}, ("≠ protocol",)),
+    ({"old_protocol": True}, {}, ("≠ protocol",)),
     ({}, {"protocol": "unknown"}, ("≠ protocol",)),
     ({}, {"split": "human"}, ("≠ data",)),
     ({"fold": 0}, {}, ("≠ data",)),
@@ -264,7 +273,7 @@ def test_what_forbids_a_difference(mine, theirs, wanted):
     }
     row = Row("spinal", "segment", "run", "unet", **{**both, **mine})
     published = Row("spinal", "segment", "published", "U-Net", **{**both, **theirs})
-    assert marks(row, published) == wanted
+    assert find_marks(row, published) == wanted
 
 
 def test_the_difference_is_taken_under_the_published_protocol_only():
@@ -276,9 +285,10 @@ def test_the_difference_is_taken_under_the_published_protocol_only():
     board = rows(records, [Dataset("spinal", published=(paper(),))])
     tables = {row.protocol: row for row in ours(board)}
     assert tables["usbench"].marks == ("≠ protocol",) and tables["usbench"].delta is None
+    assert tables["usbench"].agreement == Agreement("can't tell", "≠ protocol")
     assert tables["kumar2025-cnn"].marks == ()
     assert tables["kumar2025-cnn"].delta == pytest.approx(0.012)
-    text = markdown(board, [])
+    text = to_markdown(board, [])
     assert "+.012 (U-Net .553)" not in text and "+.012 (U-Net)" in text
     assert (
         "| ≠ protocol: can't tell |" in text and "+.012 (U-Net): can't tell (no interval)" in text
@@ -293,7 +303,7 @@ def test_the_table_of_one_protocol_has_no_row_of_another():
         paper(name="U-Net h", split="human", scores={"dice": 0.349}),
     )
     board = rows(records, [Dataset("spinal", published=papers)])
-    tables = markdown(board, []).split("**Protocol ")[1:]
+    tables = to_markdown(board, []).split("**Protocol ")[1:]
     titles = [table.splitlines()[0] for table in tables]
     assert titles == [
         "`usbench` 1**",
@@ -317,8 +327,8 @@ def test_the_table_of_one_protocol_has_no_row_of_another():
 
 def test_an_older_protocol_stands_apart():
     board = rows([record(0.9, version=1), record(0.6, 1, version=2)], [])
-    assert [(row.version, row.old) for row in board] == [(2, False), (1, True)]
-    assert "**Protocol `usbench` 1 (old protocol)**" in markdown(board, [])
+    assert [(row.version, row.old_protocol) for row in board] == [(2, False), (1, True)]
+    assert "**Protocol `usbench` 1 (old protocol)**" in to_markdown(board, [])
 
 
 def test_agreement_with_the_paper_is_told_with_its_interval():
@@ -331,11 +341,11 @@ def test_agreement_with_the_paper_is_told_with_its_interval():
         for row in rows(records, [Dataset("spinal", published=(paper(),))])
         if row.delta is not None
     ]
-    assert row.agreement.word == "agrees" and row.agreement.low < row.delta < row.agreement.high
+    assert row.agreement.verdict == "agrees" and row.agreement.low < row.delta < row.agreement.high
     wide = Dataset("spinal", published=(paper(),), agrees_within=0.005)
     (row,) = [row for row in rows(records, [wide]) if row.delta is not None]
-    assert row.agreement.word == "can't tell"
-    text = comma_separated([row])
+    assert row.agreement.verdict == "can't tell"
+    text = to_csv([row])
     line = next(line for line in csv.DictReader(io.StringIO(text)) if line["score"] == "dice")
     assert line["agreement"] == "can't tell" and float(line["delta_low"]) < 0.007 < float(
         line["delta_high"]
@@ -347,7 +357,7 @@ def test_a_bad_tolerance_is_named(tmp_path, within):
     folder = written(tmp_path, [])
     path = next((folder / "dataset").glob("*.yaml"))
     path.write_text(path.read_text() + f"agrees_within: {json.dumps(within)}\n")
-    with pytest.raises(DataError, match="agrees_within: a number between 0 and 1"):
+    with pytest.raises(DataError, match="agrees_within: expected a number between 0 and 1"):
         read_datasets(folder)
 
 
@@ -378,17 +388,19 @@ def test_a_human_or_control_row_is_unranked_and_never_compared():
 
 
 def test_a_leak_is_marked_and_has_its_second_figure():
-    leak = {"n": 7, "words": "7 of 40 test images are near-duplicates"}
+    leak = {"n": 7, "description": "7 of 40 test images are near-duplicates"}
     scores = {"dice": figure(0.7), "dice:no-leak": figure(0.65)}
-    text = markdown(
+    text = to_markdown(
         rows(
             [record(dataset="usgra", data={**record()["data"], "leakage": leak}, scores=scores)], []
         ),
         [],
     )
-    assert "| model | recipe | **dice** | dice, no leak |" in text
+    assert "| model | recipe | **dice** | dice, no leakage |" in text
     assert (
-        "| .700 | .650 |" in text and "| leak: 7 |" in text and "Leak: 7 of 40 test images" in text
+        "| .700 | .650 |" in text
+        and "| leakage: 7 images |" in text
+        and "Leakage: 7 of 40 test images" in text
     )
 
 
@@ -401,9 +413,9 @@ def test_a_failed_run_is_a_row_with_its_reason_that_cannot_break_the_table():
     assert [row.status for row in board] == ["done", "failed"]
     assert (
         f"| unet | kumar2025 | 4 | {bad['run_id']} | failed | loss isn't finite \\| epoch 3 &lt;b> |"
-        in markdown(board, [])
+        in to_markdown(board, [])
     )
-    assert list(csv.DictReader(io.StringIO(comma_separated(board))))[-1]["note"] == reason
+    assert list(csv.DictReader(io.StringIO(to_csv(board))))[-1]["note"] == reason
 
 
 @pytest.mark.parametrize(("higher", "wanted"), [(True, ["c", "a", "b"]), (False, ["a", "b", "c"])])
@@ -429,8 +441,8 @@ def test_the_order_of_records_changes_no_byte(shuffle: random.Random):
     shuffle.shuffle(mixed)
     datasets = [Dataset("spinal", published=(paper(),))]
     one, two = rows(records, datasets), rows(mixed, datasets)
-    assert markdown(one, datasets) == markdown(two, datasets)
-    assert comma_separated(one) == comma_separated(two)
+    assert to_markdown(one, datasets) == to_markdown(two, datasets)
+    assert to_csv(one) == to_csv(two)
 
 
 @pytest.mark.parametrize(
@@ -450,7 +462,7 @@ def test_the_order_of_records_changes_no_byte(shuffle: random.Random):
     ],
 )
 def test_figures_for_people(value, score, sign, text):
-    assert shown(value, score, sign) == text
+    assert format_value(value, score, sign) == text
 
 
 def test_csv_says_every_score_with_its_protocol():
@@ -458,7 +470,7 @@ def test_csv_says_every_score_with_its_protocol():
         [record(0.7, s, protocols={"kumar2025-cnn": by_the_paper(0.56)}) for s in (0, 1)],
         [Dataset("spinal", published=(paper(),))],
     )
-    lines = list(csv.DictReader(io.StringIO(comma_separated(board))))
+    lines = list(csv.DictReader(io.StringIO(to_csv(board))))
     told = {(line["origin"], line["protocol"], line["score"]): line for line in lines}
     assert len(told) == len(lines) == 5
     assert (
@@ -503,7 +515,7 @@ ENTRY = {
 def test_published_rows_are_read_and_shown_without_any_result(tmp_path):
     datasets = read_datasets(written(tmp_path, [ENTRY]))
     assert datasets[0].published[0].verified == "no"
-    text = markdown(rows([], datasets), datasets)
+    text = to_markdown(rows([], datasets), datasets)
     assert "| U-Net | .553 | Kumar 2025 (verified: no) | another net |" in text
     assert "| U-Net | .928 |" in text
     assert "Licence: none \\| declared · Cite: Kumar 2025" in text
@@ -546,7 +558,7 @@ def test_the_dataset_yamls_of_the_repository_are_sound():
 # ---- the command
 
 
-def board(*arguments, cwd=None):
+def run_script(*arguments, cwd=None):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
     return subprocess.run(
@@ -562,29 +574,29 @@ def place(tmp_path):
         record(0.6, 1),
         record(0.9, 2, data={**record()["data"], "phantom": True}),
     ):
-        results.save(tmp_path / "results", one)
+        save_result(tmp_path / "results", Result.from_json(one))
     return ["--results", tmp_path / "results", "--conf", written(tmp_path / "conf", [ENTRY])]
 
 
 def test_twice_gives_the_same_bytes_and_check_notices_a_change(place, tmp_path):
     top = tmp_path / "results"
-    assert board(*place, "--check").returncode == 1
+    assert run_script(*place, "--check").returncode == 1
     assert not (top / "LEADERBOARD.md").exists()
-    assert board(*place, cwd=tmp_path).returncode == 0
+    assert run_script(*place, cwd=tmp_path).returncode == 0
     files = {name: (top / name).read_bytes() for name in ("LEADERBOARD.md", "LEADERBOARD.csv")}
-    assert board(*place, cwd="/").returncode == 0
+    assert run_script(*place, cwd="/").returncode == 0
     assert files == {name: (top / name).read_bytes() for name in files}
-    assert board(*place, "--check").returncode == 0
+    assert run_script(*place, "--check").returncode == 0
     (top / "LEADERBOARD.csv").write_text("by hand")
-    differing = board(*place, "--check")
+    differing = run_script(*place, "--check")
     assert differing.returncode == 1
     assert "LEADERBOARD.csv" in differing.stderr and "LEADERBOARD.md" not in differing.stderr
     assert (top / "LEADERBOARD.csv").read_text() == "by hand"
 
 
 def test_phantoms_never_stand_beside_published_or_real_figures(place, tmp_path):
-    assert board(*place).returncode == 0
-    assert board(*place, "--phantom").returncode == 0
+    assert run_script(*place).returncode == 0
+    assert run_script(*place, "--phantom").returncode == 0
     real = (tmp_path / "results" / "LEADERBOARD.md").read_text()
     phantom = (tmp_path / "results" / "phantom" / "LEADERBOARD.md").read_text()
     assert ".650" in real and ".900" not in real and "U-Net" in real
@@ -603,14 +615,14 @@ def test_phantoms_never_stand_beside_published_or_real_figures(place, tmp_path):
 def test_a_damaged_result_is_one_line_and_nothing_is_written(place, tmp_path):
     path = next((tmp_path / "results" / "spinal").rglob("*.json"))
     path.write_text(path.read_text()[:300])
-    done = board(*place, "--json", tmp_path / "rows.json")
+    done = run_script(*place, "--json", tmp_path / "rows.json")
     assert done.returncode == 1 and str(path) in done.stderr and done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert not list(tmp_path.rglob("LEADERBOARD*")) and not (tmp_path / "rows.json").exists()
 
 
 def test_json(place, tmp_path):
-    assert board(*place, "--json", tmp_path / "rows.json").returncode == 0
+    assert run_script(*place, "--json", tmp_path / "rows.json").returncode == 0
     told = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert [(row["origin"], row["value"]) for row in told] == [
         ("run", pytest.approx(0.65)),
@@ -623,11 +635,11 @@ def test_json(place, tmp_path):
     [["--phantom", "--picture", "x.png"], ["--check", "--json", "x.json"], ["--nonsense"]],
 )
 def test_options_that_contradict_each_other_are_refused(options):
-    assert board(*options).returncode == 2
+    assert run_script(*options).returncode == 2
 
 
 def test_nothing_to_draw_is_one_line(tmp_path):
-    done = board(
+    done = run_script(
         "--results",
         tmp_path,
         "--conf",
@@ -640,4 +652,4 @@ def test_nothing_to_draw_is_one_line(tmp_path):
 
 
 def test_help():
-    assert "--check" in board("--help").stdout
+    assert "--check" in run_script("--help").stdout

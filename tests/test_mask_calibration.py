@@ -11,11 +11,16 @@ from finished import finish
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usbench.datasets import source
 from usbench.datasets.codecs import histograms
 from usbench.errors import DataError
 from usbench.results import scoring
-from usbench.runner import config as cell
+from usbench.results.predictions import (
+    confidence_file,
+    probability_histogram,
+    read_predictions,
+    write_predictions,
+)
+from usbench.runner.config import RunConfig
 from usbench.types import Boxes, Masks
 
 TRUTH = Masks(np.array([[[True, True, False, False]], [[False, False, False, True]]]))
@@ -24,7 +29,7 @@ TRUTH = Masks(np.array([[[True, True, False, False]], [[False, False, False, Tru
 def test_a_histogram_by_hand():
     """Class 0: .95 and .05 right and wrong in the last and the first bin; class 1 is sure of what isn't there."""
     probabilities = np.array([[[0.95, 0.05, 0.05, 0.05]], [[1.0, 0.0, 0.0, 0.0]]], np.float32)
-    table = scoring.calibrated(TRUTH, probabilities)
+    table = probability_histogram(TRUTH, probabilities)
     assert table[0, 14].tolist() == pytest.approx([1, 0.95, 1]) and table[
         0, 0
     ].tolist() == pytest.approx([3, 0.15, 1])
@@ -34,7 +39,7 @@ def test_a_histogram_by_hand():
 
 def test_an_unknown_class_has_no_pixel():
     truth = Masks(TRUTH.planes, known=np.array([True, False]))
-    assert not scoring.calibrated(truth, np.ones((2, 1, 4), np.float32))[1].any()
+    assert not probability_histogram(truth, np.ones((2, 1, 4), np.float32))[1].any()
 
 
 def test_probabilities_are_of_the_planes_shape():
@@ -73,7 +78,7 @@ def test_a_damaged_file_is_refused(tmp_path, content):
 
 
 @pytest.fixture
-def run(compose, tmp_path) -> cell.Cell:
+def run(compose, tmp_path) -> RunConfig:
     return finish(compose, tmp_path, "kidney", "segment")[0]
 
 
@@ -87,9 +92,9 @@ def guesses(samples, sure: float):
 @pytest.mark.parametrize("sure", [1.0, 0.75])
 def test_the_error_of_a_confidence_that_is_too_low(run, sure, tmp_path):
     """All right, with a confidence of .75: every pixel is .25 off."""
-    test = source.open_dataset(run).samples("test")
-    scoring.write_predictions(tmp_path, "test", test, guesses(test, sure))
-    scores = scoring.score(run["metric"], tmp_path, test)
+    test = run.open_dataset().samples("test")
+    write_predictions(tmp_path, "test", test, guesses(test, sure))
+    scores = scoring.score(run.metric, read_predictions(tmp_path, "test", test))
     figure = scores.protocol.scores["ece"]
     assert figure.value == pytest.approx(1 - sure, abs=1e-6)
     assert figure.low == pytest.approx(1 - sure, abs=1e-6) == figure.high
@@ -101,22 +106,23 @@ def test_the_error_of_a_confidence_that_is_too_low(run, sure, tmp_path):
 
 
 def test_a_model_without_probabilities_has_no_calibration(run, tmp_path):
-    test = source.open_dataset(run).samples("test")
-    scoring.write_predictions(tmp_path, "test", test, guesses(test, 0.75))
-    assert scoring.histogram_of(tmp_path, "test").is_file()
-    scoring.write_predictions(
+    test = run.open_dataset().samples("test")
+    write_predictions(tmp_path, "test", test, guesses(test, 0.75))
+    assert confidence_file(tmp_path, "test").is_file()
+    write_predictions(
         tmp_path, "test", test, (Masks(guess.planes) for guess in guesses(test, 0.75))
     )
-    assert not scoring.histogram_of(
+    assert not confidence_file(
         tmp_path, "test"
     ).exists()  # an old one would be of other predictions
-    assert "ece" not in scoring.score(run["metric"], tmp_path, test).protocol.scores
+    assert (
+        "ece"
+        not in scoring.score(run.metric, read_predictions(tmp_path, "test", test)).protocol.scores
+    )
 
 
 def test_boxes_have_no_histogram_of_pixels(compose, tmp_path):
-    one, _ = finish(compose, tmp_path, "usgra", "detect")
-    test = source.open_dataset(one).samples("test")
-    scoring.write_predictions(
-        tmp_path, "test", test, (Boxes.empty(scored=True) for _ in range(len(test)))
-    )
-    assert not scoring.histogram_of(tmp_path, "test").exists() and isinstance(tmp_path, Path)
+    config, _ = finish(compose, tmp_path, "usgra", "detect")
+    test = config.open_dataset().samples("test")
+    write_predictions(tmp_path, "test", test, (Boxes.empty(scored=True) for _ in range(len(test))))
+    assert not confidence_file(tmp_path, "test").exists() and isinstance(tmp_path, Path)

@@ -16,12 +16,12 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from usbench.cli.listing import conf_dir
+from usbench.datasets.config import DatasetConfig
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError
-from usbench.io.config import build
+from usbench.io.config import build, conf_dir
 from usbench.results.scoring import SELECTION
-from usbench.runner import config as cell
+from usbench.runner.resolve import resolve_model
 from usbench.types import OFF, Boxes, Landmarks, Masks, Run, Sample, Target
 
 pytestmark = pytest.mark.usefixtures("one_thread_throughout")
@@ -119,7 +119,8 @@ def subject_of(
     dataset, scene = SCENES[task]
     config = compose(f"dataset={dataset}", f"model={name}", f"recipe={recipe}")
     config["dataset"]["size"] = list(size)
-    _, node, told = cell.resolve_model(config, task, False)
+    _, chosen = resolve_model(config, DatasetConfig.from_mapping(config["dataset"]), real=False)
+    node, told = dict(chosen.build), dict(chosen.recipe)
     spec = phantom.PhantomSpec(scene, size, {"train": images}, 3, per_group=1)
     return Subject(
         name,

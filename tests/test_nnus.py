@@ -11,12 +11,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from usbench.cli.listing import conf_dir
 from usbench.datasets import source
 from usbench.datasets.codecs import image
+from usbench.datasets.config import DatasetConfig
 from usbench.datasets.dataset import open_view
 from usbench.datasets.layouts.nnus import Nnus
 from usbench.errors import DataError
+from usbench.io.config import conf_dir
 from usbench.types import Boxes, Layout, Masks, Sample
 
 NODE = yaml.safe_load((conf_dir() / "dataset" / "nnus.yaml").read_text())
@@ -55,7 +56,7 @@ def test_the_yaml_has_the_release_s_classes_and_states_the_assumption(compose: A
     )
     assert NODE["redistribute"] == "none" and "ask its authors" in NODE["access"]
     node = compose("dataset=nnus")["dataset"]
-    layout = source.layout_of({"dataset": node, "task": "detect", "phantom": False})
+    layout = source.build_layout(DatasetConfig.from_mapping(node), "detect", phantom=False)
     assert (
         isinstance(layout, Layout) and layout.classes == CLASSES and layout.written_as == "detect"
     )
@@ -121,12 +122,18 @@ BAD = {
         lambda r: lost(r, "labels/0001.txt"),
         r"images/0001\.jpg: expected a label .* none \(1 files",
     ),
-    "an image is missing": (lambda r: lost(r, "images/0001.jpg"), r"labels/0001\.txt: expected an image"),
+    "an image is missing": (
+        lambda r: lost(r, "images/0001.jpg"),
+        r"labels/0001\.txt: expected an image",
+    ),
     "no classes.txt": (
         lambda r: lost(r, "labels/classes.txt"),
         r"labels/classes\.txt: .*no such file",
     ),
-    "a name is no number": (lambda r: renamed(r, "neck"), r"images/neck\.jpg: expected a number as name"),
+    "a name is no number": (
+        lambda r: renamed(r, "neck"),
+        r"images/neck\.jpg: expected a number as name",
+    ),
     "a number twice": (lambda r: renamed(r, "2"), "'0002' twice"),
     "no folder": (
         lambda r: (r / "NNUS").rename(r / "nnus2"),
@@ -181,9 +188,9 @@ def test_write_lies_where_the_release_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fold", [None, 0, 3])
 def test_splits_are_runs_of_the_numbering_with_a_gap(tmp_path: Path, fold: int | None) -> None:
     layout = lay(tmp_path, {f"{n:04d}": "" for n in range(1, 133)})
-    opened = open_view(
-        "nnus", "detect", NODE["views"]["detect"], layout, tmp_path, NODE["split"], fold
-    )
+    dataset = DatasetConfig.from_mapping(NODE)
+    view = dataset.views["detect"]
+    opened = open_view("nnus", "detect", view, layout, tmp_path, dataset.split, fold)
     split_of = {int(record.id): split for split, part in opened.records.items() for record in part}
     numbers = sorted(split_of)
     changes = [(a, b) for a, b in itertools.pairwise(numbers) if split_of[a] != split_of[b]]

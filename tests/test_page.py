@@ -1,4 +1,4 @@
-"""The page of the board and the catalogue: what stands on it, and what a reader does with it in a browser."""
+"""The page of the leaderboard and the catalogue: what stands on it, and what a reader does with it in a browser."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ import shutil
 import subprocess
 import sys
 import urllib.request
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from browser import PROGRAM, opened, running
-from test_leaderboard import ENTRY, by_the_paper, figure, paper, record, written
+from test_leaderboard import ENTRY, by_the_paper, figure, paper, record, rows, written
 
 from scripts import leaderboard, serve
 from usbench import catalogue
+from usbench.datasets.config import DatasetConfig
 from usbench.errors import DataError, RunError
-from usbench.leaderboard.build import rows
-from usbench.leaderboard.markdown import markdown
+from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page import commands, document, index, view
-from usbench.leaderboard.page.commands import Run
+from usbench.leaderboard.page.commands import RunCommand
 from usbench.leaderboard.published import Dataset, Note, read_datasets
-from usbench.results import store as results
-from usbench.runner import config as cell
+from usbench.results.result import Result, Tuned
+from usbench.results.store import save_result
+from usbench.runner.resolve import resolve_model
 
 ROOT = Path(__file__).resolve().parent.parent
 EVIL = "<script>window.evil = 1</script><img src=x onerror='window.evil = 2'>"
 NOTES = (
-    Note("leak", f"7 of the 40 test images leak {EVIL}"),
+    Note("leakage", f"7 of the 40 test images leak {EVIL}"),
     Note("defect", "stray pixels: 13", "segment"),
     Note("defect", "xml without image: 1", "detect"),
     Note("access", "two public archives"),
@@ -50,7 +51,14 @@ def net(name, value, parameters, seed=0, **more):
 
 
 BROKEN = {"status": "failed", "protocol": None, "primary": None, "scores": {}, "per_class": {}}
-COST = {"macs": 10**9, "latency_ms": {"p50": 12.0}, "fps": 83.0, "on": "a CPU"}
+COST = {
+    "macs": 10**9,
+    "latency_ms": {"p50": 12.0},
+    "fps": 83.0,
+    "on": "a CPU",
+    "device": "cpu",
+    "threads": 2,
+}
 RECORDS = [
     net("unet", 0.7, 31_044_106, protocols={"kumar2025-cnn": by_the_paper(0.5)}),
     net("unet", 0.6, 31_044_106, seed=1, protocols={"kumar2025-cnn": by_the_paper(0.6)}),
@@ -88,7 +96,7 @@ DATASETS = [SPINAL, Dataset("spinal_human")]
 UNETS = [r["run_id"] for r in RECORDS if r["model"] == "unet" and r["dataset"] == "spinal"]
 LINKS = {UNETS[0]: "spinal/segment/unet-s0.html", UNETS[1]: "spinal/segment/unet-s1.html"}
 WORDS = ("dataset=spinal", "source=real", "model=unet", "recipe=kumar2025", "precision=bf16")
-RUNS = {key: Run(WORDS, seed, None, again=seed < 2) for seed, key in enumerate(UNETS)}
+RUNS = {key: RunCommand(WORDS, seed, None, reproducible=seed < 2) for seed, key in enumerate(UNETS)}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +104,7 @@ def site(tmp_path_factory):
     """The page and a stand-in for one result's page."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "index.html").write_bytes(
-        index.html(rows(RECORDS, DATASETS), DATASETS, catalogue.view(), LINKS, RUNS)
+        index.render_index(rows(RECORDS, DATASETS), DATASETS, catalogue.view(), LINKS, RUNS)
     )
     path = folder / LINKS[UNETS[0]]
     path.parent.mkdir(parents=True)
@@ -213,7 +221,7 @@ def test_further_columns_are_there_when_asked_for(page):
 
 
 def test_the_protocol_in_words_is_one_click_away(page):
-    button = page.get_by_role("button", name="The protocol in words").first
+    button = page.get_by_role("button", name="About the protocol").first
     button.click()
     assert "foreground, native size" in page.get_by_role("dialog").inner_text()
     page.keyboard.press("Escape")
@@ -307,7 +315,7 @@ def test_seeds_are_dots_and_classes_a_table_of_colours(page):
 
 
 def test_failed_cells_notes_and_transfer_are_there(page):
-    text = page.locator("#view-board").inner_text()
+    text = page.locator("#view-leaderboard").inner_text()
     assert (
         "7 of the 40 test images leak" in text
         and "stray pixels: 13" in text
@@ -317,7 +325,7 @@ def test_failed_cells_notes_and_transfer_are_there(page):
     page.wait_for_selector("text=out of memory")
     page.get_by_role("link", name="transfer").click()
     page.wait_for_selector("h2:text('Transfer')")
-    table = page.locator("#view-board .card table")
+    table = page.locator("#view-leaderboard .card table")
     assert table.locator("th").all_inner_texts() == [
         "model",
         "recipe",
@@ -337,7 +345,7 @@ def test_the_catalogue_is_the_second_view(page):
     assert (
         page.url.endswith("#catalogue")
         and page.evaluate("scrollY") == 0
-        and not page.locator("#view-board").is_visible()
+        and not page.locator("#view-leaderboard").is_visible()
     )
     every = page.locator(".cards > li").count()
     assert every == len(catalogue.view()["datasets"])
@@ -352,7 +360,7 @@ def test_the_catalogue_is_the_second_view(page):
     card.get_by_role("button").first.click()
     dialog = page.get_by_role("dialog")
     points = dialog.locator("table.parts tbody tr")
-    (score,) = (one["score"] for one in catalogue.view()["datasets"] if one["run_id"] == "usgra")
+    (score,) = (one["score"] for one in catalogue.view()["datasets"] if one["key"] == "usgra")
     assert points.count() == len(score["parts"])
     page.keyboard.press("Escape")
     page.get_by_label("Show").select_option("models")
@@ -378,7 +386,7 @@ def test_everything_by_keyboard_alone(page):
     assert tab_to("Skip to the content", 1) != "none"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
-    assert tab_to("The protocol in words") != "none"
+    assert tab_to("About the protocol") != "none"
     page.keyboard.press("Enter")
     assert page.get_by_role("dialog").is_visible()
     page.keyboard.press("Escape")
@@ -404,9 +412,9 @@ def test_a_phone_scrolls_no_page_sideways(site, browser):
     with opened(site, 375, 800, within=browser) as page:
         page.wait_for_selector(".tabulator-row .whisker")
         for where in (
-            "board/spinal/segment",
-            "board/spinal_human/segment",
-            "board/transfer",
+            "leaderboard/spinal/segment",
+            "leaderboard/spinal_human/segment",
+            "leaderboard/transfer",
             "catalogue",
         ):
             page.evaluate(f"location.hash = '{where}'")
@@ -416,7 +424,7 @@ def test_a_phone_scrolls_no_page_sideways(site, browser):
             )
             page.wait_for_timeout(250)
             assert sideways(page) == [375, 375], where
-        page.evaluate("location.hash = 'board/spinal/segment'")
+        page.evaluate("location.hash = 'leaderboard/spinal/segment'")
         page.get_by_label("Dataset and task").select_option("spinal_human/segment")
         page.wait_for_selector("h2:text('spinal_human')")
         assert page.locator(".content h2").first.inner_text() == "spinal_human · segment"
@@ -431,7 +439,7 @@ def test_no_text_is_read_as_html(page):
     assert EVIL in page.get_by_role("dialog").inner_text()
     assert page.evaluate("window.evil") is None
     assert page.locator("img, script[src], iframe, link").count() == 0
-    assert page.locator("#view-board .lead").first.inner_text() == SPINAL.title
+    assert page.locator("#view-leaderboard .lead").first.inner_text() == SPINAL.title
 
 
 CONTRAST = """() => {
@@ -471,7 +479,10 @@ def test_a_screen_reader_finds_landmarks_labels_and_headers(page):
     unlabelled = (
         "all => all.filter((one) => !one.labels.length && !one.getAttribute('aria-label')).length"
     )
-    assert page.eval_on_selector_all("#view-board input, #view-board select", unlabelled) == 0
+    assert (
+        page.eval_on_selector_all("#view-leaderboard input, #view-leaderboard select", unlabelled)
+        == 0
+    )
     assert page.get_by_role("grid", name="usbench 1, dice").count() == 1
     assert page.locator("svg:not([role=img]):not([aria-hidden=true])").count() == 0
     assert page.eval_on_selector_all("table th:not([scope])", "all => all.length") == 0
@@ -506,7 +517,7 @@ def test_on_paper_stands_the_table_without_the_tools(page):
 
 
 def test_a_board_without_any_row_says_so_and_still_has_its_catalogue(tmp_path, browser):
-    (tmp_path / "index.html").write_bytes(index.html([], [], catalogue.view(), {}))
+    (tmp_path / "index.html").write_bytes(index.render_index([], [], catalogue.view(), {}, {}))
     with opened(tmp_path / "index.html", within=browser) as page:
         assert "No result yet." in page.locator("main").inner_text()
         page.evaluate("location.hash = '%'")  # no address of ours
@@ -519,12 +530,12 @@ def test_a_board_without_any_row_says_so_and_still_has_its_catalogue(tmp_path, b
 
 def test_the_page_says_what_the_markdown_says_and_the_same_twice():
     board = rows(RECORDS, DATASETS)
-    told = view.page(board, DATASETS, LINKS, RUNS)
-    text = markdown(board, DATASETS).replace("&lt;", "<")
+    told = view.page_data(board, DATASETS, LINKS, RUNS)
+    text = to_markdown(board, DATASETS).replace("&lt;", "<")
     for task in told["tasks"]:
         for table in task["tables"]:
             for row in table["rows"]:
-                assert all(words in text for words in row["words"]), row
+                assert all(words in text for words in row["texts"]), row
     assert [table["title"] for table in told["tasks"][0]["tables"]] == [
         "usbench 1",
         "kumar2025-cnn 1",
@@ -533,7 +544,7 @@ def test_the_page_says_what_the_markdown_says_and_the_same_twice():
     ]
     assert told["start"] == "spinal/segment"
     one, two = (
-        index.html(b, DATASETS, catalogue.view(), LINKS, RUNS)
+        index.render_index(b, DATASETS, catalogue.view(), LINKS, RUNS)
         for b in (board, rows(RECORDS[::-1], DATASETS))
     )
     assert one == two
@@ -553,8 +564,8 @@ def test_500_results_stay_under_3_mb_and_are_paged(tmp_path, browser):
     links = {
         one["run_id"]: f"spinal/segment/{one['model']}-s0-{one['run_id']}.html" for one in made
     }
-    runs = {one["run_id"]: Run(WORDS, 0, None, again=True) for one in made}
-    page = index.html(rows(made, DATASETS), DATASETS, catalogue.view(), links, runs)
+    runs = {one["run_id"]: RunCommand(WORDS, 0, None, reproducible=True) for one in made}
+    page = index.render_index(rows(made, DATASETS), DATASETS, catalogue.view(), links, runs)
     assert len(page) < 3 * 2**20
     (tmp_path / "index.html").write_bytes(page)
     with opened(tmp_path / "index.html", within=browser) as shown:
@@ -577,7 +588,7 @@ def test_data_can_t_end_their_element_and_libraries_can_t_either(tmp_path, monke
     document.asset.cache_clear()
     (tmp_path / "x.js").write_text('const end = "</SCRIPT>";')
     with pytest.raises(ValueError, match=r"x\.js"):
-        document.document("t", "", {}, (), ("x.js",))
+        document.inline_asset("script", "x.js")
     document.asset.cache_clear()
 
 
@@ -585,8 +596,9 @@ def test_data_can_t_end_their_element_and_libraries_can_t_either(tmp_path, monke
 def place(tmp_path):
     """Options of scripts/leaderboard.py for two results, a phantom's and a published row."""
     for one in (net("unet", 0.7, 1), net("unet", 0.6, 1, seed=1)):
-        results.save(tmp_path / "results", one)
-    results.save(tmp_path / "results", record(0.987, 2, data={**record()["data"], "phantom": True}))
+        save_result(tmp_path / "results", Result.from_json(one))
+    phantom = record(0.987, 2, data={**record()["data"], "phantom": True})
+    save_result(tmp_path / "results", Result.from_json(phantom))
     conf = written(tmp_path / "conf", [ENTRY])
     return [f"--results={tmp_path / 'results'}", f"--runs={tmp_path / 'runs'}", f"--conf={conf}"]
 
@@ -672,7 +684,8 @@ def test_what_a_dataset_leaks_and_lacks_is_read_from_its_yaml():
         ("access", ""),
     ]
     assert (
-        notes["spinal"][0].words == "stray pixels: 13" and "7 of the 40" in notes["usgra"][0].words
+        notes["spinal"][0].description == "stray pixels: 13"
+        and "7 of the 40" in notes["usgra"][0].description
     )
 
 
@@ -680,29 +693,21 @@ def test_what_a_dataset_leaks_and_lacks_is_read_from_its_yaml():
 
 
 def made_by(compose, *words):
-    """A record as a run with these words would leave it, as far as its command goes."""
+    """A result as a run with these overrides would leave it, as far as its command goes."""
     config = compose(*words, "source=phantom")
-    recipe, build, steps = cell.resolve_model(config, config["model"]["task"], True)
-    model = {
-        "name": config["model"]["name"],
-        "version": config["model"]["version"],
-        "build": build,
-        "recipe": steps,
-    }
-    told = {
-        "dataset": config["dataset"]["name"],
-        "model": model["name"],
-        "recipe": recipe,
-        "seed": config["seed"],
-    }
-    told |= {
-        "fold": config["fold"],
-        "precision": "fp32",
-        "trained_on": None,
-        "origin": "run",
-        "status": "done",
-    }
-    return {**told, "run_id": "k", "config": {"model": model, "dataset": config["dataset"]}}
+    dataset = DatasetConfig.from_mapping(config["dataset"])
+    recipe, model = resolve_model(config, dataset, real=True)
+    content = record(
+        dataset=config["dataset"]["name"],
+        task=config["model"]["task"],
+        model=model.name,
+        recipe=recipe,
+        seed=config["seed"],
+        fold=config["fold"],
+        precision="fp32",
+        config={"model": asdict(model), "dataset": config["dataset"]},
+    )
+    return Result.from_json({**content, "run_id": "k"})
 
 
 OWN = ["dataset=usgra", "model=unet"]
@@ -732,15 +737,15 @@ OWN = ["dataset=usgra", "model=unet"]
 )
 def test_a_record_s_command_gives_its_run_again(compose, words, more):
     one = made_by(compose, *words)
-    ((_, run),) = commands.runs([one], commands.read(ROOT / "conf")).items()
-    assert run.words is not None and run.words[:2] == (words[0], "source=real")
-    assert len(run.words) == 5 + len(more) and all(
-        any(w.endswith(m) for w in run.words) for m in more
+    ((_, run),) = commands.find_commands([one], commands.read_configs(ROOT / "conf")).items()
+    assert run.overrides is not None and run.overrides[:2] == (words[0], "source=real")
+    assert len(run.overrides) == 5 + len(more) and all(
+        any(w.endswith(m) for w in run.overrides) for m in more
     )
     again = made_by(
         compose,
-        *run.words[:1],
-        *run.words[2:],
+        *run.overrides[:1],
+        *run.overrides[2:],
         f"seed={run.seed}",
         *([] if run.fold is None else [f"fold={run.fold}"]),
     )
@@ -751,19 +756,21 @@ def test_a_record_s_command_gives_its_run_again(compose, words, more):
     "change",
     [
         {"model": "a-lab's own"},
-        {"tuned": {"study": "x"}},
+        {"tuned": Tuned("x", 3, 0, 0.5, {}, (0,))},
         {"recipe": "gone"},
     ],
 )
 def test_a_record_that_no_short_command_describes_has_none(compose, change):
-    one = {**made_by(compose, *OWN), **change}
-    assert commands.runs([one], commands.read(ROOT / "conf"))["k"] == Run(None, 0, None, again=True)
+    one = replace(made_by(compose, *OWN), **change)
+    assert commands.find_commands([one], commands.read_configs(ROOT / "conf"))["k"] == RunCommand(
+        None, 0, None, reproducible=True
+    )
 
 
 def test_commands_of_rows():
     board = {(row.origin, row.name, row.protocol): row for row in rows(RECORDS, DATASETS)}
     told = {
-        key[:2]: commands.of_row(row, RUNS)
+        key[:2]: commands.row_command(row, RUNS)
         for key, row in board.items()
         if key[2] != "kumar2025-cnn" or key[0] == "published"
     }
@@ -780,12 +787,14 @@ def test_commands_of_rows():
     theirs = replace(
         board["published", "U-Net", "kumar2025-cnn"], dataset="spinal_human", trained_on="spinal"
     )
-    assert commands.of_row(theirs, {}).endswith("recipe=kumar2025 'evaluate_on=[spinal_human]'")
+    assert commands.row_command(theirs, {}).endswith(
+        "recipe=kumar2025 'evaluate_on=[spinal_human]'"
+    )
     outside = replace(board["baseline", "prior", "usbench"], origin="external", model="our model")
     wanted = "python scripts/score.py segment --dataset spinal --predictions PREDICTIONS --name 'our model'"
-    assert commands.of_row(outside, {}) == wanted
-    folds = {UNETS[n]: Run(WORDS, 0, n) for n in range(2)}
-    assert commands.of_row(board["run", "unet", "usbench"], folds).endswith("-m dataset=spinal source=real model=unet "
+    assert commands.row_command(outside, {}) == wanted
+    folds = {UNETS[n]: RunCommand(WORDS, 0, n) for n in range(2)}
+    assert commands.row_command(board["run", "unet", "usbench"], folds).endswith("-m dataset=spinal source=real model=unet "
         "recipe=kumar2025 precision=bf16 seed=0 fold=0,1")  # fmt: skip
 
 
@@ -818,6 +827,6 @@ def test_the_server_shows_the_page_to_this_machine_alone(site, tmp_path):
 
 def test_a_server_without_a_page_or_a_port_says_so(site, tmp_path):
     with pytest.raises(DataError, match=r"index\.html.*leaderboard\.py"):
-        serve.server(tmp_path, 0)
-    with serve.server(site.parent, 0) as first, pytest.raises(RunError, match="--port"):
-        serve.server(site.parent, first.server_address[1])
+        serve.open_server(tmp_path, 0)
+    with serve.open_server(site.parent, 0) as first, pytest.raises(RunError, match="--port"):
+        serve.open_server(site.parent, first.server_address[1])

@@ -8,13 +8,14 @@ import pytest
 import yaml
 from hydra.utils import instantiate
 
-from usbench.cli.listing import conf_dir
+from usbench.datasets.config import DatasetConfig
+from usbench.io.config import conf_dir
 from usbench.models.nets.unet import UNet
 from usbench.models.segmenter import Segmenter
 from usbench.models.smp import SmpSegmenter
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net
-from usbench.runner import config as cell
+from usbench.runner.resolve import resolve_model
 
 PAPERS = [
     (path.stem, row)
@@ -45,7 +46,8 @@ def count(compose: Any, dataset: str, model: str, recipe: str) -> int:
     source = "spinal" if dataset == "spinal_human" else dataset  # on the humans nothing is trained
     config = compose(f"dataset={source}", f"model={model}")
     task = config["model"]["task"]
-    name, node, stated = cell.resolve_model(config, task, True)
+    name, chosen = resolve_model(config, DatasetConfig.from_mapping(config["dataset"]), real=True)
+    node, stated = chosen.build, chosen.recipe
     classes = len(config["dataset"]["views"][task]["classes"])
     if (model, name, classes) not in COUNTED:
         made = instantiate(node, classes=classes, exclusive=True, recipe=stated, _convert_="all")

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from usbench.datasets import source
-from usbench.runner import config as cell
+from usbench.runner.resolve import resolve_config
 from usbench.types import SPLITS
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "phantom.py"
@@ -88,11 +87,11 @@ def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
             "source=real",
             "device=cpu",
         )
-        one = cell.resolve(config)
+        one = resolve_config(config)
         assert (
-            one["phantom"] and one["recipe"] == "quick"
+            one.phantom and one.recipe == "quick"
         )  # its figures never stand beside a published one
-        opened = source.open_dataset(one)
+        opened = one.open_dataset()
         assert {
             split: len(part) for split, part in opened.records.items()
         } == each and opened.root == root
@@ -109,11 +108,11 @@ def test_views_that_share_their_files_are_written_once(tmp_path, phantom):
 
 def test_a_phantom_of_usgra_is_run_on_without_the_real_images_lists(tmp_path, compose, phantom):
     assert phantom("dataset=usgra", "out=x", *SMALL)[0] == 0
-    one = cell.resolve(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
-    assert one["phantom"] and "leakage" not in one["dataset"] and one["root"] == str(tmp_path / "x")
+    one = resolve_config(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
+    assert one.phantom and one.dataset.leakage is None and one.root == tmp_path / "x"
     (tmp_path / "x" / "dataset" / "images" / "0001.png").write_bytes(b"another byte")
-    again = cell.resolve(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
-    assert again["run_id"] != one["run_id"]  # the files count, not what the YAML would draw
+    again = resolve_config(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
+    assert again.run_id != one.run_id  # the files count, not what the YAML would draw
 
 
 def test_one_task_alone_and_the_same_again(tmp_path, phantom):

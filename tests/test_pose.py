@@ -32,10 +32,11 @@ from usbench.models.yolo.points import (
     predict_points,
     to_landmarks,
 )
+from usbench.results import schema
 from usbench.results import store as results
 from usbench.results.scoring import SELECTION
-from usbench.runner import config as cell
-from usbench.runner import experiment as run
+from usbench.runner.experiment import train_and_test
+from usbench.runner.resolve import resolve_config
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -354,11 +355,11 @@ def phantom_words(folder: Path) -> list[str]:
 def test_a_phantom_runs_from_end_to_end(tmp_path, compose):
     config = compose(*phantom_words(tmp_path))
     config["dataset"]["phantom"]["counts"] = {"train": 12, "val": 4, "test": 4}
-    record = run.benchmark({**cell.resolve(config), "threads": 1})
-    assert record["status"] == "done" and results.fault(record) is None
-    assert record["config"]["model"]["build"]["kpt_oks_sigmas"] == 0.05
-    assert record["scores"]["mre_px"]["value"] is not None
-    rows = results.load_cases(results.record_path(tmp_path / "results", record))
+    result = train_and_test(replace(resolve_config(config), threads=1))
+    assert result.is_done and schema.fault(result.to_json()) is None
+    assert result.config["model"]["build"]["kpt_oks_sigmas"] == 0.05
+    assert result.scores["mre_px"].value is not None
+    rows = results.load_cases(results.result_path(tmp_path / "results", result))
     assert {float(row["score"]) for row in rows if row["kind"] == "curve"} == {0.0}
 
 

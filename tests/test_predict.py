@@ -13,8 +13,8 @@ from test_transfer import run
 
 from scripts import predict
 from usbench.datasets.codecs import coco, image, label_png, unity_labels
-from usbench.results import store as results
-from usbench.results.gallery.annotated import annotated
+from usbench.results.gallery.drawing import draw_target
+from usbench.results.store import load_result
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
 
 MODELS = {"usgra-unet": ("usgra", "unet"), "kidney-unet": ("kidney", "unet"), "nnus-yolov8": ("nnus", "yolov8"),
@@ -23,7 +23,7 @@ MODELS = {"usgra-unet": ("usgra", "unet"), "kidney-unet": ("kidney", "unet"), "n
 
 @pytest.fixture(scope="module", params=MODELS)
 def trained(request, tmp_path_factory):
-    """(record, results, runs) of a tiny run."""
+    """(result, folder of results and runs) of a tiny run."""
     dataset, model = MODELS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
     words = [
@@ -42,7 +42,7 @@ def trained(request, tmp_path_factory):
     ]
     assert run(*words) == 0
     (path,) = (folder / "results" / "phantom" / dataset).glob("*/*.json")
-    return results.load(path), folder
+    return load_result(path), folder
 
 
 @pytest.fixture
@@ -57,23 +57,23 @@ def images(tmp_path):
     return folder
 
 
-def words_of(record, folder: Path, *words: str) -> list[str]:
-    return [record["run_id"], *words, "--results", f"{folder}/results", "--runs", f"{folder}/runs"]
+def words_of(result, folder: Path, *words: str) -> list[str]:
+    return [result.run_id, *words, "--results", f"{folder}/results", "--runs", f"{folder}/runs"]
 
 
 def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
-    record, folder = trained
+    result, folder = trained
     out = tmp_path / "out"
     assert (
-        predict.main(words_of(record, folder, f"images={images}", f"out={out}", "device=cpu")) == 0
+        predict.main(words_of(result, folder, f"images={images}", f"out={out}", "device=cpu")) == 0
     )
     listed = json.loads((out / "images.json").read_text())
     assert [(one["file_name"], one["height"], one["width"]) for one in listed] == [
         ("black.png", 64, 64), ("colour.jpg", 60, 200), ("odd.png", 97, 131),
     ]  # fmt: skip
     classes = [one["name"] for one in json.loads((out / "categories.json").read_text())]
-    task = record["task"]
-    assert classes == record["config"]["dataset"]["views"][task]["classes"]
+    task = result.task
+    assert classes == result.config["dataset"]["views"][task]["classes"]
     if task == "landmark":
         assert (
             len(
@@ -94,7 +94,7 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
         )
     for name, size in (("black", (64, 64)), ("colour", (60, 200)), ("odd", (97, 131))):
         assert image.read_size(out / "overlays" / f"{name}.jpg") == size
-        if record["dataset"] == "usgra":
+        if result.dataset == "usgra":
             assert (
                 label_png.read_label_png(out / "masks" / f"{name}.png", len(classes)).shape == size
             )
@@ -104,7 +104,7 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
             )
     again = tmp_path / "again"
     assert (
-        predict.main(words_of(record, folder, f"images={images}", f"out={again}", "device=cpu"))
+        predict.main(words_of(result, folder, f"images={images}", f"out={again}", "device=cpu"))
         == 0
     )
     assert (again / "predictions.json").read_bytes() == (out / "predictions.json").read_bytes()
@@ -112,7 +112,7 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
 
 @pytest.mark.parametrize("trained", ["usgra-unet"], indirect=True)
 def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images, tmp_path, capsys):
-    record, folder = trained
+    result, folder = trained
     out, empty, full = tmp_path / "out", tmp_path / "empty", tmp_path / "full"
     empty.mkdir()
     full.mkdir()
@@ -121,18 +121,18 @@ def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images
     shutil.copytree(images, broken)
     (broken / "odd.png").write_bytes((broken / "odd.png").read_bytes()[:200])
     for words, code, says in (
-        ([f"out={out}"], 2, "images=DIR was wanted"),
+        ([f"out={out}"], 2, "images=DIR is missing"),
         (
             [f"images={images}", "output=x"],
             2,
-            "output=x: images=DIR, out=DIR or device=… was wanted",
+            "output=x: expected images=DIR, out=DIR or device=…",
         ),
         ([f"images={tmp_path}/none", f"out={out}"], 1, "a folder of .png"),
-        ([f"images={empty}", f"out={out}"], 1, "found none"),
-        ([f"images={images}", f"out={full}"], 1, "a new or empty folder was wanted"),
+        ([f"images={empty}", f"out={out}"], 1, "got none"),
+        ([f"images={images}", f"out={full}"], 1, "expected a new or empty folder"),
         ([f"images={broken}", f"out={out}"], 1, "odd.png"),
     ):
-        assert predict.main(words_of(record, folder, *words)) == code
+        assert predict.main(words_of(result, folder, *words)) == code
         told = capsys.readouterr().err
         assert says in told and told.strip().count("\n") == 0, told
     assert (
@@ -140,9 +140,9 @@ def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images
         and (full / "mine.txt").read_text() == "keep"
         and not list(tmp_path.glob(".*"))
     )
-    shutil.rmtree(folder / "runs" / record["run_id"])
-    assert predict.main(words_of(record, folder, f"images={images}", f"out={out}")) == 1
-    assert "the run of this result was wanted" in capsys.readouterr().err
+    shutil.rmtree(folder / "runs" / result.run_id)
+    assert predict.main(words_of(result, folder, f"images={images}", f"out={out}")) == 1
+    assert "no run of this result found" in capsys.readouterr().err
 
 
 def test_pictures_show_what_was_found():
@@ -151,17 +151,17 @@ def test_pictures_show_what_was_found():
     boxes = Boxes(
         np.float32([[10, 20, 40, 50], [60, 60, 90, 75]]), np.array([0, 1]), np.float32([0.9, 0.1])
     )
-    pixels = np.asarray(annotated(grey, boxes, ["nerve", "vessel"])).astype(int)
+    pixels = np.asarray(draw_target(grey, boxes, ["nerve", "vessel"])).astype(int)
     assert (
         np.ptp(pixels[35, 10]) > 50 and np.ptp(pixels[49, 25]) > 50 and np.ptp(pixels[35, 60]) == 0
     )
     assert np.ptp(pixels[60:75, 60:90]) == 0
     planes = np.zeros((2, 80, 100), bool)
     planes[1, 40:60, 40:60] = True
-    pixels = np.asarray(annotated(grey, Masks(planes), ["nerve", "vessel"])).astype(int)
+    pixels = np.asarray(draw_target(grey, Masks(planes), ["nerve", "vessel"])).astype(int)
     assert np.ptp(pixels[50, 50]) > 20 and np.ptp(pixels[50, 90]) == 0
     marks = Landmarks(
         (np.float32([[70, 30]]), np.float32([[20, 60]])), np.array([SEEN, OFF], np.int8)
     )
-    pixels = np.asarray(annotated(grey, marks, ["apex", "base"])).astype(int)
+    pixels = np.asarray(draw_target(grey, marks, ["apex", "base"])).astype(int)
     assert np.ptp(pixels[30, 70]) > 20 and np.ptp(pixels[60, 20]) == 0

@@ -14,6 +14,7 @@ from PIL import Image
 from written import YAMLS, small_phantom
 
 from usbench.datasets import source, splits
+from usbench.datasets.config import DatasetConfig, SplitConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.datasets.layouts.spinal import SpinalBoxes, SpinalMasks
@@ -34,10 +35,16 @@ def lay_pairs(root: Path, names: dict[str, list[str]]) -> None:
                 Image.fromarray(np.zeros((4, 6), np.uint8)).save(root / folder / f"{stem}.png")
 
 
-def open_pairs(root: Path, split: dict[str, Any] | None = None, **arguments: Any) -> Dataset:
+def open_pairs(root: Path, split: SplitConfig | None = None, **arguments: Any) -> Dataset:
     layout = IndexMasks(("one", "two"), FOLDERS, **arguments)
     return open_view(
-        "pairs", "segment", {"exclusive": True}, layout, root, split or {"words": ""}, None
+        "pairs",
+        "segment",
+        ViewConfig({}, exclusive=True),
+        layout,
+        root,
+        split or SplitConfig(""),
+        None,
     )
 
 
@@ -76,9 +83,8 @@ def test_index_masks_by_hand(tmp_path):
     ],
 )
 def test_groups_of_index_masks(tmp_path, compose, name, stem, group):
-    layout = source.layout_of(
-        {"dataset": compose(f"dataset={name}")["dataset"], "task": "segment", "phantom": False}
-    )
+    dataset = DatasetConfig.from_mapping(compose(f"dataset={name}")["dataset"])
+    layout = source.build_layout(dataset, "segment", phantom=False)
     for images, masks in layout.folders.values():
         for folder in (images, masks):
             (tmp_path / folder).mkdir(parents=True)
@@ -188,8 +194,9 @@ def lay_spinal_masks(
 
 def spinal_view(task: str, root: Path, real: bool = True) -> Dataset:
     node = YAMLS["spinal"]
-    layout = source.layout_of({"dataset": node, "task": task, "phantom": not real})
-    return open_view("spinal", task, node["views"][task], layout, root, node["split"], None)
+    dataset = DatasetConfig.from_mapping(node)
+    layout = source.build_layout(dataset, task, phantom=not real)
+    return open_view("spinal", task, dataset.views[task], layout, root, dataset.split, None)
 
 
 def test_spinal_stray_pixels_up_to_the_known_count_go_to_the_nearest_colour(tmp_path):
@@ -389,10 +396,8 @@ real = [
 
 def usgra(compose: Any, task: str) -> Dataset:
     node = compose("dataset=usgra")["dataset"]
-    layout = source.layout_of({"dataset": node, "task": task, "phantom": False})
-    return open_view(
-        "usgra", task, node["views"][task], layout, Path(str(DATA)) / "usgra", node["split"], None
-    )
+    root = Path(str(DATA)) / "usgra"
+    return source.open_dataset(DatasetConfig.from_mapping(node), task, root, phantom=False)
 
 
 class TestRealUsgra:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,8 @@ from scripts import phantom as phantom_script
 from scripts import reproduce
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.evaluate import reproduce as reproduction
-from usbench.results import store as results
+from usbench.results.result import Result
+from usbench.results.store import load_result
 from usbench.runner import machine
 
 SMALL = (
@@ -73,97 +75,96 @@ def test_a_release_is_looked_for_below_data_and_must_be_the_recorded_one(tmp_pat
     assert "identical" in capsys.readouterr().out
     assert list((kept / "results").glob("**/*.json"))
     assert reproduce.main([str(path), "--data", str(tmp_path / "nowhere")]) == 1
-    assert "that this record was made on was wanted here" in capsys.readouterr().err
+    assert "of this result isn't here" in capsys.readouterr().err
     image = next((data / "usgra").rglob("images/*.png"))
     image.write_bytes(image.read_bytes() + b" ")
     assert reproduce.main([str(path), "--data", str(data)]) == 1
-    assert "the data of this record were wanted" in capsys.readouterr().err
+    assert "expected the data of this result" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
-def record(made) -> dict:
-    return results.load(made)
+def result(made) -> Result:
+    return load_result(made)
 
 
-def other(record: dict, value: float) -> dict:
+def with_dice(result: Result, **changes: object) -> Result:
+    """The result with another primary score."""
+    name, protocol = result.primary.name, result.protocol
+    figure = replace(protocol.scores[name], **changes)
+    protocol = replace(protocol, scores={**protocol.scores, name: figure})
+    return replace(result, protocols=(protocol, *result.protocols[1:]))
+
+
+def other(result: Result, value: float) -> Result:
     """The same run with other predictions and another score."""
-    new = copy.deepcopy(record)
-    new["predictions"]["sha256"] = "0" * 64
-    new["scores"][record["primary"]["name"]]["value"] = value
-    return new
+    predictions = replace(result.predictions, sha256="0" * 64)
+    return with_dice(replace(result, predictions=predictions), value=value)
 
 
-def test_verdicts(record):
-    figures = record["scores"][record["primary"]["name"]]
-    inside, outside = (figures["low"] + figures["high"]) / 2, figures["high"] + 0.01
-    assert reproduction.compared(record, record).verdict == "identical"
-    near = reproduction.compared(record, other(record, inside))
+def test_verdicts(result):
+    figure = result.scores[result.primary.name]
+    inside, outside = (figure.low + figure.high) / 2, figure.high + 0.01
+    assert reproduction.compare(result, result).verdict == "identical"
+    near = reproduction.compare(result, other(result, inside))
     assert near.verdict == "within the interval"
-    assert near.scores == {record["primary"]["name"]: (figures["value"], inside)}
-    assert reproduction.compared(record, other(record, outside)).verdict == "different"
-    unsure = copy.deepcopy(record)
-    unsure["scores"][record["primary"]["name"]] |= {"low": None, "high": None}
-    assert reproduction.compared(unsure, other(record, inside)).verdict == "different"
+    assert near.scores == {result.primary.name: (figure.value, inside)}
+    assert reproduction.compare(result, other(result, outside)).verdict == "different"
+    unsure = with_dice(result, low=None, high=None)
+    assert reproduction.compare(unsure, other(result, inside)).verdict == "different"
 
 
-def test_what_else_differs_is_said(record):
-    new = copy.deepcopy(record)
-    new["machine"] |= {"processor": "an abacus"}
-    new["machine"]["packages"] |= {"torch": "1.0", "abacus": "2.0"}
-    new["code"]["commit"], new["threads"] = "abc", 7
-    told = reproduction.surroundings(record, new)
-    assert f"threads: {record['threads']}, now 7" in told and any(
-        line.endswith("now an abacus") for line in told
+def test_what_else_differs_is_said(result):
+    packages = {**result.machine.packages, "torch": "1.0", "abacus": "2.0"}
+    machine = replace(result.machine, processor="an abacus", packages=packages)
+    code = replace(result.code, commit="abc")
+    lines = list(
+        reproduction.differences(result, replace(result, machine=machine, code=code, threads=7))
     )
-    assert any(line.startswith("torch: ") and line.endswith("now 1.0") for line in told)
-    assert any(line.startswith("code commit: ") for line in told) and len(told) == 5
-    assert "abacus: not in the record, now 2.0" in told
+    assert f"threads: {result.threads}, now 7" in lines
+    assert any(line.endswith("now an abacus") for line in lines)
+    assert any(line.startswith("torch: ") and line.endswith("now 1.0") for line in lines)
+    assert any(line.startswith("code commit: ") for line in lines) and len(lines) == 5
+    assert "abacus: not in the result, now 2.0" in lines
 
 
-def test_different_is_exit_code_1(made, record, tmp_path, capsys, monkeypatch):
-    worse = other(record, 0.0)
-    monkeypatch.setattr(reproduction, "again", lambda one: worse)
+def test_different_is_exit_code_1(made, result, capsys, monkeypatch):
+    worse = other(result, 0.0)
+    monkeypatch.setattr(reproduction, "run_again", lambda config: worse)
     assert reproduce.main([str(made)]) == 1
-    told = capsys.readouterr().out
-    assert "different: the predictions are others" in told and "0.000000" in told
+    printed = capsys.readouterr().out
+    assert "different: the predictions are others" in printed and "0.000000" in printed
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "words"),
-    [
-        ({"origin": "control"}, ConfigError, "a finished training"),
-        ({"status": "failed"}, ConfigError, "a finished training"),
-        ({"trained_on": "spinal"}, ConfigError, "a finished training"),
-    ],
+    "changes", [{"origin": "baseline"}, {"status": "failed"}, {"trained_on": "spinal"}]
 )
-def test_a_record_that_no_training_made(record, tmp_path, changes, error, words):
-    with pytest.raises(error, match=words):
-        reproduction.rebuilt({**record, **changes}, None, tmp_path)
+def test_a_result_that_no_training_made(result, tmp_path, changes):
+    with pytest.raises(ConfigError, match="of a finished training"):
+        reproduction.rebuild_config(replace(result, **changes), None, tmp_path)
 
 
-def test_starting_weights_must_be_the_recorded_ones(record, tmp_path):
-    started = copy.deepcopy(record)
-    started["config"]["weights"] = {"from": "start.pt", "sha256": "f" * 64}
-    started["config"]["model"]["build"]["weights"] = "start.pt"
+def test_starting_weights_must_be_the_recorded_ones(result, tmp_path):
+    content = copy.deepcopy(dict(result.config))
+    content["weights"] = {"from": "start.pt", "sha256": "f" * 64}
+    content["model"]["build"]["weights"] = "start.pt"
+    started = replace(result, config=content)
     (tmp_path / "start.pt").write_bytes(b"others")
-    for given in (None, tmp_path / "start.pt"):
+    for file in (None, tmp_path / "start.pt"):
         with pytest.raises(
-            RunError, match="--weights: the file of starting weights with sha256 ffffffffffff"
+            RunError, match="--weights: expected the starting weights with sha256 ffffffffffff"
         ):
-            reproduction.rebuilt(started, None, tmp_path, given)
+            reproduction.rebuild_config(started, None, tmp_path, file)
 
 
-def test_a_phantom_that_is_drawn_otherwise_now(record, tmp_path):
-    then = {**record, "data": {**record["data"], "fingerprint": "0" * 64}}
-    with pytest.raises(
-        DataError, match=r"usbench draws another now.*was wanted here, found nothing"
-    ):
-        reproduction.rebuilt(then, tmp_path, tmp_path)
+def test_a_phantom_that_is_drawn_otherwise_now(result, tmp_path):
+    then = replace(result, data=replace(result.data, fingerprint="0" * 64))
+    with pytest.raises(DataError, match=r"usbench draws another now.*isn't here"):
+        reproduction.rebuild_config(then, tmp_path, tmp_path)
 
 
 def test_a_record_names_the_packages_that_pictures_go_through():
     """YOLO trains to other bytes by OpenCV 4.14 than by 5.0."""
-    packages = machine.describe()["packages"]
+    packages = machine.describe().packages
     assert packages["pillow"] == PIL.__version__ and packages["scipy"] == scipy.__version__
     opencv = packages.get("opencv-python") or packages["opencv-python-headless"]
     assert opencv.startswith(cv2.__version__)

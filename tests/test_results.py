@@ -1,4 +1,4 @@
-"""Records and case tables: what is written, what is refused, and that nothing is ever half there."""
+"""Results and case tables: what is written, what is refused, and that nothing is half there."""
 
 import gzip
 import hashlib
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usbench.errors import DataError, RunError
-from usbench.results import store as results
+from usbench.results import store
+from usbench.results.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "0123456789ab"
@@ -25,15 +27,16 @@ def figure(value, reason=None, **more):
         "value": value,
         "low": None,
         "high": None,
+        "method": None,
         "n": 40,
         "groups": 30,
-        "reason": reason,
+        **({} if reason is None else {"reason": reason}),
         **more,
     }
 
 
 def record(**changes):
-    """A realistic record of a finished run."""
+    """A realistic result of a finished run, as JSON."""
     return {
         "schema": 2,
         "dataset": "usgra",
@@ -53,14 +56,14 @@ def record(**changes):
             "description": "foreground classes, native size",
         },
         "primary": {"name": "dice", "value": 0.7, "higher_is_better": True},
-        "target_score": {"dice": 1.0},
+        "target_score": {"dice": figure(1.0)},
         "scores": {"dice": figure(0.7), "iou": figure(0.6), "dice:no-leak": figure(0.65)},
         "per_class": {"nerve": {"dice": figure(0.6)}, "vessel": {"dice": figure(0.8)}},
         "protocols": {
             "pooled": {
                 "version": 1,
-                "words": "pooled",
-                "target_score": 1.0,
+                "description": "pooled",
+                "target_score": {"dice": figure(1.0)},
                 "scores": {"dice": figure(0.75)},
                 "per_class": {},
             }
@@ -70,14 +73,25 @@ def record(**changes):
             "fingerprint": "f" * 64,
             "counts": {"train": 173, "val": 31, "test": 40},
             "phantom": False,
-            "leakage": {"n": 7, "description": "7 of 40"},
+            "leakage": {"n": 7, "description": "7 of 40", "images": ["test/0001"]},
             "splits": "the release's folders",
         },
         "predictions": {"file": f"{KEY}/predictions-test.json", "sha256": "a" * 64, "n": 40},
         "cases": None,
+        "cases_sha256": None,
         "config": {"model": {"name": "unet", "anything": [1, None, {"new": True}]}},
         "code": {"version": "0.1.0", "commit": None, "dirty": None},
-        "machine": {"processor": "x", "gpu": None, "packages": {"torch": "2.15.0"}},
+        "machine": {
+            "processor": "x",
+            "gpu": None,
+            "cuda": None,
+            "cudnn": None,
+            "driver": None,
+            "packages": {"torch": "2.15.0"},
+        },
+        "date": "2026-01-31",
+        "tf32": None,
+        "reasons": {"tf32": "ran on a CPU"},
         "device": "cpu",
         "precision": "bf16",
         "threads": 2,
@@ -87,11 +101,16 @@ def record(**changes):
     }
 
 
+def result(**changes):
+    """The same as a value."""
+    return Result.from_json(record(**changes))
+
+
 def failed(**changes):
-    done = {"protocol": None, "primary": None, "scores": {}, "per_class": {}, "predictions": None}
-    return record(
-        **{**done, "status": "failed", "reason": "the loss isn't finite in epoch 3", **changes}
-    )
+    """A result of a run that broke."""
+    empty = {"protocol": None, "primary": None, "scores": {}, "per_class": {}, "predictions": None}
+    reason = "epoch 3: the training loss is nan"
+    return result(**{**empty, "status": "failed", "reason": reason, **changes})
 
 
 CASES = [
@@ -117,14 +136,15 @@ CASES = [
 
 
 def test_round_trip_of_record_and_cases(tmp_path):
-    path = results.save(tmp_path, record(), CASES)
+    path = store.save_result(tmp_path, result(), CASES)
     assert path == tmp_path / "usgra" / "segment" / f"unet-s0-{KEY}.json"
     table = path.with_name(f"unet-s0-{KEY}.cases.csv.gz")
-    loaded = results.load(path)
     digest = hashlib.sha256(table.read_bytes()).hexdigest()
-    assert loaded == {**record(), "cases": table.name, "cases_sha256": digest}
-    assert results.load_cases(path) == results.load_cases(table)
-    assert results.load_cases(path)[0] == {
+    named = {"cases": table.name, "cases_sha256": digest}
+    assert json.loads(path.read_text()) == {**record(), **named}
+    assert store.load_result(path) == result(**named)
+    assert store.load_cases(path) == store.load_cases(table)
+    assert store.load_cases(path)[0] == {
         "case": "test/0001",
         "group": "g1",
         "class": "nerve",
@@ -136,25 +156,20 @@ def test_round_trip_of_record_and_cases(tmp_path):
     assert sorted(p.name for p in path.parent.iterdir()) == sorted([path.name, table.name])
 
 
-def test_saving_does_not_change_its_argument(tmp_path):
-    given_record = record()
-    results.save(tmp_path, given_record, CASES)
-    assert given_record == record()
-
-
 def test_same_record_gives_the_same_bytes_whatever_the_order_of_its_keys(tmp_path):
-    first = results.save(tmp_path / "a", record(), CASES)
-    second = results.save(tmp_path / "b", dict(reversed(record().items())), CASES)
-    for suffix in (".json", results.CASES):
+    first = store.save_result(tmp_path / "a", result(), CASES)
+    turned = Result.from_json(dict(reversed(record().items())))
+    second = store.save_result(tmp_path / "b", turned, CASES)
+    for suffix in (".json", store.CASES):
         one, two = (p.with_name(p.stem + suffix).read_bytes() for p in (first, second))
         assert one == two
-    packed = first.with_name(first.stem + results.CASES).read_bytes()
+    packed = first.with_name(first.stem + store.CASES).read_bytes()
     assert packed[3] == 0 and packed[4:8] == bytes(4)  # gzip header: no file name, no time
 
 
 def test_a_case_table_is_exactly_this_text():
     text = gzip.decompress(
-        results.encode_cases([{"case": "a", "x": -0.0}, {"case": "b,c", "y": np.float32(1.5)}])
+        store.encode_cases([{"case": "a", "x": -0.0}, {"case": "b,c", "y": np.float32(1.5)}])
     )
     assert text == b'case,x,y\na,0,\n"b,c",,1.5\n'
 
@@ -168,15 +183,15 @@ def test_a_case_table_is_exactly_this_text():
     )
 )
 def test_any_integers_survive_the_case_table(cases):
-    text = gzip.decompress(results.encode_cases(cases)).decode().splitlines()
+    text = gzip.decompress(store.encode_cases(cases)).decode().splitlines()
     assert len(text) >= 1
-    assert results.encode_cases(cases) == results.encode_cases([dict(case) for case in cases])
+    assert store.encode_cases(cases) == store.encode_cases([dict(case) for case in cases])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float64("nan")])
 def test_a_case_that_is_not_finite_is_refused_and_nothing_is_written(tmp_path, value):
     with pytest.raises(RunError, match="column hd95_px"):
-        results.save(tmp_path, record(), [{"case": "a", "hd95_px": value}])
+        store.save_result(tmp_path, result(), [{"case": "a", "hd95_px": value}])
     assert list(tmp_path.rglob("*")) == []
 
 
@@ -197,15 +212,15 @@ def test_a_case_that_is_not_finite_is_refused_and_nothing_is_written(tmp_path, v
     ],
 )
 def test_where_a_record_lies(tmp_path, changes, path):
-    changed = record(**changes)
-    assert results.save(tmp_path, changed) == tmp_path / path
-    named = [changed[name] for name in ("dataset", "task", "model", "seed", "run_id")]
-    assert results.find(tmp_path, *named) == tmp_path / path
-    assert results.find(tmp_path, *named[:4], "f" * 12) is None
+    changed = result(**changes)
+    assert store.save_result(tmp_path, changed) == tmp_path / path
+    parts = changed.dataset, changed.task, changed.model, changed.seed
+    assert store.find_result_file(tmp_path, *parts, changed.run_id) == tmp_path / path
+    assert store.find_result_file(tmp_path, *parts, "f" * 12) is None
 
 
-BROKEN = [  # (key named in the message, the record)
-    ("schema", record(schema=2)),
+BROKEN = [  # (key named in the message, the JSON)
+    ("schema", record(schema=3)),
     ("dataset", record(dataset="../elsewhere")),
     ("dataset", record(dataset="a/b")),
     ("data", record(dataset="phantom")),  # results/phantom/ belongs to phantoms
@@ -232,7 +247,7 @@ BROKEN = [  # (key named in the message, the record)
     ("per_class.nerve.dice", record(per_class={"nerve": {"dice": {"value": None}}})),
     (
         "protocols.pooled",
-        record(protocols={"pooled": {"version": 1, "words": "", "per_class": {}}}),
+        record(protocols={"pooled": {"version": 1, "description": "", "per_class": {}}}),
     ),
     ("primary.name", record(primary={"name": "hd95_px", "value": 0.7, "higher_is_better": False})),
     ("primary.value", record(primary={"name": "dice", "value": 0.9, "higher_is_better": True})),
@@ -240,6 +255,7 @@ BROKEN = [  # (key named in the message, the record)
     ("data.phantom", record(data={**record()["data"], "phantom": "no"})),
     ("data.counts", record(data={**record()["data"], "counts": {"training": 3}})),
     ("machine", record(machine={"host": "somewhere"})),
+    ("target_score", record(target_score=1.0)),
     ("config", record(config=None)),
     ("precision", record(precision="fp8")),
     ("(top level)", {k: v for k, v in record().items() if k != "code"}),
@@ -247,18 +263,69 @@ BROKEN = [  # (key named in the message, the record)
 
 
 @pytest.mark.parametrize(("key", "broken"), BROKEN)
-def test_a_broken_record_is_neither_saved_nor_loaded(tmp_path, key, broken):
-    with pytest.raises(RunError, match="not saved") as saved:
-        results.save(tmp_path, broken, CASES)
-    assert list(tmp_path.rglob("*")) == []
+def test_a_broken_file_is_not_loaded(tmp_path, key, broken):
     path = tmp_path / "broken.json"
     path.write_text(json.dumps(broken))  # writes NaN as a literal
-    with pytest.raises(DataError) as loaded:
-        results.load(path)
-    for error in (saved, loaded):
-        assert f"key {key}" in str(error.value)
-        assert "\n" not in str(error.value)
-    assert str(path) in str(loaded.value)
+    with pytest.raises(DataError) as error:
+        store.load_result(path)
+    assert str(path) in str(error.value) and f"key {key}" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def with_figure(**changes):
+    """The result with another Dice."""
+    return with_scores({"dice": replace(result().scores["dice"], **changes)})
+
+
+def with_primary(**changes):
+    whole = result()
+    return replace(whole, primary=replace(whole.primary, **changes))
+
+
+def with_data(**changes):
+    whole = result()
+    return replace(whole, data=replace(whole.data, **changes))
+
+
+def with_scores(scores):
+    whole = result()
+    return replace(whole, protocols=(replace(whole.protocol, scores=scores),))
+
+
+@pytest.mark.parametrize(
+    ("key", "broken"),
+    [
+        ("dataset", replace(result(), dataset="../elsewhere")),
+        ("dataset", replace(result(), dataset="a/b")),
+        ("data", replace(result(), dataset="phantom")),
+        ("task", replace(result(), task="classify")),
+        ("origin", replace(result(), origin="guess")),
+        ("seed", replace(result(), seed=-1)),
+        ("seed", replace(result(), seed=None)),
+        ("run_id", replace(result(), run_id="xyz")),
+        ("status", replace(result(), status="running")),
+        ("reason", replace(result(), status="failed", reason=None)),
+        ("reason", replace(result(), status="skipped", reason="")),
+        ("(top level)", replace(result(), protocols=())),
+        ("scores", with_scores({})),
+        ("scores", with_scores({**result().scores, "mAP(B)": result().scores["dice"]})),
+        ("scores.dice.value", with_figure(value="0.7")),
+        ("scores.dice.value", with_figure(value=float("nan"))),
+        ("scores.dice.low", with_figure(low=float("-inf"))),
+        ("primary.name", with_primary(name="hd95_px")),
+        ("primary.value", with_primary(value=0.9)),
+        ("data.fingerprint", with_data(fingerprint=None)),
+        ("data.phantom", with_data(phantom="no")),
+        ("data.counts", with_data(counts={"training": 3})),
+        ("config", replace(result(), config=None)),
+        ("precision", replace(result(), precision="fp8")),
+    ],
+)
+def test_a_broken_result_is_not_saved(tmp_path, key, broken):
+    with pytest.raises(RunError, match="not saved") as error:
+        store.save_result(tmp_path, broken, CASES)
+    assert f"key {key}" in str(error.value) and "\n" not in str(error.value)
+    assert list(tmp_path.rglob("*")) == []
 
 
 WHOLE = json.dumps(record())
@@ -281,7 +348,7 @@ def test_a_damaged_file_is_one_line_that_names_it(tmp_path, content, words):
     path = tmp_path / "usgra" / "segment" / f"unet-s0-{KEY}.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    for read in (lambda: results.load(path), lambda: results.load_all(tmp_path)):
+    for read in (lambda: store.load_result(path), lambda: store.load_results(tmp_path)):
         with pytest.raises(DataError, match=words) as error:
             read()
         assert str(path) in str(error.value) and "\n" not in str(error.value)
@@ -289,91 +356,78 @@ def test_a_damaged_file_is_one_line_that_names_it(tmp_path, content, words):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"absent\.json"):
-        results.load(tmp_path / "absent.json")
-
-
-@pytest.mark.parametrize(
-    "target_score", [None, 1.0, {"dice": 0.81, "iou": None}, {"dice": figure(0.81)}]
-)
-def test_a_ceiling_is_a_number_or_one_per_score(tmp_path, target_score):
-    assert (
-        results.load(results.save(tmp_path, record(target_score=target_score)))["target_score"]
-        == target_score
-    )
+        store.load_result(tmp_path / "absent.json")
 
 
 def test_unknown_keys_are_kept(tmp_path):
-    newer = record(from_a_later_version={"x": 1})
-    assert results.load(results.save(tmp_path, newer))["from_a_later_version"] == {"x": 1}
+    newer = result(from_a_later_version={"x": 1})
+    loaded = store.load_result(store.save_result(tmp_path, newer))
+    assert loaded.to_json()["from_a_later_version"] == {"x": 1}
 
 
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path):
     """A file is moved into its place, never rewritten there: what was opened before stays whole."""
-    path = results.save(tmp_path, record(), CASES)
+    path = store.save_result(tmp_path, result(), CASES)
     with (
         path.open("rb") as record_file,
-        path.with_name(path.stem + results.CASES).open("rb") as table,
+        path.with_name(path.stem + store.CASES).open("rb") as table,
     ):
-        results.save(tmp_path, record(recipe="quick"), CASES[:1])
+        store.save_result(tmp_path, result(recipe="quick"), CASES[:1])
         assert json.load(record_file)["recipe"] == "standard"
         assert gzip.decompress(table.read()).count(b"\n") == 3
-    assert len(results.load_cases(path)) == 1
+    assert len(store.load_cases(path)) == 1
 
 
 def test_a_failed_record_never_replaces_a_finished_one(tmp_path):
-    path = results.save(tmp_path, record(), CASES)
+    path = store.save_result(tmp_path, result(), CASES)
     before = path.read_bytes()
-    assert results.save(tmp_path, failed()) == path
+    assert store.save_result(tmp_path, failed()) == path
     assert path.read_bytes() == before
-    assert len(results.load_cases(path)) == 2
+    assert len(store.load_cases(path)) == 2
 
 
 def test_a_failed_record_is_kept_and_gives_way(tmp_path):
-    path = results.save(tmp_path, failed())
-    assert results.load(path)["reason"] == "the loss isn't finite in epoch 3"
-    results.save(tmp_path, failed(reason="again"))
-    assert results.load(path)["reason"] == "again"
-    results.save(tmp_path, record(), CASES)
-    assert results.load(path)["status"] == "done"
+    path = store.save_result(tmp_path, failed())
+    assert store.load_result(path).reason == "epoch 3: the training loss is nan"
+    store.save_result(tmp_path, failed(reason="again"))
+    assert store.load_result(path).reason == "again"
+    store.save_result(tmp_path, result(), CASES)
+    assert store.load_result(path).is_done
 
 
 def test_a_rescored_record_keeps_its_table_and_a_new_one_without_cases_drops_it(tmp_path):
-    path = results.save(tmp_path, record(), CASES)
-    results.save(tmp_path, results.load(path))
-    assert len(results.load_cases(path)) == 2
-    results.save(tmp_path, record())
-    assert results.load_cases(path) == []
+    path = store.save_result(tmp_path, result(), CASES)
+    store.save_result(tmp_path, store.load_result(path))
+    assert len(store.load_cases(path)) == 2
+    store.save_result(tmp_path, result())
+    assert store.load_cases(path) == []
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda data: data[:-9], lambda data: b"", lambda data: results.encode_cases([{"case": "b"}])],
+    [lambda data: data[:-9], lambda data: b"", lambda data: store.encode_cases([{"case": "b"}])],
 )
 def test_a_case_table_that_is_not_the_record_s_own_is_refused(tmp_path, damage):
-    path = results.save(tmp_path, record(), CASES)
-    table = path.with_name(path.stem + results.CASES)
+    path = store.save_result(tmp_path, result(), CASES)
+    table = path.with_name(path.stem + store.CASES)
     table.write_bytes(damage(table.read_bytes()))
     with pytest.raises(DataError, match="cases"):
-        results.load_cases(path)
+        store.load_cases(path)
     table.unlink()
     with pytest.raises(DataError, match="cases"):
-        results.load_cases(path)
+        store.load_cases(path)
 
 
 def test_a_case_table_with_a_row_cut_short_is_refused(tmp_path):
     """Even of an old record, that doesn't say which table it was written with."""
-    path = results.save(tmp_path, record(), CASES)
-    table = path.with_name(path.stem + results.CASES)
+    path = store.save_result(tmp_path, result(), CASES)
+    table = path.with_name(path.stem + store.CASES)
     text = gzip.decompress(table.read_bytes()).decode().rstrip("\n")
     table.write_bytes(gzip.compress(text.rpartition(",")[0].encode()))
-    old = {
-        name: value
-        for name, value in json.loads(path.read_text()).items()
-        if name != "cases_sha256"
-    }
+    old = replace(store.load_result(path), cases_sha256=None)
     with pytest.raises(DataError, match=r"cases.*rows of unequal length"):
-        results.read_cases(path, old)
+        store.read_cases(path, old)
 
 
 def test_load_all_is_sorted_and_keeps_phantoms_apart(tmp_path):
@@ -383,28 +437,28 @@ def test_load_all_is_sorted_and_keeps_phantoms_apart(tmp_path):
         {"seed": 0},
         {"seed": 2, "run_id": "c" * 12, "data": phantom},
     ):
-        results.save(tmp_path, record(**changes))
-    assert [r["seed"] for r in results.load_all(tmp_path)] == [0, 1]
-    assert [r["seed"] for r in results.load_all(tmp_path, phantom=True)] == [2]
-    assert results.load_all(tmp_path / "nothing here") == []
+        store.save_result(tmp_path, result(**changes))
+    assert [r.seed for r in store.load_results(tmp_path)] == [0, 1]
+    assert [r.seed for r in store.load_results(tmp_path, phantom=True)] == [2]
+    assert store.load_results(tmp_path / "nothing here") == []
 
 
 @pytest.mark.parametrize(
     "place", ["usgra/segment/copy.json", "spinal/segment/{name}", "phantom/usgra/segment/{name}"]
 )
 def test_a_record_in_the_wrong_place_is_refused(tmp_path, place):
-    path = results.save(tmp_path, record())
+    path = store.save_result(tmp_path, result())
     copy = tmp_path / place.format(name=path.name)
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_bytes(path.read_bytes())
     with pytest.raises(DataError, match="belongs at"):
-        results.load_all(tmp_path, phantom=place.startswith("phantom"))
+        store.load_results(tmp_path, phantom=place.startswith("phantom"))
 
 
 def test_a_folder_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path):
     (tmp_path / "results").write_text("a file, not a folder")
-    with pytest.raises(RunError, match="cannot be written") as error:
-        results.save(tmp_path / "results", record(), CASES)
+    with pytest.raises(RunError, match="can't be written") as error:
+        store.save_result(tmp_path / "results", result(), CASES)
     assert "\n" not in str(error.value)
     assert [p.name for p in tmp_path.iterdir()] == ["results"]
 
@@ -413,28 +467,29 @@ def test_a_folder_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path
     os.name != "posix" or os.geteuid() == 0, reason="a folder's permissions don't bind this user"
 )
 def test_a_read_only_folder_is_one_line_and_keeps_what_is_there(tmp_path):
-    path = results.save(tmp_path, record(), CASES)
+    path = store.save_result(tmp_path, result(), CASES)
     path.parent.chmod(0o500)
     try:
-        with pytest.raises(RunError, match="cannot be written"):
-            results.save(tmp_path, record(recipe="quick"), CASES[:1])
+        with pytest.raises(RunError, match="can't be written"):
+            store.save_result(tmp_path, result(recipe="quick"), CASES[:1])
     finally:
         path.parent.chmod(0o700)
-    assert results.load(path)["recipe"] == "standard"
+    assert store.load_result(path).recipe == "standard"
 
 
 FULL = """
 import json, random, resource, sys
 from pathlib import Path
-from usbench.results import store as results
 from usbench.errors import RunError
-resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))  # what a write meets on a full disk: OSError half-way
+from usbench.results.result import Result
+from usbench.results.store import save_result
+resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))  # OSError half-way, as on a full disk
 top, record = Path(sys.argv[1]), json.loads(sys.argv[2])
 random.seed(0)
 cases = [{"case": str(n), "x": random.random()} for n in range(int(sys.argv[3]))]
 record["config"]["padding"] = "x" * int(sys.argv[4])
 try:
-    results.save(top, record, cases)
+    save_result(top, Result.from_json(record), cases)
 except RunError as error:
     sys.exit(str(error))
 """
@@ -443,8 +498,8 @@ except RunError as error:
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX resource limits")
 @pytest.mark.parametrize(("cases", "padding"), [(5000, 0), (3, 9000)])
 def test_a_full_disk_loses_nothing(tmp_path, cases, padding):
-    """Whether the table or the record behind it meets the limit: the old pair stays, no temporary file is left."""
-    path = results.save(tmp_path, record(), CASES)
+    """Whichever file meets the limit: the old pair stays, no temporary file is left."""
+    path = store.save_result(tmp_path, result(), CASES)
     before = {p.name: p.read_bytes() for p in path.parent.iterdir()}
     done = subprocess.run(
         [
@@ -463,14 +518,14 @@ def test_a_full_disk_loses_nothing(tmp_path, cases, padding):
         check=False,
     )
     assert (
-        done.returncode == 1 and "cannot be written" in done.stderr and done.stderr.count("\n") == 1
+        done.returncode == 1 and "can't be written" in done.stderr and done.stderr.count("\n") == 1
     )
     assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == before
 
 
-@pytest.mark.parametrize("share", ["none", None, False, ""])
-def test_ids_of_data_that_must_not_be_shared_are_hashed(share):
-    masked = results.mask_ids(CASES, share, "spinal")
+@pytest.mark.parametrize("redistribute", ["none", None, ""])
+def test_ids_of_data_that_may_not_be_redistributed_are_hashed(redistribute):
+    masked = store.hash_case_ids(CASES, redistribute, "spinal")
     wanted = hashlib.sha256(b"spinaltest/0001").hexdigest()[:12]
     assert masked[0] == {
         **CASES[0],
@@ -479,11 +534,12 @@ def test_ids_of_data_that_must_not_be_shared_are_hashed(share):
     }
     assert masked[0]["group"] == masked[1]["group"] and masked[0]["case"] != masked[1]["case"]
     assert CASES[0]["case"] == "test/0001"
-    assert results.mask_ids([{"case": None}], share, "spinal") == [{"case": None}]
+    assert store.hash_case_ids([{"case": None}], redistribute, "spinal") == [{"case": None}]
 
 
-def test_ids_of_open_data_stay():
-    assert results.mask_ids(CASES, "open", "usgra") == CASES
+@pytest.mark.parametrize("redistribute", ["labels", "images"])
+def test_ids_of_data_that_may_be_redistributed_stay(redistribute):
+    assert store.hash_case_ids(CASES, redistribute, "usgra") == CASES
 
 
 def test_results_need_neither_torch_nor_hydra():

@@ -83,7 +83,7 @@ def found(runs: Path, results: Path, pattern: str) -> Iterator[Path]:
 
 def outcome(folder: Path) -> dict[str, object]:
     """All that must be the same: predictions, case table, scores, weights."""
-    (run,) = [path.parent for path in (folder / "runs").glob("*/cell.yaml")]
+    (run,) = [path.parent for path in (folder / "runs").glob("*/config.yaml")]
     files = [
         *sorted(run.glob("predictions-*.json")),
         *sorted((folder / "results").rglob("*.cases.csv.gz")),
@@ -114,5 +114,5 @@ def test_ten_kills_and_the_same_bytes(tmp_path):
     assert start(broken).wait(300) == 0
     assert kills == 10 and outcome(broken) == outcome(whole)
     assert not list((broken / "results").rglob(".*")) and not list(
-        (broken / "runs").glob("*.claim*")
+        (broken / "runs").glob("*.lock*")
     )

@@ -1,4 +1,4 @@
-"""Controls: little pictures with answers by hand, and the battery over every dataset × task."""
+"""Baselines: little pictures with answers by hand, and the check over every dataset × task."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from finished import MODELS
 from written import TRAINED
 
 from scripts import sanity as script
-from usbench.evaluate import baselines as controls
-from usbench.evaluate import sanity
-from usbench.leaderboard import build as leaderboard
+from usbench.evaluate import baselines, sanity
+from usbench.leaderboard.build import build_rows
 from usbench.metrics import mask_protocols
 from usbench.metrics.ratios import ratio
-from usbench.results import store as results
+from usbench.results.store import load_results
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks, Sample
 
 
@@ -48,37 +47,42 @@ def marks(*points: tuple[float, float] | None) -> Landmarks:
 
 def test_a_mirror_image_by_hand():
     left = masks(np.s_[0:2, 0:2])
-    assert np.array_equal(controls.flipped(sample(left)).planes, masks(np.s_[0:2, 4:6]).planes)
-    assert controls.flipped(sample(boxes((0, 1, 2, 3, 0)))).xyxy.tolist() == [[4, 1, 6, 3]]
-    assert controls.flipped(sample(marks((0, 3), None))).paths[0].tolist() == [[5, 3]]
+    assert np.array_equal(
+        baselines.predict_flipped(sample(left)).planes, masks(np.s_[0:2, 4:6]).planes
+    )
+    assert baselines.predict_flipped(sample(boxes((0, 1, 2, 3, 0)))).xyxy.tolist() == [[4, 1, 6, 3]]
+    assert baselines.predict_flipped(sample(marks((0, 3), None))).paths[0].tolist() == [[5, 3]]
 
 
 def test_everything_and_nothing_by_hand():
     one = sample(masks(np.s_[0:2, 0:2], np.s_[0:0, 0:0]))
-    assert controls.everywhere(one).planes.all() and not controls.nowhere(one).planes.any()
+    assert (
+        baselines.predict_everything(one).planes.all()
+        and not baselines.predict_nothing(one).planes.any()
+    )
     two = sample(boxes((0, 1, 2, 3, 1), (0, 0, 1, 1, 1)))
-    assert controls.everywhere(two).xyxy.tolist() == [[0, 0, 6, 4]] and controls.everywhere(
-        two
-    ).labels.tolist() == [1]
-    assert len(controls.nowhere(two).labels) == 0
-    assert controls.nowhere(sample(marks((0, 3), None))).paths[1].tolist() == [[2.5, 1.5]]
+    assert baselines.predict_everything(two).xyxy.tolist() == [
+        [0, 0, 6, 4]
+    ] and baselines.predict_everything(two).labels.tolist() == [1]
+    assert len(baselines.predict_nothing(two).labels) == 0
+    assert baselines.predict_nothing(sample(marks((0, 3), None))).paths[1].tolist() == [[2.5, 1.5]]
 
 
 def test_another_image_s_truth_is_of_another_group_and_of_this_size():
     first = sample(masks(np.s_[0:2, 0:3]), "a")
     twin = sample(masks(np.s_[0:4, 0:6]), "a")
     other = sample(masks(np.s_[4:8, 6:12], size=(8, 12)), "b", (8, 12))
-    guesses = [guess.planes for guess in controls.shuffled([first, twin, other])]
+    guesses = [guess.planes for guess in baselines.predict_shuffled([first, twin, other])]
     assert np.array_equal(guesses[0], masks(np.s_[2:4, 3:6]).planes) and np.array_equal(
         guesses[0], guesses[1]
     )
     assert np.array_equal(guesses[2], masks(np.s_[0:4, 0:6], size=(8, 12)).planes)
     box = [sample(boxes((0, 0, 3, 2, 0)), "a"), sample(boxes((0, 0, 12, 8, 0)), "b", (8, 12))]
-    assert [guess.xyxy.tolist() for guess in controls.shuffled(box)] == [
+    assert [guess.xyxy.tolist() for guess in baselines.predict_shuffled(box)] == [
         [[0, 0, 6, 4]],
         [[0, 0, 6, 4]],
     ]
-    assert not next(iter(controls.shuffled([first]))).planes.any()
+    assert not next(iter(baselines.predict_shuffled([first]))).planes.any()
 
 
 def test_the_prior_of_masks_is_where_a_class_is_likeliest_over_its_mean_area():
@@ -86,7 +90,7 @@ def test_the_prior_of_masks_is_where_a_class_is_likeliest_over_its_mean_area():
         sample(masks(np.s_[0:4, 0:3])),
         sample(masks(np.s_[0:2, 0:3])),
     ]  # 12 and 6 of 24 pixels: 9, the first 6 surely
-    made = controls.guesses(train, "segment", exclusive=False)
+    made = baselines.fit_baselines(train, "segment", exclusive=False)
     prior = made["prior"](train[0]).planes[0]
     assert prior[0:2, 0:3].all() and not prior[:, 3:].any()
     assert (
@@ -100,7 +104,7 @@ def test_exclusive_classes_share_no_pixel_in_the_prior():
         sample(masks(np.s_[0:4, 0:3], np.s_[0:4, 3:6])),
         sample(masks(np.s_[0:4, 0:4], np.s_[0:4, 4:6])),
     ]
-    planes = controls.guesses(train, "segment", exclusive=True)["prior"](train[0]).planes
+    planes = baselines.fit_baselines(train, "segment", exclusive=True)["prior"](train[0]).planes
     assert planes.sum(axis=0).max() == 1 and planes.any(axis=(1, 2)).all()
 
 
@@ -110,13 +114,15 @@ def test_the_prior_of_boxes_and_landmarks_is_the_mean_in_fractions_of_the_sides(
         sample(boxes((0, 0, 12, 8, 1)), size=(8, 12)),
         sample(boxes((0, 0, 6, 4, 0))),
     ]
-    prior = controls.guesses(train, "detect", False)["prior"](sample(Boxes.empty(), size=(40, 60)))
+    prior = baselines.fit_baselines(train, "detect", False)["prior"](
+        sample(Boxes.empty(), size=(40, 60))
+    )
     assert prior.labels.tolist() == [0, 1] and prior.scores.tolist() == pytest.approx(
         [1 / 3, 2 / 3]
     )
     assert np.allclose(prior.xyxy, [[0, 0, 60, 40], [0, 0, 45, 30]])  # label 1: a half and a whole
     seen = [sample(marks((0, 0), None)), sample(marks((3, 2), (3, 2)))]
-    guess = controls.guesses(seen, "landmark", False)["prior"](
+    guess = baselines.fit_baselines(seen, "landmark", False)["prior"](
         sample(marks(None, None), size=(40, 60))
     )
     assert guess.paths[0].tolist() == [[15, 10]] and guess.paths[1].tolist() == [[30, 20]]
@@ -128,19 +134,19 @@ def test_the_prior_of_a_curve_is_the_mean_of_places_evenly_along_it():
         Landmarks((np.array([[0, y], [1, y], [5, y]], np.float32),), np.array([SEEN], np.int8))
         for y in (0, 2)
     ]
-    guess = controls.guesses([sample(line) for line in lines], "landmark", False)["prior"](
+    guess = baselines.fit_baselines([sample(line) for line in lines], "landmark", False)["prior"](
         sample(lines[0])
     )
     path = guess.paths[0]
-    assert len(path) == controls.KNOTS and np.allclose(path[:, 1], 1, atol=1e-5)
-    assert np.allclose(path[:, 0], np.linspace(0, 5, controls.KNOTS), atol=0.02)
+    assert len(path) == baselines.KNOTS and np.allclose(path[:, 1], 1, atol=1e-5)
+    assert np.allclose(path[:, 0], np.linspace(0, 5, baselines.KNOTS), atol=0.02)
 
 
 def test_blurred_truths_are_no_absence_in_the_prior():
     blurred = Landmarks((np.zeros((0, 2), np.float32),), np.array([BLURRED], np.int8))
-    guess = controls.guesses([sample(marks((1, 1))), sample(blurred)], "landmark", False)["prior"](
-        sample(blurred)
-    )
+    guess = baselines.fit_baselines([sample(marks((1, 1))), sample(blurred)], "landmark", False)[
+        "prior"
+    ](sample(blurred))
     assert guess.scores.tolist() == [1]
 
 
@@ -155,28 +161,25 @@ def words(view: tuple[str, str], folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
-def test_every_control_is_what_it_must_be(view, tmp_path, capsys):
+def test_every_baseline_scores_what_it_must(view, tmp_path, capsys):
     assert script.main([*words(view, tmp_path), "--json", str(tmp_path / "out.json")]) == 0, (
         capsys.readouterr().out
     )
-    facts = json.loads((tmp_path / "out.json").read_text())["controls"]
-    assert [fact["baseline"] for fact in facts] == list(controls.NAMES[view[1]]) and all(
-        fact["right"] for fact in facts
+    facts = json.loads((tmp_path / "out.json").read_text())["baselines"]
+    assert [fact["baseline"] for fact in facts] == list(baselines.NAMES[view[1]]) and all(
+        fact["passed"] for fact in facts
     )
-    rows = results.load_all(tmp_path / "results", phantom=True)
-    assert {row["model"] for row in rows} == {
-        "prior",
-        "centre" if view[1] == "landmark" else "blank",
-    }
-    board = leaderboard.rows(rows, [])
-    assert all(row.origin == "baseline" for row in board)
+    results = load_results(tmp_path / "results", phantom=True)
+    blank = "centre" if view[1] == "landmark" else "blank"
+    assert {result.model for result in results} == {"prior", blank}
+    assert all(row.origin == "baseline" for row in build_rows(results, []))
     before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
     assert script.main(words(view, tmp_path)) == 0
     assert {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")} == before
 
 
 def test_a_broken_protocol_is_noticed(tmp_path, monkeypatch, capsys):
-    """A Dice that forgets the factor 2: the truth no longer reaches 1."""
+    """A Dice that forgets the factor 2: the target no longer reaches 1."""
     rule = mask_protocols.MASK_PROTOCOLS["usbench"]
     halved = replace(rule, dice=lambda c: ratio(c[..., 0], 2 * c[..., 0] + c[..., 1] + c[..., 2]))
     target_score = replace(rule)
@@ -194,14 +197,14 @@ def test_a_broken_protocol_is_noticed(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(mask_protocols, "score_counts", apply)
     assert script.main(words(("usgra", "segment"), tmp_path)) == 1
     told = capsys.readouterr().out
-    assert "NO" in told and "not usbench dice" in told and "aren't what they must be" in told
+    assert "NO" in told and "not usbench dice" in told and "don't score what they must" in told
 
 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ([], "dataset= was wanted"),
-        (["dataset=usgra", "task=landmark"], "the dataset has segment, detect"),
+        ([], "expected dataset="),
+        (["dataset=usgra", "task=landmark"], "task=landmark: expected one of segment, detect"),
     ],
 )
 def test_wrong_words_are_refused_with_one_line(given, says, capsys):
@@ -211,4 +214,4 @@ def test_wrong_words_are_refused_with_one_line(given, says, capsys):
 
 
 def test_each_task_has_a_model_to_name_it():
-    assert script.MODEL == MODELS and set(sanity.RULES) == set(controls.NAMES)
+    assert script.MODELS == MODELS and set(sanity.PROTOCOLS) == set(baselines.NAMES)

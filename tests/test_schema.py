@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from test_leaderboard import figure, record
+from test_results import figure, record
 
 from usbench.results import schema
 
@@ -58,9 +58,7 @@ def finite(value):
 
 RECORDS = [
     record(
-        0.7,
         data={**record()["data"], "leakage": {"n": 1, "description": "w", "images": ["a"]}},
-        target_score=1,
         fold_series="a" * 12,
     ),
     record(
@@ -68,7 +66,7 @@ RECORDS = [
         reason="x",
         protocol=None,
         primary=None,
-        scores={"hd": figure(None)},
+        scores={"hd": figure(None, "no case")},
         per_class={},
     ),
 ]

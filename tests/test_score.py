@@ -36,7 +36,7 @@ def masks(tmp_path) -> list[str]:
     lay_mask(tmp_path / "guess/pig2_a.png", "110", "022")
     return [
         "segment",
-        "--truth",
+        "--targets",
         str(tmp_path / "truth"),
         "--predictions",
         str(tmp_path / "guess"),
@@ -78,7 +78,7 @@ def test_millimetres_have_plain_names_too(masks, tmp_path):
     )  # a row (.5) for one image, 0 for one
     assert figures["nsd"]["value"] == figures["nsd_mm"]["value"] < 1
     assert found["scores"]["hd95"] == found["scores"]["hd95_mm"] and "assd" in found["scores"]
-    assert "in mm at 0.1 mm" in found["protocol"]["words"]
+    assert "in mm at 0.1 mm" in found["protocol"]["description"]
 
 
 def test_a_value_to_be_ignored_counts_nowhere(masks, tmp_path):
@@ -87,8 +87,8 @@ def test_a_value_to_be_ignored_counts_nowhere(masks, tmp_path):
     assert score.main(masks) == 1
 
 
-def test_another_rule_may_be_the_protocol(masks, tmp_path):
-    found = run([*masks, "--rule", "kidneyus", "--rule", "pooled"], tmp_path)
+def test_another_protocol_may_report(masks, tmp_path):
+    found = run([*masks, "--protocol", "kidneyus", "--protocol", "pooled"], tmp_path)
     assert found["protocol"]["name"] == "kidneyus" and list(found["protocols"]) == ["pooled"]
     assert found["per_class"]["a"]["dice"]["value"] == pytest.approx((2 / 3 + 1 + 1) / 3)
 
@@ -99,7 +99,7 @@ def test_a_missing_prediction_is_nothing_found_and_counted(masks, tmp_path, caps
     assert found["data"]["missing"] == ["pig2_a"] and found["per_class"]["b"]["dice"]["value"] == 0
     assert "1 of 3 images have no prediction" in capsys.readouterr().err
     assert score.main([*masks, "--strict"]) == 1
-    assert "a prediction of 'pig2_a' was wanted" in capsys.readouterr().err
+    assert "no prediction of 'pig2_a' found" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -109,19 +109,19 @@ def test_a_missing_prediction_is_nothing_found_and_counted(masks, tmp_path, caps
             lambda t: lay_mask(t / "guess/other.png", "000"),
             [],
             1,
-            "truth's images were wanted, found 'other'",
+            "images with a target, got 'other'",
         ),
         (
             lambda t: lay_mask(t / "guess/pig1_a.png", "11", "00"),
             [],
             1,
-            "size of its truth (2, 3) was wanted, found (2, 2)",
+            "size of its target (2, 3), got (2, 2)",
         ),
         (
             lambda t: lay_mask(t / "guess/pig1_a.png", "113", "000"),
             [],
             1,
-            "a mask of indices 0..2 was wanted, found 3",
+            "expected a mask of indices 0..2, got 3",
         ),
         (
             lambda t: (t / "guess/pig1_a.PNG").write_bytes((t / "guess/pig1_a.png").read_bytes()),
@@ -133,26 +133,26 @@ def test_a_missing_prediction_is_nothing_found_and_counted(masks, tmp_path, caps
             lambda t: [path.unlink() for path in (t / "truth").iterdir()],
             [],
             1,
-            "found 'pig1_a' (3 such)",
+            "got 'pig1_a' (3 such)",
         ),
         (
             lambda t: [path.unlink() for d in ("truth", "guess") for path in (t / d).iterdir()],
             [],
             1,
-            "a truth to score",
+            "no target to score",
         ),
         (lambda t: (t / "guess/pig1_a.png").write_bytes(b""), [], 1, "pig1_a.png: wanted"),
         (lambda t: None, ["--classes", "a,a"], 2, "different names"),
-        (lambda t: None, ["--classes", ""], 2, "found none"),
+        (lambda t: None, ["--classes", ""], 2, "got none"),
         (lambda t: None, ["--ignore", "2"], 2, "a value above the classes' 2"),
         (lambda t: None, ["--spacing-mm", "1"], 2, "two lengths"),
         (lambda t: None, ["--spacing-mm", "1,nan"], 2, "two lengths above 0"),
         (lambda t: None, ["--group", "(("], 2, "a regular expression"),
         (lambda t: None, ["--group", "pig"], 2, "with a group"),
-        (lambda t: None, ["--group", "(cow)"], 1, "pig1_a: a name that --group"),
-        (lambda t: None, ["--rule", "dsc"], 2, "a rule for masks was wanted"),
+        (lambda t: None, ["--group", "(cow)"], 1, "pig1_a: expected a name that --group"),
+        (lambda t: None, ["--protocol", "dsc"], 2, "a rule for masks was wanted"),
         (lambda t: None, ["--tolerance-mm", "-1"], 2, "a length of 0 or more"),
-        (lambda t: None, ["--truth", "nowhere"], 1, "nowhere: a folder of .png files was wanted"),
+        (lambda t: None, ["--targets", "nowhere"], 1, "nowhere: a folder of .png files was wanted"),
     ],
 )
 def test_bad_input_is_refused_with_one_line(masks, tmp_path, capsys, damage, more, code, words):
@@ -196,7 +196,7 @@ def boxes(tmp_path) -> list[str]:
     )
     return [
         "detect",
-        "--truth",
+        "--targets",
         str(tmp_path / "gt.json"),
         "--predictions",
         str(tmp_path / "dt.json"),
@@ -219,7 +219,7 @@ def test_yolo_folders_score_as_the_same_boxes_in_px(boxes, tmp_path):
     (tmp_path / "p/7.txt").write_text("0 0.1 0.2 0.1 0.2 0.9\n")
     (tmp_path / "p/9.txt").write_text("0 0.525 0.55 0.05 0.1 0.8\n")
     found = run(
-        ["detect", "--truth", str(tmp_path / "t"), "--predictions", str(tmp_path / "p")], tmp_path
+        ["detect", "--targets", str(tmp_path / "t"), "--predictions", str(tmp_path / "p")], tmp_path
     )
     assert found["scores"]["map50"]["value"] == pytest.approx(51 / 101) and found["classes"] == [
         "lesion"
@@ -265,7 +265,7 @@ def test_bad_yolo_predictions_are_refused(tmp_path, capsys, line, words):
         (tmp_path / folder / "1.txt").write_text(text)
     words_given = [
         "detect",
-        "--truth",
+        "--targets",
         str(tmp_path / "t"),
         "--predictions",
         str(tmp_path / "p"),
@@ -306,7 +306,7 @@ def marks(tmp_path) -> list[str]:
     (tmp_path / "seen.json").write_text(json.dumps(seen))
     return [
         "landmark",
-        "--truth",
+        "--targets",
         str(tmp_path / "true.json"),
         "--predictions",
         str(tmp_path / "seen.json"),
@@ -324,11 +324,11 @@ def test_landmarks_by_hand(marks, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda seen: seen.pop("2.png"), "a place of every name in every image was wanted"),
+        (lambda seen: seen.pop("2.png"), "expected a place for every name in every image"),
         (lambda seen: seen["1.png"]["labels"].pop("a"), "1.png: a: wanted a place"),
         (lambda seen: seen["1.png"]["labels"]["a"].update(x="nan"), "a: wanted a place"),
         (lambda seen: seen["1.png"]["labels"]["a"].update(score=2), "a score of 0..1"),
-        (lambda seen: seen.update({"9.png": seen["1.png"]}), "found '9.png'"),
+        (lambda seen: seen.update({"9.png": seen["1.png"]}), "got '9.png'"),
     ],
 )
 def test_bad_landmarks_are_refused_with_one_line(marks, tmp_path, capsys, change, words):

@@ -335,12 +335,13 @@ def test_a_tolerance_that_is_no_length_is_refused(tolerance):
 
 
 def test_the_dataset_s_tolerance_holds_unless_the_user_chose_one(compose):
-    from usbench.runner.config import metric_node
+    from usbench.datasets.config import ViewConfig
+    from usbench.runner.resolve import metric_node
 
     metric = compose("dataset=usgra", "model=unet")["metric"]
-    view = {"tolerance": {"px": 4, "mm": 0.3}}
-    assert metric_node(metric, view, "segment")["tolerance_px"] == 4
-    chosen = metric_node({**metric, "tolerance_px": 1}, view, "segment")
+    view = ViewConfig({}, tolerance={"px": 4, "mm": 0.3})
+    assert metric_node(metric, view)["tolerance_px"] == 4
+    chosen = metric_node({**metric, "tolerance_px": 1}, view)
     assert (chosen["tolerance_px"], chosen["tolerance_mm"]) == (1, 0.3)
     words = SegmentScorer(["a"], tolerance_px=4, tolerance_mm=0.3).result().protocol.description
     assert "at 4 px, in mm at 0.3 mm" in words

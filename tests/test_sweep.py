@@ -18,7 +18,7 @@ from usbench.results import store as results
 
 def records(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:
     """(model, seed) → record; each lies where it belongs."""
-    found = results.load_all(folder / "results", phantom=True)
+    found = [result.to_json() for result in results.load_results(folder / "results", phantom=True)]
     assert len({(record["model"], record["seed"]) for record in found}) == len(found)
     return {(record["model"], record["seed"]): record for record in found}
 
@@ -53,7 +53,7 @@ def test_what_can_be_is_done_and_what_cannot_is_skipped_with_its_reason(swept):
         ("works", 0): "done",
         ("works", 1): "done",
     }
-    assert "4 cells: 2 done, 2 skipped" in out and "heatmap seed=1" in out
+    assert "4 runs: 2 done, 2 skipped" in out and "heatmap seed=1" in out
     assert "the model does landmark" in " ".join(out.split())
     assert len(fits(folder)) == 2
 
@@ -69,7 +69,7 @@ def test_the_same_command_again_starts_nothing(swept):
     folder, _ = swept
     before = {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*")}
     code, out, _ = lab.usbench(folder, *SAME, **logged(folder))
-    assert code == 0 and "2 done" in out and "cell 1 of" not in out
+    assert code == 0 and "2 done" in out and "run 1 of" not in out
     assert {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*")} == before
     assert len(fits(folder)) == 2
 
@@ -109,7 +109,7 @@ def test_a_damaged_result_is_made_again_from_what_the_run_left(swept, part):
     broken = path if part == "record" else path.with_name(whole["cases"])
     broken.write_bytes(broken.read_bytes()[:50])
     code, out, err = lab.usbench(folder, *SAME)
-    assert code == 0 and "cell 1 of 1: works seed=0" in out, err
+    assert code == 0 and "run 1 of 1: works seed=0" in out, err
     again = records(folder)["works", 0]
     assert (
         again["predictions"] == whole["predictions"]
@@ -147,8 +147,8 @@ def test_the_end_of_one_cell_is_a_record_with_its_reason(broken, name):
 def test_and_the_others_go_on(broken):
     folder, code, out = broken
     assert records(folder)["works", 0]["status"] == "done"
-    assert code == 1 and "6 cells: 1 done, 5 failed" in out and "retry_failed=true" in out
-    assert not list((folder / "runs").glob("*.claim*"))
+    assert code == 1 and "6 runs: 1 done, 5 failed" in out and "retry_failed=true" in out
+    assert not list((folder / "runs").glob("*.lock*"))
 
 
 def test_failed_cells_are_done_again_when_asked(broken):
@@ -292,7 +292,7 @@ def test_status_says_how_far_a_sweep_is(swept, tmp_path, capsys):
     told = tmp_path / "status.json"
     assert status.main(["--runs", str(folder / "runs"), "--json", str(told)]) == 0
     out = capsys.readouterr().out
-    assert "6 cells: 2 done, 1 missing, 3 skipped" in out and "the model does landmark" in " ".join(
+    assert "6 runs: 2 done, 1 missing, 3 skipped" in out and "the model does landmark" in " ".join(
         out.split()
     )
     states = {line["name"]: line["state"] for line in json.loads(told.read_text())}
@@ -306,7 +306,7 @@ def test_status_says_how_far_a_sweep_is(swept, tmp_path, capsys):
 def test_status_without_a_sweep_is_one_line(tmp_path, capsys):
     assert status.main(["--runs", str(tmp_path)]) == 1
     err = capsys.readouterr().err
-    assert "the plan of a sweep was wanted" in err and len(err.splitlines()) == 1
+    assert "expected the plan of a sweep" in err and len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("words", [("model=works", "seed=0"), ("-m", "model=works", "seed=0,1")])
@@ -317,7 +317,7 @@ def test_what_a_process_left_that_was_killed_after_publishing_goes(swept, words)
     second.hardlink_to(path)
     writing = path.with_name(f".{path.name}.ba9876543210.part")
     writing.write_text("somebody else's, who is at it")
-    claim = folder / "runs" / f"{path.stem.rsplit('-', 1)[1]}.claim"
+    claim = folder / "runs" / f"{path.stem.rsplit('-', 1)[1]}.lock"
     claim.write_text('{"token": "dead", "lease_s": 1}')
     os.utime(claim, (1, 1))
     assert lab.usbench(folder, *words)[0] == 0

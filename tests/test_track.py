@@ -27,7 +27,7 @@ from usbench.errors import ConfigError, RunError
 from usbench.runner.tracking.mlflow_store import (
     MlflowTracker,
     Untracked,
-    _mark_killed,
+    mark_killed_runs,
     open_tracker,
 )
 from usbench.runner.tracking.text import final_scores, one_line, process_tags, short, valid
@@ -355,7 +355,7 @@ def test_a_run_that_ends_while_the_killed_are_looked_for_is_none_of_them(runs: P
     ended, killed = (client.create_run(experiment, tags=gone) for _ in range(2))
     slow = Slow(client, experiment)
     client.set_terminated(ended.info.run_id, "FINISHED")
-    _mark_killed(slow)
+    mark_killed_runs(slow)
     assert client.get_run(ended.info.run_id).info.status == "FINISHED"
     assert client.get_run(killed.info.run_id).info.status == "KILLED"
     mine.finish("FINISHED", None)

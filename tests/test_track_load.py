@@ -21,8 +21,14 @@ from test_track import EXPERIMENT, PYTHON, RECORD, SCORES, Server, _client, _sql
 from scripts import bench_tracking, sync_mlflow
 from usbench.errors import RunError
 from usbench.runner.experiment import Journal
-from usbench.runner.tracking import background as track_later
-from usbench.runner.tracking.background import LaterTracker, Note, Row, curves, later
+from usbench.runner.tracking import background
+from usbench.runner.tracking.background import (
+    BackgroundTracker,
+    Note,
+    Row,
+    in_background,
+    read_curves,
+)
 from usbench.runner.tracking.mlflow_store import MlflowTracker, open_tracker
 
 NAMES = ("train/loss", "lr", "val/dice", "val/score", "seconds per epoch")
@@ -63,11 +69,11 @@ time.sleep(600)
 """
 
 
-def begin(runs: Path, key: str, seed: int = 0) -> tuple[LaterTracker, Journal]:
+def begin(runs: Path, key: str, seed: int = 0) -> tuple[BackgroundTracker, Journal]:
     """A run's tracker and journal, as usbench.runner.experiment makes them."""
     folder = runs / key
     folder.mkdir(parents=True, exist_ok=True)
-    tracker = later(
+    tracker = in_background(
         open_tracker(
             "mlflow",
             runs=runs,
@@ -80,7 +86,7 @@ def begin(runs: Path, key: str, seed: int = 0) -> tuple[LaterTracker, Journal]:
         ),
         folder,
     )
-    assert isinstance(tracker, LaterTracker)
+    assert isinstance(tracker, BackgroundTracker)
     return tracker, Journal(folder / "log.csv", tracker)
 
 
@@ -213,10 +219,10 @@ def test_the_first_run_of_all_says_nothing(tmp_path: Path) -> None:
 def test_a_server_that_hangs_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(track_later, "FINISH_S", 1.0)
+    monkeypatch.setattr(background, "FINISH_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, never answers
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        tracker = LaterTracker(MlflowTracker(_client(uri), "run", uri), tmp_path)
+        tracker = BackgroundTracker(MlflowTracker(_client(uri), "run", uri), tmp_path)
         begun = time.monotonic()
         for epoch in range(100):
             tracker.log("loss", 1.0, epoch)
@@ -225,7 +231,7 @@ def test_a_server_that_hangs_is_not_waited_for(
         tracker.finish("FINISHED", RECORD, [tmp_path / "overlays.png"])
         tracker.finish("FAILED", None)  # only the first counts
         assert time.monotonic() - begun < 15
-        note, said = track_later.read(tmp_path), capfd.readouterr().err
+        note, said = background.read_note(tmp_path), capfd.readouterr().err
     tracker._thread.join()  # its connection is gone
     assert said == (
         f"mlflow at {uri} didn't answer in 1 s; results are unaffected, scripts/sync_mlflow.py sends it later\n"
@@ -375,7 +381,7 @@ def test_another_run_in_its_place_keeps_its_note(runs: Path) -> None:
     other = Note("other", tracker.note.store, 0)
     other.write(runs / ("4" * 12))
     tracker.finish("FAILED", None)
-    assert track_later.read(runs / ("4" * 12)) == other
+    assert background.read_note(runs / ("4" * 12)) == other
 
 
 @pytest.mark.parametrize(
@@ -405,7 +411,7 @@ def test_another_run_in_its_place_keeps_its_note(runs: Path) -> None:
 )
 def test_the_rows_of_a_log_that_count(tmp_path: Path, text: str, rows: list[Row]) -> None:
     (tmp_path / "log.csv").write_text(text)
-    assert curves(tmp_path) == rows
+    assert read_curves(tmp_path) == rows
 
 
 def test_what_cannot_be_sent_is_a_line_and_exit_code_1(

@@ -16,10 +16,11 @@ from scripts import evaluate, leaderboard
 from usbench.__main__ import main
 from usbench.datasets.dataset import select_classes
 from usbench.errors import ConfigError
-from usbench.evaluate import rescore as rescoring
-from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import transfer
+from usbench.evaluate.rescore import rescore
+from usbench.results.result import Result
+from usbench.results.store import load_result
+from usbench.runner.class_map import ClassMap, match_classes
+from usbench.runner.config import read_config
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
 
 # ---- names
@@ -27,32 +28,33 @@ from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
 
 def test_names_are_matched_as_said_else_by_themselves():
     known, wanted = ["cord", "dura", "pia"], ["pia", "spinal cord", "bone"]
-    assert transfer.class_map(known, wanted, {}) == {"pia": "pia"}
-    both = transfer.class_map(known, wanted, {"cord": "spinal cord", "dura": "pia"})
+    assert match_classes(known, wanted, {}) == {"pia": "pia"}
+    both = match_classes(known, wanted, {"cord": "spinal cord", "dura": "pia"})
     assert both == {"pia": "pia", "cord": "spinal cord", "dura": "pia"}
 
 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"chord": "pia"}, r"one of the model's classes was wanted \(cord, pia\), found 'chord'"),
-        ({"cord": "bones"}, r"one of its classes was wanted \(pia, bone\), found 'bones'"),
+        ({"chord": "pia"}, r"expected one of the model's classes \(cord, pia\), got 'chord'"),
+        ({"cord": "bones"}, r"expected one of its classes \(pia, bone\), got 'bones'"),
     ],
 )
 def test_a_name_that_either_side_lacks_is_refused(said, words):
     with pytest.raises(ConfigError, match=words):
-        transfer.class_map(["cord", "pia"], ["pia", "bone"], said)
+        match_classes(["cord", "pia"], ["pia", "bone"], said)
 
 
 # ---- predictions, by hand: the model's class 0 counts as 1, 1 as nothing, 2 and 3 as 0
 
-ROUTE = np.array([1, -1, 0, 0])
+TARGETS = np.array([1, -1, 0, 0])
+CLASS_MAP = ClassMap(TARGETS, 2, exclusive=False)
 
 
 def test_boxes_change_their_labels_or_go():
     xyxy = np.arange(16, dtype=np.float32).reshape(4, 4)
     guess = Boxes(xyxy, np.array([0, 1, 2, 3]), np.array([0.1, 0.2, 0.3, 0.4], np.float32))
-    (found,) = transfer.translated([guess], ROUTE, 2, False)
+    (found,) = CLASS_MAP.apply([guess])
     assert found.labels.tolist() == [1, 0, 0] and found.xyxy.tolist() == xyxy[[0, 2, 3]].tolist()
     assert found.scores.tolist() == np.float32([0.1, 0.3, 0.4]).tolist()
 
@@ -65,7 +67,7 @@ def test_masks_that_count_as_one_are_united(exclusive, probability):
         (1, 1, 3), np.float32
     )
     guess = Masks(planes, np.array([0.8, 0.9, 0.5, 0.7], np.float32), probabilities=probabilities)
-    (found,) = transfer.translated([guess], ROUTE, 2, exclusive)
+    (found,) = ClassMap(TARGETS, 2, exclusive).apply([guess])
     assert found.planes[:, 0].tolist() == [[False, True, True], [True, False, False]]
     assert found.scores == pytest.approx([0.6, 0.8])
     assert found.probabilities[:, 0, 0] == pytest.approx([probability, 0.2])
@@ -78,7 +80,7 @@ def test_landmarks_keep_the_first_of_several():
         np.array([SEEN, SEEN, OFF, SEEN], np.int8),
         np.array([0.9, 0.8, 0.2, 0.7], np.float32),
     )
-    (found,) = transfer.translated([guess], ROUTE, 2, False)
+    (found,) = CLASS_MAP.apply([guess])
     assert [path[0, 0] for path in found.paths] == [2, 0] and found.state.tolist() == [OFF, SEEN]
     assert found.scores == pytest.approx([0.2, 0.9])
 
@@ -140,39 +142,36 @@ def run(*words: str) -> int:
     return 0
 
 
-def record_of(folder: Path, dataset: str) -> dict:
+def result_of(folder: Path, dataset: str) -> Result:
     (path,) = (folder / "results" / "phantom" / dataset / "segment").glob("*.json")
-    return results.load(path)
+    return load_result(path)
 
 
 def test_the_evaluation_is_a_row_of_the_other_dataset(trained):
-    ours, there = record_of(trained, "spinal"), record_of(trained, "spinal_human")
-    assert there["trained_on"] == "spinal" and there["data"]["counts"] == {"test": 24}
-    assert (there["model"], there["seed"], there["recipe"]) == ("unet", 0, "tiny") and there[
-        "run_id"
-    ] != ours["run_id"]
-    assert (
-        there["validation"] == ours["validation"]
-        and "trained on spinal alone" in there["protocol"]["words"]
-    )
-    assert there["protocols"].keys() >= {"kumar2025-cnn", "kumar2025-transformer"}
-    again, _ = rescoring.rescored(there, trained / "runs")
-    assert again["scores"] == there["scores"] and again["per_class"] == there["per_class"]
-    assert not list((trained / "runs" / there["run_id"]).glob("best.*"))  # nothing was trained
+    ours, there = result_of(trained, "spinal"), result_of(trained, "spinal_human")
+    assert there.trained_on == "spinal" and there.data.counts == {"test": 24}
+    assert (there.model, there.seed, there.recipe) == ("unet", 0, "tiny")
+    assert there.run_id != ours.run_id and there.validation == ours.validation
+    assert "trained on spinal alone" in there.protocol.description
+    others = {protocol.name for protocol in there.protocols[1:]}
+    assert others >= {"kumar2025-cnn", "kumar2025-transformer"}
+    again, _ = rescore(there, trained / "runs")
+    assert again.protocol == there.protocol
+    assert not list((trained / "runs" / there.run_id).glob("best.*"))  # nothing was trained
 
 
 def test_the_board_has_a_transfer_table(trained):
     assert leaderboard.main(["--results", str(trained / "results"), "--phantom"]) == 0
     text = (trained / "results" / "phantom" / "LEADERBOARD.md").read_text()
     table = text.partition("## Transfer")[2]
-    ours, there = record_of(trained, "spinal"), record_of(trained, "spinal_human")
+    ours, there = result_of(trained, "spinal"), result_of(trained, "spinal_human")
     line = next(line for line in table.splitlines() if "| unet | tiny | spinal |" in line)
-    for figure in (ours["primary"]["value"], there["primary"]["value"]):
+    for figure in (ours.primary.value, there.primary.value):
         assert f"{figure:.3f}".removeprefix("0") in line
 
 
 def test_the_script_finds_what_is_done_and_makes_the_same_again(trained, tmp_path, capsys):
-    key, there = record_of(trained, "spinal")["run_id"], record_of(trained, "spinal_human")
+    key, there = result_of(trained, "spinal").run_id, result_of(trained, "spinal_human")
     words = [
         key,
         "--results",
@@ -192,25 +191,25 @@ def test_the_script_finds_what_is_done_and_makes_the_same_again(trained, tmp_pat
         evaluate.main([*words, "--results", str(copy), "--json", str(tmp_path / "out.json")]) == 0
     )
     made = json.loads((tmp_path / "out.json").read_text())
-    assert made["scores"] == there["scores"] and made["run_id"] == there["run_id"]
+    assert Result.from_json(made).scores == there.scores and made["run_id"] == there.run_id
 
 
 def test_what_cannot_be_evaluated_is_refused_before_anything_is_trained(trained, tmp_path, capsys):
     for words, code, says in (
         (["dataset=spinal_human"], 2, "it has test images only"),
-        (["dataset=spinal", "evaluate_on=[usgra]"], 2, "a class of spinal was wanted"),
-        (["dataset=spinal", "evaluate_on=[spinal]"], 2, "another dataset was wanted"),
-        (["dataset=spinal", "evaluate_on=spinal_human"], 2, "a list of datasets was wanted"),
+        (["dataset=spinal", "evaluate_on=[usgra]"], 2, "expected a class of spinal"),
+        (["dataset=spinal", "evaluate_on=[spinal]"], 2, "expected another dataset"),
+        (["dataset=spinal", "evaluate_on=spinal_human"], 2, "expected a list of datasets"),
         (["dataset=spinal", "evaluate_on=[nowhere]"], 2, "nowhere"),
     ):
         assert run(*words, *common(tmp_path)) == code
         told = capsys.readouterr().err
         assert says in told and told.count("\n") == 1, told
     assert not list(tmp_path.glob("runs/*/best.*"))
-    key = record_of(trained, "spinal")["run_id"]
-    there = record_of(trained, "spinal_human")["run_id"]
+    key = result_of(trained, "spinal").run_id
+    there = result_of(trained, "spinal_human").run_id
     for result, runs, says in (
-        (key, tmp_path / "none", "the run of this result was wanted"),
+        (key, tmp_path / "none", "the run of this result isn't here"),
         (there, None, "trained here"),
     ):
         words = [
@@ -225,7 +224,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_trained(trained,
 
 
 def test_weights_that_are_gone_are_named(trained, tmp_path, capsys):
-    runs, key = tmp_path / "runs", record_of(trained, "spinal")["run_id"]
+    runs, key = tmp_path / "runs", result_of(trained, "spinal").run_id
     shutil.copytree(trained / "runs", runs)
     for path in (runs / key).glob("best.*"):
         path.unlink()
@@ -240,4 +239,4 @@ def test_weights_that_are_gone_are_named(trained, tmp_path, capsys):
     ]
     words += ["tracking=none", "overwrite=true"]
     assert evaluate.main(words) == 1
-    assert cell.read(runs / key / "cell.yaml")["run_id"] == key
+    assert read_config(runs / key / "config.yaml").run_id == key

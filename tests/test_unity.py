@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import yaml
 
-from usbench.cli.listing import conf_dir
 from usbench.datasets import source
 from usbench.datasets.codecs import image
+from usbench.datasets.config import DatasetConfig
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.layouts import unity
 from usbench.datasets.layouts.unity import Unity
 from usbench.errors import ConfigError, DataError
+from usbench.io.config import conf_dir
 from usbench.leaderboard import published
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Layout, Sample
 
@@ -497,7 +498,7 @@ def test_names_are_wanted_to_write(tmp_path: Path) -> None:
 
 def test_the_yaml_s_layout_is_this_one(root: Path) -> None:
     add_malformed(root)
-    layout = source.layout_of({"dataset": NODE, "task": "landmark", "phantom": False})
+    layout = source.build_layout(DatasetConfig.from_mapping(NODE), "landmark", phantom=False)
     assert isinstance(layout, Unity) and layout.two == "unknown"
     dataset = opened(root, layout)
     assert (
@@ -505,7 +506,7 @@ def test_the_yaml_s_layout_is_this_one(root: Path) -> None:
         and len(file_fingerprint(dataset, root / "hashes.json")) == 64
     )
     with pytest.raises(DataError, match="known defect"):  # a phantom has none
-        source.layout_of({"dataset": NODE, "task": "landmark", "phantom": True}).index(root)
+        source.build_layout(DatasetConfig.from_mapping(NODE), "landmark", phantom=True).index(root)
 
 
 def test_the_yaml_says_what_a_user_must_know() -> None:

@@ -212,15 +212,13 @@ def test_a_pickle_is_never_run_and_other_files_are_named(tmp_path, monkeypatch, 
         path.write_bytes(b"no tensors")
     else:
         checkpoints.save_file(path, {"layer.weight": torch.zeros(3)})
-    with pytest.raises(
-        RunError, match=rf"{path.name}: expected a state dict of this net"
-    ) as told:
+    with pytest.raises(RunError, match=rf"{path.name}: expected a state dict of this net") as told:
         load_weights(net(0), path)
     assert "\n" not in str(told.value) and not (tmp_path / "harmed").exists()
 
 
 def test_the_key_says_the_bytes_wherever_they_come_from(compose, tmp_path, host):
-    from usbench.runner import config as cell
+    from usbench.runner.resolve import resolve_config
 
     address, _ = host
     (tmp_path / "own.pt").write_bytes(CONTENT)
@@ -232,9 +230,9 @@ def test_the_key_says_the_bytes_wherever_they_come_from(compose, tmp_path, host)
         f"runs={tmp_path}/runs",
     ]
     stated = (f"{tmp_path}/own.pt", f"{{url: {address}/model.pt, sha256: {SHA}}}")
-    cells = [cell.resolve(compose(*small, f"model.build.weights={words}")) for words in stated]
-    assert cells[0]["run_id"] == cells[1]["run_id"] != cell.resolve(compose(*small))["run_id"]
-    assert [one["weights"]["sha256"] for one in cells] == [SHA, SHA]
-    assert cells[0]["weights"]["from"] == "own.pt" and cells[1]["weights"]["from"][
-        "url"
-    ].startswith("http")
+    configs = [resolve_config(compose(*small, f"model.build.weights={words}")) for words in stated]
+    assert configs[0].run_id == configs[1].run_id != resolve_config(compose(*small)).run_id
+    assert [config.weights.sha256 for config in configs] == [SHA, SHA]
+    assert configs[0].weights.origin == "own.pt" and configs[1].weights.origin["url"].startswith(
+        "http"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ import yaml
 from test_yolo import RECIPE, TINY, bright_part, images, pictures, same
 from watched import Watch, a_run
 
+from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
 from usbench.models.checkpoints import list_checkpoints, load_file, load_first
 from usbench.models.yolo.boxes import Fit, outputs, predict_boxes, read_queries
@@ -21,9 +23,9 @@ from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, sealed_ultralytics
 from usbench.models.yolo.recipe import training_arguments
 from usbench.models.yolo.trainer import subclass_trainer
-from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import experiment as run
+from usbench.results import schema
+from usbench.runner.experiment import train_and_test
+from usbench.runner.resolve import resolve_config, resolve_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -153,8 +155,8 @@ def test_what_yolov8_is_told_is_what_its_committed_results_were_told(compose):
     for path in (ROOT / "results/usgra/detect").glob("yolov8-*.json"):
         record = json.loads(path.read_text())
         config = compose("dataset=usgra", "model=yolov8", f"recipe={record['recipe']}")
-        _, build, recipe = cell.resolve_model(config, "detect", True)
-        assert {"build": build, "recipe": recipe} == {
+        _, model = resolve_model(config, DatasetConfig.from_mapping(config["dataset"]), real=True)
+        assert {"build": model.build, "recipe": model.recipe} == {
             k: record["config"]["model"][k] for k in ("build", "recipe")
         }
 
@@ -327,23 +329,21 @@ def test_a_phantom_runs_from_end_to_end(name, tmp_path, compose):
         "dataset.phantom.size=[96,128]",
     )
     config["dataset"]["phantom"]["counts"] = {"train": 12, "val": 4, "test": 4}
-    record = run.benchmark({**cell.resolve(config), "threads": 1})
+    result = train_and_test(replace(resolve_config(config), threads=1))
     assert (
-        record["status"] == "done"
-        and results.fault(record) is None
-        and record["primary"]["value"] is not None
+        result.is_done
+        and schema.fault(result.to_json()) is None
+        and result.primary.value is not None
     )
-    assert (
-        record["config"]["model"]["build"]["family"] == MODELS[name] and record["parameters"] > 1e6
-    )
+    assert result.config["model"]["build"]["family"] == MODELS[name] and result.parameters > 1e6
 
 
 def test_parts_stand_in_the_record(tmp_path, compose):
     """Set on the command line alone; the step, and its batch, stay what they were."""
     words = ["dataset=phantom", "model=yolov8", "recipe=tiny", "source=phantom", f"runs={tmp_path}"]
     plain, told = (
-        cell.resolve(compose(*words, *more))
+        resolve_config(compose(*words, *more))
         for more in ((), ("+model.recipes.tiny.micro_batch=2",))
     )
-    assert "micro_batch" not in plain["model"]["recipe"] and plain["run_id"] != told["run_id"]
+    assert "micro_batch" not in plain.model.recipe and plain.run_id != told.run_id
     assert told["model"]["recipe"] == {**plain["model"]["recipe"], "micro_batch": 2}

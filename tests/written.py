@@ -12,12 +12,13 @@ from typing import Any
 
 import yaml
 
-from usbench.cli.listing import conf_dir
 from usbench.datasets import source
+from usbench.datasets.config import DatasetConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.phantoms import phantom
 from usbench.datasets.phantoms.scenes import CLASSES
-from usbench.types import Layout, Record, Sample
+from usbench.io.config import conf_dir
+from usbench.types import Layout, Record, Sample, Task
 
 SIZE = (64, 96)
 COUNTS = {"train": 8, "val": 4, "test": 4}
@@ -40,28 +41,34 @@ TRAINED = [
 class Written:
     """A small phantom of one view, as its layout wrote it."""
 
-    node: dict[str, Any]  # the dataset's YAML, as a phantom's
-    view: dict[str, Any]
-    task: str
+    dataset: DatasetConfig  # as a phantom's
+    task: Task
     layout: Layout
     root: Path
     samples: list[Sample]
     records: list[Record]
 
-    def open(self, root: Path | None = None) -> Dataset:
-        split = self.node["split"]
-        return open_view(
-            self.node["name"], self.task, self.view, self.layout, root or self.root, split, None
-        )
+    @property
+    def node(self) -> dict[str, Any]:
+        return self.dataset.to_mapping()
+
+    @property
+    def view(self) -> ViewConfig:
+        return self.dataset.views[self.task]
+
+    def open(self, root: Path | None = None, fold: int | None = None) -> Dataset:
+        place = root or self.root
+        split = self.dataset.split
+        return open_view(self.dataset.name, self.task, self.view, self.layout, place, split, fold)
 
 
-def small_phantom(node: dict[str, Any], task: str, root: Path) -> Written:
-    node = source.without_release(node)
-    if "gap" in node["split"]:
-        node["split"] = {**node["split"], "gap": 1}  # a small series has few images to lose
-    named = source.with_classes(node, task, CLASSES[node["phantom"]["scene"]][task])
-    layout = source.layout_of({"dataset": named, "task": task, "phantom": True})
-    counts = {split: COUNTS[split] for split in node["phantom"]["counts"]}
-    spec = replace(source.spec_of(node), size=SIZE, counts=counts)
+def small_phantom(node: dict[str, Any], task: Task, root: Path) -> Written:
+    dataset = DatasetConfig.from_mapping(node).without_release()
+    if dataset.split.gap is not None:  # a small series has few images to lose
+        dataset = replace(dataset, split=replace(dataset.split, gap=1))
+    spec = source.phantom_spec(dataset)
+    named = dataset.with_classes(task, CLASSES[spec.scene][task])
+    layout = source.build_layout(named, task, phantom=True)
+    spec = replace(spec, size=SIZE, counts={split: COUNTS[split] for split in spec.counts})
     drawn = list(phantom.draw_samples(spec, layout.written_as or task))
-    return Written(node, node["views"][task], task, layout, root, drawn, layout.write(root, drawn))
+    return Written(dataset, task, layout, root, drawn, layout.write(root, drawn))

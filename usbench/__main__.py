@@ -1,52 +1,51 @@
-"""The command: Hydra composes a configuration, which becomes a cell, which a child process runs."""
+"""The command: Hydra composes a configuration, which becomes a run, which a child process does."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import hydra
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
-from usbench.cli.listing import conf_dir
-from usbench.cli.run import Broken, job
+from usbench.cli.overrides import add_working_directory
+from usbench.cli.run import FailedRunError, run_job
+from usbench.errors import Finished
+from usbench.io.config import HYDRA_ERRORS, conf_dir, explain
 from usbench.io.console import warn
-from usbench.runner.plan import one_line
-from usbench.sweep import planner as sweep
-from usbench.sweep import search
+from usbench.sweep.planner import collect_sweeps
 
 
 def main() -> None:
     """Console script `usbench`, and `python -m usbench`."""
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as python -m does: a lab's own modules lie here
-    os.environ["HYDRA_FULL_ERROR"] = (
-        "1"  # let errors through to here instead of Hydra's own long report
-    )
-    command = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)
+    add_working_directory()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of Hydra's own long report
+    sys.exit(run_hydra())
+
+
+def run_hydra() -> int:
+    """Run what the command line says; the exit code."""
+    start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     code = 0
-    try:
-        command()
-    except (HydraException, OmegaConfBaseException) as wrong:
-        warn(one_line(wrong))
-        code = 2
-    except Broken as wrong:
-        code = wrong.exit_code
-    except KeyboardInterrupt:
-        code = 130
-    except Exception as wrong:
-        if not sweep.current:
-            raise
-        if str(wrong) not in search.HARMLESS:
-            warn(
-                f"the launcher broke: {type(wrong).__name__}: {' '.join(str(wrong).split())[:400]}"
-            )
-        code = 1
-    if sweep.current:
-        code = max(sweep.end(), code)
-    sys.exit(code)
+    with collect_sweeps() as sweeps:
+        try:
+            start(run_job)()
+        except Finished as end:
+            return end.exit_code
+        except HYDRA_ERRORS as error:
+            warn(explain(error))
+            code = 2
+        except FailedRunError as error:
+            code = error.exit_code
+        except KeyboardInterrupt:
+            code = 130
+        except Exception as error:
+            if not sweeps:
+                raise
+            if not sweeps[0].explains(error):
+                message = " ".join(str(error).split())[:400]
+                warn(f"the launcher broke: {type(error).__name__}: {message}")
+            code = 1
+        return max([code, *(sweep.finish() for sweep in sweeps)])
 
 
 if __name__ == "__main__":

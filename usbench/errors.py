@@ -26,3 +26,14 @@ class ConfigError(UsbenchError):
 
 class UnsuitableError(ConfigError):
     """A combination that can't be, of parts that are right in themselves: in a sweep it is skipped."""
+
+
+class Finished(BaseException):
+    """The command ends here, with an exit code; what there was to say has been said.
+
+    Not an Exception: Hydra catches those in callbacks and jobs, and adds lines of its own.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code

@@ -1,8 +1,9 @@
-"""Where the configuration lies, and `list=true`: what can be combined, and which data is here."""
+"""`list=true`: what can be combined, and which data is here."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,48 +13,54 @@ from usbench.errors import ConfigError
 from usbench.io.console import say, table
 
 
-def conf_dir() -> Path:
-    """The configuration shipped in the wheel, or the checkout's beside the package."""
-    package = Path(__file__).resolve().parents[1]
-    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
-
-
-def load(folder: Path) -> list[dict[str, Any]]:
-    """All YAML files of a configuration group, by name."""
+def read_group(folder: Path) -> list[dict[str, Any]]:
+    """All YAML files of a configuration group, by name; each gets its file's name as `file`."""
     nodes = []
     for path in sorted(folder.glob("*.yaml")):
         try:
             node = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as wrong:
-            raise ConfigError(f"{path}: YAML was wanted: {' '.join(str(wrong).split())}") from wrong
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
         if isinstance(node, dict):
             nodes.append({"file": path.stem, **node})
     return nodes
 
 
-def where(node: dict[str, Any], config: dict[str, Any]) -> str:
-    """here | not here | drawn on demand."""
-    if not node["released"]:
+def describe_images(dataset: Mapping[str, Any], data: str | None) -> str:
+    """Where a dataset's images come from: here | not here (phantom) | drawn on demand."""
+    if not dataset["released"]:
         return "drawn on demand"
-    data = Path(config["data"] or os.environ.get("USBENCH_DATA") or "data")
-    return "here" if (data / node["name"]).is_dir() else "not here (phantom)"
+    folder = Path(data or os.environ.get("USBENCH_DATA") or "data") / dataset["name"]
+    return "here" if folder.is_dir() else "not here (phantom)"
 
 
-def show(conf: Path, config: dict[str, Any]) -> None:
-    """Three tables on stdout."""
-    datasets, models, metrics = (load(conf / group) for group in ("dataset", "model", "metric"))
-    rows = ([n["name"], ", ".join(n["views"]), where(n, config), n["licence"]] for n in datasets)
-    table("datasets", ["dataset=", "tasks", "images", "licence"], rows)
-    fits = [[n["name"], n["task"], ", ".join(n["recipes"]), able(n, datasets)] for n in models]
-    table("models", ["model=", "task", "recipes", "datasets"], fits)
-    table(
-        "metrics",
-        ["metric=", "task", "ruled by", "protocols"],
-        ([n["file"], n["task"], n["primary"], ", ".join(n["protocols"])] for n in metrics),
+def show_choices(conf: Path, data: str | None) -> None:
+    """Print tables of datasets, models and metrics.
+
+    Args:
+        conf: the folder of configuration.
+        data: the folder of releases; None: USBENCH_DATA, else ./data.
+    """
+    datasets, models, metrics = (
+        read_group(conf / group) for group in ("dataset", "model", "metric")
     )
+    rows = []
+    for node in datasets:
+        images = describe_images(node, data)
+        rows.append([node["name"], ", ".join(node["views"]), images, node["licence"]])
+    table("datasets", ["dataset=", "tasks", "images", "licence"], rows)
+    rows = []
+    for node in models:
+        recipes, names = ", ".join(node["recipes"]), datasets_with(datasets, node["task"])
+        rows.append([node["name"], node["task"], recipes, names])
+    table("models", ["model=", "task", "recipes", "datasets"], rows)
+    rows = []
+    for node in metrics:
+        rows.append([node["file"], node["task"], node["primary"], ", ".join(node["protocols"])])
+    table("metrics", ["metric=", "task", "ranked by", "protocols"], rows)
     say("one run: python -m usbench dataset=… model=…")
 
 
-def able(model: dict[str, Any], datasets: list[dict[str, Any]]) -> str:
-    """The datasets with the model's task."""
-    return ", ".join(node["name"] for node in datasets if model["task"] in node["views"])
+def datasets_with(datasets: Sequence[Mapping[str, Any]], task: str) -> str:
+    """The datasets that have a task."""
+    return ", ".join(node["name"] for node in datasets if task in node["views"])

@@ -1,200 +1,207 @@
-"""What the command does with a composed configuration: make a cell of it, find its result, or have it made."""
+"""What the command does with a composed configuration: plan a run, find its result, or launch it."""
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-
-from usbench.cli import listing
-from usbench.errors import RunError, UsbenchError
+from usbench.cli.listing import show_choices
+from usbench.errors import Finished, RunError, UsbenchError
+from usbench.io.config import conf_dir, in_multirun, job_launcher, job_overrides, to_plain_data
 from usbench.io.console import err, say, warn
-from usbench.runner import resources as workers
-from usbench.runner.plan import names_of, other, resolved, tuned
 
 if TYPE_CHECKING:
-    from usbench.runner.status import Entry
+    from usbench.results.result import Result
+    from usbench.runner.config import RunConfig
+    from usbench.runner.plan import Plan
+    from usbench.runner.status import RunStatus
 
-LOOK_S = 1.0  # between two looks at another host's claim
+LOOK_S = 1.0  # between two looks at another host's lock
 
 
-def job(config: DictConfig) -> float | None:
-    """One composed configuration; the selection rule's figure on validation, for sweepers.
+class FailedRunError(UsbenchError):
+    """The child process failed and has said why."""
 
-    An error is one line here. A single run then ends the process; in a multirun only Hydra may know of it, so that the
-    next job is run.
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("")
+        self.exit_code = exit_code
+
+
+def run_job(config: object) -> float | None:
+    """Do what one composed configuration says; Hydra's task.
+
+    Args:
+        config: OmegaConf's.
+
+    Returns:
+        The selection metric on validation, for sweepers; None where nothing was trained.
+
+    Raises:
+        Finished: a single run failed, which has been reported in one line.
+        FailedRunError: a job of a multirun failed; Hydra then does the next one.
     """
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    if plain["list"]:
-        listing.show(listing.conf_dir(), plain)
+    composed = to_plain_data(config)
+    if composed["list"]:
+        show_choices(conf_dir(), composed["data"])
         return None
     try:
-        if plain["cell"]:
-            carry_out_stored(Path(plain["runs"]), str(plain["cell"]))
+        if composed["planned"]:
+            run_stored_job(Path(composed["runs"]), str(composed["planned"]))
             return None
-        return carry_out(plain)
-    except (UsbenchError, OSError) as wrong:
-        if plain["debug"] is True:
+        if composed["study"] and in_multirun():
+            return run_trial(composed)
+        return run_single(composed)
+    except (UsbenchError, OSError) as error:
+        if composed["debug"] is True:
             err.print_exception()
-        code = tell(wrong)
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise Broken(code) from None
-        sys.exit(code)
+        code = report_error(error)
+        if in_multirun():
+            raise FailedRunError(code) from None
+        raise Finished(code) from None
 
 
-def tell(wrong: UsbenchError | OSError) -> int:
-    """One line on stderr; the exit code."""
-    if isinstance(wrong, OSError):  # a full disk, a folder that can't be made
-        warn(
-            f"{wrong.filename or ''}: {wrong.strerror or wrong}; check the folder, its permissions and the free space"
-        )
+def report_error(error: UsbenchError | OSError) -> int:
+    """Print one line on stderr; the exit code."""
+    if isinstance(error, OSError):  # a full disk, a folder that can't be made
+        advice = "check the folder, its permissions and the free space"
+        warn(f"{error.filename or ''}: {error.strerror or error}; {advice}")
         return 1
-    if str(wrong):
-        warn(str(wrong))
-    return wrong.exit_code
+    if str(error):
+        warn(str(error))
+    return error.exit_code
 
 
-def carry_out(plain: dict[str, Any]) -> float | None:
-    """Run what a configuration says, unless it was done before. Imports come late, so that --help answers at once."""
-    from usbench.runner import report, transfer
+# Imports below are late, so that --help answers at once.
 
-    if plain["study"] and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return carry_out_trial(plain)
-    plain, words = tuned(plain, HydraConfig.get().overrides.task)
-    one, plans = resolved(plain, [other(name, words) for name in names_of(plain["evaluate_on"])])
-    if plain["plan"]:
-        show_plan(one, plans)
+
+def run_single(composed: Mapping[str, Any]) -> float | None:
+    """Do a run and its evaluations, unless they were done before; see `run_job`."""
+    from usbench.runner import report
+    from usbench.runner.transfer import settle_transfer
+    from usbench.sweep.tuning import plan_tuned_run
+
+    plan = plan_tuned_run(composed, job_overrides())
+    config, overwrite = plan.config, bool(composed["overwrite"])
+    if composed["plan"]:
+        show_single_plan(plan)
         return None
-    stands_in = one["phantom"] and plain["dataset"]["released"]
-    notice = (
-        report.phantom_notice(plain["dataset"], one["task"], one["model"]["name"])
-        if stands_in
-        else None
-    )
+    notice = ""
+    if config.phantom and config.dataset.released:
+        notice = report.phantom_notice(config, composed["dataset"].get("published") or ())
+        say(notice)
+    result = find_or_run(config, overwrite)
+    for evaluation in plan.evaluations:
+        find_or_run(settle_transfer(evaluation, config, selection_score(result)), overwrite)
     if notice:
         say(notice)
-    record = run_or_find(one, plain["overwrite"])
-    for plan in plans:
-        run_or_find(transfer.settled(plan, one, record["validation"]["value"]), plain["overwrite"])
-    if notice:
-        say(notice)
-    return chosen_by(record)
+    return selection_score(result)
 
 
-def carry_out_trial(plain: dict[str, Any]) -> float | None:
-    """Run a trial of a search, which learns nothing but the figure on validation."""
-    from usbench.runner import launch
+def run_trial(composed: Mapping[str, Any]) -> float | None:
+    """Do a trial of a search, which learns nothing but the selection metric on validation."""
+    from dataclasses import replace
 
-    room = workers.room(HydraConfig.get().launcher)
-    one, _ = resolved(plain, [], None if room.remote else room)
-    found = launch.finished(one)
-    return chosen_by(
-        found[1] if found else made({**one, "study": plain["study"]}, False, room.per_gpu)
-    )
+    from usbench.runner.plan import plan_run
+    from usbench.runner.resources import launcher_resources
+    from usbench.runner.status import finished_result
 
-
-def chosen_by(record: dict[str, Any]) -> float | None:
-    """The selection rule's figure on validation."""
-    value = record["validation"]["value"]
-    return None if value is None else float(value)
+    resources = launcher_resources(job_launcher())
+    plan = plan_run(composed, job_overrides(), None if resources.remote else resources)
+    trial = replace(plan.config, study=str(composed["study"]))
+    result = finished_result(trial.address) or launch_and_load(trial, False, resources.per_gpu)
+    return selection_score(result)
 
 
-def carry_out_stored(runs: Path, key: str) -> None:
-    """Run a cell that a sweep has stored, and its evaluations. What comes of it is in the ledger."""
-    from usbench.runner import launch, transfer
-    from usbench.runner import status as ledger
-    from usbench.sweep import planner as sweep
+def selection_score(result: Result) -> float | None:
+    """The selection metric on validation."""
+    return result.validation.value if result.validation else None
 
-    stored = sweep.read(runs, key)
-    one = stored["cell"]
-    say(f"cell {stored['place']}")
-    for each in (one, *stored["then"]):
-        found = ledger.entry(each)
-        if found.state == "running" and stored["remote"]:
-            found = outlived(each)
-        if found.state == "running":
-            say(f"{each['run_id']}: being done by {found.words}")
+
+def run_stored_job(runs: Path, run_id: str) -> None:
+    """Do a run that a sweep has stored, and its evaluations; the status tells what came of it."""
+    from usbench.runner.launch import INTERRUPTED, launch_run
+    from usbench.runner.status import finished_result, run_status
+    from usbench.runner.transfer import settle_transfer
+    from usbench.sweep.jobs import read_job
+
+    job = read_job(runs, run_id)
+    trained = job.plan.config
+    say(f"run {job.place}")
+    for config in job.plan.configs:
+        status = run_status(config.address)
+        if status.state == "running" and job.remote:
+            status = wait_for_holder(config)
+        if status.state == "running":
+            say(f"{config.run_id}: done by {status.reason}")
             return
-        if found.state == "done" and not stored["overwrite"]:
+        if status.is_done and not job.overwrite:
             continue
-        if each is not one:
-            trained = launch.finished(one)
-            if trained is None:
+        if config.transfer:
+            result = finished_result(trained.address)
+            if result is None:
                 return
-            each = transfer.settled(each, one, trained[1]["validation"]["value"])
-        if (
-            launch.launch(each, stored["overwrite"], stored["per_gpu"], stored["where"])
-            == launch.INTERRUPTED
-        ):
+            config = settle_transfer(config, trained, selection_score(result))
+        if launch_run(config, job.overwrite, job.per_gpu, job.folder) == INTERRUPTED:
             raise KeyboardInterrupt
 
 
-def outlived(one: dict[str, Any]) -> Entry:
-    """A running cell's entry once its holder has given a sign of life, or hasn't for as long as its lease.
+def wait_for_holder(config: RunConfig) -> RunStatus:
+    """Wait until a running run's holder gives a sign of life, or is silent for its lease.
 
-    A cluster starts a cell anew when its node has died, whose claim still stands for a while.
+    A cluster starts a run anew when its node has died, whose lock still stands for a while.
     """
-    from usbench.runner import config as cell
-    from usbench.runner import lock as claims
-    from usbench.runner import status as ledger
+    from usbench.runner.lock import lock_path, read_holder
+    from usbench.runner.status import run_status
 
-    path, silent_s = claims.path_of(cell.run_dir(one)), 0.0
-    while (holder := claims.look(path)) and not holder.stale and holder.silent_s >= silent_s:
+    path, silent_s = lock_path(config.run_dir), 0.0
+    while (holder := read_holder(path)) and not holder.stale and holder.silent_s >= silent_s:
         silent_s = holder.silent_s
         time.sleep(LOOK_S)
-    return ledger.entry(one)
+    return run_status(config.address)
 
 
-def show_plan(one: dict[str, Any], plans: list[dict[str, Any]]) -> None:
+def show_single_plan(plan: Plan) -> None:
     """plan=true of a single run."""
-    from usbench.sweep import estimate
-    from usbench.sweep import planner as sweep
+    from usbench.sweep.estimate import show_plan
+    from usbench.sweep.jobs import Job
 
-    job = sweep.Job((), one, plans, name=f"{one['dataset']['name']} {one['model']['name']}")
-    estimate.show([job], [job.name] if sweep.waits(job, retry_failed=True) else [], 1)
-
-
-def run_or_find(one: dict[str, Any], overwrite: bool) -> dict[str, Any]:
-    """The record of the cell: found, or made by a child process."""
-    from usbench.runner import launch, publication
-
-    found = launch.finished(one)
-    if found and not overwrite:
-        publication.tidy(one)
-        path, record = found
-        primary = record["primary"]
-        say(
-            f"done already: {path} ({primary['name']} {primary['value']}); overwrite=true does it again"
-        )
-        return record
-    return made(one, overwrite)
+    name = f"{plan.config.dataset.name} {plan.config.model.name}"
+    job = Job((), plan, name=name)
+    show_plan([job], [name] if job.is_waiting(retry_failed=True) else [], 1)
 
 
-def made(one: dict[str, Any], overwrite: bool, per_gpu: int = 0) -> dict[str, Any]:
-    """The record that a child process makes of the cell. per_gpu: see `launch.launch`."""
-    from usbench.runner import launch
+def find_or_run(config: RunConfig, overwrite: bool) -> Result:
+    """The run's result: an earlier one, or made by a child process."""
+    from usbench.runner.publish import remove_leftovers
+    from usbench.runner.status import find_result, finished_result
 
-    code = launch.launch(one, overwrite, per_gpu)
-    if code == launch.INTERRUPTED:
+    result = finished_result(config.address)
+    if result is None or overwrite:
+        return launch_and_load(config, overwrite)
+    remove_leftovers(config.address)
+    assert result.primary
+    say(
+        f"done already: {find_result(config.address)} ({result.primary.name} "
+        f"{result.primary.value}); overwrite=true does it again"
+    )
+    return result
+
+
+def launch_and_load(config: RunConfig, overwrite: bool, per_gpu: int = 0) -> Result:
+    """The result that a child process makes of the run. per_gpu: see `launch_run`."""
+    from usbench.runner.launch import INTERRUPTED, launch_run
+    from usbench.runner.status import finished_result
+
+    code = launch_run(config, overwrite, per_gpu)
+    if code == INTERRUPTED:
         raise KeyboardInterrupt
     if code:
-        raise Broken(code)
-    left = launch.finished(one)
-    if left is None:
+        raise FailedRunError(code)
+    result = finished_result(config.address)
+    if result is None:
         raise RunError(
-            f"the run ended well but left no result in {one['results']}; was it removed meanwhile?"
+            f"the run ended well but left no result in {config.results}; was it removed meanwhile?"
         )
-    return left[1]
-
-
-class Broken(UsbenchError):
-    """The child failed and has said why."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__("")
-        self.exit_code = code
+    return result

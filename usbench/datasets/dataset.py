@@ -14,10 +14,22 @@ from numpy.typing import NDArray
 
 from usbench.datasets import splits
 from usbench.datasets.codecs import image
+from usbench.datasets.config import SplitConfig, ViewConfig
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.console import track
 from usbench.io.files import file_sha256, write_atomically
-from usbench.types import Boxes, Landmarks, Layout, Masks, Record, Sample, Split, Target, Task
+from usbench.types import (
+    SPLITS,
+    Boxes,
+    Landmarks,
+    Layout,
+    Masks,
+    Record,
+    Sample,
+    Split,
+    Target,
+    Task,
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,11 @@ class Dataset:
     layout: Layout
     root: Path
     records: Mapping[Split, tuple[Record, ...]]
-    class_indices: tuple[int, ...] | None = None  # the layout's classes that count; None: all
+    indexed: tuple[Record, ...] = ()  # as the layout lists them, before our split
+
+    def with_fold(self, split: SplitConfig, fold: int) -> Dataset:
+        """The same view divided into another fold; the release isn't indexed again."""
+        return replace(self, records=divide(self.indexed, split, fold, self.root, self.name))
 
     def narrow_to(self, classes: Sequence[str]) -> Dataset:
         """Take the same images with some of the classes only; ConfigError for an unknown one."""
@@ -161,10 +177,10 @@ def require_fit(target: Target, size: tuple[int, int], label: Path, picture: Pat
 def open_view(
     name: str,
     task: Task,
-    view: Mapping[str, Any],
+    view: ViewConfig,
     layout: Layout,
     root: Path,
-    split: Mapping[str, Any],
+    split: SplitConfig,
     fold: int | None,
 ) -> Dataset:
     """Index a release and assign its splits.
@@ -188,16 +204,26 @@ def open_view(
             f"{root}: expected the release of {name} here, found no such folder; "
             "see its entry in the README"
         )
-    records = splits.regroup(layout.index(root), split.get("near_duplicates") or ())
+    indexed = tuple(layout.index(root))
+    records = divide(indexed, split, fold, root, name)
+    return Dataset(
+        name, task, layout.classes, view.exclusive, layout, root, records, indexed=indexed
+    )
+
+
+def divide(
+    indexed: Sequence[Record], split: SplitConfig, fold: int | None, root: Path, name: str
+) -> dict[Split, tuple[Record, ...]]:
+    """Divide the records of a release into train, val and test. Raises as `open_view`."""
+    records = splits.regroup(list(indexed), split.near_duplicates)
     records = assign_splits(records, split, fold, name)
-    divided = splits.divide_by_split(records, root, splits.required_splits(split))
+    divided = splits.divide_by_split(records, root, required_splits(split))
     require_separate_groups(divided, split, fold, name)
-    exclusive = bool(view.get("exclusive", False))
-    return Dataset(name, task, layout.classes, exclusive, layout, root, divided)
+    return divided
 
 
 def assign_splits(
-    records: list[Record], split: Mapping[str, Any], fold: int | None, name: str
+    records: list[Record], split: SplitConfig, fold: int | None, name: str
 ) -> list[Record]:
     """Assign who trains, chooses and tests, by the YAML's split entry.
 
@@ -214,25 +240,28 @@ def assign_splits(
         fold: number of the fold, or None.
         name: of the dataset, which also salts the hash.
     """
-    shares, gap, stratify = split.get("shares"), split.get("gap"), split.get("stratify")
+    shares, gap, folds = split.shares, split.gap, split.folds
     if fold is not None:
-        if not split.get("folds"):
+        if not folds:
             raise ConfigError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
         if gap is not None:
-            return splits.split_runs(
-                records, splits.runs_by_fold(int(split["folds"]), fold), int(gap)
-            )
-        return splits.split_k_fold(records, int(split["folds"]), fold, name, stratify)
-    if split.get("test_only"):
+            return splits.split_runs(records, splits.runs_by_fold(folds, fold), gap)
+        return splits.split_k_fold(records, folds, fold, name, split.stratify)
+    if split.test_only:
         return [replace(record, split="test") for record in records]
     if shares:
         require_shares(shares, records, name)
         if gap is not None:
-            return splits.split_runs(records, splits.runs_by_shares(shares), int(gap))
-        return splits.split_by_shares(records, shares, name, stratify)
-    if split.get("val_share"):
-        return splits.hold_out(records, float(split["val_share"]), name)
+            return splits.split_runs(records, splits.runs_by_shares(shares), gap)
+        return splits.split_by_shares(records, shares, name, split.stratify)
+    if split.val_share:
+        return splits.hold_out(records, split.val_share, name)
     return records
+
+
+def required_splits(split: SplitConfig) -> tuple[Split, ...]:
+    """The splits that need images, by the YAML's split entry: all three, or test alone."""
+    return ("test",) if split.test_only else SPLITS
 
 
 def require_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str) -> None:
@@ -255,16 +284,16 @@ def require_shares(shares: Mapping[str, Any], records: Sequence[Record], name: s
 
 
 def require_separate_groups(
-    divided: Mapping[Split, Sequence[Record]], split: Mapping[str, Any], fold: int | None, name: str
+    divided: Mapping[Split, Sequence[Record]], split: SplitConfig, fold: int | None, name: str
 ) -> None:
     """Raise DataError where a group lies on two sides of a split of ours.
 
     A released split is taken as it is.
     """
     sides: list[tuple[Split, Split]] = []
-    if fold is not None or split.get("shares"):
+    if fold is not None or split.shares:
         sides = [("train", "val"), ("train", "test"), ("val", "test")]
-    elif split.get("val_share"):
+    elif split.val_share:
         sides = [("train", "val")]
     for first, second in sides:
         crossing = sorted(splits.find_crossing_groups(divided, first, second))

@@ -1,165 +1,140 @@
-"""Where a cell's data comes from: the release at its place, or a phantom drawn in the release's format below runs."""
+"""Where a run's data comes from: the release in its place, or a phantom in the release's format."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from usbench.datasets.config import DatasetConfig, to_plain
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.config import build
 from usbench.io.console import say, track
-from usbench.types import Task
+from usbench.io.files import canonical_json
+from usbench.types import Layout, Task
 
-MARK = "PHANTOM.json"  # left by scripts/phantom.py: whatever their folders are called, the files were drawn
+MARK = "PHANTOM.json"  # in a folder that scripts/phantom.py wrote, whatever it is called
 
 
-def locate(config: Mapping[str, Any]) -> tuple[bool, Path]:
-    """(real?, root) by the rules of source=auto|real|phantom. DataError where a release was named and isn't there."""
-    dataset, source = config["dataset"], config["source"]
+def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool, Path]:
+    """Find the release, or decide for a phantom.
+
+    Args:
+        dataset: its `root` names one release's folder.
+        data: the folder of releases; None: USBENCH_DATA, else ./data.
+        source: auto | real | phantom.
+
+    Returns:
+        (whether the release is used, the folder where it is or would be).
+
+    Raises:
+        ConfigError: an unknown `source`, or `real` for a dataset without a release.
+        DataError: a release was named and isn't there.
+    """
     if source not in ("auto", "real", "phantom"):
-        raise ConfigError(f"source={source}: auto, real or phantom was wanted")
-    data = config["data"] or os.environ.get("USBENCH_DATA")
-    named = dataset["root"] or data
-    root = (
-        Path(str(dataset["root"]))
-        if dataset["root"]
-        else Path(str(data or "data")) / dataset["name"]
-    )
-    if source == "phantom" or not dataset["released"]:
-        if source == "real":
-            raise ConfigError(
-                f"source=real: {dataset['name']} has no release, it is always a phantom"
-            )
-        return False, root.absolute()
+        raise ConfigError(f"source={source}: expected auto, real or phantom")
+    data = data or os.environ.get("USBENCH_DATA")
+    root = Path(str(dataset.root)) if dataset.root else Path(str(data or "data")) / dataset.name
+    root = root.absolute()
+    if source == "real" and not dataset.released:
+        raise ConfigError(f"source=real: {dataset.name} has no release, it is always a phantom")
+    if source == "phantom" or not dataset.released:
+        return False, root
     if root.is_dir():
-        return True, root.absolute()
-    if named or source == "real":
-        raise DataError(
-            f"{root}: the release of {dataset['name']} was wanted here, found nothing; {dataset['access']}"
-        )
-    return False, root.absolute()
+        return True, root
+    if dataset.root or data or source == "real":
+        raise DataError(f"{root}: no {dataset.name} release found; {dataset.access}")
+    return False, root
 
 
-def without_release(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """The dataset's YAML without what holds for the real images only: leaks, near-duplicates, published figures."""
-    plain = {name: value for name, value in dataset.items() if name not in ("leakage", "published")}
-    plain["split"] = {
-        name: value for name, value in dataset["split"].items() if name != "near_duplicates"
-    }
-    return plain
+def build_layout(dataset: DatasetConfig, task: Task, phantom: bool) -> Layout:
+    """The view's layout. A real release's known defects are passed to it; a phantom has none."""
+    view = dataset.views[task]
+    defects = {} if phantom else view.known_defects
+    return cast(Layout, build(view.layout, classes=view.classes or (), **defects))
 
 
-def layout_of(cell: Mapping[str, Any]) -> Any:
-    """The view's layout; a release's known defects are told to it, a phantom has none."""
-    view = cell["dataset"]["views"][cell["task"]]
-    defects = {} if cell["phantom"] else view.get("known_defects", {})
-    return build(view["layout"], classes=tuple(view["classes"] or ()), **defects)
+def open_dataset(
+    dataset: DatasetConfig, task: Task, root: Path, *, phantom: bool, fold: int | None = None
+) -> Dataset:
+    """Index a dataset's view at its folder. Raises as `usbench.datasets.dataset.open_view`."""
+    layout = build_layout(dataset, task, phantom)
+    return open_view(dataset.name, task, dataset.views[task], layout, root, dataset.split, fold)
 
 
-def with_classes(dataset: Mapping[str, Any], task: Task, classes: Sequence[str]) -> dict[str, Any]:
-    """The dataset's YAML with the classes that the release itself names, where the YAML leaves them to it."""
-    view = dataset["views"][task]
-    if view["classes"]:
-        return dict(dataset)
-    return {**dataset, "views": {**dataset["views"], task: {**view, "classes": list(classes)}}}
+# ---- phantoms
 
 
-def open_dataset(cell: Mapping[str, Any]) -> Dataset:
-    """Index the cell's view; of an evaluation on another dataset only the classes that the model knows."""
-    dataset, task = cell["dataset"], cell["task"]
-    whole = open_view(
-        dataset["name"],
-        task,
-        dataset["views"][task],
-        layout_of(cell),
-        Path(cell["root"]),
-        dataset["split"],
-        None if cell.get("trained_on") else cell["fold"],
-    )
-    return whole.narrow_to(cell["classes"]) if cell.get("trained_on") else whole
-
-
-def spec_of(dataset: Mapping[str, Any]) -> phantom.PhantomSpec:
-    """The dataset's phantom, from its YAML."""
-    node = dataset["phantom"]
+def phantom_spec(dataset: DatasetConfig) -> phantom.PhantomSpec:
+    """The dataset's phantom, from its YAML. Raises ConfigError for figures that aren't whole."""
+    node: Mapping[str, Any] = dataset.phantom
     figures = [node["seed"], node["per_group"], *node["size"], *node["counts"].values()]
     if not all(isinstance(figure, int) for figure in figures):
         raise ConfigError(
-            f"dataset.phantom: seed, per_group, size and counts are whole numbers, found {figures}"
+            "dataset.phantom: expected whole numbers for seed, per_group, size and counts, "
+            f"got {figures}"
         )
     return phantom.PhantomSpec(
         **{**node, "size": tuple(node["size"]), "counts": dict(node["counts"])}
     )
 
 
-def phantom_fingerprint(cell: Mapping[str, Any]) -> str:
+def phantom_fingerprint(dataset: DatasetConfig, task: Task, fold: int | None) -> str:
     """sha256 of the generator's version, its parameters and the view that is written."""
-    facts = [
-        phantom.VERSION,
-        asdict(spec_of(cell["dataset"])),
-        cell["dataset"]["name"],
-        cell["task"],
-        cell["fold"],
-    ]
-    return hashlib.sha256(canonical([*facts, cell["dataset"]["split"]]).encode()).hexdigest()
+    spec = asdict(phantom_spec(dataset))
+    facts = [phantom.VERSION, spec, dataset.name, task, fold, dataset.split.to_mapping()]
+    return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
 
-def ensure_phantom(cell: Mapping[str, Any]) -> Path:
+def ensure_phantom(dataset: DatasetConfig, task: Task, runs: Path) -> Path:
     """The phantom's folder below runs, written whole or not at all in the release's own format."""
-    drawn = phantom_fingerprint({**cell, "fold": None})
-    layout = canonical(
-        cell["dataset"]["views"][cell["task"]]["layout"]
-    )  # one data set may be laid out in several ways
-    name = f"{cell['dataset']['name']}-{cell['task']}-{hashlib.sha256((drawn + layout).encode()).hexdigest()[:12]}"
-    folder = Path(cell["runs"]) / "phantoms" / name
-    if not folder.is_dir():
-        beside = folder.with_name(f".{name}.{secrets.token_hex(4)}")
-        write_phantom(cell, beside)
-        try:
-            beside.replace(folder)
-        except OSError:
-            shutil.rmtree(beside)
-            if not folder.is_dir():
-                raise
-            # another process was first: both wrote the same
+    parameters = phantom_fingerprint(dataset, task, None)
+    layout = canonical_json(to_plain(dataset.views[task].layout))  # one dataset may have several
+    digest = hashlib.sha256((parameters + layout).encode()).hexdigest()
+    name = f"{dataset.name}-{task}-{digest[:12]}"
+    folder = runs / "phantoms" / name
+    if folder.is_dir():
+        return folder
+    part = folder.with_name(f".{name}.{secrets.token_hex(4)}")
+    write_phantom(dataset, task, part)
+    try:
+        part.replace(folder)
+    except OSError:
+        shutil.rmtree(part)
+        if not folder.is_dir():
+            raise
+        # another process was first: both wrote the same
     return folder
 
 
-def write_phantom(cell: Mapping[str, Any], folder: Path) -> None:
-    """Write the cell's phantom in its release's format into a new folder."""
-    spec, dataset, view = spec_of(cell["dataset"]), cell["dataset"], cell["task"]
-    if not dataset["views"][view]["classes"]:
-        dataset = with_classes(dataset, view, phantom.scene_classes(spec, view))
-    layout = layout_of({**cell, "dataset": dataset})
-    task: Task = layout.written_as or view
-    say(
-        f"writing a phantom of {cell['dataset']['name']} ({cell['task']}, {sum(spec.counts.values())} images) "
-        f"in its release's format"
-    )
+def write_phantom(dataset: DatasetConfig, task: Task, folder: Path) -> None:
+    """Write the dataset's phantom in its release's format into a new folder.
+
+    Raises:
+        RunError: the folder can't be written.
+    """
+    spec = phantom_spec(dataset)
+    if not dataset.views[task].classes:
+        dataset = dataset.with_classes(task, phantom.scene_classes(spec, task))
+    layout = build_layout(dataset, task, phantom=True)
+    written_as: Task = layout.written_as or task
+    images = sum(spec.counts.values())
+    say(f"writing a phantom of {dataset.name} ({task}, {images} images) in its release's format")
     try:
         folder.mkdir(parents=True)
-        layout.write(
-            folder, track(phantom.draw_samples(spec, task), "phantom", sum(spec.counts.values()))
-        )
+        layout.write(folder, track(phantom.draw_samples(spec, written_as), "phantom", images))
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
             reason = error.strerror or error
             raise RunError(
-                f"{folder}: can't be made ({reason}); check the folders above and free space"
+                f"{folder}: can't be written ({reason}); check the folders above and free space"
             ) from error
         raise
-
-
-def canonical(value: Any) -> str:
-    """One text per value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -182,11 +182,6 @@ def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> lis
     return [replace(record, group=names.get(record.group, record.group)) for record in records]
 
 
-def required_splits(split: Mapping[str, Any]) -> tuple[Split, ...]:
-    """The splits that need images, by the YAML's split entry: all three, or test alone."""
-    return ("test",) if split.get("test_only") else SPLITS
-
-
 def divide_by_split(
     records: Sequence[Record], root: Path, required: Sequence[Split] = SPLITS
 ) -> dict[Split, tuple[Record, ...]]:

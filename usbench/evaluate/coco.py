@@ -1,9 +1,12 @@
-"""COCO's own files, ground truth and results, scored by COCO's rule: boxes or masks (run lengths), crowds included."""
+"""COCO's own files, ground truth and results, scored by COCO's protocol; crowds included.
+
+Boxes or masks (run lengths) are compared.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets.codecs import coco_parts, coco_results, coco_targets, rle
-from usbench.evaluate.files import group_of, matched
+from usbench.evaluate.files import group_of, match_cases
 from usbench.metrics import box_protocols
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.detect_scorer import DetectScorer
@@ -25,178 +28,233 @@ from usbench.metrics.matches import (
 )
 from usbench.metrics.scores import ProtocolScores, Scores
 
-RULE = box_protocols.BOX_PROTOCOLS[box_protocols.COCO]
+PROTOCOL = box_protocols.BOX_PROTOCOLS[box_protocols.COCO]
 
 
 @dataclass(frozen=True)
 class Instances:
-    """Truths and guesses of all images, and how much they overlap."""
+    """Target objects and predictions of all images, and how much they overlap."""
 
     classes: tuple[str, ...]
     cases: list[str]  # the images, in order
     missing: list[str]  # those without a result
-    truths: TargetObjects
-    guesses: PredictedObjects  # at most 100 of an image and class
+    targets: TargetObjects
+    predictions: PredictedObjects  # at most 100 of an image and class
     overlaps: Overlaps
-    masks: bool
+    are_masks: bool
 
 
 @dataclass(frozen=True)
-class _Objects:
-    """Truths or guesses of one image."""
+class ImageObjects:
+    """Target objects or predictions of one image."""
 
     labels: NDArray[np.int64]
     areas: NDArray[np.float64]  # px²
     corners: NDArray[np.float64]  # (N, 4), where they are boxes
-    counts: list[str]  # run lengths, where they are masks
+    run_lengths: list[str]  # where they are masks
     scores: NDArray[np.float32]
     crowd: NDArray[np.bool_]
 
 
-def read(truth: Path, predictions: Path, strict: bool) -> Instances:
+# ---- reading
+
+
+def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> Instances:
     """Read both files. Masks are compared where every result has a segmentation, else boxes.
 
-    Raises DataError for files that aren't COCO's, for references that lead nowhere, and (strict) missing predictions.
+    Args:
+        strict: whether an image without a result is an error.
+
+    Raises:
+        DataError: a file isn't COCO's, a reference leads nowhere, or (strict) a result is missing.
     """
-    parts = coco_parts.load_coco_parts(truth)
-    known, found = (
-        coco_targets.read_coco_targets(truth),
-        coco_results.read_coco_results(predictions, parts),
+    parts = coco_parts.load_coco_parts(target_file)
+    known, results = (
+        coco_targets.read_coco_targets(target_file),
+        coco_results.read_coco_results(prediction_file, parts),
     )
-    ordered = sorted(parts["categories"], key=lambda entry: entry["id"])
-    places = {str(entry["name"]): n for n, entry in enumerate(ordered)}
-    masks = all(each.counts is not None for results in found.values() for each in results)
-    cases, missing = matched(known.images, found, predictions, strict)
-    own = [_truths(known, case, places, masks) for case in cases]
-    theirs = [_guesses(found.get(case, []), known.images[case].size, masks) for case in cases]
-    truths = TargetObjects(*_joined(own), np.concatenate([each.crowd for each in own]))
-    every = PredictedObjects(*_joined(theirs), np.concatenate([each.scores for each in theirs]))
-    kept = keep_best(every, RULE.max_boxes, RULE.per_class)
-    overlaps = _overlaps(own, theirs, kept, [known.images[case].size for case in cases], masks)
-    return Instances(tuple(places), cases, missing, truths, every.select(kept), overlaps, masks)
+    categories = sorted(parts["categories"], key=lambda entry: entry["id"])
+    numbers = {str(entry["name"]): n for n, entry in enumerate(categories)}
+    are_masks = all(result.counts is not None for part in results.values() for result in part)
+    cases, missing = match_cases(known.images, results, prediction_file, strict)
+    targets, predictions, sizes = [], [], []
+    for case in cases:
+        size = known.images[case].size
+        targets.append(target_objects(known, case, numbers, are_masks))
+        predictions.append(predicted_objects(results.get(case, []), size, are_masks))
+        sizes.append(size)
+    crowd = np.concatenate([part.crowd for part in targets])
+    scores = np.concatenate([part.scores for part in predictions])
+    all_predictions = PredictedObjects(*join(predictions), scores)
+    kept = keep_best(all_predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
+    overlaps = pair_overlaps(targets, predictions, kept, sizes, are_masks)
+    return Instances(
+        tuple(numbers),
+        cases,
+        missing,
+        TargetObjects(*join(targets), crowd),
+        all_predictions.of(kept),
+        overlaps,
+        are_masks,
+    )
 
 
-def _truths(
-    known: coco_targets.CocoTargets, case: str, places: dict[str, int], masks: bool
-) -> _Objects:
+def target_objects(
+    known: coco_targets.CocoTargets, case: str, numbers: Mapping[str, int], are_masks: bool
+) -> ImageObjects:
+    """The target objects of one image. numbers: class name → index."""
     image = known.images[case]
-    labels = np.array([places[name] for _, name, _ in image.objects], np.int64)
-    crowd = np.array([bool(entry.get("iscrowd")) for *_, entry in image.objects], bool)
-    counts, corners, areas = [], np.zeros((len(labels), 4)), np.zeros(len(labels))
-    for n, (number, _, entry) in enumerate(image.objects):
-        if masks:
-            counts.append(rle.encode_rle(known.region(number, entry, image.size)))
-            own = float(rle.rle_area(counts[-1], image.size))
+    n_objects = len(image.objects)
+    labels, crowd = np.zeros(n_objects, np.int64), np.zeros(n_objects, bool)
+    corners, areas = np.zeros((n_objects, 4)), np.zeros(n_objects)
+    run_lengths = []
+    for n, (number, name, entry) in enumerate(image.objects):
+        labels[n], crowd[n] = numbers[name], bool(entry.get("iscrowd"))
+        if are_masks:
+            run_lengths.append(rle.encode_rle(known.region(number, entry, image.size)))
+            area = float(rle.rle_area(run_lengths[-1], image.size))
         else:
             corners[n] = known.corners(number, entry, image.size)
-            own = float((corners[n, 2] - corners[n, 0]) * (corners[n, 3] - corners[n, 1]))
-        stated = entry.get(
-            "area"
-        )  # of an object with a mask, the mask's, also where boxes are compared
-        areas[n] = stated if coco_parts.within(stated, 0, 1e12) else own
-    return _Objects(labels, areas, corners, counts, np.ones(len(labels), np.float32), crowd)
+            area = float((corners[n, 2] - corners[n, 0]) * (corners[n, 3] - corners[n, 1]))
+        # the stated area is the mask's, also where boxes are compared
+        stated = entry.get("area")
+        areas[n] = stated if coco_parts.within(stated, 0, 1e12) else area
+    scores = np.ones(n_objects, np.float32)
+    return ImageObjects(labels, areas, corners, run_lengths, scores, crowd)
 
 
-def _guesses(
-    results: Sequence[coco_results.CocoResult], size: tuple[int, int], masks: bool
-) -> _Objects:
-    labels = np.array([each.label for each in results], np.int64)
-    scores = np.array([each.score for each in results], np.float32)
-    none = np.zeros(len(results), bool)
-    if masks:
-        counts = [each.counts or "" for each in results]
-        areas = np.array([rle.rle_area(each, size) for each in counts], np.float64)
-        return _Objects(labels, areas, np.zeros((len(results), 4)), counts, scores, none)
-    xywh = np.array([each.bbox for each in results], np.float64).reshape(-1, 4)
+def predicted_objects(
+    results: Sequence[coco_results.CocoResult], size: tuple[int, int], are_masks: bool
+) -> ImageObjects:
+    """The predictions of one image of (height, width)."""
+    labels = np.array([result.label for result in results], np.int64)
+    scores = np.array([result.score for result in results], np.float32)
+    no_crowd = np.zeros(len(results), bool)
+    if are_masks:
+        run_lengths = [result.counts or "" for result in results]
+        areas = np.array([rle.rle_area(counts, size) for counts in run_lengths], np.float64)
+        no_corners = np.zeros((len(results), 4))
+        return ImageObjects(labels, areas, no_corners, run_lengths, scores, no_crowd)
+    xywh = np.array([result.bbox for result in results], np.float64).reshape(-1, 4)
     corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-    return _Objects(labels, xywh[:, 2] * xywh[:, 3], corners, [], scores, none)
+    return ImageObjects(labels, xywh[:, 2] * xywh[:, 3], corners, [], scores, no_crowd)
 
 
-def _joined(
-    every: Sequence[_Objects],
+def join(
+    images: Sequence[ImageObjects],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """(image, label, area) of all images."""
-    image = np.repeat(np.arange(len(every)), [len(each.labels) for each in every])
-    return (
-        image,
-        np.concatenate([each.labels for each in every]),
-        np.concatenate([each.areas for each in every]),
-    )
+    """(image number, label, area) of all objects of all images."""
+    labels = [part.labels for part in images]
+    numbers = np.repeat(np.arange(len(images)), [len(part) for part in labels])
+    return numbers, np.concatenate(labels), np.concatenate([part.areas for part in images])
 
 
-def _overlaps(
-    own: Sequence[_Objects],
-    theirs: Sequence[_Objects],
+# ---- overlap
+
+
+def pair_overlaps(
+    targets: Sequence[ImageObjects],
+    predictions: Sequence[ImageObjects],
     kept: NDArray[np.int64],
     sizes: Sequence[tuple[int, int]],
-    masks: bool,
+    are_masks: bool,
 ) -> Overlaps:
-    """Of each image and class, the kept guesses against the truths."""
-    number = np.full(sum(len(each.labels) for each in theirs), -1, np.int64)
+    """The overlap of each kept prediction with each target of its image and class.
+
+    Args:
+        kept: numbers of the predictions that count, over all images.
+        sizes: (height, width) of each image.
+    """
+    number = np.full(sum(len(part.labels) for part in predictions), -1, np.int64)
     number[kept] = np.arange(len(kept))
-    blocks, guess, truth = [], 0, 0
-    for one, other, size in zip(own, theirs, sizes, strict=True):
-        for label in np.intersect1d(one.labels, other.labels):
-            t, g = np.flatnonzero(one.labels == label), np.flatnonzero(other.labels == label)
-            g = g[number[guess + g] >= 0]
-            overlap = (
-                rle.rle_overlap(
-                    [other.counts[n] for n in g],
-                    [one.counts[n] for n in t],
-                    size,
-                    one.crowd[t].tolist(),
-                )
-                if masks
-                else box_iou(other.corners[g], one.corners[t], one.crowd[t])
-            )
-            blocks.append((number[guess + g], truth + t, overlap))
-        guess, truth = guess + len(other.labels), truth + len(one.labels)
+    blocks = []
+    first_prediction = first_target = 0  # numbers of the image's first objects
+    for target, predicted, size in zip(targets, predictions, sizes, strict=True):
+        for label in np.intersect1d(target.labels, predicted.labels):
+            t, p = np.flatnonzero(target.labels == label), np.flatnonzero(predicted.labels == label)
+            p = p[number[first_prediction + p] >= 0]
+            if are_masks:
+                predicted_runs = [predicted.run_lengths[n] for n in p]
+                target_runs = [target.run_lengths[n] for n in t]
+                iou = rle.rle_overlap(predicted_runs, target_runs, size, target.crowd[t].tolist())
+            else:
+                iou = box_iou(predicted.corners[p], target.corners[t], target.crowd[t])
+            blocks.append((number[first_prediction + p], first_target + t, iou))
+        first_prediction += len(predicted.labels)
+        first_target += len(target.labels)
     return Overlaps.from_blocks(blocks)
 
 
 def box_iou(
-    guesses: NDArray[np.float64], truths: NDArray[np.float64], crowd: NDArray[np.bool_]
+    predictions: NDArray[np.float64], targets: NDArray[np.float64], crowd: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """(D, 4), (G, 4) half-open corners → (D, G) IoU; with a crowd the share of the guess that lies in it."""
-    g, t = guesses[:, None], truths[None]
-    sides = np.clip(
-        np.minimum(g[..., 2:], t[..., 2:]) - np.maximum(g[..., :2], t[..., :2]), 0, None
-    )
-    both, own, theirs = (
-        each[..., 0] * each[..., 1]
-        for each in (sides, g[..., 2:] - g[..., :2], t[..., 2:] - t[..., :2])
-    )
-    ratio: NDArray[np.float64] = both / np.maximum(
-        np.where(crowd[None], own, own + theirs - both), 1e-12
-    )
+    """IoU of half-open boxes; with a crowd, the share of the prediction that lies in it.
+
+    Args:
+        predictions: (D, 4) corners.
+        targets: (G, 4) corners.
+        crowd: (G,).
+
+    Returns:
+        (D, G).
+    """
+    p, t = predictions[:, None], targets[None]
+    top_left = np.maximum(p[..., :2], t[..., :2])
+    sides = np.clip(np.minimum(p[..., 2:], t[..., 2:]) - top_left, 0, None)
+    both = sides[..., 0] * sides[..., 1]
+    predicted_area = (p[..., 2] - p[..., 0]) * (p[..., 3] - p[..., 1])
+    target_area = (t[..., 2] - t[..., 0]) * (t[..., 3] - t[..., 1])
+    whole = np.where(crowd[None], predicted_area, predicted_area + target_area - both)
+    ratio: NDArray[np.float64] = both / np.maximum(whole, 1e-12)
     return ratio
 
 
-def score(found: Instances, group: re.Pattern[str] | None) -> Scores:
-    """COCO's figures with intervals by group, those of lesions, and the cases."""
-    groups = [group_of(case, group) for case in found.cases]
-    draws, size = draw(groups), (len(found.cases), len(found.classes))
-    matches = match(found.truths, found.guesses, found.overlaps, RULE.thresholds, size, RULE.areas)
-    scores, per_class = box_protocols.box_figures(RULE, matches, found.classes, draws)
-    target_score, _ = box_protocols.box_figures(RULE, _perfect(found, size), found.classes)
-    words = (
-        RULE.description
-        + ("; of masks (run lengths)" if found.masks else "")
-        + "; crowds count nowhere"
-    )
-    scorer = DetectScorer(found.classes)
-    scorer.images = list(zip(found.cases, groups, strict=True))
-    ruled = ProtocolScores(RULE.name, RULE.version, words, scores, per_class, target_score)
-    return Scores((scorer.add_figures(ruled, matches[0], draws),), scorer.case_rows(matches[0]))
+# ---- scoring
 
 
-def _perfect(found: Instances, size: tuple[int, int]) -> list[Matches]:
-    """The truths themselves as guesses."""
-    single = np.flatnonzero(~found.truths.crowd)
-    own = found.truths
-    guesses = PredictedObjects(
-        own.image[single], own.label[single], own.area[single], np.ones(len(single), np.float32)
+def score_instances(instances: Instances, group: re.Pattern[str] | None) -> Scores:
+    """COCO's figures with intervals by group, those of lesions, and the cases.
+
+    Args:
+        group: a case's group is what the pattern's first group matches in its name.
+    """
+    groups = [group_of(case, group) for case in instances.cases]
+    draws, size = draw(groups), (len(instances.cases), len(instances.classes))
+    matches = match(
+        instances.targets,
+        instances.predictions,
+        instances.overlaps,
+        PROTOCOL.thresholds,
+        size,
+        PROTOCOL.areas,
     )
-    kept = keep_best(guesses, RULE.max_boxes, RULE.per_class)
+    scores, per_class = box_protocols.box_figures(PROTOCOL, matches, instances.classes, draws)
+    perfect = match_targets(instances.targets, size)
+    target_score, _ = box_protocols.box_figures(PROTOCOL, perfect, instances.classes)
+    kind = "; of masks (run lengths)" if instances.are_masks else ""
+    protocol = ProtocolScores(
+        PROTOCOL.name,
+        PROTOCOL.version,
+        f"{PROTOCOL.description}{kind}; crowds count nowhere",
+        scores,
+        per_class,
+        target_score,
+    )
+    scorer = DetectScorer(instances.classes)
+    scorer.images = list(zip(instances.cases, groups, strict=True))
+    return Scores((scorer.add_figures(protocol, matches[0], draws),), scorer.case_rows(matches[0]))
+
+
+def match_targets(targets: TargetObjects, size: tuple[int, int]) -> list[Matches]:
+    """The matches of the targets themselves as predictions. size: images and classes."""
+    single = np.flatnonzero(~targets.crowd)
+    predictions = PredictedObjects(
+        targets.image[single],
+        targets.label[single],
+        targets.area[single],
+        np.ones(len(single), np.float32),
+    )
+    kept = keep_best(predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
     overlaps = Overlaps(np.arange(len(kept)), single[kept], np.ones(len(kept)))
-    return match(found.truths, guesses.select(kept), overlaps, RULE.thresholds, size, RULE.areas)
+    thresholds, areas = PROTOCOL.thresholds, PROTOCOL.areas
+    return match(targets, predictions.of(kept), overlaps, thresholds, size, areas)

@@ -1,8 +1,8 @@
-"""What others predicted, in the usual file formats, as pairs of truth and prediction for our scorers. No torch.
+"""Others' predictions in the usual file formats, paired with their targets. No torch.
 
-Masks: index PNGs paired by stem, 0 = background. Boxes: folders of YOLO txt (COCO's files: see instances.py).
-Landmarks: Unity label JSON twice. A truth without a prediction is scored as nothing found, and counted; a prediction of
-an unknown image is an error.
+Masks: index PNGs paired by stem, 0 = background. Boxes: folders of YOLO txt (COCO's own files:
+see coco.py). Landmarks: Unity label JSON twice. A target without a prediction is scored as an image
+in which nothing was predicted, and counted; a prediction of an unknown image is an error.
 """
 
 from __future__ import annotations
@@ -19,141 +19,163 @@ from usbench.datasets.layouts.folders import list_files
 from usbench.errors import ConfigError, DataError
 from usbench.types import Boxes, Masks, Target, Task
 
-Size = tuple[int, int]  # (height, width)
-Spacing = tuple[float, float]  # (row, column) mm per px
+Size = tuple[int, int]  # height, width
 UNIT: Size = (1, 1)  # where only fractions of the sides are known
+IGNORED = 255  # the largest value of an index PNG
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One image's truth and prediction, in native px."""
+    """One image's target and prediction, in native px."""
 
     case: str
     group: str
     size: Size
-    truth: Target
+    target: Target
     prediction: Target
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pairs:
-    """All images of a truth, read one by one; `missing` have no prediction."""
+    """All images that have a target, read one by one."""
 
     task: Task
     classes: tuple[str, ...]
     cases: list[str]
-    missing: list[str]
+    missing: list[str]  # those without a prediction
     read: Callable[[str], tuple[Size, Target, Target]]
-    group: re.Pattern[str] | None = None
-    areas: bool = True  # whether the boxes' areas in px are known
+    group: re.Pattern[str] | None = None  # its first group, in a case's name, is the case's group
+    has_areas: bool = True  # whether the boxes' areas in px are known
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def __iter__(self) -> Iterator[Pair]:
         for case in self.cases:
-            size, truth, prediction = self.read(case)
-            yield Pair(case, group_of(case, self.group), size, truth, prediction)
+            size, target, prediction = self.read(case)
+            yield Pair(case, group_of(case, self.group), size, target, prediction)
 
 
 def group_of(case: str, pattern: re.Pattern[str] | None) -> str:
-    """What the pattern's first group finds in the case's name; without a pattern, every case is its own group."""
-    match = pattern.search(case) if pattern else None
-    if pattern and not match:
+    """What the pattern's first group matches in the case's name; without a pattern, the case.
+
+    Raises:
+        DataError: the pattern doesn't match.
+    """
+    if pattern is None:
+        return case
+    match = pattern.search(case)
+    if match is None:
         raise DataError(
-            f"{case}: a name that --group {pattern.pattern!r} matches was wanted; correct one of them"
+            f"{case}: expected a name that --group {pattern.pattern!r} matches; correct one of them"
         )
-    return match.group(1) if match else case
+    return match.group(1)
 
 
-def grouping(expression: str | None) -> re.Pattern[str] | None:
-    """ConfigError for a pattern that can't be or has no group."""
+def compile_group(expression: str | None) -> re.Pattern[str] | None:
+    """The pattern of --group. Raises ConfigError where it can't be or has no group."""
     if expression is None:
         return None
     try:
         pattern = re.compile(expression)
     except re.error as error:
         raise ConfigError(
-            f"--group {expression}: a regular expression was wanted ({error})"
+            f"--group {expression}: expected a regular expression ({error})"
         ) from error
     if not pattern.groups:
         raise ConfigError(
-            f"--group {expression}: a regular expression with a group, as in '^(pig\\d+)_', was wanted"
+            f"--group {expression}: expected a regular expression with a group, such as "
+            r"'^(pig\d+)_'"
         )
     return pattern
 
 
-def matched(
-    truths: Iterable[str], predictions: Iterable[str], where: Path, strict: bool
+def match_cases(
+    targets: Iterable[str], predictions: Iterable[str], where: Path, strict: bool
 ) -> tuple[list[str], list[str]]:
-    """(the truths' images in order, those without a prediction).
+    """Pair targets and predictions by name.
 
-    Raises DataError for a prediction of an unknown image, for no truth at all and, if strict, for a missing prediction.
+    Args:
+        where: the predictions, for messages.
+        strict: whether a missing prediction is an error.
+
+    Returns:
+        (the targets' images in order, those without a prediction).
+
+    Raises:
+        DataError: a prediction of an unknown image, no target, or a missing prediction (strict).
     """
-    known, predicted = sorted(truths), set(predictions)
+    known, predicted = sorted(targets), set(predictions)
     unknown = sorted(predicted - set(known))
     if unknown:
         raise DataError(
-            f"{where}: predictions of the truth's images were wanted, found {unknown[0]!r} ({len(unknown)} such); "
-            "remove them or add their truths"
+            f"{where}: expected predictions of images with a target, got {unknown[0]!r} "
+            f"({len(unknown)} such); remove them or add their targets"
         )
     missing = [case for case in known if case not in predicted]
     if strict and missing:
-        raise DataError(
-            f"{where}: a prediction of {missing[0]!r} was wanted, found none ({len(missing)} such)"
-        )
+        raise DataError(f"{where}: no prediction of {missing[0]!r} found ({len(missing)} such)")
     if not known:
-        raise DataError(f"{where}: a truth to score against was wanted, found none")
+        raise DataError(f"{where}: no target to score against found")
     return known, missing
 
 
 # ---- masks
 
 
-def masks(
-    truth: Path, predictions: Path, classes: Sequence[str], ignore: int | None, strict: bool
+def pair_masks(
+    targets: Path, predictions: Path, classes: Sequence[str], ignore: int | None, strict: bool
 ) -> Pairs:
-    """Folders of index PNGs; ignore: a value of the truth whose pixels count nowhere."""
+    """Pair two folders of index PNGs.
+
+    Args:
+        classes: names of index 1, 2, …
+        ignore: a value of the target whose pixels count nowhere.
+        strict: whether a missing prediction is an error.
+    """
     if not classes or len(set(classes)) < len(classes):
         raise ConfigError(
-            f"--classes: different names of index 1, 2, … were wanted, found {','.join(classes) or 'none'}"
+            "--classes: expected different names of index 1, 2, …, got "
+            f"{','.join(classes) or 'none'}"
         )
-    if ignore is not None and not len(classes) < ignore <= 255:
+    if ignore is not None and not len(classes) < ignore <= IGNORED:
         raise ConfigError(
-            f"--ignore {ignore}: a value above the classes' {len(classes)}, at most 255, was wanted"
+            f"--ignore {ignore}: expected a value above the classes' {len(classes)}, "
+            f"at most {IGNORED}"
         )
-    there, found = list_files(truth, ".png"), list_files(predictions, ".png")
-    cases, missing = matched(there, found, predictions, strict)
+    target_files, prediction_files = list_files(targets, ".png"), list_files(predictions, ".png")
+    cases, missing = match_cases(target_files, prediction_files, predictions, strict)
 
     def read(case: str) -> tuple[Size, Target, Target]:
-        index = read_index(there[case], classes, ignore)
-        guess = read_index(found[case], classes, None) if case in found else np.zeros_like(index)
-        if guess.shape != index.shape:
+        index = read_index(target_files[case], classes, ignore)
+        prediction = np.zeros_like(index)
+        if case in prediction_files:
+            prediction = read_index(prediction_files[case], classes, None)
+        if prediction.shape != index.shape:
             raise DataError(
-                f"{found[case]}: the size of its truth {index.shape} was wanted, found {guess.shape}"
+                f"{prediction_files[case]}: expected the size of its target {index.shape}, "
+                f"got {prediction.shape}"
             )
-        counted = index != ignore if ignore is not None else np.ones(index.shape, bool)
-        planes = (
-            label_png.index_to_planes(np.where(counted, each, 0).astype(np.uint8), len(classes))
-            for each in (index, guess)
-        )
-        true, guessed = (Masks(each) for each in planes)
-        return (index.shape[0], index.shape[1]), true, guessed
+        if ignore is not None:
+            prediction = np.where(index == ignore, 0, prediction).astype(np.uint8)
+            index = np.where(index == ignore, 0, index).astype(np.uint8)
+        planes = label_png.index_to_planes(index, len(classes))
+        predicted = label_png.index_to_planes(prediction, len(classes))
+        return (index.shape[0], index.shape[1]), Masks(planes), Masks(predicted)
 
     return Pairs("segment", tuple(classes), cases, missing, read)
 
 
 def read_index(path: Path, classes: Sequence[str], ignore: int | None) -> label_png.Index:
-    """Indices 0..C, or the ignored value; DataError for another."""
-    index = label_png.read_label_png(path, 255)
-    foreign = np.setdiff1d(
-        np.unique(index), [*range(len(classes) + 1), *([] if ignore is None else [ignore])]
-    )
+    """Indices 0..C, or the ignored value. Raises DataError for another value."""
+    index = label_png.read_label_png(path, IGNORED)
+    allowed = [*range(len(classes) + 1), *([] if ignore is None else [ignore])]
+    foreign = np.setdiff1d(np.unique(index), allowed)
     if len(foreign):
         extra = "" if ignore is None else f" or {ignore}"
         raise DataError(
-            f"{path}: a mask of indices 0..{len(classes)}{extra} was wanted, found {foreign[0]}; name its class in "
-            "--classes, or give it as --ignore"
+            f"{path}: expected a mask of indices 0..{len(classes)}{extra}, got {foreign[0]}; name "
+            "its class in --classes, or give it as --ignore"
         )
     return index
 
@@ -161,57 +183,55 @@ def read_index(path: Path, classes: Sequence[str], ignore: int | None) -> label_
 # ---- boxes
 
 
-def yolo(truth: Path, predictions: Path, classes: Sequence[str], strict: bool) -> Pairs:
-    """Folders of YOLO txt: `class cx cy w h`, and the same with a confidence. Of fractions IoU is the same as of px."""
+def pair_yolo(targets: Path, predictions: Path, classes: Sequence[str], strict: bool) -> Pairs:
+    """Pair two folders of YOLO txt: `class cx cy w h`, and the same with a confidence.
+
+    The sides are fractions of the image; IoU is the same as in px.
+
+    Args:
+        classes: names of class 0, 1, …; none: the targets' classes.txt has them.
+        strict: whether a missing prediction is an error.
+    """
     if not classes:
-        file = truth / "classes.txt"
+        file = targets / "classes.txt"
         if not file.is_file():
-            raise ConfigError(
-                f"--classes: the names of class 0, 1, … were wanted, for {file} isn't there"
-            )
+            raise ConfigError(f"--classes: expected names of class 0, 1, …: {file} isn't there")
         classes = yolo_txt.read_class_names(file)
-    there = {stem: path for stem, path in list_files(truth, ".txt").items() if stem != "classes"}
-    found = {
-        stem: path for stem, path in list_files(predictions, ".txt").items() if stem != "classes"
-    }
-    cases, missing = matched(there, found, predictions, strict)
+    target_files, prediction_files = list_files(targets, ".txt"), list_files(predictions, ".txt")
+    for files in (target_files, prediction_files):
+        files.pop("classes", None)
+    cases, missing = match_cases(target_files, prediction_files, predictions, strict)
 
     def read(case: str) -> tuple[Size, Target, Target]:
-        true = yolo_txt.read_yolo_boxes(there[case], classes, UNIT)
-        guess = (
-            yolo_txt.read_yolo_predictions(found[case], classes, UNIT)
-            if case in found
-            else Boxes.empty(scored=True)
-        )
-        return UNIT, true, guess
+        prediction = Boxes.empty(scored=True)
+        if case in prediction_files:
+            prediction = yolo_txt.read_yolo_predictions(prediction_files[case], classes, UNIT)
+        return UNIT, yolo_txt.read_yolo_boxes(target_files[case], classes, UNIT), prediction
 
-    return Pairs("detect", tuple(classes), cases, missing, read, areas=False)
+    return Pairs("detect", tuple(classes), cases, missing, read, has_areas=False)
 
 
 # ---- landmarks
 
 
-def landmarks(truth: Path, predictions: Path, strict: bool) -> Pairs:
-    """Unity label JSON of truths, and of predictions with or without a score per name."""
-    known, found = (
-        unity_labels.read_unity_labels(truth),
+def pair_landmarks(targets: Path, predictions: Path, strict: bool) -> Pairs:
+    """Pair Unity label JSON of targets, and of predictions with or without a score per name."""
+    known, predicted = (
+        unity_labels.read_unity_labels(targets),
         unity_labels.read_unity_predictions(predictions),
     )
     names = tuple(sorted(known.seen))
     if not names:
-        raise DataError(f"{truth}: a point or a curve was wanted, found none")
-    cases, missing = matched(known.labels, found, predictions, strict)
+        raise DataError(f"{targets}: expected a point or a curve, got none")
+    cases, missing = match_cases(known.labels, predicted, predictions, strict)
     if missing:
         raise DataError(
-            f"{predictions}: a place of every name in every image was wanted, found none in {missing[0]!r} "
-            f"({len(missing)} such); write the most likely one, whatever its score"
+            f"{predictions}: expected a place for every name in every image, got none in "
+            f"{missing[0]!r} ({len(missing)} such); write the most likely one, whatever its score"
         )
 
     def read(case: str) -> tuple[Size, Target, Target]:
-        return (
-            UNIT,
-            known.landmarks(case, names),
-            unity_labels.parse_prediction(found[case], names, f"{predictions}: {case}"),
-        )
+        prediction = unity_labels.parse_prediction(predicted[case], names, f"{predictions}: {case}")
+        return UNIT, known.landmarks(case, names), prediction
 
     return Pairs("landmark", names, cases, missing, read)

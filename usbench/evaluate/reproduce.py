@@ -1,143 +1,195 @@
-"""A recorded run done again from its record alone, and whether the same came out.
+"""Do a recorded run again from its result alone, and compare what comes out.
 
-Knows what a record leaves out of its cell (folders, tracking) and puts this machine's in its place; what decides the
-predictions (configuration, seed, precision, threads) is taken as it was recorded.
+What decides the predictions (configuration, seed, precision, threads) is taken as recorded. What a
+result leaves out (folders, tracking) is this machine's.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from usbench.datasets import source
 from usbench.errors import ConfigError, DataError, RunError
+from usbench.metrics.scores import Figure
 from usbench.models import weights
-from usbench.runner import config as cell
-from usbench.runner import launch, machine
+from usbench.results.result import Result
+from usbench.runner import machine
+from usbench.runner.config import RunConfig
+from usbench.runner.launch import launch_run
+from usbench.runner.resolve import fingerprint, run_ids
+from usbench.runner.status import finished_result
 
 Verdict = Literal["identical", "within the interval", "different"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The new record beside the old one. scores: name → (recorded, now), all that differ."""
+    """The new result beside the recorded one."""
 
     verdict: Verdict
-    scores: Mapping[str, tuple[float | None, float | None]]
+    scores: Mapping[str, tuple[float | None, float | None]]  # changed: name → (recorded, now)
     surroundings: tuple[str, ...]  # what else differs: environment, code, data
 
 
-def rebuilt(
-    record: Mapping[str, Any], data: Path | None, folder: Path, weights_file: Path | None = None
-) -> cell.Cell:
-    """The cell of a record, on this machine; everything that it writes lies below folder.
+def rebuild_config(
+    result: Result, data: Path | None, folder: Path, weights_file: Path | None = None
+) -> RunConfig:
+    """The configuration of a result's run, on this machine.
 
-    data: the folder of releases, for a run on real images. Raises ConfigError for a record that no training of one
-    model made, DataError where the data aren't there or aren't the recorded ones, RunError for a device that isn't
-    here and starting weights that aren't the recorded ones.
+    Args:
+        data: the folder of releases, for a run on real images.
+        folder: everything that the run writes goes below it.
+        weights_file: the starting weights, where the run had some.
+
+    Raises:
+        ConfigError: the result isn't of a finished training.
+        DataError: the data isn't there or isn't the recorded data.
+        RunError: the device isn't here, or the starting weights aren't the recorded ones.
     """
-    if record["origin"] != "run" or record["status"] != "done" or record.get("trained_on"):
+    if result.origin != "run" or not result.is_done or result.trained_on:
         raise ConfigError(
-            "the record of a finished training was wanted: origin run, status done, trained_on null"
+            f"{result.run_id}: expected the result of a finished training "
+            "(origin run, status done, trained_on null)"
         )
-    places = {
-        "runs": str(folder / "runs"),
-        "results": str(folder / "results"),
-        "tracking": "none",
-        "debug": False,
-    }
-    one: cell.Cell = {**json.loads(json.dumps(record["config"])), **places}
-    machine.resolve_device(one["device"])
-    take_weights(one, weights_file)
-    drawn = one["phantom"] and source.phantom_fingerprint(one) == record["data"]["fingerprint"]
-    one["root"] = str(source.ensure_phantom(one) if drawn else release(one, data))
-    found = cell.fingerprint(one, source.open_dataset(one), not drawn)
-    if found != record["data"]["fingerprint"]:
-        raise DataError(
-            f"{one['root']}: the data of this record were wanted (fingerprint {record['data']['fingerprint'][:12]}), "
-            f"found others ({found[:12]}): files, their bytes, split or groups differ"
-        )
-    one["series"], one["run_id"] = cell.run_ids(one)
-    return one
-
-
-def release(one: Mapping[str, Any], data: Path | None) -> Path:
-    """The release's folder: below data, USBENCH_DATA or ./data. DataError where it isn't."""
-    root = (data or Path(os.environ.get("USBENCH_DATA") or "data")).absolute() / str(
-        one["dataset"]["name"]
+    config = RunConfig.from_mapping(
+        result.config,
+        root="",
+        runs=folder / "runs",
+        results=folder / "results",
+        tracking="none",
+        debug=False,
     )
-    if not root.is_dir():
-        what = "phantom (usbench draws another now)" if one["phantom"] else "release"
+    machine.resolve_device(config.device)
+    config = with_weights(config, weights_file)
+    drawn = config.phantom and phantom_fingerprint(config) == result.data.fingerprint
+    if drawn:
+        root = source.ensure_phantom(config.dataset, config.task, config.runs)
+    else:
+        root = find_release(config, data)
+    config = replace(config, root=root)
+    found = fingerprint(config, config.open_dataset(), drawn)
+    if found != result.data.fingerprint:
         raise DataError(
-            f"{root}: the {what} that this record was made on was wanted here, found nothing; see --data"
+            f"{root}: expected the data of this result (fingerprint "
+            f"{str(result.data.fingerprint)[:12]}), got other data ({found[:12]}): files, their "
+            "bytes, split or groups differ"
+        )
+    series, run_id = run_ids(config)
+    return replace(config, series=series, run_id=run_id)
+
+
+def phantom_fingerprint(config: RunConfig) -> str:
+    """The fingerprint of the phantom that usbench draws now for a configuration."""
+    return source.phantom_fingerprint(config.dataset, config.task, config.fold)
+
+
+def find_release(config: RunConfig, data: Path | None) -> Path:
+    """The release's folder below `data`, else USBENCH_DATA, else ./data.
+
+    Raises:
+        DataError: it isn't there.
+    """
+    folder = data or Path(os.environ.get("USBENCH_DATA") or "data")
+    root = folder.absolute() / config.dataset.name
+    if not root.is_dir():
+        kind = "phantom (usbench draws another now)" if config.phantom else "release"
+        raise DataError(
+            f"{root}: the {kind} of this result isn't here; name its folder with --data"
         )
     return root
 
 
-def take_weights(one: cell.Cell, given: Path | None) -> None:
-    """Put the file of the starting weights into the cell. RunError where it isn't the recorded one."""
-    recorded = one.get("weights")
-    node = one["model"]["build"]
-    if not recorded or recorded["sha256"] == node["weights"]:  # a word, such as imagenet, is itself
-        return
-    if given is None or weights.weights_sha256(str(given)) != recorded["sha256"]:
-        found = "none" if given is None else str(given)
+def with_weights(config: RunConfig, weights_file: Path | None) -> RunConfig:
+    """The configuration with the file of its starting weights, where it has some.
+
+    Raises:
+        RunError: the file isn't the recorded one.
+    """
+    recorded, build = config.weights, config.model.build
+    if recorded is None or recorded.sha256 == build.get("weights"):  # a word, such as imagenet
+        return config
+    if weights_file is None or weights.weights_sha256(str(weights_file)) != recorded.sha256:
+        got = "none" if weights_file is None else str(weights_file)
         raise RunError(
-            f"--weights: the file of starting weights with sha256 {recorded['sha256'][:12]} was wanted "
-            f"(from {recorded['from']}), found {found}"
+            f"--weights: expected the starting weights with sha256 {str(recorded.sha256)[:12]} "
+            f"(from {recorded.origin}), got {got}"
         )
-    node["weights"] = str(given.absolute())
+    build = {**build, "weights": str(weights_file.absolute())}
+    return replace(config, model=replace(config.model, build=build))
 
 
-def again(one: cell.Cell) -> dict[str, Any]:
-    """Do the cell in a fresh process, or go on with what one that was stopped has left; its record. RunError where it
-    fails."""
-    if launch.finished(one) is None and launch.launch(one, overwrite=False):
-        raise RunError("the run failed, see above; the record can't be compared")
-    made = launch.finished(one)
-    if made is None:
-        raise RunError(f"the run left no result in {one['results']}; was it removed meanwhile?")
-    return made[1]
+def run_again(config: RunConfig) -> Result:
+    """Do the run in a new process, or resume one that was stopped; return its result.
+
+    Raises:
+        RunError: it fails.
+    """
+    if finished_result(config.address) is None and launch_run(config, overwrite=False):
+        raise RunError("the run failed, see above; there is nothing to compare")
+    result = finished_result(config.address)
+    if result is None:
+        raise RunError(f"the run left no result in {config.results}; was it removed meanwhile?")
+    return result
 
 
-def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
-    """identical: the stored predictions are the same bytes; within the interval: the new primary score lies in the old
-    one's; else different."""
-    name = old["primary"]["name"]
-    figures, value = old["scores"][name], new["scores"].get(name, {}).get("value")
-    low, high = figures["low"], figures["high"]
+def compare(old: Result, new: Result) -> Comparison:
+    """Compare a new result with the recorded one.
+
+    identical: the stored predictions are the same bytes. within the interval: the new primary
+    score lies in the recorded interval. Else different.
+    """
+    assert old.primary and old.predictions and new.predictions  # both are done
+    recorded = old.scores[old.primary.name]
+    value = score_value(new, old.primary.name)
     verdict: Verdict = "different"
-    if old["predictions"]["sha256"] == new["predictions"]["sha256"]:
+    if old.predictions.sha256 == new.predictions.sha256:
         verdict = "identical"
-    elif None not in (value, low, high) and low <= value <= high:
+    elif is_inside(value, recorded):
         verdict = "within the interval"
-    moved = {}
-    for score, figure in old["scores"].items():
-        now = new["scores"].get(score, {}).get("value")
-        if now != figure["value"]:
-            moved[score] = (figure["value"], now)
-    return Comparison(verdict, moved, tuple(surroundings(old, new)))
+    changed = {}
+    for name, figure in old.scores.items():
+        now = score_value(new, name)
+        if now != figure.value:
+            changed[name] = (figure.value, now)
+    return Comparison(verdict, changed, tuple(differences(old, new)))
 
 
-def surroundings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs in code, machine, packages and key."""
-    told = []
-    for what in ("run_id", "device", "precision", "threads"):
-        if old[what] != new[what]:
-            told.append(f"{what}: {old[what]}, now {new[what]}")
-    for part in ("processor", "gpu"):
-        if old["machine"].get(part) != new["machine"].get(part):
-            told.append(f"{part}: {old['machine'].get(part)}, now {new['machine'].get(part)}")
-    before, after = old["machine"]["packages"], new["machine"]["packages"]
+def is_inside(value: float | None, figure: Figure) -> bool:
+    """Whether a value lies in a figure's interval; False without a value or an interval."""
+    if value is None or figure.low is None or figure.high is None:
+        return False
+    return figure.low <= value <= figure.high
+
+
+def score_value(result: Result, name: str) -> float | None:
+    """A score's value; None where the result doesn't have it."""
+    figure = result.scores.get(name)
+    return figure.value if figure else None
+
+
+def differences(old: Result, new: Result) -> Iterator[str]:
+    """What differs in run id, machine, packages and code, a line each."""
+    pairs: list[tuple[str, object, object]] = [
+        ("run_id", old.run_id, new.run_id),
+        ("device", old.device, new.device),
+        ("precision", old.precision, new.precision),
+        ("threads", old.threads, new.threads),
+        ("processor", old.machine.processor, new.machine.processor),
+        ("gpu", old.machine.gpu, new.machine.gpu),
+    ]
+    before, after = old.machine.packages, new.machine.packages
     for package in sorted({*before, *after}):
-        was, now = before.get(package, "not in the record"), after.get(package, "not installed")
-        if was != now:
-            told.append(f"{package}: {was}, now {now}")
-    for what in ("version", "commit", "dirty"):
-        if old["code"].get(what) != new["code"].get(what):
-            told.append(f"code {what}: {old['code'].get(what)}, now {new['code'].get(what)}")
-    return told
+        was = before.get(package, "not in the result")
+        pairs.append((package, was, after.get(package, "not installed")))
+    pairs += [
+        ("code version", old.code.version, new.code.version),
+        ("code commit", old.code.commit, new.code.commit),
+        ("code dirty", old.code.dirty, new.code.dirty),
+    ]
+    for name, recorded, now in pairs:
+        if recorded != now:
+            yield f"{name}: {recorded}, now {now}"

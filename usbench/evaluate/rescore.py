@@ -1,210 +1,277 @@
-"""Score a finished run's stored predictions again: a mended rule, or another one, without training anything."""
+"""Score finished runs again from their stored predictions: a corrected metric, or another one."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from usbench import __version__
-from usbench.cli.listing import conf_dir
 from usbench.datasets import source
 from usbench.datasets.dataset import Dataset
 from usbench.errors import DataError, RunError, UsbenchError
+from usbench.io.config import conf_dir
 from usbench.io.console import track
+from usbench.io.files import file_sha256
 from usbench.metrics import detect_scorer, segment_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
-from usbench.metrics.scores import Scores
-from usbench.results import scoring
-from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import machine, records
+from usbench.metrics.scores import ProtocolScores, Scores
+from usbench.results import scoring, store
+from usbench.results.build import ReportedScores, report_scores
+from usbench.results.predictions import StoredPredictions, prediction_files, read_predictions
+from usbench.results.result import Result
+from usbench.runner import config as run_config
+from usbench.runner import machine
+from usbench.runner.config import RunConfig, read_config
+from usbench.runner.facts import reported_scores, run_protocol_description
+from usbench.runner.resolve import fingerprint
+from usbench.types import Split
 
-Record = Mapping[str, Any]
+Cases = Sequence[store.Case]
+
+
+# ---- a finished run in its folder
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A finished run as its folder keeps it: the cell that was run, and its data, opened."""
+class StoredRun:
+    """A finished run in its folder: what was run, and its data, indexed once."""
 
-    cell: cell.Cell
+    config: RunConfig
     folder: Path
     dataset: Dataset
 
-    def score(self, metric: Mapping[str, Any] | None = None) -> Scores:
-        """The test predictions by a metric node; the cell's own where none is given."""
-        leak = self.cell["dataset"].get("leakage") or {}
-        val, test = self.dataset.samples("val"), self.dataset.samples("test")
-        if self.cell["seed"] is None or self.cell.get(
-            "trained_on"
-        ):  # there are no predictions of validation
-            return scoring.score(
-                metric or self.cell["metric"], self.folder, test, None, leak.get("images", ())
-            )
+    def predictions(self, split: Split) -> StoredPredictions:
+        """The stored predictions of a split."""
+        return read_predictions(self.folder, split, self.dataset.samples(split))
+
+    def score(
+        self, metric: Mapping[str, object] | None = None, test: StoredPredictions | None = None
+    ) -> Scores:
+        """Score the stored test predictions.
+
+        Args:
+            metric: a `_target_` node; None: the run's own.
+            test: the predictions, where they are read already.
+        """
+        has_validation = self.config.seed is not None and self.config.transfer is None
+        thresholds: Mapping[str, float] = {}
+        if has_validation:
+            thresholds = scoring.choose_thresholds(self.predictions("val"))
+        leakage = self.config.dataset.leakage
         return scoring.score(
-            metric or self.cell["metric"], self.folder, test, val, leak.get("images", ())
+            metric or self.config.metric,
+            test or self.predictions("test"),
+            thresholds,
+            leakage.images if leakage else (),
         )
 
 
-def stored(record: Record, runs: Path, data: Path | None = None) -> Stored:
-    """What a record's scores were computed from. data: the folder of releases; None: where the run found its release.
+def find_run_config(result: Result, runs: Path) -> RunConfig:
+    """The configuration of a result's run, from the run's folder below `runs`.
 
-    Raises RunError where the run's folder or its predictions aren't below `runs`, DataError where the data isn't there
-    or predictions or data are others than the record's.
+    Raises:
+        RunError: the folder isn't there.
+        DataError: it is another run's.
     """
-    folder = runs / str(record["run_id"])
-    path = folder / "cell.yaml"
+    folder = runs / result.run_id
+    path = folder / run_config.NAME
     if not path.is_file():
-        raise RunError(
-            f"{folder}: the run of this result was wanted here, found none; name its folder with --runs"
-        )
-    one = {**cell.read(path), "runs": str(runs.absolute())}
-    if one["run_id"] != record["run_id"]:
+        raise RunError(f"{folder}: no run of this result found; name its folder with --runs")
+    config = replace(read_config(path), runs=runs.absolute())
+    if config.run_id != result.run_id:
         raise DataError(
-            f"{path}: the run {record['run_id']} was wanted, found {one['run_id']}; is it a copy?"
+            f"{path}: expected the run {result.run_id}, got {config.run_id}; is it a copy?"
         )
-    predictions, _ = scoring.predictions_of(folder, "test")
+    return config
+
+
+def open_stored_run(result: Result, runs: Path, data: Path | None = None) -> StoredRun:
+    """Open what a result's scores were computed from, and check that it is the same.
+
+    Args:
+        runs: the folder of runs.
+        data: the folder of releases; None: where the run found its release.
+
+    Raises:
+        RunError: the run's folder or its predictions aren't there.
+        DataError: the data isn't there, or predictions or data differ from the result's.
+    """
+    config = find_run_config(result, runs)
+    predictions, _ = prediction_files(config.run_dir, "test")
     if not predictions.is_file():
         raise RunError(
-            f"{predictions}: stored predictions were wanted, found none; only overwrite=true makes new ones"
+            f"{predictions}: no stored predictions found; only overwrite=true makes new ones"
         )
-    wanted = (record.get("predictions") or {}).get("sha256")
-    if wanted and hashlib.sha256(predictions.read_bytes()).hexdigest() != wanted:
+    if result.predictions and file_sha256(predictions) != result.predictions.sha256:
         raise DataError(
-            f"{predictions}: the predictions that the result was scored from were wanted, found others"
+            f"{predictions}: expected the predictions that the result was scored from, got others"
         )
     if data is not None:
-        one["root"] = str((data / str(record["dataset"])).absolute())
-    dataset = source.open_dataset(one)
-    drawn_here = one["phantom"] and not (Path(one["root"]) / source.MARK).is_file()
-    if cell.fingerprint(one, dataset, not drawn_here) != record["data"]["fingerprint"]:
+        config = replace(config, root=(data / result.dataset).absolute())
+    dataset = config.open_dataset()
+    drawn = config.phantom and not (config.root / source.MARK).is_file()
+    if fingerprint(config, dataset, drawn) != result.data.fingerprint:
         raise DataError(
-            f"{one['root']}: the data that the result was scored on was wanted, found other files"
+            f"{config.root}: expected the data that the result was scored on, got other files"
         )
-    return Stored(one, folder, dataset)
+    return StoredRun(config, config.run_dir, dataset)
 
 
-def rescored(record: Record, runs: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """(the record with the scores that the code gives now, its cases as a record keeps them); see `stored`."""
-    kept = stored(record, runs)
-    one, scores = (
-        {**kept.cell, "dataset": {**kept.cell["dataset"], **told_now(kept.dataset.name)}},
-        kept.score(),
-    )
-    groups = len({part.group for part in kept.dataset.records["test"]})
-    fields = records.scored(
-        scores,
-        one["metric"]["primary"],
-        groups,
-        records.protocol_description(one, scores.protocol.description),
-    )
-    cases = results.mask_ids(scores.cases, one["dataset"]["redistribute"], kept.dataset.name)
-    return {**record, **fields}, cases
+# ---- one result
 
 
-def from_table(record: Record, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """What `rescored` gives, from the case table alone, where the stored predictions are gone.
+def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
+    """The result with the scores that the code computes now, and its cases as a result has them.
 
-    That suffices for masks under rules at native size and for average precision by the rule coco; figures that need
-    more (other rules, sizes, calibration, a user's own) stay as they are. None where it doesn't suffice.
+    Raises:
+        RunError, DataError: as `open_stored_run`.
     """
-    config, name = record["config"], record["protocol"]["name"]
-    if not record.get("cases") or "task" not in config:
+    run = open_stored_run(result, runs)
+    config, scores = with_current_notes(run.config), run.score()
+    redistribute = config.dataset.redistribute
+    cases = store.hash_case_ids(scores.cases, redistribute, config.dataset.name)
+    return with_scores(result, reported_scores(config, run.dataset, scores)), cases
+
+
+def with_scores(result: Result, scores: ReportedScores) -> Result:
+    """The result with other scores."""
+    return replace(result, protocols=scores.protocols, primary=scores.primary)
+
+
+def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | None:
+    """What `rescore` gives, from the case table alone, where the stored predictions are gone.
+
+    That suffices for masks under protocols at native size and for COCO's average precision.
+    Scores that need more (other protocols, sizes, calibration, a user's own) stay as they are.
+
+    Args:
+        path: the result's file.
+
+    Returns:
+        None where the table doesn't suffice.
+    """
+    if result.cases is None or "task" not in result.config:
         return None
-    classes, rows = config["dataset"]["views"][record["task"]]["classes"], results.load_cases(path)
-    leaking = set((record["data"].get("leakage") or {}).get("images") or ())
-    clean = [row for row in rows if row["case"] not in leaking]
-    if record["task"] == "segment":
-        native = [each for each in (name, *record["protocols"]) if is_native(each)]
-        if name not in native:
-            return None
-        scores, second = (
-            segment_scorer.from_cases(some, classes, native) for some in (rows, clean)
-        )
-    elif name == COCO and record["protocol"]["version"] >= BOX_PROTOCOLS[name].matched_since:
-        scores, second = (detect_scorer.from_cases(some, classes) for some in (rows, clean))
-    else:
+    rows = store.read_cases(path, result)
+    leaking = set(result.data.leakage.images) if result.data.leakage else set()
+    scores = scores_from_cases(result, rows)
+    if scores is None:
         return None
     if leaking:
-        scores = scoring.with_second(scores, second.protocol.scores)
-    one = {**config, "dataset": {**config["dataset"], **told_now(record["dataset"])}}
-    words = records.protocol_description(one, scores.protocol.description)
-    fields = records.scored(
-        scores, record["primary"]["name"], len({row["group"] for row in rows}), words
+        clean = scores_from_cases(result, [row for row in rows if row["case"] not in leaking])
+        assert clean is not None  # the result decides, not the rows
+        scores = scoring.add_leak_free(scores, clean.protocol.scores)
+    assert result.primary is not None  # it has a case table
+    groups = len({row["group"] for row in rows})
+    config = with_current_notes(config_of(result))
+    description = run_protocol_description(config, scores.protocol.description)
+    new = report_scores(scores, result.primary.name, groups, description)
+    first = merge_protocols(result.protocol, new.protocols[0])
+    others = {protocol.name: protocol for protocol in result.protocols[1:]}
+    others |= {protocol.name: protocol for protocol in new.protocols[1:]}
+    merged = replace(new, protocols=(first, *others.values()))
+    cases = [{name: value or None for name, value in row.items()} for row in rows]
+    return with_scores(result, merged), cases
+
+
+def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scores | None:
+    """Scores of a case table under the result's protocols; None where it doesn't suffice."""
+    classes = result.config["dataset"]["views"][result.task]["classes"]
+    name, version = result.protocol.name, result.protocol.version
+    if result.task == "segment":
+        native = [protocol.name for protocol in result.protocols if is_native(protocol.name)]
+        return segment_scorer.from_cases(rows, classes, native) if name in native else None
+    if name == COCO and version >= BOX_PROTOCOLS[name].matched_since:
+        return detect_scorer.from_cases(rows, classes)
+    return None
+
+
+def merge_protocols(old: ProtocolScores, new: ProtocolScores) -> ProtocolScores:
+    """The new scores, and the old ones that the new ones lack."""
+    per_class = {label: {**old.per_class[label], **part} for label, part in new.per_class.items()}
+    return replace(
+        new,
+        scores={**old.scores, **new.scores},
+        per_class=per_class,
+        target_score={**old.target_score, **new.target_score},
     )
-    fields["target_score"] = {**record["target_score"], **fields["target_score"]}
-    fields["scores"] = {**record["scores"], **fields["scores"]}
-    fields["per_class"] = {
-        name: {**record["per_class"][name], **new} for name, new in fields["per_class"].items()
-    }
-    fields["protocols"] = {**record["protocols"], **fields["protocols"]}
-    return {**record, **fields}, [
-        {name: value or None for name, value in row.items()} for row in rows
-    ]
 
 
-def is_native(name: str) -> bool:
-    """Whether a rule for masks of that name counts at native size."""
-    return name in MASK_PROTOCOLS and MASK_PROTOCOLS[name].is_native
+def config_of(result: Result) -> RunConfig:
+    """The configuration that a run's result holds; its folders are unknown."""
+    places: dict[str, Any] = dict.fromkeys(("root", "runs", "results"), "")
+    return RunConfig.from_mapping(result.config, **places, tracking="none", debug=False)
 
 
-def told_now(dataset: str) -> dict[str, Any]:
-    """What the dataset's YAML says today of groups that aren't known: words about the intervals, no part of the run."""
-    path = conf_dir() / "dataset" / f"{dataset}.yaml"
+def is_native(protocol: str) -> bool:
+    """Whether a protocol of that name scores masks at native size."""
+    return protocol in MASK_PROTOCOLS and MASK_PROTOCOLS[protocol].is_native
+
+
+def with_current_notes(config: RunConfig) -> RunConfig:
+    """The configuration with what the dataset's YAML says today of groups that aren't known.
+
+    That is a note on the intervals and no part of the run.
+    """
+    path = conf_dir() / "dataset" / f"{config.dataset.name}.yaml"
     facts = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-    return {"unknown_groups": facts.get("unknown_groups")}
+    dataset = replace(config.dataset, unknown_groups=facts.get("unknown_groups"))
+    return replace(config, dataset=dataset)
+
+
+# ---- a folder of results
 
 
 @dataclass
-class Tally:
-    """What rescoring a folder of results did: files changed, unchanged, and why others couldn't be."""
+class RescoreReport:
+    """What rescoring a folder of results did."""
 
     changed: list[Path] = field(default_factory=list)
-    same: list[Path] = field(default_factory=list)
-    kept: dict[Path, str] = field(default_factory=dict)
+    unchanged: list[Path] = field(default_factory=list)
+    skipped: dict[Path, str] = field(default_factory=dict)  # why they couldn't be scored
 
 
-def rescore_all(folder: Path, runs: Path, phantom: bool) -> Tally:
-    """Rescore every finished run of ours whose predictions are stored; nothing is trained.
+def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
+    """Rescore every finished run of ours, and external predictions; nothing is trained.
 
-    A record is rewritten only where something of it changes. One whose predictions or data are gone stays as it is, and
-    the board shows it apart where its protocol's version is an old one.
+    A result is rewritten only where something of it changes. One whose predictions or data are
+    gone stays as it is; the leaderboard shows it apart where its protocol's version is old.
     """
-    done = Tally()
-    every = [record for record in results.load_all(folder, phantom) if is_run(record)]
-    for record in track(every, "rescoring", len(every)):
-        path = results.record_path(folder, record)
+    report = RescoreReport()
+    results = [result for result in store.load_results(folder, phantom) if is_rescorable(result)]
+    for result in track(results, "rescoring", len(results)):
+        path = store.result_path(folder, result)
         try:
-            new, cases = rescored(record, runs)
-        except UsbenchError as reason:
-            again = from_table(record, path) if is_old(record) else None
-            if again is None:
-                done.kept[path] = str(reason)
+            new, cases = rescore(result, runs)
+        except UsbenchError as error:
+            from_cases = rescore_from_cases(result, path) if is_outdated(result) else None
+            if from_cases is None:
+                report.skipped[path] = str(error)
                 continue
-            new, cases = again
-        packed = hashlib.sha256(results.encode_cases(cases)).hexdigest() if cases else None
-        if new == record and packed == record.get("cases_sha256"):
-            done.same.append(path)
+            new, cases = from_cases
+        table = hashlib.sha256(store.encode_cases(cases)).hexdigest() if cases else None
+        if new.to_json() == result.to_json() and table == result.cases_sha256:
+            report.unchanged.append(path)
             continue
-        results.save(folder, {**new, "scored_by": machine.code_state(__version__)}, cases)
-        done.changed.append(path)
-    return done
+        new = replace(new, scored_by=machine.code_state(__version__))
+        store.save_result(folder, new, cases)
+        report.changed.append(path)
+    return report
 
 
-def is_old(record: Record) -> bool:
-    """Whether a rule has a newer version than the one that the record was scored by."""
+def is_outdated(result: Result) -> bool:
+    """Whether a protocol has a newer version than the one that the result was scored by."""
     newest = {name: rule.version for name, rule in MASK_PROTOCOLS.items()}
     newest |= {name: rule.version for name, rule in BOX_PROTOCOLS.items()}
-    versions = {record["protocol"]["name"]: record["protocol"]["version"]}
-    versions |= {name: rule["version"] for name, rule in record["protocols"].items()}
-    return any(newest.get(name, 0) > version for name, version in versions.items())
+    return any(newest.get(old.name, 0) > old.version for old in result.protocols)
 
 
-def is_run(record: Record) -> bool:
-    """A finished run of ours, or somebody else's predictions."""
-    return bool(record["status"] == "done" and record["origin"] in ("run", "external"))
+def is_rescorable(result: Result) -> bool:
+    """Whether it is a finished run of ours, or somebody else's predictions."""
+    return result.is_done and result.origin in ("run", "external")

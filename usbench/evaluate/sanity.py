@@ -1,198 +1,179 @@
-"""The sanity battery: controls through the whole scorer, their figures against what they must be."""
+"""The sanity check: baselines through the whole scorer, each against what it must score."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from usbench.datasets.dataset import Dataset, Samples
-from usbench.evaluate import baselines as controls
+from usbench.evaluate import baselines
 from usbench.io.console import track
 from usbench.metrics.box_protocols import BOX_PROTOCOLS
 from usbench.metrics.landmark_scorer import RADIAL
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
+from usbench.results.build import build_result
+from usbench.results.result import Result
 from usbench.results.store import lower_is_better
-from usbench.runner import config as cell
-from usbench.runner import records
+from usbench.runner.config import RunConfig
+from usbench.runner.facts import facts_without_run, image_counts, reported_scores
 from usbench.types import SEEN, Landmarks, Masks, Sample, Target, Task
 
-RULES: Mapping[Task, tuple[str, ...]] = {
+PROTOCOLS: Mapping[Task, tuple[str, ...]] = {
     "segment": tuple(MASK_PROTOCOLS),
     "detect": tuple(BOX_PROTOCOLS),
     "landmark": (RADIAL.name,),
 }
-CLOSE = 1e-6  # to a figure that is known
-NOTICED = 0.01  # of the target_score (mean error: px) that a wrong prediction must at least lose
-VERSION = 1  # of the controls; part of their records' key
+TOLERANCE = 1e-6  # to a score that is known
+MARGIN = 0.01  # what a wrong prediction must lose at least (of the mean error: px)
+VERSION = 1  # of the baselines; part of their run ids
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One control: what it scored and what was wanted."""
+class Check:
+    """One baseline: what it scored and what was expected."""
 
     name: str
     scores: Scores
-    value: float | None
-    wanted: str
-    right: bool
+    value: float | None  # the primary score
+    expected: str  # for people
+    passed: bool
 
 
-def battery(one: Mapping[str, Any], dataset: Dataset) -> Iterator[Verdict]:
-    """Every control of the task, scored on the test split under every rule that fits, one after the other."""
+def check_baselines(config: RunConfig, dataset: Dataset) -> Iterator[Check]:
+    """Score every baseline of the task on the test split, under every protocol that fits."""
     train, test = dataset.samples("train"), dataset.samples("test")
-    made = controls.guesses(
-        track(train, "learning the priors", len(train)), dataset.task, dataset.exclusive
-    )
-    own = list(one["metric"]["protocols"])
-    metric = {
-        **one["metric"],
-        "protocols": [*own, *(rule for rule in RULES[dataset.task] if rule not in own)],
-    }
-    known = expected(test)
-    for name in controls.NAMES[dataset.task]:
-        scores = scored(
-            metric,
-            test,
-            controls.shuffled(test) if name == "shuffled" else map(made[name], test),
-            name,
+    tracked = track(train, "averaging the training targets", len(train))
+    predict = baselines.fit_baselines(tracked, dataset.task, dataset.exclusive)
+    node = every_protocol(config.metric, dataset.task)
+    known = known_scores(test)
+    for name in baselines.NAMES[dataset.task]:
+        predictions = (
+            baselines.predict_shuffled(test) if name == "shuffled" else map(predict[name], test)
         )
-        yield judged(name, scores, one["metric"]["primary"], known)
+        scores = score_predictions(node, test, predictions, name)
+        yield check_scores(name, scores, str(config.metric["primary"]), known.get(name))
 
 
-def scored(
-    metric: Mapping[str, Any], test: Samples, predictions: Iterator[Target], name: str
+def every_protocol(metric: Mapping[str, object], task: Task) -> dict[str, object]:
+    """The metric with its own protocols first, then all others of the task."""
+    own = list(map(str, as_sequence(metric["protocols"])))
+    others = [name for name in PROTOCOLS[task] if name not in own]
+    return {**metric, "protocols": [*own, *others]}
+
+
+def as_sequence(value: object) -> Sequence[object]:
+    """A list of the configuration."""
+    assert isinstance(value, (list, tuple))
+    return value
+
+
+def score_predictions(
+    metric: Mapping[str, object], test: Samples, predictions: Iterable[Target], label: str
 ) -> Scores:
-    """Scores of predictions that are made as they are wanted."""
-    scorer = scoring.make_scorer(metric, test)
-    for sample, guess in track(zip(test, predictions, strict=True), name, len(test)):
-        scorer.update(
-            sample.id,
-            sample.group,
-            sample.target,
-            guess,
-            controls.size_of(sample),
-            sample.mm_per_px,
-        )
+    """Score predictions that are made one at a time. label: of the progress bar."""
+    scorer = scoring.make_scorer(metric, test.dataset.classes)
+    pairs = zip(test, predictions, strict=True)
+    for sample, prediction in track(pairs, label, len(test)):
+        size = baselines.image_size(sample)
+        scorer.update(sample.id, sample.group, sample.target, prediction, size, sample.mm_per_px)
     return scorer.result()
 
 
-def judged(name: str, scores: Scores, primary: str, known: Mapping[str, float]) -> Verdict:
-    """Whether a control scored what it must."""
+def check_scores(name: str, scores: Scores, primary: str, known: float | None) -> Check:
+    """Check what a baseline scored. known: the primary score, where it is known beforehand."""
     protocol = scores.protocol
     value, target_score = protocol.scores[primary].value, protocol.target_score[primary].value
-    if name == "truth":
-        off = [f"{ruled.name} {key}" for ruled in scores.protocols for key, figure in ruled.target_score.items()
-               if not same(ruled.scores[key].value, figure.value)]  # fmt: skip
-        return Verdict(
-            name,
-            scores,
-            value,
-            "the target_score of every rule" + (f", not {off[0]}" if off else ""),
-            not off,
+    if name == "target":
+        expected = "every target score"
+        wrong = first_below_target(scores)
+        return Check(
+            name, scores, value, f"{expected}, not {wrong}" if wrong else expected, not wrong
         )
-    if name in known:
-        return Verdict(
-            name,
-            scores,
-            value,
-            f"{known[name]:.3f}, from the truths alone",
-            same(value, known[name]),
-        )
+    if known is not None:
+        expected = f"{known:.3f}, from the targets alone"
+        return Check(name, scores, value, expected, is_close(value, known))
     if value is None or target_score is None:
-        return Verdict(name, scores, value, "a figure", False)
+        return Check(name, scores, value, "a value", False)
     lower = lower_is_better(primary)
     lost = value - target_score if lower else target_score - value
-    return Verdict(
-        name, scores, value, f"{'above' if lower else 'below'} the target_score", lost > NOTICED
-    )
+    expected = f"{'above' if lower else 'below'} the target score"
+    return Check(name, scores, value, expected, lost > MARGIN)
 
 
-def same(one: float | None, other: float | None) -> bool:
-    """Equal but for rounding."""
-    return (one is None and other is None) or (
-        one is not None and other is not None and abs(one - other) <= CLOSE
-    )
+def first_below_target(scores: Scores) -> str | None:
+    """The first protocol and score at which the target itself misses its target score."""
+    for protocol in scores.protocols:
+        for name, figure in protocol.target_score.items():
+            if not is_close(protocol.scores[name].value, figure.value):
+                return f"{protocol.name} {name}"
+    return None
 
 
-def expected(test: Sequence[Sample]) -> dict[str, float]:
-    """control → the protocol's primary figure, worked out from the truths alone, without a scorer.
+def is_close(a: float | None, b: float | None) -> bool:
+    """Whether two scores are equal but for rounding; both undefined counts as equal."""
+    if a is None or b is None:
+        return a is b
+    return abs(a - b) <= TOLERANCE
 
-    blank: a class that is there scores 0, one that isn't is skipped. full: Dice of an area a among n pixels is
-    2a / (a + n). centre: the mean distance of the seen points from the image's middle.
+
+# ---- scores that are known beforehand
+
+
+def known_scores(test: Sequence[Sample]) -> dict[str, float]:
+    """Baseline → its primary score, computed from the targets alone, without a scorer.
+
+    blank: a class that is there scores 0, one that isn't is skipped. full: Dice of an area a
+    among n pixels is 2a / (a + n). centre: the mean distance of the seen points from the image's
+    middle.
     """
     first = test[0].target
     if isinstance(first, Masks):
-        dice: list[list[float]] = [[] for _ in first.planes]
-        for sample in test:
-            assert isinstance(sample.target, Masks)
-            known = sample.target.known
-            for c, plane in enumerate(sample.target.planes):
-                if known is None or known[c]:
-                    area, pixels = int(np.count_nonzero(plane)), plane.size
-                    dice[c].append(2 * area / (area + pixels))
-        means = [sum(values) / len(values) for values in dice if values]
-        return {"blank": 0.0, "full": sum(means) / len(means)}
+        return {"blank": 0.0, "full": mean_dice_of_full_masks(test, len(first.planes))}
     if isinstance(first, Landmarks):
-        distances = [apart for sample in test for apart in from_the_middle(sample)]
+        distances = [distance for sample in test for distance in distances_from_middle(sample)]
         return {"centre": sum(distances) / len(distances)} if distances else {}
     return {"blank": 0.0}
 
 
-def from_the_middle(sample: Sample) -> list[float]:
-    """Distances in px of the seen points."""
+def mean_dice_of_full_masks(test: Iterable[Sample], n_classes: int) -> float:
+    """Dice of all pixels as the prediction: mean over images, then over classes."""
+    dice: list[list[float]] = [[] for _ in range(n_classes)]
+    for sample in test:
+        assert isinstance(sample.target, Masks)
+        for c, plane in enumerate(sample.target.planes):
+            if sample.target.known is None or sample.target.known[c]:
+                area = int(np.count_nonzero(plane))
+                dice[c].append(2 * area / (area + plane.size))
+    means = [sum(values) / len(values) for values in dice if values]
+    return sum(means) / len(means)
+
+
+def distances_from_middle(sample: Sample) -> list[float]:
+    """Distances in px of the points that are seen from the image's middle."""
     assert isinstance(sample.target, Landmarks)
     height, width = sample.image.shape
-    seen = [
-        path
-        for path, state in zip(sample.target.paths, sample.target.state, strict=True)
-        if state == SEEN
-    ]
-    points = [path[0] for path in seen if len(path) == 1]
-    return [math.hypot(x - (width - 1) / 2, y - (height - 1) / 2) for x, y in points]
+    distances = []
+    for path, state in zip(sample.target.paths, sample.target.state, strict=True):
+        if state == SEEN and len(path) == 1:
+            x, y = path[0]
+            distances.append(math.hypot(x - (width - 1) / 2, y - (height - 1) / 2))
+    return distances
 
 
-def record(one: cell.Cell, dataset: Dataset, verdict: Verdict) -> dict[str, Any]:
-    """The control's result record: an unranked row of the board."""
-    facts = f"{one['fingerprint']}\n{one['task']}\n{one['fold']}\n{verdict.name}\n{VERSION}"
-    groups = len({part.group for part in dataset.records["test"]})
-    words = records.protocol_description(one, verdict.scores.protocol.description)
-    shown = Scores(
-        verdict.scores.protocols[: len(one["metric"]["protocols"])], verdict.scores.cases
-    )  # the dataset's own rules
-    base = records.base_record(one)
-    base["data"]["counts"] = {split: len(part) for split, part in dataset.records.items()}
-    kept = {
-        name: base[name]
-        for name in (
-            "schema",
-            "dataset",
-            "task",
-            "fold",
-            "trained_on",
-            "data",
-            "code",
-            "machine",
-            "date",
-            "tf32",
-            "reasons",
-        )
-    }
-    return {
-        **kept,
-        "origin": "baseline",
-        "model": verdict.name,
-        "recipe": None,
-        "seed": None,
-        "run_id": hashlib.sha256(facts.encode()).hexdigest()[:12],
-        "status": "done",
-        "reason": None,
-        "config": {"dataset": base["config"]["dataset"], "metric": base["config"]["metric"]},
-        **records.scored(shown, one["metric"]["primary"], groups, words),
-    }
+# ---- the result
+
+
+def baseline_result(config: RunConfig, dataset: Dataset, check: Check) -> Result:
+    """A baseline's result: an unranked row of the leaderboard, under the dataset's protocols."""
+    identity = f"{config.fingerprint}\n{config.task}\n{config.fold}\n{check.name}\n{VERSION}"
+    run_id = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    own = len(as_sequence(config.metric["protocols"]))
+    scores = replace(check.scores, protocols=check.scores.protocols[:own])
+    facts = facts_without_run(config, image_counts(dataset), "baseline", check.name, run_id)
+    return build_result(facts, reported_scores(config, dataset, scores))

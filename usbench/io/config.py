@@ -1,26 +1,174 @@
-"""`_target_` nodes of a configuration → objects, by Hydra's instantiate, with our own errors let through."""
+"""Hydra and OmegaConf behind a few functions: compose a configuration, build its `_target_` nodes.
+
+Only this module, `usbench.__main__` and `usbench.sweep.planner` import Hydra.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from hydra.errors import InstantiationException
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.types import RunMode
 from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from usbench.errors import ConfigError, UsbenchError
 
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+EXTRAS = {"submitit": "slurm", "ray": "ray", "joblib": "sweep", "optuna": "sweep"}
+PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")
 
-def build(node: Mapping[str, Any], **arguments: Any) -> Any:
-    """Instantiate a node with further arguments. ConfigError where its target or an argument of it doesn't exist."""
+
+def conf_dir() -> Path:
+    """The configuration shipped in the wheel, or the checkout's beside the package."""
+    package = Path(__file__).resolve().parents[1]
+    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+
+
+# ---- composing
+
+
+def compose(overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose conf/config.yaml with overrides, as plain data; within Hydra's own run only.
+
+    Raises:
+        ConfigError: the overrides don't compose.
+    """
+    return to_plain_data(compose_unresolved(overrides))
+
+
+def compose_unresolved(overrides: Sequence[str]) -> DictConfig:
+    """Compose with the `${…}` still in it. Raises as `compose`."""
+    try:
+        config: DictConfig = hydra.compose("config", list(overrides))
+    except HYDRA_ERRORS as error:
+        raise ConfigError(explain(error)) from error
+    return config
+
+
+def compose_alone(overrides: Sequence[str], config_dir: Path | None = None) -> dict[str, Any]:
+    """Compose outside of a Hydra run.
+
+    Args:
+        overrides: KEY=VALUE, as for `python -m usbench`.
+        config_dir: a further folder of configuration.
+
+    Raises:
+        ConfigError: the overrides don't compose.
+    """
+    path = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose([*overrides, *path])
+
+
+def to_plain_data(config: object) -> dict[str, Any]:
+    """A composed configuration as dictionaries and lists, with every `${…}` resolved."""
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(explain(error)) from error
+    return dict(plain)
+
+
+def explain(error: Exception) -> str:
+    """Hydra's several lines as one, with what to do."""
+    missing = error.missing_cfg_file if isinstance(error, MissingConfigException) else None
+    group, _, name = str(missing).rpartition("/")
+    plugin = name.partition("_")[0]
+    if group in PLUGIN_GROUPS and plugin in EXTRAS:
+        extra = EXTRAS[plugin]
+        return f"{missing}: its Hydra plugin isn't installed; pip install 'usbench[{extra}]'"
+    return f"{' '.join(str(error).split())} (see python -m usbench --help, or list=true)"
+
+
+def build(node: Mapping[str, object], **arguments: object) -> Any:
+    """Instantiate a `_target_` node with further arguments.
+
+    Raises:
+        ConfigError: its target or an argument of it doesn't exist.
+    """
     try:
         return instantiate({**node, "_convert_": "all"}, **arguments)
-    except InstantiationException as wrong:
-        if isinstance(wrong.__cause__, UsbenchError):
-            raise wrong.__cause__ from wrong
-        if wrong.__cause__ is not None and not isinstance(
-            wrong.__cause__, (ImportError, TypeError, AttributeError)
-        ):
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UsbenchError):
+            raise cause from error
+        if cause is not None and not isinstance(cause, (ImportError, TypeError, AttributeError)):
             raise
-        first = " ".join(str(wrong).split())
-        raise ConfigError(f"{node.get('_target_')}: {first[:300]}") from wrong
+        message = " ".join(str(error).split())[:300]
+        raise ConfigError(f"{node.get('_target_')}: {message}") from error
+
+
+# ---- the running job
+
+
+def job_overrides() -> list[str]:
+    """The overrides of the job that Hydra runs now."""
+    return list(HydraConfig.get().overrides.task)
+
+
+def job_launcher() -> Mapping[str, Any]:
+    """The configuration of the launcher that runs this job."""
+    launcher: Mapping[str, Any] = HydraConfig.get().launcher
+    return launcher
+
+
+def in_multirun() -> bool:
+    """Whether Hydra runs several jobs."""
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+# ---- overrides
+
+
+def sweep_overrides(config: DictConfig) -> list[str]:
+    """All overrides of a multirun, those of the sweep's YAML first; `${…}` stays as it is."""
+    params: Any = OmegaConf.to_container(
+        config.hydra.sweeper.params or OmegaConf.create({}), resolve=False
+    )
+    task: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    return [*(f"{name}={value}" for name, value in params.items()), *task]
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Overrides as Hydra reads them. Raises ConfigError for one that it can't read."""
+    loader = GlobalHydra.instance().config_loader()
+    try:
+        return list(OverridesParser.create(loader).parse_overrides(list(overrides)))
+    except HydraException as error:
+        raise ConfigError(explain(error)) from error
+
+
+def combinations(overrides: Sequence[str]) -> list[tuple[str, ...]]:
+    """The overrides of each job of a multirun; the last key varies fastest, as in Hydra's sweeper.
+
+    A key that is given twice keeps its first place and its last value.
+    """
+    choices: dict[str, list[str]] = {}
+    for override in parse_overrides(overrides):
+        key = str(override.get_key_element())
+        if not override.is_sweep_override():
+            choices[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise ConfigError(
+                f"{override.input_line}: expected values to list; only a search "
+                "(sweep=tune) takes intervals"
+            )
+    return list(itertools.product(*choices.values()))
+
+
+def quote(text: str) -> str:
+    """Any text as the value of an override."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,8 +1,9 @@
-"""What a board computed from case tables, kept in one JSON file below runs/: the next board opens none of them.
+"""What a leaderboard computed from case tables, kept in one JSON file below runs/.
 
-An entry's key is the sha256 of what it was computed from, the tables' own sha256 among it, so an entry can't be out of
-date; a file written by other code is forgotten as a whole. Nothing depends on the file being there: without it the same
-values are computed again.
+The next leaderboard opens none of the case tables. An entry's key is the sha256 of what it was
+computed from, among it the tables' own sha256, so an entry can't be out of date. A file written by
+other code is ignored as a whole. Nothing depends on the file: without it the same values are
+computed again.
 """
 
 from __future__ import annotations
@@ -19,97 +20,93 @@ import numpy as np
 
 from usbench.errors import RunError
 from usbench.io.console import warn
-from usbench.io.files import replacing
+from usbench.io.files import canonical_json, write_atomically
 
-SOURCES = ("metrics/*.py", "leaderboard/*.py", "runner/report.py")  # what computes entries
+SOURCES = ("metrics/*.py", "leaderboard/*.py", "results/result.py")  # what computes entries
 
 
 class Cache:
-    """Values that JSON holds, by key. path: its file; None: nothing is kept."""
+    """Values that JSON holds, by key. path: its file; None: the values aren't saved."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self.kept = (
-            read(path) if path is not None else None
-        )  # what the file holds; None: it is to be written anew
+        self.stored = read_entries(path) if path is not None else None  # None: write it anew
         self.used: dict[str, Any] = {}
 
     def get(self, key: str) -> Any:
-        """The value, None where it isn't known. Only what was asked for or put stays in the file."""
-        if key not in self.used and key in (self.kept or {}):
-            self.used[key] = (self.kept or {})[key]
+        """The value, None where it is unknown. Only what was asked for or put stays in the file."""
+        if key not in self.used and self.stored and key in self.stored:
+            self.used[key] = self.stored[key]
         return self.used.get(key)
 
     def put(self, key: str, value: Any) -> None:
-        """Keep a value."""
+        """Add a value."""
         self.used[key] = value
 
     def save(self, forget: bool = True) -> None:
-        """Write the file where it isn't what it was; a folder that can't be written costs a line of warning.
+        """Write the file if it changed; where its folder can't be written, warn.
 
-        forget: leave out what nobody asked for.
+        Args:
+            forget: leave out what nobody asked for.
         """
-        entries = self.used if forget else {**(self.kept or {}), **self.used}
-        if self.path is None or entries == self.kept:
+        entries = self.used if forget else {**(self.stored or {}), **self.used}
+        if self.path is None or entries == self.stored:
             return
-        text = canonical(entries)
+        text = canonical_json(entries)
+        content = f'{{"code":"{hash_code()}","sha256":"{sha256(text)}","entries":{text}}}\n'
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.path) as part:
-                part.write_text(
-                    f'{{"code":"{code()}","sha256":"{sha256(text)}","entries":{text}}}\n', "utf-8"
-                )
+            write_atomically(self.path, content)
         except (OSError, RunError) as error:
-            warn(f"{self.path}: what was computed can't be kept for the next time ({error})")
+            warn(f"{self.path}: can't be saved; it will be computed again ({error})")
 
 
 @contextmanager
-def keeping(path: Path, write: bool) -> Iterator[Cache]:
-    """A file's cache, saved in the end if it may be written; what a broken or interrupted block had computed, too."""
-    kept, whole = Cache(path), False
+def open_cache(path: Path, write: bool) -> Iterator[Cache]:
+    """A file's cache, saved in the end if it may be written, also after an interruption."""
+    cache = Cache(path)
+    is_complete = False
     try:
-        yield kept
-        whole = True
+        yield cache
+        is_complete = True
     finally:
         if write:
-            kept.save(forget=whole)
+            cache.save(forget=is_complete)
 
 
 def key(*facts: Any) -> str:
     """The key of what follows from these facts."""
-    return sha256(canonical(facts))
+    return sha256(canonical_json(facts))
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """The entries of a file; None without one, where other code wrote it, and, with a warning, where it is damaged."""
+def read_entries(path: Path) -> dict[str, Any] | None:
+    """The entries of a file.
+
+    None where there is no file, where other code wrote it, or, with a warning, where it is damaged.
+    """
     try:
-        found = json.loads(path.read_text("utf-8"))
-        entries, whole = found["entries"], found["sha256"] == sha256(canonical(found["entries"]))
+        content = json.loads(path.read_text("utf-8"))
+        entries = content["entries"]
+        is_whole = content["sha256"] == sha256(canonical_json(entries))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        whole = False
-    if not whole:
+        is_whole = False
+    if not is_whole:
         warn(f"{path}: damaged, so everything in it is computed again")
         return None
-    return dict(entries) if found.get("code") == code() else None
-
-
-def canonical(value: Any) -> str:
-    """One text per value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return dict(entries) if content.get("code") == hash_code() else None
 
 
 def sha256(text: str) -> str:
-    """Of a text."""
+    """The sha256 of a text, as hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache
-def code() -> str:
+def hash_code() -> str:
     """sha256 of the sources that compute entries, and of NumPy's version."""
     folder = Path(__file__).resolve().parents[1]
     files = sorted(path for pattern in SOURCES for path in folder.glob(pattern))
-    return hashlib.sha256(
-        np.__version__.encode() + b"".join(path.read_bytes() for path in files)
-    ).hexdigest()
+    sources = b"".join(path.read_bytes() for path in files)
+    return hashlib.sha256(np.__version__.encode() + sources).hexdigest()

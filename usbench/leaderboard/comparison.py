@@ -1,4 +1,4 @@
-"""Records of one table → which model is better than which, from their case tables alone."""
+"""Results of one table → which model is better than which, from their case tables alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +16,31 @@ from usbench.metrics import paired
 from usbench.metrics.bootstrap import Interval, draw, percentile_interval
 from usbench.metrics.detect_scorer import matches_from_cases
 from usbench.metrics.paired import ComparedModel, Difference, MapScores, MeanScores
-from usbench.results import store as results
+from usbench.results import store
+from usbench.results.result import Result
+from usbench.types import Task
 
-Rows = list[dict[str, str]]
-WORDS = {
-    "segment": "per case and class Dice; on the union of cases: an image counts for a class if the truth has it or any "
-    "compared model predicts it there, and who is rightly silent there scores 1; mean over cases per class, then "
-    "over classes; cases averaged over seeds first",
-    "detect": "mAP50-95 by the rule coco on all cases; a swap gives the boxes of whole groups to the other model; of "
-    "several seeds the mean of their mAP",
-    "landmark": "radial error in px of every seen point, each counted once; cases averaged over seeds first",
+CaseRows = list[dict[str, str]]
+Table = TypeVar("Table")
+DESCRIPTIONS: Mapping[Task, str] = {
+    "segment": (
+        "per case and class Dice on the union of cases: an image counts for a class if the target "
+        "has it or any compared model predicts it there, and a model that is rightly silent there "
+        "scores 1; mean over cases per class, then over classes; cases averaged over seeds first"
+    ),
+    "detect": (
+        "mAP50-95 by the protocol coco on all cases; a swap gives the boxes of whole groups to the "
+        "other model; for several seeds the mean of their mAP"
+    ),
+    "landmark": (
+        "radial error in px of every seen point, each counted once; cases averaged over seeds first"
+    ),
 }
-SAME = ("dataset", "task", "fold", "trained_on")
 
 
 @dataclass(frozen=True)
-class Compared:
-    """The models of a table, best first."""
+class Comparison:
+    """Models on the same cases, best first."""
 
     models: tuple[str, ...]
     values: tuple[float, ...]
@@ -44,19 +52,26 @@ class Compared:
 
     @property
     def resolution(self) -> float:
-        """The smallest true difference of the two best that these cases would show (power 80 %, level .05)."""
+        """The smallest true difference of the two best that these cases would show.
+
+        At a power of 80 % and level .05.
+        """
         return paired.RESOLUTION * self.pairs[0].se
 
 
-def compared(models: Sequence[ComparedModel], groups: Sequence[str], higher: bool) -> Compared:
-    """Two models or more on the same cases. groups: the group of each case; higher: whether more is better."""
+def compare_models(
+    models: Sequence[ComparedModel], groups: Sequence[str], higher_is_better: bool
+) -> Comparison:
+    """Compare two models or more on the same cases. groups: the group of each case."""
     draws = draw(groups)
-    best = sorted(models, key=lambda model: paired.score_model(model, draws), reverse=higher)
+    best = sorted(
+        models, key=lambda model: paired.score_model(model, draws), reverse=higher_is_better
+    )
     names = [model.name for model in best]
     pairs = paired.compare_models(best, draws)
-    places = paired.rank_models(names, pairs, higher)
+    places = paired.rank_models(names, pairs, higher_is_better)
     holm = iter(paired.correct_holm([pair.p for pair in pairs if pair.p is not None]))
-    return Compared(
+    return Comparison(
         models=tuple(names),
         values=tuple(paired.score_model(model, draws) for model in best),
         intervals=tuple(percentile_interval(model.scores(draws), draws.groups) for model in best),
@@ -67,147 +82,161 @@ def compared(models: Sequence[ComparedModel], groups: Sequence[str], higher: boo
     )
 
 
-def load(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], Mapping[str, Any]]:
-    """(models in the order given, seeds of one recipe together; the group of each case; the first record).
+def load_models(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], Result]:
+    """(models in the order given, seeds of one recipe together; group of each case; first result).
 
-    Raises DataError for records that aren't of one dataset, task, split, data and protocol, for a missing case table and
-    for other cases.
+    Raises:
+        DataError: results that aren't of one dataset, task, split, data and protocol; a missing
+            case table; other cases.
     """
-    records = [results.load(path) for path in paths]
-    first = records[0]
-    for path, record in zip(paths, records, strict=True):
-        if record["status"] != "done":
-            raise DataError(f"{path}: a finished result was wanted, found {record['status']}")
-        for name, wanted in {
-            **{key: first[key] for key in SAME},
-            "protocol": first["protocol"]["name"],
-        }.items():
-            found = record["protocol"]["name"] if name == "protocol" else record[name]
-            if found != wanted:
-                raise DataError(
-                    f"{path}: a result of {name} {wanted} was wanted, found {found}; compare like with like"
-                )
-        if record["data"]["fingerprint"] != first["data"]["fingerprint"]:
+    results = [store.load_result(path) for path in paths]
+    for path, result in zip(paths, results, strict=True):
+        if not result.is_done:
+            raise DataError(f"{path}: expected a finished result, got {result.status}")
+        check_comparable(path, result, paths[0], results[0])
+    tables = [load_case_table(path) for path in paths]
+    models = measure_models(results[0].task, model_names(results), tables)
+    return models, groups_of_cases(tables[0]), results[0]
+
+
+def check_comparable(path: Path, result: Result, first_path: Path, first: Result) -> None:
+    """Raise DataError unless two results are of the same dataset, task, split, data, protocol."""
+    pairs = {
+        "dataset": (first.dataset, result.dataset),
+        "task": (first.task, result.task),
+        "fold": (first.fold, result.fold),
+        "trained_on": (first.trained_on, result.trained_on),
+        "protocol": (first.protocol.name, result.protocol.name),
+    }
+    for name, (expected, got) in pairs.items():
+        if got != expected:
             raise DataError(
-                f"{path}: a result on the data of {paths[0].name} was wanted, found one on other files"
+                f"{path}: expected a result of {name} {expected}, got {got}; compare like with like"
             )
-    tables = [cases(path) for path in paths]
-    return measured(first["task"], named(records), tables), groups_of(tables[0]), first
+    if result.data.fingerprint != first.data.fingerprint:
+        raise DataError(f"{path}: expected a result on the files of {first_path.name}, got others")
 
 
-def cases(path: Path) -> Rows:
-    """A record's case table; DataError where it has none."""
-    rows = results.load_cases(path)
+def load_case_table(path: Path) -> CaseRows:
+    """A result's case table; DataError where it has none."""
+    rows = store.load_cases(path)
     if not rows:
-        raise DataError(f"{path}: a case table was wanted beside it, found none; run it again")
+        raise DataError(f"{path}: no case table found beside it; run it again")
     return rows
 
 
-def named(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What each record's model is called: seeds of one recipe alike, recipes of one name told apart by their key."""
-    recipes: dict[str, list[str]] = {}
-    for record in records:
-        label = str(record["model"])
-        recipes.setdefault(label, [])
-        own = str(record.get("series") or record["run_id"])
-        if own not in recipes[label]:
-            recipes[label].append(own)
-    return [
-        str(r["model"])
-        if len(recipes[str(r["model"])]) == 1
-        else f"{r['model']} {r.get('recipe') or r['run_id']}"
-        for r in records
-    ]
+def model_names(results: Sequence[Result]) -> list[str]:
+    """The name of each result's model: one for all seeds of a recipe.
+
+    Recipes of one model are told apart by their name, or by the run id where they have none.
+    """
+    recipes: dict[str, set[str]] = {}
+    for result in results:
+        recipes.setdefault(result.model, set()).add(result.series or result.run_id)
+    names = []
+    for result in results:
+        is_alone = len(recipes[result.model]) == 1
+        recipe = "" if is_alone else f" {result.recipe or result.run_id}"
+        names.append(result.model + recipe)
+    return names
 
 
-def groups_of(rows: Rows) -> list[str]:
+def groups_of_cases(rows: CaseRows) -> list[str]:
     """The group of each case, in order."""
     return list({row["case"]: row["group"] for row in rows}.values())
 
 
-def measured(task: str, names: Sequence[str], tables: Iterable[Rows]) -> list[ComparedModel]:
-    """A model per different name, in the order of first appearance; tables of one name are its seeds.
+def measure_models(
+    task: Task, names: Sequence[str], tables: Iterable[CaseRows]
+) -> list[ComparedModel]:
+    """What paired tests need of each model, in the order of first appearance.
 
-    Tables are taken one by one, and only their figures are kept. DataError where they aren't of the same cases and
-    classes.
+    Args:
+        task: of all tables.
+        names: the model of each table; tables of one name are its seeds.
+        tables: taken one by one; only their figures stay in memory.
+
+    Raises:
+        DataError: tables that aren't of the same cases and classes.
     """
-    every = iter(tables)
-    first = next(every)
-    order = list(dict.fromkeys(row["case"] for row in first))
+    remaining = iter(tables)
+    first = next(remaining)
+    n_cases = len({row["case"] for row in first})
     classes = list(dict.fromkeys(row["class"] for row in first))
-    alike = checked(task, names, chain([first], every))
+    checked = check_same_cases(task, names, chain([first], remaining))
     if task == "detect":
-        own = [matches_from_cases(rows, classes) for rows in alike]
-        seeds = {
-            name: tuple(m for each, m in zip(names, own, strict=True) if each == name)
-            for name in names
-        }
-        return [MapScores(name, curves) for name, curves in seeds.items()]
-    values = dices(alike) if task == "segment" else [errors(rows) for rows in alike]
-    means = averaged(names, [each.reshape(len(order), len(classes)) for each in values])
-    if task == "landmark":  # every point counts once, whatever its name
-        return [
-            MeanScores(
-                n, np.nansum(v, 1, keepdims=True), np.isfinite(v).sum(1, keepdims=True) * 1.0
-            )
-            for n, v in means
-        ]
-    return [MeanScores(n, np.nan_to_num(v), np.isfinite(v) * 1.0) for n, v in means]
+        matches = [matches_from_cases(rows, classes) for rows in checked]
+        return [MapScores(name, tuple(seeds)) for name, seeds in by_name(names, matches).items()]
+    values = dice_scores(checked) if task == "segment" else [radial_errors(r) for r in checked]
+    by_case = [table.reshape(n_cases, len(classes)) for table in values]
+    models: list[ComparedModel] = []
+    for name, seeds in by_name(names, by_case).items():
+        mean = np.mean(seeds, axis=0)
+        known = np.isfinite(mean) * 1.0
+        if task == "landmark":  # every point counts once, whatever its name
+            sums = np.nansum(mean, axis=1, keepdims=True)
+            models.append(MeanScores(name, sums, known.sum(axis=1, keepdims=True)))
+        else:
+            models.append(MeanScores(name, np.nan_to_num(mean), known))
+    return models
 
 
-def checked(task: str, names: Sequence[str], tables: Iterable[Rows]) -> Iterator[Rows]:
-    """The tables; DataError at the first that has other cases than the one before it."""
-    wanted = None
+def by_name(names: Sequence[str], tables: Iterable[Table]) -> dict[str, list[Table]]:
+    """The tables of each name, in the order of first appearance."""
+    grouped: dict[str, list[Table]] = {}
+    for name, table in zip(names, tables, strict=True):
+        grouped.setdefault(name, []).append(table)
+    return grouped
+
+
+def check_same_cases(
+    task: Task, names: Sequence[str], tables: Iterable[CaseRows]
+) -> Iterator[CaseRows]:
+    """The tables; DataError at the first that has other cases than the first one."""
+    expected = None
     for name, rows in zip(names, tables, strict=True):
-        head = counted(task, rows)
-        wanted = wanted or head
-        if head != wanted:
+        cases = comparable_cases(task, rows)
+        expected = expected or cases
+        if cases != expected:
             raise DataError(
-                f"{name}: the cases of {names[0]} were wanted, found others; score both on the same images"
+                f"{name}: expected the cases of {names[0]}, got others; score both on the same "
+                "images"
             )
         yield rows
 
 
-def counted(task: str, rows: Rows) -> list[tuple[str, ...]]:
-    """What tables that are compared share: their cases and classes; of boxes the truths too."""
+def comparable_cases(task: Task, rows: CaseRows) -> list[tuple[str, ...]]:
+    """What compared tables share: cases and classes, and for boxes the number of targets."""
     if task == "detect":
         return [(row["case"], row["class"], row["truths"]) for row in rows if not row["matches"]]
     return [(row["case"], row["class"]) for row in rows]
 
 
-def averaged(
-    names: Sequence[str], values: Sequence[NDArray[np.float64]]
-) -> list[tuple[str, NDArray[np.float64]]]:
-    """(name, mean over its seeds) in the order of first appearance."""
-    found = []
-    for name in dict.fromkeys(names):
-        own = [value for each, value in zip(names, values, strict=True) if each == name]
-        found.append((name, np.mean(own, axis=0)))
-    return found
+def dice_scores(tables: Iterable[CaseRows]) -> list[NDArray[np.float64]]:
+    """(rows,) Dice of each table on the union of cases; NaN where a case counts for no model.
+
+    A table that has neither target nor prediction where another predicts something scores 1.
+    """
+    overlaps = [overlap_counts(rows) for rows in tables]
+    counts_for_any = np.any([total > 0 for _, total in overlaps], axis=0)
+    scores = []
+    for twice_tp, total in overlaps:
+        dice = np.where(total > 0, twice_tp / np.where(total > 0, total, 1), 1.0)
+        scores.append(np.where(counts_for_any, dice, np.nan))
+    return scores
 
 
-def dices(tables: Iterable[Rows]) -> list[NDArray[np.float64]]:
-    """(rows,) Dice of each table, on the union of cases; NaN where a case counts for none or nobody knows."""
-    found = [overlaps(rows) for rows in tables]
-    counted = np.any([below > 0 for _, below in found], axis=0)
-    return [
-        np.where(counted, np.where(below > 0, twice / np.where(below > 0, below, 1), 1.0), np.nan)
-        for twice, below in found
-    ]
-
-
-def overlaps(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(rows,) 2TP and (rows,) 2TP + FP + FN; NaN where nobody knows."""
-    tp, fp, fn = (
-        np.array([[float(row[name] or "nan") for name in ("tp", "fp", "fn")] for row in rows])
-        .reshape(-1, 3)
-        .T
-    )
+def overlap_counts(rows: CaseRows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(rows,) 2TP and (rows,) 2TP + FP + FN; NaN where the target isn't labelled."""
+    counts = [[float(row[name] or "nan") for name in ("tp", "fp", "fn")] for row in rows]
+    tp, fp, fn = np.array(counts).reshape(-1, 3).T
     return 2 * tp, 2 * tp + fp + fn
 
 
-def errors(rows: Rows) -> NDArray[np.float64]:
-    """(rows,) radial error of seen points; NaN elsewhere."""
-    return np.array(
-        [float(r["error_px"]) if r["kind"] == "point" and r["error_px"] else np.nan for r in rows]
-    )
+def radial_errors(rows: CaseRows) -> NDArray[np.float64]:
+    """(rows,) radial error of seen points, px; NaN elsewhere."""
+    errors = []
+    for row in rows:
+        is_seen_point = row["kind"] == "point" and row["error_px"] != ""
+        errors.append(float(row["error_px"]) if is_seen_point else np.nan)
+    return np.array(errors)

@@ -1,204 +1,184 @@
-"""Folds of one run → one record for each seed: which belong together, how many there should be, what they are worth.
+"""The folds of one seed → one result: which belong together, and their scores.
 
-Records that share `fold_series` differ in fold and seed alone. Of each seed the folds' cases are scored together, for each
-case is tested once; under a rule that case tables don't suffice for it is the mean over the folds, and the row says so.
+Results that share `fold_series` differ in fold and seed alone. The cases of a seed's folds are
+scored together, because each case is tested once. Where case tables don't suffice for a protocol,
+its scores are means over the folds, and the row says so.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from usbench.errors import DataError
+from usbench.leaderboard.settings import read_settings
+from usbench.metrics.scores import Figure, Figures, ProtocolScores
+from usbench.results.result import Result
 
-Record = Mapping[str, Any]
-View = Mapping[
-    str, Any
-]  # what a record holds under one protocol: scores, per_class, target_score …
-Pool = Callable[
-    [Sequence[Record]], Mapping[str, View]
-]  # a seed's folds → what their cases score together, by protocol
+# Folds of one seed → the scores of all their cases, for the protocols that case tables suffice for.
+Pool = Callable[[Sequence[Result]], Sequence[ProtocolScores]]
 
 
-def is_fold(record: Record) -> bool:
-    """Whether a record (a failed one too) is one of a set of folds."""
-    return record.get("fold_series") is not None
+@dataclass(frozen=True)
+class SeedResult:
+    """What one seed of a recipe gave: a result, or its folds joined to one."""
+
+    result: Result
+    run_ids: tuple[str, ...]
+    folds: tuple[int, int] | None = None  # how many were joined, of how many there should be
+    pooled: frozenset[str] = frozenset()  # protocols whose scores are of all folds' cases together
 
 
-def unpooled(parts: Sequence[Record]) -> Mapping[str, View]:
-    """No case tables at hand: nothing is pooled."""
-    return {}
+def is_fold(result: Result) -> bool:
+    """Whether a result, finished or not, is one of a set of folds."""
+    return result.fold_series is not None
 
 
-def joined(records: Iterable[Record], pool: Pool = unpooled) -> list[Record]:
-    """Finished records with each seed's folds as one; of a set's seeds those with the most folds stay.
+def pool_nothing(folds: Sequence[Result]) -> Sequence[ProtocolScores]:
+    """The `Pool` where no case tables are at hand."""
+    return ()
 
-    A joined record has `folds` (which), `of` (how many there should be), `parts` (their keys) and `pooled`, the last
-    under every protocol. Raises DataError for a fold that is there twice.
+
+def join_folds(results: Iterable[Result], pool: Pool = pool_nothing) -> list[SeedResult]:
+    """Finished results, with the folds of each seed joined to one.
+
+    Of the seeds of a set only those with the most folds stay.
+
+    Raises:
+        DataError: a fold is there twice.
     """
-    alone: list[Record] = []
-    sets: dict[tuple[Any, ...], dict[Any, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for record in records:
-        if is_fold(record):
-            protocol = record["protocol"]["name"], record["protocol"]["version"]
-            sets[record["fold_series"], record["model"], record["recipe"], *protocol][
-                record["seed"]
-            ].append(record)
+    joined = []
+    sets: dict[object, dict[int | None, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        if is_fold(result):
+            rule = (result.protocol.name, result.protocol.version)
+            key = (result.fold_series, result.model, result.recipe, rule)
+            sets[key][result.seed].append(result)
         else:
-            alone.append(record)
-    found = []
+            joined.append(SeedResult(result, (result.run_id,)))
     for seeds in sets.values():
         most = max(map(len, seeds.values()))
-        found += [_one(parts, pool) for parts in seeds.values() if len(parts) == most]
-    return alone + found
+        joined += [join_seed(folds, pool) for folds in seeds.values() if len(folds) == most]
+    return joined
 
 
-def _one(parts: list[Record], pool: Pool) -> Record:
-    """The folds of one seed as one record."""
-    parts = sorted(parts, key=lambda part: (part["fold"], part["run_id"]))
-    first, folds = parts[0], [part["fold"] for part in parts]
-    if len(set(folds)) < len(folds):
-        keys = ", ".join(part["run_id"] for part in parts)
+def join_seed(folds: list[Result], pool: Pool) -> SeedResult:
+    """The folds of one seed as one result."""
+    folds = sorted(folds, key=lambda result: (result.fold or 0, result.run_id))
+    first = folds[0]
+    run_ids = tuple(result.run_id for result in folds)
+    numbers = [result.fold for result in folds]
+    if len(set(numbers)) < len(numbers):
         raise DataError(
-            f"{keys}: folds of one seed were wanted, each once, found {folds}; remove the copy"
+            f"{', '.join(run_ids)}: expected each fold of a seed once, got folds {numbers}; "
+            "remove the copy"
         )
-    protocol, primary = first["protocol"]["name"], first["primary"]["name"]
-    pooled = {
-        name: view
-        for name, view in pool(parts).items()
-        if name != protocol or primary in view["scores"]
-    }
-    views = {name: _view(name, parts, pooled.get(name)) for name in _protocols(parts)}
-    own = views.pop(protocol)
-    tests = [part["data"]["counts"].get("test", 0) for part in parts]
-    return {
-        **first,
-        **{name: own[name] for name in ("scores", "per_class", "target_score", "pooled")},
-        "protocol": {**first["protocol"], "description": own["description"]},
-        "primary": {**first["primary"], "value": own["scores"].get(primary, {}).get("value")},
-        "protocols": views,
-        "data": {
-            **first["data"],
-            "counts": {"test": sum(tests)},
-            "leakage": None,
-        },  # leaks are of the release's own split
-        "seconds": _seconds(parts),
-        "folds": folds,
-        "of": int(first["config"]["dataset"]["split"]["folds"]),
-        "parts": [part["run_id"] for part in parts],
-    }
+    assert first.primary is not None, "a finished result has a primary score"
+    pooled = {scores.name: scores for scores in pool(folds)}
+    reporting = pooled.get(first.protocol.name)
+    if reporting is not None and first.primary.name not in reporting.scores:
+        del pooled[first.protocol.name]
+    protocols = tuple(
+        join_protocol([scores_by(result, name) for result in folds], pooled.get(name))
+        for name in shared_protocols(folds)
+    )
+    primary = protocols[0].scores.get(first.primary.name)
+    tests = sum(result.data.counts.get("test", 0) for result in folds)
+    joined = replace(
+        first,
+        fold=None,
+        protocols=protocols,
+        primary=replace(first.primary, value=None if primary is None else primary.value),
+        data=replace(first.data, counts={"test": tests}, leakage=None),  # of the release's split
+        seconds=total_seconds(folds),
+    )
+    done = (len(folds), read_settings(first).folds)
+    return SeedResult(joined, run_ids, done, frozenset(pooled))
 
 
-def views_of(record: Record) -> dict[str, View]:
-    """What a record holds under each protocol, its own first."""
-    own = {
-        **record,
-        "version": record["protocol"]["version"],
-        "description": record["protocol"]["description"],
-    }
-    return {record["protocol"]["name"]: own, **(record.get("protocols") or {})}
+def scores_by(result: Result, protocol: str) -> ProtocolScores:
+    """The scores of a result by a protocol that it has."""
+    return next(scores for scores in result.protocols if scores.name == protocol)
 
 
-def _protocols(parts: Sequence[Record]) -> list[str]:
+def shared_protocols(folds: Sequence[Result]) -> list[str]:
     """The protocols that every fold was scored by, in one version."""
-    views = [views_of(part) for part in parts]
-    first = views[0]
+    versions = [{scores.name: scores.version for scores in fold.protocols} for fold in folds]
+    first = versions[0]
     return [
         name
-        for name in first
-        if all(name in view and view[name]["version"] == first[name]["version"] for view in views)
+        for name, version in first.items()
+        if all(other.get(name) == version for other in versions)
     ]
 
 
-def _view(name: str, parts: Sequence[Record], pooled: View | None) -> dict[str, Any]:
-    """Under one protocol: the pooled figures of the scores that every fold has, else the mean over the folds."""
-    views = [views_of(part)[name] for part in parts]
-    told = [view["description"].split("; ") for view in views]
-    words = "; ".join(
-        text for text in told[0] if all(text in other for other in told)
-    )  # a fold's own threshold goes
-    labels = [c for c in views[0]["per_class"] if all(c in view["per_class"] for view in views)]
-    tables = [
-        [view["scores"] for view in views],
-        *([view["per_class"][c] for view in views] for c in labels),
-    ]
+def join_protocol(folds: Sequence[ProtocolScores], pooled: ProtocolScores | None) -> ProtocolScores:
+    """One protocol's scores: pooled where that was possible, else means over the folds."""
+    first = folds[0]
+    scores = [fold.scores for fold in folds]
+    per_class = {}
+    for label in first.per_class:
+        if all(label in fold.per_class for fold in folds):
+            per_class[label] = [fold.per_class[label] for fold in folds]
+    target_score = shared_target_score(folds)
     if pooled is None:
-        scores, *each = map(_means, tables)
-        made = {
-            "scores": scores,
-            "per_class": dict(zip(labels, each, strict=True)),
-            "target_score": _target_score(views),
-        }
+        joined = average_figures(scores)
+        by_class = {label: average_figures(tables) for label, tables in per_class.items()}
     else:
-        found = [pooled["scores"], *(pooled["per_class"].get(c, {}) for c in labels)]
-        scores, *each = (_known(one, table) for one, table in zip(found, tables, strict=True))
-        target_score = pooled["target_score"] or _target_score(views)
-        made = {
-            "scores": scores,
-            "per_class": dict(zip(labels, each, strict=True)),
-            "target_score": target_score,
+        joined = choose_figures(pooled.scores, scores)
+        by_class = {
+            label: choose_figures(pooled.per_class.get(label, {}), tables)
+            for label, tables in per_class.items()
         }
-    return {
-        "version": views[0]["version"],
-        "description": words,
-        "pooled": pooled is not None,
-        **made,
-    }
+        target_score = pooled.target_score or target_score
+    description = shared_description([fold.description for fold in folds])
+    return ProtocolScores(first.name, first.version, description, joined, by_class, target_score)
 
 
-def _known(pooled: View, folds: Sequence[View]) -> dict[str, Any]:
-    """The pooled figures that every fold has too, in the folds' order."""
-    return {
-        name: pooled[name]
-        for name in folds[0]
-        if name in pooled and all(name in fold for fold in folds)
-    }
+def shared_description(descriptions: Sequence[str]) -> str:
+    """The clauses that all folds' descriptions have: a threshold chosen for one fold goes."""
+    clauses = [description.split("; ") for description in descriptions]
+    return "; ".join(text for text in clauses[0] if all(text in other for other in clauses))
 
 
-def _means(folds: Sequence[View]) -> dict[str, Any]:
+def shared_scores(folds: Sequence[Figures]) -> list[str]:
+    """The scores that every fold has, in the first one's order."""
+    return [name for name in folds[0] if all(name in fold for fold in folds)]
+
+
+def choose_figures(pooled: Figures, folds: Sequence[Figures]) -> Figures:
+    """The pooled figures that every fold has too."""
+    return {name: pooled[name] for name in shared_scores(folds) if name in pooled}
+
+
+def average_figures(folds: Sequence[Figures]) -> Figures:
     """The mean over the folds of every figure that all have, without an interval."""
-    return {
-        name: _mean([fold[name] for fold in folds])
-        for name in folds[0]
-        if all(name in fold for fold in folds)
-    }
+    return {name: average([fold[name] for fold in folds]) for name in shared_scores(folds)}
 
 
-def _mean(figures: Sequence[View]) -> dict[str, Any]:
-    values = [figure["value"] for figure in figures]
-    total = {unit: sum(figure[unit] or 0 for figure in figures) for unit in ("n", "groups")}
-    made = {
-        "value": None,
-        "low": None,
-        "high": None,
-        **total,
-        "interval": "no interval: a mean over folds",
-    }
-    if None in values:
-        return {**made, "reason": f"undefined in {values.count(None)} of {len(values)} folds"}
-    return {**made, "value": statistics.fmean(values)}
+def average(figures: Sequence[Figure]) -> Figure:
+    """The mean of one score over the folds; undefined where one of them is."""
+    known = [figure.value for figure in figures if figure.value is not None]
+    undefined = len(figures) - len(known)
+    return Figure(
+        value=None if undefined else statistics.fmean(known),
+        n=sum(figure.n or 0 for figure in figures),
+        reason=f"undefined in {undefined} of {len(figures)} folds" if undefined else None,
+        interval="no interval: a mean over folds",
+        groups=sum(figure.groups or 0 for figure in figures),
+    )
 
 
-def _target_score(views: Sequence[View]) -> Any:
-    """What all folds call the target_score (a number, or one per score), None where they differ."""
-    told = [_plain(view.get("target_score")) for view in views]
-    return told[0] if all(each == told[0] for each in told) else None
+def shared_target_score(folds: Sequence[ProtocolScores]) -> Figures:
+    """The target's own scores where all folds have the same; else {}."""
+    values = [{name: figure.value for name, figure in fold.target_score.items()} for fold in folds]
+    return folds[0].target_score if all(other == values[0] for other in values) else {}
 
 
-def _plain(target_score: Any) -> Any:
-    """A target_score without all but its values."""
-    if not isinstance(target_score, Mapping):
-        return target_score
-    return {
-        name: figure["value"] if isinstance(figure, Mapping) else figure
-        for name, figure in target_score.items()
-    }
-
-
-def _seconds(parts: Sequence[Record]) -> dict[str, float]:
-    """Of all folds together, for the stages that every fold has."""
-    every = [part.get("seconds") or {} for part in parts]
-    names = [name for name in every[0] if all(each.get(name) is not None for each in every)]
-    return {name: sum(each[name] for each in every) for name in names}
+def total_seconds(folds: Sequence[Result]) -> dict[str, float]:
+    """The folds' seconds added up, for the stages that every fold has."""
+    seconds = [result.seconds or {} for result in folds]
+    stages = [stage for stage in seconds[0] if all(stage in other for other in seconds)]
+    return {stage: sum(other[stage] for other in seconds) for stage in stages}

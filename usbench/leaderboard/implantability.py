@@ -1,26 +1,30 @@
-"""The implantability score of Kumar et al. 2025 (doi 10.1038/s41598-025-16275-z): mAP50/2 + FPS_norm/4 + (1 − load)/4.
+"""The implantability score of Kumar et al. 2025 (doi 10.1038/s41598-025-16275-z).
 
-The paper defines neither the norm of FPS nor how the load was measured. Here stand in for them: frames per second at
-batch 1 as a share of the fastest detector's of the same dataset that was measured on the same processor with the same
-threads; and the share of all the machine's cores that such predicting keeps busy (scripts/bench_models.py measures
-both). So it compares rows of one table on one machine, and isn't comparable with the paper's.
+It is mAP50/2 + FPS_norm/4 + (1 − load)/4. The paper defines neither the norm of FPS nor how the
+load was measured. Here FPS_norm is the frames per second at batch 1 as a share of the fastest
+detector's of the same dataset, measured on the same processor with the same threads; the load is
+the share of all the machine's cores that such predicting keeps busy (scripts/bench_models.py
+measures both). So it compares rows of one table on one machine, and isn't comparable with the
+paper's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-WORDS = (
-    "mAP50/2 + FPS/4 + (1 − load)/4 (Kumar et al. 2025); undefined there, so here: FPS at batch 1 as a share of the "
-    "fastest measured on the same machine, load as the share of its cores kept busy; not comparable with the paper's"
+from usbench.results.result import Cost, Result
+
+DESCRIPTION = (
+    "mAP50/2 + FPS/4 + (1 − load)/4 (Kumar et al. 2025); undefined there, so here: FPS at batch 1 "
+    "as a share of the fastest measured on the same machine, load as the share of its cores kept "
+    "busy; not comparable with the paper's"
 )
 
 
 @dataclass(frozen=True)
 class Implantability:
-    """The score and its three parts, each 0..1."""
+    """The score's three parts, each 0..1."""
 
     map50: float
     speed: float  # share of the fastest's frames per second
@@ -32,23 +36,24 @@ class Implantability:
         return self.map50 / 2 + self.speed / 4 + (1 - self.load) / 4
 
 
-def where(cost: Mapping[str, Any]) -> tuple[Any, ...]:
+def measured_on(cost: Cost) -> tuple[str, str, int]:
     """What two measurements must share to be compared."""
-    return cost["on"], cost["device"], cost["threads"]
+    return cost.on, cost.device, cost.threads
 
 
-def implantability(
-    record: Mapping[str, Any], others: Iterable[Mapping[str, Any]]
-) -> Implantability | None:
-    """Of a detector's record; others: records of the same dataset. None where its cost or its mAP50 isn't there."""
-    cost, map50 = record.get("cost"), record["scores"].get("map50", {}).get("value")
-    if not cost or "load" not in cost or map50 is None:
+def score_implantability(result: Result, others: Iterable[Result]) -> Implantability | None:
+    """The score of a detector's result; None where its cost or its mAP50 is missing.
+
+    Args:
+        result: of a detector.
+        others: results on the same dataset, which may hold a faster one.
+    """
+    cost = result.cost
+    map50 = result.scores.get("map50")
+    if cost is None or cost.load is None or map50 is None or map50.value is None:
         return None
-    fps = [
-        float(other["cost"]["fps"])
-        for other in others
-        if other["task"] == "detect" and other.get("cost") and where(other["cost"]) == where(cost)
-    ]
-    return Implantability(
-        float(map50), float(cost["fps"]) / max([float(cost["fps"]), *fps]), float(cost["load"])
-    )
+    fastest = cost.fps
+    for other in others:
+        if other.task == "detect" and other.cost and measured_on(other.cost) == measured_on(cost):
+            fastest = max(fastest, other.cost.fps)
+    return Implantability(map50.value, cost.fps / fastest, cost.load)

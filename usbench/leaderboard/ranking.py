@@ -1,146 +1,169 @@
-"""Rows of the board → the same rows with the range of ranks that paired tests leave each, from case tables.
+"""The range of ranks that paired tests leave each row, from case tables.
 
-A pair's test is kept by the sha256 of the case tables that it was computed from, so a board whose tables are all known
-opens none of them but to take their sha256.
+A pair's test is cached by the sha256 of the case tables that it was computed from. Where all pairs
+are known, tables are only opened to take their sha256.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from usbench.io.console import track
-from usbench.leaderboard import cache, comparison
-from usbench.leaderboard.cache import Cache
+from usbench.leaderboard.cache import Cache, key
+from usbench.leaderboard.comparison import CaseRows, groups_of_cases, measure_models
 from usbench.leaderboard.rows import Row
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import draw
-from usbench.results import store as results
+from usbench.results import store
+from usbench.results.result import Result
 
-Records = Mapping[str, Mapping[str, Any]]  # by key
-Pair = dict[str, Any]  # {scores: {table's name: score}, se, p}
+Results = Mapping[str, Result]  # by run id
+Places = tuple[int, int]  # of two rows in their table
 
 
-def ranked(
-    board: Sequence[Row],
-    records: Sequence[Mapping[str, Any]],
-    folder: Path,
-    kept: Cache | None = None,
+@dataclass(frozen=True)
+class PairTest:
+    """The test of two rows: the better one minus the other."""
+
+    scores: Mapping[str, float]  # a row's case tables (their hash) → its score
+    se: float
+    p: float | None
+
+
+def rank_rows(
+    rows: Sequence[Row], results: Sequence[Result], folder: Path, cache: Cache | None = None
 ) -> list[Row]:
-    """The board in its order. folder: where the records and their case tables lie; kept: pairs that are known.
+    """The rows with their ranks.
 
-    Compared are rows of ours and external ones under the protocol of their dataset, on the same data and fold or set of
-    folds; the others, and a row that nothing can be compared with, keep no rank.
+    Rows of ours and external ones are compared under the reporting protocol, on the same data and
+    fold or set of folds. Other rows, and a row that nothing can be compared with, have no rank.
+
+    Args:
+        rows: in the order of `build.build_rows`, which stays.
+        results: that the rows were made of.
+        folder: where the results and their case tables lie.
+        cache: tests that are known already.
     """
-    known = {record["run_id"]: record for record in records}
-    tables: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for place, row in enumerate(board):
-        if is_ranked(row, known):
-            data = tuple(known[key]["data"]["fingerprint"] for key in row.parts[0])
+    by_id = {result.run_id: result for result in results}
+    tables: dict[object, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        if is_ranked(row, by_id):
+            data = tuple(by_id[run_id].data.fingerprint for run_id in row.parts[0])
             tables[row.dataset, row.task, row.table, row.fold, data].append(place)
-    found = list(board)
+    ranked = list(rows)
     several = [places for places in tables.values() if len(places) > 1]
     for places in track(several, "ranking", len(several)):
-        for place, row in zip(
-            places,
-            compared([board[n] for n in places], known, folder, kept or Cache()),
-            strict=True,
-        ):
-            found[place] = row
-    return found
+        table = [rows[place] for place in places]
+        with_ranks = rank_table(table, by_id, folder, cache or Cache())
+        for place, row in zip(places, with_ranks, strict=True):
+            ranked[place] = row
+    return ranked
 
 
-def is_ranked(row: Row, known: Records) -> bool:
+def is_ranked(row: Row, results: Results) -> bool:
     """Whether a row takes part in a comparison."""
-    if row.status != "done" or row.origin not in ("run", "external") or not row.own or row.old:
+    if row.status != "done" or row.origin not in ("run", "external"):
         return False
-    if not row.whole or (row.folds and not row.pooled):
+    if not row.reporting or row.old_protocol or not row.has_all_folds:
         return False
-    return all(known[key].get("cases") for key in row.keys)
+    if row.folds and not row.pooled:
+        return False
+    return all(results[run_id].cases for run_id in row.run_ids)
 
 
-def compared(rows: Sequence[Row], known: Records, folder: Path, kept: Cache) -> list[Row]:
+def rank_table(rows: Sequence[Row], results: Results, folder: Path, cache: Cache) -> list[Row]:
     """Rows of one table, all on the same cases, with ranks."""
-    names = [named(row, known, folder) for row in rows]
-    # of masks every table says which cases count
-    context = [rows[0].task, rows[0].higher, *(sorted(names) if rows[0].task == "segment" else ())]
-    keys = {
-        (a, b): cache.key(*context, sorted((names[a], names[b])))
-        for a, b in combinations(range(len(rows)), 2)
-    }
-    found: dict[tuple[int, int], Pair | None] = {pair: kept.get(key) for pair, key in keys.items()}
-    new = [pair for pair, entry in found.items() if entry is None]
-    if new:
-        for pair, entry in tested(rows, names, new, known, folder):
-            found[pair] = entry
-            kept.put(keys[pair], entry)
-    return placed(rows, names, {pair: entry for pair, entry in found.items() if entry is not None})
+    names = [hash_case_tables(row, results, folder) for row in rows]
+    context: list[object] = [rows[0].task, rows[0].higher_is_better]
+    if rows[0].task == "segment":  # which cases count depends on the masks of all rows
+        context += sorted(names)
+    keys = {}
+    tests = {}
+    for a, b in combinations(range(len(rows)), 2):
+        keys[a, b] = key(*context, sorted((names[a], names[b])))
+        cached = cache.get(keys[a, b])
+        if cached is not None:
+            tests[a, b] = PairTest(**cached)
+    unknown = [pair for pair in keys if pair not in tests]
+    if unknown:
+        for pair, test in run_tests(rows, names, unknown, results, folder):
+            tests[pair] = test
+            cache.put(keys[pair], asdict(test))
+    return place_rows(rows, names, tests)
 
 
-def named(row: Row, known: Records, folder: Path) -> str:
-    """What a row's case tables are called: sha256 of theirs, in order. DataError where one isn't its record's."""
-    paths = [[results.record_path(folder, known[key]) for key in part] for part in row.parts]
-    digests = [
-        [results.cases_digest(path, known[key]) for path, key in zip(of_seed, part, strict=True)]
-        for of_seed, part in zip(paths, row.parts, strict=True)
-    ]
-    return cache.key(digests)
+def hash_case_tables(row: Row, results: Results, folder: Path) -> str:
+    """One hash of all case tables of a row; DataError where one isn't its result's."""
+    digests = []
+    for part in row.parts:
+        located = [(store.result_path(folder, results[run_id]), results[run_id]) for run_id in part]
+        digests.append([store.hash_cases(path, result) for path, result in located])
+    return key(digests)
 
 
-def tested(
+def run_tests(
     rows: Sequence[Row],
     names: Sequence[str],
-    pairs: Sequence[tuple[int, int]],
-    known: Records,
+    pairs: Sequence[Places],
+    results: Results,
     folder: Path,
-) -> Iterator[tuple[tuple[int, int], Pair]]:
-    """The pairs (numbers of rows), each with its test: the better one minus the other."""
-    first = next(tables(rows, known, folder))
+) -> Iterator[tuple[Places, PairTest]]:
+    """Test pairs of rows.
+
+    Args:
+        rows: of one table.
+        names: the hash of each row's case tables.
+        pairs: places of the rows to test.
+        results: by run id.
+        folder: where they lie.
+    """
+    first = next(read_case_tables(rows, results, folder))
     owners = [str(place) for place, row in enumerate(rows) for _ in row.parts]
-    models = comparison.measured(rows[0].task, owners, tables(rows, known, folder))
-    draws = draw(comparison.groups_of(first))
+    models = measure_models(rows[0].task, owners, read_case_tables(rows, results, folder))
+    draws = draw(groups_of_cases(first))
     scores = [paired.score_model(model, draws) for model in models]
     for a, b in pairs:
-        one, other = sorted((a, b), key=lambda n: scores[n], reverse=rows[0].higher)
-        test = paired.compare_pair(models[one], models[other], draws)
-        yield (
-            (a, b),
-            {"scores": {names[a]: scores[a], names[b]: scores[b]}, "se": test.se, "p": test.p},
-        )
+        best = sorted((a, b), key=lambda place: scores[place], reverse=rows[0].higher_is_better)
+        difference = paired.compare_pair(models[best[0]], models[best[1]], draws)
+        by_name = {names[a]: scores[a], names[b]: scores[b]}
+        yield (a, b), PairTest(by_name, difference.se, difference.p)
 
 
-def tables(rows: Sequence[Row], known: Records, folder: Path) -> Iterator[comparison.Rows]:
-    """The case table of every seed of every row, its folds one behind the other, one at a time."""
+def read_case_tables(rows: Sequence[Row], results: Results, folder: Path) -> Iterator[CaseRows]:
+    """The case table of every seed of every row, its folds' one after the other; one at a time."""
     for row in rows:
         for part in row.parts:
-            paths = [results.record_path(folder, known[key]) for key in part]
-            yield [
-                line
-                for path, key in zip(paths, part, strict=True)
-                for line in results.read_cases(path, known[key])
-            ]
+            table: CaseRows = []
+            for run_id in part:
+                path = store.result_path(folder, results[run_id])
+                table += store.read_cases(path, results[run_id])
+            yield table
 
 
-def placed(
-    rows: Sequence[Row], names: Sequence[str], pairs: Mapping[tuple[int, int], Pair]
+def place_rows(
+    rows: Sequence[Row], names: Sequence[str], tests: Mapping[Places, PairTest]
 ) -> list[Row]:
     """The rows with their ranks by the tests of all pairs."""
-    scores = {n: entry["scores"][names[n]] for pair, entry in pairs.items() for n in pair}
-    order = sorted(range(len(rows)), key=lambda n: scores[n], reverse=rows[0].higher)
-    tests = []
-    for one, other in combinations(order, 2):
-        entry = pairs[min(one, other), max(one, other)]
-        apart = scores[one] - scores[other]
-        tests.append(
-            paired.Difference(str(one), str(other), apart, None, None, entry["se"], entry["p"])
+    higher_is_better = rows[0].higher_is_better
+    scores = {}
+    for pair, test in tests.items():
+        for place in pair:
+            scores[place] = test.scores[names[place]]
+    order = sorted(range(len(rows)), key=lambda place: scores[place], reverse=higher_is_better)
+    differences = []
+    for better, worse in combinations(order, 2):
+        test = tests[min(better, worse), max(better, worse)]
+        value = scores[better] - scores[worse]
+        differences.append(
+            paired.Difference(str(better), str(worse), value, None, None, test.se, test.p)
         )
-    ranks = paired.rank_models([str(n) for n in order], tests, rows[0].higher)
-    resolution = paired.RESOLUTION * tests[0].se
+    ranks = paired.rank_models([str(place) for place in order], differences, higher_is_better)
+    resolution = paired.RESOLUTION * differences[0].se
     return [
-        replace(row, rank=ranks[str(n)], ranked=len(rows), resolution=resolution)
-        for n, row in enumerate(rows)
+        replace(row, rank=ranks[str(place)], ranked=len(rows), resolution=resolution)
+        for place, row in enumerate(rows)
     ]

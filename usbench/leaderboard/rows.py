@@ -1,4 +1,4 @@
-"""What the board is made of: rows and their figures."""
+"""The rows of the leaderboard and their scores."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from usbench.leaderboard.agreement import Verdict
+from usbench.leaderboard.agreement import Agreement
+from usbench.results.result import Cost
+from usbench.types import Task
 
-MAIN = {  # the scores a table shows, the one to sort by first where no record names it
+# The scores that a table shows; where no result names one, the first that is there sorts the rows.
+TABLE_SCORES: Mapping[Task, tuple[str, ...]] = {
     "detect": ("map50_95", "map50", "map75", "ar100"),
     "segment": (
         "dice",
@@ -27,45 +29,45 @@ MAIN = {  # the scores a table shows, the one to sort by first where no record n
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One score: its value for each seed, and the interval over cases of one training (the mean of the seeds' ends)."""
+class RowScore:
+    """One score of a row: its value for each seed, and the mean of the seeds' intervals."""
 
     values: tuple[float | None, ...]
-    low: float | None = None
+    low: float | None = None  # 95 % interval over cases of one training
     high: float | None = None
-    errors: tuple[
-        float | None, ...
-    ] = ()  # the standard error of each seed's value over groups, where it has one
+    errors: tuple[float | None, ...] = ()  # each seed's standard error over groups
     groups: int = 0
 
     @property
-    def mean(self) -> float | None:
+    def value(self) -> float | None:
         """Mean over the seeds; None where one of them is undefined."""
-        known = [value for value in self.values if value is not None]
-        return statistics.fmean(known) if known and len(known) == len(self.values) else None
+        return mean_if_all(self.values)
 
     @property
     def sd(self) -> float | None:
-        """Sample standard deviation (n − 1) over the seeds."""
+        """Sample standard deviation (n − 1) over the seeds; None for fewer than two."""
         known = [value for value in self.values if value is not None]
         return statistics.stdev(known) if len(known) == len(self.values) > 1 else None
 
     @property
     def se(self) -> float | None:
-        """Standard error over the groups of one training: the root mean square over the seeds; None where one has
-        none."""
-        known = [error for error in self.errors if error is not None]
-        if not known or len(known) < len(self.errors):
-            return None
-        return math.sqrt(statistics.fmean(error**2 for error in known))
+        """Standard error over the groups of one training: the root mean square over the seeds."""
+        variance = mean_if_all([None if error is None else error**2 for error in self.errors])
+        return None if variance is None else math.sqrt(variance)
+
+
+def mean_if_all(values: Sequence[float | None]) -> float | None:
+    """The mean; None where a value is missing or there is none."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the board: a recipe of ours (all its seeds) under one protocol, or one published row."""
+    """One recipe of ours (all its seeds) under one protocol, or one published row."""
 
     dataset: str
-    task: str
+    task: Task
     origin: str  # run | external | human | baseline | published
     name: str
     status: str = "done"
@@ -77,100 +79,112 @@ class Row:
     fold: int | None = None
     trained_on: str | None = None
     primary: str = ""
-    higher: bool = True
-    scores: Mapping[str, Figure] = field(default_factory=dict)
-    per_class: Mapping[str, Figure] = field(default_factory=dict)  # of the primary score
+    higher_is_better: bool = True
+    scores: Mapping[str, RowScore] = field(default_factory=dict)
+    per_class: Mapping[str, RowScore] = field(default_factory=dict)  # of the primary score
     target_score: float | None = None
     seeds: tuple[int, ...] = ()
-    wanted: int = 0  # seeds that were begun; more than `seeds` where some failed or lack folds
+    seeds_begun: int = 0  # more than `seeds` where some failed or lack folds
     folds: tuple[int, int] | None = None  # of a set of folds: how many each seed has, of how many
-    pooled: bool = (
-        False  # the folds' cases are scored together; else the figures are means over folds
-    )
-    keys: tuple[str, ...] = ()
-    parts: tuple[tuple[str, ...], ...] = ()  # the same by seed: of a set of folds several each
+    pooled: bool = False  # the folds' cases are scored together; else scores are means over folds
+    run_ids: tuple[str, ...] = ()
+    parts: tuple[tuple[str, ...], ...] = ()  # the run ids by seed: several each for a set of folds
     parameters: int | None = None
-    cost: Mapping[str, Any] | None = None  # of one image, as scripts/bench_models.py measures it
-    hours: float | None = None  # of training, the mean over the seeds
-    counts: Mapping[str, int] = field(default_factory=dict)
-    leak: int = 0
+    cost: Cost | None = None  # of one image
+    training_hours: float | None = None  # the mean over the seeds
+    counts: Mapping[str, int] = field(default_factory=dict)  # images by split
+    leakage: int = 0  # test images that show what a training image shows
     leakage_description: str = ""
-    own: bool = (
-        False  # the protocol is the one that results on this dataset and task are reported by
-    )
-    tuned: bool = (
-        False  # its values are a search's, so its recipe isn't quite the one that it is named after
-    )
-    old: bool = False  # an older version of a protocol than the newest among the records
-    description: str = ""
-    delta: float | None = None
+    reporting: bool = False  # results on this dataset and task are reported by this protocol
+    tuned: bool = False  # its values come from a search, so its recipe isn't quite the named one
+    old_protocol: bool = False  # another result has a newer version of the protocol
+    description: str = ""  # of the protocol
+    delta: float | None = None  # ours minus the published score
     delta_score: str = ""
-    against: str = ""
-    agreement: Verdict | None = None  # with the published row
+    against: str = ""  # name of the published row
+    agreement: Agreement | None = None  # with the published row
     rank: tuple[int, int] | None = None  # first and last place that paired tests leave it …
     ranked: int = 0  # … among so many rows
-    resolution: float | None = (
-        None  # smallest difference of the two best that the table's cases would show
-    )
-    marks: tuple[str, ...] = ()
+    resolution: float | None = None  # smallest difference that the table's cases would show
+    marks: tuple[str, ...] = ()  # what differs from the published row, such as "≠ recipe"
     source: str = ""
     verified: str = ""
     note: str = ""
 
     @property
-    def table(self) -> tuple[Any, ...]:
-        """What the rows of one table share, in the order of tables."""
-        other = (
-            not self.own,
-            self.old,
+    def table(self) -> tuple[object, ...]:
+        """Equal for rows of one table; tables are sorted by it, the reporting protocol first."""
+        protocol = (
+            not self.reporting,
+            self.old_protocol,
             self.protocol == "unknown",
             self.protocol,
             -(self.version or 0),
         )
-        return (self.status != "done", *other, self.split != "test", self.split)
+        return (self.status != "done", *protocol, self.split != "test", self.split)
 
     @property
-    def whole(self) -> bool:
+    def has_all_folds(self) -> bool:
         """Whether no fold is missing."""
         return self.folds is None or self.folds[0] == self.folds[1]
 
     @property
-    def value(self) -> float | None:
+    def score(self) -> RowScore | None:
         """The primary score."""
-        return self.scores[self.primary].mean if self.primary in self.scores else None
+        return self.scores.get(self.primary)
+
+    @property
+    def value(self) -> float | None:
+        """The value of the primary score."""
+        return None if self.score is None else self.score.value
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """Trained on × tested on, of one task: a line per recipe, a cell per dataset that it was tested on."""
+class TransferLine:
+    """A recipe that was scored on several datasets."""
 
-    task: str
-    tested: tuple[str, ...]
-    lines: tuple[
-        tuple[str, str, str, tuple[Row | None, ...]], ...
-    ]  # model, recipe, trained on, on each of tested
-
-
-def transfers(rows: Sequence[Row]) -> list[Transfer]:
-    """Of recipes that were evaluated on other datasets: their rows there, and on the dataset that they were trained on,
-    each by the protocol of the dataset it is tested on."""
-    own = [row for row in rows if row.own and not row.old and row.folds is None]
-    ours = [row for row in own if row.origin == "run" and row.status == "done"]
-    return [_transfer(task, ours) for task in sorted({row.task for row in ours if row.trained_on})]
+    model: str
+    recipe: str
+    trained_on: str
+    rows: tuple[Row | None, ...]  # on each dataset of the table
 
 
-def _transfer(task: str, ours: Sequence[Row]) -> Transfer:
-    of_task = [row for row in ours if row.task == task]
-    recipes = sorted(
-        {(row.model or "", row.recipe or "", row.trained_on) for row in of_task if row.trained_on}
-    )
-    found = {
-        (row.model or "", row.recipe or "", row.trained_on or row.dataset, row.dataset): row
-        for row in of_task
-    }
-    tested = tuple(sorted({key[3] for key in found if key[:3] in recipes}))
-    return Transfer(
-        task,
-        tested,
-        tuple((*one, tuple(found.get((*one, name)) for name in tested)) for one in recipes),
-    )
+@dataclass(frozen=True)
+class TransferTable:
+    """Trained on × tested on, for one task."""
+
+    task: Task
+    tested: tuple[str, ...]  # datasets
+    lines: tuple[TransferLine, ...]
+
+
+def transfer_tables(rows: Sequence[Row]) -> list[TransferTable]:
+    """Recipes that were scored on other datasets, with their row on the training dataset.
+
+    Each figure is by the reporting protocol of the dataset that it was tested on.
+    """
+    ours = []
+    for row in rows:
+        current = row.reporting and not row.old_protocol and row.folds is None
+        if current and row.origin == "run" and row.status == "done":
+            ours.append(row)
+    tasks = sorted({row.task for row in ours if row.trained_on})
+    return [transfer_table(task, ours) for task in tasks]
+
+
+def transfer_table(task: Task, ours: Sequence[Row]) -> TransferTable:
+    """The table of one task. ours: see `transfer_tables`."""
+    recipes = set()
+    by_place = {}
+    for row in ours:
+        if row.task != task:
+            continue
+        recipe = (row.model or "", row.recipe or "", row.trained_on or row.dataset)
+        by_place[recipe, row.dataset] = row
+        if row.trained_on:
+            recipes.add(recipe)
+    tested = tuple(sorted({dataset for recipe, dataset in by_place if recipe in recipes}))
+    lines = []
+    for recipe in sorted(recipes):
+        lines.append(TransferLine(*recipe, tuple(by_place.get((recipe, name)) for name in tested)))
+    return TransferTable(task, tested, tuple(lines))

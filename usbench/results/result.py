@@ -98,6 +98,33 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """Milliseconds from a native image to its prediction."""
+
+    p50: float
+    p95: float | None = None
+    n: int | None = None  # images that were timed
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What predicting one image costs, as scripts/bench_models.py measures it."""
+
+    macs: int  # multiply–adds
+    latency_ms: Latency
+    fps: float  # one image at a time
+    device: str  # cpu or cuda
+    on: str  # processor or GPU
+    threads: int
+    load: float | None = None  # share of the machine's cores that predicting keeps busy
+    best_batch: int | None = None
+    fps_best: float | None = None  # at the best batch
+    peak_memory_mib: float | None = None  # of the process; on a GPU torch's
+    precision: str | None = None
+    image: tuple[int, int] | None = None  # height, width
+
+
+@dataclass(frozen=True)
 class Result:
     """One result. `protocols` holds the scores, the reporting protocol's first; () where it failed."""
 
@@ -133,6 +160,8 @@ class Result:
     seconds: Mapping[str, float] | None = None  # by stage
     parameters: int | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)  # dotted field → why it is null
+    cost: Cost | None = None
+    scored_by: Code | None = None  # the code that scored it again; None: `code` did
     extra: Mapping[str, Any] = field(default_factory=dict)  # keys that this version doesn't know
 
     @property
@@ -153,16 +182,10 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """The result as JSON's data, in the order of the schema."""
         content: dict[str, Any] = {"schema": SCHEMA}
-        for name in PLAIN:
-            content[name] = getattr(self, name)
-        for name in ("primary", "validation", "predictions", "code", "machine"):
-            content[name] = plain(getattr(self, name))
-        content["data"] = plain(self.data)
-        if self.tuned:
-            content["tuned"] = plain(self.tuned)
-        for name in ("series", "fold_series"):
-            if content[name] is None:
-                del content[name]
+        for name in (*PLAIN, *PARTS, "cost", "data"):
+            value = plain(getattr(self, name))
+            if value is not None or name not in OPTIONAL:
+                content[name] = value
         content |= protocols_to_json(self.protocols)
         return {**content, **self.extra}
 
@@ -173,6 +196,8 @@ class Result:
         for name, kind in PARTS.items():
             if content.get(name) is not None:
                 known[name] = build(kind, content[name])
+        if content.get("cost") is not None:
+            known["cost"] = cost_from_json(content["cost"])
         known["data"] = data_from_json(content["data"])
         known["protocols"] = protocols_from_json(content)
         extra = {name: value for name, value in content.items() if name not in KEYS}
@@ -186,15 +211,16 @@ PARTS: Mapping[str, type] = {
     "tuned": Tuned,
     "code": Code,
     "machine": Machine,
+    "scored_by": Code,
 }
-PLAIN = tuple(
-    item.name for item in fields(Result) if item.name not in {*PARTS, "data", "protocols", "extra"}
-)  # fields that JSON holds as they are
-KEYS = {
-    *("schema", "protocol", "scores", "per_class", "target_score", "protocols", "data"),
-    *PLAIN,
-    *PARTS,
+BUILT = {*PARTS, "cost", "data", "protocols", "extra"}  # fields that need more than a copy
+PLAIN = tuple(item.name for item in fields(Result) if item.name not in BUILT)
+OPTIONAL = {  # left out of the JSON where they are None
+    *("series", "fold_series", "tuned", "validation", "predictions", "cost", "scored_by"),
+    *("device", "precision", "threads", "seconds", "parameters"),
 }
+SCORES = {"protocol", "scores", "per_class", "target_score", "protocols"}
+KEYS = {"schema", "data", "cost", *SCORES, *PLAIN, *PARTS}
 
 
 def plain(value: Any) -> Any:
@@ -221,6 +247,12 @@ def data_from_json(content: Mapping[str, Any]) -> Data:
         leakage=build(Leakage, leakage) if leakage else None,
         splits=content.get("splits"),
     )
+
+
+def cost_from_json(content: Mapping[str, Any]) -> Cost:
+    """What a prediction of a result's model costs."""
+    cost: Cost = build(Cost, {**content, "latency_ms": build(Latency, content["latency_ms"])})
+    return cost
 
 
 # ---- scores

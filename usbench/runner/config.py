@@ -1,285 +1,218 @@
-"""From a composed configuration to a cell: one run with everything resolved, nothing left to chance, and its key.
+"""One run, fully resolved: nothing is left to the machine, the clock or a default.
 
-A cell is plain data (it is written as YAML and read by the child process): where the data lies, which recipe, device,
-precision and threads, what the data's fingerprint is. No torch, no pixels.
+`runs/<run id>/config.yaml` holds it; the child process that does the run reads it there. No torch, no
+pixels. `usbench.runner.resolve` makes it from a composed configuration.
 """
 
 from __future__ import annotations
 
-import math
+import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import yaml
 
 from usbench.datasets import source
-from usbench.datasets.dataset import Dataset, file_fingerprint
-from usbench.errors import ConfigError, UnsuitableError
-from usbench.models import CACHE_VERSION, weights
-from usbench.runner import machine
-from usbench.runner.identity import NOT_DECISIVE, identify, short_hash
-from usbench.types import TASKS, Task
+from usbench.datasets.config import DatasetConfig, ViewConfig, stated_fields
+from usbench.datasets.dataset import Dataset
+from usbench.errors import ConfigError
+from usbench.results.result import Tuned
+from usbench.types import Task
 
-Cell = dict[str, Any]
-
-SELECTION = {  # the selection rule and its version, by task; a higher figure is better
-    "segment": ("dice", 1),
-    "detect": ("map50_95", 1),
-    "landmark": ("minus_mre_px", 1),
-}
-SIDE = 32  # a net's height and width are multiples of it
+NAME = "config.yaml"  # in the run's folder
+HIDDEN = ("root", "runs", "results", "debug", "tracking")  # of no interest elsewhere
+HIDDEN_DATASET = ("access", "title", "citation", "root")  # the dataset's YAML has them
 
 
-def resolve(config: Mapping[str, Any], training: bool = True, device: str | None = None) -> Cell:
-    """The cell of a composed configuration. Writes the phantom where one is used. training: whether it needs images to
-    train on; device: that of another machine, where the cell will be run.
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model and its training settings."""
 
-    Raises ConfigError for a combination that can't be, DataError for a release that isn't whole.
-    """
-    dataset, model = config["dataset"], config["model"]
-    task = check_task(config)
-    check_switches(config)
-    if training and dataset["split"].get("test_only"):
-        name = dataset["name"]
-        raise UnsuitableError(
-            f"dataset={name}: it has test images only; train on another one with evaluate_on=[{name}], or evaluate a "
-            f"result: scripts/evaluate.py RESULT dataset={name}"
+    name: str
+    version: int  # of the adapter
+    build: Mapping[str, object]  # a `_target_` node
+    recipe: Mapping[str, object]  # training settings
+
+
+@dataclass(frozen=True)
+class WeightsOrigin:
+    """Where a model's starting weights came from."""
+
+    origin: object  # as stated: a path, an address, a hub's entry
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """An evaluation of a trained model on another dataset's test images."""
+
+    trained_on: str  # the dataset's name
+    run_id: str  # of the training
+    runs: Path  # where its folder lies
+    class_map: Mapping[str, str]  # the model's class → ours
+    classes: tuple[str, ...]  # those of ours that are scored
+    left_out: tuple[str, ...]  # those that the model doesn't know
+    validation: float | None = None  # selection metric of the training; None before it
+
+
+@dataclass(frozen=True)
+class RunAddress:
+    """What it takes to find a run's folder and its result."""
+
+    dataset: str
+    task: Task
+    model: str
+    seed: int | None
+    run_id: str
+    runs: Path
+    results: Path
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder for everything that the run writes."""
+        return self.runs / self.run_id
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run, and where its files go."""
+
+    dataset: DatasetConfig
+    task: Task
+    fold: int | None  # None: the fixed split
+    model: ModelConfig
+    recipe: str | None  # its name; None: external predictions
+    weights: WeightsOrigin | None  # None: from scratch
+    metric: Mapping[str, object]  # a `_target_` node
+    seed: int | None  # None: external predictions
+    device: str  # cpu | cuda:N
+    precision: Literal["fp32", "bf16"]
+    threads: int
+    phantom: bool
+    root: Path  # of the release
+    runs: Path
+    results: Path
+    tracking: Literal["mlflow", "none"]
+    debug: bool
+    fingerprint: str = ""  # of the data
+    series: str = ""  # shared by runs that differ in seed or precision alone
+    fold_series: str | None = None  # shared by the folds of one run; None: the fixed split
+    run_id: str = ""
+    tuned: Tuned | None = None  # the search whose values are run
+    study: str | None = None  # the search that this run is a trial of
+    transfer: Transfer | None = None  # None: the dataset that is trained on
+
+    @property
+    def view(self) -> ViewConfig:
+        """The dataset's view of the task."""
+        return self.dataset.views[self.task]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that are scored."""
+        return self.transfer.classes if self.transfer else self.view.classes or ()
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder for everything that the run writes."""
+        return self.runs / self.run_id
+
+    @property
+    def address(self) -> RunAddress:
+        """What it takes to find the run's folder and its result."""
+        names = (self.dataset.name, self.task, self.model.name, self.seed, self.run_id)
+        return RunAddress(*names, self.runs, self.results)
+
+    @property
+    def path(self) -> Path:
+        """Where the run's configuration lies."""
+        return self.run_dir / NAME
+
+    def open_dataset(self) -> Dataset:
+        """Index the view; of an evaluation elsewhere only the classes that the model knows."""
+        fold = None if self.transfer else self.fold
+        dataset = source.open_dataset(
+            self.dataset, self.task, self.root, phantom=self.phantom, fold=fold
         )
-    found, root = source.locate(config)
-    drawn = not found or (root / source.MARK).is_file()
-    if device and config["precision"] == "auto":
-        raise ConfigError(
-            "precision=auto: it goes by what the device can, and that of the cluster can't be seen from here; say "
-            "precision=bf16 (compute capability 8.0 or newer) or precision=fp32"
-        )
-    device = device or machine.resolve_device(config["device"])
-    recipe_name, build_node, recipe = resolve_model(config, task, not drawn)
-    cell: Cell = {
-        "dataset": source.without_release(dataset) if drawn else dataset,
-        "task": task,
-        "fold": fold_of(config),
-        "model": {
-            "name": model["name"],
-            "version": model["version"],
-            "build": build_node,
-            "recipe": recipe,
-        },
-        "recipe": recipe_name,
-        "weights": pretrained(config["model"]["build"].get("weights"), build_node.get("weights")),
-        "metric": metric_node(config["metric"], dataset["views"][task], task),
-        "seed": number(config, "seed"),
-        "device": device,
-        "precision": precision_of(config, device),
-        "threads": number(config, "threads") if config["threads"] is not None else machine.cores(),
-        "phantom": drawn,
-        "root": str(root),
-        "runs": str(Path(str(config["runs"])).absolute()),
-        "results": str(Path(str(config["results"])).absolute()),
-        "tracking": config["tracking"],
-        "debug": bool(config["debug"]),
-    }
-    if isinstance(config.get("tuned"), Mapping):
-        cell["tuned"] = config["tuned"]
-    if not found:
-        cell["root"] = str(source.ensure_phantom(cell))
-    dataset_found = source.open_dataset(cell)
-    cell["dataset"] = source.with_classes(cell["dataset"], task, dataset_found.classes)
-    cell["fingerprint"] = fingerprint(cell, dataset_found, found)
-    cell["series"], cell["run_id"] = run_ids(cell)
-    return cell
+        return dataset.narrow_to(self.transfer.classes) if self.transfer else dataset
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The configuration as YAML's data."""
+        content: dict[str, Any] = stated_fields(self)
+        for name in ("recipe", "fold", "seed", "weights", "debug"):
+            content.setdefault(name, getattr(self, name))
+        content["dataset"] = self.dataset.to_mapping()
+        content |= {name: os.fspath(getattr(self, name)) for name in ("root", "runs", "results")}
+        if self.weights:
+            content["weights"] = {"from": self.weights.origin, "sha256": self.weights.sha256}
+        if self.transfer:
+            content["transfer"]["runs"] = os.fspath(self.transfer.runs)
+        return content
+
+    def public_mapping(self) -> dict[str, Any]:
+        """The configuration as a result holds it: nothing of this machine's folders."""
+        content = self.to_mapping()
+        for name in HIDDEN:
+            del content[name]
+        for name in HIDDEN_DATASET:
+            content["dataset"].pop(name, None)
+        if self.transfer:
+            del content["transfer"]["runs"]
+        weights = self.model.build.get("weights")
+        if isinstance(weights, str) and Path(weights).is_absolute():
+            content["model"]["build"]["weights"] = Path(weights).name
+        return content
+
+    @classmethod
+    def from_mapping(cls, content: Mapping[str, Any], **places: Any) -> RunConfig:
+        """A configuration from YAML's data.
+
+        Args:
+            content: from `to_mapping`, or the `config` of a result.
+            places: what the `config` of a result doesn't have (root, runs, results, tracking, debug).
+        """
+        values = {**content, **places}
+        values["dataset"] = DatasetConfig.from_mapping(values["dataset"])
+        values["model"] = ModelConfig(**values["model"])
+        for name in ("root", "runs", "results"):
+            values[name] = Path(values[name])
+        if weights := values.get("weights"):
+            values["weights"] = WeightsOrigin(weights["from"], weights.get("sha256"))
+        if tuned := values.get("tuned"):
+            values["tuned"] = Tuned(**{**tuned, "seeds": tuple(tuned["seeds"])})
+        if transfer := values.get("transfer"):
+            values["transfer"] = transfer_from_mapping(transfer)
+        return cls(**values)
 
 
-def number(config: Mapping[str, Any], key: str) -> int:
-    """A whole number of 0 or more; ConfigError for anything else."""
-    value = config[key]
-    if (
-        not isinstance(value, int)
-        or isinstance(value, bool)
-        or value < (1 if key == "threads" else 0)
-    ):
-        raise ConfigError(f"{key}={value}: a whole number was wanted")
-    return value
+def transfer_from_mapping(content: Mapping[str, Any]) -> Transfer:
+    """The `transfer` entry of a configuration."""
+    lists = {name: tuple(content.get(name, ())) for name in ("classes", "left_out")}
+    return Transfer(**{**content, **lists, "runs": Path(content.get("runs", ""))})
 
 
-def fold_of(config: Mapping[str, Any]) -> int | None:
-    """The fold's number, None for the fixed split; ConfigError where the dataset has no such fold."""
-    fold, folds = config["fold"], config["dataset"]["split"].get("folds")
-    if fold is None:
-        return None
-    if not folds:
-        name = config["dataset"]["name"]
-        raise UnsuitableError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
-    if number(config, "fold") >= folds:
-        raise UnsuitableError(f"fold={fold}: one of 0..{folds - 1} was wanted")
-    return int(fold)
-
-
-def check_switches(config: Mapping[str, Any]) -> None:
-    """ConfigError for a switch that is neither true nor false (trust=no is a word, and a word counts as true)."""
-    for key in ("overwrite", "trust", "debug"):
-        if not isinstance(config[key], bool):
-            raise ConfigError(f"{key}={config[key]}: true or false was wanted")
-    if config["tracking"] not in ("mlflow", "none"):
-        raise ConfigError(f"tracking={config['tracking']}: mlflow or none was wanted")
-
-
-def check_task(config: Mapping[str, Any]) -> Task:
-    """The model's task; ConfigError where the dataset or the metric doesn't have it."""
-    dataset, model, metric = config["dataset"], config["model"], config["metric"]
-    task: Task = model["task"]
-    if task not in TASKS:
-        raise ConfigError(f"model.task: one of {', '.join(TASKS)} was wanted, found {task!r}")
-    if task not in dataset["views"]:
-        raise UnsuitableError(
-            f"dataset={dataset['name']} model={model['name']}: the model does {task}, "
-            f"the dataset has {', '.join(dataset['views'])}; see list=true"
-        )
-    if metric["task"] != task:
-        raise ConfigError(f"metric={metric['task']}: the model does {task}; take metric={task}")
-    return task
-
-
-def precision_of(config: Mapping[str, Any], device: str) -> str:
-    """fp32 or bf16; auto takes bf16 where device and adapter both can. ConfigError where bf16 was asked for and
-    can't be."""
-    wanted, model = config["precision"], config["model"]
-    precision = machine.resolve_precision(wanted, device)
-    if precision == "fp32" or device.split(":")[0] in model["bf16"]:
-        return precision
-    if wanted == "bf16":
-        raise UnsuitableError(
-            f"precision=bf16: {model['name']} can train so on {', '.join(model['bf16'])}; take precision=auto"
-        )
-    return "fp32"
-
-
-def metric_node(metric: Mapping[str, Any], view: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """The metric with the protocols that the dataset's own paper adds, the lengths between landmarks that it names, and its
-    tolerances of a surface Dice where the user has chosen none.
-    """
-    protocols = [
-        *metric["protocols"],
-        *(rule for rule in view.get("protocols", ()) if rule not in metric["protocols"]),
-    ]
-    tolerance = view.get("tolerance") or {}
-    lengths = (
-        {"lengths": {**view["lengths"], **(metric.get("lengths") or {})}}
-        if view.get("lengths")
-        else {}
-    )
-    given = {name: value for name, value in metric.items() if name != "task"}
-    told = {
-        f"tolerance_{unit}": value
-        for unit, value in tolerance.items()
-        if given.get(f"tolerance_{unit}") is None
-    }
-    return {**given, **lengths, **told, "protocols": protocols}
-
-
-# ---- the model, its recipe and its weights
-
-
-def resolve_model(
-    config: Mapping[str, Any], task: Task, real: bool
-) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """(recipe's name, build node, recipe): what the build leaves null and the recipe has is taken from the recipe."""
-    dataset, model = config["dataset"], config["model"]
-    name = config["recipe"]
-    if name == "auto":
-        name = dataset.get("recipes", {}).get(model["name"], "standard") if real else "quick"
-    if name not in model["recipes"]:
-        raise UnsuitableError(f"recipe={name}: {model['name']} has {', '.join(model['recipes'])}")
-    node, recipe = dict(model["build"]), dict(model["recipes"][name])
-    for key in [key for key, value in node.items() if value is None and key in recipe]:
-        node[key] = recipe.pop(key)
-    if isinstance(recipe.get("size"), int):
-        recipe["size"] = shape(recipe["size"], dataset["size"])
-    stated = node.get("weights")
-    if stated and model["pickled"] and not config["trust"]:
-        raise ConfigError(
-            f"model.build.weights={stated}: {model['name']}'s weights are a pickle, which can run any code "
-            f"when it is read; "
-            "if you trust where it comes from, say trust=true"
-        )
-    if "weights" in node:
-        node["weights"] = weights.fetch(stated, Path(str(config["runs"])) / "cache" / "weights")
-    return name, node, recipe
-
-
-def pretrained(stated: Any, given: str | None) -> dict[str, Any] | None:
-    """What a record says of the starting weights: where they came from and their sha256; None from scratch."""
-    return (
-        {"from": weights.describe_origin(stated), "sha256": weights.weights_sha256(given)}
-        if given
-        else None
-    )
-
-
-def shape(side: int, native: tuple[int, int]) -> list[int]:
-    """A net's [height, width]: about side² pixels, the aspect ratio of the native (height, width), multiples of 32."""
-    ratio = math.sqrt(native[0] / native[1])
-    return [max(SIDE, round(length / SIDE) * SIDE) for length in (side * ratio, side / ratio)]
-
-
-# ---- identity
-
-
-def fingerprint(cell: Mapping[str, Any], dataset: Dataset, found: bool) -> str:
-    """The data's fingerprint. found: the files were there; else they were drawn below runs, and the generator's
-    parameters say it all."""
-    if not found:
-        return source.phantom_fingerprint(cell)
-    return file_fingerprint(dataset, Path(cell["runs"]) / "cache" / "hashes.json")
-
-
-def run_ids(cell: Mapping[str, Any]) -> tuple[str, str]:
-    """(series, run id): hashes of what decides the predictions, without and with seed and precision."""
-    model, view = cell["model"], cell["dataset"]["views"][cell["task"]]
-    build = dict(model["build"])
-    weights_sha256 = weights.weights_sha256(build.pop("weights", None))
-    recipe = {key: value for key, value in model["recipe"].items() if key not in NOT_DECISIVE}
-    facts = {
-        "dataset": cell["dataset"]["name"],
-        "task": cell["task"],
-        "fold": cell["fold"],
-        "classes": list(view["classes"]),
-        "exclusive": bool(view.get("exclusive", False)),
-        "layout": identify(view["layout"]),
-        "data": cell["fingerprint"],
-        "model": {"name": model["name"], "build": identify(build), "recipe": identify(recipe)},
-        "weights": weights_sha256,
-        "versions": {"adapter": model["version"], "cache": CACHE_VERSION},
-        "selection": SELECTION[cell["task"]],
-    }
-    if "tuned" in cell:
-        facts["tuned"] = cell["tuned"]
-    return short_hash(facts), short_hash(
-        {**facts, "precision": cell["precision"], "seed": cell["seed"]}
-    )
-
-
-def run_dir(cell: Mapping[str, Any]) -> Path:
-    """Where the run keeps everything it makes."""
-    return Path(cell["runs"]) / str(cell["run_id"])
-
-
-def write(cell: Mapping[str, Any], path: Path) -> None:
-    """The cell as YAML, beside, then renamed."""
+def write_config(content: Mapping[str, object], path: Path) -> None:
+    """Write a configuration as YAML, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    beside.write_text(yaml.safe_dump(dict(cell), sort_keys=False, allow_unicode=True))
-    beside.replace(path)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    part.write_text(yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
+    part.replace(path)
 
 
-def read(path: Path) -> Cell:
-    """A cell written by `write`; ConfigError where it isn't one."""
+def read_config(path: Path) -> RunConfig:
+    """Read a run's configuration. Raises ConfigError where the file isn't one."""
     try:
-        cell = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
-        reason = " ".join(str(wrong).split())
-        raise ConfigError(f"{path}: a cell written by usbench was wanted: {reason}") from wrong
-    if not isinstance(cell, dict) or "run_id" not in cell:
-        raise ConfigError(f"{path}: a cell written by usbench was wanted, found something else")
-    return cell
+        return RunConfig.from_mapping(cast(Mapping[str, Any], yaml.safe_load(path.read_text())))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: expected a run's configuration: {reason}") from error
+
+
+def with_threads(config: RunConfig) -> RunConfig:
+    """The configuration with the thread count of a run that was begun: it decides the last bits."""
+    if not config.path.is_file():
+        return config
+    return replace(config, threads=read_config(config.path).threads)

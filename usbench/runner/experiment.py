@@ -1,330 +1,277 @@
-"""The story of one run: open, fit, predict, score, save. Without Hydra:
-
-python -m usbench.runner.experiment CELL.yaml
-"""
+"""The story of one run: open the data, fit, predict, score, record."""
 
 from __future__ import annotations
 
 import csv
-import json
-import os
-import shutil
-import sys
-import threading
 import time
-import traceback
-import warnings
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import cast
 
-from usbench.datasets import source
-from usbench.errors import ConfigError, RunError, UnsuitableError, UsbenchError
+from usbench.datasets.dataset import Dataset, Samples
+from usbench.errors import ConfigError, RunError
 from usbench.io.config import build
-from usbench.io.console import warn
+from usbench.metrics.scores import Scores
 from usbench.results import scoring
-from usbench.results import store as results
-from usbench.results.gallery import make as gallery
-from usbench.results.gallery import overlay
-from usbench.runner import config as cell
-from usbench.runner import lock as claims
-from usbench.runner import publication, records, report, transfer
-from usbench.runner import status as ledger
+from usbench.results.gallery.make import make_gallery_after_run
+from usbench.results.gallery.overlay import draw_overlays
+from usbench.results.predictions import StoredPredictions, read_predictions, write_predictions
+from usbench.results.result import Result
+from usbench.results.store import hash_case_ids
+from usbench.runner import report
+from usbench.runner.class_map import ClassMap
+from usbench.runner.config import RunConfig, Transfer, read_config, write_config
+from usbench.runner.facts import done_result
 from usbench.runner.identity import identify, short_hash
-from usbench.runner.publication import ALONE, Hold
-from usbench.runner.tracking import mlflow_store as track
-from usbench.runner.tracking.background import later
-from usbench.types import Model, Run
+from usbench.runner.publish import ALONE, RunLock
+from usbench.runner.tracking import mlflow_store
+from usbench.runner.tracking.background import in_background
+from usbench.runner.tracking.mlflow_store import Tracker, Untracked
+from usbench.types import Model, Run, Split, Target
 
-PARENT = "USBENCH_PARENT"  # set by the launcher: the child dies when its standard input closes
 
-
-def benchmark(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
-    """Do one cell; its record, saved. A killed run goes on from its last epoch."""
-    folder = cell.run_dir(one)
-    dataset = source.open_dataset(one)
-    train, val, test = dataset.samples("train"), dataset.samples("val"), dataset.samples("test")
-    clock = Clock()
-    tracker = open_tracker(one, folder)
-    journal = Journal(folder / "log.csv", tracker, hold.check)
-    try:
-        model, run = prepare(one, folder, journal, len(dataset.classes), dataset.exclusive)
+def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
+    """Do one run and publish its result. An interrupted run resumes at its last epoch."""
+    config.run_dir.mkdir(parents=True, exist_ok=True)
+    dataset = config.open_dataset()
+    train, val, test = (dataset.samples(split) for split in ("train", "val", "test"))
+    with open_tracker(config) as tracker:
+        journal = Journal(config.run_dir / "log.csv", tracker, lock.check)
+        clock = Clock(journal.earlier_s)
+        model, run = build_model(config, journal)
         model.fit(train, val, run)
-        clock.lap("fit")
-        hold.check()
-        scoring.write_predictions(folder, "val", val, model.predict(val.images()))
-        scoring.write_predictions(folder, "test", test, model.predict(test.images()))
-        clock.lap("predict")
-        leak = one["dataset"].get("leakage") or {}
-        chosen = scoring.select(folder, val)
-        scores = scoring.score(one["metric"], folder, test, val, leak.get("images", ()))
-        clock.lap("score")
-        clock.laps["fit"] = round(clock.laps["fit"] + journal.before, 1)
-        record = records.done_record(
-            one, dataset, scores, chosen, clock.laps, getattr(model, "parameters", None)
-        )
-        pictures = overlay.draw(one, folder, test, scores.cases)
-        path = hold.put(
-            one,
-            record,
-            results.mask_ids(scores.cases, one["dataset"]["redistribute"], dataset.name),
-        )
-        tracker.finish(
-            "FINISHED", record, pictures if one["dataset"]["redistribute"] == "images" else ()
-        )
-    except BaseException:
-        tracker.finish("FAILED", None)
-        raise
-    if one.get("study"):
-        report.trial(record)
+        clock.end_stage("fit")
+        lock.check()
+        validation = store_predictions(config, "val", val, model.predict(val.images()))
+        predictions = store_predictions(config, "test", test, model.predict(test.images()))
+        clock.end_stage("predict")
+        selection_score = scoring.selection_score(validation)
+        thresholds = scoring.choose_thresholds(validation)
+        scores = score(config, predictions, thresholds)
+        clock.end_stage("score")
+        outcome = Outcome(dataset, model, predictions, scores, selection_score, clock.seconds)
+        return finish_run(config, outcome, lock, tracker)
+
+
+def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock = ALONE) -> Result:
+    """Score a trained model on another dataset's test images and publish the result.
+
+    The thresholds that it needs were chosen on the validation images of its own training.
+    """
+    clock = Clock()
+    trained = read_config(transfer.runs / transfer.run_id / "config.yaml")
+    trained = replace(
+        trained,
+        runs=transfer.runs,
+        device=config.device,
+        precision=config.precision,
+        threads=config.threads,
+    )
+    model = restore_model(trained)
+    clock.end_stage("load")
+    dataset = config.open_dataset()
+    test = dataset.samples("test")
+    mapped = ClassMap.of(transfer, trained.view).apply(model.predict(test.images()))
+    predictions = store_predictions(config, "test", test, mapped)
+    clock.end_stage("predict")
+    scores = score(config, predictions)
+    clock.end_stage("score")
+    outcome = Outcome(dataset, model, predictions, scores, transfer.validation, clock.seconds)
+    return finish_run(config, outcome, lock, Untracked())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves to be recorded."""
+
+    dataset: Dataset
+    model: Model
+    predictions: StoredPredictions  # of the test split
+    scores: Scores
+    selection_score: float | None  # the selection metric on validation
+    seconds: dict[str, float]  # by stage
+
+    @property
+    def parameters(self) -> int | None:
+        """The network's parameters; None for a model that doesn't count them."""
+        return cast(int | None, getattr(self.model, "parameters", None))
+
+
+def finish_run(config: RunConfig, outcome: Outcome, lock: RunLock, tracker: Tracker) -> Result:
+    """Publish the result with its case table, draw its pictures and report it."""
+    dataset, scores = config.dataset, outcome.scores
+    result = done_result(
+        config,
+        outcome.dataset,
+        scores,
+        outcome.selection_score,
+        outcome.seconds,
+        outcome.parameters,
+    )
+    title = f"{dataset.name} · {config.model.name} · {config.recipe} · seed {config.seed}"
+    attribution = None if config.phantom else dataset.attribution
+    overlays = draw_overlays(outcome.predictions, scores.cases, title, attribution)
+    cases = hash_case_ids(scores.cases, dataset.redistribute, dataset.name)
+    path = lock.publish(config, result, cases)
+    shown = overlays if dataset.redistribute == "images" else ()
+    tracker.finish("FINISHED", result.to_json(), shown)
+    if config.study:
+        report.report_trial(result)
     else:
-        report.final(record, path, pictures)
-        gallery.after_run(one, path)
-    return record
+        report.report_result(result, path, overlays)
+        make_gallery_after_run(path, outcome.predictions)
+    return result
 
 
-def evaluate(one: cell.Cell, hold: Hold = ALONE) -> dict[str, Any]:
-    """Do a cell of another dataset's test images with the weights of a finished run; its record, saved."""
-    folder, clock = Path(one["trained"]["runs"]) / one["trained"]["run_id"], Clock()
-    trained = cell.read(folder / "cell.yaml")
-    model = restored(
-        {**trained, **{part: one[part] for part in ("device", "precision", "threads")}}, folder
-    )
-    clock.lap("load")
-    record = transfer.evaluate(one, trained, model, clock, hold)
-    gallery.after_run(one, results.record_path(Path(one["results"]), record))
-    return record
+def store_predictions(
+    config: RunConfig, split: Split, samples: Samples, predictions: Iterator[Target]
+) -> StoredPredictions:
+    """Write one split's predictions into the run's folder, as they come, and read them back."""
+    write_predictions(config.run_dir, split, samples, predictions)
+    return read_predictions(config.run_dir, split, samples)
 
 
-def restored(one: cell.Cell, folder: Path) -> Model:
-    """A finished run's model with its best weights; RunError where they aren't there."""
-    if not sorted(folder.glob("best.*")):
+def score(
+    config: RunConfig,
+    predictions: StoredPredictions,
+    thresholds: Mapping[str, float] | None = None,
+) -> Scores:
+    """Score test predictions by the run's metric. thresholds: those chosen on validation."""
+    leakage = config.dataset.leakage
+    leaking = leakage.images if leakage else ()
+    return scoring.score(config.metric, predictions, thresholds, leaking)
+
+
+# ---- the model
+
+
+def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
+    """The model, and what it may know of its run; torch is imported here."""
+    import torch
+
+    if config.device != "cpu" and not torch.cuda.is_available():
         raise RunError(
-            f"{folder}: the weights of a finished run were wanted (best.*), found none; run it again"
+            f"device={config.device}: this torch ({torch.__version__}) can't use it; set device=cpu"
         )
-    view = one["dataset"]["views"][one["task"]]
-    journal = Journal(folder / "log.csv", track.Untracked())
-    model, run = prepare(
-        one, folder, journal, len(view["classes"]), bool(view.get("exclusive", False))
+    torch.set_num_threads(config.threads)
+    view, node = config.view, config.model
+    model: Model = build(
+        node.build, classes=len(view.classes or ()), exclusive=view.exclusive, recipe=node.recipe
     )
+    assert config.seed is not None  # only external predictions have none
+    layout = identify(view.layout)
+    return model, Run(
+        dir=config.run_dir,
+        device=config.device,
+        seed=config.seed,
+        precision=config.precision,
+        threads=config.threads,
+        score=scoring.SELECTION[config.task],
+        log=journal.log,
+        cache=config.runs / "cache" / short_hash([config.fingerprint, layout]),
+    )
+
+
+def restore_model(config: RunConfig) -> Model:
+    """A finished run's model with its best weights.
+
+    Raises:
+        RunError: the weights aren't there.
+        ConfigError: the model's class can't restore weights.
+    """
+    if not sorted(config.run_dir.glob("best.*")):
+        raise RunError(
+            f"{config.run_dir}: expected the weights of a finished run (best.*), got none; "
+            "run it again"
+        )
+    model, run = build_model(config, Journal(config.run_dir / "log.csv", Untracked()))
     if not hasattr(model, "restore"):
         raise ConfigError(
-            f"model={one['model']['name']}: its class has no restore(run), which takes up stored weights again"
+            f"model={config.model.name}: expected a class with restore(run), which loads the "
+            "stored weights; add it"
         )
     model.restore(run)
     return model
 
 
-def prepare(
-    one: cell.Cell, folder: Path, journal: Journal, classes: int, exclusive: bool
-) -> tuple[Model, Run]:
-    """The model, and what it is told about its run; torch is imported here."""
-    import torch
-
-    if one["device"] != "cpu" and not torch.cuda.is_available():
-        raise RunError(
-            f"device={one['device']}: this torch ({torch.__version__}) can't use it; take device=cpu"
-        )
-    torch.set_num_threads(one["threads"])
-    node = one["model"]
-    model: Model = build(node["build"], classes=classes, exclusive=exclusive, recipe=node["recipe"])
-    score = scoring.SELECTION[one["task"]]
-    layout = one["dataset"]["views"][one["task"]]["layout"]
-    cache = Path(one["runs"]) / "cache" / short_hash([one["fingerprint"], identify(layout)])
-    return model, Run(
-        folder,
-        one["device"],
-        one["seed"],
-        one["precision"],
-        one["threads"],
-        score,
-        journal.log,
-        cache,
-    )
+# ---- time, curves and tracking
 
 
-@dataclass
 class Clock:
-    """Seconds per stage."""
+    """Seconds per stage. earlier_s: training time of the interrupted runs before this one."""
 
-    start: float = field(default_factory=time.monotonic)
-    laps: dict[str, float] = field(default_factory=dict)
+    def __init__(self, earlier_s: float = 0.0) -> None:
+        self._start, self._earlier_s = time.monotonic(), earlier_s
+        self.seconds: dict[str, float] = {}
 
-    def lap(self, name: str) -> None:
-        """The time since the last lap belongs to `name`."""
+    def end_stage(self, name: str) -> None:
+        """The time since the last stage belongs to this one."""
         now = time.monotonic()
-        self.laps[name], self.start = round(now - self.start, 1), now
+        seconds = round(now - self._start, 1)
+        if name == "fit":
+            seconds = round(seconds + self._earlier_s, 1)
+        self.seconds[name], self._start = seconds, now
 
 
 class Journal:
-    """Curves as a CSV in the run folder (step, name, value, seconds), and to the tracker; it outlives a kill.
+    """Curves as a CSV in the run's folder (step, name, value, seconds), and to the tracker.
 
-    check: asked before each figure, and so before each checkpoint, which an adapter writes right after its figures.
+    check is called before each value, and so before each checkpoint, which a model writes right after
+    its values.
     """
 
     def __init__(
-        self, path: Path, tracker: track.Tracker, check: Callable[[], None] = ALONE.check
+        self, path: Path, tracker: Tracker, check: Callable[[], None] = ALONE.check
     ) -> None:
-        self.path, self.tracker, self.check, self.start = path, tracker, check, time.monotonic()
-        rows = list(csv.reader(path.open())) if path.is_file() else []
-        whole = [row for row in rows if len(row) == 4 and row[0].isdigit()]
-        self.before = max(
-            (float(row[3]) for row in whole), default=0.0
-        )  # seconds of the runs that this one goes on from
+        self._path, self._tracker, self._check = path, tracker, check
+        self._start = time.monotonic()
+        self.earlier_s = 0.0  # of the interrupted runs that this one resumes
+        for row in csv.reader(path.open()) if path.is_file() else ():
+            if len(row) == 4 and row[0].isdigit():  # whole: not cut short by a kill
+                self.earlier_s = max(self.earlier_s, float(row[3]))
 
     def log(self, name: str, value: float, step: int) -> None:
-        """One figure of one epoch."""
-        self.check()
-        seconds = self.before + time.monotonic() - self.start
-        with self.path.open("a") as file:
+        """Log one value of one epoch."""
+        self._check()
+        seconds = self.earlier_s + time.monotonic() - self._start
+        with self._path.open("a") as file:
             csv.writer(file).writerow((step, name, value, f"{seconds:.1f}"))
-        self.tracker.log(name, value, step)
+        self._tracker.log(name, value, step)
 
 
-def open_tracker(one: cell.Cell, folder: Path) -> track.Tracker:
-    """The run's tracker, told the key figures of the configuration; training never waits for it."""
-    recipe = {
-        f"recipe.{name}": value
-        for name, value in one["model"]["recipe"].items()
-        if not isinstance(value, dict)
-    }
-    params = {
-        **{
-            name: one[name]
-            for name in ("task", "recipe", "seed", "fold", "precision", "device", "threads")
-        },
-        "dataset": one["dataset"]["name"],
-        "model": one["model"]["name"],
-        **recipe,
-    }
-    tracker = track.open_tracker(
-        one["tracking"],
-        runs=Path(one["runs"]),
-        experiment=f"usbench/{one['dataset']['name']}-{one['task']}",
-        name=f"{one['model']['name']}-s{one['seed']}-{one['run_id']}",
-        key=one["run_id"],
-        params=params,
-        tags={"usbench.phantom": str(one["phantom"]).lower()},
-        config=public_config(one, folder),
-    )
-    return later(tracker, folder)
-
-
-def public_config(one: cell.Cell, folder: Path) -> Path:
-    """The resolved configuration without paths, as a file."""
-    path = folder / "config.yaml"
-    cell.write(records.without_paths(one), path)
-    return path
-
-
-# ---- the child process
-
-
-def die_with_parent() -> None:
-    """End this process when the launcher does: its end of the pipe closes, however it died."""
-
-    def watch() -> None:
-        while os.read(0, 1):  # not sys.stdin: its lock would be held at the interpreter's end
-            pass
-        os._exit(143)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def run_cell(one: cell.Cell) -> int:
-    """Do a cell that nobody else is doing; a run that breaks leaves a failed record with its reason. The exit code."""
-    folder = cell.run_dir(one)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        claim = claims.take(claims.path_of(folder))
-    except (UsbenchError, OSError) as error:
-        return broken(one, error)
-    if claim is None:
-        warn(f"{folder}: another process is doing this run; wait for it")
-        return 1
-    with claim:
-        try:
-            return held(one, folder, Hold(claim, one.pop("overwrite", False)))
-        except claims.LostError as error:
-            with suppress(OSError):
-                (folder / f"lost-{claim.token[:12]}.json").touch()
-            warn(str(error))
-            return 1
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever it was, the sweep's table wants its reason)
-            return broken(one, error)
-
-
-def held(one: cell.Cell, folder: Path, hold: Hold) -> int:
-    """Do a cell that this process holds, unless it was done between the decision and now. The exit code."""
-    (folder / ledger.REFUSED).unlink(missing_ok=True)
-    if hold.overwrite:
-        start_anew(one, folder)
-    elif ledger.is_done(one):
-        return 0
-    if one.get("trained_on"):
-        evaluate(one, hold)
-    else:
-        benchmark(one, hold)
-    return 0
-
-
-def broken(one: cell.Cell, error: BaseException) -> int:
-    """Tell why a run ended early, here and in a failed record, or as refused where it can't be run at all."""
-    reason = words_of(error)
-    warn(traceback.format_exc() if one["debug"] else reason)
-    if isinstance(error, UnsuitableError):
-        (cell.run_dir(one) / ledger.REFUSED).write_text(json.dumps({"reason": reason}))
-    else:
-        save_failure(one, reason)
-    return int(getattr(error, "exit_code", 1))
-
-
-def start_anew(one: cell.Cell, folder: Path) -> None:
-    """overwrite=true: what an earlier run left goes, once nobody else is at it."""
-    shutil.rmtree(folder)
-    cell.write(one, folder / "cell.yaml")
-    folder.with_suffix(".yaml").unlink(missing_ok=True)
-
-
-def words_of(error: BaseException) -> str:
-    """One line."""
-    text = " ".join(str(error).split())
-    if isinstance(error, UsbenchError):
-        return text
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; check the folder, its permissions and the free space"
-    return f"{type(error).__name__}: {text} (debug=true shows where)"
-
-
-def save_failure(one: cell.Cell, reason: str) -> None:
-    """A failed record, where one can be written at all."""
-    try:
-        kept = cell.run_dir(one) / publication.REPLACED
-        publication.publish(Path(one["results"]), records.failed_record(one, reason), None, kept)
-    except UsbenchError as error:
-        warn(str(error))
-
-
-def main(arguments: list[str]) -> int:
-    """python -m usbench.runner.experiment CELL.yaml"""
-    # of timm < 1.0.23, which nnunetv2 wants, on a torch of today
-    warnings.filterwarnings("ignore", r"`torch\.jit", FutureWarning)
-    if len(arguments) != 1:
-        warn(
-            "usage: python -m usbench.runner.experiment CELL.yaml (runs/<key>/cell.yaml of an earlier run)"
+@contextmanager
+def open_tracker(config: RunConfig) -> Iterator[Tracker]:
+    """The run's tracker, which training never waits for; an error ends its run as FAILED."""
+    with TemporaryDirectory() as folder:
+        public = Path(folder) / "config.yaml"
+        write_config(config.public_mapping(), public)
+        store = mlflow_store.open_tracker(
+            config.tracking,
+            runs=config.runs,
+            experiment=f"usbench/{config.dataset.name}-{config.task}",
+            name=f"{config.model.name}-s{config.seed}-{config.run_id}",
+            key=config.run_id,
+            params=tracked_params(config),
+            tags={"usbench.phantom": str(config.phantom).lower()},
+            config=public,
         )
-        return 2
-    if os.environ.pop(PARENT, None):
-        die_with_parent()
+    tracker = in_background(store, config.run_dir)
     try:
-        one = cell.read(Path(arguments[0]))
-    except UsbenchError as error:
-        warn(str(error))
-        return error.exit_code
-    return run_cell(one)
+        yield tracker
+    except BaseException:
+        tracker.finish("FAILED", None)
+        raise
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def tracked_params(config: RunConfig) -> dict[str, object]:
+    """The configuration's key figures."""
+    names = ("task", "recipe", "seed", "fold", "precision", "device", "threads")
+    params: dict[str, object] = {name: getattr(config, name) for name in names}
+    params |= {"dataset": config.dataset.name, "model": config.model.name}
+    for name, value in config.model.recipe.items():
+        if not isinstance(value, dict):
+            params[f"recipe.{name}"] = value
+    return params

@@ -1,4 +1,4 @@
-"""One cell in a child process of its own: its crash is a record, its globals never reach the next run."""
+"""One run in a child process of its own: a crash becomes a result, no global state survives."""
 
 from __future__ import annotations
 
@@ -7,120 +7,112 @@ import signal
 import subprocess
 import sys
 from contextlib import nullcontext
-from pathlib import Path
-from typing import Any
 
 from usbench.io.console import warn
-from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import experiment as run
-from usbench.runner import lock as claims
-from usbench.runner import resources as workers
-from usbench.runner import status as ledger
+from usbench.runner.config import RunConfig, write_config
+from usbench.runner.failures import save_failure
+from usbench.runner.lock import lock_path, read_holder, remove_stale_lock
+from usbench.runner.resources import reserve_gpu
+from usbench.runner.status import run_status
 
-INTERRUPTED = 130  # by Ctrl-C
-TOLD = {
-    getattr(signal, f"SIG{name}")
-    for name in ("TERM", "HUP", "USR1", "USR2")
-    if hasattr(signal, f"SIG{name}")
-}
+INTERRUPTED = 130  # exit code after Ctrl-C
+PARENT = "USBENCH_PARENT"  # set for the child, which ends when its standard input closes
+ENDING_SIGNALS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # of a cluster: the run isn't failed
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def launch(one: cell.Cell, overwrite: bool, per_gpu: int = 0, where: str | None = None) -> int:
-    """Run the cell in a child that dies with this process; its exit code. A child that was killed, or went without a
-    word, leaves a failed record; one that was told to end leaves the cell to whoever comes next.
+def launch_run(
+    config: RunConfig, overwrite: bool, per_gpu: int = 0, folder: str | None = None
+) -> int:
+    """Do a run in a child process that ends with this one.
 
-    per_gpu: in a sweep, how many cells share one of the GPUs that this process sees; where: the child's folder.
+    A child that was killed, or ended without a result, leaves a failed result; one that was told to
+    end leaves the run to whoever comes next.
+
+    Args:
+        config: of the run.
+        overwrite: whether a finished result is replaced.
+        per_gpu: in a sweep, how many runs share one of the GPUs that this process sees.
+        folder: the child's working directory.
+
+    Returns:
+        The child's exit code; 130 after Ctrl-C.
     """
-    folder = cell.run_dir(one)
-    path = folder.with_suffix(".yaml") if overwrite else folder / "cell.yaml"
-    cell.write({**one, "overwrite": overwrite}, path)
-    packed = workers.gpu(per_gpu) if per_gpu and one["device"] == "cuda:0" else nullcontext("")
-    with packed as gpu:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "usbench.runner.experiment", str(path)],
-            stdin=subprocess.PIPE,
-            env=environment(one["threads"]) | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}),
-            cwd=where,
-        )
-        code = waited(one, child)
+    path = config.run_dir.with_suffix(".yaml") if overwrite else config.path
+    write_config(config.to_mapping(), path)
+    command = [sys.executable, "-m", "usbench.runner", str(path)]
+    command += ["--overwrite"] if overwrite else []
+    shares_gpu = per_gpu and config.device == "cuda:0"
+    with reserve_gpu(per_gpu) if shares_gpu else nullcontext("") as gpu:
+        environment = child_environment(config.threads)
+        if gpu:
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, cwd=folder)
+        code = wait_for(config, child)
     if code == INTERRUPTED:
         return code
     if code < 0:
         name = signal.Signals(-code).name
-        how = f"was killed by {name}; the same command goes on from its last epoch"
-        return gone(one, child.pid, how, failed=-code not in TOLD)
-    if ledger.entry(one).state in ("missing", "stale"):
-        return gone(one, child.pid, f"ended with exit code {code} and left no result")
+        reason = f"was killed by {name}; the same command resumes at its last epoch"
+        return record_lost_process(config, child.pid, reason, failed=name not in ENDING_SIGNALS)
+    if run_status(config.address).state in ("missing", "stale"):
+        reason = f"ended with exit code {code} and left no result"
+        return record_lost_process(config, child.pid, reason)
     return code
 
 
-def waited(one: cell.Cell, child: subprocess.Popen[bytes]) -> int:
-    """The child's exit code, once it has ended; INTERRUPTED after Ctrl-C."""
+def wait_for(config: RunConfig, child: subprocess.Popen[bytes]) -> int:
+    """Wait for the child's end; its exit code, or 130 after Ctrl-C."""
     try:
         return child.wait()
     except KeyboardInterrupt:
         child.wait()
         return INTERRUPTED
-    except (
-        BaseException
-    ):  # a cluster's signal: this job goes back into the queue, and comes up on another host maybe
+    except BaseException:  # a cluster's signal: the job is queued again, maybe on another host
         child.kill()
         child.wait()
-        unclaimed(one, child.pid)
+        release_lock_of(config, child.pid)
         raise
 
 
-def unclaimed(one: cell.Cell, process: int) -> bool:
-    """Take back the claim of a child that is gone; whether nobody else is at its cell."""
-    path = claims.path_of(cell.run_dir(one))
-    holder = claims.look(path)
-    mine = holder is not None and holder.stale and holder.pid == process
-    return claims.give_up(path, holder.token) if holder and mine else holder is None
+def release_lock_of(config: RunConfig, pid: int) -> bool:
+    """Remove the lock of a child that has ended; whether no other process holds the run."""
+    path = lock_path(config.run_dir)
+    holder = read_holder(path)
+    if holder is None:
+        return True
+    if holder.stale and holder.pid == pid:
+        return remove_stale_lock(path, holder.token)
+    return False
 
 
-def gone(one: cell.Cell, process: int, how: str, failed: bool = True) -> int:
-    """Record that the child didn't come to an end, unless another process is at its cell by now. The exit code."""
-    reason = f"the run's process {how}"
+def record_lost_process(config: RunConfig, pid: int, reason: str, failed: bool = True) -> int:
+    """Record that the child didn't finish, unless another process is doing the run by now.
+
+    Args:
+        config: of the run.
+        pid: the child's.
+        reason: how it ended, following "the run's process".
+        failed: whether a failed result is saved.
+
+    Returns:
+        The exit code, 1.
+    """
+    reason = f"the run's process {reason}"
     warn(reason)
-    if unclaimed(one, process) and failed:
-        run.save_failure(one, reason)
+    if release_lock_of(config, pid) and failed:
+        save_failure(config, reason)
     return 1
 
 
-def environment(threads: int) -> dict[str, str]:
-    """The child's: its thread count fixed before any library reads it, Hydra's debugging switch taken out.
+def child_environment(threads: int) -> dict[str, str]:
+    """The child's environment: its thread count is fixed before any library reads it.
 
-    A waiting thread of libgomp spins for a moment, then sleeps. Ten times as long makes two threads on shared
-    cores up to twice as slow (libgomp's default: worse), and sleeping at once costs a small net a fifth on free ones.
+    A waiting thread of libgomp spins for a moment, then sleeps. Ten times as long makes two threads
+    on shared cores up to twice as slow (libgomp's default: slower still); sleeping at once costs a
+    small network a fifth of its speed on free cores.
     """
-    kept = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
-    return {
-        "GOMP_SPINCOUNT": "1000",
-        **kept,
-        **dict.fromkeys(THREADS, str(threads)),
-        run.PARENT: "1",
-    }
-
-
-def finished(one: cell.Cell) -> tuple[Path, dict[str, Any]] | None:
-    """The record of the same key if the run is done; DataError where it is damaged."""
-    path = results.find(
-        Path(one["results"]),
-        one["dataset"]["name"],
-        one["task"],
-        one["model"]["name"],
-        one["seed"],
-        one["run_id"],
-    )
-    if path is None:
-        return None
-    record = results.load(path)
-    return (path, record) if record["status"] == "done" else None
-
-
-def resumed_threads(one: cell.Cell) -> int:
-    """The thread count of a run that was begun: it decides the last bits of the result, so it is kept."""
-    path = cell.run_dir(one) / "cell.yaml"
-    return int(cell.read(path)["threads"]) if path.is_file() else int(one["threads"])
+    environment = {"GOMP_SPINCOUNT": "1000", **os.environ, PARENT: "1"}
+    environment |= dict.fromkeys(THREADS, str(threads))
+    environment.pop("HYDRA_FULL_ERROR", None)
+    return environment

@@ -1,43 +1,85 @@
-"""Who is doing a cell: a claim file beside its run folder, on a folder that several hosts may share.
+"""Who is doing a run: a lock file beside its folder, which several hosts may share.
 
-    runs/<key>.claim      JSON: token, host, space, pid, started, lease_s; its modification time is the last heartbeat
+    runs/<run id>.lock    JSON: token, host, space, pid, started, lease_s; its modification time
+                          is the last heartbeat
 
-Taken by an atomic exclusive create, refreshed by a thread, given back by removing it. A claim is stale when its process
-is gone (seen from the same host) or silent for longer than its lease; then one may take it over, by an atomic rename.
-The holder reads its token before each checkpoint and before its result is published: a host that was silent for longer
-than the lease finds that it lost the cell, and stops. Ages are by the file system's own clock, never by two hosts'.
+A lock is taken by an atomic exclusive create, refreshed by a thread, released by removing the file. It
+is stale when its process has ended (seen from the same host) or was silent for longer than its lease;
+another process may then take it over, by an atomic rename. The holder checks its token before each
+checkpoint and before it publishes its result: a host that was silent for longer than the lease learns
+that it lost the run, and stops. Ages are measured by the file system's own clock, because two hosts'
+clocks differ.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import socket
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
 from usbench.errors import RunError
 from usbench.io import processes
 
-LEASE_S = 300.0  # silent for so long, a host has lost its cell; USBENCH_LEASE_S sets another
+LEASE_S = 300.0  # after this silence a host has lost its run; USBENCH_LEASE_S sets another
 BEATS = 10  # heartbeats in a lease
 
 
-class LostError(RunError):
-    """Another process has taken this cell over: nothing more of it may be written here."""
+class LostLockError(RunError):
+    """Another process has taken this run over: this one must write nothing more."""
 
 
 @dataclass(frozen=True)
-class Holding:
-    """What a claim file says, and how long its holder has been silent."""
+class LockFile:
+    """What a lock file says of its holder."""
+
+    token: str = ""  # "" in a damaged file
+    host: str = "?"
+    space: str = ""  # where `pid` means the same process
+    pid: int = 0
+    started: float = 0.0  # of the process, seconds since 1970
+    lease_s: float = LEASE_S
+
+    @classmethod
+    def parse(cls, text: str) -> LockFile:
+        """Read a lock file; a damaged or empty one, whose age still counts, has no token."""
+        try:
+            file = cls(**json.loads(text))
+        except (ValueError, TypeError):
+            return cls()
+        return file if isinstance(file.token, str) else cls()
+
+    @classmethod
+    def of_this_process(cls, lease_s: float) -> LockFile:
+        """A new lock of this process."""
+        process = psutil.Process()
+        return cls(
+            token=secrets.token_hex(16),
+            host=socket.gethostname(),
+            space=process_space(),
+            pid=process.pid,
+            started=process.create_time(),
+            lease_s=lease_s,
+        )
+
+    def is_alive(self) -> bool:
+        """Whether its process runs; True where that can't be seen from here."""
+        if not self.started or self.space != process_space():
+            return True
+        return processes.alive(self.pid, self.started)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock, and for how long it has been silent."""
 
     token: str
     host: str
@@ -46,25 +88,29 @@ class Holding:
     stale: bool
 
 
-def lease_s() -> float:
-    """Seconds of silence that a claim of this process outlives. RunError where the environment has no such number."""
-    word = os.environ.get("USBENCH_LEASE_S", "")
+def lease_seconds() -> float:
+    """Seconds of silence after which a lock of this process is stale.
+
+    Raises:
+        RunError: USBENCH_LEASE_S is no such number.
+    """
+    setting = os.environ.get("USBENCH_LEASE_S", "")
     try:
-        found = float(word or LEASE_S)
+        seconds = float(setting or LEASE_S)
     except ValueError:
-        found = 0.0
-    if not 0 < found < float("inf"):
-        raise RunError(f"USBENCH_LEASE_S={word}: seconds above 0 were wanted, such as 300")
-    return found
+        seconds = 0.0
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise RunError(f"USBENCH_LEASE_S={setting}: expected seconds above 0, such as 300")
+    return seconds
 
 
-def path_of(run_dir: Path) -> Path:
-    """The claim file of a run folder."""
-    return run_dir.with_name(f"{run_dir.name}.claim")
+def lock_path(run_dir: Path) -> Path:
+    """The lock file of a run's folder."""
+    return run_dir.with_name(f"{run_dir.name}.lock")
 
 
-def clock(folder: Path) -> float:
-    """Now, as the file system of the folder has it: two hosts' clocks differ, their file server's is one."""
+def file_system_time(folder: Path) -> float:
+    """The time by the clock of the folder's file system, seconds since 1970."""
     probe = folder / f".clock.{secrets.token_hex(6)}"
     try:
         probe.touch(exist_ok=False)
@@ -73,31 +119,25 @@ def clock(folder: Path) -> float:
         probe.unlink(missing_ok=True)
 
 
-def look(path: Path, now: float | None = None) -> Holding | None:
-    """Who holds the cell of that claim file; None where nobody does. now: `clock` of its folder."""
+def read_holder(path: Path, now: float | None = None) -> Holder | None:
+    """Who holds a lock; None where nobody does.
+
+    Args:
+        path: the lock file.
+        now: `file_system_time` of its folder; None: it is asked.
+    """
     try:
         beat = path.stat().st_mtime
-        text = path.read_text()
+        file = LockFile.parse(path.read_text())
     except FileNotFoundError:
         return None
-    said = _parsed(text)
-    silent = max(0.0, (clock(path.parent) if now is None else now) - beat)
-    limit = float(said.get("lease_s", LEASE_S))
-    stale = silent > limit or (said.get("space") == _space() and not _alive(said))
-    return Holding(_token(text), str(said.get("host", "?")), int(said.get("pid", 0)), silent, stale)
+    silent = max(0.0, (file_system_time(path.parent) if now is None else now) - beat)
+    stale = silent > file.lease_s or not file.is_alive()
+    return Holder(file.token, file.host, file.pid, silent, stale)
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """The claim's words; {} between its create and its write, and where it is damaged: its age tells then."""
-    try:
-        said = json.loads(text)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _space() -> str:
-    """Where a process number means the same process: this host since it was started, this container."""
+def process_space() -> str:
+    """Where a process number means the same process: this container, this host since its start."""
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
@@ -106,23 +146,15 @@ def _space() -> str:
     return " ".join(parts)
 
 
-def _alive(said: Mapping[str, Any]) -> bool:
-    """Whether the process of a claim of this space runs; True where that can't be told."""
-    try:
-        return processes.alive(int(said["pid"]), float(said["started"]))
-    except (KeyError, ValueError):
-        return True
+class Lock:
+    """A lock that this process holds; `with` keeps its heartbeat going and releases it."""
 
-
-class Claim:
-    """A cell that this process holds: `with` keeps its heartbeat going and gives it back."""
-
-    def __init__(self, path: Path, token: str, lease: float) -> None:
+    def __init__(self, path: Path, token: str, lease_s: float) -> None:
         self.path, self.token = path, token
-        self._lease, self._over = lease, threading.Event()
+        self._lease_s, self._ended = lease_s, threading.Event()
 
-    def __enter__(self) -> Claim:
-        threading.Thread(target=self._beat, daemon=True).start()
+    def __enter__(self) -> Lock:
+        threading.Thread(target=self._send_heartbeats, daemon=True).start()
         return self
 
     def __exit__(
@@ -131,105 +163,92 @@ class Claim:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
-        if self._mine():
+        self.release()
+
+    def release(self) -> None:
+        """Stop the heartbeat and remove the lock file, unless another process has taken it over."""
+        self._ended.set()
+        if self._is_held():
             self.path.unlink(missing_ok=True)
 
     def check(self) -> None:
-        """Raise LostError where another process holds the cell now."""
-        if not self._mine():
-            raise LostError(
-                f"{self.path}: this process held the cell and was silent for longer than {self._lease:.0f} s, so "
-                "another one took it over; nothing more is written here"
+        """Raise LostLockError where another process holds the lock now."""
+        if not self._is_held():
+            raise LostLockError(
+                f"{self.path}: this process was silent for longer than {self._lease_s:.0f} s and "
+                "another one has taken its run over; nothing more is written here"
             )
 
-    def _mine(self) -> bool:
+    def _is_held(self) -> bool:
         with suppress(FileNotFoundError):
-            return _token(self.path.read_text()) == self.token
+            return LockFile.parse(self.path.read_text()).token == self.token
         return False
 
-    def _beat(self) -> None:
-        while not self._over.wait(self._lease / BEATS):
+    def _send_heartbeats(self) -> None:
+        while not self._ended.wait(self._lease_s / BEATS):
             with suppress(OSError):  # a file server that is away: the next beat tries again
-                if not self._mine():
+                if not self._is_held():
                     return
                 os.utime(self.path)
 
 
-def take(path: Path) -> Claim | None:
-    """Claim a cell, or take it over from a stale holder; None where somebody else holds it."""
-    lease, token = lease_s(), secrets.token_hex(16)
+def take_lock(path: Path) -> Lock | None:
+    """Take a lock, or take it over from a stale holder; None where another process holds it."""
+    file = LockFile.of_this_process(lease_seconds())
+    lock, text = Lock(path, file.token, file.lease_s), json.dumps(asdict(file))
     path.parent.mkdir(parents=True, exist_ok=True)
-    said = _said(token, lease)
-    for _ in range(3):  # given back or created by another in between: look again
-        if _created(path, said):
-            return Claim(path, token, lease)
-        holder = look(path)
+    for _ in range(3):  # another process may release or create it in between
+        if create_lock_file(path, text):
+            return lock
+        holder = read_holder(path)
         if holder and not holder.stale:
             return None
-        if holder and _replaced(path, holder.token, said):
-            return Claim(path, token, lease)
+        if holder and replace_stale_lock(path, holder.token, text):
+            return lock
     return None
 
 
-def give_up(path: Path, token: str) -> bool:
-    """Remove the stale claim with that token; whether this call did."""
-    return _replaced(path, token, None)
+def remove_stale_lock(path: Path, token: str) -> bool:
+    """Remove the stale lock with that token; whether this call did."""
+    return replace_stale_lock(path, token, None)
 
 
-def _said(token: str, lease: float) -> str:
-    """What this process writes into a claim."""
-    me = psutil.Process()
-    who = {
-        "host": socket.gethostname(),
-        "space": _space(),
-        "pid": me.pid,
-        "started": me.create_time(),
-    }
-    return json.dumps({"token": token, **who, "lease_s": lease})
-
-
-def _created(path: Path, said: str) -> bool:
-    """Whether the claim file was made by this call: an exclusive create, which a file server grants once."""
+def create_lock_file(path: Path, text: str) -> bool:
+    """Create the file exclusively, which a file server grants once; False where it exists."""
     try:
         with path.open("x") as file:
-            file.write(said)
+            file.write(text)
     except FileExistsError:
         return False
     return True
 
 
-def _replaced(path: Path, token: str, said: str | None) -> bool:
-    """Whether this call put its own claim, or none, in the place of the stale one with that token, by a rename.
+def replace_stale_lock(path: Path, token: str, text: str | None) -> bool:
+    """Replace the stale lock with that token by this process's, or by none.
 
-    Who may do so is settled by an exclusive create as well, so that nobody replaces the claim of who came first.
+    The right to do so is an exclusive create as well, so that nobody replaces a new holder's lock.
+
+    Returns:
+        Whether this call did it.
     """
     marker = path.with_name(f"{path.name}.{token[:12] or 'damaged'}")
-    try:
-        marker.touch(exist_ok=False)
-    except FileExistsError:
+    if not create_lock_file(marker, ""):
         with suppress(FileNotFoundError):
-            if (
-                clock(path.parent) - marker.stat().st_mtime > LEASE_S
-            ):  # its maker died between two lines
+            age = file_system_time(path.parent) - marker.stat().st_mtime
+            if age > LEASE_S:  # its process died before it removed it
                 marker.unlink()
         return False
     try:
-        if _token(path.read_text()) != token:
+        if LockFile.parse(path.read_text()).token != token:
             return False
-        if said is None:
+        if text is None:
             path.unlink()
         else:
-            beside = path.with_name(f"{marker.name}.part")
-            beside.write_text(said)
-            beside.replace(path)
+            part = path.with_name(f"{marker.name}.part")
+            part.write_text(text)
+            part.replace(path)
         return True
-    except FileNotFoundError:  # given back meanwhile
+    except FileNotFoundError:  # released meanwhile
         return False
     finally:
         marker.unlink(missing_ok=True)
-
-
-def _token(text: str) -> str:
-    """The token of a claim; "" in a damaged one."""
-    return str(_parsed(text).get("token", ""))

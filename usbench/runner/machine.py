@@ -1,4 +1,4 @@
-"""What this machine can do, found without importing torch: CUDA, bf16, cores; and what a record says of it."""
+"""What this machine can do, found without importing torch: CUDA, bf16, cores; and how a result describes it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from usbench.errors import ConfigError, RunError
+from usbench.results.result import Code, Machine
+
+Precision = Literal["fp32", "bf16"]
 
 PACKAGES = (
     "torch",
@@ -43,40 +46,46 @@ def cuda_capabilities() -> list[tuple[int, int]]:
     count = ctypes.c_int()
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
         return []
-    found = []
+    capabilities = []
     for n in range(count.value):
         device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
         driver.cuDeviceGet(ctypes.byref(device), n)
         driver.cuDeviceGetAttribute(ctypes.byref(major), CAPABILITY_MAJOR, device)
         driver.cuDeviceGetAttribute(ctypes.byref(minor), CAPABILITY_MINOR, device)
-        found.append((major.value, minor.value))
-    return found
+        capabilities.append((major.value, minor.value))
+    return capabilities
 
 
-def resolve_device(wanted: str) -> str:
-    """auto | cpu | cuda | cuda:N → cpu or cuda:N. RunError where CUDA was asked for and isn't there."""
-    wanted = str(wanted)  # device=0 is a number in YAML
-    if wanted == "cpu":
+def resolve_device(device: object) -> str:
+    """auto | cpu | cuda | cuda:N → cpu or cuda:N. device=0 is a number in YAML.
+
+    Raises:
+        ConfigError: none of these words.
+        RunError: CUDA was asked for and isn't there.
+    """
+    if device == "cpu":
         return "cpu"
-    if wanted == "auto":
+    if device == "auto":
         return "cuda:0" if cuda_capabilities() else "cpu"
-    kind, _, number = wanted.partition(":")
+    kind, _, number = str(device).partition(":")
     if kind != "cuda" or not (number.isdigit() or not number):
-        raise ConfigError(f"device={wanted}: auto, cpu, cuda or cuda:N was wanted")
-    have = len(cuda_capabilities())
-    if int(number or 0) >= have:
+        raise ConfigError(f"device={device}: expected auto, cpu, cuda or cuda:N")
+    count = len(cuda_capabilities())
+    if int(number or 0) >= count:
         raise RunError(
-            f"device={wanted}: that CUDA device was wanted, found {have}; take device=cpu or device=auto"
+            f"device={device}: this machine has {count} CUDA devices; use device=cpu or device=auto"
         )
     return f"cuda:{int(number or 0)}"
 
 
-def resolve_precision(wanted: str, device: str) -> str:
+def resolve_precision(precision: object, device: str) -> Precision:
     """auto | fp32 | bf16 → fp32 or bf16, by what the device has instructions for (never by timing)."""
-    if wanted in ("fp32", "bf16"):
-        return wanted
-    if wanted != "auto":
-        raise ConfigError(f"precision={wanted}: auto, fp32 or bf16 was wanted")
+    if precision == "fp32":
+        return "fp32"
+    if precision == "bf16":
+        return "bf16"
+    if precision != "auto":
+        raise ConfigError(f"precision={precision}: expected auto, fp32 or bf16")
     if device == "cpu":
         return "bf16" if cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
     return "bf16" if cuda_capabilities()[int(device.split(":")[1])] >= (8, 0) else "fp32"
@@ -99,7 +108,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def describe(device: str = "cpu") -> dict[str, Any]:
+def describe(device: str = "cpu") -> Machine:
     """Processor, GPU, CUDA and package versions; no host or user name.
 
     Args:
@@ -112,11 +121,11 @@ def describe(device: str = "cpu") -> dict[str, Any]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue  # the machine doesn't have it, so the run can't have used it
-    return {
-        "processor": cpu_info("model name") or platform.machine(),
+    return Machine(
+        processor=cpu_info("model name") or platform.machine(),
+        packages={"python": platform.python_version(), **versions},
         **gpu_facts(device),
-        "packages": {"python": platform.python_version(), **versions},
-    }
+    )
 
 
 def gpu_facts(device: str) -> dict[str, str | None]:
@@ -148,20 +157,16 @@ def tf32(device: str) -> bool | None:
     return bool(torch.backends.cuda.matmul.allow_tf32)
 
 
-def code_state(version: str) -> dict[str, Any]:
-    """Version, and the commit that the code lies at (null outside a checkout)."""
+def code_state(version: str) -> Code:
+    """The version, and the commit of the checkout that the code lies in."""
     folder = Path(__file__).resolve().parents[1]
     commit = git(folder, "rev-parse", "HEAD")
     changed = git(folder, "status", "--porcelain", "--", str(folder), str(folder.parent / "conf"))
-    return {
-        "version": version,
-        "commit": commit or None,
-        "dirty": bool(changed) if commit else None,
-    }
+    return Code(version, commit or None, bool(changed) if commit else None)
 
 
-def git(folder: Path, *words: str) -> str:
-    """git's answer, "" where there is no git, or no checkout that tracks this code."""
+def git(folder: Path, *arguments: str) -> str:
+    """git's output; "" where there is no git, or no checkout that tracks this code."""
     try:
         tracked = subprocess.run(
             ["git", "-C", str(folder), "ls-files", "--error-unmatch", __file__],
@@ -171,7 +176,7 @@ def git(folder: Path, *words: str) -> str:
         if tracked.returncode:
             return ""
         answer = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

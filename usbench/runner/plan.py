@@ -1,102 +1,86 @@
-"""From Hydra's words to cells: a configuration resolved, with its evaluations elsewhere, and a study's values."""
+"""From a composed configuration to its run, and to the run's evaluations on other datasets."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from hydra import compose
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-
 from usbench.errors import ConfigError
-from usbench.runner.resources import Room
-from usbench.sweep import tuning
+from usbench.io.config import compose
+from usbench.results.result import Tuned
+from usbench.runner.config import RunConfig, with_threads
+from usbench.runner.resolve import resolve_config
+from usbench.runner.resources import Resources
+from usbench.runner.transfer import plan_transfer
 
-PLUGIN = re.compile(
-    r"Could not (?:load|find) '(hydra/\w+/(submitit|ray|joblib|optuna)(?:_local|_slurm|_aws)?)'"
-)
-EXTRAS = {
-    "submitit": "slurm",
-    "ray": "ray",
-    "joblib": "sweep",
-    "optuna": "sweep",
-}  # that install these plugins
-TRAINED = re.compile(
-    r"[+~]*(dataset|evaluate_on|fold|sweep)\b"
-)  # words that are about the dataset trained on alone
+TRAINING_ONLY = re.compile(r"[+~]*(dataset|evaluate_on|fold|sweep)\b")  # overrides
 
 
-def tuned(plain: dict[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], Sequence[str]]:
-    """The configuration and its words with the best trial's values on top, where `tuned` names a study.
+@dataclass(frozen=True)
+class Plan:
+    """A training, and its evaluations on other datasets."""
 
-    Its `tuned` is then what the record says of the search.
+    config: RunConfig
+    evaluations: tuple[RunConfig, ...] = ()
+
+    @property
+    def configs(self) -> list[RunConfig]:
+        """The training and its evaluations."""
+        return [self.config, *self.evaluations]
+
+
+def plan_run(
+    composed: Mapping[str, Any],
+    overrides: Sequence[str],
+    resources: Resources | None = None,
+    tuned: Tuned | None = None,
+) -> Plan:
+    """Resolve a configuration and its evaluations.
+
+    Args:
+        composed: with `evaluate_on`.
+        overrides: what it was composed of.
+        resources: what a sweep gives the run; None: this machine.
+        tuned: the search whose best values it has.
+
+    Raises:
+        ConfigError: a combination that can't be.
+        DataError: a release that is missing or damaged.
     """
-    if plain["study"]:
-        raise ConfigError(
-            f"study={plain['study']}: it names a search; say sweep=tune, or tuned= to take its values"
-        )
-    if not plain["tuned"]:
-        return plain, words
-    said, values = tuning.best(plain, words)
-    full = [*words, *values]
-    composed: Any = OmegaConf.to_container(compose("config", full), resolve=True)
-    return {**composed, "tuned": said}, full
+    others = [compose_other(name, overrides) for name in dataset_names(composed["evaluate_on"])]
+    device, threads = None, composed["threads"]
+    if resources:
+        composed = {**composed, "threads": threads or resources.threads}
+        if resources.remote and not resources.gpus and composed["device"] == "auto":
+            composed["device"] = "cpu"
+        if resources.gpus and composed["device"] != "cpu":
+            device = "cuda:0"
+    config = resolve_config(composed, device=device, tuned=tuned)
+    evaluations = []
+    for other in others:
+        other = {**other, "threads": composed["threads"]}
+        evaluations.append(plan_transfer(other, config, device))
+    if threads is None and not composed["overwrite"]:
+        config = with_threads(config)
+        evaluations = [with_threads(evaluation) for evaluation in evaluations]
+    return Plan(config, tuple(evaluations))
 
 
-def resolved(
-    plain: dict[str, Any], others: Iterable[dict[str, Any]], room: Room | None = None
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The cell of a configuration, and of its evaluations on other datasets. room: what a sweep gives it."""
-    from usbench.runner import config as cell
-    from usbench.runner import launch, transfer
-    from usbench.sweep import studies
-
-    device, given = None, plain["threads"]
-    if room:
-        plain = {**plain, "threads": given or room.threads}
-        if room.remote and not room.gpus and plain["device"] == "auto":
-            plain["device"] = "cpu"
-        device = "cuda:0" if room.gpus and plain["device"] != "cpu" else None
-    one = cell.resolve(plain, device=device)
-    if "tuned" in one:
-        tuning.check(one, studies.url_of(plain["studies"], Path(one["runs"])))
-    plans = [
-        transfer.planned({**each, "threads": plain["threads"]}, one, device) for each in others
-    ]
-    if given is None and not plain["overwrite"]:
-        for each in (one, *plans):
-            each["threads"] = launch.resumed_threads(each)
-    return one, plans
-
-
-def names_of(value: object) -> list[str]:
-    """The datasets to evaluate on; ConfigError where it is no list of names."""
+def dataset_names(value: object) -> list[str]:
+    """The datasets to evaluate on. Raises ConfigError where it is no list of names."""
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ConfigError(
-            f"evaluate_on={value}: a list of datasets was wanted, such as [spinal_human]"
+            f"evaluate_on={value}: expected a list of datasets, such as [spinal_human]"
         )
     return value
 
 
-def other(name: str, words: Iterable[str]) -> dict[str, Any]:
-    """A job's configuration with another dataset; ConfigError where there is none of that name."""
-    kept = [word for word in words if not TRAINED.match(word)]
+def compose_other(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """A job's configuration with another dataset. Raises ConfigError where there is none."""
+    shared = [override for override in overrides if not TRAINING_ONLY.match(override)]
     try:
-        found: Any = OmegaConf.to_container(
-            compose("config", [*kept, f"dataset={name}"]), resolve=True
-        )
-    except HydraException as wrong:
-        raise ConfigError(f"evaluate_on: {one_line(wrong)}") from wrong
-    plain: dict[str, Any] = found
-    return plain
-
-
-def one_line(wrong: Exception) -> str:
-    """Hydra's several lines as one, with what to do."""
-    text = " ".join(str(wrong).split())
-    if plugin := PLUGIN.search(text):
-        return f"{plugin[1]}: its plugin for Hydra isn't installed; pip install 'usbench[{EXTRAS[plugin[2]]}]'"
-    return f"{text} (see python -m usbench --help, or list=true)"
+        return compose([*shared, f"dataset={name}"])
+    except ConfigError as error:
+        raise ConfigError(f"evaluate_on: {error}") from error

@@ -1,132 +1,114 @@
-"""What a finished run tells its user: a table per class, the target_score, where things lie."""
+"""What a finished run prints: a table per class, the target's own score, where the files lie."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from usbench.io.console import say, table
-from usbench.metrics.scores import Figure
+from usbench.metrics.scores import Figure, Figures
+from usbench.results.format import USUAL_SCORES, format_value
+from usbench.results.result import Result
 from usbench.results.store import lower_is_better
+from usbench.runner.config import RunConfig
 
-SHOWN = {
-    "segment": ("dice", "iou", "nsd", "hd95_px"),
-    "detect": ("map50_95", "map50", "map75", "ar100"),
-    "landmark": ("mre_px", "sdr_px_4", "mre_mm", "curve_mean_px"),
-}
+NONE = "–"
 
 
-def figures(scored: Mapping[str, Figure], groups: int) -> dict[str, dict[str, Any]]:
-    """Figures as a record holds them; without an interval it says why, where there is a reason."""
-    out: dict[str, dict[str, Any]] = {}
-    for name, figure in scored.items():
-        method = None if figure.low is None else "percentile"
-        bounds = {"low": figure.low, "high": figure.high, "method": method}
-        out[name] = {"value": figure.value, **bounds, "n": figure.n, "groups": groups}
-        if figure.interval is not None:
-            out[name]["interval"] = figure.interval
-        if figure.value is None:
-            out[name]["reason"] = figure.reason or "undefined"
-    return out
+def format_score(figures: Figures, name: str) -> str:
+    """A score for a table, – where it is undefined."""
+    figure = figures.get(name)
+    return format_value(None if figure is None else figure.value, name)
 
 
-def shown(value: float, name: str) -> str:
-    """Three digits behind the point; of a distance two."""
-    return f"{value:.2f}" if lower_is_better(name) else f"{value:.3f}"
+def format_bounds(figure: Figure | None, name: str) -> str:
+    """A score's interval for a table, short enough for a terminal; – where there is none."""
+    if figure is None or figure.low is None or figure.high is None:
+        return NONE
+    if lower_is_better(name):
+        return f"{figure.low:.1f}–{figure.high:.1f}"
+    return f"{format_value(figure.low, name)}–{format_value(figure.high, name)}"
 
 
-def cell_of(scores: Mapping[str, Any], name: str) -> str:
-    """A figure for a table, – where undefined."""
-    value = scores.get(name, {}).get("value")
-    return "–" if value is None else shown(value, name)
+def count_cases(figures: Figures, names: Sequence[str]) -> str:
+    """The cases that the first defined score is made of."""
+    for name in names:
+        if name in figures and figures[name].value is not None:
+            return str(figures[name].n)
+    return "0"
 
 
-def bounds(scores: Mapping[str, Any], name: str) -> str:
-    """Its interval for a table, – where there is none; short, for a terminal is 80 columns wide."""
-    low, high = (scores.get(name, {}).get(end) for end in ("low", "high"))
-    if low is None or high is None:
-        return "–"
-    ends = (
-        f"{end:.1f}" if lower_is_better(name) else f"{end:.3f}".removeprefix("0")
-        for end in (low, high)
-    )
-    return "–".join(ends)
+def result_rows(result: Result, names: Sequence[str]) -> Iterator[list[str]]:
+    """A row per class, then all classes, their intervals and the target's own scores."""
+    protocol = result.protocol
+    labelled = [*protocol.per_class.items(), ("all classes", protocol.scores)]
+    for label, figures in labelled:
+        scores = [format_score(figures, name) for name in names]
+        yield [label, *scores, count_cases(figures, names)]
+    yield ["95 %", *(format_bounds(protocol.scores.get(name), name) for name in names), ""]
+    leakage = result.data.leakage
+    if leakage:
+        clean = [format_score(protocol.scores, f"{name}:no-leak") for name in names]
+        yield [f"without {leakage.n} leaking images", *clean, ""]
+    yield ["target score", *(format_score(protocol.target_score, name) for name in names), ""]
 
 
-def cases_of(scores: Mapping[str, Any], names: Sequence[str]) -> str:
-    """How many cases the first of the figures is made of that isn't undefined."""
-    return next(
-        (str(scores[name]["n"]) for name in names if scores.get(name, {}).get("value") is not None),
-        "0",
-    )
-
-
-def rows(record: Mapping[str, Any], names: Sequence[str]) -> Iterable[list[str]]:
-    """A row per class, then all classes and their interval, then the target_score."""
-    for label, scores in record["per_class"].items():
-        yield [label, *(cell_of(scores, name) for name in names), cases_of(scores, names)]
-    yield [
-        "all classes",
-        *(cell_of(record["scores"], name) for name in names),
-        cases_of(record["scores"], names),
-    ]
-    yield ["95 %", *(bounds(record["scores"], name) for name in names), ""]
-    if record["data"]["leakage"]:
-        clean = [cell_of(record["scores"], f"{name}:no-leak") for name in names]
-        yield [f"without {record['data']['leak']['n']} leaking images", *clean, ""]
-    yield ["target_score", *(cell_of(record["target_score"], name) for name in names), ""]
-
-
-def final(record: Mapping[str, Any], path: Path, pictures: Sequence[Path]) -> None:
-    """The table on stdout."""
-    counts = record["data"]["counts"]
-    words = [record["dataset"], record["model"], record["recipe"], f"seed {record['seed']}"]
-    words += [f"trained on {record['trained_on']}"] if record["trained_on"] else []
-    title = f"{' · '.join(words)} · test, {counts['test']} images"
-    names = SHOWN[record["task"]]
-    table(title, ["class", *names, "images"], rows(record, names))
-    unsure = record["scores"][record["primary"]["name"]].get("interval")
-    if unsure:
-        say(f"interval of {record['primary']['name']}: {unsure}")
-    say(
-        f"protocol {record['protocol']['name']} v{record['protocol']['version']}: {record['protocol']['description']}"
-    )
-    for name, other in record["protocols"].items():
-        shown = "  ".join(
-            f"{key} {cell_of(other['scores'], key)} (target_score {cell_of(other['target_score'], key)})"
-            for key in other["scores"]
+def report_result(result: Result, path: Path, overlays: Sequence[Path]) -> None:
+    """Print a finished run's table, protocols, cost and files."""
+    assert result.primary and result.seconds is not None
+    parts = [result.dataset, result.model, str(result.recipe), f"seed {result.seed}"]
+    if result.trained_on:
+        parts.append(f"trained on {result.trained_on}")
+    title = f"{' · '.join(parts)} · test, {result.data.counts['test']} images"
+    names, protocol = USUAL_SCORES[result.task], result.protocol
+    table(title, ["class", *names, "images"], result_rows(result, names))
+    note = protocol.scores[result.primary.name].interval
+    if note:
+        say(f"interval of {result.primary.name}: {note}")
+    say(f"protocol {protocol.name} v{protocol.version}: {protocol.description}")
+    for other in result.protocols[1:]:
+        scores = "  ".join(
+            f"{name} {format_score(other.scores, name)} "
+            f"(target score {format_score(other.target_score, name)})"
+            for name in other.scores
         )
-        say(f"by the rule {name}: {shown}")
-    seconds = "  ".join(f"{name} {value:.0f} s" for name, value in record["seconds"].items())
+        say(f"protocol {other.name}: {scores}")
+    seconds = "  ".join(f"{stage} {value:.0f} s" for stage, value in result.seconds.items())
     say(
-        f"{seconds}; {record['parameters'] or 0:,} parameters; {record['device']}, {record['precision']}, "
-        f"{record['threads']} threads"
+        f"{seconds}; {result.parameters or 0:,} parameters; {result.device}, {result.precision}, "
+        f"{result.threads} threads"
     )
-    for picture in pictures:
-        say(f"overlays: {picture}")
+    for overlay in overlays:
+        say(f"overlays: {overlay}")
     say(f"result: {path}")
 
 
-def trial(record: Mapping[str, Any]) -> None:
-    """A line for a trial of a search: nobody chooses by test figures."""
-    say(f"validation: {record['validation']['name']} {record['validation']['value']}")
+def report_trial(result: Result) -> None:
+    """Print a search's trial in a line, without test scores, which mustn't guide a choice."""
+    if result.validation:
+        say(f"validation: {result.validation.name} {result.validation.value}")
 
 
-def phantom_notice(dataset: Mapping[str, Any], task: str, model: str) -> str:
-    """Why these figures stand apart, and which published one (the model's, else the best) they stand apart from."""
-    rows = [
-        row
-        for row in dataset.get("published") or ()
-        if row["task"] == task and row["split"] == "test"
-    ]
-    rows = [row for row in rows if row["model"] == model] or rows
-    words = ""
+def phantom_notice(config: RunConfig, published: Sequence[Mapping[str, Any]]) -> str:
+    """Why a phantom's scores stand apart, and from which published one.
+
+    Args:
+        config: of the run.
+        published: the dataset's YAML entry.
+    """
+    rows = []
+    for row in published:
+        if row["task"] == config.task and row["split"] == "test":
+            rows.append(row)
+    rows = [row for row in rows if row["model"] == config.model.name] or rows
+    example = ""
     if rows:
         best = max(rows, key=lambda row: next(iter(row["scores"].values())))
         name, value = next(iter(best["scores"].items()))
-        words = f", such as the {name} {value} of {best['name']}"
+        example = f", such as the {name} {value} of {best['name']}"
     return (
-        f"these are phantom images, drawn by usbench in the format of {dataset['name']}'s release: their figures go to "
-        f"results/phantom and are never compared with a published number{words}"
+        f"these are phantom images, drawn by usbench in the format of {config.dataset.name}'s "
+        "release: their scores go to results/phantom and are never compared with a published "
+        f"number{example}"
     )

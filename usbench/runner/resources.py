@@ -1,4 +1,4 @@
-"""How much of which machine a cell of a sweep gets: by the launcher's own configuration, settled when it is planned."""
+"""How much of which machine a run of a sweep gets, by the launcher's configuration."""
 
 from __future__ import annotations
 
@@ -17,101 +17,106 @@ from usbench.runner import machine
 
 
 @dataclass(frozen=True)
-class Room:
-    """places: cells at once; threads: of each; remote: where and on which GPUs is the launcher's affair; gpus: that
-    each is given there; per_gpu: cells that share a GPU here, 0 where the launcher hands them out."""
+class Resources:
+    """What each run of a sweep gets."""
 
-    places: int = 1
-    threads: int = 1
-    remote: bool = False
-    gpus: float = 0
-    per_gpu: int = 1
+    places: int = 1  # runs at once
+    threads: int = 1  # of each run
+    remote: bool = False  # the launcher decides where, and on which GPUs
+    gpus: float = 0  # given to each run by a remote launcher
+    per_gpu: int = 1  # runs that share one of our GPUs; 0: the launcher hands GPUs out
 
 
-def room(launcher: Mapping[str, Any]) -> Room:
-    """What a launcher's configuration says: basic, joblib, submitit (Slurm or local) or Ray."""
+def launcher_resources(launcher: Mapping[str, Any]) -> Resources:
+    """What a launcher's configuration gives: basic, joblib, submitit (Slurm or local) or Ray."""
     kind, cores = str(launcher["_target_"]).rsplit(".", 1)[-1], machine.cores()
     if kind == "SlurmLauncher":
-        return of_slurm(launcher)
+        return slurm_resources(launcher)
     if kind == "RayLauncher":
-        return of_ray(launcher["ray"], cores)
-    if (
-        kind == "LocalLauncher"
-    ):  # submitit's without Slurm: all cells at once, and it says which GPUs they see
+        return ray_resources(launcher["ray"], cores)
+    if kind == "LocalLauncher":  # submitit's: all runs at once, and it says which GPUs they see
         threads = int(launcher.get("cpus_per_task") or 1)
-        return Room(
-            max(1, cores // threads), threads, True, launcher.get("gpus_per_node") or 0, per_gpu=0
-        )
-    places = parallel(int(launcher.get("n_jobs") or 1), cores)
+        gpus = launcher.get("gpus_per_node") or 0
+        return Resources(max(1, cores // threads), threads, True, gpus, per_gpu=0)
+    places = parallel_jobs(int(launcher.get("n_jobs") or 1), cores)
     gpus = len(machine.cuda_capabilities())
-    return Room(places, max(1, cores // places), per_gpu=-(-places // gpus) if gpus else 1)
+    per_gpu = -(-places // gpus) if gpus else 1  # rounded up
+    return Resources(places, max(1, cores // places), per_gpu=per_gpu)
 
 
-def parallel(n_jobs: int, cores: int) -> int:
+def parallel_jobs(n_jobs: int, cores: int) -> int:
     """joblib's n_jobs as a number of processes: -1 is one per core, -2 leaves a core free."""
     return n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
 
 
-def of_slurm(launcher: Mapping[str, Any]) -> Room:
-    """submitit's: a job per cell, an array of them."""
+def slurm_resources(launcher: Mapping[str, Any]) -> Resources:
+    """submitit's Slurm: a job per run, an array of them."""
     gpus = (
         launcher.get("gpus_per_node")
         or launcher.get("gpus_per_task")
-        or of_gres(str(launcher.get("gres") or ""))
+        or count_gres_gpus(str(launcher.get("gres") or ""))
     )
     threads = launcher.get("cpus_per_task") or int(launcher.get("cpus_per_gpu") or 0) * gpus or 1
-    return Room(int(launcher.get("array_parallelism") or 1), int(threads), True, gpus, per_gpu=0)
+    places = int(launcher.get("array_parallelism") or 1)
+    return Resources(places, int(threads), True, gpus, per_gpu=0)
 
 
-def of_gres(gres: str) -> int:
-    """The GPUs of Slurm's generic resources: gpu, gpu:2, gpu:a100:2, among others behind commas."""
-    found = [word.removeprefix("gres:").split(":") for word in gres.split(",")]
-    return sum(int(parts[-1]) if parts[-1].isdigit() else 1 for parts in found if parts[0] == "gpu")
+def count_gres_gpus(gres: str) -> int:
+    """The GPUs in Slurm's generic resources: gpu, gpu:2, gpu:a100:2, separated by commas."""
+    count = 0
+    for entry in gres.split(","):
+        kind, *rest = entry.removeprefix("gres:").split(":")
+        if kind == "gpu":
+            count += int(rest[-1]) if rest and rest[-1].isdigit() else 1
+    return count
 
 
-def of_ray(given: Mapping[str, Any], cores: int) -> Room:
-    """Ray's: a task per cell. How many fit on a cluster that runs already can't be seen from here."""
-    start, remote = given.get("init") or {}, given.get("remote") or {}
-    threads = max(1, int(1 if (cpus := remote.get("num_cpus")) is None else cpus))
-    here = 0 if start.get("address") else int(start.get("num_cpus") or cores)
-    return Room(max(1, here // threads), threads, True, remote.get("num_gpus") or 0, per_gpu=0)
+def ray_resources(ray: Mapping[str, Any], cores: int) -> Resources:
+    """Ray's: a task per run. How many fit on a cluster that runs already can't be seen from here."""
+    start, remote = ray.get("init") or {}, ray.get("remote") or {}
+    cpus = remote.get("num_cpus")
+    threads = max(1, int(1 if cpus is None else cpus))
+    cores_here = 0 if start.get("address") else int(start.get("num_cpus") or cores)
+    gpus = remote.get("num_gpus") or 0
+    return Resources(max(1, cores_here // threads), threads, True, gpus, per_gpu=0)
 
 
 @contextmanager
-def gpu(per_gpu: int) -> Iterator[str]:
-    """The number of a visible GPU on which fewer than per_gpu cells of this user run, as CUDA_VISIBLE_DEVICES wants it.
+def reserve_gpu(per_gpu: int) -> Iterator[str]:
+    """Reserve a visible GPU on which fewer than `per_gpu` runs of this user are.
 
-    RunError where all are taken: more cells were started at once than were planned.
+    Yields:
+        Its number, as CUDA_VISIBLE_DEVICES takes it.
+
+    Raises:
+        RunError: all are taken, as more runs were started at once than were planned.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    numbers = (
-        visible.split(",")
-        if visible is not None
-        else [str(n) for n in range(len(machine.cuda_capabilities()))]
-    )
-    with slot([number for number in numbers if number], per_gpu) as number:
+    if visible is None:
+        numbers = [str(n) for n in range(len(machine.cuda_capabilities()))]
+    else:
+        numbers = [number for number in visible.split(",") if number]
+    with reserve_slot(numbers, per_gpu) as number:
         yield number
 
 
 @contextmanager
-def slot(numbers: Sequence[str], each: int) -> Iterator[str]:
-    """One of several numbers that fewer than `each` holders on this host have, the emptiest first."""
-    folder = (
-        Path(tempfile.gettempdir())
-        / f"usbench-gpus-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    )
+def reserve_slot(numbers: Sequence[str], per_number: int) -> Iterator[str]:
+    """Reserve the number with the fewest holders on this host, of those with fewer than allowed."""
+    user = str(os.getuid()) if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"usbench-gpus-{user}"
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        for place in range(each):
+        for place in range(per_number):
             for number in numbers:
+                path = folder / f"{number.replace('/', '_')}-{place}.lock"
                 try:
-                    stack.enter_context(
-                        FileLock(folder / f"{number.replace('/', '_')}-{place}.lock", timeout=0)
-                    )
+                    stack.enter_context(FileLock(path, timeout=0))
                 except Timeout:
                     continue
                 yield number
                 return
         raise RunError(
-            f"GPUs {', '.join(numbers)}: one with less than {each} cells was wanted, found none"
+            f"GPUs {', '.join(numbers)}: expected one with fewer than {per_number} runs, got none; "
+            "start fewer at once"
         )

@@ -1,93 +1,115 @@
-"""In which state a cell is, read from what lies on disk: its result, its claim, why it was refused.
+"""The state of a run, read from what lies on disk: its result, its lock, why it was refused.
 
-No state is stored by itself, so none can be wrong after a crash.
+No state is stored by itself, so none can be wrong after a crash. Whether a run has finished is decided
+here and nowhere else.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from usbench.results import store as results
-from usbench.runner import config as cell
-from usbench.runner import lock as claims
+from usbench.errors import DataError
+from usbench.results.result import Result
+from usbench.results.store import find_result_file, hash_cases, load_result
+from usbench.runner.config import RunAddress
+from usbench.runner.lock import file_system_time, lock_path, read_holder
 
 State = Literal["done", "running", "stale", "failed", "skipped", "missing"]
-REFUSED = (
-    "refused.json"  # in the run folder: why a cell can't be run at all, found when it was begun
-)
-LOST = "lost-*.json"  # in the run folder: one for each process that worked at it in vain, silent for too long
+REFUSED = "refused.json"  # in the run's folder: why it can't be run at all
+LOST = "lost-*.json"  # in the run's folder: one per process that lost its lock
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A cell in the ledger. words: who runs it, or why it isn't done; value: the primary score of a done one."""
+class RunStatus:
+    """In which state a run is."""
 
     state: State
-    words: str = ""
-    value: float | None = None
-    seconds: float | None = None  # of all stages together
-    twice: int = 0  # times that its work was done in vain
+    reason: str = ""  # why it isn't done, or who runs it
+    value: float | None = None  # the primary score of a finished run
+    seconds: float | None = None  # of all its stages
+    lost: int = 0  # how often its work was done in vain
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has a whole result."""
+        return self.state == "done"
 
 
-def is_done(one: Mapping[str, Any]) -> bool:
-    """Whether the cell has a whole result: a record that says done, and the case table that it names."""
-    record = _record(one)
-    return record is not None and record.get("status") == "done"
+def find_result(address: RunAddress) -> Path | None:
+    """The file of the run's result, whole or not; None where there is none."""
+    return find_result_file(
+        address.results,
+        address.dataset,
+        address.task,
+        address.model,
+        address.seed,
+        address.run_id,
+    )
 
 
-def entries(cells: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
-    """The ledger's entry of each cell; the file system's clock is asked once."""
-    now: dict[Path, float] = {}
-    for one in cells:
-        runs = Path(one["runs"])
-        if runs not in now:
-            runs.mkdir(parents=True, exist_ok=True)
-            now[runs] = claims.clock(runs)
-        yield entry(one, now[runs])
+def stored_result(address: RunAddress) -> Result | None:
+    """The run's result, done or failed; None where there is none.
 
-
-def entry(one: Mapping[str, Any], now: float | None = None) -> Entry:
-    """The ledger's entry of one cell. now: the file system's clock at its runs folder, asked where it isn't given."""
-    folder, record = cell.run_dir(one), _record(one)
-    twice = len(list(folder.glob(LOST)))
-    if record and record.get("status") == "done":
-        return Entry("done", "", record["primary"]["value"], sum(record["seconds"].values()), twice)
-    holder = claims.look(claims.path_of(folder), now)
-    if holder:
-        who = (
-            f"process {holder.pid} on {holder.host}, last sign of life {holder.silent_s:.0f} s ago"
-        )
-        return Entry("stale" if holder.stale else "running", who, twice=twice)
-    if record and record.get("status") == "failed":
-        return Entry("failed", str(record.get("reason")), twice=twice)
-    with suppress(OSError, ValueError, KeyError):
-        return Entry("skipped", json.loads((folder / REFUSED).read_text())["reason"], twice=twice)
-    return Entry("missing", "its result is damaged" if record == {} else "", twice=twice)
-
-
-def _record(one: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The cell's record; None where there is none, {} where it or its case table is damaged.
-
-    Quick: by the table's sha256 and a few keys, not by the schema, which who reads results for figures checks.
+    Raises:
+        DataError: the result or the case table that it names is damaged.
     """
-    named = (one["dataset"]["name"], one["task"], one["model"]["name"], one["seed"], one["run_id"])
-    path = results.find(Path(one["results"]), *named)
+    path = find_result(address)
     if path is None:
         return None
+    result = load_result(path)
+    if result.run_id != address.run_id:
+        raise DataError(f"{path}: expected the run id {address.run_id}, got {result.run_id}")
+    if result.cases:
+        hash_cases(path, result)
+    return result
+
+
+def finished_result(address: RunAddress) -> Result | None:
+    """The run's result if the run has finished. Raises as `stored_result`."""
+    result = stored_result(address)
+    return result if result and result.is_done else None
+
+
+def run_statuses(addresses: Iterable[RunAddress]) -> Iterator[RunStatus]:
+    """The status of each run; a file system's clock is asked once."""
+    now: dict[Path, float] = {}
+    for address in addresses:
+        if address.runs not in now:
+            address.runs.mkdir(parents=True, exist_ok=True)
+            now[address.runs] = file_system_time(address.runs)
+        yield run_status(address, now[address.runs])
+
+
+def run_status(address: RunAddress, now: float | None = None) -> RunStatus:
+    """The status of one run.
+
+    Args:
+        address: of the run.
+        now: the file system's time at its runs folder; None: it is asked.
+    """
+    folder = address.run_dir
+    lost = len(list(folder.glob(LOST)))
+    damaged = ""
     try:
-        record = json.loads(path.read_bytes())
-        if record["run_id"] != one["run_id"] or record["status"] not in ("done", "failed"):
-            return {}
-        if record.get("cases") and record.get("cases_sha256"):
-            packed = path.with_name(record["cases"]).read_bytes()
-            if hashlib.sha256(packed).hexdigest() != record["cases_sha256"]:
-                return {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return dict(record)
+        result = stored_result(address)
+    except DataError:
+        result, damaged = None, "its result is damaged"
+    if result and result.is_done:
+        value = result.primary.value if result.primary else None
+        return RunStatus("done", "", value, sum((result.seconds or {}).values()), lost)
+    holder = read_holder(lock_path(folder), now)
+    if holder:
+        silent = f"last sign of life {holder.silent_s:.0f} s ago"
+        who = f"process {holder.pid} on {holder.host}, {silent}"
+        return RunStatus("stale" if holder.stale else "running", who, lost=lost)
+    if result:
+        return RunStatus("failed", str(result.reason), lost=lost)
+    with suppress(OSError, ValueError, KeyError):
+        refused = json.loads((folder / REFUSED).read_text())
+        return RunStatus("skipped", refused["reason"], lost=lost)
+    return RunStatus("missing", damaged, lost=lost)

@@ -1,65 +1,63 @@
-"""How long a sweep may take, by what its like took on this kind of processor; and the table of a plan."""
+"""How long a sweep may take, by what similar runs took on this processor; and the table of a plan."""
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
 
+from usbench.errors import DataError
 from usbench.io.console import say, table
-from usbench.results import store as results
+from usbench.results.store import PHANTOM, load_result
 from usbench.runner import machine
-from usbench.runner import status as ledger
+from usbench.runner.config import RunConfig
+from usbench.sweep.jobs import Job
 
 
-class Planned(Protocol):
-    """A combination of a sweep, see usbench.sweep.planner.Job."""
+def show_plan(jobs: Sequence[Job], to_do: Collection[str], places: int) -> None:
+    """Print the runs, what is done, what would be run, and how long that may take.
 
-    name: str
-    skipped: str
-    failed: str
-    cells: list[dict[str, Any]]
-
-
-def show(jobs: Sequence[Any], todo: Iterable[str], places: int) -> None:
-    """The cells, what is done, what would be run, and how long. todo: the names of the jobs that would be started."""
-    start, rows, waits, unknown = set(todo), [], 0.0, 0
+    Args:
+        jobs: of the sweep.
+        to_do: names of the jobs that would be started.
+        places: runs at once.
+    """
+    rows, seconds_left, unknown = [], 0.0, 0
     for job in jobs:
-        if not job.cells:
-            rows.append(
-                [job.name, "–", "skipped" if job.skipped else "failed", job.skipped or job.failed]
-            )
-            continue
-        for n, (one, found) in enumerate(zip(job.cells, ledger.entries(job.cells), strict=True)):
-            seconds = found.seconds if found.state == "done" else expected(one)
-            runs = job.name in start and found.state != "done"
-            waits += seconds or 0.0 if runs else 0.0
-            unknown += runs and seconds is None
-            told = found.words if found.state != "done" else f"in {minutes(seconds)}"
-            if found.state != "done" and runs:
-                told = (
-                    f"about {minutes(seconds)}" if seconds else "no earlier run on such a processor"
-                )
-            name = job.name + (f" → {one['dataset']['name']}" if n else "")
-            rows.append([name, one["run_id"], found.state, told])
-    table("plan", ["combination", "cell", "state", ""], rows)
-    how_long = f", {places} at once: {total(waits / places, unknown)}" if start else ""
-    say(f"{len(start)} of {len(jobs)} combinations would be run{how_long}")
+        if not job.plan:
+            state = "skipped" if job.skipped else "failed"
+            rows.append([job.name, "–", state, job.skipped or job.failed])
+        for name, config, status in job.statuses():
+            if status.is_done:
+                note = f"in {format_seconds(status.seconds)}"
+            elif job.name not in to_do:
+                note = status.reason
+            else:
+                seconds = expected_seconds(config)
+                seconds_left += seconds or 0.0
+                unknown += seconds is None
+                note = "no earlier run on this processor"
+                if seconds is not None:
+                    note = f"about {format_seconds(seconds)}"
+            rows.append([name, config.run_id, status.state, note])
+    table("plan", ["combination", "run", "state", ""], rows)
+    duration = ""
+    if to_do:
+        duration = f", {places} at once: {format_total(seconds_left / places, unknown)}"
+    say(f"{len(to_do)} of {len(jobs)} combinations would be run{duration}")
 
 
-def total(seconds: float, unknown: int) -> str:
-    """All of it in words."""
+def format_total(seconds: float, unknown: int) -> str:
+    """How long a sweep may take, with how many runs can't be estimated."""
     if not unknown:
-        return f"about {minutes(seconds)}"
+        return f"about {format_seconds(seconds)}"
     if not seconds:
-        return "nothing tells how long"
-    return f"about {minutes(seconds)}, and {unknown} whose time nothing tells yet"
+        return "no estimate"
+    return f"about {format_seconds(seconds)}, and {unknown} without an estimate"
 
 
-def minutes(seconds: float | None) -> str:
+def format_seconds(seconds: float | None) -> str:
     """A duration for people."""
     if seconds is None:
         return "–"
@@ -68,30 +66,31 @@ def minutes(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def expected(one: Mapping[str, Any]) -> float | None:
-    """Seconds that a cell may take: the median of finished ones of its dataset, model and recipe on this kind of
-    processor and device; None where there are none."""
-    top = Path(one["results"]) / (results.PHANTOM if one.get("phantom") else "")
-    device = str(one.get("device", "cpu")).split(":")[0]
-    where = (str(top), one["dataset"]["name"], one["task"], one["model"]["name"])
-    found = [
-        took for recipe, on, took in earlier(*where) if (recipe, on) == (one["recipe"], device)
-    ]
-    return statistics.median(found) if found else None
+def expected_seconds(config: RunConfig) -> float | None:
+    """Seconds that a run may take, None without a finished run like it.
+
+    The median of runs of its dataset, model and recipe on this kind of processor and its device.
+    """
+    folder = config.results / PHANTOM if config.phantom else config.results
+    device = config.device.split(":")[0]
+    times = earlier_times(folder / config.dataset.name / config.task, config.model.name)
+    alike = [seconds for recipe, on, seconds in times if (recipe, on) == (config.recipe, device)]
+    return statistics.median(alike) if alike else None
 
 
 @cache
-def earlier(top: str, dataset: str, task: str, model: str) -> tuple[tuple[str, str, float], ...]:
-    """(recipe, device, seconds) of each finished record of one model on one dataset, made on such a processor."""
-    return tuple(_times(sorted(Path(top, dataset, task).glob(f"{model}-s*.json"))))
+def earlier_times(folder: Path, model: str) -> tuple[tuple[str | None, str | None, float], ...]:
+    """(recipe, device, seconds) of each finished run of a model on this kind of processor."""
+    return tuple(read_times(folder, model))
 
 
-def _times(paths: Iterable[Path]) -> Iterator[tuple[str, str, float]]:
-    here = machine.cpu_info("model name")
-    for path in paths:
+def read_times(folder: Path, model: str) -> Iterator[tuple[str | None, str | None, float]]:
+    """See `earlier_times`; damaged results are left out, the status reports them."""
+    processor = machine.cpu_info("model name")
+    for path in sorted(folder.glob(f"{model}-s*.json")):
         try:
-            record = json.loads(path.read_bytes())
-            if record["status"] == "done" and record["machine"]["processor"] == here:
-                yield record["recipe"], record["device"], float(sum(record["seconds"].values()))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # damaged: the ledger says so
+            result = load_result(path)
+        except DataError:
+            continue
+        if result.is_done and result.machine.processor == processor and result.seconds:
+            yield result.recipe, result.device, float(sum(result.seconds.values()))

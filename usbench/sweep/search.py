@@ -1,227 +1,226 @@
-"""A search for better values, by Optuna: its words, its trials, its end.
+"""A search for better values by Optuna: its overrides, its trials, its end.
 
-A study is steered by the selection rule's figure on validation alone. Its trials are ordinary runs, whose records lie
-below `runs/tuning/<study>`, off the board: nobody is shown what they score on test images. What `tuned=NAME` then does
-with its best trial: see tuning.py.
+A study is steered by the selection metric on validation alone. Its trials are ordinary runs, whose
+results lie below `runs/tuning/<study>`, off the leaderboard: their test scores are never shown. What
+`tuned=NAME` then does with the best trial is in tuning.py.
 """
 
 from __future__ import annotations
 
-import atexit
 import re
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-
 from usbench.errors import ConfigError, RunError
+from usbench.io.config import compose, parse_overrides, quote
 from usbench.io.console import say, warn
-from usbench.runner import lock as claims
-from usbench.runner import resources as workers
-from usbench.runner.plan import resolved
+from usbench.runner.config import RunConfig
+from usbench.runner.lock import Lock, lock_path, take_lock
+from usbench.runner.plan import plan_run
+from usbench.runner.resolve import SELECTION
+from usbench.runner.resources import Resources
 from usbench.sweep import studies
-from usbench.sweep.studies import State
+from usbench.sweep.studies import Study
 
-FOLDER = "tuning"  # below runs: a folder for each study, with its trials' records
+FOLDER = "tuning"  # below runs: a folder for each study, with its trials' results
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-SEARCHED = re.compile(r"\+{0,2}model\.\w")  # what may be searched
-HARMLESS = (  # what the sweeper ends with though nothing is wrong: all trials failed; the last one of a grid failed
-    "Record does not exist.",
-    "`Study.stop` is supposed to be invoked inside an objective function or a callback.",
-)
+SEARCHABLE = re.compile(r"\+{0,2}model\.\w")  # keys that may vary
 EXAMPLE = "'model.recipes.standard.lr=tag(log,interval(1e-4,1e-2))'"
+FORBIDDEN = {  # keys that make no sense in a search, and why
+    "list": "leave one of the two out",
+    "overwrite": "a study isn't done again; begin another one, study=…",
+    "evaluate_on": "that scores test images, which a search mustn't see; set it with tuned=",
+    "tuned": "that takes a finished study's values; leave one of the two out",
+}
 
 
 @dataclass
 class Search:
-    """The search of this process. wanted: trials that shall come to an end; told: one that this process has begun."""
+    """A search that this process carries out."""
 
     name: str
-    url: str
-    wanted: int
-    folder: Path
+    url: str  # of the database
+    wanted: int  # trials to complete
+    folder: Path  # of the trials' results
     about: Mapping[str, Any]
-    told: int = 0
+    study: Study  # as it stood at the start
+    lock: Lock
+    announced: int = 0  # trials begun by this process
 
+    @property
+    def missing(self) -> int:
+        """Trials to do."""
+        return self.wanted - self.study.completed
 
-def is_search(config: DictConfig) -> bool:
-    """Whether the sweeper is Optuna's."""
-    return str(config.hydra.sweeper._target_).endswith(".OptunaSweeper")
+    @property
+    def progress(self) -> str:
+        """How far the search is, and where its database lies."""
+        done = f"{self.study.completed} of {self.wanted} trials are done"
+        return f"study {self.name}: {done}; {self.url.removeprefix(studies.FILE)}"
 
+    def trial_overrides(self, overrides: Sequence[str]) -> list[str]:
+        """What each trial gets beside the search's own overrides: where its result belongs."""
+        runs = self.folder.parent.parent
+        added = [
+            f"runs={quote(str(runs))}",
+            f"results={quote(str(self.folder))}",
+            f"study='{self.name}'",
+        ]
+        if not any(override.lstrip("+").startswith("tracking=") for override in overrides):
+            added.append("tracking=none")  # a tracker shows test scores
+        return added
 
-def begin(config: DictConfig) -> Search:
-    """Take the study up and leave to the sweeper the trials that are missing. Ends the process where none is."""
-    check_words(config)
-    words, space = split(config)
-    room = workers.room(config.hydra.launcher)
+    def announce(self, overrides: Iterable[str]) -> None:
+        """Print which values the next trial tries."""
+        self.announced += 1
+        tried = []
+        for override in overrides:
+            if override.partition("=")[0] in self.about["space"]:
+                tried.append(override.lstrip("+"))
+        say(f"trial {self.announced}: {' '.join(tried)}")
 
-    plain: Any = OmegaConf.to_container(compose("config", words), resolve=True)
-    about = facts(resolved({**plain, "study": None}, [], room)[0], space)
-    name, runs = (
-        str(plain["study"] or f"{about['dataset']}-{about['model']}"),
-        Path(str(config.runs)).absolute(),
-    )
-    if not NAME.fullmatch(name):
-        raise ConfigError(
-            f"study={name}: a name fit for a folder was wanted, of letters, digits and . _ + -"
-        )
-    url, folder, wanted = (
-        studies.url_of(plain["studies"], runs),
-        runs / FOLDER / name,
-        config.hydra.sweeper.n_trials,
-    )
-    if plain["plan"]:
-        found = studies.look(url, name)
-        say(
-            f"study {name}: {found.completed if found else 0} of {wanted} trials are done; plan=true starts nothing"
-        )
-        sys.exit(0)
-    claim = claims.take(claims.path_of(folder))
-    if claim is None:
-        raise RunError(
-            f"study={name}: another process is at it; wait for it, or search under another name"
-        )
-    atexit.register(claim.__enter__().__exit__, None, None, None)
-    search = Search(name, url, wanted, folder, about)
-    state = studies.take_up(url, name, about)
-    if state.completed >= wanted:
-        sys.exit(end(search))
-    say(
-        f"study {name}: {state.completed} of {wanted} trials are done; {url.removeprefix(studies.FILE)}"
-    )
-    hand_over(config, search, state)
-    return search
+    def explains(self, error: Exception) -> bool:
+        """Whether an error of the sweeper is only how it ends: no trial is left half done.
 
+        It raises when all trials have failed and there is no best one, and when a grid's last trial
+        has failed.
+        """
+        del error  # its type and text belong to Optuna
+        try:
+            study = studies.load_study(self.url, self.name)
+        except RunError:
+            return False
+        return study is not None and study.begun > self.study.begun and not study.running
 
-def check_words(config: DictConfig) -> None:
-    """ConfigError for keys that make no sense in a search."""
-    for key, why in {
-        "list": "leave one of the two out",
-        "overwrite": "a study isn't done again; begin another one, study=…",
-        "evaluate_on": "that scores test images, which a search mustn't see; say it with tuned=",
-        "tuned": "that takes a finished study's values; leave one of the two out",
-    }.items():
-        if config[key]:
-            raise ConfigError(f"{key}={config[key]} in a search: {why}")
-    trials = config.hydra.sweeper.n_trials
-    if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
-        raise ConfigError(
-            f"hydra.sweeper.n_trials={trials}: a whole number of 1 or more was wanted"
-        )
-
-
-def split(config: DictConfig) -> tuple[list[str], dict[str, str]]:
-    """(the words that all trials share, {parameter: what it is searched over})."""
-    given: Any = OmegaConf.to_container(
-        config.hydra.sweeper.params or OmegaConf.create({}), resolve=False
-    )
-    told: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
-    words = [*(f"{name}={value}" for name, value in given.items()), *told]
-    fixed, space = [], {}
-    for each in OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(
-        words
-    ):
-        if not each.is_sweep_override():
-            fixed.append(str(each.input_line))
-            continue
-        name = str(each.get_key_element())
-        if not SEARCHED.match(name):
-            raise ConfigError(
-                f"{each.input_line}: of a search only model.… can vary; one study for each other word"
+    def finish(self) -> int:
+        """Print what became of the search; the exit code."""
+        try:
+            study = studies.load_study(self.url, self.name)
+        except RunError as error:
+            warn(str(error))
+            return 1
+        if study is None:
+            warn(
+                f"study={self.name}: it was removed while it ran; its trials' results are below "
+                f"{self.folder}"
             )
-        space[name] = str(each.input_line).partition("=")[2]
+            return 1
+        self.report(study)
+        return 0 if study.completed >= self.wanted else 1
+
+    def report(self, study: Study) -> None:
+        """Print a study's counts, its best trial, and what to do next."""
+        say(
+            f"study {study.name}: {study.completed} of {self.wanted} trials done, {study.failed} failed"
+        )
+        if study.completed:
+            values = " ".join(f"{key.lstrip('+')}={value}" for key, value in study.values.items())
+            say(f"best on validation: {self.about['rule']} {study.value:.4f} with {values}")
+            keys = " ".join(f"{key}={self.about[key]}" for key in ("dataset", "model", "recipe"))
+            say(
+                "now with seeds that the search hasn't used: "
+                f"python -m usbench -m tuned={study.name} {keys} seed=1,2,3"
+            )
+        if study.failed:
+            say(f"why trials failed is in their results below {self.folder}")
+        if study.completed < self.wanted:
+            say("the same command again does the missing trials")
+
+    def close(self) -> None:
+        """Release the study's lock."""
+        self.lock.release()
+
+
+def begin_search(overrides: Sequence[str], n_trials: object, resources: Resources) -> Search | str:
+    """Take a study up, or begin it.
+
+    Args:
+        overrides: of the command and of the sweep's YAML.
+        n_trials: of the sweeper's configuration.
+        resources: what each trial gets.
+
+    Returns:
+        The search; for plan=true what it would do.
+
+    Raises:
+        ConfigError: the search can't be.
+        RunError: another process carries it out, or the database can't be used.
+    """
+    fixed, space = split_overrides(overrides)
+    composed = compose(fixed)
+    check_keys(composed, n_trials)
+    assert isinstance(n_trials, int)
+    config = plan_run({**composed, "study": None, "evaluate_on": []}, fixed, resources).config
+    about = study_facts(config, space)
+    name = str(composed["study"] or f"{about['dataset']}-{about['model']}")
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"study={name}: expected a name of letters, digits and . _ + -")
+    url, folder = studies.storage_url(composed), config.runs / FOLDER / name
+    if composed["plan"]:
+        study = studies.load_study(url, name)
+        done = study.completed if study else 0
+        return f"study {name}: {done} of {n_trials} trials are done; plan=true starts nothing"
+    lock = take_lock(lock_path(folder))
+    if lock is None:
+        raise RunError(
+            f"study={name}: another process carries it out; wait for it, or search under another "
+            "name"
+        )
+    lock.__enter__()
+    try:
+        study = studies.resume_study(url, name, about)
+    except BaseException:
+        lock.release()
+        raise
+    return Search(name, url, n_trials, folder, about, study, lock)
+
+
+def check_keys(composed: Mapping[str, Any], n_trials: object) -> None:
+    """Raise ConfigError for keys that make no sense in a search."""
+    for key, advice in FORBIDDEN.items():
+        if composed[key]:
+            raise ConfigError(f"{key}={composed[key]} in a search: {advice}")
+    if not isinstance(n_trials, int) or isinstance(n_trials, bool) or n_trials < 1:
+        raise ConfigError(
+            f"hydra.sweeper.n_trials={n_trials}: expected a whole number of 1 or more"
+        )
+
+
+def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """(overrides that all trials share, {parameter: what it is searched over})."""
+    fixed, space = [], {}
+    for override in parse_overrides(overrides):
+        line = str(override.input_line)
+        if not override.is_sweep_override():
+            fixed.append(line)
+            continue
+        key = str(override.get_key_element())
+        if not SEARCHABLE.match(key):
+            raise ConfigError(
+                f"{line}: only model.… can vary in a search; use one study for each other value"
+            )
+        space[key] = line.partition("=")[2]
     if not space:
         raise ConfigError(
-            f"a search without a parameter to search; say what varies and how far, such as {EXAMPLE}"
+            f"a search needs a parameter that varies, and its range, such as {EXAMPLE}"
         )
     return fixed, space
 
 
-def facts(one: Mapping[str, Any], space: Mapping[str, str]) -> dict[str, Any]:
-    """What a study is about, so that it isn't gone on with, or used, for something else."""
-    from usbench.runner import config as cell  # late, so that --help answers at once
-
-    rule, version = cell.SELECTION[one["task"]]
+def study_facts(config: RunConfig, space: Mapping[str, str]) -> dict[str, Any]:
+    """What a study is about, so that it isn't resumed with, or used for, something else."""
+    metric, version = SELECTION[config.task]
     return {
-        "dataset": one["dataset"]["name"],
-        **{part: one[part] for part in ("task", "fold", "recipe", "seed")},
-        "model": one["model"]["name"],
-        "data": one["fingerprint"],
-        "rule": f"{rule} v{version}",
+        "dataset": config.dataset.name,
+        "task": config.task,
+        "fold": config.fold,
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "model": config.model.name,
+        "data": config.fingerprint,
+        "rule": f"{metric} v{version}",
         "space": dict(space),
-        "series": one["series"],
+        "series": config.series,
     }
-
-
-def hand_over(config: DictConfig, search: Search, state: State) -> None:
-    """Tell the sweeper where and how many, and each trial where its record belongs. A sampler that goes on must not
-    draw the same numbers again."""
-    runs = search.folder.parent.parent
-    words = [
-        f"{key}={quoted(str(value))}"
-        for key, value in {"runs": runs, "results": search.folder}.items()
-    ]
-    words += [f"study='{search.name}'"]
-    tracked = any(word.lstrip("+").startswith("tracking=") for word in config.hydra.overrides.task)
-    words += [] if tracked else ["tracking=none"]  # a tracker shows test scores
-    with read_write(config), open_dict(config):
-        sweeper = config.hydra.sweeper
-        sweeper.storage, sweeper.study_name = search.url, search.name
-        sweeper.direction, sweeper.n_trials = "maximize", search.wanted - state.completed
-        if "seed" in sweeper.sampler:
-            sweeper.sampler.seed = (sweeper.sampler.seed or 0) + state.asked
-        config.hydra.sweep.dir = str(search.folder)
-        told: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
-        config.hydra.overrides.task = [*told, *words]
-
-
-def quoted(text: str) -> str:
-    """A value of a Hydra word, whatever is in it."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def announce(search: Search, words: Iterable[str]) -> None:
-    """A line when a trial begins."""
-    search.told += 1
-    tried = [word.lstrip("+") for word in words if word.partition("=")[0] in search.about["space"]]
-    say(f"trial {search.told}: {' '.join(tried)}")
-
-
-def end(search: Search) -> int:
-    """What became of the search, in words; the exit code."""
-    try:
-        state = studies.look(search.url, search.name)
-    except RunError as wrong:
-        warn(str(wrong))
-        return 1
-    if state is None:
-        warn(
-            f"study={search.name}: it was removed while it ran; the records of its trials are below {search.folder}"
-        )
-        return 1
-    say(
-        f"study {state.name}: {state.completed} of {search.wanted} trials done, {state.failed} failed"
-    )
-    if state.completed:
-        say(f"best on validation: {search.about['rule']} {state.value:.4f} with {shown(state)}")
-        words = " ".join(f"{key}={search.about[key]}" for key in ("dataset", "model", "recipe"))
-        say(
-            f"now with seeds that the search hasn't used: python -m usbench -m tuned={state.name} {words} seed=1,2,3"
-        )
-    if state.failed:
-        say(f"why trials failed is in their records below {search.folder}")
-    if state.completed < search.wanted:
-        say("the same command again does the trials that are missing")
-    return 0 if state.completed >= search.wanted else 1
-
-
-def shown(state: State) -> str:
-    """The best trial's values."""
-    return " ".join(f"{name.lstrip('+')}={value}" for name, value in state.values.items())

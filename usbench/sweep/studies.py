@@ -1,6 +1,7 @@
-"""Studies of Optuna in a database: begun, gone on with after a kill, and what the best trial says.
+"""Optuna's studies in a database: begun, resumed after a kill, and what the best trial has.
 
-The one module that knows Optuna. It is imported inside functions: it takes a second, and only a search needs it.
+The one module that knows Optuna. It is imported inside functions: it takes a second, and only a search
+needs it.
 """
 
 from __future__ import annotations
@@ -15,121 +16,133 @@ from typing import Any
 from usbench.errors import ConfigError, RunError
 
 ABOUT = "usbench"  # attribute of a study: what it was begun with
-KILLED = (
-    "killed"  # attribute of a trial: it failed because its search was killed, and was queued again
-)
+KILLED = "killed"  # attribute of a trial that failed because its search was killed
 FILE = "sqlite:///"
 
 
 @dataclass(frozen=True)
-class State:
-    """A study as it stands. asked: trials ever begun; value, values: of the best one, by the search's own names."""
+class Study:
+    """A study as it stands."""
 
     name: str
-    about: Mapping[str, Any]
-    asked: int
+    about: Mapping[str, Any]  # what it was begun with
+    begun: int  # trials ever begun
+    running: int
     completed: int
     failed: int
-    value: float | None
-    values: Mapping[str, Any]
+    value: float | None  # of the best trial; None: there is none
+    values: Mapping[str, Any]  # of the best trial, by the search's own names
 
 
-def url_of(given: str | None, runs: Path) -> str:
-    """The database's URL: the one given, else a file below runs."""
-    return given or f"{FILE}{(runs.absolute() / 'optuna.db').as_posix()}"
+def storage_url(composed: Mapping[str, Any]) -> str:
+    """The database's URL: the one of a configuration's `studies`, else a file below its runs."""
+    file = Path(str(composed["runs"])).absolute() / "optuna.db"
+    return str(composed["studies"] or f"{FILE}{file.as_posix()}")
 
 
-def look(url: str, name: str) -> State | None:
+def load_study(url: str, name: str) -> Study | None:
     """A study as it stands; None where there is none of that name."""
-    if not _there(url):
+    if not database_exists(url):
         return None
-    with _usable(url) as optuna:
+    with import_optuna(url) as optuna:
         try:
-            return _state(optuna.load_study(study_name=name, storage=_opened(url)))
+            return describe_study(optuna.load_study(study_name=name, storage=open_storage(url)))
         except KeyError:
             return None
 
 
-def names(url: str) -> list[str]:
+def study_names(url: str) -> list[str]:
     """Every study of a database."""
-    if not _there(url):
+    if not database_exists(url):
         return []
-    with _usable(url) as optuna:
-        return sorted(
-            each.study_name for each in optuna.get_all_study_summaries(storage=_opened(url))
-        )
+    with import_optuna(url) as optuna:
+        summaries = optuna.get_all_study_summaries(storage=open_storage(url))
+        return sorted(summary.study_name for summary in summaries)
 
 
-def take_up(url: str, name: str, about: Mapping[str, Any]) -> State:
-    """The study of that name, begun where there is none. What a killed search left half done is queued again.
+def resume_study(url: str, name: str, about: Mapping[str, Any]) -> Study:
+    """Take a study up, or begin it; trials that a killed search left are queued again.
 
-    Only one process may search at a time: any trial that is running belongs to one that is gone. Raises ConfigError for
-    a study that was begun with something else.
+    Only one process may search at a time: any trial that is running belongs to one that is gone.
+
+    Args:
+        url: the database's.
+        name: the study's.
+        about: what the study must be about.
+
+    Raises:
+        ConfigError: it was begun with something else.
     """
-    with _usable(url) as optuna:
-        storage, failed = _opened(url), optuna.trial.TrialState.FAIL
+    with import_optuna(url) as optuna:
+        storage = open_storage(url)
         study = optuna.create_study(
             study_name=name, storage=storage, direction="maximize", load_if_exists=True
         )
         begun = study.user_attrs.get(ABOUT, {} if study.trials else about)
         if begun != about:
-            raise ConfigError(
-                f"study={name}: {unlike(begun, about)}; give this search a name of its own, study=…"
-            )
+            difference = describe_difference(begun, about)
+            raise ConfigError(f"study={name}: {difference}; give this search another name, study=…")
         study.set_user_attr(ABOUT, about)
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-            storage.set_trial_user_attr(trial._trial_id, KILLED, True)
-            study.tell(trial.number, state=failed)
+            mark_killed(study, trial, optuna.trial.TrialState.FAIL)
             if trial.params:
                 study.enqueue_trial(trial.params)
-        return _state(study)
+        return describe_study(study)
 
 
-def unlike(begun: Mapping[str, Any], about: Mapping[str, Any]) -> str:
-    """What differs between the facts that a study was begun with and those of now, in words."""
-    told = [
-        f"{name} {_plain(begun.get(name))}, now {_plain(value)}"
-        for name, value in about.items()
-        if begun.get(name) != value and name != "series"
-    ]
-    return f"it was begun with {', '.join(told) or 'another configuration of model or data'}"
+def mark_killed(study: Any, trial: Any, failed: Any) -> None:
+    """End a trial of a killed search; it doesn't count among the failed ones."""
+    study.tell(trial.number, state=failed)
+    killed = {*study.user_attrs.get(KILLED, ()), trial.number}
+    study.set_user_attr(KILLED, sorted(killed))
 
 
-def _plain(value: object) -> str:
+def describe_difference(begun: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    """What differs between what a study was begun with and now, in words."""
+    differing = []
+    for name, value in about.items():
+        if begun.get(name) != value and name != "series":
+            differing.append(f"{name} {format_fact(begun.get(name))}, now {format_fact(value)}")
+    return f"it was begun with {', '.join(differing) or 'another configuration of model or data'}"
+
+
+def format_fact(value: object) -> str:
+    """A fact about a study in words."""
     if isinstance(value, Mapping):
-        return " ".join(f"{name}={each}" for name, each in value.items())
+        return " ".join(f"{name}={item}" for name, item in value.items())
     return str(value)
 
 
-def _state(study: Any) -> State:
-    """See State. Of two trials that are as good, the earlier is the best."""
-    trials = study.get_trials(deepcopy=False)
-    of = {
-        state: [trial for trial in trials if trial.state.name == state]
-        for state in ("COMPLETE", "FAIL", "WAITING")
-    }
-    best = max(of["COMPLETE"], key=lambda trial: (trial.value, -trial.number), default=None)
-    return State(
-        study.study_name,
-        study.user_attrs.get(ABOUT, {}),
-        len(trials) - len(of["WAITING"]),
-        len(of["COMPLETE"]),
-        sum(KILLED not in trial.user_attrs for trial in of["FAIL"]),
-        best.value if best else None,
-        dict(best.params) if best else {},
+def describe_study(study: Any) -> Study:
+    """Optuna's study as ours. Of two trials that are as good, the earlier is the best."""
+    trials: dict[str, list[Any]] = {"COMPLETE": [], "FAIL": [], "WAITING": [], "RUNNING": []}
+    for trial in study.get_trials(deepcopy=False):
+        trials.setdefault(trial.state.name, []).append(trial)
+    killed = set(study.user_attrs.get(KILLED, ()))
+    best = max(trials["COMPLETE"], key=lambda trial: (trial.value, -trial.number), default=None)
+    return Study(
+        name=study.study_name,
+        about=study.user_attrs.get(ABOUT, {}),
+        begun=sum(map(len, trials.values())) - len(trials["WAITING"]),
+        running=len(trials["RUNNING"]),
+        completed=len(trials["COMPLETE"]),
+        failed=sum(trial.number not in killed for trial in trials["FAIL"]),
+        value=best.value if best else None,
+        values=dict(best.params) if best else {},
     )
 
 
-def _there(url: str) -> bool:
-    """Whether the database is there, as far as that can be told without making it."""
+def database_exists(url: str) -> bool:
+    """Whether the database exists, as far as that can be seen without making it."""
     return not url.startswith(FILE) or Path(url.removeprefix(FILE).partition("?")[0]).is_file()
 
 
-def _opened(url: str) -> Any:
+def open_storage(url: str) -> Any:
     """The storage behind a URL, its tables made where they are missing.
 
-    Optuna 2.10, the newest that Hydra's sweeper takes, never commits the schema's version with SQLAlchemy 2, and then
-    can't read its own database. So the tables are made by connections that commit each statement; all else isn't.
+    Optuna 2.10, the newest that Hydra's sweeper takes, never commits the schema's version with
+    SQLAlchemy 2, and then can't read its own database. So the tables are made by connections that
+    commit each statement; everything else isn't.
     """
     from optuna.storages import RDBStorage
 
@@ -138,24 +151,29 @@ def _opened(url: str) -> Any:
 
 
 @contextmanager
-def _usable(url: str) -> Iterator[Any]:
-    """Optuna, without its log; RunError where it isn't installed or the database can't be used."""
+def import_optuna(url: str) -> Iterator[Any]:
+    """Optuna without its log.
+
+    Raises:
+        RunError: it isn't installed, or the database can't be used.
+    """
     try:
         import optuna
         from sqlalchemy.exc import SQLAlchemyError
-    except ImportError as wrong:
-        raise RunError(f"Optuna isn't installed ({wrong}); pip install 'usbench[sweep]'") from wrong
+    except ImportError as error:
+        raise RunError(f"Optuna isn't installed ({error}); pip install 'usbench[sweep]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield optuna
-    except (
+    broken = (
         SQLAlchemyError,
         optuna.exceptions.StorageInternalError,
         ImportError,
         RuntimeError,
-    ) as wrong:
-        reason = " ".join(str(wrong.__cause__ or wrong).split())[:300]
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield optuna
+    except broken as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:300]
         where = url.removeprefix(FILE) if url.startswith(FILE) else url.partition(":")[0]
-        raise RunError(f"studies: a database of Optuna's was wanted ({where}): {reason}") from wrong
+        raise RunError(f"studies: can't use the Optuna database ({where}): {reason}") from error

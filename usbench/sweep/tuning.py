@@ -1,79 +1,110 @@
-"""A search's best trial with fresh seeds: `tuned=NAME` runs its values; the record says of how many it is the best."""
+"""`tuned=NAME` runs the values of a search's best trial with fresh seeds; the result states the search."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from usbench.errors import ConfigError, UnsuitableError
+from usbench.io.config import compose
+from usbench.results.result import Tuned
+from usbench.runner.plan import Plan, plan_run
+from usbench.runner.resources import Resources
 from usbench.sweep import studies
-from usbench.sweep.studies import State
+from usbench.sweep.studies import Study
+
+
+def plan_tuned_run(
+    composed: Mapping[str, Any], overrides: Sequence[str], resources: Resources | None = None
+) -> Plan:
+    """Plan a run and its evaluations, with the best trial's values where `tuned` names a study.
+
+    Args:
+        composed: a configuration.
+        overrides: what it was composed of.
+        resources: see `plan_run`.
+
+    Raises:
+        ConfigError: as `plan_run`; and for `study=` without a search, a seed that the search used,
+            or overrides that set what the study has chosen.
+        UnsuitableError: the study is about something else.
+    """
+    if composed["study"]:
+        raise ConfigError(
+            f"study={composed['study']}: names a search; add sweep=tune, or take its values with "
+            "tuned="
+        )
+    if not composed["tuned"]:
+        return plan_run(composed, overrides, resources)
+    name, url = str(composed["tuned"]), studies.storage_url(composed)
+    study = load_finished_study(url, name)
+    check_request(study, composed, overrides)
+    values = [f"{key}={value}" for key, value in study.values.items()]
+    overrides = [*overrides, *values]
+    plan = plan_run(compose(overrides), overrides, resources, tuned_facts(study))
+    config = plan.config
+    resolved = {"task": config.task, "recipe": config.recipe, "data": config.fingerprint}
+    check_subject(study, resolved)
+    return plan
 
 
 @functools.cache
-def known(url: str, name: str) -> State:
-    """A study to take values from: of one process all runs take the same. ConfigError where it has none."""
-    state = studies.look(url, name)
-    if state is None:
-        there = ", ".join(studies.names(url)) or "none"
-        raise ConfigError(
-            f"tuned={name}: a study was wanted, found {there}; search first: sweep=tune study={name}"
-        )
-    if not state.completed or not state.about:
-        raise ConfigError(
-            f"tuned={name}: a study with a finished trial was wanted; search first: sweep=tune"
-        )
-    return state
+def load_finished_study(url: str, name: str) -> Study:
+    """A study to take values from; all runs of one process take the same.
 
-
-def best(plain: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """(what the record says, the words of the best trial's values) of the study that `tuned` names.
-
-    ConfigError for a seed of the search, and for words that set what the study has chosen; UnsuitableError for another
-    dataset, model or fold.
+    Raises:
+        ConfigError: there is no such study, or it has no finished trial.
     """
-    name = str(plain["tuned"])
-    state = known(studies.url_of(plain["studies"], Path(str(plain["runs"]))), name)
-    asked = {
-        "dataset": plain["dataset"]["name"],
-        "model": plain["model"]["name"],
-        "fold": plain["fold"],
-    }
-    match(state, asked)
-    if plain["seed"] == state.about["seed"]:
+    study = studies.load_study(url, name)
+    if study is None:
+        names = ", ".join(studies.study_names(url)) or "none"
         raise ConfigError(
-            f"tuned={name} seed={plain['seed']}: the search used this seed; take fresh ones: seed=1,2,3"
+            f"tuned={name}: no such study (there are: {names}); search first: "
+            f"sweep=tune study={name}"
         )
-    values = {key.lstrip("+"): value for key, value in state.values.items()}
-    for word in words:
-        if word.partition("=")[0].lstrip("+~") in values:
-            raise ConfigError(f"tuned={name}: the study has chosen this value; leave {word} out")
-    said = {
-        "study": name,
-        "trials": state.completed,
-        "failed": state.failed,
-        "value": state.value,
-        "values": values,
-        "seeds": [state.about["seed"]],
-    }
-    return said, [f"{key}={value}" for key, value in state.values.items()]
+    if not study.completed or not study.about or study.value is None:
+        raise ConfigError(
+            f"tuned={name}: expected a study with a finished trial; search first: sweep=tune"
+        )
+    return study
 
 
-def match(state: State, asked: Mapping[str, Any]) -> None:
-    """UnsuitableError where a study is about something else than what is asked."""
-    for part, value in asked.items():
-        if state.about[part] != value:
-            raise UnsuitableError(
-                f"tuned={state.name}: the study is about {part} {state.about[part]}, found {value}; take another one's "
-                "name, or search for this one: sweep=tune"
+def check_request(study: Study, composed: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Raise where a configuration can't take the study's values; see `plan_tuned_run`."""
+    names = {"dataset": composed["dataset"]["name"], "model": composed["model"]["name"]}
+    check_subject(study, {**names, "fold": composed["fold"]})
+    if composed["seed"] == study.about["seed"]:
+        raise ConfigError(
+            f"tuned={study.name} seed={composed['seed']}: the search used this seed; "
+            "use fresh ones: seed=1,2,3"
+        )
+    chosen = {key.lstrip("+") for key in study.values}
+    for override in overrides:
+        if override.partition("=")[0].lstrip("+~") in chosen:
+            raise ConfigError(
+                f"tuned={study.name}: the study has chosen this value; leave {override} out"
             )
 
 
-def check(one: Mapping[str, Any], url: str) -> None:
-    """UnsuitableError where the study of a resolved run is about another recipe or other data than the run."""
-    match(
-        known(url, one["tuned"]["study"]),
-        {"task": one["task"], "recipe": one["recipe"], "data": one["fingerprint"]},
+def check_subject(study: Study, facts: Mapping[str, object]) -> None:
+    """Raise UnsuitableError where a study is about something else than a run's facts."""
+    for name, value in facts.items():
+        if study.about[name] != value:
+            raise UnsuitableError(
+                f"tuned={study.name}: the study is about {name} {study.about[name]}, got {value}; "
+                "name another study, or search for this one: sweep=tune"
+            )
+
+
+def tuned_facts(study: Study) -> Tuned:
+    """What a result states of the search whose values it has."""
+    assert study.value is not None
+    return Tuned(
+        study=study.name,
+        trials=study.completed,
+        failed=study.failed,
+        value=study.value,
+        values={key.lstrip("+"): value for key, value in study.values.items()},
+        seeds=(study.about["seed"],),
     )

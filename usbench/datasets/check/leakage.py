@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import yaml
 
 from usbench.datasets.check.duplicates import MIN_CORRELATION, SimilarPair, connect_pairs
 from usbench.datasets.check.findings import Finding
+from usbench.datasets.config import DatasetConfig
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,14 @@ class LeakRules:
     marks: bool  # the test images are fixed, so leaks can only be marked
 
     @staticmethod
-    def of(dataset: Mapping[str, Any]) -> LeakRules:
+    def of(dataset: DatasetConfig) -> LeakRules:
         """The rules of a dataset's YAML."""
-        split = dataset["split"]
-        known = dataset.get("leakage") or {}
-        runs = split.get("gap") is not None
-        by_rule = bool(split.get("val_share") or split.get("shares") or split.get("folds"))
-        marks = runs or not split.get("shares")
-        return LeakRules(frozenset(known.get("images", ())), by_rule and not runs, marks)
+        split = dataset.split
+        known = dataset.leakage.images if dataset.leakage else ()
+        runs = split.gap is not None
+        by_rule = bool(split.val_share or split.shares or split.folds)
+        marks = runs or not split.shares
+        return LeakRules(frozenset(known), by_rule and not runs, marks)
 
 
 def judge_pairs(

@@ -28,7 +28,13 @@ from usbench.datasets.check.leakage import (
     format_yaml,
     judge_pairs,
 )
-from usbench.datasets.dataset import assign_splits, require_fit, require_separate_groups
+from usbench.datasets.config import DatasetConfig
+from usbench.datasets.dataset import (
+    assign_splits,
+    require_fit,
+    require_separate_groups,
+    required_splits,
+)
 from usbench.errors import ConfigError, DataError, UsbenchError
 from usbench.io.console import track
 from usbench.types import SPLITS, Boxes, Landmarks, Layout, Masks, Record, Target, Task
@@ -60,7 +66,7 @@ class CheckReport:
 
 
 def check_release(
-    dataset: Mapping[str, Any], root: Path, phantom: bool, tasks: Sequence[Task]
+    dataset: DatasetConfig, root: Path, phantom: bool, tasks: Sequence[Task]
 ) -> CheckReport:
     """Check the views of a release.
 
@@ -75,8 +81,9 @@ def check_release(
         DataError: the files of no view are there.
     """
     report = CheckReport()
-    published = {} if phantom else dataset.get("published_counts") or {}
-    dataset = source.without_release(dataset) if phantom else dataset
+    published = {} if phantom else dataset.published_counts
+    if phantom:
+        dataset = dataset.without_release()
     views = open_views(dataset, root, phantom, tasks, report)
     names = sorted({record.image for view in views for record in view.records})
     images, unreadable = examine_images(root, names)
@@ -100,19 +107,19 @@ def check_release(
     return report
 
 
-def select_tasks(dataset: Mapping[str, Any], task: str) -> list[Task]:
+def select_tasks(dataset: DatasetConfig, task: str) -> list[Task]:
     """The tasks that task=… asks for: all, or one; ConfigError for one the dataset doesn't have."""
-    if task not in ("all", *dataset["views"]):
-        views = ", ".join(dataset["views"])
-        raise ConfigError(f"task={task}: expected all or one of {views} ({dataset['name']})")
-    return [view for view in dataset["views"] if task in ("all", view)]
+    if task not in ("all", *dataset.views):
+        views = ", ".join(dataset.views)
+        raise ConfigError(f"task={task}: expected all or one of {views} ({dataset.name})")
+    return [view for view in dataset.views if task in ("all", view)]
 
 
 # ---- views, groups and splits
 
 
 def open_views(
-    dataset: Mapping[str, Any],
+    dataset: DatasetConfig,
     root: Path,
     phantom: bool,
     tasks: Sequence[Task],
@@ -123,7 +130,7 @@ def open_views(
     errors: list[UsbenchError] = []
     for task in tasks:
         try:
-            layout = source.layout_of({"dataset": dataset, "task": task, "phantom": phantom})
+            layout = source.build_layout(dataset, task, phantom)
             folder = root / (layout.folder or "")
             if not folder.is_dir():
                 raise DataError(f"{folder}: expected the release's files here, found none")
@@ -146,7 +153,7 @@ def open_views(
 
 
 def assign_run_splits(
-    dataset: Mapping[str, Any],
+    dataset: DatasetConfig,
     task: Task,
     records: Sequence[Record],
     root: Path,
@@ -158,15 +165,15 @@ def assign_run_splits(
     A group on two sides is an error; a fold that leaves a split empty, for want of groups, is a
     warning, since a run needn't take it.
     """
-    split, name = dataset["split"], dataset["name"]
+    split, name = dataset.split, dataset.name
     chosen = list(records)
-    for fold in (None, *range(int(split.get("folds") or 0))):
+    for fold in (None, *range(split.folds or 0)):
         kind = f"split of {task}" if fold is None else f"fold {fold} of {task}"
         level: Level = "error" if fold is None else "warning"
         try:
-            regrouped = splits.regroup(records, split.get("near_duplicates") or ())
+            regrouped = splits.regroup(records, split.near_duplicates)
             assigned = assign_splits(regrouped, split, fold, name)
-            divided = splits.divide_by_split(assigned, root, splits.required_splits(split))
+            divided = splits.divide_by_split(assigned, root, required_splits(split))
             level = "error"
             require_separate_groups(divided, split, fold, name)
         except DataError as error:
@@ -233,10 +240,10 @@ def count_labels(
 
 
 def compare_with_card(
-    dataset: Mapping[str, Any], views: Sequence[ReleaseView], report: CheckReport
+    dataset: DatasetConfig, views: Sequence[ReleaseView], report: CheckReport
 ) -> list[Finding]:
     """Compare what the catalogue's card says, and can be measured, with this copy."""
-    card = find_card(dataset["name"])
+    card = find_card(dataset.name)
     if card is None or not views:
         return []
     classes: Counter[str] = Counter()
@@ -248,7 +255,7 @@ def compare_with_card(
         oddities.update(view.layout.oddities())
     pairs = list(itertools.chain(*report.pairs.values()))
     measured = MeasuredRelease(
-        whole=set(report.counts) == set(dataset["views"]),
+        whole=set(report.counts) == set(dataset.views),
         images=report.images["images"],
         sizes=report.images["sizes"],
         classes=classes,
@@ -265,7 +272,7 @@ def compare_with_card(
 
 
 def find_all_pairs(
-    dataset: Mapping[str, Any],
+    dataset: DatasetConfig,
     root: Path,
     views: Sequence[ReleaseView],
     images: Mapping[str, ImageFacts],

@@ -1,4 +1,4 @@
-"""What the page shows of the catalogue, as plain data: `usbench.catalogue.view` in words, without what isn't known."""
+"""What the page shows of the catalogue, as plain data: texts, without what isn't known."""
 
 from __future__ import annotations
 
@@ -7,63 +7,67 @@ from typing import Any
 
 from usbench.catalogue.wording import format_range, format_value
 
-Data = dict[str, Any]
+Json = dict[str, Any]
 FACETS = ("anatomy", "tasks", "access", "licence")  # fields that a reader filters by
+COPIED = ("id", "kind", "name", "key", "runnable", "command", "source", "verified")
+SCORE_PARTS = ("criterion", "low", "high", "of", "why")
 
 
-def cards(catalogue: Mapping[str, Any]) -> Data:
-    """{datasets, models, rubrics} of `usbench.catalogue.view`, smaller: a field is its words and, where they aren't the
-    card's own, its source and who verified it."""
-    known = {kind: [_card(card) for card in catalogue[kind]] for kind in ("datasets", "models")}
-    return {**known, "rubrics": catalogue["rubrics"]}
+def card_data(catalogue: Mapping[str, Any]) -> Json:
+    """{datasets, models, rubrics} of `usbench.catalogue.view`, smaller.
 
-
-def _card(card: Mapping[str, Any]) -> Data:
-    fields = {
-        name: field
-        for name, field in card["fields"].items()
-        if field["value"] is not None or field["unknown"]
-    }
+    A field is its text and, where they aren't the card's own, its source and who verified it.
+    """
     return {
-        **{
-            name: card[name]
-            for name in ("id", "kind", "name", "key", "runnable", "command", "source", "verified")
-        },
-        "row": card["alsharid2025"],
-        "fields": [_field(name, field, card) for name, field in fields.items()],
-        "missing": [name for name in card["fields"] if name not in fields],
-        "facets": {name: _entries(fields.get(name)) for name in FACETS},
-        "score": _score(card["score"]),
+        "datasets": [one_card(card) for card in catalogue["datasets"]],
+        "models": [one_card(card) for card in catalogue["models"]],
+        "rubrics": catalogue["rubrics"],
     }
 
 
-def _field(name: str, field: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
-    """[name, words] and, where they differ from the card's, [source, verified]."""
-    value = str(field["value"]) if name == "year" else format_value(field["value"])
-    words = f"unknown: {field['unknown']}" if field["value"] is None else value
-    words += f" ({field['note']})" if field["note"] else ""
-    other = [field["source"] or "", field["verified"] or ""]
-    return [name, words] if other == [card["source"], card["verified"]] else [name, words, *other]
+def one_card(card: Mapping[str, Any]) -> Json:
+    """One dataset or model."""
+    fields = {}
+    for name, field in card["fields"].items():
+        if field["value"] is not None or field["unknown"]:
+            fields[name] = field
+    return {
+        **{name: card[name] for name in COPIED},
+        "row": card["alsharid2025"],
+        "fields": [field_texts(name, field, card) for name, field in fields.items()],
+        "missing": [name for name in card["fields"] if name not in fields],
+        "facets": {name: facet_values(fields.get(name)) for name in FACETS},
+        "score": score_data(card["score"]),
+    }
 
 
-def _entries(field: Mapping[str, Any] | None) -> list[str]:
-    """What a card is found by; nothing where the field is unknown."""
+def field_texts(name: str, field: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
+    """[name, text] and, where they differ from the card's, [source, verified]."""
+    if field["value"] is None:
+        text = f"unknown: {field['unknown']}"
+    else:
+        text = str(field["value"]) if name == "year" else format_value(field["value"])
+    if field["note"]:
+        text += f" ({field['note']})"
+    origin = [field["source"] or "", field["verified"] or ""]
+    is_same = origin == [card["source"], card["verified"]]
+    return [name, text] if is_same else [name, text, *origin]
+
+
+def facet_values(field: Mapping[str, Any] | None) -> list[str]:
+    """The values that a card is found by; [] where the field is unknown."""
     value = None if field is None else field["value"]
     if value is None:
         return []
     return value if isinstance(value, list) else [str(value)]
 
 
-def _score(score: Mapping[str, Any]) -> Data:
-    """A score in words, and its parts: [criterion, low, high, of, why]."""
+def score_data(score: Mapping[str, Any]) -> Json:
+    """A score as text, and its parts: [criterion, low, high, of, why]."""
     low, high = score["tier"]
-    parts = [
-        [part[name] for name in ("criterion", "low", "high", "of", "why")]
-        for part in score["parts"]
-    ]
     return {
         **{name: score[name] for name in ("rubric", "low", "high", "of")},
-        "words": f"{format_range(score['low'], score['high'])} of {score['of']:g}",
+        "text": f"{format_range(score['low'], score['high'])} of {score['of']:g}",
         "tier": low if low == high else f"{low}–{high}",
-        "parts": parts,
+        "parts": [[part[name] for name in SCORE_PARTS] for part in score["parts"]],
     }

@@ -1,8 +1,8 @@
-"""The commands that make a row of the board, as one would type them.
+"""The commands that make a row of the leaderboard, as one would type them.
 
-What a run was told is read off its record: its configuration beside the YAML of its model and dataset as they are now;
-where they differ in plain values, the command says those. A record that no short command describes has none here: it is
-done again from the record alone (scripts/reproduce.py).
+They are composed from a result's configuration and the YAML of its model and dataset as they are
+now. Where these differ in plain values, the command overrides them. A result that no short command
+describes has none here: scripts/reproduce.py runs it again from the result alone.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from usbench.datasets.sizes import fit_size
 from usbench.leaderboard.rows import Row
+from usbench.leaderboard.settings import Node, flatten, node_at, read_settings
+from usbench.results.result import Result
 
 PLAIN = re.compile(r"[A-Za-z0-9_./-]+")  # what Hydra reads as a word without quotes
-WORDS = ("unstated", "note")  # of a recipe: said to people, not part of a run
-SAID = {
+NOTES = ("unstated", "note")  # of a recipe: for people, not part of a run
+DESCRIPTIVE = {  # of a dataset: not part of a run
     "name",
     "title",
     "licence",
@@ -33,183 +35,211 @@ SAID = {
     "released",
     "root",
 }
-Node = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Run:
-    """How one record is made."""
+class RunCommand:
+    """How to run the experiment of a result again."""
 
-    words: (
-        tuple[str, ...] | None
-    )  # of python -m usbench, without seed and fold; None: no short command does it
+    overrides: tuple[str, ...] | None  # without seed and fold; None: no short command does it
     seed: int | None = None
     fold: int | None = None
-    again: bool = False  # scripts/reproduce.py takes it
+    reproducible: bool = False  # scripts/reproduce.py takes it
 
 
-def read(conf: Path) -> dict[str, dict[str, Node]]:
-    """{model: {name: YAML}, dataset: {name: YAML}}; a file that is no mapping is left out (it is named elsewhere)."""
-    found: dict[str, dict[str, Node]] = {"model": {}, "dataset": {}}
-    for group, nodes in found.items():
-        for path in sorted((conf / group).glob("*.yaml")):
-            node = yaml.safe_load(path.read_text("utf-8"))
-            if isinstance(node, dict):
-                nodes[path.stem] = node
-    return found
+@dataclass(frozen=True)
+class Configs:
+    """The YAML of models and datasets by name."""
+
+    models: Mapping[str, Node]
+    datasets: Mapping[str, Node]
 
 
-def runs(records: Iterable[Node], conf: Mapping[str, Mapping[str, Node]]) -> dict[str, Run]:
-    """{key: how it is made} of the records of our own runs. conf: see `read`."""
-    return {record["run_id"]: _run(record, conf) for record in records if record["origin"] == "run"}
+def read_configs(conf: Path) -> Configs:
+    """The YAML below a configuration folder; a file without a mapping is left out."""
+    return Configs(read_group(conf / "model"), read_group(conf / "dataset"))
 
 
-def _run(record: Node, conf: Mapping[str, Mapping[str, Node]]) -> Run:
-    again = record["status"] == "done" and not record.get("trained_on")
-    return Run(_words(record, conf), record["seed"], record["fold"], again)
+def read_group(folder: Path) -> dict[str, Node]:
+    """The YAML files of a folder by their name."""
+    nodes: dict[str, Node] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        node = yaml.safe_load(path.read_text("utf-8"))
+        if isinstance(node, dict):
+            nodes[path.stem] = node
+    return nodes
 
 
-def _words(record: Node, conf: Mapping[str, Mapping[str, Node]]) -> tuple[str, ...] | None:
-    config, trained = record["config"], record.get("trained_on") or record["dataset"]
-    model, dataset = conf["model"].get(record["model"]), conf["dataset"].get(trained)
-    if model is None or dataset is None or record.get("tuned") or "model" not in config:
+def find_commands(results: Iterable[Result], configs: Configs) -> dict[str, RunCommand]:
+    """Run id → how to run it again, for results of our own runs."""
+    commands = {}
+    for result in results:
+        if result.origin == "run":
+            overrides = find_overrides(result, configs)
+            reproducible = result.is_done and not result.trained_on
+            command = RunCommand(overrides, result.seed, result.fold, reproducible)
+            commands[result.run_id] = command
+    return commands
+
+
+def find_overrides(result: Result, configs: Configs) -> tuple[str, ...] | None:
+    """The overrides that give a result's run, without seed and fold; None where none do."""
+    settings = read_settings(result)
+    trained_on = result.trained_on or result.dataset
+    model = configs.models.get(result.model)
+    dataset = configs.datasets.get(trained_on)
+    if model is None or dataset is None or result.tuned or not settings.model:
         return None
-    told = _model_words(config["model"], model, record["recipe"], dataset.get("size"))
-    data = [] if record.get("trained_on") else _dataset_words(config.get("dataset") or {}, dataset)
-    if told is None:
+    model_changes = model_overrides(settings.model, model, result.recipe or "", dataset.get("size"))
+    data_changes = None if result.trained_on else dataset_overrides(settings.dataset, dataset)
+    if model_changes is None or (data_changes is None and not result.trained_on):
         return None
-    named = [
-        f"dataset={trained}",
-        "source=real",
-        f"model={record['model']}",
-        f"recipe={record['recipe']}",
-    ]
-    precise = [f"precision={record['precision']}"] if record.get("precision") else []
-    elsewhere = [f"evaluate_on=[{record['dataset']}]"] if record.get("trained_on") else []
-    return (*named, *precise, *data, *told, *elsewhere)
+    overrides = [f"dataset={trained_on}", "source=real", f"model={result.model}"]
+    overrides.append(f"recipe={result.recipe}")
+    if result.precision:
+        overrides.append(f"precision={result.precision}")
+    overrides += [*(data_changes or []), *model_changes]
+    if result.trained_on:
+        overrides.append(f"evaluate_on=[{result.dataset}]")
+    return tuple(overrides)
 
 
-def _model_words(made: Node, model: Node, recipe: str, native: Any) -> list[str] | None:
-    """The words that turn a model's YAML into what was run; None where words can't."""
-    if recipe not in model.get("recipes", {}) or made.get("version") != model.get("version"):
+def model_overrides(used: Node, model: Node, recipe: str, native: object) -> list[str] | None:
+    """The overrides that turn a model's YAML into what was run; None where overrides can't.
+
+    Args:
+        used: the model part of the result's configuration.
+        model: the model's YAML.
+        recipe: name of the recipe.
+        native: (height, width) of the dataset's images; None where it isn't stated.
+    """
+    recipes = node_at(model, "recipes")
+    if recipe not in recipes or used.get("version") != model.get("version"):
         return None
-    build, steps = dict(model.get("build") or {}), dict(model["recipes"][recipe])
-    there = (
-        made.get("recipe") or {}
-    )  # as cell.resolve_model does: the recipe lends what the build leaves null
-    lent = [
-        key for key, value in build.items() if value is None and key in steps and key not in there
-    ]
-    build |= {key: steps.pop(key) for key in lent}
-    if isinstance(steps.get("size"), int) and native:
-        from usbench.runner.config import shape  # slow to import
-
-        steps["size"] = shape(steps["size"], native)
-    ours, theirs = ({k: v for k, v in node.items() if k not in WORDS} for node in (there, steps))
-    parts = (
-        _differences(made.get("build") or {}, build, "model.build"),
-        _differences(ours, theirs, f"model.recipes.{recipe}"),
+    build = dict(node_at(model, "build"))
+    steps = dict(node_at(recipes, recipe))
+    used_recipe = node_at(used, "recipe")
+    # As when a run is resolved: the recipe provides what the build leaves open.
+    for key, value in build.items():
+        if value is None and key in steps and key not in used_recipe:
+            build[key] = steps.pop(key)
+    size = steps.get("size")
+    if isinstance(size, int) and isinstance(native, list):
+        steps["size"] = fit_size(size, (native[0], native[1]))
+    build_overrides = differences(node_at(used, "build"), build, "model.build")
+    recipe_overrides = differences(
+        without_notes(used_recipe), without_notes(steps), f"model.recipes.{recipe}"
     )
-    return None if None in parts else [word for part in parts if part is not None for word in part]
-
-
-def _dataset_words(made: Node, dataset: Node) -> list[str]:
-    """Plain values of a dataset that were chosen otherwise, such as whose annotations."""
-    plain = {
-        name
-        for name, value in dataset.items()
-        if isinstance(value, (str, int)) and name not in SAID
-    }
-    changed = {
-        name: made[name] for name in sorted(plain) if name in made and made[name] != dataset[name]
-    }
-    return [f"dataset.{name}={_value(value)}" for name, value in changed.items()]
-
-
-def _differences(made: Node, stated: Node, name: str) -> list[str] | None:
-    """Words for what differs; None where something stated is gone or can't be said in a word."""
-    mine, theirs = _leaves(made, name), _leaves(stated, name)
-    if set(theirs) - set(mine):
+    if build_overrides is None or recipe_overrides is None:
         return None
-    told = [
-        (path, _value(value))
-        for path, value in mine.items()
-        if path not in theirs or theirs[path] != value
-    ]
-    if any(text is None for _, text in told):
+    return build_overrides + recipe_overrides
+
+
+def without_notes(recipe: Node) -> Node:
+    """A recipe without what is for people."""
+    return {key: value for key, value in recipe.items() if key not in NOTES}
+
+
+def dataset_overrides(used: Node, dataset: Node) -> list[str] | None:
+    """The overrides for plain values that were chosen otherwise, such as the annotator.
+
+    None where a value can't be written on a command line.
+    """
+    overrides = []
+    for name, value in sorted(dataset.items()):
+        is_choice = isinstance(value, (str, int)) and name not in DESCRIPTIVE
+        if is_choice and name in used and used[name] != value:
+            text = format_value(used[name])
+            if text is None:
+                return None
+            overrides.append(f"dataset.{name}={text}")
+    return overrides
+
+
+def differences(used: Node, stated: Node, name: str) -> list[str] | None:
+    """The overrides for what differs.
+
+    None where a stated value is missing, or a value can't be written on a command line.
+    """
+    used_values = dict(flatten(used, name))
+    stated_values = dict(flatten(stated, name))
+    if set(stated_values) - set(used_values):
         return None
-    return [f"{'' if path in theirs else '++'}{path}={text}" for path, text in told]
+    overrides = []
+    for path, value in used_values.items():
+        if path in stated_values and stated_values[path] == value:
+            continue
+        text = format_value(value)
+        if text is None:
+            return None
+        overrides.append(f"{path}={text}" if path in stated_values else f"++{path}={text}")
+    return overrides
 
 
-def _leaves(node: Any, name: str) -> dict[str, Any]:
-    if not isinstance(node, Mapping) or not node:
-        return {name: node}
-    return {
-        path: leaf
-        for key, value in node.items()
-        for path, leaf in _leaves(value, f"{name}.{key}").items()
-    }
-
-
-def _value(value: Any) -> str | None:
-    """A value as Hydra reads it on a command line; None for what is better read from a file."""
+def format_value(value: object) -> str | None:
+    """A value as Hydra reads it on a command line; None for what belongs into a file."""
     if isinstance(value, str):
         return value if PLAIN.fullmatch(value) else None
+    if isinstance(value, Mapping):
+        return None
     if isinstance(value, list):
-        parts = [_value(part) for part in value]
-        return (
-            None
-            if None in parts
-            else "[" + ",".join(part for part in parts if part is not None) + "]"
-        )
-    return None if isinstance(value, Mapping) else json.dumps(value)
+        parts = [format_value(part) for part in value]
+        texts = [part for part in parts if part is not None]
+        return f"[{','.join(texts)}]" if len(texts) == len(parts) else None
+    return json.dumps(value)
 
 
-def _line(*words: str) -> str:
-    return " ".join(map(shlex.quote, words))
-
-
-def of_row(row: Row, known: Mapping[str, Run]) -> str:
+def row_command(row: Row, commands: Mapping[str, RunCommand]) -> str:
     """The command that makes a row; "" where no short one does."""
-    where = f"dataset={row.dataset}"
     if row.origin == "published":
-        return _published(row)
-    if row.origin == "baseline":
-        return _line("python", "scripts/sanity.py", where, f"task={row.task}", "source=real")
-    if row.origin == "human":
-        return _line("python", "scripts/interrater.py", where)
-    if row.origin == "external":
-        entered = (
-            "--dataset",
-            row.dataset,
-            "--predictions",
-            "PREDICTIONS",
-            "--name",
-            row.model or row.name,
-        )
-        return _line("python", "scripts/score.py", row.task, *entered)
-    return _ours([known[key] for key in row.keys if key in known])
+        return published_command(row)
+    if row.origin == "run":
+        return series_command([commands[i] for i in row.run_ids if i in commands])
+    return other_command(row.origin, row.dataset, row.task, row.model or row.name)
 
 
-def _published(row: Row) -> str:
+def result_command(result: Result, command: RunCommand | None) -> str:
+    """The command that makes one result; "" where no short one does."""
+    if result.origin == "run":
+        return "" if command is None else series_command([command])
+    return other_command(result.origin, result.dataset, result.task, result.model)
+
+
+def other_command(origin: str, dataset: str, task: str, model: str) -> str:
+    """The command that makes a result that isn't a run."""
+    if origin == "baseline":
+        arguments = ["scripts/sanity.py", f"dataset={dataset}", f"task={task}", "source=real"]
+    elif origin == "human":
+        arguments = ["scripts/interrater.py", f"dataset={dataset}"]
+    else:
+        arguments = ["scripts/score.py", task, "--dataset", dataset]
+        arguments += ["--predictions", "PREDICTIONS", "--name", model]
+    return shlex.join(["python", *arguments])
+
+
+def published_command(row: Row) -> str:
     """What runs the model of a published row, as far as the paper says how."""
     if row.model is None:
         return ""
-    words = [f"dataset={row.trained_on or row.dataset}", "source=real", f"model={row.model}"]
-    words += [f"recipe={row.recipe}"] if row.recipe else []
-    words += [f"evaluate_on=[{row.dataset}]"] if row.trained_on else []
-    return _line("python", "-m", "usbench", *words)
+    overrides = [f"dataset={row.trained_on or row.dataset}", "source=real", f"model={row.model}"]
+    if row.recipe:
+        overrides.append(f"recipe={row.recipe}")
+    if row.trained_on:
+        overrides.append(f"evaluate_on=[{row.dataset}]")
+    return shlex.join(["python", "-m", "usbench", *overrides])
 
 
-def _ours(found: list[Run]) -> str:
+def series_command(runs: list[RunCommand]) -> str:
     """All seeds and folds of a recipe in one command."""
-    words = found[0].words if found else None
-    if words is None or any(run.words != words for run in found):
+    overrides = runs[0].overrides if runs else None
+    if overrides is None or any(run.overrides != overrides for run in runs):
         return ""
-    chosen = {
-        name: sorted({value for run in found if (value := getattr(run, name)) is not None})
-        for name in ("seed", "fold")
-    }
-    several = ["-m"] if any(len(values) > 1 for values in chosen.values()) else []
-    told = [f"{name}={','.join(map(str, values))}" for name, values in chosen.items() if values]
-    return _line("python", "-m", "usbench", *several, *words, *told)
+    seeds = sorted({run.seed for run in runs if run.seed is not None})
+    folds = sorted({run.fold for run in runs if run.fold is not None})
+    several = ["-m"] if len(seeds) > 1 or len(folds) > 1 else []
+    arguments = ["python", "-m", "usbench", *several, *overrides]
+    if seeds:
+        arguments.append(f"seed={','.join(map(str, seeds))}")
+    if folds:
+        arguments.append(f"fold={','.join(map(str, folds))}")
+    return shlex.join(arguments)

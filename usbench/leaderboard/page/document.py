@@ -1,36 +1,38 @@
-"""One self-contained HTML file: a template with its styles, scripts and data put into it.
+"""Self-contained HTML pages: templates, styles, scripts and data.
 
-Knows how text is kept from being read as HTML, and nothing of what a page says. A page loads nothing and sends nothing:
-its content security policy forbids it.
+It knows how text is kept from being read as HTML, and nothing of what a page shows. A page sends
+nothing and loads nothing from a network: its content security policy forbids it.
 """
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-ASSETS = Path(__file__).resolve().parent / "assets"
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-FRAME = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{title}</title>
-{styles}
-</head>
-<body>
-{body}
-{data}
-{scripts}
-</body>
-</html>
-"""
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+FOLDER = Path(__file__).resolve().parent
+ASSETS = FOLDER / "assets"
+
+
+@cache
+def templates() -> Environment:
+    """The templates; every text that they are given is escaped."""
+    return Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, **values: object) -> bytes:
+    """A page. values: what the template shows."""
+    return templates().get_template(template).render(values).encode()
 
 
 @cache
@@ -39,38 +41,20 @@ def asset(name: str) -> str:
     return (ASSETS / name).read_text("utf-8")
 
 
-def escaped(text: str) -> str:
-    """Text as HTML that shows just that text, inside an element or a quoted attribute."""
-    return html.escape(text)
+def inline_asset(element: str, name: str) -> Markup:
+    """A style or script for use inside its element; ValueError where its text would end it."""
+    text = asset(name)
+    if re.search(rf"</{element}", text, re.IGNORECASE):
+        raise ValueError(f"{name}: expected no </{element} in it")
+    return Markup(text)
 
 
-def as_json(data: object) -> str:
-    """Data as JSON that can't end the script element it stands in; the same data give the same text.
+def as_json(data: object) -> Markup:
+    """Data as JSON that can't end the script element that it is in; one text per value.
 
-    Raises ValueError for a number that isn't finite.
+    Raises:
+        ValueError: a number isn't finite.
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _inside(kind: str, name: str) -> str:
-    """A style or script of ours or of a library; ValueError where its text would end its element."""
-    text = asset(name)
-    if re.search(rf"</{kind}", text, re.IGNORECASE):
-        raise ValueError(f"{name}: no </{kind} was wanted in it")
-    return f"<{kind}>\n{text}\n</{kind}>"
-
-
-def document(
-    title: str, body: str, data: Any, styles: tuple[str, ...], scripts: tuple[str, ...]
-) -> bytes:
-    """The file. title: text; body: HTML; data: what the scripts find in the element `data`; styles, scripts: assets in
-    their order."""
-    return FRAME.format(
-        policy=POLICY,
-        title=escaped(title),
-        styles="\n".join(_inside("style", name) for name in styles),
-        body=body.strip(),
-        data=f'<script type="application/json" id="data">{as_json(data)}</script>',
-        scripts="\n".join(_inside("script", name) for name in scripts),
-    ).encode()
+    text = text.replace("<", "\\u003c")
+    return Markup(text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))

@@ -1,8 +1,8 @@
-"""Which result pages are to be made: those that aren't there as they were last made from the same record and code.
+"""Which result pages have to be rendered: those that aren't on disk as they would be now.
 
-A page takes milliseconds, a board of ten thousand results a minute of them; what was made is kept by the sha256 of all
-that it follows from, as the board's tests are (leaderboard/cache.py). Without that every page is made again, with the
-same bytes.
+A page takes milliseconds, a leaderboard of ten thousand results a minute of them. A page's sha256
+is cached by all that it follows from, as the leaderboard's tests are (leaderboard/cache.py).
+Without the cache every page is rendered again, with the same bytes.
 """
 
 from __future__ import annotations
@@ -11,50 +11,67 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from usbench.io.console import track
 from usbench.leaderboard.cache import Cache, key
-from usbench.leaderboard.page import result
-from usbench.leaderboard.page.commands import Run
-from usbench.results import store as results
-from usbench.results.gallery import file as gallery_file
+from usbench.leaderboard.page.commands import RunCommand
+from usbench.leaderboard.page.result import render_pages, with_page
+from usbench.results.gallery.file import gallery_path
+from usbench.results.result import Result
+from usbench.results.store import result_path
 
 PACKAGE = Path(__file__).resolve().parents[2]
-SOURCES = ("**/*.py", "leaderboard/page/assets/**/*")  # what a page follows from, and more
+SOURCES = (  # what a page follows from, and more
+    "**/*.py",
+    "leaderboard/page/assets/**/*",
+    "leaderboard/page/templates/*",
+)
 
 
-def pages(
-    folder: Path, records: Iterable[Mapping[str, Any]], runs: Mapping[str, Run], kept: Cache
+def render_stale_pages(
+    folder: Path,
+    results: Iterable[Result],
+    commands: Mapping[str, RunCommand],
+    cache: Cache,
 ) -> dict[Path, bytes]:
-    """The result pages that have to be made, and what they are; those that are up to date aren't among them.
+    """The result pages that are missing or out of date, by their path.
 
-    kept: what earlier calls made. Raises what `result.pages` raises.
+    Args:
+        folder: the results folder.
+        results: all results.
+        commands: run id → how to run it again.
+        cache: hashes of pages that were rendered earlier.
+
+    Raises:
+        DataError: as `result.render_pages`.
     """
     stale = {}
-    for record in result.with_page(records):
-        path, facts = results.record_path(folder, record), _facts(folder, record, runs)
-        if kept.get(facts) is None or kept.get(facts) != _sha256(path.with_suffix(".html")):
-            stale[facts] = record
-    made: dict[Path, bytes] = {}
-    for facts, record in track(list(stale.items()), "pages of results", len(stale)):
-        ((path, content),) = result.pages(folder, [record], runs).items()
-        kept.put(facts, hashlib.sha256(content).hexdigest())
-        made[path] = content
-    return made
+    for result in with_page(results):
+        path = result_path(folder, result)
+        facts = page_key(path, commands.get(result.run_id))
+        page_hash = cache.get(facts)
+        if page_hash is None or page_hash != hash_if_there(path.with_suffix(".html")):
+            stale[facts] = result
+    pages: dict[Path, bytes] = {}
+    for facts, result in track(list(stale.items()), "pages of results", len(stale)):
+        ((path, content),) = render_pages(folder, [result], commands).items()
+        cache.put(facts, hashlib.sha256(content).hexdigest())
+        pages[path] = content
+    return pages
 
 
-def _facts(folder: Path, record: Mapping[str, Any], runs: Mapping[str, Run]) -> str:
-    """The key of all that a page follows from: the record, which names its case table's sha256; the gallery; the
-    command; the code."""
-    path = results.record_path(folder, record)
-    return key(
-        code(), _sha256(path), _sha256(gallery_file.path_of(path)), repr(runs.get(record["run_id"]))
-    )
+def page_key(path: Path, command: RunCommand | None) -> str:
+    """The key of all that a page follows from.
+
+    These are the result, which names its case table's sha256, the gallery, the command and the
+    code. path: the result's.
+    """
+    gallery = hash_if_there(gallery_path(path))
+    return key(hash_sources(), hash_if_there(path), gallery, repr(command))
 
 
-def _sha256(path: Path) -> str | None:
-    """Of a file; None where there is none."""
+def hash_if_there(path: Path) -> str | None:
+    """sha256 of a file; None where there is none."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -63,7 +80,7 @@ def _sha256(path: Path) -> str | None:
 
 
 @cache
-def code() -> str:
-    """sha256 of the sources that make pages."""
+def hash_sources() -> str:
+    """sha256 of the sources that render pages."""
     files = {path for pattern in SOURCES for path in PACKAGE.glob(pattern) if path.is_file()}
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()

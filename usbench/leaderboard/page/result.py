@@ -1,32 +1,29 @@
-"""A page per finished result on real images: scores, curves, cases, pictures where images may be shown, and how to get
-it again.
+"""A page per finished result on real images.
 
-    results/<dataset>/<task>/<model>-s<seed>-<key>.html, beside its record
+    results/<dataset>/<task>/<model>-s<seed>-<run id>.html, beside the result
 
-Pages share what lies in results/assets (see `assets`) and open from disk without a network. Of images that may not be
-shared a page has figures only: no picture, no case. The same record, case table and gallery give the same bytes.
+It shows scores, curves, cases, how to run it again, and pictures where images may be shown. Pages
+share what lies in results/assets (see `shared_assets`) and open from disk without a network. For
+images that may not be shared a page has numbers only: no picture, no case. The same result, case
+table and gallery give the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
-from string import Template
-from typing import Any
 
-from usbench.leaderboard.page import result_tables
-from usbench.leaderboard.page.commands import Run
-from usbench.leaderboard.page.document import ASSETS, as_json, asset
-from usbench.leaderboard.page.result_pictures import pictures
-from usbench.leaderboard.page.result_tables import Cases
-from usbench.leaderboard.page.result_words import card, copyable, details, name_of, safe, value_of
-from usbench.results import store as results
-from usbench.results.gallery import cases as gallery_cases
-from usbench.results.gallery import file as gallery_file
-from usbench.results.gallery.file import Gallery
+from usbench.leaderboard.page import result_tables as tables
+from usbench.leaderboard.page.commands import RunCommand, result_command
+from usbench.leaderboard.page.document import ASSETS, as_json, render
+from usbench.leaderboard.page.result_pictures import Pictures, show_pictures
+from usbench.results import store
+from usbench.results.gallery.cases import display_quality, is_judgeable
+from usbench.results.gallery.file import Gallery, load_gallery, may_show_images, why_no_gallery
+from usbench.results.result import Result
+from usbench.types import Task
 
-Record = Mapping[str, Any]
 SHARED = (
     "page.css",
     "page.js",
@@ -34,165 +31,161 @@ SHARED = (
     "result.js",
     "vendor/d3.min.js",
     "vendor/plot.umd.min.js",
+    "vendor/LICENSES.txt",
 )
-LICENCES = "vendor/LICENSES.txt"
+CASE_QUALITY: Mapping[Task, str] = {
+    "segment": "Dice {}",
+    "detect": "F1 {}",
+    "landmark": "mean error {} px",
+}
 
 
-def pages(
-    folder: Path, records: Iterable[Record], runs: Mapping[str, Run] | None = None
+def render_pages(
+    folder: Path, results: Iterable[Result], commands: Mapping[str, RunCommand]
 ) -> dict[Path, bytes]:
-    """The page of every result that has one, by its place below the results folder.
+    """The page of every result that has one, by its path.
 
-    runs: a record's key → how it is made (`commands.runs`); without them pages of runs name no command. Raises
-    DataError for a damaged case table or gallery, naming the file.
+    Args:
+        folder: the results folder.
+        results: all results.
+        commands: run id → how to run it again; pages of runs that it lacks name no command.
+
+    Raises:
+        DataError: a case table or gallery is damaged; the message names the file.
     """
-    made = {}
-    for record in with_page(records):
-        path, how = results.record_path(folder, record), (runs or {}).get(record["run_id"])
-        gallery = gallery_file.load(path, record) if gallery_file.refusal(record) is None else None
-        made[path.with_suffix(".html")] = html(
-            record, results.read_cases(path, record), gallery, how
-        )
-    return made
+    pages = {}
+    for result in with_page(results):
+        path = store.result_path(folder, result)
+        gallery = load_gallery(path, result) if why_no_gallery(result) is None else None
+        cases = store.read_cases(path, result)
+        page = render_result(result, cases, gallery, commands.get(result.run_id))
+        pages[path.with_suffix(".html")] = page
+    return pages
 
 
-def links(records: Iterable[Record]) -> dict[str, str]:
-    """key → the page's address, relative to the results folder."""
-    return {
-        record["run_id"]: results.record_path(Path(), record).with_suffix(".html").as_posix()
-        for record in with_page(records)
-    }
+def page_links(results: Iterable[Result]) -> dict[str, str]:
+    """Run id → the page's address, relative to the results folder."""
+    links = {}
+    for result in with_page(results):
+        path = store.result_path(Path(), result)
+        links[result.run_id] = path.with_suffix(".html").as_posix()
+    return links
 
 
-def assets() -> dict[str, bytes]:
+def shared_assets() -> dict[str, bytes]:
     """What must lie in results/assets: relative path → content."""
-    return {
-        name.removeprefix("vendor/"): (ASSETS / name).read_bytes() for name in (*SHARED, LICENCES)
-    }
+    return {name.removeprefix("vendor/"): (ASSETS / name).read_bytes() for name in SHARED}
 
 
-def with_page(records: Iterable[Record]) -> Iterator[Record]:
+def with_page(results: Iterable[Result]) -> Iterator[Result]:
     """Finished results on real images."""
-    return (
-        record for record in records if record["status"] == "done" and not record["data"]["phantom"]
-    )
+    return (result for result in results if result.is_done and not result.data.phantom)
 
 
-def html(
-    record: Record,
-    rows: Sequence[Mapping[str, str]],
+@dataclass(frozen=True)
+class Curve:
+    """A training curve, which result.js draws."""
+
+    name: str
+    caption: str
+
+
+def render_result(
+    result: Result,
+    case_table: Sequence[Mapping[str, str]],
     gallery: Gallery | None = None,
-    how: Run | None = None,
+    command: RunCommand | None = None,
 ) -> bytes:
-    """One page. rows: the case table as `results.load_cases` gives it; gallery: None where there is none; how: a run of
-    ours is made, see usbench.leaderboard.page.commands."""
-    open_, pictured = gallery_file.is_open(record), gallery_file.refusal(record) is None
-    drawn = gallery if pictured else None
-    data: dict[str, Any] = {"curves": drawn["curves"] if drawn else {}}
-    parts = [
-        card("Score", result_tables.summary(record), "score"),
-        card("Worst, median and best test image", shown_cases(record, drawn), "pictures")
-        if pictured
-        else "",
-        card("Training curves", curves(drawn["curves"]), "curves")
-        if drawn and drawn["curves"]
-        else "",
-    ]
-    if gallery_cases.is_judgeable(rows, record["task"]):
-        judged = Cases.of(rows, record)
-        data["histogram"] = result_tables.histogram(judged.spread(record["task"]), record["task"])
-        parts.append(card("Image by image", cases(record, judged, open_), "cases"))
-    parts.append(card("Every score", result_tables.scores(record), "scores"))
-    parts.append(
-        card("Classes", result_tables.classes(record), "classes") if record["per_class"] else ""
+    """One page.
+
+    Args:
+        result: a finished result.
+        case_table: as `store.read_cases` gives it.
+        gallery: None where there is none.
+        command: how to run it again; None where it isn't known.
+    """
+    task = result.task
+    has_gallery = why_no_gallery(result) is None
+    gallery = gallery if has_gallery else None
+    curves = gallery["curves"] if gallery else {}
+    data: dict[str, object] = {"curves": curves}
+    cases = worst_cases = quartiles = None
+    if is_judgeable(case_table, task):
+        cases = tables.judge_cases(case_table, result)
+        spread = tables.spread_of_cases(cases, task)
+        data["histogram"] = tables.histogram_data(spread, task)
+        quartiles = tables.quartile_table(spread, task)
+        if may_show_images(result):
+            worst_cases = tables.worst_case_table(cases, result)
+    is_reproducible = command is not None and command.reproducible
+    path = store.result_path(Path(), result)
+    return render(
+        "result.html",
+        title=f"{result.model} on {result.dataset}",
+        facts_line=" · ".join(describe_run(result)),
+        run_id=result.run_id,
+        summary=tables.summarize(result),
+        quality=tables.QUALITY[task],
+        gallery=show_gallery(gallery, result) if gallery else None,
+        gallery_command=f"python scripts/gallery.py {result.run_id} --data data --runs runs"
+        if has_gallery
+        else None,
+        curves=[describe_curve(name, curves[name]) for name in sorted(curves, key=curve_order)],
+        quartiles=quartiles,
+        worst_cases=worst_cases,
+        scores=tables.score_table(result),
+        undefined=tables.undefined_scores(result.scores),
+        other_protocols=tables.other_protocols(result),
+        classes=tables.class_tables(result),
+        command=result_command(result, command),
+        reproduce_command=f"python scripts/reproduce.py {result.run_id} --data data"
+        if is_reproducible
+        else None,
+        settings=tables.setting_tables(result),
+        files=[path.name, result.cases] if result.cases else [path.name],
+        data=as_json(data),
     )
-    parts.append(card("Make it again", result_tables.made_by(record, how), "again"))
-    parts.append(
-        card("How it was made", result_tables.configuration(record) + files(record), "made")
-    )
-    return (
-        template()
-        .substitute(frame(record), main="\n".join(filter(None, parts)), data=as_json(data))
-        .encode()
-    )
 
 
-@cache
-def template() -> Template:
-    """The frame of a page."""
-    return Template(asset("result.html"))
+def describe_run(result: Result) -> list[str]:
+    """What the page's second line names: dataset, task, and how it was trained."""
+    parts = [result.dataset, result.task]
+    if result.trained_on:
+        parts.append(f"trained on {result.trained_on}")
+    if result.recipe:
+        parts.append(f"{result.recipe} recipe")
+    if result.seed is not None:
+        parts.append(f"seed {result.seed}")
+    if result.fold is not None:
+        parts.append(f"fold {result.fold}")
+    if result.origin != "run":
+        parts.append(result.origin)
+    return parts
 
 
-def frame(record: Record) -> dict[str, str]:
-    """Title, heading and the line below it."""
-    words = [record["dataset"], record["task"]]
-    words += [f"trained on {record['trained_on']}"] if record["trained_on"] else []
-    words += [f"{record['recipe']} recipe"] if record["recipe"] else []
-    words += [f"seed {record['seed']}"] if record["seed"] is not None else []
-    words += [f"fold {record['fold']}"] if record["fold"] is not None else []
-    words += {"run": []}.get(record["origin"], [record["origin"]])
-    score = f"{name_of(record['primary']['name'])} {value_of(record['scores'], record['primary']['name'])}"
-    title = f"{record['model']} on {record['dataset']}"
-    return {
-        "title": safe(f"{title}: {score} · usbench"),
-        "heading": safe(title),
-        "line": safe(" · ".join(words)),
-        "key": safe(record["run_id"]),
-    }
-
-
-def shown_cases(record: Record, gallery: Gallery | None) -> str:
-    """The pictures, or how to make them."""
-    if gallery is None:
-        told = "<p>This result has no pictures and curves yet. Where its run and its data lie, this makes them:</p>"
-        return told + copyable(
-            f"python scripts/gallery.py {record['run_id']} --data data --runs runs"
-        )
-    leak = (record["data"].get("leakage") or {}).get("images") or ()
-    task = record["task"]
+def show_gallery(gallery: Gallery, result: Result) -> Pictures:
+    """The pictures with the quality of each case."""
     qualities = {}
     for case in gallery["cases"]:
-        value = result_tables.quality(gallery_cases.shown(case["quality"], task), task)
-        qualities[case["case"]] = result_tables.TOLD[task].format(value)
-    return f"<p>By the {safe(result_tables.WORDS[task])}.</p>" + pictures(gallery, qualities, leak)
+        quality = display_quality(case["quality"], result.task)
+        text = tables.format_quality(quality, result.task)
+        qualities[case["case"]] = CASE_QUALITY[result.task].format(text)
+    return show_pictures(gallery, qualities, tables.leaking_images(result))
 
 
-def curves(found: Mapping[str, Sequence[Sequence[float]]]) -> str:
-    """A place for each curve, with its course in words; result.js draws it."""
-    made = []
-    for name, points in sorted(
-        found.items(), key=lambda one: (one[0].startswith("lr"), one[0])
-    ):  # rates last
-        values = [value for _, value in points]
-        low, high = (
-            next(step for step, value in points if value == end)
-            for end in (min(values), max(values))
-        )
-        told = (
-            f"{name}: {values[0]:.4g} at epoch {points[0][0]:g}, {values[-1]:.4g} at epoch {points[-1][0]:g}; "
-            f"lowest {min(values):.4g} (epoch {low:g}), highest {max(values):.4g} (epoch {high:g})"
-        )
-        made.append(
-            f'<figure class="figure" data-curve="{safe(name)}"><figcaption>{safe(told)}</figcaption></figure>'
-        )
-    return f'<div class="grid">{"".join(made)}</div>'
+def curve_order(name: str) -> tuple[bool, str]:
+    """By name, learning rates last."""
+    return name.startswith("lr"), name
 
 
-def cases(record: Record, judged: Cases, open_: bool) -> str:
-    """How the images' qualities are spread, and the worst ten where images may be named."""
-    words = result_tables.WORDS[record["task"]]
-    drawn = (
-        '<figure class="figure" data-histogram><figcaption>'
-        f"Test images by the {safe(words)}; below it class by class. The table says the same in figures."
-        "</figcaption></figure>"
+def describe_curve(name: str, points: Sequence[tuple[float, float]]) -> Curve:
+    """A curve's course as text. points: (epoch, value)."""
+    first_epoch, first = points[0]
+    last_epoch, last = points[-1]
+    low_epoch, low = min(points, key=lambda point: point[1])
+    high_epoch, high = max(points, key=lambda point: point[1])
+    caption = (
+        f"{name}: {first:.4g} at epoch {first_epoch:g}, {last:.4g} at epoch {last_epoch:g}; "
+        f"lowest {low:.4g} (epoch {low_epoch:g}), highest {high:.4g} (epoch {high_epoch:g})"
     )
-    listed = result_tables.worst(judged, record) if open_ else ""
-    return drawn + result_tables.quartiles(judged.spread(record["task"]), record["task"]) + listed
-
-
-def files(record: Record) -> str:
-    """The record and the case table, which lie beside the page."""
-    name = results.record_path(Path(), record).name
-    named = [name, *([record["cases"]] if record.get("cases") else [])]
-    listed = "".join(f'<li><a href="{safe(one)}">{safe(one)}</a></li>' for one in named)
-    return details("Files", f"<ul>{listed}</ul>")
+    return Curve(name, caption)

@@ -1,14 +1,15 @@
-"""The pictures of a result's page: a JPEG, and over it truth and prediction as SVG in native pixels."""
+"""The pictures of a result's page: shapes over an image, as pictures.html draws them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from usbench.leaderboard.page.result_words import safe
+from usbench.results.gallery.file import Gallery
 
-# Bright, for a picture is dark in either theme.
-COLOURS = [
+Json = Mapping[str, Any]  # a case or a shape of a gallery, see gallery.schema.json
+COLOURS = [  # bright, because an image is dark in either theme
     "#56c1ff",
     "#ffb31a",
     "#63e08a",
@@ -20,110 +21,131 @@ COLOURS = [
     "#c3cdd6",
     "#dba977",
 ]
-SWITCHES = (
-    ("truth", "Truth (solid)"),
-    ("prediction", "Prediction (dashed)"),
-    ("coloured", "Class colours"),
-)
-SIDES = ("truth", "prediction")
-PLAIN = '<li style="--c:#63e08a">truth</li><li style="--c:#ff7fae">prediction</li>'  # without class colours
+LAYERS = {"target": "truth", "prediction": "prediction"}  # on the page → in the gallery's file
 
 
-def colour(number: int) -> str:
-    """A class's; after ten they come again."""
+@dataclass(frozen=True)
+class Shape:
+    """One SVG element, in native px."""
+
+    kind: str  # area | line | box | point
+    colour: str
+    path: str = ""  # of an area or a line
+    x: float = 0  # left edge of a box, or a point
+    y: float = 0
+    width: float = 0
+    height: float = 0
+    score: str = ""  # beside a box: its confidence
+    score_y: float = 0
+    font_size: float = 0
+    radius: float = 0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One case: the image with its layers of shapes."""
+
+    caption: str
+    notes: Sequence[str]
+    alternative: str  # the picture in words
+    width: int
+    height: int
+    jpeg: str  # base64
+    layers: Sequence[tuple[str, Sequence[Shape]]]  # target | prediction, with its shapes
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All pictures of a page."""
+
+    pictures: Sequence[Picture]
+    classes: Sequence[tuple[str, str]]  # drawn classes with their colours
+    attribution: str
+
+
+def class_colour(number: int) -> str:
+    """The colour of a class; they repeat after ten."""
     return COLOURS[number % len(COLOURS)]
 
 
-def pictures(gallery: Mapping[str, Any], told: Mapping[str, str], leaking: Sequence[str]) -> str:
-    """Switches, a legend and a figure per case. told: case → its quality in words; leaking: ids of images that
-    resemble training images."""
-    switches = "".join(
-        f'<label><input type="checkbox" name="{name}" checked> {safe(words)}</label>'
-        for name, words in SWITCHES
-    )
-    drawn = sorted(
-        {
-            shape["class"]
+def show_pictures(
+    gallery: Gallery, qualities: Mapping[str, str], leaking: Sequence[str]
+) -> Pictures:
+    """The pictures of a gallery.
+
+    Args:
+        gallery: as it is stored.
+        qualities: case → how good it is, as text.
+        leaking: ids of images that resemble training images.
+    """
+    drawn = set()
+    for case in gallery["cases"]:
+        for side in LAYERS.values():
+            drawn |= {shape["class"] for shape in case[side]["shapes"]}
+    classes = gallery["classes"]
+    return Pictures(
+        [
+            show_case(case, classes, qualities[case["case"]], case["case"] in leaking)
             for case in gallery["cases"]
-            for side in SIDES
-            for shape in case[side]["shapes"]
-        }
-    )
-    keys = "".join(f'<li style="--c:{colour(n)}">{safe(gallery["classes"][n])}</li>' for n in drawn)
-    figures = "\n".join(
-        picture(case, gallery, told[case["case"]], leaking) for case in gallery["cases"]
-    )
-    return (
-        f'<div class="pictures"><fieldset class="row switches unprinted"><legend>Show</legend>{switches}</fieldset>\n'
-        f'<ul class="key" aria-label="Colours of the classes">{keys}</ul>\n'
-        f'<ul class="key plain" aria-label="Colours of the outlines">{PLAIN}</ul>\n'
-        f'<div class="trio">{figures}</div></div>'
+        ],
+        [(classes[number], class_colour(number)) for number in sorted(drawn)],
+        gallery["attribution"],
     )
 
 
-def picture(
-    case: Mapping[str, Any], gallery: Mapping[str, Any], quality: str, leaking: Sequence[str]
-) -> str:
-    """One figure with its caption and whose image it is."""
+def show_case(case: Json, classes: Sequence[str], quality: str, is_leaking: bool) -> Picture:
+    """One picture with its caption."""
     height, width = case["size"]
-    told = f"{case['place'].capitalize()}: {case['case']}, {quality}"
-    unsure = names(case["truth"]["unknown"], gallery["classes"])
-    extra = ["near-duplicate of a training image"] if case["case"] in leaking else []
-    extra += [f"not labelled: {unsure}"] if unsure else []
-    layers = "".join(layer(side, case[side]["shapes"], width) for side in SIDES)
-    return (
-        f'<figure class="figure"><div class="picture" style="aspect-ratio:{width}/{height}">'
-        f'<img src="data:image/jpeg;base64,{case["jpeg"]}" width="{width}" height="{height}" '
-        f'alt="{safe(alternative(case, gallery["classes"], told))}">'
-        f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{layers}</svg></div>'
-        f"<figcaption><strong>{safe(told)}</strong>{''.join(f'<br>{safe(words)}' for words in extra)}<br>"
-        f"Image: {safe(gallery['attribution'])}; recompressed, outlines drawn by usbench</figcaption></figure>"
+    caption = f"{case['place'].capitalize()}: {case['case']}, {quality}"
+    notes = ["near-duplicate of a training image"] if is_leaking else []
+    unlabelled = class_names(case["truth"]["unknown"], classes)
+    if unlabelled:
+        notes.append(f"not labelled: {unlabelled}")
+    layers = []
+    contents = []
+    for layer, side in LAYERS.items():
+        shapes = case[side]["shapes"]
+        layers.append((layer, [show_shape(shape, width) for shape in shapes]))
+        names = class_names(sorted({shape["class"] for shape in shapes}), classes)
+        contents.append(f"{layer}: {names or 'nothing'}")
+    alternative = (
+        f"{caption}. Grey ultrasound image, {width} × {height} px. "
+        f"Drawn over it, {'; '.join(contents)}."
     )
+    return Picture(caption, notes, alternative, width, height, case["jpeg"], layers)
 
 
-def alternative(case: Mapping[str, Any], classes: Sequence[str], told: str) -> str:
-    """What a picture shows, in words."""
-    height, width = case["size"]
-    parts = []
-    for side in SIDES:
-        found = names(sorted({shape["class"] for shape in case[side]["shapes"]}), classes)
-        parts.append(f"{side}: {found or 'nothing'}")
-    return (
-        f"{told}. Grey ultrasound image, {width} × {height} px. Drawn over it, {'; '.join(parts)}."
-    )
-
-
-def names(numbers: Sequence[int], classes: Sequence[str]) -> str:
-    """Classes by their numbers."""
+def class_names(numbers: Sequence[int], classes: Sequence[str]) -> str:
+    """Classes by their numbers, as a list in text."""
     return ", ".join(classes[number] for number in numbers)
 
 
-def layer(side: str, shapes: Sequence[Mapping[str, Any]], width: int) -> str:
-    """All shapes of the truth or of the prediction."""
-    return f'<g class="{side}">{"".join(drawn(shape, width) for shape in shapes)}</g>'
-
-
-def drawn(shape: Mapping[str, Any], width: int) -> str:
-    """One shape. Areas, lines and points are given by pixel centres: half a pixel further in the picture's frame,
-    where the first pixel reaches from 0 to 1. Boxes are edges, and lie there already."""
-    style = f'style="--c:{colour(shape["class"])}"'
-    if shape["kind"] == "box":
-        x1, y1, x2, y2 = shape["at"][0]
-        box = f'<rect {style} x="{x1}" y="{y1}" width="{tenths(x2 - x1)}" height="{tenths(y2 - y1)}"/>'
-        if "score" not in shape:
-            return box
-        size = tenths(width / 30)
-        above = tenths(max(size, y1 - size / 4))
-        return f'{box}<text {style} x="{x1}" y="{above}" font-size="{size}">{shape["score"]:.2f}</text>'
-    if shape["kind"] == "point":
+def show_shape(shape: Json, width: int) -> Shape:
+    """One shape. width: of the image, px; it decides the size of texts and points."""
+    colour = class_colour(shape["class"])
+    kind = shape["kind"]
+    if kind == "box":
+        return show_box(shape, colour, width)
+    if kind == "point":
         x, y = shape["at"][0]
-        return f'<circle {style} cx="{x}" cy="{y}" r="{tenths(width / 150)}" transform="translate(.5 .5)"/>'
-    end = "Z" if shape["kind"] == "area" else ""
-    path = "".join(f"M{' '.join(str(value) for value in line)}{end}" for line in shape["at"])
-    kind = "area" if end else "line"
-    return f'<path class="{kind}" {style} transform="translate(.5 .5)" d="{path}"/>'
+        return Shape(kind, colour, x=x, y=y, radius=round(width / 150, 1))
+    end = "Z" if kind == "area" else ""
+    lines = [f"M{' '.join(map(str, line))}{end}" for line in shape["at"]]
+    return Shape(kind, colour, path="".join(lines))
 
 
-def tenths(length: float) -> float:
-    """A length to the tenth of a pixel."""
-    return round(length, 1)
+def show_box(shape: Json, colour: str, width: int) -> Shape:
+    """A box with its confidence, where it has one, above its left edge."""
+    x1, y1, x2, y2 = shape["at"][0]
+    font_size = round(width / 30, 1)
+    return Shape(
+        "box",
+        colour,
+        x=x1,
+        y=y1,
+        width=round(x2 - x1, 1),
+        height=round(y2 - y1, 1),
+        score=f"{shape['score']:.2f}" if "score" in shape else "",
+        score_y=round(max(font_size, y1 - font_size / 4), 1),
+        font_size=font_size,
+    )

@@ -1,304 +1,230 @@
-"""What the page of the board shows, as plain data: pure functions of rows and datasets.
+"""What the leaderboard's page shows, as plain data: pure functions of rows and datasets.
 
-Words are board_text's, so that the page and the Markdown never disagree; numbers go along for sorting and drawing.
-Two protocols never share a table.
+The texts are those of columns.py, as in the Markdown; numbers go along for sorting and drawing.
+Scores from different protocols never share a table.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from usbench.leaderboard.markdown import (
-    HEAD,
-    NO_LEAK,
-    TRANSFER,
-    UNSEEN,
-    Column,
-    class_words,
-    classes_of,
-    columns,
+from usbench.leaderboard import legend
+from usbench.leaderboard.columns import (
+    FilledColumn,
     failed_columns,
-    lead_of,
-    others_of,
+    fill_columns,
+    format_class,
+    format_transfer,
+    latency_ms,
+    leakage_notes,
+    main_score_of,
     protocol_description,
-    resolutions,
-    tested_words,
+    resolution_notes,
+    score_columns,
+    shown_hours,
+    table_classes,
+    table_title,
 )
-from usbench.leaderboard.page.commands import Run, of_row
-from usbench.leaderboard.published import Dataset, Note
-from usbench.leaderboard.rows import Figure, Row, transfers
+from usbench.leaderboard.page.commands import RunCommand, row_command
+from usbench.leaderboard.published import Dataset
+from usbench.leaderboard.rows import Row, transfer_tables
 
-Data = dict[str, Any]
+Json = dict[str, Any]
+Links = Mapping[str, str]  # run id → address of its page
+Commands = Mapping[str, RunCommand]  # run id → how to run it again
 NOTES = {  # kinds of notes, in their order on the page
-    "leakage": "Leak",
+    "leakage": "Train–test leakage",
     "defect": "Known defects of the release",
     "groups": "Groups",
     "split": "Split",
     "access": "How to get it",
 }
 MARKS = {
-    "≠ protocol": "The published figure was computed by another rule, or by one that wasn't read.",
-    "≠ data": "Another split, other training data or other numbers of images than the published row's.",
+    "≠ protocol": (
+        "The published score was computed by another protocol, or by one that wasn't read."
+    ),
+    "≠ data": (
+        "Another split, other training data or other numbers of images than the published row's."
+    ),
     "≠ model": "Another model, or another number of parameters, than the published row's.",
-    "≠ recipe": "Another training recipe than the published row's, or the paper doesn't state it.",
+    "≠ recipe": (
+        "Another training recipe than the published row's, or the paper doesn't state it."
+    ),
     "no score in common": "The two rows have no score that both state.",
 }
 
 
-def page(
-    board: Sequence[Row],
-    datasets: Iterable[Dataset],
-    links: Mapping[str, str],
-    runs: Mapping[str, Run],
-) -> Data:
-    """The board's data. board: rows in the order of `leaderboard.rows`; links: a record's key → its result page;
-    runs: a record's key → how it is made."""
-    known = {dataset.name: dataset for dataset in reversed(list(datasets))}
-    tasks = [
-        _task(name, task, list(rows), known.get(name, Dataset(name)), links, runs)
-        for (name, task), rows in groupby(board, key=lambda row: (row.dataset, row.task))
-    ]
-    legend = [line.removeprefix("- ") for line in HEAD.splitlines() if line.startswith("- ")]
+def page_data(
+    rows: Sequence[Row], datasets: Iterable[Dataset], links: Links, commands: Commands
+) -> Json:
+    """The data of the page; the arguments are `index.render_index`'s."""
+    by_name = {dataset.name: dataset for dataset in reversed(list(datasets))}
+    tasks = []
+    for (name, _), task_rows in groupby(rows, key=lambda row: (row.dataset, row.task)):
+        dataset = by_name.get(name, Dataset(name))
+        tasks.append(task_data(list(task_rows), dataset, links, commands))
+    ours = Counter(f"{row.dataset}/{row.task}" for row in rows if row.origin == "run")
     return {
         "tasks": tasks,
-        "start": _start(board),
+        "start": max(ours, key=lambda name: ours[name], default=tasks[0]["id"] if tasks else ""),
         "marks": MARKS,
-        "legend": legend,
-        "transfers": _transfers(board),
+        "legend": legend.LEGEND,
+        "transfer": transfer_data(rows),
     }
 
 
-def _start(board: Sequence[Row]) -> str:
-    """Where a reader begins: where most results of ours stand."""
-    counts: dict[str, int] = {}
-    for row in board:
-        counts[f"{row.dataset}/{row.task}"] = counts.get(f"{row.dataset}/{row.task}", 0) + (
-            row.origin == "run"
-        )
-    return max(counts, key=lambda name: counts[name], default="")
-
-
-def _task(
-    name: str,
-    task: str,
-    rows: list[Row],
-    dataset: Dataset,
-    links: Mapping[str, str],
-    runs: Mapping[str, Run],
-) -> Data:
+def task_data(rows: Sequence[Row], dataset: Dataset, links: Links, commands: Commands) -> Json:
     """One dataset's rows of one task: a table for each protocol, then what failed."""
-    tables = [list(of_table) for _, of_table in groupby(rows, key=lambda row: row.table)]
+    task = rows[0].task
     notes = [note for note in dataset.notes if note.task in ("", task)]
+    notes.sort(key=lambda note: list(NOTES).index(note.kind))
+    tables = []
+    for number, (_, table_rows) in enumerate(groupby(rows, key=lambda row: row.table)):
+        table_id = f"{dataset.name}-{task}-{number}"
+        tables.append(table_data(table_id, list(table_rows), links, commands))
+    known = {note.description for note in notes}
+    for table in tables:
+        table["notes"] = [note for note in table["notes"] if note["text"] not in known]
     return {
-        "id": f"{name}/{task}",
-        "dataset": name,
+        "id": f"{dataset.name}/{task}",
+        "dataset": dataset.name,
         "task": task,
         "title": dataset.title,
         "licence": dataset.licence,
         "citation": dataset.citation,
-        "notes": [_note(note) for kind in NOTES for note in notes if note.kind == kind],
-        "tables": [
-            _without(
-                (_table if table[0].status == "done" else _failed)(
-                    f"{name}-{task}-{n}", table, links, runs
-                ),
-                {note.description for note in notes},
-            )
-            for n, table in enumerate(tables)
-        ],
-    }
-
-
-def _note(note: Note) -> Data:
-    return {"kind": note.kind, "title": NOTES[note.kind], "words": note.description}
-
-
-def _table(name: str, rows: list[Row], links: Mapping[str, str], runs: Mapping[str, Run]) -> Data:
-    """The rows of one protocol on one set of images."""
-    first, lead, classes = rows[0], lead_of(rows), classes_of(rows)
-    shown = [_column(column, rows, lead) for column in columns(rows)]
-    filled = [column for column in shown if any(column["words"])]
-    return {
-        "id": name,
-        "failed": False,
-        "protocol": first.protocol,
-        "title": _title(first),
-        "own": first.own and not first.old,
-        "words": protocol_description(rows) or UNSEEN,
-        "lead": lead,
-        "higher": first.higher,
-        "columns": [{k: column[k] for k in ("title", "kind")} for column in filled],
-        "classes": classes,
         "notes": [
-            *({"kind": "resolution", "words": words} for words in resolutions(rows)),
-            *(
-                {"kind": "leak", "words": text}
-                for text in dict.fromkeys(row.leakage_description for row in rows)
-                if text
-            ),
+            {"kind": note.kind, "title": NOTES[note.kind], "text": note.description}
+            for note in notes
         ],
-        "rows": [
-            _row(row, n, filled, links, runs)
-            | _numbers(row, lead)
-            | (
-                {"classes": [_class(row, one) for one in classes]}
-                if row.per_class and classes
-                else {}
-            )
-            for n, row in enumerate(rows)
-        ],
+        "tables": tables,
     }
 
 
-def _without(table: Data, said: set[str]) -> Data:
-    """A table without the notes that its dataset has already."""
-    return {
-        **table,
-        "notes": [note for note in table.get("notes", ()) if note["words"] not in said],
-    }
-
-
-def _title(row: Row) -> str:
-    """A table's protocol and the images it stands on."""
-    version = "" if row.version is None else f" {row.version}"
-    old = " (old protocol)" if row.old else ""
-    return f"{row.protocol}{version}{old}" + (
-        "" if row.split == "test" else f", evaluated on: {row.split}"
-    )
-
-
-def _failed(name: str, rows: list[Row], links: Mapping[str, str], runs: Mapping[str, Run]) -> Data:
-    """Cells without a score."""
-    shown = [_column(column, rows, "") for column in failed_columns()]
-    filled = [column for column in shown if any(column["words"])]
-    titles = [{k: column[k] for k in ("title", "kind")} for column in filled]
-    told = [_row(row, n, filled, links, runs) for n, row in enumerate(rows)]
-    return {
-        "id": name,
-        "failed": True,
+def table_data(table_id: str, rows: Sequence[Row], links: Links, commands: Commands) -> Json:
+    """The rows of one protocol on one set of images, or those without a score."""
+    failed = rows[0].status != "done"
+    columns = fill_columns(failed_columns() if failed else score_columns(rows), rows)
+    data: Json = {
+        "id": table_id,
+        "failed": failed,
         "title": "Failed or skipped",
-        "columns": titles,
-        "rows": told,
+        "columns": [
+            {"title": filled.column.title, "kind": column_kind(filled)} for filled in columns
+        ],
+        "notes": [],
+        "rows": [row_data(row, place, columns, links, commands) for place, row in enumerate(rows)],
     }
+    return data if failed else data | score_table_data(data["rows"], rows)
 
 
-def _column(column: Column, rows: list[Row], lead: str) -> Data:
-    """A column's title, what it is sorted by, and every row's words and number."""
-    header, words = column
-    title = header.strip("*")
-    number = _sorted_by(title, lead, rows)
+def score_table_data(drawn: Sequence[Json], rows: Sequence[Row]) -> Json:
+    """What a table with scores has beyond others; drawn: its rows' data, which it completes."""
+    first = rows[0]
+    score = main_score_of(rows)
+    classes = table_classes(rows)
+    for data, row in zip(drawn, rows, strict=True):
+        data |= numbers_data(row, score)
+        if row.per_class and classes:
+            data["classes"] = [class_data(row, label) for label in classes]
+    notes = [{"kind": "resolution", "text": text} for text in resolution_notes(rows)]
+    notes += [{"kind": "leakage", "text": text} for text in leakage_notes(rows)]
     return {
-        "title": title,
-        "kind": "lead" if header.startswith("**") else "number" if number else "words",
-        "words": [words(row) for row in rows],
-        "numbers": [number(row) if number else None for row in rows],
+        "protocol": first.protocol,
+        "title": "".join(table_title(first)),
+        "reporting": first.reporting and not first.old_protocol,
+        "description": protocol_description(rows) or legend.NO_RESULT_BY_PROTOCOL,
+        "score": score,
+        "higher_is_better": first.higher_is_better,
+        "classes": classes,
+        "notes": notes,
     }
 
 
-def _sorted_by(title: str, lead: str, rows: list[Row]) -> Any:
-    """What a column's rows are sorted by, where it isn't their words: a function of a row."""
-    plain = {
-        "rank": lambda row: row.rank[0] if row.rank else None,
-        "target_score": lambda row: row.target_score,
-        "seeds": lambda row: len(row.seeds) or None,
-        "groups": lambda row: row.scores[row.primary].groups if row.primary in row.scores else None,
-        "parameters": lambda row: row.parameters,
-        "per image": _latency,
-        "training h": lambda row: row.hours if row.own else None,
-        "Δ published": lambda row: row.delta,
-    }
-    scores = {name: name for name in (lead, *others_of(rows))} if lead else {}
-    scores |= {f"{lead}, no leak": lead + NO_LEAK} if lead else {}
-    if title in scores:
-        return lambda row: _mean(row.scores.get(scores[title]))
-    return plain.get(title)
+def column_kind(filled: FilledColumn) -> str:
+    """How the page shows and sorts a column."""
+    if filled.column.is_main:
+        return "main"
+    return "text" if filled.column.number is None else "number"
 
 
-def _mean(figure: Figure | None) -> float | None:
-    return None if figure is None else figure.mean
-
-
-def _latency(row: Row) -> float | None:
-    """Milliseconds of one image, the median."""
-    return float(row.cost["latency_ms"]["p50"]) if row.cost and row.own else None
-
-
-def _round(value: float | None) -> float | None:
-    """Six digits, as in the CSV."""
-    return None if value is None else float(f"{value + 0.0:.6g}")
-
-
-def _numbers(row: Row, lead: str) -> Data:
-    """What is drawn of a row: its score with interval and seeds, and what it costs."""
-    figure = row.scores.get(lead)
-    drawn: Data = {"value": None}
-    if figure is not None:
-        drawn = {
-            "value": _round(figure.mean),
-            "low": _round(figure.low),
-            "high": _round(figure.high),
-        }
-        drawn["dots"] = [_round(value) for value in figure.values] if len(figure.values) > 1 else []
-    drawn |= {"target_score": _round(row.target_score), "parameters": row.parameters}
-    drawn |= {"hours": _round(row.hours) if row.own else None, "ms": _round(_latency(row))}
-    drawn["on"] = row.cost["on"] if row.cost and row.own else None
-    return {name: value for name, value in drawn.items() if value not in (None, [])}
-
-
-def _class(row: Row, name: str) -> tuple[float | None, str] | None:
-    figure = row.per_class.get(name)
-    return None if figure is None else (_round(figure.mean), class_words(row, name))
-
-
-def _row(
-    row: Row, place: int, filled: list[Data], links: Mapping[str, str], runs: Mapping[str, Run]
-) -> Data:
-    """A row's words and numbers by column, and where it comes from. place: among the rows of its table."""
-    made = {
+def row_data(
+    row: Row, place: int, columns: Sequence[FilledColumn], links: Links, commands: Commands
+) -> Json:
+    """A row's texts and numbers by column, and where it comes from. place: in its table."""
+    numbers = []
+    for filled in columns:
+        number = filled.column.number
+        numbers.append(None if number is None else rounded(number(row)))
+    data = {
         "origin": row.origin,
         "name": row.name,
         "recipe": row.recipe or "",
-        "words": [column["words"][place] for column in filled],
-        "numbers": [_round(column["numbers"][place]) for column in filled],
+        "texts": [filled.texts[place] for filled in columns],
+        "numbers": numbers,
         "marks": list(row.marks),
         "folds": row.pooled or bool(row.folds),
-        "runs": _runs(row, links, runs),
-        "command": of_row(row, runs),
+        "runs": [run_data(row, run_id, links, commands) for run_id in row.run_ids],
+        "command": row_command(row, commands),
     }
-    return {name: value for name, value in made.items() if value not in ("", [], False)}
+    return {name: value for name, value in data.items() if value not in ("", [], False)}
 
 
-def _runs(row: Row, links: Mapping[str, str], runs: Mapping[str, Run]) -> list[Data]:
-    """The records of a row: what tells each from the others, its key, its page, and whether it can be done again."""
-    found = []
-    for key in row.keys:
-        run = runs.get(key, Run(None))
-        told = [
-            f"{what} {n}" for what, n in (("seed", run.seed), ("fold", run.fold)) if n is not None
-        ]
-        one = {
-            "key": key,
-            "label": ", ".join(told) or row.name,
-            "href": links.get(key),
-            "again": run.again,
-        }
-        found.append({name: value for name, value in one.items() if value})
-    return found
+def run_data(row: Row, run_id: str, links: Links, commands: Commands) -> Json:
+    """One result of a row: what tells it from the others, its page, whether it can be run again."""
+    command = commands.get(run_id, RunCommand(None))
+    parts = []
+    if command.seed is not None:
+        parts.append(f"seed {command.seed}")
+    if command.fold is not None:
+        parts.append(f"fold {command.fold}")
+    data = {
+        "run_id": run_id,
+        "label": ", ".join(parts) or row.name,
+        "href": links.get(run_id),
+        "reproducible": command.reproducible,
+    }
+    return {name: value for name, value in data.items() if value}
 
 
-def _transfers(board: Sequence[Row]) -> Data:
-    """Trained on × tested on, in words."""
-    tables = [
-        {
-            "task": one.task,
-            "tested": list(one.tested),
-            "lines": [
-                [model, recipe, where, *map(tested_words, cells)]
-                for model, recipe, where, cells in one.lines
-            ],
-        }
-        for one in transfers(board)
-    ]
-    return {"words": TRANSFER, "tables": tables}
+def numbers_data(row: Row, score: str) -> Json:
+    """What is drawn of a row: its score with interval and seeds, and what it costs."""
+    data: Json = {
+        "target_score": rounded(row.target_score),
+        "parameters": row.parameters,
+        "hours": rounded(shown_hours(row)),
+        "ms": rounded(latency_ms(row)),
+        "machine": row.cost.on if row.cost and row.reporting else None,
+    }
+    figure = row.scores.get(score)
+    if figure is not None:
+        data["value"] = rounded(figure.value)
+        data["low"], data["high"] = rounded(figure.low), rounded(figure.high)
+        if len(figure.values) > 1:
+            data["dots"] = [rounded(value) for value in figure.values]
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def class_data(row: Row, label: str) -> tuple[float | None, str] | None:
+    """(number, text) of one class; None where the row doesn't have it."""
+    score = row.per_class.get(label)
+    return None if score is None else (rounded(score.value), format_class(row, label))
+
+
+def rounded(value: float | None) -> float | None:
+    """Six significant digits, as in the CSV."""
+    return None if value is None else float(f"{value + 0.0:.6g}")
+
+
+def transfer_data(rows: Sequence[Row]) -> Json:
+    """Trained on × tested on, as texts."""
+    tables = []
+    for table in transfer_tables(rows):
+        lines = []
+        for line in table.lines:
+            cells = map(format_transfer, line.rows)
+            lines.append([line.model, line.recipe, line.trained_on, *cells])
+        tables.append({"task": table.task, "tested": table.tested, "lines": lines})
+    return {"text": legend.TRANSFER, "tables": tables}

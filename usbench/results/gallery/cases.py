@@ -1,85 +1,181 @@
-"""A result's case table as people look at it: how good each case is, and the worst, the median and the best of them.
+"""How good each case of a result is, and which are the worst, the median and the best.
 
-It takes rows as `results.load_cases` gives them, texts with "" for null, and judges them as the overlays of a run do.
+Everything here works on the rows of a case table, of a scorer or from a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from usbench.results.gallery.overlay import CONFIDENCE, RATES, qualities
+from usbench.results.gallery.drawing import CONFIDENCE
+from usbench.results.store import Case
 from usbench.types import Task
 
-NEEDED: Mapping[Task, frozenset[str]] = {
+COLUMNS: Mapping[Task, frozenset[str]] = {  # what a case is judged by
     "segment": frozenset({"case", "class", "tp", "fp", "fn"}),
     "detect": frozenset({"case", "class", "truths", "score", "matches"}),
     "landmark": frozenset({"case", "class", "error_px"}),
 }
-WHOLE = ("tp", "fp", "fn", "truths")
-REAL = ("score", "error_px")
-Rows = Sequence[Mapping[str, Any]]
+SCORES: Mapping[Task, str] = {
+    "segment": "Dice",
+    "detect": "F1",
+    "landmark": "minus the mean error in px:",
+}
 
 
-def is_judgeable(rows: Rows, task: Task) -> bool:
-    """Whether there are cases, with the columns that tell how good each is."""
-    return bool(rows) and NEEDED[task] <= rows[0].keys()
+class CaseRow(NamedTuple):
+    """What a row of a case table says of how good a case is; None where it doesn't say."""
+
+    case: str
+    label: str  # the class
+    tp: int | None = None  # px
+    fp: int | None = None
+    fn: int | None = None
+    targets: int | None = None  # boxes of the target
+    score: float | None = None  # confidence of a predicted box
+    hit: bool = False  # whether that box matches at IoU .5
+    error_px: float | None = None
 
 
-def typed(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """The rows with the counts and figures that a case is judged by as numbers, and None for null."""
-
-    kinds = [*dict.fromkeys(WHOLE, int).items(), *dict.fromkeys(REAL, float).items()]
-    present = [(name, kind) for name, kind in kinds if rows and name in rows[0]]
-    return [
-        {**row, **{name: kind(row[name]) if row[name] else None for name, kind in present}}
-        for row in rows
-    ]
+Rows = Sequence[CaseRow]
 
 
-def ordered(rows: Rows, task: Task) -> list[tuple[str, float]]:
+def is_judgeable(rows: Sequence[Case], task: Task) -> bool:
+    """Whether there are cases, with the columns that say how good each is."""
+    return bool(rows) and COLUMNS[task] <= rows[0].keys()
+
+
+def parse_rows(rows: Iterable[Case]) -> list[CaseRow]:
+    """The rows of a scorer, or of a case table from a file, where "" is null."""
+    parsed = []
+    for row in rows:
+        matches = str(row.get("matches") or "")  # "m", then a digit for each IoU threshold
+        parsed.append(
+            CaseRow(
+                case=str(row["case"]),
+                label=str(row["class"]),
+                tp=whole(row.get("tp")),
+                fp=whole(row.get("fp")),
+                fn=whole(row.get("fn")),
+                targets=whole(row.get("truths")),
+                score=real(row.get("score")),
+                hit=matches[1:2] == "1",
+                error_px=real(row.get("error_px")),
+            )
+        )
+    return parsed
+
+
+def whole(value: object) -> int | None:
+    """A count of a case table; a NumPy number or a text is fine."""
+    return None if value is None or value == "" else int(float(str(value)))
+
+
+def real(value: object) -> float | None:
+    """A figure of a case table."""
+    return None if value is None or value == "" else float(str(value))
+
+
+# ---- the quality of a case
+
+
+def mean_dice(rows: Rows) -> float:
+    """Dice over the known classes in target or prediction, as metrics.overlap; 1 where none is."""
+    values = []
+    for row in rows:
+        if row.tp is not None:
+            wrong = (row.fp or 0) + (row.fn or 0)
+            if row.tp or wrong:
+                values.append(2 * row.tp / (2 * row.tp + wrong))
+    return sum(values) / len(values) if values else 1.0
+
+
+def f1(rows: Rows) -> float:
+    """F1 at IoU .5 of the boxes that are drawn; 1 where there is none in target and prediction."""
+    targets = sum(row.targets or 0 for row in rows)
+    drawn = [row for row in rows if (row.score or 0) >= CONFIDENCE]
+    hits = sum(row.hit for row in drawn)
+    return 2 * hits / (targets + len(drawn)) if targets or drawn else 1.0
+
+
+def minus_mean_error(rows: Rows) -> float:
+    """Minus the mean distance in px of the landmarks that are seen; 0 where none is."""
+    errors = [row.error_px for row in rows if row.error_px is not None]
+    return -sum(errors) / len(errors) if errors else 0.0
+
+
+QUALITY: Mapping[Task, Callable[[Rows], float]] = {
+    "segment": mean_dice,
+    "detect": f1,
+    "landmark": minus_mean_error,
+}
+
+
+def qualities(rows: Rows, task: Task) -> dict[str, float]:
+    """Case → how good it looks: mean Dice, F1 of the drawn boxes, minus the landmarks' error."""
+    return {case: QUALITY[task](part) for case, part in group_by_case(rows).items()}
+
+
+def rank_cases(rows: Rows, task: Task) -> list[tuple[str, float]]:
     """(case, quality) from the worst to the best; equals by their id."""
     return sorted(qualities(rows, task).items(), key=lambda item: (item[1], item[0]))
 
 
-def chosen(order: Sequence[tuple[str, float]]) -> dict[str, tuple[str, float]]:
-    """worst, median, best → (case, quality), each case once: of two there is no median, of one only the worst."""
-    places = {"worst": order[0], "best": order[-1], "median": order[len(order) // 2]}
-    once = {
-        case: place for place, case in reversed(places.items())
-    }  # the first of the three keeps it
-    return {
-        place: places[place]
-        for place in ("worst", "median", "best")
-        if once[places[place]] == place
-    }
+def choose_cases(ranked: Sequence[tuple[str, float]]) -> dict[str, tuple[str, float]]:
+    """worst, median, best → (case, quality), each case once.
+
+    Of two cases there is no median, of one only the worst.
+    """
+    chosen = {"worst": ranked[0]}
+    if len(ranked) > 2:
+        chosen["median"] = ranked[len(ranked) // 2]
+    if len(ranked) > 1:
+        chosen["best"] = ranked[-1]
+    return chosen
 
 
-def shown(quality: float, task: Task) -> float:
-    """A quality as people read it: a landmark's is minus an error in px, which is given as the error itself."""
+def display_quality(quality: float, task: Task) -> float:
+    """A quality as people read it: a landmark's is its error in px, without the minus."""
     return -quality + 0.0 if task == "landmark" else quality
 
 
-def by_class(rows: Rows, task: Task, classes: Sequence[str]) -> dict[str, dict[str, float]]:
-    """class → {case: its quality there, as shown}, of the cases where that can be said.
+def qualities_by_class(
+    rows: Rows, task: Task, classes: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Class → {case: its quality there, as displayed}, of the cases that have one.
 
-    Masks: the class is known, and in truth or prediction; boxes: one is there or is drawn; landmarks: it is seen.
+    Masks: the class is known and in target or prediction. Boxes: one is there or is drawn.
+    Landmarks: it is seen.
     """
-    own: dict[str, dict[str, list[Mapping[str, Any]]]] = {label: {} for label in classes}
+    by_class: dict[str, list[CaseRow]] = {label: [] for label in classes}
     for row in rows:
-        if row["class"] in own:
-            own[row["class"]].setdefault(row["case"], []).append(row)
-    rate = RATES[task][1]
-    return {
-        label: {case: shown(rate(part), task) for case, part in cases.items() if SAYS[task](part)}
-        for label, cases in own.items()
-    }
+        if row.label in by_class:
+            by_class[row.label].append(row)
+    return {label: class_qualities(part, task) for label, part in by_class.items()}
 
 
-SAYS: Mapping[Task, Callable[[Rows], bool]] = {
-    "segment": lambda rows: any(
-        (row["tp"] or 0) + (row["fp"] or 0) + (row["fn"] or 0) > 0 for row in rows
-    ),
-    "detect": lambda rows: any(row["truths"] or (row["score"] or 0) >= CONFIDENCE for row in rows),
-    "landmark": lambda rows: any(row["error_px"] is not None for row in rows),
-}
+def class_qualities(rows: Rows, task: Task) -> dict[str, float]:
+    """Case → the quality of one class, as displayed; rows: of that class."""
+    values = {}
+    for case, part in group_by_case(rows).items():
+        if any(is_informative(row, task) for row in part):
+            values[case] = display_quality(QUALITY[task](part), task)
+    return values
+
+
+def group_by_case(rows: Rows) -> dict[str, list[CaseRow]]:
+    """The rows of each case."""
+    groups: dict[str, list[CaseRow]] = {}
+    for row in rows:
+        groups.setdefault(row.case, []).append(row)
+    return groups
+
+
+def is_informative(row: CaseRow, task: Task) -> bool:
+    """Whether the row has something that was, or should have been, predicted."""
+    if task == "segment":
+        return bool(row.tp or row.fp or row.fn)
+    if task == "detect":
+        return bool(row.targets) or (row.score or 0) >= CONFIDENCE
+    return row.error_px is not None

@@ -1,8 +1,9 @@
-"""A gallery on disk: curves and three pictures beside a result's record, checked by gallery.schema.json when read.
+"""A gallery on disk: curves and three pictures beside a result, checked when it is read.
 
-    results/<dataset>/<task>/<model>-s<seed>-<key>.gallery.json.gz
+    results/<dataset>/<task>/<model>-s<seed>-<run id>.gallery.json.gz
 
-There is one only of a finished result on real images that may be shared. It knows files and JSON, no pictures.
+Only a finished result on real images that may be shown has one. gallery.schema.json says what the
+file holds. This module knows files and JSON, no pictures.
 """
 
 from __future__ import annotations
@@ -10,44 +11,55 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from usbench.errors import DataError
 from usbench.io.json_schema import find_fault, load_schema
+from usbench.results.result import Result
 
-Gallery = dict[str, Any]
-SUFFIX = ".gallery.json.gz"  # no *.json: those beside it are records
+Gallery = dict[str, Any]  # the JSON
+SUFFIX = ".gallery.json.gz"  # not *.json: those are results
 REMEDY = "make it again with scripts/gallery.py, or remove it"
 
 
-def path_of(record: Path) -> Path:
-    """The gallery's place beside a record's file."""
-    return record.with_name(record.stem + SUFFIX)
+def gallery_path(path: Path) -> Path:
+    """The gallery beside a result's file."""
+    return path.with_name(path.stem + SUFFIX)
 
 
-def share_of(record: Mapping[str, Any]) -> str:
-    """Whether the images of a result may be shown: open or none; what isn't said isn't shared."""
-    return str(((record.get("config") or {}).get("dataset") or {}).get("redistribute") or "none")
+# ---- which results have one
 
 
-def is_open(record: Mapping[str, Any]) -> bool:
-    """Whether images, and their names, may be shown: those of a release that says so, never a phantom's."""
-    return share_of(record) == "images" and not record["data"]["phantom"]
+def redistribute_of(result: Result) -> str:
+    """What of the dataset may be redistributed: images, labels or none; unknown is none."""
+    dataset = result.config.get("dataset") or {}
+    return str(dataset.get("redistribute") or "none")
 
 
-def refusal(record: Mapping[str, Any]) -> str | None:
-    """Why a result has no gallery, in words; None where it may have one."""
-    if record["status"] != "done":
-        return f"a finished result was wanted, found {record['status']}"
-    if record["data"]["phantom"]:
-        return "a result on real images was wanted, found a phantom's"
-    if not is_open(record):
-        return f"images that may be shown were wanted (redistribute: images), found redistribute: {share_of(record)}"
-    if sha256_of(record) is None:
-        return f"a result with stored predictions was wanted, found one of origin {record['origin']} without any"
+def may_show_images(result: Result) -> bool:
+    """Whether images and their names may be shown: the release allows it and is no phantom."""
+    return redistribute_of(result) == "images" and not result.data.phantom
+
+
+def why_no_gallery(result: Result) -> str | None:
+    """Why a result can't have a gallery, for people; None where it can."""
+    if not result.is_done:
+        return f"expected a finished result, got status {result.status}"
+    if result.data.phantom:
+        return "expected a result on real images, got one on a phantom"
+    if not may_show_images(result):
+        return (
+            "expected images that may be shown (redistribute: images), "
+            f"got redistribute: {redistribute_of(result)}"
+        )
+    if result.predictions is None:
+        return f"expected stored predictions, got a result of origin {result.origin} without any"
     return None
+
+
+# ---- reading and writing
 
 
 def encode(gallery: Gallery) -> bytes:
@@ -61,37 +73,34 @@ def encode(gallery: Gallery) -> bytes:
     return packed.getvalue()
 
 
-def load(record: Path, content: Mapping[str, Any]) -> Gallery | None:
-    """The gallery beside a record's file, None where there is none. content: the record.
+def load_gallery(path: Path, result: Result) -> Gallery | None:
+    """The gallery beside a result's file; None where there is none.
 
-    Raises DataError, naming the file and the key, where it isn't whole, breaks the schema, or was drawn from other
-    predictions than the record's.
+    Raises:
+        DataError: it is damaged, breaks the schema, or was drawn from other predictions than the
+            result's; the message names file and key.
     """
-    path = path_of(record)
+    place = gallery_path(path)
     try:
-        gallery = json.loads(gzip.decompress(path.read_bytes()), parse_constant=not_finite)
+        gallery = json.loads(gzip.decompress(place.read_bytes()), parse_constant=not_finite)
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, RecursionError) as error:
         raise DataError(
-            f"{path}: wanted gzipped JSON, found a damaged file ({error}); {REMEDY}"
+            f"{place}: expected gzipped JSON, got a damaged file ({error}); {REMEDY}"
         ) from error
     wrong = fault(gallery)
     if wrong is not None:
-        raise DataError(f"{path}: {wrong}; {REMEDY}")
+        raise DataError(f"{place}: {wrong}; {REMEDY}")
     assert isinstance(gallery, dict)
-    for name, wanted in (("run_id", content["run_id"]), ("predictions_sha256", sha256_of(content))):
-        if gallery[name] != wanted:
+    sha256 = result.predictions.sha256 if result.predictions else None
+    for name, expected in (("run_id", result.run_id), ("predictions_sha256", sha256)):
+        if gallery[name] != expected:
             raise DataError(
-                f"{path}: key {name}: wanted the record's, {wanted}, found {gallery[name]}; {REMEDY}"
+                f"{place}: key {name}: expected the result's, {expected}, got {gallery[name]}; "
+                f"{REMEDY}"
             )
     return gallery
-
-
-def sha256_of(record: Mapping[str, Any]) -> str | None:
-    """That of the test predictions that a record was scored from."""
-    found: str | None = (record.get("predictions") or {}).get("sha256")
-    return found
 
 
 def not_finite(word: str) -> float:

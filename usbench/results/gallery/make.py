@@ -1,7 +1,7 @@
-"""Curves, and the worst, median and best test case with truth and prediction, of a finished run: for its result's page.
+"""Make a gallery: training curves, and the worst, median and best test case with its shapes.
 
-Made at a run's end, or later by scripts/gallery.py, from the run's folder, its case table and the data, and written
-beside the record. Only of real images that may be shared (redistribute: images).
+Made at a run's end, or later by scripts/gallery.py, and written beside the result; only of real
+images that may be shown (redistribute: images).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,129 +18,141 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from usbench.datasets import source
-from usbench.errors import ConfigError, DataError
-from usbench.evaluate.rescore import Stored, stored
+from usbench.errors import DataError
 from usbench.io.console import say, warn
-from usbench.results import scoring
-from usbench.results import store as results
+from usbench.io.files import write_atomically
 from usbench.results.gallery import cases as gallery_cases
-from usbench.results.gallery.file import Gallery, encode, path_of, refusal, sha256_of
-from usbench.results.gallery.shapes import drawing
-from usbench.runner import config as cell
+from usbench.results.gallery.file import Gallery, encode, gallery_path, why_no_gallery
+from usbench.results.gallery.shapes import vector_drawing
+from usbench.results.predictions import StoredPredictions
+from usbench.results.result import Result
+from usbench.results.store import Case, load_result, read_cases
 
 LONGEST = 640  # px of a picture's longer side
 QUALITY = 80  # of its JPEG
 
 
-def after_run(one: cell.Cell, record: Path) -> None:
-    """The gallery of a run that has just been published at `record`, where it may have one.
+def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> None:
+    """Make the gallery of a result that has just been published, where it may have one.
 
-    A run isn't lost for a picture: whatever goes wrong is one warning, and a gallery of earlier predictions goes.
+    A run isn't lost for a picture: an error is one line of warning, and the gallery of earlier
+    predictions is removed.
+
+    Args:
+        path: the result's file.
+        predictions: of the test split.
     """
     try:
-        content = results.load(record)
-        if refusal(content):
+        result = load_result(path)
+        if why_no_gallery(result):
             return
-        path_of(record).unlink(missing_ok=True)
-        made = write(record, content, Stored(one, cell.run_dir(one), source.open_dataset(one)))
+        gallery_path(path).unlink(missing_ok=True)
+        written = write_gallery(path, result, predictions)
     except Exception as error:  # noqa: BLE001  (the result is there, and stays)
-        words = " ".join(str(error).split())
-        warn(
-            f"{record}: its gallery couldn't be made ({words}); try scripts/gallery.py {one['run_id']}"
-        )
+        reason = " ".join(str(error).split())
+        warn(f"{path}: its gallery couldn't be made ({reason}); try scripts/gallery.py {path}")
     else:
-        say(f"pictures and curves for its page: {made}")
+        say(f"pictures and curves for its page: {written}")
 
 
-def opened(record: Mapping[str, Any], runs: Path, data: Path | None = None) -> Stored:
-    """The run of a record and its data, as `rescoring.stored` finds them, and raises what that raises.
+def write_gallery(path: Path, result: Result, predictions: StoredPredictions) -> Path:
+    """Make the gallery of a result and write it beside the result's file; return its path."""
+    place = gallery_path(path)
+    gallery = make_gallery(result, predictions, read_cases(path, result))
+    write_atomically(place, encode(gallery))
+    return place
 
-    Raises ConfigError for a result that has no gallery.
+
+def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence[Case]) -> Gallery:
+    """Make a gallery.
+
+    Args:
+        result: a finished one that may have a gallery.
+        predictions: of the test split.
+        cases: its case table.
+
+    Raises:
+        DataError: the table lacks what cases are judged by, or names others.
     """
-    wrong = refusal(record)
-    if wrong:
-        raise ConfigError(f"{record['run_id']}: {wrong}; there is no gallery of others")
-    return stored(record, runs, data)
-
-
-def write(record: Path, content: Mapping[str, Any], kept: Stored) -> Path:
-    """Make the gallery of a record and put it beside it; its path."""
-    path = path_of(record)
-    results.write_all({path: encode(make(content, kept, results.read_cases(record, content)))})
-    return path
-
-
-def make(content: Mapping[str, Any], kept: Stored, rows: Sequence[Mapping[str, str]]) -> Gallery:
-    """The gallery. rows: the record's case table. Raises DataError where the table lacks cases or names others."""
-    facts, test = content["config"]["dataset"], kept.dataset.samples("test")
-    task = kept.dataset.task
-    if not gallery_cases.is_judgeable(rows, task) or {row["case"] for row in rows} - set(test.ids):
+    samples = predictions.samples
+    task, ids = samples.dataset.task, samples.ids
+    is_complete = gallery_cases.is_judgeable(cases, task)
+    if not is_complete or not {str(row["case"]) for row in cases} <= set(ids):
         raise DataError(
-            f"{content['run_id']}: a case table of the test images was wanted, found none or other cases"
+            f"{result.run_id}: expected a case table of the test images, got none or other cases"
         )
-    order = gallery_cases.ordered(gallery_cases.typed(rows), task)
-    guesses, cases = scoring.stored(kept.folder, "test", test), []
-    for place, (case, quality) in gallery_cases.chosen(order).items():
-        n = test.ids.index(case)
-        sample = test[n]
-        shown = {"truth": drawing(sample.target), "prediction": drawing(guesses[n])}
-        size, packed = list(sample.image.shape), base64.b64encode(jpeg(sample.image)).decode()
-        cases.append(
-            {
-                "place": place,
-                "case": case,
-                "quality": round(quality, 6),
-                "size": size,
-                "jpeg": packed,
-                **shown,
-            }
-        )
+    ranked = gallery_cases.rank_cases(gallery_cases.parse_rows(cases), task)
+    pictures = []
+    for place, (case, quality) in gallery_cases.choose_cases(ranked).items():
+        pictures.append(picture_case(predictions, ids.index(case), place, quality))
+    assert result.predictions is not None  # or it may have no gallery
+    dataset = result.config["dataset"]
+    unstated = f"{result.dataset} (licence: {dataset.get('licence') or 'not stated'})"
     return {
         "schema": 1,
-        "run_id": content["run_id"],
-        "predictions_sha256": sha256_of(content),
-        "attribution": facts.get("attribution")
-        or f"{content['dataset']} (licence: {facts.get('licence') or 'not stated'})",
-        "classes": list(kept.dataset.classes),
-        "curves": curves(kept.folder / "log.csv"),
-        "cases": cases,
+        "run_id": result.run_id,
+        "predictions_sha256": result.predictions.sha256,
+        "attribution": dataset.get("attribution") or unstated,
+        "classes": list(samples.dataset.classes),
+        "curves": read_curves(predictions.folder / "log.csv"),
+        "cases": pictures,
     }
 
 
-def jpeg(image: NDArray[np.uint8]) -> bytes:
+def picture_case(
+    predictions: StoredPredictions, n: int, place: str, quality: float
+) -> dict[str, Any]:
+    """One case as the gallery's JSON has it: the image, and the shapes to draw over it."""
+    sample = predictions.samples[n]
+    return {
+        "place": place,
+        "case": sample.id,
+        "quality": round(quality, 6),
+        "size": list(sample.image.shape),
+        "jpeg": base64.b64encode(encode_jpeg(sample.image)).decode(),
+        "truth": vector_drawing(sample.target),
+        "prediction": vector_drawing(predictions[n]),
+    }
+
+
+def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
     """(H, W) luma, as the model saw it, as a grey JPEG of at most 640 px on its longer side."""
     height, width = image.shape
-    shrink = min(1.0, LONGEST / max(height, width))
+    shrink = LONGEST / max(height, width)
     picture = Image.fromarray(image)
     if shrink < 1:
-        picture = picture.resize(
-            (max(1, round(width * shrink)), max(1, round(height * shrink))),
-            Image.Resampling.LANCZOS,
-        )
+        size = max(1, round(width * shrink)), max(1, round(height * shrink))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
     packed = io.BytesIO()
     picture.save(packed, format="JPEG", quality=QUALITY, optimize=True)
     return packed.getvalue()
 
 
-def curves(log: Path) -> dict[str, list[list[float]]]:
+def read_curves(log: Path) -> dict[str, list[list[float]]]:
     """A run's curves, name → [epoch, value] of each, from its log.csv; {} where it has none.
 
-    Of an epoch that was done again after a kill the last value counts. Lines that a kill has cut off are left out.
+    Of an epoch that was done again after a kill the last value counts. Lines that a kill has cut
+    off are left out.
     """
     if not log.is_file():
         return {}
-    found: dict[str, dict[int, float]] = {}
-    for row in csv.reader(log.open(newline="", encoding="utf-8")):
-        if len(row) == 4 and row[0].isdigit() and math.isfinite(value := number(row[2])):
-            found.setdefault(row[1], {})[int(row[0])] = float(f"{value:.6g}")
-    return {
-        name: [[step, values[step]] for step in sorted(values)] for name, values in found.items()
-    }
+    curves: dict[str, dict[int, float]] = {}
+    with log.open(newline="", encoding="utf-8") as file:
+        for row in csv.reader(file):
+            if len(row) == 4 and row[0].isdigit():
+                value = parse_number(row[2])
+                if math.isfinite(value):
+                    curves.setdefault(row[1], {})[int(row[0])] = float(f"{value:.6g}")
+    return {name: sorted_points(values) for name, values in curves.items()}
 
 
-def number(text: str) -> float:
-    """A figure of the log, NaN where it is none."""
+def sorted_points(values: dict[int, float]) -> list[list[float]]:
+    """[epoch, value] in order of epochs."""
+    return [[epoch, values[epoch]] for epoch in sorted(values)]
+
+
+def parse_number(text: str) -> float:
+    """A number of the log, NaN where it is none."""
     try:
         return float(text)
     except ValueError:

@@ -1,10 +1,15 @@
-"""A tracker that training never waits for, and what a run folder keeps of what its store doesn't have yet.
+"""A tracker that training never waits for, and what a run's folder keeps until its store has everything.
 
-    runs/<key>/log.csv        the curves (step, name, value, seconds), as the run writes them
-    runs/<key>/mlflow.json    which MLflow run is theirs: there from the start until everything was sent, then gone
+    runs/<run id>/log.csv        the curves (step, name, value, seconds), as the run writes them
+    runs/<run id>/mlflow.json    which MLflow run is theirs: there until everything was sent
 
-A thread of its own makes the store's calls in their order. A run that goes on from a killed one is a new MLflow run; it
-gets the earlier epochs of log.csv, too. What is left in mlflow.json in the end, `track_sync` sends.
+A thread of its own makes the store's calls in their order. A run that resumes an interrupted one is a new
+MLflow run; it gets the earlier epochs of log.csv too. What mlflow.json still names in the end is sent by
+`usbench.runner.tracking.sync`.
+
+MLflow's own asynchronous logging isn't used, because it breaks two promises of the tracking tests: a
+batch that the server refuses is dropped instead of kept and sent later, and a process can't end while a
+server hangs, since its exit handler joins the sending thread without a limit.
 """
 
 from __future__ import annotations
@@ -23,10 +28,17 @@ from typing import Any
 
 from usbench.errors import DataError, UsbenchError
 from usbench.io.console import warn
-from usbench.io.files import replacing
-from usbench.runner.tracking import mlflow_store as track
+from usbench.io.files import write_atomically
+from usbench.runner.tracking.mlflow_store import (
+    LATER,
+    MlflowTracker,
+    Status,
+    Tracker,
+    quiet,
+    time_ms,
+)
 
-FINISH_S = 60.0  # so long a finished run waits for a store that is slow or hangs
+FINISH_S = 60.0  # how long a finished run waits for a store that is slow or hangs
 NAME = "mlflow.json"
 
 
@@ -44,144 +56,146 @@ class Row:
 class Note:
     """What mlflow.json says. Without a status the run hasn't ended, or it was killed."""
 
-    run_id: str
+    run_id: str  # MLflow's
     store: str  # its address, without a password
-    zero: int  # ms since 1970: when the seconds of log.csv were 0
-    status: track.Status | None = None
+    zero: int  # ms since 1970 at which the seconds of log.csv were 0
+    status: Status | None = None
     ended: int | None = None  # ms since 1970
-    record: Mapping[str, Any] | None = None
-    files: tuple[str, ...] = ()  # names in the run folder
+    record: Mapping[str, Any] | None = None  # the result's JSON
+    files: tuple[str, ...] = ()  # names in the run's folder
 
     def time_of(self, row: Row) -> int:
         """When a value was logged, to .1 s; ms since 1970."""
         return self.zero + int(1000 * row.seconds)
 
     def write(self, folder: Path) -> None:
-        """Write it, whole or not at all; RunError where the disk is full."""
-        with replacing(folder / NAME) as part:
-            part.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
+        """Write it, whole or not at all. Raises RunError where the disk is full."""
+        write_atomically(folder / NAME, json.dumps(asdict(self), ensure_ascii=False))
 
     def remove(self, folder: Path) -> None:
-        """Everything was sent."""
+        """Remove it: everything was sent."""
         (folder / NAME).unlink(missing_ok=True)
 
-    def holds(self, folder: Path) -> bool:
-        """Whether it lies there: another run may have taken its place."""
-        found = read(folder)
-        return found is not None and found.run_id == self.run_id
+    def lies_in(self, folder: Path) -> bool:
+        """Whether the folder has it: another run's may have taken its place."""
+        note = read_note(folder)
+        return note is not None and note.run_id == self.run_id
 
 
-def read(folder: Path) -> Note | None:
-    """The note of a run folder; None where everything was sent. DataError where it is damaged."""
+def read_note(folder: Path) -> Note | None:
+    """The note of a run's folder; None where everything was sent. Raises DataError."""
     path = folder / NAME
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return Note(**{**fields, "files": tuple(fields["files"])})
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Note(**{**content, "files": tuple(content["files"])})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as wrong:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"{path}: what tracking left was wanted, found something else ({wrong}); remove it"
-        ) from wrong
+            f"{path}: expected what tracking left, got something else ({error}); remove it"
+        ) from error
 
 
-def curves(folder: Path) -> list[Row]:
-    """The rows of log.csv that count: what a killed run had logged beyond its last checkpoint was logged again."""
+def read_curves(folder: Path) -> list[Row]:
+    """The rows of log.csv that count, in order of step and time.
+
+    What a killed run had logged after its last checkpoint was logged again by the one that resumed.
+    """
     path = folder / "log.csv"
     lines = csv.reader(path.read_text(encoding="utf-8").splitlines() if path.is_file() else ())
-    kept: dict[str, list[Row]] = {}
+    curves: dict[str, list[Row]] = {}
     for line in lines:
-        if len(line) == 4 and line[0].isdigit():  # not one that a kill cut short
-            row = Row(int(line[0]), line[1], float(line[2]), float(line[3]))
-            rows = kept.setdefault(row.name, [])
-            while rows and rows[-1].step >= row.step:
-                rows.pop()
-            rows.append(row)
-    return sorted(
-        (row for rows in kept.values() for row in rows), key=lambda row: (row.step, row.seconds)
-    )
+        if len(line) != 4 or not line[0].isdigit():
+            continue  # cut short by a kill
+        row = Row(int(line[0]), line[1], float(line[2]), float(line[3]))
+        curve = curves.setdefault(row.name, [])
+        while curve and curve[-1].step >= row.step:
+            curve.pop()
+        curve.append(row)
+    rows = [row for curve in curves.values() for row in curve]
+    return sorted(rows, key=lambda row: (row.step, row.seconds))
 
 
-class LaterTracker:
-    """A tracker whose calls return at once; see usbench.runner.tracking.mlflow_store.Tracker.
+class BackgroundTracker:
+    """A tracker whose calls return at once; see `Tracker`.
 
     A thread makes the calls of an MlflowTracker; finish waits for it at most FINISH_S.
     """
 
-    def __init__(self, tracker: track.MlflowTracker, folder: Path) -> None:
+    def __init__(self, tracker: MlflowTracker, folder: Path) -> None:
         self._tracker, self._folder = tracker, folder
-        self._earlier, self._ended = curves(folder), False
+        self._earlier, self._ended = read_curves(folder), False
         before = max((row.seconds for row in self._earlier), default=0.0)
-        self.note = Note(tracker.run_id, tracker.uri, track.now() - int(1000 * before))
+        self.note = Note(tracker.run_id, tracker.uri, time_ms() - int(1000 * before))
         self.note.write(folder)
-        self._reason: str | None = (
-            f"mlflow at {tracker.uri} didn't answer in {FINISH_S:.0f} s"  # until it has
-        )
+        # what to report unless the thread sends everything in time
+        self._unsent: str | None = f"mlflow at {tracker.uri} didn't answer in {FINISH_S:.0f} s"
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._silence = ExitStack()
-        self._silence.enter_context(
-            track.quiet()
-        )  # not in the thread: training reads the environment
-        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._silence = ExitStack()  # not in the thread: training reads the environment
+        self._silence.enter_context(quiet())
+        self._thread = threading.Thread(target=self._make_calls, name="mlflow", daemon=True)
         self._thread.start()
 
     def log(self, name: str, value: float, step: int) -> None:
-        """Keep one value of a curve, and before the first the earlier epochs of a run that goes on."""
-        self._go_on(step)
-        self._calls.put(partial(self._tracker.log, name, float(value), step, track.now()))
+        """Keep one value; before the first, the earlier epochs of a run that resumes."""
+        self._send_earlier(step)
+        self._calls.put(partial(self._tracker.log, name, float(value), step, time_ms()))
 
     def flush(self) -> None:
         """Let the thread send what is kept."""
         self._calls.put(self._tracker.flush)
 
     def finish(
-        self, status: track.Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()
+        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()
     ) -> None:
-        """Send the rest and end the run, once; what the store doesn't take in time stays noted."""
+        """Send the rest and end the run, once; what isn't sent in time stays noted."""
         if self._ended:
             return
         self._ended = True
-        self._go_on(math.inf)
+        self._send_earlier(math.inf)
         names = tuple(file.name for file in files)
-        self.note = replace(self.note, status=status, ended=track.now(), record=record, files=names)
-        self._change(self.note.write)
+        self.note = replace(self.note, status=status, ended=time_ms(), record=record, files=names)
+        self._update_note(self.note.write)
         self._calls.put(partial(self._end, files))
         self._calls.put(None)
         self._thread.join(FINISH_S)
         self._silence.close()
-        if self._reason:
-            warn(f"{self._reason}; {track.LATER}")
+        if self._unsent:
+            warn(f"{self._unsent}; {LATER}")
 
-    def _go_on(self, step: float) -> None:
+    def _send_earlier(self, step: float) -> None:
+        """Pass the earlier run's values before a step on, once."""
         rows, self._earlier = self._earlier, []
         for row in rows:
             if row.step < step:
-                self._calls.put(
-                    partial(
-                        self._tracker.keep, row.name, row.value, row.step, self.note.time_of(row)
-                    )
-                )
+                at = self.note.time_of(row)
+                self._calls.put(partial(self._tracker.keep, row.name, row.value, row.step, at))
 
-    def _change(self, change: Callable[[Path], None]) -> None:
-        """Write or remove the note, unless another has taken its place; a full disk doesn't stop the run."""
+    def _update_note(self, update: Callable[[Path], None]) -> None:
+        """Write or remove the note, unless another took its place; a full disk stops no run."""
         try:
-            if self.note.holds(self._folder):
-                change(self._folder)
+            if self.note.lies_in(self._folder):
+                update(self._folder)
         except (UsbenchError, OSError) as error:
             warn(str(error))
 
     def _end(self, files: Sequence[Path]) -> None:
         note = self.note
         assert note.status and note.ended
-        self._reason = self._tracker.end(note.status, note.record, files, note.ended)
-        if not self._reason:
-            self._change(note.remove)
+        self._unsent = self._tracker.end(note.status, note.record, files, note.ended)
+        if not self._unsent:
+            self._update_note(note.remove)
 
-    def _work(self) -> None:
+    def _make_calls(self) -> None:
         while call := self._calls.get():
             call()
 
 
-def later(tracker: track.Tracker, folder: Path) -> track.Tracker:
-    """The same tracker, its calls made by a thread; folder: the run's own. One that keeps nothing stays as it is."""
-    return LaterTracker(tracker, folder) if isinstance(tracker, track.MlflowTracker) else tracker
+def in_background(tracker: Tracker, folder: Path) -> Tracker:
+    """The tracker with its calls made by a thread; one that keeps nothing stays as it is.
+
+    Args:
+        tracker: of a run.
+        folder: the run's.
+    """
+    return BackgroundTracker(tracker, folder) if isinstance(tracker, MlflowTracker) else tracker

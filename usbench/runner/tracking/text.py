@@ -1,4 +1,4 @@
-"""What a store is told: names and values as it takes them, a record's figures, a run's process. It knows no MLflow."""
+"""What a store gets: names and values as it takes them, a result's scores, a run's process. No MLflow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ import psutil  # type: ignore[import-untyped]
 
 from usbench.io import processes
 
+SCORED_PARTS = (  # (prefix, key of a result's JSON)
+    ("test", "scores"),
+    ("test", "per_class"),
+    ("validation", "validation"),
+    ("seconds", "seconds"),
+)
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
 _FOLDER = re.compile(
     r"(?<![\w.:/\\~])(?:file:/*|~[^\\/\s]*|[A-Za-z]:)?[\\/](?:[^\\/\s]+[\\/])*(?=[^\\/\s])"
@@ -20,27 +26,23 @@ _FOLDER = re.compile(
 
 
 def final_scores(record: Mapping[str, Any]) -> dict[str, float]:
-    """A record's figures: test/dice with .low and .high, test/<class>/dice, validation/…, seconds; no nulls."""
-    parts = (
-        ("test", "scores"),
-        ("test", "per_class"),
-        ("validation", "validation"),
-        ("seconds", "seconds"),
-    )
-    return {
-        name: value for prefix, part in parts for name, value in _figures(prefix, record.get(part))
-    }
+    """The scores in a result's JSON: test/dice with .low and .high, test/<class>/dice, seconds; no nulls."""
+    scores: dict[str, float] = {}
+    for prefix, part in SCORED_PARTS:
+        scores.update(flatten_figures(prefix, record.get(part)))
+    return scores
 
 
-def _figures(name: str, node: object) -> Iterator[tuple[str, float]]:
+def flatten_figures(name: str, node: object) -> Iterator[tuple[str, float]]:
+    """(path, number) of each number in a result's figures."""
     if isinstance(node, int | float) and not isinstance(node, bool):
         yield name, float(node)
     elif isinstance(node, Mapping) and "value" in node:
         for end, part in (("", "value"), (".low", "low"), (".high", "high")):
-            yield from _figures(name + end, node.get(part))
+            yield from flatten_figures(name + end, node.get(part))
     elif isinstance(node, Mapping):
         for key, below in node.items():
-            yield from _figures(f"{name}/{key}", below)
+            yield from flatten_figures(f"{name}/{key}", below)
 
 
 def valid(name: str) -> str:
@@ -62,7 +64,7 @@ def one_line(text: str) -> str:
 
 
 def process_tags() -> dict[str, str]:
-    """This process, for `alive`."""
+    """This process, for `is_alive`."""
     started = psutil.Process().create_time()
     return {
         "usbench.host": HOST,
@@ -71,8 +73,8 @@ def process_tags() -> dict[str, str]:
     }
 
 
-def alive(tags: Mapping[str, str]) -> bool:
-    """Whether the process that tagged a run still runs; True where that can't be told: another host's, other tags."""
+def is_alive(tags: Mapping[str, str]) -> bool:
+    """Whether the process that tagged a run still runs; True where that can't be seen from here."""
     if tags.get("usbench.host") != HOST:
         return True
     try:

@@ -7,22 +7,22 @@ usbench.charts = (() => {
   const MOST = 40; // rows of a drawing; the table has all
   const COLOUR = {
     run: "var(--ours)", published: "var(--published)", external: "var(--external)",
-    control: "var(--control)", human: "var(--human)",
+    baseline: "var(--baseline)", human: "var(--human)",
   };
-  const NAMES = { run: "ours", published: "published", external: "external", control: "control", human: "human agreement" };
+  const NAMES = { run: "ours", published: "published", external: "external", baseline: "baseline", human: "human agreement" };
 
   const named = (row) => (row.recipe ? `${row.name} (${row.recipe})` : row.name);
   const alone = (row, rows) => (rows.filter((other) => other.name === row.name).length > 1 ? named(row) : row.name);
   const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
   const amount = (value) => d3.format(value >= 1000 ? ",.0f" : ".4~g")(value);
-  const better = (table) => (table.higher ? "higher is better" : "lower is better");
+  const better = (table) => (table.higher_is_better ? "higher is better" : "lower is better");
 
   // The axis of a table's score: from 0 to 1, or to the largest figure where figures go beyond.
   function domain(table) {
     const ends = table.rows.flatMap((row) => [row.value, row.high, ...(row.dots || [])]).filter((end) => end !== undefined);
     const most = d3.max(ends) ?? 1;
     const least = Math.min(0, d3.min(table.rows, (row) => row.low ?? row.value) ?? 0);
-    return [least, table.higher && most <= 1 ? 1 : most * 1.03 || 1];
+    return [least, table.higher_is_better && most <= 1 ? 1 : most * 1.03 || 1];
   }
 
   // Inline SVG of a row's interval, mean and seeds.
@@ -48,10 +48,10 @@ usbench.charts = (() => {
     return found.map((origin) => h("span", {}, h("span", { class: "origin", style: `color: ${COLOUR[origin]}` }), NAMES[origin]));
   }
 
-  function drawn(options, words) {
+  function drawn(options, description) {
     const svg = Plot.plot({ ...options, style: { fontSize: "12px", background: "none" } });
     svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", words);
+    svg.setAttribute("aria-label", description);
     return svg;
   }
 
@@ -67,7 +67,7 @@ usbench.charts = (() => {
     const target_score = rows.find((row) => row.target_score !== undefined)?.target_score;
     const svg = drawn({
       width, height: 46 + 25 * rows.length, marginLeft: label, marginRight: 16, marginTop: 8, marginBottom: 38,
-      x: { domain: table.domain ??= domain(table), label: `${table.lead} (${better(table)})`, labelAnchor: "center", labelArrow: "none", grid: true, ticks: width < 520 ? 4 : 8 },
+      x: { domain: table.domain ??= domain(table), label: `${table.score} (${better(table)})`, labelAnchor: "center", labelArrow: "none", grid: true, ticks: width < 520 ? 4 : 8 },
       y: { domain: rows.map((_, n) => n), label: null, tickSize: 0, tickFormat: (n) => short(alone(rows[n], rows), most), type: "band" },
       marks: [
         target_score === undefined ? null : Plot.ruleX([target_score], { stroke: "var(--muted)", strokeDasharray: "3,3" }),
@@ -75,7 +75,7 @@ usbench.charts = (() => {
         Plot.tickX(rows, { x: "value", y: at, stroke: coloured, strokeWidth: 2, insetTop: 2, insetBottom: 2 }),
         Plot.dot(seeds, { x: "value", y: (seed) => at(seed.row), fill: (seed) => coloured(seed.row), stroke: "var(--card)", strokeWidth: 1, r: 3.6 }),
       ],
-    }, `Dot plot of ${table.lead}, ${rows.length} rows; every figure stands in the table above.`);
+    }, `Dot plot of ${table.score}, ${rows.length} rows; every figure stands in the table above.`);
     const cut = shown.length > rows.length && rows.length === MOST ? ` The first ${MOST} of ${shown.length} rows of the table.` : "";
     return h("figure", { class: "figure" }, h("h4", {}, "Scores, seeds and intervals"), svg, h("figcaption", {},
       h("span", { class: "keys" }, origins(rows)),
@@ -87,14 +87,14 @@ usbench.charts = (() => {
     const rows = shown.filter((row) => row.classes).slice(0, MOST);
     if (!rows.length || !table.classes.length) return null;
     const values = rows.flatMap((row) => row.classes).filter((one) => one && one[0] !== null).map((one) => one[0]);
-    const share = d3.scaleLinear(table.higher ? [Math.min(0, d3.min(values)), Math.max(1, d3.max(values))] : [d3.max(values), 0], [0, 52]);
+    const share = d3.scaleLinear(table.higher_is_better ? [Math.min(0, d3.min(values)), Math.max(1, d3.max(values))] : [d3.max(values), 0], [0, 52]);
     const cell = (one) => {
       if (!one) return h("td", { class: "heat" }, h("span", { class: "unseen" }, "none"));
       const mix = `background: color-mix(in srgb, var(--accent) ${one[0] === null ? 0 : share(one[0]).toFixed(1)}%, var(--card))`;
       return h("td", { class: "heat", style: mix }, one[1]);
     };
-    return h("figure", { class: "figure" }, h("h4", {}, `Per class, ${table.lead}`),
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Per class, ${table.lead}` },
+    return h("figure", { class: "figure" }, h("h4", {}, `Per class, ${table.score}`),
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Per class, ${table.score}` },
         h("table", { class: "plain heat" },
           h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "model"), table.classes.map((name) => h("th", { scope: "col" }, name)))),
           h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, named(row)), row.classes.map(cell)))))),
@@ -104,9 +104,9 @@ usbench.charts = (() => {
   // What a score may be set against: {name: [title, a row's cost]}. Times of two machines are never on one axis.
   function costs(rows) {
     const of = (field) => (row) => row[field];
-    const found = { parameters: ["parameters", of("parameters")], hours: ["training hours, each on its record's machine", of("hours")] };
-    for (const on of new Set(rows.map((row) => row.on).filter(Boolean))) {
-      found[`ms ${on}`] = [`latency p50 of one image, ms, on ${on}`, (row) => (row.on === on ? row.ms : undefined)];
+    const found = { parameters: ["parameters", of("parameters")], hours: ["training hours, each on its result's machine", of("hours")] };
+    for (const on of new Set(rows.map((row) => row.machine).filter(Boolean))) {
+      found[`ms ${on}`] = [`latency p50 of one image, ms, on ${on}`, (row) => (row.machine === on ? row.ms : undefined)];
     }
     const several = ([, [, cost]]) => rows.filter((row) => row.value !== undefined && cost(row)).length > 1;
     return Object.fromEntries(Object.entries(found).filter(several));
@@ -137,7 +137,7 @@ usbench.charts = (() => {
 
   function scatter(table, rows, [title, cost], width) {
     const points = rows.filter((row) => row.value !== undefined && cost(row));
-    const best = front(points, cost, table.higher);
+    const best = front(points, cost, table.higher_is_better);
     const [least, most] = d3.extent(points, cost);
     const log = most / least > 12;
     const ends = points.flatMap((row) => [row.low ?? row.value, row.high ?? row.value]);
@@ -149,11 +149,11 @@ usbench.charts = (() => {
       x: (each) => cost(each.row), y: (each) => each.row.value, text: (each) => short(each.row.name, 24), dx: end ? -9 : 9,
       dy: under ? 13 : -9, textAnchor: end ? "end" : "start", fill: "currentColor", stroke: "var(--card)", strokeWidth: 4,
     });
-    const tips = (row) => `${named(row)}\n${table.lead} ${row.text}\n${amount(cost(row))} ${title.split(",")[0]}`;
+    const tips = (row) => `${named(row)}\n${table.score} ${row.text}\n${amount(cost(row))} ${title.split(",")[0]}`;
     const svg = drawn({
       width, height: 330, marginLeft: 52, marginRight: 24, marginTop: 22, marginBottom: 42,
       x: { type: log ? "log" : "linear", domain: x.domain(), label: title, labelAnchor: "center", labelArrow: "none", grid: true, ticks: width < 520 ? 3 : 6, tickFormat: "~s" },
-      y: { domain: y.domain(), label: `${table.lead} (${better(table)})`, grid: true, labelArrow: "none" },
+      y: { domain: y.domain(), label: `${table.score} (${better(table)})`, grid: true, labelArrow: "none" },
       marks: [
         Plot.line(best, { x: cost, y: "value", stroke: "var(--accent)", strokeDasharray: "4,3", curve: "step-after" }),
         Plot.ruleX(points.filter((row) => row.low !== undefined), { x: cost, y1: "low", y2: "high", stroke: (row) => COLOUR[row.origin], strokeOpacity: 0.35, strokeWidth: 3 }),
@@ -161,7 +161,7 @@ usbench.charts = (() => {
         name(false, false), name(false, true), name(true, false), name(true, true),
         Plot.tip(points, Plot.pointer({ x: cost, y: "value", title: tips })),
       ],
-    }, `Scatter of ${table.lead} against ${title}, ${points.length} rows; on the front: ${best.map(named).join(", ")}. The table below has every figure.`);
+    }, `Scatter of ${table.score} against ${title}, ${points.length} rows; on the front: ${best.map(named).join(", ")}. The table below has every figure.`);
     return { svg, points, best };
   }
 
@@ -180,7 +180,7 @@ usbench.charts = (() => {
       const [title, of] = choices[select.value];
       place.replaceChildren(svg, h("details", {}, h("summary", {}, "As a table"), h("div", { class: "scroll" },
         h("table", { class: "plain front" },
-          h("thead", {}, h("tr", {}, ["model", title, table.lead, "on the front"].map((name) => h("th", { scope: "col" }, name)))),
+          h("thead", {}, h("tr", {}, ["model", title, table.score, "on the front"].map((name) => h("th", { scope: "col" }, name)))),
           h("tbody", {}, d3.sort(points, of).map((row) => h("tr", {}, h("th", { scope: "row" }, named(row)),
             h("td", {}, amount(of(row))), h("td", {}, row.text), h("td", {}, best.includes(row) ? "yes" : "no"))))))));
     }

@@ -4,7 +4,7 @@
 (() => {
   const { h } = usbench;
   const data = JSON.parse(document.getElementById("data").textContent);
-  const views = { board: document.getElementById("view-board"), catalogue: document.getElementById("view-catalogue") };
+  const views = { leaderboard: document.getElementById("view-leaderboard"), catalogue: document.getElementById("view-catalogue") };
 
   // ---- the dialog: a title, then anything
 
@@ -44,20 +44,20 @@
   document.addEventListener("scroll", place, true);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 
-  // ---- which view: #board/usgra/segment, #catalogue, #catalogue/usgra
+  // ---- which view: #leaderboard/usgra/segment, #catalogue, #catalogue/usgra
 
-  const show = { board: null, catalogue: null };
+  const show = { leaderboard: null, catalogue: null };
   const address = () => { try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; } };
   function route() {
     const [view, ...rest] = address().split("/");
-    const name = view in views ? view : "board";
+    const name = view in views ? view : "leaderboard";
     for (const [each, section] of Object.entries(views)) section.hidden = each !== name;
     document.querySelectorAll("nav.tabs a").forEach((link) => {
       if (link.getAttribute("href") === `#${name}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     });
     if (dialog.open) dialog.close();
-    show[name] ??= usbench[name](views[name], data[name], data.board.tasks);
+    show[name] ??= usbench[name](views[name], data[name], data.leaderboard.tasks);
     show[name](rest.join("/"));
   }
   addEventListener("hashchange", () => { route(); scrollTo(0, 0); });

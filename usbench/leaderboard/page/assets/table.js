@@ -5,34 +5,34 @@ usbench.table = (() => {
   const { h, copyable, charts } = usbench;
   const PAGE = 50; // rows at once
   const GROUPS = {
-    run: "Our runs", external: "External predictions", published: "Published", human: "Human agreement", control: "Controls",
+    run: "Our runs", external: "External predictions", published: "Published", human: "Human agreement", baseline: "Baselines",
   };
-  const ALWAYS = ["rank", "model", "recipe", "seeds", "parameters", "Δ published", "source", "note", "key", "seed", "status", "reason"];
+  const ALWAYS = ["rank", "model", "recipe", "seeds", "parameters", "Δ published", "source", "note", "run id", "seed", "status", "reason"];
   const HEADERS = { // what a column is, on hover and on focus
     rank: "The range of places that paired tests on the same cases leave a row: rows whose ranges overlap are tied.",
-    target_score: "The score of the truth itself under this protocol.",
+    target_score: "The score of the target itself under this protocol.",
     seeds: "How many trainings, and the sample SD of their scores. 2 of 3: one failed or lacks folds.",
     groups: "How many patients, animals or videos the cases are of, and the standard error over them: another spread than the seeds'.",
     "per image": "From the native image to its prediction at batch 1, on the device named.",
-    "training h": "Mean over the seeds, on the machine of each record.",
+    "training h": "Mean over the seeds, each on the machine that its result names.",
     "Δ published": "Ours minus theirs, only where protocol, data, model and recipe are the same; else ≠ says what differs.",
     source: "A published row is verified by: author, stated by the authors; third-party, read in someone else's copy; no.",
   };
 
   // ---- cells
 
-  function lead(cell, table, narrow) {
-    const { row, [cell.getField()]: words } = cell.getData();
-    return h("span", {}, charts.whisker(row, table, narrow ? 44 : 96), words);
+  function mainScore(cell, table, narrow) {
+    const { row, [cell.getField()]: text } = cell.getData();
+    return h("span", {}, charts.whisker(row, table, narrow ? 44 : 96), text);
   }
 
-  function marked(words, row, marks) {
+  function marked(text, row, marks) {
     const found = row.marks || [];
     const start = found.join(", ");
-    if (!start || !words.startsWith(start)) return words;
+    if (!start || !text.startsWith(start)) return text;
     const shown = found.map((mark, n) => [n ? ", " : "",
       h("span", { class: "mark", tabindex: "0", "data-tip": marks[mark] || mark }, mark)]);
-    return h("span", {}, shown, words.slice(start.length));
+    return h("span", {}, shown, text.slice(start.length));
   }
 
   function pages(row) {
@@ -60,13 +60,13 @@ usbench.table = (() => {
 
   function column(table, marks, { title, kind }, place, width) {
     const field = `c${place}`;
-    const best = kind === "lead" ? (table.higher ? "desc" : "asc") : ["rank", "target_score", "model"].includes(title) ? "asc" : "desc";
+    const best = kind === "main" ? (table.higher_is_better ? "desc" : "asc") : ["rank", "target_score", "model"].includes(title) ? "asc" : "desc";
     const made = {
-      title, field, titleFormatter: heading(title), headerSortStartingDir: kind === "words" ? "asc" : best,
-      sorter: kind === "words" ? "string" : byNumber(place), visible: shownAtFirst(table, title, kind),
+      title, field, titleFormatter: heading(title), headerSortStartingDir: kind === "text" ? "asc" : best,
+      sorter: kind === "text" ? "string" : byNumber(place), visible: shownAtFirst(table, title, kind),
       formatter: (cell) => String(cell.getValue()).length ? h("span", {}, cell.getValue()) : "",
     };
-    if (kind === "lead") Object.assign(made, { formatter: (cell) => lead(cell, table, width < 600), minWidth: width < 600 ? 185 : 250 });
+    if (kind === "main") Object.assign(made, { formatter: (cell) => mainScore(cell, table, width < 600), minWidth: width < 600 ? 185 : 250 });
     if (title === "model") {
       Object.assign(made, { frozen: true, width: width < 600 ? 138 : 215, cssClass: "wraps", formatter: (cell) => opener(cell, table) });
     }
@@ -85,29 +85,29 @@ usbench.table = (() => {
 
   function shownAtFirst(table, title, kind) {
     const ours = table.rows.some((row) => row.origin !== "published");
-    return !ours || kind === "lead" || ALWAYS.includes(title) || title.endsWith(", no leak");
+    return !ours || kind === "main" || ALWAYS.includes(title) || title.endsWith(", no leakage");
   }
 
   // ---- a row's dialog
 
   function details(row, table) {
-    const known = table.columns.map(({ title }, n) => [title, row.words[n]]).filter(([title, words]) => words && !["model", "recipe"].includes(title));
+    const known = table.columns.map(({ title }, n) => [title, row.texts[n]]).filter(([title, text]) => text && !["model", "recipe"].includes(title));
     const runs = row.runs || [];
-    const again = runs.filter((run) => run.again);
+    const again = runs.filter((run) => run.reproducible);
     usbench.dialog(charts.named(row), [
       table.failed ? null : h("p", { class: "muted" }, `${GROUPS[row.origin]}, by the protocol ${table.title}.`),
       row.command || again.length ? h("h3", {}, row.origin === "published" ? "The command that runs this model here" : "The command") : null,
       row.command ? copyable(row.command, "the command") : null,
       again.length ? h("details", { open: !row.command || null },
-        h("summary", {}, `Exactly ${again.length > 1 ? "these results" : "this result"} again, from the record alone`),
-        again.map((run) => copyable(`python scripts/reproduce.py ${run.key}`, `the command for ${run.label}`))) : null,
+        h("summary", {}, `Exactly ${again.length > 1 ? "these results" : "this result"} again, from the result alone`),
+        again.map((run) => copyable(`python scripts/reproduce.py ${run.run_id}`, `the command for ${run.label}`))) : null,
       row.command || again.length ? h("p", { class: "muted small" }, "The release is looked for in ./data or in USBENCH_DATA.",
         row.origin === "external" ? " PREDICTIONS: the folder of the predictions." : "") : null,
-      h("h3", {}, "What the board says"),
-      h("dl", { class: "facts" }, known.map(([title, words]) => [h("dt", {}, title), h("dd", {}, words)])),
+      h("h3", {}, "On the leaderboard"),
+      h("dl", { class: "facts" }, known.map(([title, text]) => [h("dt", {}, title), h("dd", {}, text)])),
       row.marks ? h("ul", {}, row.marks.map((mark) => h("li", {}, `${mark}: ${usbench.marks[mark] || ""}`))) : null,
-      runs.length ? h("h3", {}, runs.length > 1 ? "Records" : "Record") : null,
-      runs.length ? h("ul", {}, runs.map((run) => h("li", {}, run.href ? h("a", { href: run.href }, run.label) : run.label, " ", h("code", {}, run.key)))) : null,
+      runs.length ? h("h3", {}, runs.length > 1 ? "Results" : "Result") : null,
+      runs.length ? h("ul", {}, runs.map((run) => h("li", {}, run.href ? h("a", { href: run.href }, run.label) : run.label, " ", h("code", {}, run.run_id)))) : null,
       table.citation ? [h("h3", {}, "Cite the dataset"), copyable(table.citation, "the citation")] : null,
     ]);
   }
@@ -116,7 +116,7 @@ usbench.table = (() => {
 
   function data(table) {
     return table.rows.map((row) => ({
-      row, group: row.origin, ...Object.fromEntries(row.words.map((words, n) => [`c${n}`, words])),
+      row, group: row.origin, ...Object.fromEntries(row.texts.map((text, n) => [`c${n}`, text])),
     }));
   }
 
@@ -130,7 +130,7 @@ usbench.table = (() => {
 
   function grid(table, marks, place) {
     const columns = table.columns.map((each, n) => column(table, marks, each, n, place.clientWidth));
-    const first = (each) => (each.title === "model" ? 0 : each.title === table.lead && place.clientWidth < 600 ? 1 : 2);
+    const first = (each) => (each.title === "model" ? 0 : each.title === table.score && place.clientWidth < 600 ? 1 : 2);
     columns.sort((one, other) => first(one) - first(other)); // what stays in view
     if (table.rows.some((row) => (row.runs || []).some((run) => run.href))) {
       const linked = { title: "result", field: "row", titleFormatter: heading("result"), headerSort: false, formatter: (cell) => pages(cell.getValue()) };
@@ -146,33 +146,33 @@ usbench.table = (() => {
     made.on("groupVisibilityChanged", () => setTimeout(() => place.querySelectorAll(".tabulator-group").forEach((group) => {
       group.querySelector("button").setAttribute("aria-expanded", String(group.classList.contains("tabulator-group-visible")));
     })));
-    place.setAttribute("aria-label", `${table.title}${table.lead ? `, ${table.lead}` : ""}`);
+    place.setAttribute("aria-label", `${table.title}${table.score ? `, ${table.score}` : ""}`);
     return made;
   }
 
-  // What a reader types and chooses: {words, model} → rows that are shown.
-  function fits(row, { words, model }) {
-    const text = [row.name, row.recipe || "", ...row.words].join(" ").toLowerCase();
-    return (!model || row.name === model) && words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+  // What a reader types and chooses: {typed, model} → rows that are shown.
+  function fits(row, { typed, model }) {
+    const text = [row.name, row.recipe || "", ...row.texts].join(" ").toLowerCase();
+    return (!model || row.name === model) && typed.toLowerCase().split(/\s+/).every((word) => text.includes(word));
   }
 
   function tools(table, changed) {
-    const [words, model, columns] = ["filter", "model", "columns"].map((name) => `${name}-${table.id}`);
+    const [filter, model, columns] = ["filter", "model", "columns"].map((name) => `${name}-${table.id}`);
     const names = [...new Set(table.rows.map((row) => row.name))];
-    const chosen = { words: "", model: "", all: false };
+    const chosen = { typed: "", model: "", all: false };
     const set = (name, value) => { chosen[name] = value; changed(chosen); };
     return h("div", { class: "row tools" },
-      h("div", { class: "wide" }, h("label", { for: words }, "Filter rows"),
-        h("input", { id: words, type: "search", placeholder: "model, recipe, source, note …", oninput: (event) => set("words", event.target.value) })),
+      h("div", { class: "wide" }, h("label", { for: filter }, "Filter rows"),
+        h("input", { id: filter, type: "search", placeholder: "model, recipe, source, note …", oninput: (event) => set("typed", event.target.value) })),
       h("div", {}, h("label", { for: model }, "Model"),
         h("select", { id: model, onchange: (event) => set("model", event.target.value) },
           h("option", { value: "" }, "all"), names.map((name) => h("option", { value: name }, name)))),
       table.failed ? null : h("div", {}, h("label", { for: columns }, "Columns"),
         h("select", { id: columns, onchange: (event) => set("all", event.target.value === "all") },
           h("option", { value: "main" }, "main"), h("option", { value: "all" }, "all"))),
-      table.words ? h("button", { type: "button", class: "words", "aria-haspopup": "dialog", onclick: () =>
-        usbench.dialog(`Protocol ${table.title}`, [h("p", {}, table.words), h("p", { class: "muted" }, "Figures by two protocols aren't comparable.")]) },
-        "The protocol in words") : null);
+      table.description ? h("button", { type: "button", class: "description", "aria-haspopup": "dialog", onclick: () =>
+        usbench.dialog(`Protocol ${table.title}`, [h("p", {}, table.description), h("p", { class: "muted" }, "Scores by two protocols aren't comparable.")]) },
+        "About the protocol") : null);
   }
 
   // The element with tools, table and, by `below(rows)`, what is drawn of the rows that are shown.

@@ -1,0 +1,249 @@
+"""The columns of the leaderboard's tables: a row's texts, and the numbers that the page sorts by.
+
+The Markdown and the page both take their texts from here, so that they never disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from usbench.leaderboard import legend
+from usbench.leaderboard.rows import TABLE_SCORES, Row
+from usbench.results.format import format_value, format_with_interval
+
+NO_LEAKAGE = ":no-leak"  # suffix of a score without the test images that leak
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    text: Callable[[Row], str]
+    number: Callable[[Row], float | None] | None = None  # sorts the rows; None: the text does
+    is_main: bool = False  # the score that the table is sorted by
+
+
+@dataclass(frozen=True)
+class FilledColumn:
+    """A column with the texts of a table's rows."""
+
+    column: Column
+    texts: tuple[str, ...]
+
+
+def fill_columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[FilledColumn]:
+    """The columns with their texts, without those that are empty in all rows."""
+    filled = [FilledColumn(column, tuple(map(column.text, rows))) for column in columns]
+    return [column for column in filled if any(column.texts)]
+
+
+def score_columns(rows: Sequence[Row]) -> list[Column]:
+    """The columns of one protocol's table."""
+    main = main_score_of(rows)
+    return [
+        Column("rank", format_rank, lambda row: row.rank[0] if row.rank else None),
+        *name_columns(),
+        score_column(main, main, is_main=True),
+        score_column(f"{main}, no leakage", main + NO_LEAKAGE),
+        *(score_column(name, name) for name in further_scores(rows)),
+        Column(
+            "target_score",
+            lambda row: "" if row.target_score is None else format_value(row.target_score, main),
+            lambda row: row.target_score,
+        ),
+        Column("seeds", format_seeds, lambda row: len(row.seeds) or None),
+        Column("groups", format_groups, lambda row: row.score.groups if row.score else None),
+        Column(
+            "parameters",
+            lambda row: "" if row.parameters is None else f"{row.parameters:,}",
+            lambda row: row.parameters,
+        ),
+        Column("per image", format_cost, latency_ms),
+        Column("training h", format_hours, shown_hours),
+        Column("Δ published", format_difference, lambda row: row.delta),
+        Column("source", format_source),
+        Column("note", lambda row: row.note),
+    ]
+
+
+def failed_columns() -> list[Column]:
+    """The columns of the table of rows without a score."""
+    return [
+        *name_columns(),
+        Column("seed", lambda row: ", ".join(map(str, row.seeds))),
+        Column("run id", lambda row: ", ".join(row.run_ids)),
+        Column("status", lambda row: row.status),
+        Column("reason", lambda row: row.note),
+    ]
+
+
+def class_columns(rows: Sequence[Row]) -> list[Column]:
+    """The columns of the primary score by class; [] where classes say no more than the score."""
+    classes = table_classes(rows)
+    return [*name_columns(), *map(class_column, classes)] if classes else []
+
+
+def name_columns() -> list[Column]:
+    """A row's model and recipe."""
+    return [Column("model", lambda row: row.name), Column("recipe", lambda row: row.recipe or "")]
+
+
+def score_column(title: str, score: str, is_main: bool = False) -> Column:
+    """The column of one score, with its interval."""
+
+    def text(row: Row) -> str:
+        return format_with_interval(row.scores[score], score) if score in row.scores else ""
+
+    def number(row: Row) -> float | None:
+        return row.scores[score].value if score in row.scores else None
+
+    return Column(title, text, number, is_main)
+
+
+def class_column(label: str) -> Column:
+    """The column of one class."""
+    return Column(label, lambda row: format_class(row, label))
+
+
+def format_class(row: Row, label: str) -> str:
+    """A row's primary score of one class; "" where it doesn't have the class."""
+    score = row.per_class.get(label)
+    return "" if score is None else format_with_interval(score, row.primary)
+
+
+def main_score_of(rows: Sequence[Row]) -> str:
+    """The score that a table is sorted by: our rows' primary, else the published ones'."""
+    return next((row.primary for row in rows if row.origin != "published"), rows[0].primary)
+
+
+def further_scores(rows: Sequence[Row]) -> list[str]:
+    """The other scores that a table shows."""
+    main = main_score_of(rows)
+    known = set()
+    for row in rows:
+        known |= {name for name, score in row.scores.items() if score.value is not None}
+    return [name for name in TABLE_SCORES[rows[0].task] if name in known - {main}]
+
+
+def table_classes(rows: Sequence[Row]) -> list[str]:
+    """The classes of a table's rows; [] where they say no more than the overall score."""
+    with_classes = [row for row in rows if row.per_class]
+    with_classes.sort(key=lambda row: row.origin == "published")  # ours decide the order
+    classes = list(dict.fromkeys(label for row in with_classes for label in row.per_class))
+    only_ours = all(row.origin != "published" for row in with_classes)
+    return [] if len(classes) == 1 and only_ours else classes
+
+
+def format_rank(row: Row) -> str:
+    """Such as "1 of 5", or "1–3 of 5" where no test tells rows apart."""
+    if row.rank is None:
+        return ""
+    first, last = row.rank
+    return f"{first if first == last else f'{first}–{last}'} of {row.ranked}"
+
+
+def format_seeds(row: Row) -> str:
+    """How many seeds, such as "3 (SD .010)", or "2 of 3 (SD .010)" where one failed."""
+    if not row.seeds:
+        return ""
+    count = str(len(row.seeds))
+    if len(row.seeds) < row.seeds_begun:
+        count += f" of {row.seeds_begun}"
+    sd = row.score.sd if row.score else None
+    return count if sd is None else f"{count} (SD {format_value(sd, row.primary)})"
+
+
+def format_groups(row: Row) -> str:
+    """How many groups the cases are of, with the standard error over them."""
+    if row.score is None or not row.score.groups:
+        return ""
+    se = row.score.se
+    count = str(row.score.groups)
+    return count if se is None else f"{count} (SE {format_value(se, row.primary)})"
+
+
+def format_cost(row: Row) -> str:
+    """What one image costs, and where that was measured."""
+    if row.cost is None or not row.reporting:
+        return ""
+    cost = row.cost
+    time = f"{cost.latency_ms.p50:.0f} ms ({cost.fps:.0f} fps) on {cost.on}"
+    return f"{cost.macs / 1e9:.1f} G mul–adds, {time}"
+
+
+def latency_ms(row: Row) -> float | None:
+    """Median time of one image, where the table shows it."""
+    return float(row.cost.latency_ms.p50) if row.cost and row.reporting else None
+
+
+def format_hours(row: Row) -> str:
+    """The hours of training; only in the reporting protocol's table."""
+    hours = shown_hours(row)
+    return "" if hours is None else f"{hours:.2f}"
+
+
+def shown_hours(row: Row) -> float | None:
+    """The hours of training, where the table shows them."""
+    return row.training_hours if row.reporting else None
+
+
+def format_difference(row: Row) -> str:
+    """The difference to the published row, or what forbids one."""
+    agreement = row.agreement
+    if row.delta is None:
+        verdict = f": {agreement.verdict}" if agreement and row.marks else ""
+        return ", ".join(row.marks) + verdict
+    score = "" if row.delta_score == row.primary else f"{row.delta_score}, "
+    verdict = ""
+    if agreement is not None:
+        reason = f" ({agreement.reason})" if agreement.reason else ""
+        verdict = f": {agreement.verdict}{reason}"
+    return f"{format_value(row.delta, row.delta_score, '+')} ({score}{row.against}){verdict}"
+
+
+def format_source(row: Row) -> str:
+    """Where a row comes from."""
+    if row.origin == "published":
+        return f"{row.source} (verified: {row.verified})"
+    return "ours" if row.origin == "run" else row.origin
+
+
+def format_transfer(row: Row | None) -> str:
+    """A cell of a transfer table: the primary score with its name."""
+    if row is None:
+        return ""
+    return f"{row.primary} {format_with_interval(row.score, row.primary)}"
+
+
+def table_title(row: Row) -> tuple[str, str]:
+    """(protocol, what follows its name): the version, whether it is old, other evaluated data."""
+    version = "" if row.version is None else f" {row.version}"
+    old = " (old protocol)" if row.old_protocol else ""
+    data = "" if row.split == "test" else f", evaluated on: {row.split}"
+    return row.protocol, f"{version}{old}{data}"
+
+
+def protocol_description(rows: Sequence[Row]) -> str:
+    """The description of a table's protocol, ours if possible; "" where there is none."""
+    for row in sorted(rows, key=lambda row: row.origin == "published"):
+        if row.description:
+            return row.description
+    return legend.UNKNOWN_PROTOCOL if rows[0].protocol == "unknown" else ""
+
+
+def resolution_notes(rows: Sequence[Row]) -> list[str]:
+    """Which differences the cases of a table can show."""
+    sizes = {row.resolution: row.primary for row in rows if row.resolution is not None}
+    return [
+        f"Resolution: {format_value(size, primary)} {primary}; a smaller true difference between "
+        "the two best often goes unseen."
+        for size, primary in sizes.items()
+    ]
+
+
+def leakage_notes(rows: Sequence[Row]) -> list[str]:
+    """The descriptions of the leakage in a table's data."""
+    descriptions = dict.fromkeys(row.leakage_description for row in rows)
+    return [description for description in descriptions if description]

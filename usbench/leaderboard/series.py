@@ -1,0 +1,118 @@
+"""Which results make one row: those that differ in their seed alone; and what the row is called."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from usbench.leaderboard.folds import SeedResult
+from usbench.leaderboard.settings import recipe_values
+from usbench.results.result import Result
+
+MOST_DIFFERENCES = 3  # that a name lists; with more the run id tells recipes apart
+
+
+@dataclass(frozen=True)
+class Series:
+    """Results of one recipe in order of their seed."""
+
+    name: str
+    seeds: Sequence[SeedResult]
+    seeds_begun: int  # more than `seeds` where some failed
+
+
+def group_by_series(results: Iterable[SeedResult], begun: Iterable[Result]) -> list[Series]:
+    """Group finished results by recipe.
+
+    Args:
+        results: finished results, folds joined.
+        begun: every result, failed ones too; they tell how many seeds there should be.
+    """
+    families: dict[str, dict[str, list[SeedResult]]] = defaultdict(lambda: defaultdict(list))
+    for seed_result in sorted(results, key=seed_order):
+        family, recipe = series_key(seed_result.result)
+        families[family][recipe].append(seed_result)
+    seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for result in begun:
+        if result.seed is not None:
+            seeds[series_key(result)].add(result.seed)
+    found = []
+    for family, recipes in families.items():
+        parts = [(recipe, part) for recipe, group in recipes.items() for part in split(group)]
+        for number, (recipe, members) in enumerate(parts):
+            others = [other[0] for n, (_, other) in enumerate(parts) if n != number]
+            is_whole = len(members) == len(recipes[recipe])
+            seeds_begun = len(seeds[family, recipe]) if is_whole else len(members)
+            found.append(Series(series_name(members[0], others), members, seeds_begun))
+    return found
+
+
+def split(group: list[SeedResult]) -> list[list[SeedResult]]:
+    """The group, or its results one by one where a seed occurs twice.
+
+    Such results differ in something that their configuration doesn't show.
+    """
+    is_unique = len({member.result.seed for member in group}) == len(group)
+    return [group] if is_unique else [[member] for member in group]
+
+
+def seed_order(member: SeedResult) -> tuple[bool, int, str]:
+    """Results in order of seed, those without a seed last."""
+    result = member.result
+    return (result.seed is None, result.seed or 0, result.run_id)
+
+
+def series_key(result: Result) -> tuple[str, str]:
+    """(what recipes of one name share, which of them it is): equal for all seeds and folds."""
+    family = (result.dataset, result.task, result.origin, result.model, result.recipe)
+    if result.fold_series is not None:
+        return repr((*family, result.trained_on, "folds")), result.fold_series
+    recipe = result.series or repr(sorted(recipe_values(result).items()))
+    return repr((*family, result.trained_on, result.fold)), recipe
+
+
+def series_name(member: SeedResult, others: Sequence[SeedResult]) -> str:
+    """A row's name: the model and what tells it from others of that name. others: their first."""
+    result = member.result
+    parts = [result.model.replace("-", " ") if result.origin == "human" else result.model]
+    if member.folds is not None:
+        done, total = member.folds
+        parts.append(f"{total} folds" if done == total else f"{done} of {total} folds")
+    elif result.fold is not None:
+        parts.append(f"fold {result.fold}")
+    if result.trained_on:
+        parts.append(f"trained on {result.trained_on}")
+    if result.tuned:
+        parts.append("tuned")
+    if others:
+        parts += differences(result, [other.result for other in others])
+    return " · ".join(parts)
+
+
+def differences(result: Result, others: Sequence[Result]) -> list[str]:
+    """What tells a recipe from others of its name: a few values, else its run id."""
+    values = recipe_values(result)
+    other_values = [recipe_values(other) for other in others]
+    names = set()
+    for other in other_values:
+        names |= differing_names(values, other)
+    shown = {name: values.get(name) for name in sorted(names)}
+    alike = any(all(other.get(name) == shown[name] for name in shown) for other in other_values)
+    if not shown or len(shown) > MOST_DIFFERENCES or alike:
+        return [result.run_id]
+    return [
+        f"{name.rsplit('.', 1)[-1]}={value or 'none'}".replace('"', "")
+        for name, value in shown.items()
+    ]
+
+
+def differing_names(values: Mapping[str, str], other: Mapping[str, str]) -> set[str]:
+    """The names of values that differ, but for the hash of all of them."""
+    names = {*values, *other} - {"series"}
+    return {name for name in names if values.get(name) != other.get(name)}
+
+
+def failed_name(result: Result) -> str:
+    """The name of a result without scores."""
+    return series_name(SeedResult(result, (result.run_id,)), ())

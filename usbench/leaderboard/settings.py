@@ -1,0 +1,85 @@
+"""What the leaderboard reads from the `config` of a result, which is the configuration as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+from usbench.results.result import Result
+
+Node = Mapping[str, object]
+
+
+class Thresholds(TypedDict, total=False):
+    """The thresholds of landmarks' detection rates, as LandmarkScorer takes them."""
+
+    thresholds_px: list[float]
+    thresholds_mm: list[float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parts of the resolved configuration; empty where the result has none."""
+
+    model: Node  # name, version, build and recipe
+    dataset: Node
+    classes: tuple[str, ...]  # of the result's view
+    folds: int  # how many there should be; 0 for a fixed split
+    thresholds: Thresholds
+
+
+def read_settings(result: Result) -> Settings:
+    """What the leaderboard needs of a result's configuration."""
+    dataset = node_at(result.config, "dataset")
+    metric = node_at(result.config, "metric")
+    view = node_at(dataset, "views", result.task)
+    classes = view.get("classes")
+    folds = node_at(dataset, "split").get("folds")
+    thresholds: Thresholds = {}
+    in_px, in_mm = metric.get("thresholds_px"), metric.get("thresholds_mm")
+    if isinstance(in_px, list):
+        thresholds["thresholds_px"] = in_px
+    if isinstance(in_mm, list):
+        thresholds["thresholds_mm"] = in_mm
+    return Settings(
+        model=node_at(result.config, "model"),
+        dataset=dataset,
+        classes=tuple(classes) if isinstance(classes, (list, tuple)) else (),
+        folds=folds if isinstance(folds, int) else 0,
+        thresholds=thresholds,
+    )
+
+
+def node_at(node: Node, *path: str) -> Node:
+    """The mapping at a path of keys; {} where there is none."""
+    for key in path:
+        value = node.get(key)
+        if not isinstance(value, Mapping):
+            return {}
+        node = value
+    return node
+
+
+def flatten(node: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """(dotted name, value) for every value of nested mappings; an empty mapping is a value."""
+    if not isinstance(node, Mapping) or not node:
+        yield name, node
+        return
+    for key, value in node.items():
+        yield from flatten(value, f"{name}.{key}" if name else str(key))
+
+
+def recipe_values(result: Result) -> dict[str, str]:
+    """Dotted name → JSON of what results share when only their seeds differ.
+
+    It lacks dataset, model, recipe and fold, by which results are told apart already.
+    """
+    model = {key: value for key, value in read_settings(result).model.items() if key != "recipes"}
+    values = {name: json.dumps(value) for name, value in flatten(model) if value != {}}
+    values["precision"] = str(result.precision)
+    values["data"] = str(result.data.fingerprint)[:8]
+    if result.series is not None:
+        values["series"] = result.series
+    return values

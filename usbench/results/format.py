@@ -1,0 +1,66 @@
+"""A score as text, the same in the terminal, on the leaderboard and on the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from usbench.results.store import lower_is_better
+from usbench.types import Task
+
+UNDEFINED = "–"
+USUAL_SCORES: Mapping[Task, tuple[str, ...]] = {  # the columns of a table per class
+    "segment": ("dice", "iou", "nsd", "hd95_px"),
+    "detect": ("map50_95", "map50", "map75", "ar100"),
+    "landmark": ("mre_px", "sdr_px_4", "mre_mm", "curve_mean_px"),
+}
+
+
+class Interval(Protocol):
+    """The ends of a 95 % interval; None where there is none."""
+
+    @property
+    def low(self) -> float | None:
+        """The interval's lower end."""
+
+    @property
+    def high(self) -> float | None:
+        """The interval's upper end."""
+
+
+class ValueWithInterval(Interval, Protocol):
+    """A score with its interval, such as a Figure."""
+
+    @property
+    def value(self) -> float | None:
+        """The figure; None where it is undefined."""
+
+
+def format_value(value: float | None, score: str, sign: str = "") -> str:
+    """Three decimals without a leading zero, such as .873; a distance in px or mm has two decimals.
+
+    Args:
+        value: None is shown as –.
+        score: its name, which tells distances from shares.
+        sign: "+" to show the sign of a positive value, as for a difference.
+    """
+    if value is None:
+        return UNDEFINED
+    if lower_is_better(score) and not score.endswith("_diag"):
+        return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")
+    rounded = round(value, 3) + 0.0  # adding 0 turns −0 into 0
+    text = f"{rounded:{sign}.3f}".replace("-", "−")
+    return text.replace("0.", ".", 1) if abs(rounded) < 1 else text
+
+
+def format_interval(interval: Interval | None, score: str) -> str:
+    """The interval as [low, high]; "" where there is none."""
+    if interval is None or interval.low is None or interval.high is None:
+        return ""
+    return f"[{format_value(interval.low, score)}, {format_value(interval.high, score)}]"
+
+
+def format_with_interval(figure: ValueWithInterval | None, score: str) -> str:
+    """The value and, where there is one, its interval; – where the figure is missing or undefined."""
+    value = None if figure is None else figure.value
+    return f"{format_value(value, score)} {format_interval(figure, score)}".rstrip()

@@ -1,0 +1,123 @@
+"""Publish a run's result by an exclusive create: of several processes that did one run, one publishes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from usbench.errors import DataError, RunError
+from usbench.io.files import part_beside, sync_folder, write_all
+from usbench.results.result import Result
+from usbench.results.store import Case, checked_path, files_of_result, load_result, read_cases
+
+
+def publish_result(
+    folder: Path,
+    result: Result,
+    cases: Sequence[Case] | None = None,
+    damaged_copy: Path | None = None,
+) -> Path | None:
+    """Write a result and its case table where no finished result is.
+
+    The result is created exclusively, so that of several processes that did the same run, on
+    whatever hosts, one publishes. A result there that isn't done, or is damaged, is replaced.
+
+    Args:
+        folder: the results folder.
+        damaged_copy: where a copy of a replaced damaged result goes.
+
+    Returns:
+        The result's path; None where a finished one is there.
+
+    Raises:
+        RunError, DataError: as `store.save_result`.
+    """
+    path = checked_path(folder, result)
+    part = part_beside(path)
+    try:
+        if not set_aside(path, damaged_copy):
+            return None
+        remove_parts(path)
+        *tables, (_, content) = files_of_result(path, result, cases).items()
+        write_all({**dict(tables), part: content})
+        while not link_exclusively(part, path):
+            if not set_aside(path, damaged_copy):
+                return None
+        sync_folder(path.parent)
+    except OSError as error:
+        raise RunError(
+            f"{path}: can't be created ({error.strerror}); expected free space and a file "
+            "system with hard links"
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return path
+
+
+def remove_parts(path: Path) -> None:
+    """Remove temporary files of a result that a killed process left."""
+    for part in path.parent.glob(f".*{path.stem}.*.part"):
+        part.unlink(missing_ok=True)
+
+
+def remove_second_name(path: Path) -> None:
+    """Remove the hard link that a process left which was killed right after it published."""
+    if path.stat().st_nlink > 1:
+        for part in path.parent.glob(f".{path.name}.*.part"):
+            if part.samefile(path):
+                part.unlink()
+
+
+def link_exclusively(part: Path, path: Path) -> bool:
+    """Give a file a second name that doesn't exist yet; False where it does.
+
+    The first to ask gets it, on a file server too.
+    """
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+def set_aside(path: Path, damaged_copy: Path | None = None) -> bool:
+    """Remove a result that isn't done or is damaged, with a copy of a damaged one.
+
+    Returns:
+        False where the result is done and stays.
+    """
+    aside = part_beside(path)
+    if is_done(path):
+        return False
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return True
+    done = is_done(aside)  # published in between: back to its place
+    if done:
+        link_exclusively(aside, path)
+    elif damaged_copy is not None and load_whole(aside) is None:
+        damaged_copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(aside, damaged_copy)
+    aside.unlink()
+    return not done
+
+
+def load_whole(path: Path) -> Result | None:
+    """The result, if it is there and undamaged, with the case table that it names; else None."""
+    try:
+        result = load_result(path)
+        read_cases(path, result)
+    except DataError:
+        return None
+    return result
+
+
+def is_done(path: Path) -> bool:
+    """Whether a finished result is there, whole, with its case table."""
+    result = load_whole(path)
+    return result is not None and result.is_done

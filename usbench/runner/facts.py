@@ -1,0 +1,172 @@
+"""A run's configuration → the facts of its result; the results of runs that are done or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from usbench import __version__
+from usbench.datasets.dataset import Dataset
+from usbench.io.files import file_sha256
+from usbench.metrics.scores import Scores
+from usbench.results.build import (
+    Provenance,
+    ReportedScores,
+    ResultFacts,
+    build_result,
+    describe_protocol,
+    report_scores,
+)
+from usbench.results.predictions import prediction_files
+from usbench.results.result import Data, Leakage, Origin, PredictionsFile, Result, Validation
+from usbench.runner import machine
+from usbench.runner.config import RunConfig, Transfer
+from usbench.runner.resolve import SELECTION
+
+GPU_FIELDS = ("tf32", "machine.gpu", "machine.cuda", "machine.cudnn", "machine.driver")
+
+
+def provenance(device: str = "cpu") -> Provenance:
+    """The code and machine that make a result now. device: cpu or cuda:N."""
+    return Provenance(
+        machine.code_state(__version__),
+        machine.describe(device),
+        datetime.now(UTC).date().isoformat(),
+        machine.tf32(device),
+        dict.fromkeys(GPU_FIELDS, "ran on a CPU") if device == "cpu" else {},
+    )
+
+
+def result_facts(
+    config: RunConfig, counts: Mapping[str, int] | None = None, origin: Origin = "run"
+) -> ResultFacts:
+    """What a run's configuration says of its result. counts: images by split."""
+    leakage, transfer = config.dataset.leakage, config.transfer
+    leaking = None
+    if leakage:
+        leaking = Leakage(len(leakage.images), leakage.description, leakage.images)
+    return ResultFacts(
+        dataset=config.dataset.name,
+        task=config.task,
+        fold=config.fold,
+        trained_on=transfer.trained_on if transfer else None,
+        origin=origin,
+        model=config.model.name,
+        recipe=config.recipe,
+        seed=config.seed,
+        run_id=config.run_id,
+        series=config.series,
+        fold_series=config.fold_series,
+        tuned=config.tuned,
+        data=Data(
+            config.fingerprint,
+            counts or {},
+            config.phantom,
+            leaking,
+            config.dataset.split.description,
+        ),
+        config=config.public_mapping(),
+        provenance=provenance(config.device),
+        device=config.device.split(":")[0],
+        precision=config.precision,
+        threads=config.threads,
+    )
+
+
+def facts_without_run(
+    config: RunConfig, counts: Mapping[str, int], origin: Origin, model: str, run_id: str
+) -> ResultFacts:
+    """The facts of a result that no run of ours made: a baseline, or external predictions.
+
+    Args:
+        config: any run's on the dataset and task.
+        counts: images by split.
+        model: the name of the row.
+    """
+    facts = result_facts(config, counts, origin)
+    public = {name: facts.config[name] for name in ("dataset", "metric")}
+    return replace(
+        facts,
+        model=model,
+        run_id=run_id,
+        config=public,
+        recipe=None,
+        seed=None,
+        series=None,
+        fold_series=None,
+        tuned=None,
+        device=None,
+        precision=None,
+        threads=None,
+    )
+
+
+def failed_result(config: RunConfig, reason: str) -> Result:
+    """The result of a run that broke, with the reason."""
+    return build_result(result_facts(config), None, reason)
+
+
+def done_result(
+    config: RunConfig,
+    dataset: Dataset,
+    scores: Scores,
+    selection_score: float | None,
+    seconds: Mapping[str, float],
+    parameters: int | None,
+) -> Result:
+    """The result of a finished run.
+
+    Args:
+        dataset: opened.
+        scores: on the test split.
+        selection_score: the selection metric on validation.
+        seconds: by stage.
+        parameters: of the network; None: unknown.
+    """
+    counts = image_counts(dataset)
+    if config.transfer:
+        counts = {"test": counts["test"]}
+    file, _ = prediction_files(config.run_dir, "test")
+    return build_result(
+        result_facts(config, counts),
+        reported_scores(config, dataset, scores),
+        validation=Validation(SELECTION[config.task][0], selection_score),
+        predictions=PredictionsFile(
+            file.relative_to(config.runs).as_posix(), file_sha256(file), counts["test"]
+        ),
+        seconds=seconds,
+        parameters=parameters,
+    )
+
+
+def image_counts(dataset: Dataset) -> dict[str, int]:
+    """Images by split."""
+    return {split: len(records) for split, records in dataset.records.items()}
+
+
+def reported_scores(config: RunConfig, dataset: Dataset, scores: Scores) -> ReportedScores:
+    """Scores on the test split as the run's result holds them."""
+    groups = len({record.group for record in dataset.records["test"]})
+    description = run_protocol_description(config, scores.protocol.description)
+    return report_scores(scores, str(config.metric["primary"]), groups, description)
+
+
+def run_protocol_description(config: RunConfig, description: str) -> str:
+    """The reporting protocol for people, with what the run's data and training mean for it."""
+    notes: list[str | None] = transfer_notes(config.transfer) if config.transfer else []
+    unknown_groups = config.dataset.unknown_groups
+    if unknown_groups and not config.phantom:
+        notes.append(f"intervals are too narrow: {unknown_groups}")
+    return describe_protocol(description, config.task, config.view, notes)
+
+
+def transfer_notes(transfer: Transfer) -> list[str | None]:
+    """What a reader must know of an evaluation on another dataset."""
+    training = [f"trained on {transfer.trained_on} alone"]
+    training += [f"{theirs} as {ours}" for theirs, ours in transfer.class_map.items()
+                 if theirs != ours]  # fmt: skip
+    notes: list[str | None] = [", ".join(training)]
+    if transfer.left_out:
+        notes.append(f"left out, unknown to the model: {', '.join(transfer.left_out)}")
+    return notes

@@ -1,0 +1,269 @@
+"""From a composed configuration to a `RunConfig`: defaults, device, recipe, data and run id settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from usbench.datasets import source
+from usbench.datasets.config import DatasetConfig, ViewConfig, to_plain
+from usbench.datasets.dataset import Dataset, file_fingerprint
+from usbench.datasets.sizes import fit_size
+from usbench.errors import ConfigError, UnsuitableError
+from usbench.models import CACHE_VERSION, weights
+from usbench.results.result import Tuned
+from usbench.runner import machine
+from usbench.runner.config import ModelConfig, RunConfig, WeightsOrigin
+from usbench.runner.identity import NOT_DECISIVE, identify, short_hash
+from usbench.types import TASKS, Task
+
+SELECTION: Mapping[Task, tuple[str, int]] = {  # selection metric and its version; higher is better
+    "segment": ("dice", 1),
+    "detect": ("map50_95", 1),
+    "landmark": ("minus_mre_px", 1),
+}
+
+
+def resolve_config(
+    composed: Mapping[str, Any],
+    training: bool = True,
+    device: str | None = None,
+    tuned: Tuned | None = None,
+) -> RunConfig:
+    """Resolve a composed configuration. Writes the phantom where one is used.
+
+    Args:
+        composed: conf/config.yaml with its groups, resolved.
+        training: whether the run needs images to train on.
+        device: of another machine where the run will be done; None: this one's.
+        tuned: the search whose best values the configuration has.
+
+    Raises:
+        ConfigError: a combination that can't be.
+        DataError: a release that is missing or damaged.
+    """
+    dataset = DatasetConfig.from_mapping(composed["dataset"])
+    task = check_task(composed, dataset)
+    check_switches(composed)
+    if training and dataset.split.test_only:
+        raise UnsuitableError(
+            f"dataset={dataset.name}: it has test images only; train on another one with "
+            f"evaluate_on=[{dataset.name}], or evaluate a result: scripts/evaluate.py RESULT "
+            f"dataset={dataset.name}"
+        )
+    if device and composed["precision"] == "auto":
+        raise ConfigError(
+            "precision=auto: it depends on the device, and the cluster's can't be seen from here; "
+            "set precision=bf16 (compute capability 8.0 or newer) or precision=fp32"
+        )
+    released, root = source.locate(dataset, composed["data"], composed["source"])
+    phantom = not released or (root / source.MARK).is_file()
+    device = device or machine.resolve_device(composed["device"])
+    recipe_name, model = resolve_model(composed, dataset, real=not phantom)
+    threads = composed["threads"]
+    config = RunConfig(
+        dataset=dataset.without_release() if phantom else dataset,
+        task=task,
+        fold=resolve_fold(composed, dataset),
+        model=model,
+        recipe=recipe_name,
+        weights=weights_origin(composed["model"]["build"].get("weights"), model),
+        metric=metric_node(composed["metric"], dataset.views[task]),
+        seed=whole_number(composed, "seed"),
+        device=device,
+        precision=resolve_precision(composed, device),
+        threads=machine.cores() if threads is None else whole_number(composed, "threads"),
+        phantom=phantom,
+        root=root,
+        runs=Path(str(composed["runs"])).absolute(),
+        results=Path(str(composed["results"])).absolute(),
+        tracking=composed["tracking"],
+        debug=composed["debug"],
+        tuned=tuned,
+    )
+    if not released:
+        folder = source.ensure_phantom(config.dataset, task, config.runs)
+        config = replace(config, root=folder)
+    return identify_run(config, config.open_dataset(), drawn=not released)
+
+
+# ---- the choices of a command
+
+
+def whole_number(composed: Mapping[str, Any], key: str) -> int:
+    """A whole number of 0 or more (threads: 1 or more). Raises ConfigError for anything else."""
+    value = composed[key]
+    least = 1 if key == "threads" else 0
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{key}={value}: expected a whole number of {least} or more")
+    return value
+
+
+def resolve_fold(composed: Mapping[str, Any], dataset: DatasetConfig) -> int | None:
+    """The fold's number, None for the fixed split. Raises ConfigError for a fold that isn't."""
+    fold, folds = composed["fold"], dataset.split.folds
+    if fold is None:
+        return None
+    if not folds:
+        raise UnsuitableError(
+            f"fold={fold}: {dataset.name} has a fixed split and no folds; leave fold out"
+        )
+    if whole_number(composed, "fold") >= folds:
+        raise UnsuitableError(
+            f"fold={fold}: expected 0 to {folds - 1} ({dataset.name} has {folds} folds)"
+        )
+    return int(fold)
+
+
+def check_switches(composed: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a switch that is neither true nor false (trust=no is a word)."""
+    for key in ("overwrite", "trust", "debug"):
+        if not isinstance(composed[key], bool):
+            raise ConfigError(f"{key}={composed[key]}: expected true or false")
+    if composed["tracking"] not in ("mlflow", "none"):
+        raise ConfigError(f"tracking={composed['tracking']}: expected mlflow or none")
+
+
+def check_task(composed: Mapping[str, Any], dataset: DatasetConfig) -> Task:
+    """The model's task. Raises ConfigError where the dataset or the metric doesn't have it."""
+    model, metric = composed["model"], composed["metric"]
+    task: Task = model["task"]
+    if task not in TASKS:
+        raise ConfigError(f"model.task: expected one of {', '.join(TASKS)}, got {task!r}")
+    if task not in dataset.views:
+        raise UnsuitableError(
+            f"dataset={dataset.name} model={model['name']}: the model does {task}, "
+            f"the dataset has {', '.join(dataset.views)}; see list=true"
+        )
+    if metric["task"] != task:
+        raise ConfigError(f"metric={metric['task']}: the model does {task}; use metric={task}")
+    return task
+
+
+def resolve_precision(composed: Mapping[str, Any], device: str) -> Literal["fp32", "bf16"]:
+    """fp32 or bf16; auto is bf16 where the device and the model can. Raises ConfigError."""
+    asked, model = composed["precision"], composed["model"]
+    precision = machine.resolve_precision(asked, device)
+    if precision == "fp32" or device.split(":")[0] in model["bf16"]:
+        return precision
+    if asked == "bf16":
+        raise UnsuitableError(
+            f"precision=bf16: {model['name']} can train in it on {', '.join(model['bf16'])}; "
+            "use precision=auto"
+        )
+    return "fp32"
+
+
+def metric_node(metric: Mapping[str, Any], view: ViewConfig) -> dict[str, Any]:
+    """The metric with what the view adds: its papers' protocols, named lengths, tolerances.
+
+    A tolerance of a surface Dice that the user has chosen wins over the view's.
+    """
+    node = {name: value for name, value in metric.items() if name != "task"}
+    protocols = list(metric["protocols"])
+    protocols += [protocol for protocol in view.protocols if protocol not in protocols]
+    if view.lengths:
+        node["lengths"] = {**view.lengths, **(metric.get("lengths") or {})}
+    for unit, value in (view.tolerance or {}).items():
+        if node.get(f"tolerance_{unit}") is None:
+            node[f"tolerance_{unit}"] = value
+    return {**node, "protocols": protocols}
+
+
+# ---- the model, its recipe and its weights
+
+
+def resolve_model(
+    composed: Mapping[str, Any], dataset: DatasetConfig, real: bool
+) -> tuple[str, ModelConfig]:
+    """(recipe's name, model). A value that the build leaves null is taken from the recipe."""
+    model = composed["model"]
+    name = composed["recipe"]
+    if name == "auto":
+        name = dataset.recipes.get(model["name"], "standard") if real else "quick"
+    if name not in model["recipes"]:
+        raise UnsuitableError(
+            f"recipe={name}: expected one of {', '.join(model['recipes'])} for {model['name']}"
+        )
+    build, recipe = dict(model["build"]), dict(model["recipes"][name])
+    for key, value in model["build"].items():
+        if value is None and key in recipe:
+            build[key] = recipe.pop(key)
+    if isinstance(recipe.get("size"), int):
+        recipe["size"] = fit_size(recipe["size"], dataset.size)
+    stated = build.get("weights")
+    if stated and model["pickled"] and not composed["trust"]:
+        raise ConfigError(
+            f"model.build.weights={stated}: {model['name']}'s weights are a pickle, which can run "
+            "any code when it is read; if you trust its origin, set trust=true"
+        )
+    if "weights" in build:
+        folder = Path(str(composed["runs"])) / "cache" / "weights"
+        build["weights"] = weights.fetch(stated, folder)
+    return name, ModelConfig(model["name"], model["version"], build, recipe)
+
+
+def weights_origin(stated: object, model: ModelConfig) -> WeightsOrigin | None:
+    """Where the starting weights came from, and their sha256; None from scratch."""
+    path = model.build.get("weights")
+    if not path:
+        return None
+    return WeightsOrigin(weights.describe_origin(stated), weights.weights_sha256(str(path)))
+
+
+# ---- identity
+
+
+def identify_run(config: RunConfig, dataset: Dataset, drawn: bool) -> RunConfig:
+    """The configuration with the release's classes, the data's fingerprint and the run id.
+
+    Args:
+        config: resolved, but for what depends on the data.
+        dataset: opened for it.
+        drawn: whether usbench drew the files below runs; its parameters then say it all.
+    """
+    named = config.dataset.with_classes(config.task, dataset.classes)
+    config = replace(config, dataset=named)
+    config = replace(config, fingerprint=fingerprint(config, dataset, drawn))
+    series, run_id = run_ids(config)
+    fold_series = None
+    if config.fold is not None:
+        first = replace(config, fold=0)
+        first_fold = dataset if config.fold == 0 else dataset.with_fold(named.split, 0)
+        first = replace(first, fingerprint=fingerprint(first, first_fold, drawn))
+        fold_series, _ = run_ids(first)
+    return replace(config, series=series, run_id=run_id, fold_series=fold_series)
+
+
+def fingerprint(config: RunConfig, dataset: Dataset, drawn: bool) -> str:
+    """The data's fingerprint: of its files, or of the parameters of a phantom drawn by usbench."""
+    if drawn:
+        return source.phantom_fingerprint(config.dataset, config.task, config.fold)
+    return file_fingerprint(dataset, config.runs / "cache" / "hashes.json")
+
+
+def run_ids(config: RunConfig) -> tuple[str, str]:
+    """(series, run id): hashes of what decides predictions, without and with seed and precision."""
+    model, view = config.model, config.view
+    build = dict(model.build)
+    weights_file = build.pop("weights", None)
+    recipe = {key: value for key, value in model.recipe.items() if key not in NOT_DECISIVE}
+    facts = {
+        "dataset": config.dataset.name,
+        "task": config.task,
+        "fold": config.fold,
+        "classes": list(view.classes or ()),
+        "exclusive": view.exclusive,
+        "layout": identify(view.layout),
+        "data": config.fingerprint,
+        "model": {"name": model.name, "build": identify(build), "recipe": identify(recipe)},
+        "weights": weights.weights_sha256(None if weights_file is None else str(weights_file)),
+        "versions": {"adapter": model.version, "cache": CACHE_VERSION},
+        "selection": SELECTION[config.task],
+    }
+    if config.tuned:
+        facts["tuned"] = to_plain(config.tuned)
+    seeded = {**facts, "precision": config.precision, "seed": config.seed}
+    return short_hash(facts), short_hash(seeded)

@@ -1,0 +1,271 @@
+"""The jobs of a sweep: planned before the first one starts, stored below runs, and what became of them.
+
+runs/sweep/<run id>.yaml     what a worker needs to know of a job
+runs/sweep/plan-<id>.json    the whole table, for `scripts/status.py`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from usbench.errors import ConfigError, DataError, UnsuitableError, UsbenchError
+from usbench.io.console import say, table
+from usbench.io.files import write_atomically
+from usbench.runner.config import RunAddress, RunConfig
+from usbench.runner.plan import Plan
+from usbench.runner.publish import remove_leftovers
+from usbench.runner.resources import Resources
+from usbench.runner.status import RunStatus, run_statuses
+from usbench.sweep.tuning import plan_tuned_run
+
+FOLDER = "sweep"  # below runs
+TO_DO = {"missing", "stale"}
+TO_RETRY = {"failed", "skipped"}  # with retry_failed=true
+UNFINISHED = {"failed", "missing", "stale", "running"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One combination of a sweep: a training and its evaluations, or why there can be none."""
+
+    overrides: tuple[str, ...]
+    plan: Plan | None = None
+    skipped: str = ""  # why it can't be
+    failed: str = ""  # why it couldn't be planned
+    name: str = ""  # the overrides that tell it from the others
+
+    @property
+    def configs(self) -> list[RunConfig]:
+        """The training and its evaluations."""
+        return self.plan.configs if self.plan else []
+
+    def statuses(self) -> Iterator[tuple[str, RunConfig, RunStatus]]:
+        """(name, run, status) of the training and of its evaluations."""
+        statuses = run_statuses([config.address for config in self.configs])
+        for config, status in zip(self.configs, statuses, strict=True):
+            elsewhere = f" → {config.dataset.name}" if config.transfer else ""
+            yield self.name + elsewhere, config, status
+
+    def is_waiting(self, retry_failed: bool) -> bool:
+        """Whether a run of it is to be done."""
+        states = TO_DO | TO_RETRY if retry_failed else TO_DO
+        return any(status.state in states for _, _, status in self.statuses())
+
+
+def plan_job(
+    overrides: tuple[str, ...],
+    compose: Callable[[tuple[str, ...]], dict[str, Any]],
+    resources: Resources,
+) -> Job:
+    """Plan one combination. Raises ConfigError for overrides that are wrong in any combination."""
+    try:
+        return Job(overrides, plan_tuned_run(compose(overrides), overrides, resources))
+    except UnsuitableError as error:
+        return Job(overrides, skipped=brief_reason(error))
+    except (UsbenchError, OSError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        return Job(overrides, failed=str(error))
+
+
+def brief_reason(error: UnsuitableError) -> str:
+    """Why a combination can't be, without its overrides and the advice to change them."""
+    return str(error).partition(": ")[2].partition(";")[0]
+
+
+def name_jobs(jobs: Sequence[Job]) -> list[Job]:
+    """Jobs named by the overrides that they don't all have."""
+    if len(jobs) < 2:
+        return list(jobs)
+    shared = set.intersection(*(set(job.overrides) for job in jobs))
+    named = []
+    for job in jobs:
+        parts = [brief_override(override) for override in job.overrides if override not in shared]
+        named.append(replace(job, name=" ".join(parts)))
+    return named
+
+
+def brief_override(override: str) -> str:
+    """A dataset's or a model's name alone, other overrides as they are."""
+    key, _, value = override.partition("=")
+    return value if key in ("dataset", "model") else override
+
+
+def unique_jobs(jobs: Sequence[Job]) -> list[Job]:
+    """Jobs that can be run, each run once: two combinations may mean the same."""
+    unique: dict[str, Job] = {}
+    for job in jobs:
+        if job.plan:
+            unique.setdefault(job.plan.config.run_id, job)
+    return list(unique.values())
+
+
+# ---- stored
+
+
+@dataclass(frozen=True)
+class StoredJob:
+    """What a worker needs to know of a job."""
+
+    plan: Plan
+    overwrite: bool
+    per_gpu: int  # runs that share a GPU, see `Resources`
+    remote: bool  # the launcher's cluster runs it
+    folder: str  # the working directory
+    place: str  # in the sweep, for people
+
+
+def stored_job_path(runs: Path, run_id: str) -> Path:
+    """Where a job is stored."""
+    return runs / FOLDER / f"{run_id}.yaml"
+
+
+def store_job(job: StoredJob) -> None:
+    """Store a job below runs."""
+    config = job.plan.config
+    content = {
+        "config": config.to_mapping(),
+        "evaluations": [evaluation.to_mapping() for evaluation in job.plan.evaluations],
+        "overwrite": job.overwrite,
+        "per_gpu": job.per_gpu,
+        "remote": job.remote,
+        "folder": job.folder,
+        "place": job.place,
+    }
+    text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    path = stored_job_path(config.runs, config.run_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)
+
+
+def read_job(runs: Path, run_id: str) -> StoredJob:
+    """A stored job. Raises ConfigError where there is none."""
+    path = stored_job_path(runs, run_id)
+    try:
+        content: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+        config = RunConfig.from_mapping(content.pop("config"))
+        evaluations = tuple(RunConfig.from_mapping(node) for node in content.pop("evaluations"))
+        return StoredJob(Plan(config, evaluations), **content)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: expected a run stored by a sweep ({reason})") from error
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job as the plan's file has it: enough to find its runs."""
+
+    name: str
+    skipped: str
+    failed: str
+    runs: tuple[RunAddress, ...]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], runs: Path) -> PlannedJob:
+        """A job of a plan. runs: where the runs' folders are now."""
+        addresses = []
+        for node in content["runs"]:
+            results = Path(node["results"])
+            addresses.append(RunAddress(**{**node, "runs": runs.absolute(), "results": results}))
+        return cls(content["name"], content["skipped"], content["failed"], tuple(addresses))
+
+
+def write_plan(runs: Path, jobs: Sequence[Job]) -> None:
+    """Store the plan of a sweep, for its status."""
+    rows = []
+    for job in jobs:
+        addresses = [asdict(config.address) for config in job.configs]
+        for address in addresses:
+            address |= {"runs": str(address["runs"]), "results": str(address["results"])}
+        rows.append(
+            {"name": job.name, "skipped": job.skipped, "failed": job.failed, "runs": addresses}
+        )
+    overrides = [job.overrides for job in jobs]
+    digest = hashlib.sha256(json.dumps(overrides).encode()).hexdigest()[:12]
+    path = runs / FOLDER / f"plan-{digest}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps({"jobs": rows}, ensure_ascii=False))
+
+
+def read_plan(runs: Path, path: Path | None = None) -> list[PlannedJob]:
+    """The jobs of a sweep's plan.
+
+    Args:
+        runs: the folder of all runs.
+        path: of the plan; None: the newest below runs.
+
+    Raises:
+        DataError: there is no plan, or the file is something else.
+    """
+    folder = runs / FOLDER
+    plans = sorted(folder.glob("plan-*.json"), key=lambda plan: plan.stat().st_mtime_ns)
+    path = path or (plans[-1] if plans else folder / "plan-*.json")
+    try:
+        jobs = json.loads(path.read_text())["jobs"]
+        return [PlannedJob.from_json(job, runs) for job in jobs]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: expected the plan of a sweep ({error}); begin one with -m or sweep="
+        ) from error
+
+
+# ---- the sweep of a command
+
+
+@dataclass
+class Sweep:
+    """The sweep of this command, between its plan and its end."""
+
+    jobs: list[Job]
+    remote: bool  # whether a cluster runs the jobs
+    rows: list[list[str]] = field(default_factory=list)  # of what isn't done
+    counts: Counter[str] = field(default_factory=Counter)  # runs by state
+    lost: int = 0  # how often work was done in vain
+
+    def explains(self, error: Exception) -> bool:
+        """Whether an error of Hydra is only how a sweep ends: never."""
+        return False
+
+    def finish(self) -> int:
+        """Print what isn't done and why, and counts; the exit code."""
+        self.count()
+        if self.rows:
+            table("not done", ["run", "state", "why"], self.rows)
+        counts = ", ".join(f"{number} {state}" for state, number in sorted(self.counts.items()))
+        lost = f"; work done twice: {self.lost}" if self.lost else ""
+        say(f"{sum(self.counts.values())} runs: {counts}{lost}")
+        unfinished = self.counts.keys() & UNFINISHED
+        if to_do := sorted(unfinished & TO_DO):
+            say(f"the same command again does what is {' or '.join(to_do)}")
+        if self.remote and unfinished - {"failed"}:
+            say("runs that the cluster has queued, or runs, continue there")
+        if "failed" in unfinished:
+            say("with retry_failed=true it does what failed, too")
+        return 1 if unfinished else 0
+
+    def count(self) -> None:
+        """Look up what became of every run."""
+        for job in self.jobs:
+            if not job.plan:
+                state = "skipped" if job.skipped else "failed"
+                self.counts[state] += 1
+                self.rows.append([job.name, state, job.skipped or job.failed])
+        for job in unique_jobs(self.jobs):
+            for name, config, status in job.statuses():
+                self.counts[status.state] += 1
+                self.lost += status.lost
+                if status.is_done:
+                    remove_leftovers(config.address)
+                else:
+                    self.rows.append([name, status.state, status.reason])
+
+    def close(self) -> None:
+        """Nothing is held."""
