@@ -131,7 +131,7 @@ def resampled(pairs: Pairs, classes: int) -> tuple[float, float]:
     start = time.perf_counter()
     (found, *_) = box_protocols.match_pairs(RULE, pairs, classes)
     ready = time.perf_counter()
-    weights = draw([str(n) for n in range(len(pairs))]).cases
+    weights = draw([str(n) for n in range(len(pairs))]).case_weights
     mean_defined(average_precisions(found, RULE.curve, weights).mean(1), 1)
     return ready - start, time.perf_counter() - ready
 

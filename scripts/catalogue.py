@@ -32,7 +32,7 @@ from usbench.catalogue.rubrics import Rubric, load_rubrics
 from usbench.catalogue.scoring import RUBRIC, Score, require_criteria, score
 from usbench.errors import ConfigError, UsbenchError
 from usbench.io.console import say, table, warn
-from usbench.results.store import write_all
+from usbench.io.files import write_all
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("write", "list", "show", "score", "validate")
@@ -184,9 +184,8 @@ def show_card(card: Card, card_score: Score) -> None:
     say(f"source, where no other is named: {card.source} [verified: {card.verified}]")
     for name in fields_of(card.kind):
         field = card.fields.get(name)
-        stated = field is not None and field.known
         origin = ""
-        if stated and (field.source, field.verified) != (card.source, card.verified):
+        if field is not None and field.known and (field.source, field.verified) != (card.source, card.verified):
             origin = f"   [{field.source}; verified: {field.verified}]"
         say(f"  {name:<14} {wording.format_field(name, field)}{origin}")
     show_parts(card, card_score)

@@ -141,7 +141,7 @@ def draw_sheet(
 ) -> Path | None:
     """Draw the contact sheet; None where there are no pairs, and an old one of ours is removed."""
     dataset = DatasetConfig.from_mapping(config["dataset"])
-    default = Path(str(config["runs"])) / "check" / f"{dataset['name']}-pairs.png"
+    default = Path(str(config["runs"])) / "check" / f"{dataset.name}-pairs.png"
     pairs = list(itertools.chain(*report.pairs.values()))
     if not pairs:
         default.unlink(missing_ok=True)

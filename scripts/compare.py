@@ -100,7 +100,7 @@ def show_comparison(comparison: Comparison, result: Result) -> None:
         verdict = "can't tell" if holm is None or holm >= paired.ALPHA else "differ"
         ends = format_ends(pair.low, pair.high, digits)
         difference = f"{pair.value:+.{digits}f}"
-        differences.append([f"{pair.one} − {pair.other}", difference, ends, *p_values, verdict])
+        differences.append([f"{pair.first} − {pair.second}", difference, ends, *p_values, verdict])
     table("differences", ["", "difference", "95 %", "p", "Holm", ""], differences)
     say(
         f"resolution: {comparison.resolution:.{digits}f}, the smallest difference between the two "

@@ -100,7 +100,7 @@ class DatasetConfig:
     root: str | None = None  # the folder of this one release, instead of <data>/<name>
     unknown_groups: str | None = None  # why intervals are too narrow
     leakage: LeakageConfig | None = None
-    published_counts: Mapping[str, object] = field(default_factory=dict)
+    published_counts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     recipes: Mapping[str, str] = field(default_factory=dict)  # model → its paper's recipe
     archives: tuple[Mapping[str, object], ...] = ()
     class_map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by other dataset

@@ -43,6 +43,7 @@ class Dataset:
     layout: Layout
     root: Path
     records: Mapping[Split, tuple[Record, ...]]
+    class_indices: tuple[int, ...] | None = None  # the layout's classes that count; None: all
     indexed: tuple[Record, ...] = ()  # as the layout lists them, before our split
 
     def with_fold(self, split: SplitConfig, fold: int) -> Dataset:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from usbench.datasets.codecs.readers import is_number
 from usbench.datasets.codecs import coco_parts, coco_results, coco_targets, rle
 from usbench.evaluate.files import group_of, match_cases
 from usbench.metrics import box_protocols
@@ -93,7 +94,7 @@ def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> In
         cases,
         missing,
         TargetObjects(*join(targets), crowd),
-        all_predictions.of(kept),
+        all_predictions.select(kept),
         overlaps,
         are_masks,
     )
@@ -118,7 +119,7 @@ def target_objects(
             area = float((corners[n, 2] - corners[n, 0]) * (corners[n, 3] - corners[n, 1]))
         # the stated area is the mask's, also where boxes are compared
         stated = entry.get("area")
-        areas[n] = stated if coco_parts.within(stated, 0, 1e12) else area
+        areas[n] = stated if is_number(stated, 0, 1e12) else area
     scores = np.ones(n_objects, np.float32)
     return ImageObjects(labels, areas, corners, run_lengths, scores, crowd)
 
@@ -257,4 +258,4 @@ def match_targets(targets: TargetObjects, size: tuple[int, int]) -> list[Matches
     kept = keep_best(predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
     overlaps = Overlaps(np.arange(len(kept)), single[kept], np.ones(len(kept)))
     thresholds, areas = PROTOCOL.thresholds, PROTOCOL.areas
-    return match(targets, predictions.of(kept), overlaps, thresholds, size, areas)
+    return match(targets, predictions.select(kept), overlaps, thresholds, size, areas)
