@@ -31,7 +31,7 @@ from usbench.catalogue.rubrics import Rubric
 from usbench.catalogue.scoring import RUBRIC, Score, require_sheet, score
 from usbench.errors import ConfigError, UsbenchError
 from usbench.io.console import say, table, warn
-from usbench.results.store import write_all
+from usbench.io.files import write_all
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("write", "list", "show", "score", "validate")
