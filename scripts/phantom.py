@@ -2,8 +2,9 @@
 
 python scripts/phantom.py dataset=spinal out=DIR [task=segment|detect|all] [dataset.phantom.counts.train=8 …]
 
-DIR gets what <data>/<dataset>/ would hold, for all tasks of the dataset unless one is named. It must be new or empty,
-and is written whole or not at all. Everything else is an override of the configuration, as in python -m usbench.
+DIR gets what <data>/<dataset>/ would hold, for all tasks of the dataset unless one is named. It
+must be new or empty, and is written whole or not at all. Everything else is an override of the
+configuration, as in python -m usbench.
 """
 
 from __future__ import annotations

@@ -22,7 +22,13 @@ from scripts import bench_tracking, sync_mlflow
 from usbench.errors import RunError
 from usbench.runner.experiment import Journal
 from usbench.runner.tracking import background
-from usbench.runner.tracking.background import BackgroundTracker, Note, Row, in_background, read_curves
+from usbench.runner.tracking.background import (
+    BackgroundTracker,
+    Note,
+    Row,
+    in_background,
+    read_curves,
+)
 from usbench.runner.tracking.mlflow_store import MlflowTracker, open_tracker
 
 NAMES = ("train/loss", "lr", "val/dice", "val/score", "seconds per epoch")
