@@ -1,11 +1,12 @@
 """Indexing a whole spinal release and decoding it once into the cache, against plain PIL and OpenCV loops: one run.
 
-The release is a phantom in the spinal format of as many frames as the real one, 10,223. Few of them are drawn; the
-others are copies of those under names of their own, since only reading is measured here. The plain loops do what one
-writes first for the same arrays: open, convert to grey, resize, and turn colours into classes one after the other;
-"files alone" is their bound: nothing but decoding both files. They get as much of the release as --plain says. Each
-part runs in a process of its own, so that its seconds of processor time (of all its threads) and its peak memory
-(resident set, which includes the pages of mapped files) are its own.
+The release is a phantom in the spinal format of as many frames as the real one, 10,223. Few of them
+are drawn; the others are copies of those under names of their own, since only reading is measured
+here. The plain loops do what one writes first for the same arrays: open, convert to grey, resize,
+and turn colours into classes one after the other; "files alone" is their bound: nothing but
+decoding both files. They get as much of the release as --plain says. Each part runs in a process of
+its own, so that its seconds of processor time (of all its threads) and its peak memory (resident
+set, which includes the pages of mapped files) are its own.
 
     python scripts/bench_data.py [--frames 10223] [--drawn 64] [--plain 400] [--size 160 416] [--json FILE]
 """

@@ -1,9 +1,9 @@
-"""What a sweep costs beside its training, with a model that does nothing: planning, status, processes.
+"""What a sweep costs beside its training: planning, status, processes; the model does nothing.
 
     python scripts/bench_sweep.py [--runs N] [--begun N] [--json FILE]
 
-1. `python -m usbench -m seed=range(0,N)` where all N runs (default 1,000) are done already: Hydra composes
-   each, its status is looked up, nothing starts. The results are copies of one real result.
+1. `python -m usbench -m seed=range(0,N)` where all N runs (default 1,000) are done already: Hydra
+   composes each, its status is looked up, nothing starts. The results are copies of one real one.
 2. The status of those N runs alone.
 3. A sweep of a few missing runs (--begun, default 8): seconds per run, beside the same runs' child
    processes started one after the other by hand, and beside a bare process that imports torch.
@@ -146,7 +146,7 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, float]:
 
 
 def by_hand(folder: Path, begun: Sequence[RunAddress]) -> float:
-    """Seconds of a run's child process, without a sweep, a median; its result was removed before."""
+    """Median seconds of a run's child process without a sweep; its result is removed before."""
     took = []
     for address in begun:
         path = find_result(address)

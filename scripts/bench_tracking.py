@@ -2,10 +2,11 @@
 
     python scripts/bench_tracking.py [--processes 16] [--epochs 4] [--epoch-seconds 15] [--json FILE]
 
-Processes that sleep instead of training log five values after each epoch, all at once: on a fresh SQLite folder, on an
-`mlflow server` with SQLite, and on one with PostgreSQL where Debian's package and psycopg2 are installed. wait: what an
-epoch's calls of log and flush take together, the median and the worst; % is the worst's share of the epoch. lost:
-values that the store doesn't have in the end.
+Processes that sleep instead of training log five values after each epoch, all at once: on a fresh
+SQLite folder, on an `mlflow server` with SQLite, and on one with PostgreSQL where Debian's package
+and psycopg2 are installed. wait: what an epoch's calls of log and flush take together, the median
+and the worst; % is the worst's share of the epoch. lost: values that the store doesn't have in the
+end.
 """
 
 from __future__ import annotations

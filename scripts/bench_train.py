@@ -1,10 +1,9 @@
 """Images per second of usbench's loop against a plain PyTorch loop: same net, same images, one run.
 
-The plain loop is what one writes first: fp32, a DataLoader that opens and resizes each PNG, torchvision v2
-augmentation image by image,
-AdamW, cross entropy. Both train a U-Net (ResNet-18) on phantoms of `usgra`; the first epoch of each is a warm-up,
-epochs alternate in
-blocks so that a drifting machine harms both alike. Ours pays for its checkpoints, too.
+The plain loop is what one writes first: fp32, a DataLoader that opens and resizes each PNG,
+torchvision v2 augmentation image by image, AdamW, cross entropy. Both train a U-Net (ResNet-18) on
+phantoms of `usgra`; the first epoch of each is a warm-up, epochs alternate in blocks so that a
+drifting machine harms both alike. Ours pays for its checkpoints, too.
 
     python scripts/bench_train.py [--images 48] [--epochs 3] [--size 256] [--workers 0] [--device cpu] [--json FILE]
 """

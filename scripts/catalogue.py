@@ -185,7 +185,11 @@ def show_card(card: Card, card_score: Score) -> None:
     for name in fields_of(card.kind):
         field = card.fields.get(name)
         origin = ""
-        if field is not None and field.known and (field.source, field.verified) != (card.source, card.verified):
+        if (
+            field is not None
+            and field.known
+            and (field.source, field.verified) != (card.source, card.verified)
+        ):
             origin = f"   [{field.source}; verified: {field.verified}]"
         say(f"  {name:<14} {wording.format_field(name, field)}{origin}")
     show_parts(card, card_score)

@@ -1,10 +1,10 @@
 """Score a finished run's model on another dataset's test images; nothing is trained.
 
-    python scripts/evaluate.py RESULT dataset=X [data=DIR …] [--results DIR] [--runs DIR] [--json FILE]
+    python scripts/evaluate.py RESULT dataset=X [data=DIR …] [--results DIR] [--runs DIR]
 
-RESULT is a result's file or its run id; the overrides after it are those of python -m usbench (dataset=, data=,
-dataset.root=, device=, overwrite= …). Classes are matched by name, or as the dataset's YAML says (class_map).
-The result is a row of the leaderboard.
+RESULT is a result's file or its run id; the overrides after it are those of python -m usbench
+(dataset=, data=, dataset.root=, device=, overwrite= …). Classes are matched by name, or as the
+dataset's YAML says (class_map). The result is a row of the leaderboard.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def evaluate(options: argparse.Namespace, overrides: Sequence[str]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 for data or a run that isn't there, 2 for overrides that don't fit."""
+    """The command; its exit code: 0, 1 for missing data or a missing run, 2 for wrong overrides."""
     options, overrides = arguments(argv)
     return exit_code(lambda: evaluate(options, overrides))
 

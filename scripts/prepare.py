@@ -4,8 +4,9 @@
     python scripts/prepare.py dataset=spinal archive=FILE [archive=FILE …] [data=DIR]    verify and unpack
     python scripts/prepare.py dataset=spinal download=true [data=DIR]       fetch, verify and unpack
 
-Nothing is fetched without download=true, and nothing that is there is overwritten. A killed command goes on where it
-was. The release lands in <data>/<dataset> (or dataset.root=DIR); data is ./data unless it or USBENCH_DATA is set.
+Nothing is fetched without download=true, and nothing that is there is overwritten. A killed command
+goes on where it was. The release lands in <data>/<dataset> (or dataset.root=DIR); data is ./data
+unless it or USBENCH_DATA is set.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""How far is a sweep? Its runs and their states, read from results and locks, whichever host does them.
+"""How far is a sweep? Its runs and their states, read from results and locks, on any host.
 
     python scripts/status.py [--runs DIR] [--plan FILE] [--watch] [--json FILE]
 
-Shows the sweep that was planned last below runs; --plan takes an earlier one (runs/sweep/plan-*.json), --watch
-looks again every two seconds until nothing is left to be done. Exit code 0, 1 where there is no plan.
+Shows the sweep that was planned last below runs; --plan takes an earlier one
+(runs/sweep/plan-*.json), --watch looks again every two seconds until nothing is left to be done.
+Exit code 0, 1 where there is no plan.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Send MLflow what it doesn't have: of runs that went on while the store didn't answer, and of runs that were killed.
+"""Send MLflow what it lacks: of runs that went on while the store didn't answer, and of killed runs.
 
-    python scripts/sync_mlflow.py [--runs DIR] [--json FILE] [KEY …]
+    python scripts/sync_mlflow.py [--runs DIR] [--json FILE] [RUN_ID …]
 
-The store is MLFLOW_TRACKING_URI, else the SQLite file below runs. Curves come from a run's log.csv; how it ended, its
-record and overlays from its mlflow.json, which goes once everything was sent: a second time nothing is left to do.
-A run whose process is gone ends as KILLED there; one that still runs, or ran on another host, is left alone. Exit code
-1 where a run couldn't be sent.
+The store is MLFLOW_TRACKING_URI, else the SQLite file below runs. Curves come from a run's log.csv; how it
+ended, its result and overlays from its mlflow.json, which is removed once everything was sent. A run whose
+process is gone ends as KILLED; one that still runs, or ran on another host, is left alone. Exit code 1
+where a run couldn't be sent.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 from usbench.cli.overrides import exit_code
 from usbench.errors import UsbenchError
 from usbench.io.console import say, track, warn
-from usbench.io.files import replacing
-from usbench.runner.tracking import mlflow_store as tracking
-from usbench.runner.tracking import sync as track_sync
+from usbench.io.files import write_atomically
+from usbench.runner.tracking.mlflow_store import connect
+from usbench.runner.tracking.sync import Sent, send_run, unsent_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,9 +33,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "keys",
+        "run_ids",
         nargs="*",
-        metavar="KEY",
+        metavar="RUN_ID",
         help="of runs; default: every run that has something unsent",
     )
     parser.add_argument(
@@ -46,38 +46,36 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def sync(options: argparse.Namespace) -> int:
-    """Send, say, write; the exit code."""
-    folders = track_sync.unsent_runs(options.runs, tuple(options.keys))
-    sent: list[track_sync.Sent] = []
+    """Send, show, write; the exit code."""
+    folders = unsent_runs(options.runs, tuple(options.run_ids))
+    sent: list[Sent] = []
     failed: dict[str, str] = {}
     if folders:
-        client, uri = tracking.connect(options.runs)
+        client, uri = connect(options.runs)
         for folder in track(folders, "sending"):
             try:
-                sent += [run] if (run := track_sync.send_run(folder, client, uri)) else []
+                run = send_run(folder, client, uri)
             except UsbenchError as error:
                 failed[folder.name] = str(error)
                 warn(f"{folder.name}: {error}")
+            else:
+                sent += [run] if run else []
     show(sent, len(failed))
     if options.json:
-        with replacing(options.json) as part:
-            part.write_text(
-                json.dumps({"runs": [asdict(run) for run in sent], "failed": failed}, indent=1)
-                + "\n"
-            )
+        content = {"runs": [asdict(run) for run in sent], "failed": failed}
+        write_atomically(options.json, json.dumps(content, indent=1) + "\n")
     return 1 if failed else 0
 
 
-def show(sent: Sequence[track_sync.Sent], failed: int) -> None:
-    """A line per run, and one where there is nothing to do."""
+def show(sent: Sequence[Sent], failed: int) -> None:
+    """Print a line per run, and one where there is nothing to do."""
     for run in sent:
-        words = f"{run.values} values, {run.status}"
-        words = (
-            "still runs, or did on another host: left alone" if run.status == "RUNNING" else words
-        )
-        say(f"{run.key}: {words}")
+        note = f"{run.values} values, {run.status}"
+        if run.status == "RUNNING":
+            note = "still runs, or did on another host: left alone"
+        say(f"{run.key}: {note}")
     if not sent and not failed:
-        say("nothing to send: the store has it all")
+        say("nothing to send: the store has everything")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

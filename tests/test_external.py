@@ -1,4 +1,4 @@
-"""Somebody else's predictions on a dataset's test split: every format gives the figures that a run would get."""
+"""External predictions on a dataset's test split: every format gives the scores of a run."""
 
 from __future__ import annotations
 

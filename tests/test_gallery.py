@@ -1,4 +1,4 @@
-"""Galleries: outlines by hand, which cases, what a file may hold, and a lab's run that leaves one."""
+"""Galleries: outlines by hand, which cases, what a file may hold, and a run that leaves one."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def row(case: str, label: str, **figures: str) -> dict[str, str]:
 
 
 def test_qualities_of_a_case_table_by_hand():
-    """Texts as they are stored: Dice 2·2 / (4 + 1 + 1) and 0; a class in neither mask says nothing, nor an unknown."""
+    """As stored: Dice 2·2 / (4 + 1 + 1) and 0; an unknown or absent class doesn't count."""
     table = gallery_cases.parse_rows([
         row("one", "a", tp="2", fp="1", fn="1"), row("one", "b", tp="0", fp="3", fn="0"),
         row("two", "a", tp="0", fp="0", fn="0"), row("two", "b", tp="", fp="", fn=""),

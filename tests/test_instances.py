@@ -1,4 +1,4 @@
-"""COCO's own files under COCO's protocol: parity with pycocotools on boxes and masks, with crowds, ties and empty images."""
+"""COCO's own files: parity with pycocotools on boxes and masks, crowds, ties, empty images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def region(rng: np.random.Generator, box: list[int], size: tuple[int, int]) -> d
 
 
 def lay(folder: Path, seed: int, masks: bool, crowds: bool) -> tuple[Path, Path]:
-    """Random files: whole-number boxes, images without truths or guesses, a category that is only guessed."""
+    """Random files, with images without objects and a category that is only predicted."""
     rng = np.random.default_rng(seed)
     images = [
         {"id": 10 + n, "file_name": f"{n:02d}.png", "height": SIZE[0], "width": SIZE[1]}

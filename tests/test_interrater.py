@@ -1,4 +1,4 @@
-"""Two annotators against each other: by hand, on a phantom's files, and the published figures from the real ones."""
+"""Two annotators against each other: by hand, on files, and the published figures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bare(name: str) -> str:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Capsule: image 1 drawn by both with Dice 2·4/(6+6) = 2/3, image 2 by one only, image 3 by none."""
+    """Capsule: image 1 by both with Dice 2·4/(6+6) = 2/3, image 2 by one only, image 3 by none."""
     (tmp_path / "labels").mkdir()
     one = row("1_a.png", 0, 3, "Capsule") + row("2_b.png", 0, 3, "Capsule") + bare("3_c.png")
     two = row("1_a.png", 1, 3, "Capsule") + bare("2_b.png") + bare("3_c.png")

@@ -1,4 +1,4 @@
-"""scripts/predict.py: a folder of images of any size, kind and name; what is written is what a run would write."""
+"""scripts/predict.py: a folder of images of any size and kind; files as a run writes them."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images
 
 
 def test_pictures_show_what_was_found():
-    """A sure box is outlined and labelled, an unsure one isn't; a mask is tinted; a landmark is a dot where it is."""
+    """A confident box is outlined and labelled; a mask is tinted; a landmark is a dot."""
     grey = np.full((80, 100), 100, np.uint8)
     boxes = Boxes(
         np.float32([[10, 20, 40, 50], [60, 60, 90, 75]]), np.array([0, 1]), np.float32([0.9, 0.1])

@@ -1,4 +1,4 @@
-"""scripts/reproduce.py: a record's run done again in a fresh process, and what is said where it isn't the same."""
+"""scripts/reproduce.py: a result's run done again in a new process, and how they compare."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from usbench.evaluate.rescore import rescore, rescore_all
 from usbench.metrics import box_protocols, mask_overlap, mask_protocols
 from usbench.metrics.average_precision import Curve
 from usbench.results.store import encode_cases, load_cases, load_result
-from usbench.runner.config import read_config, write_config
+from usbench.runner.config import RunConfig, read_config, write_config
 
 
 @pytest.fixture
@@ -115,6 +115,10 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
     assert load_cases(path) and new.protocol.target_score == old.protocol.target_score
 
 
+def predictions(config: RunConfig) -> Path:
+    return config.run_dir / "predictions-test.json"
+
+
 def spoil(path: Path) -> None:
     path.write_text(path.read_text() + "\n")
 
@@ -123,9 +127,9 @@ def spoil(path: Path) -> None:
     ("damage", "error", "words"),
     [
         (lambda config: shutil.rmtree(config.run_dir), RunError, "no run of this result found"),
-        (lambda config: (config.run_dir / "predictions-test.json").unlink(), RunError, "no stored predictions found"),
-        (lambda config: spoil(config.run_dir / "predictions-test.json"), DataError, "was scored from, got others"),
-        (lambda config: shutil.rmtree(config.root), DataError, "release of usgra|no usgra release found"),
+        (lambda config: predictions(config).unlink(), RunError, "no stored predictions found"),
+        (lambda config: spoil(predictions(config)), DataError, "was scored from, got others"),
+        (lambda config: shutil.rmtree(config.root), DataError, "release of usgra|usgra release"),
         (lambda config: change_run_id(config.path), DataError, "is it a copy"),
     ],
     ids=["no run", "no predictions", "other predictions", "no data", "another run"],

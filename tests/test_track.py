@@ -30,7 +30,7 @@ from usbench.runner.tracking.mlflow_store import (
     mark_killed_runs,
     open_tracker,
 )
-from usbench.runner.tracking.text import final_scores, one_line, process_tags, short, valid
+from usbench.runner.tracking.text import final_scores, one_line, process_tags, shorten, valid_name
 
 PYTHON = {**os.environ, "PYTHONPATH": str(Path(usbench.__file__).parents[1])}
 PYTHON.pop("MLFLOW_TRACKING_URI", None)
@@ -467,16 +467,16 @@ def test_final_scores_are_the_figures_of_the_record() -> None:
     ],
 )
 def test_names(name: str, wanted: str) -> None:
-    assert valid(name) == wanted
+    assert valid_name(name) == wanted
 
 
 @given(st.text(max_size=400))
 def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name
 
-    _validate_metric_name(f"{valid(name)}.nonfinite")
-    assert len(valid(name)) <= 240
-    assert valid(valid(name)) == valid(name)
+    _validate_metric_name(f"{valid_name(name)}.nonfinite")
+    assert len(valid_name(name)) <= 240
+    assert valid_name(valid_name(name)) == valid_name(name)
 
 
 @pytest.mark.parametrize(
@@ -499,7 +499,7 @@ def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
     ],
 )
 def test_values_are_short_and_name_no_folder(value: object, wanted: str) -> None:
-    assert short(value) == wanted
+    assert shorten(value) == wanted
 
 
 @pytest.mark.parametrize(

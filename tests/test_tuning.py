@@ -15,11 +15,12 @@ from typing import Any
 import lab
 import pytest
 
-from usbench.leaderboard.build import rows
-from usbench.leaderboard.markdown import markdown
+from usbench.leaderboard.build import build_rows
+from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.rows import Row
-from usbench.leaderboard.versus import marks
+from usbench.leaderboard.versus import find_marks
 from usbench.results import store as results
+from usbench.results.result import Result
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="usbench[sweep] isn't installed")
 LEVEL = "model.recipes.quick.level"
@@ -156,10 +157,11 @@ def test_the_best_trial_with_fresh_seeds(searched):
     tuned = [record for record in made if "tuned" in record]
     assert sorted(record["seed"] for record in tuned) == [1, 2] and len(made) == 3
     assert {record["config"]["model"]["recipe"]["level"] for record in tuned} == {level}
-    assert len({record["recipe"] for record in made}) == 2
+    assert len({record["series"] for record in made}) == 2
+    rows = build_rows([Result.from_json(record) for record in made], [])
     found = {
         row.name.partition(" · ")[2].partition(" · ")[0]: row
-        for row in rows(made, [])
+        for row in rows
         if row.protocol == "usbench"
     }
     assert (
@@ -168,7 +170,7 @@ def test_the_best_trial_with_fresh_seeds(searched):
     )
     plain = [row for name, row in found.items() if name != "tuned"]
     assert len(plain) == 1 and "tuned:" not in plain[0].note
-    assert "tuned: best of 3 trials on validation" in markdown(rows(made, []), [])
+    assert "tuned: best of 3 trials on validation" in to_markdown(rows, [])
 
 
 @pytest.mark.parametrize(
@@ -266,5 +268,5 @@ def test_a_tuned_row_is_not_compared_as_if_it_were_the_papers_recipe():
     }
     theirs = Row(**common, origin="published", name="U-Net")
     ours = Row(**common, origin="run", name="unet")
-    assert marks(ours, theirs) == ()
-    assert marks(replace(ours, tuned=True), theirs) == ("≠ recipe",)
+    assert find_marks(ours, theirs) == ()
+    assert find_marks(replace(ours, tuned=True), theirs) == ("≠ recipe",)

@@ -25,7 +25,7 @@ class ConfigError(UsbenchError):
 
 
 class UnsuitableError(ConfigError):
-    """A combination that can't be, of parts that are right in themselves: in a sweep it is skipped."""
+    """A combination of valid parts that can't be run; a sweep skips it."""
 
 
 class Finished(BaseException):

@@ -1,4 +1,4 @@
-"""What commands about datasets share: overrides → a configuration; an error → one line and an exit code."""
+"""What commands share: overrides → a configuration; an error → one line and an exit code."""
 
 from __future__ import annotations
 

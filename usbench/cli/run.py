@@ -1,4 +1,4 @@
-"""What the command does with a composed configuration: plan a run, find its result, or launch it."""
+"""What the command does with a configuration: plan a run, find its result, or launch it."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs.readers import is_number
 from usbench.datasets.codecs import coco_parts, coco_results, coco_targets, rle
+from usbench.datasets.codecs.readers import is_number
 from usbench.evaluate.files import group_of, match_cases
 from usbench.metrics import box_protocols
 from usbench.metrics.bootstrap import draw

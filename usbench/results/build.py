@@ -1,4 +1,4 @@
-"""The one builder of results: what is known of a run or a comparison, and its scores → a Result."""
+"""The one builder of results: what is known of a run or comparison, and its scores → a Result."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ResultFacts:
 
 @dataclass(frozen=True)
 class ReportedScores:
-    """The scores as a result holds them: which one it is ranked by, and how many groups there are."""
+    """The scores as a result holds them, and the one that it is ranked by."""
 
     protocols: tuple[ProtocolScores, ...]
     primary: Primary

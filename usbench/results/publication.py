@@ -1,4 +1,4 @@
-"""Publish a run's result by an exclusive create: of several processes that did one run, one publishes."""
+"""Publish a run's result by an exclusive create, so that one of several processes does it."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Result:
-    """One result. `protocols` holds the scores, the reporting protocol's first; () where it failed."""
+    """One result. `protocols` holds the scores, the reporting protocol's first; () if it failed."""
 
     dataset: str
     task: Task

@@ -44,14 +44,8 @@ def lower_is_better(score: str) -> bool:
 
 def result_path(folder: Path, result: Result) -> Path:
     """Where a result belongs below the results folder."""
-    return path_for(
-        folder / PHANTOM if result.data.phantom else folder,
-        result.dataset,
-        result.task,
-        result.model,
-        result.seed,
-        result.run_id,
-    )
+    top = folder / PHANTOM if result.data.phantom else folder
+    return path_for(top, result.dataset, result.task, result.model, result.seed, result.run_id)
 
 
 def path_for(
@@ -195,9 +189,8 @@ def files_of_result(path: Path, result: Result, cases: Sequence[Case] | None) ->
 def encode_result(result: Result) -> bytes:
     """The result as JSON text: the schema's keys in its order, then any others by name."""
     content = result.to_json()
-    order = [name for name in schema()["properties"] if name in content]
-    order += sorted(set(content) - set(order))
-    ordered = {name: content[name] for name in order}
+    order = [*schema()["properties"], *sorted(content)]
+    ordered = {name: content[name] for name in order if name in content}
     text = json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
 
@@ -211,10 +204,7 @@ def table_path(path: Path) -> Path:
 
 
 def encode_cell(value: object, column: str) -> str:
-    """A cell of the table: "" for null, 1 or 0 for a bool, nine digits for a float.
-
-    Nine digits are enough for any float32.
-    """
+    """A cell of the table: "" for null, 1 or 0 for a bool, nine digits (a float32's) for a float."""
     if value is None:
         return ""
     if isinstance(value, str):

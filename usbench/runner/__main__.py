@@ -78,8 +78,8 @@ def do_run(config: RunConfig, overwrite: bool) -> int:
                 (folder / f"lost-{lock.token[:12]}.json").touch()
             warn(str(error))
             return 1
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever it was, the sweep's table states the reason)
-            return record_failure(config, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            return record_failure(config, error)  # whatever it was: a sweep's table states it
     return 0
 
 

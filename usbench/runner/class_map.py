@@ -1,4 +1,4 @@
-"""A model's classes and another dataset's: which is which, and predictions mapped from one to the other."""
+"""A model's classes and another dataset's: match them, and map predictions between them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from usbench.types import Boxes, Landmarks, Masks, Target
 
 
 def match_classes(
-    known: Sequence[str], wanted: Sequence[str], stated: Mapping[str, str]
+    known: Sequence[str], classes: Sequence[str], stated: Mapping[str, str]
 ) -> dict[str, str]:
     """Match the classes that a model knows to another dataset's.
 
     Args:
         known: the model's.
-        wanted: the other dataset's.
+        classes: the other dataset's.
         stated: model's class → the other's, as the dataset's YAML says.
 
     Returns:
@@ -36,11 +36,11 @@ def match_classes(
                 f"class_map: expected one of the model's classes ({', '.join(known)}), "
                 f"got {theirs!r}"
             )
-        if ours not in wanted:
+        if ours not in classes:
             raise ConfigError(
-                f"class_map: expected one of its classes ({', '.join(wanted)}), got {ours!r}"
+                f"class_map: expected one of its classes ({', '.join(classes)}), got {ours!r}"
             )
-    return {**{label: label for label in known if label in wanted}, **stated}
+    return {**{label: label for label in known if label in classes}, **stated}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """One run, fully resolved: nothing is left to the machine, the clock or a default.
 
-`runs/<run id>/config.yaml` holds it; the child process that does the run reads it there. No torch, no
-pixels. `usbench.runner.resolve` makes it from a composed configuration.
+`runs/<run id>/config.yaml` holds it; the child process that does the run reads it there. No torch,
+no pixels. `usbench.runner.resolve` makes it from a composed configuration.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class RunConfig:
 
         Args:
             content: from `to_mapping`, or the `config` of a result.
-            places: what the `config` of a result doesn't have (root, runs, results, tracking, debug).
+            places: what the `config` of a result lacks (root, runs, results, tracking, debug).
         """
         values = {**content, **places}
         values["dataset"] = DatasetConfig.from_mapping(values["dataset"])

@@ -219,8 +219,8 @@ class Clock:
 class Journal:
     """Curves as a CSV in the run's folder (step, name, value, seconds), and to the tracker.
 
-    check is called before each value, and so before each checkpoint, which a model writes right after
-    its values.
+    check is called before each value, and so before each checkpoint, which a model writes right
+    after its values.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A run's configuration → the facts of its result; the results of runs that are done or failed."""
+"""A run's configuration → the facts of its result; results of runs that are done or failed."""
 
 from __future__ import annotations
 

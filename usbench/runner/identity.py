@@ -1,8 +1,8 @@
 """What decides a run's predictions, and its hash: the run id.
 
-A class of usbench enters by its `name` and `version`, so that moving a module changes no id. Any other
-class enters by its dotted path and the sha256 of its module's source. Nothing is imported for that: a
-model's module would bring torch with it.
+A class of usbench enters by its `name` and `version`, so that moving a module changes no id. Any
+other class enters by its dotted path and the sha256 of its module's source. Nothing is imported for
+that: a model's module would bring torch with it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,15 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from usbench.errors import ConfigError
+from usbench.io.files import canonical_json
 
 NOT_DECISIVE = ("unstated", "note")  # entries of a recipe that are for people
-
-
-def canonical_json(value: Any) -> str:
-    """One text per value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def short_hash(value: Any) -> str:
@@ -73,15 +68,15 @@ def stated_identity(source: Path, name: str, target: str) -> str:
 
 def constants(node: ast.ClassDef) -> list[tuple[str, Any]]:
     """(attribute, value) of the class's assignments of constants."""
-    found = []
+    pairs: list[tuple[str, Any]] = []
     for statement in node.body:
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
-            found += [
+            pairs += [
                 (target.id, statement.value.value)
                 for target in statement.targets
                 if isinstance(target, ast.Name)
             ]
-    return found
+    return pairs
 
 
 def find_source(module: str) -> Path | None:

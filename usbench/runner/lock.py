@@ -3,12 +3,12 @@
     runs/<run id>.lock    JSON: token, host, space, pid, started, lease_s; its modification time
                           is the last heartbeat
 
-A lock is taken by an atomic exclusive create, refreshed by a thread, released by removing the file. It
-is stale when its process has ended (seen from the same host) or was silent for longer than its lease;
-another process may then take it over, by an atomic rename. The holder checks its token before each
-checkpoint and before it publishes its result: a host that was silent for longer than the lease learns
-that it lost the run, and stops. Ages are measured by the file system's own clock, because two hosts'
-clocks differ.
+A lock is taken by an atomic exclusive create, refreshed by a thread, released by removing the file.
+It is stale when its process has ended (seen from the same host) or was silent for longer than its
+lease; another process may then take it over, by an atomic rename. The holder checks its token
+before each checkpoint and before it publishes its result: a host that was silent for longer than
+the lease learns that it lost the run, and stops. Ages are measured by the file system's own clock,
+because two hosts' clocks differ.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What this machine can do, found without importing torch: CUDA, bf16, cores; and how a result describes it."""
+"""What this machine can do, without importing torch, and how a result describes it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def resolve_device(device: object) -> str:
 
 
 def resolve_precision(precision: object, device: str) -> Precision:
-    """auto | fp32 | bf16 → fp32 or bf16, by what the device has instructions for (never by timing)."""
+    """auto | fp32 | bf16 → fp32 or bf16, by the device's instructions, never by timing."""
     if precision == "fp32":
         return "fp32"
     if precision == "bf16":

@@ -1,4 +1,4 @@
-"""From a composed configuration to a `RunConfig`: defaults, device, recipe, data and run id settled."""
+"""From a composed configuration to a `RunConfig`: device, recipe, data and run id are settled."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def count_gres_gpus(gres: str) -> int:
 
 
 def ray_resources(ray: Mapping[str, Any], cores: int) -> Resources:
-    """Ray's: a task per run. How many fit on a cluster that runs already can't be seen from here."""
+    """Ray's: a task per run. How many fit on a running cluster can't be seen from here."""
     start, remote = ray.get("init") or {}, ray.get("remote") or {}
     cpus = remote.get("num_cpus")
     threads = max(1, int(1 if cpus is None else cpus))

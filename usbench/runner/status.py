@@ -1,7 +1,7 @@
 """The state of a run, read from what lies on disk: its result, its lock, why it was refused.
 
-No state is stored by itself, so none can be wrong after a crash. Whether a run has finished is decided
-here and nowhere else.
+No state is stored by itself, so none can be wrong after a crash. Whether a run has finished is
+decided here and nowhere else.
 """
 
 from __future__ import annotations

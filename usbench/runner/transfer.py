@@ -1,8 +1,8 @@
 """Plan to score a trained model on another dataset's test images; nothing is trained there.
 
-The evaluation is a run of its own: it has an id, a folder, predictions and a result with `trained_on`, so
-that it can be explained and rescored like any other. Thresholds come from the validation images that
-the model was trained with.
+The evaluation is a run of its own: it has an id, a folder, predictions and a result with
+`trained_on`, so that it can be explained and rescored like any other. Thresholds come from the
+validation images that the model was trained with.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long a sweep may take, by what similar runs took on this processor; and the table of a plan."""
+"""The table of a plan, and how long it may take: what similar runs took on this processor."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Hydra's callback for a sweep: every run is resolved and stored before the first one starts.
 
-Hydra composes a multirun's jobs when they start, so an edit in between would leak in, and its launchers
-know no results. So this callback, before Hydra's sweeper splits the command, plans all jobs, looks up
-their status, and leaves to the launcher one job per missing run: `planned=RUN_ID`, whose stored form any
-worker reads. At the end the status, not the launcher, tells what became of them.
+Hydra composes a multirun's jobs when they start, so an edit in between would leak in, and its
+launchers know no results. So this callback, before Hydra's sweeper splits the command, plans all
+jobs, looks up their status, and leaves to the launcher one job per missing run: `planned=RUN_ID`,
+whose stored form any worker reads. At the end the status, not the launcher, tells what became of
+them.
 """
 
 from __future__ import annotations

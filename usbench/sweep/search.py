@@ -1,8 +1,8 @@
 """A search for better values by Optuna: its overrides, its trials, its end.
 
 A study is steered by the selection metric on validation alone. Its trials are ordinary runs, whose
-results lie below `runs/tuning/<study>`, off the leaderboard: their test scores are never shown. What
-`tuned=NAME` then does with the best trial is in tuning.py.
+results lie below `runs/tuning/<study>`, off the leaderboard: their test scores are never shown.
+What `tuned=NAME` then does with the best trial is in tuning.py.
 """
 
 from __future__ import annotations
@@ -112,9 +112,8 @@ class Search:
 
     def report(self, study: Study) -> None:
         """Print a study's counts, its best trial, and what to do next."""
-        say(
-            f"study {study.name}: {study.completed} of {self.wanted} trials done, {study.failed} failed"
-        )
+        done = f"{study.completed} of {self.wanted} trials done"
+        say(f"study {study.name}: {done}, {study.failed} failed")
         if study.completed:
             values = " ".join(f"{key.lstrip('+')}={value}" for key, value in study.values.items())
             say(f"best on validation: {self.about['rule']} {study.value:.4f} with {values}")

@@ -1,7 +1,7 @@
 """Optuna's studies in a database: begun, resumed after a kill, and what the best trial has.
 
-The one module that knows Optuna. It is imported inside functions: it takes a second, and only a search
-needs it.
+The one module that knows Optuna. It is imported inside functions: it takes a second, and only a
+search needs it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`tuned=NAME` runs the values of a search's best trial with fresh seeds; the result states the search."""
+"""`tuned=NAME`: run the values of a search's best trial with fresh seeds."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def draw_target(
     if isinstance(target, Boxes):
         draw_boxes(pen, target, colours, font, scale)
     elif isinstance(target, Landmarks):
-        draw_landmarks(pen, target, colours, max(2, picture.height // 150), scale)
+        draw_landmarks(pen, target, colours, max(3, picture.height // 120), scale)
     if legend:
         numbers = visible_classes(target)[:LEGEND_LIMIT]
         draw_legend(pen, [(classes[n], colours[n]) for n in numbers], font)

@@ -1,15 +1,15 @@
-"""A tracker that training never waits for, and what a run's folder keeps until its store has everything.
+"""A tracker that training never waits for, and what a run's folder keeps until all is sent.
 
     runs/<run id>/log.csv        the curves (step, name, value, seconds), as the run writes them
     runs/<run id>/mlflow.json    which MLflow run is theirs: there until everything was sent
 
-A thread of its own makes the store's calls in their order. A run that resumes an interrupted one is a new
-MLflow run; it gets the earlier epochs of log.csv too. What mlflow.json still names in the end is sent by
-`usbench.runner.tracking.sync`.
+A thread of its own makes the store's calls in their order. A run that resumes an interrupted one is
+a new MLflow run; it gets the earlier epochs of log.csv too. What mlflow.json still names in the end
+is sent by `usbench.runner.tracking.sync`.
 
-MLflow's own asynchronous logging isn't used, because it breaks two promises of the tracking tests: a
-batch that the server refuses is dropped instead of kept and sent later, and a process can't end while a
-server hangs, since its exit handler joins the sending thread without a limit.
+MLflow's own asynchronous logging isn't used, because it breaks two promises of the tracking tests:
+a batch that the server refuses is dropped instead of kept and sent later, and a process can't end
+while a server hangs, since its exit handler joins the sending thread without a limit.
 """
 
 from __future__ import annotations

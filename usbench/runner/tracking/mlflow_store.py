@@ -1,14 +1,15 @@
 """MLflow behind one small interface: what a run logs, and which runs of a store were killed.
 
-A tracker mirrors `results/` and `runs/`: a store that fails in the middle of a run never stops training
-(see `background` for one that is slow). MLflow is imported inside functions only, silenced, and used with
-run ids, so that no active run exists which another library's autologging could find. The store is
-`MLFLOW_TRACKING_URI`, else `sqlite:///<runs>/mlflow.db` with `<runs>/mlflow-artifacts`. No host, user or
-folder name goes into a parameter or tag; configuration, record and overlays are stored as handed in.
+A tracker mirrors `results/` and `runs/`: a store that fails in the middle of a run never stops
+training (see `background` for one that is slow). MLflow is imported inside functions only,
+silenced, and used with run ids, so that no active run exists which another library's autologging
+could find. The store is `MLFLOW_TRACKING_URI`, else `sqlite:///<runs>/mlflow.db` with
+`<runs>/mlflow-artifacts`. No host, user or folder name goes into a parameter or tag; configuration,
+record and overlays are stored as handed in.
 
-A process ended by a signal leaves its MLflow run RUNNING. Runs are tagged with their process (pid, start)
-and a hash of the host's name; the next start on a host of that name sets runs whose process is gone to
-KILLED.
+A process ended by a signal leaves its MLflow run RUNNING. Runs are tagged with their process (pid,
+start) and a hash of the host's name; the next start on a host of that name sets runs whose process
+is gone to KILLED.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from usbench.runner.tracking.text import (
     is_alive,
     one_line,
     process_tags,
-    short,
-    valid,
+    shorten,
+    valid_name,
 )
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -90,8 +91,8 @@ class Value(NamedTuple):
 class MlflowTracker:
     """One run of an MLflow store.
 
-    Instead of a value that isn't finite (SQLite would keep infinity as 1.797e308), `<name>.nonfinite`
-    is sent: how many of that name's values were dropped so far.
+    Instead of a value that isn't finite (SQLite would keep infinity as 1.797e308),
+    `<name>.nonfinite` is sent: how many of that name's values were dropped so far.
     """
 
     def __init__(self, client: Any, run_id: str, uri: str) -> None:
@@ -111,7 +112,7 @@ class MlflowTracker:
     def keep(self, name: str, value: float, step: int, at: int) -> None:
         """Keep one value and send nothing. Characters that MLflow rejects become `_`."""
         self._step = step
-        key, number = valid(name), float(value)
+        key, number = valid_name(name), float(value)
         if not math.isfinite(number):
             self._dropped[key] += 1
             key, number = f"{key}.nonfinite", float(self._dropped[key])
@@ -158,7 +159,7 @@ class MlflowTracker:
         return f"{next(iter(failures.values()))}; not stored there: {', '.join(failures)}"
 
     def _send(self) -> None:
-        """Send what waits. Sent twice after a lost answer it changes nothing: values keep their time."""
+        """Send what waits. Values keep their time, so that sending twice changes nothing."""
         from mlflow.entities import Metric
 
         while self.waiting:
@@ -227,7 +228,7 @@ def open_tracker(
             client = MlflowClient(tracking_uri=uri)
             experiment_id = ensure_experiment(client, experiment, folder)
             mark_killed_runs(client)
-            marks = {k: short(v) for k, v in tags.items()} | process_marks(
+            marks = {k: shorten(v) for k, v in tags.items()} | process_marks(
                 client, experiment_id, key
             )
             run = client.create_run(experiment_id, tags=marks, run_name=name)
@@ -329,7 +330,7 @@ def log_description(
     """Log parameters and the configuration's file."""
     from mlflow.entities import Param
 
-    entries = [Param(valid(name), short(value)) for name, value in params.items()]
+    entries = [Param(valid_name(name), shorten(value)) for name, value in params.items()]
     for start in range(0, len(entries), 100):  # MLflow's limit
         client.log_batch(run_id, params=entries[start : start + 100], synchronous=True)
     if config is not None:
@@ -348,8 +349,8 @@ def store_errors() -> tuple[type[Exception], ...]:
 def quiet() -> Iterator[None]:
     """Keep MLflow's lines, links and telemetry, and urllib3's retries, off the terminal.
 
-    Restores what it changes. Within another it changes nothing: a thread that sends doesn't touch the
-    environment that training reads.
+    Restores what it changes. Within another it changes nothing: a thread that sends doesn't touch
+    the environment that training reads.
     """
     added = {name: value for name, value in QUIET.items() if name not in os.environ}
     os.environ.update(added)

@@ -1,4 +1,4 @@
-"""Send a store what it doesn't have of a run that ended while the store didn't answer, or was killed.
+"""Send a store what it lacks of a run that was killed, or ended while it didn't answer.
 
 `background` leaves runs/<run id>/mlflow.json for every run that isn't whole in its store.
 """

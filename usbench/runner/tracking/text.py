@@ -1,4 +1,4 @@
-"""What a store gets: names and values as it takes them, a result's scores, a run's process. No MLflow."""
+"""What a tracking store gets: names, values, a result's scores, a run's process. No MLflow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FOLDER = re.compile(
 
 
 def final_scores(record: Mapping[str, Any]) -> dict[str, float]:
-    """The scores in a result's JSON: test/dice with .low and .high, test/<class>/dice, seconds; no nulls."""
+    """The numbers in a result's JSON: test/dice, test/dice.low, test/<class>/dice, seconds …"""
     scores: dict[str, float] = {}
     for prefix, part in SCORED_PARTS:
         scores.update(flatten_figures(prefix, record.get(part)))
@@ -45,14 +45,15 @@ def flatten_figures(name: str, node: object) -> Iterator[tuple[str, float]]:
             yield from flatten_figures(f"{name}/{key}", below)
 
 
-def valid(name: str) -> str:
-    """ASCII letters, digits and `_ - . : /` only, no empty or dotted folder; leaves room for `.nonfinite`."""
+def valid_name(name: str) -> str:
+    """A name that MLflow takes: ASCII letters, digits, `_ - . : /`, no empty or dotted folder."""
     parts = re.sub(r"[^A-Za-z0-9_\-.:/]", "_", name).split("/")
-    return "/".join(part for part in parts if part.strip("."))[:240].rstrip("/") or "_"
+    path = "/".join(part for part in parts if part.strip("."))
+    return path[:240].rstrip("/") or "_"  # leaves room for .nonfinite
 
 
-def short(value: object) -> str:
-    """A text of at most 500 characters; of an absolute path in it, the last part only, of the home folder `~`."""
+def shorten(value: object) -> str:
+    """At most 500 characters, absolute paths cut to their last part, the home folder as `~`."""
     text, home = str(value), os.environ.get("HOME", "").rstrip("/")
     return _FOLDER.sub("", text.replace(home, "~") if home else text)[:500]
 
