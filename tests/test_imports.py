@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "usbench"
+from tests.helpers.paths import ROOT
+
+PACKAGE = ROOT / "usbench"
 BASE = {"types", "errors"}
 MAY = {  # package → what it may import of usbench besides itself
     "types": set(),

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.paths import ROOT
+
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, flags=re.S)
 EXAMPLES = {
@@ -36,6 +37,7 @@ def shell(line: str, folder: Path, timeout: int = 600) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.process
 def test_the_examples_of_adding_something(tmp_path):
     assert set(EXAMPLES) == {
         "conf/dataset/rings.yaml",
@@ -72,6 +74,7 @@ def test_the_examples_of_adding_something(tmp_path):
     )
 
 
+@pytest.mark.process
 def test_the_main_job(tmp_path):
     """On a machine without data: a phantom, said so at start and end, and mAP50 of at least .8."""
     line = command("dataset=spinal model=yolov8").removeprefix("pip install -e . && ")
@@ -96,6 +99,7 @@ def test_the_main_job_s_other_models(tmp_path, model):
     assert record["scores"]["dice"]["value"] >= 0.6 and len(record["per_class"]) == 9
 
 
+@pytest.mark.process
 def test_listing_and_help(tmp_path):
     listed = shell(command("list=true"), tmp_path)
     assert listed.returncode == 0, listed.stderr
@@ -157,6 +161,7 @@ def test_every_file_that_the_readme_links_is_there():
         assert (ROOT / link).exists(), link
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("mlflow") is None, reason="needs the mlflow command on the path")
 def test_the_mlflow_line_is_one_that_mlflow_knows():
     line = command("mlflow ui").split("--")[0] + "--help"

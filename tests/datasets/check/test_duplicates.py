@@ -1,0 +1,227 @@
+"""The same image twice: what is decoded, which pairs are found, what they mean, and their contact sheet, by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers.near_duplicates import correlate_thumbnails
+from usbench.datasets.check import contact_sheet, duplicates, images, leakage, release
+from usbench.datasets.codecs import image
+from usbench.errors import RunError
+from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks, Record
+
+
+def test_similar_by_hand():
+    ramp = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    flat, bent = np.full((2, 2), 9, np.uint8), np.array([[0, 1], [2, 9]], np.uint8)
+    near, values = duplicates.find_similar(
+        np.stack([ramp, 3 * ramp + 7, 3 - ramp, flat, bent]), 0.8
+    )
+    # about their means: (-1.5, -.5, .5, 1.5) and (-3, -2, -1, 6): 14 / sqrt(5 · 50)
+    assert near.tolist() == [[0, 1], [0, 4], [1, 4]]
+    assert values == pytest.approx([1, 14 / np.sqrt(250), 14 / np.sqrt(250)])
+
+
+def test_the_threshold_belongs_to_the_pairs():
+    one, other = np.array([[0, 1, 2, 3]], np.uint8), np.array([[0, 1, 2, 9]], np.uint8)
+    exact = float(duplicates.correlate_pairs(np.stack([one, other]), np.array([[0, 1]]))[0])
+    assert len(duplicates.find_similar(np.stack([one, other]), exact)[0]) == 1
+    assert len(duplicates.find_similar(np.stack([one, other]), np.nextafter(exact, 2))[0]) == 0
+
+
+def test_blocks_find_what_the_whole_matrix_has():
+    rng = np.random.default_rng(0)
+    thumbnails = rng.integers(0, 256, (2 * duplicates.BLOCK + 7, 3, 3)).astype(np.uint8)
+    near, values = duplicates.find_similar(thumbnails, 0.9)
+    whole = np.triu(correlate_thumbnails(thumbnails), 1)
+    assert len(near) > 300 and near.tolist() == np.argwhere(whole >= 0.9).tolist()
+    assert values == pytest.approx(whole[tuple(near.T)], abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_few_images_have_no_pairs(count):
+    near, values = duplicates.find_similar(np.zeros((count, 2, 2), np.uint8))
+    assert near.shape == (0, 2) and values.shape == (0,)
+
+
+def test_thumbnails_are_bilinear(tmp_path):
+    """The rule of the YAML's lists. Halved by a triangle of weights 1/8, 3/8, 3/8, 1/8; by a box, a step stays one."""
+    step = np.zeros((64, 64), np.uint8)
+    step[:, 32:] = 255
+    image.write_grey(tmp_path / "a.png", step)
+    row = images.examine_image(tmp_path / "a.png").thumbnail[10]
+    assert row.tolist() == [0] * 15 + [32, 223] + [255] * 15
+
+
+def test_a_digest_is_of_the_luma(tmp_path):
+    grey = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+    for name, picture in (
+        ("grey.png", Image.fromarray(grey)),
+        ("rgb.png", Image.fromarray(grey).convert("RGB")),
+        ("palette.bmp", Image.fromarray(grey).convert("P")),
+        ("turned.png", Image.fromarray(grey.reshape(8, 6))),
+    ):
+        picture.save(tmp_path / name)
+    found, wrong = images.examine_images(
+        tmp_path, [path.name for path in sorted(tmp_path.iterdir())]
+    )
+    assert not wrong and not any(one.tinted for one in found.values())
+    assert found["grey.png"].digest == found["rgb.png"].digest == found["palette.bmp"].digest
+    assert found["grey.png"].digest != found["turned.png"].digest  # the same bytes in another size
+    assert (found["grey.png"].low, found["grey.png"].high, found["grey.png"].size) == (
+        0,
+        235,
+        (6, 8),
+    )
+
+
+def seen(digest: bytes, seed: int) -> images.ImageFacts:
+    thumbnail = np.random.default_rng(seed).integers(0, 256, (32, 32)).astype(np.uint8)
+    return images.ImageFacts((32, 32), 0, 255, False, digest, thumbnail)
+
+
+def test_two_records_of_one_image_file_are_no_duplicates():
+    """Two annotators' records of one image."""
+    records = [
+        Record(f"{n}/{who}", f"g{n}", f"{n}.png", f"{who}.csv", "train")
+        for n in (1, 2)
+        for who in "ab"
+    ]
+    pairs, inside = duplicates.find_pairs(records, records, {"1.png": seen(b"1", 1)})
+    assert (pairs, inside) == ([], 0)
+    same = {"1.png": seen(b"1", 1), "2.png": seen(b"1", 1)}
+    pairs, _ = duplicates.find_pairs(records, records, same)
+    assert [(pair.one.id, pair.other.id, pair.identical) for pair in pairs] == [
+        ("1/a", "2/a", True)
+    ]
+
+
+def test_frames_of_one_video_are_counted_not_listed():
+    records = [Record(f"{n}", "video", f"{n}.png", None, "train") for n in range(3)]
+    looks = {f"{n}.png": seen(bytes([n]), 7) for n in range(3)}
+    assert duplicates.find_pairs(records, records, looks) == ([], 3)
+    apart = [replace(one, split="test" if one.id == "2" else "train") for one in records]
+    pairs, inside = duplicates.find_pairs(
+        records, apart, looks
+    )  # unless the release has them in two splits
+    assert inside == 1 and [(pair.one.id, pair.other.id) for pair in pairs] == [
+        ("2", "0"),
+        ("2", "1"),
+    ]
+
+
+def test_identical_ones_of_three_splits_are_all_found():
+    records = [
+        Record(f"{n}", f"g{n}", f"{n}.png", None, split)
+        for n, split in enumerate(("train", "test", "val", None))
+    ]
+    pairs, _ = duplicates.find_pairs(
+        records, records, {record.image: seen(b"same", 3) for record in records}
+    )
+    across = [(pair.one.split, pair.other.split) for pair in pairs if pair.across]
+    assert sorted(across) == [("test", "train"), ("test", "val"), ("val", "train")]
+    assert all(pair.identical for pair in pairs) and len(pairs) == 6
+    rules = leakage.LeakRules(frozenset(), True, True)
+    levels = [one.level for one in leakage.judge_pairs("detect", pairs, 0, 1, rules)]
+    assert levels.count("error") == 3
+
+
+def test_identical_black_images_are_found_though_they_correlate_with_none():
+    records = [
+        Record(f"{n}", f"g{n}", f"{n}.png", None, split)
+        for n, split in enumerate(("train", "test"))
+    ]
+    black = images.ImageFacts((9, 9), 0, 0, False, b"black", np.zeros((32, 32), np.uint8))
+    pairs, _ = duplicates.find_pairs(records, records, {one.image: black for one in records})
+    assert [(pair.one.id, pair.identical, pair.across) for pair in pairs] == [("1", True, True)]
+
+
+def test_one_image_file_in_two_splits_is_an_error():
+    records = [Record("a", "g", "x.png", None, "train"), Record("b", "h", "x.png", None, "test")]
+    view = release.ReleaseView("segment", None, tuple(records), tuple(records))
+    (found,) = release.find_shared_images(view)
+    assert found.level == "error" and "x.png is a in train and b in test" in found.text
+
+
+def test_clusters_are_connected_components():
+    assert duplicates.connect_pairs([("d", "e"), ("b", "a"), ("c", "b")]) == [
+        ["a", "b", "c"],
+        ["d", "e"],
+    ]
+    assert duplicates.connect_pairs([]) == []
+
+
+def test_new_pairs_join_listed_clusters_in_what_is_to_be_pasted():
+    def pair(one: str, other: str, known: bool) -> duplicates.SimilarPair:
+        ends = (Record(name, "g" if known else name, name, None, "train") for name in (one, other))
+        return duplicates.SimilarPair(*ends, 0.97, False)
+
+    pairs = [pair("0001", "0002", True), pair("0002", "0003", False), pair("x, y", "0005", True)]
+    text = leakage.format_yaml(pairs, leakage.LeakRules(frozenset(), True, True), 4)
+    assert (
+        text == "split:\n  near_duplicates:\n    - ['0001', '0002', '0003']"
+    )  # quoted: they are words
+    assert leakage.format_yaml(pairs[::2], leakage.LeakRules(frozenset(), True, True), 4) == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        (Masks(np.zeros((2, 3, 3), bool)), Masks(np.zeros((2, 3, 3), bool)), []),
+        (Masks(np.zeros((2, 3, 3), bool)), Masks(np.arange(18).reshape(2, 3, 3) > 8), ["b"]),
+        (Masks(np.zeros((2, 3, 3), bool)), Masks(np.zeros((2, 3, 4), bool)), ["size"]),
+        (Boxes.empty(), Boxes(np.ones((1, 4), np.float32), np.array([0])), ["a"]),
+        (
+            Boxes(np.array([[0, 0, 1, 1], [2, 2, 3, 3]], np.float32), np.array([1, 1])),
+            Boxes(np.array([[2, 2, 3, 3], [0, 0, 1, 1]], np.float32), np.array([1, 1])),
+            [],  # in another order
+        ),
+        (
+            Landmarks((np.ones((1, 2), np.float32),) * 2, np.array([SEEN, SEEN], np.int8)),
+            Landmarks(
+                (np.ones((1, 2), np.float32), np.zeros((1, 2), np.float32)),
+                np.array([OFF, SEEN], np.int8),
+            ),
+            ["a", "b"],
+        ),
+    ],
+)
+def test_what_differs_between_two_truths(one, other, apart):
+    assert release.differing_classes(one, other, ("a", "b")) == apart
+
+
+def test_the_sheet_has_forty_pairs_and_the_attribution(tmp_path):
+    image.write_grey(tmp_path / "a.png", np.full((300, 100), 200, np.uint8))
+    record = Record("train/ä", "g", "a.png", None, "train")
+    pair = duplicates.SimilarPair(record, record, 0.961, False)
+    assert contact_sheet.format_caption(pair) == (
+        "r = 0.961   train | train   known",
+        "train/ä",
+        "train/ä",
+    )
+    sizes = {}
+    for count in (1, contact_sheet.MOST, 3 * contact_sheet.MOST):
+        contact_sheet.draw_pairs([pair] * count, tmp_path, "x", None, tmp_path / "new" / "s.png")
+        sizes[count] = Image.open(tmp_path / "new" / "s.png").size
+    assert (
+        sizes[contact_sheet.MOST] == sizes[3 * contact_sheet.MOST]
+        and sizes[1][1] < sizes[contact_sheet.MOST][1]
+    )
+    plain = (tmp_path / "new" / "s.png").read_bytes()
+    contact_sheet.draw_pairs(
+        [pair] * 3 * contact_sheet.MOST, tmp_path, "x", None, tmp_path / "again.png"
+    )
+    contact_sheet.draw_pairs(
+        [pair] * 3 * contact_sheet.MOST, tmp_path, "x", "whose, CC BY 4.0", tmp_path / "named.png"
+    )
+    assert (tmp_path / "again.png").read_bytes() == plain
+    assert (
+        Image.open(tmp_path / "named.png").size[1]
+        == sizes[contact_sheet.MOST][1] + contact_sheet.LINE
+    )
+    with pytest.raises(RunError, match="can't be made"):
+        contact_sheet.draw_pairs([pair], tmp_path, "x", None, tmp_path / "a.png" / "s.png")

@@ -1,0 +1,198 @@
+"""scripts/phantom.py: any dataset's phantom as a release, whole or not at all."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.paths import ROOT
+from usbench.runner.resolve import resolve_config
+from usbench.types import SPLITS
+
+SCRIPT = ROOT / "scripts" / "phantom.py"
+SMALL = (
+    "dataset.phantom.size=[64,96]",
+    "dataset.phantom.counts.train=4",
+    "dataset.phantom.counts.test=2",
+)
+VAL = "dataset.phantom.counts.val=2"
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def phantom(tmp_path, monkeypatch, capsys) -> Command:
+    """`phantom(*words)` → (exit code, stdout, stderr) of the script in an empty folder, run in this process."""
+    specification = importlib.util.spec_from_file_location("phantom_script", SCRIPT)
+    script = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(script)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("USBENCH_DATA", raising=False)
+
+    def command(*words: str) -> tuple[int, str, str]:
+        try:
+            code = script.main(words)
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return command
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
+    code, out, err = phantom(
+        "dataset=spinal", "out=a folder/spinal", *SMALL, VAL, "--json", "counts.json"
+    )
+    assert (code, err) == (0, "")
+    root = tmp_path / "a folder" / "spinal"
+    each = {"train": 4, "val": 2, "test": 2}
+    made = json.loads((tmp_path / "counts.json").read_text())
+    assert made["dataset"] == "spinal" and made["counts"] == {"segment": each, "detect": each}
+    assert made == json.loads((root / "PHANTOM.json").read_text())
+    assert sorted(path.name for path in root.iterdir()) == [
+        "Final dataset for object detection",
+        "PHANTOM.json",
+        "SegmentationDataset",
+    ]
+    assert len(files(root)) == 1 + 8 * 2 * 2
+    masks = {path.stem for path in root.glob("SegmentationDataset/train_masks/*.png")}
+    assert masks == {
+        path.stem for path in root.glob("Final dataset for object detection/train/*.xml")
+    }
+    for split in SPLITS:  # the same image in both
+        for path in (root / "SegmentationDataset" / f"{split}_images").iterdir():
+            assert (
+                path.read_bytes()
+                == (root / "Final dataset for object detection" / split / path.name).read_bytes()
+            )
+    assert f"python -m usbench dataset=spinal dataset.root={root}" in out
+    for model in ("unet", "yolov8"):  # and the command finds it
+        config = compose(
+            "dataset=spinal",
+            f"model={model}",
+            f"dataset.root='{root}'",
+            "source=real",
+            "device=cpu",
+        )
+        one = resolve_config(config)
+        assert (
+            one.phantom and one.recipe == "quick"
+        )  # its figures never stand beside a published one
+        opened = one.open_dataset()
+        assert {
+            split: len(part) for split, part in opened.records.items()
+        } == each and opened.root == root
+
+
+def test_views_that_share_their_files_are_written_once(tmp_path, phantom):
+    code, out, err = phantom("dataset=usgra", "out=x", *SMALL)
+    assert (code, err) == (0, "")
+    assert len(files(tmp_path / "x")) == 1 + 6 * 2
+    assert (
+        "/x: usgra segment, 4 train, 2 test" in out and "/x: usgra detect, 4 train, 2 test" in out
+    )
+
+
+def test_a_phantom_of_usgra_is_run_on_without_the_real_images_lists(tmp_path, compose, phantom):
+    assert phantom("dataset=usgra", "out=x", *SMALL)[0] == 0
+    one = resolve_config(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
+    assert one.phantom and one.dataset.leakage is None and one.root == tmp_path / "x"
+    (tmp_path / "x" / "dataset" / "images" / "0001.png").write_bytes(b"another byte")
+    again = resolve_config(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
+    assert again.run_id != one.run_id  # the files count, not what the YAML would draw
+
+
+def test_one_task_alone_and_the_same_again(tmp_path, phantom):
+    for name in ("one", "two"):
+        assert phantom("task=detect", "dataset=spinal", f"out={name}", *SMALL, VAL)[0] == 0
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert not (tmp_path / "one" / "SegmentationDataset").exists()
+    assert phantom("out=three", "dataset=phantom", *SMALL, VAL)[0] == 0
+    assert len(files(tmp_path / "three")) == 1 + 8 * 2
+
+
+def test_an_empty_folder_will_do(tmp_path, phantom):
+    (tmp_path / "x").mkdir()
+    assert phantom("dataset=usgra", "out=x", *SMALL)[0] == 0
+    assert (tmp_path / "x" / "dataset" / "masks" / "0001.png").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("dataset=spinal", "out=full"), 1, "full: a new or empty folder was wanted"),
+        (("dataset=spinal", "out=full/file"), 1, "full/file: can't be written"),
+        (("dataset=spinal", "out=full/file/below"), 1, "full/file/below: can't be written"),
+        (("dataset=spinal", "out=x", "--json", "nowhere/c.json"), 1, "nowhere/c.json"),
+        (("dataset=usgra", "out=x", "+dataset.phantom.counts.val=2"), 1, "masks in one of"),
+        (("dataset=spinal",), 2, "out=DIR was wanted"),
+        (("dataset=spinal", "out="), 2, "out=DIR was wanted"),
+        (("dataset=nodata", "out=x"), 2, "nodata"),
+        (("dataset=spinal", "out=x", "task=landmark"), 2, "spinal has segment, detect"),
+        (("dataset=spinal", "out=x", "dataset.phantom.scene=moon"), 2, "'moon'"),
+        (("dataset=spinal", "out=x", "dataset.phantom.counts.tset=3"), 2, "tset"),
+        (("dataset=spinal", "out=x", "dataset.phantom.size=[8,8]"), 2, "size"),
+        (("dataset=spinal", "out=x", "dataset.phantom.seed=abc"), 2, "seed"),
+        (("dataset=spinal", "out=x", "dataset.phantom.counts.train=two"), 2, "counts"),
+        (("dataset=spinal", "out=x", "nonsense"), 2, "nonsense"),
+    ],
+)
+def test_a_wrong_command_writes_nothing(tmp_path, phantom, words, code, says):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("kept")
+    got, _, err = phantom(*SMALL, *words)
+    assert got == code and says in err
+    assert len(err.strip().splitlines()) == 1 and "Traceback" not in err
+    left = files(tmp_path)
+    if code == 2 or "--json" not in words:  # a JSON that can't be written loses no phantom
+        assert left == {"full/file": b"kept"} and [path.name for path in tmp_path.iterdir()] == [
+            "full"
+        ]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, phantom):
+    if os.geteuid() == 0:  # root may write anywhere but here
+        code, _, err = phantom("dataset=usgra", "out=/proc/x", *SMALL)
+    else:
+        tmp_path.chmod(0o500)
+        code, _, err = phantom("dataset=usgra", f"out={tmp_path}/x", *SMALL)
+        tmp_path.chmod(0o700)
+    assert code == 1 and "/x: can't be written" in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.process
+def test_help(tmp_path):
+    """As a user starts it."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--help"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert (
+        done.returncode == 0
+        and "dataset=spinal out=DIR" in done.stdout
+        and "--json FILE" in done.stdout
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_option(tmp_path, phantom):
+    code, _, err = phantom("out=x", "--nosuch")
+    assert code == 2 and "--nosuch" in err and not list(tmp_path.iterdir())

@@ -1,0 +1,164 @@
+"""External predictions on a dataset's test split: every format gives the scores of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts import score
+from tests.helpers.finished import finish, moved
+from usbench.datasets.codecs import label_png, yolo_txt
+from usbench.errors import ConfigError, DataError
+from usbench.evaluate.external import file_name, score_external, stem_of
+from usbench.evaluate.rescore import rescore
+from usbench.leaderboard.build import build_rows
+from usbench.results.store import load_result
+from usbench.types import Landmarks
+
+
+@pytest.fixture
+def lay(compose, tmp_path):
+    """`lay(dataset, task)` → (configuration, result, the same predictions in a usual format)."""
+
+    def made(dataset: str, task: str):
+        config, path = finish(compose, tmp_path / "run", dataset, task)
+        there = tmp_path / "theirs"
+        data = config.open_dataset()
+        (there if task != "landmark" else tmp_path).mkdir(exist_ok=True)
+        entries = {}
+        for sample, record in zip(data.samples("test"), data.records["test"], strict=True):
+            guess, stem = moved(sample.target), stem_of(record)
+            if task == "segment":
+                label_png.write_label_png(
+                    there / f"{stem}.png", label_png.planes_to_index(guess.planes)
+                )
+            elif task == "detect":
+                size = (sample.image.shape[0], sample.image.shape[1])
+                yolo_txt.write_yolo_boxes(there / f"{stem}.txt", guess, data.classes, size)
+                lines = (there / f"{stem}.txt").read_text().splitlines()
+                (there / f"{stem}.txt").write_text("".join(f"{line} 1.0\n" for line in lines))
+            else:
+                entries[f"{stem}.png"] = {"labels": marks(guess, data.classes)}
+        if task == "landmark":
+            there = tmp_path / "theirs.json"
+            there.write_text(json.dumps(entries))
+        return config, load_result(path), there
+
+    return made
+
+
+def marks(guess: Landmarks, classes: tuple[str, ...]) -> dict:
+    found = {}
+    for name, path, value in zip(classes, guess.paths, guess.scores.tolist(), strict=True):
+        x, y = (" ".join(map(repr, column)) for column in path.T.astype(float).tolist())
+        found[name] = {"type": "point", "x": x, "y": y, "score": value}
+    return found
+
+
+def enter(config, there: Path, name: str = "our model", strict: bool = False):
+    """(path, result as it was saved, images without a prediction)."""
+    row = score_external(config, there, name, strict)
+    return row.path, load_result(row.path), row.missing
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("dataset", "task"), [("usgra", "segment"), ("spinal", "segment"), ("unity", "landmark")]
+)
+def test_the_same_predictions_score_as_the_run_s(lay, dataset, task):
+    config, run, there = lay(dataset, task)
+    path, row, missing = enter(config, there)
+    for name, figure in run.scores.items():
+        if not name.startswith(("presence_f1", "false_presence")):  # no validation here
+            assert row.scores[name] == figure, name
+    assert row.protocols[1:] == run.protocols[1:]
+    assert missing == [] and row.seed is None and row.origin == "external"
+    assert path.name == f"our-model-{row.run_id}.json" and row.run_id != run.run_id
+    reporting = [line.name for line in build_rows([row], []) if line.reporting]
+    assert reporting == ["our-model"]
+    new, _ = rescore(row, config.runs)
+    assert new.to_json() == row.to_json()
+
+
+@pytest.mark.process
+def test_boxes_score_as_the_run_s_but_for_rounding(lay):
+    config, run, there = lay("usgra", "detect")
+    _, row, _ = enter(config, there)
+    assert row.scores["map50"].value == pytest.approx(run.scores["map50"].value, abs=0.02)
+
+
+@pytest.mark.process
+def test_a_run_s_own_folder_is_read_too_and_entering_again_changes_nothing(compose, tmp_path):
+    config, result = finish(compose, tmp_path, "kidney", "segment")
+    path, row, _ = enter(config, config.run_dir)
+    assert row.scores["dice"] == load_result(result).scores["dice"]
+    before = {file: file.read_bytes() for file in (config.runs / row.run_id).iterdir()}
+    assert enter(config, config.run_dir)[0] == path
+    assert {file: file.read_bytes() for file in before} == before
+    with pytest.raises(DataError, match="classes of kidney overlap"):
+        enter(config, config.runs / "nothing-there")
+
+
+def test_missing_and_unknown_predictions(lay):
+    config, _, there = lay("usgra", "segment")
+    first = sorted(there.iterdir())[0]
+    kept = first.read_bytes()
+    first.unlink()
+    assert enter(config, there)[2] == [first.stem]
+    with pytest.raises(DataError, match=f"no prediction of '{first.stem}' found"):
+        enter(config, there, strict=True)
+    first.write_bytes(kept)
+    (there / "other.png").write_bytes(kept)
+    with pytest.raises(DataError, match=r"test split's images, got 'other'"):
+        enter(config, there)
+    (there / "other.png").unlink()
+    label_png.write_label_png(first, np.zeros((3, 4), np.uint8))
+    with pytest.raises(
+        DataError, match=r"expected the size of its image \(96, 128\), got \(3, 4\)"
+    ):
+        enter(config, there)
+    assert not [path for path in config.runs.iterdir() if path.name.startswith(".external")]
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"), [("our model", "our-model"), ("Net (1)", "Net-1"), ("v1.2+x", "v1.2+x")]
+)
+def test_a_name_becomes_a_file_s(name, plain):
+    assert file_name(name) == plain
+
+
+@pytest.mark.parametrize("name", ["", "…", "-", "../.."])
+def test_a_name_without_letters_is_refused(name):
+    with pytest.raises(ConfigError, match="letters or digits"):
+        file_name(name)
+
+
+@pytest.mark.process
+def test_the_command_enters_the_row(tmp_path, capsys, lay):
+    config, _, there = lay("usgra", "segment")
+    words = ["segment", "--dataset", "usgra", "--predictions", str(there), "--name", "ours"]
+    where = ["--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs")]
+    assert (
+        score.main([*words, *where]) == 1
+    )  # the phantom that such a command meets has other images
+    assert "expected predictions of the test split's images" in capsys.readouterr().err
+    root = config.root
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/usgra").symlink_to(root)
+    (root / "PHANTOM.json").write_text("{}")
+    assert (
+        score.main(
+            [*words, *where, "--data", str(tmp_path / "data"), "--json", str(tmp_path / "out.json")]
+        )
+        == 0
+    )
+    told = capsys.readouterr().out
+    assert "all classes" in told and "result: " in told
+    assert json.loads((tmp_path / "out.json").read_text())["origin"] == "external"
+    with pytest.raises(SystemExit):
+        score.main([*words[:-2]])
+    with pytest.raises(SystemExit):
+        score.main(["segment", "--targets", "x", "--predictions", "y", "--name", "z"])

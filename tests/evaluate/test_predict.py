@@ -1,0 +1,168 @@
+"""scripts/predict.py: a folder of images of any size and kind; files as a run writes them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts import predict
+from tests.evaluate.test_transfer import run
+from usbench.datasets.codecs import coco, image, label_png, unity_labels
+from usbench.results.gallery.drawing import draw_target
+from usbench.results.store import load_result
+from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
+
+MODELS = {"usgra-unet": ("usgra", "unet"), "kidney-unet": ("kidney", "unet"), "nnus-yolov8": ("nnus", "yolov8"),
+          "unity-heatmap": ("unity", "heatmap")}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def trained(request, tmp_path_factory):
+    """(result, folder of results and runs) of a tiny run."""
+    dataset, model = MODELS[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    words = [
+        f"dataset={dataset}",
+        f"model={model}",
+        "recipe=tiny",
+        "source=phantom",
+        "tracking=none",
+        "device=cpu",
+    ]
+    words += [
+        "threads=1",
+        "dataset.phantom.size=[96,128]",
+        f"runs={folder}/runs",
+        f"results={folder}/results",
+    ]
+    assert run(*words) == 0
+    (path,) = (folder / "results" / "phantom" / dataset).glob("*/*.json")
+    return load_result(path), folder
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Grey and colour, PNG and JPEG, odd sizes."""
+    folder, rng = tmp_path / "in", np.random.default_rng(0)
+    folder.mkdir()
+    Image.fromarray(rng.integers(0, 255, (97, 131), np.uint8)).save(folder / "odd.png")
+    Image.fromarray(rng.integers(0, 255, (60, 200, 3), np.uint8)).save(folder / "colour.jpg")
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(folder / "black.png")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def words_of(result, folder: Path, *words: str) -> list[str]:
+    return [result.run_id, *words, "--results", f"{folder}/results", "--runs", f"{folder}/runs"]
+
+
+@pytest.mark.process
+def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
+    result, folder = trained
+    out = tmp_path / "out"
+    assert (
+        predict.main(words_of(result, folder, f"images={images}", f"out={out}", "device=cpu")) == 0
+    )
+    listed = json.loads((out / "images.json").read_text())
+    assert [(one["file_name"], one["height"], one["width"]) for one in listed] == [
+        ("black.png", 64, 64), ("colour.jpg", 60, 200), ("odd.png", 97, 131),
+    ]  # fmt: skip
+    classes = [one["name"] for one in json.loads((out / "categories.json").read_text())]
+    task = result.task
+    assert classes == result.config["dataset"]["views"][task]["classes"]
+    if task == "landmark":
+        assert (
+            len(
+                unity_labels.read_landmark_predictions(
+                    out / "predictions.json", out / "images.json", classes
+                )
+            )
+            == 3
+        )
+    else:
+        assert (
+            len(
+                coco.read_predictions(
+                    out / "predictions.json", out / "images.json", task, len(classes)
+                )
+            )
+            == 3
+        )
+    for name, size in (("black", (64, 64)), ("colour", (60, 200)), ("odd", (97, 131))):
+        assert image.read_size(out / "overlays" / f"{name}.jpg") == size
+        if result.dataset == "usgra":
+            assert (
+                label_png.read_label_png(out / "masks" / f"{name}.png", len(classes)).shape == size
+            )
+        elif task == "segment":
+            assert all(
+                image.read_size(out / "masks" / label / f"{name}.png") == size for label in classes
+            )
+    again = tmp_path / "again"
+    assert (
+        predict.main(words_of(result, folder, f"images={images}", f"out={again}", "device=cpu"))
+        == 0
+    )
+    assert (again / "predictions.json").read_bytes() == (out / "predictions.json").read_bytes()
+
+
+@pytest.mark.parametrize("trained", ["usgra-unet"], indirect=True)
+def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images, tmp_path, capsys):
+    result, folder = trained
+    out, empty, full = tmp_path / "out", tmp_path / "empty", tmp_path / "full"
+    empty.mkdir()
+    full.mkdir()
+    (full / "mine.txt").write_text("keep")
+    broken = tmp_path / "broken"
+    shutil.copytree(images, broken)
+    (broken / "odd.png").write_bytes((broken / "odd.png").read_bytes()[:200])
+    for words, code, says in (
+        ([f"out={out}"], 2, "images=DIR is missing"),
+        (
+            [f"images={images}", "output=x"],
+            2,
+            "output=x: expected images=DIR, out=DIR or device=…",
+        ),
+        ([f"images={tmp_path}/none", f"out={out}"], 1, "a folder of .png"),
+        ([f"images={empty}", f"out={out}"], 1, "got none"),
+        ([f"images={images}", f"out={full}"], 1, "expected a new or empty folder"),
+        ([f"images={broken}", f"out={out}"], 1, "odd.png"),
+    ):
+        assert predict.main(words_of(result, folder, *words)) == code
+        told = capsys.readouterr().err
+        assert says in told and told.strip().count("\n") == 0, told
+    assert (
+        not out.exists()
+        and (full / "mine.txt").read_text() == "keep"
+        and not list(tmp_path.glob(".*"))
+    )
+    shutil.rmtree(folder / "runs" / result.run_id)
+    assert predict.main(words_of(result, folder, f"images={images}", f"out={out}")) == 1
+    assert "no run of this result found" in capsys.readouterr().err
+
+
+def test_pictures_show_what_was_found():
+    """A confident box is outlined and labelled; a mask is tinted; a landmark is a dot."""
+    grey = np.full((80, 100), 100, np.uint8)
+    boxes = Boxes(
+        np.float32([[10, 20, 40, 50], [60, 60, 90, 75]]), np.array([0, 1]), np.float32([0.9, 0.1])
+    )
+    pixels = np.asarray(draw_target(grey, boxes, ["nerve", "vessel"])).astype(int)
+    assert (
+        np.ptp(pixels[35, 10]) > 50 and np.ptp(pixels[49, 25]) > 50 and np.ptp(pixels[35, 60]) == 0
+    )
+    assert np.ptp(pixels[60:75, 60:90]) == 0
+    planes = np.zeros((2, 80, 100), bool)
+    planes[1, 40:60, 40:60] = True
+    pixels = np.asarray(draw_target(grey, Masks(planes), ["nerve", "vessel"])).astype(int)
+    assert np.ptp(pixels[50, 50]) > 20 and np.ptp(pixels[50, 90]) == 0
+    marks = Landmarks(
+        (np.float32([[70, 30]]), np.float32([[20, 60]])), np.array([SEEN, OFF], np.int8)
+    )
+    pixels = np.asarray(draw_target(grey, marks, ["apex", "base"])).astype(int)
+    assert np.ptp(pixels[30, 70]) > 20 and np.ptp(pixels[60, 20]) == 0

@@ -1,0 +1,348 @@
+"""scripts/score.py: files by hand with answers by hand, every way of being wrong, and no torch."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts import score
+from tests.helpers.paths import ROOT
+from usbench.datasets.codecs import label_png
+
+
+def lay_mask(path: Path, *rows: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    label_png.write_label_png(
+        path,
+        np.array([[int(mark) if mark != "x" else 255 for mark in row] for row in rows], np.uint8),
+    )
+
+
+@pytest.fixture
+def masks(tmp_path) -> list[str]:
+    """pig1_a: Dice of class a 2·2/(2+4) = 2/3; pig1_b: both without a; pig2_a: all right. b is only in pig2_a."""
+    lay_mask(tmp_path / "truth/pig1_a.png", "110", "000")
+    lay_mask(tmp_path / "truth/pig1_b.png", "000", "000")
+    lay_mask(tmp_path / "truth/pig2_a.png", "110", "022")
+    lay_mask(tmp_path / "guess/pig1_a.png", "110", "110")
+    lay_mask(tmp_path / "guess/pig1_b.png", "000", "000")
+    lay_mask(tmp_path / "guess/pig2_a.png", "110", "022")
+    return [
+        "segment",
+        "--targets",
+        str(tmp_path / "truth"),
+        "--predictions",
+        str(tmp_path / "guess"),
+        "--classes",
+        "a,b",
+    ]
+
+
+def run(words: list[str], tmp_path: Path) -> dict:
+    assert score.main([*words, "--json", str(tmp_path / "out.json")]) == 0
+    found: dict = json.loads((tmp_path / "out.json").read_text())
+    return found
+
+
+def test_masks_by_hand(masks, tmp_path):
+    found = run([*masks, "--group", r"^(pig\d+)_"], tmp_path)
+    assert found["task"] == "segment" and found["classes"] == ["a", "b"]
+    assert found["per_class"]["a"]["dice"]["value"] == pytest.approx((2 / 3 + 1) / 2)
+    assert (
+        found["per_class"]["a"]["dice"]["n"] == 2 and found["per_class"]["b"]["dice"]["value"] == 1
+    )
+    assert found["scores"]["dice"]["value"] == pytest.approx((5 / 6 + 1) / 2)
+    assert (
+        found["scores"]["dice"]["low"] is None and "2 groups" in found["scores"]["dice"]["interval"]
+    )
+    assert found["data"] == {"images": 3, "groups": 2, "missing": []}
+    assert (found["protocol"]["name"], found["primary"]["name"]) == ("usbench", "dice")
+    assert [case["case"] for case in found["cases"]] == ["pig1_a"] * 2 + ["pig1_b"] * 2 + [
+        "pig2_a"
+    ] * 2
+    assert "hd95" not in found["scores"] and found["scores"]["hd95_mm"]["value"] is None
+
+
+def test_millimetres_have_plain_names_too(masks, tmp_path):
+    found = run([*masks, "--spacing-mm", "0.5,0.25", "--tolerance-mm", "0.1"], tmp_path)
+    figures = found["per_class"]["a"]
+    assert (
+        figures["hd"]["value"] == figures["hd_mm"]["value"] == pytest.approx(0.25)
+    )  # a row (.5) for one image, 0 for one
+    assert figures["nsd"]["value"] == figures["nsd_mm"]["value"] < 1
+    assert found["scores"]["hd95"] == found["scores"]["hd95_mm"] and "assd" in found["scores"]
+    assert "in mm at 0.1 mm" in found["protocol"]["description"]
+
+
+def test_a_value_to_be_ignored_counts_nowhere(masks, tmp_path):
+    lay_mask(tmp_path / "truth/pig1_a.png", "110", "xx0")
+    assert run([*masks, "--ignore", "255"], tmp_path)["per_class"]["a"]["dice"]["value"] == 1
+    assert score.main(masks) == 1
+
+
+def test_another_protocol_may_report(masks, tmp_path):
+    found = run([*masks, "--protocol", "kidneyus", "--protocol", "pooled"], tmp_path)
+    assert found["protocol"]["name"] == "kidneyus" and list(found["protocols"]) == ["pooled"]
+    assert found["per_class"]["a"]["dice"]["value"] == pytest.approx((2 / 3 + 1 + 1) / 3)
+
+
+def test_a_missing_prediction_is_nothing_found_and_counted(masks, tmp_path, capsys):
+    (tmp_path / "guess/pig2_a.png").unlink()
+    found = run(masks, tmp_path)
+    assert found["data"]["missing"] == ["pig2_a"] and found["per_class"]["b"]["dice"]["value"] == 0
+    assert "1 of 3 images have no prediction" in capsys.readouterr().err
+    assert score.main([*masks, "--strict"]) == 1
+    assert "no prediction of 'pig2_a' found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("damage", "more", "code", "words"),
+    [
+        (
+            lambda t: lay_mask(t / "guess/other.png", "000"),
+            [],
+            1,
+            "images with a target, got 'other'",
+        ),
+        (
+            lambda t: lay_mask(t / "guess/pig1_a.png", "11", "00"),
+            [],
+            1,
+            "size of its target (2, 3), got (2, 2)",
+        ),
+        (
+            lambda t: lay_mask(t / "guess/pig1_a.png", "113", "000"),
+            [],
+            1,
+            "expected a mask of indices 0..2, got 3",
+        ),
+        (
+            lambda t: (t / "guess/pig1_a.PNG").write_bytes((t / "guess/pig1_a.png").read_bytes()),
+            [],
+            1,
+            "'pig1_a' twice",
+        ),
+        (
+            lambda t: [path.unlink() for path in (t / "truth").iterdir()],
+            [],
+            1,
+            "got 'pig1_a' (3 such)",
+        ),
+        (
+            lambda t: [path.unlink() for d in ("truth", "guess") for path in (t / d).iterdir()],
+            [],
+            1,
+            "no target to score",
+        ),
+        (lambda t: (t / "guess/pig1_a.png").write_bytes(b""), [], 1, "pig1_a.png: wanted"),
+        (lambda t: None, ["--classes", "a,a"], 2, "different names"),
+        (lambda t: None, ["--classes", ""], 2, "got none"),
+        (lambda t: None, ["--ignore", "2"], 2, "a value above the classes' 2"),
+        (lambda t: None, ["--spacing-mm", "1"], 2, "two lengths"),
+        (lambda t: None, ["--spacing-mm", "1,nan"], 2, "two lengths above 0"),
+        (lambda t: None, ["--group", "(("], 2, "a regular expression"),
+        (lambda t: None, ["--group", "pig"], 2, "with a group"),
+        (lambda t: None, ["--group", "(cow)"], 1, "pig1_a: expected a name that --group"),
+        (lambda t: None, ["--protocol", "dsc"], 2, "a rule for masks was wanted"),
+        (lambda t: None, ["--tolerance-mm", "-1"], 2, "a length of 0 or more"),
+        (lambda t: None, ["--targets", "nowhere"], 1, "nowhere: a folder of .png files was wanted"),
+    ],
+)
+def test_bad_input_is_refused_with_one_line(masks, tmp_path, capsys, damage, more, code, words):
+    damage(tmp_path)
+    assert score.main([*masks, *more]) == code
+    told = capsys.readouterr().err
+    assert words in told and told.count("\n") == 1
+
+
+# ---- boxes
+
+
+def coco(boxes: list[dict], name: str = "lesion") -> dict:
+    images = [{"id": n, "file_name": f"{n}.png", "height": 100, "width": 200} for n in (7, 9)]
+    return {"images": images, "categories": [{"id": 3, "name": name}], "annotations": boxes}
+
+
+def truth(image: int, bbox: list[float], number: int) -> dict:
+    area = bbox[2] * bbox[3]
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": 3,
+        "bbox": bbox,
+        "area": area,
+        "iscrowd": 0,
+    }
+
+
+def guess(image: object, bbox: object, value: object = 0.9, category: object = 3) -> dict:
+    return {"image_id": image, "category_id": category, "bbox": bbox, "score": value}
+
+
+@pytest.fixture
+def boxes(tmp_path) -> list[str]:
+    (tmp_path / "gt.json").write_text(
+        json.dumps(coco([truth(7, [10, 10, 20, 20], 1), truth(9, [50, 10, 40, 40], 2)]))
+    )
+    (tmp_path / "dt.json").write_text(
+        json.dumps([guess(7, [10, 10, 20, 20]), guess(9, [100, 50, 10, 10], 0.8)])
+    )
+    return [
+        "detect",
+        "--targets",
+        str(tmp_path / "gt.json"),
+        "--predictions",
+        str(tmp_path / "dt.json"),
+    ]
+
+
+def test_boxes_by_hand(boxes, tmp_path):
+    """One of two found, before the false one: precision 1 up to recall .5, so 51 of 101 points."""
+    found = run(boxes, tmp_path)
+    assert found["scores"]["map50"]["value"] == pytest.approx(51 / 101)
+    assert found["per_class"]["lesion"]["ar100"]["value"] == 0.5 and found["data"]["missing"] == []
+
+
+def test_yolo_folders_score_as_the_same_boxes_in_px(boxes, tmp_path):
+    for folder in ("t", "p"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "t/classes.txt").write_text("lesion\n")
+    (tmp_path / "t/7.txt").write_text("0 0.1 0.2 0.1 0.2\n")
+    (tmp_path / "t/9.txt").write_text("0 0.35 0.3 0.2 0.4\n")
+    (tmp_path / "p/7.txt").write_text("0 0.1 0.2 0.1 0.2 0.9\n")
+    (tmp_path / "p/9.txt").write_text("0 0.525 0.55 0.05 0.1 0.8\n")
+    found = run(
+        ["detect", "--targets", str(tmp_path / "t"), "--predictions", str(tmp_path / "p")], tmp_path
+    )
+    assert found["scores"]["map50"]["value"] == pytest.approx(51 / 101) and found["classes"] == [
+        "lesion"
+    ]
+    assert not [name for name in found["scores"] if name.endswith(score.BY_AREA)]  # no px, no areas
+
+
+@pytest.mark.parametrize(
+    ("results", "words"),
+    [
+        ([guess(8, [0, 0, 5, 5])], "the image_id of one of the truth's images"),
+        ([guess(7, [0, 0, 5, 5], category=1)], "the category_id of one of the truth's categories"),
+        ([guess(7, [0, 0, 5, 5], 1.5)], "a score of 0..1"),
+        ([guess(7, [0, 0, 5, 5], None)], "a score of 0..1"),
+        ([guess(7, [0, 0, -5, 5])], "without a negative side"),
+        ([guess(7, [0, math.nan, 5, 5])], "four finite numbers"),
+        ([guess(7, [0, math.inf, 5, 5])], "four finite numbers"),
+        ([guess(7, [0, 0, 5])], "four finite numbers"),
+        ([], "found an empty list"),
+        ({"annotations": []}, "a list of COCO results"),
+    ],
+)
+def test_bad_results_are_refused_with_one_line(boxes, tmp_path, capsys, results, words):
+    (tmp_path / "dt.json").write_text(json.dumps(results))
+    assert score.main(boxes) == 1
+    told = capsys.readouterr().err
+    assert words in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("0 .5 .5 .1 .1", "found 5 columns"),
+        ("0 .5 .5 .1 .1 2", "a confidence of 0..1"),
+        ("4 .5 .5 .1 .1 .5", "a class number"),
+        ("0 .5 .5 7 .1 .5", "as a fraction"),
+        ("0 .5 .5 .1 .1 nan", "a confidence"),
+    ],
+)
+def test_bad_yolo_predictions_are_refused(tmp_path, capsys, line, words):
+    for folder, text in (("t", "0 .5 .5 .1 .1\n"), ("p", line + "\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.txt").write_text(text)
+    words_given = [
+        "detect",
+        "--targets",
+        str(tmp_path / "t"),
+        "--predictions",
+        str(tmp_path / "p"),
+        "--classes",
+        "a",
+    ]
+    assert score.main(words_given) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_truth_without_a_single_object_is_undefined_with_a_reason(boxes, tmp_path):
+    (tmp_path / "gt.json").write_text(json.dumps(coco([])))
+    found = run(boxes, tmp_path)
+    assert found["scores"]["map50"]["value"] is None and found["scores"]["map50"]["reason"]
+
+
+# ---- landmarks
+
+
+def labels(**names: tuple[str, str, str]) -> dict:
+    return {
+        "labels": {name: {"type": kind, "x": x, "y": y} for name, (kind, x, y) in names.items()}
+    }
+
+
+@pytest.fixture
+def marks(tmp_path) -> list[str]:
+    true = {
+        "1.png": labels(a=("point", "10", "10"), b=("off", "", "")),
+        "2.png": labels(a=("point", "0", "0"), b=("point", "5", "5")),
+    }
+    seen = {
+        "1.png": labels(a=("point", "13", "14"), b=("point", "1", "1")),
+        "2.png": labels(a=("point", "0", "1"), b=("point", "5", "5")),
+    }
+    seen["1.png"]["labels"]["b"]["score"] = 0.25
+    (tmp_path / "true.json").write_text(json.dumps(true))
+    (tmp_path / "seen.json").write_text(json.dumps(seen))
+    return [
+        "landmark",
+        "--targets",
+        str(tmp_path / "true.json"),
+        "--predictions",
+        str(tmp_path / "seen.json"),
+    ]
+
+
+def test_landmarks_by_hand(marks, tmp_path):
+    found = run(marks, tmp_path)
+    assert (
+        found["per_class"]["a"]["mre_px"]["value"] == 3 and found["scores"]["mre_px"]["value"] == 2
+    )
+    assert found["scores"]["presence_auroc"]["value"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda seen: seen.pop("2.png"), "expected a place for every name in every image"),
+        (lambda seen: seen["1.png"]["labels"].pop("a"), "1.png: a: wanted a place"),
+        (lambda seen: seen["1.png"]["labels"]["a"].update(x="nan"), "a: wanted a place"),
+        (lambda seen: seen["1.png"]["labels"]["a"].update(score=2), "a score of 0..1"),
+        (lambda seen: seen.update({"9.png": seen["1.png"]}), "got '9.png'"),
+    ],
+)
+def test_bad_landmarks_are_refused_with_one_line(marks, tmp_path, capsys, change, words):
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    change(seen)
+    (tmp_path / "seen.json").write_text(json.dumps(seen))
+    assert score.main(marks) == 1
+    told = capsys.readouterr().err
+    assert words in told and told.count("\n") == 1
+
+
+@pytest.mark.process
+def test_no_torch_is_loaded(masks):
+    code = "import sys; from scripts import score; rc = score.main(sys.argv[1:]); sys.exit(rc + ('torch' in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *masks], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0 and "all classes" in done.stdout, done.stderr

@@ -1,0 +1,246 @@
+"""A trained model on another dataset: names are matched, boxes and masks translated by hand, a row of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+from pathlib import Path
+from unittest.mock import patch  # of the command line alone
+
+import numpy as np
+import pytest
+
+from scripts import evaluate, leaderboard
+from usbench.__main__ import main
+from usbench.datasets.dataset import select_classes
+from usbench.errors import ConfigError
+from usbench.evaluate.rescore import rescore
+from usbench.results.result import Result
+from usbench.results.store import load_result
+from usbench.runner.class_map import ClassMap, match_classes
+from usbench.runner.config import read_config
+from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
+
+# ---- names
+
+
+def test_names_are_matched_as_said_else_by_themselves():
+    known, wanted = ["cord", "dura", "pia"], ["pia", "spinal cord", "bone"]
+    assert match_classes(known, wanted, {}) == {"pia": "pia"}
+    both = match_classes(known, wanted, {"cord": "spinal cord", "dura": "pia"})
+    assert both == {"pia": "pia", "cord": "spinal cord", "dura": "pia"}
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"chord": "pia"}, r"expected one of the model's classes \(cord, pia\), got 'chord'"),
+        ({"cord": "bones"}, r"expected one of its classes \(pia, bone\), got 'bones'"),
+    ],
+)
+def test_a_name_that_either_side_lacks_is_refused(said, words):
+    with pytest.raises(ConfigError, match=words):
+        match_classes(["cord", "pia"], ["pia", "bone"], said)
+
+
+# ---- predictions, by hand: the model's class 0 counts as 1, 1 as nothing, 2 and 3 as 0
+
+TARGETS = np.array([1, -1, 0, 0])
+CLASS_MAP = ClassMap(TARGETS, 2, exclusive=False)
+
+
+def test_boxes_change_their_labels_or_go():
+    xyxy = np.arange(16, dtype=np.float32).reshape(4, 4)
+    guess = Boxes(xyxy, np.array([0, 1, 2, 3]), np.array([0.1, 0.2, 0.3, 0.4], np.float32))
+    (found,) = CLASS_MAP.apply([guess])
+    assert found.labels.tolist() == [1, 0, 0] and found.xyxy.tolist() == xyxy[[0, 2, 3]].tolist()
+    assert found.scores.tolist() == np.float32([0.1, 0.3, 0.4]).tolist()
+
+
+@pytest.mark.parametrize(("exclusive", "probability"), [(True, 0.7), (False, 0.4)])
+def test_masks_that_count_as_one_are_united(exclusive, probability):
+    planes = np.zeros((4, 1, 3), bool)
+    planes[0, 0, 0] = planes[1, 0, 1] = planes[2, 0, 1] = planes[3, 0, 2] = True
+    probabilities = np.array([0.2, 0.9, 0.3, 0.4], np.float32)[:, None, None] * np.ones(
+        (1, 1, 3), np.float32
+    )
+    guess = Masks(planes, np.array([0.8, 0.9, 0.5, 0.7], np.float32), probabilities=probabilities)
+    (found,) = ClassMap(TARGETS, 2, exclusive).apply([guess])
+    assert found.planes[:, 0].tolist() == [[False, True, True], [True, False, False]]
+    assert found.scores == pytest.approx([0.6, 0.8])
+    assert found.probabilities[:, 0, 0] == pytest.approx([probability, 0.2])
+
+
+def test_landmarks_keep_the_first_of_several():
+    paths = tuple(np.full((1, 2), n, np.float32) for n in range(4))
+    guess = Landmarks(
+        paths,
+        np.array([SEEN, SEEN, OFF, SEEN], np.int8),
+        np.array([0.9, 0.8, 0.2, 0.7], np.float32),
+    )
+    (found,) = CLASS_MAP.apply([guess])
+    assert [path[0, 0] for path in found.paths] == [2, 0] and found.state.tolist() == [OFF, SEEN]
+    assert found.scores == pytest.approx([0.2, 0.9])
+
+
+def test_a_truth_keeps_the_classes_that_are_scored():
+    boxes = Boxes(np.arange(12, dtype=np.float32).reshape(3, 4), np.array([0, 1, 2]))
+    assert (
+        select_classes(boxes, (2, 0)).labels.tolist() == [1, 0]
+        and len(select_classes(boxes, (2, 0)).xyxy) == 2
+    )
+    masks = Masks(
+        np.arange(3)[:, None, None] == np.ones((3, 2, 2)), known=np.array([True, False, True])
+    )
+    assert select_classes(masks, (1, 2)).planes.any((1, 2)).tolist() == [True, False]
+    assert select_classes(masks, (1, 2)).known.tolist() == [False, True]
+
+
+# ---- the command, the script, the board
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(folder, exit) of spinal's net trained for two tiny epochs and scored on the human phantom too."""
+    folder = tmp_path_factory.mktemp("transfer")
+    words = ["dataset=spinal", "evaluate_on=[spinal_human]", *common(folder)]
+    assert run(*words) == 0
+    return folder
+
+
+def common(folder: Path) -> list[str]:
+    sizes = ["dataset.phantom.size=[96,128]", "dataset.phantom.per_group=1"]
+    return [
+        *(
+            "model=unet",
+            "recipe=tiny",
+            "source=phantom",
+            "tracking=none",
+            "device=cpu",
+            "threads=1",
+            *sizes,
+        ),
+        *(f"runs={folder}/runs", f"results={folder}/results"),
+    ]
+
+
+def run(*words: str) -> int:
+    """`python -m usbench` in this process; its exit code."""
+    with patch.object(sys, "argv", ["usbench", *words]):
+        try:
+            main()
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        finally:
+            for logger in logging.root.manager.loggerDict.values():
+                if isinstance(logger, logging.Logger):
+                    logger.disabled = (
+                        False  # Hydra's logging configuration switches those off that are there
+                    )
+    return 0
+
+
+def result_of(folder: Path, dataset: str) -> Result:
+    (path,) = (folder / "results" / "phantom" / dataset / "segment").glob("*.json")
+    return load_result(path)
+
+
+@pytest.mark.process
+def test_the_evaluation_is_a_row_of_the_other_dataset(trained):
+    ours, there = result_of(trained, "spinal"), result_of(trained, "spinal_human")
+    assert there.trained_on == "spinal" and there.data.counts == {"test": 24}
+    assert (there.model, there.seed, there.recipe) == ("unet", 0, "tiny")
+    assert there.run_id != ours.run_id and there.validation == ours.validation
+    assert "trained on spinal alone" in there.protocol.description
+    others = {protocol.name for protocol in there.protocols[1:]}
+    assert others >= {"kumar2025-cnn", "kumar2025-transformer"}
+    again, _ = rescore(there, trained / "runs")
+    assert again.protocol == there.protocol
+    assert not list((trained / "runs" / there.run_id).glob("best.*"))  # nothing was trained
+
+
+def test_the_board_has_a_transfer_table(trained):
+    assert leaderboard.main(["--results", str(trained / "results"), "--phantom"]) == 0
+    text = (trained / "results" / "phantom" / "LEADERBOARD.md").read_text()
+    table = text.partition("## Transfer")[2]
+    ours, there = result_of(trained, "spinal"), result_of(trained, "spinal_human")
+    line = next(line for line in table.splitlines() if "| unet | tiny | spinal |" in line)
+    for figure in (ours.primary.value, there.primary.value):
+        assert f"{figure:.3f}".removeprefix("0") in line
+
+
+@pytest.mark.process
+def test_the_script_finds_what_is_done_and_makes_the_same_again(trained, tmp_path, capsys):
+    key, there = result_of(trained, "spinal").run_id, result_of(trained, "spinal_human")
+    words = [
+        key,
+        "--results",
+        f"{trained}/results",
+        "--runs",
+        f"{trained}/runs",
+        "dataset=spinal_human",
+    ]
+    words += ["source=phantom", "tracking=none", "threads=1"]
+    assert evaluate.main([*words, "--json", str(tmp_path / "out.json")]) == 0
+    assert "done already" in capsys.readouterr().out
+    copy = tmp_path / "results"
+    shutil.copytree(trained / "results", copy)
+    (found,) = (copy / "phantom" / "spinal_human" / "segment").glob("*.json")
+    found.unlink()
+    assert (
+        evaluate.main([*words, "--results", str(copy), "--json", str(tmp_path / "out.json")]) == 0
+    )
+    made = json.loads((tmp_path / "out.json").read_text())
+    assert Result.from_json(made).scores == there.scores and made["run_id"] == there.run_id
+
+
+@pytest.mark.process
+def test_what_cannot_be_evaluated_is_refused_before_anything_is_trained(trained, tmp_path, capsys):
+    for words, code, says in (
+        (["dataset=spinal_human"], 2, "it has test images only"),
+        (["dataset=spinal", "evaluate_on=[usgra]"], 2, "expected a class of spinal"),
+        (["dataset=spinal", "evaluate_on=[spinal]"], 2, "expected another dataset"),
+        (["dataset=spinal", "evaluate_on=spinal_human"], 2, "expected a list of datasets"),
+        (["dataset=spinal", "evaluate_on=[nowhere]"], 2, "nowhere"),
+    ):
+        assert run(*words, *common(tmp_path)) == code
+        told = capsys.readouterr().err
+        assert says in told and told.count("\n") == 1, told
+    assert not list(tmp_path.glob("runs/*/best.*"))
+    key = result_of(trained, "spinal").run_id
+    there = result_of(trained, "spinal_human").run_id
+    for result, runs, says in (
+        (key, tmp_path / "none", "the run of this result isn't here"),
+        (there, None, "trained here"),
+    ):
+        words = [
+            result,
+            "dataset=spinal_human",
+            "source=phantom",
+            "--results",
+            f"{trained}/results",
+        ]
+        assert evaluate.main([*words, "--runs", str(runs or trained / "runs")]) in (1, 2)
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.process
+def test_weights_that_are_gone_are_named(trained, tmp_path, capsys):
+    runs, key = tmp_path / "runs", result_of(trained, "spinal").run_id
+    shutil.copytree(trained / "runs", runs)
+    for path in (runs / key).glob("best.*"):
+        path.unlink()
+    words = [
+        key,
+        "dataset=spinal_human",
+        "source=phantom",
+        "--results",
+        f"{trained}/results",
+        "--runs",
+        str(runs),
+    ]
+    words += ["tracking=none", "overwrite=true"]
+    assert evaluate.main(words) == 1
+    assert read_config(runs / key / "config.yaml").run_id == key

@@ -1,0 +1,839 @@
+"""The page of the leaderboard and the catalogue: what stands on it, and what a reader does with it in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from dataclasses import asdict, replace
+from itertools import pairwise
+
+import pytest
+
+from scripts import leaderboard, serve
+from tests.helpers.browser import PROGRAM, opened, running
+from tests.helpers.paths import ROOT
+from tests.leaderboard.test_leaderboard import (
+    ENTRY,
+    by_the_paper,
+    figure,
+    paper,
+    record,
+    rows,
+    written,
+)
+from usbench import catalogue
+from usbench.datasets.config import DatasetConfig
+from usbench.errors import DataError, RunError
+from usbench.leaderboard.markdown import to_markdown
+from usbench.leaderboard.page import commands, document, index, view
+from usbench.leaderboard.page.commands import RunCommand
+from usbench.leaderboard.published import Dataset, Note, read_datasets
+from usbench.results.result import Result, Tuned
+from usbench.results.store import save_result
+from usbench.runner.resolve import resolve_model
+
+EVIL = "<script>window.evil = 1</script><img src=x onerror='window.evil = 2'>"
+NOTES = (
+    Note("leakage", f"7 of the 40 test images leak {EVIL}"),
+    Note("defect", "stray pixels: 13", "segment"),
+    Note("defect", "xml without image: 1", "detect"),
+    Note("access", "two public archives"),
+)
+
+
+def scored(value, wide=0.05, **more):
+    """Scores of a record with an interval, and per class."""
+    scores = {"dice": figure(value, value - wide, value + wide), "iou": figure(value - 0.1)}
+    classes = {"dura": {"dice": figure(value - 0.05)}, "pia": {"dice": figure(value + 0.05)}}
+    primary = {"name": "dice", "value": value, "higher_is_better": True}
+    return {"scores": scores, "per_class": classes, "primary": primary, **more}
+
+
+def net(name, value, parameters, seed=0, **more):
+    return record(seed=seed, model=name, parameters=parameters, **scored(value), **more)
+
+
+BROKEN = {"status": "failed", "protocol": None, "primary": None, "scores": {}, "per_class": {}}
+COST = {
+    "macs": 10**9,
+    "latency_ms": {"p50": 12.0},
+    "fps": 83.0,
+    "on": "a CPU",
+    "device": "cpu",
+    "threads": 2,
+}
+RECORDS = [
+    net("unet", 0.7, 31_044_106, protocols={"kumar2025-cnn": by_the_paper(0.5)}),
+    net("unet", 0.6, 31_044_106, seed=1, protocols={"kumar2025-cnn": by_the_paper(0.6)}),
+    record(seed=2, model="unet", reason=f"out of memory {EVIL}", **BROKEN),
+    net(
+        "deeplabv3",
+        0.8,
+        40_000_000,
+        recipe="quick",
+        cost=COST,
+        protocols={"kumar2025-cnn": by_the_paper(0.4)},
+    ),
+    net("segformer", 0.5, 50_000_000, cost={**COST, "latency_ms": {"p50": 30.0}}),
+    net("tiny", 0.4, 1_000_000),
+    net(f"net {EVIL}", 0.3, 60_000_000),
+    net("prior", 0.1, None, origin="baseline", recipe=None, seed=None),
+    net("human-agreement", 0.9, None, origin="human", recipe=None, seed=None),
+    net("unet", 0.33, 31_044_106, dataset="spinal_human", trained_on="spinal"),
+]
+SPINAL = Dataset(
+    "spinal",
+    title=f"Porcine cord {EVIL}",
+    licence=f"none declared {EVIL}",
+    citation=f"Kumar et al. 2025 {EVIL}",
+    published=(
+        paper(note=f"as stated {EVIL}"),
+        paper(name="DeepLabv3", model="deeplabv3", scores={"dice": 0.587}),
+        paper(
+            name="Old net", protocol="unknown", model=None, why="no package", scores={"dice": 0.5}
+        ),
+    ),
+    notes=NOTES,
+)
+DATASETS = [SPINAL, Dataset("spinal_human")]
+UNETS = [r["run_id"] for r in RECORDS if r["model"] == "unet" and r["dataset"] == "spinal"]
+LINKS = {UNETS[0]: "spinal/segment/unet-s0.html", UNETS[1]: "spinal/segment/unet-s1.html"}
+WORDS = ("dataset=spinal", "source=real", "model=unet", "recipe=kumar2025", "precision=bf16")
+RUNS = {key: RunCommand(WORDS, seed, None, reproducible=seed < 2) for seed, key in enumerate(UNETS)}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The page and a stand-in for one result's page."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "index.html").write_bytes(
+        index.render_index(rows(RECORDS, DATASETS), DATASETS, catalogue.view(), LINKS, RUNS)
+    )
+    path = folder / LINKS[UNETS[0]]
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "<!doctype html><title>result</title><h1>unet, seed 0</h1><a href='../../index.html'>board</a>"
+    )
+    return folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with running() as started:
+        yield started
+
+
+@pytest.fixture
+def page(site, browser):
+    """The board, opened afresh."""
+    with opened(site, within=browser) as shown:
+        shown.wait_for_selector("table.heat")  # drawn last, below the first table
+        yield shown
+
+
+def names(page):
+    """The models of the first table, from above."""
+    return page.eval_on_selector_all(
+        "details[open] .tabulator-row button.plain", "all => all.map((one) => one.innerText)"
+    )
+
+
+def until(page, expression):
+    """Wait until an expression holds in the page; its content security policy forbids Playwright's own way."""
+    for _ in range(200):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError(f"never: {expression}")
+
+
+def sideways(page):
+    return page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
+
+
+# ---- what a reader does
+
+
+def test_it_opens_from_disk_where_most_results_are(page):
+    assert (
+        page.title().startswith("usbench")
+        and page.locator(".content h2").first.inner_text() == "spinal · segment"
+    )
+    assert page.locator("details.protocol[open]").count() == 1
+    assert names(page)[:4] == ["deeplabv3", "unet", "segformer", "tiny"]
+    assert names(page)[5:] == ["human agreement", "prior"]
+    text = page.locator("details.protocol[open]").inner_text()
+    assert ".650 [.600, .700]" in text and "2 of 3 (SD .071)" in text  # as in the Markdown
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "again"),
+    [
+        ("dice", "deeplabv3", "net <script>"),
+        ("parameters", "net <script>", "tiny"),
+        ("recipe", "unet", "deeplabv3"),  # kumar2025 before quick
+    ],
+)
+def test_a_column_sorts_its_groups_both_ways(page, column, first, again):
+    button = page.get_by_role("button", name=column, exact=True).first
+    button.click()
+    assert names(page)[0].startswith(first)
+    assert (
+        page.locator(".tabulator-col[aria-sort]").filter(has_text=re.compile(f"^{column}$")).count()
+    )
+    button.click()
+    assert names(page)[0].startswith(again) and names(page)[5:] == ["human agreement", "prior"]
+
+
+def test_a_filter_leaves_one_model_here_and_in_the_drawings(page):
+    page.get_by_label("Model", exact=True).first.select_option("unet")
+    until(page, "document.querySelectorAll('table.heat tbody tr').length === 1")
+    assert names(page) == ["unet"]
+    page.get_by_label("Model", exact=True).first.select_option("")
+    page.get_by_label("Filter rows").first.fill("QUICK")
+    until(page, "document.querySelectorAll('table.heat tbody tr').length === 1")
+    assert names(page) == ["deeplabv3"]
+    page.get_by_label("Filter rows").first.fill("no such model")
+    assert "No row fits these filters" in page.locator("details.protocol[open]").inner_text()
+
+
+def test_groups_fold_and_so_do_protocols(page):
+    ours = page.get_by_role("button", name="Our runs (5)")
+    ours.click()
+    until(page, "document.querySelector('.tabulator-group button').ariaExpanded === 'false'")
+    assert names(page) == ["human agreement", "prior"]
+    ours.click()
+    until(page, "document.querySelector('.tabulator-group button').ariaExpanded === 'true'")
+    assert len(names(page)) == 7
+    page.locator("details.protocol > summary").nth(1).click()
+    page.wait_for_selector("details.protocol:nth-of-type(3) .tabulator-row")
+    page.locator("details.protocol > summary").first.click()
+    assert set(names(page)) == {
+        "unet",
+        "deeplabv3",
+        "U-Net",
+        "DeepLabv3",
+    }  # another protocol, another table
+
+
+def test_further_columns_are_there_when_asked_for(page):
+    header = page.get_by_role("columnheader").filter(has_text=re.compile("^iou$"))
+    assert not header.first.is_visible()
+    page.get_by_label("Columns").first.select_option("all")
+    assert header.first.is_visible()
+
+
+def test_the_protocol_in_words_is_one_click_away(page):
+    button = page.get_by_role("button", name="About the protocol").first
+    button.click()
+    assert "foreground, native size" in page.get_by_role("dialog").inner_text()
+    page.keyboard.press("Escape")
+    until(page, "!document.querySelector('dialog[open]')")
+    assert button.evaluate("one => one === document.activeElement")
+
+
+def test_from_a_row_to_its_result_and_back(page):
+    page.get_by_role("link", name="Result page of unet (kumar2025), seed 0").first.click()
+    page.wait_for_selector("h1:text('unet, seed 0')")
+    page.go_back()
+    page.wait_for_selector("table.heat")
+    assert page.locator(".content h2").first.inner_text() == "spinal · segment"
+
+
+def test_a_row_says_how_it_is_made_and_the_command_is_copied(page):
+    page.get_by_role("button", name="unet", exact=True).first.click()
+    dialog = page.get_by_role("dialog")
+    command = "python -m usbench -m dataset=spinal source=real model=unet recipe=kumar2025 precision=bf16 seed=0,1"
+    dialog.get_by_role("button", name="Copy the command", exact=True).click()
+    page.wait_for_selector("#said:text('Copied')", state="attached")
+    assert page.evaluate("navigator.clipboard.readText()") == command
+    dialog.get_by_text("Exactly these results again").click()
+    assert f"python scripts/reproduce.py {UNETS[1]}" in dialog.inner_text()
+    assert dialog.get_by_role("link", name="seed 1").get_attribute("href") == LINKS[UNETS[1]]
+    dialog.get_by_role("button", name="Copy the citation").click()
+    page.wait_for_function(
+        "navigator.clipboard.readText().then((text) => text.startsWith('Kumar et al. 2025 <script>'))"
+    )
+
+
+def test_what_differs_from_the_published_row_is_explained(page):
+    page.locator("details.protocol > summary").nth(1).click()
+    fold = page.locator("details.protocol").nth(1)
+    fold.locator("figure").first.wait_for()
+    marks = fold.locator(".tabulator-row").filter(has_text="deeplabv3").locator(".mark")
+    assert marks.all_inner_texts() == [
+        "≠ model",
+        "≠ recipe",
+    ]  # 40 M parameters against 31 M, quick against the paper's
+    marks.last.focus()  # by keyboard as by pointer
+    tip = page.locator("#tip")
+    assert tip.is_visible() and "training recipe" in tip.inner_text()
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    fold.get_by_text("What ≠ means").click()
+    assert "Another training recipe" in fold.locator("dl").inner_text()
+    assert "−.003" in fold.inner_text()  # (.5 + .6) / 2 − .553
+
+
+def test_the_front_of_score_against_cost_by_hand(page):
+    """tiny 1 M .4 · unet 31 M .65 · deeplabv3 40 M .8 are beaten by none; segformer, 50 M .5, costs more than better
+    ones."""
+    figure_ = page.locator("figure").filter(has_text="Score against cost")
+    figure_.get_by_text("As a table").click()
+    table = page.eval_on_selector_all(
+        "table.front tbody tr",
+        "all => all.map((one) => [...one.children].map((cell) => cell.innerText))",
+    )
+    assert [(line[0].split()[0], line[3]) for line in table] == [
+        ("tiny", "yes"),
+        ("unet", "yes"),
+        ("deeplabv3", "yes"),
+        ("segformer", "no"),
+        ("net", "no"),
+    ]
+    options = figure_.locator("option").all_inner_texts()
+    assert options == [
+        "parameters",
+        "latency p50 of one image, ms, on a CPU",
+    ]  # no two machines on one axis
+    figure_.get_by_label("Cost").select_option(options[1])
+    assert page.locator("table.front tbody tr").count() == 2
+
+
+def test_seeds_are_dots_and_classes_a_table_of_colours(page):
+    assert (
+        page.locator(".tabulator-row").filter(has_text="unet").locator(".whisker circle").count()
+        == 2
+    )
+    dots = (
+        page.locator("figure")
+        .filter(has_text="Scores, seeds and intervals")
+        .locator("svg[role=img]")
+    )
+    assert dots.locator("circle").count() == 2 + 6  # unet's two seeds, six rows of one
+    cells = page.locator("table.heat tbody tr").first.locator("td")
+    assert cells.all_inner_texts() == [".750", ".850"]
+    shares = cells.evaluate_all("all => all.map((one) => getComputedStyle(one).backgroundColor)")
+    assert len(set(shares)) == 2
+
+
+def test_failed_cells_notes_and_transfer_are_there(page):
+    text = page.locator("#view-leaderboard").inner_text()
+    assert (
+        "7 of the 40 test images leak" in text
+        and "stray pixels: 13" in text
+        and "xml without image" not in text
+    )
+    page.locator("details.protocol > summary").filter(has_text="Failed or skipped").click()
+    page.wait_for_selector("text=out of memory")
+    page.get_by_role("link", name="transfer").click()
+    page.wait_for_selector("h2:text('Transfer')")
+    table = page.locator("#view-leaderboard .card table")
+    assert table.locator("th").all_inner_texts() == [
+        "model",
+        "recipe",
+        "trained on",
+        "on spinal",
+        "on spinal_human",
+        "unet",
+    ]
+    assert table.locator("td").all_inner_texts()[2:] == [
+        "dice .650 [.600, .700]",
+        "dice .330 [.280, .380]",
+    ]
+
+
+def test_the_catalogue_is_the_second_view(page):
+    page.get_by_role("link", name="Catalogue").click()
+    assert (
+        page.url.endswith("#catalogue")
+        and page.evaluate("scrollY") == 0
+        and not page.locator("#view-leaderboard").is_visible()
+    )
+    every = page.locator(".cards > li").count()
+    assert every == len(catalogue.view()["datasets"])
+    page.get_by_label("Filter cards").fill("usgra")
+    assert 0 < page.locator(".cards > li").count() < every
+    card = page.locator(".cards > li").filter(has_text="usgra").first
+    assert (
+        "python -m usbench dataset=usgra" in card.inner_text()
+        and "runnable here" in card.inner_text()
+    )
+    assert "of 100" in card.get_by_role("img").get_attribute("aria-label")
+    card.get_by_role("button").first.click()
+    dialog = page.get_by_role("dialog")
+    points = dialog.locator("table.parts tbody tr")
+    (score,) = (one["score"] for one in catalogue.view()["datasets"] if one["key"] == "usgra")
+    assert points.count() == len(score["parts"])
+    page.keyboard.press("Escape")
+    page.get_by_label("Show").select_option("models")
+    page.get_by_label("Filter cards").fill("")
+    page.get_by_label("Runnable").select_option("yes")
+    assert page.locator(".cards > li").count() == sum(
+        one["runnable"] for one in catalogue.view()["models"]
+    )
+    assert "its criteria are missing" in page.locator("#view-catalogue").inner_text()  # SonoDQS
+
+
+def test_everything_by_keyboard_alone(page):
+    def tab_to(words, most=60):
+        for _ in range(most):
+            page.keyboard.press("Tab")
+            told = page.evaluate(
+                "((one) => [one.tagName, one.innerText || ''])(document.activeElement)"
+            )
+            if told[0] in ("A", "BUTTON") and told[1].strip().startswith(words):
+                return page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        raise AssertionError(f"no {words} within {most} steps")
+
+    assert tab_to("Skip to the content", 1) != "none"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert tab_to("About the protocol") != "none"
+    page.keyboard.press("Enter")
+    assert page.get_by_role("dialog").is_visible()
+    page.keyboard.press("Escape")
+    assert tab_to("parameters") != "none"
+    page.keyboard.press("Enter")
+    assert names(page)[0].startswith("net")
+    assert tab_to("Our runs") != "none"
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('.tabulator-group button').ariaExpanded === 'false'")
+    assert names(page) == ["human agreement", "prior"]
+    tab_to("prior")
+    page.keyboard.press("Enter")
+    assert "scripts/sanity.py" in page.get_by_role("dialog").inner_text()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Home")
+    page.evaluate("document.querySelector('nav.tabs a').focus()")
+    tab_to("Catalogue", 1)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".cards > li")
+
+
+def test_a_phone_scrolls_no_page_sideways(site, browser):
+    with opened(site, 375, 800, within=browser) as page:
+        page.wait_for_selector(".tabulator-row .whisker")
+        for where in (
+            "leaderboard/spinal/segment",
+            "leaderboard/spinal_human/segment",
+            "leaderboard/transfer",
+            "catalogue",
+        ):
+            page.evaluate(f"location.hash = '{where}'")
+            page.wait_for_timeout(250)
+            page.evaluate(
+                "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+            )
+            page.wait_for_timeout(250)
+            assert sideways(page) == [375, 375], where
+        page.evaluate("location.hash = 'leaderboard/spinal/segment'")
+        page.get_by_label("Dataset and task").select_option("spinal_human/segment")
+        page.wait_for_selector("h2:text('spinal_human')")
+        assert page.locator(".content h2").first.inner_text() == "spinal_human · segment"
+        page.get_by_role("button", name="unet · trained on spinal").first.click()
+        assert sideways(page) == [375, 375]
+
+
+def test_no_text_is_read_as_html(page):
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    page.wait_for_selector("text=out of memory")
+    page.get_by_role("button", name="net <script>").first.click()
+    assert EVIL in page.get_by_role("dialog").inner_text()
+    assert page.evaluate("window.evil") is None
+    assert page.locator("img, script[src], iframe, link").count() == 0
+    assert page.locator("#view-leaderboard .lead").first.inner_text() == SPINAL.title
+
+
+CONTRAST = """() => {
+  const probe = document.body.appendChild(document.createElement("i"));
+  const light = (name) => {
+    probe.style.color = `var(${name})`;
+    const [r, g, b] = getComputedStyle(probe).color.match(/[\\d.]+/g).map(Number)
+      .map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+  const found = {};
+  for (const front of ["--fg", "--muted", "--accent", "--good", "--warn", "--bad", "--ours", "--published"])
+    for (const back of ["--bg", "--card", "--sunk"]) found[`${front} on ${back}`] = ratio(front, back);
+  for (const [front, back] of [["--fg", "--warn-soft"], ["--accent", "--soft"], ["--on-accent", "--accent"]])
+    found[`${front} on ${back}`] = ratio(front, back);
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_stand_out_in_both_themes_and_the_other_can_be_chosen(site, browser, theme):
+    with opened(site, theme=theme, within=browser) as page:
+        low = {pair: ratio for pair, ratio in page.evaluate(CONTRAST).items() if ratio < 4.5}
+        assert low == {}
+        before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.get_by_role("button", name=re.compile("theme")).click()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+        page.reload()  # the choice is kept
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+
+
+def test_a_screen_reader_finds_landmarks_labels_and_headers(page):
+    for role in ("banner", "main", "contentinfo"):
+        assert page.get_by_role(role).count() == 1
+    assert page.get_by_role("navigation").count() == 2
+    unlabelled = (
+        "all => all.filter((one) => !one.labels.length && !one.getAttribute('aria-label')).length"
+    )
+    assert (
+        page.eval_on_selector_all("#view-leaderboard input, #view-leaderboard select", unlabelled)
+        == 0
+    )
+    assert page.get_by_role("grid", name="usbench 1, dice").count() == 1
+    assert page.locator("svg:not([role=img]):not([aria-hidden=true])").count() == 0
+    assert page.eval_on_selector_all("table th:not([scope])", "all => all.length") == 0
+    levels = [
+        int(one[1])
+        for one in page.eval_on_selector_all(
+            "h1, h2, h3, h4", "all => all.map((one) => one.tagName)"
+        )
+    ]
+    assert levels[0] == 1 and all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_on_paper_stands_the_table_without_the_tools(page):
+    page.emulate_media(media="print")
+    assert (
+        not page.locator(".tools").first.is_visible() and not page.locator("nav.tabs").is_visible()
+    )
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    table = page.locator("table.tabulator-print-table")
+    rows_ = table.locator("tr").all_inner_texts()
+    assert table.is_visible() and not page.locator(".tabulator").first.is_visible()
+    assert (
+        len(rows_) == 1 + 3 + 7
+        and rows_[1] == "Our runs"
+        and rows_[2].startswith("deeplabv3\tquick\t.800")
+    )
+    styles = "one => [getComputedStyle(one).breakInside, getComputedStyle(one).printColorAdjust]"
+    assert page.locator(".protocol").first.evaluate(styles) == [
+        "auto",
+        "exact",
+    ]  # longer than a sheet; coloured swatches
+
+
+def test_a_board_without_any_row_says_so_and_still_has_its_catalogue(tmp_path, browser):
+    (tmp_path / "index.html").write_bytes(index.render_index([], [], catalogue.view(), {}, {}))
+    with opened(tmp_path / "index.html", within=browser) as page:
+        assert "No result yet." in page.locator("main").inner_text()
+        page.evaluate("location.hash = '%'")  # no address of ours
+        page.get_by_role("link", name="Catalogue").click()
+        page.wait_for_selector(".cards > li")
+
+
+# ---- what is written
+
+
+def test_the_page_says_what_the_markdown_says_and_the_same_twice():
+    board = rows(RECORDS, DATASETS)
+    told = view.page_data(board, DATASETS, LINKS, RUNS)
+    text = to_markdown(board, DATASETS).replace("&lt;", "<")
+    for task in told["tasks"]:
+        for table in task["tables"]:
+            for row in table["rows"]:
+                assert all(words in text for words in row["texts"]), row
+    assert [table["title"] for table in told["tasks"][0]["tables"]] == [
+        "usbench 1",
+        "kumar2025-cnn 1",
+        "unknown",
+        "Failed or skipped",
+    ]
+    assert told["start"] == "spinal/segment"
+    one, two = (
+        index.render_index(b, DATASETS, catalogue.view(), LINKS, RUNS)
+        for b in (board, rows(RECORDS[::-1], DATASETS))
+    )
+    assert one == two
+
+
+def test_500_results_stay_under_3_mb_and_are_paged(tmp_path, browser):
+    """500 recipes under two protocols each, a row of its own each."""
+    made = [
+        net(
+            f"network_{n:03d}",
+            0.5 + n / 2000,
+            10**7 + n,
+            protocols={"kumar2025-cnn": by_the_paper(0.5)},
+        )
+        for n in range(500)
+    ]
+    links = {
+        one["run_id"]: f"spinal/segment/{one['model']}-s0-{one['run_id']}.html" for one in made
+    }
+    runs = {one["run_id"]: RunCommand(WORDS, 0, None, reproducible=True) for one in made}
+    page = index.render_index(rows(made, DATASETS), DATASETS, catalogue.view(), links, runs)
+    assert len(page) < 3 * 2**20
+    (tmp_path / "index.html").write_bytes(page)
+    with opened(tmp_path / "index.html", within=browser) as shown:
+        shown.wait_for_selector(".tabulator-row .whisker")
+        first = names(shown)
+        assert len(first) == 50 and first[0] == "network_499"
+        shown.get_by_role("button", name="Next Page").click()
+        until(
+            shown,
+            "document.querySelector('.tabulator-row button.plain').innerText === 'network_449'",
+        )
+        shown.get_by_label("Filter rows").first.fill("network_007")
+        until(shown, "document.querySelectorAll('.tabulator-row button.plain').length === 1")
+
+
+def test_data_can_t_end_their_element_and_libraries_can_t_either(tmp_path, monkeypatch):
+    told = document.as_json({"a": "</script><!--", "b": "\u2028"})
+    assert "<" not in told and json.loads(told) == {"a": "</script><!--", "b": "\u2028"}
+    monkeypatch.setattr(document, "ASSETS", tmp_path)
+    document.asset.cache_clear()
+    (tmp_path / "x.js").write_text('const end = "</SCRIPT>";')
+    with pytest.raises(ValueError, match=r"x\.js"):
+        document.inline_asset("script", "x.js")
+    document.asset.cache_clear()
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Options of scripts/leaderboard.py for two results, a phantom's and a published row."""
+    for one in (net("unet", 0.7, 1), net("unet", 0.6, 1, seed=1)):
+        save_result(tmp_path / "results", Result.from_json(one))
+    phantom = record(0.987, 2, data={**record()["data"], "phantom": True})
+    save_result(tmp_path / "results", Result.from_json(phantom))
+    conf = written(tmp_path / "conf", [ENTRY])
+    return [f"--results={tmp_path / 'results'}", f"--runs={tmp_path / 'runs'}", f"--conf={conf}"]
+
+
+def test_the_command_writes_pages_and_checks_them(place, tmp_path, capsys):
+    top = tmp_path / "results"
+    assert leaderboard.main([*place, "--check"]) == 1 and not (top / "index.html").exists()
+    assert leaderboard.main(place) == 0
+    files = {
+        path: path.read_bytes()
+        for path in sorted(top.rglob("*"))
+        if path.suffix in (".html", ".css", ".js")
+    }
+    page = (top / "index.html").read_text("utf-8")
+    pages = [path.relative_to(top).as_posix() for path in files if path.parent.name == "segment"]
+    assert len(pages) == 2 and all(f'"{name}"' in page for name in pages)  # a page of each, linked
+    assert ".987" not in page and "987" not in json.dumps(pages)  # of no phantom
+    assert leaderboard.main([*place, "--check"]) == 0
+    shutil.rmtree(tmp_path / "runs")
+    assert leaderboard.main(place) == 0
+    assert files == {path: path.read_bytes() for path in files}
+    for path in (top / "index.html", top / pages[0], top / "assets" / "page.css"):
+        path.write_bytes(path.read_bytes() + b" ")
+        capsys.readouterr()
+        assert leaderboard.main([*place, "--check"]) == 1
+        assert capsys.readouterr().err.startswith(str(path))
+        assert leaderboard.main(place) == 0 and path.read_bytes() == files[path]
+
+
+def test_the_committed_board_and_its_pages_are_what_the_records_give(tmp_path):
+    assert leaderboard.main(["--check", "--runs", str(tmp_path / "runs")]) == 0
+
+
+def test_a_page_whose_result_is_gone_goes_too(place, tmp_path, capsys):
+    assert leaderboard.main(place) == 0
+    left = next((tmp_path / "results").glob("*/*/*.html")).with_name("gone-s0-0123456789ab.html")
+    left.write_text("of a record that was removed")
+    assert (
+        leaderboard.main([*place, "--check"]) == 1
+        and left.name in capsys.readouterr().err
+        and left.exists()
+    )
+    assert leaderboard.main(place) == 0 and not left.exists()
+    assert leaderboard.main([*place, "--check"]) == 0
+
+
+def test_phantoms_have_no_page(place, tmp_path):
+    assert leaderboard.main([*place, "--phantom"]) == 0
+    assert (tmp_path / "results" / "phantom" / "LEADERBOARD.md").exists()
+    assert not list((tmp_path / "results").rglob("*.html"))
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="no Chromium")
+def test_the_picture_is_one_of_the_page(place, tmp_path):
+    script = [
+        sys.executable,
+        str(ROOT / "scripts" / "leaderboard.py"),
+        *place,
+    ]  # another process: no browser runs there
+    subprocess.run(
+        [*script, "--picture", str(tmp_path / "board.png")], check=True, cwd=ROOT, timeout=120
+    )
+    assert (tmp_path / "board.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_without_chromium_the_picture_says_how_to_get_it(place, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert leaderboard.main([*place, "--picture", str(tmp_path / "board.png")]) == 1
+    assert (
+        "apt-get install chromium" in capsys.readouterr().err
+        and not (tmp_path / "board.png").exists()
+    )
+
+
+def test_what_a_dataset_leaks_and_lacks_is_read_from_its_yaml():
+    notes = {one.name: one.notes for one in read_datasets(ROOT / "conf")}
+    kinds = [(note.kind, note.task) for note in notes["spinal"]]
+    assert kinds == [
+        ("defect", "segment"),
+        ("defect", "detect"),
+        ("groups", ""),
+        ("split", ""),
+        ("access", ""),
+    ]
+    assert (
+        notes["spinal"][0].description == "stray pixels: 13"
+        and "7 of the 40" in notes["usgra"][0].description
+    )
+
+
+# ---- commands
+
+
+def made_by(compose, *words):
+    """A result as a run with these overrides would leave it, as far as its command goes."""
+    config = compose(*words, "source=phantom")
+    dataset = DatasetConfig.from_mapping(config["dataset"])
+    recipe, model = resolve_model(config, dataset, real=True)
+    content = record(
+        dataset=config["dataset"]["name"],
+        task=config["model"]["task"],
+        model=model.name,
+        recipe=recipe,
+        seed=config["seed"],
+        fold=config["fold"],
+        precision="fp32",
+        config={"model": asdict(model), "dataset": config["dataset"]},
+    )
+    return Result.from_json({**content, "run_id": "k"})
+
+
+OWN = ["dataset=usgra", "model=unet"]
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        (OWN, []),
+        (
+            [*OWN, "model.recipes.standard.lr=0.001", "model.build.encoder=resnet34"],
+            ["encoder=resnet34", "lr=0.001"],
+        ),
+        ([*OWN, "model.recipes.standard.augment.rotate=5"], ["rotate=5"]),
+        (
+            [*OWN, "++model.recipes.standard.micro_batch=2"],
+            ["++model.recipes.standard.micro_batch=2"],
+        ),
+        ([*OWN, "model.recipes.standard.size=128"], ["size=[128,128]"]),
+        (["dataset=usgra", "model=yolov8", "seed=3"], []),
+        (
+            ["dataset=kidney", "model=unet", "dataset.annotator=2", "fold=1"],
+            ["dataset.annotator=2"],
+        ),
+        (["dataset=spinal", "model=unet_kumar2025"], []),
+    ],
+)
+def test_a_record_s_command_gives_its_run_again(compose, words, more):
+    one = made_by(compose, *words)
+    ((_, run),) = commands.find_commands([one], commands.read_configs(ROOT / "conf")).items()
+    assert run.overrides is not None and run.overrides[:2] == (words[0], "source=real")
+    assert len(run.overrides) == 5 + len(more) and all(
+        any(w.endswith(m) for w in run.overrides) for m in more
+    )
+    again = made_by(
+        compose,
+        *run.overrides[:1],
+        *run.overrides[2:],
+        f"seed={run.seed}",
+        *([] if run.fold is None else [f"fold={run.fold}"]),
+    )
+    assert again == one
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "a-lab's own"},
+        {"tuned": Tuned("x", 3, 0, 0.5, {}, (0,))},
+        {"recipe": "gone"},
+    ],
+)
+def test_a_record_that_no_short_command_describes_has_none(compose, change):
+    one = replace(made_by(compose, *OWN), **change)
+    assert commands.find_commands([one], commands.read_configs(ROOT / "conf"))["k"] == RunCommand(
+        None, 0, None, reproducible=True
+    )
+
+
+def test_commands_of_rows():
+    board = {(row.origin, row.name, row.protocol): row for row in rows(RECORDS, DATASETS)}
+    told = {
+        key[:2]: commands.row_command(row, RUNS)
+        for key, row in board.items()
+        if key[2] != "kumar2025-cnn" or key[0] == "published"
+    }
+    assert (
+        told["baseline", "prior"]
+        == "python scripts/sanity.py dataset=spinal task=segment source=real"
+    )
+    assert told["human", "human agreement"] == "python scripts/interrater.py dataset=spinal"
+    assert (
+        told["published", "U-Net"]
+        == "python -m usbench dataset=spinal source=real model=unet recipe=kumar2025"
+    )
+    assert told["published", "Old net"] == "" and told["run", "tiny"] == ""
+    theirs = replace(
+        board["published", "U-Net", "kumar2025-cnn"], dataset="spinal_human", trained_on="spinal"
+    )
+    assert commands.row_command(theirs, {}).endswith(
+        "recipe=kumar2025 'evaluate_on=[spinal_human]'"
+    )
+    outside = replace(board["baseline", "prior", "usbench"], origin="external", model="our model")
+    wanted = "python scripts/score.py segment --dataset spinal --predictions PREDICTIONS --name 'our model'"
+    assert commands.row_command(outside, {}) == wanted
+    folds = {UNETS[n]: RunCommand(WORDS, 0, n) for n in range(2)}
+    assert commands.row_command(board["run", "unet", "usbench"], folds).endswith("-m dataset=spinal source=real model=unet "
+        "recipe=kumar2025 precision=bf16 seed=0 fold=0,1")  # fmt: skip
+
+
+# ---- the server
+
+
+def test_the_server_shows_the_page_to_this_machine_alone(site, tmp_path):
+    told = tmp_path / "address.json"
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "serve.py"),
+        "--results",
+        str(site.parent),
+        "--port",
+        "0",
+    ]
+    running_ = subprocess.Popen(
+        [*command, "--json", str(told)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    try:
+        line = running_.stdout.readline()
+        address = json.loads(told.read_text())["address"]
+        assert address in line and address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(address, timeout=10) as found:
+            assert found.read() == site.read_bytes()
+    finally:
+        running_.terminate()
+        running_.wait(10)
+
+
+def test_a_server_without_a_page_or_a_port_says_so(site, tmp_path):
+    with pytest.raises(DataError, match=r"index\.html.*leaderboard\.py"):
+        serve.open_server(tmp_path, 0)
+    with serve.open_server(site.parent, 0) as first, pytest.raises(RunError, match="--port"):
+        serve.open_server(site.parent, first.server_address[1])

@@ -1,0 +1,185 @@
+"""What a board keeps of its paired tests: the same bytes with and without it, no table opened, damage noticed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts import leaderboard
+from tests.leaderboard.test_leaderboard import record
+from usbench.leaderboard import cache, comparison, ranking
+from usbench.leaderboard.build import build_rows
+from usbench.leaderboard.cache import Cache
+from usbench.results import store
+from usbench.results.result import Result
+
+
+def drawn(skill):
+    """A case table of twelve groups: a better model's overlap is larger."""
+    rng = np.random.default_rng(int(100 * skill))
+    rows = []
+    for n in range(24):
+        hit = int(1000 * (skill + rng.uniform(0, 0.1)))
+        rows.append(
+            {
+                "case": f"i{n}",
+                "group": f"g{n // 2}",
+                "class": "a",
+                "tp": hit,
+                "fp": 9 * n,
+                "fn": 1000 - hit,
+            }
+        )
+    return rows
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Options for a board of three models on one phantom."""
+    phantom = {**record()["data"], "phantom": True}
+    for n, skill in enumerate((0.7, 0.5, 0.3)):
+        made_up = record(skill, model=f"by{n}", data=phantom, recipe=f"{n:012x}")
+        store.save_result(tmp_path / "results", Result.from_json(made_up), drawn(skill))
+    return ["--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs"), "--phantom"]
+
+
+def made(place: list[str]) -> list[bytes]:
+    """The board's files after it was made once more."""
+    assert leaderboard.main(place) == 0
+    folder = Path(place[1]) / "phantom"
+    return [(folder / f"LEADERBOARD.{kind}").read_bytes() for kind in ("md", "csv")]
+
+
+def kept(place: list[str]) -> Path:
+    return Path(place[3]) / "cache" / "leaderboard-phantom.json"
+
+
+def test_a_known_board_has_the_same_bytes_and_opens_no_table(place, monkeypatch):
+    first = made(place)
+    text = kept(place).read_text()
+    assert len(json.loads(text)["entries"]) == 3  # pairs
+    monkeypatch.setattr(store, "read_cases", lambda *_: pytest.fail("a case table was opened"))
+    assert made(place) == first and kept(place).read_text() == text
+    assert not [path for path in Path(place[1]).rglob("*") if "cache" in path.name]
+
+
+def test_without_the_cache_the_bytes_are_the_same(place):
+    first = made(place)
+    kept(place).unlink()
+    assert made(place) == first and kept(place).is_file()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[1]",
+        lambda text: text.replace('"p":0.', '"p":0.9', 1),
+        lambda text: json.dumps({"entries": {}}),
+    ],
+)
+def test_a_damaged_file_is_one_line_ignored_and_written_anew(place, damage, capsys):
+    first = made(place)
+    text = kept(place).read_text()
+    kept(place).write_text(damage(text))
+    capsys.readouterr()
+    assert made(place) == first
+    told = capsys.readouterr().err
+    assert "damaged" in told and told.count("\n") == 1 and str(kept(place)) in told
+    assert kept(place).read_text() == text
+
+
+def test_other_code_forgets_it_without_a_word(place, monkeypatch, capsys):
+    first = made(place)
+    before = json.loads(kept(place).read_text())
+    monkeypatch.setattr(cache, "hash_code", lambda: "other")
+    capsys.readouterr()
+    assert made(place) == first and capsys.readouterr().err == ""
+    after = json.loads(kept(place).read_text())
+    assert after["code"] == "other" and after["entries"] == before["entries"]
+
+
+def test_another_table_is_another_pair_and_what_is_gone_is_forgotten(place):
+    made(place)
+    one = sorted(Path(place[1]).rglob("*.json"))[0]
+    cases = [{k: v or None for k, v in row.items()} for row in store.load_cases(one)]
+    before = set(json.loads(kept(place).read_text())["entries"])
+    store.save_result(
+        Path(place[1]),
+        store.load_result(one),
+        [{**row, "tp": 1 if row["tp"] else None} for row in cases],
+    )
+    made(place)
+    after = set(json.loads(kept(place).read_text())["entries"])
+    assert (
+        len(after) == 3 and not after & before
+    )  # of masks every table says which cases count for all
+
+
+def test_a_table_that_was_changed_by_hand_is_an_error_all_the_same(place, capsys):
+    made(place)
+    table = sorted(Path(place[1]).rglob("*.cases.csv.gz"))[0]
+    table.write_bytes(table.read_bytes() + b"x")
+    assert leaderboard.main(place) == 1 and "isn't the table" in capsys.readouterr().err
+    table.unlink()
+    assert leaderboard.main(place) == 1 and "got no whole file" in capsys.readouterr().err
+
+
+def test_check_writes_nothing(place):
+    made(place)
+    kept(place).unlink()
+    assert leaderboard.main([*place, "--check"]) == 0 and not kept(place).exists()
+
+
+def test_a_folder_that_cannot_be_written_costs_a_warning(place, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    assert leaderboard.main([*place[:3], str(tmp_path / "file"), "--phantom"]) == 0
+    told = capsys.readouterr().err
+    assert "can't be saved" in told and told.count("\n") == 1
+
+
+def test_ranks_are_those_of_a_comparison(place):
+    """What scripts/compare.py says of the same records."""
+    folder = Path(place[1])
+    results = store.load_results(folder, phantom=True)
+    rows = ranking.rank_rows(build_rows(results, []), results, folder)
+    models, groups, _ = comparison.load_models(
+        [store.result_path(folder, result) for result in results]
+    )
+    compared = comparison.compare_models(models, groups, True)
+    ranked = {row.name: row for row in rows if row.rank}
+    assert {row.model: row.rank for row in ranked.values()} == dict(
+        zip(compared.models, compared.ranks, strict=True)
+    )
+    assert {row.resolution for row in ranked.values()} == {compared.resolution}
+
+
+def test_what_an_interrupted_board_had_computed_is_kept(place, monkeypatch):
+    made(place)
+    run_tests = ranking.run_tests
+    kept(place).unlink()
+
+    def interrupted(*arguments):
+        yield next(run_tests(*arguments))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ranking, "run_tests", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        leaderboard.main(place)
+    assert len(json.loads(kept(place).read_text())["entries"]) == 1
+
+
+def test_only_what_was_asked_for_stays(tmp_path):
+    first = Cache(tmp_path / "c.json")
+    first.put("a", {"p": 0.1 + 0.2})
+    first.put("b", [1, None])
+    first.save()
+    second = Cache(tmp_path / "c.json")
+    assert second.get("a") == {"p": 0.1 + 0.2} and second.get("z") is None
+    second.save()
+    assert list(json.loads((tmp_path / "c.json").read_text())["entries"]) == ["a"]
+    assert np.isfinite(Cache(tmp_path / "c.json").get("a")["p"])

@@ -1,0 +1,195 @@
+"""scripts/compare.py: from case tables alone; the union of cases by hand; records that can't be compared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts import compare, leaderboard
+from tests.helpers.finished import finish, moved
+from usbench.leaderboard import comparison
+from usbench.results.store import load_cases, load_result, save_result
+
+
+def row(case: str, label: str, *counts: int | str) -> dict[str, str]:
+    return {
+        "case": case,
+        "class": label,
+        "group": case,
+        **dict(zip(("tp", "fp", "fn"), map(str, counts), strict=True)),
+    }
+
+
+def test_the_union_of_cases_by_hand():
+    """Image 1: both found something; 2: only the second fires where nothing is; 3: neither; 4: nobody knows."""
+    one = [
+        row("1", "a", 2, 1, 1),
+        row("2", "a", 0, 0, 0),
+        row("3", "a", 0, 0, 0),
+        row("4", "a", "", "", ""),
+    ]
+    two = [
+        row("1", "a", 3, 0, 0),
+        row("2", "a", 0, 9, 0),
+        row("3", "a", 0, 0, 0),
+        row("4", "a", "", "", ""),
+    ]
+    first, second = comparison.dice_scores([one, two])
+    assert first[:2].tolist() == [4 / 6, 1.0] and second[:2].tolist() == [1.0, 0.0]
+    assert np.isnan(first[2:]).all() and np.isnan(second[2:]).all()
+
+
+def test_seeds_are_averaged_case_by_case_first():
+    tables = [[row("1", "a", 1, 0, 0)], [row("1", "a", 0, 0, 1)], [row("1", "a", 1, 1, 0)]]
+    found = comparison.measure_models("segment", ["x", "x", "y"], tables)
+    assert [(model.name, model.sums.tolist()) for model in found] == [
+        ("x", [[0.5]]),
+        ("y", [[2 / 3]]),
+    ]
+
+
+def test_only_points_count_among_landmarks():
+    rows = [
+        {"kind": "point", "error_px": "2"},
+        {"kind": "curve", "error_px": "9"},
+        {"kind": "point", "error_px": ""},
+    ]
+    assert (
+        comparison.radial_errors(rows)[0] == 2
+        and np.isnan(comparison.radial_errors(rows)[1:]).all()
+    )
+
+
+def stored_cases(path: Path) -> list[dict[str, str | None]]:
+    """A result's case table, as it is saved again."""
+    return [{name: value or None for name, value in row.items()} for row in load_cases(path)]
+
+
+@pytest.fixture
+def two(compose, tmp_path):
+    """Paths of two records on the same phantom, guesses moved by 2 and by 9 px, under names of their own."""
+
+    def made(task: str, dataset: str) -> list[str]:
+        paths = []
+        for name, by in (("near", 2), ("far", 9)):
+            _, path = finish(
+                compose,
+                tmp_path / name,
+                dataset,
+                task,
+                predict=lambda target, by=by: moved(target, by),
+            )
+            result = replace(load_result(path), model=name, series=None)
+            paths.append(str(save_result(tmp_path / "results", result, stored_cases(path))))
+        return paths
+
+    return made
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("task", "dataset"), [("segment", "usgra"), ("landmark", "unity"), ("detect", "usgra")]
+)
+def test_the_better_model_is_found(two, tmp_path, capsys, task, dataset):
+    paths = two(task, dataset)
+    assert compare.main([*paths[::-1], "--json", str(tmp_path / "out.json")]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [(model["name"], model["rank"]) for model in found["models"]] == [
+        ("near", [1, 1]),
+        ("far", [2, 2]),
+    ]
+    (pair,) = found["pairs"]
+    assert (
+        (pair["one"], pair["other"]) == ("near", "far")
+        and pair["p"] < 0.05
+        and pair["holm"] == pair["p"]
+    )
+    assert (pair["value"] > 0) == (task != "landmark") and pair["low"] <= pair["value"] <= pair[
+        "high"
+    ]
+    told = capsys.readouterr().out
+    assert "resolution" in told and "differ" in told and "near − far" in told
+    result = load_result(Path(paths[0]))
+    if task != "segment":
+        assert found["models"][0]["value"] == pytest.approx(result.primary.value, rel=1e-6)
+
+
+@pytest.mark.process
+def test_a_model_and_itself_share_their_rank(two, tmp_path):
+    paths = two("segment", "usgra")
+    path = Path(paths[0])
+    result = replace(load_result(path), model="twin")
+    twin = save_result(tmp_path / "results", result, stored_cases(path))
+    assert compare.main([paths[0], str(twin), "--json", str(tmp_path / "out.json")]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [model["rank"] for model in found["models"]] == [[1, 2], [1, 2]] and found["pairs"][0][
+        "p"
+    ] == 1
+
+
+@pytest.mark.process
+def test_what_cannot_be_compared_is_refused_with_one_line(two, compose, tmp_path, capsys):
+    paths = two("segment", "usgra")
+    _, other = finish(compose, tmp_path / "kidney", "kidney", "segment")
+    _, boxes = finish(compose, tmp_path / "boxes", "usgra", "detect")
+    _, more = finish(compose, tmp_path / "more", "usgra", "segment", "dataset.phantom.seed=5")
+    for words, code, says in (
+        ([paths[0], str(other)], 1, "expected a result of dataset usgra, got kidney"),
+        ([str(boxes), str(boxes)], 2, "expected at least two models"),
+        ([paths[0], str(more)], 1, "got others"),
+        ([paths[0]], 2, "expected at least two models"),
+        ([paths[0], "0123456789ab"], 1, "got 0 results"),
+    ):
+        assert compare.main(words) == code
+        told = capsys.readouterr().err
+        assert says in told and told.count("\n") == 1, told
+
+
+@pytest.mark.process
+def test_the_board_has_ranks_from_the_same_comparison(two, tmp_path):
+    near, far = (Path(path) for path in two("detect", "usgra"))
+    folder, board = tmp_path / "board", tmp_path / "board" / "phantom" / "LEADERBOARD.md"
+
+    def entered(source: Path, name: str, key: str, table: bool = True, **changes: object) -> None:
+        result = replace(load_result(source), model=name, run_id=key * 12, **changes)
+        if not table:
+            result = replace(result, cases=None, cases_sha256=None)
+        save_result(folder, result, stored_cases(source) if table else None)
+
+    entered(near, "near", "a")
+    entered(near, "twin", "b")
+    entered(far, "far", "c")
+    entered(near, "floor", "d", origin="baseline", seed=None)
+    entered(near, "without", "e", table=False)
+    assert (
+        leaderboard.main(
+            ["--results", str(folder), "--phantom", "--json", str(tmp_path / "b.json")]
+        )
+        == 0
+    )
+    rows = {
+        row["name"]: row
+        for row in json.loads((tmp_path / "b.json").read_text())["rows"]
+        if row["reporting"]
+    }
+    ranks = {name: row["rank"] for name, row in rows.items()}
+    assert ranks == {"near": [1, 2], "twin": [1, 2], "far": [3, 3], "floor": None, "without": None}
+    text = board.read_text()
+    assert (
+        "| 1–2 of 3 | near" in text
+        and "| 3 of 3 | far" in text
+        and "Resolution: .000 map50_95" in text
+    )
+
+
+def test_blank_masks_are_compared_too(compose, tmp_path):
+    """A model that finds nothing loses on every class that is there."""
+    _, path = finish(compose, tmp_path, "usgra", "segment")
+    rows = load_cases(path)
+    silent = [{**r, "tp": "0", "fp": "0", "fn": str(int(r["tp"]) + int(r["fn"]))} for r in rows]
+    first, second = comparison.measure_models("segment", ["a", "b"], [rows, silent])
+    assert (first.counts == second.counts).all() and (first.sums >= second.sums).all()

@@ -1,0 +1,660 @@
+"""The leaderboard: seeds joined, marks where figures don't compare, protocols and phantoms apart, the same bytes twice."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.helpers.paths import ROOT
+from usbench.errors import DataError
+from usbench.leaderboard.agreement import Agreement
+from usbench.leaderboard.build import build_rows
+from usbench.leaderboard.csv_file import to_csv
+from usbench.leaderboard.markdown import to_markdown
+from usbench.leaderboard.published import Dataset, Published, read_datasets
+from usbench.leaderboard.rows import Row
+from usbench.leaderboard.versus import find_marks
+from usbench.results.format import format_value
+from usbench.results.result import Result
+from usbench.results.store import save_result
+
+SCRIPT = ROOT / "scripts" / "leaderboard.py"
+
+
+def figure(value, low=None, high=None):
+    method = None if low is None else "percentile"
+    found = {"value": value, "low": low, "high": high, "method": method, "n": 40, "groups": 30}
+    return {**found, "reason": "no image has the class"} if value is None else found
+
+
+def rows(records, datasets):
+    """The leaderboard's rows of results as JSON."""
+    return build_rows([Result.from_json(content) for content in records], datasets)
+
+
+def record(value=0.7, seed=0, encoder="resnet18", version=1, config=None, **changes):
+    """A realistic finished run; its key follows from what tells it apart."""
+    made = {
+        "schema": 2,
+        "dataset": "spinal",
+        "task": "segment",
+        "fold": None,
+        "trained_on": None,
+        "origin": "run",
+        "model": "unet",
+        "recipe": "kumar2025",
+        "seed": seed,
+        "status": "done",
+        "reason": None,
+        "protocol": {
+            "name": "usbench",
+            "version": version,
+            "description": "foreground, native size",
+        },
+        "primary": {"name": "dice", "value": value, "higher_is_better": True},
+        "target_score": {"dice": figure(1.0)},
+        "scores": {"dice": figure(value), "iou": figure(0.5)},
+        "per_class": {"dura": {"dice": figure(0.6)}, "pia": {"dice": figure(0.8)}},
+        "protocols": {},
+        "data": {
+            "fingerprint": "f" * 64,
+            "counts": {"train": 8668, "val": 895, "test": 660},
+            "phantom": False,
+        },
+        "config": config
+        or {"model": {"name": "unet", "build": {"encoder": encoder}}, "threads": seed},
+        "code": {"version": "0.1.0", "commit": None, "dirty": None},
+        "machine": {},
+        "precision": "bf16",
+        "parameters": 31044106,
+        **changes,
+    }
+    return {"run_id": hashlib.sha256(json.dumps([made, encoder]).encode()).hexdigest()[:12], **made}
+
+
+def paper(**changes):
+    """A published row that `record()` may be compared with under kumar2025-cnn."""
+    row = {
+        "task": "segment",
+        "name": "U-Net",
+        "protocol": "kumar2025-cnn",
+        "split": "test",
+        "scores": {"dice": 0.553, "iou": 0.476},
+        "source": "Kumar 2025",
+        "verified": "third-party",
+        "model": "unet",
+        "recipe": "kumar2025",
+        "parameters": 31044106,
+    }
+    return Published(**{**row, **changes})
+
+
+def by_the_paper(value, version=1):
+    return {
+        "version": version,
+        "description": "10 classes",
+        "target_score": {"dice": figure(0.813)},
+        "scores": {"dice": figure(value)},
+        "per_class": {},
+    }
+
+
+def ours(board):
+    return [row for row in board if row.origin != "published"]
+
+
+# ---- seeds
+
+
+def test_seeds_are_one_row_with_mean_and_sample_sd():
+    board = rows([record(0.5, 2), record(0.7, 0), record(0.6, 1)], [])
+    assert len(board) == 1
+    assert board[0].seeds == (0, 1, 2)
+    assert board[0].value == pytest.approx(0.6)
+    assert board[0].scores["dice"].sd == pytest.approx(0.1)  # √((.1² + 0 + .1²) / 2)
+    text = to_markdown(board, [])
+    assert (
+        "| unet | kumar2025 | .600 | .500 | 1.000 | 3 (SD .100) | 30 | 31,044,106 | ours |" in text
+    )
+
+
+def test_an_interval_is_that_of_one_training_and_seeds_share_the_mean_of_theirs():
+    scores = {"dice": figure(0.7, 0.65, 0.75)}
+    assert ".700 [.650, .750]" in to_markdown(rows([record(scores=scores)], []), [])
+    others = {"dice": figure(0.7, 0.55, 0.75)}
+    assert ".700 [.600, .750]" in to_markdown(
+        rows([record(scores=scores), record(seed=1, scores=others)], []), []
+    )
+    without = {"dice": figure(0.7)}
+    assert ".700 |" in to_markdown(
+        rows([record(scores=scores), record(seed=1, scores=without)], []), []
+    )
+
+
+def test_a_seed_that_is_undefined_leaves_the_mean_undefined():
+    undefined = {"name": "dice", "value": None, "higher_is_better": True}
+    board = rows(
+        [
+            record(),
+            record(seed=1, primary=undefined, scores={"dice": figure(None), "iou": figure(0.5)}),
+        ],
+        [],
+    )
+    assert board[0].value is None
+    assert "| – |" in to_markdown(board, [])
+
+
+def test_two_seeds_have_two_spreads_that_stand_apart():
+    """SD over the seeds: √(.05² + .05²) = .0707. SE over 30 groups of each: its interval's half / 1.96 · √(30 / 29);
+    together the root mean square of .0196 / 1.96 and .0392 / 1.96 times that, .0161."""
+    one = record(0.6, scores={"dice": figure(0.6, 0.5804, 0.6196)})
+    two = record(0.7, 1, scores={"dice": figure(0.7, 0.6608, 0.7392)})
+    board = rows([one, two], [])
+    assert "| 2 (SD .071) | 30 (SE .016) |" in to_markdown(board, [])
+    (line,) = csv.DictReader(io.StringIO(to_csv(board)))
+    assert float(line["sd"]) == pytest.approx(0.005**0.5, rel=1e-5)
+    assert float(line["se"]) == pytest.approx((0.00025 * 30 / 29) ** 0.5, rel=1e-4)
+    assert (line["groups"], line["seeds_done"], line["seeds_begun"]) == ("30", "2", "2")
+
+
+def test_a_seed_that_failed_counts_towards_the_seeds_begun():
+    broken = {
+        "status": "failed",
+        "reason": "x",
+        "protocol": None,
+        "primary": None,
+        "scores": {},
+        "per_class": {},
+    }
+    board = rows([record(0.5), record(0.6, 1), record(seed=2, **broken)], [])
+    assert [(row.seeds, row.seeds_begun) for row in board if row.status == "done"] == [((0, 1), 3)]
+    text = to_markdown(board, [])
+    assert "| 2 of 3 (SD .071) |" in text and "**Failed or skipped**" in text
+    line = next(csv.DictReader(io.StringIO(to_csv(board))))
+    assert (line["seeds"], line["seeds_done"], line["seeds_begun"]) == ("0 1", "2", "3")
+    other = rows([record(0.5), record(seed=2, encoder="resnet34", **broken)], [])
+    assert [row.seeds_begun for row in other if row.status == "done"] == [1]  # of another recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels"),
+    [
+        ({"encoder": "resnet34"}, {"unet · encoder=resnet18", "unet · encoder=resnet34"}),
+        ({"precision": "fp32"}, {"unet · precision=bf16", "unet · precision=fp32"}),
+        ({"fold": 1}, {"unet", "unet · fold 1"}),
+        ({"trained_on": "kidney"}, {"unet", "unet · trained on kidney"}),
+        ({"recipe": "quick"}, {"unet"}),
+        ({"model": "deeplabv3"}, {"unet", "deeplabv3"}),
+    ],
+)
+def test_recipes_stay_apart_and_are_told_apart(changes, labels):
+    board = rows([record(), record(seed=1, **changes)], [])
+    assert len(board) == 2
+    assert {row.name for row in board} == labels
+
+
+def test_what_has_no_bearing_on_the_result_keeps_seeds_together():
+    one = {
+        "model": {"build": {"encoder": "resnet18"}, "recipes": {"quick": 1}},
+        "device": "cpu",
+        "threads": 2,
+    }
+    two = {
+        "model": {"build": {"encoder": "resnet18"}, "recipes": {}},
+        "device": "cuda",
+        "threads": 8,
+    }
+    assert len(rows([record(config=one), record(seed=1, config=two)], [])) == 1
+
+
+def test_data_that_differ_or_a_seed_twice_stay_apart():
+    other = {**record()["data"], "fingerprint": "e" * 64}
+    assert len(rows([record(), record(seed=1, data=other)], [])) == 2
+    twice = rows(
+        [record(0.7), record(0.6)], []
+    )  # one seed, two keys: they differ in something the config doesn't hold
+    assert [len(row.seeds) for row in twice] == [1, 1]
+    assert [row.name for row in twice] == [f"unet · {row.run_ids[0]}" for row in twice]
+
+
+def test_the_series_decides_where_there_is_one():
+    assert len(rows([record(series="a" * 12), record(seed=1, series="a" * 12)], [])) == 1
+    board = rows([record(series="a" * 12), record(seed=1, series="b" * 12)], [])
+    assert [row.name for row in board] == [f"unet · {row.run_ids[0]}" for row in board]
+
+
+# ---- published rows
+
+
+MARKS = [  # (changes of ours, changes of the paper's, marks)
+    ({}, {}, ()),
+    ({"protocol": "usbench"}, {}, ("≠ protocol",)),
+    ({"old_protocol": True}, {}, ("≠ protocol",)),
+    ({}, {"protocol": "unknown"}, ("≠ protocol",)),
+    ({}, {"split": "human"}, ("≠ data",)),
+    ({"fold": 0}, {}, ("≠ data",)),
+    ({"folds": (5, 5)}, {}, ("≠ data",)),
+    ({"trained_on": "kidney"}, {}, ("≠ data",)),
+    ({"counts": {"train": 100, "test": 660}}, {"counts": {"train": 8668}}, ("≠ data",)),
+    ({"counts": {"train": 8668, "test": 660}}, {"counts": {"train": 8668}}, ()),
+    ({"model": "deeplabv3"}, {}, ("≠ model",)),
+    ({}, {"model": None}, ("≠ model",)),
+    ({"parameters": 14328209}, {}, ("≠ model",)),
+    ({"parameters": None}, {}, ("≠ model",)),
+    ({"parameters": None}, {"parameters": None}, ()),
+    ({"recipe": "standard"}, {}, ("≠ recipe",)),
+    ({}, {"recipe": None}, ("≠ recipe",)),
+    ({"recipe": None}, {"recipe": None}, ("≠ recipe",)),
+    (
+        {"protocol": "usbench", "fold": 2, "parameters": 1, "recipe": "quick"},
+        {},
+        ("≠ protocol", "≠ data", "≠ model", "≠ recipe"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("mine", "theirs", "wanted"), MARKS)
+def test_what_forbids_a_difference(mine, theirs, wanted):
+    both = {
+        "protocol": "kumar2025-cnn",
+        "model": "unet",
+        "recipe": "kumar2025",
+        "parameters": 31044106,
+    }
+    row = Row("spinal", "segment", "run", "unet", **{**both, **mine})
+    published = Row("spinal", "segment", "published", "U-Net", **{**both, **theirs})
+    assert find_marks(row, published) == wanted
+
+
+def test_the_difference_is_taken_under_the_published_protocol_only():
+    """Our .700 is by our own rule; by the paper's rule it is .560 and .570: .565 − .553 = +.012."""
+    records = [
+        record(0.7, s, protocols={"kumar2025-cnn": by_the_paper(v)})
+        for s, v in ((0, 0.56), (1, 0.57))
+    ]
+    board = rows(records, [Dataset("spinal", published=(paper(),))])
+    tables = {row.protocol: row for row in ours(board)}
+    assert tables["usbench"].marks == ("≠ protocol",) and tables["usbench"].delta is None
+    assert tables["usbench"].agreement == Agreement("can't tell", "≠ protocol")
+    assert tables["kumar2025-cnn"].marks == ()
+    assert tables["kumar2025-cnn"].delta == pytest.approx(0.012)
+    text = to_markdown(board, [])
+    assert "+.012 (U-Net .553)" not in text and "+.012 (U-Net)" in text
+    assert (
+        "| ≠ protocol: can't tell |" in text and "+.012 (U-Net): can't tell (no interval)" in text
+    )
+
+
+def test_the_table_of_one_protocol_has_no_row_of_another():
+    records = [record(0.7, protocols={"kumar2025-cnn": by_the_paper(0.56)})]
+    papers = (
+        paper(),
+        paper(name="YOLO", protocol="unknown"),
+        paper(name="U-Net h", split="human", scores={"dice": 0.349}),
+    )
+    board = rows(records, [Dataset("spinal", published=papers)])
+    tables = to_markdown(board, []).split("**Protocol ")[1:]
+    titles = [table.splitlines()[0] for table in tables]
+    assert titles == [
+        "`usbench` 1**",
+        "`kumar2025-cnn` 1**",
+        "`kumar2025-cnn` 1, evaluated on: human**",
+        "`unknown`**",
+    ]
+    names = [
+        [
+            line.split(" | ")[0]
+            for line in table.split("Protocol: ")[0].splitlines()
+            if line.startswith("| ")
+        ]
+        for table in tables
+    ]
+    assert "| unet" in names[0] and "| U-Net" not in names[0]
+    assert names[1] == ["| model", "| unet", "| U-Net"]  # .560 above .553
+    assert names[2] == ["| model", "| U-Net h"]
+    assert names[3] == ["| model", "| YOLO"]
+
+
+def test_an_older_protocol_stands_apart():
+    board = rows([record(0.9, version=1), record(0.6, 1, version=2)], [])
+    assert [(row.version, row.old_protocol) for row in board] == [(2, False), (1, True)]
+    assert "**Protocol `usbench` 1 (old protocol)**" in to_markdown(board, [])
+
+
+def test_agreement_with_the_paper_is_told_with_its_interval():
+    protocols = {
+        "kumar2025-cnn": {**by_the_paper(0.56), "scores": {"dice": figure(0.56, 0.55, 0.57)}}
+    }
+    records = [record(0.7, seed, protocols=protocols) for seed in (0, 1, 2)]
+    (row,) = [
+        row
+        for row in rows(records, [Dataset("spinal", published=(paper(),))])
+        if row.delta is not None
+    ]
+    assert row.agreement.verdict == "agrees" and row.agreement.low < row.delta < row.agreement.high
+    wide = Dataset("spinal", published=(paper(),), agrees_within=0.005)
+    (row,) = [row for row in rows(records, [wide]) if row.delta is not None]
+    assert row.agreement.verdict == "can't tell"
+    text = to_csv([row])
+    line = next(line for line in csv.DictReader(io.StringIO(text)) if line["score"] == "dice")
+    assert line["agreement"] == "can't tell" and float(line["delta_low"]) < 0.007 < float(
+        line["delta_high"]
+    )
+
+
+@pytest.mark.parametrize("within", [0, 1, "much", True])
+def test_a_bad_tolerance_is_named(tmp_path, within):
+    folder = written(tmp_path, [])
+    path = next((folder / "dataset").glob("*.yaml"))
+    path.write_text(path.read_text() + f"agrees_within: {json.dumps(within)}\n")
+    with pytest.raises(DataError, match="agrees_within: expected a number between 0 and 1"):
+        read_datasets(folder)
+
+
+def test_no_model_of_the_paper_is_no_comparison_and_no_paper_no_mark():
+    lonely = rows([record()], [Dataset("spinal", published=(paper(model=None, why="none"),))])
+    assert ours(lonely)[0].marks == ("≠ model",)
+    assert rows([record()], [Dataset("kidney", published=(paper(),))])[1].marks == ()
+
+
+def test_the_closest_published_row_is_the_one_compared_with():
+    papers = (
+        paper(name="human", split="human"),
+        paper(name="porcine", protocol="usbench", scores={"dice": 0.6}),
+    )
+    row = ours(rows([record(0.7)], [Dataset("spinal", published=papers)]))[0]
+    assert (row.against, row.marks) == ("porcine", ())
+    assert row.delta == pytest.approx(0.1)
+
+
+def test_a_human_or_control_row_is_unranked_and_never_compared():
+    rater = record(0.99, origin="human", model="annotator-2", seed=None, recipe=None)
+    board = rows([rater, record(0.2)], [Dataset("spinal", published=(paper(protocol="usbench"),))])
+    assert [row.origin for row in board] == ["published", "run", "human"]
+    assert board[2].marks == ()
+
+
+# ---- leaks, failures, order
+
+
+def test_a_leak_is_marked_and_has_its_second_figure():
+    leak = {"n": 7, "description": "7 of 40 test images are near-duplicates"}
+    scores = {"dice": figure(0.7), "dice:no-leak": figure(0.65)}
+    text = to_markdown(
+        rows(
+            [record(dataset="usgra", data={**record()["data"], "leakage": leak}, scores=scores)], []
+        ),
+        [],
+    )
+    assert "| model | recipe | **dice** | dice, no leakage |" in text
+    assert (
+        "| .700 | .650 |" in text
+        and "| leakage: 7 images |" in text
+        and "Leakage: 7 of 40 test images" in text
+    )
+
+
+def test_a_failed_run_is_a_row_with_its_reason_that_cannot_break_the_table():
+    reason = "loss isn't finite | epoch 3\n<b>"
+    bad = record(
+        seed=4, status="failed", reason=reason, protocol=None, primary=None, scores={}, per_class={}
+    )
+    board = rows([bad, record()], [])
+    assert [row.status for row in board] == ["done", "failed"]
+    assert (
+        f"| unet | kumar2025 | 4 | {bad['run_id']} | failed | loss isn't finite \\| epoch 3 &lt;b> |"
+        in to_markdown(board, [])
+    )
+    assert list(csv.DictReader(io.StringIO(to_csv(board))))[-1]["note"] == reason
+
+
+@pytest.mark.parametrize(("higher", "wanted"), [(True, ["c", "a", "b"]), (False, ["a", "b", "c"])])
+def test_best_first_then_by_name(higher, wanted):
+    def run(model, value):
+        return record(
+            value, model=model, primary={"name": "dice", "value": value, "higher_is_better": higher}
+        )
+
+    assert [row.name for row in rows([run("b", 0.5), run("c", 0.6), run("a", 0.5)], [])] == wanted
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_records_changes_no_byte(shuffle: random.Random):
+    records = [
+        record(0.5 + seed / 10, seed, model=model)
+        for seed in range(3)
+        for model in ("unet", "deeplabv3")
+    ]
+    records += [record(0.4, encoder="resnet34"), record(seed=9, status="failed", reason="x")]
+    mixed = list(records)
+    shuffle.shuffle(mixed)
+    datasets = [Dataset("spinal", published=(paper(),))]
+    one, two = rows(records, datasets), rows(mixed, datasets)
+    assert to_markdown(one, datasets) == to_markdown(two, datasets)
+    assert to_csv(one) == to_csv(two)
+
+
+@pytest.mark.parametrize(
+    ("value", "score", "sign", "text"),
+    [
+        (0.6064, "dice", "", ".606"),
+        (1.0, "dice", "", "1.000"),
+        (0.9996, "dice", "", "1.000"),
+        (0.0, "dice", "", ".000"),
+        (None, "dice", "", "–"),
+        (0.0131, "dice", "+", "+.013"),
+        (-0.0131, "dice", "+", "−.013"),
+        (-0.0001, "dice", "+", "+.000"),
+        (3.456, "hd95_px", "", "3.46"),
+        (0.5, "mre_mm", "", "0.50"),
+        (0.756, "sdr_px_4", "", ".756"),
+    ],
+)
+def test_figures_for_people(value, score, sign, text):
+    assert format_value(value, score, sign) == text
+
+
+def test_csv_says_every_score_with_its_protocol():
+    board = rows(
+        [record(0.7, s, protocols={"kumar2025-cnn": by_the_paper(0.56)}) for s in (0, 1)],
+        [Dataset("spinal", published=(paper(),))],
+    )
+    lines = list(csv.DictReader(io.StringIO(to_csv(board))))
+    told = {(line["origin"], line["protocol"], line["score"]): line for line in lines}
+    assert len(told) == len(lines) == 5
+    assert (
+        told["run", "usbench", "dice"]["value"] == "0.7"
+        and told["run", "usbench", "dice"]["seeds"] == "0 1"
+    )
+    assert told["run", "kumar2025-cnn", "dice"]["delta_published"] == "0.007"
+    assert told["run", "kumar2025-cnn", "dice"]["target_score"] == "0.813"
+    assert told["published", "kumar2025-cnn", "dice"]["protocol_version"] == ""
+    assert told["published", "kumar2025-cnn", "iou"]["verified"] == "third-party"
+
+
+# ---- dataset YAMLs
+
+
+def written(folder, published, name="spinal"):
+    (folder / "dataset").mkdir(parents=True, exist_ok=True)
+    content = {
+        "name": name,
+        "licence": "none | declared",
+        "citation": "Kumar 2025",
+        "published": published,
+    }
+    (folder / "dataset" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+ENTRY = {
+    "task": "segment",
+    "name": "U-Net",
+    "model": None,
+    "why": "another net",
+    "protocol": "kumar2025-cnn",
+    "split": "test",
+    "scores": {"dice": 0.553},
+    "per_class": {"spinal cord": {"dice": 0.928}},
+    "source": "Kumar 2025",
+    "verified": False,  # what YAML makes of a bare `no`
+}
+
+
+def test_published_rows_are_read_and_shown_without_any_result(tmp_path):
+    datasets = read_datasets(written(tmp_path, [ENTRY]))
+    assert datasets[0].published[0].verified == "no"
+    text = to_markdown(rows([], datasets), datasets)
+    assert "| U-Net | .553 | Kumar 2025 (verified: no) | another net |" in text
+    assert "| U-Net | .928 |" in text
+    assert "Licence: none \\| declared · Cite: Kumar 2025" in text
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("text", "mapping"),
+        ({**ENTRY, "scroes": {}}, "scroes"),
+        ({k: v for k, v in ENTRY.items() if k != "source"}, "source"),
+        ({**ENTRY, "task": "classify"}, "classify"),
+        ({**ENTRY, "verified": "yes"}, "verified"),
+        ({**ENTRY, "scores": {}}, "scores"),
+        ({**ENTRY, "scores": {"dice": "1e-3"}}, "dice"),
+        ({**ENTRY, "scores": {"dice": float("nan")}}, "dice"),
+        ({**ENTRY, "per_class": {"cord": {"dice": None}}}, "dice"),
+        ({**ENTRY, "why": None}, "why"),
+    ],
+)
+def test_a_bad_published_row_is_named(tmp_path, entry, words):
+    with pytest.raises(DataError, match=words) as error:
+        read_datasets(written(tmp_path, [ENTRY, entry]))
+    assert "spinal.yaml: published[1]" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["a: [1", "- 1", "\x00"])
+def test_a_dataset_yaml_that_is_none_is_named(tmp_path, content):
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "x.yaml").write_text(content)
+    with pytest.raises(DataError, match=r"x\.yaml") as error:
+        read_datasets(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_the_dataset_yamls_of_the_repository_are_sound():
+    assert read_datasets(ROOT / "conf")
+
+
+# ---- the command
+
+
+def run_script(*arguments, cwd=None):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Options for a small set of records and one published row."""
+    for one in (
+        record(0.7),
+        record(0.6, 1),
+        record(0.9, 2, data={**record()["data"], "phantom": True}),
+    ):
+        save_result(tmp_path / "results", Result.from_json(one))
+    return ["--results", tmp_path / "results", "--conf", written(tmp_path / "conf", [ENTRY])]
+
+
+@pytest.mark.process
+def test_twice_gives_the_same_bytes_and_check_notices_a_change(place, tmp_path):
+    top = tmp_path / "results"
+    assert run_script(*place, "--check").returncode == 1
+    assert not (top / "LEADERBOARD.md").exists()
+    assert run_script(*place, cwd=tmp_path).returncode == 0
+    files = {name: (top / name).read_bytes() for name in ("LEADERBOARD.md", "LEADERBOARD.csv")}
+    assert run_script(*place, cwd="/").returncode == 0
+    assert files == {name: (top / name).read_bytes() for name in files}
+    assert run_script(*place, "--check").returncode == 0
+    (top / "LEADERBOARD.csv").write_text("by hand")
+    differing = run_script(*place, "--check")
+    assert differing.returncode == 1
+    assert "LEADERBOARD.csv" in differing.stderr and "LEADERBOARD.md" not in differing.stderr
+    assert (top / "LEADERBOARD.csv").read_text() == "by hand"
+
+
+@pytest.mark.process
+def test_phantoms_never_stand_beside_published_or_real_figures(place, tmp_path):
+    assert run_script(*place).returncode == 0
+    assert run_script(*place, "--phantom").returncode == 0
+    real = (tmp_path / "results" / "LEADERBOARD.md").read_text()
+    phantom = (tmp_path / "results" / "phantom" / "LEADERBOARD.md").read_text()
+    assert ".650" in real and ".900" not in real and "U-Net" in real
+    assert (
+        ".900" in phantom
+        and ".650" not in phantom
+        and "U-Net" not in phantom
+        and "≠" not in phantom
+    )
+    assert (
+        "published"
+        not in (tmp_path / "results" / "phantom" / "LEADERBOARD.csv").read_text().split("\n", 1)[1]
+    )
+
+
+@pytest.mark.process
+def test_a_damaged_result_is_one_line_and_nothing_is_written(place, tmp_path):
+    path = next((tmp_path / "results" / "spinal").rglob("*.json"))
+    path.write_text(path.read_text()[:300])
+    done = run_script(*place, "--json", tmp_path / "rows.json")
+    assert done.returncode == 1 and str(path) in done.stderr and done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert not list(tmp_path.rglob("LEADERBOARD*")) and not (tmp_path / "rows.json").exists()
+
+
+@pytest.mark.process
+def test_json(place, tmp_path):
+    assert run_script(*place, "--json", tmp_path / "rows.json").returncode == 0
+    told = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [(row["origin"], row["value"]) for row in told] == [
+        ("run", pytest.approx(0.65)),
+        ("published", 0.553),
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--phantom", "--picture", "x.png"], ["--check", "--json", "x.json"], ["--nonsense"]],
+)
+def test_options_that_contradict_each_other_are_refused(options):
+    assert run_script(*options).returncode == 2
+
+
+@pytest.mark.process
+def test_nothing_to_draw_is_one_line(tmp_path):
+    done = run_script(
+        "--results",
+        tmp_path,
+        "--conf",
+        written(tmp_path / "conf", []),
+        "--picture",
+        tmp_path / "x.png",
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("LEADERBOARD*"))
+
+
+@pytest.mark.process
+def test_help():
+    assert "--check" in run_script("--help").stdout

@@ -1,0 +1,190 @@
+"""Two models on the same cases: by hand, exact swaps, how often equal models are called different, ranks and ties."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tests.helpers.drawn_boxes import Pairs, random_pairs
+from usbench.metrics import box_protocols, paired
+from usbench.metrics.bootstrap import draw
+from usbench.metrics.detect_scorer import DetectScorer, matches_from_cases
+from usbench.metrics.paired import Difference, MapScores, MeanScores
+from usbench.types import Boxes
+
+
+def model(name: str, *values: float) -> MeanScores:
+    """One column, every case counts unless NaN."""
+    table = np.array(values, float)[:, None]
+    return MeanScores(name, np.nan_to_num(table), np.isfinite(table) * 1.0)
+
+
+def test_the_score_is_per_class_over_cases_then_over_classes():
+    values = np.array([[1.0, 0.0], [0.5, 0.0], [0.0, 0.4]])
+    counts = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    assert paired.score_model(
+        MeanScores("a", values * counts, counts), draw(list("xyz"))
+    ) == pytest.approx((0.5 + 0.4) / 2)
+
+
+def test_all_swaps_of_six_groups_by_hand():
+    """Differences of 1 in each of 6 groups: of 64 swaps only all and none reach 6/6: p = 2/64."""
+    draws = draw(list("abcdef"))
+    found = paired.compare_pair(model("a", *[1.0] * 6), model("b", *[0.0] * 6), draws)
+    assert found.value == 1 and found.p == pytest.approx(2 / 64)
+    assert (found.low, found.high) == (1, 1) and "6 groups" in found.reason
+    mixed = paired.compare_pair(model("a", 1, 1, 1, 0, 0, 0), model("b", 0, 0, 0, 1, 1, 1), draws)
+    assert mixed.value == 0 and mixed.p == 1
+
+
+def test_groups_are_swapped_whole():
+    """12 cases in 6 groups: the sums per group are what is swapped, as an enumeration of its own finds."""
+    rng = np.random.default_rng(0)
+    groups = [str(n // 2) for n in range(12)]
+    one, other = rng.random(12), rng.random(12)
+    found = paired.compare_pair(model("a", *one), model("b", *other), draw(groups))
+    apart = (one - other).reshape(6, 2).sum(1)
+    swaps = [
+        abs(sum(s * d for s, d in zip(signs, apart, strict=True)))
+        for signs in itertools.product((1, -1), repeat=6)
+    ]
+    assert found.p == pytest.approx(np.mean(np.array(swaps) >= abs(apart.sum()) - 1e-12))
+
+
+def test_under_six_groups_there_is_no_p_and_under_five_no_interval():
+    five = paired.compare_pair(model("a", *[1.0] * 5), model("b", *[0.0] * 5), draw(list("abcde")))
+    assert five.p is None and "5 groups, at least 6" in five.reason and five.low is not None
+    four = paired.compare_pair(model("a", *[1.0] * 4), model("b", *[0.0] * 4), draw(list("abcd")))
+    assert four.low is None and four.p is None
+
+
+def test_many_groups_are_swapped_at_random_and_p_is_never_0():
+    values = np.random.default_rng(1).random(30)
+    found = paired.compare_pair(
+        model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)])
+    )
+    assert found.p == pytest.approx(1 / (paired.RANDOM_SWAPS + 1))
+    again = paired.compare_pair(
+        model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)])
+    )
+    assert again == found
+
+
+def test_two_equal_models_on_six_animals_are_rarely_called_different():
+    """110 frames of each of 6 animals, models that differ by animal at random: under 5 % below .05."""
+    rng = np.random.default_rng(2)
+    groups = [str(n // 110) for n in range(660)]
+    draws = draw(groups, resamples=2)
+    called = 0
+    for _ in range(400):
+        animal, frame = (
+            rng.normal(0, 0.05, (2, 6)).repeat(110, axis=1),
+            rng.normal(0, 0.02, (2, 660)),
+        )
+        one, other = (
+            model(name, *values) for name, values in zip("ab", animal + frame, strict=True)
+        )
+        called += paired.permutation_p(one, other, draws) < paired.ALPHA
+    assert called / 400 < 0.05  # 2/64 of exact swaps reach .05 at all: .031
+
+
+def curves(name: str, *seeds: Pairs) -> MapScores:
+    return MapScores(
+        name,
+        tuple(
+            box_protocols.match_pairs(box_protocols.find_protocol("coco"), pairs, 3)[0]
+            for pairs in seeds
+        ),
+    )
+
+
+def map_of(pairs: Pairs) -> float:
+    return box_protocols.score_pairs(pairs, list("abc")).scores["map50_95"].value
+
+
+def moved(pairs: Pairs, by: float) -> Pairs:
+    """The same truths, other guesses."""
+    return [(t, Boxes(g.xyxy + np.float32(by), g.labels, g.scores)) for t, g in pairs]
+
+
+@pytest.mark.parametrize("seeds", [(1, 1), (2, 1), (2, 3)])
+def test_swapped_boxes_are_those_of_pictures_that_changed_sides(seeds):
+    """12 pictures in 6 groups, many equal scores: every swap is scored anew by the scorer of runs."""
+    pairs, groups = random_pairs(3, images=12), np.arange(12) // 2
+    mine, theirs = (
+        [moved(pairs, shift + n) for n in range(count)]
+        for shift, count in zip((0, 2), seeds, strict=True)
+    )
+    swaps = np.array(list(itertools.product((False, True), repeat=6)))[::7]
+    found = curves("a", *mine).swapped_differences(curves("b", *theirs), groups, swaps)
+    count = np.lcm(*seeds)
+    for row, value in zip(swaps, found, strict=True):
+        apart = []
+        for n in range(count):
+            sides = mine[n % seeds[0]], theirs[n % seeds[1]]
+            one = [sides[int(row[groups[k]])][k] for k in range(12)]
+            other = [sides[1 - int(row[groups[k]])][k] for k in range(12)]
+            apart.append(map_of(one) - map_of(other))
+        assert value == pytest.approx(np.mean(apart), abs=1e-12)
+
+
+def test_the_score_of_boxes_is_the_mean_over_seeds_and_resamples_are_those_of_the_record():
+    pairs = random_pairs(5, images=14)
+    draws, model = draw([str(n // 2) for n in range(14)]), curves("a", pairs, moved(pairs, 1))
+    assert paired.score_model(model, draws) == pytest.approx(
+        (map_of(pairs) + map_of(moved(pairs, 1))) / 2, abs=1e-12
+    )
+    assert paired.compare_pair(model, model, draws).p == 1
+    alone = curves("b", pairs)
+    found = box_protocols.score_pairs(pairs, list("abc"), draws=draws).scores["map50_95"]
+    low, high = np.quantile(alone.scores(draws), [0.025, 0.975])
+    assert (low, high) == pytest.approx((found.low, found.high))
+
+
+def test_the_case_table_holds_the_matches():
+    """Also pictures without a box, a class that none has, equal scores, and no guess at all."""
+    pairs = random_pairs(7)
+    for own in (pairs, [(t, Boxes(g.xyxy[:0], g.labels[:0], g.scores[:0])) for t, g in pairs]):
+        scorer = DetectScorer(list("abc"))
+        for n, (truth, guess) in enumerate(own):
+            scorer.update(f"c{n}", "g", truth, guess)
+        rows = [
+            {k: "" if v is None else str(v) for k, v in row.items()}
+            for row in scorer.result().cases
+        ]
+        wanted, found = curves("", own).seeds[0], matches_from_cases(rows, list("abc"))
+        for name in ("starts", "image", "score", "rank", "hit", "targets"):
+            assert np.array_equal(getattr(wanted, name), getattr(found, name)), name
+
+
+def test_holm_by_hand():
+    assert paired.correct_holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert paired.correct_holm([0.5, 0.9]) == [1.0, 1.0] and paired.correct_holm([]) == []
+
+
+def pair(one: str, other: str, value: float, p: float | None) -> Difference:
+    return Difference(one, other, value, None, None, 0.1, p)
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_ranks_are_ranges_where_no_test_tells_models_apart(higher):
+    sign = 1 if higher else -1
+    pairs = [
+        pair("a", "b", 0.01 * sign, 0.6),
+        pair("a", "c", 0.3 * sign, 0.001),
+        pair("b", "c", 0.29 * sign, 0.002),
+    ]
+    assert paired.rank_models(["a", "b", "c"], pairs, higher) == {
+        "a": (1, 2),
+        "b": (1, 2),
+        "c": (3, 3),
+    }
+
+
+def test_without_a_test_every_rank_is_possible():
+    assert paired.rank_models(["a", "b"], [pair("a", "b", 1.0, None)], True) == {
+        "a": (1, 2),
+        "b": (1, 2),
+    }

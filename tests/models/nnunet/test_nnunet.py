@@ -1,0 +1,685 @@
+"""nnU-Net: what the package does behind one's back, each with the test that fails where its handling is taken away."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from tests.helpers.paths import ROOT
+from tests.helpers.watched import Watch, a_run
+
+pytest.importorskip("nnunetv2", reason="usbench[nnunet] isn't installed")
+
+from usbench.datasets.phantoms import phantom
+from usbench.errors import ConfigError, DataError, RunError, UsbenchError
+from usbench.models.nnunet import trainer as nnunet_trainer
+from usbench.models.nnunet.files import label_map, parse_recipe, write_raw
+from usbench.models.nnunet.model import NnUNet, sealed_nnunet
+from usbench.models.nnunet.planner import OURS, amend_plan
+from usbench.results.scoring import SELECTION
+from usbench.types import Masks, Run, Sample
+
+pytestmark = pytest.mark.usefixtures("one_thread_throughout")
+
+TINY = {
+    "epochs": 3,
+    "iterations": 3,
+    "batch": 2,
+    "size": [64, 64],
+    "features": [4, 8, 8, 8],
+    "mirror": [1],
+}
+SHAPES = ((64, 64), (61, 97), (40, 120))
+RECIPES = yaml.safe_load((ROOT / "conf/model/nnunet.yaml").read_text("utf-8"))["recipes"]
+
+
+def pictures(count: int, seed: int = 0) -> list[Sample]:
+    """Noise with a bright (class 0) and a dark (class 1) rectangle; every fourth picture has none."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for n in range(count):
+        height, width = SHAPES[n % len(SHAPES)]
+        image = rng.integers(90, 130, (height, width), dtype=np.uint8)
+        planes = np.zeros((2, height, width), bool)
+        if n % 4 != 3:
+            y, x = int(rng.integers(0, height - 20)), int(rng.integers(0, width // 2 - 20))
+            planes[0, y : y + 20, x : x + 20] = planes[1, y : y + 12, x + 25 : x + 45] = True
+            image[planes[0]], image[planes[1]] = 250, 10
+        samples.append(Sample(f"case {n}", f"g{n}", image, Masks(planes)))
+    return samples
+
+
+def a_model(**changes) -> NnUNet:
+    return NnUNet(classes=2, exclusive=True, recipe={**TINY, **changes})
+
+
+def fitted(folder: Path, scores: list[float], seed: int = 3, **changes) -> tuple[NnUNet, Watch]:
+    model, watch = a_model(**changes), Watch(scores)
+    model.fit(pictures(6), pictures(4, seed=1), a_run(folder, watch, seed=seed))
+    return model, watch
+
+
+def same(one: list[Masks], other: list[Masks]) -> bool:
+    """To the last bit of every probability."""
+    return len(one) == len(other) and all(
+        np.array_equal(a.planes, b.planes)
+        and np.array_equal(a.scores, b.scores)
+        and np.array_equal(a.probabilities, b.probabilities)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def held_out(model: NnUNet) -> list[Masks]:
+    return list(model.predict(sample.image for sample in pictures(4, seed=1)))
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory) -> tuple[NnUNet, Watch, Path]:
+    """One uninterrupted run whose second epoch is its best."""
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    model, watch = fitted(folder, [0.1, 0.3, 0.2])
+    return model, watch, folder
+
+
+# ---- recipes and refusals
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": None}, "epochs: expected a whole number from 1 on, got None"),
+        ({"epochs": True}, "epochs: expected a whole number"),
+        ({"iterations": 0}, "iterations: expected a whole number"),
+        ({"batch": 2.5}, "batch: expected a whole number"),
+        ({"validate_every": -1}, "validate_every: expected a whole number"),
+        ({"size": [64, 60]}, "multiples of 32"),
+        ({"size": 64}, "height and width"),
+        ({"size": None}, "state recipe.size with it"),
+        ({"features": [8, 8]}, "3 stages or more"),
+        ({"spacing": 0}, "got 0"),
+        ({"lr": "fast"}, "lr: expected a number"),
+        ({"mirror": [2]}, "expected axes of 0 and 1"),
+        ({"augment": {"hflip": 0.5}}, "augment: expected null"),
+        ({"learning_rate": 1e-3}, "unknown recipe key 'learning_rate'"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(change, words) -> None:
+    with pytest.raises(ConfigError, match=words):
+        a_model(**change)
+
+
+def test_the_recipes_of_the_repository_can_be_and_say_what_is_their_own() -> None:
+    assert set(RECIPES) == {"tiny", "quick", "standard", "default"}
+    for recipe in RECIPES.values():
+        size = recipe.get("size") and [96, 96]
+        parse_recipe({**recipe, "size": size})
+    default = parse_recipe(RECIPES["default"])
+    own = (
+        default.iterations,
+        default.batch,
+        default.size,
+        default.features,
+        default.spacing,
+        default.lr,
+    )
+    assert (
+        own == (None,) * 6 and default.mirror is None and default.augment and default.epochs == 1000
+    )
+    assert (
+        "nnU-Net's own 2D plan" in RECIPES["default"]["note"]
+        and "a small plan" in RECIPES["standard"]["note"]
+    )
+
+
+def test_classes_that_overlap_are_refused() -> None:
+    with pytest.raises(
+        ConfigError,
+        match=r"overlapping classes aren't supported: nnU-Net's labels are a map.*model=unet",
+    ):
+        NnUNet(classes=2, exclusive=False, recipe=TINY)
+    with pytest.raises(ConfigError, match="at most 255 classes"):
+        NnUNet(classes=256, exclusive=True, recipe=TINY)
+
+
+def test_a_missing_package_is_one_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "nnunetv2.training.nnUNetTrainer.nnUNetTrainer", None)
+    with pytest.raises(
+        RunError, match=r"nnunetv2 isn't installed.*; pip install 'usbench\[nnunet\]'"
+    ):
+        fitted(tmp_path, [])
+
+
+@pytest.mark.process
+def test_importing_the_module_does_not_import_nnunet() -> None:
+    code = "import sys, usbench.models.nnunet.model; sys.exit('nnunetv2' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert (
+        subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+    )
+
+
+def test_predict_before_fit() -> None:
+    with pytest.raises(RunError, match="fit"):
+        a_model().predict([])
+
+
+# ---- the raw data set
+
+
+def test_a_label_map_by_hand() -> None:
+    planes = np.array([[[1, 0, 0], [0, 0, 0]], [[0, 1, 1], [0, 0, 0]]], bool)
+    sample = Sample("a", "a", np.zeros((2, 3), np.uint8), Masks(planes))
+    assert label_map(sample).tolist() == [[1, 2, 2], [0, 0, 0]]
+    twice = replace(sample, target=Masks(planes | planes[::-1]))
+    with pytest.raises(DataError, match=r"a: .*two in one pixel"):
+        label_map(twice)
+    with pytest.raises(DataError, match=r"a: .*an unknown one"):
+        label_map(replace(sample, target=Masks(planes, known=np.array([True, False]))))
+
+
+def test_the_raw_data_set_is_the_samples(tmp_path) -> None:
+    from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
+
+    train, val = pictures(4), pictures(2, seed=1)
+    write_raw(tmp_path / "raw", tmp_path / "preprocessed", train, val, 2)
+    folder = tmp_path / "raw/Dataset001_usbench"
+    names = [*(f"train_{n:06d}" for n in (1, 2, 3, 4)), "val_000001", "val_000002"]
+    for name, sample in zip(names, [*train, *val], strict=True):
+        image, _ = NaturalImage2DIO().read_images([str(folder / f"imagesTr/{name}_0000.png")])
+        assert np.array_equal(image, sample.image[None, None])
+        label = np.array(Image.open(folder / f"labelsTr/{name}.png"))
+        assert all(np.array_equal(label == n + 1, sample.target.planes[n]) for n in (0, 1))
+    (split,) = json.loads(
+        (tmp_path / "preprocessed/Dataset001_usbench/splits_final.json").read_text()
+    )
+    assert split == {"train": names[:4], "val": names[4:]}
+    told_of = json.loads((folder / "dataset.json").read_text())
+    assert told_of["labels"] == {"background": 0, "class 1": 1, "class 2": 2}
+    assert told_of["numTraining"] == 6 and list(told_of["dataset"]) == names
+    assert str(tmp_path) not in (folder / "dataset.json").read_text()
+
+
+@pytest.mark.parametrize("which", ["no object", "no val"])
+def test_nothing_to_learn_from(which, tmp_path) -> None:
+    blank = replace(pictures(1)[0], target=Masks(np.zeros((2, 64, 64), bool)))
+    train, val = ([blank, blank], pictures(1)) if which == "no object" else (pictures(1), [])
+    with pytest.raises(DataError, match=r"nothing to learn from: [01] of [12] training images"):
+        a_model().fit(train, val, a_run(tmp_path, Watch([])))
+
+
+# ---- the plan
+
+
+def test_a_plan_by_hand() -> None:
+    """64×128 px in at most four stages: 64→32→16→8 and 128→64→32→16; batch and blocks as said."""
+    planned = {
+        "spacing": [1.0, 1.0],
+        "architecture": {"network_class_name": "net", "arch_kwargs": {"conv_bias": True}},
+    }
+    plan = amend_plan(
+        planned, parse_recipe({**TINY, "size": [64, 128], "features": [4, 8, 16, 32], "batch": 5})
+    )
+    arch = plan["architecture"]["arch_kwargs"]
+    assert (
+        plan["inherits_from"] == "2d"
+        and plan["batch_size"] == 5
+        and plan["patch_size"] == [64, 128]
+    )
+    assert (
+        arch["strides"] == [[1, 1], [2, 2], [2, 2], [2, 2]] and arch["kernel_sizes"] == [[3, 3]] * 4
+    )
+    assert (
+        arch["n_stages"] == 4
+        and arch["features_per_stage"] == [4, 8, 16, 32]
+        and arch["conv_bias"] is True
+    )
+    assert arch["n_conv_per_stage"] == [2] * 4 and arch["n_conv_per_stage_decoder"] == [2] * 3
+    fewer = amend_plan(
+        planned, parse_recipe({**TINY, "size": [32, 32], "features": [4, 8, 16, 32, 64]})
+    )
+    assert fewer["architecture"]["arch_kwargs"]["features_per_stage"] == [
+        4,
+        8,
+        16,
+        32,
+    ]  # 32→16→8→4 px
+
+
+@pytest.mark.train
+def test_nulls_are_the_planners_own(tmp_path) -> None:
+    """The whole default plan, of three small images: nothing of it is ours, and it comes from training and val."""
+    nulls = dict.fromkeys(("batch", "size", "features", "mirror"))
+    model, _ = fitted(tmp_path, [0.5], epochs=1, iterations=1, **nulls)
+    plans = json.loads((tmp_path / "plans.json").read_text())
+    assert plans["configurations"][OURS] == {"inherits_from": "2d"}
+    own = plans["configurations"]["2d"]
+    assert own["spacing"] == [1, 1] and own["normalization_schemes"] == ["ZScoreNormalization"]
+    assert own["architecture"]["arch_kwargs"]["features_per_stage"][:4] == [32, 64, 128, 256]
+    assert model._predictor.allowed_mirroring_axes == (0, 1) and model.parameters > 1_000_000
+
+
+@pytest.mark.train
+def test_a_spacing_is_planned_for_and_predictions_stay_native(tmp_path) -> None:
+    model, _ = fitted(tmp_path, [0.5], epochs=1, spacing=2, size=[32, 32])
+    plans = json.loads((tmp_path / "plans.json").read_text())
+    assert plans["configurations"]["2d"]["spacing"] == [2.0, 2.0]
+    assert [guess.planes.shape for guess in held_out(model)] == [
+        (2, *SHAPES[n % 3]) for n in range(4)
+    ]
+
+
+@pytest.mark.train
+def test_planning_and_training_start_no_process(tmp_path, monkeypatch) -> None:
+    def refused(self) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refused)
+    fitted(tmp_path, [0.5], epochs=1)
+    from nnunetv2.preprocessing.preprocessors import default_preprocessor
+
+    assert default_preprocessor.multiprocessing is multiprocessing  # as before, afterwards
+
+
+# ---- training
+
+
+@pytest.mark.train
+def test_every_epoch_is_logged(straight) -> None:
+    _, watch, _ = straight
+    assert watch.logged["val/score"] == {1: 0.1, 2: 0.3, 3: 0.2}
+    assert set(watch.logged["train/loss"]) == {1, 2, 3}
+    rates = [0.01 * (1 - epoch / 3) ** 0.9 for epoch in range(3)]  # nnU-Net's own
+    np.testing.assert_allclose(list(watch.logged["lr"].values()), rates)
+
+
+@pytest.mark.train
+def test_the_best_epoch_by_our_rule_is_what_predicts(straight) -> None:
+    model, watch, _ = straight
+    assert same(held_out(model), watch.predicted[1]) and not same(
+        held_out(model), watch.predicted[2]
+    )
+
+
+@pytest.mark.train
+def test_only_weights_and_what_restores_them_stay(straight) -> None:
+    model, _, folder = straight
+    assert sorted(path.name for path in folder.rglob("*")) == [
+        "best.pt",
+        "dataset.json",
+        "plans.json",
+    ]
+    state = torch.load(folder / "best.pt", weights_only=True)
+    assert all(isinstance(value, torch.Tensor) for value in state.values())
+    own = model._predictor.network.parameters()
+    assert model.parameters == sum(parameter.numel() for parameter in own) > 0
+    for name in ("plans.json", "dataset.json"):
+        text = (folder / name).read_text()
+        assert (
+            os.uname().nodename not in text and str(folder.parent) not in text and "/" not in text
+        )
+
+
+@pytest.mark.train
+def test_a_finished_run_only_loads_and_restore_gives_the_same_bits(straight) -> None:
+    model, _, folder = straight
+    again, watch = fitted(folder, [])
+    assert watch.predicted == [] and watch.logged == {} and same(held_out(again), held_out(model))
+    restored = a_model()
+    restored.restore(a_run(folder, Watch([])))
+    assert same(held_out(restored), held_out(model)) and restored.parameters == model.parameters
+    assert sorted(path.name for path in folder.rglob("*")) == [
+        "best.pt",
+        "dataset.json",
+        "plans.json",
+    ]
+
+
+@pytest.mark.train
+def test_the_seed_decides(straight, tmp_path) -> None:
+    model, _, _ = straight
+    again, _ = fitted(tmp_path / "again", [0.1, 0.3, 0.2])
+    other, _ = fitted(tmp_path / "other", [0.1, 0.3, 0.2], seed=4)
+    assert same(held_out(again), held_out(model)) and not same(held_out(other), held_out(model))
+
+
+@pytest.mark.train
+def test_validation_only_where_it_is_due(tmp_path) -> None:
+    _, watch = fitted(tmp_path, [0.1, 0.2], validate_every=2)
+    assert watch.logged["val/score"] == {2: 0.1, 3: 0.2} and set(watch.logged["train/loss"]) == {
+        1,
+        2,
+        3,
+    }
+
+
+@pytest.mark.train
+def test_the_loss_falls(tmp_path) -> None:
+    """nnU-Net's loss is cross-entropy minus Dice: it ends below 0."""
+    watch = Watch([0.0] * 3)
+    a_model(iterations=30, lr=0.1, augment={}).fit(pictures(3), pictures(1), a_run(tmp_path, watch))
+    losses = list(watch.logged["train/loss"].values())
+    assert losses[0] > losses[-1] and losses[-1] < 0
+
+
+@pytest.mark.train
+def test_one_training_image_and_a_batch_of_one(tmp_path) -> None:
+    watch = Watch([0.5])
+    model = a_model(epochs=1, batch=1)
+    model.fit(pictures(1), pictures(1), a_run(tmp_path, watch))
+    assert len(held_out(model)) == 4
+
+
+def killed_in_epoch_three(folder: str) -> None:
+    """What the child process does: stand still at the end of epoch 3, before its checkpoint."""
+
+    class Stuck(Watch):
+        def log(self, name: str, value: float, step: int) -> None:
+            if step == 3:
+                (Path(folder) / "third").touch()
+                time.sleep(600)
+
+    torch.set_num_threads(1)
+    a_model().fit(pictures(6), pictures(4, seed=1), a_run(Path(folder), Stuck([0.1, 0.3, 0.2])))
+
+
+@pytest.mark.train
+def test_killed_and_started_again_ends_as_if_not(straight, tmp_path, capsys) -> None:
+    model, straight_watch, _ = straight
+    folder, copy = tmp_path / "run", tmp_path / "copy"
+    folder.mkdir()
+    code = f"import test_nnunet; test_nnunet.killed_in_epoch_three({str(folder)!r})"
+    paths = os.pathsep.join([str(ROOT), str(ROOT)])
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}
+    ) as child:
+        while not (folder / "third").exists():
+            assert child.poll() is None, "the child ended by itself"
+            time.sleep(0.05)
+        child.send_signal(signal.SIGKILL)
+    (folder / "third").unlink()
+    subprocess.run(["cp", "-r", folder, copy], check=True)
+
+    again, watch = fitted(folder, [0.2])
+    assert set(watch.logged["train/loss"]) == {3}
+    assert watch.logged["train/loss"][3] == straight_watch.logged["train/loss"][3]
+    assert same(watch.predicted[0], straight_watch.predicted[2])
+    assert same(held_out(again), held_out(model))  # the best is still epoch 2
+
+    newest = copy / "checkpoint-00002.pth"
+    newest.write_bytes(newest.read_bytes()[:5000])
+    again, watch = fitted(copy, [0.9, 0.3])
+    assert "checkpoint-00002.pth: damaged" in capsys.readouterr().err
+    assert set(watch.logged["train/loss"]) == {2, 3} and same(held_out(again), held_out(model))
+
+
+@pytest.mark.train
+def test_best_weights_that_are_gone_are_said(tmp_path) -> None:
+    with pytest.raises(StopIteration):  # in the second validation
+        fitted(tmp_path, [0.1])
+    assert sorted(path.name for path in tmp_path.glob("*.p*")) == [
+        "checkpoint-00001.pth",
+        "epoch-00001.pt",
+    ]
+    (tmp_path / "epoch-00001.pt").unlink()
+    with pytest.raises(RunError, match=r"best weights \(epoch-00001\.pt\) are missing"):
+        fitted(tmp_path, [0.2, 0.3])
+
+
+@pytest.mark.train
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch) -> None:
+    def full(content, path):
+        raise RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    assert "checkpoint-00001.pth: can't be written (Pytorch" in failing(tmp_path, validate_every=2)
+
+
+def test_the_blur_has_no_stopwatch(tmp_path) -> None:
+    """It would time two ways of blurring and take the faster: another machine's load, other weights."""
+    job = nnunet_trainer.Job(parse_recipe(TINY), {}, {}, None, [], a_run(tmp_path, Watch([])), None)
+    with sealed_nnunet(job.run):
+        given = ((64, 64), (0, 0), [[1, 1]], (0, 1), False)
+        steps = nnunet_trainer.subclass_trainer(job).get_training_transforms(*given).transforms
+        theirs = (
+            nnunet_trainer.subclass_trainer(job).__base__.get_training_transforms(*given).transforms
+        )
+    timed = [
+        [getattr(getattr(step, "transform", step), "benchmark", None) for step in each]
+        for each in (theirs, steps)
+    ]
+    assert timed[0].count(True) == 1 and timed[1].count(True) == 0 and timed[1].count(False) == 1
+
+
+def test_augmentation_and_mirroring_can_be_off(tmp_path) -> None:
+    run = a_run(tmp_path, Watch([]))
+    for changes, kinds, axes in (
+        ({"augment": {}, "mirror": None}, 2, None),
+        ({"mirror": []}, 10, None),
+    ):
+        job = nnunet_trainer.Job(parse_recipe({**TINY, **changes}), {}, {}, None, [], run, None)
+        with sealed_nnunet(run):
+            made = nnunet_trainer.subclass_trainer(job).get_training_transforms(
+                (64, 64), (0, 0), [[1, 1]], axes, False
+            )
+        assert len(made.transforms) == kinds and nnunet_trainer.mirror_axes(job.recipe) == axes
+    assert nnunet_trainer.mirror_axes(parse_recipe(TINY)) == (1,)
+    assert nnunet_trainer.mirror_axes(parse_recipe({**TINY, "mirror": None})) == (0, 1)
+
+
+def failing(
+    tmp_path: Path, scores: tuple[float, ...] = (0.0,) * 3, weights: str | None = None, **changes
+) -> str:
+    """The one line of a fit that can't go on."""
+    model = NnUNet(classes=2, exclusive=True, recipe={**TINY, **changes}, weights=weights)
+    with pytest.raises(UsbenchError) as caught:
+        model.fit(pictures(6), pictures(2), a_run(tmp_path / "run", Watch(list(scores))))
+    assert "\n" not in str(caught.value) and not (tmp_path / "run/best.pt").exists()
+    return f"{caught.type.__name__}: {caught.value}"
+
+
+@pytest.mark.train
+def test_a_loss_or_score_that_is_not_finite_ends_the_run(tmp_path) -> None:
+    assert failing(tmp_path / "a", lr=1e30).startswith("RunError: nnunet: epoch 1: the loss is nan")
+    assert "epoch 1: the validation score is nan" in failing(tmp_path / "b", scores=(float("nan"),))
+
+
+def test_memory_that_runs_out_is_said(tmp_path, monkeypatch) -> None:
+    with sealed_nnunet(a_run(tmp_path, Watch([]))):
+        from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    def full(self, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(nnUNetTrainer, "train_step", full)
+    message = failing(tmp_path)
+    assert (
+        message.startswith("RunError: nnunet: out of memory on cpu") and "recipe.batch" in message
+    )
+
+
+@pytest.mark.train
+def test_environment_threads_chance_and_cwd_are_as_before(tmp_path) -> None:
+    before = dict(os.environ), Path.cwd(), torch.get_num_threads(), torch.backends.cudnn.benchmark
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)  # noqa: NPY002
+    chance = random.random(), np.random.rand(), float(torch.rand(()))  # noqa: NPY002
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)  # noqa: NPY002
+    watch = Watch([0.5])
+    a_model(epochs=1).fit(pictures(4), pictures(1), a_run(tmp_path, watch, threads=2))
+    assert watch.threads == {2}
+    assert (random.random(), np.random.rand(), float(torch.rand(()))) == chance  # noqa: NPY002
+    assert (
+        dict(os.environ),
+        Path.cwd(),
+        torch.get_num_threads(),
+        torch.backends.cudnn.benchmark,
+    ) == before
+
+
+def test_settings_of_its_packages_go_with_the_block(tmp_path) -> None:
+    """Matplotlib, which it imports, writes a list of fonts there, in a process that only restores too."""
+    with sealed_nnunet(a_run(tmp_path, Watch([]))):
+        settings = Path(os.environ["MPLCONFIGDIR"])
+        settings.mkdir(parents=True, exist_ok=True)
+        assert settings.is_relative_to(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- prediction
+
+
+@pytest.mark.train
+def test_a_prediction_leaves_its_neighbours_alone(straight) -> None:
+    model, _, _ = straight
+    samples = pictures(4, seed=1)
+    assert same(held_out(model), [next(model.predict([sample.image])) for sample in samples])
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("shape", [(17, 23), (64, 64), (131, 97)])
+@pytest.mark.parametrize("kind", ["noise", "black", "framed"])
+def test_any_size_and_black_images(straight, shape, kind) -> None:
+    """Smaller than the patch, odd, all black, and with a black border, which nnU-Net cuts off."""
+    model, _, _ = straight
+    image = np.random.default_rng(0).integers(1, 255, shape).astype(np.uint8)
+    if kind != "noise":
+        image[: shape[0] // 2 if kind == "framed" else None] = 0
+    (guess,) = model.predict([image])
+    assert (
+        guess.planes.shape == guess.probabilities.shape == (2, *shape)
+        and guess.planes.sum(0).max() <= 1
+    )
+    assert (
+        np.isfinite(guess.probabilities).all()
+        and 0 <= guess.probabilities.min() <= guess.probabilities.max() <= 1
+    )
+    for plane, score, probability in zip(
+        guess.planes, guess.scores, guess.probabilities, strict=True
+    ):
+        assert score == pytest.approx(probability[plane].mean() if plane.any() else 0, abs=1e-6)
+
+
+# ---- weights
+
+
+@pytest.mark.train
+def test_weights_start_a_net_of_their_plan_only(straight, tmp_path) -> None:
+    _, _, folder = straight
+    model = NnUNet(
+        classes=3,
+        exclusive=True,
+        recipe={**TINY, "epochs": 1, "lr": 0},
+        weights=str(folder / "best.pt"),
+    )
+    three = [
+        replace(s, target=Masks(np.concatenate([s.target.planes, s.target.planes[:1] & False])))
+        for s in pictures(3)
+    ]
+    model.fit(three, three, a_run(tmp_path / "run", Watch([0.5])))
+    given, own = (
+        torch.load(at / "best.pt", weights_only=True) for at in (folder, tmp_path / "run")
+    )
+    shared = [name for name in given if "seg_layers" not in name]
+    assert shared and all(torch.equal(given[name], own[name]) for name in shared)
+    assert any(given[name].shape != own[name].shape for name in given)
+    message = failing(tmp_path / "other", weights=str(folder / "best.pt"), features=[8, 8, 8, 8])
+    assert message.startswith("RunError") and "expected a state dict of this net" in message
+    assert "no such file of weights" in failing(
+        tmp_path / "none", weights=str(tmp_path / "none.pt")
+    )
+
+
+# ---- sealed
+
+SEALED = """
+import socket, sys
+from pathlib import Path
+calls = []
+def refuse(*arguments, **_):
+    calls.append(arguments[:2])
+    raise OSError("sealed")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
+from tests.models.nnunet.test_nnunet import Watch, a_model, a_run, held_out, pictures
+model = a_model(epochs=1)
+model.fit(pictures(4), pictures(2), a_run(Path("run"), Watch([0.5])))
+model.restore(a_run(Path("run"), Watch([])))
+assert len(held_out(model)) == 4
+assert not calls, calls
+"""
+
+
+@pytest.mark.process
+def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> None:
+    """No network call, nothing in working and temporary folder, a home that can't be written, not a word."""
+    home, work, scratch = (tmp_path / name for name in ("home", "work", "scratch"))
+    for folder in (home, work, scratch):
+        folder.mkdir()
+    home.chmod(0o500)
+    keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH", "LANG")}
+    own = {
+        "HOME": str(home),
+        "TMPDIR": str(scratch),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT)]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", SEALED],
+        env={**keep, **own},
+        cwd=work,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    left = sorted(
+        str(p.relative_to(tmp_path))
+        for f in (home, work, scratch)
+        for p in f.rglob("*")
+        if p.is_file()
+    )
+    assert left == ["work/run/best.pt", "work/run/dataset.json", "work/run/plans.json"]
+    assert done.stdout == "" and done.stderr == ""
+
+
+# ---- long ones
+
+
+@pytest.mark.slow
+def test_the_quick_recipe_learns_the_phantom(tmp_path) -> None:
+    """Mean Dice of the spinal phantom's nine classes on 24 test images."""
+    spec = phantom.PhantomSpec("spinal", (275, 690), {"train": 64, "val": 16, "test": 24}, seed=0)
+    drawn = list(phantom.draw_samples(spec, "segment"))
+    train, val, test = (
+        [sample for sample in drawn if sample.split == split] for split in ("train", "val", "test")
+    )
+    rule, recipe = SELECTION["segment"], {**RECIPES["quick"], "size": [96, 256]}
+    model = NnUNet(classes=9, exclusive=True, recipe=recipe)
+    model.fit(train, val, Run(tmp_path, "cpu", 0, "fp32", os.cpu_count() or 1, rule))
+    guesses = model.predict(sample.image for sample in test)
+    assert rule(zip([sample.target for sample in test], guesses, strict=True)) > 0.75
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_on_cuda(precision, tmp_path) -> None:
+    watch, model = Watch([0.1, 0.2, 0.3]), a_model()
+    run = replace(a_run(tmp_path, watch), device="cuda:0", precision=precision)
+    model.fit(pictures(6), pictures(4, seed=1), run)
+    assert (
+        len(held_out(model)) == 4 and np.isfinite(list(watch.logged["train/loss"].values())).all()
+    )

@@ -1,0 +1,147 @@
+"""What a model costs: multiply–adds by hand, times of a clockwork model, the command and the board."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from scripts import bench_models, leaderboard
+from tests.evaluate.test_transfer import run
+from usbench.models import cost
+from usbench.results.store import load_cases, load_result
+
+IMAGE = np.zeros((8, 8), np.uint8)
+
+
+class Convolution:
+    """A 3×3 convolution of 1 to 2 channels, without a border: 6 × 6 × 2 × 9 multiply–adds of an 8×8 image."""
+
+    def __init__(self) -> None:
+        self.net = torch.nn.Conv2d(1, 2, 3)
+
+    def predict(self, images):
+        for image in images:
+            yield self.net(torch.from_numpy(image).float()[None, None])
+
+
+class Clockwork:
+    """Takes 10 ms a call and 1 ms an image; more than eight images at once take 50 ms more."""
+
+    def __init__(self) -> None:
+        self.batch = 3
+        self.seen: list[int] = []
+
+    def predict(self, images):
+        images = list(images)
+        for start in range(0, len(images), self.batch):
+            part = images[start : start + self.batch]
+            self.seen.append(len(part))
+            time.sleep(0.01 + 0.001 * len(part) + 0.05 * (len(part) > 8))
+            yield from part
+
+
+def test_multiply_adds_by_hand():
+    assert cost.count_multiply_adds(Convolution(), IMAGE) == 6 * 6 * 2 * 9
+
+
+def test_a_call_is_repeated_but_not_for_ever(monkeypatch):
+    calls: list[int] = []
+    assert len(cost.time_calls(calls.append)) == cost.TIMES and calls == list(range(cost.TIMES))
+    monkeypatch.setattr(cost, "SECONDS", 0.0)
+    assert len(cost.time_calls(lambda n: time.sleep(0.01))) == 3
+
+
+def test_the_best_batch_is_found_and_the_batch_left_as_it_was():
+    model = Clockwork()
+    best, speed = cost.find_best_batch(model, "cpu", [IMAGE], single=1 / 0.011)
+    assert best == 8 and 200 < speed < 8 / 0.018 + 1 and max(model.seen) == 16 and model.batch == 3
+    assert cost.find_best_batch(Convolution(), "cpu", [IMAGE], single=5.0) == (1, 5.0)
+
+
+def test_all_figures_of_a_model():
+    found = cost.measure(Clockwork(), "cpu", [IMAGE])
+    assert (
+        11 <= found["latency_ms"]["p50"] <= found["latency_ms"]["p95"]
+        and found["latency_ms"]["n"] == cost.TIMES
+    )
+    assert (
+        found["fps"] < 1000 / 11 + 1 and found["best_batch"] == 8 and found["peak_memory_mib"] > 10
+    )
+    assert found["macs"] == 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cost")
+    words = [
+        "dataset=usgra",
+        "model=unet",
+        "recipe=tiny",
+        "source=phantom",
+        "tracking=none",
+        "device=cpu",
+        "threads=1",
+    ]
+    assert (
+        run(
+            *words,
+            "dataset.phantom.size=[96,128]",
+            f"runs={folder}/runs",
+            f"results={folder}/results",
+        )
+        == 0
+    )
+    return folder
+
+
+@pytest.mark.process
+def test_the_command_measures_saves_and_the_board_shows(folder, capfd):
+    (path,) = (folder / "results" / "phantom" / "usgra" / "segment").glob("*.json")
+    before, cases = load_result(path), load_cases(path)
+    words = [
+        before.run_id,
+        "--results",
+        f"{folder}/results",
+        "--runs",
+        f"{folder}/runs",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    assert bench_models.main([*words, "--json", f"{folder}/cost.json"]) == 0
+    assert load_result(path) == before  # nothing is saved unless asked for
+    told = capfd.readouterr().out
+    assert "unet tiny" in told and "from a native image to its prediction" in told
+    (fact,) = json.loads((folder / "cost.json").read_text())
+    assert (
+        fact["macs"] > 1e7
+        and fact["device"] == "cpu"
+        and fact["threads"] == 1
+        and fact["image"] == [96, 128]
+    )
+    assert bench_models.main([*words, "--save"]) == 0
+    after = load_result(path)
+    assert after.cost and replace(after, cost=None) == before and load_cases(path) == cases
+    assert leaderboard.main(["--results", f"{folder}/results", "--phantom"]) == 0
+    board = (folder / "results" / "phantom" / "LEADERBOARD.md").read_text()
+    assert "G mul–adds" in board and "training h" in board
+
+
+@pytest.mark.process
+def test_what_cannot_be_measured_is_one_line(folder, tmp_path, capsys):
+    (path,) = (folder / "results" / "phantom" / "usgra" / "segment").glob("*.json")
+    key = load_result(path).run_id
+    assert (
+        bench_models.main(
+            [key, "--results", f"{folder}/results", "--runs", str(tmp_path), "--device", "cpu"]
+        )
+        == 1
+    )
+    assert "couldn't be measured" in capsys.readouterr().err
+    assert bench_models.main(["0123456789ab", "--results", f"{folder}/results"]) == 1

@@ -1,0 +1,174 @@
+"""Who holds a cell: taken once, kept by its heartbeat, taken over when its holder is gone or silent."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from usbench.errors import RunError
+from usbench.runner import lock
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return lock.lock_path(tmp_path / "runs" / "0123456789ab")
+
+
+def of_another_host(path: Path, silent_s: float, lease_s: float = 60.0) -> str:
+    """A claim as a process of another host has left it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = {
+        "token": "ab" * 16,
+        "host": "node7",
+        "space": "elsewhere",
+        "pid": 1,
+        "started": 0.0,
+        "lease_s": lease_s,
+    }
+    path.write_text(json.dumps(said))
+    then = lock.file_system_time(path.parent) - silent_s
+    os.utime(path, (then, then))
+    return "ab" * 16
+
+
+def test_it_lies_beside_the_run_folder(path):
+    assert path.name == "0123456789ab.lock"
+
+
+def test_one_takes_it_and_gives_it_back(path):
+    claim = lock.take_lock(path)
+    assert claim and lock.take_lock(path) is None
+    with claim:
+        claim.check()
+        holder = lock.read_holder(path)
+        assert (
+            holder
+            and holder.pid == os.getpid()
+            and holder.token == claim.token
+            and not holder.stale
+        )
+    assert lock.read_holder(path) is None and not list(path.parent.iterdir())
+    assert lock.take_lock(path)
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "lease_s", "stale"),
+    [(0, 60, False), (59, 60, False), (61, 60, True), (400, 300, True)],
+)
+def test_silence_beyond_the_holder_s_own_lease_is_stale(path, silent_s, lease_s, stale):
+    of_another_host(path, silent_s, lease_s)
+    holder = lock.read_holder(path)
+    assert holder and holder.host == "node7" and holder.stale is stale
+    assert holder.silent_s == pytest.approx(silent_s, abs=2)
+    assert (lock.take_lock(path) is not None) is stale
+
+
+def test_a_clock_that_runs_behind_makes_nobody_stale(path):
+    of_another_host(path, silent_s=-3600)
+    holder = lock.read_holder(path)
+    assert holder and holder.silent_s == 0 and not holder.stale
+
+
+def test_a_process_of_this_host_that_is_gone_is_stale_at_once(path):
+    code = (
+        "import sys; from pathlib import Path; from usbench.runner import lock\n"
+        "assert lock.take_lock(Path(sys.argv[1])); import os; os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], timeout=60)
+    holder = lock.read_holder(path)
+    assert holder and holder.stale and holder.silent_s < 60
+    assert lock.take_lock(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"token": 3}'])
+def test_a_damaged_claim_holds_until_its_lease_is_over(path, text):
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert lock.take_lock(path) is None
+    then = lock.file_system_time(path.parent) - lock.LEASE_S - 5
+    os.utime(path, (then, then))
+    assert lock.take_lock(path)
+
+
+def test_who_was_silent_too_long_is_told_and_removes_nothing(path):
+    claim = lock.take_lock(path)
+    assert claim
+    with claim:
+        path.unlink()
+        token = of_another_host(path, 0)
+        with pytest.raises(lock.LostLockError, match="has taken its run over"):
+            claim.check()
+    holder = lock.read_holder(path)
+    assert holder and holder.token == token
+
+
+def test_only_the_claim_that_was_seen_is_given_up(path):
+    token = of_another_host(path, 0)
+    assert not lock.remove_stale_lock(path, "another one's token")
+    holder = lock.read_holder(path)
+    assert (
+        holder and holder.token == token and [p.name for p in path.parent.iterdir()] == [path.name]
+    )
+    assert lock.remove_stale_lock(path, token) and not list(path.parent.iterdir())
+    assert not lock.remove_stale_lock(path, token)
+
+
+def test_a_taker_that_died_in_between_blocks_nobody_for_ever(path):
+    token = of_another_host(path, 500)
+    marker = path.with_name(f"{path.name}.{token[:12]}")
+    marker.touch()
+    assert lock.take_lock(path) is None and marker.exists()
+    then = lock.file_system_time(path.parent) - lock.LEASE_S - 5
+    os.utime(marker, (then, then))
+    assert lock.take_lock(path) and not marker.exists()
+
+
+def test_the_heartbeat_keeps_it_fresh(path, monkeypatch):
+    monkeypatch.setenv("USBENCH_LEASE_S", "1")
+    claim = lock.take_lock(path)
+    assert claim
+    with claim:
+        then = lock.file_system_time(path.parent) - 100
+        os.utime(path, (then, then))
+        assert lock.read_holder(path).stale
+        end = time.monotonic() + 20
+        while lock.read_holder(path).stale:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize("word", ["0", "-3", "soon", "nan", "inf"])
+def test_a_lease_that_is_none(path, monkeypatch, word):
+    monkeypatch.setenv("USBENCH_LEASE_S", word)
+    with pytest.raises(RunError, match="USBENCH_LEASE_S"):
+        lock.take_lock(path)
+
+
+def _race(path: Path, start: float) -> bool:
+    time.sleep(max(0.0, start - time.time()))
+    claim = lock.take_lock(path)
+    if claim is None:
+        return False
+    time.sleep(0.3)
+    claim.check()
+    return True
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("before", ["nobody", "a stale holder"])
+def test_of_many_at_once_one_gets_it(path, before):
+    for n in range(5):
+        mine = path.with_name(f"{n}.lock")
+        mine.parent.mkdir(parents=True, exist_ok=True)
+        if before == "a stale holder":
+            of_another_host(mine, 500)
+        with get_context("fork").Pool(8) as pool:
+            won = pool.starmap(_race, [(mine, time.time() + 0.2)] * 8)
+        assert sum(won) == 1, (n, won)

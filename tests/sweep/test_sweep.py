@@ -1,0 +1,337 @@
+"""Sweeps by the real command: what is run, what isn't run again, what one cell's end does to the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import status
+from tests.helpers import lab
+from usbench.results import store as results
+
+
+def records(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """(model, seed) → record; each lies where it belongs."""
+    found = [result.to_json() for result in results.load_results(folder / "results", phantom=True)]
+    assert len({(record["model"], record["seed"]) for record in found}) == len(found)
+    return {(record["model"], record["seed"]): record for record in found}
+
+
+def fits(folder: Path) -> list[list[str]]:
+    """A line per training that was begun: key, process, threads, what it found in numpy."""
+    path = folder / "fits.txt"
+    return (
+        [line.split(maxsplit=3) for line in path.read_text().splitlines()] if path.exists() else []
+    )
+
+
+def logged(folder: Path) -> dict[str, str]:
+    return {"FAKE_LOG": str(folder / "fits.txt")}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> tuple[Path, str]:
+    """A finished sweep of two seeds and a model that the data have no task for; (folder, stdout)."""
+    folder = lab.make(tmp_path_factory.mktemp("swept"), "works")
+    code, out, err = lab.usbench(folder, "-m", "model=works,heatmap", "seed=0,1", **logged(folder))
+    assert code == 0, err
+    return folder, out
+
+
+SAME = ("-m", "model=works,heatmap", "seed=0,1")
+
+
+@pytest.mark.process
+def test_what_can_be_is_done_and_what_cannot_is_skipped_with_its_reason(swept):
+    folder, out = swept
+    assert {key: record["status"] for key, record in records(folder).items()} == {
+        ("works", 0): "done",
+        ("works", 1): "done",
+    }
+    assert "4 runs: 2 done, 2 skipped" in out and "heatmap seed=1" in out
+    assert "the model does landmark" in " ".join(out.split())
+    assert len(fits(folder)) == 2
+
+
+def test_each_cell_has_a_process_of_its_own(swept):
+    one, two = fits(swept[0])
+    assert one[1] != two[1]
+    assert one[2] == two[2]  # the threads that the first changed
+    assert one[3] == two[3] == "None"  # what the first left in a module
+
+
+def test_the_same_command_again_starts_nothing(swept):
+    folder, _ = swept
+    before = {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*")}
+    code, out, _ = lab.usbench(folder, *SAME, **logged(folder))
+    assert code == 0 and "2 done" in out and "run 1 of" not in out
+    assert {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*")} == before
+    assert len(fits(folder)) == 2
+
+
+def test_a_plan_shows_and_starts_nothing(swept):
+    folder, _ = swept
+    code, out, err = lab.usbench(
+        folder, "-m", "model=works,heatmap", "seed=0,1,2", "plan=true", **logged(folder)
+    )
+    assert code == 0, err
+    assert "1 of 6 combinations would be run" in out
+    assert len(fits(folder)) == 2 and len(records(folder)) == 2
+    rows = {line.split("│")[1].strip(): line for line in out.splitlines() if line.startswith("│ ")}
+    assert (
+        "done" in rows["works seed=0"]
+        and "missing" in rows["works seed=2"]
+        and "about" in rows["works seed=2"]
+    )
+    assert "skipped" in rows["heatmap seed=2"]
+
+
+def test_a_plan_of_a_single_run(swept):
+    folder, _ = swept
+    code, out, _ = lab.usbench(folder, "model=works", "seed=7", "plan=true")
+    assert (
+        code == 0
+        and "1 of 1 combinations would be run" in out
+        and ("works", 7) not in records(folder)
+    )
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("part", ["record", "case table"])
+def test_a_damaged_result_is_made_again_from_what_the_run_left(swept, part):
+    folder, _ = swept
+    whole = records(folder)["works", 0]
+    path = results.record_path(folder / "results", whole)
+    broken = path if part == "record" else path.with_name(whole["cases"])
+    broken.write_bytes(broken.read_bytes()[:50])
+    code, out, err = lab.usbench(folder, *SAME)
+    assert code == 0 and "run 1 of 1: works seed=0" in out, err
+    again = records(folder)["works", 0]
+    assert (
+        again["predictions"] == whole["predictions"]
+        and again["cases_sha256"] == whole["cases_sha256"]
+    )
+    assert results.load_cases(path)
+    if part == "record":
+        assert (folder / "runs" / whole["run_id"] / "replaced.json").stat().st_size == 50
+
+
+WAYS = {
+    "exits": "SystemExit: 3",
+    "goes": "ended with exit code 0 and left no result",
+    "segfaults": "SIGSEGV",
+    "killed": "SIGKILL",
+    "raises": "ZeroDivisionError",
+}
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory) -> tuple[Path, int, str]:
+    """A sweep over every way to go, the one that works last; (folder, exit code, stdout)."""
+    folder = lab.make(tmp_path_factory.mktemp("broken"), *WAYS, "works")
+    models = ",".join([*WAYS, "works"])
+    code, out, _ = lab.usbench(folder, "-m", f"model={models}", **logged(folder))
+    return folder, code, out
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", WAYS)
+def test_the_end_of_one_cell_is_a_record_with_its_reason(broken, name):
+    record = records(broken[0])[name, 0]
+    assert record["status"] == "failed" and WAYS[name] in record["reason"]
+
+
+def test_and_the_others_go_on(broken):
+    folder, code, out = broken
+    assert records(folder)["works", 0]["status"] == "done"
+    assert code == 1 and "6 runs: 1 done, 5 failed" in out and "retry_failed=true" in out
+    assert not list((folder / "runs").glob("*.lock*"))
+
+
+@pytest.mark.process
+def test_failed_cells_are_done_again_when_asked(broken):
+    folder, _, _ = broken
+    begun = len(fits(folder))
+    code, out, _ = lab.usbench(folder, "-m", "model=raises,works", **logged(folder))
+    assert code == 1 and len(fits(folder)) == begun and "division" in " ".join(out.split())
+    code, _, _ = lab.usbench(
+        folder, "-m", "model=raises,works", "retry_failed=true", **logged(folder)
+    )
+    assert code == 1 and len(fits(folder)) == begun + 1
+
+
+@pytest.mark.process
+def test_two_sweeps_on_one_folder_do_each_cell_once(tmp_path):
+    folder = lab.make(tmp_path)
+    words = lab.command("-m", "model=works", "seed=0,1,2,3", "++model.recipes.quick.seconds=0.4")
+    both = [
+        subprocess.Popen(
+            words,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **logged(folder)},
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=240)[0] for process in both]
+    code, _, _ = lab.usbench(
+        folder, "-m", "model=works", "seed=0,1,2,3", "++model.recipes.quick.seconds=0.4"
+    )
+    assert code == 0 and len(records(folder)) == 4
+    assert len({line[0] for line in fits(folder)}) == len(fits(folder)) == 4, said
+    assert not list((folder / "runs").rglob("lost-*"))
+
+
+@pytest.mark.process
+def test_a_silent_host_publishes_nothing_once_another_has_taken_over(tmp_path):
+    """The first sweep's child is stopped for longer than its lease, the second does the cell, the first wakes up."""
+    folder = lab.make(tmp_path)
+    words = lab.command("-m", "model=works", "seed=0,1", "++model.recipes.quick.seconds=1.5")
+    quick = {**os.environ, **logged(folder), "USBENCH_LEASE_S": "2"}
+    first = subprocess.Popen(
+        words, cwd=folder, env=quick, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: fits(folder))
+    key, child = fits(folder)[0][0], int(fits(folder)[0][1])
+    os.kill(child, 19)  # SIGSTOP
+    second = subprocess.run(
+        words, cwd=folder, env=quick, capture_output=True, text=True, timeout=240
+    )
+    until(
+        lambda: (
+            subprocess.run(
+                words, cwd=folder, env=quick, capture_output=True, timeout=240
+            ).returncode
+            == 0
+        )
+    )
+    os.kill(child, 18)  # SIGCONT
+    out, err = first.communicate(timeout=240)
+    assert "another one took it over" in err, (out, err, second.stdout)
+    assert {record["status"] for record in records(folder).values()} == {"done"} and len(
+        records(folder)
+    ) == 2
+    assert len(list((folder / "runs" / key).glob("lost-*.json"))) == 1
+    assert "work done twice: 1" in out
+
+
+def until(condition: Any) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.process
+def test_what_was_planned_is_what_runs(tmp_path):
+    """A configuration edited while a sweep runs doesn't leak into the cells to come."""
+    folder = lab.make(tmp_path)
+    words = lab.command("-m", "model=works", "seed=0,1", "++model.recipes.quick.seconds=0.5")
+    process = subprocess.Popen(
+        words, cwd=folder, env={**os.environ, **logged(folder)}, stdout=subprocess.DEVNULL
+    )
+    until(lambda: fits(folder))
+    path = folder / "conf" / "model" / "works.yaml"
+    path.write_text(path.read_text().replace("epochs: 2", "epochs: 3"))
+    assert process.wait(240) == 0
+    assert {
+        record["config"]["model"]["recipe"]["epochs"] for record in records(folder).values()
+    } == {2}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("-m", "model=works,nonet"), 2, "nonet"),
+        (("-m", "model=works", "modle=unet"), 2, "modle"),
+        (("-m", "model=works", "seed=0,-1"), 2, "seed=-1"),
+        (("-m", "model=works", "seed=0,1", "plan=maybe"), 2, "plan=maybe"),
+        (("-m", "model=works", "retry_failed=3"), 2, "retry_failed=3"),
+        (("-m", "model=works", "seed=0,1", "data=nowhere", "dataset=spinal"), 1, "nowhere/spinal"),
+    ],
+)
+def test_a_wrong_word_starts_nothing(tmp_path, words, code, says):
+    folder = lab.make(tmp_path)
+    got, out, err = lab.usbench(folder, *words)
+    assert got == code and says in err + out and "Traceback" not in err
+    assert not (folder / "results").exists()
+
+
+@pytest.mark.process
+def test_a_sweep_s_yaml_holds_for_its_cells(tmp_path):
+    folder = lab.make(tmp_path)
+    (folder / "conf" / "sweep").mkdir()
+    table = "hydra: {mode: MULTIRUN, sweeper: {params: {model: works, seed: '3,4'}}}"
+    (folder / "conf" / "sweep" / "ours.yaml").write_text(
+        f"# @package _global_\nrecipe: standard\n{table}\n"
+    )
+    code, _, err = lab.usbench(folder, "sweep=ours", "seed=4,5")
+    assert code == 0, err
+    assert records(folder).keys() == {
+        ("works", 4),
+        ("works", 5),
+    }  # what the command says goes first
+    assert {record["recipe"] for record in records(folder).values()} == {"standard"}
+
+
+@pytest.mark.process
+def test_a_configuration_may_refer_to_the_seed(tmp_path):
+    folder = lab.make(tmp_path)
+    words = ("-m", "model=works", "seed=1,2", "++model.recipes.quick.epochs=${seed}")
+    code, _, err = lab.usbench(folder, *words)
+    assert code == 0, err
+    assert {
+        key: r["config"]["model"]["recipe"]["epochs"] for key, r in records(folder).items()
+    } == {
+        ("works", 1): 1,
+        ("works", 2): 2,
+    }
+
+
+@pytest.mark.process
+def test_status_says_how_far_a_sweep_is(swept, tmp_path, capsys):
+    folder, _ = swept
+    assert lab.usbench(folder, "-m", "model=works,heatmap", "seed=0,1,5", "plan=true")[0] == 0
+    told = tmp_path / "status.json"
+    assert status.main(["--runs", str(folder / "runs"), "--json", str(told)]) == 0
+    out = capsys.readouterr().out
+    assert "6 runs: 2 done, 1 missing, 3 skipped" in out and "the model does landmark" in " ".join(
+        out.split()
+    )
+    states = {line["name"]: line["state"] for line in json.loads(told.read_text())}
+    assert (states["works seed=0"], states["works seed=5"], states["heatmap seed=1"]) == (
+        "done",
+        "missing",
+        "skipped",
+    )
+
+
+def test_status_without_a_sweep_is_one_line(tmp_path, capsys):
+    assert status.main(["--runs", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "expected the plan of a sweep" in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("words", [("model=works", "seed=0"), ("-m", "model=works", "seed=0,1")])
+def test_what_a_process_left_that_was_killed_after_publishing_goes(swept, words):
+    folder, _ = swept
+    path = next((folder / "results").rglob("works-s0-*.json"))
+    second = path.with_name(f".{path.name}.0123456789ab.part")
+    second.hardlink_to(path)
+    writing = path.with_name(f".{path.name}.ba9876543210.part")
+    writing.write_text("somebody else's, who is at it")
+    claim = folder / "runs" / f"{path.stem.rsplit('-', 1)[1]}.lock"
+    claim.write_text('{"token": "dead", "lease_s": 1}')
+    os.utime(claim, (1, 1))
+    assert lab.usbench(folder, *words)[0] == 0
+    assert not second.exists() and not claim.exists() and writing.exists() and path.exists()
+    writing.unlink()
