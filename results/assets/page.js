@@ -3,7 +3,7 @@
 "use strict";
 
 const usbench = {
-  // h("a", {href: "#board"}, "Board"): an element; strings and numbers become text, null and false nothing.
+  // h("a", {href: "#leaderboard"}, "Leaderboard"): an element; strings and numbers become text, null and false nothing.
   h(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
@@ -24,18 +24,18 @@ const usbench = {
   },
 
   // Told to screen readers, wherever the focus is.
-  say(words) {
-    document.getElementById("said")?.replaceChildren(words);
+  say(text) {
+    document.getElementById("said")?.replaceChildren(text);
   },
 };
 
 (() => {
   const root = document.documentElement;
-  const kept = {
+  const stored = {
     get: () => { try { return localStorage.getItem("usbench-theme"); } catch { return null; } },
-    set: (theme) => { try { localStorage.setItem("usbench-theme", theme); } catch { /* private window: not kept */ } },
+    set: (theme) => { try { localStorage.setItem("usbench-theme", theme); } catch { /* private window: not stored */ } },
   };
-  if (["light", "dark"].includes(kept.get())) root.dataset.theme = kept.get();
+  if (["light", "dark"].includes(stored.get())) root.dataset.theme = stored.get();
 
   const dark = () =>
     root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -44,7 +44,7 @@ const usbench = {
     const label = () => { button.textContent = dark() ? "Light theme" : "Dark theme"; };
     button.addEventListener("click", () => {
       root.dataset.theme = dark() ? "light" : "dark";
-      kept.set(root.dataset.theme);
+      stored.set(root.dataset.theme);
       label();
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);

@@ -49,7 +49,7 @@
     const put = (figure, make) => {
       const caption = figure.querySelector("figcaption");
       const plot = make(Math.max(240, figure.clientWidth));
-      plot.setAttribute("role", "img"); // the caption and the table beside it say the same in words
+      plot.setAttribute("role", "img"); // the caption and the table beside it say the same
       figure.replaceChildren(plot, caption);
     };
     document.querySelectorAll("[data-curve]").forEach((figure) =>
