@@ -18,6 +18,7 @@ from usbench.leaderboard.page import result_tables as tables
 from usbench.leaderboard.page.commands import RunCommand, result_command
 from usbench.leaderboard.page.document import ASSETS, as_json, render
 from usbench.leaderboard.page.result_pictures import Pictures, show_pictures
+from usbench.leaderboard.page.result_settings import setting_tables
 from usbench.results import store
 from usbench.results.gallery.cases import display_quality, is_judgeable
 from usbench.results.gallery.file import Gallery, load_gallery, may_show_images, why_no_gallery
@@ -141,7 +142,7 @@ def render_result(
         reproduce_command=f"python scripts/reproduce.py {result.run_id} --data data"
         if is_reproducible
         else None,
-        settings=tables.setting_tables(result),
+        settings=setting_tables(result),
         files=[path.name, result.cases] if result.cases else [path.name],
         data=as_json(data),
     )
