@@ -141,7 +141,7 @@ def test_rotation_turns_pixels_not_the_unit_square():
     """A 20-pixel square turned by 45° keeps its area on a 2:1 image; turning the unit square would shear it."""
     image = np.zeros((1, 64, 128), np.uint8)
     image[0, 22:42, 54:74] = 255
-    matrix = augment.affine(
+    matrix = augment.draw_affine(
         1, (64, 128), augment.Augment(hflip=0), torch.Generator().manual_seed(0)
     )
     assert torch.allclose(matrix, torch.eye(2, 3)[None], atol=1e-6)
@@ -429,6 +429,7 @@ def test_cuda_trains_and_resumes(tmp_path):
     assert math.isfinite(float(next(iter(model.predict([sample(1).image]))).scores.sum()))  # type: ignore[union-attr]
 
 
+@pytest.mark.process
 def test_a_checkpoint_is_whole_or_not_there(tmp_path):
     """Killed while it writes: what is there can be read."""
     code = (

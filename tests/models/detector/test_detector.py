@@ -127,7 +127,7 @@ def test_parameters_are_the_published_ones_or_it_is_said_why_not(name, ours, pub
     for weights in (None, "imagenet"):  # frozen or not, the same parameters
         net = detector(
             name, 1, backbone=full["backbone"], options=full.get("options"), weights=weights
-        ).empty()
+        ).create()
         assert sum(parameter.numel() for parameter in net.parameters()) == ours
     assert (ours == published) == (not why)
 
@@ -149,7 +149,7 @@ def test_from_scratch_nothing_is_frozen_and_with_weights_the_stem_is(name):
     """Frozen batch norm with no statistics to freeze would be no normalisation at all."""
     chosen = {} if name == "fasterrcnn" else options(name)
     scratch, given = (
-        detector(name, weights=weights, options=chosen).empty() for weights in (None, "coco")
+        detector(name, weights=weights, options=chosen).create() for weights in (None, "coco")
     )
     kinds = [{type(layer).__name__ for layer in net.modules()} for net in (scratch, given)]
     assert not any("Frozen" in kind for kind in kinds[0]) and "BatchNorm2d" in kinds[0]
@@ -191,7 +191,7 @@ def test_the_norm_is_the_one_asked_for():
 )
 def test_what_cannot_be_is_a_configuration_error(changes, words):
     with pytest.raises(ConfigError, match=words):
-        detector("fasterrcnn", **changes).empty()
+        detector("fasterrcnn", **changes).create()
 
 
 # ---- what torchvision does behind one's back
@@ -389,6 +389,7 @@ def test_detr_without_transformers_is_one_clear_sentence(monkeypatch):
         detector("detr").build()
 
 
+@pytest.mark.train
 def test_detr_s_loss_falls_to_half_on_eight_pictures(tmp_path):
     losses: list[float] = []
     recipe = {**TINY, "epochs": 6, "batch": 4, "augment": {"hflip": 0.0}}

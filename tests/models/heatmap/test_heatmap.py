@@ -293,6 +293,7 @@ def test_points_and_curves_of_one_batch_keep_their_planes():
     assert not planes[2:].any() and points.known_names(marks).tolist() == [[1, 1, 1, 0]]
 
 
+@pytest.mark.train
 def test_blurred_has_no_gradient_off_and_out_of_the_picture_have_one():
     line = np.array([[4.0, 3.0], [12.0, 3.0]])
     away = np.array([[400.0, 20.0]])
@@ -409,6 +410,7 @@ def test_hrnet_w32_has_the_published_number_of_parameters():
     assert net.trunk.feature_info.channels() == [32, 64, 128, 256]
 
 
+@pytest.mark.train
 def test_hrnet_gives_a_quarter_and_a_half_and_all_of_it_learns():
     net = HRNet("hrnet_w18_small", 3, False)
     maps = net(torch.rand(2, 1, 64, 96))
@@ -417,6 +419,7 @@ def test_hrnet_gives_a_quarter_and_a_half_and_all_of_it_learns():
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 
+@pytest.mark.train
 def test_the_u_net_gives_half_and_all_of_it_learns():
     net = model().build()
     (planes,) = net(torch.rand(2, 1, 64, 96))
@@ -464,6 +467,7 @@ def test_the_optimiser_is_the_recipe_s():
 # ---- training
 
 
+@pytest.mark.train
 def test_it_learns_eight_images_to_less_than_two_pixels(tmp_path):
     net = model(epochs=20, lr=4e-3, augment={})
     net.fit(samples(8), samples(8), run(tmp_path))
@@ -478,6 +482,7 @@ def test_it_learns_eight_images_to_less_than_two_pixels(tmp_path):
         ]  # a place also of what is off
 
 
+@pytest.mark.train
 def test_predictions_are_native_for_odd_sizes(tmp_path):
     net = model(epochs=1)
     net.fit(samples(6), samples(2), run(tmp_path))
@@ -492,6 +497,7 @@ def test_predictions_are_native_for_odd_sizes(tmp_path):
             assert (path <= np.array(size[::-1]) - 0.5).all()
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("optimizer", ["adamw", "radam"])
 def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, optimizer):
     whole = model(optimizer=optimizer)
@@ -516,6 +522,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, optimizer):
         assert torch.equal(a, b)
 
 
+@pytest.mark.train
 def test_what_is_a_curve_stays_with_the_weights(tmp_path):
     net = model(epochs=1)
     net.fit(samples(6), samples(2), run(tmp_path))
@@ -525,6 +532,7 @@ def test_what_is_a_curve_stays_with_the_weights(tmp_path):
     assert again.curves.tolist() == [False, True, False]
 
 
+@pytest.mark.train
 def test_weights_of_another_net_are_refused(tmp_path):
     net = model(epochs=1)
     net.fit(samples(6), samples(2), run(tmp_path))
@@ -537,6 +545,7 @@ def test_a_heart_is_not_mirrored_unless_the_recipe_says_so():
     assert model(augment={"hflip": 0.5}).recipe["augment"]["hflip"] == 0.5
 
 
+@pytest.mark.train
 def test_hrnet_trains_too(tmp_path):
     net = model("hrnet_w18_small", epochs=1, optimizer="radam", lr=1e-3)
     net.fit(samples(4), samples(2), run(tmp_path))
@@ -567,4 +576,4 @@ def test_every_recipe_can_be_built(compose):
         2,
     )
     assert {"rotate": 40, "shear": 20, "shift": 0.25}.items() <= paper["augment"].items()
-    assert yaml.safe_load((ROOT / "conf/model/heatmap.yaml").read_text())["recipe"] == 1
+    assert yaml.safe_load((ROOT / "conf/model/heatmap.yaml").read_text())["version"] == 1

@@ -213,6 +213,7 @@ def test_the_raw_data_set_is_the_samples(tmp_path) -> None:
     assert str(tmp_path) not in (folder / "dataset.json").read_text()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("which", ["no object", "no val"])
 def test_nothing_to_learn_from(which, tmp_path) -> None:
     blank = replace(pictures(1)[0], target=Masks(np.zeros((2, 64, 64), bool)))
@@ -448,6 +449,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch) -> None:
     assert "checkpoint-00001.pth: can't be written (Pytorch" in failing(tmp_path, validate_every=2)
 
 
+@pytest.mark.process
 def test_the_blur_has_no_stopwatch(tmp_path) -> None:
     """It would time two ways of blurring and take the faster: another machine's load, other weights."""
     job = nnunet_trainer.Job(parse_recipe(TINY), {}, {}, None, [], a_run(tmp_path, Watch([])), None)
@@ -464,6 +466,7 @@ def test_the_blur_has_no_stopwatch(tmp_path) -> None:
     assert timed[0].count(True) == 1 and timed[1].count(True) == 0 and timed[1].count(False) == 1
 
 
+@pytest.mark.process
 def test_augmentation_and_mirroring_can_be_off(tmp_path) -> None:
     run = a_run(tmp_path, Watch([]))
     for changes, kinds, axes in (
@@ -497,6 +500,7 @@ def test_a_loss_or_score_that_is_not_finite_ends_the_run(tmp_path) -> None:
     assert "epoch 1: the validation score is nan" in failing(tmp_path / "b", scores=(float("nan"),))
 
 
+@pytest.mark.process
 def test_memory_that_runs_out_is_said(tmp_path, monkeypatch) -> None:
     with sealed_nnunet(a_run(tmp_path, Watch([]))):
         from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -529,6 +533,7 @@ def test_environment_threads_chance_and_cwd_are_as_before(tmp_path) -> None:
     ) == before
 
 
+@pytest.mark.process
 def test_settings_of_its_packages_go_with_the_block(tmp_path) -> None:
     """Matplotlib, which it imports, writes a list of fonts there, in a process that only restores too."""
     with sealed_nnunet(a_run(tmp_path, Watch([]))):

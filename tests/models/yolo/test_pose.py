@@ -258,7 +258,7 @@ def test_the_loss_is_ours(tmp_path):
         criterion = make_criterion(SimpleNamespace(points=Points((0.1,) * 3, ())), net)
     assert type(
         criterion
-    ).__name__ == "Knowing" and criterion.keypoint_loss.sigmas.tolist() == pytest.approx([0.1] * 3)
+    ).__name__ == "Loss" and criterion.keypoint_loss.sigmas.tolist() == pytest.approx([0.1] * 3)
 
 
 # ---- training

@@ -611,7 +611,7 @@ def test_a_damaged_picture_is_our_error_once_ultralytics_is_imported(tmp_path) -
     import ultralytics  # noqa: F401  isort: skip
 
     (tmp_path / "empty.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"empty\.png: wanted"):
+    with pytest.raises(DataError, match=r"empty\.png: expected an 8-bit grey or colour picture"):
         image.read_grey(tmp_path / "empty.png")
-    with pytest.raises(DataError, match=r"empty\.png: wanted"):
+    with pytest.raises(DataError, match=r"empty\.png: expected an 8-bit grey or colour picture"):
         image.read_size(tmp_path / "empty.png")

@@ -351,4 +351,4 @@ def test_parts_stand_in_the_record(tmp_path, compose):
         for more in ((), ("+model.recipes.tiny.micro_batch=2",))
     )
     assert "micro_batch" not in plain.model.recipe and plain.run_id != told.run_id
-    assert told["model"]["recipe"] == {**plain["model"]["recipe"], "micro_batch": 2}
+    assert told.model.recipe == {**plain.model.recipe, "micro_batch": 2}
