@@ -111,6 +111,7 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
     assert (again / "predictions.json").read_bytes() == (out / "predictions.json").read_bytes()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("trained", ["usgra-unet"], indirect=True)
 def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images, tmp_path, capsys):
     result, folder = trained

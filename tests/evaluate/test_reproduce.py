@@ -103,6 +103,7 @@ def other(result: Result, value: float) -> Result:
     return with_dice(replace(result, predictions=predictions), value=value)
 
 
+@pytest.mark.process
 def test_verdicts(result):
     figure = result.scores[result.primary.name]
     inside, outside = (figure.low + figure.high) / 2, figure.high + 0.01
@@ -115,6 +116,7 @@ def test_verdicts(result):
     assert reproduction.compare(unsure, other(result, inside)).verdict == "different"
 
 
+@pytest.mark.process
 def test_what_else_differs_is_said(result):
     packages = {**result.machine.packages, "torch": "1.0", "abacus": "2.0"}
     machine = replace(result.machine, processor="an abacus", packages=packages)
@@ -138,6 +140,7 @@ def test_different_is_exit_code_1(made, result, capsys, monkeypatch):
     assert "different: the predictions are others" in printed and "0.000000" in printed
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "changes", [{"origin": "baseline"}, {"status": "failed"}, {"trained_on": "spinal"}]
 )
@@ -146,6 +149,7 @@ def test_a_result_that_no_training_made(result, tmp_path, changes):
         reproduction.rebuild_config(replace(result, **changes), None, tmp_path)
 
 
+@pytest.mark.process
 def test_starting_weights_must_be_the_recorded_ones(result, tmp_path):
     content = copy.deepcopy(dict(result.config))
     content["weights"] = {"from": "start.pt", "sha256": "f" * 64}
@@ -159,6 +163,7 @@ def test_starting_weights_must_be_the_recorded_ones(result, tmp_path):
             reproduction.rebuild_config(started, None, tmp_path, file)
 
 
+@pytest.mark.process
 def test_a_phantom_that_is_drawn_otherwise_now(result, tmp_path):
     then = replace(result, data=replace(result.data, fingerprint="0" * 64))
     with pytest.raises(DataError, match=r"usbench draws another now.*isn't here"):

@@ -160,6 +160,7 @@ def words(view: tuple[str, str], folder: Path) -> list[str]:
     return [f"dataset={view[0]}", f"task={view[1]}", *size, *counts, *where]
 
 
+@pytest.mark.simulate
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_every_baseline_scores_what_it_must(view, tmp_path, capsys):
     assert script.main([*words(view, tmp_path), "--json", str(tmp_path / "out.json")]) == 0, (

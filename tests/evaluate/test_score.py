@@ -140,7 +140,7 @@ def test_a_missing_prediction_is_nothing_found_and_counted(masks, tmp_path, caps
             1,
             "no target to score",
         ),
-        (lambda t: (t / "guess/pig1_a.png").write_bytes(b""), [], 1, "pig1_a.png: wanted"),
+        (lambda t: (t / "guess/pig1_a.png").write_bytes(b""), [], 1, "pig1_a.png: expected"),
         (lambda t: None, ["--classes", "a,a"], 2, "different names"),
         (lambda t: None, ["--classes", ""], 2, "got none"),
         (lambda t: None, ["--ignore", "2"], 2, "a value above the classes' 2"),
@@ -149,9 +149,9 @@ def test_a_missing_prediction_is_nothing_found_and_counted(masks, tmp_path, caps
         (lambda t: None, ["--group", "(("], 2, "a regular expression"),
         (lambda t: None, ["--group", "pig"], 2, "with a group"),
         (lambda t: None, ["--group", "(cow)"], 1, "pig1_a: expected a name that --group"),
-        (lambda t: None, ["--protocol", "dsc"], 2, "a rule for masks was wanted"),
+        (lambda t: None, ["--protocol", "dsc"], 2, "expected one or more different names of"),
         (lambda t: None, ["--tolerance-mm", "-1"], 2, "a length of 0 or more"),
-        (lambda t: None, ["--targets", "nowhere"], 1, "nowhere: a folder of .png files was wanted"),
+        (lambda t: None, ["--targets", "nowhere"], 1, "nowhere: expected a folder of .png files"),
     ],
 )
 def test_bad_input_is_refused_with_one_line(masks, tmp_path, capsys, damage, more, code, words):
@@ -237,7 +237,7 @@ def test_yolo_folders_score_as_the_same_boxes_in_px(boxes, tmp_path):
         ([guess(7, [0, math.nan, 5, 5])], "four finite numbers"),
         ([guess(7, [0, math.inf, 5, 5])], "four finite numbers"),
         ([guess(7, [0, 0, 5])], "four finite numbers"),
-        ([], "found an empty list"),
+        ([], "got an empty list"),
         ({"annotations": []}, "a list of COCO results"),
     ],
 )
@@ -251,7 +251,7 @@ def test_bad_results_are_refused_with_one_line(boxes, tmp_path, capsys, results,
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("0 .5 .5 .1 .1", "found 5 columns"),
+        ("0 .5 .5 .1 .1", "got 5 columns"),
         ("0 .5 .5 .1 .1 2", "a confidence of 0..1"),
         ("4 .5 .5 .1 .1 .5", "a class number"),
         ("0 .5 .5 7 .1 .5", "as a fraction"),
@@ -324,8 +324,8 @@ def test_landmarks_by_hand(marks, tmp_path):
     ("change", "words"),
     [
         (lambda seen: seen.pop("2.png"), "expected a place for every name in every image"),
-        (lambda seen: seen["1.png"]["labels"].pop("a"), "1.png: a: wanted a place"),
-        (lambda seen: seen["1.png"]["labels"]["a"].update(x="nan"), "a: wanted a place"),
+        (lambda seen: seen["1.png"]["labels"].pop("a"), "1.png: a: expected a place"),
+        (lambda seen: seen["1.png"]["labels"]["a"].update(x="nan"), "a: expected a place"),
         (lambda seen: seen["1.png"]["labels"]["a"].update(score=2), "a score of 0..1"),
         (lambda seen: seen.update({"9.png": seen["1.png"]}), "got '9.png'"),
     ],

@@ -161,6 +161,7 @@ def test_the_evaluation_is_a_row_of_the_other_dataset(trained):
     assert not list((trained / "runs" / there.run_id).glob("best.*"))  # nothing was trained
 
 
+@pytest.mark.process
 def test_the_board_has_a_transfer_table(trained):
     assert leaderboard.main(["--results", str(trained / "results"), "--phantom"]) == 0
     text = (trained / "results" / "phantom" / "LEADERBOARD.md").read_text()

@@ -389,6 +389,7 @@ def test_a_run_leaves_a_gallery_where_images_may_be_shown(run):
         assert case["truth"]["shapes"][0]["at"] == trace_outlines(disc)
 
 
+@pytest.mark.process
 def test_an_evaluation_elsewhere_has_one_too(run):
     path = result_of(run, "elsewhere")
     found = load_gallery(path, load_result(path))
@@ -397,6 +398,7 @@ def test_an_evaluation_elsewhere_has_one_too(run):
     assert len(found["cases"]) == 3
 
 
+@pytest.mark.process
 def test_the_script_makes_the_same_bytes_again(run, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
@@ -424,6 +426,7 @@ def test_the_script_makes_the_same_bytes_again(run, tmp_path, capsys):
     assert "worst" in capsys.readouterr().out
 
 
+@pytest.mark.process
 def test_the_script_says_what_is_missing(run, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
@@ -479,6 +482,7 @@ def test_phantoms_and_what_may_not_be_shown_have_none(
     assert why in capsys.readouterr().err and not list(tmp_path.rglob("*.gallery.*"))
 
 
+@pytest.mark.process
 def test_a_run_is_not_lost_for_a_picture(run, tmp_path, capsys):
     """The data is gone when it comes to pictures: a warning, no old picture, the same result."""
     copy = tmp_path / "results"

@@ -158,6 +158,7 @@ def sideways(page):
 # ---- what a reader does
 
 
+@pytest.mark.process
 def test_it_opens_from_disk_where_most_results_are(page):
     assert (
         page.title().startswith("usbench")
@@ -170,6 +171,7 @@ def test_it_opens_from_disk_where_most_results_are(page):
     assert ".650 [.600, .700]" in text and "2 of 3 (SD .071)" in text  # as in the Markdown
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("column", "first", "again"),
     [
@@ -189,6 +191,7 @@ def test_a_column_sorts_its_groups_both_ways(page, column, first, again):
     assert names(page)[0].startswith(again) and names(page)[5:] == ["human agreement", "prior"]
 
 
+@pytest.mark.process
 def test_a_filter_leaves_one_model_here_and_in_the_drawings(page):
     page.get_by_label("Model", exact=True).first.select_option("unet")
     until(page, "document.querySelectorAll('table.heat tbody tr').length === 1")
@@ -201,6 +204,7 @@ def test_a_filter_leaves_one_model_here_and_in_the_drawings(page):
     assert "No row fits these filters" in page.locator("details.protocol[open]").inner_text()
 
 
+@pytest.mark.process
 def test_groups_fold_and_so_do_protocols(page):
     ours = page.get_by_role("button", name="Our runs (5)")
     ours.click()
@@ -220,6 +224,7 @@ def test_groups_fold_and_so_do_protocols(page):
     }  # another protocol, another table
 
 
+@pytest.mark.process
 def test_further_columns_are_there_when_asked_for(page):
     header = page.get_by_role("columnheader").filter(has_text=re.compile("^iou$"))
     assert not header.first.is_visible()
@@ -227,6 +232,7 @@ def test_further_columns_are_there_when_asked_for(page):
     assert header.first.is_visible()
 
 
+@pytest.mark.process
 def test_the_protocol_in_words_is_one_click_away(page):
     button = page.get_by_role("button", name="About the protocol").first
     button.click()
@@ -236,6 +242,7 @@ def test_the_protocol_in_words_is_one_click_away(page):
     assert button.evaluate("one => one === document.activeElement")
 
 
+@pytest.mark.process
 def test_from_a_row_to_its_result_and_back(page):
     page.get_by_role("link", name="Result page of unet (kumar2025), seed 0").first.click()
     page.wait_for_selector("h1:text('unet, seed 0')")
@@ -244,6 +251,7 @@ def test_from_a_row_to_its_result_and_back(page):
     assert page.locator(".content h2").first.inner_text() == "spinal · segment"
 
 
+@pytest.mark.process
 def test_a_row_says_how_it_is_made_and_the_command_is_copied(page):
     page.get_by_role("button", name="unet", exact=True).first.click()
     dialog = page.get_by_role("dialog")
@@ -260,6 +268,7 @@ def test_a_row_says_how_it_is_made_and_the_command_is_copied(page):
     )
 
 
+@pytest.mark.process
 def test_what_differs_from_the_published_row_is_explained(page):
     page.locator("details.protocol > summary").nth(1).click()
     fold = page.locator("details.protocol").nth(1)
@@ -279,6 +288,7 @@ def test_what_differs_from_the_published_row_is_explained(page):
     assert "−.003" in fold.inner_text()  # (.5 + .6) / 2 − .553
 
 
+@pytest.mark.process
 def test_the_front_of_score_against_cost_by_hand(page):
     """tiny 1 M .4 · unet 31 M .65 · deeplabv3 40 M .8 are beaten by none; segformer, 50 M .5, costs more than better
     ones."""
@@ -304,6 +314,7 @@ def test_the_front_of_score_against_cost_by_hand(page):
     assert page.locator("table.front tbody tr").count() == 2
 
 
+@pytest.mark.process
 def test_seeds_are_dots_and_classes_a_table_of_colours(page):
     assert (
         page.locator(".tabulator-row").filter(has_text="unet").locator(".whisker circle").count()
@@ -321,6 +332,7 @@ def test_seeds_are_dots_and_classes_a_table_of_colours(page):
     assert len(set(shares)) == 2
 
 
+@pytest.mark.process
 def test_failed_cells_notes_and_transfer_are_there(page):
     text = page.locator("#view-leaderboard").inner_text()
     assert (
@@ -347,6 +359,7 @@ def test_failed_cells_notes_and_transfer_are_there(page):
     ]
 
 
+@pytest.mark.process
 def test_the_catalogue_is_the_second_view(page):
     page.get_by_role("link", name="Catalogue").click()
     assert (
@@ -379,6 +392,7 @@ def test_the_catalogue_is_the_second_view(page):
     assert "its criteria are missing" in page.locator("#view-catalogue").inner_text()  # SonoDQS
 
 
+@pytest.mark.process
 def test_everything_by_keyboard_alone(page):
     def tab_to(words, most=60):
         for _ in range(most):
@@ -415,6 +429,7 @@ def test_everything_by_keyboard_alone(page):
     page.wait_for_selector(".cards > li")
 
 
+@pytest.mark.process
 def test_a_phone_scrolls_no_page_sideways(site, browser):
     with opened(site, 375, 800, within=browser) as page:
         page.wait_for_selector(".tabulator-row .whisker")
@@ -439,6 +454,7 @@ def test_a_phone_scrolls_no_page_sideways(site, browser):
         assert sideways(page) == [375, 375]
 
 
+@pytest.mark.process
 def test_no_text_is_read_as_html(page):
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     page.wait_for_selector("text=out of memory")
@@ -467,6 +483,7 @@ CONTRAST = """() => {
 }"""
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_words_stand_out_in_both_themes_and_the_other_can_be_chosen(site, browser, theme):
     with opened(site, theme=theme, within=browser) as page:
@@ -479,6 +496,7 @@ def test_words_stand_out_in_both_themes_and_the_other_can_be_chosen(site, browse
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
 
 
+@pytest.mark.process
 def test_a_screen_reader_finds_landmarks_labels_and_headers(page):
     for role in ("banner", "main", "contentinfo"):
         assert page.get_by_role(role).count() == 1
@@ -502,6 +520,7 @@ def test_a_screen_reader_finds_landmarks_labels_and_headers(page):
     assert levels[0] == 1 and all(b - a <= 1 for a, b in pairwise(levels))
 
 
+@pytest.mark.process
 def test_on_paper_stands_the_table_without_the_tools(page):
     page.emulate_media(media="print")
     assert (
@@ -523,6 +542,7 @@ def test_on_paper_stands_the_table_without_the_tools(page):
     ]  # longer than a sheet; coloured swatches
 
 
+@pytest.mark.process
 def test_a_board_without_any_row_says_so_and_still_has_its_catalogue(tmp_path, browser):
     (tmp_path / "index.html").write_bytes(index.render_index([], [], catalogue.view(), {}, {}))
     with opened(tmp_path / "index.html", within=browser) as page:
@@ -557,6 +577,7 @@ def test_the_page_says_what_the_markdown_says_and_the_same_twice():
     assert one == two
 
 
+@pytest.mark.process
 def test_500_results_stay_under_3_mb_and_are_paged(tmp_path, browser):
     """500 recipes under two protocols each, a row of its own each."""
     made = [
@@ -658,6 +679,7 @@ def test_phantoms_have_no_page(place, tmp_path):
     assert not list((tmp_path / "results").rglob("*.html"))
 
 
+@pytest.mark.process
 @pytest.mark.skipif(PROGRAM is None, reason="no Chromium")
 def test_the_picture_is_one_of_the_page(place, tmp_path):
     script = [
@@ -808,6 +830,7 @@ def test_commands_of_rows():
 # ---- the server
 
 
+@pytest.mark.process
 def test_the_server_shows_the_page_to_this_machine_alone(site, tmp_path):
     told = tmp_path / "address.json"
     command = [

@@ -313,6 +313,7 @@ def test_landmarks_have_a_page_too(compose, tmp_path):
 # ---- in a browser
 
 
+@pytest.mark.process
 def test_a_page_opens_from_disk_and_its_switches_work(board):
     with opened(page_of(board, "discs-images")) as page:
         pictures = page.locator(".picture img")
@@ -343,6 +344,7 @@ def test_a_page_opens_from_disk_and_its_switches_work(board):
         assert page.evaluate(stroke) == "rgb(255, 127, 174)"  # the predictions'
 
 
+@pytest.mark.process
 def test_an_outline_lies_over_its_mask(board):
     """The truth's path, as the browser places it, holds the middle of a pixel inside and not that of one outside."""
     page_file = page_of(board, "discs-images")
@@ -362,6 +364,7 @@ def test_an_outline_lies_over_its_mask(board):
     assert inside == [bool(mask[at] == 1) for at in edge]
 
 
+@pytest.mark.process
 def test_to_a_result_and_back_and_its_command_copied(board):
     key = result_of(page_of(board, "discs-images", "detect")).run_id
     with opened(board / "index.html") as page:
@@ -379,6 +382,7 @@ def test_to_a_result_and_back_and_its_command_copied(board):
         assert page.title() == "leaderboard"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_phone_has_no_sideways_scroll_in_either_theme(board, theme):
     for dataset in ("discs-images", "discs-none"):
