@@ -494,6 +494,7 @@ except RunError as error:
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX resource limits")
 @pytest.mark.parametrize(("cases", "padding"), [(5000, 0), (3, 9000)])
 def test_a_full_disk_loses_nothing(tmp_path, cases, padding):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +82,16 @@ def load_gallery(path: Path, result: Result) -> Gallery | None:
     """
     place = gallery_path(path)
     try:
-        gallery = json.loads(gzip.decompress(place.read_bytes()), parse_constant=not_finite)
+        gallery = json.loads(gzip.decompress(place.read_bytes()), parse_constant=refuse_constant)
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, RecursionError) as error:
         raise DataError(
             f"{place}: expected gzipped JSON, got a damaged file ({error}); {REMEDY}"
         ) from error
-    wrong = fault(gallery)
-    if wrong is not None:
-        raise DataError(f"{place}: {wrong}; {REMEDY}")
+    damage = find_damage(gallery)
+    if damage is not None:
+        raise DataError(f"{place}: {damage}; {REMEDY}")
     assert isinstance(gallery, dict)
     sha256 = result.predictions.sha256 if result.predictions else None
     for name, expected in (("run_id", result.run_id), ("predictions_sha256", sha256)):
@@ -103,36 +103,40 @@ def load_gallery(path: Path, result: Result) -> Gallery | None:
     return gallery
 
 
-def not_finite(word: str) -> float:
+def refuse_constant(word: str) -> float:
     """Refuse what Python reads beyond JSON: NaN, Infinity."""
     raise ValueError(f"{word} is no number")
 
 
-def fault(gallery: object) -> str | None:
-    """What is wrong with a gallery as one line that names the key, or None where it keeps the schema.
+def find_damage(gallery: object) -> str | None:
+    """What is wrong with a gallery, in one line that names the key; None where nothing is.
 
-    Beyond the schema: a shape's class is one of `classes`, and its coordinates are pairs, a box's four.
+    Beyond the schema, a shape's class is one of `classes`, and its coordinates are pairs: two
+    pairs for a box.
     """
-    wrong = find_fault(load_schema("usbench.results.gallery", "gallery.schema.json"), gallery)
-    if wrong is not None:
-        return wrong
+    damage = find_fault(load_schema("usbench.results.gallery", "gallery.schema.json"), gallery)
+    if damage is not None:
+        return damage
     assert isinstance(gallery, dict)
-    return next(odd_shapes(gallery), None)
+    return next(find_bad_shapes(gallery), None)
 
 
-def odd_shapes(gallery: Gallery) -> Iterator[str]:
+def find_bad_shapes(gallery: Gallery) -> Iterator[str]:
     """A line for every shape that can't be drawn."""
-    most = len(gallery["classes"])
-    for n, case in enumerate(gallery["cases"]):
+    classes = len(gallery["classes"])
+    for number, case in enumerate(gallery["cases"]):
         for side in ("truth", "prediction"):
-            for m, shape in enumerate(case[side]["shapes"]):
-                key = f"key cases[{n}].{side}.shapes[{m}]"
-                if shape["class"] >= most:
-                    yield f"{key}.class: wanted one of {most} classes, counted from 0, found {shape['class']}"
-                if any(
-                    len(line) % 2 or (shape["kind"] == "box" and len(line) != 4)
-                    for line in shape["at"]
-                ):
-                    yield f"{key}.at: wanted pairs of x and y, of a box two, found another number of coordinates"
-            if any(number >= most for number in case[side]["unknown"]):
-                yield f"key cases[{n}].{side}.unknown: wanted some of {most} classes, counted from 0, found another"
+            key = f"key cases[{number}].{side}"
+            for index, shape in enumerate(case[side]["shapes"]):
+                yield from check_shape(f"{key}.shapes[{index}]", shape, classes)
+            if any(label >= classes for label in case[side]["unknown"]):
+                yield f"{key}.unknown: expected classes of 0..{classes - 1}, got a higher one"
+
+
+def check_shape(key: str, shape: Mapping[str, Any], classes: int) -> Iterator[str]:
+    """A line for each thing that is wrong with a shape."""
+    if shape["class"] >= classes:
+        yield f"{key}.class: expected a class of 0..{classes - 1}, got {shape['class']}"
+    is_box = shape["kind"] == "box"
+    if any(len(line) % 2 or (is_box and len(line) != 4) for line in shape["at"]):
+        yield f"{key}.at: expected pairs of x and y, of a box two, got another number of values"
