@@ -176,7 +176,7 @@ def test_five_groups_give_an_interval_by_groups(board):
     scorer = SegmentScorer(["a"])
     for line in (line for table in tables for line in table):
         counts = np.array([[line["tp"], line["fp"], line["fn"]]])
-        scorer.count(line["case"], line["group"], counts, np.ones(1, bool), [{}])
+        scorer.add_counts(line["case"], line["group"], counts, np.ones(1, bool), [{}])
     whole = scorer.result().protocol.scores["dice"]
     found = row.scores["dice"]
     assert (found.value, found.low, found.high) == pytest.approx(

@@ -633,6 +633,7 @@ def test_json(place, tmp_path):
     ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "options",
     [["--phantom", "--picture", "x.png"], ["--check", "--json", "x.json"], ["--nonsense"]],
