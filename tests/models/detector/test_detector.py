@@ -436,11 +436,12 @@ def test_killed_and_started_again_ends_as_if_not(tmp_path):
     """To the last bit; Faster R-CNN draws the anchors and proposals it learns from."""
     folder = tmp_path / "killed"
     folder.mkdir()
-    code = f"import test_detectors; test_detectors.killed_in_epoch_two({str(folder)!r})"
-    paths = os.pathsep.join([str(ROOT), str(ROOT)])
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}
-    ) as child:
+    code = (
+        "from tests.models.detector import test_detector; "
+        f"test_detector.killed_in_epoch_two({str(folder)!r})"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment) as child:
         while not (folder / "second").exists():
             assert child.poll() is None, "the child ended by itself"
             time.sleep(0.05)

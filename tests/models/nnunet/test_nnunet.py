@@ -402,11 +402,12 @@ def test_killed_and_started_again_ends_as_if_not(straight, tmp_path, capsys) -> 
     model, straight_watch, _ = straight
     folder, copy = tmp_path / "run", tmp_path / "copy"
     folder.mkdir()
-    code = f"import test_nnunet; test_nnunet.killed_in_epoch_three({str(folder)!r})"
-    paths = os.pathsep.join([str(ROOT), str(ROOT)])
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}
-    ) as child:
+    code = (
+        "from tests.models.nnunet import test_nnunet; "
+        f"test_nnunet.killed_in_epoch_three({str(folder)!r})"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment) as child:
         while not (folder / "third").exists():
             assert child.poll() is None, "the child ended by itself"
             time.sleep(0.05)
@@ -637,7 +638,7 @@ def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> Non
     own = {
         "HOME": str(home),
         "TMPDIR": str(scratch),
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT)]),
+        "PYTHONPATH": str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
     }

@@ -339,11 +339,11 @@ def test_killed_and_started_again_ends_as_if_not(straight, tmp_path, capsys) -> 
     _, straight_watch, _ = straight
     folder, copy = tmp_path / "run", tmp_path / "copy"
     folder.mkdir()
-    code = f"import test_yolo; test_yolo.killed_in_epoch_three({str(folder)!r})"
-    paths = os.pathsep.join([str(ROOT), str(ROOT)])
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}
-    ) as child:
+    code = (
+        f"from tests.models.yolo import test_yolo; test_yolo.killed_in_epoch_three({str(folder)!r})"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment) as child:
         while not (folder / "third").exists():
             assert child.poll() is None, "the child ended by itself"
             time.sleep(0.05)
@@ -546,7 +546,7 @@ def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> Non
         "HOME": str(home),
         "TMPDIR": str(scratch),
         "STORE": str(tmp_path / "store.db"),
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT)]),
+        "PYTHONPATH": str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }

@@ -99,7 +99,10 @@ def killed(file: str, folder: str) -> None:
 
 
 def child(function: str, file: Path, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    code = f"import test_sealed; test_sealed.{function}({str(file)!r}, {str(folder)!r})"
+    code = (
+        "from tests.models.process import test_sealed; "
+        f"test_sealed.{function}({str(file)!r}, {str(folder)!r})"
+    )
     places = dict.fromkeys(
         ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME", "HF_HOME"), str(home)
     )
