@@ -875,6 +875,7 @@ def test_the_view_is_json_and_has_every_field_of_every_card():
     )
 
 
+@pytest.mark.process
 def test_the_view_loads_neither_torch_nor_hydra():
     code = (
         "import sys, usbench.catalogue; usbench.catalogue.view(); "

@@ -250,7 +250,9 @@ def test_write_wants_a_split(written, tmp_path):
 def test_write_wants_the_format_s_target(written, tmp_path):
     sample = written.samples[0]
     other = Boxes.empty() if isinstance(sample.target, Masks) else Masks(np.zeros((1, *SIZE), bool))
-    with pytest.raises(DataError, match=f"{sample.id}.*wanted"):
+    kind = type(sample.target).__name__.lower()
+    got = type(other).__name__
+    with pytest.raises(DataError, match=f"{sample.id}: expected {kind}.*, got {got}"):
         written.layout.write(tmp_path, [replace(sample, target=other)])
 
 

@@ -149,6 +149,7 @@ except RunError as error:
 """
 
 
+@pytest.mark.process
 def test_a_disk_that_refuses_midway(tmp_path):
     """The operating system's limit on a file's size stands in for a full disk: write() fails midway."""
     path = packed(tmp_path / "a.zip", {"Release/a": b"small", "Release/b": os.urandom(100_000)})
@@ -381,12 +382,14 @@ def test_the_command_fetches_only_when_told_to_and_then_once(lab, host):
     assert len(handler.starts) == 2  # the archive itself was kept
 
 
+@pytest.mark.process
 def test_a_release_that_is_not_open_says_who_to_ask(lab):
     done = command(lab, "dataset=toy", "--config-dir", "conf", "download=true")
     assert done.returncode == 1
     assert done.stderr.strip() == "download=true: toy is not open to anyone; open to anyone"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

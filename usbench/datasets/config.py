@@ -15,7 +15,7 @@ NOT_OURS = ("published", "published_protocols")  # the leaderboard reads these f
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """Who trains, chooses and tests (see `usbench.datasets.dataset.settle`)."""
+    """Who trains, chooses and tests (see `usbench.datasets.dataset.assign_splits`)."""
 
     description: str  # for people
     val_share: float | None = None  # taken from the release's own train
@@ -90,7 +90,7 @@ class DatasetConfig:
     released: bool  # False: always a phantom
     views: Mapping[Task, ViewConfig]
     split: SplitConfig
-    phantom: Mapping[str, object]  # the fields of `usbench.datasets.phantoms.phantom.Spec`
+    phantom: Mapping[str, object] = field(default_factory=dict)  # fields of a `PhantomSpec`
     licence: str | None = None
     redistribute: str = "none"  # none | labels | images
     title: str = ""

@@ -73,8 +73,14 @@ def open_dataset(
 
 
 def phantom_spec(dataset: DatasetConfig) -> phantom.PhantomSpec:
-    """The dataset's phantom, from its YAML. Raises ConfigError for figures that aren't whole."""
+    """The dataset's phantom, from its YAML.
+
+    Raises:
+        ConfigError: the YAML describes no phantom, or figures that aren't whole.
+    """
     node: Mapping[str, Any] = dataset.phantom
+    if not node:
+        raise ConfigError(f"dataset={dataset.name}: expected a key 'phantom', got none")
     figures = [node["seed"], node["per_group"], *node["size"], *node["counts"].values()]
     if not all(isinstance(figure, int) for figure in figures):
         raise ConfigError(

@@ -154,9 +154,8 @@ def opened(name: str, root: Path, compose) -> list[Record]:
     node = (
         DatasetConfig.from_mapping(compose(*words(name, root))["dataset"])
         .without_release()
-        .to_mapping()
     )
-    task = next(iter(node["views"]))
+    task = next(iter(node.views))
     report = CheckReport()
     (view,) = open_views(node, root, True, [task], report)
     assert not [one for one in report.findings if one.level == "error"]
@@ -289,7 +288,7 @@ def row_lost(root: Path) -> str:
 def cell_cut_off(root: Path) -> str:
     path = root / "labels/reviewed_labels_1.csv"
     path.write_text(path.read_text().replace("]}", "]", 1))
-    return "as region_shape_attributes, found"
+    return "expected JSON as region_shape_attributes, got"
 
 
 def class_unnamed(root: Path) -> str:
@@ -301,7 +300,7 @@ def class_unnamed(root: Path) -> str:
 def frame_lost(root: Path) -> str:
     path = next(iter(sorted((root / "png-cache").rglob("*.png"))))
     path.unlink()
-    return f"{path.name}: an image below"
+    return f"{path.name}: expected an image below png-cache, found none"
 
 
 @pytest.mark.parametrize(
@@ -679,7 +678,7 @@ def test_one_archive_of_two_will_do(release, check):
     done = check(*words("spinal", root))
     assert done.code == 0 and list(done.facts["views"]) == ["detect"]
     assert done.found("note", "view") == [
-        "segment: not checked; SegmentationDataset: its files were expected here, found none"
+        "segment: not checked; SegmentationDataset: expected the release's files here, found none"
     ]
 
 
@@ -698,18 +697,18 @@ def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, che
 @pytest.mark.parametrize(
     ("command", "code", "says"),
     [
-        ((), 2, "dataset= was wanted"),
+        ((), 2, "expected dataset=…"),
         (("dataset=nodata",), 2, "nodata"),
-        (("dataset=usgra", "task=landmark"), 2, "usgra has segment, detect"),
+        (("dataset=usgra", "task=landmark"), 2, "task=landmark: expected all or one of segment, detect (usgra)"),
         (("dataset=usgra", "source=phantom"), 2, "scripts/phantom.py"),
         (
             ("dataset=usgra",),
             1,
-            "data/usgra: the release of usgra was expected here, found nothing",
+            "data/usgra: no usgra release found; ",
         ),
         (("dataset=usgra", "data=nowhere"), 1, "nowhere/usgra"),
         (("dataset=phantom",), 1, "scripts/phantom.py dataset=phantom out="),
-        (("dataset=spinal", "dataset.root=."), 1, "its files were expected here, found none"),
+        (("dataset=spinal", "dataset.root=."), 1, "expected the release's files here, found none"),
         (("dataset=usgra", "nonsense"), 2, "nonsense"),
     ],
 )

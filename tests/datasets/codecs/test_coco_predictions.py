@@ -308,6 +308,7 @@ with PredictionWriter(predictions, images) as writer:
 """
 
 
+@pytest.mark.process
 def test_a_kill_between_the_two_files_is_noticed(tmp_path: Path) -> None:
     predictions, images = pair(tmp_path, DETECTIONS)
     root = str(ROOT)
@@ -319,6 +320,7 @@ def test_a_kill_between_the_two_files_is_noticed(tmp_path: Path) -> None:
         read_predictions(predictions, images, "detect", classes=2)
 
 
+@pytest.mark.process
 def test_importing_the_codec_needs_no_torch() -> None:
     names = ", ".join(
         f"usbench.datasets.codecs.{name}" for name in ("coco", "image", "label_png", "voc")

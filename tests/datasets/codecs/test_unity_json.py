@@ -592,6 +592,7 @@ assert "torch" not in sys.modules
 """
 
 
+@pytest.mark.process
 def test_a_kill_between_the_two_files_is_noticed(tmp_path: Path) -> None:
     predictions, images = pair(tmp_path)
     root = str(ROOT)

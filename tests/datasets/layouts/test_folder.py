@@ -662,12 +662,7 @@ def test_a_cell_of_every_kind(tmp_path: Path, settings: list[str]) -> None:
     quiet = ("device=cpu", "threads=1", "precision=fp32", f"runs={tmp_path}", "source=phantom")
     one = resolve_config(composed("dataset=folder", *quiet, *small, *settings))
     opened = one.open_dataset()
-    assert opened.classes == ("cyst", "lesion") and one["dataset"]["views"][one["task"]][
-        "classes"
-    ] == [
-        "cyst",
-        "lesion",
-    ]
+    assert opened.classes == one.dataset.views[one.task].classes == ("cyst", "lesion")
     assert all(len(opened.records[split]) >= 5 for split in SPLITS)
     assert opened.samples("test")[0].image.shape == (64, 96)
 

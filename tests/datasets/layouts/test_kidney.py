@@ -218,11 +218,17 @@ def test_a_choice_that_cannot_be_is_refused(chosen):
 
 
 def test_only_numbered_masks_can_be_written(tmp_path):
-    for sample in (
-        Sample("x_1", "1", np.zeros((4, 4), np.uint8), Masks(np.zeros((4, 4, 4), bool))),
-        Sample("1_x", "1", np.zeros((4, 4), np.uint8), Boxes.empty()),
+    for sample, expected in (
+        (
+            Sample("x_1", "1", np.zeros((4, 4), np.uint8), Masks(np.zeros((4, 4, 4), bool))),
+            "sample x_1: expected an id <number>_",
+        ),
+        (
+            Sample("1_x", "1", np.zeros((4, 4), np.uint8), Boxes.empty()),
+            "sample 1_x: expected masks, got Boxes",
+        ),
     ):
-        with pytest.raises(DataError, match="masks and an id"):
+        with pytest.raises(DataError, match=expected):
             layout().write(tmp_path / sample.id, [sample])
 
 

@@ -29,6 +29,7 @@ A, B, C, D = (
     digit * 2 + hashlib.sha256(digit.encode()).hexdigest()[:62] for digit in "abcd"
 )  # codes of videos
 NODE = yaml.safe_load((conf_dir() / "dataset" / "unity.yaml").read_text())
+CONFIG = DatasetConfig.from_mapping(NODE)
 APEX = {"type": "point", "x": "3.0", "y": "2.0"}
 WALL = {"type": "curve", "x": "1.0 2.0 3.0", "y": "1.0 4.0 1.0"}
 GONE = {"type": "off", "x": "", "y": ""}
@@ -82,9 +83,8 @@ def relabel(root: Path, part: str, change: Callable[[dict[str, Any]], Any]) -> N
 
 
 def opened(root: Path, layout: Unity | None = None) -> Dataset:
-    return open_view(
-        "unity", "landmark", NODE["views"]["landmark"], layout or Unity(), root, NODE["split"], None
-    )
+    view, split = CONFIG.views["landmark"], CONFIG.split
+    return open_view("unity", "landmark", view, layout or Unity(), root, split, None)
 
 
 def lists(marks: Landmarks) -> list[list[list[float]]]:
@@ -474,7 +474,7 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"split": None}, "a split"),
-        ({"target": Boxes.empty()}, "expected landmarks and their names, got Boxes"),
+        ({"target": Boxes.empty()}, "expected landmarks, got Boxes"),
         ({"mm_per_px": (1.0, 1.0)}, "one pixel size per video"),
         ({"target": marks([[1, 1], [2, 2]], None)}, "apex: expected one place or three or more"),
         ({"id": f"02-{C}-0007"}, "expected a frame of its own"),
@@ -489,7 +489,7 @@ def test_what_cannot_be_written(tmp_path: Path, change: dict[str, Any], words: s
 
 
 def test_names_are_wanted_to_write(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="sample one: expected landmarks and their names"):
+    with pytest.raises(DataError, match="sample one: expected names of landmarks, got none"):
         Unity().write(tmp_path, SAMPLES)
 
 
@@ -498,7 +498,7 @@ def test_names_are_wanted_to_write(tmp_path: Path) -> None:
 
 def test_the_yaml_s_layout_is_this_one(root: Path) -> None:
     add_malformed(root)
-    layout = source.build_layout(DatasetConfig.from_mapping(NODE), "landmark", phantom=False)
+    layout = source.build_layout(CONFIG, "landmark", phantom=False)
     assert isinstance(layout, Unity) and layout.two == "unknown"
     dataset = opened(root, layout)
     assert (
@@ -506,7 +506,7 @@ def test_the_yaml_s_layout_is_this_one(root: Path) -> None:
         and len(file_fingerprint(dataset, root / "hashes.json")) == 64
     )
     with pytest.raises(DataError, match="known defect"):  # a phantom has none
-        source.build_layout(DatasetConfig.from_mapping(NODE), "landmark", phantom=True).index(root)
+        source.build_layout(CONFIG, "landmark", phantom=True).index(root)
 
 
 def test_the_yaml_says_what_a_user_must_know() -> None:

@@ -98,5 +98,5 @@ def sort_unique(records: Iterable[Record]) -> list[Record]:
 def require_split(sample_id: str, split: Split | None) -> Split:
     """The split of a sample to be written; DataError where it has none."""
     if split is None:
-        raise DataError(f"sample {sample_id}: expected a split (train, val or test), found none")
+        raise DataError(f"sample {sample_id}: expected a split (train, val or test), got none")
     return split

@@ -100,10 +100,13 @@ class IndexMasks(Layout):
             (root / masks).mkdir(parents=True, exist_ok=True)
         for sample in samples:
             split = require_split(sample.id, sample.split)
-            if split not in self.folders or not isinstance(sample.target, Masks):
+            if split not in self.folders:
                 raise DataError(
-                    f"sample {sample.id}: expected masks in one of {sorted(self.folders)}, got "
-                    f"{split}"
+                    f"sample {sample.id}: expected a split of {sorted(self.folders)}, got {split}"
+                )
+            if not isinstance(sample.target, Masks):
+                raise DataError(
+                    f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
                 )
             picture, mask = (root / folder / f"{sample.id}.png" for folder in self.folders[split])
             image.write_grey(picture, sample.image)

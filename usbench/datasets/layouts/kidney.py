@@ -209,10 +209,12 @@ class Kidney(Layout):
         spacings: dict[str, transducers.Spacing | None] = {}
         for sample in samples:
             name = f"{sample.id}.png"
-            if not isinstance(sample.target, Masks) or not GROUP.match(name):
+            if not isinstance(sample.target, Masks):
                 raise DataError(
-                    f"sample {sample.id}: expected masks and an id <number>_…, got others"
+                    f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
                 )
+            if not GROUP.match(name):
+                raise DataError(f"sample {sample.id}: expected an id <number>_…, got this one")
             image.write_grey(root / IMAGES / name, sample.image)
             sizes[name] = (root / IMAGES / name).stat().st_size
             spacings[sample.id.removesuffix(SUFFIX)] = sample.mm_per_px

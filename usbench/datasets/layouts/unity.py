@@ -143,11 +143,12 @@ class Unity(Layout):
         (root / "png-cache").mkdir(parents=True, exist_ok=True)
         for sample in samples:
             split = require_split(sample.id, sample.split)
-            if not isinstance(sample.target, Landmarks) or not self._chosen:
-                found = type(sample.target).__name__
+            if not isinstance(sample.target, Landmarks):
                 raise DataError(
-                    f"sample {sample.id}: expected landmarks and their names, got {found}"
+                    f"sample {sample.id}: expected landmarks, got {type(sample.target).__name__}"
                 )
+            if not self._chosen:
+                raise DataError(f"sample {sample.id}: expected names of landmarks, got none")
             name = frame_name(sample, frames[sample.group])
             frames[sample.group] += 1
             if any(name in part for part in truths.values()):
