@@ -142,11 +142,11 @@ def drawn(seed: int, images: int = 12) -> tuple[dict[str, Any], list[dict[str, A
 
     def ellipse(x: float, y: float, a: float, b: float) -> dict[str, Any]:
         plane = ((columns - x) / a) ** 2 + ((rows - y) / b) ** 2 <= 1
-        packed = rle.encode_rle(np.asfortranarray(plane.astype(np.uint8)))
+        packed = rle.encode(np.asfortranarray(plane.astype(np.uint8)))
         return {
             "segmentation": packed,
             "bbox": rle.toBbox(packed).tolist(),
-            "area": float(rle.rle_area(packed)),
+            "area": float(rle.area(packed)),
         }
 
     for image in range(1, images + 1):
@@ -216,7 +216,7 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
             if len(here) and len(there):
                 left, right = [results[n][shape] for n in here], [own[n][shape] for n in there]
                 blocks.append(
-                    (here, there, rle.rle_overlap(left, right, crowd[there].astype(int).tolist()))
+                    (here, there, rle.iou(left, right, crowd[there].astype(int).tolist()))
                 )
     ours = match(
         truths,

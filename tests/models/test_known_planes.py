@@ -55,6 +55,7 @@ def test_classes_that_exclude_each_other_are_all_known_or_refused():
     assert "\n" not in str(wrong.value)
 
 
+@pytest.mark.train
 def test_an_unknown_plane_has_no_gradient_and_costs_nothing():
     targets = torch.zeros(2, 2, 8, 8, dtype=torch.uint8)
     targets[:, :, :4] = 1
@@ -80,6 +81,7 @@ def test_what_augmentation_moves_into_an_unknown_plane_counts_as_little():
     assert overlapping_loss(torch.full((1, 1, 16, 16), 5.0), moved).item() == 0
 
 
+@pytest.mark.train
 def test_where_all_is_known_the_loss_is_what_it_was_to_the_last_bit():
     rng = torch.Generator().manual_seed(0)
     targets = torch.randint(0, 2, (3, 4, 33, 29), dtype=torch.uint8, generator=rng)
@@ -92,6 +94,7 @@ def test_where_all_is_known_the_loss_is_what_it_was_to_the_last_bit():
     assert torch.equal(cost, plain) and torch.equal(now.grad, before.grad)
 
 
+@pytest.mark.train
 def test_the_selection_rule_is_told_what_is_known(tmp_path: Path):
     seen: list[Masks] = []
 
