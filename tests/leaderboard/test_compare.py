@@ -104,7 +104,7 @@ def test_the_better_model_is_found(two, tmp_path, capsys, task, dataset):
     ]
     (pair,) = found["pairs"]
     assert (
-        (pair["one"], pair["other"]) == ("near", "far")
+        (pair["first"], pair["second"]) == ("near", "far")
         and pair["p"] < 0.05
         and pair["holm"] == pair["p"]
     )
