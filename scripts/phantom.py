@@ -57,7 +57,7 @@ def _own(overrides: Sequence[str]) -> tuple[Path, str, list[str]]:
             left.append(word)
     if not own["out"]:
         raise ConfigError(
-            "out=DIR was wanted: the new folder to write into; see python scripts/phantom.py --help"
+            "expected out=DIR, the new folder to write into; see python scripts/phantom.py --help"
         )
     return Path(own["out"]).resolve(), own["task"], left
 
@@ -66,7 +66,7 @@ def _layouts(dataset: DatasetConfig, task: str) -> dict[Task, Layout]:
     """The layout of each view that was asked for; ConfigError for a task that the dataset doesn't have."""
     if task not in ("all", *dataset.views):
         raise ConfigError(
-            f"task={task}: {dataset.name} has {', '.join(dataset.views)}; or use task=all"
+            f"task={task}: expected all or one of {', '.join(dataset.views)} ({dataset.name})"
         )
     spec = source.phantom_spec(dataset)
     layouts: dict[Task, Layout] = {}

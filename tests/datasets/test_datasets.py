@@ -1,5 +1,9 @@
-"""Every dataset of conf/dataset, view by view: what its YAML says, and that its layout indexes, reads and writes its
-release's exact format. A lab's own datasets pass the same suite: USBENCH_CONF=lab/conf pytest tests/test_datasets.py"""
+"""Every dataset of conf/dataset, view by view: what its YAML says, and that its layout indexes,
+reads and writes its release's exact format.
+
+A lab's own datasets pass the same suite:
+`USBENCH_CONF=lab/conf pytest tests/datasets/test_datasets.py`.
+"""
 
 from __future__ import annotations
 

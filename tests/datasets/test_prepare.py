@@ -336,7 +336,7 @@ views:
     layout:
       _target_: usbench.datasets.layouts.index_masks.IndexMasks
       folders: {train: [Release/images, Release/masks]}
-split: {words: none}
+split: {description: none}
 licence: CC0
 redistribute: images
 access: open to anyone
@@ -401,11 +401,11 @@ def test_a_release_that_is_not_open_says_who_to_ask(lab):
         (
             ["dataset=spinal", "archive=made.zip"],
             1,
-            "one of SegmentationDataset.zip (1,079,559,546 bytes)",
+            "expected one of SegmentationDataset.zip (1,079,559,546 bytes)",
         ),
-        (["dataset=spinal", "download=yes"], 2, "download=yes: true or false was wanted"),
+        (["dataset=spinal", "download=yes"], 2, "download=yes: expected true or false"),
         (["dataset=phantom"], 2, "it has no release"),
-        (["archive=made.zip"], 2, "dataset= was wanted"),
+        (["archive=made.zip"], 2, "expected dataset=…"),
         (["dataset=nonsense"], 2, "nonsense"),
     ],
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from usbench.datasets import splits
+from usbench.datasets.config import SplitConfig
 from usbench.datasets.dataset import assign_splits, require_separate_groups
 from usbench.errors import ConfigError, DataError
 from usbench.types import Record
@@ -121,7 +122,7 @@ def test_a_fold_that_is_none(fold):
     ],
 )
 def test_the_yaml_settles_the_split(split, fold, expected):
-    assert counts(assign_splits(PLAIN, split, fold, "toy")) == expected
+    assert counts(assign_splits(PLAIN, SplitConfig("", **split), fold, "toy")) == expected
 
 
 @pytest.mark.parametrize(
@@ -136,21 +137,19 @@ def test_the_yaml_settles_the_split(split, fold, expected):
 )
 def test_shares_that_can_t_be(shares):
     with pytest.raises(ConfigError, match=r"split\.shares of toy"):
-        assign_splits(PLAIN, {"shares": shares}, None, "toy")
+        assign_splits(PLAIN, SplitConfig("", shares=shares), None, "toy")
 
 
 def test_shares_over_a_release_that_has_a_split():
     with pytest.raises(ConfigError, match=r"a split of its own \(000\)"):
-        assign_splits(
-            [replace(PLAIN[0], split="train"), *PLAIN[1:]], {"shares": SHARES}, None, "toy"
-        )
+        records = [replace(PLAIN[0], split="train"), *PLAIN[1:]]
+        assign_splits(records, SplitConfig("", shares=SHARES), None, "toy")
 
 
 def test_a_group_on_two_sides_of_a_split_of_ours():
     train, test = record(0, "a", "train"), record(1, "a", "test")
     divided = {"train": (train,), "val": (record(2),), "test": (test,)}
     with pytest.raises(DataError, match="got 'a' in train and test"):
-        require_separate_groups(divided, {"shares": SHARES}, None, "toy")
-    require_separate_groups(
-        divided, {"val_share": 0.1}, None, "toy"
-    )  # the release's own test split is taken as it is
+        require_separate_groups(divided, SplitConfig("", shares=SHARES), None, "toy")
+    # the release's own test split is taken as it is
+    require_separate_groups(divided, SplitConfig("", val_share=0.1), None, "toy")

@@ -1,6 +1,7 @@
-"""Small phantoms of every view, as its layout writes them: what the conformance suite and others work on.
+"""Small phantoms of every view, as its layout writes them: for the conformance suite and others.
 
-`USBENCH_CONF=DIR pytest tests/test_datasets.py` adds the datasets of DIR/dataset, a lab's own, to the suite.
+`USBENCH_CONF=DIR pytest tests/datasets/test_datasets.py` adds the datasets of DIR/dataset, a lab's
+own, to the suite.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
+from usbench.datasets.config import DatasetConfig
 from usbench.errors import DataError, RunError
 from usbench.io.console import bar
 from usbench.io.download import RemoteFile
@@ -25,9 +26,9 @@ WHOLE = ".whole"  # in the folder beside: everything is unpacked, only moving is
 JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db")  # what operating systems leave in archives
 
 
-def list_archives(dataset: Mapping[str, Any]) -> list[RemoteFile]:
+def list_archives(dataset: DatasetConfig) -> list[RemoteFile]:
     """The archives that a dataset's YAML names."""
-    return [RemoteFile(**entry) for entry in dataset.get("archives") or ()]
+    return [RemoteFile(**cast(Mapping[str, Any], entry)) for entry in dataset.archives]
 
 
 def match_archive(path: Path, archives: Sequence[RemoteFile]) -> RemoteFile | None:

@@ -41,8 +41,7 @@ def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool,
     if source not in ("auto", "real", "phantom"):
         raise ConfigError(f"source={source}: expected auto, real or phantom")
     data = data or os.environ.get("USBENCH_DATA")
-    root = Path(str(dataset.root)) if dataset.root else Path(str(data or "data")) / dataset.name
-    root = root.absolute()
+    root = release_folder(dataset, data)
     if source == "real" and not dataset.released:
         raise ConfigError(f"source=real: {dataset.name} has no release, it is always a phantom")
     if source == "phantom" or not dataset.released:
@@ -52,6 +51,19 @@ def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool,
     if dataset.root or data or source == "real":
         raise DataError(f"{root}: no {dataset.name} release found; {dataset.access}")
     return False, root
+
+
+def release_folder(dataset: DatasetConfig, data: str | None) -> Path:
+    """Where the release lies or belongs, an absolute path.
+
+    Args:
+        dataset: its `root` names one release's folder.
+        data: the folder of releases; None: USBENCH_DATA, else ./data.
+    """
+    if dataset.root:
+        return Path(str(dataset.root)).absolute()
+    folder = data or os.environ.get("USBENCH_DATA") or "data"
+    return (Path(str(folder)) / dataset.name).absolute()
 
 
 def build_layout(dataset: DatasetConfig, task: Task, phantom: bool) -> Layout:

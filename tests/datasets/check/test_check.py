@@ -151,10 +151,7 @@ def test_a_whole_release_has_no_errors(name, release, check):
 
 def opened(name: str, root: Path, compose) -> list[Record]:
     """The records of the dataset's first view as a run has them."""
-    node = (
-        DatasetConfig.from_mapping(compose(*words(name, root))["dataset"])
-        .without_release()
-    )
+    node = DatasetConfig.from_mapping(compose(*words(name, root))["dataset"]).without_release()
     task = next(iter(node.views))
     report = CheckReport()
     (view,) = open_views(node, root, True, [task], report)
@@ -699,7 +696,11 @@ def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, che
     [
         ((), 2, "expected dataset=…"),
         (("dataset=nodata",), 2, "nodata"),
-        (("dataset=usgra", "task=landmark"), 2, "task=landmark: expected all or one of segment, detect (usgra)"),
+        (
+            ("dataset=usgra", "task=landmark"),
+            2,
+            "task=landmark: expected all or one of segment, detect (usgra)",
+        ),
         (("dataset=usgra", "source=phantom"), 2, "scripts/phantom.py"),
         (
             ("dataset=usgra",),

@@ -135,15 +135,23 @@ def test_an_empty_folder_will_do(tmp_path, phantom):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("dataset=spinal", "out=full"), 1, "full: a new or empty folder was wanted"),
+        (("dataset=spinal", "out=full"), 1, "full: expected a new or empty folder"),
         (("dataset=spinal", "out=full/file"), 1, "full/file: can't be written"),
         (("dataset=spinal", "out=full/file/below"), 1, "full/file/below: can't be written"),
         (("dataset=spinal", "out=x", "--json", "nowhere/c.json"), 1, "nowhere/c.json"),
-        (("dataset=usgra", "out=x", "+dataset.phantom.counts.val=2"), 1, "masks in one of"),
-        (("dataset=spinal",), 2, "out=DIR was wanted"),
-        (("dataset=spinal", "out="), 2, "out=DIR was wanted"),
+        (
+            ("dataset=usgra", "out=x", "+dataset.phantom.counts.val=2"),
+            1,
+            "expected a split of test, train, got val",
+        ),
+        (("dataset=spinal",), 2, "expected out=DIR"),
+        (("dataset=spinal", "out="), 2, "expected out=DIR"),
         (("dataset=nodata", "out=x"), 2, "nodata"),
-        (("dataset=spinal", "out=x", "task=landmark"), 2, "spinal has segment, detect"),
+        (
+            ("dataset=spinal", "out=x", "task=landmark"),
+            2,
+            "expected all or one of segment, detect (spinal)",
+        ),
         (("dataset=spinal", "out=x", "dataset.phantom.scene=moon"), 2, "'moon'"),
         (("dataset=spinal", "out=x", "dataset.phantom.counts.tset=3"), 2, "tset"),
         (("dataset=spinal", "out=x", "dataset.phantom.size=[8,8]"), 2, "size"),

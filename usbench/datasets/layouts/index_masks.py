@@ -101,9 +101,8 @@ class IndexMasks(Layout):
         for sample in samples:
             split = require_split(sample.id, sample.split)
             if split not in self.folders:
-                raise DataError(
-                    f"sample {sample.id}: expected a split of {sorted(self.folders)}, got {split}"
-                )
+                splits = ", ".join(sorted(self.folders))
+                raise DataError(f"sample {sample.id}: expected a split of {splits}, got {split}")
             if not isinstance(sample.target, Masks):
                 raise DataError(
                     f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
