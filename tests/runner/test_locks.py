@@ -76,6 +76,7 @@ def test_a_clock_that_runs_behind_makes_nobody_stale(path):
     assert holder and holder.silent_s == 0 and not holder.stale
 
 
+@pytest.mark.process
 def test_a_process_of_this_host_that_is_gone_is_stale_at_once(path):
     code = (
         "import sys; from pathlib import Path; from usbench.runner import lock\n"

@@ -112,12 +112,14 @@ def holders(tmp_path, monkeypatch) -> Iterator[Any]:
         process.join()
 
 
+@pytest.mark.process
 def test_cells_are_packed_onto_gpus_the_emptiest_first(holders):
     got = [holders() for _ in range(5)]
     assert [number for _, number in got][:4] == ["0", "1", "0", "1"]
     assert got[4][1].startswith("refused: GPUs 0, 1: expected one with fewer than 2 runs")
 
 
+@pytest.mark.process
 def test_the_gpu_of_a_cell_that_died_is_free_again(holders):
     got = [holders() for _ in range(4)]
     for process, _ in (got[1], got[3]):

@@ -100,6 +100,7 @@ def test_what_a_run_leaves(done):
     assert (run / "overlays.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.process
 def test_the_tracker_has_the_run(done):
     from mlflow import MlflowClient
 

@@ -121,6 +121,7 @@ pkgutil.walk_packages = lambda *a, **k: (found for found in all_of(*a, **k) if "
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("name", "extra"),
     [
@@ -170,6 +171,7 @@ def test_joblib_does_the_others_when_cells_break(packed):
     assert all(word in out for word in ("SIGSEGV", "SIGKILL", "SystemExit: 3", "retry_failed=true"))
 
 
+@pytest.mark.process
 @of_joblib
 def test_joblib_shares_the_cores(packed):
     assert {threads for _, _, threads in packed[0].fits()} == {str(max(1, machine.cores() // 2))}

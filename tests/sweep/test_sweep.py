@@ -59,6 +59,7 @@ def test_what_can_be_is_done_and_what_cannot_is_skipped_with_its_reason(swept):
     assert len(fits(folder)) == 2
 
 
+@pytest.mark.process
 def test_each_cell_has_a_process_of_its_own(swept):
     one, two = fits(swept[0])
     assert one[1] != two[1]
@@ -66,6 +67,7 @@ def test_each_cell_has_a_process_of_its_own(swept):
     assert one[3] == two[3] == "None"  # what the first left in a module
 
 
+@pytest.mark.process
 def test_the_same_command_again_starts_nothing(swept):
     folder, _ = swept
     before = {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*")}
@@ -75,6 +77,7 @@ def test_the_same_command_again_starts_nothing(swept):
     assert len(fits(folder)) == 2
 
 
+@pytest.mark.process
 def test_a_plan_shows_and_starts_nothing(swept):
     folder, _ = swept
     code, out, err = lab.usbench(
@@ -92,6 +95,7 @@ def test_a_plan_shows_and_starts_nothing(swept):
     assert "skipped" in rows["heatmap seed=2"]
 
 
+@pytest.mark.process
 def test_a_plan_of_a_single_run(swept):
     folder, _ = swept
     code, out, _ = lab.usbench(folder, "model=works", "seed=7", "plan=true")
@@ -147,6 +151,7 @@ def test_the_end_of_one_cell_is_a_record_with_its_reason(broken, name):
     assert record["status"] == "failed" and WAYS[name] in record["reason"]
 
 
+@pytest.mark.process
 def test_and_the_others_go_on(broken):
     folder, code, out = broken
     assert records(folder)["works", 0]["status"] == "done"

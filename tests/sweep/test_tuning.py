@@ -105,6 +105,7 @@ def test_a_finished_search_starts_nothing_and_says_what_was_best(searched):
     assert not list((folder / "runs").rglob("*.lock*"))
 
 
+@pytest.mark.process
 def test_a_study_knows_validation_alone(searched):
     folder, out, _ = searched
     made = records(folder / "runs" / "tuning" / "levels")
@@ -129,6 +130,7 @@ def test_a_study_knows_validation_alone(searched):
 TABLES = "select name from sqlite_master where type = 'table'"
 
 
+@pytest.mark.process
 def test_trials_are_off_the_board(searched):
     folder, _, _ = searched
     assert not any(record["seed"] == 0 for record in records(folder / "results"))

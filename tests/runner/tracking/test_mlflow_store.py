@@ -184,6 +184,7 @@ def test_eight_processes_create_one_store_at_one_instant(
     assert sorted(run.data.params["seed"] for run in found) == list("01234567")
 
 
+@pytest.mark.process
 def test_a_run_as_a_fresh_client_reads_it(
     runs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,6 +203,7 @@ def test_a_run_as_a_fresh_client_reads_it(
     _check_story(_client(_sqlite(runs)), tracker.run_id, 3, tmp_path / "copy")
 
 
+@pytest.mark.process
 def test_values_are_sent_when_the_step_changes(runs: Path) -> None:
     tracker = _open(runs)
     client = _client(_sqlite(runs))
@@ -216,6 +218,7 @@ def test_values_are_sent_when_the_step_changes(runs: Path) -> None:
     assert client.get_run(tracker.run_id).info.status == "FAILED"
 
 
+@pytest.mark.process
 def test_more_than_one_request_holds(runs: Path) -> None:
     tracker = _open(runs, params={f"p{n}": n for n in range(130)})
     for n in range(1200):
@@ -225,6 +228,7 @@ def test_more_than_one_request_holds(runs: Path) -> None:
     assert (len(data.params), len(data.metrics)) == (130, 1200)
 
 
+@pytest.mark.process
 def test_what_is_not_finite_is_counted_instead(runs: Path) -> None:
     tracker = _open(runs)
     for step, value in enumerate((1.0, math.inf, 2.0, math.nan, -math.inf)):
@@ -240,6 +244,7 @@ def test_what_is_not_finite_is_counted_instead(runs: Path) -> None:
     assert set(metrics) == {"hd95", "hd95.nonfinite", "test/hd95_px.nonfinite"}
 
 
+@pytest.mark.process
 def test_neither_host_nor_user_nor_folders(runs: Path) -> None:
     params = {"weights": Path.home() / "secret" / "w.pt"}
     tracker = _open(runs, params=params, tags={"data": f"{Path.home()}/images"})
@@ -284,6 +289,7 @@ def test_a_killed_run_is_marked_and_the_next_says_what_it_resumes(runs: Path) ->
     child.communicate()
 
 
+@pytest.mark.process
 def test_only_the_latest_run_of_a_key_is_resumed(runs: Path) -> None:
     client = _client(_sqlite(runs))
 
@@ -303,6 +309,7 @@ def _mine(changes: dict[str, str]) -> Callable[[dict[str, str]], dict[str, str]]
     return lambda tags: {**tags, **changes}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("change", "status"),
     [
@@ -335,6 +342,7 @@ def test_who_is_marked_killed(
     client.set_terminated(other, "FAILED")
 
 
+@pytest.mark.process
 def test_a_run_that_ends_while_the_killed_are_looked_for_is_none_of_them(runs: Path) -> None:
     class Slow:
         """The store's client, with an answer from before the run ended."""
@@ -363,6 +371,7 @@ def test_a_run_that_ends_while_the_killed_are_looked_for_is_none_of_them(runs: P
     mine.finish("FINISHED", None)
 
 
+@pytest.mark.process
 def test_another_sqlite_store_keeps_its_files_beside_it(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -384,6 +393,7 @@ def test_another_sqlite_store_keeps_its_files_beside_it(
     assert said.count("\n") == 1 and "was the store moved?" in said and str(there) in said
 
 
+@pytest.mark.process
 def test_a_store_that_cannot_be_used_is_one_line(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,6 +422,7 @@ def test_a_store_that_cannot_be_used_is_one_line(
     assert time.monotonic() - begun < 20
 
 
+@pytest.mark.process
 def test_a_server_that_hangs_slows_one_epoch_not_all(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -426,6 +437,7 @@ def test_a_server_that_hangs_slows_one_epoch_not_all(
     assert capfd.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.process
 def test_none_keeps_nothing_and_imports_no_mlflow(tmp_path: Path) -> None:
     code = """if True:
         import sys

@@ -227,6 +227,7 @@ def test_the_first_run_of_all_says_nothing(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.process
 def test_a_server_that_hangs_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,6 +258,7 @@ def test_a_server_that_hangs_is_not_waited_for(
     assert note.record == RECORD
 
 
+@pytest.mark.process
 def test_training_sees_its_own_environment_and_loggers_again(runs: Path) -> None:
     import logging
 
@@ -371,6 +373,7 @@ def test_a_killed_run_and_the_one_that_goes_on_from_it(
     assert "KILLED" in capfd.readouterr().out and not list(runs.glob("*/mlflow.json"))
 
 
+@pytest.mark.process
 def test_what_is_not_finite_is_counted_once(runs: Path) -> None:
     key, client = "6" * 12, _client(_sqlite(runs))
     folder = runs / key
@@ -389,6 +392,7 @@ def test_what_is_not_finite_is_counted_once(runs: Path) -> None:
     assert client.get_run(run_id).info.end_time == tracker.note.zero + 6000
 
 
+@pytest.mark.process
 def test_another_run_in_its_place_keeps_its_note(runs: Path) -> None:
     tracker, _ = begin(runs, "4" * 12)
     other = Note("other", tracker.note.store, 0)
@@ -427,6 +431,7 @@ def test_the_rows_of_a_log_that_count(tmp_path: Path, text: str, rows: list[Row]
     assert read_curves(tmp_path) == rows
 
 
+@pytest.mark.process
 def test_what_cannot_be_sent_is_a_line_and_exit_code_1(
     runs: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -447,6 +452,7 @@ def test_what_cannot_be_sent_is_a_line_and_exit_code_1(
     assert "mlflow.db" in capfd.readouterr().err and not (runs / "mlflow.db").exists()
 
 
+@pytest.mark.process
 def test_a_store_that_is_dead_at_the_start_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
