@@ -1,15 +1,16 @@
-"""Measure how well every model learns eight phantoms by its `tiny` recipe: the margins of the tests of learning.
+"""Measure how well every model learns eight phantoms by its `tiny` recipe, for the tests' margins.
 
     python scripts/measure_learning.py [MODEL ...] [--seeds 0 1 2 3 4] [--instructions NAME]
 
-Each model trains with every seed in fp32, and in bf16 where its YAML lists the CPU for it. With seed 0 it also trains
-with frozen weights: learning rate 0 and weight decay 0. The figure is the selection rule on the eight images, or for
-the nets in LOSS_ALONE the last epoch's loss as a share of the first's. The threshold lies a third of the way from the
-worst figure to that of the frozen weights. tests/learning.json keeps everything, and tests/test_models.py holds every
-model against its threshold. What the record has by the same recipe is not measured again; --anew forgets it.
+Each model trains with every seed in fp32, and in bf16 where its YAML lists the CPU for it. With
+seed 0 it also trains with frozen weights: learning rate 0 and weight decay 0. The figure is the
+selection rule on the eight images, or for the nets in LOSS_ALONE the last epoch's loss as a share
+of the first's. The threshold lies a third of the way from the worst figure to that of the frozen
+weights. tests/learning.json keeps everything, and tests/test_models.py holds every model against
+its threshold. What the record has by the same recipe is not measured again; --anew forgets it.
 
---instructions avx2 or avx512_bf16 computes as an older processor does. It sets the environment variables in
-INSTRUCTIONS, and its figures stand beside the processor's own ("fp32 avx2"). Run without it first.
+--instructions avx2 or avx512_bf16 computes as an older processor does. It sets the environment
+variables in INSTRUCTIONS, and its figures stand beside the processor's own ("fp32 avx2").
 """
 
 from __future__ import annotations
@@ -46,8 +47,13 @@ IMAGES, BATCH = 8, 4
 STEPS = 36  # batches of an epoch
 EPOCHS = {"segment": 3, "detect": 4, "landmark": 3}  # heavy nets need fewer, transformers more:
 OTHER_EPOCHS = {"unet": 4, "deeplabv3_kumar2025": 2, "transunet": 1, "swinunet": 6, "samed": 15}
-OTHER_EPOCHS |= {"nnunet": 10, "fasterrcnn": 3, "detr": 10, "rtdetr": 4, "yolov8_pose": 4, "heatmap": 8}
-LOSS_ALONE = ("detr", "rtdetr", "yolov8_pose")  # they learn to find anything from scratch much later
+OTHER_EPOCHS |= {"nnunet": 10, "fasterrcnn": 3, "detr": 10, "rtdetr": 4, "yolov8_pose": 4}
+OTHER_EPOCHS |= {"heatmap": 8}
+LOSS_ALONE = (
+    "detr",
+    "rtdetr",
+    "yolov8_pose",
+)  # they learn to find anything from scratch much later
 FREEZE = {"lr": 0.0, "lr0": 0.0, "weight_decay": 0.0}  # of these, the keys that a recipe knows
 SHARE = 1 / 3  # of the way from the worst figure to the frozen one: where the threshold lies
 SEEDS = (0, 1, 2, 3, 4)
@@ -207,7 +213,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("model", nargs="*", metavar="MODEL", help="default: all of conf/model")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), metavar="N")
-    parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16"), default=["fp32", "bf16"])
+    parser.add_argument(
+        "--precision", nargs="+", choices=("fp32", "bf16"), default=["fp32", "bf16"]
+    )
     parser.add_argument("--instructions", choices=tuple(INSTRUCTIONS), help="an older processor's")
     parser.add_argument("--anew", action="store_true", help="forget what the record has of them")
     parser.add_argument("--record", type=Path, default=RECORD, metavar="FILE")
