@@ -49,11 +49,7 @@ EPOCHS = {"segment": 3, "detect": 4, "landmark": 3}  # heavy nets need fewer, tr
 OTHER_EPOCHS = {"unet": 4, "deeplabv3_kumar2025": 2, "transunet": 1, "swinunet": 6, "samed": 15}
 OTHER_EPOCHS |= {"nnunet": 10, "fasterrcnn": 3, "detr": 10, "rtdetr": 4, "yolov8_pose": 4}
 OTHER_EPOCHS |= {"heatmap": 8}
-LOSS_ALONE = (
-    "detr",
-    "rtdetr",
-    "yolov8_pose",
-)  # they learn to find anything from scratch much later
+LOSS_ALONE = ("detr", "rtdetr", "yolov8_pose")  # much later they find anything from scratch
 FREEZE = {"lr": 0.0, "lr0": 0.0, "weight_decay": 0.0}  # of these, the keys that a recipe knows
 SHARE = 1 / 3  # of the way from the worst figure to the frozen one: where the threshold lies
 SEEDS = (0, 1, 2, 3, 4)
@@ -105,7 +101,8 @@ def prepare(
     _, node, recipe = cell.resolve_model(config, task, False)  # type: ignore[arg-type]
     spec = phantom.Spec(scene, size, {"train": images}, 3, per_group=1)
     samples = list(phantom.samples(spec, task))  # type: ignore[arg-type]
-    return Setting(name, task, node, recipe, len(phantom.classes(spec, task)), samples)  # type: ignore[arg-type]
+    classes = phantom.classes(spec, task)  # type: ignore[arg-type]
+    return Setting(name, task, node, recipe, len(classes), samples)
 
 
 def freeze(setting: Setting) -> Setting:
@@ -163,7 +160,7 @@ def save(models: Mapping[str, Any], path: Path = RECORD) -> None:
 
 
 def identify(node: Mapping[str, Any], epochs: int) -> str:
-    """Return what tells one recipe from another: a hash of the YAML's `tiny`, and the training's length."""
+    """Return a hash of the YAML's `tiny` and the training's length: another recipe has another."""
     facts = [node["budgets"]["tiny"], epochs, STEPS, BATCH, IMAGES, SIZE]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -208,14 +205,12 @@ def clears(entry: Mapping[str, Any], value: float) -> bool:
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the command line's options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("model", nargs="*", metavar="MODEL", help="default: all of conf/model")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), metavar="N")
-    parser.add_argument(
-        "--precision", nargs="+", choices=("fp32", "bf16"), default=["fp32", "bf16"]
-    )
+    both = ("fp32", "bf16")
+    parser.add_argument("--precision", nargs="+", choices=both, default=list(both))
     parser.add_argument("--instructions", choices=tuple(INSTRUCTIONS), help="an older processor's")
     parser.add_argument("--anew", action="store_true", help="forget what the record has of them")
     parser.add_argument("--record", type=Path, default=RECORD, metavar="FILE")
