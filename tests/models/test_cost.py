@@ -29,6 +29,19 @@ class Convolution:
             yield self.net(torch.from_numpy(image).float()[None, None])
 
 
+class Clock:
+    """A time that passes in sleep alone: what is measured by it is the same on a busy machine."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 class Clockwork:
     """Takes 10 ms a call and 1 ms an image; more than eight images at once take 50 ms more."""
 
@@ -56,22 +69,30 @@ def test_a_call_is_repeated_but_not_for_ever(monkeypatch):
     assert len(cost.time_calls(lambda n: time.sleep(0.01))) == 3
 
 
-def test_the_best_batch_is_found_and_the_batch_left_as_it_was():
-    model = Clockwork()
-    best, speed = cost.find_best_batch(model, "cpu", [IMAGE], single=1 / 0.011)
-    assert best == 8 and 200 < speed < 8 / 0.018 + 1 and max(model.seen) == 16 and model.batch == 3
+@pytest.fixture
+def clockwork(monkeypatch) -> Clockwork:
+    clock = Clock()
+    monkeypatch.setattr(time, "perf_counter", clock.perf_counter)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    return Clockwork()
+
+
+def test_the_best_batch_is_found_and_the_recipe_left_as_it_was(clockwork):
+    best, speed = cost.find_best_batch(clockwork, "cpu", [IMAGE], single=1 / 0.011)
+    assert best == 8 and speed == pytest.approx(8 / 0.018)
+    assert max(clockwork.seen) == 16 and clockwork.batch == 3
+
+
+def test_a_net_that_takes_one_image_at_a_time_has_no_better_batch():
     assert cost.find_best_batch(Convolution(), "cpu", [IMAGE], single=5.0) == (1, 5.0)
 
 
-def test_all_figures_of_a_model():
-    found = cost.measure(Clockwork(), "cpu", [IMAGE])
-    assert (
-        11 <= found["latency_ms"]["p50"] <= found["latency_ms"]["p95"]
-        and found["latency_ms"]["n"] == cost.TIMES
-    )
-    assert (
-        found["fps"] < 1000 / 11 + 1 and found["best_batch"] == 8 and found["peak_memory_mib"] > 10
-    )
+def test_all_figures_of_a_model(clockwork):
+    found = cost.measure(clockwork, "cpu", [IMAGE])
+    assert [found["latency_ms"][name] for name in ("p50", "p95")] == pytest.approx([11, 11])
+    assert found["latency_ms"]["n"] == cost.TIMES
+    assert found["fps"] == pytest.approx(1000 / 11, abs=0.1)
+    assert found["best_batch"] == 8 and found["peak_memory_mib"] > 10
     assert found["macs"] == 0
 
 

@@ -269,7 +269,7 @@ def learnt(tmp_path_factory):
     """Sixteen pictures, looked at long enough."""
     folder, logged = tmp_path_factory.mktemp("learnt") / "run", []
     torch.set_num_threads(1)
-    recipe = {"imgsz": 96, "rect": True, "epochs": 12, "lr0": 2e-3, "kobj": 4.0}
+    recipe = {"imgsz": 96, "rect": True, "epochs": 12, "lr0": 2e-3, "kobj": 12.0}
     model = pose(recipe=recipe)
     log = partial(lambda name, value, step: logged.append(value) if name == "train/loss" else None)
     model.fit(pictures(16) * 6, pictures(16), a_landmark_run(folder, log=log))
@@ -282,14 +282,16 @@ def test_it_learns_places_and_presence(learnt):
     truths, guesses = pictures(16), list(model.predict(s.image for s in pictures(16)))
     pairs = [(s.target, g, n) for s, g in zip(truths, guesses, strict=True) for n in (0, 1)]
     errors = [np.linalg.norm(t.paths[n] - g.paths[n]) for t, g, n in pairs if t.state[n] == SEEN]
-    assert losses[-1] < losses[0] / 2 and np.mean(errors) < 3
-    assert np.mean([g.state[n] == t.state[n] for t, g, n in pairs]) > 0.9
+    assert losses[-1] < losses[0] / 2  # five seeds: .11 to .15; frozen: 1.00
+    assert np.mean(errors) < 3  # px; five seeds: .34 to .66; frozen: 31
+    right = np.mean([g.state[n] == t.state[n] for t, g, n in pairs])
+    assert right > 0.94  # five seeds: 1.00; frozen: .53; all that is said to be present: .88
 
 
 @pytest.mark.train
 def test_a_finished_run_knows_its_curves(learnt):
     model, folder, _ = learnt
-    fresh = pose(recipe={"imgsz": 96, "rect": True, "epochs": 12, "lr0": 2e-3, "kobj": 4.0})
+    fresh = pose(recipe={"imgsz": 96, "rect": True, "epochs": 12, "lr0": 2e-3, "kobj": 12.0})
     fresh.restore(a_landmark_run(folder))
     odd = [
         np.random.default_rng(0).integers(0, 255, size, np.uint8)

@@ -232,11 +232,11 @@ def test_every_epoch_is_logged(straight) -> None:
 @pytest.mark.train
 def test_the_loss_falls(tmp_path) -> None:
     """From its peak: YOLO's loss begins low, while few anchors are assigned to a box."""
-    watch = Watch([0.0] * 10)
-    model = Yolo(classes=1, recipe={**TINY, "epochs": 10}, size="n")
+    watch = Watch([0.0] * 16)
+    model = Yolo(classes=1, recipe={**TINY, "epochs": 16, "lr0": 5e-3}, size="n")
     model.fit(pictures(20, classes=1), pictures(1), a_run(tmp_path, watch))
     losses = list(watch.logged["train/loss"].values())
-    assert losses[-1] < 0.7 * max(losses)
+    assert losses[-1] < 0.65 * max(losses)
 
 
 @pytest.mark.slow
