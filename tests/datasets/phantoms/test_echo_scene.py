@@ -98,6 +98,7 @@ def test_what_is_not_of_the_view_is_off_and_what_is_has_a_path(drawn):
                 assert (5 <= len(path) <= 11) if name in CURVES else len(path) == 1
 
 
+@pytest.mark.simulate
 def test_one_name_drops_out_of_a_tenth_of_the_images():
     blurred = [np.count_nonzero(sample.target.state == BLURRED) for sample in series(100, (60, 80))]
     assert max(blurred) == 1
@@ -227,6 +228,7 @@ def test_a_hinge_is_bright(drawn, name):
     assert np.mean(spots) > 140
 
 
+@pytest.mark.simulate
 def test_where_a_name_drops_out_the_image_is_echo_poor():
     levels = {SEEN: [], BLURRED: []}
     for n, sample in enumerate(series(120, (150, 200)), start=1):

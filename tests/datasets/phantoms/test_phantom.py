@@ -173,6 +173,7 @@ def test_boxes_are_half_open_and_tight_round_the_planes_of_the_same_image(scene)
         assert not left.any()
 
 
+@pytest.mark.simulate
 @pytest.mark.parametrize("scene", SIZES)
 def test_every_structure_to_detect_is_one_solid_piece_at_native_size(scene):
     for sample in series(scene, 8, task="detect", small=False):
@@ -189,6 +190,7 @@ def class_shares(scene, seed):
     return np.mean([sample.target.planes.any(axis=(1, 2)) for sample in drawn], axis=0)
 
 
+@pytest.mark.simulate
 @pytest.mark.parametrize(
     ("scene", "name", "low", "high"),
     [
@@ -229,6 +231,7 @@ def looks(scene, images):
     return {name: float(np.median(np.concatenate(parts))) for name, parts in pixels.items()}
 
 
+@pytest.mark.simulate
 def test_each_class_looks_unlike_its_neighbours():
     neighbours = {
         "spinal": (
@@ -305,6 +308,7 @@ def test_splits_come_in_order_and_no_group_crosses_them(counts, per_group, seed)
     assert all(len(set(splits)) == 1 and len(splits) <= per_group for splits in members.values())
 
 
+@pytest.mark.simulate
 def test_images_of_one_subject_resemble_each_other():
     def surface(sample):
         return sample.target.planes[SPINAL.index("blood/saline")].sum(0).max()

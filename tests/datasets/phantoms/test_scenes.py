@@ -1,5 +1,6 @@
 """The kidney and the neck: planes that the release's polygons and boxes can say, views, spacing, shares."""
 
+import functools
 import hashlib
 from itertools import islice
 
@@ -31,10 +32,12 @@ SIZED = [(scene, size) for scene, sizes in SIZES.items() for size in sizes]
 EIGHT = np.ones((3, 3))
 
 
-def series(scene, size, train, task="segment", seed=0, per_group=4):
-    return list(
-        draw_samples(PhantomSpec(scene, size, {"train": train}, seed, per_group=per_group), task)
-    )
+def draw_series(scene, size, train, task="segment", seed=0, per_group=4):
+    spec = PhantomSpec(scene, size, {"train": train}, seed, per_group=per_group)
+    return list(draw_samples(spec, task))
+
+
+series = functools.cache(draw_series)  # several tests look at one series
 
 
 def planes(scene, size, train, **more):
@@ -49,7 +52,7 @@ def test_the_names_are_the_releases_in_their_order():
 @pytest.mark.parametrize(("scene", "size"), SIZED)
 def test_the_same_spec_gives_the_same_samples_and_another_seed_others(scene, size):
     def digests(seed):
-        drawn = series(scene, size, 3, seed=seed)
+        drawn = draw_series(scene, size, 3, seed=seed)
         return [
             hashlib.sha256(s.image.tobytes() + s.target.planes.tobytes()).hexdigest() for s in drawn
         ]
@@ -66,6 +69,7 @@ def test_image_and_planes_have_the_size_asked_for(scene, size):
         assert sample.target.planes.shape == (len(CLASSES[scene]["segment"]), *size)
 
 
+@pytest.mark.simulate
 @pytest.mark.parametrize(("scene", "rows", "columns"), [("kidney", 384, 512), ("neck", 447, 494)])
 def test_size_only_changes_the_sampling(scene, rows, columns):
     for n in range(1, 9):
@@ -97,6 +101,7 @@ def test_the_capsule_holds_the_other_three_and_every_image_has_all_four(size, se
             assert not (part & ~capsule).any()
 
 
+@pytest.mark.simulate
 @pytest.mark.parametrize("size", SIZES["kidney"])
 @pytest.mark.parametrize("seed", [0, 5])
 def test_no_component_of_a_plane_has_a_hole_as_a_polygon_cannot_say_it(size, seed):
@@ -170,6 +175,7 @@ def test_the_parts_differ_in_grey_as_in_a_kidney():
 # the neck
 
 
+@pytest.mark.simulate
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_share_of_images_with_each_structure(seed):
     present = np.mean(
@@ -182,6 +188,7 @@ def test_share_of_images_with_each_structure(seed):
     assert present[rare].min() >= 0.2
 
 
+@pytest.mark.simulate
 @pytest.mark.parametrize("size", SIZES["neck"])
 def test_boxes_are_tight_one_per_structure_of_the_same_image(size):
     for mask, box in zip(
@@ -200,6 +207,7 @@ def test_boxes_are_tight_one_per_structure_of_the_same_image(size):
             )
 
 
+@pytest.mark.simulate
 @pytest.mark.parametrize("size", SIZES["neck"])
 def test_structures_are_whole_and_disjoint(size):
     for drawn in planes("neck", size, 32, per_group=1):
@@ -217,6 +225,7 @@ def test_structures_are_whole_and_disjoint(size):
         )
 
 
+@pytest.mark.simulate
 def test_no_structure_is_too_small_for_a_net_that_sees_320_columns():
     for sample in series("neck", (289, 320), 48, task="detect", per_group=1):
         sides = sample.target.xyxy[:, 2:] - sample.target.xyxy[:, :2]
@@ -227,6 +236,7 @@ def test_no_structure_is_too_small_for_a_net_that_sees_320_columns():
         )
 
 
+@pytest.mark.simulate
 def test_vessels_and_air_are_dark_and_the_gland_bright():
     pixels = {name: [] for name in NECK}
     rest = []
