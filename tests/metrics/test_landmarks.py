@@ -562,6 +562,7 @@ def test_the_words_say_what_a_reader_must_know():
         assert word in RADIAL.description
 
 
+@pytest.mark.simulate
 def test_a_thousand_images_of_forty_names():
     """31 points and 9 curves, as many as the echo release has; each point off by 1 px, each curve by 2, every tenth
     image with curves."""

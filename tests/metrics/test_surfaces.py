@@ -220,6 +220,7 @@ def smooth(seed: int) -> np.ndarray:
     return field > np.quantile(field, 0.8)
 
 
+@pytest.mark.simulate
 @given(BLOBS, BLOBS)
 def test_the_other_definitions_are_medpy_s_and_monai_s(truth, guess):
     import torch
