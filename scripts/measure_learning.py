@@ -33,6 +33,7 @@ import yaml
 
 from usbench.io.config import build, compose_alone, conf_dir
 from usbench.io.console import say
+from usbench.types import Run, Task
 
 RECORD = Path(__file__).resolve().parent.parent / "tests" / "learning.json"
 SCENES = {
@@ -67,7 +68,7 @@ class Setting:
     """A model by one of its recipes, and pictures for it."""
 
     name: str
-    task: str
+    task: Task
     node: dict[str, Any]
     recipe: dict[str, Any]
     classes: int
@@ -84,7 +85,7 @@ class Setting:
 
 def prepare(
     name: str,
-    task: str,
+    task: Task,
     compose: Compose,
     recipe: str = "tiny",
     size: tuple[int, int] = SIZE,
@@ -100,8 +101,8 @@ def prepare(
     config["dataset"]["size"] = list(size)
     _, model = resolve_model(config, DatasetConfig.from_mapping(config["dataset"]), real=False)
     spec = phantom.PhantomSpec(scene, size, {"train": images}, 3, per_group=1)
-    samples = list(phantom.draw_samples(spec, task))  # type: ignore[arg-type]
-    classes = len(phantom.scene_classes(spec, task))  # type: ignore[arg-type]
+    samples = list(phantom.draw_samples(spec, task))
+    classes = len(phantom.scene_classes(spec, task))
     return Setting(name, task, dict(model.build), dict(model.recipe), classes, samples)
 
 
@@ -114,7 +115,6 @@ def freeze(setting: Setting) -> Setting:
 def train(setting: Setting, folder: Path, seed: int, precision: str = "fp32") -> float:
     """Train on the pictures, again and again without augmentation, and return the figure."""
     from usbench.results.scoring import SELECTION
-    from usbench.types import Run
 
     losses: list[float] = []
 
