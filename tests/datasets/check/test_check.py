@@ -487,7 +487,7 @@ def test_a_group_on_two_sides_of_our_split_is_an_error(release, check, compose):
     done = check(*words("nnus", root), f"+dataset.split.near_duplicates=[['{train}','{test}']]")
     assert done.code == 1
     (text,) = done.found("error", "split of detect")
-    assert "groups on one side were wanted" in text and "train and test" in text
+    assert "expected every group in one split, got" in text and "train and test" in text
     assert done.found("error", "fold 0 of detect")
 
 
