@@ -1,6 +1,6 @@
 """The errors a user can cause, and the exit code of each.
 
-A message is one line: which file or key, what was wanted, what was found, what to do.
+A message is one line: which file or key, expected what, got what, what to do.
 """
 
 
