@@ -1,4 +1,4 @@
-"""Indexing a whole spinal release and decoding it once into the cache, against plain PIL and OpenCV loops: one run.
+"""Index a whole spinal release and decode it into the cache, against plain PIL and OpenCV loops.
 
 The release is a phantom in the spinal format of as many frames as the real one, 10,223. Few of them
 are drawn; the others are copies of those under names of their own, since only reading is measured
@@ -8,7 +8,8 @@ decoding both files. They get as much of the release as --plain says. Each part 
 its own, so that its seconds of processor time (of all its threads) and its peak memory (resident
 set, which includes the pages of mapped files) are its own.
 
-    python scripts/bench_data.py [--frames 10223] [--drawn 64] [--plain 400] [--size 160 416] [--json FILE]
+    python scripts/bench_data.py [--frames 10223] [--drawn 64] [--plain 400] [--size 160 416]
+                                 [--json FILE]
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def opencv(root: Path, size: Size, most: int) -> int:
 def measured(
     part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int
 ) -> dict[str, float]:
-    """Images, seconds, processor seconds and peak memory in MiB of one part, in a process of its own."""
+    """Images, seconds, processor seconds and peak memory (MiB) of one part, in its own process."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     child = context.Process(target=report, args=(theirs, part, root, size, most))
@@ -188,7 +189,10 @@ def report(
 
 
 def peak_mib() -> float:
-    """The largest resident set of this process; without /proc, of its parent too up to the start of this one."""
+    """The largest resident set of this process.
+
+    Without /proc, its parent's counts too, up to the start of this one.
+    """
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.is_file() else []
     own = [float(line.split()[1]) for line in lines if line.startswith("VmHWM")]

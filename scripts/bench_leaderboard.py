@@ -243,7 +243,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class ComparedModel:
+class SizeTiming:
     """The leaderboard over one size of case tables."""
 
     cases: int
@@ -288,7 +288,7 @@ def hash_leaderboard(folder: Path) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def measure(options: argparse.Namespace, n_cases: int) -> ComparedModel:
+def measure(options: argparse.Namespace, n_cases: int) -> SizeTiming:
     """One size of case tables: the first leaderboard and later ones, with the same bytes."""
     with tempfile.TemporaryDirectory(prefix="bench-leaderboard-") as top:
         folder = Path(top)
@@ -304,7 +304,7 @@ def measure(options: argparse.Namespace, n_cases: int) -> ComparedModel:
         page = folder / "results" / "index.html"
         opened = [time_opening(page) for _ in range(options.blocks)]
         seconds = [value for value in opened if value is not None]
-        return ComparedModel(
+        return SizeTiming(
             cases=n_cases,
             tables_mb=packed / 2**20,
             results_mb=size / 2**20,
@@ -320,7 +320,7 @@ def measure(options: argparse.Namespace, n_cases: int) -> ComparedModel:
         )
 
 
-def show(sizes: list[ComparedModel], count: int) -> None:
+def show(sizes: list[SizeTiming], count: int) -> None:
     """The table, and how fast the page opens."""
     rows = []
     for size in sizes:

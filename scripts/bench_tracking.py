@@ -1,6 +1,7 @@
-"""How long training waits for MLflow while many runs log at the same instants, and whether all of it arrives.
+"""How long training waits for MLflow while many runs log at once, and whether all of it arrives.
 
-    python scripts/bench_tracking.py [--processes 16] [--epochs 4] [--epoch-seconds 15] [--json FILE]
+    python scripts/bench_tracking.py [--processes 16] [--epochs 4] [--epoch-seconds 15]
+                                     [--json FILE]
 
 Processes that sleep instead of training log five values after each epoch, all at once: on a fresh
 SQLite folder, on an `mlflow server` with SQLite, and on one with PostgreSQL where Debian's package
@@ -43,7 +44,8 @@ EXPERIMENT = "usbench/bench-tracking"
 START_S = 120  # a server's first start makes its tables
 SERVER = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # quicker to start
-    # a request holds one connection and asks for a second: fifteen at once empty a worker's pool of 15 and wait 30 s
+    # A request holds one connection and asks for a second: fifteen at once empty a worker's pool
+    # of 15 and wait 30 s.
     # for one another. A worker has 40 threads
     "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "40",
 }
@@ -83,7 +85,7 @@ def programs() -> Path:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A PostgreSQL of its own on a Unix socket, run as the user postgres where we are root; its address."""
+    """The address of a fresh PostgreSQL on a Unix socket; root runs it as the user postgres."""
     user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory(
         prefix="pg-"
@@ -190,9 +192,8 @@ def wait_for(uri: str, process: psutil.Popen, log: Path) -> None:
 
 # ---- the load
 
-ComparedModel = tuple[
-    str, float, list[float], float
-]  # run id; seconds: to open, waited after each epoch, to finish
+# MLflow's run id; seconds to open, waited after each epoch, and to finish
+Waits = tuple[str, float, list[float], float]
 
 
 def run(number: int, runs: Path, options: argparse.Namespace, barrier: Any, results: Any) -> None:
@@ -237,7 +238,7 @@ def load(runs: Path, options: argparse.Namespace) -> dict[str, Any]:
     ]
     for process in processes:
         process.start()
-    measured: list[ComparedModel] = []
+    measured: list[Waits] = []
     while len(measured) < len(processes):
         if any(process.exitcode for process in processes):
             raise RunError("a process of the benchmark failed; its line above says why")
@@ -249,8 +250,8 @@ def load(runs: Path, options: argparse.Namespace) -> dict[str, Any]:
     return figures(measured, runs, options.epoch_seconds)
 
 
-def figures(measured: Sequence[ComparedModel], runs: Path, epoch_seconds: float) -> dict[str, Any]:
-    """The worst and the median over all processes, in seconds; the values that the store has, and the lost ones."""
+def figures(measured: Sequence[Waits], runs: Path, epoch_seconds: float) -> dict[str, Any]:
+    """The worst and median wait of all processes in seconds; how many values arrived or are lost."""
     waits = [wait for _, _, waits, _ in measured for wait in waits]
     client, _ = track.connect(runs)
     there = sum(

@@ -5,7 +5,8 @@ torchvision v2 augmentation image by image, AdamW, cross entropy. Both train a U
 phantoms of `usgra`; the first epoch of each is a warm-up, epochs alternate in blocks so that a
 drifting machine harms both alike. Ours pays for its checkpoints, too.
 
-    python scripts/bench_train.py [--images 48] [--epochs 3] [--size 256] [--workers 0] [--device cpu] [--json FILE]
+    python scripts/bench_train.py [--images 48] [--epochs 3] [--size 256] [--workers 0]
+                                  [--device cpu] [--json FILE]
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def plain(root: Path, size: int, workers: int, device: str, epochs: int) -> Iter
         for x, y in loader:
             x, y = x.to(device), y.to(device)
             optimiser.zero_grad()
-            torch.nn.functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+            loss = torch.nn.functional.cross_entropy(model(x), y)
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         settle(device)
         yield time.perf_counter() - start
@@ -185,7 +187,8 @@ def show(
     ratio = rates["usbench"] / rates["plain"]
     precision = machine.resolve_precision("auto", device)
     say(
-        f"usbench is {ratio:.2f} times as fast ({device}, {threads} threads, {precision} against fp32; U-Net ResNet-18)"
+        f"usbench is {ratio:.2f} times as fast ({device}, {threads} threads, "
+        f"{precision} against fp32; U-Net ResNet-18)"
     )
     if path:
         beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,11 +1,11 @@
-"""Send MLflow what it lacks: of runs that went on while the store didn't answer, and of killed runs.
+"""Send MLflow what it lacks: of killed runs, and of runs that trained while it didn't answer.
 
     python scripts/sync_mlflow.py [--runs DIR] [--json FILE] [RUN_ID …]
 
-The store is MLFLOW_TRACKING_URI, else the SQLite file below runs. Curves come from a run's log.csv; how it
-ended, its result and overlays from its mlflow.json, which is removed once everything was sent. A run whose
-process is gone ends as KILLED; one that still runs, or ran on another host, is left alone. Exit code 1
-where a run couldn't be sent.
+The store is MLFLOW_TRACKING_URI, else the SQLite file below runs. Curves come from a run's log.csv;
+how it ended, its result and overlays from its mlflow.json, which is removed once everything was
+sent. A run whose process is gone ends as KILLED; one that still runs, or ran on another host, is
+left alone. Exit code 1 where a run couldn't be sent.
 """
 
 from __future__ import annotations

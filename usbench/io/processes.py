@@ -6,7 +6,12 @@ import psutil  # type: ignore[import-untyped]
 
 
 def alive(number: int, started: float) -> bool:
-    """started: seconds since 1970, for numbers are used again. True where that can't be told."""
+    """Whether the process still runs; True where that can't be seen.
+
+    Args:
+        number: its process id.
+        started: when it started, in seconds since 1970, because process ids are reused.
+    """
     try:
         process = psutil.Process(number)
         reused = abs(process.create_time() - started) > 2  # s

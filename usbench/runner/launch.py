@@ -26,8 +26,8 @@ def launch_run(
 ) -> int:
     """Do a run in a child process that ends with this one.
 
-    A child that was killed, or ended without a result, leaves a failed result; one that was told to
-    end leaves the run to whoever comes next.
+    A child that was killed, or ended without a result, leaves a failed result. One that was asked
+    to end leaves the run to the next process that wants it.
 
     Args:
         config: of the run.
