@@ -22,6 +22,7 @@ from tests.helpers import clusters, lab
 from usbench.errors import UsbenchError
 from usbench.io.console import say
 from usbench.results import store as results
+from usbench.results.result import Result
 
 SEEDS = 24
 WORDS = ("-m", "model=works", f"seed=range(0,{SEEDS})", "retry_failed=true", "tracking=mlflow")
@@ -40,7 +41,7 @@ def published(folder: Path) -> dict[str, Any]:
     for record in [
         result.to_json() for result in results.load_results(folder / "results", phantom=True)
     ]:
-        path = results.record_path(folder / "results", record)
+        path = results.result_path(folder / "results", Result.from_json(record))
         assert record["status"] == "done" and results.load_cases(path)
         found[record["run_id"]] = {
             name: record[name] for name in ("seed", "predictions", "scores", "cases_sha256")

@@ -182,7 +182,7 @@ def test_the_best_trial_with_fresh_seeds(searched):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("tuned=levels", "model=works"), 2, "seed=0: the search used this seed; take fresh ones"),
+        (("tuned=levels", "model=works"), 2, "seed=0: the search used this seed; use fresh ones"),
         (("-m", "tuned=levels", "model=works", "seed=0,1"), 2, "the search used this seed"),
         (
             ("tuned=levels", "model=other", "seed=1"),

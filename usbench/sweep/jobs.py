@@ -82,10 +82,10 @@ def brief_reason(error: UnsuitableError) -> str:
 
 
 def name_jobs(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs named by the overrides that they don't all have."""
-    if len(jobs) < 2:
-        return list(jobs)
-    shared = set.intersection(*(set(job.overrides) for job in jobs))
+    """Jobs named by the overrides that they don't all have; a single one by all of its own."""
+    shared: set[str] = set()
+    if len(jobs) > 1:
+        shared = set.intersection(*(set(job.overrides) for job in jobs))
     named = []
     for job in jobs:
         parts = [brief_override(override) for override in job.overrides if override not in shared]
