@@ -49,7 +49,7 @@ def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool,
     if root.is_dir():
         return True, root
     if dataset.root or data or source == "real":
-        raise DataError(f"{root}: no {dataset.name} release found; {dataset.access}")
+        raise DataError(f"{root}: no {dataset.name} release found; how to get it: {dataset.access}")
     return False, root
 
 

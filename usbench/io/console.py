@@ -77,7 +77,12 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
     grid = Table(title=title, title_justify="left", title_style="bold")
     for n, name in enumerate(header):
         figures = all(set(line[n]) <= FIGURE for line in lines)
-        grid.add_column(name, justify="right" if figures else "left", no_wrap=n == 0 or figures)
+        grid.add_column(
+            name,
+            justify="right" if figures else "left",
+            no_wrap=n == 0 or figures,
+            overflow="fold",  # a long path is broken, not shortened
+        )
     for line in lines:
         grid.add_row(*line)
     out.print(grid)
