@@ -52,7 +52,7 @@ def count(compose: Any, dataset: str, model: str, recipe: str) -> int:
     if (model, name, classes) not in COUNTED:
         made = instantiate(node, classes=classes, exclusive=True, recipe=stated, _convert_="all")
         COUNTED[model, name, classes] = parameters(
-            build_net(made.net) if isinstance(made, Yolo) else made.empty()
+            build_net(made.net) if isinstance(made, Yolo) else made.create()
         )
     assert name == recipe
     return COUNTED[model, name, classes]
@@ -87,11 +87,11 @@ def test_smp_s_nets_of_the_same_names_are_others():
         "weight_decay": 0,
         "schedule": "poly",
     }
-    ten, two = (parameters(Segmenter(k, True, recipe, UNet, in_channels=3).empty()) for k in (9, 1))
+    ten, two = (parameters(Segmenter(k, True, recipe, UNet, in_channels=3).create()) for k in (9, 1))
     assert ten == 31_044_106 and ten - two == 8 * (64 + 1)
     smp = {"classes": 9, "exclusive": True, "recipe": recipe, "weights": None}
     counts = {"deeplabv3": ("resnet50", 39_636_042), "segformer": ("mit_b5", 81_971_402)}
     for architecture, (encoder, count) in counts.items():
         assert (
-            parameters(SmpSegmenter(architecture, encoder, **smp, in_channels=3).empty()) == count
+            parameters(SmpSegmenter(architecture, encoder, **smp, in_channels=3).create()) == count
         )
