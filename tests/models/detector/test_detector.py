@@ -353,6 +353,7 @@ def test_a_learnt_box_is_found_where_it_lies_in_native_pixels(name, tmp_path):
     model.fit([one] * 40, [one], a_run(tmp_path))
     (guess,) = model.predict([one.image])
     assert guess.scores is not None and guess.scores[0] > 0.3 and guess.labels[0] == 1
+    # px; five seeds: .3 to 2.7, scores from .81; frozen: 23 to 74
     assert np.abs(guess.xyxy[0] - one.target.xyxy[0]).max() <= 6, guess.xyxy[0]
 
 
@@ -397,7 +398,7 @@ def test_detr_s_loss_falls_on_eight_pictures(tmp_path):
     detector("detr", recipe=recipe).fit(
         [sample(3 * n) for n in range(8)] * 5, samples(2), a_run(tmp_path, log=log)
     )
-    assert losses[-1] < 0.75 * losses[0]
+    assert losses[-1] < 0.75 * losses[0]  # five seeds: .49 to .50; frozen: 1.00
 
 
 # ---- training

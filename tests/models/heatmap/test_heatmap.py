@@ -468,12 +468,14 @@ def test_the_optimiser_is_the_recipe_s():
 
 
 @pytest.mark.train
-def test_it_learns_eight_images_to_less_than_two_pixels(tmp_path):
-    net = model(epochs=20, lr=4e-3, augment={})
+def test_it_learns_eight_images_to_less_than_three_pixels(tmp_path):
+    net = model(epochs=20, batch=2, lr=4e-3, augment={})
     net.fit(samples(8), samples(8), run(tmp_path))
     guesses = list(net.predict(s.image for s in samples(8)))
-    assert selection((s.target, g) for s, g in zip(samples(8), guesses, strict=True)) > -2
+    error = -selection((s.target, g) for s, g in zip(samples(8), guesses, strict=True))
+    assert error < 3  # px; five seeds: .5 to 1.0; frozen: 17
     for one, guess in zip(samples(8), guesses, strict=True):
+        # presence, five seeds: at least .95 where it is, at most .18 where not; frozen: .45, .63
         assert guess.state.tolist() == one.target.state.tolist()
         assert [len(path) >= 3 for path in guess.paths] == [
             False,

@@ -373,7 +373,7 @@ def test_the_loss_falls(tmp_path) -> None:
     watch = Watch([0.0] * 3)
     a_model(iterations=30, lr=0.1, augment={}).fit(pictures(3), pictures(1), a_run(tmp_path, watch))
     losses = list(watch.logged["train/loss"].values())
-    assert losses[0] > losses[-1] and losses[-1] < 0
+    assert losses[0] > losses[-1] and losses[-1] < 0  # four seeds: -.95 to -.59; frozen: .90
 
 
 @pytest.mark.train

@@ -87,7 +87,9 @@ def test_smp_s_nets_of_the_same_names_are_others():
         "weight_decay": 0,
         "schedule": "poly",
     }
-    ten, two = (parameters(Segmenter(k, True, recipe, UNet, in_channels=3).create()) for k in (9, 1))
+    ten, two = (
+        parameters(Segmenter(k, True, recipe, UNet, in_channels=3).create()) for k in (9, 1)
+    )
     assert ten == 31_044_106 and ten - two == 8 * (64 + 1)
     smp = {"classes": 9, "exclusive": True, "recipe": recipe, "weights": None}
     counts = {"deeplabv3": ("resnet50", 39_636_042), "segformer": ("mit_b5", 81_971_402)}

@@ -236,7 +236,7 @@ def test_the_loss_falls(tmp_path) -> None:
     model = Yolo(classes=1, recipe={**TINY, "epochs": 16, "lr0": 5e-3}, size="n")
     model.fit(pictures(20, classes=1), pictures(1), a_run(tmp_path, watch))
     losses = list(watch.logged["train/loss"].values())
-    assert losses[-1] < 0.65 * max(losses)
+    assert losses[-1] < 0.65 * max(losses)  # five seeds: .41 to .51; frozen: .85
 
 
 @pytest.mark.slow

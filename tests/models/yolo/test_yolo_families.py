@@ -252,7 +252,8 @@ def test_a_batch_s_parts_hold_the_batch_s_images(tmp_path):
     with sealed_ultralytics(a_run(tmp_path / "x", Watch([]))):
         start = build_net(choose_net("yolov8", "n", 2, None)).state_dict()["model.22.cv2.0.2.bias"]
     whole, by_parts = (moved[part] - start for part in (None, 1))
-    assert torch.nn.functional.cosine_similarity(whole, by_parts, dim=0) > 0.5
+    similarity = torch.nn.functional.cosine_similarity(whole, by_parts, dim=0)
+    assert similarity > 0.5  # five seeds: .90 to .95; frozen: 0
 
 
 # ---- RT-DETR's boxes
