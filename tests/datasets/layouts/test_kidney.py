@@ -339,7 +339,7 @@ def test_the_real_release_is_indexed_once_its_images_are_there(tmp_path):
     for name in names:
         (tmp_path / "images" / name).symlink_to(tmp_path / "one.png")
     chosen = Kidney(ANATOMY, copies=COPIES, rects=1)
-    dataset = open_view("kidney", "segment", {}, chosen, tmp_path, NODE["split"], None)
+    dataset = open_view("kidney", "segment", ViewConfig({}), chosen, tmp_path, DATASET.split, None)
     assert sum(map(len, dataset.records.values())) == 514
     shares = {split: len(part) / 514 for split, part in dataset.records.items()}
     assert shares == pytest.approx({"train": 0.7, "val": 0.1, "test": 0.2}, abs=0.02)
