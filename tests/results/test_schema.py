@@ -104,3 +104,8 @@ def test_what_json_does_not_have_is_told_in_words(value):
     assert "scores.dice.value" in str(
         schema.fault(changed(RECORDS[0], ("scores", "dice", "value"), value))
     )
+
+
+def test_a_result_of_an_older_schema_is_named_as_such():
+    old = {"schema": 1, "dataset": "usgra", "key": "0123456789ab"}  # lacks what schema 2 requires
+    assert schema.fault(old) == "key schema: expected 2, got 1"

@@ -20,6 +20,10 @@ def fault(record: object) -> str | None:
     """
     wrong = find_fault(load_schema("usbench.results", "result.schema.json"), record)
     if wrong is not None:
+        version = record.get("schema") if isinstance(record, dict) else None
+        expected = schema()["properties"]["schema"]["const"]
+        if version is not None and version != expected:  # every other fault follows from this one
+            return describe_fault("schema", f"expected {expected}, got {version}")
         return wrong
     assert isinstance(record, dict)
     if record["status"] != "done":
