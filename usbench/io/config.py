@@ -23,6 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from usbench.errors import ConfigError, UsbenchError
 
+Composed = dict[str, Any]  # a composed configuration as plain data, not yet validated
+
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 EXTRAS = {"submitit": "slurm", "ray": "ray", "joblib": "sweep", "optuna": "sweep"}
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")
@@ -37,7 +39,7 @@ def conf_dir() -> Path:
 # ---- composing
 
 
-def compose(overrides: Sequence[str]) -> dict[str, Any]:
+def compose(overrides: Sequence[str]) -> Composed:
     """Compose conf/config.yaml with overrides, as plain data; within Hydra's own run only.
 
     Raises:
@@ -55,7 +57,7 @@ def compose_unresolved(overrides: Sequence[str]) -> DictConfig:
     return config
 
 
-def compose_alone(overrides: Sequence[str], config_dir: Path | None = None) -> dict[str, Any]:
+def compose_alone(overrides: Sequence[str], config_dir: Path | None = None) -> Composed:
     """Compose outside of a Hydra run.
 
     Args:
@@ -70,7 +72,7 @@ def compose_alone(overrides: Sequence[str], config_dir: Path | None = None) -> d
         return compose([*overrides, *path])
 
 
-def to_plain_data(config: object) -> dict[str, Any]:
+def to_plain_data(config: object) -> Composed:
     """A composed configuration as dictionaries and lists, with every `${…}` resolved."""
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True)

@@ -13,6 +13,8 @@ from typing import Any
 
 from usbench.errors import RunError
 
+JsonObject = dict[str, Any]  # a JSON object or a YAML mapping, as its parser gives it
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
