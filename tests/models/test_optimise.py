@@ -90,11 +90,21 @@ def test_what_there_is_not(change):
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("name", ["onecycle", "cosine", "poly", "step", "plateau"])
-def test_every_schedule_goes_on_after_a_stop(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [
+        ("onecycle", "adamw"),
+        ("cosine", "radam"),
+        ("poly", "sgd"),
+        ("step", "adamw"),
+        ("plateau", "radam"),
+    ],
+)
+def test_every_schedule_and_optimiser_goes_on_after_a_stop(name, optimizer, tmp_path):
     """Straight through, and stopped after the second of four epochs: the same weights."""
     x, y = noise()
     recipe = {"epochs": 4, "schedule": name, "step_at": 3, "factor": 0.1, "patience": 0}
+    recipe["optimizer"] = optimizer
     straight = plain(x, y, tmp_path / "a", **recipe)
 
     class Enough(Exception):

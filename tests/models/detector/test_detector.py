@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +22,6 @@ from usbench.models.augment import Augment
 from usbench.models.detector import boxes, detr, torchvision_nets
 from usbench.models.detector.model import HEADS, Detector
 from usbench.models.detector.torchvision_nets import Plan
-from usbench.results import schema
-from usbench.runner.experiment import train_and_test
-from usbench.runner.resolve import resolve_config
 from usbench.types import Boxes, Run, Sample
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -405,63 +398,6 @@ def test_detr_s_loss_falls_on_eight_pictures(tmp_path):
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("name", ["retinanet", "detr"])
-def test_two_runs_of_one_seed_are_identical_and_another_seed_differs(name, tmp_path):
-    found = []
-    for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
-        model = detector(name)
-        model.fit(samples(6), samples(2), a_run(tmp_path / folder, seed=seed))
-        found.append(
-            [(guess.xyxy.tolist(), guess.scores) for guess in model.predict([sample(1).image])]
-        )
-    assert found[0][0][0] == found[1][0][0] and np.array_equal(found[0][0][1], found[1][0][1])
-    assert found[0][0][0] != found[2][0][0]
-
-
-def killed_in_epoch_two(folder: str) -> None:
-    """What the child process does: stand still at the end of epoch 2, before its checkpoint."""
-
-    def log(name: str, value: float, step: int) -> None:
-        if step == 2:
-            (Path(folder) / "second").touch()
-            time.sleep(600)
-
-    torch.set_num_threads(1)
-    detector("fasterrcnn", recipe={**TINY, "epochs": 3}).fit(
-        samples(6), samples(2), a_run(Path(folder), log=log)
-    )
-
-
-@pytest.mark.train
-def test_killed_and_started_again_ends_as_if_not(tmp_path):
-    """To the last bit; Faster R-CNN draws the anchors and proposals it learns from."""
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    code = (
-        "from tests.models.detector import test_detector; "
-        f"test_detector.killed_in_epoch_two({str(folder)!r})"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, "-c", code], env=environment) as child:
-        while not (folder / "second").exists():
-            assert child.poll() is None, "the child ended by itself"
-            time.sleep(0.05)
-        child.send_signal(signal.SIGKILL)
-    steps: list[int] = []
-    recipe = {**TINY, "epochs": 3}
-    resumed, whole = detector("fasterrcnn", recipe=recipe), detector("fasterrcnn", recipe=recipe)
-    resumed.fit(
-        samples(6), samples(2), a_run(folder, log=lambda name, value, step: steps.append(step))
-    )
-    whole.fit(samples(6), samples(2), a_run(tmp_path / "whole"))
-    assert set(steps) == {2, 3}
-    for a, b in zip(
-        whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True
-    ):
-        assert torch.equal(a, b)
-
-
-@pytest.mark.train
 @pytest.mark.parametrize("name", YAMLS)
 def test_images_without_a_box_are_training_images(name, tmp_path):
     empty = [replace(one, target=Boxes.empty()) for one in samples(3)]
@@ -607,23 +543,3 @@ def test_the_recipes_of_the_repository_can_be(name):
         optimiser = optimise.build_optimiser(torch.nn.Linear(1, 1), recipe)
         optimise.build_schedule(optimiser, recipe, 2, 5)
         assert recipe_name != "kumar2025" or recipe["unstated"]
-
-
-@pytest.mark.train
-@pytest.mark.parametrize("name", YAMLS)
-def test_a_phantom_runs_from_end_to_end(name, tmp_path, compose):
-    words = [
-        "dataset=spinal",
-        f"model={name}",
-        "recipe=tiny",
-        "source=phantom",
-        "tracking=none",
-        "device=cpu",
-    ]
-    words += [f"runs={tmp_path}/runs", f"results={tmp_path}/results", "threads=1", "precision=fp32"]
-    config = compose(*words, "dataset.phantom.per_group=1", "dataset.phantom.size=[96,160]")
-    config["dataset"]["phantom"]["counts"] = {"train": 6, "val": 3, "test": 3}
-    one = resolve_config(config)
-    result = train_and_test(one)
-    assert result.is_done and schema.fault(result.to_json()) is None and result.parameters > 0
-    assert (one.run_dir / "best.pt").is_file()

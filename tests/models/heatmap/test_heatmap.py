@@ -485,46 +485,6 @@ def test_it_learns_eight_images_to_less_than_three_pixels(tmp_path):
 
 
 @pytest.mark.train
-def test_predictions_are_native_for_odd_sizes(tmp_path):
-    net = model(epochs=1)
-    net.fit(samples(6), samples(2), run(tmp_path))
-    sizes = [(41, 73), (50, 50), (133, 90)]
-    for size, guess in zip(
-        sizes, net.predict(sample(1, size).image for size in sizes), strict=True
-    ):
-        assert guess.scores is not None and ((guess.scores >= 0) & (guess.scores <= 1)).all()
-        assert (guess.state == np.where(guess.scores >= 0.5, SEEN, OFF)).all()
-        for path in guess.paths:
-            assert len(path) and path.dtype == np.float32 and path.min() >= -0.5
-            assert (path <= np.array(size[::-1]) - 0.5).all()
-
-
-@pytest.mark.train
-@pytest.mark.parametrize("optimizer", ["adamw", "radam"])
-def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, optimizer):
-    whole = model(optimizer=optimizer)
-    whole.fit(samples(6), samples(2), run(tmp_path / "whole"))
-
-    def stop(name: str, value: float, step: int) -> None:
-        if name == "val/score" and step > 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        model(optimizer=optimizer).fit(samples(6), samples(2), run(tmp_path / "cut", log=stop))
-    resumed, steps = model(optimizer=optimizer), []
-    resumed.fit(
-        samples(6),
-        samples(2),
-        run(tmp_path / "cut", log=lambda name, value, step: steps.append(step)),
-    )
-    assert set(steps) == {2, 3}
-    for a, b in zip(
-        whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True
-    ):
-        assert torch.equal(a, b)
-
-
-@pytest.mark.train
 def test_what_is_a_curve_stays_with_the_weights(tmp_path):
     net = model(epochs=1)
     net.fit(samples(6), samples(2), run(tmp_path))

@@ -1,5 +1,8 @@
-"""One model per adapter on our loop, in a process of its own: without a network, with nothing to write to but its run's
-folder; and killed in its second epoch, then started again. (test_yolo.py and test_nnunet.py do so with the others.)"""
+"""One model of every adapter, trained in a process of its own.
+
+It trains without a network and writes to nothing but its run's folder. Killed in its second
+validation and started again, it predicts what an uninterrupted training predicts, to the last bit.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +19,10 @@ import pytest
 
 from tests.helpers.paths import ROOT
 from tests.models.train.test_models import Subject, images_of, same, subject_of
+from usbench.types import Run
 
-ADAPTERS = ("unet", "unet_kumar2025", "fasterrcnn", "heatmap")  # of smp, own, detector, heatmap
+# smp, a net of our own, torchvision, heatmap, ultralytics, nnU-Net
+ADAPTERS = ("unet", "unet_kumar2025", "fasterrcnn", "heatmap", "yolov8", "nnunet")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {
     "os.mkdir",
@@ -39,85 +45,87 @@ EPOCHS = 3
 
 
 def seal(folder: Path) -> list[str]:
-    """From now on this process may neither use the network nor change a file outside folder (and that for temporary
-    files, which torch's import tries out); its tries are listed."""
-    tried: list[str] = []
+    """Forbid this process the network and every change of a file outside `folder`.
+
+    TMPDIR is allowed too: importing torch tries out temporary files. Returns the list to which each
+    refused attempt is added.
+    """
+    refused: list[str] = []
     allowed = tuple(str(place.resolve()) + os.sep for place in (folder, Path(os.environ["TMPDIR"])))
 
-    def inside(path: Any) -> bool:
+    def is_inside(path: Any, folder: int = -1) -> bool:
+        """`folder`: the descriptor of the folder that a relative path starts from, or -1."""
         if not isinstance(path, (str, bytes, os.PathLike)):
             return True  # a descriptor: opened before
-        whole = os.path.realpath(os.fsdecode(path))
+        start = Path(f"/proc/self/fd/{folder}").readlink() if folder >= 0 else Path()
+        whole = os.path.realpath(start / os.fsdecode(path))
         return (whole + os.sep).startswith(allowed) or whole.startswith(("/dev/", "/proc/"))
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in NETWORK:
-            refused = True
-        elif event == "open":
-            refused = bool((arguments[2] or 0) & WRITING) and not inside(arguments[0])
+        if event in ("os.remove", "os.rmdir"):
+            allows = is_inside(*arguments)
+        elif event in CHANGES or (event == "open" and (arguments[2] or 0) & WRITING):
+            allows = is_inside(arguments[0])
         else:
-            refused = event in CHANGES and not inside(arguments[0])
-        if refused:
-            tried.append(f"{event} {arguments[:2]}")
+            allows = event not in NETWORK
+        if not allows:
+            refused.append(f"{event} {arguments[:2]}")
             raise OSError(f"sealed: {event} {arguments[:2]}")
 
     sys.addaudithook(watch)
-    return tried
+    return refused
 
 
-def trained_sealed(file: str, folder: str) -> None:
-    """In the child: a whole training and its predictions, sealed; they stay at folder/predictions."""
-    subject: Subject = pickle.loads(Path(file).read_bytes())
-    tried = seal(Path(folder))
-    model = subject.fit(Path(folder), subject.samples, epochs=EPOCHS)
-    guesses = list(model.predict(images_of(subject.samples)))
-    (Path(folder) / "predictions").write_bytes(pickle.dumps(guesses))
-    assert not tried, tried
+class KilledSubject(Subject):
+    """A training that is killed in its second validation."""
 
-
-def killed(file: str, folder: str) -> None:
-    """In the child: killed while it validates its second epoch."""
-    subject: Subject = pickle.loads(Path(file).read_bytes())
-    plain = subject.run
-
-    def run(at: Path, seed: int = 0) -> Any:
-        told = plain(at, seed)
+    def run(self, folder: Path, seed: int = 0) -> Run:
+        run = super().run(folder, seed)
         scored = []
 
         def score(pairs: Any) -> float:
-            scored.append(told.score(pairs))
+            scored.append(run.score(pairs))
             if len(scored) == 2:
                 os.kill(os.getpid(), signal.SIGKILL)
             return scored[-1]
 
-        return type(told)(
-            told.dir, told.device, seed, told.precision, told.threads, score, told.log
-        )
-
-    object.__setattr__(subject, "run", run)
-    subject.fit(Path(folder), subject.samples, epochs=EPOCHS)
+        return replace(run, score=score)
 
 
-def child(function: str, file: Path, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
+def train_sealed(file: str, folder: str) -> None:
+    """In the child: a whole training and its predictions, sealed; they stay at folder/predictions."""
+    subject: Subject = pickle.loads(Path(file).read_bytes())
+    refused = seal(Path(folder))
+    model = subject.fit(Path(folder), subject.samples, epochs=EPOCHS)
+    predictions = list(model.predict(images_of(subject.samples)))
+    (Path(folder) / "predictions").write_bytes(pickle.dumps(predictions))
+    assert not refused, refused
+
+
+def train_until_killed(file: str, folder: str) -> None:
+    """In the child: a training that doesn't get beyond its second epoch."""
+    subject: Subject = pickle.loads(Path(file).read_bytes())
+    KilledSubject(**vars(subject)).fit(Path(folder), subject.samples, epochs=EPOCHS)
+
+
+def run_child(
+    function: str, file: Path, folder: Path, home: Path
+) -> subprocess.CompletedProcess[str]:
     code = (
         "from tests.models.process import test_sealed; "
         f"test_sealed.{function}({str(file)!r}, {str(folder)!r})"
     )
-    places = dict.fromkeys(
-        ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME", "HF_HOME"), str(home)
-    )
-    kept = {
+    environment = {
         name: value for name, value in os.environ.items() if not name.startswith("TORCHINDUCTOR")
     }  # torch sets it
-    environment = {
-        **kept,
-        **places,
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-    }
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME", "HF_HOME"):
+        environment[name] = str(home)
     environment |= {
-        "PYTHONDONTWRITEBYTECODE": "1",
         "MPLCONFIGDIR": str(home),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "ignore::FutureWarning",  # of torch's own import
         "TMPDIR": str(home.parent / "tmp"),
     }
     return subprocess.run(
@@ -130,25 +138,30 @@ def child(function: str, file: Path, folder: Path, home: Path) -> subprocess.Com
     )
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds a file's folder in /proc")
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_sealed_and_killed(name, compose, tmp_path):
-    """Sealed it trains and predicts, with HOME left empty; killed and started again it predicts the same to the bit."""
+    """Not a word, nothing in HOME; the resumed training repeats no finished epoch."""
     subject, home = subject_of(name, compose), tmp_path / "home"
-    home.mkdir()
-    (tmp_path / "tmp").mkdir()
+    sealed, killed = tmp_path / "sealed", tmp_path / "killed"
+    for folder in (home, tmp_path / "tmp", sealed, killed):
+        folder.mkdir()
     file = tmp_path / "subject"
     file.write_bytes(pickle.dumps(subject))
-    (tmp_path / "sealed").mkdir()
-    done = child("trained_sealed", file, tmp_path / "sealed", home)
-    assert done.returncode == 0, done.stderr
+
+    finished = run_child("train_sealed", file, sealed, home)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == finished.stderr == ""
     assert list(home.iterdir()) == []
-    straight = pickle.loads((tmp_path / "sealed" / "predictions").read_bytes())
-    dead = child("killed", file, tmp_path / "killed", home)
-    assert dead.returncode == -signal.SIGKILL, dead.stderr
-    assert list((tmp_path / "killed").glob("checkpoint-*")) and not list(
-        (tmp_path / "killed").glob("*.tmp")
-    )
-    again = child("trained_sealed", file, tmp_path / "killed", home)
-    assert again.returncode == 0, again.stderr
-    resumed = pickle.loads((tmp_path / "killed" / "predictions").read_bytes())
-    assert len(resumed) == len(straight) == 8 and all(map(same, straight, resumed))
+
+    stopped = run_child("train_until_killed", file, killed, home)
+    assert stopped.returncode == -signal.SIGKILL, stopped.stderr
+    assert list(killed.glob("checkpoint-*")) and not list(killed.glob("*.part"))
+    before = len(subject.epochs(killed))
+
+    resumed = run_child("train_sealed", file, killed, home)
+    assert resumed.returncode == 0, resumed.stderr
+    assert subject.epochs(sealed) == [1, 2, 3]
+    assert subject.epochs(killed)[before:] in ([2, 3], [3])  # 3: where it validates every 2nd
+    pair = [pickle.loads((folder / "predictions").read_bytes()) for folder in (sealed, killed)]
+    assert len(pair[0]) == len(pair[1]) == 8 and all(map(same, *pair))

@@ -21,7 +21,7 @@ from scripts.measure_learning import SIZE, Setting
 from usbench.errors import ConfigError
 from usbench.io.config import build, conf_dir
 from usbench.results.scoring import SELECTION
-from usbench.types import OFF, Boxes, Landmarks, Masks, Run, Sample, Target
+from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks, Run, Sample, Target
 
 pytestmark = pytest.mark.usefixtures("one_thread_throughout")
 
@@ -66,6 +66,11 @@ class Subject(Setting):
                 csv.writer(file).writerow((name, value, step))
 
         return Run(folder, "cpu", seed, "fp32", 1, SELECTION[self.task], log)
+
+    def epochs(self, folder: Path) -> list[int]:
+        """The epochs that the journal has a training loss of, in its order."""
+        with (folder / "log.csv").open() as file:
+            return [int(row[2]) for row in csv.reader(file) if row[0] == "train/loss"]
 
 
 @pytest.fixture(scope="module", params=YAMLS)
@@ -137,10 +142,14 @@ def check(guess: Target, size: tuple[int, int], classes: int) -> None:
         assert ((guess.probabilities >= 0) & (guess.probabilities <= 1)).all() and (
             guess.planes.sum(0) <= 1
         ).all()
+        assert ((guess.scores > 0) == guess.planes.any((1, 2))).all()
     else:
         assert len(guess.paths) == classes and guess.scores is not None
         assert ((guess.scores >= 0) & (guess.scores <= 1)).all()
-        assert all(np.isfinite(path).all() for path in guess.paths)
+        assert np.array_equal(guess.state, np.where(guess.scores >= 0.5, SEEN, OFF))
+        for path in guess.paths:
+            assert path.dtype == np.float32 and path.min(initial=0) >= -0.5
+            assert (path <= np.array([width, height]) - 0.5).all()
 
 
 def same(one: Target, other: Target) -> bool:

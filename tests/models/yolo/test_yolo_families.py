@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,8 +23,6 @@ from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, sealed_ultralytics
 from usbench.models.yolo.recipe import training_arguments
 from usbench.models.yolo.trainer import subclass_trainer
-from usbench.results import schema
-from usbench.runner.experiment import train_and_test
 from usbench.runner.resolve import resolve_config, resolve_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -315,33 +312,6 @@ def test_what_is_trained_on_is_stretched_as_what_is_predicted_on(tmp_path, monke
 
 
 # ---- from end to end
-
-
-@pytest.mark.train
-@pytest.mark.parametrize("name", MODELS)
-def test_a_phantom_runs_from_end_to_end(name, tmp_path, compose):
-    words = [
-        "dataset=phantom",
-        f"model={name}",
-        "recipe=tiny",
-        "source=phantom",
-        "tracking=none",
-        "device=cpu",
-    ]
-    config = compose(
-        *words,
-        f"runs={tmp_path}/runs",
-        f"results={tmp_path}/results",
-        "dataset.phantom.size=[96,128]",
-    )
-    config["dataset"]["phantom"]["counts"] = {"train": 12, "val": 4, "test": 4}
-    result = train_and_test(replace(resolve_config(config), threads=1))
-    assert (
-        result.is_done
-        and schema.fault(result.to_json()) is None
-        and result.primary.value is not None
-    )
-    assert result.config["model"]["build"]["family"] == MODELS[name] and result.parameters > 1e6
 
 
 def test_parts_stand_in_the_record(tmp_path, compose):
