@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usbench.errors import DataError
-from usbench.models import arrays, geometry
+from usbench.models import arrays
 from usbench.types import Masks, Sample
 
 SIZE = (32, 64)
@@ -126,7 +126,7 @@ def test_planes_are_those_of_torch(sizes, seed):
     expected = F.interpolate(
         torch.from_numpy(planes).to(torch.uint8)[None], size=size, mode="nearest-exact"
     )[0]
-    found = geometry.planes_to_net(planes, tuple(size))
+    found = arrays.planes_to_net(planes, tuple(size))
     assert found.dtype == np.uint8 and np.array_equal(found, expected.numpy())
 
 
@@ -138,7 +138,7 @@ def test_planes_of_whole_frames_are_those_of_torch(native, net):
     expected = F.interpolate(
         torch.from_numpy(planes).to(torch.uint8)[None], size=net, mode="nearest-exact"
     )[0]
-    assert np.array_equal(geometry.planes_to_net(planes, net), expected.numpy())
+    assert np.array_equal(arrays.planes_to_net(planes, net), expected.numpy())
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 
 from usbench.errors import ConfigError
-from usbench.models.augment import Augment
-from usbench.models.augmentation_pipeline import (
+from usbench.models.augment import (
+    Augment,
     Pipeline,
     augment_by_pipeline,
     blur_some,

@@ -16,7 +16,7 @@ import torch
 
 from usbench.errors import ConfigError, RunError
 from usbench.metrics.segment_scorer import selection
-from usbench.models import arrays, augment, checkpoints, geometry, loop, optimise
+from usbench.models import arrays, augment, checkpoints, loop, optimise
 from usbench.models.mask_losses import exclusive_loss, overlapping_loss
 from usbench.models.smp import SmpSegmenter
 from usbench.types import Masks, Run, Sample
@@ -79,24 +79,24 @@ def net(
 
 def test_an_image_of_the_net_s_size_is_untouched():
     image = np.arange(32 * 64, dtype=np.uint32).reshape(32, 64).astype(np.uint8)
-    assert (geometry.image_to_net(image, (32, 64)) == image).all()
+    assert (arrays.image_to_net(image, (32, 64)) == image).all()
 
 
 def test_halving_averages_and_planes_take_the_pixel_under_the_centre():
     image = np.array([[0, 0, 100, 100], [0, 0, 100, 100]], np.uint8).repeat(2, 0)
-    small = geometry.image_to_net(image, (2, 2))
+    small = arrays.image_to_net(image, (2, 2))
     assert (
         small[0, 0] < 20 and small[0, 1] > 80
     )  # antialiased: the triangle filter reaches into the neighbour
     plane = np.zeros((1, 4, 4), bool)
     plane[0, 2:, 2:] = True
-    assert geometry.planes_to_net(plane, (2, 2)).tolist() == [[[0, 0], [0, 1]]]
+    assert arrays.planes_to_net(plane, (2, 2)).tolist() == [[[0, 0], [0, 1]]]
 
 
 def test_logits_go_back_to_the_same_place():
     """A step between columns 3 and 4 of 8 lies between columns 11 and 12 of 24: no half-pixel shift."""
     logits = torch.tensor([-1.0] * 4 + [1.0] * 4).expand(1, 8, 8)
-    native = geometry.logits_to_native(logits, (24, 24))
+    native = arrays.logits_to_native(logits, (24, 24))
     assert (native[0, :, :12] < 0).all() and (native[0, :, 12:] > 0).all()
 
 
@@ -270,7 +270,7 @@ def test_two_runs_of_one_seed_are_identical_and_another_seed_differs(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         model = net()
         model.fit(samples(6), samples(2), run(tmp_path / name, seed=seed))
-        outputs.append(model.logits(np.stack([geometry.image_to_net(sample(3).image, (32, 64))])))
+        outputs.append(model.outputs(np.stack([arrays.image_to_net(sample(3).image, (32, 64))])))
     assert torch.equal(outputs[0], outputs[1]) and not torch.equal(outputs[0], outputs[2])
 
 

@@ -10,12 +10,12 @@ import torch
 from torchvision.models.segmentation import deeplabv3_resnet50
 
 from usbench.errors import ConfigError, RunError
+from usbench.models.loop_model import load_weights
 from usbench.models.nets.deeplabv3 import DeepLabV3
 from usbench.models.nets.samed import SAMed, build_sam
 from usbench.models.nets.swinunet import SwinUNet
 from usbench.models.nets.transunet import TransUNet
 from usbench.models.nets.unet import UNet
-from usbench.models.segmenter import load_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,7 +17,7 @@ import torch
 
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.models import checkpoints, weights
-from usbench.models.segmenter import load_weights
+from usbench.models.loop_model import load_weights
 from usbench.models.smp import create_net
 
 CONTENT = b"some weights" * 1000

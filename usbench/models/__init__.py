@@ -3,5 +3,10 @@
 It must not know datasets, metrics, results or Hydra; nothing here imports torch.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 # Part of every run id and of a cached array's name: raise it when decoded pixels change meaning.
 CACHE_VERSION = 1
+# A training recipe as a YAML of conf/model states it; whoever reads a key checks its value.
+Recipe = Mapping[str, Any]

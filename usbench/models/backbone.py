@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import torchvision
@@ -17,7 +16,6 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from usbench.errors import ConfigError, RunError
-from usbench.models.checkpoints import load_file
 
 NARROW = "resnet10w32"  # for tests: a block per stage, the first of 32 channels
 RESNETS = (NARROW, "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -93,11 +91,23 @@ def stage_widths(name: str) -> list[int]:
     return [expansion * channels for channels in (64, 128, 256, 512)]
 
 
+def import_transformers(model: str) -> Any:
+    """The package transformers, an extra; RunError where it isn't installed."""
+    try:
+        import transformers
+    except ImportError as missing:
+        raise RunError(
+            f"model={model} needs the package transformers, which can't be imported ({missing}); "
+            "pip install 'usbench[transformers]'"
+        ) from missing
+    return transformers
+
+
 # ---- weights
 
 
-def fetch_imagenet(name: str) -> dict[str, Tensor]:
-    """torchvision's ImageNet weights of a ResNet.
+def load_imagenet(net: nn.Module, name: str) -> None:
+    """Fill a ResNet with torchvision's ImageNet weights.
 
     Raises:
         ConfigError: there are none.
@@ -109,33 +119,20 @@ def fetch_imagenet(name: str) -> dict[str, Tensor]:
             "take resnet18, or weights=null"
         )
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
-    return fetch(weights, f"weights=imagenet for {name}")
+    load(net, fetch(weights, f"weights=imagenet for {name}"), (), "weights=imagenet")
 
 
 def fetch(weights: Any, description: str) -> dict[str, Tensor]:
     """The state dict of one of torchvision's weights, from torch's own cache or its address."""
     try:
-        state: dict[str, Tensor] = weights.get_state_dict(
-            progress=False, check_hash=True, weights_only=True
+        return cast(
+            dict[str, Tensor],
+            weights.get_state_dict(progress=False, check_hash=True, weights_only=True),
         )
     except (OSError, RuntimeError) as unreachable:
         raise RunError(
             f"{description} could not be fetched ({type(unreachable).__name__}): {ADVICE}"
         ) from unreachable
-    return state
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict of a file, tensors only; RunError where there is none."""
-    if not path.is_file():
-        raise RunError(f"{path}: no such file of weights; or take model.build.weights=null")
-    try:
-        state: dict[str, Tensor] = load_file(path)
-    except Exception as wrong:
-        raise RunError(f"{path}: expected a state dict: {str(wrong).splitlines()[0]}") from wrong
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise RunError(f"{path}: expected a state dict, got something else")
-    return state
 
 
 def load(
@@ -169,11 +166,10 @@ def load(
     for name, layer in net.named_modules():
         if "FrozenBatchNorm" in type(layer).__name__:
             scales |= {f"{name}.weight", f"{name}.bias"}
-    optional = scales if scales <= set(missing) else set()
     lost = []
     for name in missing:
-        counter = name.endswith("num_batches_tracked")
-        if not name.startswith(heads) and not counter and name not in optional:
+        optional = name in scales and scales <= set(missing)
+        if not (optional or name.startswith(heads) or name.endswith("num_batches_tracked")):
             lost.append(name)
     if lost:
         raise RunError(

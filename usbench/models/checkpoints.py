@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from usbench.errors import RunError
 from usbench.io.console import warn
@@ -25,9 +26,8 @@ def replacing_torch_file(path: Path) -> Iterator[Path]:
         with replacing(path) as part:
             yield part
     except RuntimeError as error:  # what torch's own writer raises on a full disk
-        reason = " ".join(str(error).split())[:160]
         raise RunError(
-            f"{path}: can't be written ({reason}); check the folder and its free space"
+            f"{path}: can't be written ({first_line(error)}); check the folder and its free space"
         ) from error
 
 
@@ -42,6 +42,24 @@ def load_file(path: Path) -> Any:
     if path.suffix == ".safetensors":
         return safetensors.torch.load_file(path)
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict of a file of weights, tensors only; RunError where there is none."""
+    if not path.is_file():
+        raise RunError(f"{path}: no such file of weights; or take model.build.weights=null")
+    try:
+        state = load_file(path)
+    except Exception as wrong:
+        raise RunError(f"{path}: expected a state dict of this net: {first_line(wrong)}") from wrong
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise RunError(f"{path}: expected a state dict of this net, got something else")
+    return state
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    return (*str(error).splitlines(), type(error).__name__)[0]
 
 
 def save_checkpoint(folder: Path, epoch: int, content: object) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import (
@@ -16,8 +13,8 @@ from torch.optim.lr_scheduler import (
 )
 
 from usbench.errors import ConfigError
+from usbench.models import Recipe
 
-Recipe = Mapping[str, Any]  # a training recipe as a YAML of conf/model states it
 POWER = 0.9  # of the polynomial decay (DeepLab's, Chen et al. 2017)
 SCHEDULES = ("onecycle", "cosine", "poly", "step", "plateau")
 
@@ -37,8 +34,7 @@ def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if name == "radam":
         return torch.optim.RAdam(weights, lr=rate, weight_decay=decay, decoupled_weight_decay=True)
     if name == "sgd":
-        momentum = float(recipe["momentum"])
-        return torch.optim.SGD(weights, lr=rate, momentum=momentum, weight_decay=decay)
+        return torch.optim.SGD(weights, rate, float(recipe["momentum"]), weight_decay=decay)
     raise ConfigError(f"recipe.optimizer: expected adamw, radam or sgd, got {name!r}")
 
 

@@ -76,12 +76,6 @@ def to_prediction(xyxy: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
     return Boxes(*(part[valid][best].cpu().numpy() for part in parts))
 
 
-def to_native(prediction: Boxes, source: tuple[int, int], native: tuple[int, int]) -> Boxes:
-    """A prediction on an image of (height, width) `source`, in px of the `native` one."""
-    xyxy = stretch(prediction.xyxy, source, native)
-    return Boxes(xyxy, prediction.labels, prediction.scores)
-
-
 # ---- augmentation
 
 

@@ -6,33 +6,23 @@ the same two factors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from usbench.errors import ConfigError
+from usbench.models import Recipe, loop
 from usbench.models import backbone as resnets
-from usbench.models import loop
-from usbench.models.arrays import Arrays, decode_as
+from usbench.models.checkpoints import read_state
 from usbench.models.detector import boxes, detr, ssd, torchvision_nets
-from usbench.models.detector.torchvision_nets import Plan
-from usbench.models.geometry import image_to_net
-from usbench.models.optimise import Recipe
-from usbench.models.prediction import (
-    STRIDE,
-    count_parameters,
-    in_batches,
-    load_best,
-    net_size,
-    to_input,
-)
-from usbench.types import Boxes, Run, Sample
+from usbench.models.detector.torchvision_nets import Detections, Plan
+from usbench.models.loop_model import IMAGENET, STRIDE, LoopModel, net_size
+from usbench.types import Boxes
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "fasterrcnn": torchvision_nets.build_fasterrcnn,
@@ -44,11 +34,12 @@ BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
 HEADS = {**torchvision_nets.HEADS, "ssd": ssd.HEADS, "detr": detr.HEADS}
 
 
-class Detector:
-    """A detector of torchvision or transformers (usbench.types.Model)."""
+class Detector(LoopModel):
+    """A detector of torchvision or transformers."""
 
     name = "detector"
     version = 1
+    encoding = boxes.ENCODING
 
     def __init__(
         self,
@@ -59,7 +50,7 @@ class Detector:
         exclusive: bool,
         recipe: Recipe,
         channels_last: bool = True,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
     ) -> None:
         """Check the configuration; the net itself is built by `fit` or `restore`.
 
@@ -94,24 +85,19 @@ class Detector:
             channels_last=channels_last,
         )
 
-    @property
-    def parameters(self) -> int:
-        """Number of parameters, once the net is built."""
-        return count_parameters(self.net)
-
     def build(self) -> nn.Module:
         """The net with its starting weights; RunError where they can't be had."""
         net: Any = self.create()
-        if self.weights in ("imagenet", "coco") and self.architecture == "detr":
+        if self.weights in (IMAGENET, "coco") and self.architecture == "detr":
             detr.load(net, self.backbone, self.weights)
-        elif self.weights in ("imagenet", "coco"):
+        elif self.weights in (IMAGENET, "coco"):
             torchvision_nets.load(net, self.architecture, self.backbone, self.weights)
         elif self.weights is not None:
-            path = Path(self.weights)
-            resnets.load(net, resnets.read_state(path), HEADS[self.architecture], str(path))
-        return net  # type: ignore[no-any-return]
+            state = read_state(Path(self.weights))
+            resnets.load(net, state, HEADS[self.architecture], self.weights)
+        return cast(nn.Module, net)
 
-    def create(self) -> nn.Module:
+    def create(self, imagenet: bool = False) -> nn.Module:
         """The net before any training; ConfigError where an option isn't one of its builder's."""
         plan = Plan(self.backbone, self.classes, self.weights is not None)
         try:
@@ -121,44 +107,15 @@ class Detector:
                 f"{self.architecture} on {self.backbone} can't be built: {wrong}"
             ) from wrong
 
-    def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
-        """See usbench.types.Model."""
-        torch.manual_seed(run.seed)
-        self.net = self.build()
-        self.run = run
-        train_arrays = decode_as(boxes.ENCODING, train, self.size, run.cache, run.threads)
-        val_arrays = decode_as(boxes.ENCODING, val, self.size, run.cache, run.threads)
+    def unpack(self, output: Detections) -> list[Boxes]:
+        """Predictions in the net's px: at most 300 boxes per image, with scores of at least .001."""
+        return [boxes.to_prediction(*detections) for detections in output]
 
-        def validate(net: nn.Module) -> float:
-            return run.score(self.pairs(val_arrays))
+    def pair(self, item: Boxes, stored: NDArray[np.float32]) -> tuple[Boxes, Boxes]:
+        """See LoopModel. Both in the net's px: IoU is the same there."""
+        return boxes.to_target(stored), item
 
-        loop.fit(self.net, train_arrays, self.method, validate, self.recipe, run)
-
-    def restore(self, run: Run) -> None:
-        """See usbench.types.Model."""
-        self.net = self.create()
-        self.run = run
-        load_best(self.net, run, self.method.channels_last)
-
-    def pairs(self, data: Arrays) -> Iterator[tuple[Boxes, Boxes]]:
-        """(target, prediction) of a decoded set, in the net's px: IoU is the same there."""
-        for start in range(0, len(data.images), self.batch):
-            chosen = slice(start, start + self.batch)
-            predictions = self.predict_at_net_size(data.images[chosen])
-            for rows, prediction in zip(data.targets[chosen], predictions, strict=True):
-                yield boxes.to_target(rows), prediction
-
-    def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Boxes]:
-        """See usbench.types.Model. At most 300 boxes per image, with scores of at least .001."""
-        for group in in_batches(images, self.batch):
-            small = np.stack([image_to_net(image, self.size) for image in group])
-            for image, prediction in zip(group, self.predict_at_net_size(small), strict=True):
-                yield boxes.to_native(prediction, self.size, (image.shape[0], image.shape[1]))
-
-    @torch.inference_mode()
-    def predict_at_net_size(self, images: NDArray[np.uint8]) -> list[Boxes]:
-        """(B, h, w) uint8 → predictions in the net's px."""
-        self.net.eval()
-        x = to_input(images, self.method, self.run)
-        with loop.autocast(self.run):
-            return [boxes.to_prediction(*detections) for detections in self.net(x)]
+    def read(self, item: Boxes, size: tuple[int, int]) -> Boxes:
+        """See LoopModel."""
+        xyxy = boxes.stretch(item.xyxy, self.size, size)
+        return Boxes(xyxy, item.labels, item.scores)

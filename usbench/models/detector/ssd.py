@@ -114,11 +114,14 @@ def build_ssd(
             rising.
         extras: channels of the maps after the ResNet's three.
     """
-    maps = STAGES + len(extras)
-    ratios = [[2, 3] if 0 < n < 4 else [2] for n in range(maps)]
-    boxes = DefaultBoxGenerator(ratios, scales=list(scales))
+    ratios = [[2, 3] if 0 < n < 4 else [2] for n in range(STAGES + len(extras))]
     features = FeatureMaps(plan, norm, extras)
-    limits: dict[str, Any] = {"score_thresh": MIN_SCORE, "detections_per_img": MAX_BOXES}
-    # Its own resizing, to (1, 1), is switched off by Net.
-    net = SSD(features, boxes, (1, 1), plan.classes + 1, **limits)
+    net = SSD(
+        features,
+        DefaultBoxGenerator(ratios, scales=list(scales)),
+        (1, 1),  # its own resizing, which Net switches off
+        plan.classes + 1,
+        score_thresh=MIN_SCORE,
+        detections_per_img=MAX_BOXES,
+    )
     return Net(net, [features, net.head])

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -113,9 +114,9 @@ def exclude_background(
     """
     if head.training:
         return output
-    logits = output["cls_logits"]
-    impossible = torch.full_like(logits[..., :1], -torch.inf)
-    return {**output, "cls_logits": torch.cat([impossible, logits[..., 1:]], -1)}
+    # Padded by −inf in its place.
+    logits = F.pad(output["cls_logits"][..., 1:], (1, 0), value=-torch.inf)
+    return {**output, "cls_logits": logits}
 
 
 # ---- the nets
@@ -173,9 +174,11 @@ def build_retinanet(
     for side in anchors:
         octaves.append(tuple(int(side * 2 ** (third / 3)) for third in range(3)))
     generator = AnchorGenerator(tuple(octaves), (RATIOS,) * len(anchors))
-    per_place = generator.num_anchors_per_location()[0]
     head = RetinaNetHead(
-        channels, per_place, plan.classes + 1, norm_layer=partial(nn.GroupNorm, 32)
+        channels,
+        generator.num_anchors_per_location()[0],
+        plan.classes + 1,
+        norm_layer=partial(nn.GroupNorm, 32),
     )
     head.regression_head._loss_type = "giou"  # as torchvision's builder: there is no argument
     net = detection.RetinaNet(
@@ -221,13 +224,11 @@ def load(net: Net, architecture: str, backbone: str, weights: str) -> None:
         RunError: they can't be fetched.
     """
     if weights == "imagenet":
-        state = resnets.fetch_imagenet(backbone)
-        resnets.load(net.net.backbone.body, state, (), "weights=imagenet")
+        resnets.load_imagenet(net.net.backbone.body, backbone)
         return
     if architecture not in COCO or backbone != "resnet50":
-        names = ", ".join(f"{name} on resnet50" for name in COCO)
         raise ConfigError(
-            f"model.build.weights=coco: there are such weights for {names}, "
+            f"model.build.weights=coco: there are such weights for {', '.join(COCO)} on resnet50, "
             f"not for {architecture} on {backbone}; take imagenet, null or a file"
         )
     state = resnets.fetch(COCO[architecture], f"weights=coco for {architecture}")

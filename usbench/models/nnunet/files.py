@@ -11,8 +11,9 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,11 @@ from PIL import Image
 
 from usbench.errors import ConfigError, DataError
 from usbench.io.console import track
-from usbench.io.files import write_atomically
+from usbench.io.files import JsonObject, write_atomically
+from usbench.models import Recipe as StatedRecipe
+from usbench.models.arrays import exclusive_planes, index_of
 from usbench.models.checkpoints import list_checkpoints
-from usbench.models.optimise import Recipe as StatedRecipe
-from usbench.types import Masks, Sample
+from usbench.types import Sample
 
 DATASET = "Dataset001_usbench"
 STRIDE = 32  # px, what a size is a multiple of
@@ -53,11 +55,10 @@ KNOWN = {field.name for field in fields(Recipe)} | {"unstated", "note"}  # keys 
 
 def parse_recipe(recipe: StatedRecipe) -> Recipe:
     """Check the recipe of a YAML; ConfigError naming the key that can't be."""
-    for key in recipe:
-        if key not in KNOWN:
-            raise ConfigError(
-                f"nnunet: unknown recipe key '{key}'; known: {', '.join(sorted(KNOWN))}"
-            )
+    if unknown := sorted(recipe.keys() - KNOWN):
+        raise ConfigError(
+            f"nnunet: unknown recipe key '{unknown[0]}'; known: {', '.join(sorted(KNOWN))}"
+        )
     if recipe.get("augment"):
         raise ConfigError(
             "nnunet: recipe.augment: expected null (nnU-Net's own) or {} (none), "
@@ -163,8 +164,7 @@ def write_raw(
             f"nnunet: nothing to learn from: {with_object} of {len(train)} training images have "
             f"an object, {len(split['val'])} images in val"
         )
-    cases = [*split["train"], *split["val"]]
-    write_json(folder / "dataset.json", describe_dataset(classes, cases))
+    write_json(folder / "dataset.json", describe_dataset(classes, chain(*split.values())))
     write_json(prepared / DATASET / "splits_final.json", [split])
 
 
@@ -173,19 +173,16 @@ def case_paths(case: str) -> tuple[str, str]:
     return f"imagesTr/{case}_0000.png", f"labelsTr/{case}.png"
 
 
-def describe_dataset(classes: int, cases: Iterable[str] = ()) -> dict[str, Any]:
+def describe_dataset(classes: int, cases: Iterable[str] = ()) -> JsonObject:
     """A dataset.json.
 
     Args:
         cases: their files are named in it, relative to itself; otherwise nnU-Net would list the
             folder with twelve processes.
     """
-    labels = {"background": 0}
-    for number in range(1, classes + 1):
-        labels[f"class {number}"] = number
-    content: dict[str, Any] = {
+    content: JsonObject = {
         "channel_names": {"0": "ultrasound"},  # a name that it doesn't know: z-score per image
-        "labels": labels,
+        "labels": {"background": 0, **{f"class {n}": n for n in range(1, classes + 1)}},
         "file_ending": ".png",
         "overwrite_image_reader_writer": "NaturalImage2DIO",
     }
@@ -198,17 +195,10 @@ def describe_dataset(classes: int, cases: Iterable[str] = ()) -> dict[str, Any]:
 
 def label_map(sample: Sample) -> NDArray[np.uint8]:
     """(H, W): 0 background, c+1 the class; DataError where classes overlap or are unknown."""
-    masks = sample.target
-    assert isinstance(masks, Masks)
-    if masks.known is not None and not masks.known.all():
-        raise DataError(
-            f"{sample.id}: expected exclusive classes to be all known, got an unknown one"
-        )
-    if (masks.planes.sum(axis=0) > 1).any():
+    planes = exclusive_planes(sample)
+    if (planes.sum(axis=0) > 1).any():
         raise DataError(f"{sample.id}: expected exclusive classes, got two in one pixel")
-    numbers = np.arange(1, len(masks.planes) + 1, dtype=np.uint8)[:, None, None]
-    label: NDArray[np.uint8] = (masks.planes * numbers).max(axis=0)
-    return label
+    return index_of(planes)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -217,10 +207,9 @@ def write_json(path: Path, content: object) -> None:
     write_atomically(path, json.dumps(content, indent=1).encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> JsonObject:
     """Read what write_json, or nnU-Net, wrote."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return cast(JsonObject, json.loads(path.read_text(encoding="utf-8")))
 
 
 # ---- weights
@@ -240,7 +229,5 @@ def remove_old(folder: Path, best: Iterable[int], keep: int = 2) -> None:
     """
     for old in list_checkpoints(folder, ".pth")[keep:]:
         old.unlink()
-    kept = {epoch_weights(folder, epoch) for epoch in best}
-    for weights in folder.glob("epoch-*.pt"):
-        if weights not in kept:
-            weights.unlink()
+    for weights in set(folder.glob("epoch-*.pt")) - {epoch_weights(folder, n) for n in best}:
+        weights.unlink()

@@ -32,7 +32,9 @@ import torch
 
 from usbench.errors import RunError, UnsuitableError
 from usbench.io.console import bar
+from usbench.models import Recipe as StatedRecipe
 from usbench.models.checkpoints import load_file
+from usbench.models.loop_model import count_parameters
 from usbench.models.nnunet import planner as nnunet_planner
 from usbench.models.nnunet import trainer as nnunet_trainer
 from usbench.models.nnunet.files import (
@@ -46,8 +48,6 @@ from usbench.models.nnunet.files import (
     write_raw,
 )
 from usbench.models.nnunet.trainer import Image8, Job
-from usbench.models.optimise import Recipe as StatedRecipe
-from usbench.models.prediction import count_parameters
 from usbench.types import Masks, Run, Sample
 
 

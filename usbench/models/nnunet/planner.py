@@ -7,14 +7,15 @@ its environment in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from io import StringIO
+from itertools import starmap
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 from usbench.io.console import Bar, bar
+from usbench.io.files import JsonObject
 from usbench.models.nnunet.files import DATASET, Recipe, read_json, write_json
 
 PLANS, OURS = "nnUNetPlans", "usbench"  # the planner's file, and our configuration in it
@@ -28,7 +29,7 @@ STATISTICS = 10_000
 class SerialPool:
     """Replaces `multiprocessing` in nnU-Net's planner: each case is done when it is submitted."""
 
-    _pool: Sequence[Any] = ()
+    _pool: Sequence[object] = ()
 
     def __init__(self, progress: Bar) -> None:
         self.progress = progress
@@ -46,26 +47,13 @@ class SerialPool:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def starmap_async(self, work: Callable[..., Any], cases: Iterable[tuple[Any, ...]]) -> Finished:
-        """Do the work now."""
-        finished = Finished([work(*case) for case in cases])
+    def starmap_async(
+        self, work: Callable[..., object], cases: Iterable[tuple[object, ...]]
+    ) -> SimpleNamespace:
+        """Do the work now; its results as multiprocessing's AsyncResult gives them."""
+        results = list(starmap(work, cases))
         self.progress.step()
-        return finished
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The results of finished work, as multiprocessing's AsyncResult gives them."""
-
-    results: list[Any]
-
-    def ready(self) -> bool:
-        """Whether the work is done: always."""
-        return True
-
-    def get(self) -> list[Any]:
-        """The results."""
-        return self.results
+        return SimpleNamespace(ready=lambda: True, get=lambda: results)
 
 
 @contextmanager
@@ -86,7 +74,7 @@ def without_processes(cases: int) -> Iterator[None]:
                 module.multiprocessing = original
 
 
-def prepare(prepared: Path, cases: int, recipe: Recipe) -> dict[str, Any]:
+def prepare(prepared: Path, cases: int, recipe: Recipe) -> JsonObject:
     """Make nnU-Net's fingerprint and plan of the raw data set, and preprocess it.
 
     Returns:
@@ -119,7 +107,7 @@ def prepare(prepared: Path, cases: int, recipe: Recipe) -> dict[str, Any]:
     return plans
 
 
-def amend_plan(planned: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+def amend_plan(planned: JsonObject, recipe: Recipe) -> JsonObject:
     """A configuration that inherits the planner's and differs where the recipe says so.
 
     A patch gets its stages by the planner's own rule (halve while 4 px are left), at most as many
@@ -129,7 +117,7 @@ def amend_plan(planned: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
         get_pool_and_conv_props,
     )
 
-    ours: dict[str, Any] = {"inherits_from": "2d"}
+    ours: JsonObject = {"inherits_from": "2d"}
     if recipe.batch is not None:
         ours["batch_size"] = recipe.batch
     if recipe.size is None:

@@ -12,18 +12,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.console import warn
-from usbench.models.yolo.epoch import Job, State
+from usbench.models.checkpoints import first_line
+from usbench.models.yolo.boxes import write_split
 from usbench.models.yolo.families import DECODER, Net
-from usbench.models.yolo.files import write_split
 from usbench.models.yolo.points import ignore_unknown
 from usbench.models.yolo.recipe import FIXED
-from usbench.models.yolo.trainer import Counts, explain_memory, subclass_trainer
+from usbench.models.yolo.trainer import Counts, Job, State, explain_memory, subclass_trainer
 from usbench.types import Run
 
 
@@ -108,8 +108,9 @@ def load_weights(module: Any, weights: str, net: Net, folder: Path) -> None:
     try:
         source = load_checkpoint(str(path))[0].state_dict()
     except Exception as wrong:
-        reason = (*str(wrong).splitlines(), type(wrong).__name__)[0]
-        raise DataError(f"{path}: not a readable ultralytics checkpoint ({reason})") from wrong
+        raise DataError(
+            f"{path}: not a readable ultralytics checkpoint ({first_line(wrong)})"
+        ) from wrong
     head = f"model.{len(module.model) - 1}."
     fitting = {}
     for name, value in module.state_dict().items():
@@ -189,8 +190,7 @@ def train(job: Job) -> State:
         trainer.train()
     except torch.OutOfMemoryError as error:
         raise RunError(explain_memory(job)) from error
-    state: State = trainer.state
-    return state
+    return cast(State, trainer.state)
 
 
 def build_trainer(job: Job, counts: Counts) -> Any:
@@ -201,7 +201,6 @@ def build_trainer(job: Job, counts: Counts) -> Any:
     from ultralytics.utils import DEFAULT_CFG_DICT
 
     bases = {"boxes": DetectionTrainer, "queries": RTDETRTrainer, "points": PoseTrainer}
-    base = bases[job.net.family.kind]
     # What is fixed is off: a version of the package that doesn't know a key isn't given it.
     unknown = set(FIXED) - {*DEFAULT_CFG_DICT, "augmentations"}
     overrides = {
@@ -215,8 +214,8 @@ def build_trainer(job: Job, counts: Counts) -> Any:
         # True would ask the network for a net to try it with.
         "amp": "bf16" if job.precision == "bf16" else False,
     }
-    trainer = subclass_trainer(base, job, counts, make_net, make_criterion)
+    base = bases[job.net.family.kind]
     try:
-        return trainer(overrides=overrides)
+        return subclass_trainer(base, job, counts, make_net, make_criterion)(overrides=overrides)
     except (TypeError, ValueError) as error:  # a recipe's value of a wrong type or out of range
-        raise ConfigError(f"{job.net.family.name}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{job.net.family.name}: {first_line(error)}") from error

@@ -2,15 +2,16 @@
 
 Knows ultralytics' names and the defaults that usbench chose for them: none is left to the package,
 so that an upgrade changes nothing silently (a test compares the list with the installed package).
-Imports neither it nor torch.
+Doesn't import it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from usbench.errors import ConfigError
+from usbench.models import Recipe
+from usbench.models.optimise import count_parts
 from usbench.models.yolo.families import FAMILIES, Family
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop")  # never "auto": it ignores lr0
@@ -18,7 +19,7 @@ STRIDE = 32  # px, the coarsest grid: sides of the net's input are multiples of 
 MIN_SCORE, NMS_IOU, MAX_BOXES = 0.001, 0.7, 300
 
 REQUIRED = ("epochs", "batch", "imgsz", "optimizer", "lr0")
-OPTIONAL: Mapping[str, Any] = {
+OPTIONAL: Mapping[str, object] = {
     "rect": False,  # letterbox into the smallest rectangle of whole strides, not into a square
     "lrf": 0.01,  # last rate / lr0
     "momentum": 0.9,  # of SGD; beta 1 of Adam
@@ -52,7 +53,7 @@ OFF = (
     *("compile", "channels_last", "plots", "save_json", "agnostic_nms"),
 )
 ZERO = ("dis", "cls_pw", "dropout", "copy_paste", "erasing")
-FIXED: Mapping[str, Any] = {
+FIXED: Mapping[str, object] = {
     **dict.fromkeys(NOTHING, None),
     **dict.fromkeys(OFF, False),
     **dict.fromkeys(ZERO, 0.0),
@@ -71,14 +72,12 @@ FIXED: Mapping[str, Any] = {
 }
 
 
-def training_arguments(
-    recipe: Mapping[str, Any], family: Family = FAMILIES["yolov8"]
-) -> dict[str, Any]:
+def training_arguments(recipe: Recipe, family: Family = FAMILIES["yolov8"]) -> Recipe:
     """The trainer's arguments but for the run's own (folder, device, seed, precision).
 
     The weight decay is the recipe's as it stands and each batch is a step: their scaling to a
     nominal batch of 64 is off (nbs = batch). There is no early stop (patience = epochs). The
-    trainer's batch is micro_batch where the recipe has one (see `count_parts`).
+    trainer's batch is micro_batch where the recipe has one (see `optimise.count_parts`).
 
     Raises:
         ConfigError: naming the key that can't be.
@@ -88,40 +87,21 @@ def training_arguments(
     ignored = set(IGNORED[family.kind])
     known = {*REQUIRED, *optional, *FOR_PEOPLE, "augment", "micro_batch"} - ignored
     steps = {*AUGMENT} - ignored
-    unknown = [key for key in recipe if key not in known]
-    unknown += [key for key in augment if key not in steps]
-    if unknown:
+    if unknown := sorted((recipe.keys() - known) | (augment.keys() - steps)):
         raise ConfigError(
             f"{name}: unknown recipe key '{unknown[0]}'; known: {', '.join(sorted(known | steps))}"
         )
     for key in REQUIRED:
         if recipe.get(key) is None:
             raise ConfigError(f"{name}: the recipe lacks '{key}'")
-    not_passed = (*FOR_PEOPLE, "augment", "micro_batch")
-    stated = {k: v for k, v in recipe.items() if k not in not_passed}
+    stated = {key: value for key, value in recipe.items() if key in {*REQUIRED, *optional}}
     arguments = {**FIXED, **optional, **AUGMENT, **stated, **augment}
     check_arguments(arguments, name)
-    batch = arguments["batch"] // count_parts(recipe, family)
+    batch = arguments["batch"] // count_parts(arguments["batch"], recipe)
     return {**arguments, "batch": batch, "nbs": batch, "patience": arguments["epochs"]}
 
 
-def count_parts(recipe: Mapping[str, Any], family: Family = FAMILIES["yolov8"]) -> int:
-    """Into how many parts a batch is divided whose gradients add up to one step.
-
-    Raises:
-        ConfigError: micro_batch isn't a divisor of batch.
-    """
-    batch, part = recipe["batch"], recipe.get("micro_batch")
-    if part is None:
-        return 1
-    if type(part) is not int or part < 1 or batch % part:
-        raise ConfigError(
-            f"{family.name}: micro_batch: expected a divisor of batch={batch}, got {part!r}"
-        )
-    return int(batch) // part
-
-
-def check_arguments(arguments: Mapping[str, Any], name: str) -> None:
+def check_arguments(arguments: Recipe, name: str) -> None:
     """Raise ConfigError for a value that the trainer would misread."""
     for key in ("epochs", "batch", "imgsz"):
         if type(arguments[key]) is not int or arguments[key] < 1:

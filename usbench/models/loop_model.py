@@ -1,0 +1,149 @@
+"""What the models share whose nets our own loop trains: weights, training, batches of images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from usbench.errors import ConfigError, RunError
+from usbench.models import Recipe, loop
+from usbench.models.arrays import Arrays, Encoding, decode_as, image_to_net
+from usbench.models.checkpoints import first_line, load_file, read_state
+from usbench.types import Run, Sample, Target
+
+STRIDE = 32  # every net of ours halves an image five times at most
+IMAGENET = "imagenet"  # the word of `weights` that a net's own library knows
+
+
+class LoopModel(ABC):
+    """A model whose net our loop trains (usbench.types.Model).
+
+    A subclass sets the attributes below in its constructor, creates the net and reads its output.
+    """
+
+    recipe: Recipe
+    weights: str | None  # null, a word, or a file with a state dict
+    size: tuple[int, int]  # (height, width) px of the net's input
+    batch: int  # images predicted together
+    encoding: Encoding  # how targets are stored
+    method: loop.Method
+    net: nn.Module  # once `fit` or `restore` has begun, as is `run`
+    run: Run
+
+    @abstractmethod
+    def create(self, imagenet: bool = False) -> nn.Module:
+        """The net before any training; imagenet: start from its library's ImageNet weights."""
+
+    @abstractmethod
+    def unpack(self, output: Any) -> Sequence[Any] | Tensor:
+        """The net's output for a batch as one item per image, for `pair` and `read`."""
+
+    @abstractmethod
+    def pair(self, item: Any, stored: NDArray[Any]) -> tuple[Target, Target]:
+        """(target, prediction) of one image at the net's size; stored: as `encoding` says."""
+
+    @abstractmethod
+    def read(self, item: Any, size: tuple[int, int]) -> Target:
+        """One image's prediction in native pixels; size: its (height, width)."""
+
+    def learn_from(self, targets: NDArray[Any]) -> None:  # noqa: B027  (optional)
+        """Take from the stored training targets what isn't trained: nothing, by default."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, once the net is built."""
+        return count_parameters(self.net)
+
+    def build(self) -> nn.Module:
+        """The net with its starting weights; RunError where they can't be had."""
+        net = self.create(imagenet=self.weights == IMAGENET)
+        if self.weights not in (None, IMAGENET):
+            load_weights(net, Path(str(self.weights)))
+        return net
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
+        """See usbench.types.Model."""
+        torch.manual_seed(run.seed)
+        self.net = self.build()
+        self.run = run
+        train_arrays = decode_as(self.encoding, train, self.size, run.cache, run.threads)
+        val_arrays = decode_as(self.encoding, val, self.size, run.cache, run.threads)
+        self.learn_from(train_arrays.targets)
+
+        def validate(net: nn.Module) -> float:
+            return run.score(self.pairs(val_arrays))
+
+        loop.fit(self.net, train_arrays, self.method, validate, self.recipe, run)
+
+    def restore(self, run: Run) -> None:
+        """See usbench.types.Model."""
+        self.net = self.create()
+        self.run = run
+        self.net.load_state_dict(load_file(run.dir / "best.pt"))
+        loop.place(self.net, run, self.method.channels_last)
+
+    def pairs(self, data: Arrays) -> Iterator[tuple[Target, Target]]:
+        """(target, prediction) of each image of a decoded set, at the net's size."""
+        for start in range(0, len(data.images), self.batch):
+            chosen = slice(start, start + self.batch)
+            items = self.outputs(data.images[chosen])
+            yield from map(self.pair, items, data.targets[chosen])
+
+    def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Target]:
+        """See usbench.types.Model."""
+        rest = iter(images)
+        while group := list(islice(rest, self.batch)):
+            items = self.outputs(np.stack([image_to_net(image, self.size) for image in group]))
+            for image, item in zip(group, items, strict=True):
+                yield self.read(item, (image.shape[0], image.shape[1]))
+
+    @torch.inference_mode()
+    def outputs(self, images: NDArray[np.uint8]) -> Sequence[Any] | Tensor:
+        """(B, h, w) uint8 → the net's output for each image."""
+        self.net.eval()
+        pixels = torch.from_numpy(np.array(images))[:, None].to(self.run.device).float() / 255
+        with loop.autocast(self.run):
+            output = self.net(loop.feed(pixels, self.method))
+        return self.unpack(output)
+
+
+@runtime_checkable
+class AdoptsWeights(Protocol):
+    """A net that can take weights whose names or shapes differ from its own."""
+
+    def adopt(self, state: Mapping[str, Tensor]) -> None:
+        """Take weights; raises where they don't fit."""
+        ...
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Give a net the state dict of a file, tensors only; RunError where it doesn't fit."""
+    state = read_state(path)
+    try:
+        if isinstance(net, AdoptsWeights):
+            net.adopt(state)
+        else:
+            net.load_state_dict(state)
+    except Exception as wrong:
+        raise RunError(f"{path}: expected a state dict of this net: {first_line(wrong)}") from wrong
+
+
+def net_size(recipe: Recipe, stride: int = STRIDE) -> tuple[int, int]:
+    """A recipe's (height, width) of a net's input; ConfigError unless multiples of the stride."""
+    size = (int(recipe["size"][0]), int(recipe["size"][1]))
+    if any(side % stride for side in size):
+        raise ConfigError(f"recipe.size: expected multiples of {stride}, got {size}")
+    return size
+
+
+def count_parameters(net: nn.Module) -> int:
+    """Number of parameters, trained or not."""
+    return sum(parameter.numel() for parameter in net.parameters())
