@@ -71,14 +71,14 @@ def plain(count: int = 9) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("cached", [False, True])
 def test_the_arrays_are_those_of_a_plain_loop(tmp_path, threads, cached):
-    found = arrays.decode(Slow(), SIZE, True, tmp_path if cached else None, threads)
+    found = arrays.decode(arrays.INDEX, Slow(), SIZE, tmp_path if cached else None, threads)
     for array, expected in zip(found, plain(), strict=True):
         assert array.dtype == expected.dtype and np.array_equal(array, expected)
     assert isinstance(found.images, np.memmap) == cached
 
 
 def test_the_file_is_what_numpy_saves(tmp_path):
-    arrays.decode(Slow(), SIZE, True, tmp_path, 2)
+    arrays.decode(arrays.INDEX, Slow(), SIZE, tmp_path, 2)
     for kind, expected in zip(("images", "targets"), plain(), strict=True):
         (path,) = tmp_path.glob(f"*.{kind}.npy")
         np.save(tmp_path / "saved", expected)
@@ -86,8 +86,8 @@ def test_the_file_is_what_numpy_saves(tmp_path):
 
 
 def test_what_is_there_is_not_decoded_again_nor_changed_by_its_reader(tmp_path):
-    arrays.decode(Slow(), SIZE, True, tmp_path, 2).images[:] = 0
-    again = arrays.decode(Slow(bad=tuple(range(9))), SIZE, True, tmp_path, 2)
+    arrays.decode(arrays.INDEX, Slow(), SIZE, tmp_path, 2).images[:] = 0
+    again = arrays.decode(arrays.INDEX, Slow(bad=tuple(range(9))), SIZE, tmp_path, 2)
     assert np.array_equal(again.images, plain()[0])
 
 
@@ -144,14 +144,16 @@ def test_planes_of_whole_frames_are_those_of_torch(native, net):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_first_bad_sample_in_order_is_told_and_nothing_half_written_stays(tmp_path, threads):
     with pytest.raises(DataError, match=r"^04\.png"):
-        arrays.decode(Slow(bad=(4, 5, 8)), SIZE, True, tmp_path, threads)
+        arrays.decode(arrays.INDEX, Slow(bad=(4, 5, 8)), SIZE, tmp_path, threads)
     assert list(tmp_path.iterdir()) == []
-    assert np.array_equal(arrays.decode(Slow(), SIZE, True, tmp_path, threads).images, plain()[0])
+    assert np.array_equal(
+        arrays.decode(arrays.INDEX, Slow(), SIZE, tmp_path, threads).images, plain()[0]
+    )
 
 
 def test_nothing_to_decode_is_an_error():
     with pytest.raises(ValueError, match="at least one"):
-        arrays.decode([], SIZE, True, None)
+        arrays.decode(arrays.INDEX, [], SIZE, None)
 
 
 FULL_DISK = """

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from usbench.errors import DataError
 from usbench.models import arrays
 from usbench.models.augment import Augment, augment
-from usbench.models.mask_losses import overlapping_loss, soft_dice
+from usbench.models.segmenter import overlapping_loss, soft_dice
 from usbench.models.smp import SmpSegmenter
 from usbench.types import Masks, Run, Sample
 
@@ -41,7 +41,10 @@ def sample(n: int, known: list[bool] | None) -> Sample:
 
 def test_an_unknown_plane_is_stored_as_unknown_and_the_others_as_they_are():
     found = arrays.decode(
-        [sample(0, None), sample(1, [True, False]), sample(2, [True, True])], (32, 64), False, None
+        arrays.PLANES,
+        [sample(0, None), sample(1, [True, False]), sample(2, [True, True])],
+        (32, 64),
+        None,
     )
     assert set(np.unique(found.targets[1, 1])) == {arrays.UNKNOWN}
     assert (found.targets[1, 0] == sample(1, None).target.planes[0]).all()
@@ -49,9 +52,9 @@ def test_an_unknown_plane_is_stored_as_unknown_and_the_others_as_they_are():
 
 
 def test_classes_that_exclude_each_other_are_all_known_or_refused():
-    assert arrays.decode([sample(0, [True, True])], (32, 64), True, None).targets.max() == 2
+    assert arrays.decode(arrays.INDEX, [sample(0, [True, True])], (32, 64), None).targets.max() == 2
     with pytest.raises(DataError, match=r"001: .*exclusive: false") as wrong:
-        arrays.decode([sample(0, None), sample(1, [True, False])], (32, 64), True, None)
+        arrays.decode(arrays.INDEX, [sample(0, None), sample(1, [True, False])], (32, 64), None)
     assert "\n" not in str(wrong.value)
 
 

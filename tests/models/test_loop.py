@@ -17,7 +17,7 @@ import torch
 from usbench.errors import ConfigError, RunError
 from usbench.metrics.segment_scorer import selection
 from usbench.models import arrays, augment, checkpoints, loop, optimise
-from usbench.models.mask_losses import exclusive_loss, overlapping_loss
+from usbench.models.segmenter import exclusive_loss, overlapping_loss
 from usbench.models.smp import SmpSegmenter
 from usbench.types import Masks, Run, Sample
 
@@ -106,7 +106,7 @@ def test_index_of_planes():
 
 
 def test_decoding_is_cached_whole_and_read_again_without_the_samples(tmp_path):
-    first = arrays.decode(samples(3), (32, 64), True, tmp_path)
+    first = arrays.decode(arrays.INDEX, samples(3), (32, 64), tmp_path)
     assert not list(tmp_path.glob("*.npy.*"))  # nothing half-written is left
 
     class Unreadable(list):
@@ -115,7 +115,7 @@ def test_decoding_is_cached_whole_and_read_again_without_the_samples(tmp_path):
         def __len__(self):
             return 3
 
-    again = arrays.decode(Unreadable(), (32, 64), True, tmp_path)
+    again = arrays.decode(arrays.INDEX, Unreadable(), (32, 64), tmp_path)
     assert (again.images == first.images).all() and (again.targets == first.targets).all()
     assert first.targets.shape == (3, 1, 32, 64) and set(np.unique(first.targets)) == {0, 1, 2}
 
@@ -195,7 +195,7 @@ def test_a_false_positive_on_an_empty_truth_costs_something():
 
     fires, truth = torch.full((2, 1, 8, 8), 10.0), torch.zeros(2, 1, 8, 8)
     assert smp.losses.DiceLoss("binary")(fires, truth).item() == 0.0
-    from usbench.models.mask_losses import soft_dice
+    from usbench.models.segmenter import soft_dice
 
     assert soft_dice(fires.sigmoid(), truth).item() > 0.9
 

@@ -14,8 +14,8 @@ from tests.models.test_loop import run, selection
 from usbench.errors import ConfigError, RunError
 from usbench.models import loop
 from usbench.models.arrays import Arrays
-from usbench.models.mask_losses import AUXILIARY, build_loss, exclusive_loss, overlapping_loss
 from usbench.models.optimise import build_optimiser, build_schedule, count_parts
+from usbench.models.segmenter import AUXILIARY, build_loss, exclusive_loss, overlapping_loss
 
 
 def noise() -> tuple[torch.Tensor, torch.Tensor]:

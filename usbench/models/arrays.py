@@ -10,7 +10,6 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast, runtime_checkable
@@ -56,25 +55,6 @@ class KnowsIds(Protocol):
 
 
 def decode(
-    samples: Sequence[Sample],
-    size: tuple[int, int],
-    exclusive: bool,
-    cache: Path | None,
-    threads: int = 1,
-) -> Arrays:
-    """Decode images and masks at the net's size (h, w).
-
-    Returns:
-        Targets as class indices (N, 1, h, w), 0 the background, where classes are exclusive; else
-        planes (N, C, h, w) of 0 and 1, an unknown class `UNKNOWN` all over.
-
-    Raises:
-        DataError: an exclusive class is unknown.
-    """
-    return decode_as(INDEX if exclusive else PLANES, samples, size, cache, threads)
-
-
-def decode_as(
     encoding: Encoding,
     samples: Sequence[Sample],
     size: tuple[int, int],
@@ -115,13 +95,11 @@ def map_in_order(
     An error is raised when the first bad sample's turn comes.
     """
 
-    with (
-        one_torch_thread(),
-        ThreadPoolExecutor(threads) as pool,
-        bar("decoding", len(samples)) as progress,
-    ):
-        ahead: deque[Future[Pair]] = deque()
+    ahead: deque[Future[Pair]] = deque()
+    torch_threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads) as pool, bar("decoding", len(samples)) as progress:
         try:
+            torch.set_num_threads(1)
             for n in range(len(samples)):
                 ahead.append(pool.submit(lambda n: work(samples[n]), n))
                 if len(ahead) >= AHEAD * threads:
@@ -133,17 +111,7 @@ def map_in_order(
         finally:
             for waiting in ahead:
                 waiting.cancel()
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Let torch compute with one thread until the block ends, then with as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+            torch.set_num_threads(torch_threads)
 
 
 def write_arrays(paths: tuple[Path, Path], decoded: Iterable[Pair], count: int) -> None:
@@ -192,7 +160,7 @@ def exclusive_planes(sample: Sample) -> NDArray[np.bool_]:
 
 
 def to_index(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(1, h, w) class index."""
+    """(1, h, w) class index, 0 the background."""
     return index_of(planes_to_net(exclusive_planes(sample), size))[None]
 
 
@@ -238,6 +206,6 @@ def nearest_pixels(source: int, target: int) -> NDArray[np.int64]:
     return F.interpolate(numbers, size=target, mode="nearest-exact")[0, 0].long().numpy()
 
 
-def logits_to_native(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def logits_to_native(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     """(C, h, w) → (C, H, W) float32, bilinear between pixel centres."""
     return F.interpolate(logits[None].float(), size=size, mode="bilinear", align_corners=False)[0]

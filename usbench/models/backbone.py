@@ -16,9 +16,15 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from usbench.errors import ConfigError, RunError
+from usbench.models import look_up
+from usbench.models.checkpoints import load_state
 
 NARROW = "resnet10w32"  # for tests: a block per stage, the first of 32 channels
-RESNETS = (NARROW, "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+RESNETS = {  # channels of the four stages
+    NARROW: (32, 64, 128, 256),
+    **dict.fromkeys(("resnet18", "resnet34"), (64, 128, 256, 512)),
+    **dict.fromkeys(("resnet50", "resnet101", "resnet152"), (256, 512, 1024, 2048)),
+}
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {
     "frozen": nn.BatchNorm2d,
     "batch": nn.BatchNorm2d,
@@ -48,13 +54,10 @@ def build_resnet(name: str, norm: str, pretrained: bool) -> nn.Module:
     Raises:
         ConfigError: an unknown name or norm.
     """
-    if name not in RESNETS:
-        raise ConfigError(
-            f"model.build.backbone: expected one of {', '.join(RESNETS)}, got {name!r}"
-        )
-    if norm not in NORMS:
-        raise ConfigError(f"options.norm: expected one of {', '.join(NORMS)}, got {norm!r}")
-    layer = FrozenBatchNorm2d if norm == "frozen" and pretrained else NORMS[norm]
+    look_up(RESNETS, name, "model.build.backbone")
+    layer = look_up(NORMS, norm, "options.norm")
+    if norm == "frozen" and pretrained:
+        layer = FrozenBatchNorm2d
     if name == NARROW:
         net: Any = NarrowResNet(BasicBlock, [1, 1, 1, 1], norm_layer=layer)
     else:
@@ -81,14 +84,6 @@ def unfreeze(net: nn.Module, kind: type[nn.Module]) -> None:
                 channels = len(layer.weight)  # type: ignore[arg-type]
                 setattr(part, name, nn.BatchNorm2d(channels, affine=False))
     net.requires_grad_(True)
-
-
-def stage_widths(name: str) -> list[int]:
-    """Channels of a ResNet's four stages."""
-    if name == NARROW:
-        return [32, 64, 128, 256]
-    expansion = 1 if name in ("resnet18", "resnet34") else 4
-    return [expansion * channels for channels in (64, 128, 256, 512)]
 
 
 def import_transformers(model: str) -> Any:
@@ -119,7 +114,7 @@ def load_imagenet(net: nn.Module, name: str) -> None:
             "take resnet18, or weights=null"
         )
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
-    load(net, fetch(weights, f"weights=imagenet for {name}"), (), "weights=imagenet")
+    load_state(net, fetch(weights, f"weights=imagenet for {name}"), (), "weights=imagenet")
 
 
 def fetch(weights: Any, description: str) -> dict[str, Tensor]:
@@ -133,46 +128,3 @@ def fetch(weights: Any, description: str) -> dict[str, Tensor]:
         raise RunError(
             f"{description} could not be fetched ({type(unreachable).__name__}): {ADVICE}"
         ) from unreachable
-
-
-def load(
-    net: nn.Module, state: Mapping[str, Tensor], heads: tuple[str, ...], description: str
-) -> None:
-    """Fill a net with a state dict.
-
-    Weights of a net that was normalised without scale and shift (see `unfreeze`) fit a frozen
-    one, whose scale and shift then stay 1 and 0.
-
-    Args:
-        heads: how the names of layers that depend on the classes begin; of these, only tensors of
-            the same shape are taken.
-        description: of the weights, for messages.
-
-    Raises:
-        RunError: anything else of the net is missing or of another shape.
-    """
-    shapes = {name: value.shape for name, value in net.state_dict().items()}
-    fitting = {}
-    for name, value in state.items():
-        if not name.startswith(heads) or shapes.get(name) == value.shape:
-            fitting[name] = value
-    try:
-        missing = net.load_state_dict(fitting, strict=False).missing_keys
-    except RuntimeError as wrong:
-        raise RunError(
-            f"{description}: expected weights of this net: {' '.join(str(wrong).split())[:200]}"
-        ) from wrong
-    scales = set()
-    for name, layer in net.named_modules():
-        if "FrozenBatchNorm" in type(layer).__name__:
-            scales |= {f"{name}.weight", f"{name}.bias"}
-    lost = []
-    for name in missing:
-        optional = name in scales and scales <= set(missing)
-        if not (optional or name.startswith(heads) or name.endswith("num_batches_tracked")):
-            lost.append(name)
-    if lost:
-        raise RunError(
-            f"{description}: expected weights of this net, "
-            f"{len(lost)} tensors are missing, the first {lost[0]}"
-        )

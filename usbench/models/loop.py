@@ -8,12 +8,14 @@ run ends as an uninterrupted one.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -146,8 +148,8 @@ def fit(
             if score > best:
                 best = score
                 save_file(run.dir / "best.pt", net.state_dict())
-            parts_state = {name: part.state_dict() for name, part in state.items()}
-            save_checkpoint(run.dir, epoch, {"epoch": epoch, "best": best, **parts_state})
+            content = {name: part.state_dict() for name, part in state.items()}
+            save_checkpoint(run.dir, epoch, {"epoch": epoch, "best": best, **content})
             progress.step(f"loss {loss:.3f}  val {score:.3f}  best {best:.3f}")
     net.load_state_dict(load_file(run.dir / "best.pt"))
 
@@ -175,6 +177,19 @@ def backward(net: nn.Module, loss: Loss, x: Tensor, y: Tensor, parts: int, run: 
             "in parts whose gradients add up."
         ) from full
     return total
+
+
+def seed_epoch(seed: int, epoch: int) -> int:
+    """Seed the generators of Python, NumPy and torch from (seed, epoch), for a foreign trainer.
+
+    Returns:
+        The seed made of both.
+    """
+    value = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    random.seed(value)
+    np.random.seed(value)  # noqa: NPY002  (theirs)
+    torch.manual_seed(value)
+    return value
 
 
 def batches(n: int, batch: int, rng: torch.Generator, shuffle: bool = True) -> Iterator[Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from usbench.errors import ConfigError, RunError
 from usbench.models import Recipe, loop
-from usbench.models.arrays import Arrays, Encoding, decode_as, image_to_net
+from usbench.models.arrays import Arrays, Encoding, decode, image_to_net
 from usbench.models.checkpoints import first_line, load_file, read_state
 from usbench.types import Run, Sample, Target
 
@@ -26,17 +26,27 @@ IMAGENET = "imagenet"  # the word of `weights` that a net's own library knows
 class LoopModel(ABC):
     """A model whose net our loop trains (usbench.types.Model).
 
-    A subclass sets the attributes below in its constructor, creates the net and reads its output.
+    A subclass sets `encoding` and `method`, creates the net and reads its output.
     """
 
-    recipe: Recipe
-    weights: str | None  # null, a word, or a file with a state dict
-    size: tuple[int, int]  # (height, width) px of the net's input
-    batch: int  # images predicted together
     encoding: Encoding  # how targets are stored
     method: loop.Method
     net: nn.Module  # once `fit` or `restore` has begun, as is `run`
     run: Run
+
+    def __init__(self, recipe: Recipe, weights: str | None, stride: int = STRIDE) -> None:
+        """Check the size of the net's input.
+
+        Args:
+            weights: null, a word, or a file with a state dict.
+            stride: px, of which height and width are multiples, else ConfigError.
+        """
+        self.recipe = recipe
+        self.weights = weights
+        self.size = (int(recipe["size"][0]), int(recipe["size"][1]))  # height, width
+        self.batch = int(recipe.get("batch", 2))  # images predicted together
+        if any(side % stride for side in self.size):
+            raise ConfigError(f"recipe.size: expected multiples of {stride}, got {self.size}")
 
     @abstractmethod
     def create(self, imagenet: bool = False) -> nn.Module:
@@ -51,7 +61,7 @@ class LoopModel(ABC):
         """(target, prediction) of one image at the net's size; stored: as `encoding` says."""
 
     @abstractmethod
-    def read(self, item: Any, size: tuple[int, int]) -> Target:
+    def read(self, item: Any, size: tuple[int, ...]) -> Target:
         """One image's prediction in native pixels; size: its (height, width)."""
 
     def learn_from(self, targets: NDArray[Any]) -> None:  # noqa: B027  (optional)
@@ -74,8 +84,8 @@ class LoopModel(ABC):
         torch.manual_seed(run.seed)
         self.net = self.build()
         self.run = run
-        train_arrays = decode_as(self.encoding, train, self.size, run.cache, run.threads)
-        val_arrays = decode_as(self.encoding, val, self.size, run.cache, run.threads)
+        train_arrays = decode(self.encoding, train, self.size, run.cache, run.threads)
+        val_arrays = decode(self.encoding, val, self.size, run.cache, run.threads)
         self.learn_from(train_arrays.targets)
 
         def validate(net: nn.Module) -> float:
@@ -103,7 +113,7 @@ class LoopModel(ABC):
         while group := list(islice(rest, self.batch)):
             items = self.outputs(np.stack([image_to_net(image, self.size) for image in group]))
             for image, item in zip(group, items, strict=True):
-                yield self.read(item, (image.shape[0], image.shape[1]))
+                yield self.read(item, image.shape)
 
     @torch.inference_mode()
     def outputs(self, images: NDArray[np.uint8]) -> Sequence[Any] | Tensor:
@@ -134,14 +144,6 @@ def load_weights(net: nn.Module, path: Path) -> None:
             net.load_state_dict(state)
     except Exception as wrong:
         raise RunError(f"{path}: expected a state dict of this net: {first_line(wrong)}") from wrong
-
-
-def net_size(recipe: Recipe, stride: int = STRIDE) -> tuple[int, int]:
-    """A recipe's (height, width) of a net's input; ConfigError unless multiples of the stride."""
-    size = (int(recipe["size"][0]), int(recipe["size"][1]))
-    if any(side % stride for side in size):
-        raise ConfigError(f"recipe.size: expected multiples of {stride}, got {size}")
-    return size
 
 
 def count_parameters(net: nn.Module) -> int:

@@ -15,9 +15,11 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -25,9 +27,10 @@ from usbench.errors import ConfigError
 from usbench.models import Recipe, loop
 from usbench.models.arrays import INDEX, PLANES, UNKNOWN, logits_to_native
 from usbench.models.augment import Pipeline, augment, augment_by_pipeline
-from usbench.models.loop_model import LoopModel, net_size
-from usbench.models.mask_losses import build_loss
+from usbench.models.loop_model import LoopModel
 from usbench.types import Masks
+
+AUXILIARY = 0.4  # weight of an auxiliary head's loss (PSPNet's, Zhao et al. 2017)
 
 
 class Segmenter(LoopModel):
@@ -56,7 +59,7 @@ class Segmenter(LoopModel):
 
         Args:
             recipe: as `loop.fit` takes it, with the net's size [h, w], multiples of 32; loss (see
-                `mask_losses.build_loss`); normalise {mean, sd}, a figure per channel; and, in the
+                `build_loss`); normalise {mean, sd}, a figure per channel; and, in the
                 place of augment, chain (see `augment.Pipeline`).
             net: makes the module, which takes (B, in_channels, h, w) normalised grey and gives
                 (B, K, h, w) logits; in training it may give a tuple, the logits of its auxiliary
@@ -68,15 +71,13 @@ class Segmenter(LoopModel):
             in_channels: of the net; for 3 the grey image is repeated.
             classes_as: the argument of `net` that says K.
         """
+        super().__init__(recipe, weights)
         self.classes = classes
         self.exclusive = exclusive
-        self.recipe = recipe
-        self.weights = weights
-        self.size = net_size(recipe)
         self.in_channels = in_channels
         self.channels = classes + int(exclusive)  # planes of logits
         self.encoding = INDEX if exclusive else PLANES
-        self.batch = int(recipe.get("batch", 2))  # images predicted together
+
         self.factory = partial(net, **{classes_as: self.channels}, **(options or {}))
         self.method = loop.Method(
             loss=build_loss(exclusive, recipe.get("loss")),
@@ -133,7 +134,7 @@ class Segmenter(LoopModel):
             return Masks(stored == values), prediction
         return Masks(stored == 1, known=stored[:, 0, 0] != UNKNOWN), prediction
 
-    def read(self, item: Tensor, size: tuple[int, int]) -> Masks:
+    def read(self, item: Tensor, size: tuple[int, ...]) -> Masks:
         """See LoopModel. item: (channels, h, w) logits."""
         planes, scores, probabilities = self.to_planes(logits_to_native(item, size))
         return Masks(
@@ -208,3 +209,83 @@ def choose_augmentation(recipe: Recipe) -> loop.Prepare:
         return partial(augment_by_pipeline, pipeline=Pipeline(**recipe["chain"]))
     except TypeError as wrong:
         raise ConfigError(f"recipe.chain: {str(wrong).rpartition(') ')[2]}") from wrong
+
+
+# ---- losses: cross entropy and soft Dice, for exclusive and for overlapping classes
+
+
+def build_loss(exclusive: bool, weights: Mapping[str, float] | None) -> loop.Loss:
+    """A recipe's loss of a net's output.
+
+    The output is logits, or a tuple of them: the net's own, then those of its auxiliary heads.
+
+    Args:
+        weights: of ce (cross entropy; binary for overlapping classes) and dice; None: 1 and 1.
+
+    Raises:
+        ConfigError: other names, or no weight above 0.
+    """
+    given = {"ce": 1.0, "dice": 1.0} if weights is None else dict(weights)
+    if not set(given) <= {"ce", "dice"} or not any(given.values()) or min(given.values()) < 0:
+        raise ConfigError(
+            f"recipe.loss: expected weights of ce and dice, as {{ce: 1, dice: 1}}, got {weights}"
+        )
+    loss = partial(
+        exclusive_loss if exclusive else overlapping_loss,
+        ce=float(given.get("ce", 0)),
+        dice=float(given.get("dice", 0)),
+    )
+
+    def total_loss(output: Any, targets: Tensor) -> Tensor:
+        if isinstance(output, Tensor):
+            return loss(output, targets)
+        main, *others = output
+        auxiliary = torch.stack([loss(other, targets) for other in others]).sum()
+        return loss(main, targets) + AUXILIARY * auxiliary
+
+    return total_loss
+
+
+def exclusive_loss(logits: Tensor, targets: Tensor, ce: float = 1.0, dice: float = 1.0) -> Tensor:
+    """Cross entropy plus soft Dice of the foreground, weighted.
+
+    Args:
+        logits: (B, C+1, h, w), channel 0 the background.
+        targets: (B, 1, h, w) class index.
+    """
+    index = targets[:, 0].long()
+    logits = logits.float()
+    planes = F.one_hot(index, logits.shape[1]).movedim(-1, 1)[:, 1:].float()
+    return ce * F.cross_entropy(logits, index) + dice * soft_dice(logits.softmax(1)[:, 1:], planes)
+
+
+def overlapping_loss(logits: Tensor, targets: Tensor, ce: float = 1.0, dice: float = 1.0) -> Tensor:
+    """Binary cross entropy plus soft Dice, weighted.
+
+    A plane that has `UNKNOWN` anywhere counts in neither, not even where augmentation moved
+    background into it.
+
+    Args:
+        logits, targets: (B, C, h, w).
+    """
+    logits = logits.float()
+    known = (targets.amax((2, 3), keepdim=True) != UNKNOWN).expand_as(targets)
+    planes = torch.where(known, targets, 0).float()
+    known_share = known.numel() / known.sum().clamp(1)  # the mean over all → over the known
+    entropy = F.binary_cross_entropy_with_logits(logits, planes, known.float()) * known_share
+    return ce * entropy + dice * soft_dice(logits.sigmoid() * known, planes)
+
+
+def soft_dice(probability: Tensor, target: Tensor) -> Tensor:
+    """1 − Dice per class over the whole batch, averaged over classes.
+
+    Summed over the batch, so that a false positive costs something also where an image has no
+    such pixel: a Dice per image with an empty target has hardly any gradient.
+
+    Args:
+        probability, target: (B, C, h, w).
+    """
+    dims = (0, 2, 3)
+    overlap = (probability * target).sum(dims)
+    size = probability.sum(dims) + target.sum(dims)
+    return (1 - (2 * overlap + 1) / (size + 1)).mean()

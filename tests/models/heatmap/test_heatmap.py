@@ -243,14 +243,14 @@ def test_shear_leans_along_the_rows_by_its_angle():
 # ---- targets
 
 
-def marks_of(*paths_: tuple[np.ndarray | None, int]) -> points.Marks:
+def marks_of(*paths_: tuple[np.ndarray | None, int]) -> torch.Tensor:
     """One image's marks, from (places or None, state) per name."""
     marks = np.zeros((1, len(paths_), 65, 2), np.float32)
     for n, (line, state) in enumerate(paths_):
         marks[0, n, -1] = state
         if line is not None:
             marks[0, n, :-1] = points.sample_evenly(np.asarray(line, float), 64)
-    return points.unpack_marks(torch.from_numpy(marks))
+    return torch.from_numpy(marks)
 
 
 def test_a_point_is_a_gaussian_in_heat_map_pixels():

@@ -20,7 +20,6 @@ from tests.helpers.watched import Watch, a_run
 from tests.models.yolo.test_yolo import TINY
 from usbench.errors import ConfigError, DataError
 from usbench.models.yolo.boxes import Fit
-from usbench.models.yolo.families import choose_net
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, make_criterion, sealed_ultralytics
 from usbench.models.yolo.points import (
@@ -33,6 +32,7 @@ from usbench.models.yolo.points import (
     predict_points,
     to_landmarks,
 )
+from usbench.models.yolo.recipe import choose_net
 from usbench.results import schema
 from usbench.results import store as results
 from usbench.results.scoring import SELECTION

@@ -22,10 +22,9 @@ from tests.helpers.watched import Watch, a_run
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
 from usbench.models.yolo.boxes import Fit, predict_boxes, suppress
-from usbench.models.yolo.families import choose_net
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, sealed_ultralytics
-from usbench.models.yolo.recipe import training_arguments
+from usbench.models.yolo.recipe import choose_net, training_arguments
 from usbench.types import Boxes, Run, Sample
 
 TINY = {

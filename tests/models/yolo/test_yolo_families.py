@@ -19,10 +19,9 @@ from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
 from usbench.models.checkpoints import list_checkpoints, load_file, load_first
 from usbench.models.yolo.boxes import Fit, outputs, predict_boxes, read_queries
-from usbench.models.yolo.families import FAMILIES, choose_net
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, sealed_ultralytics
-from usbench.models.yolo.recipe import training_arguments
+from usbench.models.yolo.recipe import FAMILIES, choose_net, training_arguments
 from usbench.models.yolo.trainer import subclass_trainer
 from usbench.results import schema
 from usbench.runner.experiment import train_and_test
@@ -84,7 +83,7 @@ def test_yolov5su_is_never_taken_for_v7():
         "NOT YOLOv5 v7.0" in text
         and "not the published net" in YAMLS["yolov5su"]["recipes"]["nnus2023"]["note"]
     )
-    assert FAMILIES["yolov5u"].label("s") == "yolov5su"
+    assert choose_net("yolov5u", "s", 1, None).label == "yolov5su"
 
 
 def test_every_size_of_every_family_has_its_plan(tmp_path):

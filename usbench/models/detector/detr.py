@@ -18,6 +18,7 @@ from torchvision.ops import box_convert, generalized_box_iou, generalized_box_io
 
 from usbench.errors import ConfigError, RunError
 from usbench.models import backbone as resnets
+from usbench.models.checkpoints import load_state
 from usbench.models.detector.torchvision_nets import Detections, Plan
 
 HUB = "facebook/detr-resnet-50"
@@ -191,4 +192,4 @@ def load(net: Net, backbone: str, weights: str) -> None:
             f"weights=coco for detr ({HUB}) could not be fetched "
             f"({type(unreachable).__name__}): {resnets.ADVICE}"
         ) from unreachable
-    resnets.load(net.net, source.state_dict(), (), "weights=coco")
+    load_state(net.net, source.state_dict(), (), "weights=coco")

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from usbench.errors import ConfigError
-from usbench.models import Recipe, loop
-from usbench.models import backbone as resnets
-from usbench.models.checkpoints import read_state
+from usbench.models import Recipe, look_up, loop
+from usbench.models.checkpoints import load_state, read_state
 from usbench.models.detector import boxes, detr, ssd, torchvision_nets
 from usbench.models.detector.torchvision_nets import Detections, Plan
-from usbench.models.loop_model import IMAGENET, STRIDE, LoopModel, net_size
+from usbench.models.loop_model import IMAGENET, STRIDE, LoopModel
 from usbench.types import Boxes
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
@@ -63,22 +62,18 @@ class Detector(LoopModel):
                 `boxes.augment_boxes`).
             options: further arguments of the builder.
         """
+        super().__init__(recipe, weights, stride=1 if architecture == "ssd" else STRIDE)
         turn = float(recipe.get("turn") or 0)
         blur = dict(recipe.get("blur") or {})
-        if architecture not in BUILDERS:
-            raise ConfigError(
-                f"model.build.architecture: expected one of {', '.join(BUILDERS)}, "
-                f"got {architecture!r}"
-            )
+        build = look_up(BUILDERS, architecture, "model.build.architecture")
+        self.build_net = partial(build, **(options or {}))
         self.architecture = architecture
         self.backbone = backbone
-        self.weights = weights
-        self.options = options or {}
         self.classes = classes
-        self.recipe = recipe
-        self.size = net_size(recipe, 1 if architecture == "ssd" else STRIDE)
-        self.batch = int(recipe["batch"])  # images predicted together
-        boxes.check_augmentation(self.size, turn, blur)
+        if turn and self.size[0] != self.size[1]:
+            raise ConfigError(f"recipe.turn: expected a square size, got {self.size}; take turn: 0")
+        if unknown := ", ".join(sorted(set(blur) - set(boxes.BLURS))):
+            raise ConfigError(f"recipe.blur: expected {', '.join(boxes.BLURS)}, got {unknown}")
         self.method = loop.Method(
             loss=lambda loss_of_targets, rows: loss_of_targets(rows),
             prepare=partial(boxes.augment_boxes, turn=turn, blur=blur),
@@ -94,14 +89,14 @@ class Detector(LoopModel):
             torchvision_nets.load(net, self.architecture, self.backbone, self.weights)
         elif self.weights is not None:
             state = read_state(Path(self.weights))
-            resnets.load(net, state, HEADS[self.architecture], self.weights)
+            load_state(net, state, HEADS[self.architecture], self.weights)
         return cast(nn.Module, net)
 
     def create(self, imagenet: bool = False) -> nn.Module:
         """The net before any training; ConfigError where an option isn't one of its builder's."""
         plan = Plan(self.backbone, self.classes, self.weights is not None)
         try:
-            return BUILDERS[self.architecture](plan, **self.options)
+            return self.build_net(plan)
         except (TypeError, ValueError) as wrong:
             raise ConfigError(
                 f"{self.architecture} on {self.backbone} can't be built: {wrong}"
@@ -115,7 +110,7 @@ class Detector(LoopModel):
         """See LoopModel. Both in the net's px: IoU is the same there."""
         return boxes.to_target(stored), item
 
-    def read(self, item: Boxes, size: tuple[int, int]) -> Boxes:
+    def read(self, item: Boxes, size: tuple[int, ...]) -> Boxes:
         """See LoopModel."""
         xyxy = boxes.stretch(item.xyxy, self.size, size)
         return Boxes(xyxy, item.labels, item.scores)

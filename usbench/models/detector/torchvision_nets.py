@@ -25,6 +25,7 @@ from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxP
 
 from usbench.errors import ConfigError
 from usbench.models import backbone as resnets
+from usbench.models.checkpoints import load_state
 from usbench.models.detector.boxes import MAX_BOXES, MIN_SCORE
 
 # Per image: xyxy (N, 4) px of the net, classes (N,), scores (N,).
@@ -168,7 +169,7 @@ def build_retinanet(
         channels: of the pyramid.
         anchors: px of the net, the smallest of three per level, from stride 8.
     """
-    last = LastLevelP6P7(resnets.stage_widths(plan.backbone)[3], channels)
+    last = LastLevelP6P7(resnets.RESNETS[plan.backbone][3], channels)
     fpn = build_pyramid(plan, norm, [2, 3, 4], channels, last)
     octaves = []
     for side in anchors:
@@ -207,10 +208,10 @@ def build_pyramid(
     plan: Plan, norm: str, stages: Sequence[int], channels: int, extra: ExtraFPNBlock
 ) -> BackboneWithFPN:
     """A ResNet with a feature pyramid on some of its stages (1 to 4)."""
-    widths = resnets.stage_widths(plan.backbone)
+    widths = [resnets.RESNETS[plan.backbone][stage - 1] for stage in stages]
     layers = {f"layer{stage}": str(n) for n, stage in enumerate(stages)}
     net = resnets.build_resnet(plan.backbone, norm, plan.pretrained)
-    return BackboneWithFPN(net, layers, [widths[stage - 1] for stage in stages], channels, extra)
+    return BackboneWithFPN(net, layers, widths, channels, extra)
 
 
 def load(net: Net, architecture: str, backbone: str, weights: str) -> None:
@@ -233,4 +234,4 @@ def load(net: Net, architecture: str, backbone: str, weights: str) -> None:
         )
     state = resnets.fetch(COCO[architecture], f"weights=coco for {architecture}")
     heads = tuple(name.removeprefix("net.") for name in HEADS[architecture])
-    resnets.load(net.net, state, heads, "weights=coco")
+    load_state(net.net, state, heads, "weights=coco")

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from usbench.errors import ConfigError, RunError
 from usbench.models import Recipe, loop
 from usbench.models.heatmap import paths, points
-from usbench.models.loop_model import LoopModel, net_size
+from usbench.models.loop_model import LoopModel
 from usbench.models.smp import create_net
 from usbench.types import OFF, SEEN, Landmarks, Run
 
@@ -59,13 +59,10 @@ class Heatmap(LoopModel):
                 px). Nothing is mirrored unless it says so: a mirrored heart is another view.
             options: further arguments of smp's U-Net.
         """
+        super().__init__({**recipe, "augment": {"hflip": 0.0, **recipe["augment"]}}, weights)
         self.classes = classes
         self.encoder = encoder
-        self.weights = weights
         self.options = options or {}
-        self.recipe = {**recipe, "augment": {"hflip": 0.0, **recipe["augment"]}}
-        self.size = net_size(recipe)
-        self.batch = int(recipe["batch"])  # images predicted together
         self.sd_point, self.sd_curve = float(recipe["sd_point"]), float(recipe["sd_curve"])
         self.curves = torch.zeros(classes, dtype=torch.bool)  # which names are curves
         if min(self.sd_point, self.sd_curve) <= 0:
@@ -74,7 +71,7 @@ class Heatmap(LoopModel):
                 f"got {self.sd_point, self.sd_curve}"
             )
         self.method = loop.Method(
-            loss=lambda maps, marks: self.loss(maps, points.unpack_marks(marks), self.curves),
+            loss=lambda maps, marks: self.loss(maps, marks, self.curves),
             prepare=points.augment_marks,
             channels_last=channels_last,
         )
@@ -99,7 +96,7 @@ class Heatmap(LoopModel):
         super().restore(run)
         self.curves = self.net.curves.cpu()  # type: ignore[operator, union-attr, assignment]
 
-    def loss(self, maps: Sequence[Tensor], marks: points.Marks, curves: Tensor) -> Tensor:
+    def loss(self, maps: Sequence[Tensor], marks: Tensor, curves: Tensor) -> Tensor:
         """Squared error over the planes of known names, averaged, summed over the resolutions.
 
         In units of a point's energy, Σ exp(−d²/sd²) = π·sd²: an empty plane where a
@@ -108,12 +105,13 @@ class Heatmap(LoopModel):
 
         Args:
             maps: (B, K, h, w) of each resolution.
+            marks: as stored.
             curves: (K,) bool.
         """
         counted = points.known_names(marks)
         total = maps[0].new_zeros((), dtype=torch.float32)
         for planes in maps:
-            heat = (planes.shape[2], planes.shape[3])
+            heat = planes.shape[2:]
             target = points.render(marks, curves, self.size, heat, self.sd_point, self.sd_curve)
             error = ((planes.float() - target) ** 2).sum((2, 3)) / (math.pi * self.sd_point**2)
             total = total + (error * counted).sum() / counted.sum().clamp(min=1)
@@ -131,12 +129,12 @@ class Heatmap(LoopModel):
         target = points.to_target(stored, curves)
         return target, self.read_maps(item, curves & (target.state == SEEN), self.size)
 
-    def read(self, item: NDArray[np.float32], size: tuple[int, int]) -> Landmarks:
+    def read(self, item: NDArray[np.float32], size: tuple[int, ...]) -> Landmarks:
         """See LoopModel. A name always has a place; it is SEEN from a score of .5 on."""
         return self.read_maps(item, self.curves.numpy(), size)
 
     def read_maps(
-        self, planes: NDArray[np.float32], curves: NDArray[np.bool_], size: tuple[int, int]
+        self, planes: NDArray[np.float32], curves: NDArray[np.bool_], size: tuple[int, ...]
     ) -> Landmarks:
         """Read one image's heat maps.
 
@@ -146,11 +144,11 @@ class Heatmap(LoopModel):
             size: (height, width) of the image in whose px the landmarks are.
         """
         places, heights = paths.find_peaks(planes)
-        heat = (planes.shape[1], planes.shape[2])
+
         native = []
         for plane, place, curve in zip(planes, places, curves, strict=True):
             path = paths.trace_curve(plane, self.sd_curve) if curve else place[None]
-            native.append(points.stretch(path, heat, size).astype(np.float32))
+            native.append(points.stretch(path, planes.shape[1:], size).astype(np.float32))
         scores = heights.clip(0, 1).astype(np.float32)
         state = np.where(scores >= PRESENT, SEEN, OFF).astype(np.int8)
         return Landmarks(tuple(native), state, scores)

@@ -7,6 +7,7 @@ and a position code of so high a frequency that neighbours have nothing in commo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -20,8 +21,14 @@ from usbench.models.backbone import import_transformers
 PATCH = 16  # px of a side
 SD = 0.02  # of weights from scratch
 Settings = Mapping[str, int | float | str]  # of a part, as its configuration in transformers
-# Parts of the decoder that depend on the classes: SAM's own gives 3 masks.
-CLASS_PARTS = ("mask_tokens", "output_hypernetworks_mlps", "iou_prediction_head")
+# Tensors of the decoder that depend on the classes: SAM's own gives 3 masks.
+CLASS_PARTS = re.compile(
+    r"mask_decoder\.(mask_tokens|output_hypernetworks_mlps|iou_prediction_head)"
+)
+# Tensors that SAM's own weights lack besides: adapters, and the second position code.
+ADDED = re.compile(
+    r"\.attn\.qkv\.(down|up)\.|prompt_encoder\.shared_embedding\.positional_embedding$"
+)
 
 
 class SAMed(nn.Module):
@@ -90,14 +97,16 @@ class SAMed(nn.Module):
         shapes = {name: value.shape for name, value in self.state_dict().items()}
         fitting = {}
         for name, value in state.items():
-            if depends_on_classes(name):
-                continue
             adapted = f"sam.{name.replace('.attn.qkv.', '.attn.qkv.qkv.')}"
-            fitting[adapted] = resample_positions(value, shapes.get(adapted, value.shape))
+            if not CLASS_PARTS.search(name):
+                fitting[adapted] = resample_positions(value, shapes.get(adapted, value.shape))
         result = self.load_state_dict(fitting, strict=False)
-        missing = [name for name in result.missing_keys if not may_be_missing(name)]
-        if missing or result.unexpected_keys:
-            raise RuntimeError(f"SAM's weights don't fit: {(missing + result.unexpected_keys)[0]}")
+        wrong = list(result.unexpected_keys)
+        for name in result.missing_keys:
+            if not (CLASS_PARTS.search(name) or ADDED.search(name)):
+                wrong.append(name)
+        if wrong:
+            raise RuntimeError(f"SAM's weights don't fit: {wrong[0]}")
 
 
 class LowRankAdapter(nn.Module):
@@ -168,18 +177,3 @@ def resample_positions(value: Tensor, shape: torch.Size) -> Tensor:
     if value.dim() == 2:
         return F.interpolate(value.T[None], size=shape[0], mode="linear", align_corners=False)[0].T
     return value
-
-
-def depends_on_classes(name: str) -> bool:
-    """Whether a tensor of the decoder depends on the number of classes."""
-    return any(f"mask_decoder.{part}" in name for part in CLASS_PARTS)
-
-
-def may_be_missing(name: str) -> bool:
-    """Whether SAM's own weights lack a tensor: adapters, class parts, the second position code."""
-    return (
-        ".attn.qkv.down." in name
-        or ".attn.qkv.up." in name
-        or depends_on_classes(name)
-        or name.endswith("prompt_encoder.shared_embedding.positional_embedding")
-    )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,15 +64,21 @@ def parse_recipe(recipe: StatedRecipe) -> Recipe:
             "nnunet: recipe.augment: expected null (nnU-Net's own) or {} (none), "
             f"got {recipe['augment']!r}; see mirror too"
         )
-    if recipe.get("epochs") is None:
-        raise ConfigError("nnunet: recipe.epochs: expected a whole number from 1 on, got None")
+    for key in ("epochs", "iterations", "validate_every", "batch"):
+        value = recipe.get(key)
+        if (value is not None or key == "epochs") and (type(value) is not int or value < 1):
+            raise ConfigError(
+                f"nnunet: recipe.{key}: expected a whole number from 1 on, got {value!r}"
+            )
     size, features, mirror = recipe.get("size"), recipe.get("features"), recipe.get("mirror")
+    if size is not None and (isinstance(size, int) or len(size) != 2):
+        raise ConfigError(f"nnunet: recipe.size: expected height and width, got {size!r}")
     parsed = Recipe(
-        epochs=parse_count(recipe, "epochs") or 1,
-        iterations=parse_count(recipe, "iterations"),
-        validate_every=parse_count(recipe, "validate_every") or 1,
-        batch=parse_count(recipe, "batch"),
-        size=None if size is None else parse_size(size),
+        epochs=int(recipe["epochs"]),
+        iterations=recipe.get("iterations"),
+        validate_every=recipe.get("validate_every") or 1,
+        batch=recipe.get("batch"),
+        size=None if size is None else (int(size[0]), int(size[1])),
         features=None if features is None else tuple(int(count) for count in features),
         spacing=parse_number(recipe, "spacing"),
         lr=parse_number(recipe, "lr"),
@@ -82,21 +88,6 @@ def parse_recipe(recipe: StatedRecipe) -> Recipe:
     )
     check_recipe(parsed)
     return parsed
-
-
-def parse_count(recipe: StatedRecipe, key: str) -> int | None:
-    """A whole number from 1 on, or None where it isn't stated."""
-    value = recipe.get(key)
-    if value is not None and (type(value) is not int or value < 1):
-        raise ConfigError(f"nnunet: recipe.{key}: expected a whole number from 1 on, got {value!r}")
-    return value
-
-
-def parse_size(size: Any) -> tuple[int, int]:
-    """A patch's height and width."""
-    if isinstance(size, int) or len(size) != 2:
-        raise ConfigError(f"nnunet: recipe.size: expected height and width, got {size!r}")
-    return int(size[0]), int(size[1])
 
 
 def parse_number(recipe: StatedRecipe, key: str) -> float | None:

@@ -117,17 +117,11 @@ class NnUNet:
             dataset = read_json(run.dir / "dataset.json")
             net = nnunet_trainer.build_net(plans, dataset)
             net.load_state_dict(load_file(run.dir / "best.pt"))
-            net = net.to(run.device).eval()
-            axes = nnunet_trainer.mirror_axes(self.recipe)
-            self._predictor = nnunet_trainer.build_predictor(net, plans, dataset, axes, run)
+            net.to(run.device).eval()
+            self._predictor = nnunet_trainer.build_predictor(net, plans, dataset, self.recipe, run)
 
     def predict(self, images: Iterable[Image8]) -> Iterator[Masks]:
         """See usbench.types.Model. An image is predicted by itself, whatever its neighbours."""
-        if self._predictor is None:
-            raise RunError("nnunet: fit() comes before predict()")
-        return self._predict(images)
-
-    def _predict(self, images: Iterable[Image8]) -> Iterator[Masks]:
         for image in images:
             with explained_memory(str(self._predictor.device)):
                 prediction = nnunet_trainer.predict(self._predictor, image)
@@ -145,9 +139,9 @@ class NnUNet:
         # Augmentation in this process; the planner needs one worker at least.
         os.environ.update(nnUNet_n_proc_DA="0")
         plans, dataset = read_json(plans_path), describe_dataset(self.classes)
-        weights = Path(self.weights) if self.weights else None
+
         with bar("training", self.recipe.epochs) as progress:
-            job = Job(self.recipe, plans, dataset, weights, val, run, progress)
+            job = Job(self.recipe, plans, dataset, self.weights, val, run, progress)
             best = nnunet_trainer.train(job)
         write_json(run.dir / "plans.json", plans)
         write_json(run.dir / "dataset.json", dataset)

@@ -8,7 +8,7 @@ its environment in order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from io import StringIO
 from itertools import starmap
 from pathlib import Path
@@ -38,14 +38,9 @@ class SerialPool:
         """The context is the pool."""
         return self
 
-    def Pool(self, count: int) -> SerialPool:
+    def Pool(self, count: int) -> AbstractContextManager[SerialPool]:
         """One pool, in this process, whatever the count."""
-        return self
-
-    def __enter__(self) -> SerialPool:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
+        return nullcontext(self)
 
     def starmap_async(
         self, work: Callable[..., object], cases: Iterable[tuple[object, ...]]

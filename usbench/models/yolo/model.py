@@ -26,8 +26,7 @@ from usbench.models.optimise import count_parts
 from usbench.models.yolo import package
 from usbench.models.yolo import points as yolo_points
 from usbench.models.yolo.boxes import Fit, Image8, box_lines, predict_boxes
-from usbench.models.yolo.families import choose_net
-from usbench.models.yolo.recipe import training_arguments
+from usbench.models.yolo.recipe import choose_net, training_arguments
 from usbench.models.yolo.trainer import Job, State, choose_precision
 from usbench.types import Run, Sample, Target
 
@@ -59,7 +58,7 @@ class Yolo:
 
         Args:
             classes: of the boxes, or the number of names.
-            family, size: of usbench.models.yolo.families.
+            family, size: of usbench.models.yolo.recipe.
             weights: null, coco (ultralytics' own, fetched) or a path to a .pt of the same size;
                 the head's layers whose shape differs start from scratch.
             exclusive: about masks; ignored.
@@ -110,8 +109,6 @@ class Yolo:
         at IoU .7 (RT-DETR's queries as they are). An image's numbers don't depend on the images
         predicted with it (on a CPU to the last bit).
         """
-        if self._module is None:
-            raise RunError(f"{self.net.family.name}: fit() comes before predict()")
         return self._predict(self._module, images)
 
     def _predict(self, module: Any, images: Iterable[Image8]) -> Iterator[Target]:

@@ -20,9 +20,8 @@ from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.console import warn
 from usbench.models.checkpoints import first_line
 from usbench.models.yolo.boxes import write_split
-from usbench.models.yolo.families import DECODER, Net
 from usbench.models.yolo.points import ignore_unknown
-from usbench.models.yolo.recipe import FIXED
+from usbench.models.yolo.recipe import DECODER, FIXED, Net
 from usbench.models.yolo.trainer import Counts, Job, State, explain_memory, subclass_trainer
 from usbench.types import Run
 
@@ -112,14 +111,12 @@ def load_weights(module: Any, weights: str, net: Net, folder: Path) -> None:
             f"{path}: not a readable ultralytics checkpoint ({first_line(wrong)})"
         ) from wrong
     head = f"model.{len(module.model) - 1}."
-    fitting = {}
-    for name, value in module.state_dict().items():
-        if name in source and source[name].shape == value.shape:
-            fitting[name] = source[name]
-        elif not name.startswith(head):
-            raise ConfigError(
-                f"{path}: expected weights of {net.label}, its tensors have other names or shapes"
-            )
+    own = module.state_dict()
+    fitting = {k: v for k, v in source.items() if k in own and v.shape == own[k].shape}
+    if not all(name.startswith(head) for name in own.keys() - fitting.keys()):
+        raise ConfigError(
+            f"{path}: expected weights of {net.label}, its tensors have other names or shapes"
+        )
     module.load_state_dict(fitting, strict=False)
 
 
@@ -175,10 +172,11 @@ def train(job: Job) -> State:
         DataError: nothing to learn from.
         RunError: memory runs out, or a loss isn't finite.
     """
-    counts = {}
-    for split, samples in (("train", job.train), ("val", job.val)):
-        counts[split] = write_split(job.folder, split, samples, job.label_lines)
-    (images, boxes), (held_out, _) = counts["train"], counts["val"]
+    counts = {
+        "train": write_split(job.folder, "train", job.train, job.label_lines),
+        "val": write_split(job.folder, "val", job.val, job.label_lines),
+    }
+    (images, boxes), (held_out, _) = counts.values()
     if not boxes or not held_out:
         raise DataError(
             f"{job.net.family.name}: nothing to learn from: {images} training images with "

@@ -20,16 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-import numpy as np
 import torch
 
 from usbench.errors import DataError, RunError
 from usbench.io.console import Bar
 from usbench.models import Recipe
 from usbench.models.checkpoints import save_checkpoint
+from usbench.models.loop import seed_epoch
 from usbench.models.yolo.boxes import Image8, LabelLines, Predict
-from usbench.models.yolo.families import Net
 from usbench.models.yolo.points import Points
+from usbench.models.yolo.recipe import Net
 from usbench.types import Run, Sample, Target
 
 Counts = Mapping[str, tuple[int, int]]  # split → images, boxes
@@ -124,7 +124,9 @@ def subclass_trainer(
             if self.part % job.parts and self.part != len(self.train_loader):
                 return
             if job.net.family.kind == "queries":  # its loss is a mean; the others' sum over images
-                divide_gradients(self.model, self.part - self.stepped)
+                for parameter in self.model.parameters():
+                    if parameter.grad is not None:
+                        parameter.grad /= self.part - self.stepped
             self.stepped = self.part
             super().optimizer_step()
 
@@ -162,14 +164,6 @@ def choose_precision(run: Run) -> Literal["fp32", "bf16"]:
     """bf16 where the trainer can: its autocast raises on a CPU and on a GPU that emulates it."""
     wanted = run.precision == "bf16" and run.device.startswith("cuda")
     return "bf16" if wanted and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-
-
-def divide_gradients(model: Any, count: int) -> None:
-    """Turn a sum of gradients over parts into their mean."""
-    if count > 1:
-        for parameter in model.parameters():
-            if parameter.grad is not None:
-                parameter.grad /= count
 
 
 def explain_memory(job: Job) -> str:
@@ -210,11 +204,7 @@ def check_dataset(dataset: Any, split: str, written: tuple[int, int], name: str)
 
 def reseed(loader: Any, seed: int, epoch: int) -> None:
     """Seed an epoch from (seed, epoch): order, augmentation, the pool that mosaics draw from."""
-    value = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    random.seed(value)
-    np.random.seed(value)  # noqa: NPY002  # theirs
-    torch.manual_seed(value)
-    loader.generator.manual_seed(value)
+    loader.generator.manual_seed(seed_epoch(seed, epoch))
     loader.reset()
     data = loader.dataset
     data.ims[:] = [None] * len(data)
