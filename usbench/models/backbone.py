@@ -54,7 +54,7 @@ def build_resnet(name: str, norm: str, pretrained: bool) -> nn.Module:
     Raises:
         ConfigError: an unknown name or norm.
     """
-    look_up(RESNETS, name, "model.build.backbone")
+    stage_widths(name)
     layer = look_up(NORMS, norm, "options.norm")
     if norm == "frozen" and pretrained:
         layer = FrozenBatchNorm2d
@@ -96,6 +96,11 @@ def import_transformers(model: str) -> Any:
             "pip install 'usbench[transformers]'"
         ) from missing
     return transformers
+
+
+def stage_widths(name: str) -> tuple[int, ...]:
+    """Channels of a ResNet's four stages; ConfigError where there is no such ResNet."""
+    return look_up(RESNETS, name, "model.build.backbone")
 
 
 # ---- weights

@@ -88,7 +88,7 @@ class Segmenter(LoopModel):
 
     def create(self, imagenet: bool = False) -> nn.Module:
         """The net before any training; ConfigError where it can't be made or doesn't fit."""
-        arguments = argument_names(self.factory)
+        arguments = inspect.signature(self.factory).parameters
         if imagenet and "imagenet" not in arguments:
             raise ConfigError(
                 "model.build.weights=imagenet: this net has none; expected a file or null"
@@ -162,14 +162,6 @@ class Segmenter(LoopModel):
             planes = probabilities > 0.5
         chosen = planes.sum((1, 2)).clamp(min=1)
         return planes, (probabilities * planes).sum((1, 2)) / chosen, probabilities
-
-
-def argument_names(function: Callable[..., object]) -> set[str]:
-    """The names of a callable's parameters; none for one without a signature."""
-    try:
-        return set(inspect.signature(function).parameters)
-    except ValueError:
-        return set()
 
 
 def choose_normalisation(

@@ -148,7 +148,7 @@ def test_a_stored_truth_comes_back_in_the_net_s_pixels():
 
 
 def test_marks_are_cached_and_read_again_without_the_samples(tmp_path):
-    first = arrays.decode_as(points.MARKS, samples(3), (64, 96), tmp_path)
+    first = arrays.decode(points.MARKS, samples(3), (64, 96), tmp_path)
 
     class Unreadable(list):
         ids = ("000", "001", "002")
@@ -156,7 +156,7 @@ def test_marks_are_cached_and_read_again_without_the_samples(tmp_path):
         def __len__(self):
             return 3
 
-    again = arrays.decode_as(points.MARKS, Unreadable(), (64, 96), tmp_path)
+    again = arrays.decode(points.MARKS, Unreadable(), (64, 96), tmp_path)
     assert (again.targets == first.targets).all() and again.targets.dtype == np.float32
     assert loop.move_if_it_fits(again, "cpu")[1].dtype == torch.float32
 

@@ -94,9 +94,8 @@ class Detector(LoopModel):
 
     def create(self, imagenet: bool = False) -> nn.Module:
         """The net before any training; ConfigError where an option isn't one of its builder's."""
-        plan = Plan(self.backbone, self.classes, self.weights is not None)
         try:
-            return self.build_net(plan)
+            return self.build_net(Plan(self.backbone, self.classes, self.weights is not None))
         except (TypeError, ValueError) as wrong:
             raise ConfigError(
                 f"{self.architecture} on {self.backbone} can't be built: {wrong}"
@@ -112,5 +111,4 @@ class Detector(LoopModel):
 
     def read(self, item: Boxes, size: tuple[int, ...]) -> Boxes:
         """See LoopModel."""
-        xyxy = boxes.stretch(item.xyxy, self.size, size)
-        return Boxes(xyxy, item.labels, item.scores)
+        return Boxes(boxes.stretch(item.xyxy, self.size, size), item.labels, item.scores)

@@ -31,7 +31,7 @@ class FeatureMaps(nn.Module):
     def __init__(self, plan: Plan, norm: str, extras: Sequence[int]) -> None:
         super().__init__()
         self.body: Any = resnets.build_resnet(plan.backbone, norm, plan.pretrained)
-        self.out_channels = [*resnets.RESNETS[plan.backbone][1:], *extras]
+        self.out_channels = [*resnets.stage_widths(plan.backbone)[1:], *extras]
         self.extras = nn.ModuleList()
         for channels, out in zip(self.out_channels[STAGES - 1 : -1], extras, strict=True):
             self.extras.append(halving_block(channels, out))

@@ -169,7 +169,7 @@ def build_retinanet(
         channels: of the pyramid.
         anchors: px of the net, the smallest of three per level, from stride 8.
     """
-    last = LastLevelP6P7(resnets.RESNETS[plan.backbone][3], channels)
+    last = LastLevelP6P7(resnets.stage_widths(plan.backbone)[3], channels)
     fpn = build_pyramid(plan, norm, [2, 3, 4], channels, last)
     octaves = []
     for side in anchors:
@@ -208,7 +208,7 @@ def build_pyramid(
     plan: Plan, norm: str, stages: Sequence[int], channels: int, extra: ExtraFPNBlock
 ) -> BackboneWithFPN:
     """A ResNet with a feature pyramid on some of its stages (1 to 4)."""
-    widths = [resnets.RESNETS[plan.backbone][stage - 1] for stage in stages]
+    widths = [resnets.stage_widths(plan.backbone)[stage - 1] for stage in stages]
     layers = {f"layer{stage}": str(n) for n, stage in enumerate(stages)}
     net = resnets.build_resnet(plan.backbone, norm, plan.pretrained)
     return BackboneWithFPN(net, layers, widths, channels, extra)

@@ -112,12 +112,14 @@ def find_furthest(
 
 def trim(pixels: NDArray[np.float64], end: float) -> NDArray[np.float64]:
     """Smooth a path of pixels, cut `end` px of arc off both ends, and resample it."""
-    line = pixels
+    line: NDArray[np.float64] = pixels
     if len(pixels) > 2:
         line = ndimage.gaussian_filter1d(pixels, SMOOTH, axis=0, mode="nearest")
     arc = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))))
     low, high = end, arc[-1] - end
     if high - low < 1:
-        return SHORTEST + np.stack([np.interp(arc[-1] / 2, arc, line[:, axis]) for axis in (0, 1)])
+        return SHORTEST + np.array(
+            [np.interp(arc[-1] / 2, arc, axis) for axis in line.T], np.float64
+        )
     at = np.linspace(low, high, int(np.clip(round((high - low) / 4) + 1, 3, MAX_PLACES)))
-    return np.stack([np.interp(at, arc, line[:, axis]) for axis in (0, 1)], axis=1)
+    return np.stack([np.interp(at, arc, axis) for axis in line.T], axis=1)

@@ -30,7 +30,7 @@ class DeepLabV3(nn.Module):
         """Build the net; backbone: one of `SMALL` or `LARGE`, ConfigError for another."""
         super().__init__()
         self.backbone = build_dilated_resnet(backbone)
-        width = resnets.RESNETS[backbone][-1]
+        width = resnets.stage_widths(backbone)[-1]
         self.classifier = DeepLabHead(width, classes)
         self.aux_classifier = FCNHead(width // 2, classes)
 

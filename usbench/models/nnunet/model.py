@@ -122,6 +122,11 @@ class NnUNet:
 
     def predict(self, images: Iterable[Image8]) -> Iterator[Masks]:
         """See usbench.types.Model. An image is predicted by itself, whatever its neighbours."""
+        if self._predictor is None:
+            raise RunError("nnunet: fit() comes before predict()")
+        return self._predict(images)
+
+    def _predict(self, images: Iterable[Image8]) -> Iterator[Masks]:
         for image in images:
             with explained_memory(str(self._predictor.device)):
                 prediction = nnunet_trainer.predict(self._predictor, image)
@@ -141,8 +146,9 @@ class NnUNet:
         plans, dataset = read_json(plans_path), describe_dataset(self.classes)
 
         with bar("training", self.recipe.epochs) as progress:
-            job = Job(self.recipe, plans, dataset, self.weights, val, run, progress)
-            best = nnunet_trainer.train(job)
+            best = nnunet_trainer.train(
+                Job(self.recipe, plans, dataset, self.weights, val, run, progress)
+            )
         write_json(run.dir / "plans.json", plans)
         write_json(run.dir / "dataset.json", dataset)
         epoch_weights(run.dir, best).replace(run.dir / "best.pt")

@@ -52,21 +52,14 @@ class SerialPool:
 
 
 @contextmanager
-def without_processes(cases: int) -> Iterator[None]:
-    """Let the fingerprint and the preprocessing run in this process, with a progress bar."""
-    from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor
-    from nnunetv2.preprocessing.preprocessors import default_preprocessor
-
-    modules = (fingerprint_extractor, default_preprocessor)
-    originals = [module.multiprocessing for module in modules]
-    with bar("planning", 2 * cases) as progress:
-        try:
-            for module in modules:
-                module.multiprocessing = SerialPool(progress)
-            yield
-        finally:
-            for module, original in zip(modules, originals, strict=True):
-                module.multiprocessing = original
+def replaced(module: object, name: str, value: object) -> Iterator[None]:
+    """Give an attribute of one of nnU-Net's modules another value until the block ends."""
+    original = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
 
 
 def prepare(prepared: Path, cases: int, recipe: Recipe) -> JsonObject:
@@ -75,17 +68,20 @@ def prepare(prepared: Path, cases: int, recipe: Recipe) -> JsonObject:
     Returns:
         The plans with our configuration.
     """
-    from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
-        DatasetFingerprintExtractor,
-    )
+    from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor
     from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import (
         ExperimentPlanner,
     )
-    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+    from nnunetv2.preprocessing.preprocessors import default_preprocessor
 
     path = prepared / DATASET / f"{PLANS}.json"
-    with without_processes(cases), redirect_stdout(StringIO()):
-        extractor = DatasetFingerprintExtractor(DATASET, 1)
+    with (
+        bar("planning", 2 * cases) as progress,
+        replaced(fingerprint_extractor, "multiprocessing", SerialPool(progress)),
+        replaced(default_preprocessor, "multiprocessing", SerialPool(progress)),
+        redirect_stdout(StringIO()),
+    ):
+        extractor = fingerprint_extractor.DatasetFingerprintExtractor(DATASET, 1)
         extractor.show_progress_bar = False
         extractor.num_foreground_voxels_for_intensitystats = STATISTICS * cases
         extractor.run(overwrite_existing=True)
@@ -96,7 +92,7 @@ def prepare(prepared: Path, cases: int, recipe: Recipe) -> JsonObject:
         plans = read_json(path)
         plans["configurations"][OURS] = amend_plan(plans["configurations"]["2d"], recipe)
         write_json(path, plans)
-        preprocessor = DefaultPreprocessor(verbose=False)
+        preprocessor = default_preprocessor.DefaultPreprocessor(verbose=False)
         preprocessor.show_progress_bar = False
         preprocessor.run(DATASET, OURS, PLANS, 1)
     return plans

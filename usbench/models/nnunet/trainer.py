@@ -7,8 +7,8 @@ put its environment in order.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -33,7 +33,7 @@ from usbench.models.checkpoints import (
 )
 from usbench.models.loop import seed_epoch
 from usbench.models.nnunet.files import Recipe, epoch_weights, remove_old
-from usbench.models.nnunet.planner import OURS, SPACING
+from usbench.models.nnunet.planner import OURS, SPACING, replaced
 from usbench.types import Masks, Run, Sample
 
 Image8 = NDArray[np.uint8]  # (H, W)
@@ -57,6 +57,8 @@ class Job:
 
 def train(job: Job) -> int:
     """Train to the last epoch; the number of the best one, whose weights are at epoch_weights."""
+    from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as module
+
     with redirect_stdout(StringIO()):
         plans = {**job.plans, "continue_training": False}
         device = torch.device(job.run.device)
@@ -69,14 +71,14 @@ def train(job: Job) -> int:
         state = read_state(Path(job.weights))
         load_state(trainer.network, state, ("decoder.seg_layers.",), job.weights)
     job.bar.step(by=trainer.current_epoch)
-    with our_precision(job.run):
+    # Where its training step on a GPU would take fp16.
+    with replaced(module, "autocast", lambda kind, enabled: loop.autocast(job.run)):
         trainer.run_training()
     return cast(int, trainer._best_ema[1])
 
 
 def configure(trainer: Any, recipe: Recipe) -> None:
     """Apply what a recipe changes, before the trainer's initialize()."""
-
     trainer.grad_scaler = None  # of fp16, which isn't used
     trainer.num_epochs = recipe.epochs
     stated = {
@@ -87,19 +89,6 @@ def configure(trainer: Any, recipe: Recipe) -> None:
     for name, value in stated.items():
         if value is not None:
             setattr(trainer, name, value)
-
-
-@contextmanager
-def our_precision(run: Run) -> Iterator[None]:
-    """Use the run's precision where nnU-Net's training step on a GPU would take fp16."""
-    from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as module
-
-    original = module.autocast
-    module.autocast = lambda kind, enabled: loop.autocast(run)
-    try:
-        yield
-    finally:
-        module.autocast = original
 
 
 def subclass_trainer(job: Job) -> Any:

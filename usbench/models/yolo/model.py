@@ -109,6 +109,8 @@ class Yolo:
         at IoU .7 (RT-DETR's queries as they are). An image's numbers don't depend on the images
         predicted with it (on a CPU to the last bit).
         """
+        if self._module is None:
+            raise RunError(f"{self.net.family.name}: fit() comes before predict()")
         return self._predict(self._module, images)
 
     def _predict(self, module: Any, images: Iterable[Image8]) -> Iterator[Target]:
