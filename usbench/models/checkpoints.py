@@ -62,8 +62,8 @@ def load_state(
 ) -> None:
     """Fill a net with a state dict.
 
-    Weights of a net that was normalised without scale and shift (see `backbone.unfreeze`) fit a frozen
-    one, whose scale and shift then stay 1 and 0.
+    Weights of a net that was normalised without scale and shift (see `backbone.unfreeze`) fit a
+    frozen one, whose scale and shift then stay 1 and 0.
 
     Args:
         heads: how the names of layers that depend on the classes begin; of these, only tensors of
@@ -82,7 +82,8 @@ def load_state(
         missing = net.load_state_dict(fitting, strict=False).missing_keys
     except RuntimeError as wrong:
         raise RunError(
-            f"{description}: expected a state dict of this net: {' '.join(str(wrong).split())[:200]}"
+            f"{description}: expected a state dict of this net: "
+            f"{' '.join(str(wrong).split())[:200]}"
         ) from wrong
     scales = set()
     for name, layer in net.named_modules():

@@ -1,5 +1,7 @@
-"""One model per adapter on our loop, in a process of its own: without a network, with nothing to write to but its run's
-folder; and killed in its second epoch, then started again. (test_yolo.py and test_nnunet.py do so with the others.)"""
+"""One model per adapter on our loop, in a process of its own: without a network, with nothing to
+write to but its run's folder; and killed in its second epoch, then started again. (test_yolo.py and
+test_nnunet.py do so with the others.)
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,9 @@ EPOCHS = 3
 
 
 def seal(folder: Path) -> list[str]:
-    """From now on this process may neither use the network nor change a file outside folder (and that for temporary
-    files, which torch's import tries out); its tries are listed."""
+    """From now on this process may neither use the network nor change a file outside folder (and
+    that for temporary files, which torch's import tries out); its tries are listed.
+    """
     tried: list[str] = []
     allowed = tuple(str(place.resolve()) + os.sep for place in (folder, Path(os.environ["TMPDIR"])))
 
@@ -66,12 +69,12 @@ def seal(folder: Path) -> list[str]:
 
 
 def trained_sealed(file: str, folder: str) -> None:
-    """In the child: a whole training and its predictions, sealed; they stay at folder/predictions."""
+    """In the child: a whole training and its predictions, sealed; kept at folder/predictions."""
     subject: Subject = pickle.loads(Path(file).read_bytes())
     tried = seal(Path(folder))
     model = subject.fit(Path(folder), subject.samples, epochs=EPOCHS)
-    guesses = list(model.predict(images_of(subject.samples)))
-    (Path(folder) / "predictions").write_bytes(pickle.dumps(guesses))
+    predictions = list(model.predict(images_of(subject.samples)))
+    (Path(folder) / "predictions").write_bytes(pickle.dumps(predictions))
     assert not tried, tried
 
 
@@ -81,17 +84,23 @@ def killed(file: str, folder: str) -> None:
     plain = subject.run
 
     def run(at: Path, seed: int = 0) -> Any:
-        told = plain(at, seed)
+        plain_run = plain(at, seed)
         scored = []
 
         def score(pairs: Any) -> float:
-            scored.append(told.score(pairs))
+            scored.append(plain_run.score(pairs))
             if len(scored) == 2:
                 os.kill(os.getpid(), signal.SIGKILL)
             return scored[-1]
 
-        return type(told)(
-            told.dir, told.device, seed, told.precision, told.threads, score, told.log
+        return type(plain_run)(
+            plain_run.dir,
+            plain_run.device,
+            seed,
+            plain_run.precision,
+            plain_run.threads,
+            score,
+            plain_run.log,
         )
 
     object.__setattr__(subject, "run", run)
@@ -106,11 +115,11 @@ def child(function: str, file: Path, folder: Path, home: Path) -> subprocess.Com
     places = dict.fromkeys(
         ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME", "HF_HOME"), str(home)
     )
-    kept = {
+    inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("TORCHINDUCTOR")
     }  # torch sets it
     environment = {
-        **kept,
+        **inherited,
         **places,
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
@@ -132,7 +141,9 @@ def child(function: str, file: Path, folder: Path, home: Path) -> subprocess.Com
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_sealed_and_killed(name, compose, tmp_path):
-    """Sealed it trains and predicts, with HOME left empty; killed and started again it predicts the same to the bit."""
+    """Sealed it trains and predicts, with HOME left empty; killed and started again it predicts the
+    same to the bit.
+    """
     subject, home = subject_of(name, compose), tmp_path / "home"
     home.mkdir()
     (tmp_path / "tmp").mkdir()

@@ -102,7 +102,7 @@ class Detector(LoopModel):
             ) from wrong
 
     def unpack(self, output: Detections) -> list[Boxes]:
-        """Predictions in the net's px: at most 300 boxes per image, with scores of at least .001."""
+        """Predictions in the net's px: up to 300 boxes per image, with scores of at least .001."""
         return [boxes.to_prediction(*detections) for detections in output]
 
     def pair(self, item: Boxes, stored: NDArray[np.float32]) -> tuple[Boxes, Boxes]:

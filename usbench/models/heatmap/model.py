@@ -124,7 +124,7 @@ class Heatmap(LoopModel):
     def pair(
         self, item: NDArray[np.float32], stored: NDArray[np.float32]
     ) -> tuple[Landmarks, Landmarks]:
-        """See LoopModel. Only curves that the target has are traced: the score asks for no other."""
+        """See LoopModel. Only curves that the target has are traced: the score needs no other."""
         curves = self.curves.numpy()
         target = points.to_target(stored, curves)
         return target, self.read_maps(item, curves & (target.state == SEEN), self.size)
