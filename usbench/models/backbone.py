@@ -58,10 +58,11 @@ def build_resnet(name: str, norm: str, pretrained: bool) -> nn.Module:
     layer = look_up(NORMS, norm, "options.norm")
     if norm == "frozen" and pretrained:
         layer = FrozenBatchNorm2d
-    if name == NARROW:
-        net: Any = NarrowResNet(BasicBlock, [1, 1, 1, 1], norm_layer=layer)
-    else:
-        net = torchvision.models.get_model(name, weights=None, norm_layer=layer)
+    net: Any = (
+        NarrowResNet(BasicBlock, [1, 1, 1, 1], norm_layer=layer)
+        if name == NARROW
+        else torchvision.models.get_model(name, weights=None, norm_layer=layer)
+    )
     del net.fc
     if norm == "frozen" and not pretrained:
         unfreeze(net, nn.BatchNorm2d)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -125,23 +125,11 @@ class LoopModel(ABC):
         return self.unpack(output)
 
 
-@runtime_checkable
-class AdoptsWeights(Protocol):
-    """A net that can take weights whose names or shapes differ from its own."""
-
-    def adopt(self, state: Mapping[str, Tensor]) -> None:
-        """Take weights; raises where they don't fit."""
-        ...
-
-
 def load_weights(net: nn.Module, path: Path) -> None:
     """Give a net the state dict of a file, tensors only; RunError where it doesn't fit."""
     state = read_state(path)
     try:
-        if isinstance(net, AdoptsWeights):
-            net.adopt(state)
-        else:
-            net.load_state_dict(state)
+        net.load_state_dict(state)
     except Exception as wrong:
         raise RunError(f"{path}: expected a state dict of this net: {first_line(wrong)}") from wrong
 

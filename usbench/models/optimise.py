@@ -98,6 +98,4 @@ def count_parts(batch: int, recipe: Recipe) -> int:
             f"recipe.micro_batch: expected a divisor of batch={recipe['batch']}, got {part!r}"
         )
     parts = -(-batch // part)
-    while parts > 1 and part > 1 and batch // parts < 2:  # only in a set smaller than the batch
-        parts -= 1
-    return parts
+    return parts if part == 1 else max(1, min(parts, batch // 2))

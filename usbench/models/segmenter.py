@@ -65,8 +65,7 @@ class Segmenter(LoopModel):
                 (B, K, h, w) logits; in training it may give a tuple, the logits of its auxiliary
                 heads after its own. A `net` with an argument `size` receives (h, w); one with an
                 argument `imagenet` receives whether to start from its ImageNet weights.
-            weights: null, a file with a state dict (given to the net's method `adopt` where it
-                has one), or imagenet where `net` has such an argument.
+            weights: null, a file with a state dict, or imagenet where `net` has such an argument.
             options: further arguments of `net`, which a recipe may state.
             in_channels: of the net; for 3 the grey image is repeated.
             classes_as: the argument of `net` that says K.
@@ -88,7 +87,7 @@ class Segmenter(LoopModel):
 
     def create(self, imagenet: bool = False) -> nn.Module:
         """The net before any training; ConfigError where it can't be made or doesn't fit."""
-        arguments = inspect.signature(self.factory).parameters
+        arguments = argument_names(self.factory)
         if imagenet and "imagenet" not in arguments:
             raise ConfigError(
                 "model.build.weights=imagenet: this net has none; expected a file or null"
@@ -164,6 +163,14 @@ class Segmenter(LoopModel):
         return planes, (probabilities * planes).sum((1, 2)) / chosen, probabilities
 
 
+def argument_names(function: Callable[..., object]) -> set[str]:
+    """The names of a callable's parameters; none where they can't be told."""
+    try:
+        return set(inspect.signature(function).parameters)
+    except ValueError:
+        return set()
+
+
 def choose_normalisation(
     channels: int, stated: Mapping[str, Sequence[float]] | None
 ) -> Callable[[Tensor], Tensor]:
@@ -217,15 +224,15 @@ def build_loss(exclusive: bool, weights: Mapping[str, float] | None) -> loop.Los
     Raises:
         ConfigError: other names, or no weight above 0.
     """
-    given = {"ce": 1.0, "dice": 1.0} if weights is None else dict(weights)
-    if not set(given) <= {"ce", "dice"} or not any(given.values()) or min(given.values()) < 0:
+    shares = {"ce": 1.0, "dice": 1.0} if weights is None else dict(weights)
+    if not set(shares) <= {"ce", "dice"} or not any(shares.values()) or min(shares.values()) < 0:
         raise ConfigError(
             f"recipe.loss: expected weights of ce and dice, as {{ce: 1, dice: 1}}, got {weights}"
         )
     loss = partial(
         exclusive_loss if exclusive else overlapping_loss,
-        ce=float(given.get("ce", 0)),
-        dice=float(given.get("dice", 0)),
+        ce=float(shares.get("ce", 0)),
+        dice=float(shares.get("dice", 0)),
     )
 
     def total_loss(output: Any, targets: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss
 
-from usbench.errors import ConfigError, RunError
+from usbench.errors import RunError
 from usbench.models import backbone as resnets
-from usbench.models.checkpoints import load_state
 from usbench.models.detector.torchvision_nets import Detections, Plan
 
 HUB = "facebook/detr-resnet-50"
@@ -166,24 +165,8 @@ def build_detr(
     return Net(net, plan.classes)
 
 
-def load(net: Net, backbone: str, weights: str) -> None:
-    """Fill a net with weights that a word names.
-
-    Args:
-        weights: imagenet (torchvision's of the ResNet) or coco (the authors' whole DETR).
-
-    Raises:
-        ConfigError: there are none such.
-        RunError: they can't be fetched.
-    """
-    if weights == "imagenet":
-        resnets.load_imagenet(net.net.model.backbone.model, backbone)
-        return
-    if backbone != "resnet50":
-        raise ConfigError(
-            "model.build.weights=coco: there are such weights for detr on resnet50, "
-            f"not on {backbone}; take imagenet, null or a file"
-        )
+def fetch_coco() -> dict[str, Tensor]:
+    """The state dict of the authors' DETR on ResNet50; RunError where it can't be fetched."""
     transformers = resnets.import_transformers("detr")
     try:
         source = transformers.DetrForObjectDetection.from_pretrained(HUB, use_safetensors=True)
@@ -192,4 +175,4 @@ def load(net: Net, backbone: str, weights: str) -> None:
             f"weights=coco for detr ({HUB}) could not be fetched "
             f"({type(unreachable).__name__}): {resnets.ADVICE}"
         ) from unreachable
-    load_state(net.net, source.state_dict(), (), "weights=coco")
+    return cast(dict[str, Tensor], source.state_dict())

@@ -13,10 +13,11 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from usbench.errors import ConfigError
 from usbench.models import Recipe, look_up, loop
+from usbench.models import backbone as resnets
 from usbench.models.checkpoints import load_state, read_state
 from usbench.models.detector import boxes, detr, ssd, torchvision_nets
 from usbench.models.detector.torchvision_nets import Detections, Plan
@@ -83,14 +84,34 @@ class Detector(LoopModel):
     def build(self) -> nn.Module:
         """The net with its starting weights; RunError where they can't be had."""
         net: Any = self.create()
-        if self.weights in (IMAGENET, "coco") and self.architecture == "detr":
-            detr.load(net, self.backbone, self.weights)
-        elif self.weights in (IMAGENET, "coco"):
-            torchvision_nets.load(net, self.architecture, self.backbone, self.weights)
+        heads = HEADS[self.architecture]
+        if self.weights == IMAGENET:
+            inner = net.net
+            body = (
+                inner.model.backbone.model if self.architecture == "detr" else inner.backbone.body
+            )
+            resnets.load_imagenet(body, self.backbone)
+        elif self.weights == "coco":
+            inner_heads = tuple(name.removeprefix("net.") for name in heads)
+            load_state(net.net, self.fetch_coco(), inner_heads, "weights=coco")
         elif self.weights is not None:
-            state = read_state(Path(self.weights))
-            load_state(net, state, HEADS[self.architecture], self.weights)
+            load_state(net, read_state(Path(self.weights)), heads, self.weights)
         return cast(nn.Module, net)
+
+    def fetch_coco(self) -> dict[str, Tensor]:
+        """The published weights of this net on COCO; ConfigError where there are none."""
+        names = [*torchvision_nets.COCO, "detr"]
+        if self.architecture not in names or self.backbone != "resnet50":
+            raise ConfigError(
+                f"model.build.weights=coco: there are such weights for {', '.join(names)} on "
+                f"resnet50, not for {self.architecture} on {self.backbone}; "
+                "take imagenet, null or a file"
+            )
+        if self.architecture == "detr":
+            return detr.fetch_coco()
+        return resnets.fetch(
+            torchvision_nets.COCO[self.architecture], f"weights=coco for {self.architecture}"
+        )
 
     def create(self, imagenet: bool = False) -> nn.Module:
         """The net before any training; ConfigError where an option isn't one of its builder's."""

@@ -32,9 +32,7 @@ class FeatureMaps(nn.Module):
         super().__init__()
         self.body: Any = resnets.build_resnet(plan.backbone, norm, plan.pretrained)
         self.out_channels = [*resnets.stage_widths(plan.backbone)[1:], *extras]
-        self.extras = nn.ModuleList()
-        for channels, out in zip(self.out_channels[STAGES - 1 : -1], extras, strict=True):
-            self.extras.append(halving_block(channels, out))
+        self.extras = nn.ModuleList(map(halving_block, self.out_channels[STAGES - 1 : -1], extras))
 
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
         """(B, 3, h, w) → maps by name, the finest first."""

@@ -23,9 +23,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool, LastLevelP6P7
 
-from usbench.errors import ConfigError
 from usbench.models import backbone as resnets
-from usbench.models.checkpoints import load_state
 from usbench.models.detector.boxes import MAX_BOXES, MIN_SCORE
 
 # Per image: xyxy (N, 4) px of the net, classes (N,), scores (N,).
@@ -212,26 +210,3 @@ def build_pyramid(
     layers = {f"layer{stage}": str(n) for n, stage in enumerate(stages)}
     net = resnets.build_resnet(plan.backbone, norm, plan.pretrained)
     return BackboneWithFPN(net, layers, widths, channels, extra)
-
-
-def load(net: Net, architecture: str, backbone: str, weights: str) -> None:
-    """Fill a net with weights that a word names.
-
-    Args:
-        weights: imagenet (the backbone's) or coco (all but what depends on the classes).
-
-    Raises:
-        ConfigError: torchvision has none such.
-        RunError: they can't be fetched.
-    """
-    if weights == "imagenet":
-        resnets.load_imagenet(net.net.backbone.body, backbone)
-        return
-    if architecture not in COCO or backbone != "resnet50":
-        raise ConfigError(
-            f"model.build.weights=coco: there are such weights for {', '.join(COCO)} on resnet50, "
-            f"not for {architecture} on {backbone}; take imagenet, null or a file"
-        )
-    state = resnets.fetch(COCO[architecture], f"weights=coco for {architecture}")
-    heads = tuple(name.removeprefix("net.") for name in HEADS[architecture])
-    load_state(net.net, state, heads, "weights=coco")

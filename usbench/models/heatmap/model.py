@@ -78,11 +78,11 @@ class Heatmap(LoopModel):
 
     def create(self, imagenet: bool = False) -> nn.Module:
         """The net before any training of ours."""
-        net: nn.Module
-        if self.encoder.startswith("hrnet_"):
-            net = HRNet(self.encoder, self.classes, imagenet)
-        else:
-            net = UNet(self.encoder, self.classes, imagenet, self.options)
+        net: nn.Module = (
+            HRNet(self.encoder, self.classes, imagenet)
+            if self.encoder.startswith("hrnet_")
+            else UNet(self.encoder, self.classes, imagenet, self.options)
+        )
         net.register_buffer("curves", torch.zeros(self.classes, dtype=torch.bool))
         return net
 

@@ -85,28 +85,30 @@ class SAMed(nn.Module):
         )
         return F.interpolate(masks[:, 0], images.shape[2:], mode="bilinear", align_corners=False)
 
-    def adopt(self, state: Mapping[str, Tensor]) -> None:
-        """Take the weights of a SAMed as they are, or those of transformers' SAM.
+    def load_state_dict(
+        self, state_dict: Mapping[str, Tensor], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load the weights of a SAMed as they are, or those of transformers' SAM.
 
         Of SAM's, what depends on the classes is left out, and positions are resampled to this
         size. RuntimeError where they don't fit.
         """
-        if "vision_encoder.pos_embed" not in state:
-            self.load_state_dict(dict(state))
-            return
+        if "vision_encoder.pos_embed" not in state_dict:
+            return super().load_state_dict(state_dict, strict, assign)
         shapes = {name: value.shape for name, value in self.state_dict().items()}
         fitting = {}
-        for name, value in state.items():
+        for name, value in state_dict.items():
             adapted = f"sam.{name.replace('.attn.qkv.', '.attn.qkv.qkv.')}"
             if not CLASS_PARTS.search(name):
                 fitting[adapted] = resample_positions(value, shapes.get(adapted, value.shape))
-        result = self.load_state_dict(fitting, strict=False)
+        result = super().load_state_dict(fitting, strict=False)
         wrong = list(result.unexpected_keys)
         for name in result.missing_keys:
             if not (CLASS_PARTS.search(name) or ADDED.search(name)):
                 wrong.append(name)
         if wrong:
             raise RuntimeError(f"SAM's weights don't fit: {wrong[0]}")
+        return result
 
 
 class LowRankAdapter(nn.Module):

@@ -85,9 +85,8 @@ def prepare(prepared: Path, cases: int, recipe: Recipe) -> JsonObject:
         extractor.show_progress_bar = False
         extractor.num_foreground_voxels_for_intensitystats = STATISTICS * cases
         extractor.run(overwrite_existing=True)
-        spacing = None
-        if recipe.spacing is not None:
-            spacing = [float(SPACING[0]), recipe.spacing, recipe.spacing]
+        px = recipe.spacing
+        spacing = None if px is None else [float(SPACING[0]), px, px]
         ExperimentPlanner(DATASET, overwrite_target_spacing=spacing).plan_experiment()
         plans = read_json(path)
         plans["configurations"][OURS] = amend_plan(plans["configurations"]["2d"], recipe)

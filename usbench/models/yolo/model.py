@@ -50,7 +50,7 @@ class Yolo:
         weights: str | None = None,
         exclusive: bool = False,
         family: str = "yolov8",
-        options: Mapping[str, object] | None = None,
+        options: Mapping[str, int] | None = None,
         kpt_oks_sigmas: float | Sequence[float] | None = None,
         flip_idx: Sequence[int] | None = None,
     ) -> None:
@@ -154,9 +154,7 @@ class Yolo:
     def _train_epochs(
         self, train: Sequence[Sample], val: Sequence[Sample], run: Run, state: State | None
     ) -> State:
-        lines = box_lines
-        if self.points is not None:
-            lines = partial(yolo_points.point_lines, curves=self.curves)
+        point_lines = partial(yolo_points.point_lines, curves=self.curves)
         with bar("training", self.arguments["epochs"]) as progress:
             progress.step(by=0 if state is None else state["epoch"] + 1)
             job = Job(
@@ -165,7 +163,7 @@ class Yolo:
                 arguments=self.arguments,
                 parts=self.parts,
                 points=self.points,
-                label_lines=lines,
+                label_lines=box_lines if self.points is None else point_lines,
                 predict=self._predict,
                 precision=self.precision,
                 train=train,

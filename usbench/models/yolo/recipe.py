@@ -88,7 +88,7 @@ DECODER: Mapping[str, int] = {  # of RT-DETR, in the package's order, as publish
 }
 
 
-def choose_net(family: str, size: str, classes: int, options: Mapping[str, object] | None) -> Net:
+def choose_net(family: str, size: str, classes: int, options: Mapping[str, int] | None) -> Net:
     """The net that a configuration names.
 
     Raises:
@@ -99,15 +99,14 @@ def choose_net(family: str, size: str, classes: int, options: Mapping[str, objec
     if classes < 1:
         raise ConfigError(f"{family}: expected at least one class, got {classes}")
     known = DECODER if chosen.kind == "queries" else {}
-    numbers: dict[str, int] = {}
+
     for key, value in (options or {}).items():
         if key not in known or type(value) is not int or value < 1:
             raise ConfigError(
                 f"{family}: options: expected whole numbers from 1 on for "
                 f"{', '.join(known) or 'none'}, got {key}={value}"
             )
-        numbers[key] = value
-    return Net(chosen, size, classes, numbers)
+    return Net(chosen, size, classes, options or {})
 
 
 # ---- recipes

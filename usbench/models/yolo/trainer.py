@@ -162,8 +162,8 @@ def describe_data(job: Job, counts: Counts) -> dict[str, object]:
 
 def choose_precision(run: Run) -> Literal["fp32", "bf16"]:
     """bf16 where the trainer can: its autocast raises on a CPU and on a GPU that emulates it."""
-    wanted = run.precision == "bf16" and run.device.startswith("cuda")
-    return "bf16" if wanted and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    bf16 = run.precision == "bf16" and run.device.startswith("cuda")
+    return "bf16" if bf16 and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
 
 
 def explain_memory(job: Job) -> str:
