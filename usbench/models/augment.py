@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import cast
 
 import torch
@@ -184,16 +185,13 @@ def draw_movement(
     flips = draw_affine(n, size, Augment(hflip=pipeline.hflip, vflip=pipeline.vflip), rng)
     turned = draw_affine(n, size, Augment(hflip=0, rotate=pipeline.degrees), rng)
     tilted = draw_affine(n, size, Augment(hflip=0, rotate=pipeline.tilt_degrees), rng)
-    zoom = 1 + draw(n, -pipeline.scale, pipeline.scale, rng)
-    tilted[:, :, :2] /= zoom.view(n, 1, 1)
+    tilted[:, :, :2] /= 1 + draw(n, -pipeline.scale, pipeline.scale, rng).view(n, 1, 1)
     tilted[:, :, 2] = 2 * draw(2 * n, -pipeline.shift, pipeline.shift, rng).view(n, 2)
     steps = [flips, apply_to(applied[TURN], turned), apply_to(applied[TILT], tilted)]
     if pipeline.elastic:
         steps.append(apply_to(applied[ELASTIC], draw_bend(n, size, pipeline.corners, rng)))
-    product = to_square(steps[0])
-    for step in steps[1:]:
-        product = product @ to_square(step)  # a later step's output is read first
-    return product[:, :2]
+    # A later step's output is read first.
+    return reduce(torch.matmul, map(to_square, steps))[:, :2]
 
 
 def apply_to(applied: Tensor, matrix: Tensor) -> Tensor:

@@ -129,8 +129,7 @@ class Segmenter(LoopModel):
         """See LoopModel. item: (channels, h, w) logits."""
         prediction = Masks(self.to_planes(item)[0].cpu().numpy())
         if self.exclusive:
-            values = np.arange(1, self.classes + 1)[:, None, None]
-            return Masks(stored == values), prediction
+            return Masks(stored == np.arange(1, self.classes + 1)[:, None, None]), prediction
         return Masks(stored == 1, known=stored[:, 0, 0] != UNKNOWN), prediction
 
     def read(self, item: Tensor, size: tuple[int, ...]) -> Masks:

@@ -113,9 +113,8 @@ def exclude_background(
     """
     if head.training:
         return output
-    # Padded by −inf in its place.
-    logits = F.pad(output["cls_logits"][..., 1:], (1, 0), value=-torch.inf)
-    return {**output, "cls_logits": logits}
+    logits = output["cls_logits"][..., 1:]
+    return {**output, "cls_logits": F.pad(logits, (1, 0), value=-torch.inf)}
 
 
 # ---- the nets
@@ -180,6 +179,7 @@ def build_retinanet(
         norm_layer=partial(nn.GroupNorm, 32),
     )
     head.regression_head._loss_type = "giou"  # as torchvision's builder: there is no argument
+    head.register_forward_hook(exclude_background)
     net = detection.RetinaNet(
         fpn,
         plan.classes + 1,
@@ -188,7 +188,6 @@ def build_retinanet(
         score_thresh=MIN_SCORE,
         detections_per_img=MAX_BOXES,
     )
-    head.register_forward_hook(exclude_background)
     return Net(net, [fpn, head])
 
 

@@ -172,10 +172,8 @@ def resample_positions(value: Tensor, shape: torch.Size) -> Tensor:
     if value.shape == shape or value.dim() != len(shape) or value.shape[-1] != shape[-1]:
         return value
     if value.dim() == 4:
-        planes = F.interpolate(
-            value.movedim(3, 1), size=shape[1:3], mode="bilinear", align_corners=False
-        )
-        return planes.movedim(1, 3)
+        planes = value.movedim(3, 1)
+        return F.interpolate(planes, shape[1:3], mode="bilinear", align_corners=False).movedim(1, 3)
     if value.dim() == 2:
         return F.interpolate(value.T[None], size=shape[0], mode="linear", align_corners=False)[0].T
     return value

@@ -53,22 +53,18 @@ class SwinUNet(nn.Module):
         last_block = max(1, depth * len(heads) - 1)
 
         def build_stage(level: int) -> nn.Sequential:
-            """Blocks at one resolution; every other one has windows shifted by half a side."""
-            grid = (size[0] // (PATCH << level), size[1] // (PATCH << level))
+            # Blocks at one resolution; every other one has windows shifted by half a side.
             blocks = nn.Sequential()
             for n in range(depth):
-                drop = drop_path * (level * depth + n) / last_block
-                shift = n % 2 * (window // 2)
-                blocks.append(
-                    SwinTransformerBlock(
-                        widths[level],
-                        grid,
-                        heads[level],
-                        window_size=window,
-                        shift_size=shift,
-                        drop_path=drop,
-                    )
+                block = SwinTransformerBlock(
+                    widths[level],
+                    (size[0] // (PATCH << level), size[1] // (PATCH << level)),
+                    heads[level],
+                    window_size=window,
+                    shift_size=n % 2 * (window // 2),
+                    drop_path=drop_path * (level * depth + n) / last_block,
                 )
+                blocks.append(block)
             return blocks
 
         levels = range(len(heads))

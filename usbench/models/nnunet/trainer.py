@@ -228,9 +228,12 @@ def build_net(plans: JsonObject, dataset: JsonObject) -> nn.Module:
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     manager = PlansManager(plans)
-    heads = manager.get_label_manager(dataset).num_segmentation_heads
     net = nnUNetTrainer.build_network_architecture(
-        manager, manager.get_configuration(OURS), 1, heads, enable_deep_supervision=False
+        manager,
+        manager.get_configuration(OURS),
+        1,
+        manager.get_label_manager(dataset).num_segmentation_heads,
+        enable_deep_supervision=False,
     )
     return cast(nn.Module, net)
 

@@ -170,6 +170,5 @@ def box_lines(boxes: Target, height: int, width: int) -> Iterator[str]:
     """A line per box: class, centre and size as shares of the image."""
     assert isinstance(boxes, Boxes)
     for (x1, y1, x2, y2), label in zip(boxes.xyxy.astype(np.float64), boxes.labels, strict=True):
-        centre = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height)
-        size = ((x2 - x1) / width, (y2 - y1) / height)
-        yield f"{label} " + " ".join(f"{v:.9f}" for v in (*centre, *size)) + "\n"
+        centre = f"{(x1 + x2) / 2 / width:.9f} {(y1 + y2) / 2 / height:.9f}"
+        yield f"{label} {centre} {(x2 - x1) / width:.9f} {(y2 - y1) / height:.9f}\n"

@@ -91,7 +91,7 @@ def subclass_trainer(
         part = stepped = 0  # of the epoch: parts seen, and how many of them are in the weights
 
         def get_dataset(self) -> dict[str, object]:
-            return describe_data(job, counts)
+            return describe_data(job)
 
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = False) -> Any:
             return make_net(job)
@@ -147,12 +147,17 @@ def subclass_trainer(
     return Trainer
 
 
-def describe_data(job: Job, counts: Counts) -> dict[str, object]:
+def describe_data(job: Job) -> dict[str, object]:
     """What ultralytics reads in a data set's YAML."""
     count = 1 if job.points else job.net.classes
-    data: dict[str, object] = {split: str(job.folder / "images" / split) for split in counts}
-    names = {n: str(n) for n in range(count)}
-    data |= {"path": job.folder, "nc": count, "channels": 3, "names": names}
+    data: dict[str, object] = {
+        "path": job.folder,
+        "train": str(job.folder / "images" / "train"),
+        "val": str(job.folder / "images" / "val"),
+        "nc": count,
+        "channels": 3,
+        "names": {n: str(n) for n in range(count)},
+    }
     if job.points is not None:
         data |= {"kpt_shape": [job.net.classes, 3], "kpt_oks_sigmas": list(job.points.sigmas)}
         if job.points.flip:
