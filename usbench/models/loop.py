@@ -114,7 +114,6 @@ def fit(
     parts = count_parts(batch, recipe)
     optimiser = build_optimiser(net, recipe)
     schedule = build_schedule(optimiser, recipe, epochs, steps)
-
     state: dict[str, Stateful] = {"net": net, "optimiser": optimiser, "schedule": schedule}
     done, best = resume(state, run.dir)
     images, targets = move_if_it_fits(train, run.device)

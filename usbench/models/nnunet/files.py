@@ -104,21 +104,21 @@ def parse_number(recipe: StatedRecipe, key: str) -> float | None:
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise ConfigError for values that don't fit nnU-Net or one another."""
-    size, features = recipe.size, recipe.features
-    if size is not None and (min(size) < STRIDE or any(side % STRIDE for side in size)):
-        raise ConfigError(f"nnunet: recipe.size: expected multiples of {STRIDE}, got {size}")
-    if features is not None and (len(features) < STAGES or min(features) < 1):
-        raise ConfigError(
-            f"nnunet: recipe.features: expected {STAGES} stages or more, got {features}"
-        )
-    if features is not None and size is None:
-        raise ConfigError("nnunet: recipe.features: state recipe.size with it")
-    if recipe.spacing == 0:
-        raise ConfigError("nnunet: recipe.spacing: expected native px per px of the net, got 0")
-    if recipe.mirror is not None and not {*recipe.mirror} <= {0, 1}:
-        raise ConfigError(
-            f"nnunet: recipe.mirror: expected axes of 0 and 1, got {list(recipe.mirror)}"
-        )
+    size, features, mirror = recipe.size, recipe.features, recipe.mirror
+    faults = {
+        f"size: expected multiples of {STRIDE}, got {size}": (
+            size is not None and (min(size) < STRIDE or any(side % STRIDE for side in size))
+        ),
+        f"features: expected {STAGES} stages or more, got {features}": (
+            features is not None and (len(features) < STAGES or min(features) < 1)
+        ),
+        "features: state recipe.size with it": features is not None and size is None,
+        "spacing: expected native px per px of the net, got 0": recipe.spacing == 0,
+        f"mirror: expected axes of 0 and 1, got {mirror}": not {*(mirror or ())} <= {0, 1},
+    }
+    for fault, present in faults.items():
+        if present:
+            raise ConfigError(f"nnunet: recipe.{fault}")
 
 
 # ---- the raw data set
