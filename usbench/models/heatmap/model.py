@@ -25,7 +25,7 @@ from usbench.models.smp import create_net
 from usbench.types import OFF, SEEN, Landmarks, Run
 
 PRESENT = 0.5  # height of a peak from which on a name counts as seen
-WIDTH = 128  # channels that the four branches are mixed to; half of it at half the image's size
+WIDTH = 128  # channels that HRNet's branches are mixed to; half of it at half the size
 
 
 class Heatmap(LoopModel):
