@@ -104,8 +104,7 @@ class LoopModel(ABC):
         """(target, prediction) of each image of a decoded set, at the net's size."""
         for start in range(0, len(data.images), self.batch):
             chosen = slice(start, start + self.batch)
-            items = self.outputs(data.images[chosen])
-            yield from map(self.pair, items, data.targets[chosen])
+            yield from map(self.pair, self.outputs(data.images[chosen]), data.targets[chosen])
 
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Target]:
         """See usbench.types.Model."""

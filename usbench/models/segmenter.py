@@ -76,7 +76,6 @@ class Segmenter(LoopModel):
         self.in_channels = in_channels
         self.channels = classes + int(exclusive)  # planes of logits
         self.encoding = INDEX if exclusive else PLANES
-
         self.factory = partial(net, **{classes_as: self.channels}, **(options or {}))
         self.method = loop.Method(
             loss=build_loss(exclusive, recipe.get("loss")),
