@@ -466,7 +466,7 @@ def test_the_optimiser_is_the_recipe_s():
     assert kinds == {"adamw": torch.optim.AdamW, "radam": torch.optim.RAdam, "sgd": torch.optim.SGD}
     assert type(optimise.build_optimiser(net, RECIPE)) is torch.optim.AdamW
     with pytest.raises(
-        ConfigError, match=r"recipe.optimizer: expected adamw, radam or sgd, got 'adam'"
+        ConfigError, match=r"recipe.optimizer: expected one of adamw, radam, sgd, got 'adam'"
     ):
         optimise.build_optimiser(net, {**RECIPE, "optimizer": "adam"})
 
