@@ -97,7 +97,8 @@ def decoded(dataset: Dataset, cache: Path, size: Size, threads: int) -> int:
     from usbench.models import arrays
 
     total = sum(
-        len(arrays.decode(dataset.samples(s), size, True, cache, threads).images) for s in SPLITS
+        len(arrays.decode(arrays.INDEX, dataset.samples(s), size, cache, threads).images)
+        for s in SPLITS
     )
     shutil.rmtree(cache)
     return total

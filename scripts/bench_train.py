@@ -34,8 +34,8 @@ from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table
 from usbench.models import loop
-from usbench.models.arrays import Arrays, decode
-from usbench.models.mask_losses import exclusive_loss
+from usbench.models.arrays import INDEX, Arrays, decode
+from usbench.models.segmenter import exclusive_loss
 from usbench.runner import machine
 from usbench.types import Run, Sample
 
@@ -165,7 +165,7 @@ def main() -> None:
         samples = [
             Sample(s.id, s.group, s.image, s.target) for s in phantom.draw_samples(spec, "segment")
         ]
-        data = decode(samples, (wanted.size, wanted.size), True, None)
+        data = decode(INDEX, samples, (wanted.size, wanted.size), None)
         for _ in range(wanted.blocks):
             seconds["usbench"] += ours(data, device, wanted.epochs + 1, threads)[1:]
             seconds["plain"] += list(

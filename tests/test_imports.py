@@ -97,8 +97,8 @@ def test_imports_go_one_way(name):
     [
         ("ultralytics", "models/yolo/package.py"),
         ("segmentation_models_pytorch", "models/smp.py"),
-        ("timm", "models/heatmap/hrnet.py models/nets/swinunet.py models/nets/transunet.py"),
-        ("transformers", "models/detector/detr.py models/nets/samed.py"),
+        ("timm", "models/heatmap/model.py models/nets/swinunet.py models/nets/transunet.py"),
+        ("transformers", "models/backbone.py"),
         ("nnunetv2", "models/nnunet/model.py models/nnunet/planner.py models/nnunet/trainer.py"),
         ("mlflow", "runner/tracking/mlflow_store.py"),
         ("optuna", "sweep/studies.py"),

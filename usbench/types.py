@@ -245,6 +245,11 @@ class Run:
 class Model(Protocol):
     """A network with its trainer. It never sees a test target."""
 
+    @property
+    def parameters(self) -> int | None:
+        """The network's number of parameters, after fit or restore; None if nobody counts them."""
+        ...
+
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
         """Train, or resume at the last checkpoint in run.dir; leave the best weights at best.*."""
         ...

@@ -18,6 +18,8 @@ from usbench.types import Masks
 class Fake:
     '''Everything darker than a level that comes of all its epochs; how it behaves in training is told by its name.'''
 
+    parameters = 1  # the level
+
     def __init__(self, classes, exclusive, recipe, behaves):
         self.classes, self.recipe, self.behaves = classes, recipe, behaves
 

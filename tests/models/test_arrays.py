@@ -1,4 +1,6 @@
-"""Decoding once: the cache's bytes, in order whatever the threads, errors, and what a broken decode leaves behind."""
+"""Decoding once: the cache's bytes, in order whatever the threads, errors, and what a broken decode
+leaves behind.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usbench.errors import DataError
-from usbench.models import arrays, geometry
+from usbench.models import arrays
 from usbench.types import Masks, Sample
 
 SIZE = (32, 64)
@@ -61,24 +63,24 @@ class Slow:
 
 def plain(count: int = 9) -> tuple[np.ndarray, np.ndarray]:
     """The loop that one writes first."""
-    every = [sample(n) for n in range(count)]
+    pictures = [sample(n) for n in range(count)]
     return (
-        np.stack([arrays.image_to_net(one.image, SIZE) for one in every]),
-        np.stack([arrays.to_index(one, SIZE) for one in every]),
+        np.stack([arrays.image_to_net(picture.image, SIZE) for picture in pictures]),
+        np.stack([arrays.to_index(picture, SIZE) for picture in pictures]),
     )
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("cached", [False, True])
 def test_the_arrays_are_those_of_a_plain_loop(tmp_path, threads, cached):
-    found = arrays.decode(Slow(), SIZE, True, tmp_path if cached else None, threads)
-    for array, expected in zip(found, plain(), strict=True):
+    result = arrays.decode(arrays.INDEX, Slow(), SIZE, tmp_path if cached else None, threads)
+    for array, expected in zip(result, plain(), strict=True):
         assert array.dtype == expected.dtype and np.array_equal(array, expected)
-    assert isinstance(found.images, np.memmap) == cached
+    assert isinstance(result.images, np.memmap) == cached
 
 
 def test_the_file_is_what_numpy_saves(tmp_path):
-    arrays.decode(Slow(), SIZE, True, tmp_path, 2)
+    arrays.decode(arrays.INDEX, Slow(), SIZE, tmp_path, 2)
     for kind, expected in zip(("images", "targets"), plain(), strict=True):
         (path,) = tmp_path.glob(f"*.{kind}.npy")
         np.save(tmp_path / "saved", expected)
@@ -86,14 +88,14 @@ def test_the_file_is_what_numpy_saves(tmp_path):
 
 
 def test_what_is_there_is_not_decoded_again_nor_changed_by_its_reader(tmp_path):
-    arrays.decode(Slow(), SIZE, True, tmp_path, 2).images[:] = 0
-    again = arrays.decode(Slow(bad=tuple(range(9))), SIZE, True, tmp_path, 2)
+    arrays.decode(arrays.INDEX, Slow(), SIZE, tmp_path, 2).images[:] = 0
+    again = arrays.decode(arrays.INDEX, Slow(bad=tuple(range(9))), SIZE, tmp_path, 2)
     assert np.array_equal(again.images, plain()[0])
 
 
 def test_threads_work_side_by_side_and_only_a_few_samples_ahead():
     samples = Slow(60)
-    decoded = arrays.map_in_order(samples, lambda one: (one.image, one.image), 3)
+    decoded = arrays.map_in_order(samples, lambda picture: (picture.image, picture.image), 3)
     next(decoded)
     time.sleep(0.2)
     assert 1 < samples.most <= 3
@@ -104,9 +106,9 @@ def test_threads_work_side_by_side_and_only_a_few_samples_ahead():
 def test_torch_starts_no_threads_below_ours_and_has_its_own_back():
     before, seen = torch.get_num_threads(), []
 
-    def work(one: Sample) -> tuple[np.ndarray, np.ndarray]:
+    def work(picture: Sample) -> tuple[np.ndarray, np.ndarray]:
         seen.append(torch.get_num_threads())
-        return one.image, one.image
+        return picture.image, picture.image
 
     torch.set_num_threads(3)
     try:
@@ -126,8 +128,8 @@ def test_planes_are_those_of_torch(sizes, seed):
     expected = F.interpolate(
         torch.from_numpy(planes).to(torch.uint8)[None], size=size, mode="nearest-exact"
     )[0]
-    found = geometry.planes_to_net(planes, tuple(size))
-    assert found.dtype == np.uint8 and np.array_equal(found, expected.numpy())
+    result = arrays.planes_to_net(planes, tuple(size))
+    assert result.dtype == np.uint8 and np.array_equal(result, expected.numpy())
 
 
 @pytest.mark.parametrize(
@@ -138,20 +140,24 @@ def test_planes_of_whole_frames_are_those_of_torch(native, net):
     expected = F.interpolate(
         torch.from_numpy(planes).to(torch.uint8)[None], size=net, mode="nearest-exact"
     )[0]
-    assert np.array_equal(geometry.planes_to_net(planes, net), expected.numpy())
+    assert np.array_equal(arrays.planes_to_net(planes, net), expected.numpy())
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_the_first_bad_sample_in_order_is_told_and_nothing_half_written_stays(tmp_path, threads):
+def test_the_first_bad_sample_in_order_is_reported_and_nothing_half_written_stays(
+    tmp_path, threads
+):
     with pytest.raises(DataError, match=r"^04\.png"):
-        arrays.decode(Slow(bad=(4, 5, 8)), SIZE, True, tmp_path, threads)
+        arrays.decode(arrays.INDEX, Slow(bad=(4, 5, 8)), SIZE, tmp_path, threads)
     assert list(tmp_path.iterdir()) == []
-    assert np.array_equal(arrays.decode(Slow(), SIZE, True, tmp_path, threads).images, plain()[0])
+    assert np.array_equal(
+        arrays.decode(arrays.INDEX, Slow(), SIZE, tmp_path, threads).images, plain()[0]
+    )
 
 
 def test_nothing_to_decode_is_an_error():
     with pytest.raises(ValueError, match="at least one"):
-        arrays.decode([], SIZE, True, None)
+        arrays.decode(arrays.INDEX, [], SIZE, None)
 
 
 FULL_DISK = """
@@ -160,9 +166,11 @@ from pathlib import Path
 import numpy as np
 from usbench.errors import RunError
 from usbench.models import arrays
-resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # of this process: what a full disk looks like to who writes
+# Of this process: what a full disk looks like to who writes.
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 try:
-    arrays.write_arrays((Path("a.npy"), Path("b.npy")), ((np.zeros(999), np.zeros(9)) for _ in range(9)), 9)
+    pairs = ((np.zeros(999), np.zeros(9)) for _ in range(9))
+    arrays.write_arrays((Path("a.npy"), Path("b.npy")), pairs, 9)
 except RunError as error:
     print(error)
 """

@@ -1,4 +1,6 @@
-"""A pipeline of augmentations, each with a probability: what moves, how far, and image and target together."""
+"""A pipeline of augmentations, each with a probability: what moves, how far, and image and target
+together.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ import torch
 from scipy import ndimage
 
 from usbench.errors import ConfigError
-from usbench.models.augment import Augment
-from usbench.models.augmentation_pipeline import (
+from usbench.models.augment import (
+    Augment,
     Pipeline,
     augment_by_pipeline,
     blur_some,
@@ -114,13 +116,13 @@ def test_flips_are_half_of_each():
 def test_waves_are_smoothed_noise_as_scipy_smooths_it():
     """Of the same noise, but for the border, which scipy mirrors and here is zero."""
     chain = Pipeline(elastic=1, alpha=120, sigma=6)
-    found = draw_waves(1, SIZE, chain, rng(3))[0]  # in the unit square
+    result = draw_waves(1, SIZE, chain, rng(3))[0]  # in the unit square
     noise = (2 * torch.rand(2, 1, *SIZE, generator=rng(3)) - 1)[:, 0].numpy()
     for axis, side in ((0, SIZE[1]), (1, SIZE[0])):
-        wanted = (
+        expected = (
             120 * ndimage.gaussian_filter(noise[axis], 6, mode="constant", truncate=4) * 2 / side
         )
-        np.testing.assert_allclose(found[..., axis].numpy(), wanted, atol=1e-4)
+        np.testing.assert_allclose(result[..., axis].numpy(), expected, atol=1e-4)
 
 
 def test_a_blur_is_opencv_s():
@@ -129,13 +131,13 @@ def test_a_blur_is_opencv_s():
     picture = np.zeros((15, 17), np.uint8)
     picture[7, 8], picture[2, 3] = 255, 120
     sd = {3: 0.8, 5: 1.1, 7: 1.4}  # .3 · ((width − 1) / 2 − 1) + .8
-    wanted = {w: cv2.GaussianBlur(picture.astype(np.float32), (w, w), sd[w]) for w in (3, 5, 7)}
+    expected = {w: cv2.GaussianBlur(picture.astype(np.float32), (w, w), sd[w]) for w in (3, 5, 7)}
     images = torch.from_numpy(picture)[None, None].float().repeat(60, 1, 1, 1)
-    found = blur_some(images, torch.ones(60, dtype=torch.bool), rng())[:, 0].numpy()
+    result = blur_some(images, torch.ones(60, dtype=torch.bool), rng())[:, 0].numpy()
     inner = (slice(None), slice(3, -3), slice(3, -3))
     which = [
-        next(w for w, one in wanted.items() if np.allclose(f, one[inner[1:]], atol=0.01))
-        for f in found[inner]
+        next(w for w, blurred in expected.items() if np.allclose(f, blurred[inner[1:]], atol=0.01))
+        for f in result[inner]
     ]
     assert set(which) == {3, 5, 7}
     left = blur_some(images, torch.zeros(60, dtype=torch.bool), rng())
@@ -159,12 +161,12 @@ def test_the_same_seed_gives_the_same_batch():
 
 
 @pytest.mark.parametrize(
-    ("recipe", "words"),
+    ("recipe", "message"),
     [
         ({"chain": {"hflip": 0.5}, "augment": {}}, "augment or chain"),
         ({"chain": {"mixup": 0.5}}, "recipe.chain: .*mixup"),
     ],
 )
-def test_a_pipeline_that_cannot_be(recipe, words):
-    with pytest.raises(ConfigError, match=words):
+def test_a_pipeline_that_cannot_be(recipe, message):
+    with pytest.raises(ConfigError, match=message):
         choose_augmentation(recipe)

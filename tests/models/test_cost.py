@@ -1,4 +1,4 @@
-"""What a model costs: multiply–adds by hand, times of a clockwork model, the command and the board."""
+"""What a model costs: multiply–adds by hand, times of a clockwork model, the command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ IMAGE = np.zeros((8, 8), np.uint8)
 
 
 class Convolution:
-    """A 3×3 convolution of 1 to 2 channels, without a border: 6 × 6 × 2 × 9 multiply–adds of an 8×8 image."""
+    """A 3×3 convolution of 1 to 2 channels, without a border: 6 × 6 × 2 × 9 multiply–adds of an 8×8
+    image.
+    """
 
     def __init__(self) -> None:
         self.net = torch.nn.Conv2d(1, 2, 3)
@@ -88,18 +90,18 @@ def test_a_net_that_takes_one_image_at_a_time_has_no_better_batch():
 
 
 def test_all_figures_of_a_model(clockwork):
-    found = cost.measure(clockwork, "cpu", [IMAGE])
-    assert [found["latency_ms"][name] for name in ("p50", "p95")] == pytest.approx([11, 11])
-    assert found["latency_ms"]["n"] == cost.TIMES
-    assert found["fps"] == pytest.approx(1000 / 11, abs=0.1)
-    assert found["best_batch"] == 8 and found["peak_memory_mib"] > 10
-    assert found["macs"] == 0
+    result = cost.measure(clockwork, "cpu", [IMAGE])
+    assert [result["latency_ms"][name] for name in ("p50", "p95")] == pytest.approx([11, 11])
+    assert result["latency_ms"]["n"] == cost.TIMES
+    assert result["fps"] == pytest.approx(1000 / 11, abs=0.1)
+    assert result["best_batch"] == 8 and result["peak_memory_mib"] > 10
+    assert result["macs"] == 0
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cost")
-    words = [
+    message = [
         "dataset=usgra",
         "model=unet",
         "recipe=tiny",
@@ -110,7 +112,7 @@ def folder(tmp_path_factory):
     ]
     assert (
         run(
-            *words,
+            *message,
             "dataset.phantom.size=[96,128]",
             f"runs={folder}/runs",
             f"results={folder}/results",
@@ -121,10 +123,10 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.process
-def test_the_command_measures_saves_and_the_board_shows(folder, capfd):
+def test_the_command_measures_saves_and_the_leaderboard_shows(folder, capfd):
     (path,) = (folder / "results" / "phantom" / "usgra" / "segment").glob("*.json")
     before, cases = load_result(path), load_cases(path)
-    words = [
+    message = [
         before.run_id,
         "--results",
         f"{folder}/results",
@@ -135,10 +137,10 @@ def test_the_command_measures_saves_and_the_board_shows(folder, capfd):
         "--device",
         "cpu",
     ]
-    assert bench_models.main([*words, "--json", f"{folder}/cost.json"]) == 0
+    assert bench_models.main([*message, "--json", f"{folder}/cost.json"]) == 0
     assert load_result(path) == before  # nothing is saved unless asked for
-    told = capfd.readouterr().out
-    assert "unet tiny" in told and "from a native image to its prediction" in told
+    output = capfd.readouterr().out
+    assert "unet tiny" in output and "from a native image to its prediction" in output
     (fact,) = json.loads((folder / "cost.json").read_text())
     assert (
         fact["macs"] > 1e7
@@ -146,12 +148,12 @@ def test_the_command_measures_saves_and_the_board_shows(folder, capfd):
         and fact["threads"] == 1
         and fact["image"] == [96, 128]
     )
-    assert bench_models.main([*words, "--save"]) == 0
+    assert bench_models.main([*message, "--save"]) == 0
     after = load_result(path)
     assert after.cost and replace(after, cost=None) == before and load_cases(path) == cases
     assert leaderboard.main(["--results", f"{folder}/results", "--phantom"]) == 0
-    board = (folder / "results" / "phantom" / "LEADERBOARD.md").read_text()
-    assert "G mul–adds" in board and "training h" in board
+    text = (folder / "results" / "phantom" / "LEADERBOARD.md").read_text()
+    assert "G mul–adds" in text and "training h" in text
 
 
 @pytest.mark.process

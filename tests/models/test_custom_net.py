@@ -35,7 +35,9 @@ build:
   _target_: usbench.models.segmenter.Segmenter
   net: {_target_: net_of_a_lab.Net, _partial_: true, width: 4}
 recipes:
-  quick: {size: 64, epochs: 2, batch: 4, lr: 1.0e-2, weight_decay: 0, schedule: onecycle, augment: {hflip: 0.5}}
+  quick:
+    {size: 64, epochs: 2, batch: 4, lr: 1.0e-2, weight_decay: 0, schedule: onecycle,
+     augment: {hflip: 0.5}}
 """
 NET = """
 from torch import nn
@@ -53,7 +55,7 @@ def test_a_lab_s_module_runs_and_is_evaluated_elsewhere(tmp_path, monkeypatch):
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "tiny_net.yaml").write_text(textwrap.dedent(YAML))
     (tmp_path / "net_of_a_lab.py").write_text(NET)
-    words = [
+    message = [
         "--config-dir",
         "conf",
         "dataset=usgra",
@@ -62,14 +64,14 @@ def test_a_lab_s_module_runs_and_is_evaluated_elsewhere(tmp_path, monkeypatch):
         "tracking=none",
         "device=cpu",
     ]
-    assert run(*words, "threads=1", "dataset.phantom.size=[96,128]") == 0
+    assert run(*message, "threads=1", "dataset.phantom.size=[96,128]") == 0
     (path,) = (tmp_path / "results").glob("phantom/usgra/segment/*.json")
     result = load_result(path)
     assert result.model == "tiny_net" and result.parameters == (9 + 1) * 4 + (4 + 1) * 3
     assert result.config["model"]["build"]["net"]["width"] == 4
 
 
-def made(net, exclusive=True, **changes):
+def segmenter(net, exclusive=True, **changes):
     return Segmenter(2, exclusive, {**RECIPE, **changes}, net)
 
 
@@ -81,12 +83,12 @@ def test_exclusive_and_overlapping_differ_by_a_plane(exclusive, planes):
         seen.append(classes)
         return nn.Conv2d(1, classes, 1)
 
-    built = made(net, exclusive).build()
+    built = segmenter(net, exclusive).build()
     assert seen == [planes] and built(torch.zeros(1, 1, 8, 8)).shape == (1, planes, 8, 8)
 
 
 @pytest.mark.parametrize(
-    ("net", "words"),
+    ("net", "message"),
     [
         (lambda classes: nn.Conv2d(1, classes + 1, 1), "got \\(1, 4, 32, 64\\)"),
         (lambda classes: nn.Conv2d(1, classes, 3, stride=2), "logits of shape"),
@@ -96,7 +98,7 @@ def test_exclusive_and_overlapping_differ_by_a_plane(exclusive, planes):
     ],
     ids=["planes", "size", "channels", "no classes", "other arguments"],
 )
-def test_what_gives_no_logits_is_one_line(net, words):
-    with pytest.raises(ConfigError, match=words) as told:
-        made(net).build()
-    assert "\n" not in str(told.value)
+def test_what_gives_no_logits_is_one_line(net, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        segmenter(net).build()
+    assert "\n" not in str(caught.value)

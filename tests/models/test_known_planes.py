@@ -1,4 +1,6 @@
-"""A class of which nobody knows whether it is there: out of the loss, marked for the selection rule."""
+"""A class of which nobody knows whether it is there: out of the loss, marked for the selection
+rule.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import torch.nn.functional as F
 from usbench.errors import DataError
 from usbench.models import arrays
 from usbench.models.augment import Augment, augment
-from usbench.models.mask_losses import overlapping_loss, soft_dice
+from usbench.models.segmenter import overlapping_loss, soft_dice
 from usbench.models.smp import SmpSegmenter
 from usbench.types import Masks, Run, Sample
 
@@ -40,18 +42,21 @@ def sample(n: int, known: list[bool] | None) -> Sample:
 
 
 def test_an_unknown_plane_is_stored_as_unknown_and_the_others_as_they_are():
-    found = arrays.decode(
-        [sample(0, None), sample(1, [True, False]), sample(2, [True, True])], (32, 64), False, None
+    result = arrays.decode(
+        arrays.PLANES,
+        [sample(0, None), sample(1, [True, False]), sample(2, [True, True])],
+        (32, 64),
+        None,
     )
-    assert set(np.unique(found.targets[1, 1])) == {arrays.UNKNOWN}
-    assert (found.targets[1, 0] == sample(1, None).target.planes[0]).all()
-    assert set(np.unique(found.targets[[0, 2]])) == {0, 1}
+    assert set(np.unique(result.targets[1, 1])) == {arrays.UNKNOWN}
+    assert (result.targets[1, 0] == sample(1, None).target.planes[0]).all()
+    assert set(np.unique(result.targets[[0, 2]])) == {0, 1}
 
 
 def test_classes_that_exclude_each_other_are_all_known_or_refused():
-    assert arrays.decode([sample(0, [True, True])], (32, 64), True, None).targets.max() == 2
+    assert arrays.decode(arrays.INDEX, [sample(0, [True, True])], (32, 64), None).targets.max() == 2
     with pytest.raises(DataError, match=r"001: .*exclusive: false") as wrong:
-        arrays.decode([sample(0, None), sample(1, [True, False])], (32, 64), True, None)
+        arrays.decode(arrays.INDEX, [sample(0, None), sample(1, [True, False])], (32, 64), None)
     assert "\n" not in str(wrong.value)
 
 
@@ -88,23 +93,23 @@ def test_where_all_is_known_the_loss_is_what_it_was_to_the_last_bit():
     values = torch.randn(3, 4, 33, 29, generator=rng)
     now, before = values.clone().requires_grad_(), values.clone().requires_grad_()
     cost = overlapping_loss(now, targets)
-    truth = targets.float()
-    plain = F.binary_cross_entropy_with_logits(before, truth) + soft_dice(before.sigmoid(), truth)
+    target = targets.float()
+    plain = F.binary_cross_entropy_with_logits(before, target) + soft_dice(before.sigmoid(), target)
     cost.backward(), plain.backward()
     assert torch.equal(cost, plain) and torch.equal(now.grad, before.grad)
 
 
 @pytest.mark.train
-def test_the_selection_rule_is_told_what_is_known(tmp_path: Path):
+def test_the_selection_rule_receives_what_is_known(tmp_path: Path):
     seen: list[Masks] = []
 
     def score(pairs):
-        seen.extend(truth for truth, _ in pairs)
+        seen.extend(target for target, _ in pairs)
         return 0.0
 
     data = [sample(0, None), sample(1, [True, False])]
     run = replace(Run(tmp_path, "cpu", 0, "fp32", 1, score))
     options = {"decoder_channels": [16, 16, 8, 8, 8]}
     SmpSegmenter("unet", "resnet18", None, 2, False, RECIPE, True, options).fit(data, data, run)
-    assert [truth.known.tolist() for truth in seen] == [[True, True], [True, False]]
+    assert [target.known.tolist() for target in seen] == [[True, True], [True, False]]
     assert not seen[1].planes[1].any() and (seen[1].planes[0] == data[1].target.planes[0]).all()

@@ -1,4 +1,6 @@
-"""The torch loop, augmentation, decoding and the segmentation nets, on tiny nets and little pictures."""
+"""The torch loop, augmentation, decoding and the segmentation nets, on tiny nets and little
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ import torch
 
 from usbench.errors import ConfigError, RunError
 from usbench.metrics.segment_scorer import selection
-from usbench.models import arrays, augment, checkpoints, geometry, loop, optimise
-from usbench.models.mask_losses import exclusive_loss, overlapping_loss
+from usbench.models import arrays, augment, checkpoints, loop, optimise
+from usbench.models.segmenter import exclusive_loss, overlapping_loss
 from usbench.models.smp import SmpSegmenter
 from usbench.types import Masks, Run, Sample
 
@@ -36,7 +38,9 @@ SMALL = {"decoder_channels": [16, 16, 8, 8, 8]}
 
 
 def sample(n: int, size: tuple[int, int] = (40, 72), classes: int = 2) -> Sample:
-    """A dark frame with a bright block of class 0 on the left and a grey one of class 1 on the right."""
+    """A dark frame with a bright block of class 0 on the left and a grey one of class 1 on the
+    right.
+    """
     rng = np.random.default_rng(n)
     image = rng.integers(0, 30, size).astype(np.uint8)
     planes = np.zeros((classes, *size), bool)
@@ -79,24 +83,26 @@ def net(
 
 def test_an_image_of_the_net_s_size_is_untouched():
     image = np.arange(32 * 64, dtype=np.uint32).reshape(32, 64).astype(np.uint8)
-    assert (geometry.image_to_net(image, (32, 64)) == image).all()
+    assert (arrays.image_to_net(image, (32, 64)) == image).all()
 
 
 def test_halving_averages_and_planes_take_the_pixel_under_the_centre():
     image = np.array([[0, 0, 100, 100], [0, 0, 100, 100]], np.uint8).repeat(2, 0)
-    small = geometry.image_to_net(image, (2, 2))
+    small = arrays.image_to_net(image, (2, 2))
     assert (
         small[0, 0] < 20 and small[0, 1] > 80
     )  # antialiased: the triangle filter reaches into the neighbour
     plane = np.zeros((1, 4, 4), bool)
     plane[0, 2:, 2:] = True
-    assert geometry.planes_to_net(plane, (2, 2)).tolist() == [[[0, 0], [0, 1]]]
+    assert arrays.planes_to_net(plane, (2, 2)).tolist() == [[[0, 0], [0, 1]]]
 
 
 def test_logits_go_back_to_the_same_place():
-    """A step between columns 3 and 4 of 8 lies between columns 11 and 12 of 24: no half-pixel shift."""
+    """A step between columns 3 and 4 of 8 lies between columns 11 and 12 of 24: no half-pixel
+    shift.
+    """
     logits = torch.tensor([-1.0] * 4 + [1.0] * 4).expand(1, 8, 8)
-    native = geometry.logits_to_native(logits, (24, 24))
+    native = arrays.logits_to_native(logits, (24, 24))
     assert (native[0, :, :12] < 0).all() and (native[0, :, 12:] > 0).all()
 
 
@@ -106,7 +112,7 @@ def test_index_of_planes():
 
 
 def test_decoding_is_cached_whole_and_read_again_without_the_samples(tmp_path):
-    first = arrays.decode(samples(3), (32, 64), True, tmp_path)
+    first = arrays.decode(arrays.INDEX, samples(3), (32, 64), tmp_path)
     assert not list(tmp_path.glob("*.npy.*"))  # nothing half-written is left
 
     class Unreadable(list):
@@ -115,7 +121,7 @@ def test_decoding_is_cached_whole_and_read_again_without_the_samples(tmp_path):
         def __len__(self):
             return 3
 
-    again = arrays.decode(Unreadable(), (32, 64), True, tmp_path)
+    again = arrays.decode(arrays.INDEX, Unreadable(), (32, 64), tmp_path)
     assert (again.images == first.images).all() and (again.targets == first.targets).all()
     assert first.targets.shape == (3, 1, 32, 64) and set(np.unique(first.targets)) == {0, 1, 2}
 
@@ -138,7 +144,9 @@ def test_image_and_target_move_together():
 
 
 def test_rotation_turns_pixels_not_the_unit_square():
-    """A 20-pixel square turned by 45° keeps its area on a 2:1 image; turning the unit square would shear it."""
+    """A 20-pixel square turned by 45° keeps its area on a 2:1 image; turning the unit square would
+    shear it.
+    """
     image = np.zeros((1, 64, 128), np.uint8)
     image[0, 22:42, 54:74] = 255
     matrix = augment.draw_affine(
@@ -179,25 +187,25 @@ def test_the_same_seed_draws_the_same_augmentation():
         torch.zeros(2, 1, 16, 16, dtype=torch.uint8),
     )
     spec = augment.Augment(rotate=20, gamma=0.3, noise=0.1, contrast=0.2, brightness=0.1)
-    one, two, other = (
+    first, two, other = (
         augment.augment(image, target, spec, torch.Generator().manual_seed(seed))[0]
         for seed in (1, 1, 2)
     )
-    assert torch.equal(one, two) and not torch.equal(one, other)
+    assert torch.equal(first, two) and not torch.equal(first, other)
 
 
 # ---- losses
 
 
-def test_a_false_positive_on_an_empty_truth_costs_something():
-    """smp's DiceLoss gives exactly 0 there: a net that fires on empty frames would never be told."""
+def test_a_false_positive_on_an_empty_target_costs_something():
+    """smp's DiceLoss gives exactly 0 there: a net that fires on empty frames would not learn."""
     import segmentation_models_pytorch as smp
 
-    fires, truth = torch.full((2, 1, 8, 8), 10.0), torch.zeros(2, 1, 8, 8)
-    assert smp.losses.DiceLoss("binary")(fires, truth).item() == 0.0
-    from usbench.models.mask_losses import soft_dice
+    fires, target = torch.full((2, 1, 8, 8), 10.0), torch.zeros(2, 1, 8, 8)
+    assert smp.losses.DiceLoss("binary")(fires, target).item() == 0.0
+    from usbench.models.segmenter import soft_dice
 
-    assert soft_dice(fires.sigmoid(), truth).item() > 0.9
+    assert soft_dice(fires.sigmoid(), target).item() > 0.9
 
 
 @pytest.mark.parametrize(
@@ -223,8 +231,8 @@ def test_training_learns_and_keeps_the_best_epoch(tmp_path):
     scores = [value for name, value, _ in curve if name == "val/score"]
     assert [step for name, _, step in curve if name == "val/score"] == list(range(1, 26))
     assert max(scores) > 0.8  # five seeds: .94 to 1.00; frozen: .15
-    guesses = list(model.predict(s.image for s in samples(4)))
-    assert selection((s.target, g) for s, g in zip(samples(4), guesses, strict=True)) > 0.8
+    predictions = list(model.predict(s.image for s in samples(4)))
+    assert selection((s.target, g) for s, g in zip(samples(4), predictions, strict=True)) > 0.8
     assert len(list(tmp_path.glob("checkpoint-*.pt"))) == 2 and (tmp_path / "best.pt").exists()
 
 
@@ -240,7 +248,10 @@ def test_one_training_image_is_enough(tmp_path, architecture):
 @pytest.mark.train
 def test_overlapping_classes_may_share_pixels(tmp_path):
     model = net({**RECIPE, "epochs": 1}, exclusive=False)
-    both = [replace(s, target=Masks(np.stack([s.target.planes.any(0)] * 2))) for s in samples(6)]  # type: ignore[union-attr]
+    both = []
+    for picture in samples(6):
+        planes = np.stack([picture.target.planes.any(0)] * 2)  # type: ignore[union-attr]
+        both.append(replace(picture, target=Masks(planes)))
     model.fit(both, both[:2], run(tmp_path))
     assert model.net.segmentation_head[0].out_channels == 2
     model.net.segmentation_head[0].bias.data.fill_(100.0)
@@ -279,8 +290,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path,
         net().fit(samples(6), samples(2), run(tmp_path, log=broken_after(2)))
     last = tmp_path / "checkpoint-00002.pt"
     whole = last.read_bytes()
-    given = DAMAGES[damage]
-    last.write_bytes(whole[: len(whole) // 2] if given is None else given)
+    content = DAMAGES[damage]
+    last.write_bytes(whole[: len(whole) // 2] if content is None else content)
     steps: list[int] = []
     net().fit(
         samples(6), samples(2), run(tmp_path, log=lambda name, value, step: steps.append(step))
@@ -337,16 +348,16 @@ def test_weights_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [(None, "no such file"), (b"not weights", "state dict"), ("other", "state dict of this net")],
 )
-def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path, content, says):
+def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path, content, message):
     path = tmp_path / "w.pt"
     if content == "other":
         torch.save({"layer": torch.zeros(3)}, path)
     elif content is not None:
         path.write_bytes(content)
-    with pytest.raises(RunError, match=says) as wrong:
+    with pytest.raises(RunError, match=message) as wrong:
         net(weights=str(path)).build()
     assert "\n" not in str(wrong.value) and "w.pt" in str(wrong.value)
 
@@ -380,7 +391,8 @@ def test_what_smp_cannot_build_is_a_configuration_error(size, encoder):
 def test_cuda_trains_and_resumes(tmp_path):
     model = net()
     model.fit(samples(6), samples(2), run(tmp_path, device="cuda:0", precision="bf16"))
-    assert math.isfinite(float(next(iter(model.predict([sample(1).image]))).scores.sum()))  # type: ignore[union-attr]
+    scores = next(iter(model.predict([sample(1).image]))).scores
+    assert scores is not None and math.isfinite(float(scores.sum()))
 
 
 @pytest.mark.process
@@ -392,7 +404,8 @@ def test_a_checkpoint_is_whole_or_not_there(tmp_path):
         "n = 0\n"
         "while True:\n"
         "    n += 1\n"
-        "    checkpoints.save_file(Path(sys.argv[1]) / 'best.pt', {'n': torch.full((400, 1000), n)})\n"
+        "    content = {'n': torch.full((400, 1000), n)}\n"
+        "    checkpoints.save_file(Path(sys.argv[1]) / 'best.pt', content)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert child.stdout is not None and child.stdout.readline()

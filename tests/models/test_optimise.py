@@ -14,8 +14,8 @@ from tests.models.test_loop import run, selection
 from usbench.errors import ConfigError, RunError
 from usbench.models import loop
 from usbench.models.arrays import Arrays
-from usbench.models.mask_losses import AUXILIARY, build_loss, exclusive_loss, overlapping_loss
 from usbench.models.optimise import build_optimiser, build_schedule, count_parts
+from usbench.models.segmenter import AUXILIARY, build_loss, exclusive_loss, overlapping_loss
 
 
 def noise() -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,7 +31,7 @@ def plain(
 ) -> nn.Module:
     """Two convolutions, trained by SGD; the epoch with the smallest loss is kept."""
     torch.manual_seed(0)
-    made = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1))
     recipe = {
         "epochs": 2,
         "batch": 6,
@@ -47,9 +47,9 @@ def plain(
         with torch.inference_mode():
             return -loss(net(loop.normalise(x[:, None].float() / 255)), y).item()
 
-    told = run(folder, **({"log": log} if log else {}))
-    loop.fit(made, Arrays(x.numpy(), y.numpy()), loop.Method(loss), score, recipe, told)
-    return made
+    the_run = run(folder, **({"log": log} if log else {}))
+    loop.fit(model, Arrays(x.numpy(), y.numpy()), loop.Method(loss), score, recipe, the_run)
+    return model
 
 
 def rates(recipe: dict, epochs: int, steps: int, scores: list[float] | None = None) -> list[float]:
@@ -65,21 +65,21 @@ def rates(recipe: dict, epochs: int, steps: int, scores: list[float] | None = No
 
 
 def test_poly_by_hand():
-    found = rates({"schedule": "poly", "lr": 2.0}, 2, 5)
-    assert found == pytest.approx([2 * (1 - n / 10) ** 0.9 for n in range(10)])
+    result = rates({"schedule": "poly", "lr": 2.0}, 2, 5)
+    assert result == pytest.approx([2 * (1 - n / 10) ** 0.9 for n in range(10)])
 
 
 def test_a_step_falls_once():
-    found = rates({"schedule": "step", "lr": 1.0, "step_at": 3, "factor": 0.1}, 5, 2)
-    assert found == pytest.approx([1.0] * 6 + [0.1] * 4)
+    result = rates({"schedule": "step", "lr": 1.0, "step_at": 3, "factor": 0.1}, 5, 2)
+    assert result == pytest.approx([1.0] * 6 + [0.1] * 4)
     assert rates({"schedule": "step", "lr": 1.0, "step_at": 60, "factor": 0.1}, 5, 2) == [1.0] * 10
 
 
 def test_a_plateau_falls_after_its_patience():
     """Best at the second epoch; patience 2: after the third that is no better the rate falls."""
     recipe = {"schedule": "plateau", "lr": 1.0, "factor": 0.1, "patience": 2}
-    found = rates(recipe, 7, 1, [0.1, 0.5, 0.4, 0.5, 0.3, 0.2, 0.6])
-    assert found == pytest.approx([1, 1, 1, 1, 1, 0.1, 0.1])
+    result = rates(recipe, 7, 1, [0.1, 0.5, 0.4, 0.5, 0.3, 0.2, 0.6])
+    assert result == pytest.approx([1, 1, 1, 1, 1, 0.1, 0.1])
 
 
 @pytest.mark.parametrize("change", [{"schedule": "sawtooth"}, {"optimizer": "lion"}])
@@ -117,8 +117,8 @@ def test_every_schedule_and_optimiser_goes_on_after_a_stop(name, optimizer, tmp_
     with pytest.raises(Enough):
         plain(x, y, tmp_path / "b", log=stop, **recipe)
     again = plain(x, y, tmp_path / "b", **recipe)
-    for one, other in zip(straight.parameters(), again.parameters(), strict=True):
-        assert (one == other).all()
+    for first, other in zip(straight.parameters(), again.parameters(), strict=True):
+        assert (first == other).all()
 
 
 # ---- losses
@@ -190,8 +190,8 @@ def test_parts_make_the_same_steps(tmp_path):
     whole = plain(x, y, tmp_path / "whole")
     for micro in (3, 2, 1):
         parts = plain(x, y, tmp_path / str(micro), micro_batch=micro)
-        for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
-            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+        for first, other in zip(whole.parameters(), parts.parameters(), strict=True):
+            torch.testing.assert_close(first, other, atol=1e-5, rtol=1e-4)
 
 
 def test_memory_that_runs_out_names_the_way_out(tmp_path):

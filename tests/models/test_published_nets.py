@@ -1,4 +1,6 @@
-"""The nets of the published tables: against the packages' own where there are any, their sizes, their weights."""
+"""The nets of the published tables: against the packages' own where there are any, their sizes,
+their weights.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,12 @@ import torch
 from torchvision.models.segmentation import deeplabv3_resnet50
 
 from usbench.errors import ConfigError, RunError
+from usbench.models.loop_model import load_weights
 from usbench.models.nets.deeplabv3 import DeepLabV3
 from usbench.models.nets.samed import SAMed, build_sam
 from usbench.models.nets.swinunet import SwinUNet
 from usbench.models.nets.transunet import TransUNet
 from usbench.models.nets.unet import UNet
-from usbench.models.segmenter import load_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -52,9 +54,9 @@ def test_logits_of_every_size_and_each_pixel_counts(name, size):
     net = NETS[name](size)
     images = torch.randn(2, 3, *size)
     output = net.train()(images)
-    every = output if isinstance(output, tuple) else (output,)
-    assert all(logits.shape == (2, 3, *size) for logits in every)
-    sum(logits.pow(2).mean() for logits in every).backward()
+    outputs = output if isinstance(output, tuple) else (output,)
+    assert all(logits.shape == (2, 3, *size) for logits in outputs)
+    sum(logits.pow(2).mean() for logits in outputs).backward()
     assert [key for key, weight in net.named_parameters() if weight.grad is None] == []
     net.eval()
     with torch.inference_mode():
@@ -72,17 +74,17 @@ def test_deeplab_is_torchvision_s():
     ours.load_state_dict(theirs.state_dict())
     images = torch.randn(2, 3, 64, 64)
     torch.manual_seed(1)
-    found = ours.train()(images)
+    result = ours.train()(images)
     torch.manual_seed(1)
-    wanted = theirs.train()(images)
-    torch.testing.assert_close(found[0], wanted["out"])
-    torch.testing.assert_close(found[1], wanted["aux"])
+    expected = theirs.train()(images)
+    torch.testing.assert_close(result[0], expected["out"])
+    torch.testing.assert_close(result[1], expected["aux"])
     with torch.inference_mode():
         torch.testing.assert_close(ours.eval()(images), theirs.eval()(images)["out"])
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet34"])
-def test_the_small_trunks_keep_an_eighth_of_the_size(backbone):
+def test_the_small_backbones_keep_an_eighth_of_the_size(backbone):
     net = DeepLabV3(2, backbone)
     trunk = net.backbone
     x = trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(torch.randn(1, 3, 64, 64)))))
@@ -102,9 +104,9 @@ def test_the_adapters_begin_as_nothing_and_alone_are_trained_in_the_encoder():
     net, images = samed(), torch.randn(1, 3, 64, 64)
     features = net.sam.vision_encoder(images).last_hidden_state
     plain = build_sam(3, 64, ENCODER, DECODER)
-    own = {key.replace(".qkv.qkv.", ".qkv."): value for key, value in net.sam.state_dict().items()}
+    ours = {key.replace(".qkv.qkv.", ".qkv."): value for key, value in net.sam.state_dict().items()}
     plain.load_state_dict(
-        {key: value for key, value in own.items() if ".down." not in key and ".up." not in key}
+        {key: value for key, value in ours.items() if ".down." not in key and ".up." not in key}
     )
     torch.testing.assert_close(plain.eval().vision_encoder(images).last_hidden_state, features)
     trained = [
@@ -128,7 +130,9 @@ def test_queries_and_values_are_adapted_but_not_keys():
 
 
 def test_sam_s_own_weights_are_taken_up_but_for_what_depends_on_classes(tmp_path):
-    """A SAM for images of 128 px with three masks, as the released ones are, in a net of 64 px with five planes."""
+    """A SAM for images of 128 px with three masks, as the released ones are, in a net of 64 px with
+    five planes.
+    """
     torch.manual_seed(1)
     theirs = build_sam(3, 128, ENCODER, DECODER)
     source = theirs.state_dict()
@@ -138,17 +142,17 @@ def test_sam_s_own_weights_are_taken_up_but_for_what_depends_on_classes(tmp_path
     safetensors.torch.save_file(source, str(tmp_path / "sam.safetensors"))
     net = samed(5)
     load_weights(net, tmp_path / "sam.safetensors")
-    own = net.sam.state_dict()
+    ours = net.sam.state_dict()
     key = "vision_encoder.layers.0.mlp.lin1.weight"
-    assert (own[key] == source[key]).all()
+    assert (ours[key] == source[key]).all()
     qkv = "vision_encoder.layers.0.attn.qkv"
-    assert (own[f"{qkv}.qkv.weight"] == source[f"{qkv}.weight"]).all()
-    assert own["vision_encoder.pos_embed"].shape == (1, 4, 4, 32)
+    assert (ours[f"{qkv}.qkv.weight"] == source[f"{qkv}.weight"]).all()
+    assert ours["vision_encoder.pos_embed"].shape == (1, 4, 4, 32)
     coarse = (
         source["vision_encoder.pos_embed"].unflatten(1, (4, 2)).unflatten(3, (4, 2)).mean((2, 4))
     )
     torch.testing.assert_close(
-        own["vision_encoder.pos_embed"], coarse
+        ours["vision_encoder.pos_embed"], coarse
     )  # half the size: the mean of four places
     again = samed(5)
     torch.save(net.state_dict(), tmp_path / "ours.pt")

@@ -1,4 +1,6 @@
-"""Starting weights: from a file, an address and a hub, over a local server; bad ones, offline, and what a key says."""
+"""Starting weights: from a file, an address and a hub, over a local server; bad ones, offline, and
+what a key says.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ import torch
 
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.models import checkpoints, weights
-from usbench.models.segmenter import load_weights
+from usbench.models.loop_model import load_weights
 from usbench.models.smp import create_net
 
 CONTENT = b"some weights" * 1000
@@ -28,24 +30,24 @@ CLOSED = "http://127.0.0.1:9/model.pt"  # the port of discard: nobody listens
 class Served(http.server.BaseHTTPRequestHandler):
     """An address, and the hub's way to answer: headers that name the commit and the file's hash."""
 
-    asked: list[str]
+    requests: list[str]
 
     def do_HEAD(self):
         self.asked.append(self.path)
-        found = self.path.endswith(("/model.pt", "/resolve/main/model.safetensors"))
-        self.send_response(200 if found else 404)
+        exists = self.path.endswith(("/model.pt", "/resolve/main/model.safetensors"))
+        self.send_response(200 if exists else 404)
         self.send_header("Content-Type", "application/octet-stream")
-        self.send_header("Content-Length", str(len(CONTENT) if found else 0))
+        self.send_header("Content-Length", str(len(CONTENT) if exists else 0))
         self.send_header("ETag", f'"{SHA}"')
         self.send_header("X-Repo-Commit", "c" * 40)
         self.end_headers()
-        return found
+        return exists
 
     def do_GET(self):
         if self.do_HEAD():
             self.wfile.write(CONTENT)
 
-    def log_message(self, *words):
+    def log_message(self, *message):
         """Quiet."""
 
 
@@ -78,16 +80,18 @@ def test_nothing_a_word_and_a_file(tmp_path, monkeypatch):
 
 
 def test_an_address_is_fetched_once_and_verified(tmp_path, host):
-    address, asked = host
+    address, requests = host
     stated = {"url": f"{address}/a/model.pt", "sha256": SHA}
     path = Path(str(weights.fetch(stated, tmp_path / "cache")))
-    assert path.read_bytes() == CONTENT and path.name == f"{SHA[:12]}-model.pt" and len(asked) == 1
-    assert weights.fetch(stated, tmp_path / "cache") == str(path) and len(asked) == 1
+    assert (
+        path.read_bytes() == CONTENT and path.name == f"{SHA[:12]}-model.pt" and len(requests) == 1
+    )
+    assert weights.fetch(stated, tmp_path / "cache") == str(path) and len(requests) == 1
 
 
 def test_other_bytes_a_missing_file_and_no_network_are_one_sentence(tmp_path, host, capsys):
     address, _ = host
-    for stated, error, words in (
+    for stated, error, message in (
         (
             {"url": f"{address}/model.pt", "sha256": "0" * 64},
             DataError,
@@ -100,14 +104,14 @@ def test_other_bytes_a_missing_file_and_no_network_are_one_sentence(tmp_path, ho
         ),
         ({"url": CLOSED, "sha256": SHA}, RunError, "can't be fetched now"),
     ):
-        with pytest.raises(error, match=words) as told:
+        with pytest.raises(error, match=message) as caught:
             weights.fetch(stated, tmp_path)
-        assert "\n" not in str(told.value) and capsys.readouterr().err == ""
+        assert "\n" not in str(caught.value) and capsys.readouterr().err == ""
     assert not list(tmp_path.glob("*.pt"))
 
 
 @pytest.mark.parametrize(
-    ("stated", "words"),
+    ("stated", "message"),
     [
         ("https://host/model.pt", "an address needs its sha256"),
         ({"url": "https://host/model.pt"}, "expected"),
@@ -124,8 +128,8 @@ def test_other_bytes_a_missing_file_and_no_network_are_one_sentence(tmp_path, ho
         (True, "expected"),
     ],
 )
-def test_what_is_no_weights_is_refused(tmp_path, stated, words):
-    with pytest.raises(ConfigError, match=words):
+def test_what_is_no_weights_is_refused(tmp_path, stated, message):
+    with pytest.raises(ConfigError, match=message):
         weights.fetch(stated, tmp_path)
 
 
@@ -170,10 +174,10 @@ def test_a_file_of_the_hub_and_one_that_is_not_there(tmp_path, host):
 
 @pytest.mark.process
 def test_the_hub_offline_is_one_sentence(tmp_path):
-    told = of_hub("model.safetensors", "http://127.0.0.1:9", tmp_path)
+    output = of_hub("model.safetensors", "http://127.0.0.1:9", tmp_path)
     assert (
-        told.startswith("refused: lab/net/model.safetensors@main")
-        and "a network is needed once" in told
+        output.startswith("refused: lab/net/model.safetensors@main")
+        and "a network is needed once" in output
     )
 
 
@@ -194,8 +198,8 @@ def test_a_state_dict_of_either_kind_is_the_net(tmp_path, suffix):
         safetensors.torch.save_file(source.state_dict(), path)
     load_weights(target, path)
     assert all(
-        torch.equal(one, other)
-        for one, other in zip(source.parameters(), target.parameters(), strict=True)
+        torch.equal(first, other)
+        for first, other in zip(source.parameters(), target.parameters(), strict=True)
     )
 
 
@@ -214,9 +218,11 @@ def test_a_pickle_is_never_run_and_other_files_are_named(tmp_path, monkeypatch, 
         path.write_bytes(b"no tensors")
     else:
         checkpoints.save_file(path, {"layer.weight": torch.zeros(3)})
-    with pytest.raises(RunError, match=rf"{path.name}: expected a state dict of this net") as told:
+    with pytest.raises(
+        RunError, match=rf"{path.name}: expected a state dict of this net"
+    ) as caught:
         load_weights(net(0), path)
-    assert "\n" not in str(told.value) and not (tmp_path / "harmed").exists()
+    assert "\n" not in str(caught.value) and not (tmp_path / "harmed").exists()
 
 
 def test_the_key_says_the_bytes_wherever_they_come_from(compose, tmp_path, host):
@@ -232,7 +238,10 @@ def test_the_key_says_the_bytes_wherever_they_come_from(compose, tmp_path, host)
         f"runs={tmp_path}/runs",
     ]
     stated = (f"{tmp_path}/own.pt", f"{{url: {address}/model.pt, sha256: {SHA}}}")
-    configs = [resolve_config(compose(*small, f"model.build.weights={words}")) for words in stated]
+    configs = [
+        resolve_config(compose(*small, f"model.build.weights={weights_file}"))
+        for weights_file in stated
+    ]
     assert configs[0].run_id == configs[1].run_id != resolve_config(compose(*small)).run_id
     assert [config.weights.sha256 for config in configs] == [SHA, SHA]
     assert configs[0].weights.origin == "own.pt" and configs[1].weights.origin["url"].startswith(

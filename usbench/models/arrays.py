@@ -1,4 +1,8 @@
-"""Decode once: a set as arrays at the net's resolution, memory-mapped from a shared cache."""
+"""Decode once: a set as arrays at the net's resolution, memory-mapped from a shared cache.
+
+An image is stretched to the net's size (no letterbox: pixels of ultrasound are rarely square, and
+all images of a view share one aspect ratio). Logits are stretched back before a class is chosen.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,20 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from usbench.errors import DataError
 from usbench.io.console import bar
 from usbench.io.files import replacing
 from usbench.models import CACHE_VERSION
-from usbench.models.geometry import image_to_net, planes_to_net
 from usbench.types import Masks, Sample
 
 AHEAD = 4  # samples per thread that are decoded before they are needed
@@ -51,25 +55,6 @@ class KnowsIds(Protocol):
 
 
 def decode(
-    samples: Sequence[Sample],
-    size: tuple[int, int],
-    exclusive: bool,
-    cache: Path | None,
-    threads: int = 1,
-) -> Arrays:
-    """Decode images and masks at the net's size (h, w).
-
-    Returns:
-        Targets as class indices (N, 1, h, w), 0 the background, where classes are exclusive; else
-        planes (N, C, h, w) of 0 and 1, an unknown class `UNKNOWN` all over.
-
-    Raises:
-        DataError: an exclusive class is unknown.
-    """
-    return decode_as(INDEX if exclusive else PLANES, samples, size, cache, threads)
-
-
-def decode_as(
     encoding: Encoding,
     samples: Sequence[Sample],
     size: tuple[int, int],
@@ -83,8 +68,9 @@ def decode_as(
     """
     if not len(samples):
         raise ValueError("a set to decode has at least one sample")
-    ids = hashlib.sha256("\n".join(ids_of(samples)).encode()).hexdigest()[:12]
-    name = f"{encoding.name}-{size[0]}x{size[1]}-{ids}-r{CACHE_VERSION}"
+    ids = samples.ids if isinstance(samples, KnowsIds) else [sample.id for sample in samples]
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
+    name = f"{encoding.name}-{size[0]}x{size[1]}-{digest}-r{CACHE_VERSION}"
 
     def work(sample: Sample) -> Pair:
         return image_to_net(sample.image, size), encoding.encode(sample, size)
@@ -100,13 +86,6 @@ def decode_as(
     return Arrays(*(np.load(path, mmap_mode="c") for path in paths))
 
 
-def ids_of(samples: Sequence[Sample]) -> list[str]:
-    """The samples' ids, without decoding where the sequence knows them."""
-    if isinstance(samples, KnowsIds):
-        return list(samples.ids)
-    return [sample.id for sample in samples]
-
-
 def map_in_order(
     samples: Sequence[Sample], work: Callable[[Sample], Pair], threads: int
 ) -> Iterator[Pair]:
@@ -116,18 +95,13 @@ def map_in_order(
     An error is raised when the first bad sample's turn comes.
     """
 
-    def work_on(n: int) -> Pair:
-        return work(samples[n])
-
-    with (
-        one_torch_thread(),
-        ThreadPoolExecutor(threads) as pool,
-        bar("decoding", len(samples)) as progress,
-    ):
-        ahead: deque[Future[Pair]] = deque()
+    ahead: deque[Future[Pair]] = deque()
+    torch_threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads) as pool, bar("decoding", len(samples)) as progress:
         try:
+            torch.set_num_threads(1)
             for n in range(len(samples)):
-                ahead.append(pool.submit(work_on, n))
+                ahead.append(pool.submit(lambda n: work(samples[n]), n))
                 if len(ahead) >= AHEAD * threads:
                     yield ahead.popleft().result()
                     progress.step()
@@ -137,17 +111,7 @@ def map_in_order(
         finally:
             for waiting in ahead:
                 waiting.cancel()
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Let torch compute with one thread until the block ends, then with as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+            torch.set_num_threads(torch_threads)
 
 
 def write_arrays(paths: tuple[Path, Path], decoded: Iterable[Pair], count: int) -> None:
@@ -172,21 +136,32 @@ def write_arrays(paths: tuple[Path, Path], decoded: Iterable[Pair], count: int) 
 def append_array(file: BinaryIO, array: NDArray[Any], count: int) -> None:
     """Append one of `count` arrays of one shape and type; before the first, the .npy header."""
     if file.tell() == 0:
-        kind = np.lib.format.dtype_to_descr(array.dtype)
-        header = {"descr": kind, "fortran_order": False, "shape": (count, *array.shape)}
+        header = {
+            "descr": np.lib.format.dtype_to_descr(array.dtype),
+            "fortran_order": False,
+            "shape": (count, *array.shape),
+        }
         np.lib.format.write_array_header_1_0(file, header)
     file.write(np.ascontiguousarray(array).data)
 
 
-def to_index(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(1, h, w) class index. A pixel has one class, so none may be unknown: DataError."""
+# ---- targets
+
+
+def exclusive_planes(sample: Sample) -> NDArray[np.bool_]:
+    """Planes (C, H, W) of exclusive classes, of which none may be unknown: DataError."""
     assert isinstance(sample.target, Masks)
     if sample.target.known is not None and not sample.target.known.all():
         raise DataError(
             f"{sample.id}: expected exclusive classes to be all known, got an unknown one; "
             "only a view with exclusive: false may have unknown classes"
         )
-    return index_of(planes_to_net(sample.target.planes, size))[None]
+    return sample.target.planes
+
+
+def to_index(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(1, h, w) class index, 0 the background."""
+    return index_of(planes_to_net(exclusive_planes(sample), size))[None]
 
 
 def to_planes(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -201,8 +176,36 @@ def to_planes(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
 INDEX, PLANES = Encoding("index", to_index), Encoding("planes", to_planes)
 
 
-def index_of(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def index_of(planes: NDArray[np.uint8 | np.bool_]) -> NDArray[np.uint8]:
     """(C, h, w) disjoint planes → (h, w): 0 background, c+1 the class."""
-    numbers = np.arange(1, len(planes) + 1, dtype=np.uint8)
-    index: NDArray[np.uint8] = (planes * numbers[:, None, None]).max(axis=0)
-    return index
+    numbers = np.arange(1, len(planes) + 1, dtype=np.uint8)[:, None, None]
+    return cast(NDArray[np.uint8], (planes * numbers).max(axis=0))
+
+
+# ---- native pixels ↔ the net's pixels
+
+
+def image_to_net(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W) grey → (h, w) grey, bilinear, antialiased where it shrinks."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image))[None, None].float()
+    small = F.interpolate(pixels, size=size, mode="bilinear", align_corners=False, antialias=True)
+    return small[0, 0].round().clamp(0, 255).byte().numpy()
+
+
+def planes_to_net(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(C, H, W) → (C, h, w) of 0 and 1: the nearest native pixel's centre."""
+    rows = nearest_pixels(planes.shape[1], size[0])
+    columns = nearest_pixels(planes.shape[2], size[1])
+    return planes.take(rows, axis=1).take(columns, axis=2).view(np.uint8)
+
+
+def nearest_pixels(source: int, target: int) -> NDArray[np.int64]:
+    """(target,): for each pixel of a row of `target`, the nearest of `source` pixels' centres."""
+    # Resampling the pixels' numbers is exact in float32: a row is far below 2**24 px.
+    numbers = torch.arange(source, dtype=torch.float32)[None, None]
+    return F.interpolate(numbers, size=target, mode="nearest-exact")[0, 0].long().numpy()
+
+
+def logits_to_native(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(C, h, w) → (C, H, W) float32, bilinear between pixel centres."""
+    return F.interpolate(logits[None].float(), size=size, mode="bilinear", align_corners=False)[0]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import torchvision
@@ -17,10 +16,15 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from usbench.errors import ConfigError, RunError
-from usbench.models.checkpoints import load_file
+from usbench.models import look_up
+from usbench.models.checkpoints import load_state
 
 NARROW = "resnet10w32"  # for tests: a block per stage, the first of 32 channels
-RESNETS = (NARROW, "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+RESNETS = {  # channels of the four stages
+    NARROW: (32, 64, 128, 256),
+    **dict.fromkeys(("resnet18", "resnet34"), (64, 128, 256, 512)),
+    **dict.fromkeys(("resnet50", "resnet101", "resnet152"), (256, 512, 1024, 2048)),
+}
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {
     "frozen": nn.BatchNorm2d,
     "batch": nn.BatchNorm2d,
@@ -50,17 +54,15 @@ def build_resnet(name: str, norm: str, pretrained: bool) -> nn.Module:
     Raises:
         ConfigError: an unknown name or norm.
     """
-    if name not in RESNETS:
-        raise ConfigError(
-            f"model.build.backbone: expected one of {', '.join(RESNETS)}, got {name!r}"
-        )
-    if norm not in NORMS:
-        raise ConfigError(f"options.norm: expected one of {', '.join(NORMS)}, got {norm!r}")
-    layer = FrozenBatchNorm2d if norm == "frozen" and pretrained else NORMS[norm]
-    if name == NARROW:
-        net: Any = NarrowResNet(BasicBlock, [1, 1, 1, 1], norm_layer=layer)
-    else:
-        net = torchvision.models.get_model(name, weights=None, norm_layer=layer)
+    stage_widths(name)
+    layer = look_up(NORMS, norm, "options.norm")
+    if norm == "frozen" and pretrained:
+        layer = FrozenBatchNorm2d
+    net: Any = (
+        NarrowResNet(BasicBlock, [1, 1, 1, 1], norm_layer=layer)
+        if name == NARROW
+        else torchvision.models.get_model(name, weights=None, norm_layer=layer)
+    )
     del net.fc
     if norm == "frozen" and not pretrained:
         unfreeze(net, nn.BatchNorm2d)
@@ -85,19 +87,28 @@ def unfreeze(net: nn.Module, kind: type[nn.Module]) -> None:
     net.requires_grad_(True)
 
 
-def stage_widths(name: str) -> list[int]:
-    """Channels of a ResNet's four stages."""
-    if name == NARROW:
-        return [32, 64, 128, 256]
-    expansion = 1 if name in ("resnet18", "resnet34") else 4
-    return [expansion * channels for channels in (64, 128, 256, 512)]
+def import_transformers(model: str) -> Any:
+    """The package transformers, an extra; RunError where it isn't installed."""
+    try:
+        import transformers
+    except ImportError as missing:
+        raise RunError(
+            f"model={model} needs the package transformers, which can't be imported ({missing}); "
+            "pip install 'usbench[transformers]'"
+        ) from missing
+    return transformers
+
+
+def stage_widths(name: str) -> tuple[int, ...]:
+    """Channels of a ResNet's four stages; ConfigError where there is no such ResNet."""
+    return look_up(RESNETS, name, "model.build.backbone")
 
 
 # ---- weights
 
 
-def fetch_imagenet(name: str) -> dict[str, Tensor]:
-    """torchvision's ImageNet weights of a ResNet.
+def load_imagenet(net: nn.Module, name: str) -> None:
+    """Fill a ResNet with torchvision's ImageNet weights.
 
     Raises:
         ConfigError: there are none.
@@ -109,74 +120,17 @@ def fetch_imagenet(name: str) -> dict[str, Tensor]:
             "take resnet18, or weights=null"
         )
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
-    return fetch(weights, f"weights=imagenet for {name}")
+    load_state(net, fetch(weights, f"weights=imagenet for {name}"), (), "weights=imagenet")
 
 
 def fetch(weights: Any, description: str) -> dict[str, Tensor]:
     """The state dict of one of torchvision's weights, from torch's own cache or its address."""
     try:
-        state: dict[str, Tensor] = weights.get_state_dict(
-            progress=False, check_hash=True, weights_only=True
+        return cast(
+            dict[str, Tensor],
+            weights.get_state_dict(progress=False, check_hash=True, weights_only=True),
         )
     except (OSError, RuntimeError) as unreachable:
         raise RunError(
             f"{description} could not be fetched ({type(unreachable).__name__}): {ADVICE}"
         ) from unreachable
-    return state
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict of a file, tensors only; RunError where there is none."""
-    if not path.is_file():
-        raise RunError(f"{path}: no such file of weights; or take model.build.weights=null")
-    try:
-        state: dict[str, Tensor] = load_file(path)
-    except Exception as wrong:
-        raise RunError(f"{path}: expected a state dict: {str(wrong).splitlines()[0]}") from wrong
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise RunError(f"{path}: expected a state dict, got something else")
-    return state
-
-
-def load(
-    net: nn.Module, state: Mapping[str, Tensor], heads: tuple[str, ...], description: str
-) -> None:
-    """Fill a net with a state dict.
-
-    Weights of a net that was normalised without scale and shift (see `unfreeze`) fit a frozen
-    one, whose scale and shift then stay 1 and 0.
-
-    Args:
-        heads: how the names of layers that depend on the classes begin; of these, only tensors of
-            the same shape are taken.
-        description: of the weights, for messages.
-
-    Raises:
-        RunError: anything else of the net is missing or of another shape.
-    """
-    shapes = {name: value.shape for name, value in net.state_dict().items()}
-    fitting = {}
-    for name, value in state.items():
-        if not name.startswith(heads) or shapes.get(name) == value.shape:
-            fitting[name] = value
-    try:
-        missing = net.load_state_dict(fitting, strict=False).missing_keys
-    except RuntimeError as wrong:
-        raise RunError(
-            f"{description}: expected weights of this net: {' '.join(str(wrong).split())[:200]}"
-        ) from wrong
-    scales = set()
-    for name, layer in net.named_modules():
-        if "FrozenBatchNorm" in type(layer).__name__:
-            scales |= {f"{name}.weight", f"{name}.bias"}
-    optional = scales if scales <= set(missing) else set()
-    lost = []
-    for name in missing:
-        counter = name.endswith("num_batches_tracked")
-        if not name.startswith(heads) and not counter and name not in optional:
-            lost.append(name)
-    if lost:
-        raise RunError(
-            f"{description}: expected weights of this net, "
-            f"{len(lost)} tensors are missing, the first {lost[0]}"
-        )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
+from torch import Tensor, nn
 
 from usbench.errors import RunError
 from usbench.io.console import warn
@@ -25,9 +26,8 @@ def replacing_torch_file(path: Path) -> Iterator[Path]:
         with replacing(path) as part:
             yield part
     except RuntimeError as error:  # what torch's own writer raises on a full disk
-        reason = " ".join(str(error).split())[:160]
         raise RunError(
-            f"{path}: can't be written ({reason}); check the folder and its free space"
+            f"{path}: can't be written ({first_line(error)}); check the folder and its free space"
         ) from error
 
 
@@ -42,6 +42,68 @@ def load_file(path: Path) -> Any:
     if path.suffix == ".safetensors":
         return safetensors.torch.load_file(path)
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict of a file of weights, tensors only; RunError where there is none."""
+    if not path.is_file():
+        raise RunError(f"{path}: no such file of weights; or take model.build.weights=null")
+    try:
+        state = load_file(path)
+    except Exception as wrong:
+        raise RunError(f"{path}: expected a state dict of this net: {first_line(wrong)}") from wrong
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise RunError(f"{path}: expected a state dict of this net, got something else")
+    return state
+
+
+def load_state(
+    net: nn.Module, state: Mapping[str, Tensor], heads: tuple[str, ...], description: str
+) -> None:
+    """Fill a net with a state dict.
+
+    Weights of a net that was normalised without scale and shift (see `backbone.unfreeze`) fit a
+    frozen one, whose scale and shift then stay 1 and 0.
+
+    Args:
+        heads: how the names of layers that depend on the classes begin; of these, only tensors of
+            the same shape are taken.
+        description: of the weights, for messages.
+
+    Raises:
+        RunError: anything else of the net is missing or of another shape.
+    """
+    shapes = {name: value.shape for name, value in net.state_dict().items()}
+    fitting = {}
+    for name, value in state.items():
+        if not name.startswith(heads) or shapes.get(name) == value.shape:
+            fitting[name] = value
+    try:
+        missing = net.load_state_dict(fitting, strict=False).missing_keys
+    except RuntimeError as wrong:
+        raise RunError(
+            f"{description}: expected a state dict of this net: "
+            f"{' '.join(str(wrong).split())[:200]}"
+        ) from wrong
+    scales = set()
+    for name, layer in net.named_modules():
+        if "FrozenBatchNorm" in type(layer).__name__:
+            scales |= {f"{name}.weight", f"{name}.bias"}
+    lost = []
+    for name in missing:
+        optional = name in scales and scales <= set(missing)
+        if not (optional or name.startswith(heads) or name.endswith("num_batches_tracked")):
+            lost.append(name)
+    if lost:
+        raise RunError(
+            f"{description}: expected a state dict of this net, "
+            f"{len(lost)} tensors are missing, the first {lost[0]}"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    return (*str(error).splitlines(), type(error).__name__)[0]
 
 
 def save_checkpoint(folder: Path, epoch: int, content: object) -> None:

@@ -10,15 +10,16 @@ import os
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from usbench.types import Target
+from usbench.io.files import JsonObject
+from usbench.types import Model
 
 Image8 = NDArray[np.uint8]  # (H, W)
 WARM_UP, TIMES = 3, 30  # calls
@@ -28,22 +29,14 @@ SECONDS = 20.0  # for one batch size: after that no further call
 WORSE = 0.9  # a batch size below this share of the best speed so far ends the search
 
 
-class Predictor(Protocol):
-    """What is measured."""
-
-    def predict(self, images: Iterable[Image8]) -> Iterator[Target]:
-        """One prediction per image, in order."""
-        ...
-
-
 @runtime_checkable
-class BatchPredictor(Predictor, Protocol):
+class BatchPredictor(Protocol):
     """A model that predicts several images at once."""
 
     batch: int  # images at once
 
 
-def measure(model: Predictor, device: str, images: Sequence[Image8]) -> dict[str, Any]:
+def measure(model: Model, device: str, images: Sequence[Image8]) -> JsonObject:
     """Measure one model.
 
     Args:
@@ -85,14 +78,14 @@ def measure(model: Predictor, device: str, images: Sequence[Image8]) -> dict[str
     }
 
 
-def count_multiply_adds(model: Predictor, image: Image8) -> int:
+def count_multiply_adds(model: Model, image: Image8) -> int:
     """Multiply–adds of one image by torch's counter: convolutions, matrix products, attention."""
     with FlopCounterMode(display=False) as counter:
         list(model.predict([image]))
     return int(counter.get_total_flops()) // 2
 
 
-def predict(model: Predictor, images: Sequence[Image8], device: str) -> None:
+def predict(model: Model, images: Sequence[Image8], device: str) -> None:
     """Predict, and wait for the device."""
     list(model.predict(images))
     if device != "cpu":
@@ -113,7 +106,7 @@ def time_calls(action: Callable[[int], None]) -> list[float]:
 
 
 def find_best_batch(
-    model: Predictor, device: str, images: Sequence[Image8], single: float
+    model: Model, device: str, images: Sequence[Image8], single: float
 ) -> tuple[int, float]:
     """Search the batch size that predicts fastest.
 

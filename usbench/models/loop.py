@@ -8,18 +8,21 @@ run ends as an uninterrupted one.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from usbench.errors import RunError
 from usbench.io.console import bar
+from usbench.models import Recipe
 from usbench.models.arrays import Arrays
 from usbench.models.augment import Augment, augment
 from usbench.models.checkpoints import (
@@ -29,7 +32,7 @@ from usbench.models.checkpoints import (
     save_checkpoint,
     save_file,
 )
-from usbench.models.optimise import Recipe, build_optimiser, build_schedule, count_parts
+from usbench.models.optimise import build_optimiser, build_schedule, count_parts
 from usbench.types import Run
 
 MEAN, SD = 0.449, 0.226  # ImageNet's, averaged over its channels: what pretrained stems expect
@@ -37,6 +40,8 @@ GRADIENT_NORM = 5.0  # clipping, against the odd spike of a small batch
 
 # A net's output (logits (B, K, h, w) …) and a batch of targets → a scalar.
 Loss = Callable[[Any, Tensor], Tensor]
+# The parts of a training that a checkpoint keeps.
+Stateful = nn.Module | torch.optim.Optimizer | LRScheduler
 # Images (B, h, w) uint8, targets as stored → images (B, 1, h, w) in 0..1, targets for the loss.
 Prepare = Callable[[Tensor, Tensor, Augment, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -109,12 +114,10 @@ def fit(
     parts = count_parts(batch, recipe)
     optimiser = build_optimiser(net, recipe)
     schedule = build_schedule(optimiser, recipe, epochs, steps)
-    plateau = schedule if isinstance(schedule, ReduceLROnPlateau) else None
-    state: dict[str, Any] = {"net": net, "optimiser": optimiser, "schedule": schedule}
+    state: dict[str, Stateful] = {"net": net, "optimiser": optimiser, "schedule": schedule}
     done, best = resume(state, run.dir)
     images, targets = move_if_it_fits(train, run.device)
     ranges = Augment(**recipe.get("augment", {"hflip": 0.0}))
-    shuffle = bool(recipe.get("shuffle", True))
     with bar("training", epochs) as progress:
         progress.step(by=done)
         for epoch in range(done + 1, epochs + 1):
@@ -122,38 +125,32 @@ def fit(
             total = torch.zeros((), device=run.device)
             rng = torch.Generator().manual_seed(run.seed * 1_000_003 + epoch)
             torch.manual_seed(run.seed * 1_000_003 + epoch)  # dropout
-            for chosen in batches(len(train.images), batch, rng, shuffle):
+            for chosen in batches(len(train.images), batch, rng, recipe.get("shuffle", True)):
                 x, y = method.prepare(*gather(images, targets, chosen, run.device), ranges, rng)
                 optimiser.zero_grad(set_to_none=True)
                 total += backward(net, method.loss, feed(x, method), y, parts, run)
                 nn.utils.clip_grad_norm_(net.parameters(), GRADIENT_NORM)
                 optimiser.step()
-                if plateau is None:
-                    schedule.step()  # type: ignore[call-arg]
-            loss = mean_loss(total, steps, epoch)
+                if not isinstance(schedule, ReduceLROnPlateau):
+                    schedule.step()
+            loss = total.item() / steps
+            if not math.isfinite(loss):
+                raise RunError(
+                    f"epoch {epoch}: the training loss is {loss}. Try a lower lr or precision=fp32."
+                )
             score = validate(net)
             run.log("train/loss", loss, epoch)
             run.log("val/score", score, epoch)
             run.log("lr", float(schedule.get_last_lr()[0]), epoch)
-            if plateau is not None:
-                plateau.step(score)
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(score)
             if score > best:
                 best = score
                 save_file(run.dir / "best.pt", net.state_dict())
-            parts_state = {name: part.state_dict() for name, part in state.items()}
-            save_checkpoint(run.dir, epoch, {"epoch": epoch, "best": best, **parts_state})
+            content = {name: part.state_dict() for name, part in state.items()}
+            save_checkpoint(run.dir, epoch, {"epoch": epoch, "best": best, **content})
             progress.step(f"loss {loss:.3f}  val {score:.3f}  best {best:.3f}")
     net.load_state_dict(load_file(run.dir / "best.pt"))
-
-
-def mean_loss(total: Tensor, steps: int, epoch: int) -> float:
-    """The mean of an epoch's losses; RunError where it isn't finite."""
-    mean = total.item() / steps
-    if not math.isfinite(mean):
-        raise RunError(
-            f"epoch {epoch}: the training loss is {mean}. Try a lower lr or precision=fp32."
-        )
-    return mean
 
 
 def backward(net: nn.Module, loss: Loss, x: Tensor, y: Tensor, parts: int, run: Run) -> Tensor:
@@ -181,6 +178,19 @@ def backward(net: nn.Module, loss: Loss, x: Tensor, y: Tensor, parts: int, run: 
     return total
 
 
+def seed_epoch(seed: int, epoch: int) -> int:
+    """Seed the generators of Python, NumPy and torch from (seed, epoch), for a foreign trainer.
+
+    Returns:
+        The seed made of both.
+    """
+    value = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    random.seed(value)
+    np.random.seed(value)  # noqa: NPY002  (theirs)
+    torch.manual_seed(value)
+    return value
+
+
 def batches(n: int, batch: int, rng: torch.Generator, shuffle: bool = True) -> Iterator[Tensor]:
     """Yield indices in whole batches: a last batch of one image would break batch normalisation.
 
@@ -197,10 +207,8 @@ def batches(n: int, batch: int, rng: torch.Generator, shuffle: bool = True) -> I
 def move_if_it_fits(train: Arrays, device: str) -> tuple[Tensor, Tensor]:
     """Images and targets on the device if they take less than half of its free memory."""
     images, targets = torch.from_numpy(train.images), torch.from_numpy(train.targets)
-    if device == "cpu":
-        return images, targets
-    free, _ = torch.cuda.mem_get_info(device)
-    if images.nbytes + targets.nbytes >= free // 2:
+    bytes_needed = images.nbytes + targets.nbytes
+    if device == "cpu" or bytes_needed >= torch.cuda.mem_get_info(device)[0] // 2:
         return images, targets
     return images.to(device), targets.to(device)
 
@@ -212,11 +220,11 @@ def gather(images: Tensor, targets: Tensor, chosen: Tensor, device: str) -> tupl
     return x, targets[chosen].to(device, non_blocking=True)
 
 
-def resume(state: Mapping[str, Any], folder: Path) -> tuple[int, float]:
+def resume(state: Mapping[str, Stateful], folder: Path) -> tuple[int, float]:
     """Fill `state` from the newest whole checkpoint.
 
     Args:
-        state: name → what has state_dict and load_state_dict.
+        state: its parts by name.
 
     Returns:
         Finished epochs and the best score; (0, -inf) where there is no checkpoint.

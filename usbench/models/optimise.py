@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import nn
@@ -16,10 +16,14 @@ from torch.optim.lr_scheduler import (
 )
 
 from usbench.errors import ConfigError
+from usbench.models import Recipe, look_up
 
-Recipe = Mapping[str, Any]  # a training recipe as a YAML of conf/model states it
 POWER = 0.9  # of the polynomial decay (DeepLab's, Chen et al. 2017)
-SCHEDULES = ("onecycle", "cosine", "poly", "step", "plateau")
+OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "radam": partial(torch.optim.RAdam, decoupled_weight_decay=True),
+    "sgd": torch.optim.SGD,
+}
 
 
 def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -28,18 +32,10 @@ def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     AdamW (Loshchilov and Hutter 2019), RAdam (Liu et al. 2020) with its weight decay decoupled as
     AdamW's, or SGD with momentum.
     """
-    name = recipe.get("optimizer", "adamw")
-    rate = float(recipe["lr"])
-    decay = float(recipe["weight_decay"])
-    weights = net.parameters()
-    if name == "adamw":
-        return torch.optim.AdamW(weights, lr=rate, weight_decay=decay)
-    if name == "radam":
-        return torch.optim.RAdam(weights, lr=rate, weight_decay=decay, decoupled_weight_decay=True)
-    if name == "sgd":
-        momentum = float(recipe["momentum"])
-        return torch.optim.SGD(weights, lr=rate, momentum=momentum, weight_decay=decay)
-    raise ConfigError(f"recipe.optimizer: expected adamw, radam or sgd, got {name!r}")
+    build = look_up(OPTIMISERS, recipe.get("optimizer", "adamw"), "recipe.optimizer")
+    further = {"momentum": float(recipe["momentum"])} if build is torch.optim.SGD else {}
+    rate, decay = float(recipe["lr"]), float(recipe["weight_decay"])
+    return build(net.parameters(), lr=rate, weight_decay=decay, **further)
 
 
 def build_schedule(
@@ -57,29 +53,33 @@ def build_schedule(
     Args:
         steps: optimiser steps of one epoch.
     """
-    name = str(recipe["schedule"])
     total = epochs * steps
-    if name == "onecycle":
-        return OneCycleLR(
-            optimiser,
-            float(recipe["lr"]),
-            total_steps=total + 1,
-            pct_start=0.15,
-            cycle_momentum=not isinstance(optimiser, torch.optim.SGD),  # stated momentum stays
-        )
-    if name == "cosine":
-        return CosineAnnealingLR(optimiser, total)
-    if name == "poly":
-        return LambdaLR(optimiser, lambda done: max(0.0, 1 - done / total) ** POWER)
-    if name == "step":
-        change = int(recipe["step_at"]) * steps
-        factor = float(recipe["factor"])
-        return LambdaLR(optimiser, lambda done: 1.0 if done < change else factor)
-    if name == "plateau":
-        return ReduceLROnPlateau(
-            optimiser, "max", factor=float(recipe["factor"]), patience=int(recipe["patience"])
-        )
-    raise ConfigError(f"recipe.schedule: expected one of {', '.join(SCHEDULES)}, got {name!r}")
+    match recipe["schedule"]:
+        case "onecycle":
+            return OneCycleLR(
+                optimiser,
+                float(recipe["lr"]),
+                total_steps=total + 1,
+                pct_start=0.15,
+                cycle_momentum=not isinstance(optimiser, torch.optim.SGD),  # stated momentum stays
+            )
+        case "cosine":
+            return CosineAnnealingLR(optimiser, total)
+        case "poly":
+            return LambdaLR(optimiser, lambda done: max(0.0, 1 - done / total) ** POWER)
+        case "step":
+            change = int(recipe["step_at"]) * steps
+            factor = float(recipe["factor"])
+            return LambdaLR(optimiser, lambda done: 1.0 if done < change else factor)
+        case "plateau":
+            return ReduceLROnPlateau(
+                optimiser, "max", factor=float(recipe["factor"]), patience=int(recipe["patience"])
+            )
+        case other:
+            raise ConfigError(
+                "recipe.schedule: expected one of onecycle, cosine, poly, step, plateau, "
+                f"got {other!r}"
+            )
 
 
 def count_parts(batch: int, recipe: Recipe) -> int:
@@ -102,6 +102,4 @@ def count_parts(batch: int, recipe: Recipe) -> int:
             f"recipe.micro_batch: expected a divisor of batch={recipe['batch']}, got {part!r}"
         )
     parts = -(-batch // part)
-    while parts > 1 and part > 1 and batch // parts < 2:  # only in a set smaller than the batch
-        parts -= 1
-    return parts
+    return parts if part == 1 else max(1, min(parts, batch // 2))

@@ -13,42 +13,28 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from usbench.errors import ConfigError, RunError
-from usbench.models import loop
-from usbench.models.arrays import UNKNOWN, Arrays, decode
-from usbench.models.augment import augment
-from usbench.models.augmentation_pipeline import Pipeline, augment_by_pipeline
-from usbench.models.checkpoints import load_file
-from usbench.models.geometry import image_to_net, logits_to_native
-from usbench.models.mask_losses import build_loss
-from usbench.models.optimise import Recipe
-from usbench.models.prediction import count_parameters, in_batches, load_best, net_size, to_input
-from usbench.types import Masks, Run, Sample
+from usbench.errors import ConfigError
+from usbench.models import Recipe, loop
+from usbench.models.arrays import INDEX, PLANES, UNKNOWN, logits_to_native
+from usbench.models.augment import Pipeline, augment, augment_by_pipeline
+from usbench.models.loop_model import LoopModel
+from usbench.types import Masks
 
-IMAGENET = "imagenet"  # the word of `weights` that a net's own library knows
+AUXILIARY = 0.4  # weight of an auxiliary head's loss (PSPNet's, Zhao et al. 2017)
 
 
-@runtime_checkable
-class AdoptsWeights(Protocol):
-    """A net that can take weights whose names or shapes differ from its own."""
-
-    def adopt(self, state: Mapping[str, Tensor]) -> None:
-        """Take weights; raises where they don't fit."""
-        ...
-
-
-class Segmenter:
-    """A segmentation net of any kind, for exclusive or overlapping classes (usbench.types.Model).
+class Segmenter(LoopModel):
+    """A segmentation net of any kind, for exclusive or overlapping classes.
 
     Exclusive classes are a softmax over C+1 channels, channel 0 the background; overlapping ones
     are C sigmoids.
@@ -65,7 +51,7 @@ class Segmenter:
         net: Callable[..., nn.Module],
         weights: str | None = None,
         channels_last: bool = False,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         in_channels: int = 1,
         classes_as: str = "classes",
     ) -> None:
@@ -73,26 +59,23 @@ class Segmenter:
 
         Args:
             recipe: as `loop.fit` takes it, with the net's size [h, w], multiples of 32; loss (see
-                `mask_losses.build_loss`); normalise {mean, sd}, a figure per channel; and, in the
-                place of augment, chain (see `augmentation_pipeline.Pipeline`).
+                `build_loss`); normalise {mean, sd}, a figure per channel; and, in the
+                place of augment, chain (see `augment.Pipeline`).
             net: makes the module, which takes (B, in_channels, h, w) normalised grey and gives
                 (B, K, h, w) logits; in training it may give a tuple, the logits of its auxiliary
                 heads after its own. A `net` with an argument `size` receives (h, w); one with an
                 argument `imagenet` receives whether to start from its ImageNet weights.
-            weights: null, a file with a state dict (given to the net's method `adopt` where it
-                has one), or imagenet where `net` has such an argument.
+            weights: null, a file with a state dict, or imagenet where `net` has such an argument.
             options: further arguments of `net`, which a recipe may state.
             in_channels: of the net; for 3 the grey image is repeated.
             classes_as: the argument of `net` that says K.
         """
+        super().__init__(recipe, weights)
         self.classes = classes
         self.exclusive = exclusive
-        self.recipe = recipe
-        self.weights = weights
-        self.size = net_size(recipe)
         self.in_channels = in_channels
         self.channels = classes + int(exclusive)  # planes of logits
-        self.batch = int(recipe.get("batch", 2))  # images predicted together
+        self.encoding = INDEX if exclusive else PLANES
         self.factory = partial(net, **{classes_as: self.channels}, **(options or {}))
         self.method = loop.Method(
             loss=build_loss(exclusive, recipe.get("loss")),
@@ -101,18 +84,6 @@ class Segmenter:
             channels_last=channels_last,
         )
 
-    @property
-    def parameters(self) -> int:
-        """Number of parameters, once the net is built."""
-        return count_parameters(self.net)
-
-    def build(self) -> nn.Module:
-        """The net with its starting weights; RunError where they can't be had."""
-        net = self.create(imagenet=self.weights == IMAGENET)
-        if self.weights not in (None, IMAGENET):
-            load_weights(net, Path(str(self.weights)))
-        return net
-
     def create(self, imagenet: bool = False) -> nn.Module:
         """The net before any training; ConfigError where it can't be made or doesn't fit."""
         arguments = argument_names(self.factory)
@@ -120,10 +91,10 @@ class Segmenter:
             raise ConfigError(
                 "model.build.weights=imagenet: this net has none; expected a file or null"
             )
-        optional = {"size": self.size, "imagenet": imagenet}
+        optional = {"size": self.size, "imagenet": imagenet}.items()
         image = torch.zeros(1, self.in_channels, *self.size)
         try:
-            net = self.factory(**{k: v for k, v in optional.items() if k in arguments})
+            net = self.factory(**{k: v for k, v in optional if k in arguments})
             with torch.no_grad():
                 logits = net.eval()(image)
         except (TypeError, ValueError, RuntimeError, AssertionError) as wrong:
@@ -149,58 +120,25 @@ class Segmenter:
         except ValueError as refused:
             raise ConfigError(f"recipe.{key}=1: expected 2 or more: {refused}") from refused
 
-    def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
-        """See usbench.types.Model."""
-        torch.manual_seed(run.seed)
-        self.net = self.build()
-        self.run = run
-        train_arrays = decode(train, self.size, self.exclusive, run.cache, run.threads)
-        val_arrays = decode(val, self.size, self.exclusive, run.cache, run.threads)
+    def unpack(self, output: Tensor) -> Tensor:
+        """Logits (B, channels, h, w) as float32."""
+        return output.float()
 
-        def validate(net: nn.Module) -> float:
-            return run.score(self.pairs(val_arrays))
+    def pair(self, item: Tensor, stored: NDArray[np.uint8]) -> tuple[Masks, Masks]:
+        """See LoopModel. item: (channels, h, w) logits."""
+        prediction = Masks(self.to_planes(item)[0].cpu().numpy())
+        if self.exclusive:
+            return Masks(stored == np.arange(1, self.classes + 1)[:, None, None]), prediction
+        return Masks(stored == 1, known=stored[:, 0, 0] != UNKNOWN), prediction
 
-        loop.fit(self.net, train_arrays, self.method, validate, self.recipe, run)
-
-    def restore(self, run: Run) -> None:
-        """See usbench.types.Model."""
-        self.net = self.create()
-        self.run = run
-        load_best(self.net, run, self.method.channels_last)
-
-    def pairs(self, data: Arrays) -> Iterator[tuple[Masks, Masks]]:
-        """(target, prediction) of each image of a decoded set, at the net's size."""
-        values = np.arange(1, self.classes + 1)[:, None, None] if self.exclusive else 1
-        for start in range(0, len(data.images), self.batch):
-            chosen = slice(start, start + self.batch)
-            for logits, stored in zip(
-                self.logits(data.images[chosen]), data.targets[chosen], strict=True
-            ):
-                known = None if self.exclusive else stored[:, 0, 0] != UNKNOWN
-                prediction = Masks(self.to_planes(logits)[0].cpu().numpy())
-                yield Masks(stored == values, known=known), prediction
-
-    def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Masks]:
-        """See usbench.types.Model."""
-        for group in in_batches(images, self.batch):
-            small = np.stack([image_to_net(image, self.size) for image in group])
-            for image, logits in zip(group, self.logits(small), strict=True):
-                native = logits_to_native(logits, (image.shape[0], image.shape[1]))
-                planes, scores, probabilities = self.to_planes(native)
-                yield Masks(
-                    planes.cpu().numpy(),
-                    scores.cpu().numpy(),
-                    probabilities=probabilities.cpu().numpy(),
-                )
-
-    @torch.inference_mode()
-    def logits(self, images: NDArray[np.uint8]) -> Tensor:
-        """(B, h, w) uint8 → (B, channels, h, w) float32."""
-        self.net.eval()
-        x = to_input(images, self.method, self.run)
-        with loop.autocast(self.run):
-            logits: Tensor = self.net(x)
-        return logits.float()
+    def read(self, item: Tensor, size: tuple[int, ...]) -> Masks:
+        """See LoopModel. item: (channels, h, w) logits."""
+        planes, scores, probabilities = self.to_planes(logits_to_native(item, size))
+        return Masks(
+            planes.cpu().numpy(),
+            scores.cpu().numpy(),
+            probabilities=probabilities.cpu().numpy(),
+        )
 
     def to_planes(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Decide each pixel of one image.
@@ -214,8 +152,8 @@ class Segmenter:
         """
         if self.exclusive:
             probabilities = logits.softmax(0)[1:]
-            winner = logits.argmax(0)
-            planes = torch.stack([winner == c + 1 for c in range(self.classes)])
+            classes = torch.arange(1, self.classes + 1, device=logits.device)
+            planes = logits.argmax(0) == classes[:, None, None]
         else:
             probabilities = logits.sigmoid()
             planes = probabilities > 0.5
@@ -224,30 +162,15 @@ class Segmenter:
 
 
 def argument_names(function: Callable[..., object]) -> set[str]:
-    """The names of a callable's parameters; none for one without a signature."""
+    """The names of a callable's parameters; none where they can't be told."""
     try:
         return set(inspect.signature(function).parameters)
     except ValueError:
         return set()
 
 
-def load_weights(net: nn.Module, path: Path) -> None:
-    """Give a net the state dict of a file, tensors only; RunError where it doesn't fit."""
-    if not path.is_file():
-        raise RunError(f"{path}: no such file of weights; or take model.build.weights=null")
-    try:
-        state = load_file(path)
-        if isinstance(net, AdoptsWeights):
-            net.adopt(state)
-        else:
-            net.load_state_dict(state)
-    except Exception as wrong:
-        reason = (*str(wrong).splitlines(), type(wrong).__name__)[0]
-        raise RunError(f"{path}: expected a state dict of this net: {reason}") from wrong
-
-
 def choose_normalisation(
-    channels: int, stated: Mapping[str, Any] | None
+    channels: int, stated: Mapping[str, Sequence[float]] | None
 ) -> Callable[[Tensor], Tensor]:
     """How (B, 1, h, w) in 0..1 becomes what a net reads.
 
@@ -283,3 +206,83 @@ def choose_augmentation(recipe: Recipe) -> loop.Prepare:
         return partial(augment_by_pipeline, pipeline=Pipeline(**recipe["chain"]))
     except TypeError as wrong:
         raise ConfigError(f"recipe.chain: {str(wrong).rpartition(') ')[2]}") from wrong
+
+
+# ---- losses: cross entropy and soft Dice, for exclusive and for overlapping classes
+
+
+def build_loss(exclusive: bool, weights: Mapping[str, float] | None) -> loop.Loss:
+    """A recipe's loss of a net's output.
+
+    The output is logits, or a tuple of them: the net's own, then those of its auxiliary heads.
+
+    Args:
+        weights: of ce (cross entropy; binary for overlapping classes) and dice; None: 1 and 1.
+
+    Raises:
+        ConfigError: other names, or no weight above 0.
+    """
+    shares = {"ce": 1.0, "dice": 1.0} if weights is None else dict(weights)
+    if not set(shares) <= {"ce", "dice"} or not any(shares.values()) or min(shares.values()) < 0:
+        raise ConfigError(
+            f"recipe.loss: expected weights of ce and dice, as {{ce: 1, dice: 1}}, got {weights}"
+        )
+    loss = partial(
+        exclusive_loss if exclusive else overlapping_loss,
+        ce=float(shares.get("ce", 0)),
+        dice=float(shares.get("dice", 0)),
+    )
+
+    def total_loss(output: Any, targets: Tensor) -> Tensor:
+        if isinstance(output, Tensor):
+            return loss(output, targets)
+        main, *others = output
+        auxiliary = torch.stack([loss(other, targets) for other in others]).sum()
+        return loss(main, targets) + AUXILIARY * auxiliary
+
+    return total_loss
+
+
+def exclusive_loss(logits: Tensor, targets: Tensor, ce: float = 1.0, dice: float = 1.0) -> Tensor:
+    """Cross entropy plus soft Dice of the foreground, weighted.
+
+    Args:
+        logits: (B, C+1, h, w), channel 0 the background.
+        targets: (B, 1, h, w) class index.
+    """
+    index = targets[:, 0].long()
+    logits = logits.float()
+    planes = F.one_hot(index, logits.shape[1]).movedim(-1, 1)[:, 1:].float()
+    return ce * F.cross_entropy(logits, index) + dice * soft_dice(logits.softmax(1)[:, 1:], planes)
+
+
+def overlapping_loss(logits: Tensor, targets: Tensor, ce: float = 1.0, dice: float = 1.0) -> Tensor:
+    """Binary cross entropy plus soft Dice, weighted.
+
+    A plane that has `UNKNOWN` anywhere counts in neither, not even where augmentation moved
+    background into it.
+
+    Args:
+        logits, targets: (B, C, h, w).
+    """
+    logits = logits.float()
+    known = (targets.amax((2, 3), keepdim=True) != UNKNOWN).expand_as(targets)
+    planes = torch.where(known, targets, 0).float()
+    known_share = known.numel() / known.sum().clamp(1)  # the mean over all → over the known
+    entropy = F.binary_cross_entropy_with_logits(logits, planes, known.float()) * known_share
+    return ce * entropy + dice * soft_dice(logits.sigmoid() * known, planes)
+
+
+def soft_dice(probability: Tensor, target: Tensor) -> Tensor:
+    """1 − Dice per class over the whole batch, averaged over classes.
+
+    Summed over the batch, so that a false positive costs something also where an image has no
+    such pixel: a Dice per image with an empty target has hardly any gradient.
+
+    Args:
+        probability, target: (B, C, h, w).
+    """
+    dims = (0, 2, 3)
+    overlap = (probability * target).sum(dims)
+    size = probability.sum(dims) + target.sum(dims)
+    return (1 - (2 * overlap + 1) / (size + 1)).mean()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import cast
 
 import segmentation_models_pytorch as smp
 from torch import nn
 
 from usbench.errors import ConfigError, RunError
-from usbench.models.optimise import Recipe
+from usbench.models import Recipe
 from usbench.models.segmenter import Segmenter
 
 
@@ -29,7 +29,7 @@ class SmpSegmenter(Segmenter):
         exclusive: bool,
         recipe: Recipe,
         channels_last: bool = True,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         in_channels: int = 1,
     ) -> None:
         """See Segmenter for what isn't said here.
@@ -64,7 +64,7 @@ def create_net(
         RunError: the weights can't be fetched.
     """
     try:
-        net: nn.Module = smp.create_model(
+        net = smp.create_model(
             architecture,
             encoder_name=encoder,
             encoder_weights="imagenet" if imagenet else None,
@@ -72,6 +72,7 @@ def create_net(
             classes=classes,
             **options,
         )
+        return cast(nn.Module, net)
     except (KeyError, ValueError, TypeError) as wrong:
         raise ConfigError(f"smp can't build {architecture} on {encoder}: {wrong}") from wrong
     except OSError as unreachable:
@@ -80,4 +81,3 @@ def create_net(
             f"({type(unreachable).__name__}): a network is needed once; "
             "or take model.build.weights=null, or a file with a state dict"
         ) from unreachable
-    return net

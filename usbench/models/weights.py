@@ -13,7 +13,6 @@ Wherever the file came from, its sha256 enters the run id and the result.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -42,18 +41,16 @@ def fetch(stated: object, folder: Path) -> str | None:
         RunError: the network or the file can't be reached.
         DataError: the checksum of what arrived is another one.
     """
-    if stated is None:
-        return None
-    if isinstance(stated, str):
-        return find_file_or_word(stated)
-    texts = isinstance(stated, Mapping) and all(isinstance(v, str) for v in stated.values())
-    if not isinstance(stated, Mapping) or not texts:
-        raise ConfigError(f"model.build.weights={stated}: expected {FORMS}")
-    if set(stated) == {"url", "sha256"}:
-        return str(fetch_url(stated["url"], stated["sha256"], folder))
-    if {"hub", "file"} <= set(stated) <= {"hub", "file", "revision"}:
-        return fetch_from_hub(stated["hub"], stated["file"], stated.get("revision", "main"))
-    raise ConfigError(f"model.build.weights={dict(stated)}: expected {FORMS}")
+    match stated:
+        case None:
+            return None
+        case str():
+            return find_file_or_word(stated)
+        case {"url": str(url), "sha256": str(sha256), **rest} if not rest:
+            return str(fetch_url(url, sha256, folder))
+        case {"hub": str(hub), "file": str(file), **rest} if rest.keys() <= {"revision"}:
+            return fetch_from_hub(hub, file, str(rest.get("revision", "main")))
+    raise ConfigError(f"model.build.weights={stated}: expected {FORMS}")
 
 
 def find_file_or_word(text: str) -> str:
@@ -80,13 +77,9 @@ def fetch_url(url: str, sha256: str, folder: Path) -> Path:
         raise ConfigError(
             f"model.build.weights.url={url}: expected an address that begins with https://"
         )
-    name = PurePosixPath(urlsplit(url).path).name or "weights"
+    name = f"{sha256[:12]}-{PurePosixPath(urlsplit(url).path).name or 'weights'}"
     remote = RemoteFile(
-        f"{sha256[:12]}-{name}",
-        holds="weights",
-        url=url,
-        sha256=sha256,
-        override="model.build.weights=FILE",
+        name, "weights", url=url, sha256=sha256, override="model.build.weights=FILE"
     )
     return download.fetch(remote, folder)
 

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 from usbench.datasets.dataset import Dataset, Samples
-from usbench.errors import ConfigError, RunError
+from usbench.errors import RunError
 from usbench.io.config import build
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
@@ -94,11 +93,6 @@ class Outcome:
     selection_score: float | None  # the selection metric on validation
     seconds: dict[str, float]  # by stage
 
-    @property
-    def parameters(self) -> int | None:
-        """The network's parameters; None for a model that doesn't count them."""
-        return cast(int | None, getattr(self.model, "parameters", None))
-
 
 def finish_run(config: RunConfig, outcome: Outcome, lock: RunLock, tracker: Tracker) -> Result:
     """Publish the result with its case table, draw its pictures and report it."""
@@ -109,7 +103,7 @@ def finish_run(config: RunConfig, outcome: Outcome, lock: RunLock, tracker: Trac
         scores,
         outcome.selection_score,
         outcome.seconds,
-        outcome.parameters,
+        outcome.model.parameters,
     )
     title = f"{dataset.name} · {config.model.name} · {config.recipe} · seed {config.seed}"
     attribution = None if config.phantom else dataset.attribution
@@ -180,7 +174,6 @@ def restore_model(config: RunConfig) -> Model:
 
     Raises:
         RunError: the weights aren't there.
-        ConfigError: the model's class can't restore weights.
     """
     if not sorted(config.run_dir.glob("best.*")):
         raise RunError(
@@ -188,11 +181,6 @@ def restore_model(config: RunConfig) -> Model:
             "run it again"
         )
     model, run = build_model(config, Journal(config.run_dir / "log.csv", Untracked()))
-    if not hasattr(model, "restore"):
-        raise ConfigError(
-            f"model={config.model.name}: expected a class with restore(run), which loads the "
-            "stored weights; add it"
-        )
     model.restore(run)
     return model
 

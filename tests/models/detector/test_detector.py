@@ -1,4 +1,6 @@
-"""Detectors of torchvision and DETR: what they are built of, where boxes go, and the traps that their packages set."""
+"""Detectors of torchvision and DETR: what they are built of, where boxes go, and the traps that
+their packages set.
+"""
 
 from __future__ import annotations
 
@@ -88,11 +90,11 @@ def a_run(folder: Path, **changes: Any) -> Run:
     return replace(Run(folder, "cpu", 0, "fp32", 1, selection), **changes)
 
 
-def rows(*found: tuple[float, float, float, float, float]) -> torch.Tensor:
+def rows(*objects: tuple[float, float, float, float, float]) -> torch.Tensor:
     """(ROWS, 5) of one image: x1, y1, x2, y2, class."""
     table = torch.zeros(boxes.ROWS, 5)
     table[:, 4] = -1
-    for n, row in enumerate(found):
+    for n, row in enumerate(objects):
         table[n] = torch.tensor(row)
     return table
 
@@ -141,13 +143,13 @@ def test_every_parameter_learns(name):
 def test_from_scratch_nothing_is_frozen_and_with_weights_the_stem_is(name):
     """Frozen batch norm with no statistics to freeze would be no normalisation at all."""
     chosen = {} if name == "fasterrcnn" else options(name)
-    scratch, given = (
+    scratch, pretrained = (
         detector(name, weights=weights, options=chosen).create() for weights in (None, "coco")
     )
-    kinds = [{type(layer).__name__ for layer in net.modules()} for net in (scratch, given)]
+    kinds = [{type(layer).__name__ for layer in net.modules()} for net in (scratch, pretrained)]
     assert not any("Frozen" in kind for kind in kinds[0]) and "BatchNorm2d" in kinds[0]
     assert any("Frozen" in kind for kind in kinds[1]) and "BatchNorm2d" not in kinds[1]
-    fixed = [key for key, parameter in given.named_parameters() if not parameter.requires_grad]
+    fixed = [key for key, parameter in pretrained.named_parameters() if not parameter.requires_grad]
     assert {re.search(r"(?:body|backbone\.model)\.(\w+)", key)[1] for key in fixed} == {
         "conv1",
         "layer1",
@@ -172,7 +174,7 @@ def test_the_norm_is_the_one_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"architecture": "yolo"}, "architecture: expected one of fasterrcnn"),
         ({"backbone": "vgg16"}, "backbone: expected one of resnet10w32"),
@@ -182,8 +184,8 @@ def test_the_norm_is_the_one_asked_for():
         ({"recipe": {**TINY, "blur": {"gauss": 0.5}}}, "got gauss"),
     ],
 )
-def test_what_cannot_be_is_a_configuration_error(changes, words):
-    with pytest.raises(ConfigError, match=words):
+def test_what_cannot_be_is_a_configuration_error(changes, message):
+    with pytest.raises(ConfigError, match=message):
         detector("fasterrcnn", **changes).create()
 
 
@@ -211,7 +213,9 @@ def test_the_backbone_sees_what_the_recipe_says(name):
 
 @pytest.mark.parametrize("name", ["retinanet", "fcos"])
 def test_the_class_that_never_occurs_takes_no_places(name):
-    """Their class 0 is nothing's, yet from scratch it scores as high as any: half of the 300 places."""
+    """Their class 0 is nothing's, yet from scratch it scores as high as any: half of the 300
+    places.
+    """
     torch.manual_seed(0)
     net = detector(name, classes=1).build().eval()
     with torch.no_grad():
@@ -234,9 +238,9 @@ def test_bf16_makes_boxes_and_losses_in_fp32(name):
     with torch.autocast("cpu", torch.bfloat16):
         cost = net(x)(y)
         with torch.no_grad():
-            found = net.eval()(x)
+            result = net.eval()(x)
     assert cost.dtype == torch.float32 and cost.isfinite()
-    assert all(xyxy.dtype == scores.dtype == torch.float32 for xyxy, _, scores in found)
+    assert all(xyxy.dtype == scores.dtype == torch.float32 for xyxy, _, scores in result)
 
 
 # ---- boxes and pixels
@@ -244,11 +248,11 @@ def test_bf16_makes_boxes_and_losses_in_fp32(name):
 
 def test_boxes_are_stretched_from_edge_to_edge():
     image = np.zeros((100, 200), np.uint8)
-    truth = Boxes(
+    target = Boxes(
         np.array([[0, 0, 200, 100], [50, 25, 100, 50], [190, -10, 230, 120]], np.float32),
         np.array([0, 2, 1]),
     )
-    stored = boxes.to_rows(Sample("a", "g", image, truth), (50, 50))
+    stored = boxes.to_rows(Sample("a", "g", image, target), (50, 50))
     assert stored[:4].tolist() == [
         [0, 0, 50, 50, 0],
         [12.5, 12.5, 25, 25, 2],
@@ -256,7 +260,7 @@ def test_boxes_are_stretched_from_edge_to_edge():
         [0, 0, 0, 0, -1],
     ]
     back = boxes.stretch(boxes.to_target(stored).xyxy, (50, 50), (100, 200))
-    assert back[:2].tolist() == truth.xyxy[:2].tolist()
+    assert back[:2].tolist() == target.xyxy[:2].tolist()
 
 
 def test_a_box_without_area_is_left_out_and_too_many_are_refused():
@@ -276,9 +280,9 @@ def test_a_prediction_keeps_the_best_three_hundred():
     n = 400
     xyxy, scores = torch.tensor([[0.0, 0, 5, 5]]).repeat(n, 1), torch.linspace(0, 0.9, n)
     xyxy[-1, 2] = 0  # no area
-    guess = boxes.to_prediction(xyxy, torch.zeros(n, dtype=torch.long), scores)
-    assert len(guess.labels) == 300 and guess.scores is not None
-    assert guess.scores[0] == scores[-2] and (np.diff(guess.scores) <= 0).all()
+    prediction = boxes.to_prediction(xyxy, torch.zeros(n, dtype=torch.long), scores)
+    assert len(prediction.labels) == 300 and prediction.scores is not None
+    assert prediction.scores[0] == scores[-2] and (np.diff(prediction.scores) <= 0).all()
     few = boxes.to_prediction(
         xyxy[:2], torch.zeros(2, dtype=torch.long), torch.tensor([0.0009, 0.0011])
     )
@@ -302,10 +306,10 @@ def test_boxes_move_with_the_image(spec, turn):
     for seed in range(12):
         rng = torch.Generator().manual_seed(seed)
         moved, placed = boxes.augment_boxes(image, table, spec, rng, turn, {})
-        found = boxes.to_target(placed[0].numpy())
+        result = boxes.to_target(placed[0].numpy())
         ys, xs = np.nonzero(moved[0, 0].numpy() > 0.5)
         around = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-        assert found.labels.tolist() == [1] and np.abs(found.xyxy[0] - around).max() < 1.6, seed
+        assert result.labels.tolist() == [1] and np.abs(result.xyxy[0] - around).max() < 1.6, seed
 
 
 def test_a_box_that_is_pushed_out_of_the_picture_is_none_any_more():
@@ -340,36 +344,42 @@ def test_blurring_is_of_the_images_it_hits_only():
 @pytest.mark.parametrize("name", ["fasterrcnn", "retinanet", "fcos", "ssd300"])
 def test_a_learnt_box_is_found_where_it_lies_in_native_pixels(name, tmp_path):
     """Within 6 px, on an image that is half as large again as the net's, with other sides."""
-    one = sample(0, (100, 150), label=1)
+    picture = sample(0, (100, 150), label=1)
     recipe = {**TINY, "epochs": 3, "augment": {"hflip": 0.0}, "lr": 2e-3}
     model = detector(name, recipe=recipe)
-    model.fit([one] * 40, [one], a_run(tmp_path))
-    (guess,) = model.predict([one.image])
-    assert guess.scores is not None and guess.scores[0] > 0.3 and guess.labels[0] == 1
+    model.fit([picture] * 40, [picture], a_run(tmp_path))
+    (prediction,) = model.predict([picture.image])
+    assert (
+        prediction.scores is not None and prediction.scores[0] > 0.3 and prediction.labels[0] == 1
+    )
     # px; five seeds: .3 to 2.7, scores from .81; frozen: 23 to 74
-    assert np.abs(guess.xyxy[0] - one.target.xyxy[0]).max() <= 6, guess.xyxy[0]
+    assert np.abs(prediction.xyxy[0] - picture.target.xyxy[0]).max() <= 6, prediction.xyxy[0]
 
 
 # ---- DETR's loss
 
 
 def test_every_object_gets_the_query_that_costs_least():
-    guess = torch.tensor([[0.5, 0.5, 0.2, 0.2], [0.2, 0.2, 0.2, 0.2], [0.8, 0.8, 0.1, 0.1]])
-    truth = torch.tensor([[0.21, 0.2, 0.2, 0.2], [0.5, 0.52, 0.2, 0.2]])
-    query, own = detr.assign_queries(torch.zeros(3, 3), guess, torch.tensor([0, 1]), truth)
-    assert query.tolist() == [0, 1] and own.tolist() == [1, 0]
+    prediction = torch.tensor([[0.5, 0.5, 0.2, 0.2], [0.2, 0.2, 0.2, 0.2], [0.8, 0.8, 0.1, 0.1]])
+    target = torch.tensor([[0.21, 0.2, 0.2, 0.2], [0.5, 0.52, 0.2, 0.2]])
+    query, ours = detr.assign_queries(torch.zeros(3, 3), prediction, torch.tensor([0, 1]), target)
+    assert query.tolist() == [0, 1] and ours.tolist() == [1, 0]
 
 
 def test_detr_s_loss_by_hand():
-    """One query on its object exactly, one on nothing, both at even odds of two outputs: only the entropy is left."""
+    """One query on its object exactly, one on nothing, both at even odds of two outputs: only the
+    entropy is left.
+    """
     logits, side = torch.zeros(1, 2, 2), torch.tensor([10.0, 20, 10, 20])
-    guess = torch.tensor([[[0.3, 0.3, 0.2, 0.2], [0.8, 0.8, 0.2, 0.2]]])
-    truth = rows((2, 4, 4, 8, 0))[None]
-    assert detr.set_loss(logits, guess, side, truth).item() == pytest.approx(np.log(2), abs=1e-5)
-    away = detr.set_loss(logits, guess + torch.tensor([0.1, 0, 0, 0]), side, truth).item()
+    prediction = torch.tensor([[[0.3, 0.3, 0.2, 0.2], [0.8, 0.8, 0.2, 0.2]]])
+    target = rows((2, 4, 4, 8, 0))[None]
+    assert detr.set_loss(logits, prediction, side, target).item() == pytest.approx(
+        np.log(2), abs=1e-5
+    )
+    away = detr.set_loss(logits, prediction + torch.tensor([0.1, 0, 0, 0]), side, target).item()
     overlap = 1 / 3  # half of each box, and their hull is their union
     assert away == pytest.approx(np.log(2) + 5 * 0.1 + 2 * (1 - overlap), abs=1e-4)
-    assert detr.set_loss(logits, guess, side, rows()[None]).item() == pytest.approx(
+    assert detr.set_loss(logits, prediction, side, rows()[None]).item() == pytest.approx(
         np.log(2), abs=1e-5
     )
 
@@ -387,7 +397,11 @@ def test_detr_without_transformers_is_one_clear_sentence(monkeypatch):
 def test_detr_s_loss_falls_on_eight_pictures(tmp_path):
     losses: list[float] = []
     recipe = {**TINY, "epochs": 6, "batch": 4, "augment": {"hflip": 0.0}}
-    log = lambda name, value, step: losses.append(value) if name == "train/loss" else None  # noqa: E731
+
+    def log(name: str, value: float, step: int) -> None:
+        if name == "train/loss":
+            losses.append(value)
+
     detector("detr", recipe=recipe).fit(
         [sample(3 * n) for n in range(8)] * 5, samples(2), a_run(tmp_path, log=log)
     )
@@ -400,7 +414,7 @@ def test_detr_s_loss_falls_on_eight_pictures(tmp_path):
 @pytest.mark.train
 @pytest.mark.parametrize("name", YAMLS)
 def test_images_without_a_box_are_training_images(name, tmp_path):
-    empty = [replace(one, target=Boxes.empty()) for one in samples(3)]
+    empty = [replace(picture, target=Boxes.empty()) for picture in samples(3)]
     model = detector(name, recipe={**TINY, "epochs": 1})
     model.fit(empty, [*samples(1), *empty[:1]], a_run(tmp_path))
     assert len(list(model.predict([empty[0].image]))) == 1
@@ -421,29 +435,31 @@ def test_a_loss_that_is_not_finite_ends_the_run(name, tmp_path):
 @pytest.mark.parametrize("name", ["fasterrcnn", "retinanet", "ssd300", "detr"])
 @pytest.mark.parametrize("frozen", [False, True])
 def test_weights_from_a_file_fill_all_but_what_depends_on_the_classes(name, frozen, tmp_path):
-    """Those of a net from scratch too, whose normalisation has no scale and shift, where a frozen one has both."""
+    """Those of a net from scratch too, whose normalisation has no scale and shift, where a frozen
+    one has both.
+    """
     path, chosen = tmp_path / "w.pt", options(name)
     if frozen and name != "detr":
         chosen = {**chosen, "norm": "frozen"}
     first = detector(name, classes=2, options=chosen).build().state_dict()
     torch.save(first, path)
     for classes in (2, 3):
-        own = (
+        ours = (
             detector(name, classes=classes, weights=str(path), options=chosen).build().state_dict()
         )
-        changed = {key for key in first if key in own and not alike(first[key], own[key])}
+        changed = {key for key in first if key in ours and not alike(first[key], ours[key])}
         assert bool(changed) == (classes == 3) and all(
             key.startswith(HEADS[key_of(name)]) for key in changed
         )
-        assert all(key in own or key.endswith("num_batches_tracked") for key in first)
+        assert all(key in ours or key.endswith("num_batches_tracked") for key in first)
 
 
 def key_of(name: str) -> str:
     return str(YAMLS[name]["build"]["architecture"])
 
 
-def alike(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return one.shape == other.shape and torch.equal(one, other)
+def alike(first: torch.Tensor, other: torch.Tensor) -> bool:
+    return first.shape == other.shape and torch.equal(first, other)
 
 
 @pytest.mark.parametrize("content", [None, b"no weights", "list", "other"])
@@ -459,7 +475,7 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "says"),
+    ("name", "weights", "message"),
     [
         ("fasterrcnn", "imagenet", "weights=imagenet for resnet50 could not be fetched"),
         ("retinanet", "coco", "weights=coco for retinanet could not be fetched"),
@@ -468,7 +484,7 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path, content):
     ],
 )
 def test_weights_that_cannot_be_fetched_are_one_clear_sentence(
-    name, weights, says, tmp_path, monkeypatch
+    name, weights, message, tmp_path, monkeypatch
 ):
     def refused(*_: Any, **__: Any) -> None:
         raise OSError("no network")
@@ -480,7 +496,7 @@ def test_weights_that_cannot_be_fetched_are_one_clear_sentence(
         "huggingface_hub.constants.HF_HUB_OFFLINE", True
     )  # else it tries again and again
     chosen = {} if name != "detr" else options(name)
-    with pytest.raises(RunError, match=says) as wrong:
+    with pytest.raises(RunError, match=message) as wrong:
         detector(name, weights=weights, backbone="resnet50", options=chosen).build()
     assert "\n" not in str(wrong.value) and "model.build.weights=null" in str(wrong.value)
 
@@ -503,21 +519,21 @@ def test_the_names_are_those_of_torchvision_s_own_builders(name, monkeypatch):
     """… whose weights they take: all of them but what depends on the classes."""
     from torchvision.models import detection
 
-    own = {
+    ours = {
         "fasterrcnn": detection.fasterrcnn_resnet50_fpn,
         "retinanet": detection.retinanet_resnet50_fpn_v2,
         "fcos": detection.fcos_resnet50_fpn,
     }[name](weights=None, weights_backbone=None)
-    monkeypatch.setattr(resnets, "fetch", lambda weights, what: own.state_dict())
+    monkeypatch.setattr(resnets, "fetch", lambda weights, what: ours.state_dict())
     net = (
         detector(name, classes=1, weights="coco", backbone="resnet50", options={})
         .build()
         .state_dict()
     )
-    given = {
-        f"net.{k}": v for k, v in own.state_dict().items() if not k.endswith("num_batches_tracked")
+    source = {
+        f"net.{k}": v for k, v in ours.state_dict().items() if not k.endswith("num_batches_tracked")
     }
-    changed = [key for key, value in given.items() if not alike(value, net[key])]
+    changed = [key for key, value in source.items() if not alike(value, net[key])]
     assert changed and all(key.startswith(HEADS[name]) for key in changed)
 
 

@@ -1,4 +1,6 @@
-"""Landmarks by heat maps: places that move with the image, targets, decoding, the nets, a little training."""
+"""Landmarks by heat maps: places that move with the image, targets, decoding, the nets, a little
+training.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,7 @@ from usbench.metrics.landmark_scorer import selection
 from usbench.models import arrays, checkpoints, loop, optimise
 from usbench.models.augment import Augment, draw_affine
 from usbench.models.heatmap import paths, points
-from usbench.models.heatmap.hrnet import HRNet
-from usbench.models.heatmap.model import Heatmap
+from usbench.models.heatmap.model import Heatmap, HRNet
 from usbench.types import (
     BLURRED,
     OFF,
@@ -47,7 +48,7 @@ SMALL = {"decoder_channels": [32, 16, 16, 8, 8]}
 NOWHERE = np.zeros((0, 2), np.float32)
 
 
-def truth(point: tuple[float, float] | None, curve: np.ndarray, third: int = OFF) -> Landmarks:
+def target_of(point: tuple[float, float] | None, curve: np.ndarray, third: int = OFF) -> Landmarks:
     """A point, a curve and a name that is never seen."""
     first = NOWHERE if point is None else np.array([point], np.float32)
     state = np.array([OFF if point is None else SEEN, SEEN, third], np.int8)
@@ -67,7 +68,7 @@ def sample(n: int, size: tuple[int, int] = (64, 96)) -> Sample:
     arc = centre + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
     for px, py in curve_through(arc):
         image = np.maximum(image, 140 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / 3))
-    return Sample(f"{n:03d}", f"g{n}", image.clip(0, 255).astype(np.uint8), truth(dot, arc))
+    return Sample(f"{n:03d}", f"g{n}", image.clip(0, 255).astype(np.uint8), target_of(dot, arc))
 
 
 def samples(n: int) -> list[Sample]:
@@ -83,9 +84,11 @@ def model(encoder: str = "resnet18", weights: str | None = None, **changes: obje
     return Heatmap(encoder, weights, 3, False, {**RECIPE, **changes}, True, SMALL)
 
 
-def curve_distances(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """(mean of the two directed mean distances, Hausdorff distance) of two curves' splines, sampled every px."""
-    a, b = curve_through(one), curve_through(other)
+def curve_distances(first: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """(mean of the two directed mean distances, Hausdorff distance) of two curves' splines, sampled
+    every px.
+    """
+    a, b = curve_through(first), curve_through(other)
     there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
     return (there.mean() + back.mean()) / 2, max(there.max(), back.max())
 
@@ -94,13 +97,15 @@ def curve_distances(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 
 
 def test_places_are_stretched_edge_on_edge():
-    """Halved: the centres of pixels 0 and 1 lie in the middle between them, at the centre of the new pixel 0."""
-    found = points.stretch(np.array([[0.5, 0.5], [0.0, 3.0]]), (8, 4), (4, 2))
-    assert found.tolist() == [[0.0, 0.0], [-0.25, 1.25]]
+    """Halved: the centres of pixels 0 and 1 lie in the middle between them, at the centre of the
+    new pixel 0.
+    """
+    result = points.stretch(np.array([[0.5, 0.5], [0.0, 3.0]]), (8, 4), (4, 2))
+    assert result.tolist() == [[0.0, 0.0], [-0.25, 1.25]]
 
 
 def test_marks_of_a_point_a_line_and_what_is_not_seen():
-    target = truth((10, 20), np.array([[0, 5], [40, 5], [63, 5]]), BLURRED)
+    target = target_of((10, 20), np.array([[0, 5], [40, 5], [63, 5]]), BLURRED)
     marks = points.to_marks(Sample("a", "g", np.zeros((64, 96), np.uint8), target), (32, 96))
     assert marks.shape == (3, 65, 2) and marks.dtype == np.float32
     assert np.allclose(marks[0, :-1], [10, 9.75]) and marks[:, -1, 0].tolist() == [
@@ -117,7 +122,7 @@ def test_marks_of_a_point_a_line_and_what_is_not_seen():
 def test_the_spline_runs_in_native_pixels():
     knots = np.array([[4, 4], [40, 60], [90, 10]], np.float32)
     marks = points.to_marks(
-        Sample("a", "g", np.zeros((64, 96), np.uint8), truth(None, knots)), (64, 32)
+        Sample("a", "g", np.zeros((64, 96), np.uint8), target_of(None, knots)), (64, 32)
     )
     true = points.stretch(curve_through(knots, 0.1), (64, 96), (64, 32))
     off = np.linalg.norm(marks[1, :-1, None] - true, axis=2).min(1)
@@ -127,29 +132,29 @@ def test_the_spline_runs_in_native_pixels():
 
 
 def test_which_names_are_curves_is_read_from_the_truths():
-    marks = np.stack([points.to_marks(one, (64, 96)) for one in samples(4)])
+    marks = np.stack([points.to_marks(picture, (64, 96)) for picture in samples(4)])
     assert points.curves_of(marks).tolist() == [False, True, False]
     marks[:, 1, -1] = BLURRED
     assert not points.curves_of(marks).any()
-    two_knots = truth((1, 1), np.array([[5, 5], [20, 9]]))
+    two_knots = target_of((1, 1), np.array([[5, 5], [20, 9]]))
     marks = points.to_marks(Sample("a", "g", np.zeros((64, 96), np.uint8), two_knots), (64, 96))
     assert points.curves_of(marks[None])[1]  # a line of two knots is a curve for the metric too
 
 
-def test_a_stored_truth_comes_back_in_the_net_s_pixels():
-    one = sample(1)
-    back = points.to_target(points.to_marks(one, (64, 96)), np.array([False, True, False]))
+def test_a_stored_target_comes_back_in_the_net_s_pixels():
+    picture = sample(1)
+    back = points.to_target(points.to_marks(picture, (64, 96)), np.array([False, True, False]))
     assert [len(path) for path in back.paths] == [1, 64, 0] and back.state.tolist() == [
         SEEN,
         SEEN,
         OFF,
     ]
-    assert np.allclose(back.paths[0], one.target.paths[0], atol=1e-4)
-    assert curve_distances(one.target.paths[1], back.paths[1])[0] < 0.05
+    assert np.allclose(back.paths[0], picture.target.paths[0], atol=1e-4)
+    assert curve_distances(picture.target.paths[1], back.paths[1])[0] < 0.05
 
 
 def test_marks_are_cached_and_read_again_without_the_samples(tmp_path):
-    first = arrays.decode_as(points.MARKS, samples(3), (64, 96), tmp_path)
+    first = arrays.decode(points.MARKS, samples(3), (64, 96), tmp_path)
 
     class Unreadable(list):
         ids = ("000", "001", "002")
@@ -157,7 +162,7 @@ def test_marks_are_cached_and_read_again_without_the_samples(tmp_path):
         def __len__(self):
             return 3
 
-    again = arrays.decode_as(points.MARKS, Unreadable(), (64, 96), tmp_path)
+    again = arrays.decode(points.MARKS, Unreadable(), (64, 96), tmp_path)
     assert (again.targets == first.targets).all() and again.targets.dtype == np.float32
     assert loop.move_if_it_fits(again, "cpu")[1].dtype == torch.float32
 
@@ -195,8 +200,8 @@ def test_marks_are_cached_and_read_again_without_the_samples(tmp_path):
 )
 def test_places_go_through_the_inverse(matrix, size, place, moved):
     places = torch.tensor(place, dtype=torch.float32).view(1, 1, 1, 2)
-    found = points.move_places(places, torch.tensor([matrix], dtype=torch.float32), size)
-    assert torch.allclose(found.flatten(), torch.tensor(moved, dtype=torch.float32), atol=1e-4)
+    result = points.move_places(places, torch.tensor([matrix], dtype=torch.float32), size)
+    assert torch.allclose(result.flatten(), torch.tensor(moved, dtype=torch.float32), atol=1e-4)
 
 
 def test_a_dot_and_its_place_move_together():
@@ -206,7 +211,7 @@ def test_a_dot_and_its_place_move_together():
     marks = np.zeros((1, 1, 65, 2), np.float32)
     marks[..., :-1, :] = place
     spec = Augment(hflip=0.5, vflip=0.5, rotate=40, scale=0.25, shift=0.1, shear=20)
-    found = []
+    result = []
     for seed in range(40):
         rng = torch.Generator().manual_seed(seed)
         moved, after = points.augment_marks(
@@ -214,18 +219,18 @@ def test_a_dot_and_its_place_move_together():
         )
         weights = moved[0, 0].clamp(min=0.05).numpy().astype(float) - 0.05
         centre = np.array([(weights * x).sum(), (weights * y).sum()]) / weights.sum()
-        found.append(np.linalg.norm(centre - after[0, 0, 0].numpy()))
+        result.append(np.linalg.norm(centre - after[0, 0, 0].numpy()))
         assert (after[..., -1, :] == 0).all() and (after[0, 0, :-1] == after[0, 0, 0]).all()
-    assert max(found) < 0.15
+    assert max(result) < 0.15
 
 
 def test_without_shear_no_figure_is_drawn_for_it():
     """Six draws per image: else every model's augmentation would change with the same recipe."""
-    one, other = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    first, other = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
     spec = Augment(rotate=10, scale=0.1, shift=0.1)
-    plain = draw_affine(5, (32, 64), spec, one)
+    plain = draw_affine(5, (32, 64), spec, first)
     torch.rand(30, generator=other)
-    assert torch.equal(one.get_state(), other.get_state())
+    assert torch.equal(first.get_state(), other.get_state())
     sheared = draw_affine(5, (32, 64), replace(spec, shear=20), torch.Generator().manual_seed(3))
     assert torch.equal(plain[:, :, (0, 2)], sheared[:, :, (0, 2)]) and not torch.equal(
         plain, sheared
@@ -244,18 +249,20 @@ def test_shear_leans_along_the_rows_by_its_angle():
 # ---- targets
 
 
-def marks_of(*paths_: tuple[np.ndarray | None, int]) -> points.Marks:
+def marks_of(*paths_: tuple[np.ndarray | None, int]) -> torch.Tensor:
     """One image's marks, from (places or None, state) per name."""
     marks = np.zeros((1, len(paths_), 65, 2), np.float32)
     for n, (line, state) in enumerate(paths_):
         marks[0, n, -1] = state
         if line is not None:
             marks[0, n, :-1] = points.sample_evenly(np.asarray(line, float), 64)
-    return points.unpack_marks(torch.from_numpy(marks))
+    return torch.from_numpy(marks)
 
 
 def test_a_point_is_a_gaussian_in_heat_map_pixels():
-    """Net px (8.5, 4.5) of 16 × 32 lies on pixel (4, 2) of a map half as large; 2 px away at sd 2: exp(−1/2)."""
+    """Net px (8.5, 4.5) of 16 × 32 lies on pixel (4, 2) of a map half as large; 2 px away at sd 2:
+    exp(−1/2).
+    """
     marks = marks_of((np.array([[8.5, 4.5]]), SEEN))
     plane = points.render(marks, torch.tensor([False]), (16, 32), (8, 16), 2.0, 1.0)[0, 0]
     assert plane.shape == (8, 16) and plane.argmax() == 2 * 16 + 4 and plane[2, 4] == 1
@@ -330,9 +337,9 @@ def test_a_gaussian_at_a_native_place_comes_back(native, sd):
         inside = points.stretch(place[None], native, net)
         marks = marks_of((inside, SEEN))
         plane = points.render(marks, torch.tensor([False]), net, heat, sd, 1.0)[0].numpy()
-        found, height = paths.find_peaks(plane)
+        result, height = paths.find_peaks(plane)
         assert (
-            np.abs(points.stretch(found, heat, native) - place).max() < 0.1 * scale
+            np.abs(points.stretch(result, heat, native) - place).max() < 0.1 * scale
             and 0.8 < height[0] <= 1
         )
 
@@ -342,9 +349,9 @@ def test_a_maximum_at_the_border_or_on_a_plain_stays_on_its_pixel():
     planes[0, 0, 7] = 0.7
     planes[1] = -3.0
     planes[2, 2:4, 3] = 0.5
-    found, heights = paths.find_peaks(planes)
-    assert found[0].tolist() == [7, 0] and found[1].tolist() == [0, 0]
-    assert found[2].tolist() == [3, 2.5] and heights.tolist() == pytest.approx([0.7, -3, 0.5])
+    result, heights = paths.find_peaks(planes)
+    assert result[0].tolist() == [7, 0] and result[1].tolist() == [0, 0]
+    assert result[2].tolist() == [3, 2.5] and heights.tolist() == pytest.approx([0.7, -3, 0.5])
 
 
 def ridge(line: np.ndarray, size: tuple[int, int] = (80, 110), sd: float = 2.0) -> np.ndarray:
@@ -362,10 +369,10 @@ HOOK = curve_through(np.array([[20.0, 70], [22, 20], [60, 12], [80, 40], [60, 60
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_a_ridge_is_traced_from_end_to_end(line, noise):
     plane = ridge(line) + np.random.default_rng(0).normal(0, noise, (80, 110))
-    found = paths.trace_curve(plane, 2.0)
-    mean, furthest = curve_distances(line, found)
-    assert 3 <= len(found) <= 64 and mean < 0.6 and furthest < 2.5
-    steps = np.linalg.norm(np.diff(found, axis=0), axis=1)
+    result = paths.trace_curve(plane, 2.0)
+    mean, furthest = curve_distances(line, result)
+    assert 3 <= len(result) <= 64 and mean < 0.6 and furthest < 2.5
+    steps = np.linalg.norm(np.diff(result, axis=0), axis=1)
     assert steps.min() > 0.5  # no knot repeats the one before
 
 
@@ -381,13 +388,13 @@ def test_the_path_bridges_a_gap_and_leaves_specks_alone():
     "plane", [np.zeros((9, 9)), -np.ones((9, 9)), np.ones((9, 9)), np.eye(1, 81, 40).reshape(9, 9)]
 )
 def test_a_path_is_there_whatever_the_plane(plane):
-    found = paths.trace_curve(plane, 1.5)
+    result = paths.trace_curve(plane, 1.5)
     assert (
-        3 <= len(found) <= 64
-        and np.isfinite(found).all()
-        and (np.abs(np.diff(found, axis=0)).sum(1) > 0).all()
+        3 <= len(result) <= 64
+        and np.isfinite(result).all()
+        and (np.abs(np.diff(result, axis=0)).sum(1) > 0).all()
     )
-    assert found.min() >= -0.5 and found.max() <= 8.5
+    assert result.min() >= -0.5 and result.max() <= 8.5
 
 
 def test_noise_is_traced_without_an_accident():
@@ -432,11 +439,11 @@ def test_timm_stays_in_its_module():
     users = [
         path.name for path in (ROOT / "usbench").rglob("*.py") if "import timm" in path.read_text()
     ]
-    assert users == ["hrnet.py"]
+    assert users == ["model.py"]
 
 
 @pytest.mark.parametrize(
-    ("encoder", "changes", "says"),
+    ("encoder", "changes", "message"),
     [
         ("resnet18", {"size": [33, 64]}, "multiples of 32"),
         ("resnet18", {"sd_curve": 0}, "sd_point and sd_curve above 0"),
@@ -444,8 +451,8 @@ def test_timm_stays_in_its_module():
         ("hrnet_w99", {}, "timm can't build hrnet_w99"),
     ],
 )
-def test_what_cannot_be_built_is_a_configuration_error(encoder, changes, says):
-    with pytest.raises(ConfigError, match=says) as wrong:
+def test_what_cannot_be_built_is_a_configuration_error(encoder, changes, message):
+    with pytest.raises(ConfigError, match=message) as wrong:
         model(encoder, **changes).build()
     assert "\n" not in str(wrong.value)
 
@@ -459,7 +466,7 @@ def test_the_optimiser_is_the_recipe_s():
     assert kinds == {"adamw": torch.optim.AdamW, "radam": torch.optim.RAdam, "sgd": torch.optim.SGD}
     assert type(optimise.build_optimiser(net, RECIPE)) is torch.optim.AdamW
     with pytest.raises(
-        ConfigError, match=r"recipe.optimizer: expected adamw, radam or sgd, got 'adam'"
+        ConfigError, match=r"recipe.optimizer: expected one of adamw, radam, sgd, got 'adam'"
     ):
         optimise.build_optimiser(net, {**RECIPE, "optimizer": "adam"})
 
@@ -471,13 +478,13 @@ def test_the_optimiser_is_the_recipe_s():
 def test_it_learns_eight_images_to_less_than_three_pixels(tmp_path):
     net = model(epochs=20, batch=2, lr=4e-3, augment={})
     net.fit(samples(8), samples(8), run(tmp_path))
-    guesses = list(net.predict(s.image for s in samples(8)))
-    error = -selection((s.target, g) for s, g in zip(samples(8), guesses, strict=True))
+    predictions = list(net.predict(s.image for s in samples(8)))
+    error = -selection((s.target, g) for s, g in zip(samples(8), predictions, strict=True))
     assert error < 3  # px; five seeds: .5 to 1.0; frozen: 17
-    for one, guess in zip(samples(8), guesses, strict=True):
+    for picture, prediction in zip(samples(8), predictions, strict=True):
         # presence, five seeds: at least .95 where it is, at most .18 where not; frozen: .45, .63
-        assert guess.state.tolist() == one.target.state.tolist()
-        assert [len(path) >= 3 for path in guess.paths] == [
+        assert prediction.state.tolist() == picture.target.state.tolist()
+        assert [len(path) >= 3 for path in prediction.paths] == [
             False,
             True,
             False,

@@ -1,4 +1,6 @@
-"""nnU-Net: what the package does behind one's back, each with the test that fails where its handling is taken away."""
+"""nnU-Net: what the package does behind one's back, each with the test that fails where its
+handling is taken away.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ RECIPES = yaml.safe_load((ROOT / "conf/model/nnunet.yaml").read_text("utf-8"))["
 
 
 def pictures(count: int, seed: int = 0) -> list[Sample]:
-    """Noise with a bright (class 0) and a dark (class 1) rectangle; every fourth picture has none."""
+    """Noise with a bright (class 0) and a dark (class 1) rectangle; every fourth has none."""
     rng = np.random.default_rng(seed)
     samples = []
     for n in range(count):
@@ -71,13 +73,13 @@ def fitted(folder: Path, scores: list[float], seed: int = 3, **changes) -> tuple
     return model, watch
 
 
-def same(one: list[Masks], other: list[Masks]) -> bool:
+def same(first: list[Masks], other: list[Masks]) -> bool:
     """To the last bit of every probability."""
-    return len(one) == len(other) and all(
+    return len(first) == len(other) and all(
         np.array_equal(a.planes, b.planes)
         and np.array_equal(a.scores, b.scores)
         and np.array_equal(a.probabilities, b.probabilities)
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(first, other, strict=True)
     )
 
 
@@ -97,7 +99,7 @@ def straight(tmp_path_factory) -> tuple[NnUNet, Watch, Path]:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"epochs": None}, "epochs: expected a whole number from 1 on, got None"),
         ({"epochs": True}, "epochs: expected a whole number"),
@@ -115,8 +117,8 @@ def straight(tmp_path_factory) -> tuple[NnUNet, Watch, Path]:
         ({"learning_rate": 1e-3}, "unknown recipe key 'learning_rate'"),
     ],
 )
-def test_a_recipe_that_cannot_be_is_refused(change, words) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_a_recipe_that_cannot_be_is_refused(change, message) -> None:
+    with pytest.raises(ConfigError, match=message):
         a_model(**change)
 
 
@@ -126,7 +128,7 @@ def test_the_recipes_of_the_repository_can_be_and_say_what_is_their_own() -> Non
         size = recipe.get("size") and [96, 96]
         parse_recipe({**recipe, "size": size})
     default = parse_recipe(RECIPES["default"])
-    own = (
+    ours = (
         default.iterations,
         default.batch,
         default.size,
@@ -135,7 +137,10 @@ def test_the_recipes_of_the_repository_can_be_and_say_what_is_their_own() -> Non
         default.lr,
     )
     assert (
-        own == (None,) * 6 and default.mirror is None and default.augment and default.epochs == 1000
+        ours == (None,) * 6
+        and default.mirror is None
+        and default.augment
+        and default.epochs == 1000
     )
     assert (
         "nnU-Net's own 2D plan" in RECIPES["default"]["note"]
@@ -260,14 +265,16 @@ def test_a_plan_by_hand() -> None:
 
 @pytest.mark.train
 def test_nulls_are_the_planners_own(tmp_path) -> None:
-    """The whole default plan, of three small images: nothing of it is ours, and it comes from training and val."""
+    """The whole default plan, of three small images: nothing of it is ours, and it comes from
+    training and val.
+    """
     nulls = dict.fromkeys(("batch", "size", "features", "mirror"))
     model, _ = fitted(tmp_path, [0.5], epochs=1, iterations=1, **nulls)
     plans = json.loads((tmp_path / "plans.json").read_text())
     assert plans["configurations"][OURS] == {"inherits_from": "2d"}
-    own = plans["configurations"]["2d"]
-    assert own["spacing"] == [1, 1] and own["normalization_schemes"] == ["ZScoreNormalization"]
-    assert own["architecture"]["arch_kwargs"]["features_per_stage"][:4] == [32, 64, 128, 256]
+    ours = plans["configurations"]["2d"]
+    assert ours["spacing"] == [1, 1] and ours["normalization_schemes"] == ["ZScoreNormalization"]
+    assert ours["architecture"]["arch_kwargs"]["features_per_stage"][:4] == [32, 64, 128, 256]
     assert model._predictor.allowed_mirroring_axes == (0, 1) and model.parameters > 1_000_000
 
 
@@ -276,7 +283,7 @@ def test_a_spacing_is_planned_for_and_predictions_stay_native(tmp_path) -> None:
     model, _ = fitted(tmp_path, [0.5], epochs=1, spacing=2, size=[32, 32])
     plans = json.loads((tmp_path / "plans.json").read_text())
     assert plans["configurations"]["2d"]["spacing"] == [2.0, 2.0]
-    assert [guess.planes.shape for guess in held_out(model)] == [
+    assert [prediction.planes.shape for prediction in held_out(model)] == [
         (2, *SHAPES[n % 3]) for n in range(4)
     ]
 
@@ -323,8 +330,8 @@ def test_only_weights_and_what_restores_them_stay(straight) -> None:
     ]
     state = torch.load(folder / "best.pt", weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in state.values())
-    own = model._predictor.network.parameters()
-    assert model.parameters == sum(parameter.numel() for parameter in own) > 0
+    ours = model._predictor.network.parameters()
+    assert model.parameters == sum(parameter.numel() for parameter in ours) > 0
     for name in ("plans.json", "dataset.json"):
         text = (folder / name).read_text()
         assert (
@@ -410,13 +417,17 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch) -> None:
 
 @pytest.mark.process
 def test_the_blur_has_no_stopwatch(tmp_path) -> None:
-    """It would time two ways of blurring and take the faster: another machine's load, other weights."""
+    """It would time two ways of blurring and take the faster: another machine's load, other
+    weights.
+    """
     job = nnunet_trainer.Job(parse_recipe(TINY), {}, {}, None, [], a_run(tmp_path, Watch([])), None)
     with sealed_nnunet(job.run):
-        given = ((64, 64), (0, 0), [[1, 1]], (0, 1), False)
-        steps = nnunet_trainer.subclass_trainer(job).get_training_transforms(*given).transforms
+        arguments = ((64, 64), (0, 0), [[1, 1]], (0, 1), False)
+        steps = nnunet_trainer.subclass_trainer(job).get_training_transforms(*arguments).transforms
         theirs = (
-            nnunet_trainer.subclass_trainer(job).__base__.get_training_transforms(*given).transforms
+            nnunet_trainer.subclass_trainer(job)
+            .__base__.get_training_transforms(*arguments)
+            .transforms
         )
     timed = [
         [getattr(getattr(step, "transform", step), "benchmark", None) for step in each]
@@ -434,10 +445,10 @@ def test_augmentation_and_mirroring_can_be_off(tmp_path) -> None:
     ):
         job = nnunet_trainer.Job(parse_recipe({**TINY, **changes}), {}, {}, None, [], run, None)
         with sealed_nnunet(run):
-            made = nnunet_trainer.subclass_trainer(job).get_training_transforms(
+            composed = nnunet_trainer.subclass_trainer(job).get_training_transforms(
                 (64, 64), (0, 0), [[1, 1]], axes, False
             )
-        assert len(made.transforms) == kinds and nnunet_trainer.mirror_axes(job.recipe) == axes
+        assert len(composed.transforms) == kinds and nnunet_trainer.mirror_axes(job.recipe) == axes
     assert nnunet_trainer.mirror_axes(parse_recipe(TINY)) == (1,)
     assert nnunet_trainer.mirror_axes(parse_recipe({**TINY, "mirror": None})) == (0, 1)
 
@@ -494,7 +505,9 @@ def test_environment_threads_chance_and_cwd_are_as_before(tmp_path) -> None:
 
 @pytest.mark.process
 def test_settings_of_its_packages_go_with_the_block(tmp_path) -> None:
-    """Matplotlib, which it imports, writes a list of fonts there, in a process that only restores too."""
+    """Matplotlib, which it imports, writes a list of fonts there, in a process that only restores
+    too.
+    """
     with sealed_nnunet(a_run(tmp_path, Watch([]))):
         settings = Path(os.environ["MPLCONFIGDIR"])
         settings.mkdir(parents=True, exist_ok=True)
@@ -521,17 +534,17 @@ def test_any_size_and_black_images(straight, shape, kind) -> None:
     image = np.random.default_rng(0).integers(1, 255, shape).astype(np.uint8)
     if kind != "noise":
         image[: shape[0] // 2 if kind == "framed" else None] = 0
-    (guess,) = model.predict([image])
+    (prediction,) = model.predict([image])
     assert (
-        guess.planes.shape == guess.probabilities.shape == (2, *shape)
-        and guess.planes.sum(0).max() <= 1
+        prediction.planes.shape == prediction.probabilities.shape == (2, *shape)
+        and prediction.planes.sum(0).max() <= 1
     )
     assert (
-        np.isfinite(guess.probabilities).all()
-        and 0 <= guess.probabilities.min() <= guess.probabilities.max() <= 1
+        np.isfinite(prediction.probabilities).all()
+        and 0 <= prediction.probabilities.min() <= prediction.probabilities.max() <= 1
     )
     for plane, score, probability in zip(
-        guess.planes, guess.scores, guess.probabilities, strict=True
+        prediction.planes, prediction.scores, prediction.probabilities, strict=True
     ):
         assert score == pytest.approx(probability[plane].mean() if plane.any() else 0, abs=1e-6)
 
@@ -553,12 +566,12 @@ def test_weights_start_a_net_of_their_plan_only(straight, tmp_path) -> None:
         for s in pictures(3)
     ]
     model.fit(three, three, a_run(tmp_path / "run", Watch([0.5])))
-    given, own = (
+    source, ours = (
         torch.load(at / "best.pt", weights_only=True) for at in (folder, tmp_path / "run")
     )
-    shared = [name for name in given if "seg_layers" not in name]
-    assert shared and all(torch.equal(given[name], own[name]) for name in shared)
-    assert any(given[name].shape != own[name].shape for name in given)
+    shared = [name for name in source if "seg_layers" not in name]
+    assert shared and all(torch.equal(source[name], ours[name]) for name in shared)
+    assert any(source[name].shape != ours[name].shape for name in source)
     message = failing(tmp_path / "other", weights=str(folder / "best.pt"), features=[8, 8, 8, 8])
     assert message.startswith("RunError") and "expected a state dict of this net" in message
     assert "no such file of weights" in failing(
@@ -580,8 +593,8 @@ def test_the_quick_recipe_learns_the_phantom(tmp_path) -> None:
     rule, recipe = SELECTION["segment"], {**RECIPES["quick"], "size": [96, 256]}
     model = NnUNet(classes=9, exclusive=True, recipe=recipe)
     model.fit(train, val, Run(tmp_path, "cpu", 0, "fp32", os.cpu_count() or 1, rule))
-    guesses = model.predict(sample.image for sample in test)
-    assert rule(zip([sample.target for sample in test], guesses, strict=True)) > 0.75
+    predictions = model.predict(sample.image for sample in test)
+    assert rule(zip([sample.target for sample in test], predictions, strict=True)) > 0.75
 
 
 @pytest.mark.gpu

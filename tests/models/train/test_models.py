@@ -1,6 +1,8 @@
-"""Every model of conf/model (a lab's own with USBENCH_CONF=lab/conf) by its `tiny` recipe: it learns eight phantoms,
-predicts at native size whatever the size, repeats itself, takes images without an object and sets of odd numbers. The
-long ones: by every other recipe, at full size, it trains and predicts."""
+"""Every model of conf/model (a lab's own with USBENCH_CONF=lab/conf) by its `tiny` recipe: it
+learns eight phantoms, predicts at native size whatever the size, repeats itself, takes images
+without an object and sets of odd numbers. The long ones: by every other recipe, at full size, it
+trains and predicts.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def subject_of(
     size: tuple[int, int] = SIZE,
     images: int = 8,
 ) -> Subject:
-    """A model of conf/model by a recipe, and so many phantoms; skipped where its extra isn't installed."""
+    """A model of conf/model by a recipe, and so many phantoms; skipped where its extra isn't
+    installed.
+    """
     for package in EXTRAS.get(name, ()):
         pytest.importorskip(package, reason=f"{name} needs an extra: {package} isn't installed")
     setting = measure_learning.prepare(name, YAMLS[name]["task"], compose, recipe, size, images)
@@ -112,8 +116,8 @@ def without_class(sample: Sample, c: int) -> Sample:
     """The same image without anything of one class."""
     target = sample.target
     if isinstance(target, Boxes):
-        kept = target.labels != c
-        return replace(sample, target=Boxes(target.xyxy[kept], target.labels[kept]))
+        others = target.labels != c
+        return replace(sample, target=Boxes(target.xyxy[others], target.labels[others]))
     if isinstance(target, Masks):
         planes = target.planes.copy()
         planes[c] = False
@@ -124,46 +128,59 @@ def without_class(sample: Sample, c: int) -> Sample:
     return replace(sample, target=Landmarks(tuple(paths), state))
 
 
-def check(guess: Target, size: tuple[int, int], classes: int) -> None:
+def check(prediction: Target, size: tuple[int, int], classes: int) -> None:
     """A prediction as DESIGN's contract has it, in the image's own pixels."""
     height, width = size
-    if isinstance(guess, Boxes):
+    if isinstance(prediction, Boxes):
         assert (
-            guess.scores is not None and len(guess.labels) <= 300 and (guess.scores >= 0.001).all()
+            prediction.scores is not None
+            and len(prediction.labels) <= 300
+            and (prediction.scores >= 0.001).all()
         )
-        assert ((guess.labels >= 0) & (guess.labels < classes)).all() and np.isfinite(
-            guess.xyxy
+        assert ((prediction.labels >= 0) & (prediction.labels < classes)).all() and np.isfinite(
+            prediction.xyxy
         ).all()
-        assert (guess.xyxy >= 0).all() and (guess.xyxy <= [width, height, width, height]).all()
-        assert (guess.xyxy[:, 2:] >= guess.xyxy[:, :2]).all() and (guess.scores <= 1).all()
-    elif isinstance(guess, Masks):
-        assert guess.planes.shape == (classes, height, width) and guess.scores is not None
-        assert guess.probabilities is not None and guess.probabilities.shape == guess.planes.shape
-        assert ((guess.probabilities >= 0) & (guess.probabilities <= 1)).all() and (
-            guess.planes.sum(0) <= 1
+        assert (prediction.xyxy >= 0).all() and (
+            prediction.xyxy <= [width, height, width, height]
         ).all()
-        assert ((guess.scores > 0) == guess.planes.any((1, 2))).all()
+        assert (prediction.xyxy[:, 2:] >= prediction.xyxy[:, :2]).all() and (
+            prediction.scores <= 1
+        ).all()
+    elif isinstance(prediction, Masks):
+        assert prediction.planes.shape == (classes, height, width) and prediction.scores is not None
+        assert (
+            prediction.probabilities is not None
+            and prediction.probabilities.shape == prediction.planes.shape
+        )
+        assert ((prediction.probabilities >= 0) & (prediction.probabilities <= 1)).all() and (
+            prediction.planes.sum(0) <= 1
+        ).all()
+        assert ((prediction.scores > 0) == prediction.planes.any((1, 2))).all()
     else:
-        assert len(guess.paths) == classes and guess.scores is not None
-        assert ((guess.scores >= 0) & (guess.scores <= 1)).all()
-        assert np.array_equal(guess.state, np.where(guess.scores >= 0.5, SEEN, OFF))
-        for path in guess.paths:
+        assert len(prediction.paths) == classes and prediction.scores is not None
+        assert ((prediction.scores >= 0) & (prediction.scores <= 1)).all()
+        assert np.array_equal(prediction.state, np.where(prediction.scores >= 0.5, SEEN, OFF))
+        for path in prediction.paths:
             assert path.dtype == np.float32 and path.min(initial=0) >= -0.5
             assert (path <= np.array([width, height]) - 0.5).all()
 
 
-def same(one: Target, other: Target) -> bool:
+def same(first: Target, other: Target) -> bool:
     """To the last bit."""
-    if isinstance(one, Boxes) and isinstance(other, Boxes):
-        pairs = [(one.xyxy, other.xyxy), (one.labels, other.labels), (one.scores, other.scores)]
-    elif isinstance(one, Masks) and isinstance(other, Masks):
-        pairs = [(one.planes, other.planes), (one.scores, other.scores)]
-    else:
-        assert isinstance(one, Landmarks) and isinstance(other, Landmarks)
+    if isinstance(first, Boxes) and isinstance(other, Boxes):
         pairs = [
-            (one.state, other.state),
-            (one.scores, other.scores),
-            *zip(one.paths, other.paths, strict=True),
+            (first.xyxy, other.xyxy),
+            (first.labels, other.labels),
+            (first.scores, other.scores),
+        ]
+    elif isinstance(first, Masks) and isinstance(other, Masks):
+        pairs = [(first.planes, other.planes), (first.scores, other.scores)]
+    else:
+        assert isinstance(first, Landmarks) and isinstance(other, Landmarks)
+        pairs = [
+            (first.state, other.state),
+            (first.scores, other.scores),
+            *zip(first.paths, other.paths, strict=True),
         ]
     return all(np.array_equal(a, b) for a, b in pairs)
 
@@ -185,7 +202,7 @@ OURS = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
 
 @pytest.mark.parametrize("name", OURS)
 def test_thresholds_of_learning_have_a_margin(name):
-    """Every seed's figure in the record is clear of the threshold, and so is the frozen weights'."""
+    """Every seed's figure in the file is clear of the threshold, so is the frozen weights'."""
     node = yaml.safe_load((conf_dir() / "model" / f"{name}.yaml").read_text("utf-8"))
     entry = LEARNING[name]
     again = f"expected figures of the recipe as it is: run scripts/measure_learning.py {name}"
@@ -211,29 +228,29 @@ def test_predictions_are_native_in_order_and_repeat_themselves(subject, tmp_path
     pictures = [rng.integers(0, 255, size, np.uint8) for size in ODD] + images_of(subject.samples)[
         :2
     ]
-    guesses = list(first.predict(pictures))
-    assert len(guesses) == len(pictures)
-    for guess, picture in zip(guesses, pictures, strict=True):
-        check(guess, (picture.shape[0], picture.shape[1]), subject.classes)
+    predictions = list(first.predict(pictures))
+    assert len(predictions) == len(pictures)
+    for prediction, picture in zip(predictions, pictures, strict=True):
+        check(prediction, (picture.shape[0], picture.shape[1]), subject.classes)
     alone = [next(iter(first.predict([picture]))) for picture in pictures]
-    assert [type(one) for one in alone] == [type(one) for one in guesses] and list(
-        first.predict([])
-    ) == []
+    assert [type(prediction) for prediction in alone] == [
+        type(prediction) for prediction in predictions
+    ] and list(first.predict([])) == []
     again = subject.fit(tmp_path / "b", subject.samples, epochs=1)
-    assert all(map(same, guesses, again.predict(pictures)))
+    assert all(map(same, predictions, again.predict(pictures)))
     other = subject.fit(tmp_path / "c", subject.samples, seed=1, epochs=1)
-    assert not all(map(same, guesses, other.predict(pictures)))
+    assert not all(map(same, predictions, other.predict(pictures)))
     fresh = build(subject.node, classes=subject.classes, exclusive=True, recipe=subject.recipe)
     fresh.restore(subject.run(tmp_path / "a"))
-    assert all(map(same, guesses, fresh.predict(pictures)))
+    assert all(map(same, predictions, fresh.predict(pictures)))
     assert first.parameters == fresh.parameters > 0
 
 
 Change = Callable[[list[Sample]], list[Sample]]
 SETS: dict[str, Change] = {
-    "a last batch of one": lambda every: every[:5],
-    "images without an object": lambda every: [*every[:4], *map(without_objects, every[4:])],
-    "a class that never occurs": lambda every: [without_class(sample, 0) for sample in every],
+    "a last batch of one": lambda images: images[:5],
+    "images without an object": lambda images: [*images[:4], *map(without_objects, images[4:])],
+    "a class that never occurs": lambda images: [without_class(sample, 0) for sample in images],
 }
 
 
@@ -241,19 +258,21 @@ SETS: dict[str, Change] = {
 def test_it_takes_any_set(subject, tmp_path, which):
     samples = SETS[which](subject.samples)
     model = subject.fit(tmp_path, samples, epochs=1, batch=4)
-    for guess in model.predict(images_of(samples)):
-        check(guess, SIZE, subject.classes)
+    for prediction in model.predict(images_of(samples)):
+        check(prediction, SIZE, subject.classes)
 
 
 def test_a_batch_of_one(subject, tmp_path):
-    """Batch normalisation may want two: then it is said in one sentence, before anything is trained."""
+    """Batch normalisation may want two: then it is said in one sentence, before anything is
+    trained.
+    """
     try:
         model = subject.fit(tmp_path, subject.samples[:3], epochs=1, batch=1)
     except ConfigError as refused:
         assert "recipe.batch" in str(refused) and not (tmp_path / "log.csv").exists()
         return
-    for guess in model.predict(images_of(subject.samples[:3])):
-        check(guess, SIZE, subject.classes)
+    for prediction in model.predict(images_of(subject.samples[:3])):
+        check(prediction, SIZE, subject.classes)
 
 
 # ---- long ones: full sizes
@@ -273,7 +292,9 @@ FULL_SIZE = (275, 690)
     ("name", "recipe"), FULL, ids=[f"{name}-{recipe}" for name, recipe in FULL]
 )
 def test_at_full_size(name, recipe, compose, tmp_path):
-    """Every recipe but the small ones, unchanged but for the epochs: a step on four images, and what it predicts."""
+    """Every recipe but the small ones, unchanged but for the epochs: a step on four images, and
+    what it predicts.
+    """
     subject = subject_of(name, compose, recipe, FULL_SIZE, 4)
     changes = {"iterations": 2} if "iterations" in subject.recipe else {}
     model = subject.fit(tmp_path, subject.samples, epochs=1, **changes)
@@ -281,9 +302,9 @@ def test_at_full_size(name, recipe, compose, tmp_path):
         float(row[1]) for row in csv.reader((tmp_path / "log.csv").open()) if row[0] == "train/loss"
     ]
     assert len(losses) == 1 and np.isfinite(losses).all()
-    guesses = list(model.predict(images_of(subject.samples)))
-    for guess in guesses:
-        check(guess, FULL_SIZE, subject.classes)
+    predictions = list(model.predict(images_of(subject.samples)))
+    for prediction in predictions:
+        check(prediction, FULL_SIZE, subject.classes)
     fresh = build(subject.node, classes=subject.classes, exclusive=True, recipe=subject.recipe)
     fresh.restore(subject.run(tmp_path))
-    assert all(map(same, guesses, fresh.predict(images_of(subject.samples))))
+    assert all(map(same, predictions, fresh.predict(images_of(subject.samples))))

@@ -1,4 +1,6 @@
-"""Every net of the published tables has the parameters that its paper states, or it is said here why not."""
+"""Every net of the published tables has the parameters that its paper states, or it is said here
+why not.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +52,9 @@ def count(compose: Any, dataset: str, model: str, recipe: str) -> int:
     node, stated = chosen.build, chosen.recipe
     classes = len(config["dataset"]["views"][task]["classes"])
     if (model, name, classes) not in COUNTED:
-        made = instantiate(node, classes=classes, exclusive=True, recipe=stated, _convert_="all")
+        built = instantiate(node, classes=classes, exclusive=True, recipe=stated, _convert_="all")
         COUNTED[model, name, classes] = parameters(
-            build_net(made.net) if isinstance(made, Yolo) else made.create()
+            build_net(built.net) if isinstance(built, Yolo) else built.create()
         )
     assert name == recipe
     return COUNTED[model, name, classes]

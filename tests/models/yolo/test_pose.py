@@ -1,4 +1,6 @@
-"""Points by ultralytics' pose nets: places to the half pixel, what is unknown, what is a curve, sigmas and flips."""
+"""Points by ultralytics' pose nets: places to the half pixel, what is unknown, what is a curve,
+sigmas and flips.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,6 @@ from tests.helpers.watched import Watch, a_run
 from tests.models.yolo.test_yolo import TINY
 from usbench.errors import ConfigError, DataError
 from usbench.models.yolo.boxes import Fit
-from usbench.models.yolo.families import choose_net
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, make_criterion, sealed_ultralytics
 from usbench.models.yolo.points import (
@@ -28,6 +29,7 @@ from usbench.models.yolo.points import (
     predict_points,
     to_landmarks,
 )
+from usbench.models.yolo.recipe import choose_net
 from usbench.results.scoring import SELECTION
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Sample
 
@@ -39,8 +41,9 @@ WITH_CURVE = np.array([False, False, True])
 
 
 def picture(n: int, size: tuple[int, int] = (72, 96)) -> Sample:
-    """Noise with a bright block and a dark one to its right, and a point in the middle of each; every fourth picture
-    lacks the dark one. The third name is a curve."""
+    """Noise with a bright block and a dark one to its right, and a point in the middle of each;
+    every fourth picture lacks the dark one. The third name is a curve.
+    """
     rng = np.random.default_rng(n)
     image = rng.integers(90, 130, size).astype(np.uint8)
     places, state = [], [SEEN, OFF if n % 4 == 3 else SEEN, SEEN]
@@ -62,9 +65,9 @@ def pictures(count: int) -> list[Sample]:
 
 
 def pose(**changes) -> Yolo:
-    given = {"classes": NAMES, "size": "n", "kpt_oks_sigmas": 0.05, **changes}
+    arguments = {"classes": NAMES, "size": "n", "kpt_oks_sigmas": 0.05, **changes}
     return Yolo(
-        **{**given, "recipe": {**TINY, **changes.get("recipe", {})}, "family": "yolov8_pose"}
+        **{**arguments, "recipe": {**TINY, **changes.get("recipe", {})}, "family": "yolov8_pose"}
     )
 
 
@@ -76,7 +79,7 @@ def a_landmark_run(folder: Path, **changes):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"kpt_oks_sigmas": None}, "kpt_oks_sigmas"),  # theirs: 1 / number of names, in silence
         ({"kpt_oks_sigmas": 0}, "kpt_oks_sigmas"),
@@ -90,8 +93,8 @@ def a_landmark_run(folder: Path, **changes):
         ({"recipe": {"augment": {"mosaic": 1.0}}}, "unknown recipe key 'mosaic'"),
     ],
 )
-def test_what_cannot_be_is_refused(change, words):
-    with pytest.raises(ConfigError, match=words):
+def test_what_cannot_be_is_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
         pose(**change)
 
 
@@ -135,7 +138,9 @@ def test_the_net_has_a_place_and_a_presence_for_every_name(tmp_path):
 
 
 def test_a_label_by_hand():
-    """An image of 100 × 50 px: the first point's edges-on-edges place, the second off, the third unknown."""
+    """An image of 100 × 50 px: the first point's edges-on-edges place, the second off, the third
+    unknown.
+    """
     target = Landmarks(
         (
             np.array([[9.5, 19.5]], np.float32),
@@ -168,13 +173,15 @@ def test_a_curve_is_unknown_to_the_net_and_absent_in_the_prediction():
     (line,) = point_lines(samples[0].target, 72, 96, WITH_CURVE)
     assert line.split()[-3:] == ["0.500000000", "0.500000000", "1.000000000"]
     frame = SimpleNamespace(width=96, height=72)
-    guess = to_landmarks(
+    prediction = to_landmarks(
         np.full((3, 2), 7, np.float32), np.array([0.9, 0.4, 0.99], np.float32), WITH_CURVE, frame
     )
-    assert guess.state.tolist() == [SEEN, OFF, OFF] and guess.scores.tolist() == pytest.approx(
-        [0.9, 0.4, 0]
-    )
-    assert [path.tolist() for path in guess.paths] == [
+    assert prediction.state.tolist() == [
+        SEEN,
+        OFF,
+        OFF,
+    ] and prediction.scores.tolist() == pytest.approx([0.9, 0.4, 0])
+    assert [path.tolist() for path in prediction.paths] == [
         [[7, 7]],
         [[7, 7]],
         [[47.5, 35.5]],
@@ -184,7 +191,9 @@ def test_a_curve_is_unknown_to_the_net_and_absent_in_the_prediction():
 @pytest.mark.parametrize("rect", [True, False])
 @pytest.mark.parametrize("shape", [(275, 690), (97, 61), (320, 320), (40, 120)])
 def test_a_place_comes_back_where_it_was(shape, rect):
-    """A net that sees exactly, in the coordinates of ultralytics' head: a white block's middle, edges on whole px."""
+    """A net that sees exactly, in the coordinates of ultralytics' head: a white block's middle,
+    edges on whole px.
+    """
     height, width = shape
     x, y = width // 3, height // 2
     image = np.full(shape, 114, np.uint8)  # as around it
@@ -198,9 +207,13 @@ def test_a_place_comes_back_where_it_was(shape, rect):
         other = torch.tensor([0, 0, 0, 0, 0.2, 5, 5, 1.0, 5, 5, 1.0])
         return (torch.stack([other, sure], 1)[None],)
 
-    (guess,) = predict_points(net, [image], Fit(320, rect, "cpu"), np.array([False, False]))
-    assert np.abs(guess.paths[0] - [[x - 0.5, y - 0.5]]).max() < 0.25 * max(1, max(shape) / 320)
-    assert guess.scores.tolist() == pytest.approx([0.8, 0.1]) and guess.state.tolist() == [
+    (prediction,) = predict_points(net, [image], Fit(320, rect, "cpu"), np.array([False, False]))
+    assert np.abs(prediction.paths[0] - [[x - 0.5, y - 0.5]]).max() < 0.25 * max(
+        1, max(shape) / 320
+    )
+    assert prediction.scores.tolist() == pytest.approx(
+        [0.8, 0.1]
+    ) and prediction.state.tolist() == [
         SEEN,
         OFF,
     ]
@@ -217,10 +230,10 @@ def test_nothing_is_learnt_of_what_is_unknown(tmp_path):
     criterion = object.__new__(ignore_unknown(v8PoseLoss))
     criterion.bce_pose, criterion.keypoint_loss = torch.nn.BCEWithLogitsLoss(), _distance
     predicted = torch.zeros(1, 2, 3, 3, requires_grad=True)  # an image, two anchors, three names
-    truth = torch.tensor([[[[1.0, 1, 2], [1, 1, 1], [0, 0, 0]]]])  # there, unknown, absent
+    target = torch.tensor([[[[1.0, 1, 2], [1, 1, 1], [0, 0, 0]]]])  # there, unknown, absent
     masks, index = torch.tensor([[True, False]]), torch.zeros(1, 2, dtype=torch.long)
     box, stride = torch.tensor([[[0.0, 0, 8, 8], [0, 0, 8, 8]]]), torch.ones(2, 1)
-    where, there = criterion.calculate_keypoints_loss(masks, index, truth, stride, box, predicted)
+    where, there = criterion.calculate_keypoints_loss(masks, index, target, stride, box, predicted)
     (where + there).backward()
     assert there.item() == pytest.approx(
         np.log(2), abs=1e-5
@@ -235,8 +248,8 @@ def test_nothing_is_learnt_of_what_is_unknown(tmp_path):
     assert not predicted.grad[0, 1].any()
 
 
-def _distance(predicted, truth, mask, area):
-    return (((predicted[..., :2] - truth[..., :2]) ** 2).sum(-1) * mask).mean()
+def _distance(predicted, target, mask, area):
+    return (((predicted[..., :2] - target[..., :2]) ** 2).sum(-1) * mask).mean()
 
 
 def test_the_loss_is_ours(tmp_path):
@@ -270,8 +283,8 @@ def learnt(tmp_path_factory):
 @pytest.mark.train
 def test_it_learns_places_and_presence(learnt):
     model, _, losses = learnt
-    truths, guesses = pictures(16), list(model.predict(s.image for s in pictures(16)))
-    pairs = [(s.target, g, n) for s, g in zip(truths, guesses, strict=True) for n in (0, 1)]
+    targets, predictions = pictures(16), list(model.predict(s.image for s in pictures(16)))
+    pairs = [(s.target, g, n) for s, g in zip(targets, predictions, strict=True) for n in (0, 1)]
     errors = [np.linalg.norm(t.paths[n] - g.paths[n]) for t, g, n in pairs if t.state[n] == SEEN]
     assert losses[-1] < losses[0] / 2  # five seeds: .11 to .15; frozen: 1.00
     assert np.mean(errors) < 3  # px; five seeds: .34 to .66; frozen: 31
@@ -288,13 +301,13 @@ def test_a_finished_run_knows_its_curves(learnt):
         np.random.default_rng(0).integers(0, 255, size, np.uint8)
         for size in ((97, 131), (64, 64), (40, 200))
     ]
-    for image, one, other in zip(odd, model.predict(odd), fresh.predict(odd), strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(one.paths, other.paths, strict=True))
-        assert np.array_equal(one.scores, other.scores) and one.scores[2] == 0
-        assert one.paths[2].tolist() == [[image.shape[1] / 2 - 0.5, image.shape[0] / 2 - 0.5]]
+    for image, first, other in zip(odd, model.predict(odd), fresh.predict(odd), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(first.paths, other.paths, strict=True))
+        assert np.array_equal(first.scores, other.scores) and first.scores[2] == 0
+        assert first.paths[2].tolist() == [[image.shape[1] / 2 - 0.5, image.shape[0] / 2 - 0.5]]
         assert all(
             (path >= -0.5).all() and (path <= np.array(image.shape[::-1]) - 0.5).all()
-            for path in one.paths
+            for path in first.paths
         )
 
 

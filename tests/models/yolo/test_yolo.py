@@ -1,4 +1,4 @@
-"""YOLOv8: the traps of ultralytics, each with the test that fails where its handling is taken away."""
+"""YOLOv8: the traps of ultralytics, each with the test that fails without its handling."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from tests.helpers.watched import Watch, a_run
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
 from usbench.models.yolo.boxes import Fit, predict_boxes, suppress
-from usbench.models.yolo.families import choose_net
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, sealed_ultralytics
-from usbench.models.yolo.recipe import training_arguments
+from usbench.models.yolo.recipe import choose_net, training_arguments
 from usbench.types import Boxes, Run, Sample
 
 TINY = {
@@ -65,12 +64,12 @@ def fitted(folder: Path, scores: list[float], recipe=RECIPE) -> tuple[Yolo, Watc
     return model, watch
 
 
-def same(one: list[Boxes], other: list[Boxes]) -> bool:
-    return len(one) == len(other) and all(
+def same(first: list[Boxes], other: list[Boxes]) -> bool:
+    return len(first) == len(other) and all(
         np.array_equal(a.xyxy, b.xyxy)
         and np.array_equal(a.labels, b.labels)
         and np.array_equal(a.scores, b.scores)
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(first, other, strict=True)
     )
 
 
@@ -90,7 +89,7 @@ def straight(tmp_path_factory) -> tuple[Yolo, Watch, Path]:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"optimizer": "auto"}, "'auto' ignores lr0"),
         ({"optimizer": "MuSGD"}, "optimizer: expected one of"),
@@ -109,8 +108,8 @@ def straight(tmp_path_factory) -> tuple[Yolo, Watch, Path]:
         ({"micro_batch": 0.5}, "micro_batch: expected a divisor"),
     ],
 )
-def test_a_recipe_that_cannot_be_is_refused(change, words) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_a_recipe_that_cannot_be_is_refused(change, message) -> None:
+    with pytest.raises(ConfigError, match=message):
         Yolo(classes=1, recipe={**TINY, **change}, size="n")
 
 
@@ -147,8 +146,8 @@ def test_every_training_argument_of_the_installed_package_is_given(tmp_path) -> 
         from ultralytics.utils import DEFAULT_CFG_DICT
     elsewhere = {
         word
-        for words in (runs_own, predicting, showing, exporting, other_tasks)
-        for word in words.split()
+        for message in (runs_own, predicting, showing, exporting, other_tasks)
+        for word in message.split()
     }
     assert set(DEFAULT_CFG_DICT) - set(training_arguments(TINY)) - elsewhere == set()
 
@@ -183,7 +182,9 @@ def test_suppression_is_ultralytics_own(seed, tmp_path) -> None:
 
 
 def bright_part(pixels: torch.Tensor) -> tuple[torch.Tensor]:
-    """A net that sees exactly: centre and size of what is white, in px of its input; one anchor, one class."""
+    """A net that sees exactly: centre and size of what is white, in px of its input; one anchor,
+    one class.
+    """
     rows = []
     for picture in pixels[:, 0]:
         ys, xs = torch.nonzero(picture > 0.75, as_tuple=True)
@@ -196,11 +197,11 @@ def bright_part(pixels: torch.Tensor) -> tuple[torch.Tensor]:
 @pytest.mark.parametrize("shape", [(275, 690), (534, 512), (97, 61), (33, 320), (320, 320)])
 def test_a_box_comes_back_where_it_was(shape, rect) -> None:
     height, width = shape
-    truth = [width // 4, height // 3, width // 4 + width // 2, height]
+    target = [width // 4, height // 3, width // 4 + width // 2, height]
     image = np.zeros(shape, np.uint8)
-    image[truth[1] : truth[3], truth[0] : truth[2]] = 255
+    image[target[1] : target[3], target[0] : target[2]] = 255
     (boxes,) = predict_boxes(bright_part, [image], Fit(320, rect, "cpu"))
-    np.testing.assert_allclose(boxes.xyxy[0], truth, atol=1.2 * max(1.0, max(shape) / 320))
+    np.testing.assert_allclose(boxes.xyxy[0], target, atol=1.2 * max(1.0, max(shape) / 320))
     assert boxes.xyxy[0, 3] <= height  # clipped
 
 
@@ -239,7 +240,9 @@ def test_the_loss_falls(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_the_quick_recipe_finds_the_phantoms_hematomas(tmp_path) -> None:
-    """Recall at IoU .5 of the most certain box of an image, on 24 test images: far above .8 (mAP50 was 1.00)."""
+    """Recall at IoU .5 of the most certain box of an image, on 24 test images: far above .8 (mAP50
+    was 1.00).
+    """
     spec = phantom.PhantomSpec("spinal", (275, 690), {"train": 64, "val": 16, "test": 24}, seed=0)
     drawn = list(phantom.draw_samples(spec, "detect"))
     train, val, test = (
@@ -261,15 +264,15 @@ def test_the_quick_recipe_finds_the_phantoms_hematomas(tmp_path) -> None:
 
 def hits(pairs) -> float:
     """The share of images with one object whose most certain box overlaps it by half."""
-    found = []
-    for truth, predicted in pairs:
-        if len(truth.xyxy) and len(predicted.xyxy):
-            (x1, y1, x2, y2), (u1, v1, u2, v2) = truth.xyxy[0], predicted.xyxy[0]
+    overlaps = []
+    for target, predicted in pairs:
+        if len(target.xyxy) and len(predicted.xyxy):
+            (x1, y1, x2, y2), (u1, v1, u2, v2) = target.xyxy[0], predicted.xyxy[0]
             inter = max(0.0, min(x2, u2) - max(x1, u1)) * max(0.0, min(y2, v2) - max(y1, v1))
-            found.append(inter / ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - inter) >= 0.5)
-        elif len(truth.xyxy):
-            found.append(False)
-    return float(np.mean(found))
+            overlaps.append(inter / ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - inter) >= 0.5)
+        elif len(target.xyxy):
+            overlaps.append(False)
+    return float(np.mean(overlaps))
 
 
 @pytest.mark.train
@@ -378,7 +381,7 @@ def test_rectangles_of_several_shapes_are_still_shuffled(tmp_path, capsys) -> No
 
 @pytest.mark.train
 def test_threads_and_environment_are_as_before(tmp_path) -> None:
-    """Their import sets OMP_NUM_THREADS=1 for children, their CPU trainer takes all cores but one."""
+    """Their import sets OMP_NUM_THREADS=1 for children, their CPU trainer takes all but one."""
     watch, before = Watch([0.5]), dict(os.environ)
     model = Yolo(classes=2, recipe={**TINY, "epochs": 1}, size="n")
     model.fit(pictures(4), pictures(1), a_run(tmp_path, watch, threads=2))
@@ -440,12 +443,12 @@ def test_weights_start_a_net_of_their_size_only(straight, tmp_path) -> None:
     best = str(folder / "best.pt")
     model = Yolo(classes=3, recipe={**TINY, "epochs": 1, "lr0": 1e-12}, size="n", weights=best)
     model.fit(pictures(8), pictures(2), a_run(tmp_path / "run", Watch([0.5])))
-    source, own = (
+    source, ours = (
         torch.load(p, weights_only=False)["model"].state_dict()
         for p in (best, tmp_path / "run/best.pt")
     )
     weight = "model.4.cv1.conv.weight"
-    torch.testing.assert_close(own[weight], source[weight])
+    torch.testing.assert_close(ours[weight], source[weight])
     (tmp_path / "run/best.pt").unlink()
     message = failing(tmp_path, size="s", weights=best)
     assert message.startswith("ConfigError") and "expected weights of yolov8s" in message
@@ -482,7 +485,8 @@ calls = []
 def refuse(*arguments, **_):
     calls.append(arguments[:2])
     raise OSError("sealed")
-socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.getaddrinfo = socket.create_connection = refuse
 import mlflow
 mlflow.set_tracking_uri("sqlite:///" + os.environ["STORE"])
 mlflow.set_experiment("ours")
@@ -490,25 +494,29 @@ mlflow.start_run()
 mlflow.log_param("model", "ours")
 from tests.models.yolo.test_yolo import TINY, Watch, Yolo, a_run, pictures
 del sys.modules["pytest"]  # where it sees that, ultralytics behaves
-Yolo(classes=2, recipe={**TINY, "epochs": 1}, size="n").fit(pictures(8), pictures(2), a_run(Path("run"), Watch([0.5])))
+model = Yolo(classes=2, recipe={**TINY, "epochs": 1}, size="n")
+model.fit(pictures(8), pictures(2), a_run(Path("run"), Watch([0.5])))
 import ultralytics.utils
 assert not ultralytics.utils.TESTS_RUNNING
 assert not calls, calls
 store = mlflow.MlflowClient()
 (run,) = store.search_runs([e.experiment_id for e in store.search_experiments()])
-assert run.info.run_id == mlflow.active_run().info.run_id and run.data.params == {"model": "ours"}, run
+assert run.info.run_id == mlflow.active_run().info.run_id, run
+assert run.data.params == {"model": "ours"}, run
 assert {e.name for e in store.search_experiments()} <= {"Default", "ours"}
 """
 
 
 @pytest.mark.process
 def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> None:
-    """No network call, nothing in home, working and temporary folder; MLflow's active run is left alone."""
+    """No network call, nothing in home, working and temporary folder; MLflow's active run is left
+    alone.
+    """
     home, work, scratch = (tmp_path / name for name in ("home", "work", "scratch"))
     for folder in (home, work, scratch):
         folder.mkdir()
     keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH", "LANG")}
-    own = {
+    ours = {
         "HOME": str(home),
         "TMPDIR": str(scratch),
         "STORE": str(tmp_path / "store.db"),
@@ -518,7 +526,7 @@ def test_a_sealed_process_trains_and_leaves_nothing_but_its_run(tmp_path) -> Non
     }
     done = subprocess.run(
         [sys.executable, "-c", SEALED],
-        env={**keep, **own},
+        env={**keep, **ours},
         cwd=work,
         capture_output=True,
         text=True,
@@ -545,8 +553,8 @@ def test_their_warnings_are_shown_and_their_chatter_is_not(tmp_path, capsys) -> 
             SETTINGS[name]
             for name in ("sync", "mlflow", "wandb", "tensorboard", "clearml", "comet")
         )
-    shown = capsys.readouterr()
-    assert shown.out == "" and shown.err == "ultralytics: labels are missing\n"
+    output = capsys.readouterr()
+    assert output.out == "" and output.err == "ultralytics: labels are missing\n"
 
 
 @pytest.mark.process
@@ -571,7 +579,9 @@ def test_predict_before_fit() -> None:
 
 
 def test_a_damaged_picture_is_our_error_once_ultralytics_is_imported(tmp_path) -> None:
-    """It puts an Image.open of its own in place, which wants to install a plug-in for what it can't read."""
+    """It puts an Image.open of its own in place, which wants to install a plug-in for what it can't
+    read.
+    """
     from usbench.datasets.codecs import image
 
     import ultralytics  # noqa: F401  isort: skip

@@ -1,4 +1,6 @@
-"""The other nets of ultralytics beside YOLOv8, and batches in parts: counts, traps, each from end to end."""
+"""The other nets of ultralytics beside YOLOv8, and batches in parts: counts, traps, each from end
+to end.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,9 @@ from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
 from usbench.models.checkpoints import list_checkpoints, load_file, load_first
 from usbench.models.yolo.boxes import Fit, outputs, predict_boxes, read_queries
-from usbench.models.yolo.families import FAMILIES, choose_net
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, sealed_ultralytics
-from usbench.models.yolo.recipe import training_arguments
+from usbench.models.yolo.recipe import FAMILIES, choose_net, training_arguments
 from usbench.models.yolo.trainer import subclass_trainer
 from usbench.runner.resolve import resolve_config, resolve_model
 
@@ -81,7 +82,7 @@ def test_yolov5su_is_never_taken_for_v7():
         "NOT YOLOv5 v7.0" in text
         and "not the published net" in YAMLS["yolov5su"]["recipes"]["nnus2023"]["note"]
     )
-    assert FAMILIES["yolov5u"].label("s") == "yolov5su"
+    assert choose_net("yolov5u", "s", 1, None).label == "yolov5su"
 
 
 def test_every_size_of_every_family_has_its_plan(tmp_path):
@@ -100,7 +101,7 @@ def test_yolo26_predicts_with_the_head_that_the_package_predicts_with(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("family", "change", "words"),
+    ("family", "change", "message"),
     [
         ("yolov7", {}, "model.build.family: expected one of yolov8, yolov5u"),
         (
@@ -127,9 +128,9 @@ def test_yolo26_predicts_with_the_head_that_the_package_predicts_with(tmp_path):
         ("yolo26", {"recipe": {"imgsz": 100}}, "yolo26: imgsz: expected a multiple of 32"),
     ],
 )
-def test_what_cannot_be_is_refused(family, change, words):
+def test_what_cannot_be_is_refused(family, change, message):
     build = {"size": "n", "classes": 1, **change, "recipe": {**TINY, **change.get("recipe", {})}}
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match=message):
         Yolo(family=family, **build)
 
 
@@ -147,14 +148,14 @@ def test_the_recipes_of_the_repository_can_be():
     assert paper["unstated"]
 
 
-def test_what_yolov8_is_told_is_what_its_committed_results_were_told(compose):
+def test_what_yolov8_gets_is_what_its_committed_results_got(compose):
     """Another key in the YAML, even one of null, would be another key of the run."""
     for path in (ROOT / "results/usgra/detect").glob("yolov8-*.json"):
-        record = json.loads(path.read_text())
-        config = compose("dataset=usgra", "model=yolov8", f"recipe={record['recipe']}")
+        committed = json.loads(path.read_text())
+        config = compose("dataset=usgra", "model=yolov8", f"recipe={committed['recipe']}")
         _, model = resolve_model(config, DatasetConfig.from_mapping(config["dataset"]), real=True)
         assert {"build": model.build, "recipe": model.recipe} == {
-            k: record["config"]["model"][k] for k in ("build", "recipe")
+            k: committed["config"]["model"][k] for k in ("build", "recipe")
         }
 
 
@@ -172,7 +173,7 @@ def fitted(folder: Path, family: str, watch: Watch, **changes) -> Yolo:
 @pytest.mark.train
 @pytest.mark.parametrize("family", ["yolo26", "rtdetr"])
 def test_stopped_and_started_again_ends_as_if_not(family, tmp_path):
-    """YOLO26's loss shifts from one head to the other with the epochs: it must go on where it was."""
+    """YOLO26's loss shifts from one head to the other by epoch: it must resume where it was."""
     straight, whole = Watch([0.1, 0.2, 0.3]), Watch([0.1, 0.2, 0.3])
     model = fitted(tmp_path / "straight", family, straight, micro_batch=2)
 
@@ -193,7 +194,9 @@ def test_stopped_and_started_again_ends_as_if_not(family, tmp_path):
 @pytest.mark.train
 @pytest.mark.parametrize("micro_batch", [None, 4, 2, 1])
 def test_parts_make_the_same_number_of_steps(micro_batch, tmp_path):
-    """9 images in batches of 4: three steps an epoch, however small the parts; nothing is carried to the next one."""
+    """9 images in batches of 4: three steps an epoch, however small the parts; nothing is carried
+    to the next one.
+    """
     steps = []
 
     class Counting(Watch):
@@ -209,7 +212,9 @@ def test_parts_make_the_same_number_of_steps(micro_batch, tmp_path):
 
 @pytest.mark.parametrize(("kind", "expected"), [("rtdetr", [1, 1, 1]), ("yolov8", [2, 2, 1])])
 def test_the_parts_gradients_add_up_to_a_batch_s(kind, expected):
-    """Where the loss is a mean over the images they are divided by the number of parts; where it is a sum, not."""
+    """Where the loss is a mean over the images they are divided by the number of parts; where it is
+    a sum, not.
+    """
 
     class Theirs:
         def __init__(self) -> None:
@@ -230,7 +235,9 @@ def test_the_parts_gradients_add_up_to_a_batch_s(kind, expected):
 
 @pytest.mark.train
 def test_a_batch_s_parts_hold_the_batch_s_images(tmp_path):
-    """A step from parts moves the weights as the batch's does: batch normalisation apart, which sees a part."""
+    """A step from parts moves the weights as the batch's does: batch normalisation apart, which
+    sees a part.
+    """
     moved = {}  # of a layer that starts the same whatever the seed
     for micro_batch in (None, 1):
         watch = Watch([0.5])
@@ -260,18 +267,18 @@ def test_a_batch_s_parts_hold_the_batch_s_images(tmp_path):
 def test_a_query_s_box_comes_back_where_it_was(shape):
     """The net sees the image stretched to a square, and answers in shares of it."""
     height, width = shape
-    truth = [width // 4, height // 3, width // 4 + width // 2, height]
+    target = [width // 4, height // 3, width // 4 + width // 2, height]
     image = np.zeros(shape, np.uint8)
-    image[truth[1] : truth[3], truth[0] : truth[2]] = 255
+    image[target[1] : target[3], target[0] : target[2]] = 255
 
     def net(pixels: torch.Tensor) -> tuple[torch.Tensor]:
         assert pixels.shape[2:] == (320, 320)
-        (found,) = bright_part(pixels)
-        rows = torch.cat([found[:, :4, 0] / 320, found[:, 4:, 0], torch.ones(len(found), 1)], 1)
+        (bright,) = bright_part(pixels)
+        rows = torch.cat([bright[:, :4, 0] / 320, bright[:, 4:, 0], torch.ones(len(bright), 1)], 1)
         return (rows[:, None],)
 
     (boxes,) = predict_boxes(net, [image], Fit(320, False, "cpu", stretched=True))
-    np.testing.assert_allclose(boxes.xyxy[0], truth, atol=1.2 * max(1.0, max(shape) / 320))
+    np.testing.assert_allclose(boxes.xyxy[0], target, atol=1.2 * max(1.0, max(shape) / 320))
     assert boxes.labels.tolist() == [1] and boxes.scores.tolist() == pytest.approx([0.9])
 
 
@@ -316,10 +323,16 @@ def test_what_is_trained_on_is_stretched_as_what_is_predicted_on(tmp_path, monke
 
 def test_parts_stand_in_the_record(tmp_path, compose):
     """Set on the command line alone; the step, and its batch, stay what they were."""
-    words = ["dataset=phantom", "model=yolov8", "recipe=tiny", "source=phantom", f"runs={tmp_path}"]
-    plain, told = (
-        resolve_config(compose(*words, *more))
+    overrides = [
+        "dataset=phantom",
+        "model=yolov8",
+        "recipe=tiny",
+        "source=phantom",
+        f"runs={tmp_path}",
+    ]
+    plain, in_parts = (
+        resolve_config(compose(*overrides, *more))
         for more in ((), ("+model.recipes.tiny.micro_batch=2",))
     )
-    assert "micro_batch" not in plain.model.recipe and plain.run_id != told.run_id
-    assert told.model.recipe == {**plain.model.recipe, "micro_batch": 2}
+    assert "micro_batch" not in plain.model.recipe and plain.run_id != in_parts.run_id
+    assert in_parts.model.recipe == {**plain.model.recipe, "micro_batch": 2}

@@ -8,6 +8,7 @@ gathered from one array; a row without a box has the class −1, and an image wi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from usbench.errors import ConfigError, DataError
+from usbench.errors import DataError
 from usbench.models.arrays import Encoding
 from usbench.models.augment import Augment, draw, draw_affine, sample_images, shade, to_grid
 from usbench.models.heatmap.points import move_places
@@ -34,8 +35,7 @@ def to_rows(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
     A box without area is left out. DataError where an image has more boxes than rows.
     """
     assert isinstance(sample.target, Boxes)
-    native = (sample.image.shape[0], sample.image.shape[1])
-    boxes = stretch(sample.target.xyxy, native, size)
+    boxes = stretch(sample.target.xyxy, sample.image.shape, size)
     whole = (boxes[:, 2:] > boxes[:, :2]).all(1)
     count = whole.sum()
     if count > ROWS:
@@ -51,12 +51,12 @@ ENCODING = Encoding("boxes", to_rows)
 
 
 def stretch(
-    xyxy: NDArray[np.float32], source: tuple[int, int], target: tuple[int, int]
+    xyxy: NDArray[np.float32], source: tuple[int, ...], target: tuple[int, ...]
 ) -> NDArray[np.float32]:
     """Boxes (N, 4) of an image of (height, width) `source`, stretched and clipped to `target`."""
     scale = np.array([target[1] / source[1], target[0] / source[0]] * 2)
     moved = np.clip(xyxy * scale, 0, [target[1], target[0]] * 2)
-    return moved.astype(np.float32)  # type: ignore[no-any-return]
+    return cast(NDArray[np.float32], moved.astype(np.float32))
 
 
 def to_target(rows: NDArray[np.float32]) -> Boxes:
@@ -74,12 +74,6 @@ def to_prediction(xyxy: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
     best = scores[valid].sort(descending=True, stable=True).indices[:MAX_BOXES]
     parts = (xyxy.float(), labels.long(), scores.float())
     return Boxes(*(part[valid][best].cpu().numpy() for part in parts))
-
-
-def to_native(prediction: Boxes, source: tuple[int, int], native: tuple[int, int]) -> Boxes:
-    """A prediction on an image of (height, width) `source`, in px of the `native` one."""
-    xyxy = stretch(prediction.xyxy, source, native)
-    return Boxes(xyxy, prediction.labels, prediction.scores)
 
 
 # ---- augmentation
@@ -104,20 +98,11 @@ def augment_boxes(
     size = (images.shape[1], images.shape[2])
     matrix = draw_affine(len(images), size, ranges, rng)
     if turn:
-        turned = matrix[:, :, :2] @ draw_quarter_turns(len(images), turn, rng)
-        matrix = torch.cat([turned, matrix[:, :, 2:]], 2)
+        matrix[:, :, :2] = matrix[:, :, :2] @ draw_quarter_turns(len(images), turn, rng)
     moved = sample_images(images, to_grid(images, matrix))
     if any(blur.values()):
         moved = blur_some(moved, blur, rng)
     return shade(moved, ranges, rng), move_boxes(rows, matrix.to(rows.device), size)
-
-
-def check_augmentation(size: tuple[int, int], turn: float, blur: Mapping[str, float]) -> None:
-    """Raise ConfigError where a recipe asks for an augmentation that can't be."""
-    if turn and size[0] != size[1]:
-        raise ConfigError(f"recipe.turn: expected a square size, got {size}; take turn: 0")
-    if unknown := sorted(set(blur) - set(BLURS)):
-        raise ConfigError(f"recipe.blur: expected {', '.join(BLURS)}, got {', '.join(unknown)}")
 
 
 def draw_quarter_turns(n: int, probability: float, rng: torch.Generator) -> Tensor:
@@ -139,19 +124,17 @@ def move_boxes(rows: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
     """
     centre = (rows[..., :2] + rows[..., 2:4]) / 2
     half = (rows[..., 2:4] - rows[..., :2]) / 2
-    zero = torch.zeros_like(half[..., 0])
-    axes = torch.stack([half[..., 0], zero, zero, half[..., 1]], -1).view(*half.shape[:2], 2, 2)
+
     # The centre and an end of either axis of the ellipse; half a pixel lies between coordinates
     # of edges, as boxes have, and of pixel centres.
-    tips = torch.cat([centre[:, :, None], centre[:, :, None] + axes], 2)
+    tips = torch.cat([centre[:, :, None], centre[:, :, None] + torch.diag_embed(half)], 2)
     placed = move_places(tips - 0.5, matrix, size) + 0.5
     reach = (placed[:, :, 1:] - placed[:, :, :1]).square().sum(2).sqrt()
     edges = torch.tensor([size[1], size[0]] * 2, dtype=rows.dtype, device=rows.device)
     whole = torch.cat([placed[:, :, 0] - reach, placed[:, :, 0] + reach], -1)
     clipped = whole.clamp(min=0).minimum(edges)
     visible = (area(clipped) >= VISIBLE * area(whole)) & (area(clipped) > 0)
-    label = torch.where(visible, rows[..., 4], -1)
-    return torch.cat([clipped, label[..., None]], -1)
+    return torch.cat([clipped, torch.where(visible, rows[..., 4], -1)[..., None]], -1)
 
 
 def area(xyxy: Tensor) -> Tensor:

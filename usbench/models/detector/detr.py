@@ -1,15 +1,14 @@
 """DETR (Carion et al. 2020) of transformers: a set of queries, each a box or nothing, unsuppressed.
 
 The package freezes its ResNet's normalisation, which only pretrained weights can bear; undone
-here. The loss gives each object to one query, at the least total cost. transformers is an extra,
-so it is imported inside functions only.
+here. The loss gives each object to one query, at the least total cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss
 
-from usbench.errors import ConfigError, RunError
+from usbench.errors import RunError
 from usbench.models import backbone as resnets
 from usbench.models.detector.torchvision_nets import Detections, Plan
 
@@ -60,8 +59,8 @@ def to_detections(logits: Tensor, boxes: Tensor, side: Tensor) -> tuple[Tensor, 
     """
     scores = logits.softmax(1)[:, :-1]
     classes = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
-    xyxy = box_convert(boxes, "cxcywh", "xyxy") * side
-    inside = xyxy.clamp(min=0).minimum(side.roll(2)[[0, 1, 0, 1]])
+    xyxy = (box_convert(boxes, "cxcywh", "xyxy") * side).clamp(min=0)
+    inside = xyxy.minimum(side.roll(2)[[0, 1, 0, 1]])
     return inside.repeat_interleave(scores.shape[1], 0), classes.flatten(), scores.flatten()
 
 
@@ -116,8 +115,7 @@ def assign_queries(
     if not cost.isfinite().all():  # the loop ends such a run with its reason
         cost = torch.zeros_like(cost)
     queries, objects = linear_sum_assignment(cost.cpu().numpy())
-    device = logits.device
-    return torch.as_tensor(queries, device=device), torch.as_tensor(objects, device=device)
+    return torch.as_tensor(queries).to(cost.device), torch.as_tensor(objects).to(cost.device)
 
 
 # ---- the net and its weights
@@ -140,7 +138,7 @@ def build_detr(
     Raises:
         RunError: transformers isn't installed.
     """
-    transformers = import_transformers()
+    transformers = resnets.import_transformers("detr")
     config = transformers.DetrConfig(
         num_labels=LABELS,
         backbone=plan.backbone,
@@ -162,38 +160,14 @@ def build_detr(
     if plan.pretrained:
         resnets.fix_first_layers(net.model.backbone.model)
     else:
-        unfreeze_backbone(net.model.backbone)
+        frozen = transformers.models.detr.modeling_detr.DetrFrozenBatchNorm2d
+        resnets.unfreeze(net.model.backbone, frozen)
     return Net(net, plan.classes)
 
 
-def unfreeze_backbone(backbone: nn.Module) -> None:
-    """Let a ResNet of transformers train as a whole."""
-    for layer in backbone.modules():
-        if "FrozenBatchNorm" in type(layer).__name__:
-            resnets.unfreeze(backbone, type(layer))
-            return
-
-
-def load(net: Net, backbone: str, weights: str) -> None:
-    """Fill a net with weights that a word names.
-
-    Args:
-        weights: imagenet (torchvision's of the ResNet) or coco (the authors' whole DETR).
-
-    Raises:
-        ConfigError: there are none such.
-        RunError: they can't be fetched.
-    """
-    if weights == "imagenet":
-        state = resnets.fetch_imagenet(backbone)
-        resnets.load(net.net.model.backbone.model, state, (), "weights=imagenet")
-        return
-    if backbone != "resnet50":
-        raise ConfigError(
-            "model.build.weights=coco: there are such weights for detr on resnet50, "
-            f"not on {backbone}; take imagenet, null or a file"
-        )
-    transformers = import_transformers()
+def fetch_coco() -> dict[str, Tensor]:
+    """The state dict of the authors' DETR on ResNet50; RunError where it can't be fetched."""
+    transformers = resnets.import_transformers("detr")
     try:
         source = transformers.DetrForObjectDetection.from_pretrained(HUB, use_safetensors=True)
     except (OSError, RuntimeError, ValueError) as unreachable:
@@ -201,16 +175,4 @@ def load(net: Net, backbone: str, weights: str) -> None:
             f"weights=coco for detr ({HUB}) could not be fetched "
             f"({type(unreachable).__name__}): {resnets.ADVICE}"
         ) from unreachable
-    resnets.load(net.net, source.state_dict(), (), "weights=coco")
-
-
-def import_transformers() -> Any:
-    """The package transformers; RunError where it isn't installed."""
-    try:
-        import transformers
-    except ImportError as missing:
-        raise RunError(
-            f"model=detr needs the package transformers, which can't be imported ({missing}); "
-            "pip install 'usbench[transformers]'"
-        ) from missing
-    return transformers
+    return cast(dict[str, Tensor], source.state_dict())

@@ -32,9 +32,7 @@ class FeatureMaps(nn.Module):
         super().__init__()
         self.body: Any = resnets.build_resnet(plan.backbone, norm, plan.pretrained)
         self.out_channels = [*resnets.stage_widths(plan.backbone)[1:], *extras]
-        self.extras = nn.ModuleList()
-        for channels, out in zip(self.out_channels[STAGES - 1 : -1], extras, strict=True):
-            self.extras.append(halving_block(channels, out))
+        self.extras = nn.ModuleList(map(halving_block, self.out_channels[STAGES - 1 : -1], extras))
 
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
         """(B, 3, h, w) → maps by name, the finest first."""
@@ -114,11 +112,14 @@ def build_ssd(
             rising.
         extras: channels of the maps after the ResNet's three.
     """
-    maps = STAGES + len(extras)
-    ratios = [[2, 3] if 0 < n < 4 else [2] for n in range(maps)]
-    boxes = DefaultBoxGenerator(ratios, scales=list(scales))
+    ratios = [[2, 3] if 0 < n < 4 else [2] for n in range(STAGES + len(extras))]
     features = FeatureMaps(plan, norm, extras)
-    limits: dict[str, Any] = {"score_thresh": MIN_SCORE, "detections_per_img": MAX_BOXES}
-    # Its own resizing, to (1, 1), is switched off by Net.
-    net = SSD(features, boxes, (1, 1), plan.classes + 1, **limits)
+    net = SSD(
+        features,
+        DefaultBoxGenerator(ratios, scales=list(scales)),
+        (1, 1),  # its own resizing, which Net switches off
+        plan.classes + 1,
+        score_thresh=MIN_SCORE,
+        detections_per_img=MAX_BOXES,
+    )
     return Net(net, [features, net.head])

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -22,7 +23,6 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool, LastLevelP6P7
 
-from usbench.errors import ConfigError
 from usbench.models import backbone as resnets
 from usbench.models.detector.boxes import MAX_BOXES, MIN_SCORE
 
@@ -113,9 +113,8 @@ def exclude_background(
     """
     if head.training:
         return output
-    logits = output["cls_logits"]
-    impossible = torch.full_like(logits[..., :1], -torch.inf)
-    return {**output, "cls_logits": torch.cat([impossible, logits[..., 1:]], -1)}
+    logits = output["cls_logits"][..., 1:]
+    return {**output, "cls_logits": F.pad(logits, (1, 0), value=-torch.inf)}
 
 
 # ---- the nets
@@ -173,11 +172,14 @@ def build_retinanet(
     for side in anchors:
         octaves.append(tuple(int(side * 2 ** (third / 3)) for third in range(3)))
     generator = AnchorGenerator(tuple(octaves), (RATIOS,) * len(anchors))
-    per_place = generator.num_anchors_per_location()[0]
     head = RetinaNetHead(
-        channels, per_place, plan.classes + 1, norm_layer=partial(nn.GroupNorm, 32)
+        channels,
+        generator.num_anchors_per_location()[0],
+        plan.classes + 1,
+        norm_layer=partial(nn.GroupNorm, 32),
     )
     head.regression_head._loss_type = "giou"  # as torchvision's builder: there is no argument
+    head.register_forward_hook(exclude_background)
     net = detection.RetinaNet(
         fpn,
         plan.classes + 1,
@@ -186,7 +188,6 @@ def build_retinanet(
         score_thresh=MIN_SCORE,
         detections_per_img=MAX_BOXES,
     )
-    head.register_forward_hook(exclude_background)
     return Net(net, [fpn, head])
 
 
@@ -204,32 +205,7 @@ def build_pyramid(
     plan: Plan, norm: str, stages: Sequence[int], channels: int, extra: ExtraFPNBlock
 ) -> BackboneWithFPN:
     """A ResNet with a feature pyramid on some of its stages (1 to 4)."""
-    widths = resnets.stage_widths(plan.backbone)
+    widths = [resnets.stage_widths(plan.backbone)[stage - 1] for stage in stages]
     layers = {f"layer{stage}": str(n) for n, stage in enumerate(stages)}
     net = resnets.build_resnet(plan.backbone, norm, plan.pretrained)
-    return BackboneWithFPN(net, layers, [widths[stage - 1] for stage in stages], channels, extra)
-
-
-def load(net: Net, architecture: str, backbone: str, weights: str) -> None:
-    """Fill a net with weights that a word names.
-
-    Args:
-        weights: imagenet (the backbone's) or coco (all but what depends on the classes).
-
-    Raises:
-        ConfigError: torchvision has none such.
-        RunError: they can't be fetched.
-    """
-    if weights == "imagenet":
-        state = resnets.fetch_imagenet(backbone)
-        resnets.load(net.net.backbone.body, state, (), "weights=imagenet")
-        return
-    if architecture not in COCO or backbone != "resnet50":
-        names = ", ".join(f"{name} on resnet50" for name in COCO)
-        raise ConfigError(
-            f"model.build.weights=coco: there are such weights for {names}, "
-            f"not for {architecture} on {backbone}; take imagenet, null or a file"
-        )
-    state = resnets.fetch(COCO[architecture], f"weights=coco for {architecture}")
-    heads = tuple(name.removeprefix("net.") for name in HEADS[architecture])
-    resnets.load(net.net, state, heads, "weights=coco")
+    return BackboneWithFPN(net, layers, widths, channels, extra)

@@ -7,59 +7,36 @@ squared error; a name that is off is a plane of zeros, a blurred one isn't in th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import timm
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from usbench.errors import ConfigError
-from usbench.models import loop
-from usbench.models.arrays import Arrays, decode_as
-from usbench.models.geometry import image_to_net
+from usbench.errors import ConfigError, RunError
+from usbench.models import Recipe, loop
 from usbench.models.heatmap import paths, points
-from usbench.models.heatmap.hrnet import HRNet
-from usbench.models.optimise import Recipe
-from usbench.models.prediction import count_parameters, in_batches, load_best, net_size, to_input
-from usbench.models.segmenter import IMAGENET, load_weights
+from usbench.models.loop_model import LoopModel
 from usbench.models.smp import create_net
-from usbench.types import OFF, SEEN, Landmarks, Run, Sample
+from usbench.types import OFF, SEEN, Landmarks, Run
 
 PRESENT = 0.5  # height of a peak from which on a name counts as seen
+WIDTH = 128  # channels that HRNet's branches are mixed to; half of it at half the size
 
 
-class UNet(nn.Module):
-    """A U-Net of smp without its last block: planes at half of the image's size."""
-
-    strides: Sequence[int] = (2,)
-
-    def __init__(
-        self, encoder: str, planes: int, imagenet: bool, options: Mapping[str, Any]
-    ) -> None:
-        super().__init__()
-        whole: Any = create_net("unet", encoder, planes, imagenet, **options)
-        self.encoder, self.decoder = whole.encoder, whole.decoder
-        # The last block has no skip connection: its input is what the one before gives.
-        channels = self.decoder.blocks[-1].conv1[0].in_channels
-        del self.decoder.blocks[-1]
-        self.head = nn.Conv2d(channels, planes, 3, padding=1)
-
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        """(B, 1, h, w) → (B, planes, h/2, w/2)."""
-        return (self.head(self.decoder(self.encoder(images))),)
-
-
-class Heatmap:
-    """A heat-map net (usbench.types.Model).
+class Heatmap(LoopModel):
+    """A heat-map net.
 
     Which names are curves is learnt from the training targets and kept with the weights.
     """
 
     name = "heatmap"
     version = 1
+    encoding = points.MARKS
 
     def __init__(
         self,
@@ -69,7 +46,7 @@ class Heatmap:
         exclusive: bool,
         recipe: Recipe,
         channels_last: bool = True,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
     ) -> None:
         """Check the configuration; the net itself is built by `fit` or `restore`.
 
@@ -82,13 +59,10 @@ class Heatmap:
                 px). Nothing is mirrored unless it says so: a mirrored heart is another view.
             options: further arguments of smp's U-Net.
         """
+        super().__init__({**recipe, "augment": {"hflip": 0.0, **recipe["augment"]}}, weights)
         self.classes = classes
         self.encoder = encoder
-        self.weights = weights
         self.options = options or {}
-        self.recipe = {**recipe, "augment": {"hflip": 0.0, **recipe["augment"]}}
-        self.size = net_size(recipe)
-        self.batch = int(recipe["batch"])  # images predicted together
         self.sd_point, self.sd_curve = float(recipe["sd_point"]), float(recipe["sd_curve"])
         self.curves = torch.zeros(classes, dtype=torch.bool)  # which names are curves
         if min(self.sd_point, self.sd_curve) <= 0:
@@ -97,56 +71,32 @@ class Heatmap:
                 f"got {self.sd_point, self.sd_curve}"
             )
         self.method = loop.Method(
-            loss=lambda maps, marks: self.loss(maps, points.unpack_marks(marks), self.curves),
+            loss=lambda maps, marks: self.loss(maps, marks, self.curves),
             prepare=points.augment_marks,
             channels_last=channels_last,
         )
 
-    @property
-    def parameters(self) -> int:
-        """Number of parameters, once the net is built."""
-        return count_parameters(self.net)
-
-    def build(self) -> nn.Module:
-        """The net with its starting weights; RunError where they can't be had."""
-        net = self.create(self.weights == IMAGENET)
-        if self.weights not in (None, IMAGENET):
-            load_weights(net, Path(str(self.weights)))
-        return net
-
     def create(self, imagenet: bool = False) -> nn.Module:
         """The net before any training of ours."""
-        net: nn.Module
-        if self.encoder.startswith("hrnet_"):
-            net = HRNet(self.encoder, self.classes, imagenet)
-        else:
-            net = UNet(self.encoder, self.classes, imagenet, self.options)
+        net: nn.Module = (
+            HRNet(self.encoder, self.classes, imagenet)
+            if self.encoder.startswith("hrnet_")
+            else UNet(self.encoder, self.classes, imagenet, self.options)
+        )
         net.register_buffer("curves", torch.zeros(self.classes, dtype=torch.bool))
         return net
 
-    def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
-        """See usbench.types.Model."""
-        torch.manual_seed(run.seed)
-        self.net = self.build()
-        self.run = run
-        train_arrays = decode_as(points.MARKS, train, self.size, run.cache, run.threads)
-        val_arrays = decode_as(points.MARKS, val, self.size, run.cache, run.threads)
-        self.curves = torch.from_numpy(points.curves_of(train_arrays.targets))
+    def learn_from(self, targets: NDArray[np.float32]) -> None:
+        """Find which names are curves."""
+        self.curves = torch.from_numpy(points.curves_of(targets))
         self.net.curves.copy_(self.curves)  # type: ignore[operator, union-attr]
-
-        def validate(net: nn.Module) -> float:
-            return run.score(self.pairs(val_arrays))
-
-        loop.fit(self.net, train_arrays, self.method, validate, self.recipe, run)
 
     def restore(self, run: Run) -> None:
         """See usbench.types.Model."""
-        self.net = self.create()
-        self.run = run
-        load_best(self.net, run, self.method.channels_last)
+        super().restore(run)
         self.curves = self.net.curves.cpu()  # type: ignore[operator, union-attr, assignment]
 
-    def loss(self, maps: Sequence[Tensor], marks: points.Marks, curves: Tensor) -> Tensor:
+    def loss(self, maps: Sequence[Tensor], marks: Tensor, curves: Tensor) -> Tensor:
         """Squared error over the planes of known names, averaged, summed over the resolutions.
 
         In units of a point's energy, Σ exp(−d²/sd²) = π·sd²: an empty plane where a
@@ -155,39 +105,36 @@ class Heatmap:
 
         Args:
             maps: (B, K, h, w) of each resolution.
+            marks: as stored.
             curves: (K,) bool.
         """
         counted = points.known_names(marks)
         total = maps[0].new_zeros((), dtype=torch.float32)
         for planes in maps:
-            heat = (planes.shape[2], planes.shape[3])
+            heat = planes.shape[2:]
             target = points.render(marks, curves, self.size, heat, self.sd_point, self.sd_curve)
             error = ((planes.float() - target) ** 2).sum((2, 3)) / (math.pi * self.sd_point**2)
             total = total + (error * counted).sum() / counted.sum().clamp(min=1)
         return total
 
-    def pairs(self, data: Arrays) -> Iterator[tuple[Landmarks, Landmarks]]:
-        """(target, prediction) of a decoded set, in the net's px.
+    def unpack(self, output: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+        """The finest heat maps (K, h/2, w/2) float32 of each image."""
+        return list(output[-1].float().contiguous().cpu().numpy())
 
-        Only curves that the target has are traced: the score asks for no other.
-        """
+    def pair(
+        self, item: NDArray[np.float32], stored: NDArray[np.float32]
+    ) -> tuple[Landmarks, Landmarks]:
+        """See LoopModel. Only curves that the target has are traced: the score needs no other."""
         curves = self.curves.numpy()
-        for start in range(0, len(data.images), self.batch):
-            chosen = slice(start, start + self.batch)
-            maps = self.maps(data.images[chosen])
-            for planes, marks in zip(maps, data.targets[chosen], strict=True):
-                target = points.to_target(marks, curves)
-                yield target, self.read(planes, curves & (target.state == SEEN), self.size)
+        target = points.to_target(stored, curves)
+        return target, self.read_maps(item, curves & (target.state == SEEN), self.size)
 
-    def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Landmarks]:
-        """See usbench.types.Model. A name always has a place; it is SEEN from a score of .5 on."""
-        for group in in_batches(images, self.batch):
-            maps = self.maps(np.stack([image_to_net(image, self.size) for image in group]))
-            for image, planes in zip(group, maps, strict=True):
-                yield self.read(planes, self.curves.numpy(), (image.shape[0], image.shape[1]))
+    def read(self, item: NDArray[np.float32], size: tuple[int, ...]) -> Landmarks:
+        """See LoopModel. A name always has a place; it is SEEN from a score of .5 on."""
+        return self.read_maps(item, self.curves.numpy(), size)
 
-    def read(
-        self, planes: NDArray[np.float32], curves: NDArray[np.bool_], size: tuple[int, int]
+    def read_maps(
+        self, planes: NDArray[np.float32], curves: NDArray[np.bool_], size: tuple[int, ...]
     ) -> Landmarks:
         """Read one image's heat maps.
 
@@ -197,20 +144,106 @@ class Heatmap:
             size: (height, width) of the image in whose px the landmarks are.
         """
         places, heights = paths.find_peaks(planes)
-        heat = (planes.shape[1], planes.shape[2])
+
         native = []
         for plane, place, curve in zip(planes, places, curves, strict=True):
             path = paths.trace_curve(plane, self.sd_curve) if curve else place[None]
-            native.append(points.stretch(path, heat, size).astype(np.float32))
+            native.append(points.stretch(path, planes.shape[1:], size).astype(np.float32))
         scores = heights.clip(0, 1).astype(np.float32)
         state = np.where(scores >= PRESENT, SEEN, OFF).astype(np.int8)
         return Landmarks(tuple(native), state, scores)
 
-    @torch.inference_mode()
-    def maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(B, h, w) uint8 → the finest heat maps (B, K, h/2, w/2) float32."""
-        self.net.eval()
-        x = to_input(images, self.method, self.run)
-        with loop.autocast(self.run):
-            planes: Tensor = self.net(x)[-1]
-        return planes.float().contiguous().cpu().numpy()
+
+# ---- the nets
+
+
+class UNet(nn.Module):
+    """A U-Net of smp without its last block: planes at half of the image's size."""
+
+    strides: Sequence[int] = (2,)
+
+    def __init__(
+        self, encoder: str, planes: int, imagenet: bool, options: Mapping[str, object]
+    ) -> None:
+        super().__init__()
+        whole: Any = create_net("unet", encoder, planes, imagenet, 1, **options)
+        self.encoder, self.decoder = whole.encoder, whole.decoder
+        # The last block has no skip connection: its input is what the one before gives.
+        channels = self.decoder.blocks[-1].conv1[0].in_channels
+        del self.decoder.blocks[-1]
+        self.head = nn.Conv2d(channels, planes, 3, padding=1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        """(B, 1, h, w) → (B, planes, h/2, w/2)."""
+        return (self.head(self.decoder(self.encoder(images))),)
+
+
+class HRNet(nn.Module):
+    """timm's backbone and two heads.
+
+    One gives planes at a quarter of the image's size; the other, from them and the features,
+    planes at half of it.
+    """
+
+    strides: Sequence[int] = (4, 2)
+
+    def __init__(self, name: str, planes: int, imagenet: bool) -> None:
+        """Build the net.
+
+        Args:
+            name: hrnet_w32 or another HRNet of timm.
+            planes: how many heat maps.
+            imagenet: whether the backbone starts from ImageNet's weights.
+
+        Raises:
+            ConfigError: timm has no such net.
+            RunError: its weights can't be fetched.
+        """
+        super().__init__()
+        self.trunk: Any = build_backbone(name, imagenet)  # stored weights have this name
+        channels = sum(self.trunk.feature_info.channels())
+        self.mix = nn.Sequential(nn.Conv2d(channels, WIDTH, 1, bias=False), *norm(WIDTH))
+        self.coarse = nn.Conv2d(WIDTH, planes, 1)
+        self.up = nn.Sequential(
+            nn.ConvTranspose2d(WIDTH + planes, WIDTH // 2, 4, 2, 1, bias=False),
+            *norm(WIDTH // 2),
+            nn.Conv2d(WIDTH // 2, WIDTH // 2, 3, padding=1, bias=False),
+            *norm(WIDTH // 2),
+        )
+        self.fine = nn.Conv2d(WIDTH // 2, planes, 1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, h, w) → (B, planes, h/4, w/4) and (B, planes, h/2, w/2)."""
+        branches = self.trunk(images.expand(-1, 3, -1, -1))  # the published stem has 3 channels
+        size = branches[0].shape[2:]
+        same_size = [branches[0]]
+        for branch in branches[1:]:
+            same_size.append(F.interpolate(branch, size, mode="bilinear", align_corners=False))
+        mixed = self.mix(torch.cat(same_size, 1))
+        coarse = self.coarse(mixed)
+        return coarse, self.fine(self.up(torch.cat([mixed, coarse], 1)))
+
+
+def norm(channels: int) -> tuple[nn.Module, nn.Module]:
+    """What follows a convolution."""
+    return nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
+
+
+def build_backbone(name: str, imagenet: bool) -> Any:
+    """The four branches of the last stage, at strides 4 to 32; hrnet_w32: 29,305,536 parameters."""
+    try:
+        return timm.create_model(
+            name,
+            pretrained=imagenet,
+            features_only=True,
+            feature_location="",
+            out_indices=(1, 2, 3, 4),
+        )
+    except (RuntimeError, TypeError) as wrong:
+        raise ConfigError(f"timm can't build {name}: {' '.join(str(wrong).split())}") from wrong
+    except OSError as unreachable:
+        raise RunError(
+            f"weights=imagenet for {name} could not be fetched ({type(unreachable).__name__}): "
+            "a network is needed once; or take model.build.weights=null, "
+            "or a file with a state dict"
+        ) from unreachable

@@ -16,6 +16,8 @@ RIDGE = 0.5  # of the peak: pixels above belong to the ridge whose ends are sear
 MIN_PIECE = 0.2  # of the largest piece's pixels: a smaller piece of the ridge is dropped
 SMOOTH = 1.0  # SD in steps: removes the staircase of a path of pixels; more would cut corners
 MAX_PLACES = 64  # of a returned path
+# The shortest curve that can be returned, about its place: half a pixel across.
+SHORTEST = np.array([[-0.25, 0.0], [0.0, 0.0], [0.25, 0.0]])
 
 
 def find_peaks(planes: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -37,8 +39,7 @@ def find_peaks(planes: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]
     top = planes[np.arange(k), row, column].astype(np.float64)
     level = np.log(np.maximum(planes, 0.01 * np.maximum(top, 1e-6)[:, None, None]))
     places = np.stack([column, row], 1).astype(np.float64)
-    for n in range(k):
-        r, c = int(row[n]), int(column[n])
+    for n, (r, c) in enumerate(zip(row.tolist(), column.tolist(), strict=True)):
         if 0 < c < width - 1:
             places[n, 0] += vertex(*level[n, r, c - 1 : c + 2])
         if 0 < r < height - 1:
@@ -71,26 +72,22 @@ def trace_curve(plane: Floats, sd: float) -> NDArray[np.float64]:
     """
     top = float(plane.max())
     if top <= 0:
-        row, column = np.unravel_index(int(plane.argmax()), plane.shape)
-        return shortest_curve(float(column), float(row))
-    ridge, (first_row, first_column) = crop_ridge(plane >= RIDGE * top)
-    rows = slice(first_row, first_row + ridge.shape[0])
-    columns = slice(first_column, first_column + ridge.shape[1])
+        return SHORTEST + np.unravel_index(int(plane.argmax()), plane.shape)[::-1]
+    ridge, (rows, columns) = crop_ridge(plane >= RIDGE * top)
     heat = np.clip(plane[rows, columns] / top, 0, 1)
     cost = 1 / (FLOOR + heat**2)
     highest = np.unravel_index(int(np.where(ridge, heat, -1).argmax()), ridge.shape)
     first_end, _ = find_furthest(cost, ridge, (int(highest[0]), int(highest[1])))
     last_end, search = find_furthest(cost, ridge, first_end)
     pixels = np.array(search.traceback(last_end), np.float64)[:, ::-1]
-    corner = np.array([first_column, first_row])
-    return trim(pixels + corner, sd * np.sqrt(2 * np.log(2)))
+    return trim(pixels + np.array([columns.start, rows.start]), sd * np.sqrt(2 * np.log(2)))
 
 
-def crop_ridge(ridge: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+def crop_ridge(ridge: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[slice, slice]]:
     """Drop specks of a ridge and cut the rest out, with margins for a path between its pieces.
 
     Returns:
-        The cut, and the (row, column) of its first pixel.
+        The cut, and its rows and columns.
     """
     labels, _ = ndimage.label(ridge, np.ones((3, 3)))
     sizes = np.bincount(labels.ravel())
@@ -98,8 +95,9 @@ def crop_ridge(ridge: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, 
     pieces = (sizes >= MIN_PIECE * sizes.max())[labels] & (labels > 0)
     rows, columns = np.flatnonzero(pieces.any(1)), np.flatnonzero(pieces.any(0))
     margin = max(2, (rows[-1] - rows[0] + columns[-1] - columns[0]) // 8)
-    top, left = max(0, int(rows[0]) - margin), max(0, int(columns[0]) - margin)
-    return pieces[top : rows[-1] + margin + 1, left : columns[-1] + margin + 1], (top, left)
+    down = slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1)
+    across = slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1)
+    return pieces[down, across], (down, across)
 
 
 def find_furthest(
@@ -114,18 +112,13 @@ def find_furthest(
 
 def trim(pixels: NDArray[np.float64], end: float) -> NDArray[np.float64]:
     """Smooth a path of pixels, cut `end` px of arc off both ends, and resample it."""
-    line = pixels
-    if len(pixels) > 2:
-        line = ndimage.gaussian_filter1d(pixels, SMOOTH, axis=0, mode="nearest")
+    smooth = ndimage.gaussian_filter1d(pixels, SMOOTH, axis=0, mode="nearest")
+    line: NDArray[np.float64] = smooth if len(pixels) > 2 else pixels
     arc = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))))
     low, high = end, arc[-1] - end
     if high - low < 1:
-        x, y = (float(np.interp(arc[-1] / 2, arc, line[:, axis])) for axis in (0, 1))
-        return shortest_curve(x, y)
+        return SHORTEST + np.array(
+            [np.interp(arc[-1] / 2, arc, axis) for axis in line.T], np.float64
+        )
     at = np.linspace(low, high, int(np.clip(round((high - low) / 4) + 1, 3, MAX_PLACES)))
-    return np.stack([np.interp(at, arc, line[:, axis]) for axis in (0, 1)], axis=1)
-
-
-def shortest_curve(x: float, y: float) -> NDArray[np.float64]:
-    """The shortest curve that can be returned at a place: half a pixel across."""
-    return np.array([[x - 0.25, y], [x, y], [x + 0.25, y]])
+    return np.stack([np.interp(at, arc, axis) for axis in line.T], axis=1)

@@ -7,7 +7,7 @@ repeated; one more row holds the state, so that a batch is gathered from one arr
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,20 +21,12 @@ from usbench.types import BLURRED, SEEN, Landmarks, Sample, curve_through, resam
 SAMPLES = 64
 
 
-class Marks(NamedTuple):
-    """A batch of stored targets, unpacked."""
-
-    paths: Tensor  # (B, K, SAMPLES, 2) xy px
-    state: Tensor  # (B, K) SEEN | OFF | BLURRED, as floats
-
-
 def stretch(
-    places: NDArray[np.floating], source: tuple[int, int], target: tuple[int, int]
+    places: NDArray[np.floating], source: tuple[int, ...], target: tuple[int, ...]
 ) -> NDArray[np.float64]:
     """Places (…, 2) xy of an image of (height, width) `source`, stretched to `target`."""
-    scale = np.array([target[1] / source[1], target[0] / source[0]])
-    moved: NDArray[np.float64] = (np.asarray(places, np.float64) + 0.5) * scale - 0.5
-    return moved
+    scale = np.array([target[1] / source[1], target[0] / source[0]], np.float64)
+    return (np.asarray(places, np.float64) + 0.5) * scale - 0.5
 
 
 # ---- storing
@@ -49,9 +41,8 @@ def to_marks(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
     assert isinstance(sample.target, Landmarks)
     marks = np.zeros((len(sample.target.paths), SAMPLES + 1, 2), np.float32)
     marks[:, -1] = sample.target.state[:, None]
-    native = (sample.image.shape[0], sample.image.shape[1])
     for n in np.flatnonzero(sample.target.state == SEEN):
-        curve = stretch(curve_through(sample.target.paths[n]), native, size)
+        curve = stretch(curve_through(sample.target.paths[n]), sample.image.shape, size)
         marks[n, :-1] = sample_evenly(curve, SAMPLES)
     return marks
 
@@ -76,16 +67,14 @@ def curves_of(marks: NDArray[np.float32]) -> NDArray[np.bool_]:
     A name that is never seen counts as a point.
     """
     spread = (marks[:, :, 1:-1] != marks[:, :, :1]).any((2, 3))
-    curves: NDArray[np.bool_] = (spread & (marks[:, :, -1, 0] == SEEN)).any(0)
-    return curves
+    return cast(NDArray[np.bool_], (spread & (marks[:, :, -1, 0] == SEEN)).any(0))
 
 
 def to_target(marks: NDArray[np.float32], curves: NDArray[np.bool_]) -> Landmarks:
     """One image's (K, SAMPLES + 1, 2) as a target in the net's px; curves: (K,)."""
     state = marks[:, -1, 0].astype(np.int8)
     lengths = np.where(state != SEEN, 0, np.where(curves, SAMPLES, 1))
-    paths = tuple(places[:length] for places, length in zip(marks, lengths, strict=True))
-    return Landmarks(paths, state)
+    return Landmarks(tuple(places[:n] for places, n in zip(marks, lengths, strict=True)), state)
 
 
 # ---- augmentation
@@ -129,16 +118,11 @@ def move_places(places: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor
 # ---- rendering
 
 
-def unpack_marks(marks: Tensor) -> Marks:
-    """(B, K, SAMPLES + 1, 2) as places and states."""
-    return Marks(marks[:, :, :-1], marks[:, :, -1, 0])
-
-
 def render(
-    marks: Marks,
+    marks: Tensor,
     curves: Tensor,
     size: tuple[int, int],
-    heat: tuple[int, int],
+    heat: tuple[int, ...],
     sd_point: float,
     sd_curve: float,
 ) -> Tensor:
@@ -149,7 +133,7 @@ def render(
     augmentation pushed out of the picture isn't in it.
 
     Args:
-        marks: in px of an image of (height, width) `size`.
+        marks: (B, K, SAMPLES + 1, 2) in px of an image of (height, width) `size`.
         curves: (K,) bool, on the CPU, so that it costs no sync.
         heat: (height, width) of the maps.
         sd_point, sd_curve: heat-map px.
@@ -157,27 +141,22 @@ def render(
     Returns:
         (B, K, *heat) in 0..1.
     """
-    scale = marks.paths.new_tensor([heat[1] / size[1], heat[0] / size[0]])
-    places = (marks.paths + 0.5) * scale - 0.5
-    seen = (marks.state == SEEN).to(places.dtype)[:, :, None, None]
-    planes = seen * point_planes(places[:, :, 0], heat, sd_point)
+    scale = marks.new_tensor([heat[1] / size[1], heat[0] / size[0]])
+    places = (marks[:, :, :-1] + 0.5) * scale - 0.5
+    seen = (marks[:, :, -1, 0] == SEEN).to(places.dtype)[:, :, None, None]
+    across = gaussian(places[:, :, 0, 0], heat[1], sd_point)
+    down = gaussian(places[:, :, 0, 1], heat[0], sd_point)
+    planes = seen * (down[..., :, None] * across[..., None, :])
     index = torch.nonzero(curves)[:, 0].to(places.device)
     if len(index):
         lines = seen[:, index] * curve_planes(places[:, index], heat, sd_curve)
-        planes = planes.index_copy(1, index, lines)
+        return planes.index_copy(1, index, lines)
     return planes
 
 
-def known_names(marks: Marks) -> Tensor:
-    """(B, K) of 1 where the loss counts, 0 where nobody knows."""
-    return (marks.state != BLURRED).to(marks.paths.dtype)
-
-
-def point_planes(centre: Tensor, heat: tuple[int, int], sd: float) -> Tensor:
-    """Gaussians about centres (B, K, 2): (B, K, *heat)."""
-    across = gaussian(centre[..., 0], heat[1], sd)
-    down = gaussian(centre[..., 1], heat[0], sd)
-    return down[..., :, None] * across[..., None, :]
+def known_names(marks: Tensor) -> Tensor:
+    """(B, K) of 1 where the loss counts, 0 where nobody knows; marks: (B, K, SAMPLES + 1, 2)."""
+    return (marks[:, :, -1, 0] != BLURRED).to(marks.dtype)
 
 
 def gaussian(centre: Tensor, n: int, sd: float) -> Tensor:
@@ -186,7 +165,7 @@ def gaussian(centre: Tensor, n: int, sd: float) -> Tensor:
     return torch.exp(-((places - centre[..., None]) ** 2) * (0.5 / sd**2))
 
 
-def curve_planes(line: Tensor, heat: tuple[int, int], sd: float) -> Tensor:
+def curve_planes(line: Tensor, heat: tuple[int, ...], sd: float) -> Tensor:
     """Gaussians about polylines (B, C, P, 2): (B, C, *heat).
 
     One segment after the other, with a running minimum, so memory is that of the planes. With t

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
@@ -60,7 +61,7 @@ def build_dilated_resnet(name: str) -> nn.Module:
         net = resnets.build_resnet(name, "batch", False)
         dilate(net.layer3, 2)
         dilate(net.layer4, 4)
-    return net  # type: ignore[no-any-return]
+    return cast(nn.Module, net)
 
 
 def dilate(stage: nn.Module, rate: int) -> None:
@@ -75,5 +76,4 @@ def dilate(stage: nn.Module, rate: int) -> None:
 
 def enlarge(logits: Tensor, images: Tensor) -> Tensor:
     """Logits at the images' size, bilinear between pixel centres."""
-    size = images.shape[2:]
-    return nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=False)

@@ -3,24 +3,32 @@
 The image encoder is fixed but for rank-4 adapters (Hu et al. 2021) on queries and values; the
 decoder gives a mask per class. From scratch the package would draw weights with an SD of 1e-10,
 and a position code of so high a frequency that neighbours have nothing in common; undone here.
-transformers is an extra, so it is imported inside a function only.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from usbench.errors import ConfigError, RunError
+from usbench.errors import ConfigError
+from usbench.models.backbone import import_transformers
 
 PATCH = 16  # px of a side
 SD = 0.02  # of weights from scratch
-# Parts of the decoder that depend on the classes: SAM's own gives 3 masks.
-CLASS_PARTS = ("mask_tokens", "output_hypernetworks_mlps", "iou_prediction_head")
+Settings = Mapping[str, int | float | str]  # of a part, as its configuration in transformers
+# Tensors of the decoder that depend on the classes: SAM's own gives 3 masks.
+CLASS_PARTS = re.compile(
+    r"mask_decoder\.(mask_tokens|output_hypernetworks_mlps|iou_prediction_head)"
+)
+# Tensors that SAM's own weights lack besides: adapters, and the second position code.
+ADDED = re.compile(
+    r"\.attn\.qkv\.(down|up)\.|prompt_encoder\.shared_embedding\.positional_embedding$"
+)
 
 
 class SAMed(nn.Module):
@@ -37,8 +45,8 @@ class SAMed(nn.Module):
         classes: int,
         size: tuple[int, int],
         rank: int = 4,
-        encoder: Mapping[str, Any] | None = None,
-        decoder: Mapping[str, Any] | None = None,
+        encoder: Settings | None = None,
+        decoder: Settings | None = None,
     ) -> None:
         """Build the net.
 
@@ -56,7 +64,7 @@ class SAMed(nn.Module):
             raise ConfigError(
                 f"recipe.size: expected equal multiples of {PATCH} for SAMed, got {tuple(size)}"
             )
-        self.sam: Any = build_sam(classes, size[0], dict(encoder or {}), dict(decoder or {}))
+        self.sam: Any = build_sam(classes, size[0], encoder or {}, decoder or {})
         for parameter in self.sam.vision_encoder.parameters():
             parameter.requires_grad_(False)
         for layer in self.sam.vision_encoder.layers:
@@ -75,30 +83,32 @@ class SAMed(nn.Module):
             dense_prompt_embeddings=no_prompt,
             multimask_output=True,
         )
-        size = images.shape[2:]
-        return F.interpolate(masks[:, 0], size=size, mode="bilinear", align_corners=False)
+        return F.interpolate(masks[:, 0], images.shape[2:], mode="bilinear", align_corners=False)
 
-    def adopt(self, state: Mapping[str, Tensor]) -> None:
-        """Take the weights of a SAMed as they are, or those of transformers' SAM.
+    def load_state_dict(
+        self, state_dict: Mapping[str, Tensor], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load the weights of a SAMed as they are, or those of transformers' SAM.
 
         Of SAM's, what depends on the classes is left out, and positions are resampled to this
         size. RuntimeError where they don't fit.
         """
-        if "vision_encoder.pos_embed" not in state:
-            self.load_state_dict(dict(state))
-            return
+        if "vision_encoder.pos_embed" not in state_dict:
+            return super().load_state_dict(state_dict, strict, assign)
         shapes = {name: value.shape for name, value in self.state_dict().items()}
         fitting = {}
-        for name, value in state.items():
-            if depends_on_classes(name):
-                continue
+        for name, value in state_dict.items():
             adapted = f"sam.{name.replace('.attn.qkv.', '.attn.qkv.qkv.')}"
-            shape = shapes.get(adapted, value.shape)
-            fitting[adapted] = resample_positions(value, shape)
-        result = self.load_state_dict(fitting, strict=False)
-        missing = [name for name in result.missing_keys if not may_be_missing(name)]
-        if missing or result.unexpected_keys:
-            raise RuntimeError(f"SAM's weights don't fit: {(missing + result.unexpected_keys)[0]}")
+            if not CLASS_PARTS.search(name):
+                fitting[adapted] = resample_positions(value, shapes.get(adapted, value.shape))
+        result = super().load_state_dict(fitting, strict=False)
+        wrong = list(result.unexpected_keys)
+        for name in result.missing_keys:
+            if not (CLASS_PARTS.search(name) or ADDED.search(name)):
+                wrong.append(name)
+        if wrong:
+            raise RuntimeError(f"SAM's weights don't fit: {wrong[0]}")
+        return result
 
 
 class LowRankAdapter(nn.Module):
@@ -120,22 +130,23 @@ class LowRankAdapter(nn.Module):
         """(…, width) → (…, 3 · width)."""
         queries, values = (up(down(x)) for down, up in zip(self.down, self.up, strict=True))
         added = torch.cat([queries, torch.zeros_like(queries), values], -1)
-        output: Tensor = self.qkv(x) + added
-        return output
+        return cast(Tensor, self.qkv(x) + added)
 
 
-def build_sam(classes: int, side: int, encoder: dict[str, Any], decoder: dict[str, Any]) -> Any:
+def build_sam(classes: int, side: int, encoder: Settings, decoder: Settings) -> Any:
     """transformers' SamModel for square images of `side` px, from scratch."""
-    transformers = import_transformers()
+    transformers = import_transformers("samed")
     width = int(decoder.get("hidden_size", 256))  # shared by encoder, prompts and decoder
     vision = {
+        "image_size": side,
+        "patch_size": PATCH,
         "output_channels": width,
         "num_pos_feats": width // 2,
         "initializer_range": SD,
         **encoder,
     }
     config = transformers.SamConfig(
-        vision_config=transformers.SamVisionConfig(image_size=side, patch_size=PATCH, **vision),
+        vision_config=transformers.SamVisionConfig(**vision),
         prompt_encoder_config=transformers.SamPromptEncoderConfig(
             image_size=side, patch_size=PATCH, hidden_size=width
         ),
@@ -162,35 +173,7 @@ def resample_positions(value: Tensor, shape: torch.Size) -> Tensor:
         return value
     if value.dim() == 4:
         planes = value.movedim(3, 1)
-        planes = F.interpolate(planes, size=shape[1:3], mode="bilinear", align_corners=False)
-        return planes.movedim(1, 3)
+        return F.interpolate(planes, shape[1:3], mode="bilinear", align_corners=False).movedim(1, 3)
     if value.dim() == 2:
         return F.interpolate(value.T[None], size=shape[0], mode="linear", align_corners=False)[0].T
     return value
-
-
-def depends_on_classes(name: str) -> bool:
-    """Whether a tensor of the decoder depends on the number of classes."""
-    return any(f"mask_decoder.{part}" in name for part in CLASS_PARTS)
-
-
-def may_be_missing(name: str) -> bool:
-    """Whether SAM's own weights lack a tensor: adapters, class parts, the second position code."""
-    return (
-        ".attn.qkv.down." in name
-        or ".attn.qkv.up." in name
-        or depends_on_classes(name)
-        or name.endswith("prompt_encoder.shared_embedding.positional_embedding")
-    )
-
-
-def import_transformers() -> Any:
-    """The package transformers; RunError where it isn't installed."""
-    try:
-        import transformers
-    except ImportError as missing:
-        raise RunError(
-            f"model=samed needs the package transformers, which can't be imported ({missing}); "
-            "pip install 'usbench[transformers]'"
-        ) from missing
-    return transformers

@@ -6,6 +6,7 @@ Features are (B, h, w, channels) throughout.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from timm.layers import PatchEmbed  # type: ignore[attr-defined]
@@ -52,10 +53,19 @@ class SwinUNet(nn.Module):
         last_block = max(1, depth * len(heads) - 1)
 
         def build_stage(level: int) -> nn.Sequential:
-            grid = (size[0] // (PATCH << level), size[1] // (PATCH << level))
-            blocks = range(level * depth, (level + 1) * depth)
-            drops = [drop_path * block / last_block for block in blocks]
-            return stage(widths[level], grid, heads[level], drops, window)
+            # Blocks at one resolution; every other one has windows shifted by half a side.
+            blocks = nn.Sequential()
+            for n in range(depth):
+                block = SwinTransformerBlock(
+                    widths[level],
+                    (size[0] // (PATCH << level), size[1] // (PATCH << level)),
+                    heads[level],
+                    window_size=window,
+                    shift_size=n % 2 * (window // 2),
+                    drop_path=drop_path * (level * depth + n) / last_block,
+                )
+                blocks.append(block)
+            return blocks
 
         levels = range(len(heads))
         self.down = nn.ModuleList(map(build_stage, levels))
@@ -81,8 +91,7 @@ class SwinUNet(nn.Module):
             self.expand, self.merge, self.up, skips[-2::-1], strict=True
         ):
             x = blocks(merge(torch.cat([expand(x), skip], 3)))
-        logits: Tensor = self.head(self.whole(self.norm_up(x)).movedim(3, 1))
-        return logits
+        return cast(Tensor, self.head(self.whole(self.norm_up(x)).movedim(3, 1)))
 
 
 class Expand(nn.Module):
@@ -97,22 +106,7 @@ class Expand(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, h, w, channels) → (B, times·h, times·w, out)."""
         split = self.linear(x).unflatten(3, (self.times, self.times, -1))
-        placed: Tensor = self.norm(split.transpose(2, 3).flatten(3, 4).flatten(1, 2))
-        return placed
-
-
-def stage(
-    channels: int, grid: tuple[int, int], heads: int, drops: Sequence[float], window: int
-) -> nn.Sequential:
-    """Blocks at one resolution; windows of every other block are shifted by half of their side."""
-    blocks = nn.Sequential()
-    for n, drop in enumerate(drops):
-        shift = n % 2 * (window // 2)
-        block = SwinTransformerBlock(
-            channels, grid, heads, window_size=window, shift_size=shift, drop_path=drop
-        )
-        blocks.append(block)
-    return blocks
+        return cast(Tensor, self.norm(split.transpose(2, 3).flatten(3, 4).flatten(1, 2)))
 
 
 def initialise(layer: nn.Module) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from timm.layers import HybridEmbed, StdConv2dSame  # type: ignore[attr-defined]
@@ -80,8 +80,7 @@ class TransUNet(nn.Module):
         for layer, skip in zip(self.decoder, (*reversed(skips), None), strict=True):
             x = nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
             x = layer(x if skip is None else torch.cat([x, skip], 1))
-        logits: Tensor = self.head(x)
-        return logits
+        return cast(Tensor, self.head(x))
 
     def features(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The backbone's features.

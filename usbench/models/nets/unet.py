@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -39,8 +41,7 @@ class UNet(nn.Module):
             skips.append(x)
         for up, merge, skip in zip(self.up, self.merge, skips[-2::-1], strict=True):
             x = merge(torch.cat([skip, up(x)], 1))
-        logits: Tensor = self.head(x)
-        return logits
+        return cast(Tensor, self.head(x))
 
 
 def double_convolution(channels: int, out: int) -> nn.Sequential:

@@ -11,8 +11,9 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,11 @@ from PIL import Image
 
 from usbench.errors import ConfigError, DataError
 from usbench.io.console import track
-from usbench.io.files import write_atomically
+from usbench.io.files import JsonObject, write_atomically
+from usbench.models import Recipe as StatedRecipe
+from usbench.models.arrays import exclusive_planes, index_of
 from usbench.models.checkpoints import list_checkpoints
-from usbench.models.optimise import Recipe as StatedRecipe
-from usbench.types import Masks, Sample
+from usbench.types import Sample
 
 DATASET = "Dataset001_usbench"
 STRIDE = 32  # px, what a size is a multiple of
@@ -53,25 +55,30 @@ KNOWN = {field.name for field in fields(Recipe)} | {"unstated", "note"}  # keys 
 
 def parse_recipe(recipe: StatedRecipe) -> Recipe:
     """Check the recipe of a YAML; ConfigError naming the key that can't be."""
-    for key in recipe:
-        if key not in KNOWN:
-            raise ConfigError(
-                f"nnunet: unknown recipe key '{key}'; known: {', '.join(sorted(KNOWN))}"
-            )
+    if unknown := sorted(recipe.keys() - KNOWN):
+        raise ConfigError(
+            f"nnunet: unknown recipe key '{unknown[0]}'; known: {', '.join(sorted(KNOWN))}"
+        )
     if recipe.get("augment"):
         raise ConfigError(
             "nnunet: recipe.augment: expected null (nnU-Net's own) or {} (none), "
             f"got {recipe['augment']!r}; see mirror too"
         )
-    if recipe.get("epochs") is None:
-        raise ConfigError("nnunet: recipe.epochs: expected a whole number from 1 on, got None")
+    for key in ("epochs", "iterations", "validate_every", "batch"):
+        value = recipe.get(key)
+        if (value is not None or key == "epochs") and (type(value) is not int or value < 1):
+            raise ConfigError(
+                f"nnunet: recipe.{key}: expected a whole number from 1 on, got {value!r}"
+            )
     size, features, mirror = recipe.get("size"), recipe.get("features"), recipe.get("mirror")
+    if size is not None and (isinstance(size, int) or len(size) != 2):
+        raise ConfigError(f"nnunet: recipe.size: expected height and width, got {size!r}")
     parsed = Recipe(
-        epochs=parse_count(recipe, "epochs") or 1,
-        iterations=parse_count(recipe, "iterations"),
-        validate_every=parse_count(recipe, "validate_every") or 1,
-        batch=parse_count(recipe, "batch"),
-        size=None if size is None else parse_size(size),
+        epochs=int(recipe["epochs"]),
+        iterations=recipe.get("iterations"),
+        validate_every=recipe.get("validate_every") or 1,
+        batch=recipe.get("batch"),
+        size=None if size is None else (int(size[0]), int(size[1])),
         features=None if features is None else tuple(int(count) for count in features),
         spacing=parse_number(recipe, "spacing"),
         lr=parse_number(recipe, "lr"),
@@ -81,21 +88,6 @@ def parse_recipe(recipe: StatedRecipe) -> Recipe:
     )
     check_recipe(parsed)
     return parsed
-
-
-def parse_count(recipe: StatedRecipe, key: str) -> int | None:
-    """A whole number from 1 on, or None where it isn't stated."""
-    value = recipe.get(key)
-    if value is not None and (type(value) is not int or value < 1):
-        raise ConfigError(f"nnunet: recipe.{key}: expected a whole number from 1 on, got {value!r}")
-    return value
-
-
-def parse_size(size: Any) -> tuple[int, int]:
-    """A patch's height and width."""
-    if isinstance(size, int) or len(size) != 2:
-        raise ConfigError(f"nnunet: recipe.size: expected height and width, got {size!r}")
-    return int(size[0]), int(size[1])
 
 
 def parse_number(recipe: StatedRecipe, key: str) -> float | None:
@@ -112,21 +104,21 @@ def parse_number(recipe: StatedRecipe, key: str) -> float | None:
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise ConfigError for values that don't fit nnU-Net or one another."""
-    size, features = recipe.size, recipe.features
-    if size is not None and (min(size) < STRIDE or any(side % STRIDE for side in size)):
-        raise ConfigError(f"nnunet: recipe.size: expected multiples of {STRIDE}, got {size}")
-    if features is not None and (len(features) < STAGES or min(features) < 1):
-        raise ConfigError(
-            f"nnunet: recipe.features: expected {STAGES} stages or more, got {features}"
-        )
-    if features is not None and size is None:
-        raise ConfigError("nnunet: recipe.features: state recipe.size with it")
-    if recipe.spacing == 0:
-        raise ConfigError("nnunet: recipe.spacing: expected native px per px of the net, got 0")
-    if recipe.mirror is not None and not {*recipe.mirror} <= {0, 1}:
-        raise ConfigError(
-            f"nnunet: recipe.mirror: expected axes of 0 and 1, got {list(recipe.mirror)}"
-        )
+    size, features, mirror = recipe.size, recipe.features, recipe.mirror
+    faults = {
+        f"size: expected multiples of {STRIDE}, got {size}": (
+            size is not None and (min(size) < STRIDE or any(side % STRIDE for side in size))
+        ),
+        f"features: expected {STAGES} stages or more, got {features}": (
+            features is not None and (len(features) < STAGES or min(features) < 1)
+        ),
+        "features: state recipe.size with it": features is not None and size is None,
+        "spacing: expected native px per px of the net, got 0": recipe.spacing == 0,
+        f"mirror: expected axes of 0 and 1, got {mirror}": not {*(mirror or ())} <= {0, 1},
+    }
+    for fault, present in faults.items():
+        if present:
+            raise ConfigError(f"nnunet: recipe.{fault}")
 
 
 # ---- the raw data set
@@ -163,8 +155,7 @@ def write_raw(
             f"nnunet: nothing to learn from: {with_object} of {len(train)} training images have "
             f"an object, {len(split['val'])} images in val"
         )
-    cases = [*split["train"], *split["val"]]
-    write_json(folder / "dataset.json", describe_dataset(classes, cases))
+    write_json(folder / "dataset.json", describe_dataset(classes, chain(*split.values())))
     write_json(prepared / DATASET / "splits_final.json", [split])
 
 
@@ -173,19 +164,16 @@ def case_paths(case: str) -> tuple[str, str]:
     return f"imagesTr/{case}_0000.png", f"labelsTr/{case}.png"
 
 
-def describe_dataset(classes: int, cases: Iterable[str] = ()) -> dict[str, Any]:
+def describe_dataset(classes: int, cases: Iterable[str] = ()) -> JsonObject:
     """A dataset.json.
 
     Args:
         cases: their files are named in it, relative to itself; otherwise nnU-Net would list the
             folder with twelve processes.
     """
-    labels = {"background": 0}
-    for number in range(1, classes + 1):
-        labels[f"class {number}"] = number
-    content: dict[str, Any] = {
+    content: JsonObject = {
         "channel_names": {"0": "ultrasound"},  # a name that it doesn't know: z-score per image
-        "labels": labels,
+        "labels": {"background": 0, **{f"class {n}": n for n in range(1, classes + 1)}},
         "file_ending": ".png",
         "overwrite_image_reader_writer": "NaturalImage2DIO",
     }
@@ -198,17 +186,10 @@ def describe_dataset(classes: int, cases: Iterable[str] = ()) -> dict[str, Any]:
 
 def label_map(sample: Sample) -> NDArray[np.uint8]:
     """(H, W): 0 background, c+1 the class; DataError where classes overlap or are unknown."""
-    masks = sample.target
-    assert isinstance(masks, Masks)
-    if masks.known is not None and not masks.known.all():
-        raise DataError(
-            f"{sample.id}: expected exclusive classes to be all known, got an unknown one"
-        )
-    if (masks.planes.sum(axis=0) > 1).any():
+    planes = exclusive_planes(sample)
+    if (planes.sum(axis=0) > 1).any():
         raise DataError(f"{sample.id}: expected exclusive classes, got two in one pixel")
-    numbers = np.arange(1, len(masks.planes) + 1, dtype=np.uint8)[:, None, None]
-    label: NDArray[np.uint8] = (masks.planes * numbers).max(axis=0)
-    return label
+    return index_of(planes)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -217,10 +198,9 @@ def write_json(path: Path, content: object) -> None:
     write_atomically(path, json.dumps(content, indent=1).encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> JsonObject:
     """Read what write_json, or nnU-Net, wrote."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return cast(JsonObject, json.loads(path.read_text(encoding="utf-8")))
 
 
 # ---- weights
@@ -240,7 +220,5 @@ def remove_old(folder: Path, best: Iterable[int], keep: int = 2) -> None:
     """
     for old in list_checkpoints(folder, ".pth")[keep:]:
         old.unlink()
-    kept = {epoch_weights(folder, epoch) for epoch in best}
-    for weights in folder.glob("epoch-*.pt"):
-        if weights not in kept:
-            weights.unlink()
+    for weights in set(folder.glob("epoch-*.pt")) - {epoch_weights(folder, n) for n in best}:
+        weights.unlink()

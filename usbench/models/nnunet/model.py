@@ -32,7 +32,9 @@ import torch
 
 from usbench.errors import RunError, UnsuitableError
 from usbench.io.console import bar
+from usbench.models import Recipe as StatedRecipe
 from usbench.models.checkpoints import load_file
+from usbench.models.loop_model import count_parameters
 from usbench.models.nnunet import planner as nnunet_planner
 from usbench.models.nnunet import trainer as nnunet_trainer
 from usbench.models.nnunet.files import (
@@ -46,8 +48,6 @@ from usbench.models.nnunet.files import (
     write_raw,
 )
 from usbench.models.nnunet.trainer import Image8, Job
-from usbench.models.optimise import Recipe as StatedRecipe
-from usbench.models.prediction import count_parameters
 from usbench.types import Masks, Run, Sample
 
 
@@ -117,9 +117,8 @@ class NnUNet:
             dataset = read_json(run.dir / "dataset.json")
             net = nnunet_trainer.build_net(plans, dataset)
             net.load_state_dict(load_file(run.dir / "best.pt"))
-            net = net.to(run.device).eval()
-            axes = nnunet_trainer.mirror_axes(self.recipe)
-            self._predictor = nnunet_trainer.build_predictor(net, plans, dataset, axes, run)
+            net.to(run.device).eval()
+            self._predictor = nnunet_trainer.build_predictor(net, plans, dataset, self.recipe, run)
 
     def predict(self, images: Iterable[Image8]) -> Iterator[Masks]:
         """See usbench.types.Model. An image is predicted by itself, whatever its neighbours."""
@@ -145,10 +144,11 @@ class NnUNet:
         # Augmentation in this process; the planner needs one worker at least.
         os.environ.update(nnUNet_n_proc_DA="0")
         plans, dataset = read_json(plans_path), describe_dataset(self.classes)
-        weights = Path(self.weights) if self.weights else None
+
         with bar("training", self.recipe.epochs) as progress:
-            job = Job(self.recipe, plans, dataset, weights, val, run, progress)
-            best = nnunet_trainer.train(job)
+            best = nnunet_trainer.train(
+                Job(self.recipe, plans, dataset, self.weights, val, run, progress)
+            )
         write_json(run.dir / "plans.json", plans)
         write_json(run.dir / "dataset.json", dataset)
         epoch_weights(run.dir, best).replace(run.dir / "best.pt")

@@ -7,14 +7,15 @@ its environment in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from io import StringIO
+from itertools import starmap
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 from usbench.io.console import Bar, bar
+from usbench.io.files import JsonObject
 from usbench.models.nnunet.files import DATASET, Recipe, read_json, write_json
 
 PLANS, OURS = "nnUNetPlans", "usbench"  # the planner's file, and our configuration in it
@@ -28,7 +29,7 @@ STATISTICS = 10_000
 class SerialPool:
     """Replaces `multiprocessing` in nnU-Net's planner: each case is done when it is submitted."""
 
-    _pool: Sequence[Any] = ()
+    _pool: Sequence[object] = ()
 
     def __init__(self, progress: Bar) -> None:
         self.progress = progress
@@ -37,89 +38,66 @@ class SerialPool:
         """The context is the pool."""
         return self
 
-    def Pool(self, count: int) -> SerialPool:
+    def Pool(self, count: int) -> AbstractContextManager[SerialPool]:
         """One pool, in this process, whatever the count."""
-        return self
+        return nullcontext(self)
 
-    def __enter__(self) -> SerialPool:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def starmap_async(self, work: Callable[..., Any], cases: Iterable[tuple[Any, ...]]) -> Finished:
-        """Do the work now."""
-        finished = Finished([work(*case) for case in cases])
+    def starmap_async(
+        self, work: Callable[..., object], cases: Iterable[tuple[object, ...]]
+    ) -> SimpleNamespace:
+        """Do the work now; its results as multiprocessing's AsyncResult gives them."""
+        results = list(starmap(work, cases))
         self.progress.step()
-        return finished
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The results of finished work, as multiprocessing's AsyncResult gives them."""
-
-    results: list[Any]
-
-    def ready(self) -> bool:
-        """Whether the work is done: always."""
-        return True
-
-    def get(self) -> list[Any]:
-        """The results."""
-        return self.results
+        return SimpleNamespace(ready=lambda: True, get=lambda: results)
 
 
 @contextmanager
-def without_processes(cases: int) -> Iterator[None]:
-    """Let the fingerprint and the preprocessing run in this process, with a progress bar."""
-    from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor
-    from nnunetv2.preprocessing.preprocessors import default_preprocessor
-
-    modules = (fingerprint_extractor, default_preprocessor)
-    originals = [module.multiprocessing for module in modules]
-    with bar("planning", 2 * cases) as progress:
-        try:
-            for module in modules:
-                module.multiprocessing = SerialPool(progress)
-            yield
-        finally:
-            for module, original in zip(modules, originals, strict=True):
-                module.multiprocessing = original
+def replaced(module: object, name: str, value: object) -> Iterator[None]:
+    """Give an attribute of one of nnU-Net's modules another value until the block ends."""
+    original = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
 
 
-def prepare(prepared: Path, cases: int, recipe: Recipe) -> dict[str, Any]:
+def prepare(prepared: Path, cases: int, recipe: Recipe) -> JsonObject:
     """Make nnU-Net's fingerprint and plan of the raw data set, and preprocess it.
 
     Returns:
         The plans with our configuration.
     """
-    from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
-        DatasetFingerprintExtractor,
-    )
+    from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor
     from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import (
         ExperimentPlanner,
     )
-    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+    from nnunetv2.preprocessing.preprocessors import default_preprocessor
 
     path = prepared / DATASET / f"{PLANS}.json"
-    with without_processes(cases), redirect_stdout(StringIO()):
-        extractor = DatasetFingerprintExtractor(DATASET, 1)
+    with (
+        bar("planning", 2 * cases) as progress,
+        replaced(fingerprint_extractor, "multiprocessing", SerialPool(progress)),
+        replaced(default_preprocessor, "multiprocessing", SerialPool(progress)),
+        redirect_stdout(StringIO()),
+    ):
+        extractor = fingerprint_extractor.DatasetFingerprintExtractor(DATASET, 1)
         extractor.show_progress_bar = False
         extractor.num_foreground_voxels_for_intensitystats = STATISTICS * cases
         extractor.run(overwrite_existing=True)
-        spacing = None
-        if recipe.spacing is not None:
-            spacing = [float(SPACING[0]), recipe.spacing, recipe.spacing]
+        px = recipe.spacing
+        spacing = None if px is None else [float(SPACING[0]), px, px]
         ExperimentPlanner(DATASET, overwrite_target_spacing=spacing).plan_experiment()
         plans = read_json(path)
         plans["configurations"][OURS] = amend_plan(plans["configurations"]["2d"], recipe)
         write_json(path, plans)
-        preprocessor = DefaultPreprocessor(verbose=False)
+        preprocessor = default_preprocessor.DefaultPreprocessor(verbose=False)
         preprocessor.show_progress_bar = False
         preprocessor.run(DATASET, OURS, PLANS, 1)
     return plans
 
 
-def amend_plan(planned: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+def amend_plan(planned: JsonObject, recipe: Recipe) -> JsonObject:
     """A configuration that inherits the planner's and differs where the recipe says so.
 
     A patch gets its stages by the planner's own rule (halve while 4 px are left), at most as many
@@ -129,7 +107,7 @@ def amend_plan(planned: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
         get_pool_and_conv_props,
     )
 
-    ours: dict[str, Any] = {"inherits_from": "2d"}
+    ours: JsonObject = {"inherits_from": "2d"}
     if recipe.batch is not None:
         ours["batch_size"] = recipe.batch
     if recipe.size is None:

@@ -7,13 +7,12 @@ put its environment in order.
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,16 +21,19 @@ from torch import Tensor, nn
 
 from usbench.errors import RunError
 from usbench.io.console import Bar
+from usbench.io.files import JsonObject
 from usbench.models import loop
 from usbench.models.checkpoints import (
     list_checkpoints,
-    load_file,
     load_first,
+    load_state,
+    read_state,
     replacing_torch_file,
     save_file,
 )
+from usbench.models.loop import seed_epoch
 from usbench.models.nnunet.files import Recipe, epoch_weights, remove_old
-from usbench.models.nnunet.planner import OURS, SPACING
+from usbench.models.nnunet.planner import OURS, SPACING, replaced
 from usbench.types import Masks, Run, Sample
 
 Image8 = NDArray[np.uint8]  # (H, W)
@@ -45,9 +47,9 @@ class Job:
     """One training, or the rest of one."""
 
     recipe: Recipe
-    plans: dict[str, Any]
-    dataset: dict[str, Any]  # its dataset.json
-    weights: Path | None
+    plans: JsonObject
+    dataset: JsonObject  # its dataset.json
+    weights: str | None  # a file's path
     val: Sequence[Sample]
     run: Run
     bar: Bar
@@ -55,47 +57,38 @@ class Job:
 
 def train(job: Job) -> int:
     """Train to the last epoch; the number of the best one, whose weights are at epoch_weights."""
-    with redirect_stdout(StringIO()):
-        device = torch.device(job.run.device)
-        plans = {**job.plans, "continue_training": False}
-        trainer = subclass_trainer(job)(plans, OURS, 0, job.dataset, device)
-        configure(trainer, job)
-        reseed(job.run.seed, 0)
-        trainer.initialize()
-    if not resume(trainer, job.run.dir) and job.weights is not None:
-        load_weights(trainer.network, job.weights)
-    job.bar.step(by=trainer.current_epoch)
-    with our_precision(job.run):
-        trainer.run_training()
-    best: int = trainer._best_ema[1]
-    return best
-
-
-def configure(trainer: Any, job: Job) -> None:
-    """Apply what a recipe changes, before the trainer's initialize()."""
-    recipe = job.recipe
-    trainer.device = torch.device(job.run.device)  # theirs is always the first GPU
-    trainer.grad_scaler = None  # of fp16, which isn't used
-    trainer.num_epochs = recipe.epochs
-    if recipe.iterations is not None:
-        trainer.num_iterations_per_epoch = recipe.iterations
-    if recipe.lr is not None:
-        trainer.initial_lr = recipe.lr
-    if recipe.weight_decay is not None:
-        trainer.weight_decay = recipe.weight_decay
-
-
-@contextmanager
-def our_precision(run: Run) -> Iterator[None]:
-    """Use the run's precision where nnU-Net's training step on a GPU would take fp16."""
     from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as module
 
-    original = module.autocast
-    module.autocast = lambda kind, enabled: loop.autocast(run)
-    try:
-        yield
-    finally:
-        module.autocast = original
+    with redirect_stdout(StringIO()):
+        plans = {**job.plans, "continue_training": False}
+        device = torch.device(job.run.device)
+        trainer = subclass_trainer(job)(plans, OURS, 0, job.dataset, device)
+        trainer.device = device  # theirs is always the first GPU
+        configure(trainer, job.recipe)
+        seed_epoch(job.run.seed, 0)
+        trainer.initialize()
+    if not resume(trainer, job.run.dir) and job.weights is not None:
+        state = read_state(Path(job.weights))
+        load_state(trainer.network, state, ("decoder.seg_layers.",), job.weights)
+    job.bar.step(by=trainer.current_epoch)
+    # Where its training step on a GPU would take fp16.
+    with replaced(module, "autocast", lambda kind, enabled: loop.autocast(job.run)):
+        trainer.run_training()
+    return cast(int, trainer._best_ema[1])
+
+
+def configure(trainer: Any, recipe: Recipe) -> None:
+    """Apply what a recipe changes, before the trainer's initialize()."""
+    trainer.grad_scaler = None  # of fp16, which isn't used
+    trainer.num_epochs = recipe.epochs
+    stated = {
+        "num_iterations_per_epoch": recipe.iterations,
+        "initial_lr": recipe.lr,
+        "weight_decay": recipe.weight_decay,
+    }
+    for name, value in stated.items():
+        if value is not None:
+            setattr(trainer, name, value)
 
 
 def subclass_trainer(job: Job) -> Any:
@@ -131,7 +124,7 @@ def subclass_trainer(job: Job) -> Any:
         def run_training(self) -> None:
             self.on_train_start()
             while self.current_epoch < self.num_epochs:
-                reseed(run.seed, self.current_epoch + 1)
+                seed_epoch(run.seed, self.current_epoch + 1)
                 self.on_train_epoch_start()
                 total = 0.0
                 for _ in range(self.num_iterations_per_epoch):
@@ -145,9 +138,8 @@ def subclass_trainer(job: Job) -> Any:
 
         def print_to_log_file(self, *_: Any, **__: Any) -> None: ...
 
-        def plot_network_architecture(self) -> None: ...
-
-        def _save_debug_information(self) -> None: ...  # the host's name, paths
+        # The latter would store the host's name and paths.
+        plot_network_architecture = _save_debug_information = print_to_log_file
 
     return Trainer
 
@@ -161,14 +153,6 @@ def remove_stopwatch(transforms: Any) -> None:
         inner = step.transform if isinstance(step, RandomTransform) else step
         if isinstance(inner, GaussianBlurTransform):
             inner.benchmark = False
-
-
-def reseed(seed: int, epoch: int) -> None:
-    """Seed an epoch from (seed, epoch): cases, patches, their augmentation; epoch 0: the net."""
-    value = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    random.seed(value)
-    np.random.seed(value)  # noqa: NPY002  # theirs
-    torch.manual_seed(value)
 
 
 def finish_epoch(trainer: Any, job: Job, loss: float) -> None:
@@ -201,8 +185,7 @@ def finish_epoch(trainer: Any, job: Job, loss: float) -> None:
 def validate(trainer: Any, job: Job) -> float:
     """The selection rule on what `predict` would give with these weights."""
     trainer.set_deep_supervision_enabled(False)
-    axes = mirror_axes(job.recipe)
-    predictor = build_predictor(trainer.network, job.plans, job.dataset, axes, job.run)
+    predictor = build_predictor(trainer.network, job.plans, job.dataset, job.recipe, job.run)
     score = job.run.score((sample.target, predict(predictor, sample.image)) for sample in job.val)
     trainer.set_deep_supervision_enabled(True)
     return float(score)
@@ -229,28 +212,6 @@ def resume(trainer: Any, folder: Path) -> bool:
     return path is not None
 
 
-def load_weights(net: nn.Module, path: Path) -> None:
-    """Load all but the layers of the classes from a state dict; RunError where it doesn't fit."""
-    if not path.is_file():
-        raise RunError(f"{path}: no such file of weights; or take model.build.weights=null")
-    own = net.state_dict()
-    fitting = {}
-    try:
-        for name, value in load_file(path).items():
-            if name in own and value.shape == own[name].shape:
-                fitting[name] = value
-    except Exception as wrong:
-        raise RunError(
-            f"{path}: expected a state dict of this net: {str(wrong).splitlines()[0]}"
-        ) from wrong
-    for name in own:
-        if name not in fitting and "seg_layers" not in name:
-            raise RunError(
-                f"{path}: expected a state dict of this net, it lacks {name} in that shape"
-            )
-    net.load_state_dict({**own, **fitting})
-
-
 # ---- prediction
 
 
@@ -261,24 +222,27 @@ def mirror_axes(recipe: Recipe) -> tuple[int, ...] | None:
     return (0, 1) if recipe.augment else None
 
 
-def build_net(plans: dict[str, Any], dataset: dict[str, Any]) -> nn.Module:
+def build_net(plans: JsonObject, dataset: JsonObject) -> nn.Module:
     """The net of the plans, with fresh weights."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     manager = PlansManager(plans)
-    heads = manager.get_label_manager(dataset).num_segmentation_heads
-    net: nn.Module = nnUNetTrainer.build_network_architecture(
-        manager, manager.get_configuration(OURS), 1, heads, enable_deep_supervision=False
+    net = nnUNetTrainer.build_network_architecture(
+        manager,
+        manager.get_configuration(OURS),
+        1,
+        manager.get_label_manager(dataset).num_segmentation_heads,
+        enable_deep_supervision=False,
     )
-    return net
+    return cast(nn.Module, net)
 
 
 def build_predictor(
     net: nn.Module,
-    plans: dict[str, Any],
-    dataset: dict[str, Any],
-    mirror: tuple[int, ...] | None,
+    plans: JsonObject,
+    dataset: JsonObject,
+    recipe: Recipe,
     run: Run,
 ) -> Any:
     """nnU-Net's predictor: half-overlapping patches, Gaussian weights, mirrored images averaged."""
@@ -288,21 +252,23 @@ def build_predictor(
     class Predictor(nnUNetPredictor):  # type: ignore[misc]
         def _internal_maybe_mirror_and_predict(self, x: Tensor) -> Tensor:
             with loop.autocast(run):  # theirs is fp16
-                logits: Tensor = super()._internal_maybe_mirror_and_predict(x)
-            return logits
+                return cast(Tensor, super()._internal_maybe_mirror_and_predict(x))
 
     with redirect_stdout(StringIO()):
         predictor = Predictor(device=torch.device(run.device), allow_tqdm=False)
     torch.backends.cudnn.benchmark = False  # its constructor switches that stopwatch on
     manager = PlansManager(plans)
     predictor.manual_initialization(
-        net, manager, manager.get_configuration(OURS), None, dataset, "", mirror
+        net, manager, manager.get_configuration(OURS), None, dataset, "", mirror_axes(recipe)
     )
     return predictor
 
 
 def predict(predictor: Any, image: Image8) -> Masks:
-    """Predict one image, in native pixels."""
+    """Predict one image, in native pixels.
+
+    A plane's score is the mean probability of its pixels, 0 where there are none.
+    """
     from nnunetv2.inference.export_prediction import (
         convert_predicted_logits_to_segmentation_with_correct_shape,
     )
@@ -321,15 +287,7 @@ def predict(predictor: Any, image: Image8) -> Masks:
         True,
         torch.get_num_threads(),
     )
-    return to_masks(labels[0], probability[1:, 0])
-
-
-def to_masks(labels: NDArray[Any], probability: NDArray[np.float32]) -> Masks:
-    """(H, W) labels, (C, H, W) probabilities → planes scored by their pixels' mean probability.
-
-    The score of an empty plane is 0.
-    """
-    planes = labels == np.arange(1, len(probability) + 1)[:, None, None]
-    chosen = np.maximum(planes.sum(axis=(1, 2)), 1)
-    scores = (probability * planes).sum(axis=(1, 2)) / chosen
+    probability = probability[1:, 0]  # (C, H, W)
+    planes = labels[0] == np.arange(1, len(probability) + 1)[:, None, None]
+    scores = (probability * planes).sum(axis=(1, 2)) / np.maximum(planes.sum(axis=(1, 2)), 1)
     return Masks(planes, scores.astype(np.float32), probabilities=probability.astype(np.float32))

@@ -1,4 +1,6 @@
-"""From grey images to boxes through a net of ultralytics: fitted in, forward, read, native pixels.
+"""Boxes and a net of ultralytics: as labels that its loader reads, and predicted for grey images.
+
+A label's line is the class, centre and size as shares of the image.
 
 An image is fitted into the net's input as ultralytics' loader does: long side resized bilinearly,
 centred on grey 114; for RT-DETR stretched to the square. Non-maximum suppression is torchvision's:
@@ -11,16 +13,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torchvision.ops import batched_nms, box_convert
 
 from usbench.models.yolo.recipe import MAX_BOXES, MIN_SCORE, NMS_IOU, STRIDE
-from usbench.types import Boxes, Target
+from usbench.types import Boxes, Sample, Target
 
 PAD = 114  # grey level around a letterboxed image, as around an augmented one
 CANDIDATES = 30_000  # best boxes of an image that go into the suppression; as their max_nms
@@ -32,6 +37,8 @@ Image8 = NDArray[np.uint8]  # (H, W)
 Detections = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 # A net in eval mode and images → a prediction of each.
 Predict = Callable[[Any, Iterable[Image8]], Iterator[Target]]
+# A target, its image's height and width → the lines of its label.
+LabelLines = Callable[[Target, int, int], Iterable[str]]
 
 
 @dataclass(frozen=True)
@@ -50,15 +57,14 @@ class Frame:
 
     height: int  # native px
     width: int
-    offset: NDArray[np.float64]  # x, y in net px
+    offset: NDArray[np.int64]  # x, y in net px
     scale: NDArray[np.float64]  # x, y: native px per net px
 
     def to_native(self, xy: NDArray[np.floating]) -> NDArray[np.float64]:
         """Places (…, 2), or boxes (…, 4), of the net's input in the image, clipped to it."""
         pairs = xy.shape[-1] // 2
         moved = (xy - np.tile(self.offset, pairs)) * np.tile(self.scale, pairs)
-        inside: NDArray[np.float64] = np.clip(moved, 0, [self.width, self.height] * pairs)
-        return inside
+        return np.clip(moved, 0, np.array([self.width, self.height] * pairs, np.float64))
 
 
 def outputs(net: Any, images: Iterable[Image8], fit: Fit) -> Iterator[tuple[Frame, torch.Tensor]]:
@@ -66,15 +72,11 @@ def outputs(net: Any, images: Iterable[Image8], fit: Fit) -> Iterator[tuple[Fram
 
     It doesn't depend on an image's neighbours: only images of one shape share a batch.
     """
-    batch: list[Image8] = []
+
     limit = 1 if fit.device == "cpu" else GPU_BATCH
-    for image in images:
-        if batch and (len(batch) == limit or image.shape != batch[0].shape):
+    for _, same_shape in groupby(images, key=np.shape):
+        while batch := list(islice(same_shape, limit)):
             yield from outputs_of_one_shape(net, batch, fit)
-            batch = []
-        batch.append(image)
-    if batch:
-        yield from outputs_of_one_shape(net, batch, fit)
 
 
 @torch.no_grad()
@@ -89,11 +91,9 @@ def outputs_of_one_shape(
     top, left = (rows - h) // 2, (columns - w) // 2
     canvas = np.full((len(images), rows, columns), PAD, np.uint8)
     for place, image in zip(canvas, images, strict=True):
-        resized = cv2.resize(image, (w, h), interpolation=cv2.INTER_LINEAR)
-        place[top : top + h, left : left + w] = resized
+        place[top : top + h, left : left + w] = cv2.resize(image, (w, h))  # bilinear
     pixels = torch.from_numpy(canvas).to(fit.device)[:, None].expand(-1, 3, -1, -1).float() / 255
-    offset = np.array([left, top], np.float64)
-    frame = Frame(height, width, offset, np.array([width / w, height / h]))
+    frame = Frame(height, width, np.array([left, top]), np.array([width / w, height / h]))
     return [(frame, output) for output in net(pixels)[0].float()]
 
 
@@ -143,3 +143,32 @@ def read_queries(output: torch.Tensor, size: int) -> Detections:
     queries = output[output[:, 4] > MIN_SCORE]
     queries = queries[queries[:, 4].argsort(descending=True, stable=True)][:MAX_BOXES]
     return box_convert(queries[:, :4] * size, "cxcywh", "xyxy"), queries[:, 4], queries[:, 5].long()
+
+
+# ---- labels
+
+
+def write_split(
+    folder: Path, split: str, samples: Sequence[Sample], label_lines: LabelLines
+) -> tuple[int, int]:
+    """Write grey PNGs and YOLO labels below folder; the number of images and of boxes."""
+    images, labels = folder / "images" / split, folder / "labels" / split
+    images.mkdir(parents=True, exist_ok=True)
+    labels.mkdir(parents=True, exist_ok=True)
+    boxes = 0
+    for number, sample in enumerate(samples, start=1):
+        height, width = sample.image.shape
+        # Without duplicates, which ultralytics drops.
+        lines = list(dict.fromkeys(label_lines(sample.target, height, width)))
+        boxes += len(lines)
+        Image.fromarray(sample.image).save(images / f"{number:06d}.png", compress_level=1)
+        (labels / f"{number:06d}.txt").write_text("".join(lines), encoding="utf-8")
+    return len(samples), boxes
+
+
+def box_lines(boxes: Target, height: int, width: int) -> Iterator[str]:
+    """A line per box: class, centre and size as shares of the image."""
+    assert isinstance(boxes, Boxes)
+    for (x1, y1, x2, y2), label in zip(boxes.xyxy.astype(np.float64), boxes.labels, strict=True):
+        centre = f"{(x1 + x2) / 2 / width:.9f} {(y1 + y2) / 2 / height:.9f}"
+        yield f"{label} {centre} {(x2 - x1) / width:.9f} {(y2 - y1) / height:.9f}\n"

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -19,17 +19,15 @@ from numpy.typing import NDArray
 
 from usbench.errors import DataError, RunError
 from usbench.io.console import bar, warn
+from usbench.models import Recipe
 from usbench.models.checkpoints import list_checkpoints, load_file, load_first, save_file
-from usbench.models.optimise import Recipe
-from usbench.models.prediction import count_parameters
+from usbench.models.loop_model import count_parameters
+from usbench.models.optimise import count_parts
 from usbench.models.yolo import package
 from usbench.models.yolo import points as yolo_points
-from usbench.models.yolo.boxes import Fit, Image8, predict_boxes
-from usbench.models.yolo.epoch import Job, State
-from usbench.models.yolo.families import choose_net
-from usbench.models.yolo.files import box_lines
-from usbench.models.yolo.recipe import count_parts, training_arguments
-from usbench.models.yolo.trainer import choose_precision
+from usbench.models.yolo.boxes import Fit, Image8, box_lines, predict_boxes
+from usbench.models.yolo.recipe import choose_net, training_arguments
+from usbench.models.yolo.trainer import Job, State, choose_precision
 from usbench.types import Run, Sample, Target
 
 
@@ -52,7 +50,7 @@ class Yolo:
         weights: str | None = None,
         exclusive: bool = False,
         family: str = "yolov8",
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, int] | None = None,
         kpt_oks_sigmas: float | Sequence[float] | None = None,
         flip_idx: Sequence[int] | None = None,
     ) -> None:
@@ -60,7 +58,7 @@ class Yolo:
 
         Args:
             classes: of the boxes, or the number of names.
-            family, size: of usbench.models.yolo.families.
+            family, size: of usbench.models.yolo.recipe.
             weights: null, coco (ultralytics' own, fetched) or a path to a .pt of the same size;
                 the head's layers whose shape differs start from scratch.
             exclusive: about masks; ignored.
@@ -70,7 +68,7 @@ class Yolo:
         self.net = choose_net(family, size, classes, options)
         self.weights = weights
         self.arguments = training_arguments(recipe, self.net.family)
-        self.parts = count_parts(recipe, self.net.family)
+        self.parts = count_parts(recipe["batch"], recipe)
         self.points: yolo_points.Points | None = None
         if self.net.family.kind == "points":
             self.points = yolo_points.parse_points(
@@ -116,27 +114,30 @@ class Yolo:
         return self._predict(self._module, images)
 
     def _predict(self, module: Any, images: Iterable[Image8]) -> Iterator[Target]:
-        stretched = self.net.family.kind == "queries"
-        fit = Fit(self.arguments["imgsz"], self.arguments["rect"], self._device, stretched)
+        fit = Fit(
+            self.arguments["imgsz"],
+            self.arguments["rect"],
+            self._device,
+            stretched=self.net.family.kind == "queries",
+        )
         if self.points is None:
             return predict_boxes(module, images, fit)
         return yolo_points.predict_points(module, images, fit, self.curves)
 
-    def _use(self, best: Mapping[str, Any], run: Run) -> None:
+    def _use(self, best: Mapping[str, object], run: Run) -> None:
         """Predict with the net of a best.pt from now on."""
         self._device = run.device
-        self._module = best["model"].to(run.device).eval()
+        self._module = cast(torch.nn.Module, best["model"]).to(run.device).eval()
         self.curves = np.array(best.get("curves", self.curves), bool)
         self.parameters = count_parameters(self._module)
 
-    def _train(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> dict[str, Any]:
+    def _train(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> dict[str, object]:
         """Train to the last epoch and write best.pt; its content."""
         self._device = run.device
         if self.points is not None:
             self._find_curves(train)
         state = load_first(list_checkpoints(run.dir), load_file)
-        epochs = self.arguments["epochs"]
-        if state is None or state["epoch"] + 1 < epochs:
+        if state is None or state["epoch"] + 1 < self.arguments["epochs"]:
             state = self._train_epochs(train, val, run, state)
         module = package.build_net(self.net)
         module.load_state_dict(state["best"])
@@ -153,11 +154,8 @@ class Yolo:
     def _train_epochs(
         self, train: Sequence[Sample], val: Sequence[Sample], run: Run, state: State | None
     ) -> State:
-        lines = box_lines
-        if self.points is not None:
-            lines = partial(yolo_points.point_lines, curves=self.curves)
-        epochs = self.arguments["epochs"]
-        with bar("training", epochs) as progress:
+        point_lines = partial(yolo_points.point_lines, curves=self.curves)
+        with bar("training", self.arguments["epochs"]) as progress:
             progress.step(by=0 if state is None else state["epoch"] + 1)
             job = Job(
                 net=self.net,
@@ -165,7 +163,7 @@ class Yolo:
                 arguments=self.arguments,
                 parts=self.parts,
                 points=self.points,
-                label_lines=lines,
+                label_lines=box_lines if self.points is None else point_lines,
                 predict=self._predict,
                 precision=self.precision,
                 train=train,
@@ -192,11 +190,7 @@ class Yolo:
             )
 
 
-def load_best(folder: Path) -> dict[str, Any] | None:
+def load_best(folder: Path) -> dict[str, object] | None:
     """The content of a finished run's best.pt, a pickle of our own; None where there is none."""
-
-    def load(path: Path) -> dict[str, Any]:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
-        return content
-
+    load = partial(torch.load, map_location="cpu", weights_only=False)
     return load_first(folder.glob("best.pt"), load)

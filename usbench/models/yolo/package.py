@@ -12,18 +12,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.console import warn
-from usbench.models.yolo.epoch import Job, State
-from usbench.models.yolo.families import DECODER, Net
-from usbench.models.yolo.files import write_split
+from usbench.models.checkpoints import first_line
+from usbench.models.yolo.boxes import write_split
 from usbench.models.yolo.points import ignore_unknown
-from usbench.models.yolo.recipe import FIXED
-from usbench.models.yolo.trainer import Counts, explain_memory, subclass_trainer
+from usbench.models.yolo.recipe import DECODER, FIXED, Net
+from usbench.models.yolo.trainer import Counts, Job, State, explain_memory, subclass_trainer
 from usbench.types import Run
 
 
@@ -108,17 +107,16 @@ def load_weights(module: Any, weights: str, net: Net, folder: Path) -> None:
     try:
         source = load_checkpoint(str(path))[0].state_dict()
     except Exception as wrong:
-        reason = (*str(wrong).splitlines(), type(wrong).__name__)[0]
-        raise DataError(f"{path}: not a readable ultralytics checkpoint ({reason})") from wrong
+        raise DataError(
+            f"{path}: not a readable ultralytics checkpoint ({first_line(wrong)})"
+        ) from wrong
     head = f"model.{len(module.model) - 1}."
-    fitting = {}
-    for name, value in module.state_dict().items():
-        if name in source and source[name].shape == value.shape:
-            fitting[name] = source[name]
-        elif not name.startswith(head):
-            raise ConfigError(
-                f"{path}: expected weights of {net.label}, its tensors have other names or shapes"
-            )
+    own = module.state_dict()
+    fitting = {k: v for k, v in source.items() if k in own and v.shape == own[k].shape}
+    if not all(name.startswith(head) for name in own.keys() - fitting.keys()):
+        raise ConfigError(
+            f"{path}: expected weights of {net.label}, its tensors have other names or shapes"
+        )
     module.load_state_dict(fitting, strict=False)
 
 
@@ -174,10 +172,11 @@ def train(job: Job) -> State:
         DataError: nothing to learn from.
         RunError: memory runs out, or a loss isn't finite.
     """
-    counts = {}
-    for split, samples in (("train", job.train), ("val", job.val)):
-        counts[split] = write_split(job.folder, split, samples, job.label_lines)
-    (images, boxes), (held_out, _) = counts["train"], counts["val"]
+    counts = {
+        "train": write_split(job.folder, "train", job.train, job.label_lines),
+        "val": write_split(job.folder, "val", job.val, job.label_lines),
+    }
+    (images, boxes), (held_out, _) = counts.values()
     if not boxes or not held_out:
         raise DataError(
             f"{job.net.family.name}: nothing to learn from: {images} training images with "
@@ -189,8 +188,7 @@ def train(job: Job) -> State:
         trainer.train()
     except torch.OutOfMemoryError as error:
         raise RunError(explain_memory(job)) from error
-    state: State = trainer.state
-    return state
+    return cast(State, trainer.state)
 
 
 def build_trainer(job: Job, counts: Counts) -> Any:
@@ -201,7 +199,6 @@ def build_trainer(job: Job, counts: Counts) -> Any:
     from ultralytics.utils import DEFAULT_CFG_DICT
 
     bases = {"boxes": DetectionTrainer, "queries": RTDETRTrainer, "points": PoseTrainer}
-    base = bases[job.net.family.kind]
     # What is fixed is off: a version of the package that doesn't know a key isn't given it.
     unknown = set(FIXED) - {*DEFAULT_CFG_DICT, "augmentations"}
     overrides = {
@@ -215,8 +212,8 @@ def build_trainer(job: Job, counts: Counts) -> Any:
         # True would ask the network for a net to try it with.
         "amp": "bf16" if job.precision == "bf16" else False,
     }
-    trainer = subclass_trainer(base, job, counts, make_net, make_criterion)
+    base = bases[job.net.family.kind]
     try:
-        return trainer(overrides=overrides)
+        return subclass_trainer(base, job, counts, make_net, make_criterion)(overrides=overrides)
     except (TypeError, ValueError) as error:  # a recipe's value of a wrong type or out of range
-        raise ConfigError(f"{job.net.family.name}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{job.net.family.name}: {first_line(error)}") from error

@@ -73,8 +73,7 @@ def parse_points(sigmas: object, flip: object, classes: int, augment: object) ->
 
 def is_tolerance(value: object) -> bool:
     """Whether a value is a finite number above 0."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and 0 < value < math.inf  # type: ignore[operator]
+    return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]
 
 
 def curves_of(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:
@@ -143,9 +142,8 @@ def to_landmarks(
     """
     scores = np.where(curves, 0, presence).astype(np.float32)
     centre = np.array([frame.width / 2 - 0.5, frame.height / 2 - 0.5], np.float32)
-    spots = np.where(curves[:, None], centre, places)
-    state = np.where(scores >= PRESENT, SEEN, OFF).astype(np.int8)
-    return Landmarks(tuple(spots[:, None]), state, scores)
+    spots = np.where(curves[:, None], centre, places)[:, None]
+    return Landmarks(tuple(spots), np.where(scores >= PRESENT, SEEN, OFF).astype(np.int8), scores)
 
 
 def ignore_unknown(loss: Any) -> Any:

@@ -1,24 +1,122 @@
-"""From a recipe of conf/model to each argument of ultralytics' trainer that affects the weights.
+"""What a configuration may say: the families of ultralytics' nets, their sizes, their recipes.
 
-Knows ultralytics' names and the defaults that usbench chose for them: none is left to the package,
-so that an upgrade changes nothing silently (a test compares the list with the installed package).
-Imports neither it nor torch.
+A recipe becomes each argument of ultralytics' trainer that affects the weights. Where it is silent
+usbench's own defaults hold: none is left to the package, so that an upgrade changes nothing
+silently (a test compares the list with the installed package). Ultralytics isn't imported here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Literal
 
 from usbench.errors import ConfigError
-from usbench.models.yolo.families import FAMILIES, Family
+from usbench.models import Recipe, look_up
+from usbench.models.optimise import count_parts
+
+Kind = Literal["boxes", "queries", "points"]
+Plans = Mapping[str, tuple[str, str]]  # size → (plan below the package's cfg/models, scale in it)
+
+
+@dataclass(frozen=True)
+class Family:
+    """One architecture in several sizes.
+
+    What its net gives is its kind:
+    - boxes: of each cell of its grids, thinned out by non-maximum suppression.
+    - queries: a fixed number of boxes, meant to be one per object, from an image stretched to a
+      square.
+    - points: one instance per image, with a place and a presence for each name.
+    """
+
+    name: str
+    kind: Kind
+    plans: Plans
+    file: str  # of the published weights, with the size as {}
+
+
+@dataclass(frozen=True)
+class Net:
+    """One architecture, fully determined."""
+
+    family: Family
+    size: str
+    classes: int  # of the boxes, or how many names the points have
+    options: Mapping[str, int] = field(default_factory=dict)  # of DECODER
+
+    @property
+    def label(self) -> str:
+        """What the package calls this net, such as yolov5su."""
+        return self.family.file.format(self.size).removesuffix(".pt")
+
+
+def five_sizes(plan: str) -> Plans:
+    """The plans of a family in the sizes n, s, m, l and x."""
+    return {size: (plan, size) for size in "nsmlx"}
+
+
+YOLOV8_RTDETR = "v8/yolov8-rtdetr.yaml"  # YOLOv8's backbone, RT-DETR's decoder
+RTDETR_PLANS: Plans = {
+    "n": (YOLOV8_RTDETR, "n"),
+    "s": (YOLOV8_RTDETR, "s"),
+    "m": (YOLOV8_RTDETR, "m"),
+    "l": ("rt-detr/rtdetr-l.yaml", "l"),  # as published, on HGNetv2, and x
+    "x": ("rt-detr/rtdetr-x.yaml", "x"),
+    "resnet50": ("rt-detr/rtdetr-resnet50.yaml", "l"),
+    "resnet101": ("rt-detr/rtdetr-resnet101.yaml", "l"),
+}
+FAMILIES: Mapping[str, Family] = {
+    family.name: family
+    for family in (
+        Family("yolov8", "boxes", five_sizes("v8/yolov8.yaml"), "yolov8{}.pt"),
+        # Anchor-free: not YOLOv5 v7.0.
+        Family("yolov5u", "boxes", five_sizes("v5/yolov5.yaml"), "yolov5{}u.pt"),
+        Family("yolo11", "boxes", five_sizes("11/yolo11.yaml"), "yolo11{}.pt"),
+        Family("yolo26", "boxes", five_sizes("26/yolo26.yaml"), "yolo26{}.pt"),
+        Family("rtdetr", "queries", RTDETR_PLANS, "rtdetr-{}.pt"),
+        Family("yolov8_pose", "points", five_sizes("v8/yolov8-pose.yaml"), "yolov8{}-pose.pt"),
+    )
+}
+DECODER: Mapping[str, int] = {  # of RT-DETR, in the package's order, as published
+    "width": 256,
+    "queries": 300,
+    "points": 4,
+    "heads": 8,
+    "layers": 6,
+    "feedforward": 1024,
+}
+
+
+def choose_net(family: str, size: str, classes: int, options: Mapping[str, int] | None) -> Net:
+    """The net that a configuration names.
+
+    Raises:
+        ConfigError: a family, size, number or option that doesn't exist.
+    """
+    chosen = look_up(FAMILIES, family, "model.build.family")
+    look_up(chosen.plans, size, f"{family}: size")
+    if classes < 1:
+        raise ConfigError(f"{family}: expected at least one class, got {classes}")
+    known = DECODER if chosen.kind == "queries" else {}
+
+    for key, value in (options or {}).items():
+        if key not in known or type(value) is not int or value < 1:
+            raise ConfigError(
+                f"{family}: options: expected whole numbers from 1 on for "
+                f"{', '.join(known) or 'none'}, got {key}={value}"
+            )
+    return Net(chosen, size, classes, options or {})
+
+
+# ---- recipes
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop")  # never "auto": it ignores lr0
 STRIDE = 32  # px, the coarsest grid: sides of the net's input are multiples of it
 MIN_SCORE, NMS_IOU, MAX_BOXES = 0.001, 0.7, 300
 
 REQUIRED = ("epochs", "batch", "imgsz", "optimizer", "lr0")
-OPTIONAL: Mapping[str, Any] = {
+OPTIONAL: Mapping[str, object] = {
     "rect": False,  # letterbox into the smallest rectangle of whole strides, not into a square
     "lrf": 0.01,  # last rate / lr0
     "momentum": 0.9,  # of SGD; beta 1 of Adam
@@ -52,7 +150,7 @@ OFF = (
     *("compile", "channels_last", "plots", "save_json", "agnostic_nms"),
 )
 ZERO = ("dis", "cls_pw", "dropout", "copy_paste", "erasing")
-FIXED: Mapping[str, Any] = {
+FIXED: Mapping[str, object] = {
     **dict.fromkeys(NOTHING, None),
     **dict.fromkeys(OFF, False),
     **dict.fromkeys(ZERO, 0.0),
@@ -71,14 +169,12 @@ FIXED: Mapping[str, Any] = {
 }
 
 
-def training_arguments(
-    recipe: Mapping[str, Any], family: Family = FAMILIES["yolov8"]
-) -> dict[str, Any]:
+def training_arguments(recipe: Recipe, family: Family = FAMILIES["yolov8"]) -> Recipe:
     """The trainer's arguments but for the run's own (folder, device, seed, precision).
 
     The weight decay is the recipe's as it stands and each batch is a step: their scaling to a
     nominal batch of 64 is off (nbs = batch). There is no early stop (patience = epochs). The
-    trainer's batch is micro_batch where the recipe has one (see `count_parts`).
+    trainer's batch is micro_batch where the recipe has one (see `optimise.count_parts`).
 
     Raises:
         ConfigError: naming the key that can't be.
@@ -88,40 +184,21 @@ def training_arguments(
     ignored = set(IGNORED[family.kind])
     known = {*REQUIRED, *optional, *FOR_PEOPLE, "augment", "micro_batch"} - ignored
     steps = {*AUGMENT} - ignored
-    unknown = [key for key in recipe if key not in known]
-    unknown += [key for key in augment if key not in steps]
-    if unknown:
+    if unknown := sorted((recipe.keys() - known) | (augment.keys() - steps)):
         raise ConfigError(
             f"{name}: unknown recipe key '{unknown[0]}'; known: {', '.join(sorted(known | steps))}"
         )
     for key in REQUIRED:
         if recipe.get(key) is None:
             raise ConfigError(f"{name}: the recipe lacks '{key}'")
-    not_passed = (*FOR_PEOPLE, "augment", "micro_batch")
-    stated = {k: v for k, v in recipe.items() if k not in not_passed}
+    stated = {key: value for key, value in recipe.items() if key in {*REQUIRED, *optional}}
     arguments = {**FIXED, **optional, **AUGMENT, **stated, **augment}
     check_arguments(arguments, name)
-    batch = arguments["batch"] // count_parts(recipe, family)
+    batch = arguments["batch"] // count_parts(arguments["batch"], recipe)
     return {**arguments, "batch": batch, "nbs": batch, "patience": arguments["epochs"]}
 
 
-def count_parts(recipe: Mapping[str, Any], family: Family = FAMILIES["yolov8"]) -> int:
-    """Into how many parts a batch is divided whose gradients add up to one step.
-
-    Raises:
-        ConfigError: micro_batch isn't a divisor of batch.
-    """
-    batch, part = recipe["batch"], recipe.get("micro_batch")
-    if part is None:
-        return 1
-    if type(part) is not int or part < 1 or batch % part:
-        raise ConfigError(
-            f"{family.name}: micro_batch: expected a divisor of batch={batch}, got {part!r}"
-        )
-    return int(batch) // part
-
-
-def check_arguments(arguments: Mapping[str, Any], name: str) -> None:
+def check_arguments(arguments: Recipe, name: str) -> None:
     """Raise ConfigError for a value that the trainer would misread."""
     for key in ("epochs", "batch", "imgsz"):
         if type(arguments[key]) is not int or arguments[key] < 1:

@@ -3,22 +3,72 @@
 A batch that a device can't hold goes through the net in parts; their gradients add up to one step
 of the optimiser at the same places of an epoch as without (only batch normalisation, and what a
 loss is divided by, are of a part). Ultralytics halves a batch that is too large silently: here
-that ends the run. Ultralytics itself isn't imported here.
+that ends the run. Each epoch has its own seed, and its fitness is the run's selection rule.
+
+Knows the attributes of ultralytics' trainer (model, ema, optimizer, train_loader, epoch, tloss).
+Ultralytics itself isn't imported here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypedDict
 
 import torch
 
-from usbench.errors import RunError
+from usbench.errors import DataError, RunError
+from usbench.io.console import Bar
+from usbench.models import Recipe
 from usbench.models.checkpoints import save_checkpoint
-from usbench.models.yolo.epoch import Job, check_dataset, reseed, restore_trainer, validate
-from usbench.types import Run
+from usbench.models.loop import seed_epoch
+from usbench.models.yolo.boxes import Image8, LabelLines, Predict
+from usbench.models.yolo.points import Points
+from usbench.models.yolo.recipe import Net
+from usbench.types import Run, Sample, Target
 
 Counts = Mapping[str, tuple[int, int]]  # split → images, boxes
+
+
+class State(TypedDict):
+    """All that the next epoch depends on, as a checkpoint keeps it."""
+
+    epoch: int  # finished ones, less 1
+    model: dict[str, torch.Tensor]
+    ema: dict[str, torch.Tensor]  # the weights' moving average
+    updates: int  # of the average
+    optimizer: Any
+    best: dict[str, torch.Tensor]  # averaged weights of the best epoch
+    best_score: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, or the rest of one."""
+
+    net: Net
+    weights: str | None
+    arguments: Recipe  # of ultralytics' trainer
+    parts: int  # of a batch, whose gradients add up to one step
+    points: Points | None  # of a net for points
+    label_lines: LabelLines
+    predict: Predict
+    precision: Literal["fp32", "bf16"]
+    train: Sequence[Sample]
+    val: Sequence[Sample]
+    run: Run
+    state: State | None  # after the last finished epoch
+    bar: Bar
+
+    @property
+    def folder(self) -> Path:
+        """The folder of everything that ultralytics reads and writes."""
+        return self.run.dir.resolve() / "yolo"
 
 
 def subclass_trainer(
@@ -40,8 +90,8 @@ def subclass_trainer(
         has_pipeline = False
         part = stepped = 0  # of the epoch: parts seen, and how many of them are in the weights
 
-        def get_dataset(self) -> dict[str, Any]:
-            return describe_data(job, counts)
+        def get_dataset(self) -> dict[str, object]:
+            return describe_data(job)
 
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = False) -> Any:
             return make_net(job)
@@ -50,7 +100,8 @@ def subclass_trainer(
             self, img_path: str, mode: str = "train", batch: int | None = None
         ) -> Any:
             dataset = super().build_dataset(img_path, mode, batch)
-            return check_dataset(dataset, mode, counts[mode], job.net.family.name)
+            check_dataset(dataset, mode, counts[mode], job.net.family.name)
+            return dataset
 
         def _build_train_pipeline(self) -> None:
             if self.has_pipeline:  # called again only with half the batch, when memory ran out
@@ -73,7 +124,9 @@ def subclass_trainer(
             if self.part % job.parts and self.part != len(self.train_loader):
                 return
             if job.net.family.kind == "queries":  # its loss is a mean; the others' sum over images
-                divide_gradients(self.model, self.part - self.stepped)
+                for parameter in self.model.parameters():
+                    if parameter.grad is not None:
+                        parameter.grad /= self.part - self.stepped
             self.stepped = self.part
             super().optimizer_step()
 
@@ -94,15 +147,19 @@ def subclass_trainer(
     return Trainer
 
 
-def describe_data(job: Job, counts: Counts) -> dict[str, Any]:
+def describe_data(job: Job) -> dict[str, object]:
     """What ultralytics reads in a data set's YAML."""
     count = 1 if job.points else job.net.classes
-    data: dict[str, Any] = {split: str(job.folder / "images" / split) for split in counts}
-    data |= {"path": job.folder, "nc": count, "channels": 3}
-    data["names"] = {n: str(n) for n in range(count)}
+    data: dict[str, object] = {
+        "path": job.folder,
+        "train": str(job.folder / "images" / "train"),
+        "val": str(job.folder / "images" / "val"),
+        "nc": count,
+        "channels": 3,
+        "names": {n: str(n) for n in range(count)},
+    }
     if job.points is not None:
-        data["kpt_shape"] = [job.net.classes, 3]
-        data["kpt_oks_sigmas"] = list(job.points.sigmas)
+        data |= {"kpt_shape": [job.net.classes, 3], "kpt_oks_sigmas": list(job.points.sigmas)}
         if job.points.flip:
             data["flip_idx"] = list(job.points.flip)
     return data
@@ -110,16 +167,8 @@ def describe_data(job: Job, counts: Counts) -> dict[str, Any]:
 
 def choose_precision(run: Run) -> Literal["fp32", "bf16"]:
     """bf16 where the trainer can: its autocast raises on a CPU and on a GPU that emulates it."""
-    able = run.device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if run.precision == "bf16" and able else "fp32"
-
-
-def divide_gradients(model: Any, count: int) -> None:
-    """Turn a sum of gradients over parts into their mean."""
-    if count > 1:
-        for parameter in model.parameters():
-            if parameter.grad is not None:
-                parameter.grad /= count
+    bf16 = run.precision == "bf16" and run.device.startswith("cuda")
+    return "bf16" if bf16 and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
 
 
 def explain_memory(job: Job) -> str:
@@ -131,3 +180,101 @@ def explain_memory(job: Job) -> str:
         f"on {job.run.device}. Give the recipe a smaller micro_batch that divides it: "
         "the same steps, in parts (++model.recipes.NAME.micro_batch=N)."
     )
+
+
+# ---- an epoch
+
+
+def check_dataset(dataset: Any, split: str, written: tuple[int, int], name: str) -> None:
+    """Check that ultralytics' data set has all that was written: it drops files silently.
+
+    A rectangular one gets one shape for all batches; with several it wouldn't shuffle.
+
+    Args:
+        written: number of images and of boxes.
+
+    Raises:
+        DataError: an image or a box is missing.
+    """
+    accepted = (len(dataset.labels), sum(len(label["cls"]) for label in dataset.labels))
+    if accepted != written:
+        raise DataError(
+            f"{name}: {split} has {written[0]} images with {written[1]} boxes, ultralytics accepts "
+            f"{accepted[0]} with {accepted[1]}; expected images from 10 px, boxes within the image "
+            "and labels below the number of classes"
+        )
+    if dataset.rect:
+        dataset.batch_shapes[:] = dataset.batch_shapes.max(axis=0)
+
+
+def reseed(loader: Any, seed: int, epoch: int) -> None:
+    """Seed an epoch from (seed, epoch): order, augmentation, the pool that mosaics draw from."""
+    loader.generator.manual_seed(seed_epoch(seed, epoch))
+    loader.reset()
+    data = loader.dataset
+    data.ims[:] = [None] * len(data)
+    data.buffer[:] = random.sample(range(len(data)), max(0, data.max_buffer_length - 1))
+
+
+def validate(trainer: Any, job: Job) -> float:
+    """Score the averaged weights, keep the best, and put this epoch's checkpoint in trainer.state.
+
+    Raises:
+        RunError: the loss or the score isn't finite.
+    """
+    epoch = trainer.epoch + 1
+    # tloss holds means over the epoch, so one bad batch shows.
+    loss = sum(float(v) for v in trainer.tloss.values())
+    if not math.isfinite(loss):
+        raise RunError(
+            f"{job.net.label}: epoch {epoch}: the loss is {loss}; a smaller lr0 may help"
+        )
+    score = job.run.score(pairs(trainer.ema.ema, job))
+    if not math.isfinite(score):
+        raise RunError(
+            f"{job.net.label}: epoch {epoch}: the validation score is {score}; has val any object?"
+        )
+    if trainer.best_fitness is None or score >= trainer.best_fitness:  # of equals the later
+        trainer.best_fitness = score
+        weights = trainer.ema.ema.state_dict()
+        trainer.best_weights = {k: v.detach().cpu().clone() for k, v in weights.items()}
+    trainer.state = State(
+        epoch=trainer.epoch,
+        model=trainer.model.state_dict(),
+        ema=trainer.ema.ema.state_dict(),
+        updates=trainer.ema.updates,
+        optimizer=trainer.optimizer.state_dict(),
+        best=trainer.best_weights,
+        best_score=trainer.best_fitness,
+    )
+    job.run.log("train/loss", loss, epoch)
+    job.run.log("val/score", score, epoch)
+    job.run.log("lr", float(trainer.optimizer.param_groups[0]["lr"]), epoch)
+    job.bar.step(f"loss {loss:.3f}  val {score:.3f}  best {trainer.best_fitness:.3f}")
+    return score
+
+
+def pairs(net: Any, job: Job) -> Iterator[tuple[Target, Target]]:
+    """(target, prediction) of each validation image, each image decoded once."""
+    targets: deque[Target] = deque()
+
+    def images() -> Iterator[Image8]:
+        for sample in job.val:
+            targets.append(sample.target)
+            yield sample.image
+
+    for prediction in job.predict(net, images()):
+        yield targets.popleft(), prediction
+
+
+def restore_trainer(trainer: Any, state: State) -> None:
+    """Put the trainer in the state after an epoch, bit by bit."""
+    trainer.model.load_state_dict(state["model"])
+    trainer.ema.ema.load_state_dict(state["ema"])
+    trainer.ema.updates = state["updates"]
+    saved = deepcopy(state["optimizer"])
+    for old, group in zip(saved["param_groups"], trainer.optimizer.param_groups, strict=True):
+        old["fused"] = group.get("fused")  # depends on the device
+    trainer.optimizer.load_state_dict(saved)
+    trainer.best_fitness, trainer.best_weights = state["best_score"], state["best"]
+    trainer.start_epoch = state["epoch"] + 1

@@ -1,0 +1,138 @@
+"""What the models share whose nets our own loop trains: weights, training, batches of images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from usbench.errors import ConfigError, RunError
+from usbench.models import Recipe, loop
+from usbench.models.arrays import Arrays, Encoding, decode, image_to_net
+from usbench.models.checkpoints import first_line, load_file, read_state
+from usbench.types import Run, Sample, Target
+
+STRIDE = 32  # every net of ours halves an image five times at most
+IMAGENET = "imagenet"  # the word of `weights` that a net's own library knows
+
+
+class LoopModel(ABC):
+    """A model whose net our loop trains (usbench.types.Model).
+
+    A subclass sets `encoding` and `method`, creates the net and reads its output.
+    """
+
+    encoding: Encoding  # how targets are stored
+    method: loop.Method
+    net: nn.Module  # once `fit` or `restore` has begun, as is `run`
+    run: Run
+
+    def __init__(self, recipe: Recipe, weights: str | None, stride: int = STRIDE) -> None:
+        """Check the size of the net's input.
+
+        Args:
+            weights: null, a word, or a file with a state dict.
+            stride: px, of which height and width are multiples, else ConfigError.
+        """
+        self.recipe = recipe
+        self.weights = weights
+        self.size = (int(recipe["size"][0]), int(recipe["size"][1]))  # height, width
+        self.batch = int(recipe.get("batch", 2))  # images predicted together
+        if any(side % stride for side in self.size):
+            raise ConfigError(f"recipe.size: expected multiples of {stride}, got {self.size}")
+
+    @abstractmethod
+    def create(self, imagenet: bool = False) -> nn.Module:
+        """The net before any training; imagenet: start from its library's ImageNet weights."""
+
+    @abstractmethod
+    def unpack(self, output: Any) -> Sequence[Any] | Tensor:
+        """The net's output for a batch as one item per image, for `pair` and `read`."""
+
+    @abstractmethod
+    def pair(self, item: Any, stored: NDArray[Any]) -> tuple[Target, Target]:
+        """(target, prediction) of one image at the net's size; stored: as `encoding` says."""
+
+    @abstractmethod
+    def read(self, item: Any, size: tuple[int, ...]) -> Target:
+        """One image's prediction in native pixels; size: its (height, width)."""
+
+    def learn_from(self, targets: NDArray[Any]) -> None:  # noqa: B027  (optional)
+        """Take from the stored training targets what isn't trained: nothing, by default."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, once the net is built."""
+        return count_parameters(self.net)
+
+    def build(self) -> nn.Module:
+        """The net with its starting weights; RunError where they can't be had."""
+        net = self.create(imagenet=self.weights == IMAGENET)
+        if self.weights not in (None, IMAGENET):
+            load_weights(net, Path(str(self.weights)))
+        return net
+
+    def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
+        """See usbench.types.Model."""
+        torch.manual_seed(run.seed)
+        self.net = self.build()
+        self.run = run
+        train_arrays = decode(self.encoding, train, self.size, run.cache, run.threads)
+        val_arrays = decode(self.encoding, val, self.size, run.cache, run.threads)
+        self.learn_from(train_arrays.targets)
+
+        def validate(net: nn.Module) -> float:
+            return run.score(self.pairs(val_arrays))
+
+        loop.fit(self.net, train_arrays, self.method, validate, self.recipe, run)
+
+    def restore(self, run: Run) -> None:
+        """See usbench.types.Model."""
+        self.net = self.create()
+        self.run = run
+        self.net.load_state_dict(load_file(run.dir / "best.pt"))
+        loop.place(self.net, run, self.method.channels_last)
+
+    def pairs(self, data: Arrays) -> Iterator[tuple[Target, Target]]:
+        """(target, prediction) of each image of a decoded set, at the net's size."""
+        for start in range(0, len(data.images), self.batch):
+            chosen = slice(start, start + self.batch)
+            yield from map(self.pair, self.outputs(data.images[chosen]), data.targets[chosen])
+
+    def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Target]:
+        """See usbench.types.Model."""
+        rest = iter(images)
+        while group := list(islice(rest, self.batch)):
+            items = self.outputs(np.stack([image_to_net(image, self.size) for image in group]))
+            for image, item in zip(group, items, strict=True):
+                yield self.read(item, image.shape)
+
+    @torch.inference_mode()
+    def outputs(self, images: NDArray[np.uint8]) -> Sequence[Any] | Tensor:
+        """(B, h, w) uint8 → the net's output for each image."""
+        self.net.eval()
+        pixels = torch.from_numpy(np.array(images))[:, None].to(self.run.device).float() / 255
+        with loop.autocast(self.run):
+            output = self.net(loop.feed(pixels, self.method))
+        return self.unpack(output)
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Give a net the state dict of a file, tensors only; RunError where it doesn't fit."""
+    state = read_state(path)
+    try:
+        net.load_state_dict(state)
+    except Exception as wrong:
+        raise RunError(f"{path}: expected a state dict of this net: {first_line(wrong)}") from wrong
+
+
+def count_parameters(net: nn.Module) -> int:
+    """Number of parameters, trained or not."""
+    return sum(parameter.numel() for parameter in net.parameters())
