@@ -25,7 +25,17 @@ class ConfigError(UsbenchError):
 
 
 class UnsuitableError(ConfigError):
-    """A combination of valid parts that can't be run; a sweep skips it."""
+    """A combination of valid parts that can't be run; a sweep skips it.
+
+    Args:
+        subject: the overrides, or the model, that the combination is about.
+        reason: why it can't be run; a sweep's table has it without the rest.
+        advice: what to do instead.
+    """
+
+    def __init__(self, subject: str, reason: str, advice: str = "") -> None:
+        super().__init__(f"{subject}: {reason}; {advice}" if advice else f"{subject}: {reason}")
+        self.reason = reason
 
 
 class Finished(BaseException):

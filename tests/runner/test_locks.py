@@ -112,13 +112,13 @@ def test_who_was_silent_too_long_is_told_and_removes_nothing(path):
 
 def test_only_the_claim_that_was_seen_is_given_up(path):
     token = of_another_host(path, 0)
-    assert not lock.remove_stale_lock(path, "another one's token")
+    assert not lock.replace_stale_lock(path, "another one's token")
     holder = lock.read_holder(path)
     assert (
         holder and holder.token == token and [p.name for p in path.parent.iterdir()] == [path.name]
     )
-    assert lock.remove_stale_lock(path, token) and not list(path.parent.iterdir())
-    assert not lock.remove_stale_lock(path, token)
+    assert lock.replace_stale_lock(path, token) and not list(path.parent.iterdir())
+    assert not lock.replace_stale_lock(path, token)
 
 
 def test_a_taker_that_died_in_between_blocks_nobody_for_ever(path):

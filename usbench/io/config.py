@@ -118,9 +118,9 @@ def job_overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task)
 
 
-def job_launcher() -> Mapping[str, Any]:
+def job_launcher() -> Composed:
     """The configuration of the launcher that runs this job."""
-    launcher: Mapping[str, Any] = HydraConfig.get().launcher
+    launcher: Composed = HydraConfig.get().launcher
     return launcher
 
 
@@ -137,8 +137,13 @@ def sweep_overrides(config: DictConfig) -> list[str]:
     params: Any = OmegaConf.to_container(
         config.hydra.sweeper.params or OmegaConf.create({}), resolve=False
     )
+    return [*(f"{name}={value}" for name, value in params.items()), *task_overrides(config)]
+
+
+def task_overrides(config: DictConfig) -> list[str]:
+    """The overrides of the command; `${…}` stays as it is."""
     task: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
-    return [*(f"{name}={value}" for name, value in params.items()), *task]
+    return list(task)
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:

@@ -17,10 +17,9 @@ from usbench.errors import UnsuitableError, UsbenchError
 from usbench.io.console import warn
 from usbench.runner.config import RunConfig, read_config, write_config
 from usbench.runner.experiment import evaluate_elsewhere, train_and_test
-from usbench.runner.failures import explain_failure, save_failure
 from usbench.runner.launch import PARENT
 from usbench.runner.lock import LostLockError, lock_path, take_lock
-from usbench.runner.publish import RunLock
+from usbench.runner.publish import RunLock, save_failure
 from usbench.runner.status import REFUSED, run_status
 
 USAGE = "usage: python -m usbench.runner CONFIG.yaml [--overwrite] (runs/<run id>/config.yaml)"
@@ -116,6 +115,17 @@ def record_failure(config: RunConfig, error: BaseException) -> int:
     else:
         save_failure(config, reason)
     return error.exit_code if isinstance(error, UsbenchError) else 1
+
+
+def explain_failure(error: BaseException) -> str:
+    """An error in one line, with what to do."""
+    text = " ".join(str(error).split())
+    if isinstance(error, UsbenchError):
+        return text
+    if isinstance(error, OSError) and error.filename:
+        advice = "check the folder, its permissions and the free space"
+        return f"{error.filename}: {error.strerror}; {advice}"
+    return f"{type(error).__name__}: {text} (debug=true shows where)"
 
 
 if __name__ == "__main__":

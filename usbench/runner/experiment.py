@@ -22,7 +22,6 @@ from usbench.results.predictions import StoredPredictions, read_predictions, wri
 from usbench.results.result import Result
 from usbench.results.store import hash_case_ids
 from usbench.runner import report
-from usbench.runner.class_map import ClassMap
 from usbench.runner.config import RunConfig, Transfer, read_config, write_config
 from usbench.runner.facts import done_result
 from usbench.runner.identity import identify, short_hash
@@ -30,6 +29,7 @@ from usbench.runner.publish import ALONE, RunLock
 from usbench.runner.tracking import mlflow_store
 from usbench.runner.tracking.background import in_background
 from usbench.runner.tracking.mlflow_store import Tracker, Untracked
+from usbench.runner.transfer import ClassMap
 from usbench.types import Model, Run, Split, Target
 
 

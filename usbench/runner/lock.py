@@ -27,7 +27,7 @@ from types import TracebackType
 import psutil  # type: ignore[import-untyped]
 
 from usbench.errors import RunError
-from usbench.io import processes
+from usbench.io.files import write_atomically
 
 LEASE_S = 300.0  # after this silence a host has lost its run; USBENCH_LEASE_S sets another
 BEATS = 10  # heartbeats in a lease
@@ -74,7 +74,7 @@ class LockFile:
         """Whether its process runs; True where that can't be seen from here."""
         if not self.started or self.space != process_space():
             return True
-        return processes.alive(self.pid, self.started)
+        return is_process_alive(self.pid, self.started)
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,23 @@ def read_holder(path: Path, now: float | None = None) -> Holder | None:
     silent = max(0.0, (file_system_time(path.parent) if now is None else now) - beat)
     stale = silent > file.lease_s or not file.is_alive()
     return Holder(file.token, file.host, file.pid, silent, stale)
+
+
+def is_process_alive(pid: int, started: float) -> bool:
+    """Whether a process still runs; True where that can't be seen.
+
+    Args:
+        pid: its process id.
+        started: when it started, in seconds since 1970, because process ids are reused.
+    """
+    try:
+        process = psutil.Process(pid)
+        reused = abs(process.create_time() - started) > 2  # s
+        return not reused and bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
 
 
 def process_space() -> str:
@@ -208,11 +225,6 @@ def take_lock(path: Path) -> Lock | None:
     return None
 
 
-def remove_stale_lock(path: Path, token: str) -> bool:
-    """Remove the stale lock with that token; whether this call did."""
-    return replace_stale_lock(path, token, None)
-
-
 def create_lock_file(path: Path, text: str) -> bool:
     """Create the file exclusively, which a file server grants once; False where it exists."""
     try:
@@ -223,8 +235,8 @@ def create_lock_file(path: Path, text: str) -> bool:
     return True
 
 
-def replace_stale_lock(path: Path, token: str, text: str | None) -> bool:
-    """Replace the stale lock with that token by this process's, or by none.
+def replace_stale_lock(path: Path, token: str, text: str | None = None) -> bool:
+    """Remove the stale lock with that token, or replace it by a lock file with that text.
 
     The right to do so is an exclusive create as well, so that nobody replaces a new holder's lock.
 
@@ -244,9 +256,7 @@ def replace_stale_lock(path: Path, token: str, text: str | None) -> bool:
         if text is None:
             path.unlink()
         else:
-            part = path.with_name(f"{marker.name}.part")
-            part.write_text(text)
-            part.replace(path)
+            write_atomically(path, text)
         return True
     except FileNotFoundError:  # released meanwhile
         return False

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from usbench.errors import ConfigError, RunError
+from usbench.io.config import Composed
 
 ABOUT = "usbench"  # attribute of a study: what it was begun with
 KILLED = "killed"  # attribute of a trial that failed because its search was killed
@@ -25,16 +26,16 @@ class Study:
     """A study as it stands."""
 
     name: str
-    about: Mapping[str, Any]  # what it was begun with
+    about: Mapping[str, object]  # what it was begun with
     begun: int  # trials ever begun
     running: int
     completed: int
     failed: int
     value: float | None  # of the best trial; None: there is none
-    values: Mapping[str, Any]  # of the best trial, by the search's own names
+    values: Mapping[str, object]  # of the best trial, by the search's own names
 
 
-def storage_url(composed: Mapping[str, Any]) -> str:
+def storage_url(composed: Composed) -> str:
     """The database's URL: the one of a configuration's `studies`, else a file below its runs."""
     file = Path(str(composed["runs"])).absolute() / "optuna.db"
     return str(composed["studies"] or f"{FILE}{file.as_posix()}")
@@ -60,7 +61,7 @@ def study_names(url: str) -> list[str]:
         return sorted(summary.study_name for summary in summaries)
 
 
-def resume_study(url: str, name: str, about: Mapping[str, Any]) -> Study:
+def resume_study(url: str, name: str, about: Mapping[str, object]) -> Study:
     """Take a study up, or begin it; trials that a killed search left are queued again.
 
     Only one process may search at a time: any trial that is running belongs to one that is gone.
@@ -84,21 +85,16 @@ def resume_study(url: str, name: str, about: Mapping[str, Any]) -> Study:
             raise ConfigError(f"study={name}: {difference}; give this search another name, study=…")
         study.set_user_attr(ABOUT, about)
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-            mark_killed(study, trial, optuna.trial.TrialState.FAIL)
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            killed = {*study.user_attrs.get(KILLED, ()), trial.number}
+            study.set_user_attr(KILLED, sorted(killed))
             if trial.params:
                 study.enqueue_trial(trial.params)
         return describe_study(study)
 
 
-def mark_killed(study: Any, trial: Any, failed: Any) -> None:
-    """End a trial of a killed search; it doesn't count among the failed ones."""
-    study.tell(trial.number, state=failed)
-    killed = {*study.user_attrs.get(KILLED, ()), trial.number}
-    study.set_user_attr(KILLED, sorted(killed))
-
-
-def describe_difference(begun: Mapping[str, Any], about: Mapping[str, Any]) -> str:
-    """What differs between what a study was begun with and now, in words."""
+def describe_difference(begun: Mapping[str, object], about: Mapping[str, object]) -> str:
+    """What differs between what a study was begun with and now, for people."""
     differing = []
     for name, value in about.items():
         if begun.get(name) != value and name != "series":
@@ -107,7 +103,7 @@ def describe_difference(begun: Mapping[str, Any], about: Mapping[str, Any]) -> s
 
 
 def format_fact(value: object) -> str:
-    """A fact about a study in words."""
+    """A fact about a study, for people."""
     if isinstance(value, Mapping):
         return " ".join(f"{name}={item}" for name, item in value.items())
     return str(value)
@@ -163,17 +159,16 @@ def import_optuna(url: str) -> Iterator[Any]:
     except ImportError as error:
         raise RunError(f"Optuna isn't installed ({error}); pip install 'usbench[sweep]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    broken = (
-        SQLAlchemyError,
-        optuna.exceptions.StorageInternalError,
-        ImportError,
-        RuntimeError,
-    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield optuna
-    except broken as error:
+    except (
+        SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        ImportError,
+        RuntimeError,
+    ) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         where = url.removeprefix(FILE) if url.startswith(FILE) else url.partition(":")[0]
         raise RunError(f"studies: can't use the Optuna database ({where}): {reason}") from error

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
 from usbench.errors import ConfigError, UnsuitableError
-from usbench.io.config import compose
+from usbench.io.config import Composed, compose
 from usbench.results.result import Tuned
 from usbench.runner.plan import Plan, plan_run
 from usbench.runner.resources import Resources
@@ -16,7 +16,7 @@ from usbench.sweep.studies import Study
 
 
 def plan_tuned_run(
-    composed: Mapping[str, Any], overrides: Sequence[str], resources: Resources | None = None
+    composed: Composed, overrides: Sequence[str], resources: Resources | None = None
 ) -> Plan:
     """Plan a run and its evaluations, with the best trial's values where `tuned` names a study.
 
@@ -37,15 +37,12 @@ def plan_tuned_run(
         )
     if not composed["tuned"]:
         return plan_run(composed, overrides, resources)
-    name, url = str(composed["tuned"]), studies.storage_url(composed)
-    study = load_finished_study(url, name)
+    study = load_finished_study(studies.storage_url(composed), str(composed["tuned"]))
     check_request(study, composed, overrides)
-    values = [f"{key}={value}" for key, value in study.values.items()]
-    overrides = [*overrides, *values]
+    overrides = [*overrides, *(f"{key}={value}" for key, value in study.values.items())]
     plan = plan_run(compose(overrides), overrides, resources, tuned_facts(study))
     config = plan.config
-    resolved = {"task": config.task, "recipe": config.recipe, "data": config.fingerprint}
-    check_subject(study, resolved)
+    check_subject(study, task=config.task, recipe=config.recipe, data=config.fingerprint)
     return plan
 
 
@@ -70,10 +67,10 @@ def load_finished_study(url: str, name: str) -> Study:
     return study
 
 
-def check_request(study: Study, composed: Mapping[str, Any], overrides: Sequence[str]) -> None:
+def check_request(study: Study, composed: Composed, overrides: Sequence[str]) -> None:
     """Raise where a configuration can't take the study's values; see `plan_tuned_run`."""
-    names = {"dataset": composed["dataset"]["name"], "model": composed["model"]["name"]}
-    check_subject(study, {**names, "fold": composed["fold"]})
+    dataset, model = composed["dataset"]["name"], composed["model"]["name"]
+    check_subject(study, dataset=dataset, model=model, fold=composed["fold"])
     if composed["seed"] == study.about["seed"]:
         raise ConfigError(
             f"tuned={study.name} seed={composed['seed']}: the search used this seed; "
@@ -87,13 +84,14 @@ def check_request(study: Study, composed: Mapping[str, Any], overrides: Sequence
             )
 
 
-def check_subject(study: Study, facts: Mapping[str, object]) -> None:
+def check_subject(study: Study, **facts: object) -> None:
     """Raise UnsuitableError where a study is about something else than a run's facts."""
     for name, value in facts.items():
         if study.about[name] != value:
             raise UnsuitableError(
-                f"tuned={study.name}: the study is about {name} {study.about[name]}, got {value}; "
-                "name another study, or search for this one: sweep=tune"
+                f"tuned={study.name}",
+                f"the study is about {name} {study.about[name]}, got {value}",
+                "name another study, or search for this one: sweep=tune",
             )
 
 
@@ -106,5 +104,5 @@ def tuned_facts(study: Study) -> Tuned:
         failed=study.failed,
         value=study.value,
         values={key.lstrip("+"): value for key, value in study.values.items()},
-        seeds=(study.about["seed"],),
+        seeds=(cast(int, study.about["seed"]),),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from usbench.io import processes
+from usbench.runner.lock import is_process_alive
 
 SCORED_PARTS = (  # (prefix, key of a result's JSON)
     ("test", "scores"),
@@ -79,6 +79,6 @@ def is_alive(tags: Mapping[str, str]) -> bool:
     if tags.get("usbench.host") != HOST:
         return True
     try:
-        return processes.alive(int(tags["usbench.pid"]), float(tags["usbench.started"]))
+        return is_process_alive(int(tags["usbench.pid"]), float(tags["usbench.started"]))
     except (KeyError, ValueError):
         return True
