@@ -204,7 +204,7 @@ def run(number: int, runs: Path, options: argparse.Namespace, barrier: Any, resu
     named: dict[str, Any] = {
         "experiment": EXPERIMENT,
         "name": key,
-        "key": key,
+        "run_id": key,
         "params": {"seed": number},
         "tags": {},
     }

@@ -27,7 +27,7 @@ from usbench.runner.facts import done_result
 from usbench.runner.identity import identify, short_hash
 from usbench.runner.publish import ALONE, RunLock
 from usbench.runner.tracking import mlflow_store
-from usbench.runner.tracking.background import in_background
+from usbench.runner.tracking.background import LOG, in_background, read_log
 from usbench.runner.tracking.mlflow_store import Tracker, Untracked
 from usbench.runner.transfer import ClassMap
 from usbench.types import Model, Run, Split, Target
@@ -39,7 +39,7 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
     dataset = config.open_dataset()
     train, val, test = (dataset.samples(split) for split in ("train", "val", "test"))
     with open_tracker(config) as tracker:
-        journal = Journal(config.run_dir / "log.csv", tracker, lock.check)
+        journal = Journal(config.run_dir / LOG, tracker, lock.check)
         clock = Clock(journal.earlier_s)
         model, run = build_model(config, journal)
         model.fit(train, val, run)
@@ -49,8 +49,7 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
         predictions = store_predictions(config, "test", test, model.predict(test.images()))
         clock.end_stage("predict")
         selection_score = scoring.selection_score(validation)
-        thresholds = scoring.choose_thresholds(validation)
-        scores = score(config, predictions, thresholds)
+        scores = score(config, predictions, scoring.choose_thresholds(validation))
         clock.end_stage("score")
         outcome = Outcome(dataset, model, predictions, scores, selection_score, clock.seconds)
         return finish_run(config, outcome, lock, tracker)
@@ -116,8 +115,7 @@ def finish_run(config: RunConfig, outcome: Outcome, lock: RunLock, tracker: Trac
     overlays = draw_overlays(outcome.predictions, scores.cases, title, attribution)
     cases = hash_case_ids(scores.cases, dataset.redistribute, dataset.name)
     path = lock.publish(config, result, cases)
-    shown = overlays if dataset.redistribute == "images" else ()
-    tracker.finish("FINISHED", result.to_json(), shown)
+    tracker.finish("FINISHED", result, overlays if dataset.redistribute == "images" else ())
     if config.study:
         report.report_trial(result)
     else:
@@ -162,7 +160,6 @@ def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
         node.build, classes=len(view.classes or ()), exclusive=view.exclusive, recipe=node.recipe
     )
     assert config.seed is not None  # only external predictions have none
-    layout = identify(view.layout)
     return model, Run(
         dir=config.run_dir,
         device=config.device,
@@ -171,7 +168,7 @@ def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
         threads=config.threads,
         score=scoring.SELECTION[config.task],
         log=journal.log,
-        cache=config.runs / "cache" / short_hash([config.fingerprint, layout]),
+        cache=config.runs / "cache" / short_hash([config.fingerprint, identify(view.layout)]),
     )
 
 
@@ -187,7 +184,7 @@ def restore_model(config: RunConfig) -> Model:
             f"{config.run_dir}: expected the weights of a finished run (best.*), got none; "
             "run it again"
         )
-    model, run = build_model(config, Journal(config.run_dir / "log.csv", Untracked()))
+    model, run = build_model(config, Journal(config.run_dir / LOG, Untracked()))
     if not hasattr(model, "restore"):
         raise ConfigError(
             f"model={config.model.name}: expected a class with restore(run), which loads the "
@@ -228,10 +225,8 @@ class Journal:
     ) -> None:
         self._path, self._tracker, self._check = path, tracker, check
         self._start = time.monotonic()
-        self.earlier_s = 0.0  # of the interrupted runs that this one resumes
-        for row in csv.reader(path.open()) if path.is_file() else ():
-            if len(row) == 4 and row[0].isdigit():  # whole: not cut short by a kill
-                self.earlier_s = max(self.earlier_s, float(row[3]))
+        # of the interrupted runs that this one resumes
+        self.earlier_s = max((row.seconds for row in read_log(path)), default=0.0)
 
     def log(self, name: str, value: float, step: int) -> None:
         """Log one value of one epoch."""
@@ -253,7 +248,7 @@ def open_tracker(config: RunConfig) -> Iterator[Tracker]:
             runs=config.runs,
             experiment=f"usbench/{config.dataset.name}-{config.task}",
             name=f"{config.model.name}-s{config.seed}-{config.run_id}",
-            key=config.run_id,
+            run_id=config.run_id,
             params=tracked_params(config),
             tags={"usbench.phantom": str(config.phantom).lower()},
             config=public,

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -23,7 +24,9 @@ from hypothesis import strategies as st
 
 import usbench
 from scripts.bench_tracking import SERVER
-from usbench.errors import ConfigError, RunError
+from usbench.errors import RunError
+from usbench.metrics.scores import Figure, ProtocolScores
+from usbench.results.result import Code, Data, Machine, Result, Validation
 from usbench.runner.tracking.mlflow_store import (
     MlflowTracker,
     Untracked,
@@ -38,24 +41,40 @@ PYTHON["MLFLOW_DISABLE_TELEMETRY"] = "true"  # of the processes that import mlfl
 PYTHON |= SERVER
 EXPERIMENT = "usbench/phantom-segment"
 KEY = "1a2b3c4d5e6f"
-RECORD = {
-    "key": KEY,
-    "scores": {
-        "dice": {"value": 0.75, "low": 0.5, "high": 0.875, "n": 8, "groups": 4},
-        "hd95_mm": {"value": None},
+PROTOCOL = ProtocolScores(
+    "usbench",
+    1,
+    "what is scored",
+    {
+        "dice": Figure(0.75, 8, low=0.5, high=0.875, method="bootstrap", groups=4),
+        "hd95_mm": Figure(None, 0, "no case to average"),
     },
-    "per_class": {"dura mater": {"dice": {"value": 0.5}}, "cyst": {"dice": 1.0}},
-    "validation": {"dice": 0.625, "epoch": None},
-    "seconds": 12,
-}
+    {"dura mater": {"dice": Figure(0.5, 8)}, "cyst": {"dice": Figure(1.0, 8)}},
+    {},
+)
+RESULT = Result(
+    dataset="phantom",
+    task="segment",
+    model="unet",
+    run_id=KEY,
+    status="done",
+    origin="run",
+    data=Data("fingerprint", {"test": 8}, phantom=True),
+    code=Code("0.1.0", None, None),
+    machine=Machine("a processor"),
+    config={},
+    protocols=(PROTOCOL,),
+    validation=Validation("dice", 0.625),
+    seconds={"fit": 12},
+)
 SCORES = {
     "test/dice": 0.75,
     "test/dice.low": 0.5,
     "test/dice.high": 0.875,
     "test/dura mater/dice": 0.5,
     "test/cyst/dice": 1.0,
-    "validation/dice": 0.625,
-    "seconds": 12.0,
+    "validation": 0.625,
+    "seconds/fit": 12.0,
 }
 START = """
 import sys, time
@@ -66,7 +85,7 @@ from usbench.runner.tracking.mlflow_store import open_tracker
 def start(number):
     key = number * 12
     tracker = open_tracker("mlflow", runs=Path(sys.argv[1]), experiment="usbench/phantom-segment", name=f"unet-{key}",
-                           key=key, params={"seed": number}, tags={}, config=None)
+                           run_id=key, params={"seed": number}, tags={}, config=None)
     tracker.log("loss", 1.0, 0)
     tracker.flush()
     print(tracker.run_id, flush=True)
@@ -124,7 +143,7 @@ def _open(runs: Path, **changes: Any) -> MlflowTracker:
     settings: dict[str, Any] = {
         "experiment": EXPERIMENT,
         "name": f"unet-s0-{KEY}",
-        "key": KEY,
+        "run_id": KEY,
         "params": {"model": "unet", "lr": 1e-3},
         "tags": {},
         "config": None,
@@ -166,7 +185,7 @@ def _check_story(client: Any, run_id: str, epochs: int, folder: Path) -> None:
         "overlays/worst.png",
         "record.json",
     ]
-    assert json.loads((copy / "record.json").read_text()) == RECORD
+    assert json.loads((copy / "record.json").read_text()) == RESULT.to_json()
     assert (copy / "config.yaml").read_text() == "model: unet\n"
 
 
@@ -196,7 +215,7 @@ def test_a_run_as_a_fresh_client_reads_it(
     assert mlflow.active_run() is None  # nothing that another library's autologging could write to
     for epoch in range(3):
         tracker.log("val/dice", epoch / 16, epoch)
-    tracker.finish("FINISHED", RECORD, [files["overlay"]])
+    tracker.finish("FINISHED", RESULT, [files["overlay"]])
     tracker.finish("FAILED", None)  # only the first counts
     assert capfd.readouterr() == ("", "")
     assert os.environ == before
@@ -233,7 +252,8 @@ def test_what_is_not_finite_is_counted_instead(runs: Path) -> None:
     tracker = _open(runs)
     for step, value in enumerate((1.0, math.inf, 2.0, math.nan, -math.inf)):
         tracker.log("hd95", value, step)
-    tracker.finish("FAILED", {"scores": {"hd95_px": {"value": math.inf}}})
+    infinite = replace(PROTOCOL, scores={"hd95_px": Figure(math.inf, 8)}, per_class={})
+    tracker.finish("FAILED", replace(RESULT, protocols=(infinite,), validation=None, seconds=None))
     client = _client(_sqlite(runs))
     history = {
         name: client.get_metric_history(tracker.run_id, name) for name in ("hd95", "hd95.nonfinite")
@@ -272,7 +292,7 @@ def test_a_killed_run_is_marked_and_the_next_says_what_it_resumes(runs: Path) ->
     child = _child(START + SLEEP, runs)
     assert child.stdout is not None
     killed = child.stdout.readline().strip()
-    alive = _open(runs, key="9" * 12)  # while the first still runs: it stays, nothing is resumed
+    alive = _open(runs, run_id="9" * 12)  # while the first still runs: it stays, nothing is resumed
     assert client.get_run(killed).info.status == "RUNNING"
     assert "usbench.resumes" not in client.get_run(alive.run_id).data.tags
     alive.finish("FINISHED", None)
@@ -282,7 +302,7 @@ def test_a_killed_run_is_marked_and_the_next_says_what_it_resumes(runs: Path) ->
         psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE
     ):  # dead, not yet waited for by its parent
         time.sleep(0.01)
-    other = _open(runs, key="8" * 12)
+    other = _open(runs, run_id="8" * 12)
     assert client.get_run(killed).info.status == "KILLED"
     assert "usbench.resumes" not in client.get_run(other.run_id).data.tags
     other.finish("FINISHED", None)
@@ -294,7 +314,7 @@ def test_only_the_latest_run_of_a_key_is_resumed(runs: Path) -> None:
     client = _client(_sqlite(runs))
 
     def ended(status: str) -> dict[str, str]:
-        tracker = _open(runs, key="abcdefabcdef")
+        tracker = _open(runs, run_id="abcdefabcdef")
         client.set_terminated(tracker.run_id, status)
         return {"id": tracker.run_id, **client.get_run(tracker.run_id).data.tags}
 
@@ -443,31 +463,28 @@ def test_none_keeps_nothing_and_imports_no_mlflow(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         from usbench.runner.tracking.mlflow_store import open_tracker
-        tracker = open_tracker("none", runs=Path("runs"), experiment="usbench/x-segment", name="n", key="k",
-                               params={}, tags={}, config=None)
+        tracker = open_tracker("none", runs=Path("runs"), experiment="usbench/x-segment", name="n",
+                               run_id="k", params={}, tags={}, config=None)
         tracker.log("loss", float("inf"), 0)
         tracker.flush()
-        tracker.finish("FINISHED", {"scores": {}}, [Path("x.png")])
+        tracker.finish("FINISHED", None, [Path("x.png")])
         assert not {"mlflow", "sqlalchemy", "torch"} & set(sys.modules)
         """
     subprocess.run([sys.executable, "-c", code], env=PYTHON, cwd=tmp_path, check=True, timeout=60)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_kinds(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"runs": tmp_path, "experiment": "e", "name": "n", "key": "k"}
-    rest: dict[str, Any] = {"params": {}, "tags": {}, "config": None}
-    assert isinstance(open_tracker("none", **settings, **rest), Untracked)
-    unknown: Any = "wandb"
-    with pytest.raises(ConfigError, match="tracking=wandb"):
-        open_tracker(unknown, **settings, **rest)
+def test_without_tracking_there_is_no_store(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"runs": tmp_path, "experiment": "e", "name": "n", "run_id": "k"}
+    tracker = open_tracker("none", **settings, params={}, tags={}, config=None)
+    assert isinstance(tracker, Untracked)
 
 
-def test_final_scores_are_the_figures_of_the_record() -> None:
-    assert final_scores(RECORD) == SCORES
-    assert final_scores(
-        {"scores": None, "per_class": {}, "seconds": {"fit": 3, "cached": True}}
-    ) == {"seconds/fit": 3.0}
+def test_final_scores_are_the_figures_of_the_result() -> None:
+    assert final_scores(RESULT) == SCORES
+    empty = replace(PROTOCOL, scores={}, per_class={})
+    without = replace(RESULT, protocols=(empty,), validation=None, seconds={"fit": 3})
+    assert final_scores(without) == {"seconds/fit": 3.0}
 
 
 @pytest.mark.parametrize(
@@ -610,14 +627,14 @@ def test_a_server_and_its_death_in_the_middle_of_a_run(
     tracker.log("val/dice", 3 / 16, 3)  # fails to send epoch 2
     for epoch in range(4, 9):
         tracker.log("val/dice", epoch / 16, epoch)
-    killed.finish("FINISHED", RECORD)
+    killed.finish("FINISHED", RESULT)
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 2, said
     assert server.uri in said[0] and "the run goes on" in said[0]
     assert "not stored there: curves and scores, record and overlays, status FINISHED" in said[1]
 
     server.start()
-    tracker.finish("FINISHED", RECORD, [files["overlay"]])
+    tracker.finish("FINISHED", RESULT, [files["overlay"]])
     assert capfd.readouterr() == ("", "")
     client = _client(server.uri)
     _check_story(client, tracker.run_id, 9, tmp_path / "copy")

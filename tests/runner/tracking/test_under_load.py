@@ -22,7 +22,7 @@ from tests.helpers.paths import ROOT
 from tests.runner.tracking.test_mlflow_store import (
     EXPERIMENT,
     PYTHON,
-    RECORD,
+    RESULT,
     SCORES,
     Server,
     _client,
@@ -55,12 +55,12 @@ def log(number, runs, epochs, first=1):
 """
 SIXTEEN = """
 from multiprocessing import get_context
-from tests.runner.tracking.test_mlflow_store import RECORD
+from tests.runner.tracking.test_mlflow_store import RESULT
 import mlflow.store.tracking.sqlalchemy_store  # once, before the processes part
 
 def one(number, barrier):
     barrier.wait()
-    log(number, sys.argv[1], 6).finish("FINISHED", RECORD)
+    log(number, sys.argv[1], 6).finish("FINISHED", RESULT)
 
 fork = get_context("fork")
 barrier = fork.Barrier(16)
@@ -88,7 +88,7 @@ def begin(runs: Path, key: str, seed: int = 0) -> tuple[BackgroundTracker, Journ
             runs=runs,
             experiment=EXPERIMENT,
             name=f"unet-{key}",
-            key=key,
+            run_id=key,
             params={"seed": seed},
             tags={},
             config=None,
@@ -240,7 +240,7 @@ def test_a_server_that_hangs_is_not_waited_for(
             tracker.log("loss", 1.0, epoch)
             tracker.flush()
         assert time.monotonic() - begun < 5  # one request takes 30 s to fail
-        tracker.finish("FINISHED", RECORD, [tmp_path / "overlays.png"])
+        tracker.finish("FINISHED", RESULT, [tmp_path / "overlays.png"])
         tracker.finish("FAILED", None)  # only the first counts
         assert time.monotonic() - begun < 15
         note, said = background.read_note(tmp_path), capfd.readouterr().err
@@ -255,7 +255,7 @@ def test_a_server_that_hangs_is_not_waited_for(
         "FINISHED",
         ("overlays.png",),
     )
-    assert note.record == RECORD
+    assert note.result == RESULT
 
 
 @pytest.mark.process
@@ -301,7 +301,7 @@ def test_a_server_that_is_killed_gets_the_rest_later(
     assert time.monotonic() - begun < 5
     for number, (tracker, _) in enumerate(loggers):
         (runs / f"{number:012d}" / "overlays.png").write_bytes(picture)
-        tracker.finish("FINISHED", RECORD, [runs / f"{number:012d}" / "overlays.png"])
+        tracker.finish("FINISHED", RESULT, [runs / f"{number:012d}" / "overlays.png"])
     assert sync_mlflow.main(["--runs", str(runs)]) == 1  # nobody answers
     said = capfd.readouterr().err.splitlines()
     assert sum("the run goes on" in line for line in said) == 4, said
@@ -334,7 +334,7 @@ def test_a_server_that_is_killed_gets_the_rest_later(
         copy = Path(
             client.download_artifacts(tracker.note.run_id, "", str(tmp_path / f"copy{number}"))
         )
-        assert json.loads((copy / "record.json").read_text()) == RECORD
+        assert json.loads((copy / "record.json").read_text()) == RESULT.to_json()
         assert (copy / "overlays" / "overlays.png").read_bytes() == picture
     capfd.readouterr()
     assert sync(runs) == (0, {"runs": [], "failed": {}})

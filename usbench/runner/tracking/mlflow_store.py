@@ -5,7 +5,7 @@ training (see `background` for one that is slow). MLflow is imported inside func
 silenced, and used with run ids, so that no active run exists which another library's autologging
 could find. The store is `MLFLOW_TRACKING_URI`, else `sqlite:///<runs>/mlflow.db` with
 `<runs>/mlflow-artifacts`. No host, user or folder name goes into a parameter or tag; configuration,
-record and overlays are stored as handed in.
+result and overlays are stored as handed in.
 
 A process ended by a signal leaves its MLflow run RUNNING. Runs are tagged with their process (pid,
 start) and a hash of the host's name; the next start on a host of that name sets runs whose process
@@ -27,8 +27,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from filelock import FileLock
 
-from usbench.errors import ConfigError, RunError
+from usbench.errors import RunError
 from usbench.io.console import warn
+from usbench.results.result import Result
 from usbench.runner.tracking.text import (
     HOST,
     final_scores,
@@ -62,14 +63,12 @@ class Tracker(Protocol):
         """Send what is kept. A failing store is reported once; its values wait."""
         return
 
-    def finish(
-        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()
-    ) -> None:
+    def finish(self, status: Status, result: Result | None, files: Sequence[Path] = ()) -> None:
         """Send the rest and end the run, once.
 
         Args:
             status: how it ended.
-            record: the result's JSON, with its scores.
+            result: of a run that has finished.
             files: pictures of images that may be shared.
         """
         return
@@ -127,15 +126,13 @@ class MlflowTracker:
             self._reported = True
             warn(f"{failure}; the run goes on, its values are kept and sent when the store answers")
 
-    def finish(
-        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()
-    ) -> None:
+    def finish(self, status: Status, result: Result | None, files: Sequence[Path] = ()) -> None:
         """Send everything and end the run; see Tracker. What couldn't be sent is one line."""
-        if not self._finished and (failure := self.end(status, record, files, time_ms())):
+        if not self._finished and (failure := self.end(status, result, files, time_ms())):
             warn(f"{failure}; {LATER}")
 
     def end(
-        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path], at: int
+        self, status: Status, result: Result | None, files: Sequence[Path], at: int
     ) -> str | None:
         """End the run at a time in ms since 1970.
 
@@ -143,11 +140,11 @@ class MlflowTracker:
             What couldn't be sent and why, in one line; None where all was.
         """
         self._finished = True
-        for name, value in final_scores(record or {}).items():
+        for name, value in (final_scores(result) if result else {}).items():
             self.keep(name, value, self._step, at)
         calls: dict[str, Callable[[], object]] = {
             "curves and scores": self._send,
-            "record and overlays": lambda: self._send_files(record, files),
+            "record and overlays": lambda: self._send_files(result, files),
             f"status {status}": lambda: self._client.set_terminated(self.run_id, status, at),
         }
         failures = {}
@@ -167,11 +164,10 @@ class MlflowTracker:
             self._client.log_batch(self.run_id, metrics=batch, synchronous=True)
             del self.waiting[: len(batch)]
 
-    def _send_files(self, record: Mapping[str, Any] | None, files: Sequence[Path]) -> None:
-        if record is not None:
-            self._client.log_text(
-                self.run_id, json.dumps(record, indent=1, ensure_ascii=False), "record.json"
-            )
+    def _send_files(self, result: Result | None, files: Sequence[Path]) -> None:
+        if result is not None:
+            text = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
+            self._client.log_text(self.run_id, text, "record.json")
         for file in files:
             self._client.log_artifact(self.run_id, str(file), "overlays")
 
@@ -192,34 +188,31 @@ def open_tracker(
     runs: Path,
     experiment: str,
     name: str,
-    key: str,
-    params: Mapping[str, Any],
+    run_id: str,
+    params: Mapping[str, object],
     tags: Mapping[str, str],
     config: Path | None,
 ) -> Tracker:
     """Start a run in a store, which is made where it is new (by any number of processes at once).
 
-    Marks killed runs of this host. Tags the run `usbench.resumes` where the latest with its key was
-    killed.
+    Marks killed runs of this host. Tags the run `usbench.resumes` where the latest with its run id
+    was killed.
 
     Args:
         kind: none keeps nothing.
         runs: the folder of all runs.
         experiment: "usbench/<dataset>-<task>".
         name: the MLflow run's.
-        key: the run id, the same for every try of one run.
+        run_id: ours, the same for every try of one run.
         params: key figures of the configuration.
         tags: further ones.
         config: a file to store.
 
     Raises:
         RunError: the store can't be used.
-        ConfigError: another kind.
     """
     if kind == "none":
         return Untracked()
-    if kind != "mlflow":
-        raise ConfigError(f"tracking={kind}: expected mlflow or none")
     uri, folder = store_address(runs)
     with usable(uri):
         from mlflow import MlflowClient
@@ -228,9 +221,8 @@ def open_tracker(
             client = MlflowClient(tracking_uri=uri)
             experiment_id = ensure_experiment(client, experiment, folder)
             mark_killed_runs(client)
-            marks = {k: shorten(v) for k, v in tags.items()} | process_marks(
-                client, experiment_id, key
-            )
+            marks = {tag: shorten(value) for tag, value in tags.items()}
+            marks |= process_marks(client, experiment_id, run_id)
             run = client.create_run(experiment_id, tags=marks, run_name=name)
             log_description(client, run.info.run_id, params, config)
     return MlflowTracker(client, run.info.run_id, one_line(uri))
@@ -300,13 +292,11 @@ def ensure_experiment(client: Any, name: str, folder: Path | None) -> str:
     return str(experiment.experiment_id)
 
 
-def process_marks(client: Any, experiment_id: str, key: str) -> dict[str, str]:
+def process_marks(client: Any, experiment_id: str, run_id: str) -> dict[str, str]:
     """Tags: whose run it is, and which killed run it resumes."""
-    same_key = f"tags.`usbench.key` = '{key}'"
-    latest = client.search_runs(
-        [experiment_id], same_key, order_by=["attributes.start_time DESC"], max_results=1
-    )
-    marks = {"usbench.key": key, "mlflow.user": "usbench", **process_tags()}
+    same_run, order = f"tags.`usbench.key` = '{run_id}'", ["attributes.start_time DESC"]
+    latest = client.search_runs([experiment_id], same_run, order_by=order, max_results=1)
+    marks = {"usbench.key": run_id, "mlflow.user": "usbench", **process_tags()}
     if latest and latest[0].info.status == "KILLED":
         marks["usbench.resumes"] = latest[0].info.run_id
     return marks
@@ -325,7 +315,7 @@ def mark_killed_runs(client: Any) -> None:
 
 
 def log_description(
-    client: Any, run_id: str, params: Mapping[str, Any], config: Path | None
+    client: Any, run_id: str, params: Mapping[str, object], config: Path | None
 ) -> None:
     """Log parameters and the configuration's file."""
     from mlflow.entities import Param
