@@ -9,7 +9,7 @@ import hydra
 
 from usbench.cli.overrides import add_working_directory
 from usbench.cli.run import FailedRunError, run_job
-from usbench.errors import Finished
+from usbench.errors import Finished, in_one_line
 from usbench.io.config import HYDRA_ERRORS, conf_dir, explain
 from usbench.io.console import warn
 from usbench.sweep.planner import collect_sweeps
@@ -42,8 +42,7 @@ def run_hydra() -> int:
             if not sweeps:
                 raise
             if not sweeps[0].explains(error):
-                message = " ".join(str(error).split())[:400]
-                warn(f"the launcher broke: {type(error).__name__}: {message}")
+                warn(f"the launcher broke: {type(error).__name__}: {in_one_line(error)[:400]}")
             code = 1
         return max([code, *(sweep.finish() for sweep in sweeps)])
 

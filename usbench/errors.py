@@ -4,6 +4,11 @@ A message is one line: which file or key, expected what, got what, what to do.
 """
 
 
+def in_one_line(text: object) -> str:
+    """A text, or an error's message, without line breaks."""
+    return " ".join(str(text).split())
+
+
 class UsbenchError(Exception):
     """Something a user can mend; shown as one line on stderr, without a traceback."""
 

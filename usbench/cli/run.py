@@ -17,6 +17,7 @@ from usbench.io.config import (
     to_plain_data,
 )
 from usbench.io.console import err, say, warn
+from usbench.io.files import WRITE_ADVICE
 from usbench.results.result import Result
 from usbench.runner import report
 from usbench.runner.config import RunConfig
@@ -78,8 +79,7 @@ def run_job(config: object) -> float | None:
 def report_error(error: UsbenchError | OSError) -> int:
     """Print one line on stderr; the exit code."""
     if isinstance(error, OSError):  # a full disk, a folder that can't be made
-        advice = "check the folder, its permissions and the free space"
-        warn(f"{error.filename or ''}: {error.strerror or error}; {advice}")
+        warn(f"{error.filename or ''}: {error.strerror or error}; {WRITE_ADVICE}")
         return 1
     if str(error):
         warn(str(error))

@@ -8,9 +8,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
 
 import jsonschema_rs
+
+from usbench.errors import in_one_line
+from usbench.io.files import JsonObject
 
 LONGEST_MESSAGE = 160  # characters; a fault is one line
 JSON_TYPES = (str, int, float, bool, type(None))
@@ -19,7 +21,7 @@ JSON_TYPES = (str, int, float, bool, type(None))
 class Schema:
     """A JSON schema and its compiled validator."""
 
-    def __init__(self, content: dict[str, Any]) -> None:
+    def __init__(self, content: JsonObject) -> None:
         self.content = content
         self._validator = jsonschema_rs.validator_for(content)
 
@@ -59,7 +61,7 @@ def find_fault(schema: Schema, value: object, at: str = "") -> str | None:
 
 def describe_fault(key: str, message: str) -> str:
     """Format a fault as one line, not too long."""
-    line = " ".join(message.split())
+    line = in_one_line(message)
     if len(line) > LONGEST_MESSAGE:
         half = LONGEST_MESSAGE // 2
         line = f"{line[:half]} … {line[1 - half :]}"
@@ -113,9 +115,8 @@ def _most_relevant(
 
 def _alternatives(error: jsonschema_rs.ValidationError) -> list[jsonschema_rs.ValidationError]:
     """The errors of all alternatives, if none of several schemas fits; else []."""
-    kind = error.kind
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
-        return list(itertools.chain(*kind.context))
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.OneOfNotValid):
-        return list(itertools.chain(*kind.context))
-    return []
+    kinds = (
+        jsonschema_rs.ValidationErrorKind.AnyOf,
+        jsonschema_rs.ValidationErrorKind.OneOfNotValid,
+    )
+    return list(itertools.chain(*error.kind.context)) if isinstance(error.kind, kinds) else []

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from usbench.errors import UnsuitableError, UsbenchError
+from usbench.errors import UnsuitableError, UsbenchError, in_one_line
 from usbench.io.console import warn
+from usbench.io.files import WRITE_ADVICE
 from usbench.runner.config import RunConfig, read_config, write_config
 from usbench.runner.experiment import evaluate_elsewhere, train_and_test
 from usbench.runner.launch import PARENT
@@ -119,13 +120,11 @@ def record_failure(config: RunConfig, error: BaseException) -> int:
 
 def explain_failure(error: BaseException) -> str:
     """An error in one line, with what to do."""
-    text = " ".join(str(error).split())
     if isinstance(error, UsbenchError):
-        return text
+        return in_one_line(error)
     if isinstance(error, OSError) and error.filename:
-        advice = "check the folder, its permissions and the free space"
-        return f"{error.filename}: {error.strerror}; {advice}"
-    return f"{type(error).__name__}: {text} (debug=true shows where)"
+        return f"{error.filename}: {error.strerror}; {WRITE_ADVICE}"
+    return f"{type(error).__name__}: {in_one_line(error)} (debug=true shows where)"
 
 
 if __name__ == "__main__":

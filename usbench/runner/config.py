@@ -17,7 +17,7 @@ import yaml
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig, ViewConfig, stated_fields
 from usbench.datasets.dataset import Dataset
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, in_one_line
 from usbench.io.files import JsonObject, write_atomically
 from usbench.results.result import Tuned
 from usbench.types import Task
@@ -154,9 +154,7 @@ class RunConfig:
 
     def public_mapping(self) -> JsonObject:
         """The configuration as a result holds it: nothing of this machine's folders."""
-        content = self.to_mapping()
-        for name in HIDDEN:
-            del content[name]
+        content = {name: part for name, part in self.to_mapping().items() if name not in HIDDEN}
         for name in HIDDEN_DATASET:
             content["dataset"].pop(name, None)
         if self.transfer:
@@ -201,8 +199,9 @@ def read_config(path: Path) -> RunConfig:
     try:
         return RunConfig.from_mapping(yaml.safe_load(path.read_text()))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: expected a run's configuration: {reason}") from error
+        raise ConfigError(
+            f"{path}: expected a run's configuration: {in_one_line(error)}"
+        ) from error
 
 
 def with_threads(config: RunConfig) -> RunConfig:

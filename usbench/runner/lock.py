@@ -20,9 +20,8 @@ import secrets
 import socket
 import threading
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import psutil  # type: ignore[import-untyped]
 
@@ -57,19 +56,6 @@ class LockFile:
             return cls()
         return file if isinstance(file.token, str) else cls()
 
-    @classmethod
-    def of_this_process(cls, lease_s: float) -> LockFile:
-        """A new lock of this process."""
-        process = psutil.Process()
-        return cls(
-            token=secrets.token_hex(16),
-            host=socket.gethostname(),
-            space=process_space(),
-            pid=process.pid,
-            started=process.create_time(),
-            lease_s=lease_s,
-        )
-
     def is_alive(self) -> bool:
         """Whether its process runs; True where that can't be seen from here."""
         if not self.started or self.space != process_space():
@@ -78,14 +64,11 @@ class LockFile:
 
 
 @dataclass(frozen=True)
-class Holder:
+class Holder(LockFile):
     """Who holds a lock, and for how long it has been silent."""
 
-    token: str
-    host: str
-    pid: int
-    silent_s: float
-    stale: bool
+    silent_s: float = 0.0
+    stale: bool = False
 
 
 def lease_seconds() -> float:
@@ -99,7 +82,7 @@ def lease_seconds() -> float:
         seconds = float(setting or LEASE_S)
     except ValueError:
         seconds = 0.0
-    if not (math.isfinite(seconds) and seconds > 0):
+    if not 0 < seconds < math.inf:
         raise RunError(f"USBENCH_LEASE_S={setting}: expected seconds above 0, such as 300")
     return seconds
 
@@ -132,8 +115,7 @@ def read_holder(path: Path, now: float | None = None) -> Holder | None:
     except FileNotFoundError:
         return None
     silent = max(0.0, (file_system_time(path.parent) if now is None else now) - beat)
-    stale = silent > file.lease_s or not file.is_alive()
-    return Holder(file.token, file.host, file.pid, silent, stale)
+    return Holder(**vars(file), silent_s=silent, stale=silent > file.lease_s or not file.is_alive())
 
 
 def is_process_alive(pid: int, started: float) -> bool:
@@ -174,12 +156,7 @@ class Lock:
         threading.Thread(target=self._send_heartbeats, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.release()
 
     def release(self) -> None:
@@ -211,8 +188,16 @@ class Lock:
 
 def take_lock(path: Path) -> Lock | None:
     """Take a lock, or take it over from a stale holder; None where another process holds it."""
-    file = LockFile.of_this_process(lease_seconds())
-    lock, text = Lock(path, file.token, file.lease_s), json.dumps(asdict(file))
+    process = psutil.Process()
+    file = LockFile(
+        token=secrets.token_hex(16),
+        host=socket.gethostname(),
+        space=process_space(),
+        pid=process.pid,
+        started=process.create_time(),
+        lease_s=lease_seconds(),
+    )
+    lock, text = Lock(path, file.token, file.lease_s), json.dumps(vars(file))
     path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(3):  # another process may release or create it in between
         if create_lock_file(path, text):

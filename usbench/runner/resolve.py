@@ -63,7 +63,6 @@ def resolve_config(
     phantom = not released or (root / source.MARK).is_file()
     device = device or machine.resolve_device(composed["device"])
     recipe_name, model = resolve_model(composed, dataset, real=not phantom)
-    threads = composed["threads"]
     config = RunConfig(
         dataset=dataset.without_release() if phantom else dataset,
         task=task,
@@ -75,7 +74,9 @@ def resolve_config(
         seed=whole_number(composed, "seed"),
         device=device,
         precision=resolve_precision(composed, device),
-        threads=machine.cores() if threads is None else whole_number(composed, "threads"),
+        threads=machine.cores()
+        if composed["threads"] is None
+        else whole_number(composed, "threads"),
         phantom=phantom,
         root=root,
         runs=Path(str(composed["runs"])).absolute(),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from usbench.errors import ConfigError, DataError, UnsuitableError, UsbenchError
+from usbench.errors import ConfigError, DataError, UnsuitableError, UsbenchError, in_one_line
 from usbench.io.config import Composed
 from usbench.io.console import say, table
 from usbench.io.files import JsonObject, write_atomically
@@ -47,8 +47,11 @@ class Job:
         """The training and its evaluations."""
         return self.plan.configs if self.plan else []
 
-    def statuses(self) -> Iterator[tuple[str, RunConfig, RunStatus]]:
-        """(name, run, status) of the training and of its evaluations."""
+    def statuses(self) -> Iterator[tuple[str, RunConfig | None, RunStatus]]:
+        """(name, run, status) of the training and of its evaluations, or why there are none."""
+        if not self.plan:
+            state: State = "skipped" if self.skipped else "failed"
+            yield self.name, None, RunStatus(state, self.skipped or self.failed)
         statuses = run_statuses([config.address for config in self.configs])
         for config, status in zip(self.configs, statuses, strict=True):
             elsewhere = f" → {config.dataset.name}" if config.transfer else ""
@@ -116,11 +119,6 @@ class StoredJob:
     place: str  # in the sweep, for people
 
 
-def stored_job_path(runs: Path, run_id: str) -> Path:
-    """Where a job is stored."""
-    return runs / FOLDER / f"{run_id}.yaml"
-
-
 def store_job(job: StoredJob) -> None:
     """Store a job below runs."""
     config = job.plan.config
@@ -131,22 +129,23 @@ def store_job(job: StoredJob) -> None:
     }
     del content["plan"]
     text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
-    path = stored_job_path(config.runs, config.run_id)
+    path = config.runs / FOLDER / f"{config.run_id}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)
 
 
 def read_job(runs: Path, run_id: str) -> StoredJob:
     """A stored job. Raises ConfigError where there is none."""
-    path = stored_job_path(runs, run_id)
+    path = runs / FOLDER / f"{run_id}.yaml"
     try:
         content: JsonObject = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
         config = RunConfig.from_mapping(content.pop("config"))
         evaluations = tuple(RunConfig.from_mapping(node) for node in content.pop("evaluations"))
         return StoredJob(Plan(config, evaluations), **content)
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: expected a run stored by a sweep ({reason})") from error
+        raise ConfigError(
+            f"{path}: expected a run stored by a sweep ({in_one_line(error)})"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -220,11 +219,15 @@ class Sweep:
         """Print what isn't done and why, and counts; the exit code."""
         states: Counter[str] = Counter()
         rows, lost = [], 0
-        for name, status in self.statuses():
-            states[status.state] += 1
-            lost += status.lost
-            if not status.is_done:
-                rows.append([name, status.state, status.reason])
+        rejected = [job for job in self.jobs if not job.plan]
+        for job in [*rejected, *unique_jobs(self.jobs)]:
+            for name, config, status in job.statuses():
+                states[status.state] += 1
+                lost += status.lost
+                if not status.is_done:
+                    rows.append([name, status.state, status.reason])
+                elif config:
+                    remove_leftovers(config.address)
         if rows:
             table("not done", ["run", "state", "why"], rows)
         counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
@@ -237,18 +240,6 @@ class Sweep:
         if "failed" in unfinished:
             say("with retry_failed=true it does what failed, too")
         return 1 if unfinished else 0
-
-    def statuses(self) -> Iterator[tuple[str, RunStatus]]:
-        """(name, status) of what can't be run, then of every run; tidies up after those done."""
-        for job in self.jobs:
-            if not job.plan:
-                state: State = "skipped" if job.skipped else "failed"
-                yield job.name, RunStatus(state, job.skipped or job.failed)
-        for job in unique_jobs(self.jobs):
-            for name, config, status in job.statuses():
-                if status.is_done:
-                    remove_leftovers(config.address)
-                yield name, status
 
     def close(self) -> None:
         """Nothing is held."""

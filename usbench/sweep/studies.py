@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from usbench.errors import ConfigError, RunError
+from usbench.errors import ConfigError, RunError, in_one_line
 from usbench.io.config import Composed
 
 ABOUT = "usbench"  # attribute of a study: what it was begun with
@@ -57,8 +57,8 @@ def study_names(url: str) -> list[str]:
     if not database_exists(url):
         return []
     with import_optuna(url) as optuna:
-        summaries = optuna.get_all_study_summaries(storage=open_storage(url))
-        return sorted(summary.study_name for summary in summaries)
+        storage = open_storage(url)
+        return sorted(part.study_name for part in optuna.get_all_study_summaries(storage=storage))
 
 
 def resume_study(url: str, name: str, about: Mapping[str, object]) -> Study:
@@ -75,14 +75,18 @@ def resume_study(url: str, name: str, about: Mapping[str, object]) -> Study:
         ConfigError: it was begun with something else.
     """
     with import_optuna(url) as optuna:
-        storage = open_storage(url)
         study = optuna.create_study(
-            study_name=name, storage=storage, direction="maximize", load_if_exists=True
+            study_name=name,
+            storage=open_storage(url),
+            direction="maximize",
+            load_if_exists=True,
         )
         begun = study.user_attrs.get(ABOUT, {} if study.trials else about)
         if begun != about:
-            difference = describe_difference(begun, about)
-            raise ConfigError(f"study={name}: {difference}; give this search another name, study=…")
+            raise ConfigError(
+                f"study={name}: {describe_difference(begun, about)}; "
+                "give this search another name, study=…"
+            )
         study.set_user_attr(ABOUT, about)
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
@@ -169,6 +173,6 @@ def import_optuna(url: str) -> Iterator[Any]:
         ImportError,
         RuntimeError,
     ) as error:
-        reason = " ".join(str(error.__cause__ or error).split())[:300]
+        reason = in_one_line(error.__cause__ or error)[:300]
         where = url.removeprefix(FILE) if url.startswith(FILE) else url.partition(":")[0]
         raise RunError(f"studies: can't use the Optuna database ({where}): {reason}") from error
