@@ -27,8 +27,13 @@ from usbench.runner.facts import done_result
 from usbench.runner.identity import identify, short_hash
 from usbench.runner.publish import ALONE, RunLock
 from usbench.runner.tracking import mlflow_store
-from usbench.runner.tracking.background import LOG, in_background, read_log
-from usbench.runner.tracking.mlflow_store import Tracker, Untracked
+from usbench.runner.tracking.background import (
+    LOG,
+    BackgroundTracker,
+    Tracker,
+    Untracked,
+    read_log,
+)
 from usbench.runner.transfer import ClassMap
 from usbench.types import Model, Run, Split, Target
 
@@ -240,11 +245,13 @@ class Journal:
 @contextmanager
 def open_tracker(config: RunConfig) -> Iterator[Tracker]:
     """The run's tracker, which training never waits for; an error ends its run as FAILED."""
+    if config.tracking == "none":
+        yield Untracked()
+        return
     with TemporaryDirectory() as folder:
         public = Path(folder) / "config.yaml"
         write_config(config.public_mapping(), public)
         store = mlflow_store.open_tracker(
-            config.tracking,
             runs=config.runs,
             experiment=f"usbench/{config.dataset.name}-{config.task}",
             name=f"{config.model.name}-s{config.seed}-{config.run_id}",
@@ -253,7 +260,7 @@ def open_tracker(config: RunConfig) -> Iterator[Tracker]:
             tags={"usbench.phantom": str(config.phantom).lower()},
             config=public,
         )
-    tracker = in_background(store, config.run_dir)
+    tracker = BackgroundTracker(store, config.run_dir)
     try:
         yield tracker
     except BaseException:

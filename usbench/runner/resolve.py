@@ -202,7 +202,8 @@ def resolve_model(
             "any code when it is read; if you trust its origin, set trust=true"
         )
     if "weights" in build:
-        build["weights"] = weights.fetch(stated, Path(composed["runs"]) / "cache" / "weights")
+        folder = Path(str(composed["runs"])) / "cache" / "weights"
+        build["weights"] = weights.fetch(stated, folder)
     return name, ModelConfig(model["name"], model["version"], build, recipe)
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ from usbench.metrics.scores import Figure, ProtocolScores
 from usbench.results.result import Code, Data, Machine, Result, Validation
 from usbench.runner.tracking.mlflow_store import (
     MlflowTracker,
-    Untracked,
+    Status,
     mark_killed_runs,
     open_tracker,
+    time_ms,
 )
 from usbench.runner.tracking.text import final_scores, one_line, process_tags, shorten, valid_name
 
@@ -84,7 +85,7 @@ from usbench.runner.tracking.mlflow_store import open_tracker
 
 def start(number):
     key = number * 12
-    tracker = open_tracker("mlflow", runs=Path(sys.argv[1]), experiment="usbench/phantom-segment", name=f"unet-{key}",
+    tracker = open_tracker(runs=Path(sys.argv[1]), experiment="usbench/phantom-segment", name=f"unet-{key}",
                            run_id=key, params={"seed": number}, tags={}, config=None)
     tracker.log("loss", 1.0, 0)
     tracker.flush()
@@ -96,7 +97,7 @@ import mlflow  # once, before the processes part
 
 def one(number, barrier):
     barrier.wait()
-    start(number).finish("FINISHED", None)
+    start(number).end("FINISHED", None, (), int(1000 * time.time()))
 
 fork = get_context("fork")
 barrier = fork.Barrier(8)
@@ -148,9 +149,13 @@ def _open(runs: Path, **changes: Any) -> MlflowTracker:
         "tags": {},
         "config": None,
     }
-    tracker = open_tracker("mlflow", runs=runs, **{**settings, **changes})
-    assert isinstance(tracker, MlflowTracker)
-    return tracker
+    return open_tracker(runs=runs, **{**settings, **changes})
+
+
+def _end(
+    tracker: MlflowTracker, status: Status, result: Result | None, files: Sequence[Path] = ()
+) -> None:
+    assert tracker.end(status, result, files, time_ms()) is None
 
 
 def _client(uri: str) -> Any:
@@ -215,8 +220,7 @@ def test_a_run_as_a_fresh_client_reads_it(
     assert mlflow.active_run() is None  # nothing that another library's autologging could write to
     for epoch in range(3):
         tracker.log("val/dice", epoch / 16, epoch)
-    tracker.finish("FINISHED", RESULT, [files["overlay"]])
-    tracker.finish("FAILED", None)  # only the first counts
+    _end(tracker, "FINISHED", RESULT, [files["overlay"]])
     assert capfd.readouterr() == ("", "")
     assert os.environ == before
     _check_story(_client(_sqlite(runs)), tracker.run_id, 3, tmp_path / "copy")
@@ -233,7 +237,7 @@ def test_values_are_sent_when_the_step_changes(runs: Path) -> None:
     assert client.get_run(tracker.run_id).data.metrics == {"loss": 2.0, "lr": 0.5}
     tracker.flush()
     assert client.get_run(tracker.run_id).data.metrics["loss"] == 1.0
-    tracker.finish("FAILED", None)
+    _end(tracker, "FAILED", None)
     assert client.get_run(tracker.run_id).info.status == "FAILED"
 
 
@@ -242,7 +246,7 @@ def test_more_than_one_request_holds(runs: Path) -> None:
     tracker = _open(runs, params={f"p{n}": n for n in range(130)})
     for n in range(1200):
         tracker.log(f"m{n}", n, 0)
-    tracker.finish("FINISHED", None)
+    _end(tracker, "FINISHED", None)
     data = _client(_sqlite(runs)).get_run(tracker.run_id).data
     assert (len(data.params), len(data.metrics)) == (130, 1200)
 
@@ -253,7 +257,7 @@ def test_what_is_not_finite_is_counted_instead(runs: Path) -> None:
     for step, value in enumerate((1.0, math.inf, 2.0, math.nan, -math.inf)):
         tracker.log("hd95", value, step)
     infinite = replace(PROTOCOL, scores={"hd95_px": Figure(math.inf, 8)}, per_class={})
-    tracker.finish("FAILED", replace(RESULT, protocols=(infinite,), validation=None, seconds=None))
+    _end(tracker, "FAILED", replace(RESULT, protocols=(infinite,), validation=None, seconds=None))
     client = _client(_sqlite(runs))
     history = {
         name: client.get_metric_history(tracker.run_id, name) for name in ("hd95", "hd95.nonfinite")
@@ -268,7 +272,7 @@ def test_what_is_not_finite_is_counted_instead(runs: Path) -> None:
 def test_neither_host_nor_user_nor_folders(runs: Path) -> None:
     params = {"weights": Path.home() / "secret" / "w.pt"}
     tracker = _open(runs, params=params, tags={"data": f"{Path.home()}/images"})
-    tracker.finish("FINISHED", None)
+    _end(tracker, "FINISHED", None)
     run = _client(_sqlite(runs)).get_run(tracker.run_id)
     assert run.data.params == {"weights": "w.pt"}
     assert run.data.tags["data"] == "images"
@@ -295,7 +299,7 @@ def test_a_killed_run_is_marked_and_the_next_says_what_it_resumes(runs: Path) ->
     alive = _open(runs, run_id="9" * 12)  # while the first still runs: it stays, nothing is resumed
     assert client.get_run(killed).info.status == "RUNNING"
     assert "usbench.resumes" not in client.get_run(alive.run_id).data.tags
-    alive.finish("FINISHED", None)
+    _end(alive, "FINISHED", None)
 
     child.kill()
     while (
@@ -305,7 +309,7 @@ def test_a_killed_run_is_marked_and_the_next_says_what_it_resumes(runs: Path) ->
     other = _open(runs, run_id="8" * 12)
     assert client.get_run(killed).info.status == "KILLED"
     assert "usbench.resumes" not in client.get_run(other.run_id).data.tags
-    other.finish("FINISHED", None)
+    _end(other, "FINISHED", None)
     child.communicate()
 
 
@@ -356,8 +360,8 @@ def test_who_is_marked_killed(
     other = client.create_run(
         client.get_run(mine.run_id).info.experiment_id, tags=change(tags)
     ).info.run_id
-    mine.finish("FINISHED", None)
-    _open(runs, experiment="usbench/other-detect").finish("FINISHED", None)
+    _end(mine, "FINISHED", None)
+    _end(_open(runs, experiment="usbench/other-detect"), "FINISHED", None)
     assert client.get_run(other).info.status == status
     client.set_terminated(other, "FAILED")
 
@@ -388,7 +392,7 @@ def test_a_run_that_ends_while_the_killed_are_looked_for_is_none_of_them(runs: P
     mark_killed_runs(slow)
     assert client.get_run(ended.info.run_id).info.status == "FINISHED"
     assert client.get_run(killed.info.run_id).info.status == "KILLED"
-    mine.finish("FINISHED", None)
+    _end(mine, "FINISHED", None)
 
 
 @pytest.mark.process
@@ -403,12 +407,12 @@ def test_another_sqlite_store_keeps_its_files_beside_it(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{there}/other.db")
     config = _files(tmp_path)["config"]
     tracker = _open(tmp_path / "runs", experiment="usbench/usgra-detect", config=config)
-    tracker.finish("FINISHED", None)
+    _end(tracker, "FINISHED", None)
     assert capfd.readouterr() == ("", "")
     assert not (tmp_path / "runs").exists()
     assert (there / "mlflow-artifacts" / tracker.run_id / "artifacts" / "config.yaml").exists()
 
-    _open(tmp_path / "runs").finish("FINISHED", None)
+    _end(_open(tmp_path / "runs"), "FINISHED", None)
     said = capfd.readouterr().err
     assert said.count("\n") == 1 and "was the store moved?" in said and str(there) in said
 
@@ -462,22 +466,14 @@ def test_none_keeps_nothing_and_imports_no_mlflow(tmp_path: Path) -> None:
     code = """if True:
         import sys
         from pathlib import Path
-        from usbench.runner.tracking.mlflow_store import open_tracker
-        tracker = open_tracker("none", runs=Path("runs"), experiment="usbench/x-segment", name="n",
-                               run_id="k", params={}, tags={}, config=None)
+        from usbench.runner.tracking.background import Untracked
+        tracker = Untracked()
         tracker.log("loss", float("inf"), 0)
-        tracker.flush()
         tracker.finish("FINISHED", None, [Path("x.png")])
         assert not {"mlflow", "sqlalchemy", "torch"} & set(sys.modules)
         """
     subprocess.run([sys.executable, "-c", code], env=PYTHON, cwd=tmp_path, check=True, timeout=60)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_without_tracking_there_is_no_store(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"runs": tmp_path, "experiment": "e", "name": "n", "run_id": "k"}
-    tracker = open_tracker("none", **settings, params={}, tags={}, config=None)
-    assert isinstance(tracker, Untracked)
 
 
 def test_final_scores_are_the_figures_of_the_result() -> None:
@@ -501,6 +497,7 @@ def test_names(name: str, wanted: str) -> None:
     assert valid_name(name) == wanted
 
 
+@pytest.mark.process  # importing mlflow asks uname
 @given(st.text(max_size=400))
 def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name
@@ -627,14 +624,15 @@ def test_a_server_and_its_death_in_the_middle_of_a_run(
     tracker.log("val/dice", 3 / 16, 3)  # fails to send epoch 2
     for epoch in range(4, 9):
         tracker.log("val/dice", epoch / 16, epoch)
-    killed.finish("FINISHED", RESULT)
     said = capfd.readouterr().err.splitlines()
-    assert len(said) == 2, said
+    assert len(said) == 1, said
     assert server.uri in said[0] and "the run goes on" in said[0]
-    assert "not stored there: curves and scores, record and overlays, status FINISHED" in said[1]
+    failure = killed.end("FINISHED", RESULT, (), time_ms())
+    assert failure is not None
+    assert "not stored there: curves and scores, record and overlays, status FINISHED" in failure
 
     server.start()
-    tracker.finish("FINISHED", RESULT, [files["overlay"]])
+    _end(tracker, "FINISHED", RESULT, [files["overlay"]])
     assert capfd.readouterr() == ("", "")
     client = _client(server.uri)
     _check_story(client, tracker.run_id, 9, tmp_path / "copy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -35,7 +36,6 @@ from usbench.runner.tracking.background import (
     BackgroundTracker,
     Note,
     Row,
-    in_background,
     read_curves,
 )
 from usbench.runner.tracking.mlflow_store import MlflowTracker, open_tracker
@@ -78,24 +78,20 @@ time.sleep(600)
 """
 
 
-def begin(runs: Path, key: str, seed: int = 0) -> tuple[BackgroundTracker, Journal]:
+def begin(runs: Path, run_id: str, seed: int = 0) -> tuple[BackgroundTracker, Journal]:
     """A run's tracker and journal, as usbench.runner.experiment makes them."""
-    folder = runs / key
+    folder = runs / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    tracker = in_background(
-        open_tracker(
-            "mlflow",
-            runs=runs,
-            experiment=EXPERIMENT,
-            name=f"unet-{key}",
-            run_id=key,
-            params={"seed": seed},
-            tags={},
-            config=None,
-        ),
-        folder,
+    store = open_tracker(
+        runs=runs,
+        experiment=EXPERIMENT,
+        name=f"unet-{run_id}",
+        run_id=run_id,
+        params={"seed": seed},
+        tags={},
+        config=None,
     )
-    assert isinstance(tracker, BackgroundTracker)
+    tracker = BackgroundTracker(store, folder)
     return tracker, Journal(folder / "log.csv", tracker)
 
 
@@ -238,7 +234,6 @@ def test_a_server_that_hangs_is_not_waited_for(
         begun = time.monotonic()
         for epoch in range(100):
             tracker.log("loss", 1.0, epoch)
-            tracker.flush()
         assert time.monotonic() - begun < 5  # one request takes 30 s to fail
         tracker.finish("FINISHED", RESULT, [tmp_path / "overlays.png"])
         tracker.finish("FAILED", None)  # only the first counts
@@ -381,7 +376,7 @@ def test_what_is_not_finite_is_counted_once(runs: Path) -> None:
     (folder / "log.csv").write_text("1,hd95,1.5,2.0\n2,hd95,inf,4.0\n3,hd95,nan,6.0\n")
     tracker.log("hd95", 1.5, 1)
     tracker.log("hd95", float("inf"), 2)
-    tracker.flush()
+    tracker.log("hd95", math.nan, 3)  # sends the step before
     run_id = tracker.note.run_id
     until(lambda: "hd95.nonfinite" in client.get_run(run_id).data.metrics)
     client.set_tag(run_id, "usbench.pid", "99999999")  # as if its process were gone

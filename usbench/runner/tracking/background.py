@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from usbench.errors import DataError, RunError, UsbenchError
 from usbench.io.console import warn
@@ -35,7 +35,6 @@ from usbench.runner.tracking.mlflow_store import (
     LATER,
     MlflowTracker,
     Status,
-    Tracker,
     quiet,
     time_ms,
     usable,
@@ -125,6 +124,28 @@ def read_curves(folder: Path) -> list[Row]:
     return sorted(itertools.chain(*curves.values()), key=lambda row: (row.step, row.seconds))
 
 
+class Tracker(Protocol):
+    """Where a run's curves and final scores go."""
+
+    def log(self, name: str, value: float, step: int) -> None:
+        """Keep one value of a curve."""
+        return
+
+    def finish(self, status: Status, result: Result | None, files: Sequence[Path] = ()) -> None:
+        """Send the rest and end the run, once.
+
+        Args:
+            status: how it ended.
+            result: of a run that has finished.
+            files: pictures of images that may be shared.
+        """
+        return
+
+
+class Untracked(Tracker):
+    """Keeps nothing: each call ends at once."""
+
+
 class BackgroundTracker:
     """A tracker whose calls return at once; see `Tracker`.
 
@@ -149,10 +170,6 @@ class BackgroundTracker:
         """Keep one value; before the first, the earlier epochs of a run that resumes."""
         self._send_earlier(step)
         self._calls.put(partial(self._tracker.log, name, float(value), step, time_ms()))
-
-    def flush(self) -> None:
-        """Let the thread send what is kept."""
-        self._calls.put(self._tracker.flush)
 
     def finish(self, status: Status, result: Result | None, files: Sequence[Path] = ()) -> None:
         """Send the rest and end the run, once; what isn't sent in time stays noted."""
@@ -196,16 +213,6 @@ class BackgroundTracker:
     def _make_calls(self) -> None:
         while call := self._calls.get():
             call()
-
-
-def in_background(tracker: Tracker, folder: Path) -> Tracker:
-    """The tracker with its calls made by a thread; one that keeps nothing stays as it is.
-
-    Args:
-        tracker: of a run.
-        folder: the run's.
-    """
-    return BackgroundTracker(tracker, folder) if isinstance(tracker, MlflowTracker) else tracker
 
 
 # ---- what a store lacks, sent later

@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from filelock import FileLock
 
@@ -52,32 +52,6 @@ QUIET = {  # what the user has set stays
 NOISY = ("alembic", "mlflow", "sqlalchemy", "urllib3")  # loggers
 
 
-class Tracker(Protocol):
-    """Where a run's curves and final scores go."""
-
-    def log(self, name: str, value: float, step: int) -> None:
-        """Keep one value of a curve; all of a step are sent when the step changes, or by flush."""
-        return
-
-    def flush(self) -> None:
-        """Send what is kept. A failing store is reported once; its values wait."""
-        return
-
-    def finish(self, status: Status, result: Result | None, files: Sequence[Path] = ()) -> None:
-        """Send the rest and end the run, once.
-
-        Args:
-            status: how it ended.
-            result: of a run that has finished.
-            files: pictures of images that may be shared.
-        """
-        return
-
-
-class Untracked(Tracker):
-    """Keeps nothing: each call ends at once."""
-
-
 class Value(NamedTuple):
     """One value of a curve, in the order of MLflow's Metric."""
 
@@ -99,11 +73,15 @@ class MlflowTracker:
         self.waiting: list[Value] = []
         self._step = 0
         self._dropped: Counter[str] = Counter()
-        self._reported = self._finished = False
+        self._reported = False
         self._retry_at = 0.0
 
     def log(self, name: str, value: float, step: int, at: int | None = None) -> None:
-        """Keep one value; see Tracker. at: when, in ms since 1970; None: now."""
+        """Keep one value of a curve; all of a step are sent when the step changes, or by flush.
+
+        Args:
+            at: when, in ms since 1970; None: now.
+        """
         if step != self._step:
             self.flush()
         self.keep(name, value, step, at or time_ms())
@@ -118,7 +96,7 @@ class MlflowTracker:
         self.waiting.append(Value(key, number, at, step))
 
     def flush(self) -> None:
-        """Send what is kept, in one request; see Tracker."""
+        """Send what is kept, in one request. A failing store is reported once; its values wait."""
         if not self.waiting or time.monotonic() < self._retry_at:
             return
         failure = self._try(self._send)
@@ -126,20 +104,20 @@ class MlflowTracker:
             self._reported = True
             warn(f"{failure}; the run goes on, its values are kept and sent when the store answers")
 
-    def finish(self, status: Status, result: Result | None, files: Sequence[Path] = ()) -> None:
-        """Send everything and end the run; see Tracker. What couldn't be sent is one line."""
-        if not self._finished and (failure := self.end(status, result, files, time_ms())):
-            warn(f"{failure}; {LATER}")
-
     def end(
         self, status: Status, result: Result | None, files: Sequence[Path], at: int
     ) -> str | None:
-        """End the run at a time in ms since 1970.
+        """Send everything and end the run.
+
+        Args:
+            status: how it ended.
+            result: of a run that has finished.
+            files: pictures of images that may be shared.
+            at: when it ended, in ms since 1970.
 
         Returns:
             What couldn't be sent and why, in one line; None where all was.
         """
-        self._finished = True
         for name, value in (final_scores(result) if result else {}).items():
             self.keep(name, value, self._step, at)
         calls: dict[str, Callable[[], object]] = {
@@ -183,7 +161,6 @@ class MlflowTracker:
 
 
 def open_tracker(
-    kind: Literal["mlflow", "none"],
     *,
     runs: Path,
     experiment: str,
@@ -192,14 +169,13 @@ def open_tracker(
     params: Mapping[str, object],
     tags: Mapping[str, str],
     config: Path | None,
-) -> Tracker:
+) -> MlflowTracker:
     """Start a run in a store, which is made where it is new (by any number of processes at once).
 
     Marks killed runs of this host. Tags the run `usbench.resumes` where the latest with its run id
     was killed.
 
     Args:
-        kind: none keeps nothing.
         runs: the folder of all runs.
         experiment: "usbench/<dataset>-<task>".
         name: the MLflow run's.
@@ -211,8 +187,6 @@ def open_tracker(
     Raises:
         RunError: the store can't be used.
     """
-    if kind == "none":
-        return Untracked()
     uri, folder = store_address(runs)
     with usable(uri):
         from mlflow import MlflowClient
