@@ -23,18 +23,14 @@ class Schema:
 
     def __init__(self, content: JsonObject) -> None:
         self.content = content
-        self._validator = jsonschema_rs.validator_for(content)
+        self.validator = jsonschema_rs.validator_for(content)
 
     def accepts(self, value: object) -> bool:
         """Whether a value keeps the schema; one that JSON can't hold doesn't."""
         try:
-            return self._validator.is_valid(value)
+            return self.validator.is_valid(value)
         except (TypeError, ValueError):
             return False
-
-    def errors(self, value: object) -> Iterator[jsonschema_rs.ValidationError]:
-        """Every violation of the schema."""
-        return self._validator.iter_errors(value)
 
 
 @cache
@@ -55,7 +51,7 @@ def find_fault(schema: Schema, value: object, at: str = "") -> str | None:
         return None
     for key, fault in _find_non_json(value, at):
         return describe_fault(key, fault)
-    error = _most_relevant(schema.errors(value))
+    error = _most_relevant(schema.validator.iter_errors(value))
     return describe_fault(_format_key(error.instance_path, at), error.message)
 
 

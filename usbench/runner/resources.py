@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -38,15 +39,11 @@ def launcher_resources(launcher: Composed) -> Resources:
         threads = int(launcher.get("cpus_per_task") or 1)
         gpus = launcher.get("gpus_per_node") or 0
         return Resources(max(1, cores // threads), threads, True, gpus, per_gpu=0)
-    places = parallel_jobs(int(launcher.get("n_jobs") or 1), cores)
+    n_jobs = int(launcher.get("n_jobs") or 1)  # joblib's: -1 is one per core, -2 leaves one free
+    places = n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
     gpus = len(machine.cuda_capabilities())
     per_gpu = -(-places // gpus) if gpus else 1  # rounded up
     return Resources(places, max(1, cores // places), per_gpu=per_gpu)
-
-
-def parallel_jobs(n_jobs: int, cores: int) -> int:
-    """joblib's n_jobs as a number of processes: -1 is one per core, -2 leaves a core free."""
-    return n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
 
 
 def slurm_resources(launcher: Composed) -> Resources:
@@ -106,15 +103,14 @@ def reserve_slot(numbers: Sequence[str], per_number: int) -> Iterator[str]:
     folder = Path(tempfile.gettempdir()) / f"usbench-gpus-{user}"
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        for place in range(per_number):
-            for number in numbers:
-                path = folder / f"{number.replace('/', '_')}-{place}.lock"
-                try:
-                    stack.enter_context(FileLock(path, timeout=0))
-                except Timeout:
-                    continue
-                yield number
-                return
+        for place, number in itertools.product(range(per_number), numbers):
+            path = folder / f"{number.replace('/', '_')}-{place}.lock"
+            try:
+                stack.enter_context(FileLock(path, timeout=0))
+            except Timeout:
+                continue
+            yield number
+            return
         raise RunError(
             f"GPUs {', '.join(numbers)}: expected one with fewer than {per_number} runs, got none; "
             "start fewer at once"

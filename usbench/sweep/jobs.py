@@ -211,10 +211,6 @@ class Sweep:
     jobs: list[Job]
     remote: bool  # whether a cluster runs the jobs
 
-    def explains(self, error: Exception) -> bool:
-        """Whether an error of Hydra is only how a sweep ends: never."""
-        return False
-
     def finish(self) -> int:
         """Print what isn't done and why, and counts; the exit code."""
         states: Counter[str] = Counter()
@@ -240,6 +236,3 @@ class Sweep:
         if "failed" in unfinished:
             say("with retry_failed=true it does what failed, too")
         return 1 if unfinished else 0
-
-    def close(self) -> None:
-        """Nothing is held."""

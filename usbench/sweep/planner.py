@@ -65,7 +65,8 @@ def collect_sweeps() -> Iterator[list[Sweep | Search]]:
     finally:
         _sweeps.reset(token)
         for sweep in sweeps:
-            sweep.close()
+            if isinstance(sweep, Search):
+                sweep.lock.release()
 
 
 class Planner(Callback):  # type: ignore[misc]

@@ -71,11 +71,11 @@ class Search:
         tried = [text.lstrip("+") for text in overrides if text.partition("=")[0] in self.space]
         say(f"trial {self.announced}: {' '.join(tried)}")
 
-    def explains(self, error: Exception) -> bool:
-        """Whether an error of the sweeper is only how it ends: no trial is left half done.
+    def has_ended(self) -> bool:
+        """Whether the sweeper has begun trials, and left none half done.
 
-        It raises when all trials have failed and there is no best one, and when a grid's last trial
-        has failed.
+        An error of it is then only how it ends: it raises when all trials have failed and there is
+        no best one, and when a grid's last trial has failed.
         """
         try:
             study = studies.load_study(self.url, self.name)
@@ -115,10 +115,6 @@ class Search:
             say(f"why trials failed is in their results below {self.folder}")
         if study.completed < self.n_trials:
             say("the same command again does the missing trials")
-
-    def close(self) -> None:
-        """Release the study's lock."""
-        self.lock.release()
 
 
 def begin_search(overrides: Sequence[str], n_trials: object, resources: Resources) -> Search:
