@@ -1,5 +1,7 @@
-"""Every dataset × task from end to end on a small phantom: drawn, trained by the task's model, predicted, scored,
-saved; and the truth as the prediction reaches the target_score of every rule."""
+"""Every dataset × task from end to end on a small phantom.
+
+Drawn, trained by the task's model, predicted, scored, published and reported.
+"""
 
 import json
 from dataclasses import replace
@@ -29,21 +31,21 @@ def made(tmp_path_factory, compose):
         if view not in configs:
             name, task = view
             folder = tmp_path_factory.mktemp(name)
-            words = [
+            overrides = [
                 f"dataset={name}",
                 f"model={MODELS[task]}",
                 "recipe=tiny",
                 "source=phantom",
                 "tracking=none",
             ]
-            words += [
+            overrides += [
                 f"runs={folder}/runs",
                 f"results={folder}/results",
                 "device=cpu",
                 "dataset.phantom.per_group=1",
             ]
-            words += ["dataset.phantom.size=[120,160]"]
-            config = compose(*words)
+            overrides += ["dataset.phantom.size=[120,160]"]
+            config = compose(*overrides)
             drawn = config["dataset"]["phantom"]["counts"]
             config["dataset"]["phantom"]["counts"] = {split: COUNTS[split] for split in drawn}
             if "gap" in config["dataset"]["split"]:
@@ -57,18 +59,18 @@ def made(tmp_path_factory, compose):
 @pytest.mark.train
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_a_phantom_runs_from_end_to_end(view, made):
-    one = made(view)
-    result = train_and_test(replace(one, threads=1))
-    path = results.result_path(one.results, result)
+    config = made(view)
+    result = train_and_test(replace(config, threads=1))
+    path = results.result_path(config.results, result)
     assert json.loads(path.read_text())["status"] == "done" and fault(result.to_json()) is None
     assert result.data.phantom and path.parent.parent.parent.name == results.PHANTOM
     assert result.primary.value is not None
-    assert set(result.protocol.per_class) == set(one.view.classes)
-    assert (one.run_dir / "overlays.png").is_file()
+    assert set(result.protocol.per_class) == set(config.view.classes)
+    assert (config.run_dir / "overlays.png").is_file()
 
 
 def perfect(target):
-    """The truth as a model would predict it: sure of everything, and with a guess for what isn't there."""
+    """The target as a model would predict it: sure of everything, even of what isn't there."""
     if isinstance(target, Boxes):
         return replace(target, scores=np.ones(len(target.labels), np.float32))
     if isinstance(target, Masks):
@@ -79,15 +81,15 @@ def perfect(target):
 
 
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
-def test_the_truth_as_the_prediction_reaches_the_target_score(view, made, tmp_path):
-    one = made(view)
-    dataset = one.open_dataset()
+def test_the_target_as_the_prediction_reaches_the_target_score(view, made, tmp_path):
+    config = made(view)
+    dataset = config.open_dataset()
     val, test = dataset.samples("val"), dataset.samples("test")
     for split, samples in (("val", val), ("test", test)):
         write_predictions(tmp_path, split, samples, (perfect(sample.target) for sample in samples))
     validation = read_predictions(tmp_path, "val", val)
     thresholds = scoring.choose_thresholds(validation)
-    scores = scoring.score(one.metric, read_predictions(tmp_path, "test", test), thresholds)
+    scores = scoring.score(config.metric, read_predictions(tmp_path, "test", test), thresholds)
     for ruled in scores.protocols:
         for name, target_score in ruled.target_score.items():
             assert ruled.scores[name].value == pytest.approx(target_score.value, abs=1e-6), (

@@ -1,4 +1,4 @@
-"""Tracking against real stores: SQLite made by eight processes at once, killed processes, a server on loopback."""
+"""Tracking against real stores: SQLite made by eight processes at once, a server on loopback."""
 
 from __future__ import annotations
 
@@ -84,9 +84,10 @@ from pathlib import Path
 from usbench.runner.tracking.mlflow_store import open_tracker
 
 def start(number):
-    key = number * 12
-    tracker = open_tracker(runs=Path(sys.argv[1]), experiment="usbench/phantom-segment", name=f"unet-{key}",
-                           run_id=key, params={"seed": number}, tags={}, config=None)
+    run_id = number * 12
+    tracker = open_tracker(runs=Path(sys.argv[1]), experiment="usbench/phantom-segment",
+                           name=f"unet-{run_id}", run_id=run_id, params={"seed": number}, tags={},
+                           config=None)
     tracker.log("loss", 1.0, 0)
     tracker.flush()
     print(tracker.run_id, flush=True)
@@ -121,7 +122,7 @@ def _no_server_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str]:
-    """A fresh runs folder in which eight processes start at one instant: (folder, failures, stdout, stderr)."""
+    """(runs folder in which eight processes start at one instant, failures, stdout, stderr)."""
     runs = tmp_path_factory.mktemp("eight") / "new" / "my runs"
     child = _child(START + EIGHT, runs)
     out, err = child.communicate(timeout=120)
@@ -202,10 +203,10 @@ def test_eight_processes_create_one_store_at_one_instant(
     assert (failures, err) == (0, "")
     client = _client(_sqlite(runs))
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    found = client.search_runs([experiment.experiment_id])
-    assert {run.info.run_id for run in found} == set(out.split())
-    assert {run.info.status for run in found} == {"FINISHED"}
-    assert sorted(run.data.params["seed"] for run in found) == list("01234567")
+    stored = client.search_runs([experiment.experiment_id])
+    assert {run.info.run_id for run in stored} == set(out.split())
+    assert {run.info.status for run in stored} == {"FINISHED"}
+    assert sorted(run.data.params["seed"] for run in stored) == list("01234567")
 
 
 @pytest.mark.process
@@ -314,7 +315,7 @@ def test_a_killed_run_is_marked_and_the_next_says_what_it_resumes(runs: Path) ->
 
 
 @pytest.mark.process
-def test_only_the_latest_run_of_a_key_is_resumed(runs: Path) -> None:
+def test_only_the_latest_run_of_a_run_id_is_resumed(runs: Path) -> None:
     client = _client(_sqlite(runs))
 
     def ended(status: str) -> dict[str, str]:
@@ -372,13 +373,13 @@ def test_a_run_that_ends_while_the_killed_are_looked_for_is_none_of_them(runs: P
         """The store's client, with an answer from before the run ended."""
 
         def __init__(self, client: Any, experiment: str) -> None:
-            self.client, self.found = client, list(client.search_runs([experiment]))
+            self.client, self.stored = client, list(client.search_runs([experiment]))
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.client, name)
 
-        def search_runs(self, *words: Any) -> list[Any]:
-            return self.found
+        def search_runs(self, *query: Any) -> list[Any]:
+            return self.stored
 
     client = _client(_sqlite(runs))
     mine = _open(runs)
@@ -484,7 +485,7 @@ def test_final_scores_are_the_figures_of_the_result() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted"),
+    ("name", "expected"),
     [
         ("test/dice.low", "test/dice.low"),
         ("mAP50-95(B)", "mAP50-95_B_"),
@@ -493,8 +494,8 @@ def test_final_scores_are_the_figures_of_the_result() -> None:
         ("", "_"),
     ],
 )
-def test_names(name: str, wanted: str) -> None:
-    assert valid_name(name) == wanted
+def test_names(name: str, expected: str) -> None:
+    assert valid_name(name) == expected
 
 
 @pytest.mark.process  # importing mlflow asks uname
@@ -508,7 +509,7 @@ def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted"),
+    ("value", "expected"),
     [
         (0.001, "0.001"),
         (None, "None"),
@@ -526,12 +527,12 @@ def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
         ("x" * 600, "x" * 500),
     ],
 )
-def test_values_are_short_and_name_no_folder(value: object, wanted: str) -> None:
-    assert shorten(value) == wanted
+def test_values_are_short_and_name_no_folder(value: object, expected: str) -> None:
+    assert shorten(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ("no\n  answer ", "no answer"),
         ("http://alice:secret@host:5000 failed", "http://***@host:5000 failed"),
@@ -542,8 +543,8 @@ def test_values_are_short_and_name_no_folder(value: object, wanted: str) -> None
         ("x" * 600, "x" * 400),
     ],
 )
-def test_a_line_holds_no_password(text: str, wanted: str) -> None:
-    assert one_line(text) == wanted
+def test_a_line_holds_no_password(text: str, expected: str) -> None:
+    assert one_line(text) == expected
 
 
 class Server:

@@ -1,4 +1,4 @@
-"""Tracking under load: sixteen processes on one store, a server that hangs or is killed, and what is sent later."""
+"""Tracking under load: sixteen processes on one store, a server that hangs or is killed."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def whole(number: int, epochs: int) -> dict[str, list[tuple[int, float]]]:
 
 
 def stored(client: Any, run_id: str) -> dict[str, list[tuple[int, float]]]:
-    """The curves that a store has: (step, value) by name, repetitions too, without the final scores."""
+    """The curves that a store has, without final scores: (step, value) by name, repetitions too."""
     names = set(client.get_run(run_id).data.metrics) - {name.replace(" ", "_") for name in SCORES}
     history = {name: client.get_metric_history(run_id, name) for name in names}
     return {
@@ -126,9 +126,9 @@ def runs_of(client: Any) -> list[Any]:
 
 
 def check_sixteen(client: Any, runs: Path) -> None:
-    found = runs_of(client)
-    assert sorted(int(run.data.params["seed"]) for run in found) == list(range(16))
-    for run in found:
+    tracked = runs_of(client)
+    assert sorted(int(run.data.params["seed"]) for run in tracked) == list(range(16))
+    for run in tracked:
         number = int(run.data.params["seed"])
         assert run.info.status == "FINISHED"
         assert stored(client, run.info.run_id) == whole(number, 6)
@@ -158,7 +158,7 @@ def _no_server_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite store's file, made by sixteen runs that begin and log at one instant, and checked."""
+    """A SQLite store, made by sixteen runs that begin and log at one instant, and checked."""
     runs = tmp_path_factory.mktemp("sixteen") / "runs"
     process = child(SIXTEEN, runs)
     out, err = process.communicate(timeout=240)
@@ -187,10 +187,10 @@ def server(store: Path, tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-def sync(runs: Path, *words: str) -> tuple[int, dict[str, Any]]:
+def sync(runs: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     """scripts/sync_mlflow.py: (exit code, its JSON)."""
     path = runs.parent / "sent.json"
-    code = sync_mlflow.main(["--runs", str(runs), "--json", str(path), *words])
+    code = sync_mlflow.main(["--runs", str(runs), "--json", str(path), *arguments])
     return code, json.loads(path.read_text())
 
 
@@ -241,7 +241,8 @@ def test_a_server_that_hangs_is_not_waited_for(
         note, said = background.read_note(tmp_path), capfd.readouterr().err
     tracker._thread.join()  # its connection is gone
     assert said == (
-        f"mlflow at {uri} didn't answer in 1 s; results are unaffected, scripts/sync_mlflow.py sends it later\n"
+        f"mlflow at {uri} didn't answer in 1 s; results are unaffected, "
+        "scripts/sync_mlflow.py sends it later\n"
     )
     assert note is not None and note.ended is not None
     assert (note.run_id, note.store, note.status, note.files) == (
@@ -342,18 +343,18 @@ def test_a_server_that_is_killed_gets_the_rest_later(
 def test_a_killed_run_and_the_one_that_goes_on_from_it(
     runs: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    key, client = f"{7:012d}", _client(_sqlite(runs))
+    run_id, client = f"{7:012d}", _client(_sqlite(runs))
     killed(runs)
-    code, first = sync(runs, key)
+    code, first = sync(runs, run_id)
     (sent,) = first["runs"]
-    assert (code, sent["key"], sent["status"]) == (0, key, "KILLED") and sent[
+    assert (code, sent["key"], sent["status"]) == (0, run_id, "KILLED") and sent[
         "values"
     ] >= 5  # the last epoch's
     assert stored(client, sent["run_id"]) == whole(7, 4)
     assert client.get_run(sent["run_id"]).info.status == "KILLED"
-    assert sync(runs, key)[1] == {"runs": [], "failed": {}}
+    assert sync(runs, run_id)[1] == {"runs": [], "failed": {}}
 
-    tracker, journal = begin(runs, key, 7)  # from the checkpoint of the third epoch
+    tracker, journal = begin(runs, run_id, 7)  # from the checkpoint of the third epoch
     assert tracker.note.run_id != sent["run_id"]
     assert sync(runs)[1]["runs"][0]["status"] == "RUNNING"
     for epoch in range(4, 7):
@@ -370,21 +371,24 @@ def test_a_killed_run_and_the_one_that_goes_on_from_it(
 
 @pytest.mark.process
 def test_what_is_not_finite_is_counted_once(runs: Path) -> None:
-    key, client = "6" * 12, _client(_sqlite(runs))
-    folder = runs / key
-    tracker, _ = begin(runs, key)
+    run_id, client = "6" * 12, _client(_sqlite(runs))
+    folder = runs / run_id
+    tracker, _ = begin(runs, run_id)
     (folder / "log.csv").write_text("1,hd95,1.5,2.0\n2,hd95,inf,4.0\n3,hd95,nan,6.0\n")
     tracker.log("hd95", 1.5, 1)
     tracker.log("hd95", float("inf"), 2)
     tracker.log("hd95", math.nan, 3)  # sends the step before
-    run_id = tracker.note.run_id
-    until(lambda: "hd95.nonfinite" in client.get_run(run_id).data.metrics)
-    client.set_tag(run_id, "usbench.pid", "99999999")  # as if its process were gone
+    mlflow_run_id = tracker.note.run_id
+    until(lambda: "hd95.nonfinite" in client.get_run(mlflow_run_id).data.metrics)
+    client.set_tag(mlflow_run_id, "usbench.pid", "99999999")  # as if its process were gone
     assert sync(runs)[1]["runs"] == [
-        {"key": key, "run_id": run_id, "values": 1, "status": "KILLED"}
+        {"key": run_id, "run_id": mlflow_run_id, "values": 1, "status": "KILLED"}
     ]
-    assert stored(client, run_id) == {"hd95": [(1, 1.5)], "hd95.nonfinite": [(2, 1.0), (3, 2.0)]}
-    assert client.get_run(run_id).info.end_time == tracker.note.zero + 6000
+    assert stored(client, mlflow_run_id) == {
+        "hd95": [(1, 1.5)],
+        "hd95.nonfinite": [(2, 1.0), (3, 2.0)],
+    }
+    assert client.get_run(mlflow_run_id).info.end_time == tracker.note.zero + 6000
 
 
 @pytest.mark.process
@@ -435,8 +439,8 @@ def test_what_cannot_be_sent_is_a_line_and_exit_code_1(
         Note("0" * 32, "http://elsewhere", 0).write(runs / name)
         if text:
             (runs / name / "mlflow.json").write_text(text)
-    code, found = sync(runs)
-    assert (code, found["runs"], set(found["failed"])) == (1, [], {"unknown", "damaged", "older"})
+    code, answer = sync(runs)
+    assert (code, answer["runs"], set(answer["failed"])) == (1, [], {"unknown", "damaged", "older"})
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 3
     assert "http://elsewhere" in said[2] and "0" * 32 in said[2]
@@ -503,6 +507,6 @@ def test_the_benchmark(kind: str) -> None:
     options = bench_tracking.arguments(
         ["--processes", "3", "--epochs", "2", "--epoch-seconds", "0.5"]
     )
-    found = bench_tracking.on_store(kind, options)
-    assert (found["values"], found["lost"]) == (3 * 2 * 5, 0)
-    assert 0 < found["wait_median"] <= found["wait_max"] == found["share_max"] * 0.5
+    measured = bench_tracking.on_store(kind, options)
+    assert (measured["values"], measured["lost"]) == (3 * 2 * 5, 0)
+    assert 0 < measured["wait_median"] <= measured["wait_max"] == measured["share_max"] * 0.5
