@@ -43,18 +43,19 @@ def show_choices(conf: Path, data: str | None) -> None:
     datasets, models, metrics = (
         read_group(conf / group) for group in ("dataset", "model", "metric")
     )
-    rows = []
-    for node in datasets:
-        images = describe_images(node, data)
-        rows.append([node["name"], ", ".join(node["views"]), images, node["licence"]])
+    rows = [
+        [node["name"], ", ".join(node["views"]), describe_images(node, data), node["licence"]]
+        for node in datasets
+    ]
     table("datasets", ["dataset=", "tasks", "images", "licence"], rows)
     rows = []
     for node in models:
         names = (dataset["name"] for dataset in datasets if node["task"] in dataset["views"])
         rows.append([node["name"], node["task"], ", ".join(node["recipes"]), ", ".join(names)])
     table("models", ["model=", "task", "recipes", "datasets"], rows)
-    rows = []
-    for node in metrics:
-        rows.append([node["file"], node["task"], node["primary"], ", ".join(node["protocols"])])
+    rows = [
+        [node["file"], node["task"], node["primary"], ", ".join(node["protocols"])]
+        for node in metrics
+    ]
     table("metrics", ["metric=", "task", "ranked by", "protocols"], rows)
     say("one run: python -m usbench dataset=… model=…")

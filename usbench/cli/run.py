@@ -30,7 +30,7 @@ from usbench.runner.status import RunStatus, find_result, finished_result, run_s
 from usbench.runner.transfer import settle_transfer
 from usbench.sweep.estimate import show_plan
 from usbench.sweep.jobs import Job, read_job
-from usbench.sweep.tuning import plan_tuned_run
+from usbench.sweep.studies import plan_tuned_run
 
 LOOK_S = 1.0  # between two looks at another host's lock
 

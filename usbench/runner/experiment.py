@@ -203,19 +203,16 @@ def restore_model(config: RunConfig) -> Model:
 
 
 class Clock:
-    """Seconds per stage. earlier_s: training time of the interrupted runs before this one."""
+    """Seconds per stage. earlier_s: of the first stage, spent by interrupted runs before."""
 
     def __init__(self, earlier_s: float = 0.0) -> None:
-        self._start, self._earlier_s = time.monotonic(), earlier_s
+        self._start = time.monotonic() - earlier_s
         self.seconds: dict[str, float] = {}
 
     def end_stage(self, name: str) -> None:
         """The time since the last stage belongs to this one."""
         now = time.monotonic()
-        seconds = round(now - self._start, 1)
-        if name == "fit":
-            seconds = round(seconds + self._earlier_s, 1)
-        self.seconds[name], self._start = seconds, now
+        self.seconds[name], self._start = round(now - self._start, 1), now
 
 
 class Journal:
@@ -229,16 +226,15 @@ class Journal:
         self, path: Path, tracker: Tracker, check: Callable[[], None] = ALONE.check
     ) -> None:
         self._path, self._tracker, self._check = path, tracker, check
-        self._start = time.monotonic()
         # of the interrupted runs that this one resumes
         self.earlier_s = max((row.seconds for row in read_log(path)), default=0.0)
+        self._start = time.monotonic() - self.earlier_s
 
     def log(self, name: str, value: float, step: int) -> None:
         """Log one value of one epoch."""
         self._check()
-        seconds = self.earlier_s + time.monotonic() - self._start
         with self._path.open("a") as file:
-            csv.writer(file).writerow((step, name, value, f"{seconds:.1f}"))
+            csv.writer(file).writerow((step, name, value, f"{time.monotonic() - self._start:.1f}"))
         self._tracker.log(name, value, step)
 
 

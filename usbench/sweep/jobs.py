@@ -24,7 +24,7 @@ from usbench.runner.plan import Plan
 from usbench.runner.publish import remove_leftovers
 from usbench.runner.resources import Resources
 from usbench.runner.status import RunStatus, State, run_statuses
-from usbench.sweep.tuning import plan_tuned_run
+from usbench.sweep.studies import plan_tuned_run
 
 FOLDER = "sweep"  # below runs
 TO_DO = {"missing", "stale"}

@@ -2,7 +2,7 @@
 
 A study is steered by the selection metric on validation alone. Its trials are ordinary runs, whose
 results lie below `runs/tuning/<study>`, off the leaderboard: their test scores are never shown.
-What `tuned=NAME` then does with the best trial is in tuning.py.
+What `tuned=NAME` then does with the best trial is in studies.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Optuna's studies in a database: begun, resumed after a kill, and what the best trial has.
+"""Optuna's studies in a database: begun, resumed after a kill, run again with the best values.
 
 The one module that knows Optuna. It is imported inside functions: it takes a second, and only a
 search needs it.
@@ -6,15 +6,19 @@ search needs it.
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from usbench.errors import ConfigError, RunError, in_one_line
-from usbench.io.config import Composed
+from usbench.errors import ConfigError, RunError, UnsuitableError, in_one_line
+from usbench.io.config import Composed, compose
+from usbench.results.result import Tuned
+from usbench.runner.plan import Plan, plan_run
+from usbench.runner.resources import Resources
 
 ABOUT = "usbench"  # attribute of a study: what it was begun with
 KILLED = "killed"  # attribute of a trial that failed because its search was killed
@@ -176,3 +180,99 @@ def import_optuna(url: str) -> Iterator[Any]:
         reason = in_one_line(error.__cause__ or error)[:300]
         where = url.removeprefix(FILE) if url.startswith(FILE) else url.partition(":")[0]
         raise RunError(f"studies: can't use the Optuna database ({where}): {reason}") from error
+
+
+# ---- tuned=NAME: the best trial's values with fresh seeds
+
+
+def plan_tuned_run(
+    composed: Composed, overrides: Sequence[str], resources: Resources | None = None
+) -> Plan:
+    """Plan a run and its evaluations, with the best trial's values where `tuned` names a study.
+
+    Args:
+        composed: a configuration.
+        overrides: what it was composed of.
+        resources: see `plan_run`.
+
+    Raises:
+        ConfigError: as `plan_run`; and for `study=` without a search, a seed that the search used,
+            or overrides that set what the study has chosen.
+        UnsuitableError: the study is about something else.
+    """
+    if composed["study"]:
+        raise ConfigError(
+            f"study={composed['study']}: names a search; add sweep=tune, or take its values with "
+            "tuned="
+        )
+    if not composed["tuned"]:
+        return plan_run(composed, overrides, resources)
+    study = load_finished_study(storage_url(composed), str(composed["tuned"]))
+    check_request(study, composed, overrides)
+    overrides = [*overrides, *(f"{key}={value}" for key, value in study.values.items())]
+    plan = plan_run(compose(overrides), overrides, resources, tuned_facts(study))
+    config = plan.config
+    check_subject(study, task=config.task, recipe=config.recipe, data=config.fingerprint)
+    return plan
+
+
+@functools.cache
+def load_finished_study(url: str, name: str) -> Study:
+    """A study to take values from; all runs of one process take the same.
+
+    Raises:
+        ConfigError: there is no such study, or it has no finished trial.
+    """
+    study = load_study(url, name)
+    if study is None:
+        names = ", ".join(study_names(url)) or "none"
+        raise ConfigError(
+            f"tuned={name}: no such study (there are: {names}); search first: "
+            f"sweep=tune study={name}"
+        )
+    if not study.completed or not study.about or study.value is None:
+        raise ConfigError(
+            f"tuned={name}: expected a study with a finished trial; search first: sweep=tune"
+        )
+    return study
+
+
+def check_request(study: Study, composed: Composed, overrides: Sequence[str]) -> None:
+    """Raise where a configuration can't take the study's values; see `plan_tuned_run`."""
+    dataset, model = composed["dataset"]["name"], composed["model"]["name"]
+    check_subject(study, dataset=dataset, model=model, fold=composed["fold"])
+    if composed["seed"] == study.about["seed"]:
+        raise ConfigError(
+            f"tuned={study.name} seed={composed['seed']}: the search used this seed; "
+            "use fresh ones: seed=1,2,3"
+        )
+    chosen = {key.lstrip("+") for key in study.values}
+    for override in overrides:
+        if override.partition("=")[0].lstrip("+~") in chosen:
+            raise ConfigError(
+                f"tuned={study.name}: the study has chosen this value; leave {override} out"
+            )
+
+
+def check_subject(study: Study, **facts: object) -> None:
+    """Raise UnsuitableError where a study is about something else than a run's facts."""
+    for name, value in facts.items():
+        if study.about[name] != value:
+            raise UnsuitableError(
+                f"tuned={study.name}",
+                f"the study is about {name} {study.about[name]}, got {value}",
+                "name another study, or search for this one: sweep=tune",
+            )
+
+
+def tuned_facts(study: Study) -> Tuned:
+    """What a result states of the search whose values it has."""
+    assert study.value is not None
+    return Tuned(
+        study=study.name,
+        trials=study.completed,
+        failed=study.failed,
+        value=study.value,
+        values={key.lstrip("+"): value for key, value in study.values.items()},
+        seeds=(cast(int, study.about["seed"]),),
+    )

@@ -282,9 +282,8 @@ def mark_killed_runs(client: Any) -> None:
     ids = [experiment.experiment_id for experiment in experiments]
     running = f"attributes.status = 'RUNNING' and tags.`usbench.host` = '{HOST}'"
     for run in client.search_runs(ids, running) if ids else ():
-        if is_alive(run.data.tags):
-            continue
-        if client.get_run(run.info.run_id).info.status == "RUNNING":  # it didn't just end
+        gone = not is_alive(run.data.tags)
+        if gone and client.get_run(run.info.run_id).info.status == "RUNNING":  # it didn't just end
             client.set_terminated(run.info.run_id, "KILLED")
 
 
