@@ -118,8 +118,15 @@ class RunConfig:
     @property
     def address(self) -> RunAddress:
         """What it takes to find the run's folder and its result."""
-        names = (self.dataset.name, self.task, self.model.name, self.seed, self.run_id)
-        return RunAddress(*names, self.runs, self.results)
+        return RunAddress(
+            dataset=self.dataset.name,
+            task=self.task,
+            model=self.model.name,
+            seed=self.seed,
+            run_id=self.run_id,
+            runs=self.runs,
+            results=self.results,
+        )
 
     @property
     def run_dir(self) -> Path:
@@ -183,8 +190,8 @@ class RunConfig:
             values["tuned"] = Tuned(**{**tuned, "seeds": tuple(tuned["seeds"])})
         if transfer := values.get("transfer"):
             lists = {name: tuple(transfer.get(name, ())) for name in ("classes", "left_out")}
-            folder = Path(transfer.get("runs", ""))
-            values["transfer"] = Transfer(**{**transfer, **lists, "runs": folder})
+            runs = Path(transfer.get("runs", ""))
+            values["transfer"] = Transfer(**{**transfer, **lists, "runs": runs})
         return cls(**values)
 
 

@@ -85,12 +85,11 @@ def facts_without_run(
         model: the name of the row.
     """
     facts = result_facts(config, counts, origin)
-    public = {name: facts.config[name] for name in ("dataset", "metric")}
     return replace(
         facts,
         model=model,
         run_id=run_id,
-        config=public,
+        config={name: facts.config[name] for name in ("dataset", "metric")},
         recipe=None,
         seed=None,
         series=None,

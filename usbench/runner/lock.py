@@ -212,12 +212,10 @@ def take_lock(path: Path) -> Lock | None:
 
 def create_lock_file(path: Path, text: str) -> bool:
     """Create the file exclusively, which a file server grants once; False where it exists."""
-    try:
-        with path.open("x") as file:
-            file.write(text)
-    except FileExistsError:
-        return False
-    return True
+    with suppress(FileExistsError), path.open("x") as file:
+        file.write(text)
+        return True
+    return False
 
 
 def replace_stale_lock(path: Path, token: str, text: str | None = None) -> bool:

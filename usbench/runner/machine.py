@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -111,10 +112,9 @@ def describe(device: str = "cpu") -> Machine:
     """
     versions = {}
     for name in PACKAGES:
-        try:
+        # what the machine doesn't have, the run can't have used
+        with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # the machine doesn't have it, so the run can't have used it
     return Machine(
         processor=cpu_info("model name") or platform.machine(),
         packages={"python": platform.python_version(), **versions},
@@ -164,10 +164,13 @@ def code_state(version: str) -> Code:
 
 def git(folder: Path, *arguments: str) -> str:
     """git's output in a folder; "" where there is no git, or it fails."""
-    command = ["git", "-C", str(folder), *arguments]
     try:
-        return subprocess.check_output(
-            command, stderr=subprocess.DEVNULL, text=True, timeout=10
-        ).strip()
+        answer = subprocess.check_output(
+            ["git", "-C", str(folder), *arguments],
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=10,
+        )
+        return answer.strip()
     except (OSError, subprocess.SubprocessError):
         return ""

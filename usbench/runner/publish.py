@@ -55,8 +55,9 @@ ALONE = RunLock()
 def save_failure(config: RunConfig, reason: str) -> None:
     """Save a failed result, where one can be written at all."""
     try:
-        result = failed_result(config, reason)
-        publish_result(config.results, result, None, config.run_dir / REPLACED)
+        publish_result(
+            config.results, failed_result(config, reason), None, config.run_dir / REPLACED
+        )
     except UsbenchError as error:
         warn(str(error))
 

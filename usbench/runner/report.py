@@ -41,7 +41,7 @@ def result_rows(result: Result, names: Sequence[str]) -> Iterator[list[str]]:
     """A row per class, then all classes, their intervals and the target's own scores."""
     protocol = result.protocol
     for label, figures in [*protocol.per_class.items(), ("all classes", protocol.scores)]:
-        scores = [format_score(figures, name) for name in names]
+        scores = (format_score(figures, name) for name in names)
         yield [label, *scores, count_cases(figures, names)]
     yield ["95 %", *(format_bounds(protocol.scores.get(name), name) for name in names), ""]
     leakage = result.data.leakage

@@ -44,9 +44,9 @@ def resolve_config(
         ConfigError: a combination that can't be.
         DataError: a release that is missing or damaged.
     """
+    check_switches(composed)
     dataset = DatasetConfig.from_mapping(composed["dataset"])
     task = check_task(composed, dataset)
-    check_switches(composed)
     if training and dataset.split.test_only:
         raise UnsuitableError(
             f"dataset={dataset.name}",
@@ -63,6 +63,7 @@ def resolve_config(
     phantom = not released or (root / source.MARK).is_file()
     device = device or machine.resolve_device(composed["device"])
     recipe_name, model = resolve_model(composed, dataset, real=not phantom)
+    threads = composed["threads"]
     config = RunConfig(
         dataset=dataset.without_release() if phantom else dataset,
         task=task,
@@ -74,9 +75,7 @@ def resolve_config(
         seed=whole_number(composed, "seed"),
         device=device,
         precision=resolve_precision(composed, device),
-        threads=machine.cores()
-        if composed["threads"] is None
-        else whole_number(composed, "threads"),
+        threads=machine.cores() if threads is None else whole_number(composed, "threads"),
         phantom=phantom,
         root=root,
         runs=Path(str(composed["runs"])).absolute(),
@@ -118,7 +117,7 @@ def resolve_fold(composed: Composed, dataset: DatasetConfig) -> int | None:
 
 def check_switches(composed: Composed) -> None:
     """Raise ConfigError for a switch that is neither true nor false (trust=no is a word)."""
-    for key in ("overwrite", "trust", "debug"):
+    for key in ("overwrite", "trust", "debug", "plan", "retry_failed"):
         if not isinstance(composed[key], bool):
             raise ConfigError(f"{key}={composed[key]}: expected true or false")
     if composed["tracking"] not in ("mlflow", "none"):
@@ -202,8 +201,8 @@ def resolve_model(
             "any code when it is read; if you trust its origin, set trust=true"
         )
     if "weights" in build:
-        folder = Path(str(composed["runs"])) / "cache" / "weights"
-        build["weights"] = weights.fetch(stated, folder)
+        runs = Path(str(composed["runs"]))
+        build["weights"] = weights.fetch(stated, runs / "cache" / "weights")
     return name, ModelConfig(model["name"], model["version"], build, recipe)
 
 

@@ -54,8 +54,9 @@ def slurm_resources(launcher: Composed) -> Resources:
         or count_gres_gpus(str(launcher.get("gres") or ""))
     )
     threads = launcher.get("cpus_per_task") or int(launcher.get("cpus_per_gpu") or 0) * gpus or 1
-    places = int(launcher.get("array_parallelism") or 1)
-    return Resources(places, int(threads), True, gpus, per_gpu=0)
+    return Resources(
+        int(launcher.get("array_parallelism") or 1), int(threads), True, gpus, per_gpu=0
+    )
 
 
 def count_gres_gpus(gres: str) -> int:
@@ -73,8 +74,9 @@ def ray_resources(ray: Composed, cores: int) -> Resources:
     start, remote = ray.get("init") or {}, ray.get("remote") or {}
     threads = max(1, int(remote.get("num_cpus") or 1))
     cores_here = 0 if start.get("address") else int(start.get("num_cpus") or cores)
-    gpus = remote.get("num_gpus") or 0
-    return Resources(max(1, cores_here // threads), threads, True, gpus, per_gpu=0)
+    return Resources(
+        max(1, cores_here // threads), threads, True, remote.get("num_gpus") or 0, per_gpu=0
+    )
 
 
 def visible_gpus() -> list[str]:

@@ -128,10 +128,11 @@ def store_job(job: StoredJob) -> None:
         **vars(job),
     }
     del content["plan"]
-    text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     path = config.runs / FOLDER / f"{config.run_id}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text)
+    write_atomically(
+        path, yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    )
 
 
 def read_job(runs: Path, run_id: str) -> StoredJob:
@@ -140,7 +141,7 @@ def read_job(runs: Path, run_id: str) -> StoredJob:
     try:
         content: JsonObject = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
         config = RunConfig.from_mapping(content.pop("config"))
-        evaluations = tuple(RunConfig.from_mapping(node) for node in content.pop("evaluations"))
+        evaluations = tuple(map(RunConfig.from_mapping, content.pop("evaluations")))
         return StoredJob(Plan(config, evaluations), **content)
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
@@ -173,9 +174,8 @@ def write_plan(runs: Path, jobs: Sequence[Job]) -> None:
     for job in jobs:
         runs_of_job = tuple(config.address for config in job.configs)
         rows.append(asdict(PlannedJob(job.name, job.skipped, job.failed, runs_of_job)))
-    overrides = [job.overrides for job in jobs]
-    digest = hashlib.sha256(json.dumps(overrides).encode()).hexdigest()[:12]
-    path = runs / FOLDER / f"plan-{digest}.json"
+    overrides = json.dumps([job.overrides for job in jobs])
+    path = runs / FOLDER / f"plan-{hashlib.sha256(overrides.encode()).hexdigest()[:12]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({"jobs": rows}, ensure_ascii=False, default=str))
 

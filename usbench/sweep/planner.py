@@ -21,7 +21,7 @@ from pathlib import Path
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from usbench.errors import ConfigError, Finished, UsbenchError
+from usbench.errors import Finished, UsbenchError
 from usbench.io.config import (
     HYDRA_ERRORS,
     Composed,
@@ -110,20 +110,19 @@ def begin_sweep(config: DictConfig) -> None:
     resources = launcher_resources(config.hydra.launcher)
     overrides = track(combinations(sweep_overrides(config)), "planning")
     jobs = name_jobs([plan_job(job, compose_job, resources) for job in overrides])
-    only_plan, overwrite, retry_failed = (
-        read_switch(config, key) for key in ("plan", "overwrite", "retry_failed")
-    )
     runs = Path(str(config.runs)).absolute()
     write_plan(runs, jobs)
-    to_do = [job for job in unique_jobs(jobs) if overwrite or job.is_waiting(retry_failed)]
-    if only_plan:
+    to_do = unique_jobs(jobs)
+    if not config.overwrite:
+        to_do = [job for job in to_do if job.is_waiting(config.retry_failed)]
+    if config.plan:
         show_plan(jobs, [job.name for job in to_do], max(1, min(resources.places, len(to_do))))
         raise Finished(0)
     run_ids = []
     for n, job in enumerate(to_do, 1):
         assert job.plan
         run_ids.append(quote(job.plan.config.run_id))
-        given = (overwrite, resources.per_gpu, resources.remote, str(Path.cwd()))
+        given = (config.overwrite, resources.per_gpu, resources.remote, str(Path.cwd()))
         store_job(StoredJob(job.plan, *given, f"{n} of {len(to_do)}: {job.name}"))
     sweep = Sweep(jobs, resources.remote)
     if not to_do:
@@ -159,13 +158,6 @@ def begin_optuna_search(config: DictConfig) -> None:
         config.hydra.sweep.dir = str(search.folder)
         task = task_overrides(config)
         config.hydra.overrides.task = [*task, *search.trial_overrides(task)]
-
-
-def read_switch(config: DictConfig, key: str) -> bool:
-    """A key that is true or false. Raises ConfigError for anything else."""
-    if not isinstance(config[key], bool):
-        raise ConfigError(f"{key}={config[key]}: expected true or false")
-    return bool(config[key])
 
 
 def compose_job(overrides: tuple[str, ...]) -> Composed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +78,10 @@ class Search:
         An error of it is then only how it ends: it raises when all trials have failed and there is
         no best one, and when a grid's last trial has failed.
         """
-        try:
+        with suppress(RunError):
             study = studies.load_study(self.url, self.name)
-        except RunError:
-            return False
-        return study is not None and study.begun > self.study.begun and not study.running
+            return study is not None and study.begun > self.study.begun and not study.running
+        return False
 
     def finish(self) -> int:
         """Print what became of the search; the exit code."""

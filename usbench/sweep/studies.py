@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -49,11 +49,9 @@ def load_study(url: str, name: str) -> Study | None:
     """A study as it stands; None where there is none of that name."""
     if not database_exists(url):
         return None
-    with import_optuna(url) as optuna:
-        try:
-            return describe_study(optuna.load_study(study_name=name, storage=open_storage(url)))
-        except KeyError:
-            return None
+    with import_optuna(url) as optuna, suppress(KeyError):
+        return describe_study(optuna.load_study(study_name=name, storage=open_storage(url)))
+    return None
 
 
 def study_names(url: str) -> list[str]:

@@ -278,8 +278,8 @@ def process_marks(client: Any, experiment_id: str, run_id: str) -> dict[str, str
 
 def mark_killed_runs(client: Any) -> None:
     """Set the store's runs of this host whose process is gone to KILLED."""
-    experiments = client.search_experiments(filter_string="name LIKE 'usbench/%'")
-    ids = [experiment.experiment_id for experiment in experiments]
+    ours = client.search_experiments(filter_string="name LIKE 'usbench/%'")
+    ids = [experiment.experiment_id for experiment in ours]
     running = f"attributes.status = 'RUNNING' and tags.`usbench.host` = '{HOST}'"
     for run in client.search_runs(ids, running) if ids else ():
         gone = not is_alive(run.data.tags)
