@@ -82,13 +82,8 @@ def _find_non_json(value: object, key: str) -> Iterator[tuple[str, str]]:
 
 def _format_key(path: Iterable[str | int], at: str) -> str:
     """Format a path below the key `at`, such as a.b[2]."""
-    key = at
-    for part in path:
-        if isinstance(part, int):
-            key += f"[{part}]"
-        else:
-            key += f".{part}" if key else part
-    return key
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return (at + "".join(parts)).removeprefix(".")
 
 
 def _most_relevant(

@@ -144,8 +144,7 @@ def score(
 ) -> Scores:
     """Score test predictions by the run's metric. thresholds: those chosen on validation."""
     leakage = config.dataset.leakage
-    leaking = leakage.images if leakage else ()
-    return scoring.score(config.metric, predictions, thresholds, leaking)
+    return scoring.score(config.metric, predictions, thresholds, leakage.images if leakage else ())
 
 
 # ---- the model

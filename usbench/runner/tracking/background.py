@@ -177,8 +177,13 @@ class BackgroundTracker:
             return
         self._ended = True
         self._send_earlier(math.inf)
-        names = tuple(file.name for file in files)
-        self.note = replace(self.note, status=status, ended=time_ms(), result=result, files=names)
+        self.note = replace(
+            self.note,
+            status=status,
+            ended=time_ms(),
+            result=result,
+            files=tuple(file.name for file in files),
+        )
         self._update_note(self.note.write)
         self._calls.put(partial(self._end, files))
         self._calls.put(None)
