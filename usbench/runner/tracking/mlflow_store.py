@@ -190,6 +190,7 @@ def open_tracker(
     uri, folder = store_address(runs)
     with usable(uri):
         from mlflow import MlflowClient
+        from mlflow.entities import Param
 
         with FileLock(folder / "mlflow.lock", timeout=300) if folder else nullcontext():
             client = MlflowClient(tracking_uri=uri)
@@ -198,7 +199,12 @@ def open_tracker(
             marks = {tag: shorten(value) for tag, value in tags.items()}
             marks |= process_marks(client, experiment_id, run_id)
             run = client.create_run(experiment_id, tags=marks, run_name=name)
-            log_description(client, run.info.run_id, params, config)
+            entries = [Param(valid_name(name), shorten(value)) for name, value in params.items()]
+            for start in range(0, len(entries), 100):  # MLflow's limit
+                batch = entries[start : start + 100]
+                client.log_batch(run.info.run_id, params=batch, synchronous=True)
+            if config is not None:
+                client.log_artifact(run.info.run_id, str(config))
     return MlflowTracker(client, run.info.run_id, one_line(uri))
 
 
@@ -285,19 +291,6 @@ def mark_killed_runs(client: Any) -> None:
         gone = not is_alive(run.data.tags)
         if gone and client.get_run(run.info.run_id).info.status == "RUNNING":  # it didn't just end
             client.set_terminated(run.info.run_id, "KILLED")
-
-
-def log_description(
-    client: Any, run_id: str, params: Mapping[str, object], config: Path | None
-) -> None:
-    """Log parameters and the configuration's file."""
-    from mlflow.entities import Param
-
-    entries = [Param(valid_name(name), shorten(value)) for name, value in params.items()]
-    for start in range(0, len(entries), 100):  # MLflow's limit
-        client.log_batch(run_id, params=entries[start : start + 100], synchronous=True)
-    if config is not None:
-        client.log_artifact(run_id, str(config))
 
 
 def store_errors() -> tuple[type[Exception], ...]:
