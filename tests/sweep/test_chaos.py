@@ -276,6 +276,4 @@ def test_the_one_command_gives_what_an_undisturbed_sweep_does(tmp_path, undistur
         + ", ".join(f"{what} {n}" for what, n in {**counts, "work done twice": lost}.items())
     )
     assert results_now == undisturbed and len(results_now) == SEEDS and not twice
-    assert (
-        trouble.counts["kills of runs"] >= KILLS / 2 and trouble.counts["corrupted results"] == 1
-    )
+    assert trouble.counts["kills of runs"] >= KILLS / 2 and trouble.counts["corrupted results"] == 1
