@@ -5,7 +5,7 @@
 
 Processes that sleep instead of training log five values after each epoch, all at once: on a fresh
 SQLite folder, on an `mlflow server` with SQLite, and on one with PostgreSQL where Debian's package
-and psycopg2 are installed. wait: what an epoch's calls of log and flush take together, the median
+and psycopg2 are installed. wait: what an epoch's calls of log take together, the median
 and the worst; % is the worst's share of the epoch. lost: values that the store doesn't have in the
 end.
 """
@@ -37,7 +37,7 @@ from usbench.errors import RunError
 from usbench.io.console import say, table
 from usbench.io.files import replacing
 from usbench.runner.tracking import mlflow_store as track
-from usbench.runner.tracking.background import in_background
+from usbench.runner.tracking.background import BackgroundTracker
 
 NAMES = ("train/loss", "train/lr", "val/loss", "val/dice", "val/score")
 EXPERIMENT = "usbench/bench-tracking"
@@ -204,13 +204,12 @@ def run(number: int, runs: Path, options: argparse.Namespace, barrier: Any, resu
     named: dict[str, Any] = {
         "experiment": EXPERIMENT,
         "name": key,
-        "key": key,
+        "run_id": key,
         "params": {"seed": number},
         "tags": {},
     }
-    tracker = track.open_tracker("mlflow", runs=runs, config=None, **named)
-    assert isinstance(tracker, track.MlflowTracker)
-    run_id, waited = tracker.run_id, in_background(tracker, folder)
+    tracker = track.open_tracker(runs=runs, config=None, **named)
+    run_id, waited = tracker.run_id, BackgroundTracker(tracker, folder)
     opened = time.perf_counter() - begun
     barrier.wait()
     waits = []
@@ -219,7 +218,6 @@ def run(number: int, runs: Path, options: argparse.Namespace, barrier: Any, resu
         begun = time.perf_counter()
         for n, name in enumerate(NAMES):
             waited.log(name, number + n / 8, epoch)
-        waited.flush()
         waits.append(time.perf_counter() - begun)
     begun = time.perf_counter()
     waited.finish("FINISHED", None)

@@ -21,8 +21,8 @@ from usbench.cli.overrides import exit_code
 from usbench.errors import UsbenchError
 from usbench.io.console import say, track, warn
 from usbench.io.files import write_atomically
+from usbench.runner.tracking.background import Sent, send_run, unsent_runs
 from usbench.runner.tracking.mlflow_store import connect
-from usbench.runner.tracking.sync import Sent, send_run, unsent_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,10 +9,11 @@ import hydra
 
 from usbench.cli.overrides import add_working_directory
 from usbench.cli.run import FailedRunError, run_job
-from usbench.errors import Finished
+from usbench.errors import Finished, in_one_line
 from usbench.io.config import HYDRA_ERRORS, conf_dir, explain
 from usbench.io.console import warn
 from usbench.sweep.planner import collect_sweeps
+from usbench.sweep.search import Search
 
 
 def main() -> None:
@@ -41,9 +42,8 @@ def run_hydra() -> int:
         except Exception as error:
             if not sweeps:
                 raise
-            if not sweeps[0].explains(error):
-                message = " ".join(str(error).split())[:400]
-                warn(f"the launcher broke: {type(error).__name__}: {message}")
+            if not (isinstance(sweeps[0], Search) and sweeps[0].has_ended()):
+                warn(f"the launcher broke: {type(error).__name__}: {in_one_line(error)[:400]}")
             code = 1
         return max([code, *(sweep.finish() for sweep in sweeps)])
 

@@ -4,6 +4,11 @@ A message is one line: which file or key, expected what, got what, what to do.
 """
 
 
+def in_one_line(text: object) -> str:
+    """A text, or an error's message, without line breaks."""
+    return " ".join(str(text).split())
+
+
 class UsbenchError(Exception):
     """Something a user can mend; shown as one line on stderr, without a traceback."""
 
@@ -25,7 +30,17 @@ class ConfigError(UsbenchError):
 
 
 class UnsuitableError(ConfigError):
-    """A combination of valid parts that can't be run; a sweep skips it."""
+    """A combination of valid parts that can't be run; a sweep skips it.
+
+    Args:
+        subject: the overrides, or the model, that the combination is about.
+        reason: why it can't be run; a sweep's table has it without the rest.
+        advice: what to do instead.
+    """
+
+    def __init__(self, subject: str, reason: str, advice: str = "") -> None:
+        super().__init__(f"{subject}: {reason}; {advice}" if advice else f"{subject}: {reason}")
+        self.reason = reason
 
 
 class Finished(BaseException):

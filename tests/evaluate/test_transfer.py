@@ -19,8 +19,8 @@ from usbench.errors import ConfigError
 from usbench.evaluate.rescore import rescore
 from usbench.results.result import Result
 from usbench.results.store import load_result
-from usbench.runner.class_map import ClassMap, match_classes
 from usbench.runner.config import read_config
+from usbench.runner.transfer import ClassMap, match_classes
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
 
 # ---- names

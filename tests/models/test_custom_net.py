@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -13,6 +14,9 @@ from tests.evaluate.test_transfer import run
 from usbench.errors import ConfigError
 from usbench.models.segmenter import Segmenter
 from usbench.results.store import load_result
+from usbench.runner.experiment import Journal, build_model
+from usbench.runner.resolve import resolve_config
+from usbench.runner.tracking.background import Untracked
 
 RECIPE = {
     "size": [32, 64],
@@ -55,7 +59,7 @@ def test_a_lab_s_module_runs_and_is_evaluated_elsewhere(tmp_path, monkeypatch):
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "tiny_net.yaml").write_text(textwrap.dedent(YAML))
     (tmp_path / "net_of_a_lab.py").write_text(NET)
-    message = [
+    overrides = [
         "--config-dir",
         "conf",
         "dataset=usgra",
@@ -64,7 +68,7 @@ def test_a_lab_s_module_runs_and_is_evaluated_elsewhere(tmp_path, monkeypatch):
         "tracking=none",
         "device=cpu",
     ]
-    assert run(*message, "threads=1", "dataset.phantom.size=[96,128]") == 0
+    assert run(*overrides, "threads=1", "dataset.phantom.size=[96,128]") == 0
     (path,) = (tmp_path / "results").glob("phantom/usgra/segment/*.json")
     result = load_result(path)
     assert result.model == "tiny_net" and result.parameters == (9 + 1) * 4 + (4 + 1) * 3
@@ -102,3 +106,24 @@ def test_what_gives_no_logits_is_one_line(net, message):
     with pytest.raises(ConfigError, match=message) as caught:
         segmenter(net).build()
     assert "\n" not in str(caught.value)
+
+
+class WithoutRestore:
+    parameters = 1
+
+    def __init__(self, classes, exclusive, recipe):
+        pass
+
+    def fit(self, train, val, run):
+        raise AssertionError("trained")
+
+    def predict(self, images):
+        return iter(())
+
+
+def test_a_model_without_a_member_is_refused_before_it_trains(compose, tmp_path):
+    config = resolve_config(compose("model=unet", "recipe=tiny", f"runs={tmp_path}/runs"))
+    target = {"_target_": f"{__name__}.WithoutRestore"}
+    config = replace(config, model=replace(config.model, build=target))
+    with pytest.raises(ConfigError, match=r"model=unet: expected a class .*, got one without rest"):
+        build_model(config, Journal(tmp_path / "log.csv", Untracked()))

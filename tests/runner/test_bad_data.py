@@ -1,5 +1,8 @@
-"""From a configuration to a cell and its samples, in this process: where data is looked for, what a wrong command or a
-damaged release gets (one line that names the culprit, and the right exit code), and what decides a run's key."""
+"""From a composed configuration to a run and its samples, in this process.
+
+Where data is looked for; what a wrong command or a damaged release gets (one line that names the
+culprit, and the right exit code); and what decides a run id.
+"""
 
 from __future__ import annotations
 
@@ -73,18 +76,21 @@ def empty_folder(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def resolve(compose) -> Callable[..., RunConfig]:
-    """`resolve(*overrides, key=value)` → the configuration; the small usgra without the lists of the real one's images."""
+    """`resolve(*overrides, name=value)` → the configuration.
 
-    def resolved(*words: str, **settings: str) -> RunConfig:
-        unlisted = UNLISTED if "dataset=usgra" in words else ()
-        return resolve_config({**compose(*QUIET, *unlisted, *words), **settings})
+    The small usgra comes without the lists of the real release's images.
+    """
+
+    def resolved(*overrides: str, **settings: str) -> RunConfig:
+        unlisted = UNLISTED if "dataset=usgra" in overrides else ()
+        return resolve_config({**compose(*QUIET, *unlisted, *overrides), **settings})
 
     return resolved
 
 
-def read_all(one: RunConfig) -> int:
-    """Read every sample of the cell's view, as training and scoring do; how many there are."""
-    opened = one.open_dataset()
+def read_all(config: RunConfig) -> int:
+    """Read every sample of the run's view, as training and scoring do; how many there are."""
+    opened = config.open_dataset()
     return sum(1 for split in SPLITS for _ in opened.samples(split))
 
 
@@ -258,9 +264,9 @@ def test_a_damaged_release_is_one_line_that_names_the_file(data, resolve, empty_
     before = tree(data)
     with pytest.raises(DataError) as caught:
         read_all(resolve(f"dataset={dataset}", f"model={model}", data=str(data)))
-    words = str(caught.value)
-    assert str(named) in words and re.search(says, words), words
-    assert "\n" not in words and caught.value.exit_code == 1
+    message = str(caught.value)
+    assert str(named) in message and re.search(says, message), message
+    assert "\n" not in message and caught.value.exit_code == 1
     assert tree(data) == before and not (empty_folder / "results").exists()
 
 
@@ -303,7 +309,7 @@ def cuda() -> bool:
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "says"),
+    ("overrides", "error", "says"),
     [
         (("model=nonet",), HydraException, "nonet"),
         (("dataset=nodata",), HydraException, "nodata"),
@@ -368,9 +374,11 @@ def cuda() -> bool:
         (("dataset=usgra", "+dataset.phantom.counts.val=3"), DataError, "val"),
     ],
 )
-def test_a_wrong_command_is_one_line_and_writes_nothing(compose, empty_folder, words, error, says):
+def test_a_wrong_command_is_one_line_and_writes_nothing(
+    compose, empty_folder, overrides, error, says
+):
     with pytest.raises(error) as caught:
-        resolve_config(compose(*SMALL, "device=cpu", *words))
+        resolve_config(compose(*SMALL, "device=cpu", *overrides))
     assert re.search(says, " ".join(str(caught.value).split()))
     if isinstance(caught.value, UsbenchError):  # Hydra's own lines are joined by the command
         assert "\n" not in str(caught.value) and caught.value.exit_code == (
@@ -380,13 +388,13 @@ def test_a_wrong_command_is_one_line_and_writes_nothing(compose, empty_folder, w
     assert not (empty_folder / "results").exists() and not (empty_folder / "data").exists()
 
 
-@pytest.mark.parametrize("key", ["runs", "results", "data"])
-def test_a_folder_may_be_called_by_a_number(data, resolve, empty_folder, key):
+@pytest.mark.parametrize("name", ["runs", "results", "data"])
+def test_a_folder_may_be_called_by_a_number(data, resolve, empty_folder, name):
     shutil.copytree(data, empty_folder / "2024")
-    one = resolve(
-        "dataset=spinal", *(("data=2024",) if key == "data" else (f"data={data}", f"{key}=2024"))
+    config = resolve(
+        "dataset=spinal", *(("data=2024",) if name == "data" else (f"data={data}", f"{name}=2024"))
     )
-    place = {"data": one.root, "runs": one.runs, "results": one.results}[key]
+    place = {"data": config.root, "runs": config.runs, "results": config.results}[name]
     assert place.is_relative_to(empty_folder / "2024")
 
 
@@ -406,7 +414,7 @@ WRITTEN = "written below runs"
 
 
 @pytest.mark.parametrize(
-    ("words", "environment", "root"),
+    ("overrides", "environment", "root"),
     [
         # nothing configured
         ("dataset=spinal", None, WRITTEN),
@@ -446,7 +454,7 @@ WRITTEN = "written below runs"
     ],
 )
 def test_where_data_is_looked_for(
-    data, resolve, empty_folder, monkeypatch, words, environment, root
+    data, resolve, empty_folder, monkeypatch, overrides, environment, root
 ):
     """./data has usgra only; ../releases has spinal and usgra."""
     up = empty_folder.parent
@@ -455,21 +463,21 @@ def test_where_data_is_looked_for(
     if environment:
         monkeypatch.setenv("USBENCH_DATA", environment.format(up=up))
     before = tree(up)
-    overrides = (*words.format(up=up).split(), *SMALL)
+    command = (*overrides.format(up=up).split(), *SMALL)
     if isinstance(root, UsbenchError):
         with pytest.raises(type(root)) as caught:
-            resolve(*overrides)
+            resolve(*command)
         assert str(root) in str(caught.value) and "\n" not in str(caught.value)
         if isinstance(root, DataError):
             assert "github.com/avishakumar21" in str(caught.value)  # how to get it
         assert tree(up) == before
         return
-    one = resolve(*overrides)
-    assert one.phantom == (root == WRITTEN) and read_all(one) > 0
+    config = resolve(*command)
+    assert config.phantom == (root == WRITTEN) and read_all(config) > 0
     if root == WRITTEN:
-        assert one.root.parent == empty_folder / "runs" / "phantoms"
+        assert config.root.parent == empty_folder / "runs" / "phantoms"
     else:
-        assert one.root.resolve() == up / root
+        assert config.root.resolve() == up / root
     changed = tree(up).items() - before.items()
     assert all(path.startswith("here/runs/") for path, _ in changed)  # never into data
     assert before.items() <= tree(up).items()
@@ -481,22 +489,28 @@ def test_a_dataset_of_one_s_own_names_its_folder_in_its_yaml(data, compose, empt
     own.mkdir(parents=True)
     plain = (conf_dir() / "dataset" / "usgra.yaml").read_text("utf-8")
     (own / "mine.yaml").write_text(f"{plain}\nroot: {data / 'usgra'}\n", "utf-8")
-    words = (*QUIET, *UNLISTED, f"hydra.searchpath=[file://{own.parent}]", "dataset=mine", *SMALL)
-    found = {
-        given: resolve_config(compose(*words, given)).root
+    overrides = (
+        *QUIET,
+        *UNLISTED,
+        f"hydra.searchpath=[file://{own.parent}]",
+        "dataset=mine",
+        *SMALL,
+    )
+    roots = {
+        given: resolve_config(compose(*overrides, given)).root
         for given in (f"data={up}/nowhere", "seed=0")
     }
-    assert set(found.values()) == {data / "usgra"}
+    assert set(roots.values()) == {data / "usgra"}
     with pytest.raises(DataError, match="nowhere"):
-        resolve_config(compose(*words, f"dataset.root={up}/nowhere"))
+        resolve_config(compose(*overrides, f"dataset.root={up}/nowhere"))
 
 
 def test_a_phantom_has_nothing_of_the_real_images(resolve):
-    """Leak, near-duplicates and published figures hold for the release only; a phantom has no known defects."""
-    one = resolve("dataset=usgra", *SMALL)
-    assert one.phantom and one.dataset.leakage is None
-    assert "published" not in one.to_mapping()["dataset"]
-    assert not one.dataset.split.near_duplicates
+    """Leakage, near-duplicates and published figures hold for the release only."""
+    config = resolve("dataset=usgra", *SMALL)
+    assert config.phantom and config.dataset.leakage is None
+    assert "published" not in config.to_mapping()["dataset"]
+    assert not config.dataset.split.near_duplicates
 
 
 def test_a_phantom_is_written_once_and_whole(resolve, empty_folder):
@@ -517,7 +531,7 @@ def test_a_phantom_that_cannot_be_written_leaves_nothing(resolve, empty_folder):
 
 
 @pytest.mark.parametrize(
-    ("words", "recipe"),
+    ("overrides", "recipe"),
     [
         ("dataset=spinal model=yolov8", "quick"),
         ("dataset=spinal model=yolov8 real", "kumar2025"),
@@ -532,11 +546,11 @@ def test_a_phantom_that_cannot_be_written_leaves_nothing(resolve, empty_folder):
         ("dataset=phantom model=unet recipe=tiny", "tiny"),
     ],
 )
-def test_the_recipe(pristine, resolve, words, recipe):
-    settings = {"data": str(pristine)} if "real" in words.split() else {}
-    one = resolve(*(word for word in words.split() if word != "real"), *SMALL, **settings)
-    assert one.recipe == recipe
-    assert {**one.model.recipe, **one.model.build}.keys() >= {
+def test_the_recipe(pristine, resolve, overrides, recipe):
+    settings = {"data": str(pristine)} if "real" in overrides.split() else {}
+    config = resolve(*(word for word in overrides.split() if word != "real"), *SMALL, **settings)
+    assert config.recipe == recipe
+    assert {**config.model.recipe, **config.model.build}.keys() >= {
         "epochs",
         "batch",
         "weights",
@@ -568,7 +582,7 @@ def test_a_build_s_own_value_stands_before_the_recipe_s(resolve):
 
 
 @pytest.mark.parametrize(
-    ("words", "fine"),
+    ("overrides", "fine"),
     [
         (("model=yolov8", "model.build.weights=w.pt"), False),
         (("model=yolov8", "model.build.weights=coco"), False),
@@ -579,23 +593,23 @@ def test_a_build_s_own_value_stands_before_the_recipe_s(resolve):
         (("model=unet", "model.build.weights=imagenet"), True),
     ],
 )
-def test_pickled_weights_are_read_only_when_trusted(resolve, empty_folder, words, fine):
+def test_pickled_weights_are_read_only_when_trusted(resolve, empty_folder, overrides, fine):
     (empty_folder / "w.pt").write_bytes(b"weights")
     if fine:
-        resolve(*words, *SMALL)
+        resolve(*overrides, *SMALL)
         return
     with pytest.raises(ConfigError, match=r"weights=(w\.pt|coco).*pickle.*trust=true"):
-        resolve(*words, *SMALL)
+        resolve(*overrides, *SMALL)
 
 
 def test_weights_count_by_their_bytes(resolve, empty_folder):
     """Not by their path: moved, they are the same; other bytes at the same path are others."""
-    keys = []
+    ids = []
     for name, content in (("a.pt", b"one"), ("b.pt", b"one"), ("a.pt", b"two")):
         (empty_folder / name).write_bytes(content)
-        keys.append(resolve(f"model.build.weights={name}", *SMALL).run_id)
-    keys += [resolve(*SMALL).run_id, resolve("model.build.weights=imagenet", *SMALL).run_id]
-    assert keys[0] == keys[1] and len(set(keys)) == 4
+        ids.append(resolve(f"model.build.weights={name}", *SMALL).run_id)
+    ids += [resolve(*SMALL).run_id, resolve("model.build.weights=imagenet", *SMALL).run_id]
+    assert ids[0] == ids[1] and len(set(ids)) == 4
 
 
 # ---- the key
@@ -638,59 +652,60 @@ NO_CHANGES = {
 }
 
 
-def key_of(resolve: Callable[..., RunConfig], data: Path, *words: str) -> str:
-    key: str = resolve(*SEGMENT, *words, data=str(data)).run_id
-    return key
+def run_id_of(resolve: Callable[..., RunConfig], data: Path, *overrides: str) -> str:
+    run_id: str = resolve(*SEGMENT, *overrides, data=str(data)).run_id
+    return run_id
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_changes_the_key(pristine, resolve, change):
-    assert key_of(resolve, pristine, *CHANGES[change]) != key_of(resolve, pristine)
+def test_what_changes_the_run_id(pristine, resolve, change):
+    assert run_id_of(resolve, pristine, *CHANGES[change]) != run_id_of(resolve, pristine)
 
 
 @pytest.mark.skipif(
     cuda(), reason="device=auto is another device there, so another precision may be the default"
 )
 @pytest.mark.parametrize("change", NO_CHANGES)
-def test_what_does_not_change_the_key(pristine, resolve, change):
-    assert key_of(resolve, pristine, *NO_CHANGES[change]) == key_of(resolve, pristine)
+def test_what_does_not_change_the_run_id(pristine, resolve, change):
+    assert run_id_of(resolve, pristine, *NO_CHANGES[change]) == run_id_of(resolve, pristine)
 
 
-def test_a_key_is_twelve_digits_and_its_recipe_has_no_seed(pristine, resolve):
-    one, two = (resolve(*SEGMENT, f"seed={n}", data=str(pristine)) for n in (0, 1))
-    assert re.fullmatch(r"[0-9a-f]{12}", one.run_id) and re.fullmatch(r"[0-9a-f]{12}", one.series)
-    assert one.series == two.series and one.run_id != two.run_id
+def test_a_run_id_is_twelve_digits_and_its_series_has_no_seed(pristine, resolve):
+    first, second = (resolve(*SEGMENT, f"seed={n}", data=str(pristine)) for n in (0, 1))
+    assert re.fullmatch(r"[0-9a-f]{12}", first.run_id)
+    assert re.fullmatch(r"[0-9a-f]{12}", first.series)
+    assert first.series == second.series and first.run_id != second.run_id
 
 
-def test_a_byte_of_the_data_changes_the_key_and_its_place_does_not(data, resolve, empty_folder):
-    before = key_of(resolve, data)
+def test_a_byte_of_the_data_changes_the_run_id_and_its_place_does_not(data, resolve, empty_folder):
+    before = run_id_of(resolve, data)
     moved = Path(shutil.copytree(data, empty_folder / "moved"))
-    assert key_of(resolve, moved) == before
-    assert key_of(resolve, moved, f"dataset.root={data / 'usgra'}") == before
+    assert run_id_of(resolve, moved) == before
+    assert run_id_of(resolve, moved, f"dataset.root={data / 'usgra'}") == before
     valued(moved / "usgra" / USGRA_MASK, 1)
-    assert key_of(resolve, moved) != before
+    assert run_id_of(resolve, moved) != before
 
 
-def test_the_device_is_not_in_the_key(resolve):
-    one = resolve(*SMALL)
-    assert run_ids(replace(one, device="cuda:1", threads=64, tracking="none")) == (
-        one.series,
-        one.run_id,
+def test_the_device_is_not_in_the_run_id(resolve):
+    config = resolve(*SMALL)
+    assert run_ids(replace(config, device="cuda:1", threads=64, tracking="none")) == (
+        config.series,
+        config.run_id,
     )
 
 
-def test_tasks_and_folds_have_keys_of_their_own(resolve):
-    keys = [
-        resolve(*SMALL, *words).run_id
-        for words in ((), ("model=yolov8",), ("fold=0",), ("fold=1",))
+def test_tasks_and_folds_have_run_ids_of_their_own(resolve):
+    ids = [
+        resolve(*SMALL, *overrides).run_id
+        for overrides in ((), ("model=yolov8",), ("fold=0",), ("fold=1",))
     ]
-    assert len(set(keys)) == 4
+    assert len(set(ids)) == 4
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("CACHE_VERSION", 99), ("SELECTION", {"segment": ("dice", 2)})]
 )
-def test_recipes_and_the_selection_rule_are_in_the_key(resolve, monkeypatch, name, value):
+def test_the_cache_and_the_selection_rule_are_in_the_run_id(resolve, monkeypatch, name, value):
     before = resolve(*SMALL)
     monkeypatch.setattr(usbench.runner.resolve, name, value)
     assert run_ids(before) != (before.series, before.run_id)
@@ -700,9 +715,9 @@ def test_recipes_and_the_selection_rule_are_in_the_key(resolve, monkeypatch, nam
 
 
 def test_a_configuration_survives_its_file(resolve, empty_folder):
-    one = resolve("dataset=spinal", "model=yolov8", *SMALL)
-    write_config(one.to_mapping(), empty_folder / "below" / "config.yaml")
-    assert read_config(empty_folder / "below" / "config.yaml") == one
+    config = resolve("dataset=spinal", "model=yolov8", *SMALL)
+    write_config(config.to_mapping(), empty_folder / "below" / "config.yaml")
+    assert read_config(empty_folder / "below" / "config.yaml") == config
     assert [path.name for path in (empty_folder / "below").iterdir()] == ["config.yaml"]
 
 
@@ -718,14 +733,14 @@ def test_a_damaged_configuration_is_one_line(empty_folder, content):
 
 
 def test_the_phantom_s_fingerprint_is_its_generator_s(resolve, monkeypatch):
-    one = resolve(*SMALL)
-    assert one.fingerprint == resolve(*SMALL, "seed=3").fingerprint
-    for words in (
+    config = resolve(*SMALL)
+    assert config.fingerprint == resolve(*SMALL, "seed=3").fingerprint
+    for overrides in (
         ("dataset.phantom.seed=5",),
         ("dataset.phantom.counts.train=12",),
         ("dataset.phantom.size=[64,128]",),
     ):
-        assert resolve(*SMALL, *words).fingerprint != one.fingerprint
+        assert resolve(*SMALL, *overrides).fingerprint != config.fingerprint
     monkeypatch.setattr(phantom, "VERSION", 99)
-    assert resolve(*SMALL).fingerprint != one.fingerprint
-    assert len(one.fingerprint) == hashlib.sha256().digest_size * 2
+    assert resolve(*SMALL).fingerprint != config.fingerprint
+    assert len(config.fingerprint) == hashlib.sha256().digest_size * 2

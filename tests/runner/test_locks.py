@@ -1,4 +1,4 @@
-"""Who holds a cell: taken once, kept by its heartbeat, taken over when its holder is gone or silent."""
+"""Locks: taken once, kept by a heartbeat, taken over when the holder has ended or is silent."""
 
 from __future__ import annotations
 
@@ -43,16 +43,13 @@ def test_it_lies_beside_the_run_folder(path):
 
 
 def test_one_takes_it_and_gives_it_back(path):
-    claim = lock.take_lock(path)
-    assert claim and lock.take_lock(path) is None
-    with claim:
-        claim.check()
+    held = lock.take_lock(path)
+    assert held and lock.take_lock(path) is None
+    with held:
+        held.check()
         holder = lock.read_holder(path)
         assert (
-            holder
-            and holder.pid == os.getpid()
-            and holder.token == claim.token
-            and not holder.stale
+            holder and holder.pid == os.getpid() and holder.token == held.token and not holder.stale
         )
     assert lock.read_holder(path) is None and not list(path.parent.iterdir())
     assert lock.take_lock(path)
@@ -89,7 +86,7 @@ def test_a_process_of_this_host_that_is_gone_is_stale_at_once(path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"token": 3}'])
-def test_a_damaged_claim_holds_until_its_lease_is_over(path, text):
+def test_a_damaged_lock_holds_until_its_lease_is_over(path, text):
     path.parent.mkdir(parents=True)
     path.write_text(text)
     assert lock.take_lock(path) is None
@@ -98,27 +95,27 @@ def test_a_damaged_claim_holds_until_its_lease_is_over(path, text):
     assert lock.take_lock(path)
 
 
-def test_who_was_silent_too_long_is_told_and_removes_nothing(path):
-    claim = lock.take_lock(path)
-    assert claim
-    with claim:
+def test_a_holder_that_was_silent_too_long_gets_an_error_and_removes_nothing(path):
+    held = lock.take_lock(path)
+    assert held
+    with held:
         path.unlink()
         token = of_another_host(path, 0)
         with pytest.raises(lock.LostLockError, match="has taken its run over"):
-            claim.check()
+            held.check()
     holder = lock.read_holder(path)
     assert holder and holder.token == token
 
 
-def test_only_the_claim_that_was_seen_is_given_up(path):
+def test_only_the_lock_that_was_seen_is_removed(path):
     token = of_another_host(path, 0)
-    assert not lock.remove_stale_lock(path, "another one's token")
+    assert not lock.replace_stale_lock(path, "another one's token")
     holder = lock.read_holder(path)
     assert (
         holder and holder.token == token and [p.name for p in path.parent.iterdir()] == [path.name]
     )
-    assert lock.remove_stale_lock(path, token) and not list(path.parent.iterdir())
-    assert not lock.remove_stale_lock(path, token)
+    assert lock.replace_stale_lock(path, token) and not list(path.parent.iterdir())
+    assert not lock.replace_stale_lock(path, token)
 
 
 def test_a_taker_that_died_in_between_blocks_nobody_for_ever(path):
@@ -133,9 +130,9 @@ def test_a_taker_that_died_in_between_blocks_nobody_for_ever(path):
 
 def test_the_heartbeat_keeps_it_fresh(path, monkeypatch):
     monkeypatch.setenv("USBENCH_LEASE_S", "1")
-    claim = lock.take_lock(path)
-    assert claim
-    with claim:
+    held = lock.take_lock(path)
+    assert held
+    with held:
         then = lock.file_system_time(path.parent) - 100
         os.utime(path, (then, then))
         assert lock.read_holder(path).stale
@@ -154,11 +151,11 @@ def test_a_lease_that_is_none(path, monkeypatch, word):
 
 def _race(path: Path, start: float) -> bool:
     time.sleep(max(0.0, start - time.time()))
-    claim = lock.take_lock(path)
-    if claim is None:
+    held = lock.take_lock(path)
+    if held is None:
         return False
     time.sleep(0.3)
-    claim.check()
+    held.check()
     return True
 
 

@@ -1,4 +1,4 @@
-"""What a cell of a sweep gets: threads and GPUs as the launcher says, a slot on a GPU, a process that sees it alone."""
+"""What a run of a sweep gets: threads and GPUs as the launcher says, a GPU that it sees alone."""
 
 from __future__ import annotations
 
@@ -62,19 +62,19 @@ OF = {"slurm": "submitit", "submitit": "submitit", "ray": "ray", "joblib": "jobl
 
 @pytest.mark.skipif(bool(machine.cuda_capabilities()), reason="for a host without GPUs")
 @pytest.mark.parametrize(
-    ("name", "words", "room"),
+    ("name", "overrides", "resources"),
     [
-        pytest.param(name, words, room, marks=plugin(OF[name.split("_")[0]]))
+        pytest.param(name, overrides, resources, marks=plugin(OF[name.split("_")[0]]))
         for name, rows in SAYS.items()
-        for words, room in rows
+        for overrides, resources in rows
     ],
 )
-def test_what_a_launcher_s_configuration_says(name, words, room):
+def test_what_a_launcher_s_configuration_says(name, overrides, resources):
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         whole = hydra.compose(
-            "config", [f"hydra/launcher={name}", *words.split()], return_hydra_config=True
+            "config", [f"hydra/launcher={name}", *overrides.split()], return_hydra_config=True
         )
-    assert launcher_resources(whole.hydra.launcher) == room
+    assert launcher_resources(whole.hydra.launcher) == resources
 
 
 def test_the_basic_launcher_gives_a_cell_everything():
@@ -83,19 +83,19 @@ def test_the_basic_launcher_gives_a_cell_everything():
     assert launcher_resources(OmegaConf.to_container(whole.hydra.launcher)) == Resources(1, CORES)
 
 
-def hold(numbers: list[str], each: int, told: Any) -> None:
+def hold(numbers: list[str], each: int, answers: Any) -> None:
     """Take a slot, tell which, and keep it until killed."""
     try:
         with reserve_slot(numbers, each) as number:
-            told.send(number)
+            answers.send(number)
             time.sleep(600)
     except RunError as error:
-        told.send(f"refused: {error}")
+        answers.send(f"refused: {error}")
 
 
 @pytest.fixture
 def holders(tmp_path, monkeypatch) -> Iterator[Any]:
-    """`take()`: (process, what it got of two GPUs for two cells each)."""
+    """`take()`: (process, what it got of two GPUs for two runs each)."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     fork, started = get_context("fork"), []
 
@@ -152,10 +152,10 @@ if "USBENCH_PARENT" in os.environ:
 @pytest.mark.process
 @pytest.mark.skipif(
     bool(machine.cuda_capabilities()),
-    reason="for a host without GPUs: the cells fail there at once",
+    reason="for a host without GPUs: the runs fail there at once",
 )
 def test_each_cell_s_process_sees_one_gpu(tmp_path, compose, monkeypatch):
-    """Four processes, begun at once, tell what they see at their start; this host has no GPU to go on with."""
+    """Four processes, begun at once, report which GPUs they see; this host has none to use."""
     seen = tmp_path / "seen"
     seen.mkdir()
     (tmp_path / "sitecustomize.py").write_text(SEES)
@@ -167,10 +167,12 @@ def test_each_cell_s_process_sees_one_gpu(tmp_path, compose, monkeypatch):
         monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folders = (f"runs={tmp_path}/runs", f"results={tmp_path}/results")
-    one = resolve_config(
+    config = resolve_config(
         compose("dataset=phantom", "device=cpu", "tracking=none", "threads=1", *folders)
     )
-    configs = [replace(one, device="cuda:0", seed=seed, run_id=f"{seed:012d}") for seed in range(4)]
+    configs = [
+        replace(config, device="cuda:0", seed=seed, run_id=f"{seed:012d}") for seed in range(4)
+    ]
     with ThreadPoolExecutor(4) as pool:
         assert (
             list(pool.map(lambda config: launch_run(config, False, per_gpu=2), configs)) == [1] * 4

@@ -1,4 +1,4 @@
-"""Killed with SIGKILL at ten moments, each time started again: the result is the uninterrupted run's, to the byte."""
+"""Killed at ten moments and started again: the result is the uninterrupted run's, to the byte."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def child_of(process: subprocess.Popen[bytes]) -> int:
     """The process that does the run."""
     path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while process.poll() is None:
-        words = path.read_text().split()
-        if words:
-            return int(words[0])
+        fields = path.read_text().split()
+        if fields:
+            return int(fields[0])
     raise AssertionError(process.stderr.read() if process.stderr else "")
 
 
@@ -57,10 +57,13 @@ def caught(process: subprocess.Popen[bytes], child: int, come: Callable[[], bool
 
 
 def moment(folder: Path, what: str | float, begun: float) -> Callable[[], bool]:
-    """Whether it has come: a part of a file that lies there now, or a time after the first figure since `begun`."""
+    """Whether it has come: a part of a file, or a time after the first figure since `begun`."""
     runs, results = folder / "runs", folder / "results"
     if isinstance(what, float):
-        logs = lambda: [p for p in runs.glob("*/log.csv") if p.stat().st_mtime > begun]  # noqa: E731
+
+        def logs() -> list[Path]:
+            return [path for path in runs.glob("*/log.csv") if path.stat().st_mtime > begun]
+
         first: list[float] = []
 
         def late() -> bool:
@@ -69,11 +72,11 @@ def moment(folder: Path, what: str | float, begun: float) -> Callable[[], bool]:
             return bool(first) and time.monotonic() - first[0] >= what
 
         return late
-    old = set(found(runs, results, what))
-    return lambda: bool(set(found(runs, results, what)) - old)
+    old = set(find_files(runs, results, what))
+    return lambda: bool(set(find_files(runs, results, what)) - old)
 
 
-def found(runs: Path, results: Path, pattern: str) -> Iterator[Path]:
+def find_files(runs: Path, results: Path, pattern: str) -> Iterator[Path]:
     yield from (
         results.glob(f"phantom/phantom/segment/{pattern}")
         if pattern[0] == "."

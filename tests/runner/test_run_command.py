@@ -26,7 +26,7 @@ TINY = (
 SHORT = 240  # seconds; a run takes about ten
 
 
-def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
+def start(folder: Path, *overrides: str, **environment: str) -> subprocess.Popen[str]:
     """`python -m usbench …` in a folder."""
     clean = {
         name: value
@@ -34,7 +34,7 @@ def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
         if name not in ("USBENCH_DATA", "MLFLOW_TRACKING_URI")
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "usbench", *words],
+        [sys.executable, "-m", "usbench", *overrides],
         cwd=folder,
         env={**clean, **environment},
         stdout=subprocess.PIPE,
@@ -43,14 +43,14 @@ def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
     )
 
 
-def usbench(folder: Path, *words: str, **environment: str) -> tuple[int, str, str]:
+def usbench(folder: Path, *overrides: str, **environment: str) -> tuple[int, str, str]:
     """Exit code, stdout, stderr."""
-    process = start(folder, *words, **environment)
+    process = start(folder, *overrides, **environment)
     out, err = process.communicate(timeout=SHORT)
     return process.returncode, out, err
 
 
-def records(folder: Path) -> list[dict[str, Any]]:
+def read_results(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted((folder / "results").rglob("*.json"))]
 
 
@@ -66,24 +66,24 @@ def done(tmp_path_factory) -> tuple[Path, str]:
 @pytest.mark.process
 def test_what_a_run_leaves(done):
     folder, out = done
-    (record,) = records(folder)
-    assert record["status"] == "done" and record["data"]["phantom"] and record["recipe"] == "tiny"
-    assert record["data"]["counts"] == {"train": 8, "val": 4, "test": 4}
-    assert record["threads"] == 1 and record["seconds"].keys() == {"fit", "predict", "score"}
+    (result,) = read_results(folder)
+    assert result["status"] == "done" and result["data"]["phantom"] and result["recipe"] == "tiny"
+    assert result["data"]["counts"] == {"train": 8, "val": 4, "test": 4}
+    assert result["threads"] == 1 and result["seconds"].keys() == {"fit", "predict", "score"}
     assert (
-        record["target_score"]["dice"]["value"] == 1.0
-        and record["protocols"]["pooled"]["target_score"]["dice"]["value"] == 1.0
+        result["target_score"]["dice"]["value"] == 1.0
+        and result["protocols"]["pooled"]["target_score"]["dice"]["value"] == 1.0
     )
-    assert "cyst" in out and "target score" in out and record["run_id"] in out
-    run = folder / "runs" / record["run_id"]
+    assert "cyst" in out and "target score" in out and result["run_id"] in out
+    run = folder / "runs" / result["run_id"]
     names = {path.name for path in run.iterdir()}
-    wanted = {"best.pt", "config.yaml", "log.csv", "overlays.png"}
-    assert names >= wanted | {
+    expected = {"best.pt", "config.yaml", "log.csv", "overlays.png"}
+    assert names >= expected | {
         f"{kind}-{split}.json" for kind in ("predictions", "images") for split in ("val", "test")
     }
-    predictions = folder / "runs" / record["predictions"]["file"]
-    assert hashlib.sha256(predictions.read_bytes()).hexdigest() == record["predictions"]["sha256"]
-    assert str(folder) not in json.dumps(record)  # no path of this machine
+    predictions = folder / "runs" / result["predictions"]["file"]
+    assert hashlib.sha256(predictions.read_bytes()).hexdigest() == result["predictions"]["sha256"]
+    assert str(folder) not in json.dumps(result)  # no path of this machine
     (table,) = (folder / "results").rglob("*.cases.csv.gz")
     with gzip.open(table, "rt") as file:
         rows = list(csv.DictReader(file))
@@ -108,9 +108,9 @@ def test_the_tracker_has_the_run(done):
     client = MlflowClient(tracking_uri=f"sqlite:///{folder}/runs/mlflow.db")
     (experiment,) = [e for e in client.search_experiments() if e.name == "usbench/phantom-segment"]
     (run,) = client.search_runs([experiment.experiment_id])
-    (record,) = records(folder)
+    (result,) = read_results(folder)
     assert run.info.status == "FINISHED" and run.data.params["model"] == "unet"
-    assert run.data.metrics["test/dice"] == pytest.approx(record["scores"]["dice"]["value"])
+    assert run.data.metrics["test/dice"] == pytest.approx(result["scores"]["dice"]["value"])
     assert [m.step for m in client.get_metric_history(run.info.run_id, "val/score")] == [1, 2]
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert files >= {"config.yaml", "record.json", "overlays"}
@@ -130,25 +130,25 @@ def test_two_runs_of_one_command_are_identical_and_overwrite_does_it_again(done,
     folder, _ = done
     code, _, err = usbench(tmp_path, *TINY)
     assert code == 0, err
-    (first,), (second,) = records(folder), records(tmp_path)
+    (first,), (second,) = read_results(folder), read_results(tmp_path)
     assert first["run_id"] == second["run_id"] and first["predictions"] == second["predictions"]
     assert first["scores"] == second["scores"] and first["cases_sha256"] == second["cases_sha256"]
     code, out, err = usbench(tmp_path, *TINY, "overwrite=true")
     assert code == 0 and "done already" not in out, err
-    assert records(tmp_path)[0]["predictions"] == first["predictions"]
+    assert read_results(tmp_path)[0]["predictions"] == first["predictions"]
 
 
 @pytest.mark.process
 def test_several_seeds(tmp_path):
     code, _, err = usbench(tmp_path, "-m", "seed=0,1", *TINY)
     assert code == 0, err
-    one, two = records(tmp_path)
+    first, second = read_results(tmp_path)
     assert (
-        {one["seed"], two["seed"]} == {0, 1}
-        and one["series"] == two["series"]
-        and one["run_id"] != two["run_id"]
+        {first["seed"], second["seed"]} == {0, 1}
+        and first["series"] == second["series"]
+        and first["run_id"] != second["run_id"]
     )
-    assert one["predictions"]["sha256"] != two["predictions"]["sha256"]
+    assert first["predictions"]["sha256"] != second["predictions"]["sha256"]
 
 
 @pytest.mark.process
@@ -161,7 +161,7 @@ def test_a_job_that_fails_does_not_end_a_multirun(tmp_path):
         "model.recipes.tiny.schedule=cosine",
     )
     assert code == 1 and err.count("training loss is") == 1 and "Traceback" not in err
-    assert sorted(record["status"] for record in records(tmp_path)) == ["done", "failed"]
+    assert sorted(result["status"] for result in read_results(tmp_path)) == ["done", "failed"]
 
 
 @pytest.mark.process
@@ -169,9 +169,9 @@ def test_spinal_shares_nothing_and_has_the_paper_s_rules(tmp_path):
     code, out, err = usbench(tmp_path, "dataset=spinal", *TINY, "tracking=mlflow")
     assert code == 0, err
     assert out.count("never compared with a published number") == 2
-    (record,) = records(tmp_path)
-    assert record["protocols"].keys() == {"pooled", "kumar2025-cnn", "kumar2025-transformer"}
-    present = record["protocols"]["kumar2025-cnn"]["target_score"]["dice"]["value"]
+    (result,) = read_results(tmp_path)
+    assert result["protocols"].keys() == {"pooled", "kumar2025-cnn", "kumar2025-transformer"}
+    present = result["protocols"]["kumar2025-cnn"]["target_score"]["dice"]["value"]
     assert 0.5 < present < 1  # the mean share of classes present
     (table,) = (tmp_path / "results").rglob("*.cases.csv.gz")
     with gzip.open(table, "rt") as file:
@@ -197,15 +197,15 @@ def wait_for(condition: Any, seconds: float = 120) -> None:
 
 def children(pid: int) -> list[int]:
     """Processes whose parent is pid, by /proc."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             after = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(after[1]) == pid and after[0] != "Z":
-            found.append(int(path.parent.name))
-    return found
+            pids.append(int(path.parent.name))
+    return pids
 
 
 def alive(pid: int) -> bool:
@@ -256,12 +256,12 @@ def test_a_killed_run_leaves_no_orphan_and_goes_on(tmp_path, training, victim):
     if victim == "child":
         assert process.returncode == 1 and "killed by SIGKILL" in err
         assert (
-            records(tmp_path)[0]["status"] == "failed"
-            and "SIGKILL" in records(tmp_path)[0]["reason"]
+            read_results(tmp_path)[0]["status"] == "failed"
+            and "SIGKILL" in read_results(tmp_path)[0]["reason"]
         )
     code, _, err = usbench(tmp_path, *LONG)
     assert code == 0, err
-    assert records(tmp_path)[0]["status"] == "done"
+    assert read_results(tmp_path)[0]["status"] == "done"
     again = epochs(tmp_path)[len(reached) :]
     assert (
         again[0] in (reached[-1], reached[-1] + 1) and again[-1] == 40
@@ -273,7 +273,7 @@ def test_a_killed_run_leaves_no_orphan_and_goes_on(tmp_path, training, victim):
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("overrides", "code", "says"),
     [
         (("model=nonet",), 2, "nonet"),
         (("dataset=nodata",), 2, "nodata"),
@@ -288,8 +288,8 @@ def test_a_killed_run_leaves_no_orphan_and_goes_on(tmp_path, training, victim):
         (("device=cuda:77",), 1, "device=cuda:77"),
     ],
 )
-def test_a_wrong_command_is_one_line_and_an_exit_code(tmp_path, words, code, says):
-    got, _, err = usbench(tmp_path, *words)
+def test_a_wrong_command_is_one_line_and_an_exit_code(tmp_path, overrides, code, says):
+    got, _, err = usbench(tmp_path, *overrides)
     assert got == code and says in err
     assert len(err.strip().splitlines()) == 1 and "Traceback" not in err
     assert not (tmp_path / "results").exists()
@@ -301,8 +301,8 @@ def test_a_loss_that_is_not_finite_is_a_failed_row(tmp_path):
         tmp_path, *TINY, "model.recipes.tiny.lr=1e30", "model.recipes.tiny.schedule=cosine"
     )
     assert code == 1 and "training loss is" in err and len(err.strip().splitlines()) == 1
-    (record,) = records(tmp_path)
-    assert record["status"] == "failed" and "training loss is" in record["reason"]
+    (result,) = read_results(tmp_path)
+    assert result["status"] == "failed" and "training loss is" in result["reason"]
     code, _, err = usbench(
         tmp_path,
         *TINY,
@@ -314,7 +314,7 @@ def test_a_loss_that_is_not_finite_is_a_failed_row(tmp_path):
 
 
 @pytest.mark.process
-def test_a_damaged_result_is_named_and_kept(done, tmp_path):
+def test_a_damaged_result_is_named_and_stays(done, tmp_path):
     folder, _ = done
     (path,) = (folder / "results").rglob("*.json")
     whole = path.read_bytes()
@@ -356,13 +356,14 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path):
 @pytest.mark.process
 def test_help_list_and_a_configuration_error_load_no_torch(tmp_path):
     """That is what makes them answer at once."""
-    for words, code in ((["--help"], 0), (["list=true"], 0), (["model=nonet"], 2)):
+    for overrides, code in ((["--help"], 0), (["list=true"], 0), (["model=nonet"], 2)):
         script = (
-            f"import sys; sys.argv = ['usbench', *{words!r}]\n"
+            f"import sys; sys.argv = ['usbench', *{overrides!r}]\n"
             "from usbench.__main__ import main\n"
             "try: main()\n"
             "except SystemExit as end: assert (end.code or 0) == int(sys.stdin.read()), end.code\n"
-            "heavy = {'torch', 'mlflow', 'ultralytics', 'torchmetrics', 'segmentation_models_pytorch', 'matplotlib'}\n"
+            "heavy = {'torch', 'mlflow', 'ultralytics', 'torchmetrics',"
+            " 'segmentation_models_pytorch', 'matplotlib'}\n"
             "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         )
         answer = subprocess.run(

@@ -1,4 +1,4 @@
-"""A sweep to which everything happens: the one command, repeated until it is done, gives what a quiet one does."""
+"""A sweep that is disturbed and repeated until it is done gives what an undisturbed one does."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ KILLS = 12  # of children, and two of the whole command
 
 
 def published(folder: Path) -> dict[str, Any]:
-    """What each cell came to, whatever it took."""
-    found = {}
-    for record in [
+    """What each run came to, whatever it took."""
+    by_run_id = {}
+    for result in [
         result.to_json() for result in results.load_results(folder / "results", phantom=True)
     ]:
-        path = results.result_path(folder / "results", Result.from_json(record))
-        assert record["status"] == "done" and results.load_cases(path)
-        found[record["run_id"]] = {
-            name: record[name] for name in ("seed", "predictions", "scores", "cases_sha256")
+        path = results.result_path(folder / "results", Result.from_json(result))
+        assert result["status"] == "done" and results.load_cases(path)
+        by_run_id[result["run_id"]] = {
+            name: result[name] for name in ("seed", "predictions", "scores", "cases_sha256")
         }
-    return found
+    return by_run_id
 
 
 class Trouble:
@@ -73,28 +73,28 @@ class Trouble:
                     break
 
     def look(self) -> None:
-        """Every inode that a finished record had: a second one means that it was published twice."""
+        """Every inode that a finished result had: two mean that it was published twice."""
         for path in (self.folder / "results").rglob("*.json"):
             with suppress(UsbenchError, OSError):
                 if path not in self.ours and results.load_result(path).is_done:
                     self.inodes.setdefault(path, set()).add(path.stat().st_ino)
 
     def children(self) -> list[psutil.Process]:
-        """The processes that run cells of this sweep."""
-        found = []
+        """The processes that run runs of this sweep."""
+        processes = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 line = process.cmdline()
                 if "usbench.runner" in line and any(str(self.folder) in word for word in line):
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
     def kill_child(self) -> bool:
         if not (running := self.children()):
             return False
         with suppress(psutil.NoSuchProcess):
             self.random.choice(running).kill()
-            self.counts["kills of cells"] += 1
+            self.counts["kills of runs"] += 1
         return True
 
     def kill_command(self) -> bool:
@@ -182,7 +182,7 @@ class Tracking:
             "--artifacts-destination",
             str(self.folder),
         ]
-        words = [
+        command = [
             sys.executable,
             "-m",
             "mlflow",
@@ -194,7 +194,7 @@ class Tracking:
             *store,
         ]
         self.process = subprocess.Popen(
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
 
     def kill(self) -> None:
@@ -207,12 +207,12 @@ class Tracking:
         self.process.wait(10)
 
 
-def repeat(folder: Path, words: list[str], environment: dict[str, str], trouble: Trouble) -> int:
+def repeat(folder: Path, command: list[str], environment: dict[str, str], trouble: Trouble) -> int:
     """The one command until it is done; how often."""
     for n in range(1, ROUNDS + 1):
         with (folder / f"round-{n}.txt").open("wb") as out:
             trouble.command = subprocess.Popen(
-                words, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True
+                command, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True
             )
             code = trouble.command.wait(600)
         clusters.until(lambda: not trouble.children(), 60)  # of a command that was killed
@@ -239,8 +239,8 @@ def test_the_one_command_gives_what_an_undisturbed_sweep_does(tmp_path, undistur
     if launcher == "slurm" and (why := clusters.slurm_is_missing()):
         pytest.skip(why)
     folder = lab.make(tmp_path / "sweep")
-    words = lab.command(*WORDS, *LAUNCHERS[launcher], *RECIPE)
-    words.remove("tracking=none")
+    command = lab.command(*WORDS, *LAUNCHERS[launcher], *RECIPE)
+    command.remove("tracking=none")
     (tmp_path / "mlflow").mkdir()
     server = Tracking(tmp_path / "mlflow")
     trouble = Trouble(folder, server.kill)
@@ -252,30 +252,28 @@ def test_the_one_command_gives_what_an_undisturbed_sweep_does(tmp_path, undistur
         environment = {**os.environ, **cluster.environment, "MLFLOW_TRACKING_URI": server.uri}
         thread.start()
         try:
-            rounds = repeat(folder, words, environment, trouble)
+            rounds = repeat(folder, command, environment, trouble)
         finally:
             trouble.over.set()
             thread.join()
             server.stop()
         lost = len(list((folder / "runs").rglob("lost-*.json")))
     trouble.look()
-    found = published(folder)
+    results_now = published(folder)
     twice = [
         path
         for path, inodes in trouble.inodes.items()
         if len(inodes) > 1 and path not in trouble.ours
     ]
-    told = {
+    counts = {
         "commands": rounds,
         **trouble.counts,
-        "cells lost": SEEDS - len(found),
+        "runs lost": SEEDS - len(results_now),
         "results published twice": len(twice),
     }
     say(
-        f"{launcher}: {SEEDS} cells; "
-        + ", ".join(f"{what} {n}" for what, n in {**told, "work done twice": lost}.items())
+        f"{launcher}: {SEEDS} runs; "
+        + ", ".join(f"{what} {n}" for what, n in {**counts, "work done twice": lost}.items())
     )
-    assert found == undisturbed and len(found) == SEEDS and not twice
-    assert (
-        trouble.counts["kills of cells"] >= KILLS / 2 and trouble.counts["corrupted results"] == 1
-    )
+    assert results_now == undisturbed and len(results_now) == SEEDS and not twice
+    assert trouble.counts["kills of runs"] >= KILLS / 2 and trouble.counts["corrupted results"] == 1

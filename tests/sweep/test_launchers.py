@@ -33,14 +33,14 @@ class Lab:
         self.folder = lab.make(folder, *names)
         self.environment = {**(environment or {}), "FAKE_LOG": str(folder / "fits.txt")}
 
-    def sweep(self, *words: str) -> tuple[int, str, str]:
+    def sweep(self, *overrides: str) -> tuple[int, str, str]:
         """Exit code, stdout, stderr of a whole one."""
-        return lab.usbench(self.folder, "-m", *words, **self.environment)
+        return lab.usbench(self.folder, "-m", *overrides, **self.environment)
 
-    def begin(self, *words: str) -> subprocess.Popen[str]:
+    def begin(self, *overrides: str) -> subprocess.Popen[str]:
         """One that runs on while the test goes on, in a group of its own."""
         return subprocess.Popen(
-            lab.command("-m", *words),
+            lab.command("-m", *overrides),
             cwd=self.folder,
             env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
@@ -56,26 +56,28 @@ class Lab:
 
     def times(self) -> Counter[str]:
         """How often the training of each key was begun."""
-        return Counter(key for key, *_ in self.fits())
+        return Counter(run_id for run_id, *_ in self.fits())
 
-    def epochs(self, key: str) -> list[int]:
-        """The epochs in a cell's journal."""
-        path = self.folder / "runs" / key / "log.csv"
+    def epochs(self, run_id: str) -> list[int]:
+        """The epochs in a run's journal."""
+        path = self.folder / "runs" / run_id / "log.csv"
         return [int(row[0]) for row in csv.reader(path.open())] if path.exists() else []
 
-    def records(self) -> dict[str, dict[str, Any]]:
+    def read_results(self) -> dict[str, dict[str, Any]]:
         """Key → record."""
-        found = [
+        stored = [
             result.to_json()
             for result in results.load_results(self.folder / "results", phantom=True)
         ]
-        assert len({record["run_id"] for record in found}) == len(found)
-        return {record["run_id"]: record for record in found}
+        assert len({result["run_id"] for result in stored}) == len(stored)
+        return {result["run_id"]: result for result in stored}
 
     def all_done_once(self, number: int) -> None:
-        """Every cell is there, none was done in vain, nothing is claimed any more."""
-        found = self.records()
-        assert {record["status"] for record in found.values()} == {"done"} and len(found) == number
+        """Every run is there, none was done in vain, nothing is locked any more."""
+        stored = self.read_results()
+        assert {result["status"] for result in stored.values()} == {"done"} and len(
+            stored
+        ) == number
         assert not list((self.folder / "runs").rglob("lost-*")) and not list(
             (self.folder / "runs").glob("*.lock*")
         )
@@ -97,27 +99,31 @@ def of_joblib(test: Any) -> Any:
 
 
 @pytest.mark.process
-def test_a_cell_that_is_told_to_end_is_left_to_who_comes_next(tmp_path):
+def test_a_run_that_is_asked_to_end_is_left_to_the_next_process(tmp_path):
     """By a cluster that wants its node back: no failure."""
     here = Lab(tmp_path)
     sweep = here.begin("model=works", "seed=0,1", *LONG)
     until(lambda: here.fits() and here.epochs(here.fits()[0][0]), 120)
-    key, process, _ = here.fits()[0]
+    run_id, process, _ = here.fits()[0]
     os.kill(int(process), signal.SIGTERM)
     out, _ = sweep.communicate(timeout=120)
     assert (
-        sweep.returncode == 1 and "2 runs: 1 done, 1 missing" in out and key not in here.records()
+        sweep.returncode == 1
+        and "2 runs: 1 done, 1 missing" in out
+        and run_id not in here.read_results()
     ), out
     code, _, err = here.sweep("model=works", "seed=0,1", *LONG)
     assert code == 0, err
     here.all_done_once(2)
-    assert here.times()[key] == 2 and here.epochs(key) == list(range(1, 13))
+    assert here.times()[run_id] == 2 and here.epochs(run_id) == list(range(1, 13))
 
 
 WITHOUT = """
 import pkgutil
 all_of = pkgutil.walk_packages
-pkgutil.walk_packages = lambda *a, **k: (found for found in all_of(*a, **k) if "hydra_plugins" not in found.name)
+pkgutil.walk_packages = lambda *a, **k: (
+    module for module in all_of(*a, **k) if "hydra_plugins" not in module.name
+)
 """
 
 
@@ -163,7 +169,7 @@ def packed(tmp_path_factory) -> tuple[Lab, int, str]:
 @of_joblib
 def test_joblib_does_the_others_when_cells_break(packed):
     here, code, out = packed
-    states = Counter((record["model"], record["status"]) for record in here.records().values())
+    states = Counter((result["model"], result["status"]) for result in here.read_results().values())
     assert states == {(name, "failed"): 2 for name in ("segfaults", "killed", "exits")} | {
         ("works", "done"): 2
     }
@@ -196,13 +202,13 @@ def test_a_cell_goes_on_with_the_threads_that_it_began_with(tmp_path):
     code, _, err = here.sweep("seed=0,1", "model=works", *LONG)
     assert code == 0, err
     here.all_done_once(2)
-    key = here.fits()[0][0]
-    assert [(one == key, threads) for one, _, threads in here.fits()] == [
+    run_id = here.fits()[0][0]
+    assert [(run == run_id, threads) for run, _, threads in here.fits()] == [
         (True, "1"),
         (True, "1"),
         (False, str(machine.cores())),
     ]
-    assert here.epochs(key) == list(range(1, 13))
+    assert here.epochs(run_id) == list(range(1, 13))
 
 
 # ---- Slurm
@@ -233,10 +239,10 @@ def running(made: clusters.Cluster, number: int) -> list[str]:
 @of_slurm
 def test_slurm_runs_a_sweep_and_a_cancelled_job_is_made_up_for(tmp_path, slurm):
     here = Lab(tmp_path, environment=slurm.environment)
-    words = (*SLURM, "seed=0,1,2", *LONG)
-    first = here.begin(*words)
+    overrides = (*SLURM, "seed=0,1,2", *LONG)
+    first = here.begin(*overrides)
     until(
-        lambda: len(here.fits()) == 3 and all(here.epochs(key) for key, *_ in here.fits()),
+        lambda: len(here.fits()) == 3 and all(here.epochs(run_id) for run_id, *_ in here.fits()),
         120,
         slurm.told,
     )
@@ -247,12 +253,12 @@ def test_slurm_runs_a_sweep_and_a_cancelled_job_is_made_up_for(tmp_path, slurm):
         and "3 runs: 2 done, 1 missing" in out
         and "3 runs go to the cluster" in out
     ), out
-    assert len(here.records()) == 2 and {threads for _, _, threads in here.fits()} == {"1"}
-    code, out, err = here.sweep(*words)
+    assert len(here.read_results()) == 2 and {threads for _, _, threads in here.fits()} == {"1"}
+    code, out, err = here.sweep(*overrides)
     assert code == 0 and "3 runs: 3 done" in out and "1 runs go to the cluster" in out, err
     here.all_done_once(3)
     assert sorted(here.times().values()) == [1, 1, 2]
-    assert all(here.epochs(key) == list(range(1, 13)) for key in here.times())
+    assert all(here.epochs(run_id) == list(range(1, 13)) for run_id in here.times())
 
 
 @pytest.mark.slow
@@ -261,7 +267,7 @@ def test_a_job_that_slurm_takes_off_comes_back_and_goes_on(tmp_path, slurm):
     here = Lab(tmp_path, environment=slurm.environment)
     sweep = here.begin(*SLURM, "seed=0,1", *LONG)
     until(
-        lambda: len(here.fits()) == 2 and all(here.epochs(key) for key, *_ in here.fits()),
+        lambda: len(here.fits()) == 2 and all(here.epochs(run_id) for run_id, *_ in here.fits()),
         120,
         slurm.told,
     )
@@ -278,7 +284,7 @@ def test_a_job_that_slurm_takes_off_comes_back_and_goes_on(tmp_path, slurm):
     assert sweep.returncode == 0 and "2 runs: 2 done" in out, out + slurm.told()
     here.all_done_once(2)
     assert sorted(here.times().values()) == [1, 2]
-    assert all(here.epochs(key) == list(range(1, 13)) for key in here.times())
+    assert all(here.epochs(run_id) == list(range(1, 13)) for run_id in here.times())
 
 
 @of_slurm
@@ -286,10 +292,10 @@ def test_a_cell_whose_node_died_is_waited_for_until_its_lease_is_over(tmp_path, 
     here = Lab(tmp_path, environment=slurm.environment)
     assert here.sweep(*SLURM, "seed=0", "plan=true")[0] == 0
     (plan,) = (tmp_path / "runs" / "sweep").glob("plan-*.json")
-    key = json.loads(plan.read_text())["jobs"][0]["runs"][0]["run_id"]
-    path = lock_path(tmp_path / "runs" / key)
+    run_id = json.loads(plan.read_text())["jobs"][0]["runs"][0]["run_id"]
+    path = lock_path(tmp_path / "runs" / run_id)
     sweep = here.begin(*SLURM, "seed=0")
-    until((tmp_path / "runs" / "sweep" / f"{key}.yaml").exists, 120)
+    until((tmp_path / "runs" / "sweep" / f"{run_id}.yaml").exists, 120)
     said = {
         "token": "ab" * 16,
         "host": "node7",
@@ -319,7 +325,7 @@ def test_without_slurm_a_plan_is_shown_and_a_sweep_says_what_is_missing(tmp_path
 
 @pytest.fixture(scope="module")
 def two_nodes(tmp_path_factory) -> Iterator[Lab]:
-    """A lab whose cells run on Ray, with two nodes on this host."""
+    """A lab whose runs run on Ray, with two nodes on this host."""
     folder = tmp_path_factory.mktemp("ray")
     with clusters.ray({"FAKE_LOG": str(folder / "fits.txt")}) as made:
         yield Lab(folder, environment=made.environment)
@@ -341,17 +347,17 @@ def test_ray_does_the_cells_of_a_node_that_was_killed_on_another(two_nodes):
     def there() -> list[str]:
         """Keys begun on the second node."""
         return [
-            key
-            for key, process, _ in here.fits()
+            run_id
+            for run_id, process, _ in here.fits()
             if psutil.pid_exists(int(process))
             and clusters.NODE in psutil.Process(int(process)).environ()
         ]
 
-    until(lambda: any(here.epochs(key) for key in there()), 120)
+    until(lambda: any(here.epochs(run_id) for run_id in there()), 120)
     (lost,) = there()
     clusters.kill({clusters.MARK: here.environment[clusters.MARK], clusters.NODE: "2"})
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 0 and "3 runs: 3 done" in out, out
     here.all_done_once(3)
-    assert here.times() == Counter({key: 1 + (key == lost) for key in here.records()})
-    assert all(here.epochs(key) == list(range(1, 13)) for key in here.times())
+    assert here.times() == Counter({run_id: 1 + (run_id == lost) for run_id in here.read_results()})
+    assert all(here.epochs(run_id) == list(range(1, 13)) for run_id in here.times())

@@ -1,4 +1,4 @@
-"""Sweeps by the real command: what is run, what isn't run again, what one cell's end does to the others."""
+"""Sweeps by the real command: what is run, what isn't run again, what a failure does to others."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from usbench.results import store as results
 from usbench.results.result import Result
 
 
-def records(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:
+def read_results(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:
     """(model, seed) → record; each lies where it belongs."""
-    found = [result.to_json() for result in results.load_results(folder / "results", phantom=True)]
-    assert len({(record["model"], record["seed"]) for record in found}) == len(found)
-    return {(record["model"], record["seed"]): record for record in found}
+    stored = [result.to_json() for result in results.load_results(folder / "results", phantom=True)]
+    assert len({(result["model"], result["seed"]) for result in stored}) == len(stored)
+    return {(result["model"], result["seed"]): result for result in stored}
 
 
 def fits(folder: Path) -> list[list[str]]:
@@ -39,7 +39,7 @@ def logged(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory) -> tuple[Path, str]:
-    """A finished sweep of two seeds and a model that the data have no task for; (folder, stdout)."""
+    """(folder, stdout) of a finished sweep: two seeds, and a model whose task the data lacks."""
     folder = lab.make(tmp_path_factory.mktemp("swept"), "works")
     code, out, err = lab.usbench(folder, "-m", "model=works,heatmap", "seed=0,1", **logged(folder))
     assert code == 0, err
@@ -52,7 +52,7 @@ SAME = ("-m", "model=works,heatmap", "seed=0,1")
 @pytest.mark.process
 def test_what_can_be_is_done_and_what_cannot_is_skipped_with_its_reason(swept):
     folder, out = swept
-    assert {key: record["status"] for key, record in records(folder).items()} == {
+    assert {key: result["status"] for key, result in read_results(folder).items()} == {
         ("works", 0): "done",
         ("works", 1): "done",
     }
@@ -63,10 +63,10 @@ def test_what_can_be_is_done_and_what_cannot_is_skipped_with_its_reason(swept):
 
 @pytest.mark.process
 def test_each_cell_has_a_process_of_its_own(swept):
-    one, two = fits(swept[0])
-    assert one[1] != two[1]
-    assert one[2] == two[2]  # the threads that the first changed
-    assert one[3] == two[3] == "None"  # what the first left in a module
+    first, second = fits(swept[0])
+    assert first[1] != second[1]
+    assert first[2] == second[2]  # the threads that the first changed
+    assert first[3] == second[3] == "None"  # what the first left in a module
 
 
 @pytest.mark.process
@@ -87,7 +87,7 @@ def test_a_plan_shows_and_starts_nothing(swept):
     )
     assert code == 0, err
     assert "1 of 6 combinations would be run" in out
-    assert len(fits(folder)) == 2 and len(records(folder)) == 2
+    assert len(fits(folder)) == 2 and len(read_results(folder)) == 2
     rows = {line.split("│")[1].strip(): line for line in out.splitlines() if line.startswith("│ ")}
     assert (
         "done" in rows["works seed=0"]
@@ -104,27 +104,27 @@ def test_a_plan_of_a_single_run(swept):
     assert (
         code == 0
         and "1 of 1 combinations would be run" in out
-        and ("works", 7) not in records(folder)
+        and ("works", 7) not in read_results(folder)
     )
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("part", ["record", "case table"])
+@pytest.mark.parametrize("part", ["result", "case table"])
 def test_a_damaged_result_is_made_again_from_what_the_run_left(swept, part):
     folder, _ = swept
-    whole = records(folder)["works", 0]
+    whole = read_results(folder)["works", 0]
     path = results.result_path(folder / "results", Result.from_json(whole))
-    broken = path if part == "record" else path.with_name(whole["cases"])
+    broken = path if part == "result" else path.with_name(whole["cases"])
     broken.write_bytes(broken.read_bytes()[:50])
     code, out, err = lab.usbench(folder, *SAME)
     assert code == 0 and "run 1 of 1: works seed=0" in out, err
-    again = records(folder)["works", 0]
+    again = read_results(folder)["works", 0]
     assert (
         again["predictions"] == whole["predictions"]
         and again["cases_sha256"] == whole["cases_sha256"]
     )
     assert results.load_cases(path)
-    if part == "record":
+    if part == "result":
         assert (folder / "runs" / whole["run_id"] / "replaced.json").stat().st_size == 50
 
 
@@ -148,15 +148,15 @@ def broken(tmp_path_factory) -> tuple[Path, int, str]:
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", WAYS)
-def test_the_end_of_one_cell_is_a_record_with_its_reason(broken, name):
-    record = records(broken[0])[name, 0]
-    assert record["status"] == "failed" and WAYS[name] in record["reason"]
+def test_the_end_of_one_run_is_a_result_with_its_reason(broken, name):
+    result = read_results(broken[0])[name, 0]
+    assert result["status"] == "failed" and WAYS[name] in result["reason"]
 
 
 @pytest.mark.process
 def test_and_the_others_go_on(broken):
     folder, code, out = broken
-    assert records(folder)["works", 0]["status"] == "done"
+    assert read_results(folder)["works", 0]["status"] == "done"
     assert code == 1 and "6 runs: 1 done, 5 failed" in out and "retry_failed=true" in out
     assert not list((folder / "runs").glob("*.lock*"))
 
@@ -176,10 +176,10 @@ def test_failed_cells_are_done_again_when_asked(broken):
 @pytest.mark.process
 def test_two_sweeps_on_one_folder_do_each_cell_once(tmp_path):
     folder = lab.make(tmp_path)
-    words = lab.command("-m", "model=works", "seed=0,1,2,3", "++model.recipes.quick.seconds=0.4")
+    command = lab.command("-m", "model=works", "seed=0,1,2,3", "++model.recipes.quick.seconds=0.4")
     both = [
         subprocess.Popen(
-            words,
+            command,
             cwd=folder,
             stdout=subprocess.PIPE,
             text=True,
@@ -191,30 +191,30 @@ def test_two_sweeps_on_one_folder_do_each_cell_once(tmp_path):
     code, _, _ = lab.usbench(
         folder, "-m", "model=works", "seed=0,1,2,3", "++model.recipes.quick.seconds=0.4"
     )
-    assert code == 0 and len(records(folder)) == 4
+    assert code == 0 and len(read_results(folder)) == 4
     assert len({line[0] for line in fits(folder)}) == len(fits(folder)) == 4, said
     assert not list((folder / "runs").rglob("lost-*"))
 
 
 @pytest.mark.process
 def test_a_silent_host_publishes_nothing_once_another_has_taken_over(tmp_path):
-    """The first sweep's child is stopped for longer than its lease, the second does the cell, the first wakes up."""
+    """The first sweep's child is stopped for longer than its lease; the second does the run."""
     folder = lab.make(tmp_path)
-    words = lab.command("-m", "model=works", "seed=0,1", "++model.recipes.quick.seconds=1.5")
+    command = lab.command("-m", "model=works", "seed=0,1", "++model.recipes.quick.seconds=1.5")
     quick = {**os.environ, **logged(folder), "USBENCH_LEASE_S": "2"}
     first = subprocess.Popen(
-        words, cwd=folder, env=quick, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=folder, env=quick, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     until(lambda: fits(folder))
-    key, child = fits(folder)[0][0], int(fits(folder)[0][1])
+    run_id, child = fits(folder)[0][0], int(fits(folder)[0][1])
     os.kill(child, 19)  # SIGSTOP
     second = subprocess.run(
-        words, cwd=folder, env=quick, capture_output=True, text=True, timeout=240
+        command, cwd=folder, env=quick, capture_output=True, text=True, timeout=240
     )
     until(
         lambda: (
             subprocess.run(
-                words, cwd=folder, env=quick, capture_output=True, timeout=240
+                command, cwd=folder, env=quick, capture_output=True, timeout=240
             ).returncode
             == 0
         )
@@ -222,10 +222,10 @@ def test_a_silent_host_publishes_nothing_once_another_has_taken_over(tmp_path):
     os.kill(child, 18)  # SIGCONT
     out, err = first.communicate(timeout=240)
     assert "another one has taken its run over" in err, (out, err, second.stdout)
-    assert {record["status"] for record in records(folder).values()} == {"done"} and len(
-        records(folder)
+    assert {result["status"] for result in read_results(folder).values()} == {"done"} and len(
+        read_results(folder)
     ) == 2
-    assert len(list((folder / "runs" / key).glob("lost-*.json"))) == 1
+    assert len(list((folder / "runs" / run_id).glob("lost-*.json"))) == 1
     assert "work done twice: 1" in out
 
 
@@ -238,24 +238,24 @@ def until(condition: Any) -> None:
 
 @pytest.mark.process
 def test_what_was_planned_is_what_runs(tmp_path):
-    """A configuration edited while a sweep runs doesn't leak into the cells to come."""
+    """A configuration edited while a sweep runs doesn't leak into the runs to come."""
     folder = lab.make(tmp_path)
-    words = lab.command("-m", "model=works", "seed=0,1", "++model.recipes.quick.seconds=0.5")
+    command = lab.command("-m", "model=works", "seed=0,1", "++model.recipes.quick.seconds=0.5")
     process = subprocess.Popen(
-        words, cwd=folder, env={**os.environ, **logged(folder)}, stdout=subprocess.DEVNULL
+        command, cwd=folder, env={**os.environ, **logged(folder)}, stdout=subprocess.DEVNULL
     )
     until(lambda: fits(folder))
     path = folder / "conf" / "model" / "works.yaml"
     path.write_text(path.read_text().replace("epochs: 2", "epochs: 3"))
     assert process.wait(240) == 0
     assert {
-        record["config"]["model"]["recipe"]["epochs"] for record in records(folder).values()
+        result["config"]["model"]["recipe"]["epochs"] for result in read_results(folder).values()
     } == {2}
 
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("overrides", "code", "says"),
     [
         (("-m", "model=works,nonet"), 2, "nonet"),
         (("-m", "model=works", "modle=unet"), 2, "modle"),
@@ -265,9 +265,9 @@ def test_what_was_planned_is_what_runs(tmp_path):
         (("-m", "model=works", "seed=0,1", "data=nowhere", "dataset=spinal"), 1, "nowhere/spinal"),
     ],
 )
-def test_a_wrong_word_starts_nothing(tmp_path, words, code, says):
+def test_a_wrong_word_starts_nothing(tmp_path, overrides, code, says):
     folder = lab.make(tmp_path)
-    got, out, err = lab.usbench(folder, *words)
+    got, out, err = lab.usbench(folder, *overrides)
     text = err + re.sub(r"[\s│]", "", out)  # the table may break a long path
     assert got == code and says in text and "Traceback" not in err
     assert not (folder / "results").exists()
@@ -283,21 +283,21 @@ def test_a_sweep_s_yaml_holds_for_its_cells(tmp_path):
     )
     code, _, err = lab.usbench(folder, "sweep=ours", "seed=4,5")
     assert code == 0, err
-    assert records(folder).keys() == {
+    assert read_results(folder).keys() == {
         ("works", 4),
         ("works", 5),
     }  # what the command says goes first
-    assert {record["recipe"] for record in records(folder).values()} == {"standard"}
+    assert {result["recipe"] for result in read_results(folder).values()} == {"standard"}
 
 
 @pytest.mark.process
 def test_a_configuration_may_refer_to_the_seed(tmp_path):
     folder = lab.make(tmp_path)
-    words = ("-m", "model=works", "seed=1,2", "++model.recipes.quick.epochs=${seed}")
-    code, _, err = lab.usbench(folder, *words)
+    overrides = ("-m", "model=works", "seed=1,2", "++model.recipes.quick.epochs=${seed}")
+    code, _, err = lab.usbench(folder, *overrides)
     assert code == 0, err
     assert {
-        key: r["config"]["model"]["recipe"]["epochs"] for key, r in records(folder).items()
+        key: r["config"]["model"]["recipe"]["epochs"] for key, r in read_results(folder).items()
     } == {
         ("works", 1): 1,
         ("works", 2): 2,
@@ -308,13 +308,13 @@ def test_a_configuration_may_refer_to_the_seed(tmp_path):
 def test_status_says_how_far_a_sweep_is(swept, tmp_path, capsys):
     folder, _ = swept
     assert lab.usbench(folder, "-m", "model=works,heatmap", "seed=0,1,5", "plan=true")[0] == 0
-    told = tmp_path / "status.json"
-    assert status.main(["--runs", str(folder / "runs"), "--json", str(told)]) == 0
+    report = tmp_path / "status.json"
+    assert status.main(["--runs", str(folder / "runs"), "--json", str(report)]) == 0
     out = capsys.readouterr().out
     assert "6 runs: 2 done, 1 missing, 3 skipped" in out and "the model does landmark" in " ".join(
         out.split()
     )
-    states = {line["name"]: line["state"] for line in json.loads(told.read_text())}
+    states = {line["name"]: line["state"] for line in json.loads(report.read_text())}
     assert (states["works seed=0"], states["works seed=5"], states["heatmap seed=1"]) == (
         "done",
         "missing",
@@ -329,17 +329,19 @@ def test_status_without_a_sweep_is_one_line(tmp_path, capsys):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("words", [("model=works", "seed=0"), ("-m", "model=works", "seed=0,1")])
-def test_what_a_process_left_that_was_killed_after_publishing_goes(swept, words):
+@pytest.mark.parametrize(
+    "overrides", [("model=works", "seed=0"), ("-m", "model=works", "seed=0,1")]
+)
+def test_what_a_process_left_that_was_killed_after_publishing_goes(swept, overrides):
     folder, _ = swept
     path = next((folder / "results").rglob("works-s0-*.json"))
     second = path.with_name(f".{path.name}.0123456789ab.part")
     second.hardlink_to(path)
     writing = path.with_name(f".{path.name}.ba9876543210.part")
     writing.write_text("somebody else's, who is at it")
-    claim = folder / "runs" / f"{path.stem.rsplit('-', 1)[1]}.lock"
-    claim.write_text('{"token": "dead", "lease_s": 1}')
-    os.utime(claim, (1, 1))
-    assert lab.usbench(folder, *words)[0] == 0
-    assert not second.exists() and not claim.exists() and writing.exists() and path.exists()
+    lock_file = folder / "runs" / f"{path.stem.rsplit('-', 1)[1]}.lock"
+    lock_file.write_text('{"token": "dead", "lease_s": 1}')
+    os.utime(lock_file, (1, 1))
+    assert lab.usbench(folder, *overrides)[0] == 0
+    assert not second.exists() and not lock_file.exists() and writing.exists() and path.exists()
     writing.unlink()

@@ -1,4 +1,4 @@
-"""A search by the real command: what steers it, what a kill leaves of it, what is run with the best trial's values."""
+"""A search by the real command: what steers it, what a kill leaves, the best trial's values."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ SEARCH = (
 )
 
 
-def asked(folder: Path, words: str) -> list[Any]:
+def asked(folder: Path, query: str) -> list[Any]:
     """An answer of the study's own database."""
     with sqlite3.connect(folder / "runs" / "optuna.db") as base:
-        return base.execute(words).fetchall()
+        return base.execute(query).fetchall()
 
 
 def trials(folder: Path) -> list[tuple[str, float | None, float | None]]:
     """(state, figure, level) of every trial, in order."""
     return asked(
         folder,
-        "select t.state, v.value, p.param_value from trials t left join trial_values v using (trial_id) "
+        "select t.state, v.value, p.param_value "
+        "from trials t left join trial_values v using (trial_id) "
         "left join trial_params p using (trial_id) order by t.number",
     )
 
@@ -54,7 +55,7 @@ def fits(folder: Path) -> list[str]:
     return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def records(where: Path) -> list[dict[str, Any]]:
+def read_results(where: Path) -> list[dict[str, Any]]:
     return [result.to_json() for result in results.load_results(where, phantom=True)]
 
 
@@ -67,7 +68,7 @@ def until(condition: Any) -> None:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory) -> tuple[Path, str, int]:
-    """A search that was killed in its second trial and gone on with: (folder, stdout of the end, exit code)."""
+    """(folder, stdout of the end, exit code) of a search killed in its second trial and resumed."""
     folder = lab.make(tmp_path_factory.mktemp("searched"), "works", "other")
     log = {"FAKE_LOG": str(folder / "fits.txt")}
     slow = lab.command(*SEARCH, "++model.recipes.quick.seconds=0.7")
@@ -85,9 +86,14 @@ def searched(tmp_path_factory) -> tuple[Path, str, int]:
 def test_a_killed_search_goes_on_and_repeats_the_trial_it_was_at(searched):
     folder, out, _ = searched
     assert "1 of 3 trials are done" in out and "3 of 3 trials done, 0 failed" in out
-    one, killed, repeated, last = trials(folder)
-    assert [one[0], killed[0], repeated[0], last[0]] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
-    assert killed[2] == repeated[2] and len({one[2], repeated[2], last[2]}) == 3
+    first, killed, repeated, last = trials(folder)
+    assert [first[0], killed[0], repeated[0], last[0]] == [
+        "COMPLETE",
+        "FAIL",
+        "COMPLETE",
+        "COMPLETE",
+    ]
+    assert killed[2] == repeated[2] and len({first[2], repeated[2], last[2]}) == 3
     begun = fits(folder)
     assert begun[1] == begun[2] and len(set(begun)) == 3
 
@@ -95,21 +101,23 @@ def test_a_killed_search_goes_on_and_repeats_the_trial_it_was_at(searched):
 @pytest.mark.process
 def test_a_finished_search_starts_nothing_and_says_what_was_best(searched):
     folder, _, _ = searched
-    before, known = fits(folder), trials(folder)
+    before, before_trials = fits(folder), trials(folder)
     code, out, err = lab.usbench(folder, *SEARCH, "++model.recipes.quick.seconds=0.7")
-    best = max((trial for trial in known if trial[0] == "COMPLETE"), key=lambda trial: trial[1])
+    best = max(
+        (trial for trial in before_trials if trial[0] == "COMPLETE"), key=lambda trial: trial[1]
+    )
     assert (
         code == 0 and "3 of 3 trials done" in out and f"{best[1]:.4f} with {LEVEL}={best[2]}" in out
     ), err
-    assert fits(folder) == before and trials(folder) == known
+    assert fits(folder) == before and trials(folder) == before_trials
     assert not list((folder / "runs").rglob("*.lock*"))
 
 
 @pytest.mark.process
 def test_a_study_knows_validation_alone(searched):
     folder, out, _ = searched
-    made = records(folder / "runs" / "tuning" / "levels")
-    seen = {record["config"]["model"]["recipe"]["level"]: record for record in made}
+    made = read_results(folder / "runs" / "tuning" / "levels")
+    seen = {result["config"]["model"]["recipe"]["level"]: result for result in made}
     done = [trial for trial in trials(folder) if trial[0] == "COMPLETE"]
     assert len(made) == len(done) == 3
     for _, figure, level in done:
@@ -118,11 +126,11 @@ def test_a_study_knows_validation_alone(searched):
     dumped = json.dumps(
         [asked(folder, f"select * from {name}") for (name,) in asked(folder, TABLES)]
     )
-    for record in made:
-        assert repr(record["validation"]["value"]) in dumped
+    for result in made:
+        assert repr(result["validation"]["value"]) in dumped
         assert (
-            repr(record["primary"]["value"]) not in dumped
-            and f"{record['primary']['value']:.3f}" not in out
+            repr(result["primary"]["value"]) not in dumped
+            and f"{result['primary']['value']:.3f}" not in out
         )
     assert "test," not in out
 
@@ -131,9 +139,9 @@ TABLES = "select name from sqlite_master where type = 'table'"
 
 
 @pytest.mark.process
-def test_trials_are_off_the_board(searched):
+def test_trials_are_off_the_leaderboard(searched):
     folder, _, _ = searched
-    assert not any(record["seed"] == 0 for record in records(folder / "results"))
+    assert not any(result["seed"] == 0 for result in read_results(folder / "results"))
     assert not (folder / "runs" / "mlflow.db").exists()
 
 
@@ -149,7 +157,7 @@ def test_the_best_trial_with_fresh_seeds(searched):
     _, value, level = max(
         (trial for trial in trials(folder) if trial[0] == "COMPLETE"), key=lambda trial: trial[1]
     )
-    made = records(folder / "results")
+    made = read_results(folder / "results")
     said = {
         "study": "levels",
         "trials": 3,
@@ -158,29 +166,29 @@ def test_the_best_trial_with_fresh_seeds(searched):
         "values": {LEVEL: level},
         "seeds": [0],
     }
-    assert [record.get("tuned") for record in made if record["seed"] == 2] == [said]
-    tuned = [record for record in made if "tuned" in record]
-    assert sorted(record["seed"] for record in tuned) == [1, 2] and len(made) == 3
-    assert {record["config"]["model"]["recipe"]["level"] for record in tuned} == {level}
-    assert len({record["series"] for record in made}) == 2
-    rows = build_rows([Result.from_json(record) for record in made], [])
-    found = {
+    assert [result.get("tuned") for result in made if result["seed"] == 2] == [said]
+    tuned = [result for result in made if "tuned" in result]
+    assert sorted(result["seed"] for result in tuned) == [1, 2] and len(made) == 3
+    assert {result["config"]["model"]["recipe"]["level"] for result in tuned} == {level}
+    assert len({result["series"] for result in made}) == 2
+    rows = build_rows([Result.from_json(result) for result in made], [])
+    rows_by_name = {
         row.name.partition(" · ")[2].partition(" · ")[0]: row
         for row in rows
         if row.protocol == "usbench"
     }
     assert (
-        found["tuned"].seeds == (1, 2)
-        and "tuned: best of 3 trials on validation" in found["tuned"].note
+        rows_by_name["tuned"].seeds == (1, 2)
+        and "tuned: best of 3 trials on validation" in rows_by_name["tuned"].note
     )
-    plain = [row for name, row in found.items() if name != "tuned"]
+    plain = [row for name, row in rows_by_name.items() if name != "tuned"]
     assert len(plain) == 1 and "tuned:" not in plain[0].note
     assert "tuned: best of 3 trials on validation" in to_markdown(rows, [])
 
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("overrides", "code", "says"),
     [
         (("tuned=levels", "model=works"), 2, "seed=0: the search used this seed; use fresh ones"),
         (("-m", "tuned=levels", "model=works", "seed=0,1"), 2, "the search used this seed"),
@@ -220,10 +228,10 @@ def test_the_best_trial_with_fresh_seeds(searched):
         (("sweep=tune", "model=works", "seed=choice(1,2)"), 2, "only model.… can vary"),
     ],
 )
-def test_what_a_study_was_not_made_for_is_refused(searched, words, code, says):
+def test_what_a_study_was_not_made_for_is_refused(searched, overrides, code, says):
     folder, _, _ = searched
     before = fits(folder), trials(folder)
-    got, out, err = lab.usbench(folder, *words)
+    got, out, err = lab.usbench(folder, *overrides)
     assert got == code and says in err and "Traceback" not in err, (out, err)
     assert (fits(folder), trials(folder)) == before
 
@@ -245,8 +253,8 @@ def test_a_failed_trial_does_not_end_the_search(tmp_path):
     ), err
     assert "the same command again" in out and "broke" not in err
     assert sorted(trial[0] for trial in trials(folder)) == ["COMPLETE", "FAIL", "FAIL"]
-    made = records(folder / "runs" / "tuning" / "ways")
-    assert sorted(record["status"] for record in made) == ["done", "failed", "failed"]
+    made = read_results(folder / "runs" / "tuning" / "ways")
+    assert sorted(result["status"] for result in made) == ["done", "failed", "failed"]
     assert not (folder / "results").exists()
 
 

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, in_one_line
 from usbench.io.console import say, table
+from usbench.io.files import JsonObject
 
 
-def read_group(folder: Path) -> list[dict[str, Any]]:
+def read_group(folder: Path) -> list[JsonObject]:
     """All YAML files of a configuration group, by name; each gets its file's name as `file`."""
     nodes = []
     for path in sorted(folder.glob("*.yaml")):
         try:
             node = yaml.safe_load(path.read_text())
         except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
+            raise ConfigError(f"{path}: expected YAML: {in_one_line(error)}") from error
         if isinstance(node, dict):
             nodes.append({"file": path.stem, **node})
     return nodes
 
 
-def describe_images(dataset: Mapping[str, Any], data: str | None) -> str:
+def describe_images(dataset: JsonObject, data: str | None) -> str:
     """Where a dataset's images come from: here | not here (phantom) | drawn on demand."""
     if not dataset["released"]:
         return "drawn on demand"
@@ -44,23 +43,19 @@ def show_choices(conf: Path, data: str | None) -> None:
     datasets, models, metrics = (
         read_group(conf / group) for group in ("dataset", "model", "metric")
     )
-    rows = []
-    for node in datasets:
-        images = describe_images(node, data)
-        rows.append([node["name"], ", ".join(node["views"]), images, node["licence"]])
+    rows = [
+        [node["name"], ", ".join(node["views"]), describe_images(node, data), node["licence"]]
+        for node in datasets
+    ]
     table("datasets", ["dataset=", "tasks", "images", "licence"], rows)
     rows = []
     for node in models:
-        recipes, names = ", ".join(node["recipes"]), datasets_with(datasets, node["task"])
-        rows.append([node["name"], node["task"], recipes, names])
+        names = (dataset["name"] for dataset in datasets if node["task"] in dataset["views"])
+        rows.append([node["name"], node["task"], ", ".join(node["recipes"]), ", ".join(names)])
     table("models", ["model=", "task", "recipes", "datasets"], rows)
-    rows = []
-    for node in metrics:
-        rows.append([node["file"], node["task"], node["primary"], ", ".join(node["protocols"])])
+    rows = [
+        [node["file"], node["task"], node["primary"], ", ".join(node["protocols"])]
+        for node in metrics
+    ]
     table("metrics", ["metric=", "task", "ranked by", "protocols"], rows)
     say("one run: python -m usbench dataset=… model=…")
-
-
-def datasets_with(datasets: Sequence[Mapping[str, Any]], task: str) -> str:
-    """The datasets that have a task."""
-    return ", ".join(node["name"] for node in datasets if task in node["views"])

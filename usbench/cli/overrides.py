@@ -5,16 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from usbench.errors import ConfigError, UsbenchError
-from usbench.io.config import compose_alone
+from usbench.io.config import Composed, compose_alone
 from usbench.io.console import warn
 
 
-def compose_for_script(
-    overrides: Sequence[str], config_dir: Path | None, script: str
-) -> dict[str, Any]:
+def compose_for_script(overrides: Sequence[str], config_dir: Path | None, script: str) -> Composed:
     """The configuration that `python -m usbench` would have.
 
     Args:

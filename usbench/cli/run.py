@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from usbench.cli.listing import show_choices
 from usbench.errors import Finished, RunError, UsbenchError
-from usbench.io.config import conf_dir, in_multirun, job_launcher, job_overrides, to_plain_data
+from usbench.io.config import (
+    Composed,
+    conf_dir,
+    in_multirun,
+    job_launcher,
+    job_overrides,
+    to_plain_data,
+)
 from usbench.io.console import err, say, warn
-
-if TYPE_CHECKING:
-    from usbench.results.result import Result
-    from usbench.runner.config import RunConfig
-    from usbench.runner.plan import Plan
-    from usbench.runner.status import RunStatus
+from usbench.io.files import WRITE_ADVICE
+from usbench.results.result import Result
+from usbench.runner import report
+from usbench.runner.config import RunConfig
+from usbench.runner.launch import INTERRUPTED, launch_run
+from usbench.runner.lock import lock_path, read_holder
+from usbench.runner.plan import plan_run
+from usbench.runner.publish import remove_leftovers
+from usbench.runner.resources import launcher_resources
+from usbench.runner.status import RunStatus, find_result, finished_result, run_status
+from usbench.runner.transfer import settle_transfer
+from usbench.sweep.estimate import show_plan
+from usbench.sweep.jobs import Job, read_job
+from usbench.sweep.studies import plan_tuned_run
 
 LOOK_S = 1.0  # between two looks at another host's lock
 
@@ -65,48 +79,36 @@ def run_job(config: object) -> float | None:
 def report_error(error: UsbenchError | OSError) -> int:
     """Print one line on stderr; the exit code."""
     if isinstance(error, OSError):  # a full disk, a folder that can't be made
-        advice = "check the folder, its permissions and the free space"
-        warn(f"{error.filename or ''}: {error.strerror or error}; {advice}")
+        warn(f"{error.filename or ''}: {error.strerror or error}; {WRITE_ADVICE}")
         return 1
     if str(error):
         warn(str(error))
     return error.exit_code
 
 
-# Imports below are late, so that --help answers at once.
-
-
-def run_single(composed: Mapping[str, Any]) -> float | None:
+def run_single(composed: Composed) -> float | None:
     """Do a run and its evaluations, unless they were done before; see `run_job`."""
-    from usbench.runner import report
-    from usbench.runner.transfer import settle_transfer
-    from usbench.sweep.tuning import plan_tuned_run
-
     plan = plan_tuned_run(composed, job_overrides())
     config, overwrite = plan.config, bool(composed["overwrite"])
     if composed["plan"]:
-        show_single_plan(plan)
+        name = f"{config.dataset.name} {config.model.name}"
+        job = Job((), plan, name=name)
+        show_plan([job], [name] if job.is_waiting(retry_failed=True) else [], 1)
         return None
     notice = ""
     if config.phantom and config.dataset.released:
-        notice = report.phantom_notice(config, composed["dataset"].get("published") or ())
+        notice = report.phantom_notice(config, composed["dataset"])
         say(notice)
-    result = find_or_run(config, overwrite)
+    score = selection_score(find_or_run(config, overwrite))
     for evaluation in plan.evaluations:
-        find_or_run(settle_transfer(evaluation, config, selection_score(result)), overwrite)
+        find_or_run(settle_transfer(evaluation, config, score), overwrite)
     if notice:
         say(notice)
-    return selection_score(result)
+    return score
 
 
-def run_trial(composed: Mapping[str, Any]) -> float | None:
+def run_trial(composed: Composed) -> float | None:
     """Do a trial of a search, which learns nothing but the selection metric on validation."""
-    from dataclasses import replace
-
-    from usbench.runner.plan import plan_run
-    from usbench.runner.resources import launcher_resources
-    from usbench.runner.status import finished_result
-
     resources = launcher_resources(job_launcher())
     plan = plan_run(composed, job_overrides(), None if resources.remote else resources)
     trial = replace(plan.config, study=str(composed["study"]))
@@ -121,11 +123,6 @@ def selection_score(result: Result) -> float | None:
 
 def run_stored_job(runs: Path, run_id: str) -> None:
     """Do a run that a sweep has stored, and its evaluations; the status tells what came of it."""
-    from usbench.runner.launch import INTERRUPTED, launch_run
-    from usbench.runner.status import finished_result, run_status
-    from usbench.runner.transfer import settle_transfer
-    from usbench.sweep.jobs import read_job
-
     job = read_job(runs, run_id)
     trained = job.plan.config
     say(f"run {job.place}")
@@ -152,9 +149,6 @@ def wait_for_holder(config: RunConfig) -> RunStatus:
 
     A cluster starts a run anew when its node has died, whose lock still stands for a while.
     """
-    from usbench.runner.lock import lock_path, read_holder
-    from usbench.runner.status import run_status
-
     path, silent_s = lock_path(config.run_dir), 0.0
     while (holder := read_holder(path)) and not holder.stale and holder.silent_s >= silent_s:
         silent_s = holder.silent_s
@@ -162,21 +156,8 @@ def wait_for_holder(config: RunConfig) -> RunStatus:
     return run_status(config.address)
 
 
-def show_single_plan(plan: Plan) -> None:
-    """plan=true of a single run."""
-    from usbench.sweep.estimate import show_plan
-    from usbench.sweep.jobs import Job
-
-    name = f"{plan.config.dataset.name} {plan.config.model.name}"
-    job = Job((), plan, name=name)
-    show_plan([job], [name] if job.is_waiting(retry_failed=True) else [], 1)
-
-
 def find_or_run(config: RunConfig, overwrite: bool) -> Result:
     """The run's result: an earlier one, or made by a child process."""
-    from usbench.runner.publish import remove_leftovers
-    from usbench.runner.status import find_result, finished_result
-
     result = finished_result(config.address)
     if result is None or overwrite:
         return launch_and_load(config, overwrite)
@@ -191,9 +172,6 @@ def find_or_run(config: RunConfig, overwrite: bool) -> Result:
 
 def launch_and_load(config: RunConfig, overwrite: bool, per_gpu: int = 0) -> Result:
     """The result that a child process makes of the run. per_gpu: see `launch_run`."""
-    from usbench.runner.launch import INTERRUPTED, launch_run
-    from usbench.runner.status import finished_result
-
     code = launch_run(config, overwrite, per_gpu)
     if code == INTERRUPTED:
         raise KeyboardInterrupt

@@ -21,7 +21,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from usbench.errors import ConfigError, UsbenchError
+from usbench.errors import ConfigError, UsbenchError, in_one_line
 
 Composed = dict[str, Any]  # a composed configuration as plain data, not yet validated
 
@@ -87,9 +87,9 @@ def explain(error: Exception) -> str:
     group, _, name = str(missing).rpartition("/")
     plugin = name.partition("_")[0]
     if group in PLUGIN_GROUPS and plugin in EXTRAS:
-        extra = EXTRAS[plugin]
-        return f"{missing}: its Hydra plugin isn't installed; pip install 'usbench[{extra}]'"
-    return f"{' '.join(str(error).split())} (see python -m usbench --help, or list=true)"
+        package = f"usbench[{EXTRAS[plugin]}]"
+        return f"{missing}: its Hydra plugin isn't installed; pip install '{package}'"
+    return f"{in_one_line(error)} (see python -m usbench --help, or list=true)"
 
 
 def build(node: Mapping[str, object], **arguments: object) -> Any:
@@ -106,8 +106,7 @@ def build(node: Mapping[str, object], **arguments: object) -> Any:
             raise cause from error
         if cause is not None and not isinstance(cause, (ImportError, TypeError, AttributeError)):
             raise
-        message = " ".join(str(error).split())[:300]
-        raise ConfigError(f"{node.get('_target_')}: {message}") from error
+        raise ConfigError(f"{node.get('_target_')}: {in_one_line(error)[:300]}") from error
 
 
 # ---- the running job
@@ -118,9 +117,9 @@ def job_overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task)
 
 
-def job_launcher() -> Mapping[str, Any]:
+def job_launcher() -> Composed:
     """The configuration of the launcher that runs this job."""
-    launcher: Mapping[str, Any] = HydraConfig.get().launcher
+    launcher: Composed = HydraConfig.get().launcher
     return launcher
 
 
@@ -137,15 +136,20 @@ def sweep_overrides(config: DictConfig) -> list[str]:
     params: Any = OmegaConf.to_container(
         config.hydra.sweeper.params or OmegaConf.create({}), resolve=False
     )
+    return [*(f"{name}={value}" for name, value in params.items()), *task_overrides(config)]
+
+
+def task_overrides(config: DictConfig) -> list[str]:
+    """The overrides of the command; `${…}` stays as it is."""
     task: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
-    return [*(f"{name}={value}" for name, value in params.items()), *task]
+    return list(task)
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Overrides as Hydra reads them. Raises ConfigError for one that it can't read."""
-    loader = GlobalHydra.instance().config_loader()
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     try:
-        return list(OverridesParser.create(loader).parse_overrides(list(overrides)))
+        return list(parser.parse_overrides(list(overrides)))
     except HydraException as error:
         raise ConfigError(explain(error)) from error
 
@@ -172,5 +176,4 @@ def combinations(overrides: Sequence[str]) -> list[tuple[str, ...]]:
 
 def quote(text: str) -> str:
     """Any text as the value of an override."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

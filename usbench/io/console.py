@@ -35,11 +35,10 @@ def warn(text: str) -> None:
 
 
 class Bar:
-    """A running progress bar; `step` moves it on and may change the words behind it."""
+    """A running progress bar; `step` moves it on and may change the note behind it."""
 
-    def __init__(self, progress: Progress, total: int | None, words: str) -> None:
-        self._progress = progress
-        self._task = progress.add_task(words, total=total, note="")
+    def __init__(self, progress: Progress, total: int | None, title: str) -> None:
+        self._progress, self._task = progress, progress.add_task(title, total=total, note="")
 
     def step(self, note: str = "", by: float = 1) -> None:
         """Move on by some units; note is shown behind the bar."""
@@ -47,7 +46,7 @@ class Bar:
 
 
 @contextmanager
-def bar(words: str, total: int | None) -> Iterator[Bar]:
+def bar(title: str, total: int | None) -> Iterator[Bar]:
     """A progress bar on stderr, invisible where stderr is no terminal."""
     columns = (
         TextColumn("{task.description}"),
@@ -58,22 +57,22 @@ def bar(words: str, total: int | None) -> Iterator[Bar]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        yield Bar(progress, total, words)
+        yield Bar(progress, total, title)
 
 
-def track(items: Iterable[T], words: str, total: int | None = None) -> Iterator[T]:
+def track(items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
     """Iterate with a progress bar."""
-    with bar(
-        words, total if total is not None else len(items) if isinstance(items, Sequence) else None
-    ) as running:
+    if total is None and isinstance(items, Sequence):
+        total = len(items)
+    with bar(title, total) as running:
         for item in items:
             yield item
             running.step()
 
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout: columns of figures to the right, words to the left."""
-    lines = [tuple(row) for row in rows]
+    """A table on stdout: columns of figures to the right, of text to the left."""
+    lines = list(rows)
     grid = Table(title=title, title_justify="left", title_style="bold")
     for n, name in enumerate(header):
         figures = all(set(line[n]) <= FIGURE for line in lines)

@@ -104,8 +104,8 @@ def request_rest(url: str, part: Path, start: int, remote: RemoteFile) -> bool:
                 f"{kind or 'nothing'}; fetch it by hand ({remote.page or url}) "
                 f"and give it as {remote.override}"
             )
-        served_range = answer.headers.get("Content-Range", "")
-        if answer.status_code != 206 or not served_range.startswith(f"bytes {start}-"):
+        resumed = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+        if answer.status_code != 206 or not resumed:
             start = 0  # this host doesn't resume
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length else remote.size
@@ -114,9 +114,9 @@ def request_rest(url: str, part: Path, start: int, remote: RemoteFile) -> bool:
         except requests.RequestException:  # an OSError too, but not the disk's
             raise
         except OSError as error:
-            reason = error.strerror or error
             raise RunError(
-                f"{part}: can't be written ({reason}); make room, and the same command goes on"
+                f"{part}: can't be written ({error.strerror or error}); make room, and the same "
+                "command goes on"
             ) from error
     return is_complete(part, total)
 
@@ -163,8 +163,8 @@ def verify(path: Path, remote: RemoteFile) -> list[str]:
 def sha256_with_bar(path: Path) -> str:
     """The sha256 of a large file's bytes, with a progress bar."""
     digest = hashlib.sha256()
-    blocks = path.stat().st_size // BLOCK + 1
-    with path.open("rb") as file, bar(f"verifying {path.name}", blocks) as progress:
+    progress_bar = bar(f"verifying {path.name}", path.stat().st_size // BLOCK + 1)
+    with path.open("rb") as file, progress_bar as progress:
         while block := file.read(BLOCK):
             digest.update(block)
             progress.step()

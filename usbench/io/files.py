@@ -14,6 +14,7 @@ from typing import Any
 from usbench.errors import RunError
 
 JsonObject = dict[str, Any]  # a JSON object or a YAML mapping, as its parser gives it
+WRITE_ADVICE = "check the folder, its permissions and the free space"
 
 
 @contextmanager
@@ -79,8 +80,7 @@ def part_beside(path: Path) -> Path:
 
 def not_writable(path: Path, error: OSError) -> RunError:
     """The error for a file that can't be written, with what to do."""
-    advice = "check the folder, its permissions and the free space"
-    return RunError(f"{path}: can't be written ({error.strerror or error}); {advice}")
+    return RunError(f"{path}: can't be written ({error.strerror or error}); {WRITE_ADVICE}")
 
 
 def sync_folder(folder: Path) -> None:
@@ -100,6 +100,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def canonical_json(value: Any) -> str:
+def canonical_json(value: object) -> str:
     """One text per value: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

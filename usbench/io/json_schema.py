@@ -8,9 +8,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
 
 import jsonschema_rs
+
+from usbench.errors import in_one_line
+from usbench.io.files import JsonObject
 
 LONGEST_MESSAGE = 160  # characters; a fault is one line
 JSON_TYPES = (str, int, float, bool, type(None))
@@ -19,20 +21,16 @@ JSON_TYPES = (str, int, float, bool, type(None))
 class Schema:
     """A JSON schema and its compiled validator."""
 
-    def __init__(self, content: dict[str, Any]) -> None:
+    def __init__(self, content: JsonObject) -> None:
         self.content = content
-        self._validator = jsonschema_rs.validator_for(content)
+        self.validator = jsonschema_rs.validator_for(content)
 
     def accepts(self, value: object) -> bool:
         """Whether a value keeps the schema; one that JSON can't hold doesn't."""
         try:
-            return self._validator.is_valid(value)
+            return self.validator.is_valid(value)
         except (TypeError, ValueError):
             return False
-
-    def errors(self, value: object) -> Iterator[jsonschema_rs.ValidationError]:
-        """Every violation of the schema."""
-        return self._validator.iter_errors(value)
 
 
 @cache
@@ -53,13 +51,13 @@ def find_fault(schema: Schema, value: object, at: str = "") -> str | None:
         return None
     for key, fault in _find_non_json(value, at):
         return describe_fault(key, fault)
-    error = _most_relevant(schema.errors(value))
+    error = _most_relevant(schema.validator.iter_errors(value))
     return describe_fault(_format_key(error.instance_path, at), error.message)
 
 
 def describe_fault(key: str, message: str) -> str:
     """Format a fault as one line, not too long."""
-    line = " ".join(message.split())
+    line = in_one_line(message)
     if len(line) > LONGEST_MESSAGE:
         half = LONGEST_MESSAGE // 2
         line = f"{line[:half]} … {line[1 - half :]}"
@@ -84,13 +82,8 @@ def _find_non_json(value: object, key: str) -> Iterator[tuple[str, str]]:
 
 def _format_key(path: Iterable[str | int], at: str) -> str:
     """Format a path below the key `at`, such as a.b[2]."""
-    key = at
-    for part in path:
-        if isinstance(part, int):
-            key += f"[{part}]"
-        else:
-            key += f".{part}" if key else part
-    return key
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return (at + "".join(parts)).removeprefix(".")
 
 
 def _most_relevant(
@@ -113,9 +106,8 @@ def _most_relevant(
 
 def _alternatives(error: jsonschema_rs.ValidationError) -> list[jsonschema_rs.ValidationError]:
     """The errors of all alternatives, if none of several schemas fits; else []."""
-    kind = error.kind
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
-        return list(itertools.chain(*kind.context))
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.OneOfNotValid):
-        return list(itertools.chain(*kind.context))
-    return []
+    kinds = (
+        jsonschema_rs.ValidationErrorKind.AnyOf,
+        jsonschema_rs.ValidationErrorKind.OneOfNotValid,
+    )
+    return list(itertools.chain(*error.kind.context)) if isinstance(error.kind, kinds) else []

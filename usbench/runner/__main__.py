@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from usbench.errors import UnsuitableError, UsbenchError
+from usbench.errors import UnsuitableError, UsbenchError, in_one_line
 from usbench.io.console import warn
+from usbench.io.files import WRITE_ADVICE
 from usbench.runner.config import RunConfig, read_config, write_config
 from usbench.runner.experiment import evaluate_elsewhere, train_and_test
-from usbench.runner.failures import explain_failure, save_failure
 from usbench.runner.launch import PARENT
 from usbench.runner.lock import LostLockError, lock_path, take_lock
-from usbench.runner.publish import RunLock
+from usbench.runner.publish import RunLock, save_failure
 from usbench.runner.status import REFUSED, run_status
 
 USAGE = "usage: python -m usbench.runner CONFIG.yaml [--overwrite] (runs/<run id>/config.yaml)"
@@ -116,6 +116,15 @@ def record_failure(config: RunConfig, error: BaseException) -> int:
     else:
         save_failure(config, reason)
     return error.exit_code if isinstance(error, UsbenchError) else 1
+
+
+def explain_failure(error: BaseException) -> str:
+    """An error in one line, with what to do."""
+    if isinstance(error, UsbenchError):
+        return in_one_line(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; {WRITE_ADVICE}"
+    return f"{type(error).__name__}: {in_one_line(error)} (debug=true shows where)"
 
 
 if __name__ == "__main__":

@@ -7,18 +7,18 @@ no pixels. `usbench.runner.resolve` makes it from a composed configuration.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 import yaml
 
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig, ViewConfig, stated_fields
 from usbench.datasets.dataset import Dataset
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, in_one_line
+from usbench.io.files import JsonObject, write_atomically
 from usbench.results.result import Tuned
 from usbench.types import Task
 
@@ -116,15 +116,22 @@ class RunConfig:
         return self.transfer.classes if self.transfer else self.view.classes or ()
 
     @property
+    def address(self) -> RunAddress:
+        """What it takes to find the run's folder and its result."""
+        return RunAddress(
+            dataset=self.dataset.name,
+            task=self.task,
+            model=self.model.name,
+            seed=self.seed,
+            run_id=self.run_id,
+            runs=self.runs,
+            results=self.results,
+        )
+
+    @property
     def run_dir(self) -> Path:
         """The folder for everything that the run writes."""
         return self.runs / self.run_id
-
-    @property
-    def address(self) -> RunAddress:
-        """What it takes to find the run's folder and its result."""
-        names = (self.dataset.name, self.task, self.model.name, self.seed, self.run_id)
-        return RunAddress(*names, self.runs, self.results)
 
     @property
     def path(self) -> Path:
@@ -139,9 +146,9 @@ class RunConfig:
         )
         return dataset.narrow_to(self.transfer.classes) if self.transfer else dataset
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_mapping(self) -> JsonObject:
         """The configuration as YAML's data."""
-        content: dict[str, Any] = stated_fields(self)
+        content = stated_fields(self)
         for name in ("recipe", "fold", "seed", "weights", "debug"):
             content.setdefault(name, getattr(self, name))
         content["dataset"] = self.dataset.to_mapping()
@@ -152,11 +159,9 @@ class RunConfig:
             content["transfer"]["runs"] = os.fspath(self.transfer.runs)
         return content
 
-    def public_mapping(self) -> dict[str, Any]:
+    def public_mapping(self) -> JsonObject:
         """The configuration as a result holds it: nothing of this machine's folders."""
-        content = self.to_mapping()
-        for name in HIDDEN:
-            del content[name]
+        content = {name: part for name, part in self.to_mapping().items() if name not in HIDDEN}
         for name in HIDDEN_DATASET:
             content["dataset"].pop(name, None)
         if self.transfer:
@@ -167,14 +172,14 @@ class RunConfig:
         return content
 
     @classmethod
-    def from_mapping(cls, content: Mapping[str, Any], **places: Any) -> RunConfig:
+    def from_mapping(cls, content: Mapping[str, object], **places: object) -> RunConfig:
         """A configuration from YAML's data.
 
         Args:
             content: from `to_mapping`, or the `config` of a result.
             places: what the `config` of a result lacks (root, runs, results, tracking, debug).
         """
-        values = {**content, **places}
+        values: JsonObject = {**content, **places}
         values["dataset"] = DatasetConfig.from_mapping(values["dataset"])
         values["model"] = ModelConfig(**values["model"])
         for name in ("root", "runs", "results"):
@@ -184,31 +189,26 @@ class RunConfig:
         if tuned := values.get("tuned"):
             values["tuned"] = Tuned(**{**tuned, "seeds": tuple(tuned["seeds"])})
         if transfer := values.get("transfer"):
-            values["transfer"] = transfer_from_mapping(transfer)
+            lists = {name: tuple(transfer.get(name, ())) for name in ("classes", "left_out")}
+            runs = Path(transfer.get("runs", ""))
+            values["transfer"] = Transfer(**{**transfer, **lists, "runs": runs})
         return cls(**values)
 
 
-def transfer_from_mapping(content: Mapping[str, Any]) -> Transfer:
-    """The `transfer` entry of a configuration."""
-    lists = {name: tuple(content.get(name, ())) for name in ("classes", "left_out")}
-    return Transfer(**{**content, **lists, "runs": Path(content.get("runs", ""))})
-
-
-def write_config(content: Mapping[str, object], path: Path) -> None:
+def write_config(content: JsonObject, path: Path) -> None:
     """Write a configuration as YAML, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    part.write_text(yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
-    part.replace(path)
+    write_atomically(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def read_config(path: Path) -> RunConfig:
     """Read a run's configuration. Raises ConfigError where the file isn't one."""
     try:
-        return RunConfig.from_mapping(cast(Mapping[str, Any], yaml.safe_load(path.read_text())))
+        return RunConfig.from_mapping(yaml.safe_load(path.read_text()))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: expected a run's configuration: {reason}") from error
+        raise ConfigError(
+            f"{path}: expected a run's configuration: {in_one_line(error)}"
+        ) from error
 
 
 def with_threads(config: RunConfig) -> RunConfig:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from usbench.datasets.dataset import Dataset, Samples
-from usbench.errors import RunError
+from usbench.errors import ConfigError, RunError
 from usbench.io.config import build
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
@@ -21,15 +21,22 @@ from usbench.results.predictions import StoredPredictions, read_predictions, wri
 from usbench.results.result import Result
 from usbench.results.store import hash_case_ids
 from usbench.runner import report
-from usbench.runner.class_map import ClassMap
 from usbench.runner.config import RunConfig, Transfer, read_config, write_config
 from usbench.runner.facts import done_result
 from usbench.runner.identity import identify, short_hash
 from usbench.runner.publish import ALONE, RunLock
 from usbench.runner.tracking import mlflow_store
-from usbench.runner.tracking.background import in_background
-from usbench.runner.tracking.mlflow_store import Tracker, Untracked
+from usbench.runner.tracking.background import (
+    LOG,
+    BackgroundTracker,
+    Tracker,
+    Untracked,
+    read_log,
+)
+from usbench.runner.transfer import ClassMap
 from usbench.types import Model, Run, Split, Target
+
+MODEL_MEMBERS = {"fit", "restore", "predict", "parameters"}
 
 
 def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
@@ -38,7 +45,7 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
     dataset = config.open_dataset()
     train, val, test = (dataset.samples(split) for split in ("train", "val", "test"))
     with open_tracker(config) as tracker:
-        journal = Journal(config.run_dir / "log.csv", tracker, lock.check)
+        journal = Journal(config.run_dir / LOG, tracker, lock.check)
         clock = Clock(journal.earlier_s)
         model, run = build_model(config, journal)
         model.fit(train, val, run)
@@ -48,8 +55,7 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
         predictions = store_predictions(config, "test", test, model.predict(test.images()))
         clock.end_stage("predict")
         selection_score = scoring.selection_score(validation)
-        thresholds = scoring.choose_thresholds(validation)
-        scores = score(config, predictions, thresholds)
+        scores = score(config, predictions, scoring.choose_thresholds(validation))
         clock.end_stage("score")
         outcome = Outcome(dataset, model, predictions, scores, selection_score, clock.seconds)
         return finish_run(config, outcome, lock, tracker)
@@ -110,8 +116,7 @@ def finish_run(config: RunConfig, outcome: Outcome, lock: RunLock, tracker: Trac
     overlays = draw_overlays(outcome.predictions, scores.cases, title, attribution)
     cases = hash_case_ids(scores.cases, dataset.redistribute, dataset.name)
     path = lock.publish(config, result, cases)
-    shown = overlays if dataset.redistribute == "images" else ()
-    tracker.finish("FINISHED", result.to_json(), shown)
+    tracker.finish("FINISHED", result, overlays if dataset.redistribute == "images" else ())
     if config.study:
         report.report_trial(result)
     else:
@@ -135,15 +140,19 @@ def score(
 ) -> Scores:
     """Score test predictions by the run's metric. thresholds: those chosen on validation."""
     leakage = config.dataset.leakage
-    leaking = leakage.images if leakage else ()
-    return scoring.score(config.metric, predictions, thresholds, leaking)
+    return scoring.score(config.metric, predictions, thresholds, leakage.images if leakage else ())
 
 
 # ---- the model
 
 
 def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
-    """The model, and what it may know of its run; torch is imported here."""
+    """The model, and what it may know of its run; torch is imported here.
+
+    Raises:
+        RunError: torch can't use the device.
+        ConfigError: the model lacks a member of `usbench.types.Model`.
+    """
     import torch
 
     if config.device != "cpu" and not torch.cuda.is_available():
@@ -155,8 +164,13 @@ def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
     model: Model = build(
         node.build, classes=len(view.classes or ()), exclusive=view.exclusive, recipe=node.recipe
     )
+    missing = MODEL_MEMBERS - set(dir(model))
+    if missing:
+        raise ConfigError(
+            f"model={node.name}: expected a class with {', '.join(sorted(MODEL_MEMBERS))} as in "
+            f"usbench.types.Model, got one without {', '.join(sorted(missing))}"
+        )
     assert config.seed is not None  # only external predictions have none
-    layout = identify(view.layout)
     return model, Run(
         dir=config.run_dir,
         device=config.device,
@@ -165,7 +179,7 @@ def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
         threads=config.threads,
         score=scoring.SELECTION[config.task],
         log=journal.log,
-        cache=config.runs / "cache" / short_hash([config.fingerprint, layout]),
+        cache=config.runs / "cache" / short_hash([config.fingerprint, identify(view.layout)]),
     )
 
 
@@ -180,7 +194,7 @@ def restore_model(config: RunConfig) -> Model:
             f"{config.run_dir}: expected the weights of a finished run (best.*), got none; "
             "run it again"
         )
-    model, run = build_model(config, Journal(config.run_dir / "log.csv", Untracked()))
+    model, run = build_model(config, Journal(config.run_dir / LOG, Untracked()))
     model.restore(run)
     return model
 
@@ -189,19 +203,16 @@ def restore_model(config: RunConfig) -> Model:
 
 
 class Clock:
-    """Seconds per stage. earlier_s: training time of the interrupted runs before this one."""
+    """Seconds per stage. earlier_s: of the first stage, spent by interrupted runs before."""
 
     def __init__(self, earlier_s: float = 0.0) -> None:
-        self._start, self._earlier_s = time.monotonic(), earlier_s
+        self._start = time.monotonic() - earlier_s
         self.seconds: dict[str, float] = {}
 
     def end_stage(self, name: str) -> None:
         """The time since the last stage belongs to this one."""
         now = time.monotonic()
-        seconds = round(now - self._start, 1)
-        if name == "fit":
-            seconds = round(seconds + self._earlier_s, 1)
-        self.seconds[name], self._start = seconds, now
+        self.seconds[name], self._start = round(now - self._start, 1), now
 
 
 class Journal:
@@ -215,38 +226,37 @@ class Journal:
         self, path: Path, tracker: Tracker, check: Callable[[], None] = ALONE.check
     ) -> None:
         self._path, self._tracker, self._check = path, tracker, check
-        self._start = time.monotonic()
-        self.earlier_s = 0.0  # of the interrupted runs that this one resumes
-        for row in csv.reader(path.open()) if path.is_file() else ():
-            if len(row) == 4 and row[0].isdigit():  # whole: not cut short by a kill
-                self.earlier_s = max(self.earlier_s, float(row[3]))
+        # of the interrupted runs that this one resumes
+        self.earlier_s = max((row.seconds for row in read_log(path)), default=0.0)
+        self._start = time.monotonic() - self.earlier_s
 
     def log(self, name: str, value: float, step: int) -> None:
         """Log one value of one epoch."""
         self._check()
-        seconds = self.earlier_s + time.monotonic() - self._start
         with self._path.open("a") as file:
-            csv.writer(file).writerow((step, name, value, f"{seconds:.1f}"))
+            csv.writer(file).writerow((step, name, value, f"{time.monotonic() - self._start:.1f}"))
         self._tracker.log(name, value, step)
 
 
 @contextmanager
 def open_tracker(config: RunConfig) -> Iterator[Tracker]:
     """The run's tracker, which training never waits for; an error ends its run as FAILED."""
+    if config.tracking == "none":
+        yield Untracked()
+        return
     with TemporaryDirectory() as folder:
         public = Path(folder) / "config.yaml"
         write_config(config.public_mapping(), public)
         store = mlflow_store.open_tracker(
-            config.tracking,
             runs=config.runs,
             experiment=f"usbench/{config.dataset.name}-{config.task}",
             name=f"{config.model.name}-s{config.seed}-{config.run_id}",
-            key=config.run_id,
+            run_id=config.run_id,
             params=tracked_params(config),
             tags={"usbench.phantom": str(config.phantom).lower()},
             config=public,
         )
-    tracker = in_background(store, config.run_dir)
+    tracker = BackgroundTracker(store, config.run_dir)
     try:
         yield tracker
     except BaseException:

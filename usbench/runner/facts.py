@@ -85,12 +85,11 @@ def facts_without_run(
         model: the name of the row.
     """
     facts = result_facts(config, counts, origin)
-    public = {name: facts.config[name] for name in ("dataset", "metric")}
     return replace(
         facts,
         model=model,
         run_id=run_id,
-        config=public,
+        config={name: facts.config[name] for name in ("dataset", "metric")},
         recipe=None,
         seed=None,
         series=None,
@@ -163,10 +162,9 @@ def run_protocol_description(config: RunConfig, description: str) -> str:
 
 def transfer_notes(transfer: Transfer) -> list[str | None]:
     """What a reader must know of an evaluation on another dataset."""
-    training = [f"trained on {transfer.trained_on} alone"]
-    training += [f"{theirs} as {ours}" for theirs, ours in transfer.class_map.items()
-                 if theirs != ours]  # fmt: skip
-    notes: list[str | None] = [", ".join(training)]
+    pairs = transfer.class_map.items()
+    renamed = [f"{theirs} as {ours}" for theirs, ours in pairs if theirs != ours]
+    notes: list[str | None] = [", ".join([f"trained on {transfer.trained_on} alone", *renamed])]
     if transfer.left_out:
         notes.append(f"left out, unknown to the model: {', '.join(transfer.left_out)}")
     return notes

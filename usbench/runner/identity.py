@@ -10,10 +10,9 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
 
 from usbench.errors import ConfigError
 from usbench.io.files import canonical_json
@@ -21,12 +20,12 @@ from usbench.io.files import canonical_json
 NOT_DECISIVE = ("unstated", "note")  # entries of a recipe that are for people
 
 
-def short_hash(value: Any) -> str:
+def short_hash(value: object) -> str:
     """The first 12 hex digits of the sha256 of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:12]
 
 
-def identify(node: Any) -> Any:
+def identify(node: object) -> object:
     """A configuration node with each `_target_` replaced by what identifies its class."""
     if isinstance(node, Mapping):
         items = {key: identify(value) for key, value in node.items() if key != "_target_"}
@@ -66,17 +65,12 @@ def stated_identity(source: Path, name: str, target: str) -> str:
     )
 
 
-def constants(node: ast.ClassDef) -> list[tuple[str, Any]]:
+def constants(node: ast.ClassDef) -> Iterator[tuple[str, object]]:
     """(attribute, value) of the class's assignments of constants."""
-    pairs: list[tuple[str, Any]] = []
     for statement in node.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
-            pairs += [
-                (target.id, statement.value.value)
-                for target in statement.targets
-                if isinstance(target, ast.Name)
-            ]
-    return pairs
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=value)):
+                yield name, value
 
 
 def find_source(module: str) -> Path | None:

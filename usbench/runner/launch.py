@@ -10,9 +10,9 @@ from contextlib import nullcontext
 
 from usbench.io.console import warn
 from usbench.runner.config import RunConfig, write_config
-from usbench.runner.failures import save_failure
-from usbench.runner.lock import lock_path, read_holder, remove_stale_lock
-from usbench.runner.resources import reserve_gpu
+from usbench.runner.lock import lock_path, read_holder, replace_stale_lock
+from usbench.runner.publish import save_failure
+from usbench.runner.resources import reserve_slot, visible_gpus
 from usbench.runner.status import run_status
 
 INTERRUPTED = 130  # exit code after Ctrl-C
@@ -43,7 +43,7 @@ def launch_run(
     command = [sys.executable, "-m", "usbench.runner", str(path)]
     command += ["--overwrite"] if overwrite else []
     shares_gpu = per_gpu and config.device == "cuda:0"
-    with reserve_gpu(per_gpu) if shares_gpu else nullcontext("") as gpu:
+    with reserve_slot(visible_gpus(), per_gpu) if shares_gpu else nullcontext("") as gpu:
         environment = child_environment(config.threads)
         if gpu:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
@@ -82,7 +82,7 @@ def release_lock_of(config: RunConfig, pid: int) -> bool:
     if holder is None:
         return True
     if holder.stale and holder.pid == pid:
-        return remove_stale_lock(path, holder.token)
+        return replace_stale_lock(path, holder.token)
     return False
 
 

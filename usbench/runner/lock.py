@@ -20,14 +20,13 @@ import secrets
 import socket
 import threading
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import psutil  # type: ignore[import-untyped]
 
 from usbench.errors import RunError
-from usbench.io import processes
+from usbench.io.files import write_atomically
 
 LEASE_S = 300.0  # after this silence a host has lost its run; USBENCH_LEASE_S sets another
 BEATS = 10  # heartbeats in a lease
@@ -57,35 +56,19 @@ class LockFile:
             return cls()
         return file if isinstance(file.token, str) else cls()
 
-    @classmethod
-    def of_this_process(cls, lease_s: float) -> LockFile:
-        """A new lock of this process."""
-        process = psutil.Process()
-        return cls(
-            token=secrets.token_hex(16),
-            host=socket.gethostname(),
-            space=process_space(),
-            pid=process.pid,
-            started=process.create_time(),
-            lease_s=lease_s,
-        )
-
     def is_alive(self) -> bool:
         """Whether its process runs; True where that can't be seen from here."""
         if not self.started or self.space != process_space():
             return True
-        return processes.alive(self.pid, self.started)
+        return is_process_alive(self.pid, self.started)
 
 
 @dataclass(frozen=True)
-class Holder:
+class Holder(LockFile):
     """Who holds a lock, and for how long it has been silent."""
 
-    token: str
-    host: str
-    pid: int
-    silent_s: float
-    stale: bool
+    silent_s: float = 0.0
+    stale: bool = False
 
 
 def lease_seconds() -> float:
@@ -99,7 +82,7 @@ def lease_seconds() -> float:
         seconds = float(setting or LEASE_S)
     except ValueError:
         seconds = 0.0
-    if not (math.isfinite(seconds) and seconds > 0):
+    if not 0 < seconds < math.inf:
         raise RunError(f"USBENCH_LEASE_S={setting}: expected seconds above 0, such as 300")
     return seconds
 
@@ -132,8 +115,24 @@ def read_holder(path: Path, now: float | None = None) -> Holder | None:
     except FileNotFoundError:
         return None
     silent = max(0.0, (file_system_time(path.parent) if now is None else now) - beat)
-    stale = silent > file.lease_s or not file.is_alive()
-    return Holder(file.token, file.host, file.pid, silent, stale)
+    return Holder(**vars(file), silent_s=silent, stale=silent > file.lease_s or not file.is_alive())
+
+
+def is_process_alive(pid: int, started: float) -> bool:
+    """Whether a process still runs; True where that can't be seen.
+
+    Args:
+        pid: its process id.
+        started: when it started, in seconds since 1970, because process ids are reused.
+    """
+    try:
+        process = psutil.Process(pid)
+        reused = abs(process.create_time() - started) > 2  # s
+        return not reused and bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
 
 
 def process_space() -> str:
@@ -157,12 +156,7 @@ class Lock:
         threading.Thread(target=self._send_heartbeats, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.release()
 
     def release(self) -> None:
@@ -194,8 +188,16 @@ class Lock:
 
 def take_lock(path: Path) -> Lock | None:
     """Take a lock, or take it over from a stale holder; None where another process holds it."""
-    file = LockFile.of_this_process(lease_seconds())
-    lock, text = Lock(path, file.token, file.lease_s), json.dumps(asdict(file))
+    process = psutil.Process()
+    file = LockFile(
+        token=secrets.token_hex(16),
+        host=socket.gethostname(),
+        space=process_space(),
+        pid=process.pid,
+        started=process.create_time(),
+        lease_s=lease_seconds(),
+    )
+    lock, text = Lock(path, file.token, file.lease_s), json.dumps(vars(file))
     path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(3):  # another process may release or create it in between
         if create_lock_file(path, text):
@@ -208,23 +210,16 @@ def take_lock(path: Path) -> Lock | None:
     return None
 
 
-def remove_stale_lock(path: Path, token: str) -> bool:
-    """Remove the stale lock with that token; whether this call did."""
-    return replace_stale_lock(path, token, None)
-
-
 def create_lock_file(path: Path, text: str) -> bool:
     """Create the file exclusively, which a file server grants once; False where it exists."""
-    try:
-        with path.open("x") as file:
-            file.write(text)
-    except FileExistsError:
-        return False
-    return True
+    with suppress(FileExistsError), path.open("x") as file:
+        file.write(text)
+        return True
+    return False
 
 
-def replace_stale_lock(path: Path, token: str, text: str | None) -> bool:
-    """Replace the stale lock with that token by this process's, or by none.
+def replace_stale_lock(path: Path, token: str, text: str | None = None) -> bool:
+    """Remove the stale lock with that token, or replace it by a lock file with that text.
 
     The right to do so is an exclusive create as well, so that nobody replaces a new holder's lock.
 
@@ -244,9 +239,7 @@ def replace_stale_lock(path: Path, token: str, text: str | None) -> bool:
         if text is None:
             path.unlink()
         else:
-            part = path.with_name(f"{marker.name}.part")
-            part.write_text(text)
-            part.replace(path)
+            write_atomically(path, text)
         return True
     except FileNotFoundError:  # released meanwhile
         return False

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -80,14 +81,13 @@ def resolve_device(device: object) -> str:
 
 def resolve_precision(precision: object, device: str) -> Precision:
     """auto | fp32 | bf16 → fp32 or bf16, by the device's instructions, never by timing."""
-    if precision == "fp32":
-        return "fp32"
-    if precision == "bf16":
-        return "bf16"
+    if precision in ("fp32", "bf16"):
+        return precision
     if precision != "auto":
         raise ConfigError(f"precision={precision}: expected auto, fp32 or bf16")
     if device == "cpu":
-        return "bf16" if cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
+        flags = cpu_info("flags").split()  # instruction sets, as Linux names them
+        return "bf16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "fp32"
     return "bf16" if cuda_capabilities()[int(device.split(":")[1])] >= (8, 0) else "fp32"
 
 
@@ -96,11 +96,6 @@ def cpu_info(field: str) -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
-
-
-def cpu_flags() -> set[str]:
-    """Instruction sets, as Linux names them; empty elsewhere."""
-    return set(cpu_info("flags").split())
 
 
 def cores() -> int:
@@ -117,10 +112,9 @@ def describe(device: str = "cpu") -> Machine:
     """
     versions = {}
     for name in PACKAGES:
-        try:
+        # what the machine doesn't have, the run can't have used
+        with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # the machine doesn't have it, so the run can't have used it
     return Machine(
         processor=cpu_info("model name") or platform.machine(),
         packages={"python": platform.python_version(), **versions},
@@ -160,24 +154,23 @@ def tf32(device: str) -> bool | None:
 def code_state(version: str) -> Code:
     """The version, and the commit of the checkout that the code lies in."""
     folder = Path(__file__).resolve().parents[1]
-    commit = git(folder, "rev-parse", "HEAD")
+    tracked = git(folder, "ls-files", "--error-unmatch", __file__)
+    commit = tracked and git(folder, "rev-parse", "HEAD")
+    if not commit:
+        return Code(version, None, None)
     changed = git(folder, "status", "--porcelain", "--", str(folder), str(folder.parent / "conf"))
-    return Code(version, commit or None, bool(changed) if commit else None)
+    return Code(version, commit, bool(changed))
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """git's output; "" where there is no git, or no checkout that tracks this code."""
+    """git's output in a folder; "" where there is no git, or it fails."""
     try:
-        tracked = subprocess.run(
-            ["git", "-C", str(folder), "ls-files", "--error-unmatch", __file__],
-            capture_output=True,
+        answer = subprocess.check_output(
+            ["git", "-C", str(folder), *arguments],
+            stderr=subprocess.DEVNULL,
+            text=True,
             timeout=10,
         )
-        if tracked.returncode:
-            return ""
-        answer = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return answer.strip()
+    except (OSError, subprocess.SubprocessError):
         return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from usbench.errors import ConfigError
-from usbench.io.config import compose
+from usbench.io.config import Composed, compose
 from usbench.results.result import Tuned
 from usbench.runner.config import RunConfig, with_threads
 from usbench.runner.resolve import resolve_config
@@ -32,7 +31,7 @@ class Plan:
 
 
 def plan_run(
-    composed: Mapping[str, Any],
+    composed: Composed,
     overrides: Sequence[str],
     resources: Resources | None = None,
     tuned: Tuned | None = None,
@@ -49,7 +48,12 @@ def plan_run(
         ConfigError: a combination that can't be.
         DataError: a release that is missing or damaged.
     """
-    others = [compose_other(name, overrides) for name in dataset_names(composed["evaluate_on"])]
+    names = composed["evaluate_on"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(
+            f"evaluate_on={names}: expected a list of datasets, such as [spinal_human]"
+        )
+    others = [compose_other(name, overrides) for name in names]
     device, threads = None, composed["threads"]
     if resources:
         composed = {**composed, "threads": threads or resources.threads}
@@ -58,26 +62,15 @@ def plan_run(
         if resources.gpus and composed["device"] != "cpu":
             device = "cuda:0"
     config = resolve_config(composed, device=device, tuned=tuned)
-    evaluations = []
-    for other in others:
-        other = {**other, "threads": composed["threads"]}
-        evaluations.append(plan_transfer(other, config, device))
+    shared = {"threads": composed["threads"]}
+    evaluations = [plan_transfer({**other, **shared}, config, device) for other in others]
     if threads is None and not composed["overwrite"]:
         config = with_threads(config)
         evaluations = [with_threads(evaluation) for evaluation in evaluations]
     return Plan(config, tuple(evaluations))
 
 
-def dataset_names(value: object) -> list[str]:
-    """The datasets to evaluate on. Raises ConfigError where it is no list of names."""
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise ConfigError(
-            f"evaluate_on={value}: expected a list of datasets, such as [spinal_human]"
-        )
-    return value
-
-
-def compose_other(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+def compose_other(name: str, overrides: Sequence[str]) -> Composed:
     """A job's configuration with another dataset. Raises ConfigError where there is none."""
     shared = [override for override in overrides if not TRAINING_ONLY.match(override)]
     try:

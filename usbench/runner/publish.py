@@ -1,4 +1,4 @@
-"""The right to publish a run's result, and what a killed publisher left."""
+"""Publish a run's result, done or failed, and remove what a killed publisher left."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from usbench.errors import UsbenchError
+from usbench.io.console import warn
 from usbench.results.publication import publish_result, remove_second_name
 from usbench.results.result import Result
 from usbench.results.store import Case, result_path, save_result
 from usbench.runner.config import RunAddress, RunConfig
-from usbench.runner.lock import Lock, LostLockError, lock_path, read_holder, remove_stale_lock
+from usbench.runner.facts import failed_result
+from usbench.runner.lock import Lock, LostLockError, lock_path, read_holder, replace_stale_lock
 from usbench.runner.status import find_result
 
 REPLACED = "replaced.json"  # in the run's folder: a copy of the last damaged result
@@ -40,12 +43,23 @@ class RunLock:
             return save_result(config.results, result, cases)
         path = publish_result(config.results, result, cases, config.run_dir / REPLACED)
         if path is None:
-            published = result_path(config.results, result)
-            raise LostLockError(f"{published}: another process has published this result")
+            raise LostLockError(
+                f"{result_path(config.results, result)}: another process has published this result"
+            )
         return path
 
 
 ALONE = RunLock()
+
+
+def save_failure(config: RunConfig, reason: str) -> None:
+    """Save a failed result, where one can be written at all."""
+    try:
+        publish_result(
+            config.results, failed_result(config, reason), None, config.run_dir / REPLACED
+        )
+    except UsbenchError as error:
+        warn(str(error))
 
 
 def remove_leftovers(address: RunAddress) -> None:
@@ -57,4 +71,4 @@ def remove_leftovers(address: RunAddress) -> None:
             remove_second_name(path)
         holder = read_holder(lock) if lock.exists() else None
         if holder and holder.stale:
-            remove_stale_lock(lock, holder.token)
+            replace_stale_lock(lock, holder.token)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from usbench.io.config import Composed
 from usbench.io.console import say, table
 from usbench.metrics.scores import Figure, Figures
-from usbench.results.format import USUAL_SCORES, format_value
+from usbench.results.format import UNDEFINED, USUAL_SCORES, format_value
 from usbench.results.result import Result
 from usbench.results.store import lower_is_better
 from usbench.runner.config import RunConfig
-
-NONE = "–"
 
 
 def format_score(figures: Figures, name: str) -> str:
@@ -25,7 +23,7 @@ def format_score(figures: Figures, name: str) -> str:
 def format_bounds(figure: Figure | None, name: str) -> str:
     """A score's interval for a table, short enough for a terminal; – where there is none."""
     if figure is None or figure.low is None or figure.high is None:
-        return NONE
+        return UNDEFINED
     if lower_is_better(name):
         return f"{figure.low:.1f}–{figure.high:.1f}"
     return f"{format_value(figure.low, name)}–{format_value(figure.high, name)}"
@@ -42,9 +40,8 @@ def count_cases(figures: Figures, names: Sequence[str]) -> str:
 def result_rows(result: Result, names: Sequence[str]) -> Iterator[list[str]]:
     """A row per class, then all classes, their intervals and the target's own scores."""
     protocol = result.protocol
-    labelled = [*protocol.per_class.items(), ("all classes", protocol.scores)]
-    for label, figures in labelled:
-        scores = [format_score(figures, name) for name in names]
+    for label, figures in [*protocol.per_class.items(), ("all classes", protocol.scores)]:
+        scores = (format_score(figures, name) for name in names)
         yield [label, *scores, count_cases(figures, names)]
     yield ["95 %", *(format_bounds(protocol.scores.get(name), name) for name in names), ""]
     leakage = result.data.leakage
@@ -90,15 +87,15 @@ def report_trial(result: Result) -> None:
         say(f"validation: {result.validation.name} {result.validation.value}")
 
 
-def phantom_notice(config: RunConfig, published: Sequence[Mapping[str, Any]]) -> str:
+def phantom_notice(config: RunConfig, dataset: Composed) -> str:
     """Why a phantom's scores stand apart, and from which published one.
 
     Args:
         config: of the run.
-        published: the dataset's YAML entry.
+        dataset: its YAML, with the published numbers.
     """
     rows = []
-    for row in published:
+    for row in dataset.get("published") or ():
         if row["task"] == config.task and row["split"] == "test":
             rows.append(row)
     rows = [row for row in rows if row["model"] == config.model.name] or rows

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig, ViewConfig, to_plain
 from usbench.datasets.dataset import Dataset, file_fingerprint
 from usbench.datasets.sizes import fit_size
 from usbench.errors import ConfigError, UnsuitableError
+from usbench.io.config import Composed
 from usbench.models import CACHE_VERSION, weights
 from usbench.results.result import Tuned
 from usbench.runner import machine
@@ -27,7 +27,7 @@ SELECTION: Mapping[Task, tuple[str, int]] = {  # selection metric and its versio
 
 
 def resolve_config(
-    composed: Mapping[str, Any],
+    composed: Composed,
     training: bool = True,
     device: str | None = None,
     tuned: Tuned | None = None,
@@ -44,14 +44,15 @@ def resolve_config(
         ConfigError: a combination that can't be.
         DataError: a release that is missing or damaged.
     """
+    check_switches(composed)
     dataset = DatasetConfig.from_mapping(composed["dataset"])
     task = check_task(composed, dataset)
-    check_switches(composed)
     if training and dataset.split.test_only:
         raise UnsuitableError(
-            f"dataset={dataset.name}: it has test images only; train on another one with "
-            f"evaluate_on=[{dataset.name}], or evaluate a result: scripts/evaluate.py RESULT "
-            f"dataset={dataset.name}"
+            f"dataset={dataset.name}",
+            "it has test images only",
+            f"train on another one with evaluate_on=[{dataset.name}], or evaluate a result: "
+            f"scripts/evaluate.py RESULT dataset={dataset.name}",
         )
     if device and composed["precision"] == "auto":
         raise ConfigError(
@@ -84,15 +85,14 @@ def resolve_config(
         tuned=tuned,
     )
     if not released:
-        folder = source.ensure_phantom(config.dataset, task, config.runs)
-        config = replace(config, root=folder)
+        config = replace(config, root=source.ensure_phantom(config.dataset, task, config.runs))
     return identify_run(config, config.open_dataset(), drawn=not released)
 
 
 # ---- the choices of a command
 
 
-def whole_number(composed: Mapping[str, Any], key: str) -> int:
+def whole_number(composed: Composed, key: str) -> int:
     """A whole number of 0 or more (threads: 1 or more). Raises ConfigError for anything else."""
     value = composed[key]
     least = 1 if key == "threads" else 0
@@ -101,32 +101,30 @@ def whole_number(composed: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def resolve_fold(composed: Mapping[str, Any], dataset: DatasetConfig) -> int | None:
+def resolve_fold(composed: Composed, dataset: DatasetConfig) -> int | None:
     """The fold's number, None for the fixed split. Raises ConfigError for a fold that isn't."""
     fold, folds = composed["fold"], dataset.split.folds
     if fold is None:
         return None
     if not folds:
-        raise UnsuitableError(
-            f"fold={fold}: {dataset.name} has a fixed split and no folds; leave fold out"
-        )
+        reason = f"{dataset.name} has a fixed split and no folds"
+        raise UnsuitableError(f"fold={fold}", reason, "leave fold out")
     if whole_number(composed, "fold") >= folds:
-        raise UnsuitableError(
-            f"fold={fold}: expected 0 to {folds - 1} ({dataset.name} has {folds} folds)"
-        )
+        reason = f"expected 0 to {folds - 1} ({dataset.name} has {folds} folds)"
+        raise UnsuitableError(f"fold={fold}", reason)
     return int(fold)
 
 
-def check_switches(composed: Mapping[str, Any]) -> None:
+def check_switches(composed: Composed) -> None:
     """Raise ConfigError for a switch that is neither true nor false (trust=no is a word)."""
-    for key in ("overwrite", "trust", "debug"):
+    for key in ("overwrite", "trust", "debug", "plan", "retry_failed"):
         if not isinstance(composed[key], bool):
             raise ConfigError(f"{key}={composed[key]}: expected true or false")
     if composed["tracking"] not in ("mlflow", "none"):
         raise ConfigError(f"tracking={composed['tracking']}: expected mlflow or none")
 
 
-def check_task(composed: Mapping[str, Any], dataset: DatasetConfig) -> Task:
+def check_task(composed: Composed, dataset: DatasetConfig) -> Task:
     """The model's task. Raises ConfigError where the dataset or the metric doesn't have it."""
     model, metric = composed["model"], composed["metric"]
     task: Task = model["task"]
@@ -134,15 +132,16 @@ def check_task(composed: Mapping[str, Any], dataset: DatasetConfig) -> Task:
         raise ConfigError(f"model.task: expected one of {', '.join(TASKS)}, got {task!r}")
     if task not in dataset.views:
         raise UnsuitableError(
-            f"dataset={dataset.name} model={model['name']}: the model does {task}, "
-            f"the dataset has {', '.join(dataset.views)}; see list=true"
+            f"dataset={dataset.name} model={model['name']}",
+            f"the model does {task}, the dataset has {', '.join(dataset.views)}",
+            "see list=true",
         )
     if metric["task"] != task:
         raise ConfigError(f"metric={metric['task']}: the model does {task}; use metric={task}")
     return task
 
 
-def resolve_precision(composed: Mapping[str, Any], device: str) -> Literal["fp32", "bf16"]:
+def resolve_precision(composed: Composed, device: str) -> machine.Precision:
     """fp32 or bf16; auto is bf16 where the device and the model can. Raises ConfigError."""
     asked, model = composed["precision"], composed["model"]
     precision = machine.resolve_precision(asked, device)
@@ -150,13 +149,14 @@ def resolve_precision(composed: Mapping[str, Any], device: str) -> Literal["fp32
         return precision
     if asked == "bf16":
         raise UnsuitableError(
-            f"precision=bf16: {model['name']} can train in it on {', '.join(model['bf16'])}; "
-            "use precision=auto"
+            "precision=bf16",
+            f"{model['name']} can train in it on {', '.join(model['bf16'])}",
+            "use precision=auto",
         )
     return "fp32"
 
 
-def metric_node(metric: Mapping[str, Any], view: ViewConfig) -> dict[str, Any]:
+def metric_node(metric: Composed, view: ViewConfig) -> Composed:
     """The metric with what the view adds: its papers' protocols, named lengths, tolerances.
 
     A tolerance of a surface Dice that the user has chosen wins over the view's.
@@ -176,7 +176,7 @@ def metric_node(metric: Mapping[str, Any], view: ViewConfig) -> dict[str, Any]:
 
 
 def resolve_model(
-    composed: Mapping[str, Any], dataset: DatasetConfig, real: bool
+    composed: Composed, dataset: DatasetConfig, real: bool
 ) -> tuple[str, ModelConfig]:
     """(recipe's name, model). A value that the build leaves null is taken from the recipe."""
     model = composed["model"]
@@ -185,7 +185,8 @@ def resolve_model(
         name = dataset.recipes.get(model["name"], "standard") if real else "quick"
     if name not in model["recipes"]:
         raise UnsuitableError(
-            f"recipe={name}: expected one of {', '.join(model['recipes'])} for {model['name']}"
+            f"recipe={name}",
+            f"expected one of {', '.join(model['recipes'])} for {model['name']}",
         )
     build, recipe = dict(model["build"]), dict(model["recipes"][name])
     for key, value in model["build"].items():
@@ -200,8 +201,8 @@ def resolve_model(
             "any code when it is read; if you trust its origin, set trust=true"
         )
     if "weights" in build:
-        folder = Path(str(composed["runs"])) / "cache" / "weights"
-        build["weights"] = weights.fetch(stated, folder)
+        runs = Path(str(composed["runs"]))
+        build["weights"] = weights.fetch(stated, runs / "cache" / "weights")
     return name, ModelConfig(model["name"], model["version"], build, recipe)
 
 
@@ -224,14 +225,13 @@ def identify_run(config: RunConfig, dataset: Dataset, drawn: bool) -> RunConfig:
         dataset: opened for it.
         drawn: whether usbench drew the files below runs; its parameters then say it all.
     """
-    named = config.dataset.with_classes(config.task, dataset.classes)
-    config = replace(config, dataset=named)
+    config = replace(config, dataset=config.dataset.with_classes(config.task, dataset.classes))
     config = replace(config, fingerprint=fingerprint(config, dataset, drawn))
     series, run_id = run_ids(config)
     fold_series = None
     if config.fold is not None:
         first = replace(config, fold=0)
-        first_fold = dataset if config.fold == 0 else dataset.with_fold(named.split, 0)
+        first_fold = dataset if config.fold == 0 else dataset.with_fold(config.dataset.split, 0)
         first = replace(first, fingerprint=fingerprint(first, first_fold, drawn))
         fold_series, _ = run_ids(first)
     return replace(config, series=series, run_id=run_id, fold_series=fold_series)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from usbench.errors import RunError
+from usbench.io.config import Composed
 from usbench.runner import machine
 
 
@@ -27,7 +28,7 @@ class Resources:
     per_gpu: int = 1  # runs that share one of our GPUs; 0: the launcher hands GPUs out
 
 
-def launcher_resources(launcher: Mapping[str, Any]) -> Resources:
+def launcher_resources(launcher: Composed) -> Resources:
     """What a launcher's configuration gives: basic, joblib, submitit (Slurm or local) or Ray."""
     kind, cores = str(launcher["_target_"]).rsplit(".", 1)[-1], machine.cores()
     if kind == "SlurmLauncher":
@@ -38,18 +39,14 @@ def launcher_resources(launcher: Mapping[str, Any]) -> Resources:
         threads = int(launcher.get("cpus_per_task") or 1)
         gpus = launcher.get("gpus_per_node") or 0
         return Resources(max(1, cores // threads), threads, True, gpus, per_gpu=0)
-    places = parallel_jobs(int(launcher.get("n_jobs") or 1), cores)
+    n_jobs = int(launcher.get("n_jobs") or 1)  # joblib's: -1 is one per core, -2 leaves one free
+    places = n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
     gpus = len(machine.cuda_capabilities())
     per_gpu = -(-places // gpus) if gpus else 1  # rounded up
     return Resources(places, max(1, cores // places), per_gpu=per_gpu)
 
 
-def parallel_jobs(n_jobs: int, cores: int) -> int:
-    """joblib's n_jobs as a number of processes: -1 is one per core, -2 leaves a core free."""
-    return n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
-
-
-def slurm_resources(launcher: Mapping[str, Any]) -> Resources:
+def slurm_resources(launcher: Composed) -> Resources:
     """submitit's Slurm: a job per run, an array of them."""
     gpus = (
         launcher.get("gpus_per_node")
@@ -57,8 +54,9 @@ def slurm_resources(launcher: Mapping[str, Any]) -> Resources:
         or count_gres_gpus(str(launcher.get("gres") or ""))
     )
     threads = launcher.get("cpus_per_task") or int(launcher.get("cpus_per_gpu") or 0) * gpus or 1
-    places = int(launcher.get("array_parallelism") or 1)
-    return Resources(places, int(threads), True, gpus, per_gpu=0)
+    return Resources(
+        int(launcher.get("array_parallelism") or 1), int(threads), True, gpus, per_gpu=0
+    )
 
 
 def count_gres_gpus(gres: str) -> int:
@@ -71,51 +69,50 @@ def count_gres_gpus(gres: str) -> int:
     return count
 
 
-def ray_resources(ray: Mapping[str, Any], cores: int) -> Resources:
+def ray_resources(ray: Composed, cores: int) -> Resources:
     """Ray's: a task per run. How many fit on a running cluster can't be seen from here."""
     start, remote = ray.get("init") or {}, ray.get("remote") or {}
-    cpus = remote.get("num_cpus")
-    threads = max(1, int(1 if cpus is None else cpus))
+    threads = max(1, int(remote.get("num_cpus") or 1))
     cores_here = 0 if start.get("address") else int(start.get("num_cpus") or cores)
-    gpus = remote.get("num_gpus") or 0
-    return Resources(max(1, cores_here // threads), threads, True, gpus, per_gpu=0)
+    return Resources(
+        max(1, cores_here // threads), threads, True, remote.get("num_gpus") or 0, per_gpu=0
+    )
 
 
-@contextmanager
-def reserve_gpu(per_gpu: int) -> Iterator[str]:
-    """Reserve a visible GPU on which fewer than `per_gpu` runs of this user are.
-
-    Yields:
-        Its number, as CUDA_VISIBLE_DEVICES takes it.
-
-    Raises:
-        RunError: all are taken, as more runs were started at once than were planned.
-    """
+def visible_gpus() -> list[str]:
+    """The numbers of the GPUs that this process sees, as CUDA_VISIBLE_DEVICES takes them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        numbers = [str(n) for n in range(len(machine.cuda_capabilities()))]
-    else:
-        numbers = [number for number in visible.split(",") if number]
-    with reserve_slot(numbers, per_gpu) as number:
-        yield number
+        return [str(n) for n in range(len(machine.cuda_capabilities()))]
+    return [number for number in visible.split(",") if number]
 
 
 @contextmanager
 def reserve_slot(numbers: Sequence[str], per_number: int) -> Iterator[str]:
-    """Reserve the number with the fewest holders on this host, of those with fewer than allowed."""
+    """Reserve the GPU with the fewest runs of this user on this host.
+
+    Args:
+        numbers: of the GPUs, see `visible_gpus`.
+        per_number: how many runs share one.
+
+    Yields:
+        The GPU's number.
+
+    Raises:
+        RunError: all are taken, as more runs were started at once than were planned.
+    """
     user = str(os.getuid()) if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"usbench-gpus-{user}"
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        for place in range(per_number):
-            for number in numbers:
-                path = folder / f"{number.replace('/', '_')}-{place}.lock"
-                try:
-                    stack.enter_context(FileLock(path, timeout=0))
-                except Timeout:
-                    continue
-                yield number
-                return
+        for place, number in itertools.product(range(per_number), numbers):
+            path = folder / f"{number.replace('/', '_')}-{place}.lock"
+            try:
+                stack.enter_context(FileLock(path, timeout=0))
+            except Timeout:
+                continue
+            yield number
+            return
         raise RunError(
             f"GPUs {', '.join(numbers)}: expected one with fewer than {per_number} runs, got none; "
             "start fewer at once"

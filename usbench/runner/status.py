@@ -104,9 +104,10 @@ def run_status(address: RunAddress, now: float | None = None) -> RunStatus:
         return RunStatus("done", "", value, sum((result.seconds or {}).values()), lost)
     holder = read_holder(lock_path(folder), now)
     if holder:
-        silent = f"last sign of life {holder.silent_s:.0f} s ago"
-        who = f"process {holder.pid} on {holder.host}, {silent}"
-        return RunStatus("stale" if holder.stale else "running", who, lost=lost)
+        reason = (
+            f"process {holder.pid} on {holder.host}, last sign of life {holder.silent_s:.0f} s ago"
+        )
+        return RunStatus("stale" if holder.stale else "running", reason, lost=lost)
     if result:
         return RunStatus("failed", str(result.reason), lost=lost)
     with suppress(OSError, ValueError, KeyError):

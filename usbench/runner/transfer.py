@@ -1,28 +1,31 @@
-"""Plan to score a trained model on another dataset's test images; nothing is trained there.
+"""Score a trained model on another dataset's test images; nothing is trained there.
 
 The evaluation is a run of its own: it has an id, a folder, predictions and a result with
 `trained_on`, so that it can be explained and rescored like any other. Thresholds come from the
-validation images that the model was trained with.
+validation images that the model was trained with. Its predictions are mapped to the other dataset's
+classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from usbench.datasets.config import ViewConfig
 from usbench.errors import ConfigError
+from usbench.io.config import Composed
 from usbench.results import scoring
 from usbench.results.predictions import read_predictions
-from usbench.runner.class_map import match_classes
 from usbench.runner.config import RunConfig, Transfer
 from usbench.runner.identity import short_hash
 from usbench.runner.resolve import resolve_config
+from usbench.types import Boxes, Landmarks, Masks, Target
 
 
-def plan_transfer(
-    composed: Mapping[str, Any], trained: RunConfig, device: str | None = None
-) -> RunConfig:
+def plan_transfer(composed: Composed, trained: RunConfig, device: str | None = None) -> RunConfig:
     """Plan the evaluation of a trained run, before the training is done.
 
     Args:
@@ -38,13 +41,13 @@ def plan_transfer(
     same_phantom = config.phantom and other.name == name
     if same_phantom or config.fingerprint == trained.fingerprint:
         raise ConfigError(f"evaluate_on={name}: expected another dataset than it is trained on")
-    known, classes = trained.view.classes or (), config.view.classes or ()
-    class_map = match_classes(known, classes, other.class_map.get(name) or {})
+    trained_classes, classes = trained.view.classes or (), config.view.classes or ()
+    class_map = match_classes(trained_classes, classes, other.class_map.get(name) or {})
     scored = tuple(label for label in classes if label in class_map.values())
     if not scored:
         raise ConfigError(
-            f"evaluate_on={other.name}: expected a class of {name} ({', '.join(known)}), got only "
-            f"{', '.join(classes)}; say which is which in its YAML (class_map.{name})"
+            f"evaluate_on={other.name}: expected a class of {name} ({', '.join(trained_classes)}), "
+            f"got only {', '.join(classes)}; say which is which in its YAML (class_map.{name})"
         )
     left_out = tuple(label for label in classes if label not in scored)
     return replace(
@@ -71,9 +74,98 @@ def settle_transfer(plan: RunConfig, trained: RunConfig, validation: float | Non
     """
     assert plan.transfer
     samples = trained.open_dataset().samples("val")
-    stored = read_predictions(trained.run_dir, "val", samples)
-    return replace(
-        plan,
-        metric={**plan.metric, **scoring.choose_thresholds(stored)},
-        transfer=replace(plan.transfer, validation=validation),
-    )
+    thresholds = scoring.choose_thresholds(read_predictions(trained.run_dir, "val", samples))
+    transfer = replace(plan.transfer, validation=validation)
+    return replace(plan, metric={**plan.metric, **thresholds}, transfer=transfer)
+
+
+# ---- the two datasets' classes
+
+
+def match_classes(
+    trained: Sequence[str], classes: Sequence[str], stated: Mapping[str, str]
+) -> dict[str, str]:
+    """Match a model's classes to another dataset's.
+
+    Args:
+        trained: the model's.
+        classes: the other dataset's.
+        stated: model's class → the other's, as the dataset's YAML says.
+
+    Returns:
+        The stated pairs, and those of the same name.
+
+    Raises:
+        ConfigError: a stated name that either side doesn't have.
+    """
+    for theirs, ours in stated.items():
+        if theirs not in trained:
+            raise ConfigError(
+                f"class_map: expected one of the model's classes ({', '.join(trained)}), "
+                f"got {theirs!r}"
+            )
+        if ours not in classes:
+            raise ConfigError(
+                f"class_map: expected one of its classes ({', '.join(classes)}), got {ours!r}"
+            )
+    return {**{label: label for label in trained if label in classes}, **stated}
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """Where each of a model's classes counts in another dataset."""
+
+    targets: NDArray[np.int64]  # (C,) for each of the model's classes: the other's, -1 for none
+    n_classes: int  # of the other dataset
+    exclusive: bool  # whether the model's classes exclude each other
+
+    @classmethod
+    def of(cls, transfer: Transfer, trained: ViewConfig) -> ClassMap:
+        """The class map of an evaluation. trained: the view that the model was trained on."""
+        places = {label: transfer.classes.index(ours) for label, ours in transfer.class_map.items()}
+        targets = [places.get(label, -1) for label in trained.classes or ()]
+        return cls(np.array(targets, np.int64), len(transfer.classes), trained.exclusive)
+
+    def apply(self, predictions: Iterable[Target]) -> Iterator[Target]:
+        """Map predictions in the model's classes to the other dataset's.
+
+        Classes that map to the same one are joined: their boxes stay side by side, masks are united
+        (see `merge_masks`), of landmarks the first counts.
+        """
+        for prediction in predictions:
+            if isinstance(prediction, Boxes):
+                yield self.map_boxes(prediction)
+            elif isinstance(prediction, Masks):
+                yield self.merge_masks(prediction)
+            else:
+                yield self.map_landmarks(prediction)
+
+    def map_boxes(self, boxes: Boxes) -> Boxes:
+        """The boxes of classes that the other dataset has."""
+        shared = self.targets[boxes.labels] >= 0
+        scores = None if boxes.scores is None else boxes.scores[shared]
+        return Boxes(boxes.xyxy[shared], self.targets[boxes.labels[shared]], scores)
+
+    def map_landmarks(self, landmarks: Landmarks) -> Landmarks:
+        """For each of the other dataset's classes the first of the model's that maps to it."""
+        first = [int(np.flatnonzero(self.targets == n)[0]) for n in range(self.n_classes)]
+        scores = None if landmarks.scores is None else landmarks.scores[first]
+        paths = tuple(landmarks.paths[n] for n in first)
+        return Landmarks(paths, landmarks.state[first], scores)
+
+    def merge_masks(self, masks: Masks) -> Masks:
+        """Unite the planes of classes that map to the same one.
+
+        The score is the mean; the probability of either is the sum where they exclude each other,
+        else the larger.
+        """
+        parts = [np.flatnonzero(self.targets == n) for n in range(self.n_classes)]
+        planes = np.stack([masks.planes[part].any(axis=0) for part in parts])
+        probabilities = scores = None
+        if masks.probabilities is not None:
+            chosen = (masks.probabilities[part] for part in parts)
+            join = np.sum if self.exclusive else np.max
+            probabilities = np.stack([join(part, axis=0) for part in chosen]).clip(0, 1)
+        if masks.scores is not None:
+            scores = np.array([masks.scores[part].mean() for part in parts], np.float32)
+        return Masks(planes, scores, probabilities=probabilities)

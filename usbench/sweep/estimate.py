@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -25,13 +27,10 @@ def show_plan(jobs: Sequence[Job], to_do: Collection[str], places: int) -> None:
     """
     rows, seconds_left, unknown = [], 0.0, 0
     for job in jobs:
-        if not job.plan:
-            state = "skipped" if job.skipped else "failed"
-            rows.append([job.name, "–", state, job.skipped or job.failed])
         for name, config, status in job.statuses():
             if status.is_done:
                 note = f"in {format_seconds(status.seconds)}"
-            elif job.name not in to_do:
+            elif config is None or job.name not in to_do:
                 note = status.reason
             else:
                 seconds = expected_seconds(config)
@@ -40,7 +39,7 @@ def show_plan(jobs: Sequence[Job], to_do: Collection[str], places: int) -> None:
                 note = "no earlier run on this processor"
                 if seconds is not None:
                     note = f"about {format_seconds(seconds)}"
-            rows.append([name, config.run_id, status.state, note])
+            rows.append([name, config.run_id if config else "–", status.state, note])
     table("plan", ["combination", "run", "state", ""], rows)
     duration = ""
     if to_do:
@@ -72,25 +71,21 @@ def expected_seconds(config: RunConfig) -> float | None:
     The median of runs of its dataset, model and recipe on this kind of processor and its device.
     """
     folder = config.results / PHANTOM if config.phantom else config.results
-    device = config.device.split(":")[0]
     times = earlier_times(folder / config.dataset.name / config.task, config.model.name)
-    alike = [seconds for recipe, on, seconds in times if (recipe, on) == (config.recipe, device)]
+    alike = times[config.recipe, config.device.split(":")[0]]
     return statistics.median(alike) if alike else None
 
 
 @cache
-def earlier_times(folder: Path, model: str) -> tuple[tuple[str | None, str | None, float], ...]:
-    """(recipe, device, seconds) of each finished run of a model on this kind of processor."""
-    return tuple(read_times(folder, model))
-
-
-def read_times(folder: Path, model: str) -> Iterator[tuple[str | None, str | None, float]]:
-    """See `earlier_times`; damaged results are left out, the status reports them."""
+def earlier_times(
+    folder: Path, model: str
+) -> defaultdict[tuple[str | None, str | None], list[float]]:
+    """Seconds of each finished run of a model on this kind of processor, by recipe and device."""
     processor = machine.cpu_info("model name")
+    times = defaultdict(list)
     for path in sorted(folder.glob(f"{model}-s*.json")):
-        try:
+        with suppress(DataError):  # the status reports damaged results
             result = load_result(path)
-        except DataError:
-            continue
-        if result.is_done and result.machine.processor == processor and result.seconds:
-            yield result.recipe, result.device, float(sum(result.seconds.values()))
+            if result.is_done and result.machine.processor == processor and result.seconds:
+                times[result.recipe, result.device].append(float(sum(result.seconds.values())))
+    return times

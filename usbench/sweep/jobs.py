@@ -9,22 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from usbench.errors import ConfigError, DataError, UnsuitableError, UsbenchError
+from usbench.errors import ConfigError, DataError, UnsuitableError, UsbenchError, in_one_line
+from usbench.io.config import Composed
 from usbench.io.console import say, table
-from usbench.io.files import write_atomically
+from usbench.io.files import JsonObject, write_atomically
 from usbench.runner.config import RunAddress, RunConfig
 from usbench.runner.plan import Plan
 from usbench.runner.publish import remove_leftovers
 from usbench.runner.resources import Resources
-from usbench.runner.status import RunStatus, run_statuses
-from usbench.sweep.tuning import plan_tuned_run
+from usbench.runner.status import RunStatus, State, run_statuses
+from usbench.sweep.studies import plan_tuned_run
 
 FOLDER = "sweep"  # below runs
 TO_DO = {"missing", "stale"}
@@ -47,8 +47,11 @@ class Job:
         """The training and its evaluations."""
         return self.plan.configs if self.plan else []
 
-    def statuses(self) -> Iterator[tuple[str, RunConfig, RunStatus]]:
-        """(name, run, status) of the training and of its evaluations."""
+    def statuses(self) -> Iterator[tuple[str, RunConfig | None, RunStatus]]:
+        """(name, run, status) of the training and of its evaluations, or why there are none."""
+        if not self.plan:
+            state: State = "skipped" if self.skipped else "failed"
+            yield self.name, None, RunStatus(state, self.skipped or self.failed)
         statuses = run_statuses([config.address for config in self.configs])
         for config, status in zip(self.configs, statuses, strict=True):
             elsewhere = f" → {config.dataset.name}" if config.transfer else ""
@@ -62,30 +65,23 @@ class Job:
 
 def plan_job(
     overrides: tuple[str, ...],
-    compose: Callable[[tuple[str, ...]], dict[str, Any]],
+    compose: Callable[[tuple[str, ...]], Composed],
     resources: Resources,
 ) -> Job:
     """Plan one combination. Raises ConfigError for overrides that are wrong in any combination."""
     try:
         return Job(overrides, plan_tuned_run(compose(overrides), overrides, resources))
     except UnsuitableError as error:
-        return Job(overrides, skipped=brief_reason(error))
+        return Job(overrides, skipped=error.reason)
+    except ConfigError:
+        raise
     except (UsbenchError, OSError) as error:
-        if isinstance(error, ConfigError):
-            raise
         return Job(overrides, failed=str(error))
-
-
-def brief_reason(error: UnsuitableError) -> str:
-    """Why a combination can't be, without its overrides and the advice to change them."""
-    return str(error).partition(": ")[2].partition(";")[0]
 
 
 def name_jobs(jobs: Sequence[Job]) -> list[Job]:
     """Jobs named by the overrides that they don't all have; a single one by all of its own."""
-    shared: set[str] = set()
-    if len(jobs) > 1:
-        shared = set.intersection(*(set(job.overrides) for job in jobs))
+    shared = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
     named = []
     for job in jobs:
         parts = [brief_override(override) for override in job.overrides if override not in shared]
@@ -123,40 +119,34 @@ class StoredJob:
     place: str  # in the sweep, for people
 
 
-def stored_job_path(runs: Path, run_id: str) -> Path:
-    """Where a job is stored."""
-    return runs / FOLDER / f"{run_id}.yaml"
-
-
 def store_job(job: StoredJob) -> None:
     """Store a job below runs."""
     config = job.plan.config
-    content = {
+    content: JsonObject = {
         "config": config.to_mapping(),
         "evaluations": [evaluation.to_mapping() for evaluation in job.plan.evaluations],
-        "overwrite": job.overwrite,
-        "per_gpu": job.per_gpu,
-        "remote": job.remote,
-        "folder": job.folder,
-        "place": job.place,
+        **vars(job),
     }
-    text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
-    path = stored_job_path(config.runs, config.run_id)
+    del content["plan"]
+    path = config.runs / FOLDER / f"{config.run_id}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text)
+    write_atomically(
+        path, yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    )
 
 
 def read_job(runs: Path, run_id: str) -> StoredJob:
     """A stored job. Raises ConfigError where there is none."""
-    path = stored_job_path(runs, run_id)
+    path = runs / FOLDER / f"{run_id}.yaml"
     try:
-        content: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+        content: JsonObject = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
         config = RunConfig.from_mapping(content.pop("config"))
-        evaluations = tuple(RunConfig.from_mapping(node) for node in content.pop("evaluations"))
+        evaluations = tuple(map(RunConfig.from_mapping, content.pop("evaluations")))
         return StoredJob(Plan(config, evaluations), **content)
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: expected a run stored by a sweep ({reason})") from error
+        raise ConfigError(
+            f"{path}: expected a run stored by a sweep ({in_one_line(error)})"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -169,12 +159,12 @@ class PlannedJob:
     runs: tuple[RunAddress, ...]
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any], runs: Path) -> PlannedJob:
+    def from_json(cls, content: JsonObject, runs: Path) -> PlannedJob:
         """A job of a plan. runs: where the runs' folders are now."""
         addresses = []
         for node in content["runs"]:
-            results = Path(node["results"])
-            addresses.append(RunAddress(**{**node, "runs": runs.absolute(), "results": results}))
+            folders = {"runs": runs.absolute(), "results": Path(node["results"])}
+            addresses.append(RunAddress(**{**node, **folders}))
         return cls(content["name"], content["skipped"], content["failed"], tuple(addresses))
 
 
@@ -182,17 +172,12 @@ def write_plan(runs: Path, jobs: Sequence[Job]) -> None:
     """Store the plan of a sweep, for its status."""
     rows = []
     for job in jobs:
-        addresses = [asdict(config.address) for config in job.configs]
-        for address in addresses:
-            address |= {"runs": str(address["runs"]), "results": str(address["results"])}
-        rows.append(
-            {"name": job.name, "skipped": job.skipped, "failed": job.failed, "runs": addresses}
-        )
-    overrides = [job.overrides for job in jobs]
-    digest = hashlib.sha256(json.dumps(overrides).encode()).hexdigest()[:12]
-    path = runs / FOLDER / f"plan-{digest}.json"
+        runs_of_job = tuple(config.address for config in job.configs)
+        rows.append(asdict(PlannedJob(job.name, job.skipped, job.failed, runs_of_job)))
+    overrides = json.dumps([job.overrides for job in jobs])
+    path = runs / FOLDER / f"plan-{hashlib.sha256(overrides.encode()).hexdigest()[:12]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({"jobs": rows}, ensure_ascii=False))
+    write_atomically(path, json.dumps({"jobs": rows}, ensure_ascii=False, default=str))
 
 
 def read_plan(runs: Path, path: Path | None = None) -> list[PlannedJob]:
@@ -209,8 +194,7 @@ def read_plan(runs: Path, path: Path | None = None) -> list[PlannedJob]:
     plans = sorted(folder.glob("plan-*.json"), key=lambda plan: plan.stat().st_mtime_ns)
     path = path or (plans[-1] if plans else folder / "plan-*.json")
     try:
-        jobs = json.loads(path.read_text())["jobs"]
-        return [PlannedJob.from_json(job, runs) for job in jobs]
+        return [PlannedJob.from_json(job, runs) for job in json.loads(path.read_text())["jobs"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path}: expected the plan of a sweep ({error}); begin one with -m or sweep="
@@ -226,23 +210,25 @@ class Sweep:
 
     jobs: list[Job]
     remote: bool  # whether a cluster runs the jobs
-    rows: list[list[str]] = field(default_factory=list)  # of what isn't done
-    counts: Counter[str] = field(default_factory=Counter)  # runs by state
-    lost: int = 0  # how often work was done in vain
-
-    def explains(self, error: Exception) -> bool:
-        """Whether an error of Hydra is only how a sweep ends: never."""
-        return False
 
     def finish(self) -> int:
         """Print what isn't done and why, and counts; the exit code."""
-        self.count()
-        if self.rows:
-            table("not done", ["run", "state", "why"], self.rows)
-        counts = ", ".join(f"{number} {state}" for state, number in sorted(self.counts.items()))
-        lost = f"; work done twice: {self.lost}" if self.lost else ""
-        say(f"{sum(self.counts.values())} runs: {counts}{lost}")
-        unfinished = self.counts.keys() & UNFINISHED
+        states: Counter[str] = Counter()
+        rows, lost = [], 0
+        rejected = [job for job in self.jobs if not job.plan]
+        for job in [*rejected, *unique_jobs(self.jobs)]:
+            for name, config, status in job.statuses():
+                states[status.state] += 1
+                lost += status.lost
+                if not status.is_done:
+                    rows.append([name, status.state, status.reason])
+                elif config:
+                    remove_leftovers(config.address)
+        if rows:
+            table("not done", ["run", "state", "why"], rows)
+        counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+        say(f"{states.total()} runs: {counts}" + (f"; work done twice: {lost}" if lost else ""))
+        unfinished = states.keys() & UNFINISHED
         if to_do := sorted(unfinished & TO_DO):
             say(f"the same command again does what is {' or '.join(to_do)}")
         if self.remote and unfinished - {"failed"}:
@@ -250,22 +236,3 @@ class Sweep:
         if "failed" in unfinished:
             say("with retry_failed=true it does what failed, too")
         return 1 if unfinished else 0
-
-    def count(self) -> None:
-        """Look up what became of every run."""
-        for job in self.jobs:
-            if not job.plan:
-                state = "skipped" if job.skipped else "failed"
-                self.counts[state] += 1
-                self.rows.append([job.name, state, job.skipped or job.failed])
-        for job in unique_jobs(self.jobs):
-            for name, config, status in job.statuses():
-                self.counts[status.state] += 1
-                self.lost += status.lost
-                if status.is_done:
-                    remove_leftovers(config.address)
-                else:
-                    self.rows.append([name, status.state, status.reason])
-
-    def close(self) -> None:
-        """Nothing is held."""

@@ -17,23 +17,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from usbench.errors import ConfigError, Finished, UsbenchError
+from usbench.errors import Finished, UsbenchError
 from usbench.io.config import (
     HYDRA_ERRORS,
+    Composed,
     combinations,
     compose_unresolved,
     explain,
     quote,
     sweep_overrides,
+    task_overrides,
     to_plain_data,
 )
 from usbench.io.console import say, track, warn
 from usbench.runner.resources import launcher_resources
+from usbench.sweep import studies
 from usbench.sweep.estimate import show_plan
 from usbench.sweep.jobs import (
     StoredJob,
@@ -63,13 +65,14 @@ def collect_sweeps() -> Iterator[list[Sweep | Search]]:
     finally:
         _sweeps.reset(token)
         for sweep in sweeps:
-            sweep.close()
+            if isinstance(sweep, Search):
+                sweep.lock.release()
 
 
 class Planner(Callback):  # type: ignore[misc]
     """Turns a multirun's combinations into its missing runs, or begins a search by Optuna."""
 
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+    def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         """Plan the sweep; any sweeper but Hydra's own and Optuna's is left alone.
 
         Raises:
@@ -91,7 +94,7 @@ class Planner(Callback):  # type: ignore[misc]
             traceback.print_exc()
             raise Finished(1) from error
 
-    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+    def on_job_start(self, config: DictConfig, **_: object) -> None:
         """A search prints which values it tries."""
         for sweep in _sweeps.get([]):
             if isinstance(sweep, Search):
@@ -105,28 +108,22 @@ def begin_sweep(config: DictConfig) -> None:
         Finished: plan=true, or nothing is to be done.
     """
     resources = launcher_resources(config.hydra.launcher)
-    overrides = combinations(sweep_overrides(config))
-    jobs = name_jobs(
-        [plan_job(job, compose_job, resources) for job in track(overrides, "planning")]
-    )
-    only_plan, overwrite, retry_failed = (
-        read_switch(config, key) for key in ("plan", "overwrite", "retry_failed")
-    )
-    write_plan(Path(str(config.runs)).absolute(), jobs)
-    to_do = [job for job in unique_jobs(jobs) if overwrite or job.is_waiting(retry_failed)]
-    if only_plan:
+    overrides = track(combinations(sweep_overrides(config)), "planning")
+    jobs = name_jobs([plan_job(job, compose_job, resources) for job in overrides])
+    runs = Path(str(config.runs)).absolute()
+    write_plan(runs, jobs)
+    to_do = unique_jobs(jobs)
+    if not config.overwrite:
+        to_do = [job for job in to_do if job.is_waiting(config.retry_failed)]
+    if config.plan:
         show_plan(jobs, [job.name for job in to_do], max(1, min(resources.places, len(to_do))))
         raise Finished(0)
     run_ids = []
     for n, job in enumerate(to_do, 1):
         assert job.plan
-        run_ids.append(job.plan.config.run_id)
-        place = f"{n} of {len(to_do)}: {job.name}"
-        store_job(
-            StoredJob(
-                job.plan, overwrite, resources.per_gpu, resources.remote, str(Path.cwd()), place
-            )
-        )
+        run_ids.append(quote(job.plan.config.run_id))
+        given = (config.overwrite, resources.per_gpu, resources.remote, str(Path.cwd()))
+        store_job(StoredJob(job.plan, *given, f"{n} of {len(to_do)}: {job.name}"))
     sweep = Sweep(jobs, resources.remote)
     if not to_do:
         raise Finished(sweep.finish())
@@ -134,9 +131,8 @@ def begin_sweep(config: DictConfig) -> None:
         say(f"{len(to_do)} runs go to the cluster; python scripts/status.py --watch shows them")
     _sweeps.get([]).append(sweep)
     with read_write(config), open_dict(config):
-        quoted = ",".join(quote(run_id) for run_id in run_ids)
-        runs = quote(str(Path(str(config.runs)).absolute()))
-        config.hydra.overrides.task = [f"runs={runs}", f"planned={quoted}"]
+        planned = f"planned={','.join(run_ids)}"
+        config.hydra.overrides.task = [f"runs={quote(str(runs))}", planned]
         config.hydra.sweeper.params = None
 
 
@@ -146,16 +142,13 @@ def begin_optuna_search(config: DictConfig) -> None:
     Raises:
         Finished: plan=true, or no trial is missing.
     """
-    overrides = sweep_overrides(config)
     resources = launcher_resources(config.hydra.launcher)
-    search = begin_search(overrides, config.hydra.sweeper.n_trials, resources)
-    if isinstance(search, str):
-        say(search)
-        raise Finished(0)
+    search = begin_search(sweep_overrides(config), config.hydra.sweeper.n_trials, resources)
     _sweeps.get([]).append(search)
     if search.missing <= 0:
         raise Finished(search.finish())
-    say(search.progress)
+    done = f"{search.study.completed} of {search.n_trials} trials are done"
+    say(f"study {search.name}: {done}; {search.url.removeprefix(studies.FILE)}")
     with read_write(config), open_dict(config):
         sweeper = config.hydra.sweeper
         sweeper.storage, sweeper.study_name = search.url, search.name
@@ -163,37 +156,30 @@ def begin_optuna_search(config: DictConfig) -> None:
         if "seed" in sweeper.sampler:  # a sampler that resumes must not draw the same numbers again
             sweeper.sampler.seed = (sweeper.sampler.seed or 0) + search.study.begun
         config.hydra.sweep.dir = str(search.folder)
-        task: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+        task = task_overrides(config)
         config.hydra.overrides.task = [*task, *search.trial_overrides(task)]
 
 
-def read_switch(config: DictConfig, key: str) -> bool:
-    """A key that is true or false. Raises ConfigError for anything else."""
-    if not isinstance(config[key], bool):
-        raise ConfigError(f"{key}={config[key]}: expected true or false")
-    return bool(config[key])
-
-
-def compose_job(overrides: tuple[str, ...]) -> dict[str, Any]:
+def compose_job(overrides: tuple[str, ...]) -> Composed:
     """The configuration of one combination.
 
     Hydra takes a tenth of a second, so combinations that differ in seed or fold alone share what it
     composed, unless a value refers to them.
     """
-    shared = tuple(override for override in overrides if not NUMBERED.fullmatch(override))
-    composed, refers = compose_cached(shared)
+    shared, numbers = [], {}
+    for override in overrides:
+        if match := NUMBERED.fullmatch(override):
+            numbers[match[1]] = int(match[2])
+        else:
+            shared.append(override)
+    composed, refers = compose_cached(tuple(shared))
     if refers:
         return compose_cached(overrides)[0]
-    numbers = {}
-    for override in overrides:
-        if NUMBERED.fullmatch(override):
-            key, _, value = override.partition("=")
-            numbers[key] = int(value)
     return {**copy.deepcopy(composed), **numbers}
 
 
 @functools.cache
-def compose_cached(overrides: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
+def compose_cached(overrides: tuple[str, ...]) -> tuple[Composed, bool]:
     """(the configuration, whether a value of it depends on the seed or the fold)."""
     config = compose_unresolved(overrides)
     return to_plain_data(config), bool(REFERENCE.search(str(OmegaConf.to_container(config))))

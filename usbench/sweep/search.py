@@ -2,18 +2,18 @@
 
 A study is steered by the selection metric on validation alone. Its trials are ordinary runs, whose
 results lie below `runs/tuning/<study>`, off the leaderboard: their test scores are never shown.
-What `tuned=NAME` then does with the best trial is in tuning.py.
+What `tuned=NAME` then does with the best trial is in studies.py.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from usbench.errors import ConfigError, RunError
+from usbench.errors import ConfigError, Finished, RunError
 from usbench.io.config import compose, parse_overrides, quote
 from usbench.io.console import say, warn
 from usbench.runner.config import RunConfig
@@ -42,9 +42,10 @@ class Search:
 
     name: str
     url: str  # of the database
-    wanted: int  # trials to complete
+    n_trials: int  # to complete
     folder: Path  # of the trials' results
-    about: Mapping[str, Any]
+    about: Mapping[str, object]
+    space: Mapping[str, str]  # parameter → what it is searched over
     study: Study  # as it stood at the start
     lock: Lock
     announced: int = 0  # trials begun by this process
@@ -52,19 +53,12 @@ class Search:
     @property
     def missing(self) -> int:
         """Trials to do."""
-        return self.wanted - self.study.completed
-
-    @property
-    def progress(self) -> str:
-        """How far the search is, and where its database lies."""
-        done = f"{self.study.completed} of {self.wanted} trials are done"
-        return f"study {self.name}: {done}; {self.url.removeprefix(studies.FILE)}"
+        return self.n_trials - self.study.completed
 
     def trial_overrides(self, overrides: Sequence[str]) -> list[str]:
         """What each trial gets beside the search's own overrides: where its result belongs."""
-        runs = self.folder.parent.parent
         added = [
-            f"runs={quote(str(runs))}",
+            f"runs={quote(str(self.folder.parent.parent))}",
             f"results={quote(str(self.folder))}",
             f"study='{self.name}'",
         ]
@@ -75,24 +69,19 @@ class Search:
     def announce(self, overrides: Iterable[str]) -> None:
         """Print which values the next trial tries."""
         self.announced += 1
-        tried = []
-        for override in overrides:
-            if override.partition("=")[0] in self.about["space"]:
-                tried.append(override.lstrip("+"))
+        tried = [text.lstrip("+") for text in overrides if text.partition("=")[0] in self.space]
         say(f"trial {self.announced}: {' '.join(tried)}")
 
-    def explains(self, error: Exception) -> bool:
-        """Whether an error of the sweeper is only how it ends: no trial is left half done.
+    def has_ended(self) -> bool:
+        """Whether the sweeper has begun trials, and left none half done.
 
-        It raises when all trials have failed and there is no best one, and when a grid's last trial
-        has failed.
+        An error of it is then only how it ends: it raises when all trials have failed and there is
+        no best one, and when a grid's last trial has failed.
         """
-        del error  # its type and text belong to Optuna
-        try:
+        with suppress(RunError):
             study = studies.load_study(self.url, self.name)
-        except RunError:
-            return False
-        return study is not None and study.begun > self.study.begun and not study.running
+            return study is not None and study.begun > self.study.begun and not study.running
+        return False
 
     def finish(self) -> int:
         """Print what became of the search; the exit code."""
@@ -108,11 +97,11 @@ class Search:
             )
             return 1
         self.report(study)
-        return 0 if study.completed >= self.wanted else 1
+        return 0 if study.completed >= self.n_trials else 1
 
     def report(self, study: Study) -> None:
         """Print a study's counts, its best trial, and what to do next."""
-        done = f"{study.completed} of {self.wanted} trials done"
+        done = f"{study.completed} of {self.n_trials} trials done"
         say(f"study {study.name}: {done}, {study.failed} failed")
         if study.completed:
             values = " ".join(f"{key.lstrip('+')}={value}" for key, value in study.values.items())
@@ -124,15 +113,11 @@ class Search:
             )
         if study.failed:
             say(f"why trials failed is in their results below {self.folder}")
-        if study.completed < self.wanted:
+        if study.completed < self.n_trials:
             say("the same command again does the missing trials")
 
-    def close(self) -> None:
-        """Release the study's lock."""
-        self.lock.release()
 
-
-def begin_search(overrides: Sequence[str], n_trials: object, resources: Resources) -> Search | str:
+def begin_search(overrides: Sequence[str], n_trials: object, resources: Resources) -> Search:
     """Take a study up, or begin it.
 
     Args:
@@ -140,17 +125,20 @@ def begin_search(overrides: Sequence[str], n_trials: object, resources: Resource
         n_trials: of the sweeper's configuration.
         resources: what each trial gets.
 
-    Returns:
-        The search; for plan=true what it would do.
-
     Raises:
+        Finished: plan=true, which prints what the search would do.
         ConfigError: the search can't be.
         RunError: another process carries it out, or the database can't be used.
     """
     fixed, space = split_overrides(overrides)
     composed = compose(fixed)
-    check_keys(composed, n_trials)
-    assert isinstance(n_trials, int)
+    for key, advice in FORBIDDEN.items():
+        if composed[key]:
+            raise ConfigError(f"{key}={composed[key]} in a search: {advice}")
+    if not isinstance(n_trials, int) or isinstance(n_trials, bool) or n_trials < 1:
+        raise ConfigError(
+            f"hydra.sweeper.n_trials={n_trials}: expected a whole number of 1 or more"
+        )
     config = plan_run({**composed, "study": None, "evaluate_on": []}, fixed, resources).config
     about = study_facts(config, space)
     name = str(composed["study"] or f"{about['dataset']}-{about['model']}")
@@ -158,9 +146,10 @@ def begin_search(overrides: Sequence[str], n_trials: object, resources: Resource
         raise ConfigError(f"study={name}: expected a name of letters, digits and . _ + -")
     url, folder = studies.storage_url(composed), config.runs / FOLDER / name
     if composed["plan"]:
-        study = studies.load_study(url, name)
-        done = study.completed if study else 0
-        return f"study {name}: {done} of {n_trials} trials are done; plan=true starts nothing"
+        stored = studies.load_study(url, name)
+        done = stored.completed if stored else 0
+        say(f"study {name}: {done} of {n_trials} trials are done; plan=true starts nothing")
+        raise Finished(0)
     lock = take_lock(lock_path(folder))
     if lock is None:
         raise RunError(
@@ -173,34 +162,22 @@ def begin_search(overrides: Sequence[str], n_trials: object, resources: Resource
     except BaseException:
         lock.release()
         raise
-    return Search(name, url, n_trials, folder, about, study, lock)
-
-
-def check_keys(composed: Mapping[str, Any], n_trials: object) -> None:
-    """Raise ConfigError for keys that make no sense in a search."""
-    for key, advice in FORBIDDEN.items():
-        if composed[key]:
-            raise ConfigError(f"{key}={composed[key]} in a search: {advice}")
-    if not isinstance(n_trials, int) or isinstance(n_trials, bool) or n_trials < 1:
-        raise ConfigError(
-            f"hydra.sweeper.n_trials={n_trials}: expected a whole number of 1 or more"
-        )
+    return Search(name, url, n_trials, folder, about, space, study, lock)
 
 
 def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """(overrides that all trials share, {parameter: what it is searched over})."""
     fixed, space = [], {}
     for override in parse_overrides(overrides):
-        line = str(override.input_line)
+        line, key = str(override.input_line), str(override.get_key_element())
         if not override.is_sweep_override():
             fixed.append(line)
-            continue
-        key = str(override.get_key_element())
-        if not SEARCHABLE.match(key):
+        elif SEARCHABLE.match(key):
+            space[key] = line.partition("=")[2]
+        else:
             raise ConfigError(
                 f"{line}: only model.… can vary in a search; use one study for each other value"
             )
-        space[key] = line.partition("=")[2]
     if not space:
         raise ConfigError(
             f"a search needs a parameter that varies, and its range, such as {EXAMPLE}"
@@ -208,7 +185,7 @@ def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]
     return fixed, space
 
 
-def study_facts(config: RunConfig, space: Mapping[str, str]) -> dict[str, Any]:
+def study_facts(config: RunConfig, space: Mapping[str, str]) -> dict[str, object]:
     """What a study is about, so that it isn't resumed with, or used for, something else."""
     metric, version = SELECTION[config.task]
     return {

@@ -1,4 +1,4 @@
-"""Tracking against real stores: SQLite made by eight processes at once, killed processes, a server on loopback."""
+"""Tracking against real stores: SQLite made by eight processes at once, a server on loopback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -23,12 +24,15 @@ from hypothesis import strategies as st
 
 import usbench
 from scripts.bench_tracking import SERVER
-from usbench.errors import ConfigError, RunError
+from usbench.errors import RunError
+from usbench.metrics.scores import Figure, ProtocolScores
+from usbench.results.result import Code, Data, Machine, Result, Validation
 from usbench.runner.tracking.mlflow_store import (
     MlflowTracker,
-    Untracked,
+    Status,
     mark_killed_runs,
     open_tracker,
+    time_ms,
 )
 from usbench.runner.tracking.text import final_scores, one_line, process_tags, shorten, valid_name
 
@@ -38,24 +42,40 @@ PYTHON["MLFLOW_DISABLE_TELEMETRY"] = "true"  # of the processes that import mlfl
 PYTHON |= SERVER
 EXPERIMENT = "usbench/phantom-segment"
 KEY = "1a2b3c4d5e6f"
-RECORD = {
-    "key": KEY,
-    "scores": {
-        "dice": {"value": 0.75, "low": 0.5, "high": 0.875, "n": 8, "groups": 4},
-        "hd95_mm": {"value": None},
+PROTOCOL = ProtocolScores(
+    "usbench",
+    1,
+    "what is scored",
+    {
+        "dice": Figure(0.75, 8, low=0.5, high=0.875, method="bootstrap", groups=4),
+        "hd95_mm": Figure(None, 0, "no case to average"),
     },
-    "per_class": {"dura mater": {"dice": {"value": 0.5}}, "cyst": {"dice": 1.0}},
-    "validation": {"dice": 0.625, "epoch": None},
-    "seconds": 12,
-}
+    {"dura mater": {"dice": Figure(0.5, 8)}, "cyst": {"dice": Figure(1.0, 8)}},
+    {},
+)
+RESULT = Result(
+    dataset="phantom",
+    task="segment",
+    model="unet",
+    run_id=KEY,
+    status="done",
+    origin="run",
+    data=Data("fingerprint", {"test": 8}, phantom=True),
+    code=Code("0.1.0", None, None),
+    machine=Machine("a processor"),
+    config={},
+    protocols=(PROTOCOL,),
+    validation=Validation("dice", 0.625),
+    seconds={"fit": 12},
+)
 SCORES = {
     "test/dice": 0.75,
     "test/dice.low": 0.5,
     "test/dice.high": 0.875,
     "test/dura mater/dice": 0.5,
     "test/cyst/dice": 1.0,
-    "validation/dice": 0.625,
-    "seconds": 12.0,
+    "validation": 0.625,
+    "seconds/fit": 12.0,
 }
 START = """
 import sys, time
@@ -64,9 +84,10 @@ from pathlib import Path
 from usbench.runner.tracking.mlflow_store import open_tracker
 
 def start(number):
-    key = number * 12
-    tracker = open_tracker("mlflow", runs=Path(sys.argv[1]), experiment="usbench/phantom-segment", name=f"unet-{key}",
-                           key=key, params={"seed": number}, tags={}, config=None)
+    run_id = number * 12
+    tracker = open_tracker(runs=Path(sys.argv[1]), experiment="usbench/phantom-segment",
+                           name=f"unet-{run_id}", run_id=run_id, params={"seed": number}, tags={},
+                           config=None)
     tracker.log("loss", 1.0, 0)
     tracker.flush()
     print(tracker.run_id, flush=True)
@@ -77,7 +98,7 @@ import mlflow  # once, before the processes part
 
 def one(number, barrier):
     barrier.wait()
-    start(number).finish("FINISHED", None)
+    start(number).end("FINISHED", None, (), int(1000 * time.time()))
 
 fork = get_context("fork")
 barrier = fork.Barrier(8)
@@ -101,7 +122,7 @@ def _no_server_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str]:
-    """A fresh runs folder in which eight processes start at one instant: (folder, failures, stdout, stderr)."""
+    """(runs folder in which eight processes start at one instant, failures, stdout, stderr)."""
     runs = tmp_path_factory.mktemp("eight") / "new" / "my runs"
     child = _child(START + EIGHT, runs)
     out, err = child.communicate(timeout=120)
@@ -124,14 +145,18 @@ def _open(runs: Path, **changes: Any) -> MlflowTracker:
     settings: dict[str, Any] = {
         "experiment": EXPERIMENT,
         "name": f"unet-s0-{KEY}",
-        "key": KEY,
+        "run_id": KEY,
         "params": {"model": "unet", "lr": 1e-3},
         "tags": {},
         "config": None,
     }
-    tracker = open_tracker("mlflow", runs=runs, **{**settings, **changes})
-    assert isinstance(tracker, MlflowTracker)
-    return tracker
+    return open_tracker(runs=runs, **{**settings, **changes})
+
+
+def _end(
+    tracker: MlflowTracker, status: Status, result: Result | None, files: Sequence[Path] = ()
+) -> None:
+    assert tracker.end(status, result, files, time_ms()) is None
 
 
 def _client(uri: str) -> Any:
@@ -166,7 +191,7 @@ def _check_story(client: Any, run_id: str, epochs: int, folder: Path) -> None:
         "overlays/worst.png",
         "record.json",
     ]
-    assert json.loads((copy / "record.json").read_text()) == RECORD
+    assert json.loads((copy / "record.json").read_text()) == RESULT.to_json()
     assert (copy / "config.yaml").read_text() == "model: unet\n"
 
 
@@ -178,10 +203,10 @@ def test_eight_processes_create_one_store_at_one_instant(
     assert (failures, err) == (0, "")
     client = _client(_sqlite(runs))
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    found = client.search_runs([experiment.experiment_id])
-    assert {run.info.run_id for run in found} == set(out.split())
-    assert {run.info.status for run in found} == {"FINISHED"}
-    assert sorted(run.data.params["seed"] for run in found) == list("01234567")
+    stored = client.search_runs([experiment.experiment_id])
+    assert {run.info.run_id for run in stored} == set(out.split())
+    assert {run.info.status for run in stored} == {"FINISHED"}
+    assert sorted(run.data.params["seed"] for run in stored) == list("01234567")
 
 
 @pytest.mark.process
@@ -196,8 +221,7 @@ def test_a_run_as_a_fresh_client_reads_it(
     assert mlflow.active_run() is None  # nothing that another library's autologging could write to
     for epoch in range(3):
         tracker.log("val/dice", epoch / 16, epoch)
-    tracker.finish("FINISHED", RECORD, [files["overlay"]])
-    tracker.finish("FAILED", None)  # only the first counts
+    _end(tracker, "FINISHED", RESULT, [files["overlay"]])
     assert capfd.readouterr() == ("", "")
     assert os.environ == before
     _check_story(_client(_sqlite(runs)), tracker.run_id, 3, tmp_path / "copy")
@@ -214,7 +238,7 @@ def test_values_are_sent_when_the_step_changes(runs: Path) -> None:
     assert client.get_run(tracker.run_id).data.metrics == {"loss": 2.0, "lr": 0.5}
     tracker.flush()
     assert client.get_run(tracker.run_id).data.metrics["loss"] == 1.0
-    tracker.finish("FAILED", None)
+    _end(tracker, "FAILED", None)
     assert client.get_run(tracker.run_id).info.status == "FAILED"
 
 
@@ -223,7 +247,7 @@ def test_more_than_one_request_holds(runs: Path) -> None:
     tracker = _open(runs, params={f"p{n}": n for n in range(130)})
     for n in range(1200):
         tracker.log(f"m{n}", n, 0)
-    tracker.finish("FINISHED", None)
+    _end(tracker, "FINISHED", None)
     data = _client(_sqlite(runs)).get_run(tracker.run_id).data
     assert (len(data.params), len(data.metrics)) == (130, 1200)
 
@@ -233,7 +257,8 @@ def test_what_is_not_finite_is_counted_instead(runs: Path) -> None:
     tracker = _open(runs)
     for step, value in enumerate((1.0, math.inf, 2.0, math.nan, -math.inf)):
         tracker.log("hd95", value, step)
-    tracker.finish("FAILED", {"scores": {"hd95_px": {"value": math.inf}}})
+    infinite = replace(PROTOCOL, scores={"hd95_px": Figure(math.inf, 8)}, per_class={})
+    _end(tracker, "FAILED", replace(RESULT, protocols=(infinite,), validation=None, seconds=None))
     client = _client(_sqlite(runs))
     history = {
         name: client.get_metric_history(tracker.run_id, name) for name in ("hd95", "hd95.nonfinite")
@@ -248,7 +273,7 @@ def test_what_is_not_finite_is_counted_instead(runs: Path) -> None:
 def test_neither_host_nor_user_nor_folders(runs: Path) -> None:
     params = {"weights": Path.home() / "secret" / "w.pt"}
     tracker = _open(runs, params=params, tags={"data": f"{Path.home()}/images"})
-    tracker.finish("FINISHED", None)
+    _end(tracker, "FINISHED", None)
     run = _client(_sqlite(runs)).get_run(tracker.run_id)
     assert run.data.params == {"weights": "w.pt"}
     assert run.data.tags["data"] == "images"
@@ -272,29 +297,29 @@ def test_a_killed_run_is_marked_and_the_next_says_what_it_resumes(runs: Path) ->
     child = _child(START + SLEEP, runs)
     assert child.stdout is not None
     killed = child.stdout.readline().strip()
-    alive = _open(runs, key="9" * 12)  # while the first still runs: it stays, nothing is resumed
+    alive = _open(runs, run_id="9" * 12)  # while the first still runs: it stays, nothing is resumed
     assert client.get_run(killed).info.status == "RUNNING"
     assert "usbench.resumes" not in client.get_run(alive.run_id).data.tags
-    alive.finish("FINISHED", None)
+    _end(alive, "FINISHED", None)
 
     child.kill()
     while (
         psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE
     ):  # dead, not yet waited for by its parent
         time.sleep(0.01)
-    other = _open(runs, key="8" * 12)
+    other = _open(runs, run_id="8" * 12)
     assert client.get_run(killed).info.status == "KILLED"
     assert "usbench.resumes" not in client.get_run(other.run_id).data.tags
-    other.finish("FINISHED", None)
+    _end(other, "FINISHED", None)
     child.communicate()
 
 
 @pytest.mark.process
-def test_only_the_latest_run_of_a_key_is_resumed(runs: Path) -> None:
+def test_only_the_latest_run_of_a_run_id_is_resumed(runs: Path) -> None:
     client = _client(_sqlite(runs))
 
     def ended(status: str) -> dict[str, str]:
-        tracker = _open(runs, key="abcdefabcdef")
+        tracker = _open(runs, run_id="abcdefabcdef")
         client.set_terminated(tracker.run_id, status)
         return {"id": tracker.run_id, **client.get_run(tracker.run_id).data.tags}
 
@@ -336,8 +361,8 @@ def test_who_is_marked_killed(
     other = client.create_run(
         client.get_run(mine.run_id).info.experiment_id, tags=change(tags)
     ).info.run_id
-    mine.finish("FINISHED", None)
-    _open(runs, experiment="usbench/other-detect").finish("FINISHED", None)
+    _end(mine, "FINISHED", None)
+    _end(_open(runs, experiment="usbench/other-detect"), "FINISHED", None)
     assert client.get_run(other).info.status == status
     client.set_terminated(other, "FAILED")
 
@@ -348,13 +373,13 @@ def test_a_run_that_ends_while_the_killed_are_looked_for_is_none_of_them(runs: P
         """The store's client, with an answer from before the run ended."""
 
         def __init__(self, client: Any, experiment: str) -> None:
-            self.client, self.found = client, list(client.search_runs([experiment]))
+            self.client, self.stored = client, list(client.search_runs([experiment]))
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.client, name)
 
-        def search_runs(self, *words: Any) -> list[Any]:
-            return self.found
+        def search_runs(self, *query: Any) -> list[Any]:
+            return self.stored
 
     client = _client(_sqlite(runs))
     mine = _open(runs)
@@ -368,7 +393,7 @@ def test_a_run_that_ends_while_the_killed_are_looked_for_is_none_of_them(runs: P
     mark_killed_runs(slow)
     assert client.get_run(ended.info.run_id).info.status == "FINISHED"
     assert client.get_run(killed.info.run_id).info.status == "KILLED"
-    mine.finish("FINISHED", None)
+    _end(mine, "FINISHED", None)
 
 
 @pytest.mark.process
@@ -383,12 +408,12 @@ def test_another_sqlite_store_keeps_its_files_beside_it(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{there}/other.db")
     config = _files(tmp_path)["config"]
     tracker = _open(tmp_path / "runs", experiment="usbench/usgra-detect", config=config)
-    tracker.finish("FINISHED", None)
+    _end(tracker, "FINISHED", None)
     assert capfd.readouterr() == ("", "")
     assert not (tmp_path / "runs").exists()
     assert (there / "mlflow-artifacts" / tracker.run_id / "artifacts" / "config.yaml").exists()
 
-    _open(tmp_path / "runs").finish("FINISHED", None)
+    _end(_open(tmp_path / "runs"), "FINISHED", None)
     said = capfd.readouterr().err
     assert said.count("\n") == 1 and "was the store moved?" in said and str(there) in said
 
@@ -442,36 +467,25 @@ def test_none_keeps_nothing_and_imports_no_mlflow(tmp_path: Path) -> None:
     code = """if True:
         import sys
         from pathlib import Path
-        from usbench.runner.tracking.mlflow_store import open_tracker
-        tracker = open_tracker("none", runs=Path("runs"), experiment="usbench/x-segment", name="n", key="k",
-                               params={}, tags={}, config=None)
+        from usbench.runner.tracking.background import Untracked
+        tracker = Untracked()
         tracker.log("loss", float("inf"), 0)
-        tracker.flush()
-        tracker.finish("FINISHED", {"scores": {}}, [Path("x.png")])
+        tracker.finish("FINISHED", None, [Path("x.png")])
         assert not {"mlflow", "sqlalchemy", "torch"} & set(sys.modules)
         """
     subprocess.run([sys.executable, "-c", code], env=PYTHON, cwd=tmp_path, check=True, timeout=60)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_kinds(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"runs": tmp_path, "experiment": "e", "name": "n", "key": "k"}
-    rest: dict[str, Any] = {"params": {}, "tags": {}, "config": None}
-    assert isinstance(open_tracker("none", **settings, **rest), Untracked)
-    unknown: Any = "wandb"
-    with pytest.raises(ConfigError, match="tracking=wandb"):
-        open_tracker(unknown, **settings, **rest)
-
-
-def test_final_scores_are_the_figures_of_the_record() -> None:
-    assert final_scores(RECORD) == SCORES
-    assert final_scores(
-        {"scores": None, "per_class": {}, "seconds": {"fit": 3, "cached": True}}
-    ) == {"seconds/fit": 3.0}
+def test_final_scores_are_the_figures_of_the_result() -> None:
+    assert final_scores(RESULT) == SCORES
+    empty = replace(PROTOCOL, scores={}, per_class={})
+    without = replace(RESULT, protocols=(empty,), validation=None, seconds={"fit": 3})
+    assert final_scores(without) == {"seconds/fit": 3.0}
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted"),
+    ("name", "expected"),
     [
         ("test/dice.low", "test/dice.low"),
         ("mAP50-95(B)", "mAP50-95_B_"),
@@ -480,10 +494,11 @@ def test_final_scores_are_the_figures_of_the_record() -> None:
         ("", "_"),
     ],
 )
-def test_names(name: str, wanted: str) -> None:
-    assert valid_name(name) == wanted
+def test_names(name: str, expected: str) -> None:
+    assert valid_name(name) == expected
 
 
+@pytest.mark.process  # importing mlflow asks uname
 @given(st.text(max_size=400))
 def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name
@@ -494,7 +509,7 @@ def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted"),
+    ("value", "expected"),
     [
         (0.001, "0.001"),
         (None, "None"),
@@ -512,12 +527,12 @@ def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
         ("x" * 600, "x" * 500),
     ],
 )
-def test_values_are_short_and_name_no_folder(value: object, wanted: str) -> None:
-    assert shorten(value) == wanted
+def test_values_are_short_and_name_no_folder(value: object, expected: str) -> None:
+    assert shorten(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ("no\n  answer ", "no answer"),
         ("http://alice:secret@host:5000 failed", "http://***@host:5000 failed"),
@@ -528,8 +543,8 @@ def test_values_are_short_and_name_no_folder(value: object, wanted: str) -> None
         ("x" * 600, "x" * 400),
     ],
 )
-def test_a_line_holds_no_password(text: str, wanted: str) -> None:
-    assert one_line(text) == wanted
+def test_a_line_holds_no_password(text: str, expected: str) -> None:
+    assert one_line(text) == expected
 
 
 class Server:
@@ -610,14 +625,15 @@ def test_a_server_and_its_death_in_the_middle_of_a_run(
     tracker.log("val/dice", 3 / 16, 3)  # fails to send epoch 2
     for epoch in range(4, 9):
         tracker.log("val/dice", epoch / 16, epoch)
-    killed.finish("FINISHED", RECORD)
     said = capfd.readouterr().err.splitlines()
-    assert len(said) == 2, said
+    assert len(said) == 1, said
     assert server.uri in said[0] and "the run goes on" in said[0]
-    assert "not stored there: curves and scores, record and overlays, status FINISHED" in said[1]
+    failure = killed.end("FINISHED", RESULT, (), time_ms())
+    assert failure is not None
+    assert "not stored there: curves and scores, record and overlays, status FINISHED" in failure
 
     server.start()
-    tracker.finish("FINISHED", RECORD, [files["overlay"]])
+    _end(tracker, "FINISHED", RESULT, [files["overlay"]])
     assert capfd.readouterr() == ("", "")
     client = _client(server.uri)
     _check_story(client, tracker.run_id, 9, tmp_path / "copy")

@@ -1,8 +1,9 @@
-"""Tracking under load: sixteen processes on one store, a server that hangs or is killed, and what is sent later."""
+"""Tracking under load: sixteen processes on one store, a server that hangs or is killed."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -22,7 +23,7 @@ from tests.helpers.paths import ROOT
 from tests.runner.tracking.test_mlflow_store import (
     EXPERIMENT,
     PYTHON,
-    RECORD,
+    RESULT,
     SCORES,
     Server,
     _client,
@@ -35,7 +36,6 @@ from usbench.runner.tracking.background import (
     BackgroundTracker,
     Note,
     Row,
-    in_background,
     read_curves,
 )
 from usbench.runner.tracking.mlflow_store import MlflowTracker, open_tracker
@@ -55,12 +55,12 @@ def log(number, runs, epochs, first=1):
 """
 SIXTEEN = """
 from multiprocessing import get_context
-from tests.runner.tracking.test_mlflow_store import RECORD
+from tests.runner.tracking.test_mlflow_store import RESULT
 import mlflow.store.tracking.sqlalchemy_store  # once, before the processes part
 
 def one(number, barrier):
     barrier.wait()
-    log(number, sys.argv[1], 6).finish("FINISHED", RECORD)
+    log(number, sys.argv[1], 6).finish("FINISHED", RESULT)
 
 fork = get_context("fork")
 barrier = fork.Barrier(16)
@@ -78,24 +78,20 @@ time.sleep(600)
 """
 
 
-def begin(runs: Path, key: str, seed: int = 0) -> tuple[BackgroundTracker, Journal]:
+def begin(runs: Path, run_id: str, seed: int = 0) -> tuple[BackgroundTracker, Journal]:
     """A run's tracker and journal, as usbench.runner.experiment makes them."""
-    folder = runs / key
+    folder = runs / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    tracker = in_background(
-        open_tracker(
-            "mlflow",
-            runs=runs,
-            experiment=EXPERIMENT,
-            name=f"unet-{key}",
-            key=key,
-            params={"seed": seed},
-            tags={},
-            config=None,
-        ),
-        folder,
+    store = open_tracker(
+        runs=runs,
+        experiment=EXPERIMENT,
+        name=f"unet-{run_id}",
+        run_id=run_id,
+        params={"seed": seed},
+        tags={},
+        config=None,
     )
-    assert isinstance(tracker, BackgroundTracker)
+    tracker = BackgroundTracker(store, folder)
     return tracker, Journal(folder / "log.csv", tracker)
 
 
@@ -113,7 +109,7 @@ def whole(number: int, epochs: int) -> dict[str, list[tuple[int, float]]]:
 
 
 def stored(client: Any, run_id: str) -> dict[str, list[tuple[int, float]]]:
-    """The curves that a store has: (step, value) by name, repetitions too, without the final scores."""
+    """The curves that a store has, without final scores: (step, value) by name, repetitions too."""
     names = set(client.get_run(run_id).data.metrics) - {name.replace(" ", "_") for name in SCORES}
     history = {name: client.get_metric_history(run_id, name) for name in names}
     return {
@@ -130,9 +126,9 @@ def runs_of(client: Any) -> list[Any]:
 
 
 def check_sixteen(client: Any, runs: Path) -> None:
-    found = runs_of(client)
-    assert sorted(int(run.data.params["seed"]) for run in found) == list(range(16))
-    for run in found:
+    tracked = runs_of(client)
+    assert sorted(int(run.data.params["seed"]) for run in tracked) == list(range(16))
+    for run in tracked:
         number = int(run.data.params["seed"])
         assert run.info.status == "FINISHED"
         assert stored(client, run.info.run_id) == whole(number, 6)
@@ -162,7 +158,7 @@ def _no_server_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite store's file, made by sixteen runs that begin and log at one instant, and checked."""
+    """A SQLite store, made by sixteen runs that begin and log at one instant, and checked."""
     runs = tmp_path_factory.mktemp("sixteen") / "runs"
     process = child(SIXTEEN, runs)
     out, err = process.communicate(timeout=240)
@@ -191,10 +187,10 @@ def server(store: Path, tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-def sync(runs: Path, *words: str) -> tuple[int, dict[str, Any]]:
+def sync(runs: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     """scripts/sync_mlflow.py: (exit code, its JSON)."""
     path = runs.parent / "sent.json"
-    code = sync_mlflow.main(["--runs", str(runs), "--json", str(path), *words])
+    code = sync_mlflow.main(["--runs", str(runs), "--json", str(path), *arguments])
     return code, json.loads(path.read_text())
 
 
@@ -238,15 +234,15 @@ def test_a_server_that_hangs_is_not_waited_for(
         begun = time.monotonic()
         for epoch in range(100):
             tracker.log("loss", 1.0, epoch)
-            tracker.flush()
         assert time.monotonic() - begun < 5  # one request takes 30 s to fail
-        tracker.finish("FINISHED", RECORD, [tmp_path / "overlays.png"])
+        tracker.finish("FINISHED", RESULT, [tmp_path / "overlays.png"])
         tracker.finish("FAILED", None)  # only the first counts
         assert time.monotonic() - begun < 15
         note, said = background.read_note(tmp_path), capfd.readouterr().err
     tracker._thread.join()  # its connection is gone
     assert said == (
-        f"mlflow at {uri} didn't answer in 1 s; results are unaffected, scripts/sync_mlflow.py sends it later\n"
+        f"mlflow at {uri} didn't answer in 1 s; results are unaffected, "
+        "scripts/sync_mlflow.py sends it later\n"
     )
     assert note is not None and note.ended is not None
     assert (note.run_id, note.store, note.status, note.files) == (
@@ -255,7 +251,7 @@ def test_a_server_that_hangs_is_not_waited_for(
         "FINISHED",
         ("overlays.png",),
     )
-    assert note.record == RECORD
+    assert note.result == RESULT
 
 
 @pytest.mark.process
@@ -301,7 +297,7 @@ def test_a_server_that_is_killed_gets_the_rest_later(
     assert time.monotonic() - begun < 5
     for number, (tracker, _) in enumerate(loggers):
         (runs / f"{number:012d}" / "overlays.png").write_bytes(picture)
-        tracker.finish("FINISHED", RECORD, [runs / f"{number:012d}" / "overlays.png"])
+        tracker.finish("FINISHED", RESULT, [runs / f"{number:012d}" / "overlays.png"])
     assert sync_mlflow.main(["--runs", str(runs)]) == 1  # nobody answers
     said = capfd.readouterr().err.splitlines()
     assert sum("the run goes on" in line for line in said) == 4, said
@@ -334,7 +330,7 @@ def test_a_server_that_is_killed_gets_the_rest_later(
         copy = Path(
             client.download_artifacts(tracker.note.run_id, "", str(tmp_path / f"copy{number}"))
         )
-        assert json.loads((copy / "record.json").read_text()) == RECORD
+        assert json.loads((copy / "record.json").read_text()) == RESULT.to_json()
         assert (copy / "overlays" / "overlays.png").read_bytes() == picture
     capfd.readouterr()
     assert sync(runs) == (0, {"runs": [], "failed": {}})
@@ -347,18 +343,18 @@ def test_a_server_that_is_killed_gets_the_rest_later(
 def test_a_killed_run_and_the_one_that_goes_on_from_it(
     runs: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    key, client = f"{7:012d}", _client(_sqlite(runs))
+    run_id, client = f"{7:012d}", _client(_sqlite(runs))
     killed(runs)
-    code, first = sync(runs, key)
+    code, first = sync(runs, run_id)
     (sent,) = first["runs"]
-    assert (code, sent["key"], sent["status"]) == (0, key, "KILLED") and sent[
+    assert (code, sent["key"], sent["status"]) == (0, run_id, "KILLED") and sent[
         "values"
     ] >= 5  # the last epoch's
     assert stored(client, sent["run_id"]) == whole(7, 4)
     assert client.get_run(sent["run_id"]).info.status == "KILLED"
-    assert sync(runs, key)[1] == {"runs": [], "failed": {}}
+    assert sync(runs, run_id)[1] == {"runs": [], "failed": {}}
 
-    tracker, journal = begin(runs, key, 7)  # from the checkpoint of the third epoch
+    tracker, journal = begin(runs, run_id, 7)  # from the checkpoint of the third epoch
     assert tracker.note.run_id != sent["run_id"]
     assert sync(runs)[1]["runs"][0]["status"] == "RUNNING"
     for epoch in range(4, 7):
@@ -375,21 +371,24 @@ def test_a_killed_run_and_the_one_that_goes_on_from_it(
 
 @pytest.mark.process
 def test_what_is_not_finite_is_counted_once(runs: Path) -> None:
-    key, client = "6" * 12, _client(_sqlite(runs))
-    folder = runs / key
-    tracker, _ = begin(runs, key)
+    run_id, client = "6" * 12, _client(_sqlite(runs))
+    folder = runs / run_id
+    tracker, _ = begin(runs, run_id)
     (folder / "log.csv").write_text("1,hd95,1.5,2.0\n2,hd95,inf,4.0\n3,hd95,nan,6.0\n")
     tracker.log("hd95", 1.5, 1)
     tracker.log("hd95", float("inf"), 2)
-    tracker.flush()
-    run_id = tracker.note.run_id
-    until(lambda: "hd95.nonfinite" in client.get_run(run_id).data.metrics)
-    client.set_tag(run_id, "usbench.pid", "99999999")  # as if its process were gone
+    tracker.log("hd95", math.nan, 3)  # sends the step before
+    mlflow_run_id = tracker.note.run_id
+    until(lambda: "hd95.nonfinite" in client.get_run(mlflow_run_id).data.metrics)
+    client.set_tag(mlflow_run_id, "usbench.pid", "99999999")  # as if its process were gone
     assert sync(runs)[1]["runs"] == [
-        {"key": key, "run_id": run_id, "values": 1, "status": "KILLED"}
+        {"key": run_id, "run_id": mlflow_run_id, "values": 1, "status": "KILLED"}
     ]
-    assert stored(client, run_id) == {"hd95": [(1, 1.5)], "hd95.nonfinite": [(2, 1.0), (3, 2.0)]}
-    assert client.get_run(run_id).info.end_time == tracker.note.zero + 6000
+    assert stored(client, mlflow_run_id) == {
+        "hd95": [(1, 1.5)],
+        "hd95.nonfinite": [(2, 1.0), (3, 2.0)],
+    }
+    assert client.get_run(mlflow_run_id).info.end_time == tracker.note.zero + 6000
 
 
 @pytest.mark.process
@@ -440,8 +439,8 @@ def test_what_cannot_be_sent_is_a_line_and_exit_code_1(
         Note("0" * 32, "http://elsewhere", 0).write(runs / name)
         if text:
             (runs / name / "mlflow.json").write_text(text)
-    code, found = sync(runs)
-    assert (code, found["runs"], set(found["failed"])) == (1, [], {"unknown", "damaged", "older"})
+    code, answer = sync(runs)
+    assert (code, answer["runs"], set(answer["failed"])) == (1, [], {"unknown", "damaged", "older"})
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 3
     assert "http://elsewhere" in said[2] and "0" * 32 in said[2]
@@ -508,6 +507,6 @@ def test_the_benchmark(kind: str) -> None:
     options = bench_tracking.arguments(
         ["--processes", "3", "--epochs", "2", "--epoch-seconds", "0.5"]
     )
-    found = bench_tracking.on_store(kind, options)
-    assert (found["values"], found["lost"]) == (3 * 2 * 5, 0)
-    assert 0 < found["wait_median"] <= found["wait_max"] == found["share_max"] * 0.5
+    measured = bench_tracking.on_store(kind, options)
+    assert (measured["values"], measured["lost"]) == (3 * 2 * 5, 0)
+    assert 0 < measured["wait_median"] <= measured["wait_max"] == measured["share_max"] * 0.5

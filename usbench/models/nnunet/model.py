@@ -79,12 +79,15 @@ class NnUNet:
         """
         if not exclusive:
             raise UnsuitableError(
-                "nnunet: overlapping classes aren't supported: nnU-Net's labels are a map with one "
-                "number per pixel, and its regions are unions of those numbers; take model=unet, "
-                "or a view with exclusive: true"
+                "nnunet",
+                "overlapping classes aren't supported: nnU-Net's labels are a map with one "
+                "number per pixel, and its regions are unions of those numbers",
+                "take model=unet, or a view with exclusive: true",
             )
         if classes > MAX_CLASSES:
-            raise UnsuitableError(f"nnunet: expected at most {MAX_CLASSES} classes, got {classes}")
+            raise UnsuitableError(
+                "nnunet", f"expected at most {MAX_CLASSES} classes, got {classes}"
+            )
         self.classes = classes
         self.recipe = parse_recipe(recipe)
         self.weights = weights

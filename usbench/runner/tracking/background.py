@@ -5,7 +5,7 @@
 
 A thread of its own makes the store's calls in their order. A run that resumes an interrupted one is
 a new MLflow run; it gets the earlier epochs of log.csv too. What mlflow.json still names in the end
-is sent by `usbench.runner.tracking.sync`.
+is sent by `send_run`, for scripts/sync_mlflow.py.
 
 MLflow's own asynchronous logging isn't used, because it breaks two promises of the tracking tests:
 a batch that the server refuses is dropped instead of kept and sent later, and a process can't end
@@ -15,31 +15,35 @@ while a server hangs, since its exit handler joins the sending thread without a 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
-from usbench.errors import DataError, UsbenchError
+from usbench.errors import DataError, RunError, UsbenchError
 from usbench.io.console import warn
 from usbench.io.files import write_atomically
+from usbench.results.result import Result
 from usbench.runner.tracking.mlflow_store import (
     LATER,
     MlflowTracker,
     Status,
-    Tracker,
     quiet,
     time_ms,
+    usable,
 )
+from usbench.runner.tracking.text import is_alive
 
 FINISH_S = 60.0  # how long a finished run waits for a store that is slow or hangs
 NAME = "mlflow.json"
+LOG = "log.csv"
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Note:
     zero: int  # ms since 1970 at which the seconds of log.csv were 0
     status: Status | None = None
     ended: int | None = None  # ms since 1970
-    record: Mapping[str, Any] | None = None  # the result's JSON
+    result: Result | None = None
     files: tuple[str, ...] = ()  # names in the run's folder
 
     def time_of(self, row: Row) -> int:
@@ -70,7 +74,9 @@ class Note:
 
     def write(self, folder: Path) -> None:
         """Write it, whole or not at all. Raises RunError where the disk is full."""
-        write_atomically(folder / NAME, json.dumps(asdict(self), ensure_ascii=False))
+        content = {**vars(self), "record": self.result and self.result.to_json()}
+        del content["result"]
+        write_atomically(folder / NAME, json.dumps(content, ensure_ascii=False))
 
     def remove(self, folder: Path) -> None:
         """Remove it: everything was sent."""
@@ -87,7 +93,8 @@ def read_note(folder: Path) -> Note | None:
     path = folder / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Note(**{**content, "files": tuple(content["files"])})
+        record, files = content.pop("record"), tuple(content.pop("files"))
+        return Note(**content, files=files, result=record and Result.from_json(record))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -96,24 +103,47 @@ def read_note(folder: Path) -> Note | None:
         ) from error
 
 
+def read_log(path: Path) -> Iterator[Row]:
+    """The rows of log.csv, without a line that a kill has cut short."""
+    for line in csv.reader(path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()):
+        if len(line) == 4 and line[0].isdigit():
+            yield Row(int(line[0]), line[1], float(line[2]), float(line[3]))
+
+
 def read_curves(folder: Path) -> list[Row]:
     """The rows of log.csv that count, in order of step and time.
 
     What a killed run had logged after its last checkpoint was logged again by the one that resumed.
     """
-    path = folder / "log.csv"
-    lines = csv.reader(path.read_text(encoding="utf-8").splitlines() if path.is_file() else ())
     curves: dict[str, list[Row]] = {}
-    for line in lines:
-        if len(line) != 4 or not line[0].isdigit():
-            continue  # cut short by a kill
-        row = Row(int(line[0]), line[1], float(line[2]), float(line[3]))
+    for row in read_log(folder / LOG):
         curve = curves.setdefault(row.name, [])
         while curve and curve[-1].step >= row.step:
             curve.pop()
         curve.append(row)
-    rows = [row for curve in curves.values() for row in curve]
-    return sorted(rows, key=lambda row: (row.step, row.seconds))
+    return sorted(itertools.chain(*curves.values()), key=lambda row: (row.step, row.seconds))
+
+
+class Tracker(Protocol):
+    """Where a run's curves and final scores go."""
+
+    def log(self, name: str, value: float, step: int) -> None:
+        """Keep one value of a curve."""
+        return
+
+    def finish(self, status: Status, result: Result | None, files: Sequence[Path] = ()) -> None:
+        """Send the rest and end the run, once.
+
+        Args:
+            status: how it ended.
+            result: of a run that has finished.
+            files: pictures of images that may be shared.
+        """
+        return
+
+
+class Untracked(Tracker):
+    """Keeps nothing: each call ends at once."""
 
 
 class BackgroundTracker:
@@ -141,20 +171,19 @@ class BackgroundTracker:
         self._send_earlier(step)
         self._calls.put(partial(self._tracker.log, name, float(value), step, time_ms()))
 
-    def flush(self) -> None:
-        """Let the thread send what is kept."""
-        self._calls.put(self._tracker.flush)
-
-    def finish(
-        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()
-    ) -> None:
+    def finish(self, status: Status, result: Result | None, files: Sequence[Path] = ()) -> None:
         """Send the rest and end the run, once; what isn't sent in time stays noted."""
         if self._ended:
             return
         self._ended = True
         self._send_earlier(math.inf)
-        names = tuple(file.name for file in files)
-        self.note = replace(self.note, status=status, ended=time_ms(), record=record, files=names)
+        self.note = replace(
+            self.note,
+            status=status,
+            ended=time_ms(),
+            result=result,
+            files=tuple(file.name for file in files),
+        )
         self._update_note(self.note.write)
         self._calls.put(partial(self._end, files))
         self._calls.put(None)
@@ -182,7 +211,7 @@ class BackgroundTracker:
     def _end(self, files: Sequence[Path]) -> None:
         note = self.note
         assert note.status and note.ended
-        self._unsent = self._tracker.end(note.status, note.record, files, note.ended)
+        self._unsent = self._tracker.end(note.status, note.result, files, note.ended)
         if not self._unsent:
             self._update_note(note.remove)
 
@@ -191,11 +220,72 @@ class BackgroundTracker:
             call()
 
 
-def in_background(tracker: Tracker, folder: Path) -> Tracker:
-    """The tracker with its calls made by a thread; one that keeps nothing stays as it is.
+# ---- what a store lacks, sent later
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was sent of one run."""
+
+    key: str  # the run id
+    run_id: str  # MLflow's
+    values: int  # of its curves that the store didn't have
+    status: str  # RUNNING: left alone, as it sends by itself or runs on another host
+
+
+def unsent_runs(runs: Path, run_ids: tuple[str, ...] = ()) -> list[Path]:
+    """The folders of runs that aren't whole in their store.
 
     Args:
-        tracker: of a run.
-        folder: the run's.
+        runs: the folder of all runs.
+        run_ids: only these; (): all.
+
+    Raises:
+        DataError: there is no run with one of the ids.
     """
-    return BackgroundTracker(tracker, folder) if isinstance(tracker, MlflowTracker) else tracker
+    for run_id in run_ids:
+        if not (runs / run_id).is_dir():
+            raise DataError(f"{runs / run_id}: no such run's folder; see --runs")
+    paths = sorted(runs.glob(f"*/{NAME}"))
+    return [path.parent for path in paths if not run_ids or path.parent.name in run_ids]
+
+
+def send_run(folder: Path, client: Any, uri: str) -> Sent | None:
+    """Send curves, scores, result and overlays of a run that the store lacks, and how it ended.
+
+    Then its note is removed. A run whose process is gone ends as KILLED.
+
+    Returns:
+        None where nothing is left to send.
+
+    Raises:
+        RunError: the store fails or doesn't have the run.
+    """
+    note = read_note(folder)
+    if note is None:
+        return None
+    rows = read_curves(folder)
+    tracker = MlflowTracker(client, note.run_id, uri)
+    with usable(f"{uri} (of a run tracked at {note.store})"):
+        tags = client.get_run(note.run_id).data.tags
+        if note.status is None and (is_alive(tags) or read_note(folder) != note):
+            return Sent(folder.name, note.run_id, 0, "RUNNING")  # it may have ended just now
+        for row in rows:
+            tracker.keep(row.name, row.value, row.step, note.time_of(row))
+        names = {value.name for value in tracker.waiting}
+        stored = {name: stored_steps(client, note.run_id, name) for name in names}
+    tracker.waiting = [value for value in tracker.waiting if value.step not in stored[value.name]]
+    missing = len(tracker.waiting)
+    ended = note.ended or max((note.time_of(row) for row in rows), default=time_ms())
+    status = note.status or "KILLED"
+    files = [folder / name for name in note.files]
+    if failure := tracker.end(status, note.result, files, ended):
+        raise RunError(f"{failure}; run this again when it answers")
+    if note.lies_in(folder):
+        note.remove(folder)
+    return Sent(folder.name, note.run_id, missing, status)
+
+
+def stored_steps(client: Any, run_id: str, name: str) -> set[int]:
+    """The steps for which the store has a value of that name."""
+    return {point.step for point in client.get_metric_history(run_id, name)}

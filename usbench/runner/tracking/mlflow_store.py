@@ -5,7 +5,7 @@ training (see `background` for one that is slow). MLflow is imported inside func
 silenced, and used with run ids, so that no active run exists which another library's autologging
 could find. The store is `MLFLOW_TRACKING_URI`, else `sqlite:///<runs>/mlflow.db` with
 `<runs>/mlflow-artifacts`. No host, user or folder name goes into a parameter or tag; configuration,
-record and overlays are stored as handed in.
+result and overlays are stored as handed in.
 
 A process ended by a signal leaves its MLflow run RUNNING. Runs are tagged with their process (pid,
 start) and a hash of the host's name; the next start on a host of that name sets runs whose process
@@ -23,12 +23,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from filelock import FileLock
 
-from usbench.errors import ConfigError, RunError
+from usbench.errors import RunError
 from usbench.io.console import warn
+from usbench.results.result import Result
 from usbench.runner.tracking.text import (
     HOST,
     final_scores,
@@ -49,34 +50,6 @@ QUIET = {  # what the user has set stays
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",  # s
 }
 NOISY = ("alembic", "mlflow", "sqlalchemy", "urllib3")  # loggers
-
-
-class Tracker(Protocol):
-    """Where a run's curves and final scores go."""
-
-    def log(self, name: str, value: float, step: int) -> None:
-        """Keep one value of a curve; all of a step are sent when the step changes, or by flush."""
-        return
-
-    def flush(self) -> None:
-        """Send what is kept. A failing store is reported once; its values wait."""
-        return
-
-    def finish(
-        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()
-    ) -> None:
-        """Send the rest and end the run, once.
-
-        Args:
-            status: how it ended.
-            record: the result's JSON, with its scores.
-            files: pictures of images that may be shared.
-        """
-        return
-
-
-class Untracked(Tracker):
-    """Keeps nothing: each call ends at once."""
 
 
 class Value(NamedTuple):
@@ -100,11 +73,15 @@ class MlflowTracker:
         self.waiting: list[Value] = []
         self._step = 0
         self._dropped: Counter[str] = Counter()
-        self._reported = self._finished = False
+        self._reported = False
         self._retry_at = 0.0
 
     def log(self, name: str, value: float, step: int, at: int | None = None) -> None:
-        """Keep one value; see Tracker. at: when, in ms since 1970; None: now."""
+        """Keep one value of a curve; all of a step are sent when the step changes, or by flush.
+
+        Args:
+            at: when, in ms since 1970; None: now.
+        """
         if step != self._step:
             self.flush()
         self.keep(name, value, step, at or time_ms())
@@ -119,7 +96,7 @@ class MlflowTracker:
         self.waiting.append(Value(key, number, at, step))
 
     def flush(self) -> None:
-        """Send what is kept, in one request; see Tracker."""
+        """Send what is kept, in one request. A failing store is reported once; its values wait."""
         if not self.waiting or time.monotonic() < self._retry_at:
             return
         failure = self._try(self._send)
@@ -127,27 +104,25 @@ class MlflowTracker:
             self._reported = True
             warn(f"{failure}; the run goes on, its values are kept and sent when the store answers")
 
-    def finish(
-        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path] = ()
-    ) -> None:
-        """Send everything and end the run; see Tracker. What couldn't be sent is one line."""
-        if not self._finished and (failure := self.end(status, record, files, time_ms())):
-            warn(f"{failure}; {LATER}")
-
     def end(
-        self, status: Status, record: Mapping[str, Any] | None, files: Sequence[Path], at: int
+        self, status: Status, result: Result | None, files: Sequence[Path], at: int
     ) -> str | None:
-        """End the run at a time in ms since 1970.
+        """Send everything and end the run.
+
+        Args:
+            status: how it ended.
+            result: of a run that has finished.
+            files: pictures of images that may be shared.
+            at: when it ended, in ms since 1970.
 
         Returns:
             What couldn't be sent and why, in one line; None where all was.
         """
-        self._finished = True
-        for name, value in final_scores(record or {}).items():
+        for name, value in (final_scores(result) if result else {}).items():
             self.keep(name, value, self._step, at)
         calls: dict[str, Callable[[], object]] = {
             "curves and scores": self._send,
-            "record and overlays": lambda: self._send_files(record, files),
+            "record and overlays": lambda: self._send_files(result, files),
             f"status {status}": lambda: self._client.set_terminated(self.run_id, status, at),
         }
         failures = {}
@@ -167,11 +142,10 @@ class MlflowTracker:
             self._client.log_batch(self.run_id, metrics=batch, synchronous=True)
             del self.waiting[: len(batch)]
 
-    def _send_files(self, record: Mapping[str, Any] | None, files: Sequence[Path]) -> None:
-        if record is not None:
-            self._client.log_text(
-                self.run_id, json.dumps(record, indent=1, ensure_ascii=False), "record.json"
-            )
+    def _send_files(self, result: Result | None, files: Sequence[Path]) -> None:
+        if result is not None:
+            text = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
+            self._client.log_text(self.run_id, text, "record.json")
         for file in files:
             self._client.log_artifact(self.run_id, str(file), "overlays")
 
@@ -187,52 +161,50 @@ class MlflowTracker:
 
 
 def open_tracker(
-    kind: Literal["mlflow", "none"],
     *,
     runs: Path,
     experiment: str,
     name: str,
-    key: str,
-    params: Mapping[str, Any],
+    run_id: str,
+    params: Mapping[str, object],
     tags: Mapping[str, str],
     config: Path | None,
-) -> Tracker:
+) -> MlflowTracker:
     """Start a run in a store, which is made where it is new (by any number of processes at once).
 
-    Marks killed runs of this host. Tags the run `usbench.resumes` where the latest with its key was
-    killed.
+    Marks killed runs of this host. Tags the run `usbench.resumes` where the latest with its run id
+    was killed.
 
     Args:
-        kind: none keeps nothing.
         runs: the folder of all runs.
         experiment: "usbench/<dataset>-<task>".
         name: the MLflow run's.
-        key: the run id, the same for every try of one run.
+        run_id: ours, the same for every try of one run.
         params: key figures of the configuration.
         tags: further ones.
         config: a file to store.
 
     Raises:
         RunError: the store can't be used.
-        ConfigError: another kind.
     """
-    if kind == "none":
-        return Untracked()
-    if kind != "mlflow":
-        raise ConfigError(f"tracking={kind}: expected mlflow or none")
     uri, folder = store_address(runs)
     with usable(uri):
         from mlflow import MlflowClient
+        from mlflow.entities import Param
 
         with FileLock(folder / "mlflow.lock", timeout=300) if folder else nullcontext():
             client = MlflowClient(tracking_uri=uri)
             experiment_id = ensure_experiment(client, experiment, folder)
             mark_killed_runs(client)
-            marks = {k: shorten(v) for k, v in tags.items()} | process_marks(
-                client, experiment_id, key
-            )
+            marks = {tag: shorten(value) for tag, value in tags.items()}
+            marks |= process_marks(client, experiment_id, run_id)
             run = client.create_run(experiment_id, tags=marks, run_name=name)
-            log_description(client, run.info.run_id, params, config)
+            entries = [Param(valid_name(name), shorten(value)) for name, value in params.items()]
+            for start in range(0, len(entries), 100):  # MLflow's limit
+                batch = entries[start : start + 100]
+                client.log_batch(run.info.run_id, params=batch, synchronous=True)
+            if config is not None:
+                client.log_artifact(run.info.run_id, str(config))
     return MlflowTracker(client, run.info.run_id, one_line(uri))
 
 
@@ -300,13 +272,11 @@ def ensure_experiment(client: Any, name: str, folder: Path | None) -> str:
     return str(experiment.experiment_id)
 
 
-def process_marks(client: Any, experiment_id: str, key: str) -> dict[str, str]:
+def process_marks(client: Any, experiment_id: str, run_id: str) -> dict[str, str]:
     """Tags: whose run it is, and which killed run it resumes."""
-    same_key = f"tags.`usbench.key` = '{key}'"
-    latest = client.search_runs(
-        [experiment_id], same_key, order_by=["attributes.start_time DESC"], max_results=1
-    )
-    marks = {"usbench.key": key, "mlflow.user": "usbench", **process_tags()}
+    same_run, order = f"tags.`usbench.key` = '{run_id}'", ["attributes.start_time DESC"]
+    latest = client.search_runs([experiment_id], same_run, order_by=order, max_results=1)
+    marks = {"usbench.key": run_id, "mlflow.user": "usbench", **process_tags()}
     if latest and latest[0].info.status == "KILLED":
         marks["usbench.resumes"] = latest[0].info.run_id
     return marks
@@ -314,27 +284,13 @@ def process_marks(client: Any, experiment_id: str, key: str) -> dict[str, str]:
 
 def mark_killed_runs(client: Any) -> None:
     """Set the store's runs of this host whose process is gone to KILLED."""
-    experiments = client.search_experiments(filter_string="name LIKE 'usbench/%'")
-    ids = [experiment.experiment_id for experiment in experiments]
+    ours = client.search_experiments(filter_string="name LIKE 'usbench/%'")
+    ids = [experiment.experiment_id for experiment in ours]
     running = f"attributes.status = 'RUNNING' and tags.`usbench.host` = '{HOST}'"
     for run in client.search_runs(ids, running) if ids else ():
-        if is_alive(run.data.tags):
-            continue
-        if client.get_run(run.info.run_id).info.status == "RUNNING":  # it didn't just end
+        gone = not is_alive(run.data.tags)
+        if gone and client.get_run(run.info.run_id).info.status == "RUNNING":  # it didn't just end
             client.set_terminated(run.info.run_id, "KILLED")
-
-
-def log_description(
-    client: Any, run_id: str, params: Mapping[str, Any], config: Path | None
-) -> None:
-    """Log parameters and the configuration's file."""
-    from mlflow.entities import Param
-
-    entries = [Param(valid_name(name), shorten(value)) for name, value in params.items()]
-    for start in range(0, len(entries), 100):  # MLflow's limit
-        client.log_batch(run_id, params=entries[start : start + 100], synchronous=True)
-    if config is not None:
-        client.log_artifact(run_id, str(config))
 
 
 def store_errors() -> tuple[type[Exception], ...]:

@@ -6,43 +6,34 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import psutil  # type: ignore[import-untyped]
 
-from usbench.io import processes
+from usbench.results.result import Result
+from usbench.runner.lock import is_process_alive
 
-SCORED_PARTS = (  # (prefix, key of a result's JSON)
-    ("test", "scores"),
-    ("test", "per_class"),
-    ("validation", "validation"),
-    ("seconds", "seconds"),
-)
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
 _FOLDER = re.compile(
     r"(?<![\w.:/\\~])(?:file:/*|~[^\\/\s]*|[A-Za-z]:)?[\\/](?:[^\\/\s]+[\\/])*(?=[^\\/\s])"
 )
 
 
-def final_scores(record: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers in a result's JSON: test/dice, test/dice.low, test/<class>/dice, seconds …"""
-    scores: dict[str, float] = {}
-    for prefix, part in SCORED_PARTS:
-        scores.update(flatten_figures(prefix, record.get(part)))
-    return scores
-
-
-def flatten_figures(name: str, node: object) -> Iterator[tuple[str, float]]:
-    """(path, number) of each number in a result's figures."""
-    if isinstance(node, int | float) and not isinstance(node, bool):
-        yield name, float(node)
-    elif isinstance(node, Mapping) and "value" in node:
-        for end, part in (("", "value"), (".low", "low"), (".high", "high")):
-            yield from flatten_figures(name + end, node.get(part))
-    elif isinstance(node, Mapping):
-        for key, below in node.items():
-            yield from flatten_figures(f"{name}/{key}", below)
+def final_scores(result: Result) -> dict[str, float]:
+    """A finished result's numbers: test/dice, test/dice.low, test/<class>/dice, seconds/fit …"""
+    numbers: dict[str, float | None] = {}
+    tables = {"test": result.scores}
+    for label, figures in result.protocol.per_class.items():
+        tables[f"test/{label}"] = figures
+    for table, figures in tables.items():
+        for name, figure in figures.items():
+            path = f"{table}/{name}"
+            numbers |= {path: figure.value, f"{path}.low": figure.low, f"{path}.high": figure.high}
+    if result.validation:
+        numbers["validation"] = result.validation.value
+    for stage, seconds in (result.seconds or {}).items():
+        numbers[f"seconds/{stage}"] = seconds
+    return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
 def valid_name(name: str) -> str:
@@ -66,11 +57,10 @@ def one_line(text: str) -> str:
 
 def process_tags() -> dict[str, str]:
     """This process, for `is_alive`."""
-    started = psutil.Process().create_time()
     return {
         "usbench.host": HOST,
         "usbench.pid": str(os.getpid()),
-        "usbench.started": f"{started:.2f}",
+        "usbench.started": f"{psutil.Process().create_time():.2f}",
     }
 
 
@@ -79,6 +69,6 @@ def is_alive(tags: Mapping[str, str]) -> bool:
     if tags.get("usbench.host") != HOST:
         return True
     try:
-        return processes.alive(int(tags["usbench.pid"]), float(tags["usbench.started"]))
+        return is_process_alive(int(tags["usbench.pid"]), float(tags["usbench.started"]))
     except (KeyError, ValueError):
         return True
