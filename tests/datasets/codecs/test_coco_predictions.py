@@ -141,11 +141,11 @@ def changed(text: str, old: str, new: str) -> str:
             '"image_id":true,"category_id":1',
             "entry 2: expected an image_id",
         ),
-        ('"category_id":2', '"category_id":3', "category_id of 1..2, got '3'"),
+        ('"category_id":2', '"category_id":3', "category_id of 1..2, got 3"),
         ('"category_id":1', '"category_id":0', "category_id of 1..2"),
-        ('"category_id":1,', "", "category_id of 1..2, got 'None'"),
+        ('"category_id":1,', "", "category_id of 1..2, got None"),
         ('"score":0.5', '"score":1.5', "score of 0..1"),
-        ('"score":0.5', '"score":NaN', "score of 0..1, got 'nan'"),
+        ('"score":0.5', '"score":NaN', "score of 0..1, got nan"),
         ("[1.5,2,3.25,4]", "[NaN,2,3.25,4]", "entry 1: expected a bbox of four finite numbers"),
         ("[1.5,2,3.25,4]", "[1.5,2,1e999,4]", "finite"),
         ("[1.5,2,3.25,4]", "[1.5,2,1" + "0" * 400 + ",4]", "finite"),
@@ -168,7 +168,7 @@ def test_bad_detections(tmp_path: Path, old: str, new: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("[2,3]", "[3,2]", "mask of its image's size [2, 3], got '[3, 2]'"),
+        ("[2,3]", "[3,2]", "mask of its image's size [2, 3], got [3, 2]"),
         ('"2111"', "[2,1,1,2]", "compressed counts"),
         ('{"size":[2,3],"counts":"2111"}', "[[0,0,1,1,1,0]]", "compressed counts"),
         ('"score":0.75}', '"score":0.75},' + SEGMENTS[2:-3], "one mask per image and class"),
@@ -184,7 +184,9 @@ def test_damaged_run_lengths_are_found_when_decoded(tmp_path: Path) -> None:
     file = read_predictions(
         *pair(tmp_path, changed(SEGMENTS, '"2111"', '"2112"')), "segment", classes=2
     )
-    with pytest.raises(DataError, match="mask of class 2 in image 1, got run lengths of 7 pixels"):
+    with pytest.raises(
+        DataError, match="image 1: expected the mask of class 2, got run lengths of 7 pixels"
+    ):
         file[0]
     assert not file[1].planes.any()  # type: ignore[union-attr]
 
@@ -195,8 +197,8 @@ def test_damaged_run_lengths_are_found_when_decoded(tmp_path: Path) -> None:
         ('"id":1', '"id":0', "entry 1: expected id 1"),
         ('"id":2', '"id":3', "entry 2: expected id 2"),
         ('"file_name":"b"', '"file_name":"a"', "file_name of its own"),
-        ('"file_name":"b"', '"file_name":7', "file_name of its own"),
-        ('"group":"pig 2",', "", "and a group"),
+        ('"file_name":"b"', '"file_name":7', "expected a file_name, got 7"),
+        ('"group":"pig 2",', "", "a group"),
         ('"height":10', '"height":0', "height and a width"),
         ('"width":20', '"width":20.5', "height and a width"),
         ('"width":20', '"width":99999999999', "height and a width"),

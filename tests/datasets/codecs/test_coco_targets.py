@@ -165,7 +165,7 @@ FILE = {
     "images that are none": (put("images", value=[1]), "found no list of images"),
     "an image without a name": (
         put("images", 1, "file_name", value=None),
-        "image 2: expected an id and a file_name",
+        "image 2: expected a file_name, got None",
     ),
     "one id twice": (
         put("images", 1, "id", value=7),
@@ -190,12 +190,12 @@ FILE = {
     ),
     "a category without id": (
         put("categories", 1, "id", value=True),
-        "category 2: expected an id and a name",
+        "category 2: expected id as a number or text, got True",
     ),
     "an unknown image": (put(*SECOND, "image_id", value=8), "annotation 2: expected the image_id"),
     "a list for an id": (
         put(*SECOND, "image_id", value=[7]),
-        "annotation 2: expected the image_id",
+        "annotation 2: expected image_id as a number or text, got [7]",
     ),
     "an unknown category": (
         put(*SECOND, "category_id", value=1),
@@ -219,18 +219,18 @@ BOXES = {
     "out to the left": (put(*SECOND, "bbox", value=[-0.1, 0, 1, 1]), "with area inside 6×4"),
     "a crowd": (
         put(*FIRST, "iscrowd", value=1),
-        "annotation 1: expected single objects (iscrowd 0), got iscrowd 1",
+        "annotation 1: expected single objects (iscrowd 0), got 'iscrowd 1'",
     ),
     "a category of no class": (
         put("categories", 0, "name", value="rib"),
-        "of nerve, vessel, got rib of nerve, rib",
+        "of nerve, vessel, got 'rib of nerve, rib'",
     ),
 }
 MASKS = {
     "none": (put(*FIRST, "segmentation", value=[]), "annotation 1: expected a segmentation"),
     "two vertices": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0]]),
-        "of three vertices or more, got 4 numbers",
+        "of three vertices or more, got '4 numbers'",
     ),
     "half a vertex": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 2, 2, 0]]),
@@ -243,11 +243,11 @@ MASKS = {
     ),
     "outside": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 7.5, 2]]),
-        "annotation 1: expected points inside 6×4, got vertex 3 at 7.5, 2",
+        "annotation 1: expected points inside 6×4, got 'vertex 3 at 7.5, 2",
     ),
     "above": (
         put(*FIRST, "segmentation", value=[[0, -1.5, 2, 0, 2, 2]]),
-        "got vertex 1 at 0, -1.5",
+        "got 'vertex 1 at 0, -1.5",
     ),
     "another size": (
         put(*SECOND, "segmentation", "size", value=[6, 4]),
@@ -267,7 +267,7 @@ MASKS = {
     ),
     "damaged text": (
         put(*SECOND, "segmentation", "counts", value="~~"),
-        "annotation 2: expected run lengths, got not",
+        'annotation 2: expected run lengths, got "not COCO',
     ),
     "two classes in a pixel": (
         put(*SECOND, "segmentation", "counts", value=[0, 4, 20]),
@@ -386,12 +386,12 @@ def test_keypoints_by_hand(tmp_path: Path) -> None:
         (put(*FIRST, "keypoints", value=[1, 2, 3] * 3), "a visibility of 0, 1 or 2"),
         (
             put(*FIRST, "keypoints", value=[62, 2, 2] * 3),
-            "points inside 60×40, got vertex 1 at 62, 2",
+            "points inside 60×40, got 'vertex 1 at 62, 2",
         ),
         (put("categories", 0, "keypoints", value=["a", "a", "b"]), "every keypoint once"),
         (
             put("categories", 0, "keypoints", value=["apex", "hinge", "rib"]),
-            "of apex, hinge, wall, got rib",
+            "of apex, hinge, wall, got 'rib",
         ),
         (
             lambda c: c["annotations"].append(c["annotations"][0]),

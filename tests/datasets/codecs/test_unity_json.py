@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.paths import ROOT
-from usbench.datasets.codecs import spacing_csv, unity_labels
-from usbench.datasets.codecs.unity_labels import LandmarkWriter, read_landmark_predictions
+from usbench.datasets.codecs import pixel_sizes, unity_labels
+from usbench.datasets.codecs.unity_predictions import LandmarkWriter, read_landmark_predictions
 from usbench.errors import DataError, RunError
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
@@ -77,7 +77,7 @@ def test_a_file_by_hand(tmp_path: Path) -> None:
     )
     wall = np.array([[190.4, 310.2], [201, 250], [210.25, 190]], np.float32).tolist()  # x before y
     assert lists(marks) == [[[100.5, 200]], [], [], wall]
-    assert list(file.labels) == ["a.png", "b.png"] and not file.oddities
+    assert list(file.images) == ["a.png", "b.png"] and not file.oddities
 
 
 def test_a_name_that_is_missing_is_unknown_and_off_is_not(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
         (
             '{"type": "off", "y": "", "x": ""}',
             "7",
-            "a.png: leaf: expected a label with type, x and y, got '7'",
+            "a.png: leaf: expected a label with type, x and y, got 7",
         ),
         ('{"type": "off", "y": "", "x": ""}', "null", "a.png: leaf: expected a label"),
         ('"100.5"', '"100001"', "a.png: apex: expected places in pixels, got '100001'"),
@@ -205,7 +205,7 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
         ('"ring": {"type": "blurred", "y": "", "x": ""}', '"apex": {}', "got 'apex twice'"),
         ('"b.png": {"labels"', '"b.png": {"label"', "b.png: expected a record with labels"),
         ('"a.png"', '"a\\u2028\\n": 7, "a.png"', ": a : expected a record with labels"),
-        ('"b.png": {', '"c.png": [], "b.png": {', "c.png: expected a record with labels, got '[]'"),
+        ('"b.png": {', '"c.png": [], "b.png": {', "c.png: expected a record with labels, got []"),
         (
             '"b.png": {',
             '"c.png": {"labels": []}, "b.png": {',
@@ -256,7 +256,7 @@ def test_what_is_no_label_file(tmp_path: Path, data: bytes | None, words: str) -
 
 def test_a_byte_order_mark_is_no_matter(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_bytes(TRUTHS.encode("utf-8-sig"))
-    assert len(unity_labels.read_unity_labels(tmp_path / "labels.json").labels) == 2
+    assert len(unity_labels.read_unity_labels(tmp_path / "labels.json").images) == 2
 
 
 def truth(paths: list[list[list[float]]], state: list[int]) -> Landmarks:
@@ -320,7 +320,7 @@ def test_truths_written_then_read_are_identical(scratch: Path, drawn: list[Any])
     }
     unity_labels.write_unity_labels(scratch / "labels.json", images, ["apex", "wall"])
     file = unity_labels.read_unity_labels(scratch / "labels.json")
-    assert list(file.labels) == list(images) and not file.oddities
+    assert list(file.images) == list(images) and not file.oddities
     for name, wanted in images.items():
         found = file.landmarks(name, ["apex", "wall"])
         assert found.state.tolist() == wanted.state.tolist() and lists(found) == lists(wanted)
@@ -333,7 +333,7 @@ def test_any_bytes_give_labels_or_our_error(scratch: Path, data: bytes, at: int,
     (scratch / "labels.json").write_bytes(text[:at] + data + text[at + drop :])
     try:
         file = unity_labels.read_unity_labels(scratch / "labels.json")
-        marks = [file.landmarks(name, NAMES) for name in file.labels]
+        marks = [file.landmarks(name, NAMES) for name in file.images]
     except DataError as error:
         assert "\n" not in str(error)
     else:
@@ -417,7 +417,7 @@ def test_predictions_by_hand(tmp_path: Path) -> None:
         assert (
             all(path.dtype == np.float32 for path in found.paths) and found.state.dtype == np.int8
         )
-    assert file[1] is file.found[1]
+    assert file[1] is file.predictions[1]
 
 
 def test_written_predictions_by_hand(tmp_path: Path) -> None:
@@ -579,7 +579,7 @@ def test_an_exception_keeps_the_old_pair(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from usbench.datasets.codecs.unity_labels import LandmarkWriter
+from usbench.datasets.codecs.unity_predictions import LandmarkWriter
 predictions, images = Path(sys.argv[1]), Path(sys.argv[2])
 replace = Path.replace
 def kill_after(self, target):
@@ -662,7 +662,7 @@ TABLE = """FileHash,Manufacturer,PhysicalDeltaY,PhysicalDeltaX
 def test_pixel_sizes_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "sizes.csv"
     path.write_text(TABLE)
-    found = spacing_csv.read_spacings(path)
+    found = pixel_sizes.read_spacings(path)
     assert found["01-aa"] == pytest.approx((0.3, 0.25))  # cm → mm; row = Y, column = X
     assert [found[f"01-{code}"] for code in ("bb", "cc", "dd", "ee", "ff")] == [None] * 5 and len(
         found
@@ -677,7 +677,7 @@ def test_a_spreadsheet_s_way_of_saving_it(tmp_path: Path) -> None:
         .replace("\n", "\r\n")
     )
     (tmp_path / "sizes.csv").write_bytes(text.encode("utf-8-sig"))
-    assert spacing_csv.read_spacings(tmp_path / "sizes.csv")["01-aa"] == pytest.approx((0.3, 0.25))
+    assert pixel_sizes.read_spacings(tmp_path / "sizes.csv")["01-aa"] == pytest.approx((0.3, 0.25))
 
 
 @pytest.mark.parametrize(
@@ -699,7 +699,7 @@ def test_bad_tables(tmp_path: Path, data: bytes | None, words: str) -> None:
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(DataError) as caught:
-        spacing_csv.read_spacings(path)
+        pixel_sizes.read_spacings(path)
     assert (
         str(caught.value).startswith(f"{path}: ")
         and words in str(caught.value)
@@ -708,7 +708,7 @@ def test_bad_tables(tmp_path: Path, data: bytes | None, words: str) -> None:
 
 
 def test_written_sizes_by_hand(tmp_path: Path) -> None:
-    spacing_csv.write_spacings(tmp_path / "sizes.csv", {"01-aa": (0.25, 0.5)})
+    pixel_sizes.write_spacings(tmp_path / "sizes.csv", {"01-aa": (0.25, 0.5)})
     assert (
         tmp_path / "sizes.csv"
     ).read_text() == "FileHash,PhysicalDeltaX,PhysicalDeltaY\n01-aa,0.05,0.025\n"
@@ -720,7 +720,7 @@ def test_any_bytes_give_sizes_or_our_error(scratch: Path, data: bytes, at: int, 
     text = TABLE.encode()
     (scratch / "sizes.csv").write_bytes(text[:at] + data + text[at + drop :])
     try:
-        found = spacing_csv.read_spacings(scratch / "sizes.csv")
+        found = pixel_sizes.read_spacings(scratch / "sizes.csv")
     except DataError as error:
         assert "\n" not in str(error)
     else:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from usbench.datasets.codecs import polygons, transducers, via
+from usbench.datasets.codecs import pixel_sizes, polygons, via
 from usbench.errors import DataError
 
 LABELS = ("Capsule", "Cortex")
@@ -177,7 +177,7 @@ def test_no_such_table_is_refused(tmp_path):
     with pytest.raises(DataError, match="not UTF-8"):
         read(tmp_path / "labels.csv")
     (tmp_path / "labels.csv").write_bytes((HEAD + "\n" + "a" * 200_000).encode())
-    with pytest.raises(DataError, match="damaged one"):
+    with pytest.raises(DataError, match="damaged CSV"):
         read(tmp_path / "labels.csv")
 
 
@@ -329,7 +329,7 @@ def test_spacings_by_hand(tmp_path):
         ["3_c", "x", -0.025, 0.025],
         ["4_d", "x", "n/a", 0.02],
     ]
-    found = transducers.read_transducers(
+    found = pixel_sizes.read_transducers(
         book(tmp_path / "t.xlsx", COLUMNS, *rows, [None, None, None, None])
     )
     assert found == {
@@ -353,26 +353,26 @@ def test_spacings_by_hand(tmp_path):
 )
 def test_a_bad_table_is_refused(tmp_path, rows, words):
     with pytest.raises(DataError, match=words):
-        transducers.read_transducers(book(tmp_path / "t.xlsx", *rows))
+        pixel_sizes.read_transducers(book(tmp_path / "t.xlsx", *rows))
 
 
 def test_no_table_is_refused(tmp_path):
     for content in (b"", b"PK\x03\x04 cut off", b"Filename,Physical Delta X\n"):
         (tmp_path / "t.xlsx").write_bytes(content)
         with pytest.raises(DataError, match="got a file that can't be read"):
-            transducers.read_transducers(tmp_path / "t.xlsx")
+            pixel_sizes.read_transducers(tmp_path / "t.xlsx")
 
 
 @settings(max_examples=50)
 @given(st.integers(0, 4000), st.integers(0, 255))
 def test_a_damaged_table_gives_values_or_our_error(scratch, place, byte):
     path = scratch / "t.xlsx"
-    transducers.write_transducers(path, {"1_a": (0.3, 0.2)})
+    pixel_sizes.write_transducers(path, {"1_a": (0.3, 0.2)})
     content = bytearray(path.read_bytes())
     content[place % len(content)] = byte
     path.write_bytes(content)
     try:
-        transducers.read_transducers(path)
+        pixel_sizes.read_transducers(path)
     except DataError as error:
         assert "\n" not in str(error)
 
@@ -380,9 +380,9 @@ def test_a_damaged_table_gives_values_or_our_error(scratch, place, byte):
 def test_the_same_spacings_give_the_same_bytes(tmp_path):
     spacings = {"1_a": (0.3, 0.2), "2_b": None}
     for name in ("a.xlsx", "b.xlsx"):
-        transducers.write_transducers(tmp_path / name, spacings)
+        pixel_sizes.write_transducers(tmp_path / name, spacings)
     assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
-    assert transducers.read_transducers(tmp_path / "a.xlsx") == {
+    assert pixel_sizes.read_transducers(tmp_path / "a.xlsx") == {
         "1_a": pytest.approx((0.3, 0.2)),
         "2_b": None,
     }

@@ -84,7 +84,7 @@ def test_declaration_byte_order_mark_and_white_space_are_fine(tmp_path: Path) ->
         (
             "<xmax>690<",
             "<xmax>691<",
-            "object 1: expected a box with area inside 690×275, got 12, 0, 691",
+            "object 1: expected a box with area inside 690×275, got '12, 0, 691",
         ),
         ("<ymax>100.25<", "<ymax>276<", "inside"),
         ("<xmin>12<", "<xmin>-1<", "inside"),

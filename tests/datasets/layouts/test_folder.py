@@ -204,8 +204,8 @@ def test_the_json_is_parsed_once_per_state(tmp_path: Path) -> None:
     content = coco(["a.png", "b.png", "c.png"])
     content["annotations"] = []
     before = (tmp_path / "labels.json").stat()
-    kept = layout.labels.truth(tmp_path / "labels.json")  # type: ignore[attr-defined]
-    assert layout.labels.truth(tmp_path / "labels.json") is kept  # type: ignore[attr-defined]
+    first = layout.labels.files.read(tmp_path / "labels.json")  # type: ignore[attr-defined]
+    assert layout.labels.files.read(tmp_path / "labels.json") is first  # type: ignore[attr-defined]
     (tmp_path / "labels.json").write_text(json.dumps(content))
     os.utime(tmp_path / "labels.json", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     target = layout.read(tmp_path, records[0])
@@ -461,7 +461,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "an unknown class": (
         "coco",
         rewrite("labels.json", lambda t: t.replace('"two"', '"rib"')),
-        "annotation 2: expected a class of one, two, got rib of one, rib",
+        "annotation 2: expected a class of one, two, got 'rib of one, rib",
     ),
 }
 

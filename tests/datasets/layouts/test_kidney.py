@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from usbench.datasets import source
-from usbench.datasets.codecs import image, label_png, transducers, via
+from usbench.datasets.codecs import image, label_png, pixel_sizes, via
 from usbench.datasets.config import DatasetConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.layouts import kidney
@@ -152,7 +152,7 @@ def test_released_masks_are_read_by_name_and_cortex_overwrites(root):
 
 
 def test_pixel_sizes_come_from_the_table_by_the_name_without_anon(root):
-    transducers.write_transducers(root / kidney.TABLE, {"12_a": (0.3, 0.2), "13_b": None})
+    pixel_sizes.write_transducers(root / kidney.TABLE, {"12_a": (0.3, 0.2), "13_b": None})
     chosen = layout()
     found = chosen.index(root)
     assert found[0].mm_per_px == pytest.approx((0.3, 0.2)) and found[1].mm_per_px is None
@@ -316,7 +316,7 @@ def test_the_real_label_files_have_the_published_counts():
         assert set(COPIES) < stems and len(COPIES) == 20
         assert len({stem.split("_")[0] for stem in stems - set(COPIES)}) == 501
     assert rows == 3387
-    spacings = transducers.read_transducers(folder / kidney.TABLE)
+    spacings = pixel_sizes.read_transducers(folder / kidney.TABLE)
     assert len(spacings) == 514 and sum(spacing is None for spacing in spacings.values()) == 24
     assert all(0.12 < value[0] == value[1] < 0.43 for value in spacings.values() if value)
 

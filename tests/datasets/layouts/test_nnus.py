@@ -120,7 +120,7 @@ def renamed(root: Path, new: str) -> None:
 BAD = {
     "a label is missing": (
         lambda r: lost(r, "labels/0001.txt"),
-        r"images/0001\.jpg: expected a label .* none \(1 files",
+        r"images/0001\.jpg: expected a label .* none \(1 of 2 images",
     ),
     "an image is missing": (
         lambda r: lost(r, "images/0001.jpg"),

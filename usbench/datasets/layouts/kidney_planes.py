@@ -6,6 +6,7 @@ The capsule contains the other three.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,11 @@ def fill_planes(
                 f"({width}×{height}), got a vertex "
                 f"at x {x}, y {y}; take the image that was drawn on"
             )
-    drawn_of = {
-        c: [region.polygon for region in entry.regions if region.label == c] for c in classes
-    }
-    return np.stack([polygons.fill_polygons(drawn_of[c], size) for c in classes])
+    planes = []
+    for name in classes:
+        drawn = [region.polygon for region in entry.regions if region.label == name]
+        planes.append(polygons.fill_polygons(drawn, size))
+    return np.stack(planes)
 
 
 def common_extent(entries: Sequence[via.ViaImage]) -> tuple[int, int]:
@@ -54,11 +56,9 @@ def draw_polygons(
     planes: Planes, classes: Sequence[str], attributes: Mapping[str, str]
 ) -> via.ViaImage:
     """What an annotator who draws exactly these planes exports."""
-    regions = [
-        via.ViaRegion(c, p)
-        for c, plane in zip(classes, planes, strict=True)
-        for p in polygons.trace_outlines(plane)
-    ]
+    regions: list[via.ViaRegion] = []
+    for name, plane in zip(classes, planes, strict=True):
+        regions += map(partial(via.ViaRegion, name), polygons.trace_outlines(plane))
     facts = {
         "Quality": attributes.get("quality", "Good"),
         "View": attributes.get("view", "Longitudinal"),
@@ -85,16 +85,16 @@ def read_masks(folder: Path, name: str, classes: Sequence[str]) -> Planes:
             f"{folder / 'regions' / name}: expected the size of the capsule's mask "
             f"{capsule.shape}, got {regions.shape}"
         )
-    planes = {ANATOMY[0]: capsule == 1, **{c: regions == n for n, c in enumerate(REGIONS, start=1)}}
-    return np.stack([planes[c] for c in classes])
+    indices = map(ANATOMY.index, classes)
+    return np.stack([regions == index if index else capsule == 1 for index in indices])
 
 
 def write_masks(folder: Path, name: str, planes: Mapping[str, Planes]) -> None:
     """Write the two masks of one image, as the release draws them: the last region overwrites."""
-    some = next(iter(planes.values()))
-    capsule = planes.get(ANATOMY[0], np.zeros_like(some)).astype(np.uint8)
-    regions = np.zeros(some.shape, np.uint8)
-    for n, c in enumerate(REGIONS, start=1):
-        regions[planes.get(c, np.zeros_like(some))] = n
+    empty = np.zeros_like(next(iter(planes.values())))
+    capsule = planes.get(ANATOMY[0], empty).astype(np.uint8)
+    regions = empty.astype(np.uint8)
+    for n, region in enumerate(REGIONS, start=1):
+        regions[planes.get(region, empty)] = n
     label_png.write_label_png(folder / "capsule" / name, capsule)
     label_png.write_label_png(folder / "regions" / name, regions)
