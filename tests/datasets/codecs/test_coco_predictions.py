@@ -231,7 +231,7 @@ def test_deep_nesting_and_binary_are_our_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cut off or damaged"):
         read_predictions(predictions, images, "detect", classes=2)
     predictions.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="cut off or damaged"):
+    with pytest.raises(DataError, match="not UTF-8 text"):
         read_predictions(predictions, images, "detect", classes=2)
 
 

@@ -311,7 +311,7 @@ def refused(
         (json.dumps(GOOD).encode()[:-40], "cut off or damaged"),
         (b"", "cut off or damaged"),
         (b"[" * 100_000, "cut off or damaged"),
-        (b"\xff\xfe\x00", "cut off or damaged"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
         (
             b'[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]',
             "a list of results holds no targets",

@@ -234,7 +234,7 @@ def test_bad_files(tmp_path: Path, old: str, new: str, words: str) -> None:
         (b"[]", "other JSON"),
         (b"7", "other JSON"),
         (b"[" * 200_000, "cut off or damaged"),
-        (b"\xff\xfe\x00", "cut off or damaged"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
         (
             b'{"a": {"labels": {"p": {"type": "point", "x": ' + b"1" * 5000 + b', "y": 1}}}}',
             "cut off or damaged",

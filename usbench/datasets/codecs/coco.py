@@ -94,14 +94,13 @@ def _scores(scores: NDArray[np.float32] | None, number: int) -> list[float]:
 
 def _require_finite(where: str, target: Boxes | Masks) -> None:
     """Stop a diverged model here: NaN fails every comparison."""
-    advice = "look at the model's loss"
     if target.scores is not None and not ((target.scores >= 0) & (target.scores <= 1)).all():
-        raise RunError(f"{where}: expected scores in 0..1, got others; {advice}")
-    if isinstance(target, Masks):
-        return
-    if not (np.isfinite(target.xyxy).all() and (target.xyxy[:, 2:] >= target.xyxy[:, :2]).all()):
+        raise RunError(f"{where}: expected scores in 0..1, got others; look at the model's loss")
+    corners = target.xyxy if isinstance(target, Boxes) else np.zeros((0, 4))
+    if not (np.isfinite(corners).all() and (corners[:, 2:] >= corners[:, :2]).all()):
         raise RunError(
-            f"{where}: expected finite boxes with x1 ≤ x2 and y1 ≤ y2, got others; {advice}"
+            f"{where}: expected finite boxes with x1 ≤ x2 and y1 ≤ y2, got others; look at the "
+            "model's loss"
         )
 
 
@@ -125,11 +124,15 @@ def read_predictions(
     for number, entry in enumerate(load_entries(predictions, "a list of COCO results"), start=1):
         image, category, score = entry.get("image_id"), entry.get("category_id"), entry.get("score")
         if not is_number(image, 1, len(listed), whole=True):
-            raise _wrong(predictions, number, f"an image_id of 1..{len(listed)}", image)
+            raise content_error(
+                f"{predictions}: entry {number}", f"an image_id of 1..{len(listed)}", image
+            )
         if not is_number(category, 1, classes, whole=True):
-            raise _wrong(predictions, number, f"a category_id of 1..{classes}", category)
+            raise content_error(
+                f"{predictions}: entry {number}", f"a category_id of 1..{classes}", category
+            )
         if not is_number(score, 0, 1):
-            raise _wrong(predictions, number, "a score of 0..1", score)
+            raise content_error(f"{predictions}: entry {number}", "a score of 0..1", score)
         groups[entry["image_id"] - 1].append((number, entry))
     file = PredictionFile(predictions, listed, [])
     for listed_image, entries in zip(listed, groups, strict=True):
@@ -159,8 +162,8 @@ def _pack_masks(
     for number, entry in entries:
         where, category = f"{path}: entry {number}", entry["category_id"]
         counts = _check_counts(where, entry, size)
-        second = f"a second of category {category}"
-        require(category not in planes, where, "one mask per image and class", second)
+        if category in planes:
+            raise content_error(where, "one mask per image and class", f"two of {category}")
         planes[category] = PackedPlane(category - 1, counts, entry["score"])
     return PackedMasks(f"{path}: image {image['id']}", (classes, *size), list(planes.values()))
 
@@ -227,9 +230,11 @@ def _check_bbox(path: Path, number: int, entry: JsonObject) -> list[float]:
     """x, y, width, height."""
     bbox = entry.get("bbox")
     if not are_numbers(bbox, 4):
-        raise _wrong(path, number, "a bbox of four finite numbers", bbox)
+        raise content_error(f"{path}: entry {number}", "a bbox of four finite numbers", bbox)
     if bbox[2] < 0 or bbox[3] < 0:
-        raise _wrong(path, number, "a bbox [x, y, width, height] without a negative side", bbox)
+        raise content_error(
+            f"{path}: entry {number}", "a bbox [x, y, width, height] without a negative side", bbox
+        )
     return bbox
 
 
@@ -241,7 +246,3 @@ def _check_counts(where: str, entry: JsonObject, size: tuple[int, int]) -> str:
     stated = segmentation.get("size")
     require(stated == list(size), where, f"a mask of its image's size {list(size)}", stated)
     return str(segmentation["counts"])
-
-
-def _wrong(path: Path, number: int, expected: str, got: object) -> DataError:
-    return content_error(f"{path}: entry {number}", expected, got)

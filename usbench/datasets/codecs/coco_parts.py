@@ -95,10 +95,11 @@ class LinkedParts:
             require(image_id in file_names, where, "the image_id of one of its images", image_id)
             require(category_id in categories, where, "the category_id of a category", category_id)
             used.add(category_id)
-            linked = CocoObject(number, categories[category_id].name, entry)
-            images[file_names[image_id]].objects.append(linked)
-        keypoints = dict(categories[key] for key in categories if key in used)
-        return cls(path, images, file_names, categories, keypoints)
+            images[file_names[image_id]].objects.append(
+                CocoObject(number, categories[category_id].name, entry)
+            )
+        used_names = dict(category for key, category in categories.items() if key in used)
+        return cls(path, images, file_names, categories, used_names)
 
 
 def load_coco_parts(path: Path) -> Parts:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from usbench.datasets.codecs import rle
 from usbench.datasets.codecs.coco_parts import CocoObject, LinkedParts, Parts, Size, load_coco_parts
 from usbench.datasets.codecs.image import MOST_PIXELS
-from usbench.datasets.codecs.readers import are_numbers, content_error, is_number
+from usbench.datasets.codecs.readers import are_numbers, content_error, is_number, require
 from usbench.errors import DataError
 from usbench.io.files import JsonObject, write_atomically
 from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target
@@ -48,7 +48,7 @@ class CocoTargets(LinkedParts):
         for item in image.objects:
             labels.append(self._label(item, item.category, classes))
             crowd = item.entry.get("iscrowd")
-            self._require(not crowd, item, "single objects (iscrowd 0)", f"iscrowd {crowd}")
+            require(not crowd, self._place(item), "single objects (iscrowd 0)", f"iscrowd {crowd}")
             corners.append(self.corners(item, image.size))
         return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64))
 
@@ -89,11 +89,17 @@ class CocoTargets(LinkedParts):
         state = np.full(len(classes), BLURRED, np.int8)
         for item in image.objects:
             names = self.keypoints[item.category]
-            triplets = self._triplets(item, len(names))
-            for name, (x, y, visibility) in zip(names, triplets, strict=True):
+            place, values = self._place(item), item.entry.get("keypoints")
+            if not are_numbers(values, 3 * len(names)):
+                expected = f"keypoints of {len(names)} times x, y and visibility"
+                raise content_error(place, expected, values)
+            for name, x, y, visibility in zip(
+                names, values[::3], values[1::3], values[2::3], strict=True
+            ):
                 label = self._label(item, name, classes)
+                require(visibility in (0, 1, 2), place, "a visibility of 0, 1 or 2", visibility)
                 expected = f"one object with keypoint {name!r} an image"
-                self._require(name not in stated, item, expected, "a second")
+                require(name not in stated, place, expected, "a second")
                 stated.add(name)
                 if visibility:
                     self._require_inside(item, [x, y], image.size)
@@ -104,7 +110,7 @@ class CocoTargets(LinkedParts):
         """(4,) x1, y1, x2, y2 of one object; see `boxes` for what is refused."""
         bbox = item.entry.get("bbox")
         if not are_numbers(bbox, 4):
-            raise self._wrong(item, "a bbox of four finite numbers", bbox)
+            raise content_error(self._place(item), "a bbox of four finite numbers", bbox)
         x, y, width, height = bbox
         sides = np.array([size[1], size[0], size[1], size[0]], np.float64)
         corners = np.array([x, y, x + width, y + height], np.float64)
@@ -113,7 +119,7 @@ class CocoTargets(LinkedParts):
         outside = np.abs(corners - inside) > STICKS_OUT * sides
         fits = not outside.any() and bool((box[:2] < box[2:]).all())
         expected = f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}"
-        self._require(fits, item, expected, bbox)
+        require(fits, self._place(item), expected, bbox)
         return box
 
     def region(self, item: CocoObject, size: Size) -> NDArray[np.bool_]:
@@ -122,14 +128,20 @@ class CocoTargets(LinkedParts):
         if isinstance(segmentation, dict):
             return self._expand_runs(item, segmentation, size)
         if not isinstance(segmentation, list) or not segmentation:
-            raise self._wrong(item, "a segmentation (polygons or run lengths)", segmentation)
+            raise content_error(
+                self._place(item), "a segmentation (polygons or run lengths)", segmentation
+            )
         plane = np.zeros(size, bool)
         for polygon in segmentation:
             if not are_numbers(polygon):
-                raise self._wrong(item, "polygons [x1, y1, x2, y2, …] of finite numbers", polygon)
+                raise content_error(
+                    self._place(item), "polygons [x1, y1, x2, y2, …] of finite numbers", polygon
+                )
             n = len(polygon)
             several = n >= 6 and n % 2 == 0
-            self._require(several, item, "a polygon of three vertices or more", f"{n} numbers")
+            require(
+                several, self._place(item), "a polygon of three vertices or more", f"{n} numbers"
+            )
             self._require_inside(item, polygon, size)
             plane |= rle.fill_polygon(polygon, size)
         return plane
@@ -138,8 +150,9 @@ class CocoTargets(LinkedParts):
         self, item: CocoObject, segmentation: JsonObject, size: Size
     ) -> NDArray[np.bool_]:
         counts, stated = segmentation.get("counts"), segmentation.get("size")
-        expected = f"run lengths of its image's size {list(size)}"
-        self._require(stated == list(size), item, expected, stated)
+        if stated != list(size):
+            expected = f"run lengths of its image's size {list(size)}"
+            raise content_error(self._place(item), expected, stated)
         try:
             if isinstance(counts, str):
                 return rle.decode_rle(counts, size)
@@ -148,41 +161,29 @@ class CocoTargets(LinkedParts):
             ):
                 return rle.expand_runs(np.array(counts, np.int64), size)
         except ValueError as error:
-            raise self._wrong(item, "run lengths", str(error)) from error
-        raise self._wrong(item, "run lengths as text or whole numbers", counts)
-
-    def _triplets(self, item: CocoObject, points: int) -> list[list[float]]:
-        values = item.entry.get("keypoints")
-        if not are_numbers(values, 3 * points):
-            raise self._wrong(item, f"keypoints of {points} times x, y and visibility", values)
-        visibilities = values[2::3]
-        clear = {0, 1, 2}.issuperset(visibilities)
-        self._require(clear, item, "a visibility of 0, 1 or 2", visibilities)
-        return [values[n : n + 3] for n in range(0, len(values), 3)]
+            raise content_error(self._place(item), "run lengths", str(error)) from error
+        raise content_error(self._place(item), "run lengths as text or whole numbers", counts)
 
     def _label(self, item: CocoObject, name: str, classes: Sequence[str]) -> int:
         if name not in classes:
-            raise self._wrong(
-                item, f"a class of {', '.join(classes)}", f"{name} of {', '.join(self.names)}"
+            raise content_error(
+                self._place(item),
+                f"a class of {', '.join(classes)}",
+                f"{name} of {', '.join(self.names)}",
             )
         return classes.index(name)
 
     def _require_inside(self, item: CocoObject, vertices: Sequence[float], size: Size) -> None:
         """DataError for a vertex of x1, y1, x2, y2 … more than a pixel outside the image."""
         points = np.array(vertices, np.float64).reshape(-1, 2)
-        most = [size[1] + BEYOND, size[0] + BEYOND]
-        outside = ((points < -BEYOND) | (points > most)).any(axis=1)
+        outside = ((points < -BEYOND) | (points > np.add(size[::-1], BEYOND))).any(axis=1)
         if outside.any():
             n = int(np.argmax(outside))
             got = f"vertex {n + 1} at {points[n, 0]:g}, {points[n, 1]:g}"
-            raise self._wrong(item, f"points inside {size[1]}×{size[0]}", got)
+            raise content_error(self._place(item), f"points inside {size[1]}×{size[0]}", got)
 
-    def _require(self, condition: bool, item: CocoObject, expected: str, got: object) -> None:
-        if not condition:
-            raise self._wrong(item, expected, got)
-
-    def _wrong(self, item: CocoObject, expected: str, got: object) -> DataError:
-        return content_error(f"{self.path}: annotation {item.number}", expected, got)
+    def _place(self, item: CocoObject) -> str:
+        return f"{self.path}: annotation {item.number}"
 
 
 def read_coco_targets(path: Path) -> CocoTargets:
@@ -211,8 +212,9 @@ def write_coco_targets(
         listed.append({"id": number, "file_name": name, "height": size[0], "width": size[1]})
         are_points |= isinstance(target, Landmarks)
         for entry in _entries(target):
-            head = {"id": len(annotations) + 1, "image_id": number, "iscrowd": 0}
-            annotations.append(head | entry)
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": number, "iscrowd": 0} | entry
+            )
     categories: list[JsonObject] = [
         {"id": n, "name": name} for n, name in enumerate(classes, start=1)
     ]

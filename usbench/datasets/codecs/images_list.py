@@ -153,7 +153,7 @@ class PackedMasks:
 class PredictionFile:
     """A checked predictions file: `file[n]` is the prediction of `file.images[n]`.
 
-    Iterating goes in that order. Masks are decoded when asked for.
+    Masks are decoded when asked for.
     """
 
     path: Path
@@ -166,9 +166,6 @@ class PredictionFile:
     def __getitem__(self, n: int) -> Target:
         prediction = self.predictions[n]
         return prediction.decode() if isinstance(prediction, PackedMasks) else prediction
-
-    def __iter__(self) -> Iterator[Target]:
-        return map(self.__getitem__, range(len(self)))
 
 
 def read_images(path: Path) -> list[ImageEntry]:

@@ -19,12 +19,10 @@ Index = NDArray[np.uint8]  # (H, W): 0 background, 1..C the classes
 Palette = NDArray[np.uint8]  # (K, 3): RGB of index 0..K-1
 
 
-def voc_palette(entries: int = 256) -> Palette:
-    """The first colours of the Pascal VOC colour map, (entries, 3): the bits of the index spread
-    over R, G, B.
-    """
+def voc_palette() -> Palette:
+    """The Pascal VOC colour map, (256, 3): the bits of the index spread over R, G, B."""
     n = np.arange(8)[:, None, None]
-    bits = np.arange(entries)[:, None] >> (3 * n + np.arange(3))
+    bits = np.arange(256)[:, None] >> (3 * n + np.arange(3))
     return np.asarray(((bits & 1) << (7 - n)).sum(axis=0), np.uint8)
 
 
@@ -50,18 +48,15 @@ def read_label_png(path: Path, classes: int) -> Index:
     return index
 
 
-def write_label_png(path: Path, index: Index, palette: Palette | None = None) -> None:
-    """Write indices (H, W) uint8 as an 8-bit palette PNG (default palette: Pascal VOC's).
+def write_label_png(path: Path, index: Index) -> None:
+    """Write indices (H, W) uint8 as an 8-bit PNG with Pascal VOC's palette.
 
     Raises:
-        ValueError: another type or an index without a colour.
+        ValueError: another type.
     """
-    colours = voc_palette() if palette is None else palette
-    _require_palette(colours)
-    _require_index(index, len(colours))
+    _require_index(index, 256)
     picture = Image.fromarray(index)
-    # A shorter palette would make Pillow store fewer bits.
-    picture.putpalette(colours.tobytes().ljust(3 * 256, b"\0"))
+    picture.putpalette(voc_palette().tobytes())
     save_png(path, picture)
 
 

@@ -50,8 +50,9 @@ def crosses_itself(polygon: Polygon) -> bool:
     start = polygon.astype(np.int64)
     end = np.roll(start, -1, axis=0)
     a, b, c, d = start[:, None], end[:, None], start[None], end[None]
-    crossing = (_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)
-    return bool(crossing.any())
+    return bool(
+        ((_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)).any()
+    )
 
 
 def _side(a: NDArray[np.int64], b: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -25,28 +25,25 @@ CsvRow = dict[str | Any, str | Any]
 NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII)
 
 
-def read_text(path: Path, expected: str, advice: str = "fetch it again") -> str:
+def read_text(path: Path, expected: str) -> str:
     """Read a UTF-8 file, with or without a byte order mark.
 
     Args:
         path: the file.
         expected: what it should hold, for the error.
-        advice: what to do if it can't be read.
 
     Raises:
         DataError: the file is missing or isn't such text.
     """
     try:
         return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, expected, "not UTF-8 text", advice) from error
-    except OSError as error:
-        raise _unreadable(path, expected, error, advice) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, expected, error, "fetch it again") from error
 
 
-def read_lines(path: Path, expected: str, advice: str = "fetch it again") -> list[str]:
+def read_lines(path: Path, expected: str) -> list[str]:
     """Read the lines of a text file; see `read_text`."""
-    return split_lines(read_text(path, expected, advice))
+    return split_lines(read_text(path, expected))
 
 
 def split_lines(text: str) -> list[str]:
@@ -171,17 +168,17 @@ def read_pixels(where: str, entry: JsonObject) -> tuple[int, int]:
     """(height, width) in a JSON object; DataError where they aren't those of a picture."""
     sides = entry.get("height"), entry.get("width")
     whole = all(is_number(side, 1, MOST_PIXELS, whole=True) for side in sides)
-    fit = whole and math.prod(sides) <= MOST_PIXELS  # type: ignore[arg-type]
-    require(fit, where, "a height and a width in pixels", sides)
+    if not whole or math.prod(sides) > MOST_PIXELS:  # type: ignore[arg-type]
+        raise content_error(where, "a height and a width in pixels", sides)
     return sides  # type: ignore[return-value]
 
 
-def _unreadable(path: Path, expected: str, reason: Exception | str, advice: str) -> DataError:
-    if isinstance(reason, FileNotFoundError):
+def _unreadable(path: Path, expected: str, error: Exception, advice: str) -> DataError:
+    if isinstance(error, FileNotFoundError):
         return DataError(f"{path}: expected {expected}, found no such file; {advice}")
-    kind = "that can't be read"
-    if isinstance(reason, OSError):
-        reason = reason.strerror or "unknown reason"
-    elif isinstance(reason, Exception):
-        kind = "cut off or damaged"
-    return DataError(f"{path}: expected {expected}, got a file {kind} ({reason}); {advice}")
+    kind = f"cut off or damaged ({error})"
+    if isinstance(error, OSError):
+        kind = f"that can't be read ({error.strerror or 'unknown reason'})"
+    elif isinstance(error, UnicodeDecodeError):
+        kind = "that can't be read (not UTF-8 text)"
+    return DataError(f"{path}: expected {expected}, got a file {kind}; {advice}")

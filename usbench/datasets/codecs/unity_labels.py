@@ -59,8 +59,7 @@ class LabelFile:
 
         KeyError for an image that isn't there.
         """
-        labels = [self.images[image].get(name, _UNKNOWN) for name in names]
-        return make_landmarks(labels)
+        return make_landmarks([self.images[image].get(name, _UNKNOWN) for name in names])
 
 
 def make_landmarks(labels: Sequence[Label]) -> Landmarks:
@@ -104,8 +103,8 @@ def write_unity_labels(path: Path, images: Mapping[str, Landmarks], names: Seque
     """
     lines = []
     for image, target in images.items():
-        record = {"labels": _entries(path, target, names)}
-        lines.append(f"{json.dumps(image)}: {json.dumps(record)}")
+        record = json.dumps({"labels": _entries(path, target, names)})
+        lines.append(f"{json.dumps(image)}: {record}")
     write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 

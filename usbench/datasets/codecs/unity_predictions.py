@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +33,6 @@ from usbench.io.files import JsonObject
 from usbench.types import SEEN, Landmarks
 
 EXPECTED = "predictions as Unity label JSON"
-
-
-class ScoredLabel(TypedDict):
-    """One name's prediction in the file."""
-
-    type: str
-    x: str
-    y: str
-    score: float
-    state: str
 
 
 class LandmarkWriter(PairWriter):
@@ -73,12 +62,14 @@ class LandmarkWriter(PairWriter):
         self.add_line(f"{json.dumps(file_name)}:{entry}")
 
 
-def _score_labels(where: str, names: Sequence[str], target: Landmarks) -> dict[str, ScoredLabel]:
+def _score_labels(
+    where: str, names: Sequence[str], target: Landmarks
+) -> dict[str, dict[str, str | float]]:
     """The labels of one prediction; a diverged model stops here: NaN fails every comparison."""
     scores = np.ones(len(names)) if target.scores is None else target.scores.astype(np.float64)
     if not ((scores >= 0) & (scores <= 1)).all():
         raise RunError(f"{where}: expected scores in 0..1, got others; look at the model's loss")
-    labels: dict[str, ScoredLabel] = {}
+    labels: dict[str, dict[str, str | float]] = {}
     for name, points, state, score in zip(
         names, target.paths, target.state.tolist(), scores.tolist(), strict=True
     ):
@@ -89,13 +80,13 @@ def _score_labels(where: str, names: Sequence[str], target: Landmarks) -> dict[s
         if state == SEEN and not len(points):
             raise ValueError(f"{name} is seen, but nowhere")
         x, y = (" ".join(map("{:.9g}".format, column)) for column in (points.T + 0.0).tolist())
-        labels[name] = ScoredLabel(
-            type=kind_of(points) if len(points) else STATES[state],
-            x=x,
-            y=y,
-            score=float(f"{score + 0.0:.9g}"),
-            state=STATES[state],
-        )
+        labels[name] = {
+            "type": kind_of(points) if len(points) else STATES[state],
+            "x": x,
+            "y": y,
+            "score": float(f"{score + 0.0:.9g}"),
+            "state": STATES[state],
+        }
     return labels
 
 

@@ -77,8 +77,10 @@ def write_voc(
     for number, (box, label) in enumerate(zip(boxes.xyxy, boxes.labels, strict=True), start=1):
         _require_inside(f"{path}: object {number}", box, size)
         element = ET.SubElement(root, "object")
-        facts = {"pose": "Unspecified", "truncated": "0", "difficult": "0"}
-        _fill(element, {"name": classes[label], **facts})
+        _fill(
+            element,
+            {"name": classes[label], "pose": "Unspecified", "truncated": "0", "difficult": "0"},
+        )
         texts = (np.format_float_positional(value, trim="-") for value in box)
         _fill(ET.SubElement(element, "bndbox"), dict(zip(CORNERS, texts, strict=True)))
     ET.indent(root, "\t")

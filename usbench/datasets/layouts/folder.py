@@ -13,7 +13,6 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 from usbench.datasets.codecs.readers import is_number, read_lines
@@ -90,8 +89,8 @@ class Folder(Layout):
             self.classes = tuple(dict.fromkeys(itertools.chain(*names)))
         records: list[Record] = []
         for split, images, labels in self.parts:
-            pairs = self.labels.pairs(root / images, root / labels, self.classes)
-            records += itertools.starmap(partial(self._record, root, split), pairs)
+            for pair in self.labels.pairs(root / images, root / labels, self.classes):
+                records.append(self._record(root, split, *pair))
         self._check_images(root, records)
         return sort_unique(self._divide_by_lists(root, records) if self.lists else records)
 
@@ -111,8 +110,7 @@ class Folder(Layout):
                     f"{name!r}, found none"
                 )
             group = match.group(1)
-        paths = relative_paths(root, picture, label)
-        return Record(identity, group, *paths, split, self.mm_per_px)
+        return Record(identity, group, *relative_paths(root, picture, label), split, self.mm_per_px)
 
     def shared_files(self, root: Path) -> list[str]:
         """What the labels depend on besides their own files, relative to the root."""

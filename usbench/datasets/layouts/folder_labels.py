@@ -127,8 +127,9 @@ class _MaskFiles:
         if not self.values:
             return np.arange(1, len(classes) + 1, dtype=np.uint8)
         if set(self.values) != set(classes):
-            names = ", ".join(classes)
-            raise ConfigError(f"dataset.values={self.values}: expected a value for each of {names}")
+            raise ConfigError(
+                f"dataset.values={self.values}: expected a value for each of {', '.join(classes)}"
+            )
         return np.array(list(map(self.values.__getitem__, classes)), np.uint8)
 
 
@@ -220,12 +221,11 @@ class _CocoFile:
         return content.masks(name, classes, self.exclusive)
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
-        kinds = {"detect": Boxes, "landmark": Landmarks, "segment": Masks}
-        kind: type[Target] = kinds[self.task]
-        target, size = require_target(sample, kind), sample.image.shape
-        image.write_grey(images / f"{sample.id}.png", sample.image)
-        entry = f"{sample.id}.png", (size[0], size[1]), target
-        self.pending.setdefault(labels, []).append(entry)
+        kinds: dict[Task, type[Target]] = {"detect": Boxes, "landmark": Landmarks, "segment": Masks}
+        name, (height, width) = f"{sample.id}.png", sample.image.shape
+        target = require_target(sample, kinds[self.task])
+        image.write_grey(images / name, sample.image)
+        self.pending.setdefault(labels, []).append((name, (height, width), target))
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
         coco_targets.write_coco_targets(labels, classes, self.pending.pop(labels, []))

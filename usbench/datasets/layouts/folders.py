@@ -102,10 +102,9 @@ def list_files(folder: Path, *suffixes: str) -> dict[str, Path]:
         DataError: the folder isn't there or two files share a stem.
     """
     if not folder.is_dir():
-        kind = " or ".join(suffixes)
         raise DataError(
-            f"{folder}: expected a folder of {kind} files, found none; see the README on how to "
-            "get it"
+            f"{folder}: expected a folder of {' or '.join(suffixes)} files, found none; see the "
+            "README on how to get it"
         )
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -175,8 +174,10 @@ def require_split(sample: Sample, splits: Iterable[Split]) -> Split:
     if sample.split is None:
         raise DataError(f"sample {sample.id}: expected a split (train, val or test), got none")
     if sample.split not in splits:
-        names = ", ".join(sorted(splits))
-        raise DataError(f"sample {sample.id}: expected a split of {names}, got {sample.split}")
+        raise DataError(
+            f"sample {sample.id}: expected a split of {', '.join(sorted(splits))}, got "
+            f"{sample.split}"
+        )
     return sample.split
 
 

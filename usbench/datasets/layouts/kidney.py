@@ -103,10 +103,10 @@ class Kidney(Layout):
         first, second = (self._entries(root, annotator) for annotator in ANNOTATORS)
         lone = sorted(first.keys() ^ second.keys())
         if lone:
-            path = root / labels_file(2 if lone[0] in first else 1)
             raise DataError(
-                f"{path}: expected a row of {lone[0]}, as in the other annotator's file, found "
-                f"none ({len(lone)} such images); fetch both files again"
+                f"{root / labels_file(2 if lone[0] in first else 1)}: expected a row of {lone[0]}, "
+                f"as in the other annotator's file, found none ({len(lone)} such images); fetch "
+                "both files again"
             )
         pictures = self._list_images(root, first.keys())
         spacings = pixel_sizes.read_transducers(root / TABLE) if (root / TABLE).is_file() else {}
@@ -119,9 +119,9 @@ class Kidney(Layout):
         if self.truth == "masks":
             self._require_masks(root, records)
         sized = [bool(spacings.get(scan_name(name))) for name in pictures]
-        copies = len(self._exports.read(root / labels_file(1)).entries) - len(first)
+        listed = self._exports.read(root / labels_file(1)).entries
         self._facts = {
-            "copies of images, left out": copies,
+            "copies of images, left out": len(listed) - len(first),
             "images without a pixel size": sized.count(False),
         }
         return sort_unique(records)
@@ -156,8 +156,12 @@ class Kidney(Layout):
             size = common_extent([first[name], second[name]])
             planes = fill_planes(first[name], self.classes, size, name)
             others = fill_planes(second[name], self.classes, size, name)
-            case = name.removesuffix(".png")
-            yield case, match.group(1), self._masks(planes), self._masks(others)
+            yield (
+                name.removesuffix(".png"),
+                match.group(1),
+                self._masks(planes),
+                self._masks(others),
+            )
 
     def oddities(self) -> dict[str, int]:
         """What of the files is taken otherwise than written, left out or lacking → how many."""
@@ -206,8 +210,7 @@ class Kidney(Layout):
             drawings = planes, shift_planes(planes, ASIDE)
             for annotator, drawn in zip(ANNOTATORS, drawings, strict=True):
                 entries[annotator][name] = draw_polygons(drawn, self.classes, sample.attributes)
-                by_class = dict(zip(self.classes, drawn, strict=True))
-                write_masks(root / masks_folder(annotator), name, by_class)
+                write_masks(root / masks_folder(annotator), name, self.classes, drawn)
         for annotator in ANNOTATORS:
             via.write_via(root / labels_file(annotator), entries[annotator], ATTRIBUTE, sizes)
         pixel_sizes.write_transducers(root / TABLE, spacings)

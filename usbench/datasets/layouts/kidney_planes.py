@@ -38,11 +38,10 @@ def fill_planes(
                 f"({width}×{height}), got a vertex "
                 f"at x {x}, y {y}; take the image that was drawn on"
             )
-    planes = []
-    for name in classes:
-        drawn = [region.polygon for region in entry.regions if region.label == name]
-        planes.append(polygons.fill_polygons(drawn, size))
-    return np.stack(planes)
+    drawn: dict[str, list[polygons.Polygon]] = {name: [] for name in ANATOMY}
+    for region in entry.regions:
+        drawn[region.label].append(region.polygon)
+    return np.stack([polygons.fill_polygons(drawn[name], size) for name in classes])
 
 
 def common_extent(entries: Sequence[via.ViaImage]) -> tuple[int, int]:
@@ -59,11 +58,8 @@ def draw_polygons(
     regions: list[via.ViaRegion] = []
     for name, plane in zip(classes, planes, strict=True):
         regions += map(partial(via.ViaRegion, name), polygons.trace_outlines(plane))
-    facts = {
-        "Quality": attributes.get("quality", "Good"),
-        "View": attributes.get("view", "Longitudinal"),
-        "Comments": attributes.get("comments", "n/a"),
-    }
+    defaults = {"Quality": "Good", "View": "Longitudinal", "Comments": "n/a"}
+    facts = {name: attributes.get(name.lower(), value) for name, value in defaults.items()}
     return via.ViaImage(facts, tuple(regions))
 
 
@@ -89,12 +85,13 @@ def read_masks(folder: Path, name: str, classes: Sequence[str]) -> Planes:
     return np.stack([regions == index if index else capsule == 1 for index in indices])
 
 
-def write_masks(folder: Path, name: str, planes: Mapping[str, Planes]) -> None:
+def write_masks(folder: Path, name: str, classes: Sequence[str], planes: Planes) -> None:
     """Write the two masks of one image, as the release draws them: the last region overwrites."""
-    empty = np.zeros_like(next(iter(planes.values())))
-    capsule = planes.get(ANATOMY[0], empty).astype(np.uint8)
+    drawn = dict(zip(classes, planes, strict=True))
+    empty = np.zeros(planes.shape[1:], bool)
     regions = empty.astype(np.uint8)
     for n, region in enumerate(REGIONS, start=1):
-        regions[planes.get(region, empty)] = n
+        regions[drawn.get(region, empty)] = n
+    capsule = drawn.get(ANATOMY[0], empty).astype(np.uint8)
     label_png.write_label_png(folder / "capsule" / name, capsule)
     label_png.write_label_png(folder / "regions" / name, regions)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections import ChainMap, Counter
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -93,8 +93,10 @@ class Unity(Layout):
             for name, picture in pictures.items():
                 if picture is None:
                     lone.append(f"{path}: {name}")
-                else:
-                    records.append(make_record(root, split, picture, path, spacings))
+                    continue
+                code = strip_class(picture.name).partition("-")[0]
+                paths, spacing = relative_paths(root, picture, path), spacings.get(code)
+                records.append(Record(f"{split}/{picture.stem}", code, *paths, split, spacing))
         if len(lone) > self.records_without_image:
             raise DataError(
                 f"{lone[0]}: expected an image below {cache}, found none ({len(lone)} such "
@@ -163,9 +165,11 @@ class Unity(Layout):
                     f"sample {sample.id}: expected one pixel size per video, got another than "
                     "before"
                 )
-        self._write_labels(root / "labels", "all", dict(ChainMap(*reversed(targets.values()))))
+        everything: dict[str, Landmarks] = {}
         for split, part in targets.items():
             self._write_labels(root / "labels", PARTS[split], part)
+            everything |= part
+        self._write_labels(root / "labels", "all", everything)
         if spacings:
             pixel_sizes.write_spacings(root / SPACINGS, spacings)
         return self.index(root)
@@ -173,8 +177,7 @@ class Unity(Layout):
     def _write_labels(self, folder: Path, part: str, targets: Mapping[str, Landmarks]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         unity_labels.write_unity_labels(folder / f"labels-{part}.json", targets, self._chosen)
-        names = "".join(map("{}\n".format, targets))
-        write_atomically(folder / f"labels-{part}.txt", names)
+        write_atomically(folder / f"labels-{part}.txt", "".join(map("{}\n".format, targets)))
 
 
 # ---- names and places
@@ -200,19 +203,6 @@ def find_picture(cache: Path, name: str) -> Path | None:
             if picture.is_file():
                 return picture
     return None
-
-
-def make_record(
-    root: Path,
-    split: Split,
-    picture: Path,
-    labels: Path,
-    spacings: Mapping[str, pixel_sizes.Spacing | None],
-) -> Record:
-    """One record; its id is its split and its file's stem, its group the video's code."""
-    code = strip_class(picture.name).partition("-")[0]
-    paths = relative_paths(root, picture, labels)
-    return Record(f"{split}/{picture.stem}", code, *paths, split, spacings.get(code))
 
 
 def strip_class(name: str) -> str:
