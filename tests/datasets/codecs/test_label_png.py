@@ -75,7 +75,7 @@ def test_one_bit_mask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "reason"),
     [
         (png(3, [bytes([0, 7, 7])], GREY), "value 7 in 2 pixels"),
         (png(4, [bytes([255, 3, 255, 2])], GREY), "value 255 in 2 pixels"),
@@ -86,12 +86,12 @@ def test_one_bit_mask(tmp_path: Path) -> None:
         (b"BM" + bytes(60), "something else"),
     ],
 )
-def test_bad_index_masks(tmp_path: Path, data: bytes, words: str) -> None:
+def test_bad_index_masks(tmp_path: Path, data: bytes, reason: str) -> None:
     path = written(tmp_path, data)
     with pytest.raises(DataError) as caught:
         read_label_png(path, classes=2)
     message = str(caught.value)
-    assert message.startswith(f"{path}: expected ") and words in message and "\n" not in message
+    assert message.startswith(f"{path}: expected ") and reason in message and "\n" not in message
 
 
 def test_a_lossy_mask_is_refused(tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ class LinkedParts:
         """Check the three lists and link them.
 
         Raises:
-            DataError: an image or category named twice, and an annotation of an image or category that
-                isn't there.
+            DataError: an image or category named twice, and an annotation of an image or category
+                that isn't there.
         """
         images: dict[str, CocoImage] = {}
         file_names: dict[int | str, str] = {}

@@ -38,8 +38,8 @@ from usbench.io.files import replacing, write_atomically
 
 UNITY_COLUMNS = ("FileHash", "PhysicalDeltaX", "PhysicalDeltaY")
 KIDNEY_COLUMNS = ("Filename", "Physical Delta X", "Physical Delta Y")
-# cm per px: images are hundreds of pixels high and a few tens of cm deep; the kidney table's 1 means
-# "missing"
+# cm per px: images are hundreds of pixels high and a few tens of cm deep; 1 itself is how the
+# kidney table says "missing"
 LARGEST_CM = 1.0
 # What openpyxl lets through.
 WORKBOOK_ERRORS = (

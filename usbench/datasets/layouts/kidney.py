@@ -3,7 +3,7 @@
 The repository's own tree, and beside it the images, which come by registration:
 
     labels/reviewed_labels_{1,2}.csv                          polygons, a VIA export per annotator
-    labels/reviewed_masks_{1,2}/{capsule,regions}/<image>     the release's filling (truth: masks only)
+    labels/reviewed_masks_{1,2}/{capsule,regions}/<image>     the release's filling (truth: masks)
     OpenKidneyUltrasoundDataSet_TransducerInfo.xlsx           pixel sizes
     images/<image>                                            <patient>_IM-….png
 
