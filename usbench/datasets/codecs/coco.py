@@ -227,7 +227,6 @@ def read_coco_results(path: Path, targets: LinkedParts) -> dict[str, list[CocoRe
 
 
 def _check_bbox(path: Path, number: int, entry: JsonObject) -> list[float]:
-    """x, y, width, height."""
     bbox = entry.get("bbox")
     if not are_numbers(bbox, 4):
         raise content_error(f"{path}: entry {number}", "a bbox of four finite numbers", bbox)

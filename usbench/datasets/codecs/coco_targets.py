@@ -116,8 +116,8 @@ class CocoTargets(LinkedParts):
         corners = np.array([x, y, x + width, y + height], np.float64)
         inside = np.clip(corners, 0, sides)
         box = inside.astype(np.float32) + np.float32(0)
-        outside = np.abs(corners - inside) > STICKS_OUT * sides
-        fits = not outside.any() and bool((box[:2] < box[2:]).all())
+        near = np.abs(corners - inside) <= STICKS_OUT * sides
+        fits = bool(near.all() and (box[:2] < box[2:]).all())
         expected = f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}"
         require(fits, self._place(item), expected, bbox)
         return box

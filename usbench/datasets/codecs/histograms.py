@@ -29,8 +29,8 @@ def write_histograms(path: Path, images: Iterable[Table], classes: int, bins: in
             raise ValueError(f"expected a table of {(classes, bins, 3)}, got {table.shape}")
         numbers = [float(f"{value:.9g}") for value in table.ravel().tolist()]
         lines.append(json.dumps(numbers, separators=(",", ":")))
-    head = f'{{"shape": {json.dumps([classes, bins, 3])}, "images": [\n'
-    write_atomically(path, head + ",\n".join(lines) + "\n]}\n")
+    rows = ",\n".join(lines)
+    write_atomically(path, f'{{"shape": [{classes}, {bins}, 3], "images": [\n{rows}\n]}}\n')
 
 
 def read_histograms(path: Path, images: int, classes: int, bins: int) -> Table:

@@ -56,8 +56,9 @@ class PairWriter:
 
     def __enter__(self) -> Self:
         """Open both files beside their places; RunError where they can't be written."""
-        files = _open_pair(self.predictions, self.images, self._brackets)
-        self._add_image, self.add_line = self._stack.enter_context(files)
+        self._add_image, self.add_line = self._stack.enter_context(
+            _open_pair(self.predictions, self.images, self._brackets)
+        )
         return self
 
     def __exit__(

@@ -142,7 +142,6 @@ def read_landmark_predictions(
 
 
 def _read_scored(where: str, entry: object) -> Label:
-    """The label of a checked prediction."""
     scored = isinstance(entry, dict) and is_number(entry.get("score"), 0, 1)
     if not isinstance(entry, dict) or not scored or entry.get("state") not in STATES:
         expected = f"a state of {', '.join(STATES)} and a score of 0..1"

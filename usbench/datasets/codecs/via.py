@@ -103,8 +103,8 @@ def read_via(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) 
         if shape.get("name") == "rect":
             strays.append(where)
         else:
-            region = ViaRegion(label, _polygon(shape, where))
-            entries[name] = ViaImage(entry.attributes, (*entry.regions, region))
+            regions = (*entry.regions, ViaRegion(label, _polygon(shape, where)))
+            entries[name] = ViaImage(entry.attributes, regions)
     if len(strays) > rects:
         raise DataError(
             f"{strays[rects]}: expected polygons, got a rect ({len(strays)} in the file; {rects} "
@@ -134,7 +134,6 @@ def write_via(
 
 
 def _read_rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """(line, row) of the file. DataError for anything but such a table."""
     expected = "a VIA annotation export (CSV)"
     for line, row in read_rows(path, read_text(path, expected), COLUMNS, expected):
         if None in row or None in row.values() or not row["filename"]:
@@ -146,7 +145,6 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _object(row: Row, column: str, where: str) -> JsonObject:
-    """A cell's JSON object."""
     try:
         value = json.loads(row[column], parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
@@ -163,7 +161,6 @@ def _object(row: Row, column: str, where: str) -> JsonObject:
 
 
 def _texts(row: Row, column: str, where: str) -> dict[str, str]:
-    """A cell's JSON object of texts."""
     texts = _object(row, column, where)
     for name, value in texts.items():
         if not isinstance(value, str):

@@ -53,8 +53,9 @@ def read_yolo_predictions(path: Path, names: Sequence[str], size: tuple[int, int
             `read_yolo_boxes` refuses of a row.
     """
     _, rows = _parse_rows(path, read_lines(path, "YOLO predictions"), names, 6)
-    scores = rows[:, 5].astype(np.float32)
-    return Boxes(_native_corners(rows, size), rows[:, 0].astype(np.int64), scores)
+    return Boxes(
+        _native_corners(rows, size), rows[:, 0].astype(np.int64), rows[:, 5].astype(np.float32)
+    )
 
 
 def write_yolo_boxes(path: Path, boxes: Boxes, names: Sequence[str], size: tuple[int, int]) -> None:
@@ -163,7 +164,6 @@ def _parse_boxes(
 def _parse_rows(
     path: Path, lines: Iterable[str], names: Sequence[str], columns: int
 ) -> tuple[list[str], Rows]:
-    """(where each row stands, the rows)."""
     wheres: list[str] = []
     rows: list[list[float]] = []
     for number, line in enumerate(lines, start=1):
@@ -171,10 +171,9 @@ def _parse_rows(
         if not cells:
             continue
         if len(cells) != columns:
-            confidence = " confidence" if columns == 6 else ""
             raise DataError(
-                f"{where}: expected class cx cy w h{confidence}, got {_describe_row(cells)}; take "
-                "the files of boxes"
+                f"{where}: expected class cx cy w h{' confidence' if columns == 6 else ''}, got "
+                f"{_describe_row(cells)}; take the files of boxes"
             )
         if not _CLASS.fullmatch(cells[0]) or int(cells[0]) >= len(names):
             raise DataError(
@@ -197,7 +196,6 @@ def _parse_rows(
 
 
 def _describe_row(cells: Sequence[str]) -> str:
-    """What a row of another length is."""
     if len(cells) == 6:
         return "6 columns, a prediction with its confidence"
     if len(cells) >= 7 and len(cells) % 2:
@@ -213,6 +211,5 @@ def _fractions(rows: Rows) -> NDArray[np.float64]:
 
 def _native_corners(rows: Rows, size: tuple[int, int]) -> NDArray[np.float32]:
     """(N, 4) x1, y1, x2, y2 in px, clipped to the image."""
-    sides = np.array([size[1], size[0], size[1], size[0]])
     # -0.0 + 0.0 = 0.0.
-    return np.asarray(np.clip(_fractions(rows), 0, 1) * sides + 0.0, np.float32)
+    return np.asarray(np.clip(_fractions(rows), 0, 1) * np.tile(size[::-1], 2) + 0.0, np.float32)

@@ -232,7 +232,6 @@ class _CocoFile:
 
 
 def _stated_names(labels: Path, setting: str) -> tuple[str, ...]:
-    """The names of classes.txt; DataError where there is none."""
     path = labels / NAMES
     if not path.is_file():
         raise DataError(

@@ -85,10 +85,8 @@ class ParsedFiles(Generic[Content]):
 
     def read(self, path: Path) -> Content:
         """The file's content; `parse` says what is wrong with a missing file."""
-        state = None
-        if path.is_file():
-            facts = path.stat()
-            state = facts.st_size, facts.st_mtime_ns
+        facts = path.stat() if path.is_file() else None
+        state = (facts.st_size, facts.st_mtime_ns) if facts else None
         if path not in self.contents or self._states[path] != state:
             self.contents[path] = self._parse(path)
             self._states[path] = state

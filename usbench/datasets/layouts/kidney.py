@@ -114,15 +114,15 @@ class Kidney(Layout):
         for annotator in self.annotators:
             entries = self._entries(root, annotator)
             for name in pictures:
-                view = first[name].attributes.get("View", "")
-                records.append(self._record(annotator, name, entries[name], view, spacings))
+                records.append(self._record(annotator, name, entries[name], first[name], spacings))
         if self.truth == "masks":
             self._require_masks(root, records)
-        sized = [bool(spacings.get(scan_name(name))) for name in pictures]
         listed = self._exports.read(root / labels_file(1)).entries
         self._facts = {
             "copies of images, left out": len(listed) - len(first),
-            "images without a pixel size": sized.count(False),
+            "images without a pixel size": sum(
+                spacings.get(scan_name(name)) is None for name in pictures
+            ),
         }
         return sort_unique(records)
 
@@ -154,13 +154,11 @@ class Kidney(Layout):
                     "in front, found none; fetch both files again"
                 )
             size = common_extent([first[name], second[name]])
-            planes = fill_planes(first[name], self.classes, size, name)
-            others = fill_planes(second[name], self.classes, size, name)
             yield (
                 name.removesuffix(".png"),
                 match.group(1),
-                self._masks(planes),
-                self._masks(others),
+                self._masks(fill_planes(first[name], self.classes, size, name)),
+                self._masks(fill_planes(second[name], self.classes, size, name)),
             )
 
     def oddities(self) -> dict[str, int]:
@@ -183,8 +181,8 @@ class Kidney(Layout):
         if self.truth == "masks":
             for annotator in self.annotators:
                 folder = f"{masks_folder(annotator)}/regions"
-                for path in list_files(root / folder, ".png").values():
-                    shared.append(f"{folder}/{path.name}")
+                paths = list_files(root / folder, ".png").values()
+                shared += [f"{folder}/{path.name}" for path in paths]
         return [name for name in shared if (root / name).is_file()]
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
@@ -217,8 +215,9 @@ class Kidney(Layout):
         return self.index(root)
 
     def _masks(self, planes: Planes) -> Masks:
-        drawn = np.asarray(planes.any(axis=(1, 2)))
-        return Masks(planes, known=drawn if self.undrawn == "unknown" else None)
+        if self.undrawn == "absent":
+            return Masks(planes)
+        return Masks(planes, known=np.asarray(planes.any(axis=(1, 2))))
 
     def _entries(self, root: Path, annotator: int) -> dict[str, via.ViaImage]:
         """One annotator's images by name, without the copies."""
@@ -229,7 +228,6 @@ class Kidney(Layout):
         return scan_name(name) in self.copies
 
     def _list_images(self, root: Path, labelled: Set[str]) -> list[str]:
-        """The images' names, sorted; DataError where images and rows aren't of the same."""
         files = list_files(root / IMAGES, ".png").values()
         names = {path.name for path in files if not self._is_copy(path.name)}
         lone = sorted(labelled - names)
@@ -252,10 +250,10 @@ class Kidney(Layout):
         annotator: int,
         name: str,
         entry: via.ViaImage,
-        view: str,
+        first: via.ViaImage,
         spacings: Mapping[str, pixel_sizes.Spacing | None],
     ) -> Record:
-        """One record. view: what the first annotator says of it."""
+        """One record. entry: the annotator's; first: annotator 1's."""
         match = GROUP.match(name)
         if not match:
             raise DataError(
@@ -266,7 +264,7 @@ class Kidney(Layout):
         if self.truth == "masks":
             label = f"{masks_folder(annotator)}/capsule/{name}"
         facts = {key.lower(): value for key, value in entry.attributes.items()}
-        facts["view_of_annotator_1"] = view
+        facts["view_of_annotator_1"] = first.attributes.get("View", "")
         stem = name.removesuffix(".png")
         identity = stem if len(self.annotators) == 1 else f"{annotator}/{stem}"
         spacing = spacings.get(scan_name(name))

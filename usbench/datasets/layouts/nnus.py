@@ -88,6 +88,6 @@ class Nnus(Layout):
             picture, label = images / f"{sample.id}.jpg", labels / f"{sample.id}.txt"
             written.append(self.record(root, picture, label))
             image.write_jpeg(picture, sample.image)
-            size = (sample.image.shape[0], sample.image.shape[1])
-            yolo_txt.write_yolo_boxes(label, boxes, self.classes, size)
+            height, width = sample.image.shape
+            yolo_txt.write_yolo_boxes(label, boxes, self.classes, (height, width))
         return sort_unique(written)

@@ -10,7 +10,6 @@ the pixels' sizes. Frames of one video are one group.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,8 +103,8 @@ class Unity(Layout):
             )
         self._missing = {"records without an image": len(lone)}
         if spacings:
-            sizes = [record.mm_per_px for record in records]
-            self._missing["images without a pixel size"] = sizes.count(None)
+            unsized = sum(record.mm_per_px is None for record in records)
+            self._missing["images without a pixel size"] = unsized
         return sort_unique(records)
 
     def read(self, root: Path, record: Record) -> Landmarks:
@@ -150,7 +149,7 @@ class Unity(Layout):
                 raise DataError(f"sample {sample.id}: expected names of landmarks, got none")
             name = frame_name(sample, frames[sample.group])
             frames[sample.group] += 1
-            if name in itertools.chain(*targets.values()):
+            if any(name in part for part in targets.values()):
                 raise DataError(
                     f"sample {sample.id}: expected a frame of its own, got {name} twice"
                 )
@@ -239,8 +238,8 @@ def require_same_list(path: Path, labels: Path, pictures: Mapping[str, Path | No
     """
     if not path.is_file():
         return
-    lines = read_lines(path, "a list of image names")
-    listed = {strip_class(line.strip().rpartition("/")[2]) for line in lines} - {""}
+    paths = map(str.strip, read_lines(path, "a list of image names"))
+    listed = {strip_class(name.rpartition("/")[2]) for name in paths} - {""}
     labelled = {strip_class(name): picture for name, picture in pictures.items()}
     extra = sorted(listed - labelled.keys())
     lone = sorted(name for name, picture in labelled.items() if picture and name not in listed)
