@@ -146,7 +146,8 @@ def _read_label(where: str, entry: object, two: Two) -> tuple[Label, str]:
     if points is None:
         return _UNKNOWN, "malformed"
     furthest = np.abs(points).max()
-    require(bool(furthest <= FURTHEST), where, "places in pixels", f"{furthest:g}")
+    if furthest > FURTHEST:
+        raise content_error(where, "places in pixels", f"{furthest:g}")
     if len(points) == 1:
         return Label(points, SEEN), "curve with one value" if kind == "curve" else ""
     if len(points) == 2 and two == "unknown":
