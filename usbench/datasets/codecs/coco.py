@@ -36,7 +36,7 @@ from usbench.datasets.codecs.readers import (
 )
 from usbench.errors import DataError, RunError
 from usbench.io.files import JsonObject
-from usbench.types import Boxes, Masks
+from usbench.types import Boxes, Masks, Target
 
 # ---- writing
 
@@ -134,13 +134,14 @@ def read_predictions(
         if not is_number(score, 0, 1):
             raise content_error(f"{predictions}: entry {number}", "a score of 0..1", score)
         groups[entry["image_id"] - 1].append((number, entry))
-    file = PredictionFile(predictions, listed, [])
-    for listed_image, entries in zip(listed, groups, strict=True):
-        if task == "detect":
-            file.predictions.append(_make_boxes(predictions, listed_image, entries))
-        else:
-            file.predictions.append(_pack_masks(predictions, listed_image, entries, classes))
-    return file
+    contents: list[Target | PackedMasks]
+    if task == "detect":
+        contents = [_make_boxes(predictions, *pair) for pair in zip(listed, groups, strict=True)]
+    else:
+        contents = [
+            _pack_masks(predictions, classes, *pair) for pair in zip(listed, groups, strict=True)
+        ]
+    return PredictionFile(predictions, listed, contents)
 
 
 def _make_boxes(path: Path, image: ImageEntry, entries: list[tuple[int, JsonObject]]) -> Boxes:
@@ -155,7 +156,7 @@ def _make_boxes(path: Path, image: ImageEntry, entries: list[tuple[int, JsonObje
 
 
 def _pack_masks(
-    path: Path, image: ImageEntry, entries: list[tuple[int, JsonObject]], classes: int
+    path: Path, classes: int, image: ImageEntry, entries: list[tuple[int, JsonObject]]
 ) -> PackedMasks:
     planes: dict[int, PackedPlane] = {}
     size = image["height"], image["width"]

@@ -89,10 +89,8 @@ def read_spacings(path: Path) -> dict[str, Spacing | None]:
 
 def write_spacings(path: Path, spacings: Mapping[str, Spacing]) -> None:
     """Write Unity's table: (row, column) mm per px by FileHash."""
-    lines = [",".join(UNITY_COLUMNS)]
-    for code, (row, column) in spacings.items():
-        lines.append(f"{code},{column / 10!r},{row / 10!r}")
-    write_atomically(path, "\n".join(lines) + "\n")
+    lines = [f"{code},{column / 10!r},{row / 10!r}\n" for code, (row, column) in spacings.items()]
+    write_atomically(path, f"{','.join(UNITY_COLUMNS)}\n{''.join(lines)}")
 
 
 def read_transducers(path: Path) -> dict[str, Spacing | None]:

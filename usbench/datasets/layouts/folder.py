@@ -89,8 +89,8 @@ class Folder(Layout):
             self.classes = tuple(dict.fromkeys(itertools.chain(*names)))
         records: list[Record] = []
         for split, images, labels in self.parts:
-            for pair in self.labels.pairs(root / images, root / labels, self.classes):
-                records.append(self._record(root, split, *pair))
+            pairs = self.labels.pairs(root / images, root / labels, self.classes)
+            records += [self._record(root, split, *pair) for pair in pairs]
         self._check_images(root, records)
         return sort_unique(self._divide_by_lists(root, records) if self.lists else records)
 

@@ -244,13 +244,10 @@ def _stated_names(labels: Path, setting: str) -> tuple[str, ...]:
 def _pair_stems(folder: Path, labels: Mapping[str, Path], label: str) -> list[Pair]:
     """Images with the label of the same stem; DataError where either stands alone."""
     images = list_files(folder, *PICTURES)
-    for stem in sorted(labels.keys() - images.keys()):
-        owner = _find_owner(stem, images)
-        if owner:
-            several = []
-            for other, path in labels.items():
-                if other == owner or (other not in images and _find_owner(other, images) == owner):
-                    several.append(path.name)
+    owners = {stem: stem if stem in images else _find_owner(stem, images) for stem in labels}
+    for stem, owner in sorted(owners.items()):
+        if owner and owner != stem:
+            several = [path.name for other, path in labels.items() if owners[other] == owner]
             raise DataError(
                 f"{images[owner]}: expected {label}, got {len(several)} for {images[owner].name} "
                 f"({', '.join(several[:3])}); make it one file, named as the image is ({owner})"

@@ -43,8 +43,7 @@ class FilePairs:
             images = list_files(root / image_folder, ".png")
             labels = list_files(root / label_folder, self.suffix)
             lone_labels -= require_pairs(images, labels, known_defects=lone_labels)
-            for stem, path in images.items():
-                records.append(self._record(root, split, path, labels[stem]))
+            records += [self._record(root, split, images[stem], labels[stem]) for stem in images]
         return sort_unique(records)
 
     def write(

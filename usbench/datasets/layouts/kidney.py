@@ -12,6 +12,7 @@ The planes overlap: the capsule contains the other three. The leading number of 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -110,7 +111,7 @@ class Kidney(Layout):
             )
         pictures = self._list_images(root, first.keys())
         spacings = pixel_sizes.read_transducers(root / TABLE) if (root / TABLE).is_file() else {}
-        records = []
+        records: list[Record] = []
         for annotator in self.annotators:
             entries = self._entries(root, annotator)
             for name in pictures:
@@ -154,23 +155,21 @@ class Kidney(Layout):
                     "in front, found none; fetch both files again"
                 )
             size = common_extent([first[name], second[name]])
-            yield (
-                name.removesuffix(".png"),
-                match.group(1),
-                self._masks(fill_planes(first[name], self.classes, size, name)),
-                self._masks(fill_planes(second[name], self.classes, size, name)),
+            planes, others = (
+                self._masks(fill_planes(entries[name], self.classes, size, name))
+                for entries in (first, second)
             )
+            yield name.removesuffix(".png"), match.group(1), planes, others
 
     def oddities(self) -> dict[str, int]:
         """What of the files is taken otherwise than written, left out or lacking → how many."""
         total = Counter(self._facts)
         for path, export in self._exports.contents.items():
-            for name, count in export.oddities.items():
-                total[f"{path.name}: {name}"] = count
+            total.update({f"{path.name}: {name}": count for name, count in export.oddities.items()})
             crossing = empty = 0
             for name, entry in export.entries.items():
                 crossing += sum(polygons.crosses_itself(region.polygon) for region in entry.regions)
-                empty += not entry.regions and not self._is_copy(name)
+                empty += not entry.regions and scan_name(name) not in self.copies
             total[f"{path.name}: polygons that cross themselves, filled by even-odd"] = crossing
             total[f"{path.name}: images without a polygon"] = empty
         return dict(+total)
@@ -191,9 +190,8 @@ class Kidney(Layout):
         The second annotator's planes are the first's, moved by two pixels and one; the release has
         no split, so a sample's own isn't kept.
         """
-        for annotator in ANNOTATORS:
-            for folder in ("capsule", "regions"):
-                (root / masks_folder(annotator) / folder).mkdir(parents=True, exist_ok=True)
+        for annotator, folder in itertools.product(ANNOTATORS, ("capsule", "regions")):
+            (root / masks_folder(annotator) / folder).mkdir(parents=True, exist_ok=True)
         (root / IMAGES).mkdir(exist_ok=True)
         entries: dict[int, dict[str, via.ViaImage]] = {annotator: {} for annotator in ANNOTATORS}
         sizes: dict[str, int] = {}
@@ -222,14 +220,15 @@ class Kidney(Layout):
     def _entries(self, root: Path, annotator: int) -> dict[str, via.ViaImage]:
         """One annotator's images by name, without the copies."""
         export = self._exports.read(root / labels_file(annotator))
-        return {name: entry for name, entry in export.entries.items() if not self._is_copy(name)}
-
-    def _is_copy(self, name: str) -> bool:
-        return scan_name(name) in self.copies
+        return {
+            name: entry
+            for name, entry in export.entries.items()
+            if scan_name(name) not in self.copies
+        }
 
     def _list_images(self, root: Path, labelled: Set[str]) -> list[str]:
         files = list_files(root / IMAGES, ".png").values()
-        names = {path.name for path in files if not self._is_copy(path.name)}
+        names = {path.name for path in files if scan_name(path.name) not in self.copies}
         lone = sorted(labelled - names)
         if lone:
             raise DataError(
@@ -279,9 +278,6 @@ class Kidney(Layout):
                         f"{path}: expected a released mask, found none; take truth: polygons or "
                         "fetch it"
                     )
-
-
-# ---- names and places
 
 
 def labels_file(annotator: int) -> str:
