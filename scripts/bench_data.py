@@ -53,7 +53,7 @@ def write_release(root: Path, frames: int, drawn: int) -> int:
     )
     total = 0
     for split, share in SHARES.items():
-        images, masks = layout.folders(root)[split]
+        images, masks = (root / folder for folder in layout.files.folders[split])
         stems = sorted(path.stem for path in images.iterdir())
         wanted = max(len(stems), round(frames * share / sum(SHARES.values())))
         for n in range(len(stems), wanted):
@@ -106,7 +106,7 @@ def decoded(dataset: Dataset, cache: Path, size: Size, threads: int) -> int:
 
 def pairs(root: Path, most: int) -> list[tuple[Path, Path]]:
     """Paths of training images and masks."""
-    images, masks = SpinalMasks(CLASSES).folders(root)["train"]
+    images, masks = (root / folder for folder in SpinalMasks(CLASSES).files.folders["train"])
     return [(path, masks / path.name) for path in sorted(images.iterdir())[:most]]
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from usbench.cli.overrides import exit_code
-from usbench.datasets.codecs import coco, image, label_png, unity_labels
+from usbench.datasets.codecs import coco, image, label_png, unity_predictions
 from usbench.datasets.layouts.folders import list_files
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.evaluate.rescore import find_run_config
@@ -124,7 +124,7 @@ def write_all_predictions(
     paths = out / "predictions.json", out / "images.json"
     writer: AbstractContextManager[Any] = coco.PredictionWriter(*paths)
     if config.task == "landmark":
-        writer = unity_labels.LandmarkWriter(*paths, classes)
+        writer = unity_predictions.LandmarkWriter(*paths, classes)
     with writer as opened:
         predictions = model.predict(image.read_grey(path) for path in files.values())
         tracked = track(predictions, "predicting", len(files))

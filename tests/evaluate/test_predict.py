@@ -12,7 +12,7 @@ from PIL import Image
 
 from scripts import predict
 from tests.evaluate.test_transfer import run
-from usbench.datasets.codecs import coco, image, label_png, unity_labels
+from usbench.datasets.codecs import coco, image, label_png, unity_predictions
 from usbench.results.gallery.drawing import draw_target
 from usbench.results.store import load_result
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
@@ -78,7 +78,7 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
     if task == "landmark":
         assert (
             len(
-                unity_labels.read_landmark_predictions(
+                unity_predictions.read_landmark_predictions(
                     out / "predictions.json", out / "images.json", classes
                 )
             )

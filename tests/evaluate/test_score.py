@@ -229,8 +229,8 @@ def test_yolo_folders_score_as_the_same_boxes_in_px(boxes, tmp_path):
 @pytest.mark.parametrize(
     ("results", "words"),
     [
-        ([guess(8, [0, 0, 5, 5])], "the image_id of one of the truth's images"),
-        ([guess(7, [0, 0, 5, 5], category=1)], "the category_id of one of the truth's categories"),
+        ([guess(8, [0, 0, 5, 5])], "the image_id of one of the targets' images"),
+        ([guess(7, [0, 0, 5, 5], category=1)], "the category_id of one of the targets' categories"),
         ([guess(7, [0, 0, 5, 5], 1.5)], "a score of 0..1"),
         ([guess(7, [0, 0, 5, 5], None)], "a score of 0..1"),
         ([guess(7, [0, 0, -5, 5])], "without a negative side"),
@@ -255,7 +255,7 @@ def test_bad_results_are_refused_with_one_line(boxes, tmp_path, capsys, results,
         ("0 .5 .5 .1 .1 2", "a confidence of 0..1"),
         ("4 .5 .5 .1 .1 .5", "a class number"),
         ("0 .5 .5 7 .1 .5", "as a fraction"),
-        ("0 .5 .5 .1 .1 nan", "a confidence"),
+        ("0 .5 .5 .1 .1 nan", "a number as confidence"),
     ],
 )
 def test_bad_yolo_predictions_are_refused(tmp_path, capsys, line, words):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import coco_parts, coco_results, coco_targets, rle
+from usbench.datasets.codecs import coco, coco_targets, rle
 from usbench.datasets.codecs.readers import is_number
 from usbench.evaluate.files import group_of, match_cases
 from usbench.metrics import box_protocols
@@ -69,13 +69,9 @@ def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> In
     Raises:
         DataError: a file isn't COCO's, a reference leads nowhere, or (strict) a result is missing.
     """
-    parts = coco_parts.load_coco_parts(target_file)
-    known, results = (
-        coco_targets.read_coco_targets(target_file),
-        coco_results.read_coco_results(prediction_file, parts),
-    )
-    categories = sorted(parts["categories"], key=lambda entry: entry["id"])
-    numbers = {str(entry["name"]): n for n, entry in enumerate(categories)}
+    known = coco_targets.read_coco_targets(target_file)
+    results = coco.read_coco_results(prediction_file, known)
+    numbers = {category.name: n for n, category in enumerate(known.categories.values())}
     are_masks = all(result.counts is not None for part in results.values() for result in part)
     cases, missing = match_cases(known.images, results, prediction_file, strict)
     targets, predictions, sizes = [], [], []
@@ -109,23 +105,23 @@ def target_objects(
     labels, crowd = np.zeros(n_objects, np.int64), np.zeros(n_objects, bool)
     corners, areas = np.zeros((n_objects, 4)), np.zeros(n_objects)
     run_lengths = []
-    for n, (number, name, entry) in enumerate(image.objects):
-        labels[n], crowd[n] = numbers[name], bool(entry.get("iscrowd"))
+    for n, item in enumerate(image.objects):
+        labels[n], crowd[n] = numbers[item.category], bool(item.entry.get("iscrowd"))
         if are_masks:
-            run_lengths.append(rle.encode_rle(known.region(number, entry, image.size)))
+            run_lengths.append(rle.encode_rle(known.region(item, image.size)))
             area = float(rle.rle_area(run_lengths[-1], image.size))
         else:
-            corners[n] = known.corners(number, entry, image.size)
+            corners[n] = known.corners(item, image.size)
             area = float((corners[n, 2] - corners[n, 0]) * (corners[n, 3] - corners[n, 1]))
         # the stated area is the mask's, also where boxes are compared
-        stated = entry.get("area")
+        stated = item.entry.get("area")
         areas[n] = stated if is_number(stated, 0, 1e12) else area
     scores = np.ones(n_objects, np.float32)
     return ImageObjects(labels, areas, corners, run_lengths, scores, crowd)
 
 
 def predicted_objects(
-    results: Sequence[coco_results.CocoResult], size: tuple[int, int], are_masks: bool
+    results: Sequence[coco.CocoResult], size: tuple[int, int], are_masks: bool
 ) -> ImageObjects:
     """The predictions of one image of (height, width)."""
     labels = np.array([result.label for result in results], np.int64)

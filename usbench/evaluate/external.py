@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from usbench.datasets.codecs import image, label_png, unity_labels, yolo_txt
+from usbench.datasets.codecs import image, label_png, unity_predictions, yolo_txt
 from usbench.datasets.dataset import Dataset, Samples
 from usbench.datasets.layouts.folders import list_files
 from usbench.errors import ConfigError, DataError
@@ -83,11 +83,11 @@ def read_external(
     if dataset.task == "landmark":
         entries = {
             Path(name).stem: entry
-            for name, entry in unity_labels.read_unity_predictions(path).items()
+            for name, entry in unity_predictions.read_unity_predictions(path).items()
         }
         missing = missing_names(names, entries, path, strict=True)
         landmarks = (
-            unity_labels.parse_prediction(entries[name], dataset.classes, f"{path}: {name}")
+            unity_predictions.parse_prediction(entries[name], dataset.classes, f"{path}: {name}")
             for name in names
         )
         return landmarks, missing

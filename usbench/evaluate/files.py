@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from usbench.datasets.codecs import label_png, unity_labels, yolo_txt
+from usbench.datasets.codecs import label_png, unity_labels, unity_predictions, yolo_txt
 from usbench.datasets.layouts.folders import list_files
 from usbench.errors import ConfigError, DataError
 from usbench.types import Boxes, Masks, Target, Task
@@ -218,12 +218,12 @@ def pair_landmarks(targets: Path, predictions: Path, strict: bool) -> Pairs:
     """Pair Unity label JSON of targets, and of predictions with or without a score per name."""
     known, predicted = (
         unity_labels.read_unity_labels(targets),
-        unity_labels.read_unity_predictions(predictions),
+        unity_predictions.read_unity_predictions(predictions),
     )
     names = tuple(sorted(known.seen))
     if not names:
         raise DataError(f"{targets}: expected a point or a curve, got none")
-    cases, missing = match_cases(known.labels, predicted, predictions, strict)
+    cases, missing = match_cases(known.images, predicted, predictions, strict)
     if missing:
         raise DataError(
             f"{predictions}: expected a place for every name in every image, got none in "
@@ -231,7 +231,9 @@ def pair_landmarks(targets: Path, predictions: Path, strict: bool) -> Pairs:
         )
 
     def read(case: str) -> tuple[Size, Target, Target]:
-        prediction = unity_labels.parse_prediction(predicted[case], names, f"{predictions}: {case}")
+        prediction = unity_predictions.parse_prediction(
+            predicted[case], names, f"{predictions}: {case}"
+        )
         return UNIT, known.landmarks(case, names), prediction
 
     return Pairs("landmark", names, cases, missing, read)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs import coco, histograms, image, unity_labels
+from usbench.datasets.codecs import coco, histograms, image, images_list, unity_predictions
 from usbench.datasets.dataset import Samples, ScoringCase
 from usbench.errors import DataError
 from usbench.io.console import track
@@ -62,7 +62,9 @@ def write_landmarks(
 ) -> None:
     """Write landmarks as Unity label JSON."""
     dataset = samples.dataset
-    with unity_labels.LandmarkWriter(*prediction_files(folder, split), dataset.classes) as writer:
+    with unity_predictions.LandmarkWriter(
+        *prediction_files(folder, split), dataset.classes
+    ) as writer:
         for record, prediction in zip(samples.records, predictions, strict=True):
             assert isinstance(prediction, Landmarks)
             size = image.read_size(dataset.root / record.image)
@@ -125,7 +127,7 @@ class StoredPredictions:
     folder: Path  # the run's
     split: Split
     samples: Samples
-    content: coco.PredictionFile | unity_labels.LandmarkFile
+    content: images_list.PredictionFile
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -153,9 +155,8 @@ def read_predictions(folder: Path, split: Split, samples: Samples) -> StoredPred
         DataError: a file is missing or damaged, or they are predictions of other images.
     """
     paths, dataset = prediction_files(folder, split), samples.dataset
-    content: coco.PredictionFile | unity_labels.LandmarkFile
     if dataset.task == "landmark":
-        content = unity_labels.read_landmark_predictions(*paths, dataset.classes)
+        content = unity_predictions.read_landmark_predictions(*paths, dataset.classes)
     else:
         content = coco.read_predictions(*paths, dataset.task, len(dataset.classes))
     predicted = [entry["file_name"] for entry in content.images]

@@ -1,5 +1,6 @@
-"""COCO's JSON as a ground truth: a file by hand, the rasteriser's rule by hand and against pycocotools, every kind of
-bad file, and the round trip."""
+"""COCO's JSON as a ground truth: a file by hand, the rasteriser's rule by hand and against
+pycocotools, every kind of bad file, and the round trip.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from usbench.errors import DataError
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks
 
 CLASSES = ("nerve", "vessel")
-# a.png (4 rows, 6 columns): a nerve of two parts, columns 0–1 of rows 0–1 and column 5 of row 3; a vessel, column 3
+# a.png (4 rows, 6 columns): a nerve of two parts, columns 0–1 of rows 0–1 and column 5 of row 3;
+# a vessel, column 3
 GOOD: dict[str, Any] = {
     "info": {"description": "by hand"},
     "images": [
@@ -66,25 +68,25 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_read_by_hand(tmp_path: Path) -> None:
-    truth = read_coco_targets(stored(tmp_path / "t.json", GOOD))
-    assert truth.names == ("nerve", "vessel")  # in order of the ids, those that objects have
-    assert {name: one.size for name, one in truth.images.items()} == {
+    targets = read_coco_targets(stored(tmp_path / "t.json", GOOD))
+    assert targets.names == ("nerve", "vessel")  # in order of the ids, those that objects have
+    assert {name: image.size for name, image in targets.images.items()} == {
         "a.png": (4, 6),
         "deep/b.jpg": (2, 3),
     }
-    boxes = truth.boxes("a.png", CLASSES)
+    boxes = targets.boxes("a.png", CLASSES)
     assert boxes.xyxy.tolist() == [[0, 0, 6, 4], [3, 0, 4.5, 4]] and boxes.xyxy.dtype == np.float32
     assert boxes.labels.tolist() == [0, 1] and boxes.scores is None
-    assert truth.boxes("a.png", ("other", "vessel", "nerve")).labels.tolist() == [2, 1]
-    masks = truth.masks("a.png", CLASSES, True)
+    assert targets.boxes("a.png", ("other", "vessel", "nerve")).labels.tolist() == [2, 1]
+    masks = targets.masks("a.png", CLASSES, True)
     assert masks.planes[0].astype(int).tolist() == NERVE
     assert np.argwhere(masks.planes[1])[:, 1].tolist() == [3] * 4 and masks.known is None
 
 
 def test_an_image_without_objects_is_valid(tmp_path: Path) -> None:
-    truth = read_coco_targets(stored(tmp_path / "t.json", GOOD))
-    assert truth.boxes("deep/b.jpg", CLASSES).xyxy.shape == (0, 4)
-    planes = truth.masks("deep/b.jpg", CLASSES, True).planes
+    targets = read_coco_targets(stored(tmp_path / "t.json", GOOD))
+    assert targets.boxes("deep/b.jpg", CLASSES).xyxy.shape == (0, 4)
+    planes = targets.masks("deep/b.jpg", CLASSES, True).planes
     assert planes.shape == (2, 2, 3) and not planes.any()
 
 
@@ -125,7 +127,8 @@ def test_a_byte_order_mark_and_text_ids_are_fine(tmp_path: Path) -> None:
             [-1, 0, 2, 0, 2, 1, -1, 1],
             ["##....", "......", "......", "......"],
         ),  # a pixel outside is clipped
-        # a square in a square, drawn in one line that crosses itself nowhere but covers twice: even-odd leaves a hole
+        # a square in a square, drawn in one line that crosses itself nowhere but covers twice:
+        # even-odd leaves a hole
         (
             [0, 0, 5, 0, 5, 4, 0, 4, 0, 0, 1, 1, 4, 1, 4, 3, 1, 3, 1, 1],
             ["#####.", "#...#.", "#...#.", "#####."],
@@ -165,7 +168,7 @@ FILE = {
     "images that are none": (put("images", value=[1]), "found no list of images"),
     "an image without a name": (
         put("images", 1, "file_name", value=None),
-        "image 2: expected an id and a file_name",
+        "image 2: expected a file_name, got None",
     ),
     "one id twice": (
         put("images", 1, "id", value=7),
@@ -190,12 +193,12 @@ FILE = {
     ),
     "a category without id": (
         put("categories", 1, "id", value=True),
-        "category 2: expected an id and a name",
+        "category 2: expected id as a number or text, got True",
     ),
     "an unknown image": (put(*SECOND, "image_id", value=8), "annotation 2: expected the image_id"),
     "a list for an id": (
         put(*SECOND, "image_id", value=[7]),
-        "annotation 2: expected the image_id",
+        "annotation 2: expected image_id as a number or text, got [7]",
     ),
     "an unknown category": (
         put(*SECOND, "category_id", value=1),
@@ -219,18 +222,18 @@ BOXES = {
     "out to the left": (put(*SECOND, "bbox", value=[-0.1, 0, 1, 1]), "with area inside 6×4"),
     "a crowd": (
         put(*FIRST, "iscrowd", value=1),
-        "annotation 1: expected single objects (iscrowd 0), got iscrowd 1",
+        "annotation 1: expected single objects (iscrowd 0), got 'iscrowd 1'",
     ),
     "a category of no class": (
         put("categories", 0, "name", value="rib"),
-        "of nerve, vessel, got rib of nerve, rib",
+        "of nerve, vessel, got 'rib of nerve, rib'",
     ),
 }
 MASKS = {
     "none": (put(*FIRST, "segmentation", value=[]), "annotation 1: expected a segmentation"),
     "two vertices": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0]]),
-        "of three vertices or more, got 4 numbers",
+        "of three vertices or more, got '4 numbers'",
     ),
     "half a vertex": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 2, 2, 0]]),
@@ -243,11 +246,11 @@ MASKS = {
     ),
     "outside": (
         put(*FIRST, "segmentation", value=[[0, 0, 2, 0, 7.5, 2]]),
-        "annotation 1: expected points inside 6×4, got vertex 3 at 7.5, 2",
+        "annotation 1: expected points inside 6×4, got 'vertex 3 at 7.5, 2",
     ),
     "above": (
         put(*FIRST, "segmentation", value=[[0, -1.5, 2, 0, 2, 2]]),
-        "got vertex 1 at 0, -1.5",
+        "got 'vertex 1 at 0, -1.5",
     ),
     "another size": (
         put(*SECOND, "segmentation", "size", value=[6, 4]),
@@ -267,11 +270,12 @@ MASKS = {
     ),
     "damaged text": (
         put(*SECOND, "segmentation", "counts", value="~~"),
-        "annotation 2: expected run lengths, got not",
+        'annotation 2: expected run lengths, got "not COCO',
     ),
     "two classes in a pixel": (
         put(*SECOND, "segmentation", "counts", value=[0, 4, 20]),
-        "t.json: 'a.png': expected one class a pixel, got nerve and vessel at row 0, column 0 (2 such pixels)",
+        "t.json: 'a.png': expected one class a pixel, got nerve and vessel at row 0, column 0 "
+        "(2 such pixels)",
     ),
 }
 
@@ -294,7 +298,7 @@ def test_a_bad_mask_gives_one_line(tmp_path: Path, what: str) -> None:
 
 
 def refused(
-    folder: Path, change: Callable[[Any], None], words: str, reader: Callable[[Path], Any]
+    folder: Path, change: Callable[[Any], None], reason: str, reader: Callable[[Path], Any]
 ) -> None:
     content = copy.deepcopy(GOOD)
     change(content)
@@ -302,26 +306,26 @@ def refused(
     with pytest.raises(DataError) as caught:
         reader(path)
     message = str(caught.value)
-    assert message.startswith(f"{path}: ") and words in message and "\n" not in message
+    assert message.startswith(f"{path}: ") and reason in message and "\n" not in message
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "reason"),
     [
         (json.dumps(GOOD).encode()[:-40], "cut off or damaged"),
         (b"", "cut off or damaged"),
         (b"[" * 100_000, "cut off or damaged"),
-        (b"\xff\xfe\x00", "cut off or damaged"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
         (
             b'[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]',
             "a list of results holds no targets",
         ),
     ],
 )
-def test_other_files(tmp_path: Path, data: bytes, words: str) -> None:
+def test_other_files(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "t.json"
     path.write_bytes(data)
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=reason):
         read_coco_targets(path)
     with pytest.raises(DataError, match="no such file"):
         read_coco_targets(tmp_path / "none.json")
@@ -370,28 +374,28 @@ POINTS: dict[str, Any] = {
 
 def test_keypoints_by_hand(tmp_path: Path) -> None:
     """Labelled and visible, not labelled, labelled but hidden."""
-    truth = read_coco_targets(stored(tmp_path / "t.json", POINTS))
-    assert truth.points == ("apex", "hinge", "wall")
-    target = truth.landmarks("a.png", ("wall", "apex", "hinge", "other"))
+    targets = read_coco_targets(stored(tmp_path / "t.json", POINTS))
+    assert targets.points == ("apex", "hinge", "wall")
+    target = targets.landmarks("a.png", ("wall", "apex", "hinge", "other"))
     assert [path.tolist() for path in target.paths] == [[[59, 39.5]], [[10.5, 20]], [], []]
     assert target.state.tolist() == [SEEN, SEEN, BLURRED, BLURRED] and target.scores is None
     assert all(path.dtype == np.float32 and path.shape[1] == 2 for path in target.paths)
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "reason"),
     [
         (put(*FIRST, "keypoints", value=[1, 2, 2]), "keypoints of 3 times x, y and visibility"),
         (put(*FIRST, "keypoints", value=["1", 2, 2] * 3), "keypoints of 3 times"),
         (put(*FIRST, "keypoints", value=[1, 2, 3] * 3), "a visibility of 0, 1 or 2"),
         (
             put(*FIRST, "keypoints", value=[62, 2, 2] * 3),
-            "points inside 60×40, got vertex 1 at 62, 2",
+            "points inside 60×40, got 'vertex 1 at 62, 2",
         ),
         (put("categories", 0, "keypoints", value=["a", "a", "b"]), "every keypoint once"),
         (
             put("categories", 0, "keypoints", value=["apex", "hinge", "rib"]),
-            "of apex, hinge, wall, got rib",
+            "of apex, hinge, wall, got 'rib",
         ),
         (
             lambda c: c["annotations"].append(c["annotations"][0]),
@@ -399,14 +403,14 @@ def test_keypoints_by_hand(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_bad_keypoints(tmp_path: Path, change: Callable[[Any], None], words: str) -> None:
+def test_bad_keypoints(tmp_path: Path, change: Callable[[Any], None], reason: str) -> None:
     content = copy.deepcopy(POINTS)
     change(content)
     with pytest.raises(DataError) as caught:
         read_coco_targets(stored(tmp_path / "t.json", content)).landmarks(
             "a.png", ("apex", "hinge", "wall")
         )
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert reason in str(caught.value) and "\n" not in str(caught.value)
 
 
 # ---- writing
@@ -475,10 +479,10 @@ COORDINATE = st.floats(0, 300, width=32)
     )
 )
 def test_boxes_survive(scratch: Path, drawn: list[tuple[float, float, float, float, int]]) -> None:
-    kept = [box for box in drawn if box[0] != box[2] and box[1] != box[3]]
-    corners = [[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d, _ in kept]
+    valid = [box for box in drawn if box[0] != box[2] and box[1] != box[3]]
+    corners = [[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d, _ in valid]
     boxes = Boxes(
-        np.array(corners, np.float32).reshape(-1, 4), np.array([box[4] for box in kept], np.int64)
+        np.array(corners, np.float32).reshape(-1, 4), np.array([box[4] for box in valid], np.int64)
     )
     write_coco_targets(scratch / "t.json", CLASSES, [("a.png", (300, 300), boxes)])
     again = read_coco_targets(scratch / "t.json").boxes("a.png", CLASSES)
@@ -505,7 +509,7 @@ TEXT = json.dumps({**GOOD, "categories": [*GOOD["categories"], *POINTS["categori
 
 @settings(max_examples=300)
 @given(st.binary(max_size=20), st.booleans(), st.integers(0, len(TEXT)), st.integers(0, 20))
-def test_any_bytes_give_a_truth_or_our_error(
+def test_any_bytes_give_targets_or_our_error(
     scratch: Path, data: bytes, spliced: bool, at: int, drop: int
 ) -> None:
     path = scratch / "any.json"
@@ -538,7 +542,7 @@ PLACES = [
 
 @settings(max_examples=300)
 @given(st.sampled_from(PLACES), VALUES)
-def test_any_value_gives_a_truth_or_our_error(
+def test_any_value_gives_targets_or_our_error(
     scratch: Path, place: tuple[Any, ...], value: Any
 ) -> None:
     content = copy.deepcopy(GOOD)
@@ -548,18 +552,18 @@ def test_any_value_gives_a_truth_or_our_error(
 
 def any_target(path: Path) -> None:
     readers: list[Callable[[CocoTargets, str], Any]] = [
-        lambda truth, name: truth.boxes(name, CLASSES),
-        lambda truth, name: truth.masks(name, CLASSES, True),
-        lambda truth, name: truth.landmarks(name, truth.points),
+        lambda targets, name: targets.boxes(name, CLASSES),
+        lambda targets, name: targets.masks(name, CLASSES, True),
+        lambda targets, name: targets.landmarks(name, targets.points),
     ]
     try:
-        truth = read_coco_targets(path)
+        targets = read_coco_targets(path)
     except DataError as error:
         assert "\n" not in str(error)
         return
     for reader in readers:
-        for name in truth.images:
+        for name in targets.images:
             try:
-                reader(truth, name)
+                reader(targets, name)
             except DataError as error:
                 assert "\n" not in str(error)

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_luma_by_hand(tmp_path: Path, data: bytes, expected: list[list[int]]) ->
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "reason"),
     [
         (b"", "something else"),
         (b"no picture at all", "something else"),
@@ -83,13 +84,13 @@ def test_luma_by_hand(tmp_path: Path, data: bytes, expected: list[list[int]]) ->
         ),
     ],
 )
-def test_bad_files_give_one_line(tmp_path: Path, data: bytes, words: str) -> None:
+def test_bad_files_give_one_line(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(data)
     with pytest.raises(DataError) as caught:
         read_grey(path)
     message = str(caught.value)
-    assert message.startswith(f"{path}: expected ") and words in message and "\n" not in message
+    assert message.startswith(f"{path}: expected ") and reason in message and "\n" not in message
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_absurd_size_is_refused_from_the_header(tmp_path: Path) -> None:
             read(path)
 
 
-def test_a_cut_png_is_refused_even_where_pillow_was_told_to_pad(
+def test_a_cut_png_is_refused_even_where_pillow_shall_pad(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "cut.png"
@@ -126,7 +127,7 @@ def test_a_cut_png_is_refused_even_where_pillow_was_told_to_pad(
         read_grey(path)
 
 
-def test_a_flipped_bit_is_found_by_the_checksum(tmp_path: Path) -> None:
+def test_the_checksum_reveals_a_flipped_bit(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     write_grey(path, noisy())
     data = bytearray(path.read_bytes())
@@ -190,7 +191,7 @@ def test_replacing_leaves_errors_of_other_files_alone(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 20), st.integers(1, 20), st.randoms(use_true_random=False))
-def test_write_then_read_is_identity(scratch: Path, height: int, width: int, random) -> None:  # type: ignore[no-untyped-def]
+def test_write_then_read_is_identity(scratch: Path, height: int, width: int, random: Any) -> None:
     image = np.frombuffer(random.randbytes(height * width), np.uint8).reshape(height, width)
     write_grey(scratch / "a.png", image)
     assert (read_grey(scratch / "a.png") == image).all()

@@ -29,8 +29,8 @@ def test_run_lengths_by_hand(text: str, height: int, width: int, expected: objec
             rle.decode_rle(text, (height, width))
         return
     plane = rle.decode_rle(text, (height, width))
-    wanted = np.zeros((height, width), int).tolist() if expected == "zeros" else expected
-    assert plane.dtype == bool and plane.astype(int).tolist() == wanted
+    expected = np.zeros((height, width), int).tolist() if expected == "zeros" else expected
+    assert plane.dtype == bool and plane.astype(int).tolist() == expected
     assert rle.encode_rle(plane) == text
 
 

@@ -1,4 +1,6 @@
-"""Unity label JSON: files by hand, what is unknown, bad ones; predictions in the same form; the pixels' sizes."""
+"""Unity label JSON: files by hand, what is unknown, bad ones; predictions in the same form; the
+pixels' sizes.
+"""
 
 import json
 import os
@@ -14,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.paths import ROOT
-from usbench.datasets.codecs import spacing_csv, unity_labels
-from usbench.datasets.codecs.unity_labels import LandmarkWriter, read_landmark_predictions
+from usbench.datasets.codecs import pixel_sizes, unity_labels
+from usbench.datasets.codecs.unity_predictions import LandmarkWriter, read_landmark_predictions
 from usbench.errors import DataError, RunError
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
-TRUTHS = """{
+TARGETS = """{
 "a.png": {"labels": {
   "apex": {"type": "point", "y": "200.0", "x": "100.5"},
   "wall": {"type": "curve", "y": "310.2 250.0 190", "x": "190.4 201.0 210.25"},
@@ -68,7 +70,7 @@ def only(
 
 
 def test_a_file_by_hand(tmp_path: Path) -> None:
-    file = unity_labels.read_unity_labels(laid(tmp_path, TRUTHS))
+    file = unity_labels.read_unity_labels(laid(tmp_path, TARGETS))
     marks = file.landmarks("a.png", NAMES)
     assert (
         marks.state.tolist() == [SEEN, OFF, BLURRED, SEEN]
@@ -77,11 +79,11 @@ def test_a_file_by_hand(tmp_path: Path) -> None:
     )
     wall = np.array([[190.4, 310.2], [201, 250], [210.25, 190]], np.float32).tolist()  # x before y
     assert lists(marks) == [[[100.5, 200]], [], [], wall]
-    assert list(file.labels) == ["a.png", "b.png"] and not file.oddities
+    assert list(file.images) == ["a.png", "b.png"] and not file.oddities
 
 
 def test_a_name_that_is_missing_is_unknown_and_off_is_not(tmp_path: Path) -> None:
-    marks = unity_labels.read_unity_labels(laid(tmp_path, TRUTHS)).landmarks("b.png", NAMES)
+    marks = unity_labels.read_unity_labels(laid(tmp_path, TARGETS)).landmarks("b.png", NAMES)
     assert marks.state.tolist() == [OFF, BLURRED, BLURRED, BLURRED] and lists(marks) == [
         [],
         [],
@@ -91,7 +93,7 @@ def test_a_name_that_is_missing_is_unknown_and_off_is_not(tmp_path: Path) -> Non
 
 
 def test_names_are_those_that_are_somewhere_a_point_or_a_curve(tmp_path: Path) -> None:
-    file = unity_labels.read_unity_labels(laid(tmp_path, TRUTHS))
+    file = unity_labels.read_unity_labels(laid(tmp_path, TARGETS))
     assert file.seen == {"apex", "wall"} and file.named == {"apex", "wall", "ring", "leaf"}
     broken = {"type": "point", "x": "", "y": ""}
     assert unity_labels.read_unity_labels(
@@ -185,7 +187,7 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "reason"),
     [
         (
             '"type": "off", "y": "", "x": ""',
@@ -196,7 +198,7 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
         (
             '{"type": "off", "y": "", "x": ""}',
             "7",
-            "a.png: leaf: expected a label with type, x and y, got '7'",
+            "a.png: leaf: expected a label with type, x and y, got 7",
         ),
         ('{"type": "off", "y": "", "x": ""}', "null", "a.png: leaf: expected a label"),
         ('"100.5"', '"100001"', "a.png: apex: expected places in pixels, got '100001'"),
@@ -205,7 +207,7 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
         ('"ring": {"type": "blurred", "y": "", "x": ""}', '"apex": {}', "got 'apex twice'"),
         ('"b.png": {"labels"', '"b.png": {"label"', "b.png: expected a record with labels"),
         ('"a.png"', '"a\\u2028\\n": 7, "a.png"', ": a : expected a record with labels"),
-        ('"b.png": {', '"c.png": [], "b.png": {', "c.png: expected a record with labels, got '[]'"),
+        ('"b.png": {', '"c.png": [], "b.png": {', "c.png: expected a record with labels, got []"),
         (
             '"b.png": {',
             '"c.png": {"labels": []}, "b.png": {',
@@ -215,33 +217,33 @@ def test_oddities_are_counted_over_the_file(tmp_path: Path) -> None:
         ('{\n"a.png"', '"a.png"', "cut off or damaged"),
     ],
 )
-def test_bad_files(tmp_path: Path, old: str, new: str, words: str) -> None:
-    path = laid(tmp_path, changed(TRUTHS, old, new))
+def test_bad_files(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    path = laid(tmp_path, changed(TARGETS, old, new))
     with pytest.raises(DataError) as caught:
         unity_labels.read_unity_labels(path)
     assert (
         str(caught.value).startswith(f"{path}: ")
-        and words in str(caught.value)
+        and reason in str(caught.value)
         and "\n" not in str(caught.value)
     )
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "reason"),
     [
         (None, "found no such file"),
         (b"", "cut off"),
         (b"[]", "other JSON"),
         (b"7", "other JSON"),
         (b"[" * 200_000, "cut off or damaged"),
-        (b"\xff\xfe\x00", "cut off or damaged"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
         (
             b'{"a": {"labels": {"p": {"type": "point", "x": ' + b"1" * 5000 + b', "y": 1}}}}',
             "cut off or damaged",
         ),
     ],
 )
-def test_what_is_no_label_file(tmp_path: Path, data: bytes | None, words: str) -> None:
+def test_what_is_no_label_file(tmp_path: Path, data: bytes | None, reason: str) -> None:
     path = tmp_path / "labels.json"
     if data is not None:
         path.write_bytes(data)
@@ -249,34 +251,35 @@ def test_what_is_no_label_file(tmp_path: Path, data: bytes | None, words: str) -
         unity_labels.read_unity_labels(path)
     assert (
         str(caught.value).startswith(f"{path}: ")
-        and words in str(caught.value)
+        and reason in str(caught.value)
         and "\n" not in str(caught.value)
     )
 
 
 def test_a_byte_order_mark_is_no_matter(tmp_path: Path) -> None:
-    (tmp_path / "labels.json").write_bytes(TRUTHS.encode("utf-8-sig"))
-    assert len(unity_labels.read_unity_labels(tmp_path / "labels.json").labels) == 2
+    (tmp_path / "labels.json").write_bytes(TARGETS.encode("utf-8-sig"))
+    assert len(unity_labels.read_unity_labels(tmp_path / "labels.json").images) == 2
 
 
-def truth(paths: list[list[list[float]]], state: list[int]) -> Landmarks:
+def make_target(paths: list[list[list[float]]], state: list[int]) -> Landmarks:
     return Landmarks(
         tuple(np.array(path, np.float32).reshape(-1, 2) for path in paths), np.array(state, np.int8)
     )
 
 
 WRITTEN = """{
-"a.png": {"labels": {"apex": {"type": "point", "y": "2.0", "x": "100.1"}, "wall": {"type": "off", "y": "", "x": ""}}},
+"a.png": {"labels": {"apex": {"type": "point", "y": "2.0", "x": "100.1"}, \
+"wall": {"type": "off", "y": "", "x": ""}}},
 "b.png": {"labels": {"apex": {"type": "blurred", "y": "", "x": ""}, \
 "wall": {"type": "curve", "y": "4.0 5.0 6.0", "x": "1.0 -2.5 3.0"}}}
 }
 """
 
 
-def test_written_truths_by_hand(tmp_path: Path) -> None:
+def test_written_targets_by_hand(tmp_path: Path) -> None:
     images = {
-        "a.png": truth([[[100.1, 2]], []], [SEEN, OFF]),
-        "b.png": truth([[], [[1, 4], [-2.5, 5], [3, 6]]], [BLURRED, SEEN]),
+        "a.png": make_target([[[100.1, 2]], []], [SEEN, OFF]),
+        "b.png": make_target([[], [[1, 4], [-2.5, 5], [3, 6]]], [BLURRED, SEEN]),
     }
     unity_labels.write_unity_labels(tmp_path / "labels.json", images, ["apex", "wall"])
     assert (tmp_path / "labels.json").read_text() == WRITTEN
@@ -296,7 +299,7 @@ def test_written_truths_by_hand(tmp_path: Path) -> None:
 def test_what_cannot_be_read_again_is_not_written(tmp_path: Path, path: list[list[float]]) -> None:
     with pytest.raises(DataError, match="apex: expected"):
         unity_labels.write_unity_labels(
-            tmp_path / "labels.json", {"a.png": truth([path], [SEEN])}, ["apex"]
+            tmp_path / "labels.json", {"a.png": make_target([path], [SEEN])}, ["apex"]
         )
     assert not list(tmp_path.iterdir())
 
@@ -313,34 +316,34 @@ MARK = st.one_of(
 
 @settings(max_examples=80)
 @given(st.lists(st.tuples(MARK, MARK), max_size=3))
-def test_truths_written_then_read_are_identical(scratch: Path, drawn: list[Any]) -> None:
+def test_targets_written_then_read_are_identical(scratch: Path, drawn: list[Any]) -> None:
     images = {
-        f"{n}.png": truth([path for _, path in marks], [state for state, _ in marks])
+        f"{n}.png": make_target([path for _, path in marks], [state for state, _ in marks])
         for n, marks in enumerate(drawn)
     }
     unity_labels.write_unity_labels(scratch / "labels.json", images, ["apex", "wall"])
     file = unity_labels.read_unity_labels(scratch / "labels.json")
-    assert list(file.labels) == list(images) and not file.oddities
-    for name, wanted in images.items():
-        found = file.landmarks(name, ["apex", "wall"])
-        assert found.state.tolist() == wanted.state.tolist() and lists(found) == lists(wanted)
+    assert list(file.images) == list(images) and not file.oddities
+    for name, expected in images.items():
+        actual = file.landmarks(name, ["apex", "wall"])
+        assert actual.state.tolist() == expected.state.tolist() and lists(actual) == lists(expected)
 
 
 @settings(max_examples=150)
 @given(st.binary(max_size=30), st.integers(0, 420), st.integers(0, 30))
 def test_any_bytes_give_labels_or_our_error(scratch: Path, data: bytes, at: int, drop: int) -> None:
-    text = TRUTHS.encode()
+    text = TARGETS.encode()
     (scratch / "labels.json").write_bytes(text[:at] + data + text[at + drop :])
     try:
         file = unity_labels.read_unity_labels(scratch / "labels.json")
-        marks = [file.landmarks(name, NAMES) for name in file.labels]
+        marks = [file.landmarks(name, NAMES) for name in file.images]
     except DataError as error:
         assert "\n" not in str(error)
     else:
         assert all(
             len(path) not in (0, 2)
-            for one in marks
-            for path, s in zip(one.paths, one.state, strict=True)
+            for target in marks
+            for path, s in zip(target.paths, target.state, strict=True)
             if s == SEEN
         )
 
@@ -377,7 +380,7 @@ PREDICTIONS = """{
 "wall":{"type":"off","x":"","y":"","score":1.0,"state":"off"}}}
 }
 """
-GUESSES = [
+EXPECTED = [
     Landmarks(
         (np.array([[1.5, 2]], np.float32), np.array([[1, 4], [2.25, 5], [3, 6]], np.float32)),
         np.array([SEEN, OFF], np.int8),
@@ -410,33 +413,35 @@ def test_predictions_by_hand(tmp_path: Path) -> None:
     assert [image["file_name"] for image in file.images] == ["test/a", "test/b"] and file.images[0][
         "height"
     ] == 480
-    for wanted, found in zip(GUESSES, file, strict=True):
-        assert lists(found) == lists(wanted) and found.state.tolist() == wanted.state.tolist()
-        assert found.scores is not None and wanted.scores is not None
-        assert found.scores.tolist() == wanted.scores.tolist() and found.scores.dtype == np.float32
+    for expected, actual in zip(EXPECTED, file, strict=True):
+        assert lists(actual) == lists(expected) and actual.state.tolist() == expected.state.tolist()
+        assert actual.scores is not None and expected.scores is not None
         assert (
-            all(path.dtype == np.float32 for path in found.paths) and found.state.dtype == np.int8
+            actual.scores.tolist() == expected.scores.tolist() and actual.scores.dtype == np.float32
         )
-    assert file[1] is file.found[1]
+        assert (
+            all(path.dtype == np.float32 for path in actual.paths) and actual.state.dtype == np.int8
+        )
+    assert file[1] is file.predictions[1]
 
 
 def test_written_predictions_by_hand(tmp_path: Path) -> None:
     predictions, images = tmp_path / "predictions-test.json", tmp_path / "images-test.json"
     with LandmarkWriter(predictions, images, PAIR) as writer:
-        writer.add("test/a", "v1", (480, 640), GUESSES[0])
-        writer.add("test/b", "v2", (10, 20), GUESSES[1])
+        writer.add("test/a", "v1", (480, 640), EXPECTED[0])
+        writer.add("test/b", "v2", (10, 20), EXPECTED[1])
     assert predictions.read_text() == PREDICTIONS and images.read_text() == IMAGES
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_place_is_kept_whatever_the_state_and_two_of_them_too(tmp_path: Path) -> None:
+def test_a_place_survives_whatever_the_state_and_two_of_them_too(tmp_path: Path) -> None:
     paths = tmp_path / "p.json", tmp_path / "i.json"
     with LandmarkWriter(*paths, ["apex"]) as writer:
         for n, state in enumerate((SEEN, OFF, BLURRED)):
             writer.add(str(n), "g", (9, 9), scored([[1, 2], [1, 2]], state))
     file = read_landmark_predictions(*paths, ["apex"])
-    assert [lists(found) for found in file] == [[[[1, 2], [1, 2]]]] * 3
-    assert [int(found.state[0]) for found in file] == [SEEN, OFF, BLURRED]
+    assert [lists(actual) for actual in file] == [[[[1, 2], [1, 2]]]] * 3
+    assert [int(actual.state[0]) for actual in file] == [SEEN, OFF, BLURRED]
 
 
 def test_nothing_predicted(tmp_path: Path) -> None:
@@ -447,15 +452,15 @@ def test_nothing_predicted(tmp_path: Path) -> None:
     assert len(read_landmark_predictions(predictions, images, PAIR)) == 0
 
 
-def test_a_truth_as_prediction_has_score_one(tmp_path: Path) -> None:
+def test_a_target_as_prediction_has_score_one(tmp_path: Path) -> None:
     paths = tmp_path / "p.json", tmp_path / "i.json"
     with LandmarkWriter(*paths, ["apex"]) as writer:
-        writer.add("a", "g", (9, 9), truth([[[1, 2]]], [SEEN]))
-    assert read_landmark_predictions(*paths, ["apex"])[0].scores.tolist() == [1]  # type: ignore[union-attr]
+        writer.add("a", "g", (9, 9), make_target([[[1, 2]]], [SEEN]))
+    assert read_landmark_predictions(*paths, ["apex"])[0].scores.tolist() == [1]
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "reason"),
     [
         ('"test/a":', '"test/c":', "expected the images of images-test.json in their order"),
         (
@@ -492,11 +497,11 @@ def test_a_truth_as_prediction_has_score_one(tmp_path: Path) -> None:
         ("{\n", "7{\n", "cut off or damaged"),
     ],
 )
-def test_bad_predictions(tmp_path: Path, old: str, new: str, words: str) -> None:
+def test_bad_predictions(tmp_path: Path, old: str, new: str, reason: str) -> None:
     predictions, images = pair(tmp_path, changed(PREDICTIONS, old, new))
     with pytest.raises(DataError) as caught:
         read_landmark_predictions(predictions, images, PAIR)
-    assert str(caught.value).startswith(f"{predictions}: ") and words in str(caught.value)
+    assert str(caught.value).startswith(f"{predictions}: ") and reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -523,7 +528,7 @@ def test_missing_half_of_a_pair(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("guess", "words"),
+    ("prediction", "reason"),
     [
         (scored([[np.nan, 1]]), "apex: expected finite places"),
         (scored([[np.inf, 1]], OFF), "finite places"),
@@ -534,27 +539,27 @@ def test_missing_half_of_a_pair(tmp_path: Path) -> None:
     ],
 )
 def test_a_diverged_model_is_one_line_and_leaves_nothing(
-    tmp_path: Path, guess: Landmarks, words: str
+    tmp_path: Path, prediction: Landmarks, reason: str
 ) -> None:
     with (
         pytest.raises(RunError) as caught,
         LandmarkWriter(tmp_path / "p.json", tmp_path / "i.json", ["apex"]) as writer,
     ):
-        writer.add("a", "g", (10, 20), guess)
+        writer.add("a", "g", (10, 20), prediction)
     assert (
-        words in str(caught.value)
+        reason in str(caught.value)
         and "\n" not in str(caught.value)
         and not list(tmp_path.iterdir())
     )
 
 
 def test_what_is_seen_is_somewhere_and_has_a_name(tmp_path: Path) -> None:
-    for guess, names in ((scored([]), ["apex"]), (scored([[1, 1]]), ["apex", "wall"])):
+    for prediction, names in ((scored([]), ["apex"]), (scored([[1, 1]]), ["apex", "wall"])):
         with (
             pytest.raises(ValueError),
             LandmarkWriter(tmp_path / "p.json", tmp_path / "i.json", names) as writer,
         ):
-            writer.add("a", "g", (10, 20), guess)
+            writer.add("a", "g", (10, 20), prediction)
     assert not list(tmp_path.iterdir())
 
 
@@ -579,7 +584,7 @@ def test_an_exception_keeps_the_old_pair(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from usbench.datasets.codecs.unity_labels import LandmarkWriter
+from usbench.datasets.codecs.unity_predictions import LandmarkWriter
 predictions, images = Path(sys.argv[1]), Path(sys.argv[2])
 replace = Path.replace
 def kill_after(self, target):
@@ -612,21 +617,21 @@ GUESS = st.tuples(
 @settings(max_examples=80)
 @given(st.lists(st.tuples(GUESS, GUESS), max_size=3))
 def test_predictions_written_then_read_are_identical(scratch: Path, drawn: list[Any]) -> None:
-    guesses = []
+    predictions = []
     for marks in drawn:
         paths = tuple(np.array(path, np.float32) for _, path, _ in marks)
         state, score = (
             np.array([m[0] for m in marks], np.int8),
             np.array([m[2] for m in marks], np.float32),
         )
-        guesses.append(Landmarks(paths, state, score))
+        predictions.append(Landmarks(paths, state, score))
     paths = scratch / "p.json", scratch / "i.json"
     with LandmarkWriter(*paths, PAIR) as writer:
-        for n, guess in enumerate(guesses):
-            writer.add(str(n), "g", (690, 690), guess)
-    for wanted, found in zip(guesses, read_landmark_predictions(*paths, PAIR), strict=True):
-        assert lists(found) == lists(wanted) and found.state.tolist() == wanted.state.tolist()
-        assert found.scores.tolist() == wanted.scores.tolist()  # type: ignore[union-attr]
+        for n, prediction in enumerate(predictions):
+            writer.add(str(n), "g", (690, 690), prediction)
+    for expected, actual in zip(predictions, read_landmark_predictions(*paths, PAIR), strict=True):
+        assert lists(actual) == lists(expected) and actual.state.tolist() == expected.state.tolist()
+        assert actual.scores.tolist() == expected.scores.tolist()  # type: ignore[union-attr]
 
 
 @settings(max_examples=150)
@@ -639,11 +644,11 @@ def test_any_bytes_give_predictions_or_our_error(
     (scratch / "p.json").write_bytes(texts[0])
     (scratch / "i.json").write_bytes(texts[1])
     try:
-        found = list(read_landmark_predictions(scratch / "p.json", scratch / "i.json", PAIR))
+        actual = list(read_landmark_predictions(scratch / "p.json", scratch / "i.json", PAIR))
     except DataError as error:
         assert "\n" not in str(error)
     else:
-        assert all(np.isfinite(path).all() for guess in found for path in guess.paths)
+        assert all(np.isfinite(path).all() for prediction in actual for path in prediction.paths)
 
 
 # ---- the table of pixel sizes
@@ -662,10 +667,10 @@ TABLE = """FileHash,Manufacturer,PhysicalDeltaY,PhysicalDeltaX
 def test_pixel_sizes_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "sizes.csv"
     path.write_text(TABLE)
-    found = spacing_csv.read_spacings(path)
-    assert found["01-aa"] == pytest.approx((0.3, 0.25))  # cm → mm; row = Y, column = X
-    assert [found[f"01-{code}"] for code in ("bb", "cc", "dd", "ee", "ff")] == [None] * 5 and len(
-        found
+    actual = pixel_sizes.read_spacings(path)
+    assert actual["01-aa"] == pytest.approx((0.3, 0.25))  # cm → mm; row = Y, column = X
+    assert [actual[f"01-{code}"] for code in ("bb", "cc", "dd", "ee", "ff")] == [None] * 5 and len(
+        actual
     ) == 6
 
 
@@ -677,11 +682,11 @@ def test_a_spreadsheet_s_way_of_saving_it(tmp_path: Path) -> None:
         .replace("\n", "\r\n")
     )
     (tmp_path / "sizes.csv").write_bytes(text.encode("utf-8-sig"))
-    assert spacing_csv.read_spacings(tmp_path / "sizes.csv")["01-aa"] == pytest.approx((0.3, 0.25))
+    assert pixel_sizes.read_spacings(tmp_path / "sizes.csv")["01-aa"] == pytest.approx((0.3, 0.25))
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "reason"),
     [
         (b"", "found no FileHash"),
         (b"FileHash,PhysicalDeltaX\naa,1\n", "found no PhysicalDeltaY"),
@@ -694,21 +699,21 @@ def test_a_spreadsheet_s_way_of_saving_it(tmp_path: Path) -> None:
         (None, "no such file"),
     ],
 )
-def test_bad_tables(tmp_path: Path, data: bytes | None, words: str) -> None:
+def test_bad_tables(tmp_path: Path, data: bytes | None, reason: str) -> None:
     path = tmp_path / "sizes.csv"
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(DataError) as caught:
-        spacing_csv.read_spacings(path)
+        pixel_sizes.read_spacings(path)
     assert (
         str(caught.value).startswith(f"{path}: ")
-        and words in str(caught.value)
+        and reason in str(caught.value)
         and "\n" not in str(caught.value)
     )
 
 
 def test_written_sizes_by_hand(tmp_path: Path) -> None:
-    spacing_csv.write_spacings(tmp_path / "sizes.csv", {"01-aa": (0.25, 0.5)})
+    pixel_sizes.write_spacings(tmp_path / "sizes.csv", {"01-aa": (0.25, 0.5)})
     assert (
         tmp_path / "sizes.csv"
     ).read_text() == "FileHash,PhysicalDeltaX,PhysicalDeltaY\n01-aa,0.05,0.025\n"
@@ -720,10 +725,10 @@ def test_any_bytes_give_sizes_or_our_error(scratch: Path, data: bytes, at: int, 
     text = TABLE.encode()
     (scratch / "sizes.csv").write_bytes(text[:at] + data + text[at + drop :])
     try:
-        found = spacing_csv.read_spacings(scratch / "sizes.csv")
+        actual = pixel_sizes.read_spacings(scratch / "sizes.csv")
     except DataError as error:
         assert "\n" not in str(error)
     else:
         assert all(
-            size is None or (0 < size[0] < 10 and 0 < size[1] < 10) for size in found.values()
+            size is None or (0 < size[0] < 10 and 0 < size[1] < 10) for size in actual.values()
         )

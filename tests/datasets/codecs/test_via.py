@@ -1,4 +1,6 @@
-"""VIA's CSV, its polygons and the transducer table: files by hand, every kind of bad one, and round trips."""
+"""VIA's CSV, its polygons and the transducer table: files by hand, every kind of bad one, and round
+trips.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from usbench.datasets.codecs import polygons, transducers, via
+from usbench.datasets.codecs import pixel_sizes, polygons, via
 from usbench.errors import DataError
 
 LABELS = ("Capsule", "Cortex")
-HEAD = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"
+HEAD = (
+    "filename,file_size,file_attributes,region_count,region_id,"
+    "region_shape_attributes,region_attributes"
+)
 FACTS = {"Quality": "Fair", "View": "Transverse", "Comments": 'a "dark", one'}
 
 
@@ -67,9 +72,9 @@ def test_read_by_hand(tmp_path):
         shape=polygon([0, 2.5, 2, 0], [0, 0, 2.4, 2]), label={"Anatomy": "Cortex"}, region=1
     )
     bare = ",".join(["2_b.png", "700", quoted({"Quality": "Poor"}), "0", "0", '"{}"', '"{}"'])
-    found = read(lay(tmp_path, line(), cortex, bare))
-    assert list(found.entries) == ["1_a.png", "2_b.png"] and not found.oddities
-    first, second = found.entries["1_a.png"].regions
+    actual = read(lay(tmp_path, line(), cortex, bare))
+    assert list(actual.entries) == ["1_a.png", "2_b.png"] and not actual.oddities
+    first, second = actual.entries["1_a.png"].regions
     assert first.label == "Capsule" and first.polygon.tolist() == [[1, 1], [4, 1], [4, 3]]
     assert second.label == "Cortex" and second.polygon.tolist() == [
         [0, 0],
@@ -77,8 +82,8 @@ def test_read_by_hand(tmp_path):
         [2, 2],
         [0, 2],
     ]  # 2.5 → 3, 2.4 → 2
-    assert found.entries["1_a.png"].attributes == FACTS
-    assert found.entries["2_b.png"] == via.ViaImage({"Quality": "Poor"}, ())
+    assert actual.entries["1_a.png"].attributes == FACTS
+    assert actual.entries["2_b.png"] == via.ViaImage({"Quality": "Poor"}, ())
 
 
 def test_write_by_hand(tmp_path):
@@ -102,8 +107,10 @@ def test_write_by_hand(tmp_path):
         lambda text: "\ufeff" + text,
         lambda text: text.replace("\n", "\r\n"),
         lambda text: text.rstrip("\n"),
-        lambda text: text.replace(HEAD, HEAD.replace(",", ";")).replace("1_a.png,900,", "1_a.png;900;").replace(
-            ',1,0,"', ';1;0;"').replace('}","{', '}";"{'),
+        lambda text: text.replace(HEAD, HEAD.replace(",", ";"))
+        .replace("1_a.png,900,", "1_a.png;900;")
+        .replace(',1,0,"', ';1;0;"')
+        .replace('}","{', '}";"{'),
     ],
     ids=["byte order mark", "carriage returns", "no last line end", "semicolons"],
 )  # fmt: skip
@@ -120,7 +127,7 @@ def test_a_spreadsheet_s_way_of_saving_is_understood(tmp_path, change):
 
 
 @pytest.mark.parametrize(
-    ("lines", "words"),
+    ("lines", "reason"),
     [
         ([line(shape=polygon([1, 4], [1, 1]))], "3 vertices or more, got 2"),
         ([line(shape=polygon([1, 4, 4], [1, 1]))], "as many x as y"),
@@ -160,8 +167,8 @@ def test_a_spreadsheet_s_way_of_saving_is_understood(tmp_path, change):
         ([line(name="")], "expected a file name"),
     ],
 )
-def test_a_bad_file_is_refused_with_one_line(tmp_path, lines, words):
-    with pytest.raises(DataError, match=words) as caught:
+def test_a_bad_file_is_refused_with_one_line(tmp_path, lines, reason):
+    with pytest.raises(DataError, match=reason) as caught:
         read(lay(tmp_path, *lines))
     assert "\n" not in str(caught.value) and "labels.csv" in str(caught.value)
 
@@ -177,15 +184,15 @@ def test_no_such_table_is_refused(tmp_path):
     with pytest.raises(DataError, match="not UTF-8"):
         read(tmp_path / "labels.csv")
     (tmp_path / "labels.csv").write_bytes((HEAD + "\n" + "a" * 200_000).encode())
-    with pytest.raises(DataError, match="damaged one"):
+    with pytest.raises(DataError, match="damaged CSV"):
         read(tmp_path / "labels.csv")
 
 
 def test_a_known_rectangle_is_ignored_and_counted_and_one_more_is_an_error(tmp_path):
     rect = {"name": "rect", "x": 0, "y": 0, "width": 3, "height": 3}
     path = lay(tmp_path, line(shape=rect), line(name="2_b.png", shape={**rect, "x": 1}))
-    found = read(path, rects=2)
-    assert found.oddities == {"rectangles, ignored": 2} and not found.entries["1_a.png"].regions
+    actual = read(path, rects=2)
+    assert actual.oddities == {"rectangles, ignored": 2} and not actual.entries["1_a.png"].regions
     with pytest.raises(
         DataError, match=r"line 3 \(2_b.png\): expected polygons, got a rect \(2 in the file; 1 are"
     ):
@@ -194,11 +201,12 @@ def test_a_known_rectangle_is_ignored_and_counted_and_one_more_is_an_error(tmp_p
 
 def test_an_image_drawn_twice_under_one_name_keeps_all_its_polygons(tmp_path):
     other = line(shape=polygon([7, 9, 9], [7, 7, 9]), facts={**FACTS, "View": "Other"})
-    found = read(lay(tmp_path, line(), other))
+    actual = read(lay(tmp_path, line(), other))
     assert (
-        len(found.entries["1_a.png"].regions) == 2 and found.entries["1_a.png"].attributes == FACTS
+        len(actual.entries["1_a.png"].regions) == 2
+        and actual.entries["1_a.png"].attributes == FACTS
     )
-    assert sorted(found.oddities.values()) == [1, 1]
+    assert sorted(actual.oddities.values()) == [1, 1]
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: f"{HEAD}\n{text}".encode()))
@@ -206,11 +214,11 @@ def test_any_bytes_give_values_or_our_error(scratch, content):
     path = scratch / "any.csv"
     path.write_bytes(content)
     try:
-        found = read(path)
+        actual = read(path)
     except DataError as error:
         assert "\n" not in str(error)
     else:
-        assert isinstance(found, via.ViaExport)
+        assert isinstance(actual, via.ViaExport)
 
 
 JSON = st.recursive(
@@ -250,15 +258,15 @@ ENTRIES = st.builds(
 @given(st.dictionaries(NAMES, ENTRIES, max_size=4))
 def test_what_is_written_is_read_back(scratch, entries):
     via.write_via(scratch / "round.csv", entries, "Anatomy", dict.fromkeys(entries, 7))
-    found = read(scratch / "round.csv").entries
-    assert list(found) == list(entries)
+    actual = read(scratch / "round.csv").entries
+    assert list(actual) == list(entries)
     for name, entry in entries.items():
-        assert found[name].attributes == entry.attributes
-        assert [region.label for region in found[name].regions] == [
+        assert actual[name].attributes == entry.attributes
+        assert [region.label for region in actual[name].regions] == [
             region.label for region in entry.regions
         ]
         assert all(
-            map(np.array_equal, *([r.polygon for r in e.regions] for e in (found[name], entry)))
+            map(np.array_equal, *([r.polygon for r in e.regions] for e in (actual[name], entry)))
         )
 
 
@@ -276,19 +284,21 @@ def test_filling_takes_the_outline_s_pixels_too():
     )
     triangle = np.array([[0, 0], [4, 0], [0, 4]], np.int32)
     assert np.array_equal(
-        polygons.fill_polygons([triangle], (5, 5)), picture("11111", "1111.", "111..", "11...", "1....")
+        polygons.fill_polygons([triangle], (5, 5)),
+        picture("11111", "1111.", "111..", "11...", "1...."),
     )  # fmt: skip
 
 
 def test_overlapping_polygons_are_united_and_do_not_cancel():
-    one, other = (np.array([[a, 0], [a + 2, 0], [a + 2, 2], [a, 2]], np.int32) for a in (0, 1))
+    first, second = (np.array([[a, 0], [a + 2, 0], [a + 2, 2], [a, 2]], np.int32) for a in (0, 1))
     assert np.array_equal(
-        polygons.fill_polygons([one, other], (3, 4)), picture("1111", "1111", "1111")
+        polygons.fill_polygons([first, second], (3, 4)), picture("1111", "1111", "1111")
     )
 
 
 def test_what_lies_outside_is_cut_off():
-    assert np.array_equal(polygons.fill_polygons([np.array([[2, 1], [9, 1], [9, 9], [2, 9]])], (3, 4)),
+    square = np.array([[2, 1], [9, 1], [9, 9], [2, 9]])
+    assert np.array_equal(polygons.fill_polygons([square], (3, 4)),
                           picture("....", "..11", "..11"))  # fmt: skip
 
 
@@ -312,10 +322,10 @@ def test_a_bow_tie_crosses_itself_and_a_square_does_not():
 
 
 def book(path: Path, *rows: list) -> Path:
-    made = openpyxl.Workbook()
+    workbook = openpyxl.Workbook()
     for row in rows:
-        made.worksheets[0].append(row)
-    made.save(path)
+        workbook.worksheets[0].append(row)
+    workbook.save(path)
     return path
 
 
@@ -329,10 +339,10 @@ def test_spacings_by_hand(tmp_path):
         ["3_c", "x", -0.025, 0.025],
         ["4_d", "x", "n/a", 0.02],
     ]
-    found = transducers.read_transducers(
+    actual = pixel_sizes.read_transducers(
         book(tmp_path / "t.xlsx", COLUMNS, *rows, [None, None, None, None])
     )
-    assert found == {
+    assert actual == {
         "1_a": pytest.approx((0.3, 0.2)),
         "2_b": None,
         "3_c": pytest.approx((0.25, 0.25)),
@@ -341,7 +351,7 @@ def test_spacings_by_hand(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "reason"),
     [
         ([COLUMNS[:3]], "found no Physical Delta Y"),
         (
@@ -351,28 +361,28 @@ def test_spacings_by_hand(tmp_path):
         ([], "found no Filename"),
     ],
 )
-def test_a_bad_table_is_refused(tmp_path, rows, words):
-    with pytest.raises(DataError, match=words):
-        transducers.read_transducers(book(tmp_path / "t.xlsx", *rows))
+def test_a_bad_table_is_refused(tmp_path, rows, reason):
+    with pytest.raises(DataError, match=reason):
+        pixel_sizes.read_transducers(book(tmp_path / "t.xlsx", *rows))
 
 
 def test_no_table_is_refused(tmp_path):
     for content in (b"", b"PK\x03\x04 cut off", b"Filename,Physical Delta X\n"):
         (tmp_path / "t.xlsx").write_bytes(content)
         with pytest.raises(DataError, match="got a file that can't be read"):
-            transducers.read_transducers(tmp_path / "t.xlsx")
+            pixel_sizes.read_transducers(tmp_path / "t.xlsx")
 
 
 @settings(max_examples=50)
 @given(st.integers(0, 4000), st.integers(0, 255))
 def test_a_damaged_table_gives_values_or_our_error(scratch, place, byte):
     path = scratch / "t.xlsx"
-    transducers.write_transducers(path, {"1_a": (0.3, 0.2)})
+    pixel_sizes.write_transducers(path, {"1_a": (0.3, 0.2)})
     content = bytearray(path.read_bytes())
     content[place % len(content)] = byte
     path.write_bytes(content)
     try:
-        transducers.read_transducers(path)
+        pixel_sizes.read_transducers(path)
     except DataError as error:
         assert "\n" not in str(error)
 
@@ -380,9 +390,9 @@ def test_a_damaged_table_gives_values_or_our_error(scratch, place, byte):
 def test_the_same_spacings_give_the_same_bytes(tmp_path):
     spacings = {"1_a": (0.3, 0.2), "2_b": None}
     for name in ("a.xlsx", "b.xlsx"):
-        transducers.write_transducers(tmp_path / name, spacings)
+        pixel_sizes.write_transducers(tmp_path / name, spacings)
     assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
-    assert transducers.read_transducers(tmp_path / "a.xlsx") == {
+    assert pixel_sizes.read_transducers(tmp_path / "a.xlsx") == {
         "1_a": pytest.approx((0.3, 0.2)),
         "2_b": None,
     }

@@ -77,14 +77,14 @@ def test_declaration_byte_order_mark_and_white_space_are_fine(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "reason"),
     [
         ("<name>cord", "<name>bone", "object 1: expected a class of hematoma, cord, got 'bone'"),
         ("<name>cord</name>", "", "object 1: expected a class"),
         (
             "<xmax>690<",
             "<xmax>691<",
-            "object 1: expected a box with area inside 690×275, got 12, 0, 691",
+            "object 1: expected a box with area inside 690×275, got '12, 0, 691",
         ),
         ("<ymax>100.25<", "<ymax>276<", "inside"),
         ("<xmin>12<", "<xmin>-1<", "inside"),
@@ -109,21 +109,21 @@ def test_declaration_byte_order_mark_and_white_space_are_fine(tmp_path: Path) ->
         ("<annotation>", "<!DOCTYPE annotation><annotation>", "DOCTYPE"),
     ],
 )
-def test_bad_files_give_one_line(tmp_path: Path, old: str, new: str, words: str) -> None:
+def test_bad_files_give_one_line(tmp_path: Path, old: str, new: str, reason: str) -> None:
     assert old in ONE_OBJECT
     path = tmp_path / "bad.xml"
     path.write_text(ONE_OBJECT.replace(old, new), encoding="utf-8")
     with pytest.raises(DataError) as caught:
         read_voc(path, CLASSES)
     message = str(caught.value)
-    assert message.startswith(f"{path}: ") and words in message and "\n" not in message
+    assert message.startswith(f"{path}: ") and reason in message and "\n" not in message
 
 
 def test_the_second_object_is_named(tmp_path: Path) -> None:
-    one = ONE_OBJECT[ONE_OBJECT.index("\t<object>") : ONE_OBJECT.index("</annotation>")]
+    element = ONE_OBJECT[ONE_OBJECT.index("\t<object>") : ONE_OBJECT.index("</annotation>")]
     path = tmp_path / "bad.xml"
     path.write_text(
-        ONE_OBJECT.replace("</annotation>", one.replace("cord", "rib") + "</annotation>")
+        ONE_OBJECT.replace("</annotation>", element.replace("cord", "rib") + "</annotation>")
     )
     with pytest.raises(DataError, match="object 2"):
         read_voc(path, CLASSES)
@@ -174,10 +174,10 @@ COORDINATE = st.floats(0, 300, width=32)
 def test_write_then_read_is_identity(
     scratch: Path, drawn: list[tuple[float, float, float, float, int]]
 ) -> None:
-    kept = [box for box in drawn if box[0] != box[2] and box[1] != box[3]]
-    corners = [[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d, _ in kept]
+    valid = [box for box in drawn if box[0] != box[2] and box[1] != box[3]]
+    corners = [[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d, _ in valid]
     boxes = Boxes(
-        np.array(corners, np.float32).reshape(-1, 4), np.array([box[4] for box in kept], np.int64)
+        np.array(corners, np.float32).reshape(-1, 4), np.array([box[4] for box in valid], np.int64)
     )
     write_voc(scratch / "a.xml", boxes, CLASSES, (300, 300), "a.png", "train")
     again, size = read_voc(scratch / "a.xml", CLASSES)

@@ -50,18 +50,21 @@ def test_read_by_hand(
 ) -> None:
     path = tmp_path / "0001.txt"
     path.write_bytes(text.encode())
-    found = read_yolo_boxes(path, NAMES, SIZE)
+    actual = read_yolo_boxes(path, NAMES, SIZE)
     assert (
-        found.xyxy.shape == (len(boxes), 4)
-        and found.xyxy.dtype == np.float32
-        and found.scores is None
+        actual.xyxy.shape == (len(boxes), 4)
+        and actual.xyxy.dtype == np.float32
+        and actual.scores is None
     )
-    assert np.allclose(found.xyxy, np.reshape(boxes, (-1, 4)), atol=1e-4)
-    assert found.labels.tolist() == labels and found.labels.dtype == np.int64
+    assert np.allclose(actual.xyxy, np.reshape(boxes, (-1, 4)), atol=1e-4)
+    assert actual.labels.tolist() == labels and actual.labels.dtype == np.int64
 
 
 def test_six_digits_are_not_rounded_to_whole_pixels(tmp_path: Path) -> None:
-    """10..23 of 494 columns: cx 16.5/494 = .033401, w 13/494 = .026316; x1 = (.033401 − .013158)·494 = 10.000042."""
+    """10..23 of 494 columns: cx 16.5/494 = .033401, w 13/494 = .026316.
+
+    x1 = (.033401 − .013158)·494 = 10.000042.
+    """
     path = tmp_path / "0001.txt"
     path.write_text("0 0.033401 0.5 0.026316 0.5\n")
     x1, _, x2, _ = read_yolo_boxes(path, NAMES, (447, 494)).xyxy[0].tolist()
@@ -78,7 +81,7 @@ def test_write_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("row", "reason"),
     [
         (
             "3 0.5 0.5 0.5 0.5",
@@ -116,14 +119,16 @@ def test_write_by_hand(tmp_path: Path) -> None:
         ("0;0.5;0.5;0.5;0.5", "got 1 columns"),
     ],
 )
-def test_bad_rows_give_one_line_that_names_theirs(tmp_path: Path, row: str, words: str) -> None:
+def test_bad_rows_give_one_line_that_names_theirs(tmp_path: Path, row: str, reason: str) -> None:
     path = tmp_path / "bad.txt"
     path.write_text(f"0 0.5 0.5 0.5 0.5\n\n{row}\n", encoding="utf-8")
     with pytest.raises(DataError) as caught:
         read_yolo_boxes(path, NAMES, SIZE)
     message = str(caught.value)
     assert (
-        message.startswith(f"{path}: line 3: expected") and words in message and "\n" not in message
+        message.startswith(f"{path}: line 3: expected")
+        and reason in message
+        and "\n" not in message
     )
 
 
@@ -174,7 +179,7 @@ def test_names_by_hand(tmp_path: Path, ends: str, mark: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "reason"),
     [
         ("", "found none"),
         ("\n\n", "found none"),
@@ -183,10 +188,10 @@ def test_names_by_hand(tmp_path: Path, ends: str, mark: str) -> None:
         ("a\nb\na\n", "line 3: expected a class name of its own, got 'a' as in line 1"),
     ],
 )
-def test_bad_names(tmp_path: Path, text: str, words: str) -> None:
+def test_bad_names(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "classes.txt"
     path.write_text(text)
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=reason):
         read_class_names(path)
     with pytest.raises(DataError, match="no such file"):
         read_class_names(tmp_path / "none.txt")
@@ -227,12 +232,12 @@ COORDINATE = st.floats(0, 300, width=32).filter(lambda value: value == 0 or valu
 def test_write_then_read_is_identity(
     scratch: Path, drawn: list[tuple[float, float, float, float, int]]
 ) -> None:
-    kept = {
+    valid = {
         (min(a, c), min(b, d), max(a, c), max(b, d), n)
         for a, b, c, d, n in drawn
         if a != c and b != d
     }
-    rows = sorted(kept)
+    rows = sorted(valid)
     boxes = Boxes(
         np.array([row[:4] for row in rows], np.float32).reshape(-1, 4),
         np.array([r[4] for r in rows], int),

@@ -1,5 +1,6 @@
-"""A user's own images: every kind of label by hand, splits by folder, list and rule, groups, spacing, what a wrong
-setting or file gets, and that the real usgra read as a folder is usgra."""
+"""A user's own images: every kind of label by hand, splits by folder, list and rule, groups,
+spacing, what a wrong setting or file gets, and that the real usgra read as a folder is usgra.
+"""
 
 from __future__ import annotations
 
@@ -204,8 +205,8 @@ def test_the_json_is_parsed_once_per_state(tmp_path: Path) -> None:
     content = coco(["a.png", "b.png", "c.png"])
     content["annotations"] = []
     before = (tmp_path / "labels.json").stat()
-    kept = layout.labels.truth(tmp_path / "labels.json")  # type: ignore[attr-defined]
-    assert layout.labels.truth(tmp_path / "labels.json") is kept  # type: ignore[attr-defined]
+    first = layout.labels.files.read(tmp_path / "labels.json")  # type: ignore[attr-defined]
+    assert layout.labels.files.read(tmp_path / "labels.json") is first  # type: ignore[attr-defined]
     (tmp_path / "labels.json").write_text(json.dumps(content))
     os.utime(tmp_path / "labels.json", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     target = layout.read(tmp_path, records[0])
@@ -274,7 +275,7 @@ def test_splits_by_list(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "words"),
+    ("texts", "reason"),
     [
         (
             {"train": "a\nd\n"},
@@ -294,10 +295,10 @@ def test_splits_by_list(tmp_path: Path, kind: str) -> None:
         ),
     ],
 )
-def test_bad_lists(tmp_path: Path, texts: dict[str, str], words: str) -> None:
+def test_bad_lists(tmp_path: Path, texts: dict[str, str], reason: str) -> None:
     lay(tmp_path, "masks")
     lists(tmp_path, **texts)
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=reason):
         folder("masks", "segment", lists=LISTS).index(tmp_path)
 
 
@@ -375,7 +376,8 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "several masks": (
         "masks",
         several,
-        r"images/a\.png: expected an index mask \(PNG\), got 2 for a\.png \(a_1\.png, a_2\.png\); make it one file",
+        r"images/a\.png: expected an index mask \(PNG\), got 2 for a\.png \(a_1\.png, a_2\.png\); "
+        "make it one file",
     ),
     "one more mask": (
         "masks",
@@ -461,25 +463,25 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "an unknown class": (
         "coco",
         rewrite("labels.json", lambda t: t.replace('"two"', '"rib"')),
-        "annotation 2: expected a class of one, two, got rib of one, rib",
+        "annotation 2: expected a class of one, two, got 'rib of one, rib",
     ),
 }
 
 
 @pytest.mark.parametrize("what", DAMAGE)
 def test_damaged_labels_give_one_line_that_names_the_file(tmp_path: Path, what: str) -> None:
-    kind, damage, words = DAMAGE[what]
+    kind, damage, reason = DAMAGE[what]
     lay(tmp_path, kind)
     damage(tmp_path)
     layout = folder(kind, "detect" if kind == "yolo" else "segment")
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(DataError, match=reason) as caught:
         for record in layout.index(tmp_path):
             layout.read(tmp_path, record)
     assert str(caught.value).startswith(str(tmp_path)) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("kind", "task", "settings", "words"),
+    ("kind", "task", "settings", "reason"),
     [
         ("xml", "detect", {}, "dataset.format=xml: expected masks, coco or yolo"),
         ("yolo", "segment", {}, "dataset.format=yolo: YOLO labels are boxes, not for segment"),
@@ -550,10 +552,10 @@ def test_damaged_labels_give_one_line_that_names_the_file(tmp_path: Path, what: 
     ],
 )
 def test_a_wrong_setting_says_what_to_set(
-    tmp_path: Path, kind: str, task: str, settings: Any, words: str
+    tmp_path: Path, kind: str, task: str, settings: Any, reason: str
 ) -> None:
     lay(tmp_path, kind if kind in ("masks", "coco", "yolo") else "masks")
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match=reason):
         folder(kind, task, **settings).index(tmp_path)
 
 
@@ -629,9 +631,9 @@ def test_write_wants_the_format_s_target_and_a_split(tmp_path: Path, kind: str, 
 # ---- the YAML
 
 
-def composed(*words: str) -> dict[str, Any]:
+def composed(*overrides: str) -> dict[str, Any]:
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = OmegaConf.to_container(hydra.compose("config", list(words)), resolve=True)
+        config = OmegaConf.to_container(hydra.compose("config", list(overrides)), resolve=True)
     assert isinstance(config, dict)
     return {str(key): value for key, value in config.items()}
 
@@ -657,12 +659,15 @@ def composed(*words: str) -> dict[str, Any]:
     ids=lambda settings: " ".join(settings)[:60],
 )
 def test_a_cell_of_every_kind(tmp_path: Path, settings: list[str]) -> None:
-    """From the command line to samples, on a phantom in the same folders; the class names come from its files."""
+    """From the command line to samples, on a phantom in the same folders.
+
+    The class names come from its files.
+    """
     small = ("dataset.phantom.size=[64,96]", "dataset.phantom.counts={train: 30, val: 5, test: 5}")
     quiet = ("device=cpu", "threads=1", "precision=fp32", f"runs={tmp_path}", "source=phantom")
-    one = resolve_config(composed("dataset=folder", *quiet, *small, *settings))
-    opened = one.open_dataset()
-    assert opened.classes == one.dataset.views[one.task].classes == ("cyst", "lesion")
+    config = resolve_config(composed("dataset=folder", *quiet, *small, *settings))
+    opened = config.open_dataset()
+    assert opened.classes == config.dataset.views[config.task].classes == ("cyst", "lesion")
     assert all(len(opened.records[split]) >= 5 for split in SPLITS)
     assert opened.samples("test")[0].image.shape == (64, 96)
 
@@ -684,7 +689,7 @@ def test_folders_per_split_and_shares_contradict(tmp_path: Path) -> None:
 
 
 def test_a_lab_s_own_yaml_is_a_few_lines(tmp_path: Path) -> None:
-    """The example of conf/dataset/folder.yaml, with the landmarks below it, taken from its comments."""
+    """The example in the comments of conf/dataset/folder.yaml, with the landmarks below it."""
     comments = [
         line.removeprefix("#").removeprefix("   ")
         for line in (conf_dir() / "dataset" / "folder.yaml").read_text().splitlines()
@@ -735,14 +740,18 @@ USGRA = (
 def test_usgra_as_a_folder_is_usgra(task: str) -> None:
     root = Path(str(DATA)) / "usgra"
     theirs, ours = (
-        source.build_layout(DatasetConfig.from_mapping(composed(*words)["dataset"]), task, False)
-        for words in (("dataset=usgra",), USGRA)
+        source.build_layout(
+            DatasetConfig.from_mapping(composed(*overrides)["dataset"]), task, False
+        )
+        for overrides in (("dataset=usgra",), USGRA)
     )
     records = theirs.index(root)
     assert ours.index(root) == records and len(records) == 244
     for record in records:
-        one, other = theirs.read(root, record), ours.read(root, record)
-        if isinstance(one, Masks):
-            assert np.array_equal(one.planes, other.planes)
+        first, second = theirs.read(root, record), ours.read(root, record)
+        if isinstance(first, Masks):
+            assert np.array_equal(first.planes, second.planes)
         else:
-            assert np.array_equal(one.xyxy, other.xyxy) and np.array_equal(one.labels, other.labels)
+            assert np.array_equal(first.xyxy, second.xyxy) and np.array_equal(
+                first.labels, second.labels
+            )

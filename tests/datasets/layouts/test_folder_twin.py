@@ -1,4 +1,6 @@
-"""The real usgra release, read as a lab's own folder of images and masks: the same scores from the same predictions."""
+"""The real usgra release, read as a lab's own folder of images and masks: the same scores from the
+same predictions.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +28,17 @@ FOLDER = [
 ]
 
 
-def opened(compose, task: str, *words: str) -> tuple[Dataset, dict]:
+def opened(compose, task: str, *overrides: str) -> tuple[Dataset, dict]:
     root = Path(str(REAL)) / "usgra"
     classes = f"dataset.views.{task}.classes=[nerve,vessel]"
     model = {"segment": "unet", "detect": "yolov8"}[task]
-    config = compose(*words, classes, f"model={model}", f"dataset.root={root}")
+    config = compose(*overrides, classes, f"model={model}", f"dataset.root={root}")
     dataset = DatasetConfig.from_mapping(config["dataset"])
     metric = metric_node(config["metric"], dataset.views[task])
     return source.open_dataset(dataset, task, root, phantom=False), metric
 
 
-def guess(target: Target) -> Target:
+def shift_target(target: Target) -> Target:
     """Something between right and wrong, the same for the same truth."""
     if isinstance(target, Masks):
         return Masks(
@@ -55,22 +57,22 @@ def guess(target: Target) -> Target:
 @pytest.mark.parametrize("task", ["segment", "detect"])
 def test_the_same_predictions_score_the_same(task, compose, tmp_path):
     scored = []
-    for words in (["dataset=usgra"], FOLDER):
-        dataset, metric = opened(compose, task, *words)
+    for overrides in (["dataset=usgra"], FOLDER):
+        dataset, metric = opened(compose, task, *overrides)
         test, folder = dataset.samples("test"), tmp_path / dataset.name
         folder.mkdir()
-        write_predictions(folder, "test", test, (guess(sample.target) for sample in test))
+        write_predictions(folder, "test", test, (shift_target(sample.target) for sample in test))
         scored.append(scoring.score(metric, read_predictions(folder, "test", test)))
     ours, theirs = scored
     assert len(ours.cases) == len(theirs.cases) > 0
-    for one, other in zip(ours.protocols, theirs.protocols, strict=True):
-        assert one.name == other.name
-        for name, figure in one.scores.items():
-            assert other.scores[name].value == figure.value and other.scores[name].n == figure.n, (
-                name
-            )
-        for label, figures in one.per_class.items():
+    for first, second in zip(ours.protocols, theirs.protocols, strict=True):
+        assert first.name == second.name
+        for name, figure in first.scores.items():
+            assert (
+                second.scores[name].value == figure.value and second.scores[name].n == figure.n
+            ), name
+        for label, figures in first.per_class.items():
             assert {n: f.value for n, f in figures.items()} == {
-                n: f.value for n, f in other.per_class[label].items()
+                n: f.value for n, f in second.per_class[label].items()
             }
     assert 0.2 < ours.protocol.scores[{"segment": "dice", "detect": "map50_95"}[task]].value < 1

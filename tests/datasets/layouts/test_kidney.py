@@ -1,4 +1,6 @@
-"""Open Kidney: where files lie, two annotators, copies, pixel sizes, groups, the split; and the real label files."""
+"""Open Kidney: where files lie, two annotators, copies, pixel sizes, groups, the split; and the
+real label files.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import pytest
 import yaml
 
 from usbench.datasets import source
-from usbench.datasets.codecs import image, label_png, transducers, via
+from usbench.datasets.codecs import image, label_png, pixel_sizes, via
 from usbench.datasets.config import DatasetConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.layouts import kidney
@@ -28,11 +30,13 @@ NODE = yaml.safe_load((conf_dir() / "dataset" / "kidney.yaml").read_text())
 DATASET = DatasetConfig.from_mapping(NODE)
 COPIES = NODE["views"]["segment"]["layout"]["copies"]
 REAL = os.environ.get("USBENCH_TEST_DATA")
-HEAD = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
-# 12_a: the capsule is a square of 5 × 5 from (1, 1); annotator 2 draws it a pixel to the right. 13_b: nothing drawn.
+HEAD = ",".join(via.COLUMNS) + "\n"
+# 12_a: the capsule is a square of 5 × 5 from (1, 1); annotator 2 draws it a pixel to the right.
+# 13_b: nothing drawn.
 ROW = (
     '{name},9,"{{""Quality"":""Fair"",""View"":""{view}"",""Comments"":""n/a""}}",1,0,'
-    '"{{""name"":""polygon"",""all_points_x"":[{xs}],""all_points_y"":[{ys}]}}","{{""Anatomy"":""{label}""}}"\n'
+    '"{{""name"":""polygon"",""all_points_x"":[{xs}],""all_points_y"":[{ys}]}}",'
+    '"{{""Anatomy"":""{label}""}}"\n'
 )
 BARE = (
     '{name},9,"{{""Quality"":""Poor"",""View"":""{view}"",""Comments"":""""}}",0,0,"{{}}","{{}}"\n'
@@ -72,20 +76,22 @@ def layout(**chosen: object) -> Kidney:
 
 
 def test_a_release_by_hand(root):
-    found = layout().index(root)
-    assert [(one.id, one.group, one.image, one.label, one.split) for one in found] == [
+    records = layout().index(root)
+    assert [
+        (record.id, record.group, record.image, record.label, record.split) for record in records
+    ] == [
         ("12_a_anon", "12", "images/12_a_anon.png", "labels/reviewed_labels_1.csv", None),
         ("13_b_anon", "13", "images/13_b_anon.png", "labels/reviewed_labels_1.csv", None),
     ]
-    assert found[0].mm_per_px is None
-    assert dict(found[0].attributes) == {
+    assert records[0].mm_per_px is None
+    assert dict(records[0].attributes) == {
         **{"view": "Transverse", "quality": "Fair", "comments": "n/a"},
         "view_of_annotator_1": "Transverse",
     }
-    target = layout().read(root, found[0])
+    target = layout().read(root, records[0])
     assert target.planes.shape == (4, 8, 10) and target.known is None
     assert target.planes[0, 1:6, 1:6].all() and target.planes.sum() == 25
-    assert not layout().read(root, found[1]).planes.any()
+    assert not layout().read(root, records[1]).planes.any()
 
 
 def test_annotators_differ_and_both_are_two_records_of_one_image(root):
@@ -98,22 +104,27 @@ def test_annotators_differ_and_both_are_two_records_of_one_image(root):
     assert record.attributes["view_of_annotator_1"] == "Transverse"
     assert second.read(root, record).planes[0, 1:6, 2:7].all()
     both = layout(annotator="both")
-    found = both.index(root)
-    assert [one.id for one in found] == ["1/12_a_anon", "1/13_b_anon", "2/12_a_anon", "2/13_b_anon"]
-    assert [one.group for one in found] == ["12", "13", "12", "13"] and found[0].image == found[
-        2
-    ].image
-    one, two = both.read(root, found[0]), both.read(root, found[2])
-    assert np.array_equal(one.planes[0, :, 1:9], two.planes[0, :, 2:]) and not np.array_equal(
-        one.planes, two.planes
+    records = both.index(root)
+    assert [record.id for record in records] == [
+        "1/12_a_anon",
+        "1/13_b_anon",
+        "2/12_a_anon",
+        "2/13_b_anon",
+    ]
+    assert [record.group for record in records] == ["12", "13", "12", "13"] and records[
+        0
+    ].image == records[2].image
+    first, second = both.read(root, records[0]), both.read(root, records[2])
+    assert np.array_equal(first.planes[0, :, 1:9], second.planes[0, :, 2:]) and not np.array_equal(
+        first.planes, second.planes
     )
 
 
 def test_what_is_not_drawn_is_absent_or_unknown(root):
     unknown = layout(undrawn="unknown")
-    found = unknown.index(root)
-    assert unknown.read(root, found[0]).known.tolist() == [True, False, False, False]
-    assert unknown.read(root, found[1]).known.tolist() == [False] * 4
+    records = unknown.index(root)
+    assert unknown.read(root, records[0]).known.tolist() == [True, False, False, False]
+    assert unknown.read(root, records[1]).known.tolist() == [False] * 4
 
 
 def test_classes_may_be_some_in_an_order_of_ones_own(root):
@@ -135,10 +146,10 @@ def test_released_masks_are_read_by_name_and_cortex_overwrites(root):
         label_png.write_label_png(root / f"labels/reviewed_masks_1/capsule/{name}", capsule)
         label_png.write_label_png(root / f"labels/reviewed_masks_1/regions/{name}", regions)
     masks = layout(truth="masks")
-    found = masks.index(root)
-    assert found[0].label == "labels/reviewed_masks_1/capsule/12_a_anon.png"
+    records = masks.index(root)
+    assert records[0].label == "labels/reviewed_masks_1/capsule/12_a_anon.png"
     assert "labels/reviewed_masks_1/regions/12_a_anon.png" in masks.shared_files(root)
-    planes = masks.read(root, found[0]).planes
+    planes = masks.read(root, records[0]).planes
     assert (
         [plane.sum() for plane in planes] == [25, 1, 1, 1] and planes[2, 3, 3] and planes[3, 4, 4]
     )
@@ -152,10 +163,10 @@ def test_released_masks_are_read_by_name_and_cortex_overwrites(root):
 
 
 def test_pixel_sizes_come_from_the_table_by_the_name_without_anon(root):
-    transducers.write_transducers(root / kidney.TABLE, {"12_a": (0.3, 0.2), "13_b": None})
+    pixel_sizes.write_transducers(root / kidney.TABLE, {"12_a": (0.3, 0.2), "13_b": None})
     chosen = layout()
-    found = chosen.index(root)
-    assert found[0].mm_per_px == pytest.approx((0.3, 0.2)) and found[1].mm_per_px is None
+    records = chosen.index(root)
+    assert records[0].mm_per_px == pytest.approx((0.3, 0.2)) and records[1].mm_per_px is None
     assert kidney.TABLE in chosen.shared_files(root)
     assert (
         chosen.oddities()["images without a pixel size"] == 1
@@ -169,20 +180,24 @@ def test_a_copy_may_lack_its_image(root):
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"),
+    ("damage", "reason"),
     [
-        (lambda r: (r / "images/13_b_anon.png").unlink(), r"images/13_b_anon\.png: expected an image.*1 of 2 images"),
-        (lambda r: image.write_grey(r / "images/14_d.png", np.zeros((4, 4), np.uint8)), r"14_d\.png: expected a row in labels/"),
-        (lambda r: (r / "labels/reviewed_labels_2.csv").unlink(), r"reviewed_labels_2\.csv: expected a VIA"),
-        (lambda r: (r / "labels/reviewed_labels_2.csv").write_text(HEAD + square("12_a_anon.png", 2)),
+        (lambda r: (r / "images/13_b_anon.png").unlink(),
+         r"images/13_b_anon\.png: expected an image.*1 of 2 images"),
+        (lambda r: image.write_grey(r / "images/14_d.png", np.zeros((4, 4), np.uint8)),
+         r"14_d\.png: expected a row in labels/"),
+        (lambda r: (r / "labels/reviewed_labels_2.csv").unlink(),
+         r"reviewed_labels_2\.csv: expected a VIA"),
+        (lambda r: (r / "labels/reviewed_labels_2.csv").write_text(
+            HEAD + square("12_a_anon.png", 2)),
          r"reviewed_labels_2\.csv: expected a row of 13_b_anon\.png"),
         (lambda r: rename(r, "12_a_anon.png", "a12.png"), "begins with the patient's number"),
     ],
     ids=["no image", "no row", "no CSV", "one annotator only", "no number"],
 )  # fmt: skip
-def test_a_release_that_is_not_whole_is_refused(root, damage: Callable[[Path], object], words):
+def test_a_release_that_is_not_whole_is_refused(root, damage: Callable[[Path], object], reason):
     damage(root)
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(DataError, match=reason) as caught:
         layout().index(root)
     assert "\n" not in str(caught.value)
 
@@ -255,11 +270,11 @@ def opened(root: Path, annotator: object, fold: int | None = None) -> Dataset:
 
 
 @pytest.mark.parametrize("fold", [None, 0, 4])
-def test_the_split_is_the_same_whoever_s_truth_is_wanted(drawn, fold):
-    one, two, both = (opened(drawn, annotator, fold) for annotator in (1, 2, "both"))
-    for split, part in one.records.items():
+def test_the_split_is_the_same_whoever_s_drawings_are_read(drawn, fold):
+    first, second, both = (opened(drawn, annotator, fold) for annotator in (1, 2, "both"))
+    for split, part in first.records.items():
         images = [record.image for record in part]
-        assert [record.image for record in two.records[split]] == images
+        assert [record.image for record in second.records[split]] == images
         assert [record.image for record in both.records[split]] == images * 2
 
 
@@ -271,15 +286,16 @@ def test_views_are_shared_out_alike(drawn):
         "test": 12,
     }
     views = {
-        split: Counter(one.attributes["view"] for one in part) for split, part in parts.items()
+        split: Counter(record.attributes["view"] for record in part)
+        for split, part in parts.items()
     }
     assert views["test"] == {"Longitudinal": 6, "Transverse": 6} and len(views["val"]) == 2
 
 
 def test_the_phantom_s_annotators_draw_otherwise(drawn):
-    for _, _, one, two in Kidney(ANATOMY).agreements(drawn):
-        assert one.planes.shape == two.planes.shape and (one.planes != two.planes).any()
-        assert (one.planes & two.planes).sum() > 0.8 * one.planes[:1].sum()
+    for _, _, first, second in Kidney(ANATOMY).agreements(drawn):
+        assert first.planes.shape == second.planes.shape and (first.planes != second.planes).any()
+        assert (first.planes & second.planes).sum() > 0.8 * first.planes[:1].sum()
 
 
 # ---- the real label files
@@ -316,7 +332,7 @@ def test_the_real_label_files_have_the_published_counts():
         assert set(COPIES) < stems and len(COPIES) == 20
         assert len({stem.split("_")[0] for stem in stems - set(COPIES)}) == 501
     assert rows == 3387
-    spacings = transducers.read_transducers(folder / kidney.TABLE)
+    spacings = pixel_sizes.read_transducers(folder / kidney.TABLE)
     assert len(spacings) == 514 and sum(spacing is None for spacing in spacings.values()) == 24
     assert all(0.12 < value[0] == value[1] < 0.43 for value in spacings.values() if value)
 
@@ -327,7 +343,7 @@ def test_the_real_label_files_have_the_published_counts():
     reason="USBENCH_TEST_DATA has no kidney folder",
 )
 def test_the_real_release_is_indexed_once_its_images_are_there(tmp_path):
-    """The real labels with stand-in images of one size: every polygon is read, and the split has its shares."""
+    """The real labels with stand-in images: every polygon is read, the split has its shares."""
     for path in (Path(str(REAL)) / "kidney").rglob("*.*"):
         (tmp_path / path.relative_to(Path(str(REAL)) / "kidney")).parent.mkdir(
             parents=True, exist_ok=True

@@ -1,4 +1,6 @@
-"""The normal-neck release: a few files by hand, what the copy's classes.txt rules, and the split over the numbering."""
+"""The normal-neck release: a few files by hand, what the copy's classes.txt rules, and the split
+over the numbering.
+"""
 
 from __future__ import annotations
 
@@ -120,7 +122,7 @@ def renamed(root: Path, new: str) -> None:
 BAD = {
     "a label is missing": (
         lambda r: lost(r, "labels/0001.txt"),
-        r"images/0001\.jpg: expected a label .* none \(1 files",
+        r"images/0001\.jpg: expected a label .* none \(1 of 2 images",
     ),
     "an image is missing": (
         lambda r: lost(r, "images/0001.jpg"),
@@ -145,9 +147,9 @@ BAD = {
 @pytest.mark.parametrize("what", BAD)
 def test_a_damaged_release(tmp_path: Path, what: str) -> None:
     layout = lay(tmp_path, {"0001": "", "0002": ""})
-    change, words = BAD[what]
+    change, reason = BAD[what]
     change(tmp_path)
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=reason):
         layout.index(tmp_path)
 
 

@@ -1,4 +1,6 @@
-"""The Unity release: where its files lie, which names they go by, its splits, groups, pixel sizes and known defect."""
+"""The Unity release: where its files lie, which names they go by, its splits, groups, pixel sizes
+and known defect.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from usbench.datasets.layouts.unity import Unity
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import conf_dir
 from usbench.leaderboard import published
-from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Layout, Sample
+from usbench.types import BLURRED, OFF, SEEN, SPLITS, Boxes, Landmarks, Layout, Sample
 
 A, B, C, D = (
     digit * 2 + hashlib.sha256(digit.encode()).hexdigest()[:62] for digit in "abcd"
@@ -55,11 +57,11 @@ def lay_image(root: Path, place: str, n: int = 0) -> None:
 def lay_labels(folder: Path, **parts: dict[str, Any]) -> None:
     """labels-all and a file with its list per part, of {image: {name: label}}."""
     folder.mkdir(parents=True, exist_ok=True)
-    every = {name: labels for part in parts.values() for name, labels in part.items()}
-    for part, own in {"all": every, **parts}.items():
-        records = {name: {"labels": labels} for name, labels in own.items()}
+    all_labels = {name: labels for part in parts.values() for name, labels in part.items()}
+    for part, part_labels in {"all": all_labels, **parts}.items():
+        records = {name: {"labels": labels} for name, labels in part_labels.items()}
         (folder / f"labels-{part}.json").write_text(json.dumps(records))
-        (folder / f"labels-{part}.txt").write_text("\n".join(own) + "\n")
+        (folder / f"labels-{part}.txt").write_text("\n".join(part_labels) + "\n")
 
 
 @pytest.fixture
@@ -114,7 +116,7 @@ def test_a_release_by_hand(root: Path) -> None:
     )
     assert first.mm_per_px is None
     marks = [layout.read(root, record) for record in records]
-    assert [one.state.tolist() for one in marks] == [
+    assert [landmarks.state.tolist() for landmarks in marks] == [
         [SEEN, SEEN],
         [SEEN, OFF],
         [BLURRED, SEEN],
@@ -307,14 +309,15 @@ def test_one_record_without_an_image_more_is_an_error(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "reason"),
     [
         (f"01-{B}-0003.png\r\n\r\n", None),
         (f"\ufeff{B}-0003.png", None),  # without the class, from a spreadsheet
         (f"01/{B[:2]}/{B[2:4]}/01-{B}-0003.png\n01-{B}-0003.png\n", None),  # a path; twice
         (
             "",
-            f"got {B}-0003.png missing in labels-tune.txt (0 only in the list, 1 only in the labels)",
+            f"got {B}-0003.png missing in labels-tune.txt "
+            "(0 only in the list, 1 only in the labels)",
         ),
         (
             f"01-{B}-0003.png\n01-{A}-0000.png",
@@ -324,19 +327,21 @@ def test_one_record_without_an_image_more_is_an_error(root: Path) -> None:
         (None, None),
     ],
 )
-def test_the_list_beside_the_labels_agrees(root: Path, text: str | None, words: str | None) -> None:
+def test_the_list_beside_the_labels_agrees(
+    root: Path, text: str | None, reason: str | None
+) -> None:
     path = root / "labels" / "labels-tune.txt"
     path.unlink()
     if text is not None:
         path.write_bytes(text.encode(errors="surrogateescape"))
-    if words is None:
+    if reason is None:
         assert len(Unity().index(root)) == 4
         return
     with pytest.raises(DataError) as caught:
         Unity().index(root)
     assert (
         str(caught.value).startswith(f"{path}: ")
-        and words in str(caught.value)
+        and reason in str(caught.value)
         and "\n" not in str(caught.value)
     )
 
@@ -345,7 +350,8 @@ def test_the_list_beside_the_labels_agrees(root: Path, text: str | None, words: 
 
 
 def test_pixel_sizes_are_millimetres_by_row_and_column(root: Path) -> None:
-    table = f"FileHash,PhysicalDeltaX,PhysicalDeltaY\n01-{A},0.02,0.03\n{C},0.01,0.01\n01-{B},,\n01-{D},9,9\n"
+    rows = f"01-{A},0.02,0.03\n{C},0.01,0.01\n01-{B},,\n01-{D},9,9\n"
+    table = f"FileHash,PhysicalDeltaX,PhysicalDeltaY\n{rows}"
     (root / "01_database_physical.csv").write_text(table)
     layout = Unity()
     sizes = {record.group: record.mm_per_px for record in layout.index(root)}
@@ -374,7 +380,7 @@ def test_what_records_depend_on_besides_their_files(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gone", "words"),
+    ("gone", "reason"),
     [
         (
             "png-cache",
@@ -390,11 +396,11 @@ def test_what_records_depend_on_besides_their_files(root: Path) -> None:
         ),
     ],
 )
-def test_what_is_missing_is_named(root: Path, gone: str, words: str) -> None:
+def test_what_is_missing_is_named(root: Path, gone: str, reason: str) -> None:
     (root / gone).rename(root / "elsewhere")
     with pytest.raises(DataError) as caught:
         Unity().index(root)
-    assert words in str(caught.value) and str(root) in str(caught.value)
+    assert reason in str(caught.value) and str(root) in str(caught.value)
 
 
 # ---- writing
@@ -417,21 +423,21 @@ NAMES = ("apex", "wall")
 
 
 def test_written_as_the_release_is(tmp_path: Path) -> None:
-    one = hashlib.sha256(b"pig 1").hexdigest()
+    code = hashlib.sha256(b"pig 1").hexdigest()
     layout = Unity(classes=NAMES)
     records = layout.write(tmp_path, iter(SAMPLES))
     assert records == Unity().index(tmp_path) == layout.index(tmp_path)
     assert (
-        tmp_path / f"png-cache/01/{one[:2]}/{one[2:4]}/01-{one}-0001.png"
+        tmp_path / f"png-cache/01/{code[:2]}/{code[2:4]}/01-{code}-0001.png"
     ).is_file()  # the second frame
     labels = json.loads((tmp_path / "labels" / "labels-train.json").read_text())
-    assert labels[f"01-{one}-0000.png"] == {
+    assert labels[f"01-{code}-0000.png"] == {
         "labels": {
             "apex": {"type": "point", "y": "2.0", "x": "3.0"},
             "wall": {"type": "blurred", "y": "", "x": ""},
         }
     }
-    assert labels[f"01-{one}-0001.png"]["labels"]["wall"] == {
+    assert labels[f"01-{code}-0001.png"]["labels"]["wall"] == {
         "type": "curve",
         "y": "1.0 4.0 1.0",
         "x": "1.0 2.5 3.0",
@@ -439,22 +445,24 @@ def test_written_as_the_release_is(tmp_path: Path) -> None:
     assert (tmp_path / "labels" / "labels-ival.txt").read_text() == f"02-{C}-0007.png\n"
     assert len((tmp_path / "labels" / "labels-all.txt").read_text().splitlines()) == 4
     table = (tmp_path / "01_database_physical.csv").read_text()
-    assert table == f"FileHash,PhysicalDeltaX,PhysicalDeltaY\n01-{one},0.05,0.025\n"
+    assert table == f"FileHash,PhysicalDeltaX,PhysicalDeltaY\n01-{code},0.05,0.025\n"
 
 
 def test_read_gives_what_was_written(tmp_path: Path) -> None:
     Unity(classes=NAMES).write(tmp_path, SAMPLES)
     dataset = opened(tmp_path)
-    found = [sample for split in ("train", "val", "test") for sample in dataset.samples(split)]  # type: ignore[arg-type]
-    assert dataset.classes == NAMES and len(found) == len(SAMPLES)
-    for wanted, sample in zip(SAMPLES, found, strict=True):
-        assert isinstance(sample.target, Landmarks) and isinstance(wanted.target, Landmarks)
-        assert sample.image.tolist() == wanted.image.tolist() and lists(sample.target) == lists(
-            wanted.target
+    actual = [sample for split in SPLITS for sample in dataset.samples(split)]
+    assert dataset.classes == NAMES and len(actual) == len(SAMPLES)
+    for expected, sample in zip(SAMPLES, actual, strict=True):
+        assert isinstance(sample.target, Landmarks) and isinstance(expected.target, Landmarks)
+        assert sample.image.tolist() == expected.image.tolist() and lists(sample.target) == lists(
+            expected.target
         )
-        assert sample.target.state.tolist() == wanted.target.state.tolist()
-        assert sample.mm_per_px == (pytest.approx(wanted.mm_per_px) if wanted.mm_per_px else None)
-    assert found[0].group == found[1].group != found[2].group and found[3].group == C
+        assert sample.target.state.tolist() == expected.target.state.tolist()
+        assert sample.mm_per_px == (
+            pytest.approx(expected.mm_per_px) if expected.mm_per_px else None
+        )
+    assert actual[0].group == actual[1].group != actual[2].group and actual[3].group == C
 
 
 def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
@@ -471,7 +479,7 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "reason"),
     [
         ({"split": None}, "a split"),
         ({"target": Boxes.empty()}, "expected landmarks, got Boxes"),
@@ -480,15 +488,15 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
         ({"id": f"02-{C}-0007"}, "expected a frame of its own"),
     ],
 )
-def test_what_cannot_be_written(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_written(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     with pytest.raises(DataError) as caught:
         Unity(classes=NAMES).write(
             tmp_path, [SAMPLES[0], SAMPLES[3], replace(SAMPLES[1], **change)]
         )
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert reason in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_names_are_wanted_to_write(tmp_path: Path) -> None:
+def test_writing_needs_names(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="sample one: expected names of landmarks, got none"):
         Unity().write(tmp_path, SAMPLES)
 
@@ -517,7 +525,9 @@ def test_the_yaml_says_what_a_user_must_know() -> None:
     assert {name for pair in view["lengths"].values() for name in pair} == {
         "lv-ivs-top", "lv-ivs-bottom", "lv-pw-top", "lv-pw-bottom"
     }  # fmt: skip
-    (entry,) = [one for one in published.read_datasets(conf_dir()) if one.name == "unity"]
+    (entry,) = [
+        dataset for dataset in published.read_datasets(conf_dir()) if dataset.name == "unity"
+    ]
     assert all(
         row.protocol == "unknown" and row.model is None and row.why for row in entry.published
     )

@@ -6,28 +6,100 @@ What an annotation says of its object is `usbench.datasets.codecs.coco_targets`'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Self
 
-from usbench.datasets.codecs.image import MOST_PIXELS
-from usbench.datasets.codecs.readers import is_number, read_json
+from usbench.datasets.codecs.readers import (
+    read_identity,
+    read_json,
+    read_name,
+    read_pixels,
+    require,
+)
 from usbench.errors import DataError
+from usbench.io.files import JsonObject
 
-Entry = dict[str, Any]
 Size = tuple[int, int]  # (height, width)
-Parts = dict[str, list[Entry]]
+Parts = dict[str, list[JsonObject]]
+
+
+class CocoObject(NamedTuple):
+    """One annotation; its entry isn't checked yet."""
+
+    number: int  # place in `annotations`, from 1
+    category: str
+    entry: JsonObject
+
+
+class Category(NamedTuple):
+    """One category."""
+
+    name: str
+    keypoints: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class CocoImage:
-    """One image of the file and its objects, as (place in `annotations` from 1, category's name,
-    entry).
-    """
+    """One image of the file and its objects."""
 
     size: Size
-    objects: list[tuple[int, str, Entry]] = field(default_factory=list)
+    objects: list[CocoObject] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LinkedParts:
+    """Images and categories without doubles, and objects with their image and category."""
+
+    path: Path
+    images: Mapping[str, CocoImage]  # by file_name, in the file's order
+    file_names: Mapping[int | str, str]  # by image id
+    categories: Mapping[int | str, Category]  # by id, in order of the ids
+    keypoints: Mapping[str, tuple[str, ...]]  # of the categories that objects have, in that order
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The categories that objects have, in order of their ids."""
+        return tuple(self.keypoints)
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The keypoints' names of those categories, in order."""
+        return tuple(dict.fromkeys(itertools.chain(*self.keypoints.values())))
+
+    @classmethod
+    def link(cls, path: Path, parts: Parts) -> Self:
+        """Check the three lists and link them.
+
+        Raises:
+            DataError: an image or category named twice, and an annotation of an image or category
+                that isn't there.
+        """
+        images: dict[str, CocoImage] = {}
+        file_names: dict[int | str, str] = {}
+        for number, entry in enumerate(parts["images"], start=1):
+            where = f"{path}: image {number}"
+            image_id, name = read_identity(where, entry, "id"), read_name(where, entry, "file_name")
+            new = image_id not in file_names and name not in images
+            require(new, where, "an id and a file_name of its own", (image_id, name))
+            images[name] = CocoImage(read_pixels(where, entry))
+            file_names[image_id] = name
+        categories = _check_categories(path, parts["categories"])
+        used: set[int | str] = set()
+        for number, entry in enumerate(parts["annotations"], start=1):
+            where = f"{path}: annotation {number}"
+            image_id = read_identity(where, entry, "image_id")
+            category_id = read_identity(where, entry, "category_id")
+            require(image_id in file_names, where, "the image_id of one of its images", image_id)
+            require(category_id in categories, where, "the category_id of a category", category_id)
+            used.add(category_id)
+            images[file_names[image_id]].objects.append(
+                CocoObject(number, categories[category_id].name, entry)
+            )
+        used_names = dict(category for key, category in categories.items() if key in used)
+        return cls(path, images, file_names, categories, used_names)
 
 
 def load_coco_parts(path: Path) -> Parts:
@@ -41,7 +113,7 @@ def load_coco_parts(path: Path) -> Parts:
     parts: Parts = {}
     for key in ("images", "annotations", "categories"):
         part = value.get(key) if isinstance(value, dict) else None
-        if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
+        if not isinstance(part, list) or not {dict}.issuperset(map(type, part)):
             raise DataError(
                 f"{path}: expected {expected}, found no list of {key}; "
                 "a list of results holds no targets"
@@ -50,97 +122,18 @@ def load_coco_parts(path: Path) -> Parts:
     return parts
 
 
-def link_parts(path: Path, parts: Parts) -> tuple[dict[str, CocoImage], dict[str, tuple[str, ...]]]:
-    """(images by file_name with their objects, the categories that objects have with their
-    keypoints, by id).
-
-    Raises:
-        DataError: an image or category named twice, and an annotation of an image or category that
-            isn't there.
-    """
-    by_id: dict[int | str, CocoImage] = {}
-    images: dict[str, CocoImage] = {}
-    for number, entry in enumerate(parts["images"], start=1):
-        identity, name, image = _image(path, number, entry)
-        if identity in by_id or name in images:
-            raise part_error(
-                path,
-                "image",
-                number,
-                "an id and a file_name of its own",
-                f"{identity}, {name} again",
-            )
-        by_id[identity] = images[name] = image
-    categories = _categories(path, parts["categories"])
-    used: set[int | str] = set()
-    for number, entry in enumerate(parts["annotations"], start=1):
-        of, category = _identity(entry.get("image_id")), _identity(entry.get("category_id"))
-        if of is None or of not in by_id:
-            raise part_error(
-                path,
-                "annotation",
-                number,
-                "the image_id of one of its images",
-                entry.get("image_id"),
-            )
-        if category is None or category not in categories:
-            raise part_error(
-                path,
-                "annotation",
-                number,
-                "the category_id of a category",
-                entry.get("category_id"),
-            )
-        used.add(category)
-        by_id[of].objects.append((number, categories[category][0], entry))
-    return images, dict(categories[key] for key in categories if key in used)
-
-
-def part_error(path: Path, kind: str, number: int, wanted: str, found: object) -> DataError:
-    """The error that names a part's entry by its place, from 1."""
-    text = " ".join(str(found).split())[:120]
-    return DataError(f"{path}: {kind} {number}: expected {wanted}, got {text}; correct the file")
-
-
-def _image(path: Path, number: int, entry: Entry) -> tuple[int | str, str, CocoImage]:
-    identity, name = _identity(entry.get("id")), entry.get("file_name")
-    height: Any = entry.get("height")
-    width: Any = entry.get("width")
-    if identity is None or not isinstance(name, str) or not name:
-        raise part_error(path, "image", number, "an id and a file_name", (entry.get("id"), name))
-    if not (
-        is_number(height, 1, MOST_PIXELS, whole=True)
-        and is_number(width, 1, MOST_PIXELS // height, whole=True)
-    ):
-        raise part_error(path, "image", number, "a height and a width in pixels", (height, width))
-    return identity, name, CocoImage((height, width))
-
-
-def _categories(
-    path: Path, entries: Sequence[Entry]
-) -> dict[int | str, tuple[str, tuple[str, ...]]]:
-    """id → (name, its keypoints), in order of the ids."""
-    found: dict[int | str, tuple[str, tuple[str, ...]]] = {}
+def _check_categories(path: Path, entries: Sequence[JsonObject]) -> dict[int | str, Category]:
+    """The categories by id, in order of the ids."""
+    categories: dict[int | str, Category] = {}
+    names: set[str] = set()
     for number, entry in enumerate(entries, start=1):
-        identity, name, points = (
-            _identity(entry.get("id")),
-            entry.get("name"),
-            entry.get("keypoints") or [],
-        )
-        if identity is None or not isinstance(name, str) or not name:
-            raise part_error(path, "category", number, "an id and a name", (entry.get("id"), name))
-        if identity in found or name in (known for known, _ in found.values()):
-            raise part_error(
-                path, "category", number, "an id and a name of its own", f"{identity}, {name} again"
-            )
-        if not (isinstance(points, list) and all(isinstance(point, str) for point in points)):
-            raise part_error(path, "category", number, "keypoints as a list of names", points)
-        if len(set(points)) < len(points):
-            raise part_error(path, "category", number, "every keypoint once", points)
-        found[identity] = (name, tuple(points))
-    return dict(sorted(found.items(), key=lambda item: (isinstance(item[0], str), item[0])))
-
-
-def _identity(value: object) -> int | str | None:
-    """COCO's ids are whole numbers; some tools write text."""
-    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+        where, points = f"{path}: category {number}", entry.get("keypoints") or []
+        category_id, name = read_identity(where, entry, "id"), read_name(where, entry, "name")
+        new = category_id not in categories and name not in names
+        require(new, where, "an id and a name of its own", (category_id, name))
+        texts = isinstance(points, list) and {str}.issuperset(map(type, points))
+        require(texts, where, "keypoints as a list of names", points)
+        require(len(set(points)) == len(points), where, "every keypoint once", points)
+        categories[category_id] = Category(name, tuple(points))
+        names.add(name)
+    return dict(sorted(categories.items(), key=lambda item: (isinstance(item[0], str), item[0])))

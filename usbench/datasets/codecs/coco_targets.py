@@ -10,35 +10,25 @@ Images without an entry in `annotations` have no object.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets.codecs import rle
-from usbench.datasets.codecs.coco_parts import (
-    CocoImage,
-    Entry,
-    Parts,
-    Size,
-    link_parts,
-    load_coco_parts,
-    part_error,
-)
+from usbench.datasets.codecs.coco_parts import CocoObject, LinkedParts, Parts, Size, load_coco_parts
 from usbench.datasets.codecs.image import MOST_PIXELS
-from usbench.datasets.codecs.readers import is_number
+from usbench.datasets.codecs.readers import are_numbers, content_error, is_number, require
 from usbench.errors import DataError
-from usbench.io.files import write_atomically
+from usbench.io.files import JsonObject, write_atomically
 from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target
 
 STICKS_OUT = 1e-3  # of the image's side: a box may by rounding, and is clipped
 BEYOND = 1.0  # px that a polygon's vertex may lie outside the image
 
 
-@dataclass(frozen=True)
-class CocoTargets:
+class CocoTargets(LinkedParts):
     """A file whose images, categories and references are in order.
 
     Geometry is checked when it is asked for.
@@ -46,21 +36,6 @@ class CocoTargets:
     `classes` may leave out categories that no object has, and may name more than the file has. A
     category that is used and not in `classes` is a DataError.
     """
-
-    path: Path
-    images: Mapping[str, CocoImage]  # by file_name, in the file's order
-    # Used category → its keypoints; in order of the categories' ids.
-    keypoints: Mapping[str, tuple[str, ...]]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The categories that objects have, in order of their ids."""
-        return tuple(self.keypoints)
-
-    @property
-    def points(self) -> tuple[str, ...]:
-        """The keypoints' names of those categories, in order."""
-        return tuple(dict.fromkeys(point for names in self.keypoints.values() for point in names))
 
     def boxes(self, file_name: str, classes: Sequence[str]) -> Boxes:
         """Half-open boxes (native px) with labels as indices into `classes`.
@@ -70,15 +45,11 @@ class CocoTargets:
                 `iscrowd`.
         """
         image, corners, labels = self.images[file_name], [], []
-        for number, name, entry in image.objects:
-            labels.append(self._label(number, name, classes))
-            if entry.get("iscrowd"):
-                raise self._wrong(
-                    number,
-                    "single objects (iscrowd 0)",
-                    f"iscrowd {entry['iscrowd']}, to be ignored",
-                )
-            corners.append(self._corners(number, entry.get("bbox"), image.size))
+        for item in image.objects:
+            labels.append(self._label(item, item.category, classes))
+            crowd = item.entry.get("iscrowd")
+            require(not crowd, self._place(item), "single objects (iscrowd 0)", f"iscrowd {crowd}")
+            corners.append(self.corners(item, image.size))
         return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64))
 
     def masks(self, file_name: str, classes: Sequence[str], exclusive: bool) -> Masks:
@@ -91,24 +62,18 @@ class CocoTargets:
         """
         image = self.images[file_name]
         planes = np.zeros((len(classes), *image.size), bool)
-        for number, name, entry in image.objects:
-            planes[self._label(number, name, classes)] |= self._region(
-                number, entry.get("segmentation"), image.size
-            )
-        shared = (
-            np.argwhere(planes.sum(axis=0, dtype=np.uint8) > 1)
-            if exclusive
-            else np.zeros((0, 2), np.intp)
-        )
-        if len(shared):
-            row, column = shared[0].tolist()
-            found = " and ".join(
-                classes[c] for c in np.flatnonzero(planes[:, row, column]).tolist()
-            )
+        for item in image.objects:
+            planes[self._label(item, item.category, classes)] |= self.region(item, image.size)
+        shared = planes.sum(axis=0, dtype=np.uint8) > 1 if exclusive else np.zeros(0, bool)
+        if shared.any():
+            row, column = np.argwhere(shared)[0].tolist()
+            both = [
+                name for name, there in zip(classes, planes[:, row, column], strict=True) if there
+            ]
             raise DataError(
-                f"{self.path}: {file_name!r}: expected one class a pixel, got {found} at row "
-                f"{row}, column {column} "
-                f"({len(shared)} such pixels); set exclusive: false or correct the file"
+                f"{self.path}: {file_name!r}: expected one class a pixel, got {' and '.join(both)} "
+                f"at row {row}, column {column} ({shared.sum()} such pixels); set exclusive: false "
+                "or correct the file"
             )
         return Masks(planes)
 
@@ -119,87 +84,75 @@ class CocoTargets:
             DataError: a name that isn't in `classes`, a keypoint that two objects have, and damaged
                 triplets.
         """
-        image = self.images[file_name]
-        paths = [np.zeros((0, 2), np.float32) for _ in classes]
-        state, given = np.full(len(classes), BLURRED, np.int8), set()
-        for number, category, entry in image.objects:
-            names = self.keypoints[category]
-            for name, (x, y, visibility) in zip(
-                names, self._triplets(number, entry, len(names)), strict=True
+        image, stated = self.images[file_name], set()
+        paths = [np.zeros((0, 2), np.float32)] * len(classes)
+        state = np.full(len(classes), BLURRED, np.int8)
+        for item in image.objects:
+            names = self.keypoints[item.category]
+            place, values = self._place(item), item.entry.get("keypoints")
+            if not are_numbers(values, 3 * len(names)):
+                expected = f"keypoints of {len(names)} times x, y and visibility"
+                raise content_error(place, expected, values)
+            for name, x, y, visibility in zip(
+                names, values[::3], values[1::3], values[2::3], strict=True
             ):
-                label = self._label(number, name, classes)
-                if name in given:
-                    raise self._wrong(
-                        number, f"one object with keypoint {name!r} an image", "a second"
-                    )
-                given.add(name)
+                label = self._label(item, name, classes)
+                require(visibility in (0, 1, 2), place, "a visibility of 0, 1 or 2", visibility)
+                expected = f"one object with keypoint {name!r} an image"
+                require(name not in stated, place, expected, "a second")
+                stated.add(name)
                 if visibility:
-                    _check_inside(self, number, [x, y], image.size)
+                    self._require_inside(item, [x, y], image.size)
                     paths[label], state[label] = np.array([[x, y]], np.float32), SEEN
         return Landmarks(tuple(paths), state)
 
-    def _label(self, number: int, name: str, classes: Sequence[str]) -> int:
-        if name not in classes:
-            raise self._wrong(
-                number, f"a class of {', '.join(classes)}", f"{name} of {', '.join(self.names)}"
-            )
-        return classes.index(name)
-
-    def _corners(self, number: int, bbox: object, size: Size) -> NDArray[np.float32]:
-        if not (
-            isinstance(bbox, list)
-            and len(bbox) == 4
-            and all(is_number(side, -1e6, 1e6) for side in bbox)
-        ):
-            raise self._wrong(number, "a bbox of four finite numbers", bbox)
+    def corners(self, item: CocoObject, size: Size) -> NDArray[np.float32]:
+        """(4,) x1, y1, x2, y2 of one object; see `boxes` for what is refused."""
+        bbox = item.entry.get("bbox")
+        if not are_numbers(bbox, 4):
+            raise content_error(self._place(item), "a bbox of four finite numbers", bbox)
         x, y, width, height = bbox
         sides = np.array([size[1], size[0], size[1], size[0]], np.float64)
         corners = np.array([x, y, x + width, y + height], np.float64)
-        box = np.clip(corners, 0, sides).astype(np.float32) + np.float32(0)
-        if (np.abs(corners - np.clip(corners, 0, sides)) > STICKS_OUT * sides).any() or not (
-            box[:2] < box[2:]
-        ).all():
-            raise self._wrong(
-                number, f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}", bbox
-            )
+        inside = np.clip(corners, 0, sides)
+        box = inside.astype(np.float32) + np.float32(0)
+        near = np.abs(corners - inside) <= STICKS_OUT * sides
+        fits = bool(near.all() and (box[:2] < box[2:]).all())
+        expected = f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}"
+        require(fits, self._place(item), expected, bbox)
         return box
 
-    def region(self, number: int, entry: Entry, size: Size) -> NDArray[np.bool_]:
-        """The plane (H, W) of one object, by its place in `annotations`.
-
-        See `masks` for what is refused.
-        """
-        return self._region(number, entry.get("segmentation"), size)
-
-    def corners(self, number: int, entry: Entry, size: Size) -> NDArray[np.float32]:
-        """(4,) x1, y1, x2, y2 of one object; see `boxes` for what is refused."""
-        return self._corners(number, entry.get("bbox"), size)
-
-    def _region(self, number: int, segmentation: object, size: Size) -> NDArray[np.bool_]:
+    def region(self, item: CocoObject, size: Size) -> NDArray[np.bool_]:
+        """The plane (H, W) of one object; see `masks` for what is refused."""
+        segmentation = item.entry.get("segmentation")
         if isinstance(segmentation, dict):
-            return self._runs(number, segmentation, size)
-        if not (isinstance(segmentation, list) and segmentation):
-            raise self._wrong(number, "a segmentation (polygons or run lengths)", segmentation)
+            return self._expand_runs(item, segmentation, size)
+        if not isinstance(segmentation, list) or not segmentation:
+            raise content_error(
+                self._place(item), "a segmentation (polygons or run lengths)", segmentation
+            )
         plane = np.zeros(size, bool)
         for polygon in segmentation:
-            if not (
-                isinstance(polygon, list) and all(is_number(value, -1e6, 1e6) for value in polygon)
-            ):
-                raise self._wrong(number, "polygons [x1, y1, x2, y2, …] of finite numbers", polygon)
-            if len(polygon) < 6 or len(polygon) % 2:
-                raise self._wrong(
-                    number, "a polygon of three vertices or more", f"{len(polygon)} numbers"
+            if not are_numbers(polygon):
+                raise content_error(
+                    self._place(item), "polygons [x1, y1, x2, y2, …] of finite numbers", polygon
                 )
-            _check_inside(self, number, polygon, size)
+            n = len(polygon)
+            several = n >= 6 and n % 2 == 0
+            require(
+                several, self._place(item), "a polygon of three vertices or more", f"{n} numbers"
+            )
+            self._require_inside(item, polygon, size)
             plane |= rle.fill_polygon(polygon, size)
         return plane
 
-    def _runs(self, number: int, segmentation: Entry, size: Size) -> NDArray[np.bool_]:
-        counts = segmentation.get("counts")
-        if segmentation.get("size") != list(size):
-            raise self._wrong(
-                number, f"run lengths of its image's size {list(size)}", segmentation.get("size")
-            )
+    def _expand_runs(
+        self, item: CocoObject, segmentation: JsonObject, size: Size
+    ) -> NDArray[np.bool_]:
+        counts, stated = segmentation.get("counts"), segmentation.get("size")
+        if stated != list(size):
+            expected = f"run lengths of its image's size {list(size)}"
+            raise content_error(self._place(item), expected, stated)
         try:
             if isinstance(counts, str):
                 return rle.decode_rle(counts, size)
@@ -208,23 +161,29 @@ class CocoTargets:
             ):
                 return rle.expand_runs(np.array(counts, np.int64), size)
         except ValueError as error:
-            raise self._wrong(number, "run lengths", error) from error
-        raise self._wrong(number, "run lengths as text or whole numbers", counts)
+            raise content_error(self._place(item), "run lengths", str(error)) from error
+        raise content_error(self._place(item), "run lengths as text or whole numbers", counts)
 
-    def _triplets(self, number: int, entry: Entry, points: int) -> list[list[float]]:
-        values = entry.get("keypoints")
-        if not (
-            isinstance(values, list)
-            and len(values) == 3 * points
-            and all(is_number(v, -1e6, 1e6) for v in values)
-        ):
-            raise self._wrong(number, f"keypoints of {points} times x, y and visibility", values)
-        if any(visibility not in (0, 1, 2) for visibility in values[2::3]):
-            raise self._wrong(number, "a visibility of 0, 1 or 2", values[2::3])
-        return [values[n : n + 3] for n in range(0, len(values), 3)]
+    def _label(self, item: CocoObject, name: str, classes: Sequence[str]) -> int:
+        if name not in classes:
+            raise content_error(
+                self._place(item),
+                f"a class of {', '.join(classes)}",
+                f"{name} of {', '.join(self.names)}",
+            )
+        return classes.index(name)
 
-    def _wrong(self, number: int, wanted: str, found: object) -> DataError:
-        return part_error(self.path, "annotation", number, wanted, found)
+    def _require_inside(self, item: CocoObject, vertices: Sequence[float], size: Size) -> None:
+        """DataError for a vertex of x1, y1, x2, y2 … more than a pixel outside the image."""
+        points = np.array(vertices, np.float64).reshape(-1, 2)
+        outside = ((points < -BEYOND) | (points > np.add(size[::-1], BEYOND))).any(axis=1)
+        if outside.any():
+            n = int(np.argmax(outside))
+            got = f"vertex {n + 1} at {points[n, 0]:g}, {points[n, 1]:g}"
+            raise content_error(self._place(item), f"points inside {size[1]}×{size[0]}", got)
+
+    def _place(self, item: CocoObject) -> str:
+        return f"{self.path}: annotation {item.number}"
 
 
 def read_coco_targets(path: Path) -> CocoTargets:
@@ -234,7 +193,7 @@ def read_coco_targets(path: Path) -> CocoTargets:
         DataError: a missing or cut-off file, other JSON, an image or category named twice, and an
             annotation of an image or a category that isn't there.
     """
-    return CocoTargets(path, *link_parts(path, load_coco_parts(path)))
+    return CocoTargets.link(path, load_coco_parts(path))
 
 
 def write_coco_targets(
@@ -246,65 +205,51 @@ def write_coco_targets(
     float32 coordinates survive. Landmarks are points of one object an image; OFF can't be told from
     unknown. Raises DataError for what `read_coco_targets` would refuse, ValueError for a curve.
     """
-    listed: list[Entry] = []
-    found: list[Entry] = []
-    pointed = False
+    listed: list[JsonObject] = []
+    annotations: list[JsonObject] = []
+    are_points = False
     for number, (name, size, target) in enumerate(images, start=1):
         listed.append({"id": number, "file_name": name, "height": size[0], "width": size[1]})
-        pointed |= isinstance(target, Landmarks)
+        are_points |= isinstance(target, Landmarks)
         for entry in _entries(target):
-            found.append({"id": len(found) + 1, "image_id": number, "iscrowd": 0, **entry})
-    categories: list[Entry] = [{"id": n, "name": name} for n, name in enumerate(classes, start=1)]
-    if pointed:
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": number, "iscrowd": 0} | entry
+            )
+    categories: list[JsonObject] = [
+        {"id": n, "name": name} for n, name in enumerate(classes, start=1)
+    ]
+    if are_points:
         categories = [{"id": 1, "name": "landmarks", "keypoints": list(classes)}]
-    parts: Parts = {"images": listed, "categories": categories, "annotations": found}
-    checked = CocoTargets(path, *link_parts(path, parts))
-    check = checked.landmarks if pointed else checked.boxes
-    for entry in listed:
-        check(entry["file_name"], classes)
-    write_atomically(path, (json.dumps(parts, separators=(",", ":")) + "\n").encode("ascii"))
+    parts: Parts = {"images": listed, "categories": categories, "annotations": annotations}
+    targets = CocoTargets.link(path, parts)
+    check = targets.landmarks if are_points else targets.boxes
+    for name in targets.images:
+        check(name, classes)
+    write_atomically(path, json.dumps(parts, separators=(",", ":")) + "\n")
 
 
-def _entries(target: Target) -> Iterable[Entry]:
+def _entries(target: Target) -> Iterator[JsonObject]:
     if isinstance(target, Landmarks):
         if any(len(path) > 1 for path in target.paths):
             raise ValueError("COCO's keypoints are points, not curves")
         values: list[float] = []
         for path, state in zip(target.paths, target.state, strict=True):
             values += [*path[0].tolist(), 2] if state == SEEN else [0, 0, 0]
-        yield {
-            "category_id": 1,
-            "keypoints": values,
-            "num_keypoints": int((target.state == SEEN).sum()),
-        }
+        seen = int((target.state == SEEN).sum())
+        yield {"category_id": 1, "keypoints": values, "num_keypoints": seen}
     elif isinstance(target, Boxes):
         for (x1, y1, x2, y2), label in zip(
             target.xyxy.tolist(), target.labels.tolist(), strict=True
         ):
-            bbox = [x1, y1, x2 - x1, y2 - y1]
-            yield {
-                "category_id": label + 1,
-                "bbox": bbox,
-                "area": bbox[2] * bbox[3],
-                "segmentation": [],
-            }
+            width, height = x2 - x1, y2 - y1
+            sides = {"bbox": [x1, y1, width, height], "area": width * height}
+            yield {"category_id": label + 1, **sides, "segmentation": []}
     else:
         for label in np.flatnonzero(target.planes.any(axis=(1, 2))).tolist():
             plane = target.planes[label]
-            rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-            (y1, y2), (x1, x2) = (ends.tolist() for ends in (rows[[0, -1]], columns[[0, -1]]))
+            rows, columns = (axis.tolist() for axis in np.nonzero(plane))
+            x, y = min(columns), min(rows)
+            bbox = [x, y, max(columns) + 1 - x, max(rows) + 1 - y]
             segmentation = {"size": list(plane.shape), "counts": rle.encode_rle(plane)}
-            sides = {"bbox": [x1, y1, x2 + 1 - x1, y2 + 1 - y1], "area": int(plane.sum())}
+            sides = {"bbox": bbox, "area": len(rows)}
             yield {"category_id": label + 1, **sides, "segmentation": segmentation}
-
-
-def _check_inside(truth: CocoTargets, number: int, vertices: Sequence[float], size: Size) -> None:
-    """DataError for a vertex of x1, y1, x2, y2 … more than a pixel outside the image."""
-    points = np.array(vertices, np.float64).reshape(-1, 2)
-    outside = ((points < -BEYOND) | (points > [size[1] + BEYOND, size[0] + BEYOND])).any(axis=1)
-    if outside.any():
-        n = int(np.argmax(outside))
-        found = f"vertex {n + 1} at {points[n, 0]:g}, {points[n, 1]:g}"
-        raise part_error(
-            truth.path, "annotation", number, f"points inside {size[1]}×{size[0]}", found
-        )

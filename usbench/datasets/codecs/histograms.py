@@ -27,15 +27,10 @@ def write_histograms(path: Path, images: Iterable[Table], classes: int, bins: in
     for table in images:
         if table.shape != (classes, bins, 3):
             raise ValueError(f"expected a table of {(classes, bins, 3)}, got {table.shape}")
-        lines.append(
-            json.dumps(
-                [float(f"{value:.9g}") for value in table.ravel().tolist()], separators=(",", ":")
-            )
-        )
-    head = json.dumps([classes, bins, 3])
-    write_atomically(
-        path, (f'{{"shape": {head}, "images": [\n' + ",\n".join(lines) + "\n]}\n").encode("ascii")
-    )
+        numbers = [float(f"{value:.9g}") for value in table.ravel().tolist()]
+        lines.append(json.dumps(numbers, separators=(",", ":")))
+    rows = ",\n".join(lines)
+    write_atomically(path, f'{{"shape": [{classes}, {bins}, 3], "images": [\n{rows}\n]}}\n')
 
 
 def read_histograms(path: Path, images: int, classes: int, bins: int) -> Table:
@@ -46,19 +41,13 @@ def read_histograms(path: Path, images: int, classes: int, bins: int) -> Table:
     expected = f"histograms of {images} images and {classes} classes"
     value = read_json(path, expected, "predict again")
     size = classes * bins * 3
-    rows = (
-        value.get("images")
-        if isinstance(value, dict) and value.get("shape") == [classes, bins, 3]
-        else None
-    )
+    fits = isinstance(value, dict) and value.get("shape") == [classes, bins, 3]
+    rows = value.get("images") if fits else None
     if not isinstance(rows, list) or len(rows) != images:
         raise DataError(f"{path}: expected {expected}, got others; predict again")
     for number, row in enumerate(rows, start=1):
-        if (
-            not isinstance(row, list)
-            or len(row) != size
-            or not all(is_number(cell, 0, 1e12) for cell in row)
-        ):
+        whole = isinstance(row, list) and len(row) == size
+        if not whole or not all(is_number(cell, 0, 1e12) for cell in row):
             raise DataError(
                 f"{path}: image {number}: expected {size} numbers of 0 or more, got others; "
                 "predict again"

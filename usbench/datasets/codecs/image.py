@@ -68,9 +68,7 @@ def write_grey(path: Path, image: NDArray[np.uint8]) -> None:
         ValueError: another type.
         RunError: the disk refuses.
     """
-    if image.ndim != 2 or image.dtype != np.uint8:
-        raise ValueError(f"a grey image is (H, W) uint8, not {image.shape} {image.dtype}")
-    save_png(path, Image.fromarray(image))
+    save_png(path, _grey_picture(image))
 
 
 def write_jpeg(path: Path, image: NDArray[np.uint8]) -> None:
@@ -78,10 +76,15 @@ def write_jpeg(path: Path, image: NDArray[np.uint8]) -> None:
 
     Raises as `write_grey` does.
     """
+    picture = _grey_picture(image)
+    with replacing(path) as part:
+        picture.save(part, format="JPEG", quality=95)
+
+
+def _grey_picture(image: NDArray[np.uint8]) -> Image.Image:
     if image.ndim != 2 or image.dtype != np.uint8:
         raise ValueError(f"a grey image is (H, W) uint8, not {image.shape} {image.dtype}")
-    with replacing(path) as part:
-        Image.fromarray(image).save(part, format="JPEG", quality=95)
+    return Image.fromarray(image)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -90,22 +93,31 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: a missing file or one that is no picture.
     """
-    wanted = "a picture"
+    expected = "a picture"
     try:
         with open_image(path, formats=FORMATS) as picture:
             width, height = picture.size
     except _DECODER_ERRORS as error:
-        raise _refused(path, wanted, error) from error
-    _require_sane(path, wanted, width, height)
+        raise _refused(path, expected, error) from error
+    _require_sane(path, expected, width, height)
     return height, width
 
 
+def require_size(label: Path, size: tuple[int, ...], picture: Path) -> None:
+    """DataError where a label of (height, width) px isn't of its picture's size."""
+    expected = read_size(picture)
+    if size != expected:
+        raise DataError(
+            f"{label}: expected the size of {picture.name} {expected}, got {size} (height, width)"
+        )
+
+
 def decode_image(
-    path: Path, wanted: str, modes: Collection[str], formats: tuple[str, ...] = FORMATS
+    path: Path, expected: str, modes: Collection[str], formats: tuple[str, ...] = FORMATS
 ) -> tuple[Image.Image, int]:
     """The decoded picture, in one of Pillow's modes, and its bits per channel.
 
-    `wanted` is said in the error.
+    `expected` is said in the error.
 
     Raises:
         DataError: a missing or damaged file, another format or mode, or 16 bits.
@@ -114,20 +126,20 @@ def decode_image(
         data = path.read_bytes()
         depth = _png_depth(data) if data.startswith(_PNG) else 8
         with open_image(BytesIO(data), formats=formats) as picture:
-            _require_sane(path, wanted, *picture.size)
+            _require_sane(path, expected, *picture.size)
             if depth > 8 or picture.mode in _DEEP:
                 raise DataError(
-                    f"{path}: expected {wanted}, got more than 8 bits a channel; convert it to 8 "
+                    f"{path}: expected {expected}, got more than 8 bits a channel; convert it to 8 "
                     "bits"
                 )
             if picture.mode not in modes:
                 raise DataError(
-                    f"{path}: expected {wanted}, got a file of mode {picture.mode}; convert or "
+                    f"{path}: expected {expected}, got a file of mode {picture.mode}; convert or "
                     "replace it"
                 )
             picture.load()
     except _DECODER_ERRORS as error:
-        raise _refused(path, wanted, error) from error
+        raise _refused(path, expected, error) from error
     return picture, depth
 
 
@@ -158,21 +170,21 @@ def _png_depth(data: bytes) -> int:
     raise ValueError(f"PNG cut off after {len(data)} bytes")
 
 
-def _require_sane(path: Path, wanted: str, width: int, height: int) -> None:
+def _require_sane(path: Path, expected: str, width: int, height: int) -> None:
     if not 0 < width * height <= MOST_PIXELS:
         raise DataError(
-            f"{path}: expected {wanted}, got {width}×{height} pixels; fetch the file again"
+            f"{path}: expected {expected}, got {width}×{height} pixels; fetch the file again"
         )
 
 
-def _refused(path: Path, wanted: str, error: Exception) -> DataError:
+def _refused(path: Path, expected: str, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(
-            f"{path}: expected {wanted}, found no such file; check that the release is complete"
+            f"{path}: expected {expected}, found no such file; check that the release is complete"
         )
     if isinstance(error, UnidentifiedImageError):
-        return DataError(f"{path}: expected {wanted}, got something else; fetch the file again")
+        return DataError(f"{path}: expected {expected}, got something else; fetch the file again")
     reason = " ".join(str(getattr(error, "strerror", None) or error).split())
     return DataError(
-        f"{path}: expected {wanted}, got a file that can't be decoded ({reason}); fetch it again"
+        f"{path}: expected {expected}, got a file that can't be decoded ({reason}); fetch it again"
     )

@@ -9,16 +9,22 @@ an annotation with id 0 for none.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO, TypedDict
+from typing import NamedTuple, Self, TypedDict
 
-from usbench.datasets.codecs.image import MOST_PIXELS
-from usbench.datasets.codecs.readers import is_number, read_json
+import numpy as np
+
+from usbench.datasets.codecs import rle
+from usbench.datasets.codecs.readers import is_number, read_json, read_name, read_pixels, require
 from usbench.errors import DataError
-from usbench.io.files import replacing
+from usbench.io.files import JsonObject, replacing
+from usbench.types import Masks, Target
+
+AddLine = Callable[[str], None]
 
 
 class ImageEntry(TypedDict):
@@ -29,6 +35,9 @@ class ImageEntry(TypedDict):
     group: str
     height: int
     width: int
+
+
+# ---- writing
 
 
 class PairWriter:
@@ -47,13 +56,9 @@ class PairWriter:
 
     def __enter__(self) -> Self:
         """Open both files beside their places; RunError where they can't be written."""
-        with ExitStack() as stack:
-            self._listed = _Lines(stack, stack.enter_context(replacing(self.images)), "[]")
-            self._found = _Lines(
-                stack, stack.enter_context(replacing(self.predictions)), self._brackets
-            )
-            stack.push(self._finish)
-            self._stack = stack.pop_all()
+        self._add_image, self.add_line = self._stack.enter_context(
+            _open_pair(self.predictions, self.images, self._brackets)
+        )
         return self
 
     def __exit__(
@@ -64,7 +69,7 @@ class PairWriter:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def image(self, file_name: str, group: str, size: tuple[int, int]) -> int:
+    def add_image(self, file_name: str, group: str, size: tuple[int, int]) -> int:
         """List the next image, of (height, width) px; its id.
 
         DataError for a name that was there before.
@@ -75,44 +80,93 @@ class PairWriter:
                 "ids unique"
             )
         self._names.add(file_name)
-        number, height, width = len(self._names), int(size[0]), int(size[1])
-        entry: ImageEntry = {
-            "id": number,
-            "file_name": file_name,
-            "group": group,
-            "height": height,
-            "width": width,
-        }
-        self._listed.extend([json.dumps(entry, separators=(",", ":"))])
-        return number
-
-    def add(self, entries: Iterable[str]) -> None:
-        """Append entries, JSON on one line each, to the predictions."""
-        self._found.extend(entries)
-
-    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._found.close()
-            self._listed.close()
-            self.images.unlink(missing_ok=True)
+        height, width = map(int, size)
+        entry = ImageEntry(
+            id=len(self._names), file_name=file_name, group=group, height=height, width=width
+        )
+        self._add_image(json.dumps(entry, separators=(",", ":")))
+        return entry["id"]
 
 
-class _Lines:
+@contextmanager
+def _open_pair(predictions: Path, images: Path, brackets: str) -> Iterator[tuple[AddLine, AddLine]]:
+    """(add an image, add a prediction), each as JSON on one line."""
+    with replacing(images) as new_images, replacing(predictions) as new_predictions:
+        with (
+            _open_lines(new_images, "[]") as add_image,
+            _open_lines(new_predictions, brackets) as add_prediction,
+        ):
+            yield add_image, add_prediction
+        images.unlink(missing_ok=True)
+
+
+@contextmanager
+def _open_lines(path: Path, brackets: str) -> Iterator[AddLine]:
     """A JSON list or object that grows on disk, one entry per line."""
+    with path.open("w", encoding="ascii", newline="\n") as file:
+        separator = start = f"{brackets[0]}\n"
 
-    def __init__(self, stack: ExitStack, path: Path, brackets: str) -> None:
-        self._file: TextIO = stack.enter_context(path.open("w", encoding="ascii", newline="\n"))
-        self._end = brackets[1]
-        self._before = self._start = f"{brackets[0]}\n"
+        def add_line(line: str) -> None:
+            nonlocal separator
+            file.write(separator + line)
+            separator = ",\n"
 
-    def extend(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self._file.write(self._before + line)
-            self._before = ",\n"
+        yield add_line
+        file.write((start if separator == start else "\n") + f"{brackets[1]}\n")
 
-    def close(self) -> None:
-        self._file.write((self._start if self._before == self._start else "\n") + f"{self._end}\n")
-        self._file.close()
+
+# ---- reading
+
+
+class PackedPlane(NamedTuple):
+    """One class's mask as a file holds it."""
+
+    label: int
+    counts: str  # compressed run lengths
+    score: float
+
+
+@dataclass(frozen=True)
+class PackedMasks:
+    """One image's masks as a file holds them; a class without a plane is empty, of score 0."""
+
+    where: str  # file and image, for the error
+    shape: tuple[int, int, int]  # (classes, height, width)
+    planes: list[PackedPlane]
+
+    def decode(self) -> Masks:
+        """The masks; DataError where run lengths are damaged."""
+        planes = np.zeros(self.shape, bool)
+        scores = np.zeros(len(planes), np.float32)
+        for label, counts, score in self.planes:
+            scores[label] = score
+            try:
+                planes[label] = rle.decode_rle(counts, self.shape[1:])
+            except ValueError as error:
+                raise DataError(
+                    f"{self.where}: expected the mask of class {label + 1}, got {error}; predict "
+                    "again"
+                ) from error
+        return Masks(planes, scores)
+
+
+@dataclass(frozen=True)
+class PredictionFile:
+    """A checked predictions file: `file[n]` is the prediction of `file.images[n]`.
+
+    Masks are decoded when asked for.
+    """
+
+    path: Path
+    images: list[ImageEntry]
+    predictions: list[Target | PackedMasks]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, n: int) -> Target:
+        prediction = self.predictions[n]
+        return prediction.decode() if isinstance(prediction, PackedMasks) else prediction
 
 
 def read_images(path: Path) -> list[ImageEntry]:
@@ -121,42 +175,28 @@ def read_images(path: Path) -> list[ImageEntry]:
     Raises:
         DataError: a missing, cut-off or damaged list.
     """
-    listed: list[ImageEntry] = []
-    names: set[str] = set()
+    images: dict[str, ImageEntry] = {}
     for number, entry in enumerate(load_entries(path, "the list of predicted images"), start=1):
-        name, group = entry.get("file_name"), entry.get("group")
-        height: Any = entry.get("height")
-        width: Any = entry.get("width")
-        if not is_number(entry.get("id"), number, number, whole=True):
-            raise entry_error(path, number, f"id {number} (from 1, in order)", entry.get("id"))
-        if not isinstance(name, str) or not isinstance(group, str) or name in names:
-            raise entry_error(path, number, "a file_name of its own and a group", (name, group))
-        if not (
-            is_number(height, 1, MOST_PIXELS, whole=True)
-            and is_number(width, 1, MOST_PIXELS // height, whole=True)
-        ):
-            raise entry_error(path, number, "a height and a width in pixels", (height, width))
-        names.add(name)
-        listed.append(
-            {"id": number, "file_name": name, "group": group, "height": height, "width": width}
+        where, own_id = f"{path}: entry {number}", entry.get("id")
+        name, group = read_name(where, entry, "file_name"), entry.get("group")
+        ordered = is_number(own_id, number, number, whole=True)
+        require(ordered, where, f"id {number} (from 1, in order)", own_id)
+        require(isinstance(group, str), where, "a group", group)
+        require(name not in images, where, "a file_name of its own", name)
+        height, width = read_pixels(where, entry)
+        images[name] = ImageEntry(
+            id=number, file_name=name, group=str(group), height=height, width=width
         )
-    return listed
+    return list(images.values())
 
 
-def load_entries(path: Path, expected: str) -> list[dict[str, Any]]:
+def load_entries(path: Path, expected: str) -> list[JsonObject]:
     """Read a JSON list of objects; `expected` names it in the error.
 
     Raises:
         DataError: the file is missing, damaged or something else.
     """
     value = read_json(path, expected, "predict again")
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+    if not isinstance(value, list) or not {dict}.issuperset(map(type, value)):
         raise DataError(f"{path}: expected {expected}, got other JSON; predict again")
     return value
-
-
-def entry_error(path: Path, number: int, wanted: str, found: object) -> DataError:
-    """The error that names an entry by its place, from 1."""
-    return DataError(
-        f"{path}: entry {number}: expected {wanted}, got {str(found)[:80]!r}; correct the file"
-    )

@@ -19,15 +19,11 @@ Index = NDArray[np.uint8]  # (H, W): 0 background, 1..C the classes
 Palette = NDArray[np.uint8]  # (K, 3): RGB of index 0..K-1
 
 
-def voc_palette(entries: int = 256) -> Palette:
-    """The first colours of the Pascal VOC colour map, (entries, 3): the bits of the index spread
-    over R, G, B.
-    """
-    index = np.arange(entries)[:, None]
-    channel = np.arange(3)
-    bits = [((index >> (3 * n + channel)) & 1) << (7 - n) for n in range(8)]
-    colours: Palette = np.sum(bits, axis=0).astype(np.uint8)
-    return colours
+def voc_palette() -> Palette:
+    """The Pascal VOC colour map, (256, 3): the bits of the index spread over R, G, B."""
+    n = np.arange(8)[:, None, None]
+    bits = np.arange(256)[:, None] >> (3 * n + np.arange(3))
+    return np.asarray(((bits & 1) << (7 - n)).sum(axis=0), np.uint8)
 
 
 def read_label_png(path: Path, classes: int) -> Index:
@@ -45,26 +41,22 @@ def read_label_png(path: Path, classes: int) -> Index:
     if index.size and int(index.max()) > classes:
         counts = np.bincount(index.ravel(), minlength=256)
         value = classes + 1 + int(np.argmax(counts[classes + 1 :]))
-        found = f"value {value} in {counts[value]} pixels"
         raise DataError(
-            f"{path}: expected a mask of indices 0..{classes}, got {found}; correct it or the "
-            "class list"
+            f"{path}: expected a mask of indices 0..{classes}, got value {value} in "
+            f"{counts[value]} pixels; correct it or the class list"
         )
     return index
 
 
-def write_label_png(path: Path, index: Index, palette: Palette | None = None) -> None:
-    """Write indices (H, W) uint8 as an 8-bit palette PNG (default palette: Pascal VOC's).
+def write_label_png(path: Path, index: Index) -> None:
+    """Write indices (H, W) uint8 as an 8-bit PNG with Pascal VOC's palette.
 
     Raises:
-        ValueError: another type or an index without a colour.
+        ValueError: another type.
     """
-    colours = voc_palette() if palette is None else _checked(palette)
-    _require_index(index, len(colours))
-    padded = np.zeros((256, 3), np.uint8)  # a shorter palette would make Pillow store fewer bits
-    padded[: len(colours)] = colours
+    _require_index(index, 256)
     picture = Image.fromarray(index)
-    picture.putpalette(padded.tobytes())
+    picture.putpalette(voc_palette().tobytes())
     save_png(path, picture)
 
 
@@ -78,28 +70,28 @@ def read_colour_png(path: Path, palette: Palette, max_strays: int = 20) -> tuple
     Raises:
         DataError: more than `max_strays` of them and for a file that isn't such a mask.
     """
-    known = _packed(_checked(palette))
-    wanted = f"a colour mask of {len(known)} classes"
-    picture, _ = decode_image(path, wanted, ("P", "RGB", "RGBA"), ("PNG",))
-    shape = picture.height, picture.width
+    _require_palette(palette)
+    colours = _pack(palette)
+    expected = f"a colour mask of {len(palette)} classes"
+    picture, _ = decode_image(path, expected, ("P", "RGB", "RGBA"), ("PNG",))
     pixels = np.asarray(picture.convert("RGBX")).view("<u4").ravel() & 0xFFFFFF
     # Masks are long runs of one colour.
     first = np.flatnonzero(np.concatenate(([True], pixels[1:] != pixels[:-1])))
     lengths = np.diff(first, append=pixels.size)
     runs = pixels[first]
-    order = np.argsort(known, kind="stable")
-    index = order[np.searchsorted(known, runs, sorter=order).clip(max=len(known) - 1)]
-    stray = known[index] != runs
+    order = np.argsort(colours, kind="stable")
+    index = order[np.searchsorted(colours, runs, sorter=order).clip(max=len(colours) - 1)]
+    stray = colours[index] != runs
     strays = int(lengths[stray].sum())
     if strays > max_strays:
-        foreign = _commonest(runs[stray], lengths[stray])
-        advice = "correct the mask or the palette"
         raise DataError(
-            f"{path}: expected {wanted}, got {strays} pixels of no class, most of {foreign}; "
-            f"{advice}"
+            f"{path}: expected {expected}, got {strays} pixels of no class, most of "
+            f"{_commonest(runs[stray], lengths[stray])}; correct the mask or the palette"
         )
-    index[stray] = _nearest(runs[stray], palette)
-    return np.repeat(index.astype(np.uint8), lengths).reshape(shape), strays
+    difference = _unpack(runs[stray])[:, None, :] - palette.astype(np.int32)
+    index[stray] = np.argmin((difference**2).sum(axis=2), axis=1)
+    indices = np.repeat(index.astype(np.uint8), lengths)
+    return indices.reshape(picture.height, picture.width), strays
 
 
 def write_colour_png(path: Path, index: Index, palette: Palette) -> None:
@@ -107,7 +99,8 @@ def write_colour_png(path: Path, index: Index, palette: Palette) -> None:
 
     ValueError for an index without a colour.
     """
-    _require_index(index, len(_checked(palette)))
+    _require_palette(palette)
+    _require_index(index, len(palette))
     save_png(path, Image.fromarray(palette[index]))
 
 
@@ -147,39 +140,26 @@ def _require_index(index: Index, entries: int) -> None:
         raise ValueError(f"index {index.max()} is beyond the last, {entries - 1}")
 
 
-def _checked(palette: Palette) -> Palette:
-    if (
-        palette.ndim != 2
-        or palette.shape[1] != 3
-        or palette.dtype != np.uint8
-        or not 0 < len(palette) <= 256
-    ):
+def _require_palette(palette: Palette) -> None:
+    coloured = palette.ndim == 2 and palette.shape[1] == 3 and palette.dtype == np.uint8
+    if not coloured or not 0 < len(palette) <= 256:
         raise ValueError(f"a palette is (1..256, 3) uint8, not {palette.shape} {palette.dtype}")
-    return palette
 
 
-def _packed(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:
+def _pack(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """(N, 3) colours as one 24-bit number each, red lowest, as four bytes in memory read little-
     endian.
     """
     red, green, blue = colours.T.astype(np.uint32)
-    codes: NDArray[np.uint32] = red | (green << 8) | (blue << 16)
-    return codes
+    return np.asarray(red | (green << 8) | (blue << 16))
 
 
-def _unpacked(codes: NDArray[np.uint32]) -> NDArray[np.int32]:
+def _unpack(codes: NDArray[np.uint32]) -> NDArray[np.int32]:
     return np.stack([codes & 255, (codes >> 8) & 255, codes >> 16], axis=-1).astype(np.int32)
-
-
-def _nearest(codes: NDArray[np.uint32], palette: Palette) -> NDArray[np.intp]:
-    difference = _unpacked(codes)[:, None, :] - palette.astype(np.int32)
-    nearest: NDArray[np.intp] = np.argmin((difference**2).sum(axis=2), axis=1)
-    return nearest
 
 
 def _commonest(codes: NDArray[np.uint32], weights: NDArray[np.intp]) -> str:
     colours, inverse = np.unique(codes, return_inverse=True)
     counts = np.bincount(inverse.ravel(), weights=weights)
     best = int(np.argmax(counts))
-    red, green, blue = _unpacked(colours)[best]
-    return f"colour ({red}, {green}, {blue}) in {int(counts[best])} pixels"
+    return f"colour {tuple(_unpack(colours)[best].tolist())} in {int(counts[best])} pixels"

@@ -34,12 +34,15 @@ def trace_outlines(plane: Plane) -> list[Polygon]:
     `fill_polygons` gives a plane without holes back. A polygon has three vertices, so a component
     of one or two pixels repeats its last one.
     """
-    found, _ = cv2.findContours(plane.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    outlines = [outline.reshape(-1, 2).astype(np.int32) for outline in found]
-    padded = [
-        np.concatenate([o, np.repeat(o[-1:], max(CORNERS - len(o), 0), axis=0)]) for o in outlines
-    ]
-    return sorted(padded, key=lambda o: (int(o[:, 1].min()), int(o[:, 0].min())))
+    contours, _ = cv2.findContours(
+        plane.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    outlines: list[Polygon] = []
+    for contour in contours:
+        outline = contour.reshape(-1, 2).astype(np.int32)
+        missing = max(CORNERS - len(outline), 0)
+        outlines.append(np.pad(outline, ((0, missing), (0, 0)), mode="edge"))
+    return sorted(outlines, key=lambda outline: outline.min(axis=0)[::-1].tolist())
 
 
 def crosses_itself(polygon: Polygon) -> bool:
@@ -47,13 +50,12 @@ def crosses_itself(polygon: Polygon) -> bool:
     start = polygon.astype(np.int64)
     end = np.roll(start, -1, axis=0)
     a, b, c, d = start[:, None], end[:, None], start[None], end[None]
-    one = _side(a, b, c) * _side(a, b, d) < 0
-    other = _side(c, d, a) * _side(c, d, b) < 0
-    return bool((one & other).any())
+    return bool(
+        ((_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)).any()
+    )
 
 
 def _side(a: NDArray[np.int64], b: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int64]:
     """On which side of the line a–b lies c: 1, 0 or −1."""
     ab, ac = b - a, c - a
-    side: NDArray[np.int64] = np.sign(ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0])
-    return side
+    return np.asarray(np.sign(ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0]))

@@ -1,37 +1,49 @@
-"""Text and JSON files as people and spreadsheets save them; what can't be read is a DataError."""
+"""Text, JSON and CSV files as people and spreadsheets save them, and the checks that their values
+pass; what can't be read is a DataError.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
+from usbench.datasets.codecs.image import MOST_PIXELS
 from usbench.errors import DataError
+from usbench.io.files import JsonObject
+
+LARGEST = 1e6  # px of a coordinate, far outside any image
+NUMBERS = frozenset({int, float})  # of JSON; a bool is neither
+# As csv.DictReader gives it: a cell that is missing is None, cells too many lie at the key None.
+CsvRow = dict[str | Any, str | Any]
+# A decimal number as text; float() would take nan and 1_0 too.
+NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII)
 
 
-def read_text(path: Path, expected: str, advice: str = "fetch it again") -> str:
+def read_text(path: Path, expected: str) -> str:
     """Read a UTF-8 file, with or without a byte order mark.
 
     Args:
         path: the file.
         expected: what it should hold, for the error.
-        advice: what to do if it can't be read.
 
     Raises:
         DataError: the file is missing or isn't such text.
     """
     try:
         return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, expected, "not UTF-8 text", advice) from error
-    except OSError as error:
-        raise _unreadable(path, expected, error, advice) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, expected, error, "fetch it again") from error
 
 
-def read_lines(path: Path, expected: str, advice: str = "fetch it again") -> list[str]:
+def read_lines(path: Path, expected: str) -> list[str]:
     """Read the lines of a text file; see `read_text`."""
-    return split_lines(read_text(path, expected, advice))
+    return split_lines(read_text(path, expected))
 
 
 def split_lines(text: str) -> list[str]:
@@ -65,6 +77,49 @@ def read_json(
         raise _unreadable(path, expected, error, advice) from error
 
 
+def find_delimiter(text: str) -> str:
+    """What separates a CSV's cells: some spreadsheets save semicolons, with decimal commas."""
+    head = text.split("\n", 1)[0]
+    return ";" if head.count(";") > head.count(",") else ","
+
+
+def read_rows(
+    path: Path, text: str, columns: Sequence[str], expected: str
+) -> Iterator[tuple[int, CsvRow]]:
+    """(line, row) of a CSV.
+
+    Args:
+        path: the file, for the error.
+        text: its content.
+        columns: those that a row must have; others may be there.
+        expected: what the file should hold, for the error.
+
+    Raises:
+        DataError: a missing column, or text that is no CSV.
+    """
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=find_delimiter(text))
+    try:
+        require_columns(path, table.fieldnames or (), columns, expected)
+        for row in table:
+            yield table.line_num, row
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: expected {expected}, got a damaged CSV ({error}); save it again"
+        ) from error
+
+
+def require_columns(
+    path: Path, header: Collection[str], columns: Sequence[str], expected: str
+) -> None:
+    """DataError for a column that the header lacks."""
+    for name in columns:
+        if name not in header:
+            raise DataError(
+                f"{path}: expected {expected} with the columns {', '.join(columns)}, found no "
+                f"{name}; correct the header"
+            )
+
+
 def is_number(value: object, low: float, high: float, whole: bool = False) -> bool:
     """Whether a JSON value is a number in low..high; NaN, infinities and booleans never are."""
     kind = type(value)  # json makes exactly these types; a bool is neither
@@ -73,12 +128,57 @@ def is_number(value: object, low: float, high: float, whole: bool = False) -> bo
     return False
 
 
-def _unreadable(path: Path, expected: str, reason: Exception | str, advice: str) -> DataError:
-    if isinstance(reason, FileNotFoundError):
+def are_numbers(values: object, count: int | None = None) -> TypeGuard[list[float]]:
+    """Whether a JSON value is a list of numbers in ±LARGEST, `count` of them if given."""
+    return (
+        isinstance(values, list)
+        and count in (None, len(values))
+        and NUMBERS.issuperset(map(type, values))
+        and all(map(LARGEST.__ge__, map(abs, values)))  # NaN is never less; no loop in Python
+    )
+
+
+def content_error(where: str, expected: str, got: object) -> DataError:
+    """The error for a part of a file, on one line whatever names it holds."""
+    place = " ".join(where.splitlines())
+    return DataError(f"{place}: expected {expected}, got {repr(got)[:120]}; correct the file")
+
+
+def require(condition: bool, where: str, expected: str, got: object) -> None:
+    """Raise the `content_error` unless the condition holds."""
+    if not condition:
+        raise content_error(where, expected, got)
+
+
+def read_identity(where: str, entry: JsonObject, key: str) -> int | str:
+    """An id of a JSON object: a whole number or a text; DataError for anything else."""
+    value = entry.get(key)
+    require(type(value) in (int, str), where, f"{key} as a number or text", value)
+    return value  # type: ignore[return-value]
+
+
+def read_name(where: str, entry: JsonObject, key: str) -> str:
+    """A name in a JSON object; DataError for anything but a text, or an empty one."""
+    value = entry.get(key)
+    require(isinstance(value, str) and value != "", where, f"a {key}", value)
+    return str(value)
+
+
+def read_pixels(where: str, entry: JsonObject) -> tuple[int, int]:
+    """(height, width) in a JSON object; DataError where they aren't those of a picture."""
+    sides = entry.get("height"), entry.get("width")
+    whole = all(is_number(side, 1, MOST_PIXELS, whole=True) for side in sides)
+    if not whole or math.prod(sides) > MOST_PIXELS:  # type: ignore[arg-type]
+        raise content_error(where, "a height and a width in pixels", sides)
+    return sides  # type: ignore[return-value]
+
+
+def _unreadable(path: Path, expected: str, error: Exception, advice: str) -> DataError:
+    if isinstance(error, FileNotFoundError):
         return DataError(f"{path}: expected {expected}, found no such file; {advice}")
-    kind = "that can't be read"
-    if isinstance(reason, OSError):
-        reason = reason.strerror or "unknown reason"
-    elif isinstance(reason, Exception):
-        kind = "cut off or damaged"
-    return DataError(f"{path}: expected {expected}, got a file {kind} ({reason}); {advice}")
+    kind = f"cut off or damaged ({error})"
+    if isinstance(error, OSError):
+        kind = f"that can't be read ({error.strerror or 'unknown reason'})"
+    elif isinstance(error, UnicodeDecodeError):
+        kind = "that can't be read (not UTF-8 text)"
+    return DataError(f"{path}: expected {expected}, got a file {kind}; {advice}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import faster_coco_eval.core.mask as mask
 import numpy as np
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 def encode_rle(plane: NDArray[np.bool_]) -> str:
     """COCO's compressed run lengths, column by column, of a plane (H, W) bool."""
-    counts = mask.encode(np.asfortranarray(plane, np.uint8))["counts"]
-    return counts.decode("ascii") if isinstance(counts, bytes) else str(counts)
+    return _text(mask.encode(np.asfortranarray(plane, np.uint8)))
 
 
 def decode_rle(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -37,19 +36,19 @@ def expand_runs(lengths: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np
 
 
 def rle_overlap(
-    guesses: Sequence[str], truths: Sequence[str], size: tuple[int, int], crowd: Sequence[bool]
+    predictions: Sequence[str],
+    targets: Sequence[str],
+    size: tuple[int, int],
+    crowd: Sequence[bool],
 ) -> NDArray[np.float64]:
     """(D, G) overlap of compressed run lengths.
 
-    With a crowd it is the share of the guess that lies in it.
+    With a crowd it is the share of the prediction that lies in it.
     """
-    one, other = (
-        [{"size": list(size), "counts": counts} for counts in each] for each in (guesses, truths)
-    )
-    found: NDArray[np.float64] = np.asarray(
-        mask.iou(one, other, [int(each) for each in crowd]), np.float64
-    )
-    return found.reshape(len(guesses), len(truths))
+    predicted = [{"size": list(size), "counts": counts} for counts in predictions]
+    drawn = [{"size": list(size), "counts": counts} for counts in targets]
+    overlap = np.asarray(mask.iou(predicted, drawn, list(map(int, crowd))), np.float64)
+    return overlap.reshape(len(predictions), len(targets))
 
 
 def rle_area(counts: str, size: tuple[int, int]) -> int:
@@ -65,8 +64,12 @@ def fill_polygon(polygon: Sequence[float], size: tuple[int, int]) -> NDArray[np.
     in where its centre is, to a fifth of a pixel; where the polygon crosses itself, even-odd.
     """
     (runs,) = mask.frPyObjects([list(polygon)], *size)
+    return decode_rle(_text(runs), size)
+
+
+def _text(runs: Mapping[str, object]) -> str:
     counts = runs["counts"]
-    return decode_rle(counts.decode("ascii") if isinstance(counts, bytes) else str(counts), size)
+    return counts.decode("ascii") if isinstance(counts, bytes) else str(counts)
 
 
 def _run_lengths(counts: str) -> NDArray[np.int64]:

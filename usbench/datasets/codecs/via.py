@@ -18,17 +18,16 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from usbench.datasets.codecs.polygons import CORNERS, Polygon
-from usbench.datasets.codecs.readers import read_text
+from usbench.datasets.codecs.readers import is_number, read_rows, read_text
 from usbench.errors import DataError
-from usbench.io.files import write_atomically
+from usbench.io.files import JsonObject, write_atomically
 
 COLUMNS = (
     *("filename", "file_size", "file_attributes", "region_count", "region_id"),
@@ -73,43 +72,47 @@ def read_via(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) 
     """
     entries: dict[str, ViaImage] = {}
     strays: list[str] = []
-    seen: dict[tuple[str, ...], int] = {}
-    ids: dict[str, list[str]] = {}
+    lines: dict[tuple[str, ...], int] = {}  # row → the line where it stands first
+    ids: set[tuple[str, str]] = set()
+    repeated: set[str] = set()  # images with a region id twice
     odd: Counter[str] = Counter()
-    for line, row in _rows(path):
-        where = f"{path}: line {line} ({row['filename']})"
-        first = seen.setdefault(tuple(row.values()), line)
+    for line, row in _read_rows(path):
+        name, where = row["filename"], f"{path}: line {line} ({row['filename']})"
+        first = lines.setdefault(tuple(row.values()), line)
         if first != line:
             raise DataError(
                 f"{where}: expected every row once, got that of line {first} again; remove one of "
                 "them"
             )
         facts = _texts(row, "file_attributes", where)
-        entry = entries.setdefault(row["filename"], ViaImage(facts, ()))
-        odd["rows whose image's attributes differ from its first row's"] += (
-            entry.attributes != facts
-        )
+        entry = entries.setdefault(name, ViaImage(facts, ()))
+        if entry.attributes != facts:
+            odd["rows whose image's attributes differ from its first row's"] += 1
         shape = _object(row, "region_shape_attributes", where)
         if not shape:
             continue
-        ids.setdefault(row["filename"], []).append(row["region_id"])
-        label = _label(_texts(row, "region_attributes", where), attribute, labels, where)
+        if (name, row["region_id"]) in ids:
+            repeated.add(name)
+        ids.add((name, row["region_id"]))
+        label = _texts(row, "region_attributes", where).get(attribute)
+        if label is None or label not in labels:
+            got = "none" if label is None else repr(label[:40])
+            raise DataError(
+                f"{where}: expected {', '.join(labels)} as {attribute}, got {got}; correct the row"
+            )
         if shape.get("name") == "rect":
             strays.append(where)
         else:
-            region = ViaRegion(label, _polygon(shape, where))
-            entries[row["filename"]] = ViaImage(entry.attributes, (*entry.regions, region))
+            regions = (*entry.regions, ViaRegion(label, _polygon(shape, where)))
+            entries[name] = ViaImage(entry.attributes, regions)
     if len(strays) > rects:
         raise DataError(
             f"{strays[rects]}: expected polygons, got a rect ({len(strays)} in the file; {rects} "
-            "are a known defect of "
-            "the release); redraw it as a polygon"
+            "are a known defect of the release); redraw it as a polygon"
         )
     odd["rectangles, ignored"] = len(strays)
-    odd["images with a region id twice, all their polygons taken"] = sum(
-        len(set(n)) < len(n) for n in ids.values()
-    )
-    return ViaExport(entries, {name: count for name, count in odd.items() if count})
+    odd["images with a region id twice, all their polygons taken"] = len(repeated)
+    return ViaExport(entries, dict(+odd))
 
 
 def write_via(
@@ -120,49 +123,28 @@ def write_via(
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
     for name, entry in entries.items():
-        head = [name, file_sizes[name], _compact(dict(entry.attributes)), len(entry.regions)]
+        head = [name, file_sizes[name], _compact({**entry.attributes}), len(entry.regions)]
         for n, region in enumerate(entry.regions):
             xs, ys = region.polygon.T.tolist()
             shape = {"name": "polygon", "all_points_x": xs, "all_points_y": ys}
             rows.writerow([*head, n, _compact(shape), _compact({attribute: region.label})])
         if not entry.regions:
             rows.writerow([*head, 0, "{}", "{}"])
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, text.getvalue())
 
 
-def _rows(path: Path) -> list[tuple[int, Row]]:
-    """(line, row) of the file. DataError for anything but such a table."""
+def _read_rows(path: Path) -> Iterator[tuple[int, Row]]:
     expected = "a VIA annotation export (CSV)"
-    text = read_text(path, expected)
-    head = text.split("\n", 1)[0]
-    table = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ","
-    )
-    found: list[tuple[int, Row]] = []
-    try:
-        lost = [name for name in COLUMNS if name not in (table.fieldnames or ())]
-        if lost:
+    for line, row in read_rows(path, read_text(path, expected), COLUMNS, expected):
+        if None in row or None in row.values() or not row["filename"]:
             raise DataError(
-                f"{path}: expected {expected} with the columns {', '.join(COLUMNS)}, found no "
-                f"{lost[0]}"
+                f"{path}: line {line}: expected a file name and {len(COLUMNS)} cells, got others; "
+                "export it from VIA again"
             )
-        for row in table:
-            if None in row or None in row.values() or not row["filename"]:
-                where = f"{path}: line {table.line_num}"
-                raise DataError(
-                    f"{where}: expected a file name and {len(COLUMNS)} cells, got others; export "
-                    "it from VIA again"
-                )
-            found.append((table.line_num, {name: row[name] for name in COLUMNS}))
-    except csv.Error as error:
-        raise DataError(
-            f"{path}: expected {expected}, got a damaged one ({error}); export it from VIA again"
-        ) from error
-    return found
+        yield line, {name: row[name] for name in COLUMNS}
 
 
-def _object(row: Row, column: str, where: str) -> dict[str, Any]:
-    """A cell's JSON object."""
+def _object(row: Row, column: str, where: str) -> JsonObject:
     try:
         value = json.loads(row[column], parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
@@ -179,27 +161,16 @@ def _object(row: Row, column: str, where: str) -> dict[str, Any]:
 
 
 def _texts(row: Row, column: str, where: str) -> dict[str, str]:
-    """A cell's JSON object of texts."""
-    found = _object(row, column, where)
-    for name, value in found.items():
+    texts = _object(row, column, where)
+    for name, value in texts.items():
         if not isinstance(value, str):
             raise DataError(
                 f"{where}: expected text as {name} of {column}, got {str(value)[:40]!r}; correct it"
             )
-    return found
+    return texts
 
 
-def _label(attributes: Mapping[str, str], attribute: str, labels: Sequence[str], where: str) -> str:
-    label = attributes.get(attribute)
-    if label is None or label not in labels:
-        found = "none" if label is None else repr(label[:40])
-        raise DataError(
-            f"{where}: expected {', '.join(labels)} as {attribute}, got {found}; correct the row"
-        )
-    return label
-
-
-def _polygon(shape: Mapping[str, Any], where: str) -> Polygon:
+def _polygon(shape: JsonObject, where: str) -> Polygon:
     if shape.get("name") != "polygon":
         raise DataError(
             f"{where}: expected a polygon, got {str(shape.get('name'))[:40]!r}; redraw it as a "
@@ -215,15 +186,13 @@ def _polygon(shape: Mapping[str, Any], where: str) -> Polygon:
             f"{where}: expected a polygon of {CORNERS} vertices or more, got {len(xs)}; redraw it"
         )
     for value in (*xs, *ys):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not -1 <= value <= FARTHEST:  # NaN fails too
+        if not is_number(value, -1, FARTHEST):
             raise DataError(
                 f"{where}: expected vertices in the image, in px, got {str(value)[:40]}; correct "
                 "the row"
             )
-    polygon: Polygon = np.floor(np.array([xs, ys], np.float64).T + 0.5).astype(np.int32)
-    return polygon
+    return np.floor(np.array([xs, ys], np.float64).T + 0.5).astype(np.int32)
 
 
-def _compact(value: Mapping[str, Any]) -> str:
+def _compact(value: Mapping[str, object]) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

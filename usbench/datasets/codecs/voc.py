@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs.readers import read_text
+from usbench.datasets.codecs.readers import read_text, require
 from usbench.errors import DataError
 from usbench.io.files import write_atomically
 from usbench.types import Boxes
@@ -35,16 +35,15 @@ def read_voc(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]
             is no number; for a missing <size>; for a cut-off file and one with a DOCTYPE (never
             expanded); the message names the object.
     """
-    root = _parsed(path)
+    root = _parse(path)
     size = _length(path, root, "height"), _length(path, root, "width")
     corners, labels = [], []
     for number, element in enumerate(root.findall("object"), start=1):
-        where = f"{path}: object {number}"
-        name = (element.findtext("name") or "").strip()
+        where, name = f"{path}: object {number}", element.findtext("name", "").strip()
         if name not in classes:
-            known = ", ".join(classes)
             raise DataError(
-                f"{where}: expected a class of {known}, got {name!r}; correct it or the class list"
+                f"{where}: expected a class of {', '.join(classes)}, got {name!r}; correct it or "
+                "the class list"
             )
         labels.append(classes.index(name))
         corners.append(_corners(where, element, size))
@@ -85,10 +84,10 @@ def write_voc(
         texts = (np.format_float_positional(value, trim="-") for value in box)
         _fill(ET.SubElement(element, "bndbox"), dict(zip(CORNERS, texts, strict=True)))
     ET.indent(root, "\t")
-    write_atomically(path, (ET.tostring(root, encoding="unicode") + "\n").encode())
+    write_atomically(path, ET.tostring(root, encoding="unicode") + "\n")
 
 
-def _parsed(path: Path) -> ET.Element:
+def _parse(path: Path) -> ET.Element:
     expected = "a Pascal VOC XML"
     text = read_text(path, expected)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
@@ -107,34 +106,30 @@ def _parsed(path: Path) -> ET.Element:
 
 
 def _length(path: Path, root: ET.Element, name: str) -> int:
-    text = (root.findtext(f"size/{name}") or "").strip()
-    if not _LENGTH.fullmatch(text) or int(text) == 0:
-        raise DataError(
-            f"{path}: expected <size> with a {name} in pixels, got {text!r}; correct the file"
-        )
+    text = root.findtext(f"size/{name}", "").strip()
+    fits = _LENGTH.fullmatch(text) is not None and int(text) > 0
+    require(fits, str(path), f"<size> with a {name} in pixels", text)
     return int(text)
 
 
 def _corners(where: str, element: ET.Element, size: tuple[int, int]) -> NDArray[np.float32]:
-    texts = [(element.findtext(f"bndbox/{name}") or "").strip() for name in CORNERS]
-    for name, text in zip(CORNERS, texts, strict=True):
-        if not _NUMBER.fullmatch(text):
-            raise DataError(f"{where}: expected a number as {name}, got {text!r}; correct the file")
+    numbers = []
+    for name in CORNERS:
+        text = element.findtext(f"bndbox/{name}", "").strip()
+        require(_NUMBER.fullmatch(text) is not None, where, f"a number as {name}", text)
+        numbers.append(float(text))
     with np.errstate(over="ignore"):
-        box = np.array([float(text) for text in texts]).astype(np.float32)
+        box = np.array(numbers).astype(np.float32)
     _require_inside(where, box, size)
     return box
 
 
 def _require_inside(where: str, box: NDArray[np.float32], size: tuple[int, int]) -> None:
     height, width = size
-    x1, y1, x2, y2 = (float(value) for value in box)
-    if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
-        found = f"{x1:g}, {y1:g}, {x2:g}, {y2:g}"
-        raise DataError(
-            f"{where}: expected a box with area inside {width}×{height}, got {found}; correct the "
-            "file"
-        )
+    x1, y1, x2, y2 = box.tolist()
+    fits = 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height
+    got = f"{x1:g}, {y1:g}, {x2:g}, {y2:g}"
+    require(fits, where, f"a box with area inside {width}×{height}", got)
 
 
 def _fill(element: ET.Element, texts: dict[str, str]) -> None:

@@ -11,24 +11,23 @@ an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs.readers import read_lines, split_lines
+from usbench.datasets.codecs.readers import NUMBER, read_lines, require, split_lines
 from usbench.errors import DataError
 from usbench.io.files import write_atomically
 from usbench.types import Boxes
 
 STICKS_OUT = 1e-3  # of the image's side: what four digits lose
-FRACTIONS = ("cx", "cy", "w", "h")
-# float() would take nan.
-_NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII)
+# Column after the class → the side of the image that it is a fraction of.
+FRACTIONS = {"cx": "width", "cy": "height", "w": "width", "h": "height"}
 _CLASS = re.compile(r"\d{1,9}", re.ASCII)
 
-Row = tuple[int, float, float, float, float]
+Rows = NDArray[np.float64]  # (N, 5 or 6): class cx cy w h [confidence]
 
 
 def read_yolo_boxes(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxes:
@@ -41,11 +40,11 @@ def read_yolo_boxes(path: Path, names: Sequence[str], size: tuple[int, int]) -> 
             the image, text for a number, the same row twice, and for rows of predictions or of
             polygons; the message names the line.
     """
-    return _boxes(path, read_lines(path, "YOLO labels"), names, size)
+    return _parse_boxes(path, read_lines(path, "YOLO labels"), names, size)
 
 
 def read_yolo_predictions(path: Path, names: Sequence[str], size: tuple[int, int]) -> Boxes:
-    """Predictions, `class cx cy w h confidence`, as `read_yolo_boxes` reads truths.
+    """Predictions, `class cx cy w h confidence`, as `read_yolo_boxes` reads targets.
 
     A row may come twice, a box may be flat.
 
@@ -53,28 +52,10 @@ def read_yolo_predictions(path: Path, names: Sequence[str], size: tuple[int, int
         DataError: a row without its confidence, one outside 0..1, and what
             `read_yolo_boxes` refuses of a row.
     """
-    corners, labels, scores = [], [], []
-    for number, line in enumerate(read_lines(path, "YOLO predictions"), start=1):
-        columns = line.split()
-        if not columns:
-            continue
-        where = f"{path}: line {number}"
-        if len(columns) != 6:
-            raise DataError(
-                f"{where}: expected class cx cy w h confidence, got {len(columns)} columns; save "
-                "them so"
-            )
-        if not _NUMBER.fullmatch(columns[5]) or not 0 <= float(columns[5]) <= 1:
-            raise DataError(
-                f"{where}: expected a confidence of 0..1, got {columns[5][:40]!r}; correct the file"
-            )
-        label, cx, cy, w, h = _row(where, columns[:5], names)
-        corners.append(np.clip([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], 0, 1))
-        labels.append(label)
-        scores.append(float(columns[5]))
-    sides = np.array([size[1], size[0], size[1], size[0]])
-    xyxy = (np.array(corners).reshape(-1, 4) * sides).astype(np.float32)
-    return Boxes(xyxy, np.array(labels, np.int64), np.array(scores, np.float32))
+    _, rows = _parse_rows(path, read_lines(path, "YOLO predictions"), names, 6)
+    return Boxes(
+        _native_corners(rows, size), rows[:, 0].astype(np.int64), rows[:, 5].astype(np.float32)
+    )
 
 
 def write_yolo_boxes(path: Path, boxes: Boxes, names: Sequence[str], size: tuple[int, int]) -> None:
@@ -87,14 +68,11 @@ def write_yolo_boxes(path: Path, boxes: Boxes, names: Sequence[str], size: tuple
     xyxy, extent = boxes.xyxy.astype(np.float64), (size[1], size[0])
     centres, sides = (xyxy[:, :2] + xyxy[:, 2:]) / 2 / extent, (xyxy[:, 2:] - xyxy[:, :2]) / extent
     lines = []
-    for label, row in zip(
-        boxes.labels.tolist(), np.concatenate([centres, sides], axis=1), strict=True
-    ):
-        lines.append(
-            " ".join([str(label), *(np.format_float_positional(value, trim="-") for value in row)])
-        )
-    _boxes(path, lines, names, size)
-    write_atomically(path, "".join(f"{line}\n" for line in lines).encode("ascii"))
+    for label, row in zip(boxes.labels, np.concatenate([centres, sides], axis=1), strict=True):
+        numbers = (np.format_float_positional(value, trim="-") for value in row)
+        lines.append(" ".join([str(label), *numbers]))
+    _parse_boxes(path, lines, names, size)
+    write_atomically(path, "".join(map("{}\n".format, lines)))
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
@@ -102,7 +80,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
 
     DataError for none at all, an empty line between names and a name that comes twice.
     """
-    return _names(path, read_lines(path, "class names, one per line"))
+    return _check_names(path, read_lines(path, "class names, one per line"))
 
 
 def write_class_names(path: Path, names: Sequence[str]) -> None:
@@ -111,13 +89,13 @@ def write_class_names(path: Path, names: Sequence[str]) -> None:
     Raises:
         DataError: names that `read_class_names` wouldn't give back.
     """
-    text = "".join(f"{name}\n" for name in names)
-    if _names(path, split_lines(text)) != tuple(names):
+    text = "".join(map("{}\n".format, names))
+    if _check_names(path, split_lines(text)) != tuple(names):
         raise DataError(
             f"{path}: expected names that fit a line each, got {', '.join(map(repr, names))}; "
             "rename them"
         )
-    write_atomically(path, text.encode())
+    write_atomically(path, text)
 
 
 def class_positions(path: Path, names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
@@ -132,13 +110,18 @@ def class_positions(path: Path, names: Sequence[str], classes: Sequence[str]) ->
             f"{', '.join(names)}; "
             "correct dataset.views.detect.classes or the file"
         )
-    return np.array([classes.index(name) for name in names], np.int64)
+    return np.array(list(map(classes.index, names)), np.int64)
 
 
-def _names(path: Path, lines: list[str]) -> tuple[str, ...]:
-    names = [line.strip() for line in lines]
+def _check_names(path: Path, lines: Iterable[str]) -> tuple[str, ...]:
+    names = list(map(str.strip, lines))
     while names and not names[-1]:
         names.pop()
+    if not names:
+        raise DataError(
+            f"{path}: expected class names, one per line, found none; list them in the labels' "
+            "order"
+        )
     first: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         where = f"{path}: line {number}"
@@ -147,84 +130,86 @@ def _names(path: Path, lines: list[str]) -> tuple[str, ...]:
                 f"{where}: expected a class name, got an empty line, which counts; remove or fill "
                 "it"
             )
-        if name in first:
+        if first.setdefault(name, number) != number:
             raise DataError(
                 f"{where}: expected a class name of its own, got {name!r} as in line {first[name]}"
             )
-        first[name] = number
-    if not names:
-        raise DataError(
-            f"{path}: expected class names, one per line, found none; list them in the labels' "
-            "order"
-        )
     return tuple(names)
 
 
-def _boxes(path: Path, lines: list[str], names: Sequence[str], size: tuple[int, int]) -> Boxes:
-    found: dict[Row, int] = {}
-    corners, labels = [], []
+def _parse_boxes(
+    path: Path, lines: Iterable[str], names: Sequence[str], size: tuple[int, int]
+) -> Boxes:
+    wheres, rows = _parse_rows(path, lines, names, 5)
+    corners = _native_corners(rows, size)
+    first: dict[tuple[float, ...], str] = {}
+    for where, row, fractions, box in zip(wheres, rows, _fractions(rows), corners, strict=True):
+        same = first.setdefault(tuple(row.tolist()), where)
+        if same is not where:
+            raise DataError(
+                f"{where}: expected every object once, got {same.rpartition(': ')[2]} again; "
+                "remove one of them"
+            )
+        near = fractions.min() >= -STICKS_OUT and fractions.max() <= 1 + STICKS_OUT
+        if not near or not (box[:2] < box[2:]).all():
+            kind = "a box with area" if near else "a box"
+            x1, y1, x2, y2 = fractions * np.tile(size[::-1], 2)
+            raise DataError(
+                f"{where}: expected {kind} inside {size[1]}×{size[0]}, got {x1:g}, {y1:g}, "
+                f"{x2:g}, {y2:g}; correct the file"
+            )
+    return Boxes(corners, rows[:, 0].astype(np.int64))
+
+
+def _parse_rows(
+    path: Path, lines: Iterable[str], names: Sequence[str], columns: int
+) -> tuple[list[str], Rows]:
+    wheres: list[str] = []
+    rows: list[list[float]] = []
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        cells, where = line.split(), f"{path}: line {number}"
+        if not cells:
             continue
-        where = f"{path}: line {number}"
-        row = _row(where, line.split(), names)
-        if row in found:
+        if len(cells) != columns:
             raise DataError(
-                f"{where}: expected every object once, got line {found[row]} again; remove one of "
-                "them"
+                f"{where}: expected class cx cy w h{' confidence' if columns == 6 else ''}, got "
+                f"{_describe_row(cells)}; take the files of boxes"
             )
-        found[row] = number
-        corners.append(_corners(where, row, size))
-        labels.append(row[0])
-    return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64))
-
-
-def _row(where: str, columns: list[str], names: Sequence[str]) -> Row:
-    if len(columns) != 5:
-        raise DataError(
-            f"{where}: expected class cx cy w h, got {_other(columns)}; take the files of boxes"
-        )
-    if not _CLASS.fullmatch(columns[0]) or int(columns[0]) >= len(names):
-        known = f"a class number 0..{len(names) - 1} of {', '.join(names)}"
-        raise DataError(
-            f"{where}: expected {known}, got {columns[0][:40]!r}; correct it or classes.txt"
-        )
-    for name, text in zip(FRACTIONS, columns[1:], strict=True):
-        if not _NUMBER.fullmatch(text):
+        if not _CLASS.fullmatch(cells[0]) or int(cells[0]) >= len(names):
             raise DataError(
-                f"{where}: expected a number as {name}, got {text[:40]!r}; correct the file"
+                f"{where}: expected a class number 0..{len(names) - 1} of {', '.join(names)}, got "
+                f"{cells[0][:40]!r}; correct it or classes.txt"
             )
-        if not 0 <= float(text) <= 1 + (STICKS_OUT if name in "wh" else 0):
-            side = "width" if name in ("cx", "w") else "height"
-            wanted = f"{name} as a fraction of the image's {side}, 0..1"
-            raise DataError(f"{where}: expected {wanted}, got {text}; divide pixels by the {side}")
-    cx, cy, w, h = (float(text) for text in columns[1:])
-    return int(columns[0]), cx, cy, w, h
+        for name, text in zip((*FRACTIONS, "confidence"), cells[1:], strict=False):
+            require(NUMBER.fullmatch(text) is not None, where, f"a number as {name}", text)
+            side = FRACTIONS.get(name)
+            if not 0 <= float(text) <= 1 + (STICKS_OUT if name in "wh" else 0):
+                raise DataError(
+                    f"{where}: expected {name} as a fraction of the image's {side}, 0..1, got "
+                    f"{text}; divide pixels by the {side}"
+                    if side
+                    else f"{where}: expected a confidence of 0..1, got {text}; correct the file"
+                )
+        rows.append(list(map(float, cells)))
+        wheres.append(where)
+    return wheres, np.array(rows, np.float64).reshape(-1, columns)
 
 
-def _other(columns: list[str]) -> str:
-    """What a row of another length is."""
-    if len(columns) == 6:
+def _describe_row(cells: Sequence[str]) -> str:
+    if len(cells) == 6:
         return "6 columns, a prediction with its confidence"
-    if len(columns) >= 7 and len(columns) % 2:
-        return f"{len(columns)} columns, a segmentation polygon"
-    return f"{len(columns)} columns"
+    if len(cells) >= 7 and len(cells) % 2:
+        return f"{len(cells)} columns, a segmentation polygon"
+    return f"{len(cells)} columns"
 
 
-def _corners(where: str, row: Row, size: tuple[int, int]) -> NDArray[np.float32]:
-    _, cx, cy, w, h = row
-    fractions = np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2])
-    sides = np.array([size[1], size[0], size[1], size[0]])
-    found = ", ".join(f"{value:g}" for value in fractions * sides)
-    if fractions.min() < -STICKS_OUT or fractions.max() > 1 + STICKS_OUT:
-        raise DataError(
-            f"{where}: expected a box inside {size[1]}×{size[0]}, got {found}; correct the file"
-        )
+def _fractions(rows: Rows) -> NDArray[np.float64]:
+    """(N, 4) x1, y1, x2, y2 as fractions of the image's sides."""
+    centres, halves = rows[:, 1:3], rows[:, 3:5] / 2
+    return np.concatenate([centres - halves, centres + halves], axis=1)
+
+
+def _native_corners(rows: Rows, size: tuple[int, int]) -> NDArray[np.float32]:
+    """(N, 4) x1, y1, x2, y2 in px, clipped to the image."""
     # -0.0 + 0.0 = 0.0.
-    box: NDArray[np.float32] = (np.clip(fractions, 0, 1) * sides + 0.0).astype(np.float32)
-    if not (box[:2] < box[2:]).all():
-        raise DataError(
-            f"{where}: expected a box with area inside {size[1]}×{size[0]}, got {found}; correct "
-            "the file"
-        )
-    return box
+    return np.asarray(np.clip(_fractions(rows), 0, 1) * np.tile(size[::-1], 2) + 0.0, np.float32)

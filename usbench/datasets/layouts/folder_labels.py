@@ -1,8 +1,8 @@
 """The labels that a folder of one's own images may have: index masks, a COCO JSON, YOLO text.
 
-Each kind pairs a folder of images with its labels, reads one record's truth and writes it. Class
-names that the configuration leaves open come from the labels: `classes.txt` beside masks or YOLO
-text, COCO's categories.
+Each kind pairs a folder of images with its labels, reads the target of a record and writes it.
+Class names that the configuration leaves open come from the labels: `classes.txt` beside masks or
+YOLO text, COCO's categories.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets.codecs import coco_targets, image, label_png, yolo_txt
-from usbench.datasets.layouts.folders import list_files
+from usbench.datasets.layouts.folders import (
+    ParsedFiles,
+    list_files,
+    require_pairs,
+    require_target,
+)
 from usbench.datasets.layouts.index_masks import component_boxes
 from usbench.errors import ConfigError, DataError
 from usbench.types import Boxes, Landmarks, Masks, Sample, Target, Task
@@ -35,91 +40,100 @@ class Labels(Protocol):
 
     def names(self, labels: Path) -> tuple[str, ...]:
         """The class names that the labels themselves state."""
-        ...
 
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
         """Every image with its label; DataError where one has none."""
-        ...
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Target:
-        """The truth of one image; name: its path below the images' folder."""
-        ...
+        """The target of one image; name: its path below the images' folder."""
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
         """Write one image as PNG, and its label; DataError for a target of another kind."""
-        ...
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
         """Write what belongs to all that was put."""
-        ...
 
 
-class MaskFiles:
+def make_labels(
+    format: str, task: Task, exclusive: bool, values: Mapping[str, int] | None, min_pixels: int
+) -> Labels:
+    """The labels of a format; see Folder for the settings.
+
+    Raises:
+        ConfigError: settings that the format can't have.
+    """
+    if values is not None and not isinstance(values, Mapping):
+        raise ConfigError(
+            f"dataset.values={values}: expected class: value, such as {{lesion: 255}}"
+        )
+    if values and format != "masks":
+        raise ConfigError(
+            f"dataset.values: values are those of masks, not of format={format}; leave them out"
+        )
+    if format == "masks":
+        return _MaskFiles(task, values or {}, min_pixels)
+    if format == "yolo":
+        return _YoloFiles(task)
+    if format == "coco":
+        return _CocoFile(task, exclusive and task == "segment")
+    raise ConfigError(f"dataset.format={format}: expected masks, coco or yolo")
+
+
+class _MaskFiles:
     """A PNG of index values per image, of the same name; 0 is background."""
 
     written_as: Task = "segment"
 
-    def __init__(self, task: Task, values: Mapping[str, int] | None, min_pixels: int) -> None:
+    def __init__(self, task: Task, values: Mapping[str, int], min_pixels: int) -> None:
         if task == "landmark":
             raise ConfigError(
                 "dataset.format=masks: masks have no landmarks; take format=coco with keypoints"
             )
-        given = list((values or {}).values())
-        if any(
-            isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 256
-            for value in given
-        ):
-            raise ConfigError(f"dataset.values={values}: expected a value of 1..255 for each class")
-        if len(set(given)) < len(given):
+        for value in values.values():
+            if type(value) is not int or not 0 < value < 256:
+                raise ConfigError(
+                    f"dataset.values={values}: expected a value of 1..255 for each class"
+                )
+        if len(set(values.values())) < len(values):
             raise ConfigError(f"dataset.values={values}: expected another value for each class")
-        self.task, self.given, self.min_pixels = task, dict(values or {}), min_pixels
+        self.task, self.values, self.min_pixels = task, dict(values), min_pixels
 
     def names(self, labels: Path) -> tuple[str, ...]:
-        """See Labels."""
-        return tuple(self.given) or _stated(labels, "dataset.values")
+        return tuple(self.values) or _stated_names(labels, "dataset.values")
 
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
-        """See Labels."""
-        self.values(classes)
-        return _pairs(
-            list_files(images, *PICTURES), list_files(labels, ".png"), "an index mask (PNG)"
-        )
+        self._values_of(classes)
+        return _pair_stems(images, list_files(labels, ".png"), "an index mask (PNG)")
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Target:
-        """See Labels."""
-        values = self.values(classes)
+        values = self._values_of(classes)
         index = label_png.read_label_png(label, 255)
-        _require_size(label, index.shape, picture)
-        _require_known(label, index, values, classes)
+        image.require_size(label, index.shape, picture)
+        _require_values(label, index, values, classes)
         planes = np.equal(index, values[:, None, None])
         return Masks(planes) if self.task == "segment" else component_boxes(planes, self.min_pixels)
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
-        """See Labels."""
-        table = np.concatenate([np.zeros(1, np.uint8), self.values(classes)])
-        if not isinstance(sample.target, Masks):
-            raise DataError(
-                f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
-            )
+        table = np.concatenate([np.zeros(1, np.uint8), self._values_of(classes)])
+        index = label_png.planes_to_index(require_target(sample, Masks).planes)
         image.write_grey(images / f"{sample.id}.png", sample.image)
-        label_png.write_label_png(
-            labels / f"{sample.id}.png", table[label_png.planes_to_index(sample.target.planes)]
-        )
+        label_png.write_label_png(labels / f"{sample.id}.png", table[index])
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
-        """See Labels."""
         yolo_txt.write_class_names(labels / NAMES, classes)
 
-    def values(self, classes: Sequence[str]) -> NDArray[np.uint8]:
+    def _values_of(self, classes: Sequence[str]) -> NDArray[np.uint8]:
         """The masks' value of each class: as configured, else 1, 2, 3 in order of the classes."""
-        if self.given and set(self.given) != set(classes):
-            known = ", ".join(classes)
-            raise ConfigError(f"dataset.values={self.given}: expected a value for each of {known}")
-        given = [self.given[name] for name in classes] if self.given else range(1, len(classes) + 1)
-        return np.array(given, np.uint8)
+        if not self.values:
+            return np.arange(1, len(classes) + 1, dtype=np.uint8)
+        if set(self.values) != set(classes):
+            raise ConfigError(
+                f"dataset.values={self.values}: expected a value for each of {', '.join(classes)}"
+            )
+        return np.array(list(map(self.values.__getitem__, classes)), np.uint8)
 
 
-class YoloFiles:
+class _YoloFiles:
     """A text of boxes per image, of the same name; an image without objects has an empty one.
 
     The numbers are those of `classes.txt` beside them, where there is one, else of the configured
@@ -136,39 +150,28 @@ class YoloFiles:
             )
 
     def names(self, labels: Path) -> tuple[str, ...]:
-        """See Labels."""
-        return _stated(labels, "dataset.views.detect.classes")
+        return _stated_names(labels, "dataset.views.detect.classes")
 
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
-        """See Labels."""
-        self.numbering(labels, classes)
+        self._numbering(labels, classes)
         texts = list_files(labels, ".txt")
         texts.pop(Path(NAMES).stem, None)
-        return _pairs(
-            list_files(images, *PICTURES), texts, "a YOLO text (empty where it has no objects)"
-        )
+        return _pair_stems(images, texts, "a YOLO text (empty where it has no objects)")
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Boxes:
-        """See Labels."""
-        names, places = self.numbering(label.parent, classes)
+        names, positions = self._numbering(label.parent, classes)
         boxes = yolo_txt.read_yolo_boxes(label, names, image.read_size(picture))
-        return Boxes(boxes.xyxy, places[boxes.labels])
+        return Boxes(boxes.xyxy, positions[boxes.labels])
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
-        """See Labels."""
-        if not isinstance(sample.target, Boxes):
-            raise DataError(
-                f"sample {sample.id}: expected boxes, got {type(sample.target).__name__}"
-            )
+        boxes, size = require_target(sample, Boxes), (sample.image.shape[0], sample.image.shape[1])
         image.write_grey(images / f"{sample.id}.png", sample.image)
-        size = (sample.image.shape[0], sample.image.shape[1])
-        yolo_txt.write_yolo_boxes(labels / f"{sample.id}.txt", sample.target, classes, size)
+        yolo_txt.write_yolo_boxes(labels / f"{sample.id}.txt", boxes, classes, size)
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
-        """See Labels."""
         yolo_txt.write_class_names(labels / NAMES, classes)
 
-    def numbering(
+    def _numbering(
         self, labels: Path, classes: Sequence[str]
     ) -> tuple[Sequence[str], NDArray[np.int64]]:
         """(the names that the numbers stand for, the place of each in the classes)."""
@@ -179,76 +182,56 @@ class YoloFiles:
         return names, yolo_txt.class_positions(path, names, classes)
 
 
-class CocoFile:
+class _CocoFile:
     """COCO's instances JSON; `file_name` is the image's path below the images' folder."""
 
     def __init__(self, task: Task, exclusive: bool) -> None:
         self.task, self.written_as, self.exclusive = task, task, exclusive
-        # Parsed once per state of the file.
-        self.known: dict[tuple[Path, int, int], coco_targets.CocoTargets] = {}
+        self.files = ParsedFiles(coco_targets.read_coco_targets)
         # Put, not yet written.
         self.pending: dict[Path, list[tuple[str, tuple[int, int], Target]]] = {}
 
     def names(self, labels: Path) -> tuple[str, ...]:
-        """See Labels."""
-        truth = self.truth(labels)
-        return truth.points if self.task == "landmark" else truth.names
+        content = self.files.read(labels)
+        return content.points if self.task == "landmark" else content.names
 
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
-        """See Labels."""
-        found = []
-        for name in self.truth(labels).images:
+        pairs = []
+        for name in self.files.read(labels).images:
             path = Path(name)
             if path.is_absolute() or ".." in path.parts or not (images / path).is_file():
-                where = f"its images' file_name below {images}"
                 raise DataError(
-                    f"{labels}: expected {where}, got {name!r}, where no image is; correct either"
+                    f"{labels}: expected its images' file_name below {images}, got {name!r}, "
+                    "where no image is; correct either"
                 )
-            found.append((path.with_suffix("").as_posix(), images / path, labels))
-        return found
+            pairs.append((path.with_suffix("").as_posix(), images / path, labels))
+        return pairs
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Target:
-        """See Labels."""
-        truth = self.truth(label)
-        if name not in truth.images:
+        content = self.files.read(label)
+        if name not in content.images:
             raise DataError(
                 f"{label}: expected an image {name}, found none; the file has changed, start again"
             )
-        _require_size(label, truth.images[name].size, picture)
+        image.require_size(label, content.images[name].size, picture)
         if self.task == "detect":
-            return truth.boxes(name, classes)
+            return content.boxes(name, classes)
         if self.task == "landmark":
-            return truth.landmarks(name, classes)
-        return truth.masks(name, classes, self.exclusive)
+            return content.landmarks(name, classes)
+        return content.masks(name, classes, self.exclusive)
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
-        """See Labels."""
-        wanted = {"detect": Boxes, "landmark": Landmarks, "segment": Masks}[self.task]
-        if not isinstance(sample.target, wanted):
-            found = type(sample.target).__name__
-            raise DataError(f"sample {sample.id}: expected {wanted.__name__.lower()}, got {found}")
-        image.write_grey(images / f"{sample.id}.png", sample.image)
-        size = (sample.image.shape[0], sample.image.shape[1])
-        self.pending.setdefault(labels, []).append((f"{sample.id}.png", size, sample.target))
+        kinds: dict[Task, type[Target]] = {"detect": Boxes, "landmark": Landmarks, "segment": Masks}
+        name, (height, width) = f"{sample.id}.png", sample.image.shape
+        target = require_target(sample, kinds[self.task])
+        image.write_grey(images / name, sample.image)
+        self.pending.setdefault(labels, []).append((name, (height, width), target))
 
     def close(self, labels: Path, classes: Sequence[str]) -> None:
-        """See Labels."""
         coco_targets.write_coco_targets(labels, classes, self.pending.pop(labels, []))
 
-    def truth(self, path: Path) -> coco_targets.CocoTargets:
-        """The file's content."""
-        try:
-            state = path.stat()
-        except OSError:
-            return coco_targets.read_coco_targets(path)  # which says what is wrong
-        key = (path, state.st_size, state.st_mtime_ns)
-        if key not in self.known:
-            self.known[key] = coco_targets.read_coco_targets(path)
-        return self.known[key]
 
-
-def _stated(labels: Path, setting: str) -> tuple[str, ...]:
-    """The names of classes.txt; DataError where there is none."""
+def _stated_names(labels: Path, setting: str) -> tuple[str, ...]:
     path = labels / NAMES
     if not path.is_file():
         raise DataError(
@@ -258,47 +241,30 @@ def _stated(labels: Path, setting: str) -> tuple[str, ...]:
     return yolo_txt.read_class_names(path)
 
 
-def _pairs(images: Mapping[str, Path], labels: Mapping[str, Path], wanted: str) -> list[Pair]:
+def _pair_stems(folder: Path, labels: Mapping[str, Path], label: str) -> list[Pair]:
     """Images with the label of the same stem; DataError where either stands alone."""
-    spare = sorted(labels.keys() - images.keys())
-    owners = {stem: _owner(stem, images) for stem in spare}
-    owner = next((name for name in owners.values() if name), None)
-    if owner:
-        several = [
-            labels[stem].name for stem in labels if stem == owner or owners.get(stem) == owner
-        ]
-        found = f"{len(several)} for {images[owner].name} ({', '.join(several[:3])})"
-        advice = f"make it one file, named as the image is ({owner})"
-        raise DataError(f"{images[owner]}: expected {wanted}, got {found}; {advice}")
-    lone = sorted(images.keys() - labels.keys())
-    if lone:
-        count = f"{len(lone)} of {len(images)} images lack one"
-        raise DataError(
-            f"{images[lone[0]]}: expected {wanted} of the same name, found none ({count})"
-        )
-    if spare:
-        raise DataError(
-            f"{labels[spare[0]]}: expected an image of the same name, found none ({len(spare)} "
-            "such labels)"
-        )
-    return [(stem, images[stem], labels[stem]) for stem in images]
+    images = list_files(folder, *PICTURES)
+    owners = {stem: stem if stem in images else _find_owner(stem, images) for stem in labels}
+    for stem, owner in sorted(owners.items()):
+        if owner and owner != stem:
+            several = [path.name for other, path in labels.items() if owners[other] == owner]
+            raise DataError(
+                f"{images[owner]}: expected {label}, got {len(several)} for {images[owner].name} "
+                f"({', '.join(several[:3])}); make it one file, named as the image is ({owner})"
+            )
+    require_pairs(images, labels, label)
+    return [(stem, path, labels[stem]) for stem, path in images.items()]
 
 
-def _owner(stem: str, images: Mapping[str, Path]) -> str | None:
+def _find_owner(stem: str, images: Mapping[str, Path]) -> str | None:
     """The image that a label of another stem seems to be of: a_1 and a (2) are a's."""
-    starts = (stem[:n] for n, mark in enumerate(stem) if mark in SEPARATORS)
-    return next((start.rstrip() for start in starts if start.rstrip() in images), None)
+    for n, mark in enumerate(stem):
+        if mark in SEPARATORS and stem[:n].rstrip() in images:
+            return stem[:n].rstrip()
+    return None
 
 
-def _require_size(label: Path, found: tuple[int, ...], picture: Path) -> None:
-    wanted = image.read_size(picture)
-    if found != wanted:
-        raise DataError(
-            f"{label}: expected the size of {picture.name} {wanted}, got {found} (height, width)"
-        )
-
-
-def _require_known(
+def _require_values(
     label: Path, index: label_png.Index, values: NDArray[np.uint8], classes: Sequence[str]
 ) -> None:
     """DataError for values that are neither background nor a class."""
@@ -307,14 +273,12 @@ def _require_known(
     foreign = np.flatnonzero(counts)
     if not len(foreign):
         return
-    known = ", ".join(
-        f"{value} {name}" for value, name in zip(values.tolist(), classes, strict=True)
-    )
-    found = f"value {foreign[0]} in {counts[foreign[0]]} pixels; correct the mask or dataset.values"
+    expected = ", ".join(map("{} {}".format, values.tolist(), classes))
+    got = f"value {foreign[0]} in {counts[foreign[0]]} pixels; correct the mask or dataset.values"
     if len(foreign) > 8:
-        found = (
+        got = (
             f"{len(foreign)} other values ({', '.join(map(str, foreign[:3]))} …): the grey of an "
-            "anti-aliased, resized "
-            "or photographic mask; save it with class values only, without smoothing"
+            "anti-aliased, resized or photographic mask; save it with class values only, without "
+            "smoothing"
         )
-    raise DataError(f"{label}: expected 0 background, {known}, got {found}")
+    raise DataError(f"{label}: expected 0 background, {expected}, got {got}")

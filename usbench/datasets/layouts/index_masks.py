@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from usbench.datasets.codecs import image, label_png
-from usbench.datasets.layouts.folders import list_files, pair_files, require_split, sort_unique
-from usbench.errors import DataError
+from usbench.datasets.layouts.folders import FilePairs, require_target
 from usbench.types import Boxes, Layout, Masks, Record, Sample, Split, Target, Task
 
 EIGHT = np.ones((3, 3), bool)
@@ -65,50 +64,25 @@ class IndexMasks(Layout):
         """
         self.classes, self.task, self.min_pixels = tuple(classes), task, min_pixels
         self.folders = {split: (paths[0], paths[1]) for split, paths in folders.items()}
-        self.group = re.compile(group) if group else None
+        self.files = FilePairs(self.folders, re.compile(group) if group else None)
 
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
-        found: list[Record] = []
-        for split, (images, masks) in self.folders.items():
-            found += pair_files(
-                root,
-                split,
-                list_files(root / images, ".png"),
-                list_files(root / masks, ".png"),
-                self.group,
-            )
-        return sort_unique(found)
+        return self.files.index(root)
 
     def read(self, root: Path, record: Record) -> Target:
         """See usbench.types.Layout."""
         label, picture = root / str(record.label), root / record.image
         index = label_png.read_label_png(label, len(self.classes))
-        size = image.read_size(picture)
-        if index.shape != size:  # boxes of a mask that is too small would lie inside the image
-            raise DataError(
-                f"{label}: expected the size of {picture.name} {size}, got {index.shape}"
-            )
+        image.require_size(label, index.shape, picture)
         planes = label_png.index_to_planes(index, len(self.classes))
         return Masks(planes) if self.task == "segment" else component_boxes(planes, self.min_pixels)
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
         """See usbench.types.Layout. The targets are Masks, whatever the view's task."""
-        written: list[Record] = []
-        for images, masks in self.folders.values():
-            (root / images).mkdir(parents=True, exist_ok=True)
-            (root / masks).mkdir(parents=True, exist_ok=True)
-        for sample in samples:
-            split = require_split(sample.id, sample.split)
-            if split not in self.folders:
-                splits = ", ".join(sorted(self.folders))
-                raise DataError(f"sample {sample.id}: expected a split of {splits}, got {split}")
-            if not isinstance(sample.target, Masks):
-                raise DataError(
-                    f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
-                )
-            picture, mask = (root / folder / f"{sample.id}.png" for folder in self.folders[split])
-            image.write_grey(picture, sample.image)
-            label_png.write_label_png(mask, label_png.planes_to_index(sample.target.planes))
-            written += pair_files(root, split, {sample.id: picture}, {sample.id: mask}, self.group)
-        return sort_unique(written)
+        return self.files.write(root, samples, _write_mask)
+
+
+def _write_mask(path: Path, sample: Sample) -> None:
+    planes = require_target(sample, Masks).planes
+    label_png.write_label_png(path, label_png.planes_to_index(planes))

@@ -3,7 +3,7 @@
 The repository's own tree, and beside it the images, which come by registration:
 
     labels/reviewed_labels_{1,2}.csv                          polygons, a VIA export per annotator
-    labels/reviewed_masks_{1,2}/{capsule,regions}/<image>     the release's filling (truth: masks only)
+    labels/reviewed_masks_{1,2}/{capsule,regions}/<image>     the release's filling (truth: masks)
     OpenKidneyUltrasoundDataSet_TransducerInfo.xlsx           pixel sizes
     images/<image>                                            <patient>_IM-….png
 
@@ -12,16 +12,18 @@ The planes overlap: the capsule contains the other three. The leading number of 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from usbench.datasets.codecs import image, polygons, transducers, via
-from usbench.datasets.layouts.folders import list_files, sort_unique
+from usbench.datasets.codecs import image, pixel_sizes, polygons, via
+from usbench.datasets.layouts.folders import ParsedFiles, list_files, require_target, sort_unique
 from usbench.datasets.layouts.kidney_planes import (
     ANATOMY,
     Planes,
@@ -81,16 +83,17 @@ class Kidney(Layout):
                 f"undrawn={undrawn}, truth={truth}: expected absent or unknown, "
                 "and polygons or masks"
             )
-        unknown = [name for name in classes if name not in ANATOMY]
-        if unknown:
-            raise ConfigError(
-                f"classes of kidney: expected some of {', '.join(ANATOMY)}, got {unknown[0]!r}"
-            )
-        self.classes, self.undrawn, self.truth, self.rects = tuple(classes), undrawn, truth, rects
+        for name in classes:
+            if name not in ANATOMY:
+                raise ConfigError(
+                    f"classes of kidney: expected some of {', '.join(ANATOMY)}, got {name!r}"
+                )
+        self.classes, self.undrawn, self.truth = tuple(classes), undrawn, truth
         self.annotators = ANNOTATORS if str(annotator) == "both" else (int(annotator),)
         self.copies = frozenset(copies)
-        # With the state that was read.
-        self._exports: dict[Path, tuple[tuple[int, int], via.ViaExport]] = {}
+        self._exports = ParsedFiles(
+            partial(via.read_via, attribute=ATTRIBUTE, labels=ANATOMY, rects=rects)
+        )
         self._facts: dict[str, int] = {}
 
     def index(self, root: Path) -> list[Record]:
@@ -98,50 +101,43 @@ class Kidney(Layout):
 
         Both CSVs are read in any case: the views in the first decide the split.
         """
-        exports = {a: self._export(root / labels_file(a)) for a in ANNOTATORS}
-        names = {
-            a: {name for name in export.entries if not self._copy(name)}
-            for a, export in exports.items()
-        }
-        lone = sorted(names[1] ^ names[2])
+        first, second = (self._entries(root, annotator) for annotator in ANNOTATORS)
+        lone = sorted(first.keys() ^ second.keys())
         if lone:
-            which = 2 if lone[0] in names[1] else 1
             raise DataError(
-                f"{root / labels_file(which)}: expected a row of {lone[0]}, as in the other "
-                f"annotator's file, found none ({len(lone)} such images); fetch both files again"
+                f"{root / labels_file(2 if lone[0] in first else 1)}: expected a row of {lone[0]}, "
+                f"as in the other annotator's file, found none ({len(lone)} such images); fetch "
+                "both files again"
             )
-        pictures = self._pictures(root, names[1])
-        spacings = transducers.read_transducers(root / TABLE) if (root / TABLE).is_file() else {}
-        first = exports[1].entries
-        found = [
-            self._record(annotator, name, exports[annotator].entries[name], first[name], spacings)
-            for annotator in self.annotators
-            for name in pictures
-        ]
+        pictures = self._list_images(root, first.keys())
+        spacings = pixel_sizes.read_transducers(root / TABLE) if (root / TABLE).is_file() else {}
+        records: list[Record] = []
+        for annotator in self.annotators:
+            entries = self._entries(root, annotator)
+            for name in pictures:
+                records.append(self._record(annotator, name, entries[name], first[name], spacings))
         if self.truth == "masks":
-            self._need_masks(root, found)
-        sizes = [spacings.get(name.removesuffix(".png").removesuffix(SUFFIX)) for name in pictures]
+            self._require_masks(root, records)
+        listed = self._exports.read(root / labels_file(1)).entries
         self._facts = {
-            "copies of images, left out": sum(self._copy(name) for name in exports[1].entries),
-            "images without a pixel size": sum(size is None for size in sizes),
+            "copies of images, left out": len(listed) - len(first),
+            "images without a pixel size": sum(
+                spacings.get(scan_name(name)) is None for name in pictures
+            ),
         }
-        return sort_unique(found)
+        return sort_unique(records)
 
     def read(self, root: Path, record: Record) -> Masks:
         """See usbench.types.Layout."""
         annotator = annotator_of(str(record.label))
-        name, size = Path(record.image).name, image.read_size(root / record.image)
+        name = Path(record.image).name
         if self.truth == "masks":
-            planes = read_masks(root / masks_folder(annotator), name, self.classes)
-        else:
-            path = root / labels_file(annotator)
-            entry = self._export(path).entries.get(name)
-            if entry is None:
-                raise DataError(
-                    f"{path}: expected a row of {name}, found none; fetch the file again"
-                )
-            planes = fill_planes(entry, self.classes, size, f"{path}: {name}")
-        return self._masks(planes)
+            return self._masks(read_masks(root / masks_folder(annotator), name, self.classes))
+        path, size = root / labels_file(annotator), image.read_size(root / record.image)
+        entry = self._exports.read(path).entries.get(name)
+        if entry is None:
+            raise DataError(f"{path}: expected a row of {name}, found none; fetch the file again")
+        return self._masks(fill_planes(entry, self.classes, size, f"{path}: {name}"))
 
     def agreements(self, root: Path) -> Iterator[tuple[str, str, Masks, Masks]]:
         """(id, group, annotator 1's masks, annotator 2's) of every image but the copies, from the
@@ -150,48 +146,42 @@ class Kidney(Layout):
         Without the image its size isn't known: both are filled on the common extent of their
         polygons, which changes no overlap.
         """
-        one, two = (self._export(root / labels_file(a)).entries for a in ANNOTATORS)
-        for name in sorted(entry for entry in one if not self._copy(entry)):
+        first, second = (self._entries(root, annotator) for annotator in ANNOTATORS)
+        for name in sorted(first):
             match = GROUP.match(name)
-            if name not in two or match is None:
+            if name not in second or match is None:
                 raise DataError(
                     f"{root / labels_file(2)}: expected a row of {name}, with a patient's number "
                     "in front, found none; fetch both files again"
                 )
-            size = common_extent([one[name], two[name]])
-            planes = [
-                fill_planes(entry, self.classes, size, name) for entry in (one[name], two[name])
-            ]
-            yield (
-                name.removesuffix(".png"),
-                match.group(1),
-                self._masks(planes[0]),
-                self._masks(planes[1]),
+            size = common_extent([first[name], second[name]])
+            planes, others = (
+                self._masks(fill_planes(entries[name], self.classes, size, name))
+                for entries in (first, second)
             )
+            yield name.removesuffix(".png"), match.group(1), planes, others
 
     def oddities(self) -> dict[str, int]:
         """What of the files is taken otherwise than written, left out or lacking → how many."""
         total = Counter(self._facts)
-        for path, (_, export) in self._exports.items():
-            regions = [region for entry in export.entries.values() for region in entry.regions]
+        for path, export in self._exports.contents.items():
             total.update({f"{path.name}: {name}": count for name, count in export.oddities.items()})
-            crossing = sum(polygons.crosses_itself(region.polygon) for region in regions)
+            crossing = empty = 0
+            for name, entry in export.entries.items():
+                crossing += sum(polygons.crosses_itself(region.polygon) for region in entry.regions)
+                empty += not entry.regions and scan_name(name) not in self.copies
             total[f"{path.name}: polygons that cross themselves, filled by even-odd"] = crossing
-            empty = sum(
-                not entry.regions for name, entry in export.entries.items() if not self._copy(name)
-            )
             total[f"{path.name}: images without a polygon"] = empty
-        return {name: count for name, count in total.items() if count}
+        return dict(+total)
 
     def shared_files(self, root: Path) -> list[str]:
         """What the records depend on besides their own files, relative to the root."""
         shared = [labels_file(1), TABLE]  # the first annotator's views decide the split
         if self.truth == "masks":
             for annotator in self.annotators:
-                shared += [
-                    f"{masks_folder(annotator)}/regions/{name}"
-                    for name in listing_names(root, annotator)
-                ]
+                folder = f"{masks_folder(annotator)}/regions"
+                paths = list_files(root / folder, ".png").values()
+                shared += [f"{folder}/{path.name}" for path in paths]
         return [name for name in shared if (root / name).is_file()]
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
@@ -200,75 +190,59 @@ class Kidney(Layout):
         The second annotator's planes are the first's, moved by two pixels and one; the release has
         no split, so a sample's own isn't kept.
         """
-        for annotator in ANNOTATORS:
-            for folder in ("capsule", "regions"):
-                (root / masks_folder(annotator) / folder).mkdir(parents=True, exist_ok=True)
+        for annotator, folder in itertools.product(ANNOTATORS, ("capsule", "regions")):
+            (root / masks_folder(annotator) / folder).mkdir(parents=True, exist_ok=True)
         (root / IMAGES).mkdir(exist_ok=True)
         entries: dict[int, dict[str, via.ViaImage]] = {annotator: {} for annotator in ANNOTATORS}
         sizes: dict[str, int] = {}
-        spacings: dict[str, transducers.Spacing | None] = {}
+        spacings: dict[str, pixel_sizes.Spacing | None] = {}
         for sample in samples:
-            name = f"{sample.id}.png"
-            if not isinstance(sample.target, Masks):
-                raise DataError(
-                    f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
-                )
+            name, planes = f"{sample.id}.png", require_target(sample, Masks).planes
             if not GROUP.match(name):
                 raise DataError(f"sample {sample.id}: expected an id <number>_…, got this one")
             image.write_grey(root / IMAGES / name, sample.image)
             sizes[name] = (root / IMAGES / name).stat().st_size
-            spacings[sample.id.removesuffix(SUFFIX)] = sample.mm_per_px
-            for annotator in ANNOTATORS:
-                planes = (
-                    sample.target.planes
-                    if annotator == 1
-                    else shift_planes(sample.target.planes, ASIDE)
-                )
-                entries[annotator][name] = draw_polygons(planes, self.classes, sample.attributes)
-                write_masks(
-                    root / masks_folder(annotator),
-                    name,
-                    dict(zip(self.classes, planes, strict=True)),
-                )
+            spacings[scan_name(name)] = sample.mm_per_px
+            drawings = planes, shift_planes(planes, ASIDE)
+            for annotator, drawn in zip(ANNOTATORS, drawings, strict=True):
+                entries[annotator][name] = draw_polygons(drawn, self.classes, sample.attributes)
+                write_masks(root / masks_folder(annotator), name, self.classes, drawn)
         for annotator in ANNOTATORS:
             via.write_via(root / labels_file(annotator), entries[annotator], ATTRIBUTE, sizes)
-        transducers.write_transducers(root / TABLE, spacings)
+        pixel_sizes.write_transducers(root / TABLE, spacings)
         return self.index(root)
 
     def _masks(self, planes: Planes) -> Masks:
-        there = np.array([plane.any() for plane in planes])
-        return Masks(planes, known=there if self.undrawn == "unknown" else None)
+        if self.undrawn == "absent":
+            return Masks(planes)
+        return Masks(planes, known=np.asarray(planes.any(axis=(1, 2))))
 
-    def _export(self, path: Path) -> via.ViaExport:
-        """One annotator's CSV, parsed again only when its size or time changed."""
-        state = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
-        if path not in self._exports or self._exports[path][0] != state:
-            self._exports[path] = state, via.read_via(path, ATTRIBUTE, ANATOMY, self.rects)
-        return self._exports[path][1]
-
-    def _copy(self, name: str) -> bool:
-        return name.removesuffix(".png").removesuffix(SUFFIX) in self.copies
-
-    def _pictures(self, root: Path, labelled: set[str]) -> list[str]:
-        """The images' names, sorted; DataError where images and rows aren't of the same."""
-        there = {
-            path.name
-            for path in list_files(root / IMAGES, ".png").values()
-            if not self._copy(path.name)
+    def _entries(self, root: Path, annotator: int) -> dict[str, via.ViaImage]:
+        """One annotator's images by name, without the copies."""
+        export = self._exports.read(root / labels_file(annotator))
+        return {
+            name: entry
+            for name, entry in export.entries.items()
+            if scan_name(name) not in self.copies
         }
-        lacking, extra = sorted(labelled - there), sorted(there - labelled)
-        if lacking:
+
+    def _list_images(self, root: Path, labelled: Set[str]) -> list[str]:
+        files = list_files(root / IMAGES, ".png").values()
+        names = {path.name for path in files if scan_name(path.name) not in self.copies}
+        lone = sorted(labelled - names)
+        if lone:
             raise DataError(
-                f"{root / IMAGES / lacking[0]}: expected an image, as {labels_file(1)} has a row "
-                f"of it, found none ({len(lacking)} of {len(labelled)} images); complete the folder"
+                f"{root / IMAGES / lone[0]}: expected an image, as {labels_file(1)} has a row "
+                f"of it, found none ({len(lone)} of {len(labelled)} images); complete the folder"
             )
+        extra = sorted(names - labelled)
         if extra:
             raise DataError(
                 f"{root / IMAGES / extra[0]}: expected a row in {labels_file(1)}, found none "
-                f"({len(extra)} such "
-                "images); remove them, or name copies in copies: of the dataset's layout"
+                f"({len(extra)} such images); remove them, or name copies in copies: of the "
+                "dataset's layout"
             )
-        return sorted(there)
+        return sorted(names)
 
     def _record(
         self,
@@ -276,27 +250,26 @@ class Kidney(Layout):
         name: str,
         entry: via.ViaImage,
         first: via.ViaImage,
-        spacings: Mapping[str, transducers.Spacing | None],
+        spacings: Mapping[str, pixel_sizes.Spacing | None],
     ) -> Record:
-        stem = name.removesuffix(".png")
-        match = GROUP.match(stem)
+        """One record. entry: the annotator's; first: annotator 1's."""
+        match = GROUP.match(name)
         if not match:
             raise DataError(
                 f"{IMAGES}/{name}: expected a name that begins with the patient's number "
                 "(12_IM-…); rename it"
             )
-        label = (
-            labels_file(annotator)
-            if self.truth == "polygons"
-            else f"{masks_folder(annotator)}/capsule/{name}"
-        )
+        label = labels_file(annotator)
+        if self.truth == "masks":
+            label = f"{masks_folder(annotator)}/capsule/{name}"
         facts = {key.lower(): value for key, value in entry.attributes.items()}
         facts["view_of_annotator_1"] = first.attributes.get("View", "")
+        stem = name.removesuffix(".png")
         identity = stem if len(self.annotators) == 1 else f"{annotator}/{stem}"
-        spacing = spacings.get(stem.removesuffix(SUFFIX))
+        spacing = spacings.get(scan_name(name))
         return Record(identity, match.group(1), f"{IMAGES}/{name}", label, None, spacing, facts)
 
-    def _need_masks(self, root: Path, records: Sequence[Record]) -> None:
+    def _require_masks(self, root: Path, records: Sequence[Record]) -> None:
         for record in records:
             capsule = root / str(record.label)
             for path in (capsule, capsule.parents[1] / "regions" / capsule.name):
@@ -305,9 +278,6 @@ class Kidney(Layout):
                         f"{path}: expected a released mask, found none; take truth: polygons or "
                         "fetch it"
                     )
-
-
-# ---- names and places
 
 
 def labels_file(annotator: int) -> str:
@@ -322,14 +292,9 @@ def masks_folder(annotator: int) -> str:
 
 def annotator_of(label: str) -> int:
     """The annotator of a record's label file."""
-    return next(
-        a for a in ANNOTATORS if label == labels_file(a) or label.startswith(masks_folder(a) + "/")
-    )
+    return 1 if label.startswith((labels_file(1), f"{masks_folder(1)}/")) else 2
 
 
-def listing_names(root: Path, annotator: int) -> list[str]:
-    """File names of the regions masks of one annotator."""
-    return [
-        path.name
-        for path in list_files(root / masks_folder(annotator) / "regions", ".png").values()
-    ]
+def scan_name(image_name: str) -> str:
+    """An image's name as the table and the list of copies have it."""
+    return image_name.removesuffix(".png").removesuffix(SUFFIX)

@@ -6,6 +6,7 @@ The capsule contains the other three.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,10 @@ def fill_planes(
                 f"({width}×{height}), got a vertex "
                 f"at x {x}, y {y}; take the image that was drawn on"
             )
-    drawn_of = {
-        c: [region.polygon for region in entry.regions if region.label == c] for c in classes
-    }
-    return np.stack([polygons.fill_polygons(drawn_of[c], size) for c in classes])
+    drawn: dict[str, list[polygons.Polygon]] = {name: [] for name in ANATOMY}
+    for region in entry.regions:
+        drawn[region.label].append(region.polygon)
+    return np.stack([polygons.fill_polygons(drawn[name], size) for name in classes])
 
 
 def common_extent(entries: Sequence[via.ViaImage]) -> tuple[int, int]:
@@ -54,16 +55,11 @@ def draw_polygons(
     planes: Planes, classes: Sequence[str], attributes: Mapping[str, str]
 ) -> via.ViaImage:
     """What an annotator who draws exactly these planes exports."""
-    regions = [
-        via.ViaRegion(c, p)
-        for c, plane in zip(classes, planes, strict=True)
-        for p in polygons.trace_outlines(plane)
-    ]
-    facts = {
-        "Quality": attributes.get("quality", "Good"),
-        "View": attributes.get("view", "Longitudinal"),
-        "Comments": attributes.get("comments", "n/a"),
-    }
+    regions: list[via.ViaRegion] = []
+    for name, plane in zip(classes, planes, strict=True):
+        regions += map(partial(via.ViaRegion, name), polygons.trace_outlines(plane))
+    defaults = {"Quality": "Good", "View": "Longitudinal", "Comments": "n/a"}
+    facts = {name: attributes.get(name.lower(), value) for name, value in defaults.items()}
     return via.ViaImage(facts, tuple(regions))
 
 
@@ -85,16 +81,17 @@ def read_masks(folder: Path, name: str, classes: Sequence[str]) -> Planes:
             f"{folder / 'regions' / name}: expected the size of the capsule's mask "
             f"{capsule.shape}, got {regions.shape}"
         )
-    planes = {ANATOMY[0]: capsule == 1, **{c: regions == n for n, c in enumerate(REGIONS, start=1)}}
-    return np.stack([planes[c] for c in classes])
+    indices = map(ANATOMY.index, classes)
+    return np.stack([regions == index if index else capsule == 1 for index in indices])
 
 
-def write_masks(folder: Path, name: str, planes: Mapping[str, Planes]) -> None:
+def write_masks(folder: Path, name: str, classes: Sequence[str], planes: Planes) -> None:
     """Write the two masks of one image, as the release draws them: the last region overwrites."""
-    some = next(iter(planes.values()))
-    capsule = planes.get(ANATOMY[0], np.zeros_like(some)).astype(np.uint8)
-    regions = np.zeros(some.shape, np.uint8)
-    for n, c in enumerate(REGIONS, start=1):
-        regions[planes.get(c, np.zeros_like(some))] = n
+    drawn = dict(zip(classes, planes, strict=True))
+    empty = np.zeros(planes.shape[1:], bool)
+    regions = empty.astype(np.uint8)
+    for n, region in enumerate(REGIONS, start=1):
+        regions[drawn.get(region, empty)] = n
+    capsule = drawn.get(ANATOMY[0], empty).astype(np.uint8)
     label_png.write_label_png(folder / "capsule" / name, capsule)
     label_png.write_label_png(folder / "regions" / name, regions)

@@ -12,7 +12,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from usbench.datasets.codecs import image, yolo_txt
-from usbench.datasets.layouts.folders import list_files, sort_unique
+from usbench.datasets.layouts.folders import (
+    list_files,
+    relative_paths,
+    require_pairs,
+    require_target,
+    sort_unique,
+)
 from usbench.errors import DataError
 from usbench.types import Boxes, Layout, Record, Sample, Task
 
@@ -39,13 +45,7 @@ class Nnus(Layout):
         names = labels.pop(Path(NAMES).stem, root / self.labels / NAMES)
         yolo_txt.class_positions(names, yolo_txt.read_class_names(names), self.classes)
         images = list_files(root / self.images, ".jpg", ".jpeg")
-        lone = sorted(images.keys() ^ labels.keys())
-        if lone:
-            have, lacks = (images, "a label") if lone[0] in images else (labels, "an image")
-            count = f"{len(lone)} files lack the other"
-            raise DataError(
-                f"{have[lone[0]]}: expected {lacks} of the same name, found none ({count})"
-            )
+        require_pairs(images, labels)
         return sort_unique(self.record(root, images[stem], labels[stem]) for stem in images)
 
     def record(self, root: Path, picture: Path, label: Path) -> Record:
@@ -58,9 +58,7 @@ class Nnus(Layout):
                 f"{picture}: expected a number as name (0001.jpg), got {picture.stem!r}; rename it"
             )
         number = picture.stem.lstrip("0").zfill(DIGITS)
-        return Record(
-            number, number, picture.relative_to(root).as_posix(), label.relative_to(root).as_posix()
-        )
+        return Record(number, number, *relative_paths(root, picture, label))
 
     def shared_files(self, root: Path) -> list[str]:
         """What every label depends on besides its own file, relative to the root."""
@@ -81,18 +79,15 @@ class Nnus(Layout):
         Ids are numbers; the release has no split, so a sample's own isn't kept.
         """
         images, labels = root / self.images, root / self.labels
-        for folder in (images, labels):
-            folder.mkdir(parents=True, exist_ok=True)
+        images.mkdir(parents=True, exist_ok=True)
+        labels.mkdir(parents=True, exist_ok=True)
         yolo_txt.write_class_names(labels / NAMES, self.classes)
         written: list[Record] = []
         for sample in samples:
-            if not isinstance(sample.target, Boxes):
-                raise DataError(
-                    f"sample {sample.id}: expected boxes, got {type(sample.target).__name__}"
-                )
+            boxes = require_target(sample, Boxes)
             picture, label = images / f"{sample.id}.jpg", labels / f"{sample.id}.txt"
             written.append(self.record(root, picture, label))
             image.write_jpeg(picture, sample.image)
-            size = (sample.image.shape[0], sample.image.shape[1])
-            yolo_txt.write_yolo_boxes(label, sample.target, self.classes, size)
+            height, width = sample.image.shape
+            yolo_txt.write_yolo_boxes(label, boxes, self.classes, (height, width))
         return sort_unique(written)

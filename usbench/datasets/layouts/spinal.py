@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from usbench.datasets.codecs import image, label_png, voc
-from usbench.datasets.layouts.folders import list_files, pair_files, require_split, sort_unique
+from usbench.datasets.layouts.folders import FilePairs, require_target
 from usbench.errors import DataError
-from usbench.types import SPLITS, Boxes, Layout, Masks, Record, Sample, Split, Task
+from usbench.types import SPLITS, Boxes, Layout, Masks, Record, Sample, Task
 
 SWEEP = re.compile(r"(A\d{4})_frame")
 COLOURS = {  # class → RGB; the authors' code, names as there
@@ -32,6 +32,11 @@ COLOURS = {  # class → RGB; the authors' code, names as there
     "extradural space": (128, 128, 128),
     "dura/extradural space": (192, 0, 0),
 }
+MASKS, BOXES = "SegmentationDataset", "Final dataset for object detection"  # the archives' folders
+PORCINE = FilePairs(
+    {split: (f"{MASKS}/{split}_images", f"{MASKS}/{split}_masks") for split in SPLITS}, SWEEP
+)
+HUMAN = FilePairs({"test": ("human_images", "human_masks")}, SWEEP)
 
 
 class SpinalMasks(Layout):
@@ -41,33 +46,29 @@ class SpinalMasks(Layout):
     version = 1
 
     written_as: Task = "segment"
-    folder = "SegmentationDataset"
+    folder = MASKS
 
-    def __init__(self, classes: Sequence[str], stray_pixels: int = 0) -> None:
-        """stray_pixels: how many pixels of no class colour the release is known to have.
+    def __init__(
+        self, classes: Sequence[str], stray_pixels: int = 0, files: FilePairs = PORCINE
+    ) -> None:
+        """Check the classes.
 
-        One more is an error.
+        Args:
+            classes: some of COLOURS.
+            stray_pixels: how many pixels of no class colour the release is known to have; one more
+                is an error.
+            files: where images and masks lie.
         """
         unknown = [name for name in classes if name not in COLOURS]
         if unknown:
             raise DataError(f"spinal has no class {unknown[0]!r}; it has {', '.join(COLOURS)}")
-        self.classes, self.stray_pixels = tuple(classes), stray_pixels
+        self.classes, self.stray_pixels, self.files = tuple(classes), stray_pixels, files
         self.palette = np.array([COLOURS[name] for name in ("background", *classes)], np.uint8)
         self.strays: dict[str, int] = {}  # record id → pixels of no class colour, as read so far
 
-    def folders(self, root: Path) -> dict[Split, tuple[Path, Path]]:
-        """(images, masks) of each split."""
-        top = root / self.folder
-        return {split: (top / f"{split}_images", top / f"{split}_masks") for split in SPLITS}
-
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
-        found: list[Record] = []
-        for split, (images, masks) in self.folders(root).items():
-            found += pair_files(
-                root, split, list_files(images, ".png"), list_files(masks, ".png"), SWEEP
-            )
-        return sort_unique(found)
+        return self.files.index(root)
 
     def read(self, root: Path, record: Record) -> Masks:
         """See usbench.types.Layout."""
@@ -90,29 +91,16 @@ class SpinalMasks(Layout):
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
         """See usbench.types.Layout."""
-        written: list[Record] = []
-        folders = self.folders(root)
-        for images, masks in folders.values():
-            images.mkdir(parents=True, exist_ok=True)
-            masks.mkdir(parents=True, exist_ok=True)
-        for sample in samples:
-            split = require_split(sample.id, sample.split)
-            if not isinstance(sample.target, Masks):
-                raise DataError(
-                    f"sample {sample.id}: expected masks, got {type(sample.target).__name__}"
-                )
-            picture, mask = (folder / f"{sample.id}.png" for folder in folders[split])
-            image.write_grey(picture, sample.image)
-            label_png.write_colour_png(
-                mask, label_png.planes_to_index(sample.target.planes), self.palette
-            )
-            written += pair_files(root, split, {sample.id: picture}, {sample.id: mask}, SWEEP)
-        return sort_unique(written)
+        return self.files.write(root, samples, self._write_mask)
+
+    def _write_mask(self, path: Path, sample: Sample) -> None:
+        planes = require_target(sample, Masks).planes
+        label_png.write_colour_png(path, label_png.planes_to_index(planes), self.palette)
 
 
-class HumanMasks(SpinalMasks):
+class HumanMasks(Layout):
     """The human images in the layout of the authors' code: human_images/*.png and
-    human_masks/*.png, all of them test.
+    human_masks/*.png, all of them test; otherwise as SpinalMasks.
 
     Not released: how the files are called, and which are of one patient, isn't known, so each is a
     group of its own.
@@ -121,11 +109,28 @@ class HumanMasks(SpinalMasks):
     name = "spinal_human_masks"
     version = 1
 
+    written_as: Task = "segment"
     folder = "human_images"
 
-    def folders(self, root: Path) -> dict[Split, tuple[Path, Path]]:
-        """(images, masks) of the one split."""
-        return {"test": (root / "human_images", root / "human_masks")}
+    def __init__(self, classes: Sequence[str], stray_pixels: int = 0) -> None:
+        self.masks = SpinalMasks(classes, stray_pixels, HUMAN)
+        self.classes = self.masks.classes
+
+    def index(self, root: Path) -> list[Record]:
+        """See usbench.types.Layout."""
+        return self.masks.index(root)
+
+    def read(self, root: Path, record: Record) -> Masks:
+        """See usbench.types.Layout."""
+        return self.masks.read(root, record)
+
+    def oddities(self) -> dict[str, int]:
+        """See usbench.types.Layout."""
+        return self.masks.oddities()
+
+    def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
+        """See usbench.types.Layout."""
+        return self.masks.write(root, samples)
 
 
 class SpinalBoxes(Layout):
@@ -140,7 +145,8 @@ class SpinalBoxes(Layout):
     version = 1
 
     written_as: Task = "detect"
-    folder = "Final dataset for object detection"
+    folder = BOXES
+    files = FilePairs({split: (f"{BOXES}/{split}",) * 2 for split in SPLITS}, SWEEP, ".xml")
 
     def __init__(self, classes: Sequence[str], xml_without_image: int = 0) -> None:
         """xml_without_image: how many such files the release is known to have.
@@ -151,41 +157,19 @@ class SpinalBoxes(Layout):
 
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
-        found: list[Record] = []
-        spare = self.xml_without_image
-        for split in SPLITS:
-            folder = root / self.folder / split
-            images, labels = list_files(folder, ".png"), list_files(folder, ".xml")
-            found += pair_files(root, split, images, labels, SWEEP, spare)
-            spare -= len(labels.keys() - images.keys())
-        return sort_unique(found)
+        return self.files.index(root, self.xml_without_image)
 
     def read(self, root: Path, record: Record) -> Boxes:
         """See usbench.types.Layout."""
-        label, picture = root / str(record.label), root / record.image
+        label = root / str(record.label)
         boxes, size = voc.read_voc(label, self.classes)
-        if size != image.read_size(picture):
-            raise DataError(
-                f"{label}: expected the size of its image {image.read_size(picture)}, got {size} "
-                "(height, width)"
-            )
+        image.require_size(label, size, root / record.image)
         return boxes
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
         """See usbench.types.Layout."""
-        written: list[Record] = []
-        for split in SPLITS:
-            (root / self.folder / split).mkdir(parents=True, exist_ok=True)
-        for sample in samples:
-            split = require_split(sample.id, sample.split)
-            if not isinstance(sample.target, Boxes):
-                raise DataError(
-                    f"sample {sample.id}: expected boxes, got {type(sample.target).__name__}"
-                )
-            folder = root / self.folder / split
-            picture, label = folder / f"{sample.id}.png", folder / f"{sample.id}.xml"
-            image.write_grey(picture, sample.image)
-            size = (sample.image.shape[0], sample.image.shape[1])
-            voc.write_voc(label, sample.target, self.classes, size, picture.name, split)
-            written += pair_files(root, split, {sample.id: picture}, {sample.id: label}, SWEEP)
-        return sort_unique(written)
+        return self.files.write(root, samples, self._write_boxes)
+
+    def _write_boxes(self, path: Path, sample: Sample) -> None:
+        boxes, size = require_target(sample, Boxes), (sample.image.shape[0], sample.image.shape[1])
+        voc.write_voc(path, boxes, self.classes, size, f"{sample.id}.png", path.parent.name)

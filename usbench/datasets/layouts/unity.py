@@ -13,11 +13,18 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from usbench.datasets.codecs import image, spacing_csv, unity_labels
+from usbench.datasets.codecs import image, pixel_sizes, unity_labels
 from usbench.datasets.codecs.readers import read_lines
-from usbench.datasets.layouts.folders import require_split, sort_unique
+from usbench.datasets.layouts.folders import (
+    ParsedFiles,
+    relative_paths,
+    require_split,
+    require_target,
+    sort_unique,
+)
 from usbench.errors import ConfigError, DataError
 from usbench.io.files import write_atomically
 from usbench.types import SPLITS, Landmarks, Layout, Record, Sample, Split, Task
@@ -58,78 +65,73 @@ class Unity(Layout):
             )
         self.classes, self._chosen = tuple(classes), tuple(classes)
         self.two, self.records_without_image = two, records_without_image
-        # With the state that was read.
-        self._files: dict[Path, tuple[tuple[int, int], unity_labels.LabelFile]] = {}
+        self._parts = ParsedFiles(partial(unity_labels.read_unity_labels, two=two))
         self._missing: dict[str, int] = {}
 
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
-        folder, cache = find_labels_folder(root), root / "png-cache"
+        cache = root / "png-cache"
         if not cache.is_dir():
             raise DataError(
                 f"{cache}: expected the release's images here, found none; unpack "
                 f"png-cache.zip into {root}"
             )
-        every = unity_labels.read_unity_labels(folder / "labels-all.json", self.two)
-        self.classes = self._chosen or tuple(sorted(every.seen))
-        require_names(folder / "labels-all.json", self.classes, every.named)
+        all_labels = find_labels_folder(root) / "labels-all.json"
+        content = unity_labels.read_unity_labels(all_labels, self.two)
+        self.classes = self._chosen or tuple(sorted(content.seen))
+        require_names(all_labels, self.classes, content.named)
         spacings = read_video_spacings(root / SPACINGS)
-        found: list[Record] = []
+        records: list[Record] = []
         lone: list[str] = []
         for split, part in PARTS.items():
-            path = folder / f"labels-{part}.json"
-            file = self._labels(path)
-            require_names(folder / "labels-all.json", sorted(file.seen), every.named)
-            pictures = {name: find_picture(cache, name) for name in file.labels}
+            path = all_labels.with_name(f"labels-{part}.json")
+            labels = self._parts.read(path)
+            require_names(all_labels, sorted(labels.seen), content.named)
+            pictures = {name: find_picture(cache, name) for name in labels.images}
             require_same_list(path.with_suffix(".txt"), path, pictures)
-            lone += [f"{path}: {name}" for name, picture in pictures.items() if picture is None]
-            found += [
-                make_record(root, split, picture, path, spacings)
-                for picture in pictures.values()
-                if picture
-            ]
+            for name, picture in pictures.items():
+                if picture is None:
+                    lone.append(f"{path}: {name}")
+                    continue
+                code = strip_class(picture.name).partition("-")[0]
+                paths, spacing = relative_paths(root, picture, path), spacings.get(code)
+                records.append(Record(f"{split}/{picture.stem}", code, *paths, split, spacing))
         if len(lone) > self.records_without_image:
             raise DataError(
                 f"{lone[0]}: expected an image below {cache}, found none ({len(lone)} such "
-                "records; "
-                f"{self.records_without_image} are a known defect of the release)"
+                f"records; {self.records_without_image} are a known defect of the release)"
             )
         self._missing = {"records without an image": len(lone)}
         if spacings:
-            self._missing["images without a pixel size"] = sum(
-                one.mm_per_px is None for one in found
-            )
-        return sort_unique(found)
+            unsized = sum(record.mm_per_px is None for record in records)
+            self._missing["images without a pixel size"] = unsized
+        return sort_unique(records)
 
     def read(self, root: Path, record: Record) -> Landmarks:
         """See usbench.types.Layout. The JSON is parsed again only when its size or time changed."""
-        path = root / str(record.label)
-        file = self._labels(path)
-        name = next((name for name in spellings(record.image) if name in file.labels), None)
-        if name is None:
-            raise DataError(
-                f"{path}: expected labels of {Path(record.image).name}, found none; fetch the "
-                "file again"
-            )
-        return file.landmarks(name, self.classes)
+        path, picture = root / str(record.label), Path(record.image)
+        labels = self._parts.read(path)
+        # The name of the label of png-cache/01/4d/44/….png may have the class in front, or not.
+        group = picture.parts[-4]
+        name = picture.name.removeprefix(f"{group}-")
+        for spelling in (f"{group}-{name}", name):
+            if spelling in labels.images:
+                return labels.landmarks(spelling, self.classes)
+        raise DataError(
+            f"{path}: expected labels of {picture.name}, found none; fetch the file again"
+        )
 
     def oddities(self) -> dict[str, int]:
         """See usbench.types.Layout; also what is missing."""
         total = Counter(self._missing)
-        for _, file in self._files.values():
-            total.update(file.oddities)
-        return {name: count for name, count in sorted(total.items()) if count}
+        for labels in self._parts.contents.values():
+            total.update(labels.oddities)
+        return dict(sorted((+total).items()))
 
     def shared_files(self, root: Path) -> list[str]:
         """What the records depend on besides their own files, relative to the root."""
         paths = [find_labels_folder(root) / "labels-all.json", root / SPACINGS]
         return [path.relative_to(root).as_posix() for path in paths if path.is_file()]
-
-    def _labels(self, path: Path) -> unity_labels.LabelFile:
-        state = (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
-        if path not in self._files or self._files[path][0] != state:
-            self._files[path] = state, unity_labels.read_unity_labels(path, self.two)
-        return self._files[path][1]
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
         """See usbench.types.Layout.
@@ -137,52 +139,44 @@ class Unity(Layout):
         A sample's id is its file's stem where it is one of the release's form; else the code is the
         sha256 of its group, and the frames of a group are counted in their order.
         """
-        truths: dict[Split, dict[str, Landmarks]] = {split: {} for split in SPLITS}
-        spacings: dict[str, spacing_csv.Spacing] = {}
+        targets: dict[Split, dict[str, Landmarks]] = {split: {} for split in SPLITS}
+        spacings: dict[str, pixel_sizes.Spacing] = {}
         frames: Counter[str] = Counter()
         (root / "png-cache").mkdir(parents=True, exist_ok=True)
         for sample in samples:
-            split = require_split(sample.id, sample.split)
-            if not isinstance(sample.target, Landmarks):
-                raise DataError(
-                    f"sample {sample.id}: expected landmarks, got {type(sample.target).__name__}"
-                )
+            split, target = require_split(sample, SPLITS), require_target(sample, Landmarks)
             if not self._chosen:
                 raise DataError(f"sample {sample.id}: expected names of landmarks, got none")
             name = frame_name(sample, frames[sample.group])
             frames[sample.group] += 1
-            if any(name in part for part in truths.values()):
+            if any(name in part for part in targets.values()):
                 raise DataError(
                     f"sample {sample.id}: expected a frame of its own, got {name} twice"
                 )
-            picture = root / "png-cache" / folder_of(name) / name
+            targets[split][name] = target
+            group, code, _ = name.split("-")
+            picture = root / "png-cache" / group / code[:2] / code[2:4] / name
             picture.parent.mkdir(parents=True, exist_ok=True)
             image.write_grey(picture, sample.image)
-            truths[split][name] = sample.target
-            if (
-                sample.mm_per_px
-                and spacings.setdefault(video_of(name), sample.mm_per_px) != sample.mm_per_px
-            ):
+            spacing = sample.mm_per_px
+            if spacing and spacings.setdefault(f"{group}-{code}", spacing) != spacing:
                 raise DataError(
                     f"sample {sample.id}: expected one pixel size per video, got another than "
                     "before"
                 )
-        self._write_labels(root, truths)
+        everything: dict[str, Landmarks] = {}
+        for split, part in targets.items():
+            self._write_labels(root / "labels", PARTS[split], part)
+            everything |= part
+        self._write_labels(root / "labels", "all", everything)
         if spacings:
-            spacing_csv.write_spacings(root / SPACINGS, spacings)
+            pixel_sizes.write_spacings(root / SPACINGS, spacings)
         return self.index(root)
 
-    def _write_labels(self, root: Path, truths: Mapping[Split, Mapping[str, Landmarks]]) -> None:
-        folder = root / "labels"
+    def _write_labels(self, folder: Path, part: str, targets: Mapping[str, Landmarks]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        every = {name: truth for part in truths.values() for name, truth in part.items()}
-        for part, own in {
-            "all": every,
-            **{PARTS[split]: truths[split] for split in truths},
-        }.items():
-            unity_labels.write_unity_labels(folder / f"labels-{part}.json", own, self._chosen)
-            text = "".join(f"{name}\n" for name in own)
-            write_atomically(folder / f"labels-{part}.txt", text.encode("ascii"))
+        unity_labels.write_unity_labels(folder / f"labels-{part}.json", targets, self._chosen)
+        write_atomically(folder / f"labels-{part}.txt", "".join(map("{}\n".format, targets)))
 
 
 # ---- names and places
@@ -210,30 +204,6 @@ def find_picture(cache: Path, name: str) -> Path | None:
     return None
 
 
-def spellings(picture: str) -> list[str]:
-    """The names that a label of this image (png-cache/01/4d/44/….png) may have."""
-    group, name = (
-        Path(picture).parts[-4],
-        Path(picture).name.removeprefix(f"{Path(picture).parts[-4]}-"),
-    )
-    return [f"{group}-{name}", name]
-
-
-def make_record(
-    root: Path,
-    split: Split,
-    picture: Path,
-    labels: Path,
-    spacings: Mapping[str, spacing_csv.Spacing | None],
-) -> Record:
-    """One record; its id is its split and its file's stem, its group the video's code."""
-    code = strip_class(picture.name).partition("-")[0]
-    image_path, label_path = (path.relative_to(root).as_posix() for path in (picture, labels))
-    return Record(
-        f"{split}/{picture.stem}", code, image_path, label_path, split, mm_per_px=spacings.get(code)
-    )
-
-
 def strip_class(name: str) -> str:
     """A frame's name without the class; others as they are."""
     match = FRAME.fullmatch(name)
@@ -241,35 +211,25 @@ def strip_class(name: str) -> str:
 
 
 def frame_name(sample: Sample, frame: int) -> str:
-    """The file name that a sample is written under."""
-    own = f"{sample.id.rpartition('/')[2]}.png"
-    if FRAME.fullmatch(own):
-        return own if strip_class(own) != own else f"{CLASSES[0]}-{own}"
+    """The file name that a sample is written under: <class>-<code>-<frame>.png."""
+    name = f"{sample.id.rpartition('/')[2]}.png"
+    match = FRAME.fullmatch(name)
+    if match:
+        return name if match[1] else f"{CLASSES[0]}-{name}"
     return f"{CLASSES[0]}-{hashlib.sha256(sample.group.encode()).hexdigest()}-{frame:04d}.png"
-
-
-def folder_of(name: str) -> str:
-    """Class and the first two pairs of digits, as folders."""
-    group, code, _ = name.split("-")
-    return f"{group}/{code[:2]}/{code[2:4]}"
-
-
-def video_of(name: str) -> str:
-    """Class and code: a FileHash of the table of sizes."""
-    return name.rpartition("-")[0]
 
 
 # ---- checks
 
 
-def require_names(path: Path, wanted: Sequence[str], named: frozenset[str]) -> None:
-    """DataError for a class that labels-all.json doesn't name, and for none at all."""
-    lost = [name for name in wanted if name not in named]
-    if lost:
-        raise DataError(
-            f"{path}: expected labels of {lost[0]}, found none; correct the classes or fetch the "
-            "files again"
-        )
+def require_names(path: Path, names: Iterable[str], named: frozenset[str]) -> None:
+    """DataError for a class that labels-all.json doesn't name."""
+    for name in names:
+        if name not in named:
+            raise DataError(
+                f"{path}: expected labels of {name}, found none; correct the classes or fetch the "
+                "files again"
+            )
 
 
 def require_same_list(path: Path, labels: Path, pictures: Mapping[str, Path | None]) -> None:
@@ -278,28 +238,24 @@ def require_same_list(path: Path, labels: Path, pictures: Mapping[str, Path | No
     """
     if not path.is_file():
         return
-    lines = read_lines(path, "a list of image names")
-    listed = {strip_class(line.strip().rpartition("/")[2]) for line in lines} - {""}
+    paths = map(str.strip, read_lines(path, "a list of image names"))
+    listed = {strip_class(name.rpartition("/")[2]) for name in paths} - {""}
     labelled = {strip_class(name): picture for name, picture in pictures.items()}
     extra = sorted(listed - labelled.keys())
-    lost = sorted(name for name, picture in labelled.items() if picture and name not in listed)
-    if extra or lost:
-        name, side = (extra[0], labels.name) if extra else (lost[0], path.name)
+    lone = sorted(name for name, picture in labelled.items() if picture and name not in listed)
+    if extra or lone:
+        name, side = (extra[0], labels.name) if extra else (lone[0], path.name)
         raise DataError(
             f"{path}: expected the images of {labels.name}, got {name} missing in {side} "
-            f"({len(extra)} only in the list, {len(lost)} only in the labels); fetch the labels "
+            f"({len(extra)} only in the list, {len(lone)} only in the labels); fetch the labels "
             "again"
         )
 
 
-def read_video_spacings(path: Path) -> dict[str, spacing_csv.Spacing | None]:
+def read_video_spacings(path: Path) -> dict[str, pixel_sizes.Spacing | None]:
     """Code of a video → mm per px, if the user has the table.
 
     Its hashes may have the class in front.
     """
-    if not path.is_file():
-        return {}
-    return {
-        code.rpartition("-")[2]: spacing
-        for code, spacing in spacing_csv.read_spacings(path).items()
-    }
+    spacings = pixel_sizes.read_spacings(path) if path.is_file() else {}
+    return {code.rpartition("-")[2]: spacing for code, spacing in spacings.items()}
