@@ -12,7 +12,7 @@ from usbench.datasets.phantoms.phantom import PhantomSpec, draw_samples, scene_c
 from usbench.datasets.phantoms.scenes import CLASSES, SCENES
 from usbench.datasets.phantoms.scenes.apical import APICAL, apical
 from usbench.datasets.phantoms.scenes.echo import distance
-from usbench.datasets.phantoms.scenes.heart import Axes, at, contraction, leaflet, shifted
+from usbench.datasets.phantoms.scenes.heart import Axes, contraction, leaflet, offset_at, shift
 from usbench.datasets.phantoms.scenes.parasternal import PARASTERNAL, parasternal
 from usbench.errors import ConfigError
 from usbench.types import (
@@ -353,13 +353,13 @@ def test_axes_turn_and_shift():
 
 def test_a_line_shifts_to_the_left_of_its_direction():
     line = np.array([(0, 0), (1, 0), (2, 0)], float)
-    assert shifted(line, 3).tolist() == [
+    assert shift(line, 3).tolist() == [
         [0, -3],
         [1, -3],
         [2, -3],
     ]  # on the screen, where y runs down
-    deeper = shifted(line, -7)
-    assert at(deeper, 1.5) == at(deeper[::-1], 1.5) == 7
+    deeper = shift(line, -7)
+    assert offset_at(deeper, 1.5) == offset_at(deeper[::-1], 1.5) == 7
 
 
 def test_a_leaflet_runs_from_hinge_to_tip():
