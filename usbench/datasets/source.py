@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from usbench.datasets.config import DatasetConfig, to_plain
+from usbench.datasets.config import DatasetConfig, stated_fields, to_plain
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError
@@ -107,7 +107,7 @@ def phantom_spec(dataset: DatasetConfig) -> phantom.PhantomSpec:
 def phantom_fingerprint(dataset: DatasetConfig, task: Task, fold: int | None) -> str:
     """sha256 of the generator's version, its parameters and the view that is written."""
     spec = asdict(phantom_spec(dataset))
-    facts = [phantom.VERSION, spec, dataset.name, task, fold, dataset.split.to_mapping()]
+    facts = [phantom.VERSION, spec, dataset.name, task, fold, stated_fields(dataset.split)]
     return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
 
