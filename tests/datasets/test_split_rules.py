@@ -7,7 +7,7 @@ import pytest
 
 from usbench.datasets import splits
 from usbench.datasets.config import SplitConfig
-from usbench.datasets.dataset import assign_splits, require_separate_groups
+from usbench.datasets.splits import assign_splits, require_separate_groups
 from usbench.errors import ConfigError, DataError
 from usbench.types import Record
 

@@ -16,7 +16,7 @@ NOT_OURS = ("published", "published_protocols")  # the leaderboard reads these f
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """Who trains, chooses and tests (see `usbench.datasets.dataset.assign_splits`)."""
+    """Who trains, chooses and tests (see `usbench.datasets.splits.assign_splits`)."""
 
     description: str  # for people
     val_share: float | None = None  # taken from the release's own train

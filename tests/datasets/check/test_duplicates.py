@@ -95,7 +95,7 @@ def test_two_records_of_one_image_file_are_no_duplicates():
     assert (pairs, inside) == ([], 0)
     same = {"1.png": seen(b"1", 1), "2.png": seen(b"1", 1)}
     pairs, _ = duplicates.find_pairs(records, records, same)
-    assert [(pair.one.id, pair.other.id, pair.identical) for pair in pairs] == [
+    assert [(pair.first.id, pair.second.id, pair.identical) for pair in pairs] == [
         ("1/a", "2/a", True)
     ]
 
@@ -108,7 +108,7 @@ def test_frames_of_one_video_are_counted_not_listed():
     pairs, inside = duplicates.find_pairs(
         records, apart, looks
     )  # unless the release has them in two splits
-    assert inside == 1 and [(pair.one.id, pair.other.id) for pair in pairs] == [
+    assert inside == 1 and [(pair.first.id, pair.second.id) for pair in pairs] == [
         ("2", "0"),
         ("2", "1"),
     ]
@@ -122,7 +122,7 @@ def test_identical_ones_of_three_splits_are_all_found():
     pairs, _ = duplicates.find_pairs(
         records, records, {record.image: seen(b"same", 3) for record in records}
     )
-    across = [(pair.one.split, pair.other.split) for pair in pairs if pair.across]
+    across = [(pair.first.split, pair.second.split) for pair in pairs if pair.across]
     assert sorted(across) == [("test", "train"), ("test", "val"), ("val", "train")]
     assert all(pair.identical for pair in pairs) and len(pairs) == 6
     rules = leakage.LeakRules(frozenset(), True, True)
@@ -137,7 +137,7 @@ def test_identical_black_images_are_found_though_they_correlate_with_none():
     ]
     black = images.ImageFacts((9, 9), 0, 0, False, b"black", np.zeros((32, 32), np.uint8))
     pairs, _ = duplicates.find_pairs(records, records, {one.image: black for one in records})
-    assert [(pair.one.id, pair.identical, pair.across) for pair in pairs] == [("1", True, True)]
+    assert [(pair.first.id, pair.identical, pair.across) for pair in pairs] == [("1", True, True)]
 
 
 def test_one_image_file_in_two_splits_is_an_error():
@@ -191,7 +191,7 @@ def test_new_pairs_join_listed_clusters_in_what_is_to_be_pasted():
     ],
 )
 def test_what_differs_between_two_truths(one, other, apart):
-    assert release.differing_classes(one, other, ("a", "b")) == apart
+    assert leakage.differing_classes(one, other, ("a", "b")) == apart
 
 
 def test_the_sheet_has_forty_pairs_and_the_attribution(tmp_path):
@@ -223,5 +223,5 @@ def test_the_sheet_has_forty_pairs_and_the_attribution(tmp_path):
         Image.open(tmp_path / "named.png").size[1]
         == sizes[contact_sheet.MOST][1] + contact_sheet.LINE
     )
-    with pytest.raises(RunError, match="can't be made"):
+    with pytest.raises(RunError, match="can't be written"):
         contact_sheet.draw_pairs([pair], tmp_path, "x", None, tmp_path / "a.png" / "s.png")
