@@ -61,7 +61,7 @@ class DatasetConfig:
     released: bool  # False: always a phantom
     views: Mapping[Task, ViewConfig]
     split: SplitConfig
-    phantom: Mapping[str, object] = field(default_factory=dict)  # fields of a `PhantomSpec`
+    phantom: JsonObject = field(default_factory=dict)  # fields of a `PhantomSpec`
     licence: str | None = None
     redistribute: str = "none"  # none | labels | images
     title: str = ""
@@ -73,7 +73,7 @@ class DatasetConfig:
     leakage: LeakageConfig | None = None
     published_counts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     recipes: Mapping[str, str] = field(default_factory=dict)  # model → its paper's recipe
-    archives: tuple[Mapping[str, object], ...] = ()
+    archives: tuple[JsonObject, ...] = ()  # fields of a `RemoteFile`
     class_map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by other dataset
     options: Mapping[str, object] = field(default_factory=dict)  # keys that views refer to
 
