@@ -129,8 +129,7 @@ def fields_of(kind: Kind) -> dict[str, JsonObject]:
     fields = {}
     for name, node in content["properties"].items():
         if name not in ABOUT:
-            statement = definitions[node["$ref"]]
-            fields[name] = definitions[statement["else"]["$ref"]]
+            fields[name] = definitions[definitions[node["$ref"]]["else"]["$ref"]]
     return fields
 
 
@@ -172,7 +171,6 @@ class StrictLoader(SafeLoader):
 
 
 def _read_cards(folder: Path, kind: Kind) -> tuple[Card, ...]:
-    """The cards of a file, in its order."""
     path = folder / f"{kind}s.yaml"
     cards = []
     owners: dict[tuple[str, object], str] = {}
@@ -192,7 +190,6 @@ def _read_cards(folder: Path, kind: Kind) -> tuple[Card, ...]:
 
 
 def _make_card(kind: Kind, id: str, raw: JsonObject) -> Card:
-    """A card from valid YAML."""
     about: JsonObject = {name: raw.get(name) for name in ABOUT}
     origin = {"source": raw["source"], "verified": raw["verified"]}
     fields = {}

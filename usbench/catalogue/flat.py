@@ -28,8 +28,7 @@ def view(folder: Path = SHIPPED) -> JsonObject:
     rubrics = load_rubrics(folder)
     flat: JsonObject = {"datasets": [], "models": []}
     for card in (*cards.datasets, *cards.models):
-        card_score = score(card, rubrics[RUBRIC[card.kind]])
-        flat[f"{card.kind}s"].append(flatten_card(card, card_score))
+        flat[f"{card.kind}s"].append(flatten_card(card, score(card, rubrics[RUBRIC[card.kind]])))
     flat["rubrics"] = {name: flatten_rubric(rubric) for name, rubric in rubrics.items()}
     return flat
 

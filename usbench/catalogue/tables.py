@@ -64,7 +64,6 @@ def format_value(value: object) -> str:
 
 
 def _format_entry(value: JsonObject) -> str:
-    """Format a size, a defect or a published result."""
     if "height" in value:
         count = f" ({value['images']:,})" if "images" in value else ""
         return f"{value['height']}×{value['width']}{count}"
@@ -196,7 +195,6 @@ def _format_points_table(cards: Sequence[Card], scores: Sequence[Score]) -> str:
 
 
 def _format_rubric(rubric: Rubric) -> str:
-    """Criteria, then tiers."""
     rows = []
     for criterion in rubric.criteria:
         fields = ", ".join(criterion.fields)

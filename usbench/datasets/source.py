@@ -108,8 +108,7 @@ def ensure_phantom(dataset: DatasetConfig, task: Task, runs: Path) -> Path:
     """The phantom's folder below runs, written whole or not at all in the release's own format."""
     layout = canonical_json(to_plain(dataset.views[task].layout))  # one dataset may have several
     parameters = phantom_fingerprint(dataset, task, None) + layout
-    digest = hashlib.sha256(parameters.encode()).hexdigest()
-    name = f"{dataset.name}-{task}-{digest[:12]}"
+    name = f"{dataset.name}-{task}-{hashlib.sha256(parameters.encode()).hexdigest()[:12]}"
     folder = runs / "phantoms" / name
     if folder.is_dir():
         return folder

@@ -33,8 +33,7 @@ def divide(
         ConfigError: a split that isn't possible.
         DataError: a near-duplicate that isn't there, a record without a split, an empty split.
     """
-    regrouped = regroup(records, split.near_duplicates)
-    assigned = assign_splits(regrouped, split, fold, name)
+    assigned = assign_splits(regroup(records, split.near_duplicates), split, fold, name)
     return divide_by_split(assigned, root, ("test",) if split.test_only else SPLITS)
 
 
@@ -133,8 +132,7 @@ def order_by_hash(groups: Iterable[str], salt: str) -> list[str]:
 
 def count_groups(groups: Sequence[str], sizes: Mapping[str, int], images: float) -> int:
     """How many of the groups, from the first on, together have so many images; at most all."""
-    totals = np.cumsum([0, *map(sizes.__getitem__, groups)])
-    return int(np.searchsorted(totals, images))
+    return int(np.searchsorted(np.cumsum([0, *map(sizes.__getitem__, groups)]), images))
 
 
 def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]:
@@ -263,12 +261,12 @@ def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> lis
     merged_with = {group: {group} for group in group_of.values()}
     names: dict[str, str] = {}  # of groups that were merged
     for cluster in clusters:
-        unknown = [id for id in cluster if id not in group_of]
-        if unknown:
-            raise DataError(
-                f"the dataset's YAML groups {unknown[0]!r} with others, "
-                "but the release has no such image"
-            )
+        for id in cluster:
+            if id not in group_of:
+                raise DataError(
+                    f"the dataset's YAML groups {id!r} with others, "
+                    "but the release has no such image"
+                )
         merged = set().union(*(merged_with[group_of[id]] for id in cluster))
         name = next((names[group] for group in sorted(merged) if group in names), cluster[0])
         for group in merged:

@@ -581,13 +581,10 @@ def test_counts_by_hand():
     ]
     planes = np.zeros((2, 4, 5), bool)
     planes[0, 1:3, 1:3] = True
-    for record in records:
-        table.add_image(record)
-    table.add_target(records[0], Masks(planes))
-    table.add_target(records[1], Masks(~planes, known=np.array([True, False])))
-    table.add_target(
-        records[3], Masks(np.zeros((2, 4, 5), bool))
-    )  # the third label couldn't be read
+    table.add(records[0], Masks(planes))
+    table.add(records[1], Masks(~planes, known=np.array([True, False])))
+    table.add(records[2], None)  # this label couldn't be read
+    table.add(records[3], Masks(np.zeros((2, 4, 5), bool)))
     assert list(counts.table_rows(table, "segment")) == [
         ["(all images)", "3", "1", "4", "", ""],
         ["(groups)", "2", "1", "2", "", ""],

@@ -42,8 +42,7 @@ def compare_card(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
         yield _compare(card, "classes", names, _class_differences(stated, measured) or names)
     leaks = card.value("leaks")
     if leaks is not None:
-        in_copy = f"{measured.leaks:,} test images"
-        yield _compare(card, "leaks", f"{leaks:,} test images", in_copy)
+        yield _compare(card, "leaks", f"{leaks:,} test images", f"{measured.leaks:,} test images")
     for defect in card.value("defects") or ():
         count = _count_defect(defect.get("kind"), measured)
         if count is not None:
@@ -51,7 +50,6 @@ def compare_card(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
 
 
 def _compare(card: Card, name: str, stated: str, in_copy: str) -> Finding:
-    """A note where both are the same, else a warning."""
     if stated == in_copy:
         return Finding("note", KIND, f"{name}: {stated}, as on the card {card.id}")
     difference = f"{name}: {stated} on the card {card.id}, {in_copy} in this copy"
@@ -75,7 +73,6 @@ def _compare_sizes(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
 
 
 def _format_sizes(sizes: Mapping[str, int | None]) -> str:
-    """Format counts: 512×534 (183), 512×512 (40)."""
     return ", ".join(f"{size} ({count:,})" for size, count in sizes.items())
 
 

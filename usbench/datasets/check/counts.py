@@ -36,15 +36,13 @@ class ClassCounts:
         tables = np.zeros((3, len(COLUMNS), len(self.classes)), np.int64)
         self.present, self.amount, self.unknown = tables
 
-    def add_image(self, record: Record) -> None:
-        """Count an image of the index, whatever its label."""
+    def add(self, record: Record, target: Target | None) -> None:
+        """Count an image of the index and its label, None where that couldn't be read."""
         column = record.split or UNUSED
         self.images[column] += 1
         self.groups[column].add(record.group)
-
-    def add_target(self, record: Record, target: Target) -> None:
-        """Count a label that could be read."""
-        column = record.split or UNUSED
+        if target is None:
+            return
         row = COLUMNS.index(column)
         amount, unknown = count_parts(target, len(self.classes))
         self.empty[column] += not amount.any()

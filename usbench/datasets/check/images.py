@@ -57,18 +57,14 @@ def examine_image(path: Path) -> ImageFacts:
     picture, _ = image.decode_image(path, "an 8-bit grey or colour picture", image.GREY_MODES)
     grey = picture.convert("L")
     luma = np.asarray(grey)
-    digest = hashlib.sha256(repr(luma.shape).encode() + luma.tobytes()).digest()
-    thumbnail = np.asarray(grey.resize(THUMBNAIL[::-1], Image.Resampling.BILINEAR))
-    size = (luma.shape[0], luma.shape[1])
-    return ImageFacts(size, int(luma.min()), int(luma.max()), is_tinted(picture), digest, thumbnail)
-
-
-def is_tinted(picture: Image.Image) -> bool:
-    """Whether any pixel has a colour."""
-    if picture.mode in ("1", "L", "LA"):
-        return False
-    red, green, blue = picture.convert("RGB").split()
-    return red.tobytes() != green.tobytes() or green.tobytes() != blue.tobytes()
+    return ImageFacts(
+        size=(luma.shape[0], luma.shape[1]),
+        low=int(luma.min()),
+        high=int(luma.max()),
+        tinted=len(set(map(Image.Image.tobytes, picture.convert("RGB").split()))) > 1,
+        digest=hashlib.sha256(repr(luma.shape).encode() + luma.tobytes()).digest(),
+        thumbnail=np.asarray(grey.resize(THUMBNAIL[::-1], Image.Resampling.BILINEAR)),
+    )
 
 
 def examine_images(root: Path, names: Iterable[str]) -> tuple[dict[str, ImageFacts], list[Finding]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from usbench.catalogue.cards import Card, load_cards
+from usbench.catalogue.cards import load_cards
 from usbench.datasets import source, splits
 from usbench.datasets.check.card_comparison import MeasuredRelease, compare_card
 from usbench.datasets.check.counts import ClassCounts, compare_published
@@ -96,9 +96,8 @@ def check_release(
             if count:
                 report.findings.append(Finding("note", "oddity", f"{view.task}: {name}: {count}"))
     find_all_pairs(dataset, root, views, images, report)
-    card = None if phantom else find_card(dataset.name)
-    if card and views:
-        report.findings += compare_card(card, measure_release(dataset, views, report))
+    if views and not phantom:
+        report.findings += compare_with_card(dataset, views, report)
     unique = dict.fromkeys(report.findings)  # many records may meet one file's defect
     report.findings = sorted(unique, key=lambda finding: LEVELS.index(finding.level))
     return report
@@ -217,7 +216,6 @@ def count_labels(
     """Read and count every label; one that can't be read or doesn't fit its image is a finding."""
     counts = ClassCounts(tuple(view.layout.classes))
     for record in track(view.run_records, f"labels of {view.task}"):
-        counts.add_image(record)
         image = root / record.image
         try:
             target = view.layout.read(root, record)
@@ -225,36 +223,34 @@ def count_labels(
                 label = root / (record.label or record.image)
                 require_fit(target, images[record.image].size, label, image)
         except UsbenchError as error:
+            counts.add(record, None)
             # an unreadable image is a finding already
             if record.image in images or not str(error).startswith(str(image)):
                 report.findings.append(finding_of_error(f"label of {view.task}", error, root))
         else:
-            counts.add_target(record, target)
+            counts.add(record, target)
     return counts
 
 
 # ---- against the catalogue
 
 
-def find_card(dataset: str) -> Card | None:
-    """The shipped card of a dataset that usbench runs, by its name in usbench."""
-    return next((card for card in load_cards().datasets if card.key == dataset), None)
-
-
-def measure_release(
+def compare_with_card(
     dataset: DatasetConfig, views: Sequence[ReleaseView], report: CheckReport
-) -> MeasuredRelease:
-    """What a card may state of the release, as this copy has it."""
+) -> Iterable[Finding]:
+    """Compare what the catalogue's card says, and can be measured, with this copy."""
+    cards = {card.key: card for card in load_cards().datasets}
+    if dataset.name not in cards:
+        return ()
     classes: Counter[str] = Counter()
     for counts in report.counts.values():
-        present = counts.present.sum(axis=0).tolist()
-        classes.update(dict(zip(counts.classes, present, strict=True)))
+        classes.update(dict(zip(counts.classes, counts.present.sum(axis=0).tolist(), strict=True)))
     oddities: Counter[str] = Counter()
     for view in views:
         oddities.update(view.layout.oddities())
     pairs = list(itertools.chain(*report.pairs.values()))
     identical = {(pair.first.image, pair.second.image) for pair in pairs if pair.identical}
-    return MeasuredRelease(
+    measured = MeasuredRelease(
         whole=set(report.counts) == set(dataset.views),
         images=report.images.images,
         sizes=report.images.sizes,
@@ -263,6 +259,7 @@ def measure_release(
         identical_pairs=len(identical),
         oddities=oddities,
     )
+    return compare_card(cards[dataset.name], measured)
 
 
 # ---- the same image twice

@@ -105,7 +105,6 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
 
 
 def _ripple(frame: Frame, name: str, angle: Floats, amplitude: float) -> Floats:
-    """A smooth periodic deviation about 0."""
     total = np.zeros_like(angle)
     for k in (2, 3, 5, 7):
         phase = frame.draw.vary(f"{name} ripple {k}", 0, 2 * pi)
@@ -183,8 +182,7 @@ def _parenchyma(frame: Frame, body: Body, organ: _Organ) -> Body:
     patches, clefts = frame.grain("sinus", 3.0, 6), frame.grain("clefts", 3.5, 11)
     body = paint(body, capsule, cortex + 1.2 * frame.grain("cortex", 2, 3), 0.08)
     body = paint(body, medulla, cortex - vary("medulla", 12, 15), 0.07)
-    bright = np.where(clefts > 1.15, np.float32(-9), 8 + 3 * patches)
-    body = paint(body, sinus, bright, 0.1)
+    body = paint(body, sinus, np.where(clefts > 1.15, np.float32(-9), 8 + 3 * patches), 0.1)
     inside = np.where(sinus, 5 * np.maximum(patches - 0.8, 0), np.float32(0))
     line = np.exp(-0.5 * (organ.outside / np.float32(1.25)) ** 2) * (0.5 + 9 * organ.facing**2)
     arcuate = np.exp(-0.5 * ((organ.level - 0.62) / 0.03) ** 2)

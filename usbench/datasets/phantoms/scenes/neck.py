@@ -139,8 +139,7 @@ def _layers(frame: Frame) -> Body:
     bone = (vary("spine", 396, 410) + frame.wave("spine", 14, 170)).astype(np.float32)
     below = frame.y > bone + 3
     body = paint(body, below, -26, 0.4)
-    coherent = lines * ~below + frame.line(bone, 2.4, 13)
-    return replace(body, coherent=coherent.astype(np.float32))
+    return replace(body, coherent=(lines * ~below + frame.line(bone, 2.4, 13)).astype(np.float32))
 
 
 def _muscle(frame: Frame, body: Body, label: int, edge: Floats, name: str, slope: float) -> Body:
@@ -197,8 +196,7 @@ def _deep_muscle(frame: Frame, body: Body, side: _Side, lateral: float, depth: f
     centre = side.at(lateral + vary(f"{name} x", -12, 12)), depth + vary(f"{name} y", -6, 6)
     height = vary(f"{name} height", 31, 39)
     distance = frame.blob(name, centre, (vary(f"{name} width", 72, 92), height), 0.03)
-    edge = (distance - 1) * np.float32(height)
-    return _muscle(frame, body, DEEP, edge, name, -0.05 * side.sign)
+    return _muscle(frame, body, DEEP, (distance - 1) * height, name, -0.05 * side.sign)
 
 
 def _lobe(frame: Frame, body: Body, side: _Side, lateral: float, growth: float) -> Body:
