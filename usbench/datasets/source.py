@@ -57,8 +57,9 @@ def release_folder(dataset: DatasetConfig, data: str | None) -> Path:
         dataset: its `root` names one release's folder.
         data: the folder of releases; None: USBENCH_DATA, else ./data.
     """
-    folder = Path(data or os.environ.get("USBENCH_DATA") or "data", dataset.name)
-    return Path(dataset.root or folder).absolute()
+    # Either may be called by a number, which YAML reads as one.
+    folder = Path(str(data or os.environ.get("USBENCH_DATA") or "data"), dataset.name)
+    return Path(str(dataset.root or folder)).absolute()
 
 
 def build_layout(dataset: DatasetConfig, task: Task, phantom: bool) -> Layout:

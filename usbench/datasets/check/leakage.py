@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from usbench.datasets.check.duplicates import MIN_CORRELATION, SimilarPair, connect_pairs
-from usbench.datasets.check.findings import Finding
+from usbench.datasets.check.findings import Finding, Level
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import UsbenchError
 from usbench.io.files import JsonObject
@@ -50,30 +50,46 @@ def judge_pairs(
         tested: how many test images there are.
         rules: of the dataset.
     """
-    near = f"near-duplicates (correlation ≥ {MIN_CORRELATION:g})"
     for pair in pairs:
         if pair.identical and pair.across:
             yield Finding("error", "identical across splits", f"{task}: {describe_pair(pair)}")
-    leaking = find_leaks(pairs)
-    if leaking:
-        new = sorted(leaking - rules.leaking)
+    near = f"near-duplicates (correlation ≥ {MIN_CORRELATION:g})"
+    leaking, val = find_leaks(pairs), find_leaks(pairs, "val")
+    status = "all known to leakage.images in the dataset's YAML"
+    new = sorted(leaking - rules.leaking)
+    if new:
         status = f"{len(new)} new ({', '.join(new)})"
-        if not new:
-            status = "all known to leakage.images in the dataset's YAML"
-        count = f"{len(leaking)} of {tested} test images are {near} of one in train or val"
-        yield Finding("warning", "leak", f"{task}: {count}: {status}")
-    val = find_leaks(pairs, "val")
-    if val:
-        text = f"{len(val)} val images are {near} of one in train: {', '.join(sorted(val))}"
-        yield Finding("warning", "leak into val", f"{task}: {text}")
     together = Counter(pair.is_known for pair in pairs if not pair.across)
-    if together[False]:
-        text = f"{together[False]} pairs of {near} are in one split, but of several groups"
-        yield Finding("warning", "near-duplicates", f"{task}: {text}")
-    in_order = together[True] + inside
-    if in_order:
-        text = f"{in_order} pairs of {near} are in one split and one group, as they should be"
-        yield Finding("note", "near-duplicates", f"{task}: {text}")
+    separate, in_order = together[False], together[True] + inside
+    summary: tuple[tuple[int, Level, str, str], ...] = (
+        (
+            len(leaking),
+            "warning",
+            "leak",
+            f"of {tested} test images are {near} of one in train or val: {status}",
+        ),
+        (
+            len(val),
+            "warning",
+            "leak into val",
+            f"val images are {near} of one in train: {', '.join(sorted(val))}",
+        ),
+        (
+            separate,
+            "warning",
+            "near-duplicates",
+            f"pairs of {near} are in one split, but of several groups",
+        ),
+        (
+            in_order,
+            "note",
+            "near-duplicates",
+            f"pairs of {near} are in one split and one group, as they should be",
+        ),
+    )
+    for count, level, kind, text in summary:
+        if count:
+            yield Finding(level, kind, f"{task}: {count} {text}")
 
 
 def describe_pair(pair: SimilarPair) -> str:
@@ -120,7 +136,7 @@ def _sorted_boxes(boxes: Boxes, label: int) -> list[list[float]]:
 
 
 def find_leaks(pairs: Iterable[SimilarPair], split: Split = "test") -> set[str]:
-    """Ids of the test images that show what one in train or val shows, or of val what train shows."""
+    """Ids of test images that show what train or val shows, or of val images that train shows."""
     return {pair.first.id for pair in pairs if pair.across and pair.first.split == split}
 
 

@@ -139,7 +139,7 @@ class Frame:
         )
 
     def line(self, depth: Floats, sd: float, amplitude: float | Floats) -> Floats:
-        """(H, W) echo of a smooth interface at depth (1, W), weaker where the beam meets it aslant."""
+        """(H, W) echo of a smooth interface at depth (1, W), weaker where it is aslant."""
         slope = np.gradient(depth[0], self.x[0])
         facing = amplitude * np.exp(-((slope / 0.4) ** 2)).astype(np.float32)
         near = slice(*np.searchsorted(self.y[:, 0], [depth.min() - 5 * sd, depth.max() + 5 * sd]))
@@ -233,7 +233,7 @@ def scan(frame: Frame, body: Body, fade: float) -> Body:
 def wall(
     frame: Frame, distance: Floats, centre: tuple[float, float], radius: float, sd: float
 ) -> Floats:
-    """(H, W) echo of a round wall: strong above and below, faint where the beam grazes its sides."""
+    """(H, W) echo of a round wall: strong above and below, faint where the beam grazes it."""
     facing = np.clip(((frame.y - centre[1]) / radius) ** 2 * 1.6, 0.03, 1).astype(np.float32)
     echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing
     return echo

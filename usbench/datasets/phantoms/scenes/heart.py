@@ -1,8 +1,9 @@
 """What a view of the heart is made of, how it is laid out, and how it beats.
 
-Outlines, leaflets and landmarks; no echoes and pixels, and no view. Lengths are pixels of the scene's reference size,
-600 × 800, x to the right and y down. A view is laid out in coordinates (s, v) of its own, along the
-left ventricle's long axis and square to it, so that the whole heart tilts and shifts as one.
+Outlines, leaflets and landmarks; no echoes and pixels, and no view. Lengths are pixels of the
+scene's reference size, 600 × 800, x to the right and y down. A view is laid out in coordinates
+(s, v) of its own, along the left ventricle's long axis and square to it, so that the whole heart
+tilts and shifts as one.
 """
 
 from __future__ import annotations

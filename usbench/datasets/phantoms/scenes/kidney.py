@@ -175,7 +175,7 @@ def _liver_vessels(frame: Frame, body: Body) -> Body:
 
 
 def _parenchyma(frame: Frame, body: Body, organ: _Organ) -> Body:
-    """Mid-echo cortex, dark pyramids, a bright sinus with dark clefts, the capsule's bright line."""
+    """Mid-echo cortex, dark pyramids, a bright sinus with dark clefts, the capsule's line."""
     vary = frame.draw.vary
     capsule, sinus, medulla, _ = body.planes
     cortex = vary("cortex", -11, -8)
