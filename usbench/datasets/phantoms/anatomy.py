@@ -22,6 +22,8 @@ from usbench.types import Landmarks
 
 Floats = NDArray[np.floating]
 Plane = NDArray[np.bool_]
+# A mask (H, W), its echogenicity (dB) and, where it isn't as before, its loss (see `Body`).
+Coat = tuple[Plane, float | Floats] | tuple[Plane, float | Floats, float]
 NO_LANDMARKS = Landmarks((), np.zeros(0, np.int8))
 
 
@@ -170,12 +172,13 @@ class Frame:
         return distance
 
 
-def paint(body: Body, where: Plane, echo: float | Floats, loss: float | None = None) -> Body:
-    """The body with its echogenicity (dB) replaced where the mask is set, and its loss if given."""
-    painted = replace(body, echo=np.where(where, np.float32(echo), body.echo))
-    if loss is None:
-        return painted
-    return replace(painted, loss=np.where(where, np.float32(loss), body.loss))
+def paint(body: Body, *coats: Coat) -> Body:
+    """The body with its echogenicity, and its loss if given, replaced coat by coat."""
+    for where, echo, *loss in coats:
+        body = replace(body, echo=np.where(where, np.float32(echo), body.echo))
+        if loss:
+            body = replace(body, loss=np.where(where, np.float32(loss[0]), body.loss))
+    return body
 
 
 def tissue(

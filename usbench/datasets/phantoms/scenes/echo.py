@@ -88,13 +88,13 @@ def _chambers(beams: Frame, heart: Heart, x: Floats, y: Floats) -> Body:
     surfaces = 5 * _surface(outer, 2.2)
     for depth, wall in inner:
         if wall:
-            body = paint(body, depth < wall, -1 + 2 * fibres)
+            body = paint(body, (depth < wall, -1 + 2 * fibres))
             surfaces = np.maximum(surfaces, 3 * _surface(depth - np.float32(wall), 1.8))
-    body = paint(body, outer < 0, -1 + 2.5 * fibres, 0.055)
+    body = paint(body, (outer < 0, -1 + 2.5 * fibres, 0.055))
     blood = np.minimum.reduce([depth for depth, _ in inner])
     for depth, _ in inner:
         surfaces = np.maximum(surfaces, 4 * _surface(depth - np.float32(2), 1.8))
-    body = paint(body, blood < 0, -30 + 2 * coarse, 0.045)
+    body = paint(body, (blood < 0, -30 + 2 * coarse, 0.045))
     return replace(body, coherent=np.where(blood < 0, np.float32(0), surfaces).astype(np.float32))
 
 

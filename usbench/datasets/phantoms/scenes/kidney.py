@@ -139,27 +139,29 @@ def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
     vary = frame.draw.vary
     liver = vary("liver", -9, -5) + 1.2 * frame.grain("liver", 2.5, 4)
     streaks = frame.grain("streaks", 1.6, 26, vary("streak slope", -0.2, 0.2))
-    body = _liver_vessels(frame, tissue(frame, KIDNEY, liver, 0.08, 0.8))
     slant = vary("edge slope", -0.3, 0.3) * (frame.x - 256)
     psoas = frame.y > vary("edge", 215, 260) + slant + frame.wave("edge", 14, 200)
-    body = paint(body, psoas, -14 + 5 * np.maximum(streaks, -1))
     lines = np.where(psoas, 2 * np.maximum(streaks - 1.4, 0), np.float32(0))
     skin, fat = vary("skin", 5, 8), vary("fat", 16, 26)
     wall = fat + vary("muscle", 18, 30)
     curved = frame.grain("layers", 1.4, 30)
-    body = paint(body, depth < wall, -14 + 4 * curved)
-    body = paint(body, depth < fat, -8 + 4 * curved)
-    body = paint(body, depth < skin, 5)
     patchy = np.clip(0.55 + 0.4 * frame.grain("patchy", 3, 20), 0.05, 1.2)
     bent = depth + frame.wave("layers", 2.5, 120)
     for where, strength in ((skin, 2), (fat, 6), (wall, 7)):
         lines = lines + strength * patchy * np.exp(-0.5 * ((bent - where) / 1.1) ** 2)
     around = vary("perirenal", 6, 11) + frame.wave("perirenal", 5, 90)
     around = around + 2.5 * frame.grain("fat", 8, 14)
-    body = paint(body, organ.outside < around, -1 + 3 * frame.grain("perirenal", 1.6, 8))
     fascia = np.exp(-0.5 * ((organ.outside - around) / 1.1) ** 2)
     fascia = fascia * np.clip(organ.facing, 0.05, 1) * patchy
     lines = np.where(organ.outside < around - 3, 0, lines) + 3.5 * fascia
+    body = paint(
+        _liver_vessels(frame, tissue(frame, KIDNEY, liver, 0.08, 0.8)),
+        (psoas, -14 + 5 * np.maximum(streaks, -1)),
+        (depth < wall, -14 + 4 * curved),
+        (depth < fat, -8 + 4 * curved),
+        (depth < skin, 5),
+        (organ.outside < around, -1 + 3 * frame.grain("perirenal", 1.6, 8)),
+    )
     return replace(body, coherent=lines.astype(np.float32))
 
 
@@ -169,8 +171,7 @@ def _liver_vessels(frame: Frame, body: Body) -> Body:
         centre = vary(f"vessel {k} x", 90, 420), vary(f"vessel {k} y", 80, 190)
         radius = vary(f"vessel {k} size", 3, 8)
         distance = frame.blob(f"vessel {k}", centre, (1.6 * radius, radius), 0.05)
-        body = paint(body, (distance - 1) * radius < 1.5, 0)
-        body = paint(body, distance < 1, -24)
+        body = paint(body, ((distance - 1) * radius < 1.5, 0), (distance < 1, -24))
     return body
 
 
@@ -180,9 +181,12 @@ def _parenchyma(frame: Frame, body: Body, organ: _Organ) -> Body:
     capsule, sinus, medulla, _ = body.planes
     cortex = vary("cortex", -11, -8)
     patches, clefts = frame.grain("sinus", 3.0, 6), frame.grain("clefts", 3.5, 11)
-    body = paint(body, capsule, cortex + 1.2 * frame.grain("cortex", 2, 3), 0.08)
-    body = paint(body, medulla, cortex - vary("medulla", 12, 15), 0.07)
-    body = paint(body, sinus, np.where(clefts > 1.15, np.float32(-9), 8 + 3 * patches), 0.1)
+    body = paint(
+        body,
+        (capsule, cortex + 1.2 * frame.grain("cortex", 2, 3), 0.08),
+        (medulla, cortex - vary("medulla", 12, 15), 0.07),
+        (sinus, np.where(clefts > 1.15, np.float32(-9), 8 + 3 * patches), 0.1),
+    )
     inside = np.where(sinus, 5 * np.maximum(patches - 0.8, 0), np.float32(0))
     line = np.exp(-0.5 * (organ.outside / np.float32(1.25)) ** 2) * (0.5 + 9 * organ.facing**2)
     arcuate = np.exp(-0.5 * ((organ.level - 0.62) / 0.03) ** 2)

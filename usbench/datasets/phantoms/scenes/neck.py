@@ -132,13 +132,16 @@ def _layers(frame: Frame) -> Body:
     sheets = frame.grain("sheets", 1.5, 24, vary("sheets slope", -0.2, 0.2))
     fat = vary("fat", 34, 50) + frame.wave("fat", 3, 260)
     echo = -8 + 2.5 * loose + 2.5 * lobules + 2.5 * np.maximum(sheets, -1)
-    body = paint(tissue(frame, NECK, echo, 0.075, 1.1), frame.y < fat, -9 + 4 * septa)
-    body = paint(body, frame.y < 10, 5 + 2 * septa)
     lines = frame.line(10 + 0 * frame.x, 1.5, 6) + frame.line(fat, 1.4, 6)
     lines = lines + 3 * np.maximum(np.where(frame.y < fat, septa, sheets) - 1.3, 0)
     bone = (vary("spine", 396, 410) + frame.wave("spine", 14, 170)).astype(np.float32)
     below = frame.y > bone + 3
-    body = paint(body, below, -26, 0.4)
+    body = paint(
+        tissue(frame, NECK, echo, 0.075, 1.1),
+        (frame.y < fat, -9 + 4 * septa),
+        (frame.y < 10, 5 + 2 * septa),
+        (below, -26, 0.4),
+    )
     return replace(body, coherent=(lines * ~below + frame.line(bone, 2.4, 13)).astype(np.float32))
 
 
@@ -156,7 +159,7 @@ def _muscle(frame: Frame, body: Body, label: int, edge: Floats, name: str, slope
     where = edge < 0
     fibres = frame.grain(f"{name} fibres", 1.3, 20, slope)
     level = frame.draw.vary(f"{name} level", -20, -17)
-    body = paint(body, where, level + 4 * np.maximum(fibres, -1), 0.08)
+    body = paint(body, (where, level + 4 * np.maximum(fibres, -1), 0.08))
     sheath = np.exp(-0.5 * (edge / np.float32(1.4)) ** 2)
     down, across = np.gradient(edge)
     down, across = down * frame.scale[0], across * frame.scale[1]
@@ -207,7 +210,7 @@ def _lobe(frame: Frame, body: Body, side: _Side, lateral: float, growth: float) 
     distance = frame.blob(name, centre, radii, 0.055)
     gland = vary("gland", 2, 5) + 1.2 * frame.grain(f"{name} gland", 2, 3)
     capsule = 6 * wall(frame, distance, centre, radii[1], 1.4)
-    return enclose(paint(body, distance < 1, gland, 0.07), THYROID, distance, capsule)
+    return enclose(paint(body, (distance < 1, gland, 0.07)), THYROID, distance, capsule)
 
 
 def _artery(frame: Frame, body: Body, side: _Side, lateral: float, depth: float) -> Body:
@@ -218,8 +221,8 @@ def _artery(frame: Frame, body: Body, side: _Side, lateral: float, depth: float)
     distance = frame.blob(name, centre, (radius, radius * vary("artery flat", 0.92, 1.0)), 0.01)
     intima = wall(frame, distance * np.float32(1.1), centre, radius, 1.1)
     rim = 12 * wall(frame, distance, centre, radius, 1.6) + 5 * intima
-    body = paint(body, (distance - 1) * np.float32(radius) < 3, -2)
-    return enclose(paint(body, distance < 0.95, -34, 0.0), ARTERY, distance, rim, 0.95)
+    body = paint(body, ((distance - 1) * radius < 3, -2), (distance < 0.95, -34, 0.0))
+    return enclose(body, ARTERY, distance, rim, 0.95)
 
 
 def _vein(frame: Frame, body: Body, side: _Side, lateral: float, depth: float) -> Body:
@@ -229,7 +232,7 @@ def _vein(frame: Frame, body: Body, side: _Side, lateral: float, depth: float) -
     height = vary("vein height", 22, 32)
     distance = frame.blob(name, centre, (vary("vein width", 52, 66), height), 0.05)
     rim = 4 * wall(frame, distance, centre, height, 1.1)
-    return enclose(paint(body, distance < 1, -32, 0.0), VEIN, distance, rim)
+    return enclose(paint(body, (distance < 1, -32, 0.0)), VEIN, distance, rim)
 
 
 def _esophagus(frame: Frame, body: Body, side: _Side, lateral: float, depth: float) -> Body:
@@ -239,8 +242,8 @@ def _esophagus(frame: Frame, body: Body, side: _Side, lateral: float, depth: flo
     height = vary(f"{name} height", 28, 34)
     distance = frame.blob(name, centre, (vary(f"{name} width", 38, 46), height), 0.04)
     rings = np.where(distance < 0.48, 8 + 3 * frame.grain(f"{name} mucosa", 2, 4), np.float32(-19))
-    body = paint(body, (distance - 1) * np.float32(height) < 3.5, 1)
-    return enclose(paint(body, distance < 1, rings, 0.09), ESOPHAGUS, distance)
+    body = paint(body, ((distance - 1) * height < 3.5, 1), (distance < 1, rings, 0.09))
+    return enclose(body, ESOPHAGUS, distance)
 
 
 def _trachea(frame: Frame, body: Body, x: float) -> Body:
@@ -256,7 +259,7 @@ def _trachea(frame: Frame, body: Body, x: float) -> Body:
     facing = np.where(up > 0, up / np.maximum(np.hypot(aside, up), 1e-3), 0)
     inside = distance < 1
     air = -24 - 8 * np.clip(depth / radii[1], 0, 1) + 2 * frame.grain("air", 2, 12)
-    body = paint(paint(body, inside, air), inside & (depth < 16) & (up > -0.35), -14)
+    body = paint(body, (inside, air), (inside & (depth < 16) & (up > -0.35), -14))
     arch: Floats = 4 * facing * np.exp(-0.5 * (depth / np.float32(1.4)) ** 2)
     for k, strength in enumerate((16, 4, 1.8)):
         echo = np.exp(-0.5 * ((depth - 17 * (k + 1)) / (2 + 0.8 * k)) ** 2)

@@ -14,6 +14,7 @@ import numpy as np
 
 from usbench.datasets.phantoms.anatomy import (
     Body,
+    Coat,
     Draw,
     Floats,
     Frame,
@@ -112,22 +113,20 @@ def _layers(frame: Frame, edges: list[Floats], adherent: Plane, fused: Plane) ->
     fibres, coarse = frame.grain("fibres", 2.5, 40), frame.grain("coarse", 6, 14)
     centre = (edges[3] + edges[4]) / 2 + frame.wave("canal", 3, 200)
     canal = frame.line(centre - 4, 1.8, 9) + frame.line(centre + 4, 1.8, 8)
-    # Of SPINAL: where, echo, loss.
-    layers: tuple[tuple[Plane, float | Floats, float | None], ...] = (
+    # In the order of SPINAL.
+    layers: tuple[Coat, ...] = (
         (y < edges[0], -30 + 3.5 * fibres, 0.0),
-        ((bands[0] & ~adherent) | (bands[6] & ~fused), 9, None),
-        ((bands[2] & ~adherent) | bands[4], 2, None),
+        ((bands[0] & ~adherent) | (bands[6] & ~fused), 9),
+        ((bands[2] & ~adherent) | bands[4], 2),
         ((bands[1] & ~adherent) | bands[5], -27, 0.0),
-        (bands[3], -10 + 1.5 * fibres + canal, None),
-        (np.zeros(frame.size, bool), 0, None),
-        ((y >= edges[0]) & (y < edges[3]) & adherent, 13, None),
-        (bands[7] & ~fused, -5 + 3.5 * coarse, None),
-        ((y >= edges[6]) & (y < edges[8]) & fused, 9 + 5 * fibres, None),
+        (bands[3], -10 + 1.5 * fibres + canal),
+        (np.zeros(frame.size, bool), 0),
+        ((y >= edges[0]) & (y < edges[3]) & adherent, 13),
+        (bands[7] & ~fused, -5 + 3.5 * coarse),
+        ((y >= edges[6]) & (y < edges[8]) & fused, 9 + 5 * fibres),
     )
-    body = tissue(frame, SPINAL, -14 + 3 * fibres, 0.04, 0.6)
-    for where, echo, loss in layers:
-        body = paint(body, where, echo, loss)
-    return replace(body, planes=np.stack([where for where, _, _ in layers]))
+    body = paint(tissue(frame, SPINAL, -14 + 3 * fibres, 0.04, 0.6), *layers)
+    return replace(body, planes=np.stack([layer[0] for layer in layers]))
 
 
 def _membranes(frame: Frame, edges: list[Floats], fused: Plane) -> Floats:
@@ -148,7 +147,7 @@ def _hematoma(frame: Frame, body: Body, upper: Floats, lower: Floats) -> Body:
     three, five = vary("ripple 3", 0, 6.28), vary("ripple 5", 0, 6.28)
     outline = 1 + 0.08 * np.cos(3 * angle + three) + 0.06 * np.cos(5 * angle + five)
     where = np.hypot(u, v) < outline
-    body = paint(body, where, 5 + 4 * frame.grain("clots", 7, 9), 0.07)
+    body = paint(body, (where, 5 + 4 * frame.grain("clots", 7, 9), 0.07))
     return mark(body, SPINAL.index("hematoma"), where)
 
 
@@ -169,7 +168,7 @@ def _lift(frame: Frame, body: Body) -> Body:
     strip = np.float32(frame.draw.vary("lift", 20, 55))
     off = frame.x < strip if side < 0.125 else frame.x > frame.reference[1] - strip
     coherent = np.where(off, np.float32(0), body.coherent)
-    return replace(paint(body, off, -60), coherent=coherent, planes=body.planes & ~off)
+    return replace(paint(body, (off, -60)), coherent=coherent, planes=body.planes & ~off)
 
 
 def nerves(draw: Draw, size: tuple[int, int]) -> Body:
@@ -196,9 +195,11 @@ def _limb(frame: Frame) -> tuple[Body, Floats]:
     fibres = np.where(y < plane, upper, deeper)
     near = np.exp(-(((y - plane) / 40) ** 2)).astype(np.float32)
     muscle = -16 + 4.5 * np.maximum(fibres, -1.2) + near * (10 + 3 * frame.grain("sheath", 4, 11))
-    body = tissue(frame, NERVES, muscle, 0.08, 1.4)
-    body = paint(body, y < fascia, -10 + 5 * septa)
-    body = paint(body, y < 11, 4 + 2 * septa)
+    body = paint(
+        tissue(frame, NERVES, muscle, 0.08, 1.4),
+        (y < fascia, -10 + 5 * septa),
+        (y < 11, 4 + 2 * septa),
+    )
     streaks = np.where(y < fascia, 5 * np.maximum(septa - 1.3, 0), 4 * np.maximum(fibres - 1.9, 0))
     second = fascia + 10 + frame.wave("second", 8, 240)
     third = plane - 16 + frame.wave("third", 14, 220)
@@ -208,7 +209,7 @@ def _limb(frame: Frame) -> tuple[Body, Floats]:
     if draw.turn(11) < 0.3:
         bone = plane + 150 + ((frame.x - draw.vary("bone", 120, 420)) / 22) ** 2
         below = y > bone + 3
-        body = paint(body, below, -24, 0.5)
+        body = paint(body, (below, -24, 0.5))
         coherent = coherent * ~below + frame.line(bone, 3, 22)
     return replace(body, coherent=coherent), plane
 
@@ -220,8 +221,8 @@ def _vessel(
     radius = growth * frame.draw.vary(f"{name} size", 24, 45)
     radii = radius, radius * frame.draw.vary(f"{name} flat", 0.6, 1.0)
     distance = frame.blob(name, centre, radii, 0.03)
-    body = paint(body, (distance - 1) * radius < 4, -9)
-    body = paint(body, distance < 0.97, -28, 0.0)  # blood attenuates little
+    # Blood attenuates little.
+    body = paint(body, ((distance - 1) * radius < 4, -9), (distance < 0.97, -28, 0.0))
     return enclose(body, 1, distance, 5 * wall(frame, distance, centre, radius, 1.6), 0.97)
 
 
@@ -237,7 +238,7 @@ def _nerve(frame: Frame, body: Body, name: str, centre: tuple[float, float], gro
     hollow = np.hypot(0.87 * (row - np.rint(row)), column - np.rint(column)) < 0.37
     rim = (1 - distance) * down < 5
     echo = np.where(rim, np.float32(6), np.where(hollow, np.float32(-15), np.float32(1)))
-    return enclose(paint(body, distance < 1, echo, 0.09), 0, distance)
+    return enclose(paint(body, (distance < 1, echo, 0.09)), 0, distance)
 
 
 def plain(draw: Draw, size: tuple[int, int]) -> Body:
@@ -246,9 +247,11 @@ def plain(draw: Draw, size: tuple[int, int]) -> Body:
     streaks = frame.grain("streaks", 2.0, 24, draw.vary("slope", -0.06, 0.06))
     fat = draw.vary("fat", 24, 40) + frame.wave("fat", 4, 200)
     deep = draw.vary("muscle", 212, 228) + frame.wave("muscle", 4, 200)
-    body = tissue(frame, PLAIN, -4 + 3 * frame.grain("coarse", 10, 22), 0.09, 0.7)
-    body = paint(body, frame.y < fat, -12 + 4 * streaks)
-    body = paint(body, frame.y > deep, -13 + 5 * streaks)
+    body = paint(
+        tissue(frame, PLAIN, -4 + 3 * frame.grain("coarse", 10, 22), 0.09, 0.7),
+        (frame.y < fat, -12 + 4 * streaks),
+        (frame.y > deep, -13 + 5 * streaks),
+    )
     lines = frame.line(fat, 1.5, 9) + frame.line(deep, 1.7, 11) + 4 * np.maximum(streaks - 1.8, 0)
     body = replace(body, coherent=lines.astype(np.float32))
     kinds = draw.turn(2)
@@ -269,7 +272,7 @@ def _cyst(frame: Frame, body: Body, name: str, centre: tuple[float, float], grow
     radii = radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.0)
     distance = frame.blob(name, centre, radii, 0.02)
     rim = 8 * wall(frame, distance, centre, radius, 1.3)
-    return enclose(paint(body, distance < 0.98, -44, 0.0), 0, distance, rim, 0.98)
+    return enclose(paint(body, (distance < 0.98, -44, 0.0)), 0, distance, rim, 0.98)
 
 
 def _lesion(
@@ -279,6 +282,6 @@ def _lesion(
     radius = growth * frame.draw.vary(f"{name} size", 20, 33)
     radii = radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.1)
     distance = frame.blob(name, centre, radii, 0.12)
-    body = paint(body, (distance - 1) * radius < 3, 1)
     patches = -15 + 2.5 * frame.grain(f"{name} patches", 5, 6)
-    return enclose(paint(body, distance < 1, patches, 0.19), 1, distance)
+    body = paint(body, ((distance - 1) * radius < 3, 1), (distance < 1, patches, 0.19))
+    return enclose(body, 1, distance)
