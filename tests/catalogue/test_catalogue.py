@@ -55,19 +55,19 @@ def dataset(key: str) -> Card:
 
 
 @pytest.fixture
-def own(tmp_path) -> Callable[..., Path]:
-    """`own(datasets={…}, models={…}, rubric={…})`: a folder of cards; text is written as is."""
+def write_cards(tmp_path) -> Callable[..., Path]:
+    """`write_cards(datasets={…}, models={…}, rubric={…})` → a folder; text is written as is."""
 
     def written(datasets: Any = None, models: Any = None, rubric: Any = None) -> Path:
         folder = tmp_path / "cards"
         folder.mkdir(exist_ok=True)
         for name, content in (("datasets", datasets), ("models", models)):
-            held = (
+            text = (
                 content
                 if isinstance(content, str)
                 else yaml.safe_dump(content or {}, allow_unicode=True)
             )
-            (folder / f"{name}.yaml").write_text(held)
+            (folder / f"{name}.yaml").write_text(text)
         if rubric is not None:
             shutil.copytree(SHIPPED / "rubrics", folder / "rubrics", dirs_exist_ok=True)
             (folder / "rubrics" / f"{rubric['name']}.yaml").write_text(yaml.safe_dump(rubric))
@@ -207,8 +207,8 @@ def test_the_committed_files_are_what_the_cards_give():
 # ---- cards
 
 
-def test_a_card_gives_its_source_to_the_fields_that_have_none(own):
-    folder = own(
+def test_a_card_gives_its_source_to_the_fields_that_have_none(write_cards):
+    folder = write_cards(
         {
             "ours": raw(
                 images=12,
@@ -302,9 +302,9 @@ BAD = [  # datasets, models, key, words
 
 
 @pytest.mark.parametrize(("datasets", "models", "where", "message"), BAD)
-def test_a_bad_card_is_named_with_its_file_and_key(datasets, models, where, message, own):
+def test_a_bad_card_is_named_with_its_file_and_key(datasets, models, where, message, write_cards):
     with pytest.raises(DataError) as wrong:
-        cards.load_cards(own(datasets, models))
+        cards.load_cards(write_cards(datasets, models))
     shown = str(wrong.value)
     assert f"/cards/{where}" in shown and message in shown and "\n" not in shown
 
@@ -331,8 +331,8 @@ def test_a_word_that_names_no_card_says_what_is_near():
 # ---- filters
 
 
-def test_filters_take_what_says_so_and_leave_what_is_unknown(own):
-    folder = own(
+def test_filters_take_what_says_so_and_leave_what_is_unknown(write_cards):
+    folder = write_cards(
         {
             "a": raw(anatomy=["heart", "lung"], tasks=["segment"], access="open", licence="CC0"),
             "b": raw(anatomy=["heart"], tasks=["detect"], access="on request"),
@@ -346,10 +346,10 @@ def test_filters_take_what_says_so_and_leave_what_is_unknown(own):
             "d": raw(),
         }
     )
-    every = cards.load_cards(folder).datasets
+    all_cards = cards.load_cards(folder).datasets
 
     def ids(**conditions: Any) -> str:
-        return "".join(card.id for card in filter(cards.Filter(**conditions).matches, every))
+        return "".join(card.id for card in filter(cards.Filter(**conditions).matches, all_cards))
 
     assert ids() == "abcd" and ids(anatomy="heart") == "ab" and ids(task="segment") == "ac"
     assert ids(access="open", licence="CC0") == "a" and ids(runnable=True) == "c"
@@ -434,8 +434,8 @@ SHEET = {
         ({"videos": 500}, ["0–5", "6", "0–4"], 6, 15, ("middle", "high")),
     ],
 )
-def test_points_by_hand(fields, parts, low, high, tier, own):
-    folder = own({"ours": raw(**fields)}, rubric=SHEET)
+def test_points_by_hand(fields, parts, low, high, tier, write_cards):
+    folder = write_cards({"ours": raw(**fields)}, rubric=SHEET)
     scored = scoring.score(
         cards.load_cards(folder).datasets[0], rubrics.load_rubrics(folder)["ours"]
     )
@@ -443,8 +443,10 @@ def test_points_by_hand(fields, parts, low, high, tier, own):
     assert (scored.low, scored.high, scored.maximum, scored.tier) == (low, high, 15, tier)
 
 
-def test_a_part_says_why(own):
-    folder = own({"ours": raw(images=99, access={"unknown": "the page is gone"})}, rubric=SHEET)
+def test_a_part_says_why(write_cards):
+    folder = write_cards(
+        {"ours": raw(images=99, access={"unknown": "the page is gone"})}, rubric=SHEET
+    )
     scored = scoring.score(
         cards.load_cards(folder).datasets[0], rubrics.load_rubrics(folder)["ours"]
     )
@@ -456,7 +458,7 @@ def test_a_part_says_why(own):
     assert [part.points for part in scored.parts] == [None, None, None]
 
 
-def test_lists_are_counted_or_searched(own):
+def test_lists_are_counted_or_searched(write_cards):
     lines = [
         {
             "name": "devices",
@@ -477,13 +479,13 @@ def test_lists_are_counted_or_searched(own):
             "points": [{"equals": True, "points": 1}],
         },
     ]
-    held = {
+    datasets = {
         "a": raw(devices=["x", "y"], annotation=["labels", "masks"], protocol=True),
         "b": raw(devices=["x"], annotation=["labels"], protocol=False),
     }
-    folder = own(held, rubric={**SHEET, "criteria": lines})
-    sheet = rubrics.load_rubrics(folder)["ours"]
-    assert [scoring.score(card, sheet).low for card in cards.load_cards(folder).datasets] == [6, 0]
+    folder = write_cards(datasets, rubric={**SHEET, "criteria": lines})
+    rubric = rubrics.load_rubrics(folder)["ours"]
+    assert [scoring.score(card, rubric).low for card in cards.load_cards(folder).datasets] == [6, 0]
 
 
 @pytest.mark.parametrize(
@@ -568,10 +570,10 @@ def test_the_score_of_usgra_by_hand():
         ),
     ],
 )
-def test_a_bad_criterion_is_named_with_its_file_and_key(change, where, message, own):
+def test_a_bad_criterion_is_named_with_its_file_and_key(change, where, message, write_cards):
     criteria = [{**SHEET["criteria"][0], **change}, *SHEET["criteria"][1:]]
     with pytest.raises(DataError) as wrong:
-        rubrics.load_rubrics(own(rubric={**SHEET, "criteria": criteria}))
+        rubrics.load_rubrics(write_cards(rubric={**SHEET, "criteria": criteria}))
     assert f"rubrics/ours.yaml: key {where}: " in str(wrong.value) and message in str(wrong.value)
 
 
@@ -583,15 +585,15 @@ def test_a_bad_criterion_is_named_with_its_file_and_key(change, where, message, 
         ([("A", None), ("B", 0)], "tiers[0].from", "got null"),
     ],
 )
-def test_tiers_fall_to_nothing(tiers, where, message, own):
+def test_tiers_fall_to_nothing(tiers, where, message, write_cards):
     listed = [{"name": name, "from": start} for name, start in tiers]
     with pytest.raises(DataError) as wrong:
-        rubrics.load_rubrics(own(rubric={**SHEET, "tiers": listed}))
+        rubrics.load_rubrics(write_cards(rubric={**SHEET, "tiers": listed}))
     assert f"rubrics/ours.yaml: key {where}: " in str(wrong.value) and message in str(wrong.value)
 
 
-def test_a_rubric_is_named_as_its_file_is(own):
-    folder = own(rubric=SHEET)
+def test_a_rubric_is_named_as_its_file_is(write_cards):
+    folder = write_cards(rubric=SHEET)
     (folder / "rubrics" / "ours.yaml").rename(folder / "rubrics" / "theirs.yaml")
     with pytest.raises(
         DataError, match=r"theirs.yaml: key name: expected the file's name, theirs, got ours"
@@ -672,8 +674,8 @@ SIZES = [{"height": 4, "width": 6, "images": 15}, {"height": 8, "width": 8, "ima
         ({"images": {"unknown": "why"}}, {}, None, ""),
     ],
 )
-def test_a_card_against_a_copy(fields, changes, level, text, own):
-    (card,) = cards.load_cards(own({"ours": raw(**fields)})).datasets
+def test_a_card_against_a_copy(fields, changes, level, text, write_cards):
+    (card,) = cards.load_cards(write_cards({"ours": raw(**fields)})).datasets
     measured = card_comparison.MeasuredRelease(**{**vars(COPY), **changes})
     findings = list(card_comparison.compare_card(card, measured))
     assert [finding.level for finding in findings] == ([] if level is None else [level])
@@ -701,8 +703,8 @@ def script(tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]
             code = module.main([str(argument) for argument in arguments])
         except SystemExit as stopped:
             code = int(stopped.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return command
 
@@ -751,7 +753,7 @@ def test_a_missing_sheet_says_where_it_is_and_where_it_goes(arguments, script):
     assert "rubrics/sonodqs.yaml" in err
 
 
-def test_filling_in_the_sheet_is_all_that_is_needed(script, own):
+def test_filling_in_the_sheet_is_all_that_is_needed(script, write_cards):
     """An invented sheet: its criteria and points aren't the paper's."""
     raw_sheet = yaml.safe_load((SHIPPED / "rubrics/sonodqs.yaml").read_text())
     filled = {
@@ -762,7 +764,7 @@ def test_filling_in_the_sheet_is_all_that_is_needed(script, own):
         ],
         "criteria": SHEET["criteria"][:1],
     }
-    folder = own({"ours": raw(access="open"), "closed": raw(access="none")}, rubric=filled)
+    folder = write_cards({"ours": raw(access="open"), "closed": raw(access="none")}, rubric=filled)
     code, out, err = script(
         "score", "--rubric", "sonodqs", "--cards", folder, "--json", "found.json"
     )
@@ -783,8 +785,10 @@ def test_validate(script):
     )
 
 
-def test_write_and_check(script, own):
-    folder = own({"ours": raw(images=3, citation="us | them")}, {"net": model(training=["ours"])})
+def test_write_and_check(script, write_cards):
+    folder = write_cards(
+        {"ours": raw(images=3, citation="us | them")}, {"net": model(training=["ours"])}
+    )
     assert script("--cards", folder, "--results", "r", "--check")[0] == 1 and not Path("r").exists()
     assert script("--cards", folder, "--results", "r")[0] == 0
     assert sorted(path.name for path in Path("r").iterdir()) == ["CATALOGUE.csv", "CATALOGUE.md"]
@@ -798,8 +802,8 @@ def test_write_and_check(script, own):
     assert Path("r/CATALOGUE.md").read_text() == "by hand"
 
 
-def test_every_command_writes_nothing_where_a_card_is_bad(script, own):
-    folder = own({"ours": raw(imagez=3)})
+def test_every_command_writes_nothing_where_a_card_is_bad(script, write_cards):
+    folder = write_cards({"ours": raw(imagez=3)})
     for arguments in (
         ["write", "--results", "r"],
         ["list"],
@@ -841,10 +845,10 @@ def test_help_names_what_a_filter_takes(script):
 
 def test_the_csv_holds_every_field_of_every_card():
     rows = list(csv.DictReader(tables.format_csv(shipped(), sheets()).splitlines()))
-    held = {(row["kind"], row["id"], row["field"]) for row in rows}
-    assert len(held) == len(rows)
+    keys = {(row["kind"], row["id"], row["field"]) for row in rows}
+    assert len(keys) == len(rows)
     for card in (*shipped().datasets, *shipped().models):
-        assert {(card.kind, card.id, name) for name in card.fields} <= held
+        assert {(card.kind, card.id, name) for name in card.fields} <= keys
     (leaks,) = [row for row in rows if (row["id"], row["field"]) == ("usgra", "leaks")]
     assert (leaks["value"], leaks["verified"], leaks["source"]) == (
         "7",

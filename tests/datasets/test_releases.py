@@ -327,20 +327,22 @@ def record(name: str, split: str | None = "train", group: str = "") -> Record:
 def test_hold_out_moves_whole_groups_and_leaves_the_leaking_ones():
     records = [record(f"{group}{n}", "train", group) for group in "abcdefgh" for n in range(4)]
     records += [record("t", "test", "a"), record("u", "test", "z")]
-    held = splits.hold_out(records, 0.25, "salt")
-    val = [record for record in held if record.split == "val"]
+    divided = splits.hold_out(records, 0.25, "salt")
+    val = [record for record in divided if record.split == "val"]
     assert (
         len(val) == 8
         and len({record.group for record in val}) == 2
         and "a" not in {record.group for record in val}
     )
-    assert splits.hold_out(records[::-1], 0.25, "salt")[::-1] == held  # whatever order they come in
-    assert splits.hold_out(records, 0.25, "other") != held
+    assert (
+        splits.hold_out(records[::-1], 0.25, "salt")[::-1] == divided
+    )  # whatever order they come in
+    assert splits.hold_out(records, 0.25, "other") != divided
     for salt in map(str, range(20)):
         assert not splits.find_crossing_groups(
             splits.divide_by_split(splits.hold_out(records, 0.25, salt), Path()), "val", "test"
         )
-    assert [record.split for record in held if record.id in "tu"] == ["test", "test"]
+    assert [record.split for record in divided if record.id in "tu"] == ["test", "test"]
 
 
 def test_regroup_names_a_cluster_after_its_first():

@@ -55,10 +55,10 @@ def test_a_salted_hash_orders_the_groups():
 
 def test_hold_out_moves_whole_groups_until_there_is_enough():
     parts = splits.hold_out(TWENTY, 0.25, "salt")
-    held = [r for r in parts if r.split == "val"]
+    val = [r for r in parts if r.split == "val"]
     # a quarter of twenty is 5; groups have two: g3, g6 and g8
-    assert [r.id for r in held] == ["006", "007", "012", "013", "016", "017"]
-    assert not {r.group for r in held} & {r.group for r in parts if r.split == "train"}
+    assert [r.id for r in val] == ["006", "007", "012", "013", "016", "017"]
+    assert not {r.group for r in val} & {r.group for r in parts if r.split == "train"}
     assert parts == splits.hold_out(list(reversed(TWENTY)), 0.25, "salt")[::-1]
 
 

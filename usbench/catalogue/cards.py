@@ -82,7 +82,7 @@ class Cards:
         """The cards of one kind."""
         return self.datasets if kind == "dataset" else self.models
 
-    def find(self, word: str) -> Card:
+    def find(self, name: str) -> Card:
         """Find a card by its id, else its key, else its name, in any case.
 
         Raises:
@@ -90,17 +90,17 @@ class Cards:
         """
         cards = (*self.datasets, *self.models)
         for part in ("id", "key", "name"):
-            matches = [card for card in cards if (vars(card)[part] or "").lower() == word.lower()]
+            matches = [card for card in cards if (vars(card)[part] or "").lower() == name.lower()]
             if len(matches) == 1:
                 return matches[0]
             if matches:
                 ids = ", ".join(card.id for card in matches)
-                raise DataError(f"{word}: expected one card, got {ids}; use an id")
-        near = [card.id for card in cards if word.lower() in f"{card.id} {card.name.lower()}"]
+                raise DataError(f"{name}: expected one card, got {ids}; use an id")
+        near = [card.id for card in cards if name.lower() in f"{card.id} {card.name.lower()}"]
         hint = "python scripts/catalogue.py list shows all"
         if near:
             hint = f"did you mean {', '.join(near[:5])}?"
-        raise DataError(f"{word}: expected the id, key or name of a card; {hint}")
+        raise DataError(f"{name}: expected the id, key or name of a card; {hint}")
 
 
 def load_cards(folder: Path = SHIPPED) -> Cards:

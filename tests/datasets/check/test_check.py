@@ -69,13 +69,13 @@ def check(tmp_path, monkeypatch, capsys) -> Check:
 
     def command(*arguments: str) -> Outcome:
         code = script.main([*arguments, "--json", "found.json"])
-        said = capsys.readouterr()
+        output = capsys.readouterr()
         path = Path("found.json")
         facts = {}
         if path.is_file():
             facts = json.loads(path.read_text())
             path.unlink()
-        return Outcome(code, said.out, said.err, facts)
+        return Outcome(code, output.out, output.err, facts)
 
     return command
 
@@ -83,18 +83,18 @@ def check(tmp_path, monkeypatch, capsys) -> Check:
 @pytest.fixture(scope="module")
 def pristine(compose, tmp_path_factory) -> Callable[[str], Path]:
     """Small whole phantoms of every dataset, all views of one below one root, written once."""
-    made: dict[str, Path] = {}
+    written: dict[str, Path] = {}
 
     def of(name: str) -> Path:
-        if name not in made:
+        if name not in written:
             root = tmp_path_factory.mktemp("releases") / name
             root.mkdir()
             node = compose(f"dataset={name}")["dataset"]
             for task in node["views"]:
                 small_phantom(node, task, root)
             (root / source.MARK).write_text("{}")
-            made[name] = root
-        return made[name]
+            written[name] = root
+        return written[name]
 
     return of
 
@@ -112,7 +112,7 @@ def release(pristine, tmp_path) -> Callable[..., Path]:
     return copied
 
 
-def words(name: str, root: Path) -> list[str]:
+def point_at(name: str, root: Path) -> list[str]:
     """The overrides that point at a small phantom."""
     gap = ["dataset.split.gap=1"] if "gap" in YAMLS[name]["split"] else []
     return [f"dataset={name}", f"dataset.root='{root}'", *gap]
@@ -141,7 +141,7 @@ def test_every_dataset_has_a_phantom_to_be_checked():
 def test_a_whole_release_has_no_errors(name, release, check):
     root = release(name)
     before = tree(root)
-    done = check(*words(name, root))
+    done = check(*point_at(name, root))
     assert (done.code, done.err, done.texts("error")) == (0, "", [])
     assert set(done.facts["views"]) == set(views_of(name)) and done.facts["phantom"]
     assert all(sum(view["images"].values()) > 0 for view in done.facts["views"].values())
@@ -151,7 +151,7 @@ def test_a_whole_release_has_no_errors(name, release, check):
 
 def opened(name: str, root: Path, compose) -> list[Record]:
     """The records of the dataset's first view as a run has them."""
-    node = DatasetConfig.from_mapping(compose(*words(name, root))["dataset"]).without_release()
+    node = DatasetConfig.from_mapping(compose(*point_at(name, root))["dataset"]).without_release()
     task = next(iter(node.views))
     report = CheckReport()
     (view,) = open_views(node, root, True, [task], report)
@@ -165,7 +165,7 @@ def test_a_truncated_image_is_found_and_the_rest_still_checked(name, release, ch
     record = opened(name, root, compose)[0]
     path = root / record.image
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    done = check(*words(name, root))
+    done = check(*point_at(name, root))
     assert done.code == 1
     (text,) = done.texts("error", "unreadable image")
     assert (
@@ -187,7 +187,7 @@ def test_a_training_image_copied_over_a_test_image_is_an_error(name, release, ch
         next(record for record in records if record.split == split) for split in ("train", "test")
     )
     (root / test.image).write_bytes((root / train.image).read_bytes())
-    done = check(*words(name, root))
+    done = check(*point_at(name, root))
     assert done.code == 1
     first = done.texts("error", "identical across splits")
     assert any(
@@ -321,7 +321,7 @@ def frame_lost(root: Path) -> str:
 def test_a_planted_defect_is_found(name, plant, kind, release, check):
     root = release(name)
     expected = plant(root)
-    done = check(*words(name, root))
+    done = check(*point_at(name, root))
     assert done.code == 1 and str(root) not in json.dumps(done.facts)
     assert any(expected in text for text in done.texts("error", kind)), done.texts("error")
     if kind == "unreadable image":
@@ -331,7 +331,7 @@ def test_a_planted_defect_is_found(name, plant, kind, release, check):
 
 
 def test_two_targets_of_one_image_are_no_duplicates(release, check):
-    done = check(*words("kidney", release("kidney")), "dataset.annotator=both")
+    done = check(*point_at("kidney", release("kidney")), "dataset.annotator=both")
     assert (done.code, done.texts("error")) == (0, [])
     view, pairs = done.facts["views"]["segment"], next(iter(done.facts["pairs"].values()))
     assert sum(view["images"].values()) == 2 * done.facts["images"]["images"]
@@ -342,7 +342,7 @@ def test_every_bad_label_is_listed_not_only_the_first(release, check):
     root = release("usgra")
     for path in (root / USGRA / "masks").iterdir():
         cut(path)
-    done = check(*words("usgra", root), "task=segment")
+    done = check(*point_at("usgra", root), "task=segment")
     assert len(done.texts("error", "label of segment")) == 8
     assert done.facts["views"]["segment"]["empty"] == {"train": 0, "val": 0, "test": 0}
     assert "segment" in done.out and list(done.facts["views"]) == ["segment"]
@@ -355,7 +355,7 @@ def test_a_clean_mask_after_stray_pixels_is_no_error(release, check):
     pixels = np.array(Image.open(path))
     pixels[0, :3] = (1, 128, 0)
     Image.fromarray(pixels).save(path)
-    done = check(*words("spinal", root), "task=segment")
+    done = check(*point_at("spinal", root), "task=segment")
     (text,) = done.texts("error")
     assert f"{path.name}: 3 pixels of no class colour" in text
     assert done.texts("note", "oddity") == [
@@ -369,7 +369,7 @@ def test_images_without_content_are_odd(release, check):
     levels = (0, 90, (40, 60), (0, 255))
     for path, level in zip(paths, levels, strict=True):
         image.write_grey(path, np.resize(np.array(level, np.uint8), (64, 96)))
-    done = check(*words("usgra", root))
+    done = check(*point_at("usgra", root))
     names = [f"dataset/images/{path.name}" for path in paths]
     assert done.code == 0 and sorted(done.texts("warning", "odd")) == [
         f"{names[0]}: all black",
@@ -386,7 +386,7 @@ def test_sizes_and_tinted_images_are_counted(release, check):
         pixels[..., channel] //= 2
         Image.fromarray(pixels).save(path)
     Image.open(grey).convert("RGB").save(grey)  # three equal channels are no tint
-    done = check(*words("usgra", root))
+    done = check(*point_at("usgra", root))
     assert done.code == 0 and done.facts["images"]["tinted"] == 2
     assert done.facts["images"]["sizes"] == {"64×96": 12} and "64×96" in done.out
 
@@ -400,7 +400,7 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
     root = release("usgra", real=True)
     train, test = first(root / USGRA / "images"), first(root / USGRA / "test" / "images")
     gained(train, test, 0.8)
-    done = check(*words("usgra", root), *UNLISTED)
+    done = check(*point_at("usgra", root), *UNLISTED)
     names = f"test/{test.stem}", f"train/{train.stem}"
     assert done.code == 0 and done.facts["leaking"] == [names[0]]
     (text,) = done.texts("warning", "leak")
@@ -420,7 +420,7 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
         f"dataset.split.near_duplicates=[[{','.join(names)}]]",
         f"dataset.leakage={{images:[{names[0]}]}}",
     )
-    again = check(*words("usgra", root), "dataset.published_counts=null", *pasted)
+    again = check(*point_at("usgra", root), "dataset.published_counts=null", *pasted)
     assert "all known to leakage.images" in again.texts("warning", "leak")[0]
     assert again.facts["paste"] == "" and again.code == 0
     assert next(iter(again.facts["pairs"].values()))[0]["known"]
@@ -429,7 +429,9 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
 def test_a_leak_that_is_none_is_said(release, check):
     root = release("usgra", real=True)
     name = first(root / USGRA / "test" / "images").stem
-    done = check(*words("usgra", root), *UNLISTED[::2], f"dataset.leakage={{images:[test/{name}]}}")
+    done = check(
+        *point_at("usgra", root), *UNLISTED[::2], f"dataset.leakage={{images:[test/{name}]}}"
+    )
     assert done.code == 0
     assert done.texts("warning", "leak") == [
         f"leakage.images in the dataset's YAML has test/{name}, "
@@ -450,7 +452,7 @@ def test_identical_images_that_are_annotated_differently(release, check):
     label_png.write_label_png(masks / second.name, changed)
     ids = [f"train/{path.stem}" for path in (first, second, third)]
     listed = f"dataset.split.near_duplicates=[[{','.join(ids)}]]"
-    done = check(*words("usgra", root), *UNLISTED[1:], listed, "task=segment")
+    done = check(*point_at("usgra", root), *UNLISTED[1:], listed, "task=segment")
     assert done.code == 0  # one group: on one side
     lines = done.texts("warning", "identical")
     assert any(
@@ -470,7 +472,7 @@ def test_a_group_in_two_splits_of_the_release_is_counted_and_kept(release, check
         folder = root / SPINAL_BOXES / split
         for path in sorted(folder.iterdir())[:2]:  # an image and its XML
             path.rename(folder / f"scaled-A0777_frame{split}{path.suffix}")
-    done = check(*words("spinal", root), "task=detect")
+    done = check(*point_at("spinal", root), "task=detect")
     assert done.code == 0
     assert done.texts("warning", "group") == [
         "detect: 1 groups are in train and test of the release, such as A0777; kept as released"
@@ -486,7 +488,7 @@ def test_a_group_on_two_sides_of_our_split_is_an_error(release, check, compose):
         next(record.id for record in records if record.split == split)
         for split in ("train", "test")
     )
-    done = check(*words("nnus", root), f"+dataset.split.near_duplicates=[['{train}','{test}']]")
+    done = check(*point_at("nnus", root), f"+dataset.split.near_duplicates=[['{train}','{test}']]")
     assert done.code == 1
     (text,) = done.texts("error", "split of detect")
     assert "expected every group in one split, got" in text and "train and test" in text
@@ -503,7 +505,7 @@ def test_near_duplicates_across_contiguous_runs_can_only_be_marked_as_a_leak(
     )
     pixels = np.array(Image.open(root / train.image).convert("L")).astype(float) * 0.9
     Image.fromarray(pixels.astype(np.uint8)).save(root / test.image, quality=95)
-    done = check(*words("nnus", root))
+    done = check(*point_at("nnus", root))
     assert done.code == 0 and done.facts["leaking"] == [test.id]
     assert (
         done.facts["paste"].startswith("leakage:")
@@ -512,7 +514,7 @@ def test_near_duplicates_across_contiguous_runs_can_only_be_marked_as_a_leak(
 
 
 def test_an_unknown_id_in_the_yaml_is_said_and_the_check_goes_on(release, check):
-    done = check(*words("usgra", release("usgra", real=True)), *UNLISTED[1:])
+    done = check(*point_at("usgra", release("usgra", real=True)), *UNLISTED[1:])
     assert done.code == 1
     assert "groups 'test/0004' with others" in done.texts("error", "split of segment")[0]
     assert done.facts["views"]["segment"]["images"] == {"train": 8, "test": 4}  # as released
@@ -520,9 +522,9 @@ def test_an_unknown_id_in_the_yaml_is_said_and_the_check_goes_on(release, check)
 
 def test_a_fold_with_nobody_to_test_is_only_a_warning(release, check):
     root = release("phantom")  # of four groups
-    done = check(*words("phantom", root), "dataset.split.folds=4")
+    done = check(*point_at("phantom", root), "dataset.split.folds=4")
     assert done.code == 0 and not done.texts("warning", "fold")
-    done = check(*words("phantom", root), "dataset.split.folds=9")
+    done = check(*point_at("phantom", root), "dataset.split.folds=9")
     assert done.code == 0 and done.texts("warning", "fold 8 of detect")
 
 
@@ -543,7 +545,7 @@ def test_published_counts_are_compared(release, check):
         f"+{key}.segment.classes={{nerve:11}}",
         f"+{key}.detect.instances={{vessel:3}}",
     ]
-    done = check(*words("usgra", root), *UNLISTED[:2], *met, *more)
+    done = check(*point_at("usgra", root), *UNLISTED[:2], *met, *more)
     assert done.code == 0  # a user's copy may be another version
     assert done.texts("note", "count") == [
         "segment: train: 8 published, 8 found",
@@ -563,7 +565,7 @@ def test_published_counts_are_compared(release, check):
 
 
 def test_a_phantom_is_not_compared_with_the_real_release(release, check):
-    done = check(*words("usgra", release("usgra")))  # nor do its lists of near-duplicates hold
+    done = check(*point_at("usgra", release("usgra")))  # nor do its lists of near-duplicates hold
     assert done.code == 0 and not done.texts("note", "count") and not done.texts("warning", "count")
 
 
@@ -649,7 +651,7 @@ def test_an_old_sheet_goes_when_there_are_no_pairs(release, check):
     stale = Path("runs/check/usgra-pairs.png")
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"of an earlier check")
-    done = check(*words("usgra", release("usgra")))
+    done = check(*point_at("usgra", release("usgra")))
     assert done.facts["sheet"] is None and not stale.exists()
 
 
@@ -657,7 +659,7 @@ def test_the_sheet_s_own_place(release, check):
     root = release("usgra")
     first, second = sorted((root / USGRA / "images").iterdir())[:2]
     second.write_bytes(first.read_bytes())
-    done = check(*words("usgra", root), "--sheet", "mine.png")
+    done = check(*point_at("usgra", root), "--sheet", "mine.png")
     assert (
         Path("mine.png").is_file()
         and not Path("runs").exists()
@@ -671,7 +673,7 @@ def test_the_sheet_s_own_place(release, check):
 def test_one_archive_of_two_will_do(release, check):
     root = release("spinal")
     shutil.rmtree(root / SPINAL_MASKS)
-    done = check(*words("spinal", root))
+    done = check(*point_at("spinal", root))
     assert done.code == 0 and list(done.facts["views"]) == ["detect"]
     assert done.texts("note", "view") == [
         "segment: not checked; SegmentationDataset: expected the release's files here, found none"
@@ -681,13 +683,13 @@ def test_one_archive_of_two_will_do(release, check):
 def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, check):
     wrong = "dataset.views.segment.layout._target_=usbench.datasets.layouts.spinal.Nothing"
     root = release("spinal")
-    done = check(*words("spinal", root), wrong)
+    done = check(*point_at("spinal", root), wrong)
     assert done.code == 0 and list(done.facts["views"]) == ["detect"]
     assert (
         "segment: not checked; usbench.datasets.layouts.spinal.Nothing"
         in done.texts("warning", "view")[0]
     )
-    assert check(*words("spinal", root), wrong, "task=segment").code == 2
+    assert check(*point_at("spinal", root), wrong, "task=segment").code == 2
 
 
 @pytest.mark.parametrize(
@@ -719,7 +721,7 @@ def test_a_wrong_command_is_one_line(check, command, code, says):
 
 
 def test_a_share_that_cannot_be_is_a_configuration_error(release, check):
-    done = check(*words("folder", release("folder")), "dataset.split.shares={val:.9,test:.2}")
+    done = check(*point_at("folder", release("folder")), "dataset.split.shares={val:.9,test:.2}")
     assert done.code == 2 and "split.shares" in done.err
 
 
@@ -785,14 +787,14 @@ def test_a_plug_in_s_dataset_is_checked_like_any_other(tmp_path, check):
 def test_nothing_is_left_of_a_release_that_cannot_be_indexed(release, check):
     root = release("nnus")
     (root / "NNUS" / "labels" / "classes.txt").unlink()
-    done = check(*words("nnus", root))
+    done = check(*point_at("nnus", root))
     assert done.code == 1 and done.facts["views"] == {} and done.facts["images"]["images"] == 0
     assert "classes.txt" in done.texts("error", "index of detect")[0]
 
 
 def test_a_json_that_cannot_be_written_is_one_line(release, check):
     Path("found.json").mkdir()
-    done = check(*words("usgra", release("usgra")))
+    done = check(*point_at("usgra", release("usgra")))
     assert (
         done.code == 1
         and "found.json: can't be written" in done.err

@@ -42,8 +42,8 @@ def phantom(tmp_path, monkeypatch, capsys) -> Command:
             code = script.main(arguments)
         except SystemExit as end:
             code = end.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return command
 
@@ -60,9 +60,9 @@ def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
     assert (code, err) == (0, "")
     root = tmp_path / "a folder" / "spinal"
     each = {"train": 4, "val": 2, "test": 2}
-    made = json.loads((tmp_path / "counts.json").read_text())
-    assert made["dataset"] == "spinal" and made["counts"] == {"segment": each, "detect": each}
-    assert made == json.loads((root / "PHANTOM.json").read_text())
+    facts = json.loads((tmp_path / "counts.json").read_text())
+    assert facts["dataset"] == "spinal" and facts["counts"] == {"segment": each, "detect": each}
+    assert facts == json.loads((root / "PHANTOM.json").read_text())
     assert sorted(path.name for path in root.iterdir()) == [
         "Final dataset for object detection",
         "PHANTOM.json",
