@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from usbench.catalogue.cards import SHIPPED, Card, fields_of, load_cards
@@ -29,14 +30,14 @@ def view(folder: Path = SHIPPED) -> JsonObject:
     flat: JsonObject = {"datasets": [], "models": []}
     for card in (*cards.datasets, *cards.models):
         flat[f"{card.kind}s"].append(flatten_card(card, score(card, rubrics[RUBRIC[card.kind]])))
-    flat["rubrics"] = {name: flatten_rubric(rubric) for name, rubric in rubrics.items()}
+    flat["rubrics"] = dict(zip(rubrics, map(flatten_rubric, rubrics.values()), strict=True))
     return flat
 
 
 def flatten_card(card: Card, card_score: Score) -> JsonObject:
     """One card and its score; see `view`."""
     fields = dict.fromkeys(fields_of(card.kind), NOT_STATED)
-    fields |= {name: vars(field) for name, field in card.fields.items()}
+    fields |= dict(zip(card.fields, map(asdict, card.fields.values()), strict=True))
     return {
         "id": card.id,
         "kind": card.kind,

@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from usbench.catalogue.cards import KINDS, Card, Cards, Field, fields_of
-from usbench.catalogue.rubrics import Criterion, PointRule, Rubric
+from usbench.catalogue.rubrics import PointRule, Rubric
 from usbench.catalogue.scoring import RUBRIC, Part, Score, score
 from usbench.io.files import JsonObject
 
@@ -104,11 +104,6 @@ def format_tier(card_score: Score) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-def format_rules(criterion: Criterion) -> str:
-    """Format a criterion's rules: open 15; registration 10; otherwise 0."""
-    return "; ".join(f"{_format_test(rule)}: {rule.points:g}" for rule in criterion.rules)
-
-
 def _format_test(rule: PointRule) -> str:
     if rule.test == "at_least":
         return f"≥ {rule.value:,g}"
@@ -198,7 +193,7 @@ def _format_rubric(rubric: Rubric) -> str:
     rows = []
     for criterion in rubric.criteria:
         fields = ", ".join(criterion.fields)
-        rules = format_rules(criterion)
+        rules = "; ".join(f"{_format_test(rule)}: {rule.points:g}" for rule in criterion.rules)
         rows.append(
             (criterion.name, f"{criterion.maximum:g}", criterion.description, fields, rules)
         )

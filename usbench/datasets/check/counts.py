@@ -53,11 +53,6 @@ class ClassCounts:
             self.pixels += target.planes[0].size
 
     @property
-    def has_unknown(self) -> bool:
-        """Whether any class of any image is unknown."""
-        return bool(self.unknown.any())
-
-    @property
     def columns(self) -> list[str]:
         """The splits that have an image."""
         return [name for name in COLUMNS if self.images[name]]
@@ -85,13 +80,13 @@ def table_header(counts: ClassCounts, task: Task) -> list[str]:
     """Column titles of the table that `table_rows` fills."""
     amount = "share of pixels" if task == "segment" else AMOUNTS[task]
     titles = ["images with", *counts.columns, "all", amount]
-    return [*titles, "unknown"] if counts.has_unknown else titles
+    return [*titles, "unknown"] if counts.unknown.any() else titles
 
 
 def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:
     """All images, groups, images without a class, then the images and the amount of each class."""
     names = counts.columns
-    padding = [""] * (2 if counts.has_unknown else 1)
+    padding = [""] * (2 if counts.unknown.any() else 1)
     groups = Counter({name: len(counts.groups[name]) for name in names})
     all_groups = set().union(*counts.groups.values())
     for title, by_split, total in (
@@ -108,7 +103,7 @@ def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:
         if task == "segment":
             amount = f"{100 * amounts[c] / max(counts.pixels, 1):.2f} %"
         row = [name, *map(str, present), str(present.sum()), amount]
-        yield [*row, str(counts.unknown[:, c].sum())] if counts.has_unknown else row
+        yield [*row, str(counts.unknown[:, c].sum())] if counts.unknown.any() else row
 
 
 def counts_to_json(counts: ClassCounts, task: Task) -> JsonObject:
