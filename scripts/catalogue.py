@@ -25,9 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from usbench.catalogue import cards, flat, tables, wording
-from usbench.catalogue.cards import Card, Cards, Kind, fields_of
-from usbench.catalogue.filters import Filter, allowed_values, select_cards
+from usbench.catalogue import cards, flat, tables
+from usbench.catalogue.cards import Card, Cards, Filter, Kind, allowed_values, fields_of
 from usbench.catalogue.rubrics import Rubric, load_rubrics
 from usbench.catalogue.scoring import RUBRIC, Score, require_criteria, score
 from usbench.errors import ConfigError, UsbenchError
@@ -154,18 +153,16 @@ def list_cards(options: argparse.Namespace, catalogue: Catalogue) -> list[Card]:
         options.anatomy, options.task, options.access, options.licence, options.runnable
     )
     all_cards = catalogue.cards.of_kind(kind)
-    chosen = select_cards(all_cards, wanted)
+    chosen = list(filter(wanted.matches, all_cards))
     rubric = catalogue.rubric(None, kind)
     fields = LISTED_FIELDS[kind]
     rows = []
     for card in chosen:
         card_score = score(card, rubric)
-        row = [card.id, wording.format_amount(card)] if kind == "dataset" else [card.id]
-        row += [
-            wording.format_value(card.value(name)).replace("; ", ", ") or "?" for name in fields
-        ]
-        points = wording.format_range(card_score.low, card_score.high)
-        rows.append((*row, points, wording.format_tier(card_score)))
+        row = [card.id, tables.format_amount(card)] if kind == "dataset" else [card.id]
+        row += [tables.format_value(card.value(name)).replace("; ", ", ") or "?" for name in fields]
+        points = tables.format_range(card_score.low, card_score.high)
+        rows.append((*row, points, tables.format_tier(card_score)))
     size = ("size",) if kind == "dataset" else ()
     header = ("id", *size, *fields, f"of {rubric.maximum:g}", "tier")
     table(f"{len(chosen)} of {len(all_cards)} {kind}s", header, rows)
@@ -187,11 +184,11 @@ def show_card(card: Card, card_score: Score) -> None:
         origin = ""
         if (
             field is not None
-            and field.known
+            and field.value is not None
             and (field.source, field.verified) != (card.source, card.verified)
         ):
             origin = f"   [{field.source}; verified: {field.verified}]"
-        say(f"  {name:<14} {wording.format_field(name, field)}{origin}")
+        say(f"  {name:<14} {tables.format_field(name, field)}{origin}")
     show_parts(card, card_score)
 
 
@@ -199,10 +196,10 @@ def show_parts(card: Card, card_score: Score) -> None:
     """Show a score, criterion by criterion."""
     rows = []
     for part in card_score.parts:
-        points = wording.format_range(part.low, part.high)
+        points = tables.format_range(part.low, part.high)
         rows.append((part.criterion, points, f"{part.maximum:g}", part.why))
-    total = wording.format_range(card_score.low, card_score.high)
-    tier = f"tier {wording.format_tier(card_score)}"
+    total = tables.format_range(card_score.low, card_score.high)
+    tier = f"tier {tables.format_tier(card_score)}"
     rows.append(("total", total, f"{card_score.maximum:g}", tier))
     table(f"{card.id} by {card_score.rubric}", ("criterion", "points", "of", "why"), rows)
 
@@ -211,9 +208,9 @@ def show_scores(scores: Mapping[str, Score], rubric: Rubric) -> None:
     """Show many scores, the highest certain one first."""
     rows = []
     for id in sorted(scores, key=lambda id: (-scores[id].low, -scores[id].high, id)):
-        points = wording.format_range(scores[id].low, scores[id].high)
+        points = tables.format_range(scores[id].low, scores[id].high)
         unknown = sum(part.points is None for part in scores[id].parts)
-        rows.append((id, points, wording.format_tier(scores[id]), str(unknown)))
+        rows.append((id, points, tables.format_tier(scores[id]), str(unknown)))
     title = f"{rubric.title}: {len(scores)} {rubric.kind}s, those with most sure points first"
     table(title, (rubric.kind, f"of {rubric.maximum:g}", "tier", "criteria unknown"), rows)
 

@@ -18,6 +18,7 @@ import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from usbench.datasets.check.contact_sheet import draw_pairs
 from usbench.datasets.check.counts import counts_to_json, table_header, table_rows
 from usbench.datasets.check.duplicates import SimilarPair
 from usbench.datasets.check.findings import format_findings
-from usbench.datasets.check.leakage import find_leaks, pairs_to_json
+from usbench.datasets.check.images import ImageSummary
+from usbench.datasets.check.leakage import find_leaks, pair_to_json
 from usbench.datasets.check.release import CheckReport, check_release, select_tasks
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
@@ -81,7 +83,7 @@ def show_report(report: CheckReport, name: str, root: Path) -> None:
     for tasks, pairs in report.pairs.items():
         if pairs:
             title = f"{tasks}: {len(pairs)} pairs that show the same"
-            rows = [pair_row(pair) for pair in pairs[:MOST]]
+            rows = map(pair_row, pairs[:MOST])
             table(title, ("one", "other", "splits", "r", ""), rows)
     for line in format_findings(report.findings, MOST):
         say(line)
@@ -94,15 +96,15 @@ def show_report(report: CheckReport, name: str, root: Path) -> None:
             say(f"  … and {len(lines) - 2 * MOST} more lines (--json FILE has all)")
 
 
-def show_images(images: Mapping[str, Any]) -> None:
+def show_images(images: ImageSummary) -> None:
     """Show what the pixels say: number, grey levels, sizes."""
-    if not images["images"]:
+    if not images.images:
         return
     say(
-        f"{images['images']} images, {images['tinted']} of them tinted (luma is read), "
-        f"grey levels {images['darkest']}..{images['brightest']}"
+        f"{images.images} images, {images.tinted} of them tinted (luma is read), "
+        f"grey levels {images.darkest}..{images.brightest}"
     )
-    sizes = list(images["sizes"].items())
+    sizes = list(images.sizes.items())
     rows = [(size, str(count)) for size, count in sizes[:MOST]]
     table("sizes", ("height × width", "images"), rows)
     if len(sizes) > MOST:
@@ -111,9 +113,9 @@ def show_images(images: Mapping[str, Any]) -> None:
 
 def pair_row(pair: SimilarPair) -> tuple[str, str, str, str, str]:
     """A pair as a row of the table."""
-    splits = " | ".join(str(record.split or "unused") for record in (pair.one, pair.other))
     figure = "identical" if pair.identical else f"{pair.correlation:.3f}"
-    return pair.one.id, pair.other.id, splits, figure, "known" if pair.known else "new"
+    status = "known" if pair.is_known else "new"
+    return pair.first.id, pair.second.id, " | ".join(pair.split_names), figure, status
 
 
 def report_to_json(
@@ -127,10 +129,10 @@ def report_to_json(
         "errors": report.number("error"),
         "warnings": report.number("warning"),
         "findings": [vars(finding) for finding in report.findings],
-        "images": report.images,
+        "images": asdict(report.images),
         "views": {task: counts_to_json(counts, task) for task, counts in report.counts.items()},
         "leaking": sorted(leaking),
-        "pairs": {tasks: pairs_to_json(pairs) for tasks, pairs in report.pairs.items()},
+        "pairs": {tasks: list(map(pair_to_json, pairs)) for tasks, pairs in report.pairs.items()},
         "paste": report.paste,
         "sheet": str(sheet) if sheet else None,
     }

@@ -1,4 +1,4 @@
-"""The catalogue: every shipped card is sound, scores can be re-derived by hand, and what is wrong is named."""
+"""The catalogue: shipped cards are sound, scores as by hand, and what is wrong is named."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jsonschema_rs import meta
 
 import usbench.catalogue
 from tests.helpers.paths import ROOT
-from usbench.catalogue import cards, filters, rubrics, scoring, tables, wording
+from usbench.catalogue import cards, rubrics, scoring, tables
 from usbench.catalogue.cards import SHIPPED, Card, Field
 from usbench.datasets.check import card_comparison
 from usbench.errors import ConfigError, DataError
@@ -55,19 +55,19 @@ def dataset(key: str) -> Card:
 
 
 @pytest.fixture
-def own(tmp_path) -> Callable[..., Path]:
-    """`own(datasets={...}, models={...}, rubric={...})`: a folder of cards; text is written as it is."""
+def write_cards(tmp_path) -> Callable[..., Path]:
+    """`write_cards(datasets={…}, models={…}, rubric={…})` → a folder; text is written as is."""
 
     def written(datasets: Any = None, models: Any = None, rubric: Any = None) -> Path:
         folder = tmp_path / "cards"
         folder.mkdir(exist_ok=True)
         for name, content in (("datasets", datasets), ("models", models)):
-            held = (
+            text = (
                 content
                 if isinstance(content, str)
                 else yaml.safe_dump(content or {}, allow_unicode=True)
             )
-            (folder / f"{name}.yaml").write_text(held)
+            (folder / f"{name}.yaml").write_text(text)
         if rubric is not None:
             shutil.copytree(SHIPPED / "rubrics", folder / "rubrics", dirs_exist_ok=True)
             (folder / "rubrics" / f"{rubric['name']}.yaml").write_text(yaml.safe_dump(rubric))
@@ -108,10 +108,10 @@ def test_the_72_names_of_the_table_all_have_one_card():
 
 
 def test_what_usbench_runs_has_a_card_and_no_other_card_says_so():
-    assert {card.key for card in shipped().datasets if card.runnable} == set(
+    assert {card.key for card in shipped().datasets if card.key} == set(
         configured("dataset")
     ) - NO_RELEASE
-    assert {card.key for card in shipped().models if card.runnable} == set(configured("model"))
+    assert {card.key for card in shipped().models if card.key} == set(configured("model"))
 
 
 @pytest.mark.parametrize("key", sorted(set(configured("dataset")) - NO_RELEASE))
@@ -139,13 +139,14 @@ def test_commands_name_a_dataset_and_a_model_that_are_there():
     for card in (*shipped().datasets, *shipped().models):
         if card.command is None:
             continue
-        words = dict(
-            word.split("=", 1) for word in card.command.removeprefix("python -m usbench ").split()
+        overrides = dict(
+            override.split("=", 1)
+            for override in card.command.removeprefix("python -m usbench ").split()
         )
-        assert words["dataset"] in datasets and words["model"] in models, card.command
+        assert overrides["dataset"] in datasets and overrides["model"] in models, card.command
         assert card.key in card.command
-        tasks = {configured("model")[words["model"]]["task"]}
-        assert tasks & set(configured("dataset")[words["dataset"]]["views"]), card.command
+        tasks = {configured("model")[overrides["model"]]["task"]}
+        assert tasks & set(configured("dataset")[overrides["dataset"]]["views"]), card.command
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_the_kidney_card_links_the_release_and_not_the_tables_other_repository()
     assert not any("nikhilroxtomar" in path.read_text() for path in SHIPPED.glob("*.yaml"))
 
 
-def test_every_field_has_a_source_and_what_stands_on_the_copied_table_alone_is_not_verified_by_authors():
+def test_fields_have_sources_and_those_of_the_copied_table_are_not_verified_by_authors():
     for card in (*shipped().datasets, *shipped().models):
         for name, field in card.fields.items():
             assert field.source and field.verified in ("author", "third-party", "no")
@@ -206,8 +207,8 @@ def test_the_committed_files_are_what_the_cards_give():
 # ---- cards
 
 
-def test_a_card_gives_its_source_to_the_fields_that_have_none(own):
-    folder = own(
+def test_a_card_gives_its_source_to_the_fields_that_have_none(write_cards):
+    folder = write_cards(
         {
             "ours": raw(
                 images=12,
@@ -221,11 +222,11 @@ def test_a_card_gives_its_source_to_the_fields_that_have_none(own):
     assert card.fields["subjects"] == Field(3, None, "a letter", "no", "pigs")
     assert card.fields["centres"] == Field(None, "nobody knows", "our paper", "author")
     assert (
-        not card.fields["centres"].known
+        card.fields["centres"].value is None
         and "videos" not in card.fields
         and card.value("videos") is None
     )
-    assert not card.runnable
+    assert card.key is None
 
 
 BAD = [  # datasets, models, key, words
@@ -300,12 +301,12 @@ BAD = [  # datasets, models, key, words
 ]
 
 
-@pytest.mark.parametrize(("datasets", "models", "where", "words"), BAD)
-def test_a_bad_card_is_named_with_its_file_and_key(datasets, models, where, words, own):
+@pytest.mark.parametrize(("datasets", "models", "where", "message"), BAD)
+def test_a_bad_card_is_named_with_its_file_and_key(datasets, models, where, message, write_cards):
     with pytest.raises(DataError) as wrong:
-        cards.load_cards(own(datasets, models))
-    told = str(wrong.value)
-    assert f"/cards/{where}" in told and words in told and "\n" not in told
+        cards.load_cards(write_cards(datasets, models))
+    shown = str(wrong.value)
+    assert f"/cards/{where}" in shown and message in shown and "\n" not in shown
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -313,9 +314,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         cards.load_cards(tmp_path)
 
 
-@pytest.mark.parametrize("word", ["usgra", "USGRA", "usgra-seg"])
-def test_a_card_is_found_by_id_key_or_name(word):
-    assert shipped().find(word).id == "usgra"
+@pytest.mark.parametrize("name", ["usgra", "USGRA", "usgra-seg"])
+def test_a_card_is_found_by_id_key_or_name(name):
+    assert shipped().find(name).id == "usgra"
 
 
 def test_a_key_with_an_underscore_finds_its_card():
@@ -330,8 +331,8 @@ def test_a_word_that_names_no_card_says_what_is_near():
 # ---- filters
 
 
-def test_filters_take_what_says_so_and_leave_what_is_unknown(own):
-    folder = own(
+def test_filters_take_what_says_so_and_leave_what_is_unknown(write_cards):
+    folder = write_cards(
         {
             "a": raw(anatomy=["heart", "lung"], tasks=["segment"], access="open", licence="CC0"),
             "b": raw(anatomy=["heart"], tasks=["detect"], access="on request"),
@@ -345,10 +346,10 @@ def test_filters_take_what_says_so_and_leave_what_is_unknown(own):
             "d": raw(),
         }
     )
-    every = cards.load_cards(folder).datasets
+    all_cards = cards.load_cards(folder).datasets
 
-    def ids(**wanted: Any) -> str:
-        return "".join(card.id for card in filters.select_cards(every, filters.Filter(**wanted)))
+    def ids(**conditions: Any) -> str:
+        return "".join(card.id for card in filter(cards.Filter(**conditions).matches, all_cards))
 
     assert ids() == "abcd" and ids(anatomy="heart") == "ab" and ids(task="segment") == "ac"
     assert ids(access="open", licence="CC0") == "a" and ids(runnable=True) == "c"
@@ -433,17 +434,19 @@ SHEET = {
         ({"videos": 500}, ["0–5", "6", "0–4"], 6, 15, ("middle", "high")),
     ],
 )
-def test_points_by_hand(fields, parts, low, high, tier, own):
-    folder = own({"ours": raw(**fields)}, rubric=SHEET)
+def test_points_by_hand(fields, parts, low, high, tier, write_cards):
+    folder = write_cards({"ours": raw(**fields)}, rubric=SHEET)
     scored = scoring.score(
         cards.load_cards(folder).datasets[0], rubrics.load_rubrics(folder)["ours"]
     )
-    assert [wording.format_range(part.low, part.high) for part in scored.parts] == parts
+    assert [tables.format_range(part.low, part.high) for part in scored.parts] == parts
     assert (scored.low, scored.high, scored.maximum, scored.tier) == (low, high, 15, tier)
 
 
-def test_a_part_says_why(own):
-    folder = own({"ours": raw(images=99, access={"unknown": "the page is gone"})}, rubric=SHEET)
+def test_a_part_says_why(write_cards):
+    folder = write_cards(
+        {"ours": raw(images=99, access={"unknown": "the page is gone"})}, rubric=SHEET
+    )
     scored = scoring.score(
         cards.load_cards(folder).datasets[0], rubrics.load_rubrics(folder)["ours"]
     )
@@ -455,7 +458,7 @@ def test_a_part_says_why(own):
     assert [part.points for part in scored.parts] == [None, None, None]
 
 
-def test_lists_are_counted_or_searched(own):
+def test_lists_are_counted_or_searched(write_cards):
     lines = [
         {
             "name": "devices",
@@ -476,13 +479,13 @@ def test_lists_are_counted_or_searched(own):
             "points": [{"equals": True, "points": 1}],
         },
     ]
-    held = {
+    datasets = {
         "a": raw(devices=["x", "y"], annotation=["labels", "masks"], protocol=True),
         "b": raw(devices=["x"], annotation=["labels"], protocol=False),
     }
-    folder = own(held, rubric={**SHEET, "criteria": lines})
-    sheet = rubrics.load_rubrics(folder)["ours"]
-    assert [scoring.score(card, sheet).low for card in cards.load_cards(folder).datasets] == [6, 0]
+    folder = write_cards(datasets, rubric={**SHEET, "criteria": lines})
+    rubric = rubrics.load_rubrics(folder)["ours"]
+    assert [scoring.score(card, rubric).low for card in cards.load_cards(folder).datasets] == [6, 0]
 
 
 @pytest.mark.parametrize(
@@ -503,10 +506,12 @@ def test_the_parts_of_a_shipped_score_add_up_and_lie_in_their_bounds(card):
 
 
 def test_the_score_of_usgra_by_hand():
-    """15 open, 15 CC BY, 1 for 244 images, subjects unknown, no groups, 1 centre, 1 device, 1 annotator, no agreement,
-    no protocol, 5 train-test, 7 leaks, defects known, no spacing."""
+    """15 open, 15 CC BY, 1 for 244 images, 5 train-test, 7 leaks, defects known.
+
+    Subjects unknown; no groups, 1 centre, 1 device, 1 annotator; no agreement, protocol, spacing.
+    """
     scored = scoring.score(dataset("usgra"), sheets()["usbench-dataset"])
-    shown = {part.criterion: wording.format_range(part.low, part.high) for part in scored.parts}
+    shown = {part.criterion: tables.format_range(part.low, part.high) for part in scored.parts}
     assert shown == {
         **{
             "access": "15",
@@ -533,7 +538,7 @@ def test_the_score_of_usgra_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("change", "where", "words"),
+    ("change", "where", "message"),
     [
         ({"fields": ["imagez"]}, "criteria[0].fields[0]", "a dataset card has no field imagez"),
         (
@@ -565,30 +570,30 @@ def test_the_score_of_usgra_by_hand():
         ),
     ],
 )
-def test_a_bad_criterion_is_named_with_its_file_and_key(change, where, words, own):
+def test_a_bad_criterion_is_named_with_its_file_and_key(change, where, message, write_cards):
     criteria = [{**SHEET["criteria"][0], **change}, *SHEET["criteria"][1:]]
     with pytest.raises(DataError) as wrong:
-        rubrics.load_rubrics(own(rubric={**SHEET, "criteria": criteria}))
-    assert f"rubrics/ours.yaml: key {where}: " in str(wrong.value) and words in str(wrong.value)
+        rubrics.load_rubrics(write_cards(rubric={**SHEET, "criteria": criteria}))
+    assert f"rubrics/ours.yaml: key {where}: " in str(wrong.value) and message in str(wrong.value)
 
 
 @pytest.mark.parametrize(
-    ("tiers", "where", "words"),
+    ("tiers", "where", "message"),
     [
         ([("A", 5), ("B", 7), ("C", 0)], "tiers[1].from", "expected less than 5, got 7"),
         ([("A", 5), ("B", 2)], "tiers[1].from", "expected 0 in the last tier"),
         ([("A", None), ("B", 0)], "tiers[0].from", "got null"),
     ],
 )
-def test_tiers_fall_to_nothing(tiers, where, words, own):
+def test_tiers_fall_to_nothing(tiers, where, message, write_cards):
     listed = [{"name": name, "from": start} for name, start in tiers]
     with pytest.raises(DataError) as wrong:
-        rubrics.load_rubrics(own(rubric={**SHEET, "tiers": listed}))
-    assert f"rubrics/ours.yaml: key {where}: " in str(wrong.value) and words in str(wrong.value)
+        rubrics.load_rubrics(write_cards(rubric={**SHEET, "tiers": listed}))
+    assert f"rubrics/ours.yaml: key {where}: " in str(wrong.value) and message in str(wrong.value)
 
 
-def test_a_rubric_is_named_as_its_file_is(own):
-    folder = own(rubric=SHEET)
+def test_a_rubric_is_named_as_its_file_is(write_cards):
+    folder = write_cards(rubric=SHEET)
     (folder / "rubrics" / "ours.yaml").rename(folder / "rubrics" / "theirs.yaml")
     with pytest.raises(
         DataError, match=r"theirs.yaml: key name: expected the file's name, theirs, got ours"
@@ -618,7 +623,7 @@ SIZES = [{"height": 4, "width": 6, "images": 15}, {"height": 8, "width": 8, "ima
 
 
 @pytest.mark.parametrize(
-    ("fields", "changes", "level", "words"),
+    ("fields", "changes", "level", "text"),
     [
         ({"images": 20}, {}, "note", "images: 20, as on the card"),
         ({"images": 21}, {}, "warning", "images: 21 on the card ours, 20 in this copy"),
@@ -669,12 +674,12 @@ SIZES = [{"height": 4, "width": 6, "images": 15}, {"height": 8, "width": 8, "ima
         ({"images": {"unknown": "why"}}, {}, None, ""),
     ],
 )
-def test_a_card_against_a_copy(fields, changes, level, words, own):
-    (card,) = cards.load_cards(own({"ours": raw(**fields)})).datasets
+def test_a_card_against_a_copy(fields, changes, level, text, write_cards):
+    (card,) = cards.load_cards(write_cards({"ours": raw(**fields)})).datasets
     measured = card_comparison.MeasuredRelease(**{**vars(COPY), **changes})
-    found = list(card_comparison.compare_card(card, measured))
-    assert [one.level for one in found] == ([] if level is None else [level])
-    assert all(words in one.text and one.kind == "card" for one in found)
+    findings = list(card_comparison.compare_card(card, measured))
+    assert [finding.level for finding in findings] == ([] if level is None else [level])
+    assert all(text in finding.text and finding.kind == "card" for finding in findings)
 
 
 # ---- the command
@@ -693,13 +698,13 @@ def script(tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("COLUMNS", "200")
 
-    def command(*words: str) -> tuple[int, str, str]:
+    def command(*arguments: str) -> tuple[int, str, str]:
         try:
-            code = module.main([str(word) for word in words])
+            code = module.main([str(argument) for argument in arguments])
         except SystemExit as stopped:
             code = int(stopped.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return command
 
@@ -708,10 +713,10 @@ def test_list_filters_and_writes_json(script):
     code, out, err = script(
         "list", "--anatomy", "heart", "--access", "open", "--json", "found.json"
     )
-    found = json.loads(Path("found.json").read_text())
-    assert (code, err) == (0, "") and {"camus", "unity"} <= {card["id"] for card in found}
-    assert all("heart" in card["fields"]["anatomy"]["value"] for card in found)
-    assert "camus" in out and "busi" not in out and f"{len(found)} of 76 datasets" in out
+    listed = json.loads(Path("found.json").read_text())
+    assert (code, err) == (0, "") and {"camus", "unity"} <= {card["id"] for card in listed}
+    assert all("heart" in card["fields"]["anatomy"]["value"] for card in listed)
+    assert "camus" in out and "busi" not in out and f"{len(listed)} of 76 datasets" in out
 
 
 def test_list_runnable_models(script):
@@ -740,15 +745,15 @@ def test_score_one_and_all(script):
     assert len(json.loads(Path("found.json").read_text())) == len(shipped().models)
 
 
-@pytest.mark.parametrize("words", [["--rubric", "sonodqs"], ["usgra", "--rubric", "sonodqs"]])
-def test_a_missing_sheet_says_where_it_is_and_where_it_goes(words, script):
-    code, out, err = script("score", *words)
+@pytest.mark.parametrize("arguments", [["--rubric", "sonodqs"], ["usgra", "--rubric", "sonodqs"]])
+def test_a_missing_sheet_says_where_it_is_and_where_it_goes(arguments, script):
+    code, out, err = script("score", *arguments)
     assert (code, out) == (1, "") and len(err.strip().splitlines()) == 1
     assert "the sheet of SonoDQS is missing" in err and "doi 10.1038/s41746-025-02162-4" in err
     assert "rubrics/sonodqs.yaml" in err
 
 
-def test_filling_in_the_sheet_is_all_that_is_needed(script, own):
+def test_filling_in_the_sheet_is_all_that_is_needed(script, write_cards):
     """An invented sheet: its criteria and points aren't the paper's."""
     raw_sheet = yaml.safe_load((SHIPPED / "rubrics/sonodqs.yaml").read_text())
     filled = {
@@ -759,7 +764,7 @@ def test_filling_in_the_sheet_is_all_that_is_needed(script, own):
         ],
         "criteria": SHEET["criteria"][:1],
     }
-    folder = own({"ours": raw(access="open"), "closed": raw(access="none")}, rubric=filled)
+    folder = write_cards({"ours": raw(access="open"), "closed": raw(access="none")}, rubric=filled)
     code, out, err = script(
         "score", "--rubric", "sonodqs", "--cards", folder, "--json", "found.json"
     )
@@ -780,8 +785,10 @@ def test_validate(script):
     )
 
 
-def test_write_and_check(script, own):
-    folder = own({"ours": raw(images=3, citation="us | them")}, {"net": model(training=["ours"])})
+def test_write_and_check(script, write_cards):
+    folder = write_cards(
+        {"ours": raw(images=3, citation="us | them")}, {"net": model(training=["ours"])}
+    )
     assert script("--cards", folder, "--results", "r", "--check")[0] == 1 and not Path("r").exists()
     assert script("--cards", folder, "--results", "r")[0] == 0
     assert sorted(path.name for path in Path("r").iterdir()) == ["CATALOGUE.csv", "CATALOGUE.md"]
@@ -795,16 +802,22 @@ def test_write_and_check(script, own):
     assert Path("r/CATALOGUE.md").read_text() == "by hand"
 
 
-def test_every_command_writes_nothing_where_a_card_is_bad(script, own):
-    folder = own({"ours": raw(imagez=3)})
-    for words in (["write", "--results", "r"], ["list"], ["show", "ours"], ["score"], ["validate"]):
-        code, out, err = script(*words, "--cards", folder, "--json", "found.json")
+def test_every_command_writes_nothing_where_a_card_is_bad(script, write_cards):
+    folder = write_cards({"ours": raw(imagez=3)})
+    for arguments in (
+        ["write", "--results", "r"],
+        ["list"],
+        ["show", "ours"],
+        ["score"],
+        ["validate"],
+    ):
+        code, out, err = script(*arguments, "--cards", folder, "--json", "found.json")
         assert (code, out) == (1, "") and "datasets.yaml: key ours: " in err and "imagez" in err
     assert list(Path().iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["list", "--anatomy", "elbow"],
         ["list", "--rubric", "usbench-dataset"],
@@ -817,8 +830,8 @@ def test_every_command_writes_nothing_where_a_card_is_bad(script, own):
         ["sing"],
     ],
 )
-def test_a_wrong_command_line_is_exit_2(words, script):
-    code, out, err = script(*words)
+def test_a_wrong_command_line_is_exit_2(arguments, script):
+    code, out, err = script(*arguments)
     assert (code, out) == (2, "") and err
 
 
@@ -832,10 +845,10 @@ def test_help_names_what_a_filter_takes(script):
 
 def test_the_csv_holds_every_field_of_every_card():
     rows = list(csv.DictReader(tables.format_csv(shipped(), sheets()).splitlines()))
-    held = {(row["kind"], row["id"], row["field"]) for row in rows}
-    assert len(held) == len(rows)
+    keys = {(row["kind"], row["id"], row["field"]) for row in rows}
+    assert len(keys) == len(rows)
     for card in (*shipped().datasets, *shipped().models):
-        assert {(card.kind, card.id, name) for name in card.fields} <= held
+        assert {(card.kind, card.id, name) for name in card.fields} <= keys
     (leaks,) = [row for row in rows if (row["id"], row["field"]) == ("usgra", "leaks")]
     assert (leaks["value"], leaks["verified"], leaks["source"]) == (
         "7",
@@ -890,20 +903,20 @@ def test_the_view_loads_neither_torch_nor_hydra():
 # ---- scripts/check.py
 
 
-def checked(*words: str) -> list[str]:
+def checked(*arguments: str) -> list[str]:
     """The findings of scripts/check.py on the card, as "level: text"."""
     specification = importlib.util.spec_from_file_location(
         "check_for_cards", ROOT / "scripts/check.py"
     )
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    assert module.main([*words, "--json", "found.json", "--sheet", "sheet.png"]) in (0, 1)
+    assert module.main([*arguments, "--json", "found.json", "--sheet", "sheet.png"]) in (0, 1)
     rows = json.loads(Path("found.json").read_text())["findings"]
     return [f"{row['level']}: {row['text']}" for row in rows if row["kind"] == "card"]
 
 
 def test_a_copy_that_differs_from_the_card_is_a_warning(tmp_path, monkeypatch):
-    """Three images in usgra's folders: the card knows of 244, of other sizes, and of 7 that leak."""
+    """Three images in usgra's folders; the card has 244, other sizes, and 7 that leak."""
     import numpy as np
     from PIL import Image
 
@@ -918,26 +931,28 @@ def test_a_copy_that_differs_from_the_card_is_a_warning(tmp_path, monkeypatch):
                 path = tmp_path / "usgra/dataset" / f"{part}{folder}" / f"{name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels).save(path)
-    found = checked(
+    findings = checked(
         "dataset=usgra",
         f"data='{tmp_path}'",
         "dataset.split.near_duplicates=[]",
         "dataset.split.val_share=0.5",
     )
     assert any(
-        line.startswith("warning: images: 244 on the card usgra, 3 in this copy") for line in found
+        line.startswith("warning: images: 244 on the card usgra, 3 in this copy")
+        for line in findings
     )
     assert any(
-        line.startswith("warning: sizes: 512×534, 512×512, 632×761 on the card") for line in found
+        line.startswith("warning: sizes: 512×534, 512×512, 632×761 on the card")
+        for line in findings
     )
-    assert any("also 64×96 (3) in this copy" in line for line in found)
-    assert "note: classes: nerve, vessel, as on the card usgra" in found
+    assert any("also 64×96 (3) in this copy" in line for line in findings)
+    assert "note: classes: nerve, vessel, as on the card usgra" in findings
     assert any(
         line.startswith("warning: leaks: 7 test images on the card usgra, 0 test images")
-        for line in found
+        for line in findings
     )
     assert any(
-        line.startswith("warning: identical pairs: 1 on the card usgra, 0 in") for line in found
+        line.startswith("warning: identical pairs: 1 on the card usgra, 0 in") for line in findings
     )
 
 
@@ -948,7 +963,7 @@ def test_a_copy_that_differs_from_the_card_is_a_warning(tmp_path, monkeypatch):
 def test_the_real_usgra_is_as_its_card_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = checked("dataset=usgra", f"data='{REAL}'")
-    assert [line.split(":")[:2] for line in found] == [
+    findings = checked("dataset=usgra", f"data='{REAL}'")
+    assert [line.split(":")[:2] for line in findings] == [
         ["note", f" {name}"] for name in ("images", "sizes", "classes", "leaks", "identical pairs")
     ]

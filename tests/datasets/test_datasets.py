@@ -98,15 +98,15 @@ def test_the_yaml_s_phantom_has_every_class_of_the_views(name):
 
 
 def test_the_layout_is_one(written):
-    wanted = written.view.classes or CLASSES[written.dataset.phantom["scene"]][written.task]
-    assert isinstance(written.layout, Layout) and written.layout.classes == tuple(wanted)
+    expected = written.view.classes or CLASSES[written.dataset.phantom["scene"]][written.task]
+    assert isinstance(written.layout, Layout) and written.layout.classes == tuple(expected)
 
 
 def test_index_gives_the_records_that_write_returned(written):
     assert (
         written.layout.index(written.root)
         == written.records
-        == sorted(written.records, key=lambda one: one.id)
+        == sorted(written.records, key=lambda record: record.id)
     )
     assert (
         len({record.id for record in written.records})
@@ -115,7 +115,7 @@ def test_index_gives_the_records_that_write_returned(written):
     )
     if keeps_splits(written):
         assert Counter(record.split for record in written.records) == Counter(
-            one.split for one in written.samples
+            sample.split for sample in written.samples
         )
     for record in written.records:
         for path in (record.image, record.label or record.image):
@@ -139,37 +139,39 @@ def test_read_gives_what_was_written(written):
 
 
 def recognised(written: Written) -> list[tuple[Record, Sample]]:
-    """Records with the samples that they are of, told by the pixels: a release may have names of its own."""
-    left, found = list(written.samples), []
+    """Records with their samples, matched by pixels: a release may have names of its own."""
+    left, matches = list(written.samples), []
     for record in written.records:
         pixels = image.read_grey(written.root / record.image).astype(int)
         apart = [np.abs(pixels - sample.image).mean() for sample in left]
         nearest = int(np.argmin(apart))
         lossy = Path(record.image).suffix in (".jpg", ".jpeg")
         assert apart[nearest] < 3 if lossy else apart[nearest] == 0
-        found.append((record, left.pop(nearest)))
-    return found
+        matches.append((record, left.pop(nearest)))
+    return matches
 
 
 def as_view(target: Target, written: Written) -> Target:
-    """What a view makes of the target that was written: itself, or the boxes of a mask's components."""
+    """The target that a view reads: as written, or the boxes of a mask's components."""
     if isinstance(target, Masks) and written.task == "detect":
         return component_boxes(target.planes, written.view.layout["min_pixels"])
     return target
 
 
-def same(one: Target, other: Target) -> bool:
+def same(first: Target, second: Target) -> bool:
     """Equal, but for the digits that a text format keeps."""
-    if isinstance(one, Masks):
-        return isinstance(other, Masks) and np.array_equal(one.planes, other.planes)
-    if isinstance(one, Landmarks):
-        assert isinstance(other, Landmarks)
-        paths = zip(one.paths, other.paths, strict=True)
-        return np.array_equal(one.state, other.state) and all(
+    if isinstance(first, Masks):
+        return isinstance(second, Masks) and np.array_equal(first.planes, second.planes)
+    if isinstance(first, Landmarks):
+        assert isinstance(second, Landmarks)
+        paths = zip(first.paths, second.paths, strict=True)
+        return np.array_equal(first.state, second.state) and all(
             a.shape == b.shape and np.allclose(a, b, atol=1e-3) for a, b in paths
         )
-    assert isinstance(one, Boxes) and isinstance(other, Boxes)
-    return np.allclose(one.xyxy, other.xyxy, atol=1e-3) and np.array_equal(one.labels, other.labels)
+    assert isinstance(first, Boxes) and isinstance(second, Boxes)
+    return np.allclose(first.xyxy, second.xyxy, atol=1e-3) and np.array_equal(
+        first.labels, second.labels
+    )
 
 
 def test_a_landmark_that_is_not_seen_has_no_path(written):
@@ -188,9 +190,9 @@ def test_opening_settles_three_splits_in_one_order(written):
     assert sum(map(len, first.records.values())) == len(written.samples) - dropped
     only = written.dataset.split.test_only
     for split, part in first.records.items():
-        assert bool(part) == (split == "test" or not only) and [one.id for one in part] == sorted(
-            one.id for one in part
-        )
+        assert bool(part) == (split == "test" or not only) and [
+            record.id for record in part
+        ] == sorted(record.id for record in part)
         assert all(record.split == split for record in part)
         assert first.samples(split).ids == [record.id for record in part]
 
@@ -213,8 +215,8 @@ def test_folds_keep_groups_whole_and_test_every_image_once(written):
     for fold in range(3):
         few = replace(written.dataset, split=replace(split, folds=3))
         opened = replace(written, dataset=few).open(fold=fold)
-        for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
-            assert not splits.find_crossing_groups(opened.records, one, other)
+        for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+            assert not splits.find_crossing_groups(opened.records, first, second)
         tested += [record.id for record in opened.records["test"]]
     if split.gap is None:
         assert sorted(tested) == [record.id for record in written.records]
@@ -238,7 +240,8 @@ def test_a_sample_has_its_record_s_facts(written):
     assert (sample.id, sample.group, sample.split) == (record.id, record.group, "test")
     assert sample.image.shape == SIZE and sample.image.dtype == np.uint8
     assert [
-        np.array_equal(one, two.image) for one, two in zip(samples.images(), samples, strict=True)
+        np.array_equal(image, sample.image)
+        for image, sample in zip(samples.images(), samples, strict=True)
     ]
 
 

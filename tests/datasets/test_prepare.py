@@ -1,4 +1,4 @@
-"""Archives: judged before a byte is written, in place only when whole, fetched again from the byte where it broke."""
+"""Archives: judged before a byte is written, in place only when whole, resumed at their byte."""
 
 import hashlib
 import http.server
@@ -50,7 +50,7 @@ def test_a_release_lands_whole_without_what_operating_systems_leave(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "fault"),
     [
         ("../out.txt", "a path that leaves it"),
         ("Release/../../out.txt", "a path that leaves it"),
@@ -60,9 +60,9 @@ def test_a_release_lands_whole_without_what_operating_systems_leave(tmp_path):
         ("RELEASE/A.TXT", "two members of one name"),
     ],
 )
-def test_a_member_that_would_leave_the_folder(tmp_path, name, words):
+def test_a_member_that_would_leave_the_folder(tmp_path, name, fault):
     path = packed(tmp_path / "a.zip", {"Release/a.txt": b"alpha", name: b"evil"})
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=fault):
         archives.unpack(path, tmp_path / "root")
     assert [path.name for path in tmp_path.iterdir()] == [
         "a.zip"
@@ -151,10 +151,10 @@ except RunError as error:
 
 @pytest.mark.process
 def test_a_disk_that_refuses_midway(tmp_path):
-    """The operating system's limit on a file's size stands in for a full disk: write() fails midway."""
+    """A limit on a file's size stands in for a full disk: write() fails midway."""
     path = packed(tmp_path / "a.zip", {"Release/a": b"small", "Release/b": os.urandom(100_000)})
-    words = [sys.executable, "-c", FULL_DISK, str(path), str(tmp_path / "root")]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-c", FULL_DISK, str(path), str(tmp_path / "root")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "make room, and the same command goes on" in done.stdout, done.stderr
     assert not (tmp_path / "root" / "Release").exists()
     archives.unpack(path, tmp_path / "root")
@@ -211,9 +211,11 @@ class Host(http.server.BaseHTTPRequestHandler):
     kind = "application/zip"
 
     def do_GET(self):
-        wanted = self.headers.get("Range")
+        requested = self.headers.get("Range")
         start = (
-            int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.ranges else 0
+            int(requested.removeprefix("bytes=").removesuffix("-"))
+            if requested and self.ranges
+            else 0
         )
         self.starts.append(start)
         body = self.content[start:]
@@ -230,7 +232,7 @@ class Host(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[: self.breaks.pop(0)] if self.breaks else body)
 
-    def log_message(self, *words):
+    def log_message(self, *arguments):
         """Quiet."""
 
 
@@ -318,9 +320,13 @@ def test_wrong_bytes_are_thrown_away(tmp_path, host):
 # ---- the command
 
 
-def command(folder, *words):
+def command(folder, *arguments):
     return subprocess.run(
-        [sys.executable, SCRIPT, *words], cwd=folder, capture_output=True, text=True, timeout=120
+        [sys.executable, SCRIPT, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -353,20 +359,19 @@ def lab(tmp_path):
 
 
 @pytest.mark.process
-def test_the_command_fetches_only_when_told_to_and_then_once(lab, host):
+def test_the_command_fetches_only_when_asked_to_and_then_once(lab, host):
     url, handler = host
     handler.content = packed(
         lab / "made.zip", {"Release/images/a.txt": b"-", "Release/masks/a.txt": b"-"}
     ).read_bytes()
+    size = len(handler.content)
     with (lab / "conf" / "dataset" / "toy.yaml").open("a") as file:
-        file.write(
-            f"archives: [{{name: a.zip, holds: everything, url: '{url}', size: {len(handler.content)}}}]\n"
-        )
-    told = command(lab, "dataset=toy", "--config-dir", "conf")
+        file.write(f"archives: [{{name: a.zip, holds: all, url: '{url}', size: {size}}}]\n")
+    described = command(lab, "dataset=toy", "--config-dir", "conf")
     assert (
-        told.returncode == 0
-        and "licence: CC0" in told.stdout
-        and "please cite: nobody 2026" in told.stdout
+        described.returncode == 0
+        and "licence: CC0" in described.stdout
+        and "please cite: nobody 2026" in described.stdout
     )
     assert handler.starts == [] and not (lab / "data").exists()
     handler.breaks = [200]
@@ -391,7 +396,7 @@ def test_a_release_that_is_not_open_says_who_to_ask(lab):
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("arguments", "code", "says"),
     [
         (
             ["dataset=spinal", "archive=none.zip"],
@@ -409,9 +414,9 @@ def test_a_release_that_is_not_open_says_who_to_ask(lab):
         (["dataset=nonsense"], 2, "nonsense"),
     ],
 )
-def test_what_can_t_be_is_one_line(tmp_path, words, code, says):
+def test_what_can_t_be_is_one_line(tmp_path, arguments, code, says):
     packed(tmp_path / "made.zip", GOOD)
-    done = command(tmp_path, *words)
+    done = command(tmp_path, *arguments)
     assert done.returncode == code and says in done.stderr and done.stderr.count("\n") == 1, (
         done.stderr
     )

@@ -1,4 +1,4 @@
-"""What is particular to a release, by hand-written names, pixels and files: usgra, the plain phantom, spinal."""
+"""What is particular to usgra, the plain phantom and spinal, by hand-written files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def open_pairs(root: Path, split: SplitConfig | None = None, **arguments: Any) -
 
 
 def test_index_masks_by_hand(tmp_path):
-    """A 4×6 mask whose boxes are computed by hand: class 0 two lines that touch at a corner, class 1 a bar."""
+    """A 4×6 mask with boxes by hand: class 0 two lines that touch at a corner, class 1 a bar."""
     lay_pairs(tmp_path, {"train": ["a"], "val": ["b"], "test": ["c"]})
     rows = ["100020", "100020", "011020", "000000"]
     index = np.array([[int(value) for value in row] for row in rows], np.uint8)
@@ -65,13 +65,13 @@ def test_index_masks_by_hand(tmp_path):
         (5, [], []),
     ]:
         layout = IndexMasks(("one", "two"), FOLDERS, "detect", min_pixels=least)
-        (found,) = [
+        (target,) = [
             layout.read(tmp_path, record)
             for record in layout.index(tmp_path)
             if record.split == "train"
         ]
-        assert isinstance(found, Boxes) and found.scores is None
-        assert found.xyxy.tolist() == boxes and found.labels.tolist() == labels
+        assert isinstance(target, Boxes) and target.scores is None
+        assert target.xyxy.tolist() == boxes and target.labels.tolist() == labels
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,8 @@ XML = """<annotation>
 	<source><database>Unknown</database></source>
 	<size><width>20</width><height>10</height><depth>3</depth></size><segmented>0</segmented>{objects}
 </annotation>"""
-OBJECT = """<object><name>hematoma</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult>
+OBJECT = """<object><name>hematoma</name><pose>Unspecified</pose><truncated>0</truncated>
+<difficult>0</difficult>
 <bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"""
 
 
@@ -326,25 +327,27 @@ def record(name: str, split: str | None = "train", group: str = "") -> Record:
 def test_hold_out_moves_whole_groups_and_leaves_the_leaking_ones():
     records = [record(f"{group}{n}", "train", group) for group in "abcdefgh" for n in range(4)]
     records += [record("t", "test", "a"), record("u", "test", "z")]
-    held = splits.hold_out(records, 0.25, "salt")
-    val = [one for one in held if one.split == "val"]
+    divided = splits.hold_out(records, 0.25, "salt")
+    val = [record for record in divided if record.split == "val"]
     assert (
         len(val) == 8
-        and len({one.group for one in val}) == 2
-        and "a" not in {one.group for one in val}
+        and len({record.group for record in val}) == 2
+        and "a" not in {record.group for record in val}
     )
-    assert splits.hold_out(records[::-1], 0.25, "salt")[::-1] == held  # whatever order they come in
-    assert splits.hold_out(records, 0.25, "other") != held
+    assert (
+        splits.hold_out(records[::-1], 0.25, "salt")[::-1] == divided
+    )  # whatever order they come in
+    assert splits.hold_out(records, 0.25, "other") != divided
     for salt in map(str, range(20)):
         assert not splits.find_crossing_groups(
             splits.divide_by_split(splits.hold_out(records, 0.25, salt), Path()), "val", "test"
         )
-    assert [one.split for one in held if one.id in "tu"] == ["test", "test"]
+    assert [record.split for record in divided if record.id in "tu"] == ["test", "test"]
 
 
 def test_regroup_names_a_cluster_after_its_first():
     records = [record(name) for name in "abcd"]
-    assert [one.group for one in splits.regroup(records, [["c", "a"], ["d"]])] == [
+    assert [record.group for record in splits.regroup(records, [["c", "a"], ["d"]])] == [
         "c",
         "b",
         "c",
@@ -406,7 +409,7 @@ class TestRealUsgra:
     def test_counts_and_sizes(self, compose):
         opened = usgra(compose, "segment")
         released = Counter(
-            one.label.rpartition("/")[0] for part in opened.records.values() for one in part
+            record.label.rpartition("/")[0] for part in opened.records.values() for record in part
         )
         assert released == {"dataset/masks": 204, "dataset/test/masks": 40}
         sizes, without_vessel = Counter(), 0
@@ -434,19 +437,19 @@ class TestRealUsgra:
         assert not splits.find_crossing_groups(opened.records, "train", "val")
         assert not splits.find_crossing_groups(opened.records, "val", "test")
         leak = splits.find_crossing_groups(opened.records, "train", "test")
-        leaking = [one.id for one in opened.records["test"] if one.group in leak]
+        leaking = [record.id for record in opened.records["test"] if record.group in leak]
         assert len(leaking) == 7 and leaking == YAMLS["usgra"]["leakage"]["images"]
 
     def test_the_yaml_s_near_duplicates_are_those_of_the_images(self, compose):
         opened = usgra(compose, "segment")
-        records = [one for part in opened.records.values() for one in part]
+        records = [record for part in opened.records.values() for record in part]
         ids = [
-            f"{'test' if '/test/' in one.image else 'train'}/{Path(one.image).stem}"
-            for one in records
+            f"{'test' if '/test/' in record.image else 'train'}/{Path(record.image).stem}"
+            for record in records
         ]
         thumbnails = []
-        for one in records:
-            with Image.open(opened.root / one.image) as picture:
+        for record in records:
+            with Image.open(opened.root / record.image) as picture:
                 small = picture.convert("L").resize(splits.THUMBNAIL, Image.Resampling.BILINEAR)
             thumbnails.append(np.asarray(small, np.float32))
         similar = correlate_thumbnails(np.stack(thumbnails)) >= 0.95
@@ -455,10 +458,10 @@ class TestRealUsgra:
     def test_the_tint_is_read_as_luma(self, compose):
         """ITU-R 601 by hand on a file that carries a colour tint."""
         opened = usgra(compose, "segment")
-        for one, pixels in zip(
+        for record, pixels in zip(
             opened.records["test"], opened.samples("test").images(), strict=True
         ):
-            with Image.open(opened.root / one.image) as picture:
+            with Image.open(opened.root / record.image) as picture:
                 if picture.mode != "RGB":
                     continue
                 colours = np.asarray(picture, np.float64)
@@ -468,7 +471,7 @@ class TestRealUsgra:
         pytest.fail("a tinted image was expected in the test folder")
 
     def test_boxes_are_those_of_components(self, compose):
-        """Every box is tight on its class, none is of fewer than 20 pixels, and every large component has one."""
+        """Every box is tight on its class and of 20 pixels or more; large components have one."""
         segment, detect = usgra(compose, "segment"), usgra(compose, "detect")
         count = 0
         for masks, boxes in zip(segment.samples("test"), detect.samples("test"), strict=True):

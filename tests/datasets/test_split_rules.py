@@ -1,4 +1,4 @@
-"""The rules that make a split where the release has none: shares of groups, strata, runs of a numbering, folds."""
+"""The rules that make a split: shares of groups, strata, runs of a numbering, folds."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,7 +7,7 @@ import pytest
 
 from usbench.datasets import splits
 from usbench.datasets.config import SplitConfig
-from usbench.datasets.dataset import assign_splits, require_separate_groups
+from usbench.datasets.splits import assign_splits, require_separate_groups
 from usbench.errors import ConfigError, DataError
 from usbench.types import Record
 
@@ -36,11 +36,11 @@ def test_shares_of_single_images_are_exact():
 def test_shares_move_whole_groups_stratum_by_stratum():
     """60 long images in 30 groups: 12 test, 6 val; 20 short in 10 groups: 4 test, 2 val."""
     parts = splits.split_by_shares(PAIRS, SHARES, "salt", "view")
-    wanted = {
+    by_view = {
         "long": {"train": 42, "val": 6, "test": 12},
         "short": {"train": 14, "val": 2, "test": 4},
     }
-    for view, expected in wanted.items():
+    for view, expected in by_view.items():
         assert counts(r for r in parts if r.attributes["view"] == view) == expected
     split_of = {(r.group, r.split) for r in parts}
     assert len(split_of) == len({group for group, _ in split_of})
@@ -72,7 +72,7 @@ def test_stratified_folds_deal_each_stratum_out_evenly():
 
 
 def test_runs_are_contiguous_with_a_gap_at_each_border():
-    """100 images, .65/.15/.2, gap 10: train 0–59, val 70–74 (five lost at each side), test 85–99."""
+    """100 images, .65/.15/.2, gap 10: train 0–59, val 70–74 (5 lost at each side), test 85–99."""
     parts = splits.split_runs(PLAIN, splits.runs_by_shares({"val": 0.15, "test": 0.2}), 10)
     numbers = {s: [int(r.id) for r in parts if r.split == s] for s in ("train", "val", "test")}
     assert numbers == {"train": [*range(60)], "val": [*range(70, 75)], "test": [*range(85, 100)]}

@@ -55,10 +55,10 @@ def test_a_salted_hash_orders_the_groups():
 
 def test_hold_out_moves_whole_groups_until_there_is_enough():
     parts = splits.hold_out(TWENTY, 0.25, "salt")
-    held = [r for r in parts if r.split == "val"]
+    val = [r for r in parts if r.split == "val"]
     # a quarter of twenty is 5; groups have two: g3, g6 and g8
-    assert [r.id for r in held] == ["006", "007", "012", "013", "016", "017"]
-    assert not {r.group for r in held} & {r.group for r in parts if r.split == "train"}
+    assert [r.id for r in val] == ["006", "007", "012", "013", "016", "017"]
+    assert not {r.group for r in val} & {r.group for r in parts if r.split == "train"}
     assert parts == splits.hold_out(list(reversed(TWENTY)), 0.25, "salt")[::-1]
 
 
@@ -81,8 +81,8 @@ def test_folds_test_every_record_once_and_keep_groups_together():
     for fold in range(5):
         parts = splits.divide_by_split(splits.split_k_fold(TWENTY, 5, fold, "salt"), TOY)
         tested.update(r.id for r in parts["test"])
-        for one, other in (("train", "test"), ("train", "val"), ("val", "test")):
-            assert not splits.find_crossing_groups(parts, one, other)  # type: ignore[arg-type]
+        for first, second in (("train", "test"), ("train", "val"), ("val", "test")):
+            assert not splits.find_crossing_groups(parts, first, second)  # type: ignore[arg-type]
         following = splits.divide_by_split(
             splits.split_k_fold(TWENTY, 5, (fold + 1) % 5, "salt"), TOY
         )
@@ -98,7 +98,7 @@ def test_a_fold_that_is_not_there(fold):
 
 
 def test_folds_pinned():
-    """Groups in the order of PINNED, dealt out in turn: fold 0 tests g3 and g2, fold 1 g6 and g1 …"""
+    """PINNED's groups, dealt out in turn: fold 0 tests g3 and g2, fold 1 g6 and g1 …"""
     tested = [
         [r.id for r in splits.split_k_fold(TWENTY, 5, f, "salt") if r.split == "test"]
         for f in range(5)
@@ -133,7 +133,7 @@ def test_regroup():
 
 
 def test_regroup_moves_whole_groups():
-    """Two images of each pig; a cluster ties one of pig0 to one of pig1, and a second one adds pig2."""
+    """Two images of each pig; a cluster ties pig0 to pig1, and a second one adds pig2."""
     pigs = [record(n, f"pig{n // 2}") for n in range(8)]
     assert [r.group for r in splits.regroup(pigs, [["000", "002"]])] == ["000"] * 4 + [
         "pig2"
@@ -158,7 +158,7 @@ def test_an_empty_split_or_a_record_without_one_is_an_error():
 
 
 def test_near_duplicates_by_hand():
-    """The second is the first with another gain; the third its negative; the fourth has one odd pixel."""
+    """The first, with another gain, its negative, and with one odd pixel."""
     ramp = np.arange(16, dtype=np.float32).reshape(4, 4)
     noisy = 3 * ramp + 10
     noisy[0, 0] += 12

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usbench.datasets.config import ViewConfig
+from usbench.datasets.config import ViewConfig, read_config
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import build
 from usbench.metrics import case_figures
@@ -526,7 +526,7 @@ def test_the_configured_metric_with_a_datasets_lengths(
     compose: Callable[..., dict[str, Any]],
 ) -> None:
     config = compose("dataset=unity", "model=heatmap")
-    view = ViewConfig.from_mapping(config["dataset"]["views"]["landmark"], "view")
+    view = read_config(ViewConfig, config["dataset"]["views"]["landmark"], "view")
     names = ("lv-ivs-bottom", "lv-pw-top", "lv-ivs-top")
     scorer = build(metric_node(config["metric"], view), classes=names, presence_threshold=0.25)
     truth = marks(*(at(9 * n, 40) for n in range(3)))

@@ -14,7 +14,7 @@ A field that isn't there is unknown. This module knows YAML and schemas, no rubr
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from usbench.errors import DataError
+from usbench.io.files import JsonObject
 from usbench.io.json_schema import Schema, find_fault, load_schema
 
 try:
@@ -49,11 +50,6 @@ class Field:
     verified: str  # author | third-party | no
     note: str | None = None
 
-    @property
-    def known(self) -> bool:
-        """Whether there is a value."""
-        return self.value is not None
-
 
 @dataclass(frozen=True)
 class Card:
@@ -62,17 +58,12 @@ class Card:
     kind: Kind
     id: str
     name: str
-    key: str | None  # dataset=KEY or model=KEY of usbench
+    key: str | None  # dataset=KEY or model=KEY of usbench; None: it isn't runnable
     command: str | None  # runs it
     row: int | None  # in the table of datasets of Alsharid et al. 2025
     source: str
     verified: str
     fields: Mapping[str, Field]  # those that the card has, in the schema's order
-
-    @property
-    def runnable(self) -> bool:
-        """Whether usbench runs it."""
-        return self.key is not None
 
     def value(self, name: str) -> Any:
         """A field's value, None where it is unknown."""
@@ -91,28 +82,25 @@ class Cards:
         """The cards of one kind."""
         return self.datasets if kind == "dataset" else self.models
 
-    def find(self, word: str) -> Card:
+    def find(self, name: str) -> Card:
         """Find a card by its id, else its key, else its name, in any case.
 
         Raises:
             DataError: no card has it, or several have the same name.
         """
         cards = (*self.datasets, *self.models)
-        for names in (
-            {card.id: card.id for card in cards},
-            {card.id: card.key for card in cards},
-            {card.id: card.name for card in cards},
-        ):
-            ids = [id for id, name in names.items() if name and name.lower() == word.lower()]
-            if len(ids) == 1:
-                return next(card for card in cards if card.id == ids[0])
-            if ids:
-                raise DataError(f"{word}: expected one card, got {', '.join(ids)}; use an id")
-        near = [card.id for card in cards if word.lower() in f"{card.id} {card.name.lower()}"]
+        for part in ("id", "key", "name"):
+            matches = [card for card in cards if (vars(card)[part] or "").lower() == name.lower()]
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                ids = ", ".join(card.id for card in matches)
+                raise DataError(f"{name}: expected one card, got {ids}; use an id")
+        near = [card.id for card in cards if name.lower() in f"{card.id} {card.name.lower()}"]
         hint = "python scripts/catalogue.py list shows all"
         if near:
             hint = f"did you mean {', '.join(near[:5])}?"
-        raise DataError(f"{word}: expected the id, key or name of a card; {hint}")
+        raise DataError(f"{name}: expected the id, key or name of a card; {hint}")
 
 
 def load_cards(folder: Path = SHIPPED) -> Cards:
@@ -122,14 +110,11 @@ def load_cards(folder: Path = SHIPPED) -> Cards:
         DataError: names file and key of a file that can't be read, a card that breaks the schema,
             an id, key or row that two cards have, or a model whose training data have no card.
     """
-    datasets = tuple(_read_cards(folder / "datasets.yaml", "dataset"))
-    models = tuple(_read_cards(folder / "models.yaml", "model"))
-    _require_unique(folder / "datasets.yaml", datasets)
-    _require_unique(folder / "models.yaml", models)
-    ids = {card.id for card in datasets}
-    for card in models:
+    cards = Cards(_read_cards(folder, "dataset"), _read_cards(folder, "model"))
+    ids = {card.id for card in cards.datasets}
+    for card in cards.models:
         _require_datasets(folder, card, ids)
-    return Cards(datasets, models)
+    return cards
 
 
 def card_schema(kind: Kind) -> Schema:
@@ -137,18 +122,18 @@ def card_schema(kind: Kind) -> Schema:
     return load_schema("usbench.catalogue", f"card.{kind}.schema.json")
 
 
-def fields_of(kind: Kind) -> dict[str, dict[str, Any]]:
+def fields_of(kind: Kind) -> dict[str, JsonObject]:
     """{field: JSON schema of its value}, in the order in which fields are shown."""
     content = card_schema(kind).content
+    definitions = {f"#/$defs/{name}": node for name, node in content["$defs"].items()}
     fields = {}
     for name, node in content["properties"].items():
         if name not in ABOUT:
-            statement = _resolve(content, node["$ref"])
-            fields[name] = _resolve(content, statement["else"]["$ref"])
+            fields[name] = definitions[definitions[node["$ref"]]["else"]["$ref"]]
     return fields
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> JsonObject:
     """Read a YAML file that is a mapping.
 
     Raises:
@@ -185,46 +170,34 @@ class StrictLoader(SafeLoader):
         return mapping
 
 
-def _read_cards(path: Path, kind: Kind) -> Iterator[Card]:
-    """The cards of a file, in its order."""
-    for name, raw in read_yaml(path).items():
-        if not isinstance(name, str) or not ID.fullmatch(name):
-            raise DataError(f"{path}: key {name}: expected an id of a-z, 0-9 and hyphens")
-        fault = find_fault(card_schema(kind), raw, at=name)
+def _read_cards(folder: Path, kind: Kind) -> tuple[Card, ...]:
+    path = folder / f"{kind}s.yaml"
+    cards = []
+    owners: dict[tuple[str, object], str] = {}
+    for id, raw in read_yaml(path).items():
+        if not isinstance(id, str) or not ID.fullmatch(id):
+            raise DataError(f"{path}: key {id}: expected an id of a-z, 0-9 and hyphens")
+        fault = find_fault(card_schema(kind), raw, at=id)
         if fault is not None:
             raise DataError(f"{path}: {fault}; see card.{kind}.schema.json")
-        yield _make_card(kind, name, raw)
+        for part in ("key", "alsharid2025"):
+            value = raw.get(part)
+            owner = owners.setdefault((part, value), id)
+            if value is not None and owner != id:
+                raise DataError(f"{path}: key {id}.{part}: {owner} has {value} already; change one")
+        cards.append(_make_card(kind, id, raw))
+    return tuple(cards)
 
 
-def _make_card(kind: Kind, name: str, raw: Mapping[str, Any]) -> Card:
-    """A card from valid YAML."""
+def _make_card(kind: Kind, id: str, raw: JsonObject) -> Card:
+    about: JsonObject = {name: raw.get(name) for name in ABOUT}
     origin = {"source": raw["source"], "verified": raw["verified"]}
     fields = {}
-    for field in fields_of(kind):
-        if field in raw:
-            stated = raw[field] if isinstance(raw[field], Mapping) else {"value": raw[field]}
-            fields[field] = Field(**{"value": None, "unknown": None, **origin, **stated})
-    return Card(
-        kind,
-        name,
-        raw["name"],
-        raw["key"],
-        raw.get("command"),
-        raw.get("alsharid2025"),
-        **origin,
-        fields=fields,
-    )
-
-
-def _require_unique(path: Path, cards: Sequence[Card]) -> None:
-    """Raise DataError where two cards have one key of usbench or one row of the table."""
-    owners: dict[tuple[str, object], str] = {}
-    for card in cards:
-        for part, value in (("key", card.key), ("alsharid2025", card.row)):
-            owner = owners.setdefault((part, value), card.id)
-            if value is not None and owner != card.id:
-                key = f"{card.id}.{part}"
-                raise DataError(f"{path}: key {key}: {owner} has {value} already; change one")
+    for name in fields_of(kind):
+        if name in raw:
+            stated = raw[name] if isinstance(raw[name], dict) else {"value": raw[name]}
+            fields[name] = Field(**{"value": None, "unknown": None, **origin, **stated})
+    return Card(kind, id, row=about.pop("alsharid2025"), fields=fields, **about)
 
 
 def _require_datasets(folder: Path, card: Card, datasets: Collection[str]) -> None:
@@ -234,7 +207,7 @@ def _require_datasets(folder: Path, card: Card, datasets: Collection[str]) -> No
         raise DataError(f"{file}: key {card.id}: expected an unused id, got that of a dataset")
     published = [row["dataset"] for row in card.value("published") or ()]
     for field, ids in (("training", card.value("training") or ()), ("published", published)):
-        unknown = [id for id in ids if id is not None and id not in datasets]
+        unknown = sorted({*ids} - {*datasets, None})
         if unknown:
             raise DataError(
                 f"{file}: key {card.id}.{field}: expected ids of {folder / 'datasets.yaml'}, "
@@ -242,7 +215,40 @@ def _require_datasets(folder: Path, card: Card, datasets: Collection[str]) -> No
             )
 
 
-def _resolve(content: Mapping[str, Any], ref: str) -> dict[str, Any]:
-    """The definition that "#/$defs/…" points at."""
-    definition: dict[str, Any] = content["$defs"][ref.rpartition("/")[2]]
-    return definition
+# ---- which cards are asked for
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a card must state; None: anything. A card whose field is unknown doesn't match."""
+
+    anatomy: str | None = None
+    task: str | None = None
+    access: str | None = None
+    licence: str | None = None
+    runnable: bool = False  # only what usbench runs
+
+    def matches(self, card: Card) -> bool:
+        """Whether a card states all that is asked for; of a list any entry will do."""
+        if self.runnable and card.key is None:
+            return False
+        for field, expected in (
+            ("anatomy", self.anatomy),
+            ("tasks", self.task),
+            ("access", self.access),
+            ("licence", self.licence),
+        ):
+            value = card.value(field)
+            stated = value if isinstance(value, list) else [value]
+            if expected is not None and expected not in stated:
+                return False
+        return True
+
+
+def allowed_values(field: str, kinds: Iterable[Kind] = ("dataset",)) -> list[str]:
+    """The values that a field of cards can have, in the schema's order."""
+    values: dict[str, None] = {}
+    for kind in kinds:
+        schema = fields_of(kind)[field]
+        values.update(dict.fromkeys(schema.get("items", schema)["enum"]))
+    return list(values)

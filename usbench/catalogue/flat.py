@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from usbench.catalogue.cards import SHIPPED, Card, fields_of, load_cards
 from usbench.catalogue.rubrics import Rubric, load_rubrics
 from usbench.catalogue.scoring import RUBRIC, Score, score
+from usbench.io.files import JsonObject
 
-NOT_STATED: dict[str, Any] = dict.fromkeys(("value", "unknown", "source", "verified", "note"))
+NOT_STATED: JsonObject = dict.fromkeys(("value", "unknown", "source", "verified", "note"))
 
 
-def view(folder: Path = SHIPPED) -> dict[str, Any]:
+def view(folder: Path = SHIPPED) -> JsonObject:
     """View the catalogue as JSON: {"datasets": [card …], "models": [card …], "rubrics": {…}}.
 
     A card has id, kind, name, key, alsharid2025, runnable, command, source, verified, fields and
@@ -27,27 +27,24 @@ def view(folder: Path = SHIPPED) -> dict[str, Any]:
     """
     cards = load_cards(folder)
     rubrics = load_rubrics(folder)
-    flat: dict[str, Any] = {}
-    for name, of_kind in (("datasets", cards.datasets), ("models", cards.models)):
-        flat[name] = [
-            flatten_card(card, score(card, rubrics[RUBRIC[card.kind]])) for card in of_kind
-        ]
-    flat["rubrics"] = {name: flatten_rubric(rubric) for name, rubric in rubrics.items()}
+    flat: JsonObject = {"datasets": [], "models": []}
+    for card in (*cards.datasets, *cards.models):
+        flat[f"{card.kind}s"].append(flatten_card(card, score(card, rubrics[RUBRIC[card.kind]])))
+    flat["rubrics"] = dict(zip(rubrics, map(flatten_rubric, rubrics.values()), strict=True))
     return flat
 
 
-def flatten_card(card: Card, card_score: Score) -> dict[str, Any]:
+def flatten_card(card: Card, card_score: Score) -> JsonObject:
     """One card and its score; see `view`."""
-    fields: dict[str, dict[str, Any]] = dict.fromkeys(fields_of(card.kind), NOT_STATED)
-    for name, field in card.fields.items():
-        fields[name] = asdict(field)
+    fields = dict.fromkeys(fields_of(card.kind), NOT_STATED)
+    fields |= dict(zip(card.fields, map(asdict, card.fields.values()), strict=True))
     return {
         "id": card.id,
         "kind": card.kind,
         "name": card.name,
         "key": card.key,
         "alsharid2025": card.row,
-        "runnable": card.runnable,
+        "runnable": card.key is not None,
         "command": card.command,
         "source": card.source,
         "verified": card.verified,
@@ -56,7 +53,7 @@ def flatten_card(card: Card, card_score: Score) -> dict[str, Any]:
     }
 
 
-def _flatten_score(card_score: Score) -> dict[str, Any]:
+def _flatten_score(card_score: Score) -> JsonObject:
     parts = [
         {
             "criterion": part.criterion,
@@ -79,7 +76,7 @@ def _flatten_score(card_score: Score) -> dict[str, Any]:
     }
 
 
-def flatten_rubric(rubric: Rubric) -> dict[str, Any]:
+def flatten_rubric(rubric: Rubric) -> JsonObject:
     """A rubric; `missing` where its criteria aren't known."""
     criteria = [
         {

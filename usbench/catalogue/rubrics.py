@@ -14,13 +14,15 @@ The files are rubrics/*.yaml. This module knows which fields a card can have, no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from usbench.catalogue.cards import SHIPPED, Kind, fields_of, read_yaml
 from usbench.errors import DataError
+from usbench.io.files import JsonObject
 from usbench.io.json_schema import Schema, describe_fault, find_fault, load_schema
 
 TESTS = ("equals", "one_of", "at_least", "stated", "otherwise")
@@ -33,6 +35,13 @@ class PointRule:
     test: str  # one of TESTS
     value: Any  # what the test compares with
     points: float
+
+    @property
+    def accepted(self) -> Sequence[object]:
+        """The values that pass an equals or a one_of."""
+        if self.test == "one_of":
+            return list(self.value)
+        return [self.value] if self.test == "equals" else []
 
 
 @dataclass(frozen=True)
@@ -93,30 +102,23 @@ def load_rubrics(folder: Path = SHIPPED) -> dict[str, Rubric]:
     """
     paths = sorted((folder / "rubrics").glob("*.yaml"))
     paths = paths or sorted((SHIPPED / "rubrics").glob("*.yaml"))
-    return {path.stem: read_rubric(path) for path in paths}
+    return {path.stem: _read_rubric(path) for path in paths}
 
 
-def read_rubric(path: Path) -> Rubric:
-    """Read one rubric; raises as `load_rubrics`."""
+def _read_rubric(path: Path) -> Rubric:
     raw = read_yaml(path)
     fault = find_fault(load_schema("usbench.catalogue", "rubric.schema.json"), raw)
-    fault = fault or next(_find_faults(raw, path.stem), None)
+    if fault is None:
+        tiers = tuple(Tier(tier["name"], tier["from"]) for tier in raw["tiers"])
+        criteria = tuple(map(_make_criterion, raw["criteria"]))
+        rubric = Rubric(**{**raw, "tiers": tiers, "criteria": criteria}, path=path)
+        fault = next(_find_faults(rubric), None)
     if fault is not None:
         raise DataError(f"{path}: {fault}; see rubric.schema.json")
-    return Rubric(
-        name=raw["name"],
-        kind=raw["kind"],
-        title=raw["title"],
-        description=raw["description"],
-        source=raw["source"],
-        tiers=tuple(Tier(tier["name"], tier["from"]) for tier in raw["tiers"]),
-        criteria=tuple(_make_criterion(criterion) for criterion in raw["criteria"]),
-        path=path,
-    )
+    return rubric
 
 
-def _make_criterion(raw: Mapping[str, Any]) -> Criterion:
-    """A criterion from valid YAML."""
+def _make_criterion(raw: JsonObject) -> Criterion:
     rules = []
     for rule in raw["points"]:
         test = next(test for test in TESTS if test in rule)
@@ -124,61 +126,56 @@ def _make_criterion(raw: Mapping[str, Any]) -> Criterion:
     return Criterion(raw["name"], raw["description"], tuple(raw["fields"]), tuple(rules))
 
 
-def _find_faults(raw: Mapping[str, Any], stem: str) -> Iterator[str]:
+def _find_faults(rubric: Rubric) -> Iterator[str]:
     """What is wrong beyond the schema, a line each."""
-    if raw["name"] != stem:
-        yield describe_fault("name", f"expected the file's name, {stem}, got {raw['name']}")
-    fields = fields_of(raw["kind"])
+    if rubric.name != rubric.path.stem:
+        text = f"expected the file's name, {rubric.path.stem}, got {rubric.name}"
+        yield describe_fault("name", text)
+    schemas = fields_of(rubric.kind)
     names: set[str] = set()
-    for n, criterion in enumerate(raw["criteria"]):
+    for n, criterion in enumerate(rubric.criteria):
         key = f"criteria[{n}]"
-        if criterion["name"] in names:
-            yield describe_fault(f"{key}.name", f"{criterion['name']} is there twice")
-        names.add(criterion["name"])
-        for k, field in enumerate(criterion["fields"]):
-            if field in fields:
-                yield from _find_unfit_rules(
-                    criterion["points"], f"{key}.points", field, fields[field]
-                )
+        if criterion.name in names:
+            yield describe_fault(f"{key}.name", f"{criterion.name} is there twice")
+        names.add(criterion.name)
+        for k, field in enumerate(criterion.fields):
+            if field in schemas:
+                yield from _find_unfit_rules(criterion, f"{key}.points", field, schemas[field])
             else:
-                unknown = f"a {raw['kind']} card has no field {field}; it has {', '.join(fields)}"
+                unknown = f"a {rubric.kind} card has no field {field}; it has {', '.join(schemas)}"
                 yield describe_fault(f"{key}.fields[{k}]", unknown)
-    if raw["criteria"]:
-        yield from _find_tier_faults([tier["from"] for tier in raw["tiers"]])
+    if rubric.criteria:
+        yield from _find_tier_faults(rubric.tiers)
 
 
 def _find_unfit_rules(
-    rules: Sequence[Mapping[str, Any]], key: str, field: str, value_schema: Mapping[str, Any]
+    criterion: Criterion, key: str, field: str, value_schema: JsonObject
 ) -> Iterator[str]:
     """Rules that test what a field can't be, and rules behind the last that can hold."""
     entry_schema = Schema(value_schema.get("items", value_schema))  # of a list: of its entries
     countable = value_schema.get("type") in ("integer", "array")
-    for n, rule in enumerate(rules):
-        values = list(rule.get("one_of", ()))
-        if "equals" in rule:
-            values.append(rule["equals"])
-        for value in values:
+    for n, rule in enumerate(criterion.rules):
+        for value in rule.accepted:
             if not entry_schema.accepts(value):
                 yield describe_fault(f"{key}[{n}]", f"{field} can't be {value}")
-        if "at_least" in rule and not countable:
+        if rule.test == "at_least" and not countable:
             yield describe_fault(f"{key}[{n}].at_least", f"{field} is no number and no list")
-        if "otherwise" in rule and n + 1 < len(rules):
+        if rule.test == "otherwise" and rule is not criterion.rules[-1]:
             last = "expected the last rule: the next one can never hold"
             yield describe_fault(f"{key}[{n}].otherwise", last)
 
 
-def _find_tier_faults(starts: Sequence[float | None]) -> Iterator[str]:
-    """Tiers that don't fall to 0 points. starts: the fewest points of each, the best tier first."""
-    previous: float | None = None
-    for n, start in enumerate(starts):
+def _find_tier_faults(tiers: Sequence[Tier]) -> Iterator[str]:
+    """Tiers that don't fall to 0 points."""
+    previous = math.inf
+    for n, tier in enumerate(tiers):
         key = f"tiers[{n}].from"
-        if start is None:
+        if tier.start is None:
             yield describe_fault(key, "expected the fewest points of this tier, got null")
             return
-        if previous is not None and start >= previous:
-            falling = f"expected less than {previous}, got {start}: the best tier is first"
+        if tier.start >= previous:
+            falling = f"expected less than {previous}, got {tier.start}: the best tier is first"
             yield describe_fault(key, falling)
-        previous = start
+        previous = tier.start
     if previous != 0:
-        key = f"tiers[{len(starts) - 1}].from"
         yield describe_fault(key, f"expected 0 in the last tier, got {previous}")

@@ -79,8 +79,8 @@ def require_criteria(rubric: Rubric) -> None:
 def score_criterion(card: Card, criterion: Criterion) -> Part:
     """Score one criterion; of several fields the best counts."""
     values = [_score_field(card.fields.get(name), name, criterion) for name in criterion.fields]
-    low = max(value[0] for value in values)
-    high = max(value[1] for value in values)
+    lows, highs, _ = zip(*values, strict=True)
+    low, high = max(lows), max(highs)
     reasons = []
     for field_low, field_high, reason in values:
         if field_low == low or field_high == high > low:
@@ -99,15 +99,13 @@ def find_tier(rubric: Rubric, points: float) -> str:
 
 def _score_field(field: Field | None, name: str, criterion: Criterion) -> tuple[float, float, str]:
     """(low, high, why) of one field."""
-    if field is None or not field.known:
+    if field is None or field.value is None:
         low, high = criterion.minimum, criterion.maximum
         reason = (field.unknown if field else None) or MISSING
-        why = f"{name} unknown ({reason}): {format_points(low)} to {format_points(high)}"
-        return low, high, why
+        return low, high, f"{name} unknown ({reason}): {low:g} to {high:g}"
     rule = next((rule for rule in criterion.rules if rule_holds(rule, field.value)), None)
     points = rule.points if rule else 0
-    why = f"{name} {_format_tested(field.value, rule)}: {format_points(points)}"
-    return points, points, why
+    return points, points, f"{name} {_format_tested(field.value, rule)}: {points:g}"
 
 
 def rule_holds(rule: PointRule, value: Any) -> bool:
@@ -117,22 +115,15 @@ def rule_holds(rule: PointRule, value: Any) -> bool:
     entries = value if isinstance(value, list) else [value]
     if rule.test == "at_least":
         return bool((len(entries) if isinstance(value, list) else value) >= rule.value)
-    accepted = rule.value if rule.test == "one_of" else [rule.value]
-    return any(entry in accepted for entry in entries)
+    return any(entry in rule.accepted for entry in entries)
 
 
-def _format_tested(value: Any, rule: PointRule | None) -> str:
+def _format_tested(value: object, rule: PointRule | None) -> str:
     """Format a value as the rule sees it: a list that is counted is its length."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        counted = rule is None or rule.test not in ("equals", "one_of")
-        return str(len(value)) if counted else ", ".join(map(str, value))
+        return ", ".join(map(str, value)) if rule and rule.accepted else str(len(value))
     if rule is not None and rule.test == "stated":
         return "stated"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def format_points(points: float) -> str:
-    """Format points: 5, 2.5."""
-    return f"{points:g}"

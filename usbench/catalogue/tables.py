@@ -1,4 +1,7 @@
-"""The catalogue as files: Markdown for people, CSV for programs. Same cards, same bytes."""
+"""The catalogue as files: Markdown for people, CSV for programs. Same cards, same bytes.
+
+Also how a card's values, points and tiers are written, wherever they are shown.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,10 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from usbench.catalogue.cards import KINDS, Card, Cards, fields_of
-from usbench.catalogue.rubrics import Rubric
-from usbench.catalogue.scoring import RUBRIC, Part, Score, format_points, score
-from usbench.catalogue.wording import (
-    format_amount,
-    format_field,
-    format_range,
-    format_rules,
-    format_tier,
-    format_value,
-)
+from usbench.catalogue.cards import KINDS, Card, Cards, Field, fields_of
+from usbench.catalogue.rubrics import PointRule, Rubric
+from usbench.catalogue.scoring import RUBRIC, Part, Score, score
+from usbench.io.files import JsonObject
 
 HEAD = (
     "# Catalogue\n"
@@ -51,6 +47,71 @@ CSV_COLUMNS = (
 )
 
 
+# ---- values, points, tiers
+
+
+def format_value(value: object) -> str:
+    """Format a field's value: yes or no, 12,468, a; b; c."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return "; ".join(map(format_value, value)) or "none"
+    if isinstance(value, dict):
+        return _format_entry(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _format_entry(value: JsonObject) -> str:
+    if "height" in value:
+        count = f" ({value['images']:,})" if "images" in value else ""
+        return f"{value['height']}×{value['width']}{count}"
+    description = str(value["description"])
+    if value.get("dataset"):
+        return f"{value['dataset']}: {description}"
+    return f"{description} ({value['count']:,})" if "count" in value else description
+
+
+def format_field(name: str, field: Field | None) -> str:
+    """Format a field as a card shows it: value and note, or why it is unknown."""
+    if field is None:
+        return "unknown"
+    if field.value is None:
+        return f"unknown: {field.unknown}"
+    value = str(field.value) if name == "year" else format_value(field.value)  # no 2,025
+    return f"{value} ({field.note})" if field.note else value
+
+
+def format_amount(card: Card) -> str:
+    """Format how much there is: images, videos, or ? where neither is known."""
+    amounts = []
+    for kind in ("images", "videos"):
+        count = card.value(kind)
+        if count:
+            amounts.append(f"{count:,} {kind}")
+    return ", ".join(amounts) or "?"
+
+
+def format_range(low: float, high: float) -> str:
+    """Format points: 15, or 0–10 for a range."""
+    return f"{low:g}" if low == high else f"{low:g}–{high:g}"
+
+
+def format_tier(card_score: Score) -> str:
+    """Format a tier: D, or D–C for a range."""
+    low, high = card_score.tier
+    return low if low == high else f"{low}–{high}"
+
+
+def _format_test(rule: PointRule) -> str:
+    if rule.test == "at_least":
+        return f"≥ {rule.value:,g}"
+    if rule.test in ("stated", "otherwise"):
+        return rule.test
+    return " or ".join(map(format_value, rule.accepted))
+
+
 # ---- Markdown
 
 
@@ -60,62 +121,53 @@ def format_markdown(cards: Cards, rubrics: Mapping[str, Rubric]) -> str:
     for kind in KINDS:
         of_kind = cards.of_kind(kind)
         rubric = rubrics[RUBRIC[kind]]
-        scores = {card.id: score(card, rubric) for card in of_kind}
-        rows = _dataset_rows if kind == "dataset" else _model_rows
-        runnable = sum(card.runnable for card in of_kind)
-        count = f"{len(of_kind)} cards; usbench runs {runnable} of them."
+        scores = [score(card, rubric) for card in of_kind]
+        runnable = sum(card.key is not None for card in of_kind)
+        titles, row = (
+            (DATASET_COLUMNS, _dataset_row) if kind == "dataset" else (MODEL_COLUMNS, _model_row)
+        )
         parts += [
-            f"## {kind.capitalize()}s\n\n{count}\n",
-            format_grid(
-                DATASET_COLUMNS if kind == "dataset" else MODEL_COLUMNS, rows(of_kind, scores)
-            ),
+            f"## {kind.capitalize()}s\n\n{len(of_kind)} cards; usbench runs {runnable} of them.\n",
+            format_grid(titles, map(row, of_kind, scores)),
             f"### Their scores, line by line (`{rubric.name}`)\n",
             _format_points_table(of_kind, scores),
             f"### The rubric `{rubric.name}`\n\n{rubric.description}\n",
             _format_rubric(rubric),
         ]
     parts.append("## The datasets that usbench runs, field by field\n")
-    parts += [_format_card(card) for card in cards.datasets if card.runnable]
+    parts += [_format_card(card) for card in cards.datasets if card.key is not None]
     return "\n".join(parts)
 
 
-def _dataset_rows(cards: Sequence[Card], scores: Mapping[str, Score]) -> Iterator[Sequence[str]]:
-    for card in cards:
-        yield (
-            str(card.row or ""),
-            _linked_name(card),
-            _known(card, "anatomy"),
-            _known(card, "tasks"),
-            format_amount(card),
-            _known(card, "subjects"),
-            _known(card, "access"),
-            _known(card, "licence"),
-            *_score_cells(card, scores[card.id]),
-        )
+def _dataset_row(card: Card, card_score: Score) -> list[str]:
+    return [
+        str(card.row or ""),
+        _linked_name(card),
+        *_stated(card, "anatomy", "tasks"),
+        format_amount(card),
+        *_stated(card, "subjects", "access", "licence"),
+        *_score_cells(card, card_score),
+    ]
 
 
-def _model_rows(cards: Sequence[Card], scores: Mapping[str, Score]) -> Iterator[Sequence[str]]:
-    for card in cards:
-        weights = _known(card, "weights")
-        yield (
-            _linked_name(card),
-            str(card.value("year") or "?"),
-            _known(card, "tasks"),
-            _known(card, "parameters"),
-            _known(card, "training"),
-            weights if weights in ("?", "none") else f"[yes]({weights})",
-            _known(card, "licence"),
-            *_score_cells(card, scores[card.id]),
-        )
+def _model_row(card: Card, card_score: Score) -> list[str]:
+    (weights,) = _stated(card, "weights")
+    return [
+        _linked_name(card),
+        str(card.value("year") or "?"),
+        *_stated(card, "tasks", "parameters", "training"),
+        weights if weights in ("?", "none") else f"[yes]({weights})",
+        *_stated(card, "licence"),
+        *_score_cells(card, card_score),
+    ]
 
 
-def _known(card: Card, field: str) -> str:
-    """A field's value, or ?."""
-    return format_value(card.value(field)) or "?"
+def _stated(card: Card, *fields: str) -> list[str]:
+    """The fields' values, or ?."""
+    return [format_value(card.value(field)) or "?" for field in fields]
 
 
 def _score_cells(card: Card, card_score: Score) -> tuple[str, str, str]:
-    """Score, tier and command."""
     command = f"`{card.command}`" if card.command else ""
     return format_range(card_score.low, card_score.high), format_tier(card_score), command
 
@@ -127,37 +179,35 @@ def _linked_name(card: Card) -> str:
     return f"[{card.name}]({links[0]})" if links else card.name
 
 
-def _format_points_table(cards: Sequence[Card], scores: Mapping[str, Score]) -> str:
+def _format_points_table(cards: Sequence[Card], scores: Sequence[Score]) -> str:
     """Cards × criteria; the points of a row add up to its total."""
-    first = scores[cards[0].id]
-    criteria = [f"{part.criterion} /{format_points(part.maximum)}" for part in first.parts]
     rows = []
-    for card in cards:
-        card_score = scores[card.id]
-        points = [format_range(part.low, part.high) for part in card_score.parts]
-        rows.append((card.id, *points, format_range(card_score.low, card_score.high)))
-    return format_grid(("card", *criteria, f"total /{format_points(first.maximum)}"), rows)
+    for card, card_score in zip(cards, scores, strict=True):
+        columns: tuple[Part | Score, ...] = (*card_score.parts, card_score)
+        rows.append([card.id, *(format_range(column.low, column.high) for column in columns)])
+    criteria = [f"{part.criterion} /{part.maximum:g}" for part in scores[0].parts]
+    return format_grid(("card", *criteria, f"total /{scores[0].maximum:g}"), rows)
 
 
 def _format_rubric(rubric: Rubric) -> str:
-    """Criteria, then tiers."""
     rows = []
     for criterion in rubric.criteria:
-        maximum = format_points(criterion.maximum)
         fields = ", ".join(criterion.fields)
-        rules = format_rules(criterion)
-        rows.append((criterion.name, maximum, criterion.description, fields, rules))
+        rules = "; ".join(f"{_format_test(rule)}: {rule.points:g}" for rule in criterion.rules)
+        rows.append(
+            (criterion.name, f"{criterion.maximum:g}", criterion.description, fields, rules)
+        )
     table = format_grid(("criterion", "points", "question", "field", "worth"), rows)
-    tiers = ", ".join(f"{tier.name} from {format_points(tier.start or 0)}" for tier in rubric.tiers)
+    tiers = ", ".join(f"{tier.name} from {tier.start or 0:g}" for tier in rubric.tiers)
     return f"{table}\nTiers: {tiers} points.\n"
 
 
 def _format_card(card: Card) -> str:
-    """A complete card."""
     rows = []
     for name in fields_of(card.kind):
         field = card.fields.get(name)
-        origin = (field.source, field.verified) if field and field.known else ("", "")
+        has_value = field is not None and field.value is not None
+        origin = (field.source, field.verified) if field and has_value else ("", "")
         rows.append((name, format_field(name, field), *origin))
     table = format_grid(("field", "value", "source", "verified"), rows)
     return f"### {card.name} (`{card.id}`)\n\n{table}"
@@ -188,7 +238,6 @@ def format_csv(cards: Cards, rubrics: Mapping[str, Rubric]) -> str:
 
 
 def _csv_lines(card: Card, card_score: Score) -> Iterator[dict[str, object]]:
-    """The lines of a card."""
     about = {
         "kind": card.kind,
         "id": card.id,
@@ -199,25 +248,22 @@ def _csv_lines(card: Card, card_score: Score) -> Iterator[dict[str, object]]:
     for name, field in card.fields.items():
         line: dict[str, object] = {**about, "field": name, "unknown": field.unknown}
         line["value"] = field.value if type(field.value) is int else format_value(field.value)
-        if field.known:
+        if field.value is not None:
             line |= {"source": field.source, "verified": field.verified, "note": field.note}
         yield line
-    yield {
-        **about,
-        "field": "score",
-        "value": format_tier(card_score),
-        **_csv_points(card_score, card_score),
-    }
+    rows: list[tuple[Score | Part, str, str, str]] = [
+        (card_score, "score", format_tier(card_score), "")
+    ]
     for part in card_score.parts:
-        points = _csv_points(part, card_score)
-        yield {**about, "field": f"score:{part.criterion}", **points, "note": part.why}
-
-
-def _csv_points(worth: Score | Part, card_score: Score) -> dict[str, object]:
-    """The columns of points."""
-    return {
-        "low": format_points(worth.low),
-        "high": format_points(worth.high),
-        "of": format_points(worth.maximum),
-        "source": card_score.rubric,
-    }
+        rows.append((part, f"score:{part.criterion}", "", part.why))
+    for worth, name, value, note in rows:
+        yield {
+            **about,
+            "field": name,
+            "value": value,
+            "low": f"{worth.low:g}",
+            "high": f"{worth.high:g}",
+            "of": f"{worth.maximum:g}",
+            "source": card_score.rubric,
+            "note": note,
+        }

@@ -10,9 +10,8 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
 
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import DataError, RunError
@@ -28,7 +27,7 @@ JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db")  # what operating systems leave in
 
 def list_archives(dataset: DatasetConfig) -> list[RemoteFile]:
     """The archives that a dataset's YAML names."""
-    return [RemoteFile(**cast(Mapping[str, Any], entry)) for entry in dataset.archives]
+    return [RemoteFile(**entry) for entry in dataset.archives]
 
 
 def match_archive(path: Path, archives: Sequence[RemoteFile]) -> RemoteFile | None:
@@ -43,18 +42,19 @@ def match_archive(path: Path, archives: Sequence[RemoteFile]) -> RemoteFile | No
     if not path.is_file():
         raise DataError(f"{path}: no such file; check archive=")
     size = path.stat().st_size
-    match = next((archive for archive in archives if archive.size == size), None)
-    match = match or next((archive for archive in archives if archive.name == path.name), None)
+    by_size = {archive.size: archive for archive in reversed(archives)}
+    by_name = {archive.name: archive for archive in reversed(archives)}
+    match = by_size.get(size) or by_name.get(path.name)
     if match is None and archives:
-        names = []
-        for archive in archives:
-            size_note = f" ({archive.size:,} bytes)" if archive.size else ""
-            names.append(f"{archive.name}{size_note}")
+        names = ", ".join(map(_describe_archive, archives))
         raise DataError(
-            f"{path}: expected one of {', '.join(names)}, got another file of {size:,} bytes; "
-            "fetch it again"
+            f"{path}: expected one of {names}, got another file of {size:,} bytes; fetch it again"
         )
     return match
+
+
+def _describe_archive(archive: RemoteFile) -> str:
+    return f"{archive.name} ({archive.size:,} bytes)" if archive.size else archive.name
 
 
 def unpack(path: Path, root: Path) -> list[Path]:
@@ -106,35 +106,33 @@ def refuse_to_overwrite(path: Path, root: Path, tops: Sequence[str]) -> None:
 
 def list_safe_members(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The files of an archive without operating systems' leftovers; DataError if it isn't safe."""
-    members: list[zipfile.ZipInfo] = []
-    names: set[str] = set()
+    members: dict[str, zipfile.ZipInfo] = {}
     for member in packed.infolist():
         if member.is_dir() or set(PurePosixPath(member.filename).parts) & set(JUNK):
             continue
+        name = member.filename.casefold()
         fault = find_fault(member)
-        if member.filename.casefold() in names:
+        if name in members:
             fault = "two members of one name (but for upper and lower case)"
         if fault:
             raise DataError(
                 f"{path}: expected files below its own folder, "
                 f"got {fault}: {member.filename!r}; not unpacked"
             )
-        names.add(member.filename.casefold())
-        members.append(member)
-    total = sum(member.file_size for member in members)
+        members[name] = member
+    total = sum(member.file_size for member in members.values())
     ratio = total / max(1, path.stat().st_size)
     if not members or total > MAX_BYTES or ratio > MAX_RATIO:
         raise DataError(
             f"{path}: expected files of at most {MAX_RATIO} times its size, "
             f"got {len(members)} files of {total:,} bytes; not unpacked"
         )
-    return members
+    return list(members.values())
 
 
 def find_fault(member: zipfile.ZipInfo) -> str | None:
     """Why a member can't be unpacked, or None."""
     name = PurePosixPath(member.filename)
-    kind = stat.S_IFMT(member.external_attr >> 16)
     if (
         name.is_absolute()
         or ".." in name.parts
@@ -143,7 +141,7 @@ def find_fault(member: zipfile.ZipInfo) -> str | None:
         or "\0" in str(name)
     ):
         return "a path that leaves it"
-    if kind not in (0, stat.S_IFREG):
+    if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         return "a link or device"
     if member.flag_bits & 1:
         return "an encrypted file"
@@ -169,23 +167,9 @@ def write_members(
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(f".{target.name}.part"[-200:])
             with packed.open(member) as source, part.open("wb") as sink:
-                copy_member(source.read, sink.write, member)
+                shutil.copyfileobj(source, sink, BLOCK)  # at most member.file_size bytes
             part.replace(target)
             progress.step()
-
-
-def copy_member(
-    read: Callable[[int], bytes], write: Callable[[bytes], object], member: zipfile.ZipInfo
-) -> None:
-    """Copy a member's bytes; DataError where there are more than its header says."""
-    left = member.file_size
-    while block := read(BLOCK):
-        left -= len(block)
-        if left < 0:
-            raise DataError(
-                f"{member.filename}: expected {member.file_size:,} bytes, got more; fetch it again"
-            )
-        write(block)
 
 
 def is_unpacked(folder: Path, member: zipfile.ZipInfo) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any, cast
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 from usbench.errors import ConfigError
+from usbench.io.files import JsonObject
 from usbench.types import Task
 
 NOT_OURS = ("published", "published_protocols")  # the leaderboard reads these from the YAML itself
@@ -15,7 +16,7 @@ NOT_OURS = ("published", "published_protocols")  # the leaderboard reads these f
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """Who trains, chooses and tests (see `usbench.datasets.dataset.assign_splits`)."""
+    """Who trains, chooses and tests (see `usbench.datasets.splits.assign_splits`)."""
 
     description: str  # for people
     val_share: float | None = None  # taken from the release's own train
@@ -25,17 +26,6 @@ class SplitConfig:
     stratify: str | None = None  # an attribute of the records
     near_duplicates: tuple[tuple[str, ...], ...] = ()  # ids that form one group
     test_only: bool = False  # every image tests
-
-    @classmethod
-    def from_mapping(cls, node: object, where: str) -> SplitConfig:
-        """The `split` entry of a dataset's YAML. Raises ConfigError for an unknown key."""
-        values = known_fields(cls, node, where)
-        clusters = cast(Iterable[Iterable[str]], values.get("near_duplicates") or ())
-        return cls(**{**values, "near_duplicates": tuple(tuple(ids) for ids in clusters)})
-
-    def to_mapping(self) -> dict[str, Any]:
-        """The entry as it stands in the YAML, without keys that have their default."""
-        return stated_fields(self)
 
 
 @dataclass(frozen=True)
@@ -53,19 +43,6 @@ class ViewConfig:
     protocol_description: str | None = None  # how targets are read, for people
     known_defects: Mapping[str, object] = field(default_factory=dict)  # of the real release
 
-    @classmethod
-    def from_mapping(cls, node: object, where: str) -> ViewConfig:
-        """One entry of `views`. Raises ConfigError for an unknown key."""
-        values = known_fields(cls, node, where)
-        for name in ("classes", "protocols"):
-            if isinstance(values.get(name), list):
-                values[name] = tuple(values[name])
-        return cls(**values)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """The entry as it stands in the YAML, without keys that have their default."""
-        return stated_fields(self)
-
 
 @dataclass(frozen=True)
 class LeakageConfig:
@@ -73,12 +50,6 @@ class LeakageConfig:
 
     description: str
     images: tuple[str, ...]  # record ids
-
-    @classmethod
-    def from_mapping(cls, node: object, where: str) -> LeakageConfig:
-        """The `leakage` entry of a dataset's YAML. Raises ConfigError for an unknown key."""
-        values = known_fields(cls, node, where)
-        return cls(values["description"], tuple(values["images"]))
 
 
 @dataclass(frozen=True)
@@ -90,7 +61,7 @@ class DatasetConfig:
     released: bool  # False: always a phantom
     views: Mapping[Task, ViewConfig]
     split: SplitConfig
-    phantom: Mapping[str, object] = field(default_factory=dict)  # fields of a `PhantomSpec`
+    phantom: JsonObject = field(default_factory=dict)  # fields of a `PhantomSpec`
     licence: str | None = None
     redistribute: str = "none"  # none | labels | images
     title: str = ""
@@ -100,45 +71,40 @@ class DatasetConfig:
     root: str | None = None  # the folder of this one release, instead of <data>/<name>
     unknown_groups: str | None = None  # why intervals are too narrow
     leakage: LeakageConfig | None = None
-    published_counts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    published_counts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     recipes: Mapping[str, str] = field(default_factory=dict)  # model → its paper's recipe
-    archives: tuple[Mapping[str, object], ...] = ()
+    archives: tuple[JsonObject, ...] = ()  # fields of a `RemoteFile`
     class_map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by other dataset
     options: Mapping[str, object] = field(default_factory=dict)  # keys that views refer to
 
     @classmethod
-    def from_mapping(cls, node: Mapping[str, Any]) -> DatasetConfig:
+    def from_mapping(cls, node: JsonObject) -> DatasetConfig:
         """The YAML of a dataset, resolved; keys of its own become `options`.
 
         Raises:
             ConfigError: a key is missing, or a view or the split has an unknown one.
         """
         names = {item.name for item in fields(cls)} - {"options"}
-        values = {name: value for name, value in node.items() if name in names}
-        require_keys(cls, values, "dataset")
-        where = f"dataset={values['name']}"
-        if not isinstance(values["views"], Mapping):
-            raise ConfigError(f"{where}: expected views by task, got {values['views']!r}")
-        values["views"] = {
-            task: ViewConfig.from_mapping(view, f"{where}: views.{task}")
-            for task, view in values["views"].items()
-        }
-        values["split"] = SplitConfig.from_mapping(values["split"], f"{where}: split")
-        if values.get("leakage"):
-            values["leakage"] = LeakageConfig.from_mapping(values["leakage"], f"{where}: leakage")
-        values["size"] = tuple(values["size"])
-        values["archives"] = tuple(values.get("archives") or ())
-        for name in ("recipes", "class_map", "published_counts"):
-            values[name] = values.get(name) or {}
-        options = {key: node[key] for key in node if key not in names and key not in NOT_OURS}
-        return cls(**values, options=options)
+        config = read_config(cls, {key: node[key] for key in node if key in names}, "dataset")
+        where = f"dataset={config.name}"
+        if not isinstance(config.views, Mapping):
+            raise ConfigError(f"{where}: expected views by task, got {config.views!r}")
+        views = {}
+        for task, view in config.views.items():
+            views[task] = read_config(ViewConfig, view, f"{where}: views.{task}")
+        leakage = config.leakage or None
+        return replace(
+            config,
+            views=views,
+            split=read_config(SplitConfig, config.split, f"{where}: split"),
+            leakage=leakage and read_config(LeakageConfig, leakage, f"{where}: leakage"),
+            options={key: node[key] for key in node if key not in {*names, *NOT_OURS}},
+        )
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_mapping(self) -> JsonObject:
         """The YAML again, without keys that have their default."""
         content = stated_fields(self)
         content.pop("options", None)
-        content["views"] = {task: view.to_mapping() for task, view in self.views.items()}
-        content["split"] = self.split.to_mapping()
         return {**content, **self.options}
 
     def without_release(self) -> DatasetConfig:
@@ -153,8 +119,17 @@ class DatasetConfig:
         return replace(self, views={**self.views, task: replace(view, classes=tuple(classes))})
 
 
-def known_fields(cls: type, node: object, where: str) -> dict[str, Any]:
-    """A mapping's values by field. Raises ConfigError for anything else and for unknown keys."""
+Config = TypeVar("Config", DatasetConfig, ViewConfig, SplitConfig, LeakageConfig)
+
+
+def read_config(cls: type[Config], node: object, where: str) -> Config:
+    """A dataclass of this module from one mapping of a dataset's YAML.
+
+    Lists become tuples; null stands for the default.
+
+    Raises:
+        ConfigError: the node is no mapping, has an unknown key, or a key is missing.
+    """
     if not isinstance(node, Mapping):
         raise ConfigError(f"{where}: expected keys with values, got {node!r}")
     names = [item.name for item in fields(cls)]
@@ -162,36 +137,33 @@ def known_fields(cls: type, node: object, where: str) -> dict[str, Any]:
         if key not in names:
             nearest = difflib.get_close_matches(str(key), names, 1, cutoff=0)[0]
             raise ConfigError(f"{where}: unknown key {key!r}; did you mean {nearest!r}?")
-    require_keys(cls, node, where)
-    return dict(node)
-
-
-def require_keys(cls: type, node: Mapping[str, object], where: str) -> None:
-    """Raise ConfigError where a field without a default has no value."""
     for item in fields(cls):
-        required = item.default is MISSING and item.default_factory is MISSING
-        if required and item.name not in node:
+        required = item.default is item.default_factory is MISSING
+        if required and node.get(item.name) is None:
             raise ConfigError(f"{where}: expected a key {item.name!r}, got none")
+    return cls(**{key: to_tuples(value) for key, value in node.items() if value is not None})
 
 
-def stated_fields(config: Any) -> dict[str, Any]:
+def to_tuples(value: object) -> Any:
+    """A list and the lists in it as tuples; anything else as it is."""
+    return tuple(map(to_tuples, value)) if isinstance(value, list) else value
+
+
+def stated_fields(config: Any) -> JsonObject:
     """A dataclass as YAML's data: what differs from its default; tuples become lists."""
     content = {}
     for item in fields(config):
         value = getattr(config, item.name)
-        factory = item.default_factory
-        default = item.default if factory is MISSING else factory()
+        default = item.default if item.default_factory is MISSING else item.default_factory()
         if value != default:
             content[item.name] = to_plain(value)
     return content
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: object) -> Any:
     """A value as YAML's data: dataclasses and mappings as dictionaries, tuples as lists."""
-    if hasattr(value, "__dataclass_fields__"):
+    if is_dataclass(value):
         return stated_fields(value)
     if isinstance(value, Mapping):
         return {key: to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
-    return value
+    return list(map(to_plain, value)) if isinstance(value, (list, tuple)) else value

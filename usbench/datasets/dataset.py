@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,10 @@ from numpy.typing import NDArray
 from usbench.datasets import splits
 from usbench.datasets.codecs import image
 from usbench.datasets.config import SplitConfig, ViewConfig
-from usbench.errors import ConfigError, DataError, RunError
+from usbench.errors import ConfigError, DataError
 from usbench.io.console import track
-from usbench.io.files import file_sha256, write_atomically
+from usbench.io.files import file_sha256, write_all
 from usbench.types import (
-    SPLITS,
     Boxes,
     Landmarks,
     Layout,
@@ -46,32 +46,35 @@ class Dataset:
     class_indices: tuple[int, ...] | None = None  # the layout's classes that count; None: all
     indexed: tuple[Record, ...] = ()  # as the layout lists them, before our split
 
-    def with_fold(self, split: SplitConfig, fold: int) -> Dataset:
-        """The same view divided into another fold; the release isn't indexed again."""
-        return replace(self, records=divide(self.indexed, split, fold, self.root, self.name))
+    def with_fold(self, split: SplitConfig, fold: int | None) -> Dataset:
+        """The same view divided into another fold; the release isn't indexed again.
+
+        Args:
+            split: the dataset YAML's split entry, see `splits.assign_splits`.
+            fold: its number, None for the fixed split.
+
+        Raises:
+            DataError: an empty split, or a group on two sides of a split of ours.
+            ConfigError: a split that isn't possible.
+        """
+        divided = splits.divide(self.indexed, split, fold, self.root, self.name)
+        splits.require_separate_groups(divided, split, fold, self.name)
+        return replace(self, records=divided)
 
     def narrow_to(self, classes: Sequence[str]) -> Dataset:
         """Take the same images with some of the classes only; ConfigError for an unknown one."""
         available = self.layout.classes
-        unknown = [name for name in classes if name not in available]
-        if unknown:
-            raise ConfigError(
-                f"{self.name}: expected some of {', '.join(available)}, got {unknown[0]!r}"
-            )
-        indices = tuple(available.index(name) for name in classes)
+        for name in classes:
+            if name not in available:
+                raise ConfigError(
+                    f"{self.name}: expected some of {', '.join(available)}, got {name!r}"
+                )
+        indices = tuple(map(available.index, classes))
         return replace(self, classes=tuple(classes), class_indices=indices)
 
     def samples(self, split: Split) -> Samples:
         """The split's samples, in order of id, each read from disk when it is asked for."""
         return Samples(self, self.records[split])
-
-    def files(self) -> Iterator[tuple[Record, str]]:
-        """(record, path relative to the root) of every file of the view."""
-        for records in self.records.values():
-            for record in records:
-                yield record, record.image
-                if record.label is not None:
-                    yield record, record.label
 
 
 @dataclass(frozen=True)
@@ -140,12 +143,11 @@ class Samples(Sequence[Sample]):
 
 def select_classes(target: Target, indices: Sequence[int]) -> Target:
     """Take some of a target's classes only, in that order."""
-    if isinstance(target, Boxes):
-        new_label = {label: n for n, label in enumerate(indices)}
-        selected = np.isin(target.labels, list(indices))
-        labels = [new_label[label] for label in target.labels[selected].tolist()]
-        return Boxes(target.xyxy[selected], np.array(labels, np.int64))
     chosen = list(indices)
+    if isinstance(target, Boxes):
+        selected = np.isin(target.labels, chosen)
+        labels = list(map(chosen.index, target.labels[selected].tolist()))
+        return Boxes(target.xyxy[selected], np.array(labels, np.int64))
     if isinstance(target, Masks):
         known = None if target.known is None else target.known[chosen]
         return Masks(target.planes[chosen], known=known)
@@ -192,7 +194,7 @@ def open_view(
         view: the dataset YAML's entry for the task.
         layout: reads the release.
         root: where it lies.
-        split: the dataset YAML's split entry, see `assign_splits`.
+        split: the dataset YAML's split entry, see `splits.assign_splits`.
         fold: number of the fold, None for the fixed split.
 
     Raises:
@@ -206,103 +208,8 @@ def open_view(
             "see its entry in the README"
         )
     indexed = tuple(layout.index(root))
-    records = divide(indexed, split, fold, root, name)
-    return Dataset(
-        name, task, layout.classes, view.exclusive, layout, root, records, indexed=indexed
-    )
-
-
-def divide(
-    indexed: Sequence[Record], split: SplitConfig, fold: int | None, root: Path, name: str
-) -> dict[Split, tuple[Record, ...]]:
-    """Divide the records of a release into train, val and test. Raises as `open_view`."""
-    records = splits.regroup(list(indexed), split.near_duplicates)
-    records = assign_splits(records, split, fold, name)
-    divided = splits.divide_by_split(records, root, required_splits(split))
-    require_separate_groups(divided, split, fold, name)
-    return divided
-
-
-def assign_splits(
-    records: list[Record], split: SplitConfig, fold: int | None, name: str
-) -> list[Record]:
-    """Assign who trains, chooses and tests, by the YAML's split entry.
-
-    Keys of the entry; without any, the release's own split stands:
-        shares: {val, test} of whole groups, by a hash, stratified by the attribute `stratify`; with
-            `gap`, of contiguous runs of the order of id instead.
-        val_share: what is taken from the release's own train.
-        folds: how many there are; a fold replaces all of these.
-        test_only: every image tests.
-
-    Args:
-        records: of the release.
-        split: that entry.
-        fold: number of the fold, or None.
-        name: of the dataset, which also salts the hash.
-    """
-    shares, gap, folds = split.shares, split.gap, split.folds
-    if fold is not None:
-        if not folds:
-            raise ConfigError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
-        if gap is not None:
-            return splits.split_runs(records, splits.runs_by_fold(folds, fold), gap)
-        return splits.split_k_fold(records, folds, fold, name, split.stratify)
-    if split.test_only:
-        return [replace(record, split="test") for record in records]
-    if shares:
-        require_shares(shares, records, name)
-        if gap is not None:
-            return splits.split_runs(records, splits.runs_by_shares(shares), gap)
-        return splits.split_by_shares(records, shares, name, split.stratify)
-    if split.val_share:
-        return splits.hold_out(records, split.val_share, name)
-    return records
-
-
-def required_splits(split: SplitConfig) -> tuple[Split, ...]:
-    """The splits that need images, by the YAML's split entry: all three, or test alone."""
-    return ("test",) if split.test_only else SPLITS
-
-
-def require_shares(shares: Mapping[str, Any], records: Sequence[Record], name: str) -> None:
-    """Raise ConfigError for shares that leave no training data, or for a release with a split."""
-    numbers = []
-    for value in (shares.get("val"), shares.get("test")):
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-            numbers.append(value)
-    if len(numbers) < 2 or sum(numbers) >= 1 or len(shares) > 2:
-        raise ConfigError(
-            f"split.shares of {name}: expected {{val: .1, test: .2}} with a sum below 1, "
-            f"got {shares}"
-        )
-    released = next((record for record in records if record.split is not None), None)
-    if released is not None:
-        raise ConfigError(
-            f"split.shares of {name}: the release has a split of its own ({released.id}); "
-            "leave shares out"
-        )
-
-
-def require_separate_groups(
-    divided: Mapping[Split, Sequence[Record]], split: SplitConfig, fold: int | None, name: str
-) -> None:
-    """Raise DataError where a group lies on two sides of a split of ours.
-
-    A released split is taken as it is.
-    """
-    sides: list[tuple[Split, Split]] = []
-    if fold is not None or split.shares:
-        sides = [("train", "val"), ("train", "test"), ("val", "test")]
-    elif split.val_share:
-        sides = [("train", "val")]
-    for first, second in sides:
-        crossing = sorted(splits.find_crossing_groups(divided, first, second))
-        if crossing:
-            raise DataError(
-                f"{name}: expected every group in one split, "
-                f"got {crossing[0]!r} in {first} and {second}"
-            )
+    opened = Dataset(name, task, layout.classes, view.exclusive, layout, root, {}, indexed=indexed)
+    return opened.with_fold(split, fold)
 
 
 def file_fingerprint(dataset: Dataset, cache: Path) -> str:
@@ -314,16 +221,19 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
             read. Several processes may write it at once.
     """
     hashes = load_hashes(cache)
-    files = [(f"{record.split}\t{record.group}", name) for record, name in dataset.files()]
-    files += [("shared\t", name) for name in dataset.layout.shared_files(dataset.root)]
+    files = [("shared\t", name) for name in dataset.layout.shared_files(dataset.root)]
+    for record in itertools.chain(*dataset.records.values()):
+        owner = f"{record.split}\t{record.group}"
+        files.append((owner, record.image))
+        if record.label is not None:
+            files.append((owner, record.label))
     states = {name: file_state(dataset.root / name) for _, name in files}
     # many records may share one label file
     unread = {state: name for name, state in states.items() if state not in hashes}
     if unread:
         for state, name in track(unread.items(), "hashing", len(unread)):
             hashes[state] = file_sha256(dataset.root / name)
-        make_folder(cache.parent)
-        write_atomically(cache, json.dumps(hashes).encode())
+        write_all({cache: json.dumps(hashes).encode()})
     lines = sorted(f"{name}\t{hashes[states[name]]}\t{owner}" for owner, name in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -341,13 +251,3 @@ def load_hashes(cache: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return hashes if isinstance(hashes, dict) else {}
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, if it isn't there yet; RunError where that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"{folder}: can't be made ({error.strerror}); check the folders above and free space"
-        ) from error

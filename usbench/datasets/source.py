@@ -6,12 +6,11 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from usbench.datasets.config import DatasetConfig, to_plain
+from usbench.datasets.config import DatasetConfig, stated_fields, to_plain
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError
@@ -40,17 +39,15 @@ def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool,
     """
     if source not in ("auto", "real", "phantom"):
         raise ConfigError(f"source={source}: expected auto, real or phantom")
-    data = data or os.environ.get("USBENCH_DATA")
-    root = release_folder(dataset, data)
     if source == "real" and not dataset.released:
         raise ConfigError(f"source=real: {dataset.name} has no release, it is always a phantom")
+    data = data or os.environ.get("USBENCH_DATA")
+    root = release_folder(dataset, data)
     if source == "phantom" or not dataset.released:
         return False, root
-    if root.is_dir():
-        return True, root
-    if dataset.root or data or source == "real":
+    if not root.is_dir() and (dataset.root or data or source == "real"):
         raise DataError(f"{root}: no {dataset.name} release found; how to get it: {dataset.access}")
-    return False, root
+    return root.is_dir(), root
 
 
 def release_folder(dataset: DatasetConfig, data: str | None) -> Path:
@@ -60,10 +57,9 @@ def release_folder(dataset: DatasetConfig, data: str | None) -> Path:
         dataset: its `root` names one release's folder.
         data: the folder of releases; None: USBENCH_DATA, else ./data.
     """
-    if dataset.root:
-        return Path(str(dataset.root)).absolute()
-    folder = data or os.environ.get("USBENCH_DATA") or "data"
-    return (Path(str(folder)) / dataset.name).absolute()
+    # Either may be called by a number, which YAML reads as one.
+    folder = Path(str(data or os.environ.get("USBENCH_DATA") or "data"), dataset.name)
+    return Path(str(dataset.root or folder)).absolute()
 
 
 def build_layout(dataset: DatasetConfig, task: Task, phantom: bool) -> Layout:
@@ -90,7 +86,7 @@ def phantom_spec(dataset: DatasetConfig) -> phantom.PhantomSpec:
     Raises:
         ConfigError: the YAML describes no phantom, or figures that aren't whole.
     """
-    node: Mapping[str, Any] = dataset.phantom
+    node = dataset.phantom
     if not node:
         raise ConfigError(f"dataset={dataset.name}: expected a key 'phantom', got none")
     figures = [node["seed"], node["per_group"], *node["size"], *node["counts"].values()]
@@ -99,24 +95,21 @@ def phantom_spec(dataset: DatasetConfig) -> phantom.PhantomSpec:
             "dataset.phantom: expected whole numbers for seed, per_group, size and counts, "
             f"got {figures}"
         )
-    return phantom.PhantomSpec(
-        **{**node, "size": tuple(node["size"]), "counts": dict(node["counts"])}
-    )
+    return phantom.PhantomSpec(**{**node, "size": tuple(node["size"])})
 
 
 def phantom_fingerprint(dataset: DatasetConfig, task: Task, fold: int | None) -> str:
     """sha256 of the generator's version, its parameters and the view that is written."""
-    spec = asdict(phantom_spec(dataset))
-    facts = [phantom.VERSION, spec, dataset.name, task, fold, dataset.split.to_mapping()]
+    spec, split = asdict(phantom_spec(dataset)), stated_fields(dataset.split)
+    facts = [phantom.VERSION, spec, dataset.name, task, fold, split]
     return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
 
 def ensure_phantom(dataset: DatasetConfig, task: Task, runs: Path) -> Path:
     """The phantom's folder below runs, written whole or not at all in the release's own format."""
-    parameters = phantom_fingerprint(dataset, task, None)
     layout = canonical_json(to_plain(dataset.views[task].layout))  # one dataset may have several
-    digest = hashlib.sha256((parameters + layout).encode()).hexdigest()
-    name = f"{dataset.name}-{task}-{digest[:12]}"
+    parameters = phantom_fingerprint(dataset, task, None) + layout
+    name = f"{dataset.name}-{task}-{hashlib.sha256(parameters.encode()).hexdigest()[:12]}"
     folder = runs / "phantoms" / name
     if folder.is_dir():
         return folder

@@ -5,28 +5,134 @@ No animal, patient or video is on two sides of a split of ours.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
+import itertools
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from usbench.datasets.config import SplitConfig
 from usbench.errors import ConfigError, DataError
 from usbench.types import SPLITS, Record, Split
 
 THUMBNAIL = (32, 32)  # luma, bilinear; another filter finds other near-duplicates
 
 
+# ---- by a dataset's YAML
+
+
+def divide(
+    records: Sequence[Record], split: SplitConfig, fold: int | None, root: Path, name: str
+) -> dict[Split, tuple[Record, ...]]:
+    """Divide the records of a release into train, val and test, as its dataset's YAML says.
+
+    Raises:
+        ConfigError: a split that isn't possible.
+        DataError: a near-duplicate that isn't there, a record without a split, an empty split.
+    """
+    assigned = assign_splits(regroup(records, split.near_duplicates), split, fold, name)
+    return divide_by_split(assigned, root, ("test",) if split.test_only else SPLITS)
+
+
+def assign_splits(
+    records: list[Record], split: SplitConfig, fold: int | None, name: str
+) -> list[Record]:
+    """Assign who trains, chooses and tests, by the YAML's split entry.
+
+    Keys of the entry; without any, the release's own split stands:
+        shares: {val, test} of whole groups, by a hash, stratified by the attribute `stratify`; with
+            `gap`, of contiguous runs of the order of id instead.
+        val_share: what is taken from the release's own train.
+        folds: how many there are; a fold replaces all of these.
+        test_only: every image tests.
+
+    Args:
+        records: of the release.
+        split: that entry.
+        fold: number of the fold, or None.
+        name: of the dataset, which also salts the hash.
+    """
+    shares, gap, folds = split.shares, split.gap, split.folds
+    if fold is not None:
+        if not folds:
+            raise ConfigError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
+        if gap is not None:
+            return split_runs(records, runs_by_fold(folds, fold), gap)
+        return split_k_fold(records, folds, fold, name, split.stratify)
+    if split.test_only:
+        return [replace(record, split="test") for record in records]
+    if shares:
+        require_shares(shares, records, name)
+        if gap is not None:
+            return split_runs(records, runs_by_shares(shares), gap)
+        return split_by_shares(records, shares, name, split.stratify)
+    if split.val_share:
+        return hold_out(records, split.val_share, name)
+    return records
+
+
+def require_shares(shares: Mapping[str, float], records: Sequence[Record], name: str) -> None:
+    """Raise ConfigError for shares that leave no training data, or for a release with a split."""
+    numbers = {type(share) for share in shares.values()} <= {int, float}
+    if (
+        shares.keys() != {"val", "test"}
+        or not numbers
+        or min(shares.values()) <= 0
+        or sum(shares.values()) >= 1
+    ):
+        raise ConfigError(
+            f"split.shares of {name}: expected {{val: .1, test: .2}} with a sum below 1, "
+            f"got {shares}"
+        )
+    for record in records:
+        if record.split is not None:
+            raise ConfigError(
+                f"split.shares of {name}: the release has a split of its own ({record.id}); "
+                "leave shares out"
+            )
+
+
+def require_separate_groups(
+    divided: Mapping[Split, Sequence[Record]], split: SplitConfig, fold: int | None, name: str
+) -> None:
+    """Raise DataError where a group lies on two sides of a split of ours.
+
+    A released split is taken as it is.
+    """
+    sides = list(itertools.combinations(SPLITS, 2))
+    if fold is None and not split.shares:
+        sides = [("train", "val")] if split.val_share else []
+    for first, second in sides:
+        crossing = sorted(find_crossing_groups(divided, first, second))
+        if crossing:
+            raise DataError(
+                f"{name}: expected every group in one split, "
+                f"got {crossing[0]!r} in {first} and {second}"
+            )
+
+
+def find_crossing_groups(
+    divided: Mapping[Split, Sequence[Record]], first: Split, second: Split
+) -> set[str]:
+    """Groups that lie in both splits."""
+    groups = {record.group for record in divided[first]}
+    return groups & {record.group for record in divided[second]}
+
+
+# ---- the rules
+
+
 def order_by_hash(groups: Iterable[str], salt: str) -> list[str]:
     """Order groups by a salted hash: a shuffle that no library's version can change."""
+    return sorted(set(groups), key=lambda group: sha256(f"{salt}/{group}".encode()).hexdigest())
 
-    def digest(group: str) -> str:
-        return hashlib.sha256(f"{salt}/{group}".encode()).hexdigest()
 
-    return sorted(set(groups), key=digest)
+def count_groups(groups: Sequence[str], sizes: Mapping[str, int], images: float) -> int:
+    """How many of the groups, from the first on, together have so many images; at most all."""
+    return int(np.searchsorted(np.cumsum([0, *map(sizes.__getitem__, groups)]), images))
 
 
 def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]:
@@ -36,14 +142,8 @@ def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]
     """
     tested = {record.group for record in records if record.split == "test"}
     sizes = Counter(record.group for record in records if record.split == "train")
-    images_needed = share * sizes.total()
-    chosen: set[str] = set()
-    taken = 0
-    for group in order_by_hash(sizes.keys() - tested, salt):
-        if taken >= images_needed:
-            break
-        chosen.add(group)
-        taken += sizes[group]
+    groups = order_by_hash(sizes.keys() - tested, salt)
+    chosen = set(groups[: count_groups(groups, sizes, share * sizes.total())])
     divided = []
     for record in records:
         moves = record.split == "train" and record.group in chosen
@@ -63,20 +163,16 @@ def split_by_shares(
         stratify: an attribute; each of its values is divided on its own.
     """
     sizes = Counter(record.group for record in records)
-    parts: list[Split] = ["test", "val"]
+    parts: tuple[Split, Split] = ("test", "val")
     split_of: dict[str, Split] = {}
     for groups in group_strata(records, stratify).values():
-        images = sum(sizes[group] for group in groups)
-        remaining = iter(order_by_hash(groups, salt))
+        images = sum(map(sizes.__getitem__, groups))
+        remaining = order_by_hash(groups, salt)
         for part in parts:
-            taken = 0
-            # A share that is met but for rounding.
-            while taken < float(shares[part]) * images - 1e-9:
-                group = next(remaining, None)
-                if group is None:
-                    break
-                split_of[group] = part
-                taken += sizes[group]
+            # A share may be met but for rounding.
+            count = count_groups(remaining, sizes, shares[part] * images - 1e-9)
+            split_of |= dict.fromkeys(remaining[:count], part)
+            del remaining[:count]
     return [replace(record, split=split_of.get(record.group, "train")) for record in records]
 
 
@@ -85,13 +181,11 @@ def group_strata(records: Sequence[Record], attribute: str | None) -> dict[str, 
 
     A group counts with its first record. Without an attribute all groups are one stratum.
     """
-    value_of: dict[str, str] = {}
-    for record in records:
-        value_of.setdefault(record.group, record.attributes.get(attribute, "") if attribute else "")
-    strata: dict[str, set[str]] = {value: set() for value in sorted(set(value_of.values()))}
-    for group, value in value_of.items():
-        strata[value].add(group)
-    return strata
+    strata: defaultdict[str, set[str]] = defaultdict(set)
+    first_records = {record.group: record for record in reversed(records)}
+    for group, record in first_records.items():
+        strata[record.attributes.get(attribute, "") if attribute else ""].add(group)
+    return dict(sorted(strata.items()))
 
 
 def split_runs(
@@ -106,24 +200,23 @@ def split_runs(
         lengths: (split, share of all records) of each run, in order.
         gap: records dropped where two splits meet, half on either side.
     """
-    ends = np.rint(np.cumsum([share for _, share in lengths]) * len(records)).astype(int)
-    first = 0
+    parts, shares = zip(*lengths, strict=True)
+    edges = np.rint(np.cumsum([0, *shares]) * len(records)).astype(int)
     divided: list[Record] = []
-    for n, (split, _) in enumerate(lengths):
-        start, stop = first, ends[n]
-        if n and lengths[n - 1][0] != split:
+    for n, part in enumerate(parts):
+        start, stop = edges[n], edges[n + 1]
+        if n and parts[n - 1] != part:
             start += gap - gap // 2
-        if n + 1 < len(lengths) and lengths[n + 1][0] != split:
+        if n + 1 < len(parts) and parts[n + 1] != part:
             stop -= gap // 2
-        divided += [replace(record, split=split) for record in records[start:stop]]
-        first = ends[n]
+        divided += [replace(record, split=part) for record in records[start:stop]]
     return divided
 
 
 def runs_by_shares(shares: Mapping[str, float]) -> list[tuple[Split, float]]:
     """The runs of {val, test}: train, val and test, one each."""
-    train = 1 - shares["val"] - shares["test"]
-    return [("train", train), ("val", shares["val"]), ("test", shares["test"])]
+    val, test = shares["val"], shares["test"]
+    return [("train", 1 - val - test), ("val", val), ("test", test)]
 
 
 def runs_by_fold(folds: int, fold: int) -> list[tuple[Split, float]]:
@@ -168,12 +261,12 @@ def regroup(records: Sequence[Record], clusters: Sequence[Sequence[str]]) -> lis
     merged_with = {group: {group} for group in group_of.values()}
     names: dict[str, str] = {}  # of groups that were merged
     for cluster in clusters:
-        unknown = [id for id in cluster if id not in group_of]
-        if unknown:
-            raise DataError(
-                f"the dataset's YAML groups {unknown[0]!r} with others, "
-                "but the release has no such image"
-            )
+        for id in cluster:
+            if id not in group_of:
+                raise DataError(
+                    f"the dataset's YAML groups {id!r} with others, "
+                    "but the release has no such image"
+                )
         merged = set().union(*(merged_with[group_of[id]] for id in cluster))
         name = next((names[group] for group in sorted(merged) if group in names), cluster[0])
         for group in merged:
@@ -207,11 +300,3 @@ def divide_by_split(
                 f"({len(records)} in all)"
             )
     return divided
-
-
-def find_crossing_groups(
-    divided: Mapping[Any, Sequence[Record]], first: Split, second: Split
-) -> set[str]:
-    """Groups that lie in both splits."""
-    groups = {record.group for record in divided[first]}
-    return groups & {record.group for record in divided[second]}

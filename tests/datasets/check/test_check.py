@@ -1,4 +1,4 @@
-"""scripts/check.py: every defect planted in a release is found, none is found in a whole one, nothing is changed."""
+"""scripts/check.py finds every planted defect, none in a sound release, and changes nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Outcome:
     err: str
     facts: dict[str, Any]  # its JSON
 
-    def found(self, level: str, kind: str = "") -> list[str]:
+    def texts(self, level: str, kind: str = "") -> list[str]:
         rows = self.facts["findings"]
         return [
             row["text"] for row in rows if row["level"] == level and row["kind"].startswith(kind)
@@ -67,15 +67,15 @@ def check(tmp_path, monkeypatch, capsys) -> Check:
     monkeypatch.delenv("USBENCH_DATA", raising=False)
     monkeypatch.syspath_prepend(str(tmp_path / "here"))  # the script puts it there too, for good
 
-    def command(*words: str) -> Outcome:
-        code = script.main([*words, "--json", "found.json"])
-        said = capsys.readouterr()
+    def command(*arguments: str) -> Outcome:
+        code = script.main([*arguments, "--json", "found.json"])
+        output = capsys.readouterr()
         path = Path("found.json")
         facts = {}
         if path.is_file():
             facts = json.loads(path.read_text())
             path.unlink()
-        return Outcome(code, said.out, said.err, facts)
+        return Outcome(code, output.out, output.err, facts)
 
     return command
 
@@ -83,25 +83,25 @@ def check(tmp_path, monkeypatch, capsys) -> Check:
 @pytest.fixture(scope="module")
 def pristine(compose, tmp_path_factory) -> Callable[[str], Path]:
     """Small whole phantoms of every dataset, all views of one below one root, written once."""
-    made: dict[str, Path] = {}
+    written: dict[str, Path] = {}
 
     def of(name: str) -> Path:
-        if name not in made:
+        if name not in written:
             root = tmp_path_factory.mktemp("releases") / name
             root.mkdir()
             node = compose(f"dataset={name}")["dataset"]
             for task in node["views"]:
                 small_phantom(node, task, root)
             (root / source.MARK).write_text("{}")
-            made[name] = root
-        return made[name]
+            written[name] = root
+        return written[name]
 
     return of
 
 
 @pytest.fixture
 def release(pristine, tmp_path) -> Callable[..., Path]:
-    """`release(name, real=False)`: a copy that a test may damage; real: without the mark of a phantom."""
+    """`release(name, real=False)`: a copy to damage; real: without the mark of a phantom."""
 
     def copied(name: str, real: bool = False) -> Path:
         root = Path(shutil.copytree(pristine(name), tmp_path / "a folder" / name))
@@ -112,7 +112,7 @@ def release(pristine, tmp_path) -> Callable[..., Path]:
     return copied
 
 
-def words(name: str, root: Path) -> list[str]:
+def point_at(name: str, root: Path) -> list[str]:
     """The overrides that point at a small phantom."""
     gap = ["dataset.split.gap=1"] if "gap" in YAMLS[name]["split"] else []
     return [f"dataset={name}", f"dataset.root='{root}'", *gap]
@@ -127,7 +127,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def views_of(name: str) -> list[str]:
-    return [task for one, task in VIEWS if one == name]
+    return [task for dataset, task in VIEWS if dataset == name]
 
 
 # ---- every dataset
@@ -141,8 +141,8 @@ def test_every_dataset_has_a_phantom_to_be_checked():
 def test_a_whole_release_has_no_errors(name, release, check):
     root = release(name)
     before = tree(root)
-    done = check(*words(name, root))
-    assert (done.code, done.err, done.found("error")) == (0, "", [])
+    done = check(*point_at(name, root))
+    assert (done.code, done.err, done.texts("error")) == (0, "", [])
     assert set(done.facts["views"]) == set(views_of(name)) and done.facts["phantom"]
     assert all(sum(view["images"].values()) > 0 for view in done.facts["views"].values())
     assert done.out.splitlines()[-1] == f"0 errors, {done.facts['warnings']} warnings"
@@ -151,11 +151,11 @@ def test_a_whole_release_has_no_errors(name, release, check):
 
 def opened(name: str, root: Path, compose) -> list[Record]:
     """The records of the dataset's first view as a run has them."""
-    node = DatasetConfig.from_mapping(compose(*words(name, root))["dataset"]).without_release()
+    node = DatasetConfig.from_mapping(compose(*point_at(name, root))["dataset"]).without_release()
     task = next(iter(node.views))
     report = CheckReport()
     (view,) = open_views(node, root, True, [task], report)
-    assert not [one for one in report.findings if one.level == "error"]
+    assert not [finding for finding in report.findings if finding.level == "error"]
     return list(view.run_records)
 
 
@@ -165,18 +165,18 @@ def test_a_truncated_image_is_found_and_the_rest_still_checked(name, release, ch
     record = opened(name, root, compose)[0]
     path = root / record.image
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    done = check(*words(name, root))
+    done = check(*point_at(name, root))
     assert done.code == 1
-    (text,) = done.found("error", "unreadable image")
+    (text,) = done.texts("error", "unreadable image")
     assert (
         text.startswith(f"{record.image}: expected an 8-bit grey or colour picture")
         and "can't be decoded" in text
     )
     assert not [
-        text for text in done.found("error", "label") if record.image in text
+        text for text in done.texts("error", "label") if record.image in text
     ]  # one defect, one line
     assert set(done.facts["views"]) == set(views_of(name))
-    assert done.out.splitlines()[-1].startswith(f"{len(done.found('error'))} errors, ")
+    assert done.out.splitlines()[-1].startswith(f"{len(done.texts('error'))} errors, ")
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in TRAINED}))
@@ -187,9 +187,9 @@ def test_a_training_image_copied_over_a_test_image_is_an_error(name, release, ch
         next(record for record in records if record.split == split) for split in ("train", "test")
     )
     (root / test.image).write_bytes((root / train.image).read_bytes())
-    done = check(*words(name, root))
+    done = check(*point_at(name, root))
     assert done.code == 1
-    first = done.found("error", "identical across splits")
+    first = done.texts("error", "identical across splits")
     assert any(
         f"{test.id} and {train.id} (test and train) are the same in every pixel" in text
         for text in first
@@ -320,19 +320,19 @@ def frame_lost(root: Path) -> str:
 )
 def test_a_planted_defect_is_found(name, plant, kind, release, check):
     root = release(name)
-    wanted = plant(root)
-    done = check(*words(name, root))
+    expected = plant(root)
+    done = check(*point_at(name, root))
     assert done.code == 1 and str(root) not in json.dumps(done.facts)
-    assert any(wanted in text for text in done.found("error", kind)), done.found("error")
+    assert any(expected in text for text in done.texts("error", kind)), done.texts("error")
     if kind == "unreadable image":
-        assert len(done.found("error")) == 1  # not again as a label that wants the image's size
+        assert len(done.texts("error")) == 1  # not again as a label that wants the image's size
     if name == "spinal":  # the other archive's view is checked all the same
-        assert "segment" in done.facts["views"] and not done.found("error", "label of segment")
+        assert "segment" in done.facts["views"] and not done.texts("error", "label of segment")
 
 
-def test_two_truths_of_one_image_are_no_duplicates(release, check):
-    done = check(*words("kidney", release("kidney")), "dataset.annotator=both")
-    assert (done.code, done.found("error")) == (0, [])
+def test_two_targets_of_one_image_are_no_duplicates(release, check):
+    done = check(*point_at("kidney", release("kidney")), "dataset.annotator=both")
+    assert (done.code, done.texts("error")) == (0, [])
     view, pairs = done.facts["views"]["segment"], next(iter(done.facts["pairs"].values()))
     assert sum(view["images"].values()) == 2 * done.facts["images"]["images"]
     assert all(pair["one"].partition("/")[2] != pair["other"].partition("/")[2] for pair in pairs)
@@ -342,8 +342,8 @@ def test_every_bad_label_is_listed_not_only_the_first(release, check):
     root = release("usgra")
     for path in (root / USGRA / "masks").iterdir():
         cut(path)
-    done = check(*words("usgra", root), "task=segment")
-    assert len(done.found("error", "label of segment")) == 8
+    done = check(*point_at("usgra", root), "task=segment")
+    assert len(done.texts("error", "label of segment")) == 8
     assert done.facts["views"]["segment"]["empty"] == {"train": 0, "val": 0, "test": 0}
     assert "segment" in done.out and list(done.facts["views"]) == ["segment"]
 
@@ -355,10 +355,10 @@ def test_a_clean_mask_after_stray_pixels_is_no_error(release, check):
     pixels = np.array(Image.open(path))
     pixels[0, :3] = (1, 128, 0)
     Image.fromarray(pixels).save(path)
-    done = check(*words("spinal", root), "task=segment")
-    (text,) = done.found("error")
+    done = check(*point_at("spinal", root), "task=segment")
+    (text,) = done.texts("error")
     assert f"{path.name}: 3 pixels of no class colour" in text
-    assert done.found("note", "oddity") == [
+    assert done.texts("note", "oddity") == [
         "segment: pixels of no class colour, taken for the nearest: 3"
     ]
 
@@ -369,9 +369,9 @@ def test_images_without_content_are_odd(release, check):
     levels = (0, 90, (40, 60), (0, 255))
     for path, level in zip(paths, levels, strict=True):
         image.write_grey(path, np.resize(np.array(level, np.uint8), (64, 96)))
-    done = check(*words("usgra", root))
+    done = check(*point_at("usgra", root))
     names = [f"dataset/images/{path.name}" for path in paths]
-    assert done.code == 0 and sorted(done.found("warning", "odd")) == [
+    assert done.code == 0 and sorted(done.texts("warning", "odd")) == [
         f"{names[0]}: all black",
         f"{names[1]}: every pixel is 90",
         f"{names[2]}: grey levels of 40..60 only",
@@ -386,7 +386,7 @@ def test_sizes_and_tinted_images_are_counted(release, check):
         pixels[..., channel] //= 2
         Image.fromarray(pixels).save(path)
     Image.open(grey).convert("RGB").save(grey)  # three equal channels are no tint
-    done = check(*words("usgra", root))
+    done = check(*point_at("usgra", root))
     assert done.code == 0 and done.facts["images"]["tinted"] == 2
     assert done.facts["images"]["sizes"] == {"64×96": 12} and "64×96" in done.out
 
@@ -400,17 +400,18 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
     root = release("usgra", real=True)
     train, test = first(root / USGRA / "images"), first(root / USGRA / "test" / "images")
     gained(train, test, 0.8)
-    done = check(*words("usgra", root), *UNLISTED)
+    done = check(*point_at("usgra", root), *UNLISTED)
     names = f"test/{test.stem}", f"train/{train.stem}"
     assert done.code == 0 and done.facts["leaking"] == [names[0]]
-    (text,) = done.found("warning", "leak")
+    (text,) = done.texts("warning", "leak")
     assert "1 of 4 test images" in text and f"1 new ({names[0]})" in text
     assert done.facts["paste"].splitlines() == [
         "split:",
         "  near_duplicates:",
         f"    - [{', '.join(names)}]",
         "leakage:",
-        '  description: "1 of the 4 test images are near-duplicates (correlation ≥ 0.95 at 32×32) of one in train or val; '
+        '  description: "1 of the 4 test images are near-duplicates '
+        "(correlation ≥ 0.95 at 32×32) of one in train or val; "
         'scores on all 4 are optimistic"',
         f"  images: [{names[0]}]",
     ]
@@ -419,8 +420,8 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
         f"dataset.split.near_duplicates=[[{','.join(names)}]]",
         f"dataset.leakage={{images:[{names[0]}]}}",
     )
-    again = check(*words("usgra", root), "dataset.published_counts=null", *pasted)
-    assert "all known to leakage.images" in again.found("warning", "leak")[0]
+    again = check(*point_at("usgra", root), "dataset.published_counts=null", *pasted)
+    assert "all known to leakage.images" in again.texts("warning", "leak")[0]
     assert again.facts["paste"] == "" and again.code == 0
     assert next(iter(again.facts["pairs"].values()))[0]["known"]
 
@@ -428,35 +429,38 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
 def test_a_leak_that_is_none_is_said(release, check):
     root = release("usgra", real=True)
     name = first(root / USGRA / "test" / "images").stem
-    done = check(*words("usgra", root), *UNLISTED[::2], f"dataset.leakage={{images:[test/{name}]}}")
+    done = check(
+        *point_at("usgra", root), *UNLISTED[::2], f"dataset.leakage={{images:[test/{name}]}}"
+    )
     assert done.code == 0
-    assert done.found("warning", "leak") == [
-        f"leakage.images in the dataset's YAML has test/{name}, but no near-duplicate in train or val was found"
+    assert done.texts("warning", "leak") == [
+        f"leakage.images in the dataset's YAML has test/{name}, "
+        "but no near-duplicate in train or val was found"
     ]
 
 
 def test_identical_images_that_are_annotated_differently(release, check):
     root = release("usgra", real=True)
-    one, other, third = sorted((root / USGRA / "images").iterdir())[:3]
-    for path in (other, third):
-        path.write_bytes(one.read_bytes())
+    first, second, third = sorted((root / USGRA / "images").iterdir())[:3]
+    for path in (second, third):
+        path.write_bytes(first.read_bytes())
     masks = root / USGRA / "masks"
-    index = label_png.read_label_png(masks / one.name, 2)
+    index = label_png.read_label_png(masks / first.name, 2)
     label_png.write_label_png(masks / third.name, index)
     changed = index.copy()
     changed[index == 1] = 0
-    label_png.write_label_png(masks / other.name, changed)
-    ids = [f"train/{path.stem}" for path in (one, other, third)]
+    label_png.write_label_png(masks / second.name, changed)
+    ids = [f"train/{path.stem}" for path in (first, second, third)]
     listed = f"dataset.split.near_duplicates=[[{','.join(ids)}]]"
-    done = check(*words("usgra", root), *UNLISTED[1:], listed, "task=segment")
+    done = check(*point_at("usgra", root), *UNLISTED[1:], listed, "task=segment")
     assert done.code == 0  # one group: on one side
-    told = done.found("warning", "identical")
+    lines = done.texts("warning", "identical")
     assert any(
         f"{ids[0]} and {ids[1]}" in text and "annotated differently (nerve)" in text
-        for text in told
+        for text in lines
     )
-    assert any(f"{ids[0]} and {ids[2]}" in text and "annotated alike" in text for text in told)
-    assert len(told) == 3
+    assert any(f"{ids[0]} and {ids[2]}" in text and "annotated alike" in text for text in lines)
+    assert len(lines) == 3
 
 
 # ---- groups and splits
@@ -468,9 +472,9 @@ def test_a_group_in_two_splits_of_the_release_is_counted_and_kept(release, check
         folder = root / SPINAL_BOXES / split
         for path in sorted(folder.iterdir())[:2]:  # an image and its XML
             path.rename(folder / f"scaled-A0777_frame{split}{path.suffix}")
-    done = check(*words("spinal", root), "task=detect")
+    done = check(*point_at("spinal", root), "task=detect")
     assert done.code == 0
-    assert done.found("warning", "group") == [
+    assert done.texts("warning", "group") == [
         "detect: 1 groups are in train and test of the release, such as A0777; kept as released"
     ]
     assert done.facts["views"]["detect"]["images"] == {"train": 8, "val": 4, "test": 4}
@@ -484,11 +488,11 @@ def test_a_group_on_two_sides_of_our_split_is_an_error(release, check, compose):
         next(record.id for record in records if record.split == split)
         for split in ("train", "test")
     )
-    done = check(*words("nnus", root), f"+dataset.split.near_duplicates=[['{train}','{test}']]")
+    done = check(*point_at("nnus", root), f"+dataset.split.near_duplicates=[['{train}','{test}']]")
     assert done.code == 1
-    (text,) = done.found("error", "split of detect")
+    (text,) = done.texts("error", "split of detect")
     assert "expected every group in one split, got" in text and "train and test" in text
-    assert done.found("error", "fold 0 of detect")
+    assert done.texts("error", "fold 0 of detect")
 
 
 def test_near_duplicates_across_contiguous_runs_can_only_be_marked_as_a_leak(
@@ -501,7 +505,7 @@ def test_near_duplicates_across_contiguous_runs_can_only_be_marked_as_a_leak(
     )
     pixels = np.array(Image.open(root / train.image).convert("L")).astype(float) * 0.9
     Image.fromarray(pixels.astype(np.uint8)).save(root / test.image, quality=95)
-    done = check(*words("nnus", root))
+    done = check(*point_at("nnus", root))
     assert done.code == 0 and done.facts["leaking"] == [test.id]
     assert (
         done.facts["paste"].startswith("leakage:")
@@ -510,18 +514,18 @@ def test_near_duplicates_across_contiguous_runs_can_only_be_marked_as_a_leak(
 
 
 def test_an_unknown_id_in_the_yaml_is_said_and_the_check_goes_on(release, check):
-    done = check(*words("usgra", release("usgra", real=True)), *UNLISTED[1:])
+    done = check(*point_at("usgra", release("usgra", real=True)), *UNLISTED[1:])
     assert done.code == 1
-    assert "groups 'test/0004' with others" in done.found("error", "split of segment")[0]
+    assert "groups 'test/0004' with others" in done.texts("error", "split of segment")[0]
     assert done.facts["views"]["segment"]["images"] == {"train": 8, "test": 4}  # as released
 
 
 def test_a_fold_with_nobody_to_test_is_only_a_warning(release, check):
     root = release("phantom")  # of four groups
-    done = check(*words("phantom", root), "dataset.split.folds=4")
-    assert done.code == 0 and not done.found("warning", "fold")
-    done = check(*words("phantom", root), "dataset.split.folds=9")
-    assert done.code == 0 and done.found("warning", "fold 8 of detect")
+    done = check(*point_at("phantom", root), "dataset.split.folds=4")
+    assert done.code == 0 and not done.texts("warning", "fold")
+    done = check(*point_at("phantom", root), "dataset.split.folds=9")
+    assert done.code == 0 and done.texts("warning", "fold 8 of detect")
 
 
 # ---- published counts
@@ -541,28 +545,28 @@ def test_published_counts_are_compared(release, check):
         f"+{key}.segment.classes={{nerve:11}}",
         f"+{key}.detect.instances={{vessel:3}}",
     ]
-    done = check(*words("usgra", root), *UNLISTED[:2], *met, *more)
+    done = check(*point_at("usgra", root), *UNLISTED[:2], *met, *more)
     assert done.code == 0  # a user's copy may be another version
-    assert done.found("note", "count") == [
+    assert done.texts("note", "count") == [
         "segment: train: 8 published, 8 found",
         "segment: images: 12 published, 12 found",
         "detect: train: 8 published, 8 found",
         "detect: test: 4 published, 4 found",
     ]
-    told = done.found("warning", "count")
-    assert told[:2] == [
+    lines = done.texts("warning", "count")
+    assert lines[:2] == [
         "segment: test: 5 published, 4 found; is this another version?",
         "segment: classes.nerve: 11 published, 12 found; is this another version?",
     ]
     boxes = sum(done.facts["views"]["detect"]["classes"]["vessel"]["boxes"].values())
-    assert told[2:] == [
+    assert lines[2:] == [
         f"detect: instances.vessel: 3 published, {boxes} found; is this another version?"
     ]
 
 
 def test_a_phantom_is_not_compared_with_the_real_release(release, check):
-    done = check(*words("usgra", release("usgra")))  # nor do its lists of near-duplicates hold
-    assert done.code == 0 and not done.found("note", "count") and not done.found("warning", "count")
+    done = check(*point_at("usgra", release("usgra")))  # nor do its lists of near-duplicates hold
+    assert done.code == 0 and not done.texts("note", "count") and not done.texts("warning", "count")
 
 
 @pytest.mark.parametrize("name", YAMLS)
@@ -581,13 +585,10 @@ def test_counts_by_hand():
     ]
     planes = np.zeros((2, 4, 5), bool)
     planes[0, 1:3, 1:3] = True
-    for record in records:
-        table.add_image(record)
-    table.add_target(records[0], Masks(planes))
-    table.add_target(records[1], Masks(~planes, known=np.array([True, False])))
-    table.add_target(
-        records[3], Masks(np.zeros((2, 4, 5), bool))
-    )  # the third label couldn't be read
+    table.add(records[0], Masks(planes))
+    table.add(records[1], Masks(~planes, known=np.array([True, False])))
+    table.add(records[2], None)  # this label couldn't be read
+    table.add(records[3], Masks(np.zeros((2, 4, 5), bool)))
     assert list(counts.table_rows(table, "segment")) == [
         ["(all images)", "3", "1", "4", "", ""],
         ["(groups)", "2", "1", "2", "", ""],
@@ -650,15 +651,15 @@ def test_an_old_sheet_goes_when_there_are_no_pairs(release, check):
     stale = Path("runs/check/usgra-pairs.png")
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"of an earlier check")
-    done = check(*words("usgra", release("usgra")))
+    done = check(*point_at("usgra", release("usgra")))
     assert done.facts["sheet"] is None and not stale.exists()
 
 
 def test_the_sheet_s_own_place(release, check):
     root = release("usgra")
-    one, other = sorted((root / USGRA / "images").iterdir())[:2]
-    other.write_bytes(one.read_bytes())
-    done = check(*words("usgra", root), "--sheet", "mine.png")
+    first, second = sorted((root / USGRA / "images").iterdir())[:2]
+    second.write_bytes(first.read_bytes())
+    done = check(*point_at("usgra", root), "--sheet", "mine.png")
     assert (
         Path("mine.png").is_file()
         and not Path("runs").exists()
@@ -672,9 +673,9 @@ def test_the_sheet_s_own_place(release, check):
 def test_one_archive_of_two_will_do(release, check):
     root = release("spinal")
     shutil.rmtree(root / SPINAL_MASKS)
-    done = check(*words("spinal", root))
+    done = check(*point_at("spinal", root))
     assert done.code == 0 and list(done.facts["views"]) == ["detect"]
-    assert done.found("note", "view") == [
+    assert done.texts("note", "view") == [
         "segment: not checked; SegmentationDataset: expected the release's files here, found none"
     ]
 
@@ -682,13 +683,13 @@ def test_one_archive_of_two_will_do(release, check):
 def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, check):
     wrong = "dataset.views.segment.layout._target_=usbench.datasets.layouts.spinal.Nothing"
     root = release("spinal")
-    done = check(*words("spinal", root), wrong)
+    done = check(*point_at("spinal", root), wrong)
     assert done.code == 0 and list(done.facts["views"]) == ["detect"]
     assert (
         "segment: not checked; usbench.datasets.layouts.spinal.Nothing"
-        in done.found("warning", "view")[0]
+        in done.texts("warning", "view")[0]
     )
-    assert check(*words("spinal", root), wrong, "task=segment").code == 2
+    assert check(*point_at("spinal", root), wrong, "task=segment").code == 2
 
 
 @pytest.mark.parametrize(
@@ -720,7 +721,7 @@ def test_a_wrong_command_is_one_line(check, command, code, says):
 
 
 def test_a_share_that_cannot_be_is_a_configuration_error(release, check):
-    done = check(*words("folder", release("folder")), "dataset.split.shares={val:.9,test:.2}")
+    done = check(*point_at("folder", release("folder")), "dataset.split.shares={val:.9,test:.2}")
     assert done.code == 2 and "split.shares" in done.err
 
 
@@ -737,7 +738,10 @@ class Rows(Layout):
 
     def index(self, root):
         names = sorted(path.name for path in root.glob("*.png"))
-        return [Record(name, name, name, None, ("train", "val", "test")[n % 3]) for n, name in enumerate(names)]
+        return [
+            Record(name, name, name, None, ("train", "val", "test")[n % 3])
+            for n, name in enumerate(names)
+        ]
 
     def read(self, root, record):
         if record.id == "4.png":
@@ -772,25 +776,25 @@ def test_a_plug_in_s_dataset_is_checked_like_any_other(tmp_path, check):
         size = (40, 60) if n == 5 else (40, 50)
         image.write_grey(Path(f"files/rows/{n}.png"), rng.integers(0, 256, size).astype(np.uint8))
     done = check("dataset=rows", "data=files", "+dataset.root=null", "--config-dir", "lab")
-    assert done.code == 1 and done.found("error") == [
+    assert done.code == 1 and done.texts("error") == [
         "4.png: expected a label, found none",
         "5.png: expected the size of 5.png (40, 60), got (40, 50)",
     ]
     assert done.facts["views"]["segment"]["images"] == {"train": 2, "val": 2, "test": 2}
-    assert done.found("note", "oddity") == ["segment: rows without a name: 2"]
+    assert done.texts("note", "oddity") == ["segment: rows without a name: 2"]
 
 
 def test_nothing_is_left_of_a_release_that_cannot_be_indexed(release, check):
     root = release("nnus")
     (root / "NNUS" / "labels" / "classes.txt").unlink()
-    done = check(*words("nnus", root))
+    done = check(*point_at("nnus", root))
     assert done.code == 1 and done.facts["views"] == {} and done.facts["images"]["images"] == 0
-    assert "classes.txt" in done.found("error", "index of detect")[0]
+    assert "classes.txt" in done.texts("error", "index of detect")[0]
 
 
 def test_a_json_that_cannot_be_written_is_one_line(release, check):
     Path("found.json").mkdir()
-    done = check(*words("usgra", release("usgra")))
+    done = check(*point_at("usgra", release("usgra")))
     assert (
         done.code == 1
         and "found.json: can't be written" in done.err
@@ -811,15 +815,15 @@ def test_the_real_usgra_has_the_identical_pair_and_the_seven_leaking_images(chec
     assert done.facts["leaking"] == [
         f"test/{n}" for n in ("0004", "0017", "0024", "0047", "0068", "0114", "0143")
     ]
-    assert "7 of 40 test images" in done.found("warning", "leak")[0]
-    assert "all known" in done.found("warning", "leak")[0]
-    told = done.found("warning", "identical")
-    assert len(told) == 2 and all("train/0043 and train/0077 (train)" in text for text in told)
-    assert all("annotated differently (nerve, vessel)" in text for text in told)
+    assert "7 of 40 test images" in done.texts("warning", "leak")[0]
+    assert "all known" in done.texts("warning", "leak")[0]
+    lines = done.texts("warning", "identical")
+    assert len(lines) == 2 and all("train/0043 and train/0077 (train)" in text for text in lines)
+    assert all("annotated differently (nerve, vessel)" in text for text in lines)
     (pairs,) = done.facts["pairs"].values()
     assert len(pairs) == 22 and all(pair["known"] for pair in pairs)
     assert done.facts["images"]["sizes"] == {"512×534": 183, "512×512": 40, "632×761": 21}
-    assert done.facts["images"]["tinted"] == 204 and not done.found("warning", "count")
+    assert done.facts["images"]["tinted"] == 204 and not done.texts("warning", "count")
 
 
 @pytest.mark.real

@@ -1,4 +1,4 @@
-"""The same image twice: what is decoded, which pairs are found, what they mean, and their contact sheet, by hand."""
+"""The same image twice: decoding, pairs, what they mean, and their contact sheet, by hand."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def test_similar_by_hand():
 
 
 def test_the_threshold_belongs_to_the_pairs():
-    one, other = np.array([[0, 1, 2, 3]], np.uint8), np.array([[0, 1, 2, 9]], np.uint8)
-    exact = float(duplicates.correlate_pairs(np.stack([one, other]), np.array([[0, 1]]))[0])
-    assert len(duplicates.find_similar(np.stack([one, other]), exact)[0]) == 1
-    assert len(duplicates.find_similar(np.stack([one, other]), np.nextafter(exact, 2))[0]) == 0
+    first, second = np.array([[0, 1, 2, 3]], np.uint8), np.array([[0, 1, 2, 9]], np.uint8)
+    exact = float(duplicates.correlate_pairs(np.stack([first, second]), np.array([[0, 1]]))[0])
+    assert len(duplicates.find_similar(np.stack([first, second]), exact)[0]) == 1
+    assert len(duplicates.find_similar(np.stack([first, second]), np.nextafter(exact, 2))[0]) == 0
 
 
 def test_blocks_find_what_the_whole_matrix_has():
@@ -49,7 +49,7 @@ def test_few_images_have_no_pairs(count):
 
 
 def test_thumbnails_are_bilinear(tmp_path):
-    """The rule of the YAML's lists. Halved by a triangle of weights 1/8, 3/8, 3/8, 1/8; by a box, a step stays one."""
+    """The rule of the YAML's lists: a triangle of weights 1/8, 3/8, 3/8, 1/8, not a box."""
     step = np.zeros((64, 64), np.uint8)
     step[:, 32:] = 255
     image.write_grey(tmp_path / "a.png", step)
@@ -66,13 +66,13 @@ def test_a_digest_is_of_the_luma(tmp_path):
         ("turned.png", Image.fromarray(grey.reshape(8, 6))),
     ):
         picture.save(tmp_path / name)
-    found, wrong = images.examine_images(
+    facts, wrong = images.examine_images(
         tmp_path, [path.name for path in sorted(tmp_path.iterdir())]
     )
-    assert not wrong and not any(one.tinted for one in found.values())
-    assert found["grey.png"].digest == found["rgb.png"].digest == found["palette.bmp"].digest
-    assert found["grey.png"].digest != found["turned.png"].digest  # the same bytes in another size
-    assert (found["grey.png"].low, found["grey.png"].high, found["grey.png"].size) == (
+    assert not wrong and not any(fact.tinted for fact in facts.values())
+    assert facts["grey.png"].digest == facts["rgb.png"].digest == facts["palette.bmp"].digest
+    assert facts["grey.png"].digest != facts["turned.png"].digest  # the same bytes in another size
+    assert (facts["grey.png"].low, facts["grey.png"].high, facts["grey.png"].size) == (
         0,
         235,
         (6, 8),
@@ -95,7 +95,7 @@ def test_two_records_of_one_image_file_are_no_duplicates():
     assert (pairs, inside) == ([], 0)
     same = {"1.png": seen(b"1", 1), "2.png": seen(b"1", 1)}
     pairs, _ = duplicates.find_pairs(records, records, same)
-    assert [(pair.one.id, pair.other.id, pair.identical) for pair in pairs] == [
+    assert [(pair.first.id, pair.second.id, pair.identical) for pair in pairs] == [
         ("1/a", "2/a", True)
     ]
 
@@ -104,11 +104,11 @@ def test_frames_of_one_video_are_counted_not_listed():
     records = [Record(f"{n}", "video", f"{n}.png", None, "train") for n in range(3)]
     looks = {f"{n}.png": seen(bytes([n]), 7) for n in range(3)}
     assert duplicates.find_pairs(records, records, looks) == ([], 3)
-    apart = [replace(one, split="test" if one.id == "2" else "train") for one in records]
+    apart = [replace(record, split="test" if record.id == "2" else "train") for record in records]
     pairs, inside = duplicates.find_pairs(
         records, apart, looks
     )  # unless the release has them in two splits
-    assert inside == 1 and [(pair.one.id, pair.other.id) for pair in pairs] == [
+    assert inside == 1 and [(pair.first.id, pair.second.id) for pair in pairs] == [
         ("2", "0"),
         ("2", "1"),
     ]
@@ -122,11 +122,11 @@ def test_identical_ones_of_three_splits_are_all_found():
     pairs, _ = duplicates.find_pairs(
         records, records, {record.image: seen(b"same", 3) for record in records}
     )
-    across = [(pair.one.split, pair.other.split) for pair in pairs if pair.across]
+    across = [(pair.first.split, pair.second.split) for pair in pairs if pair.across]
     assert sorted(across) == [("test", "train"), ("test", "val"), ("val", "train")]
     assert all(pair.identical for pair in pairs) and len(pairs) == 6
     rules = leakage.LeakRules(frozenset(), True, True)
-    levels = [one.level for one in leakage.judge_pairs("detect", pairs, 0, 1, rules)]
+    levels = [finding.level for finding in leakage.judge_pairs("detect", pairs, 0, 1, rules)]
     assert levels.count("error") == 3
 
 
@@ -136,15 +136,15 @@ def test_identical_black_images_are_found_though_they_correlate_with_none():
         for n, split in enumerate(("train", "test"))
     ]
     black = images.ImageFacts((9, 9), 0, 0, False, b"black", np.zeros((32, 32), np.uint8))
-    pairs, _ = duplicates.find_pairs(records, records, {one.image: black for one in records})
-    assert [(pair.one.id, pair.identical, pair.across) for pair in pairs] == [("1", True, True)]
+    pairs, _ = duplicates.find_pairs(records, records, {record.image: black for record in records})
+    assert [(pair.first.id, pair.identical, pair.across) for pair in pairs] == [("1", True, True)]
 
 
 def test_one_image_file_in_two_splits_is_an_error():
     records = [Record("a", "g", "x.png", None, "train"), Record("b", "h", "x.png", None, "test")]
     view = release.ReleaseView("segment", None, tuple(records), tuple(records))
-    (found,) = release.find_shared_images(view)
-    assert found.level == "error" and "x.png is a in train and b in test" in found.text
+    (finding,) = release.find_shared_images(view)
+    assert finding.level == "error" and "x.png is a in train and b in test" in finding.text
 
 
 def test_clusters_are_connected_components():
@@ -156,8 +156,10 @@ def test_clusters_are_connected_components():
 
 
 def test_new_pairs_join_listed_clusters_in_what_is_to_be_pasted():
-    def pair(one: str, other: str, known: bool) -> duplicates.SimilarPair:
-        ends = (Record(name, "g" if known else name, name, None, "train") for name in (one, other))
+    def pair(first: str, second: str, known: bool) -> duplicates.SimilarPair:
+        ends = (
+            Record(name, "g" if known else name, name, None, "train") for name in (first, second)
+        )
         return duplicates.SimilarPair(*ends, 0.97, False)
 
     pairs = [pair("0001", "0002", True), pair("0002", "0003", False), pair("x, y", "0005", True)]
@@ -169,7 +171,7 @@ def test_new_pairs_join_listed_clusters_in_what_is_to_be_pasted():
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "apart"),
+    ("first", "second", "apart"),
     [
         (Masks(np.zeros((2, 3, 3), bool)), Masks(np.zeros((2, 3, 3), bool)), []),
         (Masks(np.zeros((2, 3, 3), bool)), Masks(np.arange(18).reshape(2, 3, 3) > 8), ["b"]),
@@ -190,11 +192,11 @@ def test_new_pairs_join_listed_clusters_in_what_is_to_be_pasted():
         ),
     ],
 )
-def test_what_differs_between_two_truths(one, other, apart):
-    assert release.differing_classes(one, other, ("a", "b")) == apart
+def test_what_differs_between_two_targets(first, second, apart):
+    assert leakage.differing_classes(first, second, ("a", "b")) == apart
 
 
-def test_the_sheet_has_forty_pairs_and_the_attribution(tmp_path):
+def test_the_contact_sheet_has_forty_pairs_and_the_attribution(tmp_path):
     image.write_grey(tmp_path / "a.png", np.full((300, 100), 200, np.uint8))
     record = Record("train/ä", "g", "a.png", None, "train")
     pair = duplicates.SimilarPair(record, record, 0.961, False)
@@ -223,5 +225,5 @@ def test_the_sheet_has_forty_pairs_and_the_attribution(tmp_path):
         Image.open(tmp_path / "named.png").size[1]
         == sizes[contact_sheet.MOST][1] + contact_sheet.LINE
     )
-    with pytest.raises(RunError, match="can't be made"):
+    with pytest.raises(RunError, match="can't be written"):
         contact_sheet.draw_pairs([pair], tmp_path, "x", None, tmp_path / "a.png" / "s.png")

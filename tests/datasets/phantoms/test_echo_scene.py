@@ -12,7 +12,7 @@ from usbench.datasets.phantoms.phantom import PhantomSpec, draw_samples, scene_c
 from usbench.datasets.phantoms.scenes import CLASSES, SCENES
 from usbench.datasets.phantoms.scenes.apical import APICAL, apical
 from usbench.datasets.phantoms.scenes.echo import distance
-from usbench.datasets.phantoms.scenes.heart import Axes, at, contraction, leaflet, shifted
+from usbench.datasets.phantoms.scenes.heart import Axes, contraction, leaflet, offset_at, shift
 from usbench.datasets.phantoms.scenes.parasternal import PARASTERNAL, parasternal
 from usbench.errors import ConfigError
 from usbench.types import (
@@ -144,17 +144,17 @@ def test_the_curves_end_at_the_hinges(drawn):
     }
     met = 0
     for sample in drawn:
-        found = seen(sample)
+        paths = seen(sample)
         for name, pairs in ends.items():
             for knot, point in zip(pairs[::2], pairs[1::2], strict=True):
-                if name in found and point in found:
-                    assert found[name][knot].tolist() == found[point][0].tolist()
+                if name in paths and point in paths:
+                    assert paths[name][knot].tolist() == paths[point][0].tolist()
                     met += 1
     assert met > 100
 
 
 def profile(drawn, name, outward):
-    """Mean grey level at −12 … 12 px across a curve; outward: +1 where outside is to the left of its direction."""
+    """Mean grey level at −12 … 12 px across a curve; outward: +1 where outside is to the left."""
     lines = []
     for sample in drawn:
         if name in seen(sample):
@@ -191,27 +191,27 @@ def test_a_curve_runs_between_dark_blood_and_bright_wall_to_the_pixel(drawn, nam
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("lv-ivs-top", "lv-ivs-bottom"), ("lv-pw-top", "lv-pw-bottom")]
+    ("inner", "outer"), [("lv-ivs-top", "lv-ivs-bottom"), ("lv-pw-top", "lv-pw-bottom")]
 )
-def test_the_measuring_points_lie_on_both_sides_of_a_bright_wall(drawn, one, other):
+def test_the_measuring_points_lie_on_both_sides_of_a_bright_wall(drawn, inner, outer):
     steps = []
-    for found in (seen(sample) | {"image": sample.image.astype(float)} for sample in drawn[1::2]):
-        for near, far in ((one, other), (other, one)):
-            if near in found and far in found:
-                into = (found[far] - found[near]) / np.linalg.norm(found[far] - found[near])
-                places = found[near] + np.array([[-4], [-3], [-2], [2], [3], [4]]) * into
-                levels = ndimage.map_coordinates(found["image"], places.T[::-1], order=1)
+    for paths in (seen(sample) | {"image": sample.image.astype(float)} for sample in drawn[1::2]):
+        for near, far in ((inner, outer), (outer, inner)):
+            if near in paths and far in paths:
+                into = (paths[far] - paths[near]) / np.linalg.norm(paths[far] - paths[near])
+                places = paths[near] + np.array([[-4], [-3], [-2], [2], [3], [4]]) * into
+                levels = ndimage.map_coordinates(paths["image"], places.T[::-1], order=1)
                 steps.append((near, levels[3:].mean() - levels[:3].mean()))
-    for name in (one, other):
+    for name in (inner, outer):
         assert np.mean([step for where, step in steps if where == name]) > 40
 
 
 def test_the_ventricle_is_as_wide_as_a_heart(drawn):
     ends = [(seen(sample), sample.mm_per_px[0]) for sample in drawn[1::2]]
     ends = [
-        (found["lv-ivs-bottom"] - found["lv-pw-top"], mm)
-        for found, mm in ends
-        if set(found) >= CALIPERS
+        (paths["lv-ivs-bottom"] - paths["lv-pw-top"], mm)
+        for paths, mm in ends
+        if set(paths) >= CALIPERS
     ]
     lengths = [np.linalg.norm(apart) * mm for apart, mm in ends]
     assert 25 < min(lengths) < 38 < max(lengths) < 58  # mm
@@ -219,12 +219,12 @@ def test_the_ventricle_is_as_wide_as_a_heart(drawn):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "hinge" in name])
 def test_a_hinge_is_bright(drawn, name):
-    found = [
+    places = [
         (sample.image, np.rint(seen(sample)[name][0]).astype(int))
         for sample in drawn
         if name in seen(sample)
     ]
-    spots = [image[y - 1 : y + 2, x - 1 : x + 2].mean() for image, (x, y) in found]
+    spots = [image[y - 1 : y + 2, x - 1 : x + 2].mean() for image, (x, y) in places]
     assert np.mean(spots) > 140
 
 
@@ -300,8 +300,8 @@ def test_within_a_video_the_heart_beats_and_nothing_else_changes():
     beats = [contraction(Draw(0, 1, n)) for n in range(1, 13)]
     assert min(beats) < 0.1 and max(beats) > 0.9
     widths = [
-        hypot(*(one.paths["mv-ant-hinge"] - one.paths["mv-post-hinge"])[0])
-        for one in (apical(Draw(0, 1, n)) for n in range(1, 13))
+        hypot(*(heart_view.paths["mv-ant-hinge"] - heart_view.paths["mv-post-hinge"])[0])
+        for heart_view in (apical(Draw(0, 1, n)) for n in range(1, 13))
     ]
     assert np.corrcoef(beats, widths)[0, 1] < -0.999
 
@@ -353,13 +353,13 @@ def test_axes_turn_and_shift():
 
 def test_a_line_shifts_to_the_left_of_its_direction():
     line = np.array([(0, 0), (1, 0), (2, 0)], float)
-    assert shifted(line, 3).tolist() == [
+    assert shift(line, 3).tolist() == [
         [0, -3],
         [1, -3],
         [2, -3],
     ]  # on the screen, where y runs down
-    deeper = shifted(line, -7)
-    assert at(deeper, 1.5) == at(deeper[::-1], 1.5) == 7
+    deeper = shift(line, -7)
+    assert offset_at(deeper, 1.5) == offset_at(deeper[::-1], 1.5) == 7
 
 
 def test_a_leaflet_runs_from_hinge_to_tip():

@@ -1,4 +1,4 @@
-"""The phantoms: physics that is ultrasound's, targets that are exact, series that can be relied on."""
+"""The phantoms: ultrasound's physics, exact targets, reproducible series."""
 
 import functools
 import hashlib
@@ -253,8 +253,8 @@ def test_each_class_looks_unlike_its_neighbours():
     }
     for scene, pairs in neighbours.items():
         look = looks(scene, 6)
-        for one, other in pairs:
-            assert abs(look[one] - look[other]) > 15, (scene, one, other, look)
+        for first, second in pairs:
+            assert abs(look[first] - look[second]) > 15, (scene, first, second, look)
 
 
 # series
@@ -281,8 +281,8 @@ def test_the_same_spec_gives_the_same_bytes(scene):
 
 def test_an_image_does_not_depend_on_how_many_are_drawn():
     few, many = series("plain", 2), series("plain", counts={"train": 6, "val": 2})
-    for one, other in zip(few, many, strict=False):
-        assert np.array_equal(one.image, other.image)
+    for first, second in zip(few, many, strict=False):
+        assert np.array_equal(first.image, second.image)
     first = next(
         iter(draw_samples(PhantomSpec("plain", SMALL["plain"], {"train": 10**9}, 0), "segment"))
     )  # lazy: it comes at once
@@ -320,7 +320,7 @@ def test_images_of_one_subject_resemble_each_other():
 
 
 @pytest.mark.parametrize(
-    ("change", "task", "words"),
+    ("change", "task", "message"),
     [
         ({"scene": "liver"}, "segment", "'liver'"),
         ({}, "landmark", "landmark"),
@@ -332,9 +332,9 @@ def test_images_of_one_subject_resemble_each_other():
         ({"id": "{frame}"}, "segment", "{frame}"),
     ],
 )
-def test_what_cannot_be_drawn_is_said_at_the_call(change, task, words):
+def test_what_cannot_be_drawn_is_said_at_the_call(change, task, message):
     good = {"scene": "plain", "size": (64, 64), "counts": {"train": 1}, "seed": 0}
-    with pytest.raises(ConfigError, match=words.replace("{", r"\{")) as caught:
+    with pytest.raises(ConfigError, match=message.replace("{", r"\{")) as caught:
         draw_samples(PhantomSpec(**(good | change)), task)
     assert "\n" not in str(caught.value)
 
@@ -372,8 +372,8 @@ def test_a_texture_has_mean_0_sd_1_and_its_correlation_lengths():
 
 
 def test_seeds_give_unrelated_subjects():
-    one, other = (
+    first, second = (
         islice(draw_samples(PhantomSpec("spinal", (92, 230), {"train": 1}, seed), "segment"), 1)
         for seed in (0, 1)
     )
-    assert not np.array_equal(next(one).target.planes, next(other).target.planes)
+    assert not np.array_equal(next(first).target.planes, next(second).target.planes)

@@ -1,4 +1,4 @@
-"""The kidney and the neck: planes that the release's polygons and boxes can say, views, spacing, shares."""
+"""The kidney and the neck: planes that polygons and boxes can say, views, spacing, shares."""
 
 import functools
 import hashlib
@@ -276,12 +276,12 @@ def test_beyond_the_view_the_image_is_black_and_within_it_unchanged():
     view[:, 10:30] = True
     whole = Body(flat, flat, flat, np.zeros((1, 40, 40), bool), 0.05, 0.6, (1.0, 1.0))
     seen = Body(flat, flat, flat, np.zeros((1, 40, 40), bool), 0.05, 0.6, (1.0, 1.0), view)
-    one, other = (
+    first, second = (
         render_bmode(whole, np.random.default_rng(0)),
         render_bmode(seen, np.random.default_rng(0)),
     )
-    assert other.dtype == np.uint8 and not other[~view].any()
-    assert np.array_equal(one[view], other[view])
+    assert second.dtype == np.uint8 and not second[~view].any()
+    assert np.array_equal(first[view], second[view])
 
 
 def test_a_scene_without_the_task_names_those_it_has():

@@ -30,20 +30,20 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def phantom(tmp_path, monkeypatch, capsys) -> Command:
-    """`phantom(*words)` → (exit code, stdout, stderr) of the script in an empty folder, run in this process."""
+    """`phantom(*arguments)` → (exit code, stdout, stderr) of the script in an empty folder."""
     specification = importlib.util.spec_from_file_location("phantom_script", SCRIPT)
     script = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(script)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("USBENCH_DATA", raising=False)
 
-    def command(*words: str) -> tuple[int, str, str]:
+    def command(*arguments: str) -> tuple[int, str, str]:
         try:
-            code = script.main(words)
+            code = script.main(arguments)
         except SystemExit as end:
             code = end.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return command
 
@@ -60,9 +60,9 @@ def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
     assert (code, err) == (0, "")
     root = tmp_path / "a folder" / "spinal"
     each = {"train": 4, "val": 2, "test": 2}
-    made = json.loads((tmp_path / "counts.json").read_text())
-    assert made["dataset"] == "spinal" and made["counts"] == {"segment": each, "detect": each}
-    assert made == json.loads((root / "PHANTOM.json").read_text())
+    facts = json.loads((tmp_path / "counts.json").read_text())
+    assert facts["dataset"] == "spinal" and facts["counts"] == {"segment": each, "detect": each}
+    assert facts == json.loads((root / "PHANTOM.json").read_text())
     assert sorted(path.name for path in root.iterdir()) == [
         "Final dataset for object detection",
         "PHANTOM.json",
@@ -88,11 +88,10 @@ def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
             "source=real",
             "device=cpu",
         )
-        one = resolve_config(config)
-        assert (
-            one.phantom and one.recipe == "quick"
-        )  # its figures never stand beside a published one
-        opened = one.open_dataset()
+        config = resolve_config(config)
+        # its figures never stand beside a published one
+        assert config.phantom and config.recipe == "quick"
+        opened = config.open_dataset()
         assert {
             split: len(part) for split, part in opened.records.items()
         } == each and opened.root == root
@@ -109,11 +108,11 @@ def test_views_that_share_their_files_are_written_once(tmp_path, phantom):
 
 def test_a_phantom_of_usgra_is_run_on_without_the_real_images_lists(tmp_path, compose, phantom):
     assert phantom("dataset=usgra", "out=x", *SMALL)[0] == 0
-    one = resolve_config(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
-    assert one.phantom and one.dataset.leakage is None and one.root == tmp_path / "x"
+    config = resolve_config(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
+    assert config.phantom and config.dataset.leakage is None and config.root == tmp_path / "x"
     (tmp_path / "x" / "dataset" / "images" / "0001.png").write_bytes(b"another byte")
     again = resolve_config(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
-    assert again.run_id != one.run_id  # the files count, not what the YAML would draw
+    assert again.run_id != config.run_id  # the files count, not what the YAML would draw
 
 
 def test_one_task_alone_and_the_same_again(tmp_path, phantom):
@@ -133,7 +132,7 @@ def test_an_empty_folder_will_do(tmp_path, phantom):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("arguments", "code", "says"),
     [
         (("dataset=spinal", "out=full"), 1, "full: expected a new or empty folder"),
         (("dataset=spinal", "out=full/file"), 1, "full/file: can't be written"),
@@ -160,14 +159,14 @@ def test_an_empty_folder_will_do(tmp_path, phantom):
         (("dataset=spinal", "out=x", "nonsense"), 2, "nonsense"),
     ],
 )
-def test_a_wrong_command_writes_nothing(tmp_path, phantom, words, code, says):
+def test_a_wrong_command_writes_nothing(tmp_path, phantom, arguments, code, says):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("kept")
-    got, _, err = phantom(*SMALL, *words)
+    got, _, err = phantom(*SMALL, *arguments)
     assert got == code and says in err
     assert len(err.strip().splitlines()) == 1 and "Traceback" not in err
     left = files(tmp_path)
-    if code == 2 or "--json" not in words:  # a JSON that can't be written loses no phantom
+    if code == 2 or "--json" not in arguments:  # a JSON that can't be written loses no phantom
         assert left == {"full/file": b"kept"} and [path.name for path in tmp_path.iterdir()] == [
             "full"
         ]

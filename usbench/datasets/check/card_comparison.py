@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from usbench.catalogue.cards import Card, load_cards
+from usbench.catalogue.cards import Card
 from usbench.datasets.check.findings import Finding
 
 KIND = "card"
@@ -27,11 +27,6 @@ class MeasuredRelease:
     oddities: Mapping[str, int]  # what layouts read otherwise than written → how many
 
 
-def find_card(key: str) -> Card | None:
-    """The shipped card of a dataset that usbench runs, by its key."""
-    return next((card for card in load_cards().datasets if card.key == key), None)
-
-
 def compare_card(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
     """A note for every field of the card that the copy agrees with, a warning where it differs.
 
@@ -41,19 +36,23 @@ def compare_card(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
     if images is not None and measured.whole:
         yield _compare(card, "images", f"{images:,}", f"{measured.images:,}")
     yield from _compare_sizes(card, measured)
-    yield from _compare_classes(card, measured)
+    stated = card.value("classes")
+    if stated is not None:
+        names = ", ".join(stated)
+        yield _compare(card, "classes", names, _class_differences(stated, measured) or names)
     leaks = card.value("leaks")
     if leaks is not None:
-        measured_leaks = f"{measured.leaks:,} test images"
-        yield _compare(card, "leaks", f"{leaks:,} test images", measured_leaks)
-    yield from _compare_defects(card, measured)
+        yield _compare(card, "leaks", f"{leaks:,} test images", f"{measured.leaks:,} test images")
+    for defect in card.value("defects") or ():
+        count = _count_defect(defect.get("kind"), measured)
+        if count is not None:
+            yield _compare(card, defect["kind"], f"{defect['count']:,}", f"{count:,}")
 
 
-def _compare(card: Card, name: str, stated: str, measured: str) -> Finding:
-    """A note where both are the same, else a warning."""
-    if stated == measured:
+def _compare(card: Card, name: str, stated: str, in_copy: str) -> Finding:
+    if stated == in_copy:
         return Finding("note", KIND, f"{name}: {stated}, as on the card {card.id}")
-    difference = f"{name}: {stated} on the card {card.id}, {measured} in this copy"
+    difference = f"{name}: {stated} on the card {card.id}, {in_copy} in this copy"
     return Finding("warning", KIND, f"{difference}; is this another version, or is the card wrong?")
 
 
@@ -74,35 +73,26 @@ def _compare_sizes(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
 
 
 def _format_sizes(sizes: Mapping[str, int | None]) -> str:
-    """Format counts: 512×534 (183), 512×512 (40)."""
     return ", ".join(f"{size} ({count:,})" for size, count in sizes.items())
 
 
-def _compare_classes(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
-    """Classes of which no image has any, and classes that aren't on the card."""
-    stated = card.value("classes")
-    if stated is None:
-        return
+def _class_differences(stated: Sequence[str], measured: MeasuredRelease) -> str:
+    """Classes of the card that no image has, and classes that aren't on the card; or ""."""
     present = {name for name, count in measured.classes.items() if count}
-    foreign = sorted(present.difference(stated))
     absent = [name for name in stated if name not in present]
+    foreign = sorted(present.difference(stated))
     differences = []
     if absent and measured.whole:
         differences.append(f"no image with {', '.join(absent)}")
     if foreign:
         differences.append(f"also {', '.join(foreign)}")
-    names = ", ".join(stated)
-    yield _compare(card, "classes", names, "; ".join(differences) or names)
+    return "; ".join(differences)
 
 
-def _compare_defects(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
-    """Defects of a kind that is counted in the copy; a layout's only where all views were read."""
-    for defect in card.value("defects") or ():
-        kind = defect.get("kind")
-        if kind == IDENTICAL_PAIRS:
-            yield _compare(card, kind, f"{defect['count']:,}", f"{measured.identical_pairs:,}")
-        elif kind and measured.whole:
-            count = sum(
-                count for name, count in measured.oddities.items() if ODDITIES[kind] in name
-            )
-            yield _compare(card, kind, f"{defect['count']:,}", f"{count:,}")
+def _count_defect(kind: str | None, measured: MeasuredRelease) -> int | None:
+    """How many defects of a kind the copy has; None where that wasn't counted in all views."""
+    if kind == IDENTICAL_PAIRS:
+        return measured.identical_pairs
+    if kind is None or not measured.whole:
+        return None
+    return sum(count for name, count in measured.oddities.items() if ODDITIES[kind] in name)

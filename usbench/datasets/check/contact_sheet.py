@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from usbench.datasets.check.duplicates import SimilarPair
 from usbench.datasets.codecs import image
-from usbench.datasets.dataset import make_folder
-from usbench.io.files import replacing
+from usbench.io.files import write_all
 
 MOST = 40  # pairs
 COLUMNS = 4
@@ -42,20 +42,20 @@ def draw_pairs(
         left, upper = EDGE + n % columns * CELL[0], top + n // columns * CELL[1]
         for line, text in enumerate(format_caption(pair)):
             pen.text((left, upper + line * LINE), text[:FULL], 0, font)
-        for side, record in enumerate((pair.one, pair.other)):
+        for side, record in enumerate((pair.first, pair.second)):
             small = Image.fromarray(image.read_grey(root / record.image))
             small.thumbnail(SIDE)
             canvas.paste(small, (left + side * (SIDE[0] + 4), upper + 3 * LINE))
-    make_folder(path.parent)
-    with replacing(path) as part:
-        canvas.save(part, format="PNG")
+    content = io.BytesIO()
+    canvas.save(content, format="PNG")
+    write_all({path: content.getvalue()})
 
 
 def format_caption(pair: SimilarPair) -> tuple[str, str, str]:
     """Correlation and splits; then an id per line."""
     same = "identical" if pair.identical else f"r = {pair.correlation:.3f}"
-    where = " | ".join(str(record.split or "unused") for record in (pair.one, pair.other))
-    return f"{same}   {where}{'   known' if pair.known else ''}", pair.one.id, pair.other.id
+    status = "   known" if pair.is_known else ""
+    return f"{same}   {' | '.join(pair.split_names)}{status}", pair.first.id, pair.second.id
 
 
 def load_font(size: int) -> ImageFont.FreeTypeFont:

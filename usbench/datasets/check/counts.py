@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets.check.findings import Finding
 from usbench.errors import ConfigError
+from usbench.io.files import JsonObject
 from usbench.types import BLURRED, SEEN, SPLITS, Boxes, Masks, Record, Target, Task
 
 UNUSED = "unused"  # the column of images that no split has
@@ -28,39 +28,29 @@ class ClassCounts:
     empty: Counter[str] = field(default_factory=Counter)  # images whose label has no class
     groups: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     pixels: int = 0  # of all masks
-    present: dict[str, NDArray[np.int64]] = field(init=False)  # (C,) images with the class
-    amount: dict[str, NDArray[np.int64]] = field(init=False)  # (C,) pixels, boxes or landmarks
-    unknown: dict[str, NDArray[np.int64]] = field(init=False)  # (C,) images where it is unknown
+    present: NDArray[np.int64] = field(init=False)  # (columns, C) images with the class
+    amount: NDArray[np.int64] = field(init=False)  # (columns, C) pixels, boxes or landmarks
+    unknown: NDArray[np.int64] = field(init=False)  # (columns, C) images where it is unknown
 
     def __post_init__(self) -> None:
-        self.present = self._zeros()
-        self.amount = self._zeros()
-        self.unknown = self._zeros()
+        tables = np.zeros((3, len(COLUMNS), len(self.classes)), np.int64)
+        self.present, self.amount, self.unknown = tables
 
-    def _zeros(self) -> dict[str, NDArray[np.int64]]:
-        return {column: np.zeros(len(self.classes), np.int64) for column in COLUMNS}
-
-    def add_image(self, record: Record) -> None:
-        """Count an image of the index, whatever its label."""
+    def add(self, record: Record, target: Target | None) -> None:
+        """Count an image of the index and its label, None where that couldn't be read."""
         column = record.split or UNUSED
         self.images[column] += 1
         self.groups[column].add(record.group)
-
-    def add_target(self, record: Record, target: Target) -> None:
-        """Count a label that could be read."""
-        column = record.split or UNUSED
+        if target is None:
+            return
+        row = COLUMNS.index(column)
         amount, unknown = count_parts(target, len(self.classes))
         self.empty[column] += not amount.any()
-        self.present[column] += amount > 0
-        self.amount[column] += amount
-        self.unknown[column] += unknown
+        self.present[row] += amount > 0
+        self.amount[row] += amount
+        self.unknown[row] += unknown
         if isinstance(target, Masks) and len(target.planes):
             self.pixels += target.planes[0].size
-
-    @property
-    def has_unknown(self) -> bool:
-        """Whether any class of any image is unknown."""
-        return any(table.any() for table in self.unknown.values())
 
     @property
     def columns(self) -> list[str]:
@@ -90,40 +80,41 @@ def table_header(counts: ClassCounts, task: Task) -> list[str]:
     """Column titles of the table that `table_rows` fills."""
     amount = "share of pixels" if task == "segment" else AMOUNTS[task]
     titles = ["images with", *counts.columns, "all", amount]
-    return [*titles, "unknown"] if counts.has_unknown else titles
+    return [*titles, "unknown"] if counts.unknown.any() else titles
 
 
 def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:
     """All images, groups, images without a class, then the images and the amount of each class."""
     names = counts.columns
-    padding = [""] * (2 if counts.has_unknown else 1)
-    groups = [len(counts.groups[name]) for name in names]
+    padding = [""] * (2 if counts.unknown.any() else 1)
+    groups = Counter({name: len(counts.groups[name]) for name in names})
     all_groups = set().union(*counts.groups.values())
-    for title, values, total in (
-        ("(all images)", [counts.images[name] for name in names], counts.images.total()),
+    for title, by_split, total in (
+        ("(all images)", counts.images, counts.images.total()),
         ("(groups)", groups, len(all_groups)),
-        ("(no class)", [counts.empty[name] for name in names], counts.empty.total()),
+        ("(no class)", counts.empty, counts.empty.total()),
     ):
-        yield [title, *map(str, values), str(total), *padding]
-    present = np.sum(list(counts.present.values()), axis=0)
-    amount = np.sum(list(counts.amount.values()), axis=0)
-    unknown = np.sum(list(counts.unknown.values()), axis=0)
+        yield [title, *(str(by_split[name]) for name in names), str(total), *padding]
+    rows = list(map(COLUMNS.index, names))
+    amounts = counts.amount.sum(axis=0)
     for c, name in enumerate(counts.classes):
-        share = f"{100 * amount[c] / max(counts.pixels, 1):.2f} %"
-        row = [name, *(str(counts.present[column][c]) for column in names), str(present[c])]
-        row.append(share if task == "segment" else str(amount[c]))
-        yield [*row, str(unknown[c])] if counts.has_unknown else row
+        present = counts.present[rows, c]
+        amount = str(amounts[c])
+        if task == "segment":
+            amount = f"{100 * amounts[c] / max(counts.pixels, 1):.2f} %"
+        row = [name, *map(str, present), str(present.sum()), amount]
+        yield [*row, str(counts.unknown[:, c].sum())] if counts.unknown.any() else row
 
 
-def counts_to_json(counts: ClassCounts, task: Task) -> dict[str, Any]:
+def counts_to_json(counts: ClassCounts, task: Task) -> JsonObject:
     """The counts as JSON."""
     names = counts.columns
+    rows = list(map(COLUMNS.index, names))
     tables = {"images": counts.present, AMOUNTS[task]: counts.amount, "unknown": counts.unknown}
-    classes = {}
-    for c, label in enumerate(counts.classes):
-        classes[label] = {
-            title: {name: int(table[name][c]) for name in names} for title, table in tables.items()
-        }
+    classes: dict[str, dict[str, dict[str, int]]] = {label: {} for label in counts.classes}
+    for title, table in tables.items():
+        for label, column in zip(counts.classes, table[rows].T.tolist(), strict=True):
+            classes[label][title] = dict(zip(names, column, strict=True))
     return {
         "images": {name: counts.images[name] for name in names},
         "groups": {name: len(counts.groups[name]) for name in names},
@@ -136,7 +127,7 @@ def counts_to_json(counts: ClassCounts, task: Task) -> dict[str, Any]:
 
 
 def compare_published(
-    published: Mapping[str, Any], counts: ClassCounts, records: Sequence[Record], task: Task
+    published: Mapping[str, object], counts: ClassCounts, records: Sequence[Record], task: Task
 ) -> Iterator[Finding]:
     """Compare with published counts: a note where one is met, a warning where the copy differs.
 
@@ -166,24 +157,22 @@ def compare_published(
 
 def _measured_counts(counts: ClassCounts, records: Sequence[Record], task: Task) -> dict[str, int]:
     """Every count that may have been published, by its key such as classes.nerve."""
-    measured: dict[str, int] = {}
-    for split in SPLITS:
-        measured[split] = sum(record.split == split for record in records)
+    by_split = Counter(record.split for record in records)
+    measured: dict[str, int] = {split: by_split[split] for split in SPLITS}
     measured["images"] = len({record.image for record in records})
     measured["empty"] = counts.empty.total()
     for c, name in enumerate(counts.classes):
-        measured[f"classes.{name}"] = sum(int(table[c]) for table in counts.present.values())
+        measured[f"classes.{name}"] = int(counts.present[:, c].sum())
         if task == "detect":
-            measured[f"instances.{name}"] = sum(int(table[c]) for table in counts.amount.values())
+            measured[f"instances.{name}"] = int(counts.amount[:, c].sum())
     return measured
 
 
-def _flatten(published: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(key, value), those of a mapping after the others, as classes.nerve."""
-    for key, value in published.items():
-        if not isinstance(value, Mapping):
-            yield key, value
+def _flatten(published: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """(key, value), those in a mapping as classes.nerve."""
     for key, value in published.items():
         if isinstance(value, Mapping):
             for name, count in value.items():
                 yield f"{key}.{name}", count
+        else:
+            yield key, value

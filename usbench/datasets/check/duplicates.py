@@ -22,22 +22,28 @@ from usbench.types import Record, Split
 MIN_CORRELATION = 0.95
 BLOCK = 512  # rows of the matrix of correlations at a time
 SLACK = 1e-4  # float32 proposes, float64 decides
+SPLIT_ORDER: Mapping[Split | None, int] = {"test": 0, "val": 1, "train": 2, None: 3}
 
 
 @dataclass(frozen=True)
 class SimilarPair:
     """Two images, in the order test, val, train, unused."""
 
-    one: Record  # with the group and split that a run gives it
-    other: Record
+    first: Record  # with the group and split that a run gives it
+    second: Record
     correlation: float
     identical: bool  # the same luma in every pixel
 
     @property
     def across(self) -> bool:
         """Whether they are in two splits."""
-        splits = {self.one.split, self.other.split}
+        splits = {self.first.split, self.second.split}
         return len(splits) == 2 and None not in splits
+
+    @property
+    def split_names(self) -> tuple[str, str]:
+        """The split of each, or unused."""
+        return self.first.split or "unused", self.second.split or "unused"
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
@@ -45,9 +51,9 @@ class SimilarPair:
         return not self.across, not self.identical, -self.correlation
 
     @property
-    def known(self) -> bool:
+    def is_known(self) -> bool:
         """Whether the YAML's near_duplicates, or the release, have them as one group."""
-        return self.one.group == self.other.group
+        return self.first.group == self.second.group
 
 
 def find_similar(
@@ -60,16 +66,16 @@ def find_similar(
     flat = thumbnails.reshape(len(thumbnails), math.prod(thumbnails.shape[1:])).astype(np.float32)
     flat -= flat.mean(1, keepdims=True)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
-    found = [np.zeros((0, 2), np.intp)]
+    blocks = [np.zeros((0, 2), np.intp)]
     for start in range(0, len(flat), BLOCK):
         products = flat[start : start + BLOCK] @ flat[start:].T
         near = np.argwhere(products >= least - SLACK)
-        found.append(near[near[:, 0] < near[:, 1]] + start)
-    proposed = np.concatenate(found)
-    exact = [np.zeros(0)]
+        blocks.append(near[near[:, 0] < near[:, 1]] + start)
+    proposed = np.concatenate(blocks)
+    values = np.zeros(len(proposed))
     for start in range(0, len(proposed), BLOCK):
-        exact.append(correlate_pairs(thumbnails, proposed[start : start + BLOCK]))
-    values = np.concatenate(exact)
+        part = slice(start, start + BLOCK)
+        values[part] = correlate_pairs(thumbnails, proposed[part])
     return proposed[values >= least], values[values >= least]
 
 
@@ -78,23 +84,13 @@ def correlate_pairs(thumbnails: NDArray[np.uint8], pairs: NDArray[np.intp]) -> N
 
     0 where one of both is constant.
     """
-    one, other = (
-        thumbnails[pairs[:, side]].reshape(len(pairs), -1).astype(np.float64) for side in (0, 1)
-    )
-    one, other = one - one.mean(1, keepdims=True), other - other.mean(1, keepdims=True)
-    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    products: NDArray[np.float64] = np.einsum("mn,mn->m", one, other) / np.where(
-        norms > 0, norms, 1
-    )
-    return np.where(norms > 0, products, 0.0)
-
-
-def find_identical(digests: Sequence[bytes]) -> set[tuple[int, int]]:
-    """Index pairs i < j of equal digests; of several equal ones, each with the first."""
-    first: dict[bytes, int] = {}
-    return {
-        (first[digest], n) for n, digest in enumerate(digests) if first.setdefault(digest, n) != n
-    }
+    ends = thumbnails[pairs].reshape(len(pairs), 2, -1).astype(np.float64)
+    ends -= ends.mean(axis=2, keepdims=True)
+    norms = np.linalg.norm(ends, axis=2).prod(axis=1)
+    correlations = np.zeros(len(pairs))
+    products = np.einsum("mn,mn->m", ends[:, 0], ends[:, 1])
+    np.divide(products, norms, out=correlations, where=norms > 0)
+    return correlations
 
 
 def find_pairs(
@@ -123,38 +119,30 @@ def find_pairs(
     facts = [images[record.image] for record, _ in unique]
     near, values = find_similar(np.stack([fact.thumbnail for fact in facts]))
     correlations = dict(zip(map(tuple, near.tolist()), values.tolist(), strict=True))
-    pairs, inside = [], 0
-    for i, j in sorted({*correlations, *find_identical([fact.digest for fact in facts])}):
-        one, other = sorted(
+    first_with: dict[bytes, int] = {}
+    for n, fact in enumerate(facts):
+        if first_with.setdefault(fact.digest, n) != n:
+            correlations.setdefault((first_with[fact.digest], n), 1.0)
+    pairs: list[SimilarPair] = []
+    inside = 0
+    for (i, j), correlation in correlations.items():
+        first, second = sorted(
             (unique[i][1], unique[j][1]), key=lambda record: (SPLIT_ORDER[record.split], record.id)
         )
         identical = facts[i].digest == facts[j].digest
         same_group = unique[i][0].group == unique[j][0].group
-        if same_group and one.split == other.split and not identical:
+        if same_group and first.split == second.split and not identical:
             inside += 1
         else:
-            pairs.append(SimilarPair(one, other, correlations.get((i, j), 1.0), identical))
-    pairs.sort(key=lambda pair: (*pair.rank, pair.one.id, pair.other.id))
+            pairs.append(SimilarPair(first, second, correlation, identical))
+    pairs.sort(key=lambda pair: (*pair.rank, pair.first.id, pair.second.id))
     return pairs, inside
-
-
-SPLIT_ORDER: Mapping[Split | None, int] = {"test": 0, "val": 1, "train": 2, None: 3}
-
-
-def without_split(record: Record) -> Record:
-    """A record that no split of a run has (dropped at a border between two)."""
-    return Record(record.id, record.group, record.image, record.label)
 
 
 def connect_pairs(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
     """Connected components of a relation between ids, sorted."""
-    related = list(pairs)
-    ids = sorted({name for pair in related for name in pair})
-    place = {name: n for n, name in enumerate(ids)}
-    one, other = ([place[pair[side]] for pair in related] for side in (0, 1))
-    graph = sparse.coo_matrix((np.ones(len(related)), (one, other)), shape=(len(ids), len(ids)))
+    ids, ends = np.unique(np.array(list(pairs), str).reshape(-1, 2), return_inverse=True)
+    ends = ends.reshape(-1, 2)
+    graph = sparse.coo_matrix((np.ones(len(ends)), ends.T), shape=(len(ids), len(ids)))
     count, labels = sparse.csgraph.connected_components(graph, directed=False)
-    found: list[list[str]] = [[] for _ in range(count)]
-    for name, label in zip(ids, labels, strict=True):
-        found[label].append(name)
-    return sorted(found)
+    return sorted(ids[labels == label].tolist() for label in range(count))

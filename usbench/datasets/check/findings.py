@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,29 +24,22 @@ class Finding:
     kind: str  # unreadable image, label, split, identical, leak …
     text: str  # file or id (relative to the root), expected, got
 
-    @property
-    def line(self) -> str:
-        """How it is shown."""
-        return f"{self.level}: {self.kind}: {self.text}"
 
-
-def finding_of_error(kind: str, wrong: Exception, root: Path, level: Level = "error") -> Finding:
+def finding_of_error(kind: str, error: Exception, root: Path, level: Level = "error") -> Finding:
     """An error of ours as a finding, its paths relative to the root."""
-    return Finding(level, kind, str(wrong).replace(f"{root}/", "").replace(str(root), root.name))
+    return Finding(level, kind, str(error).replace(f"{root}/", "").replace(str(root), root.name))
 
 
-def format_findings(findings: Iterable[Finding], most: int) -> list[str]:
+def format_findings(findings: Sequence[Finding], most: int) -> list[str]:
     """The lines of at most so many findings of one level and kind, and how many more there are."""
-    all_findings = list(findings)
-    totals = Counter((finding.level, finding.kind) for finding in all_findings)
-    seen: Counter[tuple[str, str]] = Counter()
+    heads = [f"{finding.level}: {finding.kind}" for finding in findings]
+    totals = Counter(heads)
+    seen: Counter[str] = Counter()
     lines: list[str] = []
-    for finding in all_findings:
-        key = finding.level, finding.kind
-        seen[key] += 1
-        if seen[key] <= most:
-            lines.append(finding.line)
-        elif seen[key] == most + 1:
-            more = f"… and {totals[key] - most} more (--json FILE has all)"
-            lines.append(f"{finding.level}: {finding.kind}: {more}")
+    for head, finding in zip(heads, findings, strict=True):
+        seen[head] += 1
+        if seen[head] <= most:
+            lines.append(f"{head}: {finding.text}")
+        elif seen[head] == most + 1:
+            lines.append(f"{head}: … and {totals[head] - most} more (--json FILE has all)")
     return lines

@@ -1,5 +1,4 @@
-"""What the pixels of a release's images say of themselves: size, grey levels, tint, a digest and a
-thumbnail.
+"""What the pixels of a release's images say: size, grey levels, tint, a digest and a thumbnail.
 
 Each image is decoded once, as a run would read it, and its pixels are let go: memory grows by some
 1.5 kB an image.
@@ -9,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +33,19 @@ class ImageFacts:
     low: int  # darkest and brightest luma, 0..255
     high: int
     tinted: bool  # red, green and blue differ somewhere
-    digest: (
-        bytes  # sha256 of size and luma: equal for pixel-identical images, however they are stored
-    )
+    digest: bytes  # sha256 of size and luma: equal for pixel-identical images, however stored
     thumbnail: NDArray[np.uint8]  # (32, 32) luma, bilinear
+
+
+@dataclass(frozen=True)
+class ImageSummary:
+    """What all images have together."""
+
+    images: int = 0
+    sizes: Mapping[str, int] = field(default_factory=dict)  # "H×W" → images, commonest first
+    darkest: int | None = None  # luma, 0..255; None: no image
+    brightest: int | None = None
+    tinted: int = 0  # images
 
 
 def examine_image(path: Path) -> ImageFacts:
@@ -49,59 +57,55 @@ def examine_image(path: Path) -> ImageFacts:
     picture, _ = image.decode_image(path, "an 8-bit grey or colour picture", image.GREY_MODES)
     grey = picture.convert("L")
     luma = np.asarray(grey)
-    digest = hashlib.sha256(repr(luma.shape).encode() + luma.tobytes()).digest()
-    thumbnail = np.asarray(grey.resize(THUMBNAIL[::-1], Image.Resampling.BILINEAR))
-    size = (luma.shape[0], luma.shape[1])
-    return ImageFacts(size, int(luma.min()), int(luma.max()), is_tinted(picture), digest, thumbnail)
-
-
-def is_tinted(picture: Image.Image) -> bool:
-    """Whether any pixel has a colour."""
-    if picture.mode in ("1", "L", "LA"):
-        return False
-    red, green, blue = picture.convert("RGB").split()
-    return red.tobytes() != green.tobytes() or green.tobytes() != blue.tobytes()
+    return ImageFacts(
+        size=(luma.shape[0], luma.shape[1]),
+        low=int(luma.min()),
+        high=int(luma.max()),
+        tinted=len(set(map(Image.Image.tobytes, picture.convert("RGB").split()))) > 1,
+        digest=hashlib.sha256(repr(luma.shape).encode() + luma.tobytes()).digest(),
+        thumbnail=np.asarray(grey.resize(THUMBNAIL[::-1], Image.Resampling.BILINEAR)),
+    )
 
 
 def examine_images(root: Path, names: Iterable[str]) -> tuple[dict[str, ImageFacts], list[Finding]]:
     """Every image by its path relative to the root.
 
-    One that can't be read is a finding, and the rest goes on.
+    One that can't be read, or has no content, is a finding, and the rest goes on.
     """
-    found: dict[str, ImageFacts] = {}
+    images: dict[str, ImageFacts] = {}
     findings: list[Finding] = []
     for name in track(list(names), "decoding"):
         try:
-            found[name] = examine_image(root / name)
-        except DataError as wrong:
-            findings.append(finding_of_error("unreadable image", wrong, root))
-        else:
-            findings += find_odd(name, found[name])
-    return found, findings
+            images[name] = examine_image(root / name)
+        except DataError as error:
+            findings.append(finding_of_error("unreadable image", error, root))
+            continue
+        oddity = describe_oddity(images[name])
+        if oddity:
+            findings.append(Finding("warning", "odd image", f"{name}: {oddity}"))
+    return images, findings
 
 
-def find_odd(name: str, picture: ImageFacts) -> list[Finding]:
-    """A warning for an image without content."""
+def describe_oddity(picture: ImageFacts) -> str | None:
+    """What is odd about an image without content; None for one that has some."""
     if picture.high == 0:
-        return [Finding("warning", "odd image", f"{name}: all black")]
+        return "all black"
     if picture.low == picture.high:
-        return [Finding("warning", "odd image", f"{name}: every pixel is {picture.low}")]
+        return f"every pixel is {picture.low}"
     if picture.high - picture.low < FEWEST_LEVELS:
-        return [
-            Finding(
-                "warning", "odd image", f"{name}: grey levels of {picture.low}..{picture.high} only"
-            )
-        ]
-    return []
+        return f"grey levels of {picture.low}..{picture.high} only"
+    return None
 
 
-def summarise(pictures: Mapping[str, ImageFacts]) -> dict[str, object]:
-    """{images, sizes (H×W → count, commonest first), darkest, brightest, tinted} as plain data."""
-    sizes = Counter(f"{one.size[0]}×{one.size[1]}" for one in pictures.values())
-    return {
-        "images": len(pictures),
-        "sizes": dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))),
-        "darkest": min((one.low for one in pictures.values()), default=None),
-        "brightest": max((one.high for one in pictures.values()), default=None),
-        "tinted": sum(one.tinted for one in pictures.values()),
-    }
+def summarise(pictures: Collection[ImageFacts]) -> ImageSummary:
+    """Count sizes and tinted images; find the darkest and the brightest pixel."""
+    if not pictures:
+        return ImageSummary()
+    sizes = Counter(f"{picture.size[0]}×{picture.size[1]}" for picture in pictures)
+    return ImageSummary(
+        images=len(pictures),
+        sizes=dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))),
+        darkest=min(picture.low for picture in pictures),
+        brightest=max(picture.high for picture in pictures),
+        tinted=sum(picture.tinted for picture in pictures),
+    )

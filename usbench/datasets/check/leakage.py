@@ -1,16 +1,22 @@
-"""What pairs of images that show the same mean: leaks, and lines for the dataset's YAML."""
+"""What pairs of images that show the same mean: leaks, annotations, lines for a dataset's YAML."""
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
+import numpy as np
 import yaml
 
 from usbench.datasets.check.duplicates import MIN_CORRELATION, SimilarPair, connect_pairs
-from usbench.datasets.check.findings import Finding
+from usbench.datasets.check.findings import Finding, Level
 from usbench.datasets.config import DatasetConfig
+from usbench.errors import UsbenchError
+from usbench.io.files import JsonObject
+from usbench.types import Boxes, Landmarks, Layout, Masks, Split, Target, Task
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,11 @@ class LeakRules:
     def of(dataset: DatasetConfig) -> LeakRules:
         """The rules of a dataset's YAML."""
         split = dataset.split
-        known = dataset.leakage.images if dataset.leakage else ()
-        runs = split.gap is not None
-        by_rule = bool(split.val_share or split.shares or split.folds)
-        marks = runs or not split.shares
-        return LeakRules(frozenset(known), by_rule and not runs, marks)
+        return LeakRules(
+            leaking=frozenset(dataset.leakage.images if dataset.leakage else ()),
+            merges=split.gap is None and bool(split.val_share or split.shares or split.folds),
+            marks=split.gap is not None or not split.shares,
+        )
 
 
 def judge_pairs(
@@ -44,55 +50,105 @@ def judge_pairs(
         tested: how many test images there are.
         rules: of the dataset.
     """
-    near = f"near-duplicates (correlation ≥ {MIN_CORRELATION:g})"
     for pair in pairs:
         if pair.identical and pair.across:
             yield Finding("error", "identical across splits", f"{task}: {describe_pair(pair)}")
-    leaking = find_leaks(pairs)
-    if leaking:
-        new = sorted(leaking - rules.leaking)
-        status = "all known to leakage.images in the dataset's YAML"
-        if new:
-            status = f"{len(new)} new ({', '.join(new)})"
-        count = f"{len(leaking)} of {tested} test images are {near} of one in train or val"
-        yield Finding("warning", "leak", f"{task}: {count}: {status}")
-    val = {pair.one.id for pair in pairs if pair.across and pair.one.split == "val"}
-    if val:
-        text = f"{len(val)} val images are {near} of one in train: {', '.join(sorted(val))}"
-        yield Finding("warning", "leak into val", f"{task}: {text}")
-    together = [pair for pair in pairs if not pair.across]
-    separate = sum(not pair.known for pair in together)
-    if separate:
-        text = f"{separate} pairs of {near} are in one split, but of several groups"
-        yield Finding("warning", "near-duplicates", f"{task}: {text}")
-    in_order = len(together) - separate + inside
-    if in_order:
-        text = f"{in_order} pairs of {near} are in one split and one group, as they should be"
-        yield Finding("note", "near-duplicates", f"{task}: {text}")
+    near = f"near-duplicates (correlation ≥ {MIN_CORRELATION:g})"
+    leaking, val = find_leaks(pairs), find_leaks(pairs, "val")
+    status = "all known to leakage.images in the dataset's YAML"
+    new = sorted(leaking - rules.leaking)
+    if new:
+        status = f"{len(new)} new ({', '.join(new)})"
+    together = Counter(pair.is_known for pair in pairs if not pair.across)
+    separate, in_order = together[False], together[True] + inside
+    summary: tuple[tuple[int, Level, str, str], ...] = (
+        (
+            len(leaking),
+            "warning",
+            "leak",
+            f"of {tested} test images are {near} of one in train or val: {status}",
+        ),
+        (
+            len(val),
+            "warning",
+            "leak into val",
+            f"val images are {near} of one in train: {', '.join(sorted(val))}",
+        ),
+        (
+            separate,
+            "warning",
+            "near-duplicates",
+            f"pairs of {near} are in one split, but of several groups",
+        ),
+        (
+            in_order,
+            "note",
+            "near-duplicates",
+            f"pairs of {near} are in one split and one group, as they should be",
+        ),
+    )
+    for count, level, kind, text in summary:
+        if count:
+            yield Finding(level, kind, f"{task}: {count} {text}")
 
 
 def describe_pair(pair: SimilarPair) -> str:
     """Name two identical images and their splits."""
-    splits = dict.fromkeys(str(record.split or "unused") for record in (pair.one, pair.other))
-    where = " and ".join(splits)
-    return f"{pair.one.id} and {pair.other.id} ({where}) are the same in every pixel"
+    where = " and ".join(dict.fromkeys(pair.split_names))
+    return f"{pair.first.id} and {pair.second.id} ({where}) are the same in every pixel"
 
 
-def find_leaks(pairs: Iterable[SimilarPair]) -> set[str]:
-    """Ids of test images that show what one in train or val shows."""
-    return {pair.one.id for pair in pairs if pair.across and pair.one.split == "test"}
+def compare_annotations(
+    task: Task, layout: Layout, root: Path, pairs: Sequence[SimilarPair]
+) -> Iterator[Finding]:
+    """A warning for every two pixel-identical images: whether their labels are the same too."""
+    for pair in pairs:
+        if not pair.identical:
+            continue
+        try:
+            first, second = layout.read(root, pair.first), layout.read(root, pair.second)
+        except UsbenchError:  # a finding already
+            continue
+        differing = differing_classes(first, second, layout.classes)
+        how = f"annotated differently ({', '.join(differing)})" if differing else "annotated alike"
+        yield Finding("warning", "identical", f"{task}: {describe_pair(pair)}, {how}")
 
 
-def find_unconfirmed(leaking: Collection[str], rules: LeakRules) -> list[Finding]:
+def differing_classes(first: Target, second: Target, classes: Sequence[str]) -> list[str]:
+    """The classes in which two targets differ; the size, where masks have several."""
+    if isinstance(first, Masks) and isinstance(second, Masks):
+        if first.planes.shape != second.planes.shape:
+            return ["size"]
+        differs = (first.planes != second.planes).any((1, 2)).tolist()
+    elif isinstance(first, Boxes) and isinstance(second, Boxes):
+        numbers = range(len(classes))
+        differs = [_sorted_boxes(first, c) != _sorted_boxes(second, c) for c in numbers]
+    elif isinstance(first, Landmarks) and isinstance(second, Landmarks):
+        same = map(np.array_equal, first.paths, second.paths)
+        differs = (first.state != second.state) | ~np.array(list(same), bool)
+    else:
+        return ["kind"]
+    return list(itertools.compress(classes, differs))
+
+
+def _sorted_boxes(boxes: Boxes, label: int) -> list[list[float]]:
+    return sorted(boxes.xyxy[boxes.labels == label].tolist())
+
+
+def find_leaks(pairs: Iterable[SimilarPair], split: Split = "test") -> set[str]:
+    """Ids of test images that show what train or val shows, or of val images that train shows."""
+    return {pair.first.id for pair in pairs if pair.across and pair.first.split == split}
+
+
+def find_unconfirmed(leaking: Collection[str], rules: LeakRules) -> Iterator[Finding]:
     """A warning where leakage.images in the dataset's YAML has ids that don't leak."""
     unconfirmed = sorted(rules.leaking.difference(leaking))
-    if not unconfirmed:
-        return []
-    text = (
-        f"leakage.images in the dataset's YAML has {', '.join(unconfirmed)}, "
-        "but no near-duplicate in train or val was found"
-    )
-    return [Finding("warning", "leak", text)]
+    if unconfirmed:
+        text = (
+            f"leakage.images in the dataset's YAML has {', '.join(unconfirmed)}, "
+            "but no near-duplicate in train or val was found"
+        )
+        yield Finding("warning", "leak", text)
 
 
 def format_yaml(pairs: Sequence[SimilarPair], rules: LeakRules, tested: int) -> str:
@@ -101,13 +157,10 @@ def format_yaml(pairs: Sequence[SimilarPair], rules: LeakRules, tested: int) -> 
     Clusters for split.near_duplicates (in place of listed ones that share an id), and the leak.
     """
     lines = []
-    new_ids: set[str] = set()
-    for pair in pairs:
-        if not pair.known:
-            new_ids |= {pair.one.id, pair.other.id}
+    new_ids = {pair.first.id for pair in pairs if not pair.is_known}
     if rules.merges and new_ids:
         lines += ["split:", "  near_duplicates:"]
-        for ids in connect_pairs((pair.one.id, pair.other.id) for pair in pairs):
+        for ids in connect_pairs((pair.first.id, pair.second.id) for pair in pairs):
             if new_ids.intersection(ids):
                 lines.append(f"    - {format_list(ids)}")
     leaking = find_leaks(pairs)
@@ -124,21 +177,17 @@ def format_yaml(pairs: Sequence[SimilarPair], rules: LeakRules, tested: int) -> 
 
 def format_list(ids: Sequence[str]) -> str:
     """Format a list on one line of YAML."""
-    return str(
-        yaml.safe_dump(list(ids), default_flow_style=True, width=10**9, allow_unicode=True)
-    ).strip()
+    text: str = yaml.safe_dump(list(ids), default_flow_style=True, width=10**9, allow_unicode=True)
+    return text.strip()
 
 
-def pairs_to_json(pairs: Iterable[SimilarPair]) -> list[dict[str, Any]]:
-    """The pairs as JSON."""
-    return [
-        {
-            "one": pair.one.id,
-            "other": pair.other.id,
-            "splits": [pair.one.split, pair.other.split],
-            "correlation": round(pair.correlation, 6),
-            "identical": pair.identical,
-            "known": pair.known,
-        }
-        for pair in pairs
-    ]
+def pair_to_json(pair: SimilarPair) -> JsonObject:
+    """A pair as JSON."""
+    return {
+        "one": pair.first.id,
+        "other": pair.second.id,
+        "splits": [pair.first.split, pair.second.split],
+        "correlation": round(pair.correlation, 6),
+        "identical": pair.identical,
+        "known": pair.is_known,
+    }

@@ -6,38 +6,34 @@ Nothing stops at the first defect: each is a finding, and the check goes on with
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import operator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from usbench.catalogue.cards import load_cards
 from usbench.datasets import source, splits
-from usbench.datasets.check.card_comparison import MeasuredRelease, compare_card, find_card
+from usbench.datasets.check.card_comparison import MeasuredRelease, compare_card
 from usbench.datasets.check.counts import ClassCounts, compare_published
-from usbench.datasets.check.duplicates import SimilarPair, find_pairs, without_split
+from usbench.datasets.check.duplicates import SimilarPair, find_pairs
 from usbench.datasets.check.findings import LEVELS, Finding, Level, finding_of_error
-from usbench.datasets.check.images import ImageFacts, examine_images, summarise
+from usbench.datasets.check.images import ImageFacts, ImageSummary, examine_images, summarise
 from usbench.datasets.check.leakage import (
     LeakRules,
-    describe_pair,
+    compare_annotations,
     find_leaks,
     find_unconfirmed,
     format_yaml,
     judge_pairs,
 )
 from usbench.datasets.config import DatasetConfig
-from usbench.datasets.dataset import (
-    assign_splits,
-    require_fit,
-    require_separate_groups,
-    required_splits,
-)
+from usbench.datasets.dataset import require_fit
 from usbench.errors import ConfigError, DataError, UsbenchError
 from usbench.io.console import track
-from usbench.types import SPLITS, Boxes, Landmarks, Layout, Masks, Record, Target, Task
+from usbench.types import SPLITS, Layout, Record, Split, Task
+
+SET_OF = operator.attrgetter("image", "group", "split")  # what pairs depend on
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class CheckReport:
     """All that was found."""
 
     findings: list[Finding] = field(default_factory=list)
-    images: dict[str, Any] = field(default_factory=dict)  # see `summarise`
+    images: ImageSummary = field(default_factory=ImageSummary)
     counts: dict[Task, ClassCounts] = field(default_factory=dict)
     pairs: dict[str, list[SimilarPair]] = field(default_factory=dict)  # by tasks that share them
     paste: str = ""  # lines for the dataset's YAML
@@ -88,7 +84,7 @@ def check_release(
     names = sorted({record.image for view in views for record in view.records})
     images, unreadable = examine_images(root, names)
     report.findings += unreadable
-    report.images = summarise(images)
+    report.images = summarise(images.values())
     for view in views:
         report.findings += find_shared_images(view)
         report.findings += find_shared_groups(view)
@@ -100,7 +96,7 @@ def check_release(
             if count:
                 report.findings.append(Finding("note", "oddity", f"{view.task}: {name}: {count}"))
     find_all_pairs(dataset, root, views, images, report)
-    if not phantom:
+    if views and not phantom:
         report.findings += compare_with_card(dataset, views, report)
     unique = dict.fromkeys(report.findings)  # many records may meet one file's defect
     report.findings = sorted(unique, key=lambda finding: LEVELS.index(finding.level))
@@ -166,29 +162,29 @@ def assign_run_splits(
     warning, since a run needn't take it.
     """
     split, name = dataset.split, dataset.name
-    chosen = list(records)
+    chosen: Iterable[Record] = records
     for fold in (None, *range(split.folds or 0)):
         kind = f"split of {task}" if fold is None else f"fold {fold} of {task}"
         level: Level = "error" if fold is None else "warning"
         try:
-            regrouped = splits.regroup(records, split.near_duplicates)
-            assigned = assign_splits(regrouped, split, fold, name)
-            divided = splits.divide_by_split(assigned, root, required_splits(split))
+            divided = splits.divide(records, split, fold, root, name)
             level = "error"
-            require_separate_groups(divided, split, fold, name)
+            splits.require_separate_groups(divided, split, fold, name)
         except DataError as error:
             report.findings.append(finding_of_error(kind, error, root, level))
         else:
-            chosen = assigned if fold is None else chosen
+            if fold is None:
+                chosen = itertools.chain(*divided.values())
     by_id = {record.id: record for record in chosen}
-    return tuple(by_id.get(record.id) or without_split(record) for record in records)
+    return tuple(by_id.get(record.id) or replace(record, split=None) for record in records)
 
 
 def find_shared_groups(view: ReleaseView) -> Iterator[Finding]:
     """A warning for every two splits of the release that share groups; they stay as released."""
-    by_split: dict[str | None, list[Record]] = {split: [] for split in (*SPLITS, None)}
+    by_split: dict[Split, list[Record]] = {split: [] for split in SPLITS}
     for record in view.records:
-        by_split[record.split].append(record)
+        if record.split is not None:
+            by_split[record.split].append(record)
     for first, second in itertools.combinations(SPLITS, 2):
         shared = sorted(splits.find_crossing_groups(by_split, first, second))
         if shared:
@@ -220,7 +216,6 @@ def count_labels(
     """Read and count every label; one that can't be read or doesn't fit its image is a finding."""
     counts = ClassCounts(tuple(view.layout.classes))
     for record in track(view.run_records, f"labels of {view.task}"):
-        counts.add_image(record)
         image = root / record.image
         try:
             target = view.layout.read(root, record)
@@ -228,11 +223,12 @@ def count_labels(
                 label = root / (record.label or record.image)
                 require_fit(target, images[record.image].size, label, image)
         except UsbenchError as error:
+            counts.add(record, None)
             # an unreadable image is a finding already
             if record.image in images or not str(error).startswith(str(image)):
                 report.findings.append(finding_of_error(f"label of {view.task}", error, root))
         else:
-            counts.add_target(record, target)
+            counts.add(record, target)
     return counts
 
 
@@ -241,31 +237,29 @@ def count_labels(
 
 def compare_with_card(
     dataset: DatasetConfig, views: Sequence[ReleaseView], report: CheckReport
-) -> list[Finding]:
+) -> Iterable[Finding]:
     """Compare what the catalogue's card says, and can be measured, with this copy."""
-    card = find_card(dataset.name)
-    if card is None or not views:
-        return []
+    cards = {card.key: card for card in load_cards().datasets}
+    if dataset.name not in cards:
+        return ()
     classes: Counter[str] = Counter()
     for counts in report.counts.values():
-        for present in counts.present.values():
-            classes.update(dict(zip(counts.classes, present.tolist(), strict=True)))
+        classes.update(dict(zip(counts.classes, counts.present.sum(axis=0).tolist(), strict=True)))
     oddities: Counter[str] = Counter()
     for view in views:
         oddities.update(view.layout.oddities())
     pairs = list(itertools.chain(*report.pairs.values()))
+    identical = {(pair.first.image, pair.second.image) for pair in pairs if pair.identical}
     measured = MeasuredRelease(
         whole=set(report.counts) == set(dataset.views),
-        images=report.images["images"],
-        sizes=report.images["sizes"],
+        images=report.images.images,
+        sizes=report.images.sizes,
         classes=classes,
         leaks=len(find_leaks(pairs)),
-        identical_pairs=len(
-            {(pair.one.image, pair.other.image) for pair in pairs if pair.identical}
-        ),
+        identical_pairs=len(identical),
         oddities=oddities,
     )
-    return list(compare_card(card, measured))
+    return compare_card(cards[dataset.name], measured)
 
 
 # ---- the same image twice
@@ -279,12 +273,10 @@ def find_all_pairs(
     report: CheckReport,
 ) -> None:
     """Find pairs in every set of images; views that divide them alike share one set."""
-    view_sets: dict[tuple[tuple[str, str, str | None], ...], list[ReleaseView]] = {}
+    view_sets: defaultdict[object, list[ReleaseView]] = defaultdict(list)
     for view in views:
-        key = tuple((record.image, record.group, record.split) for record in view.run_records)
-        view_sets.setdefault(key, []).append(view)
+        view_sets[tuple(map(SET_OF, view.run_records))].append(view)
     rules = LeakRules.of(dataset)
-    leaking: set[str] = set()
     pastes = []
     for sharers in view_sets.values():
         tasks = ", ".join(view.task for view in sharers)
@@ -294,47 +286,9 @@ def find_all_pairs(
         report.pairs[tasks] = pairs
         report.findings += judge_pairs(tasks, pairs, inside, tested, rules)
         for view in sharers:
-            report.findings += compare_annotations(view, root, pairs)
+            report.findings += compare_annotations(view.task, view.layout, root, pairs)
         pastes.append(format_yaml(pairs, rules, tested))
-        leaking |= find_leaks(pairs)
     report.paste = "\n".join(filter(None, pastes))
-    if view_sets:
+    if views:
+        leaking = find_leaks(itertools.chain(*report.pairs.values()))
         report.findings += find_unconfirmed(leaking, rules)
-
-
-def compare_annotations(
-    view: ReleaseView, root: Path, pairs: Sequence[SimilarPair]
-) -> Iterator[Finding]:
-    """A warning for every two pixel-identical images: whether their labels are the same too."""
-    for pair in pairs:
-        if not pair.identical:
-            continue
-        try:
-            one, other = (view.layout.read(root, record) for record in (pair.one, pair.other))
-        except UsbenchError:  # a finding already
-            continue
-        differing = differing_classes(one, other, view.layout.classes)
-        how = f"annotated differently ({', '.join(differing)})" if differing else "annotated alike"
-        yield Finding("warning", "identical", f"{view.task}: {describe_pair(pair)}, {how}")
-
-
-def differing_classes(one: Target, other: Target, classes: Sequence[str]) -> list[str]:
-    """The classes in which two targets differ; the size, where masks have several."""
-    if isinstance(one, Masks) and isinstance(other, Masks):
-        if one.planes.shape != other.planes.shape:
-            return ["size"]
-        differs = (one.planes != other.planes).any((1, 2)).tolist()
-    elif isinstance(one, Boxes) and isinstance(other, Boxes):
-        differs = [sorted_boxes(one, c) != sorted_boxes(other, c) for c in range(len(classes))]
-    elif isinstance(one, Landmarks) and isinstance(other, Landmarks):
-        differs = (one.state != other.state).tolist()
-        for c, (path, other_path) in enumerate(zip(one.paths, other.paths, strict=True)):
-            differs[c] |= not np.array_equal(path, other_path)
-    else:
-        return ["kind"]
-    return list(itertools.compress(classes, differs))
-
-
-def sorted_boxes(boxes: Boxes, label: int) -> list[list[float]]:
-    """One class's boxes, sorted."""
-    return sorted(boxes.xyxy[boxes.labels == label].tolist())

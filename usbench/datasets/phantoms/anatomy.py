@@ -22,34 +22,28 @@ from usbench.types import Landmarks
 
 Floats = NDArray[np.floating]
 Plane = NDArray[np.bool_]
+# A mask (H, W), its echogenicity (dB) and, where it isn't as before, its loss (see `Body`).
+Coat = tuple[Plane, float | Floats] | tuple[Plane, float | Floats, float]
 NO_LANDMARKS = Landmarks((), np.zeros(0, np.int8))
 
 
 @dataclass(frozen=True)
 class Body:
-    """The insonified tissue, sampled at the image's pixels or, where it has beams, at points along
-    these.
-    """
+    """The insonified tissue at the image's pixels or, where it has beams, at points along these."""
 
     echo: Floats  # (H, W) scattering, dB over the reference
     loss: Floats  # (H, W) attenuation, there and back, dB per reference px of depth
     coherent: Floats  # (H, W) amplitude of the echoes of smooth interfaces
     planes: Plane  # (C, H, W) where each class is
     gain: float  # the time-gain, dB per reference px of depth
-    smooth: (
-        float  # the SD of the scanner's display filter, reference px: little or much compounding
-    )
+    smooth: float  # SD of the scanner's display filter, reference px: more with more compounding
     scale: tuple[float, float]  # px per reference px (row, column)
-    view: Plane | None = (
-        None  # (H, W) the scanner's field of view, black beyond it; None: the whole image
-    )
+    view: Plane | None = None  # (H, W) the field of view, black beyond it; None: the whole image
     mm_per_px: tuple[float, float] | None = None  # of the image (row, column)
-    # What a release would say of it: view, quality.
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)  # what a release would say of it
     landmarks: Landmarks = NO_LANDMARKS  # in px of the image
-    beams: tuple[Floats, Floats] | None = (
-        None  # (H, W) row and column here of each pixel of the image; None: the same
-    )
+    # (H, W) row and column here of each pixel of the image; None: the same
+    beams: tuple[Floats, Floats] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,16 +64,18 @@ class Draw:
 
     def vary(self, name: str, low: float, high: float) -> float:
         """The subject's value in low … high, jittered a little for this image."""
-        subject = self.subject(name).random()
-        return float(
-            low + (high - low) * np.clip(subject + 0.07 * self.stream(name).standard_normal(), 0, 1)
-        )
+        place = self.subject(name).random() + 0.07 * self.stream(name).standard_normal()
+        return float(low + (high - low) * np.clip(place, 0, 1))
+
+    def choose(self, name: str, low: float, high: float) -> float:
+        """The subject's value in low … high, the same in all its images."""
+        return float(self.subject(name).uniform(low, high))
 
     def turn(self, prime: int) -> float:
-        """A number in 0 … 1 that fills the interval evenly as n runs (Weyl's sequence, one prime
-        per question).
+        """A number in 0 … 1 that fills the interval evenly as n runs, by Weyl's sequence.
 
-        Shares of images with a structure so hold in small series too, independently of each other.
+        With a prime per question, shares of images with a structure hold in small series too,
+        independently of each other.
         """
         start = float(np.random.default_rng([self.seed, 2, prime]).random())
         return (start + self.n * sqrt(prime)) % 1.0
@@ -101,18 +97,17 @@ class Frame:
     @property
     def y(self) -> Floats:
         """(H, 1) depth of the rows' centres."""
-        return ((np.arange(self.size[0], dtype=np.float32) + 0.5) / np.float32(self.scale[0]))[
-            :, None
-        ]
+        return np.arange(0.5, self.size[0], dtype=np.float32)[:, None] / np.float32(self.scale[0])
 
     @property
     def x(self) -> Floats:
         """(1, W) position of the columns' centres."""
-        return ((np.arange(self.size[1], dtype=np.float32) + 0.5) / np.float32(self.scale[1]))[None]
+        return np.arange(0.5, self.size[1], dtype=np.float32)[None] / np.float32(self.scale[1])
 
     def wave(self, name: str, amplitude: float, wavelength: float) -> Floats:
-        """(1, W) a smooth curve about 0: three sines of at least the wavelength, seldom over the
-        amplitude.
+        """(1, W) a smooth curve about 0 of three sines, seldom over the amplitude.
+
+        None is shorter than the wavelength.
         """
         total: Floats = np.zeros_like(self.x)
         for k in range(3):
@@ -122,8 +117,13 @@ class Frame:
         return np.float32(amplitude / 2) * total
 
     def grain(self, name: str, down: float, across: float, slope: float = 0.0) -> Floats:
-        """(H, W) Gaussian texture of mean 0 and SD 1 with these correlation lengths, its rows
-        sheared by the slope.
+        """(H, W) Gaussian texture of mean 0 and SD 1, its rows sheared by the slope.
+
+        Args:
+            name: of its random stream.
+            down: correlation length along the columns, reference px.
+            across: likewise along the rows.
+            slope: rows down per column to the right.
         """
         height, width = self.size
         padded = fft.next_fast_len(height, real=True), fft.next_fast_len(width, real=True)
@@ -141,9 +141,7 @@ class Frame:
         )
 
     def line(self, depth: Floats, sd: float, amplitude: float | Floats) -> Floats:
-        """(H, W) echo of a smooth interface at depth (1, W), weaker where it isn't square to the
-        beam.
-        """
+        """(H, W) echo of a smooth interface at depth (1, W), weaker where it is aslant."""
         slope = np.gradient(depth[0], self.x[0])
         facing = amplitude * np.exp(-((slope / 0.4) ** 2)).astype(np.float32)
         near = slice(*np.searchsorted(self.y[:, 0], [depth.min() - 5 * sd, depth.max() + 5 * sd]))
@@ -158,9 +156,7 @@ class Frame:
         radii: tuple[float, float],
         ragged: float = 0.0,
     ) -> Floats:
-        """(H, W) distance from the centre (x, y) in units of the outline's: below 1 inside an oval
-        with ripples.
-        """
+        """(H, W) distance from the centre (x, y) of an oval with ripples; 1 on its outline."""
         tilt = self.draw.vary(f"{name} tilt", -0.25, 0.25)
         dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
         u = (dx * cos(tilt) + dy * sin(tilt)) / np.float32(radii[0])
@@ -176,30 +172,24 @@ class Frame:
         return distance
 
 
-def paint(body: Body, where: Plane, echo: float | Floats, loss: float | None = None) -> Body:
-    """The body with the echogenicity (dB), and the attenuation if given, replaced where the mask is
-    set.
-    """
-    painted = replace(body, echo=np.where(where, np.float32(echo), body.echo))
-    return (
-        painted
-        if loss is None
-        else replace(painted, loss=np.where(where, np.float32(loss), body.loss))
-    )
+def paint(body: Body, *coats: Coat) -> Body:
+    """The body with its echogenicity, and its loss if given, replaced coat by coat."""
+    for where, echo, *loss in coats:
+        body = replace(body, echo=np.where(where, np.float32(echo), body.echo))
+        if loss:
+            body = replace(body, loss=np.where(where, np.float32(loss[0]), body.loss))
+    return body
 
 
 def tissue(
     frame: Frame, classes: tuple[str, ...], echo: Floats, gain: float, smooth: float
 ) -> Body:
     """A body of one tissue, attenuating as the time-gain expects, without structures."""
-    size = frame.size
-    full = np.broadcast_to(echo, size).astype(np.float32)
-    planes = np.zeros((len(classes), *size), bool)
     return Body(
-        full,
-        np.full(size, gain, np.float32),
-        np.zeros(size, np.float32),
-        planes,
+        np.broadcast_to(echo, frame.size).astype(np.float32),
+        np.full(frame.size, gain, np.float32),
+        np.zeros(frame.size, np.float32),
+        np.zeros((len(classes), *frame.size), bool),
         gain,
         smooth,
         frame.scale,
@@ -207,15 +197,32 @@ def tissue(
 
 
 def mark(body: Body, label: int, where: Plane) -> Body:
-    """The body with the mask (H, W) added to the class's plane."""
-    planes = body.planes.copy()
+    """The body with the structure's mask (H, W), which what was drawn before loses."""
+    planes = body.planes & ~where
     planes[label] |= where
     return replace(body, planes=planes)
 
 
+def enclose(
+    body: Body, label: int, distance: Floats, rim: float | Floats = 0.0, inner: float = 1.0
+) -> Body:
+    """The body with an oval structure marked, without interfaces within it but for its rim.
+
+    Args:
+        body: painted.
+        label: the structure's class.
+        distance: see `Frame.blob`.
+        rim: (H, W) echo of its wall.
+        inner: the distance within which no interface is left.
+    """
+    coherent = body.coherent * (distance >= inner) + rim
+    return mark(replace(body, coherent=coherent.astype(np.float32)), label, distance < 1)
+
+
 def scan(frame: Frame, body: Body, fade: float) -> Body:
-    """The body as this probe position sees it: uneven contact, interfaces that glint, levels that
-    fade with depth.
+    """The body as this probe position sees it.
+
+    The contact is uneven, interfaces glint, and levels fade with depth.
     """
     fall = fade * frame.y / frame.reference[0] + frame.wave("contact", 1.5, 180)
     glint = np.float32(10) ** ((fall + 4 * frame.grain("glint", 5, 16)) / np.float32(20))
@@ -229,11 +236,7 @@ def scan(frame: Frame, body: Body, fade: float) -> Body:
 def wall(
     frame: Frame, distance: Floats, centre: tuple[float, float], radius: float, sd: float
 ) -> Floats:
-    """(H, W) echo of a round wall, strong above and below, faint at the sides, where the beam
-    grazes it.
-    """
-    facing = np.clip(((frame.y - centre[1]) / radius) ** 2 * 1.6, 0.03, 1)
-    echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing.astype(
-        np.float32
-    )
+    """(H, W) echo of a round wall: strong above and below, faint where the beam grazes it."""
+    facing = np.clip(((frame.y - centre[1]) / radius) ** 2 * 1.6, 0.03, 1).astype(np.float32)
+    echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing
     return echo

@@ -44,12 +44,8 @@ class PhantomSpec:
     size: tuple[int, int]  # (H, W) native pixels
     counts: dict[str, int]  # images per split; a split may be missing
     seed: int
-    id: str = (
-        "{n:04d}"  # pattern of a sample's id, from n (over all splits, from 1) and group (int)
-    )
-    per_group: int = (
-        4  # consecutive images of one split that share a subject; no group crosses splits
-    )
+    id: str = "{n:04d}"  # pattern of a sample's id: n counts over all splits from 1; group (int)
+    per_group: int = 4  # consecutive images of one split that share a subject
     tint: bool = False  # for the layout that writes colour; the pixels here are grey
 
 
@@ -77,11 +73,9 @@ def _samples(spec: PhantomSpec, task: Task) -> Iterator[Sample]:
         draw = Draw(spec.seed, group, n)
         body = scenes.SCENES[spec.scene](draw, spec.size)
         image = render_bmode(body, draw.stream("speckle"))
-        target = _target(body, task, spec.scene)
-        name, facts = spec.id.format(n=n, group=group), dict(body.attributes)
-        yield Sample(
-            name, f"g{group}", image, target, body.mm_per_px, split=split, attributes=facts
-        )
+        target = _target_of(body, task, spec.scene)
+        name = spec.id.format(n=n, group=group)
+        yield Sample(name, f"g{group}", image, target, body.mm_per_px, split, dict(body.attributes))
 
 
 def simulate_speckle(
@@ -91,8 +85,7 @@ def simulate_speckle(
     lateral: tuple[float, float] = LATERAL_PX,
     coherent: Floats | None = None,
 ) -> Floats:
-    """The envelope (H, W) of the echo from random scatterers of root-mean-square amplitude
-    `echogenicity` (H, W).
+    """The envelope (H, W) of the echo from random scatterers of RMS amplitude `echogenicity`.
 
     One circular complex Gaussian scatterer per pixel, filtered by a Gaussian point-spread function
     of standard deviation `axial` px down and `lateral` px across (at the top and at the bottom,
@@ -137,13 +130,11 @@ def render_bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     loss = ndimage.gaussian_filter1d(body.loss, 3 * columns, axis=1) / np.float32(rows)
     gain = body.gain * depth - (np.cumsum(loss, axis=0, dtype=np.float32) - loss)
     noise = 10 ** ((NOISE_DB + body.gain * (depth - depth[-1])) / 10) + 10 ** (HAZE_DB / 10)
-    echogenicity = np.sqrt(10 ** ((body.echo + gain) / 10) + noise)
-    lateral = (max(0.6, LATERAL_PX[0] * columns), max(0.6, LATERAL_PX[1] * columns))
     envelope = simulate_speckle(
-        echogenicity,
+        np.sqrt(10 ** ((body.echo + gain) / 10) + noise),
         rng,
         max(0.6, AXIAL_PX * rows),
-        lateral,
+        (max(0.6, LATERAL_PX[0] * columns), max(0.6, LATERAL_PX[1] * columns)),
         body.coherent * 10 ** (gain / np.float32(20)),
     )
     image = compress(envelope, body.smooth * columns)
@@ -154,14 +145,14 @@ def render_bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
-    """Grey levels (H, W) of an envelope: logarithmic, white at WHITE_DB, black DYNAMIC_RANGE_DB
-    below it.
+    """Grey levels (H, W) of an envelope: the logarithm, DYNAMIC_RANGE_DB up to WHITE_DB.
 
     `smooth` is the standard deviation, in px, of the display filter over the logarithmic levels.
     """
-    level = 20 * np.log10(np.maximum(envelope, np.float32(1e-6)))
-    level = ndimage.gaussian_filter(level, smooth) if smooth > 0 else level
-    return np.clip(255 * (1 + (level - WHITE_DB) / DYNAMIC_RANGE_DB) + 0.5, 0, 255).astype(np.uint8)
+    level: Floats = 20 * np.log10(np.maximum(envelope, np.float32(1e-6)))
+    level = ndimage.gaussian_filter(level, smooth)
+    level = np.clip(255 * (1 + (level - WHITE_DB) / DYNAMIC_RANGE_DB) + 0.5, 0, 255)
+    return level.astype(np.uint8)
 
 
 def _numbers(spec: PhantomSpec) -> Iterator[tuple[int, int, Split]]:
@@ -177,49 +168,47 @@ def _numbers(spec: PhantomSpec) -> Iterator[tuple[int, int, Split]]:
             yield n, group, split
 
 
-def _target(body: Body, task: Task, scene: str) -> Target:
+def _target_of(body: Body, task: Task, scene: str) -> Target:
     if task == "landmark":
         return body.landmarks
     return Masks(body.planes) if task == "segment" else _boxes(body.planes, scene)
 
 
 def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
-    """Half-open boxes (native px) around the connected components of the classes that the scene
-    detects.
-    """
+    """Boxes around the connected components of the classes that the scene detects."""
     corners: list[tuple[int, int, int, int]] = []
     labels: list[int] = []
     for label, name in enumerate(CLASSES[scene]["detect"]):
-        components, _ = ndimage.label(
-            planes[CLASSES[scene]["segment"].index(name)], np.ones((3, 3))
-        )
-        for rows, columns in ndimage.find_objects(components):
+        plane = planes[CLASSES[scene]["segment"].index(name)]
+        for rows, columns in ndimage.find_objects(ndimage.label(plane, np.ones((3, 3)))[0]):
             corners.append((columns.start, rows.start, columns.stop, rows.stop))
             labels.append(label)
     return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64))
 
 
 def _check(spec: PhantomSpec, task: Task) -> None:
-    if spec.scene not in CLASSES:
+    """Raise ConfigError where `draw_samples` does."""
+    classes = CLASSES.get(spec.scene)
+    if classes is None:
         raise ConfigError(f"phantom scene {spec.scene!r}: expected one of {', '.join(CLASSES)}")
-    if task not in CLASSES[spec.scene]:
+    if task not in classes:
         raise ConfigError(
-            f"phantom scene {spec.scene!r} has no task {task!r}: "
-            f"expected {' or '.join(CLASSES[spec.scene])}"
+            f"phantom scene {spec.scene!r} has no task {task!r}: expected {' or '.join(classes)}"
         )
-    if unknown := [split for split in spec.counts if split not in SPLITS]:
+    unknown = sorted(spec.counts.keys() - set(SPLITS))
+    if unknown:
         raise ConfigError(
             f"phantom counts: expected {', '.join(SPLITS)}, got {', '.join(map(repr, unknown))}"
         )
-    if spec.seed < 0 or spec.per_group < 1 or any(count < 0 for count in spec.counts.values()):
+    if min(spec.seed, spec.per_group - 1, *spec.counts.values()) < 0:
         raise ConfigError(
             "phantom: expected a seed and counts of at least 0 and per_group of at least 1, "
             f"got seed {spec.seed}, counts {dict(spec.counts)}, per_group {spec.per_group}"
         )
     if len(spec.size) != 2 or min(spec.size) < SMALLEST_SIDE:
         raise ConfigError(
-            f"phantom size: expected (H, W) of at least {SMALLEST_SIDE} px each, got "
-            f"{tuple(spec.size)}"
+            f"phantom size: expected (H, W) of at least {SMALLEST_SIDE} px each, "
+            f"got {tuple(spec.size)}"
         )
     try:
         spec.id.format(n=1, group=1)

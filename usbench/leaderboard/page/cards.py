@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from usbench.catalogue.wording import format_range, format_value
+from usbench.catalogue.tables import format_range, format_value
 
 Json = dict[str, Any]
 FACETS = ("anatomy", "tasks", "access", "licence")  # fields that a reader filters by

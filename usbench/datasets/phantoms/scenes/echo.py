@@ -1,5 +1,4 @@
-"""The heart under a phased array: apical four-chamber views and parasternal long-axis views, with
-their landmarks.
+"""The heart under a phased array: apical and parasternal views with their landmarks.
 
 Knows what each tissue returns, in dB over the reference echogenicity, and how the beams fan out:
 the body is laid out in beams, so that speckle, attenuation and the beam's width go along them and
@@ -41,47 +40,41 @@ ANGLES = 8192  # an outline's radius is looked up at so many angles
 
 
 def echo(draw: Draw, size: tuple[int, int]) -> Body:
-    """A heart, 600 × 800: apical four-chamber in every odd group, parasternal long-axis in every
-    even one.
+    """A heart, 600 × 800: apical four-chamber in odd groups, parasternal long-axis in even ones.
 
     A name that isn't of the view is OFF; in a tenth of the images one that is drops out, and is
     BLURRED.
     """
     heart = (apical if draw.group % 2 == 1 else parasternal)(draw)
     image = Frame(draw, REFERENCE, size)
-    beams = Frame(
-        draw, (round(REACH), BEAMS), (round(REACH * image.scale[0]), round(BEAMS * image.scale[1]))
-    )
+    beams_size = round(REACH * image.scale[0]), round(BEAMS * image.scale[1])
+    beams = Frame(draw, (round(REACH), BEAMS), beams_size)
     angle = (beams.x / np.float32(BEAMS) - np.float32(0.5)) * np.float32(2 * ASPECT)
-    x, y = (
-        np.float32(APEX[0]) + beams.y * np.sin(angle),
-        np.float32(APEX[1]) + beams.y * np.cos(angle),
-    )
-    hidden = _hidden(draw, heart)
+    x = np.float32(APEX[0]) + beams.y * np.sin(angle)
+    y = np.float32(APEX[1]) + beams.y * np.cos(angle)
     body = scan(beams, _valves(_chambers(beams, heart, x, y), heart, x, y), -5)
-    if hidden:
+    hidden = None
+    if draw.turn(7) < 0.1:
+        names = sorted(heart.paths)
+        hidden = names[draw.stream("hidden").integers(len(names))]
         body = _drop_out(body, heart, hidden, x, y)
-    pitch = float(draw.subject("depth").uniform(0.235, 0.275))  # mm
+    pitch = draw.choose("depth", 0.235, 0.275)  # mm
     return replace(
-        _swept(body, image, beams),
+        _sweep(body, image, beams),
         landmarks=_landmarks(heart, hidden, image),
         mm_per_px=(pitch / image.scale[0], pitch / image.scale[1]),
         attributes={"view": heart.view},
     )
 
 
-def _swept(body: Body, image: Frame, beams: Frame) -> Body:
-    """The body with where in its beams each pixel of the image lies, and which of them the sector
-    covers.
-    """
+def _sweep(body: Body, image: Frame, beams: Frame) -> Body:
+    """The body with where in its beams each pixel lies, and which pixels the sector covers."""
     dx, dy = image.x - np.float32(APEX[0]), image.y - np.float32(APEX[1])
     depth, angle = np.hypot(dx, dy), np.arctan2(dx, dy)
     rows = depth * np.float32(beams.scale[0]) - np.float32(0.5)
-    columns = (angle / np.float32(2 * ASPECT) + np.float32(0.5)) * np.float32(
-        beams.size[1]
-    ) - np.float32(0.5)
+    columns = (angle / np.float32(2 * ASPECT) + np.float32(0.5)) * np.float32(beams.size[1])
     view = (depth > FACE) & (depth < REACH) & (np.abs(angle) < ASPECT)
-    return replace(body, view=view, beams=(rows, columns))
+    return replace(body, view=view, beams=(rows, columns - np.float32(0.5)))
 
 
 def _chambers(beams: Frame, heart: Heart, x: Floats, y: Floats) -> Body:
@@ -95,26 +88,22 @@ def _chambers(beams: Frame, heart: Heart, x: Floats, y: Floats) -> Body:
     surfaces = 5 * _surface(outer, 2.2)
     for depth, wall in inner:
         if wall:
-            body = paint(body, depth < wall, -1 + 2 * fibres)
+            body = paint(body, (depth < wall, -1 + 2 * fibres))
             surfaces = np.maximum(surfaces, 3 * _surface(depth - np.float32(wall), 1.8))
-    body = paint(body, outer < 0, -1 + 2.5 * fibres, 0.055)
+    body = paint(body, (outer < 0, -1 + 2.5 * fibres, 0.055))
     blood = np.minimum.reduce([depth for depth, _ in inner])
     for depth, _ in inner:
         surfaces = np.maximum(surfaces, 4 * _surface(depth - np.float32(2), 1.8))
-    body = paint(body, blood < 0, -30 + 2 * coarse, 0.045)
+    body = paint(body, (blood < 0, -30 + 2 * coarse, 0.045))
     return replace(body, coherent=np.where(blood < 0, np.float32(0), surfaces).astype(np.float32))
 
 
 def _surface(depth: Floats, sd: float) -> Floats:
-    """The echo of a smooth surface where the distance to it is 0: 1 where the beam is square to it,
-    less aslant.
-    """
-    facing = np.abs(
-        np.gradient(depth, axis=0) / np.maximum(np.hypot(*np.gradient(depth)), np.float32(1e-6))
-    )
-    echo: Floats = np.exp(np.float32(-0.5) * (depth / np.float32(sd)) ** 2) * (
-        np.float32(0.12) + np.float32(0.88) * facing**2
-    )
+    """The echo of a smooth surface at distance 0: 1 where the beam is square to it, less aslant."""
+    down, across = np.gradient(depth)
+    facing = np.abs(down / np.maximum(np.hypot(down, across), np.float32(1e-6)))
+    echo: Floats = np.exp(np.float32(-0.5) * (depth / np.float32(sd)) ** 2)
+    echo *= np.float32(0.12) + np.float32(0.88) * facing**2
     return echo
 
 
@@ -141,53 +130,45 @@ def _trace(line: Line, sd: float, x: Floats, y: Floats) -> Floats:
 
 
 def distance(outline: Line, x: Floats, y: Floats) -> Floats:
-    """Distance of points from a closed outline (N, 2), negative inside, exact near it (to first
-    order).
+    """Distance of points from a closed outline (N, 2), to first order; negative inside.
 
     The outline must be star-shaped about its perimeter's centre: its radius is looked up by angle.
     """
     closed = resample_curve(np.concatenate([outline, outline[:1]]))[1:]
     centre = closed.mean(axis=0)
-    bearing, away = np.arctan2(*(closed - centre).T[::-1]), np.linalg.norm(closed - centre, axis=1)
+    bearing = np.arctan2(*(closed - centre).T[::-1])
+    away = np.linalg.norm(closed - centre, axis=1)
     order = np.argsort(bearing)
     fine = np.linspace(-np.pi, np.pi, ANGLES, endpoint=False) + np.pi / ANGLES
     radius = np.interp(fine, bearing[order], away[order], period=2 * np.pi)
     slope = (np.roll(radius, -1) - np.roll(radius, 1)) * (ANGLES / (4 * np.pi))
     slant = radius / np.hypot(radius, slope)
     dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
-    at = ((np.arctan2(dy, dx) + np.float32(np.pi)) * np.float32(ANGLES / (2 * np.pi))).astype(
-        np.int32
-    ) % ANGLES
+    turns = (np.arctan2(dy, dx) + np.float32(np.pi)) * np.float32(ANGLES / (2 * np.pi))
+    at = turns.astype(np.int32) % ANGLES
     # Beyond a pointed end the slant says too little.
     tip = ndimage.maximum_filter1d(radius, ANGLES // 24, mode="wrap")
     depth = np.hypot(dx, dy)
-    found: Floats = (depth - radius.astype(np.float32)[at]) * slant.astype(np.float32)[at]
-    found = np.maximum(found, depth - tip.astype(np.float32)[at])
-    return found
-
-
-def _hidden(draw: Draw, heart: Heart) -> str | None:
-    """The name that drops out of this image, if one does."""
-    names = sorted(heart.paths)
-    return names[draw.stream("hidden").integers(len(names))] if draw.turn(7) < 0.1 else None
+    result: Floats = (depth - radius.astype(np.float32)[at]) * slant.astype(np.float32)[at]
+    np.maximum(result, depth - tip.astype(np.float32)[at], out=result)
+    return result
 
 
 def _drop_out(body: Body, heart: Heart, hidden: str, x: Floats, y: Floats) -> Body:
     """Hardly an echo about the hidden landmark, though not so near to the points that are seen."""
     path = curve_through(heart.paths[hidden], DARK_PX)
-    seen = np.concatenate(
-        [other for name, other in heart.paths.items() if name != hidden and len(other) == 1]
-    )
-    clear = np.linalg.norm(path[:, None] - seen, axis=2).min(axis=1) > APART_PX
-    centres = path[clear] if len(path) > 1 else path
+    if len(path) > 1:  # a curve
+        points = [other for other in heart.paths.values() if len(other) == 1]
+        apart = np.linalg.norm(path[:, None] - np.concatenate(points), axis=2).min(axis=1)
+        path = path[apart > APART_PX]
     dark = np.zeros(x.shape, np.float32)
-    for centre in centres:
+    for centre in path:
         dark = np.maximum(dark, _trace(centre[None], DARK_PX, x, y))
     return replace(body, echo=body.echo - 30 * dark, coherent=body.coherent * (1 - dark) ** 3)
 
 
 def _landmarks(heart: Heart, hidden: str | None, image: Frame) -> Landmarks:
-    """The truth in the image's pixels, whose centres are at whole numbers."""
+    """The target in the image's pixels, whose centres are at whole numbers."""
     scale: NDArray[np.float64] = np.array(image.scale[::-1])
     paths, states = [], []
     for name in ECHO:

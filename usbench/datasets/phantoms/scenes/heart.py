@@ -1,13 +1,14 @@
-"""What a view of the heart is made of: outlines, leaflets and landmarks, and how to lay them out
-and let them beat.
+"""What a view of the heart is made of, how it is laid out, and how it beats.
 
-Knows nothing of echoes and pixels, and no view. Lengths are pixels of the scene's reference size,
-600 × 800, x to the right and y down. A view is laid out in coordinates (s, v) of its own, along the
-left ventricle's long axis and square to it, so that the whole heart tilts and shifts as one.
+Outlines, leaflets and landmarks; no echoes and pixels, and no view. Lengths are pixels of the
+scene's reference size, 600 × 800, x to the right and y down. A view is laid out in coordinates
+(s, v) of its own, along the left ventricle's long axis and square to it, so that the whole heart
+tilts and shifts as one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, pi, sin
 
@@ -38,10 +39,7 @@ class Heart:
 
 @dataclass(frozen=True)
 class Axes:
-    """Where (s, v) lies in the image: the origin, and the direction of s.
-
-    V is 90° clockwise from it on the screen.
-    """
+    """Where (s, v) lies in the image; v is 90° clockwise from s on the screen."""
 
     origin: tuple[float, float]
     turn: float  # of s from the screen's x axis towards its y axis, radians
@@ -51,6 +49,23 @@ class Axes:
         s, v = np.asarray(points, np.float64).reshape(-1, 2).T
         x, y = cos(self.turn), sin(self.turn)
         return np.stack([self.origin[0] + s * x - v * y, self.origin[1] + s * y + v * x], axis=1)
+
+    def lay_out(
+        self,
+        view: str,
+        muscle: Line,
+        cavities: Sequence[tuple[Line, float]],
+        leaflets: Sequence[Line],
+        paths: Mapping[str, object],
+    ) -> Heart:
+        """A heart in the image, from one in s, v; see `Heart`."""
+        return Heart(
+            view,
+            self.place(muscle),
+            tuple((self.place(outline), wall) for outline, wall in cavities),
+            tuple(map(self.place, leaflets)),
+            {name: self.place(path) for name, path in paths.items()},
+        )
 
 
 def contraction(draw: Draw) -> float:
@@ -66,30 +81,22 @@ def opening(part: float) -> float:
     return max(0.0, 1.6 * part - 0.6)
 
 
-def own(draw: Draw, name: str, low: float, high: float) -> float:
-    """The subject's value, the same in all images: in a video only the beat moves."""
-    return float(draw.subject(name).uniform(low, high))
-
-
-def at(line: Line, s: float) -> float:
+def offset_at(line: Line, s: float) -> float:
     """The v of a line (N, 2) of s, v at s, where s rises or falls all along."""
     rising = line if line[0, 0] < line[-1, 0] else line[::-1]
     return float(np.interp(s, rising[:, 0], rising[:, 1]))
 
 
-def shifted(line: Line, by: float) -> Line:
-    """The line moved to the left of its direction."""
+def shift(line: Line, by: float) -> Line:
+    """Move a line to the left of its direction."""
     along = np.gradient(line, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     return line + by * np.stack([along[:, 1], -along[:, 0]], axis=1)
 
 
-def leaflet(one: tuple[float, float], other: tuple[float, float], bend: float) -> Line:
-    """A leaflet from its hinge to its tip, bent to the left of its direction by this part of its
-    length.
-    """
-    start, end = np.array(one), np.array(other)
+def leaflet(hinge: tuple[float, float], tip: tuple[float, float], bend: float) -> Line:
+    """A leaflet, bent to the left of its direction by this part of its length."""
+    start, end = np.array(hinge), np.array(tip)
     along = end - start
-    return curve_through(
-        np.stack([start, (start + end) / 2 + bend * np.array([along[1], -along[0]]), end])
-    )
+    middle = (start + end) / 2 + bend * np.array([along[1], -along[0]])
+    return curve_through(np.stack([start, middle, end]))

@@ -1,5 +1,4 @@
-"""A kidney under a curved probe, in longitudinal or transverse section: capsule, central echo
-complex, medulla, cortex.
+"""A kidney under a curved probe, in longitudinal or transverse section.
 
 Knows enough anatomy to look right and where each structure is to the pixel; levels are dB over the
 reference echogenicity, lengths pixels of the scene's reference size. Knows no physics of the image
@@ -36,9 +35,7 @@ class _Organ:
 
 
 def kidney(draw: Draw, size: tuple[int, int]) -> Body:
-    """One kidney in fat, below liver and before muscle, 384 × 512 or twice that.
-
-    Longitudinal in every odd group.
+    """One kidney in fat, below liver and before muscle, 384 × 512; longitudinal in odd groups.
 
     The capsule's plane contains the other three, which are disjoint. The sinus reaches the capsule
     at the hilum and the pyramids reach the sinus, so that no component of any plane has a hole.
@@ -46,26 +43,22 @@ def kidney(draw: Draw, size: tuple[int, int]) -> Body:
     frame = Frame(draw, REFERENCE, size)
     longitudinal = draw.group % 2 == 1
     organ = _organ(frame, longitudinal)
-    depth, angle = _polar(frame)
-    planes = _planes(frame, organ)
-    body = _surroundings(frame, organ, depth)
-    body = _parenchyma(frame, replace(body, planes=planes), organ)
-    body = _shadow(frame, scan(frame, body, -4), angle)
+    dx, dy = frame.x - np.float32(APEX[0]), frame.y - np.float32(APEX[1])
+    depth = np.hypot(dx, dy) - np.float32(FACE)  # below the probe's face, along the beam
+    angle = np.arctan2(dx, dy)  # of the beam to the vertical
+    body = replace(_surroundings(frame, organ, depth), planes=_planes(frame, organ))
+    body = _shadow(frame, scan(frame, _parenchyma(frame, body, organ), -4), angle)
     view = (depth > 0) & (depth < REACH - FACE) & (np.abs(angle) < ASPECT)
-    pitch = draw.subject("depth").uniform(0.36, 0.44)
+    # Coarse pixels may close holes, which a polygon can't say.
+    planes = list(map(ndimage.binary_fill_holes, body.planes & view))
+    pitch = draw.choose("depth", 0.36, 0.44)
     return replace(
         body,
-        planes=_solid(body.planes & view),
+        planes=np.stack(planes),
         view=view,
         mm_per_px=(pitch / frame.scale[0], pitch / frame.scale[1]),
         attributes={"view": "Longitudinal" if longitudinal else "Transverse", "quality": "Good"},
     )
-
-
-def _polar(frame: Frame) -> tuple[Floats, Floats]:
-    """(H, W) depth below the probe's face along the beam, and the beam's angle to the vertical."""
-    dx, dy = frame.x - np.float32(APEX[0]), frame.y - np.float32(APEX[1])
-    return np.hypot(dx, dy) - np.float32(FACE), np.arctan2(dx, dy)
 
 
 def _organ(frame: Frame, longitudinal: bool) -> _Organ:
@@ -73,16 +66,15 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
     vary = frame.draw.vary
     centre = vary("x", 242, 270), vary("y", 192, 216)
     if longitudinal:
-        radii, tilt, hilum = (
-            (vary("long", 132, 152), vary("thick", 57, 68)),
-            vary("tilt", -0.28, 0.28),
-            pi / 2,
-        )
+        radii = vary("long", 132, 152), vary("thick", 57, 68)
+        tilt = vary("tilt", -0.28, 0.28)
         sinus = vary("sinus long", 0.60, 0.70), vary("sinus thick", 0.36, 0.44)
+        hilum = pi / 2
     else:
-        radii, tilt = (vary("wide", 72, 88), vary("thick", 64, 77)), vary("tilt", -0.4, 0.4)
-        hilum = 0.0 if frame.draw.group % 4 == 0 else pi
+        radii = vary("wide", 72, 88), vary("thick", 64, 77)
+        tilt = vary("tilt", -0.4, 0.4)
         sinus = vary("sinus wide", 0.42, 0.50), vary("sinus thick", 0.38, 0.46)
+        hilum = 0.0 if frame.draw.group % 4 == 0 else pi
     hilum += vary("hilum", -0.3, 0.3)
     dx, dy = frame.x - np.float32(centre[0]), frame.y - np.float32(centre[1])
     u = (dx * cos(tilt) + dy * sin(tilt)) / np.float32(radii[0])
@@ -90,16 +82,13 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
     angle = np.arctan2(v, u)
     around = np.linspace(-pi, pi, 721, dtype=np.float32)
     turned = (around - hilum + pi) % (2 * pi) - pi
-    rim = (
-        1
-        + _ripple(frame, "rim", around, 0.018)
-        - vary("dent", 0.07, 0.14) * np.exp(-((turned / 0.34) ** 2))
-    )
-    inner = (1 + _ripple(frame, "sinus", around, 0.07)) / np.hypot(
-        np.cos(around) / sinus[0], np.sin(around) / sinus[1]
-    )
+    dent = vary("dent", 0.07, 0.14) * np.exp(-((turned / 0.34) ** 2))
+    rim = 1 + _ripple(frame, "rim", around, 0.018) - dent
+    oval = np.hypot(np.cos(around) / sinus[0], np.sin(around) / sinus[1])
+    inner = (1 + _ripple(frame, "sinus", around, 0.07)) / oval
     middle = 0.6 * inner + 0.4 * rim
-    way = _way(middle * np.cos(around) * radii[0], middle * np.sin(around) * radii[1])
+    x, y = middle * np.cos(around) * radii[0], middle * np.sin(around) * radii[1]
+    way = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     start = np.interp((hilum + pi) % (2 * pi) - pi, around, way)
     outer, inside = np.interp(angle, around, rim), np.interp(angle, around, inner)
     radius = np.hypot(u, v)
@@ -116,137 +105,103 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
 
 
 def _ripple(frame: Frame, name: str, angle: Floats, amplitude: float) -> Floats:
-    """A smooth periodic deviation about 0."""
     total = np.zeros_like(angle)
     for k in (2, 3, 5, 7):
-        total += np.cos(
-            k * angle + frame.draw.vary(f"{name} ripple {k}", 0, 2 * pi), dtype=np.float32
-        )
+        phase = frame.draw.vary(f"{name} ripple {k}", 0, 2 * pi)
+        total += np.cos(k * angle + phase, dtype=np.float32)
     return np.float32(amplitude / 2) * total
 
 
-def _way(x: Floats, y: Floats) -> Floats:
-    """The length of the polyline up to each of its points."""
-    steps = np.hypot(np.diff(x), np.diff(y))
-    return np.concatenate([[0.0], np.cumsum(steps)])
-
-
 def _planes(frame: Frame, organ: _Organ) -> Plane:
-    """(4, H, W) of KIDNEY: pyramids stand on the sinus side by side, their bases towards the
-    capsule.
-    """
+    """(4, H, W) of KIDNEY: pyramids side by side on the sinus, their bases towards the capsule."""
     vary = frame.draw.vary
     gap = vary("gap", 24, 32)
     count = max(round((organ.length - 2 * gap) / vary("pitch", 44, 54)), 3)
     place = (organ.hilum - gap) / (organ.length - 2 * gap) * count
     number = np.clip(np.floor(place), 0, count - 1).astype(np.int64)
-    shift = np.array([vary(f"pyramid {k} shift", -0.06, 0.06) for k in range(count)], np.float32)
-    width = np.array([vary(f"pyramid {k} width", 0.30, 0.37) for k in range(count)], np.float32)
-    height = np.array([vary(f"pyramid {k} height", 0.52, 0.66) for k in range(count)], np.float32)
-    aside = np.abs(place - number - 0.5 - shift[number])
-    level, half = organ.level, width[number]
+    pyramids = np.empty((3, count), np.float32)
+    for k in range(count):
+        pyramids[0, k] = vary(f"pyramid {k} shift", -0.06, 0.06)
+        pyramids[1, k] = vary(f"pyramid {k} width", 0.30, 0.37)
+        pyramids[2, k] = vary(f"pyramid {k} height", 0.52, 0.66)
+    shift, half, height = pyramids[:, number]
+    aside = np.abs(place - number - 0.5 - shift)
+    level = organ.level
     tapered = half * (0.5 + 0.5 * np.clip(level / 0.45, 0, 1))
     capsule = organ.outside < 0
     parenchyma = capsule & (level >= 0) & (organ.hilum > gap) & (organ.hilum < organ.length - gap)
-    medulla = parenchyma & (aside < tapered) & (level < height[number] - 0.22 * (aside / half) ** 2)
-    sinus = capsule & ~parenchyma
-    return np.stack([capsule, sinus, medulla, parenchyma & ~medulla])
-
-
-def _solid(planes: Plane) -> Plane:
-    """The planes without the holes that coarse pixels may close: what a polygon can say."""
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in planes])
+    medulla = parenchyma & (aside < tapered) & (level < height - 0.22 * (aside / half) ** 2)
+    return np.stack([capsule, capsule & ~parenchyma, medulla, parenchyma & ~medulla])
 
 
 def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
-    """Skin, fat and muscle along the probe, liver before the kidney, muscle behind it, fat about
-    it.
-    """
+    """Skin, fat and muscle along the probe; liver before, muscle behind, fat about the kidney."""
     vary = frame.draw.vary
-    fine, streaks = (
-        frame.grain("liver", 2.5, 4),
-        frame.grain("streaks", 1.6, 26, vary("streak slope", -0.2, 0.2)),
-    )
-    body = tissue(frame, KIDNEY, vary("liver", -9, -5) + 1.2 * fine, 0.08, 0.8)
-    body = _liver_vessels(frame, body)
-    edge = (
-        vary("edge", 215, 260)
-        + vary("edge slope", -0.3, 0.3) * (frame.x - 256)
-        + frame.wave("edge", 14, 200)
-    )
-    psoas = frame.y > edge
-    body = paint(body, psoas, -14 + 5 * np.maximum(streaks, -1))
+    liver = vary("liver", -9, -5) + 1.2 * frame.grain("liver", 2.5, 4)
+    streaks = frame.grain("streaks", 1.6, 26, vary("streak slope", -0.2, 0.2))
+    slant = vary("edge slope", -0.3, 0.3) * (frame.x - 256)
+    psoas = frame.y > vary("edge", 215, 260) + slant + frame.wave("edge", 14, 200)
     lines = np.where(psoas, 2 * np.maximum(streaks - 1.4, 0), np.float32(0))
     skin, fat = vary("skin", 5, 8), vary("fat", 16, 26)
     wall = fat + vary("muscle", 18, 30)
     curved = frame.grain("layers", 1.4, 30)
-    body = paint(body, depth < wall, -14 + 4 * curved)
-    body = paint(body, depth < fat, -8 + 4 * curved)
-    body = paint(body, depth < skin, 5)
     patchy = np.clip(0.55 + 0.4 * frame.grain("patchy", 3, 20), 0.05, 1.2)
     bent = depth + frame.wave("layers", 2.5, 120)
     for where, strength in ((skin, 2), (fat, 6), (wall, 7)):
         lines = lines + strength * patchy * np.exp(-0.5 * ((bent - where) / 1.1) ** 2)
-        around = (
-            vary("perirenal", 6, 11)
-            + frame.wave("perirenal", 5, 90)
-            + 2.5 * frame.grain("fat", 8, 14)
-        )
-    body = paint(body, organ.outside < around, -1 + 3 * frame.grain("perirenal", 1.6, 8))
-    fascia = (
-        np.exp(-0.5 * ((organ.outside - around) / 1.1) ** 2)
-        * np.clip(organ.facing, 0.05, 1)
-        * patchy
-    )
+    around = vary("perirenal", 6, 11) + frame.wave("perirenal", 5, 90)
+    around = around + 2.5 * frame.grain("fat", 8, 14)
+    fascia = np.exp(-0.5 * ((organ.outside - around) / 1.1) ** 2)
+    fascia = fascia * np.clip(organ.facing, 0.05, 1) * patchy
     lines = np.where(organ.outside < around - 3, 0, lines) + 3.5 * fascia
+    body = paint(
+        _liver_vessels(frame, tissue(frame, KIDNEY, liver, 0.08, 0.8)),
+        (psoas, -14 + 5 * np.maximum(streaks, -1)),
+        (depth < wall, -14 + 4 * curved),
+        (depth < fat, -8 + 4 * curved),
+        (depth < skin, 5),
+        (organ.outside < around, -1 + 3 * frame.grain("perirenal", 1.6, 8)),
+    )
     return replace(body, coherent=lines.astype(np.float32))
 
 
 def _liver_vessels(frame: Frame, body: Body) -> Body:
-    """A few vessels of the liver, cut across."""
+    vary = frame.draw.vary
     for k in range(3):
-        centre = (
-            frame.draw.vary(f"vessel {k} x", 90, 420),
-            frame.draw.vary(f"vessel {k} y", 80, 190),
-        )
-        radius = frame.draw.vary(f"vessel {k} size", 3, 8)
+        centre = vary(f"vessel {k} x", 90, 420), vary(f"vessel {k} y", 80, 190)
+        radius = vary(f"vessel {k} size", 3, 8)
         distance = frame.blob(f"vessel {k}", centre, (1.6 * radius, radius), 0.05)
-        body = paint(body, (distance - 1) * radius < 1.5, 0)
-        body = paint(body, distance < 1, -24)
+        body = paint(body, ((distance - 1) * radius < 1.5, 0), (distance < 1, -24))
     return body
 
 
 def _parenchyma(frame: Frame, body: Body, organ: _Organ) -> Body:
-    """Cortex of mid echo, dark pyramids, a bright patchy sinus with dark clefts, and the capsule's
-    bright line.
-    """
+    """Mid-echo cortex, dark pyramids, a bright sinus with dark clefts, the capsule's line."""
     vary = frame.draw.vary
     capsule, sinus, medulla, _ = body.planes
     cortex = vary("cortex", -11, -8)
     patches, clefts = frame.grain("sinus", 3.0, 6), frame.grain("clefts", 3.5, 11)
-    body = paint(body, capsule, cortex + 1.2 * frame.grain("cortex", 2, 3), 0.08)
-    body = paint(body, medulla, cortex - vary("medulla", 12, 15), 0.07)
-    bright = np.where(clefts > 1.15, np.float32(-9), 8 + 3 * patches)
-    body = paint(body, sinus, bright, 0.1)
+    body = paint(
+        body,
+        (capsule, cortex + 1.2 * frame.grain("cortex", 2, 3), 0.08),
+        (medulla, cortex - vary("medulla", 12, 15), 0.07),
+        (sinus, np.where(clefts > 1.15, np.float32(-9), 8 + 3 * patches), 0.1),
+    )
     inside = np.where(sinus, 5 * np.maximum(patches - 0.8, 0), np.float32(0))
     line = np.exp(-0.5 * (organ.outside / np.float32(1.25)) ** 2) * (0.5 + 9 * organ.facing**2)
-    arcuate = np.exp(-0.5 * ((organ.level - 0.62) / 0.03) ** 2) * np.maximum(
-        frame.grain("arcuate", 3, 5) - 0.9, 0
-    )
+    arcuate = np.exp(-0.5 * ((organ.level - 0.62) / 0.03) ** 2)
+    arcuate = arcuate * np.maximum(frame.grain("arcuate", 3, 5) - 0.9, 0)
     coherent = np.where(capsule, inside + 3 * arcuate * capsule, body.coherent) + line
     return replace(body, coherent=coherent.astype(np.float32))
 
 
 def _shadow(frame: Frame, body: Body, angle: Floats) -> Body:
-    """In two images of five a rib, or gas, at one side of the field of view takes the beams beyond
-    it.
-    """
+    """In two images of five a rib or gas at one side of the view takes the beams beyond it."""
     side = frame.draw.turn(5)
     if side >= 0.4:
         return body
     beam = angle if side < 0.2 else -angle
     dark = np.clip((beam - frame.draw.vary("rib", 0.40, 0.50)) / 0.05, 0, 1)
     fall = (-20 * dark).astype(np.float32)
-    return replace(
-        body, echo=body.echo + fall, coherent=(body.coherent * 10 ** (fall / 20)).astype(np.float32)
-    )
+    coherent = (body.coherent * 10 ** (fall / 20)).astype(np.float32)
+    return replace(body, echo=body.echo + fall, coherent=coherent)

@@ -1,9 +1,8 @@
-"""The parasternal long-axis view: the left ventricle below a strip of the right one, aorta and left
-atrium at its base.
+"""The parasternal long-axis view: the left ventricle below a strip of the right one.
 
-Knows where each wall, valve and landmark is and how it moves. s runs from the base of the anterior
-mitral leaflet to the apex, v towards the chest wall (see `usbench.datasets.phantoms.scenes.heart`);
-the base is on the image's right.
+Aorta and left atrium are at its base. Knows where each wall, valve and landmark is and how it
+moves. s runs from the base of the anterior mitral leaflet to the apex, v towards the chest wall
+(see `usbench.datasets.phantoms.scenes.heart`); the base is on the image's right.
 """
 
 from __future__ import annotations
@@ -18,12 +17,11 @@ from usbench.datasets.phantoms.scenes.heart import (
     Axes,
     Heart,
     Line,
-    at,
     contraction,
     leaflet,
+    offset_at,
     opening,
-    own,
-    shifted,
+    shift,
 )
 from usbench.types import curve_through
 
@@ -43,72 +41,62 @@ PARASTERNAL = (
 
 
 def parasternal(draw: Draw) -> Heart:
-    """The left ventricle lengthwise below a strip of the right one, aorta and left atrium on the
-    image's right.
+    """The left ventricle lengthwise below a strip of the right one, the base on the image's right.
+
+    The base is aorta and left atrium.
     """
+    choose = draw.choose
     beat = contraction(draw)
     axes = Axes(
-        (own(draw, "x", 482, 504) - 13 * beat, own(draw, "y", 272, 294)),
-        pi - own(draw, "tilt", -0.04, 0.14),
+        (choose("x", 482, 504) - 13 * beat, choose("y", 272, 294)), pi - choose("tilt", -0.04, 0.14)
     )
-    length, root = own(draw, "length", 215, 245), own(draw, "root", 70, 84)
-    ring, thick = own(draw, "ring", 84, 98), own(draw, "septum", 32, 40) * (1 + 0.25 * beat)
-    wall = own(draw, "wall", 30, 38) * (1 + 0.3 * beat)
+    length, root, ring = choose("length", 215, 245), choose("root", 70, 84), choose("ring", 84, 98)
+    thick = choose("septum", 32, 40) * (1 + 0.25 * beat)
+    wall = choose("wall", 30, 38) * (1 + 0.3 * beat)
     septum, back = _walls(length, root, ring, 0.15 * (root + ring) * beat)
-    bulge = root + own(draw, "sinus", 10, 16)
-    strip = np.array(
-        [
-            (-80, root + 22),
-            (-38, bulge + 13),
-            (2, root + 0.7 * thick),
-            *(septum + np.array((0, thick)))[1:],
-        ]
-    )
+    bulge = root + choose("sinus", 10, 16)
+    strip = [(-80, root + 22), (-38, bulge + 13), (2, root + 0.7 * thick)]
+    upper = curve_through(np.concatenate([strip, septum[1:] + np.array((0, thick))]))
+    inner, lower = curve_through(septum), curve_through(back)
+    outer = shift(lower, wall)  # towards −v
     cap = _cap(septum[-1], back[-1], 0.19 * length)
-    endo = np.concatenate([curve_through(septum), cap, curve_through(back[::-1]), [(0, 0)]])
-    outer = shifted(curve_through(back), wall)  # towards −v
-    upper = curve_through(strip)
-    muscle = np.concatenate(
-        [upper[upper[:, 0] > 2], _cap(upper[-1], outer[-1], 0.19 * length + wall), outer[::-1]]
-    )
-    deep = own(draw, "atrium", 124, 148) * (1 + 0.1 * beat)
+    endo = np.concatenate([inner, cap, curve_through(back[::-1]), [(0, 0)]])
+    cap = _cap(upper[-1], outer[-1], 0.19 * length + wall)
+    muscle = np.concatenate([upper[upper[:, 0] > 2], cap, outer[::-1]])
+    deep = choose("atrium", 124, 148) * (1 + 0.1 * beat)
     atrium = _left_atrium(deep, ring)
     level = 0.27 * length  # of the measurements: just beyond the tips of the mitral leaflets
-    paths = {
-        "ao-sinus-top-inner": (-38, bulge + 0.12 * 38),
-        "ao-valve-top-inner": septum[0],
-        "curve-lv-antsep-endo": septum,
-        "curve-lv-post-endo": back,
-        "la-bottom-inner": atrium[-2],
-        "lv-ivs-bottom": (level, at(curve_through(septum), level)),
-        "lv-ivs-top": (level, at(upper, level)),
-        "lv-pw-bottom": (level, at(outer, level)),
-        "lv-pw-top": (level, at(curve_through(back), level)),
-        "mv-ant-hinge": (0, 0),
-        "mv-post-hinge": back[0],
-    }
     # Beyond it the septum falls away, out of the lens's centre's sight.
     near = upper[upper[:, 0] < 0.52 * length]
-    cavities = (
-        (_outflow(near, own(draw, "right", 52, 68) * (1 - 0.2 * beat)), 10.0),
-        (_aorta(root, bulge), THIN),
-        (curve_through(atrium), THIN),
-        (endo, 0.0),
-        (_ring((-14 - 0.2 * deep, -deep - 54), own(draw, "aorta", 20, 27)), 6.0),
-    )
-    return Heart(
+    return axes.lay_out(
         "parasternal long-axis",
-        axes.place(muscle),
-        tuple((axes.place(outline), wall) for outline, wall in cavities),
-        tuple(axes.place(valve) for valve in _valves(beat, root, ring)),
-        {name: axes.place(path) for name, path in paths.items()},
+        muscle,
+        (
+            (_outflow(near, choose("right", 52, 68) * (1 - 0.2 * beat)), 10.0),
+            (_aorta(root, bulge), THIN),
+            (curve_through(atrium), THIN),
+            (endo, 0.0),
+            (_circle((-14 - 0.2 * deep, -deep - 54), choose("aorta", 20, 27)), 6.0),
+        ),
+        _valves(beat, root, ring),
+        {
+            "ao-sinus-top-inner": (-38, bulge + 0.12 * 38),
+            "ao-valve-top-inner": septum[0],
+            "curve-lv-antsep-endo": septum,
+            "curve-lv-post-endo": back,
+            "la-bottom-inner": atrium[-2],
+            "lv-ivs-bottom": (level, offset_at(inner, level)),
+            "lv-ivs-top": (level, offset_at(upper, level)),
+            "lv-pw-bottom": (level, offset_at(outer, level)),
+            "lv-pw-top": (level, offset_at(lower, level)),
+            "mv-ant-hinge": (0, 0),
+            "mv-post-hinge": back[0],
+        },
     )
 
 
 def _walls(length: float, root: float, ring: float, inward: float) -> tuple[Line, Line]:
-    """Knots of the septum's and the posterior wall's inner side, from the base, as far inward as
-    the beat has them.
-    """
+    """Knots of the septum's and the posterior wall's inner side, from the base; inward: by px."""
     top = [(0.2, root + 5, 0.6), (0.45, root + 8, 1), (0.68, root - 2, 1), (0.86, root - 20, 0.8)]
     bottom = [
         (0.18, ring + 12, 0.5),
@@ -122,10 +110,7 @@ def _walls(length: float, root: float, ring: float, inward: float) -> tuple[Line
 
 
 def _left_atrium(deep: float, ring: float) -> Line:
-    """Knots of its outline from the anterior to the posterior hinge.
-
-    The last but one is opposite the sinus.
-    """
+    """Knots from the anterior to the posterior hinge; the last but one is opposite the sinus."""
     roof = [(0, 0), (-36, -18), (-82, -20), (-122, -46)]
     floor = [
         (-134, -0.55 * deep),
@@ -150,8 +135,8 @@ def _outflow(floor: Line, high: float) -> Line:
     along = np.linspace(0, pi, 9)[1:-1]
     s = floor[0, 0] + (floor[-1, 0] - floor[0, 0]) * (1 - np.cos(along)) / 2
     roof = [
-        (one, at(floor, one) + high * sin(angle) ** 0.5)
-        for one, angle in zip(s.tolist(), along.tolist(), strict=True)
+        (place, offset_at(floor, place) + high * sin(angle) ** 0.5)
+        for place, angle in zip(s.tolist(), along.tolist(), strict=True)
     ]
     return np.concatenate([floor, curve_through(np.array([floor[-1], *roof[::-1], floor[0]]))[1:]])
 
@@ -165,11 +150,9 @@ def _aorta(root: float, bulge: float) -> Line:
     return np.concatenate([curve_through(line[:4]), curve_through(line[4:])])
 
 
-def _ring(centre: tuple[float, float], radius: float) -> Line:
+def _circle(centre: tuple[float, float], radius: float) -> Line:
     angle = np.linspace(0, 2 * pi, 73)
-    return np.stack(
-        [centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)], axis=1
-    )
+    return np.array(centre) + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def _valves(beat: float, root: float, ring: float) -> tuple[Line, ...]:

@@ -14,10 +14,12 @@ import numpy as np
 
 from usbench.datasets.phantoms.anatomy import (
     Body,
+    Coat,
     Draw,
     Floats,
     Frame,
     Plane,
+    enclose,
     mark,
     paint,
     scan,
@@ -43,18 +45,18 @@ PLAIN = ("cyst", "lesion")
 def _places(
     draw: Draw, count: int, start: float, stop: float, room: float
 ) -> list[tuple[float, float]]:
-    """Centre in x of each of `count` structures between start and stop, and how much they may grow
-    over `room`.
+    """(centre in x, growth) of each of `count` structures between start and stop.
+
+    The growth is how many times `room` each may fill.
     """
     step = (stop - start) / max(count, 1)
     growth = min(step / room, 1.7)
     slack = (step - room * growth) / 2
     order = np.random.default_rng([draw.seed, 3, draw.group]).permutation(count)
-    centres = [
-        start + (int(slot) + 0.5) * step + draw.vary(f"x {k}", -slack, slack)
+    return [
+        (start + (int(slot) + 0.5) * step + draw.vary(f"x {k}", -slack, slack), growth)
         for k, slot in enumerate(order)
     ]
-    return [(centre, growth) for centre in centres]
 
 
 def _stretch(frame: Frame, name: str, low: float, high: float) -> Floats:
@@ -67,17 +69,17 @@ def _stretch(frame: Frame, name: str, low: float, high: float) -> Floats:
 
 
 def spinal(draw: Draw, size: tuple[int, int]) -> Body:
-    """A cord in sagittal section under saline, 275 × 690: nine classes, all layers across the
-    image.
-    """
+    """A cord in sagittal section under saline, 275 × 690: nine classes, all layers across."""
     frame = Frame(draw, (275, 690), size)
-    vary, whole = draw.vary, np.ones_like(frame.x)
-    dorsal = _stretch(frame, "adhesion", 0.35, 0.6) if draw.turn(3) < 0.5 else whole
+    vary = draw.vary
+    dorsal = ventral = np.ones_like(frame.x)
+    if draw.turn(3) < 0.5:
+        dorsal = _stretch(frame, "adhesion", 0.35, 0.6)
     # Ventrally: the space alone, a stretch fused with the dura, or fused throughout.
-    mode = draw.turn(2)
-    ventral = (
-        whole if mode < 0.45 else _stretch(frame, "fusion", 0.35, 0.6) if mode < 0.75 else 0 * whole
-    )
+    if draw.turn(2) >= 0.75:
+        ventral = np.zeros_like(frame.x)
+    elif draw.turn(2) >= 0.45:
+        ventral = _stretch(frame, "fusion", 0.35, 0.6)
     gap = vary("csf", 16, 24)
     thickness = (
         vary("dura", 7.5, 9),
@@ -90,9 +92,9 @@ def spinal(draw: Draw, size: tuple[int, int]) -> Body:
         vary("space", 20, 30) * (0.4 + 0.6 * ventral) + frame.wave("space", 2, 150),
     )
     top = vary("surface", 30, 48) + frame.wave("surface", 7, 330) + gap * (1 - dorsal) / 2
-    edges = [top.astype(np.float32)]
+    edges: list[Floats] = [top]
     for layer in thickness:
-        edges.append((edges[-1] + layer).astype(np.float32))
+        edges.append(edges[-1] + layer)
     adherent, fused = dorsal * gap < 4, ventral < 0.2
     body = _layers(frame, edges, adherent, fused)
     if draw.turn(5) < 0.6:
@@ -104,63 +106,49 @@ def spinal(draw: Draw, size: tuple[int, int]) -> Body:
 def _layers(frame: Frame, edges: list[Floats], adherent: Plane, fused: Plane) -> Body:
     """The layers between their edges (1, W) from the dorsal dura down.
 
-    Which columns (1, W) have a complex.
+    `adherent` and `fused` (1, W): the columns with a complex of dura and pia, of dura and space.
     """
     y = frame.y
     bands = [(y >= upper) & (y < lower) for upper, lower in pairwise(edges)]
     fibres, coarse = frame.grain("fibres", 2.5, 40), frame.grain("coarse", 6, 14)
     centre = (edges[3] + edges[4]) / 2 + frame.wave("canal", 3, 200)
     canal = frame.line(centre - 4, 1.8, 9) + frame.line(centre + 4, 1.8, 8)
-    # Of SPINAL: where, echo, loss.
-    layers: tuple[tuple[Plane, float | Floats, float | None], ...] = (
+    # In the order of SPINAL.
+    layers: tuple[Coat, ...] = (
         (y < edges[0], -30 + 3.5 * fibres, 0.0),
-        ((bands[0] & ~adherent) | (bands[6] & ~fused), 9, None),
-        ((bands[2] & ~adherent) | bands[4], 2, None),
+        ((bands[0] & ~adherent) | (bands[6] & ~fused), 9),
+        ((bands[2] & ~adherent) | bands[4], 2),
         ((bands[1] & ~adherent) | bands[5], -27, 0.0),
-        (bands[3], -10 + 1.5 * fibres + canal, None),
-        (np.zeros(frame.size, bool), 0, None),
-        ((y >= edges[0]) & (y < edges[3]) & adherent, 13, None),
-        (bands[7] & ~fused, -5 + 3.5 * coarse, None),
-        ((y >= edges[6]) & (y < edges[8]) & fused, 9 + 5 * fibres, None),
+        (bands[3], -10 + 1.5 * fibres + canal),
+        (np.zeros(frame.size, bool), 0),
+        ((y >= edges[0]) & (y < edges[3]) & adherent, 13),
+        (bands[7] & ~fused, -5 + 3.5 * coarse),
+        ((y >= edges[6]) & (y < edges[8]) & fused, 9 + 5 * fibres),
     )
-    body = tissue(frame, SPINAL, -14 + 3 * fibres, 0.04, 0.6)
-    for where, echo, loss in layers:
-        body = paint(body, where, echo, loss)
-    return replace(body, planes=np.stack([where for where, _, _ in layers]))
+    body = paint(tissue(frame, SPINAL, -14 + 3 * fibres, 0.04, 0.6), *layers)
+    return replace(body, planes=np.stack([layer[0] for layer in layers]))
 
 
 def _membranes(frame: Frame, edges: list[Floats], fused: Plane) -> Floats:
     """(H, W) coherent echoes of dura and pia, and of the probe's own face."""
-    dura = frame.line(edges[0] + 4, 1.6, 16) + frame.line(
-        edges[6] + 4, 1.6, np.where(fused, np.float32(4), 14)
-    )
+    ventral = np.where(fused, np.float32(4), 14)
+    dura = frame.line(edges[0] + 4, 1.6, 16) + frame.line(edges[6] + 4, 1.6, ventral)
     pia = frame.line(edges[2] + 3.5, 1.5, 6) + frame.line(edges[5] - 3.5, 1.5, 6)
     return dura + pia + frame.line(1 + 0 * frame.x, 2, 6)
 
 
 def _hematoma(frame: Frame, body: Body, upper: Floats, lower: Floats) -> Body:
-    """Mixed, mostly bright bleeding within the cord between its edges (1, W): an oval in the cord's
-    own depth.
-    """
+    """Mixed, mostly bright bleeding within the cord: an oval between the cord's edges (1, W)."""
     vary = frame.draw.vary
-    u = (frame.x - np.float32(vary("hematoma x", 150, 540))) / np.float32(
-        vary("hematoma length", 38, 75)
-    )
-    v = (2 * frame.y - upper - lower) / (lower - upper) - np.float32(
-        vary("hematoma depth", -0.2, 0.2)
-    )
-    v /= np.float32(vary("hematoma height", 0.42, 0.64))
+    u = (frame.x - vary("hematoma x", 150, 540)) / vary("hematoma length", 38, 75)
+    v = (2 * frame.y - upper - lower) / (lower - upper) - vary("hematoma depth", -0.2, 0.2)
+    v /= vary("hematoma height", 0.42, 0.64)
     angle = np.arctan2(v, u)
-    ragged = (
-        1
-        + 0.08 * np.cos(3 * angle + vary("ripple 3", 0, 6.28))
-        + 0.06 * np.cos(5 * angle + vary("ripple 5", 0, 6.28))
-    )
-    where = np.hypot(u, v) < ragged
-    planes = body.planes.copy()
-    planes[SPINAL.index("spinal cord")] &= ~where
-    planes[SPINAL.index("hematoma")] = where
-    return replace(paint(body, where, 5 + 4 * frame.grain("clots", 7, 9), 0.07), planes=planes)
+    three, five = vary("ripple 3", 0, 6.28), vary("ripple 5", 0, 6.28)
+    outline = 1 + 0.08 * np.cos(3 * angle + three) + 0.06 * np.cos(5 * angle + five)
+    where = np.hypot(u, v) < outline
+    body = paint(body, (where, 5 + 4 * frame.grain("clots", 7, 9), 0.07))
+    return mark(body, SPINAL.index("hematoma"), where)
 
 
 def _vertebrae(frame: Frame, body: Body, edge: Floats) -> Body:
@@ -179,13 +167,8 @@ def _lift(frame: Frame, body: Body) -> Body:
         return body
     strip = np.float32(frame.draw.vary("lift", 20, 55))
     off = frame.x < strip if side < 0.125 else frame.x > frame.reference[1] - strip
-    dark = np.where(off, np.float32(-60), body.echo)
-    return replace(
-        body,
-        echo=dark,
-        coherent=np.where(off, np.float32(0), body.coherent),
-        planes=body.planes & ~off,
-    )
+    coherent = np.where(off, np.float32(0), body.coherent)
+    return replace(paint(body, (off, -60)), coherent=coherent, planes=body.planes & ~off)
 
 
 def nerves(draw: Draw, size: tuple[int, int]) -> Body:
@@ -201,10 +184,7 @@ def nerves(draw: Draw, size: tuple[int, int]) -> Body:
 
 
 def _limb(frame: Frame) -> tuple[Body, Floats]:
-    """Skin, fat, two muscles, sometimes bone.
-
-    And the depth (1, W) of the fascia between the muscles.
-    """
+    """Skin, fat, two muscles, sometimes bone; and the depth (1, W) of the muscles' fascia."""
     draw, y = frame.draw, frame.y
     fascia = draw.vary("fat", 52, 90) + frame.wave("fat", 6, 300)
     plane = draw.vary("plane", 190, 260) + draw.vary("plane tilt", -0.16, 0.16) * (frame.x - 267)
@@ -215,50 +195,35 @@ def _limb(frame: Frame) -> tuple[Body, Floats]:
     fibres = np.where(y < plane, upper, deeper)
     near = np.exp(-(((y - plane) / 40) ** 2)).astype(np.float32)
     muscle = -16 + 4.5 * np.maximum(fibres, -1.2) + near * (10 + 3 * frame.grain("sheath", 4, 11))
-    body = tissue(frame, NERVES, muscle, 0.08, 1.4)
-    body = paint(body, y < fascia, -10 + 5 * septa)
-    body = paint(body, y < 11, 4 + 2 * septa)
+    body = paint(
+        tissue(frame, NERVES, muscle, 0.08, 1.4),
+        (y < fascia, -10 + 5 * septa),
+        (y < 11, 4 + 2 * septa),
+    )
     streaks = np.where(y < fascia, 5 * np.maximum(septa - 1.3, 0), 4 * np.maximum(fibres - 1.9, 0))
     second = fascia + 10 + frame.wave("second", 8, 240)
     third = plane - 16 + frame.wave("third", 14, 220)
     lines = frame.line(fascia, 1.8, 13) + frame.line(second, 1.2, 7) + frame.line(third, 1.2, 4)
-    lines = (
-        lines
-        + frame.line(plane, 1.7, 4 + frame.wave("echo", 4, 90))
-        + frame.line(11 + 0 * frame.x, 1.6, 7)
-    )
-    body = replace(body, coherent=(streaks + lines).astype(np.float32))
+    lines = lines + frame.line(plane, 1.7, 4 + frame.wave("echo", 4, 90))
+    coherent = streaks + (lines + frame.line(11 + 0 * frame.x, 1.6, 7))
     if draw.turn(11) < 0.3:
-        bone = (plane + 150 + ((frame.x - draw.vary("bone", 120, 420)) / 22) ** 2).astype(
-            np.float32
-        )
+        bone = plane + 150 + ((frame.x - draw.vary("bone", 120, 420)) / 22) ** 2
         below = y > bone + 3
-        body = paint(
-            replace(body, coherent=body.coherent * ~below + frame.line(bone, 3, 22)),
-            below,
-            -24,
-            0.5,
-        )
-    return body, plane
+        body = paint(body, (below, -24, 0.5))
+        coherent = coherent * ~below + frame.line(bone, 3, 22)
+    return replace(body, coherent=coherent), plane
 
 
 def _vessel(
     frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float
 ) -> Body:
-    """An anechoic oval with a bright wall where the beam meets it squarely.
-
-    Blood attenuates little.
-    """
+    """An anechoic oval with a bright wall where the beam meets it squarely."""
     radius = growth * frame.draw.vary(f"{name} size", 24, 45)
-    distance = frame.blob(
-        name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.6, 1.0)), 0.03
-    )
-    rim = wall(frame, distance, centre, radius, 1.6)
-    body = paint(body, (distance - 1) * radius < 4, -9)
-    body = paint(body, distance < 0.97, -28, 0.0)
-    return mark(
-        replace(body, coherent=body.coherent * (distance >= 0.97) + 5 * rim), 1, distance < 1
-    )
+    radii = radius, radius * frame.draw.vary(f"{name} flat", 0.6, 1.0)
+    distance = frame.blob(name, centre, radii, 0.03)
+    # Blood attenuates little.
+    body = paint(body, ((distance - 1) * radius < 4, -9), (distance < 0.97, -28, 0.0))
+    return enclose(body, 1, distance, 5 * wall(frame, distance, centre, radius, 1.6), 0.97)
 
 
 def _nerve(frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float) -> Body:
@@ -268,64 +233,46 @@ def _nerve(frame: Frame, body: Body, name: str, centre: tuple[float, float], gro
     distance = frame.blob(name, centre, (across, down), 0.06)
     pitch = frame.draw.vary(f"{name} fascicle", 13, 18)
     wander = 0.16 * frame.grain(f"{name} wander", 8, 8)
-    row = (frame.y - np.float32(centre[1])) / np.float32(0.87 * pitch) + wander
-    column = (
-        (frame.x - np.float32(centre[0])) / np.float32(pitch) + 0.5 * (np.rint(row) % 2) + wander
-    )
+    row = (frame.y - centre[1]) / (0.87 * pitch) + wander
+    column = (frame.x - centre[0]) / pitch + 0.5 * (np.rint(row) % 2) + wander
     hollow = np.hypot(0.87 * (row - np.rint(row)), column - np.rint(column)) < 0.37
     rim = (1 - distance) * down < 5
-    body = paint(
-        body,
-        distance < 1,
-        np.where(rim, np.float32(6), np.where(hollow, np.float32(-15), np.float32(1))),
-        0.09,
-    )
-    return mark(replace(body, coherent=body.coherent * (distance >= 1)), 0, distance < 1)
+    echo = np.where(rim, np.float32(6), np.where(hollow, np.float32(-15), np.float32(1)))
+    return enclose(paint(body, (distance < 1, echo, 0.09)), 0, distance)
 
 
 def plain(draw: Draw, size: tuple[int, int]) -> Body:
     """Cysts and lesions in layered soft tissue, 256 × 320."""
     frame = Frame(draw, (256, 320), size)
-    coarse, streaks = (
-        frame.grain("coarse", 10, 22),
-        frame.grain("streaks", 2.0, 24, draw.vary("slope", -0.06, 0.06)),
-    )
+    streaks = frame.grain("streaks", 2.0, 24, draw.vary("slope", -0.06, 0.06))
     fat = draw.vary("fat", 24, 40) + frame.wave("fat", 4, 200)
     deep = draw.vary("muscle", 212, 228) + frame.wave("muscle", 4, 200)
-    body = tissue(frame, PLAIN, -4 + 3 * coarse, 0.09, 0.7)
-    body = paint(body, frame.y < fat, -12 + 4 * streaks)
-    body = paint(body, frame.y > deep, -13 + 5 * streaks)
+    body = paint(
+        tissue(frame, PLAIN, -4 + 3 * frame.grain("coarse", 10, 22), 0.09, 0.7),
+        (frame.y < fat, -12 + 4 * streaks),
+        (frame.y > deep, -13 + 5 * streaks),
+    )
     lines = frame.line(fat, 1.5, 9) + frame.line(deep, 1.7, 11) + 4 * np.maximum(streaks - 1.8, 0)
     body = replace(body, coherent=lines.astype(np.float32))
     kinds = draw.turn(2)
-    drawn = (
-        []
-        if kinds < 0.1
-        else [_cyst]
-        if kinds < 0.4
-        else [_lesion]
-        if kinds < 0.7
-        else [_cyst, _lesion]
-    )
-    drawn = [*drawn, drawn[0]] if drawn and draw.turn(3) < 0.25 else drawn
-    for k, (shape, (x, growth)) in enumerate(
-        zip(drawn, _places(draw, len(drawn), 5, 315, 103), strict=True)
-    ):
-        body = shape(
-            frame, body, f"structure {k}", (x, draw.vary(f"y {k}", 90, 155)), min(growth, 1.4)
-        )
+    shapes = [_cyst] if 0.1 <= kinds < 0.4 or kinds >= 0.7 else []
+    if kinds >= 0.4:
+        shapes.append(_lesion)
+    if draw.turn(3) < 0.25:
+        shapes += shapes[:1]
+    for k, (x, growth) in enumerate(_places(draw, len(shapes), 5, 315, 103)):
+        centre = x, draw.vary(f"y {k}", 90, 155)
+        body = shapes[k](frame, body, f"structure {k}", centre, min(growth, 1.4))
     return scan(frame, body, -4)
 
 
 def _cyst(frame: Frame, body: Body, name: str, centre: tuple[float, float], growth: float) -> Body:
     """Smooth, anechoic, with a thin wall; fluid attenuates nothing."""
     radius = growth * frame.draw.vary(f"{name} size", 18, 35)
-    distance = frame.blob(
-        name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.0)), 0.02
-    )
-    body = paint(body, distance < 0.98, -44, 0.0)
-    coherent = body.coherent * (distance >= 0.98) + 8 * wall(frame, distance, centre, radius, 1.3)
-    return mark(replace(body, coherent=coherent), 0, distance < 1)
+    radii = radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.0)
+    distance = frame.blob(name, centre, radii, 0.02)
+    rim = 8 * wall(frame, distance, centre, radius, 1.3)
+    return enclose(paint(body, (distance < 0.98, -44, 0.0)), 0, distance, rim, 0.98)
 
 
 def _lesion(
@@ -333,9 +280,8 @@ def _lesion(
 ) -> Body:
     """Irregular, echo-poor, patchy; attenuates more than the tissue about it."""
     radius = growth * frame.draw.vary(f"{name} size", 20, 33)
-    distance = frame.blob(
-        name, centre, (radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.1)), 0.12
-    )
-    body = paint(body, (distance - 1) * radius < 3, 1)
-    body = paint(body, distance < 1, -15 + 2.5 * frame.grain(f"{name} patches", 5, 6), 0.19)
-    return mark(replace(body, coherent=body.coherent * (distance >= 1)), 1, distance < 1)
+    radii = radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.1)
+    distance = frame.blob(name, centre, radii, 0.12)
+    patches = -15 + 2.5 * frame.grain(f"{name} patches", 5, 6)
+    body = paint(body, ((distance - 1) * radius < 3, 1), (distance < 1, patches, 0.19))
+    return enclose(body, 1, distance)
