@@ -24,7 +24,7 @@ from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import Figure, ProtocolScores, Scores, with_interval
 from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results import store
-from usbench.results.build import ResultFacts, build_result, report_scores
+from usbench.results.build import build_result, report_scores
 from usbench.results.format import format_with_interval
 from usbench.results.result import Data, Result
 from usbench.runner.facts import provenance
@@ -138,9 +138,10 @@ def agreement_result(
         f"a class that isn't drawn is {undrawn}"
     )
     identity = f"{fingerprint}\n{agreement.sha256}"
-    facts = ResultFacts(
+    facts = Result(
         dataset=dataset.name,
         task="segment",
+        status="failed",  # until it has scores
         origin="human",
         model=NAME,
         run_id=hashlib.sha256(identity.encode()).hexdigest()[:12],
@@ -152,7 +153,7 @@ def agreement_result(
             "whatever their split",
         ),
         config={"dataset": {"name": dataset.name}},
-        provenance=provenance("cpu"),
+        **vars(provenance("cpu")),
     )
     return build_result(facts, report_scores(scores, "dice", groups, description))
 

@@ -13,7 +13,6 @@ from usbench.metrics.scores import Scores
 from usbench.results.build import (
     Provenance,
     ReportedScores,
-    ResultFacts,
     build_result,
     describe_protocol,
     report_scores,
@@ -40,13 +39,13 @@ def provenance(device: str = "cpu") -> Provenance:
 
 def result_facts(
     config: RunConfig, counts: Mapping[str, int] | None = None, origin: Origin = "run"
-) -> ResultFacts:
-    """What a run's configuration says of its result. counts: images by split."""
+) -> Result:
+    """A run's result without scores, by its configuration. counts: images by split."""
     leakage, transfer = config.dataset.leakage, config.transfer
     leaking = None
     if leakage:
         leaking = Leakage(len(leakage.images), leakage.description, leakage.images)
-    return ResultFacts(
+    return Result(
         dataset=config.dataset.name,
         task=config.task,
         fold=config.fold,
@@ -56,6 +55,7 @@ def result_facts(
         recipe=config.recipe,
         seed=config.seed,
         run_id=config.run_id,
+        status="failed",  # until it has scores
         series=config.series,
         fold_series=config.fold_series,
         tuned=config.tuned,
@@ -67,7 +67,7 @@ def result_facts(
             config.dataset.split.description,
         ),
         config=config.public_mapping(),
-        provenance=provenance(config.device),
+        **vars(provenance(config.device)),
         device=config.device.split(":")[0],
         precision=config.precision,
         threads=config.threads,
@@ -76,8 +76,8 @@ def result_facts(
 
 def facts_without_run(
     config: RunConfig, counts: Mapping[str, int], origin: Origin, model: str, run_id: str
-) -> ResultFacts:
-    """The facts of a result that no run of ours made: a baseline, or external predictions.
+) -> Result:
+    """A result without scores that no run of ours made: a baseline, or external predictions.
 
     Args:
         config: any run's on the dataset and task.
@@ -104,7 +104,7 @@ def facts_without_run(
 
 def failed_result(config: RunConfig, reason: str) -> Result:
     """The result of a run that broke, with the reason."""
-    return build_result(result_facts(config), None, reason)
+    return replace(result_facts(config), reason=reason)
 
 
 def done_result(
@@ -128,9 +128,8 @@ def done_result(
     if config.transfer:
         counts = {"test": counts["test"]}
     file, _ = prediction_files(config.run_dir, "test")
-    return build_result(
-        result_facts(config, counts),
-        reported_scores(config, dataset, scores),
+    return replace(
+        build_result(result_facts(config, counts), reported_scores(config, dataset, scores)),
         validation=Validation(SELECTION[config.task][0], selection_score),
         predictions=PredictionsFile(
             file.relative_to(config.runs).as_posix(), file_sha256(file), counts["test"]
