@@ -63,7 +63,7 @@ def test_the_interval_is_the_percentiles():
 
 @pytest.mark.parametrize(
     ("groups", "undefined", "there", "says"),
-    [(4, 0, False, "4 groups, at least 5"), (5, 0, True, "rough: 5 groups"), (9, 0, True, "fewer than 10"),
+    [(4, 0, False, "at least 5 groups, got 4"), (5, 0, True, "rough: 5 groups"), (9, 0, True, "fewer than 10"),
      (10, 0, True, None), (20, 50, True, None), (20, 51, False, "undefined in 51 of 1000 resamples")],
 )  # fmt: skip
 def test_few_groups_and_lost_resamples(groups, undefined, there, says):

@@ -9,12 +9,12 @@ import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 
 from tests.helpers.drawn_boxes import SQUARE, as_coco, guess, random_pairs, reference, truth
+from tests.helpers.figures import figure_values
 from usbench.metrics import box_overlap, box_protocols
 from usbench.metrics.average_precision import average_precisions
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.detect_scorer import DetectScorer, selection
 from usbench.metrics.ratios import mean_defined
-from usbench.metrics.scores import figure_values
 from usbench.types import Boxes
 
 NAMES = (
@@ -37,7 +37,7 @@ def scores(
 
 def hits(own: Boxes, found: Boxes, rule: str = "coco") -> list[list[bool]]:
     """One image, one class → per threshold, whether each guess is a hit, best first."""
-    return box_protocols.match_pairs(box_protocols.find_protocol(rule), [(own, found)], 1)[
+    return box_protocols.match_pairs(box_protocols.BOX_PROTOCOLS[rule], [(own, found)], 1)[
         0
     ].hit.tolist()
 
@@ -141,7 +141,7 @@ def test_at_most_100_boxes_of_an_image_and_class():
         assert (
             any(
                 box_protocols.match_pairs(
-                    box_protocols.find_protocol("ultralytics"), [(truth(SQUARE), found)], 2
+                    box_protocols.BOX_PROTOCOLS["ultralytics"], [(truth(SQUARE), found)], 2
                 )[0].hit[0]
             )
             == hit

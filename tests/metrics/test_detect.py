@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from tests.helpers.drawn_boxes import SQUARE, Pairs, guess, random_pairs, truth
+from tests.helpers.figures import figure_values
 from usbench.errors import ConfigError
 from usbench.metrics import box_protocols
 from usbench.metrics.detect_scorer import DetectScorer, best_confidence
-from usbench.metrics.scores import Scores, figure_values
+from usbench.metrics.scores import Scores
 from usbench.results import scoring
 from usbench.types import Boxes
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.helpers.drawn_boxes import Pairs, random_pairs
 from usbench.metrics import box_protocols, paired
-from usbench.metrics.bootstrap import draw
+from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.detect_scorer import DetectScorer, matches_from_cases
-from usbench.metrics.paired import Difference, MapScores, MeanScores
+from usbench.metrics.paired import ComparedModel, Difference, MapScores, MeanScores
 from usbench.types import Boxes
 
 
@@ -19,6 +19,10 @@ def model(name: str, *values: float) -> MeanScores:
     """One column, every case counts unless NaN."""
     table = np.array(values, float)[:, None]
     return MeanScores(name, np.nan_to_num(table), np.isfinite(table) * 1.0)
+
+
+def compare_pair(first: ComparedModel, second: ComparedModel, draws: Draws) -> Difference:
+    return paired.compare_models([first, second], draws)[0]
 
 
 def test_the_score_is_per_class_over_cases_then_over_classes():
@@ -32,10 +36,10 @@ def test_the_score_is_per_class_over_cases_then_over_classes():
 def test_all_swaps_of_six_groups_by_hand():
     """Differences of 1 in each of 6 groups: of 64 swaps only all and none reach 6/6: p = 2/64."""
     draws = draw(list("abcdef"))
-    found = paired.compare_pair(model("a", *[1.0] * 6), model("b", *[0.0] * 6), draws)
+    found = compare_pair(model("a", *[1.0] * 6), model("b", *[0.0] * 6), draws)
     assert found.value == 1 and found.p == pytest.approx(2 / 64)
     assert (found.low, found.high) == (1, 1) and "6 groups" in found.reason
-    mixed = paired.compare_pair(model("a", 1, 1, 1, 0, 0, 0), model("b", 0, 0, 0, 1, 1, 1), draws)
+    mixed = compare_pair(model("a", 1, 1, 1, 0, 0, 0), model("b", 0, 0, 0, 1, 1, 1), draws)
     assert mixed.value == 0 and mixed.p == 1
 
 
@@ -44,7 +48,7 @@ def test_groups_are_swapped_whole():
     rng = np.random.default_rng(0)
     groups = [str(n // 2) for n in range(12)]
     one, other = rng.random(12), rng.random(12)
-    found = paired.compare_pair(model("a", *one), model("b", *other), draw(groups))
+    found = compare_pair(model("a", *one), model("b", *other), draw(groups))
     apart = (one - other).reshape(6, 2).sum(1)
     swaps = [
         abs(sum(s * d for s, d in zip(signs, apart, strict=True)))
@@ -54,19 +58,19 @@ def test_groups_are_swapped_whole():
 
 
 def test_under_six_groups_there_is_no_p_and_under_five_no_interval():
-    five = paired.compare_pair(model("a", *[1.0] * 5), model("b", *[0.0] * 5), draw(list("abcde")))
-    assert five.p is None and "5 groups, at least 6" in five.reason and five.low is not None
-    four = paired.compare_pair(model("a", *[1.0] * 4), model("b", *[0.0] * 4), draw(list("abcd")))
+    five = compare_pair(model("a", *[1.0] * 5), model("b", *[0.0] * 5), draw(list("abcde")))
+    assert five.p is None and "at least 6 groups, got 5" in five.reason and five.low is not None
+    four = compare_pair(model("a", *[1.0] * 4), model("b", *[0.0] * 4), draw(list("abcd")))
     assert four.low is None and four.p is None
 
 
 def test_many_groups_are_swapped_at_random_and_p_is_never_0():
     values = np.random.default_rng(1).random(30)
-    found = paired.compare_pair(
+    found = compare_pair(
         model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)])
     )
     assert found.p == pytest.approx(1 / (paired.RANDOM_SWAPS + 1))
-    again = paired.compare_pair(
+    again = compare_pair(
         model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)])
     )
     assert again == found
@@ -94,7 +98,7 @@ def curves(name: str, *seeds: Pairs) -> MapScores:
     return MapScores(
         name,
         tuple(
-            box_protocols.match_pairs(box_protocols.find_protocol("coco"), pairs, 3)[0]
+            box_protocols.match_pairs(box_protocols.BOX_PROTOCOLS["coco"], pairs, 3)[0]
             for pairs in seeds
         ),
     )
@@ -136,7 +140,7 @@ def test_the_score_of_boxes_is_the_mean_over_seeds_and_resamples_are_those_of_th
     assert paired.score_model(model, draws) == pytest.approx(
         (map_of(pairs) + map_of(moved(pairs, 1))) / 2, abs=1e-12
     )
-    assert paired.compare_pair(model, model, draws).p == 1
+    assert compare_pair(model, model, draws).p == 1
     alone = curves("b", pairs)
     found = box_protocols.score_pairs(pairs, list("abc"), draws=draws).scores["map50_95"]
     low, high = np.quantile(alone.scores(draws), [0.025, 0.975])

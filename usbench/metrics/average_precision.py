@@ -14,10 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.metrics.matches import Index, Matches
+from usbench.metrics.matches import Index, Matches, Values
 from usbench.metrics.ratios import ratio
 
-Values = NDArray[np.float64]
 Counts = NDArray[np.int32]
 Side = Literal["left", "right"]
 
@@ -158,9 +157,8 @@ def search_rows(counts: Counts, values: NDArray[Any], side: Side = "left") -> In
     # flattened array is sorted and no search crosses into another row.
     row = np.arange(len(counts))[:, None]
     shift = row * (counts.max(initial=0) + values.max() + 1)
-    found = np.searchsorted((counts + shift).ravel(), (values + shift).ravel(), side=side)
-    places: Index = found.reshape(values.shape) + row  # a row of K + 1 is one longer
-    return places
+    places = np.searchsorted((counts + shift).ravel(), (values + shift).ravel(), side=side)
+    return np.asarray(places.reshape(values.shape) + row)  # a row of K + 1 is one longer
 
 
 def recalls(matches: Matches, most: int, weights: Values) -> Values:

@@ -105,7 +105,7 @@ def percentile_interval(resampled: Values, groups: int, level: float = LEVEL) ->
         No interval for fewer than 5 groups, or where over 5 % of the resamples are undefined.
     """
     if groups < MIN_GROUPS:
-        reason = f"no interval: {groups} groups, at least {MIN_GROUPS} were wanted"
+        reason = f"no interval: expected at least {MIN_GROUPS} groups, got {groups}"
         return Interval(None, None, reason)
     defined = resampled[np.isfinite(resampled)]
     undefined = len(resampled) - len(defined)

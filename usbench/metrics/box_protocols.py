@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.metrics.average_precision import Curve, average_precisions, recalls
-from usbench.metrics.bootstrap import Draws
+from usbench.metrics.bootstrap import Draws, Values
 from usbench.metrics.box_overlap import (
     PairIou,
     box_areas,
@@ -32,12 +32,16 @@ from usbench.metrics.matches import (
     keep_best,
     match,
 )
-from usbench.metrics.protocols import EvaluationProtocol, lookup_protocols
-from usbench.metrics.scores import Figures, ProtocolScores, class_figures, class_mean
+from usbench.metrics.scores import (
+    EvaluationProtocol,
+    Figures,
+    ProtocolScores,
+    class_figures,
+    class_mean,
+)
 from usbench.types import Boxes
 
 Pairs = Sequence[tuple[Boxes, Boxes]]  # (target, prediction) of each image
-Values = NDArray[np.float64]
 
 COCO = "coco"
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # IoU, as pycocotools makes them: arange misses .8 by a bit
@@ -106,16 +110,6 @@ _PROTOCOLS = (
     ),
 )
 BOX_PROTOCOLS = {protocol.name: protocol for protocol in _PROTOCOLS}
-
-
-def find_protocols(names: Sequence[str]) -> list[BoxProtocol]:
-    """The protocols for boxes of these names; ConfigError where there is none."""
-    return lookup_protocols(names, BOX_PROTOCOLS, {})
-
-
-def find_protocol(name: str) -> BoxProtocol:
-    """The protocol for boxes of that name; ConfigError where there is none."""
-    return find_protocols([name])[0]
 
 
 def match_pairs(protocol: BoxProtocol, pairs: Pairs, classes: int) -> list[Matches]:
@@ -252,6 +246,6 @@ def score_pairs(
     pairs: Pairs, classes: Sequence[str], name: str = COCO, draws: Draws | None = None
 ) -> ProtocolScores:
     """Match and score pairs by the protocol of that name; arguments as for `score_matches`."""
-    protocol = find_protocol(name)
+    protocol = BOX_PROTOCOLS[name]
     matches = match_pairs(protocol, pairs, len(classes))
     return score_matches(protocol, matches, pairs, classes, draws)

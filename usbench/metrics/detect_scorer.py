@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,11 @@ from usbench.metrics import box_protocols, detection_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO, match_pairs
 from usbench.metrics.matches import Matches, rank_within_runs
-from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores
+from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
 from usbench.types import Boxes, Target, Task
 
+# The COCO protocol without its figures by size.
+ALL_AREAS_COCO = replace(BOX_PROTOCOLS[COCO], areas=box_protocols.AREAS[:1])
 BoxPairs = list[tuple[Boxes, Boxes]]  # (target, prediction) of each image
 
 
@@ -28,21 +29,15 @@ def _match_all_areas(pairs: Iterable[tuple[Target, Target]]) -> tuple[Matches, i
         boxes.append((target, prediction))
         last = max(target.labels.max(initial=-1), prediction.labels.max(initial=-1))
         classes = max(classes, int(last) + 1)
-    (matches,) = match_pairs(_all_areas_protocol(), boxes, classes)
+    (matches,) = match_pairs(ALL_AREAS_COCO, boxes, classes)
     return matches, classes
-
-
-def _all_areas_protocol() -> box_protocols.BoxProtocol:
-    """The COCO protocol without its figures by size."""
-    return replace(BOX_PROTOCOLS[COCO], areas=box_protocols.AREAS[:1])
 
 
 def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
     """The selection metric, version 1: mAP50-95 over the classes that the targets have."""
     matches, classes = _match_all_areas(pairs)
-    protocol = replace(_all_areas_protocol(), recall_at=())
-    labels = [str(n) for n in range(classes)]
-    scores, _ = box_protocols.box_figures(protocol, [matches], labels)
+    protocol = replace(ALL_AREAS_COCO, recall_at=())
+    scores, _ = box_protocols.box_figures(protocol, [matches], list(map(str, range(classes))))
     return scores["map50_95"].value or 0.0
 
 
@@ -76,8 +71,13 @@ class DetectScorer:
             extra: further figures, as for `SegmentScorer`.
             confidence: of precision, recall and F1, chosen on validation; None: .25.
         """
-        self.protocols = box_protocols.find_protocols(protocols)
-        self.confidence = _check_confidence(confidence)
+        self.protocols = lookup_protocols(protocols, BOX_PROTOCOLS, {})
+        is_number = isinstance(confidence, (int, float)) and 0 <= confidence <= 1
+        if confidence is not None and not is_number:
+            raise ConfigError(
+                f"metric.confidence: expected a number from 0 to 1 or null, got {confidence!r}"
+            )
+        self.confidence = confidence
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
@@ -137,7 +137,7 @@ class DetectScorer:
         description = f"{protocol.description}; {details}"
         return replace(protocol, description=description, scores=scores, per_class=per_class)
 
-    def case_rows(self, matches: Matches) -> list[dict[str, Any]]:
+    def case_rows(self, matches: Matches) -> list[TableRow]:
         """The case table of COCO matches.
 
         Per case and class, a row with the number of targets, then a row per box, best first: its
@@ -152,11 +152,11 @@ class DetectScorer:
         cells = (matches.image * len(self.classes) + matches.label)[order]
         ends = np.searchsorted(cells, np.arange(matches.targets.size + 1)).tolist()
         targets = matches.targets.ravel().tolist()
-        rows: list[dict[str, Any]] = []
+        rows: list[TableRow] = []
         for n, (case, group) in enumerate(self.images):
             for c, label in enumerate(self.classes):
                 cell = n * len(self.classes) + c
-                row = {"case": case, "group": group, "class": label}
+                row: TableRow = {"case": case, "group": group, "class": label}
                 rows.append({**row, "truths": targets[cell], "score": None, "matches": None})
                 for box in range(ends[cell], ends[cell + 1]):
                     rows.append(
@@ -165,14 +165,14 @@ class DetectScorer:
         return rows
 
 
-def from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Scores:
+def from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> Scores:
     """The COCO protocol's figures from a case table alone: all but those by size.
 
     Args:
-        rows: of the table, as values or as text.
+        rows: of the table, as text; "" for null.
         classes: in order of the labels.
     """
-    protocol = _all_areas_protocol()
+    protocol = ALL_AREAS_COCO
     draws = draw(list({row["case"]: row["group"] for row in rows}.values()))
     matches = [matches_from_cases(rows, classes)]
     scores, per_class = box_protocols.box_figures(protocol, matches, classes, draws)
@@ -182,7 +182,7 @@ def from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Sco
     return Scores((scored,))
 
 
-def matches_from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Matches:
+def matches_from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> Matches:
     """The COCO matches that a case table holds; cases are numbered in order of the rows."""
     cases = {case: n for n, case in enumerate(dict.fromkeys(row["case"] for row in rows))}
     labels = {label: c for c, label in enumerate(classes)}
@@ -208,13 +208,4 @@ def matches_from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]
         hits,
         np.zeros_like(hits),
         targets,
-    )
-
-
-def _check_confidence(confidence: float | None) -> float | None:
-    """ConfigError for a confidence that isn't a number from 0 to 1."""
-    if confidence is None or (isinstance(confidence, (int, float)) and 0 <= confidence <= 1):
-        return confidence
-    raise ConfigError(
-        f"metric.confidence: expected a number from 0 to 1 or null, got {confidence!r}"
     )

@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.metrics.average_precision import Counts, chunk_rows, running_sums, search_rows
-from usbench.metrics.bootstrap import Draws, resample_means, resample_sums
+from usbench.metrics.bootstrap import Draws, Values, resample_means, resample_sums
 from usbench.metrics.calibration import ece_figure, histogram
 from usbench.metrics.case_figures import auroc_figure, best_f1_threshold
 from usbench.metrics.matches import Index, Matches
 from usbench.metrics.ratios import ratio
 from usbench.metrics.scores import Figure, Figures, with_interval
-
-Values = NDArray[np.float64]
 
 FROC_RATES = (0.25, 0.5, 1.0, 2.0)  # false positives per image
 DEFAULT_CONFIDENCE = 0.25  # where none was chosen on validation

@@ -13,17 +13,19 @@ from usbench.errors import ConfigError, DataError
 from usbench.metrics import landmark_figures
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.case_figures import agreement_figures, best_f1_threshold
-from usbench.metrics.landmark_distances import (
+from usbench.metrics.landmark_figures import (
     PX,
+    UNITS,
+    UNKNOWN_SIZE,
+    DrawnCases,
+    LandmarkCase,
     Path,
     Scale,
     path_distances,
     radial_error,
     sample_path,
 )
-from usbench.metrics.landmark_figures import UNITS, UNKNOWN_SIZE, DrawnCases, LandmarkCase
-from usbench.metrics.protocols import EvaluationProtocol
-from usbench.metrics.scores import ExtraFigures, Figures, ProtocolScores, Scores
+from usbench.metrics.scores import EvaluationProtocol, ExtraFigures, Figures, ProtocolScores, Scores
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Target, Task
 
 RADIAL = EvaluationProtocol(

@@ -27,14 +27,15 @@ from usbench.metrics.mask_overlap import (
     resize_nearest,
     target_pixels,
 )
-from usbench.metrics.protocols import EvaluationProtocol, lookup_protocols
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import (
+    EvaluationProtocol,
     Figure,
     Figures,
     ProtocolScores,
     class_figures,
     class_mean,
+    lookup_protocols,
     with_interval,
 )
 
@@ -152,14 +153,9 @@ MASK_PROTOCOLS = {protocol.name: protocol for protocol in _PROTOCOLS}
 ALIASES = {"nnunet": "usbench"}
 
 
-def find_protocols(names: Sequence[str]) -> list[MaskProtocol]:
-    """The protocols for masks of these names or aliases; ConfigError where there is none."""
-    return lookup_protocols(names, MASK_PROTOCOLS, ALIASES)
-
-
 def find_protocol(name: str) -> MaskProtocol:
     """The protocol for masks of that name or alias; ConfigError where there is none."""
-    return find_protocols([name])[0]
+    return lookup_protocols([name], MASK_PROTOCOLS, ALIASES)[0]
 
 
 def score_counts(

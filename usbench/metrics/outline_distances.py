@@ -115,7 +115,10 @@ def measure_distances(target: Plane, prediction: Plane, spacing: Spacing = PX) -
         raise ValueError(f"expected target and prediction of one shape, got {shapes}")
     if not target.any() or not prediction.any():
         return None
-    window = bounding_window(target | prediction)
+    both = target | prediction
+    rows = np.flatnonzero(both.any(axis=1))
+    columns = np.flatnonzero(both.any(axis=0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     of_target = find_outline(target[window])
     of_prediction = find_outline(prediction[window])
     lengths = contour_lengths(spacing)
@@ -132,23 +135,13 @@ def nearest_distances(start: Outline, end: Outline, spacing: Spacing) -> NDArray
 
     Computed from whole steps, so that 2 px are exactly 2 px: tolerances are often whole.
     """
-    sides = np.array(spacing)
     is_square = spacing[0] == spacing[1]
-    scale = np.ones(2) if is_square else sides
-    distances: NDArray[np.float64]
+    scale = np.ones(2) if is_square else np.array(spacing)
     distances, nearest = KDTree(end.places * scale, leafsize=32).query(start.places * scale)
     if is_square:  # the tree's distances between whole coordinates are exact
-        return distances * spacing[0]
-    steps = (start.places - end.places[nearest]) * sides
-    distances = np.sqrt((steps**2).sum(axis=1))
-    return distances
-
-
-def bounding_window(plane: Plane) -> tuple[slice, slice]:
-    """The rows and columns of a plane (H, W) from its first to its last set pixel."""
-    rows = np.flatnonzero(plane.any(axis=1))
-    columns = np.flatnonzero(plane.any(axis=0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        return np.asarray(distances * spacing[0])
+    steps = (start.places - end.places[nearest]) * scale
+    return np.asarray(np.sqrt((steps**2).sum(axis=1)))
 
 
 @dataclass(frozen=True)

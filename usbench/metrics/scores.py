@@ -1,15 +1,16 @@
-"""Figures with their intervals, what a scorer returns, and the interface that every scorer has."""
+"""Figures with their intervals, what a protocol states, what a scorer returns and what it has."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from usbench.errors import ConfigError
 from usbench.metrics.bootstrap import Draws, Values, percentile_interval, resample_means
 from usbench.metrics.ratios import mean_defined
 from usbench.types import Target, Task
@@ -37,6 +38,38 @@ class Figure:
 
 
 Figures = dict[str, Figure]
+Cell = str | int | float | None  # of a case table
+TableRow = dict[str, Cell]  # of a case table: column → value
+
+
+@dataclass(frozen=True)
+class EvaluationProtocol:
+    """How pairs of targets and predictions become a score."""
+
+    name: str
+    version: int
+    description: str  # everything that matters to the score; stands in each result
+    summary: str  # at most eight words, for menus
+
+
+P = TypeVar("P", bound=EvaluationProtocol)
+
+
+def lookup_protocols(
+    names: Sequence[str], protocols: Mapping[str, P], aliases: Mapping[str, str]
+) -> list[P]:
+    """The protocols of these names or aliases, in order.
+
+    Raises ConfigError for no name, an unknown one, and two of the same protocol.
+    """
+    full_names = [aliases.get(name, name) for name in names]
+    if not names or len(set(full_names) & set(protocols)) < len(names):
+        choices = ", ".join([*protocols, *aliases])
+        raise ConfigError(
+            f"metric.protocols: expected one or more different names of {choices}, "
+            f"got {', '.join(map(repr, names)) or 'none'}"
+        )
+    return [protocols[name] for name in full_names]
 
 
 @dataclass(frozen=True)
@@ -56,7 +89,7 @@ class Scores:
     """The scores of one set of images under one or more protocols."""
 
     protocols: tuple[ProtocolScores, ...]  # the main one first
-    cases: list[dict[str, Any]] = field(default_factory=list)  # the case table's rows
+    cases: list[TableRow] = field(default_factory=list)  # the case table's rows
 
     @property
     def protocol(self) -> ProtocolScores:
@@ -89,11 +122,9 @@ class Scorer(Protocol):
             size: (height, width) in px.
             mm_per_px: (row, column); None where unknown.
         """
-        ...
 
     def result(self) -> Scores:
         """The scores of all images so far."""
-        ...
 
 
 class ExtraFigures:
@@ -185,8 +216,3 @@ def class_mean(
     if resampled is None or draws is None:
         return figure
     return with_interval(figure, mean_defined(resampled, 1), draws)
-
-
-def figure_values(figures: Mapping[str, Figure]) -> dict[str, float | None]:
-    """The figures' values by name."""
-    return {name: figure.value for name, figure in figures.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
 from usbench.metrics.mask_protocols import Known, Measure, Order
 from usbench.metrics.ratios import mean_defined
-from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores
+from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
 from usbench.types import Masks, Target, Task
 
 # Figures beside the protocol's own, all of native pixels: name, measure, order, why undefined.
@@ -79,7 +78,9 @@ class SegmentScorer:
         self.tolerance_px = default if tolerance_px is None else tolerance_px
         self.tolerance_mm = tolerance_mm
         outline_figures.check_tolerances(self.tolerance_px, tolerance_mm)
-        self.protocols = mask_protocols.find_protocols(protocols)
+        self.protocols = lookup_protocols(
+            protocols, mask_protocols.MASK_PROTOCOLS, mask_protocols.ALIASES
+        )
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
@@ -91,7 +92,7 @@ class SegmentScorer:
         self.other_counts: dict[str, list[Counts]] = {
             protocol.name: [] for protocol in self.protocols if not protocol.is_native
         }
-        self.cases: list[dict[str, Any]] = []
+        self.cases: list[TableRow] = []
 
     def update(
         self,
@@ -148,11 +149,11 @@ class SegmentScorer:
         self.native_counts.append(counts)
         self.outlines.append(outlines)
         for c, label in enumerate(self.classes):
-            row: dict[str, Any] = {"case": case, "group": group, "class": label}
+            row: TableRow = {"case": case, "group": group, "class": label}
             values = counts[c].tolist() if known[c] else (None, None, None)
             row |= zip(COUNT_COLUMNS, values, strict=True)
             row |= dict.fromkeys(OUTLINE_COLUMNS)
-            self.cases.append(row | outlines[c])
+            self.cases.append({**row, **outlines[c]})
 
     def result(self) -> Scores:
         """The scores of all images so far."""

@@ -17,17 +17,17 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from usbench.errors import DataError, RunError
 from usbench.io.files import file_sha256, write_all
+from usbench.metrics.scores import Cell, TableRow
 from usbench.results.result import Result
 from usbench.results.schema import fault, schema
 
-Case = Mapping[str, object]  # one row of a case table: column → value
+Case = Mapping[str, Cell]  # one row of a case table: column → value
 CASES = ".cases.csv.gz"
 PHANTOM = "phantom"  # the folder of results on phantoms
 DISTANCES = ("_px", "_mm", "_diag")  # endings of scores that are distances
@@ -117,30 +117,21 @@ def load_results(folder: Path, phantom: bool = False) -> list[Result]:
     """
     top = folder / PHANTOM if phantom else folder
     results = []
-    with paused_garbage_collection():
+    # Results are many small values without reference cycles. Looking for cycles again and again
+    # while their number grows would take a third of the time.
+    collects_garbage = gc.isenabled()
+    gc.disable()
+    try:
         for path in sorted(top.glob("*/*/*.json")):  # a phantom's lies one folder deeper
             result = load_result(path)
             place = result_path(folder, result)
             if place != path:
                 raise DataError(f"{path}: its content belongs at {place}; move or remove it")
             results.append(result)
-    return results
-
-
-@contextmanager
-def paused_garbage_collection() -> Iterator[None]:
-    """Look for no reference cycles meanwhile.
-
-    Results are many small values without any cycle. Looking for one again and again while their
-    number grows takes a third of the time of reading them.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
     finally:
-        if was_enabled:
+        if collects_garbage:
             gc.enable()
+    return results
 
 
 def save_result(folder: Path, result: Result, cases: Sequence[Case] | None = None) -> Path:
@@ -220,27 +211,30 @@ def encode_cell(value: object, column: str) -> str:
 
 
 def encode_cases(cases: Sequence[Case]) -> bytes:
-    """The case table as gzipped CSV. Equal cases give equal bytes: the header has no time."""
+    """The case table as gzipped CSV. Equal cases give equal bytes."""
     columns = list(dict.fromkeys(name for case in cases for name in case))
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(columns)
     for case in cases:
         rows.writerow([encode_cell(case.get(name), name) for name in columns])
+    return pack_text(text.getvalue())
+
+
+def pack_text(text: str) -> bytes:
+    """Gzip a text; equal texts give equal bytes, because the header has no time."""
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as file:
-        file.write(text.getvalue().encode())
+        file.write(text.encode())
     return packed.getvalue()
 
 
-def hash_case_ids(
-    cases: Iterable[Case], redistribute: str | None, dataset: str
-) -> list[dict[str, object]]:
+def hash_case_ids(cases: Iterable[Case], redistribute: str | None, dataset: str) -> list[TableRow]:
     """The cases, with hashed `case` and `group` where nothing may be redistributed.
 
     The hash is sha256(dataset + id), 12 hex digits. A missing `redistribute` counts as none.
     """
-    rows = [dict(case) for case in cases]
+    rows = list(map(dict, cases))
     if redistribute in (None, False, "", "none"):
         for row in rows:
             for name in ("case", "group"):
@@ -251,13 +245,11 @@ def hash_case_ids(
 
 
 def load_cases(path: Path) -> list[dict[str, str]]:
-    """The case table of a result, given the result's path or the table's; [] where it has none.
+    """The case table of a result, given the result's path; [] where it has none.
 
     Raises:
         DataError: the table is missing, damaged, or not the one the result was written with.
     """
-    if path.name.endswith(CASES):
-        path = path.with_name(path.name.removesuffix(CASES) + ".json")
     return read_cases(path, load_result(path))
 
 

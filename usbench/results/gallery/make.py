@@ -12,7 +12,6 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,13 @@ from usbench.errors import DataError
 from usbench.io.console import say, warn
 from usbench.io.files import write_atomically
 from usbench.results.gallery import cases as gallery_cases
-from usbench.results.gallery.file import Gallery, encode, gallery_path, why_no_gallery
+from usbench.results.gallery.file import (
+    Gallery,
+    Picture,
+    encode,
+    gallery_path,
+    why_no_gallery,
+)
 from usbench.results.gallery.shapes import vector_drawing
 from usbench.results.predictions import StoredPredictions
 from usbench.results.result import Result
@@ -99,9 +104,7 @@ def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence
     }
 
 
-def picture_case(
-    predictions: StoredPredictions, n: int, place: str, quality: float
-) -> dict[str, Any]:
+def picture_case(predictions: StoredPredictions, n: int, place: str, quality: float) -> Picture:
     """One case as the gallery's JSON has it: the image, and the shapes to draw over it."""
     sample = predictions.samples[n]
     return {

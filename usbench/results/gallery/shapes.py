@@ -6,33 +6,15 @@ pixel, as in masks and landmarks. Boxes are edges, half-open: the first pixel's 
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
-
 import numpy as np
 from numpy.typing import NDArray
 
 from usbench.results.gallery.drawing import is_drawn
+from usbench.results.gallery.file import Drawing, Shape
 from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target, curve_through
 
-# `class` is a keyword of Python, so the JSON's keys are given as a table
-Shape = TypedDict(
-    "Shape",
-    {
-        "class": int,
-        "kind": str,  # area | box | line | point
-        "at": list[list[float]],  # x, y, x, y … of each ring or line
-        "score": NotRequired[float],  # of a predicted box
-    },
-)
 Points = NDArray[np.float64]  # (N, 2) x, y
 STEP = 3.0  # px of arc between the points of a curve that is drawn
-
-
-class Drawing(TypedDict):
-    """The shapes of one target, and the classes that may or may not be there."""
-
-    shapes: list[Shape]
-    unknown: list[int]
 
 
 def vector_drawing(target: Target) -> Drawing:
