@@ -51,8 +51,7 @@ def average_precisions(matches: Matches, curve: Curve, weights: Values) -> Value
     whole = weights.astype(np.int32)
     precisions = np.full((len(weights), len(matches.hit), targets.shape[1]), np.nan)
     for c in np.flatnonzero(targets.any(axis=0)).tolist():
-        of_class = matches.of_class(c)
-        precisions[:, :, c] = _class_precisions(of_class, curve, whole, targets[:, c])
+        precisions[:, :, c] = _class_precisions(matches.of_class(c), curve, whole, targets[:, c])
     return np.where(targets[:, None] > 0, precisions, np.nan)
 
 

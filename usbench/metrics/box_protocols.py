@@ -121,13 +121,13 @@ def match_pairs(protocol: BoxProtocol, pairs: Pairs, classes: int) -> list[Match
         classes: how many there are; ValueError for a label beyond them.
     """
     image, label, target_corners = flatten_boxes([target for target, _ in pairs])
-    no_crowd = np.zeros(len(image), bool)
-    targets = TargetObjects(image, label, box_areas(target_corners), no_crowd)
+    targets = TargetObjects(image, label, box_areas(target_corners), np.zeros(len(image), bool))
     image, label, corners = flatten_boxes([prediction for _, prediction in pairs])
     labels = np.concatenate([targets.label, label])
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-        got = f"{labels.min()} to {labels.max()}"
-        raise ValueError(f"expected labels from 0 to {classes - 1}, got {got}")
+        raise ValueError(
+            f"expected labels from 0 to {classes - 1}, got {labels.min()} to {labels.max()}"
+        )
     scores = [np.zeros(0, np.float32)]
     for _, prediction in pairs:
         if prediction.scores is not None:
@@ -135,17 +135,19 @@ def match_pairs(protocol: BoxProtocol, pairs: Pairs, classes: int) -> list[Match
     predictions = PredictedObjects(image, label, box_areas(corners), np.concatenate(scores))
     best = keep_best(predictions, protocol.max_boxes, protocol.per_class)
     predictions = predictions.select(best)
-    lowest = float(protocol.thresholds.min())
-    overlaps = find_overlaps(
-        targets, predictions, target_corners, corners[best], protocol.iou, lowest
-    )
-    size = (len(pairs), classes)
     return match(
         targets,
         predictions,
-        overlaps,
+        find_overlaps(
+            targets,
+            predictions,
+            target_corners,
+            corners[best],
+            protocol.iou,
+            lowest=float(protocol.thresholds.min()),
+        ),
         protocol.thresholds,
-        size,
+        (len(pairs), classes),
         protocol.areas,
         protocol.prefer_last,
     )
@@ -246,6 +248,5 @@ def score_pairs(
     pairs: Pairs, classes: Sequence[str], name: str = COCO, draws: Draws | None = None
 ) -> ProtocolScores:
     """Match and score pairs by the protocol of that name; arguments as for `score_matches`."""
-    protocol = BOX_PROTOCOLS[name]
-    matches = match_pairs(protocol, pairs, len(classes))
-    return score_matches(protocol, matches, pairs, classes, draws)
+    matches = match_pairs(BOX_PROTOCOLS[name], pairs, len(classes))
+    return score_matches(BOX_PROTOCOLS[name], matches, pairs, classes, draws)

@@ -32,12 +32,11 @@ def histogram(
         (N, 15, 3): number of predictions, sum of their confidences, how many are right.
     """
     exact = np.asarray(confidence, np.float64)
-    bins = np.clip(np.ceil(exact * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    place = case * BINS + bins
-    columns = [
-        np.bincount(place, weights, cases * BINS) for weights in (np.ones(len(exact)), exact, right)
-    ]
-    return np.stack(columns, -1).astype(np.float64).reshape(cases, BINS, 3)
+    place = case * BINS + np.clip(np.ceil(exact * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    table = np.zeros((cases * BINS, 3))
+    for column, weights in enumerate((None, exact, right)):
+        table[:, column] = np.bincount(place, weights, cases * BINS)
+    return table.reshape(cases, BINS, 3)
 
 
 def ece(bins: Values) -> Values:

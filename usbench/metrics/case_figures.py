@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,9 +33,8 @@ def mean_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
 def median_figure(values: Sequence[float], reason: str) -> Figure:
     """The median; it has no interval, because those of medians are unreliable for small samples."""
     median = float(np.median(np.asarray(values))) if len(values) else math.nan
-    if not math.isfinite(median):
-        return Figure(None, len(values), reason)
-    return Figure(median, len(values), interval="no interval: a median")
+    figure = Figure.of(median, len(values), reason)
+    return figure if figure.value is None else replace(figure, interval="no interval: a median")
 
 
 def sd_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
@@ -66,9 +66,8 @@ def f1_figure(
     predicted = np.asarray(scores, np.float64) >= threshold
     positive = np.asarray(present, bool)
     parts = np.stack([2.0 * (predicted & positive), predicted.astype(float) + positive], axis=1)
-    value = float(ratio(*parts.sum(axis=0)))
-    hits, below = resample_sums(parts, draws).T
-    return with_interval(Figure.of(value, len(parts), reason), ratio(hits, below), draws)
+    figure = Figure.of(float(ratio(*parts.sum(axis=0))), len(parts), reason)
+    return with_interval(figure, ratio(*resample_sums(parts, draws).T), draws)
 
 
 def best_f1_threshold(scores: ArrayLike, right: ArrayLike, positives: int, default: float) -> float:
@@ -98,7 +97,7 @@ def auroc(scores: ArrayLike, present: ArrayLike) -> float | None:
     """
     positive = np.asarray(present, bool)
     n = int(positive.sum())
-    m = int((~positive).sum())
+    m = len(positive) - n
     if not n or not m:
         return None
     ranks = rankdata(np.asarray(scores, float))
@@ -131,8 +130,8 @@ def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) ->
         up = np.add.reduceat(weights * positive, starts, axis=1)
         across = np.add.reduceat(weights * ~positive, starts, axis=1)
         below = np.cumsum(across, axis=1) - across
-        pairs = up.sum(axis=1) * across.sum(axis=1)
-        areas.append(ratio((up * (below + across / 2)).sum(axis=1), pairs))
+        hits = (up * (below + across / 2)).sum(axis=1)
+        areas.append(ratio(hits, up.sum(axis=1) * across.sum(axis=1)))
     return np.concatenate(areas)
 
 
@@ -148,8 +147,9 @@ def agreement_figures(differences: Sequence[float], groups: Sequence[str], reaso
     """
     values = np.asarray(differences, np.float64)
     if len(values) < 2:
-        undefined = Figure(None, len(values), reason)
-        figures = dict.fromkeys(("bias", "sd", "loa_low", "loa_high"), undefined)
+        figures = dict.fromkeys(
+            ("bias", "sd", "loa_low", "loa_high"), Figure(None, len(values), reason)
+        )
         if len(values):
             figures["bias"] = Figure(float(values[0]), 1)
         return figures

@@ -113,14 +113,9 @@ class DrawnCases:
 
     def values(self, get: Callable[[LandmarkCase], float | None]) -> tuple[list[float], Draws]:
         """One value of each case that has it, and the resamples of those cases."""
-        values: list[float] = []
-        numbers: list[int] = []
-        for n, case in enumerate(self.cases):
-            value = get(case)
-            if value is not None:
-                values.append(value)
-                numbers.append(n)
-        return values, self.draws.select(numbers)
+        values = {n: get(case) for n, case in enumerate(self.cases)}
+        defined = {n: value for n, value in values.items() if value is not None}
+        return list(defined.values()), self.draws.select(list(defined))
 
 
 def point_figures(points: DrawnCases, unit: str, thresholds: Sequence[float]) -> Figures:
@@ -173,15 +168,14 @@ def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
         cases: of any state; blurred ones and those without a score don't count.
         threshold: a name counts as present from this score on.
     """
-    stated = cases.where(lambda case: case.state != "blurred")
-    scores, draws = stated.values(lambda case: case.score)
-    present = [case.state == "seen" for case in stated.cases if case.score is not None]
-    off = stated.where(lambda case: case.state == "off")
+    scored = cases.where(lambda case: case.state != "blurred" and case.score is not None)
+    scores, draws = scored.values(lambda case: case.score)
+    present = np.array([case.state == "seen" for case in scored.cases], bool)
+    off = scored.where(lambda case: case.state == "off")
     off_scores, off_draws = off.values(lambda case: case.score)
     false = [float(score >= threshold) for score in off_scores]
     size = len(scores)
-    confidences, right = np.array(scores, np.float64), np.array(present, bool)
-    bins = calibration.histogram(confidences, right, np.arange(size), size)
+    bins = calibration.histogram(np.array(scores), present, np.arange(size), size)
     return {
         "presence_ece": calibration.ece_figure(bins, draws, "no name is seen or off"),
         "presence_auroc": case_figures.auroc_figure(
@@ -194,9 +188,3 @@ def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
             false, off_draws, "no name is surely not in view"
         ),
     }
-
-
-def perfect_figure(name: str, n: int) -> Figure:
-    """What the target itself scores as the prediction."""
-    is_share = name.startswith(("sdr_", "presence_")) and name != "presence_ece"
-    return Figure(1.0 if is_share else 0.0, n)

@@ -82,10 +82,8 @@ def kumar_transformer(measure: Measure, if_absent: float) -> Measure:
     """Predicted and present: the measure; predicted and absent: `if_absent`; not predicted: 0."""
 
     def score(counts: Counts) -> Values:
-        predicted = predicted_pixels(counts) > 0
-        present = target_pixels(counts) > 0
-        otherwise = np.where(predicted, if_absent, 0.0)
-        return np.where(predicted & present, np.nan_to_num(measure(counts)), otherwise)
+        value = np.where(target_pixels(counts) > 0, np.nan_to_num(measure(counts)), if_absent)
+        return np.where(predicted_pixels(counts) > 0, value, 0.0)
 
     return score
 
@@ -236,8 +234,7 @@ def average_measure(
             resampled = resample_means(per_image, draws)
     figures = class_figures(values, n, reason, resampled, draws)
     if order != "image":
-        overall = class_mean(values, len(counts), resampled=resampled, draws=draws)
-        return overall, figures
+        return class_mean(values, len(counts), resampled=resampled, draws=draws), figures
     image_means = mean_defined(per_image, 1)
     overall = Figure.of(float(mean_defined(image_means)), len(counts))
     if draws:

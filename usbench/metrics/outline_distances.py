@@ -111,8 +111,10 @@ def measure_distances(target: Plane, prediction: Plane, spacing: Spacing = PX) -
     None where a mask is empty. Raises ValueError where the shapes differ.
     """
     if target.shape != prediction.shape:
-        shapes = f"{target.shape} and {prediction.shape}"
-        raise ValueError(f"expected target and prediction of one shape, got {shapes}")
+        raise ValueError(
+            "expected target and prediction of one shape, "
+            f"got {target.shape} and {prediction.shape}"
+        )
     if not target.any() or not prediction.any():
         return None
     both = target | prediction

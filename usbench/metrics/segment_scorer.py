@@ -74,10 +74,9 @@ class SegmentScorer:
             tolerance_px: of the surface Dice; None: 2 px.
             tolerance_mm: of the surface Dice; None: twice the larger side of an image's pixels.
         """
-        default = outline_figures.TOLERANCE_PX
-        self.tolerance_px = default if tolerance_px is None else tolerance_px
+        outline_figures.check_tolerances(tolerance_px, tolerance_mm)
+        self.tolerance_px = outline_figures.TOLERANCE_PX if tolerance_px is None else tolerance_px
         self.tolerance_mm = tolerance_mm
-        outline_figures.check_tolerances(self.tolerance_px, tolerance_mm)
         self.protocols = lookup_protocols(
             protocols, mask_protocols.MASK_PROTOCOLS, mask_protocols.ALIASES
         )
@@ -106,8 +105,10 @@ class SegmentScorer:
         """Add one image at native size; see `Scorer.update`."""
         assert isinstance(target, Masks) and isinstance(prediction, Masks)
         if len(target.planes) != len(self.classes):
-            expected, got = len(self.classes), len(target.planes)
-            raise ValueError(f"{case}: expected {expected} planes, one per class, got {got}")
+            raise ValueError(
+                f"{case}: expected {len(self.classes)} planes, one per class, "
+                f"got {len(target.planes)}"
+            )
         known = known_classes(target)
         outlines: list[outline_figures.Case] = [{} for _ in known]
         for c in np.flatnonzero(known):
@@ -184,20 +185,17 @@ class SegmentScorer:
         for label, outlines in zip(self.classes, class_outlines, strict=False):
             per_class[label] |= outlines
         scores |= outline_scores | self.extra.averages(draws)
-        description = f"{protocol.description}; {self._describe_outlines()}"
-        return replace(protocol, description=description, scores=scores, per_class=per_class)
-
-    def _describe_outlines(self) -> str:
-        """How outlines are measured, for the protocol's description."""
         mm = "twice the larger side of a pixel"
         if self.tolerance_mm is not None:
             mm = f"{self.tolerance_mm:g} mm"
-        return (
+        description = (
+            f"{protocol.description}; "
             "outlines: distances of surface elements weighted by length (surface-distance), "
             f"surface Dice (nsd) at {self.tolerance_px:g} px, in mm at {mm}; one mask empty: nsd "
             "0, distances undefined and counted, with the image's diagonal in the figures with "
             "penalty"
         )
+        return replace(protocol, description=description, scores=scores, per_class=per_class)
 
 
 def from_cases(
@@ -218,9 +216,9 @@ def from_cases(
         part = rows[start : start + len(classes)]
         labels = [row.get("class") for row in part]
         if labels != list(classes) or len({row["case"] for row in part}) != 1:
-            expected = ", ".join(classes)
             raise DataError(
-                f"case table, row {start + 1}: expected one case's classes {expected}, got {labels}"
+                f"case table, row {start + 1}: expected one case's classes "
+                f"{', '.join(classes)}, got {labels}"
             )
         known = np.array([row["tp"] != "" for row in part])
         counts = np.zeros((len(classes), 3), np.int64)

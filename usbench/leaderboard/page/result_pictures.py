@@ -21,7 +21,10 @@ COLOURS = [  # bright, because an image is dark in either theme
     "#c3cdd6",
     "#dba977",
 ]
-LAYERS: Mapping[str, Literal["truth", "prediction"]] = {"target": "truth", "prediction": "prediction"}  # on the page → in the gallery's file
+LAYERS: Mapping[str, Literal["truth", "prediction"]] = {
+    "target": "truth",
+    "prediction": "prediction",
+}  # on the page → in the gallery's file
 
 
 @dataclass(frozen=True)
