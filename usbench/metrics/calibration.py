@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from usbench.metrics.bootstrap import Draws, Values, resample_sums
 from usbench.metrics.ratios import ratio
-from usbench.metrics.scores import Figure, with_interval
+from usbench.metrics.scores import Figure
 
 BINS = 15  # bin k: confidences above k/15 up to (k + 1)/15; 0 is in the first
 
@@ -61,5 +61,5 @@ def ece_figure(bins: Values, draws: Draws, reason: str) -> Figure:
         reason: why there is none, where no case has a prediction.
     """
     cases = int((bins[..., 0].sum(-1) > 0).sum())
-    figure = Figure.of(float(ece(bins.sum(axis=0))), cases, reason)
-    return with_interval(figure, ece(resample_sums(bins, draws)), draws)
+    resampled = ece(resample_sums(bins, draws))
+    return Figure.of(float(ece(bins.sum(axis=0))), cases, reason, resampled, draws)

@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from usbench.metrics.bootstrap import Draws, Values, draw, resample_means, resample_sums
 from usbench.metrics.ratios import ratio
-from usbench.metrics.scores import Figure, Figures, with_interval
+from usbench.metrics.scores import Figure, Figures
 
 CHUNK = 4_000_000  # weights in memory at once
 
@@ -26,8 +26,7 @@ def mean_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
     if not len(values):
         return Figure(None, 0, reason)
     array = np.asarray(values, np.float64)
-    figure = Figure.of(float(array.mean()), len(array), reason)
-    return with_interval(figure, resample_means(array, draws), draws)
+    return Figure.of(array.mean(), len(array), reason, resample_means(array, draws), draws)
 
 
 def median_figure(values: Sequence[float], reason: str) -> Figure:
@@ -42,8 +41,7 @@ def sd_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
     if len(values) < 2:
         return Figure(None, len(values), reason)
     array = np.asarray(values, np.float64)
-    figure = Figure(float(array.std(ddof=1)), len(array))
-    return with_interval(figure, resample_sds(array, draws), draws)
+    return Figure.of(array.std(ddof=1), len(array), reason, resample_sds(array, draws), draws)
 
 
 def resample_sds(values: Values, draws: Draws) -> Values:
@@ -66,8 +64,8 @@ def f1_figure(
     predicted = np.asarray(scores, np.float64) >= threshold
     positive = np.asarray(present, bool)
     parts = np.stack([2.0 * (predicted & positive), predicted.astype(float) + positive], axis=1)
-    figure = Figure.of(float(ratio(*parts.sum(axis=0))), len(parts), reason)
-    return with_interval(figure, ratio(*resample_sums(parts, draws).T), draws)
+    value = float(ratio(*parts.sum(axis=0)))
+    return Figure.of(value, len(parts), reason, ratio(*resample_sums(parts, draws).T), draws)
 
 
 def best_f1_threshold(scores: ArrayLike, right: ArrayLike, positives: int, default: float) -> float:
@@ -111,7 +109,7 @@ def auroc_figure(scores: ArrayLike, present: ArrayLike, draws: Draws, reason: st
     if value is None:
         return Figure(None, len(array), reason)
     resampled = resample_aurocs(array, np.asarray(present, bool), draws)
-    return with_interval(Figure(value, len(array)), resampled, draws)
+    return Figure.of(value, len(array), reason, resampled, draws)
 
 
 def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) -> Values:
@@ -163,6 +161,6 @@ def agreement_figures(differences: Sequence[float], groups: Sequence[str], reaso
         "loa_high": (bias + 1.96 * sd, biases + 1.96 * sds),
     }
     return {
-        name: with_interval(Figure(value, len(values)), samples, draws)
+        name: Figure.of(value, len(values), reason, samples, draws)
         for name, (value, samples) in resampled.items()
     }

@@ -6,8 +6,6 @@ All are of the matches at IoU .5, of one class (`Matches.of_class`) or of all cl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +15,7 @@ from usbench.metrics.calibration import ece_figure, histogram
 from usbench.metrics.case_figures import auroc_figure, best_f1_threshold
 from usbench.metrics.matches import Index, Matches
 from usbench.metrics.ratios import ratio
-from usbench.metrics.scores import Figure, Figures, with_interval
+from usbench.metrics.scores import Figure, Figures
 
 FROC_RATES = (0.25, 0.5, 1.0, 2.0)  # false positives per image
 DEFAULT_CONFIDENCE = 0.25  # where none was chosen on validation
@@ -57,22 +55,19 @@ def detection_figures(matches: Matches, confidence: float, draws: Draws) -> Figu
 
 def count_boxes(matches: Matches, confidence: float) -> Values:
     """(N, 3) true positives, false positives and targets of each image, at this confidence."""
-    images = len(matches.targets)
+    counts = np.zeros((len(matches.targets), 3))
     confident = matches.score >= np.float32(confidence)
     hit = matches.hit[IOU_50] & confident
     wrong = _counted(matches) & ~matches.hit[IOU_50] & confident
-    columns = [
-        np.bincount(matches.image[hit], minlength=images),
-        np.bincount(matches.image[wrong], minlength=images),
-        matches.targets.sum(axis=1),
-    ]
-    return np.stack(columns, axis=1).astype(np.float64)
+    counts[:, 0] = np.bincount(matches.image[hit], minlength=len(counts))
+    counts[:, 1] = np.bincount(matches.image[wrong], minlength=len(counts))
+    counts[:, 2] = matches.targets.sum(axis=1)
+    return counts
 
 
 def _counted(matches: Matches) -> NDArray[np.bool_]:
     """(D,) whether a box counts, as hit or as false positive."""
-    counted: NDArray[np.bool_] = ~matches.ignored[IOU_50]
-    return counted
+    return np.asarray(~matches.ignored[IOU_50])
 
 
 def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Figures:
@@ -85,11 +80,10 @@ def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Fig
         "recall": "no truth",
         "f1": "no truth and no box",
     }
-    figures = {}
-    for name, reason in reasons.items():
-        figure = Figure.of(float(values[name]), len(counts), reason)
-        figures[name] = with_interval(figure, resampled[name], draws)
-    return figures
+    return {
+        name: Figure.of(float(values[name]), len(counts), reason, resampled[name], draws)
+        for name, reason in reasons.items()
+    }
 
 
 def box_rates(counts: Values) -> dict[str, Values]:
@@ -113,9 +107,9 @@ def false_alarm_figure(matches: Matches, confidence: float, draws: Draws) -> Fig
     """False positives per image without a target."""
     _, wrong, targets = count_boxes(matches, confidence).T
     is_empty = targets == 0
-    value = float(wrong[is_empty].mean()) if is_empty.any() else np.nan
-    figure = Figure.of(value, int(is_empty.sum()), "every image has a truth")
-    return with_interval(figure, resample_means(np.where(is_empty, wrong, np.nan), draws), draws)
+    value = wrong[is_empty].mean() if is_empty.any() else np.nan
+    resampled = resample_means(np.where(is_empty, wrong, np.nan), draws)
+    return Figure.of(value, int(is_empty.sum()), "every image has a truth", resampled, draws)
 
 
 def image_auroc(matches: Matches, draws: Draws) -> Figure:
@@ -133,22 +127,24 @@ def image_auroc(matches: Matches, draws: Draws) -> Figure:
 def calibration_figure(matches: Matches, draws: Draws) -> Figure:
     """Expected calibration error of the boxes; a hit is right."""
     counted = _counted(matches)
-    right = matches.hit[IOU_50][counted]
-    images = len(matches.targets)
-    bins = histogram(matches.score[counted], right, matches.image[counted], images)
+    bins = histogram(
+        matches.score[counted],
+        matches.hit[IOU_50][counted],
+        matches.image[counted],
+        len(matches.targets),
+    )
     return ece_figure(bins, draws, "no box")
 
 
-def froc_figures(matches: Matches, draws: Draws, rates: Sequence[float] = FROC_RATES) -> Figures:
+def froc_figures(matches: Matches, draws: Draws) -> Figures:
     """Sensitivity at each rate of false positives per image: `sens_fppi_0.25` …"""
-    images = len(matches.targets)
-    values = sensitivities(matches, np.array(rates), np.ones((1, images)))[0]
-    resampled = sensitivities(matches, np.array(rates), draws.case_weights)
-    figures = {}
-    for n, rate in enumerate(rates):
-        figure = Figure.of(float(values[n]), images, "no truth")
-        figures[f"sens_fppi_{rate:g}"] = with_interval(figure, resampled[:, n], draws)
-    return figures
+    images, rates = len(matches.targets), np.array(FROC_RATES)
+    values = sensitivities(matches, rates, np.ones((1, images)))[0]
+    resampled = sensitivities(matches, rates, draws.case_weights)
+    return {
+        f"sens_fppi_{rate:g}": Figure.of(values[n], images, "no truth", resampled[:, n], draws)
+        for n, rate in enumerate(FROC_RATES)
+    }
 
 
 def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:

@@ -36,7 +36,6 @@ from usbench.metrics.scores import (
     class_figures,
     class_mean,
     lookup_protocols,
-    with_interval,
 )
 
 Known = NDArray[np.bool_]  # (N, C): False where nobody knows whether the class is there
@@ -236,7 +235,6 @@ def average_measure(
     if order != "image":
         return class_mean(values, len(counts), resampled=resampled, draws=draws), figures
     image_means = mean_defined(per_image, 1)
-    overall = Figure.of(float(mean_defined(image_means)), len(counts))
-    if draws:
-        overall = with_interval(overall, resample_means(image_means, draws), draws)
-    return overall, figures
+    resampled = resample_means(image_means, draws) if draws else None
+    overall = float(mean_defined(image_means))
+    return Figure.of(overall, len(counts), resampled=resampled, draws=draws), figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -30,11 +30,36 @@ class Figure:
     groups: int | None = None  # of the test set; None: not stated
 
     @staticmethod
-    def of(value: float, n: int, reason: str = "no case to average") -> Figure:
-        """A figure, None with the reason where the value isn't finite."""
-        if math.isfinite(value):
+    def of(
+        value: float,
+        n: int,
+        reason: str = "no case to average",
+        resampled: Values | None = None,
+        draws: Draws | None = None,
+    ) -> Figure:
+        """A figure with its interval; None with the reason where the value isn't finite.
+
+        Args:
+            value: NaN where it is undefined.
+            n: cases that it is computed from.
+            reason: why it is undefined.
+            resampled: (B,) the value in each resample; None for no interval.
+            draws: the resamples of the groups.
+        """
+        if not math.isfinite(value):
+            return Figure(None, n, reason)
+        if resampled is None or draws is None:
             return Figure(float(value), n)
-        return Figure(None, n, reason)
+        interval = percentile_interval(resampled, draws.groups)
+        return Figure(
+            float(value),
+            n,
+            low=interval.low,
+            high=interval.high,
+            interval=interval.reason,
+            method=None if interval.low is None else "percentile",
+            groups=draws.groups,
+        )
 
 
 Figures = dict[str, Figure]
@@ -143,43 +168,18 @@ class ExtraFigures:
 
     def averages(self, draws: Draws | None = None) -> Figures:
         """The mean of each figure, with an interval if draws are given."""
-        figures = {name: average(values) for name, values in self.values.items()}
-        if draws is not None:
-            for name, values in self.values.items():
-                resampled = resample_means(np.array(values), draws)
-                figures[name] = with_interval(figures[name], resampled, draws)
-        return figures
+        return {name: average(values, draws) for name, values in self.values.items()}
 
 
-def average(values: Sequence[float]) -> Figure:
+def average(values: Sequence[float], draws: Draws | None = None) -> Figure:
     """Mean over the values that aren't NaN; undefined, with a reason, where one is infinite."""
     defined = [value for value in values if not math.isnan(value)]
     infinite = sum(map(math.isinf, defined))
     if infinite:
         return Figure(None, len(defined), f"infinite in {infinite} of {len(defined)} cases")
     mean = sum(defined) / len(defined) if defined else math.nan
-    return Figure.of(mean, len(defined))
-
-
-def with_interval(figure: Figure, resampled: Values, draws: Draws) -> Figure:
-    """Add the interval to a figure.
-
-    Args:
-        figure: stays as it is where its value is None.
-        resampled: (B,) the figure's value in each resample.
-        draws: the resamples of the groups.
-    """
-    if figure.value is None:
-        return figure
-    interval = percentile_interval(resampled, draws.groups)
-    return replace(
-        figure,
-        low=interval.low,
-        high=interval.high,
-        interval=interval.reason,
-        method=None if interval.low is None else "percentile",
-        groups=draws.groups,
-    )
+    resampled = resample_means(np.array(values), draws) if draws else None
+    return Figure.of(mean, len(defined), resampled=resampled, draws=draws)
 
 
 def class_figures(
@@ -198,10 +198,11 @@ def class_figures(
         resampled: (B, C) the values in each resample; None for no intervals.
         draws: the resamples of the groups.
     """
-    figures = [Figure.of(float(values[c]), int(n[c]), reason) for c in range(len(values))]
-    if resampled is None or draws is None:
-        return figures
-    return [with_interval(figure, resampled[:, c], draws) for c, figure in enumerate(figures)]
+    figures = []
+    for c, value in enumerate(values):
+        column = None if resampled is None else resampled[:, c]
+        figures.append(Figure.of(value, int(n[c]), reason, column, draws))
+    return figures
 
 
 def class_mean(
@@ -212,7 +213,5 @@ def class_mean(
     draws: Draws | None = None,
 ) -> Figure:
     """The mean over the classes that have a value; arguments as for `class_figures`."""
-    figure = Figure.of(float(mean_defined(values)), n, reason)
-    if resampled is None or draws is None:
-        return figure
-    return with_interval(figure, mean_defined(resampled, 1), draws)
+    means = None if resampled is None else mean_defined(resampled, 1)
+    return Figure.of(float(mean_defined(values)), n, reason, means, draws)
