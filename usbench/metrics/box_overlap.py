@@ -96,5 +96,4 @@ def find_overlaps(
         values = iou(target_corners[target], predicted_corners[prediction])
         high = values >= lowest
         blocks.append((prediction[high], target[high], values[high]))
-    prediction, target, values = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return Overlaps(prediction, target, values)
+    return Overlaps(*map(np.concatenate, zip(*blocks, strict=True)))

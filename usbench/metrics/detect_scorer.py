@@ -27,8 +27,8 @@ def _match_all_areas(pairs: Iterable[tuple[Target, Target]]) -> tuple[Matches, i
     for target, prediction in pairs:
         assert isinstance(target, Boxes) and isinstance(prediction, Boxes)
         boxes.append((target, prediction))
-        last = max(target.labels.max(initial=-1), prediction.labels.max(initial=-1))
-        classes = max(classes, int(last) + 1)
+        labels = np.append(target.labels, prediction.labels)
+        classes = max(classes, int(labels.max(initial=-1)) + 1)
     (matches,) = match_pairs(ALL_AREAS_COCO, boxes, classes)
     return matches, classes
 
@@ -77,7 +77,9 @@ class DetectScorer:
             raise ConfigError(
                 f"metric.confidence: expected a number from 0 to 1 or null, got {confidence!r}"
             )
-        self.confidence = confidence
+        self.confidence = detection_figures.DEFAULT_CONFIDENCE if confidence is None else confidence
+        is_chosen = confidence is not None
+        self.description = detection_figures.describe_figures(self.confidence, is_chosen)
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
@@ -111,8 +113,8 @@ class DetectScorer:
             scored.append(
                 box_protocols.score_matches(protocol, matches, self.pairs, self.classes, draws)
             )
-        main = self.add_figures(scored[0], coco[0], draws)
-        return Scores((main, *scored[1:]), self.case_rows(coco[0]))
+        scored[0] = self.add_figures(scored[0], coco[0], draws)
+        return Scores(tuple(scored), self.case_rows(coco[0]))
 
     def add_figures(
         self, protocol: ProtocolScores, matches: Matches, draws: Draws
@@ -124,18 +126,19 @@ class DetectScorer:
             matches: by the COCO protocol, all areas.
             draws: resamples of the images' groups.
         """
-        confidence = self.confidence
-        if confidence is None:
-            confidence = detection_figures.DEFAULT_CONFIDENCE
         per_class = {}
         for c, label in enumerate(self.classes):
-            figures = detection_figures.detection_figures(matches.of_class(c), confidence, draws)
+            figures = detection_figures.detection_figures(
+                matches.of_class(c), self.confidence, draws
+            )
             per_class[label] = protocol.per_class[label] | figures
-        pooled = detection_figures.detection_figures(matches.pool_classes(), confidence, draws)
-        scores = protocol.scores | pooled | self.extra.averages(draws)
-        details = detection_figures.describe_figures(confidence, self.confidence is not None)
-        description = f"{protocol.description}; {details}"
-        return replace(protocol, description=description, scores=scores, per_class=per_class)
+        pooled = detection_figures.detection_figures(matches.pool_classes(), self.confidence, draws)
+        return replace(
+            protocol,
+            description=f"{protocol.description}; {self.description}",
+            scores=protocol.scores | pooled | self.extra.averages(draws),
+            per_class=per_class,
+        )
 
     def case_rows(self, matches: Matches) -> list[TableRow]:
         """The case table of COCO matches.

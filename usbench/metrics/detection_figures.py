@@ -29,9 +29,8 @@ def describe_figures(confidence: float, is_chosen: bool) -> str:
         confidence: of precision, recall and F1.
         is_chosen: whether it was chosen on validation.
     """
-    origin = "none was chosen on validation"
-    if is_chosen:
-        origin = "best F1 on validation, all classes together"
+    chosen = "best F1 on validation, all classes together"
+    origin = chosen if is_chosen else "none was chosen on validation"
     return (
         "at IoU .5, by the matches of the protocol coco, each class alone and every box of all "
         "classes counted once: precision, recall, F1 and fp_per_empty_image (false positives per "

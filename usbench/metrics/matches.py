@@ -65,13 +65,12 @@ class Overlaps:
     @staticmethod
     def from_blocks(blocks: Sequence[tuple[Index, Index, NDArray[np.floating]]]) -> Overlaps:
         """Join dense blocks: numbers of predictions (m,) and targets (n,), and their IoU (m, n)."""
-        predictions, targets, ious = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], []
-        for prediction, target, iou in blocks:
-            predictions.append(np.repeat(prediction, len(target)))
-            targets.append(np.tile(target, len(prediction)))
-            ious.append(iou.ravel())
-        iou = np.concatenate(ious) if ious else np.zeros(0)
-        return Overlaps(np.concatenate(predictions), np.concatenate(targets), iou)
+        nothing = np.zeros(0, np.int64)
+        pairs: list[tuple[Index, Index, NDArray[np.floating]]] = []
+        for prediction, target, iou in blocks or [(nothing, nothing, np.zeros((0, 0)))]:
+            repeated = np.repeat(prediction, len(target))
+            pairs.append((repeated, np.tile(target, len(prediction)), iou.ravel()))
+        return Overlaps(*map(np.concatenate, zip(*pairs, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -220,7 +219,6 @@ def match(
 
 
 def _is_outside(area: Values, bounds: AreaRange) -> Flags:
-    """Whether areas lie outside a range."""
     return (area < bounds[0]) | (area > bounds[1])
 
 

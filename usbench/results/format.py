@@ -62,5 +62,5 @@ def format_interval(interval: Interval | None, score: str) -> str:
 
 def format_with_interval(figure: ValueWithInterval | None, score: str) -> str:
     """The value and, where there is one, its interval; – where the figure is missing or undefined."""
-    value = None if figure is None else figure.value
-    return f"{format_value(value, score)} {format_interval(figure, score)}".rstrip()
+    value = format_value(figure.value if figure else None, score)
+    return f"{value} {format_interval(figure, score)}".rstrip()
