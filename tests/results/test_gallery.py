@@ -24,7 +24,7 @@ from usbench.errors import DataError
 from usbench.results.gallery import cases as gallery_cases
 from usbench.results.gallery import make as gallery
 from usbench.results.gallery.file import encode, gallery_path, load_gallery
-from usbench.results.gallery.shapes import trace_outlines, vector_drawing
+from usbench.results.gallery.make import trace_outlines, vector_drawing
 from usbench.results.predictions import read_predictions
 from usbench.results.result import PredictionsFile
 from usbench.results.store import load_result

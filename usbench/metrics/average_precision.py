@@ -80,22 +80,12 @@ def _class_precisions(matches: Matches, curve: Curve, weights: Counts, targets: 
             hits = running_sums(box_weights.take(places, axis=1))
             at_hits = predictions.take(places, axis=1)
             if len(ignored):
-                at_hits -= _sums_before(box_weights.take(ignored, axis=1), ignored, places)
+                # A column of zeros first: column n is the weight of the first n ignored ones.
+                sums = np.zeros((len(box_weights), len(ignored) + 1), np.int32)
+                sums[:, 1:] = running_sums(box_weights.take(ignored, axis=1))
+                at_hits -= sums.take(np.searchsorted(ignored, places), axis=1)
             precisions[rows, t] = curve.area(interpolate_precision(hits, at_hits, needed))
     return precisions
-
-
-def _sums_before(weights: Counts, ignored: Index, places: Index) -> Counts:
-    """Total weight (b, K) of ignored predictions before each of K places.
-
-    Args:
-        weights: (b, I) of the ignored predictions.
-        ignored: (I,) their places, ascending; at least one.
-        places: (K,).
-    """
-    before = np.searchsorted(ignored, places)
-    sums = running_sums(weights).take(np.maximum(before - 1, 0), axis=1)
-    return np.where(before > 0, sums, 0)
 
 
 def running_sums(counts: Counts) -> Counts:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.metrics.average_precision import Counts, chunk_rows, running_sums, search_rows
+from usbench.metrics.average_precision import chunk_rows, running_sums, search_rows
 from usbench.metrics.bootstrap import Draws, Values, resample_means, resample_sums
 from usbench.metrics.calibration import ece_figure, histogram
 from usbench.metrics.case_figures import auroc_figure, best_f1_threshold
-from usbench.metrics.matches import Index, Matches
+from usbench.metrics.matches import Matches
 from usbench.metrics.ratios import ratio
 from usbench.metrics.scores import Figure, Figures
 
@@ -163,29 +163,16 @@ def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
     last = np.searchsorted(-score, -score[hit], side="right") - 1
     end = int(last[-1]) + 1 if len(last) else 0
     image = matches.image[counted[:end]]
+    place = np.searchsorted(hit, last, side="right")  # hits up to the last box of each hit's score
     hits = np.zeros((len(weights), len(rates)))
     for rows in chunk_rows(len(weights), len(image)):
-        allowed = weights[rows].sum(axis=1, keepdims=True) * rates
         box_weights = weights[rows].astype(np.int32).take(image, axis=1)
-        hits[rows] = _most_hits(box_weights, hit, last, allowed)
+        # (b, K + 1) hits and (b, K) false positives up to each hit, both running sums.
+        hits_from_zero = np.zeros((len(box_weights), len(hit) + 1))
+        hits_so_far = running_sums(box_weights.take(hit, axis=1)).take(place - 1, axis=1)
+        hits_from_zero[:, 1:] = hits_so_far
+        wrong = running_sums(box_weights).take(last, axis=1) - hits_so_far
+        allowed = weights[rows].sum(axis=1, keepdims=True) * rates
+        hits[rows] = hits_from_zero.take(search_rows(wrong, allowed, "right"))
     targets = weights @ matches.targets.sum(axis=1).astype(np.float64)
     return ratio(hits, targets[:, None])
-
-
-def _most_hits(weights: Counts, hit: Index, last: Index, allowed: Values) -> Values:
-    """The most hits with an allowed number of false positives.
-
-    Args:
-        weights: (b, D) of the boxes, best first.
-        hit: (K,) places of the hits.
-        last: (K,) place of the last box of each hit's score.
-        allowed: (b, R) false positives.
-
-    Returns:
-        (b, R).
-    """
-    hits_so_far = running_sums(weights.take(hit, axis=1))
-    hits = hits_so_far.take(np.searchsorted(hit, last, side="right") - 1, axis=1)
-    wrong = running_sums(weights).take(last, axis=1) - hits
-    hits_from_zero = np.concatenate([np.zeros((len(weights), 1)), hits], axis=1)
-    return hits_from_zero.take(search_rows(wrong, allowed, "right"))

@@ -191,7 +191,13 @@ def match(
     order, starts = _sort_by_class(
         predictions.label, predictions.image, predictions.score, rank, classes
     )
-    turns = _find_turns(overlaps, predictions)
+    # A pair's turn is its prediction's place among those of one image and class with any overlap.
+    overlapping = np.unique(overlaps.prediction)
+    turn = np.zeros(len(rank), np.int64)
+    turn[overlapping] = rank_within_runs(
+        predictions.label[overlapping], predictions.image[overlapping]
+    )
+    turns = turn[overlaps.prediction]
     target_cell = targets.image * classes + targets.label
     matches = []
     for area in areas:
@@ -220,19 +226,6 @@ def match(
 
 def _is_outside(area: Values, bounds: AreaRange) -> Flags:
     return (area < bounds[0]) | (area > bounds[1])
-
-
-def _find_turns(overlaps: Overlaps, predictions: PredictedObjects) -> Index:
-    """(P,) the turn in which each pair's prediction is matched.
-
-    It is the prediction's place among those of its image and class that overlap any target.
-    """
-    overlapping = np.unique(overlaps.prediction)
-    turn = np.zeros(len(predictions.image), np.int64)
-    turn[overlapping] = rank_within_runs(
-        predictions.label[overlapping], predictions.image[overlapping]
-    )
-    return turn[overlaps.prediction]
 
 
 def _match_greedily(

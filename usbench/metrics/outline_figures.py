@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.errors import ConfigError
 from usbench.metrics.bootstrap import Draws, resample_means
 from usbench.metrics.outline_distances import PX, measure_distances
 from usbench.metrics.ratios import mean_defined
@@ -75,13 +74,6 @@ def measure_outlines(
         case[f"hd95_{unit}"] = distances.hausdorff(0.95)
         case[f"assd_{unit}"] = distances.mean()
     return case
-
-
-def check_tolerances(px: float | None, mm: float | None) -> None:
-    """ConfigError for a tolerance that isn't a length."""
-    for name, value in (("tolerance_px", px), ("tolerance_mm", mm)):
-        if value is not None and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
-            raise ConfigError(f"metric.{name}: expected a length of 0 or more, got {value}")
 
 
 def summarise_outlines(

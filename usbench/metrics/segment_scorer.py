@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.errors import DataError
+from usbench.errors import ConfigError, DataError
 from usbench.metrics import mask_overlap, mask_protocols, outline_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
@@ -74,7 +75,10 @@ class SegmentScorer:
             tolerance_px: of the surface Dice; None: 2 px.
             tolerance_mm: of the surface Dice; None: twice the larger side of an image's pixels.
         """
-        outline_figures.check_tolerances(tolerance_px, tolerance_mm)
+        for name, value in (("tolerance_px", tolerance_px), ("tolerance_mm", tolerance_mm)):
+            is_length = isinstance(value, (int, float)) and 0 <= value < math.inf
+            if value is not None and not is_length:
+                raise ConfigError(f"metric.{name}: expected a length of 0 or more, got {value}")
         self.tolerance_px = outline_figures.TOLERANCE_PX if tolerance_px is None else tolerance_px
         self.tolerance_mm = tolerance_mm
         self.protocols = lookup_protocols(

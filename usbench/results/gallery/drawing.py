@@ -62,9 +62,9 @@ def draw_target(
         draw_boxes(pen, target, colours, font, scale)
     elif isinstance(target, Landmarks):
         draw_landmarks(pen, target, colours, max(3, picture.height // 120), scale)
-    if legend:
-        numbers = visible_classes(target)[:LEGEND_LIMIT]
-        draw_legend(pen, [(classes[n], colours[n]) for n in numbers], font)
+    top = 3.0
+    for n in visible_classes(target)[: LEGEND_LIMIT if legend else 0]:
+        top = draw_label(pen, (3, top), classes[n], colours[n], font) + 3
     return picture
 
 
@@ -146,13 +146,6 @@ def draw_landmarks(
             pen.ellipse(ends, fill=colour, outline=(0, 0, 0))
         else:
             pen.line([(x, y) for x, y in points.tolist()], fill=colour, width=max(1, radius // 2))
-
-
-def draw_legend(pen: ImageDraw.ImageDraw, names: Sequence[tuple[str, Colour]], font: Font) -> None:
-    """List names in their colours at the top left."""
-    top = 3.0
-    for name, colour in names:
-        top = draw_label(pen, (3, top), name, colour, font) + 3
 
 
 def draw_label(
