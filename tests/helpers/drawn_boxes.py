@@ -16,13 +16,13 @@ SQUARE = (10, 10, 20, 20)
 Pairs = list[tuple[Boxes, Boxes]]
 
 
-def truth(*xyxy: tuple[float, ...], labels: list[int] | None = None) -> Boxes:
+def draw_target(*xyxy: tuple[float, ...], labels: list[int] | None = None) -> Boxes:
     return Boxes(
         np.array(xyxy, np.float32).reshape(-1, 4), np.array(labels or [0] * len(xyxy), np.int64)
     )
 
 
-def guess(*scored: tuple[float, ...], labels: list[int] | None = None) -> Boxes:
+def draw_prediction(*scored: tuple[float, ...], labels: list[int] | None = None) -> Boxes:
     """(x1, y1, x2, y2, score) each."""
     table = np.array(scored, np.float32).reshape(-1, 5)
     return Boxes(table[:, :4], np.array(labels or [0] * len(table), np.int64), table[:, 4])
@@ -30,7 +30,7 @@ def guess(*scored: tuple[float, ...], labels: list[int] | None = None) -> Boxes:
 
 def random_pairs(seed: int, images: int = 30, classes: int = 3, ties: bool = True) -> Pairs:
     """Empty images, an absent class (the last), score ties, boxes that nearly match, over 100 boxes of one class in
-    one image, truths and guesses that are there twice, truths without a guess. ties=False: no two scores are equal."""
+    one image, targets and predictions that are there twice, targets without a prediction. ties=False: no two scores are equal."""
     rng = np.random.default_rng(seed)
     pairs = []
     for n in range(images):
@@ -65,7 +65,7 @@ def as_coco(pairs: Pairs, classes: int) -> tuple[dict[str, Any], list[dict[str, 
     """(ground truth, results) in COCO's form; ids start at 1."""
     images = [{"id": n + 1, "height": 100, "width": 100} for n in range(len(pairs))]
     truths: list[dict[str, Any]] = []
-    guesses: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
     for n, (own, found) in enumerate(pairs):
         for (x1, y1, x2, y2), label in zip(own.xyxy.tolist(), own.labels.tolist(), strict=True):
             box = {
@@ -84,18 +84,20 @@ def as_coco(pairs: Pairs, classes: int) -> tuple[dict[str, Any], list[dict[str, 
                 "category_id": int(label) + 1,
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
             }
-            guesses.append({**box, "score": float(score)})
+            predictions.append({**box, "score": float(score)})
     categories = [{"id": c + 1, "name": str(c)} for c in range(classes)]
-    return {"images": images, "categories": categories, "annotations": truths}, guesses
+    return {"images": images, "categories": categories, "annotations": truths}, predictions
 
 
-def evaluated(dataset: dict[str, Any], guesses: list[dict[str, Any]], kind: str = "bbox") -> Any:
+def evaluated(
+    dataset: dict[str, Any], predictions: list[dict[str, Any]], kind: str = "bbox"
+) -> Any:
     """pycocotools' evaluation."""
     with contextlib.redirect_stdout(io.StringIO()):
         gt = COCO()
         gt.dataset = dataset
         gt.createIndex()
-        evaluation = COCOeval(gt, gt.loadRes(guesses), kind)
+        evaluation = COCOeval(gt, gt.loadRes(predictions), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

@@ -56,8 +56,8 @@ def test_weighting_is_listing_the_cases_again(groups, seed, data):
 
 
 def test_the_interval_is_the_percentiles():
-    found = percentile_interval(np.arange(1001.0), 12)
-    assert (found.low, found.high) == pytest.approx((25, 975)) and found.reason is None
+    actual = percentile_interval(np.arange(1001.0), 12)
+    assert (actual.low, actual.high) == pytest.approx((25, 975)) and actual.reason is None
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_the_interval_is_the_percentiles():
 )  # fmt: skip
 def test_few_groups_and_lost_resamples(groups, undefined, there, says):
     resampled = np.concatenate([np.full(undefined, np.nan), np.linspace(0, 1, 1000 - undefined)])
-    found = percentile_interval(resampled, groups)
-    assert (found.low is not None) == there
-    assert found.reason is None if says is None else says in str(found.reason)
+    actual = percentile_interval(resampled, groups)
+    assert (actual.low is not None) == there
+    assert actual.reason is None if says is None else says in str(actual.reason)
 
 
 def test_groups_widen_the_interval():
@@ -79,9 +79,9 @@ def test_groups_widen_the_interval():
     values = rng.normal(0, 1, 25)[animal] + rng.normal(0, 1, 500)
 
     def width(groups: list[str]) -> float:
-        found = percentile_interval(resample_means(values, draw(groups)), len(set(groups)))
-        assert found.low is not None and found.high is not None
-        return found.high - found.low
+        actual = percentile_interval(resample_means(values, draw(groups)), len(set(groups)))
+        assert actual.low is not None and actual.high is not None
+        return actual.high - actual.low
 
     assert width([str(a) for a in animal]) > 2.5 * width([str(n) for n in range(500)])
 
