@@ -1,4 +1,6 @@
-"""Boxes that several tests draw: by hand, at random with everything that trips an evaluator, and pycocotools' view."""
+"""Boxes that several tests draw: by hand, at random with everything that trips an evaluator, and
+pycocotools' view.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,10 @@ def draw_prediction(*scored: tuple[float, ...], labels: list[int] | None = None)
 
 
 def random_pairs(seed: int, images: int = 30, classes: int = 3, ties: bool = True) -> Pairs:
-    """Empty images, an absent class (the last), score ties, boxes that nearly match, over 100 boxes of one class in
-    one image, targets and predictions that are there twice, targets without a prediction. ties=False: no two scores are equal."""
+    """Empty images, an absent class (the last), score ties, boxes that nearly match, over 100 boxes
+    of one class in one image, targets and predictions that are there twice, targets without a
+    prediction. ties=False: no two scores are equal.
+    """
     rng = np.random.default_rng(seed)
     pairs = []
     for n in range(images):

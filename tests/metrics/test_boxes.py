@@ -1,4 +1,6 @@
-"""Average precision of boxes: by hand, against pycocotools and faster-coco-eval, and from the case table's matches."""
+"""Average precision of boxes: by hand, against pycocotools and faster-coco-eval, and from the case
+table's matches.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def test_iou_is_of_half_open_rectangles():
 
 
 def test_a_perfect_detector_scores_1_or_995():
-    """Ultralytics' curve ends at recall 1 with 0: 99 of its 100 trapezoids are whole, the last is a half."""
+    """Ultralytics' curve ends at recall 1 with 0: 99 of its 100 trapezoids are whole, the last is a
+    half.
+    """
     pair = [(draw_target(SQUARE), draw_prediction((*SQUARE, 0.9)))]
     assert scores(pair) == dict.fromkeys(MAIN, 1.0)
     assert scores(pair, protocol_name="ultralytics") == dict.fromkeys(
@@ -95,7 +99,9 @@ def test_an_iou_of_exactly_one_half_matches_at_one_half_only():
 
 
 def test_the_better_scored_box_takes_the_target():
-    """Two boxes on one target: the first (.9, IoU .8) takes it at .5 … .8, the second (IoU 1) only above."""
+    """Two boxes on one target: the first (.9, IoU .8) takes it at .5 … .8, the second (IoU 1) only
+    above.
+    """
     pair = draw_prediction((*SQUARE, 0.5), (10, 10, 20, 18, 0.9))
     assert hits(draw_target(SQUARE), pair) == [[True, False]] * 7 + [[False, True]] * 3
 
@@ -103,9 +109,9 @@ def test_the_better_scored_box_takes_the_target():
 def test_of_targets_with_equal_overlap_the_last_is_taken():
     """Three predictions on two equal targets: the first two take them, the third is left over.
 
-    Then targets a and b, 8/10 each with the first prediction. It takes b, the last, so that a is left for the second prediction,
-    which has 8/9 = .889 with a and 7/10 with b: had the first taken a, as it does under ultralytics' rule, the second
-    would match up to .7 only.
+    Then targets a and b, 8/10 each with the first prediction. It takes b, the last, so that a is
+    left for the second prediction, which has 8/9 = .889 with a and 7/10 with b: had the first taken
+    a, as it does under ultralytics' rule, the second would match up to .7 only.
     """
     twins = draw_target(SQUARE, SQUARE)
     assert (
@@ -116,7 +122,8 @@ def test_of_targets_with_equal_overlap_the_last_is_taken():
     actual = draw_prediction((0, 0, 10, 10, 0.9), (0, 0, 10, 9, 0.8))
     first, second = zip(*hits(pair, actual), strict=True)
     assert first == (True,) * 7 + (False,) * 3 and second == (True,) * 8 + (False,) * 2
-    # float32: 56/(80 + 90 − 70 …) of b with the second is .7 by rounding or not, so .7 itself is left out
+    # float32: 56/(80 + 90 − 70 …) of b with the second is .7 by rounding or not, so .7 itself is
+    # left out
     _, second = zip(*hits(pair, actual, "ultralytics"), strict=True)
     assert (
         second[:4] == (True,) * 4
@@ -127,7 +134,8 @@ def test_of_targets_with_equal_overlap_the_last_is_taken():
 
 
 def test_a_taken_target_leaves_the_next_best():
-    """The second prediction prefers the target that the first has taken (IoU 9/10), and falls back on the other.
+    """The second prediction prefers the target that the first has taken (IoU 9/10), and falls back
+    on the other.
 
     With that it shares rows 4 to 8 of 10: IoU 5/10.
     """
@@ -139,7 +147,9 @@ def test_a_taken_target_leaves_the_next_best():
 
 
 def test_at_most_100_boxes_of_an_image_and_class():
-    """The hit is the 100th, or the 101st, of equal score: the order given is kept. Ultralytics takes 300 an image."""
+    """The hit is the 100th, or the 101st, of equal score: the order given is kept. Ultralytics
+    takes 300 an image.
+    """
     for before, hit in ((99, True), (100, False)):
         actual = draw_prediction(*[(50, 50, 60, 60, 0.5)] * before, (*SQUARE, 0.5))
         assert scores([(draw_target(SQUARE), actual)])["ar100"] == float(hit)
@@ -158,7 +168,9 @@ def test_at_most_100_boxes_of_an_image_and_class():
 
 
 def test_average_recall_is_of_the_best_boxes_of_each_image():
-    """One target an image; its hit is the second box in the first image, the best in the other: AR@1 is a half."""
+    """One target an image; its hit is the second box in the first image, the best in the other:
+    AR@1 is a half.
+    """
     wrong = (50, 50, 60, 60, 0.9)
     pairs = [
         (draw_target(SQUARE), draw_prediction(wrong, (*SQUARE, 0.8))),
@@ -190,7 +202,9 @@ def test_sizes_are_by_area_with_both_ends(side, sizes):
 
 
 def test_a_box_of_another_size_costs_nothing_among_the_small():
-    """A false positive of 40×40, better scored than the small target's hit: medium has no target, small is perfect."""
+    """A false positive of 40×40, better scored than the small target's hit: medium has no target,
+    small is perfect.
+    """
     actual = figure_values(
         box_protocols.score_pairs(
             [(draw_target(SQUARE), draw_prediction((40, 40, 80, 80, 0.9), (*SQUARE, 0.8)))], ["a"]
@@ -205,7 +219,9 @@ def test_a_false_positive_before_the_hit_halves_the_precision():
 
 
 def test_a_class_without_a_target_is_left_out_and_says_so():
-    """Its false positives cost nothing under COCO's rule; the figure is None with a reason, never -1."""
+    """Its false positives cost nothing under COCO's rule; the figure is None with a reason, never
+    -1.
+    """
     protocol = box_protocols.score_pairs(
         [(draw_target(SQUARE), draw_prediction((*SQUARE, 0.9), (0, 0, 5, 5, 0.9), labels=[0, 1]))],
         ["a", "b"],
@@ -332,7 +348,9 @@ def test_parity_with_faster_coco_eval(seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_resample_is_what_faster_coco_eval_makes_of_its_images(seed):
-    """Whole groups of 4 images, drawn with replacement; no two scores are equal but those of one image's copies."""
+    """Whole groups of 4 images, drawn with replacement; no two scores are equal but those of one
+    image's copies.
+    """
     pairs = random_pairs(seed, 24, ties=False)
     weights = draw([str(n // 4) for n in range(24)], 3, seed).case_weights
     drawn = mean_defined(

@@ -188,7 +188,8 @@ FEW: Pairs = [
 
 def test_the_best_confidence_of_pairs():
     assert best_confidence(iter(FEW)) == pytest.approx(0.7) and best_confidence([]) == 0.25
-    # all classes in one order: class a has a hit at .6 and a miss at .2, class b a hit at .9: 2 of 2 from .6 on
+    # all classes in one order: class a has a hit at .6 and a miss at .2, class b a hit at .9: 2 of
+    # 2 from .6 on
     two = [
         (
             draw_target(SQUARE, SQUARE, labels=[0, 1]),

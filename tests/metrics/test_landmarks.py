@@ -1,4 +1,6 @@
-"""Scoring of landmarks: distances, presence, lengths and selection by hand; presence as in scikit-learn."""
+"""Scoring of landmarks: distances, presence, lengths and selection by hand; presence as in
+scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def test_a_3_4_5_error():
 
 
 def test_mm_take_each_axis_with_its_own_spacing():
-    """3 px across at .4 mm and 4 px down at .225 mm: √(1.2² + .9²) = 1.5. Swapped axes would give 1.74."""
+    """3 px across at .4 mm and 4 px down at .225 mm: √(1.2² + .9²) = 1.5. Swapped axes would give
+    1.74.
+    """
     actual = values("apex", ("g", marks(at(100, 50)), marks(at(103, 54)), (0.225, 0.4)))
     assert actual["mre_mm"] == pytest.approx(1.5) and actual["mre_px"] == 5
     assert [actual[f"sdr_mm_{t}"] for t in (1, 2, 4, 8)] == [0, 1, 1, 1]
@@ -91,7 +95,9 @@ def test_a_threshold_takes_its_own_length_in():
 
 
 def test_every_seen_point_counts_once_over_all():
-    """Errors 1, 2, 3 of `a` and 10 of `b`: mean 4, median 2.5, SD √(50/3); a mean of the names' means would be 6."""
+    """Errors 1, 2, 3 of `a` and 10 of `b`: mean 4, median 2.5, SD √(50/3); a mean of the names'
+    means would be 6.
+    """
     cases = [
         ("g", marks(at(0, 0), at(50, 0)), marks(at(1, 0), at(60, 0))),
         ("g", marks(at(0, 0), OFF), marks(at(2, 0), at(0, 0))),
@@ -113,7 +119,9 @@ def test_every_seen_point_counts_once_over_all():
 
 
 def test_a_place_counts_whatever_its_presence_score():
-    """A point that the model holds for absent is scored at its maximum: leaving it out would flatter the mean."""
+    """A point that the model holds for absent is scored at its maximum: leaving it out would
+    flatter the mean.
+    """
     sure, unsure = marks(at(3, 0), scores=[1.0]), marks(at(0, 9), scores=[0.0])
     actual = figures("apex", ("g", marks(at(0, 0)), sure), ("g", marks(at(0, 0)), unsure))
     assert (actual["mre_px"].value, actual["mre_px"].n) == (6, 2)
@@ -161,8 +169,10 @@ def test_two_parallel_curves_3_px_apart():
 
 
 def test_both_directions_count():
-    """Half the curve predicted, 0…30 of 0…60: from the prediction 0; from the target's 61 samples 1 + … + 30 = 465 of
-    distance. A one-sided distance would be 0 or 7.62, the Hausdorff distance is 30."""
+    """Half the curve predicted, 0…30 of 0…60: from the prediction 0; from the target's 61 samples 1
+    + … + 30 = 465 of distance. A one-sided distance would be 0 or 7.62, the Hausdorff distance is
+    30.
+    """
     actual = values("wall", ("g", marks(row_of(10)), marks(row_of(10, end=30))))
     assert actual["curve_mean_px"] == pytest.approx(465 / 61 / 2) and actual[
         "curve_hd_px"
@@ -185,7 +195,8 @@ def test_curves_are_compared_along_their_length_not_at_their_knots():
 @pytest.mark.parametrize(
     ("prediction", "mean", "hausdorff"),
     [
-        # the place to the curve: 4; the curve's samples to the place: mean of √(16 + d²), d = −3 … 3
+        # the place to the curve: 4; the curve's samples to the place: mean of √(16 + d²), d = −3 …
+        # 3
         (at(3, 14), (4 + (2 * (5 + 20**0.5 + 17**0.5) + 4) / 7) / 2, 5),
         ([(3, 14)] * 3, (4 + (2 * (5 + 20**0.5 + 17**0.5) + 4) / 7) / 2, 5),
         ([(0, 13), (6, 13)], 3, 3),
@@ -201,7 +212,9 @@ def test_a_predicted_curve_of_one_or_two_places(
 
 
 def test_a_point_predicted_as_a_curve_is_no_gain():
-    """A predicted line through the true point would be 0 away by the nearest place; its far samples count too."""
+    """A predicted line through the true point would be 0 away by the nearest place; its far samples
+    count too.
+    """
     actual = values("apex", ("g", marks(at(30, 10)), marks(row_of(10))))
     assert (
         actual["mre_px"] == pytest.approx((0 + 2 * 465 / 61) / 2)
@@ -232,8 +245,9 @@ def test_points_and_curves_stay_apart():
 
 
 def test_auroc_with_ties_by_hand():
-    """Of 3 × 2 pairs (present, absent): .9 wins twice, .5 wins once and ties once, .2 loses both… 3.5 / 6, and
-    a fourth at .3 that ties with the lower: (3.5 + .5) / 8."""
+    """Of 3 × 2 pairs (present, absent): .9 wins twice, .5 wins once and ties once, .2 loses both…
+    3.5 / 6, and a fourth at .3 that ties with the lower: (3.5 + .5) / 8.
+    """
     assert case_figures.auroc(
         [0.9, 0.5, 0.2, 0.5, 0.3], [True, True, True, False, False]
     ) == pytest.approx(3.5 / 6)
@@ -289,7 +303,9 @@ def test_no_threshold_has_a_better_f1(scored: list[tuple[float, bool]]) -> None:
 
 
 def test_presence_by_hand():
-    """Seen .9 and .4, off .75 and .1; blurred .99 nowhere. At .5: TP 1, FP 1, FN 1; 3 of 4 pairs in order."""
+    """Seen .9 and .4, off .75 and .1; blurred .99 nowhere. At .5: TP 1, FP 1, FN 1; 3 of 4 pairs in
+    order.
+    """
     target = marks(at(0, 0), OFF, BLURRED)
     cases = [
         ("g", target, marks(at(0, 0), at(9, 9), at(9, 9), scores=[0.9, 0.75, 0.99])),
@@ -326,7 +342,9 @@ def test_presence_per_name():
 
 
 def test_the_threshold_is_chosen_where_f1_is_best():
-    """Seen .875 .75 .375, off .625 .25, blurred .65: F1 is 4/5 from .75 on, 6/7 from .375 on, 6/8 from .25 on."""
+    """Seen .875 .75 .375, off .625 .25, blurred .65: F1 is 4/5 from .75 on, 6/7 from .375 on, 6/8
+    from .25 on.
+    """
     seen, off = at(0, 0), at(5, 5)
     pairs = [
         (marks(seen, OFF, BLURRED), marks(seen, off, off, scores=[0.875, 0.625, 0.65])),
@@ -341,7 +359,8 @@ def test_the_threshold_is_chosen_where_f1_is_best():
 
 
 def test_bland_altman_by_hand():
-    """Two frames of `g`: 12 − 10 and 16 − 10, mean 4; `h`: 9 − 10 = −1. Bias 1.5, SD 5/√2, limits 1.5 ± 6.9296.
+    """Two frames of `g`: 12 − 10 and 16 − 10, mean 4; `h`: 9 − 10 = −1. Bias 1.5, SD 5/√2, limits
+    1.5 ± 6.9296.
 
     Frames taken each for itself would give 7/3.
     """
@@ -574,8 +593,9 @@ def test_the_words_say_what_a_reader_must_know():
 
 @pytest.mark.simulate
 def test_a_thousand_images_of_forty_names():
-    """31 points and 9 curves, as many as the echo release has; each point off by 1 px, each curve by 2, every tenth
-    image with curves."""
+    """31 points and 9 curves, as many as the echo release has; each point off by 1 px, each curve
+    by 2, every tenth image with curves.
+    """
     points, curves = [at(10 * n, 5 * n) for n in range(31)], [row_of(20 * n) for n in range(9)]
     moved = [[(x, y + 1) for x, y in path] for path in points] + [
         [(x, y + 2) for x, y in path] for path in curves

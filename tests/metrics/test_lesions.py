@@ -1,4 +1,4 @@
-"""Figures at one confidence, per image and per false alarm: little sets with hand-computed answers."""
+"""Figures at one confidence, per image and per false alarm: small sets with answers by hand."""
 
 from __future__ import annotations
 
@@ -69,8 +69,11 @@ def test_false_positives_on_the_images_without_a_target():
 
 
 def test_sensitivity_at_false_positives_per_image():
-    """Four images, so ¼ allows 1 false positive, ½ two, 1 four. In order: hit .9, miss .8, hit .7, miss .6, miss .5,
-    hit .3: with 1 two of three are found, with 2 as well, with 3 all."""
+    """Four images, so ¼ allows 1 false positive, ½ two, 1 four.
+
+    In order: hit .9, miss .8, hit .7, miss .6, miss .5, hit .3: with 1 two of three are found, with
+    2 as well, with 3 all.
+    """
     actual = figures(FOUR)
     assert [actual[f"sens_fppi_{rate}"] for rate in ("0.25", "0.5", "1", "2")] == pytest.approx(
         [2 / 3, 2 / 3, 1, 1]
@@ -82,7 +85,9 @@ def test_sensitivity_at_false_positives_per_image():
 
 
 def test_boxes_of_one_score_come_together():
-    """A hit and two misses at .5: no threshold has the hit alone, so 1 false positive per image finds nothing."""
+    """A hit and two misses at .5: no threshold has the hit alone, so 1 false positive per image
+    finds nothing.
+    """
     pairs = [(draw_target(SQUARE), draw_prediction((*SQUARE, 0.5), (*AWAY, 0.5), (*OTHER, 0.5)))]
     actual = figures(pairs)
     assert (actual["sens_fppi_1"], actual["sens_fppi_2"]) == (0.0, 1.0)
@@ -90,8 +95,10 @@ def test_boxes_of_one_score_come_together():
 
 
 def test_whether_an_image_has_a_target_is_seen_by_its_highest_score():
-    """Present: .9, .8; absent: .5 and nothing, which is 0: all four pairs are in order. Then .85 for the third: of its
-    two pairs one is lost: 3/4. Then .8, a tie: 3.5/4. An image with a target and no box is at 0, too: a tie."""
+    """Present: .9, .8; absent: .5 and nothing, which is 0: all four pairs are in order. Then .85
+    for the third: of its two pairs one is lost: 3/4. Then .8, a tie: 3.5/4. An image with a target
+    and no box is at 0, too: a tie.
+    """
     assert figures(FOUR)["auroc_image"] == 1.0
     for score, expected in ((0.85, 0.75), (0.8, 0.875)):
         pairs = [*FOUR[:2], (Boxes.empty(), draw_prediction((*AWAY, score))), FOUR[3]]
@@ -118,14 +125,18 @@ def test_calibration_is_of_every_box():
 
 
 def test_the_best_confidence():
-    """F1 of three targets: at .9 2/4, at .7 4/6, at .3 6/9: the lowest of equals. Without the .3 it is .7."""
+    """F1 of three targets: at .9 2/4, at .7 4/6, at .3 6/9: the lowest of equals. Without the .3 it
+    is .7.
+    """
     assert detection_figures.best_confidence(matches(FOUR)) == pytest.approx(0.3)
     short = [(FOUR[0][0], draw_prediction((*SQUARE, 0.9), (*SQUARE, 0.6))), *FOUR[1:]]
     assert detection_figures.best_confidence(matches(short)) == pytest.approx(0.7)
 
 
 def test_boxes_of_one_score_are_found_together():
-    """Two targets: at .9 F1 is 2/3; at .5 come a hit and three misses, 4/7. The hit alone would have 4/4."""
+    """Two targets: at .9 F1 is 2/3; at .5 come a hit and three misses, 4/7. The hit alone would
+    have 4/4.
+    """
     away = [(n, 60, n + 5, 65, 0.5) for n in (0, 20, 40)]
     pair = [(draw_target(SQUARE, OTHER), draw_prediction((*SQUARE, 0.9), (*OTHER, 0.5), *away))]
     assert detection_figures.best_confidence(matches(pair)) == pytest.approx(0.9)

@@ -1,4 +1,6 @@
-"""Calibration of masks: the histograms that prediction writes, by hand, and what is scored from them."""
+"""Calibration of masks: the histograms that prediction writes, by hand, and what is scored from
+them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ TARGET = Masks(np.array([[[True, True, False, False]], [[False, False, False, Tr
 
 
 def test_a_histogram_by_hand():
-    """Class 0: .95 and .05 right and wrong in the last and the first bin; class 1 is sure of what isn't there."""
+    """Class 0: .95 and .05 right and wrong in the last and the first bin; class 1 is sure of what
+    isn't there.
+    """
     probabilities = np.array([[[0.95, 0.05, 0.05, 0.05]], [[1.0, 0.0, 0.0, 0.0]]], np.float32)
     table = probability_histogram(TARGET, probabilities)
     assert table[0, 14].tolist() == pytest.approx([1, 0.95, 1]) and table[

@@ -1,4 +1,6 @@
-"""The matcher: crowds and masks against pycocotools, ultralytics' own matching, and its pieces by hand."""
+"""The matcher: crowds and masks against pycocotools, ultralytics' own matching, and its pieces by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -68,9 +70,12 @@ def one_class(
 
 
 def test_a_crowd_takes_any_number_and_only_if_no_other_will_do():
-    """Target 0 is a crowd, 1 is not. All three predictions lie in the crowd; the first overlaps target 1 a little less.
+    """Target 0 is a crowd, 1 is not.
 
-    It takes target 1 all the same, the second finds that taken, the third never overlapped it: both are ignored.
+    All three predictions lie in the crowd; the first overlaps target 1 a little less.
+
+    It takes target 1 all the same, the second finds that taken, the third never overlapped it: both
+    are ignored.
     """
     targets, predictions = one_class(2, 3, crowd=[0])
     iou = np.array([[1.0, 0.6], [1.0, 0.6], [1.0, 0.0]])
@@ -88,8 +93,9 @@ def test_a_crowd_takes_any_number_and_only_if_no_other_will_do():
 
 
 def test_a_target_of_another_size_is_taken_once():
-    """Two predictions on one target outside the range: the first is ignored with it, the second is a false positive if its
-    own area is inside, and ignored if not."""
+    """Two predictions on one target outside the range: the first is ignored with it, the second is
+    a false positive if its own area is inside, and ignored if not.
+    """
     targets, predictions = one_class(1, 2)
     pairs = Overlaps.from_blocks([(numbers(0, 1), numbers(0), np.array([[0.9], [0.8]]))])
     own = PredictedObjects(
@@ -137,8 +143,9 @@ def test_one_class_and_all_classes_as_one():
 
 
 def drawn(seed: int, images: int = 12) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """(ground truth, results) of masks with their boxes: ellipses of two classes, some targets crowds, predictions near
-    targets and elsewhere, ties."""
+    """(ground truth, results) of masks with their boxes: ellipses of two classes, some targets
+    crowds, predictions near targets and elsewhere, ties.
+    """
     rng = np.random.default_rng(seed)
     targets: list[dict[str, Any]] = []
     predictions: list[dict[str, Any]] = []
@@ -248,8 +255,9 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_rule_ultralytics_matches_and_scores_as_ultralytics(seed, tmp_path):
-    """Its `match_predictions` image by image, then its `ap_per_class`; no two scores are equal, where its order would
-    not be defined."""
+    """Its `match_predictions` image by image, then its `ap_per_class`; no two scores are equal,
+    where its order would not be defined.
+    """
     with sealed_ultralytics(Run(tmp_path, "cpu", 0, "fp32", 1, lambda pairs: 0.0)):
         from ultralytics.engine.validator import BaseValidator
         from ultralytics.utils.metrics import ap_per_class, box_iou

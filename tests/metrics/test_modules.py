@@ -186,8 +186,9 @@ def test_in_a_collection():
 
 
 def test_a_collection_never_takes_two_rules_for_one():
-    """It feeds only one of those metrics whose states are equal after the first batch, as after an empty frame; the
-    next, at 200 px, counts otherwise under a rule at 128 px than at native size."""
+    """It feeds only one of those metrics whose states are equal after the first batch, as after an
+    empty frame; the next, at 200 px, counts otherwise under a rule at 128 px than at native size.
+    """
     frame = np.zeros((1, 2, 200, 200), bool)
     target, prediction = planes(2, 2, 200, 200)[:1], planes(2, 2, 200, 200, seed=1)[:1]
     rules = ("usbench", "kumar2025-transformer")
@@ -259,7 +260,9 @@ def test_an_unknown_rule_is_a_configuration_error():
 
 
 def test_a_torchmetrics_metric_as_a_figure_of_each_image():
-    """Masks by hand: TP 1, FP 1, FN 0, so Dice 2/3; nothing anywhere is None; boxes: one hit is an AP of 1."""
+    """Masks by hand: TP 1, FP 1, FN 0, so Dice 2/3; nothing anywhere is None; boxes: one hit is an
+    AP of 1.
+    """
     target, prediction = np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2), bool)
     target[0, 0, 0] = prediction[0, 0, :] = True
     dice = PerImage(DiceScore(num_classes=1, average="macro", input_format="one-hot"))

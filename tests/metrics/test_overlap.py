@@ -1,4 +1,6 @@
-"""Overlap of masks: little pictures with answers computed by hand, every empty case under every rule, and parity."""
+"""Overlap of masks: little pictures with answers computed by hand, every empty case under every
+rule, and parity.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,8 @@ def test_counts_by_hand():
     [  # (Dice, IoU) of one image with one class; TRUTH is the left half of the picture
         ("usbench", (None, None), (0, 0), (0, 0), (1, 1)),
         ("pooled", (None, None), (0, 0), (0, 0), (1, 1)),
-        # With background, the mean of two. Nothing at all: background 1, absent class 0. In one only: the class 0, the
+        # With background, the mean of two. Nothing at all: background 1, absent class 0. In one
+        # only: the class 0, the
         # background TP 1/2 and FP or FN 1/2 of the picture: Dice 2/3, IoU 1/2.
         ("kumar2025-cnn", (1 / 2, 1 / 2), (1 / 3, 1 / 4), (1 / 3, 1 / 4), (1, 1)),
         ("kumar2025-transformer", (0, 0), (0, 0), (1, 0), (1, 1)),
@@ -82,13 +85,17 @@ def test_the_empty_cases(rule, both_empty, only_truth, only_prediction, both_ful
 
 @pytest.mark.parametrize(("rule", "size"), [("kumar2025-cnn", 256), ("kumar2025-transformer", 128)])
 def test_the_papers_rules_count_at_their_own_size(rule, size):
-    """2×4 pictures: each pixel becomes size/2 × size/4; TP 2, FP 1, FN 2 of 8 grow with them, as the background's."""
+    """2×4 pictures: each pixel becomes size/2 × size/4; TP 2, FP 1, FN 2 of 8 grow with them, as
+    the background's.
+    """
     grown = mask_protocols.find_protocol(rule).count(TARGET, PREDICTION) / (size // 2 * (size // 4))
     assert grown.tolist() == ([[3, 2, 1], [2, 1, 2]] if rule == "kumar2025-cnn" else [[2, 1, 2]])
 
 
 def test_the_papers_size_is_not_the_native_one():
-    """A line one pixel high in 512 rows is lost at 128: rows 2, 6, 10 … are looked at (centre (n + .5)·4)."""
+    """A line one pixel high in 512 rows is lost at 128: rows 2, 6, 10 … are looked at (centre (n +
+    .5)·4).
+    """
     line = np.zeros((1, 512, 512), bool)
     line[0, 1] = True
     assert figure_values(score_pairs("usbench", (line, line)).scores)["dice"] == 1.0
@@ -139,7 +146,9 @@ def test_the_order_of_averaging():
 
 
 def test_the_cnn_rule_averages_images_last():
-    """Nothing is skipped under it, so the order can't move the mean: (1, 0) and (0, 0) are 1/4 either way."""
+    """Nothing is skipped under it, so the order can't move the mean: (1, 0) and (0, 0) are 1/4
+    either way.
+    """
     assert (
         mask_protocols.find_protocol("kumar2025-cnn").order == "image"
         and mask_protocols.find_protocol("kumar2025-transformer").order == "class"
@@ -150,9 +159,11 @@ def test_the_cnn_rule_averages_images_last():
 
 @pytest.mark.parametrize("figure", ["dice", "iou"])
 def test_target_score(figure):
-    """Exactly 1 under ours; the mean share of present classes under the paper's; nothing predicted doesn't move it.
+    """Exactly 1 under ours; the mean share of present classes under the paper's; nothing predicted
+    doesn't move it.
 
-    Of background, a and b the first image has two and the second, all a, one: (2/3 + 1/3)/2; without background 1/2.
+    Of background, a and b the first image has two and the second, all a, one: (2/3 + 1/3)/2;
+    without background 1/2.
     """
     first, second = np.concatenate([TARGET, NONE]), np.concatenate([~NONE, NONE])
     for prediction in (np.zeros_like(first), np.ones_like(first), first):
@@ -183,7 +194,9 @@ def test_a_stray_pixel_on_an_absent_class_exceeds_the_transformers_target_score(
     [("kumar2025-cnn", 0, 0.7175, 4), ("kumar2025-transformer", 1, 0.728, 3)],
 )
 def test_the_published_target_score_of_the_release(rule, first, target_score, digits):
-    """Images with each class, of 10,223, background first: a mean share of .7175, without background .728."""
+    """Images with each class, of 10,223, background first: a mean share of .7175, without
+    background .728.
+    """
     present = [6385, 10223, 9814, 9839, 9613, 10223, 5756, 2732, 6099, 2671][first:]
     counted = np.zeros((10223, len(present), 3), int)
     for c, n in enumerate(present):
@@ -276,8 +289,10 @@ def test_dice_and_iou_agree_with_independent_counting(target, prediction):
 )
 @settings(max_examples=40)
 def test_every_rule_stays_between_0_and_its_limits(pairs, name):
-    """0 ≤ IoU ≤ Dice ≤ 1 overall and per class; the target_score is what the targets score as predictions, 1 under ours;
-    the order of the images is nothing; ours don't care which is target and which prediction."""
+    """0 ≤ IoU ≤ Dice ≤ 1 overall and per class; the target_score is what the targets score as
+    predictions, 1 under ours; the order of the images is nothing; ours don't care which is target
+    and which prediction.
+    """
     actual = score_pairs(name, *pairs)
     for figures in (actual.scores, *actual.per_class.values()):
         dice, iou = figures["dice"].value, figures["iou"].value
@@ -295,7 +310,9 @@ def test_every_rule_stays_between_0_and_its_limits(pairs, name):
 
 
 def test_parity_with_torchmetrics():
-    """DiceScore (macro; samplewise and global) and MeanIoU are the same where the settings mean the same."""
+    """DiceScore (macro; samplewise and global) and MeanIoU are the same where the settings mean the
+    same.
+    """
     rng = np.random.default_rng(0)
     target, prediction = (
         rng.random((6, 3, 8, 8)) < 0.4,
@@ -347,7 +364,9 @@ def test_the_scorer_end_to_end():
 
 
 def test_the_scorer_with_every_rule_and_two_classes():
-    """The case table is native and without background whatever the protocol; every rule has figures of its own."""
+    """The case table is native and without background whatever the protocol; every rule has figures
+    of its own.
+    """
     rules = [
         "kumar2025-cnn",
         *(name for name in mask_protocols.MASK_PROTOCOLS if name != "kumar2025-cnn"),
@@ -431,7 +450,9 @@ def test_rules_that_make_no_protocol_are_a_configuration_error(rules):
 
 
 def test_the_mean_of_a_further_figure():
-    """Undefined cases are skipped and not counted; an infinite one (a distance to nothing) can't be averaged away."""
+    """Undefined cases are skipped and not counted; an infinite one (a distance to nothing) can't be
+    averaged away.
+    """
     assert average([1.0, np.nan, 3.0]).value == 2.0 and average([1.0, np.nan, 3.0]).n == 2
     assert average([]).value is None and average([np.nan]).reason == "no case to average"
     lost = average([1.0, np.nan, np.inf])
@@ -491,7 +512,9 @@ def test_nnunet_is_another_name_of_ours():
 
 @pytest.mark.parametrize("rule", list(mask_protocols.MASK_PROTOCOLS))
 def test_an_unknown_class_counts_nowhere(rule):
-    """The second class's target is unknown in the second image: as if that image had the first class only."""
+    """The second class's target is unknown in the second image: as if that image had the first
+    class only.
+    """
     two = np.concatenate([TARGET, PREDICTION])
     other = np.concatenate([PREDICTION, PREDICTION])
     scorer = SegmentScorer(["a", "b"], [rule])

@@ -1,4 +1,6 @@
-"""Two models on the same cases: by hand, exact swaps, how often equal models are called different, ranks and ties."""
+"""Two models on the same cases: by hand, exact swaps, how often equal models are called different,
+ranks and ties.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def test_all_swaps_of_six_groups_by_hand():
 
 
 def test_groups_are_swapped_whole():
-    """12 cases in 6 groups: the sums per group are what is swapped, as an enumeration of its own finds."""
+    """12 cases in 6 groups: the sums per group are what is swapped, as an enumeration of its own
+    finds.
+    """
     rng = np.random.default_rng(0)
     groups = [str(n // 2) for n in range(12)]
     first, second = rng.random(12), rng.random(12)
@@ -77,7 +81,7 @@ def test_many_groups_are_swapped_at_random_and_p_is_never_0():
 
 
 def test_two_equal_models_on_six_animals_are_rarely_called_different():
-    """110 frames of each of 6 animals, models that differ by animal at random: under 5 % below .05."""
+    """110 frames of each of 6 animals, models that differ at random: under 5 % below .05."""
     rng = np.random.default_rng(2)
     groups = [str(n // 110) for n in range(660)]
     draws = draw(groups, resamples=2)
@@ -115,7 +119,7 @@ def moved(pairs: Pairs, by: float) -> Pairs:
 
 @pytest.mark.parametrize("seeds", [(1, 1), (2, 1), (2, 3)])
 def test_swapped_boxes_are_those_of_pictures_that_changed_sides(seeds):
-    """12 pictures in 6 groups, many equal scores: every swap is scored anew by the scorer of runs."""
+    """12 pictures in 6 groups, many equal scores: every swap is scored anew by the scorer."""
     pairs, groups = random_pairs(3, images=12), np.arange(12) // 2
     mine, theirs = (
         [moved(pairs, shift + n) for n in range(count)]
@@ -148,7 +152,7 @@ def test_the_score_of_boxes_is_the_mean_over_seeds_and_resamples_are_those_of_th
 
 
 def test_the_case_table_holds_the_matches():
-    """Also pictures without a box, a class that none has, equal scores, and no prediction at all."""
+    """Also images without a box, an absent class, equal scores, and no prediction at all."""
     pairs = random_pairs(7)
     for own in (pairs, [(t, Boxes(g.xyxy[:0], g.labels[:0], g.scores[:0])) for t, g in pairs]):
         scorer = DetectScorer(list("abc"))

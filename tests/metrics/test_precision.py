@@ -63,8 +63,8 @@ def test_a_resample_is_the_same_alone_or_among_others_whatever_the_chunk(rule, m
 def test_a_repeated_box_stands_beside_itself():
     """One image, a hit and a false positive of equal score, twice: hit, hit, miss, miss (AP 1).
 
-    An evaluator that lists the image twice has hit, miss, hit, miss: 51 points at 1, 50 at 2/3. Only ties within an
-    image make that difference.
+    An evaluator that lists the image twice has hit, miss, hit, miss: 51 points at 1, 50 at 2/3.
+    Only ties within an image make that difference.
     """
     pair = (draw_target(SQUARE), draw_prediction((*SQUARE, 0.5), (*AWAY, 0.5)))
     rule = box_protocols.BOX_PROTOCOLS["coco"]
@@ -90,10 +90,11 @@ def test_a_class_that_a_resample_has_no_target_of_is_undefined_there(rule):
 
 
 def test_by_hand_with_weights():
-    """Image 0: hit at .9. Image 1: miss at .8, hit at .7. Weights 1 and 3: 4 targets, 1 hit, 3 misses, 3 hits.
+    """Image 0: hit at .9. Image 1: miss at .8, hit at .7. Weights 1 and 3: 4 targets, 1 hit, 3
+    misses, 3 hits.
 
-    COCO: recall to 1/4 with precision 1 (26 points: 0 … .25), then 4/7 (75 points). Ultralytics: at .25 itself 4/7, so
-    25 points at 1, one of them a half trapezoid; at 1 it is 0.
+    COCO: recall to 1/4 with precision 1 (26 points: 0 … .25), then 4/7 (75 points). Ultralytics: at
+    .25 itself 4/7, so 25 points at 1, one of them a half trapezoid; at 1 it is 0.
     """
     pairs = [
         (draw_target(SQUARE), draw_prediction((*SQUARE, 0.9))),

@@ -1,6 +1,8 @@
-"""Distances of outlines: little pictures by hand, every empty case, and parity with google-deepmind's package.
+"""Distances of outlines: little pictures by hand, every empty case, and parity with
+google-deepmind's package.
 
-MONAI's and MedPy's HD95 are other definitions: by how much is pinned here, so that nobody takes one for the other.
+MONAI's and MedPy's HD95 are other definitions: by how much is pinned here, so that nobody takes one
+for the other.
 """
 
 from __future__ import annotations
@@ -30,13 +32,16 @@ def square(top: int, left: int, side: int = 4, size: tuple[int, int] = (20, 30))
 
 
 def test_one_pixel_against_another_by_hand():
-    """A pixel's outline: four elements at its corners; 3 right and 4 down is 5 away, in mm by each side's length."""
+    """A pixel's outline: four elements at its corners; 3 right and 4 down is 5 away, in mm by each
+    side's length.
+    """
     first, second = square(2, 2, 1), square(6, 5, 1)
     actual = outline_distances.measure_distances(first, second)
     assert len(actual.target) == 4 and actual.target_lengths.tolist() == pytest.approx(
         [math.sqrt(0.5)] * 4
     )
-    # corners are 1 apart: from the nearest corner 2 right and 3 down, from the farthest 3 right and 4 down
+    # corners are 1 apart: from the nearest corner 2 right and 3 down, from the farthest 3 right and
+    # 4 down
     assert sorted(actual.target) == pytest.approx(
         [math.hypot(2, 3), math.hypot(3, 3), math.hypot(2, 4), 5]
     )
@@ -64,8 +69,9 @@ def test_a_square_s_outline_by_hand():
 
 
 def test_a_square_moved_two_to_the_right():
-    """Above and below 3 of 5 elements meet, one is 1 away, one 2; of the left's other three all are 2 away, of the
-    right's the middle one, and those beside it 1 from the corners."""
+    """Above and below 3 of 5 elements meet, one is 1 away, one 2; of the left's other three all are
+    2 away, of the right's the middle one, and those beside it 1 from the corners.
+    """
     actual = outline_distances.measure_distances(square(2, 3), square(2, 5))
     assert actual.hausdorff() == 2 and actual.surface_dice(2) == 1
     assert sorted(actual.target) == pytest.approx([0] * 6 + [1] * 4 + [2] * 6, abs=1e-12)
@@ -81,14 +87,18 @@ def test_a_diagonal_pair_has_two_contours_in_one_neighbourhood():
 
 
 def test_a_share_that_is_reached_exactly_is_reached_however_the_sum_was_rounded():
-    """40 elements of √½: the first 38 are 95 % of the length, though their running sum falls 4e-16 short of it."""
+    """40 elements of √½: the first 38 are 95 % of the length, though their running sum falls 4e-16
+    short of it.
+    """
     lengths, distances = np.full(40, 0.7071067811865476), np.arange(40.0)
     assert np.cumsum(lengths)[37] / lengths.sum() < 0.95
     assert outline_distances.percentile(distances, lengths, 0.95) == 37
 
 
 def test_without_a_tolerance_in_mm_it_is_twice_the_larger_side_of_a_pixel():
-    """One column moved by 4 px of 0.1 mm: .4 mm is within 2 × 0.2 (rows), not within 2 × 0.1, nor 2 × .15."""
+    """One column moved by 4 px of 0.1 mm: .4 mm is within 2 × 0.2 (rows), not within 2 × 0.1, nor 2
+    × .15.
+    """
     first, second = np.zeros((2, 20, 30), bool)
     first[2:18, 5], second[2:18, 9] = True, True
     assert outline_figures.measure_outlines(first, second, (0.2, 0.1), 2.0, None)["nsd_mm"] == 1.0
@@ -97,7 +107,7 @@ def test_without_a_tolerance_in_mm_it_is_twice_the_larger_side_of_a_pixel():
 
 
 def test_hd95_leaves_out_the_twentieth_of_the_outline_that_lies_farthest():
-    """A long bar found exactly, and one pixel 15 rows away: HD is that pixel's distance, HD95 is 0."""
+    """A long bar predicted exactly, one pixel 15 rows away: HD is its distance, HD95 is 0."""
     first = np.zeros((24, 90), bool)
     first[2:4, 2:88] = True
     second = first.copy()
@@ -197,7 +207,8 @@ def test_any_masks_measure_as_by_surface_distance(target, prediction, spacing, p
         expected = theirs(target, prediction, spacing, tolerance)
         actual = ours(target, prediction, spacing, tolerance)
         assert [actual[0], *actual[2:]] == pytest.approx([expected[0], *expected[2:]], abs=1e-9)
-        # where a distance covers exactly 95 % of an outline, theirs hangs on how a sum was rounded: it or the next
+        # where a distance covers exactly 95 % of an outline, theirs hangs on how a sum was rounded:
+        # it or the next
         both = outline_distances.measure_distances(target, prediction, spacing)
         assert (
             both.hausdorff(0.95 - 1e-9) - 1e-9 <= expected[1] <= both.hausdorff(0.95 + 1e-9) + 1e-9
@@ -248,7 +259,9 @@ def test_the_other_definitions_are_of_two_masks():
 
 
 def test_monai_and_medpy_define_hd95_otherwise():
-    """Pixels instead of weighted surface elements: not the same figure, though near on smooth shapes."""
+    """Pixels instead of weighted surface elements: not the same figure, though near on smooth
+    shapes.
+    """
     import torch  # slow to import, as MONAI is: only here
     from monai import metrics as monai
 
@@ -275,7 +288,9 @@ def test_monai_and_medpy_define_hd95_otherwise():
 
 
 def test_figures_over_images_by_hand():
-    """Two images with distance 2 and 4, one with the class in one mask, one in none; a diagonal of 36.06."""
+    """Two images with distance 2 and 4, one with the class in one mask, one in none; a diagonal of
+    36.06.
+    """
     scorer = SegmentScorer(["a"])
     none = np.zeros((20, 30), bool)
     pairs = [

@@ -85,7 +85,8 @@ def turns(ring: list[float]) -> set[tuple[float, float]]:
         (plane("#.", ".."), [DIAMOND]),
         (plane("...", "...", "..."), []),
         (plane("#..", "...", "..#"), [DIAMOND, [2, 1.5, 2.5, 2, 2, 2.5, 1.5, 2]]),
-        (plane("#.", ".#"), [DIAMOND, [1, 0.5, 1.5, 1, 1, 1.5, 0.5, 1]]),  # touching at a corner only: two
+        # touching at a corner only: two
+        (plane("#.", ".#"), [DIAMOND, [1, 0.5, 1.5, 1, 1, 1.5, 0.5, 1]]),
         (~HOLE, [FRAME, [1, 0.5, 1.5, 1, 1, 1.5, 0.5, 1]]),
     ],
     ids=["block", "corner pixel", "nothing", "two", "diagonal", "hole"],
@@ -219,7 +220,8 @@ def test_qualities_of_a_case_table_by_hand():
 def test_curves_of_a_log_that_was_killed_and_went_on(tmp_path):
     log = tmp_path / "log.csv"
     log.write_text(
-        "1,loss,2.5,1.0\n2,loss,2.25,2.0\n2,loss,1.123456789,2.5\n1,lr,nan,1.0\n1,val,0.5,1.0\n3,loss,0."
+        "1,loss,2.5,1.0\n2,loss,2.25,2.0\n2,loss,1.123456789,2.5\n"
+        "1,lr,nan,1.0\n1,val,0.5,1.0\n3,loss,0."
     )
     assert gallery.read_curves(log) == {"loss": [[1, 2.5], [2, 1.12346]], "val": [[1, 0.5]]}
     assert gallery.read_curves(tmp_path / "none.csv") == {}
@@ -293,16 +295,34 @@ def shape_of(gallery: dict) -> dict:
         (encode(made())[:-30], "damaged file"),
         (gzip.compress(b'{"schema": NaN}', mtime=0), "key schema: expected a finite number"),
         (changed(lambda g: g.update(extra=1)), "key (top level): Additional properties"),
-        (changed(lambda g: g.pop("classes")), "key (top level): \"classes\" is a required property"),
+        (changed(lambda g: g.pop("classes")), 'key (top level): "classes" is a required property'),
         (changed(lambda g: g["cases"][0].update(jpeg="<b>")), "key cases[0].jpeg: "),
-        (changed(lambda g: shape_of(g).update({"class": 3})), "key cases[0].prediction.shapes[0].class: expected a class of 0.."),
-        (changed(lambda g: shape_of(g).update(at=[[1, 2, 3]])), "key cases[0].prediction.shapes[0].at: expected pairs"),
-        (changed(lambda g: shape_of(g).update(kind="box")), "key cases[0].prediction.shapes[0].at: expected pairs"),
-        (changed(lambda g: g["cases"][0]["truth"].update(unknown=[1])), "key cases[0].truth.unknown: expected classes"),
-        (changed(lambda g: g.update(run_id="2" * 12)), "key run_id: expected the result's, 000000000000, got 222222222222"),
-        (changed(lambda g: g.update(predictions_sha256="2" * 64)), "key predictions_sha256: expected the result's"),
+        (
+            changed(lambda g: shape_of(g).update({"class": 3})),
+            "key cases[0].prediction.shapes[0].class: expected a class of 0..",
+        ),
+        (
+            changed(lambda g: shape_of(g).update(at=[[1, 2, 3]])),
+            "key cases[0].prediction.shapes[0].at: expected pairs",
+        ),
+        (
+            changed(lambda g: shape_of(g).update(kind="box")),
+            "key cases[0].prediction.shapes[0].at: expected pairs",
+        ),
+        (
+            changed(lambda g: g["cases"][0]["truth"].update(unknown=[1])),
+            "key cases[0].truth.unknown: expected classes",
+        ),
+        (
+            changed(lambda g: g.update(run_id="2" * 12)),
+            "key run_id: expected the result's, 000000000000, got 222222222222",
+        ),
+        (
+            changed(lambda g: g.update(predictions_sha256="2" * 64)),
+            "key predictions_sha256: expected the result's",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_gallery_names_its_file_and_key(tmp_path, packed, message):
     path = tmp_path / "net-s0-000000000000.json"
     gallery_path(path).write_bytes(packed)

@@ -57,6 +57,6 @@ def format_interval(interval: ValueWithInterval | None, score: str) -> str:
 
 
 def format_with_interval(figure: ValueWithInterval | None, score: str) -> str:
-    """The value and, where there is one, its interval; – where the figure is missing or undefined."""
+    """The value with its interval, if it has one; – where the figure is missing or undefined."""
     value = format_value(figure.value if figure else None, score)
     return f"{value} {format_interval(figure, score)}".rstrip()

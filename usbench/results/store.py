@@ -195,7 +195,7 @@ def table_path(path: Path) -> Path:
 
 
 def encode_cell(value: object, column: str) -> str:
-    """A cell of the table: "" for null, 1 or 0 for a bool, nine digits (a float32's) for a float."""
+    """A cell of the table: "" for null, 1 or 0 for a bool, nine digits (as float32) for a float."""
     if value is None:
         return ""
     if isinstance(value, str):
