@@ -167,11 +167,7 @@ def measure_matches(
         Name → (B, C), NaN where no target of the class has a weight.
     """
     precision = average_precisions(matches[0], protocol.curve, weights)  # (B, T, C)
-    values = {
-        "map50_95": precision.mean(1),
-        "map50": precision[:, 0],
-        "map75": precision[:, 5],
-    }
+    values = {"map50_95": precision.mean(1), "map50": precision[:, 0], "map75": precision[:, 5]}
     by_size = list(zip(SIZES, matches, strict=False))[1:]
     for size, of_size in by_size:
         values[f"map_{size}"] = average_precisions(of_size, protocol.curve, weights).mean(1)

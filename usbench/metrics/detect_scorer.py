@@ -20,8 +20,8 @@ ALL_AREAS_COCO = replace(BOX_PROTOCOLS[COCO], areas=box_protocols.AREAS[:1])
 BoxPairs = list[tuple[Boxes, Boxes]]  # (target, prediction) of each image
 
 
-def _match_all_areas(pairs: Iterable[tuple[Target, Target]]) -> tuple[Matches, int]:
-    """The COCO matches of the pairs, whatever their area, and the number of classes."""
+def _match_all_areas(pairs: Iterable[tuple[Target, Target]]) -> Matches:
+    """The COCO matches of the pairs, whatever their area."""
     boxes: BoxPairs = []
     classes = 0
     for target, prediction in pairs:
@@ -29,15 +29,15 @@ def _match_all_areas(pairs: Iterable[tuple[Target, Target]]) -> tuple[Matches, i
         boxes.append((target, prediction))
         labels = np.append(target.labels, prediction.labels)
         classes = max(classes, int(labels.max(initial=-1)) + 1)
-    (matches,) = match_pairs(ALL_AREAS_COCO, boxes, classes)
-    return matches, classes
+    return match_pairs(ALL_AREAS_COCO, boxes, classes)[0]
 
 
 def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
     """The selection metric, version 1: mAP50-95 over the classes that the targets have."""
-    matches, classes = _match_all_areas(pairs)
+    matches = _match_all_areas(pairs)
+    labels = list(map(str, range(matches.targets.shape[1])))
     protocol = replace(ALL_AREAS_COCO, recall_at=())
-    scores, _ = box_protocols.box_figures(protocol, [matches], list(map(str, range(classes))))
+    scores, _ = box_protocols.box_figures(protocol, [matches], labels)
     return scores["map50_95"].value or 0.0
 
 
@@ -46,7 +46,7 @@ def best_confidence(pairs: Iterable[tuple[Target, Target]]) -> float:
 
     It is .25 where no box is right.
     """
-    return detection_figures.best_confidence(_match_all_areas(pairs)[0])
+    return detection_figures.best_confidence(_match_all_areas(pairs))
 
 
 class DetectScorer:

@@ -200,14 +200,14 @@ def match(
     turns = turn[overlaps.prediction]
     target_cell = targets.image * classes + targets.label
     matches = []
-    for area in areas:
-        ignore = targets.crowd | _is_outside(targets.area, area)
+    for lowest, highest in areas:
+        ignore = targets.crowd | (targets.area < lowest) | (targets.area > highest)
         taken = _match_greedily(
             overlaps, turns, thresholds, ignore, targets.crowd, len(rank), prefer_last
         )
-        is_outside = _is_outside(predictions.area, area)[:, None]
+        is_outside = (predictions.area < lowest) | (predictions.area > highest)
         # taken is −1 where no target is taken: index −1 is the appended False.
-        ignored = np.append(ignore, False)[taken] | ((taken < 0) & is_outside)
+        ignored = np.append(ignore, False)[taken] | ((taken < 0) & is_outside[:, None])
         hit = (taken >= 0) & ~ignored
         counted = np.bincount(target_cell[~ignore], minlength=images * classes)
         matches.append(
@@ -222,10 +222,6 @@ def match(
             )
         )
     return matches
-
-
-def _is_outside(area: Values, bounds: AreaRange) -> Flags:
-    return (area < bounds[0]) | (area > bounds[1])
 
 
 def _match_greedily(

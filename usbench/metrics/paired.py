@@ -144,8 +144,8 @@ class Difference:
 
 def score_model(model: ComparedModel, draws: Draws) -> float:
     """The score on all cases, each counted once."""
-    all_groups = Draws(draws.index, np.ones((1, draws.groups)))
-    return float(model.scores(all_groups)[0])
+    (score,) = model.scores(Draws(draws.index, np.ones((1, draws.groups))))
+    return float(score)
 
 
 def compare_models(models: Sequence[ComparedModel], draws: Draws) -> list[Difference]:

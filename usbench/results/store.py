@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from usbench.errors import DataError, RunError
-from usbench.io.files import file_sha256, write_all
+from usbench.io.files import write_all
 from usbench.metrics.scores import Cell, TableRow
 from usbench.results.result import Result
 from usbench.results.schema import fault, schema
@@ -44,8 +44,14 @@ def lower_is_better(score: str) -> bool:
 
 def result_path(folder: Path, result: Result) -> Path:
     """Where a result belongs below the results folder."""
-    top = folder / PHANTOM if result.data.phantom else folder
-    return path_for(top, result.dataset, result.task, result.model, result.seed, result.run_id)
+    return path_for(
+        folder / PHANTOM if result.data.phantom else folder,
+        result.dataset,
+        result.task,
+        result.model,
+        result.seed,
+        result.run_id,
+    )
 
 
 def path_for(
@@ -60,11 +66,9 @@ def find_result_file(
     folder: Path, dataset: str, task: str, model: str, seed: int | None, run_id: str
 ) -> Path | None:
     """The file of the result with this run id, on real data or on a phantom, or None."""
-    for top in (folder, folder / PHANTOM):
-        path = path_for(top, dataset, task, model, seed, run_id)
-        if path.exists():
-            return path
-    return None
+    tops = (folder, folder / PHANTOM)
+    paths = [path_for(top, dataset, task, model, seed, run_id) for top in tops]
+    return next(filter(Path.exists, paths), None)
 
 
 def resolve_result(word: str, folder: Path) -> Path:
@@ -257,18 +261,15 @@ def read_cases(path: Path, result: Result) -> list[dict[str, str]]:
     """The case table of a result that is already loaded; see `load_cases`."""
     if result.cases is None:
         return []
-    table = path.with_name(result.cases)
+    packed = read_table(path, result)
     try:
-        packed = table.read_bytes()
-        text = gzip.decompress(packed).decode()
+        header, *lines = list(csv.reader(io.StringIO(gzip.decompress(packed).decode()))) or [[]]
     except (OSError, EOFError, ValueError) as error:
-        raise damaged_table(table, path, error) from error
-    check_table(table, path, result, hashlib.sha256(packed).hexdigest())
-    header, *lines = list(csv.reader(io.StringIO(text))) or [[]]
+        raise damaged_table(path, result, error) from error
     try:
         return [dict(zip(header, line, strict=True)) for line in lines]
     except ValueError as error:
-        raise damaged_table(table, path, ValueError("rows of unequal length")) from error
+        raise damaged_table(path, result, ValueError("rows of unequal length")) from error
 
 
 def hash_cases(path: Path, result: Result) -> str:
@@ -277,23 +278,25 @@ def hash_cases(path: Path, result: Result) -> str:
     Raises:
         DataError: as `load_cases`.
     """
+    packed = read_table(path, result)
+    return result.cases_sha256 or hashlib.sha256(packed).hexdigest()
+
+
+def read_table(path: Path, result: Result) -> bytes:
+    """The packed case table; DataError where it isn't the one the result was written with."""
     table = path.with_name(str(result.cases))
     try:
-        digest = file_sha256(table)
+        packed = table.read_bytes()
     except OSError as error:
-        raise damaged_table(table, path, error) from error
-    check_table(table, path, result, digest)
-    return digest
+        raise damaged_table(path, result, error) from error
+    if result.cases_sha256 not in (None, hashlib.sha256(packed).hexdigest()):
+        raise DataError(f"{table}: isn't the table that {path.name} was written with; {REMEDY}")
+    return packed
 
 
-def damaged_table(table: Path, path: Path, error: Exception) -> DataError:
+def damaged_table(path: Path, result: Result, error: Exception) -> DataError:
     """The error for a case table that is missing or can't be read."""
     return DataError(
-        f"{table}: expected the case table of {path.name}, got no whole file ({error}); {REMEDY}"
+        f"{path.with_name(str(result.cases))}: expected the case table of {path.name}, "
+        f"got no whole file ({error}); {REMEDY}"
     )
-
-
-def check_table(table: Path, path: Path, result: Result, digest: str) -> None:
-    """Raise DataError where the table isn't the one that the result was written with."""
-    if result.cases_sha256 not in (None, digest):
-        raise DataError(f"{table}: isn't the table that {path.name} was written with; {REMEDY}")

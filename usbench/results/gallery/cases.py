@@ -92,10 +92,9 @@ def mean_dice(rows: Rows) -> float:
 
 def f1(rows: Rows) -> float:
     """F1 at IoU .5 of the boxes that are drawn; 1 where there is none in target and prediction."""
-    targets = sum(row.targets or 0 for row in rows)
-    drawn = [row for row in rows if (row.score or 0) >= CONFIDENCE]
-    hits = sum(row.hit for row in drawn)
-    return 2 * hits / (targets + len(drawn)) if targets or drawn else 1.0
+    drawn = [row.hit for row in rows if (row.score or 0) >= CONFIDENCE]
+    boxes = len(drawn) + sum(row.targets or 0 for row in rows)
+    return 2 * sum(drawn) / boxes if boxes else 1.0
 
 
 def minus_mean_error(rows: Rows) -> float:
