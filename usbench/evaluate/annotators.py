@@ -27,7 +27,7 @@ from usbench.results import store
 from usbench.results.build import build_result, report_scores
 from usbench.results.format import format_with_interval
 from usbench.results.result import Data, Result
-from usbench.runner.facts import provenance
+from usbench.runner.facts import new_result
 from usbench.types import Layout, Masks
 
 NAME = "human-agreement"  # the row's
@@ -141,10 +141,9 @@ def agreement_result(
         f"a class that isn't drawn is {undrawn}"
     )
     identity = f"{fingerprint}\n{agreement.sha256}"
-    facts = Result(
+    facts = new_result("cpu")(
         dataset=dataset.name,
         task="segment",
-        status="failed",  # until it has scores
         origin="human",
         model=NAME,
         run_id=hashlib.sha256(identity.encode()).hexdigest()[:12],
@@ -156,7 +155,6 @@ def agreement_result(
             "whatever their split",
         ),
         config={"dataset": {"name": dataset.name}},
-        **vars(provenance("cpu")),
     )
     return build_result(facts, report_scores(scores, "dice", groups, description))
 

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from usbench.datasets.config import ViewConfig
 from usbench.errors import ConfigError
 from usbench.metrics.scores import Figures, ProtocolScores, Scores
-from usbench.results.result import Code, Machine, Primary, Result
+from usbench.results.result import Primary, Result
 from usbench.results.store import lower_is_better
 from usbench.types import Task
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """The code and the machine that made a result, and when."""
-
-    code: Code
-    machine: Machine
-    date: str  # UTC day, YYYY-MM-DD
-    tf32: bool | None = None  # None on a CPU
-    reasons: Mapping[str, str] = field(default_factory=dict)  # dotted field → why it is null
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from usbench import __version__
 from usbench.datasets.dataset import Dataset
 from usbench.io.files import file_sha256
 from usbench.metrics.scores import Scores
 from usbench.results.build import (
-    Provenance,
     ReportedScores,
     build_result,
     describe_protocol,
@@ -26,14 +26,20 @@ from usbench.runner.resolve import SELECTION
 GPU_FIELDS = ("tf32", "machine.gpu", "machine.cuda", "machine.cudnn", "machine.driver")
 
 
-def provenance(device: str = "cpu") -> Provenance:
-    """The code and machine that make a result now. device: cpu or cuda:N."""
-    return Provenance(
-        machine.code_state(__version__),
-        machine.describe(device),
-        datetime.now(UTC).date().isoformat(),
-        machine.tf32(device),
-        dict.fromkeys(GPU_FIELDS, "ran on a CPU") if device == "cpu" else {},
+def new_result(device: str) -> partial[Result]:
+    """A result without scores that the code and machine make now; it lacks what it is of.
+
+    Args:
+        device: cpu or cuda:N.
+    """
+    return partial(
+        Result,
+        status="failed",  # until it has scores
+        code=machine.code_state(__version__),
+        machine=machine.describe(device),
+        date=datetime.now(UTC).date().isoformat(),
+        tf32=machine.tf32(device),
+        reasons=dict.fromkeys(GPU_FIELDS, "ran on a CPU") if device == "cpu" else {},
     )
 
 
@@ -45,7 +51,7 @@ def result_facts(
     leaking = None
     if leakage:
         leaking = Leakage(len(leakage.images), leakage.description, leakage.images)
-    return Result(
+    return new_result(config.device)(
         dataset=config.dataset.name,
         task=config.task,
         fold=config.fold,
@@ -55,7 +61,6 @@ def result_facts(
         recipe=config.recipe,
         seed=config.seed,
         run_id=config.run_id,
-        status="failed",  # until it has scores
         series=config.series,
         fold_series=config.fold_series,
         tuned=config.tuned,
@@ -67,7 +72,6 @@ def result_facts(
             config.dataset.split.description,
         ),
         config=config.public_mapping(),
-        **vars(provenance(config.device)),
         device=config.device.split(":")[0],
         precision=config.precision,
         threads=config.threads,
