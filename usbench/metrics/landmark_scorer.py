@@ -125,10 +125,14 @@ class LandmarkScorer:
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
-        self.thresholds = {
-            "px": _check_thresholds("px", thresholds_px),
-            "mm": _check_thresholds("mm", thresholds_mm),
-        }
+        self.thresholds = {"px": tuple(thresholds_px), "mm": tuple(thresholds_mm)}
+        for unit, values in self.thresholds.items():
+            if not all(
+                isinstance(value, (int, float)) and 0 < value < math.inf for value in values
+            ):
+                raise ConfigError(
+                    f"metric.thresholds_{unit}: expected lengths above 0, got {list(values)}"
+                )
         self.lengths = {name: _check_ends(name, ends) for name, ends in (lengths or {}).items()}
         self.presence_threshold = presence_threshold
         self.cases: list[LandmarkCase] = []
@@ -275,13 +279,6 @@ def _require_place(path: Path, name: str) -> Path:
             "write the most likely one"
         )
     return path
-
-
-def _check_thresholds(unit: str, values: Sequence[float]) -> tuple[float, ...]:
-    """ConfigError for detection rates' thresholds that aren't lengths above 0."""
-    if not all(isinstance(value, (int, float)) and 0 < value < math.inf for value in values):
-        raise ConfigError(f"metric.thresholds_{unit}: expected lengths above 0, got {list(values)}")
-    return tuple(values)
 
 
 def _check_ends(name: str, ends: Sequence[str]) -> tuple[str, str]:

@@ -108,9 +108,8 @@ class BoxPrecision(Metric):  # type: ignore[misc]
             )
         # Check all of them before adding any.
         predictions = [_join_columns(image, "scores") for image in preds]
-        targets = [_join_columns(image) for image in target]
+        self.targets += [_join_columns(image) for image in target]  # type: ignore[operator]
         self.predictions += predictions  # type: ignore[operator]
-        self.targets += targets  # type: ignore[operator]
 
     def compute(self) -> dict[str, Tensor]:
         """The figures of all batches."""
@@ -178,8 +177,5 @@ def _to_boxes(columns: Tensor) -> Boxes:
 
 def _to_tensors(figures: Figures) -> dict[str, Tensor]:
     """The figures' values by name; NaN where undefined."""
-    tensors = {}
-    for name, figure in figures.items():
-        value = np.nan if figure.value is None else figure.value
-        tensors[name] = torch.tensor(value, dtype=torch.float64)
-    return tensors
+    values = np.array([figure.value for figure in figures.values()], np.float64)  # None is NaN
+    return dict(zip(figures, torch.from_numpy(values), strict=True))

@@ -11,6 +11,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -147,18 +148,11 @@ def read_curves(log: Path) -> dict[str, list[list[float]]]:
     with log.open(newline="", encoding="utf-8") as file:
         for row in csv.reader(file):
             if len(row) == 4 and row[0].isdigit():
-                value = parse_number(row[2])
-                if math.isfinite(value):
-                    curves.setdefault(row[1], {})[int(row[0])] = float(f"{value:.6g}")
+                with suppress(ValueError):  # cut off within the number
+                    value = float(row[2])
+                    if math.isfinite(value):
+                        curves.setdefault(row[1], {})[int(row[0])] = float(f"{value:.6g}")
     return {name: [list(point) for point in sorted(curves[name].items())] for name in curves}
-
-
-def parse_number(text: str) -> float:
-    """A number of the log, NaN where it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 # ---- shapes that a page draws over a picture
@@ -172,15 +166,13 @@ def vector_drawing(target: Target) -> Drawing:
     Masks: an area for each class that is there. Boxes: each of a confidence of .25 or more.
     Landmarks: each that is seen.
     """
-    unknown: list[int] = []
-    if isinstance(target, Masks):
-        if target.known is not None:
-            unknown = np.flatnonzero(~target.known).tolist()
-        return {"shapes": area_shapes(target), "unknown": unknown}
     if isinstance(target, Boxes):
-        return {"shapes": box_shapes(target), "unknown": unknown}
-    unknown = np.flatnonzero(target.state == BLURRED).tolist()
-    return {"shapes": landmark_shapes(target), "unknown": unknown}
+        return {"shapes": box_shapes(target), "unknown": []}
+    if isinstance(target, Landmarks):
+        unknown = np.flatnonzero(target.state == BLURRED)
+        return {"shapes": landmark_shapes(target), "unknown": unknown.tolist()}
+    unknown = np.flatnonzero(~target.known) if target.known is not None else np.zeros(0, int)
+    return {"shapes": area_shapes(target), "unknown": unknown.tolist()}
 
 
 def area_shapes(target: Masks) -> list[Shape]:
