@@ -21,11 +21,11 @@ from usbench.metrics.scores import Figure, Figures
 CHUNK = 4_000_000  # weights in memory at once
 
 
-def mean_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
+def mean_figure(values: ArrayLike, draws: Draws, reason: str) -> Figure:
     """The mean of (N,) values; None with the reason where there are none."""
-    if not len(values):
-        return Figure(None, 0, reason)
     array = np.asarray(values, np.float64)
+    if not len(array):
+        return Figure(None, 0, reason)
     return Figure.of(array.mean(), len(array), reason, resample_means(array, draws), draws)
 
 

@@ -135,9 +135,8 @@ def point_figures(points: DrawnCases, unit: str, thresholds: Sequence[float]) ->
         f"sd_re_{unit}": case_figures.sd_figure(errors, draws, sd_reason),
     }
     for threshold in thresholds:
-        within = [float(error <= threshold) for error in errors]
-        name = f"sdr_{unit}_{threshold:g}"
-        figures[name] = case_figures.mean_figure(within, draws, reason)
+        within = np.array(errors) <= threshold
+        figures[f"sdr_{unit}_{threshold:g}"] = case_figures.mean_figure(within, draws, reason)
     return figures
 
 
@@ -173,7 +172,6 @@ def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
     present = np.array([case.state == "seen" for case in scored.cases], bool)
     off = scored.where(lambda case: case.state == "off")
     off_scores, off_draws = off.values(lambda case: case.score)
-    false = [float(score >= threshold) for score in off_scores]
     size = len(scores)
     bins = calibration.histogram(np.array(scores), present, np.arange(size), size)
     return {
@@ -185,6 +183,6 @@ def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
             scores, present, threshold, draws, "nothing seen, nothing found"
         ),
         "false_presence": case_figures.mean_figure(
-            false, off_draws, "no name is surely not in view"
+            np.array(off_scores) >= threshold, off_draws, "no name is surely not in view"
         ),
     }

@@ -21,6 +21,9 @@ from scipy.spatial import cKDTree
 Plane = NDArray[np.bool_]  # (H, W)
 Spacing = tuple[float, float]  # (row, column): the length of a pixel's sides
 PX: Spacing = (1.0, 1.0)
+# The contour through a 2 × 2 neighbourhood by its code, see `contour_lengths`: 0 none, 1 cuts off a
+# corner, 2 two corners, 3 runs along a row, 4 along a column.
+CONTOURS = np.array([0, 1, 1, 4, 1, 3, 2, 1, 1, 2, 3, 1, 4, 1, 1, 0])
 ROUNDING = 1e-12  # of a share: 95 % counts as covered however the sum was rounded
 
 
@@ -82,14 +85,10 @@ def contour_lengths(spacing: Spacing) -> NDArray[np.float64]:
 
     The code adds up the pixels inside: 8 upper left, 4 lower left, 2 upper right, 1 lower right.
     """
+    corner = math.hypot(*spacing) / 2  # the contour cuts off one corner
     height, width = spacing
-    diagonal = math.hypot(height, width) / 2  # cuts off one corner
-    lengths = np.zeros(16)
-    lengths[[1, 2, 4, 8, 7, 11, 13, 14]] = diagonal
-    lengths[[6, 9]] = 2 * diagonal
-    lengths[[5, 10]] = width
-    lengths[[3, 12]] = height
-    return lengths
+    lengths = np.array([0, corner, 2 * corner, width, height], np.float64)
+    return lengths[CONTOURS]
 
 
 def find_outline(plane: Plane) -> Outline:

@@ -113,13 +113,12 @@ def _add_undefined(
     cases: Sequence[Sequence[Case]], unit: str, overall: Figures, per_class: Sequence[Figures]
 ) -> None:
     """Add the number of cases whose distances are undefined, because one mask is empty."""
-    counts = [0] * len(per_class)
-    is_measured = False
-    for image in cases:
-        for c, case in enumerate(image):
-            counts[c] += NSD[unit] in case and f"hd_{unit}" not in case
-            is_measured |= f"diagonal_{unit}" in case
-    for figures, count in zip([overall, *per_class], [sum(counts), *counts], strict=True):
+    is_undefined = [
+        NSD[unit] in case and f"hd_{unit}" not in case for image in cases for case in image
+    ]
+    counts = np.reshape(is_undefined, (len(cases), len(per_class))).sum(axis=0)
+    is_measured = any(f"diagonal_{unit}" in case for image in cases for case in image)
+    for figures, count in zip([overall, *per_class], [counts.sum(), *counts], strict=True):
         figure = Figure(float(count), len(cases)) if is_measured else Figure(None, 0, REASON[unit])
         figures[f"undefined_{unit}"] = figure
 
