@@ -87,8 +87,7 @@ def contour_lengths(spacing: Spacing) -> NDArray[np.float64]:
     """
     corner = math.hypot(*spacing) / 2  # the contour cuts off one corner
     height, width = spacing
-    lengths = np.array([0, corner, 2 * corner, width, height], np.float64)
-    return lengths[CONTOURS]
+    return np.array([0, corner, 2 * corner, width, height]).take(CONTOURS)
 
 
 def find_outline(plane: Plane) -> Outline:

@@ -29,10 +29,10 @@ class CaseRow(NamedTuple):
 
     case: str
     label: str  # the class
-    tp: int | None = None  # px
-    fp: int | None = None
-    fn: int | None = None
-    targets: int | None = None  # boxes of the target
+    tp: float | None = None  # px
+    fp: float | None = None
+    fn: float | None = None
+    targets: float | None = None  # boxes of the target
     score: float | None = None  # confidence of a predicted box
     hit: bool = False  # whether that box matches at IoU .5
     error_px: float | None = None
@@ -54,25 +54,20 @@ def parse_rows(rows: Iterable[Case]) -> list[CaseRow]:
             CaseRow(
                 case=str(row["case"]),
                 label=str(row["class"]),
-                tp=whole(row.get("tp")),
-                fp=whole(row.get("fp")),
-                fn=whole(row.get("fn")),
-                targets=whole(row.get("truths")),
-                score=real(row.get("score")),
+                tp=parse_number(row.get("tp")),
+                fp=parse_number(row.get("fp")),
+                fn=parse_number(row.get("fn")),
+                targets=parse_number(row.get("truths")),
+                score=parse_number(row.get("score")),
                 hit=str(row.get("matches") or "")[1:2] == "1",  # m, a digit per IoU threshold
-                error_px=real(row.get("error_px")),
+                error_px=parse_number(row.get("error_px")),
             )
         )
     return parsed
 
 
-def whole(value: object) -> int | None:
-    """A count of a case table; a NumPy number or a text is fine."""
-    return None if value is None or value == "" else int(float(str(value)))
-
-
-def real(value: object) -> float | None:
-    """A figure of a case table."""
+def parse_number(value: object) -> float | None:
+    """A figure of a case table: a number, or its text."""
     return None if value is None or value == "" else float(str(value))
 
 
