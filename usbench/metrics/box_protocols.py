@@ -8,7 +8,7 @@ scores 1 or .995), so each has a name and a version.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ from usbench.types import Boxes
 Pairs = Sequence[tuple[Boxes, Boxes]]  # (target, prediction) of each image
 
 COCO = "coco"
+NO_SCORES = np.zeros(0, np.float32)
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # IoU, as pycocotools makes them: arange misses .8 by a bit
 MAX_BOXES = 100  # per image and class
 # COCO's sizes are by area: small up to 32² px², medium up to 96² px².
@@ -128,11 +129,10 @@ def match_pairs(protocol: BoxProtocol, pairs: Pairs, classes: int) -> list[Match
         raise ValueError(
             f"expected labels from 0 to {classes - 1}, got {labels.min()} to {labels.max()}"
         )
-    scores = [np.zeros(0, np.float32)]
-    for _, prediction in pairs:
-        if prediction.scores is not None:
-            scores.append(prediction.scores)
-    predictions = PredictedObjects(image, label, box_areas(corners), np.concatenate(scores))
+    scores = [prediction.scores for _, prediction in pairs if prediction.scores is not None]
+    predictions = PredictedObjects(
+        image, label, box_areas(corners), np.concatenate([NO_SCORES, *scores])
+    )
     best = keep_best(predictions, protocol.max_boxes, protocol.per_class)
     predictions = predictions.select(best)
     return match(
@@ -229,10 +229,10 @@ def score_matches(
         draws: resamples of the images' groups, for the intervals.
     """
     scores, per_class = box_figures(protocol, matches, classes, draws)
-    perfect = []
-    for target, _ in pairs:
-        certain = np.ones(len(target.labels), np.float32)
-        perfect.append((target, Boxes(target.xyxy, target.labels, certain)))
+    perfect = [
+        (target, replace(target, scores=np.ones(len(target.labels), np.float32)))
+        for target, _ in pairs
+    ]
     perfect_matches = match_pairs(protocol, perfect, len(classes))
     target_score, _ = box_figures(protocol, perfect_matches, classes)
     return ProtocolScores(

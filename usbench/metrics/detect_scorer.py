@@ -161,10 +161,10 @@ class DetectScorer:
                 cell = n * len(self.classes) + c
                 row: TableRow = {"case": case, "group": group, "class": label}
                 rows.append({**row, "truths": targets[cell], "score": None, "matches": None})
-                for box in range(ends[cell], ends[cell + 1]):
-                    rows.append(
-                        {**row, "truths": None, "score": scores[box], "matches": f"m{hits[box]}"}
-                    )
+                rows += [
+                    {**row, "truths": None, "score": scores[box], "matches": f"m{hits[box]}"}
+                    for box in range(ends[cell], ends[cell + 1])
+                ]
         return rows
 
 

@@ -66,10 +66,10 @@ class Overlaps:
     def from_blocks(blocks: Sequence[tuple[Index, Index, NDArray[np.floating]]]) -> Overlaps:
         """Join dense blocks: numbers of predictions (m,) and targets (n,), and their IoU (m, n)."""
         nothing = np.zeros(0, np.int64)
-        pairs: list[tuple[Index, Index, NDArray[np.floating]]] = []
-        for prediction, target, iou in blocks or [(nothing, nothing, np.zeros((0, 0)))]:
-            repeated = np.repeat(prediction, len(target))
-            pairs.append((repeated, np.tile(target, len(prediction)), iou.ravel()))
+        pairs = [
+            (np.repeat(prediction, len(target)), np.tile(target, len(prediction)), iou.ravel())
+            for prediction, target, iou in blocks or [(nothing, nothing, np.zeros((0, 0)))]
+        ]
         return Overlaps(*map(np.concatenate, zip(*pairs, strict=True)))
 
 

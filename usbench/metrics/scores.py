@@ -198,11 +198,9 @@ def class_figures(
         resampled: (B, C) the values in each resample; None for no intervals.
         draws: the resamples of the groups.
     """
-    figures = []
-    for c, value in enumerate(values):
-        column = None if resampled is None else resampled[:, c]
-        figures.append(Figure.of(value, int(n[c]), reason, column, draws))
-    return figures
+    columns = [None] * len(values) if resampled is None else resampled.T
+    parts = zip(values, n, columns, strict=True)
+    return [Figure.of(value, int(count), reason, column, draws) for value, count, column in parts]
 
 
 def class_mean(

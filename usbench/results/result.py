@@ -261,9 +261,8 @@ def figures_to_json(figures: Figures) -> JsonObject:
 
 def figures_from_json(content: JsonObject) -> Figures:
     """Scores by name."""
-    figures = {}
-    for name, figure in content.items():
-        figures[name] = Figure(
+    return {
+        name: Figure(
             figure["value"],
             figure["n"],
             figure.get("reason"),
@@ -273,7 +272,8 @@ def figures_from_json(content: JsonObject) -> Figures:
             figure["method"],
             figure["groups"],
         )
-    return figures
+        for name, figure in content.items()
+    }
 
 
 def tables_to_json(scores: ProtocolScores) -> JsonObject:
@@ -290,12 +290,22 @@ def protocols_to_json(protocols: tuple[ProtocolScores, ...]) -> JsonObject:
     if not protocols:
         return {}
     first, *others = protocols
-    below = {}
-    for other in others:
-        facts = {"version": other.version, "description": other.description}
-        below[other.name] = facts | tables_to_json(other)
-    named = {"name": first.name, "version": first.version, "description": first.description}
-    return {"protocol": named, **tables_to_json(first), "protocols": below}
+    return {
+        "protocol": {
+            "name": first.name,
+            "version": first.version,
+            "description": first.description,
+        },
+        **tables_to_json(first),
+        "protocols": {
+            other.name: {
+                "version": other.version,
+                "description": other.description,
+                **tables_to_json(other),
+            }
+            for other in others
+        },
+    }
 
 
 def protocols_from_json(content: JsonObject) -> tuple[ProtocolScores, ...]:

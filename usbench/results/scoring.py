@@ -93,13 +93,14 @@ def add_calibration(
         groups: of the N images.
     """
     protocol, draws = scores.protocol, draw(groups)
-    per_class, errors = dict(protocol.per_class), []
+    per_class = dict(protocol.per_class)
     for c, name in enumerate(classes):
         figure = calibration.ece_figure(table[:, c], draws, "no pixel is known")
         per_class[name] = {**per_class[name], "ece": figure}
-        errors.append(np.nan if figure.value is None else figure.value)
     resampled = calibration.ece(resample_sums(table, draws))  # (B, C)
-    total = class_mean(np.array(errors), len(table), resampled=resampled, draws=draws)
+    # Class by class: NumPy sums a whole table in another order, with other last bits.
+    errors = np.array([per_class[name]["ece"].value for name in classes], np.float64)
+    total = class_mean(errors, len(table), resampled=resampled, draws=draws)
     protocol = replace(
         protocol,
         description=f"{protocol.description}; {CALIBRATION}",

@@ -48,22 +48,20 @@ def is_judgeable(rows: Sequence[Case], task: Task) -> bool:
 
 def parse_rows(rows: Iterable[Case]) -> list[CaseRow]:
     """The rows of a scorer, or of a case table from a file, where "" is null."""
-    parsed = []
-    for row in rows:
-        parsed.append(
-            CaseRow(
-                case=str(row["case"]),
-                label=str(row["class"]),
-                tp=parse_number(row.get("tp")),
-                fp=parse_number(row.get("fp")),
-                fn=parse_number(row.get("fn")),
-                targets=parse_number(row.get("truths")),
-                score=parse_number(row.get("score")),
-                hit=str(row.get("matches") or "")[1:2] == "1",  # m, a digit per IoU threshold
-                error_px=parse_number(row.get("error_px")),
-            )
+    return [
+        CaseRow(
+            case=str(row["case"]),
+            label=str(row["class"]),
+            tp=parse_number(row.get("tp")),
+            fp=parse_number(row.get("fp")),
+            fn=parse_number(row.get("fn")),
+            targets=parse_number(row.get("truths")),
+            score=parse_number(row.get("score")),
+            hit=str(row.get("matches") or "")[1:2] == "1",  # m, a digit per IoU threshold
+            error_px=parse_number(row.get("error_px")),
         )
-    return parsed
+        for row in rows
+    ]
 
 
 def parse_number(value: object) -> float | None:

@@ -210,12 +210,15 @@ def draw_figure(
             axis.imshow(draw_target(sample.image, target, classes, scale, legend=False))
             axis.set_title(text, fontsize=9, loc="left")
             axis.set_axis_off()
-    keys = []
-    for label, colour in zip(classes, class_colours(len(classes)), strict=True):
-        keys.append(Patch(color=[part / 255 for part in colour], label=label))
-    columns = min(5, len(keys))
+    colours = np.array(class_colours(len(classes))) / 255
     figure.legend(
-        handles=keys, loc="outside lower center", ncols=columns, fontsize=8, frameon=False
+        handles=[
+            Patch(color=colour, label=label) for label, colour in zip(classes, colours, strict=True)
+        ],
+        loc="outside lower center",
+        ncols=min(5, len(classes)),
+        fontsize=8,
+        frameon=False,
     )
     figure.suptitle(heading, fontsize=9)
     with replacing(path) as part:

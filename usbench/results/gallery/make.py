@@ -92,9 +92,7 @@ def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence
             f"{result.run_id}: expected a case table of the test images, got none or other cases"
         )
     ranked = gallery_cases.rank_cases(gallery_cases.parse_rows(cases), task)
-    pictures = []
-    for place, (case, quality) in gallery_cases.choose_cases(ranked).items():
-        pictures.append(picture_case(predictions, ids.index(case), place, quality))
+    chosen = gallery_cases.choose_cases(ranked)
     assert result.predictions is not None  # or it may have no gallery
     dataset = result.config["dataset"]
     unstated = f"{result.dataset} (licence: {dataset.get('licence') or 'not stated'})"
@@ -105,7 +103,10 @@ def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence
         "attribution": dataset.get("attribution") or unstated,
         "classes": list(samples.dataset.classes),
         "curves": read_curves(predictions.folder / "log.csv"),
-        "cases": pictures,
+        "cases": [
+            picture_case(predictions, ids.index(case), place, quality)
+            for place, (case, quality) in chosen.items()
+        ],
     }
 
 
