@@ -44,14 +44,8 @@ def lower_is_better(score: str) -> bool:
 
 def result_path(folder: Path, result: Result) -> Path:
     """Where a result belongs below the results folder."""
-    return path_for(
-        folder / PHANTOM if result.data.phantom else folder,
-        result.dataset,
-        result.task,
-        result.model,
-        result.seed,
-        result.run_id,
-    )
+    top = folder / PHANTOM if result.data.phantom else folder
+    return path_for(top, result.dataset, result.task, result.model, result.seed, result.run_id)
 
 
 def path_for(
