@@ -40,26 +40,26 @@ def random_pairs(seed: int, images: int = 30, classes: int = 3, ties: bool = Tru
     for n in range(images):
         count = int(rng.integers(0, 5)) if n % 5 else 0
         corner = rng.uniform(0, 60, (count, 2))
-        own = np.concatenate([corner, corner + rng.uniform(5, 30, (count, 2))], 1)
+        targets = np.concatenate([corner, corner + rng.uniform(5, 30, (count, 2))], 1)
         labels = rng.integers(0, classes - 1, count)
-        near = np.concatenate([own + rng.normal(0, 2, own.shape), own.round()])
+        near = np.concatenate([targets + rng.normal(0, 2, targets.shape), targets.round()])
         if n % 4 == 2:
-            own, labels = np.concatenate([own, own]), np.concatenate([labels, labels])
+            targets, labels = np.concatenate([targets, targets]), np.concatenate([labels, labels])
             near = np.concatenate([near, near])
         noise = rng.uniform(0, 60, (400 if n == 1 else 6, 2))
-        found = np.concatenate(
+        predicted = np.concatenate(
             [near, np.concatenate([noise, noise + rng.uniform(5, 30, noise.shape)], 1)]
         )
-        found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 1)
+        predicted[:, 2:] = np.maximum(predicted[:, 2:], predicted[:, :2] + 1)
         marks = np.concatenate([labels, labels, rng.integers(0, classes, len(noise))])
         if n % 7 == 3:
-            found, marks = found[:0], marks[:0]
-        score = rng.uniform(0.01, 1, len(found)).astype(np.float32)
+            predicted, marks = predicted[:0], marks[:0]
+        score = rng.uniform(0.01, 1, len(predicted)).astype(np.float32)
         score = score.round(1) if ties else score  # one digit: many
         pairs.append(
             (
-                Boxes(own.astype(np.float32), labels),
-                Boxes(found.astype(np.float32), marks.astype(np.int64), score),
+                Boxes(targets.astype(np.float32), labels),
+                Boxes(predicted.astype(np.float32), marks.astype(np.int64), score),
             )
         )
     return pairs
@@ -68,20 +68,22 @@ def random_pairs(seed: int, images: int = 30, classes: int = 3, ties: bool = Tru
 def as_coco(pairs: Pairs, classes: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(ground truth, results) in COCO's form; ids start at 1."""
     images = [{"id": n + 1, "height": 100, "width": 100} for n in range(len(pairs))]
-    truths: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     predictions: list[dict[str, Any]] = []
-    for n, (own, found) in enumerate(pairs):
-        for (x1, y1, x2, y2), label in zip(own.xyxy.tolist(), own.labels.tolist(), strict=True):
+    for n, (target, prediction) in enumerate(pairs):
+        for (x1, y1, x2, y2), label in zip(
+            target.xyxy.tolist(), target.labels.tolist(), strict=True
+        ):
             box = {
                 "image_id": n + 1,
                 "category_id": label + 1,
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "iscrowd": 0,
             }
-            truths.append({**box, "area": (x2 - x1) * (y2 - y1), "id": len(truths) + 1})
-        assert found.scores is not None
+            annotations.append({**box, "area": (x2 - x1) * (y2 - y1), "id": len(annotations) + 1})
+        assert prediction.scores is not None
         for (x1, y1, x2, y2), label, score in zip(
-            found.xyxy.tolist(), found.labels, found.scores, strict=True
+            prediction.xyxy.tolist(), prediction.labels, prediction.scores, strict=True
         ):
             box = {
                 "image_id": n + 1,
@@ -90,12 +92,10 @@ def as_coco(pairs: Pairs, classes: int) -> tuple[dict[str, Any], list[dict[str, 
             }
             predictions.append({**box, "score": float(score)})
     categories = [{"id": c + 1, "name": str(c)} for c in range(classes)]
-    return {"images": images, "categories": categories, "annotations": truths}, predictions
+    return {"images": images, "categories": categories, "annotations": annotations}, predictions
 
 
-def evaluated(
-    dataset: dict[str, Any], predictions: list[dict[str, Any]], kind: str = "bbox"
-) -> Any:
+def evaluate(dataset: dict[str, Any], predictions: list[dict[str, Any]], kind: str = "bbox") -> Any:
     """pycocotools' evaluation."""
     with contextlib.redirect_stdout(io.StringIO()):
         gt = COCO()
@@ -110,4 +110,4 @@ def evaluated(
 
 def reference(pairs: Pairs, classes: int) -> Any:
     """pycocotools' evaluation of the same boxes."""
-    return evaluated(*as_coco(pairs, classes))
+    return evaluate(*as_coco(pairs, classes))

@@ -13,7 +13,7 @@ import pytest
 import torch
 from pycocotools import mask as rle
 
-from tests.helpers.drawn_boxes import SQUARE, draw_prediction, draw_target, evaluated, random_pairs
+from tests.helpers.drawn_boxes import SQUARE, draw_prediction, draw_target, evaluate, random_pairs
 from usbench.metrics import box_protocols
 from usbench.metrics.average_precision import average_precisions, recalls
 from usbench.metrics.matches import (
@@ -237,7 +237,7 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
         (len(dataset["images"]), CLASSES),
         box_protocols.AREAS,
     )
-    theirs = evaluated(dataset, [dict(each) for each in results], kind)
+    theirs = evaluate(dataset, [dict(each) for each in results], kind)
     assert any(actual.ignored.any() for actual in ours)
     weights, curve = np.ones((1, len(dataset["images"]))), box_protocols.BOX_PROTOCOLS["coco"].curve
     for a, actual in enumerate(ours):
