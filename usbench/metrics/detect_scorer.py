@@ -107,9 +107,8 @@ class DetectScorer:
         coco = match_pairs(BOX_PROTOCOLS[COCO], self.pairs, len(self.classes))
         scored = []
         for protocol in self.protocols:
-            matches = coco
-            if protocol.name != COCO:
-                matches = match_pairs(protocol, self.pairs, len(self.classes))
+            is_coco = protocol.name == COCO
+            matches = coco if is_coco else match_pairs(protocol, self.pairs, len(self.classes))
             scored.append(
                 box_protocols.score_matches(protocol, matches, self.pairs, self.classes, draws)
             )

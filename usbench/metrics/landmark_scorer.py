@@ -180,12 +180,11 @@ class LandmarkScorer:
         self, group: str, target: Landmarks, prediction: Landmarks, scales: Mapping[str, Scale]
     ) -> None:
         """Add predicted minus true length between the pairs of points that are both seen."""
+        numbers = {self.classes[n]: n for n in np.flatnonzero(target.state == SEEN)}
         for name, ends in self.lengths.items():
-            if not set(ends) <= set(self.classes):
+            if not set(ends) <= numbers.keys():
                 continue
-            start, end = (self.classes.index(point) for point in ends)
-            if target.state[start] != SEEN or target.state[end] != SEEN:
-                continue
+            start, end = (numbers[point] for point in ends)
             for unit, scale in scales.items():
                 true = radial_error(target.paths[start], target.paths[end], scale)
                 predicted = radial_error(prediction.paths[start], prediction.paths[end], scale)

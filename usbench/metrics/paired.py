@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, cycle, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,10 +85,11 @@ class MapScores:
     ) -> Values:
         """As those of MeanScores; each seed is in as many pairs as any other."""
         assert isinstance(other, MapScores)
-        values = []
-        for n in range(math.lcm(len(self.seeds), len(other.seeds))):
-            first, second = self.seeds[n % len(self.seeds)], other.seeds[n % len(other.seeds)]
-            values.append(_swap_boxes(interleave_matches(first, second), index, swaps))
+        pairs = islice(
+            zip(cycle(self.seeds), cycle(other.seeds), strict=True),
+            math.lcm(len(self.seeds), len(other.seeds)),
+        )
+        values = [_swap_boxes(interleave_matches(*pair), index, swaps) for pair in pairs]
         return np.asarray(np.mean(values, axis=0))
 
 

@@ -114,18 +114,15 @@ class SegmentScorer:
                 f"got {len(target.planes)}"
             )
         known = known_classes(target)
-        outlines: list[outline_figures.Case] = [{} for _ in known]
-        for c in np.flatnonzero(known):
-            outlines[c] = outline_figures.measure_outlines(
-                target.planes[c],
-                prediction.planes[c],
-                mm_per_px,
-                self.tolerance_px,
-                self.tolerance_mm,
+        settings = (mm_per_px, self.tolerance_px, self.tolerance_mm)
+        counts = count_pixels(target.planes, prediction.planes)  # checks the shapes
+        outlines = [
+            outline_figures.measure_outlines(plane, predicted, *settings) if is_known else {}
+            for plane, predicted, is_known in zip(
+                target.planes, prediction.planes, known, strict=True
             )
-        self.add_counts(
-            case, group, count_pixels(target.planes, prediction.planes), known, outlines
-        )
+        ]
+        self.add_counts(case, group, counts, known, outlines)
         for protocol in self.protocols:
             if not protocol.is_native:
                 counts = protocol.count(target.planes, prediction.planes)
