@@ -27,7 +27,7 @@ from usbench.errors import ConfigError, RunError
 from usbench.evaluate.rescore import find_run_config
 from usbench.io.console import say, table, track, warn
 from usbench.io.files import write_atomically
-from usbench.results.result import Cost, Result, cost_from_json
+from usbench.results.result import Cost, Result, from_json
 from usbench.results.store import load_result, resolve_result, save_result
 from usbench.runner import launch, machine
 
@@ -92,7 +92,7 @@ def measure_in_child(path: Path, options: argparse.Namespace) -> Cost:
         done = subprocess.run([sys.executable, __file__, *words], env=environment)
         if done.returncode or not out.is_file():
             raise RunError(f"{path}: its model couldn't be measured (see above)")
-        return cost_from_json(json.loads(out.read_text()))
+        return from_json(Cost, json.loads(out.read_text()))
 
 
 def measure(options: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
 from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results.build import ReportedScores, report_scores
 from usbench.results.format import USUAL_SCORES
-from usbench.results.result import plain, protocols_to_json
+from usbench.results.result import protocols_to_json, to_json
 from usbench.runner.report import format_bounds, format_score
 from usbench.runner.resolve import resolve_config
 from usbench.types import Task
@@ -65,7 +65,7 @@ class ScoredFiles:
         return {
             "task": self.task,
             "classes": list(self.classes),
-            "primary": plain(self.scores.primary),
+            "primary": to_json(self.scores.primary),
             **protocols_to_json(self.scores.protocols),
             "data": data,
             "cases": list(self.cases),

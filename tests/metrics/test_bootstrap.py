@@ -1,4 +1,4 @@
-"""Cluster bootstrap: by hand, against resampling done the long way, and what it says of few groups."""
+"""Cluster bootstrap: by hand, against resampling done the long way, and its warnings for few groups."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_names_do_not_matter_and_the_seed_does():
 
 
 def test_the_stream_is_pinned():
-    """The same draws in every version of NumPy: intervals in committed records are to be had again."""
+    """The same draws in every version of NumPy: intervals in committed results can be reproduced."""
     assert draw(["a", "b", "c", "d"], 3).weights.tolist() == [
         [2, 1, 1, 0],
         [0, 0, 2, 2],
@@ -56,33 +56,40 @@ def test_weighting_is_listing_the_cases_again(groups, seed, data):
 
 
 def test_the_interval_is_the_percentiles():
-    found = percentile_interval(np.arange(1001.0), 12)
-    assert (found.low, found.high) == pytest.approx((25, 975)) and found.reason is None
-    assert percentile_interval(np.arange(1001.0), 12, level=0.9).low == pytest.approx(50)
+    actual = percentile_interval(np.arange(1001.0), 12)
+    assert (actual.low, actual.high) == pytest.approx((25, 975)) and actual.reason is None
 
 
 @pytest.mark.parametrize(
     ("groups", "undefined", "there", "says"),
-    [(4, 0, False, "4 groups, at least 5"), (5, 0, True, "rough: 5 groups"), (9, 0, True, "fewer than 10"),
-     (10, 0, True, None), (20, 50, True, None), (20, 51, False, "undefined in 51 of 1000 resamples")],
-)  # fmt: skip
+    [
+        (4, 0, False, "at least 5 groups, got 4"),
+        (5, 0, True, "rough: 5 groups"),
+        (9, 0, True, "fewer than 10"),
+        (10, 0, True, None),
+        (20, 50, True, None),
+        (20, 51, False, "undefined in 51 of 1000 resamples"),
+    ],
+)
 def test_few_groups_and_lost_resamples(groups, undefined, there, says):
     resampled = np.concatenate([np.full(undefined, np.nan), np.linspace(0, 1, 1000 - undefined)])
-    found = percentile_interval(resampled, groups)
-    assert (found.low is not None) == there
-    assert found.reason is None if says is None else says in str(found.reason)
+    actual = percentile_interval(resampled, groups)
+    assert (actual.low is not None) == there
+    assert actual.reason is None if says is None else says in str(actual.reason)
 
 
 def test_groups_widen_the_interval():
-    """25 animals × 20 frames with equal spread between and within: frames taken as independent are far too sure."""
+    """25 animals × 20 frames with equal spread between and within: frames taken as independent are
+    far too sure.
+    """
     rng = np.random.default_rng(0)
     animal = np.repeat(np.arange(25), 20)
     values = rng.normal(0, 1, 25)[animal] + rng.normal(0, 1, 500)
 
     def width(groups: list[str]) -> float:
-        found = percentile_interval(resample_means(values, draw(groups)), len(set(groups)))
-        assert found.low is not None and found.high is not None
-        return found.high - found.low
+        actual = percentile_interval(resample_means(values, draw(groups)), len(set(groups)))
+        assert actual.low is not None and actual.high is not None
+        return actual.high - actual.low
 
     assert width([str(a) for a in animal]) > 2.5 * width([str(n) for n in range(500)])
 

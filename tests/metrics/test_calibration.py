@@ -13,7 +13,7 @@ from usbench.metrics.bootstrap import draw
 from usbench.metrics.calibration import BINS, ece, ece_figure, histogram
 
 
-def alone(confidence: list[float], right: list[bool]) -> float:
+def ece_of(confidence: list[float], right: list[bool]) -> float:
     sure = np.array(confidence)
     return float(
         ece(histogram(sure, np.array(right, bool), np.zeros(len(sure), np.int64), 1).sum(axis=0))
@@ -21,7 +21,7 @@ def alone(confidence: list[float], right: list[bool]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("confidence", "right", "wanted"),
+    ("confidence", "right", "expected"),
     [
         ([1.0, 1.0, 0.0], [True, True, False], 0.0),
         ([1.0, 0.0], [False, True], 1.0),
@@ -36,12 +36,12 @@ def alone(confidence: list[float], right: list[bool]) -> float:
         ),  # one bin: it has its upper end, the first has 0 too
     ],
 )
-def test_by_hand(confidence, right, wanted):
-    assert alone(confidence, right) == pytest.approx(wanted)
+def test_by_hand(confidence, right, expected):
+    assert ece_of(confidence, right) == pytest.approx(expected)
 
 
-def test_without_a_guess_it_is_undefined():
-    assert np.isnan(alone([], []))
+def test_without_a_prediction_it_is_undefined():
+    assert np.isnan(ece_of([], []))
     figure = ece_figure(np.zeros((3, BINS, 3)), draw(list("abc")), "no box")
     assert figure.value is None and figure.reason == "no box" and figure.n == 0
 
@@ -54,7 +54,7 @@ def test_parity_with_torchmetrics(seed):
     theirs = binary_calibration_error(
         torch.tensor(confidence), torch.tensor(right).long(), n_bins=15, norm="l1"
     )
-    assert alone(confidence.tolist(), right.tolist()) == pytest.approx(float(theirs), abs=1e-6)
+    assert ece_of(confidence.tolist(), right.tolist()) == pytest.approx(float(theirs), abs=1e-6)
 
 
 @given(
@@ -62,17 +62,17 @@ def test_parity_with_torchmetrics(seed):
     st.integers(0, 9),
 )
 @settings(max_examples=50)
-def test_every_resample_is_the_error_of_the_cases_it_lists(guesses, seed):
-    case = np.array([n for n, *_ in guesses], np.int64)
+def test_every_resample_is_the_error_of_the_cases_it_lists(predictions, seed):
+    case = np.array([n for n, *_ in predictions], np.int64)
     confidence, right = (
-        np.array([c for _, c, _ in guesses], float),
-        np.array([r for *_, r in guesses], bool),
+        np.array([c for _, c, _ in predictions], float),
+        np.array([r for *_, r in predictions], bool),
     )
     bins = histogram(confidence, right, case, 4)
-    assert bins.sum(axis=(0, 1)) == pytest.approx([len(guesses), confidence.sum(), right.sum()])
+    assert bins.sum(axis=(0, 1)) == pytest.approx([len(predictions), confidence.sum(), right.sum()])
     draws = draw(list("abca"), 5, seed)
     for weights in draws.case_weights.astype(int):
-        listed = np.repeat(np.arange(len(guesses)), weights[case] if len(case) else 0)
-        wanted = alone(confidence[listed].tolist(), right[listed].tolist())
-        found = float(ece(np.tensordot(weights, bins, axes=1)))
-        assert found == pytest.approx(wanted, nan_ok=True, abs=1e-12)
+        listed = np.repeat(np.arange(len(predictions)), weights[case] if len(case) else 0)
+        expected = ece_of(confidence[listed].tolist(), right[listed].tolist())
+        actual = float(ece(np.tensordot(weights, bins, axes=1)))
+        assert actual == pytest.approx(expected, nan_ok=True, abs=1e-12)

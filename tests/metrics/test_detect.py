@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.helpers.drawn_boxes import SQUARE, Pairs, guess, random_pairs, truth
+from tests.helpers.drawn_boxes import SQUARE, Pairs, draw_prediction, draw_target, random_pairs
+from tests.helpers.figures import figure_values
 from usbench.errors import ConfigError
 from usbench.metrics import box_protocols
 from usbench.metrics.detect_scorer import DetectScorer, best_confidence
-from usbench.metrics.scores import Scores, figure_values
+from usbench.metrics.scores import Scores
 from usbench.results import scoring
 from usbench.types import Boxes
 
@@ -20,18 +21,18 @@ AWAY = (50, 50, 60, 60)
 def scored(pairs: Pairs, groups: int | None = None, **options) -> Scores:
     """Of classes a, b and c, the images in turn of so many groups (each its own)."""
     scorer = DetectScorer(["a", "b", "c"], **options)
-    for n, (own, found) in enumerate(pairs):
-        scorer.update(f"{n:03d}", str(n % (groups or len(pairs))), own, found)
+    for n, (own, actual) in enumerate(pairs):
+        scorer.update(f"{n:03d}", str(n % (groups or len(pairs))), own, actual)
     return scorer.result()
 
 
 def test_end_to_end():
     scorer = DetectScorer(["a"], extra={"boxes": lambda t, g: float(len(g.labels))})
-    scorer.update("one", "g", truth(SQUARE), guess((*AWAY, 0.3), (*SQUARE, 0.9)))
+    scorer.update("one", "g", draw_target(SQUARE), draw_prediction((*AWAY, 0.3), (*SQUARE, 0.9)))
     scorer.update("two", "g", Boxes.empty(), Boxes.empty(scored=True))
     result = scorer.result()
-    found = figure_values(result.protocol.scores)
-    assert (found["map50_95"], found["ar1"], found["boxes"], found["precision"]) == (
+    actual = figure_values(result.protocol.scores)
+    assert (actual["map50_95"], actual["ar1"], actual["boxes"], actual["precision"]) == (
         1.0,
         1.0,
         1.0,
@@ -63,7 +64,7 @@ def test_a_further_figure_is_the_mean_of_the_cases_where_it_is_defined():
     scorer = DetectScorer(
         ["a"], extra={"first": lambda t, g: float(g.scores[0]) if len(g.labels) else None}
     )
-    scorer.update("one", "g", truth(SQUARE), guess((*SQUARE, 0.5)))
+    scorer.update("one", "g", draw_target(SQUARE), draw_prediction((*SQUARE, 0.5)))
     scorer.update("two", "g", Boxes.empty(), Boxes.empty(scored=True))
     figure = scorer.result().protocol.scores["first"]
     assert figure.value == 0.5 and figure.n == 1
@@ -72,8 +73,8 @@ def test_a_further_figure_is_the_mean_of_the_cases_where_it_is_defined():
 def test_a_set_without_a_case_is_undefined():
     result = DetectScorer(["a"], ["coco", "ultralytics"]).result()
     assert result.cases == []
-    for ruled in result.protocols:
-        for figure in (*ruled.scores.values(), *ruled.per_class["a"].values()):
+    for protocol in result.protocols:
+        for figure in (*protocol.scores.values(), *protocol.per_class["a"].values()):
             assert figure.value is None and figure.reason and figure.low is None
 
 
@@ -92,44 +93,45 @@ def test_a_confidence_that_is_none(confidence):
 def test_the_first_rule_is_the_protocol_and_has_the_further_figures():
     """Those are of the matches of the rule coco whatever the protocol, and so is the case table."""
     pairs = random_pairs(0)
-    one, other = (
+    first, second = (
         scored(pairs, protocols=rules)
         for rules in (["coco", "ultralytics"], ["ultralytics", "coco"])
     )
     assert (
-        [ruled.name for ruled in one.protocols]
+        [protocol.name for protocol in first.protocols]
         == ["coco", "ultralytics"]
-        == [ruled.name for ruled in other.protocols][::-1]
+        == [protocol.name for protocol in second.protocols][::-1]
     )
-    assert one.cases == other.cases
+    assert first.cases == second.cases
     for name in ("f1", "sens_fppi_0.25", "auroc_image", "ece", "fp_per_empty_image"):
         assert (
-            one.protocol.scores[name] == other.protocol.scores[name]
-            and name not in other.protocols[1].scores
+            first.protocol.scores[name] == second.protocol.scores[name]
+            and name not in second.protocols[1].scores
         )
-        assert one.protocol.per_class["a"][name] == other.protocol.per_class["a"][name]
+        assert first.protocol.per_class["a"][name] == second.protocol.per_class["a"][name]
     assert (
-        figure_values(one.protocols[1].scores).items()
-        <= figure_values(other.protocol.scores).items()
+        figure_values(first.protocols[1].scores).items()
+        <= figure_values(second.protocol.scores).items()
     )
     assert (
-        other.protocol.target_score["map50"].value == pytest.approx(0.995)
-        and "ar100" not in other.protocol.scores
+        second.protocol.target_score["map50"].value == pytest.approx(0.995)
+        and "ar100" not in second.protocol.scores
     )
     assert (
-        "sens_fppi" in one.protocol.description and "sens_fppi" not in one.protocols[1].description
+        "sens_fppi" in first.protocol.description
+        and "sens_fppi" not in first.protocols[1].description
     )
 
 
 def test_every_figure_has_its_interval():
     result = scored(random_pairs(0, 60), groups=20, protocols=["coco", "ultralytics"])
-    for ruled in result.protocols:
-        for name, figure in ruled.scores.items():
+    for protocol in result.protocols:
+        for name, figure in protocol.scores.items():
             if "large" not in name and "medium" not in name:
                 assert figure.low <= figure.value <= figure.high and figure.low < figure.high, name
         absent = {
             name: figure
-            for name, figure in ruled.per_class["c"].items()
+            for name, figure in protocol.per_class["c"].items()
             if name[:2] in ("ma", "ar", "re")
         }
         assert all(
@@ -140,18 +142,21 @@ def test_every_figure_has_its_interval():
 
 
 @pytest.mark.parametrize(
-    ("groups", "words"), [(4, "no interval: 4 groups"), (9, "rough: 9 groups"), (10, None)]
+    ("groups", "message"),
+    [(4, "no interval: expected at least 5 groups, got 4"), (9, "rough: 9 groups"), (10, None)],
 )
-def test_few_groups(groups, words):
+def test_few_groups(groups, message):
     figure = scored(random_pairs(0, 40), groups=groups).protocol.scores["map50_95"]
     assert (figure.low is None) == (groups < 5)
-    assert figure.interval is None if words is None else figure.interval.startswith(words)
+    assert figure.interval is None if message is None else figure.interval.startswith(message)
 
 
 def test_a_class_that_is_rare_has_no_interval_and_the_mean_has():
     """Of 12 images one has class b: a resample lacks it with (11/12)^12 = 35 %."""
-    pairs = [(truth(SQUARE), guess((*SQUARE, 0.9), (*AWAY, 0.95))) for _ in range(11)]
-    pairs.append((truth(SQUARE, labels=[1]), guess((*SQUARE, 0.9), labels=[1])))
+    pairs = [
+        (draw_target(SQUARE), draw_prediction((*SQUARE, 0.9), (*AWAY, 0.95))) for _ in range(11)
+    ]
+    pairs.append((draw_target(SQUARE, labels=[1]), draw_prediction((*SQUARE, 0.9), labels=[1])))
     protocol = scored(pairs).protocol
     rare = protocol.per_class["b"]["map50_95"]
     assert (
@@ -167,8 +172,8 @@ def test_the_same_twice():
     pairs = random_pairs(0, 20)
     assert scored(pairs).protocols == scored(pairs).protocols
     scorer = DetectScorer(["a", "b", "c"])
-    for n, (own, found) in enumerate(pairs):
-        scorer.update(f"{n:03d}", f"hashed-{n * 7919 % 101}", own, found)
+    for n, (own, actual) in enumerate(pairs):
+        scorer.update(f"{n:03d}", f"hashed-{n * 7919 % 101}", own, actual)
     assert scorer.result().protocol == scored(pairs).protocol
 
 
@@ -176,18 +181,19 @@ def test_the_same_twice():
 
 
 FEW: Pairs = [
-    (truth(SQUARE), guess((*SQUARE, 0.7), (*AWAY, 0.6))),
-    (Boxes.empty(), guess((*AWAY, 0.5))),
+    (draw_target(SQUARE), draw_prediction((*SQUARE, 0.7), (*AWAY, 0.6))),
+    (Boxes.empty(), draw_prediction((*AWAY, 0.5))),
 ]
 
 
 def test_the_best_confidence_of_pairs():
     assert best_confidence(iter(FEW)) == pytest.approx(0.7) and best_confidence([]) == 0.25
-    # all classes in one order: class a has a hit at .6 and a miss at .2, class b a hit at .9: 2 of 2 from .6 on
+    # all classes in one order: class a has a hit at .6 and a miss at .2, class b a hit at .9: 2 of
+    # 2 from .6 on
     two = [
         (
-            truth(SQUARE, SQUARE, labels=[0, 1]),
-            guess((*SQUARE, 0.6), (*AWAY, 0.2), (*SQUARE, 0.9), labels=[0, 0, 1]),
+            draw_target(SQUARE, SQUARE, labels=[0, 1]),
+            draw_prediction((*SQUARE, 0.6), (*AWAY, 0.2), (*SQUARE, 0.9), labels=[0, 0, 1]),
         )
     ]
     assert best_confidence(two) == pytest.approx(0.6)
@@ -195,7 +201,7 @@ def test_the_best_confidence_of_pairs():
 
 def test_validation_chooses_the_confidence_and_the_description_says_so():
     samples = [SimpleNamespace(target=own) for own, _ in FEW]
-    listed = list(zip(samples, [found for _, found in FEW], strict=True))
+    listed = list(zip(samples, [actual for _, actual in FEW], strict=True))
     dataset = SimpleNamespace(task="detect")
     validation = SimpleNamespace(samples=SimpleNamespace(dataset=dataset), pairs=lambda: listed)
     chosen = scoring.choose_thresholds(validation)
@@ -218,18 +224,20 @@ def test_the_rules_by_name():
 
 
 def test_boxes_without_an_area_match_nothing():
-    """A truth and a guess that are the same point: 0 of 0 is no overlap."""
+    """A target and a prediction that are the same point: 0 of 0 is no overlap."""
     point = (10, 10, 10, 10)
-    found = scored([(truth(point), guess((*point, 0.9)))], protocols=["coco", "ultralytics"])
-    assert [ruled.scores["map50"].value for ruled in found.protocols] == [0.0, 0.0]
+    actual = scored(
+        [(draw_target(point), draw_prediction((*point, 0.9)))], protocols=["coco", "ultralytics"]
+    )
+    assert [protocol.scores["map50"].value for protocol in actual.protocols] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("label", [-1, 3])
 def test_a_label_that_is_no_class_is_refused(label):
     """It would else count in another image's place."""
     for pair in (
-        (truth(SQUARE, labels=[label]), guess()),
-        (truth(SQUARE), guess((*SQUARE, 0.9), labels=[label])),
+        (draw_target(SQUARE, labels=[label]), draw_prediction()),
+        (draw_target(SQUARE), draw_prediction((*SQUARE, 0.9), labels=[label])),
     ):
         with pytest.raises(ValueError, match=r"expected labels from 0 to 2"):
             scored([pair])

@@ -1,4 +1,6 @@
-"""Scoring of landmarks: distances, presence, lengths and selection by hand; presence as in scikit-learn."""
+"""Scoring of landmarks: distances, presence, lengths and selection by hand; presence as in
+scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.figures import figure_values
 from usbench.datasets.config import ViewConfig, read_config
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import build
 from usbench.metrics import case_figures
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.landmark_scorer import RADIAL, LandmarkScorer, presence_threshold, selection
-from usbench.metrics.scores import Figures, figure_values
+from usbench.metrics.scores import Figures
 from usbench.runner.resolve import metric_node
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 
@@ -29,9 +32,10 @@ Places = Sequence[tuple[float, float]]
 def marks(*labels: Places | int, scores: Sequence[float] | None = None) -> Landmarks:
     """One label per name: places where it is seen, else its state."""
     paths = tuple(
-        np.array([] if isinstance(one, int) else one, np.float32).reshape(-1, 2) for one in labels
+        np.array([] if isinstance(label, int) else label, np.float32).reshape(-1, 2)
+        for label in labels
     )
-    states = np.array([one if isinstance(one, int) else SEEN for one in labels], np.int8)
+    states = np.array([label if isinstance(label, int) else SEEN for label in labels], np.int8)
     return Landmarks(paths, states, None if scores is None else np.array(scores, np.float32))
 
 
@@ -44,13 +48,13 @@ def row_of(y: float, start: float = 0, end: float = 60, knots: int = 4) -> Place
     return [(x, y) for x in np.linspace(start, end, knots)]
 
 
-Case = tuple[Any, ...]  # (group, truth, guess[, mm_per_px])
+Case = tuple[Any, ...]  # (group, target, prediction[, mm_per_px])
 
 
 def scorer_of(names: str, cases: Sequence[Case], **settings: Any) -> LandmarkScorer:
     scorer = LandmarkScorer(names.split(), **settings)
-    for n, (group, truth, guess, *spacing) in enumerate(cases):
-        scorer.update(f"case{n}", group, truth, guess, SIZE, *spacing)
+    for n, (group, target, prediction, *spacing) in enumerate(cases):
+        scorer.update(f"case{n}", group, target, prediction, SIZE, *spacing)
     return scorer
 
 
@@ -66,18 +70,20 @@ def values(names: str, *cases: Case, **settings: Any) -> dict[str, float | None]
 
 
 def test_a_3_4_5_error():
-    found = values("apex", ("g", marks(at(100, 50)), marks(at(103, 54), scores=[0.9])))
-    assert found["mre_px"] == found["median_re_px"] == 5 and found["mre_diag"] == pytest.approx(
+    actual = values("apex", ("g", marks(at(100, 50)), marks(at(103, 54), scores=[0.9])))
+    assert actual["mre_px"] == actual["median_re_px"] == 5 and actual["mre_diag"] == pytest.approx(
         0.01
     )
-    assert [found[f"sdr_px_{t}"] for t in (2, 4, 8, 16)] == [0, 0, 1, 1]
+    assert [actual[f"sdr_px_{t}"] for t in (2, 4, 8, 16)] == [0, 0, 1, 1]
 
 
 def test_mm_take_each_axis_with_its_own_spacing():
-    """3 px across at .4 mm and 4 px down at .225 mm: √(1.2² + .9²) = 1.5. Swapped axes would give 1.74."""
-    found = values("apex", ("g", marks(at(100, 50)), marks(at(103, 54)), (0.225, 0.4)))
-    assert found["mre_mm"] == pytest.approx(1.5) and found["mre_px"] == 5
-    assert [found[f"sdr_mm_{t}"] for t in (1, 2, 4, 8)] == [0, 1, 1, 1]
+    """3 px across at .4 mm and 4 px down at .225 mm: √(1.2² + .9²) = 1.5. Swapped axes would give
+    1.74.
+    """
+    actual = values("apex", ("g", marks(at(100, 50)), marks(at(103, 54)), (0.225, 0.4)))
+    assert actual["mre_mm"] == pytest.approx(1.5) and actual["mre_px"] == 5
+    assert [actual[f"sdr_mm_{t}"] for t in (1, 2, 4, 8)] == [0, 1, 1, 1]
 
 
 def test_a_threshold_takes_its_own_length_in():
@@ -89,17 +95,20 @@ def test_a_threshold_takes_its_own_length_in():
 
 
 def test_every_seen_point_counts_once_over_all():
-    """Errors 1, 2, 3 of `a` and 10 of `b`: mean 4, median 2.5, SD √(50/3); a mean of the names' means would be 6."""
+    """Errors 1, 2, 3 of `a` and 10 of `b`: mean 4, median 2.5, SD √(50/3); a mean of the names'
+    means would be 6.
+    """
     cases = [
         ("g", marks(at(0, 0), at(50, 0)), marks(at(1, 0), at(60, 0))),
         ("g", marks(at(0, 0), OFF), marks(at(2, 0), at(0, 0))),
         ("h", marks(at(0, 0), BLURRED), marks(at(0, 3), at(0, 0))),
     ]
     protocol = scorer_of("a b", cases).result().protocol
-    found = protocol.scores
-    assert (found["mre_px"].value, found["mre_px"].n, found["median_re_px"].value) == (4, 4, 2.5)
+    actual = protocol.scores
+    assert (actual["mre_px"].value, actual["mre_px"].n, actual["median_re_px"].value) == (4, 4, 2.5)
     assert (
-        found["sd_re_px"].value == pytest.approx(np.sqrt(50 / 3)) and found["sdr_px_2"].value == 0.5
+        actual["sd_re_px"].value == pytest.approx(np.sqrt(50 / 3))
+        and actual["sdr_px_2"].value == 0.5
     )
     own = {
         name: (protocol.per_class[name]["mre_px"].value, protocol.per_class[name]["mre_px"].n)
@@ -110,10 +119,12 @@ def test_every_seen_point_counts_once_over_all():
 
 
 def test_a_place_counts_whatever_its_presence_score():
-    """A point that the model holds for absent is scored at its maximum: leaving it out would flatter the mean."""
+    """A point that the model holds for absent is scored at its maximum: leaving it out would
+    flatter the mean.
+    """
     sure, unsure = marks(at(3, 0), scores=[1.0]), marks(at(0, 9), scores=[0.0])
-    found = figures("apex", ("g", marks(at(0, 0)), sure), ("g", marks(at(0, 0)), unsure))
-    assert (found["mre_px"].value, found["mre_px"].n) == (6, 2)
+    actual = figures("apex", ("g", marks(at(0, 0)), sure), ("g", marks(at(0, 0)), unsure))
+    assert (actual["mre_px"].value, actual["mre_px"].n) == (6, 2)
 
 
 @pytest.mark.parametrize("state", [BLURRED, OFF])
@@ -127,19 +138,19 @@ def test_what_is_not_seen_has_no_distance(state: int) -> None:
 
 def test_images_without_a_pixel_size_are_left_out_of_mm_only():
     known = ("g", marks(at(0, 0)), marks(at(0, 4)), (0.5, 0.1))
-    found = figures("a", known, ("g", marks(at(0, 0)), marks(at(0, 100)), None))
-    assert (found["mre_px"].value, found["mre_px"].n) == (52, 2)
-    assert (found["mre_mm"].value, found["mre_mm"].n) == (2, 1)
+    actual = figures("a", known, ("g", marks(at(0, 0)), marks(at(0, 100)), None))
+    assert (actual["mre_px"].value, actual["mre_px"].n) == (52, 2)
+    assert (actual["mre_mm"].value, actual["mre_mm"].n) == (2, 1)
 
 
 def test_no_pixel_size_no_image_size():
     scorer = LandmarkScorer(["a"])
     scorer.update("c", "g", marks(at(0, 0)), marks(at(0, 4)))
-    found = scorer.result().protocol.scores
-    assert found["mre_px"].value == 4
-    assert (found["mre_mm"].value, found["mre_mm"].n) == (None, 0)
-    assert found["mre_mm"].reason == found["sdr_mm_2"].reason == "the pixels' size isn't known"
-    assert (found["mre_diag"].value, found["mre_diag"].reason) == (
+    actual = scorer.result().protocol.scores
+    assert actual["mre_px"].value == 4
+    assert (actual["mre_mm"].value, actual["mre_mm"].n) == (None, 0)
+    assert actual["mre_mm"].reason == actual["sdr_mm_2"].reason == "the pixels' size isn't known"
+    assert (actual["mre_diag"].value, actual["mre_diag"].reason) == (
         None,
         "the images' size isn't given",
     )
@@ -149,59 +160,65 @@ def test_no_pixel_size_no_image_size():
 
 
 def test_two_parallel_curves_3_px_apart():
-    found = values("wall", ("g", marks(row_of(10)), marks(row_of(13)), (0.5, 0.25)))
-    assert found["curve_mean_px"] == pytest.approx(3) and found["curve_hd_px"] == pytest.approx(3)
-    assert found["curve_mean_mm"] == pytest.approx(1.5) and found["curve_hd_mm"] == pytest.approx(
+    actual = values("wall", ("g", marks(row_of(10)), marks(row_of(13)), (0.5, 0.25)))
+    assert actual["curve_mean_px"] == pytest.approx(3) and actual["curve_hd_px"] == pytest.approx(3)
+    assert actual["curve_mean_mm"] == pytest.approx(1.5) and actual["curve_hd_mm"] == pytest.approx(
         1.5
     )
-    assert found["mre_px"] is None and found["sdr_px_4"] is None
+    assert actual["mre_px"] is None and actual["sdr_px_4"] is None
 
 
 def test_both_directions_count():
-    """Half the curve predicted, 0…30 of 0…60: from the prediction 0; from the truth's 61 samples 1 + … + 30 = 465 of
-    distance. A one-sided distance would be 0 or 7.62, the Hausdorff distance is 30."""
-    found = values("wall", ("g", marks(row_of(10)), marks(row_of(10, end=30))))
-    assert found["curve_mean_px"] == pytest.approx(465 / 61 / 2) and found[
+    """Half the curve predicted, 0…30 of 0…60: from the prediction 0; from the target's 61 samples 1
+    + … + 30 = 465 of distance. A one-sided distance would be 0 or 7.62, the Hausdorff distance is
+    30.
+    """
+    actual = values("wall", ("g", marks(row_of(10)), marks(row_of(10, end=30))))
+    assert actual["curve_mean_px"] == pytest.approx(465 / 61 / 2) and actual[
         "curve_hd_px"
     ] == pytest.approx(30)
     turned = values("wall", ("g", marks(row_of(10, end=30)), marks(row_of(10))))
     assert (
-        turned["curve_mean_px"] == found["curve_mean_px"]
-        and turned["curve_hd_px"] == found["curve_hd_px"]
+        turned["curve_mean_px"] == actual["curve_mean_px"]
+        and turned["curve_hd_px"] == actual["curve_hd_px"]
     )
 
 
 def test_curves_are_compared_along_their_length_not_at_their_knots():
     """The same line by 4 and by 61 knots, and backwards."""
-    for guess in (row_of(10, knots=61), row_of(10)[::-1]):
-        assert values("wall", ("g", marks(row_of(10)), marks(guess)))[
+    for prediction in (row_of(10, knots=61), row_of(10)[::-1]):
+        assert values("wall", ("g", marks(row_of(10)), marks(prediction)))[
             "curve_hd_px"
         ] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("guess", "mean", "hausdorff"),
+    ("prediction", "mean", "hausdorff"),
     [
-        # the place to the curve: 4; the curve's samples to the place: mean of √(16 + d²), d = −3 … 3
+        # the place to the curve: 4; the curve's samples to the place: mean of √(16 + d²), d = −3 …
+        # 3
         (at(3, 14), (4 + (2 * (5 + 20**0.5 + 17**0.5) + 4) / 7) / 2, 5),
         ([(3, 14)] * 3, (4 + (2 * (5 + 20**0.5 + 17**0.5) + 4) / 7) / 2, 5),
         ([(0, 13), (6, 13)], 3, 3),
     ],
 )
 def test_a_predicted_curve_of_one_or_two_places(
-    guess: Places, mean: float, hausdorff: float
+    prediction: Places, mean: float, hausdorff: float
 ) -> None:
-    found = values("wall", ("g", marks(row_of(10, end=6)), marks(guess)))
-    assert found["curve_mean_px"] == pytest.approx(mean) and found["curve_hd_px"] == pytest.approx(
-        hausdorff
-    )
+    actual = values("wall", ("g", marks(row_of(10, end=6)), marks(prediction)))
+    assert actual["curve_mean_px"] == pytest.approx(mean) and actual[
+        "curve_hd_px"
+    ] == pytest.approx(hausdorff)
 
 
 def test_a_point_predicted_as_a_curve_is_no_gain():
-    """A predicted line through the true point would be 0 away by the nearest place; its far samples count too."""
-    found = values("apex", ("g", marks(at(30, 10)), marks(row_of(10))))
+    """A predicted line through the true point would be 0 away by the nearest place; its far samples
+    count too.
+    """
+    actual = values("apex", ("g", marks(at(30, 10)), marks(row_of(10))))
     assert (
-        found["mre_px"] == pytest.approx((0 + 2 * 465 / 61) / 2) and found["curve_mean_px"] is None
+        actual["mre_px"] == pytest.approx((0 + 2 * 465 / 61) / 2)
+        and actual["curve_mean_px"] is None
     )
 
 
@@ -213,23 +230,24 @@ def test_one_knot_of_a_name_that_is_a_curve_elsewhere_counts_as_a_curve():
     ]
     for order in (cases, cases[::-1]):
         scores = scorer_of("wall", order).result()
-        found = scores.protocol.scores
-        assert (found["curve_mean_px"].value, found["curve_mean_px"].n) == (pytest.approx(3), 2)
-        assert found["curve_hd_px"].n == 2 and found["mre_px"].n == 0
+        actual = scores.protocol.scores
+        assert (actual["curve_mean_px"].value, actual["curve_mean_px"].n) == (pytest.approx(3), 2)
+        assert actual["curve_hd_px"].n == 2 and actual["mre_px"].n == 0
         assert [row["kind"] for row in scores.cases] == ["curve", "curve"]
 
 
 def test_points_and_curves_stay_apart():
-    found = values("apex wall", ("g", marks(at(0, 0), row_of(10)), marks(at(0, 2), row_of(17))))
-    assert found["mre_px"] == 2 and found["curve_mean_px"] == pytest.approx(7)
+    actual = values("apex wall", ("g", marks(at(0, 0), row_of(10)), marks(at(0, 2), row_of(17))))
+    assert actual["mre_px"] == 2 and actual["curve_mean_px"] == pytest.approx(7)
 
 
 # ---- presence
 
 
 def test_auroc_with_ties_by_hand():
-    """Of 3 × 2 pairs (present, absent): .9 wins twice, .5 wins once and ties once, .2 loses both… 3.5 / 6, and
-    a fourth at .3 that ties with the lower: (3.5 + .5) / 8."""
+    """Of 3 × 2 pairs (present, absent): .9 wins twice, .5 wins once and ties once, .2 loses both…
+    3.5 / 6, and a fourth at .3 that ties with the lower: (3.5 + .5) / 8.
+    """
     assert case_figures.auroc(
         [0.9, 0.5, 0.2, 0.5, 0.3], [True, True, True, False, False]
     ) == pytest.approx(3.5 / 6)
@@ -258,15 +276,15 @@ def test_auroc_and_f1_equal_scikit_learns(scored: list[tuple[float, bool]]) -> N
     reference = pytest.importorskip(
         "sklearn.metrics", reason="scikit-learn comes with other packages only"
     )
-    scores, present = [one for one, _ in scored], [one for _, one in scored]
+    scores, present = [score for score, _ in scored], [seen for _, seen in scored]
     if len(set(present)) == 2:
         assert case_figures.auroc(scores, present) == pytest.approx(
             reference.roc_auc_score(present, scores)
         )
-    found = [score >= 0.5 for score in scores]
-    if any(found) or any(present):
+    actual = [score >= 0.5 for score in scores]
+    if any(actual) or any(present):
         assert plain_f1(scores, present, 0.5) == pytest.approx(
-            reference.f1_score(present, found, zero_division=0)
+            reference.f1_score(present, actual, zero_division=0)
         )
     else:
         assert plain_f1(scores, present, 0.5) is None
@@ -274,7 +292,7 @@ def test_auroc_and_f1_equal_scikit_learns(scored: list[tuple[float, bool]]) -> N
 
 @given(SCORED)
 def test_no_threshold_has_a_better_f1(scored: list[tuple[float, bool]]) -> None:
-    scores, present = [one for one, _ in scored], [one for _, one in scored]
+    scores, present = [score for score, _ in scored], [seen for _, seen in scored]
     chosen = case_figures.best_f1_threshold(scores, present, sum(present), 0.5)
     if not any(present):
         assert chosen == 0.5
@@ -285,16 +303,18 @@ def test_no_threshold_has_a_better_f1(scored: list[tuple[float, bool]]) -> None:
 
 
 def test_presence_by_hand():
-    """Seen .9 and .4, off .75 and .1; blurred .99 nowhere. At .5: TP 1, FP 1, FN 1; 3 of 4 pairs in order."""
-    truth = marks(at(0, 0), OFF, BLURRED)
+    """Seen .9 and .4, off .75 and .1; blurred .99 nowhere. At .5: TP 1, FP 1, FN 1; 3 of 4 pairs in
+    order.
+    """
+    target = marks(at(0, 0), OFF, BLURRED)
     cases = [
-        ("g", truth, marks(at(0, 0), at(9, 9), at(9, 9), scores=[0.9, 0.75, 0.99])),
-        ("g", truth, marks(at(0, 0), at(9, 9), at(9, 9), scores=[0.4, 0.1, 0.99])),
+        ("g", target, marks(at(0, 0), at(9, 9), at(9, 9), scores=[0.9, 0.75, 0.99])),
+        ("g", target, marks(at(0, 0), at(9, 9), at(9, 9), scores=[0.4, 0.1, 0.99])),
     ]
-    found = figures("a b c", *cases)
-    assert (found["presence_auroc"].value, found["presence_auroc"].n) == (0.75, 4)
-    assert found["presence_f1"].value == 0.5
-    assert (found["false_presence"].value, found["false_presence"].n) == (0.5, 2)
+    actual = figures("a b c", *cases)
+    assert (actual["presence_auroc"].value, actual["presence_auroc"].n) == (0.75, 4)
+    assert actual["presence_f1"].value == 0.5
+    assert (actual["false_presence"].value, actual["false_presence"].n) == (0.5, 2)
     lower = values("a b c", *cases, presence_threshold=0.375)
     assert lower["presence_f1"] == pytest.approx(4 / 5) and lower["false_presence"] == 0.5
     assert (
@@ -322,7 +342,9 @@ def test_presence_per_name():
 
 
 def test_the_threshold_is_chosen_where_f1_is_best():
-    """Seen .875 .75 .375, off .625 .25, blurred .65: F1 is 4/5 from .75 on, 6/7 from .375 on, 6/8 from .25 on."""
+    """Seen .875 .75 .375, off .625 .25, blurred .65: F1 is 4/5 from .75 on, 6/7 from .375 on, 6/8
+    from .25 on.
+    """
     seen, off = at(0, 0), at(5, 5)
     pairs = [
         (marks(seen, OFF, BLURRED), marks(seen, off, off, scores=[0.875, 0.625, 0.65])),
@@ -337,17 +359,18 @@ def test_the_threshold_is_chosen_where_f1_is_best():
 
 
 def test_bland_altman_by_hand():
-    """Two frames of `g`: 12 − 10 and 16 − 10, mean 4; `h`: 9 − 10 = −1. Bias 1.5, SD 5/√2, limits 1.5 ± 6.9296.
+    """Two frames of `g`: 12 − 10 and 16 − 10, mean 4; `h`: 9 − 10 = −1. Bias 1.5, SD 5/√2, limits
+    1.5 ± 6.9296.
 
     Frames taken each for itself would give 7/3.
     """
-    truth = marks(at(50, 10), at(50, 20))
+    target = marks(at(50, 10), at(50, 20))
     cases = [
-        ("g", truth, marks(at(50, 8), at(50, 20)), (0.5, 3)),
-        ("g", truth, marks(at(50, 10), at(50, 26)), (0.5, 3)),
-        ("h", truth, marks(at(50, 11), at(50, 20)), (0.5, 3)),
+        ("g", target, marks(at(50, 8), at(50, 20)), (0.5, 3)),
+        ("g", target, marks(at(50, 10), at(50, 26)), (0.5, 3)),
+        ("h", target, marks(at(50, 11), at(50, 20)), (0.5, 3)),
     ]
-    found = figures("top bottom", *cases, lengths={"lvid": ["top", "bottom"]})
+    actual = figures("top bottom", *cases, lengths={"lvid": ["top", "bottom"]})
     expected = {
         "bias": 1.5,
         "sd": 5 / 2**0.5,
@@ -356,18 +379,18 @@ def test_bland_altman_by_hand():
     }
     for kind, value in expected.items():
         assert (
-            found[f"lvid_{kind}_px"].value == pytest.approx(value)
-            and found[f"lvid_{kind}_px"].n == 2
+            actual[f"lvid_{kind}_px"].value == pytest.approx(value)
+            and actual[f"lvid_{kind}_px"].n == 2
         )
-        assert found[f"lvid_{kind}_mm"].value == pytest.approx(value / 2)
+        assert actual[f"lvid_{kind}_mm"].value == pytest.approx(value / 2)
 
 
 def test_a_length_needs_both_ends():
     lengths = {"lvid": ["top", "bottom"]}
-    guess = marks(at(0, 0), at(9, 9))
-    cases: list[Case] = [("g", marks(at(0, 0), state), guess) for state in (OFF, BLURRED)]
-    found = figures("top bottom", *cases, lengths=lengths)["lvid_bias_px"]
-    assert (found.value, found.n, found.reason) == (None, 0, "its two ends are never both seen")
+    prediction = marks(at(0, 0), at(9, 9))
+    cases: list[Case] = [("g", marks(at(0, 0), state), prediction) for state in (OFF, BLURRED)]
+    actual = figures("top bottom", *cases, lengths=lengths)["lvid_bias_px"]
+    assert (actual.value, actual.n, actual.reason) == (None, 0, "its two ends are never both seen")
 
 
 @pytest.mark.parametrize(
@@ -379,35 +402,35 @@ def test_a_length_needs_both_ends():
     ],
 )
 def test_why_a_length_in_mm_is_missing(ends: list[str], reason: str) -> None:
-    truth = marks(at(0, 0), at(0, 10), row_of(10))
-    found = figures("top bottom wall", ("g", truth, truth), lengths={"lvid": ends})
-    assert {found[f"lvid_{kind}_mm"].reason for kind in ("bias", "sd", "loa_low", "loa_high")} == {
+    target = marks(at(0, 0), at(0, 10), row_of(10))
+    actual = figures("top bottom wall", ("g", target, target), lengths={"lvid": ends})
+    assert {actual[f"lvid_{kind}_mm"].reason for kind in ("bias", "sd", "loa_low", "loa_high")} == {
         reason
     }
-    assert {found[f"lvid_{kind}_mm"].value for kind in ("bias", "sd", "loa_low", "loa_high")} == {
+    assert {actual[f"lvid_{kind}_mm"].value for kind in ("bias", "sd", "loa_low", "loa_high")} == {
         None
     }
 
 
 def test_one_group_has_a_bias_but_no_spread():
-    truth = marks(at(0, 0), at(0, 10))
-    found = figures("a b", ("g", truth, marks(at(0, 0), at(0, 13))), lengths={"d": ["a", "b"]})
-    assert found["d_bias_px"].value == 3
-    assert (found["d_sd_px"].value, found["d_loa_low_px"].reason) == (None, "one group only")
+    target = marks(at(0, 0), at(0, 10))
+    actual = figures("a b", ("g", target, marks(at(0, 0), at(0, 13))), lengths={"d": ["a", "b"]})
+    assert actual["d_bias_px"].value == 3
+    assert (actual["d_sd_px"].value, actual["d_loa_low_px"].reason) == (None, "one group only")
 
 
-# ---- the truth itself, rows, selection
+# ---- the target itself, rows, selection
 
 
 def every_kind() -> Landmarks:
     return marks(at(10.5, 20.25), at(90, 20), row_of(33), OFF, BLURRED)
 
 
-def test_the_truth_as_prediction_scores_exactly_its_target_score():
-    truth = every_kind()
-    places = (*truth.paths[:3], *marks(at(1, 1), at(1, 1)).paths)
-    guess = Landmarks(places, truth.state, np.array([1, 1, 1, 0, 0.5], np.float32))
-    cases = [(group, truth, guess, (0.3, 0.2)) for group in "gh"]
+def test_the_target_as_prediction_scores_exactly_its_target_score():
+    target = every_kind()
+    places = (*target.paths[:3], *marks(at(1, 1), at(1, 1)).paths)
+    prediction = Landmarks(places, target.state, np.array([1, 1, 1, 0, 0.5], np.float32))
+    cases = [(group, target, prediction, (0.3, 0.2)) for group in "gh"]
     protocol = scorer_of("a b wall off dim", cases, lengths={"d": ["a", "b"]}).result().protocol
     assert {name: (f.value, f.n) for name, f in protocol.target_score.items()} == {
         name: (f.value, f.n) for name, f in protocol.scores.items()
@@ -422,10 +445,12 @@ def test_the_truth_as_prediction_scores_exactly_its_target_score():
 
 
 def test_rows_say_everything_of_a_case():
-    guess = marks(
+    prediction = marks(
         at(13.5, 24.25), at(90, 20), row_of(35), at(7, 7), at(7, 7), scores=[0.5, 1, 0.75, 0.25, 0]
     )
-    rows = scorer_of("a b wall off dim", [("g", every_kind(), guess, (0.5, 0.5))]).result().cases
+    rows = (
+        scorer_of("a b wall off dim", [("g", every_kind(), prediction, (0.5, 0.5))]).result().cases
+    )
     shared = {"case": "case0", "group": "g", "diagonal_px": 500.0}
     nothing = dict.fromkeys(("error_px", "error_mm", "hd_px", "hd_mm"))
     point = {"kind": "point", "state": "seen"}
@@ -471,9 +496,11 @@ def test_selection_is_minus_the_mean_distance_of_what_is_seen():
 
 
 def test_further_figures_are_means_over_images():
-    def drop(truth: Landmarks, guess: Landmarks) -> float | None:
+    def drop(target: Landmarks, prediction: Landmarks) -> float | None:
         return (
-            None if truth.state[0] != SEEN else float(guess.paths[0][0, 1] - truth.paths[0][0, 1])
+            None
+            if target.state[0] != SEEN
+            else float(prediction.paths[0][0, 1] - target.paths[0][0, 1])
         )
 
     cases = [("g", marks(at(0, 0)), marks(at(0, y))) for y in (2, 4)]
@@ -496,13 +523,13 @@ def test_a_seen_name_without_a_predicted_place(measure: Callable[[Any], Any]) ->
         measure((marks(at(0, 0)), marks(OFF)))
 
 
-@pytest.mark.parametrize("truth", [OFF, BLURRED])
-def test_a_name_that_is_not_seen_needs_no_place(truth: int) -> None:
-    assert figures("a", ("g", marks(truth), marks(OFF, scores=[0.2])))["mre_px"].n == 0
+@pytest.mark.parametrize("target", [OFF, BLURRED])
+def test_a_name_that_is_not_seen_needs_no_place(target: int) -> None:
+    assert figures("a", ("g", marks(target), marks(OFF, scores=[0.2])))["mre_px"].n == 0
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"protocols": ["usbench"]}, "metric.protocols: expected ['radial']"),
         ({"protocols": []}, "metric.protocols: expected ['radial']"),
@@ -514,8 +541,8 @@ def test_a_name_that_is_not_seen_needs_no_place(truth: int) -> None:
         ({"lengths": {"LV dimension": ["a", "b"]}}, "metric.lengths"),
     ],
 )
-def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(words)):
+def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
         LandmarkScorer(["a", "b"], **settings)
 
 
@@ -529,12 +556,12 @@ def test_the_configured_metric_with_a_datasets_lengths(
     view = read_config(ViewConfig, config["dataset"]["views"]["landmark"], "view")
     names = ("lv-ivs-bottom", "lv-pw-top", "lv-ivs-top")
     scorer = build(metric_node(config["metric"], view), classes=names, presence_threshold=0.25)
-    truth = marks(*(at(9 * n, 40) for n in range(3)))
-    scorer.update("c", "g", truth, truth, SIZE, (0.5, 0.5))
-    found = scorer.result().protocol.scores
-    assert found[scorer.primary].value == 0 and found["lvid_bias_mm"].value == 0
-    assert found["pw_bias_mm"].reason == "the release has no lv-pw-bottom"
-    wanted = {
+    target = marks(*(at(9 * n, 40) for n in range(3)))
+    scorer.update("c", "g", target, target, SIZE, (0.5, 0.5))
+    actual = scorer.result().protocol.scores
+    assert actual[scorer.primary].value == 0 and actual["lvid_bias_mm"].value == 0
+    assert actual["pw_bias_mm"].reason == "the release has no lv-pw-bottom"
+    expected = {
         "mre_diag",
         "mre_mm",
         "median_re_px",
@@ -544,7 +571,9 @@ def test_the_configured_metric_with_a_datasets_lengths(
         "curve_hd_px",
         "lvid_sd_mm",
     }
-    assert wanted <= set(found) and all(re.fullmatch(r"[A-Za-z0-9_.:/-]+", name) for name in found)
+    assert expected <= set(actual) and all(
+        re.fullmatch(r"[A-Za-z0-9_.:/-]+", name) for name in actual
+    )
 
 
 def test_the_words_say_what_a_reader_must_know():
@@ -564,33 +593,36 @@ def test_the_words_say_what_a_reader_must_know():
 
 @pytest.mark.simulate
 def test_a_thousand_images_of_forty_names():
-    """31 points and 9 curves, as many as the echo release has; each point off by 1 px, each curve by 2, every tenth
-    image with curves."""
+    """31 points and 9 curves, as many as the echo release has; each point off by 1 px, each curve
+    by 2, every tenth image with curves.
+    """
     points, curves = [at(10 * n, 5 * n) for n in range(31)], [row_of(20 * n) for n in range(9)]
     moved = [[(x, y + 1) for x, y in path] for path in points] + [
         [(x, y + 2) for x, y in path] for path in curves
     ]
-    whole, bare, guess = (
+    whole, bare, prediction = (
         marks(*points, *curves),
         marks(*points, *[OFF] * 9),
         marks(*moved, scores=[0.5] * 40),
     )
     scorer = LandmarkScorer([f"n{n}" for n in range(40)])
     for n in range(1000):
-        scorer.update(f"c{n}", f"g{n // 4}", bare if n % 10 else whole, guess, SIZE, (0.5, 0.5))
-    found = scorer.result().protocol.scores
-    assert (found["mre_px"].value, found["mre_px"].n) == (1, 31_000)
-    assert (found["curve_mean_mm"].value, found["curve_mean_mm"].n) == (pytest.approx(1), 900)
+        scorer.update(
+            f"c{n}", f"g{n // 4}", bare if n % 10 else whole, prediction, SIZE, (0.5, 0.5)
+        )
+    actual = scorer.result().protocol.scores
+    assert (actual["mre_px"].value, actual["mre_px"].n) == (1, 31_000)
+    assert (actual["curve_mean_mm"].value, actual["curve_mean_mm"].n) == (pytest.approx(1), 900)
 
 
 def test_the_order_of_images_changes_no_figure():
-    truth = marks(at(0, 0), row_of(10), OFF)
-    guesses = [
+    target = marks(at(0, 0), row_of(10), OFF)
+    predictions = [
         marks(at(n, 0), row_of(10 + n), at(1, 1), scores=[0.5, 0.25 * n, 0.5]) for n in range(3)
     ]
-    cases = [(f"g{n}", truth, guess) for n, guess in enumerate(guesses)]
-    found = [values("a wall c", *order) for order in itertools.permutations(cases)]
-    assert all(one == pytest.approx(found[0]) for one in found)
+    cases = [(f"g{n}", target, prediction) for n, prediction in enumerate(predictions)]
+    actual = [values("a wall c", *order) for order in itertools.permutations(cases)]
+    assert all(scores == pytest.approx(actual[0]) for scores in actual)
 
 
 def test_calibration_of_presence_by_hand():
@@ -600,9 +632,9 @@ def test_calibration_of_presence_by_hand():
         Landmarks((np.zeros((0, 2), np.float32),), np.array([OFF], np.int8)),
     )
     scorer = LandmarkScorer(["a"])
-    for n, (truth, score) in enumerate([(seen, 0.9), (off, 0.9), (off, 0.1)]):
-        guess = Landmarks(seen.paths, np.array([SEEN], np.int8), np.array([score], np.float32))
-        scorer.update(str(n), str(n), truth, guess)
+    for n, (target, score) in enumerate([(seen, 0.9), (off, 0.9), (off, 0.1)]):
+        prediction = Landmarks(seen.paths, np.array([SEEN], np.int8), np.array([score], np.float32))
+        scorer.update(str(n), str(n), target, prediction)
     assert scorer.result().protocol.scores["presence_ece"].value == pytest.approx(
         (2 * 0.4 + 0.1) / 3
     )

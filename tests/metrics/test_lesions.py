@@ -1,4 +1,4 @@
-"""Figures at one confidence, per image and per false alarm: little sets with hand-computed answers."""
+"""Figures at one confidence, per image and per false alarm: small sets with answers by hand."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from tests.helpers.drawn_boxes import SQUARE, Pairs, guess, random_pairs, truth
+from tests.helpers.drawn_boxes import SQUARE, Pairs, draw_prediction, draw_target, random_pairs
+from tests.helpers.figures import figure_values
 from usbench.metrics import box_protocols, detection_figures
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.matches import Matches
-from usbench.metrics.scores import figure_values
 from usbench.types import Boxes
 
 AWAY = (50, 50, 60, 60)
@@ -37,11 +37,11 @@ def figures(pairs: Pairs, confidence: float = 0.25, classes: int = 1) -> dict[st
 
 FOUR: Pairs = [
     (
-        truth(SQUARE, OTHER),
-        guess((*SQUARE, 0.9), (*SQUARE, 0.6), (*OTHER, 0.3)),
+        draw_target(SQUARE, OTHER),
+        draw_prediction((*SQUARE, 0.9), (*SQUARE, 0.6), (*OTHER, 0.3)),
     ),  # hit, second box on it, hit
-    (truth(SQUARE), guess((*AWAY, 0.8), (*SQUARE, 0.7))),  # miss, hit
-    (Boxes.empty(), guess((*AWAY, 0.5))),  # a false alarm
+    (draw_target(SQUARE), draw_prediction((*AWAY, 0.8), (*SQUARE, 0.7))),  # miss, hit
+    (Boxes.empty(), draw_prediction((*AWAY, 0.5))),  # a false alarm
     (Boxes.empty(), NOTHING),
 ]
 
@@ -50,15 +50,15 @@ FOUR: Pairs = [
     ("confidence", "hits", "wrong"),
     [(0.95, 0, 0), (0.9, 1, 0), (0.75, 1, 1), (0.65, 2, 1), (0.5, 2, 3), (0.0, 3, 3)],
 )
-def test_precision_recall_and_f1_of_three_truths(confidence, hits, wrong):
+def test_precision_recall_and_f1_of_three_targets(confidence, hits, wrong):
     """The threshold itself counts: a box of .9 is found at .9, float32 or not."""
-    found = figures(FOUR, confidence)
-    assert found["precision"] == (pytest.approx(hits / (hits + wrong)) if hits + wrong else None)
-    assert found["recall"] == pytest.approx(hits / 3)
-    assert found["f1"] == pytest.approx(2 * hits / (hits + wrong + 3))
+    actual = figures(FOUR, confidence)
+    assert actual["precision"] == (pytest.approx(hits / (hits + wrong)) if hits + wrong else None)
+    assert actual["recall"] == pytest.approx(hits / 3)
+    assert actual["f1"] == pytest.approx(2 * hits / (hits + wrong + 3))
 
 
-def test_false_positives_on_the_images_without_a_truth():
+def test_false_positives_on_the_images_without_a_target():
     """Two such images, one of them with a box of .5."""
     assert [figures(FOUR, confidence)["fp_per_empty_image"] for confidence in (0.4, 0.5, 0.6)] == [
         0.5,
@@ -69,10 +69,13 @@ def test_false_positives_on_the_images_without_a_truth():
 
 
 def test_sensitivity_at_false_positives_per_image():
-    """Four images, so ¼ allows 1 false positive, ½ two, 1 four. In order: hit .9, miss .8, hit .7, miss .6, miss .5,
-    hit .3: with 1 two of three are found, with 2 as well, with 3 all."""
-    found = figures(FOUR)
-    assert [found[f"sens_fppi_{rate}"] for rate in ("0.25", "0.5", "1", "2")] == pytest.approx(
+    """Four images, so ¼ allows 1 false positive, ½ two, 1 four.
+
+    In order: hit .9, miss .8, hit .7, miss .6, miss .5, hit .3: with 1 two of three are found, with
+    2 as well, with 3 all.
+    """
+    actual = figures(FOUR)
+    assert [actual[f"sens_fppi_{rate}"] for rate in ("0.25", "0.5", "1", "2")] == pytest.approx(
         [2 / 3, 2 / 3, 1, 1]
     )
     froc = detection_figures.sensitivities(
@@ -82,21 +85,25 @@ def test_sensitivity_at_false_positives_per_image():
 
 
 def test_boxes_of_one_score_come_together():
-    """A hit and two misses at .5: no threshold has the hit alone, so 1 false positive per image finds nothing."""
-    pairs = [(truth(SQUARE), guess((*SQUARE, 0.5), (*AWAY, 0.5), (*OTHER, 0.5)))]
-    found = figures(pairs)
-    assert (found["sens_fppi_1"], found["sens_fppi_2"]) == (0.0, 1.0)
+    """A hit and two misses at .5: no threshold has the hit alone, so 1 false positive per image
+    finds nothing.
+    """
+    pairs = [(draw_target(SQUARE), draw_prediction((*SQUARE, 0.5), (*AWAY, 0.5), (*OTHER, 0.5)))]
+    actual = figures(pairs)
+    assert (actual["sens_fppi_1"], actual["sens_fppi_2"]) == (0.0, 1.0)
     assert detection_figures.best_confidence(matches(pairs)) == 0.5
 
 
-def test_whether_an_image_has_a_truth_is_told_by_its_highest_score():
-    """Present: .9, .8; absent: .5 and nothing, which is 0: all four pairs are in order. Then .85 for the third: of its
-    two pairs one is lost: 3/4. Then .8, a tie: 3.5/4. An image with a truth and no box is at 0, too: a tie."""
+def test_whether_an_image_has_a_target_is_seen_by_its_highest_score():
+    """Present: .9, .8; absent: .5 and nothing, which is 0: all four pairs are in order. Then .85
+    for the third: of its two pairs one is lost: 3/4. Then .8, a tie: 3.5/4. An image with a target
+    and no box is at 0, too: a tie.
+    """
     assert figures(FOUR)["auroc_image"] == 1.0
-    for score, wanted in ((0.85, 0.75), (0.8, 0.875)):
-        pairs = [*FOUR[:2], (Boxes.empty(), guess((*AWAY, score))), FOUR[3]]
-        assert figures(pairs)["auroc_image"] == wanted
-    assert figures([(truth(SQUARE), NOTHING), FOUR[3]])["auroc_image"] == 0.5
+    for score, expected in ((0.85, 0.75), (0.8, 0.875)):
+        pairs = [*FOUR[:2], (Boxes.empty(), draw_prediction((*AWAY, score))), FOUR[3]]
+        assert figures(pairs)["auroc_image"] == expected
+    assert figures([(draw_target(SQUARE), NOTHING), FOUR[3]])["auroc_image"] == 0.5
     assert figures(FOUR[:2])["auroc_image"] is None
 
 
@@ -104,7 +111,7 @@ def test_whether_an_image_has_a_truth_is_told_by_its_highest_score():
 def test_parity_with_scikit_learn(seed):
     pairs = random_pairs(seed, 40)
     present = [len(own.labels) > 0 for own, _ in pairs]
-    highest = [float(found.scores.max(initial=0)) for _, found in pairs]
+    highest = [float(actual.scores.max(initial=0)) for _, actual in pairs]
     assert figures(pairs, classes=3)["auroc_image"] == pytest.approx(
         roc_auc_score(present, highest), abs=1e-12
     )
@@ -112,39 +119,43 @@ def test_parity_with_scikit_learn(seed):
 
 def test_calibration_is_of_every_box():
     """Bins of .9 | .8 | .7 | .6 | .5 and .3, one box each: hits at .9, .7 and .3."""
-    wanted = (0.1 + 0.8 + 0.3 + 0.6 + 0.5 + 0.7) / 6
-    assert figures(FOUR)["ece"] == pytest.approx(wanted, abs=1e-6)
+    expected = (0.1 + 0.8 + 0.3 + 0.6 + 0.5 + 0.7) / 6
+    assert figures(FOUR)["ece"] == pytest.approx(expected, abs=1e-6)
     assert figures(FOUR[3:])["ece"] is None
 
 
 def test_the_best_confidence():
-    """F1 of three truths: at .9 2/4, at .7 4/6, at .3 6/9: the lowest of equals. Without the .3 it is .7."""
+    """F1 of three targets: at .9 2/4, at .7 4/6, at .3 6/9: the lowest of equals. Without the .3 it
+    is .7.
+    """
     assert detection_figures.best_confidence(matches(FOUR)) == pytest.approx(0.3)
-    short = [(FOUR[0][0], guess((*SQUARE, 0.9), (*SQUARE, 0.6))), *FOUR[1:]]
+    short = [(FOUR[0][0], draw_prediction((*SQUARE, 0.9), (*SQUARE, 0.6))), *FOUR[1:]]
     assert detection_figures.best_confidence(matches(short)) == pytest.approx(0.7)
 
 
 def test_boxes_of_one_score_are_found_together():
-    """Two truths: at .9 F1 is 2/3; at .5 come a hit and three misses, 4/7. The hit alone would have 4/4."""
+    """Two targets: at .9 F1 is 2/3; at .5 come a hit and three misses, 4/7. The hit alone would
+    have 4/4.
+    """
     away = [(n, 60, n + 5, 65, 0.5) for n in (0, 20, 40)]
-    pair = [(truth(SQUARE, OTHER), guess((*SQUARE, 0.9), (*OTHER, 0.5), *away))]
+    pair = [(draw_target(SQUARE, OTHER), draw_prediction((*SQUARE, 0.9), (*OTHER, 0.5), *away))]
     assert detection_figures.best_confidence(matches(pair)) == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize("pairs", [[], FOUR[3:], FOUR[2:], [(truth(SQUARE), NOTHING)]])
+@pytest.mark.parametrize("pairs", [[], FOUR[3:], FOUR[2:], [(draw_target(SQUARE), NOTHING)]])
 def test_without_a_hit_there_is_no_best_confidence(pairs):
     assert detection_figures.best_confidence(matches(pairs)) == detection_figures.DEFAULT_CONFIDENCE
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_best_confidence_is_the_best_of_all(seed):
-    found = matches(random_pairs(seed), 3)
-    best = detection_figures.best_confidence(found)
+    actual = matches(random_pairs(seed), 3)
+    best = detection_figures.best_confidence(actual)
     f1 = {
         float(score): detection_figures.box_rates(
-            detection_figures.count_boxes(found, score).sum(axis=0)
+            detection_figures.count_boxes(actual, score).sum(axis=0)
         )["f1"]
-        for score in found.score
+        for score in actual.score
     }
     assert best == min(score for score in f1 if f1[score] == max(f1.values())) and f1[best] > 0
 
@@ -154,12 +165,12 @@ def test_what_is_ignored_counts_nowhere():
     ignored = own.ignored.copy()
     ignored[:, own.score == np.float32(0.5)] = True  # the false alarm lies in a crowd
     crowded = Matches(own.starts, own.image, own.score, own.rank, own.hit, ignored, own.targets)
-    found = figure_values(detection_figures.detection_figures(crowded, 0.4, draw(list("abcd"))))
-    assert (found["fp_per_empty_image"], found["precision"]) == (0.0, pytest.approx(2 / 4))
-    assert found["sens_fppi_0.5"] == 1.0  # 2 false positives, not 3, before the last hit
-    assert found["ece"] == pytest.approx((0.1 + 0.8 + 0.3 + 0.6 + 0.7) / 5, abs=1e-6)
+    actual = figure_values(detection_figures.detection_figures(crowded, 0.4, draw(list("abcd"))))
+    assert (actual["fp_per_empty_image"], actual["precision"]) == (0.0, pytest.approx(2 / 4))
+    assert actual["sens_fppi_0.5"] == 1.0  # 2 false positives, not 3, before the last hit
+    assert actual["ece"] == pytest.approx((0.1 + 0.8 + 0.3 + 0.6 + 0.7) / 5, abs=1e-6)
     present = [*FOUR[:2], (Boxes.empty(), NOTHING), FOUR[3]]
-    assert found["auroc_image"] == figures(present)["auroc_image"]
+    assert actual["auroc_image"] == figures(present)["auroc_image"]
 
 
 @given(st.integers(0, 30), st.lists(st.integers(0, 3), min_size=8, max_size=8))
@@ -189,4 +200,4 @@ def test_every_figure_has_an_interval_that_holds_it():
     few = detection_figures.detection_figures(
         matches(pairs, 3), 0.5, draw([str(n // 10) for n in range(40)])
     )
-    assert all(figure.low is None and "4 groups" in figure.interval for figure in few.values())
+    assert all(figure.low is None and "groups, got 4" in figure.interval for figure in few.values())

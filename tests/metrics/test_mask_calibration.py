@@ -1,4 +1,6 @@
-"""Calibration of masks: the histograms that prediction writes, by hand, and what is scored from them."""
+"""Calibration of masks: the histograms that prediction writes, by hand, and what is scored from
+them.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,15 @@ from usbench.results.predictions import (
 from usbench.runner.config import RunConfig
 from usbench.types import Boxes, Masks
 
-TRUTH = Masks(np.array([[[True, True, False, False]], [[False, False, False, True]]]))
+TARGET = Masks(np.array([[[True, True, False, False]], [[False, False, False, True]]]))
 
 
 def test_a_histogram_by_hand():
-    """Class 0: .95 and .05 right and wrong in the last and the first bin; class 1 is sure of what isn't there."""
+    """Class 0: .95 and .05 right and wrong in the last and the first bin; class 1 is sure of what
+    isn't there.
+    """
     probabilities = np.array([[[0.95, 0.05, 0.05, 0.05]], [[1.0, 0.0, 0.0, 0.0]]], np.float32)
-    table = probability_histogram(TRUTH, probabilities)
+    table = probability_histogram(TARGET, probabilities)
     assert table[0, 14].tolist() == pytest.approx([1, 0.95, 1]) and table[
         0, 0
     ].tolist() == pytest.approx([3, 0.15, 1])
@@ -38,13 +42,13 @@ def test_a_histogram_by_hand():
 
 
 def test_an_unknown_class_has_no_pixel():
-    truth = Masks(TRUTH.planes, known=np.array([True, False]))
-    assert not probability_histogram(truth, np.ones((2, 1, 4), np.float32))[1].any()
+    target = Masks(TARGET.planes, known=np.array([True, False]))
+    assert not probability_histogram(target, np.ones((2, 1, 4), np.float32))[1].any()
 
 
 def test_probabilities_are_of_the_planes_shape():
     with pytest.raises(ValueError, match="probabilities"):
-        Masks(TRUTH.planes, probabilities=np.ones((1, 1, 4), np.float32))
+        Masks(TARGET.planes, probabilities=np.ones((1, 1, 4), np.float32))
 
 
 @given(st.lists(st.lists(st.floats(0, 1e9, width=32), min_size=12, max_size=12), max_size=3))
@@ -52,9 +56,9 @@ def test_what_is_written_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("h") / "confidence-test.json"
     tables = [np.array(row).reshape(2, 2, 3) for row in rows]
     histograms.write_histograms(path, tables, 2, 2)
-    found = histograms.read_histograms(path, len(rows), 2, 2)
-    assert found.shape == (len(rows), 2, 2, 3) and np.allclose(
-        found.reshape(-1, 12), np.array(rows).reshape(-1, 12)
+    actual = histograms.read_histograms(path, len(rows), 2, 2)
+    assert actual.shape == (len(rows), 2, 2, 3) and np.allclose(
+        actual.reshape(-1, 12), np.array(rows).reshape(-1, 12)
     )
 
 
@@ -82,8 +86,8 @@ def run(compose, tmp_path) -> RunConfig:
     return finish(compose, tmp_path, "kidney", "segment")[0]
 
 
-def guesses(samples, sure: float):
-    """The truth, each pixel with the same confidence in what it is."""
+def predictions(samples, sure: float):
+    """The target, each pixel with the same confidence in what it is."""
     for sample in samples:
         planes = sample.target.planes
         yield Masks(planes, probabilities=np.where(planes, sure, 1 - sure).astype(np.float32))
@@ -94,7 +98,7 @@ def guesses(samples, sure: float):
 def test_the_error_of_a_confidence_that_is_too_low(run, sure, tmp_path):
     """All right, with a confidence of .75: every pixel is .25 off."""
     test = run.open_dataset().samples("test")
-    write_predictions(tmp_path, "test", test, guesses(test, sure))
+    write_predictions(tmp_path, "test", test, predictions(test, sure))
     scores = scoring.score(run.metric, read_predictions(tmp_path, "test", test))
     figure = scores.protocol.scores["ece"]
     assert figure.value == pytest.approx(1 - sure, abs=1e-6)
@@ -109,10 +113,10 @@ def test_the_error_of_a_confidence_that_is_too_low(run, sure, tmp_path):
 @pytest.mark.process
 def test_a_model_without_probabilities_has_no_calibration(run, tmp_path):
     test = run.open_dataset().samples("test")
-    write_predictions(tmp_path, "test", test, guesses(test, 0.75))
+    write_predictions(tmp_path, "test", test, predictions(test, 0.75))
     assert confidence_file(tmp_path, "test").is_file()
     write_predictions(
-        tmp_path, "test", test, (Masks(guess.planes) for guess in guesses(test, 0.75))
+        tmp_path, "test", test, (Masks(prediction.planes) for prediction in predictions(test, 0.75))
     )
     assert not confidence_file(
         tmp_path, "test"

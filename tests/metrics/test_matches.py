@@ -1,4 +1,6 @@
-"""The matcher: crowds and masks against pycocotools, ultralytics' own matching, and its pieces by hand."""
+"""The matcher: crowds and masks against pycocotools, ultralytics' own matching, and its pieces by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import pytest
 import torch
 from pycocotools import mask as rle
 
-from tests.helpers.drawn_boxes import SQUARE, evaluated, guess, random_pairs, truth
+from tests.helpers.drawn_boxes import SQUARE, draw_prediction, draw_target, evaluate, random_pairs
 from usbench.metrics import box_protocols
 from usbench.metrics.average_precision import average_precisions, recalls
 from usbench.metrics.matches import (
@@ -47,75 +49,83 @@ def test_ranks_count_within_a_run():
 def test_the_best_of_each_image_and_class_or_of_each_image():
     """Image 0 has .2 and .9 of class 0 and .8 of class 1, image 1 two equal ones of class 0."""
     score = np.array([0.2, 0.8, 0.9, 0.5, 0.5], np.float32)
-    found = PredictedObjects(numbers(0, 0, 0, 1, 1), numbers(0, 1, 0, 0, 0), np.zeros(5), score)
-    assert keep_best(found, 1).tolist() == [2, 1, 3]
-    assert keep_best(found, 9).tolist() == [2, 0, 1, 3, 4]
-    assert keep_best(found, 2, per_class=False).tolist() == [2, 1, 3, 4]
-    assert keep_best(found, 1, per_class=False).tolist() == [2, 3]
+    actual = PredictedObjects(numbers(0, 0, 0, 1, 1), numbers(0, 1, 0, 0, 0), np.zeros(5), score)
+    assert keep_best(actual, 1).tolist() == [2, 1, 3]
+    assert keep_best(actual, 9).tolist() == [2, 0, 1, 3, 4]
+    assert keep_best(actual, 2, per_class=False).tolist() == [2, 1, 3, 4]
+    assert keep_best(actual, 1, per_class=False).tolist() == [2, 3]
 
 
 def one_class(
-    truths: int, guesses: int, crowd: Sequence[int] = (), area: float = 100.0
+    targets: int, predictions: int, crowd: Sequence[int] = (), area: float = 100.0
 ) -> tuple[TargetObjects, PredictedObjects]:
     """One image, scores falling."""
-    crowds = np.isin(np.arange(truths), crowd)
-    score = np.linspace(0.9, 0.5, guesses).astype(np.float32)
-    flat = np.zeros(max(truths, guesses), np.int64)
-    areas = np.full(truths, area)
-    return TargetObjects(flat[:truths], flat[:truths], areas, crowds), PredictedObjects(
-        flat[:guesses], flat[:guesses], np.full(guesses, area), score
+    crowds = np.isin(np.arange(targets), crowd)
+    score = np.linspace(0.9, 0.5, predictions).astype(np.float32)
+    flat = np.zeros(max(targets, predictions), np.int64)
+    areas = np.full(targets, area)
+    return TargetObjects(flat[:targets], flat[:targets], areas, crowds), PredictedObjects(
+        flat[:predictions], flat[:predictions], np.full(predictions, area), score
     )
 
 
 def test_a_crowd_takes_any_number_and_only_if_no_other_will_do():
-    """Truth 0 is a crowd, 1 is not. All three guesses lie in the crowd; the first overlaps truth 1 a little less.
+    """Target 0 is a crowd, 1 is not.
 
-    It takes truth 1 all the same, the second finds that taken, the third never overlapped it: both are ignored.
+    All three predictions lie in the crowd; the first overlaps target 1 a little less.
+
+    It takes target 1 all the same, the second finds that taken, the third never overlapped it: both
+    are ignored.
     """
-    truths, guesses = one_class(2, 3, crowd=[0])
+    targets, predictions = one_class(2, 3, crowd=[0])
     iou = np.array([[1.0, 0.6], [1.0, 0.6], [1.0, 0.0]])
     every = numbers(0, 1, 2)
-    (found,) = match(
-        truths,
-        guesses,
+    (actual,) = match(
+        targets,
+        predictions,
         Overlaps.from_blocks([(every, every[:2], iou)]),
         np.array([0.5, 0.75]),
         (1, 1),
     )
-    assert found.hit.tolist() == [[True, False, False], [False] * 3]
-    assert found.ignored.tolist() == [[False, True, True], [True] * 3]
-    assert found.targets.tolist() == [[1]]
+    assert actual.hit.tolist() == [[True, False, False], [False] * 3]
+    assert actual.ignored.tolist() == [[False, True, True], [True] * 3]
+    assert actual.targets.tolist() == [[1]]
 
 
-def test_a_truth_of_another_size_is_taken_once():
-    """Two guesses on one truth outside the range: the first is ignored with it, the second is a false positive if its
-    own area is inside, and ignored if not."""
-    truths, guesses = one_class(1, 2)
+def test_a_target_of_another_size_is_taken_once():
+    """Two predictions on one target outside the range: the first is ignored with it, the second is
+    a false positive if its own area is inside, and ignored if not.
+    """
+    targets, predictions = one_class(1, 2)
     pairs = Overlaps.from_blocks([(numbers(0, 1), numbers(0), np.array([[0.9], [0.8]]))])
-    own = PredictedObjects(guesses.image, guesses.label, np.array([100.0, 5.0]), guesses.score)
-    for each, ignored in ((guesses, [True, True]), (own, [True, False])):
-        (found,) = match(truths, each, pairs, np.array([0.5]), (1, 1), [(0.0, 50.0)])
+    own = PredictedObjects(
+        predictions.image, predictions.label, np.array([100.0, 5.0]), predictions.score
+    )
+    for each, ignored in ((predictions, [True, True]), (own, [True, False])):
+        (actual,) = match(targets, each, pairs, np.array([0.5]), (1, 1), [(0.0, 50.0)])
         assert (
-            found.ignored[0].tolist() == ignored
-            and not found.hit.any()
-            and found.targets.sum() == 0
+            actual.ignored[0].tolist() == ignored
+            and not actual.hit.any()
+            and actual.targets.sum() == 0
         )
 
 
 def test_nothing_at_all():
-    truths, guesses = one_class(0, 0)
-    (found,) = match(truths, guesses, Overlaps.from_blocks([]), np.array([0.5]), (3, 2))
+    targets, predictions = one_class(0, 0)
+    (actual,) = match(targets, predictions, Overlaps.from_blocks([]), np.array([0.5]), (3, 2))
     assert (
-        found.hit.shape == (1, 0)
-        and found.targets.tolist() == [[0, 0]] * 3
-        and found.starts.tolist() == [0, 0, 0]
+        actual.hit.shape == (1, 0)
+        and actual.targets.tolist() == [[0, 0]] * 3
+        and actual.starts.tolist() == [0, 0, 0]
     )
 
 
 def test_one_class_and_all_classes_as_one():
-    own = truth(SQUARE, (30, 30, 40, 40), labels=[0, 1])
-    found = guess((*SQUARE, 0.5), (30, 30, 40, 40, 0.9), (0, 0, 5, 5, 0.7), labels=[0, 1, 1])
-    matches = box_protocols.match_pairs(box_protocols.BOX_PROTOCOLS["coco"], [(own, found)], 2)[0]
+    own = draw_target(SQUARE, (30, 30, 40, 40), labels=[0, 1])
+    actual = draw_prediction(
+        (*SQUARE, 0.5), (30, 30, 40, 40, 0.9), (0, 0, 5, 5, 0.7), labels=[0, 1, 1]
+    )
+    matches = box_protocols.match_pairs(box_protocols.BOX_PROTOCOLS["coco"], [(own, actual)], 2)[0]
     assert matches.label.tolist() == [0, 1, 1] and matches.score.tolist() == pytest.approx(
         [0.5, 0.9, 0.7]
     )
@@ -133,11 +143,12 @@ def test_one_class_and_all_classes_as_one():
 
 
 def drawn(seed: int, images: int = 12) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """(ground truth, results) of masks with their boxes: ellipses of two classes, some truths crowds, guesses near
-    truths and elsewhere, ties."""
+    """(ground truth, results) of masks with their boxes: ellipses of two classes, some targets
+    crowds, predictions near targets and elsewhere, ties.
+    """
     rng = np.random.default_rng(seed)
-    truths: list[dict[str, Any]] = []
-    guesses: list[dict[str, Any]] = []
+    targets: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
     rows, columns = np.mgrid[:120, :120]
 
     def ellipse(x: float, y: float, a: float, b: float) -> dict[str, Any]:
@@ -157,24 +168,24 @@ def drawn(seed: int, images: int = 12) -> tuple[dict[str, Any], list[dict[str, A
             )
             head = {"image_id": image, "category_id": label}
             crowd = int(rng.random() < 0.3)
-            truths.append({**ellipse(*shape), **head, "iscrowd": crowd, "id": len(truths) + 1})
+            targets.append({**ellipse(*shape), **head, "iscrowd": crowd, "id": len(targets) + 1})
             for _ in range(4 if crowd else 2):
                 near = shape + rng.normal(0, 2, 4) * (1, 1, 0.5, 0.5)
-                guesses.append(
+                predictions.append(
                     {**ellipse(*near), **head, "score": float(rng.uniform(0.05, 1).__round__(1))}
                 )
         for _ in range(3):
             head = {"image_id": image, "category_id": int(rng.integers(1, CLASSES + 1))}
             other = rng.uniform((20, 20, 5, 5), (100, 100, 60, 40))
-            guesses.append(
+            predictions.append(
                 {**ellipse(*other), **head, "score": float(rng.uniform(0.05, 1).__round__(1))}
             )
     dataset = {
         "images": [{"id": n + 1, "height": 120, "width": 120} for n in range(images)],
         "categories": [{"id": c + 1} for c in range(CLASSES)],
-        "annotations": truths,
+        "annotations": targets,
     }
-    return dataset, guesses
+    return dataset, predictions
 
 
 def column(entries: list[dict[str, Any]], name: str, kind: Any = np.int64) -> Any:
@@ -195,14 +206,14 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
     if kind == "bbox":
         areas = np.array([each["bbox"][2] * each["bbox"][3] for each in results])
     score = column(results, "score", np.float32)
-    guesses = PredictedObjects(
+    predictions = PredictedObjects(
         column(results, "image_id") - 1, column(results, "category_id") - 1, areas, score
     )
-    order = keep_best(guesses, 100)
-    guesses, results = guesses.select(order), [results[n] for n in order]
+    order = keep_best(predictions, 100)
+    predictions, results = predictions.select(order), [results[n] for n in order]
     crowd = column(own, "iscrowd", bool)
     assert crowd.sum() >= 3 and (~crowd).sum() >= 8
-    truths = TargetObjects(
+    targets = TargetObjects(
         column(own, "image_id") - 1,
         column(own, "category_id") - 1,
         column(own, "area", float),
@@ -211,31 +222,31 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
     blocks = []
     for image in range(len(dataset["images"])):
         for label in range(CLASSES):
-            here = np.flatnonzero((guesses.image == image) & (guesses.label == label))
-            there = np.flatnonzero((truths.image == image) & (truths.label == label))
+            here = np.flatnonzero((predictions.image == image) & (predictions.label == label))
+            there = np.flatnonzero((targets.image == image) & (targets.label == label))
             if len(here) and len(there):
                 left, right = [results[n][shape] for n in here], [own[n][shape] for n in there]
                 blocks.append(
                     (here, there, rle.iou(left, right, crowd[there].astype(int).tolist()))
                 )
     ours = match(
-        truths,
-        guesses,
+        targets,
+        predictions,
         Overlaps.from_blocks(blocks),
         box_protocols.THRESHOLDS,
         (len(dataset["images"]), CLASSES),
         box_protocols.AREAS,
     )
-    theirs = evaluated(dataset, [dict(each) for each in results], kind)
-    assert any(found.ignored.any() for found in ours)
+    theirs = evaluate(dataset, [dict(each) for each in results], kind)
+    assert any(actual.ignored.any() for actual in ours)
     weights, curve = np.ones((1, len(dataset["images"]))), box_protocols.BOX_PROTOCOLS["coco"].curve
-    for a, found in enumerate(ours):
-        wanted = theirs.eval["precision"][:, :, :, a, -1].mean(1)
-        precision = np.nan_to_num(average_precisions(found, curve, weights)[0], nan=-1)
-        assert precision == pytest.approx(wanted, abs=1e-9)
-        wanted = theirs.eval["recall"][:, :, a, -1].mean(0)
-        assert np.nan_to_num(recalls(found, 100, weights)[0], nan=-1) == pytest.approx(
-            wanted, abs=1e-9
+    for a, actual in enumerate(ours):
+        expected = theirs.eval["precision"][:, :, :, a, -1].mean(1)
+        precision = np.nan_to_num(average_precisions(actual, curve, weights)[0], nan=-1)
+        assert precision == pytest.approx(expected, abs=1e-9)
+        expected = theirs.eval["recall"][:, :, a, -1].mean(0)
+        assert np.nan_to_num(recalls(actual, 100, weights)[0], nan=-1) == pytest.approx(
+            expected, abs=1e-9
         )
 
 
@@ -244,8 +255,9 @@ def test_crowds_and_masks_score_as_under_pycocotools(seed, kind):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_rule_ultralytics_matches_and_scores_as_ultralytics(seed, tmp_path):
-    """Its `match_predictions` image by image, then its `ap_per_class`; no two scores are equal, where its order would
-    not be defined."""
+    """Its `match_predictions` image by image, then its `ap_per_class`; no two scores are equal,
+    where its order would not be defined.
+    """
     with sealed_ultralytics(Run(tmp_path, "cpu", 0, "fp32", 1, lambda pairs: 0.0)):
         from ultralytics.engine.validator import BaseValidator
         from ultralytics.utils.metrics import ap_per_class, box_iou
@@ -253,19 +265,19 @@ def test_the_rule_ultralytics_matches_and_scores_as_ultralytics(seed, tmp_path):
         thresholds = torch.linspace(0.5, 0.95, 10)
         rows = []
         pairs = random_pairs(seed, 20, ties=False)
-        for own, found in pairs:
-            order = np.argsort(-found.scores)[:300]
+        for own, actual in pairs:
+            order = np.argsort(-actual.scores)[:300]
             true, labels = torch.from_numpy(own.xyxy), torch.from_numpy(own.labels)
             place, guessed = (
-                torch.from_numpy(found.xyxy[order]),
-                torch.from_numpy(found.labels[order]),
+                torch.from_numpy(actual.xyxy[order]),
+                torch.from_numpy(actual.labels[order]),
             )
             if len(true) and len(place):
                 asked = SimpleNamespace(iouv=thresholds), guessed, labels, box_iou(true, place)
                 right = BaseValidator.match_predictions(*asked).numpy()
             else:
                 right = np.zeros((len(order), 10), bool)
-            rows.append((right, found.scores[order], found.labels[order]))
+            rows.append((right, actual.scores[order], actual.labels[order]))
         right, score, label = (np.concatenate(each) for each in zip(*rows, strict=True))
         theirs = ap_per_class(right, score, label, np.concatenate([own.labels for own, _ in pairs]))
     rule = box_protocols.BOX_PROTOCOLS["ultralytics"]

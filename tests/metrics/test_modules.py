@@ -11,10 +11,10 @@ import torch
 from torchmetrics import MetricCollection
 from torchmetrics.segmentation import DiceScore
 
+from tests.helpers.figures import figure_values
 from usbench.errors import ConfigError
 from usbench.metrics import box_protocols, mask_overlap, mask_protocols
 from usbench.metrics.modules import BoxPrecision, MaskOverlap, PerImage
-from usbench.metrics.scores import figure_values
 from usbench.types import Boxes, Masks
 
 
@@ -33,11 +33,11 @@ def values(scores: dict[str, torch.Tensor]) -> dict[str, float | None]:
     }
 
 
-def by_numpy(rule: str, truth: np.ndarray, guess: np.ndarray) -> dict[str, float | None]:
+def by_numpy(rule: str, target: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
     chosen = mask_protocols.find_protocol(rule)
-    table = np.stack([chosen.count(t, g) for t, g in zip(truth, guess, strict=True)])
+    table = np.stack([chosen.count(t, g) for t, g in zip(target, prediction, strict=True)])
     return figure_values(
-        mask_protocols.score_counts(chosen, table, [str(c) for c in range(truth.shape[1])]).scores
+        mask_protocols.score_counts(chosen, table, [str(c) for c in range(target.shape[1])]).scores
     )
 
 
@@ -46,34 +46,34 @@ ONES = torch.ones(1, 2, 4, 4, dtype=torch.bool)
 
 @pytest.mark.parametrize("rule", sorted(mask_protocols.MASK_PROTOCOLS))
 def test_masks_over_several_batches(rule):
-    truth, guess = planes(5, 2, 12, 12), planes(5, 2, 12, 12, seed=1)
+    target, prediction = planes(5, 2, 12, 12), planes(5, 2, 12, 12, seed=1)
     metric = MaskOverlap(2, rule)
     for part in (slice(0, 2), slice(2, 2), slice(2, 5)):  # an empty batch adds nothing
-        metric.update(torch.from_numpy(guess[part]), torch.from_numpy(truth[part]))
-    assert values(metric.compute()) == by_numpy(rule, truth, guess)  # equal, not nearly equal
+        metric.update(torch.from_numpy(prediction[part]), torch.from_numpy(target[part]))
+    assert values(metric.compute()) == by_numpy(rule, target, prediction)  # equal, not nearly equal
     metric.reset()
-    metric.update(torch.from_numpy(guess[:1]), torch.from_numpy(truth[:1]))
-    assert values(metric.compute()) == by_numpy(rule, truth[:1], guess[:1])
+    metric.update(torch.from_numpy(prediction[:1]), torch.from_numpy(target[:1]))
+    assert values(metric.compute()) == by_numpy(rule, target[:1], prediction[:1])
 
 
 def test_called_it_gives_the_batch_and_keeps_the_whole():
-    truth, guess = planes(4, 2, 9, 9), planes(4, 2, 9, 9, seed=1)
+    target, prediction = planes(4, 2, 9, 9), planes(4, 2, 9, 9, seed=1)
     metric = MaskOverlap(2)
     for n in range(4):
-        alone = metric(torch.from_numpy(guess[n : n + 1]), torch.from_numpy(truth[n : n + 1]))
-        assert values(alone) == by_numpy("usbench", truth[n : n + 1], guess[n : n + 1])
-    assert values(metric.compute()) == by_numpy("usbench", truth, guess)
+        alone = metric(torch.from_numpy(prediction[n : n + 1]), torch.from_numpy(target[n : n + 1]))
+        assert values(alone) == by_numpy("usbench", target[n : n + 1], prediction[n : n + 1])
+    assert values(metric.compute()) == by_numpy("usbench", target, prediction)
 
 
 def test_masks_of_several_sizes():
-    one, other = (
+    first, second = (
         (planes(2, 2, 9, 7), planes(2, 2, 9, 7, seed=1)),
         (planes(2, 2, 30, 40), planes(2, 2, 30, 40, seed=1)),
     )
     metric, table = MaskOverlap(2), []
-    for truth, guess in (one, other):
-        metric.update(torch.from_numpy(guess), torch.from_numpy(truth))
-        table += [mask_overlap.count_pixels(t, g) for t, g in zip(truth, guess, strict=True)]
+    for target, prediction in (first, second):
+        metric.update(torch.from_numpy(prediction), torch.from_numpy(target))
+        table += [mask_overlap.count_pixels(t, g) for t, g in zip(target, prediction, strict=True)]
     expected = mask_protocols.score_counts(
         mask_protocols.find_protocol("usbench"), np.stack(table), ["0", "1"]
     )
@@ -93,12 +93,12 @@ def test_undefined_is_nan():
     metric = MaskOverlap(2)
     metric.update(~ONES, ~ONES)
     assert values(metric.compute()) == {"dice": None, "iou": None}
-    found = BoxPrecision(1)
-    found.update(
+    actual = BoxPrecision(1)
+    actual.update(
         [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0), "scores": torch.zeros(0)}],
         [empty()],
     )
-    assert values(found.compute()) == dict.fromkeys(box_protocols.score_pairs([], ["0"]).scores)
+    assert values(actual.compute()) == dict.fromkeys(box_protocols.score_pairs([], ["0"]).scores)
 
 
 def empty() -> dict[str, torch.Tensor]:
@@ -109,7 +109,7 @@ def empty() -> dict[str, torch.Tensor]:
 
 
 def draw(seed: int) -> tuple[Boxes, Boxes]:
-    """Three truths and a near guess of each."""
+    """Three targets and a near prediction of each."""
     rng = np.random.default_rng(seed)
     corner = rng.uniform(0, 50, (3, 2))
     own = np.concatenate([corner, corner + 20], 1).astype(np.float32)
@@ -130,7 +130,8 @@ def test_boxes_over_several_batches():
     pairs, metric = [draw(seed) for seed in range(5)], BoxPrecision(2)
     for batch in (pairs[:2], pairs[2:]):
         metric.update(
-            [tensors(guess) for _, guess in batch], [tensors(truth) for truth, _ in batch]
+            [tensors(prediction) for _, prediction in batch],
+            [tensors(target) for target, _ in batch],
         )
     assert values(metric.compute()) == figure_values(
         box_protocols.score_pairs(pairs, ["0", "1"]).scores
@@ -144,11 +145,16 @@ def test_boxes_over_several_batches():
     )
 
 
-def test_images_without_truth_or_guess():
-    truth, guess = draw(0)
+def test_images_without_target_or_prediction():
+    target, prediction = draw(0)
     nothing = Boxes.empty(scored=True)
-    pairs, metric = [(truth, nothing), (Boxes.empty(), guess), (truth, guess)], BoxPrecision(2)
-    metric.update([tensors(guess) for _, guess in pairs], [tensors(truth) for truth, _ in pairs])
+    pairs, metric = (
+        [(target, nothing), (Boxes.empty(), prediction), (target, prediction)],
+        BoxPrecision(2),
+    )
+    metric.update(
+        [tensors(prediction) for _, prediction in pairs], [tensors(target) for target, _ in pairs]
+    )
     assert values(metric.compute()) == figure_values(
         box_protocols.score_pairs(pairs, ["0", "1"]).scores
     )
@@ -158,16 +164,16 @@ def test_images_without_truth_or_guess():
 
 
 def test_in_a_collection():
-    truth, guess = planes(4, 2, 20, 20), planes(4, 2, 20, 20, seed=1)
+    target, prediction = planes(4, 2, 20, 20), planes(4, 2, 20, 20, seed=1)
     collection = MetricCollection(
         {rule: MaskOverlap(2, rule) for rule in mask_protocols.MASK_PROTOCOLS}
     )
     for part in (slice(0, 1), slice(1, 4)):
-        collection.update(torch.from_numpy(guess[part]), torch.from_numpy(truth[part]))
+        collection.update(torch.from_numpy(prediction[part]), torch.from_numpy(target[part]))
     expected = {
         f"{rule}_{n}": v
         for rule in mask_protocols.MASK_PROTOCOLS
-        for n, v in by_numpy(rule, truth, guess).items()
+        for n, v in by_numpy(rule, target, prediction).items()
     }
     assert values(collection.compute()) == expected
     pair = draw(0)
@@ -180,18 +186,21 @@ def test_in_a_collection():
 
 
 def test_a_collection_never_takes_two_rules_for_one():
-    """It feeds only one of those metrics whose states are equal after the first batch, as after an empty frame; the
-    next, at 200 px, counts otherwise under a rule at 128 px than at native size."""
+    """It feeds only one of those metrics whose states are equal after the first batch, as after an
+    empty frame; the next, at 200 px, counts otherwise under a rule at 128 px than at native size.
+    """
     frame = np.zeros((1, 2, 200, 200), bool)
-    truth, guess = planes(2, 2, 200, 200)[:1], planes(2, 2, 200, 200, seed=1)[:1]
+    target, prediction = planes(2, 2, 200, 200)[:1], planes(2, 2, 200, 200, seed=1)[:1]
     rules = ("usbench", "kumar2025-transformer")
     collection = MetricCollection({rule: MaskOverlap(2, rule) for rule in rules})
-    for t, g in ((frame, frame), (truth, guess)):
+    for t, g in ((frame, frame), (target, prediction)):
         collection.update(torch.from_numpy(g), torch.from_numpy(t))
-    found = values(collection.compute())
+    actual = values(collection.compute())
     for rule in rules:
-        expected = by_numpy(rule, np.concatenate([frame, truth]), np.concatenate([frame, guess]))
-        assert found[f"{rule}_dice"] == expected["dice"]
+        expected = by_numpy(
+            rule, np.concatenate([frame, target]), np.concatenate([frame, prediction])
+        )
+        assert actual[f"{rule}_dice"] == expected["dice"]
 
 
 # ---- wrong input
@@ -251,15 +260,17 @@ def test_an_unknown_rule_is_a_configuration_error():
 
 
 def test_a_torchmetrics_metric_as_a_figure_of_each_image():
-    """Masks by hand: TP 1, FP 1, FN 0, so Dice 2/3; nothing anywhere is None; boxes: one hit is an AP of 1."""
-    truth, guess = np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2), bool)
-    truth[0, 0, 0] = guess[0, 0, :] = True
+    """Masks by hand: TP 1, FP 1, FN 0, so Dice 2/3; nothing anywhere is None; boxes: one hit is an
+    AP of 1.
+    """
+    target, prediction = np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2), bool)
+    target[0, 0, 0] = prediction[0, 0, :] = True
     dice = PerImage(DiceScore(num_classes=1, average="macro", input_format="one-hot"))
-    assert dice(Masks(truth), Masks(guess)) == pytest.approx(2 / 3)
-    assert dice(Masks(truth), Masks(truth)) == 1.0  # reset in between
-    assert dice(Masks(truth & False), Masks(truth & False)) is None
+    assert dice(Masks(target), Masks(prediction)) == pytest.approx(2 / 3)
+    assert dice(Masks(target), Masks(target)) == 1.0  # reset in between
+    assert dice(Masks(target & False), Masks(target & False)) is None
     square, label = np.array([[10, 10, 20, 20]], np.float32), np.zeros(1, np.int64)
-    found = PerImage(BoxPrecision(1), "map50")(
+    actual = PerImage(BoxPrecision(1), "map50")(
         Boxes(square, label), Boxes(square, label, np.ones(1, np.float32))
     )
-    assert found == 1.0
+    assert actual == 1.0

@@ -1,4 +1,6 @@
-"""Overlap of masks: little pictures with answers computed by hand, every empty case under every rule, and parity."""
+"""Overlap of masks: little pictures with answers computed by hand, every empty case under every
+rule, and parity.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchmetrics.segmentation import DiceScore, MeanIoU
 
+from tests.helpers.figures import figure_values
 from usbench.errors import ConfigError
 from usbench.metrics import mask_overlap, mask_protocols
-from usbench.metrics.scores import ProtocolScores, average, figure_values
+from usbench.metrics.scores import ProtocolScores, average
 from usbench.metrics.segment_scorer import SegmentScorer, selection
 from usbench.types import Masks
 
@@ -22,19 +25,22 @@ def plane(*rows: str) -> np.ndarray:
     return np.array([[[mark == "1" for mark in row] for row in rows]])
 
 
-TRUTH, GUESS = plane("11..", "11.."), plane(".11.", ".1..")  # TP 2, FP 1, FN 2: Dice 4/7, IoU 2/5
-NONE = np.zeros_like(TRUTH)
+TARGET, PREDICTION = (
+    plane("11..", "11.."),
+    plane(".11.", ".1.."),
+)  # TP 2, FP 1, FN 2: Dice 4/7, IoU 2/5
+NONE = np.zeros_like(TARGET)
 
 
 def table(*pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(N, C, 3) counts of (truth, prediction) pairs."""
-    return np.stack([mask_overlap.count_pixels(truth, guess) for truth, guess in pairs])
+    """(N, C, 3) counts of (target, prediction) pairs."""
+    return np.stack([mask_overlap.count_pixels(target, prediction) for target, prediction in pairs])
 
 
-def ruled(name: str, *pairs: tuple[np.ndarray, np.ndarray]) -> ProtocolScores:
+def score_pairs(name: str, *pairs: tuple[np.ndarray, np.ndarray]) -> ProtocolScores:
     """A rule's figures of pictures, at its own resolution; classes a, b …"""
     rule = mask_protocols.find_protocol(name)
-    counted = np.stack([rule.count(truth, guess) for truth, guess in pairs])
+    counted = np.stack([rule.count(target, prediction) for target, prediction in pairs])
     return mask_protocols.score_counts(rule, counted, "abcdefghi"[: len(pairs[0][0])])
 
 
@@ -47,11 +53,11 @@ def score(rule: str, counted: np.ndarray, classes: int = 1) -> dict[str, float |
 
 
 def test_counts_by_hand():
-    assert mask_overlap.count_pixels(TRUTH, GUESS).tolist() == [[2, 1, 2]]
-    assert mask_overlap.dice(table((TRUTH, GUESS))).tolist() == [[4 / 7]]
-    assert mask_overlap.iou(table((TRUTH, GUESS))).tolist() == [[2 / 5]]
+    assert mask_overlap.count_pixels(TARGET, PREDICTION).tolist() == [[2, 1, 2]]
+    assert mask_overlap.dice(table((TARGET, PREDICTION))).tolist() == [[4 / 7]]
+    assert mask_overlap.iou(table((TARGET, PREDICTION))).tolist() == [[2 / 5]]
     with pytest.raises(ValueError, match="one shape"):
-        mask_overlap.count_pixels(TRUTH, GUESS[:, :1])
+        mask_overlap.count_pixels(TARGET, PREDICTION[:, :1])
 
 
 @pytest.mark.parametrize(
@@ -59,54 +65,61 @@ def test_counts_by_hand():
     [  # (Dice, IoU) of one image with one class; TRUTH is the left half of the picture
         ("usbench", (None, None), (0, 0), (0, 0), (1, 1)),
         ("pooled", (None, None), (0, 0), (0, 0), (1, 1)),
-        # With background, the mean of two. Nothing at all: background 1, absent class 0. In one only: the class 0, the
+        # With background, the mean of two. Nothing at all: background 1, absent class 0. In one
+        # only: the class 0, the
         # background TP 1/2 and FP or FN 1/2 of the picture: Dice 2/3, IoU 1/2.
         ("kumar2025-cnn", (1 / 2, 1 / 2), (1 / 3, 1 / 4), (1 / 3, 1 / 4), (1, 1)),
         ("kumar2025-transformer", (0, 0), (0, 0), (1, 0), (1, 1)),
     ],
 )
 def test_the_empty_cases(rule, both_empty, only_truth, only_prediction, both_full):
-    cases = ((NONE, NONE), (TRUTH, NONE), (NONE, TRUTH), (TRUTH, TRUTH))
-    wanted = [
+    cases = ((NONE, NONE), (TARGET, NONE), (NONE, TARGET), (TARGET, TARGET))
+    expected = [
         dict(zip(("dice", "iou"), each, strict=True))
         for each in (both_empty, only_truth, only_prediction, both_full)
     ]
-    assert [figure_values(ruled(rule, case).scores) for case in cases] == [
-        pytest.approx(each) for each in wanted
+    assert [figure_values(score_pairs(rule, case).scores) for case in cases] == [
+        pytest.approx(each) for each in expected
     ]
 
 
 @pytest.mark.parametrize(("rule", "size"), [("kumar2025-cnn", 256), ("kumar2025-transformer", 128)])
 def test_the_papers_rules_count_at_their_own_size(rule, size):
-    """2×4 pictures: each pixel becomes size/2 × size/4; TP 2, FP 1, FN 2 of 8 grow with them, as the background's."""
-    grown = mask_protocols.find_protocol(rule).count(TRUTH, GUESS) / (size // 2 * (size // 4))
+    """2×4 pictures: each pixel becomes size/2 × size/4; TP 2, FP 1, FN 2 of 8 grow with them, as
+    the background's.
+    """
+    grown = mask_protocols.find_protocol(rule).count(TARGET, PREDICTION) / (size // 2 * (size // 4))
     assert grown.tolist() == ([[3, 2, 1], [2, 1, 2]] if rule == "kumar2025-cnn" else [[2, 1, 2]])
 
 
 def test_the_papers_size_is_not_the_native_one():
-    """A line one pixel high in 512 rows is lost at 128: rows 2, 6, 10 … are looked at (centre (n + .5)·4)."""
+    """A line one pixel high in 512 rows is lost at 128: rows 2, 6, 10 … are looked at (centre (n +
+    .5)·4).
+    """
     line = np.zeros((1, 512, 512), bool)
     line[0, 1] = True
-    assert figure_values(ruled("usbench", (line, line)).scores)["dice"] == 1.0
-    assert figure_values(ruled("kumar2025-transformer", (line, line)).scores)["dice"] == 0.0
+    assert figure_values(score_pairs("usbench", (line, line)).scores)["dice"] == 1.0
+    assert figure_values(score_pairs("kumar2025-transformer", (line, line)).scores)["dice"] == 0.0
 
 
 def test_a_skipped_image_is_skipped_and_counted():
-    found = ruled("usbench", (TRUTH, GUESS), (NONE, NONE), (NONE, GUESS)).per_class["a"]
-    assert found["dice"].value == pytest.approx((4 / 7 + 0) / 2) and found["dice"].n == 2
-    assert found["iou"].value == pytest.approx((2 / 5 + 0) / 2) and found["iou"].n == 2
+    actual = score_pairs(
+        "usbench", (TARGET, PREDICTION), (NONE, NONE), (NONE, PREDICTION)
+    ).per_class["a"]
+    assert actual["dice"].value == pytest.approx((4 / 7 + 0) / 2) and actual["dice"].n == 2
+    assert actual["iou"].value == pytest.approx((2 / 5 + 0) / 2) and actual["iou"].n == 2
 
 
 def test_nothing_anywhere_is_none_with_a_reason_not_nan_or_minus_one():
     for rule in ("usbench", "pooled"):
-        found = ruled(rule, (NONE, NONE), (NONE, NONE))
-        for figures in (found.scores, found.per_class["a"], found.target_score):
+        actual = score_pairs(rule, (NONE, NONE), (NONE, NONE))
+        for figures in (actual.scores, actual.per_class["a"], actual.target_score):
             assert all(figure.value is None and figure.reason for figure in figures.values())
     metric = DiceScore(num_classes=1, average="macro", input_format="one-hot")
     metric.update(torch.from_numpy(NONE)[None], torch.from_numpy(NONE)[None])
     assert torch.isnan(metric.compute())  # torchmetrics says NaN here, and -1 below
     iou = MeanIoU(num_classes=2, per_class=True, input_format="one-hot")
-    two = torch.from_numpy(np.concatenate([TRUTH, NONE]))[None]
+    two = torch.from_numpy(np.concatenate([TARGET, NONE]))[None]
     iou.update(two, two)
     assert iou.compute().tolist() == [1.0, -1.0]
 
@@ -133,7 +146,9 @@ def test_the_order_of_averaging():
 
 
 def test_the_cnn_rule_averages_images_last():
-    """Nothing is skipped under it, so the order can't move the mean: (1, 0) and (0, 0) are 1/4 either way."""
+    """Nothing is skipped under it, so the order can't move the mean: (1, 0) and (0, 0) are 1/4
+    either way.
+    """
     assert (
         mask_protocols.find_protocol("kumar2025-cnn").order == "image"
         and mask_protocols.find_protocol("kumar2025-transformer").order == "class"
@@ -143,49 +158,55 @@ def test_the_cnn_rule_averages_images_last():
 
 
 @pytest.mark.parametrize("figure", ["dice", "iou"])
-def test_ceilings(figure):
-    """Exactly 1 under ours; the mean share of present classes under the paper's; nothing predicted doesn't move it.
+def test_target_score(figure):
+    """Exactly 1 under ours; the mean share of present classes under the paper's; nothing predicted
+    doesn't move it.
 
-    Of background, a and b the first image has two and the second, all a, one: (2/3 + 1/3)/2; without background 1/2.
+    Of background, a and b the first image has two and the second, all a, one: (2/3 + 1/3)/2;
+    without background 1/2.
     """
-    first, second = np.concatenate([TRUTH, NONE]), np.concatenate([~NONE, NONE])
-    for guess in (np.zeros_like(first), np.ones_like(first), first):
-        pairs = ((first, guess), (second, guess))
-        found = {
-            name: ruled(name, *pairs).target_score[figure].value
+    first, second = np.concatenate([TARGET, NONE]), np.concatenate([~NONE, NONE])
+    for prediction in (np.zeros_like(first), np.ones_like(first), first):
+        pairs = ((first, prediction), (second, prediction))
+        actual = {
+            name: score_pairs(name, *pairs).target_score[figure].value
             for name in mask_protocols.MASK_PROTOCOLS
         }
-        assert found == dict.fromkeys(mask_protocols.MASK_PROTOCOLS, 1.0) | {
+        assert actual == dict.fromkeys(mask_protocols.MASK_PROTOCOLS, 1.0) | {
             "kumar2025-cnn": 0.5,
             "kumar2025-transformer": 0.5,
         }
 
 
 def test_a_stray_pixel_on_an_absent_class_exceeds_the_transformers_target_score():
-    truth, stray = np.concatenate([TRUTH, NONE]), np.concatenate([TRUTH, NONE])
+    target, stray = np.concatenate([TARGET, NONE]), np.concatenate([TARGET, NONE])
     stray[1, 0, 3] = True
-    found = ruled("kumar2025-transformer", (truth, stray))
-    assert found.target_score["dice"].value == 0.5 and found.scores["dice"].value == 1.0
-    assert found.scores["iou"].value == 0.5  # not so the IoU
-    assert ruled("kumar2025-cnn", (truth, stray)).scores["dice"].value < 2 / 3  # nor the other rule
+    actual = score_pairs("kumar2025-transformer", (target, stray))
+    assert actual.target_score["dice"].value == 0.5 and actual.scores["dice"].value == 1.0
+    assert actual.scores["iou"].value == 0.5  # not so the IoU
+    assert (
+        score_pairs("kumar2025-cnn", (target, stray)).scores["dice"].value < 2 / 3
+    )  # nor the other rule
 
 
 @pytest.mark.parametrize(
     ("rule", "first", "target_score", "digits"),
     [("kumar2025-cnn", 0, 0.7175, 4), ("kumar2025-transformer", 1, 0.728, 3)],
 )
-def test_the_published_ceiling_of_the_release(rule, first, target_score, digits):
-    """Images with each class, of 10,223, background first: a mean share of .7175, without background .728."""
+def test_the_published_target_score_of_the_release(rule, first, target_score, digits):
+    """Images with each class, of 10,223, background first: a mean share of .7175, without
+    background .728.
+    """
     present = [6385, 10223, 9814, 9839, 9613, 10223, 5756, 2732, 6099, 2671][first:]
     counted = np.zeros((10223, len(present), 3), int)
     for c, n in enumerate(present):
-        counted[:n, c, 2] = 1  # nothing of it was found: the target_score is the truth's alone
-    found = mask_protocols.score_counts(
+        counted[:n, c, 2] = 1  # nothing of it was found: the target_score is the target's alone
+    actual = mask_protocols.score_counts(
         mask_protocols.find_protocol(rule), counted, [str(c) for c in range(9)]
     )
-    assert found.target_score["dice"].value == pytest.approx(sum(present) / len(present) / 10223)
-    assert round(found.target_score["dice"].value, digits) == target_score
-    assert found.scores["dice"].value == 0.0
+    assert actual.target_score["dice"].value == pytest.approx(sum(present) / len(present) / 10223)
+    assert round(actual.target_score["dice"].value, digits) == target_score
+    assert actual.scores["dice"].value == 0.0
 
 
 @pytest.mark.parametrize(
@@ -222,9 +243,11 @@ def test_nearest_is_pillows(size):
 
 
 def test_false_positives_on_images_without_the_class():
-    rate = mask_overlap.empty_false_positives(table((NONE, NONE), (NONE, GUESS), (TRUTH, GUESS)))
+    rate = mask_overlap.empty_false_positives(
+        table((NONE, NONE), (NONE, PREDICTION), (TARGET, PREDICTION))
+    )
     assert rate[:2].tolist() == [[0.0], [1.0]] and np.isnan(rate[2]).all()
-    assert np.isnan(mask_overlap.empty_false_positives(table((TRUTH, GUESS)))).all()
+    assert np.isnan(mask_overlap.empty_false_positives(table((TARGET, PREDICTION)))).all()
     assert mask_overlap.empty_false_positives(table((NONE, NONE))).tolist() == [[0.0]]
 
 
@@ -239,13 +262,13 @@ masks = st.lists(st.booleans(), min_size=48, max_size=48).map(
 
 
 @given(masks, masks)
-def test_dice_and_iou_agree_with_independent_counting(truth, guess):
+def test_dice_and_iou_agree_with_independent_counting(target, prediction):
     """By set arithmetic, class by class; IoU = Dice / (2 − Dice)."""
-    counted = mask_overlap.count_pixels(truth, guess)
+    counted = mask_overlap.count_pixels(target, prediction)
     for c in range(3):
         a, b = (
-            {*zip(*np.nonzero(truth[c]), strict=True)},
-            {*zip(*np.nonzero(guess[c]), strict=True)},
+            {*zip(*np.nonzero(target[c]), strict=True)},
+            {*zip(*np.nonzero(prediction[c]), strict=True)},
         )
         dice, iou = mask_overlap.dice(counted)[c], mask_overlap.iou(counted)[c]
         if not a | b:
@@ -255,7 +278,8 @@ def test_dice_and_iou_agree_with_independent_counting(truth, guess):
             dice / (2 - dice)
         )
         assert (
-            0 <= dice <= 1 and mask_overlap.dice(mask_overlap.count_pixels(guess, truth))[c] == dice
+            0 <= dice <= 1
+            and mask_overlap.dice(mask_overlap.count_pixels(prediction, target))[c] == dice
         )
 
 
@@ -265,33 +289,39 @@ def test_dice_and_iou_agree_with_independent_counting(truth, guess):
 )
 @settings(max_examples=40)
 def test_every_rule_stays_between_0_and_its_limits(pairs, name):
-    """0 ≤ IoU ≤ Dice ≤ 1 overall and per class; the target_score is what the truths score as predictions, 1 under ours;
-    the order of the images is nothing; ours don't care which is truth and which prediction."""
-    found = ruled(name, *pairs)
-    for figures in (found.scores, *found.per_class.values()):
+    """0 ≤ IoU ≤ Dice ≤ 1 overall and per class; the target_score is what the targets score as
+    predictions, 1 under ours; the order of the images is nothing; ours don't care which is target
+    and which prediction.
+    """
+    actual = score_pairs(name, *pairs)
+    for figures in (actual.scores, *actual.per_class.values()):
         dice, iou = figures["dice"].value, figures["iou"].value
         assert (dice is None and iou is None) or 0 <= iou <= dice <= 1
-    perfect = figure_values(ruled(name, *((truth, truth) for truth, _ in pairs)).scores)
-    assert figure_values(found.target_score) == pytest.approx(perfect)
-    assert figure_values(ruled(name, *pairs[::-1]).scores) == pytest.approx(
-        figure_values(found.scores)
+    perfect = figure_values(score_pairs(name, *((target, target) for target, _ in pairs)).scores)
+    assert figure_values(actual.target_score) == pytest.approx(perfect)
+    assert figure_values(score_pairs(name, *pairs[::-1]).scores) == pytest.approx(
+        figure_values(actual.scores)
     )
     if name in ("usbench", "pooled"):
         assert set(perfect.values()) <= {1.0, None}
         assert figure_values(
-            ruled(name, *((guess, truth) for truth, guess in pairs)).scores
-        ) == figure_values(found.scores)
+            score_pairs(name, *((prediction, target) for target, prediction in pairs)).scores
+        ) == figure_values(actual.scores)
 
 
 def test_parity_with_torchmetrics():
-    """DiceScore (macro; samplewise and global) and MeanIoU are the same where the settings mean the same."""
+    """DiceScore (macro; samplewise and global) and MeanIoU are the same where the settings mean the
+    same.
+    """
     rng = np.random.default_rng(0)
-    truth, guess = (
+    target, prediction = (
         rng.random((6, 3, 8, 8)) < 0.4,
         rng.random((6, 3, 8, 8)) < 0.4,
     )  # no empty plane among them
-    counted = np.stack([mask_overlap.count_pixels(t, g) for t, g in zip(truth, guess, strict=True)])
-    tensors = torch.from_numpy(guess), torch.from_numpy(truth)
+    counted = np.stack(
+        [mask_overlap.count_pixels(t, g) for t, g in zip(target, prediction, strict=True)]
+    )
+    tensors = torch.from_numpy(prediction), torch.from_numpy(target)
     for level, rule in (("samplewise", "usbench"), ("global", "pooled")):
         metric = DiceScore(
             num_classes=3, average="macro", input_format="one-hot", aggregation_level=level
@@ -309,10 +339,12 @@ def test_the_scorer_end_to_end():
     scorer = SegmentScorer(
         ["a"], extra={"area": lambda t, g: float(g.planes.sum()) if t.planes.any() else None}
     )
-    for n, (truth, guess) in enumerate(((TRUTH, GUESS), (NONE, NONE), (NONE, GUESS))):
-        scorer.update(f"case{n}", "g", Masks(truth), Masks(guess))
+    for n, (target, prediction) in enumerate(
+        ((TARGET, PREDICTION), (NONE, NONE), (NONE, PREDICTION))
+    ):
+        scorer.update(f"case{n}", "g", Masks(target), Masks(prediction))
     scores = scorer.result()
-    assert [ruled.name for ruled in scores.protocols] == ["usbench", "pooled"]
+    assert [score_pairs.name for score_pairs in scores.protocols] == ["usbench", "pooled"]
     values = figure_values(scores.protocol.scores)
     assert values["dice"] == pytest.approx(2 / 7) and values["area"] == 3.0
     assert values["empty_false_positive_rate"] == 0.5 and values["pooled_dice"] == pytest.approx(
@@ -332,20 +364,22 @@ def test_the_scorer_end_to_end():
 
 
 def test_the_scorer_with_every_rule_and_two_classes():
-    """The case table is native and without background whatever the protocol; every rule has figures of its own."""
+    """The case table is native and without background whatever the protocol; every rule has figures
+    of its own.
+    """
     rules = [
         "kumar2025-cnn",
         *(name for name in mask_protocols.MASK_PROTOCOLS if name != "kumar2025-cnn"),
     ]
     scorer = SegmentScorer(["a", "b"], rules, extra={"never": lambda t, g: None})
-    truth, guess = np.concatenate([TRUTH, NONE]), np.concatenate([GUESS, NONE])
-    scorer.update("case", "g", Masks(truth), Masks(guess))
+    target, prediction = np.concatenate([TARGET, NONE]), np.concatenate([PREDICTION, NONE])
+    scorer.update("case", "g", Masks(target), Masks(prediction))
     scores = scorer.result()
     assert [
         each.name for each in scores.protocols
     ] == rules and scores.protocol.name == "kumar2025-cnn"
     for each in scores.protocols:
-        alone = figure_values(ruled(each.name, (truth, guess)).scores)
+        alone = figure_values(score_pairs(each.name, (target, prediction)).scores)
         assert {name: each.scores[name].value for name in alone} == alone
     # background TP 3, FP 2, FN 1: 6/9; a: 4/7; b: 0
     assert scores.protocol.scores["dice"].value == pytest.approx((6 / 9 + 4 / 7 + 0) / 3)
@@ -379,7 +413,10 @@ def test_the_scorer_brings_masks_to_the_rules_size():
 def test_overlapping_planes_are_counted_each_for_itself():
     scorer = SegmentScorer(["whole", "part"])
     scorer.update(
-        "case", "g", Masks(np.concatenate([TRUTH, TRUTH])), Masks(np.concatenate([TRUTH, GUESS]))
+        "case",
+        "g",
+        Masks(np.concatenate([TARGET, TARGET])),
+        Masks(np.concatenate([TARGET, PREDICTION])),
     )
     assert scorer.result().protocol.scores["dice"].value == pytest.approx((1 + 4 / 7) / 2)
 
@@ -402,7 +439,7 @@ def test_a_set_without_a_case_is_undefined():
 def test_planes_of_another_number_than_the_classes_are_refused():
     with pytest.raises(ValueError):
         SegmentScorer(["a"]).update(
-            "case", "g", Masks(np.concatenate([TRUTH] * 2)), Masks(np.concatenate([TRUTH] * 2))
+            "case", "g", Masks(np.concatenate([TARGET] * 2)), Masks(np.concatenate([TARGET] * 2))
         )
 
 
@@ -413,7 +450,9 @@ def test_rules_that_make_no_protocol_are_a_configuration_error(rules):
 
 
 def test_the_mean_of_a_further_figure():
-    """Undefined cases are skipped and not counted; an infinite one (a distance to nothing) can't be averaged away."""
+    """Undefined cases are skipped and not counted; an infinite one (a distance to nothing) can't be
+    averaged away.
+    """
     assert average([1.0, np.nan, 3.0]).value == 2.0 and average([1.0, np.nan, 3.0]).n == 2
     assert average([]).value is None and average([np.nan]).reason == "no case to average"
     lost = average([1.0, np.nan, np.inf])
@@ -421,11 +460,11 @@ def test_the_mean_of_a_further_figure():
 
 
 def test_the_selection_rule():
-    pairs = [(Masks(TRUTH), Masks(GUESS)), (Masks(NONE), Masks(NONE))]
+    pairs = [(Masks(TARGET), Masks(PREDICTION)), (Masks(NONE), Masks(NONE))]
     assert selection(pairs) == selection(iter(pairs)) == pytest.approx(4 / 7)
-    two = [(Masks(np.concatenate([TRUTH, NONE])), Masks(np.concatenate([TRUTH, GUESS])))]
+    two = [(Masks(np.concatenate([TARGET, NONE])), Masks(np.concatenate([TARGET, PREDICTION])))]
     assert selection(two) == 0.5  # a class that is only predicted scores 0
-    pairs = [(Masks(TRUTH), Masks(GUESS)), (Masks(~NONE), Masks(~NONE))]
+    pairs = [(Masks(TARGET), Masks(PREDICTION)), (Masks(~NONE), Masks(~NONE))]
     assert selection(pairs) == pytest.approx((4 / 7 + 1) / 2)  # not pooled, 20/23
     assert selection([(Masks(NONE), Masks(NONE))]) == 0.0
 
@@ -434,27 +473,35 @@ def test_the_selection_rule():
 
 
 def test_image_first_averages_each_image_s_classes_before_the_images():
-    both, one = np.concatenate([TRUTH, TRUTH]), np.concatenate([GUESS, TRUTH])  # Dice 4/7 and 1
-    lone = np.concatenate([TRUTH, NONE]), np.concatenate([TRUTH, NONE])  # 1, and a class in neither
-    found = ruled("image-first", (both, one), lone)
-    assert found.scores["dice"].value == pytest.approx(((4 / 7 + 1) / 2 + 1) / 2)
-    assert ruled("usbench", (both, one), lone).scores["dice"].value == pytest.approx(
+    both, single = (
+        np.concatenate([TARGET, TARGET]),
+        np.concatenate([PREDICTION, TARGET]),
+    )  # Dice 4/7 and 1
+    lone = (
+        np.concatenate([TARGET, NONE]),
+        np.concatenate([TARGET, NONE]),
+    )  # 1, and a class in neither
+    actual = score_pairs("image-first", (both, single), lone)
+    assert actual.scores["dice"].value == pytest.approx(((4 / 7 + 1) / 2 + 1) / 2)
+    assert score_pairs("usbench", (both, single), lone).scores["dice"].value == pytest.approx(
         ((4 / 7 + 1) / 2 + 1) / 2
     )
-    more = (np.concatenate([TRUTH, NONE]), np.concatenate([GUESS, NONE]))
-    assert ruled("image-first", (both, one), more).scores["dice"].value == pytest.approx(
+    more = (np.concatenate([TARGET, NONE]), np.concatenate([PREDICTION, NONE]))
+    assert score_pairs("image-first", (both, single), more).scores["dice"].value == pytest.approx(
         (5.5 / 7 + 4 / 7) / 2
     )
-    assert ruled("usbench", (both, one), more).scores["dice"].value == pytest.approx(
+    assert score_pairs("usbench", (both, single), more).scores["dice"].value == pytest.approx(
         (4 / 7 + 1) / 2
     )
 
 
 def test_kidneyus_counts_a_class_in_neither_mask_as_1():
-    found = ruled("kidneyus", (TRUTH, GUESS), (NONE, NONE), (NONE, GUESS), (TRUTH, NONE))
-    assert found.scores["dice"].value == pytest.approx((4 / 7 + 1 + 0 + 0) / 4)
-    assert found.scores["iou"].value == pytest.approx((2 / 5 + 1 + 0 + 0) / 4)
-    assert found.target_score["dice"].value == 1
+    actual = score_pairs(
+        "kidneyus", (TARGET, PREDICTION), (NONE, NONE), (NONE, PREDICTION), (TARGET, NONE)
+    )
+    assert actual.scores["dice"].value == pytest.approx((4 / 7 + 1 + 0 + 0) / 4)
+    assert actual.scores["iou"].value == pytest.approx((2 / 5 + 1 + 0 + 0) / 4)
+    assert actual.target_score["dice"].value == 1
 
 
 def test_nnunet_is_another_name_of_ours():
@@ -465,42 +512,47 @@ def test_nnunet_is_another_name_of_ours():
 
 @pytest.mark.parametrize("rule", list(mask_protocols.MASK_PROTOCOLS))
 def test_an_unknown_class_counts_nowhere(rule):
-    """The second class's truth is unknown in the second image: as if that image had the first class only."""
-    two = np.concatenate([TRUTH, GUESS])
-    other = np.concatenate([GUESS, GUESS])
+    """The second class's target is unknown in the second image: as if that image had the first
+    class only.
+    """
+    two = np.concatenate([TARGET, PREDICTION])
+    other = np.concatenate([PREDICTION, PREDICTION])
     scorer = SegmentScorer(["a", "b"], [rule])
     scorer.update("1", "g1", Masks(two), Masks(other))
     scorer.update(
-        "2", "g2", Masks(np.concatenate([TRUTH, NONE]), known=np.array([True, False])), Masks(other)
+        "2",
+        "g2",
+        Masks(np.concatenate([TARGET, NONE]), known=np.array([True, False])),
+        Masks(other),
     )
-    found = scorer.result().protocol
+    actual = scorer.result().protocol
     alone = SegmentScorer(["a", "b"], [rule])
     alone.update("1", "g1", Masks(two), Masks(other))
     expected = alone.result().protocol
     for name in ("dice", "iou", "precision", "recall", "pooled_dice"):
-        assert found.per_class["b"][name].value == expected.per_class["b"][name].value, name
-        assert found.per_class["b"][name].n == 1
-    assert found.per_class["a"]["dice"].n == 2
+        assert actual.per_class["b"][name].value == expected.per_class["b"][name].value, name
+        assert actual.per_class["b"][name].n == 1
+    assert actual.per_class["a"]["dice"].n == 2
     assert [scorer.cases[3][key] for key in ("class", "tp", "fp", "fn")] == ["b", None, None, None]
 
 
 def test_the_selection_rule_leaves_unknown_classes_out():
-    known = Masks(np.concatenate([TRUTH, NONE]), known=np.array([True, False]))
-    guess = Masks(np.concatenate([GUESS, GUESS]))
-    assert selection([(known, guess)]) == pytest.approx(4 / 7)
-    assert selection([(Masks(known.planes), guess)]) == pytest.approx(2 / 7)
+    known = Masks(np.concatenate([TARGET, NONE]), known=np.array([True, False]))
+    prediction = Masks(np.concatenate([PREDICTION, PREDICTION]))
+    assert selection([(known, prediction)]) == pytest.approx(4 / 7)
+    assert selection([(Masks(known.planes), prediction)]) == pytest.approx(2 / 7)
 
 
 def test_precision_and_recall_by_hand():
     scorer = SegmentScorer(["a"])
-    for n, (truth, guess) in enumerate(
-        [(TRUTH, GUESS), (NONE, GUESS), (TRUTH, NONE), (NONE, NONE)]
+    for n, (target, prediction) in enumerate(
+        [(TARGET, PREDICTION), (NONE, PREDICTION), (TARGET, NONE), (NONE, NONE)]
     ):
-        scorer.update(str(n), str(n), Masks(truth), Masks(guess))
-    found = scorer.result().protocol.scores
-    assert found["precision"].value == pytest.approx(
+        scorer.update(str(n), str(n), Masks(target), Masks(prediction))
+    actual = scorer.result().protocol.scores
+    assert actual["precision"].value == pytest.approx(
         (2 / 3 + 0) / 2
     )  # undefined where nothing is predicted
-    assert found["recall"].value == pytest.approx(
+    assert actual["recall"].value == pytest.approx(
         (2 / 4 + 0) / 2
-    )  # undefined where the truth is empty
+    )  # undefined where the target is empty

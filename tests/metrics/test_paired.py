@@ -1,4 +1,6 @@
-"""Two models on the same cases: by hand, exact swaps, how often equal models are called different, ranks and ties."""
+"""Two models on the same cases: by hand, exact swaps, how often equal models are called different,
+ranks and ties.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ import pytest
 
 from tests.helpers.drawn_boxes import Pairs, random_pairs
 from usbench.metrics import box_protocols, paired
-from usbench.metrics.bootstrap import draw
+from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.detect_scorer import DetectScorer, matches_from_cases
-from usbench.metrics.paired import Difference, MapScores, MeanScores
+from usbench.metrics.paired import ComparedModel, Difference, MapScores, MeanScores
 from usbench.types import Boxes
 
 
@@ -19,6 +21,10 @@ def model(name: str, *values: float) -> MeanScores:
     """One column, every case counts unless NaN."""
     table = np.array(values, float)[:, None]
     return MeanScores(name, np.nan_to_num(table), np.isfinite(table) * 1.0)
+
+
+def compare_pair(first: ComparedModel, second: ComparedModel, draws: Draws) -> Difference:
+    return paired.compare_models([first, second], draws)[0]
 
 
 def test_the_score_is_per_class_over_cases_then_over_classes():
@@ -32,48 +38,50 @@ def test_the_score_is_per_class_over_cases_then_over_classes():
 def test_all_swaps_of_six_groups_by_hand():
     """Differences of 1 in each of 6 groups: of 64 swaps only all and none reach 6/6: p = 2/64."""
     draws = draw(list("abcdef"))
-    found = paired.compare_pair(model("a", *[1.0] * 6), model("b", *[0.0] * 6), draws)
-    assert found.value == 1 and found.p == pytest.approx(2 / 64)
-    assert (found.low, found.high) == (1, 1) and "6 groups" in found.reason
-    mixed = paired.compare_pair(model("a", 1, 1, 1, 0, 0, 0), model("b", 0, 0, 0, 1, 1, 1), draws)
+    actual = compare_pair(model("a", *[1.0] * 6), model("b", *[0.0] * 6), draws)
+    assert actual.value == 1 and actual.p == pytest.approx(2 / 64)
+    assert (actual.low, actual.high) == (1, 1) and "6 groups" in actual.reason
+    mixed = compare_pair(model("a", 1, 1, 1, 0, 0, 0), model("b", 0, 0, 0, 1, 1, 1), draws)
     assert mixed.value == 0 and mixed.p == 1
 
 
 def test_groups_are_swapped_whole():
-    """12 cases in 6 groups: the sums per group are what is swapped, as an enumeration of its own finds."""
+    """12 cases in 6 groups: the sums per group are what is swapped, as an enumeration of its own
+    finds.
+    """
     rng = np.random.default_rng(0)
     groups = [str(n // 2) for n in range(12)]
-    one, other = rng.random(12), rng.random(12)
-    found = paired.compare_pair(model("a", *one), model("b", *other), draw(groups))
-    apart = (one - other).reshape(6, 2).sum(1)
+    first, second = rng.random(12), rng.random(12)
+    actual = compare_pair(model("a", *first), model("b", *second), draw(groups))
+    differences = (first - second).reshape(6, 2).sum(1)
     swaps = [
-        abs(sum(s * d for s, d in zip(signs, apart, strict=True)))
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
         for signs in itertools.product((1, -1), repeat=6)
     ]
-    assert found.p == pytest.approx(np.mean(np.array(swaps) >= abs(apart.sum()) - 1e-12))
+    assert actual.p == pytest.approx(np.mean(np.array(swaps) >= abs(differences.sum()) - 1e-12))
 
 
 def test_under_six_groups_there_is_no_p_and_under_five_no_interval():
-    five = paired.compare_pair(model("a", *[1.0] * 5), model("b", *[0.0] * 5), draw(list("abcde")))
-    assert five.p is None and "5 groups, at least 6" in five.reason and five.low is not None
-    four = paired.compare_pair(model("a", *[1.0] * 4), model("b", *[0.0] * 4), draw(list("abcd")))
+    five = compare_pair(model("a", *[1.0] * 5), model("b", *[0.0] * 5), draw(list("abcde")))
+    assert five.p is None and "at least 6 groups, got 5" in five.reason and five.low is not None
+    four = compare_pair(model("a", *[1.0] * 4), model("b", *[0.0] * 4), draw(list("abcd")))
     assert four.low is None and four.p is None
 
 
 def test_many_groups_are_swapped_at_random_and_p_is_never_0():
     values = np.random.default_rng(1).random(30)
-    found = paired.compare_pair(
+    actual = compare_pair(
         model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)])
     )
-    assert found.p == pytest.approx(1 / (paired.RANDOM_SWAPS + 1))
-    again = paired.compare_pair(
+    assert actual.p == pytest.approx(1 / (paired.RANDOM_SWAPS + 1))
+    again = compare_pair(
         model("a", *(values + 1)), model("b", *values), draw([str(n) for n in range(30)])
     )
-    assert again == found
+    assert again == actual
 
 
 def test_two_equal_models_on_six_animals_are_rarely_called_different():
-    """110 frames of each of 6 animals, models that differ by animal at random: under 5 % below .05."""
+    """110 frames of each of 6 animals, models that differ at random: under 5 % below .05."""
     rng = np.random.default_rng(2)
     groups = [str(n // 110) for n in range(660)]
     draws = draw(groups, resamples=2)
@@ -83,10 +91,10 @@ def test_two_equal_models_on_six_animals_are_rarely_called_different():
             rng.normal(0, 0.05, (2, 6)).repeat(110, axis=1),
             rng.normal(0, 0.02, (2, 660)),
         )
-        one, other = (
+        first, second = (
             model(name, *values) for name, values in zip("ab", animal + frame, strict=True)
         )
-        called += paired.permutation_p(one, other, draws) < paired.ALPHA
+        called += paired.permutation_p(first, second, draws) < paired.ALPHA
     assert called / 400 < 0.05  # 2/64 of exact swaps reach .05 at all: .031
 
 
@@ -94,7 +102,7 @@ def curves(name: str, *seeds: Pairs) -> MapScores:
     return MapScores(
         name,
         tuple(
-            box_protocols.match_pairs(box_protocols.find_protocol("coco"), pairs, 3)[0]
+            box_protocols.match_pairs(box_protocols.BOX_PROTOCOLS["coco"], pairs, 3)[0]
             for pairs in seeds
         ),
     )
@@ -105,58 +113,58 @@ def map_of(pairs: Pairs) -> float:
 
 
 def moved(pairs: Pairs, by: float) -> Pairs:
-    """The same truths, other guesses."""
+    """The same targets, other predictions."""
     return [(t, Boxes(g.xyxy + np.float32(by), g.labels, g.scores)) for t, g in pairs]
 
 
 @pytest.mark.parametrize("seeds", [(1, 1), (2, 1), (2, 3)])
 def test_swapped_boxes_are_those_of_pictures_that_changed_sides(seeds):
-    """12 pictures in 6 groups, many equal scores: every swap is scored anew by the scorer of runs."""
+    """12 pictures in 6 groups, many equal scores: every swap is scored anew by the scorer."""
     pairs, groups = random_pairs(3, images=12), np.arange(12) // 2
     mine, theirs = (
         [moved(pairs, shift + n) for n in range(count)]
         for shift, count in zip((0, 2), seeds, strict=True)
     )
     swaps = np.array(list(itertools.product((False, True), repeat=6)))[::7]
-    found = curves("a", *mine).swapped_differences(curves("b", *theirs), groups, swaps)
+    actual = curves("a", *mine).swapped_differences(curves("b", *theirs), groups, swaps)
     count = np.lcm(*seeds)
-    for row, value in zip(swaps, found, strict=True):
-        apart = []
+    for row, value in zip(swaps, actual, strict=True):
+        differences = []
         for n in range(count):
             sides = mine[n % seeds[0]], theirs[n % seeds[1]]
-            one = [sides[int(row[groups[k]])][k] for k in range(12)]
-            other = [sides[1 - int(row[groups[k]])][k] for k in range(12)]
-            apart.append(map_of(one) - map_of(other))
-        assert value == pytest.approx(np.mean(apart), abs=1e-12)
+            first = [sides[int(row[groups[k]])][k] for k in range(12)]
+            second = [sides[1 - int(row[groups[k]])][k] for k in range(12)]
+            differences.append(map_of(first) - map_of(second))
+        assert value == pytest.approx(np.mean(differences), abs=1e-12)
 
 
-def test_the_score_of_boxes_is_the_mean_over_seeds_and_resamples_are_those_of_the_record():
+def test_the_score_of_boxes_is_the_mean_over_seeds_and_resamples_are_those_of_the_result():
     pairs = random_pairs(5, images=14)
     draws, model = draw([str(n // 2) for n in range(14)]), curves("a", pairs, moved(pairs, 1))
     assert paired.score_model(model, draws) == pytest.approx(
         (map_of(pairs) + map_of(moved(pairs, 1))) / 2, abs=1e-12
     )
-    assert paired.compare_pair(model, model, draws).p == 1
+    assert compare_pair(model, model, draws).p == 1
     alone = curves("b", pairs)
-    found = box_protocols.score_pairs(pairs, list("abc"), draws=draws).scores["map50_95"]
+    actual = box_protocols.score_pairs(pairs, list("abc"), draws=draws).scores["map50_95"]
     low, high = np.quantile(alone.scores(draws), [0.025, 0.975])
-    assert (low, high) == pytest.approx((found.low, found.high))
+    assert (low, high) == pytest.approx((actual.low, actual.high))
 
 
 def test_the_case_table_holds_the_matches():
-    """Also pictures without a box, a class that none has, equal scores, and no guess at all."""
+    """Also images without a box, an absent class, equal scores, and no prediction at all."""
     pairs = random_pairs(7)
     for own in (pairs, [(t, Boxes(g.xyxy[:0], g.labels[:0], g.scores[:0])) for t, g in pairs]):
         scorer = DetectScorer(list("abc"))
-        for n, (truth, guess) in enumerate(own):
-            scorer.update(f"c{n}", "g", truth, guess)
+        for n, (target, prediction) in enumerate(own):
+            scorer.update(f"c{n}", "g", target, prediction)
         rows = [
             {k: "" if v is None else str(v) for k, v in row.items()}
             for row in scorer.result().cases
         ]
-        wanted, found = curves("", own).seeds[0], matches_from_cases(rows, list("abc"))
+        expected, actual = curves("", own).seeds[0], matches_from_cases(rows, list("abc"))
         for name in ("starts", "image", "score", "rank", "hit", "targets"):
-            assert np.array_equal(getattr(wanted, name), getattr(found, name)), name
+            assert np.array_equal(getattr(expected, name), getattr(actual, name)), name
 
 
 def test_holm_by_hand():
@@ -164,8 +172,8 @@ def test_holm_by_hand():
     assert paired.correct_holm([0.5, 0.9]) == [1.0, 1.0] and paired.correct_holm([]) == []
 
 
-def pair(one: str, other: str, value: float, p: float | None) -> Difference:
-    return Difference(one, other, value, None, None, 0.1, p)
+def pair(first: str, second: str, value: float, p: float | None) -> Difference:
+    return Difference(first, second, value, None, None, 0.1, p)
 
 
 @pytest.mark.parametrize("higher", [True, False])

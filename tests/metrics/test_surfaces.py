@@ -1,6 +1,8 @@
-"""Distances of outlines: little pictures by hand, every empty case, and parity with google-deepmind's package.
+"""Distances of outlines: little pictures by hand, every empty case, and parity with
+google-deepmind's package.
 
-MONAI's and MedPy's HD95 are other definitions: by how much is pinned here, so that nobody takes one for the other.
+MONAI's and MedPy's HD95 are other definitions: by how much is pinned here, so that nobody takes one
+for the other.
 """
 
 from __future__ import annotations
@@ -30,28 +32,31 @@ def square(top: int, left: int, side: int = 4, size: tuple[int, int] = (20, 30))
 
 
 def test_one_pixel_against_another_by_hand():
-    """A pixel's outline: four elements at its corners; 3 right and 4 down is 5 away, in mm by each side's length."""
-    one, other = square(2, 2, 1), square(6, 5, 1)
-    found = outline_distances.measure_distances(one, other)
-    assert len(found.target) == 4 and found.target_lengths.tolist() == pytest.approx(
+    """A pixel's outline: four elements at its corners; 3 right and 4 down is 5 away, in mm by each
+    side's length.
+    """
+    first, second = square(2, 2, 1), square(6, 5, 1)
+    actual = outline_distances.measure_distances(first, second)
+    assert len(actual.target) == 4 and actual.target_lengths.tolist() == pytest.approx(
         [math.sqrt(0.5)] * 4
     )
-    # corners are 1 apart: from the nearest corner 2 right and 3 down, from the farthest 3 right and 4 down
-    assert sorted(found.target) == pytest.approx(
+    # corners are 1 apart: from the nearest corner 2 right and 3 down, from the farthest 3 right and
+    # 4 down
+    assert sorted(actual.target) == pytest.approx(
         [math.hypot(2, 3), math.hypot(3, 3), math.hypot(2, 4), 5]
     )
-    assert found.hausdorff() == 5 and found.hausdorff(0.5) == pytest.approx(math.hypot(3, 3))
-    assert found.mean() == pytest.approx(
+    assert actual.hausdorff() == 5 and actual.hausdorff(0.5) == pytest.approx(math.hypot(3, 3))
+    assert actual.mean() == pytest.approx(
         np.mean([math.hypot(2, 3), math.hypot(2, 4), math.hypot(3, 3), 5])
     )
     assert (
-        found.surface_dice(4.2) == 0.25
-        and found.surface_dice(4.3) == 0.5
-        and found.surface_dice(5) == 1
+        actual.surface_dice(4.2) == 0.25
+        and actual.surface_dice(4.3) == 0.5
+        and actual.surface_dice(5) == 1
     )
-    assert outline_distances.measure_distances(one, other, (0.5, 2)).hausdorff() == pytest.approx(
-        math.hypot(4 * 0.5, 3 * 2)
-    )
+    assert outline_distances.measure_distances(
+        first, second, (0.5, 2)
+    ).hausdorff() == pytest.approx(math.hypot(4 * 0.5, 3 * 2))
 
 
 def test_a_square_s_outline_by_hand():
@@ -64,11 +69,12 @@ def test_a_square_s_outline_by_hand():
 
 
 def test_a_square_moved_two_to_the_right():
-    """Above and below 3 of 5 elements meet, one is 1 away, one 2; of the left's other three all are 2 away, of the
-    right's the middle one, and those beside it 1 from the corners."""
-    found = outline_distances.measure_distances(square(2, 3), square(2, 5))
-    assert found.hausdorff() == 2 and found.surface_dice(2) == 1
-    assert sorted(found.target) == pytest.approx([0] * 6 + [1] * 4 + [2] * 6, abs=1e-12)
+    """Above and below 3 of 5 elements meet, one is 1 away, one 2; of the left's other three all are
+    2 away, of the right's the middle one, and those beside it 1 from the corners.
+    """
+    actual = outline_distances.measure_distances(square(2, 3), square(2, 5))
+    assert actual.hausdorff() == 2 and actual.surface_dice(2) == 1
+    assert sorted(actual.target) == pytest.approx([0] * 6 + [1] * 4 + [2] * 6, abs=1e-12)
     assert (
         outline_distances.measure_distances(square(2, 3), square(2, 5), (9, 0.5)).hausdorff() == 1
     )
@@ -81,28 +87,32 @@ def test_a_diagonal_pair_has_two_contours_in_one_neighbourhood():
 
 
 def test_a_share_that_is_reached_exactly_is_reached_however_the_sum_was_rounded():
-    """40 elements of √½: the first 38 are 95 % of the length, though their running sum falls 4e-16 short of it."""
+    """40 elements of √½: the first 38 are 95 % of the length, though their running sum falls 4e-16
+    short of it.
+    """
     lengths, distances = np.full(40, 0.7071067811865476), np.arange(40.0)
     assert np.cumsum(lengths)[37] / lengths.sum() < 0.95
     assert outline_distances.percentile(distances, lengths, 0.95) == 37
 
 
 def test_without_a_tolerance_in_mm_it_is_twice_the_larger_side_of_a_pixel():
-    """One column moved by 4 px of 0.1 mm: .4 mm is within 2 × 0.2 (rows), not within 2 × 0.1, nor 2 × .15."""
-    one, other = np.zeros((2, 20, 30), bool)
-    one[2:18, 5], other[2:18, 9] = True, True
-    assert outline_figures.measure_outlines(one, other, (0.2, 0.1), 2.0, None)["nsd_mm"] == 1.0
-    assert outline_figures.measure_outlines(one, other, (0.15, 0.1), 2.0, None)["nsd_mm"] == 0.0
-    assert outline_figures.measure_outlines(one, other, (0.2, 0.1), 2.0, 0.3)["nsd_mm"] == 0.0
+    """One column moved by 4 px of 0.1 mm: .4 mm is within 2 × 0.2 (rows), not within 2 × 0.1, nor 2
+    × .15.
+    """
+    first, second = np.zeros((2, 20, 30), bool)
+    first[2:18, 5], second[2:18, 9] = True, True
+    assert outline_figures.measure_outlines(first, second, (0.2, 0.1), 2.0, None)["nsd_mm"] == 1.0
+    assert outline_figures.measure_outlines(first, second, (0.15, 0.1), 2.0, None)["nsd_mm"] == 0.0
+    assert outline_figures.measure_outlines(first, second, (0.2, 0.1), 2.0, 0.3)["nsd_mm"] == 0.0
 
 
 def test_hd95_leaves_out_the_twentieth_of_the_outline_that_lies_farthest():
-    """A long bar found exactly, and one pixel 15 rows away: HD is that pixel's distance, HD95 is 0."""
-    one = np.zeros((24, 90), bool)
-    one[2:4, 2:88] = True
-    other = one.copy()
-    other[18, 40] = True
-    case = outline_figures.measure_outlines(one, other, (2.0, 2.0), 2.0, None)
+    """A long bar predicted exactly, one pixel 15 rows away: HD is its distance, HD95 is 0."""
+    first = np.zeros((24, 90), bool)
+    first[2:4, 2:88] = True
+    second = first.copy()
+    second[18, 40] = True
+    case = outline_figures.measure_outlines(first, second, (2.0, 2.0), 2.0, None)
     assert case["hd95_px"] == case["hd95_mm"] == 0
     assert case["hd_px"] == 15 and case["hd_mm"] == 30 and 0 < case["assd_px"] < 1
 
@@ -145,8 +155,8 @@ def test_both_units_are_measured_apart():
 
 def test_a_mask_at_the_border_has_an_outline_there():
     full = np.ones((5, 7), bool)
-    found = outline_distances.measure_distances(full, full)
-    assert found.mean() == 0 and found.target_lengths.sum() == pytest.approx(
+    actual = outline_distances.measure_distances(full, full)
+    assert actual.mean() == 0 and actual.target_lengths.sum() == pytest.approx(
         2 * 4 + 2 * 6 + 4 * math.sqrt(0.5)
     )
 
@@ -158,58 +168,64 @@ SIDES = st.sampled_from([(1.0, 1.0), (0.029, 0.036), (2.0, 0.5), (0.1, 0.1)])
 
 
 def theirs(
-    truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], tolerance: float
+    target: np.ndarray, prediction: np.ndarray, spacing: tuple[float, float], tolerance: float
 ) -> list[float]:
     """surface-distance: HD, HD95, mean over both outlines, surface Dice."""
-    found = surface_distance.compute_surface_distances(truth, guess, spacing)
+    actual = surface_distance.compute_surface_distances(target, prediction, spacing)
     both = [
         ("distances_gt_to_pred", "surfel_areas_gt"),
         ("distances_pred_to_gt", "surfel_areas_pred"),
     ]
-    total = sum(float(found[d] @ found[a]) for d, a in both) / sum(
-        float(found[a].sum()) for _, a in both
+    total = sum(float(actual[d] @ actual[a]) for d, a in both) / sum(
+        float(actual[a].sum()) for _, a in both
     )
     return [
-        surface_distance.compute_robust_hausdorff(found, 100),
-        surface_distance.compute_robust_hausdorff(found, 95),
+        surface_distance.compute_robust_hausdorff(actual, 100),
+        surface_distance.compute_robust_hausdorff(actual, 95),
         total,
-        surface_distance.compute_surface_dice_at_tolerance(found, tolerance),
+        surface_distance.compute_surface_dice_at_tolerance(actual, tolerance),
     ]
 
 
 def ours(
-    truth: np.ndarray, guess: np.ndarray, spacing: tuple[float, float], tolerance: float
+    target: np.ndarray, prediction: np.ndarray, spacing: tuple[float, float], tolerance: float
 ) -> list[float]:
-    found = outline_distances.measure_distances(truth, guess, spacing)
-    return [found.hausdorff(), found.hausdorff(0.95), found.mean(), found.surface_dice(tolerance)]
+    actual = outline_distances.measure_distances(target, prediction, spacing)
+    return [
+        actual.hausdorff(),
+        actual.hausdorff(0.95),
+        actual.mean(),
+        actual.surface_dice(tolerance),
+    ]
 
 
 @settings(max_examples=200)
 @given(BLOBS, BLOBS, SIDES, st.sampled_from([0.0, 1.0, 2.0, 3.3]))
-def test_any_masks_measure_as_by_surface_distance(truth, guess, spacing, pixels):
-    if truth.any() and guess.any():
+def test_any_masks_measure_as_by_surface_distance(target, prediction, spacing, pixels):
+    if target.any() and prediction.any():
         tolerance = pixels * max(spacing)
-        expected = theirs(truth, guess, spacing, tolerance)
-        found = ours(truth, guess, spacing, tolerance)
-        assert [found[0], *found[2:]] == pytest.approx([expected[0], *expected[2:]], abs=1e-9)
-        # where a distance covers exactly 95 % of an outline, theirs hangs on how a sum was rounded: it or the next
-        both = outline_distances.measure_distances(truth, guess, spacing)
+        expected = theirs(target, prediction, spacing, tolerance)
+        actual = ours(target, prediction, spacing, tolerance)
+        assert [actual[0], *actual[2:]] == pytest.approx([expected[0], *expected[2:]], abs=1e-9)
+        # where a distance covers exactly 95 % of an outline, theirs hangs on how a sum was rounded:
+        # it or the next
+        both = outline_distances.measure_distances(target, prediction, spacing)
         assert (
             both.hausdorff(0.95 - 1e-9) - 1e-9 <= expected[1] <= both.hausdorff(0.95 + 1e-9) + 1e-9
         )
         if both.hausdorff(0.95 - 1e-9) == both.hausdorff(0.95 + 1e-9):
-            assert found[1] == pytest.approx(expected[1], abs=1e-9)
+            assert actual[1] == pytest.approx(expected[1], abs=1e-9)
 
 
 @given(BLOBS, BLOBS)
-def test_distances_are_symmetric_and_stay_when_both_masks_move(truth, guess):
-    if not (truth.any() and guess.any()):
+def test_distances_are_symmetric_and_stay_when_both_masks_move(target, prediction):
+    if not (target.any() and prediction.any()):
         return
-    there = ours(truth, guess, (1, 1), 2)
-    assert ours(guess, truth, (1, 1), 2) == pytest.approx(there)
-    padded = [np.pad(plane, ((3, 8), (5, 1))) for plane in (truth, guess)]
+    there = ours(target, prediction, (1, 1), 2)
+    assert ours(prediction, target, (1, 1), 2) == pytest.approx(there)
+    padded = [np.pad(plane, ((3, 8), (5, 1))) for plane in (target, prediction)]
     assert ours(*padded, (1, 1), 2) == pytest.approx(there)
-    scaled = ours(truth, guess, (0.125, 0.125), 0.25)
+    scaled = ours(target, prediction, (0.125, 0.125), 0.25)
     assert scaled == pytest.approx(
         [*(value / 8 for value in there[:3]), there[3]]
     )  # a power of 2 rounds nothing
@@ -222,45 +238,47 @@ def smooth(seed: int) -> np.ndarray:
 
 @pytest.mark.simulate
 @given(BLOBS, BLOBS)
-def test_the_other_definitions_are_medpy_s_and_monai_s(truth, guess):
+def test_the_other_definitions_are_medpy_s_and_monai_s(target, prediction):
     import torch
     from monai import metrics as monai
 
-    if truth.any() and guess.any():
-        found = outline_distances.pixel_hd95(truth, guess)
-        assert found.medpy == pytest.approx(medpy_hd95(guess, truth))
-        one, other = (torch.from_numpy(plane)[None, None] for plane in (guess, truth))
+    if target.any() and prediction.any():
+        actual = outline_distances.pixel_hd95(target, prediction)
+        assert actual.medpy == pytest.approx(medpy_hd95(prediction, target))
+        first, second = (torch.from_numpy(plane)[None, None] for plane in (prediction, target))
         theirs = monai.compute_hausdorff_distance(
-            one, other, percentile=95, include_background=True
+            first, second, percentile=95, include_background=True
         )
-        assert found.monai == pytest.approx(float(theirs), rel=1e-5)
+        assert actual.monai == pytest.approx(float(theirs), rel=1e-5)
 
 
 def test_the_other_definitions_are_of_two_masks():
     assert outline_distances.pixel_hd95(square(2, 3), np.zeros((20, 30), bool)) is None
-    found = outline_distances.pixel_hd95(square(2, 3), square(2, 5), (9, 0.5))
-    assert (found.monai, found.medpy) == (1, 1)
+    actual = outline_distances.pixel_hd95(square(2, 3), square(2, 5), (9, 0.5))
+    assert (actual.monai, actual.medpy) == (1, 1)
 
 
 def test_monai_and_medpy_define_hd95_otherwise():
-    """Pixels instead of weighted surface elements: not the same figure, though near on smooth shapes."""
+    """Pixels instead of weighted surface elements: not the same figure, though near on smooth
+    shapes.
+    """
     import torch  # slow to import, as MONAI is: only here
     from monai import metrics as monai
 
     ours_hd, monai_hd, medpy_hd = [], [], []
     for seed in range(20):
-        truth, guess = (
+        target, prediction = (
             smooth(seed),
             np.roll(smooth(seed), (3, 5), axis=(0, 1)) & smooth(seed + 100) | smooth(seed),
         )
-        ours_hd.append(outline_distances.measure_distances(truth, guess).hausdorff(0.95))
-        tensors = [torch.from_numpy(plane)[None, None] for plane in (guess, truth)]
+        ours_hd.append(outline_distances.measure_distances(target, prediction).hausdorff(0.95))
+        tensors = [torch.from_numpy(plane)[None, None] for plane in (prediction, target)]
         monai_hd.append(
             float(
                 monai.compute_hausdorff_distance(*tensors, percentile=95, include_background=True)
             )
         )
-        medpy_hd.append(medpy_hd95(guess, truth))
+        medpy_hd.append(medpy_hd95(prediction, target))
     assert np.mean(monai_hd) != pytest.approx(np.mean(ours_hd), rel=1e-3)
     assert np.mean(medpy_hd) != pytest.approx(np.mean(ours_hd), rel=1e-3)
     assert np.mean(monai_hd) == pytest.approx(np.mean(ours_hd), rel=0.3)
@@ -270,7 +288,9 @@ def test_monai_and_medpy_define_hd95_otherwise():
 
 
 def test_figures_over_images_by_hand():
-    """Two images with distance 2 and 4, one with the class in one mask, one in none; a diagonal of 36.06."""
+    """Two images with distance 2 and 4, one with the class in one mask, one in none; a diagonal of
+    36.06.
+    """
     scorer = SegmentScorer(["a"])
     none = np.zeros((20, 30), bool)
     pairs = [
@@ -279,17 +299,17 @@ def test_figures_over_images_by_hand():
         (square(2, 3), none),
         (none, none),
     ]
-    for n, (truth, guess) in enumerate(pairs):
-        scorer.update(str(n), str(n), Masks(truth[None]), Masks(guess[None]), (20, 30))
-    found = scorer.result().protocol.scores
-    assert found["hd_px"].value == 3 and found["hd_px"].n == 2
-    assert found["hd_px:penalty"].value == pytest.approx((2 + 4 + math.hypot(20, 30)) / 3)
-    assert found["hd_px:penalty"].n == 3
-    assert found["undefined_px"].value == 1
+    for n, (target, prediction) in enumerate(pairs):
+        scorer.update(str(n), str(n), Masks(target[None]), Masks(prediction[None]), (20, 30))
+    actual = scorer.result().protocol.scores
+    assert actual["hd_px"].value == 3 and actual["hd_px"].n == 2
+    assert actual["hd_px:penalty"].value == pytest.approx((2 + 4 + math.hypot(20, 30)) / 3)
+    assert actual["hd_px:penalty"].n == 3
+    assert actual["undefined_px"].value == 1
     near = outline_distances.measure_distances(square(2, 3), square(2, 7)).surface_dice(2)
-    assert found["nsd"].value == pytest.approx((1 + near + 0) / 3) and found["nsd"].n == 3
-    assert found["hd_mm"].value is None and "size isn't known" in found["hd_mm"].reason
-    assert all(f.value is None or math.isfinite(f.value) for f in found.values())
+    assert actual["nsd"].value == pytest.approx((1 + near + 0) / 3) and actual["nsd"].n == 3
+    assert actual["hd_mm"].value is None and "size isn't known" in actual["hd_mm"].reason
+    assert all(f.value is None or math.isfinite(f.value) for f in actual.values())
     rows = scorer.cases
     assert (
         rows[0]["hd_px"] == 2
@@ -305,8 +325,8 @@ def test_mm_are_averaged_over_images_whose_pixels_have_a_size():
         scorer.update(
             str(n), str(n), Masks(square(2, 3)[None]), Masks(square(2, 5)[None]), (20, 30), spacing
         )
-    found = scorer.result().protocol.scores
-    assert (found["hd_mm"].value, found["hd_mm"].n, found["hd_px"].value, found["hd_px"].n) == (
+    actual = scorer.result().protocol.scores
+    assert (actual["hd_mm"].value, actual["hd_mm"].n, actual["hd_px"].value, actual["hd_px"].n) == (
         1,
         1,
         2,
@@ -344,5 +364,7 @@ def test_the_dataset_s_tolerance_holds_unless_the_user_chose_one(compose):
     assert metric_node(metric, view)["tolerance_px"] == 4
     chosen = metric_node({**metric, "tolerance_px": 1}, view)
     assert (chosen["tolerance_px"], chosen["tolerance_mm"]) == (1, 0.3)
-    words = SegmentScorer(["a"], tolerance_px=4, tolerance_mm=0.3).result().protocol.description
-    assert "at 4 px, in mm at 0.3 mm" in words
+    description = (
+        SegmentScorer(["a"], tolerance_px=4, tolerance_mm=0.3).result().protocol.description
+    )
+    assert "at 4 px, in mm at 0.3 mm" in description

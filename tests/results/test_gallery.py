@@ -24,7 +24,7 @@ from usbench.errors import DataError
 from usbench.results.gallery import cases as gallery_cases
 from usbench.results.gallery import make as gallery
 from usbench.results.gallery.file import encode, gallery_path, load_gallery
-from usbench.results.gallery.shapes import trace_outlines, vector_drawing
+from usbench.results.gallery.make import trace_outlines, vector_drawing
 from usbench.results.predictions import read_predictions
 from usbench.results.result import PredictionsFile
 from usbench.results.store import load_result
@@ -85,16 +85,17 @@ def turns(ring: list[float]) -> set[tuple[float, float]]:
         (plane("#.", ".."), [DIAMOND]),
         (plane("...", "...", "..."), []),
         (plane("#..", "...", "..#"), [DIAMOND, [2, 1.5, 2.5, 2, 2, 2.5, 1.5, 2]]),
-        (plane("#.", ".#"), [DIAMOND, [1, 0.5, 1.5, 1, 1, 1.5, 0.5, 1]]),  # touching at a corner only: two
+        # touching at a corner only: two
+        (plane("#.", ".#"), [DIAMOND, [1, 0.5, 1.5, 1, 1, 1.5, 0.5, 1]]),
         (~HOLE, [FRAME, [1, 0.5, 1.5, 1, 1, 1.5, 0.5, 1]]),
     ],
     ids=["block", "corner pixel", "nothing", "two", "diagonal", "hole"],
 )  # fmt: skip
 def test_outlines_by_hand(picture, rings):
-    found = trace_outlines(picture)
-    assert [turns(ring) for ring in found] == [turns(ring) for ring in rings]
-    assert [ring[:2] for ring in found] == [ring[:2] for ring in rings]  # where they start
-    assert [len(ring) for ring in found] == [len(ring) for ring in rings]
+    actual = trace_outlines(picture)
+    assert [turns(ring) for ring in actual] == [turns(ring) for ring in rings]
+    assert [ring[:2] for ring in actual] == [ring[:2] for ring in rings]  # where they start
+    assert [len(ring) for ring in actual] == [len(ring) for ring in rings]
 
 
 def test_the_outline_of_a_blob_holds_just_its_pixels():
@@ -125,13 +126,13 @@ def test_masks_say_which_class_and_what_nobody_knows():
 
 def test_boxes_stay_edges_and_unsure_ones_are_left_out():
     xyxy = np.float32([[1, 2, 5, 7.26], [0, 0, 9, 9]])
-    truth = vector_drawing(Boxes(xyxy, np.array([1, 0])))["shapes"]
-    assert truth == [
+    target = vector_drawing(Boxes(xyxy, np.array([1, 0])))["shapes"]
+    assert target == [
         {"class": 1, "kind": "box", "at": [[1, 2, 5, 7.3]]},
         {"class": 0, "kind": "box", "at": [[0, 0, 9, 9]]},
     ]
-    guess = vector_drawing(Boxes(xyxy, np.array([1, 0]), np.float32([0.25, 0.2499])))["shapes"]
-    assert guess == [{"class": 1, "kind": "box", "at": [[1, 2, 5, 7.3]], "score": 0.25}]
+    prediction = vector_drawing(Boxes(xyxy, np.array([1, 0]), np.float32([0.25, 0.2499])))["shapes"]
+    assert prediction == [{"class": 1, "kind": "box", "at": [[1, 2, 5, 7.3]], "score": 0.25}]
 
 
 def test_landmarks_that_are_seen_are_points_and_curves():
@@ -157,7 +158,7 @@ def test_landmarks_that_are_seen_are_points_and_curves():
 
 
 @pytest.mark.parametrize(
-    ("values", "wanted"),
+    ("values", "expected"),
     [
         ({"a": 0.5, "b": 0.1, "c": 0.9, "d": 0.7}, {"worst": "b", "median": "d", "best": "c"}),
         ({"a": 0.5, "b": 0.5, "c": 0.5}, {"worst": "a", "median": "b", "best": "c"}),
@@ -165,12 +166,12 @@ def test_landmarks_that_are_seen_are_points_and_curves():
         ({"a": 0.5}, {"worst": "a"}),
     ],
 )
-def test_three_cases_each_once(values, wanted):
+def test_three_cases_each_once(values, expected):
     order = sorted(values.items(), key=lambda item: (item[1], item[0]))
     chosen = gallery_cases.choose_cases(order)
-    assert {place: case for place, (case, _) in chosen.items()} == wanted and list(chosen) == list(
-        wanted
-    )
+    assert {place: case for place, (case, _) in chosen.items()} == expected and list(
+        chosen
+    ) == list(expected)
 
 
 def row(case: str, label: str, **figures: str) -> dict[str, str]:
@@ -219,7 +220,8 @@ def test_qualities_of_a_case_table_by_hand():
 def test_curves_of_a_log_that_was_killed_and_went_on(tmp_path):
     log = tmp_path / "log.csv"
     log.write_text(
-        "1,loss,2.5,1.0\n2,loss,2.25,2.0\n2,loss,1.123456789,2.5\n1,lr,nan,1.0\n1,val,0.5,1.0\n3,loss,0."
+        "1,loss,2.5,1.0\n2,loss,2.25,2.0\n2,loss,1.123456789,2.5\n"
+        "1,lr,nan,1.0\n1,val,0.5,1.0\n3,loss,0."
     )
     assert gallery.read_curves(log) == {"loss": [[1, 2.5], [2, 1.12346]], "val": [[1, 0.5]]}
     assert gallery.read_curves(tmp_path / "none.csv") == {}
@@ -287,26 +289,44 @@ def shape_of(gallery: dict) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("packed", "told"),
+    ("packed", "message"),
     [
         (b"nothing", "damaged file"),
         (encode(made())[:-30], "damaged file"),
-        (gzip.compress(b'{"schema": NaN}', mtime=0), "damaged file (NaN is no number)"),
+        (gzip.compress(b'{"schema": NaN}', mtime=0), "key schema: expected a finite number"),
         (changed(lambda g: g.update(extra=1)), "key (top level): Additional properties"),
-        (changed(lambda g: g.pop("classes")), "key (top level): \"classes\" is a required property"),
+        (changed(lambda g: g.pop("classes")), 'key (top level): "classes" is a required property'),
         (changed(lambda g: g["cases"][0].update(jpeg="<b>")), "key cases[0].jpeg: "),
-        (changed(lambda g: shape_of(g).update({"class": 3})), "key cases[0].prediction.shapes[0].class: expected a class of 0.."),
-        (changed(lambda g: shape_of(g).update(at=[[1, 2, 3]])), "key cases[0].prediction.shapes[0].at: expected pairs"),
-        (changed(lambda g: shape_of(g).update(kind="box")), "key cases[0].prediction.shapes[0].at: expected pairs"),
-        (changed(lambda g: g["cases"][0]["truth"].update(unknown=[1])), "key cases[0].truth.unknown: expected classes"),
-        (changed(lambda g: g.update(run_id="2" * 12)), "key run_id: expected the result's, 000000000000, got 222222222222"),
-        (changed(lambda g: g.update(predictions_sha256="2" * 64)), "key predictions_sha256: expected the result's"),
+        (
+            changed(lambda g: shape_of(g).update({"class": 3})),
+            "key cases[0].prediction.shapes[0].class: expected a class of 0..",
+        ),
+        (
+            changed(lambda g: shape_of(g).update(at=[[1, 2, 3]])),
+            "key cases[0].prediction.shapes[0].at: expected pairs",
+        ),
+        (
+            changed(lambda g: shape_of(g).update(kind="box")),
+            "key cases[0].prediction.shapes[0].at: expected pairs",
+        ),
+        (
+            changed(lambda g: g["cases"][0]["truth"].update(unknown=[1])),
+            "key cases[0].truth.unknown: expected classes",
+        ),
+        (
+            changed(lambda g: g.update(run_id="2" * 12)),
+            "key run_id: expected the result's, 000000000000, got 222222222222",
+        ),
+        (
+            changed(lambda g: g.update(predictions_sha256="2" * 64)),
+            "key predictions_sha256: expected the result's",
+        ),
     ],
-)  # fmt: skip
-def test_a_damaged_gallery_names_its_file_and_key(tmp_path, packed, told):
+)
+def test_a_damaged_gallery_names_its_file_and_key(tmp_path, packed, message):
     path = tmp_path / "net-s0-000000000000.json"
     gallery_path(path).write_bytes(packed)
-    with pytest.raises(DataError, match=re.escape(told)) as error:
+    with pytest.raises(DataError, match=re.escape(message)) as error:
         load_gallery(path, RESULT)
     assert str(gallery_path(path)) in str(error.value) and "scripts/gallery.py" in str(error.value)
 
@@ -350,8 +370,8 @@ def run(tmp_path_factory) -> Path:
             YAML.format(name=name, whose=whose)
         )
         release(folder / "data" / name, seed)
-    words = ("dataset=shown", "data=data", "model=works", "evaluate_on=[elsewhere]")
-    code, out, err = lab.usbench(folder, *words)
+    arguments = ("dataset=shown", "data=data", "model=works", "evaluate_on=[elsewhere]")
+    code, out, err = lab.usbench(folder, *arguments)
     assert code == 0, out + err
     assert out.count("pictures and curves for its page: ") == 2, out + err
     return folder
@@ -366,14 +386,14 @@ def result_of(folder: Path, dataset: str) -> Path:
 def test_a_run_leaves_a_gallery_where_images_may_be_shown(run):
     path = result_of(run, "shown")
     result = load_result(path)
-    found = load_gallery(path, result)
-    assert found["attribution"] == "Our clinic, CC BY 4.0" and found["classes"] == ["dark"]
+    actual = load_gallery(path, result)
+    assert actual["attribution"] == "Our clinic, CC BY 4.0" and actual["classes"] == ["dark"]
     logged = [line[2] for line in csv.reader((run / "runs" / result.run_id / "log.csv").open())]
-    assert found["curves"] == {"train/loss": [[1, float(logged[0])], [2, float(logged[1])]]}
-    assert [case["place"] for case in found["cases"]] == ["worst", "median", "best"]
-    qualities = [case["quality"] for case in found["cases"]]
+    assert actual["curves"] == {"train/loss": [[1, float(logged[0])], [2, float(logged[1])]]}
+    assert [case["place"] for case in actual["cases"]] == ["worst", "median", "best"]
+    qualities = [case["quality"] for case in actual["cases"]]
     assert qualities == sorted(qualities) and qualities[0] < qualities[-1]
-    for case in found["cases"]:
+    for case in actual["cases"]:
         with Image.open(io.BytesIO(base64.b64decode(case["jpeg"]))) as picture:
             drawn = np.asarray(picture).astype(int)
         real = np.asarray(
@@ -392,10 +412,10 @@ def test_a_run_leaves_a_gallery_where_images_may_be_shown(run):
 @pytest.mark.process
 def test_an_evaluation_elsewhere_has_one_too(run):
     path = result_of(run, "elsewhere")
-    found = load_gallery(path, load_result(path))
-    assert found["curves"] == {}  # nothing was trained
-    assert found["attribution"] == "elsewhere (licence: your own)"
-    assert len(found["cases"]) == 3
+    actual = load_gallery(path, load_result(path))
+    assert actual["curves"] == {}  # nothing was trained
+    assert actual["attribution"] == "elsewhere (licence: your own)"
+    assert len(actual["cases"]) == 3
 
 
 @pytest.mark.process
@@ -403,11 +423,11 @@ def test_the_script_makes_the_same_bytes_again(run, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
     path = result_of(copy.parent, "shown")
-    before, key = gallery_path(path).read_bytes(), load_result(path).run_id
+    before, run_id = gallery_path(path).read_bytes(), load_result(path).run_id
     gallery_path(path).unlink()
     moved = tmp_path / "moved"
     shutil.copytree(run / "data", moved)
-    words = [
+    arguments = [
         "--results",
         str(copy),
         "--runs",
@@ -415,10 +435,10 @@ def test_the_script_makes_the_same_bytes_again(run, tmp_path, capsys):
         "--json",
         str(tmp_path / "told.json"),
     ]
-    assert script.main([key, *words, "--data", str(moved)]) == 0
+    assert script.main([run_id, *arguments, "--data", str(moved)]) == 0
     assert gallery_path(path).read_bytes() == before
-    told = json.loads((tmp_path / "told.json").read_text())
-    assert told[key]["bytes"] == len(before) and list(told[key]["cases"]) == [
+    message = json.loads((tmp_path / "told.json").read_text())
+    assert message[run_id]["bytes"] == len(before) and list(message[run_id]["cases"]) == [
         "worst",
         "median",
         "best",
@@ -431,29 +451,33 @@ def test_the_script_says_what_is_missing(run, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
     path = result_of(tmp_path, "shown")
-    key = load_result(path).run_id
+    run_id = load_result(path).run_id
     gallery_path(path).unlink()
     runs = tmp_path / "runs"
-    shutil.copytree(run / "runs" / key, runs / key)
+    shutil.copytree(run / "runs" / run_id, runs / run_id)
 
-    def refused(code: int, *words: str) -> str:
-        assert script.main([*words, "--results", str(copy)]) == code
+    def refused(code: int, *arguments: str) -> str:
+        assert script.main([*arguments, "--results", str(copy)]) == code
         assert not gallery_path(path).exists()
         return capsys.readouterr().err
 
-    assert "name its folder with --runs" in refused(1, key, "--runs", str(tmp_path / "none"))
-    assert "none/shown: " in refused(1, key, "--runs", str(runs), "--data", str(tmp_path / "none"))
+    assert "name its folder with --runs" in refused(1, run_id, "--runs", str(tmp_path / "none"))
+    assert "none/shown: " in refused(
+        1, run_id, "--runs", str(runs), "--data", str(tmp_path / "none")
+    )
     assert "got 0 results" in refused(1, "0123456789ab", "--runs", str(runs))
     others = tmp_path / "data" / "shown"
     release(others, seed=9)
-    assert "got other files" in refused(1, key, "--runs", str(runs), "--data", str(others.parent))
-    with (runs / key / "predictions-test.json").open("a") as file:
+    assert "got other files" in refused(
+        1, run_id, "--runs", str(runs), "--data", str(others.parent)
+    )
+    with (runs / run_id / "predictions-test.json").open("a") as file:
         file.write(" ")
-    assert "got others" in refused(1, key, "--runs", str(runs))
+    assert "got others" in refused(1, run_id, "--runs", str(runs))
 
 
 @pytest.mark.parametrize(
-    ("dataset", "words", "why"),
+    ("dataset", "arguments", "why"),
     [
         ("usgra", (), "got one on a phantom"),
         (
@@ -464,7 +488,7 @@ def test_the_script_says_what_is_missing(run, tmp_path, capsys):
     ],
 )
 def test_phantoms_and_what_may_not_be_shown_have_none(
-    compose, tmp_path, capsys, dataset, words, why
+    compose, tmp_path, capsys, dataset, arguments, why
 ):
     release(tmp_path / "data", seed=2)
     config, path = finish(
@@ -472,7 +496,7 @@ def test_phantoms_and_what_may_not_be_shown_have_none(
         tmp_path,
         dataset,
         "segment",
-        *(word.format(root=tmp_path / "data") for word in words),
+        *(word.format(root=tmp_path / "data") for word in arguments),
     )
     assert load_result(path).is_done
     samples = config.open_dataset().samples("test")
@@ -488,15 +512,15 @@ def test_a_run_is_not_lost_for_a_picture(run, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(run / "results", copy)
     path = result_of(tmp_path, "shown")
-    key, before = load_result(path).run_id, path.read_bytes()
-    dataset = read_config(run / "runs" / key / "config.yaml").open_dataset()
+    run_id, before = load_result(path).run_id, path.read_bytes()
+    dataset = read_config(run / "runs" / run_id / "config.yaml").open_dataset()
     nowhere = replace(dataset, root=tmp_path / "nowhere").samples("test")
-    predictions = read_predictions(run / "runs" / key, "test", nowhere)
+    predictions = read_predictions(run / "runs" / run_id, "test", nowhere)
     gallery.make_gallery_after_run(path, predictions)
-    told = capsys.readouterr().err.strip()
+    message = capsys.readouterr().err.strip()
     assert (
-        told.count("\n") == 0
-        and "its gallery couldn't be made" in told
-        and f"scripts/gallery.py {path}" in told
+        message.count("\n") == 0
+        and "its gallery couldn't be made" in message
+        and f"scripts/gallery.py {path}" in message
     )
     assert path.read_bytes() == before and not gallery_path(path).exists()

@@ -1,4 +1,4 @@
-"""Every change that breaks a record is refused, with a message that names where."""
+"""Every change that breaks a result is refused, with a message that names where."""
 
 import copy
 import math
@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.results.test_store import figure, record
+from tests.results.test_store import figure, result_json
 from usbench.results import schema
 
 ODD = [
@@ -31,7 +31,7 @@ ODD = [
 
 
 def places(value, path=()):
-    """Every path to a value inside a record."""
+    """Every path to a value inside a result."""
     yield path
     for key in (
         value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
@@ -57,11 +57,11 @@ def finite(value):
 
 
 RECORDS = [
-    record(
-        data={**record()["data"], "leakage": {"n": 1, "description": "w", "images": ["a"]}},
+    result_json(
+        data={**result_json()["data"], "leakage": {"n": 1, "description": "w", "images": ["a"]}},
         fold_series="a" * 12,
     ),
-    record(
+    result_json(
         status="failed",
         reason="x",
         protocol=None,
@@ -100,7 +100,7 @@ def test_a_fault_names_the_changed_key_or_one_around_it(whole):
 
 
 @pytest.mark.parametrize("value", [np.float32(1), {1}, object(), (1, 2), b"x"])
-def test_what_json_does_not_have_is_told_in_words(value):
+def test_what_json_does_not_have_is_described(value):
     assert "scores.dice.value" in str(
         schema.fault(changed(RECORDS[0], ("scores", "dice", "value"), value))
     )

@@ -20,7 +20,7 @@ from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import Figure
 from usbench.results import scoring
 from usbench.results.gallery import cases as gallery_cases
-from usbench.results.gallery.overlay import draw_overlays
+from usbench.results.gallery.drawing import draw_overlays
 from usbench.results.predictions import StoredPredictions, read_predictions, write_predictions
 from usbench.results.result import figures_to_json
 from usbench.runner import machine
@@ -91,8 +91,8 @@ def test_predictions_of_other_images_are_refused(dataset, tmp_path):
 
 
 def test_a_metric_of_one_s_own_is_a_mean_over_the_cases_where_it_is_defined(dataset, tmp_path):
-    def width(truth, guess):
-        return float(guess.planes.any((0, 1)).sum()) if truth.planes.any() else None
+    def width(target, output):
+        return float(output.planes.any((0, 1)).sum()) if target.planes.any() else None
 
     predictions = predict(dataset, tmp_path / "run", (2, 1, 0))
     scorer = build({**METRIC, "extra": {"width": width}}, classes=dataset.classes)
@@ -104,7 +104,7 @@ def test_a_metric_of_one_s_own_is_a_mean_over_the_cases_where_it_is_defined(data
 def test_the_worst_median_and_best_case_are_drawn(dataset, tmp_path):
     predictions = predict(dataset, tmp_path / "run", (2, 1, 1))
     rows = scoring.score(METRIC, predictions).cases
-    quality = gallery_cases.qualities(gallery_cases.parse_rows(rows), "segment")
+    quality = dict(gallery_cases.rank_cases(gallery_cases.parse_rows(rows), "segment"))
     assert quality == {"test/0": 1.0, "test/1": pytest.approx(2 / 3), "test/2": 0.0}
     (path,) = draw_overlays(predictions, rows, "blobs · hand", "us")
     assert path == tmp_path / "run" / "overlays.png" and path.read_bytes()[:4] == b"\x89PNG"
@@ -150,10 +150,10 @@ def test_undefined_figures_keep_their_reason():
     assert content["iou"]["value"] == 0.5 and "reason" not in content["iou"]
 
 
-@pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "cuda:-1"])
-def test_a_device_that_is_no_device(wanted):
+@pytest.mark.parametrize("expected", ["gpu", "cuda:x", "cuda:-1"])
+def test_a_device_that_is_no_device(expected):
     with pytest.raises(ConfigError, match="auto, cpu, cuda"):
-        machine.resolve_device(wanted)
+        machine.resolve_device(expected)
 
 
 @pytest.mark.skipif(bool(machine.cuda_capabilities()), reason="this machine has a CUDA device")
@@ -164,8 +164,8 @@ def test_cuda_where_there_is_none():
 
 
 def test_precision_follows_the_instructions_of_the_processor():
-    wanted = "bf16" if machine.cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
-    assert machine.resolve_precision("auto", "cpu") == wanted
+    expected = "bf16" if machine.cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
+    assert machine.resolve_precision("auto", "cpu") == expected
     assert machine.resolve_precision("fp32", "cpu") == "fp32"
     with pytest.raises(ConfigError, match="fp8"):
         machine.resolve_precision("fp8", "cpu")

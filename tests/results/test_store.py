@@ -18,7 +18,7 @@ from usbench.errors import DataError, RunError
 from usbench.results import store
 from usbench.results.result import Result
 
-KEY = "0123456789ab"
+RUN_ID = "0123456789ab"
 
 
 def figure(value, reason=None, **more):
@@ -34,7 +34,7 @@ def figure(value, reason=None, **more):
     }
 
 
-def record(**changes):
+def result_json(**changes):
     """A realistic result of a finished run, as JSON."""
     return {
         "schema": 2,
@@ -46,7 +46,7 @@ def record(**changes):
         "model": "unet",
         "recipe": "standard",
         "seed": 0,
-        "run_id": KEY,
+        "run_id": RUN_ID,
         "status": "done",
         "reason": None,
         "protocol": {
@@ -75,7 +75,7 @@ def record(**changes):
             "leakage": {"n": 7, "description": "7 of 40", "images": ["test/0001"]},
             "splits": "the release's folders",
         },
-        "predictions": {"file": f"{KEY}/predictions-test.json", "sha256": "a" * 64, "n": 40},
+        "predictions": {"file": f"{RUN_ID}/predictions-test.json", "sha256": "a" * 64, "n": 40},
         "cases": None,
         "cases_sha256": None,
         "config": {"model": {"name": "unet", "anything": [1, None, {"new": True}]}},
@@ -102,7 +102,7 @@ def record(**changes):
 
 def result(**changes):
     """The same as a value."""
-    return Result.from_json(record(**changes))
+    return Result.from_json(result_json(**changes))
 
 
 def failed(**changes):
@@ -134,15 +134,14 @@ CASES = [
 ]
 
 
-def test_round_trip_of_record_and_cases(tmp_path):
+def test_round_trip_of_result_and_cases(tmp_path):
     path = store.save_result(tmp_path, result(), CASES)
-    assert path == tmp_path / "usgra" / "segment" / f"unet-s0-{KEY}.json"
-    table = path.with_name(f"unet-s0-{KEY}.cases.csv.gz")
+    assert path == tmp_path / "usgra" / "segment" / f"unet-s0-{RUN_ID}.json"
+    table = path.with_name(f"unet-s0-{RUN_ID}.cases.csv.gz")
     digest = hashlib.sha256(table.read_bytes()).hexdigest()
     named = {"cases": table.name, "cases_sha256": digest}
-    assert json.loads(path.read_text()) == {**record(), **named}
+    assert json.loads(path.read_text()) == {**result_json(), **named}
     assert store.load_result(path) == result(**named)
-    assert store.load_cases(path) == store.load_cases(table)
     assert store.load_cases(path)[0] == {
         "case": "test/0001",
         "group": "g1",
@@ -155,13 +154,13 @@ def test_round_trip_of_record_and_cases(tmp_path):
     assert sorted(p.name for p in path.parent.iterdir()) == sorted([path.name, table.name])
 
 
-def test_same_record_gives_the_same_bytes_whatever_the_order_of_its_keys(tmp_path):
+def test_same_result_gives_the_same_bytes_whatever_the_order_of_its_keys(tmp_path):
     first = store.save_result(tmp_path / "a", result(), CASES)
-    turned = Result.from_json(dict(reversed(record().items())))
+    turned = Result.from_json(dict(reversed(result_json().items())))
     second = store.save_result(tmp_path / "b", turned, CASES)
     for suffix in (".json", store.CASES):
-        one, two = (p.with_name(p.stem + suffix).read_bytes() for p in (first, second))
-        assert one == two
+        before, after = (p.with_name(p.stem + suffix).read_bytes() for p in (first, second))
+        assert before == after
     packed = first.with_name(first.stem + store.CASES).read_bytes()
     assert packed[3] == 0 and packed[4:8] == bytes(4)  # gzip header: no file name, no time
 
@@ -197,20 +196,20 @@ def test_a_case_that_is_not_finite_is_refused_and_nothing_is_written(tmp_path, v
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
-        ({}, f"usgra/segment/unet-s0-{KEY}.json"),
-        ({"seed": 12}, f"usgra/segment/unet-s12-{KEY}.json"),
-        ({"seed": None, "origin": "human"}, f"usgra/segment/unet-{KEY}.json"),
+        ({}, f"usgra/segment/unet-s0-{RUN_ID}.json"),
+        ({"seed": 12}, f"usgra/segment/unet-s12-{RUN_ID}.json"),
+        ({"seed": None, "origin": "human"}, f"usgra/segment/unet-{RUN_ID}.json"),
         (
-            {"data": {**record()["data"], "phantom": True}},
-            f"phantom/usgra/segment/unet-s0-{KEY}.json",
+            {"data": {**result_json()["data"], "phantom": True}},
+            f"phantom/usgra/segment/unet-s0-{RUN_ID}.json",
         ),
         (
-            {"dataset": "phantom", "data": {**record()["data"], "phantom": True}},
-            f"phantom/phantom/segment/unet-s0-{KEY}.json",
+            {"dataset": "phantom", "data": {**result_json()["data"], "phantom": True}},
+            f"phantom/phantom/segment/unet-s0-{RUN_ID}.json",
         ),
     ],
 )
-def test_where_a_record_lies(tmp_path, changes, path):
+def test_where_a_result_lies(tmp_path, changes, path):
     changed = result(**changes)
     assert store.save_result(tmp_path, changed) == tmp_path / path
     parts = changed.dataset, changed.task, changed.model, changed.seed
@@ -219,55 +218,61 @@ def test_where_a_record_lies(tmp_path, changes, path):
 
 
 BROKEN = [  # (key named in the message, the JSON)
-    ("schema", record(schema=3)),
-    ("dataset", record(dataset="../elsewhere")),
-    ("dataset", record(dataset="a/b")),
-    ("data", record(dataset="phantom")),  # results/phantom/ belongs to phantoms
-    ("task", record(task="classify")),
-    ("origin", record(origin="guess")),
-    ("seed", record(seed=-1)),
-    ("seed", record(seed=None)),  # a run has one
-    ("run_id", record(run_id="xyz")),
-    ("status", record(status="running")),
-    ("reason", record(status="failed", reason=None)),
-    ("reason", record(status="skipped", reason="")),
-    ("protocol", record(protocol=None)),
-    ("protocol", record(protocol={"name": "usbench", "version": 1})),
-    ("scores", record(scores={})),
-    ("scores.dice", record(scores={"dice": {"value": 0.7}})),
-    ("scores.dice", record(scores={"dice": figure(None)})),  # null without a reason
-    ("scores.dice.value", record(scores={"dice": figure("0.7")})),
-    ("scores.dice.value", record(scores={"dice": figure(float("nan"))})),
-    ("scores.dice.low", record(scores={"dice": figure(0.7, low=float("-inf"))})),
+    ("schema", result_json(schema=3)),
+    ("dataset", result_json(dataset="../elsewhere")),
+    ("dataset", result_json(dataset="a/b")),
+    ("data", result_json(dataset="phantom")),  # results/phantom/ belongs to phantoms
+    ("task", result_json(task="classify")),
+    ("origin", result_json(origin="guess")),
+    ("seed", result_json(seed=-1)),
+    ("seed", result_json(seed=None)),  # a run has one
+    ("run_id", result_json(run_id="xyz")),
+    ("status", result_json(status="running")),
+    ("reason", result_json(status="failed", reason=None)),
+    ("reason", result_json(status="skipped", reason="")),
+    ("protocol", result_json(protocol=None)),
+    ("protocol", result_json(protocol={"name": "usbench", "version": 1})),
+    ("scores", result_json(scores={})),
+    ("scores.dice", result_json(scores={"dice": {"value": 0.7}})),
+    ("scores.dice", result_json(scores={"dice": figure(None)})),  # null without a reason
+    ("scores.dice.value", result_json(scores={"dice": figure("0.7")})),
+    ("scores.dice.value", result_json(scores={"dice": figure(float("nan"))})),
+    ("scores.dice.low", result_json(scores={"dice": figure(0.7, low=float("-inf"))})),
     (
         "scores",
-        record(scores={"dice": figure(0.7), "mAP(B)": figure(0.1)}),
+        result_json(scores={"dice": figure(0.7), "mAP(B)": figure(0.1)}),
     ),  # a tracker refuses such a name
-    ("per_class.nerve.dice", record(per_class={"nerve": {"dice": {"value": None}}})),
+    ("per_class.nerve.dice", result_json(per_class={"nerve": {"dice": {"value": None}}})),
     (
         "protocols.pooled",
-        record(protocols={"pooled": {"version": 1, "description": "", "per_class": {}}}),
+        result_json(protocols={"pooled": {"version": 1, "description": "", "per_class": {}}}),
     ),
-    ("primary.name", record(primary={"name": "hd95_px", "value": 0.7, "higher_is_better": False})),
-    ("primary.value", record(primary={"name": "dice", "value": 0.9, "higher_is_better": True})),
-    ("data", record(data={"phantom": False})),
-    ("data.phantom", record(data={**record()["data"], "phantom": "no"})),
-    ("data.counts", record(data={**record()["data"], "counts": {"training": 3}})),
-    ("machine", record(machine={"host": "somewhere"})),
-    ("target_score", record(target_score=1.0)),
-    ("config", record(config=None)),
-    ("precision", record(precision="fp8")),
-    ("(top level)", {k: v for k, v in record().items() if k != "code"}),
+    (
+        "primary.name",
+        result_json(primary={"name": "hd95_px", "value": 0.7, "higher_is_better": False}),
+    ),
+    (
+        "primary.value",
+        result_json(primary={"name": "dice", "value": 0.9, "higher_is_better": True}),
+    ),
+    ("data", result_json(data={"phantom": False})),
+    ("data.phantom", result_json(data={**result_json()["data"], "phantom": "no"})),
+    ("data.counts", result_json(data={**result_json()["data"], "counts": {"training": 3}})),
+    ("machine", result_json(machine={"host": "somewhere"})),
+    ("target_score", result_json(target_score=1.0)),
+    ("config", result_json(config=None)),
+    ("precision", result_json(precision="fp8")),
+    ("(top level)", {k: v for k, v in result_json().items() if k != "code"}),
 ]
 
 
-@pytest.mark.parametrize(("key", "broken"), BROKEN)
-def test_a_broken_file_is_not_loaded(tmp_path, key, broken):
+@pytest.mark.parametrize(("name", "broken"), BROKEN)
+def test_a_broken_file_is_not_loaded(tmp_path, name, broken):
     path = tmp_path / "broken.json"
     path.write_text(json.dumps(broken))  # writes NaN as a literal
     with pytest.raises(DataError) as error:
         store.load_result(path)
-    assert str(path) in str(error.value) and f"key {key}" in str(error.value)
+    assert str(path) in str(error.value) and f"key {name}" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -292,7 +297,7 @@ def with_scores(scores):
 
 
 @pytest.mark.parametrize(
-    ("key", "broken"),
+    ("name", "broken"),
     [
         ("dataset", replace(result(), dataset="../elsewhere")),
         ("dataset", replace(result(), dataset="a/b")),
@@ -320,18 +325,18 @@ def with_scores(scores):
         ("precision", replace(result(), precision="fp8")),
     ],
 )
-def test_a_broken_result_is_not_saved(tmp_path, key, broken):
+def test_a_broken_result_is_not_saved(tmp_path, name, broken):
     with pytest.raises(RunError, match="not saved") as error:
         store.save_result(tmp_path, broken, CASES)
-    assert f"key {key}" in str(error.value) and "\n" not in str(error.value)
+    assert f"key {name}" in str(error.value) and "\n" not in str(error.value)
     assert list(tmp_path.rglob("*")) == []
 
 
-WHOLE = json.dumps(record())
+WHOLE = json.dumps(result_json())
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (WHOLE[: len(WHOLE) // 2].encode(), "damaged"),
         (b"", "damaged"),
@@ -343,12 +348,12 @@ WHOLE = json.dumps(record())
         (b"<<<<<<< ours\n" + WHOLE.encode(), "damaged"),
     ],
 )
-def test_a_damaged_file_is_one_line_that_names_it(tmp_path, content, words):
-    path = tmp_path / "usgra" / "segment" / f"unet-s0-{KEY}.json"
+def test_a_damaged_file_is_one_line_that_names_it(tmp_path, content, message):
+    path = tmp_path / "usgra" / "segment" / f"unet-s0-{RUN_ID}.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     for read in (lambda: store.load_result(path), lambda: store.load_results(tmp_path)):
-        with pytest.raises(DataError, match=words) as error:
+        with pytest.raises(DataError, match=message) as error:
             read()
         assert str(path) in str(error.value) and "\n" not in str(error.value)
 
@@ -358,7 +363,7 @@ def test_a_missing_file_is_named(tmp_path):
         store.load_result(tmp_path / "absent.json")
 
 
-def test_unknown_keys_are_kept(tmp_path):
+def test_unknown_keys_stay(tmp_path):
     newer = result(from_a_later_version={"x": 1})
     loaded = store.load_result(store.save_result(tmp_path, newer))
     assert loaded.to_json()["from_a_later_version"] == {"x": 1}
@@ -368,16 +373,16 @@ def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path):
     """A file is moved into its place, never rewritten there: what was opened before stays whole."""
     path = store.save_result(tmp_path, result(), CASES)
     with (
-        path.open("rb") as record_file,
+        path.open("rb") as result_file,
         path.with_name(path.stem + store.CASES).open("rb") as table,
     ):
         store.save_result(tmp_path, result(recipe="quick"), CASES[:1])
-        assert json.load(record_file)["recipe"] == "standard"
+        assert json.load(result_file)["recipe"] == "standard"
         assert gzip.decompress(table.read()).count(b"\n") == 3
     assert len(store.load_cases(path)) == 1
 
 
-def test_a_failed_record_never_replaces_a_finished_one(tmp_path):
+def test_a_failed_result_never_replaces_a_finished_one(tmp_path):
     path = store.save_result(tmp_path, result(), CASES)
     before = path.read_bytes()
     assert store.save_result(tmp_path, failed()) == path
@@ -385,7 +390,7 @@ def test_a_failed_record_never_replaces_a_finished_one(tmp_path):
     assert len(store.load_cases(path)) == 2
 
 
-def test_a_failed_record_is_kept_and_gives_way(tmp_path):
+def test_a_failed_result_stays_and_gives_way(tmp_path):
     path = store.save_result(tmp_path, failed())
     assert store.load_result(path).reason == "epoch 3: the training loss is nan"
     store.save_result(tmp_path, failed(reason="again"))
@@ -394,7 +399,7 @@ def test_a_failed_record_is_kept_and_gives_way(tmp_path):
     assert store.load_result(path).is_done
 
 
-def test_a_rescored_record_keeps_its_table_and_a_new_one_without_cases_drops_it(tmp_path):
+def test_a_rescored_result_keeps_its_table_and_a_new_one_without_cases_drops_it(tmp_path):
     path = store.save_result(tmp_path, result(), CASES)
     store.save_result(tmp_path, store.load_result(path))
     assert len(store.load_cases(path)) == 2
@@ -407,7 +412,7 @@ def test_a_rescored_record_keeps_its_table_and_a_new_one_without_cases_drops_it(
     "damage",
     [lambda data: data[:-9], lambda data: b"", lambda data: store.encode_cases([{"case": "b"}])],
 )
-def test_a_case_table_that_is_not_the_record_s_own_is_refused(tmp_path, damage):
+def test_a_case_table_that_is_not_the_result_s_own_is_refused(tmp_path, damage):
     path = store.save_result(tmp_path, result(), CASES)
     table = path.with_name(path.stem + store.CASES)
     table.write_bytes(damage(table.read_bytes()))
@@ -419,7 +424,7 @@ def test_a_case_table_that_is_not_the_record_s_own_is_refused(tmp_path, damage):
 
 
 def test_a_case_table_with_a_row_cut_short_is_refused(tmp_path):
-    """Even of an old record, that doesn't say which table it was written with."""
+    """Even of an old result, that doesn't say which table it was written with."""
     path = store.save_result(tmp_path, result(), CASES)
     table = path.with_name(path.stem + store.CASES)
     text = gzip.decompress(table.read_bytes()).decode().rstrip("\n")
@@ -430,7 +435,7 @@ def test_a_case_table_with_a_row_cut_short_is_refused(tmp_path):
 
 
 def test_load_all_is_sorted_and_keeps_phantoms_apart(tmp_path):
-    phantom = {**record()["data"], "phantom": True}
+    phantom = {**result_json()["data"], "phantom": True}
     for changes in (
         {"seed": 1, "run_id": "b" * 12},
         {"seed": 0},
@@ -445,7 +450,7 @@ def test_load_all_is_sorted_and_keeps_phantoms_apart(tmp_path):
 @pytest.mark.parametrize(
     "place", ["usgra/segment/copy.json", "spinal/segment/{name}", "phantom/usgra/segment/{name}"]
 )
-def test_a_record_in_the_wrong_place_is_refused(tmp_path, place):
+def test_a_result_in_the_wrong_place_is_refused(tmp_path, place):
     path = store.save_result(tmp_path, result())
     copy = tmp_path / place.format(name=path.name)
     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -483,12 +488,12 @@ from usbench.errors import RunError
 from usbench.results.result import Result
 from usbench.results.store import save_result
 resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))  # OSError half-way, as on a full disk
-top, record = Path(sys.argv[1]), json.loads(sys.argv[2])
+top, content = Path(sys.argv[1]), json.loads(sys.argv[2])
 random.seed(0)
 cases = [{"case": str(n), "x": random.random()} for n in range(int(sys.argv[3]))]
-record["config"]["padding"] = "x" * int(sys.argv[4])
+content["config"]["padding"] = "x" * int(sys.argv[4])
 try:
-    save_result(top, Result.from_json(record), cases)
+    save_result(top, Result.from_json(content), cases)
 except RunError as error:
     sys.exit(str(error))
 """
@@ -507,7 +512,7 @@ def test_a_full_disk_loses_nothing(tmp_path, cases, padding):
             "-c",
             FULL,
             str(tmp_path),
-            json.dumps(record(recipe="quick")),
+            json.dumps(result_json(recipe="quick")),
             str(cases),
             str(padding),
         ],
@@ -526,10 +531,10 @@ def test_a_full_disk_loses_nothing(tmp_path, cases, padding):
 @pytest.mark.parametrize("redistribute", ["none", None, False, ""])
 def test_ids_of_data_that_may_not_be_redistributed_are_hashed(redistribute):
     masked = store.hash_case_ids(CASES, redistribute, "spinal")
-    wanted = hashlib.sha256(b"spinaltest/0001").hexdigest()[:12]
+    expected = hashlib.sha256(b"spinaltest/0001").hexdigest()[:12]
     assert masked[0] == {
         **CASES[0],
-        "case": wanted,
+        "case": expected,
         "group": hashlib.sha256(b"spinalg1").hexdigest()[:12],
     }
     assert masked[0]["group"] == masked[1]["group"] and masked[0]["case"] != masked[1]["case"]

@@ -21,13 +21,13 @@ from usbench.io.files import file_sha256
 from usbench.metrics.bootstrap import draw, resample_means
 from usbench.metrics.mask_overlap import dice, stack_counts
 from usbench.metrics.ratios import mean_defined
-from usbench.metrics.scores import Figure, ProtocolScores, Scores, with_interval
+from usbench.metrics.scores import Figure, ProtocolScores, Scores, class_mean
 from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results import store
-from usbench.results.build import ResultFacts, build_result, report_scores
+from usbench.results.build import build_result, report_scores
 from usbench.results.format import format_with_interval
 from usbench.results.result import Data, Result
-from usbench.runner.facts import provenance
+from usbench.runner.facts import new_result
 from usbench.types import Layout, Masks
 
 NAME = "human-agreement"  # the row's
@@ -114,11 +114,14 @@ def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolS
     for c, name in enumerate(scorer.classes):
         count = int(both[:, c].sum())
         figure = Figure.of(
-            float(mean_defined(values[:, c])), count, "no image where both have drawn it"
+            float(mean_defined(values[:, c])),
+            count,
+            "no image where both have drawn it",
+            resampled[:, c],
+            draws,
         )
-        per_class[name] = {**per_class[name], BOTH: with_interval(figure, resampled[:, c], draws)}
-    total = Figure.of(float(mean_defined(mean_defined(values, 0))), len(table))
-    total = with_interval(total, mean_defined(resampled, 1), draws)
+        per_class[name] = {**per_class[name], BOTH: figure}
+    total = class_mean(mean_defined(values, 0), len(table), resampled=resampled, draws=draws)
     return replace(protocol, scores={**protocol.scores, BOTH: total}, per_class=per_class)
 
 
@@ -138,7 +141,7 @@ def agreement_result(
         f"a class that isn't drawn is {undrawn}"
     )
     identity = f"{fingerprint}\n{agreement.sha256}"
-    facts = ResultFacts(
+    facts = new_result("cpu")(
         dataset=dataset.name,
         task="segment",
         origin="human",
@@ -152,7 +155,6 @@ def agreement_result(
             "whatever their split",
         ),
         config={"dataset": {"name": dataset.name}},
-        provenance=provenance("cpu"),
     )
     return build_result(facts, report_scores(scores, "dice", groups, description))
 

@@ -198,9 +198,8 @@ def score_external(config: RunConfig, path: Path, name: str, strict: bool) -> Ex
     facts = facts_without_run(config, {"test": len(test)}, "external", model, config.run_id)
     file = prediction_files(config.run_dir, "test")[0].relative_to(config.runs).as_posix()
     result = build_result(
-        facts,
+        replace(facts, predictions=PredictionsFile(file, sha256, len(test))),
         reported_scores(config, dataset, scores),
-        predictions=PredictionsFile(file, sha256, len(test)),
     )
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, dataset.name)
     saved = store.save_result(config.results, result, cases)

@@ -22,7 +22,7 @@ from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
 from usbench.metrics.scores import ProtocolScores, Scores
 from usbench.results import scoring, store
-from usbench.results.build import ReportedScores, report_scores
+from usbench.results.build import build_result, report_scores
 from usbench.results.predictions import StoredPredictions, prediction_files, read_predictions
 from usbench.results.result import Result
 from usbench.runner import config as run_config
@@ -136,12 +136,7 @@ def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
     config, scores = with_current_notes(run.config), run.score()
     redistribute = config.dataset.redistribute
     cases = store.hash_case_ids(scores.cases, redistribute, config.dataset.name)
-    return with_scores(result, reported_scores(config, run.dataset, scores)), cases
-
-
-def with_scores(result: Result, scores: ReportedScores) -> Result:
-    """The result with other scores."""
-    return replace(result, protocols=scores.protocols, primary=scores.primary)
+    return build_result(result, reported_scores(config, run.dataset, scores)), cases
 
 
 def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | None:
@@ -177,7 +172,7 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
     others |= {protocol.name: protocol for protocol in new.protocols[1:]}
     merged = replace(new, protocols=(first, *others.values()))
     cases = [{name: value or None for name, value in row.items()} for row in rows]
-    return with_scores(result, merged), cases
+    return build_result(result, merged), cases
 
 
 def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scores | None:

@@ -128,7 +128,7 @@ def run_tests(
     scores = [paired.score_model(model, draws) for model in models]
     for a, b in pairs:
         best = sorted((a, b), key=lambda place: scores[place], reverse=rows[0].higher_is_better)
-        difference = paired.compare_pair(models[best[0]], models[best[1]], draws)
+        (difference,) = paired.compare_models([models[place] for place in best], draws)
         by_name = {names[a]: scores[a], names[b]: scores[b]}
         yield (a, b), PairTest(by_name, difference.se, difference.p)
 

@@ -14,10 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.metrics.matches import Index, Matches
+from usbench.metrics.matches import Index, Matches, Values
 from usbench.metrics.ratios import ratio
 
-Values = NDArray[np.float64]
 Counts = NDArray[np.int32]
 Side = Literal["left", "right"]
 
@@ -52,8 +51,7 @@ def average_precisions(matches: Matches, curve: Curve, weights: Values) -> Value
     whole = weights.astype(np.int32)
     precisions = np.full((len(weights), len(matches.hit), targets.shape[1]), np.nan)
     for c in np.flatnonzero(targets.any(axis=0)).tolist():
-        of_class = matches.of_class(c)
-        precisions[:, :, c] = _class_precisions(of_class, curve, whole, targets[:, c])
+        precisions[:, :, c] = _class_precisions(matches.of_class(c), curve, whole, targets[:, c])
     return np.where(targets[:, None] > 0, precisions, np.nan)
 
 
@@ -82,22 +80,12 @@ def _class_precisions(matches: Matches, curve: Curve, weights: Counts, targets: 
             hits = running_sums(box_weights.take(places, axis=1))
             at_hits = predictions.take(places, axis=1)
             if len(ignored):
-                at_hits -= _sums_before(box_weights.take(ignored, axis=1), ignored, places)
+                # A column of zeros first: column n is the weight of the first n ignored ones.
+                sums = np.zeros((len(box_weights), len(ignored) + 1), np.int32)
+                sums[:, 1:] = running_sums(box_weights.take(ignored, axis=1))
+                at_hits -= sums.take(np.searchsorted(ignored, places), axis=1)
             precisions[rows, t] = curve.area(interpolate_precision(hits, at_hits, needed))
     return precisions
-
-
-def _sums_before(weights: Counts, ignored: Index, places: Index) -> Counts:
-    """Total weight (b, K) of ignored predictions before each of K places.
-
-    Args:
-        weights: (b, I) of the ignored predictions.
-        ignored: (I,) their places, ascending; at least one.
-        places: (K,).
-    """
-    before = np.searchsorted(ignored, places)
-    sums = running_sums(weights).take(np.maximum(before - 1, 0), axis=1)
-    return np.where(before > 0, sums, 0)
 
 
 def running_sums(counts: Counts) -> Counts:
@@ -158,9 +146,8 @@ def search_rows(counts: Counts, values: NDArray[Any], side: Side = "left") -> In
     # flattened array is sorted and no search crosses into another row.
     row = np.arange(len(counts))[:, None]
     shift = row * (counts.max(initial=0) + values.max() + 1)
-    found = np.searchsorted((counts + shift).ravel(), (values + shift).ravel(), side=side)
-    places: Index = found.reshape(values.shape) + row  # a row of K + 1 is one longer
-    return places
+    places = np.searchsorted((counts + shift).ravel(), (values + shift).ravel(), side=side)
+    return np.asarray(places.reshape(values.shape) + row)  # a row of K + 1 is one longer
 
 
 def recalls(matches: Matches, most: int, weights: Values) -> Values:

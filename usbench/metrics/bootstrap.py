@@ -72,9 +72,8 @@ def draw(groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED) ->
     size = len(numbers)
     # NumPy guarantees PCG64's stream and the 53 bits of random(), but not integers().
     uniform = np.random.default_rng(np.random.PCG64(seed)).random((resamples, size))
-    drawn = (uniform * size).astype(np.int64)
     # One bincount for all resamples: resample b counts its groups in bins b·G … b·G + G − 1.
-    bins = np.arange(resamples)[:, None] * size + drawn
+    bins = np.arange(resamples)[:, None] * size + (uniform * size).astype(np.int64)
     weights = np.bincount(bins.ravel(), minlength=resamples * size).reshape(resamples, size)
     return Draws(index, weights.astype(np.float64))
 
@@ -93,25 +92,24 @@ def resample_means(values: Values, draws: Draws) -> Values:
     return ratio(total, resample_sums(defined, draws))
 
 
-def percentile_interval(resampled: Values, groups: int, level: float = LEVEL) -> Interval:
-    """The percentile interval of a figure.
+def percentile_interval(resampled: Values, groups: int) -> Interval:
+    """The 95 % percentile interval of a figure.
 
     Args:
         resampled: (B,) the figure in each resample; undefined (NaN) ones are dropped.
         groups: how many groups were resampled.
-        level: the share of resamples that the interval covers.
 
     Returns:
         No interval for fewer than 5 groups, or where over 5 % of the resamples are undefined.
     """
     if groups < MIN_GROUPS:
-        reason = f"no interval: {groups} groups, at least {MIN_GROUPS} were wanted"
+        reason = f"no interval: expected at least {MIN_GROUPS} groups, got {groups}"
         return Interval(None, None, reason)
     defined = resampled[np.isfinite(resampled)]
     undefined = len(resampled) - len(defined)
     if undefined > MAX_UNDEFINED * len(resampled):
         reason = f"no interval: undefined in {undefined} of {len(resampled)} resamples"
         return Interval(None, None, reason)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     warning = f"rough: {groups} groups, fewer than {FEW_GROUPS}" if groups < FEW_GROUPS else None
     return Interval(float(low), float(high), warning)

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from usbench.metrics.matches import Index, Overlaps, PredictedObjects, TargetObjects
+from usbench.metrics.matches import Index, Overlaps, PredictedObjects, TargetObjects, Values
 from usbench.types import Boxes
 
-Values = NDArray[np.float64]
 Corners = NDArray[np.floating]  # (N, 4) half-open xyxy
 PairIou = Callable[[Corners, Corners], NDArray[np.floating]]  # (P, 4), (P, 4) → (P,), row by row
 
@@ -20,15 +19,13 @@ BLOCK = 1 << 21  # pairs of boxes whose overlap is in memory at once
 def double_iou(targets: Corners, predictions: Corners) -> Values:
     """IoU of boxes (P, 4) and (P, 4), row by row: (P,); 0 for two boxes without an area."""
     both, union = _intersection_and_union(targets, predictions, np.float64)
-    iou: Values = both / np.maximum(union, 1e-12)
-    return iou
+    return np.asarray(both / np.maximum(union, 1e-12))
 
 
 def single_iou(targets: Corners, predictions: Corners) -> NDArray[np.float32]:
     """As `double_iou` in single precision, with 1e-7 added to the union as ultralytics does."""
     both, union = _intersection_and_union(targets, predictions, np.float32)
-    iou: NDArray[np.float32] = both / (union + np.float32(1e-7))
-    return iou
+    return np.asarray(both / (union + np.float32(1e-7)))
 
 
 def _intersection_and_union(
@@ -45,8 +42,7 @@ def _intersection_and_union(
 
 def _areas(corners: Corners) -> NDArray[np.floating]:
     sides = corners[:, 2:] - corners[:, :2]
-    areas: NDArray[np.floating] = sides[:, 0] * sides[:, 1]
-    return areas
+    return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 def box_areas(corners: Corners) -> Values:
@@ -100,5 +96,4 @@ def find_overlaps(
         values = iou(target_corners[target], predicted_corners[prediction])
         high = values >= lowest
         blocks.append((prediction[high], target[high], values[high]))
-    prediction, target, values = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return Overlaps(prediction, target, values)
+    return Overlaps(*map(np.concatenate, zip(*blocks, strict=True)))

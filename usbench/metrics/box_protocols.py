@@ -8,13 +8,13 @@ scores 1 or .995), so each has a name and a version.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usbench.metrics.average_precision import Curve, average_precisions, recalls
-from usbench.metrics.bootstrap import Draws
+from usbench.metrics.bootstrap import Draws, Values
 from usbench.metrics.box_overlap import (
     PairIou,
     box_areas,
@@ -32,14 +32,19 @@ from usbench.metrics.matches import (
     keep_best,
     match,
 )
-from usbench.metrics.protocols import EvaluationProtocol, lookup_protocols
-from usbench.metrics.scores import Figures, ProtocolScores, class_figures, class_mean
+from usbench.metrics.scores import (
+    EvaluationProtocol,
+    Figures,
+    ProtocolScores,
+    class_figures,
+    class_mean,
+)
 from usbench.types import Boxes
 
 Pairs = Sequence[tuple[Boxes, Boxes]]  # (target, prediction) of each image
-Values = NDArray[np.float64]
 
 COCO = "coco"
+NO_SCORES = np.zeros(0, np.float32)
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # IoU, as pycocotools makes them: arange misses .8 by a bit
 MAX_BOXES = 100  # per image and class
 # COCO's sizes are by area: small up to 32² px², medium up to 96² px².
@@ -108,16 +113,6 @@ _PROTOCOLS = (
 BOX_PROTOCOLS = {protocol.name: protocol for protocol in _PROTOCOLS}
 
 
-def find_protocols(names: Sequence[str]) -> list[BoxProtocol]:
-    """The protocols for boxes of these names; ConfigError where there is none."""
-    return lookup_protocols(names, BOX_PROTOCOLS, {})
-
-
-def find_protocol(name: str) -> BoxProtocol:
-    """The protocol for boxes of that name; ConfigError where there is none."""
-    return find_protocols([name])[0]
-
-
 def match_pairs(protocol: BoxProtocol, pairs: Pairs, classes: int) -> list[Matches]:
     """Match the predictions of N images with their targets, once per area range of the protocol.
 
@@ -127,31 +122,32 @@ def match_pairs(protocol: BoxProtocol, pairs: Pairs, classes: int) -> list[Match
         classes: how many there are; ValueError for a label beyond them.
     """
     image, label, target_corners = flatten_boxes([target for target, _ in pairs])
-    no_crowd = np.zeros(len(image), bool)
-    targets = TargetObjects(image, label, box_areas(target_corners), no_crowd)
+    targets = TargetObjects(image, label, box_areas(target_corners), np.zeros(len(image), bool))
     image, label, corners = flatten_boxes([prediction for _, prediction in pairs])
     labels = np.concatenate([targets.label, label])
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-        got = f"{labels.min()} to {labels.max()}"
-        raise ValueError(f"expected labels from 0 to {classes - 1}, got {got}")
-    scores = [np.zeros(0, np.float32)]
-    for _, prediction in pairs:
-        if prediction.scores is not None:
-            scores.append(prediction.scores)
-    predictions = PredictedObjects(image, label, box_areas(corners), np.concatenate(scores))
+        raise ValueError(
+            f"expected labels from 0 to {classes - 1}, got {labels.min()} to {labels.max()}"
+        )
+    scores = [prediction.scores for _, prediction in pairs if prediction.scores is not None]
+    predictions = PredictedObjects(
+        image, label, box_areas(corners), np.concatenate([NO_SCORES, *scores])
+    )
     best = keep_best(predictions, protocol.max_boxes, protocol.per_class)
     predictions = predictions.select(best)
-    lowest = float(protocol.thresholds.min())
-    overlaps = find_overlaps(
-        targets, predictions, target_corners, corners[best], protocol.iou, lowest
-    )
-    size = (len(pairs), classes)
     return match(
         targets,
         predictions,
-        overlaps,
+        find_overlaps(
+            targets,
+            predictions,
+            target_corners,
+            corners[best],
+            protocol.iou,
+            lowest=float(protocol.thresholds.min()),
+        ),
         protocol.thresholds,
-        size,
+        (len(pairs), classes),
         protocol.areas,
         protocol.prefer_last,
     )
@@ -171,11 +167,7 @@ def measure_matches(
         Name → (B, C), NaN where no target of the class has a weight.
     """
     precision = average_precisions(matches[0], protocol.curve, weights)  # (B, T, C)
-    values = {
-        "map50_95": precision.mean(1),
-        "map50": precision[:, 0],
-        "map75": precision[:, 5],
-    }
+    values = {"map50_95": precision.mean(1), "map50": precision[:, 0], "map75": precision[:, 5]}
     by_size = list(zip(SIZES, matches, strict=False))[1:]
     for size, of_size in by_size:
         values[f"map_{size}"] = average_precisions(of_size, protocol.curve, weights).mean(1)
@@ -237,10 +229,10 @@ def score_matches(
         draws: resamples of the images' groups, for the intervals.
     """
     scores, per_class = box_figures(protocol, matches, classes, draws)
-    perfect = []
-    for target, _ in pairs:
-        certain = np.ones(len(target.labels), np.float32)
-        perfect.append((target, Boxes(target.xyxy, target.labels, certain)))
+    perfect = [
+        (target, replace(target, scores=np.ones(len(target.labels), np.float32)))
+        for target, _ in pairs
+    ]
     perfect_matches = match_pairs(protocol, perfect, len(classes))
     target_score, _ = box_figures(protocol, perfect_matches, classes)
     return ProtocolScores(
@@ -252,6 +244,5 @@ def score_pairs(
     pairs: Pairs, classes: Sequence[str], name: str = COCO, draws: Draws | None = None
 ) -> ProtocolScores:
     """Match and score pairs by the protocol of that name; arguments as for `score_matches`."""
-    protocol = find_protocol(name)
-    matches = match_pairs(protocol, pairs, len(classes))
-    return score_matches(protocol, matches, pairs, classes, draws)
+    matches = match_pairs(BOX_PROTOCOLS[name], pairs, len(classes))
+    return score_matches(BOX_PROTOCOLS[name], matches, pairs, classes, draws)

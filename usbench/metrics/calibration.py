@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from usbench.metrics.bootstrap import Draws, Values, resample_sums
 from usbench.metrics.ratios import ratio
-from usbench.metrics.scores import Figure, with_interval
+from usbench.metrics.scores import Figure
 
 BINS = 15  # bin k: confidences above k/15 up to (k + 1)/15; 0 is in the first
 
@@ -32,12 +32,11 @@ def histogram(
         (N, 15, 3): number of predictions, sum of their confidences, how many are right.
     """
     exact = np.asarray(confidence, np.float64)
-    bins = np.clip(np.ceil(exact * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    place = case * BINS + bins
-    columns = [
-        np.bincount(place, weights, cases * BINS) for weights in (np.ones(len(exact)), exact, right)
-    ]
-    return np.stack(columns, -1).astype(np.float64).reshape(cases, BINS, 3)
+    place = case * BINS + np.clip(np.ceil(exact * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    table = np.zeros((cases * BINS, 3))
+    for column, weights in enumerate((None, exact, right)):
+        table[:, column] = np.bincount(place, weights, cases * BINS)
+    return table.reshape(cases, BINS, 3)
 
 
 def ece(bins: Values) -> Values:
@@ -62,5 +61,5 @@ def ece_figure(bins: Values, draws: Draws, reason: str) -> Figure:
         reason: why there is none, where no case has a prediction.
     """
     cases = int((bins[..., 0].sum(-1) > 0).sum())
-    figure = Figure.of(float(ece(bins.sum(axis=0))), cases, reason)
-    return with_interval(figure, ece(resample_sums(bins, draws)), draws)
+    resampled = ece(resample_sums(bins, draws))
+    return Figure.of(float(ece(bins.sum(axis=0))), cases, reason, resampled, draws)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,26 +16,24 @@ from scipy.stats import rankdata
 
 from usbench.metrics.bootstrap import Draws, Values, draw, resample_means, resample_sums
 from usbench.metrics.ratios import ratio
-from usbench.metrics.scores import Figure, Figures, with_interval
+from usbench.metrics.scores import Figure, Figures
 
 CHUNK = 4_000_000  # weights in memory at once
 
 
-def mean_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
+def mean_figure(values: ArrayLike, draws: Draws, reason: str) -> Figure:
     """The mean of (N,) values; None with the reason where there are none."""
-    if not len(values):
-        return Figure(None, 0, reason)
     array = np.asarray(values, np.float64)
-    figure = Figure.of(float(array.mean()), len(array), reason)
-    return with_interval(figure, resample_means(array, draws), draws)
+    if not len(array):
+        return Figure(None, 0, reason)
+    return Figure.of(array.mean(), len(array), reason, resample_means(array, draws), draws)
 
 
 def median_figure(values: Sequence[float], reason: str) -> Figure:
     """The median; it has no interval, because those of medians are unreliable for small samples."""
     median = float(np.median(np.asarray(values))) if len(values) else math.nan
-    if not math.isfinite(median):
-        return Figure(None, len(values), reason)
-    return Figure(median, len(values), interval="no interval: a median")
+    figure = Figure.of(median, len(values), reason)
+    return figure if figure.value is None else replace(figure, interval="no interval: a median")
 
 
 def sd_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
@@ -42,8 +41,7 @@ def sd_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
     if len(values) < 2:
         return Figure(None, len(values), reason)
     array = np.asarray(values, np.float64)
-    figure = Figure(float(array.std(ddof=1)), len(array))
-    return with_interval(figure, resample_sds(array, draws), draws)
+    return Figure.of(array.std(ddof=1), len(array), reason, resample_sds(array, draws), draws)
 
 
 def resample_sds(values: Values, draws: Draws) -> Values:
@@ -67,8 +65,7 @@ def f1_figure(
     positive = np.asarray(present, bool)
     parts = np.stack([2.0 * (predicted & positive), predicted.astype(float) + positive], axis=1)
     value = float(ratio(*parts.sum(axis=0)))
-    hits, below = resample_sums(parts, draws).T
-    return with_interval(Figure.of(value, len(parts), reason), ratio(hits, below), draws)
+    return Figure.of(value, len(parts), reason, ratio(*resample_sums(parts, draws).T), draws)
 
 
 def best_f1_threshold(scores: ArrayLike, right: ArrayLike, positives: int, default: float) -> float:
@@ -98,7 +95,7 @@ def auroc(scores: ArrayLike, present: ArrayLike) -> float | None:
     """
     positive = np.asarray(present, bool)
     n = int(positive.sum())
-    m = int((~positive).sum())
+    m = len(positive) - n
     if not n or not m:
         return None
     ranks = rankdata(np.asarray(scores, float))
@@ -112,7 +109,7 @@ def auroc_figure(scores: ArrayLike, present: ArrayLike, draws: Draws, reason: st
     if value is None:
         return Figure(None, len(array), reason)
     resampled = resample_aurocs(array, np.asarray(present, bool), draws)
-    return with_interval(Figure(value, len(array)), resampled, draws)
+    return Figure.of(value, len(array), reason, resampled, draws)
 
 
 def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) -> Values:
@@ -131,8 +128,8 @@ def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) ->
         up = np.add.reduceat(weights * positive, starts, axis=1)
         across = np.add.reduceat(weights * ~positive, starts, axis=1)
         below = np.cumsum(across, axis=1) - across
-        pairs = up.sum(axis=1) * across.sum(axis=1)
-        areas.append(ratio((up * (below + across / 2)).sum(axis=1), pairs))
+        hits = (up * (below + across / 2)).sum(axis=1)
+        areas.append(ratio(hits, up.sum(axis=1) * across.sum(axis=1)))
     return np.concatenate(areas)
 
 
@@ -148,8 +145,9 @@ def agreement_figures(differences: Sequence[float], groups: Sequence[str], reaso
     """
     values = np.asarray(differences, np.float64)
     if len(values) < 2:
-        undefined = Figure(None, len(values), reason)
-        figures = dict.fromkeys(("bias", "sd", "loa_low", "loa_high"), undefined)
+        figures = dict.fromkeys(
+            ("bias", "sd", "loa_low", "loa_high"), Figure(None, len(values), reason)
+        )
         if len(values):
             figures["bias"] = Figure(float(values[0]), 1)
         return figures
@@ -163,6 +161,6 @@ def agreement_figures(differences: Sequence[float], groups: Sequence[str], reaso
         "loa_high": (bias + 1.96 * sd, biases + 1.96 * sds),
     }
     return {
-        name: with_interval(Figure(value, len(values)), samples, draws)
+        name: Figure.of(value, len(values), reason, samples, draws)
         for name, (value, samples) in resampled.items()
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,35 +12,31 @@ from usbench.metrics import box_protocols, detection_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO, match_pairs
 from usbench.metrics.matches import Matches, rank_within_runs
-from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores
+from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
 from usbench.types import Boxes, Target, Task
 
+# The COCO protocol without its figures by size.
+ALL_AREAS_COCO = replace(BOX_PROTOCOLS[COCO], areas=box_protocols.AREAS[:1])
 BoxPairs = list[tuple[Boxes, Boxes]]  # (target, prediction) of each image
 
 
-def _match_all_areas(pairs: Iterable[tuple[Target, Target]]) -> tuple[Matches, int]:
-    """The COCO matches of the pairs, whatever their area, and the number of classes."""
+def _match_all_areas(pairs: Iterable[tuple[Target, Target]]) -> Matches:
+    """The COCO matches of the pairs, whatever their area."""
     boxes: BoxPairs = []
     classes = 0
     for target, prediction in pairs:
         assert isinstance(target, Boxes) and isinstance(prediction, Boxes)
         boxes.append((target, prediction))
-        last = max(target.labels.max(initial=-1), prediction.labels.max(initial=-1))
-        classes = max(classes, int(last) + 1)
-    (matches,) = match_pairs(_all_areas_protocol(), boxes, classes)
-    return matches, classes
-
-
-def _all_areas_protocol() -> box_protocols.BoxProtocol:
-    """The COCO protocol without its figures by size."""
-    return replace(BOX_PROTOCOLS[COCO], areas=box_protocols.AREAS[:1])
+        labels = np.append(target.labels, prediction.labels)
+        classes = max(classes, int(labels.max(initial=-1)) + 1)
+    return match_pairs(ALL_AREAS_COCO, boxes, classes)[0]
 
 
 def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
     """The selection metric, version 1: mAP50-95 over the classes that the targets have."""
-    matches, classes = _match_all_areas(pairs)
-    protocol = replace(_all_areas_protocol(), recall_at=())
-    labels = [str(n) for n in range(classes)]
+    matches = _match_all_areas(pairs)
+    labels = list(map(str, range(matches.targets.shape[1])))
+    protocol = replace(ALL_AREAS_COCO, recall_at=())
     scores, _ = box_protocols.box_figures(protocol, [matches], labels)
     return scores["map50_95"].value or 0.0
 
@@ -51,7 +46,7 @@ def best_confidence(pairs: Iterable[tuple[Target, Target]]) -> float:
 
     It is .25 where no box is right.
     """
-    return detection_figures.best_confidence(_match_all_areas(pairs)[0])
+    return detection_figures.best_confidence(_match_all_areas(pairs))
 
 
 class DetectScorer:
@@ -76,8 +71,15 @@ class DetectScorer:
             extra: further figures, as for `SegmentScorer`.
             confidence: of precision, recall and F1, chosen on validation; None: .25.
         """
-        self.protocols = box_protocols.find_protocols(protocols)
-        self.confidence = _check_confidence(confidence)
+        self.protocols = lookup_protocols(protocols, BOX_PROTOCOLS, {})
+        is_number = isinstance(confidence, (int, float)) and 0 <= confidence <= 1
+        if confidence is not None and not is_number:
+            raise ConfigError(
+                f"metric.confidence: expected a number from 0 to 1 or null, got {confidence!r}"
+            )
+        self.confidence = detection_figures.DEFAULT_CONFIDENCE if confidence is None else confidence
+        is_chosen = confidence is not None
+        self.description = detection_figures.describe_figures(self.confidence, is_chosen)
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
@@ -105,14 +107,13 @@ class DetectScorer:
         coco = match_pairs(BOX_PROTOCOLS[COCO], self.pairs, len(self.classes))
         scored = []
         for protocol in self.protocols:
-            matches = coco
-            if protocol.name != COCO:
-                matches = match_pairs(protocol, self.pairs, len(self.classes))
+            is_coco = protocol.name == COCO
+            matches = coco if is_coco else match_pairs(protocol, self.pairs, len(self.classes))
             scored.append(
                 box_protocols.score_matches(protocol, matches, self.pairs, self.classes, draws)
             )
-        main = self.add_figures(scored[0], coco[0], draws)
-        return Scores((main, *scored[1:]), self.case_rows(coco[0]))
+        scored[0] = self.add_figures(scored[0], coco[0], draws)
+        return Scores(tuple(scored), self.case_rows(coco[0]))
 
     def add_figures(
         self, protocol: ProtocolScores, matches: Matches, draws: Draws
@@ -124,20 +125,21 @@ class DetectScorer:
             matches: by the COCO protocol, all areas.
             draws: resamples of the images' groups.
         """
-        confidence = self.confidence
-        if confidence is None:
-            confidence = detection_figures.DEFAULT_CONFIDENCE
         per_class = {}
         for c, label in enumerate(self.classes):
-            figures = detection_figures.detection_figures(matches.of_class(c), confidence, draws)
+            figures = detection_figures.detection_figures(
+                matches.of_class(c), self.confidence, draws
+            )
             per_class[label] = protocol.per_class[label] | figures
-        pooled = detection_figures.detection_figures(matches.pool_classes(), confidence, draws)
-        scores = protocol.scores | pooled | self.extra.averages(draws)
-        details = detection_figures.describe_figures(confidence, self.confidence is not None)
-        description = f"{protocol.description}; {details}"
-        return replace(protocol, description=description, scores=scores, per_class=per_class)
+        pooled = detection_figures.detection_figures(matches.pool_classes(), self.confidence, draws)
+        return replace(
+            protocol,
+            description=f"{protocol.description}; {self.description}",
+            scores=protocol.scores | pooled | self.extra.averages(draws),
+            per_class=per_class,
+        )
 
-    def case_rows(self, matches: Matches) -> list[dict[str, Any]]:
+    def case_rows(self, matches: Matches) -> list[TableRow]:
         """The case table of COCO matches.
 
         Per case and class, a row with the number of targets, then a row per box, best first: its
@@ -152,27 +154,27 @@ class DetectScorer:
         cells = (matches.image * len(self.classes) + matches.label)[order]
         ends = np.searchsorted(cells, np.arange(matches.targets.size + 1)).tolist()
         targets = matches.targets.ravel().tolist()
-        rows: list[dict[str, Any]] = []
+        rows: list[TableRow] = []
         for n, (case, group) in enumerate(self.images):
             for c, label in enumerate(self.classes):
                 cell = n * len(self.classes) + c
-                row = {"case": case, "group": group, "class": label}
+                row: TableRow = {"case": case, "group": group, "class": label}
                 rows.append({**row, "truths": targets[cell], "score": None, "matches": None})
-                for box in range(ends[cell], ends[cell + 1]):
-                    rows.append(
-                        {**row, "truths": None, "score": scores[box], "matches": f"m{hits[box]}"}
-                    )
+                rows += [
+                    {**row, "truths": None, "score": scores[box], "matches": f"m{hits[box]}"}
+                    for box in range(ends[cell], ends[cell + 1])
+                ]
         return rows
 
 
-def from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Scores:
+def from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> Scores:
     """The COCO protocol's figures from a case table alone: all but those by size.
 
     Args:
-        rows: of the table, as values or as text.
+        rows: of the table, as text; "" for null.
         classes: in order of the labels.
     """
-    protocol = _all_areas_protocol()
+    protocol = ALL_AREAS_COCO
     draws = draw(list({row["case"]: row["group"] for row in rows}.values()))
     matches = [matches_from_cases(rows, classes)]
     scores, per_class = box_protocols.box_figures(protocol, matches, classes, draws)
@@ -182,7 +184,7 @@ def from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Sco
     return Scores((scored,))
 
 
-def matches_from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Matches:
+def matches_from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> Matches:
     """The COCO matches that a case table holds; cases are numbered in order of the rows."""
     cases = {case: n for n, case in enumerate(dict.fromkeys(row["case"] for row in rows))}
     labels = {label: c for c, label in enumerate(classes)}
@@ -208,13 +210,4 @@ def matches_from_cases(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]
         hits,
         np.zeros_like(hits),
         targets,
-    )
-
-
-def _check_confidence(confidence: float | None) -> float | None:
-    """ConfigError for a confidence that isn't a number from 0 to 1."""
-    if confidence is None or (isinstance(confidence, (int, float)) and 0 <= confidence <= 1):
-        return confidence
-    raise ConfigError(
-        f"metric.confidence: expected a number from 0 to 1 or null, got {confidence!r}"
     )

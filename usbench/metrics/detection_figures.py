@@ -6,20 +6,16 @@ All are of the matches at IoU .5, of one class (`Matches.of_class`) or of all cl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.metrics.average_precision import Counts, chunk_rows, running_sums, search_rows
-from usbench.metrics.bootstrap import Draws, resample_means, resample_sums
+from usbench.metrics.average_precision import chunk_rows, running_sums, search_rows
+from usbench.metrics.bootstrap import Draws, Values, resample_means, resample_sums
 from usbench.metrics.calibration import ece_figure, histogram
 from usbench.metrics.case_figures import auroc_figure, best_f1_threshold
-from usbench.metrics.matches import Index, Matches
+from usbench.metrics.matches import Matches
 from usbench.metrics.ratios import ratio
-from usbench.metrics.scores import Figure, Figures, with_interval
-
-Values = NDArray[np.float64]
+from usbench.metrics.scores import Figure, Figures
 
 FROC_RATES = (0.25, 0.5, 1.0, 2.0)  # false positives per image
 DEFAULT_CONFIDENCE = 0.25  # where none was chosen on validation
@@ -33,9 +29,8 @@ def describe_figures(confidence: float, is_chosen: bool) -> str:
         confidence: of precision, recall and F1.
         is_chosen: whether it was chosen on validation.
     """
-    origin = "none was chosen on validation"
-    if is_chosen:
-        origin = "best F1 on validation, all classes together"
+    chosen = "best F1 on validation, all classes together"
+    origin = chosen if is_chosen else "none was chosen on validation"
     return (
         "at IoU .5, by the matches of the protocol coco, each class alone and every box of all "
         "classes counted once: precision, recall, F1 and fp_per_empty_image (false positives per "
@@ -59,22 +54,19 @@ def detection_figures(matches: Matches, confidence: float, draws: Draws) -> Figu
 
 def count_boxes(matches: Matches, confidence: float) -> Values:
     """(N, 3) true positives, false positives and targets of each image, at this confidence."""
-    images = len(matches.targets)
+    counts = np.zeros((len(matches.targets), 3))
     confident = matches.score >= np.float32(confidence)
     hit = matches.hit[IOU_50] & confident
     wrong = _counted(matches) & ~matches.hit[IOU_50] & confident
-    columns = [
-        np.bincount(matches.image[hit], minlength=images),
-        np.bincount(matches.image[wrong], minlength=images),
-        matches.targets.sum(axis=1),
-    ]
-    return np.stack(columns, axis=1).astype(np.float64)
+    counts[:, 0] = np.bincount(matches.image[hit], minlength=len(counts))
+    counts[:, 1] = np.bincount(matches.image[wrong], minlength=len(counts))
+    counts[:, 2] = matches.targets.sum(axis=1)
+    return counts
 
 
 def _counted(matches: Matches) -> NDArray[np.bool_]:
     """(D,) whether a box counts, as hit or as false positive."""
-    counted: NDArray[np.bool_] = ~matches.ignored[IOU_50]
-    return counted
+    return np.asarray(~matches.ignored[IOU_50])
 
 
 def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Figures:
@@ -87,11 +79,10 @@ def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Fig
         "recall": "no truth",
         "f1": "no truth and no box",
     }
-    figures = {}
-    for name, reason in reasons.items():
-        figure = Figure.of(float(values[name]), len(counts), reason)
-        figures[name] = with_interval(figure, resampled[name], draws)
-    return figures
+    return {
+        name: Figure.of(float(values[name]), len(counts), reason, resampled[name], draws)
+        for name, reason in reasons.items()
+    }
 
 
 def box_rates(counts: Values) -> dict[str, Values]:
@@ -115,9 +106,9 @@ def false_alarm_figure(matches: Matches, confidence: float, draws: Draws) -> Fig
     """False positives per image without a target."""
     _, wrong, targets = count_boxes(matches, confidence).T
     is_empty = targets == 0
-    value = float(wrong[is_empty].mean()) if is_empty.any() else np.nan
-    figure = Figure.of(value, int(is_empty.sum()), "every image has a truth")
-    return with_interval(figure, resample_means(np.where(is_empty, wrong, np.nan), draws), draws)
+    value = wrong[is_empty].mean() if is_empty.any() else np.nan
+    resampled = resample_means(np.where(is_empty, wrong, np.nan), draws)
+    return Figure.of(value, int(is_empty.sum()), "every image has a truth", resampled, draws)
 
 
 def image_auroc(matches: Matches, draws: Draws) -> Figure:
@@ -135,22 +126,24 @@ def image_auroc(matches: Matches, draws: Draws) -> Figure:
 def calibration_figure(matches: Matches, draws: Draws) -> Figure:
     """Expected calibration error of the boxes; a hit is right."""
     counted = _counted(matches)
-    right = matches.hit[IOU_50][counted]
-    images = len(matches.targets)
-    bins = histogram(matches.score[counted], right, matches.image[counted], images)
+    bins = histogram(
+        matches.score[counted],
+        matches.hit[IOU_50][counted],
+        matches.image[counted],
+        len(matches.targets),
+    )
     return ece_figure(bins, draws, "no box")
 
 
-def froc_figures(matches: Matches, draws: Draws, rates: Sequence[float] = FROC_RATES) -> Figures:
+def froc_figures(matches: Matches, draws: Draws) -> Figures:
     """Sensitivity at each rate of false positives per image: `sens_fppi_0.25` …"""
-    images = len(matches.targets)
-    values = sensitivities(matches, np.array(rates), np.ones((1, images)))[0]
-    resampled = sensitivities(matches, np.array(rates), draws.case_weights)
-    figures = {}
-    for n, rate in enumerate(rates):
-        figure = Figure.of(float(values[n]), images, "no truth")
-        figures[f"sens_fppi_{rate:g}"] = with_interval(figure, resampled[:, n], draws)
-    return figures
+    images, rates = len(matches.targets), np.array(FROC_RATES)
+    values = sensitivities(matches, rates, np.ones((1, images)))[0]
+    resampled = sensitivities(matches, rates, draws.case_weights)
+    return {
+        f"sens_fppi_{rate:g}": Figure.of(values[n], images, "no truth", resampled[:, n], draws)
+        for n, rate in enumerate(FROC_RATES)
+    }
 
 
 def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
@@ -170,29 +163,16 @@ def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
     last = np.searchsorted(-score, -score[hit], side="right") - 1
     end = int(last[-1]) + 1 if len(last) else 0
     image = matches.image[counted[:end]]
+    place = np.searchsorted(hit, last, side="right")  # hits up to the last box of each hit's score
     hits = np.zeros((len(weights), len(rates)))
     for rows in chunk_rows(len(weights), len(image)):
-        allowed = weights[rows].sum(axis=1, keepdims=True) * rates
         box_weights = weights[rows].astype(np.int32).take(image, axis=1)
-        hits[rows] = _most_hits(box_weights, hit, last, allowed)
+        # (b, K + 1) hits and (b, K) false positives up to each hit, both running sums.
+        hits_from_zero = np.zeros((len(box_weights), len(hit) + 1))
+        hits_so_far = running_sums(box_weights.take(hit, axis=1)).take(place - 1, axis=1)
+        hits_from_zero[:, 1:] = hits_so_far
+        wrong = running_sums(box_weights).take(last, axis=1) - hits_so_far
+        allowed = weights[rows].sum(axis=1, keepdims=True) * rates
+        hits[rows] = hits_from_zero.take(search_rows(wrong, allowed, "right"))
     targets = weights @ matches.targets.sum(axis=1).astype(np.float64)
     return ratio(hits, targets[:, None])
-
-
-def _most_hits(weights: Counts, hit: Index, last: Index, allowed: Values) -> Values:
-    """The most hits with an allowed number of false positives.
-
-    Args:
-        weights: (b, D) of the boxes, best first.
-        hit: (K,) places of the hits.
-        last: (K,) place of the last box of each hit's score.
-        allowed: (b, R) false positives.
-
-    Returns:
-        (b, R).
-    """
-    hits_so_far = running_sums(weights.take(hit, axis=1))
-    hits = hits_so_far.take(np.searchsorted(hit, last, side="right") - 1, axis=1)
-    wrong = running_sums(weights).take(last, axis=1) - hits
-    hits_from_zero = np.concatenate([np.zeros((len(weights), 1)), hits], axis=1)
-    return hits_from_zero.take(search_rows(wrong, allowed, "right"))

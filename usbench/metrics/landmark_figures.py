@@ -1,19 +1,54 @@
-"""Figures of landmark cases: points, curves and presence, for one name or for all."""
+"""Distances between landmarks in native px, and their figures for one name or for all.
+
+A path (P, 2) of xy is a point (P = 1) or the knots of a curve. `scale` is the length of a pixel
+(x, y): (1, 1) for px, mm per px (column, row) for mm.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from usbench.metrics import calibration, case_figures
 from usbench.metrics.bootstrap import Draws
-from usbench.metrics.scores import Figure, Figures
+from usbench.metrics.scores import Figure, Figures, TableRow
+from usbench.types import curve_through
 
+Path = NDArray[np.floating]  # (P, 2)
+Scale = tuple[float, float]
+PX: Scale = (1.0, 1.0)
 UNITS = ("px", "mm")
 UNKNOWN_SIZE = "the pixels' size isn't known"
+
+
+def radial_error(start: Path, end: Path, scale: Scale = PX) -> float:
+    """Distance between two points; of a path with several knots, their mean is the point."""
+    offset = np.asarray(start, float).mean(axis=0) - np.asarray(end, float).mean(axis=0)
+    return float(np.hypot(*(offset * scale)))
+
+
+def sample_path(path: Path) -> NDArray[np.float64]:
+    """A point as it is; a curve at every px of arc along its spline: (N, 2)."""
+    return np.asarray(path, np.float64) if len(path) == 1 else curve_through(path)
+
+
+def path_distances(start: Path, end: Path, scale: Scale = PX) -> tuple[float, float]:
+    """Mean symmetric distance and Hausdorff distance of two sampled paths (N, 2) and (M, 2).
+
+    The first is the mean of the two directed means (Gerig et al. 2001, for contours). For two
+    points, both are the radial error.
+    """
+    if len(start) == len(end) == 1:
+        error = radial_error(start, end, scale)
+        return error, error
+    scaled_start, scaled_end = start * np.asarray(scale), end * np.asarray(scale)
+    there = cKDTree(scaled_end).query(scaled_start)[0]
+    back = cKDTree(scaled_start).query(scaled_end)[0]
+    return float((there.mean() + back.mean()) / 2), float(max(there.max(), back.max()))
 
 
 @dataclass(frozen=True)
@@ -29,7 +64,7 @@ class LandmarkCase:
     diagonal_px: float | None  # of the image
     score: float | None  # of presence
 
-    def to_row(self, is_curve: bool) -> dict[str, Any]:
+    def to_row(self, is_curve: bool) -> TableRow:
         """The case table's row; undefined values are None."""
         hausdorff = self.hausdorff if is_curve else {}
         return {
@@ -78,14 +113,9 @@ class DrawnCases:
 
     def values(self, get: Callable[[LandmarkCase], float | None]) -> tuple[list[float], Draws]:
         """One value of each case that has it, and the resamples of those cases."""
-        values: list[float] = []
-        numbers: list[int] = []
-        for n, case in enumerate(self.cases):
-            value = get(case)
-            if value is not None:
-                values.append(value)
-                numbers.append(n)
-        return values, self.draws.select(numbers)
+        values = {n: get(case) for n, case in enumerate(self.cases)}
+        defined = {n: value for n, value in values.items() if value is not None}
+        return list(defined.values()), self.draws.select(list(defined))
 
 
 def point_figures(points: DrawnCases, unit: str, thresholds: Sequence[float]) -> Figures:
@@ -105,9 +135,8 @@ def point_figures(points: DrawnCases, unit: str, thresholds: Sequence[float]) ->
         f"sd_re_{unit}": case_figures.sd_figure(errors, draws, sd_reason),
     }
     for threshold in thresholds:
-        within = [float(error <= threshold) for error in errors]
-        name = f"sdr_{unit}_{threshold:g}"
-        figures[name] = case_figures.mean_figure(within, draws, reason)
+        within = np.array(errors) <= threshold
+        figures[f"sdr_{unit}_{threshold:g}"] = case_figures.mean_figure(within, draws, reason)
     return figures
 
 
@@ -138,15 +167,13 @@ def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
         cases: of any state; blurred ones and those without a score don't count.
         threshold: a name counts as present from this score on.
     """
-    stated = cases.where(lambda case: case.state != "blurred")
-    scores, draws = stated.values(lambda case: case.score)
-    present = [case.state == "seen" for case in stated.cases if case.score is not None]
-    off = stated.where(lambda case: case.state == "off")
+    scored = cases.where(lambda case: case.state != "blurred" and case.score is not None)
+    scores, draws = scored.values(lambda case: case.score)
+    present = np.array([case.state == "seen" for case in scored.cases], bool)
+    off = scored.where(lambda case: case.state == "off")
     off_scores, off_draws = off.values(lambda case: case.score)
-    false = [float(score >= threshold) for score in off_scores]
     size = len(scores)
-    confidences, right = np.array(scores, np.float64), np.array(present, bool)
-    bins = calibration.histogram(confidences, right, np.arange(size), size)
+    bins = calibration.histogram(np.array(scores), present, np.arange(size), size)
     return {
         "presence_ece": calibration.ece_figure(bins, draws, "no name is seen or off"),
         "presence_auroc": case_figures.auroc_figure(
@@ -156,12 +183,6 @@ def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
             scores, present, threshold, draws, "nothing seen, nothing found"
         ),
         "false_presence": case_figures.mean_figure(
-            false, off_draws, "no name is surely not in view"
+            np.array(off_scores) >= threshold, off_draws, "no name is surely not in view"
         ),
     }
-
-
-def perfect_figure(name: str, n: int) -> Figure:
-    """What the target itself scores as the prediction."""
-    is_share = name.startswith(("sdr_", "presence_")) and name != "presence_ece"
-    return Figure(1.0 if is_share else 0.0, n)

@@ -13,17 +13,26 @@ from usbench.errors import ConfigError, DataError
 from usbench.metrics import landmark_figures
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.case_figures import agreement_figures, best_f1_threshold
-from usbench.metrics.landmark_distances import (
+from usbench.metrics.landmark_figures import (
     PX,
+    UNITS,
+    UNKNOWN_SIZE,
+    DrawnCases,
+    LandmarkCase,
     Path,
     Scale,
     path_distances,
     radial_error,
     sample_path,
 )
-from usbench.metrics.landmark_figures import UNITS, UNKNOWN_SIZE, DrawnCases, LandmarkCase
-from usbench.metrics.protocols import EvaluationProtocol
-from usbench.metrics.scores import ExtraFigures, Figures, ProtocolScores, Scores
+from usbench.metrics.scores import (
+    EvaluationProtocol,
+    ExtraFigures,
+    Figure,
+    Figures,
+    ProtocolScores,
+    Scores,
+)
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Target, Task
 
 RADIAL = EvaluationProtocol(
@@ -60,8 +69,8 @@ def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
         assert isinstance(target, Landmarks) and isinstance(prediction, Landmarks)
         for n in np.flatnonzero(target.state == SEEN):
             predicted = _require_place(prediction.paths[n], f"landmark {n}")
-            distances = path_distances(sample_path(target.paths[n]), sample_path(predicted))
-            errors.append(distances[0])
+            mean, _ = path_distances(sample_path(target.paths[n]), sample_path(predicted))
+            errors.append(mean)
     return -float(np.mean(errors)) if errors else NOTHING_SEEN
 
 
@@ -110,15 +119,20 @@ class LandmarkScorer:
             extra: further figures, as for `SegmentScorer`.
         """
         if tuple(protocols) != (RADIAL.name,):
-            expected, got = [RADIAL.name], list(protocols)
-            raise ConfigError(f"metric.protocols: expected {expected} for landmarks, got {got}")
+            raise ConfigError(
+                f"metric.protocols: expected {[RADIAL.name]} for landmarks, got {list(protocols)}"
+            )
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
-        self.thresholds = {
-            "px": _check_thresholds("px", thresholds_px),
-            "mm": _check_thresholds("mm", thresholds_mm),
-        }
+        self.thresholds = {"px": tuple(thresholds_px), "mm": tuple(thresholds_mm)}
+        for unit, values in self.thresholds.items():
+            if not all(
+                isinstance(value, (int, float)) and 0 < value < math.inf for value in values
+            ):
+                raise ConfigError(
+                    f"metric.thresholds_{unit}: expected lengths above 0, got {list(values)}"
+                )
         self.lengths = {name: _check_ends(name, ends) for name, ends in (lengths or {}).items()}
         self.presence_threshold = presence_threshold
         self.cases: list[LandmarkCase] = []
@@ -166,12 +180,11 @@ class LandmarkScorer:
         self, group: str, target: Landmarks, prediction: Landmarks, scales: Mapping[str, Scale]
     ) -> None:
         """Add predicted minus true length between the pairs of points that are both seen."""
+        numbers = {self.classes[n]: n for n in np.flatnonzero(target.state == SEEN)}
         for name, ends in self.lengths.items():
-            if not set(ends) <= set(self.classes):
+            if not set(ends) <= numbers.keys():
                 continue
-            start, end = (self.classes.index(point) for point in ends)
-            if target.state[start] != SEEN or target.state[end] != SEEN:
-                continue
+            start, end = (numbers[point] for point in ends)
             for unit, scale in scales.items():
                 true = radial_error(target.paths[start], target.paths[end], scale)
                 predicted = radial_error(prediction.paths[start], prediction.paths[end], scale)
@@ -182,16 +195,16 @@ class LandmarkScorer:
         """The scores of all images so far."""
         cases = DrawnCases(self.cases, draw([case.group for case in self.cases]))
         scores = {**self._figures(cases), **self._length_figures()}
-        target_score = {
-            name: landmark_figures.perfect_figure(name, figure.n)
-            for name, figure in scores.items()
-            if figure.value is not None
-        }
+        target_score: Figures = {}  # of the target itself as the prediction
+        for name, figure in scores.items():
+            if figure.value is not None:
+                is_share = name.startswith(("sdr_", "presence_")) and name != "presence_ece"
+                target_score[name] = Figure(float(is_share), figure.n)
         scores |= self.extra.averages()
-        numbers: dict[str, list[int]] = {name: [] for name in self.classes}
-        for n, case in enumerate(self.cases):
-            numbers[case.name].append(n)
-        per_class = {name: self._figures(cases.select(numbers[name])) for name in self.classes}
+        per_class: dict[str, Figures] = {}
+        for name in self.classes:
+            numbers = [n for n, case in enumerate(self.cases) if case.name == name]
+            per_class[name] = self._figures(cases.select(numbers))
         rows = [case.to_row(case.name in self.curves) for case in self.cases]
         protocol = ProtocolScores(
             RADIAL.name, RADIAL.version, RADIAL.description, scores, per_class, target_score
@@ -267,14 +280,6 @@ def _require_place(path: Path, name: str) -> Path:
     return path
 
 
-def _check_thresholds(unit: str, values: Sequence[float]) -> tuple[float, ...]:
-    """ConfigError for detection rates' thresholds that aren't lengths above 0."""
-    if not all(isinstance(value, (int, float)) and 0 < value < math.inf for value in values):
-        got = list(values)
-        raise ConfigError(f"metric.thresholds_{unit}: expected lengths above 0, got {got}")
-    return tuple(values)
-
-
 def _check_ends(name: str, ends: Sequence[str]) -> tuple[str, str]:
     """The two points of a length; ConfigError where they or its name aren't usable.
 
@@ -282,6 +287,7 @@ def _check_ends(name: str, ends: Sequence[str]) -> tuple[str, str]:
     """
     is_pair = not isinstance(ends, str) and len(ends) == 2 and ends[0] != ends[1]
     if not is_pair or not re.fullmatch(r"[A-Za-z0-9_.:/-]+", name):
-        expected = "name: [point, another point]"
-        raise ConfigError(f"metric.lengths: expected {expected}, got {name}: {ends}")
+        raise ConfigError(
+            f"metric.lengths: expected name: [point, another point], got {name}: {ends}"
+        )
     return ends[0], ends[1]

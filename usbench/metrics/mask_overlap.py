@@ -18,13 +18,15 @@ def count_pixels(target: Planes, prediction: Planes) -> Counts:
     Raises ValueError where the shapes differ.
     """
     if target.shape != prediction.shape:
-        shapes = f"{target.shape} and {prediction.shape}"
-        raise ValueError(f"expected target and prediction of one shape, got {shapes}")
+        raise ValueError(
+            "expected target and prediction of one shape, "
+            f"got {target.shape} and {prediction.shape}"
+        )
     counts = np.zeros((len(target), 3), np.int64)
     # Plane by plane: count_nonzero is fast on a whole array, slow along an axis.
-    for row, truth, predicted in zip(counts, target, prediction, strict=True):
-        both = np.count_nonzero(truth & predicted)
-        row[:] = both, np.count_nonzero(predicted) - both, np.count_nonzero(truth) - both
+    for row, present, predicted in zip(counts, target, prediction, strict=True):
+        both = np.count_nonzero(present & predicted)
+        row[:] = both, np.count_nonzero(predicted) - both, np.count_nonzero(present) - both
     return counts
 
 

@@ -27,15 +27,15 @@ from usbench.metrics.mask_overlap import (
     resize_nearest,
     target_pixels,
 )
-from usbench.metrics.protocols import EvaluationProtocol, lookup_protocols
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import (
+    EvaluationProtocol,
     Figure,
     Figures,
     ProtocolScores,
     class_figures,
     class_mean,
-    with_interval,
+    lookup_protocols,
 )
 
 Known = NDArray[np.bool_]  # (N, C): False where nobody knows whether the class is there
@@ -81,10 +81,8 @@ def kumar_transformer(measure: Measure, if_absent: float) -> Measure:
     """Predicted and present: the measure; predicted and absent: `if_absent`; not predicted: 0."""
 
     def score(counts: Counts) -> Values:
-        predicted = predicted_pixels(counts) > 0
-        present = target_pixels(counts) > 0
-        otherwise = np.where(predicted, if_absent, 0.0)
-        return np.where(predicted & present, np.nan_to_num(measure(counts)), otherwise)
+        value = np.where(target_pixels(counts) > 0, np.nan_to_num(measure(counts)), if_absent)
+        return np.where(predicted_pixels(counts) > 0, value, 0.0)
 
     return score
 
@@ -152,14 +150,9 @@ MASK_PROTOCOLS = {protocol.name: protocol for protocol in _PROTOCOLS}
 ALIASES = {"nnunet": "usbench"}
 
 
-def find_protocols(names: Sequence[str]) -> list[MaskProtocol]:
-    """The protocols for masks of these names or aliases; ConfigError where there is none."""
-    return lookup_protocols(names, MASK_PROTOCOLS, ALIASES)
-
-
 def find_protocol(name: str) -> MaskProtocol:
     """The protocol for masks of that name or alias; ConfigError where there is none."""
-    return find_protocols([name])[0]
+    return lookup_protocols([name], MASK_PROTOCOLS, ALIASES)[0]
 
 
 def score_counts(
@@ -240,10 +233,8 @@ def average_measure(
             resampled = resample_means(per_image, draws)
     figures = class_figures(values, n, reason, resampled, draws)
     if order != "image":
-        overall = class_mean(values, len(counts), resampled=resampled, draws=draws)
-        return overall, figures
+        return class_mean(values, len(counts), resampled=resampled, draws=draws), figures
     image_means = mean_defined(per_image, 1)
-    overall = Figure.of(float(mean_defined(image_means)), len(counts))
-    if draws:
-        overall = with_interval(overall, resample_means(image_means, draws), draws)
-    return overall, figures
+    resampled = resample_means(image_means, draws) if draws else None
+    overall = float(mean_defined(image_means))
+    return Figure.of(overall, len(counts), resampled=resampled, draws=draws), figures

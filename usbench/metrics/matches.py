@@ -65,13 +65,12 @@ class Overlaps:
     @staticmethod
     def from_blocks(blocks: Sequence[tuple[Index, Index, NDArray[np.floating]]]) -> Overlaps:
         """Join dense blocks: numbers of predictions (m,) and targets (n,), and their IoU (m, n)."""
-        predictions, targets, ious = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], []
-        for prediction, target, iou in blocks:
-            predictions.append(np.repeat(prediction, len(target)))
-            targets.append(np.tile(target, len(prediction)))
-            ious.append(iou.ravel())
-        iou = np.concatenate(ious) if ious else np.zeros(0)
-        return Overlaps(np.concatenate(predictions), np.concatenate(targets), iou)
+        nothing = np.zeros(0, np.int64)
+        pairs = [
+            (np.repeat(prediction, len(target)), np.tile(target, len(prediction)), iou.ravel())
+            for prediction, target, iou in blocks or [(nothing, nothing, np.zeros((0, 0)))]
+        ]
+        return Overlaps(*map(np.concatenate, zip(*pairs, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -192,17 +191,23 @@ def match(
     order, starts = _sort_by_class(
         predictions.label, predictions.image, predictions.score, rank, classes
     )
-    turns = _find_turns(overlaps, predictions)
+    # A pair's turn is its prediction's place among those of one image and class with any overlap.
+    overlapping = np.unique(overlaps.prediction)
+    turn = np.zeros(len(rank), np.int64)
+    turn[overlapping] = rank_within_runs(
+        predictions.label[overlapping], predictions.image[overlapping]
+    )
+    turns = turn[overlaps.prediction]
     target_cell = targets.image * classes + targets.label
     matches = []
-    for area in areas:
-        ignore = targets.crowd | _is_outside(targets.area, area)
+    for lowest, highest in areas:
+        ignore = targets.crowd | (targets.area < lowest) | (targets.area > highest)
         taken = _match_greedily(
             overlaps, turns, thresholds, ignore, targets.crowd, len(rank), prefer_last
         )
-        is_outside = _is_outside(predictions.area, area)[:, None]
+        is_outside = (predictions.area < lowest) | (predictions.area > highest)
         # taken is −1 where no target is taken: index −1 is the appended False.
-        ignored = np.append(ignore, False)[taken] | ((taken < 0) & is_outside)
+        ignored = np.append(ignore, False)[taken] | ((taken < 0) & is_outside[:, None])
         hit = (taken >= 0) & ~ignored
         counted = np.bincount(target_cell[~ignore], minlength=images * classes)
         matches.append(
@@ -217,24 +222,6 @@ def match(
             )
         )
     return matches
-
-
-def _is_outside(area: Values, bounds: AreaRange) -> Flags:
-    """Whether areas lie outside a range."""
-    return (area < bounds[0]) | (area > bounds[1])
-
-
-def _find_turns(overlaps: Overlaps, predictions: PredictedObjects) -> Index:
-    """(P,) the turn in which each pair's prediction is matched.
-
-    It is the prediction's place among those of its image and class that overlap any target.
-    """
-    overlapping = np.unique(overlaps.prediction)
-    turn = np.zeros(len(predictions.image), np.int64)
-    turn[overlapping] = rank_within_runs(
-        predictions.label[overlapping], predictions.image[overlapping]
-    )
-    return turn[overlaps.prediction]
 
 
 def _match_greedily(

@@ -51,23 +51,23 @@ class MaskOverlap(Metric):  # type: ignore[misc]
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add a batch."""
         if preds.dtype != torch.bool or target.dtype != torch.bool:
-            got = f"{preds.dtype} and {target.dtype}"
             raise ValueError(
-                f"expected preds and target of bool, got {got}: threshold or arg-max logits first"
+                f"expected preds and target of bool, got {preds.dtype} and {target.dtype}: "
+                "threshold or arg-max logits first"
             )
         if preds.ndim != 4 or preds.shape != target.shape or preds.shape[1] != len(self.names):
-            expected = f"(B, {len(self.names)}, H, W)"
-            got = f"{tuple(preds.shape)} and {tuple(target.shape)}"
-            raise ValueError(f"expected preds and target of {expected}, got {got}")
-        protocol = mask_protocols.find_protocol(self.protocol)
-        pairs = zip(target.cpu().numpy(), preds.cpu().numpy(), strict=True)
-        counts = [torch.from_numpy(protocol.count(truth, pred)) for truth, pred in pairs]
+            raise ValueError(
+                f"expected preds and target of (B, {len(self.names)}, H, W), "
+                f"got {tuple(preds.shape)} and {tuple(target.shape)}"
+            )
+        count = mask_protocols.MASK_PROTOCOLS[self.protocol].count
+        counts = list(map(torch.from_numpy, map(count, target.cpu().numpy(), preds.cpu().numpy())))
         if counts:
             getattr(self, self.state).append(torch.stack(counts).to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
         """The scores of all batches."""
-        protocol = mask_protocols.find_protocol(self.protocol)
+        protocol = mask_protocols.MASK_PROTOCOLS[self.protocol]
         state = getattr(self, self.state)
         # A list of batches, or one tensor after a reduction over processes.
         batches = [state] if isinstance(state, Tensor) else state
@@ -103,20 +103,19 @@ class BoxPrecision(Metric):  # type: ignore[misc]
     ) -> None:
         """Add a batch."""
         if len(preds) != len(target):
-            got = f"{len(preds)} and {len(target)}"
-            raise ValueError(f"expected as many preds as targets, got {got}")
+            raise ValueError(
+                f"expected as many preds as targets, got {len(preds)} and {len(target)}"
+            )
         # Check all of them before adding any.
         predictions = [_join_columns(image, "scores") for image in preds]
-        targets = [_join_columns(image) for image in target]
+        self.targets += [_join_columns(image) for image in target]  # type: ignore[operator]
         self.predictions += predictions  # type: ignore[operator]
-        self.targets += targets  # type: ignore[operator]
 
     def compute(self) -> dict[str, Tensor]:
         """The figures of all batches."""
-        pairs = []
-        images = zip(self.targets, self.predictions, strict=True)  # type: ignore[arg-type]
-        for target, prediction in images:
-            pairs.append((_to_boxes(target), _to_boxes(prediction)))
+        targets = map(_to_boxes, self.targets)  # type: ignore[arg-type]
+        predictions = map(_to_boxes, self.predictions)  # type: ignore[arg-type]
+        pairs = list(zip(targets, predictions, strict=True))
         return _to_tensors(box_protocols.score_pairs(pairs, self.names).scores)
 
 
@@ -159,15 +158,14 @@ def _to_batch(target: Target) -> Any:
 
 def _join_columns(image: Mapping[str, Tensor], *scores: str) -> Tensor:
     """One image's boxes, labels and, where named, scores as (N, 5) or (N, 6) float32."""
-    xyxy = image["boxes"]
     names = ("labels", *scores)
-    columns = [image[name] for name in names]
-    shapes = [tuple(tensor.shape) for tensor in (xyxy, *columns)]
+    tensors = [image["boxes"].float(), *(image[name].float() for name in names)]
+    shapes = [tuple(tensor.shape) for tensor in tensors]
     size = shapes[0][:1]
-    if shapes != [(*size, 4), *[size] * len(columns)]:
+    if shapes != [(*size, 4), *[size] * len(names)]:
         expected = f"boxes of (N, 4), {', '.join(names)} of (N,)"
         raise ValueError(f"expected {expected}, got {shapes}")
-    return torch.cat([xyxy.float(), *(column[:, None].float() for column in columns)], 1)
+    return torch.column_stack(tensors)
 
 
 def _to_boxes(columns: Tensor) -> Boxes:
@@ -179,8 +177,5 @@ def _to_boxes(columns: Tensor) -> Boxes:
 
 def _to_tensors(figures: Figures) -> dict[str, Tensor]:
     """The figures' values by name; NaN where undefined."""
-    tensors = {}
-    for name, figure in figures.items():
-        value = np.nan if figure.value is None else figure.value
-        tensors[name] = torch.tensor(value, dtype=torch.float64)
-    return tensors
+    values = np.array([figure.value for figure in figures.values()], np.float64)  # None is NaN
+    return dict(zip(figures, torch.from_numpy(values), strict=True))

@@ -21,6 +21,9 @@ from scipy.spatial import cKDTree
 Plane = NDArray[np.bool_]  # (H, W)
 Spacing = tuple[float, float]  # (row, column): the length of a pixel's sides
 PX: Spacing = (1.0, 1.0)
+# The contour through a 2 × 2 neighbourhood by its code, see `contour_lengths`: 0 none, 1 cuts off a
+# corner, 2 two corners, 3 runs along a row, 4 along a column.
+CONTOURS = np.array([0, 1, 1, 4, 1, 3, 2, 1, 1, 2, 3, 1, 4, 1, 1, 0])
 ROUNDING = 1e-12  # of a share: 95 % counts as covered however the sum was rounded
 
 
@@ -82,14 +85,9 @@ def contour_lengths(spacing: Spacing) -> NDArray[np.float64]:
 
     The code adds up the pixels inside: 8 upper left, 4 lower left, 2 upper right, 1 lower right.
     """
+    corner = math.hypot(*spacing) / 2  # the contour cuts off one corner
     height, width = spacing
-    diagonal = math.hypot(height, width) / 2  # cuts off one corner
-    lengths = np.zeros(16)
-    lengths[[1, 2, 4, 8, 7, 11, 13, 14]] = diagonal
-    lengths[[6, 9]] = 2 * diagonal
-    lengths[[5, 10]] = width
-    lengths[[3, 12]] = height
-    return lengths
+    return np.array([0, corner, 2 * corner, width, height]).take(CONTOURS)
 
 
 def find_outline(plane: Plane) -> Outline:
@@ -111,11 +109,16 @@ def measure_distances(target: Plane, prediction: Plane, spacing: Spacing = PX) -
     None where a mask is empty. Raises ValueError where the shapes differ.
     """
     if target.shape != prediction.shape:
-        shapes = f"{target.shape} and {prediction.shape}"
-        raise ValueError(f"expected target and prediction of one shape, got {shapes}")
+        raise ValueError(
+            "expected target and prediction of one shape, "
+            f"got {target.shape} and {prediction.shape}"
+        )
     if not target.any() or not prediction.any():
         return None
-    window = bounding_window(target | prediction)
+    both = target | prediction
+    rows = np.flatnonzero(both.any(axis=1))
+    columns = np.flatnonzero(both.any(axis=0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     of_target = find_outline(target[window])
     of_prediction = find_outline(prediction[window])
     lengths = contour_lengths(spacing)
@@ -132,23 +135,13 @@ def nearest_distances(start: Outline, end: Outline, spacing: Spacing) -> NDArray
 
     Computed from whole steps, so that 2 px are exactly 2 px: tolerances are often whole.
     """
-    sides = np.array(spacing)
     is_square = spacing[0] == spacing[1]
-    scale = np.ones(2) if is_square else sides
-    distances: NDArray[np.float64]
+    scale = np.ones(2) if is_square else np.array(spacing)
     distances, nearest = KDTree(end.places * scale, leafsize=32).query(start.places * scale)
     if is_square:  # the tree's distances between whole coordinates are exact
-        return distances * spacing[0]
-    steps = (start.places - end.places[nearest]) * sides
-    distances = np.sqrt((steps**2).sum(axis=1))
-    return distances
-
-
-def bounding_window(plane: Plane) -> tuple[slice, slice]:
-    """The rows and columns of a plane (H, W) from its first to its last set pixel."""
-    rows = np.flatnonzero(plane.any(axis=1))
-    columns = np.flatnonzero(plane.any(axis=0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        return np.asarray(distances * spacing[0])
+    steps = (start.places - end.places[nearest]) * scale
+    return np.asarray(np.sqrt((steps**2).sum(axis=1)))
 
 
 @dataclass(frozen=True)

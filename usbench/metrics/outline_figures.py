@@ -8,12 +8,11 @@ are kept apart. Nothing here is ever infinite.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.errors import ConfigError
 from usbench.metrics.bootstrap import Draws, resample_means
 from usbench.metrics.outline_distances import PX, measure_distances
 from usbench.metrics.ratios import mean_defined
@@ -77,13 +76,6 @@ def measure_outlines(
     return case
 
 
-def check_tolerances(px: float, mm: float | None) -> None:
-    """ConfigError for a tolerance that isn't a length."""
-    for name, value in (("tolerance_px", px), ("tolerance_mm", mm)):
-        if value is not None and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
-            raise ConfigError(f"metric.{name}: expected a length of 0 or more, got {value}")
-
-
 def summarise_outlines(
     cases: Sequence[Sequence[Case]], draws: Draws
 ) -> tuple[Figures, list[Figures]]:
@@ -96,21 +88,20 @@ def summarise_outlines(
     Returns:
         (overall, one per class); no classes without an image.
     """
-    classes = len(cases[0]) if cases else 0
     overall: Figures = {}
-    per_class: list[Figures] = [{} for _ in range(classes)]
+    per_class: list[Figures] = [{} for _ in (cases[0] if cases else ())]
     for measure, unit in UNIT.items():
         names = [measure] if measure == NSD[unit] else [measure, measure + PENALTY]
         for name in names:
-            table = _tabulate(cases, name)
+            table = np.array([[case_value(case, name) for case in image] for image in cases])
+            table = table.reshape(len(cases), len(per_class))
             n = np.isfinite(table).sum(axis=0)
             resampled = resample_means(table, draws)
-            reason = REASON[unit]
             class_means = mean_defined(table, 0)
-            overall[name] = class_mean(class_means, int(n.sum()), reason, resampled, draws)
+            overall[name] = class_mean(class_means, int(n.sum()), REASON[unit], resampled, draws)
             # Column by column: NumPy sums a whole table in another order, with other last bits.
             class_means = np.array([mean_defined(column) for column in table.T])
-            figures = class_figures(class_means, n, reason, resampled, draws)
+            figures = class_figures(class_means, n, REASON[unit], resampled, draws)
             for class_scores, figure in zip(per_class, figures, strict=True):
                 class_scores[name] = figure
     for unit in NSD:
@@ -118,36 +109,28 @@ def summarise_outlines(
     return overall, per_class
 
 
-def _tabulate(cases: Sequence[Sequence[Case]], name: str) -> NDArray[np.float64]:
-    """(N, C) one figure of all cases; NaN where it is undefined."""
-    table = [case_value(case, name) for image in cases for case in image]
-    return np.array(table, np.float64).reshape(len(cases), -1 if cases else 0)
-
-
 def _add_undefined(
     cases: Sequence[Sequence[Case]], unit: str, overall: Figures, per_class: Sequence[Figures]
 ) -> None:
     """Add the number of cases whose distances are undefined, because one mask is empty."""
-    counts = [0] * len(per_class)
-    is_measured = False
-    for image in cases:
-        for c, case in enumerate(image):
-            counts[c] += NSD[unit] in case and f"hd_{unit}" not in case
-            is_measured |= f"diagonal_{unit}" in case
-    for figures, count in zip([overall, *per_class], [sum(counts), *counts], strict=True):
+    is_undefined = [
+        NSD[unit] in case and f"hd_{unit}" not in case for image in cases for case in image
+    ]
+    counts = np.reshape(is_undefined, (len(cases), len(per_class))).sum(axis=0)
+    is_measured = any(f"diagonal_{unit}" in case for image in cases for case in image)
+    for figures, count in zip([overall, *per_class], [counts.sum(), *counts], strict=True):
         figure = Figure(float(count), len(cases)) if is_measured else Figure(None, 0, REASON[unit])
         figures[f"undefined_{unit}"] = figure
 
 
-def case_value(case: Mapping[str, float], name: str) -> float:
+def case_value(case: Case, name: str) -> float:
     """A case's figure, NaN where undefined.
 
     With the penalty it is the diagonal where one mask is empty.
     """
     column = name.removesuffix(PENALTY)
-    if column in case:
-        return case[column]
+    value = case.get(column, math.nan)
     unit = UNIT[column]
-    if name != column and NSD[unit] in case:
-        return case[f"diagonal_{unit}"]
-    return math.nan
+    if column not in case and name != column and NSD[unit] in case:
+        value = case[f"diagonal_{unit}"]
+    return value

@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Protocol, Self
+from itertools import combinations, cycle, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usbench.metrics.average_precision import average_precisions
-from usbench.metrics.bootstrap import SEED, Draws, percentile_interval, resample_sums
+from usbench.metrics.bootstrap import SEED, Draws, Values, percentile_interval, resample_sums
 from usbench.metrics.box_protocols import COCO_CURVE
 from usbench.metrics.matches import Matches
 from usbench.metrics.ratios import mean_defined
@@ -31,28 +30,7 @@ ALPHA = 0.05
 RESOLUTION = 2.8
 CHUNK = 1_000  # swaps at once
 ROUNDING = 1e-12  # differences that differ by less are equal
-Values = NDArray[np.float64]
 Swaps = NDArray[np.bool_]
-
-
-class ComparedModel(Protocol):
-    """One model's scores on N cases."""
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-
-    def scores(self, draws: Draws) -> Values:
-        """(B,) the score in each resample; NaN where it is undefined there."""
-
-    def swapped_differences(self, other: Self, index: NDArray[np.int64], swaps: Swaps) -> Values:
-        """(S,) own score minus the other's after groups changed sides.
-
-        Args:
-            other: the other model on the same cases.
-            index: (N,) the group of each case.
-            swaps: (S, G) which groups change sides.
-        """
 
 
 @dataclass(frozen=True)
@@ -64,13 +42,20 @@ class MeanScores:
     counts: Values  # (N, C) … and how many they are, the same for every compared model
 
     def scores(self, draws: Draws) -> Values:
-        """See ComparedModel."""
+        """(B,) the score in each resample; NaN where it is undefined there."""
         return _column_mean(resample_sums(self.sums, draws), resample_sums(self.counts, draws))
 
     def swapped_differences(
-        self, other: MeanScores, index: NDArray[np.int64], swaps: Swaps
+        self, other: ComparedModel, index: NDArray[np.int64], swaps: Swaps
     ) -> Values:
-        """See ComparedModel."""
+        """(S,) own score minus the other's after groups changed sides.
+
+        Args:
+            other: the other model on the same cases.
+            index: (N,) the group of each case.
+            swaps: (S, G) which groups change sides.
+        """
+        assert isinstance(other, MeanScores)
         group_sums = np.zeros((swaps.shape[1], self.sums.shape[1]))
         np.add.at(group_sums, index, self.sums - other.sums)
         signs = np.where(swaps, -1.0, 1.0)
@@ -91,18 +76,20 @@ class MapScores:
     seeds: tuple[Matches, ...]  # the model's score is the mean over them
 
     def scores(self, draws: Draws) -> Values:
-        """See ComparedModel."""
+        """As those of MeanScores."""
         values = [_mean_precision(matches, draws.case_weights) for matches in self.seeds]
         return np.asarray(np.mean(values, axis=0))
 
     def swapped_differences(
-        self, other: MapScores, index: NDArray[np.int64], swaps: Swaps
+        self, other: ComparedModel, index: NDArray[np.int64], swaps: Swaps
     ) -> Values:
-        """See ComparedModel. Seeds are paired so that each is in as many pairs as any other."""
-        values = []
-        for n in range(math.lcm(len(self.seeds), len(other.seeds))):
-            first, second = self.seeds[n % len(self.seeds)], other.seeds[n % len(other.seeds)]
-            values.append(_swap_boxes(interleave_matches(first, second), index, swaps))
+        """As those of MeanScores; each seed is in as many pairs as any other."""
+        assert isinstance(other, MapScores)
+        pairs = islice(
+            zip(cycle(self.seeds), cycle(other.seeds), strict=True),
+            math.lcm(len(self.seeds), len(other.seeds)),
+        )
+        values = [_swap_boxes(interleave_matches(*pair), index, swaps) for pair in pairs]
         return np.asarray(np.mean(values, axis=0))
 
 
@@ -125,7 +112,7 @@ def interleave_matches(first: Matches, second: Matches) -> Matches:
 
 
 def _swap_boxes(interleaved: Matches, index: NDArray[np.int64], swaps: Swaps) -> Values:
-    """(S,) differences of mAP after swaps; arguments as for ComparedModel.swapped_differences.
+    """(S,) differences of mAP after swaps; arguments as for `swapped_differences`.
 
     Which of a case's two images counts for the first model is a weight of 1 or 0.
     """
@@ -137,6 +124,9 @@ def _swap_boxes(interleaved: Matches, index: NDArray[np.int64], swaps: Swaps) ->
         first = _mean_precision(interleaved, weights)
         differences.append(first - _mean_precision(interleaved, 1 - weights))
     return np.concatenate(differences)
+
+
+ComparedModel = MeanScores | MapScores
 
 
 @dataclass(frozen=True)
@@ -155,42 +145,30 @@ class Difference:
 
 def score_model(model: ComparedModel, draws: Draws) -> float:
     """The score on all cases, each counted once."""
-    all_groups = Draws(draws.index, np.ones((1, draws.groups)))
-    return float(model.scores(all_groups)[0])
-
-
-def compare_pair(first: ComparedModel, second: ComparedModel, draws: Draws) -> Difference:
-    """Compare two models on the same cases."""
-    return compare_models([first, second], draws)[0]
+    (score,) = model.scores(Draws(draws.index, np.ones((1, draws.groups))))
+    return float(score)
 
 
 def compare_models(models: Sequence[ComparedModel], draws: Draws) -> list[Difference]:
     """Compare each model with each one after it, on the same cases."""
-    resampled = [model.scores(draws) for model in models]
+    scored = [(model, score_model(model, draws), model.scores(draws)) for model in models]
     differences = []
-    for a, b in combinations(range(len(models)), 2):
-        difference = _test_difference(models[a], models[b], resampled[a] - resampled[b], draws)
-        differences.append(difference)
+    for (first, score, resampled), (second, other_score, other) in combinations(scored, 2):
+        interval = percentile_interval(resampled - other, draws.groups)
+        se = float(np.nanstd(resampled - other, ddof=1))
+        p, reason = None, interval.reason
+        if draws.groups >= MIN_GROUPS:
+            p = permutation_p(first, second, draws)
+        else:
+            reason = f"no test: expected at least {MIN_GROUPS} groups, got {draws.groups}"
+        value = score - other_score
+        differences.append(
+            Difference(first.name, second.name, value, interval.low, interval.high, se, p, reason)
+        )
     return differences
 
 
-def _test_difference(
-    first: ComparedModel, second: ComparedModel, resampled: Values, draws: Draws
-) -> Difference:
-    """The difference of two models. resampled: (B,) the difference in each resample."""
-    interval = percentile_interval(resampled, draws.groups)
-    value = score_model(first, draws) - score_model(second, draws)
-    se = float(np.nanstd(resampled, ddof=1))
-    if draws.groups >= MIN_GROUPS:
-        p, reason = permutation_p(first, second, draws), interval.reason
-    else:
-        p, reason = None, f"no test: {draws.groups} groups, at least {MIN_GROUPS} were wanted"
-    return Difference(first.name, second.name, value, interval.low, interval.high, se, p, reason)
-
-
-def permutation_p(
-    first: ComparedModel, second: ComparedModel, draws: Draws, seed: int = SEED
-) -> float:
+def permutation_p(first: ComparedModel, second: ComparedModel, draws: Draws) -> float:
     """Two-sided p of a difference: how often swapping whole groups gives one as large."""
     groups = draws.groups
     observed = abs(score_model(first, draws) - score_model(second, draws)) - ROUNDING
@@ -198,7 +176,7 @@ def permutation_p(
     if is_exact:  # swap number n swaps the groups whose bits are set in n
         swaps = ((np.arange(2**groups)[:, None] >> np.arange(groups)) & 1).astype(bool)
     else:
-        swaps = np.random.default_rng(np.random.PCG64(seed)).random((RANDOM_SWAPS, groups)) < 0.5
+        swaps = np.random.default_rng(np.random.PCG64(SEED)).random((RANDOM_SWAPS, groups)) < 0.5
     is_as_large = np.abs(first.swapped_differences(second, draws.index, swaps)) >= observed
     if is_exact:
         return float(is_as_large.mean())

@@ -1,15 +1,16 @@
-"""Figures with their intervals, what a scorer returns, and the interface that every scorer has."""
+"""Figures with their intervals, what a protocol states, what a scorer returns and what it has."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from usbench.errors import ConfigError
 from usbench.metrics.bootstrap import Draws, Values, percentile_interval, resample_means
 from usbench.metrics.ratios import mean_defined
 from usbench.types import Target, Task
@@ -29,14 +30,71 @@ class Figure:
     groups: int | None = None  # of the test set; None: not stated
 
     @staticmethod
-    def of(value: float, n: int, reason: str = "no case to average") -> Figure:
-        """A figure, None with the reason where the value isn't finite."""
-        if math.isfinite(value):
+    def of(
+        value: float,
+        n: int,
+        reason: str = "no case to average",
+        resampled: Values | None = None,
+        draws: Draws | None = None,
+    ) -> Figure:
+        """A figure with its interval; None with the reason where the value isn't finite.
+
+        Args:
+            value: NaN where it is undefined.
+            n: cases that it is computed from.
+            reason: why it is undefined.
+            resampled: (B,) the value in each resample; None for no interval.
+            draws: the resamples of the groups.
+        """
+        if not math.isfinite(value):
+            return Figure(None, n, reason)
+        if resampled is None or draws is None:
             return Figure(float(value), n)
-        return Figure(None, n, reason)
+        interval = percentile_interval(resampled, draws.groups)
+        return Figure(
+            float(value),
+            n,
+            low=interval.low,
+            high=interval.high,
+            interval=interval.reason,
+            method=None if interval.low is None else "percentile",
+            groups=draws.groups,
+        )
 
 
 Figures = dict[str, Figure]
+Cell = str | int | float | None  # of a case table
+TableRow = dict[str, Cell]  # of a case table: column → value
+
+
+@dataclass(frozen=True)
+class EvaluationProtocol:
+    """How pairs of targets and predictions become a score."""
+
+    name: str
+    version: int
+    description: str  # everything that matters to the score; stands in each result
+    summary: str  # at most eight words, for menus
+
+
+P = TypeVar("P", bound=EvaluationProtocol)
+
+
+def lookup_protocols(
+    names: Sequence[str], protocols: Mapping[str, P], aliases: Mapping[str, str]
+) -> list[P]:
+    """The protocols of these names or aliases, in order.
+
+    Raises ConfigError for no name, an unknown one, and two of the same protocol.
+    """
+    full_names = [aliases.get(name, name) for name in names]
+    if not names or len(set(full_names) & set(protocols)) < len(names):
+        choices = ", ".join([*protocols, *aliases])
+        raise ConfigError(
+            f"metric.protocols: expected one or more different names of {choices}, "
+            f"got {', '.join(map(repr, names)) or 'none'}"
+        )
+    return [protocols[name] for name in full_names]
 
 
 @dataclass(frozen=True)
@@ -56,7 +114,7 @@ class Scores:
     """The scores of one set of images under one or more protocols."""
 
     protocols: tuple[ProtocolScores, ...]  # the main one first
-    cases: list[dict[str, Any]] = field(default_factory=list)  # the case table's rows
+    cases: list[TableRow] = field(default_factory=list)  # the case table's rows
 
     @property
     def protocol(self) -> ProtocolScores:
@@ -89,11 +147,9 @@ class Scorer(Protocol):
             size: (height, width) in px.
             mm_per_px: (row, column); None where unknown.
         """
-        ...
 
     def result(self) -> Scores:
         """The scores of all images so far."""
-        ...
 
 
 class ExtraFigures:
@@ -112,43 +168,18 @@ class ExtraFigures:
 
     def averages(self, draws: Draws | None = None) -> Figures:
         """The mean of each figure, with an interval if draws are given."""
-        figures = {name: average(values) for name, values in self.values.items()}
-        if draws is not None:
-            for name, values in self.values.items():
-                resampled = resample_means(np.array(values), draws)
-                figures[name] = with_interval(figures[name], resampled, draws)
-        return figures
+        return {name: average(values, draws) for name, values in self.values.items()}
 
 
-def average(values: Sequence[float]) -> Figure:
+def average(values: Sequence[float], draws: Draws | None = None) -> Figure:
     """Mean over the values that aren't NaN; undefined, with a reason, where one is infinite."""
     defined = [value for value in values if not math.isnan(value)]
     infinite = sum(map(math.isinf, defined))
     if infinite:
         return Figure(None, len(defined), f"infinite in {infinite} of {len(defined)} cases")
     mean = sum(defined) / len(defined) if defined else math.nan
-    return Figure.of(mean, len(defined))
-
-
-def with_interval(figure: Figure, resampled: Values, draws: Draws) -> Figure:
-    """Add the interval to a figure.
-
-    Args:
-        figure: stays as it is where its value is None.
-        resampled: (B,) the figure's value in each resample.
-        draws: the resamples of the groups.
-    """
-    if figure.value is None:
-        return figure
-    interval = percentile_interval(resampled, draws.groups)
-    return replace(
-        figure,
-        low=interval.low,
-        high=interval.high,
-        interval=interval.reason,
-        method=None if interval.low is None else "percentile",
-        groups=draws.groups,
-    )
+    resampled = resample_means(np.array(values), draws) if draws else None
+    return Figure.of(mean, len(defined), resampled=resampled, draws=draws)
 
 
 def class_figures(
@@ -167,10 +198,9 @@ def class_figures(
         resampled: (B, C) the values in each resample; None for no intervals.
         draws: the resamples of the groups.
     """
-    figures = [Figure.of(float(values[c]), int(n[c]), reason) for c in range(len(values))]
-    if resampled is None or draws is None:
-        return figures
-    return [with_interval(figure, resampled[:, c], draws) for c, figure in enumerate(figures)]
+    columns = [None] * len(values) if resampled is None else resampled.T
+    parts = zip(values, n, columns, strict=True)
+    return [Figure.of(value, int(count), reason, column, draws) for value, count, column in parts]
 
 
 def class_mean(
@@ -181,12 +211,5 @@ def class_mean(
     draws: Draws | None = None,
 ) -> Figure:
     """The mean over the classes that have a value; arguments as for `class_figures`."""
-    figure = Figure.of(float(mean_defined(values)), n, reason)
-    if resampled is None or draws is None:
-        return figure
-    return with_interval(figure, mean_defined(resampled, 1), draws)
-
-
-def figure_values(figures: Mapping[str, Figure]) -> dict[str, float | None]:
-    """The figures' values by name."""
-    return {name: figure.value for name, figure in figures.items()}
+    means = None if resampled is None else mean_defined(resampled, 1)
+    return Figure.of(float(mean_defined(values)), n, reason, means, draws)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.errors import DataError
+from usbench.errors import ConfigError, DataError
 from usbench.metrics import mask_overlap, mask_protocols, outline_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
 from usbench.metrics.mask_protocols import Known, Measure, Order
 from usbench.metrics.ratios import mean_defined
-from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores
+from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
 from usbench.types import Masks, Target, Task
 
 # Figures beside the protocol's own, all of native pixels: name, measure, order, why undefined.
@@ -75,11 +75,15 @@ class SegmentScorer:
             tolerance_px: of the surface Dice; None: 2 px.
             tolerance_mm: of the surface Dice; None: twice the larger side of an image's pixels.
         """
-        default = outline_figures.TOLERANCE_PX
-        self.tolerance_px = default if tolerance_px is None else tolerance_px
+        for name, value in (("tolerance_px", tolerance_px), ("tolerance_mm", tolerance_mm)):
+            is_length = isinstance(value, (int, float)) and 0 <= value < math.inf
+            if value is not None and not is_length:
+                raise ConfigError(f"metric.{name}: expected a length of 0 or more, got {value}")
+        self.tolerance_px = outline_figures.TOLERANCE_PX if tolerance_px is None else tolerance_px
         self.tolerance_mm = tolerance_mm
-        outline_figures.check_tolerances(self.tolerance_px, tolerance_mm)
-        self.protocols = mask_protocols.find_protocols(protocols)
+        self.protocols = lookup_protocols(
+            protocols, mask_protocols.MASK_PROTOCOLS, mask_protocols.ALIASES
+        )
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
@@ -91,7 +95,7 @@ class SegmentScorer:
         self.other_counts: dict[str, list[Counts]] = {
             protocol.name: [] for protocol in self.protocols if not protocol.is_native
         }
-        self.cases: list[dict[str, Any]] = []
+        self.cases: list[TableRow] = []
 
     def update(
         self,
@@ -105,21 +109,20 @@ class SegmentScorer:
         """Add one image at native size; see `Scorer.update`."""
         assert isinstance(target, Masks) and isinstance(prediction, Masks)
         if len(target.planes) != len(self.classes):
-            expected, got = len(self.classes), len(target.planes)
-            raise ValueError(f"{case}: expected {expected} planes, one per class, got {got}")
-        known = known_classes(target)
-        outlines: list[outline_figures.Case] = [{} for _ in known]
-        for c in np.flatnonzero(known):
-            outlines[c] = outline_figures.measure_outlines(
-                target.planes[c],
-                prediction.planes[c],
-                mm_per_px,
-                self.tolerance_px,
-                self.tolerance_mm,
+            raise ValueError(
+                f"{case}: expected {len(self.classes)} planes, one per class, "
+                f"got {len(target.planes)}"
             )
-        self.add_counts(
-            case, group, count_pixels(target.planes, prediction.planes), known, outlines
-        )
+        known = known_classes(target)
+        settings = (mm_per_px, self.tolerance_px, self.tolerance_mm)
+        counts = count_pixels(target.planes, prediction.planes)  # checks the shapes
+        outlines = [
+            outline_figures.measure_outlines(plane, predicted, *settings) if is_known else {}
+            for plane, predicted, is_known in zip(
+                target.planes, prediction.planes, known, strict=True
+            )
+        ]
+        self.add_counts(case, group, counts, known, outlines)
         for protocol in self.protocols:
             if not protocol.is_native:
                 counts = protocol.count(target.planes, prediction.planes)
@@ -148,11 +151,11 @@ class SegmentScorer:
         self.native_counts.append(counts)
         self.outlines.append(outlines)
         for c, label in enumerate(self.classes):
-            row: dict[str, Any] = {"case": case, "group": group, "class": label}
+            row: TableRow = {"case": case, "group": group, "class": label}
             values = counts[c].tolist() if known[c] else (None, None, None)
             row |= zip(COUNT_COLUMNS, values, strict=True)
             row |= dict.fromkeys(OUTLINE_COLUMNS)
-            self.cases.append(row | outlines[c])
+            self.cases.append({**row, **outlines[c]})
 
     def result(self) -> Scores:
         """The scores of all images so far."""
@@ -183,20 +186,17 @@ class SegmentScorer:
         for label, outlines in zip(self.classes, class_outlines, strict=False):
             per_class[label] |= outlines
         scores |= outline_scores | self.extra.averages(draws)
-        description = f"{protocol.description}; {self._describe_outlines()}"
-        return replace(protocol, description=description, scores=scores, per_class=per_class)
-
-    def _describe_outlines(self) -> str:
-        """How outlines are measured, for the protocol's description."""
         mm = "twice the larger side of a pixel"
         if self.tolerance_mm is not None:
             mm = f"{self.tolerance_mm:g} mm"
-        return (
+        description = (
+            f"{protocol.description}; "
             "outlines: distances of surface elements weighted by length (surface-distance), "
             f"surface Dice (nsd) at {self.tolerance_px:g} px, in mm at {mm}; one mask empty: nsd "
             "0, distances undefined and counted, with the image's diagonal in the figures with "
             "penalty"
         )
+        return replace(protocol, description=description, scores=scores, per_class=per_class)
 
 
 def from_cases(
@@ -217,9 +217,9 @@ def from_cases(
         part = rows[start : start + len(classes)]
         labels = [row.get("class") for row in part]
         if labels != list(classes) or len({row["case"] for row in part}) != 1:
-            expected = ", ".join(classes)
             raise DataError(
-                f"case table, row {start + 1}: expected one case's classes {expected}, got {labels}"
+                f"case table, row {start + 1}: expected one case's classes "
+                f"{', '.join(classes)}, got {labels}"
             )
         known = np.array([row["tp"] != "" for row in part])
         counts = np.zeros((len(classes), 3), np.int64)

@@ -16,8 +16,8 @@ USUAL_SCORES: Mapping[Task, tuple[str, ...]] = {  # the columns of a table per c
 }
 
 
-class Interval(Protocol):
-    """The ends of a 95 % interval; None where there is none."""
+class ValueWithInterval(Protocol):
+    """A score with its 95 % interval, such as a Figure; None where it is undefined."""
 
     @property
     def low(self) -> float | None:
@@ -26,10 +26,6 @@ class Interval(Protocol):
     @property
     def high(self) -> float | None:
         """The interval's upper end."""
-
-
-class ValueWithInterval(Interval, Protocol):
-    """A score with its interval, such as a Figure."""
 
     @property
     def value(self) -> float | None:
@@ -53,7 +49,7 @@ def format_value(value: float | None, score: str, sign: str = "") -> str:
     return text.replace("0.", ".", 1) if abs(rounded) < 1 else text
 
 
-def format_interval(interval: Interval | None, score: str) -> str:
+def format_interval(interval: ValueWithInterval | None, score: str) -> str:
     """The interval as [low, high]; "" where there is none."""
     if interval is None or interval.low is None or interval.high is None:
         return ""
@@ -61,6 +57,6 @@ def format_interval(interval: Interval | None, score: str) -> str:
 
 
 def format_with_interval(figure: ValueWithInterval | None, score: str) -> str:
-    """The value and, where there is one, its interval; – where the figure is missing or undefined."""
-    value = None if figure is None else figure.value
-    return f"{format_value(value, score)} {format_interval(figure, score)}".rstrip()
+    """The value with its interval, if it has one; – where the figure is missing or undefined."""
+    value = format_value(figure.value if figure else None, score)
+    return f"{value} {format_interval(figure, score)}".rstrip()

@@ -49,11 +49,8 @@ def write_predictions(
     Returns:
         The number of images.
     """
-    tracked = track(predictions, f"predicting {split}", len(samples))
-    if samples.dataset.task == "landmark":
-        write_landmarks(folder, split, samples, tracked)
-    else:
-        write_objects(folder, split, samples, tracked)
+    write = write_landmarks if samples.dataset.task == "landmark" else write_objects
+    write(folder, split, samples, track(predictions, f"predicting {split}", len(samples)))
     return len(samples)
 
 
@@ -137,8 +134,8 @@ class StoredPredictions:
 
     def pairs(self) -> Iterator[tuple[ScoringCase, Target]]:
         """Each image's target and prediction, one at a time."""
-        for n, truth in enumerate(self.samples.scoring_cases()):
-            yield truth, self.content[n]
+        for n, case in enumerate(self.samples.scoring_cases()):
+            yield case, self.content[n]
 
     def histograms(self) -> NDArray[np.float64] | None:
         """(N, C, 15, 3), see `probability_histogram`; None where prediction wrote none."""
@@ -161,11 +158,8 @@ def read_predictions(folder: Path, split: Split, samples: Samples) -> StoredPred
         content = coco.read_predictions(*paths, dataset.task, len(dataset.classes))
     predicted = [entry["file_name"] for entry in content.images]
     if predicted != samples.ids:
-        differing = "their number"
-        for name, expected in zip(predicted, samples.ids, strict=False):
-            if name != expected:
-                differing = name
-                break
+        pairs = zip(predicted, samples.ids, strict=False)
+        differing = next((name for name, id_ in pairs if name != id_), "their number")
         raise DataError(
             f"{content.path}: expected predictions of the {split} split, got others "
             f"({differing} differs); predict again"

@@ -40,7 +40,8 @@ def publish_result(
     try:
         if not set_aside(path, damaged_copy):
             return None
-        remove_parts(path)
+        for left in path.parent.glob(f".*{path.stem}.*.part"):  # by a killed process
+            left.unlink(missing_ok=True)
         *tables, (_, content) = files_of_result(path, result, cases).items()
         write_all({**dict(tables), part: content})
         while not link_exclusively(part, path):
@@ -56,12 +57,6 @@ def publish_result(
         with suppress(OSError):
             part.unlink(missing_ok=True)
     return path
-
-
-def remove_parts(path: Path) -> None:
-    """Remove temporary files of a result that a killed process left."""
-    for part in path.parent.glob(f".*{path.stem}.*.part"):
-        part.unlink(missing_ok=True)
 
 
 def remove_second_name(path: Path) -> None:
@@ -97,27 +92,21 @@ def set_aside(path: Path, damaged_copy: Path | None = None) -> bool:
         path.rename(aside)
     except FileNotFoundError:
         return True
-    done = is_done(aside)  # published in between: back to its place
-    if done:
+    done = is_done(aside)
+    if done:  # published in between: back to its place
         link_exclusively(aside, path)
-    elif damaged_copy is not None and load_whole(aside) is None:
+    elif damaged_copy is not None and done is None:
         damaged_copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(aside, damaged_copy)
     aside.unlink()
     return not done
 
 
-def load_whole(path: Path) -> Result | None:
-    """The result, if it is there and undamaged, with the case table that it names; else None."""
+def is_done(path: Path) -> bool | None:
+    """Whether a result is finished; None where it or the case table that it names isn't whole."""
     try:
         result = load_result(path)
         read_cases(path, result)
     except DataError:
         return None
-    return result
-
-
-def is_done(path: Path) -> bool:
-    """Whether a finished result is there, whole, with its case table."""
-    result = load_whole(path)
-    return result is not None and result.is_done
+    return result.is_done

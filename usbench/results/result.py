@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
+from usbench.io.files import JsonObject
 from usbench.metrics.scores import Figure, Figures, ProtocolScores
 from usbench.types import Task
 
@@ -72,7 +74,7 @@ class Tuned:
     trials: int  # that came to an end
     failed: int
     value: float  # the best trial's selection metric on validation
-    values: Mapping[str, Any]  # searched key → chosen value
+    values: Mapping[str, object]  # searched key → chosen value
     seeds: tuple[int, ...]  # of the trials
 
 
@@ -137,7 +139,7 @@ class Result:
     data: Data
     code: Code
     machine: Machine
-    config: Mapping[str, Any]  # the resolved configuration as JSON, without paths
+    config: JsonObject  # the resolved configuration as JSON, without paths
     fold: int | None = None  # None: the fixed split
     trained_on: str | None = None  # None: the same dataset
     recipe: str | None = None
@@ -162,7 +164,7 @@ class Result:
     reasons: Mapping[str, str] = field(default_factory=dict)  # dotted field → why it is null
     cost: Cost | None = None
     scored_by: Code | None = None  # the code that scored it again; None: `code` did
-    extra: Mapping[str, Any] = field(default_factory=dict)  # keys that this version doesn't know
+    extra: JsonObject = field(default_factory=dict)  # keys that this version doesn't know
 
     @property
     def protocol(self) -> ProtocolScores:
@@ -179,127 +181,102 @@ class Result:
         """Whether it has scores."""
         return self.status == "done"
 
-    def to_json(self) -> dict[str, Any]:
-        """The result as JSON's data, in the order of the schema."""
-        content: dict[str, Any] = {"schema": SCHEMA}
-        for name in (*PLAIN, *PARTS, "cost", "data"):
-            value = plain(getattr(self, name))
-            if value is not None or name not in OPTIONAL:
-                content[name] = value
-        content |= protocols_to_json(self.protocols)
-        return {**content, **self.extra}
+    def to_json(self) -> JsonObject:
+        """The result as JSON's data."""
+        content: JsonObject = {"schema": SCHEMA}
+        for name, value in vars(self).items():
+            if name not in ("protocols", "extra") and (value is not None or name not in OPTIONAL):
+                content[name] = to_json(value)
+        return {**content, **protocols_to_json(self.protocols), **self.extra}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Result:
+    def from_json(cls, content: JsonObject) -> Result:
         """A result from JSON's data that keeps the schema (see `schema.fault`)."""
-        known = {name: content[name] for name in PLAIN if name in content}
-        for name, kind in PARTS.items():
-            if content.get(name) is not None:
-                known[name] = build(kind, content[name])
-        if content.get("cost") is not None:
-            known["cost"] = cost_from_json(content["cost"])
-        known["data"] = data_from_json(content["data"])
-        known["protocols"] = protocols_from_json(content)
+        data = {"fingerprint": None, **content["data"]}
+        data["counts"] = data.get("counts") or {}
         extra = {name: value for name, value in content.items() if name not in KEYS}
-        return cls(**known, extra=extra)
+        protocols = protocols_from_json(content)
+        return from_json(cls, {**content, "data": data, "protocols": protocols, "extra": extra})
 
 
-PARTS: Mapping[str, type] = {
-    "primary": Primary,
-    "validation": Validation,
-    "predictions": PredictionsFile,
-    "tuned": Tuned,
-    "code": Code,
-    "machine": Machine,
-    "scored_by": Code,
-}
-BUILT = {*PARTS, "cost", "data", "protocols", "extra"}  # fields that need more than a copy
-PLAIN = tuple(item.name for item in fields(Result) if item.name not in BUILT)
 OPTIONAL = {  # left out of the JSON where they are None
     *("series", "fold_series", "tuned", "validation", "predictions", "cost", "scored_by"),
     *("device", "precision", "threads", "seconds", "parameters"),
 }
-SCORES = {"protocol", "scores", "per_class", "target_score", "protocols"}
-KEYS = {"schema", "data", "cost", *SCORES, *PLAIN, *PARTS}
+KEYS = {"schema", "protocol", "scores", "per_class", "target_score"}  # of the JSON
+KEYS |= {item.name for item in fields(Result)} - {"extra"}
+Part = TypeVar("Part")
 
 
-def plain(value: Any) -> Any:
+def to_json(value: object) -> Any:
     """A dataclass as JSON's data; tuples become lists."""
-    if value is None or not hasattr(value, "__dataclass_fields__"):
-        return list(value) if isinstance(value, tuple) else value
-    return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+    if is_dataclass(value):
+        return {name: to_json(part) for name, part in vars(value).items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
-def build(kind: type, content: Mapping[str, Any]) -> Any:
-    """A dataclass from JSON's data; keys that it doesn't have are left out."""
-    known = {item.name for item in fields(kind)}
-    values = {name: value for name, value in content.items() if name in known}
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+def from_json(kind: Callable[..., Part], content: JsonObject) -> Part:
+    """A dataclass from JSON's data: lists become tuples; keys that it doesn't have are left out."""
+    values: dict[str, object] = {}
+    for name, part_type in part_types(kind).items():
+        if name in content:
+            value = content[name]
+            if part_type is not None and isinstance(value, dict):
+                value = from_json(part_type, value)
+            values[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
 
 
-def data_from_json(content: Mapping[str, Any]) -> Data:
-    """The data of a result."""
-    leakage = content.get("leakage")
-    return Data(
-        fingerprint=content.get("fingerprint"),
-        counts=content.get("counts") or {},
-        phantom=content["phantom"],
-        leakage=build(Leakage, leakage) if leakage else None,
-        splits=content.get("splits"),
-    )
-
-
-def cost_from_json(content: Mapping[str, Any]) -> Cost:
-    """What a prediction of a result's model costs."""
-    cost: Cost = build(Cost, {**content, "latency_ms": build(Latency, content["latency_ms"])})
-    return cost
+@cache
+def part_types(kind: Callable[..., object]) -> Mapping[str, type | None]:
+    """The fields of a dataclass: name → its type where that is a dataclass (or None), else None."""
+    parts: dict[str, type | None] = {}
+    for name, hint in get_type_hints(kind).items():
+        types = [choice for choice in (hint, *get_args(hint)) if isinstance(choice, type)]
+        parts[name] = next(filter(is_dataclass, types), None)
+    return parts
 
 
 # ---- scores
 
 
-def figure_to_json(figure: Figure) -> dict[str, Any]:
-    """A figure as the schema has it; `interval` and `reason` only where there is one."""
-    content: dict[str, Any] = {
-        "value": figure.value,
-        "low": figure.low,
-        "high": figure.high,
-        "method": figure.method,
-        "n": figure.n,
-        "groups": figure.groups,
-    }
-    if figure.interval is not None:
-        content["interval"] = figure.interval
-    if figure.value is None:
-        content["reason"] = figure.reason or "undefined"
+def figures_to_json(figures: Figures) -> JsonObject:
+    """Scores by name, as the schema has them; `interval` and `reason` only where there is one."""
+    content: JsonObject = {}
+    for name, figure in figures.items():
+        content[name] = {
+            "value": figure.value,
+            "low": figure.low,
+            "high": figure.high,
+            "method": figure.method,
+            "n": figure.n,
+            "groups": figure.groups,
+        }
+        if figure.interval is not None:
+            content[name]["interval"] = figure.interval
+        if figure.value is None:
+            content[name]["reason"] = figure.reason or "undefined"
     return content
 
 
-def figures_to_json(figures: Figures) -> dict[str, Any]:
+def figures_from_json(content: JsonObject) -> Figures:
     """Scores by name."""
-    return {name: figure_to_json(figure) for name, figure in figures.items()}
+    return {
+        name: Figure(
+            figure["value"],
+            figure["n"],
+            figure.get("reason"),
+            figure["low"],
+            figure["high"],
+            figure.get("interval"),
+            figure["method"],
+            figure["groups"],
+        )
+        for name, figure in content.items()
+    }
 
 
-def figures_from_json(content: Mapping[str, Any]) -> Figures:
-    """Scores by name."""
-    return {name: figure_from_json(figure) for name, figure in content.items()}
-
-
-def figure_from_json(content: Mapping[str, Any]) -> Figure:
-    """One figure."""
-    return Figure(
-        content["value"],
-        content["n"],
-        content.get("reason"),
-        content["low"],
-        content["high"],
-        content.get("interval"),
-        content["method"],
-        content["groups"],
-    )
-
-
-def tables_to_json(scores: ProtocolScores) -> dict[str, Any]:
+def tables_to_json(scores: ProtocolScores) -> JsonObject:
     """What a protocol gave: the target's own scores, ours, and ours by class."""
     return {
         "target_score": figures_to_json(scores.target_score),
@@ -308,42 +285,43 @@ def tables_to_json(scores: ProtocolScores) -> dict[str, Any]:
     }
 
 
-def protocols_to_json(protocols: tuple[ProtocolScores, ...]) -> dict[str, Any]:
+def protocols_to_json(protocols: tuple[ProtocolScores, ...]) -> JsonObject:
     """The reporting protocol's scores at the top level, the others' below `protocols`."""
     if not protocols:
         return {}
     first, *others = protocols
-    named = {"name": first.name, "version": first.version, "description": first.description}
-    below = {
-        other.name: {
-            "version": other.version,
-            "description": other.description,
-            **tables_to_json(other),
-        }
-        for other in others
+    return {
+        "protocol": {
+            "name": first.name,
+            "version": first.version,
+            "description": first.description,
+        },
+        **tables_to_json(first),
+        "protocols": {
+            other.name: {
+                "version": other.version,
+                "description": other.description,
+                **tables_to_json(other),
+            }
+            for other in others
+        },
     }
-    return {"protocol": named, **tables_to_json(first), "protocols": below}
 
 
-def protocol_from_json(name: str, content: Mapping[str, Any]) -> ProtocolScores:
-    """The scores under one protocol. content: `version`, `description` and the tables."""
-    return ProtocolScores(
-        name,
-        content["version"],
-        content["description"],
-        figures_from_json(content["scores"]),
-        {label: figures_from_json(part) for label, part in content["per_class"].items()},
-        figures_from_json(content.get("target_score") or {}),
-    )
-
-
-def protocols_from_json(content: Mapping[str, Any]) -> tuple[ProtocolScores, ...]:
+def protocols_from_json(content: JsonObject) -> tuple[ProtocolScores, ...]:
     """All protocols of a result, the reporting one first; () where it has none."""
     first = content.get("protocol")
     if first is None or "scores" not in content:
         return ()
     others = (content.get("protocols") or {}).items()
-    return (
-        protocol_from_json(first["name"], {**content, **first}),
-        *(protocol_from_json(name, other) for name, other in others),
-    )
+    protocols = []
+    for name, part in ((first["name"], {**content, **first}), *others):
+        scores = figures_from_json(part["scores"])
+        per_class = {label: figures_from_json(table) for label, table in part["per_class"].items()}
+        target_score = figures_from_json(part.get("target_score") or {})
+        protocols.append(
+            ProtocolScores(
+                name, part["version"], part["description"], scores, per_class, target_score
+            )
+        )
+    return tuple(protocols)

@@ -45,11 +45,11 @@ def score(
     node, classes = {**metric, **(thresholds or {})}, test.samples.dataset.classes
     scorer = make_scorer(node, classes)
     clean_scorer = make_scorer(node, classes)  # doesn't see the leaking images
-    for truth, prediction in track(test.pairs(), "scoring test", len(test)):
-        case = truth.id, truth.group, truth.target, prediction, truth.size, truth.mm_per_px
-        scorer.update(*case)
-        if leaking and truth.id not in leaking:
-            clean_scorer.update(*case)
+    for case, prediction in track(test.pairs(), "scoring test", len(test)):
+        pair = case.id, case.group, case.target, prediction, case.size, case.mm_per_px
+        scorer.update(*pair)
+        if leaking and case.id not in leaking:
+            clean_scorer.update(*pair)
     scores = scorer.result()
     table = test.histograms()
     if table is not None:
@@ -71,7 +71,7 @@ def choose_thresholds(validation: StoredPredictions) -> dict[str, float]:
     task = validation.samples.dataset.task
     if task == "segment":
         return {}
-    pairs = ((truth.target, prediction) for truth, prediction in validation.pairs())
+    pairs = ((case.target, prediction) for case, prediction in validation.pairs())
     if task == "detect":
         return {"confidence": detect_scorer.best_confidence(pairs)}
     return {"presence_threshold": landmark_scorer.presence_threshold(pairs)}
@@ -79,8 +79,8 @@ def choose_thresholds(validation: StoredPredictions) -> dict[str, float]:
 
 def selection_score(validation: StoredPredictions) -> float:
     """The selection metric on validation: what an epoch, or a search, is chosen by."""
-    metric = SELECTION[validation.samples.dataset.task]
-    return metric((truth.target, prediction) for truth, prediction in validation.pairs())
+    pairs = ((case.target, prediction) for case, prediction in validation.pairs())
+    return SELECTION[validation.samples.dataset.task](pairs)
 
 
 def add_calibration(
@@ -93,13 +93,14 @@ def add_calibration(
         groups: of the N images.
     """
     protocol, draws = scores.protocol, draw(groups)
-    per_class, errors = dict(protocol.per_class), []
+    per_class = dict(protocol.per_class)
     for c, name in enumerate(classes):
         figure = calibration.ece_figure(table[:, c], draws, "no pixel is known")
         per_class[name] = {**per_class[name], "ece": figure}
-        errors.append(np.nan if figure.value is None else figure.value)
     resampled = calibration.ece(resample_sums(table, draws))  # (B, C)
-    total = class_mean(np.array(errors), len(table), resampled=resampled, draws=draws)
+    # Class by class: NumPy sums a whole table in another order, with other last bits.
+    errors = np.array([per_class[name]["ece"].value for name in classes], np.float64)
+    total = class_mean(errors, len(table), resampled=resampled, draws=draws)
     protocol = replace(
         protocol,
         description=f"{protocol.description}; {CALIBRATION}",

@@ -17,17 +17,17 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from usbench.errors import DataError, RunError
-from usbench.io.files import file_sha256, write_all
+from usbench.io.files import write_all
+from usbench.metrics.scores import Cell, TableRow
 from usbench.results.result import Result
 from usbench.results.schema import fault, schema
 
-Case = Mapping[str, object]  # one row of a case table: column → value
+Case = Mapping[str, Cell]  # one row of a case table: column → value
 CASES = ".cases.csv.gz"
 PHANTOM = "phantom"  # the folder of results on phantoms
 DISTANCES = ("_px", "_mm", "_diag")  # endings of scores that are distances
@@ -60,11 +60,9 @@ def find_result_file(
     folder: Path, dataset: str, task: str, model: str, seed: int | None, run_id: str
 ) -> Path | None:
     """The file of the result with this run id, on real data or on a phantom, or None."""
-    for top in (folder, folder / PHANTOM):
-        path = path_for(top, dataset, task, model, seed, run_id)
-        if path.exists():
-            return path
-    return None
+    tops = (folder, folder / PHANTOM)
+    paths = [path_for(top, dataset, task, model, seed, run_id) for top in tops]
+    return next(filter(Path.exists, paths), None)
 
 
 def resolve_result(word: str, folder: Path) -> Path:
@@ -117,30 +115,21 @@ def load_results(folder: Path, phantom: bool = False) -> list[Result]:
     """
     top = folder / PHANTOM if phantom else folder
     results = []
-    with paused_garbage_collection():
+    # Results are many small values without reference cycles. Looking for cycles again and again
+    # while their number grows would take a third of the time.
+    collects_garbage = gc.isenabled()
+    gc.disable()
+    try:
         for path in sorted(top.glob("*/*/*.json")):  # a phantom's lies one folder deeper
             result = load_result(path)
             place = result_path(folder, result)
             if place != path:
                 raise DataError(f"{path}: its content belongs at {place}; move or remove it")
             results.append(result)
-    return results
-
-
-@contextmanager
-def paused_garbage_collection() -> Iterator[None]:
-    """Look for no reference cycles meanwhile.
-
-    Results are many small values without any cycle. Looking for one again and again while their
-    number grows takes a third of the time of reading them.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
     finally:
-        if was_enabled:
+        if collects_garbage:
             gc.enable()
+    return results
 
 
 def save_result(folder: Path, result: Result, cases: Sequence[Case] | None = None) -> Path:
@@ -204,7 +193,7 @@ def table_path(path: Path) -> Path:
 
 
 def encode_cell(value: object, column: str) -> str:
-    """A cell of the table: "" for null, 1 or 0 for a bool, nine digits (a float32's) for a float."""
+    """A cell of the table: "" for null, 1 or 0 for a bool, nine digits (as float32) for a float."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -220,27 +209,30 @@ def encode_cell(value: object, column: str) -> str:
 
 
 def encode_cases(cases: Sequence[Case]) -> bytes:
-    """The case table as gzipped CSV. Equal cases give equal bytes: the header has no time."""
+    """The case table as gzipped CSV. Equal cases give equal bytes."""
     columns = list(dict.fromkeys(name for case in cases for name in case))
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(columns)
     for case in cases:
         rows.writerow([encode_cell(case.get(name), name) for name in columns])
+    return pack_text(text.getvalue())
+
+
+def pack_text(text: str) -> bytes:
+    """Gzip a text; equal texts give equal bytes, because the header has no time."""
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as file:
-        file.write(text.getvalue().encode())
+        file.write(text.encode())
     return packed.getvalue()
 
 
-def hash_case_ids(
-    cases: Iterable[Case], redistribute: str | None, dataset: str
-) -> list[dict[str, object]]:
+def hash_case_ids(cases: Iterable[Case], redistribute: str | None, dataset: str) -> list[TableRow]:
     """The cases, with hashed `case` and `group` where nothing may be redistributed.
 
     The hash is sha256(dataset + id), 12 hex digits. A missing `redistribute` counts as none.
     """
-    rows = [dict(case) for case in cases]
+    rows = list(map(dict, cases))
     if redistribute in (None, False, "", "none"):
         for row in rows:
             for name in ("case", "group"):
@@ -251,13 +243,11 @@ def hash_case_ids(
 
 
 def load_cases(path: Path) -> list[dict[str, str]]:
-    """The case table of a result, given the result's path or the table's; [] where it has none.
+    """The case table of a result, given the result's path; [] where it has none.
 
     Raises:
         DataError: the table is missing, damaged, or not the one the result was written with.
     """
-    if path.name.endswith(CASES):
-        path = path.with_name(path.name.removesuffix(CASES) + ".json")
     return read_cases(path, load_result(path))
 
 
@@ -265,18 +255,15 @@ def read_cases(path: Path, result: Result) -> list[dict[str, str]]:
     """The case table of a result that is already loaded; see `load_cases`."""
     if result.cases is None:
         return []
-    table = path.with_name(result.cases)
+    packed = read_table(path, result)
     try:
-        packed = table.read_bytes()
-        text = gzip.decompress(packed).decode()
+        header, *lines = list(csv.reader(io.StringIO(gzip.decompress(packed).decode()))) or [[]]
     except (OSError, EOFError, ValueError) as error:
-        raise damaged_table(table, path, error) from error
-    check_table(table, path, result, hashlib.sha256(packed).hexdigest())
-    header, *lines = list(csv.reader(io.StringIO(text))) or [[]]
+        raise damaged_table(path, result, error) from error
     try:
         return [dict(zip(header, line, strict=True)) for line in lines]
     except ValueError as error:
-        raise damaged_table(table, path, ValueError("rows of unequal length")) from error
+        raise damaged_table(path, result, ValueError("rows of unequal length")) from error
 
 
 def hash_cases(path: Path, result: Result) -> str:
@@ -285,23 +272,25 @@ def hash_cases(path: Path, result: Result) -> str:
     Raises:
         DataError: as `load_cases`.
     """
+    packed = read_table(path, result)
+    return result.cases_sha256 or hashlib.sha256(packed).hexdigest()
+
+
+def read_table(path: Path, result: Result) -> bytes:
+    """The packed case table; DataError where it isn't the one the result was written with."""
     table = path.with_name(str(result.cases))
     try:
-        digest = file_sha256(table)
+        packed = table.read_bytes()
     except OSError as error:
-        raise damaged_table(table, path, error) from error
-    check_table(table, path, result, digest)
-    return digest
+        raise damaged_table(path, result, error) from error
+    if result.cases_sha256 not in (None, hashlib.sha256(packed).hexdigest()):
+        raise DataError(f"{table}: isn't the table that {path.name} was written with; {REMEDY}")
+    return packed
 
 
-def damaged_table(table: Path, path: Path, error: Exception) -> DataError:
+def damaged_table(path: Path, result: Result, error: Exception) -> DataError:
     """The error for a case table that is missing or can't be read."""
     return DataError(
-        f"{table}: expected the case table of {path.name}, got no whole file ({error}); {REMEDY}"
+        f"{path.with_name(str(result.cases))}: expected the case table of {path.name}, "
+        f"got no whole file ({error}); {REMEDY}"
     )
-
-
-def check_table(table: Path, path: Path, result: Result, digest: str) -> None:
-    """Raise DataError where the table isn't the one that the result was written with."""
-    if result.cases_sha256 not in (None, digest):
-        raise DataError(f"{table}: isn't the table that {path.name} was written with; {REMEDY}")

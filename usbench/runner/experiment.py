@@ -15,8 +15,8 @@ from usbench.errors import ConfigError, RunError
 from usbench.io.config import build
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
+from usbench.results.gallery.drawing import draw_overlays
 from usbench.results.gallery.make import make_gallery_after_run
-from usbench.results.gallery.overlay import draw_overlays
 from usbench.results.predictions import StoredPredictions, read_predictions, write_predictions
 from usbench.results.result import Result
 from usbench.results.store import hash_case_ids

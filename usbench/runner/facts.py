@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from usbench import __version__
 from usbench.datasets.dataset import Dataset
 from usbench.io.files import file_sha256
 from usbench.metrics.scores import Scores
 from usbench.results.build import (
-    Provenance,
     ReportedScores,
-    ResultFacts,
     build_result,
     describe_protocol,
     report_scores,
@@ -27,26 +26,32 @@ from usbench.runner.resolve import SELECTION
 GPU_FIELDS = ("tf32", "machine.gpu", "machine.cuda", "machine.cudnn", "machine.driver")
 
 
-def provenance(device: str = "cpu") -> Provenance:
-    """The code and machine that make a result now. device: cpu or cuda:N."""
-    return Provenance(
-        machine.code_state(__version__),
-        machine.describe(device),
-        datetime.now(UTC).date().isoformat(),
-        machine.tf32(device),
-        dict.fromkeys(GPU_FIELDS, "ran on a CPU") if device == "cpu" else {},
+def new_result(device: str) -> partial[Result]:
+    """A result without scores that the code and machine make now; it lacks what it is of.
+
+    Args:
+        device: cpu or cuda:N.
+    """
+    return partial(
+        Result,
+        status="failed",  # until it has scores
+        code=machine.code_state(__version__),
+        machine=machine.describe(device),
+        date=datetime.now(UTC).date().isoformat(),
+        tf32=machine.tf32(device),
+        reasons=dict.fromkeys(GPU_FIELDS, "ran on a CPU") if device == "cpu" else {},
     )
 
 
 def result_facts(
     config: RunConfig, counts: Mapping[str, int] | None = None, origin: Origin = "run"
-) -> ResultFacts:
-    """What a run's configuration says of its result. counts: images by split."""
+) -> Result:
+    """A run's result without scores, by its configuration. counts: images by split."""
     leakage, transfer = config.dataset.leakage, config.transfer
     leaking = None
     if leakage:
         leaking = Leakage(len(leakage.images), leakage.description, leakage.images)
-    return ResultFacts(
+    return new_result(config.device)(
         dataset=config.dataset.name,
         task=config.task,
         fold=config.fold,
@@ -67,7 +72,6 @@ def result_facts(
             config.dataset.split.description,
         ),
         config=config.public_mapping(),
-        provenance=provenance(config.device),
         device=config.device.split(":")[0],
         precision=config.precision,
         threads=config.threads,
@@ -76,8 +80,8 @@ def result_facts(
 
 def facts_without_run(
     config: RunConfig, counts: Mapping[str, int], origin: Origin, model: str, run_id: str
-) -> ResultFacts:
-    """The facts of a result that no run of ours made: a baseline, or external predictions.
+) -> Result:
+    """A result without scores that no run of ours made: a baseline, or external predictions.
 
     Args:
         config: any run's on the dataset and task.
@@ -103,7 +107,7 @@ def facts_without_run(
 
 def failed_result(config: RunConfig, reason: str) -> Result:
     """The result of a run that broke, with the reason."""
-    return build_result(result_facts(config), None, reason)
+    return replace(result_facts(config), reason=reason)
 
 
 def done_result(
@@ -127,9 +131,8 @@ def done_result(
     if config.transfer:
         counts = {"test": counts["test"]}
     file, _ = prediction_files(config.run_dir, "test")
-    return build_result(
-        result_facts(config, counts),
-        reported_scores(config, dataset, scores),
+    return replace(
+        build_result(result_facts(config, counts), reported_scores(config, dataset, scores)),
         validation=Validation(SELECTION[config.task][0], selection_score),
         predictions=PredictionsFile(
             file.relative_to(config.runs).as_posix(), file_sha256(file), counts["test"]

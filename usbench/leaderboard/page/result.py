@@ -179,7 +179,7 @@ def curve_order(name: str) -> tuple[bool, str]:
     return name.startswith("lr"), name
 
 
-def describe_curve(name: str, points: Sequence[tuple[float, float]]) -> Curve:
+def describe_curve(name: str, points: Sequence[Sequence[float]]) -> Curve:
     """A curve's course as text. points: (epoch, value)."""
     first_epoch, first = points[0]
     last_epoch, last = points[-1]

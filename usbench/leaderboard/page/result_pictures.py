@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from usbench.results.gallery.file import Gallery
 
@@ -21,7 +21,10 @@ COLOURS = [  # bright, because an image is dark in either theme
     "#c3cdd6",
     "#dba977",
 ]
-LAYERS = {"target": "truth", "prediction": "prediction"}  # on the page → in the gallery's file
+LAYERS: Mapping[str, Literal["truth", "prediction"]] = {
+    "target": "truth",
+    "prediction": "prediction",
+}  # on the page → in the gallery's file
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from usbench.results.gallery.drawing import CONFIDENCE
 from usbench.results.store import Case
 from usbench.types import Task
 
+CONFIDENCE = 0.25  # boxes below it aren't drawn (they are scored)
 COLUMNS: Mapping[Task, frozenset[str]] = {  # what a case is judged by
     "segment": frozenset({"case", "class", "tp", "fp", "fn"}),
     "detect": frozenset({"case", "class", "truths", "score", "matches"}),
@@ -29,10 +29,10 @@ class CaseRow(NamedTuple):
 
     case: str
     label: str  # the class
-    tp: int | None = None  # px
-    fp: int | None = None
-    fn: int | None = None
-    targets: int | None = None  # boxes of the target
+    tp: float | None = None  # px
+    fp: float | None = None
+    fn: float | None = None
+    targets: float | None = None  # boxes of the target
     score: float | None = None  # confidence of a predicted box
     hit: bool = False  # whether that box matches at IoU .5
     error_px: float | None = None
@@ -48,32 +48,24 @@ def is_judgeable(rows: Sequence[Case], task: Task) -> bool:
 
 def parse_rows(rows: Iterable[Case]) -> list[CaseRow]:
     """The rows of a scorer, or of a case table from a file, where "" is null."""
-    parsed = []
-    for row in rows:
-        matches = str(row.get("matches") or "")  # "m", then a digit for each IoU threshold
-        parsed.append(
-            CaseRow(
-                case=str(row["case"]),
-                label=str(row["class"]),
-                tp=whole(row.get("tp")),
-                fp=whole(row.get("fp")),
-                fn=whole(row.get("fn")),
-                targets=whole(row.get("truths")),
-                score=real(row.get("score")),
-                hit=matches[1:2] == "1",
-                error_px=real(row.get("error_px")),
-            )
+    return [
+        CaseRow(
+            case=str(row["case"]),
+            label=str(row["class"]),
+            tp=parse_number(row.get("tp")),
+            fp=parse_number(row.get("fp")),
+            fn=parse_number(row.get("fn")),
+            targets=parse_number(row.get("truths")),
+            score=parse_number(row.get("score")),
+            hit=str(row.get("matches") or "")[1:2] == "1",  # m, a digit per IoU threshold
+            error_px=parse_number(row.get("error_px")),
         )
-    return parsed
+        for row in rows
+    ]
 
 
-def whole(value: object) -> int | None:
-    """A count of a case table; a NumPy number or a text is fine."""
-    return None if value is None or value == "" else int(float(str(value)))
-
-
-def real(value: object) -> float | None:
-    """A figure of a case table."""
+def parse_number(value: object) -> float | None:
+    """A figure of a case table: a number, or its text."""
     return None if value is None or value == "" else float(str(value))
 
 
@@ -93,10 +85,9 @@ def mean_dice(rows: Rows) -> float:
 
 def f1(rows: Rows) -> float:
     """F1 at IoU .5 of the boxes that are drawn; 1 where there is none in target and prediction."""
-    targets = sum(row.targets or 0 for row in rows)
-    drawn = [row for row in rows if (row.score or 0) >= CONFIDENCE]
-    hits = sum(row.hit for row in drawn)
-    return 2 * hits / (targets + len(drawn)) if targets or drawn else 1.0
+    drawn = [row.hit for row in rows if (row.score or 0) >= CONFIDENCE]
+    boxes = len(drawn) + sum(row.targets or 0 for row in rows)
+    return 2 * sum(drawn) / boxes if boxes else 1.0
 
 
 def minus_mean_error(rows: Rows) -> float:
@@ -112,14 +103,16 @@ QUALITY: Mapping[Task, Callable[[Rows], float]] = {
 }
 
 
-def qualities(rows: Rows, task: Task) -> dict[str, float]:
-    """Case → how good it looks: mean Dice, F1 of the drawn boxes, minus the landmarks' error."""
-    return {case: QUALITY[task](part) for case, part in group_by_case(rows).items()}
-
-
 def rank_cases(rows: Rows, task: Task) -> list[tuple[str, float]]:
-    """(case, quality) from the worst to the best; equals by their id."""
-    return sorted(qualities(rows, task).items(), key=lambda item: (item[1], item[0]))
+    """(case, quality) from the worst to the best; equals by their id.
+
+    The quality is the mean Dice, the F1 of the drawn boxes, or minus the landmarks' error.
+    """
+    by_case: dict[str, list[CaseRow]] = {}
+    for row in rows:
+        by_case.setdefault(row.case, []).append(row)
+    qualities = [(case, QUALITY[task](part)) for case, part in by_case.items()]
+    return sorted(qualities, key=lambda item: (item[1], item[0]))
 
 
 def choose_cases(ranked: Sequence[tuple[str, float]]) -> dict[str, tuple[str, float]]:
@@ -148,28 +141,14 @@ def qualities_by_class(
     Masks: the class is known and in target or prediction. Boxes: one is there or is drawn.
     Landmarks: it is seen.
     """
-    by_class: dict[str, list[CaseRow]] = {label: [] for label in classes}
+    cells: dict[tuple[str, str], list[CaseRow]] = {}
     for row in rows:
-        if row.label in by_class:
-            by_class[row.label].append(row)
-    return {label: class_qualities(part, task) for label, part in by_class.items()}
-
-
-def class_qualities(rows: Rows, task: Task) -> dict[str, float]:
-    """Case → the quality of one class, as displayed; rows: of that class."""
-    values = {}
-    for case, part in group_by_case(rows).items():
-        if any(is_informative(row, task) for row in part):
-            values[case] = display_quality(QUALITY[task](part), task)
-    return values
-
-
-def group_by_case(rows: Rows) -> dict[str, list[CaseRow]]:
-    """The rows of each case."""
-    groups: dict[str, list[CaseRow]] = {}
-    for row in rows:
-        groups.setdefault(row.case, []).append(row)
-    return groups
+        cells.setdefault((row.label, row.case), []).append(row)
+    by_class: dict[str, dict[str, float]] = {label: {} for label in classes}
+    for (label, case), part in cells.items():
+        if label in by_class and any(is_informative(row, task) for row in part):
+            by_class[label][case] = display_quality(QUALITY[task](part), task)
+    return by_class
 
 
 def is_informative(row: CaseRow, task: Task) -> bool:

@@ -1,19 +1,31 @@
-"""A target or prediction drawn on its image, as pixels: the one place that does it."""
+"""Targets and predictions drawn on their images, as pixels; a run's worst, median and best case."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from usbench.io.files import replacing
+from usbench.results.gallery.cases import (
+    CONFIDENCE,
+    SCORES,
+    choose_cases,
+    parse_rows,
+    rank_cases,
+)
+from usbench.results.predictions import StoredPredictions
+from usbench.results.store import Case
 from usbench.types import SEEN, Boxes, Landmarks, Masks, Target, curve_through
 
 Colour = tuple[int, int, int]  # red, green, blue, 0..255
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-CONFIDENCE = 0.25  # boxes below it aren't drawn (they are scored)
+PANEL = 480  # px, the least width of a drawn image
+ID_LENGTH = 36  # characters that fit over a picture
 LEGEND_LIMIT = 12  # more names would hide the picture
 TINT = 0.4  # share of the class's colour inside a mask
 
@@ -50,9 +62,9 @@ def draw_target(
         draw_boxes(pen, target, colours, font, scale)
     elif isinstance(target, Landmarks):
         draw_landmarks(pen, target, colours, max(3, picture.height // 120), scale)
-    if legend:
-        numbers = visible_classes(target)[:LEGEND_LIMIT]
-        draw_legend(pen, [(classes[n], colours[n]) for n in numbers], font)
+    top = 3.0
+    for n in visible_classes(target)[: LEGEND_LIMIT if legend else 0]:
+        top = draw_label(pen, (3, top), classes[n], colours[n], font) + 3
     return picture
 
 
@@ -136,13 +148,6 @@ def draw_landmarks(
             pen.line([(x, y) for x, y in points.tolist()], fill=colour, width=max(1, radius // 2))
 
 
-def draw_legend(pen: ImageDraw.ImageDraw, names: Sequence[tuple[str, Colour]], font: Font) -> None:
-    """List names in their colours at the top left."""
-    top = 3.0
-    for name, colour in names:
-        top = draw_label(pen, (3, top), name, colour, font) + 3
-
-
 def draw_label(
     pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, colour: Colour, font: Font
 ) -> float:
@@ -151,3 +156,77 @@ def draw_label(
     pen.rectangle(plate, fill=(0, 0, 0))
     pen.text(place, text, fill=colour, font=font)
     return float(plate[3])
+
+
+# ---- the picture of a run
+
+
+def draw_overlays(
+    predictions: StoredPredictions,
+    cases: Iterable[Case],
+    title: str,
+    attribution: str | None = None,
+) -> list[Path]:
+    """Write overlays.png into the run's folder and list it.
+
+    Args:
+        predictions: of the test split.
+        cases: the scorer's rows, or a case table's.
+        title: what was run.
+        attribution: whose images these are.
+    """
+    ranked = rank_cases(parse_rows(cases), predictions.samples.dataset.task)
+    path = predictions.folder / "overlays.png"
+    heading = f"{title}\nimages: {attribution}" if attribution else title
+    draw_figure(predictions, choose_cases(ranked), heading, path)
+    return [path]
+
+
+def draw_figure(
+    predictions: StoredPredictions,
+    chosen: Mapping[str, tuple[str, float]],
+    heading: str,
+    path: Path,
+) -> None:
+    """Draw a row per case: target and prediction. chosen: place → (case, quality)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    samples = predictions.samples
+    task, classes, ids = samples.dataset.task, samples.dataset.classes, samples.ids
+    height, width = samples[ids.index(chosen["worst"][0])].image.shape
+    size = (9, 0.9 + len(chosen) * 4.3 * height / width)  # inches
+    figure = Figure(figsize=size, layout="constrained")
+    rows = figure.subplots(len(chosen), 2, squeeze=False)
+    for axes, (place, (case, quality)) in zip(rows, chosen.items(), strict=True):
+        n = ids.index(case)
+        sample, scale = samples[n], max(1, round(PANEL / width))
+        panels = {
+            f"{place}: {shorten(case)}, target": sample.target,
+            f"prediction, {SCORES[task]} {quality:.2f}": predictions[n],
+        }
+        for axis, (text, target) in zip(axes, panels.items(), strict=True):
+            axis.imshow(draw_target(sample.image, target, classes, scale, legend=False))
+            axis.set_title(text, fontsize=9, loc="left")
+            axis.set_axis_off()
+    colours = np.array(class_colours(len(classes))) / 255
+    figure.legend(
+        handles=[
+            Patch(color=colour, label=label) for label, colour in zip(classes, colours, strict=True)
+        ],
+        loc="outside lower center",
+        ncols=min(5, len(classes)),
+        fontsize=8,
+        frameon=False,
+    )
+    figure.suptitle(heading, fontsize=9)
+    with replacing(path) as part:
+        FigureCanvasAgg(figure).print_png(part)
+
+
+def shorten(text: str) -> str:
+    """A text without its middle where it is longer than fits."""
+    if len(text) <= ID_LENGTH:
+        return text
+    return f"{text[: ID_LENGTH // 2]}…{text[1 - ID_LENGTH // 2 :]}"

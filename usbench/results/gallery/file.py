@@ -9,19 +9,60 @@ file holds. This module knows files and JSON, no pictures.
 from __future__ import annotations
 
 import gzip
-import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 
 from usbench.errors import DataError
 from usbench.io.json_schema import find_fault, load_schema
 from usbench.results.result import Result
+from usbench.results.store import pack_text
 
-Gallery = dict[str, Any]  # the JSON
+# `class` is a keyword of Python, so a shape's keys are given as a table.
+Shape = TypedDict(
+    "Shape",
+    {
+        "class": int,
+        "kind": str,  # area | box | line | point
+        "at": list[list[float]],  # x, y, x, y … of each ring or line
+        "score": NotRequired[float],  # of a predicted box
+    },
+)
+SIDES: tuple[Literal["truth", "prediction"], ...] = ("truth", "prediction")
 SUFFIX = ".gallery.json.gz"  # not *.json: those are results
 REMEDY = "make it again with scripts/gallery.py, or remove it"
+
+
+class Drawing(TypedDict):
+    """The shapes of one target, and the classes that may or may not be there."""
+
+    shapes: list[Shape]
+    unknown: list[int]
+
+
+class Picture(TypedDict):
+    """One case: the image, and the shapes to draw over it."""
+
+    place: str  # worst | median | best
+    case: str  # the image's id
+    quality: float
+    size: list[int]  # native height and width, px
+    jpeg: str  # base64
+    truth: Drawing
+    prediction: Drawing
+
+
+class Gallery(TypedDict):
+    """The JSON of a gallery."""
+
+    schema: int
+    run_id: str
+    predictions_sha256: str
+    attribution: str
+    classes: list[str]
+    curves: dict[str, list[list[float]]]  # name → [epoch, value] of each epoch
+    cases: list[Picture]
 
 
 def gallery_path(path: Path) -> Path:
@@ -32,15 +73,15 @@ def gallery_path(path: Path) -> Path:
 # ---- which results have one
 
 
+def may_show_images(result: Result) -> bool:
+    """Whether images and their names may be shown: the release allows it and is no phantom."""
+    return redistribute_of(result) == "images" and not result.data.phantom
+
+
 def redistribute_of(result: Result) -> str:
     """What of the dataset may be redistributed: images, labels or none; unknown is none."""
     dataset = result.config.get("dataset") or {}
     return str(dataset.get("redistribute") or "none")
-
-
-def may_show_images(result: Result) -> bool:
-    """Whether images and their names may be shown: the release allows it and is no phantom."""
-    return redistribute_of(result) == "images" and not result.data.phantom
 
 
 def why_no_gallery(result: Result) -> str | None:
@@ -64,13 +105,11 @@ def why_no_gallery(result: Result) -> str | None:
 
 def encode(gallery: Gallery) -> bytes:
     """Gzipped JSON; the same gallery gives the same bytes."""
-    text = json.dumps(
-        gallery, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+    return pack_text(
+        json.dumps(
+            gallery, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+        )
     )
-    packed = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as file:
-        file.write(text.encode())
-    return packed.getvalue()
 
 
 def load_gallery(path: Path, result: Result) -> Gallery | None:
@@ -82,61 +121,48 @@ def load_gallery(path: Path, result: Result) -> Gallery | None:
     """
     place = gallery_path(path)
     try:
-        gallery = json.loads(gzip.decompress(place.read_bytes()), parse_constant=refuse_constant)
+        content = json.loads(gzip.decompress(place.read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, RecursionError) as error:
         raise DataError(
             f"{place}: expected gzipped JSON, got a damaged file ({error}); {REMEDY}"
         ) from error
-    damage = find_damage(gallery)
+    schema = load_schema("usbench.results.gallery", "gallery.schema.json")
+    damage = find_fault(schema, content) or next(find_bad_shapes(content), None)
     if damage is not None:
         raise DataError(f"{place}: {damage}; {REMEDY}")
-    assert isinstance(gallery, dict)
+    gallery: Gallery = content
     sha256 = result.predictions.sha256 if result.predictions else None
-    for name, expected in (("run_id", result.run_id), ("predictions_sha256", sha256)):
-        if gallery[name] != expected:
+    expected = {"run_id": result.run_id, "predictions_sha256": sha256}
+    for name in expected:
+        if content[name] != expected[name]:
             raise DataError(
-                f"{place}: key {name}: expected the result's, {expected}, got {gallery[name]}; "
-                f"{REMEDY}"
+                f"{place}: key {name}: expected the result's, {expected[name]}, "
+                f"got {content[name]}; {REMEDY}"
             )
     return gallery
 
 
-def refuse_constant(word: str) -> float:
-    """Refuse what Python reads beyond JSON: NaN, Infinity."""
-    raise ValueError(f"{word} is no number")
-
-
-def find_damage(gallery: object) -> str | None:
-    """What is wrong with a gallery, in one line that names the key; None where nothing is.
-
-    Beyond the schema, a shape's class is one of `classes`, and its coordinates are pairs: two
-    pairs for a box.
-    """
-    damage = find_fault(load_schema("usbench.results.gallery", "gallery.schema.json"), gallery)
-    if damage is not None:
-        return damage
-    assert isinstance(gallery, dict)
-    return next(find_bad_shapes(gallery), None)
-
-
 def find_bad_shapes(gallery: Gallery) -> Iterator[str]:
-    """A line for every shape that can't be drawn."""
+    """A line for every shape that can't be drawn, although the schema allows it.
+
+    A shape's class is one of `classes`, and its coordinates are pairs: two pairs for a box.
+    """
     classes = len(gallery["classes"])
     for number, case in enumerate(gallery["cases"]):
-        for side in ("truth", "prediction"):
+        for side in SIDES:
             key = f"key cases[{number}].{side}"
             for index, shape in enumerate(case[side]["shapes"]):
-                yield from check_shape(f"{key}.shapes[{index}]", shape, classes)
-            if any(label >= classes for label in case[side]["unknown"]):
+                of_shape = f"{key}.shapes[{index}]"
+                if shape["class"] >= classes:
+                    got = shape["class"]
+                    yield f"{of_shape}.class: expected a class of 0..{classes - 1}, got {got}"
+                sizes = {len(line) for line in shape["at"]}
+                if any(size % 2 for size in sizes) or (shape["kind"] == "box" and sizes != {4}):
+                    yield (
+                        f"{of_shape}.at: expected pairs of x and y, of a box two, "
+                        "got another number of values"
+                    )
+            if max(case[side]["unknown"], default=-1) >= classes:
                 yield f"{key}.unknown: expected classes of 0..{classes - 1}, got a higher one"
-
-
-def check_shape(key: str, shape: Mapping[str, Any], classes: int) -> Iterator[str]:
-    """A line for each thing that is wrong with a shape."""
-    if shape["class"] >= classes:
-        yield f"{key}.class: expected a class of 0..{classes - 1}, got {shape['class']}"
-    is_box = shape["kind"] == "box"
-    if any(len(line) % 2 or (is_box and len(line) != 4) for line in shape["at"]):
-        yield f"{key}.at: expected pairs of x and y, of a box two, got another number of values"

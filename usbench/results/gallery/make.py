@@ -11,8 +11,8 @@ import csv
 import io
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,25 @@ from usbench.errors import DataError
 from usbench.io.console import say, warn
 from usbench.io.files import write_atomically
 from usbench.results.gallery import cases as gallery_cases
-from usbench.results.gallery.file import Gallery, encode, gallery_path, why_no_gallery
-from usbench.results.gallery.shapes import vector_drawing
+from usbench.results.gallery.drawing import is_drawn
+from usbench.results.gallery.file import (
+    Drawing,
+    Gallery,
+    Picture,
+    Shape,
+    encode,
+    gallery_path,
+    why_no_gallery,
+)
 from usbench.results.predictions import StoredPredictions
 from usbench.results.result import Result
 from usbench.results.store import Case, load_result, read_cases
+from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target, curve_through
 
 LONGEST = 640  # px of a picture's longer side
 QUALITY = 80  # of its JPEG
+STEP = 3.0  # px of arc between the points of a curve that is drawn
+Points = NDArray[np.float64]  # (N, 2) x, y
 
 
 def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> None:
@@ -57,10 +68,9 @@ def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> None:
 
 def write_gallery(path: Path, result: Result, predictions: StoredPredictions) -> Path:
     """Make the gallery of a result and write it beside the result's file; return its path."""
-    place = gallery_path(path)
     gallery = make_gallery(result, predictions, read_cases(path, result))
-    write_atomically(place, encode(gallery))
-    return place
+    write_atomically(gallery_path(path), encode(gallery))
+    return gallery_path(path)
 
 
 def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence[Case]) -> Gallery:
@@ -82,9 +92,7 @@ def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence
             f"{result.run_id}: expected a case table of the test images, got none or other cases"
         )
     ranked = gallery_cases.rank_cases(gallery_cases.parse_rows(cases), task)
-    pictures = []
-    for place, (case, quality) in gallery_cases.choose_cases(ranked).items():
-        pictures.append(picture_case(predictions, ids.index(case), place, quality))
+    chosen = gallery_cases.choose_cases(ranked)
     assert result.predictions is not None  # or it may have no gallery
     dataset = result.config["dataset"]
     unstated = f"{result.dataset} (licence: {dataset.get('licence') or 'not stated'})"
@@ -95,13 +103,14 @@ def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence
         "attribution": dataset.get("attribution") or unstated,
         "classes": list(samples.dataset.classes),
         "curves": read_curves(predictions.folder / "log.csv"),
-        "cases": pictures,
+        "cases": [
+            picture_case(predictions, ids.index(case), place, quality)
+            for place, (case, quality) in chosen.items()
+        ],
     }
 
 
-def picture_case(
-    predictions: StoredPredictions, n: int, place: str, quality: float
-) -> dict[str, Any]:
+def picture_case(predictions: StoredPredictions, n: int, place: str, quality: float) -> Picture:
     """One case as the gallery's JSON has it: the image, and the shapes to draw over it."""
     sample = predictions.samples[n]
     return {
@@ -140,20 +149,99 @@ def read_curves(log: Path) -> dict[str, list[list[float]]]:
     with log.open(newline="", encoding="utf-8") as file:
         for row in csv.reader(file):
             if len(row) == 4 and row[0].isdigit():
-                value = parse_number(row[2])
-                if math.isfinite(value):
-                    curves.setdefault(row[1], {})[int(row[0])] = float(f"{value:.6g}")
-    return {name: sorted_points(values) for name, values in curves.items()}
+                with suppress(ValueError):  # cut off within the number
+                    value = float(row[2])
+                    if math.isfinite(value):
+                        curves.setdefault(row[1], {})[int(row[0])] = float(f"{value:.6g}")
+    return {name: [list(point) for point in sorted(curves[name].items())] for name in curves}
 
 
-def sorted_points(values: dict[int, float]) -> list[list[float]]:
-    """[epoch, value] in order of epochs."""
-    return [[epoch, values[epoch]] for epoch in sorted(values)]
+# ---- shapes that a page draws over a picture
+# Areas, lines and points are in coordinates of pixel centres: (0, 0) is the middle of the first
+# pixel, as in masks and landmarks. Boxes are edges, half-open: the first pixel's box is 0, 0, 1, 1.
 
 
-def parse_number(text: str) -> float:
-    """A number of the log, NaN where it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+def vector_drawing(target: Target) -> Drawing:
+    """The shapes of a target or prediction.
+
+    Masks: an area for each class that is there. Boxes: each of a confidence of .25 or more.
+    Landmarks: each that is seen.
+    """
+    if isinstance(target, Boxes):
+        return {"shapes": box_shapes(target), "unknown": []}
+    if isinstance(target, Landmarks):
+        unknown = np.flatnonzero(target.state == BLURRED)
+        return {"shapes": landmark_shapes(target), "unknown": unknown.tolist()}
+    unknown = np.flatnonzero(~target.known) if target.known is not None else np.zeros(0, int)
+    return {"shapes": area_shapes(target), "unknown": unknown.tolist()}
+
+
+def area_shapes(target: Masks) -> list[Shape]:
+    """An area for each plane that isn't empty."""
+    shapes: list[Shape] = []
+    for c, plane in enumerate(target.planes):
+        rings = trace_outlines(plane)
+        if rings:
+            shapes.append({"class": c, "kind": "area", "at": rings})
+    return shapes
+
+
+def trace_outlines(plane: NDArray[np.bool_]) -> list[list[float]]:
+    """The contours of a plane at level .5, each a closed ring without its first point again.
+
+    They run halfway between the centres of a pixel inside and its neighbour outside, beyond the
+    image's edge too. Pixels that touch at a corner only are apart. Holes are rings of their own.
+
+    Args:
+        plane: (H, W).
+
+    Returns:
+        Rings x, y, x, y …, each from its topmost, then leftmost point; [] for an empty plane.
+    """
+    from skimage.measure import find_contours  # slow to import, needed here only
+
+    lines = find_contours(np.pad(plane, 1).astype(np.float64), 0.5)  # type: ignore[no-untyped-call]
+    rings = [flatten(simplify_ring(line[:-1, ::-1] - 1)) for line in lines]
+    return sorted(rings, key=lambda ring: (ring[1], ring[0], len(ring)))
+
+
+def simplify_ring(points: Points) -> Points:
+    """A closed ring (N, 2) from its topmost, then leftmost point, without needless points.
+
+    Points on a straight line between their neighbours are left out.
+    """
+    before = points - np.roll(points, 1, axis=0)
+    after = np.roll(points, -1, axis=0) - points
+    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    corners = points[turns]
+    first = int(np.lexsort((corners[:, 0], corners[:, 1]))[0])
+    return np.roll(corners, -first, axis=0)
+
+
+def flatten(points: NDArray[np.floating]) -> list[float]:
+    """(N, 2) → x, y, x, y … in tenths of a pixel; whole numbers as int."""
+    tenths = np.round(np.asarray(points, np.float64), 1).ravel().tolist()
+    return [int(value) if value == int(value) else value for value in tenths]
+
+
+def box_shapes(target: Boxes) -> list[Shape]:
+    """The boxes that are drawn; a prediction's have their confidence."""
+    shapes: list[Shape] = []
+    for n in np.flatnonzero(is_drawn(target)):
+        at = [flatten(target.xyxy[n])]
+        shape: Shape = {"class": int(target.labels[n]), "kind": "box", "at": at}
+        if target.scores is not None:
+            shape["score"] = round(float(target.scores[n]), 3)
+        shapes.append(shape)
+    return shapes
+
+
+def landmark_shapes(target: Landmarks) -> list[Shape]:
+    """The landmarks that are seen: a point, or the curve through its knots."""
+    shapes: list[Shape] = []
+    for c, (path, state) in enumerate(zip(target.paths, target.state, strict=True)):
+        if state != SEEN or not len(path):
+            continue
+        kind, points = ("point", path) if len(path) == 1 else ("line", curve_through(path, STEP))
+        shapes.append({"class": c, "kind": kind, "at": [flatten(points)]})
+    return shapes
