@@ -27,6 +27,7 @@ from usbench.datasets.check.leakage import (
     format_yaml,
     judge_pairs,
 )
+from usbench.datasets.codecs.image import ImageError
 from usbench.datasets.config import DatasetConfig
 from usbench.datasets.dataset import require_fit
 from usbench.errors import ConfigError, DataError, UsbenchError
@@ -224,8 +225,8 @@ def count_labels(
                 require_fit(target, images[record.image].size, label, image)
         except UsbenchError as error:
             counts.add(record, None)
-            # an unreadable image is a finding already
-            if record.image in images or not str(error).startswith(str(image)):
+            is_of_image = isinstance(error, ImageError) and error.path == image
+            if not is_of_image or record.image in images:  # else it is a finding already
                 report.findings.append(finding_of_error(f"label of {view.task}", error, root))
         else:
             counts.add(record, target)

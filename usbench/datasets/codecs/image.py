@@ -21,7 +21,7 @@ from PIL.Image import (
     open as open_image,  # bound here: ultralytics puts one of its own in Image's place
 )
 
-from usbench.errors import DataError
+from usbench.errors import DataError, in_one_line
 from usbench.io.files import replacing
 
 FORMATS = ("PNG", "JPEG", "BMP")
@@ -45,6 +45,14 @@ _DECODER_ERRORS = (  # all that Pillow's decoders raise on damaged bytes
     zlib.error,
     Image.DecompressionBombError,
 )
+
+
+class ImageError(DataError):
+    """A picture that can't be read: missing, damaged, or of another kind than expected."""
+
+    def __init__(self, path: Path, expected: str, got: str) -> None:
+        super().__init__(f"{path}: expected {expected}, {got}")
+        self.path = path
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
@@ -128,15 +136,11 @@ def decode_image(
         with open_image(BytesIO(data), formats=formats) as picture:
             _require_sane(path, expected, *picture.size)
             if depth > 8 or picture.mode in _DEEP:
-                raise DataError(
-                    f"{path}: expected {expected}, got more than 8 bits a channel; convert it to 8 "
-                    "bits"
-                )
+                got = "got more than 8 bits a channel; convert it to 8 bits"
+                raise ImageError(path, expected, got)
             if picture.mode not in modes:
-                raise DataError(
-                    f"{path}: expected {expected}, got a file of mode {picture.mode}; convert or "
-                    "replace it"
-                )
+                got = f"got a file of mode {picture.mode}; convert or replace it"
+                raise ImageError(path, expected, got)
             picture.load()
     except _DECODER_ERRORS as error:
         raise _refused(path, expected, error) from error
@@ -172,19 +176,15 @@ def _png_depth(data: bytes) -> int:
 
 def _require_sane(path: Path, expected: str, width: int, height: int) -> None:
     if not 0 < width * height <= MOST_PIXELS:
-        raise DataError(
-            f"{path}: expected {expected}, got {width}×{height} pixels; fetch the file again"
-        )
+        raise ImageError(path, expected, f"got {width}×{height} pixels; fetch the file again")
 
 
-def _refused(path: Path, expected: str, error: Exception) -> DataError:
+def _refused(path: Path, expected: str, error: Exception) -> ImageError:
     if isinstance(error, FileNotFoundError):
-        return DataError(
-            f"{path}: expected {expected}, found no such file; check that the release is complete"
-        )
-    if isinstance(error, UnidentifiedImageError):
-        return DataError(f"{path}: expected {expected}, got something else; fetch the file again")
-    reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return DataError(
-        f"{path}: expected {expected}, got a file that can't be decoded ({reason}); fetch it again"
-    )
+        got = "found no such file; check that the release is complete"
+    elif isinstance(error, UnidentifiedImageError):
+        got = "got something else; fetch the file again"
+    else:
+        reason = in_one_line(getattr(error, "strerror", None) or error)
+        got = f"got a file that can't be decoded ({reason}); fetch it again"
+    return ImageError(path, expected, got)
