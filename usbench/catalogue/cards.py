@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from usbench.errors import DataError
+from usbench.errors import DataError, in_one_line
 from usbench.io.files import JsonObject
 from usbench.io.json_schema import Schema, find_fault, load_schema
 
@@ -145,7 +145,7 @@ def read_yaml(path: Path) -> JsonObject:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"{path}: expected a catalogue file, can't read it ({reason})") from error
     except yaml.YAMLError as error:
-        raise DataError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
+        raise DataError(f"{path}: expected YAML: {in_one_line(error)}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a mapping, got {type(content).__name__}")
     return content

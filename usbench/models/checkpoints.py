@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from usbench.errors import RunError
+from usbench.errors import RunError, in_one_line
 from usbench.io.console import warn
 from usbench.io.files import replacing
 
@@ -82,8 +82,7 @@ def load_state(
         missing = net.load_state_dict(fitting, strict=False).missing_keys
     except RuntimeError as wrong:
         raise RunError(
-            f"{description}: expected a state dict of this net: "
-            f"{' '.join(str(wrong).split())[:200]}"
+            f"{description}: expected a state dict of this net: {in_one_line(wrong)[:200]}"
         ) from wrong
     scales = set()
     for name, layer in net.named_modules():

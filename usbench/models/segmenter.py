@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, in_one_line
 from usbench.models import Recipe, loop
 from usbench.models.arrays import INDEX, PLANES, UNKNOWN, logits_to_native
 from usbench.models.augment import Pipeline, augment, augment_by_pipeline
@@ -98,7 +98,7 @@ class Segmenter(LoopModel):
             with torch.no_grad():
                 logits = net.eval()(image)
         except (TypeError, ValueError, RuntimeError, AssertionError) as wrong:
-            reason = " ".join(str(wrong).split())[:200]
+            reason = in_one_line(wrong)[:200]
             raise ConfigError(
                 f"model.build.net: expected a module for {tuple(image.shape)}: {reason}"
             ) from wrong

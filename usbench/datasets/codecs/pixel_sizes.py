@@ -33,7 +33,7 @@ from usbench.datasets.codecs.readers import (
     read_text,
     require_columns,
 )
-from usbench.errors import DataError
+from usbench.errors import DataError, in_one_line
 from usbench.io.files import replacing, write_atomically
 
 UNITY_COLUMNS = ("FileHash", "PhysicalDeltaX", "PhysicalDeltaY")
@@ -105,7 +105,7 @@ def read_transducers(path: Path) -> dict[str, Spacing | None]:
         rows = list(book.worksheets[0].iter_rows(values_only=True))
         book.close()
     except WORKBOOK_ERRORS as error:
-        reason = " ".join(str(error).split())[:80]
+        reason = in_one_line(error)[:80]
         raise DataError(
             f"{path}: expected {expected}, got a file that can't be read ({reason}); fetch it again"
         ) from error

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from usbench.errors import ConfigError, RunError
+from usbench.errors import ConfigError, RunError, in_one_line
 from usbench.models import Recipe, loop
 from usbench.models.heatmap import paths, points
 from usbench.models.loop_model import LoopModel
@@ -240,7 +240,7 @@ def build_backbone(name: str, imagenet: bool) -> Any:
             out_indices=(1, 2, 3, 4),
         )
     except (RuntimeError, TypeError) as wrong:
-        raise ConfigError(f"timm can't build {name}: {' '.join(str(wrong).split())}") from wrong
+        raise ConfigError(f"timm can't build {name}: {in_one_line(wrong)}") from wrong
     except OSError as unreachable:
         raise RunError(
             f"weights=imagenet for {name} could not be fetched ({type(unreachable).__name__}): "

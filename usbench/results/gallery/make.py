@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from usbench.errors import DataError
+from usbench.errors import DataError, in_one_line
 from usbench.io.console import say, warn
 from usbench.io.files import write_atomically
 from usbench.results.gallery import cases as gallery_cases
@@ -60,7 +60,7 @@ def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> None:
         gallery_path(path).unlink(missing_ok=True)
         written = write_gallery(path, result, predictions)
     except Exception as error:  # noqa: BLE001  (the result is there, and stays)
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         warn(f"{path}: its gallery couldn't be made ({reason}); try scripts/gallery.py {path}")
     else:
         say(f"pictures and curves for its page: {written}")
