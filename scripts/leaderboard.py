@@ -141,7 +141,7 @@ def render_stale(
     """The leaderboard's page, what the results' pages share, and those that are out of date."""
     # Slow to import, with what draws pictures; phantoms need none of it.
     from usbench import catalogue
-    from usbench.leaderboard.page import commands, fresh, index, result
+    from usbench.leaderboard.page import commands, index, result
 
     known = commands.find_commands(results, commands.read_configs(options.conf))
     links = result.page_links(results)
@@ -150,7 +150,7 @@ def render_stale(
     for name, content in result.shared_assets().items():
         files[options.results / "assets" / name] = content
     with open_cache(options.runs / "cache" / "pages.json", write=not options.check) as cache:
-        files |= fresh.render_stale_pages(options.results, results, known, cache)
+        files |= result.render_stale_pages(options.results, results, known, cache)
     return files
 
 

@@ -21,7 +21,8 @@ from usbench.datasets.codecs import image as image_file
 from usbench.errors import DataError
 from usbench.evaluate.rescore import open_stored_run
 from usbench.io.files import write_all
-from usbench.leaderboard.page import commands, result, result_pictures, result_tables
+from usbench.leaderboard.cache import Cache
+from usbench.leaderboard.page import commands, result, result_cases
 from usbench.leaderboard.page.document import templates
 from usbench.results.gallery import make as gallery
 from usbench.results.gallery.file import gallery_path, load_gallery
@@ -100,7 +101,8 @@ def write(folder: Path) -> dict[Path, bytes]:
     """The pages and what they share, written; a stand-in for the leaderboard."""
     results = load_results(folder)
     configs = commands.read_configs(ROOT / "conf")
-    pages = result.render_pages(folder, results, commands.find_commands(results, configs))
+    known = commands.find_commands(results, configs)
+    pages = result.render_stale_pages(folder, results, known, Cache())
     links = result.page_links(results)
     linked = "".join(f'<a href="{address}">{run_id}</a>' for run_id, address in links.items())
     index = f"<!doctype html><title>leaderboard</title>{linked}"
@@ -129,7 +131,7 @@ def test_every_finished_result_on_real_images_has_a_page(board):
     failed = replace(real[0], run_id="f" * 12, status="failed", reason="broke", protocols=())
     links = result.page_links([*results, failed])
     assert set(links) == {one.run_id for one in real}
-    pages = result.render_pages(board, [*results, failed], {})
+    pages = result.render_stale_pages(board, [*results, failed], {}, Cache())
     assert {path.relative_to(board).as_posix() for path in pages} == set(links.values())
     assert all((board / address).is_file() for address in links.values())
 
@@ -193,7 +195,7 @@ def test_a_damaged_gallery_stops_the_pages(board, tmp_path):
             source.read_bytes()[: -20 if "gallery" in suffix else None]
         )
     with pytest.raises(DataError, match=r"\.gallery\.json\.gz: expected gzipped JSON"):
-        result.render_pages(tmp_path, load_results(tmp_path), {})
+        result.render_stale_pages(tmp_path, load_results(tmp_path), {}, Cache())
 
 
 def test_text_of_a_result_is_never_markup(board):
@@ -227,7 +229,7 @@ def test_text_of_a_result_is_never_markup(board):
 def svg(shape, width):
     """The SVG element of a gallery's shape."""
     macros = templates().get_template("pictures.html").module
-    return str(macros.svg(result_pictures.show_shape(shape, width))).strip()
+    return str(macros.svg(shape, width)).strip()
 
 
 def test_shapes_lie_on_their_pixels():
@@ -253,7 +255,7 @@ def test_shapes_lie_on_their_pixels():
 
 def test_histogram_and_quartiles_by_hand():
     values = {"all classes": [0.0, 0.049, 0.05, 0.5, 1.0], "nerve": []}
-    found = result_tables.histogram_data(values, "segment")
+    found = result_cases.histogram_data(values, "segment")
     counts = found["rows"][0]["counts"]
     assert (counts[0], counts[1], counts[10], counts[19], sum(counts)) == (
         2,
@@ -263,10 +265,10 @@ def test_histogram_and_quartiles_by_hand():
         5,
     )  # the last bin holds its end
     assert found["edges"][1] == 0.05 and sum(found["rows"][1]["counts"]) == 0
-    rows = result_tables.quartile_table(values, "segment").rows
+    rows = result_cases.quartile_rows(values, "segment")
     assert rows[0] == ["all classes", "5", ".000", ".049", ".050", ".500", "1.000"]
     assert rows[1] == ["nerve", "0", *["–"] * 5]
-    assert result_tables.histogram_data({"all classes": [1.0, 8.0]}, "landmark")["edges"][-1] == 8
+    assert result_cases.histogram_data({"all classes": [1.0, 8.0]}, "landmark")["edges"][-1] == 8
 
 
 @pytest.mark.parametrize(

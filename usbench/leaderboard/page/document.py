@@ -14,20 +14,28 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from usbench.results.format import format_interval, format_value, format_with_interval
+
 FOLDER = Path(__file__).resolve().parent
 ASSETS = FOLDER / "assets"
 
 
 @cache
 def templates() -> Environment:
-    """The templates; every text that they are given is escaped."""
-    return Environment(
+    """The templates, with filters for scores; every text that they are given is escaped."""
+    environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {
+        "score": format_value,
+        "interval": format_interval,
+        "with_interval": format_with_interval,
+    }
+    return environment
 
 
 def render(template: str, **values: object) -> bytes:
