@@ -10,7 +10,7 @@ agrees_within: .02     # scores between 0 and 1 that are no further apart may ag
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import yaml
 
 from usbench.errors import DataError
 from usbench.leaderboard.agreement import TOLERANCE
+from usbench.leaderboard.rows import Row
 from usbench.types import TASKS, Task
 
 # Stated by the authors; read in someone else's copy of their table; neither.
@@ -80,6 +81,12 @@ def read_datasets(conf: Path) -> list[Dataset]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no folder of dataset YAMLs found; point at it with --conf DIR")
     return [read_dataset(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def datasets_by_name(datasets: Iterable[Dataset], rows: Iterable[Row]) -> dict[str, Dataset]:
+    """Datasets by their name; one that only rows have is its name alone."""
+    known = {row.dataset: Dataset(row.dataset) for row in rows}
+    return known | {dataset.name: dataset for dataset in datasets}
 
 
 def read_dataset(path: Path) -> Dataset:

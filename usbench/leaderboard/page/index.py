@@ -60,7 +60,7 @@ def render_index(
         data=as_json(
             {"leaderboard": page_data(rows, datasets, links, commands), "catalogue": cards}
         ),
-    )
+    ).encode()
 
 
 # ---- the catalogue

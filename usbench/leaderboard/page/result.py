@@ -197,7 +197,7 @@ def render_result(
         is_reproducible=command is not None and command.reproducible,
         settings=setting_tables(result),
         data=as_json(data),
-    )
+    ).encode()
 
 
 def undefined_scores(figures: Figures) -> dict[str, list[str]]:

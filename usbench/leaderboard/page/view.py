@@ -29,7 +29,7 @@ from usbench.leaderboard.columns import (
     table_title,
 )
 from usbench.leaderboard.page.commands import RunCommand, row_command
-from usbench.leaderboard.published import Dataset
+from usbench.leaderboard.published import Dataset, datasets_by_name
 from usbench.leaderboard.rows import Row, transfer_tables
 
 Json = dict[str, Any]
@@ -61,11 +61,10 @@ def page_data(
     rows: Sequence[Row], datasets: Iterable[Dataset], links: Links, commands: Commands
 ) -> Json:
     """The data of the page; the arguments are `index.render_index`'s."""
-    by_name = {dataset.name: dataset for dataset in reversed(list(datasets))}
+    by_name = datasets_by_name(datasets, rows)
     tasks = []
     for (name, _), task_rows in groupby(rows, key=lambda row: (row.dataset, row.task)):
-        dataset = by_name.get(name, Dataset(name))
-        tasks.append(task_data(list(task_rows), dataset, links, commands))
+        tasks.append(task_data(list(task_rows), by_name[name], links, commands))
     ours = Counter(f"{row.dataset}/{row.task}" for row in rows if row.origin == "run")
     return {
         "tasks": tasks,
