@@ -7,18 +7,21 @@ its scores are means over the folds, and the row says so.
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import TypeVar
 
 from usbench.errors import DataError
+from usbench.leaderboard.rows import mean_if_all
 from usbench.leaderboard.settings import read_settings
-from usbench.metrics.scores import Figure, Figures, ProtocolScores
+from usbench.metrics.scores import Figure, Figures, ProtocolScores, figure_values
 from usbench.results.result import Result
 
 # Folds of one seed → the scores of all their cases, for the protocols that case tables suffice for.
 Pool = Callable[[Sequence[Result]], Sequence[ProtocolScores]]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,6 @@ class SeedResult:
     run_ids: tuple[str, ...]
     folds: tuple[int, int] | None = None  # how many were joined, of how many there should be
     pooled: frozenset[str] = frozenset()  # protocols whose scores are of all folds' cases together
-
-
-def is_fold(result: Result) -> bool:
-    """Whether a result, finished or not, is one of a set of folds."""
-    return result.fold_series is not None
 
 
 def pool_nothing(folds: Sequence[Result]) -> Sequence[ProtocolScores]:
@@ -52,12 +50,12 @@ def join_folds(results: Iterable[Result], pool: Pool = pool_nothing) -> list[See
     joined = []
     sets: dict[object, dict[int | None, list[Result]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
-        if is_fold(result):
-            rule = (result.protocol.name, result.protocol.version)
-            key = (result.fold_series, result.model, result.recipe, rule)
-            sets[key][result.seed].append(result)
-        else:
+        if result.fold_series is None:
             joined.append(SeedResult(result, (result.run_id,)))
+        else:
+            rule = (result.protocol.name, result.protocol.version)
+            fold_set = (result.fold_series, result.model, result.recipe, rule)
+            sets[fold_set][result.seed].append(result)
     for seeds in sets.values():
         most = max(map(len, seeds.values()))
         joined += [join_seed(folds, pool) for folds in seeds.values() if len(folds) == most]
@@ -68,117 +66,88 @@ def join_seed(folds: list[Result], pool: Pool) -> SeedResult:
     """The folds of one seed as one result."""
     folds = sorted(folds, key=lambda result: (result.fold or 0, result.run_id))
     first = folds[0]
-    run_ids = tuple(result.run_id for result in folds)
-    numbers = [result.fold for result in folds]
+    run_ids = tuple(map(attrgetter("run_id"), folds))
+    numbers = list(map(attrgetter("fold"), folds))
     if len(set(numbers)) < len(numbers):
         raise DataError(
             f"{', '.join(run_ids)}: expected each fold of a seed once, got folds {numbers}; "
             "remove the copy"
         )
     assert first.primary is not None, "a finished result has a primary score"
-    pooled = {scores.name: scores for scores in pool(folds)}
+    pooled = by_name(pool(folds))
     reporting = pooled.get(first.protocol.name)
     if reporting is not None and first.primary.name not in reporting.scores:
         del pooled[first.protocol.name]
-    protocols = tuple(
-        join_protocol([scores_by(result, name) for result in folds], pooled.get(name))
-        for name in shared_protocols(folds)
-    )
+    protocols = []
+    for name, tables in shared_entries([by_name(fold.protocols) for fold in folds]).items():
+        if len(set(map(attrgetter("version"), tables))) == 1:
+            protocols.append(join_protocol(tables, pooled.get(name)))
     primary = protocols[0].scores.get(first.primary.name)
-    tests = sum(result.data.counts.get("test", 0) for result in folds)
+    seconds = shared_entries([fold.seconds or {} for fold in folds])
+    tests = sum(fold.data.counts.get("test", 0) for fold in folds)
     joined = replace(
         first,
         fold=None,
-        protocols=protocols,
-        primary=replace(first.primary, value=None if primary is None else primary.value),
+        protocols=tuple(protocols),
+        primary=replace(first.primary, value=primary.value if primary else None),
         data=replace(first.data, counts={"test": tests}, leakage=None),  # of the release's split
-        seconds=total_seconds(folds),
+        seconds={stage: sum(values) for stage, values in seconds.items()},
     )
     done = (len(folds), read_settings(first).folds)
     return SeedResult(joined, run_ids, done, frozenset(pooled))
 
 
-def scores_by(result: Result, protocol: str) -> ProtocolScores:
-    """The scores of a result by a protocol that it has."""
-    return next(scores for scores in result.protocols if scores.name == protocol)
+def by_name(protocols: Iterable[ProtocolScores]) -> dict[str, ProtocolScores]:
+    """The protocols' scores by name."""
+    return {scores.name: scores for scores in protocols}
 
 
-def shared_protocols(folds: Sequence[Result]) -> list[str]:
-    """The protocols that every fold was scored by, in one version."""
-    versions = [{scores.name: scores.version for scores in fold.protocols} for fold in folds]
-    first = versions[0]
-    return [
-        name
-        for name, version in first.items()
-        if all(other.get(name) == version for other in versions)
-    ]
+def shared_entries(tables: Sequence[Mapping[str, Value]]) -> dict[str, list[Value]]:
+    """Name → its value in each table, for the names that all have, in the first table's order."""
+    shared = {}
+    for name in tables[0]:
+        if all(name in table for table in tables):
+            shared[name] = [table[name] for table in tables]
+    return shared
 
 
 def join_protocol(folds: Sequence[ProtocolScores], pooled: ProtocolScores | None) -> ProtocolScores:
     """One protocol's scores: pooled where that was possible, else means over the folds."""
-    first = folds[0]
-    scores = [fold.scores for fold in folds]
+    # The clauses that all folds' descriptions have: a threshold chosen for one fold goes.
+    clauses = shared_entries([dict.fromkeys(fold.description.split("; ")) for fold in folds])
     per_class = {}
-    for label in first.per_class:
-        if all(label in fold.per_class for fold in folds):
-            per_class[label] = [fold.per_class[label] for fold in folds]
-    target_score = shared_target_score(folds)
+    for label, tables in shared_entries([fold.per_class for fold in folds]).items():
+        pooled_class = None if pooled is None else pooled.per_class.get(label, {})
+        per_class[label] = join_tables(tables, pooled_class)
+    targets = [figure_values(fold.target_score) for fold in folds]
+    target_score = folds[0].target_score if targets.count(targets[0]) == len(targets) else {}
+    if pooled is not None and pooled.target_score:
+        target_score = pooled.target_score
+    return replace(
+        folds[0],
+        description="; ".join(clauses),
+        scores=join_tables([fold.scores for fold in folds], pooled.scores if pooled else None),
+        per_class=per_class,
+        target_score=target_score,
+    )
+
+
+def join_tables(folds: Sequence[Figures], pooled: Figures | None) -> Figures:
+    """The scores that every fold has: the pooled ones, else means without an interval."""
+    shared = shared_entries(folds)
     if pooled is None:
-        joined = average_figures(scores)
-        by_class = {label: average_figures(tables) for label, tables in per_class.items()}
-    else:
-        joined = choose_figures(pooled.scores, scores)
-        by_class = {
-            label: choose_figures(pooled.per_class.get(label, {}), tables)
-            for label, tables in per_class.items()
-        }
-        target_score = pooled.target_score or target_score
-    description = shared_description([fold.description for fold in folds])
-    return ProtocolScores(first.name, first.version, description, joined, by_class, target_score)
-
-
-def shared_description(descriptions: Sequence[str]) -> str:
-    """The clauses that all folds' descriptions have: a threshold chosen for one fold goes."""
-    clauses = [description.split("; ") for description in descriptions]
-    return "; ".join(text for text in clauses[0] if all(text in other for other in clauses))
-
-
-def shared_scores(folds: Sequence[Figures]) -> list[str]:
-    """The scores that every fold has, in the first one's order."""
-    return [name for name in folds[0] if all(name in fold for fold in folds)]
-
-
-def choose_figures(pooled: Figures, folds: Sequence[Figures]) -> Figures:
-    """The pooled figures that every fold has too."""
-    return {name: pooled[name] for name in shared_scores(folds) if name in pooled}
-
-
-def average_figures(folds: Sequence[Figures]) -> Figures:
-    """The mean over the folds of every figure that all have, without an interval."""
-    return {name: average([fold[name] for fold in folds]) for name in shared_scores(folds)}
+        return {name: average(figures) for name, figures in shared.items()}
+    return {name: pooled[name] for name in shared if name in pooled}
 
 
 def average(figures: Sequence[Figure]) -> Figure:
     """The mean of one score over the folds; undefined where one of them is."""
-    known = [figure.value for figure in figures if figure.value is not None]
-    undefined = len(figures) - len(known)
+    values = [figure.value for figure in figures]
+    undefined = values.count(None)
     return Figure(
-        value=None if undefined else statistics.fmean(known),
+        value=mean_if_all(values),
         n=sum(figure.n or 0 for figure in figures),
         reason=f"undefined in {undefined} of {len(figures)} folds" if undefined else None,
         interval="no interval: a mean over folds",
         groups=sum(figure.groups or 0 for figure in figures),
     )
-
-
-def shared_target_score(folds: Sequence[ProtocolScores]) -> Figures:
-    """The target's own scores where all folds have the same; else {}."""
-    values = [{name: figure.value for name, figure in fold.target_score.items()} for fold in folds]
-    return folds[0].target_score if all(other == values[0] for other in values) else {}
-
-
-def total_seconds(folds: Sequence[Result]) -> dict[str, float]:
-    """The folds' seconds added up, for the stages that every fold has."""
-    seconds = [result.seconds or {} for result in folds]
-    stages = [stage for stage in seconds[0] if all(stage in other for other in seconds)]
-    return {stage: sum(other[stage] for other in seconds) for stage in stages}

@@ -111,8 +111,3 @@ def differing_names(values: Mapping[str, str], other: Mapping[str, str]) -> set[
     """The names of values that differ, but for the hash of all of them."""
     names = {*values, *other} - {"series"}
     return {name for name in names if values.get(name) != other.get(name)}
-
-
-def failed_name(result: Result) -> str:
-    """The name of a result without scores."""
-    return series_name(SeedResult(result, (result.run_id,)), ())

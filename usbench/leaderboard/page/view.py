@@ -222,8 +222,7 @@ def transfer_data(rows: Sequence[Row]) -> Json:
     tables = []
     for table in transfer_tables(rows):
         lines = []
-        for line in table.lines:
-            cells = map(format_transfer, line.rows)
-            lines.append([line.model, line.recipe, line.trained_on, *cells])
+        for recipe, by_dataset in table.lines.items():
+            lines.append([*recipe, *map(format_transfer, map(by_dataset.get, table.tested))])
         tables.append({"task": table.task, "tested": table.tested, "lines": lines})
     return {"text": legend.TRANSFER, "tables": tables}
