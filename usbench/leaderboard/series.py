@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from usbench.leaderboard.folds import SeedResult
@@ -37,24 +37,19 @@ def group_by_series(results: Iterable[SeedResult], begun: Iterable[Result]) -> l
     for result in begun:
         if result.seed is not None:
             seeds[series_key(result)].add(result.seed)
-    found = []
+    series = []
     for family, recipes in families.items():
-        parts = [(recipe, part) for recipe, group in recipes.items() for part in split(group)]
-        for number, (recipe, members) in enumerate(parts):
-            others = [other[0] for n, (_, other) in enumerate(parts) if n != number]
-            is_whole = len(members) == len(recipes[recipe])
-            seeds_begun = len(seeds[family, recipe]) if is_whole else len(members)
-            found.append(Series(series_name(members[0], others), members, seeds_begun))
-    return found
-
-
-def split(group: list[SeedResult]) -> list[list[SeedResult]]:
-    """The group, or its results one by one where a seed occurs twice.
-
-    Such results differ in something that their configuration doesn't show.
-    """
-    is_unique = len({member.result.seed for member in group}) == len(group)
-    return [group] if is_unique else [[member] for member in group]
+        parts: list[tuple[Sequence[SeedResult], int]] = []
+        for recipe, group in recipes.items():
+            if len({member.result.seed for member in group}) == len(group):
+                parts.append((group, len(seeds[family, recipe])))
+            else:  # They differ in something that their configuration doesn't show.
+                parts += [([member], 1) for member in group]
+        firsts = [members[0] for members, _ in parts]
+        for first, (members, seeds_begun) in zip(firsts, parts, strict=True):
+            others = [other.result for other in firsts if other is not first]
+            series.append(Series(series_name(first, others), members, seeds_begun))
+    return series
 
 
 def seed_order(member: SeedResult) -> tuple[bool, int, str]:
@@ -72,7 +67,7 @@ def series_key(result: Result) -> tuple[str, str]:
     return repr((*family, result.trained_on, result.fold)), recipe
 
 
-def series_name(member: SeedResult, others: Sequence[SeedResult]) -> str:
+def series_name(member: SeedResult, others: Sequence[Result]) -> str:
     """A row's name: the model and what tells it from others of that name. others: their first."""
     result = member.result
     parts = [result.model.replace("-", " ") if result.origin == "human" else result.model]
@@ -86,28 +81,21 @@ def series_name(member: SeedResult, others: Sequence[SeedResult]) -> str:
     if result.tuned:
         parts.append("tuned")
     if others:
-        parts += differences(result, [other.result for other in others])
+        parts += differences(result, others)
     return " · ".join(parts)
 
 
 def differences(result: Result, others: Sequence[Result]) -> list[str]:
     """What tells a recipe from others of its name: a few values, else its run id."""
     values = recipe_values(result)
-    other_values = [recipe_values(other) for other in others]
-    names = set()
-    for other in other_values:
-        names |= differing_names(values, other)
-    shown = {name: values.get(name) for name in sorted(names)}
-    alike = any(all(other.get(name) == shown[name] for name in shown) for other in other_values)
-    if not shown or len(shown) > MOST_DIFFERENCES or alike:
+    different = []
+    for other in others:
+        pairs = values.items() ^ recipe_values(other).items()  # (name, value) that one alone has
+        different.append({name for name, _ in pairs} - {"series"})
+    names = sorted(set().union(*different))
+    if not all(different) or len(names) > MOST_DIFFERENCES:
         return [result.run_id]
-    return [
-        f"{name.rsplit('.', 1)[-1]}={value or 'none'}".replace('"', "")
-        for name, value in shown.items()
-    ]
-
-
-def differing_names(values: Mapping[str, str], other: Mapping[str, str]) -> set[str]:
-    """The names of values that differ, but for the hash of all of them."""
-    names = {*values, *other} - {"series"}
-    return {name for name in names if values.get(name) != other.get(name)}
+    texts = []
+    for name in names:
+        texts.append(f"{name.rsplit('.', 1)[-1]}={values.get(name, 'none')}".replace('"', ""))
+    return texts
