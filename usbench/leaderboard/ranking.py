@@ -66,13 +66,15 @@ def rank_rows(
 
 def is_ranked(row: Row, results: Results) -> bool:
     """Whether a row takes part in a comparison."""
-    if row.status != "done" or row.origin not in ("run", "external"):
-        return False
-    if not row.reporting or row.old_protocol or not row.has_all_folds:
-        return False
-    if row.folds and not row.pooled:
-        return False
-    return all(results[run_id].cases for run_id in row.run_ids)
+    return (
+        row.status == "done"
+        and row.origin in ("run", "external")
+        and row.reporting
+        and not row.old_protocol
+        and row.has_all_folds
+        and (row.pooled or not row.folds)
+        and all(results[run_id].cases for run_id in row.run_ids)
+    )
 
 
 def rank_table(rows: Sequence[Row], results: Results, folder: Path, cache: Cache) -> list[Row]:
@@ -88,7 +90,7 @@ def rank_table(rows: Sequence[Row], results: Results, folder: Path, cache: Cache
         cached = cache.get(keys[a, b])
         if cached is not None:
             tests[a, b] = PairTest(**cached)
-    unknown = [pair for pair in keys if pair not in tests]
+    unknown = sorted(keys.keys() - tests.keys())
     if unknown:
         for pair, test in run_tests(rows, names, unknown, results, folder):
             tests[pair] = test
@@ -100,8 +102,9 @@ def hash_case_tables(row: Row, results: Results, folder: Path) -> str:
     """One hash of all case tables of a row; DataError where one isn't its result's."""
     digests = []
     for part in row.parts:
-        located = [(store.result_path(folder, results[run_id]), results[run_id]) for run_id in part]
-        digests.append([store.hash_cases(path, result) for path, result in located])
+        members = [results[run_id] for run_id in part]
+        paths = [store.result_path(folder, result) for result in members]
+        digests.append(list(map(store.hash_cases, paths, members)))
     return key(digests)
 
 
@@ -161,9 +164,10 @@ def place_rows(
         differences.append(
             paired.Difference(str(better), str(worse), value, None, None, test.se, test.p)
         )
-    ranks = paired.rank_models([str(place) for place in order], differences, higher_is_better)
+    ranks = paired.rank_models(list(map(str, order)), differences, higher_is_better)
     resolution = paired.RESOLUTION * differences[0].se
-    return [
-        replace(row, rank=ranks[str(place)], ranked=len(rows), resolution=resolution)
-        for place, row in enumerate(rows)
-    ]
+    ranked = []
+    for place, row in enumerate(rows):
+        rank = ranks[str(place)]
+        ranked.append(replace(row, rank=rank, ranked=len(rows), resolution=resolution))
+    return ranked
