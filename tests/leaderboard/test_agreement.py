@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from usbench.leaderboard.agreement import Agreement, judge_agreement, standard_error
+from usbench.leaderboard.agreement import judge_agreement, standard_error
+from usbench.leaderboard.rows import Agreement
 from usbench.metrics.bootstrap import draw, percentile_interval, resample_means
 
 

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 
 from tests.helpers.paths import ROOT
 from usbench.errors import DataError
-from usbench.leaderboard.agreement import Agreement
+from usbench.leaderboard.agreement import find_marks
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.published import Dataset, Published, read_datasets
-from usbench.leaderboard.rows import Row
-from usbench.leaderboard.versus import find_marks
+from usbench.leaderboard.rows import Agreement, Row
 from usbench.results.format import format_value
 from usbench.results.result import Result
 from usbench.results.store import save_result

@@ -16,16 +16,16 @@ from dataclasses import replace
 from itertools import chain, filterfalse
 from operator import attrgetter
 
-from usbench.leaderboard.agreement import TOLERANCE, standard_error
+from usbench.leaderboard.agreement import TOLERANCE, compare_with_published, standard_error
 from usbench.leaderboard.folds import Pool, SeedResult, join_folds, pool_nothing, shared_entries
 from usbench.leaderboard.published import Dataset, Published
 from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore, mean_if_all
 from usbench.leaderboard.series import Series, group_by_series, series_name
-from usbench.leaderboard.versus import compare_with_published
 from usbench.metrics.scores import Figure, ProtocolScores
 from usbench.results.result import Result
 from usbench.results.store import lower_is_better
 from usbench.types import Task
+
 
 def build_rows(
     results: Sequence[Result], datasets: Sequence[Dataset], pool: Pool = pool_nothing
@@ -77,9 +77,7 @@ def our_rows(series: Sequence[Series]) -> list[Row]:
     return rows
 
 
-def our_row(
-    series: Series, seeds: Sequence[SeedResult], tables: Sequence[ProtocolScores]
-) -> Row:
+def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[ProtocolScores]) -> Row:
     """The row of one series under one protocol. tables: the scores of each seed."""
     first, protocol = seeds[0], tables[0]
     result = first.result

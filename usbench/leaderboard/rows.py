@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from usbench.leaderboard.agreement import Agreement
 from usbench.results.result import Cost
 from usbench.types import Task
 
@@ -72,6 +71,20 @@ def mean_if_all(values: Iterable[float | None]) -> float | None:
     """The mean; None where a value is missing or there is none."""
     known = all_if_known(values)
     return statistics.fmean(known) if known else None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a result relates to a published score.
+
+    agrees: the 90 % interval of the difference lies within ±δ. higher, lower: the 95 % interval
+    excludes 0 and the difference exceeds δ. Otherwise can't tell, with the reason.
+    """
+
+    verdict: str
+    reason: str = ""
+    low: float | None = None  # 95 % interval of ours minus theirs
+    high: float | None = None
 
 
 @dataclass(frozen=True)
