@@ -112,7 +112,7 @@ def test_missing_and_unknown_predictions(lay):
         enter(config, there, strict=True)
     first.write_bytes(kept)
     (there / "other.png").write_bytes(kept)
-    with pytest.raises(DataError, match=r"test split's images, got 'other'"):
+    with pytest.raises(DataError, match=r"images to score, got 'other'"):
         enter(config, there)
     (there / "other.png").unlink()
     label_png.write_label_png(first, np.zeros((3, 4), np.uint8))
@@ -144,7 +144,7 @@ def test_the_command_enters_the_row(tmp_path, capsys, lay):
     assert (
         score.main([*words, *where]) == 1
     )  # the phantom that such a command meets has other images
-    assert "expected predictions of the test split's images" in capsys.readouterr().err
+    assert "expected predictions of images to score" in capsys.readouterr().err
     root = config.root
     (tmp_path / "data").mkdir()
     (tmp_path / "data/usgra").symlink_to(root)

@@ -108,7 +108,7 @@ def test_a_missing_prediction_is_nothing_found_and_counted(masks, tmp_path, caps
             lambda t: lay_mask(t / "guess/other.png", "000"),
             [],
             1,
-            "images with a target, got 'other'",
+            "images to score, got 'other'",
         ),
         (
             lambda t: lay_mask(t / "guess/pig1_a.png", "11", "00"),

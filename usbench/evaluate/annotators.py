@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def as_two_annotators(layout: Layout, dataset: str) -> TwoAnnotators:
         raise ConfigError(
             f"dataset={dataset}: expected a dataset of two annotators, such as kidney"
         )
-    return cast(TwoAnnotators, layout)
+    return layout
 
 
 def drawings_fingerprint(layout: TwoAnnotators, root: Path) -> str:

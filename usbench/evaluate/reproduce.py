@@ -71,11 +71,11 @@ def rebuild_config(
     else:
         root = find_release(config, data)
     config = replace(config, root=root)
-    found = fingerprint(config, config.open_dataset(), drawn)
-    if found != result.data.fingerprint:
+    present = fingerprint(config, config.open_dataset(), drawn)
+    if present != result.data.fingerprint:
         raise DataError(
             f"{root}: expected the data of this result (fingerprint "
-            f"{str(result.data.fingerprint)[:12]}), got other data ({found[:12]}): files, their "
+            f"{str(result.data.fingerprint)[:12]}), got other data ({present[:12]}): files, their "
             "bytes, split or groups differ"
         )
     series, run_id = run_ids(config)
@@ -143,12 +143,12 @@ def compare(old: Result, new: Result) -> Comparison:
     score lies in the recorded interval. Else different.
     """
     assert old.primary and old.predictions and new.predictions  # both are done
-    recorded = old.scores[old.primary.name]
+    expected = old.scores[old.primary.name]
     value = score_value(new, old.primary.name)
     verdict: Verdict = "different"
     if old.predictions.sha256 == new.predictions.sha256:
         verdict = "identical"
-    elif is_inside(value, recorded):
+    elif is_inside(value, expected):
         verdict = "within the interval"
     changed = {}
     for name, figure in old.scores.items():

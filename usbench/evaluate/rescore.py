@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -22,7 +21,7 @@ from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
 from usbench.metrics.scores import ProtocolScores, Scores
 from usbench.results import scoring, store
-from usbench.results.build import ReportedScores, report_scores
+from usbench.results.build import report_scores
 from usbench.results.predictions import StoredPredictions, prediction_files, read_predictions
 from usbench.results.result import Result
 from usbench.runner import config as run_config
@@ -134,14 +133,9 @@ def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
     """
     run = open_stored_run(result, runs)
     config, scores = with_current_notes(run.config), run.score()
-    redistribute = config.dataset.redistribute
-    cases = store.hash_case_ids(scores.cases, redistribute, config.dataset.name)
-    return with_scores(result, reported_scores(config, run.dataset, scores)), cases
-
-
-def with_scores(result: Result, scores: ReportedScores) -> Result:
-    """The result with other scores."""
-    return replace(result, protocols=scores.protocols, primary=scores.primary)
+    cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, config.dataset.name)
+    reported = reported_scores(config, run.dataset, scores)
+    return replace(result, **vars(reported)), cases
 
 
 def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | None:
@@ -159,25 +153,27 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
     if result.cases is None or "task" not in result.config:
         return None
     rows = store.read_cases(path, result)
-    leaking = set(result.data.leakage.images) if result.data.leakage else set()
     scores = scores_from_cases(result, rows)
     if scores is None:
         return None
-    if leaking:
+    if result.data.leakage:
+        leaking = result.data.leakage.images
         clean = scores_from_cases(result, [row for row in rows if row["case"] not in leaking])
         assert clean is not None  # the result decides, not the rows
         scores = scoring.add_leak_free(scores, clean.protocol.scores)
     assert result.primary is not None  # it has a case table
     groups = len({row["group"] for row in rows})
-    config = with_current_notes(config_of(result))
+    folders = {"root": "", "runs": "", "results": ""}  # unknown here
+    config = RunConfig.from_mapping(result.config, **folders, tracking="none", debug=False)
+    config = with_current_notes(config)
     description = run_protocol_description(config, scores.protocol.description)
     new = report_scores(scores, result.primary.name, groups, description)
     first = merge_protocols(result.protocol, new.protocols[0])
-    others = {protocol.name: protocol for protocol in result.protocols[1:]}
-    others |= {protocol.name: protocol for protocol in new.protocols[1:]}
-    merged = replace(new, protocols=(first, *others.values()))
+    others = {}
+    for protocol in (*result.protocols[1:], *new.protocols[1:]):
+        others[protocol.name] = protocol
     cases = [{name: value or None for name, value in row.items()} for row in rows]
-    return with_scores(result, merged), cases
+    return replace(result, protocols=(first, *others.values()), primary=new.primary), cases
 
 
 def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scores | None:
@@ -185,7 +181,10 @@ def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scor
     classes = result.config["dataset"]["views"][result.task]["classes"]
     name, version = result.protocol.name, result.protocol.version
     if result.task == "segment":
-        native = [protocol.name for protocol in result.protocols if is_native(protocol.name)]
+        native = []
+        for scores in result.protocols:
+            if scores.name in MASK_PROTOCOLS and MASK_PROTOCOLS[scores.name].is_native:
+                native.append(scores.name)
         return segment_scorer.from_cases(rows, classes, native) if name in native else None
     if name == COCO and version >= BOX_PROTOCOLS[name].matched_since:
         return detect_scorer.from_cases(rows, classes)
@@ -201,17 +200,6 @@ def merge_protocols(old: ProtocolScores, new: ProtocolScores) -> ProtocolScores:
         per_class=per_class,
         target_score={**old.target_score, **new.target_score},
     )
-
-
-def config_of(result: Result) -> RunConfig:
-    """The configuration that a run's result holds; its folders are unknown."""
-    places: dict[str, Any] = dict.fromkeys(("root", "runs", "results"), "")
-    return RunConfig.from_mapping(result.config, **places, tracking="none", debug=False)
-
-
-def is_native(protocol: str) -> bool:
-    """Whether a protocol of that name scores masks at native size."""
-    return protocol in MASK_PROTOCOLS and MASK_PROTOCOLS[protocol].is_native
 
 
 def with_current_notes(config: RunConfig) -> RunConfig:
@@ -238,13 +226,16 @@ class RescoreReport:
 
 
 def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
-    """Rescore every finished run of ours, and external predictions; nothing is trained.
+    """Rescore every finished run of ours, and others' predictions; nothing is trained.
 
     A result is rewritten only where something of it changes. One whose predictions or data are
     gone stays as it is; the leaderboard shows it apart where its protocol's version is old.
     """
     report = RescoreReport()
-    results = [result for result in store.load_results(folder, phantom) if is_rescorable(result)]
+    results = []
+    for result in store.load_results(folder, phantom):
+        if result.is_done and result.origin in ("run", "external"):
+            results.append(result)
     for result in track(results, "rescoring", len(results)):
         path = store.result_path(folder, result)
         try:
@@ -267,11 +258,8 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
 
 def is_outdated(result: Result) -> bool:
     """Whether a protocol has a newer version than the one that the result was scored by."""
-    newest = {name: rule.version for name, rule in MASK_PROTOCOLS.items()}
-    newest |= {name: rule.version for name, rule in BOX_PROTOCOLS.items()}
-    return any(newest.get(old.name, 0) > old.version for old in result.protocols)
-
-
-def is_rescorable(result: Result) -> bool:
-    """Whether it is a finished run of ours, or somebody else's predictions."""
-    return result.is_done and result.origin in ("run", "external")
+    rules = {**MASK_PROTOCOLS, **BOX_PROTOCOLS}
+    for scores in result.protocols:
+        if scores.name in rules and rules[scores.name].version > scores.version:
+            return True
+    return False
