@@ -70,10 +70,8 @@ def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> In
         DataError: a file isn't COCO's, a reference leads nowhere, or (strict) a result is missing.
     """
     parts = coco_parts.load_coco_parts(target_file)
-    known, results = (
-        coco_targets.read_coco_targets(target_file),
-        coco_results.read_coco_results(prediction_file, parts),
-    )
+    known = coco_targets.read_coco_targets(target_file)
+    results = coco_results.read_coco_results(prediction_file, parts)
     categories = sorted(parts["categories"], key=lambda entry: entry["id"])
     numbers = {str(entry["name"]): n for n, entry in enumerate(categories)}
     are_masks = all(result.counts is not None for part in results.values() for result in part)
@@ -87,14 +85,14 @@ def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> In
     crowd = np.concatenate([part.crowd for part in targets])
     scores = np.concatenate([part.scores for part in predictions])
     all_predictions = PredictedObjects(*join(predictions), scores)
-    kept = keep_best(all_predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
-    overlaps = pair_overlaps(targets, predictions, kept, sizes, are_masks)
+    best = keep_best(all_predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
+    overlaps = pair_overlaps(targets, predictions, best, sizes, are_masks)
     return Instances(
         tuple(numbers),
         cases,
         missing,
         TargetObjects(*join(targets), crowd),
-        all_predictions.select(kept),
+        all_predictions.select(best),
         overlaps,
         are_masks,
     )
@@ -156,18 +154,18 @@ def join(
 def pair_overlaps(
     targets: Sequence[ImageObjects],
     predictions: Sequence[ImageObjects],
-    kept: NDArray[np.int64],
+    best: NDArray[np.int64],
     sizes: Sequence[tuple[int, int]],
     are_masks: bool,
 ) -> Overlaps:
-    """The overlap of each kept prediction with each target of its image and class.
+    """The overlap of each prediction that counts with each target of its image and class.
 
     Args:
-        kept: numbers of the predictions that count, over all images.
+        best: numbers of the predictions that count, over all images.
         sizes: (height, width) of each image.
     """
     number = np.full(sum(len(part.labels) for part in predictions), -1, np.int64)
-    number[kept] = np.arange(len(kept))
+    number[best] = np.arange(len(best))
     blocks = []
     first_prediction = first_target = 0  # numbers of the image's first objects
     for target, predicted, size in zip(targets, predictions, sizes, strict=True):
@@ -255,7 +253,7 @@ def match_targets(targets: TargetObjects, size: tuple[int, int]) -> list[Matches
         targets.area[single],
         np.ones(len(single), np.float32),
     )
-    kept = keep_best(predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
-    overlaps = Overlaps(np.arange(len(kept)), single[kept], np.ones(len(kept)))
+    best = keep_best(predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
+    overlaps = Overlaps(np.arange(len(best)), single[best], np.ones(len(best)))
     thresholds, areas = PROTOCOL.thresholds, PROTOCOL.areas
-    return match(targets, predictions.select(kept), overlaps, thresholds, size, areas)
+    return match(targets, predictions.select(best), overlaps, thresholds, size, areas)

@@ -65,7 +65,9 @@ def rebuild_config(
     )
     machine.resolve_device(config.device)
     config = with_weights(config, weights_file)
-    drawn = config.phantom and phantom_fingerprint(config) == result.data.fingerprint
+    drawn = config.phantom and result.data.fingerprint == source.phantom_fingerprint(
+        config.dataset, config.task, config.fold
+    )
     if drawn:
         root = source.ensure_phantom(config.dataset, config.task, config.runs)
     else:
@@ -80,11 +82,6 @@ def rebuild_config(
         )
     series, run_id = run_ids(config)
     return replace(config, series=series, run_id=run_id)
-
-
-def phantom_fingerprint(config: RunConfig) -> str:
-    """The fingerprint of the phantom that usbench draws now for a configuration."""
-    return source.phantom_fingerprint(config.dataset, config.task, config.fold)
 
 
 def find_release(config: RunConfig, data: Path | None) -> Path:
