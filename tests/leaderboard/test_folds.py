@@ -18,9 +18,9 @@ from usbench.errors import DataError
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache
 from usbench.leaderboard.csv_file import to_csv
-from usbench.leaderboard.folds import join_folds, pool_nothing
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.pooling import pool_cases
+from usbench.leaderboard.series import join_folds, pool_nothing
 from usbench.metrics.detect_scorer import DetectScorer
 from usbench.metrics.landmark_scorer import LandmarkScorer
 from usbench.metrics.segment_scorer import SegmentScorer

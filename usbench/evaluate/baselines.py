@@ -155,8 +155,9 @@ def average_masks(train: Iterable[Sample]) -> Maps:
     """(C, h, w) on the grid: the share of the training images with the class at each place."""
     total: Maps = np.zeros(())
     count = 0
-    for count, sample in enumerate(train, 1):
+    for sample in train:
         assert isinstance(sample.target, Masks)
+        count += 1
         total = total + stretch(sample.target.planes.astype(np.float64), GRID)
     return total / count
 

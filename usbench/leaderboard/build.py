@@ -2,7 +2,7 @@
 
 One table per dataset, task, protocol (name and version) and evaluated data: scores from different
 protocols never share a column. The seeds of one recipe are one row (mean; SD with n − 1), and so
-are the folds of each seed (folds.py). A difference to a published score is given only where
+are the folds of each seed (series.py). A difference to a published score is given only where
 protocol, data, model and recipe are the same; otherwise the row says which of them differ. No
 dates, no order of discovery: the same results give the same bytes.
 """
@@ -17,10 +17,18 @@ from itertools import chain, filterfalse
 from operator import attrgetter
 
 from usbench.leaderboard.agreement import TOLERANCE, compare_with_published, standard_error
-from usbench.leaderboard.folds import Pool, SeedResult, join_folds, pool_nothing, shared_entries
 from usbench.leaderboard.published import Dataset, Published
 from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore, mean_if_all
-from usbench.leaderboard.series import Series, group_by_series, series_name
+from usbench.leaderboard.series import (
+    Pool,
+    SeedResult,
+    Series,
+    group_by_series,
+    join_folds,
+    pool_nothing,
+    series_name,
+    shared_entries,
+)
 from usbench.metrics.scores import Figure, ProtocolScores
 from usbench.results.result import Result
 from usbench.results.store import lower_is_better

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,9 @@ def sha256(text: str) -> str:
 
 
 @cache
-def hash_code() -> str:
-    """sha256 of the sources that compute entries, and of NumPy's version."""
+def hash_code(patterns: tuple[str, ...] = SOURCES) -> str:
+    """sha256 of source files of the package, and of NumPy's version."""
     folder = Path(__file__).resolve().parents[1]
-    files = sorted(path for pattern in SOURCES for path in folder.glob(pattern))
-    sources = b"".join(path.read_bytes() for path in files)
+    files = set(filter(Path.is_file, chain.from_iterable(map(folder.glob, patterns))))
+    sources = b"".join(map(Path.read_bytes, sorted(files)))
     return hashlib.sha256(np.__version__.encode() + sources).hexdigest()

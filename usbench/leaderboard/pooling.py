@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from usbench.leaderboard.cache import Cache, key
-from usbench.leaderboard.folds import Pool
+from usbench.leaderboard.series import Pool
 from usbench.leaderboard.settings import read_settings
 from usbench.metrics import detect_scorer, landmark_scorer, segment_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO

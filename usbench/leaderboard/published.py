@@ -9,15 +9,16 @@ agrees_within: .02     # scores between 0 and 1 that are no further apart may ag
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from usbench.datasets.codecs.readers import is_number
 from usbench.errors import DataError
+from usbench.io.files import JsonObject
 from usbench.leaderboard.agreement import TOLERANCE
 from usbench.leaderboard.rows import Row
 from usbench.types import TASKS, Task
@@ -80,7 +81,7 @@ def read_datasets(conf: Path) -> list[Dataset]:
     folder = conf / "dataset"
     if not folder.is_dir():
         raise DataError(f"{folder}: no folder of dataset YAMLs found; point at it with --conf DIR")
-    return [read_dataset(path) for path in sorted(folder.glob("*.yaml"))]
+    return list(map(read_dataset, sorted(folder.glob("*.yaml"))))
 
 
 def datasets_by_name(datasets: Iterable[Dataset], rows: Iterable[Row]) -> dict[str, Dataset]:
@@ -98,25 +99,25 @@ def read_dataset(path: Path) -> Dataset:
         raise DataError(f"{path}: expected YAML, got a damaged file ({message})") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
-    entries = enumerate(content.get("published") or [])
-    texts = {key: one_line(content.get(key)) for key in ("title", "licence", "citation")}
+    published = []
+    for number, entry in enumerate(content.get("published") or []):
+        published.append(read_published(entry, f"{path}: published[{number}]"))
     return Dataset(
         name=str(content.get("name", path.stem)),
-        **texts,
-        published=tuple(
-            read_published(entry, f"{path}: published[{number}]") for number, entry in entries
-        ),
+        title=one_line(content.get("title")),
+        licence=one_line(content.get("licence")),
+        citation=one_line(content.get("citation")),
+        published=tuple(published),
         protocols=content.get("published_protocols") or {},
         agrees_within=read_tolerance(content, path),
         notes=tuple(read_notes(content)),
     )
 
 
-def read_tolerance(content: Mapping[str, Any], path: Path) -> float:
+def read_tolerance(content: JsonObject, path: Path) -> float:
     """How far apart two scores between 0 and 1 may be that agree."""
     tolerance = content.get("agrees_within", TOLERANCE)
-    is_number = isinstance(tolerance, (int, float)) and not isinstance(tolerance, bool)
-    if not is_number or not 0 < tolerance < 1:
+    if not is_number(tolerance, 0, 1) or tolerance in (0, 1):
         raise DataError(
             f"{path}: agrees_within: expected a number between 0 and 1, got {tolerance!r}"
         )
@@ -154,12 +155,11 @@ def check_scores(scores: object, where: str) -> None:
     if not isinstance(scores, dict) or not scores:
         raise DataError(f"{where}: expected scores as {{name: number}}, got {scores}")
     for name, value in scores.items():
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value):
+        if not is_number(value, -sys.float_info.max, sys.float_info.max):
             raise DataError(f"{where}: expected a number for score {name}, got {value}")
 
 
-def read_notes(content: Mapping[str, Any]) -> Iterator[Note]:
+def read_notes(content: JsonObject) -> Iterator[Note]:
     """Leakage, known defects, unknown groups, split and access, as the YAML describes them."""
     views = content.get("views")
     for task, view in views.items() if isinstance(views, dict) else ():

@@ -17,12 +17,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 from usbench.io.console import track
 from usbench.io.files import JsonObject, file_sha256
-from usbench.leaderboard.cache import Cache, key
+from usbench.leaderboard.cache import Cache, hash_code, key
 from usbench.leaderboard.columns import NO_LEAKAGE
 from usbench.leaderboard.page import result_cases
 from usbench.leaderboard.page.commands import RunCommand, result_command
@@ -62,7 +61,6 @@ TITLES = {  # of scores
     "nsd": "surface Dice",
     "hd95_px": "HD95, px",
 }
-PACKAGE = Path(__file__).resolve().parents[2]
 SOURCES = (  # what a page follows from, and more
     "**/*.py",
     "leaderboard/page/assets/**/*",
@@ -130,19 +128,12 @@ def page_key(path: Path, command: RunCommand | None) -> str:
     code. path: the result's.
     """
     gallery = hash_if_there(gallery_path(path))
-    return key(hash_sources(), hash_if_there(path), gallery, repr(command))
+    return key(hash_code(SOURCES), hash_if_there(path), gallery, repr(command))
 
 
 def hash_if_there(path: Path) -> str | None:
     """sha256 of a file; None where there is none."""
     return file_sha256(path) if path.is_file() else None
-
-
-@cache
-def hash_sources() -> str:
-    """sha256 of the sources that render pages."""
-    files = {path for pattern in SOURCES for path in PACKAGE.glob(pattern) if path.is_file()}
-    return hashlib.sha256(b"".join(map(Path.read_bytes, sorted(files)))).hexdigest()
 
 
 # ---- one page
