@@ -77,14 +77,13 @@ def find_marks(ours: Row, theirs: Row) -> tuple[str, ...]:
     What the paper leaves open counts as different: an unknown protocol or recipe, or a number of
     parameters that we don't know of ours.
     """
-    counts = {split: ours.counts.get(split) for split in theirs.counts}
     same_split = (theirs.split, theirs.trained_on) == (ours.split, ours.trained_on)
     fixed_split = ours.fold is None and ours.folds is None
     same_size = theirs.parameters in (None, ours.parameters)
     named_recipe = theirs.recipe is not None and not ours.tuned
     checks = {
         "≠ protocol": ours.protocol == theirs.protocol and not ours.old_protocol,
-        "≠ data": same_split and fixed_split and counts == theirs.counts,
+        "≠ data": same_split and fixed_split and theirs.counts.items() <= ours.counts.items(),
         "≠ model": ours.model == theirs.model and same_size,
         "≠ recipe": ours.recipe == theirs.recipe and named_recipe,
     }
@@ -107,8 +106,8 @@ def compare_with_published(
     if not compared:
         return replace(ours, marks=("≠ model",), agreement=Agreement("can't tell", "≠ model"))
     marks, theirs = min(compared, key=lambda pair: len(pair[0]))
-    names = (ours.primary, *theirs.scores)
-    score = next((name for name in names if name in ours.scores and name in theirs.scores), None)
+    in_common = ours.scores.keys() & theirs.scores.keys()
+    score = next((name for name in (ours.primary, *theirs.scores) if name in in_common), None)
     if marks or score is None:
         agreement = Agreement("can't tell", ", ".join(marks) or "no score in common")
         return replace(ours, marks=marks, against=theirs.name, agreement=agreement)

@@ -45,8 +45,8 @@ def build_rows(
         datasets: with the published rows.
         pool: how folds are pooled (`pooling.pool_cases`).
     """
-    done = filter(attrgetter("is_done"), results)
-    ours = our_rows(group_by_series(join_folds(done, pool), results))
+    seeds = join_folds(filter(attrgetter("is_done"), results), pool)
+    ours = our_rows(group_by_series(seeds, results))
     newest: dict[str, int] = {}  # version of each protocol among our rows
     reporting = set()
     for row in ours:
@@ -62,8 +62,8 @@ def build_rows(
     rows = []
     for row in ours:
         row = replace(row, old_protocol=(row.version or 0) < newest[row.protocol])
-        same_task = papers[row.dataset, row.task]
-        rows.append(compare_with_published(row, same_task, tolerance.get(row.dataset, TOLERANCE)))
+        within = tolerance.get(row.dataset, TOLERANCE)
+        rows.append(compare_with_published(row, papers[row.dataset, row.task], within))
     rows += chain.from_iterable(papers.values())
     for place, row in enumerate(rows):
         if (row.dataset, row.task, row.protocol) in reporting:
@@ -101,7 +101,8 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
             per_class[label] = join_figures([figures[primary] for figures in classes])
     target = protocol.target_score.get(primary)
     leakage = result.data.leakage
-    members = [seed_result.result for seed_result in seeds]
+    members: list[Result] = list(map(attrgetter("result"), seeds))
+    parts: tuple[tuple[str, ...], ...] = tuple(map(attrgetter("run_ids"), seeds))
     seconds = mean_if_all((member.seconds or {}).get("fit") for member in members)
     return Row(
         dataset=result.dataset,
@@ -125,8 +126,8 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
         seeds_begun=series.seeds_begun,
         folds=first.folds,
         pooled=protocol.name in first.pooled,
-        run_ids=tuple(chain.from_iterable(seed_result.run_ids for seed_result in seeds)),
-        parts=tuple(seed_result.run_ids for seed_result in seeds),
+        run_ids=tuple(chain(*parts)),
+        parts=parts,
         parameters=result.parameters,
         cost=next(filter(None, map(attrgetter("cost"), members)), None),
         training_hours=None if seconds is None else seconds / 3600,
@@ -233,8 +234,8 @@ def row_order(row: Row) -> tuple[object, ...]:
     loss = math.inf
     if row.value is not None:
         loss = -row.value if row.higher_is_better else row.value
-    place = (row.dataset, row.task, *row.table, kind_order(row), loss)
-    return (*place, row.name, row.recipe or "", row.run_ids)
+    table = (row.dataset, row.task, *row.table)
+    return (*table, kind_order(row), loss, row.name, row.recipe or "", row.run_ids)
 
 
 def kind_order(row: Row) -> int:

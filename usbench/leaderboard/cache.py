@@ -108,6 +108,6 @@ def sha256(text: str) -> str:
 def hash_code(patterns: tuple[str, ...] = SOURCES) -> str:
     """sha256 of source files of the package, and of NumPy's version."""
     folder = Path(__file__).resolve().parents[1]
-    files = set(filter(Path.is_file, chain.from_iterable(map(folder.glob, patterns))))
-    sources = b"".join(map(Path.read_bytes, sorted(files)))
+    files = sorted(set(filter(Path.is_file, chain(*map(folder.glob, patterns)))))
+    sources = b"".join(map(Path.read_bytes, files))
     return hashlib.sha256(np.__version__.encode() + sources).hexdigest()

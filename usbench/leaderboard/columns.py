@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 from usbench.leaderboard import legend
 from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore
@@ -120,12 +121,12 @@ def main_score_of(rows: Sequence[Row]) -> str:
 def further_scores(rows: Sequence[Row]) -> list[str]:
     """The other scores that a table shows."""
     main = main_score_of(rows)
-    further = []
-    for name in TABLE_SCORES[rows[0].task]:
-        scores = filter(None, (row.scores.get(name) for row in rows))
-        if name != main and any(score.value is not None for score in scores):
-            further.append(name)
-    return further
+    known = set()
+    for row in rows:
+        for name in row.scores.keys() - known:
+            if row.scores[name].value is not None:
+                known.add(name)
+    return [name for name in TABLE_SCORES[rows[0].task] if name in known - {main}]
 
 
 def table_classes(rows: Sequence[Row]) -> list[str]:
@@ -176,8 +177,10 @@ def format_cost(row: Row) -> str:
     if row.cost is None or not row.reporting:
         return ""
     cost = row.cost
-    time = f"{cost.latency_ms.p50:.0f} ms ({cost.fps:.0f} fps) on {cost.on}"
-    return f"{cost.macs / 1e9:.1f} G mul–adds, {time}"
+    return (
+        f"{cost.macs / 1e9:.1f} G mul–adds, {cost.latency_ms.p50:.0f} ms ({cost.fps:.0f} fps) "
+        f"on {cost.on}"
+    )
 
 
 def latency_ms(row: Row) -> float | None:
@@ -232,13 +235,13 @@ def table_title(row: Row) -> tuple[str, str]:
 def protocol_description(rows: Sequence[Row]) -> str:
     """The description of a table's protocol, ours if possible; "" where there is none."""
     unknown = legend.UNKNOWN_PROTOCOL if rows[0].protocol == "unknown" else ""
-    return next(filter(None, (row.description for row in ours_first(rows))), unknown)
+    return next(filter(None, map(attrgetter("description"), ours_first(rows))), unknown)
 
 
 def resolution_notes(rows: Sequence[Row]) -> list[str]:
     """Which differences the cases of a table can show."""
     notes = []
-    for size, primary in {row.resolution: row.primary for row in rows}.items():
+    for size, primary in dict(map(attrgetter("resolution", "primary"), rows)).items():
         if size is not None:
             notes.append(
                 f"Resolution: {format_value(size, primary)} {primary}; a smaller true difference "
@@ -249,4 +252,4 @@ def resolution_notes(rows: Sequence[Row]) -> list[str]:
 
 def leakage_notes(rows: Sequence[Row]) -> list[str]:
     """The descriptions of the leakage in a table's data."""
-    return list(filter(None, dict.fromkeys(row.leakage_description for row in rows)))
+    return list(filter(None, dict.fromkeys(map(attrgetter("leakage_description"), rows))))

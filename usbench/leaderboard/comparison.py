@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.errors import DataError
+from usbench.leaderboard.rows import all_if_known
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import Interval, draw, percentile_interval
 from usbench.metrics.detect_scorer import matches_from_cases
@@ -68,17 +69,17 @@ def compare_models(
     draws = draw(groups)
     scores = {model.name: paired.score_model(model, draws) for model in models}
     best = sorted(models, key=lambda model: scores[model.name], reverse=higher_is_better)
-    names = tuple(model.name for model in best)
+    names = tuple(map(attrgetter("name"), best))
     pairs = paired.compare_models(best, draws)
     places = paired.rank_models(names, pairs, higher_is_better)
-    holm = iter(paired.correct_holm([pair.p for pair in pairs if pair.p is not None]))
+    p_values = all_if_known(map(attrgetter("p"), pairs))
     return Comparison(
         models=names,
         values=tuple(map(scores.__getitem__, names)),
         intervals=tuple(percentile_interval(model.scores(draws), draws.groups) for model in best),
         ranks=tuple(map(places.__getitem__, names)),
         pairs=tuple(pairs),
-        corrected=tuple(None if pair.p is None else next(holm) for pair in pairs),
+        corrected=tuple(paired.correct_holm(p_values)) or (None,) * len(pairs),
         groups=draws.groups,
     )
 
@@ -135,14 +136,14 @@ def model_names(results: Sequence[Result]) -> list[str]:
     names = []
     for result in results:
         is_alone = len(recipes[result.model]) == 1
-        recipe = "" if is_alone else f" {result.recipe or result.run_id}"
-        names.append(result.model + recipe)
+        suffix = "" if is_alone else f" {result.recipe or result.run_id}"
+        names.append(result.model + suffix)
     return names
 
 
 def groups_of_cases(rows: CaseRows) -> list[str]:
     """The group of each case, in order."""
-    return list({row["case"]: row["group"] for row in rows}.values())
+    return list(dict(map(itemgetter("case", "group"), rows)).values())
 
 
 def measure_models(
@@ -163,8 +164,8 @@ def measure_models(
     classes = list(dict.fromkeys(map(itemgetter("class"), first)))
     checked = check_same_cases(task, names, chain([first], remaining))
     if task == "detect":
-        matches = by_name(names, [matches_from_cases(rows, classes) for rows in checked])
-        return [MapScores(name, tuple(seeds)) for name, seeds in matches.items()]
+        matches = [matches_from_cases(rows, classes) for rows in checked]
+        return [MapScores(name, tuple(seeds)) for name, seeds in by_name(names, matches).items()]
     values = dice_scores(checked) if task == "segment" else list(map(radial_errors, checked))
     models: list[ComparedModel] = []
     for name, tables_of_seeds in by_name(names, values).items():

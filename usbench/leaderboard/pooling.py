@@ -7,8 +7,9 @@ resampled for the intervals. Only protocols that case tables suffice for are sco
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 from usbench.leaderboard.cache import Cache, key
@@ -18,10 +19,12 @@ from usbench.metrics import detect_scorer, landmark_scorer, segment_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.landmark_scorer import RADIAL
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.metrics.protocols import EvaluationProtocol
 from usbench.metrics.scores import ProtocolScores
 from usbench.results import store
 from usbench.results.build import with_groups
 from usbench.results.result import Result, protocols_from_json, protocols_to_json
+from usbench.types import Task
 
 CaseRows = list[dict[str, str]]
 # Number columns of a landmark case table.
@@ -58,17 +61,14 @@ def pool_cases(folder: Path, cache: Cache) -> Pool:
 
 def pooled_protocols(result: Result) -> list[str]:
     """The result's protocols that a case table suffices for, where their version is the code's."""
-    current: dict[str, int] = {}
-    if result.task == "landmark":
-        current[RADIAL.name] = RADIAL.version
-    elif result.task == "detect":
-        current[COCO] = BOX_PROTOCOLS[COCO].version
-    else:
-        for rule in MASK_PROTOCOLS.values():
-            if rule.is_native:
-                current[rule.name] = rule.version
-    versions = ((scores.name, scores.version) for scores in result.protocols)
-    return [name for name, version in versions if current.get(name) == version]
+    rules: Mapping[Task, Iterable[EvaluationProtocol]] = {
+        "landmark": (RADIAL,),
+        "detect": (BOX_PROTOCOLS[COCO],),
+        "segment": filter(attrgetter("is_native"), MASK_PROTOCOLS.values()),
+    }
+    current = dict(map(attrgetter("name", "version"), rules[result.task]))
+    used = map(attrgetter("name", "version"), result.protocols)
+    return [name for name, version in used if current.get(name) == version]
 
 
 def score_folds(
@@ -76,7 +76,7 @@ def score_folds(
 ) -> tuple[ProtocolScores, ...]:
     """Scores of all tables' cases together, by the protocols; () where a case is in two of them."""
     rows = list(chain.from_iterable(tables))
-    cases = [{row["case"] for row in table} for table in tables]
+    cases = [set(map(itemgetter("case"), table)) for table in tables]
     if not protocols or len(set().union(*cases)) < sum(map(len, cases)):
         return ()
     settings = read_settings(result)
@@ -87,7 +87,7 @@ def score_folds(
         scored = detect_scorer.from_cases(rows, classes).protocols
     else:
         scored = score_landmarks(rows, classes, settings.thresholds)
-    groups = len({row["group"] for row in rows})
+    groups = len(set(map(itemgetter("group"), rows)))
     return tuple(with_groups(scores, groups) for scores in scored)
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
+from operator import itemgetter
 from pathlib import Path
 
 from usbench.io.console import track
@@ -57,9 +58,8 @@ def rank_rows(
     ranked = list(rows)
     several = [places for places in tables.values() if len(places) > 1]
     for places in track(several, "ranking", len(several)):
-        table = [rows[place] for place in places]
-        with_ranks = rank_table(table, by_id, folder, cache or Cache())
-        for place, row in zip(places, with_ranks, strict=True):
+        table = rank_table(itemgetter(*places)(rows), by_id, folder, cache or Cache())
+        for place, row in zip(places, table, strict=True):
             ranked[place] = row
     return ranked
 
@@ -102,7 +102,7 @@ def hash_case_tables(row: Row, results: Results, folder: Path) -> str:
     """One hash of all case tables of a row; DataError where one isn't its result's."""
     digests = []
     for part in row.parts:
-        members = [results[run_id] for run_id in part]
+        members = list(map(results.__getitem__, part))
         paths = [store.result_path(folder, result) for result in members]
         digests.append(list(map(store.hash_cases, paths, members)))
     return key(digests)
@@ -132,8 +132,8 @@ def run_tests(
     for a, b in pairs:
         best = sorted((a, b), key=lambda place: scores[place], reverse=rows[0].higher_is_better)
         difference = paired.compare_pair(models[best[0]], models[best[1]], draws)
-        by_name = {names[a]: scores[a], names[b]: scores[b]}
-        yield (a, b), PairTest(by_name, difference.se, difference.p)
+        of_rows = {names[a]: scores[a], names[b]: scores[b]}
+        yield (a, b), PairTest(of_rows, difference.se, difference.p)
 
 
 def read_case_tables(rows: Sequence[Row], results: Results, folder: Path) -> Iterator[CaseRows]:
@@ -142,8 +142,8 @@ def read_case_tables(rows: Sequence[Row], results: Results, folder: Path) -> Ite
         for part in row.parts:
             table: CaseRows = []
             for run_id in part:
-                path = store.result_path(folder, results[run_id])
-                table += store.read_cases(path, results[run_id])
+                result = results[run_id]
+                table += store.read_cases(store.result_path(folder, result), result)
             yield table
 
 

@@ -57,13 +57,14 @@ def join_folds(results: Iterable[Result], pool: Pool = pool_nothing) -> list[See
         if result.fold_series is None:
             joined.append(SeedResult(result, (result.run_id,)))
         else:
-            rule = (result.protocol.name, result.protocol.version)
-            fold_set = (result.fold_series, result.model, result.recipe, rule)
-            sets[fold_set][result.seed].append(result)
+            sets[fold_set_of(result)][result.seed].append(result)
     for seeds in sets.values():
         most = max(map(len, seeds.values()))
         joined += [join_seed(folds, pool) for folds in seeds.values() if len(folds) == most]
     return joined
+
+
+fold_set_of = attrgetter("fold_series", "model", "recipe", "protocol.name", "protocol.version")
 
 
 def join_seed(folds: list[Result], pool: Pool) -> SeedResult:
@@ -121,7 +122,7 @@ def join_protocol(folds: Sequence[ProtocolScores], pooled: ProtocolScores | None
     clauses = shared_entries([dict.fromkeys(fold.description.split("; ")) for fold in folds])
     per_class = {}
     for label, tables in shared_entries([fold.per_class for fold in folds]).items():
-        pooled_class = None if pooled is None else pooled.per_class.get(label, {})
+        pooled_class = pooled.per_class.get(label, {}) if pooled else None
         per_class[label] = join_tables(tables, pooled_class)
     targets = [figure_values(fold.target_score) for fold in folds]
     target_score = folds[0].target_score if targets.count(targets[0]) == len(targets) else {}
@@ -146,7 +147,7 @@ def join_tables(folds: Sequence[Figures], pooled: Figures | None) -> Figures:
 
 def average(figures: Sequence[Figure]) -> Figure:
     """The mean of one score over the folds; undefined where one of them is."""
-    values = [figure.value for figure in figures]
+    values: list[float | None] = list(map(attrgetter("value"), figures))
     undefined = values.count(None)
     return Figure(
         value=mean_if_all(values),
@@ -188,7 +189,7 @@ def group_by_series(results: Iterable[SeedResult], begun: Iterable[Result]) -> l
     for family, recipes in families.items():
         parts: list[tuple[Sequence[SeedResult], int]] = []
         for recipe, group in recipes.items():
-            if len({member.result.seed for member in group}) == len(group):
+            if len(set(map(attrgetter("result.seed"), group))) == len(group):
                 parts.append((group, len(seeds[family, recipe])))
             else:  # They differ in something that their configuration doesn't show.
                 parts += [([member], 1) for member in group]

@@ -85,8 +85,7 @@ def find_commands(results: Iterable[Result], configs: Configs) -> dict[str, RunC
             except NoShortCommand:
                 overrides = None
             reproducible = result.is_done and not result.trained_on
-            command = RunCommand(overrides, result.seed, result.fold, reproducible)
-            commands[result.run_id] = command
+            commands[result.run_id] = RunCommand(overrides, result.seed, result.fold, reproducible)
     return commands
 
 

@@ -55,8 +55,9 @@ def render_index(
     }
     return render(
         "index.html",
-        styles=[inline_asset("style", name) for name in STYLES],
-        scripts=[inline_asset("script", name) for name in SCRIPTS],
+        styles=STYLES,
+        scripts=SCRIPTS,
+        inline_asset=inline_asset,
         data=as_json(
             {"leaderboard": page_data(rows, datasets, links, commands), "catalogue": cards}
         ),
@@ -72,7 +73,7 @@ def card_data(card: JsonObject) -> JsonObject:
     A field is its text and, where they aren't the card's own, its source and who verified it.
     """
     texts, missing = [], []
-    facets: dict[str, list[str]] = {name: [] for name in FACETS}
+    facets: dict[str, Sequence[str]] = dict.fromkeys(FACETS, ())
     for name, field in card["fields"].items():
         value = field["value"]
         if value is None and not field["unknown"]:

@@ -77,8 +77,8 @@ def page_links(results: Iterable[Result]) -> dict[str, str]:
     """Run id → the page's address, relative to the results folder."""
     links = {}
     for result in with_page(results):
-        path = store.result_path(Path(), result)
-        links[result.run_id] = path.with_suffix(".html").as_posix()
+        page = store.result_path(Path(), result).with_suffix(".html")
+        links[result.run_id] = page.as_posix()
     return links
 
 
@@ -127,8 +127,8 @@ def page_key(path: Path, command: RunCommand | None) -> str:
     These are the result, which names its case table's sha256, the gallery, the command and the
     code. path: the result's.
     """
-    gallery = hash_if_there(gallery_path(path))
-    return key(hash_code(SOURCES), hash_if_there(path), gallery, repr(command))
+    files = map(hash_if_there, (path, gallery_path(path)))
+    return key(hash_code(SOURCES), *files, repr(command))
 
 
 def hash_if_there(path: Path) -> str | None:

@@ -131,10 +131,9 @@ def table_data(
         row_of_page |= numbers_data(row, score)
         if row.per_class and classes:
             row_of_page["classes"] = [class_data(row, label) for label in classes]
-    notes = [{"kind": "resolution", "text": text} for text in resolution_notes(rows)]
-    for text in leakage_notes(rows):
-        if text not in known:
-            notes.append({"kind": "leakage", "text": text})
+    notes = []
+    for kind, texts in (("resolution", resolution_notes(rows)), ("leakage", leakage_notes(rows))):
+        notes += [{"kind": kind, "text": text} for text in texts if text not in known]
     return data | {
         "protocol": first.protocol,
         "title": "".join(table_title(first)),
