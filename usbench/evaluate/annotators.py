@@ -21,7 +21,7 @@ from usbench.io.files import file_sha256
 from usbench.metrics.bootstrap import draw, resample_means
 from usbench.metrics.mask_overlap import dice, stack_counts
 from usbench.metrics.ratios import mean_defined
-from usbench.metrics.scores import Figure, ProtocolScores, Scores, with_interval
+from usbench.metrics.scores import Figure, ProtocolScores, Scores, class_mean, with_interval
 from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results import store
 from usbench.results.build import ResultFacts, build_result, report_scores
@@ -98,9 +98,8 @@ def score_agreement(layout: TwoAnnotators, root: Path, protocols: Sequence[str])
             digest.update(repr((case, masks.planes.shape)).encode())
             digest.update(np.packbits(masks.planes).tobytes())
     scores = scorer.result()
-    reporting = add_both_drawn(scores.protocol, scorer)
-    scores = replace(scores, protocols=(reporting, *scores.protocols[1:]))
-    return Agreement(scores, digest.hexdigest(), images)
+    reported = (add_both_drawn(scores.protocol, scorer), *scores.protocols[1:])
+    return Agreement(replace(scores, protocols=reported), digest.hexdigest(), images)
 
 
 def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolScores:
@@ -117,8 +116,7 @@ def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolS
             float(mean_defined(values[:, c])), count, "no image where both have drawn it"
         )
         per_class[name] = {**per_class[name], BOTH: with_interval(figure, resampled[:, c], draws)}
-    total = Figure.of(float(mean_defined(mean_defined(values, 0))), len(table))
-    total = with_interval(total, mean_defined(resampled, 1), draws)
+    total = class_mean(mean_defined(values, 0), len(table), resampled=resampled, draws=draws)
     return replace(protocol, scores={**protocol.scores, BOTH: total}, per_class=per_class)
 
 
@@ -169,16 +167,11 @@ def agreement_table(scores: Scores) -> tuple[list[str], list[list[str]]]:
     The columns: the reporting protocol, the images where both have drawn, the last protocol.
     """
     reporting, last = scores.protocols[0], scores.protocols[-1]
-    columns = [
-        (reporting.name, reporting, "dice"),
-        ("both drawn", reporting, BOTH),
-        (last.name, last, "dice"),
-    ]
     lines = []
     for label in [*reporting.per_class, "all classes"]:
         line = [label]
-        for _, protocol, name in columns:
+        for protocol, name in ((reporting, "dice"), (reporting, BOTH), (last, "dice")):
             figures = protocol.per_class.get(label, protocol.scores)
             line.append(format_with_interval(figures[name], name))
         lines.append(line)
-    return ["Dice, 95 % interval", *(title for title, _, _ in columns)], lines
+    return ["Dice, 95 % interval", reporting.name, "both drawn", last.name], lines

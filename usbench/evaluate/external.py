@@ -182,5 +182,4 @@ def score_external(config: RunConfig, path: Path, name: str, strict: bool) -> Ex
         predictions=PredictionsFile(file, sha256, len(test)),
     )
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, dataset.name)
-    saved = store.save_result(config.results, result, cases)
-    return ExternalRow(saved, result, scores, missing)
+    return ExternalRow(store.save_result(config.results, result, cases), result, scores, missing)

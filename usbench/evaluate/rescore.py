@@ -193,11 +193,12 @@ def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scor
 
 def merge_protocols(old: ProtocolScores, new: ProtocolScores) -> ProtocolScores:
     """The new scores, and the old ones that the new ones lack."""
-    per_class = {label: {**old.per_class[label], **part} for label, part in new.per_class.items()}
     return replace(
         new,
         scores={**old.scores, **new.scores},
-        per_class=per_class,
+        per_class={
+            label: {**old.per_class[label], **part} for label, part in new.per_class.items()
+        },
         target_score={**old.target_score, **new.target_score},
     )
 
@@ -209,8 +210,8 @@ def with_current_notes(config: RunConfig) -> RunConfig:
     """
     path = conf_dir() / "dataset" / f"{config.dataset.name}.yaml"
     facts = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-    dataset = replace(config.dataset, unknown_groups=facts.get("unknown_groups"))
-    return replace(config, dataset=dataset)
+    unknown_groups = facts.get("unknown_groups")
+    return replace(config, dataset=replace(config.dataset, unknown_groups=unknown_groups))
 
 
 # ---- a folder of results

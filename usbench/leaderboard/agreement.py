@@ -79,11 +79,12 @@ def find_marks(ours: Row, theirs: Row) -> tuple[str, ...]:
     """
     same_split = (theirs.split, theirs.trained_on) == (ours.split, ours.trained_on)
     fixed_split = ours.fold is None and ours.folds is None
+    same_counts = theirs.counts.items() <= ours.counts.items()
     same_size = theirs.parameters in (None, ours.parameters)
     named_recipe = theirs.recipe is not None and not ours.tuned
     checks = {
         "≠ protocol": ours.protocol == theirs.protocol and not ours.old_protocol,
-        "≠ data": same_split and fixed_split and theirs.counts.items() <= ours.counts.items(),
+        "≠ data": same_split and fixed_split and same_counts,
         "≠ model": ours.model == theirs.model and same_size,
         "≠ recipe": ours.recipe == theirs.recipe and named_recipe,
     }

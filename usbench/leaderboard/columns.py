@@ -121,7 +121,7 @@ def main_score_of(rows: Sequence[Row]) -> str:
 def further_scores(rows: Sequence[Row]) -> list[str]:
     """The other scores that a table shows."""
     main = main_score_of(rows)
-    known = set()
+    known: set[str] = set()
     for row in rows:
         for name in row.scores.keys() - known:
             if row.scores[name].value is not None:

@@ -139,14 +139,16 @@ class Row:
     @property
     def table(self) -> tuple[object, ...]:
         """Equal for rows of one table; tables are sorted by it, the reporting protocol first."""
-        protocol = (
+        return (
+            self.status != "done",
             not self.reporting,
             self.old_protocol,
             self.protocol == "unknown",
             self.protocol,
             -(self.version or 0),
+            self.split != "test",
+            self.split,
         )
-        return (self.status != "done", *protocol, self.split != "test", self.split)
 
     @property
     def has_all_folds(self) -> bool:

@@ -22,6 +22,7 @@ from usbench.leaderboard.rows import Row
 from usbench.leaderboard.settings import Node, flatten, node_at, read_settings
 from usbench.results.result import Result
 
+Configs = Mapping[str, Mapping[str, Node]]  # model | dataset → name → YAML
 PLAIN = re.compile(r"[A-Za-z0-9_./-]+")  # what Hydra reads as a word without quotes
 NOTES = ("unstated", "note")  # of a recipe: for people, not part of a run
 DESCRIPTIVE = {  # of a dataset: not part of a run
@@ -52,27 +53,15 @@ class RunCommand:
     reproducible: bool = False  # scripts/reproduce.py takes it
 
 
-@dataclass(frozen=True)
-class Configs:
-    """The YAML of models and datasets by name."""
-
-    models: Mapping[str, Node]
-    datasets: Mapping[str, Node]
-
-
 def read_configs(conf: Path) -> Configs:
     """The YAML below a configuration folder; a file without a mapping is left out."""
-    return Configs(read_group(conf / "model"), read_group(conf / "dataset"))
-
-
-def read_group(folder: Path) -> dict[str, Node]:
-    """The YAML files of a folder by their name."""
-    nodes: dict[str, Node] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        node = yaml.safe_load(path.read_text("utf-8"))
-        if isinstance(node, dict):
-            nodes[path.stem] = node
-    return nodes
+    configs: dict[str, dict[str, Node]] = {"model": {}, "dataset": {}}
+    for group, nodes in configs.items():
+        for path in sorted((conf / group).glob("*.yaml")):
+            node = yaml.safe_load(path.read_text("utf-8"))
+            if isinstance(node, dict):
+                nodes[path.stem] = node
+    return configs
 
 
 def find_commands(results: Iterable[Result], configs: Configs) -> dict[str, RunCommand]:
@@ -97,8 +86,8 @@ def find_overrides(result: Result, configs: Configs) -> Iterator[str]:
     """
     settings = read_settings(result)
     trained_on = result.trained_on or result.dataset
-    model = configs.models.get(result.model)
-    dataset = configs.datasets.get(trained_on)
+    model = configs["model"].get(result.model)
+    dataset = configs["dataset"].get(trained_on)
     if model is None or dataset is None or result.tuned or not settings.model:
         raise NoShortCommand
     yield from (f"dataset={trained_on}", "source=real", f"model={result.model}")

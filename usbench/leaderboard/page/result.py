@@ -242,25 +242,31 @@ def setting_tables(result: Result) -> dict[str, list[tuple[str, str]]]:
         "licence": settings.dataset.get("licence"),
         "fingerprint": result.data.fingerprint,
     }
-    state = {
-        "version": code.version,
-        "commit": code.commit,
-        "uncommitted changes": "yes" if code.dirty else "no",
-    }
-    surroundings = {"processor": machine.processor, "GPU": machine.gpu, **machine.packages}
     return {
-        f"Recipe: {result.recipe}": text_facts(flatten(node_at(settings.model, "recipe"))),
-        "Model": text_facts(flatten(node_at(settings.model, "build"))),
-        "Run": text_facts(run.items()),
-        "Data": text_facts(data.items()),
-        "Code": text_facts(state.items()),
-        "Machine and packages": text_facts(surroundings.items()),
+        f"Recipe: {result.recipe}": text_facts(dict(flatten(node_at(settings.model, "recipe")))),
+        "Model": text_facts(dict(flatten(node_at(settings.model, "build")))),
+        "Run": text_facts(run),
+        "Data": text_facts(data),
+        "Code": text_facts(
+            {
+                "version": code.version,
+                "commit": code.commit,
+                "uncommitted changes": "yes" if code.dirty else "no",
+            }
+        ),
+        "Machine and packages": text_facts(
+            {"processor": machine.processor, "GPU": machine.gpu, **machine.packages}
+        ),
     }
 
 
-def text_facts(values: Iterable[tuple[str, object]]) -> list[tuple[str, str]]:
+def text_facts(values: Mapping[str, object]) -> list[tuple[str, str]]:
     """(name, text) of the values that are known."""
-    return [(name, plain_text(value)) for name, value in values if value not in (None, "", [], {})]
+    facts = []
+    for name, value in values.items():
+        if value not in (None, "", [], {}):
+            facts.append((name, plain_text(value)))
+    return facts
 
 
 def plain_text(value: object) -> str:
