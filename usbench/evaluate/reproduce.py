@@ -14,7 +14,7 @@ from typing import Literal
 
 from usbench.datasets import source
 from usbench.errors import ConfigError, DataError, RunError
-from usbench.metrics.scores import Figure
+from usbench.metrics.scores import Figure, figure_values
 from usbench.models import weights
 from usbench.results.result import Result
 from usbench.runner import machine
@@ -140,18 +140,16 @@ def compare(old: Result, new: Result) -> Comparison:
     score lies in the recorded interval. Else different.
     """
     assert old.primary and old.predictions and new.predictions  # both are done
-    expected = old.scores[old.primary.name]
-    value = score_value(new, old.primary.name)
+    before, now = figure_values(old.scores), figure_values(new.scores)
     verdict: Verdict = "different"
     if old.predictions.sha256 == new.predictions.sha256:
         verdict = "identical"
-    elif is_inside(value, expected):
+    elif is_inside(now.get(old.primary.name), old.scores[old.primary.name]):
         verdict = "within the interval"
     changed = {}
-    for name, figure in old.scores.items():
-        now = score_value(new, name)
-        if now != figure.value:
-            changed[name] = (figure.value, now)
+    for name, value in before.items():
+        if value != now.get(name):
+            changed[name] = (value, now.get(name))
     return Comparison(verdict, changed, tuple(differences(old, new)))
 
 
@@ -160,12 +158,6 @@ def is_inside(value: float | None, figure: Figure) -> bool:
     if value is None or figure.low is None or figure.high is None:
         return False
     return figure.low <= value <= figure.high
-
-
-def score_value(result: Result, name: str) -> float | None:
-    """A score's value; None where the result doesn't have it."""
-    figure = result.scores.get(name)
-    return figure.value if figure else None
 
 
 def differences(old: Result, new: Result) -> Iterator[str]:

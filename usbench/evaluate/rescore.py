@@ -58,9 +58,8 @@ class StoredRun:
             metric: a `_target_` node; None: the run's own.
             test: the predictions, where they are read already.
         """
-        has_validation = self.config.seed is not None and self.config.transfer is None
         thresholds: Mapping[str, float] = {}
-        if has_validation:
+        if self.config.seed is not None and self.config.transfer is None:  # it has validation
             thresholds = scoring.choose_thresholds(self.predictions("val"))
         leakage = self.config.dataset.leakage
         return scoring.score(

@@ -240,8 +240,6 @@ def row_order(row: Row) -> tuple[object, ...]:
 
 def kind_order(row: Row) -> int:
     """Which rows stand above which, whatever their score."""
-    if row.status != "done":
-        return 3
     if row.origin in ("human", "baseline"):
         return 2
     return 0 if row.has_all_folds else 1

@@ -29,6 +29,7 @@ SCRIPTS = (
     "index.js",
 )
 FACETS = ("anatomy", "tasks", "access", "licence")  # fields that a reader filters by
+SCORE_PART = itemgetter("criterion", "low", "high", "of", "why")
 COPIED = ("id", "kind", "name", "key", "runnable", "command", "source", "verified")
 
 
@@ -72,6 +73,8 @@ def card_data(card: JsonObject) -> JsonObject:
 
     A field is its text and, where they aren't the card's own, its source and who verified it.
     """
+    score = card["score"]
+    low, high = score["tier"]
     texts, missing = [], []
     facets: dict[str, Sequence[str]] = dict.fromkeys(FACETS, ())
     for name, field in card["fields"].items():
@@ -88,7 +91,15 @@ def card_data(card: JsonObject) -> JsonObject:
         "fields": texts,
         "missing": missing,
         "facets": facets,
-        "score": score_data(card["score"]),
+        "score": {
+            "rubric": score["rubric"],
+            "low": score["low"],
+            "high": score["high"],
+            "of": score["of"],
+            "text": f"{format_range(score['low'], score['high'])} of {score['of']:g}",
+            "tier": low if low == high else f"{low}–{high}",
+            "parts": list(map(SCORE_PART, score["parts"])),
+        },
     }
 
 
@@ -103,18 +114,3 @@ def field_texts(name: str, field: JsonObject, card: JsonObject) -> list[str]:
     origin = [field["source"] or "", field["verified"] or ""]
     is_same = origin == [card["source"], card["verified"]]
     return [name, text] if is_same else [name, text, *origin]
-
-
-def score_data(score: JsonObject) -> JsonObject:
-    """A score as text, and its parts: [criterion, low, high, of, why]."""
-    low, high = score["tier"]
-    of_part = itemgetter("criterion", "low", "high", "of", "why")
-    return {
-        "rubric": score["rubric"],
-        "low": score["low"],
-        "high": score["high"],
-        "of": score["of"],
-        "text": f"{format_range(score['low'], score['high'])} of {score['of']:g}",
-        "tier": low if low == high else f"{low}–{high}",
-        "parts": list(map(of_part, score["parts"])),
-    }

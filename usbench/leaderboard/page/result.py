@@ -30,7 +30,12 @@ from usbench.leaderboard.settings import flatten, node_at, read_settings
 from usbench.metrics.scores import Figures
 from usbench.results import store
 from usbench.results.format import USUAL_SCORES, format_value
-from usbench.results.gallery.cases import is_judgeable
+from usbench.results.gallery.cases import (
+    is_judgeable,
+    parse_rows,
+    qualities_by_class,
+    rank_cases,
+)
 from usbench.results.gallery.file import (
     Gallery,
     gallery_path,
@@ -107,7 +112,9 @@ def render_stale_pages(
     stale = []
     for result in with_page(results):
         path = store.result_path(folder, result)
-        facts = page_key(path, commands.get(result.run_id))
+        files = (path, gallery_path(path))  # the result names its case table's sha256
+        command = commands.get(result.run_id)
+        facts = key(hash_code(SOURCES), *map(hash_if_there, files), repr(command))
         page_hash = cache.get(facts)
         if page_hash is None or page_hash != hash_if_there(path.with_suffix(".html")):
             stale.append((facts, path, result))
@@ -119,16 +126,6 @@ def render_stale_pages(
         cache.put(facts, hashlib.sha256(content).hexdigest())
         pages[path.with_suffix(".html")] = content
     return pages
-
-
-def page_key(path: Path, command: RunCommand | None) -> str:
-    """The key of all that a page follows from.
-
-    These are the result, which names its case table's sha256, the gallery, the command and the
-    code. path: the result's.
-    """
-    files = map(hash_if_there, (path, gallery_path(path)))
-    return key(hash_code(SOURCES), *files, repr(command))
 
 
 def hash_if_there(path: Path) -> str | None:
@@ -160,11 +157,14 @@ def render_result(
     data: JsonObject = {"curves": curves}
     worst = quartiles = None
     if is_judgeable(case_table, task):
-        cases = result_cases.judge_cases(case_table, result)
-        spread = result_cases.spread_of_cases(cases, task)
+        rows = parse_rows(case_table)
+        ranked = rank_cases(rows, task)
+        by_class = qualities_by_class(rows, task, list(result.protocol.per_class))
+        spread = result_cases.spread_of_cases(ranked, by_class, task)
         data["histogram"] = result_cases.histogram_data(spread, task)
         quartiles = result_cases.quartile_rows(spread, task)
-        worst = result_cases.worst_cases(cases, task) if may_show_images(result) else None
+        if may_show_images(result):
+            worst = result_cases.worst_cases(ranked, by_class, task)
     return render(
         "result.html",
         result=result,

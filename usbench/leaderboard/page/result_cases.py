@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from usbench.io.files import JsonObject
 from usbench.results.format import UNDEFINED, format_value
-from usbench.results.gallery.cases import (
-    display_quality,
-    parse_rows,
-    qualities_by_class,
-    rank_cases,
-)
-from usbench.results.result import Result
+from usbench.results.gallery.cases import display_quality
 from usbench.types import Task
+
+Ranked = Sequence[tuple[str, float]]  # (case, quality) from the worst to the best
+ByClass = Mapping[str, Mapping[str, float]]  # class → case → its quality there, as displayed
 
 ALL = "all classes"
 BINS = 20
@@ -39,25 +35,10 @@ CASE_QUALITY: Mapping[Task, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Cases:
-    """How good each case of a result is."""
-
-    ranked: Sequence[tuple[str, float]]  # (case, quality) from the worst to the best
-    by_class: Mapping[str, Mapping[str, float]]  # class → case → its quality there, as displayed
-
-
-def judge_cases(table: Sequence[Mapping[str, str]], result: Result) -> Cases:
-    """How good each case is. table: the result's case table."""
-    rows = parse_rows(table)
-    by_class = qualities_by_class(rows, result.task, list(result.protocol.per_class))
-    return Cases(rank_cases(rows, result.task), by_class)
-
-
-def spread_of_cases(cases: Cases, task: Task) -> dict[str, list[float]]:
+def spread_of_cases(ranked: Ranked, by_class: ByClass, task: Task) -> dict[str, list[float]]:
     """All classes and each class → the qualities of its cases, ascending."""
-    spread = {ALL: sorted(display_quality(value, task) for _, value in cases.ranked)}
-    for label, qualities in cases.by_class.items():
+    spread = {ALL: sorted(display_quality(value, task) for _, value in ranked)}
+    for label, qualities in by_class.items():
         spread[label] = sorted(qualities.values())
     return spread
 
@@ -98,12 +79,12 @@ def quartile_rows(spread: Mapping[str, Sequence[float]], task: Task) -> list[lis
     return rows
 
 
-def worst_cases(cases: Cases, task: Task) -> dict[str, list[str]]:
+def worst_cases(ranked: Ranked, by_class: ByClass, task: Task) -> dict[str, list[str]]:
     """The worst cases: their quality, and that of each class."""
     worst = {}
-    for case, value in cases.ranked[:WORST]:
+    for case, value in ranked[:WORST]:
         texts = [format_quality(display_quality(value, task), task)]
-        for qualities in list(cases.by_class.values())[:MOST_CLASSES]:
+        for qualities in list(by_class.values())[:MOST_CLASSES]:
             texts.append(format_quality(qualities.get(case), task))
         worst[case] = texts
     return worst
