@@ -144,8 +144,8 @@ def predict_nothing(sample: Sample) -> Target:
         return Boxes.empty(scored=True)
     height, width = image_size(sample)
     middle = f32((width - 1) / 2, (height - 1) / 2)[None]
-    unsure = np.full(len(target.paths), 0.5, np.float32)
-    return Landmarks((middle,) * len(target.paths), target.state, unsure)
+    n = len(target.paths)
+    return Landmarks((middle,) * n, target.state, np.full(n, 0.5, np.float32))
 
 
 # ---- from the training targets
@@ -199,11 +199,10 @@ def average_boxes(train: Iterable[Sample]) -> Boxes:
         images_with.update(set(target.labels.tolist()))
     labels = sorted(corners)
     boxes = [np.mean(corners[label], axis=0) for label in labels]
-    scores = [images_with[label] / count for label in labels]
     return Boxes(
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(labels, np.int64),
-        np.array(scores, np.float32),
+        np.array([images_with[label] / count for label in labels], np.float32),
     )
 
 
@@ -227,8 +226,7 @@ def average_landmarks(train: Iterable[Sample]) -> Landmarks:
                 places[n].append(points / np.array([width, height]))
     scores = np.array(list(map(len, places))) / np.maximum(known, 1)
     state = np.where(scores >= 0.5, SEEN, OFF).astype(np.int8)
-    paths = tuple(map(mean_path, places))
-    return Landmarks(paths, state, np.clip(scores, 0, 1).astype(np.float32))
+    return Landmarks(tuple(map(mean_path, places)), state, scores.clip(0, 1).astype(np.float32))
 
 
 def mean_path(paths: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
@@ -261,8 +259,7 @@ def stretch(planes: Maps, size: tuple[int, int]) -> Maps:
 
 def to_fractions(target: Target, size: tuple[int, int]) -> Target:
     """Coordinates as fractions of the sides; masks stay as they are."""
-    sides = f32(size[1], size[0])
-    return move_points(target, lambda points: (points / sides).astype(np.float32))
+    return move_points(target, lambda points: points / f32(size[1], size[0]))
 
 
 def to_pixels(target: Target, size: tuple[int, int]) -> Target:

@@ -76,24 +76,22 @@ def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> In
     numbers = {str(entry["name"]): n for n, entry in enumerate(categories)}
     are_masks = all(result.counts is not None for part in results.values() for result in part)
     cases, missing = match_cases(known.images, results, prediction_file, strict)
-    targets, predictions, sizes = [], [], []
-    for case in cases:
-        size = known.images[case].size
+    sizes = [known.images[case].size for case in cases]
+    targets, predictions = [], []
+    for case, size in zip(cases, sizes, strict=True):
         targets.append(target_objects(known, case, numbers, are_masks))
         predictions.append(predicted_objects(results.get(case, []), size, are_masks))
-        sizes.append(size)
     crowd = np.concatenate([part.crowd for part in targets])
     scores = np.concatenate([part.scores for part in predictions])
     all_predictions = PredictedObjects(*join(predictions), scores)
     best = keep_best(all_predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
-    overlaps = pair_overlaps(targets, predictions, best, sizes, are_masks)
     return Instances(
         tuple(numbers),
         cases,
         missing,
         TargetObjects(*join(targets), crowd),
         all_predictions.select(best),
-        overlaps,
+        pair_overlaps(targets, predictions, best, sizes, are_masks),
         are_masks,
     )
 
@@ -118,8 +116,7 @@ def target_objects(
         # the stated area is the mask's, also where boxes are compared
         stated = entry.get("area")
         areas[n] = stated if is_number(stated, 0, 1e12) else area
-    scores = np.ones(n_objects, np.float32)
-    return ImageObjects(labels, areas, corners, run_lengths, scores, crowd)
+    return ImageObjects(labels, areas, corners, run_lengths, np.ones(n_objects, np.float32), crowd)
 
 
 def predicted_objects(

@@ -167,9 +167,8 @@ def score_external(config: RunConfig, path: Path, name: str, strict: bool) -> Ex
             model=ModelConfig(model, 0, {}, {}),
         )
         write_config(config.to_mapping(), part / run_config.NAME)
-        leakage = config.dataset.leakage
-        stored = read_predictions(part, "test", test)
-        scores = scoring.score(config.metric, stored, None, leakage.images if leakage else ())
+        leaking = config.dataset.leakage.images if config.dataset.leakage else ()
+        scores = scoring.score(config.metric, read_predictions(part, "test", test), None, leaking)
         shutil.rmtree(config.run_dir, ignore_errors=True)  # equal predictions of equal data
         part.replace(config.run_dir)
     finally:

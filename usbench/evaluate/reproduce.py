@@ -90,8 +90,7 @@ def find_release(config: RunConfig, data: Path | None) -> Path:
     Raises:
         DataError: it isn't there.
     """
-    folder = data or Path(os.environ.get("USBENCH_DATA") or "data")
-    root = folder.absolute() / config.dataset.name
+    root = Path(data or os.environ.get("USBENCH_DATA") or "data").absolute() / config.dataset.name
     if not root.is_dir():
         kind = "phantom (usbench draws another now)" if config.phantom else "release"
         raise DataError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, filterfalse
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TypeVar
@@ -208,7 +208,7 @@ def comparable_cases(task: Task, rows: CaseRows) -> list[tuple[str, ...]]:
     columns = ["case", "class"]
     if task == "detect":
         columns.append("truths")
-        rows = [row for row in rows if not row["matches"]]
+        rows = list(filterfalse(itemgetter("matches"), rows))
     return list(map(itemgetter(*columns), rows))
 
 

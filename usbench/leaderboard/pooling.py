@@ -42,7 +42,7 @@ def pool_cases(folder: Path, cache: Cache) -> Pool:
     """
 
     def pool(folds: Sequence[Result]) -> Sequence[ProtocolScores]:
-        if not all(result.cases for result in folds):
+        if not all(map(attrgetter("cases"), folds)):
             return ()
         paths = [store.result_path(folder, result) for result in folds]
         digests = list(map(store.hash_cases, paths, folds))

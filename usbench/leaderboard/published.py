@@ -25,7 +25,7 @@ from usbench.types import TASKS, Task
 
 # Stated by the authors; read in someone else's copy of their table; neither.
 VERIFIED = ("author", "third-party", "no")
-REQUIRED = ("task", "name", "protocol", "split", "scores", "source", "verified")
+REQUIRED = {"task", "name", "protocol", "split", "scores", "source", "verified"}
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ def read_published(entry: object, where: str) -> Published:
         raise DataError(f"{where}: expected a mapping, got {type(entry).__name__}")
     stated = {name: value for name, value in entry.items() if value is not None}
     known = [item.name for item in fields(Published)]
-    unknown = [str(name) for name in entry if name not in known]
-    missing = [name for name in REQUIRED if name not in stated]
+    unknown = sorted(map(str, entry.keys() - known))
+    missing = sorted(REQUIRED - stated.keys())
     if unknown or missing:
         raise DataError(
             f"{where}: unknown keys {unknown}, missing keys {missing}; known are {', '.join(known)}"

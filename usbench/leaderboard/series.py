@@ -96,7 +96,7 @@ def join_seed(folds: list[Result], pool: Pool) -> SeedResult:
         protocols=tuple(protocols),
         primary=replace(first.primary, value=primary.value if primary else None),
         data=replace(first.data, counts={"test": tests}, leakage=None),  # of the release's split
-        seconds={stage: sum(values) for stage, values in seconds.items()},
+        seconds=dict(zip(seconds, map(sum, seconds.values()), strict=True)),
     )
     done = (len(folds), read_settings(first).folds)
     return SeedResult(joined, run_ids, done, frozenset(pooled))
