@@ -259,7 +259,7 @@ def stretch(planes: Maps, size: tuple[int, int]) -> Maps:
 
 def to_fractions(target: Target, size: tuple[int, int]) -> Target:
     """Coordinates as fractions of the sides; masks stay as they are."""
-    return move_points(target, lambda points: points / f32(size[1], size[0]))
+    return move_points(target, lambda points: (points / f32(size[1], size[0])).astype(np.float32))
 
 
 def to_pixels(target: Target, size: tuple[int, int]) -> Target:

@@ -161,12 +161,15 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         assert clean is not None  # the result decides, not the rows
         scores = scoring.add_leak_free(scores, clean.protocol.scores)
     assert result.primary is not None  # it has a case table
-    groups = len({row["group"] for row in rows})
     folders = {"root": "", "runs": "", "results": ""}  # unknown here
     config = RunConfig.from_mapping(result.config, **folders, tracking="none", debug=False)
     config = with_current_notes(config)
-    description = run_protocol_description(config, scores.protocol.description)
-    new = report_scores(scores, result.primary.name, groups, description)
+    new = report_scores(
+        scores,
+        result.primary.name,
+        len({row["group"] for row in rows}),
+        run_protocol_description(config, scores.protocol.description),
+    )
     first = merge_protocols(result.protocol, new.protocols[0])
     others = {}
     for protocol in (*result.protocols[1:], *new.protocols[1:]):

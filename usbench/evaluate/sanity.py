@@ -81,8 +81,14 @@ def score_predictions(
     scorer = scoring.make_scorer(metric, test.dataset.classes)
     pairs = zip(test, predictions, strict=True)
     for sample, prediction in track(pairs, label, len(test)):
-        size = baselines.image_size(sample)
-        scorer.update(sample.id, sample.group, sample.target, prediction, size, sample.mm_per_px)
+        scorer.update(
+            sample.id,
+            sample.group,
+            sample.target,
+            prediction,
+            baselines.image_size(sample),
+            sample.mm_per_px,
+        )
     return scorer.result()
 
 

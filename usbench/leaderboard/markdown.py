@@ -18,14 +18,16 @@ def to_markdown(rows: Sequence[Row], datasets: Iterable[Dataset], phantom: bool 
         datasets: for titles, licences and citations.
         phantom: whether the rows are of phantoms.
     """
-    text = render(
-        "leaderboard.md",
-        rows=rows,
-        datasets=datasets_by_name(datasets, rows),
-        transfers=transfer_tables(rows),
-        phantom=phantom,
-        legend=legend,
-        columns=columns,
-        zip=zip,
+    return (
+        render(
+            "leaderboard.md",
+            rows=rows,
+            datasets=datasets_by_name(datasets, rows),
+            transfers=transfer_tables(rows),
+            phantom=phantom,
+            legend=legend,
+            columns=columns,
+            zip=zip,
+        ).rstrip("\n")
+        + "\n"
     )
-    return text.rstrip("\n") + "\n"

@@ -160,9 +160,16 @@ def place_rows(
     differences = []
     for better, worse in combinations(order, 2):
         test = tests[min(better, worse), max(better, worse)]
-        value = scores[better] - scores[worse]
         differences.append(
-            paired.Difference(str(better), str(worse), value, None, None, test.se, test.p)
+            paired.Difference(
+                first=str(better),
+                second=str(worse),
+                value=scores[better] - scores[worse],
+                low=None,
+                high=None,
+                se=test.se,
+                p=test.p,
+            )
         )
     ranks = paired.rank_models(list(map(str, order)), differences, higher_is_better)
     resolution = paired.RESOLUTION * differences[0].se

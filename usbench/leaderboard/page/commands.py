@@ -73,8 +73,12 @@ def find_commands(results: Iterable[Result], configs: Configs) -> dict[str, RunC
                 overrides = tuple(find_overrides(result, configs))
             except NoShortCommand:
                 overrides = None
-            reproducible = result.is_done and not result.trained_on
-            commands[result.run_id] = RunCommand(overrides, result.seed, result.fold, reproducible)
+            commands[result.run_id] = RunCommand(
+                overrides,
+                result.seed,
+                result.fold,
+                reproducible=result.is_done and not result.trained_on,
+            )
     return commands
 
 

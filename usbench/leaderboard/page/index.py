@@ -112,5 +112,4 @@ def field_texts(name: str, field: JsonObject, card: JsonObject) -> list[str]:
     if field["note"]:
         text += f" ({field['note']})"
     origin = [field["source"] or "", field["verified"] or ""]
-    is_same = origin == [card["source"], card["verified"]]
-    return [name, text] if is_same else [name, text, *origin]
+    return [name, text] if origin == [card["source"], card["verified"]] else [name, text, *origin]

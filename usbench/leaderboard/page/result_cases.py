@@ -63,8 +63,11 @@ def histogram_data(spread: Mapping[str, Sequence[float]], task: Task) -> JsonObj
     rows = []
     for name in list(spread)[: MOST_CLASSES + 1]:
         rows.append({"name": name, "counts": np.histogram(spread[name], edges)[0].tolist()})
-    rounded = [round(edge, 6) for edge in edges.tolist()]
-    return {"label": SHORT_QUALITY[task], "edges": rounded, "rows": rows}
+    return {
+        "label": SHORT_QUALITY[task],
+        "edges": [round(edge, 6) for edge in edges.tolist()],
+        "rows": rows,
+    }
 
 
 def quartile_rows(spread: Mapping[str, Sequence[float]], task: Task) -> list[list[str]]:

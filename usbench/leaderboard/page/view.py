@@ -88,8 +88,8 @@ def task_data(
     known = set(map(itemgetter("text"), notes))
     tables = []
     for number, (_, table_rows) in enumerate(groupby(rows, key=lambda row: row.table)):
-        table = table_data(list(table_rows), known, links, commands)
-        tables.append({"id": f"{dataset.name}-{task}-{number}", **table})
+        table_id = {"id": f"{dataset.name}-{task}-{number}"}
+        tables.append(table_id | table_data(list(table_rows), known, links, commands))
     return {
         "id": f"{dataset.name}/{task}",
         "dataset": dataset.name,
