@@ -1,4 +1,4 @@
-"""Agreement of two annotators: one's drawings scored against the other's, as models are scored.
+"""AnnotatorAgreement of two annotators: one's drawings scored against the other's, as models are scored.
 
 It is no upper bound for a model: one trained on an annotator's drawings may follow that annotator
 more closely than another person does.
@@ -23,7 +23,6 @@ from usbench.metrics.mask_overlap import dice, stack_counts
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import Figure, ProtocolScores, Scores, class_mean, with_interval
 from usbench.metrics.segment_scorer import SegmentScorer
-from usbench.results import store
 from usbench.results.build import ResultFacts, build_result, report_scores
 from usbench.results.format import format_with_interval
 from usbench.results.result import Data, Result
@@ -51,7 +50,7 @@ class TwoAnnotators(Protocol):
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AnnotatorAgreement:
     """The second annotator's drawings scored against the first's."""
 
     scores: Scores
@@ -78,7 +77,9 @@ def drawings_fingerprint(layout: TwoAnnotators, root: Path) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def score_agreement(layout: TwoAnnotators, root: Path, protocols: Sequence[str]) -> Agreement:
+def score_agreement(
+    layout: TwoAnnotators, root: Path, protocols: Sequence[str]
+) -> AnnotatorAgreement:
     """Score the annotators' agreement: the first is the target, the second the prediction.
 
     Args:
@@ -99,7 +100,7 @@ def score_agreement(layout: TwoAnnotators, root: Path, protocols: Sequence[str])
             digest.update(np.packbits(masks.planes).tobytes())
     scores = scorer.result()
     reported = (add_both_drawn(scores.protocol, scorer), *scores.protocols[1:])
-    return Agreement(replace(scores, protocols=reported), digest.hexdigest(), images)
+    return AnnotatorAgreement(replace(scores, protocols=reported), digest.hexdigest(), images)
 
 
 def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolScores:
@@ -121,7 +122,7 @@ def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolS
 
 
 def agreement_result(
-    dataset: DatasetConfig, agreement: Agreement, fingerprint: str, phantom: bool
+    dataset: DatasetConfig, agreement: AnnotatorAgreement, fingerprint: str, phantom: bool
 ) -> Result:
     """The agreement's result: an unranked row of the leaderboard.
 
@@ -153,12 +154,6 @@ def agreement_result(
         provenance=provenance("cpu"),
     )
     return build_result(facts, report_scores(scores, "dice", groups, description))
-
-
-def save_agreement(folder: Path, result: Result, agreement: Agreement, redistribute: str) -> Path:
-    """Write the result and its case table; return the result's path."""
-    cases = store.hash_case_ids(agreement.scores.cases, redistribute, result.dataset)
-    return store.save_result(folder, result, cases)
 
 
 def agreement_table(scores: Scores) -> tuple[list[str], list[list[str]]]:

@@ -27,7 +27,7 @@ Verdict = Literal["identical", "within the interval", "different"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Reproduction:
     """The new result beside the recorded one."""
 
     verdict: Verdict
@@ -132,7 +132,7 @@ def run_again(config: RunConfig) -> Result:
     return result
 
 
-def compare(old: Result, new: Result) -> Comparison:
+def compare(old: Result, new: Result) -> Reproduction:
     """Compare a new result with the recorded one.
 
     identical: the stored predictions are the same bytes. within the interval: the new primary
@@ -149,7 +149,7 @@ def compare(old: Result, new: Result) -> Comparison:
     for name, value in before.items():
         if value != now.get(name):
             changed[name] = (value, now.get(name))
-    return Comparison(verdict, changed, tuple(differences(old, new)))
+    return Reproduction(verdict, changed, tuple(differences(old, new)))
 
 
 def is_inside(value: float | None, figure: Figure) -> bool:
