@@ -26,7 +26,7 @@ from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page.screenshot import take_screenshot
 from usbench.leaderboard.pooling import pool_cases
-from usbench.leaderboard.published import Dataset, read_datasets
+from usbench.leaderboard.published import DatasetSummary, read_datasets
 from usbench.leaderboard.ranking import rank_rows
 from usbench.leaderboard.rows import Row
 from usbench.results.result import Result
@@ -123,7 +123,7 @@ def rescore_results(options: argparse.Namespace) -> None:
 
 
 def build_ranked_rows(
-    results: Sequence[Result], datasets: Sequence[Dataset], options: argparse.Namespace
+    results: Sequence[Result], datasets: Sequence[DatasetSummary], options: argparse.Namespace
 ) -> list[Row]:
     """The rows with their ranks; what is computed from case tables is cached."""
     name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
@@ -134,7 +134,7 @@ def build_ranked_rows(
 
 def render_stale(
     rows: Sequence[Row],
-    datasets: Sequence[Dataset],
+    datasets: Sequence[DatasetSummary],
     results: Sequence[Result],
     options: argparse.Namespace,
 ) -> dict[Path, bytes]:

@@ -20,7 +20,7 @@ from usbench.leaderboard.agreement import find_marks
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.markdown import to_markdown
-from usbench.leaderboard.published import Dataset, Published, read_datasets
+from usbench.leaderboard.published import DatasetSummary, Published, read_datasets
 from usbench.leaderboard.rows import Agreement, Row
 from usbench.results.format import format_value
 from usbench.results.result import Result
@@ -280,7 +280,7 @@ def test_the_difference_is_taken_under_the_published_protocol_only():
         record(0.7, s, protocols={"kumar2025-cnn": by_the_paper(v)})
         for s, v in ((0, 0.56), (1, 0.57))
     ]
-    board = rows(records, [Dataset("spinal", published=(paper(),))])
+    board = rows(records, [DatasetSummary("spinal", published=(paper(),))])
     tables = {row.protocol: row for row in ours(board)}
     assert tables["usbench"].marks == ("≠ protocol",) and tables["usbench"].delta is None
     assert tables["usbench"].agreement == Agreement("can't tell", "≠ protocol")
@@ -300,7 +300,7 @@ def test_the_table_of_one_protocol_has_no_row_of_another():
         paper(name="YOLO", protocol="unknown"),
         paper(name="U-Net h", split="human", scores={"dice": 0.349}),
     )
-    board = rows(records, [Dataset("spinal", published=papers)])
+    board = rows(records, [DatasetSummary("spinal", published=papers)])
     tables = to_markdown(board, []).split("**Protocol ")[1:]
     titles = [table.splitlines()[0] for table in tables]
     assert titles == [
@@ -336,11 +336,11 @@ def test_agreement_with_the_paper_is_told_with_its_interval():
     records = [record(0.7, seed, protocols=protocols) for seed in (0, 1, 2)]
     (row,) = [
         row
-        for row in rows(records, [Dataset("spinal", published=(paper(),))])
+        for row in rows(records, [DatasetSummary("spinal", published=(paper(),))])
         if row.delta is not None
     ]
     assert row.agreement.verdict == "agrees" and row.agreement.low < row.delta < row.agreement.high
-    wide = Dataset("spinal", published=(paper(),), agrees_within=0.005)
+    wide = DatasetSummary("spinal", published=(paper(),), agrees_within=0.005)
     (row,) = [row for row in rows(records, [wide]) if row.delta is not None]
     assert row.agreement.verdict == "can't tell"
     text = to_csv([row])
@@ -360,9 +360,9 @@ def test_a_bad_tolerance_is_named(tmp_path, within):
 
 
 def test_no_model_of_the_paper_is_no_comparison_and_no_paper_no_mark():
-    lonely = rows([record()], [Dataset("spinal", published=(paper(model=None, why="none"),))])
+    lonely = rows([record()], [DatasetSummary("spinal", published=(paper(model=None, why="none"),))])
     assert ours(lonely)[0].marks == ("≠ model",)
-    assert rows([record()], [Dataset("kidney", published=(paper(),))])[1].marks == ()
+    assert rows([record()], [DatasetSummary("kidney", published=(paper(),))])[1].marks == ()
 
 
 def test_the_closest_published_row_is_the_one_compared_with():
@@ -370,14 +370,14 @@ def test_the_closest_published_row_is_the_one_compared_with():
         paper(name="human", split="human"),
         paper(name="porcine", protocol="usbench", scores={"dice": 0.6}),
     )
-    row = ours(rows([record(0.7)], [Dataset("spinal", published=papers)]))[0]
+    row = ours(rows([record(0.7)], [DatasetSummary("spinal", published=papers)]))[0]
     assert (row.against, row.marks) == ("porcine", ())
     assert row.delta == pytest.approx(0.1)
 
 
 def test_a_human_or_control_row_is_unranked_and_never_compared():
     rater = record(0.99, origin="human", model="annotator-2", seed=None, recipe=None)
-    board = rows([rater, record(0.2)], [Dataset("spinal", published=(paper(protocol="usbench"),))])
+    board = rows([rater, record(0.2)], [DatasetSummary("spinal", published=(paper(protocol="usbench"),))])
     assert [row.origin for row in board] == ["published", "run", "human"]
     assert board[2].marks == ()
 
@@ -437,7 +437,7 @@ def test_the_order_of_records_changes_no_byte(shuffle: random.Random):
     records += [record(0.4, encoder="resnet34"), record(seed=9, status="failed", reason="x")]
     mixed = list(records)
     shuffle.shuffle(mixed)
-    datasets = [Dataset("spinal", published=(paper(),))]
+    datasets = [DatasetSummary("spinal", published=(paper(),))]
     one, two = rows(records, datasets), rows(mixed, datasets)
     assert to_markdown(one, datasets) == to_markdown(two, datasets)
     assert to_csv(one) == to_csv(two)
@@ -466,7 +466,7 @@ def test_figures_for_people(value, score, sign, text):
 def test_csv_says_every_score_with_its_protocol():
     board = rows(
         [record(0.7, s, protocols={"kumar2025-cnn": by_the_paper(0.56)}) for s in (0, 1)],
-        [Dataset("spinal", published=(paper(),))],
+        [DatasetSummary("spinal", published=(paper(),))],
     )
     lines = list(csv.DictReader(io.StringIO(to_csv(board))))
     told = {(line["origin"], line["protocol"], line["score"]): line for line in lines}

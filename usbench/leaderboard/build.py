@@ -17,7 +17,7 @@ from itertools import chain, filterfalse
 from operator import attrgetter
 
 from usbench.leaderboard.agreement import TOLERANCE, compare_with_published, standard_error
-from usbench.leaderboard.published import Dataset, Published
+from usbench.leaderboard.published import DatasetSummary, Published
 from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore, mean_if_all
 from usbench.leaderboard.series import (
     Pool,
@@ -36,7 +36,7 @@ from usbench.types import Task
 
 
 def build_rows(
-    results: Sequence[Result], datasets: Sequence[Dataset], pool: Pool = pool_nothing
+    results: Sequence[Result], datasets: Sequence[DatasetSummary], pool: Pool = pool_nothing
 ) -> list[Row]:
     """Every row of the leaderboard in its order.
 
@@ -179,7 +179,7 @@ def our_note(seed_result: SeedResult, protocol: ProtocolScores) -> str:
     return "; ".join(notes)
 
 
-def published_row(dataset: Dataset, published: Published, newest: Mapping[str, int]) -> Row:
+def published_row(dataset: DatasetSummary, published: Published, newest: Mapping[str, int]) -> Row:
     """A row of a paper. newest: the newest version of each protocol of ours."""
     scores = {name: RowScore((float(value),)) for name, value in published.scores.items()}
     primary = main_score(published.task, scores)

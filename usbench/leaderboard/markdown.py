@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from usbench.leaderboard import columns, legend
 from usbench.leaderboard.page.document import render
-from usbench.leaderboard.published import Dataset, datasets_by_name
+from usbench.leaderboard.published import DatasetSummary, datasets_by_name
 from usbench.leaderboard.rows import Row, transfer_tables
 
 
-def to_markdown(rows: Sequence[Row], datasets: Iterable[Dataset], phantom: bool = False) -> str:
+def to_markdown(
+    rows: Sequence[Row], datasets: Iterable[DatasetSummary], phantom: bool = False
+) -> str:
     """The leaderboard as Markdown.
 
     Args:

@@ -59,7 +59,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class DatasetSummary:
     """What the leaderboard shows of a dataset."""
 
     name: str
@@ -72,7 +72,7 @@ class Dataset:
     notes: tuple[Note, ...] = ()
 
 
-def read_datasets(conf: Path) -> list[Dataset]:
+def read_datasets(conf: Path) -> list[DatasetSummary]:
     """The datasets of conf/dataset/*.yaml by name, read as plain YAML.
 
     Raises:
@@ -84,13 +84,15 @@ def read_datasets(conf: Path) -> list[Dataset]:
     return list(map(read_dataset, sorted(folder.glob("*.yaml"))))
 
 
-def datasets_by_name(datasets: Iterable[Dataset], rows: Iterable[Row]) -> dict[str, Dataset]:
+def datasets_by_name(
+    datasets: Iterable[DatasetSummary], rows: Iterable[Row]
+) -> dict[str, DatasetSummary]:
     """Datasets by their name; one that only rows have is its name alone."""
-    known = {row.dataset: Dataset(row.dataset) for row in rows}
+    known = {row.dataset: DatasetSummary(row.dataset) for row in rows}
     return known | {dataset.name: dataset for dataset in datasets}
 
 
-def read_dataset(path: Path) -> Dataset:
+def read_dataset(path: Path) -> DatasetSummary:
     """One dataset. Raises what `read_datasets` raises."""
     try:
         content = yaml.safe_load(path.read_text("utf-8")) or {}
@@ -102,7 +104,7 @@ def read_dataset(path: Path) -> Dataset:
     published = []
     for number, entry in enumerate(content.get("published") or []):
         published.append(read_published(entry, f"{path}: published[{number}]"))
-    return Dataset(
+    return DatasetSummary(
         name=str(content.get("name", path.stem)),
         title=one_line(content.get("title")),
         licence=one_line(content.get("licence")),

@@ -31,7 +31,7 @@ from usbench.errors import DataError, RunError
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page import commands, document, index, view
 from usbench.leaderboard.page.commands import RunCommand
-from usbench.leaderboard.published import Dataset, Note, read_datasets
+from usbench.leaderboard.published import DatasetSummary, Note, read_datasets
 from usbench.results.result import Result, Tuned
 from usbench.results.store import save_result
 from usbench.runner.resolve import resolve_model
@@ -85,7 +85,7 @@ RECORDS = [
     net("human-agreement", 0.9, None, origin="human", recipe=None, seed=None),
     net("unet", 0.33, 31_044_106, dataset="spinal_human", trained_on="spinal"),
 ]
-SPINAL = Dataset(
+SPINAL = DatasetSummary(
     "spinal",
     title=f"Porcine cord {EVIL}",
     licence=f"none declared {EVIL}",
@@ -99,7 +99,7 @@ SPINAL = Dataset(
     ),
     notes=NOTES,
 )
-DATASETS = [SPINAL, Dataset("spinal_human")]
+DATASETS = [SPINAL, DatasetSummary("spinal_human")]
 UNETS = [r["run_id"] for r in RECORDS if r["model"] == "unet" and r["dataset"] == "spinal"]
 LINKS = {UNETS[0]: "spinal/segment/unet-s0.html", UNETS[1]: "spinal/segment/unet-s1.html"}
 WORDS = ("dataset=spinal", "source=real", "model=unet", "recipe=kumar2025", "precision=bf16")
@@ -447,7 +447,7 @@ def test_a_phone_scrolls_no_page_sideways(site, browser):
             page.wait_for_timeout(250)
             assert sideways(page) == [375, 375], where
         page.evaluate("location.hash = 'leaderboard/spinal/segment'")
-        page.get_by_label("Dataset and task").select_option("spinal_human/segment")
+        page.get_by_label("DatasetSummary and task").select_option("spinal_human/segment")
         page.wait_for_selector("h2:text('spinal_human')")
         assert page.locator(".content h2").first.inner_text() == "spinal_human · segment"
         page.get_by_role("button", name="unet · trained on spinal").first.click()

@@ -13,7 +13,7 @@ from usbench.io.files import JsonObject
 from usbench.leaderboard.page.commands import RunCommand
 from usbench.leaderboard.page.document import as_json, inline_asset, render
 from usbench.leaderboard.page.view import page_data
-from usbench.leaderboard.published import Dataset
+from usbench.leaderboard.published import DatasetSummary
 from usbench.leaderboard.rows import Row
 
 STYLES = ("vendor/tabulator.min.css", "page.css", "leaderboard.css")
@@ -35,7 +35,7 @@ COPIED = ("id", "kind", "name", "key", "runnable", "command", "source", "verifie
 
 def render_index(
     rows: Sequence[Row],
-    datasets: Iterable[Dataset],
+    datasets: Iterable[DatasetSummary],
     catalogue: JsonObject,
     links: Mapping[str, str],
     commands: Mapping[str, RunCommand],

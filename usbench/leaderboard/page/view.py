@@ -30,7 +30,7 @@ from usbench.leaderboard.columns import (
     table_title,
 )
 from usbench.leaderboard.page.commands import RunCommand, row_command
-from usbench.leaderboard.published import Dataset, datasets_by_name
+from usbench.leaderboard.published import DatasetSummary, datasets_by_name
 from usbench.leaderboard.rows import Row, RowScore, transfer_tables
 
 Links = Mapping[str, str]  # run id → address of its page
@@ -58,7 +58,7 @@ MARKS = {
 
 
 def page_data(
-    rows: Sequence[Row], datasets: Iterable[Dataset], links: Links, commands: Commands
+    rows: Sequence[Row], datasets: Iterable[DatasetSummary], links: Links, commands: Commands
 ) -> JsonObject:
     """The data of the page; the arguments are `index.render_index`'s."""
     by_name = datasets_by_name(datasets, rows)
@@ -76,7 +76,7 @@ def page_data(
 
 
 def task_data(
-    rows: Sequence[Row], dataset: Dataset, links: Links, commands: Commands
+    rows: Sequence[Row], dataset: DatasetSummary, links: Links, commands: Commands
 ) -> JsonObject:
     """One dataset's rows of one task: a table for each protocol, then what failed."""
     task = rows[0].task
