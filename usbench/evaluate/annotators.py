@@ -1,4 +1,4 @@
-"""AnnotatorAgreement of two annotators: one's drawings scored against the other's, as models are scored.
+"""Agreement of two annotators: one's drawings scored against the other's, as models are scored.
 
 It is no upper bound for a model: one trained on an annotator's drawings may follow that annotator
 more closely than another person does.

@@ -27,21 +27,21 @@ LEGEND = (
     TARGET_SCORE,
     (
         "*per image* is the time from the native image to its prediction at batch 1 "
-        "(`scripts/bench_models.py`), on the named device. *training h* is the mean over the seeds, "
-        "each on the machine that its result names."
+        "(`scripts/bench_models.py`), on the named device. *training h* is the mean over the "
+        "seeds, each on the machine that its result names."
     ),
     (
-        "*rank* is the range of places that paired tests on the same cases leave a row (whole groups "
-        "swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are tied. "
-        "*Resolution* is 2.8 × the SE of the difference between the two best."
+        "*rank* is the range of places that paired tests on the same cases leave a row (whole "
+        "groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are "
+        "tied. *Resolution* is 2.8 × the SE of the difference between the two best."
     ),
     (
         "*Δ published* is ours minus theirs, given only where protocol, data, model and recipe are "
-        "the same; otherwise ≠ names what differs. `agrees`: the 90 % interval of the difference lies "
-        "within ±δ (.02 unless the dataset's YAML states another). `higher`, `lower`: the 95 % "
-        "interval excludes 0 and the difference exceeds δ. `can't tell`: neither, or fewer than 6 "
-        "groups or 2 seeds. The published number is taken as one training on the same cases, with our "
-        "spread."
+        "the same; otherwise ≠ names what differs. `agrees`: the 90 % interval of the difference "
+        "lies within ±δ (.02 unless the dataset's YAML states another). `higher`, `lower`: the 95 "
+        "% interval excludes 0 and the difference exceeds δ. `can't tell`: neither, or fewer than "
+        "6 groups or 2 seeds. The published number is taken as one training on the same cases, "
+        "with our spread."
     ),
     (
         "A published row is verified by: `author`, stated by the authors; `third-party`, read in "
