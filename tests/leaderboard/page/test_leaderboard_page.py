@@ -457,7 +457,7 @@ def test_a_phone_scrolls_no_page_sideways(site, browser):
             page.wait_for_timeout(250)
             assert sideways(page) == [375, 375], where
         page.evaluate("location.hash = 'leaderboard/spinal/segment'")
-        page.get_by_label("DatasetSummary and task").select_option("spinal_human/segment")
+        page.get_by_label("Dataset and task").select_option("spinal_human/segment")
         page.wait_for_selector("h2:text('spinal_human')")
         assert page.locator(".content h2").first.inner_text() == "spinal_human · segment"
         page.get_by_role("button", name="unet · trained on spinal").first.click()
