@@ -21,7 +21,7 @@ import numpy as np
 
 from usbench.errors import RunError
 from usbench.io.console import warn
-from usbench.io.files import canonical_json, write_atomically
+from usbench.io.files import JsonObject, canonical_json, write_atomically
 
 SOURCES = ("metrics/*.py", "leaderboard/*.py", "results/result.py")  # what computes entries
 
@@ -32,7 +32,7 @@ class Cache:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.stored = read_entries(path) if path is not None else None  # None: write it anew
-        self.used: dict[str, Any] = {}
+        self.used: JsonObject = {}
 
     def get(self, key: str) -> Any:
         """The value, None where it is unknown. Only what was asked for or put stays in the file."""
@@ -40,7 +40,7 @@ class Cache:
             self.used[key] = self.stored[key]
         return self.used.get(key)
 
-    def put(self, key: str, value: Any) -> None:
+    def put(self, key: str, value: object) -> None:
         """Add a value."""
         self.used[key] = value
 
@@ -75,12 +75,12 @@ def open_cache(path: Path, write: bool) -> Iterator[Cache]:
             cache.save(forget=is_complete)
 
 
-def key(*facts: Any) -> str:
+def key(*facts: object) -> str:
     """The key of what follows from these facts."""
     return sha256(canonical_json(facts))
 
 
-def read_entries(path: Path) -> dict[str, Any] | None:
+def read_entries(path: Path) -> JsonObject | None:
     """The entries of a file.
 
     None where there is no file, where other code wrote it, or, with a warning, where it is damaged.
