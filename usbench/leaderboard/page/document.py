@@ -27,6 +27,7 @@ def templates() -> Environment:
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
+        auto_reload=False,  # templates stay as they are while pages are rendered
         trim_blocks=True,
         lstrip_blocks=True,
     )
