@@ -22,7 +22,7 @@ from usbench.errors import ConfigError, DataError
 from usbench.evaluate import annotators
 from usbench.io.console import say, table
 from usbench.io.files import write_atomically
-from usbench.results.store import load_result
+from usbench.results.store import hash_case_ids, load_result, save_result
 from usbench.runner.resolve import metric_node
 
 
@@ -60,7 +60,8 @@ def compare(options: argparse.Namespace) -> int:
     fingerprint = annotators.drawings_fingerprint(raters, root)
     result = annotators.agreement_result(dataset, agreement, fingerprint, phantom)
     folder = Path(str(config["results"]))
-    path = annotators.save_agreement(folder, result, agreement, dataset.redistribute)
+    cases = hash_case_ids(agreement.scores.cases, dataset.redistribute, dataset.name)
+    path = save_result(folder, result, cases)
     table(f"{dataset.name} · {result.data.splits}", *annotators.agreement_table(agreement.scores))
     for protocol in load_result(path).protocols:
         say(f"{protocol.name} {protocol.version}: {protocol.description}")

@@ -26,7 +26,7 @@ from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page.screenshot import take_screenshot
 from usbench.leaderboard.pooling import pool_cases
-from usbench.leaderboard.published import Dataset, read_datasets
+from usbench.leaderboard.published import DatasetSummary, read_datasets
 from usbench.leaderboard.ranking import rank_rows
 from usbench.leaderboard.rows import Row
 from usbench.results.result import Result
@@ -123,7 +123,7 @@ def rescore_results(options: argparse.Namespace) -> None:
 
 
 def build_ranked_rows(
-    results: Sequence[Result], datasets: Sequence[Dataset], options: argparse.Namespace
+    results: Sequence[Result], datasets: Sequence[DatasetSummary], options: argparse.Namespace
 ) -> list[Row]:
     """The rows with their ranks; what is computed from case tables is cached."""
     name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
@@ -134,14 +134,14 @@ def build_ranked_rows(
 
 def render_stale(
     rows: Sequence[Row],
-    datasets: Sequence[Dataset],
+    datasets: Sequence[DatasetSummary],
     results: Sequence[Result],
     options: argparse.Namespace,
 ) -> dict[Path, bytes]:
     """The leaderboard's page, what the results' pages share, and those that are out of date."""
     # Slow to import, with what draws pictures; phantoms need none of it.
     from usbench import catalogue
-    from usbench.leaderboard.page import commands, fresh, index, result
+    from usbench.leaderboard.page import commands, index, result
 
     known = commands.find_commands(results, commands.read_configs(options.conf))
     links = result.page_links(results)
@@ -150,7 +150,7 @@ def render_stale(
     for name, content in result.shared_assets().items():
         files[options.results / "assets" / name] = content
     with open_cache(options.runs / "cache" / "pages.json", write=not options.check) as cache:
-        files |= fresh.render_stale_pages(options.results, results, known, cache)
+        files |= result.render_stale_pages(options.results, results, known, cache)
     return files
 
 

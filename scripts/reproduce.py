@@ -21,7 +21,7 @@ from pathlib import Path
 
 from usbench.cli.overrides import exit_code
 from usbench.evaluate import reproduce as reproduction
-from usbench.evaluate.reproduce import Comparison
+from usbench.evaluate.reproduce import Reproduction
 from usbench.io.console import say, table
 from usbench.io.files import write_atomically
 from usbench.results import store
@@ -64,7 +64,7 @@ def reproduce(options: argparse.Namespace) -> int:
     return 1 if comparison.verdict == "different" else 0
 
 
-def show(old: Result, new: Result, comparison: Comparison) -> None:
+def show(old: Result, new: Result, comparison: Reproduction) -> None:
     """Print the primary score and all that differ, the surroundings, the verdict."""
     assert old.primary is not None  # it is done
     primary = old.primary.name

@@ -21,7 +21,10 @@ from usbench.results.store import load_cases, load_results, result_path
 
 REAL = os.environ.get("USBENCH_TEST_DATA")
 SCRIPTS = ROOT / "scripts"
-HEAD = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
+HEAD = (
+    "filename,file_size,file_attributes,region_count,region_id,"
+    "region_shape_attributes,region_attributes\n"
+)
 
 
 def row(name: str, x: int, width: int, label: str) -> str:
@@ -39,9 +42,9 @@ def bare(name: str) -> str:
 def root(tmp_path: Path) -> Path:
     """Capsule: image 1 by both with Dice 2·4/(6+6) = 2/3, image 2 by one only, image 3 by none."""
     (tmp_path / "labels").mkdir()
-    one = row("1_a.png", 0, 3, "Capsule") + row("2_b.png", 0, 3, "Capsule") + bare("3_c.png")
+    first = row("1_a.png", 0, 3, "Capsule") + row("2_b.png", 0, 3, "Capsule") + bare("3_c.png")
     two = row("1_a.png", 1, 3, "Capsule") + bare("2_b.png") + bare("3_c.png")
-    (tmp_path / "labels/reviewed_labels_1.csv").write_text(HEAD + one)
+    (tmp_path / "labels/reviewed_labels_1.csv").write_text(HEAD + first)
     (tmp_path / "labels/reviewed_labels_2.csv").write_text(HEAD + two)
     return tmp_path
 
@@ -52,7 +55,7 @@ def agreement(root: Path, *protocols: str, **options: object) -> Scores:
 
 def test_figures_by_hand(root):
     scores = agreement(root, "usbench", "kidneyus")
-    ours, theirs = (ruled.per_class["Capsule"] for ruled in scores.protocols)
+    ours, theirs = (protocol.per_class["Capsule"] for protocol in scores.protocols)
     assert ours["dice"].value == pytest.approx((2 / 3 + 0) / 2) and ours["dice"].n == 2
     assert ours[BOTH].value == pytest.approx(2 / 3) and ours[BOTH].n == 1
     assert theirs["dice"].value == pytest.approx((2 / 3 + 0 + 1) / 3) and theirs["dice"].n == 3
@@ -63,11 +66,11 @@ def test_figures_by_hand(root):
 
 def test_what_one_has_not_drawn_counts_nowhere_where_it_is_unknown(root):
     scores = agreement(root, "usbench", "kidneyus", undrawn="unknown")
-    for ruled in scores.protocols:
-        assert ruled.per_class["Capsule"]["dice"].value == pytest.approx(2 / 3)
+    for protocol in scores.protocols:
+        assert protocol.per_class["Capsule"]["dice"].value == pytest.approx(2 / 3)
         assert (
-            ruled.per_class["Capsule"]["dice"].n == 1
-            and ruled.per_class["Cortex"]["dice"].value is None
+            protocol.per_class["Capsule"]["dice"].n == 1
+            and protocol.per_class["Cortex"]["dice"].value is None
         )
 
 
@@ -76,9 +79,9 @@ def test_a_dataset_of_one_annotator_is_refused():
         as_two_annotators(object(), "usgra")  # type: ignore[arg-type]
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, SCRIPTS / "interrater.py", *words],
+        [sys.executable, SCRIPTS / "interrater.py", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -88,13 +91,13 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.process
 def test_the_script_keeps_an_unranked_row(root, tmp_path):
-    words = [
+    arguments = [
         f"dataset.root={root}",
         f"results={tmp_path / 'results'}",
         "--json",
         str(tmp_path / "copy.json"),
     ]
-    done = run("dataset=kidney", *words)
+    done = run("dataset=kidney", *arguments)
     assert done.returncode == 0 and "Central Echo Complex" in done.stdout, done.stderr
     [result] = load_results(tmp_path / "results")
     assert result.origin == "human" and result.seed is None and not result.data.phantom
@@ -108,12 +111,12 @@ def test_the_script_keeps_an_unranked_row(root, tmp_path):
     assert rows[0].name == "human agreement"
     assert rows[0].note.startswith("unranked; annotator 1 against 2 on all 3 images of 3 groups")
     before = path.read_bytes()
-    assert run("dataset=kidney", *words).returncode == 0 and path.read_bytes() == before
+    assert run("dataset=kidney", *arguments).returncode == 0 and path.read_bytes() == before
 
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("arguments", "code", "says"),
     [
         (["dataset=usgra", "dataset.root={tmp}"], 2, "expected a dataset of two annotators"),
         (["dataset=nnus", "dataset.root={tmp}"], 2, "expected masks by two annotators"),
@@ -123,8 +126,8 @@ def test_the_script_keeps_an_unranked_row(root, tmp_path):
         (["dataset=kidney", "nonsense=1"], 2, "nonsense"),
     ],
 )
-def test_the_script_refuses_with_one_line(words, code, says, tmp_path):
-    done = run(*(word.format(tmp=tmp_path) for word in words))
+def test_the_script_refuses_with_one_line(arguments, code, says, tmp_path):
+    done = run(*(argument.format(tmp=tmp_path) for argument in arguments))
     assert (done.returncode, done.stderr.count("\n")) == (code, 1) and says in done.stderr, (
         done.stderr
     )

@@ -52,52 +52,56 @@ def lay(folder: Path, seed: int, masks: bool, crowds: bool) -> tuple[Path, Path]
         for n in range(12)
     ]
     categories = [{"id": n, "name": f"c{n}"} for n in (2, 5, 7)]
-    truths: list[dict[str, Any]] = []
-    guesses: list[dict[str, Any]] = []
+    targets: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
     for n, image in enumerate(images):
         for _ in range(int(rng.integers(0, 5)) if n % 4 else 0):
             box = [int(v) for v in (*rng.integers(0, (60, 50)), *rng.integers(6, (100, 70)))]
             crowd = int(crowds and rng.random() < 0.3)
-            one = {
-                "id": len(truths) + 1,
+            annotation = {
+                "id": len(targets) + 1,
                 "image_id": image["id"],
                 "category_id": int(rng.choice([2, 5])),
                 "bbox": box,
             }
-            one |= {"area": box[2] * box[3], "iscrowd": crowd}
+            annotation |= {"area": box[2] * box[3], "iscrowd": crowd}
             if masks:
-                one["segmentation"] = region(rng, box, SIZE)
-                one["area"] = int(reference_mask.area(one["segmentation"]))
-            truths.append(one)
+                annotation["segmentation"] = region(rng, box, SIZE)
+                annotation["area"] = int(reference_mask.area(annotation["segmentation"]))
+            targets.append(annotation)
             for _ in range(int(rng.integers(0, 3))):
                 near = [
                     max(int(v + rng.integers(-4, 5)), low)
                     for v, low in zip(box, (0, 0, 3, 3), strict=True)
                 ]
                 near[2], near[3] = min(near[2], SIZE[1] - near[0]), min(near[3], SIZE[0] - near[1])
-                guesses.append(
-                    {"image_id": image["id"], "category_id": one["category_id"], "bbox": near}
+                predictions.append(
+                    {
+                        "image_id": image["id"],
+                        "category_id": annotation["category_id"],
+                        "bbox": near,
+                    }
                 )
         for _ in range(int(rng.integers(0, 3)) if n % 5 else 0):
             box = [int(v) for v in (*rng.integers(0, (60, 50)), *rng.integers(6, (100, 70)))]
-            guesses.append(
+            predictions.append(
                 {"image_id": image["id"], "category_id": int(rng.choice([2, 5, 7])), "bbox": box}
             )
-    for guess in guesses:
-        guess["score"] = float(np.round(rng.uniform(0.05, 1), 1))
+    for prediction in predictions:
+        prediction["score"] = float(np.round(rng.uniform(0.05, 1), 1))
         if masks:
-            guess["segmentation"] = region(rng, guess.pop("bbox"), SIZE)
+            prediction["segmentation"] = region(rng, prediction.pop("bbox"), SIZE)
     (folder / "gt.json").write_text(
-        json.dumps({"images": images, "categories": categories, "annotations": truths})
+        json.dumps({"images": images, "categories": categories, "annotations": targets})
     )
-    (folder / "dt.json").write_text(json.dumps(guesses))
+    (folder / "dt.json").write_text(json.dumps(predictions))
     return folder / "gt.json", folder / "dt.json"
 
 
-def theirs(truth: Path, guesses: Path, kind: str) -> Any:
+def theirs(targets: Path, predictions: Path, kind: str) -> Any:
     with contextlib.redirect_stdout(io.StringIO()):
-        gt = COCO(str(truth))
-        evaluation = COCOeval(gt, gt.loadRes(str(guesses)), kind)
+        gt = COCO(str(targets))
+        evaluation = COCOeval(gt, gt.loadRes(str(predictions)), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -109,54 +113,57 @@ def theirs(truth: Path, guesses: Path, kind: str) -> Any:
 @pytest.mark.parametrize("masks", [False, True], ids=["boxes", "masks"])
 def test_the_twelve_figures_are_pycocotools(tmp_path, seed, crowds, masks):
     paths = lay(tmp_path, seed, masks, crowds)
-    found = score_instances(read_instances(*paths, strict=False), None).protocol
+    protocol = score_instances(read_instances(*paths, strict=False), None).protocol
     expected = theirs(*paths, "segm" if masks else "bbox").stats
     for name, figure in zip(TWELVE, expected, strict=True):
-        value = found.scores[name].value
+        value = protocol.scores[name].value
         assert value == (None if figure == -1 else pytest.approx(figure, abs=1e-9)), name
-    assert found.scores["map50"].value > 0.1 and found.target_score["map50_95"].value == 1
-    assert found.per_class["c7"]["map50"].value is None
+    assert protocol.scores["map50"].value > 0.1 and protocol.target_score["map50_95"].value == 1
+    assert protocol.per_class["c7"]["map50"].value is None
 
 
 def test_masks_are_said_and_scored_by_the_command(tmp_path, capsys):
-    truth, guesses = lay(tmp_path, 0, True, True)
-    words = [
+    targets, predictions = lay(tmp_path, 0, True, True)
+    arguments = [
         "detect",
         "--targets",
-        str(truth),
+        str(targets),
         "--predictions",
-        str(guesses),
+        str(predictions),
         "--json",
         str(tmp_path / "out.json"),
     ]
-    assert score.main([*words, "--group", r"^(\d)"]) == 0
+    assert score.main([*arguments, "--group", r"^(\d)"]) == 0
     made = json.loads((tmp_path / "out.json").read_text())
     assert (
         "of masks (run lengths)" in made["protocol"]["description"] and made["data"]["groups"] == 2
     )
     assert "all classes" in capsys.readouterr().out
-    assert score.main([*words, "--protocol", "ultralytics"]) == 2
+    assert score.main([*arguments, "--protocol", "ultralytics"]) == 2
     assert "COCO's files are scored under coco" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (
-            lambda one: one.update(segmentation=[[1, 1, 5, 1, 5, 5]]),
+            lambda annotation: annotation.update(segmentation=[[1, 1, 5, 1, 5, 5]]),
             "a segmentation of size and compressed counts",
         ),
         (
-            lambda one: one["segmentation"].update(size=[5, 5]),
+            lambda annotation: annotation["segmentation"].update(size=[5, 5]),
             r"a mask of its image's size \[120, 160\]",
         ),
-        (lambda one: one["segmentation"].update(counts="0"), "compressed run lengths"),
+        (
+            lambda annotation: annotation["segmentation"].update(counts="0"),
+            "compressed run lengths",
+        ),
     ],
 )
-def test_bad_masks_are_refused(tmp_path, change, words):
-    truth, guesses = lay(tmp_path, 0, True, False)
-    listed = json.loads(guesses.read_text())
+def test_bad_masks_are_refused(tmp_path, change, message):
+    targets, predictions = lay(tmp_path, 0, True, False)
+    listed = json.loads(predictions.read_text())
     change(listed[0])
-    guesses.write_text(json.dumps(listed))
-    with pytest.raises(DataError, match=words):
-        read_instances(truth, guesses, strict=False)
+    predictions.write_text(json.dumps(listed))
+    with pytest.raises(DataError, match=message):
+        read_instances(targets, predictions, strict=False)

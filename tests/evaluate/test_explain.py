@@ -18,14 +18,19 @@ from usbench.results.result import Cost, Latency, Result
 from usbench.results.store import load_result, save_result
 
 
-@pytest.mark.parametrize(("dataset", "task", "names"), [
-    ("usgra", "segment", set(mask_protocols.MASK_PROTOCOLS)), ("usgra", "detect", set(box_protocols.BOX_PROTOCOLS)), ("unity", "landmark", {"radial"})
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("dataset", "task", "names"),
+    [
+        ("usgra", "segment", set(mask_protocols.MASK_PROTOCOLS)),
+        ("usgra", "detect", set(box_protocols.BOX_PROTOCOLS)),
+        ("unity", "landmark", {"radial"}),
+    ],
+)
 def test_every_protocol_of_the_task_is_shown(compose, tmp_path, capsys, dataset, task, names):
     config, path = finish(compose, tmp_path, dataset, task)
     before = {file: file.read_bytes() for file in config.results.rglob("*.*")}
-    words = [str(path), "--runs", str(config.runs), "--json", str(tmp_path / "out.json")]
-    assert explain.main(words) == 0
+    arguments = [str(path), "--runs", str(config.runs), "--json", str(tmp_path / "out.json")]
+    assert explain.main(arguments) == 0
     printed = capsys.readouterr().out
     protocols = json.loads((tmp_path / "out.json").read_text())["protocols"]
     assert set(protocols) == names and all(f"{name} 1" in printed for name in names)
@@ -38,18 +43,18 @@ def test_every_protocol_of_the_task_is_shown(compose, tmp_path, capsys, dataset,
 
 def test_a_key_names_a_result_and_a_class_its_figures(compose, tmp_path, capsys):
     config, path = finish(compose, tmp_path, "usgra", "segment")
-    words = ["--results", str(config.results), "--runs", str(config.runs)]
-    assert explain.main([config.run_id, *words]) == 0
-    told = capsys.readouterr().out
-    assert "by the protocol alone" in told and "as MONAI" in told and "vessel" in told
-    assert explain.main([config.run_id, *words, "--class", "nerve"]) == 0
+    arguments = ["--results", str(config.results), "--runs", str(config.runs)]
+    assert explain.main([config.run_id, *arguments]) == 0
+    output = capsys.readouterr().out
+    assert "by the protocol alone" in output and "as MONAI" in output and "vessel" in output
+    assert explain.main([config.run_id, *arguments, "--class", "nerve"]) == 0
     assert "nerve" in capsys.readouterr().out
-    assert explain.main([config.run_id, *words, "--class", "bone"]) == 2
+    assert explain.main([config.run_id, *arguments, "--class", "bone"]) == 2
     assert "--class bone: expected one of " in capsys.readouterr().err
-    assert explain.main(["0123456789ab", *words]) == 1
+    assert explain.main(["0123456789ab", *arguments]) == 1
     assert "got 0 results" in capsys.readouterr().err
     shutil.rmtree(config.run_dir)
-    assert explain.main([str(path), *words]) == 1
+    assert explain.main([str(path), *arguments]) == 1
     assert "no run of this result found" in capsys.readouterr().err
 
 
@@ -82,18 +87,18 @@ def test_implantability_by_hand():
 @pytest.mark.process
 def test_implantability_is_shown_by_explain_alone(compose, tmp_path, capsys):
     config, path = finish(compose, tmp_path, "usgra", "detect")
-    words = [str(path), "--runs", str(config.runs), "--json", str(tmp_path / "out.json")]
-    assert explain.main(words) == 0
+    arguments = [str(path), "--runs", str(config.runs), "--json", str(tmp_path / "out.json")]
+    assert explain.main(arguments) == 0
     assert "implantability: not measured; scripts/bench_models.py" in capsys.readouterr().out
     plain = load_result(path)
     cost = Cost(1, Latency(100.0), 10, "cpu", "a processor", 2, 0.25)
     save_result(config.results, replace(plain, cost=cost))
-    assert explain.main(words) == 0
-    told = capsys.readouterr().out
-    assert "implantability" in told and "undefined there" in told
-    found = json.loads((tmp_path / "out.json").read_text())["implantability"]
+    assert explain.main(arguments) == 0
+    output = capsys.readouterr().out
+    assert "implantability" in output and "undefined there" in output
+    content = json.loads((tmp_path / "out.json").read_text())["implantability"]
     map50 = plain.scores["map50"].value
-    assert found == {
+    assert content == {
         "score": pytest.approx(map50 / 2 + 1 / 4 + 0.75 / 4),
         "map50": map50,
         "speed": 1.0,

@@ -30,18 +30,18 @@ def lay(compose, tmp_path):
         (there if task != "landmark" else tmp_path).mkdir(exist_ok=True)
         entries = {}
         for sample, record in zip(data.samples("test"), data.records["test"], strict=True):
-            guess, stem = moved(sample.target), stem_of(record)
+            prediction, stem = moved(sample.target), stem_of(record)
             if task == "segment":
                 label_png.write_label_png(
-                    there / f"{stem}.png", label_png.planes_to_index(guess.planes)
+                    there / f"{stem}.png", label_png.planes_to_index(prediction.planes)
                 )
             elif task == "detect":
                 size = (sample.image.shape[0], sample.image.shape[1])
-                yolo_txt.write_yolo_boxes(there / f"{stem}.txt", guess, data.classes, size)
+                yolo_txt.write_yolo_boxes(there / f"{stem}.txt", prediction, data.classes, size)
                 lines = (there / f"{stem}.txt").read_text().splitlines()
                 (there / f"{stem}.txt").write_text("".join(f"{line} 1.0\n" for line in lines))
             else:
-                entries[f"{stem}.png"] = {"labels": marks(guess, data.classes)}
+                entries[f"{stem}.png"] = {"labels": marks(prediction, data.classes)}
         if task == "landmark":
             there = tmp_path / "theirs.json"
             there.write_text(json.dumps(entries))
@@ -50,12 +50,14 @@ def lay(compose, tmp_path):
     return made
 
 
-def marks(guess: Landmarks, classes: tuple[str, ...]) -> dict:
-    found = {}
-    for name, path, value in zip(classes, guess.paths, guess.scores.tolist(), strict=True):
+def marks(prediction: Landmarks, classes: tuple[str, ...]) -> dict:
+    labels = {}
+    for name, path, value in zip(
+        classes, prediction.paths, prediction.scores.tolist(), strict=True
+    ):
         x, y = (" ".join(map(repr, column)) for column in path.T.astype(float).tolist())
-        found[name] = {"type": "point", "x": x, "y": y, "score": value}
-    return found
+        labels[name] = {"type": "point", "x": x, "y": y, "score": value}
+    return labels
 
 
 def enter(config, there: Path, name: str = "our model", strict: bool = False):
@@ -105,14 +107,14 @@ def test_a_run_s_own_folder_is_read_too_and_entering_again_changes_nothing(compo
 def test_missing_and_unknown_predictions(lay):
     config, _, there = lay("usgra", "segment")
     first = sorted(there.iterdir())[0]
-    kept = first.read_bytes()
+    content = first.read_bytes()
     first.unlink()
     assert enter(config, there)[2] == [first.stem]
     with pytest.raises(DataError, match=f"no prediction of '{first.stem}' found"):
         enter(config, there, strict=True)
-    first.write_bytes(kept)
-    (there / "other.png").write_bytes(kept)
-    with pytest.raises(DataError, match=r"test split's images, got 'other'"):
+    first.write_bytes(content)
+    (there / "other.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"images to score, got 'other'"):
         enter(config, there)
     (there / "other.png").unlink()
     label_png.write_label_png(first, np.zeros((3, 4), np.uint8))
@@ -139,26 +141,33 @@ def test_a_name_without_letters_is_refused(name):
 @pytest.mark.process
 def test_the_command_enters_the_row(tmp_path, capsys, lay):
     config, _, there = lay("usgra", "segment")
-    words = ["segment", "--dataset", "usgra", "--predictions", str(there), "--name", "ours"]
+    arguments = ["segment", "--dataset", "usgra", "--predictions", str(there), "--name", "ours"]
     where = ["--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs")]
     assert (
-        score.main([*words, *where]) == 1
+        score.main([*arguments, *where]) == 1
     )  # the phantom that such a command meets has other images
-    assert "expected predictions of the test split's images" in capsys.readouterr().err
+    assert "expected predictions of images to score" in capsys.readouterr().err
     root = config.root
     (tmp_path / "data").mkdir()
     (tmp_path / "data/usgra").symlink_to(root)
     (root / "PHANTOM.json").write_text("{}")
     assert (
         score.main(
-            [*words, *where, "--data", str(tmp_path / "data"), "--json", str(tmp_path / "out.json")]
+            [
+                *arguments,
+                *where,
+                "--data",
+                str(tmp_path / "data"),
+                "--json",
+                str(tmp_path / "out.json"),
+            ]
         )
         == 0
     )
-    told = capsys.readouterr().out
-    assert "all classes" in told and "result: " in told
+    output = capsys.readouterr().out
+    assert "all classes" in output and "result: " in output
     assert json.loads((tmp_path / "out.json").read_text())["origin"] == "external"
     with pytest.raises(SystemExit):
-        score.main([*words[:-2]])
+        score.main([*arguments[:-2]])
     with pytest.raises(SystemExit):
         score.main(["segment", "--targets", "x", "--predictions", "y", "--name", "z"])

@@ -17,8 +17,12 @@ from usbench.results.gallery.drawing import draw_target
 from usbench.results.store import load_result
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
 
-MODELS = {"usgra-unet": ("usgra", "unet"), "kidney-unet": ("kidney", "unet"), "nnus-yolov8": ("nnus", "yolov8"),
-          "unity-heatmap": ("unity", "heatmap")}  # fmt: skip
+MODELS = {
+    "usgra-unet": ("usgra", "unet"),
+    "kidney-unet": ("kidney", "unet"),
+    "nnus-yolov8": ("nnus", "yolov8"),
+    "unity-heatmap": ("unity", "heatmap"),
+}
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -26,7 +30,7 @@ def trained(request, tmp_path_factory):
     """(result, folder of results and runs) of a tiny run."""
     dataset, model = MODELS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
-    words = [
+    arguments = [
         f"dataset={dataset}",
         f"model={model}",
         "recipe=tiny",
@@ -34,13 +38,13 @@ def trained(request, tmp_path_factory):
         "tracking=none",
         "device=cpu",
     ]
-    words += [
+    arguments += [
         "threads=1",
         "dataset.phantom.size=[96,128]",
         f"runs={folder}/runs",
         f"results={folder}/results",
     ]
-    assert run(*words) == 0
+    assert run(*arguments) == 0
     (path,) = (folder / "results" / "phantom" / dataset).glob("*/*.json")
     return load_result(path), folder
 
@@ -57,8 +61,8 @@ def images(tmp_path):
     return folder
 
 
-def words_of(result, folder: Path, *words: str) -> list[str]:
-    return [result.run_id, *words, "--results", f"{folder}/results", "--runs", f"{folder}/runs"]
+def arguments_of(result, folder: Path, *arguments: str) -> list[str]:
+    return [result.run_id, *arguments, "--results", f"{folder}/results", "--runs", f"{folder}/runs"]
 
 
 @pytest.mark.process
@@ -66,13 +70,14 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
     result, folder = trained
     out = tmp_path / "out"
     assert (
-        predict.main(words_of(result, folder, f"images={images}", f"out={out}", "device=cpu")) == 0
+        predict.main(arguments_of(result, folder, f"images={images}", f"out={out}", "device=cpu"))
+        == 0
     )
     listed = json.loads((out / "images.json").read_text())
-    assert [(one["file_name"], one["height"], one["width"]) for one in listed] == [
+    assert [(entry["file_name"], entry["height"], entry["width"]) for entry in listed] == [
         ("black.png", 64, 64), ("colour.jpg", 60, 200), ("odd.png", 97, 131),
     ]  # fmt: skip
-    classes = [one["name"] for one in json.loads((out / "categories.json").read_text())]
+    classes = [entry["name"] for entry in json.loads((out / "categories.json").read_text())]
     task = result.task
     assert classes == result.config["dataset"]["views"][task]["classes"]
     if task == "landmark":
@@ -105,7 +110,7 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
             )
     again = tmp_path / "again"
     assert (
-        predict.main(words_of(result, folder, f"images={images}", f"out={again}", "device=cpu"))
+        predict.main(arguments_of(result, folder, f"images={images}", f"out={again}", "device=cpu"))
         == 0
     )
     assert (again / "predictions.json").read_bytes() == (out / "predictions.json").read_bytes()
@@ -113,7 +118,7 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
 
 @pytest.mark.process
 @pytest.mark.parametrize("trained", ["usgra-unet"], indirect=True)
-def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images, tmp_path, capsys):
+def test_bad_arguments_and_images_are_one_line_and_leave_nothing(trained, images, tmp_path, capsys):
     result, folder = trained
     out, empty, full = tmp_path / "out", tmp_path / "empty", tmp_path / "full"
     empty.mkdir()
@@ -122,7 +127,7 @@ def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images
     broken = tmp_path / "broken"
     shutil.copytree(images, broken)
     (broken / "odd.png").write_bytes((broken / "odd.png").read_bytes()[:200])
-    for words, code, says in (
+    for arguments, code, says in (
         ([f"out={out}"], 2, "images=DIR is missing"),
         (
             [f"images={images}", "output=x"],
@@ -134,20 +139,20 @@ def test_bad_words_and_bad_images_are_one_line_and_leave_nothing(trained, images
         ([f"images={images}", f"out={full}"], 1, "expected a new or empty folder"),
         ([f"images={broken}", f"out={out}"], 1, "odd.png"),
     ):
-        assert predict.main(words_of(result, folder, *words)) == code
-        told = capsys.readouterr().err
-        assert says in told and told.strip().count("\n") == 0, told
+        assert predict.main(arguments_of(result, folder, *arguments)) == code
+        output = capsys.readouterr().err
+        assert says in output and output.strip().count("\n") == 0, output
     assert (
         not out.exists()
         and (full / "mine.txt").read_text() == "keep"
         and not list(tmp_path.glob(".*"))
     )
     shutil.rmtree(folder / "runs" / result.run_id)
-    assert predict.main(words_of(result, folder, f"images={images}", f"out={out}")) == 1
+    assert predict.main(arguments_of(result, folder, f"images={images}", f"out={out}")) == 1
     assert "no run of this result found" in capsys.readouterr().err
 
 
-def test_pictures_show_what_was_found():
+def test_pictures_show_the_predictions():
     """A confident box is outlined and labelled; a mask is tinted; a landmark is a dot."""
     grey = np.full((80, 100), 100, np.uint8)
     boxes = Boxes(

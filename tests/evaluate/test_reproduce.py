@@ -34,21 +34,21 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """The record of a small run on a phantom that was drawn for it."""
+    """The result of a small run on a phantom that was drawn for it."""
     folder = tmp_path_factory.mktemp("made")
-    words = [
+    overrides = [
         "source=phantom",
         "dataset.phantom.size=[96,128]",
         f"runs={folder}/runs",
         f"results={folder}/results",
     ]
-    assert run(*SMALL, *words) == 0
+    assert run(*SMALL, *overrides) == 0
     (path,) = (folder / "results").glob("phantom/usgra/segment/*.json")
     return path
 
 
 def changed(made: Path, folder: Path, **changes: object) -> Path:
-    """A copy of the record with other values, a file of its own."""
+    """A copy of the result with other values, a file of its own."""
     path = folder / made.name
     path.write_text(json.dumps({**json.loads(made.read_text()), **changes}))
     return path
@@ -58,24 +58,28 @@ def changed(made: Path, folder: Path, **changes: object) -> Path:
 def test_a_run_comes_out_the_same_to_the_byte(made, tmp_path, capsys):
     before = {file: file.read_bytes() for file in made.parent.iterdir()}
     assert reproduce.main([str(made), "--json", str(tmp_path / "out.json")]) == 0
-    told = capsys.readouterr().out
-    assert "identical: the predictions are the same bytes" in told and "differs: " not in told
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert found["verdict"] == "identical" and found["scores"] == {} and found["surroundings"] == []
+    output = capsys.readouterr().out
+    assert "identical: the predictions are the same bytes" in output and "differs: " not in output
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert (
+        content["verdict"] == "identical"
+        and content["scores"] == {}
+        and content["surroundings"] == []
+    )
     assert {file: file.read_bytes() for file in made.parent.iterdir()} == before
 
 
 @pytest.mark.process
-def test_a_release_is_looked_for_below_data_and_must_be_the_recorded_one(tmp_path, capsys):
+def test_a_release_is_looked_for_below_data_and_must_be_the_result_s(tmp_path, capsys):
     data, places = tmp_path / "data", [f"runs={tmp_path}/runs", f"results={tmp_path}/results"]
-    words = ["dataset=usgra", "dataset.phantom.size=[96,128]", f"out={data}/usgra"]
-    assert phantom_script.main([*words, "task=segment"]) == 0
+    overrides = ["dataset=usgra", "dataset.phantom.size=[96,128]", f"out={data}/usgra"]
+    assert phantom_script.main([*overrides, "task=segment"]) == 0
     assert run(*SMALL, f"data={data}", *places) == 0
     (path,) = (tmp_path / "results").glob("**/usgra/segment/*.json")
-    kept = tmp_path / "kept"
-    assert reproduce.main([str(path), "--data", str(data), "--folder", str(kept)]) == 0
+    run_folder = tmp_path / "kept"
+    assert reproduce.main([str(path), "--data", str(data), "--folder", str(run_folder)]) == 0
     assert "identical" in capsys.readouterr().out
-    assert list((kept / "results").glob("**/*.json"))
+    assert list((run_folder / "results").glob("**/*.json"))
     assert reproduce.main([str(path), "--data", str(tmp_path / "nowhere")]) == 1
     assert "of this result isn't here" in capsys.readouterr().err
     image = next((data / "usgra").rglob("images/*.png"))
@@ -150,7 +154,7 @@ def test_a_result_that_no_training_made(result, tmp_path, changes):
 
 
 @pytest.mark.process
-def test_starting_weights_must_be_the_recorded_ones(result, tmp_path):
+def test_starting_weights_must_be_the_result_s(result, tmp_path):
     content = copy.deepcopy(dict(result.config))
     content["weights"] = {"from": "start.pt", "sha256": "f" * 64}
     content["model"]["build"]["weights"] = "start.pt"
@@ -170,7 +174,7 @@ def test_a_phantom_that_is_drawn_otherwise_now(result, tmp_path):
         reproduction.rebuild_config(then, tmp_path, tmp_path)
 
 
-def test_a_record_names_the_packages_that_pictures_go_through():
+def test_a_result_names_the_packages_that_pictures_go_through():
     """YOLO trains to other bytes by OpenCV 4.14 than by 5.0."""
     packages = machine.describe().packages
     assert packages["pillow"] == PIL.__version__ and packages["scipy"] == scipy.__version__

@@ -128,7 +128,7 @@ def spoil(path: Path) -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("damage", "error", "words"),
+    ("damage", "error", "message"),
     [
         (lambda config: shutil.rmtree(config.run_dir), RunError, "no run of this result found"),
         (lambda config: predictions(config).unlink(), RunError, "no stored predictions found"),
@@ -138,14 +138,14 @@ def spoil(path: Path) -> None:
     ],
     ids=["no run", "no predictions", "other predictions", "no data", "another run"],
 )  # fmt: skip
-def test_what_is_gone_or_changed_leaves_the_result_as_it_is(run, damage, error, words):
+def test_what_is_gone_or_changed_leaves_the_result_as_it_is(run, damage, error, message):
     config, path = run
     result, before = load_result(path), path.read_bytes()
     damage(config)
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=message):
         rescore(result, config.runs)
     report = rescore_all(config.results, config.runs, phantom=True)
-    assert list(report.skipped) == [path] and re.search(words, report.skipped[path])
+    assert list(report.skipped) == [path] and re.search(message, report.skipped[path])
     assert path.read_bytes() == before
 
 
@@ -162,15 +162,22 @@ def test_other_data_are_noticed(compose, tmp_path):
 
 
 @pytest.mark.process
-def test_the_script_rescores_before_it_writes_the_board(run, capsys):
+def test_the_script_rescores_before_it_writes_the_leaderboard(run, capsys):
     config, path = run
-    words = ["--results", str(config.results), "--runs", str(config.runs), "--phantom", "--rescore"]
-    assert leaderboard.main(words) == 0
+    arguments = [
+        "--results",
+        str(config.results),
+        "--runs",
+        str(config.runs),
+        "--phantom",
+        "--rescore",
+    ]
+    assert leaderboard.main(arguments) == 0
     assert "rescored: 0 results changed, 1 unchanged, 0 skipped" in capsys.readouterr().out
     shutil.rmtree(config.run_dir)
-    assert leaderboard.main(words) == 0
-    told = capsys.readouterr()
-    assert "0 unchanged, 1 skipped" in told.out and f"{path.name}: left as it is" in told.err
+    assert leaderboard.main(arguments) == 0
+    output = capsys.readouterr()
+    assert "0 unchanged, 1 skipped" in output.out and f"{path.name}: left as it is" in output.err
     assert json.loads(path.read_text())["status"] == "done"
     with pytest.raises(SystemExit):
-        leaderboard.main([*words, "--check"])
+        leaderboard.main([*arguments, "--check"])

@@ -55,10 +55,10 @@ def test_a_mirror_image_by_hand():
 
 
 def test_everything_and_nothing_by_hand():
-    one = sample(masks(np.s_[0:2, 0:2], np.s_[0:0, 0:0]))
+    first = sample(masks(np.s_[0:2, 0:2], np.s_[0:0, 0:0]))
     assert (
-        baselines.predict_everything(one).planes.all()
-        and not baselines.predict_nothing(one).planes.any()
+        baselines.predict_everything(first).planes.all()
+        and not baselines.predict_nothing(first).planes.any()
     )
     two = sample(boxes((0, 1, 2, 3, 1), (0, 0, 1, 1, 1)))
     assert baselines.predict_everything(two).xyxy.tolist() == [
@@ -68,17 +68,19 @@ def test_everything_and_nothing_by_hand():
     assert baselines.predict_nothing(sample(marks((0, 3), None))).paths[1].tolist() == [[2.5, 1.5]]
 
 
-def test_another_image_s_truth_is_of_another_group_and_of_this_size():
+def test_another_image_s_target_is_of_another_group_and_of_this_size():
     first = sample(masks(np.s_[0:2, 0:3]), "a")
     twin = sample(masks(np.s_[0:4, 0:6]), "a")
     other = sample(masks(np.s_[4:8, 6:12], size=(8, 12)), "b", (8, 12))
-    guesses = [guess.planes for guess in baselines.predict_shuffled([first, twin, other])]
-    assert np.array_equal(guesses[0], masks(np.s_[2:4, 3:6]).planes) and np.array_equal(
-        guesses[0], guesses[1]
+    predictions = [
+        prediction.planes for prediction in baselines.predict_shuffled([first, twin, other])
+    ]
+    assert np.array_equal(predictions[0], masks(np.s_[2:4, 3:6]).planes) and np.array_equal(
+        predictions[0], predictions[1]
     )
-    assert np.array_equal(guesses[2], masks(np.s_[0:4, 0:6], size=(8, 12)).planes)
+    assert np.array_equal(predictions[2], masks(np.s_[0:4, 0:6], size=(8, 12)).planes)
     box = [sample(boxes((0, 0, 3, 2, 0)), "a"), sample(boxes((0, 0, 12, 8, 0)), "b", (8, 12))]
-    assert [guess.xyxy.tolist() for guess in baselines.predict_shuffled(box)] == [
+    assert [prediction.xyxy.tolist() for prediction in baselines.predict_shuffled(box)] == [
         [[0, 0, 6, 4]],
         [[0, 0, 6, 4]],
     ]
@@ -122,11 +124,11 @@ def test_the_prior_of_boxes_and_landmarks_is_the_mean_in_fractions_of_the_sides(
     )
     assert np.allclose(prior.xyxy, [[0, 0, 60, 40], [0, 0, 45, 30]])  # label 1: a half and a whole
     seen = [sample(marks((0, 0), None)), sample(marks((3, 2), (3, 2)))]
-    guess = baselines.fit_baselines(seen, "landmark", False)["prior"](
+    prediction = baselines.fit_baselines(seen, "landmark", False)["prior"](
         sample(marks(None, None), size=(40, 60))
     )
-    assert guess.paths[0].tolist() == [[15, 10]] and guess.paths[1].tolist() == [[30, 20]]
-    assert guess.scores.tolist() == [1, 0.5]
+    assert prediction.paths[0].tolist() == [[15, 10]] and prediction.paths[1].tolist() == [[30, 20]]
+    assert prediction.scores.tolist() == [1, 0.5]
 
 
 def test_the_prior_of_a_curve_is_the_mean_of_places_evenly_along_it():
@@ -134,23 +136,23 @@ def test_the_prior_of_a_curve_is_the_mean_of_places_evenly_along_it():
         Landmarks((np.array([[0, y], [1, y], [5, y]], np.float32),), np.array([SEEN], np.int8))
         for y in (0, 2)
     ]
-    guess = baselines.fit_baselines([sample(line) for line in lines], "landmark", False)["prior"](
-        sample(lines[0])
-    )
-    path = guess.paths[0]
+    prediction = baselines.fit_baselines([sample(line) for line in lines], "landmark", False)[
+        "prior"
+    ](sample(lines[0]))
+    path = prediction.paths[0]
     assert len(path) == baselines.KNOTS and np.allclose(path[:, 1], 1, atol=1e-5)
     assert np.allclose(path[:, 0], np.linspace(0, 5, baselines.KNOTS), atol=0.02)
 
 
-def test_blurred_truths_are_no_absence_in_the_prior():
+def test_blurred_targets_are_no_absence_in_the_prior():
     blurred = Landmarks((np.zeros((0, 2), np.float32),), np.array([BLURRED], np.int8))
-    guess = baselines.fit_baselines([sample(marks((1, 1))), sample(blurred)], "landmark", False)[
-        "prior"
-    ](sample(blurred))
-    assert guess.scores.tolist() == [1]
+    prediction = baselines.fit_baselines(
+        [sample(marks((1, 1))), sample(blurred)], "landmark", False
+    )["prior"](sample(blurred))
+    assert prediction.scores.tolist() == [1]
 
 
-def words(view: tuple[str, str], folder: Path) -> list[str]:
+def arguments(view: tuple[str, str], folder: Path) -> list[str]:
     size = ["dataset.phantom.size=[96,128]", "dataset.phantom.per_group=1"]
     counts = [
         "dataset.phantom.counts.train=24",
@@ -163,7 +165,7 @@ def words(view: tuple[str, str], folder: Path) -> list[str]:
 @pytest.mark.simulate
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_every_baseline_scores_what_it_must(view, tmp_path, capsys):
-    assert script.main([*words(view, tmp_path), "--json", str(tmp_path / "out.json")]) == 0, (
+    assert script.main([*arguments(view, tmp_path), "--json", str(tmp_path / "out.json")]) == 0, (
         capsys.readouterr().out
     )
     facts = json.loads((tmp_path / "out.json").read_text())["baselines"]
@@ -175,7 +177,7 @@ def test_every_baseline_scores_what_it_must(view, tmp_path, capsys):
     assert {result.model for result in results} == {"prior", blank}
     assert all(row.origin == "baseline" for row in build_rows(results, []))
     before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
-    assert script.main(words(view, tmp_path)) == 0
+    assert script.main(arguments(view, tmp_path)) == 0
     assert {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")} == before
 
 
@@ -196,9 +198,11 @@ def test_a_broken_protocol_is_noticed(tmp_path, monkeypatch, capsys):
         )
 
     monkeypatch.setattr(mask_protocols, "score_counts", apply)
-    assert script.main(words(("usgra", "segment"), tmp_path)) == 1
-    told = capsys.readouterr().out
-    assert "NO" in told and "not usbench dice" in told and "don't score what they must" in told
+    assert script.main(arguments(("usgra", "segment"), tmp_path)) == 1
+    output = capsys.readouterr().out
+    assert (
+        "NO" in output and "not usbench dice" in output and "don't score what they must" in output
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,10 +212,10 @@ def test_a_broken_protocol_is_noticed(tmp_path, monkeypatch, capsys):
         (["dataset=usgra", "task=landmark"], "task=landmark: expected one of segment, detect"),
     ],
 )
-def test_wrong_words_are_refused_with_one_line(given, says, capsys):
+def test_wrong_arguments_are_refused_with_one_line(given, says, capsys):
     assert script.main(given) == 2
-    told = capsys.readouterr().err
-    assert says in told and told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert says in output and output.count("\n") == 1
 
 
 def test_each_task_has_a_model_to_name_it():

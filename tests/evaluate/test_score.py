@@ -26,7 +26,8 @@ def lay_mask(path: Path, *rows: str) -> None:
 
 @pytest.fixture
 def masks(tmp_path) -> list[str]:
-    """pig1_a: Dice of class a 2·2/(2+4) = 2/3; pig1_b: both without a; pig2_a: all right. b is only in pig2_a."""
+    """pig1_a: Dice of class a 2·2/(2+4) = 2/3; pig1_b: both without a; pig2_a: all right. b is only
+    in pig2_a."""
     lay_mask(tmp_path / "truth/pig1_a.png", "110", "000")
     lay_mask(tmp_path / "truth/pig1_b.png", "000", "000")
     lay_mask(tmp_path / "truth/pig2_a.png", "110", "022")
@@ -44,38 +45,41 @@ def masks(tmp_path) -> list[str]:
     ]
 
 
-def run(words: list[str], tmp_path: Path) -> dict:
-    assert score.main([*words, "--json", str(tmp_path / "out.json")]) == 0
-    found: dict = json.loads((tmp_path / "out.json").read_text())
-    return found
+def run(arguments: list[str], tmp_path: Path) -> dict:
+    assert score.main([*arguments, "--json", str(tmp_path / "out.json")]) == 0
+    report: dict = json.loads((tmp_path / "out.json").read_text())
+    return report
 
 
 def test_masks_by_hand(masks, tmp_path):
-    found = run([*masks, "--group", r"^(pig\d+)_"], tmp_path)
-    assert found["task"] == "segment" and found["classes"] == ["a", "b"]
-    assert found["per_class"]["a"]["dice"]["value"] == pytest.approx((2 / 3 + 1) / 2)
+    report = run([*masks, "--group", r"^(pig\d+)_"], tmp_path)
+    assert report["task"] == "segment" and report["classes"] == ["a", "b"]
+    assert report["per_class"]["a"]["dice"]["value"] == pytest.approx((2 / 3 + 1) / 2)
     assert (
-        found["per_class"]["a"]["dice"]["n"] == 2 and found["per_class"]["b"]["dice"]["value"] == 1
+        report["per_class"]["a"]["dice"]["n"] == 2
+        and report["per_class"]["b"]["dice"]["value"] == 1
     )
-    assert found["scores"]["dice"]["value"] == pytest.approx((5 / 6 + 1) / 2)
-    assert found["scores"]["dice"]["low"] is None and "got 2" in found["scores"]["dice"]["interval"]
-    assert found["data"] == {"images": 3, "groups": 2, "missing": []}
-    assert (found["protocol"]["name"], found["primary"]["name"]) == ("usbench", "dice")
-    assert [case["case"] for case in found["cases"]] == ["pig1_a"] * 2 + ["pig1_b"] * 2 + [
+    assert report["scores"]["dice"]["value"] == pytest.approx((5 / 6 + 1) / 2)
+    assert (
+        report["scores"]["dice"]["low"] is None and "got 2" in report["scores"]["dice"]["interval"]
+    )
+    assert report["data"] == {"images": 3, "groups": 2, "missing": []}
+    assert (report["protocol"]["name"], report["primary"]["name"]) == ("usbench", "dice")
+    assert [case["case"] for case in report["cases"]] == ["pig1_a"] * 2 + ["pig1_b"] * 2 + [
         "pig2_a"
     ] * 2
-    assert "hd95" not in found["scores"] and found["scores"]["hd95_mm"]["value"] is None
+    assert "hd95" not in report["scores"] and report["scores"]["hd95_mm"]["value"] is None
 
 
 def test_millimetres_have_plain_names_too(masks, tmp_path):
-    found = run([*masks, "--spacing-mm", "0.5,0.25", "--tolerance-mm", "0.1"], tmp_path)
-    figures = found["per_class"]["a"]
+    report = run([*masks, "--spacing-mm", "0.5,0.25", "--tolerance-mm", "0.1"], tmp_path)
+    figures = report["per_class"]["a"]
     assert (
         figures["hd"]["value"] == figures["hd_mm"]["value"] == pytest.approx(0.25)
     )  # a row (.5) for one image, 0 for one
     assert figures["nsd"]["value"] == figures["nsd_mm"]["value"] < 1
-    assert found["scores"]["hd95"] == found["scores"]["hd95_mm"] and "assd" in found["scores"]
-    assert "in mm at 0.1 mm" in found["protocol"]["description"]
+    assert report["scores"]["hd95"] == report["scores"]["hd95_mm"] and "assd" in report["scores"]
+    assert "in mm at 0.1 mm" in report["protocol"]["description"]
 
 
 def test_a_value_to_be_ignored_counts_nowhere(masks, tmp_path):
@@ -85,28 +89,30 @@ def test_a_value_to_be_ignored_counts_nowhere(masks, tmp_path):
 
 
 def test_another_protocol_may_report(masks, tmp_path):
-    found = run([*masks, "--protocol", "kidneyus", "--protocol", "pooled"], tmp_path)
-    assert found["protocol"]["name"] == "kidneyus" and list(found["protocols"]) == ["pooled"]
-    assert found["per_class"]["a"]["dice"]["value"] == pytest.approx((2 / 3 + 1 + 1) / 3)
+    report = run([*masks, "--protocol", "kidneyus", "--protocol", "pooled"], tmp_path)
+    assert report["protocol"]["name"] == "kidneyus" and list(report["protocols"]) == ["pooled"]
+    assert report["per_class"]["a"]["dice"]["value"] == pytest.approx((2 / 3 + 1 + 1) / 3)
 
 
-def test_a_missing_prediction_is_nothing_found_and_counted(masks, tmp_path, capsys):
+def test_a_missing_prediction_is_an_empty_one_and_counted(masks, tmp_path, capsys):
     (tmp_path / "guess/pig2_a.png").unlink()
-    found = run(masks, tmp_path)
-    assert found["data"]["missing"] == ["pig2_a"] and found["per_class"]["b"]["dice"]["value"] == 0
+    report = run(masks, tmp_path)
+    assert (
+        report["data"]["missing"] == ["pig2_a"] and report["per_class"]["b"]["dice"]["value"] == 0
+    )
     assert "1 of 3 images have no prediction" in capsys.readouterr().err
     assert score.main([*masks, "--strict"]) == 1
     assert "no prediction of 'pig2_a' found" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("damage", "more", "code", "words"),
+    ("damage", "more", "code", "message"),
     [
         (
             lambda t: lay_mask(t / "guess/other.png", "000"),
             [],
             1,
-            "images with a target, got 'other'",
+            "images to score, got 'other'",
         ),
         (
             lambda t: lay_mask(t / "guess/pig1_a.png", "11", "00"),
@@ -152,11 +158,11 @@ def test_a_missing_prediction_is_nothing_found_and_counted(masks, tmp_path, caps
         (lambda t: None, ["--targets", "nowhere"], 1, "nowhere: expected a folder of .png files"),
     ],
 )
-def test_bad_input_is_refused_with_one_line(masks, tmp_path, capsys, damage, more, code, words):
+def test_bad_input_is_refused_with_one_line(masks, tmp_path, capsys, damage, more, code, message):
     damage(tmp_path)
     assert score.main([*masks, *more]) == code
-    told = capsys.readouterr().err
-    assert words in told and told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert message in output and output.count("\n") == 1
 
 
 # ---- boxes
@@ -167,7 +173,7 @@ def coco(boxes: list[dict], name: str = "lesion") -> dict:
     return {"images": images, "categories": [{"id": 3, "name": name}], "annotations": boxes}
 
 
-def truth(image: int, bbox: list[float], number: int) -> dict:
+def target_entry(image: int, bbox: list[float], number: int) -> dict:
     area = bbox[2] * bbox[3]
     return {
         "id": number,
@@ -179,17 +185,23 @@ def truth(image: int, bbox: list[float], number: int) -> dict:
     }
 
 
-def guess(image: object, bbox: object, value: object = 0.9, category: object = 3) -> dict:
+def prediction_entry(
+    image: object, bbox: object, value: object = 0.9, category: object = 3
+) -> dict:
     return {"image_id": image, "category_id": category, "bbox": bbox, "score": value}
 
 
 @pytest.fixture
 def boxes(tmp_path) -> list[str]:
     (tmp_path / "gt.json").write_text(
-        json.dumps(coco([truth(7, [10, 10, 20, 20], 1), truth(9, [50, 10, 40, 40], 2)]))
+        json.dumps(
+            coco([target_entry(7, [10, 10, 20, 20], 1), target_entry(9, [50, 10, 40, 40], 2)])
+        )
     )
     (tmp_path / "dt.json").write_text(
-        json.dumps([guess(7, [10, 10, 20, 20]), guess(9, [100, 50, 10, 10], 0.8)])
+        json.dumps(
+            [prediction_entry(7, [10, 10, 20, 20]), prediction_entry(9, [100, 50, 10, 10], 0.8)]
+        )
     )
     return [
         "detect",
@@ -202,9 +214,11 @@ def boxes(tmp_path) -> list[str]:
 
 def test_boxes_by_hand(boxes, tmp_path):
     """One of two found, before the false one: precision 1 up to recall .5, so 51 of 101 points."""
-    found = run(boxes, tmp_path)
-    assert found["scores"]["map50"]["value"] == pytest.approx(51 / 101)
-    assert found["per_class"]["lesion"]["ar100"]["value"] == 0.5 and found["data"]["missing"] == []
+    report = run(boxes, tmp_path)
+    assert report["scores"]["map50"]["value"] == pytest.approx(51 / 101)
+    assert (
+        report["per_class"]["lesion"]["ar100"]["value"] == 0.5 and report["data"]["missing"] == []
+    )
 
 
 def test_yolo_folders_score_as_the_same_boxes_in_px(boxes, tmp_path):
@@ -215,39 +229,44 @@ def test_yolo_folders_score_as_the_same_boxes_in_px(boxes, tmp_path):
     (tmp_path / "t/9.txt").write_text("0 0.35 0.3 0.2 0.4\n")
     (tmp_path / "p/7.txt").write_text("0 0.1 0.2 0.1 0.2 0.9\n")
     (tmp_path / "p/9.txt").write_text("0 0.525 0.55 0.05 0.1 0.8\n")
-    found = run(
+    report = run(
         ["detect", "--targets", str(tmp_path / "t"), "--predictions", str(tmp_path / "p")], tmp_path
     )
-    assert found["scores"]["map50"]["value"] == pytest.approx(51 / 101) and found["classes"] == [
+    assert report["scores"]["map50"]["value"] == pytest.approx(51 / 101) and report["classes"] == [
         "lesion"
     ]
-    assert not [name for name in found["scores"] if name.endswith(score.BY_AREA)]  # no px, no areas
+    assert not [
+        name for name in report["scores"] if name.endswith(score.BY_AREA)
+    ]  # no px, no areas
 
 
 @pytest.mark.parametrize(
-    ("results", "words"),
+    ("results", "message"),
     [
-        ([guess(8, [0, 0, 5, 5])], "the image_id of one of the targets' images"),
-        ([guess(7, [0, 0, 5, 5], category=1)], "the category_id of one of the targets' categories"),
-        ([guess(7, [0, 0, 5, 5], 1.5)], "a score of 0..1"),
-        ([guess(7, [0, 0, 5, 5], None)], "a score of 0..1"),
-        ([guess(7, [0, 0, -5, 5])], "without a negative side"),
-        ([guess(7, [0, math.nan, 5, 5])], "four finite numbers"),
-        ([guess(7, [0, math.inf, 5, 5])], "four finite numbers"),
-        ([guess(7, [0, 0, 5])], "four finite numbers"),
+        ([prediction_entry(8, [0, 0, 5, 5])], "the image_id of one of the targets' images"),
+        (
+            [prediction_entry(7, [0, 0, 5, 5], category=1)],
+            "the category_id of one of the targets' categories",
+        ),
+        ([prediction_entry(7, [0, 0, 5, 5], 1.5)], "a score of 0..1"),
+        ([prediction_entry(7, [0, 0, 5, 5], None)], "a score of 0..1"),
+        ([prediction_entry(7, [0, 0, -5, 5])], "without a negative side"),
+        ([prediction_entry(7, [0, math.nan, 5, 5])], "four finite numbers"),
+        ([prediction_entry(7, [0, math.inf, 5, 5])], "four finite numbers"),
+        ([prediction_entry(7, [0, 0, 5])], "four finite numbers"),
         ([], "got an empty list"),
         ({"annotations": []}, "a list of COCO results"),
     ],
 )
-def test_bad_results_are_refused_with_one_line(boxes, tmp_path, capsys, results, words):
+def test_bad_results_are_refused_with_one_line(boxes, tmp_path, capsys, results, message):
     (tmp_path / "dt.json").write_text(json.dumps(results))
     assert score.main(boxes) == 1
-    told = capsys.readouterr().err
-    assert words in told and told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert message in output and output.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "message"),
     [
         ("0 .5 .5 .1 .1", "got 5 columns"),
         ("0 .5 .5 .1 .1 2", "a confidence of 0..1"),
@@ -256,7 +275,7 @@ def test_bad_results_are_refused_with_one_line(boxes, tmp_path, capsys, results,
         ("0 .5 .5 .1 .1 nan", "a number as confidence"),
     ],
 )
-def test_bad_yolo_predictions_are_refused(tmp_path, capsys, line, words):
+def test_bad_yolo_predictions_are_refused(tmp_path, capsys, line, message):
     for folder, text in (("t", "0 .5 .5 .1 .1\n"), ("p", line + "\n")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.txt").write_text(text)
@@ -270,13 +289,13 @@ def test_bad_yolo_predictions_are_refused(tmp_path, capsys, line, words):
         "a",
     ]
     assert score.main(words_given) == 1
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_a_truth_without_a_single_object_is_undefined_with_a_reason(boxes, tmp_path):
+def test_a_target_without_a_single_object_is_undefined_with_a_reason(boxes, tmp_path):
     (tmp_path / "gt.json").write_text(json.dumps(coco([])))
-    found = run(boxes, tmp_path)
-    assert found["scores"]["map50"]["value"] is None and found["scores"]["map50"]["reason"]
+    report = run(boxes, tmp_path)
+    assert report["scores"]["map50"]["value"] is None and report["scores"]["map50"]["reason"]
 
 
 # ---- landmarks
@@ -311,15 +330,16 @@ def marks(tmp_path) -> list[str]:
 
 
 def test_landmarks_by_hand(marks, tmp_path):
-    found = run(marks, tmp_path)
+    report = run(marks, tmp_path)
     assert (
-        found["per_class"]["a"]["mre_px"]["value"] == 3 and found["scores"]["mre_px"]["value"] == 2
+        report["per_class"]["a"]["mre_px"]["value"] == 3
+        and report["scores"]["mre_px"]["value"] == 2
     )
-    assert found["scores"]["presence_auroc"]["value"] == 1
+    assert report["scores"]["presence_auroc"]["value"] == 1
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (lambda seen: seen.pop("2.png"), "expected a place for every name in every image"),
         (lambda seen: seen["1.png"]["labels"].pop("a"), "1.png: a: expected a place"),
@@ -328,18 +348,21 @@ def test_landmarks_by_hand(marks, tmp_path):
         (lambda seen: seen.update({"9.png": seen["1.png"]}), "got '9.png'"),
     ],
 )
-def test_bad_landmarks_are_refused_with_one_line(marks, tmp_path, capsys, change, words):
+def test_bad_landmarks_are_refused_with_one_line(marks, tmp_path, capsys, change, message):
     seen = json.loads((tmp_path / "seen.json").read_text())
     change(seen)
     (tmp_path / "seen.json").write_text(json.dumps(seen))
     assert score.main(marks) == 1
-    told = capsys.readouterr().err
-    assert words in told and told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert message in output and output.count("\n") == 1
 
 
 @pytest.mark.process
 def test_no_torch_is_loaded(masks):
-    code = "import sys; from scripts import score; rc = score.main(sys.argv[1:]); sys.exit(rc + ('torch' in sys.modules))"
+    code = (
+        "import sys; from scripts import score; rc = score.main(sys.argv[1:]); "
+        "sys.exit(rc + ('torch' in sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, *masks], cwd=ROOT, capture_output=True, text=True, timeout=120
     )

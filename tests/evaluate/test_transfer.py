@@ -1,4 +1,5 @@
-"""A trained model on another dataset: names are matched, boxes and masks translated by hand, a row of its own."""
+"""A trained model on another dataset: names are matched, boxes and masks translated by hand, a row
+of its own."""
 
 from __future__ import annotations
 
@@ -27,22 +28,22 @@ from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
 
 
 def test_names_are_matched_as_said_else_by_themselves():
-    known, wanted = ["cord", "dura", "pia"], ["pia", "spinal cord", "bone"]
-    assert match_classes(known, wanted, {}) == {"pia": "pia"}
-    both = match_classes(known, wanted, {"cord": "spinal cord", "dura": "pia"})
+    model_classes, dataset_classes = ["cord", "dura", "pia"], ["pia", "spinal cord", "bone"]
+    assert match_classes(model_classes, dataset_classes, {}) == {"pia": "pia"}
+    both = match_classes(model_classes, dataset_classes, {"cord": "spinal cord", "dura": "pia"})
     assert both == {"pia": "pia", "cord": "spinal cord", "dura": "pia"}
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("stated", "message"),
     [
         ({"chord": "pia"}, r"expected one of the model's classes \(cord, pia\), got 'chord'"),
         ({"cord": "bones"}, r"expected one of its classes \(pia, bone\), got 'bones'"),
     ],
 )
-def test_a_name_that_either_side_lacks_is_refused(said, words):
-    with pytest.raises(ConfigError, match=words):
-        match_classes(["cord", "pia"], ["pia", "bone"], said)
+def test_a_name_that_either_side_lacks_is_refused(stated, message):
+    with pytest.raises(ConfigError, match=message):
+        match_classes(["cord", "pia"], ["pia", "bone"], stated)
 
 
 # ---- predictions, by hand: the model's class 0 counts as 1, 1 as nothing, 2 and 3 as 0
@@ -53,10 +54,10 @@ CLASS_MAP = ClassMap(TARGETS, 2, exclusive=False)
 
 def test_boxes_change_their_labels_or_go():
     xyxy = np.arange(16, dtype=np.float32).reshape(4, 4)
-    guess = Boxes(xyxy, np.array([0, 1, 2, 3]), np.array([0.1, 0.2, 0.3, 0.4], np.float32))
-    (found,) = CLASS_MAP.apply([guess])
-    assert found.labels.tolist() == [1, 0, 0] and found.xyxy.tolist() == xyxy[[0, 2, 3]].tolist()
-    assert found.scores.tolist() == np.float32([0.1, 0.3, 0.4]).tolist()
+    prediction = Boxes(xyxy, np.array([0, 1, 2, 3]), np.array([0.1, 0.2, 0.3, 0.4], np.float32))
+    (mapped,) = CLASS_MAP.apply([prediction])
+    assert mapped.labels.tolist() == [1, 0, 0] and mapped.xyxy.tolist() == xyxy[[0, 2, 3]].tolist()
+    assert mapped.scores.tolist() == np.float32([0.1, 0.3, 0.4]).tolist()
 
 
 @pytest.mark.parametrize(("exclusive", "probability"), [(True, 0.7), (False, 0.4)])
@@ -66,26 +67,28 @@ def test_masks_that_count_as_one_are_united(exclusive, probability):
     probabilities = np.array([0.2, 0.9, 0.3, 0.4], np.float32)[:, None, None] * np.ones(
         (1, 1, 3), np.float32
     )
-    guess = Masks(planes, np.array([0.8, 0.9, 0.5, 0.7], np.float32), probabilities=probabilities)
-    (found,) = ClassMap(TARGETS, 2, exclusive).apply([guess])
-    assert found.planes[:, 0].tolist() == [[False, True, True], [True, False, False]]
-    assert found.scores == pytest.approx([0.6, 0.8])
-    assert found.probabilities[:, 0, 0] == pytest.approx([probability, 0.2])
+    prediction = Masks(
+        planes, np.array([0.8, 0.9, 0.5, 0.7], np.float32), probabilities=probabilities
+    )
+    (mapped,) = ClassMap(TARGETS, 2, exclusive).apply([prediction])
+    assert mapped.planes[:, 0].tolist() == [[False, True, True], [True, False, False]]
+    assert mapped.scores == pytest.approx([0.6, 0.8])
+    assert mapped.probabilities[:, 0, 0] == pytest.approx([probability, 0.2])
 
 
 def test_landmarks_keep_the_first_of_several():
     paths = tuple(np.full((1, 2), n, np.float32) for n in range(4))
-    guess = Landmarks(
+    prediction = Landmarks(
         paths,
         np.array([SEEN, SEEN, OFF, SEEN], np.int8),
         np.array([0.9, 0.8, 0.2, 0.7], np.float32),
     )
-    (found,) = CLASS_MAP.apply([guess])
-    assert [path[0, 0] for path in found.paths] == [2, 0] and found.state.tolist() == [OFF, SEEN]
-    assert found.scores == pytest.approx([0.2, 0.9])
+    (mapped,) = CLASS_MAP.apply([prediction])
+    assert [path[0, 0] for path in mapped.paths] == [2, 0] and mapped.state.tolist() == [OFF, SEEN]
+    assert mapped.scores == pytest.approx([0.2, 0.9])
 
 
-def test_a_truth_keeps_the_classes_that_are_scored():
+def test_a_target_keeps_the_classes_that_are_scored():
     boxes = Boxes(np.arange(12, dtype=np.float32).reshape(3, 4), np.array([0, 1, 2]))
     assert (
         select_classes(boxes, (2, 0)).labels.tolist() == [1, 0]
@@ -98,15 +101,16 @@ def test_a_truth_keeps_the_classes_that_are_scored():
     assert select_classes(masks, (1, 2)).known.tolist() == [False, True]
 
 
-# ---- the command, the script, the board
+# ---- the command, the script, the leaderboard
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """(folder, exit) of spinal's net trained for two tiny epochs and scored on the human phantom too."""
+    """(folder, exit) of spinal's net trained for two tiny epochs and scored on the human phantom
+    too."""
     folder = tmp_path_factory.mktemp("transfer")
-    words = ["dataset=spinal", "evaluate_on=[spinal_human]", *common(folder)]
-    assert run(*words) == 0
+    overrides = ["dataset=spinal", "evaluate_on=[spinal_human]", *common(folder)]
+    assert run(*overrides) == 0
     return folder
 
 
@@ -126,9 +130,9 @@ def common(folder: Path) -> list[str]:
     ]
 
 
-def run(*words: str) -> int:
+def run(*overrides: str) -> int:
     """`python -m usbench` in this process; its exit code."""
-    with patch.object(sys, "argv", ["usbench", *words]):
+    with patch.object(sys, "argv", ["usbench", *overrides]):
         try:
             main()
         except SystemExit as ended:
@@ -162,7 +166,7 @@ def test_the_evaluation_is_a_row_of_the_other_dataset(trained):
 
 
 @pytest.mark.process
-def test_the_board_has_a_transfer_table(trained):
+def test_the_leaderboard_has_a_transfer_table(trained):
     assert leaderboard.main(["--results", str(trained / "results"), "--phantom"]) == 0
     text = (trained / "results" / "phantom" / "LEADERBOARD.md").read_text()
     table = text.partition("## Transfer")[2]
@@ -174,24 +178,25 @@ def test_the_board_has_a_transfer_table(trained):
 
 @pytest.mark.process
 def test_the_script_finds_what_is_done_and_makes_the_same_again(trained, tmp_path, capsys):
-    key, there = result_of(trained, "spinal").run_id, result_of(trained, "spinal_human")
-    words = [
-        key,
+    run_id, there = result_of(trained, "spinal").run_id, result_of(trained, "spinal_human")
+    arguments = [
+        run_id,
         "--results",
         f"{trained}/results",
         "--runs",
         f"{trained}/runs",
         "dataset=spinal_human",
     ]
-    words += ["source=phantom", "tracking=none", "threads=1"]
-    assert evaluate.main([*words, "--json", str(tmp_path / "out.json")]) == 0
+    arguments += ["source=phantom", "tracking=none", "threads=1"]
+    assert evaluate.main([*arguments, "--json", str(tmp_path / "out.json")]) == 0
     assert "done already" in capsys.readouterr().out
     copy = tmp_path / "results"
     shutil.copytree(trained / "results", copy)
-    (found,) = (copy / "phantom" / "spinal_human" / "segment").glob("*.json")
-    found.unlink()
+    (result_file,) = (copy / "phantom" / "spinal_human" / "segment").glob("*.json")
+    result_file.unlink()
     assert (
-        evaluate.main([*words, "--results", str(copy), "--json", str(tmp_path / "out.json")]) == 0
+        evaluate.main([*arguments, "--results", str(copy), "--json", str(tmp_path / "out.json")])
+        == 0
     )
     made = json.loads((tmp_path / "out.json").read_text())
     assert Result.from_json(made).scores == there.scores and made["run_id"] == there.run_id
@@ -199,42 +204,42 @@ def test_the_script_finds_what_is_done_and_makes_the_same_again(trained, tmp_pat
 
 @pytest.mark.process
 def test_what_cannot_be_evaluated_is_refused_before_anything_is_trained(trained, tmp_path, capsys):
-    for words, code, says in (
+    for overrides, code, says in (
         (["dataset=spinal_human"], 2, "it has test images only"),
         (["dataset=spinal", "evaluate_on=[usgra]"], 2, "expected a class of spinal"),
         (["dataset=spinal", "evaluate_on=[spinal]"], 2, "expected another dataset"),
         (["dataset=spinal", "evaluate_on=spinal_human"], 2, "expected a list of datasets"),
         (["dataset=spinal", "evaluate_on=[nowhere]"], 2, "nowhere"),
     ):
-        assert run(*words, *common(tmp_path)) == code
-        told = capsys.readouterr().err
-        assert says in told and told.count("\n") == 1, told
+        assert run(*overrides, *common(tmp_path)) == code
+        output = capsys.readouterr().err
+        assert says in output and output.count("\n") == 1, output
     assert not list(tmp_path.glob("runs/*/best.*"))
-    key = result_of(trained, "spinal").run_id
+    run_id = result_of(trained, "spinal").run_id
     there = result_of(trained, "spinal_human").run_id
     for result, runs, says in (
-        (key, tmp_path / "none", "the run of this result isn't here"),
+        (run_id, tmp_path / "none", "the run of this result isn't here"),
         (there, None, "trained here"),
     ):
-        words = [
+        overrides = [
             result,
             "dataset=spinal_human",
             "source=phantom",
             "--results",
             f"{trained}/results",
         ]
-        assert evaluate.main([*words, "--runs", str(runs or trained / "runs")]) in (1, 2)
+        assert evaluate.main([*overrides, "--runs", str(runs or trained / "runs")]) in (1, 2)
         assert says in capsys.readouterr().err
 
 
 @pytest.mark.process
 def test_weights_that_are_gone_are_named(trained, tmp_path, capsys):
-    runs, key = tmp_path / "runs", result_of(trained, "spinal").run_id
+    runs, run_id = tmp_path / "runs", result_of(trained, "spinal").run_id
     shutil.copytree(trained / "runs", runs)
-    for path in (runs / key).glob("best.*"):
+    for path in (runs / run_id).glob("best.*"):
         path.unlink()
-    words = [
-        key,
+    overrides = [
+        run_id,
         "dataset=spinal_human",
         "source=phantom",
         "--results",
@@ -242,6 +247,6 @@ def test_weights_that_are_gone_are_named(trained, tmp_path, capsys):
         "--runs",
         str(runs),
     ]
-    words += ["tracking=none", "overwrite=true"]
-    assert evaluate.main(words) == 1
-    assert read_config(runs / key / "config.yaml").run_id == key
+    overrides += ["tracking=none", "overwrite=true"]
+    assert evaluate.main(overrides) == 1
+    assert read_config(runs / run_id / "config.yaml").run_id == run_id

@@ -1,5 +1,5 @@
-"""Agreement with a published figure: by hand, every reason not to tell, and how often equal models are called
-different."""
+"""Agreement with a published figure: by hand, every reason not to tell, and how often equal models
+are called different."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from usbench.leaderboard.agreement import Agreement, judge_agreement, standard_error
+from usbench.leaderboard.agreement import judge_agreement, standard_error
+from usbench.leaderboard.rows import Agreement
 from usbench.metrics.bootstrap import draw, percentile_interval, resample_means
 
 
@@ -17,18 +18,21 @@ def test_the_standard_error_by_hand():
 
 
 def test_by_hand():
-    """SE_cluster .003 in 9 groups, seeds .50 and .52 (SD .01414): SE² = 2·9e-6 + 2·2e-4; ours − theirs = .1."""
-    found = judge_agreement([0.50, 0.52], [0.003, 0.003], 9, 0.41, 0.02)
+    """SE_cluster .003 in 9 groups, seeds .50 and .52 (SD .01414): SE² = 2·9e-6 + 2·2e-4; ours −
+    theirs = .1."""
+    agreement = judge_agreement([0.50, 0.52], [0.003, 0.003], 9, 0.41, 0.02)
     se, freedom = (18e-6 + 4e-4) ** 0.5, (18e-6 + 4e-4) ** 2 / (18e-6**2 / 8 + 4e-4**2 / 1)
     wide = student.ppf(0.975, freedom) * se
-    assert found.low == pytest.approx(0.1 - wide) and found.high == pytest.approx(0.1 + wide)
+    assert agreement.low == pytest.approx(0.1 - wide) and agreement.high == pytest.approx(
+        0.1 + wide
+    )
     assert (
-        found.verdict == "can't tell"
+        agreement.verdict == "can't tell"
     )  # two seeds that differ so: t has about one degree of freedom
 
 
 @pytest.mark.parametrize(
-    ("values", "published", "word"),
+    ("values", "published", "verdict"),
     [
         ([0.500, 0.501, 0.499], 0.503, "agrees"),
         ([0.500, 0.501, 0.499], 0.600, "lower"),
@@ -38,10 +42,10 @@ def test_by_hand():
         ([0.5, 0.5], 0.5, "agrees"),
     ],
 )
-def test_verdicts(values, published, word):
-    found = judge_agreement(values, [0.001] * len(values), 40, published, 0.02)
-    assert found.verdict == word and (word != "can't tell" or "95 %" in found.reason)
-    assert found.low <= sum(values) / len(values) - published <= found.high
+def test_verdicts(values, published, verdict):
+    agreement = judge_agreement(values, [0.001] * len(values), 40, published, 0.02)
+    assert agreement.verdict == verdict and (verdict != "can't tell" or "95 %" in agreement.reason)
+    assert agreement.low <= sum(values) / len(values) - published <= agreement.high
 
 
 @pytest.mark.parametrize(
@@ -68,9 +72,9 @@ def test_what_forbids_a_verdict(changes, reason):
 @pytest.mark.parametrize("seeds", [2, 3])
 @pytest.mark.parametrize("shared", [True, False], ids=["same animals", "other animals"])
 def test_equal_models_on_six_animals_are_rarely_called_different(seeds, shared):
-    """6 animals × 110 frames; trainings of one recipe differ at random: fewer than 5 % are called higher or lower.
-
-    Where the published figure comes from six other animals, which isn't what is assumed, it is the nominal 5 %."""
+    """6 animals × 110 frames; trainings of one recipe differ at random: fewer than 5 % are called
+    higher or lower. Where the published figure comes from six other animals, which isn't what is
+    assumed, it is the nominal 5 %."""
     rng, draws, called, trials = (
         np.random.default_rng(1),
         draw([str(n // 110) for n in range(660)]),
@@ -90,8 +94,8 @@ def test_equal_models_on_six_animals_are_rarely_called_different(seeds, shared):
             + rng.normal(0, 0.1, 660)
             + rng.normal(0, 0.01)
         )
-        found = judge_agreement(
+        agreement = judge_agreement(
             [values.mean() for values in trained], errors, 6, other.mean(), 0.02
         )
-        called += found.verdict in ("higher", "lower")
+        called += agreement.verdict in ("higher", "lower")
     assert called / trials < (0.05 if shared else 0.08)

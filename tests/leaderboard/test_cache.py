@@ -1,4 +1,5 @@
-"""What a board keeps of its paired tests: the same bytes with and without it, no table opened, damage noticed."""
+"""What a leaderboard saves of its paired tests: the same bytes with and without it, no table
+opened, damage noticed."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from scripts import leaderboard
-from tests.leaderboard.test_leaderboard import record
+from tests.leaderboard.test_leaderboard import make_result
 from usbench.leaderboard import cache, comparison, ranking
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache
@@ -38,38 +39,38 @@ def drawn(skill):
 
 @pytest.fixture
 def place(tmp_path):
-    """Options for a board of three models on one phantom."""
-    phantom = {**record()["data"], "phantom": True}
+    """Options for a leaderboard of three models on one phantom."""
+    phantom = {**make_result()["data"], "phantom": True}
     for n, skill in enumerate((0.7, 0.5, 0.3)):
-        made_up = record(skill, model=f"by{n}", data=phantom, recipe=f"{n:012x}")
+        made_up = make_result(skill, model=f"by{n}", data=phantom, recipe=f"{n:012x}")
         store.save_result(tmp_path / "results", Result.from_json(made_up), drawn(skill))
     return ["--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs"), "--phantom"]
 
 
-def made(place: list[str]) -> list[bytes]:
-    """The board's files after it was made once more."""
+def build_files(place: list[str]) -> list[bytes]:
+    """The leaderboard's files after it was made once more."""
     assert leaderboard.main(place) == 0
     folder = Path(place[1]) / "phantom"
     return [(folder / f"LEADERBOARD.{kind}").read_bytes() for kind in ("md", "csv")]
 
 
-def kept(place: list[str]) -> Path:
+def cache_file(place: list[str]) -> Path:
     return Path(place[3]) / "cache" / "leaderboard-phantom.json"
 
 
-def test_a_known_board_has_the_same_bytes_and_opens_no_table(place, monkeypatch):
-    first = made(place)
-    text = kept(place).read_text()
+def test_a_cached_leaderboard_has_the_same_bytes_and_opens_no_table(place, monkeypatch):
+    first = build_files(place)
+    text = cache_file(place).read_text()
     assert len(json.loads(text)["entries"]) == 3  # pairs
     monkeypatch.setattr(store, "read_cases", lambda *_: pytest.fail("a case table was opened"))
-    assert made(place) == first and kept(place).read_text() == text
+    assert build_files(place) == first and cache_file(place).read_text() == text
     assert not [path for path in Path(place[1]).rglob("*") if "cache" in path.name]
 
 
 def test_without_the_cache_the_bytes_are_the_same(place):
-    first = made(place)
-    kept(place).unlink()
-    assert made(place) == first and kept(place).is_file()
+    first = build_files(place)
+    cache_file(place).unlink()
+    assert build_files(place) == first and cache_file(place).is_file()
 
 
 @pytest.mark.parametrize(
@@ -83,45 +84,45 @@ def test_without_the_cache_the_bytes_are_the_same(place):
     ],
 )
 def test_a_damaged_file_is_one_line_ignored_and_written_anew(place, damage, capsys):
-    first = made(place)
-    text = kept(place).read_text()
-    kept(place).write_text(damage(text))
+    first = build_files(place)
+    text = cache_file(place).read_text()
+    cache_file(place).write_text(damage(text))
     capsys.readouterr()
-    assert made(place) == first
-    told = capsys.readouterr().err
-    assert "damaged" in told and told.count("\n") == 1 and str(kept(place)) in told
-    assert kept(place).read_text() == text
+    assert build_files(place) == first
+    output = capsys.readouterr().err
+    assert "damaged" in output and output.count("\n") == 1 and str(cache_file(place)) in output
+    assert cache_file(place).read_text() == text
 
 
 def test_other_code_forgets_it_without_a_word(place, monkeypatch, capsys):
-    first = made(place)
-    before = json.loads(kept(place).read_text())
+    first = build_files(place)
+    before = json.loads(cache_file(place).read_text())
     monkeypatch.setattr(cache, "hash_code", lambda: "other")
     capsys.readouterr()
-    assert made(place) == first and capsys.readouterr().err == ""
-    after = json.loads(kept(place).read_text())
+    assert build_files(place) == first and capsys.readouterr().err == ""
+    after = json.loads(cache_file(place).read_text())
     assert after["code"] == "other" and after["entries"] == before["entries"]
 
 
 def test_another_table_is_another_pair_and_what_is_gone_is_forgotten(place):
-    made(place)
-    one = sorted(Path(place[1]).rglob("*.json"))[0]
-    cases = [{k: v or None for k, v in row.items()} for row in store.load_cases(one)]
-    before = set(json.loads(kept(place).read_text())["entries"])
+    build_files(place)
+    path = sorted(Path(place[1]).rglob("*.json"))[0]
+    cases = [{k: v or None for k, v in row.items()} for row in store.load_cases(path)]
+    before = set(json.loads(cache_file(place).read_text())["entries"])
     store.save_result(
         Path(place[1]),
-        store.load_result(one),
+        store.load_result(path),
         [{**row, "tp": 1 if row["tp"] else None} for row in cases],
     )
-    made(place)
-    after = set(json.loads(kept(place).read_text())["entries"])
+    build_files(place)
+    after = set(json.loads(cache_file(place).read_text())["entries"])
     assert (
         len(after) == 3 and not after & before
     )  # of masks every table says which cases count for all
 
 
 def test_a_table_that_was_changed_by_hand_is_an_error_all_the_same(place, capsys):
-    made(place)
+    build_files(place)
     table = sorted(Path(place[1]).rglob("*.cases.csv.gz"))[0]
     table.write_bytes(table.read_bytes() + b"x")
     assert leaderboard.main(place) == 1 and "isn't the table" in capsys.readouterr().err
@@ -130,20 +131,20 @@ def test_a_table_that_was_changed_by_hand_is_an_error_all_the_same(place, capsys
 
 
 def test_check_writes_nothing(place):
-    made(place)
-    kept(place).unlink()
-    assert leaderboard.main([*place, "--check"]) == 0 and not kept(place).exists()
+    build_files(place)
+    cache_file(place).unlink()
+    assert leaderboard.main([*place, "--check"]) == 0 and not cache_file(place).exists()
 
 
 def test_a_folder_that_cannot_be_written_costs_a_warning(place, tmp_path, capsys):
     (tmp_path / "file").write_text("x")
     assert leaderboard.main([*place[:3], str(tmp_path / "file"), "--phantom"]) == 0
-    told = capsys.readouterr().err
-    assert "can't be saved" in told and told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert "can't be saved" in output and output.count("\n") == 1
 
 
 def test_ranks_are_those_of_a_comparison(place):
-    """What scripts/compare.py says of the same records."""
+    """What scripts/compare.py says of the same results."""
     folder = Path(place[1])
     results = store.load_results(folder, phantom=True)
     rows = ranking.rank_rows(build_rows(results, []), results, folder)
@@ -158,10 +159,10 @@ def test_ranks_are_those_of_a_comparison(place):
     assert {row.resolution for row in ranked.values()} == {compared.resolution}
 
 
-def test_what_an_interrupted_board_had_computed_is_kept(place, monkeypatch):
-    made(place)
+def test_what_an_interrupted_leaderboard_computed_is_saved(place, monkeypatch):
+    build_files(place)
     run_tests = ranking.run_tests
-    kept(place).unlink()
+    cache_file(place).unlink()
 
     def interrupted(*arguments):
         yield next(run_tests(*arguments))
@@ -170,7 +171,7 @@ def test_what_an_interrupted_board_had_computed_is_kept(place, monkeypatch):
     monkeypatch.setattr(ranking, "run_tests", interrupted)
     with pytest.raises(KeyboardInterrupt):
         leaderboard.main(place)
-    assert len(json.loads(kept(place).read_text())["entries"]) == 1
+    assert len(json.loads(cache_file(place).read_text())["entries"]) == 1
 
 
 def test_only_what_was_asked_for_stays(tmp_path):

@@ -1,4 +1,5 @@
-"""scripts/compare.py: from case tables alone; the union of cases by hand; records that can't be compared."""
+"""scripts/compare.py: from case tables alone; the union of cases by hand; results that can't be
+compared."""
 
 from __future__ import annotations
 
@@ -25,28 +26,29 @@ def row(case: str, label: str, *counts: int | str) -> dict[str, str]:
 
 
 def test_the_union_of_cases_by_hand():
-    """Image 1: both found something; 2: only the second fires where nothing is; 3: neither; 4: nobody knows."""
-    one = [
+    """Image 1: both found something; 2: only the second fires where nothing is; 3: neither; 4:
+    nobody knows."""
+    first_table = [
         row("1", "a", 2, 1, 1),
         row("2", "a", 0, 0, 0),
         row("3", "a", 0, 0, 0),
         row("4", "a", "", "", ""),
     ]
-    two = [
+    second_table = [
         row("1", "a", 3, 0, 0),
         row("2", "a", 0, 9, 0),
         row("3", "a", 0, 0, 0),
         row("4", "a", "", "", ""),
     ]
-    first, second = comparison.dice_scores([one, two])
+    first, second = comparison.dice_scores([first_table, second_table])
     assert first[:2].tolist() == [4 / 6, 1.0] and second[:2].tolist() == [1.0, 0.0]
     assert np.isnan(first[2:]).all() and np.isnan(second[2:]).all()
 
 
 def test_seeds_are_averaged_case_by_case_first():
     tables = [[row("1", "a", 1, 0, 0)], [row("1", "a", 0, 0, 1)], [row("1", "a", 1, 1, 0)]]
-    found = comparison.measure_models("segment", ["x", "x", "y"], tables)
-    assert [(model.name, model.sums.tolist()) for model in found] == [
+    compared = comparison.measure_models("segment", ["x", "x", "y"], tables)
+    assert [(model.name, model.sums.tolist()) for model in compared] == [
         ("x", [[0.5]]),
         ("y", [[2 / 3]]),
     ]
@@ -71,7 +73,8 @@ def stored_cases(path: Path) -> list[dict[str, str | None]]:
 
 @pytest.fixture
 def two(compose, tmp_path):
-    """Paths of two records on the same phantom, guesses moved by 2 and by 9 px, under names of their own."""
+    """Paths of two results on the same phantom, predictions moved by 2 and by 9 px, under names of
+    their own."""
 
     def made(task: str, dataset: str) -> list[str]:
         paths = []
@@ -94,15 +97,15 @@ def two(compose, tmp_path):
 @pytest.mark.parametrize(
     ("task", "dataset"), [("segment", "usgra"), ("landmark", "unity"), ("detect", "usgra")]
 )
-def test_the_better_model_is_found(two, tmp_path, capsys, task, dataset):
+def test_the_better_model_ranks_first(two, tmp_path, capsys, task, dataset):
     paths = two(task, dataset)
     assert compare.main([*paths[::-1], "--json", str(tmp_path / "out.json")]) == 0
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert [(model["name"], model["rank"]) for model in found["models"]] == [
+    compared = json.loads((tmp_path / "out.json").read_text())
+    assert [(model["name"], model["rank"]) for model in compared["models"]] == [
         ("near", [1, 1]),
         ("far", [2, 2]),
     ]
-    (pair,) = found["pairs"]
+    (pair,) = compared["pairs"]
     assert (
         (pair["first"], pair["second"]) == ("near", "far")
         and pair["p"] < 0.05
@@ -111,11 +114,11 @@ def test_the_better_model_is_found(two, tmp_path, capsys, task, dataset):
     assert (pair["value"] > 0) == (task != "landmark") and pair["low"] <= pair["value"] <= pair[
         "high"
     ]
-    told = capsys.readouterr().out
-    assert "resolution" in told and "differ" in told and "near − far" in told
+    output = capsys.readouterr().out
+    assert "resolution" in output and "differ" in output and "near − far" in output
     result = load_result(Path(paths[0]))
     if task != "segment":
-        assert found["models"][0]["value"] == pytest.approx(result.primary.value, rel=1e-6)
+        assert compared["models"][0]["value"] == pytest.approx(result.primary.value, rel=1e-6)
 
 
 @pytest.mark.process
@@ -125,10 +128,10 @@ def test_a_model_and_itself_share_their_rank(two, tmp_path):
     result = replace(load_result(path), model="twin")
     twin = save_result(tmp_path / "results", result, stored_cases(path))
     assert compare.main([paths[0], str(twin), "--json", str(tmp_path / "out.json")]) == 0
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert [model["rank"] for model in found["models"]] == [[1, 2], [1, 2]] and found["pairs"][0][
-        "p"
-    ] == 1
+    compared = json.loads((tmp_path / "out.json").read_text())
+    assert [model["rank"] for model in compared["models"]] == [[1, 2], [1, 2]] and compared[
+        "pairs"
+    ][0]["p"] == 1
 
 
 @pytest.mark.process
@@ -137,25 +140,25 @@ def test_what_cannot_be_compared_is_refused_with_one_line(two, compose, tmp_path
     _, other = finish(compose, tmp_path / "kidney", "kidney", "segment")
     _, boxes = finish(compose, tmp_path / "boxes", "usgra", "detect")
     _, more = finish(compose, tmp_path / "more", "usgra", "segment", "dataset.phantom.seed=5")
-    for words, code, says in (
+    for arguments, code, says in (
         ([paths[0], str(other)], 1, "expected a result of dataset usgra, got kidney"),
         ([str(boxes), str(boxes)], 2, "expected at least two models"),
         ([paths[0], str(more)], 1, "got others"),
         ([paths[0]], 2, "expected at least two models"),
         ([paths[0], "0123456789ab"], 1, "got 0 results"),
     ):
-        assert compare.main(words) == code
-        told = capsys.readouterr().err
-        assert says in told and told.count("\n") == 1, told
+        assert compare.main(arguments) == code
+        output = capsys.readouterr().err
+        assert says in output and output.count("\n") == 1, output
 
 
 @pytest.mark.process
-def test_the_board_has_ranks_from_the_same_comparison(two, tmp_path):
+def test_the_leaderboard_has_ranks_from_the_same_comparison(two, tmp_path):
     near, far = (Path(path) for path in two("detect", "usgra"))
-    folder, board = tmp_path / "board", tmp_path / "board" / "phantom" / "LEADERBOARD.md"
+    folder, markdown_file = tmp_path / "board", tmp_path / "board" / "phantom" / "LEADERBOARD.md"
 
-    def entered(source: Path, name: str, key: str, table: bool = True, **changes: object) -> None:
-        result = replace(load_result(source), model=name, run_id=key * 12, **changes)
+    def entered(source: Path, name: str, digit: str, table: bool = True, **changes: object) -> None:
+        result = replace(load_result(source), model=name, run_id=digit * 12, **changes)
         if not table:
             result = replace(result, cases=None, cases_sha256=None)
         save_result(folder, result, stored_cases(source) if table else None)
@@ -178,7 +181,7 @@ def test_the_board_has_ranks_from_the_same_comparison(two, tmp_path):
     }
     ranks = {name: row["rank"] for name, row in rows.items()}
     assert ranks == {"near": [1, 2], "twin": [1, 2], "far": [3, 3], "floor": None, "without": None}
-    text = board.read_text()
+    text = markdown_file.read_text()
     assert (
         "| 1–2 of 3 | near" in text
         and "| 3 of 3 | far" in text

@@ -1,4 +1,5 @@
-"""Folds as one row: by hand, pooled and not, incomplete sets, several seeds, and what a record says of its set."""
+"""Folds as one row: by hand, pooled and not, incomplete sets, several seeds, and what a result says
+of its set."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ from usbench.errors import DataError
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache
 from usbench.leaderboard.csv_file import to_csv
-from usbench.leaderboard.folds import join_folds, pool_nothing
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.pooling import pool_cases
+from usbench.leaderboard.series import join_folds, pool_nothing
 from usbench.metrics.detect_scorer import DetectScorer
 from usbench.metrics.landmark_scorer import LandmarkScorer
 from usbench.metrics.segment_scorer import SegmentScorer
@@ -39,19 +40,19 @@ def figure(value, low=None, high=None, groups=2):
     return {**content, "n": 2, "groups": groups}
 
 
-def rows(records, pool=pool_nothing):
+def rows(contents, pool=pool_nothing):
     """The leaderboard's rows of results as JSON."""
-    return build_rows([Result.from_json(content) for content in records], [], pool)
+    return build_rows([Result.from_json(content) for content in contents], [], pool)
 
 
-def save(folder, record, table):
+def save(folder, content, table):
     """Save a result as JSON with its case table; the result."""
-    return load_result(save_result(folder, Result.from_json(record), table))
+    return load_result(save_result(folder, Result.from_json(content), table))
 
 
-def record(fold, seed=0, value=0.5, of=3, model="unet", **changes):
+def make_result(fold, seed=0, value=0.5, of=3, model="unet", **changes):
     """A finished fold; its figures are of no case table."""
-    key = hashlib.sha256(f"{fold} {seed} {model}".encode()).hexdigest()[:12]
+    run_id = hashlib.sha256(f"{fold} {seed} {model}".encode()).hexdigest()[:12]
     made = {
         "schema": 2,
         "dataset": "kidney",
@@ -62,7 +63,7 @@ def record(fold, seed=0, value=0.5, of=3, model="unet", **changes):
         "model": model,
         "recipe": "standard",
         "seed": seed,
-        "run_id": key,
+        "run_id": run_id,
         "series": f"{fold + 1:012x}",
         "fold_series": SET,
         "status": "done",
@@ -113,30 +114,31 @@ TABLES = [  # three folds of one, two and three cases: Dice 1 | .5, 0 | .8, .4, 
 
 
 @pytest.fixture
-def board(tmp_path):
-    """Save folds with their tables, make the board."""
+def build(tmp_path):
+    """Save folds with their tables, build the rows."""
 
-    def made(*entries, kept=None):
-        saved = [save(tmp_path, record, table) for record, table in entries]
-        return build_rows(saved, [], pool_cases(tmp_path, kept or Cache()))
+    def made(*entries, cache=None):
+        saved = [save(tmp_path, content, table) for content, table in entries]
+        return build_rows(saved, [], pool_cases(tmp_path, cache or Cache()))
 
     return made
 
 
 def folds(*numbers, **changes):
-    return [(record(n, **changes), TABLES[n]) for n in numbers]
+    return [(make_result(n, **changes), TABLES[n]) for n in numbers]
 
 
-def lines(found):
-    return list(csv.DictReader(io.StringIO(to_csv(found))))
+def lines(all_rows):
+    return list(csv.DictReader(io.StringIO(to_csv(all_rows))))
 
 
 # ---- by hand
 
 
-def test_three_folds_pool_their_cases_and_not_their_means(board):
-    """Dice of five cases: (1 + .5 + 0 + .8 + .4) / 5 = .54; the mean of the folds' is (1 + .25 + .6) / 3 = .617."""
-    row = next(row for row in board(*folds(0, 1, 2)) if row.protocol == "usbench")
+def test_three_folds_pool_their_cases_and_not_their_means(build):
+    """Dice of five cases: (1 + .5 + 0 + .8 + .4) / 5 = .54; the mean of the folds' is (1 + .25 +
+    .6) / 3 = .617."""
+    row = next(row for row in build(*folds(0, 1, 2)) if row.protocol == "usbench")
     assert row.value == pytest.approx(0.54) and row.per_class["a"].value == pytest.approx(0.54)
     assert (row.name, row.folds, row.pooled, row.seeds, row.fold) == (
         "unet · 3 folds",
@@ -156,8 +158,9 @@ def test_three_folds_pool_their_cases_and_not_their_means(board):
     assert row.description.startswith("foreground") and "confidence" not in row.description
 
 
-def test_each_rule_averages_in_its_own_order(board):
-    """Pixels of all cases: 2·11 / (2·11 + 7 + 6) = 22 / 35; image first: as usbench with one class."""
+def test_each_rule_averages_in_its_own_order(build):
+    """Pixels of all cases: 2·11 / (2·11 + 7 + 6) = 22 / 35; image first: as usbench with one
+    class."""
     pooled = {
         "pooled": {
             "version": 1,
@@ -166,27 +169,27 @@ def test_each_rule_averages_in_its_own_order(board):
             "per_class": {},
         }
     }
-    found = {row.protocol: row for row in board(*folds(0, 1, 2, protocols=pooled))}
-    assert found["pooled"].value == pytest.approx(22 / 35) and found["pooled"].pooled
+    all_rows = {row.protocol: row for row in build(*folds(0, 1, 2, protocols=pooled))}
+    assert all_rows["pooled"].value == pytest.approx(22 / 35) and all_rows["pooled"].pooled
 
 
-def test_five_groups_give_an_interval_by_groups(board):
+def test_five_groups_give_an_interval_by_groups(build):
     tables = [[case(f"{n}{m}", f"p{n}{m}", 3 + n, m, 1) for m in range(3)] for n in range(3)]
-    row = board(*((record(n), tables[n]) for n in range(3)))[0]
+    row = build(*((make_result(n), tables[n]) for n in range(3)))[0]
     scorer = SegmentScorer(["a"])
     for line in (line for table in tables for line in table):
         counts = np.array([[line["tp"], line["fp"], line["fn"]]])
         scorer.add_counts(line["case"], line["group"], counts, np.ones(1, bool), [{}])
     whole = scorer.result().protocol.scores["dice"]
-    found = row.scores["dice"]
-    assert (found.value, found.low, found.high) == pytest.approx(
+    score = row.scores["dice"]
+    assert (score.value, score.low, score.high) == pytest.approx(
         (whole.value, whole.low, whole.high)
     )
-    assert found.low < found.value < found.high and found.se > 0
+    assert score.low < score.value < score.high and score.se > 0
     assert "| 9 (SE ." in to_markdown([row], [])
 
 
-def test_a_rule_that_tables_do_not_suffice_for_is_a_mean_and_says_so(board):
+def test_a_rule_that_tables_do_not_suffice_for_is_a_mean_and_says_so(build):
     protocols = {
         "kumar2025-cnn": {
             "version": 1,
@@ -203,17 +206,17 @@ def test_a_rule_that_tables_do_not_suffice_for_is_a_mean_and_says_so(board):
             "per_class": {},
         }
     }
-    found = board(*folds(0, 1, protocols=protocols), *folds(2, protocols=other))
-    row = next(row for row in found if row.protocol == "kumar2025-cnn")
+    all_rows = build(*folds(0, 1, protocols=protocols), *folds(2, protocols=other))
+    row = next(row for row in all_rows if row.protocol == "kumar2025-cnn")
     assert row.value == pytest.approx(0.5) and not row.pooled
     assert row.scores["dice"].low is None and row.note == "mean over folds, not pooled"
-    told = {line["protocol"]: line for line in lines(found) if line["score"] == "dice"}
-    assert (told["kumar2025-cnn"]["pooled"], told["usbench"]["pooled"]) == ("0", "1")
-    assert told["kumar2025-cnn"]["folds"] == told["usbench"]["folds_done"] == "3"
+    by_protocol = {line["protocol"]: line for line in lines(all_rows) if line["score"] == "dice"}
+    assert (by_protocol["kumar2025-cnn"]["pooled"], by_protocol["usbench"]["pooled"]) == ("0", "1")
+    assert by_protocol["kumar2025-cnn"]["folds"] == by_protocol["usbench"]["folds_done"] == "3"
 
 
 def test_without_case_tables_it_is_a_mean_too():
-    (row, *_) = rows([record(n, value=v) for n, v in enumerate((0.3, 0.6, 0.9))])
+    (row, *_) = rows([make_result(n, value=v) for n, v in enumerate((0.3, 0.6, 0.9))])
     assert (
         row.value == pytest.approx(0.6)
         and not row.pooled
@@ -221,40 +224,44 @@ def test_without_case_tables_it_is_a_mean_too():
     )
     (row, *_) = rows(
         [
-            record(0),
-            record(1, scores={"iou": figure(0.1), "dice": {**figure(None), "reason": "x"}}),
+            make_result(0),
+            make_result(1, scores={"iou": figure(0.1), "dice": {**figure(None), "reason": "x"}}),
         ]
     )
     assert row.value is None
 
 
-def test_an_older_protocol_or_a_case_in_two_folds_is_not_pooled(board):
+def test_an_older_protocol_or_a_case_in_two_folds_is_not_pooled(build):
     old = {"protocol": {"name": "usbench", "version": 99, "description": "w"}}
-    assert not board(*folds(0, 1, 2, **old))[0].pooled
-    twice = [(record(n, seed=7), TABLES[0]) for n in range(3)]
-    (row, *_) = [row for row in board(*twice) if row.seeds == (7,)]
+    assert not build(*folds(0, 1, 2, **old))[0].pooled
+    twice = [(make_result(n, seed=7), TABLES[0]) for n in range(3)]
+    (row, *_) = [row for row in build(*twice) if row.seeds == (7,)]
     assert not row.pooled and row.note == "mean over folds, not pooled"
 
 
 # ---- what is missing
 
 
-def test_an_incomplete_set_says_so_stands_below_and_is_never_a_difference(board):
-    whole = [(record(n, model="worse"), [case(str(n), f"p{n}", 1, 9, 9)]) for n in range(3)]
-    found = [row for row in board(*folds(0, 2), *whole) if row.protocol == "usbench"]
-    assert [(row.name, row.folds) for row in found] == [
+def test_an_incomplete_set_says_so_stands_below_and_is_never_a_difference(build):
+    whole = [(make_result(n, model="worse"), [case(str(n), f"p{n}", 1, 9, 9)]) for n in range(3)]
+    all_rows = [row for row in build(*folds(0, 2), *whole) if row.protocol == "usbench"]
+    assert [(row.name, row.folds) for row in all_rows] == [
         ("worse · 3 folds", (3, 3)),
         ("unet · 2 of 3 folds", (2, 3)),
     ]
-    assert found[1].value == pytest.approx((1 + 0.8 + 0.4) / 3) and found[1].value > found[0].value
-    assert "| unet · 2 of 3 folds |" in to_markdown(found, [])
+    assert (
+        all_rows[1].value == pytest.approx((1 + 0.8 + 0.4) / 3)
+        and all_rows[1].value > all_rows[0].value
+    )
+    assert "| unet · 2 of 3 folds |" in to_markdown(all_rows, [])
 
 
-def test_seeds_of_a_set_are_values_and_one_that_lacks_folds_is_said(board):
-    """Seed 0: .54; seed 1 has the second fold all wrong: (1 + 0 + 0 + .8 + .4) / 5 = .44; seed 2 lacks a fold."""
+def test_seeds_of_a_set_are_values_and_one_that_lacks_folds_is_said(build):
+    """Seed 0: .54; seed 1 has the second fold all wrong: (1 + 0 + 0 + .8 + .4) / 5 = .44; seed 2
+    lacks a fold."""
     wrong = [case("2", "p2", 0, 1, 1), case("3", "p2", 0, 4, 2)]
-    one = [(record(n, seed=1), wrong if n == 1 else TABLES[n]) for n in range(3)]
-    (row, *_) = board(*folds(0, 1, 2), *one, *folds(0, 1, seed=2))
+    second_seed = [(make_result(n, seed=1), wrong if n == 1 else TABLES[n]) for n in range(3)]
+    (row, *_) = build(*folds(0, 1, 2), *second_seed, *folds(0, 1, seed=2))
     assert row.seeds == (0, 1) and row.seeds_begun == 3 and row.folds == (3, 3)
     assert row.scores["dice"].values == pytest.approx((0.54, 0.44))
     assert row.scores["dice"].sd == pytest.approx(0.1 / 2**0.5)
@@ -264,8 +271,8 @@ def test_seeds_of_a_set_are_values_and_one_that_lacks_folds_is_said(board):
     assert len(row.run_ids) == 6 and [len(part) for part in row.parts] == [3, 3]
 
 
-def test_a_failed_fold_counts_towards_the_seeds(board):
-    failed = record(
+def test_a_failed_fold_counts_towards_the_seeds(build):
+    failed = make_result(
         1,
         seed=3,
         status="failed",
@@ -275,61 +282,66 @@ def test_a_failed_fold_counts_towards_the_seeds(board):
         scores={},
         per_class={},
     )
-    found = board(*folds(0, 1, 2), (failed, None))
-    assert found[0].seeds_begun == 2 and [row.status for row in found] == ["done", "done", "failed"]
-    assert "| 1 of 2 |" in to_markdown(found[:1], []) and found[-1].name == "unet · fold 1"
+    all_rows = build(*folds(0, 1, 2), (failed, None))
+    assert all_rows[0].seeds_begun == 2 and [row.status for row in all_rows] == [
+        "done",
+        "done",
+        "failed",
+    ]
+    assert "| 1 of 2 |" in to_markdown(all_rows[:1], []) and all_rows[-1].name == "unet · fold 1"
 
 
 def test_a_fold_that_is_there_twice_is_an_error():
     with pytest.raises(DataError, match="each fold of a seed once"):
-        join_folds(map(Result.from_json, [record(0), {**record(0), "run_id": "0" * 12}]))
+        join_folds(map(Result.from_json, [make_result(0), {**make_result(0), "run_id": "0" * 12}]))
 
 
-def test_records_that_name_no_set_stay_rows_of_their_own():
+def test_results_that_name_no_set_stay_rows_of_their_own():
     alone = [
-        {name: value for name, value in record(n).items() if name != "fold_series"} for n in (0, 1)
+        {name: value for name, value in make_result(n).items() if name != "fold_series"}
+        for n in (0, 1)
     ]
-    found = [row for row in rows(alone) if row.protocol == "usbench"]
-    assert sorted(row.name for row in found) == ["unet · fold 0", "unet · fold 1"]
+    all_rows = [row for row in rows(alone) if row.protocol == "usbench"]
+    assert sorted(row.name for row in all_rows) == ["unet · fold 0", "unet · fold 1"]
 
 
-def test_the_fixed_split_and_its_folds_are_two_rows(board):
-    fixed = {**record(0), "fold": None, "series": SET, "run_id": "a" * 12}
+def test_the_fixed_split_and_its_folds_are_two_rows(build):
+    fixed = {**make_result(0), "fold": None, "series": SET, "run_id": "a" * 12}
     del fixed["fold_series"]
-    found = board((fixed, TABLES[0]), *folds(0, 1, 2))
-    assert sorted(row.name for row in found if row.protocol == "usbench") == [
+    all_rows = build((fixed, TABLES[0]), *folds(0, 1, 2))
+    assert sorted(row.name for row in all_rows if row.protocol == "usbench") == [
         "unet",
         "unet · 3 folds",
     ]
 
 
-def test_the_order_of_records_changes_no_byte(tmp_path):
+def test_the_order_of_results_changes_no_byte(tmp_path):
     every = []
     for model in ("unet", "fpn"):
         for seed in (0, 1):
-            every += [(record(n, seed, model=model), TABLES[n]) for n in range(3 - seed)]
+            every += [(make_result(n, seed, model=model), TABLES[n]) for n in range(3 - seed)]
     every = [save(tmp_path, *pair) for pair in every]
     texts = set()
     for seed in range(5):
         mixed = random.Random(seed).sample(every, len(every))
-        found = build_rows(mixed, [], pool_cases(tmp_path, Cache()))
-        texts.add((to_markdown(found, []), to_csv(found)))
+        all_rows = build_rows(mixed, [], pool_cases(tmp_path, Cache()))
+        texts.add((to_markdown(all_rows, []), to_csv(all_rows)))
     assert len(texts) == 1
 
 
 # ---- pooled is the same as scored together
 
 
-def packed(folder, task, ruled, tables, classes):
-    """Folds with their tables as records; what the board makes of them."""
-    view = {name: {**figure(f.value), "reason": "x"} for name, f in ruled.scores.items()}
+def packed(folder, task, protocol, tables, classes):
+    """Folds with their tables as results; the rows of them."""
+    view = {name: {**figure(f.value), "reason": "x"} for name, f in protocol.scores.items()}
     made = []
     for fold, table in enumerate(tables):
-        config = record(0)["config"] | {
+        config = make_result(0)["config"] | {
             "dataset": {"views": {task: {"classes": classes}}, "split": {"folds": 3}}
         }
         primary = {"detect": "map50_95", "landmark": "mre_px"}[task]
-        one = record(
+        content = make_result(
             fold,
             task=task,
             config=config,
@@ -337,36 +349,36 @@ def packed(folder, task, ruled, tables, classes):
             per_class=dict.fromkeys(classes, view),
             protocols={},
         )
-        one |= {
-            "protocol": {"name": ruled.name, "version": ruled.version, "description": "w"},
+        content |= {
+            "protocol": {"name": protocol.name, "version": protocol.version, "description": "w"},
             "target_score": {},
         }
-        one["primary"] = {
+        content["primary"] = {
             "name": primary,
             "value": view[primary]["value"],
             "higher_is_better": task == "detect",
         }
-        made.append(save(folder, one, table))
+        made.append(save(folder, content, table))
     return build_rows(made, [], pool_cases(folder, Cache()))[0]
 
 
-def same(row, ruled, names):
+def same(row, protocol, names):
     for name in names:
-        wanted, found = ruled.scores[name], row.scores[name]
-        assert found.value == pytest.approx(wanted.value, abs=1e-7), name
-        if wanted.low is not None:
-            assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-6), (
-                name
-            )
+        expected, score = protocol.scores[name], row.scores[name]
+        assert score.value == pytest.approx(expected.value, abs=1e-7), name
+        if expected.low is not None:
+            assert (score.low, score.high) == pytest.approx(
+                (expected.low, expected.high), abs=1e-6
+            ), name
 
 
 def test_average_precision_is_of_the_matches_of_all_cases(tmp_path):
     """Twelve images in three folds score as the twelve together, not as the mean of three mAPs."""
     pairs, classes = random_pairs(3, 12), ["a", "b", "none"]
     scorers = [DetectScorer(classes) for _ in range(4)]
-    for n, (truth, guess) in enumerate(pairs):
+    for n, (target, prediction) in enumerate(pairs):
         for scorer in (scorers[n // 4], scorers[3]):
-            scorer.update(f"i{n}", f"g{n // 2}", truth, guess)
+            scorer.update(f"i{n}", f"g{n // 2}", target, prediction)
     done = [scorer.result() for scorer in scorers]
     whole = done[3].protocol
     row = packed(tmp_path, "detect", whole, [each.cases for each in done[:3]], classes)
@@ -386,14 +398,14 @@ def test_landmarks_count_every_point_once(tmp_path):
             rng.uniform(0, 90, (4, 2)) if n >= 4 else rng.uniform(0, 90, (1, 2))
         )  # a curve in two folds of three
         paths = tuple(path.astype(np.float32) for path in (rng.uniform(0, 90, (1, 2)), wall))
-        truth = Landmarks(
+        target = Landmarks(
             tuple(p if s == SEEN else p[:0] for p, s in zip(paths, state, strict=True)), state
         )
-        guess = Landmarks(
+        prediction = Landmarks(
             tuple(p + np.float32(n) for p in paths), state, rng.uniform(0, 1, 2).astype(np.float32)
         )
         for scorer in (scorers[n // 4], scorers[3]):
-            scorer.update(f"i{n}", f"g{n}", truth, guess, (100, 120))
+            scorer.update(f"i{n}", f"g{n}", target, prediction, (100, 120))
     done = [scorer.result() for scorer in scorers]
     whole = done[3].protocol
     row = packed(tmp_path, "landmark", whole, [each.cases for each in done[:3]], names)
@@ -413,45 +425,50 @@ def test_landmarks_count_every_point_once(tmp_path):
     assert not {"presence_f1", "false_presence"} & set(row.scores)
 
 
-# ---- what a run's record says
+# ---- what a run's result says
 
 
 @pytest.mark.process
 def test_folds_of_one_run_name_one_set_and_other_runs_another(compose, tmp_path):
-    """The whole way: three folds of a phantom, scored, saved, pooled, ranked beside another model's."""
-    words = ("dataset.split.folds=3",)
-    made = [finish(compose, tmp_path, "phantom", "segment", *words, f"fold={n}") for n in range(3)]
-    every = [load_result(path) for _, path in made]
-    assert {one.fold_series for one in every} == {made[0][0].fold_series}
-    assert len({one.series for one in every}) == 3
-    assert failed_result(made[2][0], "broken").fold_series == every[0].fold_series
+    """The whole way: three folds of a phantom, scored, saved, pooled, ranked beside another
+    model's."""
+    overrides = ("dataset.split.folds=3",)
+    made = [
+        finish(compose, tmp_path, "phantom", "segment", *overrides, f"fold={n}") for n in range(3)
+    ]
+    results = [load_result(path) for _, path in made]
+    assert {result.fold_series for result in results} == {made[0][0].fold_series}
+    assert len({result.series for result in results}) == 3
+    assert failed_result(made[2][0], "broken").fold_series == results[0].fold_series
     other_words = ("dataset.split.folds=4", "fold=1")
     _, other = finish(compose, tmp_path / "b", "phantom", "segment", *other_words)
     _, plain = finish(compose, tmp_path / "c", "phantom", "segment")
-    assert load_result(other).fold_series != every[0].fold_series
+    assert load_result(other).fold_series != results[0].fold_series
     assert load_result(plain).fold_series is None
-    for one in every:
-        path = result_path(tmp_path / "results", one)
+    for result in results:
+        path = result_path(tmp_path / "results", result)
         cases = [{k: v or None for k, v in line.items()} for line in load_cases(path)]
-        twin = replace(one, model="twin", run_id=one.run_id[::-1])
+        twin = replace(result, model="twin", run_id=result.run_id[::-1])
         save_result(tmp_path / "results", twin, cases)
     folder = tmp_path / "results"
     assert (
         leaderboard.main(["--results", str(folder), "--runs", str(tmp_path / "runs"), "--phantom"])
         == 0
     )
-    board = list(csv.DictReader((folder / "phantom" / "LEADERBOARD.csv").open()))
-    told = {(line["name"], line["protocol"]): line for line in board if line["score"] == "dice"}
-    row = told["unet · 3 folds", "usbench"]
+    csv_lines = list(csv.DictReader((folder / "phantom" / "LEADERBOARD.csv").open()))
+    by_row = {
+        (line["name"], line["protocol"]): line for line in csv_lines if line["score"] == "dice"
+    }
+    row = by_row["unet · 3 folds", "usbench"]
     assert (row["folds"], row["pooled"], row["seeds_done"], row["ranked"]) == ("3", "1", "1", "2")
     assert (row["rank_first"], row["rank_last"]) == ("1", "2")
-    cases = {line["case"] for one in every for line in load_cases(result_path(folder, one))}
-    assert len(cases) == sum(one.data.counts["test"] for one in every)
+    cases = {line["case"] for result in results for line in load_cases(result_path(folder, result))}
+    assert len(cases) == sum(result.data.counts["test"] for result in results)
 
 
 def test_a_fold_has_a_series_of_its_own_and_its_set_s(compose, tmp_path):
-    words = ("dataset.split.folds=3", "fold=1")
-    config, path = finish(compose, tmp_path, "phantom", "segment", *words)
+    overrides = ("dataset.split.folds=3", "fold=1")
+    config, path = finish(compose, tmp_path, "phantom", "segment", *overrides)
     result = load_result(path)
     assert run_ids(config)[0] == result.series == config.series
     assert result.fold_series == config.fold_series != result.series

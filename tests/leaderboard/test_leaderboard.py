@@ -1,4 +1,5 @@
-"""The leaderboard: seeds joined, marks where figures don't compare, protocols and phantoms apart, the same bytes twice."""
+"""The leaderboard: seeds joined, marks where figures don't compare, protocols and phantoms apart,
+the same bytes twice."""
 
 import csv
 import hashlib
@@ -16,13 +17,12 @@ from hypothesis import strategies as st
 
 from tests.helpers.paths import ROOT
 from usbench.errors import DataError
-from usbench.leaderboard.agreement import Agreement
+from usbench.leaderboard.agreement import find_marks
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.markdown import to_markdown
-from usbench.leaderboard.published import Dataset, Published, read_datasets
-from usbench.leaderboard.rows import Row
-from usbench.leaderboard.versus import find_marks
+from usbench.leaderboard.published import DatasetSummary, Published, read_datasets
+from usbench.leaderboard.rows import Agreement, Row
 from usbench.results.format import format_value
 from usbench.results.result import Result
 from usbench.results.store import save_result
@@ -32,16 +32,16 @@ SCRIPT = ROOT / "scripts" / "leaderboard.py"
 
 def figure(value, low=None, high=None):
     method = None if low is None else "percentile"
-    found = {"value": value, "low": low, "high": high, "method": method, "n": 40, "groups": 30}
-    return {**found, "reason": "no image has the class"} if value is None else found
+    content = {"value": value, "low": low, "high": high, "method": method, "n": 40, "groups": 30}
+    return {**content, "reason": "no image has the class"} if value is None else content
 
 
-def rows(records, datasets):
+def rows(contents, datasets):
     """The leaderboard's rows of results as JSON."""
-    return build_rows([Result.from_json(content) for content in records], datasets)
+    return build_rows([Result.from_json(content) for content in contents], datasets)
 
 
-def record(value=0.7, seed=0, encoder="resnet18", version=1, config=None, **changes):
+def make_result(value=0.7, seed=0, encoder="resnet18", version=1, config=None, **changes):
     """A realistic finished run; its key follows from what tells it apart."""
     made = {
         "schema": 2,
@@ -82,7 +82,7 @@ def record(value=0.7, seed=0, encoder="resnet18", version=1, config=None, **chan
 
 
 def paper(**changes):
-    """A published row that `record()` may be compared with under kumar2025-cnn."""
+    """A published row that `make_result()` may be compared with under kumar2025-cnn."""
     row = {
         "task": "segment",
         "name": "U-Net",
@@ -108,20 +108,20 @@ def by_the_paper(value, version=1):
     }
 
 
-def ours(board):
-    return [row for row in board if row.origin != "published"]
+def ours(all_rows):
+    return [row for row in all_rows if row.origin != "published"]
 
 
 # ---- seeds
 
 
 def test_seeds_are_one_row_with_mean_and_sample_sd():
-    board = rows([record(0.5, 2), record(0.7, 0), record(0.6, 1)], [])
-    assert len(board) == 1
-    assert board[0].seeds == (0, 1, 2)
-    assert board[0].value == pytest.approx(0.6)
-    assert board[0].scores["dice"].sd == pytest.approx(0.1)  # √((.1² + 0 + .1²) / 2)
-    text = to_markdown(board, [])
+    all_rows = rows([make_result(0.5, 2), make_result(0.7, 0), make_result(0.6, 1)], [])
+    assert len(all_rows) == 1
+    assert all_rows[0].seeds == (0, 1, 2)
+    assert all_rows[0].value == pytest.approx(0.6)
+    assert all_rows[0].scores["dice"].sd == pytest.approx(0.1)  # √((.1² + 0 + .1²) / 2)
+    text = to_markdown(all_rows, [])
     assert (
         "| unet | kumar2025 | .600 | .500 | 1.000 | 3 (SD .100) | 30 | 31,044,106 | ours |" in text
     )
@@ -129,38 +129,41 @@ def test_seeds_are_one_row_with_mean_and_sample_sd():
 
 def test_an_interval_is_that_of_one_training_and_seeds_share_the_mean_of_theirs():
     scores = {"dice": figure(0.7, 0.65, 0.75)}
-    assert ".700 [.650, .750]" in to_markdown(rows([record(scores=scores)], []), [])
+    assert ".700 [.650, .750]" in to_markdown(rows([make_result(scores=scores)], []), [])
     others = {"dice": figure(0.7, 0.55, 0.75)}
     assert ".700 [.600, .750]" in to_markdown(
-        rows([record(scores=scores), record(seed=1, scores=others)], []), []
+        rows([make_result(scores=scores), make_result(seed=1, scores=others)], []), []
     )
     without = {"dice": figure(0.7)}
     assert ".700 |" in to_markdown(
-        rows([record(scores=scores), record(seed=1, scores=without)], []), []
+        rows([make_result(scores=scores), make_result(seed=1, scores=without)], []), []
     )
 
 
 def test_a_seed_that_is_undefined_leaves_the_mean_undefined():
     undefined = {"name": "dice", "value": None, "higher_is_better": True}
-    board = rows(
+    all_rows = rows(
         [
-            record(),
-            record(seed=1, primary=undefined, scores={"dice": figure(None), "iou": figure(0.5)}),
+            make_result(),
+            make_result(
+                seed=1, primary=undefined, scores={"dice": figure(None), "iou": figure(0.5)}
+            ),
         ],
         [],
     )
-    assert board[0].value is None
-    assert "| – |" in to_markdown(board, [])
+    assert all_rows[0].value is None
+    assert "| – |" in to_markdown(all_rows, [])
 
 
 def test_two_seeds_have_two_spreads_that_stand_apart():
-    """SD over the seeds: √(.05² + .05²) = .0707. SE over 30 groups of each: its interval's half / 1.96 · √(30 / 29);
-    together the root mean square of .0196 / 1.96 and .0392 / 1.96 times that, .0161."""
-    one = record(0.6, scores={"dice": figure(0.6, 0.5804, 0.6196)})
-    two = record(0.7, 1, scores={"dice": figure(0.7, 0.6608, 0.7392)})
-    board = rows([one, two], [])
-    assert "| 2 (SD .071) | 30 (SE .016) |" in to_markdown(board, [])
-    (line,) = csv.DictReader(io.StringIO(to_csv(board)))
+    """SD over the seeds: √(.05² + .05²) = .0707. SE over 30 groups of each: its interval's half /
+    1.96 · √(30 / 29); together the root mean square of .0196 / 1.96 and .0392 / 1.96 times that,
+    .0161."""
+    first = make_result(0.6, scores={"dice": figure(0.6, 0.5804, 0.6196)})
+    second = make_result(0.7, 1, scores={"dice": figure(0.7, 0.6608, 0.7392)})
+    all_rows = rows([first, second], [])
+    assert "| 2 (SD .071) | 30 (SE .016) |" in to_markdown(all_rows, [])
+    (line,) = csv.DictReader(io.StringIO(to_csv(all_rows)))
     assert float(line["sd"]) == pytest.approx(0.005**0.5, rel=1e-5)
     assert float(line["se"]) == pytest.approx((0.00025 * 30 / 29) ** 0.5, rel=1e-4)
     assert (line["groups"], line["seeds_done"], line["seeds_begun"]) == ("30", "2", "2")
@@ -175,13 +178,15 @@ def test_a_seed_that_failed_counts_towards_the_seeds_begun():
         "scores": {},
         "per_class": {},
     }
-    board = rows([record(0.5), record(0.6, 1), record(seed=2, **broken)], [])
-    assert [(row.seeds, row.seeds_begun) for row in board if row.status == "done"] == [((0, 1), 3)]
-    text = to_markdown(board, [])
+    all_rows = rows([make_result(0.5), make_result(0.6, 1), make_result(seed=2, **broken)], [])
+    assert [(row.seeds, row.seeds_begun) for row in all_rows if row.status == "done"] == [
+        ((0, 1), 3)
+    ]
+    text = to_markdown(all_rows, [])
     assert "| 2 of 3 (SD .071) |" in text and "**Failed or skipped**" in text
-    line = next(csv.DictReader(io.StringIO(to_csv(board))))
+    line = next(csv.DictReader(io.StringIO(to_csv(all_rows))))
     assert (line["seeds"], line["seeds_done"], line["seeds_begun"]) == ("0 1", "2", "3")
-    other = rows([record(0.5), record(seed=2, encoder="resnet34", **broken)], [])
+    other = rows([make_result(0.5), make_result(seed=2, encoder="resnet34", **broken)], [])
     assert [row.seeds_begun for row in other if row.status == "done"] == [1]  # of another recipe
 
 
@@ -196,40 +201,40 @@ def test_a_seed_that_failed_counts_towards_the_seeds_begun():
         ({"model": "deeplabv3"}, {"unet", "deeplabv3"}),
     ],
 )
-def test_recipes_stay_apart_and_are_told_apart(changes, labels):
-    board = rows([record(), record(seed=1, **changes)], [])
-    assert len(board) == 2
-    assert {row.name for row in board} == labels
+def test_recipes_stay_apart_and_have_different_names(changes, labels):
+    all_rows = rows([make_result(), make_result(seed=1, **changes)], [])
+    assert len(all_rows) == 2
+    assert {row.name for row in all_rows} == labels
 
 
 def test_what_has_no_bearing_on_the_result_keeps_seeds_together():
-    one = {
+    first = {
         "model": {"build": {"encoder": "resnet18"}, "recipes": {"quick": 1}},
         "device": "cpu",
         "threads": 2,
     }
-    two = {
+    second = {
         "model": {"build": {"encoder": "resnet18"}, "recipes": {}},
         "device": "cuda",
         "threads": 8,
     }
-    assert len(rows([record(config=one), record(seed=1, config=two)], [])) == 1
+    assert len(rows([make_result(config=first), make_result(seed=1, config=second)], [])) == 1
 
 
 def test_data_that_differ_or_a_seed_twice_stay_apart():
-    other = {**record()["data"], "fingerprint": "e" * 64}
-    assert len(rows([record(), record(seed=1, data=other)], [])) == 2
+    other = {**make_result()["data"], "fingerprint": "e" * 64}
+    assert len(rows([make_result(), make_result(seed=1, data=other)], [])) == 2
     twice = rows(
-        [record(0.7), record(0.6)], []
+        [make_result(0.7), make_result(0.6)], []
     )  # one seed, two keys: they differ in something the config doesn't hold
     assert [len(row.seeds) for row in twice] == [1, 1]
     assert [row.name for row in twice] == [f"unet · {row.run_ids[0]}" for row in twice]
 
 
 def test_the_series_decides_where_there_is_one():
-    assert len(rows([record(series="a" * 12), record(seed=1, series="a" * 12)], [])) == 1
-    board = rows([record(series="a" * 12), record(seed=1, series="b" * 12)], [])
-    assert [row.name for row in board] == [f"unet · {row.run_ids[0]}" for row in board]
+    assert len(rows([make_result(series="a" * 12), make_result(seed=1, series="a" * 12)], [])) == 1
+    all_rows = rows([make_result(series="a" * 12), make_result(seed=1, series="b" * 12)], [])
+    assert [row.name for row in all_rows] == [f"unet · {row.run_ids[0]}" for row in all_rows]
 
 
 # ---- published rows
@@ -262,8 +267,8 @@ MARKS = [  # (changes of ours, changes of the paper's, marks)
 ]
 
 
-@pytest.mark.parametrize(("mine", "theirs", "wanted"), MARKS)
-def test_what_forbids_a_difference(mine, theirs, wanted):
+@pytest.mark.parametrize(("mine", "theirs", "expected"), MARKS)
+def test_what_forbids_a_difference(mine, theirs, expected):
     both = {
         "protocol": "kumar2025-cnn",
         "model": "unet",
@@ -272,22 +277,22 @@ def test_what_forbids_a_difference(mine, theirs, wanted):
     }
     row = Row("spinal", "segment", "run", "unet", **{**both, **mine})
     published = Row("spinal", "segment", "published", "U-Net", **{**both, **theirs})
-    assert find_marks(row, published) == wanted
+    assert find_marks(row, published) == expected
 
 
 def test_the_difference_is_taken_under_the_published_protocol_only():
     """Our .700 is by our own rule; by the paper's rule it is .560 and .570: .565 − .553 = +.012."""
-    records = [
-        record(0.7, s, protocols={"kumar2025-cnn": by_the_paper(v)})
+    contents = [
+        make_result(0.7, s, protocols={"kumar2025-cnn": by_the_paper(v)})
         for s, v in ((0, 0.56), (1, 0.57))
     ]
-    board = rows(records, [Dataset("spinal", published=(paper(),))])
-    tables = {row.protocol: row for row in ours(board)}
+    all_rows = rows(contents, [DatasetSummary("spinal", published=(paper(),))])
+    tables = {row.protocol: row for row in ours(all_rows)}
     assert tables["usbench"].marks == ("≠ protocol",) and tables["usbench"].delta is None
     assert tables["usbench"].agreement == Agreement("can't tell", "≠ protocol")
     assert tables["kumar2025-cnn"].marks == ()
     assert tables["kumar2025-cnn"].delta == pytest.approx(0.012)
-    text = to_markdown(board, [])
+    text = to_markdown(all_rows, [])
     assert "+.012 (U-Net .553)" not in text and "+.012 (U-Net)" in text
     assert (
         "| ≠ protocol: can't tell |" in text and "+.012 (U-Net): can't tell (no interval)" in text
@@ -295,14 +300,14 @@ def test_the_difference_is_taken_under_the_published_protocol_only():
 
 
 def test_the_table_of_one_protocol_has_no_row_of_another():
-    records = [record(0.7, protocols={"kumar2025-cnn": by_the_paper(0.56)})]
+    contents = [make_result(0.7, protocols={"kumar2025-cnn": by_the_paper(0.56)})]
     papers = (
         paper(),
         paper(name="YOLO", protocol="unknown"),
         paper(name="U-Net h", split="human", scores={"dice": 0.349}),
     )
-    board = rows(records, [Dataset("spinal", published=papers)])
-    tables = to_markdown(board, []).split("**Protocol ")[1:]
+    all_rows = rows(contents, [DatasetSummary("spinal", published=papers)])
+    tables = to_markdown(all_rows, []).split("**Protocol ")[1:]
     titles = [table.splitlines()[0] for table in tables]
     assert titles == [
         "`usbench` 1**",
@@ -325,24 +330,24 @@ def test_the_table_of_one_protocol_has_no_row_of_another():
 
 
 def test_an_older_protocol_stands_apart():
-    board = rows([record(0.9, version=1), record(0.6, 1, version=2)], [])
-    assert [(row.version, row.old_protocol) for row in board] == [(2, False), (1, True)]
-    assert "**Protocol `usbench` 1 (old protocol)**" in to_markdown(board, [])
+    all_rows = rows([make_result(0.9, version=1), make_result(0.6, 1, version=2)], [])
+    assert [(row.version, row.old_protocol) for row in all_rows] == [(2, False), (1, True)]
+    assert "**Protocol `usbench` 1 (old protocol)**" in to_markdown(all_rows, [])
 
 
-def test_agreement_with_the_paper_is_told_with_its_interval():
+def test_agreement_with_the_paper_is_shown_with_its_interval():
     protocols = {
         "kumar2025-cnn": {**by_the_paper(0.56), "scores": {"dice": figure(0.56, 0.55, 0.57)}}
     }
-    records = [record(0.7, seed, protocols=protocols) for seed in (0, 1, 2)]
+    contents = [make_result(0.7, seed, protocols=protocols) for seed in (0, 1, 2)]
     (row,) = [
         row
-        for row in rows(records, [Dataset("spinal", published=(paper(),))])
+        for row in rows(contents, [DatasetSummary("spinal", published=(paper(),))])
         if row.delta is not None
     ]
     assert row.agreement.verdict == "agrees" and row.agreement.low < row.delta < row.agreement.high
-    wide = Dataset("spinal", published=(paper(),), agrees_within=0.005)
-    (row,) = [row for row in rows(records, [wide]) if row.delta is not None]
+    wide = DatasetSummary("spinal", published=(paper(),), agrees_within=0.005)
+    (row,) = [row for row in rows(contents, [wide]) if row.delta is not None]
     assert row.agreement.verdict == "can't tell"
     text = to_csv([row])
     line = next(line for line in csv.DictReader(io.StringIO(text)) if line["score"] == "dice")
@@ -361,9 +366,11 @@ def test_a_bad_tolerance_is_named(tmp_path, within):
 
 
 def test_no_model_of_the_paper_is_no_comparison_and_no_paper_no_mark():
-    lonely = rows([record()], [Dataset("spinal", published=(paper(model=None, why="none"),))])
+    lonely = rows(
+        [make_result()], [DatasetSummary("spinal", published=(paper(model=None, why="none"),))]
+    )
     assert ours(lonely)[0].marks == ("≠ model",)
-    assert rows([record()], [Dataset("kidney", published=(paper(),))])[1].marks == ()
+    assert rows([make_result()], [DatasetSummary("kidney", published=(paper(),))])[1].marks == ()
 
 
 def test_the_closest_published_row_is_the_one_compared_with():
@@ -371,16 +378,19 @@ def test_the_closest_published_row_is_the_one_compared_with():
         paper(name="human", split="human"),
         paper(name="porcine", protocol="usbench", scores={"dice": 0.6}),
     )
-    row = ours(rows([record(0.7)], [Dataset("spinal", published=papers)]))[0]
+    row = ours(rows([make_result(0.7)], [DatasetSummary("spinal", published=papers)]))[0]
     assert (row.against, row.marks) == ("porcine", ())
     assert row.delta == pytest.approx(0.1)
 
 
 def test_a_human_or_control_row_is_unranked_and_never_compared():
-    rater = record(0.99, origin="human", model="annotator-2", seed=None, recipe=None)
-    board = rows([rater, record(0.2)], [Dataset("spinal", published=(paper(protocol="usbench"),))])
-    assert [row.origin for row in board] == ["published", "run", "human"]
-    assert board[2].marks == ()
+    rater = make_result(0.99, origin="human", model="annotator-2", seed=None, recipe=None)
+    all_rows = rows(
+        [rater, make_result(0.2)],
+        [DatasetSummary("spinal", published=(paper(protocol="usbench"),))],
+    )
+    assert [row.origin for row in all_rows] == ["published", "run", "human"]
+    assert all_rows[2].marks == ()
 
 
 # ---- leaks, failures, order
@@ -391,7 +401,12 @@ def test_a_leak_is_marked_and_has_its_second_figure():
     scores = {"dice": figure(0.7), "dice:no-leak": figure(0.65)}
     text = to_markdown(
         rows(
-            [record(dataset="usgra", data={**record()["data"], "leakage": leak}, scores=scores)], []
+            [
+                make_result(
+                    dataset="usgra", data={**make_result()["data"], "leakage": leak}, scores=scores
+                )
+            ],
+            [],
         ),
         [],
     )
@@ -405,43 +420,48 @@ def test_a_leak_is_marked_and_has_its_second_figure():
 
 def test_a_failed_run_is_a_row_with_its_reason_that_cannot_break_the_table():
     reason = "loss isn't finite | epoch 3\n<b>"
-    bad = record(
+    bad = make_result(
         seed=4, status="failed", reason=reason, protocol=None, primary=None, scores={}, per_class={}
     )
-    board = rows([bad, record()], [])
-    assert [row.status for row in board] == ["done", "failed"]
+    all_rows = rows([bad, make_result()], [])
+    assert [row.status for row in all_rows] == ["done", "failed"]
     assert (
-        f"| unet | kumar2025 | 4 | {bad['run_id']} | failed | loss isn't finite \\| epoch 3 &lt;b> |"
-        in to_markdown(board, [])
+        f"| unet | kumar2025 | 4 | {bad['run_id']} | failed | "
+        "loss isn't finite \\| epoch 3 &lt;b> |" in to_markdown(all_rows, [])
     )
-    assert list(csv.DictReader(io.StringIO(to_csv(board))))[-1]["note"] == reason
+    assert list(csv.DictReader(io.StringIO(to_csv(all_rows))))[-1]["note"] == reason
 
 
-@pytest.mark.parametrize(("higher", "wanted"), [(True, ["c", "a", "b"]), (False, ["a", "b", "c"])])
-def test_best_first_then_by_name(higher, wanted):
+@pytest.mark.parametrize(
+    ("higher", "expected"), [(True, ["c", "a", "b"]), (False, ["a", "b", "c"])]
+)
+def test_best_first_then_by_name(higher, expected):
     def run(model, value):
-        return record(
+        return make_result(
             value, model=model, primary={"name": "dice", "value": value, "higher_is_better": higher}
         )
 
-    assert [row.name for row in rows([run("b", 0.5), run("c", 0.6), run("a", 0.5)], [])] == wanted
+    assert [row.name for row in rows([run("b", 0.5), run("c", 0.6), run("a", 0.5)], [])] == expected
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.randoms(use_true_random=False))
-def test_the_order_of_records_changes_no_byte(shuffle: random.Random):
-    records = [
-        record(0.5 + seed / 10, seed, model=model)
+def test_the_order_of_results_changes_no_byte(shuffle: random.Random):
+    contents = [
+        make_result(0.5 + seed / 10, seed, model=model)
         for seed in range(3)
         for model in ("unet", "deeplabv3")
     ]
-    records += [record(0.4, encoder="resnet34"), record(seed=9, status="failed", reason="x")]
-    mixed = list(records)
+    contents += [
+        make_result(0.4, encoder="resnet34"),
+        make_result(seed=9, status="failed", reason="x"),
+    ]
+    mixed = list(contents)
     shuffle.shuffle(mixed)
-    datasets = [Dataset("spinal", published=(paper(),))]
-    one, two = rows(records, datasets), rows(mixed, datasets)
-    assert to_markdown(one, datasets) == to_markdown(two, datasets)
-    assert to_csv(one) == to_csv(two)
+    datasets = [DatasetSummary("spinal", published=(paper(),))]
+    first, second = rows(contents, datasets), rows(mixed, datasets)
+    assert to_markdown(first, datasets) == to_markdown(second, datasets)
+    assert to_csv(first) == to_csv(second)
 
 
 @pytest.mark.parametrize(
@@ -465,21 +485,21 @@ def test_figures_for_people(value, score, sign, text):
 
 
 def test_csv_says_every_score_with_its_protocol():
-    board = rows(
-        [record(0.7, s, protocols={"kumar2025-cnn": by_the_paper(0.56)}) for s in (0, 1)],
-        [Dataset("spinal", published=(paper(),))],
+    all_rows = rows(
+        [make_result(0.7, s, protocols={"kumar2025-cnn": by_the_paper(0.56)}) for s in (0, 1)],
+        [DatasetSummary("spinal", published=(paper(),))],
     )
-    lines = list(csv.DictReader(io.StringIO(to_csv(board))))
-    told = {(line["origin"], line["protocol"], line["score"]): line for line in lines}
-    assert len(told) == len(lines) == 5
+    lines = list(csv.DictReader(io.StringIO(to_csv(all_rows))))
+    by_score = {(line["origin"], line["protocol"], line["score"]): line for line in lines}
+    assert len(by_score) == len(lines) == 5
     assert (
-        told["run", "usbench", "dice"]["value"] == "0.7"
-        and told["run", "usbench", "dice"]["seeds"] == "0 1"
+        by_score["run", "usbench", "dice"]["value"] == "0.7"
+        and by_score["run", "usbench", "dice"]["seeds"] == "0 1"
     )
-    assert told["run", "kumar2025-cnn", "dice"]["delta_published"] == "0.007"
-    assert told["run", "kumar2025-cnn", "dice"]["target_score"] == "0.813"
-    assert told["published", "kumar2025-cnn", "dice"]["protocol_version"] == ""
-    assert told["published", "kumar2025-cnn", "iou"]["verified"] == "third-party"
+    assert by_score["run", "kumar2025-cnn", "dice"]["delta_published"] == "0.007"
+    assert by_score["run", "kumar2025-cnn", "dice"]["target_score"] == "0.813"
+    assert by_score["published", "kumar2025-cnn", "dice"]["protocol_version"] == ""
+    assert by_score["published", "kumar2025-cnn", "iou"]["verified"] == "third-party"
 
 
 # ---- dataset YAMLs
@@ -521,7 +541,7 @@ def test_published_rows_are_read_and_shown_without_any_result(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("entry", "words"),
+    ("entry", "message"),
     [
         ("text", "mapping"),
         ({**ENTRY, "scroes": {}}, "scroes"),
@@ -535,8 +555,8 @@ def test_published_rows_are_read_and_shown_without_any_result(tmp_path):
         ({**ENTRY, "why": None}, "why"),
     ],
 )
-def test_a_bad_published_row_is_named(tmp_path, entry, words):
-    with pytest.raises(DataError, match=words) as error:
+def test_a_bad_published_row_is_named(tmp_path, entry, message):
+    with pytest.raises(DataError, match=message) as error:
         read_datasets(written(tmp_path, [ENTRY, entry]))
     assert "spinal.yaml: published[1]" in str(error.value) and "\n" not in str(error.value)
 
@@ -567,13 +587,13 @@ def run_script(*arguments, cwd=None):
 
 @pytest.fixture
 def place(tmp_path):
-    """Options for a small set of records and one published row."""
-    for one in (
-        record(0.7),
-        record(0.6, 1),
-        record(0.9, 2, data={**record()["data"], "phantom": True}),
+    """Options for a small set of results and one published row."""
+    for content in (
+        make_result(0.7),
+        make_result(0.6, 1),
+        make_result(0.9, 2, data={**make_result()["data"], "phantom": True}),
     ):
-        save_result(tmp_path / "results", Result.from_json(one))
+        save_result(tmp_path / "results", Result.from_json(content))
     return ["--results", tmp_path / "results", "--conf", written(tmp_path / "conf", [ENTRY])]
 
 
@@ -626,8 +646,8 @@ def test_a_damaged_result_is_one_line_and_nothing_is_written(place, tmp_path):
 @pytest.mark.process
 def test_json(place, tmp_path):
     assert run_script(*place, "--json", tmp_path / "rows.json").returncode == 0
-    told = json.loads((tmp_path / "rows.json").read_text())["rows"]
-    assert [(row["origin"], row["value"]) for row in told] == [
+    entries = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [(row["origin"], row["value"]) for row in entries] == [
         ("run", pytest.approx(0.65)),
         ("published", 0.553),
     ]

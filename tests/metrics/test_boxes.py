@@ -18,12 +18,12 @@ from tests.helpers.drawn_boxes import (
     random_pairs,
     reference,
 )
-from tests.helpers.figures import figure_values
 from usbench.metrics import box_overlap, box_protocols
 from usbench.metrics.average_precision import average_precisions
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.detect_scorer import DetectScorer, selection
 from usbench.metrics.ratios import mean_defined
+from usbench.metrics.scores import figure_values
 from usbench.types import Boxes
 
 NAMES = (

@@ -7,11 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from tests.helpers.drawn_boxes import SQUARE, Pairs, draw_prediction, draw_target, random_pairs
-from tests.helpers.figures import figure_values
 from usbench.errors import ConfigError
 from usbench.metrics import box_protocols
 from usbench.metrics.detect_scorer import DetectScorer, best_confidence
-from usbench.metrics.scores import Scores
+from usbench.metrics.scores import Scores, figure_values
 from usbench.results import scoring
 from usbench.types import Boxes
 

@@ -14,14 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.figures import figure_values
 from usbench.datasets.config import ViewConfig, read_config
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import build
 from usbench.metrics import case_figures
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.landmark_scorer import RADIAL, LandmarkScorer, presence_threshold, selection
-from usbench.metrics.scores import Figures
+from usbench.metrics.scores import Figures, figure_values
 from usbench.runner.resolve import metric_node
 from usbench.types import BLURRED, OFF, SEEN, Landmarks
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from tests.helpers.drawn_boxes import SQUARE, Pairs, draw_prediction, draw_target, random_pairs
-from tests.helpers.figures import figure_values
 from usbench.metrics import box_protocols, detection_figures
 from usbench.metrics.bootstrap import draw
 from usbench.metrics.matches import Matches
+from usbench.metrics.scores import figure_values
 from usbench.types import Boxes
 
 AWAY = (50, 50, 60, 60)

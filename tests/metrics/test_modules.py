@@ -11,10 +11,10 @@ import torch
 from torchmetrics import MetricCollection
 from torchmetrics.segmentation import DiceScore
 
-from tests.helpers.figures import figure_values
 from usbench.errors import ConfigError
 from usbench.metrics import box_protocols, mask_overlap, mask_protocols
 from usbench.metrics.modules import BoxPrecision, MaskOverlap, PerImage
+from usbench.metrics.scores import figure_values
 from usbench.types import Boxes, Masks
 
 

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchmetrics.segmentation import DiceScore, MeanIoU
 
-from tests.helpers.figures import figure_values
 from usbench.errors import ConfigError
 from usbench.metrics import mask_overlap, mask_protocols
-from usbench.metrics.scores import ProtocolScores, average
+from usbench.metrics.scores import ProtocolScores, average, figure_values
 from usbench.metrics.segment_scorer import SegmentScorer, selection
 from usbench.types import Masks
 

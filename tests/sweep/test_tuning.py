@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from tests.helpers import lab
+from usbench.leaderboard.agreement import find_marks
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.rows import Row
-from usbench.leaderboard.versus import find_marks
 from usbench.results import store as results
 from usbench.results.result import Result
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from usbench.metrics.mask_overlap import dice, stack_counts
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import Figure, ProtocolScores, Scores, class_mean
 from usbench.metrics.segment_scorer import SegmentScorer
-from usbench.results import store
 from usbench.results.build import build_result, report_scores
 from usbench.results.format import format_with_interval
 from usbench.results.result import Data, Result
@@ -51,7 +50,7 @@ class TwoAnnotators(Protocol):
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AnnotatorAgreement:
     """The second annotator's drawings scored against the first's."""
 
     scores: Scores
@@ -69,7 +68,7 @@ def as_two_annotators(layout: Layout, dataset: str) -> TwoAnnotators:
         raise ConfigError(
             f"dataset={dataset}: expected a dataset of two annotators, such as kidney"
         )
-    return cast(TwoAnnotators, layout)
+    return layout
 
 
 def drawings_fingerprint(layout: TwoAnnotators, root: Path) -> str:
@@ -78,7 +77,9 @@ def drawings_fingerprint(layout: TwoAnnotators, root: Path) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def score_agreement(layout: TwoAnnotators, root: Path, protocols: Sequence[str]) -> Agreement:
+def score_agreement(
+    layout: TwoAnnotators, root: Path, protocols: Sequence[str]
+) -> AnnotatorAgreement:
     """Score the annotators' agreement: the first is the target, the second the prediction.
 
     Args:
@@ -98,9 +99,8 @@ def score_agreement(layout: TwoAnnotators, root: Path, protocols: Sequence[str])
             digest.update(repr((case, masks.planes.shape)).encode())
             digest.update(np.packbits(masks.planes).tobytes())
     scores = scorer.result()
-    reporting = add_both_drawn(scores.protocol, scorer)
-    scores = replace(scores, protocols=(reporting, *scores.protocols[1:]))
-    return Agreement(scores, digest.hexdigest(), images)
+    reported = (add_both_drawn(scores.protocol, scorer), *scores.protocols[1:])
+    return AnnotatorAgreement(replace(scores, protocols=reported), digest.hexdigest(), images)
 
 
 def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolScores:
@@ -126,7 +126,7 @@ def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolS
 
 
 def agreement_result(
-    dataset: DatasetConfig, agreement: Agreement, fingerprint: str, phantom: bool
+    dataset: DatasetConfig, agreement: AnnotatorAgreement, fingerprint: str, phantom: bool
 ) -> Result:
     """The agreement's result: an unranked row of the leaderboard.
 
@@ -159,28 +159,17 @@ def agreement_result(
     return build_result(facts, report_scores(scores, "dice", groups, description))
 
 
-def save_agreement(folder: Path, result: Result, agreement: Agreement, redistribute: str) -> Path:
-    """Write the result and its case table; return the result's path."""
-    cases = store.hash_case_ids(agreement.scores.cases, redistribute, result.dataset)
-    return store.save_result(folder, result, cases)
-
-
 def agreement_table(scores: Scores) -> tuple[list[str], list[list[str]]]:
     """(header, rows) of Dice by class and of all.
 
     The columns: the reporting protocol, the images where both have drawn, the last protocol.
     """
     reporting, last = scores.protocols[0], scores.protocols[-1]
-    columns = [
-        (reporting.name, reporting, "dice"),
-        ("both drawn", reporting, BOTH),
-        (last.name, last, "dice"),
-    ]
     lines = []
     for label in [*reporting.per_class, "all classes"]:
         line = [label]
-        for _, protocol, name in columns:
+        for protocol, name in ((reporting, "dice"), (reporting, BOTH), (last, "dice")):
             figures = protocol.per_class.get(label, protocol.scores)
             line.append(format_with_interval(figures[name], name))
         lines.append(line)
-    return ["Dice, 95 % interval", *(title for title, _, _ in columns)], lines
+    return ["Dice, 95 % interval", reporting.name, "both drawn", last.name], lines

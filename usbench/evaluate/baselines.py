@@ -8,6 +8,7 @@ lower.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -37,6 +38,7 @@ NAMES: Mapping[Task, tuple[str, ...]] = {
 FLOOR = ("prior", "blank", "centre")  # shown on the leaderboard: what a model has to beat
 Predict = Callable[[Sample], Target]
 Maps = NDArray[np.float64]  # (C, h, w) share of the training images with the class there
+Points = NDArray[np.floating]  # (N, 2) x, y
 
 
 def fit_baselines(train: Iterable[Sample], task: Task, exclusive: bool) -> dict[str, Predict]:
@@ -100,8 +102,7 @@ def predict_flipped(sample: Sample) -> Target:
     if isinstance(target, Boxes):
         mirrored = target.xyxy[:, [2, 1, 0, 3]] * f32(-1, 1, -1, 1)
         return replace(target, xyxy=mirrored + f32(width, 0, width, 0))
-    paths = tuple(path * f32(-1, 1) + f32(width - 1, 0) for path in target.paths)
-    return replace(target, paths=paths)
+    return move_points(target, lambda points: points * f32(-1, 1) + f32(width - 1, 0))
 
 
 def predict_shuffled(samples: Sequence[Sample]) -> Iterator[Target]:
@@ -118,11 +119,8 @@ def predict_shuffled(samples: Sequence[Sample]) -> Iterator[Target]:
 def next_group(samples: Sequence[Sample], n: int) -> Sample | None:
     """The next sample after the n-th of another group, around the end; None where all are alike."""
     group = samples[n].group
-    for step in range(1, len(samples)):
-        other = samples[(n + step) % len(samples)]
-        if other.group != group:
-            return other
-    return None
+    others = (samples[(n + step) % len(samples)] for step in range(1, len(samples)))
+    return next((other for other in others if other.group != group), None)
 
 
 def predict_everything(sample: Sample) -> Target:
@@ -146,8 +144,8 @@ def predict_nothing(sample: Sample) -> Target:
         return Boxes.empty(scored=True)
     height, width = image_size(sample)
     middle = f32((width - 1) / 2, (height - 1) / 2)[None]
-    unsure = np.full(len(target.paths), 0.5, np.float32)
-    return Landmarks((middle,) * len(target.paths), target.state, unsure)
+    n = len(target.paths)
+    return Landmarks((middle,) * n, target.state, np.full(n, 0.5, np.float32))
 
 
 # ---- from the training targets
@@ -155,14 +153,12 @@ def predict_nothing(sample: Sample) -> Target:
 
 def average_masks(train: Iterable[Sample]) -> Maps:
     """(C, h, w) on the grid: the share of the training images with the class at each place."""
-    total: Maps | None = None
+    total: Maps = np.zeros(())
     count = 0
     for sample in train:
         assert isinstance(sample.target, Masks)
-        planes = stretch(sample.target.planes.astype(np.float64), GRID)
-        total = planes if total is None else total + planes
         count += 1
-    assert total is not None
+        total = total + stretch(sample.target.planes.astype(np.float64), GRID)
     return total / count
 
 
@@ -191,24 +187,22 @@ def average_boxes(train: Iterable[Sample]) -> Boxes:
 
     Its score is the share of the training images with the class.
     """
-    corners: dict[int, list[NDArray[np.float32]]] = {}
-    images_with: dict[int, int] = {}
+    corners: dict[int, list[NDArray[np.float32]]] = defaultdict(list)
+    images_with: Counter[int] = Counter()
     count = 0
     for sample in train:
         target = to_fractions(sample.target, image_size(sample))
         assert isinstance(target, Boxes)
         count += 1
         for box, label in zip(target.xyxy, target.labels.tolist(), strict=True):
-            corners.setdefault(label, []).append(box)
-        for label in set(target.labels.tolist()):
-            images_with[label] = images_with.get(label, 0) + 1
+            corners[label].append(box)
+        images_with.update(set(target.labels.tolist()))
     labels = sorted(corners)
     boxes = [np.mean(corners[label], axis=0) for label in labels]
-    scores = [images_with[label] / count for label in labels]
     return Boxes(
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(labels, np.int64),
-        np.array(scores, np.float32),
+        np.array([images_with[label] / count for label in labels], np.float32),
     )
 
 
@@ -230,18 +224,17 @@ def average_landmarks(train: Iterable[Sample]) -> Landmarks:
             if state == SEEN:
                 points = path if len(path) == 1 else resample_curve(path)
                 places[n].append(points / np.array([width, height]))
-    scores = [len(seen) / max(count, 1) for seen, count in zip(places, known, strict=True)]
-    state = np.where(np.array(scores) >= 0.5, SEEN, OFF).astype(np.int8)
-    paths = tuple(mean_path(seen) for seen in places)
-    return Landmarks(paths, state, np.clip(np.array(scores), 0, 1).astype(np.float32))
+    scores = np.array(list(map(len, places))) / np.maximum(known, 1)
+    state = np.where(scores >= 0.5, SEEN, OFF).astype(np.int8)
+    return Landmarks(tuple(map(mean_path, places)), state, scores.clip(0, 1).astype(np.float32))
 
 
 def mean_path(paths: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
     """(P, 2) the mean of those with the most points; the image's middle where there is none."""
-    length = max((len(path) for path in paths), default=1)
-    longest = [path for path in paths if len(path) == length]
-    if not longest:
+    if not paths:
         return np.full((1, 2), 0.5, np.float32)
+    length = max(map(len, paths))
+    longest = [path for path in paths if len(path) == length]
     mean: NDArray[np.float64] = np.mean(longest, axis=0)
     return mean.astype(np.float32)
 
@@ -266,19 +259,20 @@ def stretch(planes: Maps, size: tuple[int, int]) -> Maps:
 
 def to_fractions(target: Target, size: tuple[int, int]) -> Target:
     """Coordinates as fractions of the sides; masks stay as they are."""
-    sides = f32(size[1], size[0])
-    if isinstance(target, Masks):
-        return target
-    if isinstance(target, Boxes):
-        return replace(target, xyxy=(target.xyxy / np.tile(sides, 2)).astype(np.float32))
-    return replace(target, paths=tuple(path / sides for path in target.paths))
+    return move_points(target, lambda points: (points / f32(size[1], size[0])).astype(np.float32))
 
 
 def to_pixels(target: Target, size: tuple[int, int]) -> Target:
     """`to_fractions` undone, for an image of (height, width); masks are stretched."""
-    sides = f32(size[1], size[0])
     if isinstance(target, Masks):
         return replace(target, planes=stretch(target.planes.astype(np.float64), size) > 0.5)
+    return move_points(target, lambda points: points * f32(size[1], size[0]))
+
+
+def move_points(target: Target, move: Callable[[Points], Points]) -> Target:
+    """The target with its points (N, 2), or the corners of its boxes, moved; masks stay."""
+    if isinstance(target, Masks):
+        return target
     if isinstance(target, Boxes):
-        return replace(target, xyxy=target.xyxy * np.tile(sides, 2))
-    return replace(target, paths=tuple(path * sides for path in target.paths))
+        return replace(target, xyxy=move(target.xyxy.reshape(-1, 2)).reshape(-1, 4))
+    return replace(target, paths=tuple(map(move, target.paths)))

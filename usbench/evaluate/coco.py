@@ -74,24 +74,22 @@ def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> In
     numbers = {category.name: n for n, category in enumerate(known.categories.values())}
     are_masks = all(result.counts is not None for part in results.values() for result in part)
     cases, missing = match_cases(known.images, results, prediction_file, strict)
-    targets, predictions, sizes = [], [], []
-    for case in cases:
-        size = known.images[case].size
+    sizes = [known.images[case].size for case in cases]
+    targets, predictions = [], []
+    for case, size in zip(cases, sizes, strict=True):
         targets.append(target_objects(known, case, numbers, are_masks))
         predictions.append(predicted_objects(results.get(case, []), size, are_masks))
-        sizes.append(size)
     crowd = np.concatenate([part.crowd for part in targets])
     scores = np.concatenate([part.scores for part in predictions])
     all_predictions = PredictedObjects(*join(predictions), scores)
-    kept = keep_best(all_predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
-    overlaps = pair_overlaps(targets, predictions, kept, sizes, are_masks)
+    best = keep_best(all_predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
     return Instances(
         tuple(numbers),
         cases,
         missing,
         TargetObjects(*join(targets), crowd),
-        all_predictions.select(kept),
-        overlaps,
+        all_predictions.select(best),
+        pair_overlaps(targets, predictions, best, sizes, are_masks),
         are_masks,
     )
 
@@ -116,8 +114,7 @@ def target_objects(
         # the stated area is the mask's, also where boxes are compared
         stated = item.entry.get("area")
         areas[n] = stated if is_number(stated, 0, 1e12) else area
-    scores = np.ones(n_objects, np.float32)
-    return ImageObjects(labels, areas, corners, run_lengths, scores, crowd)
+    return ImageObjects(labels, areas, corners, run_lengths, np.ones(n_objects, np.float32), crowd)
 
 
 def predicted_objects(
@@ -152,18 +149,18 @@ def join(
 def pair_overlaps(
     targets: Sequence[ImageObjects],
     predictions: Sequence[ImageObjects],
-    kept: NDArray[np.int64],
+    best: NDArray[np.int64],
     sizes: Sequence[tuple[int, int]],
     are_masks: bool,
 ) -> Overlaps:
-    """The overlap of each kept prediction with each target of its image and class.
+    """The overlap of each prediction that counts with each target of its image and class.
 
     Args:
-        kept: numbers of the predictions that count, over all images.
+        best: numbers of the predictions that count, over all images.
         sizes: (height, width) of each image.
     """
     number = np.full(sum(len(part.labels) for part in predictions), -1, np.int64)
-    number[kept] = np.arange(len(kept))
+    number[best] = np.arange(len(best))
     blocks = []
     first_prediction = first_target = 0  # numbers of the image's first objects
     for target, predicted, size in zip(targets, predictions, sizes, strict=True):
@@ -251,7 +248,7 @@ def match_targets(targets: TargetObjects, size: tuple[int, int]) -> list[Matches
         targets.area[single],
         np.ones(len(single), np.float32),
     )
-    kept = keep_best(predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
-    overlaps = Overlaps(np.arange(len(kept)), single[kept], np.ones(len(kept)))
+    best = keep_best(predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
+    overlaps = Overlaps(np.arange(len(best)), single[best], np.ones(len(best)))
     thresholds, areas = PROTOCOL.thresholds, PROTOCOL.areas
-    return match(targets, predictions.select(kept), overlaps, thresholds, size, areas)
+    return match(targets, predictions.select(best), overlaps, thresholds, size, areas)

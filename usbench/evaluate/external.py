@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from usbench.datasets.codecs import image, label_png, unity_predictions, yolo_tx
 from usbench.datasets.dataset import Dataset, Samples
 from usbench.datasets.layouts.folders import list_files
 from usbench.errors import ConfigError, DataError
+from usbench.evaluate.files import match_cases
 from usbench.io.files import file_sha256
 from usbench.metrics.scores import Scores
 from usbench.results import scoring, store
@@ -78,25 +80,22 @@ def read_external(
     if prediction_files(path, "test")[0].is_file():
         stored = read_predictions(path, "test", samples)
         return (stored[n] for n in range(len(stored))), []
-    names = [stem_of(record) for record in samples.records]
+    names = list(map(stem_of, samples.records))
     check_format(path, dataset, names)
     if dataset.task == "landmark":
-        entries = {
-            Path(name).stem: entry
-            for name, entry in unity_predictions.read_unity_predictions(path).items()
-        }
-        missing = missing_names(names, entries, path, strict=True)
+        entries = {}
+        for image_name, entry in unity_predictions.read_unity_predictions(path).items():
+            entries[Path(image_name).stem] = entry
+        _, missing = match_cases(names, entries, path, strict=True)
         landmarks = (
             unity_predictions.parse_prediction(entries[name], dataset.classes, f"{path}: {name}")
             for name in names
         )
         return landmarks, missing
     files = list_files(path, ".png" if dataset.task == "segment" else ".txt")
-    missing = missing_names(names, files, path, strict)
-    targets = (
-        read_image(dataset, record, files.get(stem_of(record))) for record in samples.records
-    )
-    return targets, missing
+    files.pop("classes", None)
+    _, missing = match_cases(names, files, path, strict)
+    return map(partial(read_image, dataset), samples.records, map(files.get, names)), missing
 
 
 def check_format(path: Path, dataset: Dataset, names: Sequence[str]) -> None:
@@ -121,35 +120,15 @@ def stem_of(record: Record) -> str:
     return Path(record.image).stem
 
 
-def missing_names(
-    names: Sequence[str], predicted: Collection[str], path: Path, strict: bool
-) -> list[str]:
-    """The names without a prediction.
-
-    Raises:
-        DataError: a prediction of no test image or, if strict, a missing one.
-    """
-    unknown = sorted(set(predicted) - set(names) - {"classes"})
-    missing = [name for name in names if name not in predicted]
-    if unknown:
-        raise DataError(
-            f"{path}: expected predictions of the test split's images, got {unknown[0]!r} "
-            f"({len(unknown)} such)"
-        )
-    if missing and strict:
-        raise DataError(f"{path}: no prediction of {missing[0]!r} found ({len(missing)} such)")
-    return missing
-
-
 def read_image(dataset: Dataset, record: Record, path: Path | None) -> Target:
     """One image's prediction; nothing predicted where there is no file."""
     size, n_classes = image.read_size(dataset.root / record.image), len(dataset.classes)
-    if dataset.task == "detect":
-        if path is None:
-            return Boxes.empty(scored=True)
-        return yolo_txt.read_yolo_predictions(path, dataset.classes, size)
+    if path is None and dataset.task == "detect":
+        return Boxes.empty(scored=True)
     if path is None:
         return Masks(np.zeros((n_classes, *size), bool))
+    if dataset.task == "detect":
+        return yolo_txt.read_yolo_predictions(path, dataset.classes, size)
     index = label_png.read_label_png(path, n_classes)
     if index.shape != size:
         raise DataError(f"{path}: expected the size of its image {size}, got {index.shape}")
@@ -188,9 +167,8 @@ def score_external(config: RunConfig, path: Path, name: str, strict: bool) -> Ex
             model=ModelConfig(model, 0, {}, {}),
         )
         write_config(config.to_mapping(), part / run_config.NAME)
-        leakage = config.dataset.leakage
-        stored = read_predictions(part, "test", test)
-        scores = scoring.score(config.metric, stored, None, leakage.images if leakage else ())
+        leaking = config.dataset.leakage.images if config.dataset.leakage else ()
+        scores = scoring.score(config.metric, read_predictions(part, "test", test), None, leaking)
         shutil.rmtree(config.run_dir, ignore_errors=True)  # equal predictions of equal data
         part.replace(config.run_dir)
     finally:
@@ -202,5 +180,4 @@ def score_external(config: RunConfig, path: Path, name: str, strict: bool) -> Ex
         reported_scores(config, dataset, scores),
     )
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, dataset.name)
-    saved = store.save_result(config.results, result, cases)
-    return ExternalRow(saved, result, scores, missing)
+    return ExternalRow(store.save_result(config.results, result, cases), result, scores, missing)

@@ -96,28 +96,28 @@ def match_cases(
     """Pair targets and predictions by name.
 
     Args:
+        targets: the images to score.
         where: the predictions, for messages.
         strict: whether a missing prediction is an error.
 
     Returns:
-        (the targets' images in order, those without a prediction).
+        (the targets' images by name, those without a prediction).
 
     Raises:
         DataError: a prediction of an unknown image, no target, or a missing prediction (strict).
     """
-    known, predicted = sorted(targets), set(predictions)
-    unknown = sorted(predicted - set(known))
+    cases, predicted = set(targets), set(predictions)
+    unknown, missing = sorted(predicted - cases), sorted(cases - predicted)
     if unknown:
         raise DataError(
-            f"{where}: expected predictions of images with a target, got {unknown[0]!r} "
-            f"({len(unknown)} such); remove them or add their targets"
+            f"{where}: expected predictions of images to score, got {unknown[0]!r} "
+            f"({len(unknown)} such); remove them, or add the images with their targets"
         )
-    missing = [case for case in known if case not in predicted]
     if strict and missing:
         raise DataError(f"{where}: no prediction of {missing[0]!r} found ({len(missing)} such)")
-    if not known:
+    if not cases:
         raise DataError(f"{where}: no target to score against found")
-    return known, missing
+    return sorted(cases), missing
 
 
 # ---- masks
@@ -169,8 +169,7 @@ def pair_masks(
 def read_index(path: Path, classes: Sequence[str], ignore: int | None) -> label_png.Index:
     """Indices 0..C, or the ignored value. Raises DataError for another value."""
     index = label_png.read_label_png(path, IGNORED)
-    allowed = [*range(len(classes) + 1), *([] if ignore is None else [ignore])]
-    foreign = np.setdiff1d(np.unique(index), allowed)
+    foreign = np.setdiff1d(index, [*range(len(classes) + 1), ignore or 0])
     if len(foreign):
         extra = "" if ignore is None else f" or {ignore}"
         raise DataError(
@@ -216,14 +215,12 @@ def pair_yolo(targets: Path, predictions: Path, classes: Sequence[str], strict: 
 
 def pair_landmarks(targets: Path, predictions: Path, strict: bool) -> Pairs:
     """Pair Unity label JSON of targets, and of predictions with or without a score per name."""
-    known, predicted = (
-        unity_labels.read_unity_labels(targets),
-        unity_predictions.read_unity_predictions(predictions),
-    )
-    names = tuple(sorted(known.seen))
+    labels = unity_labels.read_unity_labels(targets)
+    predicted = unity_predictions.read_unity_predictions(predictions)
+    names = tuple(sorted(labels.seen))
     if not names:
         raise DataError(f"{targets}: expected a point or a curve, got none")
-    cases, missing = match_cases(known.images, predicted, predictions, strict)
+    cases, missing = match_cases(labels.images, predicted, predictions, strict)
     if missing:
         raise DataError(
             f"{predictions}: expected a place for every name in every image, got none in "
@@ -234,6 +231,6 @@ def pair_landmarks(targets: Path, predictions: Path, strict: bool) -> Pairs:
         prediction = unity_predictions.parse_prediction(
             predicted[case], names, f"{predictions}: {case}"
         )
-        return UNIT, known.landmarks(case, names), prediction
+        return UNIT, labels.landmarks(case, names), prediction
 
     return Pairs("landmark", names, cases, missing, read)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from usbench.datasets import source
 from usbench.errors import ConfigError, DataError, RunError
-from usbench.metrics.scores import Figure
+from usbench.metrics.scores import Figure, figure_values
 from usbench.models import weights
 from usbench.results.result import Result
 from usbench.runner import machine
@@ -27,7 +27,7 @@ Verdict = Literal["identical", "within the interval", "different"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Reproduction:
     """The new result beside the recorded one."""
 
     verdict: Verdict
@@ -65,26 +65,23 @@ def rebuild_config(
     )
     machine.resolve_device(config.device)
     config = with_weights(config, weights_file)
-    drawn = config.phantom and phantom_fingerprint(config) == result.data.fingerprint
+    drawn = config.phantom and result.data.fingerprint == source.phantom_fingerprint(
+        config.dataset, config.task, config.fold
+    )
     if drawn:
         root = source.ensure_phantom(config.dataset, config.task, config.runs)
     else:
         root = find_release(config, data)
     config = replace(config, root=root)
-    found = fingerprint(config, config.open_dataset(), drawn)
-    if found != result.data.fingerprint:
+    present = fingerprint(config, config.open_dataset(), drawn)
+    if present != result.data.fingerprint:
         raise DataError(
             f"{root}: expected the data of this result (fingerprint "
-            f"{str(result.data.fingerprint)[:12]}), got other data ({found[:12]}): files, their "
+            f"{str(result.data.fingerprint)[:12]}), got other data ({present[:12]}): files, their "
             "bytes, split or groups differ"
         )
     series, run_id = run_ids(config)
     return replace(config, series=series, run_id=run_id)
-
-
-def phantom_fingerprint(config: RunConfig) -> str:
-    """The fingerprint of the phantom that usbench draws now for a configuration."""
-    return source.phantom_fingerprint(config.dataset, config.task, config.fold)
 
 
 def find_release(config: RunConfig, data: Path | None) -> Path:
@@ -93,8 +90,7 @@ def find_release(config: RunConfig, data: Path | None) -> Path:
     Raises:
         DataError: it isn't there.
     """
-    folder = data or Path(os.environ.get("USBENCH_DATA") or "data")
-    root = folder.absolute() / config.dataset.name
+    root = Path(data or os.environ.get("USBENCH_DATA") or "data").absolute() / config.dataset.name
     if not root.is_dir():
         kind = "phantom (usbench draws another now)" if config.phantom else "release"
         raise DataError(
@@ -136,26 +132,24 @@ def run_again(config: RunConfig) -> Result:
     return result
 
 
-def compare(old: Result, new: Result) -> Comparison:
+def compare(old: Result, new: Result) -> Reproduction:
     """Compare a new result with the recorded one.
 
     identical: the stored predictions are the same bytes. within the interval: the new primary
     score lies in the recorded interval. Else different.
     """
     assert old.primary and old.predictions and new.predictions  # both are done
-    recorded = old.scores[old.primary.name]
-    value = score_value(new, old.primary.name)
+    before, now = figure_values(old.scores), figure_values(new.scores)
     verdict: Verdict = "different"
     if old.predictions.sha256 == new.predictions.sha256:
         verdict = "identical"
-    elif is_inside(value, recorded):
+    elif is_inside(now.get(old.primary.name), old.scores[old.primary.name]):
         verdict = "within the interval"
     changed = {}
-    for name, figure in old.scores.items():
-        now = score_value(new, name)
-        if now != figure.value:
-            changed[name] = (figure.value, now)
-    return Comparison(verdict, changed, tuple(differences(old, new)))
+    for name, value in before.items():
+        if value != now.get(name):
+            changed[name] = (value, now.get(name))
+    return Reproduction(verdict, changed, tuple(differences(old, new)))
 
 
 def is_inside(value: float | None, figure: Figure) -> bool:
@@ -163,12 +157,6 @@ def is_inside(value: float | None, figure: Figure) -> bool:
     if value is None or figure.low is None or figure.high is None:
         return False
     return figure.low <= value <= figure.high
-
-
-def score_value(result: Result, name: str) -> float | None:
-    """A score's value; None where the result doesn't have it."""
-    figure = result.scores.get(name)
-    return figure.value if figure else None
 
 
 def differences(old: Result, new: Result) -> Iterator[str]:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -59,9 +58,8 @@ class StoredRun:
             metric: a `_target_` node; None: the run's own.
             test: the predictions, where they are read already.
         """
-        has_validation = self.config.seed is not None and self.config.transfer is None
         thresholds: Mapping[str, float] = {}
-        if has_validation:
+        if self.config.seed is not None and self.config.transfer is None:  # it has validation
             thresholds = scoring.choose_thresholds(self.predictions("val"))
         leakage = self.config.dataset.leakage
         return scoring.score(
@@ -154,24 +152,30 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
     if result.cases is None or "task" not in result.config:
         return None
     rows = store.read_cases(path, result)
-    leaking = set(result.data.leakage.images) if result.data.leakage else set()
     scores = scores_from_cases(result, rows)
     if scores is None:
         return None
-    if leaking:
+    if result.data.leakage:
+        leaking = result.data.leakage.images
         clean = scores_from_cases(result, [row for row in rows if row["case"] not in leaking])
         assert clean is not None  # the result decides, not the rows
         scores = scoring.add_leak_free(scores, clean.protocol.scores)
     assert result.primary is not None  # it has a case table
-    groups = len({row["group"] for row in rows})
-    config = with_current_notes(config_of(result))
-    description = run_protocol_description(config, scores.protocol.description)
-    new = report_scores(scores, result.primary.name, groups, description)
+    folders = {"root": "", "runs": "", "results": ""}  # unknown here
+    config = RunConfig.from_mapping(result.config, **folders, tracking="none", debug=False)
+    config = with_current_notes(config)
+    new = report_scores(
+        scores,
+        result.primary.name,
+        len({row["group"] for row in rows}),
+        run_protocol_description(config, scores.protocol.description),
+    )
     first = merge_protocols(result.protocol, new.protocols[0])
-    others = {protocol.name: protocol for protocol in result.protocols[1:]}
-    others |= {protocol.name: protocol for protocol in new.protocols[1:]}
-    merged = replace(new, protocols=(first, *others.values()))
+    others = {}
+    for protocol in (*result.protocols[1:], *new.protocols[1:]):
+        others[protocol.name] = protocol
     cases = [{name: value or None for name, value in row.items()} for row in rows]
+    merged = replace(new, protocols=(first, *others.values()))
     return build_result(result, merged), cases
 
 
@@ -180,7 +184,10 @@ def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scor
     classes = result.config["dataset"]["views"][result.task]["classes"]
     name, version = result.protocol.name, result.protocol.version
     if result.task == "segment":
-        native = [protocol.name for protocol in result.protocols if is_native(protocol.name)]
+        native = []
+        for scores in result.protocols:
+            if scores.name in MASK_PROTOCOLS and MASK_PROTOCOLS[scores.name].is_native:
+                native.append(scores.name)
         return segment_scorer.from_cases(rows, classes, native) if name in native else None
     if name == COCO and version >= BOX_PROTOCOLS[name].matched_since:
         return detect_scorer.from_cases(rows, classes)
@@ -189,24 +196,14 @@ def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scor
 
 def merge_protocols(old: ProtocolScores, new: ProtocolScores) -> ProtocolScores:
     """The new scores, and the old ones that the new ones lack."""
-    per_class = {label: {**old.per_class[label], **part} for label, part in new.per_class.items()}
     return replace(
         new,
         scores={**old.scores, **new.scores},
-        per_class=per_class,
+        per_class={
+            label: {**old.per_class[label], **part} for label, part in new.per_class.items()
+        },
         target_score={**old.target_score, **new.target_score},
     )
-
-
-def config_of(result: Result) -> RunConfig:
-    """The configuration that a run's result holds; its folders are unknown."""
-    places: dict[str, Any] = dict.fromkeys(("root", "runs", "results"), "")
-    return RunConfig.from_mapping(result.config, **places, tracking="none", debug=False)
-
-
-def is_native(protocol: str) -> bool:
-    """Whether a protocol of that name scores masks at native size."""
-    return protocol in MASK_PROTOCOLS and MASK_PROTOCOLS[protocol].is_native
 
 
 def with_current_notes(config: RunConfig) -> RunConfig:
@@ -216,8 +213,8 @@ def with_current_notes(config: RunConfig) -> RunConfig:
     """
     path = conf_dir() / "dataset" / f"{config.dataset.name}.yaml"
     facts = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-    dataset = replace(config.dataset, unknown_groups=facts.get("unknown_groups"))
-    return replace(config, dataset=dataset)
+    unknown_groups = facts.get("unknown_groups")
+    return replace(config, dataset=replace(config.dataset, unknown_groups=unknown_groups))
 
 
 # ---- a folder of results
@@ -233,13 +230,16 @@ class RescoreReport:
 
 
 def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
-    """Rescore every finished run of ours, and external predictions; nothing is trained.
+    """Rescore every finished run of ours, and others' predictions; nothing is trained.
 
     A result is rewritten only where something of it changes. One whose predictions or data are
     gone stays as it is; the leaderboard shows it apart where its protocol's version is old.
     """
     report = RescoreReport()
-    results = [result for result in store.load_results(folder, phantom) if is_rescorable(result)]
+    results = []
+    for result in store.load_results(folder, phantom):
+        if result.is_done and result.origin in ("run", "external"):
+            results.append(result)
     for result in track(results, "rescoring", len(results)):
         path = store.result_path(folder, result)
         try:
@@ -262,11 +262,8 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
 
 def is_outdated(result: Result) -> bool:
     """Whether a protocol has a newer version than the one that the result was scored by."""
-    newest = {name: rule.version for name, rule in MASK_PROTOCOLS.items()}
-    newest |= {name: rule.version for name, rule in BOX_PROTOCOLS.items()}
-    return any(newest.get(old.name, 0) > old.version for old in result.protocols)
-
-
-def is_rescorable(result: Result) -> bool:
-    """Whether it is a finished run of ours, or somebody else's predictions."""
-    return result.is_done and result.origin in ("run", "external")
+    rules = {**MASK_PROTOCOLS, **BOX_PROTOCOLS}
+    for scores in result.protocols:
+        if scores.name in rules and rules[scores.name].version > scores.version:
+            return True
+    return False

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -51,20 +53,19 @@ def check_baselines(config: RunConfig, dataset: Dataset) -> Iterator[Check]:
     tracked = track(train, "averaging the training targets", len(train))
     predict = baselines.fit_baselines(tracked, dataset.task, dataset.exclusive)
     node = every_protocol(config.metric, dataset.task)
-    known = known_scores(test)
+    known, primary = known_scores(test), str(config.metric["primary"])
     for name in baselines.NAMES[dataset.task]:
         predictions = (
             baselines.predict_shuffled(test) if name == "shuffled" else map(predict[name], test)
         )
         scores = score_predictions(node, test, predictions, name)
-        yield check_scores(name, scores, str(config.metric["primary"]), known.get(name))
+        yield check_scores(name, scores, primary, known.get(name))
 
 
 def every_protocol(metric: Mapping[str, object], task: Task) -> dict[str, object]:
     """The metric with its own protocols first, then all others of the task."""
-    own = list(map(str, as_sequence(metric["protocols"])))
-    others = [name for name in PROTOCOLS[task] if name not in own]
-    return {**metric, "protocols": [*own, *others]}
+    named = map(str, as_sequence(metric["protocols"]))
+    return {**metric, "protocols": list(dict.fromkeys((*named, *PROTOCOLS[task])))}
 
 
 def as_sequence(value: object) -> Sequence[object]:
@@ -80,8 +81,14 @@ def score_predictions(
     scorer = scoring.make_scorer(metric, test.dataset.classes)
     pairs = zip(test, predictions, strict=True)
     for sample, prediction in track(pairs, label, len(test)):
-        size = baselines.image_size(sample)
-        scorer.update(sample.id, sample.group, sample.target, prediction, size, sample.mm_per_px)
+        scorer.update(
+            sample.id,
+            sample.group,
+            sample.target,
+            prediction,
+            baselines.image_size(sample),
+            sample.mm_per_px,
+        )
     return scorer.result()
 
 
@@ -90,20 +97,18 @@ def check_scores(name: str, scores: Scores, primary: str, known: float | None) -
     protocol = scores.protocol
     value, target_score = protocol.scores[primary].value, protocol.target_score[primary].value
     if name == "target":
-        expected = "every target score"
         wrong = first_below_target(scores)
-        return Check(
-            name, scores, value, f"{expected}, not {wrong}" if wrong else expected, not wrong
-        )
+        expected = f"every target score, not {wrong}" if wrong else "every target score"
+        return Check(name, scores, value, expected, not wrong)
     if known is not None:
         expected = f"{known:.3f}, from the targets alone"
         return Check(name, scores, value, expected, is_close(value, known))
     if value is None or target_score is None:
         return Check(name, scores, value, "a value", False)
-    lower = lower_is_better(primary)
-    lost = value - target_score if lower else target_score - value
-    expected = f"{'above' if lower else 'below'} the target score"
-    return Check(name, scores, value, expected, lost > MARGIN)
+    side, lost = "below", target_score - value
+    if lower_is_better(primary):
+        side, lost = "above", value - target_score
+    return Check(name, scores, value, f"{side} the target score", lost > MARGIN)
 
 
 def first_below_target(scores: Scores) -> str | None:
@@ -134,23 +139,23 @@ def known_scores(test: Sequence[Sample]) -> dict[str, float]:
     """
     first = test[0].target
     if isinstance(first, Masks):
-        return {"blank": 0.0, "full": mean_dice_of_full_masks(test, len(first.planes))}
+        return {"blank": 0.0, "full": mean_dice_of_full_masks(test)}
     if isinstance(first, Landmarks):
-        distances = [distance for sample in test for distance in distances_from_middle(sample)]
+        distances = list(chain.from_iterable(map(distances_from_middle, test)))
         return {"centre": sum(distances) / len(distances)} if distances else {}
     return {"blank": 0.0}
 
 
-def mean_dice_of_full_masks(test: Iterable[Sample], n_classes: int) -> float:
+def mean_dice_of_full_masks(test: Iterable[Sample]) -> float:
     """Dice of all pixels as the prediction: mean over images, then over classes."""
-    dice: list[list[float]] = [[] for _ in range(n_classes)]
+    dice: dict[int, list[float]] = defaultdict(list)
     for sample in test:
         assert isinstance(sample.target, Masks)
         for c, plane in enumerate(sample.target.planes):
             if sample.target.known is None or sample.target.known[c]:
                 area = int(np.count_nonzero(plane))
                 dice[c].append(2 * area / (area + plane.size))
-    means = [sum(values) / len(values) for values in dice if values]
+    means = [sum(dice[c]) / len(dice[c]) for c in sorted(dice)]
     return sum(means) / len(means)
 
 
@@ -173,7 +178,7 @@ def baseline_result(config: RunConfig, dataset: Dataset, check: Check) -> Result
     """A baseline's result: an unranked row of the leaderboard, under the dataset's protocols."""
     identity = f"{config.fingerprint}\n{config.task}\n{config.fold}\n{check.name}\n{VERSION}"
     run_id = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    own = len(as_sequence(config.metric["protocols"]))
-    scores = replace(check.scores, protocols=check.scores.protocols[:own])
+    named = len(as_sequence(config.metric["protocols"]))
+    scores = replace(check.scores, protocols=check.scores.protocols[:named])
     facts = facts_without_run(config, image_counts(dataset), "baseline", check.name, run_id)
     return build_result(facts, reported_scores(config, dataset, scores))

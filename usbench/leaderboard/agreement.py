@@ -1,4 +1,4 @@
-"""Does a result agree with a published one?
+"""Our rows beside published ones: the difference and what it means, or what forbids one.
 
 The published number stands for one training scored on the same cases, so its error is taken as
 ours. SE of the difference = √(2 SE_cluster² + 2 SD_seed²). SE_cluster comes from our cluster
@@ -12,27 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from scipy.stats import t as student
+
+from usbench.leaderboard.rows import Agreement, Row, all_if_known
+from usbench.results.store import lower_is_better
 
 FEWEST_GROUPS, FEWEST_SEEDS = 6, 2
 TOLERANCE = 0.02  # δ where a dataset's YAML states none, for scores between 0 and 1
 NORMAL = 1.959963984540054
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How a result relates to a published score.
-
-    agrees: the 90 % interval of the difference lies within ±δ. higher, lower: the 95 % interval
-    excludes 0 and the difference exceeds δ. Otherwise can't tell, with the reason.
-    """
-
-    verdict: str
-    reason: str = ""
-    low: float | None = None  # 95 % interval of ours minus theirs
-    high: float | None = None
 
 
 def standard_error(low: float, high: float, groups: int) -> float:
@@ -56,14 +45,14 @@ def judge_agreement(
         published: the published score.
         tolerance: δ; None where none is stated for such a score.
     """
-    known = [error for error in errors if error is not None]
+    known = all_if_known(errors)
     if tolerance is None:
         return Agreement("can't tell", "no δ for a distance")
     if groups < FEWEST_GROUPS:
         return Agreement("can't tell", f"{groups} groups")
     if len(values) < FEWEST_SEEDS:
         return Agreement("can't tell", "1 seed" if len(values) == 1 else f"{len(values)} seeds")
-    if len(known) < len(values):
+    if not known:
         return Agreement("can't tell", "no interval")
     mean = sum(values) / len(values)
     difference = mean - published
@@ -80,3 +69,53 @@ def judge_agreement(
     if abs(difference) > max(half_95, tolerance):
         return Agreement("higher" if difference > 0 else "lower", "", low, high)
     return Agreement("can't tell", f"95 %: {low:+.3f} … {high:+.3f}", low, high)
+
+
+def find_marks(ours: Row, theirs: Row) -> tuple[str, ...]:
+    """What differs between a row of ours and a published one; () where scores may be compared.
+
+    What the paper leaves open counts as different: an unknown protocol or recipe, or a number of
+    parameters that we don't know of ours.
+    """
+    same_split = (theirs.split, theirs.trained_on) == (ours.split, ours.trained_on)
+    fixed_split = ours.fold is None and ours.folds is None
+    same_counts = theirs.counts.items() <= ours.counts.items()
+    same_size = theirs.parameters in (None, ours.parameters)
+    named_recipe = theirs.recipe is not None and not ours.tuned
+    checks = {
+        "≠ protocol": ours.protocol == theirs.protocol and not ours.old_protocol,
+        "≠ data": same_split and fixed_split and same_counts,
+        "≠ model": ours.model == theirs.model and same_size,
+        "≠ recipe": ours.recipe == theirs.recipe and named_recipe,
+    }
+    return tuple(mark for mark, same in checks.items() if not same)
+
+
+def compare_with_published(
+    ours: Row, published: Sequence[Row], tolerance: float = TOLERANCE
+) -> Row:
+    """Our row with its difference to the published row of the same model, or with what forbids one.
+
+    Args:
+        ours: a row without a comparison.
+        published: the published rows of its dataset and task.
+        tolerance: how far apart two scores between 0 and 1 may be that agree.
+    """
+    if not published or ours.origin not in ("run", "external"):
+        return ours
+    compared = [(find_marks(ours, row), row) for row in published if row.model == ours.model]
+    if not compared:
+        return replace(ours, marks=("≠ model",), agreement=Agreement("can't tell", "≠ model"))
+    marks, theirs = min(compared, key=lambda pair: len(pair[0]))
+    in_common = ours.scores.keys() & theirs.scores.keys()
+    score = next((name for name in (ours.primary, *theirs.scores) if name in in_common), None)
+    if marks or score is None:
+        agreement = Agreement("can't tell", ", ".join(marks) or "no score in common")
+        return replace(ours, marks=marks, against=theirs.name, agreement=agreement)
+    mine, value = ours.scores[score], theirs.scores[score].value
+    row = replace(ours, delta_score=score, against=theirs.name)
+    if mine.value is None or value is None:
+        return row
+    delta = None if lower_is_better(score) else tolerance
+    agreement = judge_agreement(all_if_known(mine.values), mine.errors, mine.groups, value, delta)
+    return replace(row, delta=mine.value - value, agreement=agreement)

@@ -2,33 +2,41 @@
 
 One table per dataset, task, protocol (name and version) and evaluated data: scores from different
 protocols never share a column. The seeds of one recipe are one row (mean; SD with n − 1), and so
-are the folds of each seed (folds.py). A difference to a published score is given only where
+are the folds of each seed (series.py). A difference to a published score is given only where
 protocol, data, model and recipe are the same; otherwise the row says which of them differ. No
 dates, no order of discovery: the same results give the same bytes.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, filterfalse
+from operator import attrgetter
 
-from usbench.leaderboard.agreement import TOLERANCE, standard_error
-from usbench.leaderboard.folds import Pool, SeedResult, join_folds, pool_nothing
-from usbench.leaderboard.published import Dataset, Published
+from usbench.leaderboard.agreement import TOLERANCE, compare_with_published, standard_error
+from usbench.leaderboard.published import DatasetSummary, Published
 from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore, mean_if_all
-from usbench.leaderboard.series import Series, failed_name, group_by_series
-from usbench.leaderboard.versus import compare_with_published
-from usbench.metrics.scores import Figure, Figures, ProtocolScores
+from usbench.leaderboard.series import (
+    Pool,
+    SeedResult,
+    Series,
+    group_by_series,
+    join_folds,
+    pool_nothing,
+    series_name,
+    shared_entries,
+)
+from usbench.metrics.scores import Figure, ProtocolScores
 from usbench.results.result import Result
 from usbench.results.store import lower_is_better
 from usbench.types import Task
 
-Scored = Sequence[tuple[SeedResult, ProtocolScores]]  # the seeds of a series by one protocol
-
 
 def build_rows(
-    results: Sequence[Result], datasets: Sequence[Dataset], pool: Pool = pool_nothing
+    results: Sequence[Result], datasets: Sequence[DatasetSummary], pool: Pool = pool_nothing
 ) -> list[Row]:
     """Every row of the leaderboard in its order.
 
@@ -37,25 +45,30 @@ def build_rows(
         datasets: with the published rows.
         pool: how folds are pooled (`pooling.pool_cases`).
     """
-    done = [result for result in results if result.is_done]
-    ours = our_rows(group_by_series(join_folds(done, pool), results))
-    newest = newest_versions(ours)
-    ours = [replace(row, old_protocol=(row.version or 0) < newest[row.protocol]) for row in ours]
-    papers = [
-        published_row(dataset, published, newest)
-        for dataset in datasets
-        for published in dataset.published
-    ]
+    seeds = join_folds(filter(attrgetter("is_done"), results), pool)
+    ours = our_rows(group_by_series(seeds, results))
+    newest: dict[str, int] = {}  # version of each protocol among our rows
+    reporting = set()
+    for row in ours:
+        newest[row.protocol] = max(newest.get(row.protocol, 0), row.version or 0)
+        if row.reporting:
+            reporting.add((row.dataset, row.task, row.protocol))
+    papers = defaultdict(list)
+    for dataset in datasets:
+        for published in dataset.published:
+            row = published_row(dataset, published, newest)
+            papers[row.dataset, row.task].append(row)
     tolerance = {dataset.name: dataset.agrees_within for dataset in datasets}
     rows = []
     for row in ours:
-        same_task = [p for p in papers if (p.dataset, p.task) == (row.dataset, row.task)]
-        rows.append(compare_with_published(row, same_task, tolerance.get(row.dataset, TOLERANCE)))
-    reporting = {(row.dataset, row.task, row.protocol) for row in ours if row.reporting}
-    for row in papers:
-        is_reporting = (row.dataset, row.task, row.protocol) in reporting
-        rows.append(replace(row, reporting=is_reporting))
-    rows += [failed_row(result) for result in results if not result.is_done]
+        row = replace(row, old_protocol=(row.version or 0) < newest[row.protocol])
+        within = tolerance.get(row.dataset, TOLERANCE)
+        rows.append(compare_with_published(row, papers[row.dataset, row.task], within))
+    rows += chain.from_iterable(papers.values())
+    for place, row in enumerate(rows):
+        if (row.dataset, row.task, row.protocol) in reporting:
+            rows[place] = replace(row, reporting=True)
+    rows += map(failed_row, filterfalse(attrgetter("is_done"), results))
     return sorted(rows, key=row_order)
 
 
@@ -68,36 +81,29 @@ def our_rows(series: Sequence[Series]) -> list[Row]:
         for seed_result in group.seeds:
             for scores in seed_result.result.protocols:
                 by_protocol[scores.name, scores.version].append((seed_result, scores))
-        rows += [our_row(group, seeds) for seeds in by_protocol.values()]
-    reporting = {(row.dataset, row.task, row.protocol) for row in rows if row.reporting}
-    return [
-        replace(row, reporting=(row.dataset, row.task, row.protocol) in reporting) for row in rows
-    ]
+        rows += [our_row(group, *zip(*pairs, strict=True)) for pairs in by_protocol.values()]
+    return rows
 
 
-def newest_versions(rows: Sequence[Row]) -> dict[str, int]:
-    """The newest version of each protocol among our rows."""
-    newest: dict[str, int] = {}
-    for row in rows:
-        newest[row.protocol] = max(newest.get(row.protocol, 0), row.version or 0)
-    return newest
-
-
-def our_row(series: Series, seeds: Scored) -> Row:
-    """The row of one series under one protocol."""
-    first, protocol = seeds[0]
+def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[ProtocolScores]) -> Row:
+    """The row of one series under one protocol. tables: the scores of each seed."""
+    first, protocol = seeds[0], tables[0]
     result = first.result
     assert result.primary is not None, "a finished result has a primary score"
-    scores = join_seeds([table.scores for _, table in seeds])
-    declared = result.primary.name
-    primary = declared if declared in scores else main_score(result.task, scores)
-    higher_is_better = not lower_is_better(primary)
-    if primary == declared:
-        higher_is_better = result.primary.higher_is_better
+    scores = {}
+    for name, figures in shared_entries([table.scores for table in tables]).items():
+        scores[name] = join_figures(figures)
+    declared = result.primary
+    primary = main_score(result.task, scores, declared.name)
+    per_class = {}
+    for label, classes in shared_entries([table.per_class for table in tables]).items():
+        if all(primary in figures for figures in classes):
+            per_class[label] = join_figures([figures[primary] for figures in classes])
     target = protocol.target_score.get(primary)
     leakage = result.data.leakage
-    members = [seed_result.result for seed_result, _ in seeds]
-    parts = tuple(seed_result.run_ids for seed_result, _ in seeds)
+    members: list[Result] = list(map(attrgetter("result"), seeds))
+    parts: tuple[tuple[str, ...], ...] = tuple(map(attrgetter("run_ids"), seeds))
+    seconds = mean_if_all((member.seconds or {}).get("fit") for member in members)
     return Row(
         dataset=result.dataset,
         task=result.task,
@@ -110,22 +116,24 @@ def our_row(series: Series, seeds: Scored) -> Row:
         fold=result.fold,
         trained_on=result.trained_on,
         primary=primary,
-        higher_is_better=higher_is_better,
+        higher_is_better=declared.higher_is_better
+        if primary == declared.name
+        else not lower_is_better(primary),
         scores=scores,
-        per_class=class_scores(seeds, primary),
-        target_score=None if target is None else target.value,
+        per_class=per_class,
+        target_score=target.value if target else None,
         seeds=tuple(member.seed for member in members if member.seed is not None),
         seeds_begun=series.seeds_begun,
         folds=first.folds,
         pooled=protocol.name in first.pooled,
-        run_ids=tuple(run_id for part in parts for run_id in part),
+        run_ids=tuple(chain(*parts)),
         parts=parts,
         parameters=result.parameters,
-        cost=next((member.cost for member in members if member.cost), None),
-        training_hours=training_hours(members),
+        cost=next(filter(None, map(attrgetter("cost"), members)), None),
+        training_hours=None if seconds is None else seconds / 3600,
         counts=result.data.counts,
-        leakage=0 if leakage is None else leakage.n,
-        leakage_description="" if leakage is None else leakage.description,
+        leakage=leakage.n if leakage else 0,
+        leakage_description=leakage.description if leakage else "",
         reporting=protocol is result.protocol,
         tuned=result.tuned is not None,
         description=protocol.description,
@@ -133,38 +141,18 @@ def our_row(series: Series, seeds: Scored) -> Row:
     )
 
 
-def main_score(task: Task, scores: Mapping[str, RowScore]) -> str:
-    """The score that rows without a declared one are sorted by."""
-    for name in TABLE_SCORES[task]:
-        if name in scores:
-            return name
-    return next(iter(scores), "")
-
-
-def join_seeds(tables: Sequence[Figures]) -> dict[str, RowScore]:
-    """The scores that every seed has."""
-    names = [name for name in tables[0] if all(name in table for table in tables)]
-    return {name: join_figures([table[name] for table in tables]) for name in names}
-
-
-def class_scores(seeds: Scored, primary: str) -> dict[str, RowScore]:
-    """The primary score of every class that all seeds have it for."""
-    scores = {}
-    for label in seeds[0][1].per_class:
-        figures = [table.per_class.get(label, {}).get(primary) for _, table in seeds]
-        known = [figure for figure in figures if figure is not None]
-        if len(known) == len(figures):
-            scores[label] = join_figures(known)
-    return scores
+def main_score(task: Task, scores: Mapping[str, RowScore], declared: str = "") -> str:
+    """The score that rows are sorted by: the declared one, else the first that tables show."""
+    return next((name for name in (declared, *TABLE_SCORES[task], *scores) if name in scores), "")
 
 
 def join_figures(seeds: Sequence[Figure]) -> RowScore:
     """One score of all seeds."""
     return RowScore(
-        values=tuple(figure.value for figure in seeds),
-        low=mean_if_all([figure.low for figure in seeds]),
-        high=mean_if_all([figure.high for figure in seeds]),
-        errors=tuple(figure_error(figure) for figure in seeds),
+        values=tuple(map(attrgetter("value"), seeds)),
+        low=mean_if_all(map(attrgetter("low"), seeds)),
+        high=mean_if_all(map(attrgetter("high"), seeds)),
+        errors=tuple(map(figure_error, seeds)),
         groups=seeds[0].groups or 0,
     )
 
@@ -174,12 +162,6 @@ def figure_error(figure: Figure) -> float | None:
     if figure.low is None or figure.high is None or figure.groups is None:
         return None
     return standard_error(figure.low, figure.high, figure.groups)
-
-
-def training_hours(seeds: Sequence[Result]) -> float | None:
-    """The mean over the seeds; None where nothing was trained, as for another dataset's model."""
-    seconds = mean_if_all([(result.seconds or {}).get("fit") for result in seeds])
-    return None if seconds is None else seconds / 3600
 
 
 def our_note(seed_result: SeedResult, protocol: ProtocolScores) -> str:
@@ -197,7 +179,7 @@ def our_note(seed_result: SeedResult, protocol: ProtocolScores) -> str:
     return "; ".join(notes)
 
 
-def published_row(dataset: Dataset, published: Published, newest: Mapping[str, int]) -> Row:
+def published_row(dataset: DatasetSummary, published: Published, newest: Mapping[str, int]) -> Row:
     """A row of a paper. newest: the newest version of each protocol of ours."""
     scores = {name: RowScore((float(value),)) for name, value in published.scores.items()}
     primary = main_score(published.task, scores)
@@ -225,7 +207,7 @@ def published_row(dataset: Dataset, published: Published, newest: Mapping[str, i
         description=dataset.protocols.get(published.protocol, ""),
         source=published.source,
         verified=published.verified,
-        note="; ".join(text for text in (published.note, published.why) if text),
+        note="; ".join(filter(None, (published.note, published.why))),
     )
 
 
@@ -235,7 +217,7 @@ def failed_row(result: Result) -> Row:
         dataset=result.dataset,
         task=result.task,
         origin=result.origin,
-        name=failed_name(result),
+        name=series_name(SeedResult(result, (result.run_id,)), ()),
         status=result.status,
         model=result.model,
         recipe=result.recipe,
@@ -249,18 +231,15 @@ def failed_row(result: Result) -> Row:
 
 def row_order(row: Row) -> tuple[object, ...]:
     """By table, the best row first; rows that lack folds below whole ones, then people."""
-    value = row.value
-    best: tuple[float, ...] = (1, 0.0)
-    if value is not None:
-        best = (0, -value if row.higher_is_better else value)
-    place = (row.dataset, row.task, *row.table, kind_order(row), *best)
-    return (*place, row.name, row.recipe or "", row.run_ids)
+    loss = math.inf
+    if row.value is not None:
+        loss = -row.value if row.higher_is_better else row.value
+    table = (row.dataset, row.task, *row.table)
+    return (*table, kind_order(row), loss, row.name, row.recipe or "", row.run_ids)
 
 
 def kind_order(row: Row) -> int:
     """Which rows stand above which, whatever their score."""
-    if row.status != "done":
-        return 3
     if row.origin in ("human", "baseline"):
         return 2
     return 0 if row.has_all_folds else 1

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from usbench.errors import RunError
 from usbench.io.console import warn
-from usbench.io.files import canonical_json, write_atomically
+from usbench.io.files import JsonObject, canonical_json, write_atomically
 
 SOURCES = ("metrics/*.py", "leaderboard/*.py", "results/result.py")  # what computes entries
 
@@ -31,7 +32,7 @@ class Cache:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.stored = read_entries(path) if path is not None else None  # None: write it anew
-        self.used: dict[str, Any] = {}
+        self.used: JsonObject = {}
 
     def get(self, key: str) -> Any:
         """The value, None where it is unknown. Only what was asked for or put stays in the file."""
@@ -39,7 +40,7 @@ class Cache:
             self.used[key] = self.stored[key]
         return self.used.get(key)
 
-    def put(self, key: str, value: Any) -> None:
+    def put(self, key: str, value: object) -> None:
         """Add a value."""
         self.used[key] = value
 
@@ -74,12 +75,12 @@ def open_cache(path: Path, write: bool) -> Iterator[Cache]:
             cache.save(forget=is_complete)
 
 
-def key(*facts: Any) -> str:
+def key(*facts: object) -> str:
     """The key of what follows from these facts."""
     return sha256(canonical_json(facts))
 
 
-def read_entries(path: Path) -> dict[str, Any] | None:
+def read_entries(path: Path) -> JsonObject | None:
     """The entries of a file.
 
     None where there is no file, where other code wrote it, or, with a warning, where it is damaged.
@@ -104,9 +105,9 @@ def sha256(text: str) -> str:
 
 
 @cache
-def hash_code() -> str:
-    """sha256 of the sources that compute entries, and of NumPy's version."""
+def hash_code(patterns: tuple[str, ...] = SOURCES) -> str:
+    """sha256 of source files of the package, and of NumPy's version."""
     folder = Path(__file__).resolve().parents[1]
-    files = sorted(path for pattern in SOURCES for path in folder.glob(pattern))
-    sources = b"".join(path.read_bytes() for path in files)
+    files = sorted(set(filter(Path.is_file, chain(*map(folder.glob, patterns)))))
+    sources = b"".join(map(Path.read_bytes, files))
     return hashlib.sha256(np.__version__.encode() + sources).hexdigest()

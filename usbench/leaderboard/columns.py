@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 
 from usbench.leaderboard import legend
-from usbench.leaderboard.rows import TABLE_SCORES, Row
+from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore
 from usbench.results.format import format_value, format_with_interval
 
 NO_LEAKAGE = ":no-leak"  # suffix of a score without the test images that leak
@@ -23,6 +25,12 @@ class Column:
     text: Callable[[Row], str]
     number: Callable[[Row], float | None] | None = None  # sorts the rows; None: the text does
     is_main: bool = False  # the score that the table is sorted by
+
+
+NAMES = (
+    Column("model", lambda row: row.name),
+    Column("recipe", lambda row: row.recipe or ""),
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ def score_columns(rows: Sequence[Row]) -> list[Column]:
     main = main_score_of(rows)
     return [
         Column("rank", format_rank, lambda row: row.rank[0] if row.rank else None),
-        *name_columns(),
+        *NAMES,
         score_column(main, main, is_main=True),
         score_column(f"{main}, no leakage", main + NO_LEAKAGE),
         *(score_column(name, name) for name in further_scores(rows)),
@@ -71,7 +79,7 @@ def score_columns(rows: Sequence[Row]) -> list[Column]:
 def failed_columns() -> list[Column]:
     """The columns of the table of rows without a score."""
     return [
-        *name_columns(),
+        *NAMES,
         Column("seed", lambda row: ", ".join(map(str, row.seeds))),
         Column("run id", lambda row: ", ".join(row.run_ids)),
         Column("status", lambda row: row.status),
@@ -81,59 +89,59 @@ def failed_columns() -> list[Column]:
 
 def class_columns(rows: Sequence[Row]) -> list[Column]:
     """The columns of the primary score by class; [] where classes say no more than the score."""
-    classes = table_classes(rows)
-    return [*name_columns(), *map(class_column, classes)] if classes else []
+    classes = [Column(label, partial(format_class, label=label)) for label in table_classes(rows)]
+    return [*NAMES, *classes] if classes else []
 
 
-def name_columns() -> list[Column]:
-    """A row's model and recipe."""
-    return [Column("model", lambda row: row.name), Column("recipe", lambda row: row.recipe or "")]
-
-
-def score_column(title: str, score: str, is_main: bool = False) -> Column:
+def score_column(title: str, name: str, is_main: bool = False) -> Column:
     """The column of one score, with its interval."""
-
-    def text(row: Row) -> str:
-        return format_with_interval(row.scores[score], score) if score in row.scores else ""
-
-    def number(row: Row) -> float | None:
-        return row.scores[score].value if score in row.scores else None
-
-    return Column(title, text, number, is_main)
-
-
-def class_column(label: str) -> Column:
-    """The column of one class."""
-    return Column(label, lambda row: format_class(row, label))
+    return Column(
+        title,
+        lambda row: format_score(row.scores.get(name), name),
+        lambda row: row.scores[name].value if name in row.scores else None,
+        is_main,
+    )
 
 
 def format_class(row: Row, label: str) -> str:
-    """A row's primary score of one class; "" where it doesn't have the class."""
-    score = row.per_class.get(label)
-    return "" if score is None else format_with_interval(score, row.primary)
+    """A row's primary score of one class."""
+    return format_score(row.per_class.get(label), row.primary)
+
+
+def format_score(score: RowScore | None, name: str) -> str:
+    """A score with its interval; "" where a row doesn't have it."""
+    return "" if score is None else format_with_interval(score, name)
 
 
 def main_score_of(rows: Sequence[Row]) -> str:
     """The score that a table is sorted by: our rows' primary, else the published ones'."""
-    return next((row.primary for row in rows if row.origin != "published"), rows[0].primary)
+    return ours_first(rows)[0].primary
 
 
 def further_scores(rows: Sequence[Row]) -> list[str]:
     """The other scores that a table shows."""
     main = main_score_of(rows)
-    known = set()
+    known: set[str] = set()
     for row in rows:
-        known |= {name for name, score in row.scores.items() if score.value is not None}
+        for name in row.scores.keys() - known:
+            if row.scores[name].value is not None:
+                known.add(name)
     return [name for name in TABLE_SCORES[rows[0].task] if name in known - {main}]
 
 
 def table_classes(rows: Sequence[Row]) -> list[str]:
     """The classes of a table's rows; [] where they say no more than the overall score."""
-    with_classes = [row for row in rows if row.per_class]
-    with_classes.sort(key=lambda row: row.origin == "published")  # ours decide the order
-    classes = list(dict.fromkeys(label for row in with_classes for label in row.per_class))
-    only_ours = all(row.origin != "published" for row in with_classes)
-    return [] if len(classes) == 1 and only_ours else classes
+    classes: dict[str, RowScore] = {}
+    only_ours = True
+    for row in ours_first(rows):
+        classes |= row.per_class
+        only_ours = only_ours and not (row.per_class and row.origin == "published")
+    return [] if len(classes) == 1 and only_ours else list(classes)
+
+
+def ours_first(rows: Sequence[Row]) -> list[Row]:
+    """The rows in their order, published ones last."""
+    return sorted(rows, key=lambda row: row.origin == "published")
 
 
 def format_rank(row: Row) -> str:
@@ -169,8 +177,10 @@ def format_cost(row: Row) -> str:
     if row.cost is None or not row.reporting:
         return ""
     cost = row.cost
-    time = f"{cost.latency_ms.p50:.0f} ms ({cost.fps:.0f} fps) on {cost.on}"
-    return f"{cost.macs / 1e9:.1f} G mul–adds, {time}"
+    return (
+        f"{cost.macs / 1e9:.1f} G mul–adds, {cost.latency_ms.p50:.0f} ms ({cost.fps:.0f} fps) "
+        f"on {cost.on}"
+    )
 
 
 def latency_ms(row: Row) -> float | None:
@@ -191,15 +201,12 @@ def shown_hours(row: Row) -> float | None:
 
 def format_difference(row: Row) -> str:
     """The difference to the published row, or what forbids one."""
-    agreement = row.agreement
+    verdict = f": {row.agreement.verdict}" if row.agreement else ""
     if row.delta is None:
-        verdict = f": {agreement.verdict}" if agreement and row.marks else ""
-        return ", ".join(row.marks) + verdict
+        return ", ".join(row.marks) + (verdict if row.marks else "")
+    if row.agreement and row.agreement.reason:
+        verdict += f" ({row.agreement.reason})"
     score = "" if row.delta_score == row.primary else f"{row.delta_score}, "
-    verdict = ""
-    if agreement is not None:
-        reason = f" ({agreement.reason})" if agreement.reason else ""
-        verdict = f": {agreement.verdict}{reason}"
     return f"{format_value(row.delta, row.delta_score, '+')} ({score}{row.against}){verdict}"
 
 
@@ -227,23 +234,22 @@ def table_title(row: Row) -> tuple[str, str]:
 
 def protocol_description(rows: Sequence[Row]) -> str:
     """The description of a table's protocol, ours if possible; "" where there is none."""
-    for row in sorted(rows, key=lambda row: row.origin == "published"):
-        if row.description:
-            return row.description
-    return legend.UNKNOWN_PROTOCOL if rows[0].protocol == "unknown" else ""
+    unknown = legend.UNKNOWN_PROTOCOL if rows[0].protocol == "unknown" else ""
+    return next(filter(None, map(attrgetter("description"), ours_first(rows))), unknown)
 
 
 def resolution_notes(rows: Sequence[Row]) -> list[str]:
     """Which differences the cases of a table can show."""
-    sizes = {row.resolution: row.primary for row in rows if row.resolution is not None}
-    return [
-        f"Resolution: {format_value(size, primary)} {primary}; a smaller true difference between "
-        "the two best often goes unseen."
-        for size, primary in sizes.items()
-    ]
+    notes = []
+    for size, primary in dict(map(attrgetter("resolution", "primary"), rows)).items():
+        if size is not None:
+            notes.append(
+                f"Resolution: {format_value(size, primary)} {primary}; a smaller true difference "
+                "between the two best often goes unseen."
+            )
+    return notes
 
 
 def leakage_notes(rows: Sequence[Row]) -> list[str]:
     """The descriptions of the leakage in a table's data."""
-    descriptions = dict.fromkeys(row.leakage_description for row in rows)
-    return [description for description in descriptions if description]
+    return list(filter(None, dict.fromkeys(map(attrgetter("leakage_description"), rows))))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, filterfalse
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.errors import DataError
+from usbench.leaderboard.rows import all_if_known
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import Interval, draw, percentile_interval
 from usbench.metrics.detect_scorer import matches_from_cases
@@ -64,20 +67,19 @@ def compare_models(
 ) -> Comparison:
     """Compare two models or more on the same cases. groups: the group of each case."""
     draws = draw(groups)
-    best = sorted(
-        models, key=lambda model: paired.score_model(model, draws), reverse=higher_is_better
-    )
-    names = [model.name for model in best]
+    scores = {model.name: paired.score_model(model, draws) for model in models}
+    best = sorted(models, key=lambda model: scores[model.name], reverse=higher_is_better)
+    names = tuple(map(attrgetter("name"), best))
     pairs = paired.compare_models(best, draws)
     places = paired.rank_models(names, pairs, higher_is_better)
-    holm = iter(paired.correct_holm([pair.p for pair in pairs if pair.p is not None]))
+    p_values = all_if_known(map(attrgetter("p"), pairs))
     return Comparison(
-        models=tuple(names),
-        values=tuple(paired.score_model(model, draws) for model in best),
+        models=names,
+        values=tuple(map(scores.__getitem__, names)),
         intervals=tuple(percentile_interval(model.scores(draws), draws.groups) for model in best),
-        ranks=tuple(places[name] for name in names),
+        ranks=tuple(map(places.__getitem__, names)),
         pairs=tuple(pairs),
-        corrected=tuple(None if pair.p is None else next(holm) for pair in pairs),
+        corrected=tuple(paired.correct_holm(p_values)) or (None,) * len(pairs),
         groups=draws.groups,
     )
 
@@ -89,12 +91,18 @@ def load_models(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], 
         DataError: results that aren't of one dataset, task, split, data and protocol; a missing
             case table; other cases.
     """
-    results = [store.load_result(path) for path in paths]
-    for path, result in zip(paths, results, strict=True):
+    results: list[Result] = []
+    tables = []
+    for path in paths:
+        result = store.load_result(path)
         if not result.is_done:
             raise DataError(f"{path}: expected a finished result, got {result.status}")
+        results.append(result)
         check_comparable(path, result, paths[0], results[0])
-    tables = [load_case_table(path) for path in paths]
+        rows = store.load_cases(path)
+        if not rows:
+            raise DataError(f"{path}: no case table found beside it; run it again")
+        tables.append(rows)
     models = measure_models(results[0].task, model_names(results), tables)
     return models, groups_of_cases(tables[0]), results[0]
 
@@ -117,33 +125,25 @@ def check_comparable(path: Path, result: Result, first_path: Path, first: Result
         raise DataError(f"{path}: expected a result on the files of {first_path.name}, got others")
 
 
-def load_case_table(path: Path) -> CaseRows:
-    """A result's case table; DataError where it has none."""
-    rows = store.load_cases(path)
-    if not rows:
-        raise DataError(f"{path}: no case table found beside it; run it again")
-    return rows
-
-
 def model_names(results: Sequence[Result]) -> list[str]:
     """The name of each result's model: one for all seeds of a recipe.
 
     Recipes of one model are told apart by their name, or by the run id where they have none.
     """
-    recipes: dict[str, set[str]] = {}
+    recipes: dict[str, set[str]] = defaultdict(set)
     for result in results:
-        recipes.setdefault(result.model, set()).add(result.series or result.run_id)
+        recipes[result.model].add(result.series or result.run_id)
     names = []
     for result in results:
         is_alone = len(recipes[result.model]) == 1
-        recipe = "" if is_alone else f" {result.recipe or result.run_id}"
-        names.append(result.model + recipe)
+        suffix = "" if is_alone else f" {result.recipe or result.run_id}"
+        names.append(result.model + suffix)
     return names
 
 
 def groups_of_cases(rows: CaseRows) -> list[str]:
     """The group of each case, in order."""
-    return list({row["case"]: row["group"] for row in rows}.values())
+    return list(dict(map(itemgetter("case", "group"), rows)).values())
 
 
 def measure_models(
@@ -161,17 +161,15 @@ def measure_models(
     """
     remaining = iter(tables)
     first = next(remaining)
-    n_cases = len({row["case"] for row in first})
-    classes = list(dict.fromkeys(row["class"] for row in first))
+    classes = list(dict.fromkeys(map(itemgetter("class"), first)))
     checked = check_same_cases(task, names, chain([first], remaining))
     if task == "detect":
         matches = [matches_from_cases(rows, classes) for rows in checked]
         return [MapScores(name, tuple(seeds)) for name, seeds in by_name(names, matches).items()]
-    values = dice_scores(checked) if task == "segment" else [radial_errors(r) for r in checked]
-    by_case = [table.reshape(n_cases, len(classes)) for table in values]
+    values = dice_scores(checked) if task == "segment" else list(map(radial_errors, checked))
     models: list[ComparedModel] = []
-    for name, seeds in by_name(names, by_case).items():
-        mean = np.mean(seeds, axis=0)
+    for name, tables_of_seeds in by_name(names, values).items():
+        mean = np.mean(tables_of_seeds, axis=0).reshape(-1, len(classes))  # by case and class
         known = np.isfinite(mean) * 1.0
         if task == "landmark":  # every point counts once, whatever its name
             sums = np.nansum(mean, axis=1, keepdims=True)
@@ -183,9 +181,9 @@ def measure_models(
 
 def by_name(names: Sequence[str], tables: Iterable[Table]) -> dict[str, list[Table]]:
     """The tables of each name, in the order of first appearance."""
-    grouped: dict[str, list[Table]] = {}
+    grouped: dict[str, list[Table]] = defaultdict(list)
     for name, table in zip(names, tables, strict=True):
-        grouped.setdefault(name, []).append(table)
+        grouped[name].append(table)
     return grouped
 
 
@@ -207,30 +205,29 @@ def check_same_cases(
 
 def comparable_cases(task: Task, rows: CaseRows) -> list[tuple[str, ...]]:
     """What compared tables share: cases and classes, and for boxes the number of targets."""
+    columns = ["case", "class"]
     if task == "detect":
-        return [(row["case"], row["class"], row["truths"]) for row in rows if not row["matches"]]
-    return [(row["case"], row["class"]) for row in rows]
+        columns.append("truths")
+        rows = list(filterfalse(itemgetter("matches"), rows))
+    return list(map(itemgetter(*columns), rows))
 
 
-def dice_scores(tables: Iterable[CaseRows]) -> list[NDArray[np.float64]]:
-    """(rows,) Dice of each table on the union of cases; NaN where a case counts for no model.
+def dice_scores(tables: Iterable[CaseRows]) -> NDArray[np.float64]:
+    """(tables, rows) Dice on the union of cases; NaN where a case counts for no model.
 
     A table that has neither target nor prediction where another predicts something scores 1.
     """
-    overlaps = [overlap_counts(rows) for rows in tables]
-    counts_for_any = np.any([total > 0 for _, total in overlaps], axis=0)
-    scores = []
-    for twice_tp, total in overlaps:
-        dice = np.where(total > 0, twice_tp / np.where(total > 0, total, 1), 1.0)
-        scores.append(np.where(counts_for_any, dice, np.nan))
-    return scores
+    twice_tp, total = np.stack(list(map(overlap_counts, tables)), axis=1)
+    dice = np.where(total > 0, twice_tp / np.where(total > 0, total, 1), 1.0)
+    dice[:, ~(total > 0).any(axis=0)] = np.nan
+    return dice
 
 
-def overlap_counts(rows: CaseRows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(rows,) 2TP and (rows,) 2TP + FP + FN; NaN where the target isn't labelled."""
+def overlap_counts(rows: CaseRows) -> NDArray[np.float64]:
+    """(2, rows) 2TP and 2TP + FP + FN; NaN where the target isn't labelled."""
     counts = [[float(row[name] or "nan") for name in ("tp", "fp", "fn")] for row in rows]
     tp, fp, fn = np.array(counts).reshape(-1, 3).T
-    return 2 * tp, 2 * tp + fp + fn
+    return np.stack([2 * tp, 2 * tp + fp + fn])
 
 
 def radial_errors(rows: CaseRows) -> NDArray[np.float64]:

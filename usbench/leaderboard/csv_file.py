@@ -6,58 +6,19 @@ import csv
 import io
 from collections.abc import Iterable
 
-from usbench.leaderboard.rows import Row, RowScore
+from usbench.leaderboard.rows import Agreement, Row, RowScore
 
-COLUMNS = [
-    "dataset",
-    "task",
-    "protocol",
-    "protocol_version",
-    "old_protocol",
-    "split",
-    "origin",
-    "name",
-    "model",
-    "recipe",
-    "fold",
-    "folds",
-    "folds_done",
-    "pooled",
-    "trained_on",
-    "status",
-    "score",
-    "value",
-    "sd",
-    "low",
-    "high",
-    "se",
-    "groups",
-    "seeds",
-    "seeds_done",
-    "seeds_begun",
-    "target_score",
-    "primary",
-    "delta_published",
-    "against",
-    "agreement",
-    "agreement_reason",
-    "delta_low",
-    "delta_high",
-    "rank_first",
-    "rank_last",
-    "ranked",
-    "resolution",
-    "marks",
-    "leakage",
-    "parameters",
-    "macs",
-    "latency_ms",
-    "hours",
-    "source",
-    "verified",
-    "run_ids",
-    "note",
-]
+# fmt: off
+COLUMNS = (
+    "dataset", "task", "protocol", "protocol_version", "old_protocol", "split",
+    "origin", "name", "model", "recipe", "fold", "folds", "folds_done", "pooled", "trained_on",
+    "status", "score", "value", "sd", "low", "high", "se", "groups",
+    "seeds", "seeds_done", "seeds_begun", "target_score", "primary",
+    "delta_published", "against", "agreement", "agreement_reason", "delta_low", "delta_high",
+    "rank_first", "rank_last", "ranked", "resolution", "marks", "leakage",
+    "parameters", "macs", "latency_ms", "hours", "source", "verified", "run_ids", "note",
+)
+# fmt: on
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -76,6 +37,7 @@ def row_facts(row: Row) -> dict[str, object]:
     """The columns that are the same for all scores of a row."""
     folds_done, folds = row.folds or ("", "")
     rank_first, rank_last = row.rank or ("", "")
+    agreement = row.agreement or Agreement("")
     return {
         "dataset": row.dataset,
         "task": row.task,
@@ -97,8 +59,8 @@ def row_facts(row: Row) -> dict[str, object]:
         "seeds_done": len(row.seeds) or "",
         "seeds_begun": row.seeds_begun or "",
         "against": row.against,
-        "agreement": row.agreement.verdict if row.agreement else "",
-        "agreement_reason": row.agreement.reason if row.agreement else "",
+        "agreement": agreement.verdict,
+        "agreement_reason": agreement.reason,
         "rank_first": rank_first,
         "rank_last": rank_last,
         "ranked": row.ranked or "",
@@ -119,22 +81,22 @@ def score_facts(row: Row, score: str, figure: RowScore) -> dict[str, object]:
     """The columns of one score."""
     facts: dict[str, object] = {
         "score": score,
-        "primary": int(score == row.primary),
         "value": format_number(figure.value),
         "sd": format_number(figure.sd),
         "low": format_number(figure.low),
         "high": format_number(figure.high),
         "se": format_number(figure.se),
         "groups": figure.groups or "",
+        "primary": int(score == row.primary),
     }
     if score == row.primary:
         facts["target_score"] = format_number(row.target_score)
         facts["resolution"] = format_number(row.resolution)
     if score == row.delta_score:
+        agreement = row.agreement or Agreement("")
         facts["delta_published"] = format_number(row.delta)
-        if row.agreement:
-            facts["delta_low"] = format_number(row.agreement.low)
-            facts["delta_high"] = format_number(row.agreement.high)
+        facts["delta_low"] = format_number(agreement.low)
+        facts["delta_high"] = format_number(agreement.high)
     return facts
 
 

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
-from usbench.results.result import Cost, Result
+from usbench.results.result import Result
 
 DESCRIPTION = (
     "mAP50/2 + FPS/4 + (1 − load)/4 (Kumar et al. 2025); undefined there, so here: FPS at batch 1 "
     "as a share of the fastest measured on the same machine, load as the share of its cores kept "
     "busy; not comparable with the paper's"
 )
+
+
+MEASURED_ON = attrgetter("on", "device", "threads")  # what compared measurements share
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,6 @@ class Implantability:
         return self.map50 / 2 + self.speed / 4 + (1 - self.load) / 4
 
 
-def measured_on(cost: Cost) -> tuple[str, str, int]:
-    """What two measurements must share to be compared."""
-    return cost.on, cost.device, cost.threads
-
-
 def score_implantability(result: Result, others: Iterable[Result]) -> Implantability | None:
     """The score of a detector's result; None where its cost or its mAP50 is missing.
 
@@ -54,6 +53,6 @@ def score_implantability(result: Result, others: Iterable[Result]) -> Implantabi
         return None
     fastest = cost.fps
     for other in others:
-        if other.task == "detect" and other.cost and measured_on(other.cost) == measured_on(cost):
+        if other.task == "detect" and other.cost and MEASURED_ON(other.cost) == MEASURED_ON(cost):
             fastest = max(fastest, other.cost.fps)
     return Implantability(map50.value, cost.fps / fastest, cost.load)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-PROTOCOL = (
-    "A score carries its protocol: its name stands above each table, its description below. "
-    "Scores of two tables aren't comparable."
-)
 SEEDS = (
     "Several seeds of one recipe are one row with their mean. *seeds* is their number and sample "
     "SD; `2 of 3`: a seed failed or lacks folds, and the row shows the others. [a, b] is the 95 % "
@@ -21,45 +17,47 @@ FOLDS = (
     "the note says so."
 )
 TARGET_SCORE = "*target_score* is the score of the target itself under the protocol."
-COST = (
-    "*per image* is the time from the native image to its prediction at batch 1 "
-    "(`scripts/bench_models.py`), on the named device. *training h* is the mean over the seeds, "
-    "each on the machine that its result names."
+LEGEND = (
+    (
+        "A score carries its protocol: its name stands above each table, its description below. "
+        "Scores of two tables aren't comparable."
+    ),
+    SEEDS,
+    FOLDS,
+    TARGET_SCORE,
+    (
+        "*per image* is the time from the native image to its prediction at batch 1 "
+        "(`scripts/bench_models.py`), on the named device. *training h* is the mean over the "
+        "seeds, each on the machine that its result names."
+    ),
+    (
+        "*rank* is the range of places that paired tests on the same cases leave a row (whole "
+        "groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are "
+        "tied. *Resolution* is 2.8 × the SE of the difference between the two best."
+    ),
+    (
+        "*Δ published* is ours minus theirs, given only where protocol, data, model and recipe are "
+        "the same; otherwise ≠ names what differs. `agrees`: the 90 % interval of the difference "
+        "lies within ±δ (.02 unless the dataset's YAML states another). `higher`, `lower`: the 95 "
+        "% interval excludes 0 and the difference exceeds δ. `can't tell`: neither, or fewer than "
+        "6 groups or 2 seeds. The published number is taken as one training on the same cases, "
+        "with our spread."
+    ),
+    (
+        "A published row is verified by: `author`, stated by the authors; `third-party`, read in "
+        "someone else's copy of their table; `no`."
+    ),
 )
-RANK = (
-    "*rank* is the range of places that paired tests on the same cases leave a row (whole groups "
-    "swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are tied. "
-    "*Resolution* is 2.8 × the SE of the difference between the two best."
+PHANTOM_LEGEND = (
+    SEEDS,
+    FOLDS,
+    (
+        "*rank* is the range of places that paired tests on the same cases leave a row: rows whose "
+        "ranges overlap are tied."
+    ),
+    TARGET_SCORE,
 )
-RANK_SHORT = (
-    "*rank* is the range of places that paired tests on the same cases leave a row: rows whose "
-    "ranges overlap are tied."
-)
-DELTA = (
-    "*Δ published* is ours minus theirs, given only where protocol, data, model and recipe are "
-    "the same; otherwise ≠ names what differs. `agrees`: the 90 % interval of the difference lies "
-    "within ±δ (.02 unless the dataset's YAML states another). `higher`, `lower`: the 95 % "
-    "interval excludes 0 and the difference exceeds δ. `can't tell`: neither, or fewer than 6 "
-    "groups or 2 seeds. The published number is taken as one training on the same cases, with our "
-    "spread."
-)
-VERIFIED = (
-    "A published row is verified by: `author`, stated by the authors; `third-party`, read in "
-    "someone else's copy of their table; `no`."
-)
-LEGEND = (PROTOCOL, SEEDS, FOLDS, TARGET_SCORE, COST, RANK, DELTA, VERIFIED)
-PHANTOM_LEGEND = (SEEDS, FOLDS, RANK_SHORT, TARGET_SCORE)
 
-TITLE = "Leaderboard"
-INTRODUCTION = (
-    "Written by `python scripts/leaderboard.py` from the results in `results/` and the published "
-    "scores in `conf/dataset/`, not by hand."
-)
-PHANTOM_TITLE = "Phantom leaderboard"
-PHANTOM_INTRODUCTION = (
-    "Synthetic images, to show that everything works together. **No score here can be compared "
-    "with a published one**, nor with a result on real images."
-)
 TRANSFER = (
     "Trained on one dataset, scored on others without training there: the primary score, on the "
     "classes that both name. The score on the training dataset itself stands beside it."

@@ -9,21 +9,23 @@ agrees_within: .02     # scores between 0 and 1 that are no further apart may ag
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from usbench.datasets.codecs.readers import is_number
 from usbench.errors import DataError
+from usbench.io.files import JsonObject
 from usbench.leaderboard.agreement import TOLERANCE
+from usbench.leaderboard.rows import Row
 from usbench.types import TASKS, Task
 
 # Stated by the authors; read in someone else's copy of their table; neither.
 VERIFIED = ("author", "third-party", "no")
-REQUIRED = ("task", "name", "protocol", "split", "scores", "source", "verified")
+REQUIRED = {"task", "name", "protocol", "split", "scores", "source", "verified"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class DatasetSummary:
     """What the leaderboard shows of a dataset."""
 
     name: str
@@ -70,7 +72,7 @@ class Dataset:
     notes: tuple[Note, ...] = ()
 
 
-def read_datasets(conf: Path) -> list[Dataset]:
+def read_datasets(conf: Path) -> list[DatasetSummary]:
     """The datasets of conf/dataset/*.yaml by name, read as plain YAML.
 
     Raises:
@@ -79,10 +81,18 @@ def read_datasets(conf: Path) -> list[Dataset]:
     folder = conf / "dataset"
     if not folder.is_dir():
         raise DataError(f"{folder}: no folder of dataset YAMLs found; point at it with --conf DIR")
-    return [read_dataset(path) for path in sorted(folder.glob("*.yaml"))]
+    return list(map(read_dataset, sorted(folder.glob("*.yaml"))))
 
 
-def read_dataset(path: Path) -> Dataset:
+def datasets_by_name(
+    datasets: Iterable[DatasetSummary], rows: Iterable[Row]
+) -> dict[str, DatasetSummary]:
+    """Datasets by their name; one that only rows have is its name alone."""
+    known = {row.dataset: DatasetSummary(row.dataset) for row in rows}
+    return known | {dataset.name: dataset for dataset in datasets}
+
+
+def read_dataset(path: Path) -> DatasetSummary:
     """One dataset. Raises what `read_datasets` raises."""
     try:
         content = yaml.safe_load(path.read_text("utf-8")) or {}
@@ -91,25 +101,25 @@ def read_dataset(path: Path) -> Dataset:
         raise DataError(f"{path}: expected YAML, got a damaged file ({message})") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
-    entries = enumerate(content.get("published") or [])
-    texts = {key: one_line(content.get(key)) for key in ("title", "licence", "citation")}
-    return Dataset(
+    published = []
+    for number, entry in enumerate(content.get("published") or []):
+        published.append(read_published(entry, f"{path}: published[{number}]"))
+    return DatasetSummary(
         name=str(content.get("name", path.stem)),
-        **texts,
-        published=tuple(
-            read_published(entry, f"{path}: published[{number}]") for number, entry in entries
-        ),
+        title=one_line(content.get("title")),
+        licence=one_line(content.get("licence")),
+        citation=one_line(content.get("citation")),
+        published=tuple(published),
         protocols=content.get("published_protocols") or {},
         agrees_within=read_tolerance(content, path),
         notes=tuple(read_notes(content)),
     )
 
 
-def read_tolerance(content: Mapping[str, Any], path: Path) -> float:
+def read_tolerance(content: JsonObject, path: Path) -> float:
     """How far apart two scores between 0 and 1 may be that agree."""
     tolerance = content.get("agrees_within", TOLERANCE)
-    is_number = isinstance(tolerance, (int, float)) and not isinstance(tolerance, bool)
-    if not is_number or not 0 < tolerance < 1:
+    if not is_number(tolerance, 0, 1) or tolerance in (0, 1):
         raise DataError(
             f"{path}: agrees_within: expected a number between 0 and 1, got {tolerance!r}"
         )
@@ -122,8 +132,8 @@ def read_published(entry: object, where: str) -> Published:
         raise DataError(f"{where}: expected a mapping, got {type(entry).__name__}")
     stated = {name: value for name, value in entry.items() if value is not None}
     known = [item.name for item in fields(Published)]
-    unknown = [str(name) for name in entry if name not in known]
-    missing = [name for name in REQUIRED if name not in stated]
+    unknown = sorted(map(str, entry.keys() - known))
+    missing = sorted(REQUIRED - stated.keys())
     if unknown or missing:
         raise DataError(
             f"{where}: unknown keys {unknown}, missing keys {missing}; known are {', '.join(known)}"
@@ -147,12 +157,11 @@ def check_scores(scores: object, where: str) -> None:
     if not isinstance(scores, dict) or not scores:
         raise DataError(f"{where}: expected scores as {{name: number}}, got {scores}")
     for name, value in scores.items():
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value):
+        if not is_number(value, -sys.float_info.max, sys.float_info.max):
             raise DataError(f"{where}: expected a number for score {name}, got {value}")
 
 
-def read_notes(content: Mapping[str, Any]) -> Iterator[Note]:
+def read_notes(content: JsonObject) -> Iterator[Note]:
     """Leakage, known defects, unknown groups, split and access, as the YAML describes them."""
     views = content.get("views")
     for task, view in views.items() if isinstance(views, dict) else ():

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
+from operator import itemgetter
 from pathlib import Path
 
 from usbench.io.console import track
@@ -57,22 +58,23 @@ def rank_rows(
     ranked = list(rows)
     several = [places for places in tables.values() if len(places) > 1]
     for places in track(several, "ranking", len(several)):
-        table = [rows[place] for place in places]
-        with_ranks = rank_table(table, by_id, folder, cache or Cache())
-        for place, row in zip(places, with_ranks, strict=True):
+        table = rank_table(itemgetter(*places)(rows), by_id, folder, cache or Cache())
+        for place, row in zip(places, table, strict=True):
             ranked[place] = row
     return ranked
 
 
 def is_ranked(row: Row, results: Results) -> bool:
     """Whether a row takes part in a comparison."""
-    if row.status != "done" or row.origin not in ("run", "external"):
-        return False
-    if not row.reporting or row.old_protocol or not row.has_all_folds:
-        return False
-    if row.folds and not row.pooled:
-        return False
-    return all(results[run_id].cases for run_id in row.run_ids)
+    return (
+        row.status == "done"
+        and row.origin in ("run", "external")
+        and row.reporting
+        and not row.old_protocol
+        and row.has_all_folds
+        and (row.pooled or not row.folds)
+        and all(results[run_id].cases for run_id in row.run_ids)
+    )
 
 
 def rank_table(rows: Sequence[Row], results: Results, folder: Path, cache: Cache) -> list[Row]:
@@ -88,7 +90,7 @@ def rank_table(rows: Sequence[Row], results: Results, folder: Path, cache: Cache
         cached = cache.get(keys[a, b])
         if cached is not None:
             tests[a, b] = PairTest(**cached)
-    unknown = [pair for pair in keys if pair not in tests]
+    unknown = sorted(keys.keys() - tests.keys())
     if unknown:
         for pair, test in run_tests(rows, names, unknown, results, folder):
             tests[pair] = test
@@ -100,8 +102,9 @@ def hash_case_tables(row: Row, results: Results, folder: Path) -> str:
     """One hash of all case tables of a row; DataError where one isn't its result's."""
     digests = []
     for part in row.parts:
-        located = [(store.result_path(folder, results[run_id]), results[run_id]) for run_id in part]
-        digests.append([store.hash_cases(path, result) for path, result in located])
+        members = list(map(results.__getitem__, part))
+        paths = [store.result_path(folder, result) for result in members]
+        digests.append(list(map(store.hash_cases, paths, members)))
     return key(digests)
 
 
@@ -129,8 +132,8 @@ def run_tests(
     for a, b in pairs:
         best = sorted((a, b), key=lambda place: scores[place], reverse=rows[0].higher_is_better)
         (difference,) = paired.compare_models([models[place] for place in best], draws)
-        by_name = {names[a]: scores[a], names[b]: scores[b]}
-        yield (a, b), PairTest(by_name, difference.se, difference.p)
+        of_rows = {names[a]: scores[a], names[b]: scores[b]}
+        yield (a, b), PairTest(of_rows, difference.se, difference.p)
 
 
 def read_case_tables(rows: Sequence[Row], results: Results, folder: Path) -> Iterator[CaseRows]:
@@ -139,8 +142,8 @@ def read_case_tables(rows: Sequence[Row], results: Results, folder: Path) -> Ite
         for part in row.parts:
             table: CaseRows = []
             for run_id in part:
-                path = store.result_path(folder, results[run_id])
-                table += store.read_cases(path, results[run_id])
+                result = results[run_id]
+                table += store.read_cases(store.result_path(folder, result), result)
             yield table
 
 
@@ -157,13 +160,21 @@ def place_rows(
     differences = []
     for better, worse in combinations(order, 2):
         test = tests[min(better, worse), max(better, worse)]
-        value = scores[better] - scores[worse]
         differences.append(
-            paired.Difference(str(better), str(worse), value, None, None, test.se, test.p)
+            paired.Difference(
+                first=str(better),
+                second=str(worse),
+                value=scores[better] - scores[worse],
+                low=None,
+                high=None,
+                se=test.se,
+                p=test.p,
+            )
         )
-    ranks = paired.rank_models([str(place) for place in order], differences, higher_is_better)
+    ranks = paired.rank_models(list(map(str, order)), differences, higher_is_better)
     resolution = paired.RESOLUTION * differences[0].se
-    return [
-        replace(row, rank=ranks[str(place)], ranked=len(rows), resolution=resolution)
-        for place, row in enumerate(rows)
-    ]
+    ranked = []
+    for place, row in enumerate(rows):
+        rank = ranks[str(place)]
+        ranked.append(replace(row, rank=rank, ranked=len(rows), resolution=resolution))
+    return ranked

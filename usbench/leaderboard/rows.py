@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from usbench.leaderboard.agreement import Agreement
 from usbench.results.result import Cost
 from usbench.types import Task
 
+Recipe = tuple[str, str, str]  # model, recipe, the dataset that it was trained on
 # The scores that a table shows; where no result names one, the first that is there sorts the rows.
 TABLE_SCORES: Mapping[Task, tuple[str, ...]] = {
     "detect": ("map50_95", "map50", "map75", "ar100"),
@@ -46,20 +47,44 @@ class RowScore:
     @property
     def sd(self) -> float | None:
         """Sample standard deviation (n − 1) over the seeds; None for fewer than two."""
-        known = [value for value in self.values if value is not None]
-        return statistics.stdev(known) if len(known) == len(self.values) > 1 else None
+        values = all_if_known(self.values)
+        return statistics.stdev(values) if len(values) > 1 else None
 
     @property
     def se(self) -> float | None:
         """Standard error over the groups of one training: the root mean square over the seeds."""
-        variance = mean_if_all([None if error is None else error**2 for error in self.errors])
-        return None if variance is None else math.sqrt(variance)
+        errors = all_if_known(self.errors)
+        return math.sqrt(statistics.fmean(error**2 for error in errors)) if errors else None
 
 
-def mean_if_all(values: Sequence[float | None]) -> float | None:
+def all_if_known(values: Iterable[float | None]) -> list[float]:
+    """The values; [] where one is missing."""
+    known = []
+    for value in values:
+        if value is None:
+            return []
+        known.append(value)
+    return known
+
+
+def mean_if_all(values: Iterable[float | None]) -> float | None:
     """The mean; None where a value is missing or there is none."""
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known and len(known) == len(values) else None
+    known = all_if_known(values)
+    return statistics.fmean(known) if known else None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a result relates to a published score.
+
+    agrees: the 90 % interval of the difference lies within ±δ. higher, lower: the 95 % interval
+    excludes 0 and the difference exceeds δ. Otherwise can't tell, with the reason.
+    """
+
+    verdict: str
+    reason: str = ""
+    low: float | None = None  # 95 % interval of ours minus theirs
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,14 +139,16 @@ class Row:
     @property
     def table(self) -> tuple[object, ...]:
         """Equal for rows of one table; tables are sorted by it, the reporting protocol first."""
-        protocol = (
+        return (
+            self.status != "done",
             not self.reporting,
             self.old_protocol,
             self.protocol == "unknown",
             self.protocol,
             -(self.version or 0),
+            self.split != "test",
+            self.split,
         )
-        return (self.status != "done", *protocol, self.split != "test", self.split)
 
     @property
     def has_all_folds(self) -> bool:
@@ -140,51 +167,31 @@ class Row:
 
 
 @dataclass(frozen=True)
-class TransferLine:
-    """A recipe that was scored on several datasets."""
-
-    model: str
-    recipe: str
-    trained_on: str
-    rows: tuple[Row | None, ...]  # on each dataset of the table
-
-
-@dataclass(frozen=True)
 class TransferTable:
     """Trained on × tested on, for one task."""
 
     task: Task
-    tested: tuple[str, ...]  # datasets
-    lines: tuple[TransferLine, ...]
+    tested: Sequence[str]  # datasets
+    lines: Mapping[Recipe, Mapping[str, Row]]  # the recipe's row on each dataset that has one
 
 
-def transfer_tables(rows: Sequence[Row]) -> list[TransferTable]:
+def transfer_tables(rows: Iterable[Row]) -> list[TransferTable]:
     """Recipes that were scored on other datasets, with their row on the training dataset.
 
     Each figure is by the reporting protocol of the dataset that it was tested on.
     """
-    ours = []
+    by_task: dict[Task, dict[Recipe, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         current = row.reporting and not row.old_protocol and row.folds is None
         if current and row.origin == "run" and row.status == "done":
-            ours.append(row)
-    tasks = sorted({row.task for row in ours if row.trained_on})
-    return [transfer_table(task, ours) for task in tasks]
-
-
-def transfer_table(task: Task, ours: Sequence[Row]) -> TransferTable:
-    """The table of one task. ours: see `transfer_tables`."""
-    recipes = set()
-    by_place = {}
-    for row in ours:
-        if row.task != task:
-            continue
-        recipe = (row.model or "", row.recipe or "", row.trained_on or row.dataset)
-        by_place[recipe, row.dataset] = row
-        if row.trained_on:
-            recipes.add(recipe)
-    tested = tuple(sorted({dataset for recipe, dataset in by_place if recipe in recipes}))
-    lines = []
-    for recipe in sorted(recipes):
-        lines.append(TransferLine(*recipe, tuple(by_place.get((recipe, name)) for name in tested)))
-    return TransferTable(task, tested, tuple(lines))
+            recipe = (row.model or "", row.recipe or "", row.trained_on or row.dataset)
+            by_task[row.task][recipe][row.dataset] = row
+    tables = []
+    for task, recipes in sorted(by_task.items()):
+        lines = {}
+        for recipe, by_dataset in sorted(recipes.items()):
+            if any(row.trained_on for row in by_dataset.values()):
+                lines[recipe] = by_dataset
+        if lines:
+            tables.append(TransferTable(task, sorted(set().union(*lines.values())), lines))
+    return tables

@@ -1,16 +1,164 @@
-"""Which results make one row: those that differ in their seed alone; and what the row is called."""
+"""Which results make one row: the folds of a seed are joined, then the seeds of a recipe.
+
+Results that share `fold_series` differ in fold and seed alone. The cases of a seed's folds are
+scored together, because each case is tested once. Where case tables don't suffice for a protocol,
+its scores are means over the folds, and the row says so.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import TypeVar
 
-from usbench.leaderboard.folds import SeedResult
-from usbench.leaderboard.settings import recipe_values
+from usbench.errors import DataError
+from usbench.leaderboard.rows import mean_if_all
+from usbench.leaderboard.settings import read_settings, recipe_values
+from usbench.metrics.scores import Figure, Figures, ProtocolScores, figure_values
 from usbench.results.result import Result
 
+# Folds of one seed → the scores of all their cases, for the protocols that case tables suffice for.
+Pool = Callable[[Sequence[Result]], Sequence[ProtocolScores]]
+Value = TypeVar("Value")
 MOST_DIFFERENCES = 3  # that a name lists; with more the run id tells recipes apart
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """What one seed of a recipe gave: a result, or its folds joined to one."""
+
+    result: Result
+    run_ids: tuple[str, ...]
+    folds: tuple[int, int] | None = None  # how many were joined, of how many there should be
+    pooled: frozenset[str] = frozenset()  # protocols whose scores are of all folds' cases together
+
+
+# ---- folds
+
+
+def pool_nothing(folds: Sequence[Result]) -> Sequence[ProtocolScores]:
+    """The `Pool` where no case tables are at hand."""
+    return ()
+
+
+def join_folds(results: Iterable[Result], pool: Pool = pool_nothing) -> list[SeedResult]:
+    """Finished results, with the folds of each seed joined to one.
+
+    Of the seeds of a set only those with the most folds stay.
+
+    Raises:
+        DataError: a fold is there twice.
+    """
+    joined = []
+    sets: dict[object, dict[int | None, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        if result.fold_series is None:
+            joined.append(SeedResult(result, (result.run_id,)))
+        else:
+            sets[fold_set_of(result)][result.seed].append(result)
+    for seeds in sets.values():
+        most = max(map(len, seeds.values()))
+        joined += [join_seed(folds, pool) for folds in seeds.values() if len(folds) == most]
+    return joined
+
+
+fold_set_of = attrgetter("fold_series", "model", "recipe", "protocol.name", "protocol.version")
+
+
+def join_seed(folds: list[Result], pool: Pool) -> SeedResult:
+    """The folds of one seed as one result."""
+    folds = sorted(folds, key=lambda result: (result.fold or 0, result.run_id))
+    first = folds[0]
+    run_ids = tuple(map(attrgetter("run_id"), folds))
+    numbers = list(map(attrgetter("fold"), folds))
+    if len(set(numbers)) < len(numbers):
+        raise DataError(
+            f"{', '.join(run_ids)}: expected each fold of a seed once, got folds {numbers}; "
+            "remove the copy"
+        )
+    assert first.primary is not None, "a finished result has a primary score"
+    pooled = by_name(pool(folds))
+    reporting = pooled.get(first.protocol.name)
+    if reporting is not None and first.primary.name not in reporting.scores:
+        del pooled[first.protocol.name]
+    protocols = []
+    for name, tables in shared_entries([by_name(fold.protocols) for fold in folds]).items():
+        if len(set(map(attrgetter("version"), tables))) == 1:
+            protocols.append(join_protocol(tables, pooled.get(name)))
+    primary = protocols[0].scores.get(first.primary.name)
+    seconds = shared_entries([fold.seconds or {} for fold in folds])
+    tests = sum(fold.data.counts.get("test", 0) for fold in folds)
+    joined = replace(
+        first,
+        fold=None,
+        protocols=tuple(protocols),
+        primary=replace(first.primary, value=primary.value if primary else None),
+        data=replace(first.data, counts={"test": tests}, leakage=None),  # of the release's split
+        seconds=dict(zip(seconds, map(sum, seconds.values()), strict=True)),
+    )
+    done = (len(folds), read_settings(first).folds)
+    return SeedResult(joined, run_ids, done, frozenset(pooled))
+
+
+def by_name(protocols: Iterable[ProtocolScores]) -> dict[str, ProtocolScores]:
+    """The protocols' scores by name."""
+    return {scores.name: scores for scores in protocols}
+
+
+def shared_entries(tables: Sequence[Mapping[str, Value]]) -> dict[str, list[Value]]:
+    """Name → its value in each table, for the names that all have, in the first table's order."""
+    shared = {}
+    for name in tables[0]:
+        if all(name in table for table in tables):
+            shared[name] = [table[name] for table in tables]
+    return shared
+
+
+def join_protocol(folds: Sequence[ProtocolScores], pooled: ProtocolScores | None) -> ProtocolScores:
+    """One protocol's scores: pooled where that was possible, else means over the folds."""
+    # The clauses that all folds' descriptions have: a threshold chosen for one fold goes.
+    clauses = shared_entries([dict.fromkeys(fold.description.split("; ")) for fold in folds])
+    per_class = {}
+    for label, tables in shared_entries([fold.per_class for fold in folds]).items():
+        pooled_class = pooled.per_class.get(label, {}) if pooled else None
+        per_class[label] = join_tables(tables, pooled_class)
+    targets = [figure_values(fold.target_score) for fold in folds]
+    target_score = folds[0].target_score if targets.count(targets[0]) == len(targets) else {}
+    if pooled is not None and pooled.target_score:
+        target_score = pooled.target_score
+    return replace(
+        folds[0],
+        description="; ".join(clauses),
+        scores=join_tables([fold.scores for fold in folds], pooled.scores if pooled else None),
+        per_class=per_class,
+        target_score=target_score,
+    )
+
+
+def join_tables(folds: Sequence[Figures], pooled: Figures | None) -> Figures:
+    """The scores that every fold has: the pooled ones, else means without an interval."""
+    shared = shared_entries(folds)
+    if pooled is None:
+        return {name: average(figures) for name, figures in shared.items()}
+    return {name: pooled[name] for name in shared if name in pooled}
+
+
+def average(figures: Sequence[Figure]) -> Figure:
+    """The mean of one score over the folds; undefined where one of them is."""
+    values: list[float | None] = list(map(attrgetter("value"), figures))
+    undefined = values.count(None)
+    return Figure(
+        value=mean_if_all(values),
+        n=sum(figure.n or 0 for figure in figures),
+        reason=f"undefined in {undefined} of {len(figures)} folds" if undefined else None,
+        interval="no interval: a mean over folds",
+        groups=sum(figure.groups or 0 for figure in figures),
+    )
+
+
+# ---- seeds
 
 
 @dataclass(frozen=True)
@@ -37,24 +185,19 @@ def group_by_series(results: Iterable[SeedResult], begun: Iterable[Result]) -> l
     for result in begun:
         if result.seed is not None:
             seeds[series_key(result)].add(result.seed)
-    found = []
+    series = []
     for family, recipes in families.items():
-        parts = [(recipe, part) for recipe, group in recipes.items() for part in split(group)]
-        for number, (recipe, members) in enumerate(parts):
-            others = [other[0] for n, (_, other) in enumerate(parts) if n != number]
-            is_whole = len(members) == len(recipes[recipe])
-            seeds_begun = len(seeds[family, recipe]) if is_whole else len(members)
-            found.append(Series(series_name(members[0], others), members, seeds_begun))
-    return found
-
-
-def split(group: list[SeedResult]) -> list[list[SeedResult]]:
-    """The group, or its results one by one where a seed occurs twice.
-
-    Such results differ in something that their configuration doesn't show.
-    """
-    is_unique = len({member.result.seed for member in group}) == len(group)
-    return [group] if is_unique else [[member] for member in group]
+        parts: list[tuple[Sequence[SeedResult], int]] = []
+        for recipe, group in recipes.items():
+            if len(set(map(attrgetter("result.seed"), group))) == len(group):
+                parts.append((group, len(seeds[family, recipe])))
+            else:  # They differ in something that their configuration doesn't show.
+                parts += [([member], 1) for member in group]
+        firsts = [members[0] for members, _ in parts]
+        for first, (members, seeds_begun) in zip(firsts, parts, strict=True):
+            others = [other.result for other in firsts if other is not first]
+            series.append(Series(series_name(first, others), members, seeds_begun))
+    return series
 
 
 def seed_order(member: SeedResult) -> tuple[bool, int, str]:
@@ -72,7 +215,7 @@ def series_key(result: Result) -> tuple[str, str]:
     return repr((*family, result.trained_on, result.fold)), recipe
 
 
-def series_name(member: SeedResult, others: Sequence[SeedResult]) -> str:
+def series_name(member: SeedResult, others: Sequence[Result]) -> str:
     """A row's name: the model and what tells it from others of that name. others: their first."""
     result = member.result
     parts = [result.model.replace("-", " ") if result.origin == "human" else result.model]
@@ -86,33 +229,21 @@ def series_name(member: SeedResult, others: Sequence[SeedResult]) -> str:
     if result.tuned:
         parts.append("tuned")
     if others:
-        parts += differences(result, [other.result for other in others])
+        parts += differences(result, others)
     return " · ".join(parts)
 
 
 def differences(result: Result, others: Sequence[Result]) -> list[str]:
     """What tells a recipe from others of its name: a few values, else its run id."""
     values = recipe_values(result)
-    other_values = [recipe_values(other) for other in others]
-    names = set()
-    for other in other_values:
-        names |= differing_names(values, other)
-    shown = {name: values.get(name) for name in sorted(names)}
-    alike = any(all(other.get(name) == shown[name] for name in shown) for other in other_values)
-    if not shown or len(shown) > MOST_DIFFERENCES or alike:
+    different = []
+    for other in others:
+        pairs = values.items() ^ recipe_values(other).items()  # (name, value) that one alone has
+        different.append({name for name, _ in pairs} - {"series"})
+    names = sorted(set().union(*different))
+    if not all(different) or len(names) > MOST_DIFFERENCES:
         return [result.run_id]
-    return [
-        f"{name.rsplit('.', 1)[-1]}={value or 'none'}".replace('"', "")
-        for name, value in shown.items()
-    ]
-
-
-def differing_names(values: Mapping[str, str], other: Mapping[str, str]) -> set[str]:
-    """The names of values that differ, but for the hash of all of them."""
-    names = {*values, *other} - {"series"}
-    return {name for name in names if values.get(name) != other.get(name)}
-
-
-def failed_name(result: Result) -> str:
-    """The name of a result without scores."""
-    return series_name(SeedResult(result, (result.run_id,)), ())
+    texts = []
+    for name in names:
+        texts.append(f"{name.rsplit('.', 1)[-1]}={values.get(name, 'none')}".replace('"', ""))
+    return texts

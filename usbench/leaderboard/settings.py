@@ -5,18 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypedDict
 
 from usbench.results.result import Result
 
 Node = Mapping[str, object]
-
-
-class Thresholds(TypedDict, total=False):
-    """The thresholds of landmarks' detection rates, as LandmarkScorer takes them."""
-
-    thresholds_px: list[float]
-    thresholds_mm: list[float]
+THRESHOLDS = ("thresholds_px", "thresholds_mm")  # keys of LandmarkScorer
 
 
 @dataclass(frozen=True)
@@ -27,22 +20,18 @@ class Settings:
     dataset: Node
     classes: tuple[str, ...]  # of the result's view
     folds: int  # how many there should be; 0 for a fixed split
-    thresholds: Thresholds
+    thresholds: Mapping[str, list[float]]  # of landmarks' detection rates, by THRESHOLDS
 
 
 def read_settings(result: Result) -> Settings:
     """What the leaderboard needs of a result's configuration."""
     dataset = node_at(result.config, "dataset")
-    metric = node_at(result.config, "metric")
-    view = node_at(dataset, "views", result.task)
-    classes = view.get("classes")
+    classes = node_at(dataset, "views", result.task).get("classes")
     folds = node_at(dataset, "split").get("folds")
-    thresholds: Thresholds = {}
-    in_px, in_mm = metric.get("thresholds_px"), metric.get("thresholds_mm")
-    if isinstance(in_px, list):
-        thresholds["thresholds_px"] = in_px
-    if isinstance(in_mm, list):
-        thresholds["thresholds_mm"] = in_mm
+    thresholds = {}
+    for name, value in node_at(result.config, "metric").items():
+        if name in THRESHOLDS and isinstance(value, list):
+            thresholds[name] = value
     return Settings(
         model=node_at(result.config, "model"),
         dataset=dataset,
@@ -76,7 +65,8 @@ def recipe_values(result: Result) -> dict[str, str]:
 
     It lacks dataset, model, recipe and fold, by which results are told apart already.
     """
-    model = {key: value for key, value in read_settings(result).model.items() if key != "recipes"}
+    model = dict(node_at(result.config, "model"))
+    model.pop("recipes", None)
     values = {name: json.dumps(value) for name, value in flatten(model) if value != {}}
     values["precision"] = str(result.precision)
     values["data"] = str(result.data.fingerprint)[:8]

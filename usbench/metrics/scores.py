@@ -213,3 +213,8 @@ def class_mean(
     """The mean over the classes that have a value; arguments as for `class_figures`."""
     means = None if resampled is None else mean_defined(resampled, 1)
     return Figure.of(float(mean_defined(values)), n, reason, means, draws)
+
+
+def figure_values(figures: Mapping[str, Figure]) -> dict[str, float | None]:
+    """The figures' values by name."""
+    return {name: figure.value for name, figure in figures.items()}

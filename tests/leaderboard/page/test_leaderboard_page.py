@@ -1,4 +1,5 @@
-"""The page of the leaderboard and the catalogue: what stands on it, and what a reader does with it in a browser."""
+"""The page of the leaderboard and the catalogue: what stands on it, and what a reader does with it
+in a browser."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ from tests.leaderboard.test_leaderboard import (
     ENTRY,
     by_the_paper,
     figure,
+    make_result,
     paper,
-    record,
     rows,
     written,
 )
@@ -31,7 +32,7 @@ from usbench.errors import DataError, RunError
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page import commands, document, index, view
 from usbench.leaderboard.page.commands import RunCommand
-from usbench.leaderboard.published import Dataset, Note, read_datasets
+from usbench.leaderboard.published import DatasetSummary, Note, read_datasets
 from usbench.results.result import Result, Tuned
 from usbench.results.store import save_result
 from usbench.runner.resolve import resolve_model
@@ -46,7 +47,7 @@ NOTES = (
 
 
 def scored(value, wide=0.05, **more):
-    """Scores of a record with an interval, and per class."""
+    """Scores of a result with an interval, and per class."""
     scores = {"dice": figure(value, value - wide, value + wide), "iou": figure(value - 0.1)}
     classes = {"dura": {"dice": figure(value - 0.05)}, "pia": {"dice": figure(value + 0.05)}}
     primary = {"name": "dice", "value": value, "higher_is_better": True}
@@ -54,7 +55,7 @@ def scored(value, wide=0.05, **more):
 
 
 def net(name, value, parameters, seed=0, **more):
-    return record(seed=seed, model=name, parameters=parameters, **scored(value), **more)
+    return make_result(seed=seed, model=name, parameters=parameters, **scored(value), **more)
 
 
 BROKEN = {"status": "failed", "protocol": None, "primary": None, "scores": {}, "per_class": {}}
@@ -66,10 +67,10 @@ COST = {
     "device": "cpu",
     "threads": 2,
 }
-RECORDS = [
+RESULTS = [
     net("unet", 0.7, 31_044_106, protocols={"kumar2025-cnn": by_the_paper(0.5)}),
     net("unet", 0.6, 31_044_106, seed=1, protocols={"kumar2025-cnn": by_the_paper(0.6)}),
-    record(seed=2, model="unet", reason=f"out of memory {EVIL}", **BROKEN),
+    make_result(seed=2, model="unet", reason=f"out of memory {EVIL}", **BROKEN),
     net(
         "deeplabv3",
         0.8,
@@ -85,7 +86,7 @@ RECORDS = [
     net("human-agreement", 0.9, None, origin="human", recipe=None, seed=None),
     net("unet", 0.33, 31_044_106, dataset="spinal_human", trained_on="spinal"),
 ]
-SPINAL = Dataset(
+SPINAL = DatasetSummary(
     "spinal",
     title=f"Porcine cord {EVIL}",
     licence=f"none declared {EVIL}",
@@ -99,11 +100,14 @@ SPINAL = Dataset(
     ),
     notes=NOTES,
 )
-DATASETS = [SPINAL, Dataset("spinal_human")]
-UNETS = [r["run_id"] for r in RECORDS if r["model"] == "unet" and r["dataset"] == "spinal"]
+DATASETS = [SPINAL, DatasetSummary("spinal_human")]
+UNETS = [r["run_id"] for r in RESULTS if r["model"] == "unet" and r["dataset"] == "spinal"]
 LINKS = {UNETS[0]: "spinal/segment/unet-s0.html", UNETS[1]: "spinal/segment/unet-s1.html"}
-WORDS = ("dataset=spinal", "source=real", "model=unet", "recipe=kumar2025", "precision=bf16")
-RUNS = {key: RunCommand(WORDS, seed, None, reproducible=seed < 2) for seed, key in enumerate(UNETS)}
+OVERRIDES = ("dataset=spinal", "source=real", "model=unet", "recipe=kumar2025", "precision=bf16")
+RUNS = {
+    run_id: RunCommand(OVERRIDES, seed, None, reproducible=seed < 2)
+    for seed, run_id in enumerate(UNETS)
+}
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +115,13 @@ def site(tmp_path_factory):
     """The page and a stand-in for one result's page."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "index.html").write_bytes(
-        index.render_index(rows(RECORDS, DATASETS), DATASETS, catalogue.view(), LINKS, RUNS)
+        index.render_index(rows(RESULTS, DATASETS), DATASETS, catalogue.view(), LINKS, RUNS)
     )
     path = folder / LINKS[UNETS[0]]
     path.parent.mkdir(parents=True)
     path.write_text(
-        "<!doctype html><title>result</title><h1>unet, seed 0</h1><a href='../../index.html'>board</a>"
+        "<!doctype html><title>result</title><h1>unet, seed 0</h1>"
+        "<a href='../../index.html'>leaderboard</a>"
     )
     return folder / "index.html"
 
@@ -129,7 +134,7 @@ def browser():
 
 @pytest.fixture
 def page(site, browser):
-    """The board, opened afresh."""
+    """The page, opened afresh."""
     with opened(site, within=browser) as shown:
         shown.wait_for_selector("table.heat")  # drawn last, below the first table
         yield shown
@@ -143,7 +148,8 @@ def names(page):
 
 
 def until(page, expression):
-    """Wait until an expression holds in the page; its content security policy forbids Playwright's own way."""
+    """Wait until an expression holds in the page; its content security policy forbids Playwright's
+    own way."""
     for _ in range(200):
         if page.evaluate(expression):
             return
@@ -255,7 +261,10 @@ def test_from_a_row_to_its_result_and_back(page):
 def test_a_row_says_how_it_is_made_and_the_command_is_copied(page):
     page.get_by_role("button", name="unet", exact=True).first.click()
     dialog = page.get_by_role("dialog")
-    command = "python -m usbench -m dataset=spinal source=real model=unet recipe=kumar2025 precision=bf16 seed=0,1"
+    command = (
+        "python -m usbench -m dataset=spinal source=real model=unet recipe=kumar2025 "
+        "precision=bf16 seed=0,1"
+    )
     dialog.get_by_role("button", name="Copy the command", exact=True).click()
     page.wait_for_selector("#said:text('Copied')", state="attached")
     assert page.evaluate("navigator.clipboard.readText()") == command
@@ -264,7 +273,8 @@ def test_a_row_says_how_it_is_made_and_the_command_is_copied(page):
     assert dialog.get_by_role("link", name="seed 1").get_attribute("href") == LINKS[UNETS[1]]
     dialog.get_by_role("button", name="Copy the citation").click()
     page.wait_for_function(
-        "navigator.clipboard.readText().then((text) => text.startsWith('Kumar et al. 2025 <script>'))"
+        "navigator.clipboard.readText()"
+        ".then((text) => text.startsWith('Kumar et al. 2025 <script>'))"
     )
 
 
@@ -290,8 +300,8 @@ def test_what_differs_from_the_published_row_is_explained(page):
 
 @pytest.mark.process
 def test_the_front_of_score_against_cost_by_hand(page):
-    """tiny 1 M .4 · unet 31 M .65 · deeplabv3 40 M .8 are beaten by none; segformer, 50 M .5, costs more than better
-    ones."""
+    """tiny 1 M .4 · unet 31 M .65 · deeplabv3 40 M .8 are beaten by none; segformer, 50 M .5, costs
+    more than better ones."""
     figure_ = page.locator("figure").filter(has_text="Score against cost")
     figure_.get_by_text("As a table").click()
     table = page.eval_on_selector_all(
@@ -380,29 +390,29 @@ def test_the_catalogue_is_the_second_view(page):
     card.get_by_role("button").first.click()
     dialog = page.get_by_role("dialog")
     points = dialog.locator("table.parts tbody tr")
-    (score,) = (one["score"] for one in catalogue.view()["datasets"] if one["key"] == "usgra")
+    (score,) = (card["score"] for card in catalogue.view()["datasets"] if card["key"] == "usgra")
     assert points.count() == len(score["parts"])
     page.keyboard.press("Escape")
     page.get_by_label("Show").select_option("models")
     page.get_by_label("Filter cards").fill("")
     page.get_by_label("Runnable").select_option("yes")
     assert page.locator(".cards > li").count() == sum(
-        one["runnable"] for one in catalogue.view()["models"]
+        card["runnable"] for card in catalogue.view()["models"]
     )
     assert "its criteria are missing" in page.locator("#view-catalogue").inner_text()  # SonoDQS
 
 
 @pytest.mark.process
 def test_everything_by_keyboard_alone(page):
-    def tab_to(words, most=60):
+    def tab_to(label, most=60):
         for _ in range(most):
             page.keyboard.press("Tab")
-            told = page.evaluate(
+            focused = page.evaluate(
                 "((one) => [one.tagName, one.innerText || ''])(document.activeElement)"
             )
-            if told[0] in ("A", "BUTTON") and told[1].strip().startswith(words):
+            if focused[0] in ("A", "BUTTON") and focused[1].strip().startswith(label):
                 return page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        raise AssertionError(f"no {words} within {most} steps")
+        raise AssertionError(f"no {label} within {most} steps")
 
     assert tab_to("Skip to the content", 1) != "none"
     page.keyboard.press("Enter")
@@ -473,13 +483,17 @@ CONTRAST = """() => {
       .map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
-  const found = {};
-  for (const front of ["--fg", "--muted", "--accent", "--good", "--warn", "--bad", "--ours", "--published"])
-    for (const back of ["--bg", "--card", "--sunk"]) found[`${front} on ${back}`] = ratio(front, back);
-  for (const [front, back] of [["--fg", "--warn-soft"], ["--accent", "--soft"], ["--on-accent", "--accent"]])
-    found[`${front} on ${back}`] = ratio(front, back);
-  return found;
+  const ratio = (a, b) =>
+    (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+  const fronts =
+    ["--fg", "--muted", "--accent", "--good", "--warn", "--bad", "--ours", "--published"];
+  const pairs =
+    [["--fg", "--warn-soft"], ["--accent", "--soft"], ["--on-accent", "--accent"]];
+  for (const front of fronts)
+    for (const back of ["--bg", "--card", "--sunk"]) pairs.push([front, back]);
+  const ratios = {};
+  for (const [front, back] of pairs) ratios[`${front} on ${back}`] = ratio(front, back);
+  return ratios;
 }"""
 
 
@@ -512,8 +526,8 @@ def test_a_screen_reader_finds_landmarks_labels_and_headers(page):
     assert page.locator("svg:not([role=img]):not([aria-hidden=true])").count() == 0
     assert page.eval_on_selector_all("table th:not([scope])", "all => all.length") == 0
     levels = [
-        int(one[1])
-        for one in page.eval_on_selector_all(
+        int(tag[1])
+        for tag in page.eval_on_selector_all(
             "h1, h2, h3, h4", "all => all.map((one) => one.tagName)"
         )
     ]
@@ -543,7 +557,7 @@ def test_on_paper_stands_the_table_without_the_tools(page):
 
 
 @pytest.mark.process
-def test_a_board_without_any_row_says_so_and_still_has_its_catalogue(tmp_path, browser):
+def test_a_leaderboard_without_any_row_says_so_and_still_has_its_catalogue(tmp_path, browser):
     (tmp_path / "index.html").write_bytes(index.render_index([], [], catalogue.view(), {}, {}))
     with opened(tmp_path / "index.html", within=browser) as page:
         assert "No result yet." in page.locator("main").inner_text()
@@ -556,25 +570,25 @@ def test_a_board_without_any_row_says_so_and_still_has_its_catalogue(tmp_path, b
 
 
 def test_the_page_says_what_the_markdown_says_and_the_same_twice():
-    board = rows(RECORDS, DATASETS)
-    told = view.page_data(board, DATASETS, LINKS, RUNS)
-    text = to_markdown(board, DATASETS).replace("&lt;", "<")
-    for task in told["tasks"]:
+    all_rows = rows(RESULTS, DATASETS)
+    data = view.page_data(all_rows, DATASETS, LINKS, RUNS)
+    text = to_markdown(all_rows, DATASETS).replace("&lt;", "<")
+    for task in data["tasks"]:
         for table in task["tables"]:
             for row in table["rows"]:
-                assert all(words in text for words in row["texts"]), row
-    assert [table["title"] for table in told["tasks"][0]["tables"]] == [
+                assert all(cell in text for cell in row["texts"]), row
+    assert [table["title"] for table in data["tasks"][0]["tables"]] == [
         "usbench 1",
         "kumar2025-cnn 1",
         "unknown",
         "Failed or skipped",
     ]
-    assert told["start"] == "spinal/segment"
-    one, two = (
+    assert data["start"] == "spinal/segment"
+    first, second = (
         index.render_index(b, DATASETS, catalogue.view(), LINKS, RUNS)
-        for b in (board, rows(RECORDS[::-1], DATASETS))
+        for b in (all_rows, rows(RESULTS[::-1], DATASETS))
     )
-    assert one == two
+    assert first == second
 
 
 @pytest.mark.process
@@ -590,9 +604,12 @@ def test_500_results_stay_under_3_mb_and_are_paged(tmp_path, browser):
         for n in range(500)
     ]
     links = {
-        one["run_id"]: f"spinal/segment/{one['model']}-s0-{one['run_id']}.html" for one in made
+        content["run_id"]: f"spinal/segment/{content['model']}-s0-{content['run_id']}.html"
+        for content in made
     }
-    runs = {one["run_id"]: RunCommand(WORDS, 0, None, reproducible=True) for one in made}
+    runs = {
+        content["run_id"]: RunCommand(OVERRIDES, 0, None, reproducible=True) for content in made
+    }
     page = index.render_index(rows(made, DATASETS), DATASETS, catalogue.view(), links, runs)
     assert len(page) < 3 * 2**20
     (tmp_path / "index.html").write_bytes(page)
@@ -610,8 +627,8 @@ def test_500_results_stay_under_3_mb_and_are_paged(tmp_path, browser):
 
 
 def test_data_can_t_end_their_element_and_libraries_can_t_either(tmp_path, monkeypatch):
-    told = document.as_json({"a": "</script><!--", "b": "\u2028"})
-    assert "<" not in told and json.loads(told) == {"a": "</script><!--", "b": "\u2028"}
+    text = document.as_json({"a": "</script><!--", "b": "\u2028"})
+    assert "<" not in text and json.loads(text) == {"a": "</script><!--", "b": "\u2028"}
     monkeypatch.setattr(document, "ASSETS", tmp_path)
     document.asset.cache_clear()
     (tmp_path / "x.js").write_text('const end = "</SCRIPT>";')
@@ -623,9 +640,9 @@ def test_data_can_t_end_their_element_and_libraries_can_t_either(tmp_path, monke
 @pytest.fixture
 def place(tmp_path):
     """Options of scripts/leaderboard.py for two results, a phantom's and a published row."""
-    for one in (net("unet", 0.7, 1), net("unet", 0.6, 1, seed=1)):
-        save_result(tmp_path / "results", Result.from_json(one))
-    phantom = record(0.987, 2, data={**record()["data"], "phantom": True})
+    for content in (net("unet", 0.7, 1), net("unet", 0.6, 1, seed=1)):
+        save_result(tmp_path / "results", Result.from_json(content))
+    phantom = make_result(0.987, 2, data={**make_result()["data"], "phantom": True})
     save_result(tmp_path / "results", Result.from_json(phantom))
     conf = written(tmp_path / "conf", [ENTRY])
     return [f"--results={tmp_path / 'results'}", f"--runs={tmp_path / 'runs'}", f"--conf={conf}"]
@@ -656,14 +673,14 @@ def test_the_command_writes_pages_and_checks_them(place, tmp_path, capsys):
         assert leaderboard.main(place) == 0 and path.read_bytes() == files[path]
 
 
-def test_the_committed_board_and_its_pages_are_what_the_records_give(tmp_path):
+def test_the_committed_leaderboard_and_its_pages_are_what_the_results_give(tmp_path):
     assert leaderboard.main(["--check", "--runs", str(tmp_path / "runs")]) == 0
 
 
 def test_a_page_whose_result_is_gone_goes_too(place, tmp_path, capsys):
     assert leaderboard.main(place) == 0
     left = next((tmp_path / "results").glob("*/*/*.html")).with_name("gone-s0-0123456789ab.html")
-    left.write_text("of a record that was removed")
+    left.write_text("of a result that was removed")
     assert (
         leaderboard.main([*place, "--check"]) == 1
         and left.name in capsys.readouterr().err
@@ -703,7 +720,7 @@ def test_without_chromium_the_picture_says_how_to_get_it(place, tmp_path, capsys
 
 
 def test_what_a_dataset_leaks_and_lacks_is_read_from_its_yaml():
-    notes = {one.name: one.notes for one in read_datasets(ROOT / "conf")}
+    notes = {dataset.name: dataset.notes for dataset in read_datasets(ROOT / "conf")}
     kinds = [(note.kind, note.task) for note in notes["spinal"]]
     assert kinds == [
         ("defect", "segment"),
@@ -721,12 +738,12 @@ def test_what_a_dataset_leaks_and_lacks_is_read_from_its_yaml():
 # ---- commands
 
 
-def made_by(compose, *words):
+def made_by(compose, *overrides):
     """A result as a run with these overrides would leave it, as far as its command goes."""
-    config = compose(*words, "source=phantom")
+    config = compose(*overrides, "source=phantom")
     dataset = DatasetConfig.from_mapping(config["dataset"])
     recipe, model = resolve_model(config, dataset, real=True)
-    content = record(
+    content = make_result(
         dataset=config["dataset"]["name"],
         task=config["model"]["task"],
         model=model.name,
@@ -743,7 +760,7 @@ OWN = ["dataset=usgra", "model=unet"]
 
 
 @pytest.mark.parametrize(
-    ("words", "more"),
+    ("overrides", "more"),
     [
         (OWN, []),
         (
@@ -764,10 +781,10 @@ OWN = ["dataset=usgra", "model=unet"]
         (["dataset=spinal", "model=unet_kumar2025"], []),
     ],
 )
-def test_a_record_s_command_gives_its_run_again(compose, words, more):
-    one = made_by(compose, *words)
-    ((_, run),) = commands.find_commands([one], commands.read_configs(ROOT / "conf")).items()
-    assert run.overrides is not None and run.overrides[:2] == (words[0], "source=real")
+def test_a_result_s_command_gives_its_run_again(compose, overrides, more):
+    result = made_by(compose, *overrides)
+    ((_, run),) = commands.find_commands([result], commands.read_configs(ROOT / "conf")).items()
+    assert run.overrides is not None and run.overrides[:2] == (overrides[0], "source=real")
     assert len(run.overrides) == 5 + len(more) and all(
         any(w.endswith(m) for w in run.overrides) for m in more
     )
@@ -778,7 +795,7 @@ def test_a_record_s_command_gives_its_run_again(compose, words, more):
         f"seed={run.seed}",
         *([] if run.fold is None else [f"fold={run.fold}"]),
     )
-    assert again == one
+    assert again == result
 
 
 @pytest.mark.parametrize(
@@ -789,42 +806,46 @@ def test_a_record_s_command_gives_its_run_again(compose, words, more):
         {"recipe": "gone"},
     ],
 )
-def test_a_record_that_no_short_command_describes_has_none(compose, change):
-    one = replace(made_by(compose, *OWN), **change)
-    assert commands.find_commands([one], commands.read_configs(ROOT / "conf"))["k"] == RunCommand(
-        None, 0, None, reproducible=True
-    )
+def test_a_result_that_no_short_command_describes_has_none(compose, change):
+    result = replace(made_by(compose, *OWN), **change)
+    assert commands.find_commands([result], commands.read_configs(ROOT / "conf"))[
+        "k"
+    ] == RunCommand(None, 0, None, reproducible=True)
 
 
 def test_commands_of_rows():
-    board = {(row.origin, row.name, row.protocol): row for row in rows(RECORDS, DATASETS)}
-    told = {
-        key[:2]: commands.row_command(row, RUNS)
-        for key, row in board.items()
-        if key[2] != "kumar2025-cnn" or key[0] == "published"
+    by_name = {(row.origin, row.name, row.protocol): row for row in rows(RESULTS, DATASETS)}
+    by_row = {
+        place[:2]: commands.row_command(row, RUNS)
+        for place, row in by_name.items()
+        if place[2] != "kumar2025-cnn" or place[0] == "published"
     }
     assert (
-        told["baseline", "prior"]
+        by_row["baseline", "prior"]
         == "python scripts/sanity.py dataset=spinal task=segment source=real"
     )
-    assert told["human", "human agreement"] == "python scripts/interrater.py dataset=spinal"
+    assert by_row["human", "human agreement"] == "python scripts/interrater.py dataset=spinal"
     assert (
-        told["published", "U-Net"]
+        by_row["published", "U-Net"]
         == "python -m usbench dataset=spinal source=real model=unet recipe=kumar2025"
     )
-    assert told["published", "Old net"] == "" and told["run", "tiny"] == ""
+    assert by_row["published", "Old net"] == "" and by_row["run", "tiny"] == ""
     theirs = replace(
-        board["published", "U-Net", "kumar2025-cnn"], dataset="spinal_human", trained_on="spinal"
+        by_name["published", "U-Net", "kumar2025-cnn"], dataset="spinal_human", trained_on="spinal"
     )
     assert commands.row_command(theirs, {}).endswith(
         "recipe=kumar2025 'evaluate_on=[spinal_human]'"
     )
-    outside = replace(board["baseline", "prior", "usbench"], origin="external", model="our model")
-    wanted = "python scripts/score.py segment --dataset spinal --predictions PREDICTIONS --name 'our model'"
-    assert commands.row_command(outside, {}) == wanted
-    folds = {UNETS[n]: RunCommand(WORDS, 0, n) for n in range(2)}
-    assert commands.row_command(board["run", "unet", "usbench"], folds).endswith("-m dataset=spinal source=real model=unet "
-        "recipe=kumar2025 precision=bf16 seed=0 fold=0,1")  # fmt: skip
+    outside = replace(by_name["baseline", "prior", "usbench"], origin="external", model="our model")
+    expected = (
+        "python scripts/score.py segment --dataset spinal --predictions PREDICTIONS "
+        "--name 'our model'"
+    )
+    assert commands.row_command(outside, {}) == expected
+    folds = {UNETS[n]: RunCommand(OVERRIDES, 0, n) for n in range(2)}
+    assert commands.row_command(by_name["run", "unet", "usbench"], folds).endswith(
+        "-m dataset=spinal source=real model=unet recipe=kumar2025 precision=bf16 seed=0 fold=0,1"
+    )
 
 
 # ---- the server
@@ -832,7 +853,7 @@ def test_commands_of_rows():
 
 @pytest.mark.process
 def test_the_server_shows_the_page_to_this_machine_alone(site, tmp_path):
-    told = tmp_path / "address.json"
+    address_file = tmp_path / "address.json"
     command = [
         sys.executable,
         str(ROOT / "scripts" / "serve.py"),
@@ -842,14 +863,14 @@ def test_the_server_shows_the_page_to_this_machine_alone(site, tmp_path):
         "0",
     ]
     running_ = subprocess.Popen(
-        [*command, "--json", str(told)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [*command, "--json", str(address_file)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     try:
         line = running_.stdout.readline()
-        address = json.loads(told.read_text())["address"]
+        address = json.loads(address_file.read_text())["address"]
         assert address in line and address.startswith("http://127.0.0.1:")
-        with urllib.request.urlopen(address, timeout=10) as found:
-            assert found.read() == site.read_bytes()
+        with urllib.request.urlopen(address, timeout=10) as response:
+            assert response.read() == site.read_bytes()
     finally:
         running_.terminate()
         running_.wait(10)

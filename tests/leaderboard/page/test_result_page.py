@@ -1,4 +1,5 @@
-"""Pages of results: what stands on them, what never does, and how they behave in a browser without a network."""
+"""Pages of results: what stands on them, what never does, and how they behave in a browser without
+a network."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import html
 import json
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from usbench.datasets.codecs import image as image_file
 from usbench.errors import DataError
 from usbench.evaluate.rescore import open_stored_run
 from usbench.io.files import write_all
-from usbench.leaderboard.page import commands, result, result_pictures, result_tables
+from usbench.leaderboard.cache import Cache
+from usbench.leaderboard.page import commands, result, result_cases
 from usbench.leaderboard.page.document import templates
 from usbench.results.gallery import make as gallery
 from usbench.results.gallery.file import gallery_path, load_gallery
@@ -32,6 +34,7 @@ from usbench.types import Boxes, Masks, Target
 
 NASTY = '</script><b>x</b> & "y"'
 SCORE = "python scripts/score.py"
+RUN = "python -m usbench"
 WHOSE = "Our clinic <i>, CC BY 4.0"
 COLUMNS, ROWS = np.arange(64)[None, :], np.arange(48)[:, None]
 
@@ -62,8 +65,8 @@ def shaken(target: Target) -> Target:
 
 
 def finished(compose: Any, top: Path, task: str, share: str) -> Path:
-    """A record on real images, with its gallery where they may be shown."""
-    words = (
+    """A result on real images, with its gallery where they may be shown."""
+    overrides = (
         *(
             "source=real",
             f"dataset.root={top}/data",
@@ -73,7 +76,7 @@ def finished(compose: Any, top: Path, task: str, share: str) -> Path:
         f"dataset.attribution='{WHOSE}'",
         *(f"dataset.views.{task}.classes=[nerve,vessel]", "overwrite=false"),
     )
-    config, path = finish(compose, top, "folder", task, *words, predict=shaken)
+    config, path = finish(compose, top, "folder", task, *overrides, predict=shaken)
     (config.run_dir / "log.csv").write_text(
         "1,train/loss,2.5,1\n2,train/loss,1.25,2\n2,lr,0.001,2\n"
     )
@@ -85,8 +88,9 @@ def finished(compose: Any, top: Path, task: str, share: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def board(compose, tmp_path_factory) -> Path:
-    """A results folder with pages: masks and boxes that may be shown, masks that may not, a phantom, a failure."""
+def results_folder(compose, tmp_path_factory) -> Path:
+    """A results folder with pages: masks and boxes that may be shown, masks that may not, a
+    phantom, a failure."""
     top = tmp_path_factory.mktemp("pages")
     release(top / "data")
     for task, share in (("segment", "images"), ("detect", "images"), ("segment", "none")):
@@ -100,7 +104,8 @@ def write(folder: Path) -> dict[Path, bytes]:
     """The pages and what they share, written; a stand-in for the leaderboard."""
     results = load_results(folder)
     configs = commands.read_configs(ROOT / "conf")
-    pages = result.render_pages(folder, results, commands.find_commands(results, configs))
+    known = commands.find_commands(results, configs)
+    pages = result.render_stale_pages(folder, results, known, Cache())
     links = result.page_links(results)
     linked = "".join(f'<a href="{address}">{run_id}</a>' for run_id, address in links.items())
     index = f"<!doctype html><title>leaderboard</title>{linked}"
@@ -109,8 +114,8 @@ def write(folder: Path) -> dict[Path, bytes]:
     return pages
 
 
-def page_of(board: Path, dataset: str, task: str = "segment") -> Path:
-    (path,) = (board / dataset / task).glob("*.html")
+def page_of(results_folder: Path, dataset: str, task: str = "segment") -> Path:
+    (path,) = (results_folder / dataset / task).glob("*.html")
     return path
 
 
@@ -122,43 +127,43 @@ def result_of(page: Path) -> Result:
 
 
 @pytest.mark.process
-def test_every_finished_result_on_real_images_has_a_page(board):
-    results = [*load_results(board), *load_results(board, phantom=True)]
+def test_every_finished_result_on_real_images_has_a_page(results_folder):
+    results = [*load_results(results_folder), *load_results(results_folder, phantom=True)]
     assert len(results) == 4
-    real = [one for one in results if not one.data.phantom]
+    real = [scored for scored in results if not scored.data.phantom]
     failed = replace(real[0], run_id="f" * 12, status="failed", reason="broke", protocols=())
     links = result.page_links([*results, failed])
-    assert set(links) == {one.run_id for one in real}
-    pages = result.render_pages(board, [*results, failed], {})
-    assert {path.relative_to(board).as_posix() for path in pages} == set(links.values())
-    assert all((board / address).is_file() for address in links.values())
+    assert set(links) == {scored.run_id for scored in real}
+    pages = result.render_stale_pages(results_folder, [*results, failed], {}, Cache())
+    assert {path.relative_to(results_folder).as_posix() for path in pages} == set(links.values())
+    assert all((results_folder / address).is_file() for address in links.values())
 
 
-def test_the_same_results_give_the_same_bytes(board):
-    before = {path: path.read_bytes() for path in board.rglob("*.html")}
-    write(board)
-    assert {path: path.read_bytes() for path in board.rglob("*.html")} == before
+def test_the_same_results_give_the_same_bytes(results_folder):
+    before = {path: path.read_bytes() for path in results_folder.rglob("*.html")}
+    write(results_folder)
+    assert {path: path.read_bytes() for path in results_folder.rglob("*.html")} == before
     text = b"".join([*before.values(), *result.shared_assets().values()])
-    assert str(board.parent).encode() not in text and b"file:///" not in text
+    assert str(results_folder.parent).encode() not in text and b"file:///" not in text
 
 
-def test_scores_are_the_result_s(board):
-    page = page_of(board, "discs-images")
-    one, text = result_of(page), page.read_text()
-    dice = one.scores["dice"]
+def test_scores_are_the_result_s(results_folder):
+    page = page_of(results_folder, "discs-images")
+    scored, text = result_of(page), page.read_text()
+    dice = scored.scores["dice"]
     assert f"<strong>{dice.value:.3f}".replace("0.", ".") in text
     assert f"[{dice.low:.3f}, {dice.high:.3f}]".replace("0.", ".") in text
     for label in ("nerve", "vessel"):
-        value = f"{one.protocol.per_class[label]['iou'].value:.3f}".replace("0.", ".")
+        value = f"{scored.protocol.per_class[label]['iou'].value:.3f}".replace("0.", ".")
         assert re.search(rf'<tr><th scope="row">{label}</th>.*?{re.escape(value)}', text)
-    assert f"python scripts/reproduce.py {one.run_id} --data data" in text
-    assert one.data.fingerprint in text and one.code.commit in text
-    assert one.machine.packages["numpy"] in text and 'href="../../index.html"' in text
-    assert one.protocol.description in html.unescape(text)
+    assert f"python scripts/reproduce.py {scored.run_id} --data data" in text
+    assert scored.data.fingerprint in text and scored.code.commit in text
+    assert scored.machine.packages["numpy"] in text and 'href="../../index.html"' in text
+    assert scored.protocol.description in html.unescape(text)
 
 
-def test_images_that_may_not_be_shown_are_figures_only(board):
-    page = page_of(board, "discs-none")
+def test_images_that_may_not_be_shown_are_figures_only(results_folder):
+    page = page_of(results_folder, "discs-none")
     text, cases = (
         page.read_text(),
         {row["case"] for row in load_cases(page.with_suffix(".json"))},
@@ -169,22 +174,22 @@ def test_images_that_may_not_be_shown_are_figures_only(board):
     assert "data-histogram" in text and ">vessel</th>" in text
 
 
-def test_a_result_without_a_gallery_says_how_to_make_one(board):
-    page = page_of(board, "discs-images")
+def test_a_result_without_a_gallery_says_how_to_make_one(results_folder):
+    page = page_of(results_folder, "discs-images")
     text = result.render_result(result_of(page), load_cases(page.with_suffix(".json"))).decode()
     assert f"python scripts/gallery.py {result_of(page).run_id} --data data --runs runs" in text
     assert "<img" not in text and "data-histogram" in text and "The worst 6 test images" in text
 
 
-def test_a_result_without_cases_is_still_a_page(board):
-    one = result_of(page_of(board, "discs-images"))
-    bare = replace(one.protocol, per_class={}, target_score={})
-    text = result.render_result(replace(one, protocols=(bare,), config={}), []).decode()
+def test_a_result_without_cases_is_still_a_page(results_folder):
+    scored = result_of(page_of(results_folder, "discs-images"))
+    bare = replace(scored.protocol, per_class={}, target_score={})
+    text = result.render_result(replace(scored, protocols=(bare,), config={}), []).decode()
     assert "data-histogram" not in text and "Every score" in text
 
 
-def test_a_damaged_gallery_stops_the_pages(board, tmp_path):
-    page = page_of(board, "discs-images")
+def test_a_damaged_gallery_stops_the_pages(results_folder, tmp_path):
+    page = page_of(results_folder, "discs-images")
     copy = tmp_path / "discs-images" / "segment" / page.name
     copy.parent.mkdir(parents=True)
     for suffix in (".json", ".cases.csv.gz", ".gallery.json.gz"):
@@ -193,25 +198,25 @@ def test_a_damaged_gallery_stops_the_pages(board, tmp_path):
             source.read_bytes()[: -20 if "gallery" in suffix else None]
         )
     with pytest.raises(DataError, match=r"\.gallery\.json\.gz: expected gzipped JSON"):
-        result.render_pages(tmp_path, load_results(tmp_path), {})
+        result.render_stale_pages(tmp_path, load_results(tmp_path), {}, Cache())
 
 
-def test_text_of_a_result_is_never_markup(board):
-    page = page_of(board, "discs-images")
-    one, rows = result_of(page), load_cases(page.with_suffix(".json"))
-    drawn = load_gallery(page.with_suffix(".json"), one)
+def test_text_of_a_result_is_never_markup(results_folder):
+    page = page_of(results_folder, "discs-images")
+    scored, rows = result_of(page), load_cases(page.with_suffix(".json"))
+    drawn = load_gallery(page.with_suffix(".json"), scored)
     drawn |= {"classes": [NASTY, "vessel"], "curves": {NASTY: [[1, 2.0]]}, "attribution": NASTY}
     drawn["cases"] = [{**case, "case": NASTY} for case in drawn["cases"]]
     names = {"nerve": NASTY, "vessel": "vessel"}
     rows = [{**row, "case": NASTY, "class": names[row["class"]]} for row in rows]
     protocol = replace(
-        one.protocol,
+        scored.protocol,
         description=NASTY,
-        scores={**one.scores, "dice:no-leak": one.scores["dice"]},
-        per_class={names[label]: part for label, part in one.protocol.per_class.items()},
+        scores={**scored.scores, "dice:no-leak": scored.scores["dice"]},
+        per_class={names[label]: part for label, part in scored.protocol.per_class.items()},
     )
-    data = replace(one.data, leakage=Leakage(1, NASTY, (NASTY,)), splits=NASTY)
-    nasty = replace(one, protocols=(protocol, *one.protocols[1:]), data=data)
+    data = replace(scored.data, leakage=Leakage(1, NASTY, (NASTY,)), splits=NASTY)
+    nasty = replace(scored, protocols=(protocol, *scored.protocols[1:]), data=data)
     text = result.render_result(nasty, rows, drawn).decode()
     assert "<b>" not in text and text.count("</script>") == page.read_text().count("</script>")
     assert text.count(html.escape(NASTY).replace("&quot;", "&#34;")) > 10
@@ -227,14 +232,15 @@ def test_text_of_a_result_is_never_markup(board):
 def svg(shape, width):
     """The SVG element of a gallery's shape."""
     macros = templates().get_template("pictures.html").module
-    return str(macros.svg(result_pictures.show_shape(shape, width))).strip()
+    return str(macros.svg(shape, width)).strip()
 
 
 def test_shapes_lie_on_their_pixels():
     """Pixel centres are half a pixel into the frame; boxes are edges already."""
     area = {"class": 1, "kind": "area", "at": [[0, -0.5, 0.5, 0, 0, 0.5], [1, 1, 2, 1, 2, 2]]}
     assert svg(area, 64) == (
-        '<path class="area" style="--c:#ffb31a" transform="translate(.5 .5)" d="M0 -0.5 0.5 0 0 0.5ZM1 1 2 1 2 2Z"/>'
+        '<path class="area" style="--c:#ffb31a" transform="translate(.5 .5)" '
+        'd="M0 -0.5 0.5 0 0 0.5ZM1 1 2 1 2 2Z"/>'
     )
     box = {
         "class": 0,
@@ -253,8 +259,8 @@ def test_shapes_lie_on_their_pixels():
 
 def test_histogram_and_quartiles_by_hand():
     values = {"all classes": [0.0, 0.049, 0.05, 0.5, 1.0], "nerve": []}
-    found = result_tables.histogram_data(values, "segment")
-    counts = found["rows"][0]["counts"]
+    histogram = result_cases.histogram_data(values, "segment")
+    counts = histogram["rows"][0]["counts"]
     assert (counts[0], counts[1], counts[10], counts[19], sum(counts)) == (
         2,
         1,
@@ -262,44 +268,45 @@ def test_histogram_and_quartiles_by_hand():
         1,
         5,
     )  # the last bin holds its end
-    assert found["edges"][1] == 0.05 and sum(found["rows"][1]["counts"]) == 0
-    rows = result_tables.quartile_table(values, "segment").rows
+    assert histogram["edges"][1] == 0.05 and sum(histogram["rows"][1]["counts"]) == 0
+    rows = result_cases.quartile_rows(values, "segment")
     assert rows[0] == ["all classes", "5", ".000", ".049", ".050", ".500", "1.000"]
     assert rows[1] == ["nerve", "0", *["–"] * 5]
-    assert result_tables.histogram_data({"all classes": [1.0, 8.0]}, "landmark")["edges"][-1] == 8
+    assert result_cases.histogram_data({"all classes": [1.0, 8.0]}, "landmark")["edges"][-1] == 8
 
 
 @pytest.mark.parametrize(
-    ("record", "how", "wanted"),
+    ("origin", "how", "expected"),
     [
-        ({"origin": "run"}, commands.RunCommand(("dataset=d",), 1, 2), "python -m usbench dataset=d seed=1 fold=2"),
-        ({"origin": "run"}, commands.RunCommand(None, 1), ""),
-        ({"origin": "run"}, None, ""),
-        ({"origin": "baseline"}, None, "python scripts/sanity.py dataset=d task=segment source=real"),
-        ({"origin": "human"}, None, "python scripts/interrater.py dataset=d"),
-        ({"origin": "external"}, None, f"{SCORE} segment --dataset d --predictions PREDICTIONS --name m"),
+        ("run", commands.RunCommand(("dataset=d",), 1, 2), f"{RUN} dataset=d seed=1 fold=2"),
+        ("run", commands.RunCommand(None, 1), ""),
+        ("run", None, ""),
+        ("baseline", None, "python scripts/sanity.py dataset=d task=segment source=real"),
+        ("human", None, "python scripts/interrater.py dataset=d"),
+        ("external", None, f"{SCORE} segment --dataset d --predictions PREDICTIONS --name m"),
     ],
-)  # fmt: skip
-def test_the_command_of_a_result(board, record, how, wanted):
-    one = result_of(page_of(board, "discs-images"))
-    one = replace(one, dataset="d", task="segment", model="m", **record)
-    assert commands.result_command(one, how) == wanted
+)
+def test_the_command_of_a_result(results_folder, origin, how, expected):
+    scored = result_of(page_of(results_folder, "discs-images"))
+    scored = replace(scored, dataset="d", task="segment", model="m", origin=origin)
+    assert commands.result_command(scored, how) == expected
 
 
 @pytest.mark.process
 def test_landmarks_have_a_page_too(compose, tmp_path):
-    """A phantom's figures, as if its images were real: points and curves are drawn, errors are told in px."""
+    """A phantom's figures, as if its images were real: points and curves are drawn, errors are told
+    in px."""
     config, path = finish(compose, tmp_path, "unity", "landmark")
-    one, rows = load_result(path), load_cases(path)
-    run = open_stored_run(one, config.runs)
+    scored, rows = load_result(path), load_cases(path)
+    run = open_stored_run(scored, config.runs)
     hashed = list(dict.fromkeys(row["case"] for row in rows))  # in the order of the samples
     case = dict(zip(hashed, run.dataset.samples("test").ids, strict=True))
     named = [{**row, "case": case[row["case"]]} for row in rows]
-    dataset = {**one.config["dataset"], "redistribute": "images"}
+    dataset = {**scored.config["dataset"], "redistribute": "images"}
     real = replace(
-        one,
-        data=replace(one.data, phantom=False),
-        config={**one.config, "dataset": dataset},
+        scored,
+        data=replace(scored.data, phantom=False),
+        config={**scored.config, "dataset": dataset},
     )
     drawn = gallery.make_gallery(real, run.predictions("test"), named)
     kinds = {shape["kind"] for one_case in drawn["cases"] for shape in one_case["truth"]["shapes"]}
@@ -314,8 +321,8 @@ def test_landmarks_have_a_page_too(compose, tmp_path):
 
 
 @pytest.mark.process
-def test_a_page_opens_from_disk_and_its_switches_work(board):
-    with opened(page_of(board, "discs-images")) as page:
+def test_a_page_opens_from_disk_and_its_switches_work(results_folder):
+    with opened(page_of(results_folder, "discs-images")) as page:
         pictures = page.locator(".picture img")
         assert pictures.count() == 3
         for n in range(3):
@@ -330,13 +337,13 @@ def test_a_page_opens_from_disk_and_its_switches_work(board):
             page.evaluate("document.querySelector('figure[data-curve] svg').getAttribute('role')")
             == "img"
         )
-        truth, guess = page.locator("g.target").first, page.locator("g.prediction").first
-        assert truth.is_visible() and guess.is_visible()
+        target, prediction = page.locator("g.target").first, page.locator("g.prediction").first
+        assert target.is_visible() and prediction.is_visible()
         page.get_by_label("Target (solid)").uncheck()
-        assert not truth.is_visible() and guess.is_visible()
+        assert not target.is_visible() and prediction.is_visible()
         page.get_by_label("Prediction (dashed)").focus()
         page.keyboard.press("Space")
-        assert not guess.is_visible()
+        assert not prediction.is_visible()
         page.get_by_label("Prediction (dashed)").check()
         stroke = "() => getComputedStyle(document.querySelector('g.prediction path')).stroke"
         assert page.evaluate(stroke) == "rgb(86, 193, 255)"  # nerve's
@@ -345,36 +352,41 @@ def test_a_page_opens_from_disk_and_its_switches_work(board):
 
 
 @pytest.mark.process
-def test_an_outline_lies_over_its_mask(board):
-    """The truth's path, as the browser places it, holds the middle of a pixel inside and not that of one outside."""
-    page_file = page_of(board, "discs-images")
+def test_an_outline_lies_over_its_mask(results_folder):
+    """The truth's path, as the browser places it, holds the middle of a pixel inside and not that
+    of one outside."""
+    page_file = page_of(results_folder, "discs-images")
     drawn = load_gallery(page_file.with_suffix(".json"), result_of(page_file))["cases"][0]
     name = Path(drawn["case"]).name
-    mask = np.asarray(Image.open(board.parent / "data" / "labels" / f"{name}.png"))
-    edge = [(row, column) for row in range(2, 46) for column in range(2, 62)
-            if len(set(mask[row - 1 : row + 2, column - 1 : column + 2].ravel().tolist())) > 1]  # fmt: skip
+    mask = np.asarray(Image.open(results_folder.parent / "data" / "labels" / f"{name}.png"))
+    edge = []
+    for row, column in product(range(2, 46), range(2, 62)):
+        if len(np.unique(mask[row - 1 : row + 2, column - 1 : column + 2])) > 1:
+            edge.append((row, column))
     with opened(page_file) as page:
         inside = page.evaluate(
-            """points => { const path = document.querySelector('g.target path'), svg = path.ownerSVGElement;
+            """points => { const path = document.querySelector('g.target path');
+            const svg = path.ownerSVGElement;
             const back = path.transform.baseVal.consolidate().matrix.inverse();
-            return points.map(([row, column]) => path.isPointInFill(
-              Object.assign(svg.createSVGPoint(), {x: column + .5, y: row + .5}).matrixTransform(back))); }""",
+            return points.map(([row, column]) => {
+              const point = Object.assign(svg.createSVGPoint(), {x: column + .5, y: row + .5});
+              return path.isPointInFill(point.matrixTransform(back)); }); }""",
             edge,
         )
     assert inside == [bool(mask[at] == 1) for at in edge]
 
 
 @pytest.mark.process
-def test_to_a_result_and_back_and_its_command_copied(board):
-    key = result_of(page_of(board, "discs-images", "detect")).run_id
-    with opened(board / "index.html") as page:
-        page.get_by_role("link", name=key).click()
+def test_to_a_result_and_back_and_its_command_copied(results_folder):
+    run_id = result_of(page_of(results_folder, "discs-images", "detect")).run_id
+    with opened(results_folder / "index.html") as page:
+        page.get_by_role("link", name=run_id).click()
         page.locator("g.prediction rect").first.wait_for()
         assert page.locator("g.prediction text").first.text_content() == "0.90"
         page.get_by_role("button", name="Copy").last.click()
         assert (
             page.evaluate("navigator.clipboard.readText()")
-            == f"python scripts/reproduce.py {key} --data data"
+            == f"python scripts/reproduce.py {run_id} --data data"
         )
         page.keyboard.press("Tab")
         page.get_by_role("link", name="All results").click()
@@ -384,9 +396,9 @@ def test_to_a_result_and_back_and_its_command_copied(board):
 
 @pytest.mark.process
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_has_no_sideways_scroll_in_either_theme(board, theme):
+def test_a_phone_has_no_sideways_scroll_in_either_theme(results_folder, theme):
     for dataset in ("discs-images", "discs-none"):
-        with opened(page_of(board, dataset), width=375, height=700, theme=theme) as page:
+        with opened(page_of(results_folder, dataset), width=375, height=700, theme=theme) as page:
             page.evaluate(
                 "document.querySelectorAll('details').forEach((part) => { part.open = true; })"
             )

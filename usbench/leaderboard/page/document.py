@@ -1,6 +1,6 @@
-"""Self-contained HTML pages: templates, styles, scripts and data.
+"""Self-contained HTML pages, and Markdown: templates, styles, scripts and data.
 
-It knows how text is kept from being read as HTML, and nothing of what a page shows. A page sends
+It knows how text is kept from being read as markup, and nothing of what a page shows. A page sends
 nothing and loads nothing from a network: its content security policy forbids it.
 """
 
@@ -11,8 +11,10 @@ import re
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
+
+from usbench.results.format import format_interval, format_value, format_with_interval
 
 FOLDER = Path(__file__).resolve().parent
 ASSETS = FOLDER / "assets"
@@ -20,19 +22,32 @@ ASSETS = FOLDER / "assets"
 
 @cache
 def templates() -> Environment:
-    """The templates; every text that they are given is escaped."""
-    return Environment(
+    """The templates, with filters for scores and Markdown; HTML escapes every text it is given."""
+    environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
+        autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
+        auto_reload=False,  # templates stay as they are while pages are rendered
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {
+        "score": format_value,
+        "interval": format_interval,
+        "with_interval": format_with_interval,
+        "cell": escape_cell,
+    }
+    return environment
 
 
-def render(template: str, **values: object) -> bytes:
+def render(template: str, **values: object) -> str:
     """A page. values: what the template shows."""
-    return templates().get_template(template).render(values).encode()
+    return templates().get_template(template).render(values)
+
+
+def escape_cell(text: str) -> str:
+    """Text that can't break out of a cell of a Markdown table."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 @cache

@@ -6,24 +6,44 @@ It shows scores, curves, cases, how to run it again, and pictures where images m
 share what lies in results/assets (see `shared_assets`) and open from disk without a network. For
 images that may not be shared a page has numbers only: no picture, no case. The same result, case
 table and gallery give the same bytes.
+
+A page takes milliseconds, a leaderboard of ten thousand results a minute of them. A page's sha256
+is cached by all that it follows from, as the leaderboard's tests are (leaderboard/cache.py).
+Without the cache every page is rendered again, with the same bytes.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from usbench.leaderboard.page import result_tables as tables
+from usbench.io.console import track
+from usbench.io.files import JsonObject, file_sha256
+from usbench.leaderboard.cache import Cache, hash_code, key
+from usbench.leaderboard.columns import NO_LEAKAGE
+from usbench.leaderboard.page import result_cases
 from usbench.leaderboard.page.commands import RunCommand, result_command
 from usbench.leaderboard.page.document import ASSETS, as_json, render
-from usbench.leaderboard.page.result_pictures import Pictures, show_pictures
-from usbench.leaderboard.page.result_settings import setting_tables
+from usbench.leaderboard.settings import flatten, node_at, read_settings
+from usbench.metrics.scores import Figures
 from usbench.results import store
-from usbench.results.gallery.cases import display_quality, is_judgeable
-from usbench.results.gallery.file import Gallery, load_gallery, may_show_images, why_no_gallery
+from usbench.results.format import USUAL_SCORES, format_value
+from usbench.results.gallery.cases import (
+    is_judgeable,
+    parse_rows,
+    qualities_by_class,
+    rank_cases,
+)
+from usbench.results.gallery.file import (
+    Gallery,
+    gallery_path,
+    load_gallery,
+    may_show_images,
+    why_no_gallery,
+)
 from usbench.results.result import Result
-from usbench.types import Task
 
 SHARED = (
     "page.css",
@@ -34,42 +54,36 @@ SHARED = (
     "vendor/plot.umd.min.js",
     "vendor/LICENSES.txt",
 )
-CASE_QUALITY: Mapping[Task, str] = {
-    "segment": "Dice {}",
-    "detect": "F1 {}",
-    "landmark": "mean error {} px",
+TITLES = {  # of scores
+    "dice": "Dice",
+    "iou": "IoU",
+    "map50_95": "mAP50-95",
+    "map50": "mAP50",
+    "map75": "mAP75",
+    "ar100": "AR100",
+    "mre_px": "mean radial error, px",
+    "mre_mm": "mean radial error, mm",
+    "nsd": "surface Dice",
+    "hd95_px": "HD95, px",
 }
+SOURCES = (  # what a page follows from, and more
+    "**/*.py",
+    "leaderboard/page/assets/**/*",
+    "leaderboard/page/templates/*",
+)
 
 
-def render_pages(
-    folder: Path, results: Iterable[Result], commands: Mapping[str, RunCommand]
-) -> dict[Path, bytes]:
-    """The page of every result that has one, by its path.
-
-    Args:
-        folder: the results folder.
-        results: all results.
-        commands: run id → how to run it again; pages of runs that it lacks name no command.
-
-    Raises:
-        DataError: a case table or gallery is damaged; the message names the file.
-    """
-    pages = {}
-    for result in with_page(results):
-        path = store.result_path(folder, result)
-        gallery = load_gallery(path, result) if why_no_gallery(result) is None else None
-        cases = store.read_cases(path, result)
-        page = render_result(result, cases, gallery, commands.get(result.run_id))
-        pages[path.with_suffix(".html")] = page
-    return pages
+def with_page(results: Iterable[Result]) -> Iterator[Result]:
+    """Finished results on real images."""
+    return (result for result in results if result.is_done and not result.data.phantom)
 
 
 def page_links(results: Iterable[Result]) -> dict[str, str]:
     """Run id → the page's address, relative to the results folder."""
     links = {}
     for result in with_page(results):
-        path = store.result_path(Path(), result)
-        links[result.run_id] = path.with_suffix(".html").as_posix()
+        page = store.result_path(Path(), result).with_suffix(".html")
+        links[result.run_id] = page.as_posix()
     return links
 
 
@@ -78,17 +92,48 @@ def shared_assets() -> dict[str, bytes]:
     return {name.removeprefix("vendor/"): (ASSETS / name).read_bytes() for name in SHARED}
 
 
-def with_page(results: Iterable[Result]) -> Iterator[Result]:
-    """Finished results on real images."""
-    return (result for result in results if result.is_done and not result.data.phantom)
+# ---- which pages have to be rendered
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A training curve, which result.js draws."""
+def render_stale_pages(
+    folder: Path, results: Iterable[Result], commands: Mapping[str, RunCommand], cache: Cache
+) -> dict[Path, bytes]:
+    """The result pages that are missing or out of date, by their path.
 
-    name: str
-    caption: str
+    Args:
+        folder: the results folder.
+        results: all results.
+        commands: run id → how to run it again; pages of runs that it lacks name no command.
+        cache: hashes of pages that were rendered earlier.
+
+    Raises:
+        DataError: a case table or gallery is damaged; the message names the file.
+    """
+    stale = []
+    for result in with_page(results):
+        path = store.result_path(folder, result)
+        files = (path, gallery_path(path))  # the result names its case table's sha256
+        command = commands.get(result.run_id)
+        facts = key(hash_code(SOURCES), *map(hash_if_there, files), repr(command))
+        page_hash = cache.get(facts)
+        if page_hash is None or page_hash != hash_if_there(path.with_suffix(".html")):
+            stale.append((facts, path, result))
+    pages: dict[Path, bytes] = {}
+    for facts, path, result in track(stale, "pages of results", len(stale)):
+        gallery = load_gallery(path, result) if why_no_gallery(result) is None else None
+        cases = store.read_cases(path, result)
+        content = render_result(result, cases, gallery, commands.get(result.run_id))
+        cache.put(facts, hashlib.sha256(content).hexdigest())
+        pages[path.with_suffix(".html")] = content
+    return pages
+
+
+def hash_if_there(path: Path) -> str | None:
+    """sha256 of a file; None where there is none."""
+    return file_sha256(path) if path.is_file() else None
+
+
+# ---- one page
 
 
 def render_result(
@@ -106,87 +151,133 @@ def render_result(
         command: how to run it again; None where it isn't known.
     """
     task = result.task
-    has_gallery = why_no_gallery(result) is None
-    gallery = gallery if has_gallery else None
+    may_have_gallery = why_no_gallery(result) is None
+    gallery = gallery if may_have_gallery else None
     curves = gallery["curves"] if gallery else {}
-    data: dict[str, object] = {"curves": curves}
-    cases = worst_cases = quartiles = None
+    data: JsonObject = {"curves": curves}
+    worst = quartiles = None
     if is_judgeable(case_table, task):
-        cases = tables.judge_cases(case_table, result)
-        spread = tables.spread_of_cases(cases, task)
-        data["histogram"] = tables.histogram_data(spread, task)
-        quartiles = tables.quartile_table(spread, task)
+        rows = parse_rows(case_table)
+        ranked = rank_cases(rows, task)
+        by_class = qualities_by_class(rows, task, list(result.protocol.per_class))
+        spread = result_cases.spread_of_cases(ranked, by_class, task)
+        data["histogram"] = result_cases.histogram_data(spread, task)
+        quartiles = result_cases.quartile_rows(spread, task)
         if may_show_images(result):
-            worst_cases = tables.worst_case_table(cases, result)
-    is_reproducible = command is not None and command.reproducible
-    path = store.result_path(Path(), result)
+            worst = result_cases.worst_cases(ranked, by_class, task)
     return render(
         "result.html",
-        title=f"{result.model} on {result.dataset}",
-        facts_line=" · ".join(describe_run(result)),
-        run_id=result.run_id,
-        summary=tables.summarize(result),
-        quality=tables.QUALITY[task],
-        gallery=show_gallery(gallery, result) if gallery else None,
-        gallery_command=f"python scripts/gallery.py {result.run_id} --data data --runs runs"
-        if has_gallery
-        else None,
-        curves=[describe_curve(name, curves[name]) for name in sorted(curves, key=curve_order)],
+        result=result,
+        file=store.result_path(Path(), result).name,
+        quality=result_cases.QUALITY[task],
+        short_quality=result_cases.SHORT_QUALITY[task],
+        describe_quality=result_cases.describe_quality,
+        gallery=gallery,
+        may_have_gallery=may_have_gallery,
+        curve_names=sorted(curves, key=lambda name: (name.startswith("lr"), name)),
         quartiles=quartiles,
-        worst_cases=worst_cases,
-        scores=tables.score_table(result),
-        undefined=tables.undefined_scores(result.scores),
-        other_protocols=tables.other_protocols(result),
-        classes=tables.class_tables(result),
+        worst_cases=worst,
+        most_classes=result_cases.MOST_CLASSES,
+        titles=TITLES,
+        no_leakage=NO_LEAKAGE,
+        leaks=any(name.endswith(NO_LEAKAGE) for name in result.scores),
+        undefined=undefined_scores(result.scores),
+        usual_scores=usual_scores(result),
+        class_scores=class_scores(result),
         command=result_command(result, command),
-        reproduce_command=f"python scripts/reproduce.py {result.run_id} --data data"
-        if is_reproducible
-        else None,
+        is_reproducible=command is not None and command.reproducible,
         settings=setting_tables(result),
-        files=[path.name, result.cases] if result.cases else [path.name],
         data=as_json(data),
-    )
+    ).encode()
 
 
-def describe_run(result: Result) -> list[str]:
-    """What the page's second line names: dataset, task, and how it was trained."""
-    parts = [result.dataset, result.task]
-    if result.trained_on:
-        parts.append(f"trained on {result.trained_on}")
-    if result.recipe:
-        parts.append(f"{result.recipe} recipe")
-    if result.seed is not None:
-        parts.append(f"seed {result.seed}")
-    if result.fold is not None:
-        parts.append(f"fold {result.fold}")
-    if result.origin != "run":
-        parts.append(result.origin)
-    return parts
+def undefined_scores(figures: Figures) -> dict[str, list[str]]:
+    """Why some scores have no value → which."""
+    reasons: dict[str, list[str]] = {}
+    for name, figure in figures.items():
+        if figure.value is None and not name.endswith(NO_LEAKAGE):
+            reasons.setdefault(figure.reason or "undefined", []).append(name)
+    return reasons
 
 
-def show_gallery(gallery: Gallery, result: Result) -> Pictures:
-    """The pictures with the quality of each case."""
-    qualities = {}
-    for case in gallery["cases"]:
-        quality = display_quality(case["quality"], result.task)
-        text = tables.format_quality(quality, result.task)
-        qualities[case["case"]] = CASE_QUALITY[result.task].format(text)
-    return show_pictures(gallery, qualities, tables.leaking_images(result))
+def usual_scores(result: Result) -> dict[str, str]:
+    """The usual scores that classes have → their names for people."""
+    names = set().union(*result.protocol.per_class.values())
+    return {name: TITLES.get(name, name) for name in USUAL_SCORES[result.task] if name in names}
 
 
-def curve_order(name: str) -> tuple[bool, str]:
-    """By name, learning rates last."""
-    return name.startswith("lr"), name
+def class_scores(result: Result) -> list[str]:
+    """The scores that are defined for some class."""
+    names: dict[str, None] = {}
+    for figures in result.protocol.per_class.values():
+        for name, figure in figures.items():
+            if figure.value is not None:
+                names[name] = None
+    return list(names)
 
 
-def describe_curve(name: str, points: Sequence[Sequence[float]]) -> Curve:
-    """A curve's course as text. points: (epoch, value)."""
-    first_epoch, first = points[0]
-    last_epoch, last = points[-1]
-    low_epoch, low = min(points, key=lambda point: point[1])
-    high_epoch, high = max(points, key=lambda point: point[1])
-    caption = (
-        f"{name}: {first:.4g} at epoch {first_epoch:g}, {last:.4g} at epoch {last_epoch:g}; "
-        f"lowest {low:.4g} (epoch {low_epoch:g}), highest {high:.4g} (epoch {high_epoch:g})"
-    )
-    return Curve(name, caption)
+# ---- the settings of its run
+
+
+def setting_tables(result: Result) -> dict[str, list[tuple[str, str]]]:
+    """Recipe, model, run, data, code and machine: title → (name, text) of what is known."""
+    settings = read_settings(result)
+    code, machine = result.code, result.machine
+    run: dict[str, object] = {
+        "seed": result.seed,
+        "fold": result.fold,
+        "trained_on": result.trained_on,
+        "device": result.device,
+        "precision": result.precision,
+        "threads": result.threads,
+        "parameters": f"{result.parameters:,}" if result.parameters else None,
+    }
+    run |= {f"seconds, {stage}": value for stage, value in (result.seconds or {}).items()}
+    chosen = result.validation
+    if chosen is not None and chosen.value is not None:
+        run[f"{chosen.name} on validation"] = format_value(chosen.value, chosen.name)
+    data: dict[str, object] = {f"{name} images": n for name, n in result.data.counts.items()}
+    data |= {
+        "split": result.data.splits,
+        "licence": settings.dataset.get("licence"),
+        "fingerprint": result.data.fingerprint,
+    }
+    return {
+        f"Recipe: {result.recipe}": text_facts(dict(flatten(node_at(settings.model, "recipe")))),
+        "Model": text_facts(dict(flatten(node_at(settings.model, "build")))),
+        "Run": text_facts(run),
+        "Data": text_facts(data),
+        "Code": text_facts(
+            {
+                "version": code.version,
+                "commit": code.commit,
+                "uncommitted changes": "yes" if code.dirty else "no",
+            }
+        ),
+        "Machine and packages": text_facts(
+            {"processor": machine.processor, "GPU": machine.gpu, **machine.packages}
+        ),
+    }
+
+
+def text_facts(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """(name, text) of the values that are known."""
+    facts = []
+    for name, value in values.items():
+        if value not in (None, "", [], {}):
+            facts.append((name, plain_text(value)))
+    return facts
+
+
+def plain_text(value: object) -> str:
+    """A value of a configuration as text: a flat list without brackets, all else as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)) and not any(map(is_nested, value)):
+        return ", ".join(map(plain_text, value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def is_nested(value: object) -> bool:
+    """Whether a value holds others."""
+    return isinstance(value, (list, tuple, Mapping))

@@ -18,19 +18,15 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
 )
-SIZE = (1280, 1240)  # px
+SIZE = {"width": 1280, "height": 1240}  # of the window, px
 FIRST_SCORE = ".tabulator-row .whisker"  # a score in the first table
 TIMEOUT_MS = 60_000
 DRAWING_MS = 500  # from the first table to the drawings below it
 
 
 @contextmanager
-def open_page(path: Path, size: tuple[int, int] = SIZE) -> Iterator[Any]:
+def open_page(path: Path) -> Iterator[Any]:
     """A page from disk in Chromium, as a Playwright page, once its first table is there.
-
-    Args:
-        path: the page.
-        size: (width, height) of the window, px.
 
     Raises:
         RunError: Chromium or Playwright isn't installed, or shows no leaderboard.
@@ -47,9 +43,7 @@ def open_page(path: Path, size: tuple[int, int] = SIZE) -> Iterator[Any]:
     try:
         with sync_playwright() as started:
             browser = started.chromium.launch(executable_path=program, args=list(OPTIONS))
-            view = browser.new_page(
-                viewport={"width": size[0], "height": size[1]}, color_scheme="light"
-            )
+            view = browser.new_page(viewport=SIZE, color_scheme="light")
             view.goto(path.resolve().as_uri(), wait_until="commit")
             view.wait_for_selector(FIRST_SCORE, timeout=TIMEOUT_MS)
             yield view

@@ -7,10 +7,11 @@ Scores from different protocols never share a table.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from operator import itemgetter
 
+from usbench.io.files import JsonObject
 from usbench.leaderboard import legend
 from usbench.leaderboard.columns import (
     FilledColumn,
@@ -29,10 +30,9 @@ from usbench.leaderboard.columns import (
     table_title,
 )
 from usbench.leaderboard.page.commands import RunCommand, row_command
-from usbench.leaderboard.published import Dataset
-from usbench.leaderboard.rows import Row, transfer_tables
+from usbench.leaderboard.published import DatasetSummary, datasets_by_name
+from usbench.leaderboard.rows import Row, RowScore, transfer_tables
 
-Json = dict[str, Any]
 Links = Mapping[str, str]  # run id → address of its page
 Commands = Mapping[str, RunCommand]  # run id → how to run it again
 NOTES = {  # kinds of notes, in their order on the page
@@ -58,14 +58,13 @@ MARKS = {
 
 
 def page_data(
-    rows: Sequence[Row], datasets: Iterable[Dataset], links: Links, commands: Commands
-) -> Json:
+    rows: Sequence[Row], datasets: Iterable[DatasetSummary], links: Links, commands: Commands
+) -> JsonObject:
     """The data of the page; the arguments are `index.render_index`'s."""
-    by_name = {dataset.name: dataset for dataset in reversed(list(datasets))}
+    by_name = datasets_by_name(datasets, rows)
     tasks = []
     for (name, _), task_rows in groupby(rows, key=lambda row: (row.dataset, row.task)):
-        dataset = by_name.get(name, Dataset(name))
-        tasks.append(task_data(list(task_rows), dataset, links, commands))
+        tasks.append(task_data(list(task_rows), by_name[name], links, commands))
     ours = Counter(f"{row.dataset}/{row.task}" for row in rows if row.origin == "run")
     return {
         "tasks": tasks,
@@ -76,18 +75,21 @@ def page_data(
     }
 
 
-def task_data(rows: Sequence[Row], dataset: Dataset, links: Links, commands: Commands) -> Json:
+def task_data(
+    rows: Sequence[Row], dataset: DatasetSummary, links: Links, commands: Commands
+) -> JsonObject:
     """One dataset's rows of one task: a table for each protocol, then what failed."""
     task = rows[0].task
-    notes = [note for note in dataset.notes if note.task in ("", task)]
-    notes.sort(key=lambda note: list(NOTES).index(note.kind))
+    notes = []
+    for kind, title in NOTES.items():
+        for note in dataset.notes:
+            if note.kind == kind and note.task in ("", task):
+                notes.append({"kind": kind, "title": title, "text": note.description})
+    known = set(map(itemgetter("text"), notes))
     tables = []
     for number, (_, table_rows) in enumerate(groupby(rows, key=lambda row: row.table)):
-        table_id = f"{dataset.name}-{task}-{number}"
-        tables.append(table_data(table_id, list(table_rows), links, commands))
-    known = {note.description for note in notes}
-    for table in tables:
-        table["notes"] = [note for note in table["notes"] if note["text"] not in known]
+        table_id = {"id": f"{dataset.name}-{task}-{number}"}
+        tables.append(table_id | table_data(list(table_rows), known, links, commands))
     return {
         "id": f"{dataset.name}/{task}",
         "dataset": dataset.name,
@@ -95,43 +97,44 @@ def task_data(rows: Sequence[Row], dataset: Dataset, links: Links, commands: Com
         "title": dataset.title,
         "licence": dataset.licence,
         "citation": dataset.citation,
-        "notes": [
-            {"kind": note.kind, "title": NOTES[note.kind], "text": note.description}
-            for note in notes
-        ],
+        "notes": notes,
         "tables": tables,
     }
 
 
-def table_data(table_id: str, rows: Sequence[Row], links: Links, commands: Commands) -> Json:
-    """The rows of one protocol on one set of images, or those without a score."""
+def table_data(
+    rows: Sequence[Row], known: Container[str], links: Links, commands: Commands
+) -> JsonObject:
+    """The rows of one protocol on one set of images, or those without a score.
+
+    known: notes that stand above the table already.
+    """
     failed = rows[0].status != "done"
     columns = fill_columns(failed_columns() if failed else score_columns(rows), rows)
-    data: Json = {
-        "id": table_id,
+    titles = []
+    for filled in columns:
+        kind = "text" if filled.column.number is None else "number"
+        kind = "main" if filled.column.is_main else kind
+        titles.append({"title": filled.column.title, "kind": kind})
+    drawn = [row_data(row, place, columns, links, commands) for place, row in enumerate(rows)]
+    data: JsonObject = {
         "failed": failed,
         "title": "Failed or skipped",
-        "columns": [
-            {"title": filled.column.title, "kind": column_kind(filled)} for filled in columns
-        ],
+        "columns": titles,
         "notes": [],
-        "rows": [row_data(row, place, columns, links, commands) for place, row in enumerate(rows)],
+        "rows": drawn,
     }
-    return data if failed else data | score_table_data(data["rows"], rows)
-
-
-def score_table_data(drawn: Sequence[Json], rows: Sequence[Row]) -> Json:
-    """What a table with scores has beyond others; drawn: its rows' data, which it completes."""
-    first = rows[0]
-    score = main_score_of(rows)
-    classes = table_classes(rows)
-    for data, row in zip(drawn, rows, strict=True):
-        data |= numbers_data(row, score)
+    if failed:
+        return data
+    first, score, classes = rows[0], main_score_of(rows), table_classes(rows)
+    for row_of_page, row in zip(drawn, rows, strict=True):
+        row_of_page |= numbers_data(row, score)
         if row.per_class and classes:
-            data["classes"] = [class_data(row, label) for label in classes]
-    notes = [{"kind": "resolution", "text": text} for text in resolution_notes(rows)]
-    notes += [{"kind": "leakage", "text": text} for text in leakage_notes(rows)]
-    return {
+            row_of_page["classes"] = [class_data(row, label) for label in classes]
+    notes = []
+    for kind, texts in (("resolution", resolution_notes(rows)), ("leakage", leakage_notes(rows))):
+        notes += [{"kind": kind, "text": text} for text in texts if text not in known]
+    return data | {
         "protocol": first.protocol,
         "title": "".join(table_title(first)),
         "reporting": first.reporting and not first.old_protocol,
@@ -143,36 +146,32 @@ def score_table_data(drawn: Sequence[Json], rows: Sequence[Row]) -> Json:
     }
 
 
-def column_kind(filled: FilledColumn) -> str:
-    """How the page shows and sorts a column."""
-    if filled.column.is_main:
-        return "main"
-    return "text" if filled.column.number is None else "number"
-
-
 def row_data(
     row: Row, place: int, columns: Sequence[FilledColumn], links: Links, commands: Commands
-) -> Json:
+) -> JsonObject:
     """A row's texts and numbers by column, and where it comes from. place: in its table."""
-    numbers = []
+    texts, numbers = [], []
     for filled in columns:
         number = filled.column.number
+        texts.append(filled.texts[place])
         numbers.append(None if number is None else rounded(number(row)))
-    data = {
-        "origin": row.origin,
-        "name": row.name,
-        "recipe": row.recipe or "",
-        "texts": [filled.texts[place] for filled in columns],
-        "numbers": numbers,
-        "marks": list(row.marks),
-        "folds": row.pooled or bool(row.folds),
-        "runs": [run_data(row, run_id, links, commands) for run_id in row.run_ids],
-        "command": row_command(row, commands),
-    }
-    return {name: value for name, value in data.items() if value not in ("", [], False)}
+    runs = [run_data(row, run_id, links, commands) for run_id in row.run_ids]
+    return without_none(
+        {
+            "origin": row.origin,
+            "name": row.name,
+            "recipe": row.recipe or None,
+            "texts": texts,
+            "numbers": numbers,
+            "marks": row.marks or None,
+            "folds": row.pooled or bool(row.folds) or None,
+            "runs": runs or None,
+            "command": row_command(row, commands) or None,
+        }
+    )
 
 
-def run_data(row: Row, run_id: str, links: Links, commands: Commands) -> Json:
+def run_data(row: Row, run_id: str, links: Links, commands: Commands) -> JsonObject:
     """One result of a row: what tells it from the others, its page, whether it can be run again."""
     command = commands.get(run_id, RunCommand(None))
     parts = []
@@ -180,30 +179,36 @@ def run_data(row: Row, run_id: str, links: Links, commands: Commands) -> Json:
         parts.append(f"seed {command.seed}")
     if command.fold is not None:
         parts.append(f"fold {command.fold}")
-    data = {
-        "run_id": run_id,
-        "label": ", ".join(parts) or row.name,
-        "href": links.get(run_id),
-        "reproducible": command.reproducible,
-    }
-    return {name: value for name, value in data.items() if value}
+    return without_none(
+        {
+            "run_id": run_id,
+            "label": ", ".join(parts) or row.name,
+            "href": links.get(run_id),
+            "reproducible": command.reproducible or None,
+        }
+    )
 
 
-def numbers_data(row: Row, score: str) -> Json:
+def numbers_data(row: Row, score: str) -> JsonObject:
     """What is drawn of a row: its score with interval and seeds, and what it costs."""
-    data: Json = {
-        "target_score": rounded(row.target_score),
-        "parameters": row.parameters,
-        "hours": rounded(shown_hours(row)),
-        "ms": rounded(latency_ms(row)),
-        "machine": row.cost.on if row.cost and row.reporting else None,
-    }
-    figure = row.scores.get(score)
-    if figure is not None:
-        data["value"] = rounded(figure.value)
-        data["low"], data["high"] = rounded(figure.low), rounded(figure.high)
-        if len(figure.values) > 1:
-            data["dots"] = [rounded(value) for value in figure.values]
+    figure = row.scores.get(score, RowScore(()))
+    return without_none(
+        {
+            "target_score": rounded(row.target_score),
+            "parameters": row.parameters,
+            "hours": rounded(shown_hours(row)),
+            "ms": rounded(latency_ms(row)),
+            "machine": row.cost.on if row.cost and row.reporting else None,
+            "value": rounded(figure.value),
+            "low": rounded(figure.low),
+            "high": rounded(figure.high),
+            "dots": list(map(rounded, figure.values)) if len(figure.values) > 1 else None,
+        }
+    )
+
+
+def without_none(data: JsonObject) -> JsonObject:
+    """The entries that have a value."""
     return {name: value for name, value in data.items() if value is not None}
 
 
@@ -218,13 +223,12 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value + 0.0:.6g}")
 
 
-def transfer_data(rows: Sequence[Row]) -> Json:
+def transfer_data(rows: Sequence[Row]) -> JsonObject:
     """Trained on × tested on, as texts."""
     tables = []
     for table in transfer_tables(rows):
         lines = []
-        for line in table.lines:
-            cells = map(format_transfer, line.rows)
-            lines.append([line.model, line.recipe, line.trained_on, *cells])
+        for recipe, by_dataset in table.lines.items():
+            lines.append([*recipe, *map(format_transfer, map(by_dataset.get, table.tested))])
         tables.append({"task": table.task, "tested": table.tested, "lines": lines})
     return {"text": legend.TRANSFER, "tables": tables}
