@@ -21,8 +21,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
-
 from usbench.cli.overrides import exit_code
+
 from usbench.errors import ConfigError, RunError
 from usbench.evaluate.rescore import find_run_config
 from usbench.io.console import say, table, track, warn
@@ -147,4 +147,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -32,8 +32,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
-
 from usbench.cli.overrides import compose_for_script, exit_code
+
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError
 from usbench.io.console import say, table, track
@@ -233,4 +233,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -23,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from usbench.cli.overrides import exit_code
+
 from usbench.errors import RunError
 from usbench.io.console import say, table
 from usbench.io.files import write_atomically
@@ -181,4 +182,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
 from usbench.cli.overrides import exit_code
+
 from usbench.errors import RunError
 from usbench.io.console import say, table
 from usbench.io.files import replacing
@@ -335,4 +335,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

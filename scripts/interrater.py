@@ -11,11 +11,10 @@ leaderboard; the same files give the same result.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usbench.cli.overrides import compose_for_script, exit_code
+from usbench.cli.script import add_overrides, compose_for_script, make_parser, run_script
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
@@ -26,23 +25,10 @@ from usbench.results.store import load_result
 from usbench.runner.resolve import metric_node
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("overrides", nargs="*", metavar="KEY=VALUE", help="dataset=, data=, results= and others")
-    add("--json", type=Path, metavar="FILE", help="write the result as JSON here too")
-    add("--config-dir", type=Path, metavar="DIR", help="a further folder of configuration")
-    return parser.parse_intermixed_args(argv)
-
-
 def compare(options: argparse.Namespace) -> int:
     """Compare, show, save; the exit code."""
-    config = compose_for_script(
-        ["model=unet", *options.overrides], options.config_dir, "interrater"
-    )
+    overrides = ["model=unet", *options.overrides]
+    config = compose_for_script(overrides, options.config_dir, "interrater")
     dataset = DatasetConfig.from_mapping(config["dataset"])
     if "segment" not in dataset.views:
         raise ConfigError(
@@ -74,9 +60,10 @@ def compare(options: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for damaged files, 2 for a wrong configuration."""
-    options = arguments(argv)
-    return exit_code(lambda: compare(options))
+    parser = make_parser(__doc__, "write the result as JSON here too")
+    add_overrides(parser, "dataset=, data=, results=")
+    return run_script(compare, parser.parse_intermixed_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

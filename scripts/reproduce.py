@@ -12,40 +12,19 @@ where it is different.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from usbench.cli.overrides import exit_code
+from usbench.cli.script import make_parser, run_script, write_json
 from usbench.evaluate import reproduce as reproduction
 from usbench.evaluate.reproduce import Comparison
 from usbench.io.console import say, table
-from usbench.io.files import write_atomically
 from usbench.results import store
 from usbench.results.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
-DEFAULT = "default: %(default)s"  # the help of an option
-
-
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("result", metavar="RESULT", help="a result's file, or its run id")
-    add("--data", type=Path, metavar="DIR", help="releases; default: USBENCH_DATA, else data")
-    add("--weights", type=Path, metavar="FILE", help="the starting weights, if the run had some")
-    add("--folder", type=Path, metavar="DIR", help="keep the run here, to resume it")
-    add(
-        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
-    )
-    add("--json", type=Path, metavar="FILE", help="write the comparison as JSON too")
-    return parser.parse_args(argv)
 
 
 def reproduce(options: argparse.Namespace) -> int:
@@ -57,10 +36,9 @@ def reproduce(options: argparse.Namespace) -> int:
         new = reproduction.run_again(config)
     comparison = reproduction.compare(old, new)
     show(old, new, comparison)
-    if options.json:
-        names = ("dataset", "task", "model", "seed", "run_id")
-        content = {**{name: getattr(old, name) for name in names}, **asdict(comparison)}
-        write_atomically(options.json, json.dumps(content, indent=1) + "\n")
+    names = {"dataset": old.dataset, "task": old.task, "model": old.model}
+    run = {"seed": old.seed, "run_id": old.run_id}
+    write_json(options.json, {**names, **run, **asdict(comparison)})
     return 1 if comparison.verdict == "different" else 0
 
 
@@ -83,9 +61,14 @@ def show(old: Result, new: Result, comparison: Comparison) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where it differs or can't be done here, 2 for others."""
-    options = arguments(argv)
-    return exit_code(lambda: reproduce(options))
+    parser = make_parser(__doc__, "write the comparison as JSON too", results=ROOT / "results")
+    add = parser.add_argument
+    add("result", metavar="RESULT", help="a result's file, or its run id")
+    add("--data", type=Path, metavar="DIR", help="releases; default: USBENCH_DATA, else data")
+    add("--weights", type=Path, metavar="FILE", help="the starting weights, if the run had some")
+    add("--folder", type=Path, metavar="DIR", help="keep the run here, to resume it")
+    return run_script(reproduce, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -213,7 +213,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_trained(trained,
     key = result_of(trained, "spinal").run_id
     there = result_of(trained, "spinal_human").run_id
     for result, runs, says in (
-        (key, tmp_path / "none", "the run of this result isn't here"),
+        (key, tmp_path / "none", "no run of this result found"),
         (there, None, "trained here"),
     ):
         words = [
