@@ -20,7 +20,7 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -101,29 +101,30 @@ def decode(root: Path, size: Size, most: int, threads: int) -> int:
 # ---- plain loops
 
 
-def list_pairs(root: Path, most: int) -> Iterator[tuple[Path, Path]]:
+def list_pairs(root: Path, most: int) -> list[tuple[Path, Path]]:
     """Paths of training images and masks."""
     images, masks = SpinalMasks(CLASSES).folders(root)["train"]
-    for path in sorted(images.iterdir())[:most]:
-        yield path, masks / path.name
+    return [(path, masks / path.name) for path in sorted(images.iterdir())[:most]]
 
 
 def read_with_pil(root: Path, size: Size, most: int) -> int:
     """Pillow, and nothing done with the pixels."""
-    for number, (picture, mask) in enumerate(list_pairs(root, most), start=1):
+    paths = list_pairs(root, most)
+    for picture, mask in paths:
         Image.open(picture).load()
         Image.open(mask).load()
-    return number
+    return len(paths)
 
 
 def read_with_opencv(root: Path, size: Size, most: int) -> int:
     """OpenCV, and nothing done with the pixels."""
     import cv2
 
-    for number, (picture, mask) in enumerate(list_pairs(root, most), start=1):
+    paths = list_pairs(root, most)
+    for picture, mask in paths:
         cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)
         cv2.imread(str(mask))
-    return number
+    return len(paths)
 
 
 def decode_with_pil(root: Path, size: Size, most: int) -> int:
@@ -153,7 +154,7 @@ def decode_with_opencv(root: Path, size: Size, most: int) -> int:
     return len(images)
 
 
-def colours_to_index(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def colours_to_index(colours: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Index mask of an RGB mask, one colour after the other."""
     target = np.zeros(colours.shape[:2], np.uint8)
     for n, colour in enumerate(COLOURS.values()):

@@ -21,37 +21,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
-from usbench.cli.overrides import exit_code
 
+from usbench.cli.script import make_parser, run_script, write_json
 from usbench.errors import ConfigError, RunError
 from usbench.evaluate.rescore import find_run_config
 from usbench.io.console import say, table, track, warn
-from usbench.io.files import write_atomically
 from usbench.results.result import Cost, Result, cost_from_json
 from usbench.results.store import load_result, resolve_result, save_result
 from usbench.runner import launch, machine
 
 ROOT = Path(__file__).resolve().parent.parent
-DEFAULT = "default: %(default)s"  # the help of an option
 BUSY = 0.5  # load over the last minute
 IMAGES = 16  # of the test split, taken in turns
-
-
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("result", nargs="+", metavar="RESULT", help="a result's file, or its run id")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s")
-    add("--threads", type=int, default=machine.cores(), metavar="N", help="default: all cores")
-    add("--results", type=Path, metavar="DIR", default=ROOT / "results", help=DEFAULT)
-    add("--runs", type=Path, metavar="DIR", default=ROOT / "runs", help=DEFAULT)
-    add("--save", action="store_true", help="write the cost into the results")
-    add("--json", type=Path, metavar="FILE", help="write everything as JSON too")
-    add("--child", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # measure one, in a process
-    return parser.parse_args(argv)
 
 
 def bench(options: argparse.Namespace) -> int:
@@ -64,20 +45,18 @@ def bench(options: argparse.Namespace) -> int:
             "measure again later"
         )
     measured = []
-    for path in track(paths, "measuring", len(paths)):
+    for path in track(paths, "measuring"):
         result = load_result(path)
         if not result.is_done or result.origin != "run" or result.trained_on:
             raise ConfigError(f"{path}: expected a finished run of a model that was trained here")
         measured.append((result, measure_in_child(path, options)))
     show(measured)
-    if options.save:
-        for result, cost in measured:
+    content = []
+    for result, cost in measured:
+        content.append({"model": result.model, "run_id": result.run_id, **asdict(cost)})
+        if options.save:
             save_result(options.results, replace(result, cost=cost))
-    if options.json:
-        content = []
-        for result, cost in measured:
-            content.append({"model": result.model, "run_id": result.run_id, **asdict(cost)})
-        write_atomically(options.json, json.dumps(content, indent=1) + "\n")
+    write_json(options.json, content)
     return 0
 
 
@@ -85,11 +64,13 @@ def measure_in_child(path: Path, options: argparse.Namespace) -> Cost:
     """The cost of one result's model, measured by a process that does nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "cost.json"
-        words = [str(path), "--child", str(out), "--device", options.device]
-        words += ["--threads", str(options.threads), "--results", str(options.results)]
-        words += ["--runs", str(options.runs)]
-        environment = {**os.environ, **dict.fromkeys(launch.THREADS, str(options.threads))}
-        done = subprocess.run([sys.executable, __file__, *words], env=environment)
+        threads, folders = (
+            str(options.threads),
+            ["--results", options.results, "--runs", options.runs],
+        )
+        command = [sys.executable, __file__, path, "--child", out, "--device", options.device]
+        environment = {**os.environ, **dict.fromkeys(launch.THREADS, threads)}
+        done = subprocess.run([*command, "--threads", threads, *folders], env=environment)
         if done.returncode or not out.is_file():
             raise RunError(f"{path}: its model couldn't be measured (see above)")
         return cost_from_json(json.loads(out.read_text()))
@@ -142,8 +123,16 @@ def show(measured: Sequence[tuple[Result, Cost]]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run, 2 for a result that can't be measured."""
-    options = arguments(argv)
-    return exit_code(lambda: measure(options) if options.child else bench(options))
+    folders = {"results": ROOT / "results", "runs": ROOT / "runs"}
+    parser = make_parser(__doc__, "write everything as JSON too", **folders)
+    add = parser.add_argument
+    add("result", nargs="+", metavar="RESULT", help="a result's file, or its run id")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s")
+    add("--threads", type=int, default=machine.cores(), metavar="N", help="default: all cores")
+    add("--save", action="store_true", help="write the cost into the results")
+    add("--child", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # measure one, in a process
+    options = parser.parse_args(argv)
+    return run_script(measure if options.child else bench, options)
 
 
 if __name__ == "__main__":

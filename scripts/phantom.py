@@ -65,9 +65,9 @@ def write_views(
             title, total = f"{dataset.name} {task}", sum(spec.counts.values())
             layout.write(folder, console.track(drawn, title, total))
         images = Counter(str(record.split) for record in layout.index(folder))
-        by_split = {split: images[split] for split in SPLITS if images[split]}
-        # A release without splits: a rule makes them.
-        counts[task] = dict(by_split) or {"images": images.total()}
+        counts[task] = {split: images[split] for split in SPLITS if images[split]}
+        if not counts[task]:  # a release without splits: a rule makes them
+            counts[task]["images"] = images.total()
     return counts
 
 

@@ -505,9 +505,9 @@ def _sixteen_on(server: Server, runs: Path) -> None:
 def test_the_benchmark(kind: str) -> None:
     if kind == "server, PostgreSQL" and (reason := bench_tracking.postgres_missing()):
         pytest.skip(reason)
-    options = bench_tracking.arguments(
+    options = bench_tracking.parse_arguments(
         ["--processes", "3", "--epochs", "2", "--epoch-seconds", "0.5"]
     )
-    found = bench_tracking.on_store(kind, options)
+    found = bench_tracking.load_store(kind, options)
     assert (found["values"], found["lost"]) == (3 * 2 * 5, 0)
     assert 0 < found["wait_median"] <= found["wait_max"] == found["share_max"] * 0.5
