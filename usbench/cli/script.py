@@ -142,15 +142,18 @@ def new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def run_script(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+def run_script(
+    command: Callable[[argparse.Namespace], int | None], options: argparse.Namespace
+) -> int:
     """Run a command; an error is one line on stderr.
 
     Returns:
-        What the command returns; 1 for an error of data or environment, 2 of configuration.
+        The command's exit code, 0 where it returns none; 1 for an error of data or environment, 2
+        of configuration.
     """
     add_working_directory()
     try:
-        return command(options)
+        return command(options) or 0
     except UsbenchError as error:
         warn(str(error))
         return error.exit_code
