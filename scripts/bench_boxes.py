@@ -13,7 +13,6 @@ all alike; medians.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import time
@@ -27,8 +26,7 @@ import pycocotools.coco  # type: ignore[import-untyped]
 import pycocotools.cocoeval  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from usbench.cli.script import add_numbers, make_parser, run_script, time_call, write_json
-from usbench.errors import RunError
+from usbench.cli.script import add_numbers, make_parser, time_call, write_json
 from usbench.io.console import say, table
 from usbench.metrics import box_protocols
 from usbench.metrics.average_precision import average_precisions
@@ -130,7 +128,7 @@ def evaluate_peer(
 
 
 def time_evaluators(pairs: Pairs, classes: int, blocks: int) -> Seconds:
-    """Medians of all evaluators in turn. Raises RunError where their figures differ."""
+    """Medians of all evaluators in turn. Raises SystemExit where their figures differ."""
     dataset, results = to_coco(pairs, classes)
     seconds = defaultdict(list)
     for _ in range(blocks):
@@ -139,7 +137,7 @@ def time_evaluators(pairs: Pairs, classes: int, blocks: int) -> Seconds:
         for name in PEERS:
             took, figures = evaluate_peer(name, dataset, results)
             if not np.allclose(figures, expected, rtol=0, atol=CLOSE):
-                raise RunError(f"{name}: expected the twelve figures {expected}, got {figures}")
+                raise SystemExit(f"{name}: expected the twelve figures {expected}, got {figures}")
             seconds[name].append(took)
     medians = {}
     for name, all_blocks in seconds.items():
@@ -167,8 +165,12 @@ def show(title: str, seconds: Seconds) -> None:
     table(title, ["evaluator", "whole, s", "evaluate, s"], rows)
 
 
-def bench(options: argparse.Namespace) -> int:
-    """Measure, show, write; the exit code."""
+def main() -> None:
+    """Measure, show, write."""
+    parser = make_parser(__doc__, "write the seconds as JSON too")
+    add_numbers(parser, images=5000, classes=8, boxes=100, blocks=3)
+    add_numbers(parser, resampled_images=500, resampled_boxes=50)
+    options = parser.parse_args()
     classes, blocks = options.classes, options.blocks
     all_pairs = draw_pairs(options.images, classes, options.boxes)
     seconds = time_evaluators(all_pairs, classes, blocks)
@@ -194,16 +196,7 @@ def bench(options: argparse.Namespace) -> int:
     parts = {"matching": matching, "resamples": resamples, "fastest_peer_extrapolated": peer}
     content = {"evaluate": seconds, "ratio": ratio, "few": few, "resampling": parts}
     write_json(options.json, content)
-    return 0
-
-
-def main() -> int:
-    """The command; its exit code: 0, 1 where the evaluators' figures differ."""
-    parser = make_parser(__doc__, "write the seconds as JSON too")
-    add_numbers(parser, images=5000, classes=8, boxes=100, blocks=3)
-    add_numbers(parser, resampled_images=500, resampled_boxes=50)
-    return run_script(bench, parser.parse_args())
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -14,22 +14,21 @@ set, which includes the pages of mapped files) are its own.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import resource
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from usbench.cli.script import add_numbers, make_parser, run_script, time_call, write_json
+from usbench.cli.script import add_numbers, make_parser, time_call, write_json
 from usbench.datasets.config import SplitConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.layouts.spinal import COLOURS, SpinalMasks
@@ -179,23 +178,18 @@ PARTS: dict[str, Part] = {
 
 def measure(part: Part, root: Path, size: Size, most: int) -> Figures:
     """Measure one part in its own process."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=measure_here, args=(theirs, part, root, size, most))
-    child.start()
-    theirs.close()
-    figures: Figures = ours.recv()
-    child.join()
-    return figures
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as pool:
+        return pool.submit(measure_here, part, root, size, most).result()
 
 
-def measure_here(pipe: Connection, part: Part, root: Path, size: Size, most: int) -> None:
+def measure_here(part: Part, root: Path, size: Size, most: int) -> Figures:
     """The child's side."""
     spent = time.process_time()
     seconds, images = time_call(part, root, size, most)
     spent = time.process_time() - spent
     figures = {"images": images, "seconds": seconds, "processor_seconds": spent}
-    pipe.send({**figures, "peak_mib": peak_mib()})
+    return {**figures, "peak_mib": peak_mib()}
 
 
 def peak_mib() -> float:
@@ -219,8 +213,14 @@ def show(title: str, figures: dict[str, Figures], rates: dict[str, float]) -> No
     table(title, ["part", "images", "s", "images/s", "processor s", "peak MiB"], rows)
 
 
-def bench(options: argparse.Namespace) -> int:
-    """Measure, show, write; the exit code."""
+def main() -> None:
+    """Measure, show, write."""
+    parser = make_parser(__doc__, "write the figures as JSON too")
+    # drawn: the other frames are copies of these. plain: frames for the plain loops.
+    add_numbers(parser, frames=sum(SHARES.values()), drawn=64, plain=400)
+    net = "the net's height and width"
+    parser.add_argument("--size", type=int, nargs=2, default=(160, 416), help=net)
+    options = parser.parse_args()
     height, width = options.size
     figures, rates = {}, {}
     with tempfile.TemporaryDirectory() as folder:
@@ -236,18 +236,7 @@ def bench(options: argparse.Namespace) -> int:
     times = ", ".join(f"{ratio:.2f} × the {name}" for name, ratio in ratios.items())
     say(f"usbench's decoding, with all its checks and the cache on disk: {times}")
     write_json(options.json, {"size": options.size, "parts": figures, "ratios": ratios})
-    return 0
-
-
-def main() -> int:
-    """The command; its exit code."""
-    parser = make_parser(__doc__, "write the figures as JSON too")
-    # drawn: the other frames are copies of these. plain: frames for the plain loops.
-    add_numbers(parser, frames=sum(SHARES.values()), drawn=64, plain=400)
-    net = "the net's height and width"
-    parser.add_argument("--size", type=int, nargs=2, default=(160, 416), help=net)
-    return run_script(bench, parser.parse_args())
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

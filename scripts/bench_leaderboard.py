@@ -14,7 +14,6 @@ is one: from the start of loading to its first table.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import statistics
@@ -23,15 +22,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from usbench.cli.script import add_numbers, make_parser, run_script, write_json
+from usbench.cli.script import Options, add_numbers, make_parser, write_json
 from usbench.errors import RunError
 from usbench.io.console import say, table, track, warn
+from usbench.io.files import JsonObject
 from usbench.leaderboard.page.screenshot import open_page
 from usbench.leaderboard.pooling import score_landmarks
 from usbench.metrics import segment_scorer
@@ -182,7 +182,7 @@ def make_config(place: int, model: str, task: Task) -> dict[str, object]:
     }
 
 
-def write_results(folder: Path, options: argparse.Namespace, n_cases: int) -> int:
+def write_results(folder: Path, options: Options, n_cases: int) -> int:
     """All results of one size of case tables; the bytes of their case tables."""
     recipes = list(product(range(options.tables), range(options.models)))
     packed = 0
@@ -216,27 +216,12 @@ def write_seeds(folder: Path, place: int, model: int, seeds: int, n_cases: int) 
 # ---- measuring
 
 
-@dataclass(frozen=True)
-class Usage:
-    """What one run of the script took."""
-
-    wall: float  # s
-    cpu: float  # s
-    peak_mb: float
-
-
-@dataclass(frozen=True)
-class SizeTiming:
-    """The leaderboard over one size of case tables."""
-
-    cases: int
-    tables_mb: float
-    results_mb: float
-    first: Usage  # nothing cached
-    untested: Usage  # pages cached
-    cached: Usage  # tests and pages cached
-    page_mb: float
-    page_opens_s: float | None  # None without Chromium and Playwright
+Usage = dict[str, float]  # of one run of the script: wall and cpu in s, peak_mb
+CACHED = {  # run of the script → (tests, pages)
+    "first": ("new", "new"),
+    "untested": ("new", "cached"),
+    "cached": ("cached", "cached"),
+}
 
 
 def run_leaderboard(folder: Path) -> Usage:
@@ -249,9 +234,9 @@ def run_leaderboard(folder: Path) -> Usage:
     wall = time.perf_counter() - start
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise RunError(f"{SCRIPT}: expected exit code 0, got {child.returncode}")
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
+        raise SystemExit(f"{SCRIPT}: expected exit code 0, got {child.returncode}")
+    peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "peak_mb": peak}
 
 
 def time_opening(page: Path) -> float | None:
@@ -270,8 +255,13 @@ def hash_leaderboard(results: Path) -> str:
     return hashlib.sha256(b"".join((results / name).read_bytes() for name in names)).hexdigest()
 
 
-def measure(options: argparse.Namespace, n_cases: int) -> SizeTiming:
-    """One size of case tables: the first leaderboard and later ones, with the same bytes."""
+def measure(options: Options, n_cases: int) -> JsonObject:
+    """One size of case tables: the first leaderboard and later ones, with the same bytes.
+
+    Returns:
+        Sizes in MB, what the leaderboard used with nothing cached (first), with pages cached
+        (untested) and with tests too (cached); page_opens_s is None without Chromium and Playwright.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-leaderboard-") as top:
         folder = Path(top)
         results, page = folder / "results", folder / "results" / "index.html"
@@ -281,62 +271,53 @@ def measure(options: argparse.Namespace, n_cases: int) -> SizeTiming:
         expected = hash_leaderboard(results)
         (folder / "runs" / "cache" / "leaderboard.json").unlink()
         untested = run_leaderboard(folder)
-        cached = [astuple(run_leaderboard(folder)) for _ in range(options.blocks)]
+        cached = [run_leaderboard(folder) for _ in range(options.blocks)]
         if hash_leaderboard(results) != expected:
-            raise RunError("the leaderboard with cached tests differs from the first")
-        opened = [time_opening(page) for _ in range(options.blocks)]
-        seconds = [value for value in opened if value is not None]
-        return SizeTiming(
-            cases=n_cases,
-            tables_mb=packed / 2**20,
-            results_mb=size / 2**20,
-            first=first,
-            untested=untested,
-            cached=Usage(*map(statistics.median, zip(*cached, strict=True))),
-            page_mb=page.stat().st_size / 2**20,
-            page_opens_s=statistics.median(seconds) if seconds else None,
-        )
+            raise SystemExit("the leaderboard with cached tests differs from the first")
+        opened = list(filter(None, (time_opening(page) for _ in range(options.blocks))))
+        return {
+            "cases": n_cases,
+            "tables_mb": packed / 2**20,
+            "results_mb": size / 2**20,
+            "first": first,
+            "untested": untested,
+            "cached": {name: statistics.median(use[name] for use in cached) for name in first},
+            "page_mb": page.stat().st_size / 2**20,
+            "page_opens_s": statistics.median(opened) if opened else None,
+        }
 
 
-def show(sizes: list[SizeTiming], count: int) -> None:
+def show(sizes: list[JsonObject], count: int) -> None:
     """Print the table, and how fast the page opens."""
     rows = []
     for size in sizes:
-        start = [str(size.cases), f"{size.results_mb:.0f}", f"{size.tables_mb:.0f}"]
-        for states, usage in (
-            (("new", "new"), size.first),
-            (("new", "cached"), size.untested),
-            (("cached", "cached"), size.cached),
-        ):
-            took = [f"{usage.wall:.1f}", f"{usage.cpu:.1f}", f"{usage.peak_mb:.0f}"]
+        start = [str(size["cases"]), f"{size['results_mb']:.0f}", f"{size['tables_mb']:.0f}"]
+        for name, states in CACHED.items():
+            usage: Usage = size[name]
+            took = [f"{usage['wall']:.1f}", f"{usage['cpu']:.1f}", f"{usage['peak_mb']:.0f}"]
             rows.append([*start, *states, *took])
     header = ["cases", "JSON, MB", "tables, MB", "tests", "pages", "wall, s", "CPU, s", "peak, MB"]
     table(f"the leaderboard of {count:,} results", header, rows)
     say("Markdown, CSV and pages, with the start and end of the process; all have the same bytes")
     for size in sizes:
         opens = "no Chromium here"
-        if size.page_opens_s is not None:
-            opens = f"its first table after {size.page_opens_s:.2f} s"
-        say(f"the page, {size.cases} cases: {size.page_mb:.1f} MB, {opens}")
+        if size["page_opens_s"] is not None:
+            opens = f"its first table after {size['page_opens_s']:.2f} s"
+        say(f"the page, {size['cases']} cases: {size['page_mb']:.1f} MB, {opens}")
 
 
-def bench(options: argparse.Namespace) -> int:
-    """Measure, show, write; the exit code."""
+def main() -> None:
+    """Measure, show, write."""
+    parser = make_parser(__doc__, "write the numbers as JSON too")
+    add_numbers(parser, tables=20, models=10, seeds=50, blocks=3)
+    help_text = "of each case table, in turn"
+    parser.add_argument("--cases", type=int, nargs="+", default=[40, 160], help=help_text)
+    options = parser.parse_args()
     sizes = [measure(options, n_cases) for n_cases in options.cases]
     count = options.tables * options.models * options.seeds
     show(sizes, count)
-    write_json(options.json, {"results": count, "sizes": list(map(asdict, sizes))})
-    return 0
-
-
-def main() -> int:
-    """The command; its exit code."""
-    parser = make_parser(__doc__, "write the numbers as JSON too")
-    add_numbers(parser, tables=20, models=10, seeds=50, blocks=3)
-    sizes = "of each case table, in turn"
-    parser.add_argument("--cases", type=int, nargs="+", default=[40, 160], help=sizes)
-    return run_script(bench, parser.parse_args())
+    write_json(options.json, {"results": count, "sizes": sizes})
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -11,7 +11,6 @@ definition), MONAI and MedPy (other definitions). One thread for all.
 
 from __future__ import annotations
 
-import argparse
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torchmetrics.segmentation import DiceScore, MeanIoU
 
-from usbench.cli.script import add_numbers, make_parser, run_script, time_call, write_json
+from usbench.cli.script import add_numbers, make_parser, time_call, write_json
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table, track
 from usbench.metrics.mask_overlap import count_pixels
@@ -209,8 +208,11 @@ def say_ratio(name: str, figures: Figures) -> None:
     say(f"{name}: {ratio:.1f} × as fast as the fastest peer, {peer}")
 
 
-def bench(options: argparse.Namespace) -> int:
-    """Measure, show, write; the exit code."""
+def main() -> None:
+    """Measure, show, write."""
+    parser = make_parser(__doc__, "write the figures as JSON too")
+    add_numbers(parser, masks=1000, pairs=200)
+    options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     drawn = draw_spinal()
@@ -224,15 +226,7 @@ def bench(options: argparse.Namespace) -> int:
     for name in ("overlap", "distances"):
         say_ratio(name, figures[name])
     write_json(options.json, figures)
-    return 0
-
-
-def main() -> int:
-    """The command; its exit code."""
-    parser = make_parser(__doc__, "write the figures as JSON too")
-    add_numbers(parser, masks=1000, pairs=200)
-    return run_script(bench, parser.parse_args())
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

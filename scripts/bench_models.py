@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from usbench.cli.script import make_parser, run_script, write_json
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import ConfigError, RunError
 from usbench.evaluate.rescore import find_run_config
 from usbench.io.console import say, table, track, warn
@@ -35,8 +35,8 @@ BUSY = 0.5  # load over the last minute
 IMAGES = 16  # of the test split, taken in turns
 
 
-def bench(options: argparse.Namespace) -> int:
-    """Measure every result in a child, show, save; the exit code."""
+def bench(options: Options) -> None:
+    """Measure every result in a child, show, save."""
     paths = [resolve_result(word, options.results) for word in options.result]
     load = psutil.getloadavg()[0]
     if load > BUSY:
@@ -57,10 +57,9 @@ def bench(options: argparse.Namespace) -> int:
         if options.save:
             save_result(options.results, replace(result, cost=cost))
     write_json(options.json, content)
-    return 0
 
 
-def measure_in_child(path: Path, options: argparse.Namespace) -> Cost:
+def measure_in_child(path: Path, options: Options) -> Cost:
     """The cost of one result's model, measured by a process that does nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "cost.json"
@@ -76,8 +75,8 @@ def measure_in_child(path: Path, options: argparse.Namespace) -> Cost:
         return cost_from_json(json.loads(out.read_text()))
 
 
-def measure(options: argparse.Namespace) -> int:
-    """The child: measure one result's model and write the cost; the exit code."""
+def measure(options: Options) -> None:
+    """The child: measure one result's model and write the cost."""
     from usbench.models import cost  # imports torch, as the next one does
     from usbench.runner.experiment import restore_model
 
@@ -101,7 +100,6 @@ def measure(options: argparse.Namespace) -> int:
         "image": list(images[0].shape),
     }
     options.child.write_text(json.dumps(content))
-    return 0
 
 
 def show(measured: Sequence[tuple[Result, Cost]]) -> None:
@@ -121,10 +119,11 @@ def show(measured: Sequence[tuple[Result, Cost]]) -> None:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run, 2 for a result that can't be measured."""
-    folders = {"results": ROOT / "results", "runs": ROOT / "runs"}
-    parser = make_parser(__doc__, "write everything as JSON too", **folders)
+    parser = make_parser(
+        __doc__, "write everything as JSON too", results=ROOT / "results", runs=ROOT / "runs"
+    )
     add = parser.add_argument
     add("result", nargs="+", metavar="RESULT", help="a result's file, or its run id")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s")

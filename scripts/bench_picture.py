@@ -7,14 +7,13 @@ python scripts/bench_picture.py masks.json boxes.json results/bench-scoring.png
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 
-from usbench.cli.script import make_parser, run_script
+from usbench.cli.script import Options, make_parser, run_script
 from usbench.errors import DataError
 from usbench.io.console import say
 from usbench.io.files import JsonObject, write_atomically
@@ -79,8 +78,8 @@ def read_json(path: Path) -> JsonObject:
     return content
 
 
-def run(options: argparse.Namespace) -> int:
-    """Read, draw, write; the exit code."""
+def run(options: Options) -> None:
+    """Read, draw, write."""
     masks, boxes = read_json(options.masks), read_json(options.boxes)
     try:
         jobs = panels(masks, boxes)
@@ -90,10 +89,9 @@ def run(options: argparse.Namespace) -> int:
         ) from error
     write_atomically(options.picture, draw(jobs))
     say(f"{options.picture}: drawn")
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a file that isn't a benchmark's."""
     parser = make_parser(__doc__)
     parser.add_argument("masks", type=Path, help="of bench_metrics.py")

@@ -13,7 +13,6 @@ threads.
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
 import subprocess
@@ -32,6 +31,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from usbench.cli.script import (
+    Options,
     compose_for_script,
     make_parser,
     run_script,
@@ -169,8 +169,8 @@ def show(rows: Mapping[str, tuple[float, Scores]], config: RunConfig) -> None:
     )
 
 
-def compare(options: argparse.Namespace) -> int:
-    """Run both, show, write; the exit code."""
+def compare(options: Options) -> None:
+    """Run both, show, write."""
     overrides = ["dataset=usgra", "model=unet", *options.overrides]  # the last of a key counts
     config = resolve_config(compose_for_script(overrides, None, "bench_quality"))
     dataset = config.open_dataset()
@@ -200,7 +200,6 @@ def compare(options: argparse.Namespace) -> int:
     for loop, (took, dice) in rows.items():
         content[loop] = {"seconds": took, "dice": dice}
     write_json(options.json, content)
-    return 0
 
 
 def main() -> int:

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import shutil
 import statistics
@@ -23,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from usbench.cli.script import add_numbers, make_parser, run_script, write_json
+from usbench.cli.script import Options, add_numbers, make_parser, run_script, write_json
 from usbench.errors import RunError
 from usbench.io.console import say, table
 from usbench.results.store import encode_result, load_result, result_path, table_path
@@ -102,7 +101,7 @@ def copy_result(done: Path, planned: Sequence[RunAddress]) -> None:
             path.write_bytes(encode_result(replace(copy, cases=cases.name)))
 
 
-def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
+def measure(folder: Path, options: Options) -> dict[str, float]:
     """Seconds by name."""
     (folder / "conf" / "model").mkdir(parents=True)
     (folder / "conf" / "model" / "idle.yaml").write_text(CONFIG)
@@ -138,8 +137,8 @@ def time_children(folder: Path, begun: Sequence[RunAddress]) -> float:
     return statistics.median_high(took)
 
 
-def bench(options: argparse.Namespace) -> int:
-    """Measure, show, write; the exit code."""
+def bench(options: Options) -> None:
+    """Measure, show, write."""
     with tempfile.TemporaryDirectory(prefix="usbench-") as folder:
         seconds = measure(Path(folder), options)
     rows = [[name, f"{took:.2f}"] for name, took in seconds.items()]
@@ -147,10 +146,9 @@ def bench(options: argparse.Namespace) -> int:
     ratio = seconds["a run of a sweep"] / seconds["its child process alone"]
     say(f"a run of a sweep takes {ratio:.2f} times its child process alone")
     write_json(options.json, {"seconds": seconds, "ratio": ratio})
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code."""
     parser = make_parser(__doc__, "write the seconds as JSON too")
     add_numbers(parser, runs=1000, begun=8)

@@ -12,7 +12,6 @@ end.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import shlex
@@ -35,7 +34,7 @@ from unittest.mock import patch
 
 import psutil
 
-from usbench.cli.script import add_numbers, make_parser, run_script, write_json
+from usbench.cli.script import Options, add_numbers, make_parser, run_script, write_json
 from usbench.errors import RunError
 from usbench.io.console import say, table
 from usbench.runner.tracking import mlflow_store
@@ -65,7 +64,7 @@ class Waits:
 Figures = dict[str, float]  # the worst and median waits in seconds; numbers of values
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> Options:
     """Parse the command line."""
     parser = make_parser(__doc__, "write the figures as JSON too")
     add_numbers(parser, processes=16, epochs=4)
@@ -154,9 +153,7 @@ def wait_for(uri: str, process: psutil.Popen, log: Path) -> None:
 # ---- the load
 
 
-def run(
-    number: int, runs: Path, options: argparse.Namespace, barrier: Barrier, results: Queue[Waits]
-) -> None:
+def run(number: int, runs: Path, options: Options, barrier: Barrier, results: Queue[Waits]) -> None:
     """One process: a run that sleeps through its epochs; puts what it measured."""
     run_id, start = f"{number:012d}", time.perf_counter()
     folder = runs / run_id
@@ -188,7 +185,7 @@ def run(
     results.put(Waits(mlflow_id, opened, waits, time.perf_counter() - start))
 
 
-def load(runs: Path, options: argparse.Namespace) -> Figures:
+def load(runs: Path, options: Options) -> Figures:
     """All processes on the store that is set, and what they measured."""
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  (once, before the processes part)
 
@@ -230,7 +227,7 @@ def summarise(measured: Sequence[Waits], runs: Path, epoch_seconds: float) -> Fi
     }
 
 
-def load_store(kind: str, options: argparse.Namespace) -> Figures:
+def load_store(kind: str, options: Options) -> Figures:
     """The load on a fresh store of a kind."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="usbench-")))
@@ -244,8 +241,8 @@ def load_store(kind: str, options: argparse.Namespace) -> Figures:
         return load(folder / "runs", options)
 
 
-def bench(options: argparse.Namespace) -> int:
-    """Measure, show, write; the exit code."""
+def bench(options: Options) -> None:
+    """Measure, show, write."""
     kinds = ["SQLite folder", "server, SQLite"]
     if reason := postgres_missing():
         say(f"without PostgreSQL: {reason}")
@@ -260,10 +257,9 @@ def bench(options: argparse.Namespace) -> int:
     title = f"{options.processes} processes, {options.epochs} epochs of {options.epoch_seconds:g} s"
     table(title, ["store", "wait, ms", "worst", "%", "open, s", "finish, s", "lost"], rows)
     write_json(options.json, {**vars(options), "json": None, "stores": stores})
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where a store can't be started."""
     return run_script(bench, parse_arguments(argv))
 

@@ -11,7 +11,6 @@ drifting machine harms both alike. Ours pays for its checkpoints, too.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -27,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from usbench.cli.script import add_numbers, make_parser, run_script, write_json
+from usbench.cli.script import Options, add_numbers, make_parser, write_json
 from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table
@@ -129,9 +128,7 @@ def time_ours(data: Arrays, device: str, epochs: int, threads: int) -> list[floa
     return [after - before for before, after in pairwise(ends)]
 
 
-def measure(
-    options: argparse.Namespace, device: str, threads: int
-) -> Mapping[str, Sequence[float]]:
+def measure(options: Options, device: str, threads: int) -> Mapping[str, Sequence[float]]:
     """Seconds per epoch of both loops on the same phantoms, without those of the warm-up."""
     ours, plain = list[float](), list[float]()
     size, epochs = options.size, options.epochs + 1
@@ -147,8 +144,13 @@ def measure(
     return {"usbench": ours, "plain": plain}
 
 
-def bench(options: argparse.Namespace) -> int:
-    """Measure, show, write; the exit code."""
+def main() -> None:
+    """Measure, show, write."""
+    parser = make_parser(__doc__, "write the figures as JSON too")
+    add_numbers(parser, images=48, epochs=3, size=256, workers=0)
+    parser.add_argument("--blocks", type=int, default=2, help="ours and plain in turn, this often")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
     device, threads = machine.resolve_device(options.device), machine.cores()
     torch.set_num_threads(threads)
     seconds = measure(options, device, threads)
@@ -167,17 +169,7 @@ def bench(options: argparse.Namespace) -> int:
     )
     content = {"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds}
     write_json(options.json, content)
-    return 0
-
-
-def main() -> int:
-    """The command; its exit code."""
-    parser = make_parser(__doc__, "write the figures as JSON too")
-    add_numbers(parser, images=48, epochs=3, size=256, workers=0)
-    parser.add_argument("--blocks", type=int, default=2, help="ours and plain in turn, this often")
-    parser.add_argument("--device", default="auto")
-    return run_script(bench, parser.parse_args())
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

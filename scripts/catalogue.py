@@ -17,7 +17,6 @@ for a wrong command line.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
@@ -28,7 +27,7 @@ from usbench.catalogue.cards import Card, Cards, Kind, fields_of
 from usbench.catalogue.filters import Filter, allowed_values, select_cards
 from usbench.catalogue.rubrics import Rubric, load_rubrics
 from usbench.catalogue.scoring import RUBRIC, Score, require_criteria, score
-from usbench.cli.script import differing_files, make_parser, run_script, write_json
+from usbench.cli.script import Options, differing_files, make_parser, run_script, write_json
 from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
 from usbench.io.files import write_all
@@ -65,7 +64,7 @@ class Catalogue:
         return self.rubrics[name]
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> Options:
     """Parse the command line; an option that the command doesn't take is an error."""
     everything = "write what is shown as JSON too; write, validate: everything"
     parser = make_parser(__doc__, everything)
@@ -96,7 +95,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def write(options: argparse.Namespace, catalogue: Catalogue) -> int:
+def write(options: Options, catalogue: Catalogue) -> int:
     """Regenerate the files, or with --check report which differ; the exit code."""
     folder = options.results or ROOT / "results"
     content = (catalogue.cards, catalogue.rubrics)
@@ -117,7 +116,7 @@ def write(options: argparse.Namespace, catalogue: Catalogue) -> int:
     return 1 if differing else 0
 
 
-def report_valid(options: argparse.Namespace, catalogue: Catalogue) -> int:
+def report_valid(options: Options, catalogue: Catalogue) -> int:
     """Report what was read, and which rubrics have no criteria."""
     say(f"{catalogue}: every card is valid")
     for name, rubric in catalogue.rubrics.items():
@@ -128,7 +127,7 @@ def report_valid(options: argparse.Namespace, catalogue: Catalogue) -> int:
     return 0
 
 
-def list_cards(options: argparse.Namespace, catalogue: Catalogue) -> list[tuple[Card, Score]]:
+def list_cards(options: Options, catalogue: Catalogue) -> list[tuple[Card, Score]]:
     """Show the cards that the filters leave."""
     kind: Kind = "model" if options.models else "dataset"
     asked = (options.anatomy, options.task, options.access, options.licence)
@@ -187,7 +186,7 @@ def show_scores(pairs: Sequence[tuple[Card, Score]], rubric: Rubric) -> None:
     table(title, (rubric.kind, f"of {rubric.maximum:g}", "tier", "criteria unknown"), rows)
 
 
-def show_asked(options: argparse.Namespace, catalogue: Catalogue) -> list[tuple[Card, Score]]:
+def show_asked(options: Options, catalogue: Catalogue) -> list[tuple[Card, Score]]:
     """Show the scores asked for, and the card where `show` was the command."""
     if options.name:
         card = catalogue.cards.find(options.name)
@@ -206,7 +205,7 @@ def show_asked(options: argparse.Namespace, catalogue: Catalogue) -> list[tuple[
     return shown
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Read everything, then do what was asked; the exit code."""
     catalogue = Catalogue(cards.load_cards(options.cards), load_rubrics(options.cards))
     if options.command in ("write", "validate"):
@@ -219,7 +218,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     return run_script(run, parse_arguments(argv))
 

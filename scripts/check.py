@@ -13,12 +13,11 @@ configuration, as in python -m usbench.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 
 from usbench.cli.script import (
+    Options,
     add_overrides,
     compose_for_script,
     make_parser,
@@ -126,7 +125,7 @@ def report_to_json(
     }
 
 
-def check(options: argparse.Namespace) -> int:
+def check(options: Options) -> int:
     """Check, show, draw, write; the exit code."""
     pairs, overrides = split_overrides(options.overrides, "task")
     task = pairs[-1][1] if pairs else "all"
@@ -152,7 +151,7 @@ def check(options: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command; its exit code: 0, 1 for errors in the release, 2 for a wrong command."""
     parser = make_parser(__doc__, "write everything that was found as JSON")
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")

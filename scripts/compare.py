@@ -9,12 +9,10 @@ boxes by mAP50-95, landmarks by radial error.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from usbench.cli.script import make_parser, run_script, write_json
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
 from usbench.leaderboard.comparison import DESCRIPTIONS, Comparison, compare_models, load_models
@@ -27,8 +25,8 @@ from usbench.results.store import resolve_result
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def compare(options: argparse.Namespace) -> int:
-    """Load, compare, show, write; the exit code."""
+def compare(options: Options) -> None:
+    """Load, compare, show, write."""
     paths = [resolve_result(word, options.results) for word in options.result]
     models, groups, result = load_models(paths)
     if len(models) < 2:
@@ -39,7 +37,6 @@ def compare(options: argparse.Namespace) -> int:
     comparison = compare_models(models, groups, result.primary.higher_is_better)
     show_comparison(comparison, result)
     write_json(options.json, to_json(comparison, result))
-    return 0
 
 
 def to_json(comparison: Comparison, result: Result) -> dict[str, object]:
@@ -98,7 +95,7 @@ def format_ends(low: float | None, high: float | None, digits: int) -> str:
     return f"{low:.{digits}f} … {high:.{digits}f}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 for results that can't be compared, 2 for fewer than two models."""
     parser = make_parser(__doc__, "write everything as JSON too", results=ROOT / "results")
     parser.add_argument("result", nargs="+", metavar="RESULT", help="a result's file, or its id")

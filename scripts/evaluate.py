@@ -9,12 +9,10 @@ dataset's YAML says (class_map). The result is a row of the leaderboard.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from usbench.cli.run import find_or_run
-from usbench.cli.script import add_overrides, compose_for_script, make_parser, run_script
+from usbench.cli.script import Options, add_overrides, compose_for_script, make_parser, run_script
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import find_run_config
 from usbench.io.files import write_atomically
@@ -25,8 +23,8 @@ from usbench.runner.transfer import plan_transfer, settle_transfer
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def evaluate(options: argparse.Namespace) -> int:
-    """Evaluate and show; the exit code."""
+def evaluate(options: Options) -> None:
+    """Evaluate and show."""
     path = resolve_result(options.result, options.results)
     result = load_result(path)
     if not result.is_done or result.origin != "run" or result.trained_on:
@@ -42,13 +40,13 @@ def evaluate(options: argparse.Namespace) -> int:
     evaluated = find_or_run(settle_transfer(plan, trained, score), composed["overwrite"])
     if options.json:
         write_atomically(options.json, encode_result(evaluated))
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for missing data or a missing run, 2 for wrong overrides."""
-    folders = {"results": ROOT / "results", "runs": ROOT / "runs"}
-    parser = make_parser(__doc__, "write the result here too", **folders)
+    parser = make_parser(
+        __doc__, "write the result here too", results=ROOT / "results", runs=ROOT / "runs"
+    )
     parser.add_argument("result", metavar="RESULT", help="a result's file, or its run id")
     add_overrides(parser, "dataset=X")
     return run_script(evaluate, parser.parse_intermixed_args(argv))

@@ -8,7 +8,6 @@ for boxes the implantability score of Kumar et al. 2025. Nothing is trained, no 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from usbench.cli.script import make_parser, run_script, write_json
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import open_stored_run
 from usbench.evaluate.sanity import every_protocol
@@ -126,8 +125,8 @@ def to_json(
     return content
 
 
-def explain(options: argparse.Namespace) -> int:
-    """Score, show, write; the exit code."""
+def explain(options: Options) -> None:
+    """Score, show, write."""
     path = store.resolve_result(options.result, options.results)
     result = store.load_result(path)
     run = open_stored_run(result, options.runs)
@@ -146,13 +145,13 @@ def explain(options: argparse.Namespace) -> int:
         score = implantability.score_implantability(result, list(others))
         show_implantability(score, result.run_id)
     write_json(options.json, to_json(result, protocols, score))
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run or data, 2 for a bad class."""
-    folders = {"results": ROOT / "results", "runs": ROOT / "runs"}
-    parser = make_parser(__doc__, "write the scores as JSON too", **folders)
+    parser = make_parser(
+        __doc__, "write the scores as JSON too", results=ROOT / "results", runs=ROOT / "runs"
+    )
     parser.add_argument("result", metavar="RESULT", help="a result's file, or its run id")
     parser.add_argument("--class", dest="label", metavar="NAME", help="the scores of one class")
     return run_script(explain, parser.parse_args(argv))

@@ -10,11 +10,9 @@ scripts/leaderboard.py then shows them.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from usbench.cli.script import make_parser, run_script, write_json
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import open_stored_run
 from usbench.io.console import say, track
@@ -36,8 +34,8 @@ def describe_gallery(path: Path, result: Result, size: int) -> dict[str, object]
     return {"bytes": size, "curves": list(gallery["curves"]), "cases": cases}
 
 
-def make(options: argparse.Namespace) -> int:
-    """Find every run first, then write; the exit code."""
+def make(options: Options) -> None:
+    """Find every run first, then write."""
     runs = {}
     for word in options.result:
         path = store.resolve_result(word, options.results)
@@ -52,13 +50,13 @@ def make(options: argparse.Namespace) -> int:
         described[result.run_id] = describe_gallery(path, result, size)
         say(f"{written}: {size / 1000:.0f} kB; {described[result.run_id]['cases']}")
     write_json(options.json, described)
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run or data, 2 for other results."""
-    folders = {"results": ROOT / "results", "runs": ROOT / "runs"}
-    parser = make_parser(__doc__, "write what was chosen as JSON too", **folders)
+    parser = make_parser(
+        __doc__, "write what was chosen as JSON too", results=ROOT / "results", runs=ROOT / "runs"
+    )
     add = parser.add_argument
     add("result", metavar="RESULT", nargs="+", help="a result's file, or its run id")
     add("--data", type=Path, metavar="DIR", help="releases; default: where the run found them")

@@ -10,11 +10,9 @@ leaderboard; the same files give the same result.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from usbench.cli.script import add_overrides, compose_for_script, make_parser, run_script
+from usbench.cli.script import Options, add_overrides, compose_for_script, make_parser, run_script
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
@@ -25,8 +23,8 @@ from usbench.results.store import load_result
 from usbench.runner.resolve import metric_node
 
 
-def compare(options: argparse.Namespace) -> int:
-    """Compare, show, save; the exit code."""
+def compare(options: Options) -> None:
+    """Compare, show, save."""
     overrides = ["model=unet", *options.overrides]
     config = compose_for_script(overrides, options.config_dir, "interrater")
     dataset = DatasetConfig.from_mapping(config["dataset"])
@@ -55,10 +53,9 @@ def compare(options: argparse.Namespace) -> int:
     say(f"result: {path}")
     if options.json:
         write_atomically(options.json, path.read_bytes())
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for damaged files, 2 for a wrong configuration."""
     parser = make_parser(__doc__, "write the result as JSON here too")
     add_overrides(parser, "dataset=, data=, results=")

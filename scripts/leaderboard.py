@@ -10,12 +10,11 @@ trained, and a result whose predictions or data are missing stays as it is.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from usbench.cli.script import differing_files, encode_json, make_parser, run_script
+from usbench.cli.script import Options, differing_files, encode_json, make_parser, run_script
 from usbench.errors import RunError
 from usbench.io import console
 from usbench.io.files import write_all
@@ -35,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = "index.html"
 
 
-def regenerate(options: argparse.Namespace) -> int:
+def regenerate(options: Options) -> int:
     """Build the leaderboard and write or check its files; the exit code."""
     if options.rescore:
         rescore_results(options)
@@ -71,7 +70,7 @@ def regenerate(options: argparse.Namespace) -> int:
     return 0
 
 
-def rescore_results(options: argparse.Namespace) -> None:
+def rescore_results(options: Options) -> None:
     """Score stored predictions again, and report what became of each result."""
     from usbench.evaluate.rescore import rescore_all  # slow to import, needs data and predictions
 
@@ -85,7 +84,7 @@ def rescore_results(options: argparse.Namespace) -> None:
 
 
 def build_ranked_rows(
-    results: Sequence[Result], datasets: Sequence[Dataset], options: argparse.Namespace
+    results: Sequence[Result], datasets: Sequence[Dataset], options: Options
 ) -> list[Row]:
     """The rows with their ranks; what is computed from case tables is cached."""
     name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
@@ -98,7 +97,7 @@ def render_stale(
     rows: Sequence[Row],
     datasets: Sequence[Dataset],
     results: Sequence[Result],
-    options: argparse.Namespace,
+    options: Options,
 ) -> tuple[dict[Path, bytes], list[Path]]:
     """The pages that are out of date with what they share, and those whose result was removed."""
     # Slow to import, with what draws pictures; phantoms need none of it.
@@ -135,7 +134,7 @@ def rows_to_json(rows: Sequence[Row]) -> bytes:
     return encode_json({"rows": entries})
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 for damaged or differing files, 2 for wrong options."""
     folders = {name: ROOT / name for name in ("results", "conf", "runs")}
     parser = make_parser(__doc__, "write the rows as JSON too", **folders)

@@ -15,7 +15,6 @@ variables in INSTRUCTIONS, and its figures stand beside the processor's own ("fp
 
 from __future__ import annotations
 
-import argparse
 import functools
 import hashlib
 import json
@@ -23,13 +22,13 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
-from usbench.cli.script import make_parser, time_call
+from usbench.cli.script import Options, make_parser, time_call
 from usbench.io.config import Composed, build, compose_alone, conf_dir
 from usbench.io.console import say
 from usbench.io.files import JsonObject
@@ -220,7 +219,7 @@ def measure(setting: Setting, seed: int, precision: str, label: str) -> float:
     return round(figure, 4)
 
 
-def measure_model(name: str, node: JsonObject, options: argparse.Namespace) -> None:
+def measure_model(name: str, node: JsonObject, options: Options) -> None:
     """Measure what the record lacks of a model, and save after each training."""
     setting = prepare(name, node["task"], composed)
     models = load(options.record)
@@ -246,7 +245,7 @@ def measure_model(name: str, node: JsonObject, options: argparse.Namespace) -> N
         update_record()
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure the models that were asked for."""
     parser = make_parser(__doc__)
     add, both = parser.add_argument, ["fp32", "bf16"]

@@ -10,12 +10,12 @@ configuration, as in python -m usbench.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from usbench.cli.script import (
+    Options,
     add_overrides,
     compose_for_script,
     encode_json,
@@ -79,8 +79,8 @@ def is_written(layout: Layout, folder: Path) -> bool:
         return False
 
 
-def run(options: argparse.Namespace) -> int:
-    """Draw, write, show; the exit code."""
+def run(options: Options) -> None:
+    """Draw, write, show."""
     pairs, overrides = split_overrides(options.overrides, "out", "task")
     values = {"task": "all", **dict(pairs)}
     if not values.get("out"):
@@ -102,10 +102,9 @@ def run(options: argparse.Namespace) -> int:
         console.say(f"{out}: {dataset.name} {view}, {numbers}")
     if dataset.released:
         console.say(f"to run on it: python -m usbench dataset={dataset.name} dataset.root={out}")
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Its exit code: 0, 1 where the folder can't be written, 2 for a wrong configuration."""
     parser = make_parser(__doc__, "write the counts per task and split as JSON too")
     add_overrides(parser, "dataset=, out=, task=")

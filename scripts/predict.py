@@ -10,7 +10,6 @@ masks/CLASS/NAME.png (0 and 255).
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -19,7 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from usbench.cli.script import encode_json, make_parser, new_folder, run_script, split_overrides
+from usbench.cli.script import (
+    Options,
+    encode_json,
+    make_parser,
+    new_folder,
+    run_script,
+    split_overrides,
+)
 from usbench.datasets.codecs import coco, image, label_png, unity_labels
 from usbench.datasets.layouts.folders import list_files
 from usbench.errors import ConfigError, DataError
@@ -47,7 +53,7 @@ def parse_keys(overrides: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def restore(options: argparse.Namespace, device: str) -> tuple[Model, RunConfig]:
+def restore(options: Options, device: str) -> tuple[Model, RunConfig]:
     """The model of a result with its trained weights, and the configuration of its training."""
     from usbench.runner.experiment import restore_model  # imports torch
 
@@ -67,8 +73,8 @@ def restore(options: argparse.Namespace, device: str) -> tuple[Model, RunConfig]
     return restore_model(config), config
 
 
-def predict(options: argparse.Namespace) -> int:
-    """Predict, write, show; the exit code."""
+def predict(options: Options) -> None:
+    """Predict, write, show."""
     values = parse_keys(options.keys)
     out, files = Path(values["out"]), list_files(Path(values["images"]), *SUFFIXES)
     if not files:
@@ -77,7 +83,6 @@ def predict(options: argparse.Namespace) -> int:
     with new_folder(out) as folder:
         write_all_predictions(folder, files, model, config)
     say(f"{out}: predictions of {len(files)} images, with pictures in {out / 'overlays'}")
-    return 0
 
 
 def write_all_predictions(
@@ -119,7 +124,7 @@ def write_masks(
         image.write_grey(class_folder / f"{stem}.png", plane.astype(np.uint8) * 255)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for missing images or a missing run, 2 for wrong words."""
     parser = make_parser(__doc__, results=ROOT / "results", runs=ROOT / "runs")
     add = parser.add_argument

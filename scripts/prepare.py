@@ -14,12 +14,12 @@ it or USBENCH_DATA is set.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from usbench.cli.script import (
+    Options,
     add_overrides,
     compose_for_script,
     make_parser,
@@ -76,8 +76,8 @@ def count_views(dataset: DatasetConfig, root: Path) -> dict[str, dict[str, int] 
     return views
 
 
-def prepare(options: argparse.Namespace) -> int:
-    """Describe, fetch, verify, unpack and count; the exit code."""
+def prepare(options: Options) -> None:
+    """Describe, fetch, verify, unpack and count."""
     pairs, overrides = split_overrides(options.overrides, "archive", "download")
     paths = [Path(value).expanduser() for name, value in pairs if name == "archive"]
     downloads = [value for name, value in pairs if name == "download"]
@@ -103,10 +103,9 @@ def prepare(options: argparse.Namespace) -> int:
         say(f"look closer: python scripts/check.py dataset={dataset.name}")
     facts = {"dataset": dataset.name, "root": str(root), "archives": unpacked, "views": views}
     write_json(options.json, facts)
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Its exit code: 0, 1 for an archive, a host or a disk with an error, 2 for a wrong command."""
     parser = make_parser(__doc__, "write what was found and done as JSON too")
     add_overrides(parser, "dataset=, archive=, download=, data=")

@@ -11,13 +11,11 @@ where it is different.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from usbench.cli.script import make_parser, run_script, write_json
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.evaluate import reproduce as reproduction
 from usbench.evaluate.reproduce import Comparison
 from usbench.io.console import say, table
@@ -27,7 +25,7 @@ from usbench.results.result import Result
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def reproduce(options: argparse.Namespace) -> int:
+def reproduce(options: Options) -> int:
     """Do it again, show, write; the exit code."""
     old = store.load_result(store.resolve_result(options.result, options.results))
     with tempfile.TemporaryDirectory(prefix="usbench-") as temporary:
@@ -59,7 +57,7 @@ def show(old: Result, new: Result, comparison: Comparison) -> None:
     say(f"{comparison.verdict}: the predictions are {same}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where it differs or can't be done here, 2 for others."""
     parser = make_parser(__doc__, "write the comparison as JSON too", results=ROOT / "results")
     add = parser.add_argument

@@ -10,12 +10,12 @@ where a baseline doesn't score what it must.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from usbench.cli.script import (
     MODELS,
+    Options,
     add_overrides,
     compose_for_script,
     make_parser,
@@ -87,7 +87,7 @@ def to_json(config: RunConfig, check: Check) -> dict[str, object]:
     }
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Check, show, save, write; the exit code."""
     failed, described = 0, []
     for config in resolve_configs(options.overrides, options.config_dir):
@@ -95,14 +95,12 @@ def run(options: argparse.Namespace) -> int:
             failed += not check.passed
             described.append(to_json(config, check))
     write_json(options.json, {"baselines": described})
-    if failed:
-        say(f"{failed} baselines don't score what they must")
-        return 1
-    say("every baseline scores what it must")
-    return 0
+    passed = "every baseline scores what it must"
+    say(f"{failed} baselines don't score what they must" if failed else passed)
+    return 1 if failed else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where a baseline fails, 2 for a wrong configuration."""
     parser = make_parser(__doc__, "write every baseline's scores as JSON too")
     add_overrides(parser, "dataset=, task=")

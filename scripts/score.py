@@ -21,7 +21,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from usbench.cli.script import MODELS, compose_for_script, make_parser, run_script, write_json
+from usbench.cli.script import (
+    MODELS,
+    Options,
+    compose_for_script,
+    make_parser,
+    run_script,
+    write_json,
+)
 from usbench.errors import ConfigError
 from usbench.evaluate import coco, external, files
 from usbench.io.console import say, table, track, warn
@@ -79,7 +86,7 @@ def add_options(parser: argparse.ArgumentParser, task: Task) -> None:
 # ---- files
 
 
-def open_pairs(options: argparse.Namespace) -> files.Pairs:
+def open_pairs(options: Options) -> files.Pairs:
     """The images that the options name."""
     targets, predictions, strict = options.targets, options.predictions, options.strict
     if options.task == "landmark":
@@ -93,7 +100,7 @@ def open_pairs(options: argparse.Namespace) -> files.Pairs:
     return replace(pairs, group=files.compile_group(options.group))
 
 
-def make_scorer(options: argparse.Namespace, classes: Sequence[str]) -> Scorer:
+def make_scorer(options: Options, classes: Sequence[str]) -> Scorer:
     """The task's scorer with the protocols that were asked for."""
     protocols = {"protocols": options.protocol} if options.protocol else {}
     if options.task == "segment":
@@ -104,7 +111,7 @@ def make_scorer(options: argparse.Namespace, classes: Sequence[str]) -> Scorer:
     return LandmarkScorer(classes, **protocols)
 
 
-def parse_spacing(options: argparse.Namespace) -> tuple[float, float] | None:
+def parse_spacing(options: Options) -> tuple[float, float] | None:
     """(row, column) mm per px. Raises ConfigError for anything but two lengths."""
     text = options.spacing_mm if options.task == "segment" else None
     if text is None:
@@ -118,7 +125,7 @@ def parse_spacing(options: argparse.Namespace) -> tuple[float, float] | None:
     return row, column
 
 
-def score_files(options: argparse.Namespace) -> ScoredFiles:
+def score_files(options: Options) -> ScoredFiles:
     """Score folders of masks or YOLO txt, or label JSON."""
     spacing, pairs = parse_spacing(options), open_pairs(options)
     scorer = make_scorer(options, pairs.classes)
@@ -133,7 +140,7 @@ def score_files(options: argparse.Namespace) -> ScoredFiles:
     return ScoredFiles(pairs.classes, len(pairs), pairs.missing, scores, scorer.primary)
 
 
-def score_coco(options: argparse.Namespace) -> ScoredFiles:
+def score_coco(options: Options) -> ScoredFiles:
     """Score COCO's own files, boxes or masks."""
     if options.protocol not in (None, [coco.PROTOCOL.name]):
         raise ConfigError(
@@ -199,8 +206,8 @@ def show(
         )
 
 
-def score_on_dataset(options: argparse.Namespace) -> int:
-    """Score on a dataset's test split and save the row; the exit code."""
+def score_on_dataset(options: Options) -> None:
+    """Score on a dataset's test split and save the row."""
     overrides = [f"dataset={options.dataset}", f"model={MODELS[options.task]}", "tracking=none"]
     for key in FOLDERS:
         if folder := getattr(options, key):
@@ -212,13 +219,10 @@ def score_on_dataset(options: argparse.Namespace) -> int:
     show(options.task, row.result.protocols, images, groups, row.missing)
     say(f"result: {row.path}; python scripts/leaderboard.py adds it to the leaderboard")
     write_json(options.json, {**row.result.to_json(), "cases": row.scores.cases})
-    return 0
 
 
-def score(options: argparse.Namespace) -> int:
-    """Read, score, show, write; the exit code."""
-    if options.dataset:
-        return score_on_dataset(options)
+def score(options: Options) -> None:
+    """Read, score, show, write."""
     is_coco = options.task == "detect" and not options.targets.is_dir()
     scored = score_coco(options) if is_coco else score_files(options)
     groups = len({row["group"] for row in scored.scores.cases})
@@ -235,10 +239,9 @@ def score(options: argparse.Namespace) -> int:
         "cases": scored.scores.cases,
     }
     write_json(options.json, content)
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for files that can't be scored, 2 for wrong options."""
     parser = make_parser(__doc__)
     tasks = parser.add_subparsers(dest="task", required=True, metavar="segment|detect|landmark")
@@ -250,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"--{name} goes with --dataset")
     if options.dataset and not options.name:
         parser.error("--dataset needs --name: the name of the row")
-    return run_script(score, options)
+    return run_script(score_on_dataset if options.dataset else score, options)
 
 
 if __name__ == "__main__":

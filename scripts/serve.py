@@ -8,14 +8,12 @@ page needs no server: results/index.html opens from disk as well.
 
 from __future__ import annotations
 
-import argparse
 import webbrowser
-from collections.abc import Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from usbench.cli.script import make_parser, run_script, write_json
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import DataError, RunError
 from usbench.io import console
 
@@ -48,8 +46,8 @@ def open_server(results: Path, port: int) -> ThreadingHTTPServer:
         ) from error
 
 
-def serve(options: argparse.Namespace) -> int:
-    """Serve until stopped; the exit code."""
+def serve(options: Options) -> None:
+    """Serve until stopped."""
     with open_server(options.results, options.port) as running:
         address = f"http://{HERE}:{running.server_address[1]}/"
         write_json(options.json, {"address": address})
@@ -60,10 +58,9 @@ def serve(options: argparse.Namespace) -> int:
             running.serve_forever()
         except KeyboardInterrupt:
             console.say("stopped")
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 where there is no page or port, 2 for wrong options."""
     parser = make_parser(__doc__, "write the address as JSON too", results=ROOT / "results")
     add = parser.add_argument

@@ -9,7 +9,6 @@ Exit code 0, 1 where there is no plan.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import time
 from collections import Counter
@@ -21,7 +20,7 @@ from pathlib import Path
 from rich.live import Live
 from rich.table import Table
 
-from usbench.cli.script import make_parser, run_script, write_json
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.io.console import out, say
 from usbench.runner.status import run_statuses
 from usbench.sweep.jobs import PlannedJob, read_plan
@@ -86,8 +85,8 @@ def is_open(runs: Sequence[Line]) -> bool:
     return any(line.state in OPEN for line in runs)
 
 
-def status(options: argparse.Namespace) -> int:
-    """Show, once or until the end; the exit code."""
+def status(options: Options) -> None:
+    """Show, once or until the end."""
     jobs = read_plan(options.runs, options.plan)
     runs = list(lines(jobs))
     if options.watch and out.is_terminal:
@@ -104,10 +103,9 @@ def status(options: argparse.Namespace) -> int:
             runs = list(lines(jobs))
         out.print(grid(runs))
     write_json(options.json, list(map(vars, runs)))
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code."""
     parser = make_parser(__doc__, "write the states as JSON too", runs=Path("runs"))
     add = parser.add_argument

@@ -10,12 +10,10 @@ left alone. Exit code 1 where a run couldn't be sent.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from usbench.cli.script import make_parser, run_script, write_json
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import UsbenchError
 from usbench.io.console import say, track, warn
 from usbench.runner.tracking.mlflow_store import connect
@@ -24,7 +22,7 @@ from usbench.runner.tracking.sync import Sent, send_run, unsent_runs
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def sync(options: argparse.Namespace) -> int:
+def sync(options: Options) -> int:
     """Send, show, write; the exit code."""
     folders = unsent_runs(options.runs, tuple(options.run_ids))
     sent: list[Sent] = []
@@ -50,7 +48,7 @@ def sync(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where the store can't be used or a run couldn't be sent."""
     parser = make_parser(__doc__, "write what was done as JSON too", runs=ROOT / "runs")
     every_run = "of runs; default: every run that has something unsent"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from usbench.io.config import Composed
 
 T = TypeVar("T")
+Options = argparse.Namespace  # a parsed command line
 # A model of each task, for scripts that build none: only its task counts.
 MODELS: dict[Task, str] = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}
 
@@ -143,7 +144,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def run_script(
-    command: Callable[[argparse.Namespace], int | None], options: argparse.Namespace
+    command: Callable[[Options], int | None], options: Options
 ) -> int:
     """Run a command; an error is one line on stderr.
 
