@@ -204,15 +204,6 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def show(title: str, figures: dict[str, Figures], rates: dict[str, float]) -> None:
-    """Print a line per part. rates: images per second."""
-    rows = []
-    for name, part in figures.items():
-        row = [name, f"{part['images']:.0f}", f"{part['seconds']:.1f}", f"{rates[name]:.0f}"]
-        rows.append([*row, f"{part['processor_seconds']:.1f}", f"{part['peak_mib']:.0f}"])
-    table(title, ["part", "images", "s", "images/s", "processor s", "peak MiB"], rows)
-
-
 def main() -> None:
     """Measure, show, write."""
     parser = make_parser(__doc__, "write the figures as JSON too")
@@ -227,11 +218,15 @@ def main() -> None:
         root = Path(folder)
         seconds, total = time_call(write_release, root, options.frames, options.drawn)
         say(f"written in {seconds:.0f} s")
-        for name, part in PARTS.items():
-            figures[name] = measure(part, root, (height, width), options.plain)
+        for name, function in PARTS.items():
+            figures[name] = measure(function, root, (height, width), options.plain)
             rates[name] = figures[name]["images"] / figures[name]["seconds"]
-    size = f"to {height}×{width}, on {machine.cores()} cores"
-    show(f"a spinal release of {total:,} frames, {size}", figures, rates)
+    rows = []
+    for name, part in figures.items():
+        row = [name, f"{part['images']:.0f}", f"{part['seconds']:.1f}", f"{rates[name]:.0f}"]
+        rows.append([*row, f"{part['processor_seconds']:.1f}", f"{part['peak_mib']:.0f}"])
+    title = f"a spinal release of {total:,} frames, to {height}×{width}, on {machine.cores()} cores"
+    table(title, ["part", "images", "s", "images/s", "processor s", "peak MiB"], rows)
     ratios = {name: rates["usbench, decode"] / rates[name] for name in ("PIL loop", "OpenCV loop")}
     times = ", ".join(f"{ratio:.2f} × the {name}" for name, ratio in ratios.items())
     say(f"usbench's decoding, with all its checks and the cache on disk: {times}")

@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -159,25 +160,39 @@ def make_result(
 
 def make_config(place: int, model: str, task: Task) -> dict[str, object]:
     """A resolved configuration of usual size."""
-    layout = {
-        "_target_": "usbench.datasets.layouts.index_masks.IndexMasks",
-        "folders": {"train": ["a", "b"], "test": ["c"]},
-    }
-    build = {
-        "_target_": "usbench.models.smp.SmpSegmenter",
-        "encoder": "resnet18",
-        "options": {"channels": [128, 64, 48]},
-    }
-    augment = {f"kind{n}": n / 10 for n in range(8)}
-    recipe = {"size": [256, 256], "epochs": 60, "lr": 0.002, "augment": augment}
-    near_duplicates = [[f"test/{n:04d}", f"train/{n:04d}"] for n in range(20)]
     return {
         "dataset": {
             "name": f"table{place:02d}",
-            "views": {task: {"classes": list(CLASSES), "exclusive": True, "layout": layout}},
-            "split": {"description": "x" * 120, "near_duplicates": near_duplicates},
+            "views": {
+                task: {
+                    "classes": list(CLASSES),
+                    "exclusive": True,
+                    "layout": {
+                        "_target_": "usbench.datasets.layouts.index_masks.IndexMasks",
+                        "folders": {"train": ["a", "b"], "test": ["c"]},
+                    },
+                }
+            },
+            "split": {
+                "description": "x" * 120,
+                "near_duplicates": [[f"test/{n:04d}", f"train/{n:04d}"] for n in range(20)],
+            },
         },
-        "model": {"name": model, "version": 1, "build": build, "recipe": recipe},
+        "model": {
+            "name": model,
+            "version": 1,
+            "build": {
+                "_target_": "usbench.models.smp.SmpSegmenter",
+                "encoder": "resnet18",
+                "options": {"channels": [128, 64, 48]},
+            },
+            "recipe": {
+                "size": [256, 256],
+                "epochs": 60,
+                "lr": 0.002,
+                "augment": {f"kind{n}": n / 10 for n in range(8)},
+            },
+        },
         "metric": {"primary": "dice", "protocols": ["usbench", "pooled"], "extra": {}},
     }
 
@@ -198,16 +213,13 @@ def write_seeds(folder: Path, place: int, model: int, seeds: int, n_cases: int) 
         The bytes of their case tables.
     """
     task: Task = "landmark" if place % LANDMARKS_EVERY == LANDMARKS_EVERY - 1 else "segment"
-    skill = 0.5 + 0.03 * model
-    groups = -(-n_cases // CASES_PER_GROUP)
-    packed = 0
-    protocols = score_table(task, draw_table(task, n_cases, skill, place, model), groups)
+    draw_cases = partial(draw_table, task, n_cases, 0.5 + 0.03 * model, place, model)
+    protocols, packed = score_table(task, draw_cases(), -(-n_cases // CASES_PER_GROUP)), 0
     for seed in range(seeds):
         result = make_result(place, model, seed, task, protocols)
         path = checked_path(folder, result)
         path.parent.mkdir(parents=True, exist_ok=True)
-        cases = draw_table(task, n_cases, skill, place, model, seed)
-        for file, content in files_of_result(path, result, cases).items():
+        for file, content in files_of_result(path, result, draw_cases(seed)).items():
             file.write_bytes(content)
             packed += len(content) if file != path else 0
     return packed

@@ -201,13 +201,6 @@ def measure(
     return figures
 
 
-def say_ratio(name: str, figures: Figures) -> None:
-    """Print how many times as fast as the fastest peer ours is."""
-    peer = min(set(figures) - {"usbench"}, key=lambda peer: figures[peer]["ms"])
-    ratio = figures[peer]["ms"] / figures["usbench"]["ms"]
-    say(f"{name}: {ratio:.1f} × as fast as the fastest peer, {peer}")
-
-
 def main() -> None:
     """Measure, show, write."""
     parser = make_parser(__doc__, "write the figures as JSON too")
@@ -224,7 +217,10 @@ def main() -> None:
         "scorer": measure("all of a mask's scoring", {"usbench": score_all}, masks[:500], "dice"),
     }
     for name in ("overlap", "distances"):
-        say_ratio(name, figures[name])
+        seconds = {package: row["ms"] for package, row in figures[name].items()}
+        ours = seconds.pop("usbench")
+        peer = min(seconds, key=lambda package: seconds[package])
+        say(f"{name}: {seconds[peer] / ours:.1f} × as fast as the fastest peer, {peer}")
     write_json(options.json, figures)
 
 

@@ -63,11 +63,9 @@ def measure_in_child(path: Path, options: Options) -> Cost:
     """The cost of one result's model, measured by a process that does nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "cost.json"
-        threads, folders = (
-            str(options.threads),
-            ["--results", options.results, "--runs", options.runs],
-        )
+        folders = ["--results", options.results, "--runs", options.runs]
         command = [sys.executable, __file__, path, "--child", out, "--device", options.device]
+        threads = str(options.threads)
         environment = {**os.environ, **dict.fromkeys(launch.THREADS, threads)}
         done = subprocess.run([*command, "--threads", threads, *folders], env=environment)
         if done.returncode or not out.is_file():

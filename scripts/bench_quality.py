@@ -77,8 +77,8 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor]]):
         sample = self.samples[n]
         assert isinstance(sample.target, Masks)
         index = sample.target.planes.argmax(0) + sample.target.planes.any(0)
-        pair = tv_tensors.Image(sample.image[None]), tv_tensors.Mask(index[None])
-        image, mask = self.transform(*pair)
+        grey = tv_tensors.Image(sample.image[None])
+        image, mask = self.transform(grey, tv_tensors.Mask(index[None]))
         return image ** random.uniform(0.75, 1.33), mask[0].long()
 
 
@@ -196,10 +196,10 @@ def compare(options: Options) -> None:
         f"plain, {epochs} epochs": (plain_seconds, plain_dice),
     }
     show(rows, config)
-    content = {}
-    for loop, (took, dice) in rows.items():
-        content[loop] = {"seconds": took, "dice": dice}
-    write_json(options.json, content)
+    names = ("seconds", "dice")
+    write_json(
+        options.json, {loop: dict(zip(names, row, strict=True)) for loop, row in rows.items()}
+    )
 
 
 def main() -> int:

@@ -64,14 +64,6 @@ class Waits:
 Figures = dict[str, float]  # the worst and median waits in seconds; numbers of values
 
 
-def parse_arguments(argv: list[str] | None) -> Options:
-    """Parse the command line."""
-    parser = make_parser(__doc__, "write the figures as JSON too")
-    add_numbers(parser, processes=16, epochs=4)
-    parser.add_argument("--epoch-seconds", type=float, default=15, help="default: %(default)s")
-    return parser.parse_args(argv)
-
-
 # ---- the stores
 
 
@@ -261,7 +253,10 @@ def bench(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where a store can't be started."""
-    return run_script(bench, parse_arguments(argv))
+    parser = make_parser(__doc__, "write the figures as JSON too")
+    add_numbers(parser, processes=16, epochs=4)
+    parser.add_argument("--epoch-seconds", type=float, default=15, help="default: %(default)s")
+    return run_script(bench, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

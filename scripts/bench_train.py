@@ -110,7 +110,6 @@ def time_ours(data: Arrays, device: str, epochs: int, threads: int) -> list[floa
     def log(name: str, value: float, step: int) -> None:
         marks.append(time.perf_counter())
 
-    precision = machine.resolve_precision("auto", device)
     recipe = {
         "epochs": epochs,
         "batch": BATCH,
@@ -121,6 +120,7 @@ def time_ours(data: Arrays, device: str, epochs: int, threads: int) -> list[floa
     }
     method = loop.Method(exclusive_loss, channels_last=True)
     with tempfile.TemporaryDirectory() as folder:
+        precision = machine.resolve_precision("auto", device)
         run = Run(Path(folder), device, 0, precision, threads, lambda pairs: 0.0, log)
         marks.append(time.perf_counter())
         loop.fit(make_net(), data, method, lambda model: 0.0, recipe, run)

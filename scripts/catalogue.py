@@ -86,12 +86,20 @@ def parse_arguments(argv: list[str] | None) -> Options:
     for name, commands in OPTIONS_OF.items():
         if vars(options)[name] and command not in commands:
             parser.error(f"{command} doesn't take {name}: that is for {' and '.join(commands)}")
-    if command == "show" and not options.name:
-        parser.error("show: expected the id, key or name of a card")
-    if command == "write" and options.cards != cards.SHIPPED and not options.results:
-        parser.error("write: --cards needs --results DIR too, so that our files stay as they are")
-    if options.models and (options.anatomy or options.access):
-        parser.error("--models: a model has neither --anatomy nor --access")
+    other_cards = options.cards != cards.SHIPPED
+    for wrong, message in (
+        (command == "show" and not options.name, "show: expected the id, key or name of a card"),
+        (
+            command == "write" and other_cards and not options.results,
+            "write: --cards needs --results DIR too, so that our files stay as they are",
+        ),
+        (
+            options.models and (options.anatomy or options.access),
+            "--models: a model has neither --anatomy nor --access",
+        ),
+    ):
+        if wrong:
+            parser.error(message)
     return options
 
 

@@ -55,11 +55,8 @@ def locate_release(config: Composed, dataset: DatasetConfig) -> tuple[Path, bool
         )
     real, root = source.locate(dataset, config["data"], "real" if dataset.released else "auto")
     if not root.is_dir():
-        name = dataset.name
-        raise DataError(
-            f"{root}: expected files of {name} here, found none; python scripts/phantom.py "
-            f"dataset={name} out={root}"
-        )
+        advice = f"python scripts/phantom.py dataset={dataset.name} out={root}"
+        raise DataError(f"{root}: expected files of {dataset.name} here, found none; {advice}")
     return root, not real or (root / source.MARK).is_file()
 
 
@@ -128,22 +125,20 @@ def report_to_json(
 def check(options: Options) -> int:
     """Check, show, draw, write; the exit code."""
     pairs, overrides = split_overrides(options.overrides, "task")
-    task = pairs[-1][1] if pairs else "all"
     config = compose_for_script(overrides, options.config_dir, "check")
     dataset = DatasetConfig.from_mapping(config["dataset"])
-    selected = select_tasks(dataset, task)
+    tasks = select_tasks(dataset, dict(pairs).get("task", "all"))
     root, phantom = locate_release(config, dataset)
-    report = check_release(dataset, root, phantom, selected)
+    report = check_release(dataset, root, phantom, tasks)
     show_report(report, dataset.name, root)
     default = Path(str(config["runs"])) / "check" / f"{dataset.name}-pairs.png"
     similar = sorted(itertools.chain(*report.pairs.values()), key=lambda pair: pair.rank)
-    sheet = options.sheet or default
-    if similar:
+    sheet = (options.sheet or default) if similar else None
+    if sheet:
         attribution = None if phantom else dataset.attribution
         draw_pairs(similar, root, dataset.name, attribution, sheet)
         say(f"the pairs side by side: {sheet}")
     else:
-        sheet = None
         default.unlink(missing_ok=True)  # an earlier check's
     write_json(options.json, report_to_json(report, dataset.name, phantom, sheet))
     errors = report.number("error")

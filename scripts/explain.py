@@ -23,7 +23,7 @@ from usbench.io.console import say, table, track
 from usbench.leaderboard import implantability
 from usbench.leaderboard.implantability import Implantability
 from usbench.metrics.outline_distances import measure_distances, pixel_hd95
-from usbench.metrics.scores import Figures, ProtocolScores
+from usbench.metrics.scores import ProtocolScores
 from usbench.results import store
 from usbench.results.build import report_scores
 from usbench.results.predictions import StoredPredictions
@@ -39,15 +39,6 @@ COLUMNS: dict[Task, tuple[str, ...]] = {
 }
 
 
-def figures_of(protocol: ProtocolScores, label: str | None) -> Figures:
-    """The scores of all classes, or of one. Raises ConfigError for an unknown class."""
-    if label is None:
-        return protocol.scores
-    if label not in protocol.per_class:
-        raise ConfigError(f"--class {label}: expected one of {', '.join(protocol.per_class)}")
-    return protocol.per_class[label]
-
-
 def show_protocols(
     protocols: Sequence[ProtocolScores], task: Task, label: str | None, title: str
 ) -> None:
@@ -55,7 +46,9 @@ def show_protocols(
     first, *others = COLUMNS[task]
     lines, values = [], []
     for protocol in protocols:
-        figures = figures_of(protocol, label)
+        if label and label not in protocol.per_class:
+            raise ConfigError(f"--class {label}: expected one of {', '.join(protocol.per_class)}")
+        figures = protocol.per_class[label] if label else protocol.scores
         line = [f"{protocol.name} {protocol.version}", format_score(figures, first)]
         line += [format_bounds(figures[first], first), *map(partial(format_score, figures), others)]
         lines.append([*line, format_score(protocol.target_score, first)])
@@ -94,10 +87,8 @@ def show_distances(predictions: StoredPredictions) -> None:
 def show_implantability(score: Implantability | None, run_id: str) -> None:
     """Print the score, its parts, and what stands in for those that the paper leaves open."""
     if score is None:
-        say(
-            "implantability: not measured; "
-            f"scripts/bench_models.py {run_id} --save measures speed and load"
-        )
+        advice = f"scripts/bench_models.py {run_id} --save measures speed and load"
+        say(f"implantability: not measured; {advice}")
         return
     parts = [f"{value:.3f}" for value in (score.score, score.map50, score.speed, score.load)]
     table("implantability", ["score", "mAP50", "FPS / fastest", "load"], [parts])

@@ -19,19 +19,8 @@ from usbench.io.console import say, track
 from usbench.results import store
 from usbench.results.gallery.file import load_gallery, why_no_gallery
 from usbench.results.gallery.make import write_gallery
-from usbench.results.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def describe_gallery(path: Path, result: Result, size: int) -> dict[str, object]:
-    """What a gallery shows, as JSON's data. size: of its file in bytes."""
-    gallery = load_gallery(path, result)
-    assert gallery is not None  # it was just written
-    cases = {}
-    for case in gallery["cases"]:
-        cases[case["place"]] = {"case": case["case"], "quality": case["quality"]}
-    return {"bytes": size, "curves": list(gallery["curves"]), "cases": cases}
 
 
 def make(options: Options) -> None:
@@ -46,9 +35,14 @@ def make(options: Options) -> None:
     described = {}
     for path, (result, run) in track(list(runs.items()), "drawing"):
         written = write_gallery(path, result, run.predictions("test"))
-        size = written.stat().st_size
-        described[result.run_id] = describe_gallery(path, result, size)
-        say(f"{written}: {size / 1000:.0f} kB; {described[result.run_id]['cases']}")
+        gallery = load_gallery(path, result)
+        assert gallery is not None  # it was just written
+        cases = {}
+        for case in gallery["cases"]:
+            cases[case["place"]] = {"case": case["case"], "quality": case["quality"]}
+        size, curves = written.stat().st_size, list(gallery["curves"])
+        described[result.run_id] = {"bytes": size, "curves": curves, "cases": cases}
+        say(f"{written}: {size / 1000:.0f} kB; {cases}")
     write_json(options.json, described)
 
 

@@ -25,8 +25,9 @@ from usbench.runner.resolve import metric_node
 
 def compare(options: Options) -> None:
     """Compare, show, save."""
-    overrides = ["model=unet", *options.overrides]
-    config = compose_for_script(overrides, options.config_dir, "interrater")
+    config = compose_for_script(
+        ["model=unet", *options.overrides], options.config_dir, "interrater"
+    )
     dataset = DatasetConfig.from_mapping(config["dataset"])
     if "segment" not in dataset.views:
         raise ConfigError(

@@ -15,7 +15,6 @@ variables in INSTRUCTIONS, and its figures stand beside the processor's own ("fp
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import math
@@ -44,9 +43,19 @@ SIZE = (72, 96)  # px of a phantom, height and width
 IMAGES, BATCH = 8, 4
 STEPS = 36  # batches of an epoch
 EPOCHS = {"segment": 3, "detect": 4, "landmark": 3}  # heavy nets need fewer, transformers more:
-OTHER_EPOCHS = {"unet": 4, "deeplabv3_kumar2025": 2, "transunet": 1, "swinunet": 8, "samed": 15}
-OTHER_EPOCHS |= {"nnunet": 10, "fasterrcnn": 3, "detr": 10, "rtdetr": 4, "yolov8_pose": 4}
-OTHER_EPOCHS |= {"heatmap": 8}
+OTHER_EPOCHS = {
+    "unet": 4,
+    "deeplabv3_kumar2025": 2,
+    "transunet": 1,
+    "swinunet": 8,
+    "samed": 15,
+    "nnunet": 10,
+    "fasterrcnn": 3,
+    "detr": 10,
+    "rtdetr": 4,
+    "yolov8_pose": 4,
+    "heatmap": 8,
+}
 LOSS_ALONE = ("detr", "rtdetr", "yolov8_pose")  # much later they find anything from scratch
 FREEZE = {"lr": 0.0, "lr0": 0.0, "weight_decay": 0.0}  # of these, the keys that a recipe knows
 SHARE = 1 / 3  # of the way from the worst figure to the frozen one: where the threshold lies
@@ -205,12 +214,6 @@ def restart_with(variables: Mapping[str, str]) -> None:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **variables})
 
 
-@functools.cache
-def composed(*overrides: str) -> Composed:
-    """Return the configuration by these overrides."""
-    return compose_alone(overrides)
-
-
 def measure(setting: Setting, seed: int, precision: str, label: str) -> float:
     """Train once in a folder that is thrown away; say the figure and the seconds."""
     with tempfile.TemporaryDirectory() as folder:
@@ -221,7 +224,7 @@ def measure(setting: Setting, seed: int, precision: str, label: str) -> float:
 
 def measure_model(name: str, node: JsonObject, options: Options) -> None:
     """Measure what the record lacks of a model, and save after each training."""
-    setting = prepare(name, node["task"], composed)
+    setting = prepare(name, node["task"], lambda *overrides: compose_alone(overrides))
     models = load(options.record)
     entry = start(setting, node)
     if not options.anew and models.get(name, {}).get("recipe") == entry["recipe"]:

@@ -50,10 +50,10 @@ def describe_release(dataset: DatasetConfig, listed: Sequence[RemoteFile], root:
 def unpack_archive(path: Path, listed: Sequence[RemoteFile], root: Path) -> dict[str, object]:
     """Verify an archive and unpack it below root; what was done, for the JSON."""
     archive = archives.match_archive(path, listed)
-    if archive is not None:
-        checks = verify(path, archive)
-    else:
+    if archive is None:
         checks = [f"sha256 {sha256_with_bar(path)}, not known to usbench"]
+    else:
+        checks = verify(path, archive)
     say(f"{path.name}: verified ({', '.join(checks)})")
     tops = archives.unpack(path, root)
     say(f"{path.name}: unpacked to {', '.join(map(str, tops))}")
@@ -95,14 +95,13 @@ def prepare(options: Options) -> None:
     if "true" in downloads:
         if not listed or not all(archive.url for archive in listed):
             raise RunError(f"download=true: {dataset.name} is not open to anyone; {dataset.access}")
-        folder = root.parent / f"{root.name}-archives"
-        paths += [fetch(archive, folder) for archive in listed]
+        paths += [fetch(archive, root.with_name(f"{root.name}-archives")) for archive in listed]
     unpacked = [unpack_archive(path, listed, root) for path in paths]
     views = count_views(dataset, root) if root.is_dir() else {}
     if unpacked:
         say(f"look closer: python scripts/check.py dataset={dataset.name}")
-    facts = {"dataset": dataset.name, "root": str(root), "archives": unpacked, "views": views}
-    write_json(options.json, facts)
+    names = {"dataset": dataset.name, "root": str(root)}
+    write_json(options.json, {**names, "archives": unpacked, "views": views})
 
 
 def main(argv: list[str] | None = None) -> int:

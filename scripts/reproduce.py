@@ -17,10 +17,8 @@ from pathlib import Path
 
 from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.evaluate import reproduce as reproduction
-from usbench.evaluate.reproduce import Comparison
 from usbench.io.console import say, table
 from usbench.results import store
-from usbench.results.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,19 +31,9 @@ def reproduce(options: Options) -> int:
         config = reproduction.rebuild_config(old, options.data, folder, options.weights)
         new = reproduction.run_again(config)
     comparison = reproduction.compare(old, new)
-    show(old, new, comparison)
-    names = {"dataset": old.dataset, "task": old.task, "model": old.model}
-    run = {"seed": old.seed, "run_id": old.run_id}
-    write_json(options.json, {**names, **run, **asdict(comparison)})
-    return 1 if comparison.verdict == "different" else 0
-
-
-def show(old: Result, new: Result, comparison: Comparison) -> None:
-    """Print the primary score and all that differ, the surroundings, the verdict."""
     assert old.primary is not None  # it is done
-    primary = old.primary.name
     lines = []
-    for name in dict.fromkeys([primary, *comparison.scores]):
+    for name in dict.fromkeys([old.primary.name, *comparison.scores]):
         recorded, now = old.scores[name], new.scores.get(name)
         values = [recorded.value, recorded.low, recorded.high, now.value if now else None]
         lines.append([name, *("–" if value is None else f"{value:.6f}" for value in values)])
@@ -55,6 +43,10 @@ def show(old: Result, new: Result, comparison: Comparison) -> None:
         say(f"differs: {line}")
     same = "the same bytes" if comparison.verdict == "identical" else "others"
     say(f"{comparison.verdict}: the predictions are {same}")
+    names = {"dataset": old.dataset, "task": old.task, "model": old.model}
+    run = {"seed": old.seed, "run_id": old.run_id}
+    write_json(options.json, {**names, **run, **asdict(comparison)})
+    return 1 if comparison.verdict == "different" else 0
 
 
 def main(argv: list[str] | None = None) -> int:

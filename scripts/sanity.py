@@ -56,35 +56,14 @@ def check_dataset(config: RunConfig) -> list[Check]:
     lines = []
     for check in checks:
         if check.name in baselines.FLOOR:
-            result = baseline_result(config, dataset, check)
-            redistribute = config.dataset.redistribute
-            cases = store.hash_case_ids(check.scores.cases, redistribute, dataset.name)
-            store.save_result(config.results, result, cases)
+            ids = (config.dataset.redistribute, dataset.name)
+            cases = store.hash_case_ids(check.scores.cases, *ids)
+            store.save_result(config.results, baseline_result(config, dataset, check), cases)
         value = "–" if check.value is None else f"{check.value:.3f}"
         lines.append([check.name, value, check.expected, "yes" if check.passed else "NO"])
-    images = len(dataset.records["test"])
-    table(
-        f"{dataset.name} {config.task}: {images} test images",
-        ["baseline", str(config.metric["primary"]), "expected", "passed"],
-        lines,
-    )
+    title = f"{dataset.name} {config.task}: {len(dataset.records['test'])} test images"
+    table(title, ["baseline", str(config.metric["primary"]), "expected", "passed"], lines)
     return checks
-
-
-def to_json(config: RunConfig, check: Check) -> dict[str, object]:
-    """One baseline's check and scores as JSON's data."""
-    protocols = {}
-    for protocol in check.scores.protocols:
-        protocols[protocol.name] = figures_to_json(protocol.scores)
-    return {
-        "dataset": config.dataset.name,
-        "task": config.task,
-        "baseline": check.name,
-        "value": check.value,
-        "expected": check.expected,
-        "passed": check.passed,
-        "protocols": protocols,
-    }
 
 
 def run(options: Options) -> int:
@@ -93,7 +72,20 @@ def run(options: Options) -> int:
     for config in resolve_configs(options.overrides, options.config_dir):
         for check in check_dataset(config):
             failed += not check.passed
-            described.append(to_json(config, check))
+            protocols = {}
+            for protocol in check.scores.protocols:
+                protocols[protocol.name] = figures_to_json(protocol.scores)
+            described.append(
+                {
+                    "dataset": config.dataset.name,
+                    "task": config.task,
+                    "baseline": check.name,
+                    "value": check.value,
+                    "expected": check.expected,
+                    "passed": check.passed,
+                    "protocols": protocols,
+                }
+            )
     write_json(options.json, {"baselines": described})
     passed = "every baseline scores what it must"
     say(f"{failed} baselines don't score what they must" if failed else passed)

@@ -90,8 +90,7 @@ def status(options: Options) -> None:
     jobs = read_plan(options.runs, options.plan)
     runs = list(lines(jobs))
     if options.watch and out.is_terminal:
-        live = Live(grid(runs), console=out, auto_refresh=False)
-        with live, suppress(KeyboardInterrupt):
+        with Live(grid(runs), console=out, auto_refresh=False) as live, suppress(KeyboardInterrupt):
             while is_open(runs):
                 time.sleep(EVERY_S)
                 runs = list(lines(jobs))
