@@ -10,15 +10,15 @@ images are the run's own test images. --save writes the cost into the results, f
 
 from __future__ import annotations
 
-import argparse
-import json
+import itertools
+import multiprocessing
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import psutil
 
@@ -49,7 +49,7 @@ def bench(options: Options) -> None:
         result = load_result(path)
         if not result.is_done or result.origin != "run" or result.trained_on:
             raise ConfigError(f"{path}: expected a finished run of a model that was trained here")
-        measured.append((result, measure_in_child(path, options)))
+        measured.append((result, measure_in_child(result, options)))
     show(measured)
     content = []
     for result, cost in measured:
@@ -59,45 +59,40 @@ def bench(options: Options) -> None:
     write_json(options.json, content)
 
 
-def measure_in_child(path: Path, options: Options) -> Cost:
-    """The cost of one result's model, measured by a process that does nothing else."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "cost.json"
-        folders = ["--results", options.results, "--runs", options.runs]
-        command = [sys.executable, __file__, path, "--child", out, "--device", options.device]
-        threads = str(options.threads)
-        environment = {**os.environ, **dict.fromkeys(launch.THREADS, threads)}
-        done = subprocess.run([*command, "--threads", threads, *folders], env=environment)
-        if done.returncode or not out.is_file():
-            raise RunError(f"{path}: its model couldn't be measured (see above)")
-        return cost_from_json(json.loads(out.read_text()))
+def measure_in_child(result: Result, options: Options) -> Cost:
+    """What a result's model costs, measured by a process that does nothing else."""
+    threads = dict.fromkeys(launch.THREADS, str(options.threads))
+    spawn = multiprocessing.get_context("spawn")
+    try:
+        with patch.dict(os.environ, threads), ProcessPoolExecutor(1, spawn) as child:
+            return child.submit(measure, result, options).result()
+    except BrokenProcessPool as error:
+        raise RunError(f"{result.run_id}: its model couldn't be measured: {error}") from error
 
 
-def measure(options: Options) -> None:
-    """The child: measure one result's model and write the cost."""
+def measure(result: Result, options: Options) -> Cost:
+    """The child's side."""
     from usbench.models import cost  # imports torch, as the next one does
     from usbench.runner.experiment import restore_model
 
-    result = load_result(Path(options.result[0]))
     device = machine.resolve_device(options.device)
     kind = device.split(":")[0]
     config = find_run_config(result, options.runs)
     config = replace(config, device=device, threads=options.threads)
     if result.device != kind:
         config = replace(config, precision="fp32")
-    model = restore_model(config)
     test = config.open_dataset().samples("test")
-    images = [image for image, _ in zip(test.images(), range(IMAGES), strict=False)]
+    images = list(itertools.islice(test.images(), IMAGES))
     about = machine.describe(device)
     content = {
-        **cost.measure(model, device, images),
+        **cost.measure(restore_model(config), device, images),
         "device": kind,
         "on": about.gpu or about.processor,
         "threads": options.threads,
         "precision": config.precision,
         "image": list(images[0].shape),
     }
-    options.child.write_text(json.dumps(content))
+    return cost_from_json(content)
 
 
 def show(measured: Sequence[tuple[Result, Cost]]) -> None:
@@ -127,9 +122,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s")
     add("--threads", type=int, default=machine.cores(), metavar="N", help="default: all cores")
     add("--save", action="store_true", help="write the cost into the results")
-    add("--child", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # measure one, in a process
-    options = parser.parse_args(argv)
-    return run_script(measure if options.child else bench, options)
+    return run_script(bench, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

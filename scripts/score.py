@@ -44,6 +44,11 @@ from usbench.runner.resolve import resolve_config
 from usbench.types import Task
 
 FOLDERS = ("data", "results", "runs")
+SCORERS: dict[Task, Callable[..., Scorer]] = {
+    "segment": SegmentScorer,
+    "detect": DetectScorer,
+    "landmark": LandmarkScorer,
+}
 BY_AREA = ("_small", "_medium", "_large")  # endings of scores by the boxes' area
 PLAIN_NAMES = {"hd": "hd_mm", "hd95": "hd95_mm", "assd": "assd_mm", "nsd": "nsd_mm"}
 
@@ -102,13 +107,11 @@ def open_pairs(options: Options) -> files.Pairs:
 
 def make_scorer(options: Options, classes: Sequence[str]) -> Scorer:
     """The task's scorer with the protocols that were asked for."""
-    protocols = {"protocols": options.protocol} if options.protocol else {}
+    arguments: dict[str, object] = {"protocols": options.protocol} if options.protocol else {}
     if options.task == "segment":
-        tolerances = {"tolerance_px": options.tolerance_px, "tolerance_mm": options.tolerance_mm}
-        return SegmentScorer(classes, **protocols, **tolerances)
-    if options.task == "detect":
-        return DetectScorer(classes, **protocols)
-    return LandmarkScorer(classes, **protocols)
+        arguments["tolerance_px"] = options.tolerance_px
+        arguments["tolerance_mm"] = options.tolerance_mm
+    return SCORERS[options.task](classes, **arguments)
 
 
 def parse_spacing(options: Options) -> tuple[float, float] | None:
