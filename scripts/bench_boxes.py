@@ -172,8 +172,8 @@ def main() -> None:
     add_numbers(parser, resampled_images=500, resampled_boxes=50)
     options = parser.parse_args()
     classes, blocks = options.classes, options.blocks
-    all_pairs = draw_pairs(options.images, classes, options.boxes)
-    seconds = time_evaluators(all_pairs, classes, blocks)
+    pairs = draw_pairs(options.images, classes, options.boxes)
+    seconds = time_evaluators(pairs, classes, blocks)
     title = f"{options.images} images, {classes} classes, {options.boxes} boxes each"
     show(f"COCO's figures of {title}", seconds)
     ratio = fastest_peer(seconds) / seconds["usbench"]["whole"]
@@ -181,11 +181,11 @@ def main() -> None:
         f"usbench, whole, is {ratio:.2f} times as fast as the fastest peer's evaluate() and "
         "accumulate() alone"
     )
-    few_pairs = draw_pairs(options.resampled_images, classes, options.resampled_boxes)
-    few = time_evaluators(few_pairs, classes, blocks)
+    pairs = draw_pairs(options.resampled_images, classes, options.resampled_boxes)
+    few = time_evaluators(pairs, classes, blocks)
     title = f"{options.resampled_images} images, {options.resampled_boxes} boxes each"
     show(f"the same of {title}", few)
-    took = [time_resamples(few_pairs, classes) for _ in range(blocks)]
+    took = [time_resamples(pairs, classes) for _ in range(blocks)]
     matching, resamples = np.median(took, axis=0).tolist()
     peer = fastest_peer(few) * RESAMPLES
     say(
@@ -194,8 +194,7 @@ def main() -> None:
         f"{peer:.0f} s, {peer / resamples:.0f} times that"
     )
     parts = {"matching": matching, "resamples": resamples, "fastest_peer_extrapolated": peer}
-    content = {"evaluate": seconds, "ratio": ratio, "few": few, "resampling": parts}
-    write_json(options.json, content)
+    write_json(options.json, {"evaluate": seconds, "ratio": ratio, "few": few, "resampling": parts})
 
 
 if __name__ == "__main__":

@@ -91,8 +91,7 @@ def decode(root: Path, size: Size, most: int, threads: int) -> int:
 
     dataset, cache, total = open_release(root), root / f"cache-{threads}", 0
     for split in SPLITS:
-        images = arrays.decode(dataset.samples(split), size, True, cache, threads).images
-        total += len(images)
+        total += len(arrays.decode(dataset.samples(split), size, True, cache, threads).images)
     shutil.rmtree(cache)
     return total
 

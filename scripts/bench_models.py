@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
-from pathlib import Path
 from unittest.mock import patch
 
 import psutil
@@ -30,7 +29,6 @@ from usbench.results.result import Cost, Result, cost_from_json
 from usbench.results.store import load_result, resolve_result, save_result
 from usbench.runner import launch, machine
 
-ROOT = Path(__file__).resolve().parent.parent
 BUSY = 0.5  # load over the last minute
 IMAGES = 16  # of the test split, taken in turns
 
@@ -81,8 +79,7 @@ def measure(result: Result, options: Options) -> Cost:
     config = replace(config, device=device, threads=options.threads)
     if result.device != kind:
         config = replace(config, precision="fp32")
-    test = config.open_dataset().samples("test")
-    images = list(itertools.islice(test.images(), IMAGES))
+    images = list(itertools.islice(config.open_dataset().samples("test").images(), IMAGES))
     about = machine.describe(device)
     content = {
         **cost.measure(restore_model(config), device, images),
@@ -114,9 +111,7 @@ def show(measured: Sequence[tuple[Result, Cost]]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run, 2 for a result that can't be measured."""
-    parser = make_parser(
-        __doc__, "write everything as JSON too", results=ROOT / "results", runs=ROOT / "runs"
-    )
+    parser = make_parser(__doc__, "write everything as JSON too", __file__, ("results", "runs"))
     add = parser.add_argument
     add("result", nargs="+", metavar="RESULT", help="a result's file, or its run id")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s")

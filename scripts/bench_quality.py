@@ -25,7 +25,6 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -54,7 +53,7 @@ SIDE, BATCH, RATE, EPOCHS = 256, 8, 2e-3, 60  # EPOCHS: at most, as ours
 Scores = dict[str, float | None]  # test Dice per class, and their mean
 
 
-class AugmentedImages(Dataset[tuple[Tensor, Tensor]]):
+class AugmentedImages(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Image and index mask, read and augmented one by one."""
 
     def __init__(self, samples: Samples) -> None:
@@ -73,7 +72,7 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         sample = self.samples[n]
         assert isinstance(sample.target, Masks)
         index = sample.target.planes.argmax(0) + sample.target.planes.any(0)
@@ -82,7 +81,7 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor]]):
         return image ** random.uniform(0.75, 1.33), mask[0].long()
 
 
-def dice_loss(logits: Tensor, index: Tensor) -> Tensor:
+def dice_loss(logits: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """Cross entropy plus the mean soft Dice of the foreground."""
     target = F.one_hot(index, logits.shape[1]).movedim(-1, 1)[:, 1:]
     predicted = logits.softmax(1)[:, 1:]

@@ -69,8 +69,7 @@ OVERRIDES = (
 def time_command(folder: Path, *arguments: str) -> float:
     """Seconds of Python in the folder, from start to end. Raises RunError where it fails."""
     start = time.perf_counter()
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:
         output = (done.stdout + done.stderr)[-400:]

@@ -185,8 +185,7 @@ def load(runs: Path, options: Options) -> Figures:
     barrier, results = fork.Barrier(options.processes), fork.Queue()
     processes = []
     for number in range(options.processes):
-        arguments = (number, runs, options, barrier, results)
-        processes.append(fork.Process(target=run, args=arguments))
+        processes.append(fork.Process(target=run, args=(number, runs, options, barrier, results)))
         processes[-1].start()
     measured: list[Waits] = []
     while len(measured) < len(processes):

@@ -36,7 +36,7 @@ from usbench.models.mask_losses import exclusive_loss
 from usbench.runner import machine
 from usbench.types import Run
 
-BATCH, RATE, CLASSES = 8, 1e-3, 2
+BATCH, RATE, CLASSES = 8, 1e-3, ("nerve", "vessel")
 AUGMENT = {
     "hflip": 0.5,
     "rotate": 15,
@@ -52,7 +52,7 @@ def make_net() -> torch.nn.Module:
     """The same U-Net for both."""
     torch.manual_seed(0)
     net: torch.nn.Module = smp.Unet(
-        "resnet18", encoder_weights=None, in_channels=1, classes=CLASSES + 1
+        "resnet18", encoder_weights=None, in_channels=1, classes=len(CLASSES) + 1
     )
     return net
 
@@ -135,8 +135,7 @@ def measure(options: Options, device: str, threads: int) -> Mapping[str, Sequenc
     with tempfile.TemporaryDirectory() as folder:
         spec = phantom.PhantomSpec("nerves", (534, 512), {"train": options.images}, 0)
         samples = list(phantom.draw_samples(spec, "segment"))
-        layout = IndexMasks(["nerve", "vessel"], {"train": ("images", "masks")})
-        layout.write(Path(folder), samples)
+        IndexMasks(CLASSES, {"train": ("images", "masks")}).write(Path(folder), samples)
         data = decode(samples, (size, size), True, None)
         for _ in range(options.blocks):
             ours += time_ours(data, device, epochs, threads)[1:]
@@ -162,10 +161,9 @@ def main() -> None:
         rows.append([name, f"{rates[name]:.1f}", *ends])
     table("training, images per second", ["loop", "median", "slowest epoch", "fastest epoch"], rows)
     ratio = rates["usbench"] / rates["plain"]
-    precision = machine.resolve_precision("auto", device)
     say(
         f"usbench is {ratio:.2f} times as fast ({device}, {threads} threads, "
-        f"{precision} against fp32; U-Net ResNet-18)"
+        f"{machine.resolve_precision('auto', device)} against fp32; U-Net ResNet-18)"
     )
     content = {"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds}
     write_json(options.json, content)

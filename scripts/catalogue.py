@@ -66,8 +66,7 @@ class Catalogue:
 
 def parse_arguments(argv: list[str] | None) -> Options:
     """Parse the command line; an option that the command doesn't take is an error."""
-    everything = "write what is shown as JSON too; write, validate: everything"
-    parser = make_parser(__doc__, everything)
+    parser = make_parser(__doc__, "write what is shown as JSON too; write, validate: everything")
     add = parser.add_argument
     add("command", nargs="?", choices=COMMANDS, default="write", help="default: %(default)s")
     add("name", nargs="?", metavar="NAME", help="show, score: id, key or name of a card")
@@ -158,7 +157,7 @@ def list_cards(options: Options, catalogue: Catalogue) -> list[tuple[Card, Score
     return chosen
 
 
-def show_card(card: Card, card_score: Score) -> None:
+def show_card(card: Card) -> None:
     """Show a whole card, a line per field: addresses can be copied at any width."""
     say(f"{card.name} ({card.kind} {card.id})")
     say(f"run it: {card.command}" if card.command else "usbench doesn't run it")
@@ -168,7 +167,6 @@ def show_card(card: Card, card_score: Score) -> None:
         if field and field.known and (field.source, field.verified) != (card.source, card.verified):
             origin = f"   [{field.source}; verified: {field.verified}]"
         say(f"  {name:<14} {wording.format_field(name, field)}{origin}")
-    show_parts(card, card_score)
 
 
 def show_parts(card: Card, card_score: Score) -> None:
@@ -199,8 +197,9 @@ def show_asked(options: Options, catalogue: Catalogue) -> list[tuple[Card, Score
     if options.name:
         card = catalogue.cards.find(options.name)
         card_score = score(card, catalogue.rubric(options.rubric, card.kind))
-        show = show_card if options.command == "show" else show_parts
-        show(card, card_score)
+        if options.command == "show":
+            show_card(card)
+        show_parts(card, card_score)
         return [(card, card_score)]
     shown: list[tuple[Card, Score]] = []
     names = [catalogue.rubric(options.rubric, kind).name for kind in cards.KINDS]
@@ -217,10 +216,9 @@ def run(options: Options) -> int:
     """Read everything, then do what was asked; the exit code."""
     catalogue = Catalogue(cards.load_cards(options.cards), load_rubrics(options.cards))
     if options.command in ("write", "validate"):
-        command = write if options.command == "write" else report_valid
-        code = command(options, catalogue)
         write_json(options.json, flat.view(options.cards) if options.json else None)
-        return code
+        command = write if options.command == "write" else report_valid
+        return command(options, catalogue)
     select = list_cards if options.command == "list" else show_asked
     write_json(options.json, list(starmap(flat.flatten_card, select(options, catalogue))))
     return 0

@@ -135,8 +135,7 @@ def check(options: Options) -> int:
     similar = sorted(itertools.chain(*report.pairs.values()), key=lambda pair: pair.rank)
     sheet = (options.sheet or default) if similar else None
     if sheet:
-        attribution = None if phantom else dataset.attribution
-        draw_pairs(similar, root, dataset.name, attribution, sheet)
+        draw_pairs(similar, root, dataset.name, None if phantom else dataset.attribution, sheet)
         say(f"the pairs side by side: {sheet}")
     else:
         default.unlink(missing_ok=True)  # an earlier check's

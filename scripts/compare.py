@@ -10,7 +10,6 @@ boxes by mAP50-95, landmarks by radial error.
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import ConfigError
@@ -21,8 +20,6 @@ from usbench.metrics.bootstrap import FEW_GROUPS
 from usbench.results.format import UNDEFINED
 from usbench.results.result import Result
 from usbench.results.store import resolve_result
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def compare(options: Options) -> None:
@@ -97,7 +94,7 @@ def format_ends(low: float | None, high: float | None, digits: int) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 for results that can't be compared, 2 for fewer than two models."""
-    parser = make_parser(__doc__, "write everything as JSON too", results=ROOT / "results")
+    parser = make_parser(__doc__, "write everything as JSON too", __file__, ("results",))
     parser.add_argument("result", nargs="+", metavar="RESULT", help="a result's file, or its id")
     return run_script(compare, parser.parse_args(argv))
 

@@ -9,8 +9,6 @@ dataset's YAML says (class_map). The result is a row of the leaderboard.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from usbench.cli.run import find_or_run
 from usbench.cli.script import Options, add_overrides, compose_for_script, make_parser, run_script
 from usbench.errors import ConfigError
@@ -19,8 +17,6 @@ from usbench.io.files import write_atomically
 from usbench.results.store import encode_result, load_result, resolve_result
 from usbench.runner.config import with_threads
 from usbench.runner.transfer import plan_transfer, settle_transfer
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def evaluate(options: Options) -> None:
@@ -44,9 +40,7 @@ def evaluate(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for missing data or a missing run, 2 for wrong overrides."""
-    parser = make_parser(
-        __doc__, "write the result here too", results=ROOT / "results", runs=ROOT / "runs"
-    )
+    parser = make_parser(__doc__, "write the result here too", __file__, ("results", "runs"))
     parser.add_argument("result", metavar="RESULT", help="a result's file, or its run id")
     add_overrides(parser, "dataset=X")
     return run_script(evaluate, parser.parse_intermixed_args(argv))

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -31,7 +30,6 @@ from usbench.results.result import Result, tables_to_json
 from usbench.runner.report import format_bounds, format_score
 from usbench.types import Masks, Task
 
-ROOT = Path(__file__).resolve().parent.parent
 COLUMNS: dict[Task, tuple[str, ...]] = {
     "segment": ("dice", "iou"),
     "detect": ("map50_95", "map50"),
@@ -140,9 +138,7 @@ def explain(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run or data, 2 for a bad class."""
-    parser = make_parser(
-        __doc__, "write the scores as JSON too", results=ROOT / "results", runs=ROOT / "runs"
-    )
+    parser = make_parser(__doc__, "write the scores as JSON too", __file__, ("results", "runs"))
     parser.add_argument("result", metavar="RESULT", help="a result's file, or its run id")
     parser.add_argument("--class", dest="label", metavar="NAME", help="the scores of one class")
     return run_script(explain, parser.parse_args(argv))

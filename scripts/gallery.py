@@ -20,8 +20,6 @@ from usbench.results import store
 from usbench.results.gallery.file import load_gallery, why_no_gallery
 from usbench.results.gallery.make import write_gallery
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 def make(options: Options) -> None:
     """Find every run first, then write."""
@@ -49,7 +47,7 @@ def make(options: Options) -> None:
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run or data, 2 for other results."""
     parser = make_parser(
-        __doc__, "write what was chosen as JSON too", results=ROOT / "results", runs=ROOT / "runs"
+        __doc__, "write what was chosen as JSON too", __file__, ("results", "runs")
     )
     add = parser.add_argument
     add("result", metavar="RESULT", nargs="+", help="a result's file, or its run id")

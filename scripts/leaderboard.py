@@ -30,7 +30,6 @@ from usbench.leaderboard.rows import Row
 from usbench.results.result import Result
 from usbench.results.store import PHANTOM, load_results
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE = "index.html"
 
 
@@ -136,8 +135,8 @@ def rows_to_json(rows: Sequence[Row]) -> bytes:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 for damaged or differing files, 2 for wrong options."""
-    folders = {name: ROOT / name for name in ("results", "conf", "runs")}
-    parser = make_parser(__doc__, "write the rows as JSON too", **folders)
+    folders = ("results", "conf", "runs")
+    parser = make_parser(__doc__, "write the rows as JSON too", __file__, folders)
     add = parser.add_argument
     add("--check", action="store_true", help="write nothing; exit 1 where the files there differ")
     add("--phantom", action="store_true", help="that of phantoms, results/phantom/LEADERBOARD.*")

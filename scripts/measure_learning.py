@@ -31,6 +31,7 @@ from usbench.cli.script import Options, make_parser, time_call
 from usbench.io.config import Composed, build, compose_alone, conf_dir
 from usbench.io.console import say
 from usbench.io.files import JsonObject
+from usbench.runner.machine import Precision
 from usbench.types import Run, Sample, Task
 
 RECORD = Path(__file__).resolve().parent.parent / "tests" / "learning.json"
@@ -120,7 +121,7 @@ def freeze(setting: Setting) -> Setting:
     return replace(setting, recipe={**setting.recipe, **{key: FREEZE[key] for key in rates}})
 
 
-def train(setting: Setting, folder: Path, seed: int, precision: str = "fp32") -> float:
+def train(setting: Setting, folder: Path, seed: int, precision: Precision = "fp32") -> float:
     """Train on the pictures, again and again without augmentation, and return the figure."""
     from usbench.results.scoring import SELECTION
 
@@ -135,8 +136,7 @@ def train(setting: Setting, folder: Path, seed: int, precision: str = "fp32") ->
     model = build(setting.node, classes=setting.classes, exclusive=True, recipe=recipe)
     drawn = "iterations" in recipe  # an epoch of so many batches, whatever the set's size
     often = setting.samples * (1 if drawn else STEPS * BATCH // len(setting.samples))
-    run = Run(folder, "cpu", seed, precision, 1, select, log)  # type: ignore[arg-type]
-    model.fit(often, setting.samples, run)
+    model.fit(often, setting.samples, Run(folder, "cpu", seed, precision, 1, select, log))
     if len(losses) != setting.epochs or not all(map(math.isfinite, losses)):
         raise ValueError(f"{setting.name}: expected {setting.epochs} finite losses, got {losses}")
     if setting.name in LOSS_ALONE:
@@ -214,7 +214,7 @@ def restart_with(variables: Mapping[str, str]) -> None:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **variables})
 
 
-def measure(setting: Setting, seed: int, precision: str, label: str) -> float:
+def measure(setting: Setting, seed: int, precision: Precision, label: str) -> float:
     """Train once in a folder that is thrown away; say the figure and the seconds."""
     with tempfile.TemporaryDirectory() as folder:
         seconds, figure = time_call(train, setting, Path(folder), seed, precision)

@@ -47,8 +47,7 @@ def build_layouts(dataset: DatasetConfig, task: str) -> dict[Task, Layout]:
     layouts: dict[Task, Layout] = {}
     for view, node in dataset.views.items():
         if task in ("all", view):
-            classes = node.classes or phantom.scene_classes(spec, view)
-            named = dataset.with_classes(view, classes)
+            named = dataset.with_classes(view, node.classes or phantom.scene_classes(spec, view))
             layouts[view] = source.build_layout(named, view, phantom=True)
     return layouts
 

@@ -37,7 +37,6 @@ from usbench.runner import machine
 from usbench.runner.config import RunConfig
 from usbench.types import Masks, Model
 
-ROOT = Path(__file__).resolve().parent.parent
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
@@ -106,8 +105,7 @@ def write_all_predictions(
             opened.add(path.name, stem, (pixels.shape[0], pixels.shape[1]), prediction)
             if isinstance(prediction, Masks):
                 write_masks(out / "masks", stem, prediction, classes, view.exclusive)
-            picture = draw_target(pixels, prediction, classes)
-            picture.save(overlays / f"{stem}.jpg", quality=92)
+            draw_target(pixels, prediction, classes).save(overlays / f"{stem}.jpg", quality=92)
 
 
 def write_masks(
@@ -126,7 +124,7 @@ def write_masks(
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for missing images or a missing run, 2 for wrong words."""
-    parser = make_parser(__doc__, results=ROOT / "results", runs=ROOT / "runs")
+    parser = make_parser(__doc__, script=__file__, folders=("results", "runs"))
     add = parser.add_argument
     add("result", metavar="RESULT", help="a result's file, or its run id")
     add("keys", nargs="*", metavar="KEY=VALUE", help="images=DIR out=DIR device=auto|cpu|cuda")

@@ -20,8 +20,6 @@ from usbench.evaluate import reproduce as reproduction
 from usbench.io.console import say, table
 from usbench.results import store
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 def reproduce(options: Options) -> int:
     """Do it again, show, write; the exit code."""
@@ -51,7 +49,7 @@ def reproduce(options: Options) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where it differs or can't be done here, 2 for others."""
-    parser = make_parser(__doc__, "write the comparison as JSON too", results=ROOT / "results")
+    parser = make_parser(__doc__, "write the comparison as JSON too", __file__, ("results",))
     add = parser.add_argument
     add("result", metavar="RESULT", help="a result's file, or its run id")
     add("--data", type=Path, metavar="DIR", help="releases; default: USBENCH_DATA, else data")

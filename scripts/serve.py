@@ -17,7 +17,6 @@ from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import DataError, RunError
 from usbench.io import console
 
-ROOT = Path(__file__).resolve().parent.parent
 HERE = "127.0.0.1"
 
 
@@ -62,7 +61,7 @@ def serve(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 where there is no page or port, 2 for wrong options."""
-    parser = make_parser(__doc__, "write the address as JSON too", results=ROOT / "results")
+    parser = make_parser(__doc__, "write the address as JSON too", __file__, ("results",))
     add = parser.add_argument
     add("--port", type=int, default=8000, help="default: %(default)s; 0: any that is free")
     add("--open", action="store_true", help="open it in the browser too")

@@ -106,8 +106,9 @@ def status(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code."""
-    parser = make_parser(__doc__, "write the states as JSON too", runs=Path("runs"))
+    parser = make_parser(__doc__, "write the states as JSON too")
     add = parser.add_argument
+    add("--runs", type=Path, default="runs", metavar="DIR", help="default: %(default)s")
     add("--plan", type=Path, metavar="FILE", help="default: the newest below runs/sweep")
     add("--watch", action="store_true", help="look every two seconds until the sweep is over")
     return run_script(status, parser.parse_args(argv))

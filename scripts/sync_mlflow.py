@@ -11,15 +11,12 @@ left alone. Exit code 1 where a run couldn't be sent.
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import UsbenchError
 from usbench.io.console import say, track, warn
 from usbench.runner.tracking.mlflow_store import connect
 from usbench.runner.tracking.sync import Sent, send_run, unsent_runs
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def sync(options: Options) -> int:
@@ -50,7 +47,7 @@ def sync(options: Options) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where the store can't be used or a run couldn't be sent."""
-    parser = make_parser(__doc__, "write what was done as JSON too", runs=ROOT / "runs")
+    parser = make_parser(__doc__, "write what was done as JSON too", __file__, ("runs",))
     every_run = "of runs; default: every run that has something unsent"
     parser.add_argument("run_ids", nargs="*", metavar="RUN_ID", help=every_run)
     return run_script(sync, parser.parse_args(argv))

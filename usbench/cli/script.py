@@ -28,23 +28,25 @@ MODELS: dict[Task, str] = {"segment": "unet", "detect": "yolov8", "landmark": "h
 
 
 def make_parser(
-    description: str | None, json_help: str = "", **folders: Path
+    description: str | None, json_help: str = "", script: str = "", folders: Sequence[str] = ()
 ) -> argparse.ArgumentParser:
     """A script's parser with the options that many scripts have.
 
     Args:
         description: the script's docstring, shown as it is.
         json_help: what --json FILE writes; "": there is no such option.
-        folders: options for folders, with their defaults.
+        script: the script's file, for the next one.
+        folders: options for folders; by default those of the checkout that the script is in.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    shown = "default: %(default)s"
-    for name, default in folders.items():
-        parser.add_argument(f"--{name}", type=Path, default=default, metavar="DIR", help=shown)
+    add, shown = parser.add_argument, "default: %(default)s"
+    for name in folders:
+        default = Path(script).resolve().parent.parent / name
+        add(f"--{name}", type=Path, default=default, metavar="DIR", help=shown)
     if json_help:
-        parser.add_argument("--json", type=Path, metavar="FILE", help=json_help)
+        add("--json", type=Path, metavar="FILE", help=json_help)
     return parser
 
 
@@ -143,9 +145,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def run_script(
-    command: Callable[[Options], int | None], options: Options
-) -> int:
+def run_script(command: Callable[[Options], int | None], options: Options) -> int:
     """Run a command; an error is one line on stderr.
 
     Returns:
