@@ -222,8 +222,16 @@ def main() -> None:
             rates[name] = figures[name]["images"] / figures[name]["seconds"]
     rows = []
     for name, part in figures.items():
-        row = [name, f"{part['images']:.0f}", f"{part['seconds']:.1f}", f"{rates[name]:.0f}"]
-        rows.append([*row, f"{part['processor_seconds']:.1f}", f"{part['peak_mib']:.0f}"])
+        rows.append(
+            [
+                name,
+                f"{part['images']:.0f}",
+                f"{part['seconds']:.1f}",
+                f"{rates[name]:.0f}",
+                f"{part['processor_seconds']:.1f}",
+                f"{part['peak_mib']:.0f}",
+            ]
+        )
     title = f"a spinal release of {total:,} frames, to {height}×{width}, on {machine.cores()} cores"
     table(title, ["part", "images", "s", "images/s", "processor s", "peak MiB"], rows)
     ratios = {name: rates["usbench, decode"] / rates[name] for name in ("PIL loop", "OpenCV loop")}

@@ -96,10 +96,18 @@ def show(measured: Sequence[tuple[Result, Cost]]) -> None:
     """Print a table, the fastest first."""
     lines = []
     for result, cost in sorted(measured, key=lambda pair: pair[1].latency_ms.p50):
-        line = [f"{result.model} {result.recipe}", f"{cost.macs / 1e9:.1f}"]
-        line += [f"{cost.latency_ms.p50:.1f}", f"{cost.latency_ms.p95:.1f}", f"{cost.fps:.1f}"]
-        line += [f"{cost.fps_best:.1f}", str(cost.best_batch), f"{cost.peak_memory_mib:.0f}"]
-        lines.append(line)
+        lines.append(
+            [
+                f"{result.model} {result.recipe}",
+                f"{cost.macs / 1e9:.1f}",
+                f"{cost.latency_ms.p50:.1f}",
+                f"{cost.latency_ms.p95:.1f}",
+                f"{cost.fps:.1f}",
+                f"{cost.fps_best:.1f}",
+                str(cost.best_batch),
+                f"{cost.peak_memory_mib:.0f}",
+            ]
+        )
     _, cost = measured[0]
     header = ["model", "G mul–adds", "ms p50", "p95", "fps", "best", "batch", "MiB"]
     table(f"cost per image on {cost.on}, {cost.threads} threads", header, lines)

@@ -28,13 +28,22 @@ def panels(masks: JsonObject, boxes: JsonObject) -> list[Panel]:
         "usbench": resampling["matching"] + resampling["resamples"],
         "fastest peer,\nextrapolated": resampling["fastest_peer_extrapolated"],
     }
-    overlap = "Dice and IoU\nof a 10-class 690×275 mask"
-    distances = "HD95, surface Dice and ASSD\nof one structure"
-    evaluation = "COCO's twelve figures,\n5,000 images × 100 boxes"
     return [
-        (overlap, "ms", select(masks["overlap"], "ms")),
-        (distances, "ms", select(masks["distances"], "ms")),
-        (evaluation, "s", select(boxes["evaluate"], "whole")),
+        (
+            "Dice and IoU\nof a 10-class 690×275 mask",
+            "ms",
+            select(masks["overlap"], "ms"),
+        ),
+        (
+            "HD95, surface Dice and ASSD\nof one structure",
+            "ms",
+            select(masks["distances"], "ms"),
+        ),
+        (
+            "COCO's twelve figures,\n5,000 images × 100 boxes",
+            "s",
+            select(boxes["evaluate"], "whole"),
+        ),
         ("1,000 resamples of mAP,\n500 images", "s", resamples),
     ]
 

@@ -114,9 +114,11 @@ def server(folder: Path, store: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     uri, log = f"http://127.0.0.1:{port}", folder / "server.log"
-    command = [sys.executable, *f"-m mlflow server --host 127.0.0.1 --port {port}".split()]
-    command += ["--backend-store-uri", store, "--artifacts-destination", str(folder / "files")]
-    command += ["--workers", "2"]
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--workers", "2"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", store, "--artifacts-destination", str(folder / "files")),
+    ]
     environment = {**os.environ, **mlflow_store.QUIET, **SERVER}
     with log.open("w") as lines:
         process = psutil.Popen(command, stdout=lines, stderr=lines, cwd=folder, env=environment)
@@ -242,9 +244,17 @@ def bench(options: Options) -> None:
     stores = {kind: load_store(kind, options) for kind in kinds}
     rows = []
     for kind, row in stores.items():
-        waits = [f"{1000 * row['wait_median']:.2f}", f"{1000 * row['wait_max']:.2f}"]
-        ends = [f"{row['open_max']:.1f}", f"{row['finish_max']:.1f}", f"{row['lost']}"]
-        rows.append([kind, *waits, f"{100 * row['share_max']:.3f}", *ends])
+        rows.append(
+            [
+                kind,
+                f"{1000 * row['wait_median']:.2f}",
+                f"{1000 * row['wait_max']:.2f}",
+                f"{100 * row['share_max']:.3f}",
+                f"{row['open_max']:.1f}",
+                f"{row['finish_max']:.1f}",
+                f"{row['lost']}",
+            ]
+        )
     title = f"{options.processes} processes, {options.epochs} epochs of {options.epoch_seconds:g} s"
     table(title, ["store", "wait, ms", "worst", "%", "open, s", "finish, s", "lost"], rows)
     write_json(options.json, {**vars(options), "json": None, "stores": stores})

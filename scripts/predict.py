@@ -62,10 +62,8 @@ def restore(options: Options, device: str) -> tuple[Model, RunConfig]:
         raise ConfigError(
             f"{path}: expected a finished run of a model, got {result.origin}, {result.status}"
         )
-    training = result
-    if result.trained_on:
-        training = replace(result, run_id=result.config["transfer"]["run_id"])
-    config = find_run_config(training, options.runs)
+    run_id = result.config["transfer"]["run_id"] if result.trained_on else result.run_id
+    config = find_run_config(replace(result, run_id=run_id), options.runs)
     config = replace(config, device=machine.resolve_device(device), threads=machine.cores())
     if config.device.split(":")[0] != result.device:
         config = replace(config, precision="fp32")

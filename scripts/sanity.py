@@ -56,8 +56,8 @@ def check_dataset(config: RunConfig) -> list[Check]:
     lines = []
     for check in checks:
         if check.name in baselines.FLOOR:
-            ids = (config.dataset.redistribute, dataset.name)
-            cases = store.hash_case_ids(check.scores.cases, *ids)
+            redistribute = config.dataset.redistribute
+            cases = store.hash_case_ids(check.scores.cases, redistribute, dataset.name)
             store.save_result(config.results, baseline_result(config, dataset, check), cases)
         value = "–" if check.value is None else f"{check.value:.3f}"
         lines.append([check.name, value, check.expected, "yes" if check.passed else "NO"])
