@@ -272,7 +272,7 @@ def measure(options: Options, n_cases: int) -> JsonObject:
 
     Returns:
         Sizes in MB, what the leaderboard used with nothing cached (first), with pages cached
-        (untested) and with tests too (cached); page_opens_s is None without Chromium and Playwright.
+        (untested) and with tests too (cached). page_opens_s is None without a Chromium.
     """
     with tempfile.TemporaryDirectory(prefix="bench-leaderboard-") as top:
         folder = Path(top)

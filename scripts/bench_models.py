@@ -35,7 +35,7 @@ IMAGES = 16  # of the test split, taken in turns
 
 def bench(options: Options) -> None:
     """Measure every result in a child, show, save."""
-    paths = [resolve_result(word, options.results) for word in options.result]
+    paths = [resolve_result(name, options.results) for name in options.result]
     load = psutil.getloadavg()[0]
     if load > BUSY:
         warn(

@@ -103,7 +103,7 @@ def pair_row(pair: SimilarPair) -> tuple[str, str, str, str, str]:
 
 
 def report_to_json(
-    report: CheckReport, name: str, phantom: bool, sheet: Path | None
+    report: CheckReport, name: str, phantom: bool, contact_sheet: Path | None
 ) -> dict[str, object]:
     """Everything that was found as JSON's data."""
     leaking = set().union(*map(find_leaks, report.pairs.values()))
@@ -118,7 +118,7 @@ def report_to_json(
         "leaking": sorted(leaking),
         "pairs": {tasks: pairs_to_json(pairs) for tasks, pairs in report.pairs.items()},
         "paste": report.paste,
-        "sheet": str(sheet) if sheet else None,
+        "sheet": str(contact_sheet) if contact_sheet else None,
     }
 
 
@@ -133,13 +133,14 @@ def check(options: Options) -> int:
     show_report(report, dataset.name, root)
     default = Path(str(config["runs"])) / "check" / f"{dataset.name}-pairs.png"
     similar = sorted(itertools.chain(*report.pairs.values()), key=lambda pair: pair.rank)
-    sheet = (options.sheet or default) if similar else None
-    if sheet:
-        draw_pairs(similar, root, dataset.name, None if phantom else dataset.attribution, sheet)
-        say(f"the pairs side by side: {sheet}")
+    contact_sheet = (options.sheet or default) if similar else None
+    if contact_sheet:
+        attribution = None if phantom else dataset.attribution
+        draw_pairs(similar, root, dataset.name, attribution, contact_sheet)
+        say(f"the pairs side by side: {contact_sheet}")
     else:
         default.unlink(missing_ok=True)  # an earlier check's
-    write_json(options.json, report_to_json(report, dataset.name, phantom, sheet))
+    write_json(options.json, report_to_json(report, dataset.name, phantom, contact_sheet))
     errors = report.number("error")
     say(f"{errors} errors, {report.number('warning')} warnings")
     return 1 if errors else 0

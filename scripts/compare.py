@@ -24,7 +24,7 @@ from usbench.results.store import resolve_result
 
 def compare(options: Options) -> None:
     """Load, compare, show, write."""
-    paths = [resolve_result(word, options.results) for word in options.result]
+    paths = [resolve_result(name, options.results) for name in options.result]
     models, groups, result = load_models(paths)
     if len(models) < 2:
         raise ConfigError(

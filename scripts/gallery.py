@@ -24,8 +24,8 @@ from usbench.results.gallery.make import write_gallery
 def make(options: Options) -> None:
     """Find every run first, then write."""
     runs = {}
-    for word in options.result:
-        path = store.resolve_result(word, options.results)
+    for name in options.result:
+        path = store.resolve_result(name, options.results)
         result = store.load_result(path)
         if reason := why_no_gallery(result):
             raise ConfigError(f"{result.run_id}: {reason}; such a result has no gallery")

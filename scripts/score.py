@@ -189,7 +189,7 @@ def show(
     groups: int | None,
     missing: Sequence[str],
 ) -> None:
-    """Print a table per class, the protocols' descriptions, and how many predictions are missing."""
+    """Print a table per class, the protocols' descriptions, and missing predictions."""
     protocol, *others = protocols
     names = [name for name in USUAL_SCORES[task] if name in protocol.scores]
     lines = []

@@ -67,7 +67,7 @@ def add_numbers(parser: argparse.ArgumentParser, **defaults: int) -> None:
 def split_overrides(
     overrides: Sequence[str], *names: str
 ) -> tuple[list[tuple[str, str]], list[str]]:
-    """Separate a script's overrides from Hydra's: ((name, value) pairs of these names, the rest)."""
+    """Separate a script's overrides from Hydra's: ([(name, value)] of these names, the rest)."""
     pairs, rest = [], []
     for override in overrides:
         name, _, value = override.partition("=")
