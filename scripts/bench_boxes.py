@@ -1,32 +1,33 @@
-"""Seconds of usbench's average precision against pycocotools and faster-coco-eval: same boxes, same figures, one run.
+"""Seconds of usbench's average precision against pycocotools and faster-coco-eval.
 
-Each evaluation makes COCO's twelve figures of `--images` images. The peers get their lists of dictionaries ready-made;
-"evaluate" is evaluate() and accumulate() alone, "whole" has the index they need, too. Ours starts from arrays. Then the
-resamples: 1,000 of mAP from matches that are there, their own matching beside it; the peers' figure is one evaluation
-times 1,000, extrapolated. The three take turns, so that a drifting machine harms all alike; medians.
+The same boxes, the same figures, one run. Each evaluation makes COCO's twelve figures of `--images`
+images. The peers get their lists of dictionaries ready-made; "evaluate" is evaluate() and
+accumulate() alone, "whole" has the index they need, too. Ours starts from arrays. Then the
+resamples: 1,000 of mAP from matches that are there, their own matching beside it; the peers' figure
+is one evaluation times 1,000, extrapolated. The three take turns, so that a drifting machine harms
+all alike; medians.
 
-    python scripts/bench_boxes.py [--images 5000] [--classes 8] [--boxes 100] [--blocks 3] [--json FILE]
+    python scripts/bench_boxes.py [--images 5000] [--classes 8] [--boxes 100] [--blocks 3]
+                                  [--json FILE]
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import json
-import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import faster_coco_eval
 import numpy as np
 import pycocotools.coco  # type: ignore[import-untyped]
 import pycocotools.cocoeval  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
+from usbench.cli.script import add_numbers, make_parser, time_call, write_json
 from usbench.io.console import say, table
-from usbench.io.files import replacing
 from usbench.metrics import box_protocols
 from usbench.metrics.average_precision import average_precisions
 from usbench.metrics.bootstrap import RESAMPLES, draw
@@ -40,189 +41,160 @@ PEERS: Mapping[str, tuple[Any, Any]] = {
 RULE = box_protocols.BOX_PROTOCOLS["coco"]
 CLOSE = 1e-9  # of the figures that are to be the same
 SIDE = 550  # px of an image
+PARTS = ("whole", "evaluate")  # what is timed
 Pairs = list[tuple[Boxes, Boxes]]
+Entry = dict[str, Any]  # of COCO's files
+Seconds = Mapping[str, Mapping[str, float]]  # by evaluator and part
 
 
-def drawn(images: int, classes: int, most: int, seed: int = 0) -> Pairs:
-    """Up to 8 truths an image, a near guess of each, well scored, and poorly scored ones elsewhere: `most` in all."""
+def draw_pairs(images: int, classes: int, boxes: int, seed: int = 0) -> Pairs:
+    """Up to 8 targets an image; close predictions, well scored, others poorly: `boxes` in all."""
     rng = np.random.default_rng(seed)
     pairs = []
     for _ in range(images):
-        count = int(rng.integers(0, min(9, most + 1)))
-        own, elsewhere = (placed(rng, n) for n in (count, most - count))
-        near = own + rng.normal(0, 4, own.shape)
-        near[:, 2:] = np.maximum(near[:, 2:], near[:, :2] + 1)
-        labels, others = rng.integers(0, classes, count), rng.integers(0, classes, most - count)
-        scores = np.concatenate([rng.beta(4, 2, count), rng.beta(1, 4, most - count)])
-        found = np.concatenate([near, elsewhere]).astype(np.float32)
-        guess = Boxes(found, np.concatenate([labels, others]), scores.astype(np.float32))
-        pairs.append((Boxes(own.astype(np.float32), labels), guess))
+        count = int(rng.integers(0, min(9, boxes + 1)))
+        targets, others = draw_boxes(rng, count), draw_boxes(rng, boxes - count)
+        close = targets + rng.normal(0, 4, targets.shape)
+        close[:, 2:] = np.maximum(close[:, 2:], close[:, :2] + 1)
+        labels = rng.integers(0, classes, count)
+        all_labels = np.concatenate([labels, rng.integers(0, classes, boxes - count)])
+        scores = np.concatenate([rng.beta(4, 2, count), rng.beta(1, 4, boxes - count)])
+        xyxy = np.concatenate([close, others]).astype(np.float32)
+        prediction = Boxes(xyxy, all_labels, scores.astype(np.float32))
+        pairs.append((Boxes(targets.astype(np.float32), labels), prediction))
     return pairs
 
 
-def placed(rng: np.random.Generator, count: int) -> Any:
+def draw_boxes(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     """(count, 4) boxes."""
     corner = rng.uniform(0, 400, (count, 2))
     return np.concatenate([corner, corner + rng.uniform(10, SIDE - 400, (count, 2))], axis=1)
 
 
-def listed(pairs: Pairs, classes: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """(ground truth, results) in COCO's form."""
-    own = [entry for n, (truth, _) in enumerate(pairs) for entry in entries(truth, n + 1)]
-    truths = [{**entry, "id": n + 1, "iscrowd": 0} for n, entry in enumerate(own)]
+def to_coco(pairs: Pairs, classes: int) -> tuple[Entry, list[Entry]]:
+    """(dataset, results) in COCO's form."""
+    annotations: list[Entry] = []
+    results: list[Entry] = []
+    for image, (target, prediction) in enumerate(pairs, start=1):
+        for entry in box_entries(target, image):
+            annotations.append({**entry, "id": len(annotations) + 1, "iscrowd": 0})
+        assert prediction.scores is not None
+        scores = prediction.scores.tolist()
+        for entry, score in zip(box_entries(prediction, image), scores, strict=True):
+            results.append({**entry, "score": score})
     images = [{"id": n + 1, "height": SIDE, "width": SIDE} for n in range(len(pairs))]
     categories = [{"id": c + 1, "name": str(c)} for c in range(classes)]
-    guesses = [entry for n, (_, guess) in enumerate(pairs) for entry in entries(guess, n + 1)]
-    return {"images": images, "categories": categories, "annotations": truths}, guesses
+    return {"images": images, "categories": categories, "annotations": annotations}, results
 
 
-def entries(found: Boxes, image: int) -> list[dict[str, Any]]:
+def box_entries(boxes: Boxes, image: int) -> list[Entry]:
     """One image's boxes as dictionaries."""
-    out = []
-    for n, ((x, y, right, below), label) in enumerate(
-        zip(found.xyxy.tolist(), found.labels.tolist(), strict=True)
+    entries = []
+    for (x, y, right, bottom), label in zip(
+        boxes.xyxy.tolist(), boxes.labels.tolist(), strict=True
     ):
-        width, height = right - x, below - y
-        one = {
-            "image_id": image,
-            "category_id": label + 1,
-            "bbox": [x, y, width, height],
-            "area": width * height,
-        }
-        out.append(one if found.scores is None else {**one, "score": float(found.scores[n])})
-    return out
+        width, height = right - x, bottom - y
+        place = {"bbox": [x, y, width, height], "area": width * height}
+        entries.append({"image_id": image, "category_id": label + 1, **place})
+    return entries
 
 
-def ours(pairs: Pairs, classes: int) -> tuple[dict[str, float], list[float | None]]:
-    """(seconds, figures)."""
-    start = time.perf_counter()
-    found, _ = box_protocols.box_figures(
-        RULE, box_protocols.match_pairs(RULE, pairs, classes), [str(c) for c in range(classes)]
-    )
-    whole = time.perf_counter() - start
-    return {"whole": whole, "evaluate": whole}, [figure.value for figure in found.values()]
+def evaluate_ours(pairs: Pairs, classes: int) -> list[float]:
+    """Our twelve figures; -1 where there is none, as the peers have it."""
+    matches = box_protocols.match_pairs(RULE, pairs, classes)
+    figures, _ = box_protocols.box_figures(RULE, matches, list(map(str, range(classes))))
+    return [-1.0 if figure.value is None else figure.value for figure in figures.values()]
 
 
-def theirs(
-    name: str, dataset: dict[str, Any], guesses: list[dict[str, Any]]
-) -> tuple[dict[str, float], list[float]]:
-    """(seconds, figures) of a peer, which is handed copies: it writes into them."""
-    index, evaluation = PEERS[name]
-    own = {**dataset, "annotations": [dict(entry) for entry in dataset["annotations"]]}
-    found = [dict(entry) for entry in guesses]
+def evaluate_peer(
+    name: str, dataset: Entry, results: list[Entry]
+) -> tuple[tuple[float, float], Sequence[float]]:
+    """(seconds by part, figures) of a peer, which gets copies: it writes into them."""
+    make_index, make_evaluation = PEERS[name]
+    copies = {**dataset, "annotations": list(map(dict, dataset["annotations"]))}
+    result_copies = list(map(dict, results))
     with contextlib.redirect_stdout(io.StringIO()):
         start = time.perf_counter()
-        truth = index()
-        truth.dataset = own
-        truth.createIndex()
-        run = evaluation(truth, truth.loadRes(found), "bbox")
+        index = make_index()
+        index.dataset = copies
+        index.createIndex()
+        evaluation = make_evaluation(index, index.loadRes(result_copies), "bbox")
         ready = time.perf_counter()
-        run.evaluate()
-        run.accumulate()
+        evaluation.evaluate()
+        evaluation.accumulate()
         end = time.perf_counter()
-        run.summarize()
-    return {"whole": end - start, "evaluate": end - ready}, [
-        float(value) for value in run.stats[:12]
-    ]
+        evaluation.summarize()
+    return (end - start, end - ready), evaluation.stats[:12]
 
 
-def resampled(pairs: Pairs, classes: int) -> tuple[float, float]:
-    """(seconds of matching, seconds of 1,000 resamples of mAP)."""
-    start = time.perf_counter()
-    (found, *_) = box_protocols.match_pairs(RULE, pairs, classes)
-    ready = time.perf_counter()
-    weights = draw([str(n) for n in range(len(pairs))]).case_weights
-    mean_defined(average_precisions(found, RULE.curve, weights).mean(1), 1)
-    return ready - start, time.perf_counter() - ready
-
-
-def together(pairs: Pairs, classes: int, blocks: int) -> dict[str, dict[str, float]]:
-    """Medians of every evaluator in turn; all figures must be the same."""
-    dataset, guesses = listed(pairs, classes)
-    tools: dict[str, Callable[[], tuple[dict[str, float], Sequence[float | None]]]] = {
-        "usbench": lambda: ours(pairs, classes)
-    }
-    for name in PEERS:
-        tools[name] = lambda name=name: theirs(name, dataset, guesses)  # type: ignore[misc]
-    seconds: dict[str, list[dict[str, float]]] = {name: [] for name in tools}
-    wanted: Sequence[float | None] = ()
+def time_evaluators(pairs: Pairs, classes: int, blocks: int) -> Seconds:
+    """Medians of all evaluators in turn. Raises SystemExit where their figures differ."""
+    dataset, results = to_coco(pairs, classes)
+    seconds = defaultdict(list)
     for _ in range(blocks):
-        for name, tool in tools.items():
-            took, figures = tool()
-            wanted = wanted or figures
-            same(name, figures, wanted)
+        whole, expected = time_call(evaluate_ours, pairs, classes)
+        seconds["usbench"].append((whole, whole))
+        for name in PEERS:
+            took, figures = evaluate_peer(name, dataset, results)
+            if not np.allclose(figures, expected, rtol=0, atol=CLOSE):
+                raise SystemExit(f"{name}: expected the twelve figures {expected}, got {figures}")
             seconds[name].append(took)
-    return {
-        name: {
-            part: statistics.median(took[part] for took in all_of) for part in ("whole", "evaluate")
-        }
-        for name, all_of in seconds.items()
-    }
+    medians = {}
+    for name, all_blocks in seconds.items():
+        medians[name] = dict(zip(PARTS, np.median(all_blocks, axis=0).tolist(), strict=True))
+    return medians
 
 
-def same(name: str, figures: Sequence[float | None], wanted: Sequence[float | None]) -> None:
-    """Raises SystemExit where an evaluator's figures are others."""
-    found, right = (
-        [-1.0 if value is None else value for value in each] for each in (figures, wanted)
-    )
-    if not np.allclose(found, right, rtol=0, atol=CLOSE):
-        raise SystemExit(f"{name}: the twelve figures {right} were wanted, found {found}")
+def time_resamples(pairs: Pairs, classes: int) -> tuple[float, float]:
+    """(seconds of matching, seconds of 1,000 resamples of mAP)."""
+    matching, matches = time_call(box_protocols.match_pairs, RULE, pairs, classes)
+    start = time.perf_counter()
+    weights = draw(list(map(str, range(len(pairs))))).case_weights
+    mean_defined(average_precisions(matches[0], RULE.curve, weights).mean(1), 1)
+    return matching, time.perf_counter() - start
 
 
-def report(title: str, seconds: Mapping[str, Mapping[str, float]]) -> float:
-    """The table; the ratio to the fastest peer by evaluate() and accumulate() alone."""
-    rows = [
-        [name, f"{took['whole']:.2f}", f"{took['evaluate']:.2f}"] for name, took in seconds.items()
-    ]
+def fastest_peer(seconds: Seconds) -> float:
+    """The fastest peer's evaluate() and accumulate() alone."""
+    return min(seconds[name]["evaluate"] for name in PEERS)
+
+
+def show(title: str, seconds: Seconds) -> None:
+    """Print the table."""
+    rows = [(name, *(f"{took[part]:.2f}" for part in PARTS)) for name, took in seconds.items()]
     table(title, ["evaluator", "whole, s", "evaluate, s"], rows)
-    fastest = min(took["evaluate"] for name, took in seconds.items() if name != "usbench")
-    ratio = fastest / seconds["usbench"]["whole"]
-    say(
-        f"usbench, whole, is {ratio:.2f} times as fast as the fastest peer's evaluate() and accumulate() alone"
-    )
-    return ratio
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    for name, default in (("images", 5000), ("classes", 8), ("boxes", 100)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--resampled-images", type=int, default=500)
-    parser.add_argument("--resampled-boxes", type=int, default=50)
-    parser.add_argument("--blocks", type=int, default=3, help="every evaluator in turn, this often")
-    parser.add_argument("--json", type=Path)
-    wanted = parser.parse_args()
-    once = together(
-        drawn(wanted.images, wanted.classes, wanted.boxes), wanted.classes, wanted.blocks
-    )
-    ratio = report(
-        f"COCO's figures of {wanted.images} images, {wanted.classes} classes, {wanted.boxes} boxes each",
-        once,
-    )
-    few = drawn(wanted.resampled_images, wanted.classes, wanted.resampled_boxes)
-    single = together(few, wanted.classes, wanted.blocks)
-    report(
-        f"the same of {wanted.resampled_images} images, {wanted.resampled_boxes} boxes each", single
-    )
-    took = [resampled(few, wanted.classes) for _ in range(wanted.blocks)]
-    matching, resamples = (statistics.median(each) for each in zip(*took, strict=True))
-    peer = min(took["evaluate"] for name, took in single.items() if name != "usbench") * RESAMPLES
+    """Measure, show, write."""
+    parser = make_parser(__doc__, "write the seconds as JSON too")
+    add_numbers(parser, images=5000, classes=8, boxes=100, blocks=3)
+    add_numbers(parser, resampled_images=500, resampled_boxes=50)
+    options = parser.parse_args()
+    classes, blocks = options.classes, options.blocks
+    pairs = draw_pairs(options.images, classes, options.boxes)
+    seconds = time_evaluators(pairs, classes, blocks)
+    title = f"{options.images} images, {classes} classes, {options.boxes} boxes each"
+    show(f"COCO's figures of {title}", seconds)
+    ratio = fastest_peer(seconds) / seconds["usbench"]["whole"]
     say(
-        f"{RESAMPLES} resamples of mAP on those images: matching {matching:.2f} s, resamples {resamples:.2f} s; "
-        f"{RESAMPLES} evaluations of the fastest peer, extrapolated: {peer:.0f} s, {peer / resamples:.0f} times that"
+        f"usbench, whole, is {ratio:.2f} times as fast as the fastest peer's evaluate() and "
+        "accumulate() alone"
     )
-    if wanted.json:
-        resampling = {
-            "matching": matching,
-            "resamples": resamples,
-            "fastest_peer_extrapolated": peer,
-        }
-        made = {"evaluate": once, "ratio": ratio, "few": single, "resampling": resampling}
-        with replacing(wanted.json) as part:
-            part.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    pairs = draw_pairs(options.resampled_images, classes, options.resampled_boxes)
+    few = time_evaluators(pairs, classes, blocks)
+    title = f"{options.resampled_images} images, {options.resampled_boxes} boxes each"
+    show(f"the same of {title}", few)
+    took = [time_resamples(pairs, classes) for _ in range(blocks)]
+    matching, resamples = np.median(took, axis=0).tolist()
+    peer = fastest_peer(few) * RESAMPLES
+    say(
+        f"{RESAMPLES} resamples of mAP on those images: matching {matching:.2f} s, resamples "
+        f"{resamples:.2f} s; {RESAMPLES} evaluations of the fastest peer, extrapolated: "
+        f"{peer:.0f} s, {peer / resamples:.0f} times that"
+    )
+    parts = {"matching": matching, "resamples": resamples, "fastest_peer_extrapolated": peer}
+    write_json(options.json, {"evaluate": seconds, "ratio": ratio, "few": few, "resampling": parts})
 
 
 if __name__ == "__main__":

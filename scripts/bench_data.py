@@ -14,33 +14,34 @@ set, which includes the pages of mapped files) are its own.
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from usbench.cli.script import add_numbers, make_parser, time_call, write_json
 from usbench.datasets.config import SplitConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.layouts.spinal import COLOURS, SpinalMasks
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table, track
-from usbench.io.files import replacing
 from usbench.runner import machine
 from usbench.types import SPLITS, Split
 
 CLASSES = tuple(COLOURS)[1:]
 SHARES: dict[Split, int] = {"train": 8668, "val": 895, "test": 660}  # images of the real release
-Size = tuple[int, int]
+Size = tuple[int, int]  # height, width
+Figures = dict[str, float]  # images, seconds, processor seconds and peak memory of a part
+Part = Callable[[Path, Size, int], int]  # (root, size, images to read) → images that were read
 
 
 def write_release(root: Path, frames: int, drawn: int) -> int:
@@ -48,145 +49,148 @@ def write_release(root: Path, frames: int, drawn: int) -> int:
     counts: dict[str, int] = dict.fromkeys(SPLITS, max(1, drawn // 3))
     spec = phantom.PhantomSpec("spinal", (275, 690), counts, 0, id="scaled-A{group:04d}_frame{n}")
     layout = SpinalMasks(CLASSES)
-    layout.write(
-        root, track(phantom.draw_samples(spec, "segment"), "drawing", sum(counts.values()))
-    )
+    samples = phantom.draw_samples(spec, "segment")
+    layout.write(root, track(samples, "drawing", sum(counts.values())))
     total = 0
     for split, share in SHARES.items():
         images, masks = (root / folder for folder in layout.files.folders[split])
         stems = sorted(path.stem for path in images.iterdir())
-        wanted = max(len(stems), round(frames * share / sum(SHARES.values())))
-        for n in range(len(stems), wanted):
+        size = max(len(stems), round(frames * share / sum(SHARES.values())))
+        for n in range(len(stems), size):
             source, copy = stems[n % len(stems)], f"scaled-A{n % 9999:04d}_frame{10**6 + n}.png"
             shutil.copyfile(images / f"{source}.png", images / copy)
             shutil.copyfile(masks / f"{source}.png", masks / copy)
-        total += wanted
+        total += size
     return total
 
 
-def opened(root: Path) -> Dataset:
+# ---- usbench
+
+
+def open_release(root: Path) -> Dataset:
     """The release through usbench's own reader."""
     view, layout = ViewConfig({}, exclusive=True), SpinalMasks(CLASSES)
     return open_view("spinal", "segment", view, layout, root, SplitConfig(""), None)
 
 
 def index(root: Path, size: Size, most: int) -> int:
-    """Every record and its split; no pixel."""
-    return sum(map(len, opened(root).records.values()))
+    """All records and their splits; no pixel."""
+    return sum(map(len, open_release(root).records.values()))
 
 
-def hashes(root: Path, size: Size, most: int) -> int:
+def hash_files(root: Path, size: Size, most: int) -> int:
     """The fingerprint of all files, from nothing."""
-    dataset = opened(root)
+    dataset = open_release(root)
     file_fingerprint(dataset, root / "hashes.json")
     return sum(map(len, dataset.records.values()))
 
 
-def decode(root: Path, size: Size, most: int) -> int:
-    """usbench: all three splits into the cache, by as many threads as there are cores."""
-    return decoded(opened(root), root / "cache", size, machine.cores())
-
-
-def decode_alone(root: Path, size: Size, most: int) -> int:
-    """usbench with one thread."""
-    return decoded(opened(root), root / "cache-of-one", size, 1)
-
-
-def decoded(dataset: Dataset, cache: Path, size: Size, threads: int) -> int:
-    """How many samples were decoded into a cache of their own, which is removed afterwards."""
+def decode(root: Path, size: Size, most: int, threads: int) -> int:
+    """Decode all three splits into a cache of its own, which is removed afterwards."""
     from usbench.models import arrays
 
-    total = sum(
-        len(arrays.decode(arrays.INDEX, dataset.samples(s), size, cache, threads).images)
-        for s in SPLITS
-    )
+    dataset, cache, total = open_release(root), root / f"cache-{threads}", 0
+    for split in SPLITS:
+        total += len(
+            arrays.decode(arrays.INDEX, dataset.samples(split), size, cache, threads).images
+        )
     shutil.rmtree(cache)
     return total
 
 
-def pairs(root: Path, most: int) -> list[tuple[Path, Path]]:
+# ---- plain loops
+
+
+def list_pairs(root: Path, most: int) -> list[tuple[Path, Path]]:
     """Paths of training images and masks."""
     images, masks = (root / folder for folder in SpinalMasks(CLASSES).files.folders["train"])
     return [(path, masks / path.name) for path in sorted(images.iterdir())[:most]]
 
 
-def pil_files(root: Path, size: Size, most: int) -> int:
+def read_with_pil(root: Path, size: Size, most: int) -> int:
     """Pillow, and nothing done with the pixels."""
-    for picture, mask in (found := pairs(root, most)):
+    paths = list_pairs(root, most)
+    for picture, mask in paths:
         Image.open(picture).load()
         Image.open(mask).load()
-    return len(found)
+    return len(paths)
 
 
-def opencv_files(root: Path, size: Size, most: int) -> int:
+def read_with_opencv(root: Path, size: Size, most: int) -> int:
     """OpenCV, and nothing done with the pixels."""
     import cv2
 
-    for picture, mask in (found := pairs(root, most)):
+    paths = list_pairs(root, most)
+    for picture, mask in paths:
         cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)
         cv2.imread(str(mask))
-    return len(found)
+    return len(paths)
 
 
-def pil(root: Path, size: Size, most: int) -> int:
+def decode_with_pil(root: Path, size: Size, most: int) -> int:
     """A plain loop with Pillow."""
     images, indices = [], []
-    for picture, mask in pairs(root, most):
-        images.append(
-            np.array(Image.open(picture).convert("L").resize(size[::-1], Image.Resampling.BILINEAR))
-        )
-        colours = np.array(
-            Image.open(mask).convert("RGB").resize(size[::-1], Image.Resampling.NEAREST)
-        )
-        target = np.zeros(size, np.uint8)
-        for n, colour in enumerate(COLOURS.values()):
-            target[(colours == colour).all(-1)] = n
-        indices.append(target)
+    for picture, mask in list_pairs(root, most):
+        grey = Image.open(picture).convert("L")
+        images.append(np.array(grey.resize(size[::-1], Image.Resampling.BILINEAR)))
+        coloured = Image.open(mask).convert("RGB")
+        colours = np.array(coloured.resize(size[::-1], Image.Resampling.NEAREST))
+        indices.append(colours_to_index(colours))
     return len(images)
 
 
-def opencv(root: Path, size: Size, most: int) -> int:
+def decode_with_opencv(root: Path, size: Size, most: int) -> int:
     """A plain loop with OpenCV."""
     import cv2
 
     images, indices = [], []
-    for picture, mask in pairs(root, most):
+    for picture, mask in list_pairs(root, most):
         grey, coloured = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE), cv2.imread(str(mask))
         assert grey is not None and coloured is not None
         images.append(cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA))
         colours = cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB)
         colours = cv2.resize(colours, size[::-1], interpolation=cv2.INTER_NEAREST)
-        target = np.zeros(size, np.uint8)
-        for n, colour in enumerate(COLOURS.values()):
-            target[(colours == colour).all(-1)] = n
-        indices.append(target)
+        indices.append(colours_to_index(colours))
     return len(images)
 
 
-def measured(
-    part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int
-) -> dict[str, float]:
-    """Images, seconds, processor seconds and peak memory (MiB) of one part, in its own process."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=report, args=(theirs, part, root, size, most))
-    child.start()
-    theirs.close()
-    figures: dict[str, float] = ours.recv()
-    child.join()
-    return figures
+def colours_to_index(colours: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Index mask of an RGB mask, one colour after the other."""
+    target = np.zeros(colours.shape[:2], np.uint8)
+    for n, colour in enumerate(COLOURS.values()):
+        target[(colours == colour).all(-1)] = n
+    return target
 
 
-def report(
-    pipe: Any, part: Callable[[Path, Size, int], int], root: Path, size: Size, most: int
-) -> None:
+PARTS: dict[str, Part] = {
+    "index": index,
+    "hash all files": hash_files,
+    "usbench, decode": partial(decode, threads=machine.cores()),
+    "usbench, one thread": partial(decode, threads=1),
+    "PIL loop": decode_with_pil,
+    "OpenCV loop": decode_with_opencv,
+    "PIL, files alone": read_with_pil,
+    "OpenCV, files alone": read_with_opencv,
+}
+
+
+# ---- measuring
+
+
+def measure(part: Part, root: Path, size: Size, most: int) -> Figures:
+    """Measure one part in its own process."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as pool:
+        return pool.submit(measure_here, part, root, size, most).result()
+
+
+def measure_here(part: Part, root: Path, size: Size, most: int) -> Figures:
     """The child's side."""
-    start, spent = time.perf_counter(), time.process_time()
-    images = part(root, size, most)
-    seconds, spent = time.perf_counter() - start, time.process_time() - spent
-    pipe.send(
-        {"images": images, "seconds": seconds, "processor_seconds": spent, "peak_mib": peak_mib()}
-    )
+    spent = time.process_time()
+    seconds, images = time_call(part, root, size, most)
+    spent = time.process_time() - spent
+    figures = {"images": images, "seconds": seconds, "processor_seconds": spent}
+    return {**figures, "peak_mib": peak_mib()}
 
 
 def peak_mib() -> float:
@@ -195,72 +199,48 @@ def peak_mib() -> float:
     Without /proc, its parent's counts too, up to the start of this one.
     """
     status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.is_file() else []
-    own = [float(line.split()[1]) for line in lines if line.startswith("VmHWM")]
-    return (own[0] if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
+    for line in status.read_text().splitlines() if status.is_file() else []:
+        if line.startswith("VmHWM"):
+            return float(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def row(name: str, figures: dict[str, float]) -> list[str]:
-    """A part's line in the table."""
-    rate = figures["images"] / figures["seconds"]
-    return [
-        *(name, f"{figures['images']:.0f}", f"{figures['seconds']:.1f}", f"{rate:.0f}"),
-        *(f"{figures['processor_seconds']:.1f}", f"{figures['peak_mib']:.0f}"),
-    ]
-
-
-PARTS = {
-    "index": index,
-    "hash all files": hashes,
-    "usbench, decode": decode,
-    "usbench, one thread": decode_alone,
-    "PIL loop": pil,
-    "OpenCV loop": opencv,
-    "PIL, files alone": pil_files,
-    "OpenCV, files alone": opencv_files,
-}
-
-
-def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--frames", type=int, default=sum(SHARES.values()))
-    parser.add_argument(
-        "--drawn", type=int, default=64, help="frames that are drawn; the others are copies"
-    )
-    parser.add_argument("--plain", type=int, default=400, help="frames for the plain loops")
-    parser.add_argument(
-        "--size", type=int, nargs=2, default=(160, 416), help="the net's height and width"
-    )
-    parser.add_argument("--json", type=Path)
-    wanted = parser.parse_args()
-    size = (wanted.size[0], wanted.size[1])
+def main() -> None:
+    """Measure, show, write."""
+    parser = make_parser(__doc__, "write the figures as JSON too")
+    # drawn: the other frames are copies of these. plain: frames for the plain loops.
+    add_numbers(parser, frames=sum(SHARES.values()), drawn=64, plain=400)
+    net = "the net's height and width"
+    parser.add_argument("--size", type=int, nargs=2, default=(160, 416), help=net)
+    options = parser.parse_args()
+    height, width = options.size
+    figures, rates = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        start = time.perf_counter()
-        total = write_release(root, wanted.frames, wanted.drawn)
-        say(f"written in {time.perf_counter() - start:.0f} s")
-        found = {name: measured(part, root, size, wanted.plain) for name, part in PARTS.items()}
-    table(
-        f"a spinal release of {total:,} frames, to {size[0]}×{size[1]}, on {machine.cores()} cores",
-        ["part", "images", "s", "images/s", "processor s", "peak MiB"],
-        [row(name, figures) for name, figures in found.items()],
-    )
-    rate = {name: f["images"] / f["seconds"] for name, f in found.items()}
-    ratios = {name: rate["usbench, decode"] / rate[name] for name in ("PIL loop", "OpenCV loop")}
-    say(
-        "usbench's decoding, with all its checks and the cache on disk: "
-        + ", ".join(f"{r:.2f} × the {n}" for n, r in ratios.items())
-    )
-    if wanted.json:
-        with replacing(wanted.json) as part:
-            part.write_text(
-                json.dumps({"size": size, "parts": found, "ratios": ratios}, indent=1) + "\n"
-            )
-    return 0
+        seconds, total = time_call(write_release, root, options.frames, options.drawn)
+        say(f"written in {seconds:.0f} s")
+        for name, function in PARTS.items():
+            figures[name] = measure(function, root, (height, width), options.plain)
+            rates[name] = figures[name]["images"] / figures[name]["seconds"]
+    rows = []
+    for name, part in figures.items():
+        rows.append(
+            [
+                name,
+                f"{part['images']:.0f}",
+                f"{part['seconds']:.1f}",
+                f"{rates[name]:.0f}",
+                f"{part['processor_seconds']:.1f}",
+                f"{part['peak_mib']:.0f}",
+            ]
+        )
+    title = f"a spinal release of {total:,} frames, to {height}×{width}, on {machine.cores()} cores"
+    table(title, ["part", "images", "s", "images/s", "processor s", "peak MiB"], rows)
+    ratios = {name: rates["usbench, decode"] / rates[name] for name in ("PIL loop", "OpenCV loop")}
+    times = ", ".join(f"{ratio:.2f} × the {name}" for name, ratio in ratios.items())
+    say(f"usbench's decoding, with all its checks and the cache on disk: {times}")
+    write_json(options.json, {"size": options.size, "parts": figures, "ratios": ratios})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,53 +10,32 @@ images are the run's own test images. --save writes the cost into the results, f
 
 from __future__ import annotations
 
-import argparse
-import json
+import itertools
+import multiprocessing
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
-from pathlib import Path
+from unittest.mock import patch
 
 import psutil
 
-from usbench.cli.overrides import exit_code
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import ConfigError, RunError
 from usbench.evaluate.rescore import find_run_config
 from usbench.io.console import say, table, track, warn
-from usbench.io.files import write_atomically
 from usbench.results.result import Cost, Result, from_json
 from usbench.results.store import load_result, resolve_result, save_result
 from usbench.runner import launch, machine
 
-ROOT = Path(__file__).resolve().parent.parent
-DEFAULT = "default: %(default)s"  # the help of an option
 BUSY = 0.5  # load over the last minute
 IMAGES = 16  # of the test split, taken in turns
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("result", nargs="+", metavar="RESULT", help="a result's file, or its run id")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s")
-    add("--threads", type=int, default=machine.cores(), metavar="N", help="default: all cores")
-    add("--results", type=Path, metavar="DIR", default=ROOT / "results", help=DEFAULT)
-    add("--runs", type=Path, metavar="DIR", default=ROOT / "runs", help=DEFAULT)
-    add("--save", action="store_true", help="write the cost into the results")
-    add("--json", type=Path, metavar="FILE", help="write everything as JSON too")
-    add("--child", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # measure one, in a process
-    return parser.parse_args(argv)
-
-
-def bench(options: argparse.Namespace) -> int:
-    """Measure every result in a child, show, save; the exit code."""
-    paths = [resolve_result(word, options.results) for word in options.result]
+def bench(options: Options) -> None:
+    """Measure every result in a child, show, save."""
+    paths = [resolve_result(name, options.results) for name in options.result]
     load = psutil.getloadavg()[0]
     if load > BUSY:
         warn(
@@ -64,73 +43,71 @@ def bench(options: argparse.Namespace) -> int:
             "measure again later"
         )
     measured = []
-    for path in track(paths, "measuring", len(paths)):
+    for path in track(paths, "measuring"):
         result = load_result(path)
         if not result.is_done or result.origin != "run" or result.trained_on:
             raise ConfigError(f"{path}: expected a finished run of a model that was trained here")
-        measured.append((result, measure_in_child(path, options)))
+        measured.append((result, measure_in_child(result, options)))
     show(measured)
-    if options.save:
-        for result, cost in measured:
+    content = []
+    for result, cost in measured:
+        content.append({"model": result.model, "run_id": result.run_id, **asdict(cost)})
+        if options.save:
             save_result(options.results, replace(result, cost=cost))
-    if options.json:
-        content = []
-        for result, cost in measured:
-            content.append({"model": result.model, "run_id": result.run_id, **asdict(cost)})
-        write_atomically(options.json, json.dumps(content, indent=1) + "\n")
-    return 0
+    write_json(options.json, content)
 
 
-def measure_in_child(path: Path, options: argparse.Namespace) -> Cost:
-    """The cost of one result's model, measured by a process that does nothing else."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "cost.json"
-        words = [str(path), "--child", str(out), "--device", options.device]
-        words += ["--threads", str(options.threads), "--results", str(options.results)]
-        words += ["--runs", str(options.runs)]
-        environment = {**os.environ, **dict.fromkeys(launch.THREADS, str(options.threads))}
-        done = subprocess.run([sys.executable, __file__, *words], env=environment)
-        if done.returncode or not out.is_file():
-            raise RunError(f"{path}: its model couldn't be measured (see above)")
-        return from_json(Cost, json.loads(out.read_text()))
+def measure_in_child(result: Result, options: Options) -> Cost:
+    """What a result's model costs, measured by a process that does nothing else."""
+    threads = dict.fromkeys(launch.THREADS, str(options.threads))
+    spawn = multiprocessing.get_context("spawn")
+    try:
+        with patch.dict(os.environ, threads), ProcessPoolExecutor(1, spawn) as child:
+            return child.submit(measure, result, options).result()
+    except BrokenProcessPool as error:
+        raise RunError(f"{result.run_id}: its model couldn't be measured: {error}") from error
 
 
-def measure(options: argparse.Namespace) -> int:
-    """The child: measure one result's model and write the cost; the exit code."""
+def measure(result: Result, options: Options) -> Cost:
+    """The child's side."""
     from usbench.models import cost  # imports torch, as the next one does
     from usbench.runner.experiment import restore_model
 
-    result = load_result(Path(options.result[0]))
     device = machine.resolve_device(options.device)
     kind = device.split(":")[0]
     config = find_run_config(result, options.runs)
     config = replace(config, device=device, threads=options.threads)
     if result.device != kind:
         config = replace(config, precision="fp32")
-    model = restore_model(config)
-    test = config.open_dataset().samples("test")
-    images = [image for image, _ in zip(test.images(), range(IMAGES), strict=False)]
+    images = list(itertools.islice(config.open_dataset().samples("test").images(), IMAGES))
     about = machine.describe(device)
     content = {
-        **cost.measure(model, device, images),
+        **cost.measure(restore_model(config), device, images),
         "device": kind,
         "on": about.gpu or about.processor,
         "threads": options.threads,
         "precision": config.precision,
         "image": list(images[0].shape),
     }
-    options.child.write_text(json.dumps(content))
-    return 0
+    return from_json(Cost, content)
 
 
 def show(measured: Sequence[tuple[Result, Cost]]) -> None:
     """Print a table, the fastest first."""
     lines = []
     for result, cost in sorted(measured, key=lambda pair: pair[1].latency_ms.p50):
-        line = [f"{result.model} {result.recipe}", f"{cost.macs / 1e9:.1f}"]
-        line += [f"{cost.latency_ms.p50:.1f}", f"{cost.latency_ms.p95:.1f}", f"{cost.fps:.1f}"]
-        line += [f"{cost.fps_best:.1f}", str(cost.best_batch), f"{cost.peak_memory_mib:.0f}"]
-        lines.append(line)
+        lines.append(
+            [
+                f"{result.model} {result.recipe}",
+                f"{cost.macs / 1e9:.1f}",
+                f"{cost.latency_ms.p50:.1f}",
+                f"{cost.latency_ms.p95:.1f}",
+                f"{cost.fps:.1f}",
+                f"{cost.fps_best:.1f}",
+                str(cost.best_batch),
+                f"{cost.peak_memory_mib:.0f}",
+            ]
+        )
     _, cost = measured[0]
     header = ["model", "G mul–adds", "ms p50", "p95", "fps", "best", "batch", "MiB"]
     table(f"cost per image on {cost.on}, {cost.threads} threads", header, lines)
@@ -140,11 +117,16 @@ def show(measured: Sequence[tuple[Result, Cost]]) -> None:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run, 2 for a result that can't be measured."""
-    options = arguments(argv)
-    return exit_code(lambda: measure(options) if options.child else bench(options))
+    parser = make_parser(__doc__, "write everything as JSON too", __file__, ("results", "runs"))
+    add = parser.add_argument
+    add("result", nargs="+", metavar="RESULT", help="a result's file, or its run id")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s")
+    add("--threads", type=int, default=machine.cores(), metavar="N", help="default: all cores")
+    add("--save", action="store_true", help="write the cost into the results")
+    return run_script(bench, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

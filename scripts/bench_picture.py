@@ -7,22 +7,21 @@ python scripts/bench_picture.py masks.json boxes.json results/bench-scoring.png
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
-import sys
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
-from usbench.errors import DataError, UsbenchError
-from usbench.io import console
-from usbench.io.files import write_atomically
+from usbench.cli.script import Options, make_parser, run_script
+from usbench.errors import DataError
+from usbench.io.console import say
+from usbench.io.files import JsonObject, write_atomically
 
-Panel = tuple[str, str, dict[str, float]]  # title, unit, time by package
+Panel = tuple[str, str, Mapping[str, float]]  # title, unit, time by package
 
 
-def panels(masks: Mapping[str, Any], boxes: Mapping[str, Any]) -> list[Panel]:
+def panels(masks: JsonObject, boxes: JsonObject) -> list[Panel]:
     """The four jobs, each with the times of usbench and its peers."""
     resampling = boxes["resampling"]
     resamples = {
@@ -33,23 +32,23 @@ def panels(masks: Mapping[str, Any], boxes: Mapping[str, Any]) -> list[Panel]:
         (
             "Dice and IoU\nof a 10-class 690×275 mask",
             "ms",
-            column(masks["overlap"], "ms"),
+            select(masks["overlap"], "ms"),
         ),
         (
             "HD95, surface Dice and ASSD\nof one structure",
             "ms",
-            column(masks["distances"], "ms"),
+            select(masks["distances"], "ms"),
         ),
         (
             "COCO's twelve figures,\n5,000 images × 100 boxes",
             "s",
-            column(boxes["evaluate"], "whole"),
+            select(boxes["evaluate"], "whole"),
         ),
         ("1,000 resamples of mAP,\n500 images", "s", resamples),
     ]
 
 
-def column(rows: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:
+def select(rows: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:
     """One figure of each row."""
     return {row: figures[name] for row, figures in rows.items()}
 
@@ -60,14 +59,12 @@ def draw(jobs: Sequence[Panel]) -> bytes:
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     for axis, (title, unit, times) in zip(figure.subplots(2, 2).flat, jobs, strict=True):
-        order = sorted(times, key=lambda name: times[name])
-        colours = ["#1f5f8b" if name == "usbench" else "#b9c4cc" for name in order]
-        bars = axis.barh(order, [times[name] for name in order], color=colours, height=0.65)
-        texts = []
-        for name in order:
-            ratio = "" if name == "usbench" else f"   {times[name] / times['usbench']:.1f} ×"
-            texts.append(f"{times[name]:.3g} {unit}{ratio}")
-        axis.bar_label(bars, texts, padding=4, fontsize=9)
+        for name, time in sorted(times.items(), key=itemgetter(1)):
+            colour, ratio = "#b9c4cc", f"   {time / times['usbench']:.1f} ×"
+            if name == "usbench":
+                colour, ratio = "#1f5f8b", ""
+            bar = axis.barh(name, time, color=colour, height=0.65)
+            axis.bar_label(bar, [f"{time:.3g} {unit}{ratio}"], padding=4, fontsize=9)
         axis.invert_yaxis()
         axis.margins(x=0.28)
         axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
@@ -79,10 +76,10 @@ def draw(jobs: Sequence[Panel]) -> bytes:
     return picture.getvalue()
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> JsonObject:
     """A benchmark's JSON. Raises DataError for anything else."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content: JsonObject = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: expected the JSON of a benchmark ({error}); run it first"
@@ -90,30 +87,27 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(options: Options) -> None:
+    """Read, draw, write."""
+    masks, boxes = read_json(options.masks), read_json(options.boxes)
+    try:
+        jobs = panels(masks, boxes)
+    except KeyError as error:
+        raise DataError(
+            f"{options.masks}, {options.boxes}: no {error} in them; is the order masks, boxes?"
+        ) from error
+    write_atomically(options.picture, draw(jobs))
+    say(f"{options.picture}: drawn")
+
+
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a file that isn't a benchmark's."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("masks", type=Path, help="of bench_metrics.py")
     parser.add_argument("boxes", type=Path, help="of bench_boxes.py")
     parser.add_argument("picture", type=Path, help="a PNG to write")
-    options = parser.parse_args(argv)
-    try:
-        masks, boxes = read(options.masks), read(options.boxes)
-        try:
-            jobs = panels(masks, boxes)
-        except KeyError as error:
-            raise DataError(
-                f"{options.masks}, {options.boxes}: no {error} in them; is the order masks, boxes?"
-            ) from error
-        write_atomically(options.picture, draw(jobs))
-    except UsbenchError as error:
-        console.warn(str(error))
-        return error.exit_code
-    console.say(f"{options.picture}: drawn")
-    return 0
+    return run_script(run, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

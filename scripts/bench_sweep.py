@@ -11,9 +11,9 @@
 
 from __future__ import annotations
 
-import argparse
-import json
+import itertools
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,10 +22,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from usbench.cli.overrides import exit_code
+from usbench.cli.script import Options, add_numbers, make_parser, run_script, write_json
 from usbench.errors import RunError
 from usbench.io.console import say, table
-from usbench.io.files import write_atomically
 from usbench.results.store import encode_result, load_result, result_path, table_path
 from usbench.runner.config import RunAddress
 from usbench.runner.status import find_result, run_statuses
@@ -64,7 +63,7 @@ bf16: []
 build: {_target_: idle.Idle}
 recipes: {quick: {epochs: 1}, standard: {epochs: 1}}
 """
-WORDS = (
+OVERRIDES = (
     "model=idle",
     "tracking=none",
     "dataset.phantom.counts={train:4,val:4,test:4}",
@@ -72,76 +71,56 @@ WORDS = (
 )
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--runs", type=int, default=1000, metavar="N", help="done runs; default: %(default)s"
-    )
-    parser.add_argument(
-        "--begun", type=int, default=8, metavar="N", help="runs that are done; default: %(default)s"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
-    return parser.parse_args(argv)
-
-
-def timed(folder: Path, *words: str) -> float:
-    """Seconds of a command in the folder, from start to end. RunError where it fails."""
+def time_command(folder: Path, *arguments: str) -> float:
+    """Seconds of Python in the folder, from start to end. Raises RunError where it fails."""
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True)
+    seconds = time.perf_counter() - start
     if done.returncode:
-        raise RunError(
-            f"{' '.join(words)}: exit code {done.returncode}: {(done.stdout + done.stderr)[-400:]}"
-        )
-    return time.perf_counter() - start
+        output = (done.stdout + done.stderr)[-400:]
+        raise RunError(f"{' '.join(arguments)}: exit code {done.returncode}: {output}")
+    return seconds
 
 
-def sweep(folder: Path, seeds: str, *words: str) -> float:
+def time_sweep(folder: Path, seeds: str, *overrides: str) -> float:
     """Seconds of a multirun over seeds."""
-    return timed(
-        folder, "-m", "usbench", "--config-dir", "conf", "-m", f"seed={seeds}", *WORDS, *words
-    )
+    command = ("-m", "usbench", "--config-dir", "conf", "-m", f"seed={seeds}")
+    return time_command(folder, *command, *OVERRIDES, *overrides)
 
 
 def planned_runs(folder: Path) -> list[RunAddress]:
     """The runs of the newest plan."""
-    return [address for job in read_plan(folder / "runs") for address in job.runs]
+    return list(itertools.chain.from_iterable(job.runs for job in read_plan(folder / "runs")))
 
 
-def pretend(done: Path, planned: Sequence[RunAddress]) -> None:
+def copy_result(done: Path, planned: Sequence[RunAddress]) -> None:
     """Copy one result, and its case table, under the ids of runs that were never done."""
     result = load_result(done)
     for address in planned:
         copy = replace(result, seed=address.seed, run_id=address.run_id)
         path = result_path(address.results, copy)
-        if path.exists():
-            continue
-        table = table_path(path)
-        shutil.copyfile(table_path(done), table)
-        path.write_bytes(encode_result(replace(copy, cases=table.name)))
+        if not path.exists():
+            cases = table_path(path)
+            shutil.copyfile(table_path(done), cases)
+            path.write_bytes(encode_result(replace(copy, cases=cases.name)))
 
 
-def measured(folder: Path, options: argparse.Namespace) -> dict[str, float]:
+def measure(folder: Path, options: Options) -> dict[str, float]:
     """Seconds by name."""
     (folder / "conf" / "model").mkdir(parents=True)
     (folder / "conf" / "model" / "idle.yaml").write_text(CONFIG)
     (folder / "idle.py").write_text(MODEL)
-    sweep(folder, "0")
-    seconds = {"a bare process that imports torch": timed(folder, "-c", "import torch")}
+    time_sweep(folder, "0")
+    seconds = {"a bare process that imports torch": time_command(folder, "-c", "import torch")}
     (done,) = (folder / "results").rglob("*.json")
-    plan = sweep(folder, f"range(1,{options.begun + 1})", "plan=true")
-    whole = sweep(folder, f"range(1,{options.begun + 1})")
-    seconds["a run of a sweep"] = (whole - plan) / options.begun
-    begun = planned_runs(folder)
-    seconds["its child process alone"] = by_hand(folder, begun)
-    seconds[f"a plan of {options.runs} runs"] = sweep(
-        folder, f"range(0,{options.runs})", "plan=true"
-    )
+    begun, seeds = f"range(1,{options.begun + 1})", f"range(0,{options.runs})"
+    plan = time_sweep(folder, begun, "plan=true")
+    seconds["a run of a sweep"] = (time_sweep(folder, begun) - plan) / options.begun
+    seconds["its child process alone"] = time_children(folder, planned_runs(folder))
+    seconds[f"a plan of {options.runs} runs"] = time_sweep(folder, seeds, "plan=true")
     planned = planned_runs(folder)
-    pretend(done, planned)
-    seconds[f"a sweep of {options.runs} runs, all done"] = sweep(folder, f"range(0,{options.runs})")
+    copy_result(done, planned)
+    seconds[f"a sweep of {options.runs} runs, all done"] = time_sweep(folder, seeds)
     start = time.perf_counter()
     states = {status.state for status in run_statuses(planned)}
     seconds[f"the status of {options.runs} runs"] = time.perf_counter() - start
@@ -150,7 +129,7 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     return seconds
 
 
-def by_hand(folder: Path, begun: Sequence[RunAddress]) -> float:
+def time_children(folder: Path, begun: Sequence[RunAddress]) -> float:
     """Median seconds of a run's child process without a sweep; its result is removed before."""
     took = []
     for address in begun:
@@ -158,32 +137,27 @@ def by_hand(folder: Path, begun: Sequence[RunAddress]) -> float:
         assert path
         path.unlink()
         config = folder / "runs" / address.run_id / "config.yaml"
-        took.append(timed(folder, "-m", "usbench.runner", str(config)))
-    return sorted(took)[len(took) // 2]
+        took.append(time_command(folder, "-m", "usbench.runner", str(config)))
+    return statistics.median_high(took)
 
 
-def bench(options: argparse.Namespace) -> int:
-    """Measure, show, write; the exit code."""
+def bench(options: Options) -> None:
+    """Measure, show, write."""
     with tempfile.TemporaryDirectory(prefix="usbench-") as folder:
-        seconds = measured(Path(folder), options)
-    table(
-        "a sweep, beside its training",
-        ["what", "seconds"],
-        [[name, f"{s:.2f}"] for name, s in seconds.items()],
-    )
+        seconds = measure(Path(folder), options)
+    rows = [[name, f"{took:.2f}"] for name, took in seconds.items()]
+    table("a sweep, beside its training", ["what", "seconds"], rows)
     ratio = seconds["a run of a sweep"] / seconds["its child process alone"]
     say(f"a run of a sweep takes {ratio:.2f} times its child process alone")
-    if options.json:
-        content = {"seconds": seconds, "ratio": ratio}
-        write_atomically(options.json, json.dumps(content, indent=1) + "\n")
-    return 0
+    write_json(options.json, {"seconds": seconds, "ratio": ratio})
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code."""
-    options = arguments(argv)
-    return exit_code(lambda: bench(options))
+    parser = make_parser(__doc__, "write the seconds as JSON too")
+    add_numbers(parser, runs=1000, begun=8)
+    return run_script(bench, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

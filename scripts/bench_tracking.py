@@ -12,10 +12,9 @@ end.
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import os
+import shlex
 import shutil
 import socket
 import statistics
@@ -26,17 +25,19 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
+from unittest.mock import patch
 
 import psutil
 
-from usbench.cli.overrides import exit_code
+from usbench.cli.script import Options, add_numbers, make_parser, run_script, write_json
 from usbench.errors import RunError
 from usbench.io.console import say, table
-from usbench.io.files import replacing
-from usbench.runner.tracking import mlflow_store as track
+from usbench.runner.tracking import mlflow_store
 from usbench.runner.tracking.background import BackgroundTracker
 
 NAMES = ("train/loss", "train/lr", "val/loss", "val/dice", "val/score")
@@ -45,26 +46,22 @@ START_S = 120  # a server's first start makes its tables
 SERVER = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # quicker to start
     # A request holds one connection and asks for a second: fifteen at once empty a worker's pool
-    # of 15 and wait 30 s.
-    # for one another. A worker has 40 threads
+    # of 15 and wait 30 s for one another. A worker has 40 threads.
     "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "40",
 }
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--processes", type=int, default=16, metavar="N", help="default: %(default)s"
-    )
-    parser.add_argument("--epochs", type=int, default=4, metavar="N", help="default: %(default)s")
-    parser.add_argument(
-        "--epoch-seconds", type=float, default=15, metavar="S", help="default: %(default)s"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
-    return parser.parse_args(argv)
+@dataclass(frozen=True)
+class Waits:
+    """What one process measured, in seconds."""
+
+    mlflow_id: str
+    opened: float
+    epochs: Sequence[float]  # of logging and flushing after each epoch
+    finished: float
+
+
+Figures = dict[str, float]  # the worst and median waits in seconds; numbers of values
 
 
 # ---- the stores
@@ -79,59 +76,35 @@ def postgres_missing() -> str | None:
 
 def programs() -> Path:
     """The folder of the newest PostgreSQL of Debian's packages."""
-    found = Path("/usr/lib/postgresql").glob("*/bin")
-    return max(found, key=lambda path: int(path.parent.name), default=Path("/usr/lib/postgresql"))
+    top = Path("/usr/lib/postgresql")
+    return max(top.glob("*/bin"), key=lambda path: int(path.parent.name), default=top)
 
 
 @contextmanager
 def postgres() -> Iterator[str]:
     """The address of a fresh PostgreSQL on a Unix socket; root runs it as the user postgres."""
     user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory(
-        prefix="pg-"
-    ) as folder:  # short: a socket's path holds 107 letters
+
+    def run_program(program: str, arguments: str) -> None:
+        command = [*user, str(programs() / program), *shlex.split(arguments)]
+        done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=START_S)
+        if done.returncode:
+            reason = " ".join(done.stderr.split())
+            raise RunError(f"{program}: {reason}; is PostgreSQL installed whole?")
+
+    # A short name: a socket's path holds 107 letters.
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         if user:
             shutil.chown(folder, "postgres")
-
-        def do(program: str, *words: str) -> None:
-            command = [*user, str(programs() / program), *words]
-            done = subprocess.run(
-                command, cwd="/", capture_output=True, text=True, timeout=START_S, check=False
-            )
-            if done.returncode:
-                raise RunError(
-                    f"{program}: {' '.join(done.stderr.split())}; is PostgreSQL installed whole?"
-                )
-
-        do(
-            "initdb",
-            "-D",
-            f"{folder}/data",
-            "-U",
-            "usbench",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-        )
-        socket_only = f"-k {folder} -c listen_addresses=''"
-        do(
-            "pg_ctl",
-            "-D",
-            f"{folder}/data",
-            "-w",
-            "-l",
-            f"{folder}/log",
-            "-o",
-            socket_only,
-            "start",
-        )
+        data = f"-D {folder}/data"
+        run_program("initdb", f"{data} -U usbench -A trust -E UTF8 --no-sync")
+        socket_only = shlex.quote(f"-k {folder} -c listen_addresses=''")
+        run_program("pg_ctl", f"{data} -w -l {folder}/log -o {socket_only} start")
         try:
-            do("createdb", "-h", folder, "-U", "usbench", "mlflow")
+            run_program("createdb", f"-h {folder} -U usbench mlflow")
             yield f"postgresql+psycopg2://usbench@/mlflow?host={folder}"
         finally:
-            do("pg_ctl", "-D", f"{folder}/data", "-w", "-m", "immediate", "stop")
+            run_program("pg_ctl", f"{data} -w -m immediate stop")
 
 
 @contextmanager
@@ -141,33 +114,14 @@ def server(folder: Path, store: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     uri, log = f"http://127.0.0.1:{port}", folder / "server.log"
-    place = [
-        "--artifacts-destination",
-        str(folder / "files"),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
     command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        store,
-        *place,
-        "--workers",
-        "2",
+        *(sys.executable, "-m", "mlflow", "server", "--workers", "2"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", store, "--artifacts-destination", str(folder / "files")),
     ]
+    environment = {**os.environ, **mlflow_store.QUIET, **SERVER}
     with log.open("w") as lines:
-        process = psutil.Popen(
-            command,
-            stdout=lines,
-            stderr=lines,
-            cwd=folder,
-            env={**os.environ, **track.QUIET, **SERVER},
-        )
+        process = psutil.Popen(command, stdout=lines, stderr=lines, cwd=folder, env=environment)
     try:
         wait_for(uri, process, log)
         yield uri
@@ -192,50 +146,46 @@ def wait_for(uri: str, process: psutil.Popen, log: Path) -> None:
 
 # ---- the load
 
-# MLflow's run id; seconds to open, waited after each epoch, and to finish
-Waits = tuple[str, float, list[float], float]
 
-
-def run(number: int, runs: Path, options: argparse.Namespace, barrier: Any, results: Any) -> None:
+def run(number: int, runs: Path, options: Options, barrier: Barrier, results: Queue[Waits]) -> None:
     """One process: a run that sleeps through its epochs; puts what it measured."""
-    key, begun = f"{number:012d}", time.perf_counter()
-    folder = runs / key
+    run_id, start = f"{number:012d}", time.perf_counter()
+    folder = runs / run_id
     folder.mkdir(parents=True)
-    named: dict[str, Any] = {
-        "experiment": EXPERIMENT,
-        "name": key,
-        "run_id": key,
-        "params": {"seed": number},
-        "tags": {},
-    }
-    tracker = track.open_tracker(runs=runs, config=None, **named)
-    run_id, waited = tracker.run_id, BackgroundTracker(tracker, folder)
-    opened = time.perf_counter() - begun
+    tracker = mlflow_store.open_tracker(
+        runs=runs,
+        config=None,
+        experiment=EXPERIMENT,
+        name=run_id,
+        run_id=run_id,
+        params={"seed": number},
+        tags={},
+    )
+    mlflow_id, waiting = tracker.run_id, BackgroundTracker(tracker, folder)
+    opened = time.perf_counter() - start
     barrier.wait()
     waits = []
     for epoch in range(1, options.epochs + 1):
         time.sleep(options.epoch_seconds)
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for n, name in enumerate(NAMES):
-            waited.log(name, number + n / 8, epoch)
-        waits.append(time.perf_counter() - begun)
-    begun = time.perf_counter()
-    waited.finish("FINISHED", None)
-    results.put((run_id, opened, waits, time.perf_counter() - begun))
+            waiting.log(name, number + n / 8, epoch)
+        waits.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    waiting.finish("FINISHED", None)
+    results.put(Waits(mlflow_id, opened, waits, time.perf_counter() - start))
 
 
-def load(runs: Path, options: argparse.Namespace) -> dict[str, Any]:
+def load(runs: Path, options: Options) -> Figures:
     """All processes on the store that is set, and what they measured."""
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  (once, before the processes part)
 
     fork = multiprocessing.get_context("fork")
     barrier, results = fork.Barrier(options.processes), fork.Queue()
-    processes = [
-        fork.Process(target=run, args=(n, runs, options, barrier, results))
-        for n in range(options.processes)
-    ]
-    for process in processes:
-        process.start()
+    processes = []
+    for number in range(options.processes):
+        processes.append(fork.Process(target=run, args=(number, runs, options, barrier, results)))
+        processes[-1].start()
     measured: list[Waits] = []
     while len(measured) < len(processes):
         if any(process.exitcode for process in processes):
@@ -245,92 +195,75 @@ def load(runs: Path, options: argparse.Namespace) -> dict[str, Any]:
         time.sleep(0.05)
     for process in processes:
         process.join()
-    return figures(measured, runs, options.epoch_seconds)
+    return summarise(measured, runs, options.epoch_seconds)
 
 
-def figures(measured: Sequence[Waits], runs: Path, epoch_seconds: float) -> dict[str, Any]:
-    """The worst and median wait of all processes in seconds; how many values arrived or are lost."""
-    waits = [wait for _, _, waits, _ in measured for wait in waits]
-    client, _ = track.connect(runs)
-    there = sum(
-        len(client.get_metric_history(run_id, name)) for run_id, *_ in measured for name in NAMES
-    )
+def summarise(measured: Sequence[Waits], runs: Path, epoch_seconds: float) -> Figures:
+    """The worst and median waits of all processes, and how many values arrived or are lost."""
+    client, _ = mlflow_store.connect(runs)
+    arrived, waits = 0, list[float]()
+    for process in measured:
+        waits += process.epochs
+        for name in NAMES:
+            arrived += len(client.get_metric_history(process.mlflow_id, name))
     return {
-        "open_max": max(opened for _, opened, _, _ in measured),
+        "open_max": max(process.opened for process in measured),
         "wait_median": statistics.median(waits),
         "wait_max": max(waits),
         "share_max": max(waits) / epoch_seconds,
-        "finish_max": max(finished for *_, finished in measured),
-        "values": there,
-        "lost": len(waits) * len(NAMES) - there,
+        "finish_max": max(process.finished for process in measured),
+        "values": arrived,
+        "lost": len(waits) * len(NAMES) - arrived,
     }
 
 
-def on_store(kind: str, options: argparse.Namespace) -> dict[str, Any]:
+def load_store(kind: str, options: Options) -> Figures:
     """The load on a fresh store of a kind."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="usbench-")))
-        uri = None
+        store = f"sqlite:///{folder}/server.db"
+        if kind == "server, PostgreSQL":
+            store = stack.enter_context(postgres())
+        stack.enter_context(patch.dict(os.environ))  # as it was, in the end
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
         if kind != "SQLite folder":
-            store = (
-                f"sqlite:///{folder}/server.db"
-                if kind == "server, SQLite"
-                else stack.enter_context(postgres())
-            )
-            uri = stack.enter_context(server(folder, store))
-        stack.enter_context(environment(uri))
+            os.environ["MLFLOW_TRACKING_URI"] = stack.enter_context(server(folder, store))
         return load(folder / "runs", options)
 
 
-@contextmanager
-def environment(uri: str | None) -> Iterator[None]:
-    """MLFLOW_TRACKING_URI for a while; None: not set."""
-    before = os.environ.pop("MLFLOW_TRACKING_URI", None)
-    if uri:
-        os.environ["MLFLOW_TRACKING_URI"] = uri
-    try:
-        yield
-    finally:
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-        if before:
-            os.environ["MLFLOW_TRACKING_URI"] = before
-
-
-def bench(options: argparse.Namespace) -> int:
-    """Measure, show, write; the exit code."""
+def bench(options: Options) -> None:
+    """Measure, show, write."""
     kinds = ["SQLite folder", "server, SQLite"]
     if reason := postgres_missing():
         say(f"without PostgreSQL: {reason}")
     else:
         kinds.append("server, PostgreSQL")
-    found = {kind: on_store(kind, options) for kind in kinds}
-    rows = [
-        [
-            kind,
-            f"{1000 * one['wait_median']:.2f}",
-            f"{1000 * one['wait_max']:.2f}",
-            f"{100 * one['share_max']:.3f}",
-            f"{one['open_max']:.1f}",
-            f"{one['finish_max']:.1f}",
-            f"{one['lost']}",
-        ]
-        for kind, one in found.items()
-    ]
+    stores = {kind: load_store(kind, options) for kind in kinds}
+    rows = []
+    for kind, row in stores.items():
+        rows.append(
+            [
+                kind,
+                f"{1000 * row['wait_median']:.2f}",
+                f"{1000 * row['wait_max']:.2f}",
+                f"{100 * row['share_max']:.3f}",
+                f"{row['open_max']:.1f}",
+                f"{row['finish_max']:.1f}",
+                f"{row['lost']}",
+            ]
+        )
     title = f"{options.processes} processes, {options.epochs} epochs of {options.epoch_seconds:g} s"
     table(title, ["store", "wait, ms", "worst", "%", "open, s", "finish, s", "lost"], rows)
-    if options.json:
-        with replacing(options.json) as part:
-            part.write_text(
-                json.dumps({**vars(options), "json": None, "stores": found}, indent=1) + "\n"
-            )
-    return 0
+    write_json(options.json, {**vars(options), "json": None, "stores": stores})
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where a store can't be started."""
-    options = arguments(argv)
-    return exit_code(lambda: bench(options))
+    parser = make_parser(__doc__, "write the figures as JSON too")
+    add_numbers(parser, processes=16, epochs=4)
+    parser.add_argument("--epoch-seconds", type=float, default=15, help="default: %(default)s")
+    return run_script(bench, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -11,16 +11,12 @@ drifting machine harms both alike. Ours pays for its checkpoints, too.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import segmentation_models_pytorch as smp
@@ -30,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from usbench.cli.script import Options, add_numbers, make_parser, write_json
 from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table
@@ -37,10 +34,9 @@ from usbench.models import loop
 from usbench.models.arrays import INDEX, Arrays, decode
 from usbench.models.segmenter import exclusive_loss
 from usbench.runner import machine
-from usbench.types import Run, Sample
+from usbench.types import Run
 
-BATCH, RATE, CLASSES = 8, 1e-3, 2
-FOLDERS = {"train": ("images", "masks")}
+BATCH, RATE, CLASSES = 8, 1e-3, ("nerve", "vessel")
 AUGMENT = {
     "hflip": 0.5,
     "rotate": 15,
@@ -52,13 +48,13 @@ AUGMENT = {
 }
 
 
-def net() -> torch.nn.Module:
+def make_net() -> torch.nn.Module:
     """The same U-Net for both."""
     torch.manual_seed(0)
-    built: torch.nn.Module = smp.Unet(
-        "resnet18", encoder_weights=None, in_channels=1, classes=CLASSES + 1
+    net: torch.nn.Module = smp.Unet(
+        "resnet18", encoder_weights=None, in_channels=1, classes=len(CLASSES) + 1
     )
-    return built
+    return net
 
 
 class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -82,123 +78,95 @@ class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     def __getitem__(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         path = self.paths[n]
+        mask_path = path.parent.parent / "masks" / path.name
         image = tv_tensors.Image(np.array(Image.open(path).convert("L"))[None])
-        mask = tv_tensors.Mask(np.array(Image.open(path.parent.parent / "masks" / path.name))[None])
-        x, y = self.transform(image, mask)
+        x, y = self.transform(image, tv_tensors.Mask(np.array(Image.open(mask_path))[None]))
         return x, y[0].long()
 
 
-def plain(root: Path, size: int, workers: int, device: str, epochs: int) -> Iterator[float]:
+def time_plain(root: Path, size: int, workers: int, device: str, epochs: int) -> Iterator[float]:
     """Seconds per epoch of the plain loop."""
-    model = net().to(device)
+    model = make_net().to(device).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE)
-    loader = DataLoader(
-        Pictures(root, size), BATCH, shuffle=True, drop_last=True, num_workers=workers
-    )
+    pictures = Pictures(root, size)
+    loader = DataLoader(pictures, BATCH, shuffle=True, drop_last=True, num_workers=workers)
     for _ in range(epochs):
         start = time.perf_counter()
-        model.train()
         for x, y in loader:
             x, y = x.to(device), y.to(device)
             optimiser.zero_grad()
             loss = torch.nn.functional.cross_entropy(model(x), y)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-        settle(device)
+        if device != "cpu":
+            torch.cuda.synchronize(device)
         yield time.perf_counter() - start
 
 
-def ours(data: Arrays, device: str, epochs: int, threads: int) -> list[float]:
+def time_ours(data: Arrays, device: str, epochs: int, threads: int) -> list[float]:
     """Seconds per epoch of usbench's loop, by the time between two epochs' logs."""
     marks: list[float] = []
-    precision: Any = machine.resolve_precision("auto", device)
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(
-            Path(folder),
-            device,
-            0,
-            precision,
-            threads,
-            lambda pairs: 0.0,
-            lambda name, value, step: marks.append(time.perf_counter()),
-        )
-        recipe = {
-            "epochs": epochs,
-            "batch": BATCH,
-            "lr": RATE,
-            "weight_decay": 1e-4,
-            "schedule": "onecycle",
-            "augment": AUGMENT,
-        }
-        method = loop.Method(exclusive_loss, channels_last=True)
+
+    def log(name: str, value: float, step: int) -> None:
         marks.append(time.perf_counter())
-        loop.fit(net(), data, method, lambda model: 0.0, recipe, run)
+
+    recipe = {
+        "epochs": epochs,
+        "batch": BATCH,
+        "lr": RATE,
+        "weight_decay": 1e-4,
+        "schedule": "onecycle",
+        "augment": AUGMENT,
+    }
+    method = loop.Method(exclusive_loss, channels_last=True)
+    with tempfile.TemporaryDirectory() as folder:
+        precision = machine.resolve_precision("auto", device)
+        run = Run(Path(folder), device, 0, precision, threads, lambda pairs: 0.0, log)
+        marks.append(time.perf_counter())
+        loop.fit(make_net(), data, method, lambda model: 0.0, recipe, run)
     ends = marks[:1] + marks[1::3]  # the start, then the first of an epoch's three figures
     return [after - before for before, after in pairwise(ends)]
 
 
-def settle(device: str) -> None:
-    """Wait for the device."""
-    if device != "cpu":
-        torch.cuda.synchronize(device)
+def measure(options: Options, device: str, threads: int) -> Mapping[str, Sequence[float]]:
+    """Seconds per epoch of both loops on the same phantoms, without those of the warm-up."""
+    ours, plain = list[float](), list[float]()
+    size, epochs = options.size, options.epochs + 1
+    with tempfile.TemporaryDirectory() as folder:
+        spec = phantom.PhantomSpec("nerves", (534, 512), {"train": options.images}, 0)
+        samples = list(phantom.draw_samples(spec, "segment"))
+        IndexMasks(CLASSES, {"train": ("images", "masks")}).write(Path(folder), samples)
+        data = decode(INDEX, samples, (size, size), None)
+        for _ in range(options.blocks):
+            ours += time_ours(data, device, epochs, threads)[1:]
+            plain += list(time_plain(Path(folder), size, options.workers, device, epochs))[1:]
+    return {"usbench": ours, "plain": plain}
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    for name, default in (("images", 48), ("epochs", 3), ("size", 256), ("workers", 0)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    """Measure, show, write."""
+    parser = make_parser(__doc__, "write the figures as JSON too")
+    add_numbers(parser, images=48, epochs=3, size=256, workers=0)
     parser.add_argument("--blocks", type=int, default=2, help="ours and plain in turn, this often")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path)
-    wanted = parser.parse_args()
-    device, threads = machine.resolve_device(wanted.device), machine.cores()
+    options = parser.parse_args()
+    device, threads = machine.resolve_device(options.device), machine.cores()
     torch.set_num_threads(threads)
-    seconds: dict[str, list[float]] = {"usbench": [], "plain": []}
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        spec = phantom.PhantomSpec("nerves", (534, 512), {"train": wanted.images}, 0)
-        layout = IndexMasks(["nerve", "vessel"], {"train": FOLDERS["train"]})
-        layout.write(root, phantom.draw_samples(spec, "segment"))
-        samples = [
-            Sample(s.id, s.group, s.image, s.target) for s in phantom.draw_samples(spec, "segment")
-        ]
-        data = decode(INDEX, samples, (wanted.size, wanted.size), None)
-        for _ in range(wanted.blocks):
-            seconds["usbench"] += ours(data, device, wanted.epochs + 1, threads)[1:]
-            seconds["plain"] += list(
-                plain(root, wanted.size, wanted.workers, device, wanted.epochs + 1)
-            )[1:]
-    show(seconds, wanted.images // BATCH * BATCH, wanted.json, device, threads)
-
-
-def show(
-    seconds: dict[str, list[float]], images: int, path: Path | None, device: str, threads: int
-) -> None:
-    """The table and the ratio of medians."""
-    rates = {name: images / statistics.median(times) for name, times in seconds.items()}
-    rows = [
-        [name, f"{rates[name]:.1f}", f"{images / max(s):.1f}", f"{images / min(s):.1f}"]
-        for name, s in seconds.items()
-    ]
+    seconds = measure(options, device, threads)
+    images = options.images // BATCH * BATCH
+    rates, rows = {}, []
+    for name, epochs in seconds.items():
+        rates[name] = images / statistics.median(epochs)
+        ends = [f"{images / max(epochs):.1f}", f"{images / min(epochs):.1f}"]
+        rows.append([name, f"{rates[name]:.1f}", *ends])
     table("training, images per second", ["loop", "median", "slowest epoch", "fastest epoch"], rows)
     ratio = rates["usbench"] / rates["plain"]
-    precision = machine.resolve_precision("auto", device)
     say(
         f"usbench is {ratio:.2f} times as fast ({device}, {threads} threads, "
-        f"{precision} against fp32; U-Net ResNet-18)"
+        f"{machine.resolve_precision('auto', device)} against fp32; U-Net ResNet-18)"
     )
-    if path:
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(
-            json.dumps(
-                {"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds},
-                indent=1,
-            )
-        )
-        beside.replace(path)
+    content = {"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds}
+    write_json(options.json, content)
 
 
 if __name__ == "__main__":

@@ -17,19 +17,17 @@ for a wrong command line.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
-from typing import Any
 
 from usbench.catalogue import cards, flat, tables
 from usbench.catalogue.cards import Card, Cards, Filter, Kind, allowed_values, fields_of
 from usbench.catalogue.rubrics import Rubric, load_rubrics
 from usbench.catalogue.scoring import RUBRIC, Score, require_criteria, score
-from usbench.errors import ConfigError, UsbenchError
+from usbench.cli.script import Options, differing_files, make_parser, run_script, write_json
+from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
 from usbench.io.files import write_all
 
@@ -54,29 +52,26 @@ class Catalogue:
     cards: Cards
     rubrics: Mapping[str, Rubric]
 
+    def __str__(self) -> str:
+        return f"{len(self.cards.datasets)} datasets and {len(self.cards.models)} models"
+
     def rubric(self, name: str | None, kind: Kind) -> Rubric:
         """The rubric of this name, or ours for the kind of card; ConfigError for an unknown one."""
-        wanted = name or RUBRIC[kind]
-        if wanted not in self.rubrics:
-            raise ConfigError(f"--rubric {wanted}: expected one of {', '.join(self.rubrics)}")
-        return self.rubrics[wanted]
+        name = name or RUBRIC[kind]
+        if name not in self.rubrics:
+            raise ConfigError(f"--rubric {name}: expected one of {', '.join(self.rubrics)}")
+        return self.rubrics[name]
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: list[str] | None) -> Options:
     """Parse the command line; an option that the command doesn't take is an error."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, "write what is shown as JSON too; write, validate: everything")
     add = parser.add_argument
     add("command", nargs="?", choices=COMMANDS, default="write", help="default: %(default)s")
     add("name", nargs="?", metavar="NAME", help="show, score: id, key or name of a card")
-    for option, field, kinds in (
-        ("anatomy", "anatomy", ("dataset",)),
-        ("task", "tasks", cards.KINDS),
-        ("access", "access", ("dataset",)),
-        ("licence", "licence", ("dataset",)),
-    ):
-        values = allowed_values(field, kinds)
+    for option in ("anatomy", "task", "access", "licence"):
+        both = option == "task"  # models have tasks, too
+        values = allowed_values("tasks", cards.KINDS) if both else allowed_values(option)
         add(f"--{option}", choices=values, metavar="WORD", help=f"list: {', '.join(values)}")
     add("--runnable", action="store_true", help="list: only what usbench runs")
     add("--models", action="store_true", help="list: models instead of datasets")
@@ -84,57 +79,52 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--check", action="store_true", help="write: only compare; exit 1 where files differ")
     add("--results", type=Path, metavar="DIR", help="write: default results/ of the checkout")
     add("--cards", type=Path, default=cards.SHIPPED, metavar="DIR", help="a folder of cards")
-    everything = "write what is shown as JSON too; write, validate: everything"
-    add("--json", type=Path, metavar="FILE", help=everything)
     options = parser.parse_args(argv)
     command = options.command
     for name, commands in OPTIONS_OF.items():
         if vars(options)[name] and command not in commands:
             parser.error(f"{command} doesn't take {name}: that is for {' and '.join(commands)}")
-    if command == "show" and not options.name:
-        parser.error("show: expected the id, key or name of a card")
-    if command == "write" and options.cards != cards.SHIPPED and not options.results:
-        parser.error("write: --cards needs --results DIR too, so that our files stay as they are")
-    if options.models and (options.anatomy or options.access):
-        parser.error("--models: a model has neither --anatomy nor --access")
+    other_cards = options.cards != cards.SHIPPED
+    for wrong, message in (
+        (command == "show" and not options.name, "show: expected the id, key or name of a card"),
+        (
+            command == "write" and other_cards and not options.results,
+            "write: --cards needs --results DIR too, so that our files stay as they are",
+        ),
+        (
+            options.models and (options.anatomy or options.access),
+            "--models: a model has neither --anatomy nor --access",
+        ),
+    ):
+        if wrong:
+            parser.error(message)
     return options
 
 
-# ---- write, validate
-
-
-def write(options: argparse.Namespace, catalogue: Catalogue) -> int:
-    """Regenerate the files, or with --check report which differ."""
+def write(options: Options, catalogue: Catalogue) -> int:
+    """Regenerate the files, or with --check report which differ; the exit code."""
     folder = options.results or ROOT / "results"
+    content = (catalogue.cards, catalogue.rubrics)
     files = {
-        folder / "CATALOGUE.md": tables.format_markdown(
-            catalogue.cards, catalogue.rubrics
-        ).encode(),
-        folder / "CATALOGUE.csv": tables.format_csv(catalogue.cards, catalogue.rubrics).encode(),
+        folder / "CATALOGUE.md": tables.format_markdown(*content).encode(),
+        folder / "CATALOGUE.csv": tables.format_csv(*content).encode(),
     }
     names = " and ".join(map(str, files))
     if not options.check:
         write_all(files)
-        say(f"{names}: {count_cards(catalogue)}")
+        say(f"{names}: {catalogue}")
         return 0
-    code = 0
-    for path, content in files.items():
-        if not path.exists() or path.read_bytes() != content:
-            warn(f"{path}: isn't what the cards give; run python scripts/catalogue.py")
-            code = 1
-    if code == 0:
+    differing = differing_files(files)
+    for path in differing:
+        warn(f"{path}: isn't what the cards give; run python scripts/catalogue.py")
+    if not differing:
         say(f"{names}: up to date")
-    return code
+    return 1 if differing else 0
 
 
-def count_cards(catalogue: Catalogue) -> str:
-    """How many cards there are."""
-    return f"{len(catalogue.cards.datasets)} datasets and {len(catalogue.cards.models)} models"
-
-
-def report_valid(catalogue: Catalogue) -> int:
+def report_valid(options: Options, catalogue: Catalogue) -> int:
     """Report what was read, and which rubrics have no criteria."""
-    say(f"{count_cards(catalogue)}: every card is valid")
+    say(f"{catalogue}: every card is valid")
     for name, rubric in catalogue.rubrics.items():
         state = "its sheet is missing"
         if rubric.criteria:
@@ -143,53 +133,43 @@ def report_valid(catalogue: Catalogue) -> int:
     return 0
 
 
-# ---- list
-
-
-def list_cards(options: argparse.Namespace, catalogue: Catalogue) -> list[Card]:
+def list_cards(options: Options, catalogue: Catalogue) -> list[tuple[Card, Score]]:
     """Show the cards that the filters leave."""
     kind: Kind = "model" if options.models else "dataset"
-    wanted = Filter(
-        options.anatomy, options.task, options.access, options.licence, options.runnable
-    )
+    asked = (options.anatomy, options.task, options.access, options.licence)
     all_cards = catalogue.cards.of_kind(kind)
-    chosen = list(filter(wanted.matches, all_cards))
-    rubric = catalogue.rubric(None, kind)
-    fields = LISTED_FIELDS[kind]
-    rows = []
-    for card in chosen:
+    rubric, fields = catalogue.rubric(None, kind), LISTED_FIELDS[kind]
+    rows, chosen = [], []
+    for card in filter(Filter(*asked, options.runnable).matches, all_cards):
         card_score = score(card, rubric)
+        chosen.append((card, card_score))
         row = [card.id, tables.format_amount(card)] if kind == "dataset" else [card.id]
-        row += [tables.format_value(card.value(name)).replace("; ", ", ") or "?" for name in fields]
+        for name in fields:
+            row.append(tables.format_value(card.value(name)).replace("; ", ", ") or "?")
         points = tables.format_range(card_score.low, card_score.high)
         rows.append((*row, points, tables.format_tier(card_score)))
     size = ("size",) if kind == "dataset" else ()
     header = ("id", *size, *fields, f"of {rubric.maximum:g}", "tier")
     table(f"{len(chosen)} of {len(all_cards)} {kind}s", header, rows)
-    if options.anatomy or options.task or options.access or options.licence:
+    if any(asked):
         say("a card that doesn't say what was asked for isn't listed")
     return chosen
 
 
-# ---- show, score
-
-
-def show_card(card: Card, card_score: Score) -> None:
+def show_card(card: Card) -> None:
     """Show a whole card, a line per field: addresses can be copied at any width."""
     say(f"{card.name} ({card.kind} {card.id})")
     say(f"run it: {card.command}" if card.command else "usbench doesn't run it")
     say(f"source, where no other is named: {card.source} [verified: {card.verified}]")
     for name in fields_of(card.kind):
-        field = card.fields.get(name)
-        origin = ""
+        field, origin = card.fields.get(name), ""
         if (
-            field is not None
+            field
             and field.value is not None
             and (field.source, field.verified) != (card.source, card.verified)
         ):
             origin = f"   [{field.source}; verified: {field.verified}]"
         say(f"  {name:<14} {tables.format_field(name, field)}{origin}")
-    show_parts(card, card_score)
 
 
 def show_parts(card: Card, card_score: Score) -> None:
@@ -204,24 +184,25 @@ def show_parts(card: Card, card_score: Score) -> None:
     table(f"{card.id} by {card_score.rubric}", ("criterion", "points", "of", "why"), rows)
 
 
-def show_scores(scores: Mapping[str, Score], rubric: Rubric) -> None:
+def show_scores(pairs: Sequence[tuple[Card, Score]], rubric: Rubric) -> None:
     """Show many scores, the highest certain one first."""
     rows = []
-    for id in sorted(scores, key=lambda id: (-scores[id].low, -scores[id].high, id)):
-        points = tables.format_range(scores[id].low, scores[id].high)
-        unknown = sum(part.points is None for part in scores[id].parts)
-        rows.append((id, points, tables.format_tier(scores[id]), str(unknown)))
-    title = f"{rubric.title}: {len(scores)} {rubric.kind}s, those with most sure points first"
+    for card, result in sorted(pairs, key=lambda pair: (-pair[1].low, -pair[1].high, pair[0].id)):
+        points = tables.format_range(result.low, result.high)
+        unknown = sum(part.points is None for part in result.parts)
+        rows.append((card.id, points, tables.format_tier(result), str(unknown)))
+    title = f"{rubric.title}: {len(pairs)} {rubric.kind}s, those with most sure points first"
     table(title, (rubric.kind, f"of {rubric.maximum:g}", "tier", "criteria unknown"), rows)
 
 
-def show_asked(options: argparse.Namespace, catalogue: Catalogue) -> list[tuple[Card, Score]]:
+def show_asked(options: Options, catalogue: Catalogue) -> list[tuple[Card, Score]]:
     """Show the scores asked for, and the card where `show` was the command."""
     if options.name:
         card = catalogue.cards.find(options.name)
         card_score = score(card, catalogue.rubric(options.rubric, card.kind))
-        show = show_card if options.command == "show" else show_parts
-        show(card, card_score)
+        if options.command == "show":
+            show_card(card)
+        show_parts(card, card_score)
         return [(card, card_score)]
     shown: list[tuple[Card, Score]] = []
     names = [catalogue.rubric(options.rubric, kind).name for kind in cards.KINDS]
@@ -229,46 +210,27 @@ def show_asked(options: argparse.Namespace, catalogue: Catalogue) -> list[tuple[
         rubric = catalogue.rubrics[name]
         require_criteria(rubric)
         pairs = [(card, score(card, rubric)) for card in catalogue.cards.of_kind(rubric.kind)]
-        show_scores({card.id: card_score for card, card_score in pairs}, rubric)
+        show_scores(pairs, rubric)
         shown += pairs
     return shown
 
 
-# ---- the command
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Read everything, then do what was asked; the exit code."""
     catalogue = Catalogue(cards.load_cards(options.cards), load_rubrics(options.cards))
-    code = 0
-    content: Any = None
-    if options.command == "list":
-        content = []
-        for card in list_cards(options, catalogue):
-            content.append(flat.flatten_card(card, score(card, catalogue.rubric(None, card.kind))))
-    elif options.command in ("show", "score"):
-        shown = show_asked(options, catalogue)
-        content = [flat.flatten_card(card, card_score) for card, card_score in shown]
-    elif options.command == "validate":
-        code = report_valid(catalogue)
-    else:
-        code = write(options, catalogue)
-    if options.json:
-        content = flat.view(options.cards) if content is None else content
-        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        write_all({options.json: text.encode()})
-    return code
+    if options.command in ("write", "validate"):
+        write_json(options.json, flat.view(options.cards) if options.json else None)
+        command = write if options.command == "write" else report_valid
+        return command(options, catalogue)
+    select = list_cards if options.command == "list" else show_asked
+    write_json(options.json, list(starmap(flat.flatten_card, select(options, catalogue))))
+    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    options = parse_arguments(argv)
-    try:
-        return run(options)
-    except UsbenchError as error:
-        warn(str(error))
-        return error.exit_code
+    return run_script(run, parse_arguments(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

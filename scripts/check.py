@@ -13,16 +13,19 @@ configuration, as in python -m usbench.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
-import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from usbench.cli.overrides import compose_for_script, exit_code
+from usbench.cli.script import (
+    Options,
+    add_overrides,
+    compose_for_script,
+    make_parser,
+    run_script,
+    split_overrides,
+    write_json,
+)
 from usbench.datasets import source
 from usbench.datasets.check.contact_sheet import draw_pairs
 from usbench.datasets.check.counts import counts_to_json, table_header, table_rows
@@ -33,26 +36,13 @@ from usbench.datasets.check.leakage import find_leaks, pair_to_json
 from usbench.datasets.check.release import CheckReport, check_release, select_tasks
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
+from usbench.io.config import Composed
 from usbench.io.console import say, table
-from usbench.io.files import write_atomically
 
 MOST = 20  # findings shown of one kind, sizes, lines to paste; the JSON has all
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("overrides", nargs="*", metavar="key=value", help="dataset=, data=, task= and overrides")
-    add("--json", type=Path, metavar="FILE", help="write everything that was found as JSON")
-    add("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")
-    add("--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own")
-    return parser.parse_intermixed_args(argv)
-
-
-def locate_release(config: Mapping[str, Any], dataset: DatasetConfig) -> tuple[Path, bool]:
+def locate_release(config: Composed, dataset: DatasetConfig) -> tuple[Path, bool]:
     """Find the files to check: (root, whether they are a phantom).
 
     Raises:
@@ -66,11 +56,8 @@ def locate_release(config: Mapping[str, Any], dataset: DatasetConfig) -> tuple[P
         )
     real, root = source.locate(dataset, config["data"], "real" if dataset.released else "auto")
     if not root.is_dir():
-        name = dataset.name
-        raise DataError(
-            f"{root}: expected files of {name} here, found none; python scripts/phantom.py "
-            f"dataset={name} out={root}"
-        )
+        advice = f"python scripts/phantom.py dataset={dataset.name} out={root}"
+        raise DataError(f"{root}: expected files of {dataset.name} here, found none; {advice}")
     return root, not real or (root / source.MARK).is_file()
 
 
@@ -83,8 +70,7 @@ def show_report(report: CheckReport, name: str, root: Path) -> None:
     for tasks, pairs in report.pairs.items():
         if pairs:
             title = f"{tasks}: {len(pairs)} pairs that show the same"
-            rows = map(pair_row, pairs[:MOST])
-            table(title, ("one", "other", "splits", "r", ""), rows)
+            table(title, ("one", "other", "splits", "r", ""), map(pair_row, pairs[:MOST]))
     for line in format_findings(report.findings, MOST):
         say(line)
     if report.paste:
@@ -104,11 +90,10 @@ def show_images(images: ImageSummary) -> None:
         f"{images.images} images, {images.tinted} of them tinted (luma is read), "
         f"grey levels {images.darkest}..{images.brightest}"
     )
-    sizes = list(images.sizes.items())
-    rows = [(size, str(count)) for size, count in sizes[:MOST]]
-    table("sizes", ("height × width", "images"), rows)
-    if len(sizes) > MOST:
-        say(f"… and {len(sizes) - MOST} more sizes")
+    rows = [(size, str(count)) for size, count in images.sizes.items()]
+    table("sizes", ("height × width", "images"), rows[:MOST])
+    if len(rows) > MOST:
+        say(f"… and {len(rows) - MOST} more sizes")
 
 
 def pair_row(pair: SimilarPair) -> tuple[str, str, str, str, str]:
@@ -119,74 +104,56 @@ def pair_row(pair: SimilarPair) -> tuple[str, str, str, str, str]:
 
 
 def report_to_json(
-    report: CheckReport, name: str, phantom: bool, sheet: Path | None
-) -> dict[str, Any]:
-    """Everything that was found as JSON."""
+    report: CheckReport, name: str, phantom: bool, contact_sheet: Path | None
+) -> dict[str, object]:
+    """Everything that was found as JSON's data."""
     leaking = set().union(*map(find_leaks, report.pairs.values()))
     return {
         "dataset": name,
         "phantom": phantom,
         "errors": report.number("error"),
         "warnings": report.number("warning"),
-        "findings": [vars(finding) for finding in report.findings],
+        "findings": list(map(vars, report.findings)),
         "images": asdict(report.images),
         "views": {task: counts_to_json(counts, task) for task, counts in report.counts.items()},
         "leaking": sorted(leaking),
         "pairs": {tasks: list(map(pair_to_json, pairs)) for tasks, pairs in report.pairs.items()},
         "paste": report.paste,
-        "sheet": str(sheet) if sheet else None,
+        "sheet": str(contact_sheet) if contact_sheet else None,
     }
 
 
-def draw_sheet(
-    report: CheckReport, config: Mapping[str, Any], root: Path, phantom: bool, out: Path | None
-) -> Path | None:
-    """Draw the contact sheet; None where there are no pairs, and an old one of ours is removed."""
-    dataset = DatasetConfig.from_mapping(config["dataset"])
-    default = Path(str(config["runs"])) / "check" / f"{dataset.name}-pairs.png"
-    pairs = list(itertools.chain(*report.pairs.values()))
-    if not pairs:
-        default.unlink(missing_ok=True)
-        return None
-    pairs.sort(key=lambda pair: pair.rank)
-    path = out or default
-    draw_pairs(pairs, root, dataset.name, None if phantom else dataset.attribution, path)
-    return path
-
-
-def check(options: argparse.Namespace) -> int:
+def check(options: Options) -> int:
     """Check, show, draw, write; the exit code."""
-    tasks = ["all"]
-    overrides = []
-    for override in options.overrides:
-        key, _, value = override.partition("=")
-        if key == "task":
-            tasks.append(value)
-        else:
-            overrides.append(override)
+    pairs, overrides = split_overrides(options.overrides, "task")
     config = compose_for_script(overrides, options.config_dir, "check")
     dataset = DatasetConfig.from_mapping(config["dataset"])
-    selected = select_tasks(dataset, tasks[-1])
+    tasks = select_tasks(dataset, dict(pairs).get("task", "all"))
     root, phantom = locate_release(config, dataset)
-    report = check_release(dataset, root, phantom, selected)
+    report = check_release(dataset, root, phantom, tasks)
     show_report(report, dataset.name, root)
-    sheet = draw_sheet(report, config, root, phantom, options.sheet)
-    if sheet:
-        say(f"the pairs side by side: {sheet}")
-    if options.json:
-        content = report_to_json(report, dataset.name, phantom, sheet)
-        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        write_atomically(options.json, text.encode())
+    default = Path(str(config["runs"])) / "check" / f"{dataset.name}-pairs.png"
+    similar = sorted(itertools.chain(*report.pairs.values()), key=lambda pair: pair.rank)
+    contact_sheet = (options.sheet or default) if similar else None
+    if contact_sheet:
+        attribution = None if phantom else dataset.attribution
+        draw_pairs(similar, root, dataset.name, attribution, contact_sheet)
+        say(f"the pairs side by side: {contact_sheet}")
+    else:
+        default.unlink(missing_ok=True)  # an earlier check's
+    write_json(options.json, report_to_json(report, dataset.name, phantom, contact_sheet))
     errors = report.number("error")
     say(f"{errors} errors, {report.number('warning')} warnings")
     return 1 if errors else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command; its exit code: 0, 1 for errors in the release, 2 for a wrong command."""
-    options = parse_arguments(argv)
-    return exit_code(lambda: check(options))
+    parser = make_parser(__doc__, "write everything that was found as JSON")
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")
+    add_overrides(parser, "dataset=, data=, task=")
+    return run_script(check, parser.parse_intermixed_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -9,17 +9,11 @@ boxes by mAP50-95, landmarks by radial error.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from usbench.cli.overrides import exit_code
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
-from usbench.io.files import write_atomically
 from usbench.leaderboard.comparison import DESCRIPTIONS, Comparison, compare_models, load_models
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import FEW_GROUPS
@@ -27,25 +21,10 @@ from usbench.results.format import UNDEFINED
 from usbench.results.result import Result
 from usbench.results.store import resolve_result
 
-ROOT = Path(__file__).resolve().parent.parent
 
-
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("result", nargs="+", metavar="RESULT", help="a result's file, or its id")
-    parser.add_argument(
-        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON too")
-    return parser.parse_args(argv)
-
-
-def compare(options: argparse.Namespace) -> int:
-    """Load, compare, show, write; the exit code."""
-    paths = [resolve_result(word, options.results) for word in options.result]
+def compare(options: Options) -> None:
+    """Load, compare, show, write."""
+    paths = [resolve_result(name, options.results) for name in options.result]
     models, groups, result = load_models(paths)
     if len(models) < 2:
         raise ConfigError(
@@ -54,21 +33,16 @@ def compare(options: argparse.Namespace) -> int:
     assert result.primary is not None, "a finished result has a primary score"
     comparison = compare_models(models, groups, result.primary.higher_is_better)
     show_comparison(comparison, result)
-    if options.json:
-        content = to_json(comparison, result)
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(options.json, text + "\n")
-    return 0
+    write_json(options.json, to_json(comparison, result))
 
 
 def to_json(comparison: Comparison, result: Result) -> dict[str, object]:
     """The comparison as JSON's data. result: one of those that were compared."""
-    models = []
+    models, pairs = [], []
     columns = (comparison.models, comparison.ranks, comparison.values, comparison.intervals)
     for name, rank, value, interval in zip(*columns, strict=True):
         bounds = {"low": interval.low, "high": interval.high}
-        models.append({"name": name, "rank": list(rank), "value": value, **bounds})
-    pairs = []
+        models.append({"name": name, "rank": rank, "value": value, **bounds})
     for pair, holm in zip(comparison.pairs, comparison.corrected, strict=True):
         pairs.append({**asdict(pair), "holm": holm})
     return {
@@ -85,14 +59,14 @@ def to_json(comparison: Comparison, result: Result) -> dict[str, object]:
 def show_comparison(comparison: Comparison, result: Result) -> None:
     """Two tables, and what they rest on."""
     digits = 2 if result.task == "landmark" else 3
-    models = []
+    models, differences = [], []
     columns = (comparison.ranks, comparison.models, comparison.values, comparison.intervals)
-    for rank, name, value, interval in zip(*columns, strict=True):
+    for (first, last), name, value, interval in zip(*columns, strict=True):
+        rank = str(first) if first == last else f"{first}–{last}"
         ends = format_ends(interval.low, interval.high, digits)
-        models.append([format_rank(rank), name, f"{value:.{digits}f}", ends])
+        models.append([rank, name, f"{value:.{digits}f}", ends])
     title = f"{result.dataset} · {result.task}: {comparison.groups} groups"
     table(title, ["rank", "model", "score", "95 %"], models)
-    differences = []
     for pair, holm in zip(comparison.pairs, comparison.corrected, strict=True):
         p_values = [UNDEFINED, UNDEFINED]
         if pair.p is not None and holm is not None:
@@ -111,12 +85,6 @@ def show_comparison(comparison: Comparison, result: Result) -> None:
         warn(f"{comparison.groups} groups: intervals and tests of so few are rough")
 
 
-def format_rank(rank: tuple[int, int]) -> str:
-    """1, or 1–3 where no test tells models apart."""
-    first, last = rank
-    return str(first) if first == last else f"{first}–{last}"
-
-
 def format_ends(low: float | None, high: float | None, digits: int) -> str:
     """An interval, – where there is none."""
     if low is None or high is None:
@@ -124,11 +92,12 @@ def format_ends(low: float | None, high: float | None, digits: int) -> str:
     return f"{low:.{digits}f} … {high:.{digits}f}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 for results that can't be compared, 2 for fewer than two models."""
-    options = parse_arguments(argv)
-    return exit_code(lambda: compare(options))
+    parser = make_parser(__doc__, "write everything as JSON too", __file__, ("results",))
+    parser.add_argument("result", nargs="+", metavar="RESULT", help="a result's file, or its id")
+    return run_script(compare, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -8,25 +8,21 @@ for boxes the implantability score of Kumar et al. 2025. Nothing is trained, no 
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
-from usbench.cli.overrides import exit_code
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import open_stored_run
 from usbench.evaluate.sanity import every_protocol
 from usbench.io.console import say, table, track
-from usbench.io.files import write_atomically
 from usbench.leaderboard import implantability
 from usbench.leaderboard.implantability import Implantability
 from usbench.metrics.outline_distances import measure_distances, pixel_hd95
-from usbench.metrics.scores import Figures, ProtocolScores
+from usbench.metrics.scores import ProtocolScores
 from usbench.results import store
 from usbench.results.build import report_scores
 from usbench.results.predictions import StoredPredictions
@@ -34,38 +30,11 @@ from usbench.results.result import Result, tables_to_json
 from usbench.runner.report import format_bounds, format_score
 from usbench.types import Masks, Task
 
-ROOT = Path(__file__).resolve().parent.parent
-DEFAULT = "default: %(default)s"  # the help of an option
 COLUMNS: dict[Task, tuple[str, ...]] = {
     "segment": ("dice", "iou"),
     "detect": ("map50_95", "map50"),
     "landmark": ("mre_px",),
 }
-
-
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("result", metavar="RESULT", help="a result's file, or its run id")
-    add(
-        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
-    )
-    add("--runs", type=Path, metavar="DIR", default=ROOT / "runs", help=DEFAULT)
-    add("--class", dest="label", metavar="NAME", help="the scores of one class")
-    add("--json", type=Path, metavar="FILE", help="write the scores as JSON too")
-    return parser.parse_args(argv)
-
-
-def figures_of(protocol: ProtocolScores, label: str | None) -> Figures:
-    """The scores of all classes, or of one. Raises ConfigError for an unknown class."""
-    if label is None:
-        return protocol.scores
-    if label not in protocol.per_class:
-        raise ConfigError(f"--class {label}: expected one of {', '.join(protocol.per_class)}")
-    return protocol.per_class[label]
 
 
 def show_protocols(
@@ -75,13 +44,13 @@ def show_protocols(
     first, *others = COLUMNS[task]
     lines, values = [], []
     for protocol in protocols:
-        figures = figures_of(protocol, label)
+        if label and label not in protocol.per_class:
+            raise ConfigError(f"--class {label}: expected one of {', '.join(protocol.per_class)}")
+        figures = protocol.per_class[label] if label else protocol.scores
         line = [f"{protocol.name} {protocol.version}", format_score(figures, first)]
-        line.append(format_bounds(figures[first], first))
-        line += [format_score(figures, name) for name in others]
+        line += [format_bounds(figures[first], first), *map(partial(format_score, figures), others)]
         lines.append([*line, format_score(protocol.target_score, first)])
-        value = figures[first].value
-        if value is not None:
+        if (value := figures[first].value) is not None:
             values.append(value)
     table(title, ["protocol", first, "95 %", *others, "target score"], lines)
     if len(values) > 1:
@@ -95,14 +64,14 @@ def show_distances(predictions: StoredPredictions) -> None:
     """Print HD95 of the same masks by our definition and by two other packages', per class."""
     classes = predictions.samples.dataset.classes
     rows: list[list[tuple[float, float, float]]] = [[] for _ in classes]
-    for truth, prediction in track(predictions.pairs(), "measuring", len(predictions)):
-        assert isinstance(truth.target, Masks) and isinstance(prediction, Masks)
-        pairs = zip(truth.target.planes, prediction.planes, strict=True)
-        for c, (target, predicted) in enumerate(pairs):
+    for sample, prediction in track(predictions.pairs(), "measuring", len(predictions)):
+        assert isinstance(sample.target, Masks) and isinstance(prediction, Masks)
+        planes = zip(rows, sample.target.planes, prediction.planes, strict=True)
+        for row, target, predicted in planes:
             ours = measure_distances(target, predicted)
             others = pixel_hd95(target, predicted)
             if ours is not None and others is not None:
-                rows[c].append((ours.hausdorff(0.95), others.monai, others.medpy))
+                row.append((ours.hausdorff(0.95), others.monai, others.medpy))
     lines = []
     for label, values in zip(classes, rows, strict=True):
         cells = ["–"] * 3
@@ -116,42 +85,37 @@ def show_distances(predictions: StoredPredictions) -> None:
 def show_implantability(score: Implantability | None, run_id: str) -> None:
     """Print the score, its parts, and what stands in for those that the paper leaves open."""
     if score is None:
-        say(
-            "implantability: not measured; "
-            f"scripts/bench_models.py {run_id} --save measures speed and load"
-        )
+        advice = f"scripts/bench_models.py {run_id} --save measures speed and load"
+        say(f"implantability: not measured; {advice}")
         return
     parts = [f"{value:.3f}" for value in (score.score, score.map50, score.speed, score.load)]
     table("implantability", ["score", "mAP50", "FPS / fastest", "load"], [parts])
     say(f"implantability: {implantability.DESCRIPTION}")
 
 
-def encode_json(
+def to_json(
     result: Result, protocols: Sequence[ProtocolScores], score: Implantability | None
-) -> str:
-    """Every protocol's scores as JSON text."""
+) -> dict[str, object]:
+    """Every protocol's scores as JSON's data."""
+    described = {}
+    for protocol in protocols:
+        head = {"version": protocol.version, "description": protocol.description}
+        described[protocol.name] = {**head, **tables_to_json(protocol)}
     content: dict[str, object] = {
         "dataset": result.dataset,
         "task": result.task,
         "model": result.model,
         "seed": result.seed,
         "run_id": result.run_id,
-        "protocols": {
-            protocol.name: {
-                "version": protocol.version,
-                "description": protocol.description,
-                **tables_to_json(protocol),
-            }
-            for protocol in protocols
-        },
+        "protocols": described,
     }
     if score is not None:
         content["implantability"] = {"score": score.score, **asdict(score)}
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return content
 
 
-def explain(options: argparse.Namespace) -> int:
-    """Score, show, write; the exit code."""
+def explain(options: Options) -> None:
+    """Score, show, write."""
     path = store.resolve_result(options.result, options.results)
     result = store.load_result(path)
     run = open_stored_run(result, options.runs)
@@ -163,23 +127,22 @@ def explain(options: argparse.Namespace) -> int:
     parts = [result.dataset, result.model, f"seed {result.seed}", options.label or "all classes"]
     show_protocols(protocols, task, options.label, " · ".join(parts))
     score = None
-    if options.label is None:
-        if task == "segment":
-            show_distances(predictions)
-        if task == "detect":
-            others = [store.load_result(other) for other in sorted(path.parent.glob("*.json"))]
-            score = implantability.score_implantability(result, others)
-            show_implantability(score, result.run_id)
-    if options.json:
-        write_atomically(options.json, encode_json(result, protocols, score))
-    return 0
+    if task == "segment" and options.label is None:
+        show_distances(predictions)
+    if task == "detect" and options.label is None:
+        others = map(store.load_result, sorted(path.parent.glob("*.json")))
+        score = implantability.score_implantability(result, list(others))
+        show_implantability(score, result.run_id)
+    write_json(options.json, to_json(result, protocols, score))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run or data, 2 for a bad class."""
-    options = arguments(argv)
-    return exit_code(lambda: explain(options))
+    parser = make_parser(__doc__, "write the scores as JSON too", __file__, ("results", "runs"))
+    parser.add_argument("result", metavar="RESULT", help="a result's file, or its run id")
+    parser.add_argument("--class", dest="label", metavar="NAME", help="the scores of one class")
+    return run_script(explain, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

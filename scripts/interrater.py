@@ -10,12 +10,9 @@ leaderboard; the same files give the same result.
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from usbench.cli.overrides import compose_for_script, exit_code
+from usbench.cli.script import Options, add_overrides, compose_for_script, make_parser, run_script
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
@@ -26,20 +23,8 @@ from usbench.results.store import hash_case_ids, load_result, save_result
 from usbench.runner.resolve import metric_node
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("overrides", nargs="*", metavar="KEY=VALUE", help="dataset=, data=, results= and others")
-    add("--json", type=Path, metavar="FILE", help="write the result as JSON here too")
-    add("--config-dir", type=Path, metavar="DIR", help="a further folder of configuration")
-    return parser.parse_intermixed_args(argv)
-
-
-def compare(options: argparse.Namespace) -> int:
-    """Compare, show, save; the exit code."""
+def compare(options: Options) -> None:
+    """Compare, show, save."""
     config = compose_for_script(
         ["model=unet", *options.overrides], options.config_dir, "interrater"
     )
@@ -70,14 +55,14 @@ def compare(options: argparse.Namespace) -> int:
     say(f"result: {path}")
     if options.json:
         write_atomically(options.json, path.read_bytes())
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for damaged files, 2 for a wrong configuration."""
-    options = arguments(argv)
-    return exit_code(lambda: compare(options))
+    parser = make_parser(__doc__, "write the result as JSON here too")
+    add_overrides(parser, "dataset=, data=, results=")
+    return run_script(compare, parser.parse_intermixed_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

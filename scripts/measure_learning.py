@@ -15,25 +15,24 @@ variables in INSTRUCTIONS, and its figures stand beside the processor's own ("fp
 
 from __future__ import annotations
 
-import argparse
-import functools
 import hashlib
 import json
 import math
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from usbench.io.config import build, compose_alone, conf_dir
+from usbench.cli.script import Options, make_parser, time_call
+from usbench.io.config import Composed, build, compose_alone, conf_dir
 from usbench.io.console import say
-from usbench.types import Run, Task
+from usbench.io.files import JsonObject
+from usbench.runner.machine import Precision
+from usbench.types import Run, Sample, Task
 
 RECORD = Path(__file__).resolve().parent.parent / "tests" / "learning.json"
 SCENES = {
@@ -45,9 +44,19 @@ SIZE = (72, 96)  # px of a phantom, height and width
 IMAGES, BATCH = 8, 4
 STEPS = 36  # batches of an epoch
 EPOCHS = {"segment": 3, "detect": 4, "landmark": 3}  # heavy nets need fewer, transformers more:
-OTHER_EPOCHS = {"unet": 4, "deeplabv3_kumar2025": 2, "transunet": 1, "swinunet": 8, "samed": 15}
-OTHER_EPOCHS |= {"nnunet": 10, "fasterrcnn": 3, "detr": 10, "rtdetr": 4, "yolov8_pose": 4}
-OTHER_EPOCHS |= {"heatmap": 8}
+OTHER_EPOCHS = {
+    "unet": 4,
+    "deeplabv3_kumar2025": 2,
+    "transunet": 1,
+    "swinunet": 8,
+    "samed": 15,
+    "nnunet": 10,
+    "fasterrcnn": 3,
+    "detr": 10,
+    "rtdetr": 4,
+    "yolov8_pose": 4,
+    "heatmap": 8,
+}
 LOSS_ALONE = ("detr", "rtdetr", "yolov8_pose")  # much later they find anything from scratch
 FREEZE = {"lr": 0.0, "lr0": 0.0, "weight_decay": 0.0}  # of these, the keys that a recipe knows
 SHARE = 1 / 3  # of the way from the worst figure to the frozen one: where the threshold lies
@@ -60,7 +69,7 @@ INSTRUCTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "avx512_bf16": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
 }
-Compose = Callable[..., dict[str, Any]]  # overrides → the configuration as plain data
+Compose = Callable[..., Composed]  # overrides → the configuration
 
 
 @dataclass(frozen=True)
@@ -69,10 +78,10 @@ class Setting:
 
     name: str
     task: Task
-    node: dict[str, Any]
-    recipe: dict[str, Any]
+    node: Mapping[str, object]
+    recipe: Mapping[str, object]
     classes: int
-    samples: list[Any] = field(repr=False)
+    samples: list[Sample] = field(repr=False)
 
     @property
     def epochs(self) -> int:
@@ -103,16 +112,16 @@ def prepare(
     spec = phantom.PhantomSpec(scene, size, {"train": images}, 3, per_group=1)
     samples = list(phantom.draw_samples(spec, task))
     classes = len(phantom.scene_classes(spec, task))
-    return Setting(name, task, dict(model.build), dict(model.recipe), classes, samples)
+    return Setting(name, task, model.build, model.recipe, classes, samples)
 
 
 def freeze(setting: Setting) -> Setting:
     """Return the setting with a recipe that leaves every weight as it is."""
-    rates = [key for key in FREEZE if key in setting.recipe or key == "weight_decay"]
+    rates = {"weight_decay", *setting.recipe}.intersection(FREEZE)
     return replace(setting, recipe={**setting.recipe, **{key: FREEZE[key] for key in rates}})
 
 
-def train(setting: Setting, folder: Path, seed: int, precision: str = "fp32") -> float:
+def train(setting: Setting, folder: Path, seed: int, precision: Precision = "fp32") -> float:
     """Train on the pictures, again and again without augmentation, and return the figure."""
     from usbench.results.scoring import SELECTION
 
@@ -127,8 +136,7 @@ def train(setting: Setting, folder: Path, seed: int, precision: str = "fp32") ->
     model = build(setting.node, classes=setting.classes, exclusive=True, recipe=recipe)
     drawn = "iterations" in recipe  # an epoch of so many batches, whatever the set's size
     often = setting.samples * (1 if drawn else STEPS * BATCH // len(setting.samples))
-    run = Run(folder, "cpu", seed, precision, 1, select, log)  # type: ignore[arg-type]
-    model.fit(often, setting.samples, run)
+    model.fit(often, setting.samples, Run(folder, "cpu", seed, precision, 1, select, log))
     if len(losses) != setting.epochs or not all(map(math.isfinite, losses)):
         raise ValueError(f"{setting.name}: expected {setting.epochs} finite losses, got {losses}")
     if setting.name in LOSS_ALONE:
@@ -141,15 +149,15 @@ def train(setting: Setting, folder: Path, seed: int, precision: str = "fp32") ->
 # ---- the record
 
 
-def load(path: Path = RECORD) -> dict[str, Any]:
+def load(path: Path = RECORD) -> dict[str, JsonObject]:
     """Return the record's models by name; none where there is no record yet."""
     if not path.is_file():
         return {}
-    models: dict[str, Any] = json.loads(path.read_text("utf-8"))["models"]
+    models: dict[str, JsonObject] = json.loads(path.read_text("utf-8"))["models"]
     return models
 
 
-def save(models: Mapping[str, Any], path: Path = RECORD) -> None:
+def save(models: Mapping[str, JsonObject], path: Path = RECORD) -> None:
     """Write the record with a line for each model."""
     setting = {"size": SIZE, "images": IMAGES, "batch": BATCH, "steps": STEPS}
     head = {"setting": setting, "frozen": FREEZE, "share": round(SHARE, 3)}
@@ -158,13 +166,13 @@ def save(models: Mapping[str, Any], path: Path = RECORD) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def identify(node: Mapping[str, Any], epochs: int) -> str:
+def identify(node: JsonObject, epochs: int) -> str:
     """Return a hash of the YAML's `tiny` and the training's length: another recipe has another."""
     facts = [node["recipes"]["tiny"], epochs, STEPS, BATCH, IMAGES, SIZE]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def start(setting: Setting, node: Mapping[str, Any]) -> dict[str, Any]:
+def start(setting: Setting, node: JsonObject) -> JsonObject:
     """Return a model's entry before anything is measured."""
     figure = "loss, last / first" if setting.name in LOSS_ALONE else f"selection, {setting.task}"
     return {
@@ -178,107 +186,92 @@ def start(setting: Setting, node: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def set_threshold(entry: dict[str, Any]) -> None:
+def set_threshold(entry: JsonObject) -> None:
     """Place the threshold between the worst figure and the frozen one."""
     values = [value for row in entry["learnt"].values() for value in row.values()]
-    if not values or entry["frozen"] is None:
-        return
-    pick = max if is_loss(entry) else min
-    worst = pick(values)
-    entry["threshold"] = round(worst + SHARE * (entry["frozen"] - worst), 3)
+    if values and entry["frozen"] is not None:
+        worst = max(values) if is_loss(entry) else min(values)
+        entry["threshold"] = round(worst + SHARE * (entry["frozen"] - worst), 3)
 
 
-def is_loss(entry: Mapping[str, Any]) -> bool:
+def is_loss(entry: JsonObject) -> bool:
     """Return whether a lower figure is the better one."""
     return str(entry["figure"]).startswith("loss")
 
 
-def clears(entry: Mapping[str, Any], value: float) -> bool:
+def clears(entry: JsonObject, value: float) -> bool:
     """Return whether a figure lies on the learnt side of the model's threshold."""
-    better: bool = value < entry["threshold"] if is_loss(entry) else value > entry["threshold"]
-    return better
+    threshold: float = entry["threshold"]
+    return value < threshold if is_loss(entry) else value > threshold
 
 
 # ---- the command
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the command line's options."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("model", nargs="*", metavar="MODEL", help="default: all of conf/model")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), metavar="N")
-    both = ("fp32", "bf16")
-    parser.add_argument("--precision", nargs="+", choices=both, default=list(both))
-    parser.add_argument("--instructions", choices=tuple(INSTRUCTIONS), help="an older processor's")
-    parser.add_argument("--anew", action="store_true", help="forget what the record has of them")
-    parser.add_argument("--record", type=Path, default=RECORD, metavar="FILE")
-    return parser.parse_args(argv)
-
-
-def restart_with(instructions: str) -> None:
+def restart_with(variables: Mapping[str, str]) -> None:
     """Start this program again with the environment variables, which count when torch is loaded."""
-    wanted = INSTRUCTIONS[instructions]
-    if any(os.environ.get(name) != value for name, value in wanted.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})
+    if not variables.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **variables})
 
 
-@functools.cache
-def composed(*overrides: str) -> Any:
-    """Return the configuration by these overrides."""
-    return compose_alone(overrides)
-
-
-def measure(setting: Setting, seed: int, precision: str, label: str) -> float:
+def measure(setting: Setting, seed: int, precision: Precision, label: str) -> float:
     """Train once in a folder that is thrown away; say the figure and the seconds."""
-    begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        figure = round(train(setting, Path(folder), seed, precision), 4)
-    say(f"{setting.name}, seed {seed}, {label}: {figure:.3f} ({time.monotonic() - begun:.1f} s)")
-    return figure
+        seconds, figure = time_call(train, setting, Path(folder), seed, precision)
+    say(f"{setting.name}, seed {seed}, {label}: {figure:.3f} ({seconds:.1f} s)")
+    return round(figure, 4)
 
 
-def measure_model(name: str, node: dict[str, Any], options: argparse.Namespace) -> None:
+def measure_model(name: str, node: JsonObject, options: Options) -> None:
     """Measure what the record lacks of a model, and save after each training."""
-    setting = prepare(name, node["task"], composed)
+    setting = prepare(name, node["task"], lambda *overrides: compose_alone(overrides))
     models = load(options.record)
     entry = start(setting, node)
     if not options.anew and models.get(name, {}).get("recipe") == entry["recipe"]:
         entry = models[name]
-    suffix = f" {options.instructions}" if options.instructions else ""
 
-    def keep() -> None:
+    def update_record() -> None:
         set_threshold(entry)
         save({**load(options.record), name: entry}, options.record)
 
     for precision in options.precision:
         if precision == "bf16" and not entry["bf16"]:
             continue
-        row = entry["learnt"].setdefault(precision + suffix, {})
-        for seed in (seed for seed in options.seeds if str(seed) not in row):
-            row[str(seed)] = measure(setting, seed, precision, precision + suffix)
-            keep()
+        label = f"{precision} {options.instructions or ''}".strip()
+        row = entry["learnt"].setdefault(label, {})
+        for seed in options.seeds:
+            if str(seed) not in row:
+                row[str(seed)] = measure(setting, seed, precision, label)
+                update_record()
     if entry["frozen"] is None:
         entry["frozen"] = measure(freeze(setting), 0, "fp32", "frozen")
-        keep()
+        update_record()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure the models that were asked for; return the exit code."""
-    options = arguments(argv)
+def main(argv: list[str] | None = None) -> None:
+    """Measure the models that were asked for."""
+    parser = make_parser(__doc__)
+    add, both = parser.add_argument, ["fp32", "bf16"]
+    add("model", nargs="*", metavar="MODEL", help="default: all of conf/model")
+    add("--seeds", type=int, nargs="+", default=list(SEEDS), metavar="N")
+    add("--precision", nargs="+", choices=both, default=both)
+    add("--instructions", choices=tuple(INSTRUCTIONS), help="an older processor's")
+    add("--anew", action="store_true", help="forget what the record has of them")
+    add("--record", type=Path, default=RECORD, metavar="FILE")
+    options = parser.parse_args(argv)
     if options.instructions:
-        restart_with(options.instructions)
+        restart_with(INSTRUCTIONS[options.instructions])
     import torch
 
     torch.set_num_threads(1)
-    paths = sorted((conf_dir() / "model").glob("*.yaml"))
-    nodes = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in paths}
+    nodes = {}
+    for path in sorted((conf_dir() / "model").glob("*.yaml")):
+        nodes[path.stem] = yaml.safe_load(path.read_text("utf-8"))
     for name in options.model or nodes:
         if name not in nodes:
             raise SystemExit(f"{name}: expected one of {', '.join(nodes)}")
         measure_model(name, nodes[name], options)
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -10,10 +10,6 @@ masks/CLASS/NAME.png (0 and 255).
 
 from __future__ import annotations
 
-import argparse
-import json
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -22,10 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from usbench.cli.overrides import exit_code
+from usbench.cli.script import (
+    Options,
+    encode_json,
+    make_parser,
+    new_folder,
+    run_script,
+    split_overrides,
+)
 from usbench.datasets.codecs import coco, image, label_png, unity_predictions
 from usbench.datasets.layouts.folders import list_files
-from usbench.errors import ConfigError, DataError, RunError
+from usbench.errors import ConfigError, DataError
 from usbench.evaluate.rescore import find_run_config
 from usbench.io.console import say, track
 from usbench.results.gallery.drawing import draw_target
@@ -34,42 +37,22 @@ from usbench.runner import machine
 from usbench.runner.config import RunConfig
 from usbench.types import Masks, Model
 
-ROOT = Path(__file__).resolve().parent.parent
-DEFAULT = "default: %(default)s"  # the help of an option
-KEYS = ("images", "out", "device")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("result", metavar="RESULT", help="a result's file, or its run id")
-    add("words", nargs="*", metavar="KEY=VALUE", help="images=DIR out=DIR device=auto|cpu|cuda")
-    add(
-        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
-    )
-    add("--runs", type=Path, metavar="DIR", default=ROOT / "runs", help=DEFAULT)
-    return parser.parse_intermixed_args(argv)
-
-
-def parse_words(words: Sequence[str]) -> dict[str, str]:
-    """KEY=VALUE words as a dictionary. Raises ConfigError for an unknown or missing key."""
-    values = {"device": "auto"}
-    for word in words:
-        name, _, value = word.partition("=")
-        if name not in KEYS or not value:
-            raise ConfigError(f"{word}: expected images=DIR, out=DIR or device=…")
-        values[name] = value
-    for name in KEYS:
-        if name not in values:
+def parse_keys(overrides: Sequence[str]) -> dict[str, str]:
+    """images, out and device by name. Raises ConfigError for an unknown or missing one."""
+    pairs, rest = split_overrides(overrides, "images", "out", "device")
+    if rest:
+        raise ConfigError(f"{rest[0]}: expected images=DIR, out=DIR or device=…")
+    values = {"device": "auto", **dict(pairs)}
+    for name in ("images", "out"):
+        if not values.get(name):
             raise ConfigError(f"{name}=DIR is missing; see python scripts/predict.py --help")
     return values
 
 
-def restore(options: argparse.Namespace, device: str) -> tuple[Model, RunConfig]:
+def restore(options: Options, device: str) -> tuple[Model, RunConfig]:
     """The model of a result with its trained weights, and the configuration of its training."""
     from usbench.runner.experiment import restore_model  # imports torch
 
@@ -79,36 +62,24 @@ def restore(options: argparse.Namespace, device: str) -> tuple[Model, RunConfig]
         raise ConfigError(
             f"{path}: expected a finished run of a model, got {result.origin}, {result.status}"
         )
-    training = result
-    if result.trained_on:
-        training = replace(result, run_id=result.config["transfer"]["run_id"])
-    config = find_run_config(training, options.runs)
+    run_id = result.config["transfer"]["run_id"] if result.trained_on else result.run_id
+    config = find_run_config(replace(result, run_id=run_id), options.runs)
     config = replace(config, device=machine.resolve_device(device), threads=machine.cores())
     if config.device.split(":")[0] != result.device:
         config = replace(config, precision="fp32")
     return restore_model(config), config
 
 
-def predict(options: argparse.Namespace) -> int:
-    """Predict, write, show; the exit code."""
-    words = parse_words(options.words)
-    out, files = Path(words["out"]), list_files(Path(words["images"]), *SUFFIXES)
+def predict(options: Options) -> None:
+    """Predict, write, show."""
+    values = parse_keys(options.keys)
+    out, files = Path(values["out"]), list_files(Path(values["images"]), *SUFFIXES)
     if not files:
-        raise DataError(f"{words['images']}: expected images ({', '.join(SUFFIXES)}), got none")
-    if out.exists() and any(out.iterdir()):
-        raise RunError(f"{out}: expected a new or empty folder; choose another with out=")
-    model, config = restore(options, words["device"])
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        write_all_predictions(part, files, model, config)
-        if out.exists():
-            out.rmdir()
-        part.replace(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        raise DataError(f"{values['images']}: expected images ({', '.join(SUFFIXES)}), got none")
+    model, config = restore(options, values["device"])
+    with new_folder(out) as folder:
+        write_all_predictions(folder, files, model, config)
     say(f"{out}: predictions of {len(files)} images, with pictures in {out / 'overlays'}")
-    return 0
 
 
 def write_all_predictions(
@@ -117,10 +88,9 @@ def write_all_predictions(
     """Write everything below out. files: stem → image."""
     view, overlays = config.view, out / "overlays"
     classes = view.classes or ()
-    overlays.mkdir(parents=True)
+    overlays.mkdir()
     categories = [{"id": n, "name": label} for n, label in enumerate(classes, start=1)]
-    text = json.dumps(categories, indent=1, ensure_ascii=False)
-    (out / "categories.json").write_text(f"{text}\n", encoding="utf-8")
+    (out / "categories.json").write_bytes(encode_json(categories))
     paths = out / "predictions.json", out / "images.json"
     writer: AbstractContextManager[Any] = coco.PredictionWriter(*paths)
     if config.task == "landmark":
@@ -133,8 +103,7 @@ def write_all_predictions(
             opened.add(path.name, stem, (pixels.shape[0], pixels.shape[1]), prediction)
             if isinstance(prediction, Masks):
                 write_masks(out / "masks", stem, prediction, classes, view.exclusive)
-            picture = draw_target(pixels, prediction, classes)
-            picture.save(overlays / f"{stem}.jpg", quality=92)
+            draw_target(pixels, prediction, classes).save(overlays / f"{stem}.jpg", quality=92)
 
 
 def write_masks(
@@ -151,11 +120,14 @@ def write_masks(
         image.write_grey(class_folder / f"{stem}.png", plane.astype(np.uint8) * 255)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for missing images or a missing run, 2 for wrong words."""
-    options = arguments(argv)
-    return exit_code(lambda: predict(options))
+    parser = make_parser(__doc__, script=__file__, folders=("results", "runs"))
+    add = parser.add_argument
+    add("result", metavar="RESULT", help="a result's file, or its run id")
+    add("keys", nargs="*", metavar="KEY=VALUE", help="images=DIR out=DIR device=auto|cpu|cuda")
+    return run_script(predict, parser.parse_intermixed_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -11,44 +11,17 @@ where it is different.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from usbench.cli.overrides import exit_code
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.evaluate import reproduce as reproduction
-from usbench.evaluate.reproduce import Reproduction
 from usbench.io.console import say, table
-from usbench.io.files import write_atomically
 from usbench.results import store
-from usbench.results.result import Result
-
-ROOT = Path(__file__).resolve().parent.parent
-DEFAULT = "default: %(default)s"  # the help of an option
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("result", metavar="RESULT", help="a result's file, or its run id")
-    add("--data", type=Path, metavar="DIR", help="releases; default: USBENCH_DATA, else data")
-    add("--weights", type=Path, metavar="FILE", help="the starting weights, if the run had some")
-    add("--folder", type=Path, metavar="DIR", help="keep the run here, to resume it")
-    add(
-        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
-    )
-    add("--json", type=Path, metavar="FILE", help="write the comparison as JSON too")
-    return parser.parse_args(argv)
-
-
-def reproduce(options: argparse.Namespace) -> int:
+def reproduce(options: Options) -> int:
     """Do it again, show, write; the exit code."""
     old = store.load_result(store.resolve_result(options.result, options.results))
     with tempfile.TemporaryDirectory(prefix="usbench-") as temporary:
@@ -56,20 +29,9 @@ def reproduce(options: argparse.Namespace) -> int:
         config = reproduction.rebuild_config(old, options.data, folder, options.weights)
         new = reproduction.run_again(config)
     comparison = reproduction.compare(old, new)
-    show(old, new, comparison)
-    if options.json:
-        names = ("dataset", "task", "model", "seed", "run_id")
-        content = {**{name: getattr(old, name) for name in names}, **asdict(comparison)}
-        write_atomically(options.json, json.dumps(content, indent=1) + "\n")
-    return 1 if comparison.verdict == "different" else 0
-
-
-def show(old: Result, new: Result, comparison: Reproduction) -> None:
-    """Print the primary score and all that differ, the surroundings, the verdict."""
     assert old.primary is not None  # it is done
-    primary = old.primary.name
     lines = []
-    for name in dict.fromkeys([primary, *comparison.scores]):
+    for name in dict.fromkeys([old.primary.name, *comparison.scores]):
         recorded, now = old.scores[name], new.scores.get(name)
         values = [recorded.value, recorded.low, recorded.high, now.value if now else None]
         lines.append([name, *("–" if value is None else f"{value:.6f}" for value in values)])
@@ -79,13 +41,22 @@ def show(old: Result, new: Result, comparison: Reproduction) -> None:
         say(f"differs: {line}")
     same = "the same bytes" if comparison.verdict == "identical" else "others"
     say(f"{comparison.verdict}: the predictions are {same}")
+    names = {"dataset": old.dataset, "task": old.task, "model": old.model}
+    run = {"seed": old.seed, "run_id": old.run_id}
+    write_json(options.json, {**names, **run, **asdict(comparison)})
+    return 1 if comparison.verdict == "different" else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where it differs or can't be done here, 2 for others."""
-    options = arguments(argv)
-    return exit_code(lambda: reproduce(options))
+    parser = make_parser(__doc__, "write the comparison as JSON too", __file__, ("results",))
+    add = parser.add_argument
+    add("result", metavar="RESULT", help="a result's file, or its run id")
+    add("--data", type=Path, metavar="DIR", help="releases; default: USBENCH_DATA, else data")
+    add("--weights", type=Path, metavar="FILE", help="the starting weights, if the run had some")
+    add("--folder", type=Path, metavar="DIR", help="keep the run here, to resume it")
+    return run_script(reproduce, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

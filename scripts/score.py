@@ -16,32 +16,38 @@ nothing was predicted, and counted; --strict refuses it. --group says which imag
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from usbench.cli.overrides import compose_for_script, exit_code
+from usbench.cli.script import (
+    MODELS,
+    Options,
+    compose_for_script,
+    make_parser,
+    run_script,
+    write_json,
+)
 from usbench.errors import ConfigError
 from usbench.evaluate import coco, external, files
 from usbench.io.console import say, table, track, warn
-from usbench.io.files import write_atomically
 from usbench.metrics.detect_scorer import DetectScorer
 from usbench.metrics.landmark_scorer import LandmarkScorer
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
 from usbench.metrics.segment_scorer import SegmentScorer
-from usbench.results.build import ReportedScores, report_scores
+from usbench.results.build import report_scores
 from usbench.results.format import USUAL_SCORES
 from usbench.results.result import protocols_to_json, to_json
 from usbench.runner.report import format_bounds, format_score
 from usbench.runner.resolve import resolve_config
 from usbench.types import Task
 
-MODELS: dict[Task, str] = {  # none is built: only its task counts
-    "segment": "unet",
-    "detect": "yolov8",
-    "landmark": "heatmap",
+FOLDERS = ("data", "results", "runs")
+SCORERS: dict[Task, Callable[..., Scorer]] = {
+    "segment": SegmentScorer,
+    "detect": DetectScorer,
+    "landmark": LandmarkScorer,
 }
 BY_AREA = ("_small", "_medium", "_large")  # endings of scores by the boxes' area
 PLAIN_NAMES = {"hd": "hd_mm", "hd95": "hd95_mm", "assd": "assd_mm", "nsd": "nsd_mm"}
@@ -49,44 +55,13 @@ PLAIN_NAMES = {"hd": "hd_mm", "hd95": "hd95_mm", "assd": "assd_mm", "nsd": "nsd_
 
 @dataclass(frozen=True)
 class ScoredFiles:
-    """Scores of files, with what is printed and written of them."""
+    """Scores of files, and which images they are of."""
 
-    task: Task
     classes: tuple[str, ...]
     images: int
-    groups: int
     missing: Sequence[str]  # images without a prediction
-    scores: ReportedScores
-    cases: Sequence[Mapping[str, object]]
-
-    def to_json(self) -> dict[str, object]:
-        """The scores as a result has them, and the cases."""
-        data = {"images": self.images, "groups": self.groups, "missing": list(self.missing)}
-        return {
-            "task": self.task,
-            "classes": list(self.classes),
-            "primary": to_json(self.scores.primary),
-            **protocols_to_json(self.scores.protocols),
-            "data": data,
-            "cases": list(self.cases),
-        }
-
-
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    tasks = parser.add_subparsers(dest="task", required=True, metavar="segment|detect|landmark")
-    for task in MODELS:
-        add_options(tasks.add_parser(task, help=f"see python scripts/score.py {task} --help"), task)
-    options = parser.parse_args(argv)
-    for name in ("name", "data", "results", "runs"):
-        if options.targets and getattr(options, name) is not None:
-            parser.error(f"--{name} goes with --dataset")
-    if options.dataset and not options.name:
-        parser.error("--dataset needs --name: the name of the row")
-    return options
+    scores: Scores
+    primary: str
 
 
 def add_options(parser: argparse.ArgumentParser, task: Task) -> None:
@@ -96,18 +71,13 @@ def add_options(parser: argparse.ArgumentParser, task: Task) -> None:
     group.add_argument("--dataset", metavar="NAME", help="a dataset of ours: its test split")
     add = parser.add_argument
     add("--name", metavar="NAME", help="with --dataset: the name of the row")
-    add("--data", type=Path, metavar="DIR", help="with --dataset: the folder of releases")
-    add("--results", type=Path, metavar="DIR", help="with --dataset: default: results")
-    add("--runs", type=Path, metavar="DIR", help="with --dataset: default: runs")
+    for folder in FOLDERS:
+        add(f"--{folder}", type=Path, metavar="DIR", help=f"with --dataset: default: {folder}")
     add("--predictions", type=Path, required=True, metavar="PATH")
     add("--strict", action="store_true", help="refuse an image without a prediction")
     add("--group", metavar="REGEX", help="its first group, in an image's name, is its group")
-    add(
-        "--protocol",
-        action="append",
-        metavar="NAME",
-        help="the reporting protocol, then others; may be repeated",
-    )
+    reporting = "the reporting protocol, then others; may be repeated"
+    add("--protocol", action="append", metavar="NAME", help=reporting)
     add("--json", type=Path, metavar="FILE", help="write every score and case")
     if task != "landmark":
         add("--classes", default="", metavar="a,b", help="names of class 1, 2, … (YOLO: 0, …)")
@@ -121,13 +91,13 @@ def add_options(parser: argparse.ArgumentParser, task: Task) -> None:
 # ---- files
 
 
-def open_pairs(options: argparse.Namespace) -> files.Pairs:
+def open_pairs(options: Options) -> files.Pairs:
     """The images that the options name."""
     targets, predictions, strict = options.targets, options.predictions, options.strict
     if options.task == "landmark":
         pairs = files.pair_landmarks(targets, predictions, strict)
     else:
-        classes = [name for name in options.classes.split(",") if name]
+        classes = list(filter(None, options.classes.split(",")))
         if options.task == "segment":
             pairs = files.pair_masks(targets, predictions, classes, options.ignore, strict)
         else:
@@ -135,22 +105,16 @@ def open_pairs(options: argparse.Namespace) -> files.Pairs:
     return replace(pairs, group=files.compile_group(options.group))
 
 
-def make_scorer(options: argparse.Namespace, classes: Sequence[str]) -> Scorer:
+def make_scorer(options: Options, classes: Sequence[str]) -> Scorer:
     """The task's scorer with the protocols that were asked for."""
-    protocols = {"protocols": options.protocol} if options.protocol else {}
+    arguments: dict[str, object] = {"protocols": options.protocol} if options.protocol else {}
     if options.task == "segment":
-        return SegmentScorer(
-            classes,
-            **protocols,
-            tolerance_px=options.tolerance_px,
-            tolerance_mm=options.tolerance_mm,
-        )
-    if options.task == "detect":
-        return DetectScorer(classes, **protocols)
-    return LandmarkScorer(classes, **protocols)
+        arguments["tolerance_px"] = options.tolerance_px
+        arguments["tolerance_mm"] = options.tolerance_mm
+    return SCORERS[options.task](classes, **arguments)
 
 
-def parse_spacing(options: argparse.Namespace) -> tuple[float, float] | None:
+def parse_spacing(options: Options) -> tuple[float, float] | None:
     """(row, column) mm per px. Raises ConfigError for anything but two lengths."""
     text = options.spacing_mm if options.task == "segment" else None
     if text is None:
@@ -164,7 +128,7 @@ def parse_spacing(options: argparse.Namespace) -> tuple[float, float] | None:
     return row, column
 
 
-def score_files(options: argparse.Namespace) -> ScoredFiles:
+def score_files(options: Options) -> ScoredFiles:
     """Score folders of masks or YOLO txt, or label JSON."""
     spacing, pairs = parse_spacing(options), open_pairs(options)
     scorer = make_scorer(options, pairs.classes)
@@ -176,10 +140,10 @@ def score_files(options: argparse.Namespace) -> ScoredFiles:
         scores = change_figures(scores, add_plain_names)
     if not pairs.has_areas:
         scores = change_figures(scores, drop_by_area)
-    return report(options.task, pairs.classes, pairs.missing, scores, scorer.primary, len(pairs))
+    return ScoredFiles(pairs.classes, len(pairs), pairs.missing, scores, scorer.primary)
 
 
-def score_coco(options: argparse.Namespace) -> ScoredFiles:
+def score_coco(options: Options) -> ScoredFiles:
     """Score COCO's own files, boxes or masks."""
     if options.protocol not in (None, [coco.PROTOCOL.name]):
         raise ConfigError(
@@ -188,22 +152,8 @@ def score_coco(options: argparse.Namespace) -> ScoredFiles:
         )
     instances = coco.read_instances(options.targets, options.predictions, options.strict)
     scores = coco.score_instances(instances, files.compile_group(options.group))
-    images, missing = len(instances.cases), instances.missing
-    return report("detect", instances.classes, missing, scores, "map50_95", images)
-
-
-def report(
-    task: Task,
-    classes: tuple[str, ...],
-    missing: Sequence[str],
-    scores: Scores,
-    primary: str,
-    images: int,
-) -> ScoredFiles:
-    """Put scores together with the images that they are of."""
-    groups = len({row["group"] for row in scores.cases})
-    reported = report_scores(scores, primary, groups)
-    return ScoredFiles(task, classes, images, groups, missing, reported, scores.cases)
+    images = len(instances.cases)
+    return ScoredFiles(instances.classes, images, instances.missing, scores, "map50_95")
 
 
 def change_figures(scores: Scores, change: Callable[[Figures], Figures]) -> Scores:
@@ -232,25 +182,26 @@ def drop_by_area(figures: Figures) -> Figures:
 # ---- what is printed and written
 
 
-def show(task: Task, protocols: Sequence[ProtocolScores], images: int, groups: int | None) -> None:
-    """Print a table per class, and the protocols' descriptions."""
+def show(
+    task: Task,
+    protocols: Sequence[ProtocolScores],
+    images: int,
+    groups: int | None,
+    missing: Sequence[str],
+) -> None:
+    """Print a table per class, the protocols' descriptions, and missing predictions."""
     protocol, *others = protocols
     names = [name for name in USUAL_SCORES[task] if name in protocol.scores]
     lines = []
     for label, figures in [*protocol.per_class.items(), ("all classes", protocol.scores)]:
-        lines.append([label, *(format_score(figures, name) for name in names)])
+        lines.append([label, *map(partial(format_score, figures), names)])
     lines.append(["95 %", *(format_bounds(protocol.scores[name], name) for name in names)])
-    target_scores = [format_score(protocol.target_score, name) for name in names]
-    lines.append(["target score", *target_scores])
+    lines.append(["target score", *map(partial(format_score, protocol.target_score), names)])
     table(f"{task}: {images} images, {groups} groups", ["class", *names], lines)
     say(f"protocol {protocol.name} v{protocol.version}: {protocol.description}")
     for other in others:
         values = [f"{name} {format_score(other.scores, name)}" for name in other.scores]
         say(f"protocol {other.name}: {'  '.join(values)}")
-
-
-def warn_of_missing(missing: Sequence[str], images: int) -> None:
-    """Warn of images without a prediction."""
     if missing:
         warn(
             f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): "
@@ -258,53 +209,55 @@ def warn_of_missing(missing: Sequence[str], images: int) -> None:
         )
 
 
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write JSON, whole or not at all."""
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, f"{text}\n")
-
-
-def score_on_dataset(options: argparse.Namespace) -> int:
-    """Score on a dataset's test split and save the row; the exit code."""
+def score_on_dataset(options: Options) -> None:
+    """Score on a dataset's test split and save the row."""
     overrides = [f"dataset={options.dataset}", f"model={MODELS[options.task]}", "tracking=none"]
-    for key in ("data", "results", "runs"):
-        if getattr(options, key):
-            overrides.append(f"{key}={getattr(options, key)}")
+    for key in FOLDERS:
+        if folder := getattr(options, key):
+            overrides.append(f"{key}={folder}")
     config = resolve_config(compose_for_script(overrides, None, "score"))
     row = external.score_external(config, options.predictions, options.name, options.strict)
     images = row.result.data.counts["test"]
     groups = next(iter(row.result.scores.values())).groups
-    show(options.task, row.result.protocols, images, groups)
-    warn_of_missing(row.missing, images)
+    show(options.task, row.result.protocols, images, groups, row.missing)
     say(f"result: {row.path}; python scripts/leaderboard.py adds it to the leaderboard")
-    if options.json:
-        write_json(options.json, {**row.result.to_json(), "cases": row.scores.cases})
-    return 0
+    write_json(options.json, {**row.result.to_json(), "cases": row.scores.cases})
 
 
-def score(options: argparse.Namespace) -> int:
-    """Read, score, show, write; the exit code."""
-    if options.dataset:
-        return score_on_dataset(options)
+def score(options: Options) -> None:
+    """Read, score, show, write."""
     is_coco = options.task == "detect" and not options.targets.is_dir()
     scored = score_coco(options) if is_coco else score_files(options)
-    show(scored.task, scored.scores.protocols, scored.images, scored.groups)
-    if scored.task == "detect" and not is_coco:
-        say(
-            "note: sides are fractions of the image, so there are no scores by the boxes' area "
-            "in px"
-        )
-    warn_of_missing(scored.missing, scored.images)
-    if options.json:
-        write_json(options.json, scored.to_json())
-    return 0
+    groups = len({row["group"] for row in scored.scores.cases})
+    reported = report_scores(scored.scores, scored.primary, groups)
+    show(options.task, reported.protocols, scored.images, groups, scored.missing)
+    if options.task == "detect" and not is_coco:
+        say("note: sides are fractions of the image: no scores by the boxes' area in px")
+    content = {
+        "task": options.task,
+        "classes": scored.classes,
+        "primary": to_json(reported.primary),
+        **protocols_to_json(reported.protocols),
+        "data": {"images": scored.images, "groups": groups, "missing": scored.missing},
+        "cases": scored.scores.cases,
+    }
+    write_json(options.json, content)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for files that can't be scored, 2 for wrong options."""
-    options = arguments(argv)
-    return exit_code(lambda: score(options))
+    parser = make_parser(__doc__)
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="segment|detect|landmark")
+    for task in MODELS:
+        add_options(tasks.add_parser(task, help=f"see python scripts/score.py {task} --help"), task)
+    options = parser.parse_args(argv)
+    for name in ("name", *FOLDERS):
+        if options.targets and getattr(options, name) is not None:
+            parser.error(f"--{name} goes with --dataset")
+    if options.dataset and not options.name:
+        parser.error("--dataset needs --name: the name of the row")
+    return run_script(score_on_dataset if options.dataset else score, options)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -8,20 +8,15 @@ page needs no server: results/index.html opens from disk as well.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import webbrowser
-from collections.abc import Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from usbench.errors import DataError, RunError, UsbenchError
+from usbench.cli.script import Options, make_parser, run_script, write_json
+from usbench.errors import DataError, RunError
 from usbench.io import console
-from usbench.io.files import write_all
 
-ROOT = Path(__file__).resolve().parent.parent
 HERE = "127.0.0.1"
 
 
@@ -30,22 +25,6 @@ class Quiet(SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing."""
-
-
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--port", type=int, default=8000, help="default: %(default)s; 0: any that is free"
-    )
-    parser.add_argument("--open", action="store_true", help="open it in the browser too")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the address as JSON too")
-    return parser.parse_args(argv)
 
 
 def open_server(results: Path, port: int) -> ThreadingHTTPServer:
@@ -66,12 +45,11 @@ def open_server(results: Path, port: int) -> ThreadingHTTPServer:
         ) from error
 
 
-def serve(options: argparse.Namespace) -> int:
-    """Serve until stopped; the exit code."""
+def serve(options: Options) -> None:
+    """Serve until stopped."""
     with open_server(options.results, options.port) as running:
         address = f"http://{HERE}:{running.server_address[1]}/"
-        if options.json:
-            write_all({options.json: (json.dumps({"address": address}) + "\n").encode()})
+        write_json(options.json, {"address": address})
         console.say(f"{address} shows {options.results / 'index.html'}; stop it with Ctrl-C")
         if options.open:
             webbrowser.open(address)
@@ -79,18 +57,16 @@ def serve(options: argparse.Namespace) -> int:
             running.serve_forever()
         except KeyboardInterrupt:
             console.say("stopped")
-    return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 where there is no page or port, 2 for wrong options."""
-    options = parse_arguments(argv)
-    try:
-        return serve(options)
-    except UsbenchError as error:
-        console.warn(str(error))
-        return error.exit_code
+    parser = make_parser(__doc__, "write the address as JSON too", __file__, ("results",))
+    add = parser.add_argument
+    add("--port", type=int, default=8000, help="default: %(default)s; 0: any that is free")
+    add("--open", action="store_true", help="open it in the browser too")
+    return run_script(serve, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

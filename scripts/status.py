@@ -9,10 +9,7 @@ Exit code 0, 1 where there is no plan.
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,10 +20,9 @@ from pathlib import Path
 from rich.live import Live
 from rich.table import Table
 
-from usbench.cli.overrides import exit_code
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.io.console import out, say
-from usbench.io.files import write_atomically
-from usbench.runner.status import RunStatus, run_statuses
+from usbench.runner.status import run_statuses
 from usbench.sweep.jobs import PlannedJob, read_plan
 
 EVERY_S = 2.0
@@ -44,24 +40,6 @@ class Line:
     lost: int = 0  # how often its work was done in vain
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--plan", type=Path, metavar="FILE", help="default: the newest below runs/sweep"
-    )
-    parser.add_argument(
-        "--watch", action="store_true", help="look again every two seconds until the sweep is over"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the states as JSON too")
-    return parser.parse_args(argv)
-
-
 def lines(jobs: Sequence[PlannedJob]) -> Iterator[Line]:
     """A line for each run, and for each combination that has none."""
     for job in jobs:
@@ -70,17 +48,12 @@ def lines(jobs: Sequence[PlannedJob]) -> Iterator[Line]:
             yield Line(job.name, "–", state, job.skipped or job.failed)
         for n, (address, status) in enumerate(zip(job.runs, run_statuses(job.runs), strict=True)):
             name = f"{job.name} → {address.dataset}" if n else job.name
-            note = describe(status, address.run_dir)
+            note = status.reason
+            if status.is_done:  # its score
+                note = "–" if status.value is None else f"{status.value:.3f}"
+            elif status.state == "running":
+                note = f"{progress(address.run_dir)}{note}"
             yield Line(name, address.run_id, status.state, note, status.lost)
-
-
-def describe(status: RunStatus, folder: Path) -> str:
-    """A finished run's score, how far a running one is, or why it isn't done."""
-    if status.is_done:
-        return "–" if status.value is None else f"{status.value:.3f}"
-    if status.state == "running":
-        return f"{progress(folder)}{status.reason}"
-    return status.reason
 
 
 def progress(folder: Path) -> str:
@@ -100,9 +73,8 @@ def summary(runs: Sequence[Line]) -> str:
 
 def grid(runs: Sequence[Line]) -> Table:
     """The table for people."""
-    table = Table(title=summary(runs), title_justify="left", title_style="bold")
-    for name in ("run", "run_id", "state", ""):
-        table.add_column(name)
+    table = Table("run", "run_id", "state", "", title=summary(runs))
+    table.title_justify, table.title_style = "left", "bold"
     for line in runs:
         table.add_row(line.name, line.run_id, line.state, line.note)
     return table
@@ -113,13 +85,12 @@ def is_open(runs: Sequence[Line]) -> bool:
     return any(line.state in OPEN for line in runs)
 
 
-def status(options: argparse.Namespace) -> int:
-    """Show, once or until the end; the exit code."""
+def status(options: Options) -> None:
+    """Show, once or until the end."""
     jobs = read_plan(options.runs, options.plan)
     runs = list(lines(jobs))
     if options.watch and out.is_terminal:
-        live = Live(grid(runs), console=out, auto_refresh=False)
-        with live, suppress(KeyboardInterrupt):
+        with Live(grid(runs), console=out, auto_refresh=False) as live, suppress(KeyboardInterrupt):
             while is_open(runs):
                 time.sleep(EVERY_S)
                 runs = list(lines(jobs))
@@ -130,16 +101,18 @@ def status(options: argparse.Namespace) -> int:
             time.sleep(EVERY_S)
             runs = list(lines(jobs))
         out.print(grid(runs))
-    if options.json:
-        write_atomically(options.json, json.dumps([vars(line) for line in runs], indent=1) + "\n")
-    return 0
+    write_json(options.json, list(map(vars, runs)))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code."""
-    options = arguments(argv)
-    return exit_code(lambda: status(options))
+    parser = make_parser(__doc__, "write the states as JSON too")
+    add = parser.add_argument
+    add("--runs", type=Path, default="runs", metavar="DIR", help="default: %(default)s")
+    add("--plan", type=Path, metavar="FILE", help="default: the newest below runs/sweep")
+    add("--watch", action="store_true", help="look every two seconds until the sweep is over")
+    return run_script(status, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

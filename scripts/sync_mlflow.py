@@ -10,42 +10,16 @@ left alone. Exit code 1 where a run couldn't be sent.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from usbench.cli.overrides import exit_code
+from usbench.cli.script import Options, make_parser, run_script, write_json
 from usbench.errors import UsbenchError
 from usbench.io.console import say, track, warn
-from usbench.io.files import write_atomically
 from usbench.runner.tracking.background import Sent, send_run, unsent_runs
 from usbench.runner.tracking.mlflow_store import connect
 
-ROOT = Path(__file__).resolve().parent.parent
 
-
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "run_ids",
-        nargs="*",
-        metavar="RUN_ID",
-        help="of runs; default: every run that has something unsent",
-    )
-    parser.add_argument(
-        "--runs", type=Path, default=ROOT / "runs", metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was done as JSON too")
-    return parser.parse_args(argv)
-
-
-def sync(options: argparse.Namespace) -> int:
+def sync(options: Options) -> int:
     """Send, show, write; the exit code."""
     folders = unsent_runs(options.runs, tuple(options.run_ids))
     sent: list[Sent] = []
@@ -60,15 +34,6 @@ def sync(options: argparse.Namespace) -> int:
                 warn(f"{folder.name}: {error}")
             else:
                 sent += [run] if run else []
-    show(sent, len(failed))
-    if options.json:
-        content = {"runs": [asdict(run) for run in sent], "failed": failed}
-        write_atomically(options.json, json.dumps(content, indent=1) + "\n")
-    return 1 if failed else 0
-
-
-def show(sent: Sequence[Sent], failed: int) -> None:
-    """Print a line per run, and one where there is nothing to do."""
     for run in sent:
         note = f"{run.values} values, {run.status}"
         if run.status == "RUNNING":
@@ -76,13 +41,17 @@ def show(sent: Sequence[Sent], failed: int) -> None:
         say(f"{run.key}: {note}")
     if not sent and not failed:
         say("nothing to send: the store has everything")
+    write_json(options.json, {"runs": list(map(asdict, sent)), "failed": failed})
+    return 1 if failed else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where the store can't be used or a run couldn't be sent."""
-    options = arguments(argv)
-    return exit_code(lambda: sync(options))
+    parser = make_parser(__doc__, "write what was done as JSON too", __file__, ("runs",))
+    every_run = "of runs; default: every run that has something unsent"
+    parser.add_argument("run_ids", nargs="*", metavar="RUN_ID", help=every_run)
+    return run_script(sync, parser.parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

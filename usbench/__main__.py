@@ -7,8 +7,8 @@ import sys
 
 import hydra
 
-from usbench.cli.overrides import add_working_directory
 from usbench.cli.run import FailedRunError, run_job
+from usbench.cli.script import add_working_directory
 from usbench.errors import Finished, in_one_line
 from usbench.io.config import HYDRA_ERRORS, conf_dir, explain
 from usbench.io.console import warn

@@ -218,7 +218,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_trained(trained,
     run_id = result_of(trained, "spinal").run_id
     there = result_of(trained, "spinal_human").run_id
     for result, runs, says in (
-        (run_id, tmp_path / "none", "the run of this result isn't here"),
+        (run_id, tmp_path / "none", "no run of this result found"),
         (there, None, "trained here"),
     ):
         overrides = [

@@ -166,5 +166,5 @@ def test_what_cannot_be_measured_is_one_line(folder, tmp_path, capsys):
         )
         == 1
     )
-    assert "couldn't be measured" in capsys.readouterr().err
+    assert "no run of this result found" in capsys.readouterr().err
     assert bench_models.main(["0123456789ab", "--results", f"{folder}/results"]) == 1

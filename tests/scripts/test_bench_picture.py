@@ -18,9 +18,9 @@ BOXES = {
 
 
 def test_the_panels_are_of_the_same_job():
-    found = bench_picture.panels(MASKS, BOXES)
-    assert [unit for _, unit, _ in found] == ["ms", "ms", "s", "s"]
-    assert found[0][2] == {"usbench": 1.0, "MONAI": 8.0} and found[3][2]["usbench"] == 0.75
+    panels = bench_picture.panels(MASKS, BOXES)
+    assert [unit for _, unit, _ in panels] == ["ms", "ms", "s", "s"]
+    assert panels[0][2] == {"usbench": 1.0, "MONAI": 8.0} and panels[3][2]["usbench"] == 0.75
 
 
 @pytest.mark.parametrize(("order", "code"), [((0, 1), 0), ((1, 0), 1), ((0, 2), 1)])

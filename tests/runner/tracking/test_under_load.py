@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -504,9 +505,7 @@ def _sixteen_on(server: Server, runs: Path) -> None:
 def test_the_benchmark(kind: str) -> None:
     if kind == "server, PostgreSQL" and (reason := bench_tracking.postgres_missing()):
         pytest.skip(reason)
-    options = bench_tracking.arguments(
-        ["--processes", "3", "--epochs", "2", "--epoch-seconds", "0.5"]
-    )
-    measured = bench_tracking.on_store(kind, options)
-    assert (measured["values"], measured["lost"]) == (3 * 2 * 5, 0)
-    assert 0 < measured["wait_median"] <= measured["wait_max"] == measured["share_max"] * 0.5
+    options = argparse.Namespace(processes=3, epochs=2, epoch_seconds=0.5)
+    figures = bench_tracking.load_store(kind, options)
+    assert (figures["values"], figures["lost"]) == (3 * 2 * 5, 0)
+    assert 0 < figures["wait_median"] <= figures["wait_max"] == figures["share_max"] * 0.5
