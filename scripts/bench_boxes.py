@@ -26,7 +26,7 @@ import pycocotools.coco  # type: ignore[import-untyped]
 import pycocotools.cocoeval  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from usbench.cli.script import add_numbers, make_parser, time_call, write_json
+from usbench.cli.options import add_numbers, make_parser, time_call, write_json
 from usbench.io.console import say, table
 from usbench.metrics import box_protocols
 from usbench.metrics.average_precision import average_precisions

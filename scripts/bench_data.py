@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from usbench.cli.script import add_numbers, make_parser, time_call, write_json
+from usbench.cli.options import add_numbers, make_parser, time_call, write_json
 from usbench.datasets.config import SplitConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.layouts.spinal import COLOURS, SpinalMasks

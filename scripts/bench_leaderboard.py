@@ -1,7 +1,7 @@
 """Seconds and memory of the leaderboard over thousands of synthetic results with case tables.
 
 Tables of masks and of landmarks, each with so many models and seeds, are written below a temporary
-folder, with the bytes of usbench.results.store.save_result. scripts/leaderboard.py then runs in
+folder, with the bytes of usbench.results.store.save_result. usbench leaderboard then runs in
 processes of its own: with no pair test and no result's page cached; with all pages cached but no
 test; and with both, `--blocks` times (medians). The same again with larger case tables, because
 the memory must not grow with them. Boxes are left out: swapping those of 50 seeds ten thousand
@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from usbench.cli.script import Options, add_numbers, make_parser, write_json
+from usbench.cli.options import Options, add_numbers, make_parser, write_json
 from usbench.errors import RunError
 from usbench.io.console import say, table, track, warn
 from usbench.io.files import JsonObject

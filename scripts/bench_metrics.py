@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torchmetrics.segmentation import DiceScore, MeanIoU
 
-from usbench.cli.script import add_numbers, make_parser, time_call, write_json
+from usbench.cli.options import add_numbers, make_parser, time_call, write_json
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table, track
 from usbench.metrics.mask_overlap import count_pixels

@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 import psutil
 
-from usbench.cli.script import Options, make_parser, run_script, write_json
+from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import ConfigError, RunError
 from usbench.evaluate.rescore import find_run_config
 from usbench.io.console import say, table, track, warn
@@ -119,13 +119,13 @@ def show(measured: Sequence[tuple[Result, Cost]]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run, 2 for a result that can't be measured."""
-    parser = make_parser(__doc__, "write everything as JSON too", __file__, ("results", "runs"))
+    parser = make_parser(__doc__, "write everything as JSON too", folders=("results", "runs"))
     add = parser.add_argument
     add("result", nargs="+", metavar="RESULT", help="a result's file, or its run id")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s")
     add("--threads", type=int, default=machine.cores(), metavar="N", help="default: all cores")
     add("--save", action="store_true", help="write the cost into the results")
-    return run_script(bench, parser.parse_args(argv))
+    return run_verb(bench, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

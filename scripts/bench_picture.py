@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 
-from usbench.cli.script import Options, make_parser, run_script
+from usbench.cli.options import Options, make_parser, run_verb
 from usbench.errors import DataError
 from usbench.io.console import say
 from usbench.io.files import JsonObject, write_atomically
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("masks", type=Path, help="of bench_metrics.py")
     parser.add_argument("boxes", type=Path, help="of bench_boxes.py")
     parser.add_argument("picture", type=Path, help="a PNG to write")
-    return run_script(run, parser.parse_args(argv))
+    return run_verb(run, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

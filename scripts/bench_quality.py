@@ -29,11 +29,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from usbench.cli.script import (
+from usbench.cli.options import (
     Options,
-    compose_for_script,
+    compose_for_verb,
     make_parser,
-    run_script,
+    run_verb,
     time_call,
     write_json,
 )
@@ -171,7 +171,7 @@ def show(rows: Mapping[str, tuple[float, Scores]], config: RunConfig) -> None:
 def compare(options: Options) -> None:
     """Run both, show, write."""
     overrides = ["dataset=usgra", "model=unet", *options.overrides]  # the last of a key counts
-    config = resolve_config(compose_for_script(overrides, None, "bench_quality"))
+    config = resolve_config(compose_for_verb(overrides, None, "bench_quality"))
     dataset = config.open_dataset()
     if config.task != "segment" or not dataset.exclusive:
         raise ConfigError(
@@ -206,7 +206,7 @@ def main() -> int:
     parser = make_parser(__doc__, "write the minutes and Dice as JSON too")
     keys = "of the configuration, as in python -m usbench"
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=keys)
-    return run_script(compare, parser.parse_intermixed_args())
+    return run_verb(compare, parser.parse_intermixed_args())
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from usbench.cli.script import Options, add_numbers, make_parser, run_script, write_json
+from usbench.cli.options import Options, add_numbers, make_parser, run_verb, write_json
 from usbench.errors import RunError
 from usbench.io.console import say, table
 from usbench.results.store import encode_result, load_result, result_path, table_path
@@ -156,7 +156,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command; its exit code."""
     parser = make_parser(__doc__, "write the seconds as JSON too")
     add_numbers(parser, runs=1000, begun=8)
-    return run_script(bench, parser.parse_args(argv))
+    return run_verb(bench, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from unittest.mock import patch
 
 import psutil
 
-from usbench.cli.script import Options, add_numbers, make_parser, run_script, write_json
+from usbench.cli.options import Options, add_numbers, make_parser, run_verb, write_json
 from usbench.errors import RunError
 from usbench.io.console import say, table
 from usbench.runner.tracking import mlflow_store
@@ -262,7 +262,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = make_parser(__doc__, "write the figures as JSON too")
     add_numbers(parser, processes=16, epochs=4)
     parser.add_argument("--epoch-seconds", type=float, default=15, help="default: %(default)s")
-    return run_script(bench, parser.parse_args(argv))
+    return run_verb(bench, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from usbench.cli.script import Options, add_numbers, make_parser, write_json
+from usbench.cli.options import Options, add_numbers, make_parser, write_json
 from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import yaml
 
-from usbench.cli.script import Options, make_parser, time_call
+from usbench.cli.options import Options, make_parser, time_call
 from usbench.io.config import Composed, build, compose_alone, conf_dir
 from usbench.io.console import say
 from usbench.io.files import JsonObject

@@ -1,30 +1,37 @@
-"""The command: Hydra composes a configuration, which becomes a run, which a child process does."""
+"""The command: a verb, or Hydra composes a configuration, which becomes a run in a child process."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-import hydra
-
-from usbench.cli.run import FailedRunError, run_job
-from usbench.cli.script import add_working_directory
-from usbench.errors import Finished, in_one_line
-from usbench.io.config import HYDRA_ERRORS, conf_dir, explain
-from usbench.io.console import warn
-from usbench.sweep.planner import collect_sweeps
-from usbench.sweep.search import Search
+from usbench.cli.options import add_working_directory, own_config_dir
+from usbench.cli.verbs import dispatch
 
 
 def main() -> None:
     """Console script `usbench`, and `python -m usbench`."""
     add_working_directory()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of Hydra's own long report
-    sys.exit(run_hydra())
+    code = dispatch(sys.argv[1:])
+    sys.exit(run_hydra() if code is None else code)
 
 
 def run_hydra() -> int:
-    """Run what the command line says; the exit code."""
+    """Run what the overrides on the command line say; the exit code."""
+    # Hydra is slow to import, and verbs do without
+    import hydra
+
+    from usbench.cli.run import FailedRunError, run_job
+    from usbench.errors import Finished, in_one_line
+    from usbench.io.config import HYDRA_ERRORS, conf_dir, explain
+    from usbench.io.console import warn
+    from usbench.sweep.planner import collect_sweeps
+    from usbench.sweep.search import Search
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of Hydra's own long report
+    own = own_config_dir()
+    if own and not any(argument.startswith(("--config-dir", "-cd")) for argument in sys.argv):
+        sys.argv += ["--config-dir", str(own)]
     start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     code = 0
     with collect_sweeps() as sweeps:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import importlib.util
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ import usbench.catalogue
 from tests.helpers.paths import ROOT
 from usbench.catalogue import cards, rubrics, scoring, tables
 from usbench.catalogue.cards import SHIPPED, Card, Field
+from usbench.cli import catalogue, check
 from usbench.datasets.check import card_comparison
 from usbench.errors import ConfigError, DataError
 from usbench.io.json_schema import load_schema
@@ -688,19 +688,13 @@ def test_a_card_against_a_copy(fields, changes, level, text, write_cards):
 @pytest.fixture
 def script(tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
     """`script(*words)`: (exit code, stdout, stderr), in an empty folder."""
-    specification = importlib.util.spec_from_file_location(
-        "catalogue_script", ROOT / "scripts/catalogue.py"
-    )
-    module = importlib.util.module_from_spec(specification)
-    monkeypatch.setitem(sys.modules, "catalogue_script", module)
-    specification.loader.exec_module(module)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("COLUMNS", "200")
 
     def command(*arguments: str) -> tuple[int, str, str]:
         try:
-            code = module.main([str(argument) for argument in arguments])
+            code = catalogue.main([str(argument) for argument in arguments])
         except SystemExit as stopped:
             code = int(stopped.code or 0)
         output = capsys.readouterr()
@@ -900,17 +894,12 @@ def test_the_view_loads_neither_torch_nor_hydra():
     assert done.stdout.strip() == "[]"
 
 
-# ---- scripts/check.py
+# ---- usbench check
 
 
 def checked(*arguments: str) -> list[str]:
-    """The findings of scripts/check.py on the card, as "level: text"."""
-    specification = importlib.util.spec_from_file_location(
-        "check_for_cards", ROOT / "scripts/check.py"
-    )
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    assert module.main([*arguments, "--json", "found.json", "--sheet", "sheet.png"]) in (0, 1)
+    """The findings of usbench check on the card, as "level: text"."""
+    assert check.main([*arguments, "--json", "found.json", "--sheet", "sheet.png"]) in (0, 1)
     rows = json.loads(Path("found.json").read_text())["findings"]
     return [f"{row['level']}: {row['text']}" for row in rows if row["kind"] == "card"]
 

@@ -13,13 +13,10 @@ from typing import ClassVar
 
 import pytest
 
-from tests.helpers.paths import ROOT
 from usbench.datasets import archives
 from usbench.errors import DataError, RunError
 from usbench.io import download
 from usbench.io.download import RemoteFile
-
-SCRIPT = ROOT / "scripts" / "prepare.py"
 
 
 def packed(path, members, compression=zipfile.ZIP_DEFLATED):
@@ -303,7 +300,7 @@ def test_a_page_in_place_of_the_archive(tmp_path, host):
     url, handler = host
     handler.content, handler.kind = b"<html>too many downloads</html>", "text/html; charset=utf-8"
     with pytest.raises(
-        RunError, match=r"the host answers 200 text/html.*fetch it by hand.*archive=FILE"
+        RunError, match=r"the host answers 200 text/html.*fetch it by hand.*--archive FILE"
     ):
         download.fetch(archive_of(url, handler.content), tmp_path)
     assert not (tmp_path / "a.zip").exists()
@@ -322,7 +319,7 @@ def test_wrong_bytes_are_thrown_away(tmp_path, host):
 
 def command(folder, *arguments):
     return subprocess.run(
-        [sys.executable, SCRIPT, *arguments],
+        [sys.executable, "-m", "usbench", "prepare", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -375,23 +372,21 @@ def test_the_command_fetches_only_when_asked_to_and_then_once(lab, host):
     )
     assert handler.starts == [] and not (lab / "data").exists()
     handler.breaks = [200]
-    done = command(
-        lab, "dataset=toy", "--config-dir", "conf", "download=true", "--json", "facts.json"
-    )
+    done = command(lab, "dataset=toy", "--config-dir", "conf", "--download", "--json", "facts.json")
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("licence: CC0") < done.stdout.index("a.zip: verified")
     assert tree(lab / "data" / "toy") == {"Release/images/a.txt", "Release/masks/a.txt"}
     assert json.loads((lab / "facts.json").read_text())["archives"][0]["unpacked"] == ["Release"]
-    again = command(lab, "dataset=toy", "--config-dir", "conf", "download=true")
+    again = command(lab, "dataset=toy", "--config-dir", "conf", "--download")
     assert again.returncode == 1 and "something is there already" in again.stderr
     assert len(handler.starts) == 2  # the archive itself was kept
 
 
 @pytest.mark.process
 def test_a_release_that_is_not_open_says_who_to_ask(lab):
-    done = command(lab, "dataset=toy", "--config-dir", "conf", "download=true")
+    done = command(lab, "dataset=toy", "--config-dir", "conf", "--download")
     assert done.returncode == 1
-    assert done.stderr.strip() == "download=true: toy is not open to anyone; open to anyone"
+    assert done.stderr.strip() == "--download: toy is not open to anyone; open to anyone"
 
 
 @pytest.mark.process
@@ -399,18 +394,17 @@ def test_a_release_that_is_not_open_says_who_to_ask(lab):
     ("arguments", "code", "says"),
     [
         (
-            ["dataset=spinal", "archive=none.zip"],
+            ["dataset=spinal", "--archive", "none.zip"],
             1,
             "none.zip: no such file",
         ),
         (
-            ["dataset=spinal", "archive=made.zip"],
+            ["dataset=spinal", "--archive", "made.zip"],
             1,
             "expected one of SegmentationDataset.zip (1,079,559,546 bytes)",
         ),
-        (["dataset=spinal", "download=yes"], 2, "download=yes: expected true or false"),
         (["dataset=phantom"], 2, "it has no release"),
-        (["archive=made.zip"], 2, "expected dataset=…"),
+        (["--archive", "made.zip"], 2, "expected dataset=…"),
         (["dataset=nonsense"], 2, "nonsense"),
     ],
 )

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.paths import ROOT
 from usbench.datasets.layouts.kidney import Kidney
 from usbench.datasets.layouts.kidney_planes import ANATOMY
 from usbench.errors import ConfigError
@@ -20,7 +19,6 @@ from usbench.metrics.scores import Scores
 from usbench.results.store import load_cases, load_results, result_path
 
 REAL = os.environ.get("USBENCH_TEST_DATA")
-SCRIPTS = ROOT / "scripts"
 HEAD = (
     "filename,file_size,file_attributes,region_count,region_id,"
     "region_shape_attributes,region_attributes\n"
@@ -81,7 +79,7 @@ def test_a_dataset_of_one_annotator_is_refused():
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, SCRIPTS / "interrater.py", *arguments],
+        [sys.executable, "-m", "usbench", "interrater", *arguments],
         capture_output=True,
         text=True,
         check=False,

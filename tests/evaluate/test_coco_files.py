@@ -14,7 +14,7 @@ from pycocotools import mask as reference_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from scripts import score
+from usbench.cli import score
 from usbench.datasets.codecs import rle
 from usbench.errors import DataError
 from usbench.evaluate.coco import read_instances, score_instances
@@ -125,6 +125,7 @@ def test_the_twelve_figures_are_pycocotools(tmp_path, seed, crowds, masks):
 def test_masks_are_said_and_scored_by_the_command(tmp_path, capsys):
     targets, predictions = lay(tmp_path, 0, True, True)
     arguments = [
+        "--task",
         "detect",
         "--targets",
         str(targets),

@@ -1,4 +1,4 @@
-"""scripts/explain.py: the same predictions under every protocol; nothing is changed."""
+"""usbench explain: the same predictions under every protocol; nothing is changed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from scripts import explain
 from tests.helpers.finished import finish
 from tests.results.test_store import result
+from usbench.cli import explain
 from usbench.leaderboard.implantability import score_implantability
 from usbench.metrics import box_protocols, mask_protocols
 from usbench.metrics.scores import Figure

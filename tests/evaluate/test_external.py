@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import score
 from tests.helpers.finished import finish, moved
+from usbench.cli import score
 from usbench.datasets.codecs import label_png, yolo_txt
 from usbench.errors import ConfigError, DataError
 from usbench.evaluate.external import file_name, score_external, stem_of
@@ -141,7 +141,16 @@ def test_a_name_without_letters_is_refused(name):
 @pytest.mark.process
 def test_the_command_enters_the_row(tmp_path, capsys, lay):
     config, _, there = lay("usgra", "segment")
-    arguments = ["segment", "--dataset", "usgra", "--predictions", str(there), "--name", "ours"]
+    arguments = [
+        "--task",
+        "segment",
+        "--dataset",
+        "usgra",
+        "--predictions",
+        str(there),
+        "--name",
+        "ours",
+    ]
     where = ["--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs")]
     assert (
         score.main([*arguments, *where]) == 1
@@ -170,4 +179,4 @@ def test_the_command_enters_the_row(tmp_path, capsys, lay):
     with pytest.raises(SystemExit):
         score.main([*arguments[:-2]])
     with pytest.raises(SystemExit):
-        score.main(["segment", "--targets", "x", "--predictions", "y", "--name", "z"])
+        score.main(["--task", "segment", "--targets", "x", "--predictions", "y", "--name", "z"])

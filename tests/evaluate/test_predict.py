@@ -1,4 +1,4 @@
-"""scripts/predict.py: a folder of images of any size and kind; files as a run writes them."""
+"""usbench predict: a folder of images of any size and kind; files as a run writes them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import predict
 from tests.evaluate.test_transfer import run
+from usbench.cli import predict
 from usbench.datasets.codecs import coco, image, label_png, unity_predictions
 from usbench.results.gallery.drawing import draw_target
 from usbench.results.store import load_result
@@ -36,7 +36,8 @@ def trained(request, tmp_path_factory):
         "recipe=tiny",
         "source=phantom",
         "tracking=none",
-        "device=cpu",
+        "--device",
+        "cpu",
     ]
     arguments += [
         "threads=1",
@@ -70,7 +71,11 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
     result, folder = trained
     out = tmp_path / "out"
     assert (
-        predict.main(arguments_of(result, folder, f"images={images}", f"out={out}", "device=cpu"))
+        predict.main(
+            arguments_of(
+                result, folder, "--images", f"{images}", "--out", f"{out}", "--device", "cpu"
+            )
+        )
         == 0
     )
     listed = json.loads((out / "images.json").read_text())
@@ -110,7 +115,11 @@ def test_everything_is_written_in_native_pixels(trained, images, tmp_path):
             )
     again = tmp_path / "again"
     assert (
-        predict.main(arguments_of(result, folder, f"images={images}", f"out={again}", "device=cpu"))
+        predict.main(
+            arguments_of(
+                result, folder, "--images", f"{images}", "--out", f"{again}", "--device", "cpu"
+            )
+        )
         == 0
     )
     assert (again / "predictions.json").read_bytes() == (out / "predictions.json").read_bytes()
@@ -128,18 +137,20 @@ def test_bad_arguments_and_images_are_one_line_and_leave_nothing(trained, images
     shutil.copytree(images, broken)
     (broken / "odd.png").write_bytes((broken / "odd.png").read_bytes()[:200])
     for arguments, code, says in (
-        ([f"out={out}"], 2, "images=DIR is missing"),
-        (
-            [f"images={images}", "output=x"],
-            2,
-            "output=x: expected images=DIR, out=DIR or device=…",
-        ),
-        ([f"images={tmp_path}/none", f"out={out}"], 1, "a folder of .png"),
-        ([f"images={empty}", f"out={out}"], 1, "got none"),
-        ([f"images={images}", f"out={full}"], 1, "expected a new or empty folder"),
-        ([f"images={broken}", f"out={out}"], 1, "odd.png"),
+        (["--images", f"{tmp_path}/none", "--out", f"{out}"], 1, "a folder of .png"),
+        (["--images", f"{empty}", "--out", f"{out}"], 1, "got none"),
+        (["--images", f"{images}", "--out", f"{full}"], 1, "expected a new or empty folder"),
+        (["--images", f"{broken}", "--out", f"{out}"], 1, "odd.png"),
     ):
         assert predict.main(arguments_of(result, folder, *arguments)) == code
+        output = capsys.readouterr().err
+        assert says in output and output.strip().count("\n") == 0, output
+    for arguments, says in (
+        (["--out", f"{out}"], "required: --images"),
+        (["--images", f"{images}", "--out", f"{out}", "output=x"], "output=x"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            predict.main(arguments_of(result, folder, *arguments))
         output = capsys.readouterr().err
         assert says in output and output.strip().count("\n") == 0, output
     assert (
@@ -148,7 +159,9 @@ def test_bad_arguments_and_images_are_one_line_and_leave_nothing(trained, images
         and not list(tmp_path.glob(".*"))
     )
     shutil.rmtree(folder / "runs" / result.run_id)
-    assert predict.main(arguments_of(result, folder, f"images={images}", f"out={out}")) == 1
+    assert (
+        predict.main(arguments_of(result, folder, "--images", f"{images}", "--out", f"{out}")) == 1
+    )
     assert "no run of this result found" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""scripts/reproduce.py: a result's run done again in a new process, and how they compare."""
+"""usbench reproduce: a result's run done again in a new process, and how they compare."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import PIL
 import pytest
 import scipy
 
-from scripts import phantom as phantom_script
-from scripts import reproduce
 from tests.evaluate.test_transfer import run
+from usbench.cli import phantom as phantom_script
+from usbench.cli import reproduce
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.evaluate import reproduce as reproduction
 from usbench.results.result import Result
@@ -72,7 +72,7 @@ def test_a_run_comes_out_the_same_to_the_byte(made, tmp_path, capsys):
 @pytest.mark.process
 def test_a_release_is_looked_for_below_data_and_must_be_the_result_s(tmp_path, capsys):
     data, places = tmp_path / "data", [f"runs={tmp_path}/runs", f"results={tmp_path}/results"]
-    overrides = ["dataset=usgra", "dataset.phantom.size=[96,128]", f"out={data}/usgra"]
+    overrides = ["dataset=usgra", "dataset.phantom.size=[96,128]", "--out", f"{data}/usgra"]
     assert phantom_script.main([*overrides, "task=segment"]) == 0
     assert run(*SMALL, f"data={data}", *places) == 0
     (path,) = (tmp_path / "results").glob("**/usgra/segment/*.json")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import leaderboard
 from tests.helpers.finished import finish
 from tests.helpers.written import TRAINED
+from usbench.cli import leaderboard
 from usbench.errors import DataError, RunError
 from usbench.evaluate.rescore import rescore, rescore_all
 from usbench.metrics import box_protocols, mask_overlap, mask_protocols

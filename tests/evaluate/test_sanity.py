@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import sanity as script
 from tests.helpers.finished import MODELS
 from tests.helpers.written import TRAINED
+from usbench.cli import sanity as script
 from usbench.evaluate import baselines, sanity
 from usbench.leaderboard.build import build_rows
 from usbench.metrics import mask_protocols

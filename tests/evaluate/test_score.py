@@ -1,4 +1,4 @@
-"""scripts/score.py: files by hand with answers by hand, every way of being wrong, and no torch."""
+"""usbench score: files by hand with answers by hand, every way of being wrong, and no torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import score
 from tests.helpers.paths import ROOT
+from usbench.cli import score
 from usbench.datasets.codecs import label_png
 
 
@@ -35,6 +35,7 @@ def masks(tmp_path) -> list[str]:
     lay_mask(tmp_path / "guess/pig1_b.png", "000", "000")
     lay_mask(tmp_path / "guess/pig2_a.png", "110", "022")
     return [
+        "--task",
         "segment",
         "--targets",
         str(tmp_path / "truth"),
@@ -204,6 +205,7 @@ def boxes(tmp_path) -> list[str]:
         )
     )
     return [
+        "--task",
         "detect",
         "--targets",
         str(tmp_path / "gt.json"),
@@ -230,7 +232,15 @@ def test_yolo_folders_score_as_the_same_boxes_in_px(boxes, tmp_path):
     (tmp_path / "p/7.txt").write_text("0 0.1 0.2 0.1 0.2 0.9\n")
     (tmp_path / "p/9.txt").write_text("0 0.525 0.55 0.05 0.1 0.8\n")
     report = run(
-        ["detect", "--targets", str(tmp_path / "t"), "--predictions", str(tmp_path / "p")], tmp_path
+        [
+            "--task",
+            "detect",
+            "--targets",
+            str(tmp_path / "t"),
+            "--predictions",
+            str(tmp_path / "p"),
+        ],
+        tmp_path,
     )
     assert report["scores"]["map50"]["value"] == pytest.approx(51 / 101) and report["classes"] == [
         "lesion"
@@ -280,6 +290,7 @@ def test_bad_yolo_predictions_are_refused(tmp_path, capsys, line, message):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.txt").write_text(text)
     words_given = [
+        "--task",
         "detect",
         "--targets",
         str(tmp_path / "t"),
@@ -321,6 +332,7 @@ def marks(tmp_path) -> list[str]:
     (tmp_path / "true.json").write_text(json.dumps(true))
     (tmp_path / "seen.json").write_text(json.dumps(seen))
     return [
+        "--task",
         "landmark",
         "--targets",
         str(tmp_path / "true.json"),
@@ -360,7 +372,7 @@ def test_bad_landmarks_are_refused_with_one_line(marks, tmp_path, capsys, change
 @pytest.mark.process
 def test_no_torch_is_loaded(masks):
     code = (
-        "import sys; from scripts import score; rc = score.main(sys.argv[1:]); "
+        "import sys; from usbench.cli import score; rc = score.main(sys.argv[1:]); "
         "sys.exit(rc + ('torch' in sys.modules))"
     )
     done = subprocess.run(

@@ -13,8 +13,8 @@ from unittest.mock import patch  # of the command line alone
 import numpy as np
 import pytest
 
-from scripts import evaluate, leaderboard
 from usbench.__main__ import main
+from usbench.cli import evaluate, leaderboard
 from usbench.datasets.dataset import select_classes
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import rescore

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import leaderboard
 from tests.leaderboard.test_leaderboard import make_result
+from usbench.cli import leaderboard
 from usbench.leaderboard import cache, comparison, ranking
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache
@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(place, tmp_path, capsys
 
 
 def test_ranks_are_those_of_a_comparison(place):
-    """What scripts/compare.py says of the same results."""
+    """What usbench compare says of the same results."""
     folder = Path(place[1])
     results = store.load_results(folder, phantom=True)
     rows = ranking.rank_rows(build_rows(results, []), results, folder)

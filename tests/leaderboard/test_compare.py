@@ -1,4 +1,4 @@
-"""scripts/compare.py: from case tables alone; the union of cases by hand; results that can't be
+"""usbench compare: from case tables alone; the union of cases by hand; results that can't be
 compared."""
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import compare, leaderboard
 from tests.helpers.finished import finish, moved
+from usbench.cli import compare, leaderboard
 from usbench.leaderboard import comparison
 from usbench.results.store import load_cases, load_result, save_result
 

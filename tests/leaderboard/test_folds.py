@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scripts import leaderboard
 from tests.helpers.drawn_boxes import random_pairs
 from tests.helpers.finished import finish
+from usbench.cli import leaderboard
 from usbench.errors import DataError
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache

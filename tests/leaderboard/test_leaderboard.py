@@ -27,8 +27,6 @@ from usbench.results.format import format_value
 from usbench.results.result import Result
 from usbench.results.store import save_result
 
-SCRIPT = ROOT / "scripts" / "leaderboard.py"
-
 
 def figure(value, low=None, high=None):
     method = None if low is None else "percentile"
@@ -577,9 +575,9 @@ def test_the_dataset_yamls_of_the_repository_are_sound():
 # ---- the command
 
 
-def run_script(*arguments, cwd=None):
+def run_verb(*arguments, cwd=None):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    command = [sys.executable, "-m", "usbench", "leaderboard", *map(str, arguments)]
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
@@ -600,15 +598,15 @@ def place(tmp_path):
 @pytest.mark.process
 def test_twice_gives_the_same_bytes_and_check_notices_a_change(place, tmp_path):
     top = tmp_path / "results"
-    assert run_script(*place, "--check").returncode == 1
+    assert run_verb(*place, "--check").returncode == 1
     assert not (top / "LEADERBOARD.md").exists()
-    assert run_script(*place, cwd=tmp_path).returncode == 0
+    assert run_verb(*place, cwd=tmp_path).returncode == 0
     files = {name: (top / name).read_bytes() for name in ("LEADERBOARD.md", "LEADERBOARD.csv")}
-    assert run_script(*place, cwd="/").returncode == 0
+    assert run_verb(*place, cwd="/").returncode == 0
     assert files == {name: (top / name).read_bytes() for name in files}
-    assert run_script(*place, "--check").returncode == 0
+    assert run_verb(*place, "--check").returncode == 0
     (top / "LEADERBOARD.csv").write_text("by hand")
-    differing = run_script(*place, "--check")
+    differing = run_verb(*place, "--check")
     assert differing.returncode == 1
     assert "LEADERBOARD.csv" in differing.stderr and "LEADERBOARD.md" not in differing.stderr
     assert (top / "LEADERBOARD.csv").read_text() == "by hand"
@@ -616,8 +614,8 @@ def test_twice_gives_the_same_bytes_and_check_notices_a_change(place, tmp_path):
 
 @pytest.mark.process
 def test_phantoms_never_stand_beside_published_or_real_figures(place, tmp_path):
-    assert run_script(*place).returncode == 0
-    assert run_script(*place, "--phantom").returncode == 0
+    assert run_verb(*place).returncode == 0
+    assert run_verb(*place, "--phantom").returncode == 0
     real = (tmp_path / "results" / "LEADERBOARD.md").read_text()
     phantom = (tmp_path / "results" / "phantom" / "LEADERBOARD.md").read_text()
     assert ".650" in real and ".900" not in real and "U-Net" in real
@@ -637,7 +635,7 @@ def test_phantoms_never_stand_beside_published_or_real_figures(place, tmp_path):
 def test_a_damaged_result_is_one_line_and_nothing_is_written(place, tmp_path):
     path = next((tmp_path / "results" / "spinal").rglob("*.json"))
     path.write_text(path.read_text()[:300])
-    done = run_script(*place, "--json", tmp_path / "rows.json")
+    done = run_verb(*place, "--json", tmp_path / "rows.json")
     assert done.returncode == 1 and str(path) in done.stderr and done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert not list(tmp_path.rglob("LEADERBOARD*")) and not (tmp_path / "rows.json").exists()
@@ -645,7 +643,7 @@ def test_a_damaged_result_is_one_line_and_nothing_is_written(place, tmp_path):
 
 @pytest.mark.process
 def test_json(place, tmp_path):
-    assert run_script(*place, "--json", tmp_path / "rows.json").returncode == 0
+    assert run_verb(*place, "--json", tmp_path / "rows.json").returncode == 0
     entries = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert [(row["origin"], row["value"]) for row in entries] == [
         ("run", pytest.approx(0.65)),
@@ -659,12 +657,12 @@ def test_json(place, tmp_path):
     [["--phantom", "--picture", "x.png"], ["--check", "--json", "x.json"], ["--nonsense"]],
 )
 def test_options_that_contradict_each_other_are_refused(options):
-    assert run_script(*options).returncode == 2
+    assert run_verb(*options).returncode == 2
 
 
 @pytest.mark.process
 def test_nothing_to_draw_is_one_line(tmp_path):
-    done = run_script(
+    done = run_verb(
         "--results",
         tmp_path,
         "--conf",
@@ -678,4 +676,4 @@ def test_nothing_to_draw_is_one_line(tmp_path):
 
 @pytest.mark.process
 def test_help():
-    assert "--check" in run_script("--help").stdout
+    assert "--check" in run_verb("--help").stdout

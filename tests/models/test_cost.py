@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from scripts import bench_models, leaderboard
+from scripts import bench_models
 from tests.evaluate.test_transfer import run
+from usbench.cli import leaderboard
 from usbench.models import cost
 from usbench.results.store import load_cases, load_result
 

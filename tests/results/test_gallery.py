@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import gallery as script
 from tests.helpers import lab
 from tests.helpers.finished import finish
 from tests.results.test_store import result
+from usbench.cli import gallery as script
 from usbench.errors import DataError
 from usbench.results.gallery import cases as gallery_cases
 from usbench.results.gallery import make as gallery
@@ -328,7 +328,7 @@ def test_a_damaged_gallery_names_its_file_and_key(tmp_path, packed, message):
     gallery_path(path).write_bytes(packed)
     with pytest.raises(DataError, match=re.escape(message)) as error:
         load_gallery(path, RESULT)
-    assert str(gallery_path(path)) in str(error.value) and "scripts/gallery.py" in str(error.value)
+    assert str(gallery_path(path)) in str(error.value) and "usbench gallery" in str(error.value)
 
 
 # ---- runs on real images: two labelled releases of a lab's own, of which one may be shown
@@ -521,6 +521,6 @@ def test_a_run_is_not_lost_for_a_picture(run, tmp_path, capsys):
     assert (
         message.count("\n") == 0
         and "its gallery couldn't be made" in message
-        and f"scripts/gallery.py {path}" in message
+        and f"usbench gallery {path}" in message
     )
     assert path.read_bytes() == before and not gallery_path(path).exists()

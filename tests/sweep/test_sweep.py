@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from scripts import status
 from tests.helpers import lab
+from usbench.cli import status
 from usbench.results import store as results
 from usbench.results.result import Result
 

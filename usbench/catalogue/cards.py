@@ -5,7 +5,7 @@
       source: https://github.com/…           # of every field that doesn't state its own
       verified: author                       # author | third-party | no
       images: 244
-      leaks: {value: 7, source: scripts/check.py, verified: third-party, note: …}
+      leaks: {value: 7, source: usbench check, verified: third-party, note: …}
       subjects: {unknown: not stated by the release}
 
 A field that isn't there is unknown. This module knows YAML and schemas, no rubric and no score.
@@ -97,7 +97,7 @@ class Cards:
                 ids = ", ".join(card.id for card in matches)
                 raise DataError(f"{name}: expected one card, got {ids}; use an id")
         near = [card.id for card in cards if name.lower() in f"{card.id} {card.name.lower()}"]
-        hint = "python scripts/catalogue.py list shows all"
+        hint = "usbench catalogue list shows all"
         if near:
             hint = f"did you mean {', '.join(near[:5])}?"
         raise DataError(f"{name}: expected the id, key or name of a card; {hint}")

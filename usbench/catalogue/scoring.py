@@ -72,7 +72,7 @@ def require_criteria(rubric: Rubric) -> None:
             f"{rubric.path}: criteria: the sheet of {rubric.title} is missing, so nothing is "
             f"scored by it. To add it, copy its criteria and points, and the fewest points of each "
             f"tier, from {rubric.source} into that file (written as usbench-{rubric.kind}.yaml "
-            "beside it); then python scripts/catalogue.py validate"
+            "beside it); then usbench catalogue validate"
         )
 
 

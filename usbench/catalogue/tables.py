@@ -17,8 +17,8 @@ from usbench.io.files import JsonObject
 HEAD = (
     "# Catalogue\n"
     "\n"
-    "Written by `python scripts/catalogue.py` from the cards in `usbench/catalogue/`, not by hand. "
-    "`python scripts/catalogue.py list --help` filters it, `show NAME` shows a whole card.\n"
+    "Written by `usbench catalogue` from the cards in `usbench/catalogue/`, not by hand. "
+    "`usbench catalogue list --help` filters it, `show NAME` shows a whole card.\n"
     "\n"
     "- The names of rows 1 to 72 are those of Alsharid et al., npj Digit Med 2025;8:777, "
     "doi 10.1038/s41746-025-02162-4, as a third party copied its table. What that copy says of "
@@ -30,7 +30,7 @@ HEAD = (
     "anything from its fewest points to its most, so a card of which little is known has a wide "
     "range: that says more about the card than about the dataset.\n"
     "- The paper's own scores, SonoDQS and SonoMQS, are not given: their criteria could not be had "
-    "while this was written (`python scripts/catalogue.py score --rubric sonodqs` says how to add "
+    "while this was written (`usbench catalogue score --rubric sonodqs` says how to add "
     "them).\n"
 )
 DATASET_COLUMNS = (

@@ -1,21 +1,26 @@
-"""`list=true`: what can be combined, and which data is here."""
+"""List what can be combined: datasets and models by task, metrics, and which data is here.
+
+usbench list [--data DIR] [--config-dir DIR] [--json FILE]
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
+from usbench.cli.options import Options, add_config_dir, make_parser, run_verb, write_json
 from usbench.errors import ConfigError, in_one_line
 from usbench.io.console import say, table
 from usbench.io.files import JsonObject
 
 
-def read_group(folder: Path) -> list[JsonObject]:
+def read_group(folders: Sequence[Path], group: str) -> list[JsonObject]:
     """All YAML files of a configuration group, by name; each gets its file's name as `file`."""
     nodes = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted(path for folder in folders for path in (folder / group).glob("*.yaml")):
         try:
             node = yaml.safe_load(path.read_text())
         except yaml.YAMLError as error:
@@ -25,7 +30,7 @@ def read_group(folder: Path) -> list[JsonObject]:
     return nodes
 
 
-def describe_images(dataset: JsonObject, data: str | None) -> str:
+def describe_images(dataset: JsonObject, data: Path | None) -> str:
     """Where a dataset's images come from: here | not here (phantom) | drawn on demand."""
     if not dataset["released"]:
         return "drawn on demand"
@@ -33,29 +38,32 @@ def describe_images(dataset: JsonObject, data: str | None) -> str:
     return "here" if folder.is_dir() else "not here (phantom)"
 
 
-def show_choices(conf: Path, data: str | None) -> None:
-    """Print tables of datasets, models and metrics.
+def show(options: Options) -> None:
+    """Show and write the tables."""
+    from usbench.io.config import conf_dir  # Hydra is slow to import
 
-    Args:
-        conf: the folder of configuration.
-        data: the folder of releases; None: USBENCH_DATA, else ./data.
-    """
+    folders = [conf_dir(), *filter(None, [options.config_dir])]
     datasets, models, metrics = (
-        read_group(conf / group) for group in ("dataset", "model", "metric")
+        read_group(folders, group) for group in ("dataset", "model", "metric")
     )
-    rows = [
-        [node["name"], ", ".join(node["views"]), describe_images(node, data), node["licence"]]
-        for node in datasets
-    ]
-    table("datasets", ["dataset=", "tasks", "images", "licence"], rows)
     rows = []
-    for node in models:
-        names = (dataset["name"] for dataset in datasets if node["task"] in dataset["views"])
-        rows.append([node["name"], node["task"], ", ".join(node["recipes"]), ", ".join(names)])
-    table("models", ["model=", "task", "recipes", "datasets"], rows)
-    rows = [
-        [node["file"], node["task"], node["primary"], ", ".join(node["protocols"])]
-        for node in metrics
-    ]
-    table("metrics", ["metric=", "task", "ranked by", "protocols"], rows)
-    say("one run: python -m usbench dataset=… model=…")
+    for node in datasets:
+        images = describe_images(node, options.data)
+        rows.append([node["name"], ", ".join(node["views"]), images, node["licence"]])
+    table("datasets", ["dataset=", "tasks", "images", "licence"], rows)
+    models.sort(key=lambda node: (node["task"], node["name"]))
+    rows = [[node["name"], node["task"], ", ".join(node["recipes"])] for node in models]
+    table("models", ["model=", "task", "recipes"], rows)
+    rows = [[node["file"], node["primary"], ", ".join(node["protocols"])] for node in metrics]
+    table("metrics", ["metric=", "ranked by", "protocols"], rows)
+    say("one run: usbench dataset=… model=…")
+    write_json(options.json, {"datasets": datasets, "models": models, "metrics": metrics})
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; exit code 2 for a configuration that can't be read."""
+    parser = make_parser(__doc__, "write the YAMLs' content as JSON", "list")
+    data_help = "releases; default: USBENCH_DATA, else data"
+    parser.add_argument("--data", type=Path, metavar="DIR", help=data_help)
+    add_config_dir(parser)
+    return run_verb(show, parser.parse_args(argv))

@@ -6,11 +6,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from usbench.cli.listing import show_choices
 from usbench.errors import Finished, RunError, UsbenchError
 from usbench.io.config import (
     Composed,
-    conf_dir,
     in_multirun,
     job_launcher,
     job_overrides,
@@ -57,9 +55,6 @@ def run_job(config: object) -> float | None:
         FailedRunError: a job of a multirun failed; Hydra then does the next one.
     """
     composed = to_plain_data(config)
-    if composed["list"]:
-        show_choices(conf_dir(), composed["data"])
-        return None
     try:
         if composed["planned"]:
             run_stored_job(Path(composed["runs"]), str(composed["planned"]))

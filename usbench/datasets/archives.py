@@ -40,7 +40,7 @@ def match_archive(path: Path, archives: Sequence[RemoteFile]) -> RemoteFile | No
         DataError: there is no such file, or it is none of the known archives.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file; check archive=")
+        raise DataError(f"{path}: no such file; check --archive")
     size = path.stat().st_size
     by_size = {archive.size: archive for archive in reversed(archives)}
     by_name = {archive.name: archive for archive in reversed(archives)}

@@ -19,7 +19,7 @@ from usbench.io.console import say, track
 from usbench.io.files import canonical_json
 from usbench.types import Layout, Task
 
-MARK = "PHANTOM.json"  # in a folder that scripts/phantom.py wrote, whatever it is called
+MARK = "PHANTOM.json"  # in a folder that usbench phantom wrote, whatever it is called
 
 
 def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool, Path]:

@@ -89,7 +89,7 @@ def explain(error: Exception) -> str:
     if group in PLUGIN_GROUPS and plugin in EXTRAS:
         package = f"usbench[{EXTRAS[plugin]}]"
         return f"{missing}: its Hydra plugin isn't installed; pip install '{package}'"
-    return f"{in_one_line(error)} (see python -m usbench --help, or list=true)"
+    return f"{in_one_line(error)} (see usbench --help and usbench list)"
 
 
 def build(node: Mapping[str, object], **arguments: object) -> Any:

@@ -28,7 +28,7 @@ class RemoteFile:
     size: int | None = None  # bytes
     sha256: str | None = None
     source: str | None = None  # who states size and sha256
-    override: str = "archive=FILE"  # how a user names a copy that was fetched by hand
+    override: str = "--archive FILE"  # how a user names a copy that was fetched by hand
 
 
 def fetch(remote: RemoteFile, folder: Path) -> Path:

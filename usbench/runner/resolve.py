@@ -52,7 +52,7 @@ def resolve_config(
             f"dataset={dataset.name}",
             "it has test images only",
             f"train on another one with evaluate_on=[{dataset.name}], or evaluate a result: "
-            f"scripts/evaluate.py RESULT dataset={dataset.name}",
+            f"usbench evaluate RESULT dataset={dataset.name}",
         )
     if device and composed["precision"] == "auto":
         raise ConfigError(
@@ -134,7 +134,7 @@ def check_task(composed: Composed, dataset: DatasetConfig) -> Task:
         raise UnsuitableError(
             f"dataset={dataset.name} model={model['name']}",
             f"the model does {task}, the dataset has {', '.join(dataset.views)}",
-            "see list=true",
+            "see usbench list",
         )
     if metric["task"] != task:
         raise ConfigError(f"metric={metric['task']}: the model does {task}; use metric={task}")

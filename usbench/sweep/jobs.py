@@ -1,7 +1,7 @@
 """The jobs of a sweep: planned before the first one starts, stored below runs, counted at the end.
 
 runs/sweep/<run id>.yaml     what a worker needs to know of a job
-runs/sweep/plan-<id>.json    the whole table, for `scripts/status.py`
+runs/sweep/plan-<id>.json    the whole table, for `usbench status`
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def begin_sweep(config: DictConfig) -> None:
     if not to_do:
         raise Finished(sweep.finish())
     if resources.remote:
-        say(f"{len(to_do)} runs go to the cluster; python scripts/status.py --watch shows them")
+        say(f"{len(to_do)} runs go to the cluster; usbench status --watch shows them")
     _sweeps.get([]).append(sweep)
     with read_write(config), open_dict(config):
         planned = f"planned={','.join(run_ids)}"

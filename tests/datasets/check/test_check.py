@@ -1,8 +1,7 @@
-"""scripts/check.py finds every planted defect, none in a sound release, and changes nothing."""
+"""usbench check finds every planted defect, none in a sound release, and changes nothing."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -15,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.paths import ROOT
 from tests.helpers.written import TRAINED, VIEWS, YAMLS, small_phantom
+from usbench.cli import check as verb
 from usbench.datasets import source
 from usbench.datasets.check import contact_sheet, counts, findings, leakage
 from usbench.datasets.check.release import CheckReport, open_views
@@ -25,7 +24,6 @@ from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks, Record
 
-SCRIPT = ROOT / "scripts" / "check.py"
 SPINAL_BOXES = Path("Final dataset for object detection")
 SPINAL_MASKS = Path("SegmentationDataset")
 USGRA = Path("dataset")
@@ -58,17 +56,14 @@ Check = Callable[..., Outcome]
 
 @pytest.fixture
 def check(tmp_path, monkeypatch, capsys) -> Check:
-    """`check(*words)`: the script in an empty folder, run in this process."""
-    specification = importlib.util.spec_from_file_location("check_script", SCRIPT)
-    script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
+    """`check(*words)`: the verb in an empty folder, run in this process."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.delenv("USBENCH_DATA", raising=False)
-    monkeypatch.syspath_prepend(str(tmp_path / "here"))  # the script puts it there too, for good
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))  # the verb puts it there too, for good
 
     def command(*arguments: str) -> Outcome:
-        code = script.main([*arguments, "--json", "found.json"])
+        code = verb.main([*arguments, "--json", "found.json"])
         output = capsys.readouterr()
         path = Path("found.json")
         facts = {}
@@ -702,14 +697,14 @@ def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, che
             2,
             "task=landmark: expected all or one of segment, detect (usgra)",
         ),
-        (("dataset=usgra", "source=phantom"), 2, "scripts/phantom.py"),
+        (("dataset=usgra", "source=phantom"), 2, "usbench phantom"),
         (
             ("dataset=usgra",),
             1,
             "data/usgra: no usgra release found; ",
         ),
         (("dataset=usgra", "data=nowhere"), 1, "nowhere/usgra"),
-        (("dataset=phantom",), 1, "scripts/phantom.py dataset=phantom out="),
+        (("dataset=phantom",), 1, "usbench phantom dataset=phantom --out "),
         (("dataset=spinal", "dataset.root=."), 1, "expected the release's files here, found none"),
         (("dataset=usgra", "nonsense"), 2, "nonsense"),
     ],

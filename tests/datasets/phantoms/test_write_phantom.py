@@ -1,8 +1,7 @@
-"""scripts/phantom.py: any dataset's phantom as a release, whole or not at all."""
+"""usbench phantom: any dataset's phantom as a release, whole or not at all."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.paths import ROOT
+from usbench.cli import phantom as verb
 from usbench.runner.resolve import resolve_config
 from usbench.types import SPLITS
 
-SCRIPT = ROOT / "scripts" / "phantom.py"
 SMALL = (
     "dataset.phantom.size=[64,96]",
     "dataset.phantom.counts.train=4",
@@ -30,16 +28,13 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def phantom(tmp_path, monkeypatch, capsys) -> Command:
-    """`phantom(*arguments)` → (exit code, stdout, stderr) of the script in an empty folder."""
-    specification = importlib.util.spec_from_file_location("phantom_script", SCRIPT)
-    script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
+    """`phantom(*arguments)` → (exit code, stdout, stderr) of the verb in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("USBENCH_DATA", raising=False)
 
     def command(*arguments: str) -> tuple[int, str, str]:
         try:
-            code = script.main(arguments)
+            code = verb.main(arguments)
         except SystemExit as end:
             code = end.code or 0
         output = capsys.readouterr()
@@ -55,7 +50,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
     code, out, err = phantom(
-        "dataset=spinal", "out=a folder/spinal", *SMALL, VAL, "--json", "counts.json"
+        "dataset=spinal", *("--out", "a folder/spinal"), *SMALL, VAL, "--json", "counts.json"
     )
     assert (code, err) == (0, "")
     root = tmp_path / "a folder" / "spinal"
@@ -98,7 +93,7 @@ def test_spinal_both_archives_side_by_side(tmp_path, compose, phantom):
 
 
 def test_views_that_share_their_files_are_written_once(tmp_path, phantom):
-    code, out, err = phantom("dataset=usgra", "out=x", *SMALL)
+    code, out, err = phantom("dataset=usgra", *("--out", "x"), *SMALL)
     assert (code, err) == (0, "")
     assert len(files(tmp_path / "x")) == 1 + 6 * 2
     assert (
@@ -107,7 +102,7 @@ def test_views_that_share_their_files_are_written_once(tmp_path, phantom):
 
 
 def test_a_phantom_of_usgra_is_run_on_without_the_real_images_lists(tmp_path, compose, phantom):
-    assert phantom("dataset=usgra", "out=x", *SMALL)[0] == 0
+    assert phantom("dataset=usgra", *("--out", "x"), *SMALL)[0] == 0
     config = resolve_config(compose("dataset=usgra", "dataset.root=x", "device=cpu"))
     assert config.phantom and config.dataset.leakage is None and config.root == tmp_path / "x"
     (tmp_path / "x" / "dataset" / "images" / "0001.png").write_bytes(b"another byte")
@@ -117,16 +112,16 @@ def test_a_phantom_of_usgra_is_run_on_without_the_real_images_lists(tmp_path, co
 
 def test_one_task_alone_and_the_same_again(tmp_path, phantom):
     for name in ("one", "two"):
-        assert phantom("task=detect", "dataset=spinal", f"out={name}", *SMALL, VAL)[0] == 0
+        assert phantom("task=detect", "dataset=spinal", *("--out", f"{name}"), *SMALL, VAL)[0] == 0
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert not (tmp_path / "one" / "SegmentationDataset").exists()
-    assert phantom("out=three", "dataset=phantom", *SMALL, VAL)[0] == 0
+    assert phantom(*("--out", "three"), "dataset=phantom", *SMALL, VAL)[0] == 0
     assert len(files(tmp_path / "three")) == 1 + 8 * 2
 
 
 def test_an_empty_folder_will_do(tmp_path, phantom):
     (tmp_path / "x").mkdir()
-    assert phantom("dataset=usgra", "out=x", *SMALL)[0] == 0
+    assert phantom("dataset=usgra", *("--out", "x"), *SMALL)[0] == 0
     assert (tmp_path / "x" / "dataset" / "masks" / "0001.png").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
@@ -134,29 +129,28 @@ def test_an_empty_folder_will_do(tmp_path, phantom):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("dataset=spinal", "out=full"), 1, "full: expected a new or empty folder"),
-        (("dataset=spinal", "out=full/file"), 1, "full/file: can't be written"),
-        (("dataset=spinal", "out=full/file/below"), 1, "full/file/below: can't be written"),
-        (("dataset=spinal", "out=x", "--json", "nowhere/c.json"), 1, "nowhere/c.json"),
+        (("dataset=spinal", *("--out", "full")), 1, "full: expected a new or empty folder"),
+        (("dataset=spinal", *("--out", "full/file")), 1, "full/file: can't be written"),
+        (("dataset=spinal", *("--out", "full/file/below")), 1, "full/file/below: can't be written"),
+        (("dataset=spinal", *("--out", "x"), "--json", "nowhere/c.json"), 1, "nowhere/c.json"),
         (
-            ("dataset=usgra", "out=x", "+dataset.phantom.counts.val=2"),
+            ("dataset=usgra", *("--out", "x"), "+dataset.phantom.counts.val=2"),
             1,
             "expected a split of test, train, got val",
         ),
-        (("dataset=spinal",), 2, "expected out=DIR"),
-        (("dataset=spinal", "out="), 2, "expected out=DIR"),
-        (("dataset=nodata", "out=x"), 2, "nodata"),
+        (("dataset=spinal",), 2, "--out"),
+        (("dataset=nodata", *("--out", "x")), 2, "nodata"),
         (
-            ("dataset=spinal", "out=x", "task=landmark"),
+            ("dataset=spinal", *("--out", "x"), "task=landmark"),
             2,
             "expected all or one of segment, detect (spinal)",
         ),
-        (("dataset=spinal", "out=x", "dataset.phantom.scene=moon"), 2, "'moon'"),
-        (("dataset=spinal", "out=x", "dataset.phantom.counts.tset=3"), 2, "tset"),
-        (("dataset=spinal", "out=x", "dataset.phantom.size=[8,8]"), 2, "size"),
-        (("dataset=spinal", "out=x", "dataset.phantom.seed=abc"), 2, "seed"),
-        (("dataset=spinal", "out=x", "dataset.phantom.counts.train=two"), 2, "counts"),
-        (("dataset=spinal", "out=x", "nonsense"), 2, "nonsense"),
+        (("dataset=spinal", *("--out", "x"), "dataset.phantom.scene=moon"), 2, "'moon'"),
+        (("dataset=spinal", *("--out", "x"), "dataset.phantom.counts.tset=3"), 2, "tset"),
+        (("dataset=spinal", *("--out", "x"), "dataset.phantom.size=[8,8]"), 2, "size"),
+        (("dataset=spinal", *("--out", "x"), "dataset.phantom.seed=abc"), 2, "seed"),
+        (("dataset=spinal", *("--out", "x"), "dataset.phantom.counts.train=two"), 2, "counts"),
+        (("dataset=spinal", *("--out", "x"), "nonsense"), 2, "nonsense"),
     ],
 )
 def test_a_wrong_command_writes_nothing(tmp_path, phantom, arguments, code, says):
@@ -174,10 +168,10 @@ def test_a_wrong_command_writes_nothing(tmp_path, phantom, arguments, code, says
 
 def test_a_folder_that_cannot_be_written(tmp_path, phantom):
     if os.geteuid() == 0:  # root may write anywhere but here
-        code, _, err = phantom("dataset=usgra", "out=/proc/x", *SMALL)
+        code, _, err = phantom("dataset=usgra", *("--out", "/proc/x"), *SMALL)
     else:
         tmp_path.chmod(0o500)
-        code, _, err = phantom("dataset=usgra", f"out={tmp_path}/x", *SMALL)
+        code, _, err = phantom("dataset=usgra", *("--out", f"{tmp_path}/x"), *SMALL)
         tmp_path.chmod(0o700)
     assert code == 1 and "/x: can't be written" in err and len(err.strip().splitlines()) == 1
 
@@ -186,7 +180,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, phantom):
 def test_help(tmp_path):
     """As a user starts it."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--help"],
+        [sys.executable, "-m", "usbench", "phantom", "--help"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -194,12 +188,12 @@ def test_help(tmp_path):
     )
     assert (
         done.returncode == 0
-        and "dataset=spinal out=DIR" in done.stdout
+        and "dataset=spinal --out DIR" in done.stdout
         and "--json FILE" in done.stdout
     )
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_option(tmp_path, phantom):
-    code, _, err = phantom("out=x", "--nosuch")
+    code, _, err = phantom(*("--out", "x"), "--nosuch")
     assert code == 2 and "--nosuch" in err and not list(tmp_path.iterdir())

@@ -14,7 +14,6 @@ from itertools import pairwise
 
 import pytest
 
-from scripts import leaderboard, serve
 from tests.helpers.browser import PROGRAM, opened, running
 from tests.helpers.paths import ROOT
 from tests.leaderboard.test_leaderboard import (
@@ -27,6 +26,7 @@ from tests.leaderboard.test_leaderboard import (
     written,
 )
 from usbench import catalogue
+from usbench.cli import leaderboard, serve
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import DataError, RunError
 from usbench.leaderboard.markdown import to_markdown
@@ -269,7 +269,7 @@ def test_a_row_says_how_it_is_made_and_the_command_is_copied(page):
     page.wait_for_selector("#said:text('Copied')", state="attached")
     assert page.evaluate("navigator.clipboard.readText()") == command
     dialog.get_by_text("Exactly these results again").click()
-    assert f"python scripts/reproduce.py {UNETS[1]}" in dialog.inner_text()
+    assert f"usbench reproduce {UNETS[1]}" in dialog.inner_text()
     assert dialog.get_by_role("link", name="seed 1").get_attribute("href") == LINKS[UNETS[1]]
     dialog.get_by_role("button", name="Copy the citation").click()
     page.wait_for_function(
@@ -430,7 +430,7 @@ def test_everything_by_keyboard_alone(page):
     assert names(page) == ["human agreement", "prior"]
     tab_to("prior")
     page.keyboard.press("Enter")
-    assert "scripts/sanity.py" in page.get_by_role("dialog").inner_text()
+    assert "usbench sanity" in page.get_by_role("dialog").inner_text()
     page.keyboard.press("Escape")
     page.keyboard.press("Home")
     page.evaluate("document.querySelector('nav.tabs a').focus()")
@@ -639,7 +639,7 @@ def test_data_can_t_end_their_element_and_libraries_can_t_either(tmp_path, monke
 
 @pytest.fixture
 def place(tmp_path):
-    """Options of scripts/leaderboard.py for two results, a phantom's and a published row."""
+    """Options of usbench leaderboard for two results, a phantom's and a published row."""
     for content in (net("unet", 0.7, 1), net("unet", 0.6, 1, seed=1)):
         save_result(tmp_path / "results", Result.from_json(content))
     phantom = make_result(0.987, 2, data={**make_result()["data"], "phantom": True})
@@ -700,8 +700,7 @@ def test_phantoms_have_no_page(place, tmp_path):
 @pytest.mark.skipif(PROGRAM is None, reason="no Chromium")
 def test_the_picture_is_one_of_the_page(place, tmp_path):
     script = [
-        sys.executable,
-        str(ROOT / "scripts" / "leaderboard.py"),
+        *(sys.executable, "-m", "usbench", "leaderboard"),
         *place,
     ]  # another process: no browser runs there
     subprocess.run(
@@ -820,11 +819,8 @@ def test_commands_of_rows():
         for place, row in by_name.items()
         if place[2] != "kumar2025-cnn" or place[0] == "published"
     }
-    assert (
-        by_row["baseline", "prior"]
-        == "python scripts/sanity.py dataset=spinal task=segment source=real"
-    )
-    assert by_row["human", "human agreement"] == "python scripts/interrater.py dataset=spinal"
+    assert by_row["baseline", "prior"] == "usbench sanity dataset=spinal task=segment source=real"
+    assert by_row["human", "human agreement"] == "usbench interrater dataset=spinal"
     assert (
         by_row["published", "U-Net"]
         == "python -m usbench dataset=spinal source=real model=unet recipe=kumar2025"
@@ -837,10 +833,7 @@ def test_commands_of_rows():
         "recipe=kumar2025 'evaluate_on=[spinal_human]'"
     )
     outside = replace(by_name["baseline", "prior", "usbench"], origin="external", model="our model")
-    expected = (
-        "python scripts/score.py segment --dataset spinal --predictions PREDICTIONS "
-        "--name 'our model'"
-    )
+    expected = "usbench score --task segment --dataset spinal --predictions PREDICTIONS --name 'our model'"
     assert commands.row_command(outside, {}) == expected
     folds = {UNETS[n]: RunCommand(OVERRIDES, 0, n) for n in range(2)}
     assert commands.row_command(by_name["run", "unet", "usbench"], folds).endswith(
@@ -855,8 +848,7 @@ def test_commands_of_rows():
 def test_the_server_shows_the_page_to_this_machine_alone(site, tmp_path):
     address_file = tmp_path / "address.json"
     command = [
-        sys.executable,
-        str(ROOT / "scripts" / "serve.py"),
+        *(sys.executable, "-m", "usbench", "serve"),
         "--results",
         str(site.parent),
         "--port",

@@ -33,7 +33,7 @@ from usbench.results.store import load_cases, load_result, load_results
 from usbench.types import Boxes, Masks, Target
 
 NASTY = '</script><b>x</b> & "y"'
-SCORE = "python scripts/score.py"
+SCORE = "usbench score"
 RUN = "python -m usbench"
 WHOSE = "Our clinic <i>, CC BY 4.0"
 COLUMNS, ROWS = np.arange(64)[None, :], np.arange(48)[:, None]
@@ -156,7 +156,7 @@ def test_scores_are_the_result_s(results_folder):
     for label in ("nerve", "vessel"):
         value = f"{scored.protocol.per_class[label]['iou'].value:.3f}".replace("0.", ".")
         assert re.search(rf'<tr><th scope="row">{label}</th>.*?{re.escape(value)}', text)
-    assert f"python scripts/reproduce.py {scored.run_id} --data data" in text
+    assert f"usbench reproduce {scored.run_id} --data data" in text
     assert scored.data.fingerprint in text and scored.code.commit in text
     assert scored.machine.packages["numpy"] in text and 'href="../../index.html"' in text
     assert scored.protocol.description in html.unescape(text)
@@ -169,7 +169,7 @@ def test_images_that_may_not_be_shown_are_figures_only(results_folder):
         {row["case"] for row in load_cases(page.with_suffix(".json"))},
     )
     assert len(cases) > 3 and not any(case in text for case in cases)
-    assert "<img" not in text and "data:image" not in text and "scripts/gallery.py" not in text
+    assert "<img" not in text and "data:image" not in text and "usbench gallery" not in text
     assert "worst" not in text and "data-curve" not in text
     assert "data-histogram" in text and ">vessel</th>" in text
 
@@ -177,7 +177,7 @@ def test_images_that_may_not_be_shown_are_figures_only(results_folder):
 def test_a_result_without_a_gallery_says_how_to_make_one(results_folder):
     page = page_of(results_folder, "discs-images")
     text = result.render_result(result_of(page), load_cases(page.with_suffix(".json"))).decode()
-    assert f"python scripts/gallery.py {result_of(page).run_id} --data data --runs runs" in text
+    assert f"usbench gallery {result_of(page).run_id} --data data --runs runs" in text
     assert "<img" not in text and "data-histogram" in text and "The worst 6 test images" in text
 
 
@@ -281,8 +281,8 @@ def test_histogram_and_quartiles_by_hand():
         ("run", commands.RunCommand(("dataset=d",), 1, 2), f"{RUN} dataset=d seed=1 fold=2"),
         ("run", commands.RunCommand(None, 1), ""),
         ("run", None, ""),
-        ("baseline", None, "python scripts/sanity.py dataset=d task=segment source=real"),
-        ("human", None, "python scripts/interrater.py dataset=d"),
+        ("baseline", None, "usbench sanity dataset=d task=segment source=real"),
+        ("human", None, "usbench interrater dataset=d"),
         ("external", None, f"{SCORE} segment --dataset d --predictions PREDICTIONS --name m"),
     ],
 )
@@ -386,7 +386,7 @@ def test_to_a_result_and_back_and_its_command_copied(results_folder):
         page.get_by_role("button", name="Copy").last.click()
         assert (
             page.evaluate("navigator.clipboard.readText()")
-            == f"python scripts/reproduce.py {run_id} --data data"
+            == f"usbench reproduce {run_id} --data data"
         )
         page.keyboard.press("Tab")
         page.get_by_role("link", name="All results").click()

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from scripts import bench_tracking, sync_mlflow
+from scripts import bench_tracking
 from tests.helpers.paths import ROOT
 from tests.runner.tracking.test_mlflow_store import (
     EXPERIMENT,
@@ -30,6 +30,7 @@ from tests.runner.tracking.test_mlflow_store import (
     _client,
     _sqlite,
 )
+from usbench.cli import sync as sync_verb
 from usbench.errors import RunError
 from usbench.runner.experiment import Journal
 from usbench.runner.tracking import background
@@ -189,9 +190,9 @@ def server(store: Path, tmp_path: Path) -> Iterator[Server]:
 
 
 def sync(runs: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """scripts/sync_mlflow.py: (exit code, its JSON)."""
+    """usbench sync: (exit code, its JSON)."""
     path = runs.parent / "sent.json"
-    code = sync_mlflow.main(["--runs", str(runs), "--json", str(path), *arguments])
+    code = sync_verb.main(["--runs", str(runs), "--json", str(path), *arguments])
     return code, json.loads(path.read_text())
 
 
@@ -243,7 +244,7 @@ def test_a_server_that_hangs_is_not_waited_for(
     tracker._thread.join()  # its connection is gone
     assert said == (
         f"mlflow at {uri} didn't answer in 1 s; results are unaffected, "
-        "scripts/sync_mlflow.py sends it later\n"
+        "usbench sync sends it later\n"
     )
     assert note is not None and note.ended is not None
     assert (note.run_id, note.store, note.status, note.files) == (
@@ -299,7 +300,7 @@ def test_a_server_that_is_killed_gets_the_rest_later(
     for number, (tracker, _) in enumerate(loggers):
         (runs / f"{number:012d}" / "overlays.png").write_bytes(picture)
         tracker.finish("FINISHED", RESULT, [runs / f"{number:012d}" / "overlays.png"])
-    assert sync_mlflow.main(["--runs", str(runs)]) == 1  # nobody answers
+    assert sync_verb.main(["--runs", str(runs)]) == 1  # nobody answers
     said = capfd.readouterr().err.splitlines()
     assert sum("the run goes on" in line for line in said) == 4, said
     assert (
@@ -445,10 +446,10 @@ def test_what_cannot_be_sent_is_a_line_and_exit_code_1(
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 3
     assert "http://elsewhere" in said[2] and "0" * 32 in said[2]
-    assert sync_mlflow.main(["--runs", str(runs), "no-such-key"]) == 1
+    assert sync_verb.main(["--runs", str(runs), "no-such-key"]) == 1
     assert "no-such-key" in capfd.readouterr().err
     (runs / "mlflow.db").unlink()
-    assert sync_mlflow.main(["--runs", str(runs), "unknown"]) == 1
+    assert sync_verb.main(["--runs", str(runs), "unknown"]) == 1
     assert "mlflow.db" in capfd.readouterr().err and not (runs / "mlflow.db").exists()
 
 

@@ -2,7 +2,7 @@
 
 They are composed from a result's configuration and the YAML of its model and dataset as they are
 now. Where these differ in plain values, the command overrides them. A result that no short command
-describes has none here: scripts/reproduce.py runs it again from the result alone.
+describes has none here: usbench reproduce runs it again from the result alone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class RunCommand:
     overrides: tuple[str, ...] | None  # without seed and fold; None: no short command does it
     seed: int | None = None
     fold: int | None = None
-    reproducible: bool = False  # scripts/reproduce.py takes it
+    reproducible: bool = False  # usbench reproduce takes it
 
 
 def read_configs(conf: Path) -> Configs:
@@ -188,13 +188,13 @@ def result_command(result: Result, command: RunCommand | None) -> str:
 def other_command(origin: str, dataset: str, task: str, model: str) -> str:
     """The command that makes a result that isn't a run."""
     if origin == "baseline":
-        arguments = ["scripts/sanity.py", f"dataset={dataset}", f"task={task}", "source=real"]
+        arguments = ["sanity", f"dataset={dataset}", f"task={task}", "source=real"]
     elif origin == "human":
-        arguments = ["scripts/interrater.py", f"dataset={dataset}"]
+        arguments = ["interrater", f"dataset={dataset}"]
     else:
-        arguments = ["scripts/score.py", task, "--dataset", dataset]
+        arguments = ["score", "--task", task, "--dataset", dataset]
         arguments += ["--predictions", "PREDICTIONS", "--name", model]
-    return shlex.join(["python", *arguments])
+    return shlex.join(["usbench", *arguments])
 
 
 def published_command(row: Row) -> str:

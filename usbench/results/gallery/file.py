@@ -31,7 +31,7 @@ Shape = TypedDict(
 )
 SIDES: tuple[Literal["truth", "prediction"], ...] = ("truth", "prediction")
 SUFFIX = ".gallery.json.gz"  # not *.json: those are results
-REMEDY = "make it again with scripts/gallery.py, or remove it"
+REMEDY = "make it again with usbench gallery, or remove it"
 
 
 class Drawing(TypedDict):

@@ -1,6 +1,6 @@
 """Make a gallery: training curves, and the worst, median and best test case with its shapes.
 
-Made at a run's end, or later by scripts/gallery.py, and written beside the result; only of real
+Made at a run's end, or later by usbench gallery, and written beside the result; only of real
 images that may be shown (redistribute: images).
 """
 
@@ -61,7 +61,7 @@ def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> None:
         written = write_gallery(path, result, predictions)
     except Exception as error:  # noqa: BLE001  (the result is there, and stays)
         reason = in_one_line(error)
-        warn(f"{path}: its gallery couldn't be made ({reason}); try scripts/gallery.py {path}")
+        warn(f"{path}: its gallery couldn't be made ({reason}); try usbench gallery {path}")
     else:
         say(f"pictures and curves for its page: {written}")
 

@@ -5,7 +5,7 @@
 
 A thread of its own makes the store's calls in their order. A run that resumes an interrupted one is
 a new MLflow run; it gets the earlier epochs of log.csv too. What mlflow.json still names in the end
-is sent by `send_run`, for scripts/sync_mlflow.py.
+is sent by `send_run`, for usbench sync.
 
 MLflow's own asynchronous logging isn't used, because it breaks two promises of the tracking tests:
 a batch that the server refuses is dropped instead of kept and sent later, and a process can't end

@@ -42,7 +42,7 @@ from usbench.runner.tracking.text import (
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 RETRY_S = 60.0  # a failed store is left alone so long: a hanging server must not slow every epoch
-LATER = "results are unaffected, scripts/sync_mlflow.py sends it later"
+LATER = "results are unaffected, usbench sync sends it later"
 QUIET = {  # what the user has set stays
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",

@@ -100,7 +100,7 @@ usbench.table = (() => {
       row.command ? copyable(row.command, "the command") : null,
       again.length ? h("details", { open: !row.command || null },
         h("summary", {}, `Exactly ${again.length > 1 ? "these results" : "this result"} again, from the result alone`),
-        again.map((run) => copyable(`python scripts/reproduce.py ${run.run_id}`, `the command for ${run.label}`))) : null,
+        again.map((run) => copyable(`usbench reproduce ${run.run_id}`, `the command for ${run.label}`))) : null,
       row.command || again.length ? h("p", { class: "muted small" }, "The release is looked for in ./data or in USBENCH_DATA.",
         row.origin === "external" ? " PREDICTIONS: the folder of the predictions." : "") : null,
       h("h3", {}, "On the leaderboard"),

@@ -1,6 +1,6 @@
 """Serve the leaderboard's page on this machine, with the result pages and what they share.
 
-    python scripts/serve.py [--open] [--port 8000] [--results DIR] [--json FILE]
+    usbench serve [--open] [--port 8000] [--results DIR] [--json FILE]
 
 It prints the address and serves until it is stopped (Ctrl-C); only this machine can reach it. The
 page needs no server: results/index.html opens from disk as well.
@@ -13,7 +13,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from usbench.cli.script import Options, make_parser, run_script, write_json
+from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import DataError, RunError
 from usbench.io import console
 
@@ -36,7 +36,7 @@ def open_server(results: Path, port: int) -> ThreadingHTTPServer:
     """
     page = results / "index.html"
     if not page.is_file():
-        raise DataError(f"{page}: no page found; run python scripts/leaderboard.py")
+        raise DataError(f"{page}: no page found; run usbench leaderboard")
     try:
         return ThreadingHTTPServer((HERE, port), partial(Quiet, directory=str(results)))
     except (OSError, OverflowError) as error:
@@ -61,12 +61,8 @@ def serve(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 where there is no page or port, 2 for wrong options."""
-    parser = make_parser(__doc__, "write the address as JSON too", __file__, ("results",))
+    parser = make_parser(__doc__, "write the address as JSON too", "serve", ("results",))
     add = parser.add_argument
     add("--port", type=int, default=8000, help="default: %(default)s; 0: any that is free")
     add("--open", action="store_true", help="open it in the browser too")
-    return run_script(serve, parser.parse_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(serve, parser.parse_args(argv))

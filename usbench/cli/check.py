@@ -1,6 +1,6 @@
 """Check a release: images, labels, counts, groups, splits, and images that show the same.
 
-    python scripts/check.py dataset=usgra [data=DIR | dataset.root=DIR]
+    usbench check dataset=usgra [data=DIR | dataset.root=DIR]
                             [task=segment|detect|landmark|all]
                             [--json FILE] [--sheet FILE.png] [--config-dir DIR]
 
@@ -17,12 +17,12 @@ import itertools
 from dataclasses import asdict
 from pathlib import Path
 
-from usbench.cli.script import (
+from usbench.cli.options import (
     Options,
     add_overrides,
-    compose_for_script,
+    compose_for_verb,
     make_parser,
-    run_script,
+    run_verb,
     split_overrides,
     write_json,
 )
@@ -51,12 +51,12 @@ def locate_release(config: Composed, dataset: DatasetConfig) -> tuple[Path, bool
     """
     if config["source"] == "phantom":
         raise ConfigError(
-            "source=phantom: expected files to check; scripts/phantom.py writes some, "
+            "source=phantom: expected files to check; usbench phantom writes some, "
             "dataset.root= names them"
         )
     real, root = source.locate(dataset, config["data"], "real" if dataset.released else "auto")
     if not root.is_dir():
-        advice = f"python scripts/phantom.py dataset={dataset.name} out={root}"
+        advice = f"usbench phantom dataset={dataset.name} --out {root}"
         raise DataError(f"{root}: expected files of {dataset.name} here, found none; {advice}")
     return root, not real or (root / source.MARK).is_file()
 
@@ -126,7 +126,7 @@ def report_to_json(
 def check(options: Options) -> int:
     """Check, show, draw, write; the exit code."""
     pairs, overrides = split_overrides(options.overrides, "task")
-    config = compose_for_script(overrides, options.config_dir, "check")
+    config = compose_for_verb(overrides, options.config_dir, "check")
     dataset = DatasetConfig.from_mapping(config["dataset"])
     tasks = select_tasks(dataset, dict(pairs).get("task", "all"))
     root, phantom = locate_release(config, dataset)
@@ -149,11 +149,7 @@ def check(options: Options) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; its exit code: 0, 1 for errors in the release, 2 for a wrong command."""
-    parser = make_parser(__doc__, "write everything that was found as JSON")
+    parser = make_parser(__doc__, "write everything that was found as JSON", "check")
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")
     add_overrides(parser, "dataset=, data=, task=")
-    return run_script(check, parser.parse_intermixed_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(check, parser.parse_intermixed_args(argv))

@@ -1,6 +1,6 @@
 """Score a finished run's model on another dataset's test images; nothing is trained.
 
-    python scripts/evaluate.py RESULT dataset=X [data=DIR …] [--results DIR] [--runs DIR]
+    usbench evaluate RESULT dataset=X [data=DIR …] [--results DIR] [--runs DIR]
 
 RESULT is a result's file or its run id; the overrides after it are those of python -m usbench
 (dataset=, data=, dataset.root=, device=, overwrite= …). Classes are matched by name, or as the
@@ -9,8 +9,8 @@ dataset's YAML says (class_map). The result is a row of the leaderboard.
 
 from __future__ import annotations
 
+from usbench.cli.options import Options, add_overrides, compose_for_verb, make_parser, run_verb
 from usbench.cli.run import find_or_run
-from usbench.cli.script import Options, add_overrides, compose_for_script, make_parser, run_script
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import find_run_config
 from usbench.io.files import write_atomically
@@ -28,7 +28,7 @@ def evaluate(options: Options) -> None:
     trained = find_run_config(result, options.runs)
     places = [f"results={options.results}", f"runs={options.runs}"]
     overrides = [f"model={result.model}", f"recipe={result.recipe}", *places, *options.overrides]
-    composed = compose_for_script(overrides, options.config_dir, "evaluate")
+    composed = compose_for_verb(overrides, options.config_dir, "evaluate")
     plan = plan_transfer(composed, trained)
     if composed["threads"] is None and not composed["overwrite"]:
         plan = with_threads(plan)
@@ -40,11 +40,7 @@ def evaluate(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for missing data or a missing run, 2 for wrong overrides."""
-    parser = make_parser(__doc__, "write the result here too", __file__, ("results", "runs"))
+    parser = make_parser(__doc__, "write the result here too", "evaluate", ("results", "runs"))
     parser.add_argument("result", metavar="RESULT", help="a result's file, or its run id")
     add_overrides(parser, "dataset=X")
-    return run_script(evaluate, parser.parse_intermixed_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(evaluate, parser.parse_intermixed_args(argv))

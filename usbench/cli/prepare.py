@@ -1,13 +1,13 @@
 """Put a release in place: verify its archives and unpack them, or fetch them where that is open.
 
-    python scripts/prepare.py dataset=spinal
+    usbench prepare dataset=spinal
         shows what there is, its licence and how to get it
-    python scripts/prepare.py dataset=spinal archive=FILE [archive=FILE …] [data=DIR]
+    usbench prepare dataset=spinal --archive FILE [FILE …] [data=DIR]
         verifies and unpacks
-    python scripts/prepare.py dataset=spinal download=true [data=DIR]
+    usbench prepare dataset=spinal --download [data=DIR]
         fetches, verifies and unpacks
 
-Nothing is fetched without download=true, and existing files are never overwritten. An interrupted
+Nothing is fetched without --download, and existing files are never overwritten. An interrupted
 command resumes. The release lands in <data>/<dataset> (or dataset.root=DIR); data is ./data unless
 it or USBENCH_DATA is set.
 """
@@ -18,13 +18,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from usbench.cli.script import (
+from usbench.cli.options import (
     Options,
     add_overrides,
-    compose_for_script,
+    compose_for_verb,
     make_parser,
-    run_script,
-    split_overrides,
+    run_verb,
     write_json,
 )
 from usbench.datasets import archives, source
@@ -78,12 +77,8 @@ def count_views(dataset: DatasetConfig, root: Path) -> dict[str, dict[str, int] 
 
 def prepare(options: Options) -> None:
     """Describe, fetch, verify, unpack and count."""
-    pairs, overrides = split_overrides(options.overrides, "archive", "download")
-    paths = [Path(value).expanduser() for name, value in pairs if name == "archive"]
-    downloads = [value for name, value in pairs if name == "download"]
-    if wrong := set(downloads) - {"true", "false"}:
-        raise ConfigError(f"download={wrong.pop()}: expected true or false")
-    config = compose_for_script(overrides, options.config_dir, "prepare")
+    paths = list(options.archive)
+    config = compose_for_verb(options.overrides, options.config_dir, "prepare")
     dataset = DatasetConfig.from_mapping(config["dataset"])
     if not dataset.released:
         raise ConfigError(
@@ -92,24 +87,23 @@ def prepare(options: Options) -> None:
     root = source.release_folder(dataset, config["data"])
     listed = archives.list_archives(dataset)
     describe_release(dataset, listed, root)
-    if "true" in downloads:
+    if options.download:
         if not listed or not all(archive.url for archive in listed):
-            raise RunError(f"download=true: {dataset.name} is not open to anyone; {dataset.access}")
+            raise RunError(f"--download: {dataset.name} is not open to anyone; {dataset.access}")
         paths += [fetch(archive, root.with_name(f"{root.name}-archives")) for archive in listed]
     unpacked = [unpack_archive(path, listed, root) for path in paths]
     views = count_views(dataset, root) if root.is_dir() else {}
     if unpacked:
-        say(f"look closer: python scripts/check.py dataset={dataset.name}")
+        say(f"look closer: usbench check dataset={dataset.name}")
     names = {"dataset": dataset.name, "root": str(root)}
     write_json(options.json, {**names, "archives": unpacked, "views": views})
 
 
 def main(argv: list[str] | None = None) -> int:
     """Its exit code: 0, 1 for an archive, a host or a disk with an error, 2 for a wrong command."""
-    parser = make_parser(__doc__, "write what was found and done as JSON too")
-    add_overrides(parser, "dataset=, archive=, download=, data=")
-    return run_script(prepare, parser.parse_intermixed_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    parser = make_parser(__doc__, "write what was found and done as JSON too", "prepare")
+    add = parser.add_argument
+    add("--archive", type=Path, nargs="+", default=[], metavar="FILE", help="verify and unpack")
+    add("--download", action="store_true", help="fetch the archives first, where that is open")
+    add_overrides(parser, "dataset=, data=")
+    return run_verb(prepare, parser.parse_intermixed_args(argv))

@@ -1,11 +1,11 @@
 """Write a dataset's phantom in its release's own format, to look at or to run on.
 
-python scripts/phantom.py dataset=spinal out=DIR [task=segment|detect|all]
-[dataset.phantom.counts.train=8 …]
+    usbench phantom dataset=spinal --out DIR [task=segment|detect|all]
+                    [dataset.phantom.counts.train=8 …]
 
 DIR gets what <data>/<dataset>/ would hold, for all tasks of the dataset unless one is named. It
 must be new or empty, and is written whole or not at all. Everything else is an override of the
-configuration, as in python -m usbench.
+configuration, as of a run.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from usbench.cli.script import (
+from usbench.cli.options import (
     Options,
     add_overrides,
-    compose_for_script,
+    compose_for_verb,
     encode_json,
     make_parser,
     new_folder,
-    run_script,
+    run_verb,
     split_overrides,
     write_json,
 )
@@ -80,16 +80,11 @@ def is_written(layout: Layout, folder: Path) -> bool:
 
 def run(options: Options) -> None:
     """Draw, write, show."""
-    pairs, overrides = split_overrides(options.overrides, "out", "task")
-    values = {"task": "all", **dict(pairs)}
-    if not values.get("out"):
-        raise ConfigError(
-            "expected out=DIR, the new folder to write into; see python scripts/phantom.py --help"
-        )
-    out = Path(values["out"]).resolve()
-    composed = compose_for_script(overrides, options.config_dir, "phantom")
+    pairs, overrides = split_overrides(options.overrides, "task")
+    out = options.out.resolve()
+    composed = compose_for_verb(overrides, options.config_dir, "phantom")
     dataset = DatasetConfig.from_mapping(composed["dataset"])
-    layouts = build_layouts(dataset, values["task"])
+    layouts = build_layouts(dataset, dict(pairs).get("task", "all"))
     with new_folder(out) as folder:
         counts = write_views(dataset, layouts, folder)
         facts = {"dataset": dataset.name, "counts": counts, "phantom": dataset.phantom}
@@ -105,10 +100,8 @@ def run(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Its exit code: 0, 1 where the folder can't be written, 2 for a wrong configuration."""
-    parser = make_parser(__doc__, "write the counts per task and split as JSON too")
-    add_overrides(parser, "dataset=, out=, task=")
-    return run_script(run, parser.parse_intermixed_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    parser = make_parser(__doc__, "write the counts per task and split as JSON too", "phantom")
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    add_overrides(parser, "dataset=, task=")
+    return run_verb(run, parser.parse_intermixed_args(argv))

@@ -1,18 +1,18 @@
 """Make pictures and curves of finished runs, for their results' pages.
 
-    python scripts/gallery.py RESULT… [--data DIR] [--runs DIR] [--results DIR] [--json FILE]
+    usbench gallery RESULT… [--data DIR] [--runs DIR] [--results DIR] [--json FILE]
 
 RESULT is a result's file or its run id. The worst, median and best test case, with target and
 prediction, are written beside each result. A run on real images that may be shown (redistribute:
 images) does this at its end; this is for older ones. Nothing is trained, no result is changed.
-scripts/leaderboard.py then shows them.
+usbench leaderboard then shows them.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from usbench.cli.script import Options, make_parser, run_script, write_json
+from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import open_stored_run
 from usbench.io.console import say, track
@@ -47,13 +47,9 @@ def make(options: Options) -> None:
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run or data, 2 for other results."""
     parser = make_parser(
-        __doc__, "write what was chosen as JSON too", __file__, ("results", "runs")
+        __doc__, "write what was chosen as JSON too", "gallery", ("results", "runs")
     )
     add = parser.add_argument
     add("result", metavar="RESULT", nargs="+", help="a result's file, or its run id")
     add("--data", type=Path, metavar="DIR", help="releases; default: where the run found them")
-    return run_script(make, parser.parse_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(make, parser.parse_args(argv))

@@ -1,6 +1,6 @@
 """Score one result's stored predictions under every protocol of its task, side by side.
 
-    python scripts/explain.py RESULT [--results DIR] [--runs DIR] [--class NAME] [--json FILE]
+    usbench explain RESULT [--results DIR] [--runs DIR] [--class NAME] [--json FILE]
 
 RESULT is a result's file or its run id. For masks it also shows HD95 as three packages define it,
 for boxes the implantability score of Kumar et al. 2025. Nothing is trained, no result is changed.
@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from usbench.cli.script import Options, make_parser, run_script, write_json
+from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import open_stored_run
 from usbench.evaluate.sanity import every_protocol
@@ -138,11 +138,7 @@ def explain(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run or data, 2 for a bad class."""
-    parser = make_parser(__doc__, "write the scores as JSON too", __file__, ("results", "runs"))
+    parser = make_parser(__doc__, "write the scores as JSON too", "explain", ("results", "runs"))
     parser.add_argument("result", metavar="RESULT", help="a result's file, or its run id")
     parser.add_argument("--class", dest="label", metavar="NAME", help="the scores of one class")
-    return run_script(explain, parser.parse_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(explain, parser.parse_args(argv))

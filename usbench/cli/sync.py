@@ -1,6 +1,6 @@
 """Send MLflow what it lacks: of killed runs, and of runs that trained while it didn't answer.
 
-    python scripts/sync_mlflow.py [--runs DIR] [--json FILE] [RUN_ID …]
+    usbench sync [--runs DIR] [--json FILE] [RUN_ID …]
 
 The store is MLFLOW_TRACKING_URI, else the SQLite file below runs. Curves come from a run's log.csv;
 how it ended, its result and overlays from its mlflow.json, which is removed once everything was
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from usbench.cli.script import Options, make_parser, run_script, write_json
+from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import UsbenchError
 from usbench.io.console import say, track, warn
 from usbench.runner.tracking.background import Sent, send_run, unsent_runs
@@ -47,11 +47,7 @@ def sync(options: Options) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where the store can't be used or a run couldn't be sent."""
-    parser = make_parser(__doc__, "write what was done as JSON too", __file__, ("runs",))
+    parser = make_parser(__doc__, "write what was done as JSON too", "sync", ("runs",))
     every_run = "of runs; default: every run that has something unsent"
     parser.add_argument("run_ids", nargs="*", metavar="RUN_ID", help=every_run)
-    return run_script(sync, parser.parse_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(sync, parser.parse_args(argv))

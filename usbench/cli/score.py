@@ -1,11 +1,11 @@
 """Score others' predictions by the same scorers that runs are scored by. No torch is loaded.
 
-    python scripts/score.py segment --targets DIR --predictions DIR --classes nerve,vessel
-    python scripts/score.py detect --targets gt.json --predictions dt.json        COCO's files
-    python scripts/score.py detect --targets DIR --predictions DIR                YOLO txt
-    python scripts/score.py landmark --targets gt.json --predictions dt.json    Unity label JSON
+    usbench score --task segment --targets DIR --predictions DIR --classes nerve,vessel
+    usbench score --task detect --targets gt.json --predictions dt.json      COCO's files
+    usbench score --task detect --targets DIR --predictions DIR              YOLO txt
+    usbench score --task landmark --targets gt.json --predictions dt.json    Unity label JSON
 
-    python scripts/score.py segment --dataset usgra --data DIR --predictions DIR --name "our model"
+    usbench score --task segment --dataset usgra --data DIR --predictions DIR --name "our model"
 
 The last is scored on a dataset's test split and enters the leaderboard as an external row. Masks
 are index PNGs of one stem, 0 = background. An image without a prediction is scored as one in which
@@ -15,18 +15,17 @@ nothing was predicted, and counted; --strict refuses it. --group says which imag
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from usbench.cli.script import (
+from usbench.cli.options import (
     MODELS,
     Options,
-    compose_for_script,
+    compose_for_verb,
     make_parser,
-    run_script,
+    run_verb,
     write_json,
 )
 from usbench.errors import ConfigError
@@ -44,6 +43,13 @@ from usbench.runner.resolve import resolve_config
 from usbench.types import Task
 
 FOLDERS = ("data", "results", "runs")
+TASKS_OF: Mapping[str, tuple[Task, ...]] = {  # options that not every task takes
+    "classes": ("segment", "detect"),
+    "spacing_mm": ("segment",),
+    "tolerance_mm": ("segment",),
+    "tolerance_px": ("segment",),
+    "ignore": ("segment",),
+}
 SCORERS: dict[Task, Callable[..., Scorer]] = {
     "segment": SegmentScorer,
     "detect": DetectScorer,
@@ -64,30 +70,6 @@ class ScoredFiles:
     primary: str
 
 
-def add_options(parser: argparse.ArgumentParser, task: Task) -> None:
-    """Add a task's options."""
-    group = parser.add_mutually_exclusive_group(required=True)
-    group.add_argument("--targets", type=Path, metavar="PATH", help="the targets")
-    group.add_argument("--dataset", metavar="NAME", help="a dataset of ours: its test split")
-    add = parser.add_argument
-    add("--name", metavar="NAME", help="with --dataset: the name of the row")
-    for folder in FOLDERS:
-        add(f"--{folder}", type=Path, metavar="DIR", help=f"with --dataset: default: {folder}")
-    add("--predictions", type=Path, required=True, metavar="PATH")
-    add("--strict", action="store_true", help="refuse an image without a prediction")
-    add("--group", metavar="REGEX", help="its first group, in an image's name, is its group")
-    reporting = "the reporting protocol, then others; may be repeated"
-    add("--protocol", action="append", metavar="NAME", help=reporting)
-    add("--json", type=Path, metavar="FILE", help="write every score and case")
-    if task != "landmark":
-        add("--classes", default="", metavar="a,b", help="names of class 1, 2, … (YOLO: 0, …)")
-    if task == "segment":
-        add("--spacing-mm", metavar="ROW,COLUMN", help="the length of a pixel's sides")
-        add("--tolerance-mm", type=float, metavar="MM", help="of the surface Dice in mm")
-        add("--tolerance-px", type=float, metavar="PX", help="of the surface Dice in px (2)")
-        add("--ignore", type=int, metavar="VALUE", help="target pixels that count nowhere")
-
-
 # ---- files
 
 
@@ -97,7 +79,7 @@ def open_pairs(options: Options) -> files.Pairs:
     if options.task == "landmark":
         pairs = files.pair_landmarks(targets, predictions, strict)
     else:
-        classes = list(filter(None, options.classes.split(",")))
+        classes = list(filter(None, (options.classes or "").split(",")))
         if options.task == "segment":
             pairs = files.pair_masks(targets, predictions, classes, options.ignore, strict)
         else:
@@ -215,12 +197,12 @@ def score_on_dataset(options: Options) -> None:
     for key in FOLDERS:
         if folder := getattr(options, key):
             overrides.append(f"{key}={folder}")
-    config = resolve_config(compose_for_script(overrides, None, "score"))
+    config = resolve_config(compose_for_verb(overrides, None, "score"))
     row = external.score_external(config, options.predictions, options.name, options.strict)
     images = row.result.data.counts["test"]
     groups = next(iter(row.result.scores.values())).groups
     show(options.task, row.result.protocols, images, groups, row.missing)
-    say(f"result: {row.path}; python scripts/leaderboard.py adds it to the leaderboard")
+    say(f"result: {row.path}; usbench leaderboard adds it to the leaderboard")
     write_json(options.json, {**row.result.to_json(), "cases": row.scores.cases})
 
 
@@ -244,20 +226,42 @@ def score(options: Options) -> None:
     write_json(options.json, content)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """The command; its exit code: 0, 1 for files that can't be scored, 2 for wrong options."""
-    parser = make_parser(__doc__)
-    tasks = parser.add_subparsers(dest="task", required=True, metavar="segment|detect|landmark")
-    for task in MODELS:
-        add_options(tasks.add_parser(task, help=f"see python scripts/score.py {task} --help"), task)
+def parse_arguments(argv: list[str] | None) -> Options:
+    """Parse the command line; an option that the task doesn't take is an error."""
+    parser = make_parser(__doc__, "write every score and case", "score")
+    add = parser.add_argument
+    add("--task", choices=list(MODELS), required=True, help="what the files hold")
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument("--targets", type=Path, metavar="PATH", help="the targets")
+    group.add_argument("--dataset", metavar="NAME", help="a dataset of ours: its test split")
+    add("--predictions", type=Path, required=True, metavar="PATH")
+    add("--name", metavar="NAME", help="with --dataset: the name of the row")
+    for folder in FOLDERS:
+        add(f"--{folder}", type=Path, metavar="DIR", help=f"with --dataset: default: {folder}")
+    add("--strict", action="store_true", help="refuse an image without a prediction")
+    add("--group", metavar="REGEX", help="its first group, in an image's name, is its group")
+    reporting = "the reporting protocol, then others; may be repeated"
+    add("--protocol", action="append", metavar="NAME", help=reporting)
+    add("--classes", metavar="a,b", help="segment, detect: class 1, 2, … (YOLO: 0, …)")
+    add("--spacing-mm", metavar="ROW,COLUMN", help="segment: the length of a pixel's sides")
+    add("--tolerance-mm", type=float, metavar="MM", help="segment: of the surface Dice in mm")
+    add("--tolerance-px", type=float, metavar="PX", help="segment: of the surface Dice in px (2)")
+    add("--ignore", type=int, metavar="VALUE", help="segment: target pixels that count nowhere")
     options = parser.parse_args(argv)
-    for name in ("name", *FOLDERS):
-        if options.targets and getattr(options, name) is not None:
-            parser.error(f"--{name} goes with --dataset")
+    for name, value in vars(options).items():
+        option = f"--{name.replace('_', '-')}"
+        if value is None:
+            continue
+        if options.targets and name in ("name", *FOLDERS):
+            parser.error(f"{option} goes with --dataset")
+        if options.task not in TASKS_OF.get(name, MODELS):
+            parser.error(f"{option} goes with --task {' or '.join(TASKS_OF[name])}")
     if options.dataset and not options.name:
         parser.error("--dataset needs --name: the name of the row")
-    return run_script(score_on_dataset if options.dataset else score, options)
+    return options
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+def main(argv: list[str] | None = None) -> int:
+    """The command; its exit code: 0, 1 for files that can't be scored, 2 for wrong options."""
+    options = parse_arguments(argv)
+    return run_verb(score_on_dataset if options.dataset else score, options)

@@ -1,6 +1,6 @@
 """Score a dataset's two annotators against each other, from their label files alone.
 
-    python scripts/interrater.py dataset=kidney data=DIR [results=DIR] [--json FILE]
+    usbench interrater dataset=kidney data=DIR [results=DIR] [--json FILE]
 
 No image is needed. A line per class: Dice under our protocol and under the release's own, with 95 %
 intervals by cluster bootstrap over groups (patients), and the Dice of those images where both have
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from usbench.cli.script import Options, add_overrides, compose_for_script, make_parser, run_script
+from usbench.cli.options import Options, add_overrides, compose_for_verb, make_parser, run_verb
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
@@ -25,9 +25,7 @@ from usbench.runner.resolve import metric_node
 
 def compare(options: Options) -> None:
     """Compare, show, save."""
-    config = compose_for_script(
-        ["model=unet", *options.overrides], options.config_dir, "interrater"
-    )
+    config = compose_for_verb(["model=unet", *options.overrides], options.config_dir, "interrater")
     dataset = DatasetConfig.from_mapping(config["dataset"])
     if "segment" not in dataset.views:
         raise ConfigError(
@@ -59,10 +57,6 @@ def compare(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for damaged files, 2 for a wrong configuration."""
-    parser = make_parser(__doc__, "write the result as JSON here too")
+    parser = make_parser(__doc__, "write the result as JSON here too", "interrater")
     add_overrides(parser, "dataset=, data=, results=")
-    return run_script(compare, parser.parse_intermixed_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(compare, parser.parse_intermixed_args(argv))

@@ -1,6 +1,6 @@
 """How far is a sweep? Its runs and their states, read from results and locks, on any host.
 
-    python scripts/status.py [--runs DIR] [--plan FILE] [--watch] [--json FILE]
+    usbench status [--runs DIR] [--plan FILE] [--watch] [--json FILE]
 
 Shows the sweep that was planned last below runs; --plan takes an earlier one
 (runs/sweep/plan-*.json), --watch looks again every two seconds until nothing is left to be done.
@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.live import Live
 from rich.table import Table
 
-from usbench.cli.script import Options, make_parser, run_script, write_json
+from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.io.console import out, say
 from usbench.runner.status import run_statuses
 from usbench.sweep.jobs import PlannedJob, read_plan
@@ -106,13 +106,9 @@ def status(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code."""
-    parser = make_parser(__doc__, "write the states as JSON too")
+    parser = make_parser(__doc__, "write the states as JSON too", "status")
     add = parser.add_argument
     add("--runs", type=Path, default="runs", metavar="DIR", help="default: %(default)s")
     add("--plan", type=Path, metavar="FILE", help="default: the newest below runs/sweep")
     add("--watch", action="store_true", help="look every two seconds until the sweep is over")
-    return run_script(status, parser.parse_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(status, parser.parse_args(argv))

@@ -1,13 +1,13 @@
 """The catalogue of public ultrasound datasets and models: cards, their sources, and scores.
 
-    python scripts/catalogue.py                         regenerate results/CATALOGUE.md and .csv
-    python scripts/catalogue.py --check                 write nothing; exit 1 where they differ
-    python scripts/catalogue.py list --anatomy heart --access open
-    python scripts/catalogue.py list --models --task segment --runnable
-    python scripts/catalogue.py show usgra              a whole card, and its score's parts
-    python scripts/catalogue.py score                   all scores; score NAME: one, by criterion
-    python scripts/catalogue.py score --rubric sonodqs  by another rubric
-    python scripts/catalogue.py validate                check all cards and rubrics
+    usbench catalogue                         regenerate results/CATALOGUE.md and .csv
+    usbench catalogue --check                 write nothing; exit 1 where they differ
+    usbench catalogue list --anatomy heart --access open
+    usbench catalogue list --models --task segment --runnable
+    usbench catalogue show usgra              a whole card, and its score's parts
+    usbench catalogue score                   all scores; score NAME: one, by criterion
+    usbench catalogue score --rubric sonodqs  by another rubric
+    usbench catalogue validate                check all cards and rubrics
 
 The cards are datasets.yaml and models.yaml of usbench/catalogue, the rubrics its rubrics/*.yaml;
 --cards DIR takes a folder of your own with the same layout (without rubrics: ours). An unknown
@@ -26,12 +26,11 @@ from usbench.catalogue import cards, flat, tables
 from usbench.catalogue.cards import Card, Cards, Filter, Kind, allowed_values, fields_of
 from usbench.catalogue.rubrics import Rubric, load_rubrics
 from usbench.catalogue.scoring import RUBRIC, Score, require_criteria, score
-from usbench.cli.script import Options, differing_files, make_parser, run_script, write_json
+from usbench.cli.options import Options, differing_files, make_parser, run_verb, write_json
 from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
 from usbench.io.files import write_all
 
-ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("write", "list", "show", "score", "validate")
 OPTIONS_OF = {  # option → the commands that take it
     **dict.fromkeys(("anatomy", "task", "access", "licence", "runnable", "models"), ("list",)),
@@ -65,7 +64,7 @@ class Catalogue:
 
 def parse_arguments(argv: list[str] | None) -> Options:
     """Parse the command line; an option that the command doesn't take is an error."""
-    parser = make_parser(__doc__, "write what is shown as JSON too; write, validate: everything")
+    parser = make_parser(__doc__, "write what is shown, or everything, as JSON too", "catalogue")
     add = parser.add_argument
     add("command", nargs="?", choices=COMMANDS, default="write", help="default: %(default)s")
     add("name", nargs="?", metavar="NAME", help="show, score: id, key or name of a card")
@@ -77,7 +76,7 @@ def parse_arguments(argv: list[str] | None) -> Options:
     add("--models", action="store_true", help="list: models instead of datasets")
     add("--rubric", metavar="NAME", help="show, score: default usbench-dataset and usbench-model")
     add("--check", action="store_true", help="write: only compare; exit 1 where files differ")
-    add("--results", type=Path, metavar="DIR", help="write: default results/ of the checkout")
+    add("--results", type=Path, metavar="DIR", help="write: default results")
     add("--cards", type=Path, default=cards.SHIPPED, metavar="DIR", help="a folder of cards")
     options = parser.parse_args(argv)
     command = options.command
@@ -103,7 +102,7 @@ def parse_arguments(argv: list[str] | None) -> Options:
 
 def write(options: Options, catalogue: Catalogue) -> int:
     """Regenerate the files, or with --check report which differ; the exit code."""
-    folder = options.results or ROOT / "results"
+    folder = options.results or Path("results")
     content = (catalogue.cards, catalogue.rubrics)
     files = {
         folder / "CATALOGUE.md": tables.format_markdown(*content).encode(),
@@ -116,7 +115,7 @@ def write(options: Options, catalogue: Catalogue) -> int:
         return 0
     differing = differing_files(files)
     for path in differing:
-        warn(f"{path}: isn't what the cards give; run python scripts/catalogue.py")
+        warn(f"{path}: isn't what the cards give; run usbench catalogue")
     if not differing:
         say(f"{names}: up to date")
     return 1 if differing else 0
@@ -229,8 +228,4 @@ def run(options: Options) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    return run_script(run, parse_arguments(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(run, parse_arguments(argv))

@@ -1,6 +1,6 @@
 """Is one model better than another? Paired tests on the same cases, with ranks that show ties.
 
-    python scripts/compare.py RESULT RESULT [RESULT …] [--results DIR] [--json FILE]
+    usbench compare RESULT RESULT [RESULT …] [--results DIR] [--json FILE]
 
 A RESULT is a result's file or its run id; seeds of one recipe count as one model. Everything comes
 from the case tables beside the results: no images, no predictions. Masks are compared by Dice,
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from usbench.cli.script import Options, make_parser, run_script, write_json
+from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
 from usbench.leaderboard.comparison import DESCRIPTIONS, Comparison, compare_models, load_models
@@ -94,10 +94,6 @@ def format_ends(low: float | None, high: float | None, digits: int) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 for results that can't be compared, 2 for fewer than two models."""
-    parser = make_parser(__doc__, "write everything as JSON too", __file__, ("results",))
+    parser = make_parser(__doc__, "write everything as JSON too", "compare", ("results",))
     parser.add_argument("result", nargs="+", metavar="RESULT", help="a result's file, or its id")
-    return run_script(compare, parser.parse_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(compare, parser.parse_args(argv))

@@ -1,6 +1,6 @@
 """Check a protocol and the data with baselines: each against what it must score on a test split.
 
-    python scripts/sanity.py dataset=usgra [task=segment|detect|landmark] [data=DIR] [--json FILE]
+    usbench sanity dataset=usgra [task=segment|detect|landmark] [data=DIR] [--json FILE]
 
 target must reach the target score of every protocol; flipped (the mirror image's target) and
 shuffled (another image's) must score lower; prior (the training targets' mean, whatever the image)
@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from usbench.cli.script import (
+from usbench.cli.options import (
     MODELS,
     Options,
     add_overrides,
-    compose_for_script,
+    compose_for_verb,
     make_parser,
-    run_script,
+    run_verb,
     split_overrides,
     write_json,
 )
@@ -37,7 +37,7 @@ def resolve_configs(arguments: Sequence[str], config_dir: Path | None) -> list[R
     """A configuration for the task that was asked for, or for each that the dataset has."""
     pairs, overrides = split_overrides(arguments, "task")
     tasks = [task for _, task in pairs]
-    views = compose_for_script(overrides, config_dir, "sanity")["dataset"]["views"]
+    views = compose_for_verb(overrides, config_dir, "sanity")["dataset"]["views"]
     for task in tasks:
         if task not in views:
             raise ConfigError(f"task={task}: expected one of {', '.join(views)}")
@@ -45,7 +45,7 @@ def resolve_configs(arguments: Sequence[str], config_dir: Path | None) -> list[R
     for task, model in MODELS.items():
         if task in (tasks or views):
             keys = [f"model={model}", "tracking=none", *overrides]
-            configs.append(resolve_config(compose_for_script(keys, config_dir, "sanity")))
+            configs.append(resolve_config(compose_for_verb(keys, config_dir, "sanity")))
     return configs
 
 
@@ -94,10 +94,6 @@ def run(options: Options) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where a baseline fails, 2 for a wrong configuration."""
-    parser = make_parser(__doc__, "write every baseline's scores as JSON too")
+    parser = make_parser(__doc__, "write every baseline's scores as JSON too", "sanity")
     add_overrides(parser, "dataset=, task=")
-    return run_script(run, parser.parse_intermixed_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(run, parser.parse_intermixed_args(argv))

@@ -1,6 +1,6 @@
 """Do the run of a result once more in a new process, and compare what comes out.
 
-    python scripts/reproduce.py RESULT [--data DIR] [--weights FILE] [--folder DIR] [--results DIR]
+    usbench reproduce RESULT [--data DIR] [--weights FILE] [--folder DIR] [--results DIR]
 
 RESULT is a result's file or its run id. Configuration, seed, precision and threads are the
 result's; the data must have its fingerprint (a phantom is drawn again and needs none). Verdict:
@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from usbench.cli.script import Options, make_parser, run_script, write_json
+from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.evaluate import reproduce as reproduction
 from usbench.io.console import say, table
 from usbench.results import store
@@ -49,14 +49,10 @@ def reproduce(options: Options) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where it differs or can't be done here, 2 for others."""
-    parser = make_parser(__doc__, "write the comparison as JSON too", __file__, ("results",))
+    parser = make_parser(__doc__, "write the comparison as JSON too", "reproduce", ("results",))
     add = parser.add_argument
     add("result", metavar="RESULT", help="a result's file, or its run id")
     add("--data", type=Path, metavar="DIR", help="releases; default: USBENCH_DATA, else data")
     add("--weights", type=Path, metavar="FILE", help="the starting weights, if the run had some")
     add("--folder", type=Path, metavar="DIR", help="keep the run here, to resume it")
-    return run_script(reproduce, parser.parse_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(reproduce, parser.parse_args(argv))

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from usbench.cli.script import Options, differing_files, encode_json, make_parser, run_script
+from usbench.cli.options import Options, differing_files, encode_json, make_parser, run_verb
 from usbench.errors import RunError
 from usbench.io import console
+from usbench.io.config import conf_dir
 from usbench.io.files import write_all
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import open_cache
@@ -119,7 +120,7 @@ def render_stale(
 def check_files(differing: Sequence[Path], folder: Path) -> int:
     """0 where all files are up to date, else 1 and a line for each that isn't."""
     for path in differing:
-        console.warn(f"{path}: not what the results give; run python scripts/leaderboard.py")
+        console.warn(f"{path}: not what the results give; run usbench leaderboard")
     if not differing:
         console.say(f"{folder}: the leaderboard and its pages are up to date")
     return 1 if differing else 0
@@ -136,9 +137,9 @@ def rows_to_json(rows: Sequence[Row]) -> bytes:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 for damaged or differing files, 2 for wrong options."""
-    folders = ("results", "conf", "runs")
-    parser = make_parser(__doc__, "write the rows as JSON too", __file__, folders)
+    parser = make_parser(__doc__, "write the rows as JSON too", "leaderboard", ("results", "runs"))
     add = parser.add_argument
+    add("--conf", type=Path, default=conf_dir(), metavar="DIR", help="of the published rows")
     add("--check", action="store_true", help="write nothing; exit 1 where the files there differ")
     add("--phantom", action="store_true", help="that of phantoms, results/phantom/LEADERBOARD.*")
     add("--rescore", action="store_true", help="first score our runs' stored predictions again")
@@ -148,8 +149,4 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--picture shows results on real images: leave --phantom out")
     if options.check and (options.json or options.picture or options.rescore):
         parser.error("--check writes nothing: leave --json, --picture and --rescore out")
-    return run_script(regenerate, options)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_verb(regenerate, options)

@@ -1,4 +1,4 @@
-"""What scripts share: options, overrides → a configuration, JSON output, errors → an exit code."""
+"""What verbs share: options, overrides → a configuration, JSON output, errors → an exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from usbench.errors import ConfigError, RunError, UsbenchError
 from usbench.io.console import warn
@@ -23,28 +23,38 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Options = argparse.Namespace  # a parsed command line
-# A model of each task, for scripts that build none: only its task counts.
+# A model of each task, for verbs that build none: only its task counts.
 MODELS: dict[Task, str] = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and leave with exit code 2."""
+        warn(f"{self.prog}: {message}; see {self.prog} --help")
+        raise SystemExit(2)
+
+
 def make_parser(
-    description: str | None, json_help: str = "", script: str = "", folders: Sequence[str] = ()
+    description: str | None, json_help: str = "", verb: str = "", folders: Sequence[str] = ()
 ) -> argparse.ArgumentParser:
-    """A script's parser with the options that many scripts have.
+    """A parser with the options that many verbs have.
 
     Args:
-        description: the script's docstring, shown as it is.
+        description: the module's docstring, shown as it is.
         json_help: what --json FILE writes; "": there is no such option.
-        script: the script's file, for the next one.
-        folders: options for folders; by default those of the checkout that the script is in.
+        verb: of the command; "": a script of its own.
+        folders: options for folders of these names, which lie in the working directory.
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog=f"usbench {verb}" if verb else None,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add, shown = parser.add_argument, "default: %(default)s"
+    add = parser.add_argument
     for name in folders:
-        default = Path(script).resolve().parent.parent / name
-        add(f"--{name}", type=Path, default=default, metavar="DIR", help=shown)
+        add(f"--{name}", type=Path, default=name, metavar="DIR", help="default: %(default)s")
     if json_help:
         add("--json", type=Path, metavar="FILE", help=json_help)
     return parser
@@ -52,9 +62,21 @@ def make_parser(
 
 def add_overrides(parser: argparse.ArgumentParser, keys: str) -> None:
     """Add overrides of the configuration, and --config-dir. keys: the main ones, for --help."""
-    add = parser.add_argument
-    add("overrides", nargs="*", metavar="KEY=VALUE", help=f"{keys} and other overrides")
-    add("--config-dir", type=Path, metavar="DIR", help="a folder of configuration of your own")
+    help_text = f"{keys} and other overrides"
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=help_text)
+    add_config_dir(parser)
+
+
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """Add --config-dir."""
+    add, help_text = parser.add_argument, "configuration of your own; default: USBENCH_CONFIG"
+    add("--config-dir", type=Path, default=own_config_dir(), metavar="DIR", help=help_text)
+
+
+def own_config_dir() -> Path | None:
+    """The folder of configuration that USBENCH_CONFIG names."""
+    folder = os.environ.get("USBENCH_CONFIG")
+    return Path(folder) if folder else None
 
 
 def add_numbers(parser: argparse.ArgumentParser, **defaults: int) -> None:
@@ -67,7 +89,7 @@ def add_numbers(parser: argparse.ArgumentParser, **defaults: int) -> None:
 def split_overrides(
     overrides: Sequence[str], *names: str
 ) -> tuple[list[tuple[str, str]], list[str]]:
-    """Separate a script's overrides from Hydra's: ([(name, value)] of these names, the rest)."""
+    """Separate a verb's overrides from Hydra's: ([(name, value)] of these names, the rest)."""
     pairs, rest = [], []
     for override in overrides:
         name, _, value = override.partition("=")
@@ -78,13 +100,13 @@ def split_overrides(
     return pairs, rest
 
 
-def compose_for_script(overrides: Sequence[str], config_dir: Path | None, script: str) -> Composed:
+def compose_for_verb(overrides: Sequence[str], config_dir: Path | None, verb: str) -> Composed:
     """The configuration that `python -m usbench` would have.
 
     Args:
         overrides: KEY=VALUE.
         config_dir: a further folder of configuration.
-        script: the script's name, for the message.
+        verb: for the message.
 
     Raises:
         ConfigError: no dataset is named, or the overrides don't compose.
@@ -92,7 +114,7 @@ def compose_for_script(overrides: Sequence[str], config_dir: Path | None, script
     from usbench.io.config import compose_alone  # Hydra is slow to import
 
     if not any(override.startswith("dataset=") for override in overrides):
-        raise ConfigError(f"expected dataset=…; see python scripts/{script}.py --help")
+        raise ConfigError(f"expected dataset=…; see usbench {verb} --help")
     return compose_alone(overrides, config_dir)
 
 
@@ -131,7 +153,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     try:
         if out.exists() and any(out.iterdir()):
             raise RunError(
-                f"{out}: expected a new or empty folder, got files in it; take another out="
+                f"{out}: expected a new or empty folder, got files in it; choose another --out"
             )
         beside.mkdir(parents=True)
         yield beside
@@ -145,7 +167,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def run_script(command: Callable[[Options], int | None], options: Options) -> int:
+def run_verb(command: Callable[[Options], int | None], options: Options) -> int:
     """Run a command; an error is one line on stderr.
 
     Returns:

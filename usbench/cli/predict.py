@@ -1,8 +1,8 @@
 """Predict any folder of images with a finished run's model: JSON, masks and pictures.
 
-    python scripts/predict.py RESULT images=DIR out=DIR [device=cpu] [--results DIR] [--runs DIR]
+    usbench predict RESULT --images DIR --out DIR [--device cpu] [--results DIR] [--runs DIR]
 
-RESULT is a result's file or its run id. Below out: predictions.json and images.json (COCO results,
+RESULT is a result's file or its run id. Below --out: predictions.json and images.json (COCO results,
 or label JSON of landmarks, as a run writes them), categories.json, overlays/NAME.jpg, and of masks
 masks/NAME.png (index, 0 = background) where the classes exclude each other, else
 masks/CLASS/NAME.png (0 and 255).
@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from usbench.cli.script import (
+from usbench.cli.options import (
     Options,
     encode_json,
     make_parser,
     new_folder,
-    run_script,
-    split_overrides,
+    run_verb,
 )
 from usbench.datasets.codecs import coco, image, label_png, unity_predictions
 from usbench.datasets.layouts.folders import list_files
@@ -40,19 +39,7 @@ from usbench.types import Masks, Model
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
-def parse_keys(overrides: Sequence[str]) -> dict[str, str]:
-    """images, out and device by name. Raises ConfigError for an unknown or missing one."""
-    pairs, rest = split_overrides(overrides, "images", "out", "device")
-    if rest:
-        raise ConfigError(f"{rest[0]}: expected images=DIR, out=DIR or device=…")
-    values = {"device": "auto", **dict(pairs)}
-    for name in ("images", "out"):
-        if not values.get(name):
-            raise ConfigError(f"{name}=DIR is missing; see python scripts/predict.py --help")
-    return values
-
-
-def restore(options: Options, device: str) -> tuple[Model, RunConfig]:
+def restore(options: Options) -> tuple[Model, RunConfig]:
     """The model of a result with its trained weights, and the configuration of its training."""
     from usbench.runner.experiment import restore_model  # imports torch
 
@@ -64,7 +51,7 @@ def restore(options: Options, device: str) -> tuple[Model, RunConfig]:
         )
     run_id = result.config["transfer"]["run_id"] if result.trained_on else result.run_id
     config = find_run_config(replace(result, run_id=run_id), options.runs)
-    config = replace(config, device=machine.resolve_device(device), threads=machine.cores())
+    config = replace(config, device=machine.resolve_device(options.device), threads=machine.cores())
     if config.device.split(":")[0] != result.device:
         config = replace(config, precision="fp32")
     return restore_model(config), config
@@ -72,12 +59,11 @@ def restore(options: Options, device: str) -> tuple[Model, RunConfig]:
 
 def predict(options: Options) -> None:
     """Predict, write, show."""
-    values = parse_keys(options.keys)
-    out, files = Path(values["out"]), list_files(Path(values["images"]), *SUFFIXES)
+    out, files = options.out, list_files(options.images, *SUFFIXES)
     if not files:
-        raise DataError(f"{values['images']}: expected images ({', '.join(SUFFIXES)}), got none")
-    model, config = restore(options, values["device"])
+        raise DataError(f"{options.images}: expected images ({', '.join(SUFFIXES)}), got none")
     with new_folder(out) as folder:
+        model, config = restore(options)
         write_all_predictions(folder, files, model, config)
     say(f"{out}: predictions of {len(files)} images, with pictures in {out / 'overlays'}")
 
@@ -122,12 +108,10 @@ def write_masks(
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for missing images or a missing run, 2 for wrong words."""
-    parser = make_parser(__doc__, script=__file__, folders=("results", "runs"))
+    parser = make_parser(__doc__, verb="predict", folders=("results", "runs"))
     add = parser.add_argument
     add("result", metavar="RESULT", help="a result's file, or its run id")
-    add("keys", nargs="*", metavar="KEY=VALUE", help="images=DIR out=DIR device=auto|cpu|cuda")
-    return run_script(predict, parser.parse_intermixed_args(argv))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    add("--images", type=Path, required=True, metavar="DIR", help="a folder of images")
+    add("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    add("--device", default="auto", help="auto | cpu | cuda | cuda:1; default: %(default)s")
+    return run_verb(predict, parser.parse_args(argv))

@@ -1,0 +1,76 @@
+"""The verbs of the command: which there are, help, and how one is run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from importlib import import_module
+
+from usbench.io.console import say, warn
+
+GROUPS = {  # verb → what it does, as `usbench --help` groups them
+    "run": {
+        "prepare": "verify and unpack a release, or fetch it where that is open",
+        "phantom": "write a dataset's phantom, in its release's own format",
+        "check": "check a release: images, labels, counts, groups, near-duplicates",
+        "predict": "predict a folder of images with a finished run's model",
+        "evaluate": "score a finished run's model on another dataset",
+        "reproduce": "do a result's run once more, and compare",
+        "status": "show how far a sweep is",
+        "sync": "send MLflow what it lacks",
+    },
+    "look": {
+        "list": "list the datasets, models and metrics",
+        "score": "score predictions made elsewhere",
+        "explain": "score one result under every protocol",
+        "compare": "test whether one model is better than another",
+        "sanity": "check a protocol and the data with baselines",
+        "interrater": "score two annotators against each other",
+        "catalogue": "search the catalogue of public datasets and models",
+    },
+    "share": {
+        "leaderboard": "regenerate the leaderboard from the results",
+        "gallery": "make the pictures and curves of a result's page",
+        "serve": "serve the leaderboard's page on this machine",
+    },
+}
+VERBS = frozenset().union(*GROUPS.values())
+USAGE = """\
+usage: usbench KEY=VALUE …       one run: train, predict, score, save the result
+       usbench -m KEY=A,B …      a sweep over values
+       usbench VERB …            everything else; usbench VERB --help says more
+
+main keys: dataset=  model=  recipe=  seed=  fold=  task=  data=  source=  device=  precision=
+           runs=  results=  overwrite=  (usbench dataset=phantom --help shows all)
+"""
+MODULES = {"list": "listing"}  # a module can't have the verb's name
+
+
+def dispatch(arguments: Sequence[str]) -> int | None:
+    """Do what a command line without Hydra's overrides says.
+
+    Returns:
+        The exit code; None where the arguments are Hydra's.
+    """
+    first = arguments[0] if arguments else ""
+    if first in VERBS:
+        verb = import_module(f"usbench.cli.{MODULES.get(first, first)}")
+        code: int = verb.main(list(arguments[1:]))
+        return code
+    if list(arguments) in (["--help"], ["-h"]):
+        show_help()
+        return 0
+    if first and not first.startswith("-") and "=" not in first and not first.startswith("~"):
+        nearest = difflib.get_close_matches(first, VERBS, 1, cutoff=0)[0]
+        warn(f"{first}: expected KEY=VALUE or a verb; did you mean {nearest}? See usbench --help")
+        return 2
+    return None
+
+
+def show_help() -> None:
+    """The verbs by group, and the main keys."""
+    say(USAGE)
+    for group, verbs in GROUPS.items():
+        say(f"{group}:")
+        for verb, summary in verbs.items():
+            say(f"  {verb:<12} {summary}")
