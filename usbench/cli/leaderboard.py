@@ -1,5 +1,7 @@
 """Regenerate the leaderboard from results and published rows.
 
+    usbench leaderboard [--results DIR] [--check] [--phantom] [--rescore] [--picture FILE]
+
 Results lie below results/, published rows in conf/dataset/. It writes results/LEADERBOARD.md and
 .csv, and as pages results/index.html, with the catalogue, and one for each result beside it. The
 same results give the same bytes. Paired tests are cached in runs/cache by the sha256 of their case

@@ -1,6 +1,8 @@
 """List what can be combined: datasets and models by task, metrics, and which data is here.
 
-usbench list [--data DIR] [--config-dir DIR] [--json FILE]
+    usbench list [--data DIR] [--config-dir DIR] [--json FILE]
+
+A model runs on every dataset that has its task.
 """
 
 from __future__ import annotations

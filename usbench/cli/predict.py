@@ -24,6 +24,7 @@ from usbench.cli.options import (
     make_parser,
     new_folder,
     run_verb,
+    write_json,
 )
 from usbench.datasets.codecs import coco, image, label_png, unity_predictions
 from usbench.datasets.layouts.folders import list_files
@@ -65,6 +66,8 @@ def predict(options: Options) -> None:
     with new_folder(out) as folder:
         model, config = restore(options)
         write_all_predictions(folder, files, model, config)
+    facts = {"out": str(out), "images": len(files), "classes": config.view.classes}
+    write_json(options.json, facts)
     say(f"{out}: predictions of {len(files)} images, with pictures in {out / 'overlays'}")
 
 
@@ -108,7 +111,9 @@ def write_masks(
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for missing images or a missing run, 2 for wrong words."""
-    parser = make_parser(__doc__, verb="predict", folders=("results", "runs"))
+    parser = make_parser(
+        __doc__, "write what was predicted as JSON", "predict", ("results", "runs")
+    )
     add = parser.add_argument
     add("result", metavar="RESULT", help="a result's file, or its run id")
     add("--images", type=Path, required=True, metavar="DIR", help="a folder of images")

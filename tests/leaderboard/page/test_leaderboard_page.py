@@ -833,7 +833,9 @@ def test_commands_of_rows():
         "recipe=kumar2025 'evaluate_on=[spinal_human]'"
     )
     outside = replace(by_name["baseline", "prior", "usbench"], origin="external", model="our model")
-    expected = "usbench score --task segment --dataset spinal --predictions PREDICTIONS --name 'our model'"
+    expected = (
+        "usbench score --task segment --dataset spinal --predictions PREDICTIONS --name 'our model'"
+    )
     assert commands.row_command(outside, {}) == expected
     folds = {UNETS[n]: RunCommand(OVERRIDES, 0, n) for n in range(2)}
     assert commands.row_command(by_name["run", "unet", "usbench"], folds).endswith(
@@ -869,7 +871,7 @@ def test_the_server_shows_the_page_to_this_machine_alone(site, tmp_path):
 
 
 def test_a_server_without_a_page_or_a_port_says_so(site, tmp_path):
-    with pytest.raises(DataError, match=r"index\.html.*leaderboard\.py"):
+    with pytest.raises(DataError, match=r"index\.html.*usbench leaderboard"):
         serve.open_server(tmp_path, 0)
     with serve.open_server(site.parent, 0) as first, pytest.raises(RunError, match="--port"):
         serve.open_server(site.parent, first.server_address[1])

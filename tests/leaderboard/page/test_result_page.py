@@ -283,7 +283,11 @@ def test_histogram_and_quartiles_by_hand():
         ("run", None, ""),
         ("baseline", None, "usbench sanity dataset=d task=segment source=real"),
         ("human", None, "usbench interrater dataset=d"),
-        ("external", None, f"{SCORE} segment --dataset d --predictions PREDICTIONS --name m"),
+        (
+            "external",
+            None,
+            f"{SCORE} --task segment --dataset d --predictions PREDICTIONS --name m",
+        ),
     ],
 )
 def test_the_command_of_a_result(results_folder, origin, how, expected):

@@ -1,0 +1,88 @@
+"""The command's verbs: each has help, and a word that is none is exit 2 with the nearest one."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import usbench.cli
+from usbench.cli.verbs import GROUPS, MODULES, VERBS, dispatch
+
+NOT_VERBS = {"__init__", "options", "run", "verbs"}
+
+
+def test_every_module_with_a_command_is_a_verb():
+    modules = {path.stem for path in Path(usbench.cli.__file__).parent.glob("*.py")} - NOT_VERBS
+    assert modules == {MODULES.get(verb, verb) for verb in VERBS}
+    assert all(hasattr(import_module(f"usbench.cli.{name}"), "main") for name in modules)
+    assert sum(map(len, GROUPS.values())) == len(VERBS)  # none stands in two groups
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        dispatch([verb, "--help"])
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: usbench {verb}") and "--json FILE" in text
+    assert f"    usbench {verb}" in text and "python scripts" not in text  # an example
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS - {"list", "leaderboard", "catalogue"}))
+def test_an_unknown_option_is_one_line(verb, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        dispatch([verb, "--no-such-option"])
+    error = capsys.readouterr().err
+    assert error.startswith(f"usbench {verb}: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_names_every_verb(option, capsys):
+    assert dispatch([option]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines if line.startswith("  ")} >= VERBS
+    assert len(lines) <= 40 and max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"), [("scor", "score"), ("leader", "leaderboard"), ("lits", "list")]
+)
+def test_a_word_that_is_no_verb_names_the_nearest(word, nearest, capsys):
+    assert dispatch([word, "--json", "x"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{word}: expected KEY=VALUE or a verb; did you mean {nearest}?")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dataset=phantom"],
+        ["-m", "seed=0,1"],
+        ["--config-dir", "conf"],
+        ["+new=1"],
+        ["~sweep"],
+        ["dataset=phantom", "--help"],
+    ],
+)
+def test_overrides_and_hydra_s_options_go_to_hydra(arguments):
+    assert dispatch(arguments) is None
+
+
+def test_list_fits_a_screen_and_knows_a_folder_of_ones_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert dispatch(["list"]) == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) <= 60 and "usgra" in text and "unet" in text
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "ours.yaml").write_text("name: ours\ntask: segment\nrecipes: {quick: {}}")
+    assert (
+        dispatch(["list", "--config-dir", str(tmp_path), "--json", str(tmp_path / "x.json")]) == 0
+    )
+    assert "ours" in capsys.readouterr().out
+    models = json.loads((tmp_path / "x.json").read_text())["models"]
+    assert "ours" in {model["name"] for model in models}
+    monkeypatch.setenv("USBENCH_CONFIG", str(tmp_path))
+    assert dispatch(["list"]) == 0 and "ours" in capsys.readouterr().out
