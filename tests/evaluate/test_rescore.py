@@ -15,7 +15,7 @@ from tests.helpers.written import TRAINED
 from usbench.cli import leaderboard
 from usbench.errors import DataError, RunError
 from usbench.evaluate.rescore import rescore, rescore_all
-from usbench.metrics import box_protocols, mask_overlap, mask_protocols
+from usbench.metrics import box_protocols, detect_scorer, mask_overlap, mask_protocols
 from usbench.metrics.average_precision import Curve
 from usbench.results.store import encode_cases, load_cases, load_result
 from usbench.runner.config import RunConfig, read_config, write_config
@@ -103,6 +103,8 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
         matched_since=since,
     )
     monkeypatch.setitem(box_protocols.BOX_PROTOCOLS, "coco", halved)
+    all_areas = replace(halved, areas=box_protocols.AREAS[:1])
+    monkeypatch.setattr(detect_scorer, "ALL_AREAS_COCO", all_areas)
     report = rescore_all(config.results, config.runs, phantom=True)
     new = load_result(path)
     if since == 2:

@@ -69,7 +69,7 @@ class Subject(Setting):
 
         return Run(folder, "cpu", seed, "fp32", 1, SELECTION[self.task], log)
 
-    def epochs(self, folder: Path) -> list[int]:
+    def trained_epochs(self, folder: Path) -> list[int]:
         """The epochs that the journal has a training loss of, in its order."""
         with (folder / "log.csv").open() as file:
             return [int(row[2]) for row in csv.reader(file) if row[0] == "train/loss"]
