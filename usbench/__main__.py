@@ -22,8 +22,8 @@ def run_hydra() -> int:
     import hydra
 
     from usbench.cli.run import FailedRunError, run_job
-    from usbench.errors import Finished, in_one_line
-    from usbench.io.config import HYDRA_ERRORS, conf_dir, explain
+    from usbench.errors import ConfigError, Finished, in_one_line
+    from usbench.io.config import HYDRA_ERRORS, check_keys, conf_dir, explain
     from usbench.io.console import warn
     from usbench.sweep.planner import collect_sweeps
     from usbench.sweep.search import Search
@@ -32,6 +32,11 @@ def run_hydra() -> int:
     own = own_config_dir()
     if own and not any(argument.startswith(("--config-dir", "-cd")) for argument in sys.argv):
         sys.argv += ["--config-dir", str(own)]
+    try:
+        check_keys(sys.argv[1:])
+    except ConfigError as error:
+        warn(str(error))
+        return error.exit_code
     start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     code = 0
     with collect_sweeps() as sweeps:

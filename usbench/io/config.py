@@ -5,12 +5,15 @@ Only this module, `usbench.__main__` and `usbench.sweep.planner` import Hydra.
 
 from __future__ import annotations
 
+import difflib
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -27,6 +30,7 @@ Composed = dict[str, Any]  # a composed configuration as plain data, not yet val
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 EXTRAS = {"submitit": "slurm", "ray": "ray", "joblib": "sweep", "optuna": "sweep"}
+GROUPS = ("dataset", "model", "metric", "sweep", "hydra")  # of conf/, besides its keys
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")
 
 
@@ -87,9 +91,28 @@ def explain(error: Exception) -> str:
     group, _, name = str(missing).rpartition("/")
     plugin = name.partition("_")[0]
     if group in PLUGIN_GROUPS and plugin in EXTRAS:
-        package = f"usbench[{EXTRAS[plugin]}]"
-        return f"{missing}: its Hydra plugin isn't installed; pip install '{package}'"
+        extra = EXTRAS[plugin]
+        return f"{missing}: its Hydra plugin isn't installed; pip install 'usbench[{extra}]'"
+    choices = (error.options or []) if isinstance(error, MissingConfigException) else []
+    nearest = difflib.get_close_matches(name, choices, 1, cutoff=0)
+    if nearest:
+        return f"{group}={name}: no such {group}; did you mean {nearest[0]}? See usbench list"
     return f"{in_one_line(error)} (see usbench --help and usbench list)"
+
+
+def check_keys(arguments: Sequence[str]) -> None:
+    """Check the first part of each KEY=VALUE of a command line, which Hydra names no nearest of.
+
+    Raises:
+        ConfigError: conf/config.yaml has no such key.
+    """
+    known = {*GROUPS, *yaml.safe_load((conf_dir() / "config.yaml").read_text("utf-8"))}
+    for argument in arguments:
+        key, equals, _ = argument.partition("=")
+        first = re.split("[./@:]", key)[0]
+        if equals and key and key[0] not in "-+~" and first not in known:
+            nearest = difflib.get_close_matches(first, known, 1, cutoff=0)[0]
+            raise ConfigError(f"{key}: no such key; did you mean {nearest}? See usbench --help")
 
 
 def build(node: Mapping[str, object], **arguments: object) -> Any:
