@@ -61,9 +61,8 @@ class Criterion:
     @property
     def minimum(self) -> float:
         """The fewest points: 0 where no rule needs to hold."""
-        if self.rules[-1].test != "otherwise":
-            return 0
-        return min(rule.points for rule in self.rules)
+        fewest = min(rule.points for rule in self.rules)
+        return fewest if self.rules[-1].test == "otherwise" else 0
 
 
 @dataclass(frozen=True)
@@ -129,8 +128,9 @@ def _make_criterion(raw: JsonObject) -> Criterion:
 def _find_faults(rubric: Rubric) -> Iterator[str]:
     """What is wrong beyond the schema, a line each."""
     if rubric.name != rubric.path.stem:
-        text = f"expected the file's name, {rubric.path.stem}, got {rubric.name}"
-        yield describe_fault("name", text)
+        yield describe_fault(
+            "name", f"expected the file's name, {rubric.path.stem}, got {rubric.name}"
+        )
     schemas = fields_of(rubric.kind)
     names: set[str] = set()
     for n, criterion in enumerate(rubric.criteria):
@@ -142,8 +142,10 @@ def _find_faults(rubric: Rubric) -> Iterator[str]:
             if field in schemas:
                 yield from _find_unfit_rules(criterion, f"{key}.points", field, schemas[field])
             else:
-                unknown = f"a {rubric.kind} card has no field {field}; it has {', '.join(schemas)}"
-                yield describe_fault(f"{key}.fields[{k}]", unknown)
+                yield describe_fault(
+                    f"{key}.fields[{k}]",
+                    f"a {rubric.kind} card has no field {field}; it has {', '.join(schemas)}",
+                )
     if rubric.criteria:
         yield from _find_tier_faults(rubric.tiers)
 
@@ -161,8 +163,9 @@ def _find_unfit_rules(
         if rule.test == "at_least" and not countable:
             yield describe_fault(f"{key}[{n}].at_least", f"{field} is no number and no list")
         if rule.test == "otherwise" and rule is not criterion.rules[-1]:
-            last = "expected the last rule: the next one can never hold"
-            yield describe_fault(f"{key}[{n}].otherwise", last)
+            yield describe_fault(
+                f"{key}[{n}].otherwise", "expected the last rule: the next one can never hold"
+            )
 
 
 def _find_tier_faults(tiers: Sequence[Tier]) -> Iterator[str]:
@@ -174,8 +177,9 @@ def _find_tier_faults(tiers: Sequence[Tier]) -> Iterator[str]:
             yield describe_fault(key, "expected the fewest points of this tier, got null")
             return
         if tier.start >= previous:
-            falling = f"expected less than {previous}, got {tier.start}: the best tier is first"
-            yield describe_fault(key, falling)
+            yield describe_fault(
+                key, f"expected less than {previous}, got {tier.start}: the best tier is first"
+            )
         previous = tier.start
     if previous != 0:
         yield describe_fault(key, f"expected 0 in the last tier, got {previous}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from usbench.catalogue.cards import Card, Field, Kind
+from usbench.catalogue.cards import Card, Field, Kind, list_entries
 from usbench.catalogue.rubrics import Criterion, PointRule, Rubric
 from usbench.errors import ConfigError, DataError
 
@@ -61,8 +61,8 @@ def score(card: Card, rubric: Rubric) -> Score:
     parts = tuple(score_criterion(card, criterion) for criterion in rubric.criteria)
     low = sum(part.low for part in parts)
     high = sum(part.high for part in parts)
-    tiers = (find_tier(rubric, low), find_tier(rubric, high))
-    return Score(rubric.name, low, high, rubric.maximum, tiers, parts)
+    tier = (find_tier(rubric, low), find_tier(rubric, high))
+    return Score(rubric.name, low, high, rubric.maximum, tier, parts)
 
 
 def require_criteria(rubric: Rubric) -> None:
@@ -81,10 +81,7 @@ def score_criterion(card: Card, criterion: Criterion) -> Part:
     values = [_score_field(card.fields.get(name), name, criterion) for name in criterion.fields]
     lows, highs, _ = zip(*values, strict=True)
     low, high = max(lows), max(highs)
-    reasons = []
-    for field_low, field_high, reason in values:
-        if field_low == low or field_high == high > low:
-            reasons.append(reason)
+    reasons = [why for least, most, why in values if least == low or most == high > low]
     return Part(
         criterion.name, criterion.description, low, high, criterion.maximum, "; ".join(reasons)
     )
@@ -112,10 +109,9 @@ def rule_holds(rule: PointRule, value: Any) -> bool:
     """Whether a rule holds for a known value; of a list any entry will do, or its length."""
     if rule.test in ("stated", "otherwise"):
         return True
-    entries = value if isinstance(value, list) else [value]
     if rule.test == "at_least":
-        return bool((len(entries) if isinstance(value, list) else value) >= rule.value)
-    return any(entry in rule.accepted for entry in entries)
+        return bool((len(value) if isinstance(value, list) else value) >= rule.value)
+    return any(map(rule.accepted.__contains__, list_entries(value)))
 
 
 def _format_tested(value: object, rule: PointRule | None) -> str:

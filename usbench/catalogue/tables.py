@@ -85,11 +85,8 @@ def format_field(name: str, field: Field | None) -> str:
 
 def format_amount(card: Card) -> str:
     """Format how much there is: images, videos, or ? where neither is known."""
-    amounts = []
-    for kind in ("images", "videos"):
-        count = card.value(kind)
-        if count:
-            amounts.append(f"{count:,} {kind}")
+    counts = {kind: card.value(kind) for kind in ("images", "videos")}
+    amounts = [f"{count:,} {kind}" for kind, count in counts.items() if count]
     return ", ".join(amounts) or "?"
 
 
@@ -192,11 +189,9 @@ def _format_points_table(cards: Sequence[Card], scores: Sequence[Score]) -> str:
 def _format_rubric(rubric: Rubric) -> str:
     rows = []
     for criterion in rubric.criteria:
-        fields = ", ".join(criterion.fields)
         rules = "; ".join(f"{_format_test(rule)}: {rule.points:g}" for rule in criterion.rules)
-        rows.append(
-            (criterion.name, f"{criterion.maximum:g}", criterion.description, fields, rules)
-        )
+        question, fields = criterion.description, ", ".join(criterion.fields)
+        rows.append((criterion.name, f"{criterion.maximum:g}", question, fields, rules))
     table = format_grid(("criterion", "points", "question", "field", "worth"), rows)
     tiers = ", ".join(f"{tier.name} from {tier.start or 0:g}" for tier in rubric.tiers)
     return f"{table}\nTiers: {tiers} points.\n"
@@ -206,8 +201,8 @@ def _format_card(card: Card) -> str:
     rows = []
     for name in fields_of(card.kind):
         field = card.fields.get(name)
-        has_value = field is not None and field.value is not None
-        origin = (field.source, field.verified) if field and has_value else ("", "")
+        is_known = field is not None and field.value is not None
+        origin = (field.source, field.verified) if field and is_known else ("", "")
         rows.append((name, format_field(name, field), *origin))
     table = format_grid(("field", "value", "source", "verified"), rows)
     return f"### {card.name} (`{card.id}`)\n\n{table}"
@@ -231,9 +226,8 @@ def format_csv(cards: Cards, rubrics: Mapping[str, Rubric]) -> str:
     text = io.StringIO()
     table = csv.DictWriter(text, CSV_COLUMNS, restval="", lineterminator="\n")
     table.writeheader()
-    for kind in KINDS:
-        for card in cards.of_kind(kind):
-            table.writerows(_csv_lines(card, score(card, rubrics[RUBRIC[kind]])))
+    for card in (*cards.datasets, *cards.models):
+        table.writerows(_csv_lines(card, score(card, rubrics[RUBRIC[card.kind]])))
     return text.getvalue()
 
 
@@ -252,10 +246,9 @@ def _csv_lines(card: Card, card_score: Score) -> Iterator[dict[str, object]]:
             line |= {"source": field.source, "verified": field.verified, "note": field.note}
         yield line
     rows: list[tuple[Score | Part, str, str, str]] = [
-        (card_score, "score", format_tier(card_score), "")
+        (card_score, "score", format_tier(card_score), ""),
+        *((part, f"score:{part.criterion}", "", part.why) for part in card_score.parts),
     ]
-    for part in card_score.parts:
-        rows.append((part, f"score:{part.criterion}", "", part.why))
     for worth, name, value, note in rows:
         yield {
             **about,

@@ -83,9 +83,9 @@ def unpack(path: Path, root: Path) -> list[Path]:
             f"{path}: expected a zip archive, got a damaged one ({damage}); fetch it again"
         ) from damage
     except OSError as error:
-        reason = error.strerror or error
         raise RunError(
-            f"{beside}: can't be written ({reason}); make room, and the same command goes on"
+            f"{beside}: can't be written ({error.strerror or error}); make room, "
+            "and the same command goes on"
         ) from error
     for top in tops:
         if (beside / top).exists():  # else a killed command has moved it already
@@ -111,9 +111,8 @@ def list_safe_members(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipIn
         if member.is_dir() or set(PurePosixPath(member.filename).parts) & set(JUNK):
             continue
         name = member.filename.casefold()
-        fault = find_fault(member)
-        if name in members:
-            fault = "two members of one name (but for upper and lower case)"
+        repeated = "two members of one name (but for upper and lower case)"
+        fault = repeated if name in members else find_fault(member)
         if fault:
             raise DataError(
                 f"{path}: expected files below its own folder, "
@@ -121,8 +120,7 @@ def list_safe_members(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipIn
             )
         members[name] = member
     total = sum(member.file_size for member in members.values())
-    ratio = total / max(1, path.stat().st_size)
-    if not members or total > MAX_BYTES or ratio > MAX_RATIO:
+    if not members or total > MAX_BYTES or total / max(1, path.stat().st_size) > MAX_RATIO:
         raise DataError(
             f"{path}: expected files of at most {MAX_RATIO} times its size, "
             f"got {len(members)} files of {total:,} bytes; not unpacked"

@@ -89,9 +89,10 @@ class DatasetConfig:
         where = f"dataset={config.name}"
         if not isinstance(config.views, Mapping):
             raise ConfigError(f"{where}: expected views by task, got {config.views!r}")
-        views = {}
-        for task, view in config.views.items():
-            views[task] = read_config(ViewConfig, view, f"{where}: views.{task}")
+        views = {
+            task: read_config(ViewConfig, view, f"{where}: views.{task}")
+            for task, view in config.views.items()
+        }
         leakage = config.leakage or None
         return replace(
             config,
@@ -138,8 +139,7 @@ def read_config(cls: type[Config], node: object, where: str) -> Config:
             nearest = difflib.get_close_matches(str(key), names, 1, cutoff=0)[0]
             raise ConfigError(f"{where}: unknown key {key!r}; did you mean {nearest!r}?")
     for item in fields(cls):
-        required = item.default is item.default_factory is MISSING
-        if required and node.get(item.name) is None:
+        if item.default is item.default_factory is MISSING and node.get(item.name) is None:
             raise ConfigError(f"{where}: expected a key {item.name!r}, got none")
     return cls(**{key: to_tuples(value) for key, value in node.items() if value is not None})
 

@@ -69,8 +69,11 @@ class Dataset:
                 raise ConfigError(
                     f"{self.name}: expected some of {', '.join(available)}, got {name!r}"
                 )
-        indices = tuple(map(available.index, classes))
-        return replace(self, classes=tuple(classes), class_indices=indices)
+        return replace(
+            self,
+            classes=tuple(classes),
+            class_indices=tuple(map(available.index, classes)),
+        )
 
     def samples(self, split: Split) -> Samples:
         """The split's samples, in order of id, each read from disk when it is asked for."""
@@ -169,8 +172,7 @@ def require_fit(target: Target, size: tuple[int, int], label: Path, picture: Pat
         )
     if isinstance(target, Boxes) and len(target.xyxy):
         height, width = size
-        low = target.xyxy.min(axis=0)
-        high = target.xyxy.max(axis=0)
+        low, high = target.xyxy.min(axis=0), target.xyxy.max(axis=0)
         if low[0] < 0 or low[1] < 0 or high[2] > width or high[3] > height:
             raise DataError(
                 f"{label}: expected boxes inside {picture.name} ({width}×{height}), got one outside"

@@ -144,8 +144,8 @@ def write_phantom(dataset: DatasetConfig, task: Task, folder: Path) -> None:
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
-            reason = error.strerror or error
             raise RunError(
-                f"{folder}: can't be written ({reason}); check the folders above and free space"
+                f"{folder}: can't be written ({error.strerror or error}); check the folders above "
+                "and free space"
             ) from error
         raise

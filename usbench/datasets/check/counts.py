@@ -99,9 +99,8 @@ def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:
     amounts = counts.amount.sum(axis=0)
     for c, name in enumerate(counts.classes):
         present = counts.present[rows, c]
-        amount = str(amounts[c])
-        if task == "segment":
-            amount = f"{100 * amounts[c] / max(counts.pixels, 1):.2f} %"
+        share = 100 * amounts[c] / max(counts.pixels, 1)
+        amount = f"{share:.2f} %" if task == "segment" else str(amounts[c])
         row = [name, *map(str, present), str(present.sum()), amount]
         yield [*row, str(counts.unknown[:, c].sum())] if counts.unknown.any() else row
 

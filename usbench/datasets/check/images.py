@@ -92,9 +92,8 @@ def describe_oddity(picture: ImageFacts) -> str | None:
         return "all black"
     if picture.low == picture.high:
         return f"every pixel is {picture.low}"
-    if picture.high - picture.low < FEWEST_LEVELS:
-        return f"grey levels of {picture.low}..{picture.high} only"
-    return None
+    few = picture.high - picture.low < FEWEST_LEVELS
+    return f"grey levels of {picture.low}..{picture.high} only" if few else None
 
 
 def summarise(pictures: Collection[ImageFacts]) -> ImageSummary:

@@ -93,22 +93,27 @@ def check_release(
         report.counts[view.task] = counts
         expected = published.get(view.task) or {}
         report.findings += compare_published(expected, counts, view.records, view.task)
-        for name, count in view.layout.oddities().items():
-            if count:
-                report.findings.append(Finding("note", "oddity", f"{view.task}: {name}: {count}"))
+        report.findings += [
+            Finding("note", "oddity", f"{view.task}: {name}: {count}")
+            for name, count in view.layout.oddities().items()
+            if count
+        ]
     find_all_pairs(dataset, root, views, images, report)
     if views and not phantom:
         report.findings += compare_with_card(dataset, views, report)
-    unique = dict.fromkeys(report.findings)  # many records may meet one file's defect
-    report.findings = sorted(unique, key=lambda finding: LEVELS.index(finding.level))
+    # Without repeats: many records may meet one file's defect.
+    report.findings = sorted(
+        dict.fromkeys(report.findings), key=lambda finding: LEVELS.index(finding.level)
+    )
     return report
 
 
 def select_tasks(dataset: DatasetConfig, task: str) -> list[Task]:
     """The tasks that task=… asks for: all, or one; ConfigError for one the dataset doesn't have."""
     if task not in ("all", *dataset.views):
-        views = ", ".join(dataset.views)
-        raise ConfigError(f"task={task}: expected all or one of {views} ({dataset.name})")
+        raise ConfigError(
+            f"task={task}: expected all or one of {', '.join(dataset.views)} ({dataset.name})"
+        )
     return [view for view in dataset.views if task in ("all", view)]
 
 
@@ -189,9 +194,12 @@ def find_shared_groups(view: ReleaseView) -> Iterator[Finding]:
     for first, second in itertools.combinations(SPLITS, 2):
         shared = sorted(splits.find_crossing_groups(by_split, first, second))
         if shared:
-            where = f"in {first} and {second} of the release, such as {shared[0]}"
-            text = f"{view.task}: {len(shared)} groups are {where}; kept as released"
-            yield Finding("warning", "group", text)
+            yield Finding(
+                "warning",
+                "group",
+                f"{view.task}: {len(shared)} groups are in {first} and {second} of the release, "
+                f"such as {shared[0]}; kept as released",
+            )
 
 
 def find_shared_images(view: ReleaseView) -> Iterator[Finding]:
@@ -203,9 +211,12 @@ def find_shared_images(view: ReleaseView) -> Iterator[Finding]:
     for record in view.run_records:
         owner = owners.setdefault(record.image, record)
         if None not in (owner.split, record.split) and owner.split != record.split:
-            both = f"{owner.id} in {owner.split} and {record.id} in {record.split}"
-            text = f"{view.task}: {record.image} is {both}"
-            yield Finding("error", "identical across splits", text)
+            yield Finding(
+                "error",
+                "identical across splits",
+                f"{view.task}: {record.image} is {owner.id} in {owner.split} "
+                f"and {record.id} in {record.split}",
+            )
 
 
 # ---- labels
@@ -250,14 +261,15 @@ def compare_with_card(
     for view in views:
         oddities.update(view.layout.oddities())
     pairs = list(itertools.chain(*report.pairs.values()))
-    identical = {(pair.first.image, pair.second.image) for pair in pairs if pair.identical}
     measured = MeasuredRelease(
         whole=set(report.counts) == set(dataset.views),
         images=report.images.images,
         sizes=report.images.sizes,
         classes=classes,
         leaks=len(find_leaks(pairs)),
-        identical_pairs=len(identical),
+        identical_pairs=len(
+            {(pair.first.image, pair.second.image) for pair in pairs if pair.identical}
+        ),
         oddities=oddities,
     )
     return compare_card(cards[dataset.name], measured)

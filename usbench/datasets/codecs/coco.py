@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -134,14 +135,12 @@ def read_predictions(
         if not is_number(score, 0, 1):
             raise content_error(f"{predictions}: entry {number}", "a score of 0..1", score)
         groups[entry["image_id"] - 1].append((number, entry))
-    contents: list[Target | PackedMasks]
-    if task == "detect":
-        contents = [_make_boxes(predictions, *pair) for pair in zip(listed, groups, strict=True)]
-    else:
-        contents = [
-            _pack_masks(predictions, classes, *pair) for pair in zip(listed, groups, strict=True)
-        ]
-    return PredictionFile(predictions, listed, contents)
+    make: Callable[[ImageEntry, list[tuple[int, JsonObject]]], Target | PackedMasks] = (
+        partial(_make_boxes, predictions)
+        if task == "detect"
+        else partial(_pack_masks, predictions, classes)
+    )
+    return PredictionFile(predictions, listed, list(map(make, listed, groups)))
 
 
 def _make_boxes(path: Path, image: ImageEntry, entries: list[tuple[int, JsonObject]]) -> Boxes:

@@ -91,8 +91,9 @@ class CocoTargets(LinkedParts):
             names = self.keypoints[item.category]
             place, values = self._place(item), item.entry.get("keypoints")
             if not are_numbers(values, 3 * len(names)):
-                expected = f"keypoints of {len(names)} times x, y and visibility"
-                raise content_error(place, expected, values)
+                raise content_error(
+                    place, f"keypoints of {len(names)} times x, y and visibility", values
+                )
             for name, x, y, visibility in zip(
                 names, values[::3], values[1::3], values[2::3], strict=True
             ):
@@ -137,11 +138,8 @@ class CocoTargets(LinkedParts):
                 raise content_error(
                     self._place(item), "polygons [x1, y1, x2, y2, …] of finite numbers", polygon
                 )
-            n = len(polygon)
-            several = n >= 6 and n % 2 == 0
-            require(
-                several, self._place(item), "a polygon of three vertices or more", f"{n} numbers"
-            )
+            n, expected = len(polygon), "a polygon of three vertices or more"
+            require(n >= 6 and n % 2 == 0, self._place(item), expected, f"{n} numbers")
             self._require_inside(item, polygon, size)
             plane |= rle.fill_polygon(polygon, size)
         return plane
@@ -151,8 +149,9 @@ class CocoTargets(LinkedParts):
     ) -> NDArray[np.bool_]:
         counts, stated = segmentation.get("counts"), segmentation.get("size")
         if stated != list(size):
-            expected = f"run lengths of its image's size {list(size)}"
-            raise content_error(self._place(item), expected, stated)
+            raise content_error(
+                self._place(item), f"run lengths of its image's size {list(size)}", stated
+            )
         try:
             if isinstance(counts, str):
                 return rle.decode_rle(counts, size)
@@ -179,8 +178,11 @@ class CocoTargets(LinkedParts):
         outside = ((points < -BEYOND) | (points > np.add(size[::-1], BEYOND))).any(axis=1)
         if outside.any():
             n = int(np.argmax(outside))
-            got = f"vertex {n + 1} at {points[n, 0]:g}, {points[n, 1]:g}"
-            raise content_error(self._place(item), f"points inside {size[1]}×{size[0]}", got)
+            raise content_error(
+                self._place(item),
+                f"points inside {size[1]}×{size[0]}",
+                f"vertex {n + 1} at {points[n, 0]:g}, {points[n, 1]:g}",
+            )
 
     def _place(self, item: CocoObject) -> str:
         return f"{self.path}: annotation {item.number}"
@@ -215,11 +217,11 @@ def write_coco_targets(
             annotations.append(
                 {"id": len(annotations) + 1, "image_id": number, "iscrowd": 0} | entry
             )
-    categories: list[JsonObject] = [
-        {"id": n, "name": name} for n, name in enumerate(classes, start=1)
-    ]
-    if are_points:
-        categories = [{"id": 1, "name": "landmarks", "keypoints": list(classes)}]
+    categories: list[JsonObject] = (
+        [{"id": 1, "name": "landmarks", "keypoints": list(classes)}]
+        if are_points
+        else [{"id": n, "name": name} for n, name in enumerate(classes, start=1)]
+    )
     parts: Parts = {"images": listed, "categories": categories, "annotations": annotations}
     targets = CocoTargets.link(path, parts)
     check = targets.landmarks if are_points else targets.boxes
@@ -235,8 +237,8 @@ def _entries(target: Target) -> Iterator[JsonObject]:
         values: list[float] = []
         for path, state in zip(target.paths, target.state, strict=True):
             values += [*path[0].tolist(), 2] if state == SEEN else [0, 0, 0]
-        seen = int((target.state == SEEN).sum())
-        yield {"category_id": 1, "keypoints": values, "num_keypoints": seen}
+        seen = np.count_nonzero(target.state == SEEN)
+        yield {"category_id": 1, "keypoints": values, "num_keypoints": int(seen)}
     elif isinstance(target, Boxes):
         for (x1, y1, x2, y2), label in zip(
             target.xyxy.tolist(), target.labels.tolist(), strict=True

@@ -136,11 +136,13 @@ def decode_image(
         with open_image(BytesIO(data), formats=formats) as picture:
             _require_sane(path, expected, *picture.size)
             if depth > 8 or picture.mode in _DEEP:
-                got = "got more than 8 bits a channel; convert it to 8 bits"
-                raise ImageError(path, expected, got)
+                raise ImageError(
+                    path, expected, "got more than 8 bits a channel; convert it to 8 bits"
+                )
             if picture.mode not in modes:
-                got = f"got a file of mode {picture.mode}; convert or replace it"
-                raise ImageError(path, expected, got)
+                raise ImageError(
+                    path, expected, f"got a file of mode {picture.mode}; convert or replace it"
+                )
             picture.load()
     except _DECODER_ERRORS as error:
         raise _refused(path, expected, error) from error

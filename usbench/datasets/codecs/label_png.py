@@ -90,8 +90,7 @@ def read_colour_png(path: Path, palette: Palette, max_strays: int = 20) -> tuple
         )
     difference = _unpack(runs[stray])[:, None, :] - palette.astype(np.int32)
     index[stray] = np.argmin((difference**2).sum(axis=2), axis=1)
-    indices = np.repeat(index.astype(np.uint8), lengths)
-    return indices.reshape(picture.height, picture.width), strays
+    return np.repeat(index.astype(np.uint8), lengths).reshape(picture.height, picture.width), strays
 
 
 def write_colour_png(path: Path, index: Index, palette: Palette) -> None:

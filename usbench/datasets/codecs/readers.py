@@ -123,9 +123,8 @@ def require_columns(
 def is_number(value: object, low: float, high: float, whole: bool = False) -> bool:
     """Whether a JSON value is a number in low..high; NaN, infinities and booleans never are."""
     kind = type(value)  # json makes exactly these types; a bool is neither
-    if kind is int or (kind is float and not whole):
-        return low <= value <= high  # type: ignore[operator, no-any-return]
-    return False
+    fits = kind is int or (kind is float and not whole)
+    return fits and low <= value <= high  # type: ignore[operator, no-any-return]
 
 
 def are_numbers(values: object, count: int | None = None) -> TypeGuard[list[float]]:

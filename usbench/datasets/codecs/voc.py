@@ -47,8 +47,7 @@ def read_voc(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]
             )
         labels.append(classes.index(name))
         corners.append(_corners(where, element, size))
-    xyxy = np.array(corners, np.float32).reshape(-1, 4)
-    return Boxes(xyxy, np.array(labels, np.int64)), size
+    return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64)), size
 
 
 def write_voc(

@@ -198,9 +198,8 @@ def _parse_rows(
 def _describe_row(cells: Sequence[str]) -> str:
     if len(cells) == 6:
         return "6 columns, a prediction with its confidence"
-    if len(cells) >= 7 and len(cells) % 2:
-        return f"{len(cells)} columns, a segmentation polygon"
-    return f"{len(cells)} columns"
+    polygon = ", a segmentation polygon" if len(cells) >= 7 and len(cells) % 2 else ""
+    return f"{len(cells)} columns{polygon}"
 
 
 def _fractions(rows: Rows) -> NDArray[np.float64]:

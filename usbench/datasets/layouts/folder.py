@@ -221,14 +221,15 @@ def _pair_places(images: Places, labels: Places) -> list[Part]:
                 "dataset.images, dataset.labels: expected the same splits, got "
                 f"{images} and {labels}"
             )
-    parts: list[Part] = []
-    for split in (None, *SPLITS):
-        if split in splits:
-            folder, place = (
-                places.get(split) or places[None] for places in (image_folders, label_places)
-            )
-            parts.append((split, folder, place))
-    return parts
+    return [
+        (
+            split,
+            image_folders.get(split) or image_folders[None],
+            label_places.get(split) or label_places[None],
+        )
+        for split in (None, *SPLITS)
+        if split in splits
+    ]
 
 
 def _places(key: str, places: Places) -> dict[Split | None, str]:
@@ -268,8 +269,7 @@ def _compile_group(pattern: str) -> re.Pattern[str]:
 
 def _check_spacing(mm_per_px: Sequence[float]) -> tuple[float, float]:
     values = list(mm_per_px) if isinstance(mm_per_px, (list, tuple)) else []
-    positive = [is_number(value, sys.float_info.min, sys.float_info.max) for value in values]
-    if positive != [True, True]:
+    if [is_number(value, sys.float_info.min, sys.float_info.max) for value in values] != [True] * 2:
         raise ConfigError(
             f"dataset.mm_per_px={mm_per_px}: expected [row, column] in mm per px, such as "
             "[0.05, 0.05]"

@@ -114,8 +114,10 @@ class Kidney(Layout):
         records: list[Record] = []
         for annotator in self.annotators:
             entries = self._entries(root, annotator)
-            for name in pictures:
-                records.append(self._record(annotator, name, entries[name], first[name], spacings))
+            records += [
+                self._record(annotator, name, entries[name], first[name], spacings)
+                for name in pictures
+            ]
         if self.truth == "masks":
             self._require_masks(root, records)
         listed = self._exports.read(root / labels_file(1)).entries
@@ -213,16 +215,14 @@ class Kidney(Layout):
         return self.index(root)
 
     def _masks(self, planes: Planes) -> Masks:
-        if self.undrawn == "absent":
-            return Masks(planes)
-        return Masks(planes, known=np.asarray(planes.any(axis=(1, 2))))
+        known = None if self.undrawn == "absent" else np.asarray(planes.any(axis=(1, 2)))
+        return Masks(planes, known=known)
 
     def _entries(self, root: Path, annotator: int) -> dict[str, via.ViaImage]:
         """One annotator's images by name, without the copies."""
-        export = self._exports.read(root / labels_file(annotator))
         return {
             name: entry
-            for name, entry in export.entries.items()
+            for name, entry in self._exports.read(root / labels_file(annotator)).entries.items()
             if scan_name(name) not in self.copies
         }
 
@@ -259,9 +259,8 @@ class Kidney(Layout):
                 f"{IMAGES}/{name}: expected a name that begins with the patient's number "
                 "(12_IM-…); rename it"
             )
-        label = labels_file(annotator)
-        if self.truth == "masks":
-            label = f"{masks_folder(annotator)}/capsule/{name}"
+        mask = f"{masks_folder(annotator)}/capsule/{name}"
+        label = mask if self.truth == "masks" else labels_file(annotator)
         facts = {key.lower(): value for key, value in entry.attributes.items()}
         facts["view_of_annotator_1"] = first.attributes.get("View", "")
         stem = name.removesuffix(".png")

@@ -238,5 +238,4 @@ def wall(
 ) -> Floats:
     """(H, W) echo of a round wall: strong above and below, faint where the beam grazes it."""
     facing = np.clip(((frame.y - centre[1]) / radius) ** 2 * 1.6, 0.03, 1).astype(np.float32)
-    echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing
-    return echo
+    return np.asarray(np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing)

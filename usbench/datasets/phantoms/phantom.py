@@ -114,8 +114,7 @@ def simulate_speckle(
     taps /= np.sqrt(np.sum(taps**2))
     real = ndimage.correlate1d(field.real, taps, axis=0, mode="reflect")
     imaginary = ndimage.correlate1d(field.imag, taps, axis=0, mode="reflect")
-    envelope: Floats = np.hypot(real if coherent is None else real + coherent, imaginary)
-    return envelope
+    return np.asarray(np.hypot(real if coherent is None else real + coherent, imaginary))
 
 
 def render_bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:

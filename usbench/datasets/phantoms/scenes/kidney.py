@@ -50,11 +50,11 @@ def kidney(draw: Draw, size: tuple[int, int]) -> Body:
     body = _shadow(frame, scan(frame, _parenchyma(frame, body, organ), -4), angle)
     view = (depth > 0) & (depth < REACH - FACE) & (np.abs(angle) < ASPECT)
     # Coarse pixels may close holes, which a polygon can't say.
-    planes = list(map(ndimage.binary_fill_holes, body.planes & view))
+    planes = np.stack(list(map(ndimage.binary_fill_holes, body.planes & view)))
     pitch = draw.choose("depth", 0.36, 0.44)
     return replace(
         body,
-        planes=np.stack(planes),
+        planes=planes,
         view=view,
         mm_per_px=(pitch / frame.scale[0], pitch / frame.scale[1]),
         attributes={"view": "Longitudinal" if longitudinal else "Transverse", "quality": "Good"},
@@ -81,8 +81,8 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
     v = (dy * cos(tilt) - dx * sin(tilt)) / np.float32(radii[1])
     angle = np.arctan2(v, u)
     around = np.linspace(-pi, pi, 721, dtype=np.float32)
-    turned = (around - hilum + pi) % (2 * pi) - pi
-    dent = vary("dent", 0.07, 0.14) * np.exp(-((turned / 0.34) ** 2))
+    dent = np.exp(-((((around - hilum + pi) % (2 * pi) - pi) / 0.34) ** 2))
+    dent = vary("dent", 0.07, 0.14) * dent
     rim = 1 + _ripple(frame, "rim", around, 0.018) - dent
     oval = np.hypot(np.cos(around) / sinus[0], np.sin(around) / sinus[1])
     inner = (1 + _ripple(frame, "sinus", around, 0.07)) / oval
@@ -92,8 +92,8 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
     start = np.interp((hilum + pi) % (2 * pi) - pi, around, way)
     outer, inside = np.interp(angle, around, rim), np.interp(angle, around, inner)
     radius = np.hypot(u, v)
-    down, across = np.gradient(radius / outer)
-    down, across = down * frame.scale[0], across * frame.scale[1]
+    slopes = np.gradient(radius / outer)
+    down, across = (slope * px for slope, px in zip(slopes, frame.scale, strict=True))
     steep = np.maximum(np.hypot(down, across), 1e-4)
     return _Organ(
         ((radius / outer - 1) / steep).astype(np.float32),
@@ -119,12 +119,13 @@ def _planes(frame: Frame, organ: _Organ) -> Plane:
     count = max(round((organ.length - 2 * gap) / vary("pitch", 44, 54)), 3)
     place = (organ.hilum - gap) / (organ.length - 2 * gap) * count
     number = np.clip(np.floor(place), 0, count - 1).astype(np.int64)
-    pyramids = np.empty((3, count), np.float32)
-    for k in range(count):
-        pyramids[0, k] = vary(f"pyramid {k} shift", -0.06, 0.06)
-        pyramids[1, k] = vary(f"pyramid {k} width", 0.30, 0.37)
-        pyramids[2, k] = vary(f"pyramid {k} height", 0.52, 0.66)
-    shift, half, height = pyramids[:, number]
+
+    def of_pyramid(part: str, low: float, high: float) -> Floats:
+        values = [vary(f"pyramid {k} {part}", low, high) for k in range(count)]
+        return np.take(np.array(values, np.float32), number)
+
+    shift, half = of_pyramid("shift", -0.06, 0.06), of_pyramid("width", 0.30, 0.37)
+    height = of_pyramid("height", 0.52, 0.66)
     aside = np.abs(place - number - 0.5 - shift)
     level = organ.level
     tapered = half * (0.5 + 0.5 * np.clip(level / 0.45, 0, 1))
@@ -200,8 +201,7 @@ def _shadow(frame: Frame, body: Body, angle: Floats) -> Body:
     side = frame.draw.turn(5)
     if side >= 0.4:
         return body
-    beam = angle if side < 0.2 else -angle
-    dark = np.clip((beam - frame.draw.vary("rib", 0.40, 0.50)) / 0.05, 0, 1)
-    fall = (-20 * dark).astype(np.float32)
+    beyond = (angle if side < 0.2 else -angle) - frame.draw.vary("rib", 0.40, 0.50)
+    fall = (-20 * np.clip(beyond / 0.05, 0, 1)).astype(np.float32)
     coherent = (body.coherent * 10 ** (fall / 20)).astype(np.float32)
     return replace(body, echo=body.echo + fall, coherent=coherent)
