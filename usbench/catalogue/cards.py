@@ -103,8 +103,10 @@ class Cards:
             if len(matches) == 1:
                 return matches[0]
             if matches:
-                ids = ", ".join(card.id for card in matches)
-                raise DataError(f"{name}: expected one card, got {ids}; use an id")
+                raise DataError(
+                    f"{name}: expected one card, got {', '.join(card.id for card in matches)}; "
+                    "use an id"
+                )
         near = [card.id for card in cards if name.lower() in f"{card.id} {card.name.lower()}"]
         hint = (
             f"did you mean {', '.join(near[:5])}?"

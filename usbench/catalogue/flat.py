@@ -54,25 +54,24 @@ def flatten_card(card: Card, card_score: Score) -> JsonObject:
 
 
 def _flatten_score(card_score: Score) -> JsonObject:
-    parts = [
-        {
-            "criterion": part.criterion,
-            "words": part.description,
-            "points": part.points,
-            "low": part.low,
-            "high": part.high,
-            "of": part.maximum,
-            "why": part.why,
-        }
-        for part in card_score.parts
-    ]
     return {
         "rubric": card_score.rubric,
         "low": card_score.low,
         "high": card_score.high,
         "of": card_score.maximum,
         "tier": list(card_score.tier),
-        "parts": parts,
+        "parts": [
+            {
+                "criterion": part.criterion,
+                "words": part.description,
+                "points": part.points,
+                "low": part.low,
+                "high": part.high,
+                "of": part.maximum,
+                "why": part.why,
+            }
+            for part in card_score.parts
+        ],
     }
 
 

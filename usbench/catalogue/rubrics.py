@@ -108,9 +108,11 @@ def _read_rubric(path: Path) -> Rubric:
     raw = read_yaml(path)
     fault = find_fault(load_schema("usbench.catalogue", "rubric.schema.json"), raw)
     if fault is None:
-        tiers = tuple(Tier(tier["name"], tier["from"]) for tier in raw["tiers"])
-        criteria = tuple(map(_make_criterion, raw["criteria"]))
-        rubric = Rubric(**{**raw, "tiers": tiers, "criteria": criteria}, path=path)
+        parts = {
+            "tiers": tuple(Tier(tier["name"], tier["from"]) for tier in raw["tiers"]),
+            "criteria": tuple(map(_make_criterion, raw["criteria"])),
+        }
+        rubric = Rubric(**{**raw, **parts}, path=path)
         fault = next(_find_faults(rubric), None)
     if fault is not None:
         raise DataError(f"{path}: {fault}; see rubric.schema.json")

@@ -61,8 +61,14 @@ def score(card: Card, rubric: Rubric) -> Score:
     parts = tuple(score_criterion(card, criterion) for criterion in rubric.criteria)
     low = sum(part.low for part in parts)
     high = sum(part.high for part in parts)
-    tier = (find_tier(rubric, low), find_tier(rubric, high))
-    return Score(rubric.name, low, high, rubric.maximum, tier, parts)
+    return Score(
+        rubric.name,
+        low,
+        high,
+        rubric.maximum,
+        (find_tier(rubric, low), find_tier(rubric, high)),
+        parts,
+    )
 
 
 def require_criteria(rubric: Rubric) -> None:
@@ -81,9 +87,13 @@ def score_criterion(card: Card, criterion: Criterion) -> Part:
     values = [_score_field(card.fields.get(name), name, criterion) for name in criterion.fields]
     lows, highs, _ = zip(*values, strict=True)
     low, high = max(lows), max(highs)
-    reasons = [why for least, most, why in values if least == low or most == high > low]
     return Part(
-        criterion.name, criterion.description, low, high, criterion.maximum, "; ".join(reasons)
+        criterion.name,
+        criterion.description,
+        low,
+        high,
+        criterion.maximum,
+        "; ".join(why for least, most, why in values if least == low or most == high > low),
     )
 
 
@@ -107,10 +117,11 @@ def _score_field(field: Field | None, name: str, criterion: Criterion) -> tuple[
 
 def rule_holds(rule: PointRule, value: Any) -> bool:
     """Whether a rule holds for a known value; of a list any entry will do, or its length."""
-    if rule.test in ("stated", "otherwise"):
-        return True
-    if rule.test == "at_least":
-        return bool((len(value) if isinstance(value, list) else value) >= rule.value)
+    match rule.test:
+        case "stated" | "otherwise":
+            return True
+        case "at_least":
+            return bool((len(value) if isinstance(value, list) else value) >= rule.value)
     return any(map(rule.accepted.__contains__, list_entries(value)))
 
 

@@ -52,15 +52,18 @@ CSV_COLUMNS = (
 
 def format_value(value: object) -> str:
     """Format a field's value: yes or no, 12,468, a; b; c."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return "; ".join(map(format_value, value)) or "none"
-    if isinstance(value, dict):
-        return _format_entry(value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case list():
+            return "; ".join(map(format_value, value)) or "none"
+        case dict():
+            return _format_entry(value)
+    return str(value)
 
 
 def _format_entry(value: JsonObject) -> str:
@@ -102,10 +105,11 @@ def format_tier(card_score: Score) -> str:
 
 
 def _format_test(rule: PointRule) -> str:
-    if rule.test == "at_least":
-        return f"≥ {rule.value:,g}"
-    if rule.test in ("stated", "otherwise"):
-        return rule.test
+    match rule.test:
+        case "at_least":
+            return f"≥ {rule.value:,g}"
+        case "stated" | "otherwise":
+            return rule.test
     return " or ".join(map(format_value, rule.accepted))
 
 

@@ -46,15 +46,14 @@ def match_archive(path: Path, archives: Sequence[RemoteFile]) -> RemoteFile | No
     by_name = {archive.name: archive for archive in reversed(archives)}
     match = by_size.get(size) or by_name.get(path.name)
     if match is None and archives:
-        names = ", ".join(map(_describe_archive, archives))
+        names = ", ".join(
+            f"{archive.name} ({archive.size:,} bytes)" if archive.size else archive.name
+            for archive in archives
+        )
         raise DataError(
             f"{path}: expected one of {names}, got another file of {size:,} bytes; fetch it again"
         )
     return match
-
-
-def _describe_archive(archive: RemoteFile) -> str:
-    return f"{archive.name} ({archive.size:,} bytes)" if archive.size else archive.name
 
 
 def unpack(path: Path, root: Path) -> list[Path]:

@@ -93,20 +93,19 @@ class DatasetConfig:
             task: read_config(ViewConfig, view, f"{where}: views.{task}")
             for task, view in config.views.items()
         }
-        leakage = config.leakage or None
         return replace(
             config,
             views=views,
             split=read_config(SplitConfig, config.split, f"{where}: split"),
-            leakage=leakage and read_config(LeakageConfig, leakage, f"{where}: leakage"),
+            leakage=read_config(LeakageConfig, config.leakage, f"{where}: leakage")
+            if config.leakage
+            else None,
             options={key: node[key] for key in node if key not in {*names, *NOT_OURS}},
         )
 
     def to_mapping(self) -> JsonObject:
         """The YAML again, without keys that have their default."""
-        content = stated_fields(self)
-        content.pop("options", None)
-        return {**content, **self.options}
+        return {**stated_fields(replace(self, options={})), **self.options}
 
     def without_release(self) -> DatasetConfig:
         """The dataset without what holds for the real images only: leakage, near-duplicates."""

@@ -136,8 +136,9 @@ class Samples(Sequence[Sample]):
         """Every sample without its pixels, in order; of an image only the header is read."""
         for record in self.records:
             size = image.read_size(self.dataset.root / record.image)
-            target = self.target(record, size)
-            yield ScoringCase(record.id, record.group, size, target, record.mm_per_px)
+            yield ScoringCase(
+                record.id, record.group, size, self.target(record, size), record.mm_per_px
+            )
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """The images alone, in order: what a model may see of a test set."""
@@ -152,8 +153,9 @@ def select_classes(target: Target, indices: Sequence[int]) -> Target:
         labels = list(map(chosen.index, target.labels[selected].tolist()))
         return Boxes(target.xyxy[selected], np.array(labels, np.int64))
     if isinstance(target, Masks):
-        known = None if target.known is None else target.known[chosen]
-        return Masks(target.planes[chosen], known=known)
+        return Masks(
+            target.planes[chosen], known=None if target.known is None else target.known[chosen]
+        )
     return Landmarks(tuple(target.paths[n] for n in chosen), target.state[chosen])
 
 
@@ -209,9 +211,10 @@ def open_view(
             f"{root}: expected the release of {name} here, found no such folder; "
             "see its entry in the README"
         )
-    indexed = tuple(layout.index(root))
-    opened = Dataset(name, task, layout.classes, view.exclusive, layout, root, {}, indexed=indexed)
-    return opened.with_fold(split, fold)
+    indexed = tuple(layout.index(root))  # before `classes`, which it may set
+    return Dataset(
+        name, task, layout.classes, view.exclusive, layout, root, {}, indexed=indexed
+    ).with_fold(split, fold)
 
 
 def file_fingerprint(dataset: Dataset, cache: Path) -> str:

@@ -107,8 +107,10 @@ def phantom_fingerprint(dataset: DatasetConfig, task: Task, fold: int | None) ->
 
 def ensure_phantom(dataset: DatasetConfig, task: Task, runs: Path) -> Path:
     """The phantom's folder below runs, written whole or not at all in the release's own format."""
-    layout = canonical_json(to_plain(dataset.views[task].layout))  # one dataset may have several
-    parameters = phantom_fingerprint(dataset, task, None) + layout
+    # One dataset may have several layouts.
+    parameters = phantom_fingerprint(dataset, task, None) + canonical_json(
+        to_plain(dataset.views[task].layout)
+    )
     name = f"{dataset.name}-{task}-{hashlib.sha256(parameters.encode()).hexdigest()[:12]}"
     folder = runs / "phantoms" / name
     if folder.is_dir():

@@ -116,8 +116,9 @@ def find_crossing_groups(
     divided: Mapping[Split, Sequence[Record]], first: Split, second: Split
 ) -> set[str]:
     """Groups that lie in both splits."""
-    groups = {record.group for record in divided[first]}
-    return groups & {record.group for record in divided[second]}
+    return {record.group for record in divided[first]}.intersection(
+        record.group for record in divided[second]
+    )
 
 
 # ---- the rules

@@ -33,8 +33,8 @@ class ClassCounts:
     unknown: NDArray[np.int64] = field(init=False)  # (columns, C) images where it is unknown
 
     def __post_init__(self) -> None:
-        tables = np.zeros((3, len(COLUMNS), len(self.classes)), np.int64)
-        self.present, self.amount, self.unknown = tables
+        shape = (3, len(COLUMNS), len(self.classes))
+        self.present, self.amount, self.unknown = np.zeros(shape, np.int64)
 
     def add(self, record: Record, target: Target | None) -> None:
         """Count an image of the index and its label, None where that couldn't be read."""
@@ -79,8 +79,8 @@ def count_parts(target: Target, classes: int) -> tuple[NDArray[np.int64], NDArra
 def table_header(counts: ClassCounts, task: Task) -> list[str]:
     """Column titles of the table that `table_rows` fills."""
     amount = "share of pixels" if task == "segment" else AMOUNTS[task]
-    titles = ["images with", *counts.columns, "all", amount]
-    return [*titles, "unknown"] if counts.unknown.any() else titles
+    unknown = ["unknown"] if counts.unknown.any() else []
+    return ["images with", *counts.columns, "all", amount, *unknown]
 
 
 def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:

@@ -79,10 +79,10 @@ def examine_images(root: Path, names: Iterable[str]) -> tuple[dict[str, ImageFac
             images[name] = examine_image(root / name)
         except DataError as error:
             findings.append(finding_of_error("unreadable image", error, root))
-            continue
-        oddity = describe_oddity(images[name])
-        if oddity:
-            findings.append(Finding("warning", "odd image", f"{name}: {oddity}"))
+        else:
+            oddity = describe_oddity(images[name])
+            if oddity:
+                findings.append(Finding("warning", "odd image", f"{name}: {oddity}"))
     return images, findings
 
 

@@ -120,8 +120,7 @@ def differing_classes(first: Target, second: Target, classes: Sequence[str]) -> 
             return ["size"]
         differs = (first.planes != second.planes).any((1, 2)).tolist()
     elif isinstance(first, Boxes) and isinstance(second, Boxes):
-        numbers = range(len(classes))
-        differs = [_sorted_boxes(first, c) != _sorted_boxes(second, c) for c in numbers]
+        differs = [_sorted_boxes(first, c) != _sorted_boxes(second, c) for c in range(len(classes))]
     elif isinstance(first, Landmarks) and isinstance(second, Landmarks):
         same = map(np.array_equal, first.paths, second.paths)
         differs = (first.state != second.state) | ~np.array(list(same), bool)
@@ -168,7 +167,7 @@ def format_yaml(pairs: Sequence[SimilarPair], rules: LeakRules, tested: int) -> 
         lines += [
             "leakage:",
             f'  description: "{len(leaking)} of the {tested} test images are near-duplicates '
-            f'(correlation ≥ {MIN_CORRELATION:g} at 32×32) of one in train or '
+            f"(correlation ≥ {MIN_CORRELATION:g} at 32×32) of one in train or "
             f'val; scores on all {tested} are optimistic"',
             f"  images: {format_list(sorted(leaking))}",
         ]

@@ -91,8 +91,9 @@ def check_release(
         report.findings += find_shared_groups(view)
         counts = count_labels(view, root, images, report)
         report.counts[view.task] = counts
-        expected = published.get(view.task) or {}
-        report.findings += compare_published(expected, counts, view.records, view.task)
+        report.findings += compare_published(
+            published.get(view.task) or {}, counts, view.records, view.task
+        )
         report.findings += [
             Finding("note", "oddity", f"{view.task}: {name}: {count}")
             for name, count in view.layout.oddities().items()
@@ -146,9 +147,9 @@ def open_views(
             records = tuple(layout.index(root))
         except DataError as error:
             report.findings.append(finding_of_error(f"index of {task}", error, root))
-            continue
-        run_records = assign_run_splits(dataset, task, records, root, report)
-        views.append(ReleaseView(task, layout, records, run_records))
+        else:
+            run_records = assign_run_splits(dataset, task, records, root, report)
+            views.append(ReleaseView(task, layout, records, run_records))
     if len(errors) == len(tasks):
         raise errors[0]
     return views
@@ -232,8 +233,8 @@ def count_labels(
         try:
             target = view.layout.read(root, record)
             if record.image in images:
-                label = root / (record.label or record.image)
-                require_fit(target, images[record.image].size, label, image)
+                size = images[record.image].size
+                require_fit(target, size, root / (record.label or record.image), image)
         except UsbenchError as error:
             counts.add(record, None)
             is_of_image = isinstance(error, ImageError) and error.path == image
@@ -303,5 +304,6 @@ def find_all_pairs(
         pastes.append(format_yaml(pairs, rules, tested))
     report.paste = "\n".join(filter(None, pastes))
     if views:
-        leaking = find_leaks(itertools.chain(*report.pairs.values()))
-        report.findings += find_unconfirmed(leaking, rules)
+        report.findings += find_unconfirmed(
+            find_leaks(itertools.chain(*report.pairs.values())), rules
+        )

@@ -22,7 +22,6 @@ from usbench.datasets.codecs.coco_parts import LinkedParts
 from usbench.datasets.codecs.images_list import (
     ImageEntry,
     PackedMasks,
-    PackedPlane,
     PairWriter,
     PredictionFile,
     load_entries,
@@ -122,18 +121,15 @@ def read_predictions(
     """
     listed = read_images(images)
     groups: list[list[tuple[int, JsonObject]]] = [[] for _ in listed]
+    limits = (
+        ("image_id", 1, len(listed), True, f"an image_id of 1..{len(listed)}"),
+        ("category_id", 1, classes, True, f"a category_id of 1..{classes}"),
+        ("score", 0, 1, False, "a score of 0..1"),
+    )
     for number, entry in enumerate(load_entries(predictions, "a list of COCO results"), start=1):
-        image, category, score = entry.get("image_id"), entry.get("category_id"), entry.get("score")
-        if not is_number(image, 1, len(listed), whole=True):
-            raise content_error(
-                f"{predictions}: entry {number}", f"an image_id of 1..{len(listed)}", image
-            )
-        if not is_number(category, 1, classes, whole=True):
-            raise content_error(
-                f"{predictions}: entry {number}", f"a category_id of 1..{classes}", category
-            )
-        if not is_number(score, 0, 1):
-            raise content_error(f"{predictions}: entry {number}", "a score of 0..1", score)
+        for key, low, high, whole, expected in limits:
+            if not is_number(entry.get(key), low, high, whole):
+                raise content_error(f"{predictions}: entry {number}", expected, entry.get(key))
         groups[entry["image_id"] - 1].append((number, entry))
     make: Callable[[ImageEntry, list[tuple[int, JsonObject]]], Target | PackedMasks] = (
         partial(_make_boxes, predictions)
@@ -144,27 +140,27 @@ def read_predictions(
 
 
 def _make_boxes(path: Path, image: ImageEntry, entries: list[tuple[int, JsonObject]]) -> Boxes:
-    sides = [_check_bbox(path, number, entry) for number, entry in entries]
-    xyxy = np.array(sides, np.float64).reshape(-1, 4)
+    xyxy = np.array([_check_bbox(path, *entry) for entry in entries], np.float64).reshape(-1, 4)
     xyxy[:, 2:] += xyxy[:, :2]
-    width, height = image["width"], image["height"]
-    xyxy = np.clip(xyxy, 0, [width, height, width, height])
-    labels = np.array([entry["category_id"] - 1 for _, entry in entries], np.int64)
-    scores = np.array([entry["score"] for _, entry in entries], np.float32)
-    return Boxes(xyxy.astype(np.float32), labels, scores)
+    xyxy = np.clip(xyxy, 0, [image["width"], image["height"]] * 2)
+    return Boxes(
+        xyxy.astype(np.float32),
+        np.array([entry["category_id"] - 1 for _, entry in entries], np.int64),
+        np.array([entry["score"] for _, entry in entries], np.float32),
+    )
 
 
 def _pack_masks(
     path: Path, classes: int, image: ImageEntry, entries: list[tuple[int, JsonObject]]
 ) -> PackedMasks:
-    planes: dict[int, PackedPlane] = {}
+    planes: dict[int, tuple[int, str, float]] = {}
     size = image["height"], image["width"]
     for number, entry in entries:
         where, category = f"{path}: entry {number}", entry["category_id"]
         counts = _check_counts(where, entry, size)
         if category in planes:
             raise content_error(where, "one mask per image and class", f"two of {category}")
-        planes[category] = PackedPlane(category - 1, counts, entry["score"])
+        planes[category] = (category - 1, counts, entry["score"])
     return PackedMasks(f"{path}: image {image['id']}", (classes, *size), list(planes.values()))
 
 

@@ -99,8 +99,12 @@ class CocoTargets(LinkedParts):
             ):
                 label = self._label(item, name, classes)
                 require(visibility in (0, 1, 2), place, "a visibility of 0, 1 or 2", visibility)
-                expected = f"one object with keypoint {name!r} an image"
-                require(name not in stated, place, expected, "a second")
+                require(
+                    name not in stated,
+                    place,
+                    f"one object with keypoint {name!r} an image",
+                    "a second",
+                )
                 stated.add(name)
                 if visibility:
                     self._require_inside(item, [x, y], image.size)
@@ -118,9 +122,12 @@ class CocoTargets(LinkedParts):
         inside = np.clip(corners, 0, sides)
         box = inside.astype(np.float32) + np.float32(0)
         near = np.abs(corners - inside) <= STICKS_OUT * sides
-        fits = bool(near.all() and (box[:2] < box[2:]).all())
-        expected = f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}"
-        require(fits, self._place(item), expected, bbox)
+        require(
+            bool(near.all() and (box[:2] < box[2:]).all()),
+            self._place(item),
+            f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}",
+            bbox,
+        )
         return box
 
     def region(self, item: CocoObject, size: Size) -> NDArray[np.bool_]:
@@ -237,21 +244,31 @@ def _entries(target: Target) -> Iterator[JsonObject]:
         values: list[float] = []
         for path, state in zip(target.paths, target.state, strict=True):
             values += [*path[0].tolist(), 2] if state == SEEN else [0, 0, 0]
-        seen = np.count_nonzero(target.state == SEEN)
-        yield {"category_id": 1, "keypoints": values, "num_keypoints": int(seen)}
+        yield {
+            "category_id": 1,
+            "keypoints": values,
+            "num_keypoints": int((target.state == SEEN).sum()),
+        }
     elif isinstance(target, Boxes):
         for (x1, y1, x2, y2), label in zip(
             target.xyxy.tolist(), target.labels.tolist(), strict=True
         ):
             width, height = x2 - x1, y2 - y1
-            sides = {"bbox": [x1, y1, width, height], "area": width * height}
-            yield {"category_id": label + 1, **sides, "segmentation": []}
+            yield {
+                "category_id": label + 1,
+                "bbox": [x1, y1, width, height],
+                "area": width * height,
+                "segmentation": [],
+            }
     else:
         for label in np.flatnonzero(target.planes.any(axis=(1, 2))).tolist():
             plane = target.planes[label]
             rows, columns = (axis.tolist() for axis in np.nonzero(plane))
             x, y = min(columns), min(rows)
             bbox = [x, y, max(columns) + 1 - x, max(rows) + 1 - y]
-            segmentation = {"size": list(plane.shape), "counts": rle.encode_rle(plane)}
-            sides = {"bbox": bbox, "area": len(rows)}
-            yield {"category_id": label + 1, **sides, "segmentation": segmentation}
+            yield {
+                "category_id": label + 1,
+                "bbox": bbox,
+                "area": len(rows),
+                "segmentation": {"size": list(plane.shape), "counts": rle.encode_rle(plane)},
+            }

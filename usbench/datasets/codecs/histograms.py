@@ -46,8 +46,8 @@ def read_histograms(path: Path, images: int, classes: int, bins: int) -> Table:
     if not isinstance(rows, list) or len(rows) != images:
         raise DataError(f"{path}: expected {expected}, got others; predict again")
     for number, row in enumerate(rows, start=1):
-        whole = isinstance(row, list) and len(row) == size
-        if not whole or not all(is_number(cell, 0, 1e12) for cell in row):
+        is_whole = isinstance(row, list) and len(row) == size
+        if not (is_whole and all(is_number(cell, 0, 1e12) for cell in row)):
             raise DataError(
                 f"{path}: image {number}: expected {size} numbers of 0 or more, got others; "
                 "predict again"

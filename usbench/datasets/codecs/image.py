@@ -167,10 +167,9 @@ def _png_depth(data: bytes) -> int:
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")
         if end > len(data):
             break
-        kind = data[start + 4 : start + 8]
         if zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             raise ValueError(f"damaged PNG: wrong checksum at byte {start}")
-        if kind == b"IEND":
+        if data[start + 4 : start + 8] == b"IEND":
             return data[24]
         start = end
     raise ValueError(f"PNG cut off after {len(data)} bytes")
@@ -182,11 +181,12 @@ def _require_sane(path: Path, expected: str, width: int, height: int) -> None:
 
 
 def _refused(path: Path, expected: str, error: Exception) -> ImageError:
-    if isinstance(error, FileNotFoundError):
-        got = "found no such file; check that the release is complete"
-    elif isinstance(error, UnidentifiedImageError):
-        got = "got something else; fetch the file again"
-    else:
-        reason = in_one_line(getattr(error, "strerror", None) or error)
-        got = f"got a file that can't be decoded ({reason}); fetch it again"
+    match error:
+        case FileNotFoundError():
+            got = "found no such file; check that the release is complete"
+        case UnidentifiedImageError():
+            got = "got something else; fetch the file again"
+        case _:
+            reason = in_one_line(getattr(error, "strerror", None) or error)
+            got = f"got a file that can't be decoded ({reason}); fetch it again"
     return ImageError(path, expected, got)

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from usbench.datasets.codecs.polygons import CORNERS, Polygon
-from usbench.datasets.codecs.readers import is_number, read_rows, read_text
+from usbench.datasets.codecs.readers import is_number, read_rows, read_text, require
 from usbench.errors import DataError
 from usbench.io.files import JsonObject, write_atomically
 
@@ -103,8 +103,8 @@ def read_via(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) 
         if shape.get("name") == "rect":
             strays.append(where)
         else:
-            regions = (*entry.regions, ViaRegion(label, _polygon(shape, where)))
-            entries[name] = ViaImage(entry.attributes, regions)
+            region = ViaRegion(label, _polygon(shape, where))
+            entries[name] = ViaImage(entry.attributes, (*entry.regions, region))
     if len(strays) > rects:
         raise DataError(
             f"{strays[rects]}: expected polygons, got a rect ({len(strays)} in the file; {rects} "
@@ -163,34 +163,23 @@ def _object(row: Row, column: str, where: str) -> JsonObject:
 def _texts(row: Row, column: str, where: str) -> dict[str, str]:
     texts = _object(row, column, where)
     for name, value in texts.items():
-        if not isinstance(value, str):
-            raise DataError(
-                f"{where}: expected text as {name} of {column}, got {str(value)[:40]!r}; correct it"
-            )
+        require(isinstance(value, str), where, f"text as {name} of {column}", value, "correct it")
     return texts
 
 
 def _polygon(shape: JsonObject, where: str) -> Polygon:
-    if shape.get("name") != "polygon":
-        raise DataError(
-            f"{where}: expected a polygon, got {str(shape.get('name'))[:40]!r}; redraw it as a "
-            "polygon"
-        )
+    kind = shape.get("name")
+    require(kind == "polygon", where, "a polygon", kind, "redraw it as a polygon")
     xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
     if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
         raise DataError(
             f"{where}: expected as many x as y of a polygon's vertices, got others; export it again"
         )
-    if len(xs) < CORNERS:
-        raise DataError(
-            f"{where}: expected a polygon of {CORNERS} vertices or more, got {len(xs)}; redraw it"
-        )
+    expected = f"a polygon of {CORNERS} vertices or more"
+    require(len(xs) >= CORNERS, where, expected, len(xs), "redraw it")
     for value in (*xs, *ys):
-        if not is_number(value, -1, FARTHEST):
-            raise DataError(
-                f"{where}: expected vertices in the image, in px, got {str(value)[:40]}; correct "
-                "the row"
-            )
+        in_image = is_number(value, -1, FARTHEST)
+        require(in_image, where, "vertices in the image, in px", value, "correct the row")
     return np.floor(np.array([xs, ys], np.float64).T + 0.5).astype(np.int32)
 
 

@@ -89,8 +89,10 @@ class Folder(Layout):
             self.classes = tuple(dict.fromkeys(itertools.chain(*names)))
         records: list[Record] = []
         for split, images, labels in self.parts:
-            pairs = self.labels.pairs(root / images, root / labels, self.classes)
-            records += [self._record(root, split, *pair) for pair in pairs]
+            records += [
+                self._record(root, split, *pair)
+                for pair in self.labels.pairs(root / images, root / labels, self.classes)
+            ]
         self._check_images(root, records)
         return sort_unique(self._divide_by_lists(root, records) if self.lists else records)
 
@@ -183,10 +185,8 @@ class Folder(Layout):
             for number, name in enumerate(map(str.strip, names), start=1):
                 if not name:
                     continue
-                where, listed = (
-                    f"{root / file}: line {number}",
-                    by_name.get(name.removeprefix("./")),
-                )
+                where = f"{root / file}: line {number}"
+                listed = by_name.get(name.removeprefix("./"))
                 if listed is None:
                     raise DataError(
                         f"{where}: expected the name of an image in {folder}, got {name!r}"

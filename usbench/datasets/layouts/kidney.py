@@ -120,9 +120,9 @@ class Kidney(Layout):
             ]
         if self.truth == "masks":
             self._require_masks(root, records)
-        listed = self._exports.read(root / labels_file(1)).entries
         self._facts = {
-            "copies of images, left out": len(listed) - len(first),
+            "copies of images, left out": len(self._exports.read(root / labels_file(1)).entries)
+            - len(first),
             "images without a pixel size": sum(
                 spacings.get(scan_name(name)) is None for name in pictures
             ),
@@ -131,7 +131,8 @@ class Kidney(Layout):
 
     def read(self, root: Path, record: Record) -> Masks:
         """See usbench.types.Layout."""
-        annotator = annotator_of(str(record.label))
+        is_first = str(record.label).startswith((labels_file(1), f"{masks_folder(1)}/"))
+        annotator = 1 if is_first else 2
         name = Path(record.image).name
         if self.truth == "masks":
             return self._masks(read_masks(root / masks_folder(annotator), name, self.classes))
@@ -182,8 +183,8 @@ class Kidney(Layout):
         if self.truth == "masks":
             for annotator in self.annotators:
                 folder = f"{masks_folder(annotator)}/regions"
-                paths = list_files(root / folder, ".png").values()
-                shared += [f"{folder}/{path.name}" for path in paths]
+                files = list_files(root / folder, ".png")
+                shared += [f"{folder}/{path.name}" for path in files.values()]
         return [name for name in shared if (root / name).is_file()]
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
@@ -259,14 +260,24 @@ class Kidney(Layout):
                 f"{IMAGES}/{name}: expected a name that begins with the patient's number "
                 "(12_IM-…); rename it"
             )
-        mask = f"{masks_folder(annotator)}/capsule/{name}"
-        label = mask if self.truth == "masks" else labels_file(annotator)
+        label = (
+            f"{masks_folder(annotator)}/capsule/{name}"
+            if self.truth == "masks"
+            else labels_file(annotator)
+        )
         facts = {key.lower(): value for key, value in entry.attributes.items()}
         facts["view_of_annotator_1"] = first.attributes.get("View", "")
         stem = name.removesuffix(".png")
         identity = stem if len(self.annotators) == 1 else f"{annotator}/{stem}"
-        spacing = spacings.get(scan_name(name))
-        return Record(identity, match.group(1), f"{IMAGES}/{name}", label, None, spacing, facts)
+        return Record(
+            identity,
+            match.group(1),
+            f"{IMAGES}/{name}",
+            label,
+            None,
+            spacings.get(scan_name(name)),
+            facts,
+        )
 
     def _require_masks(self, root: Path, records: Sequence[Record]) -> None:
         for record in records:
@@ -287,11 +298,6 @@ def labels_file(annotator: int) -> str:
 def masks_folder(annotator: int) -> str:
     """One annotator's released masks, relative to the root."""
     return f"labels/reviewed_masks_{annotator}"
-
-
-def annotator_of(label: str) -> int:
-    """The annotator of a record's label file."""
-    return 1 if label.startswith((labels_file(1), f"{masks_folder(1)}/")) else 2
 
 
 def scan_name(image_name: str) -> str:

@@ -47,8 +47,8 @@ def echo(draw: Draw, size: tuple[int, int]) -> Body:
     """
     heart = (apical if draw.group % 2 == 1 else parasternal)(draw)
     image = Frame(draw, REFERENCE, size)
-    beams_size = round(REACH * image.scale[0]), round(BEAMS * image.scale[1])
-    beams = Frame(draw, (round(REACH), BEAMS), beams_size)
+    grid = round(REACH), BEAMS
+    beams = Frame(draw, grid, (round(REACH * image.scale[0]), round(BEAMS * image.scale[1])))
     angle = (beams.x / np.float32(BEAMS) - np.float32(0.5)) * np.float32(2 * ASPECT)
     x = np.float32(APEX[0]) + beams.y * np.sin(angle)
     y = np.float32(APEX[1]) + beams.y * np.cos(angle)

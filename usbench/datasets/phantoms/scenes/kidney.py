@@ -119,13 +119,15 @@ def _planes(frame: Frame, organ: _Organ) -> Plane:
     count = max(round((organ.length - 2 * gap) / vary("pitch", 44, 54)), 3)
     place = (organ.hilum - gap) / (organ.length - 2 * gap) * count
     number = np.clip(np.floor(place), 0, count - 1).astype(np.int64)
-
-    def of_pyramid(part: str, low: float, high: float) -> Floats:
-        values = [vary(f"pyramid {k} {part}", low, high) for k in range(count)]
-        return np.take(np.array(values, np.float32), number)
-
-    shift, half = of_pyramid("shift", -0.06, 0.06), of_pyramid("width", 0.30, 0.37)
-    height = of_pyramid("height", 0.52, 0.66)
+    pyramids = [
+        (
+            vary(f"pyramid {k} shift", -0.06, 0.06),
+            vary(f"pyramid {k} width", 0.30, 0.37),
+            vary(f"pyramid {k} height", 0.52, 0.66),
+        )
+        for k in range(count)
+    ]
+    shift, half, height = np.array(pyramids, np.float32).T[:, number]
     aside = np.abs(place - number - 0.5 - shift)
     level = organ.level
     tapered = half * (0.5 + 0.5 * np.clip(level / 0.45, 0, 1))
