@@ -216,8 +216,11 @@ def _require_datasets(folder: Path, card: Card, datasets: Collection[str]) -> No
     file = folder / "models.yaml"
     if card.id in datasets:
         raise DataError(f"{file}: key {card.id}: expected an unused id, got that of a dataset")
-    published = [row["dataset"] for row in card.value("published") or ()]
-    for field, ids in (("training", card.value("training") or ()), ("published", published)):
+    named = {
+        "training": card.value("training") or (),
+        "published": [row["dataset"] for row in card.value("published") or ()],
+    }
+    for field, ids in named.items():
         unknown = sorted({*ids} - {*datasets, None})
         if unknown:
             raise DataError(

@@ -229,9 +229,7 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
     files = [("shared\t", name) for name in dataset.layout.shared_files(dataset.root)]
     for record in itertools.chain(*dataset.records.values()):
         owner = f"{record.split}\t{record.group}"
-        files.append((owner, record.image))
-        if record.label is not None:
-            files.append((owner, record.label))
+        files += [(owner, name) for name in (record.image, record.label) if name is not None]
     states = {name: file_state(dataset.root / name) for _, name in files}
     # many records may share one label file
     unread = {state: name for name, state in states.items() if state not in hashes}

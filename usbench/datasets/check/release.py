@@ -89,8 +89,7 @@ def check_release(
     for view in views:
         report.findings += find_shared_images(view)
         report.findings += find_shared_groups(view)
-        counts = count_labels(view, root, images, report)
-        report.counts[view.task] = counts
+        counts = report.counts[view.task] = count_labels(view, root, images, report)
         report.findings += compare_published(
             published.get(view.task) or {}, counts, view.records, view.task
         )
@@ -291,7 +290,6 @@ def find_all_pairs(
     for view in views:
         view_sets[tuple(map(SET_OF, view.run_records))].append(view)
     rules = LeakRules.of(dataset)
-    pastes = []
     for sharers in view_sets.values():
         tasks = ", ".join(view.task for view in sharers)
         first = sharers[0]
@@ -301,8 +299,7 @@ def find_all_pairs(
         report.findings += judge_pairs(tasks, pairs, inside, tested, rules)
         for view in sharers:
             report.findings += compare_annotations(view.task, view.layout, root, pairs)
-        pastes.append(format_yaml(pairs, rules, tested))
-    report.paste = "\n".join(filter(None, pastes))
+        report.paste = "\n".join(filter(None, [report.paste, format_yaml(pairs, rules, tested)]))
     if views:
         report.findings += find_unconfirmed(
             find_leaks(itertools.chain(*report.pairs.values())), rules

@@ -80,9 +80,12 @@ class PairWriter:
                 "ids unique"
             )
         self._names.add(file_name)
-        height, width = map(int, size)
         entry = ImageEntry(
-            id=len(self._names), file_name=file_name, group=group, height=height, width=width
+            id=len(self._names),
+            file_name=file_name,
+            group=group,
+            height=int(size[0]),
+            width=int(size[1]),
         )
         self._add_image(json.dumps(entry, separators=(",", ":")))
         return entry["id"]

@@ -140,8 +140,7 @@ def _require_index(index: Index, entries: int) -> None:
 
 
 def _require_palette(palette: Palette) -> None:
-    coloured = palette.ndim == 2 and palette.shape[1] == 3 and palette.dtype == np.uint8
-    if not coloured or not 0 < len(palette) <= 256:
+    if palette.shape[1:] != (3,) or palette.dtype != np.uint8 or not 0 < len(palette) <= 256:
         raise ValueError(f"a palette is (1..256, 3) uint8, not {palette.shape} {palette.dtype}")
 
 

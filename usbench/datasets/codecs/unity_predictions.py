@@ -58,8 +58,7 @@ class LandmarkWriter(PairWriter):
         """
         self.add_image(file_name, group, size)
         labels = _score_labels(f"{self.predictions}: {file_name}", self._labels, target)
-        entry = json.dumps({"labels": labels}, separators=(",", ":"))
-        self.add_line(f"{json.dumps(file_name)}:{entry}")
+        self.add_line(json.dumps({file_name: {"labels": labels}}, separators=(",", ":"))[1:-1])
 
 
 def _score_labels(

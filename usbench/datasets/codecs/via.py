@@ -175,11 +175,21 @@ def _polygon(shape: JsonObject, where: str) -> Polygon:
         raise DataError(
             f"{where}: expected as many x as y of a polygon's vertices, got others; export it again"
         )
-    expected = f"a polygon of {CORNERS} vertices or more"
-    require(len(xs) >= CORNERS, where, expected, len(xs), "redraw it")
+    require(
+        len(xs) >= CORNERS,
+        where,
+        f"a polygon of {CORNERS} vertices or more",
+        len(xs),
+        "redraw it",
+    )
     for value in (*xs, *ys):
-        in_image = is_number(value, -1, FARTHEST)
-        require(in_image, where, "vertices in the image, in px", value, "correct the row")
+        require(
+            is_number(value, -1, FARTHEST),
+            where,
+            "vertices in the image, in px",
+            value,
+            "correct the row",
+        )
     return np.floor(np.array([xs, ys], np.float64).T + 0.5).astype(np.int32)
 
 

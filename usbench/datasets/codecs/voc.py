@@ -40,8 +40,13 @@ def read_voc(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]
     corners, labels = [], []
     for number, element in enumerate(root.findall("object"), start=1):
         where, name = f"{path}: object {number}", element.findtext("name", "").strip()
-        expected = f"a class of {', '.join(classes)}"
-        require(name in classes, where, expected, name, "correct it or the class list")
+        require(
+            name in classes,
+            where,
+            f"a class of {', '.join(classes)}",
+            name,
+            "correct it or the class list",
+        )
         labels.append(classes.index(name))
         corners.append(_corners(where, element, size))
     return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64)), size
@@ -103,8 +108,12 @@ def _parse(path: Path) -> ET.Element:
 
 def _length(path: Path, root: ET.Element, name: str) -> int:
     text = root.findtext(f"size/{name}", "").strip()
-    fits = _LENGTH.fullmatch(text) is not None and int(text) > 0
-    require(fits, str(path), f"<size> with a {name} in pixels", text)
+    require(
+        _LENGTH.fullmatch(text) is not None and int(text) > 0,
+        str(path),
+        f"<size> with a {name} in pixels",
+        text,
+    )
     return int(text)
 
 

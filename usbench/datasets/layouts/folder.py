@@ -116,8 +116,6 @@ class Folder(Layout):
 
     def shared_files(self, root: Path) -> list[str]:
         """What the labels depend on besides their own files, relative to the root."""
-        if self.format == "coco":
-            return []
         paths = [f"{PurePosixPath(labels)}/{NAMES}" for _, _, labels in self.parts]
         return [path for path in paths if (root / path).is_file()]
 

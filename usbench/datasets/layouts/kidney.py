@@ -206,8 +206,9 @@ class Kidney(Layout):
             image.write_grey(root / IMAGES / name, sample.image)
             sizes[name] = (root / IMAGES / name).stat().st_size
             spacings[scan_name(name)] = sample.mm_per_px
-            drawings = planes, shift_planes(planes, ASIDE)
-            for annotator, drawn in zip(ANNOTATORS, drawings, strict=True):
+            for annotator, drawn in zip(
+                ANNOTATORS, (planes, shift_planes(planes, ASIDE)), strict=True
+            ):
                 entries[annotator][name] = draw_polygons(drawn, self.classes, sample.attributes)
                 write_masks(root / masks_folder(annotator), name, self.classes, drawn)
         for annotator in ANNOTATORS:
@@ -216,8 +217,10 @@ class Kidney(Layout):
         return self.index(root)
 
     def _masks(self, planes: Planes) -> Masks:
-        known = None if self.undrawn == "absent" else np.asarray(planes.any(axis=(1, 2)))
-        return Masks(planes, known=known)
+        return Masks(
+            planes,
+            known=None if self.undrawn == "absent" else np.asarray(planes.any(axis=(1, 2))),
+        )
 
     def _entries(self, root: Path, annotator: int) -> dict[str, via.ViaImage]:
         """One annotator's images by name, without the copies."""

@@ -91,6 +91,7 @@ def write_masks(folder: Path, name: str, classes: Sequence[str], planes: Planes)
     regions = empty.astype(np.uint8)
     for n, region in enumerate(REGIONS, start=1):
         regions[drawn.get(region, empty)] = n
-    capsule = drawn.get(ANATOMY[0], empty).astype(np.uint8)
-    label_png.write_label_png(folder / "capsule" / name, capsule)
+    label_png.write_label_png(
+        folder / "capsule" / name, drawn.get(ANATOMY[0], empty).astype(np.uint8)
+    )
     label_png.write_label_png(folder / "regions" / name, regions)

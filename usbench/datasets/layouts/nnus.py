@@ -54,8 +54,13 @@ class Nnus(Layout):
         DataError where the name is none, for the split goes by the numbers.
         """
         stem = picture.stem
-        is_numbered = stem.isascii() and stem.isdecimal()
-        require(is_numbered, str(picture), "a number as name (0001.jpg)", stem, "rename it")
+        require(
+            stem.isascii() and stem.isdecimal(),
+            str(picture),
+            "a number as name (0001.jpg)",
+            stem,
+            "rename it",
+        )
         number = stem.lstrip("0").zfill(DIGITS)
         return Record(number, number, *relative_paths(root, picture, label))
 

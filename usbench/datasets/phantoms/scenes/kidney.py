@@ -142,8 +142,11 @@ def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
     vary = frame.draw.vary
     liver = vary("liver", -9, -5) + 1.2 * frame.grain("liver", 2.5, 4)
     streaks = frame.grain("streaks", 1.6, 26, vary("streak slope", -0.2, 0.2))
-    slant = vary("edge slope", -0.3, 0.3) * (frame.x - 256)
-    psoas = frame.y > vary("edge", 215, 260) + slant + frame.wave("edge", 14, 200)
+    psoas = frame.y > (
+        vary("edge", 215, 260)
+        + vary("edge slope", -0.3, 0.3) * (frame.x - 256)
+        + frame.wave("edge", 14, 200)
+    )
     lines = np.where(psoas, 2 * np.maximum(streaks - 1.4, 0), np.float32(0))
     skin, fat = vary("skin", 5, 8), vary("fat", 16, 26)
     wall = fat + vary("muscle", 18, 30)
@@ -152,8 +155,9 @@ def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
     bent = depth + frame.wave("layers", 2.5, 120)
     for where, strength in ((skin, 2), (fat, 6), (wall, 7)):
         lines = lines + strength * patchy * np.exp(-0.5 * ((bent - where) / 1.1) ** 2)
-    around = vary("perirenal", 6, 11) + frame.wave("perirenal", 5, 90)
-    around = around + 2.5 * frame.grain("fat", 8, 14)
+    around = (
+        vary("perirenal", 6, 11) + frame.wave("perirenal", 5, 90) + 2.5 * frame.grain("fat", 8, 14)
+    )
     fascia = np.exp(-0.5 * ((organ.outside - around) / 1.1) ** 2)
     fascia = fascia * np.clip(organ.facing, 0.05, 1) * patchy
     lines = np.where(organ.outside < around - 3, 0, lines) + 3.5 * fascia
@@ -205,5 +209,8 @@ def _shadow(frame: Frame, body: Body, angle: Floats) -> Body:
         return body
     beyond = (angle if side < 0.2 else -angle) - frame.draw.vary("rib", 0.40, 0.50)
     fall = (-20 * np.clip(beyond / 0.05, 0, 1)).astype(np.float32)
-    coherent = (body.coherent * 10 ** (fall / 20)).astype(np.float32)
-    return replace(body, echo=body.echo + fall, coherent=coherent)
+    return replace(
+        body,
+        echo=body.echo + fall,
+        coherent=(body.coherent * 10 ** (fall / 20)).astype(np.float32),
+    )

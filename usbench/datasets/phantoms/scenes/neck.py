@@ -132,8 +132,11 @@ def _layers(frame: Frame) -> Body:
     sheets = frame.grain("sheets", 1.5, 24, vary("sheets slope", -0.2, 0.2))
     fat = vary("fat", 34, 50) + frame.wave("fat", 3, 260)
     echo = -8 + 2.5 * loose + 2.5 * lobules + 2.5 * np.maximum(sheets, -1)
-    lines = frame.line(10 + 0 * frame.x, 1.5, 6) + frame.line(fat, 1.4, 6)
-    lines = lines + 3 * np.maximum(np.where(frame.y < fat, septa, sheets) - 1.3, 0)
+    lines = (
+        frame.line(10 + 0 * frame.x, 1.5, 6)
+        + frame.line(fat, 1.4, 6)
+        + 3 * np.maximum(np.where(frame.y < fat, septa, sheets) - 1.3, 0)
+    )
     bone = (vary("spine", 396, 410) + frame.wave("spine", 14, 170)).astype(np.float32)
     below = frame.y > bone + 3
     body = paint(
@@ -185,8 +188,8 @@ def _superficial(frame: Frame, body: Body, side: _Side, middle: float, half: flo
     u = np.clip((frame.x - np.float32(centre)) / np.float32(half), -1.2, 1.2)
     lateral = u * side.sign
     spine = vary(f"{name} depth", 98, 106) + 16 * lateral + frame.wave(name, 4, 180)
-    thick = vary(f"{name} thickness", 33, 40) * np.maximum(1 - np.abs(u) ** 3, 0) ** 0.8
-    thick = thick * (1 + 0.12 * lateral)
+    flat = np.maximum(1 - np.abs(u) ** 3, 0) ** 0.8
+    thick = vary(f"{name} thickness", 33, 40) * flat * (1 + 0.12 * lateral)
     edge = np.where(np.abs(u) < 1, np.abs(frame.y - spine) - thick, 99).astype(np.float32)
     return _muscle(frame, body, SUPERFICIAL, edge, name, 0.06 * side.sign)
 

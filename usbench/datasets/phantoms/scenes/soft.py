@@ -132,8 +132,8 @@ def _layers(frame: Frame, edges: list[Floats], adherent: Plane, fused: Plane) ->
 
 def _membranes(frame: Frame, edges: list[Floats], fused: Plane) -> Floats:
     """(H, W) coherent echoes of dura and pia, and of the probe's own face."""
-    dura = frame.line(edges[0] + 4, 1.6, 16)
-    dura = dura + frame.line(edges[6] + 4, 1.6, np.where(fused, np.float32(4), 14))
+    ventral = np.where(fused, np.float32(4), 14)
+    dura = frame.line(edges[0] + 4, 1.6, 16) + frame.line(edges[6] + 4, 1.6, ventral)
     pia = frame.line(edges[2] + 3.5, 1.5, 6) + frame.line(edges[5] - 3.5, 1.5, 6)
     return dura + pia + frame.line(1 + 0 * frame.x, 2, 6)
 
