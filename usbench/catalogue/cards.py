@@ -70,10 +70,6 @@ class Card:
         """A field's value, None where it is unknown."""
         return self.fields[name].value if name in self.fields else None
 
-    def entries(self, name: str) -> list[Any]:
-        """A field's entries; a value that isn't a list is the only one."""
-        return list_entries(self.value(name))
-
 
 def list_entries(value: Any) -> list[Any]:
     """A value as a list: a list as it is, anything else as its only entry."""
@@ -251,7 +247,8 @@ class Filter:
             "licence": self.licence,
         }
         return (card.key is not None or not self.runnable) and all(
-            value is None or value in card.entries(field) for field, value in expected.items()
+            value is None or value in list_entries(card.value(field))
+            for field, value in expected.items()
         )
 
 

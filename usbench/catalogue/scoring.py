@@ -127,10 +127,13 @@ def rule_holds(rule: PointRule, value: Any) -> bool:
 
 def _format_tested(value: object, rule: PointRule | None) -> str:
     """Format a value as the rule sees it: a list that is counted is its length."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) if rule and rule.accepted else str(len(value))
-    if rule is not None and rule.test == "stated":
-        return "stated"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(str, value)) if rule and rule.accepted else str(len(value))
+        case _ if rule is not None and rule.test == "stated":
+            return "stated"
+        case int():
+            return f"{value:,}"
+    return str(value)

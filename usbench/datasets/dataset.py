@@ -148,14 +148,14 @@ class Samples(Sequence[Sample]):
 def select_classes(target: Target, indices: Sequence[int]) -> Target:
     """Take some of a target's classes only, in that order."""
     chosen = list(indices)
-    if isinstance(target, Boxes):
-        selected = np.isin(target.labels, chosen)
-        labels = list(map(chosen.index, target.labels[selected].tolist()))
-        return Boxes(target.xyxy[selected], np.array(labels, np.int64))
-    if isinstance(target, Masks):
-        return Masks(
-            target.planes[chosen], known=None if target.known is None else target.known[chosen]
-        )
+    match target:
+        case Boxes():
+            selected = np.isin(target.labels, chosen)
+            labels = list(map(chosen.index, target.labels[selected].tolist()))
+            return Boxes(target.xyxy[selected], np.array(labels, np.int64))
+        case Masks():
+            known = None if target.known is None else target.known[chosen]
+            return Masks(target.planes[chosen], known=known)
     return Landmarks(tuple(target.paths[n] for n in chosen), target.state[chosen])
 
 

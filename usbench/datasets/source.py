@@ -137,12 +137,12 @@ def write_phantom(dataset: DatasetConfig, task: Task, folder: Path) -> None:
     if not dataset.views[task].classes:
         dataset = dataset.with_classes(task, phantom.scene_classes(spec, task))
     layout = build_layout(dataset, task, phantom=True)
-    written_as: Task = layout.written_as or task
     images = sum(spec.counts.values())
     say(f"writing a phantom of {dataset.name} ({task}, {images} images) in its release's format")
     try:
         folder.mkdir(parents=True)
-        layout.write(folder, track(phantom.draw_samples(spec, written_as), "phantom", images))
+        samples = phantom.draw_samples(spec, layout.written_as or task)
+        layout.write(folder, track(samples, "phantom", images))
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):

@@ -59,25 +59,28 @@ def assign_splits(
     if fold is not None:
         if not folds:
             raise ConfigError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
-        if gap is not None:
-            return split_runs(records, runs_by_fold(folds, fold), gap)
-        return split_k_fold(records, folds, fold, name, split.stratify)
+        return (
+            split_k_fold(records, folds, fold, name, split.stratify)
+            if gap is None
+            else split_runs(records, runs_by_fold(folds, fold), gap)
+        )
     if split.test_only:
         return [replace(record, split="test") for record in records]
     if shares:
         require_shares(shares, records, name)
-        if gap is not None:
-            return split_runs(records, runs_by_shares(shares), gap)
-        return split_by_shares(records, shares, name, split.stratify)
+        return (
+            split_by_shares(records, shares, name, split.stratify)
+            if gap is None
+            else split_runs(records, runs_by_shares(shares), gap)
+        )
     return hold_out(records, split.val_share, name) if split.val_share else records
 
 
 def require_shares(shares: Mapping[str, float], records: Sequence[Record], name: str) -> None:
     """Raise ConfigError for shares that leave no training data, or for a release with a split."""
-    numbers = {type(share) for share in shares.values()} <= {int, float}
     if (
         shares.keys() != {"val", "test"}
-        or not numbers
+        or not {int, float}.issuperset(map(type, shares.values()))
         or min(shares.values()) <= 0
         or sum(shares.values()) >= 1
     ):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from usbench.datasets.check.findings import Finding
 from usbench.errors import ConfigError
 from usbench.io.files import JsonObject
-from usbench.types import BLURRED, SEEN, SPLITS, Boxes, Masks, Record, Target, Task
+from usbench.types import BLURRED, SEEN, SPLITS, Boxes, Landmarks, Masks, Record, Target, Task
 
 UNUSED = "unused"  # the column of images that no split has
 COLUMNS = (*SPLITS, UNUSED)
@@ -64,13 +64,15 @@ def count_parts(target: Target, classes: int) -> tuple[NDArray[np.int64], NDArra
     Returns:
         (C,) pixels, boxes or seen landmarks, and (C,) where that is unknown.
     """
-    if isinstance(target, Masks):
-        amount = target.planes.sum((1, 2), dtype=np.int64)
-        return amount, np.zeros(classes, bool) if target.known is None else ~target.known
-    if isinstance(target, Boxes):
-        amount = np.bincount(target.labels, minlength=classes).astype(np.int64)
-        return amount, np.zeros(classes, bool)
-    return (target.state == SEEN).astype(np.int64), target.state == BLURRED
+    none = np.zeros(classes, bool)
+    match target:
+        case Masks():
+            amount = target.planes.sum((1, 2), dtype=np.int64)
+            return amount, none if target.known is None else ~target.known
+        case Boxes():
+            return np.bincount(target.labels, minlength=classes).astype(np.int64), none
+        case Landmarks():
+            return (target.state == SEEN).astype(np.int64), target.state == BLURRED
 
 
 # ---- as a table, as data
@@ -88,10 +90,9 @@ def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:
     names = counts.columns
     padding = [""] * (2 if counts.unknown.any() else 1)
     groups = Counter({name: len(counts.groups[name]) for name in names})
-    all_groups = set().union(*counts.groups.values())
     for title, by_split, total in (
         ("(all images)", counts.images, counts.images.total()),
-        ("(groups)", groups, len(all_groups)),
+        ("(groups)", groups, len(set().union(*counts.groups.values()))),
         ("(no class)", counts.empty, counts.empty.total()),
     ):
         yield [title, *(str(by_split[name]) for name in names), str(total), *padding]
@@ -148,10 +149,11 @@ def compare_published(
                 f"dataset.published_counts.{task}.{key}={value}: expected a count of the view"
             )
         text = f"{task}: {key}: {value:,} published, {count:,} found"
-        if value == count:
-            yield Finding("note", "count", text)
-        else:
-            yield Finding("warning", "count", f"{text}; is this another version?")
+        yield (
+            Finding("note", "count", text)
+            if value == count
+            else Finding("warning", "count", f"{text}; is this another version?")
+        )
 
 
 def _measured_counts(counts: ClassCounts, records: Sequence[Record], task: Task) -> dict[str, int]:

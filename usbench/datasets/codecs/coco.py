@@ -64,14 +64,13 @@ class PredictionWriter(PairWriter):
 
 def _box_lines(number: int, size: tuple[int, int], boxes: Boxes) -> Iterator[str]:
     height, width = size
-    scores = _scores(boxes.scores, len(boxes.xyxy))
     if len(boxes.labels) and boxes.labels.min() < 0:
         raise ValueError("labels are indices into the classes, from 0")
     # -0.0 + 0.0 = 0.0
     xyxy = np.clip(boxes.xyxy.astype(np.float64), 0, [width, height, width, height]) + 0.0
     xyxy[:, 2:] -= xyxy[:, :2]
     for label, (x, y, w, h), score in zip(
-        boxes.labels.tolist(), xyxy.tolist(), scores, strict=True
+        boxes.labels.tolist(), xyxy.tolist(), _scores(boxes.scores, len(xyxy)), strict=True
     ):
         bbox = f"[{x:.9g},{y:.9g},{w:.9g},{h:.9g}]"
         yield f'{{"image_id":{number},"category_id":{label + 1},"bbox":{bbox},"score":{score:.9g}}}'

@@ -144,8 +144,12 @@ def _check_categories(path: Path, entries: Sequence[JsonObject]) -> dict[int | s
             "an id and a name of its own",
             (category_id, name),
         )
-        texts = isinstance(points, list) and {str}.issuperset(map(type, points))
-        require(texts, where, "keypoints as a list of names", points)
+        require(
+            isinstance(points, list) and {str}.issuperset(map(type, points)),
+            where,
+            "keypoints as a list of names",
+            points,
+        )
         require(len(set(points)) == len(points), where, "every keypoint once", points)
         categories[category_id] = Category(name, tuple(points))
         names.add(name)

@@ -141,8 +141,9 @@ def content_error(
     where: str, expected: str, got: object, advice: str = "correct the file"
 ) -> DataError:
     """The error for a part of a file, on one line whatever names it holds."""
-    place = " ".join(where.splitlines())
-    return DataError(f"{place}: expected {expected}, got {repr(got)[:120]}; {advice}")
+    return DataError(
+        f"{' '.join(where.splitlines())}: expected {expected}, got {repr(got)[:120]}; {advice}"
+    )
 
 
 def require(

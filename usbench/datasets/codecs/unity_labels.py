@@ -113,8 +113,12 @@ def _entries(path: Path, target: Landmarks, names: Sequence[str]) -> dict[str, d
         x, y = (" ".join(map(_format_exactly, column)) for column in points.T)
         entries[name] = {"type": kind, "y": y, "x": x}
         label, _ = _read_label(f"{path}: {name}", entries[name], "unknown")
-        same = label.state == state and np.array_equal(label.path, points)
-        require(same, f"{path}: {name}", "one place or three or more, none repeated", f"x {x}")
+        require(
+            label.state == state and np.array_equal(label.path, points),
+            f"{path}: {name}",
+            "one place or three or more, none repeated",
+            f"x {x}",
+        )
     return entries
 
 

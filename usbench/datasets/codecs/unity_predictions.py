@@ -58,7 +58,8 @@ class LandmarkWriter(PairWriter):
         """
         self.add_image(file_name, group, size)
         labels = _score_labels(f"{self.predictions}: {file_name}", self._labels, target)
-        self.add_line(json.dumps({file_name: {"labels": labels}}, separators=(",", ":"))[1:-1])
+        entry = json.dumps({"labels": labels}, separators=(",", ":"))
+        self.add_line(f"{json.dumps(file_name)}:{entry}")
 
 
 def _score_labels(
@@ -142,8 +143,11 @@ def read_landmark_predictions(
 
 
 def _read_scored(where: str, entry: object) -> Label:
-    scored = isinstance(entry, dict) and is_number(entry.get("score"), 0, 1)
-    if not isinstance(entry, dict) or not scored or entry.get("state") not in STATES:
+    if (
+        not isinstance(entry, dict)
+        or not is_number(entry.get("score"), 0, 1)
+        or entry.get("state") not in STATES
+    ):
         raise content_error(where, f"a state of {', '.join(STATES)} and a score of 0..1", entry)
     kind, state = entry.get("type"), STATES.index(entry["state"])
     if kind == entry["state"] != STATES[SEEN] and entry.get("x") == entry.get("y") == "":

@@ -96,9 +96,9 @@ def read_via(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) 
         ids.add((name, row["region_id"]))
         label = _texts(row, "region_attributes", where).get(attribute)
         if label is None or label not in labels:
-            got = "none" if label is None else repr(label[:40])
             raise DataError(
-                f"{where}: expected {', '.join(labels)} as {attribute}, got {got}; correct the row"
+                f"{where}: expected {', '.join(labels)} as {attribute}, "
+                f"got {'none' if label is None else repr(label[:40])}; correct the row"
             )
         if shape.get("name") == "rect":
             strays.append(where)
@@ -146,17 +146,14 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 def _object(row: Row, column: str, where: str) -> JsonObject:
     try:
-        value = json.loads(row[column], parse_constant=lambda _: None)
+        value: JsonObject = json.loads(row[column], parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{where}: expected JSON as {column}, got {row[column][:40]!r}, cut off or damaged; "
             "export it again"
         ) from error
-    if not isinstance(value, dict):
-        raise DataError(
-            f"{where}: expected a JSON object as {column}, got {row[column][:40]!r}; export it "
-            "again"
-        )
+    is_object = isinstance(value, dict)
+    require(is_object, where, f"a JSON object as {column}", row[column], "export it again")
     return value
 
 

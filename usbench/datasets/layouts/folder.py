@@ -85,8 +85,8 @@ class Folder(Layout):
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
         if not self.classes:
-            names = [self.labels.names(root / labels) for _, _, labels in self.parts]
-            self.classes = tuple(dict.fromkeys(itertools.chain(*names)))
+            names = (self.labels.names(root / labels) for _, _, labels in self.parts)
+            self.classes = tuple(dict.fromkeys(itertools.chain.from_iterable(names)))
         records: list[Record] = []
         for split, images, labels in self.parts:
             records += [

@@ -131,8 +131,8 @@ class Kidney(Layout):
 
     def read(self, root: Path, record: Record) -> Masks:
         """See usbench.types.Layout."""
-        is_first = str(record.label).startswith((labels_file(1), f"{masks_folder(1)}/"))
-        annotator = 1 if is_first else 2
+        first = (labels_file(1), f"{masks_folder(1)}/")
+        annotator = 1 if str(record.label).startswith(first) else 2
         name = Path(record.image).name
         if self.truth == "masks":
             return self._masks(read_masks(root / masks_folder(annotator), name, self.classes))
@@ -269,7 +269,6 @@ class Kidney(Layout):
             else labels_file(annotator)
         )
         facts = {key.lower(): value for key, value in entry.attributes.items()}
-        facts["view_of_annotator_1"] = first.attributes.get("View", "")
         stem = name.removesuffix(".png")
         identity = stem if len(self.annotators) == 1 else f"{annotator}/{stem}"
         return Record(
@@ -279,7 +278,7 @@ class Kidney(Layout):
             label,
             None,
             spacings.get(scan_name(name)),
-            facts,
+            {**facts, "view_of_annotator_1": first.attributes.get("View", "")},
         )
 
     def _require_masks(self, root: Path, records: Sequence[Record]) -> None:

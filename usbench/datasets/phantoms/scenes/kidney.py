@@ -158,8 +158,8 @@ def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
     around = (
         vary("perirenal", 6, 11) + frame.wave("perirenal", 5, 90) + 2.5 * frame.grain("fat", 8, 14)
     )
-    fascia = np.exp(-0.5 * ((organ.outside - around) / 1.1) ** 2)
-    fascia = fascia * np.clip(organ.facing, 0.05, 1) * patchy
+    sheath = np.exp(-0.5 * ((organ.outside - around) / 1.1) ** 2)
+    fascia = sheath * np.clip(organ.facing, 0.05, 1) * patchy
     lines = np.where(organ.outside < around - 3, 0, lines) + 3.5 * fascia
     body = paint(
         _liver_vessels(frame, tissue(frame, KIDNEY, liver, 0.08, 0.8)),
@@ -196,8 +196,8 @@ def _parenchyma(frame: Frame, body: Body, organ: _Organ) -> Body:
     )
     inside = np.where(sinus, 5 * np.maximum(patches - 0.8, 0), np.float32(0))
     line = np.exp(-0.5 * (organ.outside / np.float32(1.25)) ** 2) * (0.5 + 9 * organ.facing**2)
-    arcuate = np.exp(-0.5 * ((organ.level - 0.62) / 0.03) ** 2)
-    arcuate = arcuate * np.maximum(frame.grain("arcuate", 3, 5) - 0.9, 0)
+    arches = np.maximum(frame.grain("arcuate", 3, 5) - 0.9, 0)
+    arcuate = np.exp(-0.5 * ((organ.level - 0.62) / 0.03) ** 2) * arches
     coherent = np.where(capsule, inside + 3 * arcuate * capsule, body.coherent) + line
     return replace(body, coherent=coherent.astype(np.float32))
 

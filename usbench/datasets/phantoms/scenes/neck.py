@@ -161,8 +161,8 @@ def _muscle(frame: Frame, body: Body, label: int, edge: Floats, name: str, slope
     """
     where = edge < 0
     fibres = frame.grain(f"{name} fibres", 1.3, 20, slope)
-    level = frame.draw.vary(f"{name} level", -20, -17)
-    body = paint(body, (where, level + 4 * np.maximum(fibres, -1), 0.08))
+    echo = frame.draw.vary(f"{name} level", -20, -17) + 4 * np.maximum(fibres, -1)
+    body = paint(body, (where, echo, 0.08))
     down, across = (slope * px for slope, px in zip(np.gradient(edge), frame.scale, strict=True))
     facing = (down**2 / np.maximum(across**2 + down**2, 1e-6)) ** 2
     sheath = 5 * np.exp(-0.5 * (edge / np.float32(1.4)) ** 2) * facing

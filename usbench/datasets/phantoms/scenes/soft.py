@@ -190,8 +190,8 @@ def _limb(frame: Frame) -> tuple[Body, Floats]:
     """Skin, fat, two muscles, sometimes bone; and the depth (1, W) of the muscles' fascia."""
     draw, y = frame.draw, frame.y
     fascia = draw.vary("fat", 52, 90) + frame.wave("fat", 6, 300)
-    plane = draw.vary("plane", 190, 260) + draw.vary("plane tilt", -0.16, 0.16) * (frame.x - 267)
-    plane = (plane + frame.wave("plane", 12, 300)).astype(np.float32)
+    tilted = draw.vary("plane", 190, 260) + draw.vary("plane tilt", -0.16, 0.16) * (frame.x - 267)
+    plane = (tilted + frame.wave("plane", 12, 300)).astype(np.float32)
     septa = frame.grain("septa", 1.5, 40, draw.vary("septa slope", -0.08, 0.08))
     upper = frame.grain("upper", 1.6, 26, draw.vary("pennation", -0.25, 0.25))
     deeper = frame.grain("lower", 1.9, 22, draw.vary("lower pennation", -0.25, 0.25))
