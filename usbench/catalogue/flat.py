@@ -36,8 +36,6 @@ def view(folder: Path = SHIPPED) -> JsonObject:
 
 def flatten_card(card: Card, card_score: Score) -> JsonObject:
     """One card and its score; see `view`."""
-    fields = dict.fromkeys(fields_of(card.kind), NOT_STATED)
-    fields |= dict(zip(card.fields, map(asdict, card.fields.values()), strict=True))
     return {
         "id": card.id,
         "kind": card.kind,
@@ -48,7 +46,10 @@ def flatten_card(card: Card, card_score: Score) -> JsonObject:
         "command": card.command,
         "source": card.source,
         "verified": card.verified,
-        "fields": fields,
+        "fields": {
+            name: asdict(card.fields[name]) if name in card.fields else NOT_STATED
+            for name in fields_of(card.kind)
+        },
         "score": _flatten_score(card_score),
     }
 

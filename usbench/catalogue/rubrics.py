@@ -99,9 +99,8 @@ def load_rubrics(folder: Path = SHIPPED) -> dict[str, Rubric]:
         DataError: names file and key of a rubric that breaks rubric.schema.json, names a field
             that a card can't have or a value that the field can't have, or whose tiers don't fall.
     """
-    paths = sorted((folder / "rubrics").glob("*.yaml"))
-    paths = paths or sorted((SHIPPED / "rubrics").glob("*.yaml"))
-    return {path.stem: _read_rubric(path) for path in paths}
+    paths, shipped = (sorted((root / "rubrics").glob("*.yaml")) for root in (folder, SHIPPED))
+    return {path.stem: _read_rubric(path) for path in paths or shipped}
 
 
 def _read_rubric(path: Path) -> Rubric:

@@ -244,8 +244,8 @@ def _csv_lines(card: Card, card_score: Score) -> Iterator[dict[str, object]]:
         "alsharid2025": card.row,
     }
     for name, field in card.fields.items():
-        line: dict[str, object] = {**about, "field": name, "unknown": field.unknown}
-        line["value"] = field.value if type(field.value) is int else format_value(field.value)
+        value = field.value if type(field.value) is int else format_value(field.value)
+        line: dict[str, object] = {**about, "field": name, "unknown": field.unknown, "value": value}
         if field.value is not None:
             line |= {"source": field.source, "verified": field.verified, "note": field.note}
         yield line

@@ -140,9 +140,7 @@ def find_fault(member: zipfile.ZipInfo) -> str | None:
         return "a path that leaves it"
     if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         return "a link or device"
-    if member.flag_bits & 1:
-        return "an encrypted file"
-    return None
+    return "an encrypted file" if member.flag_bits & 1 else None
 
 
 def write_members(

@@ -114,9 +114,8 @@ class DatasetConfig:
     def with_classes(self, task: Task, classes: Iterable[str]) -> DatasetConfig:
         """The dataset with the classes that the release names, where the YAML leaves them to it."""
         view = self.views[task]
-        if view.classes:
-            return self
-        return replace(self, views={**self.views, task: replace(view, classes=tuple(classes))})
+        views = {**self.views, task: replace(view, classes=view.classes or tuple(classes))}
+        return replace(self, views=views)
 
 
 Config = TypeVar("Config", DatasetConfig, ViewConfig, SplitConfig, LeakageConfig)

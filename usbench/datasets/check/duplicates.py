@@ -71,10 +71,9 @@ def find_similar(
         near = np.argwhere(flat[start : start + BLOCK] @ flat[start:].T >= least - SLACK)
         blocks.append(near[near[:, 0] < near[:, 1]] + start)
     proposed = np.concatenate(blocks)
-    values = np.zeros(len(proposed))
-    for start in range(0, len(proposed), BLOCK):
-        part = slice(start, start + BLOCK)
-        values[part] = correlate_pairs(thumbnails, proposed[part])
+    starts = range(0, len(proposed), BLOCK)
+    exact = (correlate_pairs(thumbnails, proposed[start : start + BLOCK]) for start in starts)
+    values = np.concatenate([np.zeros(0), *exact])
     return proposed[values >= least], values[values >= least]
 
 

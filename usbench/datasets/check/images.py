@@ -98,13 +98,11 @@ def describe_oddity(picture: ImageFacts) -> str | None:
 
 def summarise(pictures: Collection[ImageFacts]) -> ImageSummary:
     """Count sizes and tinted images; find the darkest and the brightest pixel."""
-    if not pictures:
-        return ImageSummary()
     sizes = Counter(f"{picture.size[0]}×{picture.size[1]}" for picture in pictures)
     return ImageSummary(
         images=len(pictures),
         sizes=dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))),
-        darkest=min(picture.low for picture in pictures),
-        brightest=max(picture.high for picture in pictures),
+        darkest=min((picture.low for picture in pictures), default=None),
+        brightest=max((picture.high for picture in pictures), default=None),
         tinted=sum(picture.tinted for picture in pictures),
     )

@@ -257,9 +257,7 @@ def compare_with_card(
     classes: Counter[str] = Counter()
     for counts in report.counts.values():
         classes.update(dict(zip(counts.classes, counts.present.sum(axis=0).tolist(), strict=True)))
-    oddities: Counter[str] = Counter()
-    for view in views:
-        oddities.update(view.layout.oddities())
+    oddities = sum((Counter(view.layout.oddities()) for view in views), Counter[str]())
     pairs = list(itertools.chain(*report.pairs.values()))
     measured = MeasuredRelease(
         whole=set(report.counts) == set(dataset.views),

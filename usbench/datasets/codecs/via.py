@@ -152,8 +152,13 @@ def _object(row: Row, column: str, where: str) -> JsonObject:
             f"{where}: expected JSON as {column}, got {row[column][:40]!r}, cut off or damaged; "
             "export it again"
         ) from error
-    is_object = isinstance(value, dict)
-    require(is_object, where, f"a JSON object as {column}", row[column], "export it again")
+    require(
+        isinstance(value, dict),
+        where,
+        f"a JSON object as {column}",
+        row[column],
+        "export it again",
+    )
     return value
 
 

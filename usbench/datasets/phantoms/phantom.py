@@ -154,9 +154,8 @@ def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
     `smooth` is the standard deviation, in px, of the display filter over the logarithmic levels.
     """
     level: Floats = 20 * np.log10(np.maximum(envelope, np.float32(1e-6)))
-    level = ndimage.gaussian_filter(level, smooth)
-    level = np.clip(255 * (1 + (level - WHITE_DB) / DYNAMIC_RANGE_DB) + 0.5, 0, 255)
-    return level.astype(np.uint8)
+    level = (ndimage.gaussian_filter(level, smooth) - WHITE_DB) / DYNAMIC_RANGE_DB
+    return np.asarray(np.clip(255 * (1 + level) + 0.5, 0, 255), np.uint8)
 
 
 def _numbers(spec: PhantomSpec) -> Iterator[tuple[int, int, Split]]:

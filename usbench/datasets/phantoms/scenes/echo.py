@@ -55,8 +55,7 @@ def echo(draw: Draw, size: tuple[int, int]) -> Body:
     body = scan(beams, _valves(_chambers(beams, heart, x, y), heart, x, y), -5)
     hidden = None
     if draw.turn(7) < 0.1:
-        names = sorted(heart.paths)
-        hidden = names[draw.stream("hidden").integers(len(names))]
+        hidden = sorted(heart.paths)[draw.stream("hidden").integers(len(heart.paths))]
         body = _drop_out(body, heart, hidden, x, y)
     pitch = draw.choose("depth", 0.235, 0.275)  # mm
     return replace(
@@ -111,8 +110,8 @@ def _valves(body: Body, heart: Heart, x: Floats, y: Floats) -> Body:
     """The leaflets, and the fibrous ring where each is hinged."""
     echoes = body.coherent
     for leaflet in heart.leaflets:
-        echoes = np.maximum(echoes, np.float32(9) * _trace(leaflet, 2.2, x, y))
-        echoes = np.maximum(echoes, np.float32(12) * _trace(leaflet[:1], 4.0, x, y))
+        ring = np.float32(12) * _trace(leaflet[:1], 4.0, x, y)
+        echoes = np.maximum.reduce([echoes, np.float32(9) * _trace(leaflet, 2.2, x, y), ring])
     return replace(body, coherent=echoes)
 
 

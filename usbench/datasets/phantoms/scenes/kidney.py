@@ -82,8 +82,7 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
     angle = np.arctan2(v, u)
     around = np.linspace(-pi, pi, 721, dtype=np.float32)
     dent = np.exp(-((((around - hilum + pi) % (2 * pi) - pi) / 0.34) ** 2))
-    dent = vary("dent", 0.07, 0.14) * dent
-    rim = 1 + _ripple(frame, "rim", around, 0.018) - dent
+    rim = 1 + _ripple(frame, "rim", around, 0.018) - vary("dent", 0.07, 0.14) * dent
     oval = np.hypot(np.cos(around) / sinus[0], np.sin(around) / sinus[1])
     inner = (1 + _ripple(frame, "sinus", around, 0.07)) / oval
     middle = 0.6 * inner + 0.4 * rim

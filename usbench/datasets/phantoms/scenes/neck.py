@@ -220,10 +220,10 @@ def _artery(frame: Frame, body: Body, side: _Side, lateral: float, depth: float)
     centre = side.at(lateral + vary(f"{name} x", -8, 8)), depth + vary(f"{name} y", -10, 10)
     radius = vary("artery", 34, 43)
     distance = frame.blob(name, centre, (radius, radius * vary("artery flat", 0.92, 1.0)), 0.01)
-    rim = 12 * wall(frame, distance, centre, radius, 1.6)
-    rim = rim + 5 * wall(frame, distance * np.float32(1.1), centre, radius, 1.1)
     body = paint(body, ((distance - 1) * radius < 3, -2), (distance < 0.95, -34, 0.0))
-    return enclose(body, ARTERY, distance, rim, 0.95)
+    media = 12 * wall(frame, distance, centre, radius, 1.6)
+    intima = 5 * wall(frame, distance * np.float32(1.1), centre, radius, 1.1)
+    return enclose(body, ARTERY, distance, media + intima, 0.95)
 
 
 def _vein(frame: Frame, body: Body, side: _Side, lateral: float, depth: float) -> Body:
