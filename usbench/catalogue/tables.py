@@ -205,8 +205,7 @@ def _format_card(card: Card) -> str:
     rows = []
     for name in fields_of(card.kind):
         field = card.fields.get(name)
-        is_known = field is not None and field.value is not None
-        origin = (field.source, field.verified) if field and is_known else ("", "")
+        origin = (field.source, field.verified) if field and field.value is not None else ("", "")
         rows.append((name, format_field(name, field), *origin))
     table = format_grid(("field", "value", "source", "verified"), rows)
     return f"### {card.name} (`{card.id}`)\n\n{table}"

@@ -110,8 +110,11 @@ def list_safe_members(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipIn
         if member.is_dir() or set(PurePosixPath(member.filename).parts) & set(JUNK):
             continue
         name = member.filename.casefold()
-        repeated = "two members of one name (but for upper and lower case)"
-        fault = repeated if name in members else find_fault(member)
+        fault = (
+            "two members of one name (but for upper and lower case)"
+            if name in members
+            else find_fault(member)
+        )
         if fault:
             raise DataError(
                 f"{path}: expected files below its own folder, "

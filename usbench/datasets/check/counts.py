@@ -80,9 +80,13 @@ def count_parts(target: Target, classes: int) -> tuple[NDArray[np.int64], NDArra
 
 def table_header(counts: ClassCounts, task: Task) -> list[str]:
     """Column titles of the table that `table_rows` fills."""
-    amount = "share of pixels" if task == "segment" else AMOUNTS[task]
-    unknown = ["unknown"] if counts.unknown.any() else []
-    return ["images with", *counts.columns, "all", amount, *unknown]
+    return [
+        "images with",
+        *counts.columns,
+        "all",
+        "share of pixels" if task == "segment" else AMOUNTS[task],
+        *(["unknown"] if counts.unknown.any() else []),
+    ]
 
 
 def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:

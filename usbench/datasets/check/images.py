@@ -92,8 +92,11 @@ def describe_oddity(picture: ImageFacts) -> str | None:
         return "all black"
     if picture.low == picture.high:
         return f"every pixel is {picture.low}"
-    few = picture.high - picture.low < FEWEST_LEVELS
-    return f"grey levels of {picture.low}..{picture.high} only" if few else None
+    return (
+        f"grey levels of {picture.low}..{picture.high} only"
+        if picture.high - picture.low < FEWEST_LEVELS
+        else None
+    )
 
 
 def summarise(pictures: Collection[ImageFacts]) -> ImageSummary:

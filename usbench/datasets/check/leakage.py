@@ -56,8 +56,11 @@ def judge_pairs(
     near = f"near-duplicates (correlation ≥ {MIN_CORRELATION:g})"
     leaking, val = find_leaks(pairs), find_leaks(pairs, "val")
     new = sorted(leaking - rules.leaking)
-    all_known = "all known to leakage.images in the dataset's YAML"
-    status = f"{len(new)} new ({', '.join(new)})" if new else all_known
+    status = (
+        f"{len(new)} new ({', '.join(new)})"
+        if new
+        else "all known to leakage.images in the dataset's YAML"
+    )
     together = Counter(pair.is_known for pair in pairs if not pair.across)
     separate, in_order = together[False], together[True] + inside
     summary: tuple[tuple[int, Level, str, str], ...] = (

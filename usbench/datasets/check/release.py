@@ -82,8 +82,9 @@ def check_release(
     if phantom:
         dataset = dataset.without_release()
     views = open_views(dataset, root, phantom, tasks, report)
-    names = sorted({record.image for view in views for record in view.records})
-    images, unreadable = examine_images(root, names)
+    images, unreadable = examine_images(
+        root, sorted({record.image for view in views for record in view.records})
+    )
     report.findings += unreadable
     report.images = summarise(images.values())
     for view in views:

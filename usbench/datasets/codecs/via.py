@@ -170,8 +170,13 @@ def _texts(row: Row, column: str, where: str) -> dict[str, str]:
 
 
 def _polygon(shape: JsonObject, where: str) -> Polygon:
-    kind = shape.get("name")
-    require(kind == "polygon", where, "a polygon", kind, "redraw it as a polygon")
+    require(
+        shape.get("name") == "polygon",
+        where,
+        "a polygon",
+        shape.get("name"),
+        "redraw it as a polygon",
+    )
     xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
     if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
         raise DataError(

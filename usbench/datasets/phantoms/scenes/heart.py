@@ -98,5 +98,5 @@ def leaflet(hinge: tuple[float, float], tip: tuple[float, float], bend: float) -
     """A leaflet, bent to the left of its direction by this part of its length."""
     start, end = np.array(hinge), np.array(tip)
     along = end - start
-    bent = bend * np.array([along[1], -along[0]])
-    return curve_through(np.stack([start, (start + end) / 2 + bent, end]))
+    middle = (start + end) / 2 + bend * np.array([along[1], -along[0]])
+    return curve_through(np.stack([start, middle, end]))
