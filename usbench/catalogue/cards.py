@@ -151,8 +151,10 @@ def read_yaml(path: Path) -> JsonObject:
     try:
         content = yaml.load(path.read_text("utf-8"), StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{path}: expected a catalogue file, can't read it ({reason})") from error
+        raise DataError(
+            f"{path}: expected a catalogue file, can't read it "
+            f"({error.strerror if isinstance(error, OSError) else error})"
+        ) from error
     except yaml.YAMLError as error:
         raise DataError(f"{path}: expected YAML: {in_one_line(error)}") from error
     if not isinstance(content, dict):

@@ -78,16 +78,6 @@ def _flatten_score(card_score: Score) -> JsonObject:
 
 def flatten_rubric(rubric: Rubric) -> JsonObject:
     """A rubric; `missing` where its criteria aren't known."""
-    criteria = [
-        {
-            "name": criterion.name,
-            "words": criterion.description,
-            "fields": list(criterion.fields),
-            "of": criterion.maximum,
-            "points": [{rule.test: rule.value, "points": rule.points} for rule in criterion.rules],
-        }
-        for criterion in rubric.criteria
-    ]
     return {
         "name": rubric.name,
         "kind": rubric.kind,
@@ -97,5 +87,16 @@ def flatten_rubric(rubric: Rubric) -> JsonObject:
         "missing": not rubric.criteria,
         "of": rubric.maximum,
         "tiers": [{"name": tier.name, "from": tier.start} for tier in rubric.tiers],
-        "criteria": criteria,
+        "criteria": [
+            {
+                "name": criterion.name,
+                "words": criterion.description,
+                "fields": list(criterion.fields),
+                "of": criterion.maximum,
+                "points": [
+                    {rule.test: rule.value, "points": rule.points} for rule in criterion.rules
+                ],
+            }
+            for criterion in rubric.criteria
+        ],
     }

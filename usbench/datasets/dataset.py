@@ -154,8 +154,10 @@ def select_classes(target: Target, indices: Sequence[int]) -> Target:
             labels = list(map(chosen.index, target.labels[selected].tolist()))
             return Boxes(target.xyxy[selected], np.array(labels, np.int64))
         case Masks():
-            known = None if target.known is None else target.known[chosen]
-            return Masks(target.planes[chosen], known=known)
+            return Masks(
+                target.planes[chosen],
+                known=None if target.known is None else target.known[chosen],
+            )
     return Landmarks(tuple(target.paths[n] for n in chosen), target.state[chosen])
 
 

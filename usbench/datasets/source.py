@@ -100,8 +100,14 @@ def phantom_spec(dataset: DatasetConfig) -> phantom.PhantomSpec:
 
 def phantom_fingerprint(dataset: DatasetConfig, task: Task, fold: int | None) -> str:
     """sha256 of the generator's version, its parameters and the view that is written."""
-    spec, split = asdict(phantom_spec(dataset)), stated_fields(dataset.split)
-    facts = [phantom.VERSION, spec, dataset.name, task, fold, split]
+    facts = [
+        phantom.VERSION,
+        asdict(phantom_spec(dataset)),
+        dataset.name,
+        task,
+        fold,
+        stated_fields(dataset.split),
+    ]
     return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
 

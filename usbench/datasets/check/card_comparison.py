@@ -70,8 +70,12 @@ def _compare_sizes(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
     if foreign:
         yield _compare(card, "sizes", ", ".join(on_card), "also " + _format_sizes(foreign))
     elif measured.whole and None not in on_card.values():
-        in_copy = {size: measured.sizes.get(size, 0) for size in on_card}
-        yield _compare(card, "sizes", _format_sizes(on_card), _format_sizes(in_copy))
+        yield _compare(
+            card,
+            "sizes",
+            _format_sizes(on_card),
+            _format_sizes({size: measured.sizes.get(size, 0) for size in on_card}),
+        )
     else:
         yield Finding("note", KIND, f"sizes: all are on the card {card.id}")
 

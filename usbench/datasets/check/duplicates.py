@@ -105,10 +105,11 @@ def find_pairs(
         The pairs: those across splits first, identical ones first, then by correlation. And the
         number of near-duplicates left out, since the release has them in one group and split.
     """
-    by_image: dict[str, tuple[Record, Record]] = {}
-    for record, run_record in zip(records, run_records, strict=True):
-        if record.image in images:
-            by_image.setdefault(record.image, (record, run_record))
+    by_image = {  # an image's first record
+        record.image: (record, run_record)
+        for record, run_record in reversed(list(zip(records, run_records, strict=True)))
+        if record.image in images
+    }
     unique = sorted(by_image.values(), key=lambda both: both[0].id)
     if not unique:
         return [], 0

@@ -140,8 +140,8 @@ def open_views(
         except UsbenchError as error:
             errors.append(error)
             level: Level = "warning" if isinstance(error, ConfigError) else "note"
-            text = f"{task}: not checked; {finding_of_error('', error, root).text}"
-            report.findings.append(Finding(level, "view", text))
+            reason = finding_of_error("view", error, root).text
+            report.findings.append(Finding(level, "view", f"{task}: not checked; {reason}"))
             continue
         try:
             records = tuple(layout.index(root))
@@ -171,14 +171,14 @@ def assign_run_splits(
     split, name = dataset.split, dataset.name
     chosen: Iterable[Record] = records
     for fold in (None, *range(split.folds or 0)):
-        kind = f"split of {task}" if fold is None else f"fold {fold} of {task}"
+        part = "split" if fold is None else f"fold {fold}"
         level: Level = "error" if fold is None else "warning"
         try:
             divided = splits.divide(records, split, fold, root, name)
             level = "error"
             splits.require_separate_groups(divided, split, fold, name)
         except DataError as error:
-            report.findings.append(finding_of_error(kind, error, root, level))
+            report.findings.append(finding_of_error(f"{part} of {task}", error, root, level))
         else:
             if fold is None:
                 chosen = itertools.chain(*divided.values())
@@ -255,9 +255,11 @@ def compare_with_card(
     cards = {card.key: card for card in load_cards().datasets}
     if dataset.name not in cards:
         return ()
-    classes: Counter[str] = Counter()
-    for counts in report.counts.values():
-        classes.update(dict(zip(counts.classes, counts.present.sum(axis=0).tolist(), strict=True)))
+    tables = [
+        dict(zip(counts.classes, counts.present.sum(axis=0).tolist(), strict=True))
+        for counts in report.counts.values()
+    ]
+    classes = sum(map(Counter, tables), Counter[str]())
     oddities = sum((Counter(view.layout.oddities()) for view in views), Counter[str]())
     pairs = list(itertools.chain(*report.pairs.values()))
     measured = MeasuredRelease(

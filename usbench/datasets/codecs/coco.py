@@ -120,15 +120,18 @@ def read_predictions(
     """
     listed = read_images(images)
     groups: list[list[tuple[int, JsonObject]]] = [[] for _ in listed]
-    limits = (
-        ("image_id", 1, len(listed), True, f"an image_id of 1..{len(listed)}"),
-        ("category_id", 1, classes, True, f"a category_id of 1..{classes}"),
-        ("score", 0, 1, False, "a score of 0..1"),
-    )
     for number, entry in enumerate(load_entries(predictions, "a list of COCO results"), start=1):
-        for key, low, high, whole, expected in limits:
-            if not is_number(entry.get(key), low, high, whole):
-                raise content_error(f"{predictions}: entry {number}", expected, entry.get(key))
+        image, category, score = entry.get("image_id"), entry.get("category_id"), entry.get("score")
+        if not is_number(image, 1, len(listed), whole=True):
+            raise content_error(
+                f"{predictions}: entry {number}", f"an image_id of 1..{len(listed)}", image
+            )
+        if not is_number(category, 1, classes, whole=True):
+            raise content_error(
+                f"{predictions}: entry {number}", f"a category_id of 1..{classes}", category
+            )
+        if not is_number(score, 0, 1):
+            raise content_error(f"{predictions}: entry {number}", "a score of 0..1", score)
         groups[entry["image_id"] - 1].append((number, entry))
     make: Callable[[ImageEntry, list[tuple[int, JsonObject]]], Target | PackedMasks] = (
         partial(_make_boxes, predictions)

@@ -265,10 +265,9 @@ def _entries(target: Target) -> Iterator[JsonObject]:
             plane = target.planes[label]
             rows, columns = (axis.tolist() for axis in np.nonzero(plane))
             x, y = min(columns), min(rows)
-            bbox = [x, y, max(columns) + 1 - x, max(rows) + 1 - y]
             yield {
                 "category_id": label + 1,
-                "bbox": bbox,
+                "bbox": [x, y, max(columns) + 1 - x, max(rows) + 1 - y],
                 "area": len(rows),
                 "segmentation": {"size": list(plane.shape), "counts": rle.encode_rle(plane)},
             }

@@ -123,8 +123,9 @@ def require_columns(
 def is_number(value: object, low: float, high: float, whole: bool = False) -> bool:
     """Whether a JSON value is a number in low..high; NaN, infinities and booleans never are."""
     kind = type(value)  # json makes exactly these types; a bool is neither
-    fits = kind is int or (kind is float and not whole)
-    return fits and low <= value <= high  # type: ignore[operator, no-any-return]
+    if kind is int or (kind is float and not whole):
+        return low <= value <= high  # type: ignore[operator, no-any-return]
+    return False
 
 
 def are_numbers(values: object, count: int | None = None) -> TypeGuard[list[float]]:

@@ -109,9 +109,12 @@ def write_unity_labels(path: Path, images: Mapping[str, Landmarks], names: Seque
 def _entries(path: Path, target: Landmarks, names: Sequence[str]) -> dict[str, dict[str, str]]:
     entries: dict[str, dict[str, str]] = {}
     for name, points, state in zip(names, target.paths, target.state.tolist(), strict=True):
-        kind = STATES[state] if state != SEEN else kind_of(points)
         x, y = (" ".join(map(_format_exactly, column)) for column in points.T)
-        entries[name] = {"type": kind, "y": y, "x": x}
+        entries[name] = {
+            "type": STATES[state] if state != SEEN else kind_of(points),
+            "y": y,
+            "x": x,
+        }
         label, _ = _read_label(f"{path}: {name}", entries[name], "unknown")
         require(
             label.state == state and np.array_equal(label.path, points),

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from usbench.datasets.codecs.polygons import CORNERS, Polygon
-from usbench.datasets.codecs.readers import is_number, read_rows, read_text, require
+from usbench.datasets.codecs.readers import content_error, is_number, read_rows, read_text, require
 from usbench.errors import DataError
 from usbench.io.files import JsonObject, write_atomically
 
@@ -190,13 +190,8 @@ def _polygon(shape: JsonObject, where: str) -> Polygon:
         "redraw it",
     )
     for value in (*xs, *ys):
-        require(
-            is_number(value, -1, FARTHEST),
-            where,
-            "vertices in the image, in px",
-            value,
-            "correct the row",
-        )
+        if not is_number(value, -1, FARTHEST):
+            raise content_error(where, "vertices in the image, in px", value, "correct the row")
     return np.floor(np.array([xs, ys], np.float64).T + 0.5).astype(np.int32)
 
 

@@ -157,9 +157,8 @@ def _drop_out(body: Body, heart: Heart, hidden: str, x: Floats, y: Floats) -> Bo
     """Hardly an echo about the hidden landmark, though not so near to the points that are seen."""
     path = curve_through(heart.paths[hidden], DARK_PX)
     if len(path) > 1:  # a curve
-        points = [other for other in heart.paths.values() if len(other) == 1]
-        apart = np.linalg.norm(path[:, None] - np.concatenate(points), axis=2).min(axis=1)
-        path = path[apart > APART_PX]
+        points = np.concatenate([other for other in heart.paths.values() if len(other) == 1])
+        path = path[np.linalg.norm(path[:, None] - points, axis=2).min(axis=1) > APART_PX]
     dark = np.zeros(x.shape, np.float32)
     for centre in path:
         dark = np.maximum(dark, _trace(centre[None], DARK_PX, x, y))
