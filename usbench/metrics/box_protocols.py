@@ -167,15 +167,20 @@ def measure_matches(
         Name → (B, C), NaN where no target of the class has a weight.
     """
     precision = average_precisions(matches[0], protocol.curve, weights)  # (B, T, C)
-    values = {"map50_95": precision.mean(1), "map50": precision[:, 0], "map75": precision[:, 5]}
     by_size = list(zip(SIZES, matches, strict=False))[1:]
-    for size, of_size in by_size:
-        values[f"map_{size}"] = average_precisions(of_size, protocol.curve, weights).mean(1)
-    for most in protocol.recall_at:
-        values[f"ar{most}"] = recalls(matches[0], most, weights)
-    for size, of_size in by_size:
-        values[f"ar_{size}"] = recalls(of_size, protocol.max_boxes, weights)
-    return values
+    return {
+        "map50_95": precision.mean(1),
+        "map50": precision[:, 0],
+        "map75": precision[:, 5],
+        **{
+            f"map_{size}": average_precisions(of_size, protocol.curve, weights).mean(1)
+            for size, of_size in by_size
+        },
+        **{f"ar{most}": recalls(matches[0], most, weights) for most in protocol.recall_at},
+        **{
+            f"ar_{size}": recalls(of_size, protocol.max_boxes, weights) for size, of_size in by_size
+        },
+    }
 
 
 def box_figures(
@@ -194,9 +199,7 @@ def box_figures(
     """
     images = len(matches[0].targets)
     values = measure_matches(protocol, matches, np.ones((1, images)))
-    resampled: dict[str, Values] = {}
-    if draws and images:
-        resampled = measure_matches(protocol, matches, draws.case_weights)
+    resampled = measure_matches(protocol, matches, draws.case_weights) if draws and images else {}
     overall: Figures = {}
     per_class: dict[str, Figures] = {label: {} for label in classes}
     for name, (class_values,) in values.items():
@@ -233,8 +236,7 @@ def score_matches(
         (target, replace(target, scores=np.ones(len(target.labels), np.float32)))
         for target, _ in pairs
     ]
-    perfect_matches = match_pairs(protocol, perfect, len(classes))
-    target_score, _ = box_figures(protocol, perfect_matches, classes)
+    target_score, _ = box_figures(protocol, match_pairs(protocol, perfect, len(classes)), classes)
     return ProtocolScores(
         protocol.name, protocol.version, protocol.description, scores, per_class, target_score
     )

@@ -36,8 +36,7 @@ def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
     """The selection metric, version 1: mAP50-95 over the classes that the targets have."""
     matches = _match_all_areas(pairs)
     labels = list(map(str, range(matches.targets.shape[1])))
-    protocol = replace(ALL_AREAS_COCO, recall_at=())
-    scores, _ = box_protocols.box_figures(protocol, [matches], labels)
+    scores, _ = box_protocols.box_figures(replace(ALL_AREAS_COCO, recall_at=()), [matches], labels)
     return scores["map50_95"].value or 0.0
 
 
@@ -72,14 +71,16 @@ class DetectScorer:
             confidence: of precision, recall and F1, chosen on validation; None: .25.
         """
         self.protocols = lookup_protocols(protocols, BOX_PROTOCOLS, {})
-        is_number = isinstance(confidence, (int, float)) and 0 <= confidence <= 1
-        if confidence is not None and not is_number:
+        if confidence is not None and not (
+            isinstance(confidence, (int, float)) and 0 <= confidence <= 1
+        ):
             raise ConfigError(
                 f"metric.confidence: expected a number from 0 to 1 or null, got {confidence!r}"
             )
         self.confidence = detection_figures.DEFAULT_CONFIDENCE if confidence is None else confidence
-        is_chosen = confidence is not None
-        self.description = detection_figures.describe_figures(self.confidence, is_chosen)
+        self.description = detection_figures.describe_figures(
+            self.confidence, is_chosen=confidence is not None
+        )
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
@@ -125,18 +126,16 @@ class DetectScorer:
             matches: by the COCO protocol, all areas.
             draws: resamples of the images' groups.
         """
-        per_class = {}
-        for c, label in enumerate(self.classes):
-            figures = detection_figures.detection_figures(
-                matches.of_class(c), self.confidence, draws
-            )
-            per_class[label] = protocol.per_class[label] | figures
         pooled = detection_figures.detection_figures(matches.pool_classes(), self.confidence, draws)
         return replace(
             protocol,
             description=f"{protocol.description}; {self.description}",
             scores=protocol.scores | pooled | self.extra.averages(draws),
-            per_class=per_class,
+            per_class={
+                label: protocol.per_class[label]
+                | detection_figures.detection_figures(matches.of_class(c), self.confidence, draws)
+                for c, label in enumerate(self.classes)
+            },
         )
 
     def case_rows(self, matches: Matches) -> list[TableRow]:
@@ -174,14 +173,13 @@ def from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> Sco
         rows: of the table, as text; "" for null.
         classes: in order of the labels.
     """
-    protocol = ALL_AREAS_COCO
+    coco = ALL_AREAS_COCO
     draws = draw(list({row["case"]: row["group"] for row in rows}.values()))
     matches = [matches_from_cases(rows, classes)]
-    scores, per_class = box_protocols.box_figures(protocol, matches, classes, draws)
-    scored = ProtocolScores(
-        protocol.name, protocol.version, protocol.description, scores, per_class, {}
+    scores, per_class = box_protocols.box_figures(coco, matches, classes, draws)
+    return Scores(
+        (ProtocolScores(coco.name, coco.version, coco.description, scores, per_class, {}),)
     )
-    return Scores((scored,))
 
 
 def matches_from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> Matches:

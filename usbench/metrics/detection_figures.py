@@ -29,8 +29,11 @@ def describe_figures(confidence: float, is_chosen: bool) -> str:
         confidence: of precision, recall and F1.
         is_chosen: whether it was chosen on validation.
     """
-    chosen = "best F1 on validation, all classes together"
-    origin = chosen if is_chosen else "none was chosen on validation"
+    origin = (
+        "best F1 on validation, all classes together"
+        if is_chosen
+        else "none was chosen on validation"
+    )
     return (
         "at IoU .5, by the matches of the protocol coco, each class alone and every box of all "
         "classes counted once: precision, recall, F1 and fp_per_empty_image (false positives per "
@@ -119,8 +122,8 @@ def image_auroc(matches: Matches, draws: Draws) -> Figure:
     highest = np.zeros(len(matches.targets))
     counted = _counted(matches)
     np.maximum.at(highest, matches.image[counted], matches.score[counted].astype(np.float64))
-    present = matches.targets.sum(axis=1) > 0
-    return auroc_figure(highest, present, draws, "every image has a truth, or none has")
+    reason = "every image has a truth, or none has"
+    return auroc_figure(highest, matches.targets.any(axis=1), draws, reason)
 
 
 def calibration_figure(matches: Matches, draws: Draws) -> Figure:

@@ -128,16 +128,19 @@ def point_figures(points: DrawnCases, unit: str, thresholds: Sequence[float]) ->
     """
     errors, draws = points.values(lambda case: case.error.get(unit))
     reason = UNKNOWN_SIZE if points.cases else "no point is seen"
-    sd_reason = "one point only" if errors else reason
-    figures = {
+    return {
         f"mre_{unit}": case_figures.mean_figure(errors, draws, reason),
         f"median_re_{unit}": case_figures.median_figure(errors, reason),
-        f"sd_re_{unit}": case_figures.sd_figure(errors, draws, sd_reason),
+        f"sd_re_{unit}": case_figures.sd_figure(
+            errors, draws, "one point only" if errors else reason
+        ),
+        **{
+            f"sdr_{unit}_{limit:g}": case_figures.mean_figure(
+                np.array(errors) <= limit, draws, reason
+            )
+            for limit in thresholds
+        },
     }
-    for threshold in thresholds:
-        within = np.array(errors) <= threshold
-        figures[f"sdr_{unit}_{threshold:g}"] = case_figures.mean_figure(within, draws, reason)
-    return figures
 
 
 def diagonal_figure(points: DrawnCases) -> Figure:

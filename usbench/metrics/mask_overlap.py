@@ -71,8 +71,7 @@ def recall(counts: Counts) -> Values:
 
 def empty_false_positives(counts: Counts) -> Values:
     """1 where a class is predicted that the target doesn't have, else 0; NaN where it has it."""
-    predicted = (counts[..., 1] > 0).astype(np.float64)
-    return np.where(target_pixels(counts) == 0, predicted, np.nan)
+    return np.where(target_pixels(counts) == 0, counts[..., 1] > 0, np.nan)
 
 
 def predicted_pixels(counts: Counts) -> NDArray[np.int64]:

@@ -163,8 +163,7 @@ def _join_columns(image: Mapping[str, Tensor], *scores: str) -> Tensor:
     shapes = [tuple(tensor.shape) for tensor in tensors]
     size = shapes[0][:1]
     if shapes != [(*size, 4), *[size] * len(names)]:
-        expected = f"boxes of (N, 4), {', '.join(names)} of (N,)"
-        raise ValueError(f"expected {expected}, got {shapes}")
+        raise ValueError(f"expected boxes of (N, 4), {', '.join(names)} of (N,), got {shapes}")
     return torch.column_stack(tensors)
 
 

@@ -76,8 +76,9 @@ class SegmentScorer:
             tolerance_mm: of the surface Dice; None: twice the larger side of an image's pixels.
         """
         for name, value in (("tolerance_px", tolerance_px), ("tolerance_mm", tolerance_mm)):
-            is_length = isinstance(value, (int, float)) and 0 <= value < math.inf
-            if value is not None and not is_length:
+            if value is not None and not (
+                isinstance(value, (int, float)) and 0 <= value < math.inf
+            ):
                 raise ConfigError(f"metric.{name}: expected a length of 0 or more, got {value}")
         self.tolerance_px = outline_figures.TOLERANCE_PX if tolerance_px is None else tolerance_px
         self.tolerance_mm = tolerance_mm
@@ -125,8 +126,9 @@ class SegmentScorer:
         self.add_counts(case, group, counts, known, outlines)
         for protocol in self.protocols:
             if not protocol.is_native:
-                counts = protocol.count(target.planes, prediction.planes)
-                self.other_counts[protocol.name].append(counts)
+                self.other_counts[protocol.name].append(
+                    protocol.count(target.planes, prediction.planes)
+                )
         self.extra.update(target, prediction)
 
     def add_counts(
@@ -151,11 +153,17 @@ class SegmentScorer:
         self.native_counts.append(counts)
         self.outlines.append(outlines)
         for c, label in enumerate(self.classes):
-            row: TableRow = {"case": case, "group": group, "class": label}
             values = counts[c].tolist() if known[c] else (None, None, None)
-            row |= zip(COUNT_COLUMNS, values, strict=True)
-            row |= dict.fromkeys(OUTLINE_COLUMNS)
-            self.cases.append({**row, **outlines[c]})
+            self.cases.append(
+                {
+                    "case": case,
+                    "group": group,
+                    "class": label,
+                    **dict(zip(COUNT_COLUMNS, values, strict=True)),
+                    **dict.fromkeys(OUTLINE_COLUMNS),
+                    **outlines[c],
+                }
+            )
 
     def result(self) -> Scores:
         """The scores of all images so far."""
@@ -186,9 +194,8 @@ class SegmentScorer:
         for label, outlines in zip(self.classes, class_outlines, strict=False):
             per_class[label] |= outlines
         scores |= outline_scores | self.extra.averages(draws)
-        mm = "twice the larger side of a pixel"
-        if self.tolerance_mm is not None:
-            mm = f"{self.tolerance_mm:g} mm"
+        stated = self.tolerance_mm
+        mm = "twice the larger side of a pixel" if stated is None else f"{stated:g} mm"
         description = (
             f"{protocol.description}; "
             "outlines: distances of surface elements weighted by length (surface-distance), "
