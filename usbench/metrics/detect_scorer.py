@@ -27,8 +27,7 @@ def _match_all_areas(pairs: Iterable[tuple[Target, Target]]) -> Matches:
     for target, prediction in pairs:
         assert isinstance(target, Boxes) and isinstance(prediction, Boxes)
         boxes.append((target, prediction))
-        labels = np.append(target.labels, prediction.labels)
-        classes = max(classes, int(labels.max(initial=-1)) + 1)
+        classes = max(classes, int(np.append(target.labels, prediction.labels).max(initial=-1)) + 1)
     return match_pairs(ALL_AREAS_COCO, boxes, classes)[0]
 
 

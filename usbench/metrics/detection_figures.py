@@ -122,20 +122,24 @@ def image_auroc(matches: Matches, draws: Draws) -> Figure:
     highest = np.zeros(len(matches.targets))
     counted = _counted(matches)
     np.maximum.at(highest, matches.image[counted], matches.score[counted].astype(np.float64))
-    reason = "every image has a truth, or none has"
-    return auroc_figure(highest, matches.targets.any(axis=1), draws, reason)
+    return auroc_figure(
+        highest, matches.targets.any(axis=1), draws, "every image has a truth, or none has"
+    )
 
 
 def calibration_figure(matches: Matches, draws: Draws) -> Figure:
     """Expected calibration error of the boxes; a hit is right."""
     counted = _counted(matches)
-    bins = histogram(
-        matches.score[counted],
-        matches.hit[IOU_50][counted],
-        matches.image[counted],
-        len(matches.targets),
+    return ece_figure(
+        histogram(
+            matches.score[counted],
+            matches.hit[IOU_50][counted],
+            matches.image[counted],
+            len(matches.targets),
+        ),
+        draws,
+        "no box",
     )
-    return ece_figure(bins, draws, "no box")
 
 
 def froc_figures(matches: Matches, draws: Draws) -> Figures:
@@ -177,5 +181,4 @@ def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
         wrong = running_sums(box_weights).take(last, axis=1) - hits_so_far
         allowed = weights[rows].sum(axis=1, keepdims=True) * rates
         hits[rows] = hits_from_zero.take(search_rows(wrong, allowed, "right"))
-    targets = weights @ matches.targets.sum(axis=1).astype(np.float64)
-    return ratio(hits, targets[:, None])
+    return ratio(hits, (weights @ matches.targets.sum(axis=1).astype(np.float64))[:, None])

@@ -173,8 +173,9 @@ def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
     scored = cases.where(lambda case: case.state != "blurred" and case.score is not None)
     scores, draws = scored.values(lambda case: case.score)
     present = np.array([case.state == "seen" for case in scored.cases], bool)
-    off = scored.where(lambda case: case.state == "off")
-    off_scores, off_draws = off.values(lambda case: case.score)
+    off_scores, off_draws = scored.where(lambda case: case.state == "off").values(
+        lambda case: case.score
+    )
     size = len(scores)
     bins = calibration.histogram(np.array(scores), present, np.arange(size), size)
     return {

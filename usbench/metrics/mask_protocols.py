@@ -236,5 +236,7 @@ def average_measure(
         return class_mean(values, len(counts), resampled=resampled, draws=draws), figures
     image_means = mean_defined(per_image, 1)
     resampled = resample_means(image_means, draws) if draws else None
-    overall = float(mean_defined(image_means))
-    return Figure.of(overall, len(counts), resampled=resampled, draws=draws), figures
+    return (
+        Figure.of(float(mean_defined(image_means)), len(counts), resampled=resampled, draws=draws),
+        figures,
+    )

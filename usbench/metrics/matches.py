@@ -110,13 +110,15 @@ class Matches:
 
     def of_class(self, c: int) -> Matches:
         """The matches of class c alone."""
-        numbers = np.arange(self.starts[c], self.starts[c + 1])
-        return self._as_one_class(numbers, self.targets[:, c : c + 1])
+        return self._as_one_class(
+            np.arange(self.starts[c], self.starts[c + 1]), self.targets[:, c : c + 1]
+        )
 
     def pool_classes(self) -> Matches:
         """All classes as one: the same matches, in order of score."""
-        order = np.lexsort((self.image, -self.score))
-        return self._as_one_class(order, self.targets.sum(axis=1, keepdims=True))
+        return self._as_one_class(
+            np.lexsort((self.image, -self.score)), self.targets.sum(axis=1, keepdims=True)
+        )
 
     def _as_one_class(self, numbers: Index, targets: Index) -> Matches:
         """The predictions of these numbers as one class with (N, 1) targets."""
@@ -209,7 +211,6 @@ def match(
         # taken is −1 where no target is taken: index −1 is the appended False.
         ignored = np.append(ignore, False)[taken] | ((taken < 0) & is_outside[:, None])
         hit = (taken >= 0) & ~ignored
-        counted = np.bincount(target_cell[~ignore], minlength=images * classes)
         matches.append(
             Matches(
                 starts,
@@ -218,7 +219,9 @@ def match(
                 rank[order],
                 np.ascontiguousarray(hit[order].T),
                 np.ascontiguousarray(ignored[order].T),
-                counted.reshape(images, classes),
+                np.bincount(target_cell[~ignore], minlength=images * classes).reshape(
+                    images, classes
+                ),
             )
         )
     return matches

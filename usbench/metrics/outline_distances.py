@@ -163,5 +163,7 @@ def pixel_hd95(target: Plane, prediction: Plane, spacing: Spacing = PX) -> Pixel
     prediction_border = np.argwhere(prediction & ~ndimage.binary_erosion(prediction)) * spacing
     there = cKDTree(prediction_border).query(target_border)[0]
     back = cKDTree(target_border).query(prediction_border)[0]
-    larger = max(np.percentile(there, 95), np.percentile(back, 95))
-    return PixelHd95(float(larger), float(np.percentile(np.concatenate([there, back]), 95)))
+    return PixelHd95(
+        float(max(np.percentile(there, 95), np.percentile(back, 95))),
+        float(np.percentile(np.concatenate([there, back]), 95)),
+    )

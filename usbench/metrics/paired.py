@@ -58,8 +58,7 @@ class MeanScores:
         assert isinstance(other, MeanScores)
         group_sums = np.zeros((swaps.shape[1], self.sums.shape[1]))
         np.add.at(group_sums, index, self.sums - other.sums)
-        signs = np.where(swaps, -1.0, 1.0)
-        return _column_mean(signs @ group_sums, self.counts.sum(axis=0)[None])
+        return _column_mean(np.where(swaps, -1.0, 1.0) @ group_sums, self.counts.sum(axis=0)[None])
 
 
 def _column_mean(sums: Values, counts: Values) -> Values:
@@ -182,9 +181,8 @@ def permutation_p(first: ComparedModel, second: ComparedModel, draws: Draws) -> 
     else:
         swaps = np.random.default_rng(np.random.PCG64(SEED)).random((RANDOM_SWAPS, groups)) < 0.5
     is_as_large = np.abs(first.swapped_differences(second, draws.index, swaps)) >= observed
-    if is_exact:
-        return float(is_as_large.mean())
-    return (int(is_as_large.sum()) + 1) / (RANDOM_SWAPS + 1)
+    count = int(is_as_large.sum())
+    return count / len(swaps) if is_exact else (count + 1) / (RANDOM_SWAPS + 1)
 
 
 def correct_holm(values: Sequence[float]) -> list[float]:

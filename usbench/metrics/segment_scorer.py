@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -13,13 +12,12 @@ from usbench.errors import ConfigError, DataError
 from usbench.metrics import mask_overlap, mask_protocols, outline_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
-from usbench.metrics.mask_protocols import Known, Measure, Order
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
 from usbench.types import Masks, Target, Task
 
 # Figures beside the protocol's own, all of native pixels: name, measure, order, why undefined.
-_NATIVE_FIGURES: Sequence[tuple[str, Measure, Order, str]] = (
+_NATIVE_FIGURES: Sequence[tuple[str, mask_protocols.Measure, mask_protocols.Order, str]] = (
     ("pooled_dice", mask_overlap.dice, "pooled", "the class is in no truth and no prediction"),
     ("precision", mask_overlap.precision, "class", "the class is never predicted"),
     ("recall", mask_overlap.recall, "class", "the class is in no truth"),
@@ -76,9 +74,7 @@ class SegmentScorer:
             tolerance_mm: of the surface Dice; None: twice the larger side of an image's pixels.
         """
         for name, value in (("tolerance_px", tolerance_px), ("tolerance_mm", tolerance_mm)):
-            if value is not None and not (
-                isinstance(value, (int, float)) and 0 <= value < math.inf
-            ):
+            if value is not None and not (isinstance(value, (int, float)) and 0 <= value < np.inf):
                 raise ConfigError(f"metric.{name}: expected a length of 0 or more, got {value}")
         self.tolerance_px = outline_figures.TOLERANCE_PX if tolerance_px is None else tolerance_px
         self.tolerance_mm = tolerance_mm
@@ -178,7 +174,9 @@ class SegmentScorer:
             )
         return Scores((self._add_figures(scored[0], known, draws), *scored[1:]), self.cases)
 
-    def _add_figures(self, protocol: ProtocolScores, known: Known, draws: Draws) -> ProtocolScores:
+    def _add_figures(
+        self, protocol: ProtocolScores, known: mask_protocols.Known, draws: Draws
+    ) -> ProtocolScores:
         """Add the figures that don't depend on the protocol: of native pixels, outlines, extra."""
         counts = stack_counts(self.native_counts, len(self.classes))
         scores = dict(protocol.scores)

@@ -136,12 +136,14 @@ def write_arrays(paths: tuple[Path, Path], decoded: Iterable[Pair], count: int) 
 def append_array(file: BinaryIO, array: NDArray[Any], count: int) -> None:
     """Append one of `count` arrays of one shape and type; before the first, the .npy header."""
     if file.tell() == 0:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(array.dtype),
-            "fortran_order": False,
-            "shape": (count, *array.shape),
-        }
-        np.lib.format.write_array_header_1_0(file, header)
+        np.lib.format.write_array_header_1_0(
+            file,
+            {
+                "descr": np.lib.format.dtype_to_descr(array.dtype),
+                "fortran_order": False,
+                "shape": (count, *array.shape),
+            },
+        )
     file.write(np.ascontiguousarray(array).data)
 
 

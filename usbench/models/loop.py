@@ -207,10 +207,9 @@ def batches(n: int, batch: int, rng: torch.Generator, shuffle: bool = True) -> I
 def move_if_it_fits(train: Arrays, device: str) -> tuple[Tensor, Tensor]:
     """Images and targets on the device if they take less than half of its free memory."""
     images, targets = torch.from_numpy(train.images), torch.from_numpy(train.targets)
-    bytes_needed = images.nbytes + targets.nbytes
-    if device == "cpu" or bytes_needed >= torch.cuda.mem_get_info(device)[0] // 2:
-        return images, targets
-    return images.to(device), targets.to(device)
+    needed = images.nbytes + targets.nbytes
+    fits = device != "cpu" and needed < torch.cuda.mem_get_info(device)[0] // 2
+    return (images.to(device), targets.to(device)) if fits else (images, targets)
 
 
 def gather(images: Tensor, targets: Tensor, chosen: Tensor, device: str) -> tuple[Tensor, Tensor]:

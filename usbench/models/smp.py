@@ -64,15 +64,17 @@ def create_net(
         RunError: the weights can't be fetched.
     """
     try:
-        net = smp.create_model(
-            architecture,
-            encoder_name=encoder,
-            encoder_weights="imagenet" if imagenet else None,
-            in_channels=in_channels,
-            classes=classes,
-            **options,
+        return cast(
+            nn.Module,
+            smp.create_model(
+                architecture,
+                encoder_name=encoder,
+                encoder_weights="imagenet" if imagenet else None,
+                in_channels=in_channels,
+                classes=classes,
+                **options,
+            ),
         )
-        return cast(nn.Module, net)
     except (KeyError, ValueError, TypeError) as wrong:
         raise ConfigError(f"smp can't build {architecture} on {encoder}: {wrong}") from wrong
     except OSError as unreachable:

@@ -100,8 +100,7 @@ def augment_boxes(
     if turn:
         matrix[:, :, :2] = matrix[:, :, :2] @ draw_quarter_turns(len(images), turn, rng)
     moved = sample_images(images, to_grid(images, matrix))
-    if any(blur.values()):
-        moved = blur_some(moved, blur, rng)
+    moved = blur_some(moved, blur, rng) if any(blur.values()) else moved
     return shade(moved, ranges, rng), move_boxes(rows, matrix.to(rows.device), size)
 
 

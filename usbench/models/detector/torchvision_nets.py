@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -87,10 +86,8 @@ class Net(nn.Module):
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:
         """The sum of the net's own losses. Their sampling draws from torch's global generator."""
-        targets = []
-        for image in rows:
-            boxes = image[image[:, 4] >= 0]
-            targets.append({"boxes": boxes[:, :4], "labels": boxes[:, 4].long() + 1})
+        objects = [image[image[:, 4] >= 0] for image in rows]
+        targets = [{"boxes": boxes[:, :4], "labels": boxes[:, 4].long() + 1} for boxes in objects]
         return torch.stack(list(self.net(x, targets).values())).sum()
 
 
@@ -114,7 +111,7 @@ def exclude_background(
     if head.training:
         return output
     logits = output["cls_logits"][..., 1:]
-    return {**output, "cls_logits": F.pad(logits, (1, 0), value=-torch.inf)}
+    return {**output, "cls_logits": nn.functional.pad(logits, (1, 0), value=-torch.inf)}
 
 
 # ---- the nets
@@ -141,10 +138,11 @@ def build_fasterrcnn(
     fpn = build_pyramid(plan, norm, [1, 2, 3, 4], channels, LastLevelMaxPool())
     head = TwoMLPHead(channels * 7**2, representation)
     predictor = FastRCNNPredictor(representation, plan.classes + 1)
-    sides = tuple((side,) for side in anchors)
     net = detection.FasterRCNN(
         fpn,
-        rpn_anchor_generator=AnchorGenerator(sides, (RATIOS,) * len(anchors)),
+        rpn_anchor_generator=AnchorGenerator(
+            tuple((side,) for side in anchors), (RATIOS,) * len(anchors)
+        ),
         box_head=head,
         box_predictor=predictor,
         box_batch_size_per_image=rois,

@@ -54,9 +54,8 @@ class SwinUNet(nn.Module):
 
         def build_stage(level: int) -> nn.Sequential:
             # Blocks at one resolution; every other one has windows shifted by half a side.
-            blocks = nn.Sequential()
-            for n in range(depth):
-                block = SwinTransformerBlock(
+            blocks = (
+                SwinTransformerBlock(
                     widths[level],
                     (size[0] // (PATCH << level), size[1] // (PATCH << level)),
                     heads[level],
@@ -64,8 +63,9 @@ class SwinUNet(nn.Module):
                     shift_size=n % 2 * (window // 2),
                     drop_path=drop_path * (level * depth + n) / last_block,
                 )
-                blocks.append(block)
-            return blocks
+                for n in range(depth)
+            )
+            return nn.Sequential(*blocks)
 
         levels = range(len(heads))
         self.down = nn.ModuleList(map(build_stage, levels))

@@ -31,7 +31,6 @@ from usbench.models.checkpoints import (
     replacing_torch_file,
     save_file,
 )
-from usbench.models.loop import seed_epoch
 from usbench.models.nnunet.files import Recipe, epoch_weights, remove_old
 from usbench.models.nnunet.planner import OURS, SPACING, replaced
 from usbench.types import Masks, Run, Sample
@@ -65,11 +64,15 @@ def train(job: Job) -> int:
         trainer = subclass_trainer(job)(plans, OURS, 0, job.dataset, device)
         trainer.device = device  # theirs is always the first GPU
         configure(trainer, job.recipe)
-        seed_epoch(job.run.seed, 0)
+        loop.seed_epoch(job.run.seed, 0)
         trainer.initialize()
     if not resume(trainer, job.run.dir) and job.weights is not None:
-        state = read_state(Path(job.weights))
-        load_state(trainer.network, state, ("decoder.seg_layers.",), job.weights)
+        load_state(
+            trainer.network,
+            read_state(Path(job.weights)),
+            ("decoder.seg_layers.",),
+            job.weights,
+        )
     job.bar.step(by=trainer.current_epoch)
     # Where its training step on a GPU would take fp16.
     with replaced(module, "autocast", lambda kind, enabled: loop.autocast(job.run)):
@@ -124,7 +127,7 @@ def subclass_trainer(job: Job) -> Any:
         def run_training(self) -> None:
             self.on_train_start()
             while self.current_epoch < self.num_epochs:
-                seed_epoch(run.seed, self.current_epoch + 1)
+                loop.seed_epoch(run.seed, self.current_epoch + 1)
                 self.on_train_epoch_start()
                 total = 0.0
                 for _ in range(self.num_iterations_per_epoch):
@@ -228,14 +231,16 @@ def build_net(plans: JsonObject, dataset: JsonObject) -> nn.Module:
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     manager = PlansManager(plans)
-    net = nnUNetTrainer.build_network_architecture(
-        manager,
-        manager.get_configuration(OURS),
-        1,
-        manager.get_label_manager(dataset).num_segmentation_heads,
-        enable_deep_supervision=False,
+    return cast(
+        nn.Module,
+        nnUNetTrainer.build_network_architecture(
+            manager,
+            manager.get_configuration(OURS),
+            1,
+            manager.get_label_manager(dataset).num_segmentation_heads,
+            enable_deep_supervision=False,
+        ),
     )
-    return cast(nn.Module, net)
 
 
 def build_predictor(

@@ -198,7 +198,8 @@ def build_trainer(job: Job, counts: Counts) -> Any:
     from ultralytics.models.yolo.pose import PoseTrainer
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    bases = {"boxes": DetectionTrainer, "queries": RTDETRTrainer, "points": PoseTrainer}
+    kind = job.net.family.kind
+    base = {"boxes": DetectionTrainer, "queries": RTDETRTrainer, "points": PoseTrainer}[kind]
     # What is fixed is off: a version of the package that doesn't know a key isn't given it.
     unknown = set(FIXED) - {*DEFAULT_CFG_DICT, "augmentations"}
     overrides = {
@@ -212,7 +213,6 @@ def build_trainer(job: Job, counts: Counts) -> Any:
         # True would ask the network for a net to try it with.
         "amp": "bf16" if job.precision == "bf16" else False,
     }
-    base = bases[job.net.family.kind]
     try:
         return subclass_trainer(base, job, counts, make_net, make_criterion)(overrides=overrides)
     except (TypeError, ValueError) as error:  # a recipe's value of a wrong type or out of range

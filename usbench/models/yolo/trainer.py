@@ -236,8 +236,10 @@ def validate(trainer: Any, job: Job) -> float:
         )
     if trainer.best_fitness is None or score >= trainer.best_fitness:  # of equals the later
         trainer.best_fitness = score
-        weights = trainer.ema.ema.state_dict()
-        trainer.best_weights = {k: v.detach().cpu().clone() for k, v in weights.items()}
+        trainer.best_weights = {
+            name: tensor.detach().cpu().clone()
+            for name, tensor in trainer.ema.ema.state_dict().items()
+        }
     trainer.state = State(
         epoch=trainer.epoch,
         model=trainer.model.state_dict(),
