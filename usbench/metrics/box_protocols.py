@@ -84,7 +84,6 @@ _PROTOCOLS = (
         "COCO: mean over IoU .50:.05:.95 of 101-point interpolated precision, at most 100 boxes "
         "per image and class, all areas; classes without a truth are left out; boxes are taken as "
         "half-open pixel rectangles",
-        "COCO mAP, 100 boxes per class",
         COCO_CURVE,
         MAX_BOXES,
         True,
@@ -101,7 +100,6 @@ _PROTOCOLS = (
         "points, under the interpolated precision, which is 0 where recall ends (so the "
         "target_score is .995); at most 300 boxes per image; classes without a truth are left out; "
         "boxes of equal score as listed, where its own order isn't defined",
-        "mAP as ultralytics validates, at most .995",
         TRAPEZOIDS,
         300,
         False,
@@ -208,8 +206,7 @@ def box_figures(
             reason = class_reason = f"no truth is {name.split('_')[1]}"
         samples = resampled.get(name)
         overall[name] = class_mean(class_values, images, reason, samples, draws)
-        n = [images] * len(classes)
-        figures = class_figures(class_values, n, class_reason, samples, draws)
+        figures = class_figures(class_values, [images] * len(classes), class_reason, samples, draws)
         for label, figure in zip(classes, figures, strict=True):
             per_class[label][name] = figure
     return overall, per_class

@@ -107,8 +107,11 @@ class DetectScorer:
         coco = match_pairs(BOX_PROTOCOLS[COCO], self.pairs, len(self.classes))
         scored = []
         for protocol in self.protocols:
-            is_coco = protocol.name == COCO
-            matches = coco if is_coco else match_pairs(protocol, self.pairs, len(self.classes))
+            matches = (
+                coco
+                if protocol.name == COCO
+                else match_pairs(protocol, self.pairs, len(self.classes))
+            )
             scored.append(
                 box_protocols.score_matches(protocol, matches, self.pairs, self.classes, draws)
             )
@@ -174,8 +177,9 @@ def from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> Sco
     """
     coco = ALL_AREAS_COCO
     draws = draw(list({row["case"]: row["group"] for row in rows}.values()))
-    matches = [matches_from_cases(rows, classes)]
-    scores, per_class = box_protocols.box_figures(coco, matches, classes, draws)
+    scores, per_class = box_protocols.box_figures(
+        coco, [matches_from_cases(rows, classes)], classes, draws
+    )
     return Scores(
         (ProtocolScores(coco.name, coco.version, coco.description, scores, per_class, {}),)
     )

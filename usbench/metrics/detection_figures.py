@@ -110,8 +110,13 @@ def false_alarm_figure(matches: Matches, confidence: float, draws: Draws) -> Fig
     _, wrong, targets = count_boxes(matches, confidence).T
     is_empty = targets == 0
     value = wrong[is_empty].mean() if is_empty.any() else np.nan
-    resampled = resample_means(np.where(is_empty, wrong, np.nan), draws)
-    return Figure.of(value, int(is_empty.sum()), "every image has a truth", resampled, draws)
+    return Figure.of(
+        value,
+        int(is_empty.sum()),
+        "every image has a truth",
+        resample_means(np.where(is_empty, wrong, np.nan), draws),
+        draws,
+    )
 
 
 def image_auroc(matches: Matches, draws: Draws) -> Figure:

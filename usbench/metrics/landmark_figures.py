@@ -177,9 +177,12 @@ def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
         lambda case: case.score
     )
     size = len(scores)
-    bins = calibration.histogram(np.array(scores), present, np.arange(size), size)
     return {
-        "presence_ece": calibration.ece_figure(bins, draws, "no name is seen or off"),
+        "presence_ece": calibration.ece_figure(
+            calibration.histogram(np.array(scores), present, np.arange(size), size),
+            draws,
+            "no name is seen or off",
+        ),
         "presence_auroc": case_figures.auroc_figure(
             scores, present, draws, "only seen or only off"
         ),

@@ -48,7 +48,6 @@ RADIAL = EvaluationProtocol(
     "validation, presence_ece: score against presence in 15 bins; blurred, missing and malformed "
     "truths count nowhere; lengths: predicted minus true where both ends are seen, one mean per "
     "group, limits of agreement = bias ± 1.96 SD (n − 1)",
-    "distances of every seen point and curve",
 )
 STATES = {SEEN: "seen", OFF: "off", BLURRED: "blurred"}
 # What `selection` returns where nothing is seen; infinity can't be logged.
@@ -203,8 +202,9 @@ class LandmarkScorer:
         scores |= self.extra.averages()
         per_class: dict[str, Figures] = {}
         for name in self.classes:
-            numbers = [n for n, case in enumerate(self.cases) if case.name == name]
-            per_class[name] = self._figures(cases.select(numbers))
+            per_class[name] = self._figures(
+                cases.select([n for n, case in enumerate(self.cases) if case.name == name])
+            )
         protocol = ProtocolScores(
             RADIAL.name, RADIAL.version, RADIAL.description, scores, per_class, target_score
         )

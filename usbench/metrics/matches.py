@@ -210,14 +210,13 @@ def match(
         is_outside = (predictions.area < lowest) | (predictions.area > highest)
         # taken is −1 where no target is taken: index −1 is the appended False.
         ignored = np.append(ignore, False)[taken] | ((taken < 0) & is_outside[:, None])
-        hit = (taken >= 0) & ~ignored
         matches.append(
             Matches(
                 starts,
                 predictions.image[order],
                 predictions.score[order],
                 rank[order],
-                np.ascontiguousarray(hit[order].T),
+                np.ascontiguousarray(((taken >= 0) & ~ignored)[order].T),
                 np.ascontiguousarray(ignored[order].T),
                 np.bincount(target_cell[~ignore], minlength=images * classes).reshape(
                     images, classes
@@ -238,8 +237,8 @@ def _match_greedily(
 ) -> Index:
     """(M, T) the target that each of M predictions takes at each threshold, or -1; see `match`."""
     tie = -overlaps.target if prefer_last else overlaps.target
-    keys = (tie, -overlaps.iou, ignore[overlaps.target], overlaps.prediction, turns)
-    order = np.lexsort(keys)  # within a turn, the pairs of a prediction are adjacent, best first
+    # Within a turn, the pairs of a prediction are adjacent, best first.
+    order = np.lexsort((tie, -overlaps.iou, ignore[overlaps.target], overlaps.prediction, turns))
     prediction, target = overlaps.prediction[order], overlaps.target[order]
     iou = overlaps.iou[order]
     taken = np.full((predictions, len(thresholds)), -1, np.int64)

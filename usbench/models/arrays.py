@@ -71,11 +71,11 @@ def decode(
     ids = samples.ids if isinstance(samples, KnowsIds) else [sample.id for sample in samples]
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
     name = f"{encoding.name}-{size[0]}x{size[1]}-{digest}-r{CACHE_VERSION}"
-
-    def work(sample: Sample) -> Pair:
-        return image_to_net(sample.image, size), encoding.encode(sample, size)
-
-    decoded = map_in_order(samples, work, threads)
+    decoded = map_in_order(
+        samples,
+        lambda sample: (image_to_net(sample.image, size), encoding.encode(sample, size)),
+        threads,
+    )
     if cache is None:
         images, targets = zip(*decoded, strict=True)
         return Arrays(np.stack(images), np.stack(targets))

@@ -77,10 +77,12 @@ def fetch_url(url: str, sha256: str, folder: Path) -> Path:
             f"model.build.weights.url={url}: expected an address that begins with https://"
         )
     name = f"{sha256[:12]}-{PurePosixPath(urlsplit(url).path).name or 'weights'}"
-    remote = download.RemoteFile(
-        name, "weights", url=url, sha256=sha256, override="model.build.weights=FILE"
+    return download.fetch(
+        download.RemoteFile(
+            name, "weights", url=url, sha256=sha256, override="model.build.weights=FILE"
+        ),
+        folder,
     )
-    return download.fetch(remote, folder)
 
 
 def fetch_from_hub(hub: str, file: str, revision: str) -> str:

@@ -111,9 +111,9 @@ def assign_queries(
         box_convert(boxes, "cxcywh", "xyxy"), box_convert(target, "cxcywh", "xyxy")
     )
     cost = DISTANCE * distance - OVERLAP * overlap - logits.softmax(1)[:, labels]
-    if not cost.isfinite().all():  # the loop ends such a run with its reason
-        cost = torch.zeros_like(cost)
-    queries, objects = linear_sum_assignment(cost.cpu().numpy())
+    # Of a cost that isn't finite any choice will do: the loop ends such a run with its reason.
+    finite = cost if cost.isfinite().all() else torch.zeros_like(cost)
+    queries, objects = linear_sum_assignment(finite.cpu().numpy())
     return torch.as_tensor(queries).to(cost.device), torch.as_tensor(objects).to(cost.device)
 
 

@@ -178,15 +178,17 @@ def build_retinanet(
     )
     head.regression_head._loss_type = "giou"  # as torchvision's builder: there is no argument
     head.register_forward_hook(exclude_background)
-    net = detection.RetinaNet(
-        fpn,
-        plan.classes + 1,
-        anchor_generator=generator,
-        head=head,
-        score_thresh=MIN_SCORE,
-        detections_per_img=MAX_BOXES,
+    return Net(
+        detection.RetinaNet(
+            fpn,
+            plan.classes + 1,
+            anchor_generator=generator,
+            head=head,
+            score_thresh=MIN_SCORE,
+            detections_per_img=MAX_BOXES,
+        ),
+        [fpn, head],
     )
-    return Net(net, [fpn, head])
 
 
 def build_fcos(plan: Plan, norm: str = "batch", channels: int = 256) -> Net:

@@ -95,15 +95,18 @@ class SAMed(nn.Module):
         if "vision_encoder.pos_embed" not in state_dict:
             return super().load_state_dict(state_dict, strict, assign)
         shapes = {name: value.shape for name, value in self.state_dict().items()}
-        fitting = {}
-        for name, value in state_dict.items():
-            adapted = f"sam.{name.replace('.attn.qkv.', '.attn.qkv.qkv.')}"
-            if not CLASS_PARTS.search(name):
-                fitting[adapted] = resample_positions(value, shapes.get(adapted, value.shape))
+        adapted = {
+            f"sam.{name.replace('.attn.qkv.', '.attn.qkv.qkv.')}": value
+            for name, value in state_dict.items()
+            if not CLASS_PARTS.search(name)
+        }
+        fitting = {
+            name: resample_positions(value, shapes.get(name, value.shape))
+            for name, value in adapted.items()
+        }
         result = super().load_state_dict(fitting, strict=False)
         lost = [n for n in result.missing_keys if not (CLASS_PARTS.search(n) or ADDED.search(n))]
-        wrong = [*result.unexpected_keys, *lost]
-        if wrong:
+        if wrong := [*result.unexpected_keys, *lost]:
             raise RuntimeError(f"SAM's weights don't fit: {wrong[0]}")
         return result
 

@@ -198,8 +198,7 @@ def build_trainer(job: Job, counts: Counts) -> Any:
     from ultralytics.models.yolo.pose import PoseTrainer
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    kind = job.net.family.kind
-    base = {"boxes": DetectionTrainer, "queries": RTDETRTrainer, "points": PoseTrainer}[kind]
+    bases = {"boxes": DetectionTrainer, "queries": RTDETRTrainer, "points": PoseTrainer}
     # What is fixed is off: a version of the package that doesn't know a key isn't given it.
     unknown = set(FIXED) - {*DEFAULT_CFG_DICT, "augmentations"}
     overrides = {
@@ -214,6 +213,8 @@ def build_trainer(job: Job, counts: Counts) -> Any:
         "amp": "bf16" if job.precision == "bf16" else False,
     }
     try:
-        return subclass_trainer(base, job, counts, make_net, make_criterion)(overrides=overrides)
+        return subclass_trainer(bases[job.net.family.kind], job, counts, make_net, make_criterion)(
+            overrides=overrides
+        )
     except (TypeError, ValueError) as error:  # a recipe's value of a wrong type or out of range
         raise ConfigError(f"{job.net.family.name}: {first_line(error)}") from error

@@ -188,9 +188,8 @@ def training_arguments(recipe: Recipe, family: Family = FAMILIES["yolov8"]) -> R
         raise ConfigError(
             f"{name}: unknown recipe key '{unknown[0]}'; known: {', '.join(sorted(known | steps))}"
         )
-    for key in REQUIRED:
-        if recipe.get(key) is None:
-            raise ConfigError(f"{name}: the recipe lacks '{key}'")
+    if missing := [key for key in REQUIRED if recipe.get(key) is None]:
+        raise ConfigError(f"{name}: the recipe lacks '{missing[0]}'")
     stated = {key: value for key, value in recipe.items() if key in {*REQUIRED, *optional}}
     arguments = {**FIXED, **optional, **AUGMENT, **stated, **augment}
     check_arguments(arguments, name)
