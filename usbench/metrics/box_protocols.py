@@ -44,7 +44,6 @@ from usbench.types import Boxes
 Pairs = Sequence[tuple[Boxes, Boxes]]  # (target, prediction) of each image
 
 COCO = "coco"
-NO_SCORES = np.zeros(0, np.float32)
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # IoU, as pycocotools makes them: arange misses .8 by a bit
 MAX_BOXES = 100  # per image and class
 # COCO's sizes are by area: small up to 32² px², medium up to 96² px².
@@ -129,7 +128,7 @@ def match_pairs(protocol: BoxProtocol, pairs: Pairs, classes: int) -> list[Match
         )
     scores = [prediction.scores for _, prediction in pairs if prediction.scores is not None]
     predictions = PredictedObjects(
-        image, label, box_areas(corners), np.concatenate([NO_SCORES, *scores])
+        image, label, box_areas(corners), np.concatenate([np.zeros(0, np.float32), *scores])
     )
     best = keep_best(predictions, protocol.max_boxes, protocol.per_class)
     predictions = predictions.select(best)

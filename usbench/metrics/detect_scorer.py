@@ -17,12 +17,11 @@ from usbench.types import Boxes, Target, Task
 
 # The COCO protocol without its figures by size.
 ALL_AREAS_COCO = replace(BOX_PROTOCOLS[COCO], areas=box_protocols.AREAS[:1])
-BoxPairs = list[tuple[Boxes, Boxes]]  # (target, prediction) of each image
 
 
 def _match_all_areas(pairs: Iterable[tuple[Target, Target]]) -> Matches:
     """The COCO matches of the pairs, whatever their area."""
-    boxes: BoxPairs = []
+    boxes: list[tuple[Boxes, Boxes]] = []
     classes = 0
     for target, prediction in pairs:
         assert isinstance(target, Boxes) and isinstance(prediction, Boxes)
@@ -83,7 +82,7 @@ class DetectScorer:
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
-        self.pairs: BoxPairs = []
+        self.pairs: list[tuple[Boxes, Boxes]] = []  # (target, prediction) of each image
         self.images: list[tuple[str, str]] = []  # (case, group) of each pair
 
     def update(

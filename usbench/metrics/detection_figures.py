@@ -46,25 +46,30 @@ def describe_figures(confidence: float, is_chosen: bool) -> str:
 
 def detection_figures(matches: Matches, confidence: float, draws: Draws) -> Figures:
     """All figures of one class's matches, or of all classes' together."""
+    counted = _counted(matches)
+    bins = histogram(  # of the boxes; a hit is right
+        matches.score[counted],
+        matches.hit[IOU_50][counted],
+        matches.image[counted],
+        len(matches.targets),
+    )
     return {
         **confidence_figures(matches, confidence, draws),
         **froc_figures(matches, draws),
         "fp_per_empty_image": false_alarm_figure(matches, confidence, draws),
         "auroc_image": image_auroc(matches, draws),
-        "ece": calibration_figure(matches, draws),
+        "ece": ece_figure(bins, draws, "no box"),
     }
 
 
 def count_boxes(matches: Matches, confidence: float) -> Values:
     """(N, 3) true positives, false positives and targets of each image, at this confidence."""
-    counts = np.zeros((len(matches.targets), 3))
     confident = matches.score >= np.float32(confidence)
     hit = matches.hit[IOU_50] & confident
     wrong = _counted(matches) & ~matches.hit[IOU_50] & confident
-    counts[:, 0] = np.bincount(matches.image[hit], minlength=len(counts))
-    counts[:, 1] = np.bincount(matches.image[wrong], minlength=len(counts))
-    counts[:, 2] = matches.targets.sum(axis=1)
-    return counts
+    size = len(matches.targets)
+    boxes = (np.bincount(matches.image[chosen], minlength=size) for chosen in (hit, wrong))
+    return np.stack([*boxes, matches.targets.sum(axis=1)], axis=1).astype(np.float64)
 
 
 def _counted(matches: Matches) -> NDArray[np.bool_]:
@@ -129,21 +134,6 @@ def image_auroc(matches: Matches, draws: Draws) -> Figure:
     np.maximum.at(highest, matches.image[counted], matches.score[counted].astype(np.float64))
     return auroc_figure(
         highest, matches.targets.any(axis=1), draws, "every image has a truth, or none has"
-    )
-
-
-def calibration_figure(matches: Matches, draws: Draws) -> Figure:
-    """Expected calibration error of the boxes; a hit is right."""
-    counted = _counted(matches)
-    return ece_figure(
-        histogram(
-            matches.score[counted],
-            matches.hit[IOU_50][counted],
-            matches.image[counted],
-            len(matches.targets),
-        ),
-        draws,
-        "no box",
     )
 
 

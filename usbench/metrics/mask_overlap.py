@@ -37,9 +37,10 @@ def stack_counts(counts: list[Counts], classes: int) -> Counts:
 
 def resize_nearest(planes: Planes, size: tuple[int, int]) -> Planes:
     """Resize (C, H, W) to size (h, w): the pixel under each new pixel's centre."""
-    height, width = planes.shape[1:]
-    rows = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(int)
-    columns = ((np.arange(size[1]) + 0.5) * width / size[1]).astype(int)
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(size, planes.shape[1:], strict=True)
+    )
     return planes[:, rows[:, None], columns]
 
 

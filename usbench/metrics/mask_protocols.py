@@ -64,11 +64,9 @@ class MaskProtocol(EvaluationProtocol):
     def count(self, target: Planes, prediction: Planes) -> Counts:
         """Count one image's planes (C, H, W): (C, 3), or (C + 1, 3) with background."""
         if self.size:
-            target = resize_nearest(target, self.size)
-            prediction = resize_nearest(prediction, self.size)
+            target, prediction = (resize_nearest(p, self.size) for p in (target, prediction))
         if self.background:
-            target = add_background(target)
-            prediction = add_background(prediction)
+            target, prediction = map(add_background, (target, prediction))
         return count_pixels(target, prediction)
 
 

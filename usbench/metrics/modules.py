@@ -113,10 +113,12 @@ class BoxPrecision(Metric):  # type: ignore[misc]
 
     def compute(self) -> dict[str, Tensor]:
         """The figures of all batches."""
-        targets = map(_to_boxes, self.targets)  # type: ignore[arg-type]
-        predictions = map(_to_boxes, self.predictions)  # type: ignore[arg-type]
-        pairs = list(zip(targets, predictions, strict=True))
-        return _to_tensors(box_protocols.score_pairs(pairs, self.names).scores)
+        pairs = zip(
+            map(_to_boxes, self.targets),  # type: ignore[arg-type]
+            map(_to_boxes, self.predictions),  # type: ignore[arg-type]
+            strict=True,
+        )
+        return _to_tensors(box_protocols.score_pairs(list(pairs), self.names).scores)
 
 
 class PerImage:

@@ -167,8 +167,10 @@ class SegmentScorer:
         known = np.stack(self.known) if self.known else np.zeros((0, len(self.classes)), bool)
         scored = []
         for protocol in self.protocols:
-            counts = self.other_counts.get(protocol.name, self.native_counts)
-            stacked = stack_counts(counts, len(self.classes) + protocol.background)
+            stacked = stack_counts(
+                self.other_counts.get(protocol.name, self.native_counts),
+                len(self.classes) + protocol.background,
+            )
             scored.append(
                 mask_protocols.score_counts(protocol, stacked, self.classes, known, draws)
             )

@@ -53,8 +53,7 @@ def normalise(images: Tensor) -> Tensor:
 
 def normalise_by(images: Tensor, mean: Sequence[float], sd: Sequence[float]) -> Tensor:
     """(B, 1, h, w) in 0..1 → (B, len(mean), h, w): grey repeated, each channel normalised."""
-    shift = images.new_tensor(list(mean)).view(1, -1, 1, 1)
-    scale = images.new_tensor(list(sd)).view(1, -1, 1, 1)
+    shift, scale = (images.new_tensor(list(v)).view(1, -1, 1, 1) for v in (mean, sd))
     return (images - shift) / scale
 
 
@@ -215,8 +214,10 @@ def move_if_it_fits(train: Arrays, device: str) -> tuple[Tensor, Tensor]:
 def gather(images: Tensor, targets: Tensor, chosen: Tensor, device: str) -> tuple[Tensor, Tensor]:
     """The images and targets of one batch, on the device."""
     chosen = chosen.to(images.device)
-    x = images[chosen].to(device, non_blocking=True)
-    return x, targets[chosen].to(device, non_blocking=True)
+    return (
+        images[chosen].to(device, non_blocking=True),
+        targets[chosen].to(device, non_blocking=True),
+    )
 
 
 def resume(state: Mapping[str, Stateful], folder: Path) -> tuple[int, float]:

@@ -84,8 +84,10 @@ class LoopModel(ABC):
         torch.manual_seed(run.seed)
         self.net = self.build()
         self.run = run
-        train_arrays = decode(self.encoding, train, self.size, run.cache, run.threads)
-        val_arrays = decode(self.encoding, val, self.size, run.cache, run.threads)
+        train_arrays, val_arrays = (
+            decode(self.encoding, samples, self.size, run.cache, run.threads)
+            for samples in (train, val)
+        )
         self.learn_from(train_arrays.targets)
         loop.fit(
             self.net,

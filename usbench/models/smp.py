@@ -39,9 +39,15 @@ class SmpSegmenter(Segmenter):
             encoder: one of smp's encoders.
             options: further arguments of the architecture.
         """
-        net = partial(create_net, architecture, encoder, in_channels=in_channels)
         super().__init__(
-            classes, exclusive, recipe, net, weights, channels_last, options, in_channels
+            classes,
+            exclusive,
+            recipe,
+            partial(create_net, architecture, encoder, in_channels=in_channels),
+            weights,
+            channels_last,
+            options,
+            in_channels,
         )
 
 

@@ -72,8 +72,9 @@ def to_prediction(xyxy: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
     """
     valid = (scores >= MIN_SCORE) & (xyxy[:, 2:] > xyxy[:, :2]).all(1) & xyxy.isfinite().all(1)
     best = scores[valid].sort(descending=True, stable=True).indices[:MAX_BOXES]
-    parts = (xyxy.float(), labels.long(), scores.float())
-    return Boxes(*(part[valid][best].cpu().numpy() for part in parts))
+    return Boxes(
+        *(part[valid][best].cpu().numpy() for part in (xyxy.float(), labels.long(), scores.float()))
+    )
 
 
 # ---- augmentation

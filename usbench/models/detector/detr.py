@@ -58,8 +58,8 @@ def to_detections(logits: Tensor, boxes: Tensor, side: Tensor) -> tuple[Tensor, 
     """
     scores = logits.softmax(1)[:, :-1]
     classes = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
-    xyxy = (box_convert(boxes, "cxcywh", "xyxy") * side).clamp(min=0)
-    inside = xyxy.minimum(side.roll(2)[[0, 1, 0, 1]])
+    whole = (box_convert(boxes, "cxcywh", "xyxy") * side).clamp(min=0)
+    inside = whole.minimum(side.roll(2)[[0, 1, 0, 1]])
     return inside.repeat_interleave(scores.shape[1], 0), classes.flatten(), scores.flatten()
 
 

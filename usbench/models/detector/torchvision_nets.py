@@ -207,5 +207,10 @@ def build_pyramid(
     """A ResNet with a feature pyramid on some of its stages (1 to 4)."""
     widths = [resnets.stage_widths(plan.backbone)[stage - 1] for stage in stages]
     layers = {f"layer{stage}": str(n) for n, stage in enumerate(stages)}
-    net = resnets.build_resnet(plan.backbone, norm, plan.pretrained)
-    return BackboneWithFPN(net, layers, widths, channels, extra)
+    return BackboneWithFPN(
+        resnets.build_resnet(plan.backbone, norm, plan.pretrained),
+        layers,
+        widths,
+        channels,
+        extra,
+    )

@@ -115,8 +115,7 @@ class NnUNet:
     def restore(self, run: Run) -> None:
         """See usbench.types.Model."""
         with sealed_nnunet(run):
-            plans = read_json(run.dir / "plans.json")
-            dataset = read_json(run.dir / "dataset.json")
+            plans, dataset = (read_json(run.dir / name) for name in ("plans.json", "dataset.json"))
             net = nnunet_trainer.build_net(plans, dataset)
             net.load_state_dict(load_file(run.dir / "best.pt"))
             net.to(run.device).eval()

@@ -63,7 +63,16 @@ def train(job: Job) -> int:
         device = torch.device(job.run.device)
         trainer = subclass_trainer(job)(plans, OURS, 0, job.dataset, device)
         trainer.device = device  # theirs is always the first GPU
-        configure(trainer, job.recipe)
+        trainer.grad_scaler = None  # of fp16, which isn't used
+        trainer.num_epochs = job.recipe.epochs
+        stated = {
+            "num_iterations_per_epoch": job.recipe.iterations,
+            "initial_lr": job.recipe.lr,
+            "weight_decay": job.recipe.weight_decay,
+        }
+        for name, value in stated.items():
+            if value is not None:
+                setattr(trainer, name, value)
         loop.seed_epoch(job.run.seed, 0)
         trainer.initialize()
     if not resume(trainer, job.run.dir) and job.weights is not None:
@@ -78,20 +87,6 @@ def train(job: Job) -> int:
     with replaced(module, "autocast", lambda kind, enabled: loop.autocast(job.run)):
         trainer.run_training()
     return cast(int, trainer._best_ema[1])
-
-
-def configure(trainer: Any, recipe: Recipe) -> None:
-    """Apply what a recipe changes, before the trainer's initialize()."""
-    trainer.grad_scaler = None  # of fp16, which isn't used
-    trainer.num_epochs = recipe.epochs
-    stated = {
-        "num_iterations_per_epoch": recipe.iterations,
-        "initial_lr": recipe.lr,
-        "weight_decay": recipe.weight_decay,
-    }
-    for name, value in stated.items():
-        if value is not None:
-            setattr(trainer, name, value)
 
 
 def subclass_trainer(job: Job) -> Any:
