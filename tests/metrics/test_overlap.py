@@ -130,7 +130,7 @@ def test_the_order_of_averaging():
     """
     counted = np.array([[[4, 0, 0], [1, 1, 1]], [[0, 0, 4], [0, 0, 0]]])
     assert score("usbench", counted, 2)["dice"] == 0.5
-    image_first = mask_protocols.MaskProtocol("x", 1, "", order="image")
+    image_first = mask_protocols.MaskProtocol("x", 1, "", "", order="image")
     assert (
         mask_protocols.score_counts(image_first, counted, ["a", "b"]).scores["dice"].value == 0.375
     )

@@ -83,6 +83,7 @@ _PROTOCOLS = (
         "COCO: mean over IoU .50:.05:.95 of 101-point interpolated precision, at most 100 boxes "
         "per image and class, all areas; classes without a truth are left out; boxes are taken as "
         "half-open pixel rectangles",
+        "COCO mAP, 100 boxes per class",
         COCO_CURVE,
         MAX_BOXES,
         True,
@@ -99,6 +100,7 @@ _PROTOCOLS = (
         "points, under the interpolated precision, which is 0 where recall ends (so the "
         "target_score is .995); at most 300 boxes per image; classes without a truth are left out; "
         "boxes of equal score as listed, where its own order isn't defined",
+        "mAP as ultralytics validates, at most .995",
         TRAPEZOIDS,
         300,
         False,

@@ -48,6 +48,7 @@ RADIAL = EvaluationProtocol(
     "validation, presence_ece: score against presence in 15 bins; blurred, missing and malformed "
     "truths count nowhere; lengths: predicted minus true where both ends are seen, one mean per "
     "group, limits of agreement = bias ± 1.96 SD (n − 1)",
+    "distances of every seen point and curve",
 )
 STATES = {SEEN: "seen", OFF: "off", BLURRED: "blurred"}
 # What `selection` returns where nothing is seen; infinity can't be logged.

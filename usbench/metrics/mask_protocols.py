@@ -91,12 +91,14 @@ _PROTOCOLS = (
         1,
         "foreground classes, native resolution, per image: a class in neither mask is skipped and "
         "counted, in one mask only scores 0; mean over images per class, then over classes",
+        "mean over images, then classes; absent classes skipped",
     ),
     MaskProtocol(
         "pooled",
         1,
         "foreground classes, native resolution; pixels of all images are counted together, per "
         "class; mean over classes",
+        "pixels of all images counted together",
         order="pooled",
     ),
     MaskProtocol(
@@ -104,6 +106,7 @@ _PROTOCOLS = (
         1,
         "foreground classes, native resolution; per image the mean over the classes that are in "
         "either mask; mean over images",
+        "mean over classes, then images",
         order="image",
     ),
     MaskProtocol(
@@ -111,6 +114,7 @@ _PROTOCOLS = (
         1,
         "foreground classes, native resolution, per image: a class in neither mask scores 1, in "
         "one mask only 0; mean over images per class, then over classes",
+        "absent classes score 1",
         score_absent(dice, 1.0),
         score_absent(iou, 1.0),
     ),
@@ -120,6 +124,7 @@ _PROTOCOLS = (
         "all classes, background included, masks at 256×256 (nearest); per image "
         "2TP/(2TP+FP+FN+1e-8), so a class in neither mask scores 0; mean over classes, then over "
         "images",
+        "256×256, background included, absent classes score 0",
         score_absent(dice, 0.0),
         score_absent(iou, 0.0),
         (256, 256),
@@ -132,6 +137,7 @@ _PROTOCOLS = (
         "foreground classes, masks at 128×128 (nearest); predicted and present: the value; "
         "predicted and absent: Dice 1, IoU 0; not predicted: 0; mean over images per class, then "
         "over classes",
+        "128×128; false positives score Dice 1",
         kumar_transformer(dice, 1.0),
         kumar_transformer(iou, 0.0),
         (128, 128),

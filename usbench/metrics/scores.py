@@ -74,6 +74,7 @@ class EvaluationProtocol:
     name: str
     version: int
     description: str  # everything that matters to the score; stands in each result
+    summary: str  # at most eight words, for menus
 
 
 P = TypeVar("P", bound=EvaluationProtocol)
