@@ -139,10 +139,10 @@ def time_evaluators(pairs: Pairs, classes: int, blocks: int) -> Seconds:
             if not np.allclose(figures, expected, rtol=0, atol=CLOSE):
                 raise SystemExit(f"{name}: expected the twelve figures {expected}, got {figures}")
             seconds[name].append(took)
-    medians = {}
-    for name, all_blocks in seconds.items():
-        medians[name] = dict(zip(PARTS, np.median(all_blocks, axis=0).tolist(), strict=True))
-    return medians
+    return {
+        name: dict(zip(PARTS, np.median(all_blocks, axis=0).tolist(), strict=True))
+        for name, all_blocks in seconds.items()
+    }
 
 
 def time_resamples(pairs: Pairs, classes: int) -> tuple[float, float]:

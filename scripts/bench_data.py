@@ -179,8 +179,7 @@ PARTS: dict[str, Part] = {
 
 def measure(part: Part, root: Path, size: Size, most: int) -> Figures:
     """Measure one part in its own process."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, spawn) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure_here, part, root, size, most).result()
 
 

@@ -99,10 +99,11 @@ def score_table(task: Task, cases: list[Case], groups: int) -> list[ProtocolScor
     rows = []
     for case in cases:
         rows.append({name: encode_cell(value, name) for name, value in case.items()})
-    if task == "segment":
-        protocols = segment_scorer.from_cases(rows, CLASSES, ("usbench", "pooled")).protocols
-    else:
-        protocols = score_landmarks(rows, CLASSES, {})
+    protocols = (
+        segment_scorer.from_cases(rows, CLASSES, ("usbench", "pooled")).protocols
+        if task == "segment"
+        else score_landmarks(rows, CLASSES, {})
+    )
     return [with_groups(scores, groups) for scores in protocols]
 
 
@@ -200,10 +201,10 @@ def make_config(place: int, model: str, task: Task) -> dict[str, object]:
 def write_results(folder: Path, options: Options, n_cases: int) -> int:
     """All results of one size of case tables; the bytes of their case tables."""
     recipes = list(product(range(options.tables), range(options.models)))
-    packed = 0
-    for place, model in track(recipes, f"writing results of {n_cases} cases"):
-        packed += write_seeds(folder, place, model, options.seeds, n_cases)
-    return packed
+    return sum(
+        write_seeds(folder, place, model, options.seeds, n_cases)
+        for place, model in track(recipes, f"writing results of {n_cases} cases")
+    )
 
 
 def write_seeds(folder: Path, place: int, model: int, seeds: int, n_cases: int) -> int:

@@ -192,10 +192,11 @@ def measure(
             seconds, value = time_call(package, block)
             figures[name]["ms"] += seconds / len(pairs) * 1000
             figures[name][score] += value * len(block) / len(pairs)
-    rows = []
-    for name, row in figures.items():
-        ratio = row["ms"] / figures["usbench"]["ms"]
-        rows.append([name, f"{row['ms']:.2f}", f"{ratio:.1f}", f"{row[score]:.4f}"])
+    ours = figures["usbench"]["ms"]
+    rows = [
+        [name, f"{row['ms']:.2f}", f"{row['ms'] / ours:.1f}", f"{row[score]:.4f}"]
+        for name, row in figures.items()
+    ]
     header = ["", "ms a pair", "× ours", f"mean {score} of blocks"]
     table(f"{title}, {len(pairs)} pairs", header, rows)
     return figures

@@ -124,8 +124,8 @@ def time_ours(data: Arrays, device: str, epochs: int, threads: int) -> list[floa
         run = Run(Path(folder), device, 0, precision, threads, lambda pairs: 0.0, log)
         marks.append(time.perf_counter())
         loop.fit(make_net(), data, method, lambda model: 0.0, recipe, run)
-    ends = marks[:1] + marks[1::3]  # the start, then the first of an epoch's three figures
-    return [after - before for before, after in pairwise(ends)]
+    # the start, then the first of an epoch's three figures
+    return [after - before for before, after in pairwise(marks[:1] + marks[1::3])]
 
 
 def measure(options: Options, device: str, threads: int) -> Mapping[str, Sequence[float]]:

@@ -264,9 +264,8 @@ def main(argv: list[str] | None = None) -> None:
     import torch
 
     torch.set_num_threads(1)
-    nodes = {}
-    for path in sorted((conf_dir() / "model").glob("*.yaml")):
-        nodes[path.stem] = yaml.safe_load(path.read_text("utf-8"))
+    paths = sorted((conf_dir() / "model").glob("*.yaml"))
+    nodes = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in paths}
     for name in options.model or nodes:
         if name not in nodes:
             raise SystemExit(f"{name}: expected one of {', '.join(nodes)}")

@@ -83,9 +83,8 @@ def read_external(
     names = list(map(stem_of, samples.records))
     check_format(path, dataset, names)
     if dataset.task == "landmark":
-        entries = {}
-        for image_name, entry in unity_predictions.read_unity_predictions(path).items():
-            entries[Path(image_name).stem] = entry
+        by_image = unity_predictions.read_unity_predictions(path)
+        entries = {Path(image_name).stem: entry for image_name, entry in by_image.items()}
         _, missing = match_cases(names, entries, path, strict=True)
         landmarks = (
             unity_predictions.parse_prediction(entries[name], dataset.classes, f"{path}: {name}")

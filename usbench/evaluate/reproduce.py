@@ -68,10 +68,11 @@ def rebuild_config(
     drawn = config.phantom and result.data.fingerprint == source.phantom_fingerprint(
         config.dataset, config.task, config.fold
     )
-    if drawn:
-        root = source.ensure_phantom(config.dataset, config.task, config.runs)
-    else:
-        root = find_release(config, data)
+    root = (
+        source.ensure_phantom(config.dataset, config.task, config.runs)
+        if drawn
+        else find_release(config, data)
+    )
     config = replace(config, root=root)
     present = fingerprint(config, config.open_dataset(), drawn)
     if present != result.data.fingerprint:
@@ -145,10 +146,9 @@ def compare(old: Result, new: Result) -> Reproduction:
         verdict = "identical"
     elif is_inside(now.get(old.primary.name), old.scores[old.primary.name]):
         verdict = "within the interval"
-    changed = {}
-    for name, value in before.items():
-        if value != now.get(name):
-            changed[name] = (value, now.get(name))
+    changed = {
+        name: (value, now.get(name)) for name, value in before.items() if value != now.get(name)
+    }
     return Reproduction(verdict, changed, tuple(differences(old, new)))
 
 

@@ -132,8 +132,7 @@ def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
     """
     run = open_stored_run(result, runs)
     config, scores = with_current_notes(run.config), run.score()
-    redistribute = config.dataset.redistribute
-    cases = store.hash_case_ids(scores.cases, redistribute, config.dataset.name)
+    cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, config.dataset.name)
     return build_result(result, reported_scores(config, run.dataset, scores)), cases
 
 
@@ -171,12 +170,9 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         run_protocol_description(config, scores.protocol.description),
     )
     first = merge_protocols(result.protocol, new.protocols[0])
-    others = {}
-    for protocol in (*result.protocols[1:], *new.protocols[1:]):
-        others[protocol.name] = protocol
+    others = {protocol.name: protocol for protocol in (*result.protocols[1:], *new.protocols[1:])}
     cases = [{name: value or None for name, value in row.items()} for row in rows]
-    merged = replace(new, protocols=(first, *others.values()))
-    return build_result(result, merged), cases
+    return build_result(result, replace(new, protocols=(first, *others.values()))), cases
 
 
 def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scores | None:
@@ -263,7 +259,7 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
 def is_outdated(result: Result) -> bool:
     """Whether a protocol has a newer version than the one that the result was scored by."""
     rules = {**MASK_PROTOCOLS, **BOX_PROTOCOLS}
-    for scores in result.protocols:
-        if scores.name in rules and rules[scores.name].version > scores.version:
-            return True
-    return False
+    return any(
+        scores.name in rules and rules[scores.name].version > scores.version
+        for scores in result.protocols
+    )

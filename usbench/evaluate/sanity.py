@@ -79,8 +79,7 @@ def score_predictions(
 ) -> Scores:
     """Score predictions that are made one at a time. label: of the progress bar."""
     scorer = scoring.make_scorer(metric, test.dataset.classes)
-    pairs = zip(test, predictions, strict=True)
-    for sample, prediction in track(pairs, label, len(test)):
+    for sample, prediction in track(zip(test, predictions, strict=True), label, len(test)):
         scorer.update(
             sample.id,
             sample.group,
@@ -122,9 +121,7 @@ def first_below_target(scores: Scores) -> str | None:
 
 def is_close(a: float | None, b: float | None) -> bool:
     """Whether two scores are equal but for rounding; both undefined counts as equal."""
-    if a is None or b is None:
-        return a is b
-    return abs(a - b) <= TOLERANCE
+    return a is b if a is None or b is None else abs(a - b) <= TOLERANCE
 
 
 # ---- scores that are known beforehand

@@ -21,12 +21,6 @@ from usbench.results.store import lower_is_better
 
 FEWEST_GROUPS, FEWEST_SEEDS = 6, 2
 TOLERANCE = 0.02  # δ where a dataset's YAML states none, for scores between 0 and 1
-NORMAL = 1.959963984540054
-
-
-def standard_error(low: float, high: float, groups: int) -> float:
-    """A score's standard error, from its 95 % bootstrap interval over so many groups."""
-    return (high - low) / (2 * NORMAL) * math.sqrt(groups / (groups - 1))
 
 
 def judge_agreement(
@@ -91,9 +85,7 @@ def find_marks(ours: Row, theirs: Row) -> tuple[str, ...]:
     return tuple(mark for mark, same in checks.items() if not same)
 
 
-def compare_with_published(
-    ours: Row, published: Sequence[Row], tolerance: float = TOLERANCE
-) -> Row:
+def compare_with_published(ours: Row, published: Sequence[Row], tolerance: float) -> Row:
     """Our row with its difference to the published row of the same model, or with what forbids one.
 
     Args:

@@ -219,9 +219,7 @@ def format_source(row: Row) -> str:
 
 def format_transfer(row: Row | None) -> str:
     """A cell of a transfer table: the primary score with its name."""
-    if row is None:
-        return ""
-    return f"{row.primary} {format_with_interval(row.score, row.primary)}"
+    return "" if row is None else f"{row.primary} {format_with_interval(row.score, row.primary)}"
 
 
 def table_title(row: Row) -> tuple[str, str]:
@@ -240,14 +238,12 @@ def protocol_description(rows: Sequence[Row]) -> str:
 
 def resolution_notes(rows: Sequence[Row]) -> list[str]:
     """Which differences the cases of a table can show."""
-    notes = []
-    for size, primary in dict(map(attrgetter("resolution", "primary"), rows)).items():
-        if size is not None:
-            notes.append(
-                f"Resolution: {format_value(size, primary)} {primary}; a smaller true difference "
-                "between the two best often goes unseen."
-            )
-    return notes
+    return [
+        f"Resolution: {format_value(size, primary)} {primary}; a smaller true difference "
+        "between the two best often goes unseen."
+        for size, primary in dict(map(attrgetter("resolution", "primary"), rows)).items()
+        if size is not None
+    ]
 
 
 def leakage_notes(rows: Sequence[Row]) -> list[str]:

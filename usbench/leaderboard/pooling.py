@@ -26,8 +26,6 @@ from usbench.results.result import Result, protocols_from_json, protocols_to_jso
 from usbench.types import Task
 
 CaseRows = list[dict[str, str]]
-# Number columns of a landmark case table.
-LENGTHS = ("error_px", "error_mm", "hd_px", "hd_mm", "diagonal_px", "score")
 # Scores at a threshold that each fold chose on its own validation images.
 AT_FOLD_THRESHOLD = ("presence_f1", "false_presence")
 

@@ -173,8 +173,7 @@ def place_rows(
         )
     ranks = paired.rank_models(list(map(str, order)), differences, higher_is_better)
     resolution = paired.RESOLUTION * differences[0].se
-    ranked = []
-    for place, row in enumerate(rows):
-        rank = ranks[str(place)]
-        ranked.append(replace(row, rank=rank, ranked=len(rows), resolution=resolution))
-    return ranked
+    return [
+        replace(row, rank=ranks[str(place)], ranked=len(rows), resolution=resolution)
+        for place, row in enumerate(rows)
+    ]

@@ -236,14 +236,13 @@ def series_name(member: SeedResult, others: Sequence[Result]) -> str:
 def differences(result: Result, others: Sequence[Result]) -> list[str]:
     """What tells a recipe from others of its name: a few values, else its run id."""
     values = recipe_values(result)
-    different = []
-    for other in others:
-        pairs = values.items() ^ recipe_values(other).items()  # (name, value) that one alone has
-        different.append({name for name, _ in pairs} - {"series"})
+    # Of each other the names whose (name, value) only one of the two has.
+    different = [
+        set(dict(values.items() ^ recipe_values(other).items())) - {"series"} for other in others
+    ]
     names = sorted(set().union(*different))
     if not all(different) or len(names) > MOST_DIFFERENCES:
         return [result.run_id]
-    texts = []
-    for name in names:
-        texts.append(f"{name.rsplit('.', 1)[-1]}={values.get(name, 'none')}".replace('"', ""))
-    return texts
+    return [
+        f"{name.rsplit('.', 1)[-1]}={values.get(name, 'none')}".replace('"', "") for name in names
+    ]

@@ -152,10 +152,11 @@ def read_predictions(folder: Path, split: Split, samples: Samples) -> StoredPred
         DataError: a file is missing or damaged, or they are predictions of other images.
     """
     paths, dataset = prediction_files(folder, split), samples.dataset
-    if dataset.task == "landmark":
-        content = unity_predictions.read_landmark_predictions(*paths, dataset.classes)
-    else:
-        content = coco.read_predictions(*paths, dataset.task, len(dataset.classes))
+    content = (
+        unity_predictions.read_landmark_predictions(*paths, dataset.classes)
+        if dataset.task == "landmark"
+        else coco.read_predictions(*paths, dataset.task, len(dataset.classes))
+    )
     predicted = [entry["file_name"] for entry in content.images]
     if predicted != samples.ids:
         pairs = zip(predicted, samples.ids, strict=False)

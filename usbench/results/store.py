@@ -180,8 +180,7 @@ def encode_result(result: Result) -> bytes:
     content = result.to_json()
     order = [*schema()["properties"], *sorted(content)]
     ordered = {name: content[name] for name in order if name in content}
-    text = json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode()
+    return (json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 # ---- case tables
@@ -237,8 +236,7 @@ def hash_case_ids(cases: Iterable[Case], redistribute: str | None, dataset: str)
         for row in rows:
             for name in ("case", "group"):
                 if row.get(name) is not None:
-                    text = f"{dataset}{row[name]}"
-                    row[name] = hashlib.sha256(text.encode()).hexdigest()[:12]
+                    row[name] = hashlib.sha256(f"{dataset}{row[name]}".encode()).hexdigest()[:12]
     return rows
 
 

@@ -48,9 +48,7 @@ def result_facts(
 ) -> Result:
     """A run's result without scores, by its configuration. counts: images by split."""
     leakage, transfer = config.dataset.leakage, config.transfer
-    leaking = None
-    if leakage:
-        leaking = Leakage(len(leakage.images), leakage.description, leakage.images)
+    leaking = Leakage(len(leakage.images), leakage.description, leakage.images) if leakage else None
     return new_result(config.device)(
         dataset=config.dataset.name,
         task=config.task,
@@ -103,11 +101,6 @@ def facts_without_run(
         precision=None,
         threads=None,
     )
-
-
-def failed_result(config: RunConfig, reason: str) -> Result:
-    """The result of a run that broke, with the reason."""
-    return replace(result_facts(config), reason=reason)
 
 
 def done_result(

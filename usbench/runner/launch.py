@@ -81,9 +81,7 @@ def release_lock_of(config: RunConfig, pid: int) -> bool:
     holder = read_holder(path)
     if holder is None:
         return True
-    if holder.stale and holder.pid == pid:
-        return replace_stale_lock(path, holder.token)
-    return False
+    return holder.stale and holder.pid == pid and replace_stale_lock(path, holder.token)
 
 
 def record_lost_process(config: RunConfig, pid: int, reason: str, failed: bool = True) -> int:

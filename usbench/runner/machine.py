@@ -146,9 +146,7 @@ def driver_version() -> str | None:
 def tf32(device: str) -> bool | None:
     """Whether torch lets CUDA matrix products use TF32; None on a CPU."""
     torch = sys.modules.get("torch")
-    if device == "cpu" or torch is None:
-        return None
-    return bool(torch.backends.cuda.matmul.allow_tf32)
+    return None if device == "cpu" or torch is None else bool(torch.backends.cuda.matmul.allow_tf32)
 
 
 def code_state(version: str) -> Code:
@@ -165,12 +163,11 @@ def code_state(version: str) -> Code:
 def git(folder: Path, *arguments: str) -> str:
     """git's output in a folder; "" where there is no git, or it fails."""
     try:
-        answer = subprocess.check_output(
+        return subprocess.check_output(
             ["git", "-C", str(folder), *arguments],
             stderr=subprocess.DEVNULL,
             text=True,
             timeout=10,
-        )
-        return answer.strip()
+        ).strip()
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -173,9 +173,7 @@ def compose_job(overrides: tuple[str, ...]) -> Composed:
         else:
             shared.append(override)
     composed, refers = compose_cached(tuple(shared))
-    if refers:
-        return compose_cached(overrides)[0]
-    return {**copy.deepcopy(composed), **numbers}
+    return compose_cached(overrides)[0] if refers else {**copy.deepcopy(composed), **numbers}
 
 
 @functools.cache

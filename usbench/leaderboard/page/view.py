@@ -62,9 +62,10 @@ def page_data(
 ) -> JsonObject:
     """The data of the page; the arguments are `index.render_index`'s."""
     by_name = datasets_by_name(datasets, rows)
-    tasks = []
-    for (name, _), task_rows in groupby(rows, key=lambda row: (row.dataset, row.task)):
-        tasks.append(task_data(list(task_rows), by_name[name], links, commands))
+    tasks = [
+        task_data(list(task_rows), by_name[name], links, commands)
+        for (name, _), task_rows in groupby(rows, key=lambda row: (row.dataset, row.task))
+    ]
     ours = Counter(f"{row.dataset}/{row.task}" for row in rows if row.origin == "run")
     return {
         "tasks": tasks,
@@ -86,10 +87,10 @@ def task_data(
             if note.kind == kind and note.task in ("", task):
                 notes.append({"kind": kind, "title": title, "text": note.description})
     known = set(map(itemgetter("text"), notes))
-    tables = []
-    for number, (_, table_rows) in enumerate(groupby(rows, key=lambda row: row.table)):
-        table_id = {"id": f"{dataset.name}-{task}-{number}"}
-        tables.append(table_id | table_data(list(table_rows), known, links, commands))
+    tables = [
+        {"id": f"{dataset.name}-{task}-{number}", **table_data(list(part), known, links, commands)}
+        for number, (_, part) in enumerate(groupby(rows, key=lambda row: row.table))
+    ]
     return {
         "id": f"{dataset.name}/{task}",
         "dataset": dataset.name,
@@ -174,11 +175,8 @@ def row_data(
 def run_data(row: Row, run_id: str, links: Links, commands: Commands) -> JsonObject:
     """One result of a row: what tells it from the others, its page, whether it can be run again."""
     command = commands.get(run_id, RunCommand(None))
-    parts = []
-    if command.seed is not None:
-        parts.append(f"seed {command.seed}")
-    if command.fold is not None:
-        parts.append(f"fold {command.fold}")
+    numbers = (("seed", command.seed), ("fold", command.fold))
+    parts = [f"{name} {number}" for name, number in numbers if number is not None]
     return without_none(
         {
             "run_id": run_id,
@@ -227,8 +225,9 @@ def transfer_data(rows: Sequence[Row]) -> JsonObject:
     """Trained on × tested on, as texts."""
     tables = []
     for table in transfer_tables(rows):
-        lines = []
-        for recipe, by_dataset in table.lines.items():
-            lines.append([*recipe, *map(format_transfer, map(by_dataset.get, table.tested))])
+        lines = [
+            [*recipe, *map(format_transfer, map(by_dataset.get, table.tested))]
+            for recipe, by_dataset in table.lines.items()
+        ]
         tables.append({"task": table.task, "tested": table.tested, "lines": lines})
     return {"text": legend.TRANSFER, "tables": tables}

@@ -80,8 +80,7 @@ def may_show_images(result: Result) -> bool:
 
 def redistribute_of(result: Result) -> str:
     """What of the dataset may be redistributed: images, labels or none; unknown is none."""
-    dataset = result.config.get("dataset") or {}
-    return str(dataset.get("redistribute") or "none")
+    return str((result.config.get("dataset") or {}).get("redistribute") or "none")
 
 
 def why_no_gallery(result: Result) -> str | None:
