@@ -59,8 +59,11 @@ def draw_pairs(images: int, classes: int, boxes: int, seed: int = 0) -> Pairs:
         labels = rng.integers(0, classes, count)
         all_labels = np.concatenate([labels, rng.integers(0, classes, boxes - count)])
         scores = np.concatenate([rng.beta(4, 2, count), rng.beta(1, 4, boxes - count)])
-        xyxy = np.concatenate([close, others]).astype(np.float32)
-        prediction = Boxes(xyxy, all_labels, scores.astype(np.float32))
+        prediction = Boxes(
+            np.concatenate([close, others]).astype(np.float32),
+            all_labels,
+            scores.astype(np.float32),
+        )
         pairs.append((Boxes(targets.astype(np.float32), labels), prediction))
     return pairs
 
@@ -101,8 +104,9 @@ def box_entries(boxes: Boxes, image: int) -> list[Entry]:
 
 def evaluate_ours(pairs: Pairs, classes: int) -> list[float]:
     """Our twelve figures; -1 where there is none, as the peers have it."""
-    matches = box_protocols.match_pairs(RULE, pairs, classes)
-    figures, _ = box_protocols.box_figures(RULE, matches, list(map(str, range(classes))))
+    figures, _ = box_protocols.box_figures(
+        RULE, box_protocols.match_pairs(RULE, pairs, classes), list(map(str, range(classes)))
+    )
     return [-1.0 if figure.value is None else figure.value for figure in figures.values()]
 
 

@@ -323,8 +323,9 @@ def main() -> None:
     """Measure, show, write."""
     parser = make_parser(__doc__, "write the numbers as JSON too")
     add_numbers(parser, tables=20, models=10, seeds=50, blocks=3)
-    help_text = "of each case table, in turn"
-    parser.add_argument("--cases", type=int, nargs="+", default=[40, 160], help=help_text)
+    parser.add_argument(
+        "--cases", type=int, nargs="+", default=[40, 160], help="of each case table, in turn"
+    )
     options = parser.parse_args()
     sizes = [measure(options, n_cases) for n_cases in options.cases]
     count = options.tables * options.models * options.seeds

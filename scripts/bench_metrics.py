@@ -197,8 +197,9 @@ def measure(
         [name, f"{row['ms']:.2f}", f"{row['ms'] / ours:.1f}", f"{row[score]:.4f}"]
         for name, row in figures.items()
     ]
-    header = ["", "ms a pair", "× ours", f"mean {score} of blocks"]
-    table(f"{title}, {len(pairs)} pairs", header, rows)
+    table(
+        f"{title}, {len(pairs)} pairs", ["", "ms a pair", "× ours", f"mean {score} of blocks"], rows
+    )
     return figures
 
 
@@ -211,10 +212,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     drawn = draw_spinal()
     masks = [drawn[n % DRAWN] for n in range(options.masks)]
-    structures = draw_structures(drawn, options.pairs)
     figures = {
         "overlap": measure("Dice and IoU of ten-class masks", OVERLAP, masks, "dice"),
-        "distances": measure("distances of one structure", DISTANCES, structures, "hd95"),
+        "distances": measure(
+            "distances of one structure", DISTANCES, draw_structures(drawn, options.pairs), "hd95"
+        ),
         "scorer": measure("all of a mask's scoring", {"usbench": score_all}, masks[:500], "dice"),
     }
     for name in ("overlap", "distances"):

@@ -88,8 +88,9 @@ def time_plain(root: Path, size: int, workers: int, device: str, epochs: int) ->
     """Seconds per epoch of the plain loop."""
     model = make_net().to(device).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE)
-    pictures = Pictures(root, size)
-    loader = DataLoader(pictures, BATCH, shuffle=True, drop_last=True, num_workers=workers)
+    loader = DataLoader(
+        Pictures(root, size), BATCH, shuffle=True, drop_last=True, num_workers=workers
+    )
     for _ in range(epochs):
         start = time.perf_counter()
         for x, y in loader:
@@ -165,8 +166,10 @@ def main() -> None:
         f"usbench is {ratio:.2f} times as fast ({device}, {threads} threads, "
         f"{machine.resolve_precision('auto', device)} against fp32; U-Net ResNet-18)"
     )
-    content = {"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds}
-    write_json(options.json, content)
+    write_json(
+        options.json,
+        {"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds},
+    )
 
 
 if __name__ == "__main__":

@@ -110,9 +110,10 @@ def prepare(
     config["dataset"]["size"] = list(size)
     _, model = resolve_model(config, DatasetConfig.from_mapping(config["dataset"]), real=False)
     spec = phantom.PhantomSpec(scene, size, {"train": images}, 3, per_group=1)
-    samples = list(phantom.draw_samples(spec, task))
     classes = len(phantom.scene_classes(spec, task))
-    return Setting(name, task, model.build, model.recipe, classes, samples)
+    return Setting(
+        name, task, model.build, model.recipe, classes, list(phantom.draw_samples(spec, task))
+    )
 
 
 def freeze(setting: Setting) -> Setting:

@@ -50,16 +50,18 @@ class Check:
 def check_baselines(config: RunConfig, dataset: Dataset) -> Iterator[Check]:
     """Score every baseline of the task on the test split, under every protocol that fits."""
     train, test = dataset.samples("train"), dataset.samples("test")
-    tracked = track(train, "averaging the training targets", len(train))
-    predict = baselines.fit_baselines(tracked, dataset.task, dataset.exclusive)
+    predict = baselines.fit_baselines(
+        track(train, "averaging the training targets", len(train)), dataset.task, dataset.exclusive
+    )
     node = every_protocol(config.metric, dataset.task)
     known, primary = known_scores(test), str(config.metric["primary"])
     for name in baselines.NAMES[dataset.task]:
         predictions = (
             baselines.predict_shuffled(test) if name == "shuffled" else map(predict[name], test)
         )
-        scores = score_predictions(node, test, predictions, name)
-        yield check_scores(name, scores, primary, known.get(name))
+        yield check_scores(
+            name, score_predictions(node, test, predictions, name), primary, known.get(name)
+        )
 
 
 def every_protocol(metric: Mapping[str, object], task: Task) -> dict[str, object]:

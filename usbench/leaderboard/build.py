@@ -47,8 +47,9 @@ def build_rows(
         datasets: with the published rows.
         pool: how folds are pooled (`pooling.pool_cases`).
     """
-    seeds = join_folds(filter(attrgetter("is_done"), results), pool)
-    ours = our_rows(group_by_series(seeds, results))
+    ours = our_rows(
+        group_by_series(join_folds(filter(attrgetter("is_done"), results), pool), results)
+    )
     newest: dict[str, int] = {}  # version of each protocol among our rows
     for row in ours:
         newest[row.protocol] = max(newest.get(row.protocol, 0), row.version or 0)

@@ -103,8 +103,11 @@ def load_models(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], 
         if not rows:
             raise DataError(f"{path}: no case table found beside it; run it again")
         tables.append(rows)
-    models = measure_models(results[0].task, model_names(results), tables)
-    return models, groups_of_cases(tables[0]), results[0]
+    return (
+        measure_models(results[0].task, model_names(results), tables),
+        groups_of_cases(tables[0]),
+        results[0],
+    )
 
 
 def check_comparable(path: Path, result: Result, first_path: Path, first: Result) -> None:

@@ -48,8 +48,9 @@ def pool_cases(folder: Path, cache: Cache) -> Pool:
         facts = key("pooled", digests, settings.classes, protocols, settings.thresholds)
         content = cache.get(facts)
         if content is None:
-            tables = list(map(store.read_cases, paths, folds))
-            content = protocols_to_json(score_folds(tables, folds[0], protocols))
+            content = protocols_to_json(
+                score_folds(list(map(store.read_cases, paths, folds)), folds[0], protocols)
+            )
             cache.put(facts, content)
         return protocols_from_json(content)
 

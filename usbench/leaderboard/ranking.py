@@ -124,10 +124,9 @@ def run_tests(
         results: by run id.
         folder: where they lie.
     """
-    first = next(read_case_tables(rows, results, folder))
     owners = [str(place) for place, row in enumerate(rows) for _ in row.parts]
     models = measure_models(rows[0].task, owners, read_case_tables(rows, results, folder))
-    draws = draw(groups_of_cases(first))
+    draws = draw(groups_of_cases(next(read_case_tables(rows, results, folder))))
     scores = [paired.score_model(model, draws) for model in models]
     for a, b in pairs:
         best = sorted((a, b), key=lambda place: scores[place], reverse=rows[0].higher_is_better)

@@ -98,8 +98,7 @@ def join_seed(folds: list[Result], pool: Pool) -> SeedResult:
         data=replace(first.data, counts={"test": tests}, leakage=None),  # of the release's split
         seconds=dict(zip(seconds, map(sum, seconds.values()), strict=True)),
     )
-    done = (len(folds), read_settings(first).folds)
-    return SeedResult(joined, run_ids, done, frozenset(pooled))
+    return SeedResult(joined, run_ids, (len(folds), read_settings(first).folds), frozenset(pooled))
 
 
 def by_name(protocols: Iterable[ProtocolScores]) -> dict[str, ProtocolScores]:

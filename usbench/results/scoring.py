@@ -53,8 +53,9 @@ def score(
     scores = scorer.result()
     table = test.histograms()
     if table is not None:
-        groups = [record.group for record in test.samples.records]
-        scores = add_calibration(scores, table, groups, classes)
+        scores = add_calibration(
+            scores, table, [record.group for record in test.samples.records], classes
+        )
     if leaking:
         scores = add_leak_free(scores, clean_scorer.result().protocol.scores)
     return scores

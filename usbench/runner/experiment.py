@@ -110,8 +110,7 @@ def finish_run(
     title = f"{dataset.name} · {config.model.name} · {config.recipe} · seed {config.seed}"
     attribution = None if config.phantom else dataset.attribution
     overlays = draw_overlays(predictions, cases, title, attribution)
-    hashed_cases = hash_case_ids(cases, dataset.redistribute, dataset.name)
-    path = lock.publish(config, result, hashed_cases)
+    path = lock.publish(config, result, hash_case_ids(cases, dataset.redistribute, dataset.name))
     tracker.finish("FINISHED", result, overlays if dataset.redistribute == "images" else ())
     if config.study:
         report.report_trial(result)

@@ -86,8 +86,8 @@ def resolve_precision(precision: object, device: str) -> Precision:
     if precision != "auto":
         raise ConfigError(f"precision={precision}: expected auto, fp32 or bf16")
     if device == "cpu":
-        flags = cpu_info("flags").split()  # instruction sets, as Linux names them
-        return "bf16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "fp32"
+        # the flags are instruction sets, as Linux names them
+        return "bf16" if {"avx512_bf16", "amx_bf16"} & set(cpu_info("flags").split()) else "fp32"
     return "bf16" if cuda_capabilities()[int(device.split(":")[1])] >= (8, 0) else "fp32"
 
 

@@ -55,8 +55,12 @@ ALONE = RunLock()
 def save_failure(config: RunConfig, reason: str) -> None:
     """Save a failed result, where one can be written at all."""
     try:
-        failed = replace(result_facts(config), reason=reason)
-        publish_result(config.results, failed, None, config.run_dir / REPLACED)
+        publish_result(
+            config.results,
+            replace(result_facts(config), reason=reason),
+            None,
+            config.run_dir / REPLACED,
+        )
     except UsbenchError as error:
         warn(str(error))
 

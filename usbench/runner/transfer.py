@@ -74,8 +74,11 @@ def settle_transfer(plan: RunConfig, trained: RunConfig, validation: float | Non
     assert plan.transfer
     samples = trained.open_dataset().samples("val")
     thresholds = scoring.choose_thresholds(read_predictions(trained.run_dir, "val", samples))
-    transfer = replace(plan.transfer, validation=validation)
-    return replace(plan, metric={**plan.metric, **thresholds}, transfer=transfer)
+    return replace(
+        plan,
+        metric={**plan.metric, **thresholds},
+        transfer=replace(plan.transfer, validation=validation),
+    )
 
 
 # ---- the two datasets' classes

@@ -131,8 +131,7 @@ def begin_sweep(config: DictConfig) -> None:
         say(f"{len(to_do)} runs go to the cluster; python scripts/status.py --watch shows them")
     _sweeps.get([]).append(sweep)
     with read_write(config), open_dict(config):
-        planned = f"planned={','.join(run_ids)}"
-        config.hydra.overrides.task = [f"runs={quote(str(runs))}", planned]
+        config.hydra.overrides.task = [f"runs={quote(str(runs))}", f"planned={','.join(run_ids)}"]
         config.hydra.sweeper.params = None
 
 

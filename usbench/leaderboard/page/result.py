@@ -120,8 +120,9 @@ def render_stale_pages(
     pages: dict[Path, bytes] = {}
     for facts, path, result in track(stale, "pages of results", len(stale)):
         gallery = load_gallery(path, result) if why_no_gallery(result) is None else None
-        cases = store.read_cases(path, result)
-        content = render_result(result, cases, gallery, commands.get(result.run_id))
+        content = render_result(
+            result, store.read_cases(path, result), gallery, commands.get(result.run_id)
+        )
         cache.put(facts, hashlib.sha256(content).hexdigest())
         pages[path.with_suffix(".html")] = content
     return pages

@@ -60,14 +60,13 @@ def histogram_data(spread: Mapping[str, Sequence[float]], task: Task) -> JsonObj
     """
     top = max(map(max, filter(None, spread.values())), default=0.0) if task == "landmark" else 1.0
     edges = np.linspace(0, top or 1.0, BINS + 1)
-    rows = [
-        {"name": name, "counts": np.histogram(spread[name], edges)[0].tolist()}
-        for name in list(spread)[: MOST_CLASSES + 1]
-    ]
     return {
         "label": SHORT_QUALITY[task],
         "edges": [round(edge, 6) for edge in edges.tolist()],
-        "rows": rows,
+        "rows": [
+            {"name": name, "counts": np.histogram(spread[name], edges)[0].tolist()}
+            for name in list(spread)[: MOST_CLASSES + 1]
+        ],
     }
 
 

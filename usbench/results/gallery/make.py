@@ -68,8 +68,9 @@ def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> None:
 
 def write_gallery(path: Path, result: Result, predictions: StoredPredictions) -> Path:
     """Make the gallery of a result and write it beside the result's file; return its path."""
-    gallery = make_gallery(result, predictions, read_cases(path, result))
-    write_atomically(gallery_path(path), encode(gallery))
+    write_atomically(
+        gallery_path(path), encode(make_gallery(result, predictions, read_cases(path, result)))
+    )
     return gallery_path(path)
 
 
@@ -91,8 +92,9 @@ def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence
         raise DataError(
             f"{result.run_id}: expected a case table of the test images, got none or other cases"
         )
-    ranked = gallery_cases.rank_cases(gallery_cases.parse_rows(cases), task)
-    chosen = gallery_cases.choose_cases(ranked)
+    chosen = gallery_cases.choose_cases(
+        gallery_cases.rank_cases(gallery_cases.parse_rows(cases), task)
+    )
     assert result.predictions is not None  # or it may have no gallery
     dataset = result.config["dataset"]
     unstated = f"{result.dataset} (licence: {dataset.get('licence') or 'not stated'})"
@@ -228,8 +230,11 @@ def box_shapes(target: Boxes) -> list[Shape]:
     """The boxes that are drawn; a prediction's have their confidence."""
     shapes: list[Shape] = []
     for n in np.flatnonzero(is_drawn(target)):
-        at = [flatten(target.xyxy[n])]
-        shape: Shape = {"class": int(target.labels[n]), "kind": "box", "at": at}
+        shape: Shape = {
+            "class": int(target.labels[n]),
+            "kind": "box",
+            "at": [flatten(target.xyxy[n])],
+        }
         if target.scores is not None:
             shape["score"] = round(float(target.scores[n]), 3)
         shapes.append(shape)
