@@ -180,10 +180,8 @@ def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scor
     classes = result.config["dataset"]["views"][result.task]["classes"]
     name, version = result.protocol.name, result.protocol.version
     if result.task == "segment":
-        native = []
-        for scores in result.protocols:
-            if scores.name in MASK_PROTOCOLS and MASK_PROTOCOLS[scores.name].is_native:
-                native.append(scores.name)
+        all_native = {rule.name for rule in MASK_PROTOCOLS.values() if rule.is_native}
+        native = [scores.name for scores in result.protocols if scores.name in all_native]
         return segment_scorer.from_cases(rows, classes, native) if name in native else None
     if name == COCO and version >= BOX_PROTOCOLS[name].matched_since:
         return detect_scorer.from_cases(rows, classes)

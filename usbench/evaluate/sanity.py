@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import cast
 
 import numpy as np
 
@@ -66,14 +67,8 @@ def check_baselines(config: RunConfig, dataset: Dataset) -> Iterator[Check]:
 
 def every_protocol(metric: Mapping[str, object], task: Task) -> dict[str, object]:
     """The metric with its own protocols first, then all others of the task."""
-    named = map(str, as_sequence(metric["protocols"]))
+    named = cast(Sequence[str], metric["protocols"])
     return {**metric, "protocols": list(dict.fromkeys((*named, *PROTOCOLS[task])))}
-
-
-def as_sequence(value: object) -> Sequence[object]:
-    """A list of the configuration."""
-    assert isinstance(value, (list, tuple))
-    return value
 
 
 def score_predictions(
@@ -177,7 +172,7 @@ def baseline_result(config: RunConfig, dataset: Dataset, check: Check) -> Result
     """A baseline's result: an unranked row of the leaderboard, under the dataset's protocols."""
     identity = f"{config.fingerprint}\n{config.task}\n{config.fold}\n{check.name}\n{VERSION}"
     run_id = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    named = len(as_sequence(config.metric["protocols"]))
+    named = len(cast(Sequence[str], config.metric["protocols"]))
     scores = replace(check.scores, protocols=check.scores.protocols[:named])
     facts = facts_without_run(config, image_counts(dataset), "baseline", check.name, run_id)
     return build_result(facts, reported_scores(config, dataset, scores))

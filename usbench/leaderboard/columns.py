@@ -6,7 +6,7 @@ The Markdown and the page both take their texts from here, so that they never di
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 
@@ -25,6 +25,7 @@ class Column:
     text: Callable[[Row], str]
     number: Callable[[Row], float | None] | None = None  # sorts the rows; None: the text does
     is_main: bool = False  # the score that the table is sorted by
+    texts: tuple[str, ...] = ()  # of a table's rows, once `fill_columns` has filled them in
 
 
 NAMES = (
@@ -33,17 +34,9 @@ NAMES = (
 )
 
 
-@dataclass(frozen=True)
-class FilledColumn:
-    """A column with the texts of a table's rows."""
-
-    column: Column
-    texts: tuple[str, ...]
-
-
-def fill_columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[FilledColumn]:
+def fill_columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
     """The columns with their texts, without those that are empty in all rows."""
-    filled = [FilledColumn(column, tuple(map(column.text, rows))) for column in columns]
+    filled = [replace(column, texts=tuple(map(column.text, rows))) for column in columns]
     return [column for column in filled if any(column.texts)]
 
 

@@ -119,10 +119,11 @@ def join_protocol(folds: Sequence[ProtocolScores], pooled: ProtocolScores | None
     """One protocol's scores: pooled where that was possible, else means over the folds."""
     # The clauses that all folds' descriptions have: a threshold chosen for one fold goes.
     clauses = shared_entries([dict.fromkeys(fold.description.split("; ")) for fold in folds])
-    per_class = {}
-    for label, tables in shared_entries([fold.per_class for fold in folds]).items():
-        pooled_class = pooled.per_class.get(label, {}) if pooled else None
-        per_class[label] = join_tables(tables, pooled_class)
+    classes = shared_entries([fold.per_class for fold in folds])
+    per_class = {
+        label: join_tables(tables, pooled.per_class.get(label, {}) if pooled else None)
+        for label, tables in classes.items()
+    }
     targets = [figure_values(fold.target_score) for fold in folds]
     target_score = folds[0].target_score if targets.count(targets[0]) == len(targets) else {}
     if pooled is not None and pooled.target_score:
@@ -201,8 +202,7 @@ def group_by_series(results: Iterable[SeedResult], begun: Iterable[Result]) -> l
 
 def seed_order(member: SeedResult) -> tuple[bool, int, str]:
     """Results in order of seed, those without a seed last."""
-    result = member.result
-    return (result.seed is None, result.seed or 0, result.run_id)
+    return (member.result.seed is None, member.result.seed or 0, member.result.run_id)
 
 
 def series_key(result: Result) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from operator import itemgetter
 from usbench.io.files import JsonObject
 from usbench.leaderboard import legend
 from usbench.leaderboard.columns import (
-    FilledColumn,
+    Column,
     failed_columns,
     fill_columns,
     format_class,
@@ -113,10 +113,9 @@ def table_data(
     failed = rows[0].status != "done"
     columns = fill_columns(failed_columns() if failed else score_columns(rows), rows)
     titles = []
-    for filled in columns:
-        kind = "text" if filled.column.number is None else "number"
-        kind = "main" if filled.column.is_main else kind
-        titles.append({"title": filled.column.title, "kind": kind})
+    for column in columns:
+        kind = "text" if column.number is None else "number"
+        titles.append({"title": column.title, "kind": "main" if column.is_main else kind})
     drawn = [row_data(row, place, columns, links, commands) for place, row in enumerate(rows)]
     data: JsonObject = {
         "failed": failed,
@@ -148,14 +147,11 @@ def table_data(
 
 
 def row_data(
-    row: Row, place: int, columns: Sequence[FilledColumn], links: Links, commands: Commands
+    row: Row, place: int, columns: Sequence[Column], links: Links, commands: Commands
 ) -> JsonObject:
     """A row's texts and numbers by column, and where it comes from. place: in its table."""
-    texts, numbers = [], []
-    for filled in columns:
-        number = filled.column.number
-        texts.append(filled.texts[place])
-        numbers.append(None if number is None else rounded(number(row)))
+    texts = [column.texts[place] for column in columns]
+    numbers = [column.number and rounded(column.number(row)) for column in columns]
     runs = [run_data(row, run_id, links, commands) for run_id in row.run_ids]
     return without_none(
         {

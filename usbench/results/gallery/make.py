@@ -180,12 +180,8 @@ def vector_drawing(target: Target) -> Drawing:
 
 def area_shapes(target: Masks) -> list[Shape]:
     """An area for each plane that isn't empty."""
-    shapes: list[Shape] = []
-    for c, plane in enumerate(target.planes):
-        rings = trace_outlines(plane)
-        if rings:
-            shapes.append({"class": c, "kind": "area", "at": rings})
-    return shapes
+    outlines = map(trace_outlines, target.planes)
+    return [{"class": c, "kind": "area", "at": rings} for c, rings in enumerate(outlines) if rings]
 
 
 def trace_outlines(plane: NDArray[np.bool_]) -> list[list[float]]:
