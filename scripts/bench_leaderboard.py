@@ -313,9 +313,8 @@ def show(sizes: list[JsonObject], count: int) -> None:
     table(f"the leaderboard of {count:,} results", header, rows)
     say("Markdown, CSV and pages, with the start and end of the process; all have the same bytes")
     for size in sizes:
-        opens = "no Chromium here"
-        if size["page_opens_s"] is not None:
-            opens = f"its first table after {size['page_opens_s']:.2f} s"
+        seconds = size["page_opens_s"]
+        opens = f"its first table after {seconds:.2f} s" if seconds else "no Chromium here"
         say(f"the page, {size['cases']} cases: {size['page_mb']:.1f} MB, {opens}")
 
 

@@ -56,19 +56,20 @@ def fit_baselines(train: Iterable[Sample], task: Task, exclusive: bool) -> dict[
     }
     if task == "landmark":
         landmarks = average_landmarks(train)
-        baselines["prior"] = lambda sample: to_pixels(landmarks, image_size(sample))
-        baselines["centre"] = predict_nothing
-        return baselines
+        return baselines | {
+            "prior": lambda sample: to_pixels(landmarks, image_size(sample)),
+            "centre": predict_nothing,
+        }
     if task == "segment":
         maps = average_masks(train)
-        baselines["prior"] = lambda sample: prior_masks(maps, image_size(sample), exclusive)
-        baselines["mean"] = lambda sample: Masks(stretch(maps, image_size(sample)) > 0.5)
+        baselines |= {
+            "prior": lambda sample: prior_masks(maps, image_size(sample), exclusive),
+            "mean": lambda sample: Masks(stretch(maps, image_size(sample)) > 0.5),
+        }
     else:
         boxes = average_boxes(train)
         baselines["prior"] = lambda sample: to_pixels(boxes, image_size(sample))
-    baselines["full"] = predict_everything
-    baselines["blank"] = predict_nothing
-    return baselines
+    return baselines | {"full": predict_everything, "blank": predict_nothing}
 
 
 def f32(*values: float) -> NDArray[np.float32]:

@@ -75,10 +75,11 @@ def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> In
     are_masks = all(result.counts is not None for part in results.values() for result in part)
     cases, missing = match_cases(known.images, results, prediction_file, strict)
     sizes = [known.images[case].size for case in cases]
-    targets, predictions = [], []
-    for case, size in zip(cases, sizes, strict=True):
-        targets.append(target_objects(known, case, numbers, are_masks))
-        predictions.append(predicted_objects(results.get(case, []), size, are_masks))
+    targets = [target_objects(known, case, numbers, are_masks) for case in cases]
+    predictions = [
+        predicted_objects(results.get(case, []), known.images[case].size, are_masks)
+        for case in cases
+    ]
     crowd = np.concatenate([part.crowd for part in targets])
     all_predictions = PredictedObjects(
         *join(predictions), np.concatenate([part.scores for part in predictions])

@@ -121,8 +121,7 @@ def done_result(
         parameters: of the network; None: unknown.
     """
     counts = image_counts(dataset)
-    if config.transfer:
-        counts = {"test": counts["test"]}
+    counts = {"test": counts["test"]} if config.transfer else counts
     file, _ = prediction_files(config.run_dir, "test")
     return replace(
         build_result(result_facts(config, counts), reported_scores(config, dataset, scores)),
