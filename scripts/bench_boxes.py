@@ -97,8 +97,14 @@ def box_entries(boxes: Boxes, image: int) -> list[Entry]:
         boxes.xyxy.tolist(), boxes.labels.tolist(), strict=True
     ):
         width, height = right - x, bottom - y
-        place = {"bbox": [x, y, width, height], "area": width * height}
-        entries.append({"image_id": image, "category_id": label + 1, **place})
+        entries.append(
+            {
+                "image_id": image,
+                "category_id": label + 1,
+                "bbox": [x, y, width, height],
+                "area": width * height,
+            }
+        )
     return entries
 
 
@@ -189,8 +195,9 @@ def main() -> None:
     few = time_evaluators(pairs, classes, blocks)
     title = f"{options.resampled_images} images, {options.resampled_boxes} boxes each"
     show(f"the same of {title}", few)
-    took = [time_resamples(pairs, classes) for _ in range(blocks)]
-    matching, resamples = np.median(took, axis=0).tolist()
+    matching, resamples = np.median(
+        [time_resamples(pairs, classes) for _ in range(blocks)], axis=0
+    ).tolist()
     peer = fastest_peer(few) * RESAMPLES
     say(
         f"{RESAMPLES} resamples of mAP on those images: matching {matching:.2f} s, resamples "

@@ -89,8 +89,14 @@ def draw_table(task: Task, n_cases: int, skill: float, *seed: int) -> list[Case]
     draw = draw_mask if task == "segment" else draw_landmark
     rows: list[Case] = []
     for n, label in product(range(n_cases), CLASSES):
-        group = f"p{n // CASES_PER_GROUP:04d}"
-        rows.append({"case": f"test/{n:05d}", "group": group, "class": label, **draw(rng, skill)})
+        rows.append(
+            {
+                "case": f"test/{n:05d}",
+                "group": f"p{n // CASES_PER_GROUP:04d}",
+                "class": label,
+                **draw(rng, skill),
+            }
+        )
     return rows
 
 

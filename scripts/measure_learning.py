@@ -160,8 +160,11 @@ def load(path: Path = RECORD) -> dict[str, JsonObject]:
 
 def save(models: Mapping[str, JsonObject], path: Path = RECORD) -> None:
     """Write the record with a line for each model."""
-    setting = {"size": SIZE, "images": IMAGES, "batch": BATCH, "steps": STEPS}
-    head = {"setting": setting, "frozen": FREEZE, "share": round(SHARE, 3)}
+    head = {
+        "setting": {"size": SIZE, "images": IMAGES, "batch": BATCH, "steps": STEPS},
+        "frozen": FREEZE,
+        "share": round(SHARE, 3),
+    }
     lines = [f"  {json.dumps(name)}: {json.dumps(models[name])}" for name in sorted(models)]
     text = json.dumps(head, indent=1)[:-2] + ',\n "models": {\n' + ",\n".join(lines) + "\n }\n}\n"
     path.write_text(text, encoding="utf-8")

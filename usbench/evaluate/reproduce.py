@@ -171,8 +171,9 @@ def differences(old: Result, new: Result) -> Iterator[str]:
     ]
     before, after = old.machine.packages, new.machine.packages
     for package in sorted({*before, *after}):
-        was = before.get(package, "not in the result")
-        pairs.append((package, was, after.get(package, "not installed")))
+        pairs.append(
+            (package, before.get(package, "not in the result"), after.get(package, "not installed"))
+        )
     pairs += [
         ("code version", old.code.version, new.code.version),
         ("code commit", old.code.commit, new.code.commit),

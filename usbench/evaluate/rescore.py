@@ -160,8 +160,10 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         assert clean is not None  # the result decides, not the rows
         scores = scoring.add_leak_free(scores, clean.protocol.scores)
     assert result.primary is not None  # it has a case table
-    folders = {"root": "", "runs": "", "results": ""}  # unknown here
-    config = RunConfig.from_mapping(result.config, **folders, tracking="none", debug=False)
+    # the folders are unknown here
+    config = RunConfig.from_mapping(
+        result.config, root="", runs="", results="", tracking="none", debug=False
+    )
     config = with_current_notes(config)
     new = report_scores(
         scores,
@@ -169,9 +171,9 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         len({row["group"] for row in rows}),
         run_protocol_description(config, scores.protocol.description),
     )
-    first = merge_protocols(result.protocol, new.protocols[0])
     others = {protocol.name: protocol for protocol in (*result.protocols[1:], *new.protocols[1:])}
     cases = [{name: value or None for name, value in row.items()} for row in rows]
+    first = merge_protocols(result.protocol, new.protocols[0])
     return build_result(result, replace(new, protocols=(first, *others.values()))), cases
 
 
@@ -207,8 +209,9 @@ def with_current_notes(config: RunConfig) -> RunConfig:
     """
     path = conf_dir() / "dataset" / f"{config.dataset.name}.yaml"
     facts = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-    unknown_groups = facts.get("unknown_groups")
-    return replace(config, dataset=replace(config.dataset, unknown_groups=unknown_groups))
+    return replace(
+        config, dataset=replace(config.dataset, unknown_groups=facts.get("unknown_groups"))
+    )
 
 
 # ---- a folder of results

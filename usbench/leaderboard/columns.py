@@ -125,11 +125,10 @@ def further_scores(rows: Sequence[Row]) -> list[str]:
 def table_classes(rows: Sequence[Row]) -> list[str]:
     """The classes of a table's rows; [] where they say no more than the overall score."""
     classes: dict[str, RowScore] = {}
-    only_ours = True
     for row in ours_first(rows):
         classes |= row.per_class
-        only_ours = only_ours and not (row.per_class and row.origin == "published")
-    return [] if len(classes) == 1 and only_ours else list(classes)
+    is_published = any(row.per_class and row.origin == "published" for row in rows)
+    return [] if len(classes) == 1 and not is_published else list(classes)
 
 
 def ours_first(rows: Sequence[Row]) -> list[Row]:

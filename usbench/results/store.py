@@ -167,8 +167,7 @@ def files_of_result(path: Path, result: Result, cases: Sequence[Case] | None) ->
     table = table_path(path)
     if cases:
         packed = encode_cases(cases)
-        digest = hashlib.sha256(packed).hexdigest()
-        result = replace(result, cases=table.name, cases_sha256=digest)
+        result = replace(result, cases=table.name, cases_sha256=hashlib.sha256(packed).hexdigest())
         return {table: packed, path: encode_result(result)}
     if result.cases != table.name or not table.exists():
         result = replace(result, cases=None, cases_sha256=None)

@@ -217,6 +217,5 @@ def read_config(path: Path) -> RunConfig:
 
 def with_threads(config: RunConfig) -> RunConfig:
     """The configuration with the thread count of a run that was begun: it decides the last bits."""
-    if not config.path.is_file():
-        return config
-    return replace(config, threads=read_config(config.path).threads)
+    has_begun = config.path.is_file()
+    return replace(config, threads=read_config(config.path).threads) if has_begun else config

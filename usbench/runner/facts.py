@@ -142,8 +142,12 @@ def image_counts(dataset: Dataset) -> dict[str, int]:
 def reported_scores(config: RunConfig, dataset: Dataset, scores: Scores) -> ReportedScores:
     """Scores on the test split as the run's result holds them."""
     groups = len({record.group for record in dataset.records["test"]})
-    description = run_protocol_description(config, scores.protocol.description)
-    return report_scores(scores, str(config.metric["primary"]), groups, description)
+    return report_scores(
+        scores,
+        str(config.metric["primary"]),
+        groups,
+        run_protocol_description(config, scores.protocol.description),
+    )
 
 
 def run_protocol_description(config: RunConfig, description: str) -> str:

@@ -141,8 +141,11 @@ def begin_optuna_search(config: DictConfig) -> None:
     Raises:
         Finished: plan=true, or no trial is missing.
     """
-    resources = launcher_resources(config.hydra.launcher)
-    search = begin_search(sweep_overrides(config), config.hydra.sweeper.n_trials, resources)
+    search = begin_search(
+        sweep_overrides(config),
+        config.hydra.sweeper.n_trials,
+        launcher_resources(config.hydra.launcher),
+    )
     _sweeps.get([]).append(search)
     if search.missing <= 0:
         raise Finished(search.finish())

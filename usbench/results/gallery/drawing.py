@@ -177,10 +177,14 @@ def draw_overlays(
         title: what was run.
         attribution: whose images these are.
     """
-    ranked = rank_cases(parse_rows(cases), predictions.samples.dataset.task)
     path = predictions.folder / "overlays.png"
     heading = f"{title}\nimages: {attribution}" if attribution else title
-    draw_figure(predictions, choose_cases(ranked), heading, path)
+    draw_figure(
+        predictions,
+        choose_cases(rank_cases(parse_rows(cases), predictions.samples.dataset.task)),
+        heading,
+        path,
+    )
     return [path]
 
 

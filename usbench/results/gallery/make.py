@@ -212,8 +212,7 @@ def simplify_ring(points: Points) -> Points:
     after = np.roll(points, -1, axis=0) - points
     turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
     corners = points[turns]
-    first = int(np.lexsort((corners[:, 0], corners[:, 1]))[0])
-    return np.roll(corners, -first, axis=0)
+    return np.roll(corners, -int(np.lexsort((corners[:, 0], corners[:, 1]))[0]), axis=0)
 
 
 def flatten(points: NDArray[np.floating]) -> list[float]:
