@@ -28,10 +28,8 @@ from numpy.typing import NDArray
 
 from usbench.cli.script import add_numbers, make_parser, time_call, write_json
 from usbench.io.console import say, table
-from usbench.metrics import box_protocols
-from usbench.metrics.average_precision import average_precisions
+from usbench.metrics import average_precision, box_protocols, ratios
 from usbench.metrics.bootstrap import RESAMPLES, draw
-from usbench.metrics.ratios import mean_defined
 from usbench.types import Boxes
 
 PEERS: Mapping[str, tuple[Any, Any]] = {
@@ -160,7 +158,8 @@ def time_resamples(pairs: Pairs, classes: int) -> tuple[float, float]:
     matching, matches = time_call(box_protocols.match_pairs, RULE, pairs, classes)
     start = time.perf_counter()
     weights = draw(list(map(str, range(len(pairs))))).case_weights
-    mean_defined(average_precisions(matches[0], RULE.curve, weights).mean(1), 1)
+    maps = average_precision.average_precisions(matches[0], RULE.curve, weights).mean(1)
+    ratios.mean_defined(maps, 1)
     return matching, time.perf_counter() - start
 
 

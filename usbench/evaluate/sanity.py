@@ -15,9 +15,7 @@ import numpy as np
 from usbench.datasets.dataset import Dataset, Samples
 from usbench.evaluate import baselines
 from usbench.io.console import track
-from usbench.metrics.box_protocols import BOX_PROTOCOLS
-from usbench.metrics.landmark_scorer import RADIAL
-from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.metrics import box_protocols, landmark_scorer, mask_protocols
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
 from usbench.results.build import build_result
@@ -28,9 +26,9 @@ from usbench.runner.facts import facts_without_run, image_counts, reported_score
 from usbench.types import SEEN, Landmarks, Masks, Sample, Target, Task
 
 PROTOCOLS: Mapping[Task, tuple[str, ...]] = {
-    "segment": tuple(MASK_PROTOCOLS),
-    "detect": tuple(BOX_PROTOCOLS),
-    "landmark": (RADIAL.name,),
+    "segment": tuple(mask_protocols.MASK_PROTOCOLS),
+    "detect": tuple(box_protocols.BOX_PROTOCOLS),
+    "landmark": (landmark_scorer.RADIAL.name,),
 }
 TOLERANCE = 1e-6  # to a score that is known
 MARGIN = 0.01  # what a wrong prediction must lose at least (of the mean error: px)

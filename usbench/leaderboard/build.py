@@ -93,8 +93,7 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
     assert result.primary is not None, "a finished result has a primary score"
     shared_scores = shared_entries([table.scores for table in tables])
     scores = dict(zip(shared_scores, map(join_figures, shared_scores.values()), strict=True))
-    declared = result.primary
-    primary = main_score(result.task, scores, declared.name)
+    primary = main_score(result.task, scores, result.primary.name)
     per_class = {}
     for label, classes in shared_entries([table.per_class for table in tables]).items():
         if all(primary in figures for figures in classes):
@@ -116,8 +115,8 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
         fold=result.fold,
         trained_on=result.trained_on,
         primary=primary,
-        higher_is_better=declared.higher_is_better
-        if primary == declared.name
+        higher_is_better=result.primary.higher_is_better
+        if primary == result.primary.name
         else not lower_is_better(primary),
         scores=scores,
         per_class=per_class,

@@ -15,10 +15,13 @@ from pathlib import Path
 from usbench.leaderboard.cache import Cache, key
 from usbench.leaderboard.series import Pool
 from usbench.leaderboard.settings import read_settings
-from usbench.metrics import detect_scorer, landmark_scorer, segment_scorer
-from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
-from usbench.metrics.landmark_scorer import RADIAL
-from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.metrics import (
+    box_protocols,
+    detect_scorer,
+    landmark_scorer,
+    mask_protocols,
+    segment_scorer,
+)
 from usbench.metrics.scores import EvaluationProtocol, ProtocolScores
 from usbench.results import store
 from usbench.results.build import with_groups
@@ -60,9 +63,9 @@ def pool_cases(folder: Path, cache: Cache) -> Pool:
 def pooled_protocols(result: Result) -> list[str]:
     """The result's protocols that a case table suffices for, where their version is the code's."""
     rules: Mapping[Task, Iterable[EvaluationProtocol]] = {
-        "landmark": (RADIAL,),
-        "detect": (BOX_PROTOCOLS[COCO],),
-        "segment": filter(attrgetter("is_native"), MASK_PROTOCOLS.values()),
+        "landmark": (landmark_scorer.RADIAL,),
+        "detect": (box_protocols.BOX_PROTOCOLS[box_protocols.COCO],),
+        "segment": filter(attrgetter("is_native"), mask_protocols.MASK_PROTOCOLS.values()),
     }
     current = dict(map(attrgetter("name", "version"), rules[result.task]))
     used = map(attrgetter("name", "version"), result.protocols)

@@ -58,9 +58,8 @@ class LockFile:
 
     def is_alive(self) -> bool:
         """Whether its process runs; True where that can't be seen from here."""
-        if not self.started or self.space != process_space():
-            return True
-        return is_process_alive(self.pid, self.started)
+        is_hidden = not self.started or self.space != process_space()
+        return is_hidden or is_process_alive(self.pid, self.started)
 
 
 @dataclass(frozen=True)
