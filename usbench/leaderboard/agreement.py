@@ -40,14 +40,16 @@ def judge_agreement(
         tolerance: δ; None where none is stated for such a score.
     """
     known = all_if_known(errors)
-    if tolerance is None:
-        return Agreement("can't tell", "no δ for a distance")
-    if groups < FEWEST_GROUPS:
-        return Agreement("can't tell", f"{groups} groups")
-    if len(values) < FEWEST_SEEDS:
-        return Agreement("can't tell", "1 seed" if len(values) == 1 else f"{len(values)} seeds")
-    if not known:
-        return Agreement("can't tell", "no interval")
+    obstacles = {
+        "no δ for a distance": tolerance is None,
+        f"{groups} groups": groups < FEWEST_GROUPS,
+        "1 seed" if len(values) == 1 else f"{len(values)} seeds": len(values) < FEWEST_SEEDS,
+        "no interval": not known,
+    }
+    for reason, is_there in obstacles.items():
+        if is_there:
+            return Agreement("can't tell", reason)
+    assert tolerance is not None
     mean = sum(values) / len(values)
     difference = mean - published
     cluster_variance = 2 * sum(error**2 for error in known) / len(known)
