@@ -28,10 +28,8 @@ from numpy.typing import NDArray
 
 from usbench.cli.options import add_numbers, make_parser, time_call, write_json
 from usbench.io.console import say, table
-from usbench.metrics import box_protocols
-from usbench.metrics.average_precision import average_precisions
+from usbench.metrics import average_precision, box_protocols, ratios
 from usbench.metrics.bootstrap import RESAMPLES, draw
-from usbench.metrics.ratios import mean_defined
 from usbench.types import Boxes
 
 PEERS: Mapping[str, tuple[Any, Any]] = {
@@ -59,8 +57,11 @@ def draw_pairs(images: int, classes: int, boxes: int, seed: int = 0) -> Pairs:
         labels = rng.integers(0, classes, count)
         all_labels = np.concatenate([labels, rng.integers(0, classes, boxes - count)])
         scores = np.concatenate([rng.beta(4, 2, count), rng.beta(1, 4, boxes - count)])
-        xyxy = np.concatenate([close, others]).astype(np.float32)
-        prediction = Boxes(xyxy, all_labels, scores.astype(np.float32))
+        prediction = Boxes(
+            np.concatenate([close, others]).astype(np.float32),
+            all_labels,
+            scores.astype(np.float32),
+        )
         pairs.append((Boxes(targets.astype(np.float32), labels), prediction))
     return pairs
 
@@ -94,15 +95,22 @@ def box_entries(boxes: Boxes, image: int) -> list[Entry]:
         boxes.xyxy.tolist(), boxes.labels.tolist(), strict=True
     ):
         width, height = right - x, bottom - y
-        place = {"bbox": [x, y, width, height], "area": width * height}
-        entries.append({"image_id": image, "category_id": label + 1, **place})
+        entries.append(
+            {
+                "image_id": image,
+                "category_id": label + 1,
+                "bbox": [x, y, width, height],
+                "area": width * height,
+            }
+        )
     return entries
 
 
 def evaluate_ours(pairs: Pairs, classes: int) -> list[float]:
     """Our twelve figures; -1 where there is none, as the peers have it."""
-    matches = box_protocols.match_pairs(RULE, pairs, classes)
-    figures, _ = box_protocols.box_figures(RULE, matches, list(map(str, range(classes))))
+    figures, _ = box_protocols.box_figures(
+        RULE, box_protocols.match_pairs(RULE, pairs, classes), list(map(str, range(classes)))
+    )
     return [-1.0 if figure.value is None else figure.value for figure in figures.values()]
 
 
@@ -139,10 +147,10 @@ def time_evaluators(pairs: Pairs, classes: int, blocks: int) -> Seconds:
             if not np.allclose(figures, expected, rtol=0, atol=CLOSE):
                 raise SystemExit(f"{name}: expected the twelve figures {expected}, got {figures}")
             seconds[name].append(took)
-    medians = {}
-    for name, all_blocks in seconds.items():
-        medians[name] = dict(zip(PARTS, np.median(all_blocks, axis=0).tolist(), strict=True))
-    return medians
+    return {
+        name: dict(zip(PARTS, np.median(all_blocks, axis=0).tolist(), strict=True))
+        for name, all_blocks in seconds.items()
+    }
 
 
 def time_resamples(pairs: Pairs, classes: int) -> tuple[float, float]:
@@ -150,7 +158,8 @@ def time_resamples(pairs: Pairs, classes: int) -> tuple[float, float]:
     matching, matches = time_call(box_protocols.match_pairs, RULE, pairs, classes)
     start = time.perf_counter()
     weights = draw(list(map(str, range(len(pairs))))).case_weights
-    mean_defined(average_precisions(matches[0], RULE.curve, weights).mean(1), 1)
+    maps = average_precision.average_precisions(matches[0], RULE.curve, weights).mean(1)
+    ratios.mean_defined(maps, 1)
     return matching, time.perf_counter() - start
 
 
@@ -185,8 +194,9 @@ def main() -> None:
     few = time_evaluators(pairs, classes, blocks)
     title = f"{options.resampled_images} images, {options.resampled_boxes} boxes each"
     show(f"the same of {title}", few)
-    took = [time_resamples(pairs, classes) for _ in range(blocks)]
-    matching, resamples = np.median(took, axis=0).tolist()
+    matching, resamples = np.median(
+        [time_resamples(pairs, classes) for _ in range(blocks)], axis=0
+    ).tolist()
     peer = fastest_peer(few) * RESAMPLES
     say(
         f"{RESAMPLES} resamples of mAP on those images: matching {matching:.2f} s, resamples "

@@ -49,8 +49,9 @@ def write_release(root: Path, frames: int, drawn: int) -> int:
     counts: dict[str, int] = dict.fromkeys(SPLITS, max(1, drawn // 3))
     spec = phantom.PhantomSpec("spinal", (275, 690), counts, 0, id="scaled-A{group:04d}_frame{n}")
     layout = SpinalMasks(CLASSES)
-    samples = phantom.draw_samples(spec, "segment")
-    layout.write(root, track(samples, "drawing", sum(counts.values())))
+    layout.write(
+        root, track(phantom.draw_samples(spec, "segment"), "drawing", sum(counts.values()))
+    )
     total = 0
     for split, share in SHARES.items():
         images, masks = (root / folder for folder in layout.files.folders[split])
@@ -179,8 +180,7 @@ PARTS: dict[str, Part] = {
 
 def measure(part: Part, root: Path, size: Size, most: int) -> Figures:
     """Measure one part in its own process."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, spawn) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure_here, part, root, size, most).result()
 
 
@@ -189,8 +189,12 @@ def measure_here(part: Part, root: Path, size: Size, most: int) -> Figures:
     spent = time.process_time()
     seconds, images = time_call(part, root, size, most)
     spent = time.process_time() - spent
-    figures = {"images": images, "seconds": seconds, "processor_seconds": spent}
-    return {**figures, "peak_mib": peak_mib()}
+    return {
+        "images": images,
+        "seconds": seconds,
+        "processor_seconds": spent,
+        "peak_mib": peak_mib(),
+    }
 
 
 def peak_mib() -> float:
@@ -210,8 +214,9 @@ def main() -> None:
     parser = make_parser(__doc__, "write the figures as JSON too")
     # drawn: the other frames are copies of these. plain: frames for the plain loops.
     add_numbers(parser, frames=sum(SHARES.values()), drawn=64, plain=400)
-    net = "the net's height and width"
-    parser.add_argument("--size", type=int, nargs=2, default=(160, 416), help=net)
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(160, 416), help="the net's height and width"
+    )
     options = parser.parse_args()
     height, width = options.size
     figures, rates = {}, {}

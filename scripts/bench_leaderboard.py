@@ -89,8 +89,14 @@ def draw_table(task: Task, n_cases: int, skill: float, *seed: int) -> list[Case]
     draw = draw_mask if task == "segment" else draw_landmark
     rows: list[Case] = []
     for n, label in product(range(n_cases), CLASSES):
-        group = f"p{n // CASES_PER_GROUP:04d}"
-        rows.append({"case": f"test/{n:05d}", "group": group, "class": label, **draw(rng, skill)})
+        rows.append(
+            {
+                "case": f"test/{n:05d}",
+                "group": f"p{n // CASES_PER_GROUP:04d}",
+                "class": label,
+                **draw(rng, skill),
+            }
+        )
     return rows
 
 
@@ -99,10 +105,11 @@ def score_table(task: Task, cases: list[Case], groups: int) -> list[ProtocolScor
     rows = []
     for case in cases:
         rows.append({name: encode_cell(value, name) for name, value in case.items()})
-    if task == "segment":
-        protocols = segment_scorer.from_cases(rows, CLASSES, ("usbench", "pooled")).protocols
-    else:
-        protocols = score_landmarks(rows, CLASSES, {})
+    protocols = (
+        segment_scorer.from_cases(rows, CLASSES, ("usbench", "pooled")).protocols
+        if task == "segment"
+        else score_landmarks(rows, CLASSES, {})
+    )
     return [with_groups(scores, groups) for scores in protocols]
 
 
@@ -200,10 +207,10 @@ def make_config(place: int, model: str, task: Task) -> dict[str, object]:
 def write_results(folder: Path, options: Options, n_cases: int) -> int:
     """All results of one size of case tables; the bytes of their case tables."""
     recipes = list(product(range(options.tables), range(options.models)))
-    packed = 0
-    for place, model in track(recipes, f"writing results of {n_cases} cases"):
-        packed += write_seeds(folder, place, model, options.seeds, n_cases)
-    return packed
+    return sum(
+        write_seeds(folder, place, model, options.seeds, n_cases)
+        for place, model in track(recipes, f"writing results of {n_cases} cases")
+    )
 
 
 def write_seeds(folder: Path, place: int, model: int, seeds: int, n_cases: int) -> int:
@@ -312,9 +319,8 @@ def show(sizes: list[JsonObject], count: int) -> None:
     table(f"the leaderboard of {count:,} results", header, rows)
     say("Markdown, CSV and pages, with the start and end of the process; all have the same bytes")
     for size in sizes:
-        opens = "no Chromium here"
-        if size["page_opens_s"] is not None:
-            opens = f"its first table after {size['page_opens_s']:.2f} s"
+        seconds = size["page_opens_s"]
+        opens = f"its first table after {seconds:.2f} s" if seconds else "no Chromium here"
         say(f"the page, {size['cases']} cases: {size['page_mb']:.1f} MB, {opens}")
 
 
@@ -322,8 +328,9 @@ def main() -> None:
     """Measure, show, write."""
     parser = make_parser(__doc__, "write the numbers as JSON too")
     add_numbers(parser, tables=20, models=10, seeds=50, blocks=3)
-    help_text = "of each case table, in turn"
-    parser.add_argument("--cases", type=int, nargs="+", default=[40, 160], help=help_text)
+    parser.add_argument(
+        "--cases", type=int, nargs="+", default=[40, 160], help="of each case table, in turn"
+    )
     options = parser.parse_args()
     sizes = [measure(options, n_cases) for n_cases in options.cases]
     count = options.tables * options.models * options.seeds

@@ -30,9 +30,7 @@ from torchmetrics.segmentation import DiceScore, MeanIoU
 from usbench.cli.options import add_numbers, make_parser, time_call, write_json
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table, track
-from usbench.metrics.mask_overlap import count_pixels
-from usbench.metrics.mask_protocols import find_protocol, score_counts
-from usbench.metrics.outline_distances import measure_distances
+from usbench.metrics import mask_overlap, mask_protocols, outline_distances
 from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.types import Masks
 
@@ -81,8 +79,9 @@ def draw_structures(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 def score_overlap(pairs: Sequence[Pair]) -> float:
     """Ours: counts, then the protocol."""
-    counts = np.stack([count_pixels(target, prediction) for target, prediction in pairs])
-    return score_counts(find_protocol("usbench"), counts, LABELS).scores["dice"].value or 0.0
+    counts = np.stack([mask_overlap.count_pixels(*pair) for pair in pairs])
+    protocol = mask_protocols.find_protocol("usbench")
+    return mask_protocols.score_counts(protocol, counts, LABELS).scores["dice"].value or 0.0
 
 
 def batches(pairs: Sequence[Pair]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -119,7 +118,7 @@ def monai_overlap(pairs: Sequence[Pair]) -> float:
 
 def score_distances(target: Planes, prediction: Planes) -> float:
     """Ours: all three of one pass."""
-    distances = measure_distances(target, prediction)
+    distances = outline_distances.measure_distances(target, prediction)
     assert distances is not None  # neither is empty
     distances.surface_dice(TOLERANCE)
     distances.mean()
@@ -192,12 +191,14 @@ def measure(
             seconds, value = time_call(package, block)
             figures[name]["ms"] += seconds / len(pairs) * 1000
             figures[name][score] += value * len(block) / len(pairs)
-    rows = []
-    for name, row in figures.items():
-        ratio = row["ms"] / figures["usbench"]["ms"]
-        rows.append([name, f"{row['ms']:.2f}", f"{ratio:.1f}", f"{row[score]:.4f}"])
-    header = ["", "ms a pair", "× ours", f"mean {score} of blocks"]
-    table(f"{title}, {len(pairs)} pairs", header, rows)
+    ours = figures["usbench"]["ms"]
+    rows = [
+        [name, f"{row['ms']:.2f}", f"{row['ms'] / ours:.1f}", f"{row[score]:.4f}"]
+        for name, row in figures.items()
+    ]
+    table(
+        f"{title}, {len(pairs)} pairs", ["", "ms a pair", "× ours", f"mean {score} of blocks"], rows
+    )
     return figures
 
 
@@ -210,10 +211,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     drawn = draw_spinal()
     masks = [drawn[n % DRAWN] for n in range(options.masks)]
-    structures = draw_structures(drawn, options.pairs)
     figures = {
         "overlap": measure("Dice and IoU of ten-class masks", OVERLAP, masks, "dice"),
-        "distances": measure("distances of one structure", DISTANCES, structures, "hd95"),
+        "distances": measure(
+            "distances of one structure", DISTANCES, draw_structures(drawn, options.pairs), "hd95"
+        ),
         "scorer": measure("all of a mask's scoring", {"usbench": score_all}, masks[:500], "dice"),
     }
     for name in ("overlap", "distances"):

@@ -76,9 +76,8 @@ def measure(result: Result, options: Options) -> Cost:
     device = machine.resolve_device(options.device)
     kind = device.split(":")[0]
     config = find_run_config(result, options.runs)
-    config = replace(config, device=device, threads=options.threads)
-    if result.device != kind:
-        config = replace(config, precision="fp32")
+    precision = config.precision if result.device == kind else "fp32"
+    config = replace(config, device=device, threads=options.threads, precision=precision)
     images = list(itertools.islice(config.open_dataset().samples("test").images(), IMAGES))
     about = machine.describe(device)
     content = {

@@ -60,10 +60,9 @@ def draw(jobs: Sequence[Panel]) -> bytes:
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     for axis, (title, unit, times) in zip(figure.subplots(2, 2).flat, jobs, strict=True):
         for name, time in sorted(times.items(), key=itemgetter(1)):
-            colour, ratio = "#b9c4cc", f"   {time / times['usbench']:.1f} ×"
-            if name == "usbench":
-                colour, ratio = "#1f5f8b", ""
-            bar = axis.barh(name, time, color=colour, height=0.65)
+            is_ours = name == "usbench"
+            ratio = "" if is_ours else f"   {time / times['usbench']:.1f} ×"
+            bar = axis.barh(name, time, color="#1f5f8b" if is_ours else "#b9c4cc", height=0.65)
             axis.bar_label(bar, [f"{time:.3g} {unit}{ratio}"], padding=4, fontsize=9)
         axis.invert_yaxis()
         axis.margins(x=0.28)

@@ -58,12 +58,13 @@ class AugmentedImages(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
-        bilinear = v2.InterpolationMode.BILINEAR
         self.transform = v2.Compose(
             [
                 v2.Resize((SIDE, SIDE), antialias=True),
                 v2.RandomHorizontalFlip(0.5),
-                v2.RandomAffine(15, (0.08, 0.08), (0.8, 1.25), interpolation=bilinear),
+                v2.RandomAffine(
+                    15, (0.08, 0.08), (0.8, 1.25), interpolation=v2.InterpolationMode.BILINEAR
+                ),
                 v2.ColorJitter(brightness=0.1, contrast=0.2),
                 v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True),
             ]
@@ -76,8 +77,9 @@ class AugmentedImages(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         sample = self.samples[n]
         assert isinstance(sample.target, Masks)
         index = sample.target.planes.argmax(0) + sample.target.planes.any(0)
-        grey = tv_tensors.Image(sample.image[None])
-        image, mask = self.transform(grey, tv_tensors.Mask(index[None]))
+        image, mask = self.transform(
+            tv_tensors.Image(sample.image[None]), tv_tensors.Mask(index[None])
+        )
         return image ** random.uniform(0.75, 1.33), mask[0].long()
 
 
@@ -102,8 +104,9 @@ def train_plainly(
     net.to(device).train()
     loader = DataLoader(AugmentedImages(samples), BATCH, shuffle=True, drop_last=True)
     optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-4)
-    steps = epochs * len(loader)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, RATE, total_steps=epochs * len(loader)
+    )
     for _ in track(range(epochs), f"plain loop, {epochs} epochs"):
         for x, y in loader:
             with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=bf16):
@@ -160,8 +163,11 @@ def show(rows: Mapping[str, tuple[float, Scores]], config: RunConfig) -> None:
     for loop, (seconds, values) in rows.items():
         cells = ["–" if value is None else f"{value:.3f}" for value in values.values()]
         lines.append([loop, f"{seconds / 60:.1f}", *cells])
-    title = f"test Dice on {config.dataset.name}, seed {config.seed}"
-    table(title, ["loop", "minutes", *names], lines)
+    table(
+        f"test Dice on {config.dataset.name}, seed {config.seed}",
+        ["loop", "minutes", *names],
+        lines,
+    )
     say(
         f"{config.device}, {config.threads} threads; our minutes are the whole command, the plain "
         "loop's its training"
@@ -189,10 +195,12 @@ def compare(options: Options) -> None:
     plain_seconds, net = time_call(
         train_plainly, train, n_classes, epochs, config.seed or 0, device, bf16
     )
-    plain_dice = score_network(net, dataset.samples("test"), config.metric, device)
     rows = {
         "usbench": (seconds, dice_values(result.protocol)),
-        f"plain, {epochs} epochs": (plain_seconds, plain_dice),
+        f"plain, {epochs} epochs": (
+            plain_seconds,
+            score_network(net, dataset.samples("test"), config.metric, device),
+        ),
     }
     show(rows, config)
     names = ("seconds", "dice")

@@ -145,8 +145,11 @@ def bench(options: Options) -> None:
     """Measure, show, write."""
     with tempfile.TemporaryDirectory(prefix="usbench-") as folder:
         seconds = measure(Path(folder), options)
-    rows = [[name, f"{took:.2f}"] for name, took in seconds.items()]
-    table("a sweep, beside its training", ["what", "seconds"], rows)
+    table(
+        "a sweep, beside its training",
+        ["what", "seconds"],
+        [[name, f"{took:.2f}"] for name, took in seconds.items()],
+    )
     ratio = seconds["a run of a sweep"] / seconds["its child process alone"]
     say(f"a run of a sweep takes {ratio:.2f} times its child process alone")
     write_json(options.json, {"seconds": seconds, "ratio": ratio})

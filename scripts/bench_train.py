@@ -88,8 +88,9 @@ def time_plain(root: Path, size: int, workers: int, device: str, epochs: int) ->
     """Seconds per epoch of the plain loop."""
     model = make_net().to(device).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE)
-    pictures = Pictures(root, size)
-    loader = DataLoader(pictures, BATCH, shuffle=True, drop_last=True, num_workers=workers)
+    loader = DataLoader(
+        Pictures(root, size), BATCH, shuffle=True, drop_last=True, num_workers=workers
+    )
     for _ in range(epochs):
         start = time.perf_counter()
         for x, y in loader:
@@ -124,8 +125,8 @@ def time_ours(data: Arrays, device: str, epochs: int, threads: int) -> list[floa
         run = Run(Path(folder), device, 0, precision, threads, lambda pairs: 0.0, log)
         marks.append(time.perf_counter())
         loop.fit(make_net(), data, method, lambda model: 0.0, recipe, run)
-    ends = marks[:1] + marks[1::3]  # the start, then the first of an epoch's three figures
-    return [after - before for before, after in pairwise(ends)]
+    # the start, then the first of an epoch's three figures
+    return [after - before for before, after in pairwise(marks[:1] + marks[1::3])]
 
 
 def measure(options: Options, device: str, threads: int) -> Mapping[str, Sequence[float]]:
@@ -165,8 +166,10 @@ def main() -> None:
         f"usbench is {ratio:.2f} times as fast ({device}, {threads} threads, "
         f"{machine.resolve_precision('auto', device)} against fp32; U-Net ResNet-18)"
     )
-    content = {"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds}
-    write_json(options.json, content)
+    write_json(
+        options.json,
+        {"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds},
+    )
 
 
 if __name__ == "__main__":

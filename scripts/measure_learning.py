@@ -110,9 +110,10 @@ def prepare(
     config["dataset"]["size"] = list(size)
     _, model = resolve_model(config, DatasetConfig.from_mapping(config["dataset"]), real=False)
     spec = phantom.PhantomSpec(scene, size, {"train": images}, 3, per_group=1)
-    samples = list(phantom.draw_samples(spec, task))
     classes = len(phantom.scene_classes(spec, task))
-    return Setting(name, task, model.build, model.recipe, classes, samples)
+    return Setting(
+        name, task, model.build, model.recipe, classes, list(phantom.draw_samples(spec, task))
+    )
 
 
 def freeze(setting: Setting) -> Setting:
@@ -159,8 +160,11 @@ def load(path: Path = RECORD) -> dict[str, JsonObject]:
 
 def save(models: Mapping[str, JsonObject], path: Path = RECORD) -> None:
     """Write the record with a line for each model."""
-    setting = {"size": SIZE, "images": IMAGES, "batch": BATCH, "steps": STEPS}
-    head = {"setting": setting, "frozen": FREEZE, "share": round(SHARE, 3)}
+    head = {
+        "setting": {"size": SIZE, "images": IMAGES, "batch": BATCH, "steps": STEPS},
+        "frozen": FREEZE,
+        "share": round(SHARE, 3),
+    }
     lines = [f"  {json.dumps(name)}: {json.dumps(models[name])}" for name in sorted(models)]
     text = json.dumps(head, indent=1)[:-2] + ',\n "models": {\n' + ",\n".join(lines) + "\n }\n}\n"
     path.write_text(text, encoding="utf-8")
@@ -264,9 +268,8 @@ def main(argv: list[str] | None = None) -> None:
     import torch
 
     torch.set_num_threads(1)
-    nodes = {}
-    for path in sorted((conf_dir() / "model").glob("*.yaml")):
-        nodes[path.stem] = yaml.safe_load(path.read_text("utf-8"))
+    paths = sorted((conf_dir() / "model").glob("*.yaml"))
+    nodes = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in paths}
     for name in options.model or nodes:
         if name not in nodes:
             raise SystemExit(f"{name}: expected one of {', '.join(nodes)}")

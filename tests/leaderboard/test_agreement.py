@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from usbench.leaderboard.agreement import judge_agreement, standard_error
+from usbench.leaderboard.agreement import judge_agreement
+from usbench.leaderboard.build import figure_error
 from usbench.leaderboard.rows import Agreement
 from usbench.metrics.bootstrap import draw, percentile_interval, resample_means
+from usbench.metrics.scores import Figure
 
 
 def test_the_standard_error_by_hand():
     """An interval of ± 1.96 over 2 groups: the bootstrap's SE is 1, too narrow by √(1/2)."""
-    assert standard_error(-1.959963984540054, 1.959963984540054, 2) == pytest.approx(2**0.5)
+    figure = Figure(0.0, 1, low=-1.959963984540054, high=1.959963984540054, groups=2)
+    assert figure_error(figure) == pytest.approx(2**0.5)
 
 
 def test_by_hand():
@@ -88,7 +91,8 @@ def test_equal_models_on_six_animals_are_rarely_called_different(seeds, shared):
         intervals = [
             percentile_interval(resample_means(values, draws), 6) for values in trained[:1]
         ] * seeds  # a shift moves both ends
-        errors = [standard_error(each.low, each.high, 6) for each in intervals]
+        figures = [Figure(0.0, 1, low=each.low, high=each.high, groups=6) for each in intervals]
+        errors = list(map(figure_error, figures))
         other = (
             np.repeat(animals if shared else theirs, 110)
             + rng.normal(0, 0.1, 660)

@@ -27,7 +27,7 @@ from usbench.metrics.landmark_scorer import LandmarkScorer
 from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results.result import Result
 from usbench.results.store import load_cases, load_result, result_path, save_result
-from usbench.runner.facts import failed_result
+from usbench.runner.facts import result_facts
 from usbench.runner.resolve import run_ids
 from usbench.types import OFF, SEEN, Landmarks
 
@@ -439,7 +439,7 @@ def test_folds_of_one_run_name_one_set_and_other_runs_another(compose, tmp_path)
     results = [load_result(path) for _, path in made]
     assert {result.fold_series for result in results} == {made[0][0].fold_series}
     assert len({result.series for result in results}) == 3
-    assert failed_result(made[2][0], "broken").fold_series == results[0].fold_series
+    assert result_facts(made[2][0]).fold_series == results[0].fold_series
     other_words = ("dataset.split.folds=4", "fold=1")
     _, other = finish(compose, tmp_path / "b", "phantom", "segment", *other_words)
     _, plain = finish(compose, tmp_path / "c", "phantom", "segment")

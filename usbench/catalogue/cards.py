@@ -17,6 +17,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -67,8 +68,12 @@ class Card:
 
     def value(self, name: str) -> Any:
         """A field's value, None where it is unknown."""
-        field = self.fields.get(name)
-        return None if field is None else field.value
+        return self.fields[name].value if name in self.fields else None
+
+
+def list_entries(value: Any) -> list[Any]:
+    """A value as a list: a list as it is, anything else as its only entry."""
+    return value if isinstance(value, list) else [value]
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,10 @@ class Cards:
             if len(matches) == 1:
                 return matches[0]
             if matches:
-                ids = ", ".join(card.id for card in matches)
-                raise DataError(f"{name}: expected one card, got {ids}; use an id")
+                raise DataError(
+                    f"{name}: expected one card, got {', '.join(card.id for card in matches)}; "
+                    "use an id"
+                )
         near = [card.id for card in cards if name.lower() in f"{card.id} {card.name.lower()}"]
         hint = "usbench catalogue list shows all"
         if near:
@@ -126,11 +133,11 @@ def fields_of(kind: Kind) -> dict[str, JsonObject]:
     """{field: JSON schema of its value}, in the order in which fields are shown."""
     content = card_schema(kind).content
     definitions = {f"#/$defs/{name}": node for name, node in content["$defs"].items()}
-    fields = {}
-    for name, node in content["properties"].items():
-        if name not in ABOUT:
-            fields[name] = definitions[definitions[node["$ref"]]["else"]["$ref"]]
-    return fields
+    return {
+        name: definitions[definitions[node["$ref"]]["else"]["$ref"]]
+        for name, node in content["properties"].items()
+        if name not in ABOUT
+    }
 
 
 def read_yaml(path: Path) -> JsonObject:
@@ -142,8 +149,10 @@ def read_yaml(path: Path) -> JsonObject:
     try:
         content = yaml.load(path.read_text("utf-8"), StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{path}: expected a catalogue file, can't read it ({reason})") from error
+        raise DataError(
+            f"{path}: expected a catalogue file, can't read it "
+            f"({error.strerror if isinstance(error, OSError) else error})"
+        ) from error
     except yaml.YAMLError as error:
         raise DataError(f"{path}: expected YAML: {in_one_line(error)}") from error
     if not isinstance(content, dict):
@@ -166,8 +175,7 @@ class StrictLoader(SafeLoader):
                     problem=f"the key {key} is there twice", problem_mark=key_node.start_mark
                 )
             seen.add(key)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-        return mapping
+        return super().construct_mapping(node, deep)
 
 
 def _read_cards(folder: Path, kind: Kind) -> tuple[Card, ...]:
@@ -193,10 +201,9 @@ def _make_card(kind: Kind, id: str, raw: JsonObject) -> Card:
     about: JsonObject = {name: raw.get(name) for name in ABOUT}
     origin = {"source": raw["source"], "verified": raw["verified"]}
     fields = {}
-    for name in fields_of(kind):
-        if name in raw:
-            stated = raw[name] if isinstance(raw[name], dict) else {"value": raw[name]}
-            fields[name] = Field(**{"value": None, "unknown": None, **origin, **stated})
+    for name in filter(raw.__contains__, fields_of(kind)):
+        stated = raw[name] if isinstance(raw[name], dict) else {"value": raw[name]}
+        fields[name] = Field(**{"value": None, "unknown": None, **origin, **stated})
     return Card(kind, id, row=about.pop("alsharid2025"), fields=fields, **about)
 
 
@@ -205,8 +212,11 @@ def _require_datasets(folder: Path, card: Card, datasets: Collection[str]) -> No
     file = folder / "models.yaml"
     if card.id in datasets:
         raise DataError(f"{file}: key {card.id}: expected an unused id, got that of a dataset")
-    published = [row["dataset"] for row in card.value("published") or ()]
-    for field, ids in (("training", card.value("training") or ()), ("published", published)):
+    named = {
+        "training": card.value("training") or (),
+        "published": [row["dataset"] for row in card.value("published") or ()],
+    }
+    for field, ids in named.items():
         unknown = sorted({*ids} - {*datasets, None})
         if unknown:
             raise DataError(
@@ -230,25 +240,20 @@ class Filter:
 
     def matches(self, card: Card) -> bool:
         """Whether a card states all that is asked for; of a list any entry will do."""
-        if self.runnable and card.key is None:
-            return False
-        for field, expected in (
-            ("anatomy", self.anatomy),
-            ("tasks", self.task),
-            ("access", self.access),
-            ("licence", self.licence),
-        ):
-            value = card.value(field)
-            stated = value if isinstance(value, list) else [value]
-            if expected is not None and expected not in stated:
-                return False
-        return True
+        expected = {
+            "anatomy": self.anatomy,
+            "tasks": self.task,
+            "access": self.access,
+            "licence": self.licence,
+        }
+        return (card.key is not None or not self.runnable) and all(
+            value is None or value in list_entries(card.value(field))
+            for field, value in expected.items()
+        )
 
 
 def allowed_values(field: str, kinds: Iterable[Kind] = ("dataset",)) -> list[str]:
     """The values that a field of cards can have, in the schema's order."""
-    values: dict[str, None] = {}
-    for kind in kinds:
-        schema = fields_of(kind)[field]
-        values.update(dict.fromkeys(schema.get("items", schema)["enum"]))
-    return list(values)
+    schemas = [fields_of(kind)[field] for kind in kinds]
+    values = (schema.get("items", schema)["enum"] for schema in schemas)
+    return list(dict.fromkeys(chain.from_iterable(values)))

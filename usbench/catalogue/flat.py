@@ -36,8 +36,6 @@ def view(folder: Path = SHIPPED) -> JsonObject:
 
 def flatten_card(card: Card, card_score: Score) -> JsonObject:
     """One card and its score; see `view`."""
-    fields = dict.fromkeys(fields_of(card.kind), NOT_STATED)
-    fields |= dict(zip(card.fields, map(asdict, card.fields.values()), strict=True))
     return {
         "id": card.id,
         "kind": card.kind,
@@ -48,46 +46,38 @@ def flatten_card(card: Card, card_score: Score) -> JsonObject:
         "command": card.command,
         "source": card.source,
         "verified": card.verified,
-        "fields": fields,
+        "fields": {
+            name: asdict(card.fields[name]) if name in card.fields else NOT_STATED
+            for name in fields_of(card.kind)
+        },
         "score": _flatten_score(card_score),
     }
 
 
 def _flatten_score(card_score: Score) -> JsonObject:
-    parts = [
-        {
-            "criterion": part.criterion,
-            "words": part.description,
-            "points": part.points,
-            "low": part.low,
-            "high": part.high,
-            "of": part.maximum,
-            "why": part.why,
-        }
-        for part in card_score.parts
-    ]
     return {
         "rubric": card_score.rubric,
         "low": card_score.low,
         "high": card_score.high,
         "of": card_score.maximum,
         "tier": list(card_score.tier),
-        "parts": parts,
+        "parts": [
+            {
+                "criterion": part.criterion,
+                "words": part.description,
+                "points": part.points,
+                "low": part.low,
+                "high": part.high,
+                "of": part.maximum,
+                "why": part.why,
+            }
+            for part in card_score.parts
+        ],
     }
 
 
 def flatten_rubric(rubric: Rubric) -> JsonObject:
     """A rubric; `missing` where its criteria aren't known."""
-    criteria = [
-        {
-            "name": criterion.name,
-            "words": criterion.description,
-            "fields": list(criterion.fields),
-            "of": criterion.maximum,
-            "points": [{rule.test: rule.value, "points": rule.points} for rule in criterion.rules],
-        }
-        for criterion in rubric.criteria
-    ]
     return {
         "name": rubric.name,
         "kind": rubric.kind,
@@ -97,5 +87,16 @@ def flatten_rubric(rubric: Rubric) -> JsonObject:
         "missing": not rubric.criteria,
         "of": rubric.maximum,
         "tiers": [{"name": tier.name, "from": tier.start} for tier in rubric.tiers],
-        "criteria": criteria,
+        "criteria": [
+            {
+                "name": criterion.name,
+                "words": criterion.description,
+                "fields": list(criterion.fields),
+                "of": criterion.maximum,
+                "points": [
+                    {rule.test: rule.value, "points": rule.points} for rule in criterion.rules
+                ],
+            }
+            for criterion in rubric.criteria
+        ],
     }

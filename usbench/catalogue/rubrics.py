@@ -61,9 +61,8 @@ class Criterion:
     @property
     def minimum(self) -> float:
         """The fewest points: 0 where no rule needs to hold."""
-        if self.rules[-1].test != "otherwise":
-            return 0
-        return min(rule.points for rule in self.rules)
+        fewest = min(rule.points for rule in self.rules)
+        return fewest if self.rules[-1].test == "otherwise" else 0
 
 
 @dataclass(frozen=True)
@@ -100,18 +99,19 @@ def load_rubrics(folder: Path = SHIPPED) -> dict[str, Rubric]:
         DataError: names file and key of a rubric that breaks rubric.schema.json, names a field
             that a card can't have or a value that the field can't have, or whose tiers don't fall.
     """
-    paths = sorted((folder / "rubrics").glob("*.yaml"))
-    paths = paths or sorted((SHIPPED / "rubrics").glob("*.yaml"))
-    return {path.stem: _read_rubric(path) for path in paths}
+    paths, shipped = (sorted((root / "rubrics").glob("*.yaml")) for root in (folder, SHIPPED))
+    return {path.stem: _read_rubric(path) for path in paths or shipped}
 
 
 def _read_rubric(path: Path) -> Rubric:
     raw = read_yaml(path)
     fault = find_fault(load_schema("usbench.catalogue", "rubric.schema.json"), raw)
     if fault is None:
-        tiers = tuple(Tier(tier["name"], tier["from"]) for tier in raw["tiers"])
-        criteria = tuple(map(_make_criterion, raw["criteria"]))
-        rubric = Rubric(**{**raw, "tiers": tiers, "criteria": criteria}, path=path)
+        parts = {
+            "tiers": tuple(Tier(tier["name"], tier["from"]) for tier in raw["tiers"]),
+            "criteria": tuple(map(_make_criterion, raw["criteria"])),
+        }
+        rubric = Rubric(**{**raw, **parts}, path=path)
         fault = next(_find_faults(rubric), None)
     if fault is not None:
         raise DataError(f"{path}: {fault}; see rubric.schema.json")
@@ -129,8 +129,9 @@ def _make_criterion(raw: JsonObject) -> Criterion:
 def _find_faults(rubric: Rubric) -> Iterator[str]:
     """What is wrong beyond the schema, a line each."""
     if rubric.name != rubric.path.stem:
-        text = f"expected the file's name, {rubric.path.stem}, got {rubric.name}"
-        yield describe_fault("name", text)
+        yield describe_fault(
+            "name", f"expected the file's name, {rubric.path.stem}, got {rubric.name}"
+        )
     schemas = fields_of(rubric.kind)
     names: set[str] = set()
     for n, criterion in enumerate(rubric.criteria):
@@ -142,8 +143,10 @@ def _find_faults(rubric: Rubric) -> Iterator[str]:
             if field in schemas:
                 yield from _find_unfit_rules(criterion, f"{key}.points", field, schemas[field])
             else:
-                unknown = f"a {rubric.kind} card has no field {field}; it has {', '.join(schemas)}"
-                yield describe_fault(f"{key}.fields[{k}]", unknown)
+                yield describe_fault(
+                    f"{key}.fields[{k}]",
+                    f"a {rubric.kind} card has no field {field}; it has {', '.join(schemas)}",
+                )
     if rubric.criteria:
         yield from _find_tier_faults(rubric.tiers)
 
@@ -161,8 +164,9 @@ def _find_unfit_rules(
         if rule.test == "at_least" and not countable:
             yield describe_fault(f"{key}[{n}].at_least", f"{field} is no number and no list")
         if rule.test == "otherwise" and rule is not criterion.rules[-1]:
-            last = "expected the last rule: the next one can never hold"
-            yield describe_fault(f"{key}[{n}].otherwise", last)
+            yield describe_fault(
+                f"{key}[{n}].otherwise", "expected the last rule: the next one can never hold"
+            )
 
 
 def _find_tier_faults(tiers: Sequence[Tier]) -> Iterator[str]:
@@ -174,8 +178,9 @@ def _find_tier_faults(tiers: Sequence[Tier]) -> Iterator[str]:
             yield describe_fault(key, "expected the fewest points of this tier, got null")
             return
         if tier.start >= previous:
-            falling = f"expected less than {previous}, got {tier.start}: the best tier is first"
-            yield describe_fault(key, falling)
+            yield describe_fault(
+                key, f"expected less than {previous}, got {tier.start}: the best tier is first"
+            )
         previous = tier.start
     if previous != 0:
         yield describe_fault(key, f"expected 0 in the last tier, got {previous}")

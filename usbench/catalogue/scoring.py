@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from usbench.catalogue.cards import Card, Field, Kind
+from usbench.catalogue.cards import Card, Field, Kind, list_entries
 from usbench.catalogue.rubrics import Criterion, PointRule, Rubric
 from usbench.errors import ConfigError, DataError
 
@@ -61,8 +61,14 @@ def score(card: Card, rubric: Rubric) -> Score:
     parts = tuple(score_criterion(card, criterion) for criterion in rubric.criteria)
     low = sum(part.low for part in parts)
     high = sum(part.high for part in parts)
-    tiers = (find_tier(rubric, low), find_tier(rubric, high))
-    return Score(rubric.name, low, high, rubric.maximum, tiers, parts)
+    return Score(
+        rubric.name,
+        low,
+        high,
+        rubric.maximum,
+        (find_tier(rubric, low), find_tier(rubric, high)),
+        parts,
+    )
 
 
 def require_criteria(rubric: Rubric) -> None:
@@ -81,12 +87,13 @@ def score_criterion(card: Card, criterion: Criterion) -> Part:
     values = [_score_field(card.fields.get(name), name, criterion) for name in criterion.fields]
     lows, highs, _ = zip(*values, strict=True)
     low, high = max(lows), max(highs)
-    reasons = []
-    for field_low, field_high, reason in values:
-        if field_low == low or field_high == high > low:
-            reasons.append(reason)
     return Part(
-        criterion.name, criterion.description, low, high, criterion.maximum, "; ".join(reasons)
+        criterion.name,
+        criterion.description,
+        low,
+        high,
+        criterion.maximum,
+        "; ".join(why for least, most, why in values if least == low or most == high > low),
     )
 
 
@@ -110,20 +117,23 @@ def _score_field(field: Field | None, name: str, criterion: Criterion) -> tuple[
 
 def rule_holds(rule: PointRule, value: Any) -> bool:
     """Whether a rule holds for a known value; of a list any entry will do, or its length."""
-    if rule.test in ("stated", "otherwise"):
-        return True
-    entries = value if isinstance(value, list) else [value]
-    if rule.test == "at_least":
-        return bool((len(entries) if isinstance(value, list) else value) >= rule.value)
-    return any(entry in rule.accepted for entry in entries)
+    match rule.test:
+        case "stated" | "otherwise":
+            return True
+        case "at_least":
+            return bool((len(value) if isinstance(value, list) else value) >= rule.value)
+    return any(map(rule.accepted.__contains__, list_entries(value)))
 
 
 def _format_tested(value: object, rule: PointRule | None) -> str:
     """Format a value as the rule sees it: a list that is counted is its length."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) if rule and rule.accepted else str(len(value))
-    if rule is not None and rule.test == "stated":
-        return "stated"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(str, value)) if rule and rule.accepted else str(len(value))
+        case _ if rule is not None and rule.test == "stated":
+            return "stated"
+        case int():
+            return f"{value:,}"
+    return str(value)

@@ -52,15 +52,18 @@ CSV_COLUMNS = (
 
 def format_value(value: object) -> str:
     """Format a field's value: yes or no, 12,468, a; b; c."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return "; ".join(map(format_value, value)) or "none"
-    if isinstance(value, dict):
-        return _format_entry(value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case list():
+            return "; ".join(map(format_value, value)) or "none"
+        case dict():
+            return _format_entry(value)
+    return str(value)
 
 
 def _format_entry(value: JsonObject) -> str:
@@ -85,11 +88,8 @@ def format_field(name: str, field: Field | None) -> str:
 
 def format_amount(card: Card) -> str:
     """Format how much there is: images, videos, or ? where neither is known."""
-    amounts = []
-    for kind in ("images", "videos"):
-        count = card.value(kind)
-        if count:
-            amounts.append(f"{count:,} {kind}")
+    counts = {kind: card.value(kind) for kind in ("images", "videos")}
+    amounts = [f"{count:,} {kind}" for kind, count in counts.items() if count]
     return ", ".join(amounts) or "?"
 
 
@@ -105,10 +105,11 @@ def format_tier(card_score: Score) -> str:
 
 
 def _format_test(rule: PointRule) -> str:
-    if rule.test == "at_least":
-        return f"≥ {rule.value:,g}"
-    if rule.test in ("stated", "otherwise"):
-        return rule.test
+    match rule.test:
+        case "at_least":
+            return f"≥ {rule.value:,g}"
+        case "stated" | "otherwise":
+            return rule.test
     return " or ".join(map(format_value, rule.accepted))
 
 
@@ -192,11 +193,9 @@ def _format_points_table(cards: Sequence[Card], scores: Sequence[Score]) -> str:
 def _format_rubric(rubric: Rubric) -> str:
     rows = []
     for criterion in rubric.criteria:
-        fields = ", ".join(criterion.fields)
         rules = "; ".join(f"{_format_test(rule)}: {rule.points:g}" for rule in criterion.rules)
-        rows.append(
-            (criterion.name, f"{criterion.maximum:g}", criterion.description, fields, rules)
-        )
+        question, fields = criterion.description, ", ".join(criterion.fields)
+        rows.append((criterion.name, f"{criterion.maximum:g}", question, fields, rules))
     table = format_grid(("criterion", "points", "question", "field", "worth"), rows)
     tiers = ", ".join(f"{tier.name} from {tier.start or 0:g}" for tier in rubric.tiers)
     return f"{table}\nTiers: {tiers} points.\n"
@@ -206,8 +205,7 @@ def _format_card(card: Card) -> str:
     rows = []
     for name in fields_of(card.kind):
         field = card.fields.get(name)
-        has_value = field is not None and field.value is not None
-        origin = (field.source, field.verified) if field and has_value else ("", "")
+        origin = (field.source, field.verified) if field and field.value is not None else ("", "")
         rows.append((name, format_field(name, field), *origin))
     table = format_grid(("field", "value", "source", "verified"), rows)
     return f"### {card.name} (`{card.id}`)\n\n{table}"
@@ -231,9 +229,8 @@ def format_csv(cards: Cards, rubrics: Mapping[str, Rubric]) -> str:
     text = io.StringIO()
     table = csv.DictWriter(text, CSV_COLUMNS, restval="", lineterminator="\n")
     table.writeheader()
-    for kind in KINDS:
-        for card in cards.of_kind(kind):
-            table.writerows(_csv_lines(card, score(card, rubrics[RUBRIC[kind]])))
+    for card in (*cards.datasets, *cards.models):
+        table.writerows(_csv_lines(card, score(card, rubrics[RUBRIC[card.kind]])))
     return text.getvalue()
 
 
@@ -246,16 +243,15 @@ def _csv_lines(card: Card, card_score: Score) -> Iterator[dict[str, object]]:
         "alsharid2025": card.row,
     }
     for name, field in card.fields.items():
-        line: dict[str, object] = {**about, "field": name, "unknown": field.unknown}
-        line["value"] = field.value if type(field.value) is int else format_value(field.value)
+        value = field.value if type(field.value) is int else format_value(field.value)
+        line: dict[str, object] = {**about, "field": name, "unknown": field.unknown, "value": value}
         if field.value is not None:
             line |= {"source": field.source, "verified": field.verified, "note": field.note}
         yield line
     rows: list[tuple[Score | Part, str, str, str]] = [
-        (card_score, "score", format_tier(card_score), "")
+        (card_score, "score", format_tier(card_score), ""),
+        *((part, f"score:{part.criterion}", "", part.why) for part in card_score.parts),
     ]
-    for part in card_score.parts:
-        rows.append((part, f"score:{part.criterion}", "", part.why))
     for worth, name, value, note in rows:
         yield {
             **about,

@@ -46,15 +46,14 @@ def match_archive(path: Path, archives: Sequence[RemoteFile]) -> RemoteFile | No
     by_name = {archive.name: archive for archive in reversed(archives)}
     match = by_size.get(size) or by_name.get(path.name)
     if match is None and archives:
-        names = ", ".join(map(_describe_archive, archives))
+        names = ", ".join(
+            f"{archive.name} ({archive.size:,} bytes)" if archive.size else archive.name
+            for archive in archives
+        )
         raise DataError(
             f"{path}: expected one of {names}, got another file of {size:,} bytes; fetch it again"
         )
     return match
-
-
-def _describe_archive(archive: RemoteFile) -> str:
-    return f"{archive.name} ({archive.size:,} bytes)" if archive.size else archive.name
 
 
 def unpack(path: Path, root: Path) -> list[Path]:
@@ -83,9 +82,9 @@ def unpack(path: Path, root: Path) -> list[Path]:
             f"{path}: expected a zip archive, got a damaged one ({damage}); fetch it again"
         ) from damage
     except OSError as error:
-        reason = error.strerror or error
         raise RunError(
-            f"{beside}: can't be written ({reason}); make room, and the same command goes on"
+            f"{beside}: can't be written ({error.strerror or error}); make room, "
+            "and the same command goes on"
         ) from error
     for top in tops:
         if (beside / top).exists():  # else a killed command has moved it already
@@ -111,9 +110,11 @@ def list_safe_members(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipIn
         if member.is_dir() or set(PurePosixPath(member.filename).parts) & set(JUNK):
             continue
         name = member.filename.casefold()
-        fault = find_fault(member)
-        if name in members:
-            fault = "two members of one name (but for upper and lower case)"
+        fault = (
+            "two members of one name (but for upper and lower case)"
+            if name in members
+            else find_fault(member)
+        )
         if fault:
             raise DataError(
                 f"{path}: expected files below its own folder, "
@@ -121,8 +122,7 @@ def list_safe_members(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipIn
             )
         members[name] = member
     total = sum(member.file_size for member in members.values())
-    ratio = total / max(1, path.stat().st_size)
-    if not members or total > MAX_BYTES or ratio > MAX_RATIO:
+    if not members or total > MAX_BYTES or total / max(1, path.stat().st_size) > MAX_RATIO:
         raise DataError(
             f"{path}: expected files of at most {MAX_RATIO} times its size, "
             f"got {len(members)} files of {total:,} bytes; not unpacked"
@@ -143,9 +143,7 @@ def find_fault(member: zipfile.ZipInfo) -> str | None:
         return "a path that leaves it"
     if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         return "a link or device"
-    if member.flag_bits & 1:
-        return "an encrypted file"
-    return None
+    return "an encrypted file" if member.flag_bits & 1 else None
 
 
 def write_members(

@@ -89,23 +89,23 @@ class DatasetConfig:
         where = f"dataset={config.name}"
         if not isinstance(config.views, Mapping):
             raise ConfigError(f"{where}: expected views by task, got {config.views!r}")
-        views = {}
-        for task, view in config.views.items():
-            views[task] = read_config(ViewConfig, view, f"{where}: views.{task}")
-        leakage = config.leakage or None
+        views = {
+            task: read_config(ViewConfig, view, f"{where}: views.{task}")
+            for task, view in config.views.items()
+        }
         return replace(
             config,
             views=views,
             split=read_config(SplitConfig, config.split, f"{where}: split"),
-            leakage=leakage and read_config(LeakageConfig, leakage, f"{where}: leakage"),
+            leakage=read_config(LeakageConfig, config.leakage, f"{where}: leakage")
+            if config.leakage
+            else None,
             options={key: node[key] for key in node if key not in {*names, *NOT_OURS}},
         )
 
     def to_mapping(self) -> JsonObject:
         """The YAML again, without keys that have their default."""
-        content = stated_fields(self)
-        content.pop("options", None)
-        return {**content, **self.options}
+        return {**stated_fields(replace(self, options={})), **self.options}
 
     def without_release(self) -> DatasetConfig:
         """The dataset without what holds for the real images only: leakage, near-duplicates."""
@@ -114,9 +114,8 @@ class DatasetConfig:
     def with_classes(self, task: Task, classes: Iterable[str]) -> DatasetConfig:
         """The dataset with the classes that the release names, where the YAML leaves them to it."""
         view = self.views[task]
-        if view.classes:
-            return self
-        return replace(self, views={**self.views, task: replace(view, classes=tuple(classes))})
+        views = {**self.views, task: replace(view, classes=view.classes or tuple(classes))}
+        return replace(self, views=views)
 
 
 Config = TypeVar("Config", DatasetConfig, ViewConfig, SplitConfig, LeakageConfig)
@@ -138,8 +137,7 @@ def read_config(cls: type[Config], node: object, where: str) -> Config:
             nearest = difflib.get_close_matches(str(key), names, 1, cutoff=0)[0]
             raise ConfigError(f"{where}: unknown key {key!r}; did you mean {nearest!r}?")
     for item in fields(cls):
-        required = item.default is item.default_factory is MISSING
-        if required and node.get(item.name) is None:
+        if item.default is item.default_factory is MISSING and node.get(item.name) is None:
             raise ConfigError(f"{where}: expected a key {item.name!r}, got none")
     return cls(**{key: to_tuples(value) for key, value in node.items() if value is not None})
 

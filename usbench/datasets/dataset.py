@@ -69,8 +69,11 @@ class Dataset:
                 raise ConfigError(
                     f"{self.name}: expected some of {', '.join(available)}, got {name!r}"
                 )
-        indices = tuple(map(available.index, classes))
-        return replace(self, classes=tuple(classes), class_indices=indices)
+        return replace(
+            self,
+            classes=tuple(classes),
+            class_indices=tuple(map(available.index, classes)),
+        )
 
     def samples(self, split: Split) -> Samples:
         """The split's samples, in order of id, each read from disk when it is asked for."""
@@ -133,8 +136,9 @@ class Samples(Sequence[Sample]):
         """Every sample without its pixels, in order; of an image only the header is read."""
         for record in self.records:
             size = image.read_size(self.dataset.root / record.image)
-            target = self.target(record, size)
-            yield ScoringCase(record.id, record.group, size, target, record.mm_per_px)
+            yield ScoringCase(
+                record.id, record.group, size, self.target(record, size), record.mm_per_px
+            )
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """The images alone, in order: what a model may see of a test set."""
@@ -144,13 +148,16 @@ class Samples(Sequence[Sample]):
 def select_classes(target: Target, indices: Sequence[int]) -> Target:
     """Take some of a target's classes only, in that order."""
     chosen = list(indices)
-    if isinstance(target, Boxes):
-        selected = np.isin(target.labels, chosen)
-        labels = list(map(chosen.index, target.labels[selected].tolist()))
-        return Boxes(target.xyxy[selected], np.array(labels, np.int64))
-    if isinstance(target, Masks):
-        known = None if target.known is None else target.known[chosen]
-        return Masks(target.planes[chosen], known=known)
+    match target:
+        case Boxes():
+            selected = np.isin(target.labels, chosen)
+            labels = list(map(chosen.index, target.labels[selected].tolist()))
+            return Boxes(target.xyxy[selected], np.array(labels, np.int64))
+        case Masks():
+            return Masks(
+                target.planes[chosen],
+                known=None if target.known is None else target.known[chosen],
+            )
     return Landmarks(tuple(target.paths[n] for n in chosen), target.state[chosen])
 
 
@@ -169,8 +176,7 @@ def require_fit(target: Target, size: tuple[int, int], label: Path, picture: Pat
         )
     if isinstance(target, Boxes) and len(target.xyxy):
         height, width = size
-        low = target.xyxy.min(axis=0)
-        high = target.xyxy.max(axis=0)
+        low, high = target.xyxy.min(axis=0), target.xyxy.max(axis=0)
         if low[0] < 0 or low[1] < 0 or high[2] > width or high[3] > height:
             raise DataError(
                 f"{label}: expected boxes inside {picture.name} ({width}×{height}), got one outside"
@@ -207,9 +213,10 @@ def open_view(
             f"{root}: expected the release of {name} here, found no such folder; "
             "see its entry in the README"
         )
-    indexed = tuple(layout.index(root))
-    opened = Dataset(name, task, layout.classes, view.exclusive, layout, root, {}, indexed=indexed)
-    return opened.with_fold(split, fold)
+    indexed = tuple(layout.index(root))  # before `classes`, which it may set
+    return Dataset(
+        name, task, layout.classes, view.exclusive, layout, root, {}, indexed=indexed
+    ).with_fold(split, fold)
 
 
 def file_fingerprint(dataset: Dataset, cache: Path) -> str:
@@ -224,9 +231,7 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
     files = [("shared\t", name) for name in dataset.layout.shared_files(dataset.root)]
     for record in itertools.chain(*dataset.records.values()):
         owner = f"{record.split}\t{record.group}"
-        files.append((owner, record.image))
-        if record.label is not None:
-            files.append((owner, record.label))
+        files += [(owner, name) for name in (record.image, record.label) if name is not None]
     states = {name: file_state(dataset.root / name) for _, name in files}
     # many records may share one label file
     unread = {state: name for name, state in states.items() if state not in hashes}

@@ -18,5 +18,4 @@ def fit_size(side: int, native: tuple[int, int]) -> list[int]:
         Two multiples of 32.
     """
     ratio = math.sqrt(native[0] / native[1])
-    lengths = (side * ratio, side / ratio)
-    return [max(MULTIPLE, round(length / MULTIPLE) * MULTIPLE) for length in lengths]
+    return [max(1, round(length / MULTIPLE)) * MULTIPLE for length in (side * ratio, side / ratio)]

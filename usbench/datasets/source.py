@@ -100,15 +100,23 @@ def phantom_spec(dataset: DatasetConfig) -> phantom.PhantomSpec:
 
 def phantom_fingerprint(dataset: DatasetConfig, task: Task, fold: int | None) -> str:
     """sha256 of the generator's version, its parameters and the view that is written."""
-    spec, split = asdict(phantom_spec(dataset)), stated_fields(dataset.split)
-    facts = [phantom.VERSION, spec, dataset.name, task, fold, split]
+    facts = [
+        phantom.VERSION,
+        asdict(phantom_spec(dataset)),
+        dataset.name,
+        task,
+        fold,
+        stated_fields(dataset.split),
+    ]
     return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
 
 def ensure_phantom(dataset: DatasetConfig, task: Task, runs: Path) -> Path:
     """The phantom's folder below runs, written whole or not at all in the release's own format."""
-    layout = canonical_json(to_plain(dataset.views[task].layout))  # one dataset may have several
-    parameters = phantom_fingerprint(dataset, task, None) + layout
+    # One dataset may have several layouts.
+    parameters = phantom_fingerprint(dataset, task, None) + canonical_json(
+        to_plain(dataset.views[task].layout)
+    )
     name = f"{dataset.name}-{task}-{hashlib.sha256(parameters.encode()).hexdigest()[:12]}"
     folder = runs / "phantoms" / name
     if folder.is_dir():
@@ -135,17 +143,17 @@ def write_phantom(dataset: DatasetConfig, task: Task, folder: Path) -> None:
     if not dataset.views[task].classes:
         dataset = dataset.with_classes(task, phantom.scene_classes(spec, task))
     layout = build_layout(dataset, task, phantom=True)
-    written_as: Task = layout.written_as or task
     images = sum(spec.counts.values())
     say(f"writing a phantom of {dataset.name} ({task}, {images} images) in its release's format")
     try:
         folder.mkdir(parents=True)
-        layout.write(folder, track(phantom.draw_samples(spec, written_as), "phantom", images))
+        samples = phantom.draw_samples(spec, layout.written_as or task)
+        layout.write(folder, track(samples, "phantom", images))
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
-            reason = error.strerror or error
             raise RunError(
-                f"{folder}: can't be written ({reason}); check the folders above and free space"
+                f"{folder}: can't be written ({error.strerror or error}); check the folders above "
+                "and free space"
             ) from error
         raise

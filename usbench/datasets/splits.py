@@ -59,27 +59,28 @@ def assign_splits(
     if fold is not None:
         if not folds:
             raise ConfigError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
-        if gap is not None:
-            return split_runs(records, runs_by_fold(folds, fold), gap)
-        return split_k_fold(records, folds, fold, name, split.stratify)
+        return (
+            split_k_fold(records, folds, fold, name, split.stratify)
+            if gap is None
+            else split_runs(records, runs_by_fold(folds, fold), gap)
+        )
     if split.test_only:
         return [replace(record, split="test") for record in records]
     if shares:
         require_shares(shares, records, name)
-        if gap is not None:
-            return split_runs(records, runs_by_shares(shares), gap)
-        return split_by_shares(records, shares, name, split.stratify)
-    if split.val_share:
-        return hold_out(records, split.val_share, name)
-    return records
+        return (
+            split_by_shares(records, shares, name, split.stratify)
+            if gap is None
+            else split_runs(records, runs_by_shares(shares), gap)
+        )
+    return hold_out(records, split.val_share, name) if split.val_share else records
 
 
 def require_shares(shares: Mapping[str, float], records: Sequence[Record], name: str) -> None:
     """Raise ConfigError for shares that leave no training data, or for a release with a split."""
-    numbers = {type(share) for share in shares.values()} <= {int, float}
     if (
         shares.keys() != {"val", "test"}
-        or not numbers
+        or not {int, float}.issuperset(map(type, shares.values()))
         or min(shares.values()) <= 0
         or sum(shares.values()) >= 1
     ):
@@ -118,8 +119,9 @@ def find_crossing_groups(
     divided: Mapping[Split, Sequence[Record]], first: Split, second: Split
 ) -> set[str]:
     """Groups that lie in both splits."""
-    groups = {record.group for record in divided[first]}
-    return groups & {record.group for record in divided[second]}
+    return {record.group for record in divided[first]}.intersection(
+        record.group for record in divided[second]
+    )
 
 
 # ---- the rules
@@ -144,11 +146,12 @@ def hold_out(records: Sequence[Record], share: float, salt: str) -> list[Record]
     sizes = Counter(record.group for record in records if record.split == "train")
     groups = order_by_hash(sizes.keys() - tested, salt)
     chosen = set(groups[: count_groups(groups, sizes, share * sizes.total())])
-    divided = []
-    for record in records:
-        moves = record.split == "train" and record.group in chosen
-        divided.append(replace(record, split="val") if moves else record)
-    return divided
+    return [
+        replace(record, split="val")
+        if record.split == "train" and record.group in chosen
+        else record
+        for record in records
+    ]
 
 
 def split_by_shares(
@@ -182,8 +185,7 @@ def group_strata(records: Sequence[Record], attribute: str | None) -> dict[str, 
     A group counts with its first record. Without an attribute all groups are one stratum.
     """
     strata: defaultdict[str, set[str]] = defaultdict(set)
-    first_records = {record.group: record for record in reversed(records)}
-    for group, record in first_records.items():
+    for group, record in {record.group: record for record in reversed(records)}.items():
         strata[record.attributes.get(attribute, "") if attribute else ""].add(group)
     return dict(sorted(strata.items()))
 
@@ -241,9 +243,8 @@ def split_k_fold(
 ) -> list[Record]:
     """Divide groups into folds, stratum by stratum: this one tests, the next is validation."""
     names = splits_of_folds(folds, fold)
-    order: list[str] = []
-    for groups in group_strata(records, stratify).values():
-        order += order_by_hash(groups, salt)
+    strata = group_strata(records, stratify).values()
+    order = itertools.chain(*(order_by_hash(groups, salt) for groups in strata))
     split_of = {group: names.get(n % folds, "train") for n, group in enumerate(order)}
     return [replace(record, split=split_of[record.group]) for record in records]
 

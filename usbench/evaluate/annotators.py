@@ -112,10 +112,9 @@ def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolS
     resampled = resample_means(values, draws)
     per_class = dict(protocol.per_class)
     for c, name in enumerate(scorer.classes):
-        count = int(both[:, c].sum())
         figure = Figure.of(
             float(mean_defined(values[:, c])),
-            count,
+            int(both[:, c].sum()),
             "no image where both have drawn it",
             resampled[:, c],
             draws,
@@ -140,13 +139,12 @@ def agreement_result(
         f"{scores.protocol.description}; annotator 1 as the truth, 2 as the prediction; "
         f"a class that isn't drawn is {undrawn}"
     )
-    identity = f"{fingerprint}\n{agreement.sha256}"
     facts = new_result("cpu")(
         dataset=dataset.name,
         task="segment",
         origin="human",
         model=NAME,
-        run_id=hashlib.sha256(identity.encode()).hexdigest()[:12],
+        run_id=hashlib.sha256(f"{fingerprint}\n{agreement.sha256}".encode()).hexdigest()[:12],
         data=Data(
             fingerprint,
             {"test": images},

@@ -56,19 +56,20 @@ def fit_baselines(train: Iterable[Sample], task: Task, exclusive: bool) -> dict[
     }
     if task == "landmark":
         landmarks = average_landmarks(train)
-        baselines["prior"] = lambda sample: to_pixels(landmarks, image_size(sample))
-        baselines["centre"] = predict_nothing
-        return baselines
+        return baselines | {
+            "prior": lambda sample: to_pixels(landmarks, image_size(sample)),
+            "centre": predict_nothing,
+        }
     if task == "segment":
         maps = average_masks(train)
-        baselines["prior"] = lambda sample: prior_masks(maps, image_size(sample), exclusive)
-        baselines["mean"] = lambda sample: Masks(stretch(maps, image_size(sample)) > 0.5)
+        baselines |= {
+            "prior": lambda sample: prior_masks(maps, image_size(sample), exclusive),
+            "mean": lambda sample: Masks(stretch(maps, image_size(sample)) > 0.5),
+        }
     else:
         boxes = average_boxes(train)
         baselines["prior"] = lambda sample: to_pixels(boxes, image_size(sample))
-    baselines["full"] = predict_everything
-    baselines["blank"] = predict_nothing
-    return baselines
+    return baselines | {"full": predict_everything, "blank": predict_nothing}
 
 
 def f32(*values: float) -> NDArray[np.float32]:
@@ -112,8 +113,9 @@ def predict_shuffled(samples: Sequence[Sample]) -> Iterator[Target]:
         if other is None:
             yield predict_nothing(sample)
         else:
-            fractions = to_fractions(as_prediction(other.target), image_size(other))
-            yield to_pixels(fractions, image_size(sample))
+            yield to_pixels(
+                to_fractions(as_prediction(other.target), image_size(other)), image_size(sample)
+            )
 
 
 def next_group(samples: Sequence[Sample], n: int) -> Sample | None:
@@ -131,8 +133,11 @@ def predict_everything(sample: Sample) -> Target:
         return Masks(planes, np.ones(len(planes), np.float32))
     assert isinstance(sample.target, Boxes)
     labels = np.unique(sample.target.labels)
-    boxes = np.tile(f32(0, 0, width, height), (len(labels), 1))
-    return Boxes(boxes, labels, np.ones(len(labels), np.float32))
+    return Boxes(
+        np.tile(f32(0, 0, width, height), (len(labels), 1)),
+        labels,
+        np.ones(len(labels), np.float32),
+    )
 
 
 def predict_nothing(sample: Sample) -> Target:
@@ -198,9 +203,8 @@ def average_boxes(train: Iterable[Sample]) -> Boxes:
             corners[label].append(box)
         images_with.update(set(target.labels.tolist()))
     labels = sorted(corners)
-    boxes = [np.mean(corners[label], axis=0) for label in labels]
     return Boxes(
-        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array([np.mean(corners[label], axis=0) for label in labels], np.float32).reshape(-1, 4),
         np.array(labels, np.int64),
         np.array([images_with[label] / count for label in labels], np.float32),
     )
@@ -243,8 +247,7 @@ def resample_curve(path: NDArray[np.float32]) -> NDArray[np.float64]:
     """A curve at 33 places, evenly along it."""
     line = curve_through(path)
     at = np.linspace(0, len(line) - 1, KNOTS)
-    columns = [np.interp(at, np.arange(len(line)), line[:, axis]) for axis in (0, 1)]
-    return np.stack(columns, axis=1)
+    return np.stack([np.interp(at, np.arange(len(line)), line[:, axis]) for axis in (0, 1)], axis=1)
 
 
 # ---- between images of different size

@@ -75,13 +75,15 @@ def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> In
     are_masks = all(result.counts is not None for part in results.values() for result in part)
     cases, missing = match_cases(known.images, results, prediction_file, strict)
     sizes = [known.images[case].size for case in cases]
-    targets, predictions = [], []
-    for case, size in zip(cases, sizes, strict=True):
-        targets.append(target_objects(known, case, numbers, are_masks))
-        predictions.append(predicted_objects(results.get(case, []), size, are_masks))
+    targets = [target_objects(known, case, numbers, are_masks) for case in cases]
+    predictions = [
+        predicted_objects(results.get(case, []), known.images[case].size, are_masks)
+        for case in cases
+    ]
     crowd = np.concatenate([part.crowd for part in targets])
-    scores = np.concatenate([part.scores for part in predictions])
-    all_predictions = PredictedObjects(*join(predictions), scores)
+    all_predictions = PredictedObjects(
+        *join(predictions), np.concatenate([part.scores for part in predictions])
+    )
     best = keep_best(all_predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
     return Instances(
         tuple(numbers),
@@ -223,8 +225,9 @@ def score_instances(instances: Instances, group: re.Pattern[str] | None) -> Scor
         PROTOCOL.areas,
     )
     scores, per_class = box_protocols.box_figures(PROTOCOL, matches, instances.classes, draws)
-    perfect = match_targets(instances.targets, size)
-    target_score, _ = box_protocols.box_figures(PROTOCOL, perfect, instances.classes)
+    target_score, _ = box_protocols.box_figures(
+        PROTOCOL, match_targets(instances.targets, size), instances.classes
+    )
     kind = "; of masks (run lengths)" if instances.are_masks else ""
     protocol = ProtocolScores(
         PROTOCOL.name,

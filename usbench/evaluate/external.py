@@ -83,9 +83,8 @@ def read_external(
     names = list(map(stem_of, samples.records))
     check_format(path, dataset, names)
     if dataset.task == "landmark":
-        entries = {}
-        for image_name, entry in unity_predictions.read_unity_predictions(path).items():
-            entries[Path(image_name).stem] = entry
+        by_image = unity_predictions.read_unity_predictions(path)
+        entries = {Path(image_name).stem: entry for image_name, entry in by_image.items()}
         _, missing = match_cases(names, entries, path, strict=True)
         landmarks = (
             unity_predictions.parse_prediction(entries[name], dataset.classes, f"{path}: {name}")
@@ -100,19 +99,19 @@ def read_external(
 
 def check_format(path: Path, dataset: Dataset, names: Sequence[str]) -> None:
     """Raise DataError where the task's usual format can't hold predictions of these images."""
-    if len(set(names)) < len(names):
-        raise DataError(
-            f"{path}: images of the test split share a name; write predictions-test.json as a "
-            "run does"
-        )
-    if dataset.task == "segment" and not dataset.exclusive:
-        raise DataError(
-            f"{path}: the classes of {dataset.name} overlap, which an index PNG can't hold; write "
-            "predictions-test.json and images-test.json as a run does (COCO results with run "
-            "lengths)"
-        )
-    if not path.exists():
-        raise DataError(f"{path}: expected {FORMATS[dataset.task]}, got nothing")
+    shared_name = "images of the test split share a name; write predictions-test.json as a run does"
+    overlap = (
+        f"the classes of {dataset.name} overlap, which an index PNG can't hold; write "
+        "predictions-test.json and images-test.json as a run does (COCO results with run lengths)"
+    )
+    faults = {
+        shared_name: len(set(names)) < len(names),
+        overlap: dataset.task == "segment" and not dataset.exclusive,
+        f"expected {FORMATS[dataset.task]}, got nothing": not path.exists(),
+    }
+    for fault, is_there in faults.items():
+        if is_there:
+            raise DataError(f"{path}: {fault}")
 
 
 def stem_of(record: Record) -> str:

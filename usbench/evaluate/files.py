@@ -159,9 +159,11 @@ def pair_masks(
         if ignore is not None:
             prediction = np.where(index == ignore, 0, prediction).astype(np.uint8)
             index = np.where(index == ignore, 0, index).astype(np.uint8)
-        planes = label_png.index_to_planes(index, len(classes))
-        predicted = label_png.index_to_planes(prediction, len(classes))
-        return (index.shape[0], index.shape[1]), Masks(planes), Masks(predicted)
+        return (
+            (index.shape[0], index.shape[1]),
+            Masks(label_png.index_to_planes(index, len(classes))),
+            Masks(label_png.index_to_planes(prediction, len(classes))),
+        )
 
     return Pairs("segment", tuple(classes), cases, missing, read)
 

@@ -68,10 +68,11 @@ def rebuild_config(
     drawn = config.phantom and result.data.fingerprint == source.phantom_fingerprint(
         config.dataset, config.task, config.fold
     )
-    if drawn:
-        root = source.ensure_phantom(config.dataset, config.task, config.runs)
-    else:
-        root = find_release(config, data)
+    root = (
+        source.ensure_phantom(config.dataset, config.task, config.runs)
+        if drawn
+        else find_release(config, data)
+    )
     config = replace(config, root=root)
     present = fingerprint(config, config.open_dataset(), drawn)
     if present != result.data.fingerprint:
@@ -145,10 +146,9 @@ def compare(old: Result, new: Result) -> Reproduction:
         verdict = "identical"
     elif is_inside(now.get(old.primary.name), old.scores[old.primary.name]):
         verdict = "within the interval"
-    changed = {}
-    for name, value in before.items():
-        if value != now.get(name):
-            changed[name] = (value, now.get(name))
+    changed = {
+        name: (value, now.get(name)) for name, value in before.items() if value != now.get(name)
+    }
     return Reproduction(verdict, changed, tuple(differences(old, new)))
 
 
@@ -171,8 +171,9 @@ def differences(old: Result, new: Result) -> Iterator[str]:
     ]
     before, after = old.machine.packages, new.machine.packages
     for package in sorted({*before, *after}):
-        was = before.get(package, "not in the result")
-        pairs.append((package, was, after.get(package, "not installed")))
+        pairs.append(
+            (package, before.get(package, "not in the result"), after.get(package, "not installed"))
+        )
     pairs += [
         ("code version", old.code.version, new.code.version),
         ("code commit", old.code.commit, new.code.commit),

@@ -132,8 +132,7 @@ def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
     """
     run = open_stored_run(result, runs)
     config, scores = with_current_notes(run.config), run.score()
-    redistribute = config.dataset.redistribute
-    cases = store.hash_case_ids(scores.cases, redistribute, config.dataset.name)
+    cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, config.dataset.name)
     return build_result(result, reported_scores(config, run.dataset, scores)), cases
 
 
@@ -161,8 +160,10 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         assert clean is not None  # the result decides, not the rows
         scores = scoring.add_leak_free(scores, clean.protocol.scores)
     assert result.primary is not None  # it has a case table
-    folders = {"root": "", "runs": "", "results": ""}  # unknown here
-    config = RunConfig.from_mapping(result.config, **folders, tracking="none", debug=False)
+    # the folders are unknown here
+    config = RunConfig.from_mapping(
+        result.config, root="", runs="", results="", tracking="none", debug=False
+    )
     config = with_current_notes(config)
     new = report_scores(
         scores,
@@ -170,13 +171,10 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         len({row["group"] for row in rows}),
         run_protocol_description(config, scores.protocol.description),
     )
-    first = merge_protocols(result.protocol, new.protocols[0])
-    others = {}
-    for protocol in (*result.protocols[1:], *new.protocols[1:]):
-        others[protocol.name] = protocol
+    others = {protocol.name: protocol for protocol in (*result.protocols[1:], *new.protocols[1:])}
     cases = [{name: value or None for name, value in row.items()} for row in rows]
-    merged = replace(new, protocols=(first, *others.values()))
-    return build_result(result, merged), cases
+    first = merge_protocols(result.protocol, new.protocols[0])
+    return build_result(result, replace(new, protocols=(first, *others.values()))), cases
 
 
 def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scores | None:
@@ -184,10 +182,8 @@ def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scor
     classes = result.config["dataset"]["views"][result.task]["classes"]
     name, version = result.protocol.name, result.protocol.version
     if result.task == "segment":
-        native = []
-        for scores in result.protocols:
-            if scores.name in MASK_PROTOCOLS and MASK_PROTOCOLS[scores.name].is_native:
-                native.append(scores.name)
+        all_native = {rule.name for rule in MASK_PROTOCOLS.values() if rule.is_native}
+        native = [scores.name for scores in result.protocols if scores.name in all_native]
         return segment_scorer.from_cases(rows, classes, native) if name in native else None
     if name == COCO and version >= BOX_PROTOCOLS[name].matched_since:
         return detect_scorer.from_cases(rows, classes)
@@ -213,8 +209,9 @@ def with_current_notes(config: RunConfig) -> RunConfig:
     """
     path = conf_dir() / "dataset" / f"{config.dataset.name}.yaml"
     facts = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-    unknown_groups = facts.get("unknown_groups")
-    return replace(config, dataset=replace(config.dataset, unknown_groups=unknown_groups))
+    return replace(
+        config, dataset=replace(config.dataset, unknown_groups=facts.get("unknown_groups"))
+    )
 
 
 # ---- a folder of results
@@ -263,7 +260,7 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
 def is_outdated(result: Result) -> bool:
     """Whether a protocol has a newer version than the one that the result was scored by."""
     rules = {**MASK_PROTOCOLS, **BOX_PROTOCOLS}
-    for scores in result.protocols:
-        if scores.name in rules and rules[scores.name].version > scores.version:
-            return True
-    return False
+    return any(
+        scores.name in rules and rules[scores.name].version > scores.version
+        for scores in result.protocols
+    )

@@ -8,15 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import cast
 
 import numpy as np
 
 from usbench.datasets.dataset import Dataset, Samples
 from usbench.evaluate import baselines
 from usbench.io.console import track
-from usbench.metrics.box_protocols import BOX_PROTOCOLS
-from usbench.metrics.landmark_scorer import RADIAL
-from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.metrics import box_protocols, landmark_scorer, mask_protocols
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
 from usbench.results.build import build_result
@@ -27,9 +26,9 @@ from usbench.runner.facts import facts_without_run, image_counts, reported_score
 from usbench.types import SEEN, Landmarks, Masks, Sample, Target, Task
 
 PROTOCOLS: Mapping[Task, tuple[str, ...]] = {
-    "segment": tuple(MASK_PROTOCOLS),
-    "detect": tuple(BOX_PROTOCOLS),
-    "landmark": (RADIAL.name,),
+    "segment": tuple(mask_protocols.MASK_PROTOCOLS),
+    "detect": tuple(box_protocols.BOX_PROTOCOLS),
+    "landmark": (landmark_scorer.RADIAL.name,),
 }
 TOLERANCE = 1e-6  # to a score that is known
 MARGIN = 0.01  # what a wrong prediction must lose at least (of the mean error: px)
@@ -50,28 +49,24 @@ class Check:
 def check_baselines(config: RunConfig, dataset: Dataset) -> Iterator[Check]:
     """Score every baseline of the task on the test split, under every protocol that fits."""
     train, test = dataset.samples("train"), dataset.samples("test")
-    tracked = track(train, "averaging the training targets", len(train))
-    predict = baselines.fit_baselines(tracked, dataset.task, dataset.exclusive)
+    predict = baselines.fit_baselines(
+        track(train, "averaging the training targets", len(train)), dataset.task, dataset.exclusive
+    )
     node = every_protocol(config.metric, dataset.task)
     known, primary = known_scores(test), str(config.metric["primary"])
     for name in baselines.NAMES[dataset.task]:
         predictions = (
             baselines.predict_shuffled(test) if name == "shuffled" else map(predict[name], test)
         )
-        scores = score_predictions(node, test, predictions, name)
-        yield check_scores(name, scores, primary, known.get(name))
+        yield check_scores(
+            name, score_predictions(node, test, predictions, name), primary, known.get(name)
+        )
 
 
 def every_protocol(metric: Mapping[str, object], task: Task) -> dict[str, object]:
     """The metric with its own protocols first, then all others of the task."""
-    named = map(str, as_sequence(metric["protocols"]))
+    named = cast(Sequence[str], metric["protocols"])
     return {**metric, "protocols": list(dict.fromkeys((*named, *PROTOCOLS[task])))}
-
-
-def as_sequence(value: object) -> Sequence[object]:
-    """A list of the configuration."""
-    assert isinstance(value, (list, tuple))
-    return value
 
 
 def score_predictions(
@@ -79,8 +74,7 @@ def score_predictions(
 ) -> Scores:
     """Score predictions that are made one at a time. label: of the progress bar."""
     scorer = scoring.make_scorer(metric, test.dataset.classes)
-    pairs = zip(test, predictions, strict=True)
-    for sample, prediction in track(pairs, label, len(test)):
+    for sample, prediction in track(zip(test, predictions, strict=True), label, len(test)):
         scorer.update(
             sample.id,
             sample.group,
@@ -122,9 +116,7 @@ def first_below_target(scores: Scores) -> str | None:
 
 def is_close(a: float | None, b: float | None) -> bool:
     """Whether two scores are equal but for rounding; both undefined counts as equal."""
-    if a is None or b is None:
-        return a is b
-    return abs(a - b) <= TOLERANCE
+    return a is b if a is None or b is None else abs(a - b) <= TOLERANCE
 
 
 # ---- scores that are known beforehand
@@ -178,7 +170,7 @@ def baseline_result(config: RunConfig, dataset: Dataset, check: Check) -> Result
     """A baseline's result: an unranked row of the leaderboard, under the dataset's protocols."""
     identity = f"{config.fingerprint}\n{config.task}\n{config.fold}\n{check.name}\n{VERSION}"
     run_id = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    named = len(as_sequence(config.metric["protocols"]))
+    named = len(cast(Sequence[str], config.metric["protocols"]))
     scores = replace(check.scores, protocols=check.scores.protocols[:named])
     facts = facts_without_run(config, image_counts(dataset), "baseline", check.name, run_id)
     return build_result(facts, reported_scores(config, dataset, scores))

@@ -21,12 +21,6 @@ from usbench.results.store import lower_is_better
 
 FEWEST_GROUPS, FEWEST_SEEDS = 6, 2
 TOLERANCE = 0.02  # δ where a dataset's YAML states none, for scores between 0 and 1
-NORMAL = 1.959963984540054
-
-
-def standard_error(low: float, high: float, groups: int) -> float:
-    """A score's standard error, from its 95 % bootstrap interval over so many groups."""
-    return (high - low) / (2 * NORMAL) * math.sqrt(groups / (groups - 1))
 
 
 def judge_agreement(
@@ -46,14 +40,16 @@ def judge_agreement(
         tolerance: δ; None where none is stated for such a score.
     """
     known = all_if_known(errors)
-    if tolerance is None:
-        return Agreement("can't tell", "no δ for a distance")
-    if groups < FEWEST_GROUPS:
-        return Agreement("can't tell", f"{groups} groups")
-    if len(values) < FEWEST_SEEDS:
-        return Agreement("can't tell", "1 seed" if len(values) == 1 else f"{len(values)} seeds")
-    if not known:
-        return Agreement("can't tell", "no interval")
+    obstacles = {
+        "no δ for a distance": tolerance is None,
+        f"{groups} groups": groups < FEWEST_GROUPS,
+        "1 seed" if len(values) == 1 else f"{len(values)} seeds": len(values) < FEWEST_SEEDS,
+        "no interval": not known,
+    }
+    for reason, is_there in obstacles.items():
+        if is_there:
+            return Agreement("can't tell", reason)
+    assert tolerance is not None
     mean = sum(values) / len(values)
     difference = mean - published
     cluster_variance = 2 * sum(error**2 for error in known) / len(known)
@@ -91,9 +87,7 @@ def find_marks(ours: Row, theirs: Row) -> tuple[str, ...]:
     return tuple(mark for mark, same in checks.items() if not same)
 
 
-def compare_with_published(
-    ours: Row, published: Sequence[Row], tolerance: float = TOLERANCE
-) -> Row:
+def compare_with_published(ours: Row, published: Sequence[Row], tolerance: float) -> Row:
     """Our row with its difference to the published row of the same model, or with what forbids one.
 
     Args:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import chain, filterfalse
 from operator import attrgetter
 
-from usbench.leaderboard.agreement import TOLERANCE, compare_with_published, standard_error
+from usbench.leaderboard.agreement import TOLERANCE, compare_with_published
 from usbench.leaderboard.published import DatasetSummary, Published
 from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore, mean_if_all
 from usbench.leaderboard.series import (
@@ -34,6 +34,8 @@ from usbench.results.result import Result
 from usbench.results.store import lower_is_better
 from usbench.types import Task
 
+NORMAL = 1.959963984540054  # the 97.5 % quantile of the normal distribution
+
 
 def build_rows(
     results: Sequence[Result], datasets: Sequence[DatasetSummary], pool: Pool = pool_nothing
@@ -45,14 +47,13 @@ def build_rows(
         datasets: with the published rows.
         pool: how folds are pooled (`pooling.pool_cases`).
     """
-    seeds = join_folds(filter(attrgetter("is_done"), results), pool)
-    ours = our_rows(group_by_series(seeds, results))
+    ours = our_rows(
+        group_by_series(join_folds(filter(attrgetter("is_done"), results), pool), results)
+    )
     newest: dict[str, int] = {}  # version of each protocol among our rows
-    reporting = set()
     for row in ours:
         newest[row.protocol] = max(newest.get(row.protocol, 0), row.version or 0)
-        if row.reporting:
-            reporting.add((row.dataset, row.task, row.protocol))
+    reporting = {(row.dataset, row.task, row.protocol) for row in ours if row.reporting}
     papers = defaultdict(list)
     for dataset in datasets:
         for published in dataset.published:
@@ -90,11 +91,9 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
     first, protocol = seeds[0], tables[0]
     result = first.result
     assert result.primary is not None, "a finished result has a primary score"
-    scores = {}
-    for name, figures in shared_entries([table.scores for table in tables]).items():
-        scores[name] = join_figures(figures)
-    declared = result.primary
-    primary = main_score(result.task, scores, declared.name)
+    shared_scores = shared_entries([table.scores for table in tables])
+    scores = dict(zip(shared_scores, map(join_figures, shared_scores.values()), strict=True))
+    primary = main_score(result.task, scores, result.primary.name)
     per_class = {}
     for label, classes in shared_entries([table.per_class for table in tables]).items():
         if all(primary in figures for figures in classes):
@@ -116,8 +115,8 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
         fold=result.fold,
         trained_on=result.trained_on,
         primary=primary,
-        higher_is_better=declared.higher_is_better
-        if primary == declared.name
+        higher_is_better=result.primary.higher_is_better
+        if primary == result.primary.name
         else not lower_is_better(primary),
         scores=scores,
         per_class=per_class,
@@ -158,10 +157,11 @@ def join_figures(seeds: Sequence[Figure]) -> RowScore:
 
 
 def figure_error(figure: Figure) -> float | None:
-    """The standard error over groups; None without an interval."""
+    """The standard error over groups, from the 95 % bootstrap interval; None without one."""
     if figure.low is None or figure.high is None or figure.groups is None:
         return None
-    return standard_error(figure.low, figure.high, figure.groups)
+    correction = math.sqrt(figure.groups / (figure.groups - 1))
+    return (figure.high - figure.low) / (2 * NORMAL) * correction
 
 
 def our_note(seed_result: SeedResult, protocol: ProtocolScores) -> str:
@@ -183,10 +183,11 @@ def published_row(dataset: DatasetSummary, published: Published, newest: Mapping
     """A row of a paper. newest: the newest version of each protocol of ours."""
     scores = {name: RowScore((float(value),)) for name, value in published.scores.items()}
     primary = main_score(published.task, scores)
-    per_class = {}
-    for label, values in published.per_class.items():
-        if primary in values:
-            per_class[label] = RowScore((float(values[primary]),))
+    per_class = {
+        label: RowScore((float(values[primary]),))
+        for label, values in published.per_class.items()
+        if primary in values
+    }
     return Row(
         dataset=dataset.name,
         task=published.task,
@@ -235,11 +236,6 @@ def row_order(row: Row) -> tuple[object, ...]:
     if row.value is not None:
         loss = -row.value if row.higher_is_better else row.value
     table = (row.dataset, row.task, *row.table)
-    return (*table, kind_order(row), loss, row.name, row.recipe or "", row.run_ids)
-
-
-def kind_order(row: Row) -> int:
-    """Which rows stand above which, whatever their score."""
-    if row.origin in ("human", "baseline"):
-        return 2
-    return 0 if row.has_all_folds else 1
+    is_reference = row.origin in ("human", "baseline")  # these have no folds
+    order = (is_reference, not row.has_all_folds, loss)
+    return (*table, *order, row.name, row.recipe or "", row.run_ids)

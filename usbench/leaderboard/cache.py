@@ -109,5 +109,6 @@ def hash_code(patterns: tuple[str, ...] = SOURCES) -> str:
     """sha256 of source files of the package, and of NumPy's version."""
     folder = Path(__file__).resolve().parents[1]
     files = sorted(set(filter(Path.is_file, chain(*map(folder.glob, patterns)))))
-    sources = b"".join(map(Path.read_bytes, files))
-    return hashlib.sha256(np.__version__.encode() + sources).hexdigest()
+    return hashlib.sha256(
+        np.__version__.encode() + b"".join(map(Path.read_bytes, files))
+    ).hexdigest()

@@ -6,7 +6,7 @@ The Markdown and the page both take their texts from here, so that they never di
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 
@@ -25,6 +25,7 @@ class Column:
     text: Callable[[Row], str]
     number: Callable[[Row], float | None] | None = None  # sorts the rows; None: the text does
     is_main: bool = False  # the score that the table is sorted by
+    texts: tuple[str, ...] = ()  # of a table's rows, once `fill_columns` has filled them in
 
 
 NAMES = (
@@ -33,17 +34,9 @@ NAMES = (
 )
 
 
-@dataclass(frozen=True)
-class FilledColumn:
-    """A column with the texts of a table's rows."""
-
-    column: Column
-    texts: tuple[str, ...]
-
-
-def fill_columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[FilledColumn]:
+def fill_columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
     """The columns with their texts, without those that are empty in all rows."""
-    filled = [FilledColumn(column, tuple(map(column.text, rows))) for column in columns]
+    filled = [replace(column, texts=tuple(map(column.text, rows))) for column in columns]
     return [column for column in filled if any(column.texts)]
 
 
@@ -132,11 +125,10 @@ def further_scores(rows: Sequence[Row]) -> list[str]:
 def table_classes(rows: Sequence[Row]) -> list[str]:
     """The classes of a table's rows; [] where they say no more than the overall score."""
     classes: dict[str, RowScore] = {}
-    only_ours = True
     for row in ours_first(rows):
         classes |= row.per_class
-        only_ours = only_ours and not (row.per_class and row.origin == "published")
-    return [] if len(classes) == 1 and only_ours else list(classes)
+    is_published = any(row.per_class and row.origin == "published" for row in rows)
+    return [] if len(classes) == 1 and not is_published else list(classes)
 
 
 def ours_first(rows: Sequence[Row]) -> list[Row]:
@@ -219,9 +211,7 @@ def format_source(row: Row) -> str:
 
 def format_transfer(row: Row | None) -> str:
     """A cell of a transfer table: the primary score with its name."""
-    if row is None:
-        return ""
-    return f"{row.primary} {format_with_interval(row.score, row.primary)}"
+    return "" if row is None else f"{row.primary} {format_with_interval(row.score, row.primary)}"
 
 
 def table_title(row: Row) -> tuple[str, str]:
@@ -240,14 +230,12 @@ def protocol_description(rows: Sequence[Row]) -> str:
 
 def resolution_notes(rows: Sequence[Row]) -> list[str]:
     """Which differences the cases of a table can show."""
-    notes = []
-    for size, primary in dict(map(attrgetter("resolution", "primary"), rows)).items():
-        if size is not None:
-            notes.append(
-                f"Resolution: {format_value(size, primary)} {primary}; a smaller true difference "
-                "between the two best often goes unseen."
-            )
-    return notes
+    return [
+        f"Resolution: {format_value(size, primary)} {primary}; a smaller true difference "
+        "between the two best often goes unseen."
+        for size, primary in dict(map(attrgetter("resolution", "primary"), rows)).items()
+        if size is not None
+    ]
 
 
 def leakage_notes(rows: Sequence[Row]) -> list[str]:

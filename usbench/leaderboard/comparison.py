@@ -103,8 +103,11 @@ def load_models(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], 
         if not rows:
             raise DataError(f"{path}: no case table found beside it; run it again")
         tables.append(rows)
-    models = measure_models(results[0].task, model_names(results), tables)
-    return models, groups_of_cases(tables[0]), results[0]
+    return (
+        measure_models(results[0].task, model_names(results), tables),
+        groups_of_cases(tables[0]),
+        results[0],
+    )
 
 
 def check_comparable(path: Path, result: Result, first_path: Path, first: Result) -> None:
@@ -135,8 +138,7 @@ def model_names(results: Sequence[Result]) -> list[str]:
         recipes[result.model].add(result.series or result.run_id)
     names = []
     for result in results:
-        is_alone = len(recipes[result.model]) == 1
-        suffix = "" if is_alone else f" {result.recipe or result.run_id}"
+        suffix = "" if len(recipes[result.model]) == 1 else f" {result.recipe or result.run_id}"
         names.append(result.model + suffix)
     return names
 
@@ -232,8 +234,6 @@ def overlap_counts(rows: CaseRows) -> NDArray[np.float64]:
 
 def radial_errors(rows: CaseRows) -> NDArray[np.float64]:
     """(rows,) radial error of seen points, px; NaN elsewhere."""
-    errors = []
-    for row in rows:
-        is_seen_point = row["kind"] == "point" and row["error_px"] != ""
-        errors.append(float(row["error_px"]) if is_seen_point else np.nan)
-    return np.array(errors)
+    return np.array(
+        [float(row["error_px"] or "nan") if row["kind"] == "point" else np.nan for row in rows]
+    )

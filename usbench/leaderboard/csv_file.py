@@ -90,13 +90,17 @@ def score_facts(row: Row, score: str, figure: RowScore) -> dict[str, object]:
         "primary": int(score == row.primary),
     }
     if score == row.primary:
-        facts["target_score"] = format_number(row.target_score)
-        facts["resolution"] = format_number(row.resolution)
+        facts |= {
+            "target_score": format_number(row.target_score),
+            "resolution": format_number(row.resolution),
+        }
     if score == row.delta_score:
         agreement = row.agreement or Agreement("")
-        facts["delta_published"] = format_number(row.delta)
-        facts["delta_low"] = format_number(agreement.low)
-        facts["delta_high"] = format_number(agreement.high)
+        facts |= {
+            "delta_published": format_number(row.delta),
+            "delta_low": format_number(agreement.low),
+            "delta_high": format_number(agreement.high),
+        }
     return facts
 
 

@@ -15,10 +15,13 @@ from pathlib import Path
 from usbench.leaderboard.cache import Cache, key
 from usbench.leaderboard.series import Pool
 from usbench.leaderboard.settings import read_settings
-from usbench.metrics import detect_scorer, landmark_scorer, segment_scorer
-from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
-from usbench.metrics.landmark_scorer import RADIAL
-from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.metrics import (
+    box_protocols,
+    detect_scorer,
+    landmark_scorer,
+    mask_protocols,
+    segment_scorer,
+)
 from usbench.metrics.scores import EvaluationProtocol, ProtocolScores
 from usbench.results import store
 from usbench.results.build import with_groups
@@ -26,8 +29,6 @@ from usbench.results.result import Result, protocols_from_json, protocols_to_jso
 from usbench.types import Task
 
 CaseRows = list[dict[str, str]]
-# Number columns of a landmark case table.
-LENGTHS = ("error_px", "error_mm", "hd_px", "hd_mm", "diagonal_px", "score")
 # Scores at a threshold that each fold chose on its own validation images.
 AT_FOLD_THRESHOLD = ("presence_f1", "false_presence")
 
@@ -50,8 +51,9 @@ def pool_cases(folder: Path, cache: Cache) -> Pool:
         facts = key("pooled", digests, settings.classes, protocols, settings.thresholds)
         content = cache.get(facts)
         if content is None:
-            tables = list(map(store.read_cases, paths, folds))
-            content = protocols_to_json(score_folds(tables, folds[0], protocols))
+            content = protocols_to_json(
+                score_folds(list(map(store.read_cases, paths, folds)), folds[0], protocols)
+            )
             cache.put(facts, content)
         return protocols_from_json(content)
 
@@ -61,9 +63,9 @@ def pool_cases(folder: Path, cache: Cache) -> Pool:
 def pooled_protocols(result: Result) -> list[str]:
     """The result's protocols that a case table suffices for, where their version is the code's."""
     rules: Mapping[Task, Iterable[EvaluationProtocol]] = {
-        "landmark": (RADIAL,),
-        "detect": (BOX_PROTOCOLS[COCO],),
-        "segment": filter(attrgetter("is_native"), MASK_PROTOCOLS.values()),
+        "landmark": (landmark_scorer.RADIAL,),
+        "detect": (box_protocols.BOX_PROTOCOLS[box_protocols.COCO],),
+        "segment": filter(attrgetter("is_native"), mask_protocols.MASK_PROTOCOLS.values()),
     }
     current = dict(map(attrgetter("name", "version"), rules[result.task]))
     used = map(attrgetter("name", "version"), result.protocols)

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from usbench.datasets.codecs.readers import is_number
-from usbench.errors import DataError
+from usbench.errors import DataError, in_one_line
 from usbench.io.files import JsonObject
 from usbench.leaderboard.agreement import TOLERANCE
 from usbench.leaderboard.rows import Row
@@ -97,13 +97,15 @@ def read_dataset(path: Path) -> DatasetSummary:
     try:
         content = yaml.safe_load(path.read_text("utf-8")) or {}
     except (OSError, yaml.YAMLError, ValueError) as error:
-        message = " ".join(str(error).split())
-        raise DataError(f"{path}: expected YAML, got a damaged file ({message})") from error
+        raise DataError(
+            f"{path}: expected YAML, got a damaged file ({in_one_line(error)})"
+        ) from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
-    published = []
-    for number, entry in enumerate(content.get("published") or []):
-        published.append(read_published(entry, f"{path}: published[{number}]"))
+    published = [
+        read_published(entry, f"{path}: published[{number}]")
+        for number, entry in enumerate(content.get("published") or [])
+    ]
     return DatasetSummary(
         name=str(content.get("name", path.stem)),
         title=one_line(content.get("title")),

@@ -124,10 +124,9 @@ def run_tests(
         results: by run id.
         folder: where they lie.
     """
-    first = next(read_case_tables(rows, results, folder))
     owners = [str(place) for place, row in enumerate(rows) for _ in row.parts]
     models = measure_models(rows[0].task, owners, read_case_tables(rows, results, folder))
-    draws = draw(groups_of_cases(first))
+    draws = draw(groups_of_cases(next(read_case_tables(rows, results, folder))))
     scores = [paired.score_model(model, draws) for model in models]
     for a, b in pairs:
         best = sorted((a, b), key=lambda place: scores[place], reverse=rows[0].higher_is_better)
@@ -173,8 +172,7 @@ def place_rows(
         )
     ranks = paired.rank_models(list(map(str, order)), differences, higher_is_better)
     resolution = paired.RESOLUTION * differences[0].se
-    ranked = []
-    for place, row in enumerate(rows):
-        rank = ranks[str(place)]
-        ranked.append(replace(row, rank=rank, ranked=len(rows), resolution=resolution))
-    return ranked
+    return [
+        replace(row, rank=ranks[str(place)], ranked=len(rows), resolution=resolution)
+        for place, row in enumerate(rows)
+    ]

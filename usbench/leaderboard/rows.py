@@ -59,12 +59,9 @@ class RowScore:
 
 def all_if_known(values: Iterable[float | None]) -> list[float]:
     """The values; [] where one is missing."""
-    known = []
-    for value in values:
-        if value is None:
-            return []
-        known.append(value)
-    return known
+    stated = list(values)
+    known = [value for value in stated if value is not None]
+    return known if len(known) == len(stated) else []
 
 
 def mean_if_all(values: Iterable[float | None]) -> float | None:

@@ -98,8 +98,7 @@ def join_seed(folds: list[Result], pool: Pool) -> SeedResult:
         data=replace(first.data, counts={"test": tests}, leakage=None),  # of the release's split
         seconds=dict(zip(seconds, map(sum, seconds.values()), strict=True)),
     )
-    done = (len(folds), read_settings(first).folds)
-    return SeedResult(joined, run_ids, done, frozenset(pooled))
+    return SeedResult(joined, run_ids, (len(folds), read_settings(first).folds), frozenset(pooled))
 
 
 def by_name(protocols: Iterable[ProtocolScores]) -> dict[str, ProtocolScores]:
@@ -120,10 +119,11 @@ def join_protocol(folds: Sequence[ProtocolScores], pooled: ProtocolScores | None
     """One protocol's scores: pooled where that was possible, else means over the folds."""
     # The clauses that all folds' descriptions have: a threshold chosen for one fold goes.
     clauses = shared_entries([dict.fromkeys(fold.description.split("; ")) for fold in folds])
-    per_class = {}
-    for label, tables in shared_entries([fold.per_class for fold in folds]).items():
-        pooled_class = pooled.per_class.get(label, {}) if pooled else None
-        per_class[label] = join_tables(tables, pooled_class)
+    classes = shared_entries([fold.per_class for fold in folds])
+    per_class = {
+        label: join_tables(tables, pooled.per_class.get(label, {}) if pooled else None)
+        for label, tables in classes.items()
+    }
     targets = [figure_values(fold.target_score) for fold in folds]
     target_score = folds[0].target_score if targets.count(targets[0]) == len(targets) else {}
     if pooled is not None and pooled.target_score:
@@ -202,8 +202,7 @@ def group_by_series(results: Iterable[SeedResult], begun: Iterable[Result]) -> l
 
 def seed_order(member: SeedResult) -> tuple[bool, int, str]:
     """Results in order of seed, those without a seed last."""
-    result = member.result
-    return (result.seed is None, result.seed or 0, result.run_id)
+    return (member.result.seed is None, member.result.seed or 0, member.result.run_id)
 
 
 def series_key(result: Result) -> tuple[str, str]:
@@ -236,14 +235,13 @@ def series_name(member: SeedResult, others: Sequence[Result]) -> str:
 def differences(result: Result, others: Sequence[Result]) -> list[str]:
     """What tells a recipe from others of its name: a few values, else its run id."""
     values = recipe_values(result)
-    different = []
-    for other in others:
-        pairs = values.items() ^ recipe_values(other).items()  # (name, value) that one alone has
-        different.append({name for name, _ in pairs} - {"series"})
+    # Of each other the names whose (name, value) only one of the two has.
+    different = [
+        set(dict(values.items() ^ recipe_values(other).items())) - {"series"} for other in others
+    ]
     names = sorted(set().union(*different))
     if not all(different) or len(names) > MOST_DIFFERENCES:
         return [result.run_id]
-    texts = []
-    for name in names:
-        texts.append(f"{name.rsplit('.', 1)[-1]}={values.get(name, 'none')}".replace('"', ""))
-    return texts
+    return [
+        f"{name.rsplit('.', 1)[-1]}={values.get(name, 'none')}".replace('"', "") for name in names
+    ]

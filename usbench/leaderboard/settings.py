@@ -68,8 +68,7 @@ def recipe_values(result: Result) -> dict[str, str]:
     model = dict(node_at(result.config, "model"))
     model.pop("recipes", None)
     values = {name: json.dumps(value) for name, value in flatten(model) if value != {}}
-    values["precision"] = str(result.precision)
-    values["data"] = str(result.data.fingerprint)[:8]
+    values |= {"precision": str(result.precision), "data": str(result.data.fingerprint)[:8]}
     if result.series is not None:
         values["series"] = result.series
     return values

@@ -165,5 +165,7 @@ def recalls(matches: Matches, most: int, weights: Values) -> Values:
     best = matches.rank < most
     cell = matches.image[best] * classes + matches.label[best]
     hits = np.bincount(cell, matches.hit[:, best].sum(axis=0), minlength=images * classes)
-    mean_hits = weights @ hits.reshape(images, classes) / len(matches.hit)
-    return ratio(mean_hits, weights @ matches.targets.astype(np.float64))
+    return ratio(
+        weights @ hits.reshape(images, classes) / len(matches.hit),
+        weights @ matches.targets.astype(np.float64),
+    )

@@ -88,8 +88,7 @@ def resample_sums(values: NDArray[Any], draws: Draws) -> Values:
 def resample_means(values: Values, draws: Draws) -> Values:
     """Average the cases' finite values (N, …) over each resample: (B, …), NaN where none is."""
     defined = np.isfinite(values)
-    total = resample_sums(np.where(defined, values, 0), draws)
-    return ratio(total, resample_sums(defined, draws))
+    return ratio(resample_sums(np.where(defined, values, 0), draws), resample_sums(defined, draws))
 
 
 def percentile_interval(resampled: Values, groups: int) -> Interval:
@@ -103,13 +102,15 @@ def percentile_interval(resampled: Values, groups: int) -> Interval:
         No interval for fewer than 5 groups, or where over 5 % of the resamples are undefined.
     """
     if groups < MIN_GROUPS:
-        reason = f"no interval: expected at least {MIN_GROUPS} groups, got {groups}"
-        return Interval(None, None, reason)
+        return Interval(
+            None, None, f"no interval: expected at least {MIN_GROUPS} groups, got {groups}"
+        )
     defined = resampled[np.isfinite(resampled)]
     undefined = len(resampled) - len(defined)
     if undefined > MAX_UNDEFINED * len(resampled):
-        reason = f"no interval: undefined in {undefined} of {len(resampled)} resamples"
-        return Interval(None, None, reason)
+        return Interval(
+            None, None, f"no interval: undefined in {undefined} of {len(resampled)} resamples"
+        )
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     warning = f"rough: {groups} groups, fewer than {FEW_GROUPS}" if groups < FEW_GROUPS else None
     return Interval(float(low), float(high), warning)

@@ -34,8 +34,7 @@ def _intersection_and_union(
     """(P,) areas of the intersections and unions of boxes (P, 4) and (P, 4), in px²."""
     targets, predictions = targets.astype(dtype), predictions.astype(dtype)
     first = np.maximum(targets[:, :2], predictions[:, :2])
-    last = np.minimum(targets[:, 2:], predictions[:, 2:])
-    sides = np.clip(last - first, 0, None)
+    sides = np.clip(np.minimum(targets[:, 2:], predictions[:, 2:]) - first, 0, None)
     both = sides[:, 0] * sides[:, 1]
     return both, _areas(targets) + _areas(predictions) - both
 
@@ -53,9 +52,11 @@ def box_areas(corners: Corners) -> Values:
 def flatten_boxes(images: Sequence[Boxes]) -> tuple[Index, Index, Corners]:
     """The boxes of all images: (number of the image (N,), label (N,), corners (N, 4))."""
     image = np.repeat(np.arange(len(images)), [len(boxes.labels) for boxes in images])
-    labels = [np.zeros(0, np.int64), *(boxes.labels for boxes in images)]
-    corners = [np.zeros((0, 4), np.float32), *(boxes.xyxy for boxes in images)]
-    return image, np.concatenate(labels), np.concatenate(corners)
+    return (
+        image,
+        np.concatenate([np.zeros(0, np.int64), *(boxes.labels for boxes in images)]),
+        np.concatenate([np.zeros((0, 4), np.float32), *(boxes.xyxy for boxes in images)]),
+    )
 
 
 def find_overlaps(

@@ -44,7 +44,6 @@ from usbench.types import Boxes
 Pairs = Sequence[tuple[Boxes, Boxes]]  # (target, prediction) of each image
 
 COCO = "coco"
-NO_SCORES = np.zeros(0, np.float32)
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # IoU, as pycocotools makes them: arange misses .8 by a bit
 MAX_BOXES = 100  # per image and class
 # COCO's sizes are by area: small up to 32² px², medium up to 96² px².
@@ -131,7 +130,7 @@ def match_pairs(protocol: BoxProtocol, pairs: Pairs, classes: int) -> list[Match
         )
     scores = [prediction.scores for _, prediction in pairs if prediction.scores is not None]
     predictions = PredictedObjects(
-        image, label, box_areas(corners), np.concatenate([NO_SCORES, *scores])
+        image, label, box_areas(corners), np.concatenate([np.zeros(0, np.float32), *scores])
     )
     best = keep_best(predictions, protocol.max_boxes, protocol.per_class)
     predictions = predictions.select(best)
@@ -167,15 +166,20 @@ def measure_matches(
         Name → (B, C), NaN where no target of the class has a weight.
     """
     precision = average_precisions(matches[0], protocol.curve, weights)  # (B, T, C)
-    values = {"map50_95": precision.mean(1), "map50": precision[:, 0], "map75": precision[:, 5]}
     by_size = list(zip(SIZES, matches, strict=False))[1:]
-    for size, of_size in by_size:
-        values[f"map_{size}"] = average_precisions(of_size, protocol.curve, weights).mean(1)
-    for most in protocol.recall_at:
-        values[f"ar{most}"] = recalls(matches[0], most, weights)
-    for size, of_size in by_size:
-        values[f"ar_{size}"] = recalls(of_size, protocol.max_boxes, weights)
-    return values
+    return {
+        "map50_95": precision.mean(1),
+        "map50": precision[:, 0],
+        "map75": precision[:, 5],
+        **{
+            f"map_{size}": average_precisions(of_size, protocol.curve, weights).mean(1)
+            for size, of_size in by_size
+        },
+        **{f"ar{most}": recalls(matches[0], most, weights) for most in protocol.recall_at},
+        **{
+            f"ar_{size}": recalls(of_size, protocol.max_boxes, weights) for size, of_size in by_size
+        },
+    }
 
 
 def box_figures(
@@ -194,9 +198,7 @@ def box_figures(
     """
     images = len(matches[0].targets)
     values = measure_matches(protocol, matches, np.ones((1, images)))
-    resampled: dict[str, Values] = {}
-    if draws and images:
-        resampled = measure_matches(protocol, matches, draws.case_weights)
+    resampled = measure_matches(protocol, matches, draws.case_weights) if draws and images else {}
     overall: Figures = {}
     per_class: dict[str, Figures] = {label: {} for label in classes}
     for name, (class_values,) in values.items():
@@ -205,8 +207,7 @@ def box_figures(
             reason = class_reason = f"no truth is {name.split('_')[1]}"
         samples = resampled.get(name)
         overall[name] = class_mean(class_values, images, reason, samples, draws)
-        n = [images] * len(classes)
-        figures = class_figures(class_values, n, class_reason, samples, draws)
+        figures = class_figures(class_values, [images] * len(classes), class_reason, samples, draws)
         for label, figure in zip(classes, figures, strict=True):
             per_class[label][name] = figure
     return overall, per_class
@@ -233,8 +234,7 @@ def score_matches(
         (target, replace(target, scores=np.ones(len(target.labels), np.float32)))
         for target, _ in pairs
     ]
-    perfect_matches = match_pairs(protocol, perfect, len(classes))
-    target_score, _ = box_figures(protocol, perfect_matches, classes)
+    target_score, _ = box_figures(protocol, match_pairs(protocol, perfect, len(classes)), classes)
     return ProtocolScores(
         protocol.name, protocol.version, protocol.description, scores, per_class, target_score
     )

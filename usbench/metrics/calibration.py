@@ -61,5 +61,6 @@ def ece_figure(bins: Values, draws: Draws, reason: str) -> Figure:
         reason: why there is none, where no case has a prediction.
     """
     cases = int((bins[..., 0].sum(-1) > 0).sum())
-    resampled = ece(resample_sums(bins, draws))
-    return Figure.of(float(ece(bins.sum(axis=0))), cases, reason, resampled, draws)
+    return Figure.of(
+        float(ece(bins.sum(axis=0))), cases, reason, ece(resample_sums(bins, draws)), draws
+    )

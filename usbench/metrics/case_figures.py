@@ -6,7 +6,6 @@ case listed twice.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -31,7 +30,7 @@ def mean_figure(values: ArrayLike, draws: Draws, reason: str) -> Figure:
 
 def median_figure(values: Sequence[float], reason: str) -> Figure:
     """The median; it has no interval, because those of medians are unreliable for small samples."""
-    median = float(np.median(np.asarray(values))) if len(values) else math.nan
+    median = float(np.median(np.asarray(values))) if len(values) else np.nan
     figure = Figure.of(median, len(values), reason)
     return figure if figure.value is None else replace(figure, interval="no interval: a median")
 
@@ -64,8 +63,13 @@ def f1_figure(
     predicted = np.asarray(scores, np.float64) >= threshold
     positive = np.asarray(present, bool)
     parts = np.stack([2.0 * (predicted & positive), predicted.astype(float) + positive], axis=1)
-    value = float(ratio(*parts.sum(axis=0)))
-    return Figure.of(value, len(parts), reason, ratio(*resample_sums(parts, draws).T), draws)
+    return Figure.of(
+        float(ratio(*parts.sum(axis=0))),
+        len(parts),
+        reason,
+        ratio(*resample_sums(parts, draws).T),
+        draws,
+    )
 
 
 def best_f1_threshold(scores: ArrayLike, right: ArrayLike, positives: int, default: float) -> float:
@@ -108,8 +112,9 @@ def auroc_figure(scores: ArrayLike, present: ArrayLike, draws: Draws, reason: st
     array = np.asarray(scores, np.float64)
     if value is None:
         return Figure(None, len(array), reason)
-    resampled = resample_aurocs(array, np.asarray(present, bool), draws)
-    return Figure.of(value, len(array), reason, resampled, draws)
+    return Figure.of(
+        value, len(array), reason, resample_aurocs(array, np.asarray(present, bool), draws), draws
+    )
 
 
 def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) -> Values:

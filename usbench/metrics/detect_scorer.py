@@ -17,18 +17,16 @@ from usbench.types import Boxes, Target, Task
 
 # The COCO protocol without its figures by size.
 ALL_AREAS_COCO = replace(BOX_PROTOCOLS[COCO], areas=box_protocols.AREAS[:1])
-BoxPairs = list[tuple[Boxes, Boxes]]  # (target, prediction) of each image
 
 
 def _match_all_areas(pairs: Iterable[tuple[Target, Target]]) -> Matches:
     """The COCO matches of the pairs, whatever their area."""
-    boxes: BoxPairs = []
+    boxes: list[tuple[Boxes, Boxes]] = []
     classes = 0
     for target, prediction in pairs:
         assert isinstance(target, Boxes) and isinstance(prediction, Boxes)
         boxes.append((target, prediction))
-        labels = np.append(target.labels, prediction.labels)
-        classes = max(classes, int(labels.max(initial=-1)) + 1)
+        classes = max(classes, int(np.append(target.labels, prediction.labels).max(initial=-1)) + 1)
     return match_pairs(ALL_AREAS_COCO, boxes, classes)[0]
 
 
@@ -36,8 +34,7 @@ def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
     """The selection metric, version 1: mAP50-95 over the classes that the targets have."""
     matches = _match_all_areas(pairs)
     labels = list(map(str, range(matches.targets.shape[1])))
-    protocol = replace(ALL_AREAS_COCO, recall_at=())
-    scores, _ = box_protocols.box_figures(protocol, [matches], labels)
+    scores, _ = box_protocols.box_figures(replace(ALL_AREAS_COCO, recall_at=()), [matches], labels)
     return scores["map50_95"].value or 0.0
 
 
@@ -72,18 +69,20 @@ class DetectScorer:
             confidence: of precision, recall and F1, chosen on validation; None: .25.
         """
         self.protocols = lookup_protocols(protocols, BOX_PROTOCOLS, {})
-        is_number = isinstance(confidence, (int, float)) and 0 <= confidence <= 1
-        if confidence is not None and not is_number:
+        if confidence is not None and not (
+            isinstance(confidence, (int, float)) and 0 <= confidence <= 1
+        ):
             raise ConfigError(
                 f"metric.confidence: expected a number from 0 to 1 or null, got {confidence!r}"
             )
         self.confidence = detection_figures.DEFAULT_CONFIDENCE if confidence is None else confidence
-        is_chosen = confidence is not None
-        self.description = detection_figures.describe_figures(self.confidence, is_chosen)
+        self.description = detection_figures.describe_figures(
+            self.confidence, is_chosen=confidence is not None
+        )
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra)
-        self.pairs: BoxPairs = []
+        self.pairs: list[tuple[Boxes, Boxes]] = []  # (target, prediction) of each image
         self.images: list[tuple[str, str]] = []  # (case, group) of each pair
 
     def update(
@@ -107,8 +106,11 @@ class DetectScorer:
         coco = match_pairs(BOX_PROTOCOLS[COCO], self.pairs, len(self.classes))
         scored = []
         for protocol in self.protocols:
-            is_coco = protocol.name == COCO
-            matches = coco if is_coco else match_pairs(protocol, self.pairs, len(self.classes))
+            matches = (
+                coco
+                if protocol.name == COCO
+                else match_pairs(protocol, self.pairs, len(self.classes))
+            )
             scored.append(
                 box_protocols.score_matches(protocol, matches, self.pairs, self.classes, draws)
             )
@@ -125,18 +127,16 @@ class DetectScorer:
             matches: by the COCO protocol, all areas.
             draws: resamples of the images' groups.
         """
-        per_class = {}
-        for c, label in enumerate(self.classes):
-            figures = detection_figures.detection_figures(
-                matches.of_class(c), self.confidence, draws
-            )
-            per_class[label] = protocol.per_class[label] | figures
         pooled = detection_figures.detection_figures(matches.pool_classes(), self.confidence, draws)
         return replace(
             protocol,
             description=f"{protocol.description}; {self.description}",
             scores=protocol.scores | pooled | self.extra.averages(draws),
-            per_class=per_class,
+            per_class={
+                label: protocol.per_class[label]
+                | detection_figures.detection_figures(matches.of_class(c), self.confidence, draws)
+                for c, label in enumerate(self.classes)
+            },
         )
 
     def case_rows(self, matches: Matches) -> list[TableRow]:
@@ -174,14 +174,14 @@ def from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> Sco
         rows: of the table, as text; "" for null.
         classes: in order of the labels.
     """
-    protocol = ALL_AREAS_COCO
+    coco = ALL_AREAS_COCO
     draws = draw(list({row["case"]: row["group"] for row in rows}.values()))
-    matches = [matches_from_cases(rows, classes)]
-    scores, per_class = box_protocols.box_figures(protocol, matches, classes, draws)
-    scored = ProtocolScores(
-        protocol.name, protocol.version, protocol.description, scores, per_class, {}
+    scores, per_class = box_protocols.box_figures(
+        coco, [matches_from_cases(rows, classes)], classes, draws
     )
-    return Scores((scored,))
+    return Scores(
+        (ProtocolScores(coco.name, coco.version, coco.description, scores, per_class, {}),)
+    )
 
 
 def matches_from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str]) -> Matches:

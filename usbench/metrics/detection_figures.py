@@ -29,8 +29,11 @@ def describe_figures(confidence: float, is_chosen: bool) -> str:
         confidence: of precision, recall and F1.
         is_chosen: whether it was chosen on validation.
     """
-    chosen = "best F1 on validation, all classes together"
-    origin = chosen if is_chosen else "none was chosen on validation"
+    origin = (
+        "best F1 on validation, all classes together"
+        if is_chosen
+        else "none was chosen on validation"
+    )
     return (
         "at IoU .5, by the matches of the protocol coco, each class alone and every box of all "
         "classes counted once: precision, recall, F1 and fp_per_empty_image (false positives per "
@@ -43,25 +46,30 @@ def describe_figures(confidence: float, is_chosen: bool) -> str:
 
 def detection_figures(matches: Matches, confidence: float, draws: Draws) -> Figures:
     """All figures of one class's matches, or of all classes' together."""
+    counted = _counted(matches)
+    bins = histogram(  # of the boxes; a hit is right
+        matches.score[counted],
+        matches.hit[IOU_50][counted],
+        matches.image[counted],
+        len(matches.targets),
+    )
     return {
         **confidence_figures(matches, confidence, draws),
         **froc_figures(matches, draws),
         "fp_per_empty_image": false_alarm_figure(matches, confidence, draws),
         "auroc_image": image_auroc(matches, draws),
-        "ece": calibration_figure(matches, draws),
+        "ece": ece_figure(bins, draws, "no box"),
     }
 
 
 def count_boxes(matches: Matches, confidence: float) -> Values:
     """(N, 3) true positives, false positives and targets of each image, at this confidence."""
-    counts = np.zeros((len(matches.targets), 3))
     confident = matches.score >= np.float32(confidence)
     hit = matches.hit[IOU_50] & confident
     wrong = _counted(matches) & ~matches.hit[IOU_50] & confident
-    counts[:, 0] = np.bincount(matches.image[hit], minlength=len(counts))
-    counts[:, 1] = np.bincount(matches.image[wrong], minlength=len(counts))
-    counts[:, 2] = matches.targets.sum(axis=1)
-    return counts
+    size = len(matches.targets)
+    boxes = (np.bincount(matches.image[chosen], minlength=size) for chosen in (hit, wrong))
+    return np.stack([*boxes, matches.targets.sum(axis=1)], axis=1).astype(np.float64)
 
 
 def _counted(matches: Matches) -> NDArray[np.bool_]:
@@ -107,8 +115,13 @@ def false_alarm_figure(matches: Matches, confidence: float, draws: Draws) -> Fig
     _, wrong, targets = count_boxes(matches, confidence).T
     is_empty = targets == 0
     value = wrong[is_empty].mean() if is_empty.any() else np.nan
-    resampled = resample_means(np.where(is_empty, wrong, np.nan), draws)
-    return Figure.of(value, int(is_empty.sum()), "every image has a truth", resampled, draws)
+    return Figure.of(
+        value,
+        int(is_empty.sum()),
+        "every image has a truth",
+        resample_means(np.where(is_empty, wrong, np.nan), draws),
+        draws,
+    )
 
 
 def image_auroc(matches: Matches, draws: Draws) -> Figure:
@@ -119,20 +132,9 @@ def image_auroc(matches: Matches, draws: Draws) -> Figure:
     highest = np.zeros(len(matches.targets))
     counted = _counted(matches)
     np.maximum.at(highest, matches.image[counted], matches.score[counted].astype(np.float64))
-    present = matches.targets.sum(axis=1) > 0
-    return auroc_figure(highest, present, draws, "every image has a truth, or none has")
-
-
-def calibration_figure(matches: Matches, draws: Draws) -> Figure:
-    """Expected calibration error of the boxes; a hit is right."""
-    counted = _counted(matches)
-    bins = histogram(
-        matches.score[counted],
-        matches.hit[IOU_50][counted],
-        matches.image[counted],
-        len(matches.targets),
+    return auroc_figure(
+        highest, matches.targets.any(axis=1), draws, "every image has a truth, or none has"
     )
-    return ece_figure(bins, draws, "no box")
 
 
 def froc_figures(matches: Matches, draws: Draws) -> Figures:
@@ -174,5 +176,4 @@ def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
         wrong = running_sums(box_weights).take(last, axis=1) - hits_so_far
         allowed = weights[rows].sum(axis=1, keepdims=True) * rates
         hits[rows] = hits_from_zero.take(search_rows(wrong, allowed, "right"))
-    targets = weights @ matches.targets.sum(axis=1).astype(np.float64)
-    return ratio(hits, targets[:, None])
+    return ratio(hits, (weights @ matches.targets.sum(axis=1).astype(np.float64))[:, None])

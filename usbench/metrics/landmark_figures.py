@@ -128,16 +128,19 @@ def point_figures(points: DrawnCases, unit: str, thresholds: Sequence[float]) ->
     """
     errors, draws = points.values(lambda case: case.error.get(unit))
     reason = UNKNOWN_SIZE if points.cases else "no point is seen"
-    sd_reason = "one point only" if errors else reason
-    figures = {
+    return {
         f"mre_{unit}": case_figures.mean_figure(errors, draws, reason),
         f"median_re_{unit}": case_figures.median_figure(errors, reason),
-        f"sd_re_{unit}": case_figures.sd_figure(errors, draws, sd_reason),
+        f"sd_re_{unit}": case_figures.sd_figure(
+            errors, draws, "one point only" if errors else reason
+        ),
+        **{
+            f"sdr_{unit}_{limit:g}": case_figures.mean_figure(
+                np.array(errors) <= limit, draws, reason
+            )
+            for limit in thresholds
+        },
     }
-    for threshold in thresholds:
-        within = np.array(errors) <= threshold
-        figures[f"sdr_{unit}_{threshold:g}"] = case_figures.mean_figure(within, draws, reason)
-    return figures
 
 
 def diagonal_figure(points: DrawnCases) -> Figure:
@@ -170,12 +173,16 @@ def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
     scored = cases.where(lambda case: case.state != "blurred" and case.score is not None)
     scores, draws = scored.values(lambda case: case.score)
     present = np.array([case.state == "seen" for case in scored.cases], bool)
-    off = scored.where(lambda case: case.state == "off")
-    off_scores, off_draws = off.values(lambda case: case.score)
+    off_scores, off_draws = scored.where(lambda case: case.state == "off").values(
+        lambda case: case.score
+    )
     size = len(scores)
-    bins = calibration.histogram(np.array(scores), present, np.arange(size), size)
     return {
-        "presence_ece": calibration.ece_figure(bins, draws, "no name is seen or off"),
+        "presence_ece": calibration.ece_figure(
+            calibration.histogram(np.array(scores), present, np.arange(size), size),
+            draws,
+            "no name is seen or off",
+        ),
         "presence_auroc": case_figures.auroc_figure(
             scores, present, draws, "only seen or only off"
         ),

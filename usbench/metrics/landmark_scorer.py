@@ -54,6 +54,7 @@ STATES = {SEEN: "seen", OFF: "off", BLURRED: "blurred"}
 # What `selection` returns where nothing is seen; infinity can't be logged.
 NOTHING_SEEN = -1e6
 DEFAULT_THRESHOLD = 0.5  # of presence
+SHARES = ("sdr_", "presence_auroc", "presence_f1")  # figures whose best value is 1; others' is 0
 THRESHOLDS_PX = (2, 4, 8, 16)
 THRESHOLDS_MM = (1, 2, 4, 8)
 
@@ -69,8 +70,7 @@ def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
         assert isinstance(target, Landmarks) and isinstance(prediction, Landmarks)
         for n in np.flatnonzero(target.state == SEEN):
             predicted = _require_place(prediction.paths[n], f"landmark {n}")
-            mean, _ = path_distances(sample_path(target.paths[n]), sample_path(predicted))
-            errors.append(mean)
+            errors.append(path_distances(sample_path(target.paths[n]), sample_path(predicted))[0])
     return -float(np.mean(errors)) if errors else NOTHING_SEEN
 
 
@@ -195,21 +195,21 @@ class LandmarkScorer:
         """The scores of all images so far."""
         cases = DrawnCases(self.cases, draw([case.group for case in self.cases]))
         scores = {**self._figures(cases), **self._length_figures()}
-        target_score: Figures = {}  # of the target itself as the prediction
-        for name, figure in scores.items():
-            if figure.value is not None:
-                is_share = name.startswith(("sdr_", "presence_")) and name != "presence_ece"
-                target_score[name] = Figure(float(is_share), figure.n)
+        target_score = {  # of the target itself as the prediction: shares are 1, errors 0
+            name: Figure(float(name.startswith(SHARES)), figure.n)
+            for name, figure in scores.items()
+            if figure.value is not None
+        }
         scores |= self.extra.averages()
         per_class: dict[str, Figures] = {}
         for name in self.classes:
-            numbers = [n for n, case in enumerate(self.cases) if case.name == name]
-            per_class[name] = self._figures(cases.select(numbers))
-        rows = [case.to_row(case.name in self.curves) for case in self.cases]
+            per_class[name] = self._figures(
+                cases.select([n for n, case in enumerate(self.cases) if case.name == name])
+            )
         protocol = ProtocolScores(
             RADIAL.name, RADIAL.version, RADIAL.description, scores, per_class, target_score
         )
-        return Scores((protocol,), rows)
+        return Scores((protocol,), [case.to_row(case.name in self.curves) for case in self.cases])
 
     def _figures(self, cases: DrawnCases) -> Figures:
         """The figures of one name's cases, or of all."""
@@ -236,8 +236,7 @@ class LandmarkScorer:
                 means = [float(np.mean(differences)) for differences in groups.values()]
                 undefined = "one group only" if means else reason or UNKNOWN_SIZE
                 agreement = agreement_figures(means, list(groups), undefined)
-                for kind, figure in agreement.items():
-                    figures[f"{name}_{kind}_{unit}"] = figure
+                figures |= {f"{name}_{kind}_{unit}": figure for kind, figure in agreement.items()}
         return figures
 
     def _why_unmeasured(self, name: str) -> str | None:

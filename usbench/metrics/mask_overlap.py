@@ -37,9 +37,10 @@ def stack_counts(counts: list[Counts], classes: int) -> Counts:
 
 def resize_nearest(planes: Planes, size: tuple[int, int]) -> Planes:
     """Resize (C, H, W) to size (h, w): the pixel under each new pixel's centre."""
-    height, width = planes.shape[1:]
-    rows = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(int)
-    columns = ((np.arange(size[1]) + 0.5) * width / size[1]).astype(int)
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(size, planes.shape[1:], strict=True)
+    )
     return planes[:, rows[:, None], columns]
 
 
@@ -71,8 +72,7 @@ def recall(counts: Counts) -> Values:
 
 def empty_false_positives(counts: Counts) -> Values:
     """1 where a class is predicted that the target doesn't have, else 0; NaN where it has it."""
-    predicted = (counts[..., 1] > 0).astype(np.float64)
-    return np.where(target_pixels(counts) == 0, predicted, np.nan)
+    return np.where(target_pixels(counts) == 0, counts[..., 1] > 0, np.nan)
 
 
 def predicted_pixels(counts: Counts) -> NDArray[np.int64]:

@@ -64,11 +64,9 @@ class MaskProtocol(EvaluationProtocol):
     def count(self, target: Planes, prediction: Planes) -> Counts:
         """Count one image's planes (C, H, W): (C, 3), or (C + 1, 3) with background."""
         if self.size:
-            target = resize_nearest(target, self.size)
-            prediction = resize_nearest(prediction, self.size)
+            target, prediction = (resize_nearest(p, self.size) for p in (target, prediction))
         if self.background:
-            target = add_background(target)
-            prediction = add_background(prediction)
+            target, prediction = map(add_background, (target, prediction))
         return count_pixels(target, prediction)
 
 
@@ -236,5 +234,7 @@ def average_measure(
         return class_mean(values, len(counts), resampled=resampled, draws=draws), figures
     image_means = mean_defined(per_image, 1)
     resampled = resample_means(image_means, draws) if draws else None
-    overall = float(mean_defined(image_means))
-    return Figure.of(overall, len(counts), resampled=resampled, draws=draws), figures
+    return (
+        Figure.of(float(mean_defined(image_means)), len(counts), resampled=resampled, draws=draws),
+        figures,
+    )

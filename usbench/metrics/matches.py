@@ -110,13 +110,15 @@ class Matches:
 
     def of_class(self, c: int) -> Matches:
         """The matches of class c alone."""
-        numbers = np.arange(self.starts[c], self.starts[c + 1])
-        return self._as_one_class(numbers, self.targets[:, c : c + 1])
+        return self._as_one_class(
+            np.arange(self.starts[c], self.starts[c + 1]), self.targets[:, c : c + 1]
+        )
 
     def pool_classes(self) -> Matches:
         """All classes as one: the same matches, in order of score."""
-        order = np.lexsort((self.image, -self.score))
-        return self._as_one_class(order, self.targets.sum(axis=1, keepdims=True))
+        return self._as_one_class(
+            np.lexsort((self.image, -self.score)), self.targets.sum(axis=1, keepdims=True)
+        )
 
     def _as_one_class(self, numbers: Index, targets: Index) -> Matches:
         """The predictions of these numbers as one class with (N, 1) targets."""
@@ -208,17 +210,17 @@ def match(
         is_outside = (predictions.area < lowest) | (predictions.area > highest)
         # taken is −1 where no target is taken: index −1 is the appended False.
         ignored = np.append(ignore, False)[taken] | ((taken < 0) & is_outside[:, None])
-        hit = (taken >= 0) & ~ignored
-        counted = np.bincount(target_cell[~ignore], minlength=images * classes)
         matches.append(
             Matches(
                 starts,
                 predictions.image[order],
                 predictions.score[order],
                 rank[order],
-                np.ascontiguousarray(hit[order].T),
+                np.ascontiguousarray(((taken >= 0) & ~ignored)[order].T),
                 np.ascontiguousarray(ignored[order].T),
-                counted.reshape(images, classes),
+                np.bincount(target_cell[~ignore], minlength=images * classes).reshape(
+                    images, classes
+                ),
             )
         )
     return matches
@@ -235,8 +237,8 @@ def _match_greedily(
 ) -> Index:
     """(M, T) the target that each of M predictions takes at each threshold, or -1; see `match`."""
     tie = -overlaps.target if prefer_last else overlaps.target
-    keys = (tie, -overlaps.iou, ignore[overlaps.target], overlaps.prediction, turns)
-    order = np.lexsort(keys)  # within a turn, the pairs of a prediction are adjacent, best first
+    # Within a turn, the pairs of a prediction are adjacent, best first.
+    order = np.lexsort((tie, -overlaps.iou, ignore[overlaps.target], overlaps.prediction, turns))
     prediction, target = overlaps.prediction[order], overlaps.target[order]
     iou = overlaps.iou[order]
     taken = np.full((predictions, len(thresholds)), -1, np.int64)

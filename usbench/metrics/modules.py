@@ -113,10 +113,12 @@ class BoxPrecision(Metric):  # type: ignore[misc]
 
     def compute(self) -> dict[str, Tensor]:
         """The figures of all batches."""
-        targets = map(_to_boxes, self.targets)  # type: ignore[arg-type]
-        predictions = map(_to_boxes, self.predictions)  # type: ignore[arg-type]
-        pairs = list(zip(targets, predictions, strict=True))
-        return _to_tensors(box_protocols.score_pairs(pairs, self.names).scores)
+        pairs = zip(
+            map(_to_boxes, self.targets),  # type: ignore[arg-type]
+            map(_to_boxes, self.predictions),  # type: ignore[arg-type]
+            strict=True,
+        )
+        return _to_tensors(box_protocols.score_pairs(list(pairs), self.names).scores)
 
 
 class PerImage:
@@ -163,8 +165,7 @@ def _join_columns(image: Mapping[str, Tensor], *scores: str) -> Tensor:
     shapes = [tuple(tensor.shape) for tensor in tensors]
     size = shapes[0][:1]
     if shapes != [(*size, 4), *[size] * len(names)]:
-        expected = f"boxes of (N, 4), {', '.join(names)} of (N,)"
-        raise ValueError(f"expected {expected}, got {shapes}")
+        raise ValueError(f"expected boxes of (N, 4), {', '.join(names)} of (N,), got {shapes}")
     return torch.column_stack(tensors)
 
 

@@ -119,8 +119,7 @@ def measure_distances(target: Plane, prediction: Plane, spacing: Spacing = PX) -
     rows = np.flatnonzero(both.any(axis=1))
     columns = np.flatnonzero(both.any(axis=0))
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    of_target = find_outline(target[window])
-    of_prediction = find_outline(prediction[window])
+    of_target, of_prediction = map(find_outline, (target[window], prediction[window]))
     lengths = contour_lengths(spacing)
     return Distances(
         nearest_distances(of_target, of_prediction, spacing),
@@ -159,9 +158,13 @@ def pixel_hd95(target: Plane, prediction: Plane, spacing: Spacing = PX) -> Pixel
     """
     if not target.any() or not prediction.any():
         return None
-    target_border = np.argwhere(target & ~ndimage.binary_erosion(target)) * spacing
-    prediction_border = np.argwhere(prediction & ~ndimage.binary_erosion(prediction)) * spacing
+    target_border, prediction_border = (
+        np.argwhere(plane & ~ndimage.binary_erosion(plane)) * spacing
+        for plane in (target, prediction)
+    )
     there = cKDTree(prediction_border).query(target_border)[0]
     back = cKDTree(target_border).query(prediction_border)[0]
-    larger = max(np.percentile(there, 95), np.percentile(back, 95))
-    return PixelHd95(float(larger), float(np.percentile(np.concatenate([there, back]), 95)))
+    return PixelHd95(
+        float(max(np.percentile(there, 95), np.percentile(back, 95))),
+        float(np.percentile(np.concatenate([there, back]), 95)),
+    )

@@ -91,8 +91,7 @@ def summarise_outlines(
     overall: Figures = {}
     per_class: list[Figures] = [{} for _ in (cases[0] if cases else ())]
     for measure, unit in UNIT.items():
-        names = [measure] if measure == NSD[unit] else [measure, measure + PENALTY]
-        for name in names:
+        for name in [measure] if measure == NSD[unit] else [measure, measure + PENALTY]:
             table = np.array([[case_value(case, name) for case in image] for image in cases])
             table = table.reshape(len(cases), len(per_class))
             n = np.isfinite(table).sum(axis=0)
@@ -129,8 +128,7 @@ def case_value(case: Case, name: str) -> float:
     With the penalty it is the diagonal where one mask is empty.
     """
     column = name.removesuffix(PENALTY)
-    value = case.get(column, math.nan)
     unit = UNIT[column]
     if column not in case and name != column and NSD[unit] in case:
-        value = case[f"diagonal_{unit}"]
-    return value
+        column = f"diagonal_{unit}"
+    return case.get(column, math.nan)

@@ -58,14 +58,12 @@ class MeanScores:
         assert isinstance(other, MeanScores)
         group_sums = np.zeros((swaps.shape[1], self.sums.shape[1]))
         np.add.at(group_sums, index, self.sums - other.sums)
-        signs = np.where(swaps, -1.0, 1.0)
-        return _column_mean(signs @ group_sums, self.counts.sum(axis=0)[None])
+        return _column_mean(np.where(swaps, -1.0, 1.0) @ group_sums, self.counts.sum(axis=0)[None])
 
 
 def _column_mean(sums: Values, counts: Values) -> Values:
     """(B, C) sums and counts → (B,) mean over the columns that have a count."""
-    columns = np.where(counts > 0, sums / np.maximum(counts, ROUNDING), np.nan)
-    return mean_defined(columns, 1)
+    return mean_defined(np.where(counts > 0, sums / np.maximum(counts, ROUNDING), np.nan), 1)
 
 
 @dataclass(frozen=True)
@@ -121,8 +119,9 @@ def _swap_boxes(interleaved: Matches, index: NDArray[np.int64], swaps: Swaps) ->
         is_swapped = swaps[start : start + CHUNK, index]  # (S, N)
         side = np.stack([~is_swapped, is_swapped], axis=2).reshape(len(is_swapped), -1)
         weights = side.astype(np.float64)
-        first = _mean_precision(interleaved, weights)
-        differences.append(first - _mean_precision(interleaved, 1 - weights))
+        differences.append(
+            _mean_precision(interleaved, weights) - _mean_precision(interleaved, 1 - weights)
+        )
     return np.concatenate(differences)
 
 
@@ -145,8 +144,7 @@ class Difference:
 
 def score_model(model: ComparedModel, draws: Draws) -> float:
     """The score on all cases, each counted once."""
-    (score,) = model.scores(Draws(draws.index, np.ones((1, draws.groups))))
-    return float(score)
+    return float(model.scores(Draws(draws.index, np.ones((1, draws.groups))))[0])
 
 
 def compare_models(models: Sequence[ComparedModel], draws: Draws) -> list[Difference]:
@@ -156,14 +154,19 @@ def compare_models(models: Sequence[ComparedModel], draws: Draws) -> list[Differ
     for (first, score, resampled), (second, other_score, other) in combinations(scored, 2):
         interval = percentile_interval(resampled - other, draws.groups)
         se = float(np.nanstd(resampled - other, ddof=1))
-        p, reason = None, interval.reason
-        if draws.groups >= MIN_GROUPS:
-            p = permutation_p(first, second, draws)
-        else:
-            reason = f"no test: expected at least {MIN_GROUPS} groups, got {draws.groups}"
-        value = score - other_score
+        p = permutation_p(first, second, draws) if draws.groups >= MIN_GROUPS else None
+        no_test = f"no test: expected at least {MIN_GROUPS} groups, got {draws.groups}"
         differences.append(
-            Difference(first.name, second.name, value, interval.low, interval.high, se, p, reason)
+            Difference(
+                first.name,
+                second.name,
+                score - other_score,
+                interval.low,
+                interval.high,
+                se,
+                p,
+                no_test if p is None else interval.reason,
+            )
         )
     return differences
 
@@ -178,9 +181,8 @@ def permutation_p(first: ComparedModel, second: ComparedModel, draws: Draws) -> 
     else:
         swaps = np.random.default_rng(np.random.PCG64(SEED)).random((RANDOM_SWAPS, groups)) < 0.5
     is_as_large = np.abs(first.swapped_differences(second, draws.index, swaps)) >= observed
-    if is_exact:
-        return float(is_as_large.mean())
-    return (int(is_as_large.sum()) + 1) / (RANDOM_SWAPS + 1)
+    count = int(is_as_large.sum())
+    return count / len(swaps) if is_exact else (count + 1) / (RANDOM_SWAPS + 1)
 
 
 def correct_holm(values: Sequence[float]) -> list[float]:

@@ -199,8 +199,10 @@ def class_figures(
         draws: the resamples of the groups.
     """
     columns = [None] * len(values) if resampled is None else resampled.T
-    parts = zip(values, n, columns, strict=True)
-    return [Figure.of(value, int(count), reason, column, draws) for value, count, column in parts]
+    return [
+        Figure.of(value, int(count), reason, column, draws)
+        for value, count, column in zip(values, n, columns, strict=True)
+    ]
 
 
 def class_mean(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -13,13 +12,12 @@ from usbench.errors import ConfigError, DataError
 from usbench.metrics import mask_overlap, mask_protocols, outline_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
-from usbench.metrics.mask_protocols import Known, Measure, Order
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
 from usbench.types import Masks, Target, Task
 
 # Figures beside the protocol's own, all of native pixels: name, measure, order, why undefined.
-_NATIVE_FIGURES: Sequence[tuple[str, Measure, Order, str]] = (
+_NATIVE_FIGURES: Sequence[tuple[str, mask_protocols.Measure, mask_protocols.Order, str]] = (
     ("pooled_dice", mask_overlap.dice, "pooled", "the class is in no truth and no prediction"),
     ("precision", mask_overlap.precision, "class", "the class is never predicted"),
     ("recall", mask_overlap.recall, "class", "the class is in no truth"),
@@ -76,8 +74,7 @@ class SegmentScorer:
             tolerance_mm: of the surface Dice; None: twice the larger side of an image's pixels.
         """
         for name, value in (("tolerance_px", tolerance_px), ("tolerance_mm", tolerance_mm)):
-            is_length = isinstance(value, (int, float)) and 0 <= value < math.inf
-            if value is not None and not is_length:
+            if value is not None and not (isinstance(value, (int, float)) and 0 <= value < np.inf):
                 raise ConfigError(f"metric.{name}: expected a length of 0 or more, got {value}")
         self.tolerance_px = outline_figures.TOLERANCE_PX if tolerance_px is None else tolerance_px
         self.tolerance_mm = tolerance_mm
@@ -125,8 +122,9 @@ class SegmentScorer:
         self.add_counts(case, group, counts, known, outlines)
         for protocol in self.protocols:
             if not protocol.is_native:
-                counts = protocol.count(target.planes, prediction.planes)
-                self.other_counts[protocol.name].append(counts)
+                self.other_counts[protocol.name].append(
+                    protocol.count(target.planes, prediction.planes)
+                )
         self.extra.update(target, prediction)
 
     def add_counts(
@@ -151,11 +149,17 @@ class SegmentScorer:
         self.native_counts.append(counts)
         self.outlines.append(outlines)
         for c, label in enumerate(self.classes):
-            row: TableRow = {"case": case, "group": group, "class": label}
             values = counts[c].tolist() if known[c] else (None, None, None)
-            row |= zip(COUNT_COLUMNS, values, strict=True)
-            row |= dict.fromkeys(OUTLINE_COLUMNS)
-            self.cases.append({**row, **outlines[c]})
+            self.cases.append(
+                {
+                    "case": case,
+                    "group": group,
+                    "class": label,
+                    **dict(zip(COUNT_COLUMNS, values, strict=True)),
+                    **dict.fromkeys(OUTLINE_COLUMNS),
+                    **outlines[c],
+                }
+            )
 
     def result(self) -> Scores:
         """The scores of all images so far."""
@@ -163,14 +167,18 @@ class SegmentScorer:
         known = np.stack(self.known) if self.known else np.zeros((0, len(self.classes)), bool)
         scored = []
         for protocol in self.protocols:
-            counts = self.other_counts.get(protocol.name, self.native_counts)
-            stacked = stack_counts(counts, len(self.classes) + protocol.background)
+            stacked = stack_counts(
+                self.other_counts.get(protocol.name, self.native_counts),
+                len(self.classes) + protocol.background,
+            )
             scored.append(
                 mask_protocols.score_counts(protocol, stacked, self.classes, known, draws)
             )
         return Scores((self._add_figures(scored[0], known, draws), *scored[1:]), self.cases)
 
-    def _add_figures(self, protocol: ProtocolScores, known: Known, draws: Draws) -> ProtocolScores:
+    def _add_figures(
+        self, protocol: ProtocolScores, known: mask_protocols.Known, draws: Draws
+    ) -> ProtocolScores:
         """Add the figures that don't depend on the protocol: of native pixels, outlines, extra."""
         counts = stack_counts(self.native_counts, len(self.classes))
         scores = dict(protocol.scores)
@@ -186,9 +194,8 @@ class SegmentScorer:
         for label, outlines in zip(self.classes, class_outlines, strict=False):
             per_class[label] |= outlines
         scores |= outline_scores | self.extra.averages(draws)
-        mm = "twice the larger side of a pixel"
-        if self.tolerance_mm is not None:
-            mm = f"{self.tolerance_mm:g} mm"
+        stated = self.tolerance_mm
+        mm = "twice the larger side of a pixel" if stated is None else f"{stated:g} mm"
         description = (
             f"{protocol.description}; "
             "outlines: distances of surface elements weighted by length (surface-distance), "

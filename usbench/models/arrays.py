@@ -71,11 +71,11 @@ def decode(
     ids = samples.ids if isinstance(samples, KnowsIds) else [sample.id for sample in samples]
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
     name = f"{encoding.name}-{size[0]}x{size[1]}-{digest}-r{CACHE_VERSION}"
-
-    def work(sample: Sample) -> Pair:
-        return image_to_net(sample.image, size), encoding.encode(sample, size)
-
-    decoded = map_in_order(samples, work, threads)
+    decoded = map_in_order(
+        samples,
+        lambda sample: (image_to_net(sample.image, size), encoding.encode(sample, size)),
+        threads,
+    )
     if cache is None:
         images, targets = zip(*decoded, strict=True)
         return Arrays(np.stack(images), np.stack(targets))
@@ -136,12 +136,14 @@ def write_arrays(paths: tuple[Path, Path], decoded: Iterable[Pair], count: int) 
 def append_array(file: BinaryIO, array: NDArray[Any], count: int) -> None:
     """Append one of `count` arrays of one shape and type; before the first, the .npy header."""
     if file.tell() == 0:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(array.dtype),
-            "fortran_order": False,
-            "shape": (count, *array.shape),
-        }
-        np.lib.format.write_array_header_1_0(file, header)
+        np.lib.format.write_array_header_1_0(
+            file,
+            {
+                "descr": np.lib.format.dtype_to_descr(array.dtype),
+                "fortran_order": False,
+                "shape": (count, *array.shape),
+            },
+        )
     file.write(np.ascontiguousarray(array).data)
 
 

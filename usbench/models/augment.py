@@ -87,8 +87,9 @@ def augment(
 
 def to_grid(images: Tensor, matrix: Tensor) -> Tensor:
     """The places (B, h, w, 2) at which maps (B, 2, 3) read images (B, h, w), on their device."""
-    shape = [len(images), 1, *images.shape[1:]]
-    return F.affine_grid(matrix.to(images.device), shape, align_corners=False)
+    return F.affine_grid(
+        matrix.to(images.device), [len(images), 1, *images.shape[1:]], align_corners=False
+    )
 
 
 def sample_images(images: Tensor, grid: Tensor) -> Tensor:
@@ -169,9 +170,8 @@ def augment_by_pipeline(
     lift = draw(n, -pipeline.brightness, pipeline.brightness, rng) * applied[LIGHT]
     shaded = moved * gain.view(n, 1, 1, 1).to(moved) + lift.view(n, 1, 1, 1).to(moved)
     shaded = shaded.clamp(0, 1)
-    if pipeline.blur:
-        shaded = blur_some(shaded, applied[BLUR], rng)
-    return shaded, sample_targets(targets, grid)
+    blurred = blur_some(shaded, applied[BLUR], rng) if pipeline.blur else shaded
+    return blurred, sample_targets(targets, grid)
 
 
 def draw_movement(

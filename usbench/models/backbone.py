@@ -55,9 +55,8 @@ def build_resnet(name: str, norm: str, pretrained: bool) -> nn.Module:
         ConfigError: an unknown name or norm.
     """
     stage_widths(name)
-    layer = look_up(NORMS, norm, "options.norm")
-    if norm == "frozen" and pretrained:
-        layer = FrozenBatchNorm2d
+    is_frozen = norm == "frozen" and pretrained
+    layer = FrozenBatchNorm2d if is_frozen else look_up(NORMS, norm, "options.norm")
     net: Any = (
         NarrowResNet(BasicBlock, [1, 1, 1, 1], norm_layer=layer)
         if name == NARROW

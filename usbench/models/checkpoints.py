@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,9 +40,11 @@ def save_file(path: Path, content: object) -> None:
 
 def load_file(path: Path) -> Any:
     """Read tensors and plain values; no pickled code is run. A .safetensors file holds tensors."""
-    if path.suffix == ".safetensors":
-        return safetensors.torch.load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return (
+        safetensors.torch.load_file(path)
+        if path.suffix == ".safetensors"
+        else torch.load(path, map_location="cpu", weights_only=True)
+    )
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -74,25 +77,25 @@ def load_state(
         RunError: anything else of the net is missing or of another shape.
     """
     shapes = {name: value.shape for name, value in net.state_dict().items()}
-    fitting = {}
-    for name, value in state.items():
-        if not name.startswith(heads) or shapes.get(name) == value.shape:
-            fitting[name] = value
+    fitting = {
+        name: value
+        for name, value in state.items()
+        if not name.startswith(heads) or shapes.get(name) == value.shape
+    }
     try:
         missing = net.load_state_dict(fitting, strict=False).missing_keys
     except RuntimeError as wrong:
         raise RunError(
             f"{description}: expected a state dict of this net: {in_one_line(wrong)[:200]}"
         ) from wrong
-    scales = set()
-    for name, layer in net.named_modules():
-        if "FrozenBatchNorm" in type(layer).__name__:
-            scales |= {f"{name}.weight", f"{name}.bias"}
-    lost = []
-    for name in missing:
-        optional = name in scales and scales <= set(missing)
-        if not (optional or name.startswith(heads) or name.endswith("num_batches_tracked")):
-            lost.append(name)
+    frozen = [n for n, layer in net.named_modules() if "FrozenBatchNorm" in type(layer).__name__]
+    scales = set(map(".".join, product(frozen, ("weight", "bias"))))
+    optional = scales if scales <= set(missing) else set()
+    lost = [
+        name
+        for name in missing
+        if not (name in optional or name.startswith(heads) or name.endswith("num_batches_tracked"))
+    ]
     if lost:
         raise RunError(
             f"{description}: expected a state dict of this net, "

@@ -63,6 +63,12 @@ def measure(model: Model, device: str, images: Sequence[Image8]) -> JsonObject:
     load = busy / (time.perf_counter() - start) / (os.cpu_count() or 1)
     fps = 1 / statistics.median(seconds)
     best, speed = find_best_batch(model, device, images, fps)
+    # Bytes: the most that torch held on the GPU; on a CPU that of the whole process.
+    peak = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if device == "cpu"
+        else torch.cuda.max_memory_allocated(device)
+    )
     return {
         "macs": macs,
         "latency_ms": {
@@ -74,7 +80,7 @@ def measure(model: Model, device: str, images: Sequence[Image8]) -> JsonObject:
         "load": round(min(1.0, load), 3),
         "best_batch": best,
         "fps_best": round(speed, 2),
-        "peak_memory_mib": round(peak_memory(device), 1),
+        "peak_memory_mib": round(peak / 2**20, 1),
     }
 
 
@@ -136,10 +142,3 @@ def find_best_batch(
     finally:
         model.batch = before
     return best, speed
-
-
-def peak_memory(device: str) -> float:
-    """MiB: the most that torch held on the GPU; on a CPU that of the whole process."""
-    if device != "cpu":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

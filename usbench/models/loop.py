@@ -53,8 +53,7 @@ def normalise(images: Tensor) -> Tensor:
 
 def normalise_by(images: Tensor, mean: Sequence[float], sd: Sequence[float]) -> Tensor:
     """(B, 1, h, w) in 0..1 → (B, len(mean), h, w): grey repeated, each channel normalised."""
-    shift = images.new_tensor(list(mean)).view(1, -1, 1, 1)
-    scale = images.new_tensor(list(sd)).view(1, -1, 1, 1)
+    shift, scale = (images.new_tensor(list(v)).view(1, -1, 1, 1) for v in (mean, sd))
     return (images - shift) / scale
 
 
@@ -207,17 +206,18 @@ def batches(n: int, batch: int, rng: torch.Generator, shuffle: bool = True) -> I
 def move_if_it_fits(train: Arrays, device: str) -> tuple[Tensor, Tensor]:
     """Images and targets on the device if they take less than half of its free memory."""
     images, targets = torch.from_numpy(train.images), torch.from_numpy(train.targets)
-    bytes_needed = images.nbytes + targets.nbytes
-    if device == "cpu" or bytes_needed >= torch.cuda.mem_get_info(device)[0] // 2:
-        return images, targets
-    return images.to(device), targets.to(device)
+    needed = images.nbytes + targets.nbytes
+    fits = device != "cpu" and needed < torch.cuda.mem_get_info(device)[0] // 2
+    return (images.to(device), targets.to(device)) if fits else (images, targets)
 
 
 def gather(images: Tensor, targets: Tensor, chosen: Tensor, device: str) -> tuple[Tensor, Tensor]:
     """The images and targets of one batch, on the device."""
     chosen = chosen.to(images.device)
-    x = images[chosen].to(device, non_blocking=True)
-    return x, targets[chosen].to(device, non_blocking=True)
+    return (
+        images[chosen].to(device, non_blocking=True),
+        targets[chosen].to(device, non_blocking=True),
+    )
 
 
 def resume(state: Mapping[str, Stateful], folder: Path) -> tuple[int, float]:

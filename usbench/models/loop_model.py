@@ -84,14 +84,19 @@ class LoopModel(ABC):
         torch.manual_seed(run.seed)
         self.net = self.build()
         self.run = run
-        train_arrays = decode(self.encoding, train, self.size, run.cache, run.threads)
-        val_arrays = decode(self.encoding, val, self.size, run.cache, run.threads)
+        train_arrays, val_arrays = (
+            decode(self.encoding, samples, self.size, run.cache, run.threads)
+            for samples in (train, val)
+        )
         self.learn_from(train_arrays.targets)
-
-        def validate(net: nn.Module) -> float:
-            return run.score(self.pairs(val_arrays))
-
-        loop.fit(self.net, train_arrays, self.method, validate, self.recipe, run)
+        loop.fit(
+            self.net,
+            train_arrays,
+            self.method,
+            lambda net: run.score(self.pairs(val_arrays)),
+            self.recipe,
+            run,
+        )
 
     def restore(self, run: Run) -> None:
         """See usbench.types.Model."""

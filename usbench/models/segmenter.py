@@ -98,9 +98,9 @@ class Segmenter(LoopModel):
             with torch.no_grad():
                 logits = net.eval()(image)
         except (TypeError, ValueError, RuntimeError, AssertionError) as wrong:
-            reason = in_one_line(wrong)[:200]
             raise ConfigError(
-                f"model.build.net: expected a module for {tuple(image.shape)}: {reason}"
+                f"model.build.net: expected a module for {tuple(image.shape)}: "
+                f"{in_one_line(wrong)[:200]}"
             ) from wrong
         expected = (1, self.channels, *self.size)
         if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
@@ -127,9 +127,12 @@ class Segmenter(LoopModel):
     def pair(self, item: Tensor, stored: NDArray[np.uint8]) -> tuple[Masks, Masks]:
         """See LoopModel. item: (channels, h, w) logits."""
         prediction = Masks(self.to_planes(item)[0].cpu().numpy())
-        if self.exclusive:
-            return Masks(stored == np.arange(1, self.classes + 1)[:, None, None]), prediction
-        return Masks(stored == 1, known=stored[:, 0, 0] != UNKNOWN), prediction
+        target = (
+            Masks(stored == np.arange(1, self.classes + 1)[:, None, None])
+            if self.exclusive
+            else Masks(stored == 1, known=stored[:, 0, 0] != UNKNOWN)
+        )
+        return target, prediction
 
     def read(self, item: Tensor, size: tuple[int, ...]) -> Masks:
         """See LoopModel. item: (channels, h, w) logits."""
@@ -186,9 +189,8 @@ def choose_normalisation(
     if stated is None and channels == 1:
         return loop.normalise
     if stated is None:
-        return partial(loop.normalise_by, mean=[loop.MEAN] * 3, sd=[loop.SD] * 3)
-    mean = list(stated.get("mean", ()))
-    sd = list(stated.get("sd", ()))
+        stated = {"mean": [loop.MEAN] * 3, "sd": [loop.SD] * 3}
+    mean, sd = (list(stated.get(name, ())) for name in ("mean", "sd"))
     if len(mean) != channels or len(sd) != channels:
         raise ConfigError(
             f"recipe.normalise: expected mean and sd of {channels} channels, got {dict(stated)}"

@@ -39,9 +39,15 @@ class SmpSegmenter(Segmenter):
             encoder: one of smp's encoders.
             options: further arguments of the architecture.
         """
-        net = partial(create_net, architecture, encoder, in_channels=in_channels)
         super().__init__(
-            classes, exclusive, recipe, net, weights, channels_last, options, in_channels
+            classes,
+            exclusive,
+            recipe,
+            partial(create_net, architecture, encoder, in_channels=in_channels),
+            weights,
+            channels_last,
+            options,
+            in_channels,
         )
 
 
@@ -64,15 +70,17 @@ def create_net(
         RunError: the weights can't be fetched.
     """
     try:
-        net = smp.create_model(
-            architecture,
-            encoder_name=encoder,
-            encoder_weights="imagenet" if imagenet else None,
-            in_channels=in_channels,
-            classes=classes,
-            **options,
+        return cast(
+            nn.Module,
+            smp.create_model(
+                architecture,
+                encoder_name=encoder,
+                encoder_weights="imagenet" if imagenet else None,
+                in_channels=in_channels,
+                classes=classes,
+                **options,
+            ),
         )
-        return cast(nn.Module, net)
     except (KeyError, ValueError, TypeError) as wrong:
         raise ConfigError(f"smp can't build {architecture} on {encoder}: {wrong}") from wrong
     except OSError as unreachable:

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from usbench.errors import ConfigError, RunError
 from usbench.io import download
-from usbench.io.download import RemoteFile
 from usbench.io.files import file_sha256
 
 FORMS = "a file, {url: …, sha256: …}, or {hub: owner/name, file: …, revision: …}"
@@ -78,10 +77,12 @@ def fetch_url(url: str, sha256: str, folder: Path) -> Path:
             f"model.build.weights.url={url}: expected an address that begins with https://"
         )
     name = f"{sha256[:12]}-{PurePosixPath(urlsplit(url).path).name or 'weights'}"
-    remote = RemoteFile(
-        name, "weights", url=url, sha256=sha256, override="model.build.weights=FILE"
+    return download.fetch(
+        download.RemoteFile(
+            name, "weights", url=url, sha256=sha256, override="model.build.weights=FILE"
+        ),
+        folder,
     )
-    return download.fetch(remote, folder)
 
 
 def fetch_from_hub(hub: str, file: str, revision: str) -> str:

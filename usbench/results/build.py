@@ -41,8 +41,9 @@ def report_scores(
     figures = protocols[0].scores
     if primary not in figures:
         raise ConfigError(f"metric.primary={primary}: expected one of {', '.join(figures)}")
-    ranked = Primary(primary, figures[primary].value, not lower_is_better(primary))
-    return ReportedScores(tuple(protocols), ranked)
+    return ReportedScores(
+        tuple(protocols), Primary(primary, figures[primary].value, not lower_is_better(primary))
+    )
 
 
 def with_groups(protocol: ProtocolScores, groups: int) -> ProtocolScores:

@@ -64,8 +64,9 @@ def write_landmarks(
     ) as writer:
         for record, prediction in zip(samples.records, predictions, strict=True):
             assert isinstance(prediction, Landmarks)
-            size = image.read_size(dataset.root / record.image)
-            writer.add(record.id, record.group, size, prediction)
+            writer.add(
+                record.id, record.group, image.read_size(dataset.root / record.image), prediction
+            )
 
 
 def write_objects(
@@ -80,8 +81,9 @@ def write_objects(
             size = image.read_size(dataset.root / record.image)
             writer.add(record.id, record.group, size, prediction)
             if isinstance(prediction, Masks) and prediction.probabilities is not None:
-                target = samples.target(record, size)
-                tables.append(probability_histogram(target, prediction.probabilities))
+                tables.append(
+                    probability_histogram(samples.target(record, size), prediction.probabilities)
+                )
     path = confidence_file(folder, split)
     if len(tables) == len(samples):
         histograms.write_histograms(path, tables, len(dataset.classes), calibration.BINS)
@@ -152,10 +154,11 @@ def read_predictions(folder: Path, split: Split, samples: Samples) -> StoredPred
         DataError: a file is missing or damaged, or they are predictions of other images.
     """
     paths, dataset = prediction_files(folder, split), samples.dataset
-    if dataset.task == "landmark":
-        content = unity_predictions.read_landmark_predictions(*paths, dataset.classes)
-    else:
-        content = coco.read_predictions(*paths, dataset.task, len(dataset.classes))
+    content = (
+        unity_predictions.read_landmark_predictions(*paths, dataset.classes)
+        if dataset.task == "landmark"
+        else coco.read_predictions(*paths, dataset.task, len(dataset.classes))
+    )
     predicted = [entry["file_name"] for entry in content.images]
     if predicted != samples.ids:
         pairs = zip(predicted, samples.ids, strict=False)

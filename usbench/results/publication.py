@@ -17,8 +17,8 @@ from usbench.results.store import Case, checked_path, files_of_result, load_resu
 def publish_result(
     folder: Path,
     result: Result,
-    cases: Sequence[Case] | None = None,
-    damaged_copy: Path | None = None,
+    cases: Sequence[Case] | None,
+    damaged_copy: Path | None,
 ) -> Path | None:
     """Write a result and its case table where no finished result is.
 
@@ -79,7 +79,7 @@ def link_exclusively(part: Path, path: Path) -> bool:
     return True
 
 
-def set_aside(path: Path, damaged_copy: Path | None = None) -> bool:
+def set_aside(path: Path, damaged_copy: Path | None) -> bool:
     """Remove a result that isn't done or is damaged, with a copy of a damaged one.
 
     Returns:

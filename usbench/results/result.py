@@ -195,8 +195,10 @@ class Result:
         data = {"fingerprint": None, **content["data"]}
         data["counts"] = data.get("counts") or {}
         extra = {name: value for name, value in content.items() if name not in KEYS}
-        protocols = protocols_from_json(content)
-        return from_json(cls, {**content, "data": data, "protocols": protocols, "extra": extra})
+        return from_json(
+            cls,
+            {**content, "data": data, "protocols": protocols_from_json(content), "extra": extra},
+        )
 
 
 OPTIONAL = {  # left out of the JSON where they are None
@@ -316,12 +318,15 @@ def protocols_from_json(content: JsonObject) -> tuple[ProtocolScores, ...]:
     others = (content.get("protocols") or {}).items()
     protocols = []
     for name, part in ((first["name"], {**content, **first}), *others):
-        scores = figures_from_json(part["scores"])
         per_class = {label: figures_from_json(table) for label, table in part["per_class"].items()}
-        target_score = figures_from_json(part.get("target_score") or {})
         protocols.append(
             ProtocolScores(
-                name, part["version"], part["description"], scores, per_class, target_score
+                name,
+                part["version"],
+                part["description"],
+                figures_from_json(part["scores"]),
+                per_class,
+                figures_from_json(part.get("target_score") or {}),
             )
         )
     return tuple(protocols)

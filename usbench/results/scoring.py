@@ -53,8 +53,9 @@ def score(
     scores = scorer.result()
     table = test.histograms()
     if table is not None:
-        groups = [record.group for record in test.samples.records]
-        scores = add_calibration(scores, table, groups, classes)
+        scores = add_calibration(
+            scores, table, [record.group for record in test.samples.records], classes
+        )
     if leaking:
         scores = add_leak_free(scores, clean_scorer.result().protocol.scores)
     return scores
@@ -95,8 +96,10 @@ def add_calibration(
     protocol, draws = scores.protocol, draw(groups)
     per_class = dict(protocol.per_class)
     for c, name in enumerate(classes):
-        figure = calibration.ece_figure(table[:, c], draws, "no pixel is known")
-        per_class[name] = {**per_class[name], "ece": figure}
+        per_class[name] = {
+            **per_class[name],
+            "ece": calibration.ece_figure(table[:, c], draws, "no pixel is known"),
+        }
     resampled = calibration.ece(resample_sums(table, draws))  # (B, C)
     # Class by class: NumPy sums a whole table in another order, with other last bits.
     errors = np.array([per_class[name]["ece"].value for name in classes], np.float64)

@@ -167,8 +167,7 @@ def files_of_result(path: Path, result: Result, cases: Sequence[Case] | None) ->
     table = table_path(path)
     if cases:
         packed = encode_cases(cases)
-        digest = hashlib.sha256(packed).hexdigest()
-        result = replace(result, cases=table.name, cases_sha256=digest)
+        result = replace(result, cases=table.name, cases_sha256=hashlib.sha256(packed).hexdigest())
         return {table: packed, path: encode_result(result)}
     if result.cases != table.name or not table.exists():
         result = replace(result, cases=None, cases_sha256=None)
@@ -180,8 +179,7 @@ def encode_result(result: Result) -> bytes:
     content = result.to_json()
     order = [*schema()["properties"], *sorted(content)]
     ordered = {name: content[name] for name in order if name in content}
-    text = json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode()
+    return (json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 # ---- case tables
@@ -237,8 +235,7 @@ def hash_case_ids(cases: Iterable[Case], redistribute: str | None, dataset: str)
         for row in rows:
             for name in ("case", "group"):
                 if row.get(name) is not None:
-                    text = f"{dataset}{row[name]}"
-                    row[name] = hashlib.sha256(text.encode()).hexdigest()[:12]
+                    row[name] = hashlib.sha256(f"{dataset}{row[name]}".encode()).hexdigest()[:12]
     return rows
 
 

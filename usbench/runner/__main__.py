@@ -86,21 +86,16 @@ def do_run(config: RunConfig, overwrite: bool) -> int:
 def do_locked_run(config: RunConfig, lock: RunLock) -> None:
     """Do a run whose lock is held, unless it was finished between the decision and now."""
     (config.run_dir / REFUSED).unlink(missing_ok=True)
-    if lock.overwrite:
-        start_anew(config)
+    if lock.overwrite:  # remove what an earlier run left, as no other process is doing it now
+        shutil.rmtree(config.run_dir)
+        write_config(config.to_mapping(), config.path)
+        config.run_dir.with_suffix(".yaml").unlink(missing_ok=True)
     elif run_status(config.address).is_done:
         return
     if config.transfer:
         evaluate_elsewhere(config, config.transfer, lock)
     else:
         train_and_test(config, lock)
-
-
-def start_anew(config: RunConfig) -> None:
-    """overwrite=true: remove what an earlier run left, once no other process is doing it."""
-    shutil.rmtree(config.run_dir)
-    write_config(config.to_mapping(), config.path)
-    config.run_dir.with_suffix(".yaml").unlink(missing_ok=True)
 
 
 def record_failure(config: RunConfig, error: BaseException) -> int:

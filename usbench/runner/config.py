@@ -140,9 +140,12 @@ class RunConfig:
 
     def open_dataset(self) -> Dataset:
         """Index the view; of an evaluation elsewhere only the classes that the model knows."""
-        fold = None if self.transfer else self.fold
         dataset = source.open_dataset(
-            self.dataset, self.task, self.root, phantom=self.phantom, fold=fold
+            self.dataset,
+            self.task,
+            self.root,
+            phantom=self.phantom,
+            fold=None if self.transfer else self.fold,
         )
         return dataset.narrow_to(self.transfer.classes) if self.transfer else dataset
 
@@ -190,8 +193,9 @@ class RunConfig:
             values["tuned"] = Tuned(**{**tuned, "seeds": tuple(tuned["seeds"])})
         if transfer := values.get("transfer"):
             lists = {name: tuple(transfer.get(name, ())) for name in ("classes", "left_out")}
-            runs = Path(transfer.get("runs", ""))
-            values["transfer"] = Transfer(**{**transfer, **lists, "runs": runs})
+            values["transfer"] = Transfer(
+                **{**transfer, **lists, "runs": Path(transfer.get("runs", ""))}
+            )
         return cls(**values)
 
 
@@ -213,6 +217,5 @@ def read_config(path: Path) -> RunConfig:
 
 def with_threads(config: RunConfig) -> RunConfig:
     """The configuration with the thread count of a run that was begun: it decides the last bits."""
-    if not config.path.is_file():
-        return config
-    return replace(config, threads=read_config(config.path).threads)
+    has_begun = config.path.is_file()
+    return replace(config, threads=read_config(config.path).threads) if has_begun else config

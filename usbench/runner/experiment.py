@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from usbench.datasets.dataset import Dataset, Samples
+from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError
 from usbench.io.config import build
 from usbench.metrics.scores import Scores
@@ -19,7 +19,7 @@ from usbench.results.gallery.drawing import draw_overlays
 from usbench.results.gallery.make import make_gallery_after_run
 from usbench.results.predictions import StoredPredictions, read_predictions, write_predictions
 from usbench.results.result import Result
-from usbench.results.store import hash_case_ids
+from usbench.results.store import Case, hash_case_ids
 from usbench.runner import report
 from usbench.runner.config import RunConfig, Transfer, read_config, write_config
 from usbench.runner.facts import done_result
@@ -57,11 +57,13 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
         selection_score = scoring.selection_score(validation)
         scores = score(config, predictions, scoring.choose_thresholds(validation))
         clock.end_stage("score")
-        outcome = Outcome(dataset, model, predictions, scores, selection_score, clock.seconds)
-        return finish_run(config, outcome, lock, tracker)
+        result = done_result(
+            config, dataset, scores, selection_score, clock.seconds, model.parameters
+        )
+        return finish_run(config, result, predictions, scores.cases, lock, tracker)
 
 
-def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock = ALONE) -> Result:
+def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock) -> Result:
     """Score a trained model on another dataset's test images and publish the result.
 
     The thresholds that it needs were chosen on the validation images of its own training.
@@ -84,44 +86,37 @@ def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock = AL
     clock.end_stage("predict")
     scores = score(config, predictions)
     clock.end_stage("score")
-    outcome = Outcome(dataset, model, predictions, scores, transfer.validation, clock.seconds)
-    return finish_run(config, outcome, lock, Untracked())
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished run leaves to be recorded."""
-
-    dataset: Dataset
-    model: Model
-    predictions: StoredPredictions  # of the test split
-    scores: Scores
-    selection_score: float | None  # the selection metric on validation
-    seconds: dict[str, float]  # by stage
-
-
-def finish_run(config: RunConfig, outcome: Outcome, lock: RunLock, tracker: Tracker) -> Result:
-    """Publish the result with its case table, draw its pictures and report it."""
-    dataset, scores = config.dataset, outcome.scores
     result = done_result(
-        config,
-        outcome.dataset,
-        scores,
-        outcome.selection_score,
-        outcome.seconds,
-        outcome.model.parameters,
+        config, dataset, scores, transfer.validation, clock.seconds, model.parameters
     )
+    return finish_run(config, result, predictions, scores.cases, lock, Untracked())
+
+
+def finish_run(
+    config: RunConfig,
+    result: Result,
+    predictions: StoredPredictions,
+    cases: Sequence[Case],
+    lock: RunLock,
+    tracker: Tracker,
+) -> Result:
+    """Publish the result with its case table, draw its pictures and report it.
+
+    Args:
+        predictions: of the test split.
+        cases: the scorer's case table, with the cases' names as in the release.
+    """
+    dataset = config.dataset
     title = f"{dataset.name} · {config.model.name} · {config.recipe} · seed {config.seed}"
     attribution = None if config.phantom else dataset.attribution
-    overlays = draw_overlays(outcome.predictions, scores.cases, title, attribution)
-    cases = hash_case_ids(scores.cases, dataset.redistribute, dataset.name)
-    path = lock.publish(config, result, cases)
+    overlays = draw_overlays(predictions, cases, title, attribution)
+    path = lock.publish(config, result, hash_case_ids(cases, dataset.redistribute, dataset.name))
     tracker.finish("FINISHED", result, overlays if dataset.redistribute == "images" else ())
     if config.study:
         report.report_trial(result)
     else:
         report.report_result(result, path, overlays)
-        make_gallery_after_run(path, outcome.predictions)
+        make_gallery_after_run(path, predictions)
     return result
 
 
@@ -269,7 +264,7 @@ def tracked_params(config: RunConfig) -> dict[str, object]:
     names = ("task", "recipe", "seed", "fold", "precision", "device", "threads")
     params: dict[str, object] = {name: getattr(config, name) for name in names}
     params |= {"dataset": config.dataset.name, "model": config.model.name}
-    for name, value in config.model.recipe.items():
-        if not isinstance(value, dict):
-            params[f"recipe.{name}"] = value
-    return params
+    recipe = config.model.recipe.items()
+    return params | {
+        f"recipe.{name}": value for name, value in recipe if not isinstance(value, dict)
+    }

@@ -48,9 +48,7 @@ def result_facts(
 ) -> Result:
     """A run's result without scores, by its configuration. counts: images by split."""
     leakage, transfer = config.dataset.leakage, config.transfer
-    leaking = None
-    if leakage:
-        leaking = Leakage(len(leakage.images), leakage.description, leakage.images)
+    leaking = Leakage(len(leakage.images), leakage.description, leakage.images) if leakage else None
     return new_result(config.device)(
         dataset=config.dataset.name,
         task=config.task,
@@ -105,11 +103,6 @@ def facts_without_run(
     )
 
 
-def failed_result(config: RunConfig, reason: str) -> Result:
-    """The result of a run that broke, with the reason."""
-    return replace(result_facts(config), reason=reason)
-
-
 def done_result(
     config: RunConfig,
     dataset: Dataset,
@@ -128,8 +121,7 @@ def done_result(
         parameters: of the network; None: unknown.
     """
     counts = image_counts(dataset)
-    if config.transfer:
-        counts = {"test": counts["test"]}
+    counts = {"test": counts["test"]} if config.transfer else counts
     file, _ = prediction_files(config.run_dir, "test")
     return replace(
         build_result(result_facts(config, counts), reported_scores(config, dataset, scores)),
@@ -150,8 +142,12 @@ def image_counts(dataset: Dataset) -> dict[str, int]:
 def reported_scores(config: RunConfig, dataset: Dataset, scores: Scores) -> ReportedScores:
     """Scores on the test split as the run's result holds them."""
     groups = len({record.group for record in dataset.records["test"]})
-    description = run_protocol_description(config, scores.protocol.description)
-    return report_scores(scores, str(config.metric["primary"]), groups, description)
+    return report_scores(
+        scores,
+        str(config.metric["primary"]),
+        groups,
+        run_protocol_description(config, scores.protocol.description),
+    )
 
 
 def run_protocol_description(config: RunConfig, description: str) -> str:

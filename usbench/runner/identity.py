@@ -32,9 +32,7 @@ def identify(node: object) -> object:
         if "_target_" in node:
             items["class"] = class_identity(str(node["_target_"]))
         return items
-    if isinstance(node, (list, tuple)):
-        return [identify(value) for value in node]
-    return node
+    return [identify(value) for value in node] if isinstance(node, (list, tuple)) else node
 
 
 @functools.cache

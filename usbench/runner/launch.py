@@ -79,11 +79,9 @@ def release_lock_of(config: RunConfig, pid: int) -> bool:
     """Remove the lock of a child that has ended; whether no other process holds the run."""
     path = lock_path(config.run_dir)
     holder = read_holder(path)
-    if holder is None:
-        return True
-    if holder.stale and holder.pid == pid:
-        return replace_stale_lock(path, holder.token)
-    return False
+    return holder is None or (
+        holder.stale and holder.pid == pid and replace_stale_lock(path, holder.token)
+    )
 
 
 def record_lost_process(config: RunConfig, pid: int, reason: str, failed: bool = True) -> int:

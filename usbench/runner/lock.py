@@ -58,9 +58,8 @@ class LockFile:
 
     def is_alive(self) -> bool:
         """Whether its process runs; True where that can't be seen from here."""
-        if not self.started or self.space != process_space():
-            return True
-        return is_process_alive(self.pid, self.started)
+        is_hidden = not self.started or self.space != process_space()
+        return is_hidden or is_process_alive(self.pid, self.started)
 
 
 @dataclass(frozen=True)
@@ -229,9 +228,8 @@ def replace_stale_lock(path: Path, token: str, text: str | None = None) -> bool:
     marker = path.with_name(f"{path.name}.{token[:12] or 'damaged'}")
     if not create_lock_file(marker, ""):
         with suppress(FileNotFoundError):
-            age = file_system_time(path.parent) - marker.stat().st_mtime
-            if age > LEASE_S:  # its process died before it removed it
-                marker.unlink()
+            if file_system_time(path.parent) - marker.stat().st_mtime > LEASE_S:
+                marker.unlink()  # its process died before it removed it
         return False
     try:
         if LockFile.parse(path.read_text()).token != token:

@@ -86,8 +86,8 @@ def resolve_precision(precision: object, device: str) -> Precision:
     if precision != "auto":
         raise ConfigError(f"precision={precision}: expected auto, fp32 or bf16")
     if device == "cpu":
-        flags = cpu_info("flags").split()  # instruction sets, as Linux names them
-        return "bf16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "fp32"
+        # the flags are instruction sets, as Linux names them
+        return "bf16" if {"avx512_bf16", "amx_bf16"} & set(cpu_info("flags").split()) else "fp32"
     return "bf16" if cuda_capabilities()[int(device.split(":")[1])] >= (8, 0) else "fp32"
 
 
@@ -146,9 +146,7 @@ def driver_version() -> str | None:
 def tf32(device: str) -> bool | None:
     """Whether torch lets CUDA matrix products use TF32; None on a CPU."""
     torch = sys.modules.get("torch")
-    if device == "cpu" or torch is None:
-        return None
-    return bool(torch.backends.cuda.matmul.allow_tf32)
+    return None if device == "cpu" or torch is None else bool(torch.backends.cuda.matmul.allow_tf32)
 
 
 def code_state(version: str) -> Code:
@@ -165,12 +163,11 @@ def code_state(version: str) -> Code:
 def git(folder: Path, *arguments: str) -> str:
     """git's output in a folder; "" where there is no git, or it fails."""
     try:
-        answer = subprocess.check_output(
+        return subprocess.check_output(
             ["git", "-C", str(folder), *arguments],
             stderr=subprocess.DEVNULL,
             text=True,
             timeout=10,
-        )
-        return answer.strip()
+        ).strip()
     except (OSError, subprocess.SubprocessError):
         return ""

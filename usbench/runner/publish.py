@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from usbench.errors import UsbenchError
@@ -13,7 +13,7 @@ from usbench.results.publication import publish_result, remove_second_name
 from usbench.results.result import Result
 from usbench.results.store import Case, result_path, save_result
 from usbench.runner.config import RunAddress, RunConfig
-from usbench.runner.facts import failed_result
+from usbench.runner.facts import result_facts
 from usbench.runner.lock import Lock, LostLockError, lock_path, read_holder, replace_stale_lock
 from usbench.runner.status import find_result
 
@@ -56,7 +56,10 @@ def save_failure(config: RunConfig, reason: str) -> None:
     """Save a failed result, where one can be written at all."""
     try:
         publish_result(
-            config.results, failed_result(config, reason), None, config.run_dir / REPLACED
+            config.results,
+            replace(result_facts(config), reason=reason),
+            None,
+            config.run_dir / REPLACED,
         )
     except UsbenchError as error:
         warn(str(error))

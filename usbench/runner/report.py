@@ -94,10 +94,9 @@ def phantom_notice(config: RunConfig, dataset: Composed) -> str:
         config: of the run.
         dataset: its YAML, with the published numbers.
     """
-    rows = []
-    for row in dataset.get("published") or ():
-        if row["task"] == config.task and row["split"] == "test":
-            rows.append(row)
+    view = (config.task, "test")
+    published = dataset.get("published") or ()
+    rows = [row for row in published if (row["task"], row["split"]) == view]
     rows = [row for row in rows if row["model"] == config.model.name] or rows
     example = ""
     if rows:

@@ -107,11 +107,13 @@ def resolve_fold(composed: Composed, dataset: DatasetConfig) -> int | None:
     if fold is None:
         return None
     if not folds:
-        reason = f"{dataset.name} has a fixed split and no folds"
-        raise UnsuitableError(f"fold={fold}", reason, "leave fold out")
+        raise UnsuitableError(
+            f"fold={fold}", f"{dataset.name} has a fixed split and no folds", "leave fold out"
+        )
     if whole_number(composed, "fold") >= folds:
-        reason = f"expected 0 to {folds - 1} ({dataset.name} has {folds} folds)"
-        raise UnsuitableError(f"fold={fold}", reason)
+        raise UnsuitableError(
+            f"fold={fold}", f"expected 0 to {folds - 1} ({dataset.name} has {folds} folds)"
+        )
     return int(fold)
 
 
@@ -201,8 +203,7 @@ def resolve_model(
             "any code when it is read; if you trust its origin, set trust=true"
         )
     if "weights" in build:
-        runs = Path(str(composed["runs"]))
-        build["weights"] = weights.fetch(stated, runs / "cache" / "weights")
+        build["weights"] = weights.fetch(stated, Path(str(composed["runs"]), "cache", "weights"))
     return name, ModelConfig(model["name"], model["version"], build, recipe)
 
 

@@ -106,9 +106,10 @@ def reserve_slot(numbers: Sequence[str], per_number: int) -> Iterator[str]:
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         for place, number in itertools.product(range(per_number), numbers):
-            path = folder / f"{number.replace('/', '_')}-{place}.lock"
             try:
-                stack.enter_context(FileLock(path, timeout=0))
+                stack.enter_context(
+                    FileLock(folder / f"{number.replace('/', '_')}-{place}.lock", timeout=0)
+                )
             except Timeout:
                 continue
             yield number

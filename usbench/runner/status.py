@@ -111,6 +111,5 @@ def run_status(address: RunAddress, now: float | None = None) -> RunStatus:
     if result:
         return RunStatus("failed", str(result.reason), lost=lost)
     with suppress(OSError, ValueError, KeyError):
-        refused = json.loads((folder / REFUSED).read_text())
-        return RunStatus("skipped", refused["reason"], lost=lost)
+        return RunStatus("skipped", json.loads((folder / REFUSED).read_text())["reason"], lost=lost)
     return RunStatus("missing", damaged, lost=lost)

@@ -38,8 +38,7 @@ def plan_transfer(composed: Composed, trained: RunConfig, device: str | None = N
     """
     config = resolve_config(composed, training=False, device=device)
     name, other = trained.dataset.name, config.dataset
-    same_phantom = config.phantom and other.name == name
-    if same_phantom or config.fingerprint == trained.fingerprint:
+    if (config.phantom and other.name == name) or config.fingerprint == trained.fingerprint:
         raise ConfigError(f"evaluate_on={name}: expected another dataset than it is trained on")
     trained_classes, classes = trained.view.classes or (), config.view.classes or ()
     class_map = match_classes(trained_classes, classes, other.class_map.get(name) or {})
@@ -75,8 +74,11 @@ def settle_transfer(plan: RunConfig, trained: RunConfig, validation: float | Non
     assert plan.transfer
     samples = trained.open_dataset().samples("val")
     thresholds = scoring.choose_thresholds(read_predictions(trained.run_dir, "val", samples))
-    transfer = replace(plan.transfer, validation=validation)
-    return replace(plan, metric={**plan.metric, **thresholds}, transfer=transfer)
+    return replace(
+        plan,
+        metric={**plan.metric, **thresholds},
+        transfer=replace(plan.transfer, validation=validation),
+    )
 
 
 # ---- the two datasets' classes
@@ -150,8 +152,7 @@ class ClassMap:
         """For each of the other dataset's classes the first of the model's that maps to it."""
         first = [int(np.flatnonzero(self.targets == n)[0]) for n in range(self.n_classes)]
         scores = None if landmarks.scores is None else landmarks.scores[first]
-        paths = tuple(landmarks.paths[n] for n in first)
-        return Landmarks(paths, landmarks.state[first], scores)
+        return Landmarks(tuple(landmarks.paths[n] for n in first), landmarks.state[first], scores)
 
     def merge_masks(self, masks: Masks) -> Masks:
         """Unite the planes of classes that map to the same one.

@@ -41,9 +41,9 @@ def show_plan(jobs: Sequence[Job], to_do: Collection[str], places: int) -> None:
                     note = f"about {format_seconds(seconds)}"
             rows.append([name, config.run_id if config else "–", status.state, note])
     table("plan", ["combination", "run", "state", ""], rows)
-    duration = ""
-    if to_do:
-        duration = f", {places} at once: {format_total(seconds_left / places, unknown)}"
+    duration = (
+        f", {places} at once: {format_total(seconds_left / places, unknown)}" if to_do else ""
+    )
     say(f"{len(to_do)} of {len(jobs)} combinations would be run{duration}")
 
 

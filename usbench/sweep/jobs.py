@@ -161,10 +161,10 @@ class PlannedJob:
     @classmethod
     def from_json(cls, content: JsonObject, runs: Path) -> PlannedJob:
         """A job of a plan. runs: where the runs' folders are now."""
-        addresses = []
-        for node in content["runs"]:
-            folders = {"runs": runs.absolute(), "results": Path(node["results"])}
-            addresses.append(RunAddress(**{**node, **folders}))
+        addresses = [
+            RunAddress(**{**node, "runs": runs.absolute(), "results": Path(node["results"])})
+            for node in content["runs"]
+        ]
         return cls(content["name"], content["skipped"], content["failed"], tuple(addresses))
 
 
@@ -215,8 +215,7 @@ class Sweep:
         """Print what isn't done and why, and counts; the exit code."""
         states: Counter[str] = Counter()
         rows, lost = [], 0
-        rejected = [job for job in self.jobs if not job.plan]
-        for job in [*rejected, *unique_jobs(self.jobs)]:
+        for job in (*(job for job in self.jobs if not job.plan), *unique_jobs(self.jobs)):
             for name, config, status in job.statuses():
                 states[status.state] += 1
                 lost += status.lost

@@ -131,8 +131,7 @@ def begin_sweep(config: DictConfig) -> None:
         say(f"{len(to_do)} runs go to the cluster; usbench status --watch shows them")
     _sweeps.get([]).append(sweep)
     with read_write(config), open_dict(config):
-        planned = f"planned={','.join(run_ids)}"
-        config.hydra.overrides.task = [f"runs={quote(str(runs))}", planned]
+        config.hydra.overrides.task = [f"runs={quote(str(runs))}", f"planned={','.join(run_ids)}"]
         config.hydra.sweeper.params = None
 
 
@@ -142,8 +141,11 @@ def begin_optuna_search(config: DictConfig) -> None:
     Raises:
         Finished: plan=true, or no trial is missing.
     """
-    resources = launcher_resources(config.hydra.launcher)
-    search = begin_search(sweep_overrides(config), config.hydra.sweeper.n_trials, resources)
+    search = begin_search(
+        sweep_overrides(config),
+        config.hydra.sweeper.n_trials,
+        launcher_resources(config.hydra.launcher),
+    )
     _sweeps.get([]).append(search)
     if search.missing <= 0:
         raise Finished(search.finish())
@@ -173,9 +175,7 @@ def compose_job(overrides: tuple[str, ...]) -> Composed:
         else:
             shared.append(override)
     composed, refers = compose_cached(tuple(shared))
-    if refers:
-        return compose_cached(overrides)[0]
-    return {**copy.deepcopy(composed), **numbers}
+    return compose_cached(overrides)[0] if refers else {**copy.deepcopy(composed), **numbers}
 
 
 @functools.cache

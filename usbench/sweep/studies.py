@@ -92,8 +92,7 @@ def resume_study(url: str, name: str, about: Mapping[str, object]) -> Study:
         study.set_user_attr(ABOUT, about)
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            killed = {*study.user_attrs.get(KILLED, ()), trial.number}
-            study.set_user_attr(KILLED, sorted(killed))
+            study.set_user_attr(KILLED, sorted({*study.user_attrs.get(KILLED, ()), trial.number}))
             if trial.params:
                 study.enqueue_trial(trial.params)
         return describe_study(study)

@@ -132,7 +132,7 @@ def test_a_spreadsheet_s_way_of_saving_is_understood(tmp_path, change):
         ([line(shape=polygon([1, 4], [1, 1]))], "3 vertices or more, got 2"),
         ([line(shape=polygon([1, 4, 4], [1, 1]))], "as many x as y"),
         ([line(shape={"name": "polygon", "all_points_x": [1, 2, 3]})], "as many x as y"),
-        ([line(shape=polygon([1, "4", 4], [1, 1, 3]))], "vertices in the image, in px, got 4"),
+        ([line(shape=polygon([1, "4", 4], [1, 1, 3]))], "vertices in the image, in px, got '4'"),
         ([line(shape=polygon([1, True, 4], [1, 1, 3]))], "got True"),
         ([line(shape=polygon([1, -7, 4], [1, 1, 3]))], "got -7"),
         ([line(shape=polygon([1, 10**400, 4], [1, 1, 3]))], "vertices in the image"),

@@ -162,6 +162,7 @@ def test_sealed_and_killed(name, compose, tmp_path):
     resumed = run_child("train_sealed", file, killed, home)
     assert resumed.returncode == 0, resumed.stderr
     assert subject.trained_epochs(sealed) == [1, 2, 3]
-    assert subject.trained_epochs(killed)[before:] in ([2, 3], [3])  # 3: where it validates every 2nd
+    # [3] where every second epoch is validated
+    assert subject.trained_epochs(killed)[before:] in ([2, 3], [3])
     pair = [pickle.loads((folder / "predictions").read_bytes()) for folder in (sealed, killed)]
     assert len(pair[0]) == len(pair[1]) == 8 and all(map(same, *pair))

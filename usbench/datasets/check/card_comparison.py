@@ -52,8 +52,12 @@ def compare_card(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
 def _compare(card: Card, name: str, stated: str, in_copy: str) -> Finding:
     if stated == in_copy:
         return Finding("note", KIND, f"{name}: {stated}, as on the card {card.id}")
-    difference = f"{name}: {stated} on the card {card.id}, {in_copy} in this copy"
-    return Finding("warning", KIND, f"{difference}; is this another version, or is the card wrong?")
+    return Finding(
+        "warning",
+        KIND,
+        f"{name}: {stated} on the card {card.id}, {in_copy} in this copy; "
+        "is this another version, or is the card wrong?",
+    )
 
 
 def _compare_sizes(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
@@ -66,8 +70,12 @@ def _compare_sizes(card: Card, measured: MeasuredRelease) -> Iterator[Finding]:
     if foreign:
         yield _compare(card, "sizes", ", ".join(on_card), "also " + _format_sizes(foreign))
     elif measured.whole and None not in on_card.values():
-        in_copy = {size: measured.sizes.get(size, 0) for size in on_card}
-        yield _compare(card, "sizes", _format_sizes(on_card), _format_sizes(in_copy))
+        yield _compare(
+            card,
+            "sizes",
+            _format_sizes(on_card),
+            _format_sizes({size: measured.sizes.get(size, 0) for size in on_card}),
+        )
     else:
         yield Finding("note", KIND, f"sizes: all are on the card {card.id}")
 
@@ -81,12 +89,11 @@ def _class_differences(stated: Sequence[str], measured: MeasuredRelease) -> str:
     present = {name for name, count in measured.classes.items() if count}
     absent = [name for name in stated if name not in present]
     foreign = sorted(present.difference(stated))
-    differences = []
-    if absent and measured.whole:
-        differences.append(f"no image with {', '.join(absent)}")
-    if foreign:
-        differences.append(f"also {', '.join(foreign)}")
-    return "; ".join(differences)
+    differences = (
+        f"no image with {', '.join(absent)}" if absent and measured.whole else "",
+        f"also {', '.join(foreign)}" if foreign else "",
+    )
+    return "; ".join(filter(None, differences))
 
 
 def _count_defect(kind: str | None, measured: MeasuredRelease) -> int | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from usbench.datasets.check.findings import Finding
 from usbench.errors import ConfigError
 from usbench.io.files import JsonObject
-from usbench.types import BLURRED, SEEN, SPLITS, Boxes, Masks, Record, Target, Task
+from usbench.types import BLURRED, SEEN, SPLITS, Boxes, Landmarks, Masks, Record, Target, Task
 
 UNUSED = "unused"  # the column of images that no split has
 COLUMNS = (*SPLITS, UNUSED)
@@ -33,8 +33,8 @@ class ClassCounts:
     unknown: NDArray[np.int64] = field(init=False)  # (columns, C) images where it is unknown
 
     def __post_init__(self) -> None:
-        tables = np.zeros((3, len(COLUMNS), len(self.classes)), np.int64)
-        self.present, self.amount, self.unknown = tables
+        shape = (3, len(COLUMNS), len(self.classes))
+        self.present, self.amount, self.unknown = np.zeros(shape, np.int64)
 
     def add(self, record: Record, target: Target | None) -> None:
         """Count an image of the index and its label, None where that couldn't be read."""
@@ -64,13 +64,15 @@ def count_parts(target: Target, classes: int) -> tuple[NDArray[np.int64], NDArra
     Returns:
         (C,) pixels, boxes or seen landmarks, and (C,) where that is unknown.
     """
-    if isinstance(target, Masks):
-        amount = target.planes.sum((1, 2), dtype=np.int64)
-        return amount, np.zeros(classes, bool) if target.known is None else ~target.known
-    if isinstance(target, Boxes):
-        amount = np.bincount(target.labels, minlength=classes).astype(np.int64)
-        return amount, np.zeros(classes, bool)
-    return (target.state == SEEN).astype(np.int64), target.state == BLURRED
+    none = np.zeros(classes, bool)
+    match target:
+        case Masks():
+            amount = target.planes.sum((1, 2), dtype=np.int64)
+            return amount, none if target.known is None else ~target.known
+        case Boxes():
+            return np.bincount(target.labels, minlength=classes).astype(np.int64), none
+        case Landmarks():
+            return (target.state == SEEN).astype(np.int64), target.state == BLURRED
 
 
 # ---- as a table, as data
@@ -78,9 +80,13 @@ def count_parts(target: Target, classes: int) -> tuple[NDArray[np.int64], NDArra
 
 def table_header(counts: ClassCounts, task: Task) -> list[str]:
     """Column titles of the table that `table_rows` fills."""
-    amount = "share of pixels" if task == "segment" else AMOUNTS[task]
-    titles = ["images with", *counts.columns, "all", amount]
-    return [*titles, "unknown"] if counts.unknown.any() else titles
+    return [
+        "images with",
+        *counts.columns,
+        "all",
+        "share of pixels" if task == "segment" else AMOUNTS[task],
+        *(["unknown"] if counts.unknown.any() else []),
+    ]
 
 
 def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:
@@ -88,10 +94,9 @@ def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:
     names = counts.columns
     padding = [""] * (2 if counts.unknown.any() else 1)
     groups = Counter({name: len(counts.groups[name]) for name in names})
-    all_groups = set().union(*counts.groups.values())
     for title, by_split, total in (
         ("(all images)", counts.images, counts.images.total()),
-        ("(groups)", groups, len(all_groups)),
+        ("(groups)", groups, len(set().union(*counts.groups.values()))),
         ("(no class)", counts.empty, counts.empty.total()),
     ):
         yield [title, *(str(by_split[name]) for name in names), str(total), *padding]
@@ -99,9 +104,8 @@ def table_rows(counts: ClassCounts, task: Task) -> Iterator[list[str]]:
     amounts = counts.amount.sum(axis=0)
     for c, name in enumerate(counts.classes):
         present = counts.present[rows, c]
-        amount = str(amounts[c])
-        if task == "segment":
-            amount = f"{100 * amounts[c] / max(counts.pixels, 1):.2f} %"
+        share = 100 * amounts[c] / max(counts.pixels, 1)
+        amount = f"{share:.2f} %" if task == "segment" else str(amounts[c])
         row = [name, *map(str, present), str(present.sum()), amount]
         yield [*row, str(counts.unknown[:, c].sum())] if counts.unknown.any() else row
 
@@ -149,10 +153,11 @@ def compare_published(
                 f"dataset.published_counts.{task}.{key}={value}: expected a count of the view"
             )
         text = f"{task}: {key}: {value:,} published, {count:,} found"
-        if value == count:
-            yield Finding("note", "count", text)
-        else:
-            yield Finding("warning", "count", f"{text}; is this another version?")
+        yield (
+            Finding("note", "count", text)
+            if value == count
+            else Finding("warning", "count", f"{text}; is this another version?")
+        )
 
 
 def _measured_counts(counts: ClassCounts, records: Sequence[Record], task: Task) -> dict[str, int]:

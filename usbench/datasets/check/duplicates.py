@@ -68,14 +68,12 @@ def find_similar(
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
     blocks = [np.zeros((0, 2), np.intp)]
     for start in range(0, len(flat), BLOCK):
-        products = flat[start : start + BLOCK] @ flat[start:].T
-        near = np.argwhere(products >= least - SLACK)
+        near = np.argwhere(flat[start : start + BLOCK] @ flat[start:].T >= least - SLACK)
         blocks.append(near[near[:, 0] < near[:, 1]] + start)
     proposed = np.concatenate(blocks)
-    values = np.zeros(len(proposed))
-    for start in range(0, len(proposed), BLOCK):
-        part = slice(start, start + BLOCK)
-        values[part] = correlate_pairs(thumbnails, proposed[part])
+    starts = range(0, len(proposed), BLOCK)
+    exact = (correlate_pairs(thumbnails, proposed[start : start + BLOCK]) for start in starts)
+    values = np.concatenate([np.zeros(0), *exact])
     return proposed[values >= least], values[values >= least]
 
 
@@ -87,10 +85,8 @@ def correlate_pairs(thumbnails: NDArray[np.uint8], pairs: NDArray[np.intp]) -> N
     ends = thumbnails[pairs].reshape(len(pairs), 2, -1).astype(np.float64)
     ends -= ends.mean(axis=2, keepdims=True)
     norms = np.linalg.norm(ends, axis=2).prod(axis=1)
-    correlations = np.zeros(len(pairs))
     products = np.einsum("mn,mn->m", ends[:, 0], ends[:, 1])
-    np.divide(products, norms, out=correlations, where=norms > 0)
-    return correlations
+    return np.asarray(np.divide(products, norms, out=np.zeros(len(pairs)), where=norms > 0))
 
 
 def find_pairs(
@@ -109,10 +105,11 @@ def find_pairs(
         The pairs: those across splits first, identical ones first, then by correlation. And the
         number of near-duplicates left out, since the release has them in one group and split.
     """
-    by_image: dict[str, tuple[Record, Record]] = {}
-    for record, run_record in zip(records, run_records, strict=True):
-        if record.image in images:
-            by_image.setdefault(record.image, (record, run_record))
+    by_image = {  # an image's first record
+        record.image: (record, run_record)
+        for record, run_record in reversed(list(zip(records, run_records, strict=True)))
+        if record.image in images
+    }
     unique = sorted(by_image.values(), key=lambda both: both[0].id)
     if not unique:
         return [], 0
@@ -135,8 +132,7 @@ def find_pairs(
             inside += 1
         else:
             pairs.append(SimilarPair(first, second, correlation, identical))
-    pairs.sort(key=lambda pair: (*pair.rank, pair.first.id, pair.second.id))
-    return pairs, inside
+    return sorted(pairs, key=lambda pair: (*pair.rank, pair.first.id, pair.second.id)), inside
 
 
 def connect_pairs(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:

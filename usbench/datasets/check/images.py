@@ -79,10 +79,10 @@ def examine_images(root: Path, names: Iterable[str]) -> tuple[dict[str, ImageFac
             images[name] = examine_image(root / name)
         except DataError as error:
             findings.append(finding_of_error("unreadable image", error, root))
-            continue
-        oddity = describe_oddity(images[name])
-        if oddity:
-            findings.append(Finding("warning", "odd image", f"{name}: {oddity}"))
+        else:
+            oddity = describe_oddity(images[name])
+            if oddity:
+                findings.append(Finding("warning", "odd image", f"{name}: {oddity}"))
     return images, findings
 
 
@@ -92,20 +92,20 @@ def describe_oddity(picture: ImageFacts) -> str | None:
         return "all black"
     if picture.low == picture.high:
         return f"every pixel is {picture.low}"
-    if picture.high - picture.low < FEWEST_LEVELS:
-        return f"grey levels of {picture.low}..{picture.high} only"
-    return None
+    return (
+        f"grey levels of {picture.low}..{picture.high} only"
+        if picture.high - picture.low < FEWEST_LEVELS
+        else None
+    )
 
 
 def summarise(pictures: Collection[ImageFacts]) -> ImageSummary:
     """Count sizes and tinted images; find the darkest and the brightest pixel."""
-    if not pictures:
-        return ImageSummary()
     sizes = Counter(f"{picture.size[0]}×{picture.size[1]}" for picture in pictures)
     return ImageSummary(
         images=len(pictures),
         sizes=dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))),
-        darkest=min(picture.low for picture in pictures),
-        brightest=max(picture.high for picture in pictures),
+        darkest=min((picture.low for picture in pictures), default=None),
+        brightest=max((picture.high for picture in pictures), default=None),
         tinted=sum(picture.tinted for picture in pictures),
     )

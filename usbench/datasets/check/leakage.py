@@ -55,10 +55,12 @@ def judge_pairs(
             yield Finding("error", "identical across splits", f"{task}: {describe_pair(pair)}")
     near = f"near-duplicates (correlation ≥ {MIN_CORRELATION:g})"
     leaking, val = find_leaks(pairs), find_leaks(pairs, "val")
-    status = "all known to leakage.images in the dataset's YAML"
     new = sorted(leaking - rules.leaking)
-    if new:
-        status = f"{len(new)} new ({', '.join(new)})"
+    status = (
+        f"{len(new)} new ({', '.join(new)})"
+        if new
+        else "all known to leakage.images in the dataset's YAML"
+    )
     together = Counter(pair.is_known for pair in pairs if not pair.across)
     separate, in_order = together[False], together[True] + inside
     summary: tuple[tuple[int, Level, str, str], ...] = (
@@ -121,8 +123,7 @@ def differing_classes(first: Target, second: Target, classes: Sequence[str]) -> 
             return ["size"]
         differs = (first.planes != second.planes).any((1, 2)).tolist()
     elif isinstance(first, Boxes) and isinstance(second, Boxes):
-        numbers = range(len(classes))
-        differs = [_sorted_boxes(first, c) != _sorted_boxes(second, c) for c in numbers]
+        differs = [_sorted_boxes(first, c) != _sorted_boxes(second, c) for c in range(len(classes))]
     elif isinstance(first, Landmarks) and isinstance(second, Landmarks):
         same = map(np.array_equal, first.paths, second.paths)
         differs = (first.state != second.state) | ~np.array(list(same), bool)
@@ -144,11 +145,12 @@ def find_unconfirmed(leaking: Collection[str], rules: LeakRules) -> Iterator[Fin
     """A warning where leakage.images in the dataset's YAML has ids that don't leak."""
     unconfirmed = sorted(rules.leaking.difference(leaking))
     if unconfirmed:
-        text = (
+        yield Finding(
+            "warning",
+            "leak",
             f"leakage.images in the dataset's YAML has {', '.join(unconfirmed)}, "
-            "but no near-duplicate in train or val was found"
+            "but no near-duplicate in train or val was found",
         )
-        yield Finding("warning", "leak", text)
 
 
 def format_yaml(pairs: Sequence[SimilarPair], rules: LeakRules, tested: int) -> str:
@@ -165,11 +167,11 @@ def format_yaml(pairs: Sequence[SimilarPair], rules: LeakRules, tested: int) -> 
                 lines.append(f"    - {format_list(ids)}")
     leaking = find_leaks(pairs)
     if rules.marks and leaking - rules.leaking:
-        rule = f"correlation ≥ {MIN_CORRELATION:g} at 32×32"
         lines += [
             "leakage:",
             f'  description: "{len(leaking)} of the {tested} test images are near-duplicates '
-            f'({rule}) of one in train or val; scores on all {tested} are optimistic"',
+            f"(correlation ≥ {MIN_CORRELATION:g} at 32×32) of one in train or "
+            f'val; scores on all {tested} are optimistic"',
             f"  images: {format_list(sorted(leaking))}",
         ]
     return "\n".join(lines)
@@ -177,8 +179,8 @@ def format_yaml(pairs: Sequence[SimilarPair], rules: LeakRules, tested: int) -> 
 
 def format_list(ids: Sequence[str]) -> str:
     """Format a list on one line of YAML."""
-    text: str = yaml.safe_dump(list(ids), default_flow_style=True, width=10**9, allow_unicode=True)
-    return text.strip()
+    text = yaml.safe_dump(list(ids), default_flow_style=True, width=10**9, allow_unicode=True)
+    return str(text).strip()
 
 
 def pair_to_json(pair: SimilarPair) -> JsonObject:

@@ -82,33 +82,39 @@ def check_release(
     if phantom:
         dataset = dataset.without_release()
     views = open_views(dataset, root, phantom, tasks, report)
-    names = sorted({record.image for view in views for record in view.records})
-    images, unreadable = examine_images(root, names)
+    images, unreadable = examine_images(
+        root, sorted({record.image for view in views for record in view.records})
+    )
     report.findings += unreadable
     report.images = summarise(images.values())
     for view in views:
         report.findings += find_shared_images(view)
         report.findings += find_shared_groups(view)
-        counts = count_labels(view, root, images, report)
-        report.counts[view.task] = counts
-        expected = published.get(view.task) or {}
-        report.findings += compare_published(expected, counts, view.records, view.task)
-        for name, count in view.layout.oddities().items():
-            if count:
-                report.findings.append(Finding("note", "oddity", f"{view.task}: {name}: {count}"))
+        counts = report.counts[view.task] = count_labels(view, root, images, report)
+        report.findings += compare_published(
+            published.get(view.task) or {}, counts, view.records, view.task
+        )
+        report.findings += [
+            Finding("note", "oddity", f"{view.task}: {name}: {count}")
+            for name, count in view.layout.oddities().items()
+            if count
+        ]
     find_all_pairs(dataset, root, views, images, report)
     if views and not phantom:
         report.findings += compare_with_card(dataset, views, report)
-    unique = dict.fromkeys(report.findings)  # many records may meet one file's defect
-    report.findings = sorted(unique, key=lambda finding: LEVELS.index(finding.level))
+    # Without repeats: many records may meet one file's defect.
+    report.findings = sorted(
+        dict.fromkeys(report.findings), key=lambda finding: LEVELS.index(finding.level)
+    )
     return report
 
 
 def select_tasks(dataset: DatasetConfig, task: str) -> list[Task]:
     """The tasks that task=… asks for: all, or one; ConfigError for one the dataset doesn't have."""
     if task not in ("all", *dataset.views):
-        views = ", ".join(dataset.views)
-        raise ConfigError(f"task={task}: expected all or one of {views} ({dataset.name})")
+        raise ConfigError(
+            f"task={task}: expected all or one of {', '.join(dataset.views)} ({dataset.name})"
+        )
     return [view for view in dataset.views if task in ("all", view)]
 
 
@@ -134,16 +140,16 @@ def open_views(
         except UsbenchError as error:
             errors.append(error)
             level: Level = "warning" if isinstance(error, ConfigError) else "note"
-            text = f"{task}: not checked; {finding_of_error('', error, root).text}"
-            report.findings.append(Finding(level, "view", text))
+            reason = finding_of_error("view", error, root).text
+            report.findings.append(Finding(level, "view", f"{task}: not checked; {reason}"))
             continue
         try:
             records = tuple(layout.index(root))
         except DataError as error:
             report.findings.append(finding_of_error(f"index of {task}", error, root))
-            continue
-        run_records = assign_run_splits(dataset, task, records, root, report)
-        views.append(ReleaseView(task, layout, records, run_records))
+        else:
+            run_records = assign_run_splits(dataset, task, records, root, report)
+            views.append(ReleaseView(task, layout, records, run_records))
     if len(errors) == len(tasks):
         raise errors[0]
     return views
@@ -165,14 +171,14 @@ def assign_run_splits(
     split, name = dataset.split, dataset.name
     chosen: Iterable[Record] = records
     for fold in (None, *range(split.folds or 0)):
-        kind = f"split of {task}" if fold is None else f"fold {fold} of {task}"
+        part = "split" if fold is None else f"fold {fold}"
         level: Level = "error" if fold is None else "warning"
         try:
             divided = splits.divide(records, split, fold, root, name)
             level = "error"
             splits.require_separate_groups(divided, split, fold, name)
         except DataError as error:
-            report.findings.append(finding_of_error(kind, error, root, level))
+            report.findings.append(finding_of_error(f"{part} of {task}", error, root, level))
         else:
             if fold is None:
                 chosen = itertools.chain(*divided.values())
@@ -189,9 +195,12 @@ def find_shared_groups(view: ReleaseView) -> Iterator[Finding]:
     for first, second in itertools.combinations(SPLITS, 2):
         shared = sorted(splits.find_crossing_groups(by_split, first, second))
         if shared:
-            where = f"in {first} and {second} of the release, such as {shared[0]}"
-            text = f"{view.task}: {len(shared)} groups are {where}; kept as released"
-            yield Finding("warning", "group", text)
+            yield Finding(
+                "warning",
+                "group",
+                f"{view.task}: {len(shared)} groups are in {first} and {second} of the release, "
+                f"such as {shared[0]}; kept as released",
+            )
 
 
 def find_shared_images(view: ReleaseView) -> Iterator[Finding]:
@@ -203,9 +212,12 @@ def find_shared_images(view: ReleaseView) -> Iterator[Finding]:
     for record in view.run_records:
         owner = owners.setdefault(record.image, record)
         if None not in (owner.split, record.split) and owner.split != record.split:
-            both = f"{owner.id} in {owner.split} and {record.id} in {record.split}"
-            text = f"{view.task}: {record.image} is {both}"
-            yield Finding("error", "identical across splits", text)
+            yield Finding(
+                "error",
+                "identical across splits",
+                f"{view.task}: {record.image} is {owner.id} in {owner.split} "
+                f"and {record.id} in {record.split}",
+            )
 
 
 # ---- labels
@@ -221,8 +233,8 @@ def count_labels(
         try:
             target = view.layout.read(root, record)
             if record.image in images:
-                label = root / (record.label or record.image)
-                require_fit(target, images[record.image].size, label, image)
+                size = images[record.image].size
+                require_fit(target, size, root / (record.label or record.image), image)
         except UsbenchError as error:
             counts.add(record, None)
             is_of_image = isinstance(error, ImageError) and error.path == image
@@ -243,21 +255,22 @@ def compare_with_card(
     cards = {card.key: card for card in load_cards().datasets}
     if dataset.name not in cards:
         return ()
-    classes: Counter[str] = Counter()
-    for counts in report.counts.values():
-        classes.update(dict(zip(counts.classes, counts.present.sum(axis=0).tolist(), strict=True)))
-    oddities: Counter[str] = Counter()
-    for view in views:
-        oddities.update(view.layout.oddities())
+    tables = [
+        dict(zip(counts.classes, counts.present.sum(axis=0).tolist(), strict=True))
+        for counts in report.counts.values()
+    ]
+    classes = sum(map(Counter, tables), Counter[str]())
+    oddities = sum((Counter(view.layout.oddities()) for view in views), Counter[str]())
     pairs = list(itertools.chain(*report.pairs.values()))
-    identical = {(pair.first.image, pair.second.image) for pair in pairs if pair.identical}
     measured = MeasuredRelease(
         whole=set(report.counts) == set(dataset.views),
         images=report.images.images,
         sizes=report.images.sizes,
         classes=classes,
         leaks=len(find_leaks(pairs)),
-        identical_pairs=len(identical),
+        identical_pairs=len(
+            {(pair.first.image, pair.second.image) for pair in pairs if pair.identical}
+        ),
         oddities=oddities,
     )
     return compare_card(cards[dataset.name], measured)
@@ -278,7 +291,6 @@ def find_all_pairs(
     for view in views:
         view_sets[tuple(map(SET_OF, view.run_records))].append(view)
     rules = LeakRules.of(dataset)
-    pastes = []
     for sharers in view_sets.values():
         tasks = ", ".join(view.task for view in sharers)
         first = sharers[0]
@@ -288,8 +300,8 @@ def find_all_pairs(
         report.findings += judge_pairs(tasks, pairs, inside, tested, rules)
         for view in sharers:
             report.findings += compare_annotations(view.task, view.layout, root, pairs)
-        pastes.append(format_yaml(pairs, rules, tested))
-    report.paste = "\n".join(filter(None, pastes))
+        report.paste = "\n".join(filter(None, [report.paste, format_yaml(pairs, rules, tested)]))
     if views:
-        leaking = find_leaks(itertools.chain(*report.pairs.values()))
-        report.findings += find_unconfirmed(leaking, rules)
+        report.findings += find_unconfirmed(
+            find_leaks(itertools.chain(*report.pairs.values())), rules
+        )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,7 +22,6 @@ from usbench.datasets.codecs.coco_parts import LinkedParts
 from usbench.datasets.codecs.images_list import (
     ImageEntry,
     PackedMasks,
-    PackedPlane,
     PairWriter,
     PredictionFile,
     load_entries,
@@ -64,14 +64,13 @@ class PredictionWriter(PairWriter):
 
 def _box_lines(number: int, size: tuple[int, int], boxes: Boxes) -> Iterator[str]:
     height, width = size
-    scores = _scores(boxes.scores, len(boxes.xyxy))
     if len(boxes.labels) and boxes.labels.min() < 0:
         raise ValueError("labels are indices into the classes, from 0")
     # -0.0 + 0.0 = 0.0
     xyxy = np.clip(boxes.xyxy.astype(np.float64), 0, [width, height, width, height]) + 0.0
     xyxy[:, 2:] -= xyxy[:, :2]
     for label, (x, y, w, h), score in zip(
-        boxes.labels.tolist(), xyxy.tolist(), scores, strict=True
+        boxes.labels.tolist(), xyxy.tolist(), _scores(boxes.scores, len(xyxy)), strict=True
     ):
         bbox = f"[{x:.9g},{y:.9g},{w:.9g},{h:.9g}]"
         yield f'{{"image_id":{number},"category_id":{label + 1},"bbox":{bbox},"score":{score:.9g}}}'
@@ -134,38 +133,36 @@ def read_predictions(
         if not is_number(score, 0, 1):
             raise content_error(f"{predictions}: entry {number}", "a score of 0..1", score)
         groups[entry["image_id"] - 1].append((number, entry))
-    contents: list[Target | PackedMasks]
-    if task == "detect":
-        contents = [_make_boxes(predictions, *pair) for pair in zip(listed, groups, strict=True)]
-    else:
-        contents = [
-            _pack_masks(predictions, classes, *pair) for pair in zip(listed, groups, strict=True)
-        ]
-    return PredictionFile(predictions, listed, contents)
+    make: Callable[[ImageEntry, list[tuple[int, JsonObject]]], Target | PackedMasks] = (
+        partial(_make_boxes, predictions)
+        if task == "detect"
+        else partial(_pack_masks, predictions, classes)
+    )
+    return PredictionFile(predictions, listed, list(map(make, listed, groups)))
 
 
 def _make_boxes(path: Path, image: ImageEntry, entries: list[tuple[int, JsonObject]]) -> Boxes:
-    sides = [_check_bbox(path, number, entry) for number, entry in entries]
-    xyxy = np.array(sides, np.float64).reshape(-1, 4)
+    xyxy = np.array([_check_bbox(path, *entry) for entry in entries], np.float64).reshape(-1, 4)
     xyxy[:, 2:] += xyxy[:, :2]
-    width, height = image["width"], image["height"]
-    xyxy = np.clip(xyxy, 0, [width, height, width, height])
-    labels = np.array([entry["category_id"] - 1 for _, entry in entries], np.int64)
-    scores = np.array([entry["score"] for _, entry in entries], np.float32)
-    return Boxes(xyxy.astype(np.float32), labels, scores)
+    xyxy = np.clip(xyxy, 0, [image["width"], image["height"]] * 2)
+    return Boxes(
+        xyxy.astype(np.float32),
+        np.array([entry["category_id"] - 1 for _, entry in entries], np.int64),
+        np.array([entry["score"] for _, entry in entries], np.float32),
+    )
 
 
 def _pack_masks(
     path: Path, classes: int, image: ImageEntry, entries: list[tuple[int, JsonObject]]
 ) -> PackedMasks:
-    planes: dict[int, PackedPlane] = {}
+    planes: dict[int, tuple[int, str, float]] = {}
     size = image["height"], image["width"]
     for number, entry in entries:
         where, category = f"{path}: entry {number}", entry["category_id"]
         counts = _check_counts(where, entry, size)
         if category in planes:
             raise content_error(where, "one mask per image and class", f"two of {category}")
-        planes[category] = PackedPlane(category - 1, counts, entry["score"])
+        planes[category] = (category - 1, counts, entry["score"])
     return PackedMasks(f"{path}: image {image['id']}", (classes, *size), list(planes.values()))
 
 

@@ -82,8 +82,12 @@ class LinkedParts:
         for number, entry in enumerate(parts["images"], start=1):
             where = f"{path}: image {number}"
             image_id, name = read_identity(where, entry, "id"), read_name(where, entry, "file_name")
-            new = image_id not in file_names and name not in images
-            require(new, where, "an id and a file_name of its own", (image_id, name))
+            require(
+                image_id not in file_names and name not in images,
+                where,
+                "an id and a file_name of its own",
+                (image_id, name),
+            )
             images[name] = CocoImage(read_pixels(where, entry))
             file_names[image_id] = name
         categories = _check_categories(path, parts["categories"])
@@ -98,8 +102,13 @@ class LinkedParts:
             images[file_names[image_id]].objects.append(
                 CocoObject(number, categories[category_id].name, entry)
             )
-        used_names = dict(category for key, category in categories.items() if key in used)
-        return cls(path, images, file_names, categories, used_names)
+        return cls(
+            path,
+            images,
+            file_names,
+            categories,
+            dict(category for key, category in categories.items() if key in used),
+        )
 
 
 def load_coco_parts(path: Path) -> Parts:
@@ -129,10 +138,18 @@ def _check_categories(path: Path, entries: Sequence[JsonObject]) -> dict[int | s
     for number, entry in enumerate(entries, start=1):
         where, points = f"{path}: category {number}", entry.get("keypoints") or []
         category_id, name = read_identity(where, entry, "id"), read_name(where, entry, "name")
-        new = category_id not in categories and name not in names
-        require(new, where, "an id and a name of its own", (category_id, name))
-        texts = isinstance(points, list) and {str}.issuperset(map(type, points))
-        require(texts, where, "keypoints as a list of names", points)
+        require(
+            category_id not in categories and name not in names,
+            where,
+            "an id and a name of its own",
+            (category_id, name),
+        )
+        require(
+            isinstance(points, list) and {str}.issuperset(map(type, points)),
+            where,
+            "keypoints as a list of names",
+            points,
+        )
         require(len(set(points)) == len(points), where, "every keypoint once", points)
         categories[category_id] = Category(name, tuple(points))
         names.add(name)

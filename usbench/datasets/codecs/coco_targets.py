@@ -91,15 +91,20 @@ class CocoTargets(LinkedParts):
             names = self.keypoints[item.category]
             place, values = self._place(item), item.entry.get("keypoints")
             if not are_numbers(values, 3 * len(names)):
-                expected = f"keypoints of {len(names)} times x, y and visibility"
-                raise content_error(place, expected, values)
+                raise content_error(
+                    place, f"keypoints of {len(names)} times x, y and visibility", values
+                )
             for name, x, y, visibility in zip(
                 names, values[::3], values[1::3], values[2::3], strict=True
             ):
                 label = self._label(item, name, classes)
                 require(visibility in (0, 1, 2), place, "a visibility of 0, 1 or 2", visibility)
-                expected = f"one object with keypoint {name!r} an image"
-                require(name not in stated, place, expected, "a second")
+                require(
+                    name not in stated,
+                    place,
+                    f"one object with keypoint {name!r} an image",
+                    "a second",
+                )
                 stated.add(name)
                 if visibility:
                     self._require_inside(item, [x, y], image.size)
@@ -117,9 +122,12 @@ class CocoTargets(LinkedParts):
         inside = np.clip(corners, 0, sides)
         box = inside.astype(np.float32) + np.float32(0)
         near = np.abs(corners - inside) <= STICKS_OUT * sides
-        fits = bool(near.all() and (box[:2] < box[2:]).all())
-        expected = f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}"
-        require(fits, self._place(item), expected, bbox)
+        require(
+            bool(near.all() and (box[:2] < box[2:]).all()),
+            self._place(item),
+            f"a bbox [x, y, width, height] with area inside {size[1]}×{size[0]}",
+            bbox,
+        )
         return box
 
     def region(self, item: CocoObject, size: Size) -> NDArray[np.bool_]:
@@ -137,11 +145,8 @@ class CocoTargets(LinkedParts):
                 raise content_error(
                     self._place(item), "polygons [x1, y1, x2, y2, …] of finite numbers", polygon
                 )
-            n = len(polygon)
-            several = n >= 6 and n % 2 == 0
-            require(
-                several, self._place(item), "a polygon of three vertices or more", f"{n} numbers"
-            )
+            n, expected = len(polygon), "a polygon of three vertices or more"
+            require(n >= 6 and n % 2 == 0, self._place(item), expected, f"{n} numbers")
             self._require_inside(item, polygon, size)
             plane |= rle.fill_polygon(polygon, size)
         return plane
@@ -151,8 +156,9 @@ class CocoTargets(LinkedParts):
     ) -> NDArray[np.bool_]:
         counts, stated = segmentation.get("counts"), segmentation.get("size")
         if stated != list(size):
-            expected = f"run lengths of its image's size {list(size)}"
-            raise content_error(self._place(item), expected, stated)
+            raise content_error(
+                self._place(item), f"run lengths of its image's size {list(size)}", stated
+            )
         try:
             if isinstance(counts, str):
                 return rle.decode_rle(counts, size)
@@ -179,8 +185,11 @@ class CocoTargets(LinkedParts):
         outside = ((points < -BEYOND) | (points > np.add(size[::-1], BEYOND))).any(axis=1)
         if outside.any():
             n = int(np.argmax(outside))
-            got = f"vertex {n + 1} at {points[n, 0]:g}, {points[n, 1]:g}"
-            raise content_error(self._place(item), f"points inside {size[1]}×{size[0]}", got)
+            raise content_error(
+                self._place(item),
+                f"points inside {size[1]}×{size[0]}",
+                f"vertex {n + 1} at {points[n, 0]:g}, {points[n, 1]:g}",
+            )
 
     def _place(self, item: CocoObject) -> str:
         return f"{self.path}: annotation {item.number}"
@@ -215,11 +224,11 @@ def write_coco_targets(
             annotations.append(
                 {"id": len(annotations) + 1, "image_id": number, "iscrowd": 0} | entry
             )
-    categories: list[JsonObject] = [
-        {"id": n, "name": name} for n, name in enumerate(classes, start=1)
-    ]
-    if are_points:
-        categories = [{"id": 1, "name": "landmarks", "keypoints": list(classes)}]
+    categories: list[JsonObject] = (
+        [{"id": 1, "name": "landmarks", "keypoints": list(classes)}]
+        if are_points
+        else [{"id": n, "name": name} for n, name in enumerate(classes, start=1)]
+    )
     parts: Parts = {"images": listed, "categories": categories, "annotations": annotations}
     targets = CocoTargets.link(path, parts)
     check = targets.landmarks if are_points else targets.boxes
@@ -235,21 +244,30 @@ def _entries(target: Target) -> Iterator[JsonObject]:
         values: list[float] = []
         for path, state in zip(target.paths, target.state, strict=True):
             values += [*path[0].tolist(), 2] if state == SEEN else [0, 0, 0]
-        seen = int((target.state == SEEN).sum())
-        yield {"category_id": 1, "keypoints": values, "num_keypoints": seen}
+        yield {
+            "category_id": 1,
+            "keypoints": values,
+            "num_keypoints": int((target.state == SEEN).sum()),
+        }
     elif isinstance(target, Boxes):
         for (x1, y1, x2, y2), label in zip(
             target.xyxy.tolist(), target.labels.tolist(), strict=True
         ):
             width, height = x2 - x1, y2 - y1
-            sides = {"bbox": [x1, y1, width, height], "area": width * height}
-            yield {"category_id": label + 1, **sides, "segmentation": []}
+            yield {
+                "category_id": label + 1,
+                "bbox": [x1, y1, width, height],
+                "area": width * height,
+                "segmentation": [],
+            }
     else:
         for label in np.flatnonzero(target.planes.any(axis=(1, 2))).tolist():
             plane = target.planes[label]
             rows, columns = (axis.tolist() for axis in np.nonzero(plane))
             x, y = min(columns), min(rows)
-            bbox = [x, y, max(columns) + 1 - x, max(rows) + 1 - y]
-            segmentation = {"size": list(plane.shape), "counts": rle.encode_rle(plane)}
-            sides = {"bbox": bbox, "area": len(rows)}
-            yield {"category_id": label + 1, **sides, "segmentation": segmentation}
+            yield {
+                "category_id": label + 1,
+                "bbox": [x, y, max(columns) + 1 - x, max(rows) + 1 - y],
+                "area": len(rows),
+                "segmentation": {"size": list(plane.shape), "counts": rle.encode_rle(plane)},
+            }

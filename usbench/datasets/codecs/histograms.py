@@ -41,13 +41,16 @@ def read_histograms(path: Path, images: int, classes: int, bins: int) -> Table:
     expected = f"histograms of {images} images and {classes} classes"
     value = read_json(path, expected, "predict again")
     size = classes * bins * 3
-    fits = isinstance(value, dict) and value.get("shape") == [classes, bins, 3]
-    rows = value.get("images") if fits else None
+    shape = [classes, bins, 3]
+    rows = value.get("images") if isinstance(value, dict) and value.get("shape") == shape else None
     if not isinstance(rows, list) or len(rows) != images:
         raise DataError(f"{path}: expected {expected}, got others; predict again")
     for number, row in enumerate(rows, start=1):
-        whole = isinstance(row, list) and len(row) == size
-        if not whole or not all(is_number(cell, 0, 1e12) for cell in row):
+        if (
+            not isinstance(row, list)
+            or len(row) != size
+            or not all(is_number(cell, 0, 1e12) for cell in row)
+        ):
             raise DataError(
                 f"{path}: image {number}: expected {size} numbers of 0 or more, got others; "
                 "predict again"

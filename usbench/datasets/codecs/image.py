@@ -136,11 +136,13 @@ def decode_image(
         with open_image(BytesIO(data), formats=formats) as picture:
             _require_sane(path, expected, *picture.size)
             if depth > 8 or picture.mode in _DEEP:
-                got = "got more than 8 bits a channel; convert it to 8 bits"
-                raise ImageError(path, expected, got)
+                raise ImageError(
+                    path, expected, "got more than 8 bits a channel; convert it to 8 bits"
+                )
             if picture.mode not in modes:
-                got = f"got a file of mode {picture.mode}; convert or replace it"
-                raise ImageError(path, expected, got)
+                raise ImageError(
+                    path, expected, f"got a file of mode {picture.mode}; convert or replace it"
+                )
             picture.load()
     except _DECODER_ERRORS as error:
         raise _refused(path, expected, error) from error
@@ -165,10 +167,9 @@ def _png_depth(data: bytes) -> int:
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")
         if end > len(data):
             break
-        kind = data[start + 4 : start + 8]
         if zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             raise ValueError(f"damaged PNG: wrong checksum at byte {start}")
-        if kind == b"IEND":
+        if data[start + 4 : start + 8] == b"IEND":
             return data[24]
         start = end
     raise ValueError(f"PNG cut off after {len(data)} bytes")
@@ -180,11 +181,12 @@ def _require_sane(path: Path, expected: str, width: int, height: int) -> None:
 
 
 def _refused(path: Path, expected: str, error: Exception) -> ImageError:
-    if isinstance(error, FileNotFoundError):
-        got = "found no such file; check that the release is complete"
-    elif isinstance(error, UnidentifiedImageError):
-        got = "got something else; fetch the file again"
-    else:
-        reason = in_one_line(getattr(error, "strerror", None) or error)
-        got = f"got a file that can't be decoded ({reason}); fetch it again"
+    match error:
+        case FileNotFoundError():
+            got = "found no such file; check that the release is complete"
+        case UnidentifiedImageError():
+            got = "got something else; fetch the file again"
+        case _:
+            reason = in_one_line(getattr(error, "strerror", None) or error)
+            got = f"got a file that can't be decoded ({reason}); fetch it again"
     return ImageError(path, expected, got)

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self, TypedDict
+from typing import Self, TypedDict
 
 import numpy as np
 
@@ -80,9 +80,12 @@ class PairWriter:
                 "ids unique"
             )
         self._names.add(file_name)
-        height, width = map(int, size)
         entry = ImageEntry(
-            id=len(self._names), file_name=file_name, group=group, height=height, width=width
+            id=len(self._names),
+            file_name=file_name,
+            group=group,
+            height=int(size[0]),
+            width=int(size[1]),
         )
         self._add_image(json.dumps(entry, separators=(",", ":")))
         return entry["id"]
@@ -118,21 +121,13 @@ def _open_lines(path: Path, brackets: str) -> Iterator[AddLine]:
 # ---- reading
 
 
-class PackedPlane(NamedTuple):
-    """One class's mask as a file holds it."""
-
-    label: int
-    counts: str  # compressed run lengths
-    score: float
-
-
 @dataclass(frozen=True)
 class PackedMasks:
     """One image's masks as a file holds them; a class without a plane is empty, of score 0."""
 
     where: str  # file and image, for the error
     shape: tuple[int, int, int]  # (classes, height, width)
-    planes: list[PackedPlane]
+    planes: list[tuple[int, str, float]]  # class, compressed run lengths, score
 
     def decode(self) -> Masks:
         """The masks; DataError where run lengths are damaged."""
@@ -179,8 +174,12 @@ def read_images(path: Path) -> list[ImageEntry]:
     for number, entry in enumerate(load_entries(path, "the list of predicted images"), start=1):
         where, own_id = f"{path}: entry {number}", entry.get("id")
         name, group = read_name(where, entry, "file_name"), entry.get("group")
-        ordered = is_number(own_id, number, number, whole=True)
-        require(ordered, where, f"id {number} (from 1, in order)", own_id)
+        require(
+            is_number(own_id, number, number, whole=True),
+            where,
+            f"id {number} (from 1, in order)",
+            own_id,
+        )
         require(isinstance(group, str), where, "a group", group)
         require(name not in images, where, "a file_name of its own", name)
         height, width = read_pixels(where, entry)

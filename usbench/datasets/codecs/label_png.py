@@ -71,7 +71,9 @@ def read_colour_png(path: Path, palette: Palette, max_strays: int = 20) -> tuple
         DataError: more than `max_strays` of them and for a file that isn't such a mask.
     """
     _require_palette(palette)
-    colours = _pack(palette)
+    # One 24-bit number per colour, red lowest, as four bytes in memory are read little-endian.
+    red, green, blue = palette.T.astype(np.uint32)
+    colours = red | (green << 8) | (blue << 16)
     expected = f"a colour mask of {len(palette)} classes"
     picture, _ = decode_image(path, expected, ("P", "RGB", "RGBA"), ("PNG",))
     pixels = np.asarray(picture.convert("RGBX")).view("<u4").ravel() & 0xFFFFFF
@@ -90,8 +92,7 @@ def read_colour_png(path: Path, palette: Palette, max_strays: int = 20) -> tuple
         )
     difference = _unpack(runs[stray])[:, None, :] - palette.astype(np.int32)
     index[stray] = np.argmin((difference**2).sum(axis=2), axis=1)
-    indices = np.repeat(index.astype(np.uint8), lengths)
-    return indices.reshape(picture.height, picture.width), strays
+    return np.repeat(index.astype(np.uint8), lengths).reshape(picture.height, picture.width), strays
 
 
 def write_colour_png(path: Path, index: Index, palette: Palette) -> None:
@@ -141,17 +142,8 @@ def _require_index(index: Index, entries: int) -> None:
 
 
 def _require_palette(palette: Palette) -> None:
-    coloured = palette.ndim == 2 and palette.shape[1] == 3 and palette.dtype == np.uint8
-    if not coloured or not 0 < len(palette) <= 256:
+    if palette.shape[1:] != (3,) or palette.dtype != np.uint8 or not 0 < len(palette) <= 256:
         raise ValueError(f"a palette is (1..256, 3) uint8, not {palette.shape} {palette.dtype}")
-
-
-def _pack(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """(N, 3) colours as one 24-bit number each, red lowest, as four bytes in memory read little-
-    endian.
-    """
-    red, green, blue = colours.T.astype(np.uint32)
-    return np.asarray(red | (green << 8) | (blue << 16))
 
 
 def _unpack(codes: NDArray[np.uint32]) -> NDArray[np.int32]:

@@ -105,9 +105,9 @@ def read_transducers(path: Path) -> dict[str, Spacing | None]:
         rows = list(book.worksheets[0].iter_rows(values_only=True))
         book.close()
     except WORKBOOK_ERRORS as error:
-        reason = in_one_line(error)[:80]
         raise DataError(
-            f"{path}: expected {expected}, got a file that can't be read ({reason}); fetch it again"
+            f"{path}: expected {expected}, got a file that can't be read "
+            f"({in_one_line(error)[:80]}); fetch it again"
         ) from error
     names = [str(cell).strip() for cell in rows[0]] if rows else []
     require_columns(path, names, KIDNEY_COLUMNS, expected)

@@ -40,8 +40,7 @@ def trace_outlines(plane: Plane) -> list[Polygon]:
     outlines: list[Polygon] = []
     for contour in contours:
         outline = contour.reshape(-1, 2).astype(np.int32)
-        missing = max(CORNERS - len(outline), 0)
-        outlines.append(np.pad(outline, ((0, missing), (0, 0)), mode="edge"))
+        outlines.append(np.pad(outline, ((0, max(CORNERS - len(outline), 0)), (0, 0)), mode="edge"))
     return sorted(outlines, key=lambda outline: outline.min(axis=0)[::-1].tolist())
 
 

@@ -138,16 +138,21 @@ def are_numbers(values: object, count: int | None = None) -> TypeGuard[list[floa
     )
 
 
-def content_error(where: str, expected: str, got: object) -> DataError:
+def content_error(
+    where: str, expected: str, got: object, advice: str = "correct the file"
+) -> DataError:
     """The error for a part of a file, on one line whatever names it holds."""
-    place = " ".join(where.splitlines())
-    return DataError(f"{place}: expected {expected}, got {repr(got)[:120]}; correct the file")
+    return DataError(
+        f"{' '.join(where.splitlines())}: expected {expected}, got {repr(got)[:120]}; {advice}"
+    )
 
 
-def require(condition: bool, where: str, expected: str, got: object) -> None:
+def require(
+    condition: bool, where: str, expected: str, got: object, advice: str = "correct the file"
+) -> None:
     """Raise the `content_error` unless the condition holds."""
     if not condition:
-        raise content_error(where, expected, got)
+        raise content_error(where, expected, got, advice)
 
 
 def read_identity(where: str, entry: JsonObject, key: str) -> int | str:
@@ -174,11 +179,13 @@ def read_pixels(where: str, entry: JsonObject) -> tuple[int, int]:
 
 
 def _unreadable(path: Path, expected: str, error: Exception, advice: str) -> DataError:
-    if isinstance(error, FileNotFoundError):
-        return DataError(f"{path}: expected {expected}, found no such file; {advice}")
-    kind = f"cut off or damaged ({error})"
-    if isinstance(error, OSError):
-        kind = f"that can't be read ({error.strerror or 'unknown reason'})"
-    elif isinstance(error, UnicodeDecodeError):
-        kind = "that can't be read (not UTF-8 text)"
-    return DataError(f"{path}: expected {expected}, got a file {kind}; {advice}")
+    match error:
+        case FileNotFoundError():
+            got = "found no such file"
+        case OSError():
+            got = f"got a file that can't be read ({error.strerror or 'unknown reason'})"
+        case UnicodeDecodeError():
+            got = "got a file that can't be read (not UTF-8 text)"
+        case _:
+            got = f"got a file cut off or damaged ({error})"
+    return DataError(f"{path}: expected {expected}, {got}; {advice}")

@@ -47,8 +47,8 @@ def rle_overlap(
     """
     predicted = [{"size": list(size), "counts": counts} for counts in predictions]
     drawn = [{"size": list(size), "counts": counts} for counts in targets]
-    overlap = np.asarray(mask.iou(predicted, drawn, list(map(int, crowd))), np.float64)
-    return overlap.reshape(len(predictions), len(targets))
+    overlap = mask.iou(predicted, drawn, list(map(int, crowd)))
+    return np.asarray(overlap, np.float64).reshape(len(predictions), len(targets))
 
 
 def rle_area(counts: str, size: tuple[int, int]) -> int:

@@ -101,23 +101,27 @@ def write_unity_labels(path: Path, images: Mapping[str, Landmarks], names: Seque
         DataError: landmarks that `read_unity_labels` wouldn't give back: two knots,
             repeated ones, a place beyond 100,000 px.
     """
-    lines = []
-    for image, target in images.items():
-        record = json.dumps({"labels": _entries(path, target, names)})
-        lines.append(f"{json.dumps(image)}: {record}")
+    records = ({"labels": _entries(path, target, names)} for target in images.values())
+    lines = map("{}: {}".format, map(json.dumps, images), map(json.dumps, records))
     write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _entries(path: Path, target: Landmarks, names: Sequence[str]) -> dict[str, dict[str, str]]:
     entries: dict[str, dict[str, str]] = {}
     for name, points, state in zip(names, target.paths, target.state.tolist(), strict=True):
-        kind = STATES[state] if state != SEEN else kind_of(points)
         x, y = (" ".join(map(_format_exactly, column)) for column in points.T)
-        entries[name] = {"type": kind, "y": y, "x": x}
+        entries[name] = {
+            "type": STATES[state] if state != SEEN else kind_of(points),
+            "y": y,
+            "x": x,
+        }
         label, _ = _read_label(f"{path}: {name}", entries[name], "unknown")
-        same = label.state == state and np.array_equal(label.path, points)
-        expected = "one place or three or more, none repeated"
-        require(same, f"{path}: {name}", expected, f"x {x}")
+        require(
+            label.state == state and np.array_equal(label.path, points),
+            f"{path}: {name}",
+            "one place or three or more, none repeated",
+            f"x {x}",
+        )
     return entries
 
 
@@ -135,12 +139,13 @@ def _read_label(where: str, entry: object, two: Two) -> tuple[Label, str]:
     if not isinstance(entry, dict):
         raise content_error(where, "a label with type, x and y", entry)
     kind = entry.get("type")
-    if kind == "blurred":
-        return _UNKNOWN, ""
-    if kind == "off":
-        return _OFF, ""
-    if kind is None or kind == "":
-        return _UNKNOWN, "without a type"
+    match kind:
+        case "blurred":
+            return _UNKNOWN, ""
+        case "off":
+            return _OFF, ""
+        case None | "":
+            return _UNKNOWN, "without a type"
     require(kind in ("point", "curve"), where, "a type of point, curve, off, blurred", kind)
     points = read_points(entry)
     if points is None:

@@ -107,8 +107,9 @@ def parse_prediction(entries: Mapping[str, object], names: Sequence[str], where:
         entry = entries.get(name)
         points = _read_near_points(entry) if isinstance(entry, dict) else None
         if points is None or not isinstance(entry, dict):
-            expected = "a place, the most likely one whatever its score"
-            raise content_error(f"{where}: {name}", expected, entry)
+            raise content_error(
+                f"{where}: {name}", "a place, the most likely one whatever its score", entry
+            )
         score = entry.get("score", 1.0)
         require(is_number(score, 0, 1), f"{where}: {name}", "a score of 0..1", score)
         paths.append(points)
@@ -142,10 +143,12 @@ def read_landmark_predictions(
 
 
 def _read_scored(where: str, entry: object) -> Label:
-    scored = isinstance(entry, dict) and is_number(entry.get("score"), 0, 1)
-    if not isinstance(entry, dict) or not scored or entry.get("state") not in STATES:
-        expected = f"a state of {', '.join(STATES)} and a score of 0..1"
-        raise content_error(where, expected, entry)
+    if (
+        not isinstance(entry, dict)
+        or not is_number(entry.get("score"), 0, 1)
+        or entry.get("state") not in STATES
+    ):
+        raise content_error(where, f"a state of {', '.join(STATES)} and a score of 0..1", entry)
     kind, state = entry.get("type"), STATES.index(entry["state"])
     if kind == entry["state"] != STATES[SEEN] and entry.get("x") == entry.get("y") == "":
         return Label(NOWHERE, state)

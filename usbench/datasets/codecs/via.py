@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from usbench.datasets.codecs.polygons import CORNERS, Polygon
-from usbench.datasets.codecs.readers import is_number, read_rows, read_text
+from usbench.datasets.codecs.readers import content_error, is_number, read_rows, read_text, require
 from usbench.errors import DataError
 from usbench.io.files import JsonObject, write_atomically
 
@@ -96,15 +96,15 @@ def read_via(path: Path, attribute: str, labels: Sequence[str], rects: int = 0) 
         ids.add((name, row["region_id"]))
         label = _texts(row, "region_attributes", where).get(attribute)
         if label is None or label not in labels:
-            got = "none" if label is None else repr(label[:40])
             raise DataError(
-                f"{where}: expected {', '.join(labels)} as {attribute}, got {got}; correct the row"
+                f"{where}: expected {', '.join(labels)} as {attribute}, "
+                f"got {'none' if label is None else repr(label[:40])}; correct the row"
             )
         if shape.get("name") == "rect":
             strays.append(where)
         else:
-            regions = (*entry.regions, ViaRegion(label, _polygon(shape, where)))
-            entries[name] = ViaImage(entry.attributes, regions)
+            region = ViaRegion(label, _polygon(shape, where))
+            entries[name] = ViaImage(entry.attributes, (*entry.regions, region))
     if len(strays) > rects:
         raise DataError(
             f"{strays[rects]}: expected polygons, got a rect ({len(strays)} in the file; {rects} "
@@ -146,51 +146,52 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 def _object(row: Row, column: str, where: str) -> JsonObject:
     try:
-        value = json.loads(row[column], parse_constant=lambda _: None)
+        value: JsonObject = json.loads(row[column], parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{where}: expected JSON as {column}, got {row[column][:40]!r}, cut off or damaged; "
             "export it again"
         ) from error
-    if not isinstance(value, dict):
-        raise DataError(
-            f"{where}: expected a JSON object as {column}, got {row[column][:40]!r}; export it "
-            "again"
-        )
+    require(
+        isinstance(value, dict),
+        where,
+        f"a JSON object as {column}",
+        row[column],
+        "export it again",
+    )
     return value
 
 
 def _texts(row: Row, column: str, where: str) -> dict[str, str]:
     texts = _object(row, column, where)
     for name, value in texts.items():
-        if not isinstance(value, str):
-            raise DataError(
-                f"{where}: expected text as {name} of {column}, got {str(value)[:40]!r}; correct it"
-            )
+        require(isinstance(value, str), where, f"text as {name} of {column}", value, "correct it")
     return texts
 
 
 def _polygon(shape: JsonObject, where: str) -> Polygon:
-    if shape.get("name") != "polygon":
-        raise DataError(
-            f"{where}: expected a polygon, got {str(shape.get('name'))[:40]!r}; redraw it as a "
-            "polygon"
-        )
+    require(
+        shape.get("name") == "polygon",
+        where,
+        "a polygon",
+        shape.get("name"),
+        "redraw it as a polygon",
+    )
     xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
     if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
         raise DataError(
             f"{where}: expected as many x as y of a polygon's vertices, got others; export it again"
         )
-    if len(xs) < CORNERS:
-        raise DataError(
-            f"{where}: expected a polygon of {CORNERS} vertices or more, got {len(xs)}; redraw it"
-        )
+    require(
+        len(xs) >= CORNERS,
+        where,
+        f"a polygon of {CORNERS} vertices or more",
+        len(xs),
+        "redraw it",
+    )
     for value in (*xs, *ys):
         if not is_number(value, -1, FARTHEST):
-            raise DataError(
-                f"{where}: expected vertices in the image, in px, got {str(value)[:40]}; correct "
-                "the row"
-            )
+            raise content_error(where, "vertices in the image, in px", value, "correct the row")
     return np.floor(np.array([xs, ys], np.float64).T + 0.5).astype(np.int32)
 
 

@@ -40,15 +40,16 @@ def read_voc(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]
     corners, labels = [], []
     for number, element in enumerate(root.findall("object"), start=1):
         where, name = f"{path}: object {number}", element.findtext("name", "").strip()
-        if name not in classes:
-            raise DataError(
-                f"{where}: expected a class of {', '.join(classes)}, got {name!r}; correct it or "
-                "the class list"
-            )
+        require(
+            name in classes,
+            where,
+            f"a class of {', '.join(classes)}",
+            name,
+            "correct it or the class list",
+        )
         labels.append(classes.index(name))
         corners.append(_corners(where, element, size))
-    xyxy = np.array(corners, np.float32).reshape(-1, 4)
-    return Boxes(xyxy, np.array(labels, np.int64)), size
+    return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64)), size
 
 
 def write_voc(
@@ -107,8 +108,12 @@ def _parse(path: Path) -> ET.Element:
 
 def _length(path: Path, root: ET.Element, name: str) -> int:
     text = root.findtext(f"size/{name}", "").strip()
-    fits = _LENGTH.fullmatch(text) is not None and int(text) > 0
-    require(fits, str(path), f"<size> with a {name} in pixels", text)
+    require(
+        _LENGTH.fullmatch(text) is not None and int(text) > 0,
+        str(path),
+        f"<size> with a {name} in pixels",
+        text,
+    )
     return int(text)
 
 
@@ -127,9 +132,12 @@ def _corners(where: str, element: ET.Element, size: tuple[int, int]) -> NDArray[
 def _require_inside(where: str, box: NDArray[np.float32], size: tuple[int, int]) -> None:
     height, width = size
     x1, y1, x2, y2 = box.tolist()
-    fits = 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height
-    got = f"{x1:g}, {y1:g}, {x2:g}, {y2:g}"
-    require(fits, where, f"a box with area inside {width}×{height}", got)
+    require(
+        0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height,
+        where,
+        f"a box with area inside {width}×{height}",
+        f"{x1:g}, {y1:g}, {x2:g}, {y2:g}",
+    )
 
 
 def _fill(element: ET.Element, texts: dict[str, str]) -> None:

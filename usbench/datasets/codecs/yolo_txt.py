@@ -69,8 +69,9 @@ def write_yolo_boxes(path: Path, boxes: Boxes, names: Sequence[str], size: tuple
     centres, sides = (xyxy[:, :2] + xyxy[:, 2:]) / 2 / extent, (xyxy[:, 2:] - xyxy[:, :2]) / extent
     lines = []
     for label, row in zip(boxes.labels, np.concatenate([centres, sides], axis=1), strict=True):
-        numbers = (np.format_float_positional(value, trim="-") for value in row)
-        lines.append(" ".join([str(label), *numbers]))
+        lines.append(
+            " ".join([str(label), *(np.format_float_positional(x, trim="-") for x in row)])
+        )
     _parse_boxes(path, lines, names, size)
     write_atomically(path, "".join(map("{}\n".format, lines)))
 
@@ -198,9 +199,8 @@ def _parse_rows(
 def _describe_row(cells: Sequence[str]) -> str:
     if len(cells) == 6:
         return "6 columns, a prediction with its confidence"
-    if len(cells) >= 7 and len(cells) % 2:
-        return f"{len(cells)} columns, a segmentation polygon"
-    return f"{len(cells)} columns"
+    polygon = ", a segmentation polygon" if len(cells) >= 7 and len(cells) % 2 else ""
+    return f"{len(cells)} columns{polygon}"
 
 
 def _fractions(rows: Rows) -> NDArray[np.float64]:

@@ -85,12 +85,14 @@ class Folder(Layout):
     def index(self, root: Path) -> list[Record]:
         """See usbench.types.Layout."""
         if not self.classes:
-            names = [self.labels.names(root / labels) for _, _, labels in self.parts]
-            self.classes = tuple(dict.fromkeys(itertools.chain(*names)))
+            names = (self.labels.names(root / labels) for _, _, labels in self.parts)
+            self.classes = tuple(dict.fromkeys(itertools.chain.from_iterable(names)))
         records: list[Record] = []
         for split, images, labels in self.parts:
-            pairs = self.labels.pairs(root / images, root / labels, self.classes)
-            records += [self._record(root, split, *pair) for pair in pairs]
+            records += [
+                self._record(root, split, *pair)
+                for pair in self.labels.pairs(root / images, root / labels, self.classes)
+            ]
         self._check_images(root, records)
         return sort_unique(self._divide_by_lists(root, records) if self.lists else records)
 
@@ -114,8 +116,6 @@ class Folder(Layout):
 
     def shared_files(self, root: Path) -> list[str]:
         """What the labels depend on besides their own files, relative to the root."""
-        if self.format == "coco":
-            return []
         paths = [f"{PurePosixPath(labels)}/{NAMES}" for _, _, labels in self.parts]
         return [path for path in paths if (root / path).is_file()]
 
@@ -183,10 +183,8 @@ class Folder(Layout):
             for number, name in enumerate(map(str.strip, names), start=1):
                 if not name:
                     continue
-                where, listed = (
-                    f"{root / file}: line {number}",
-                    by_name.get(name.removeprefix("./")),
-                )
+                where = f"{root / file}: line {number}"
+                listed = by_name.get(name.removeprefix("./"))
                 if listed is None:
                     raise DataError(
                         f"{where}: expected the name of an image in {folder}, got {name!r}"
@@ -221,14 +219,15 @@ def _pair_places(images: Places, labels: Places) -> list[Part]:
                 "dataset.images, dataset.labels: expected the same splits, got "
                 f"{images} and {labels}"
             )
-    parts: list[Part] = []
-    for split in (None, *SPLITS):
-        if split in splits:
-            folder, place = (
-                places.get(split) or places[None] for places in (image_folders, label_places)
-            )
-            parts.append((split, folder, place))
-    return parts
+    return [
+        (
+            split,
+            image_folders.get(split) or image_folders[None],
+            label_places.get(split) or label_places[None],
+        )
+        for split in (None, *SPLITS)
+        if split in splits
+    ]
 
 
 def _places(key: str, places: Places) -> dict[Split | None, str]:
@@ -268,8 +267,7 @@ def _compile_group(pattern: str) -> re.Pattern[str]:
 
 def _check_spacing(mm_per_px: Sequence[float]) -> tuple[float, float]:
     values = list(mm_per_px) if isinstance(mm_per_px, (list, tuple)) else []
-    positive = [is_number(value, sys.float_info.min, sys.float_info.max) for value in values]
-    if positive != [True, True]:
+    if [is_number(value, sys.float_info.min, sys.float_info.max) for value in values] != [True] * 2:
         raise ConfigError(
             f"dataset.mm_per_px={mm_per_px}: expected [row, column] in mm per px, such as "
             "[0.05, 0.05]"

@@ -70,12 +70,13 @@ def make_labels(
         raise ConfigError(
             f"dataset.values: values are those of masks, not of format={format}; leave them out"
         )
-    if format == "masks":
-        return _MaskFiles(task, values or {}, min_pixels)
-    if format == "yolo":
-        return _YoloFiles(task)
-    if format == "coco":
-        return _CocoFile(task, exclusive and task == "segment")
+    match format:
+        case "masks":
+            return _MaskFiles(task, values or {}, min_pixels)
+        case "yolo":
+            return _YoloFiles(task)
+        case "coco":
+            return _CocoFile(task, exclusive and task == "segment")
     raise ConfigError(f"dataset.format={format}: expected masks, coco or yolo")
 
 
@@ -214,11 +215,13 @@ class _CocoFile:
                 f"{label}: expected an image {name}, found none; the file has changed, start again"
             )
         image.require_size(label, content.images[name].size, picture)
-        if self.task == "detect":
-            return content.boxes(name, classes)
-        if self.task == "landmark":
-            return content.landmarks(name, classes)
-        return content.masks(name, classes, self.exclusive)
+        match self.task:
+            case "detect":
+                return content.boxes(name, classes)
+            case "landmark":
+                return content.landmarks(name, classes)
+            case "segment":
+                return content.masks(name, classes, self.exclusive)
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
         kinds: dict[Task, type[Target]] = {"detect": Boxes, "landmark": Landmarks, "segment": Masks}
@@ -274,11 +277,11 @@ def _require_values(
     if not len(foreign):
         return
     expected = ", ".join(map("{} {}".format, values.tolist(), classes))
-    got = f"value {foreign[0]} in {counts[foreign[0]]} pixels; correct the mask or dataset.values"
-    if len(foreign) > 8:
-        got = (
-            f"{len(foreign)} other values ({', '.join(map(str, foreign[:3]))} …): the grey of an "
-            "anti-aliased, resized or photographic mask; save it with class values only, without "
-            "smoothing"
-        )
+    got = (
+        f"value {foreign[0]} in {counts[foreign[0]]} pixels; correct the mask or dataset.values"
+        if len(foreign) <= 8
+        else f"{len(foreign)} other values ({', '.join(map(str, foreign[:3]))} …): the grey of an "
+        "anti-aliased, resized or photographic mask; save it with class values only, without "
+        "smoothing"
+    )
     raise DataError(f"{label}: expected 0 background, {expected}, got {got}")

@@ -70,8 +70,8 @@ class FilePairs:
     def _record(self, root: Path, split: Split, picture: Path, label: Path) -> Record:
         match = self.group.search(picture.stem) if self.group else None
         identity = f"{split}/{picture.stem}"
-        group = match.group(1) if match else identity
-        return Record(identity, group, *relative_paths(root, picture, label), split)
+        paths = relative_paths(root, picture, label)
+        return Record(identity, match.group(1) if match else identity, *paths, split)
 
 
 class ParsedFiles(Generic[Content]):

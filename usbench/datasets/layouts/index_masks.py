@@ -84,5 +84,4 @@ class IndexMasks(Layout):
 
 
 def _write_mask(path: Path, sample: Sample) -> None:
-    planes = require_target(sample, Masks).planes
-    label_png.write_label_png(path, label_png.planes_to_index(planes))
+    label_png.write_label_png(path, label_png.planes_to_index(require_target(sample, Masks).planes))

@@ -114,13 +114,15 @@ class Kidney(Layout):
         records: list[Record] = []
         for annotator in self.annotators:
             entries = self._entries(root, annotator)
-            for name in pictures:
-                records.append(self._record(annotator, name, entries[name], first[name], spacings))
+            records += [
+                self._record(annotator, name, entries[name], first[name], spacings)
+                for name in pictures
+            ]
         if self.truth == "masks":
             self._require_masks(root, records)
-        listed = self._exports.read(root / labels_file(1)).entries
         self._facts = {
-            "copies of images, left out": len(listed) - len(first),
+            "copies of images, left out": len(self._exports.read(root / labels_file(1)).entries)
+            - len(first),
             "images without a pixel size": sum(
                 spacings.get(scan_name(name)) is None for name in pictures
             ),
@@ -129,7 +131,8 @@ class Kidney(Layout):
 
     def read(self, root: Path, record: Record) -> Masks:
         """See usbench.types.Layout."""
-        annotator = annotator_of(str(record.label))
+        first = (labels_file(1), f"{masks_folder(1)}/")
+        annotator = 1 if str(record.label).startswith(first) else 2
         name = Path(record.image).name
         if self.truth == "masks":
             return self._masks(read_masks(root / masks_folder(annotator), name, self.classes))
@@ -180,8 +183,8 @@ class Kidney(Layout):
         if self.truth == "masks":
             for annotator in self.annotators:
                 folder = f"{masks_folder(annotator)}/regions"
-                paths = list_files(root / folder, ".png").values()
-                shared += [f"{folder}/{path.name}" for path in paths]
+                files = list_files(root / folder, ".png")
+                shared += [f"{folder}/{path.name}" for path in files.values()]
         return [name for name in shared if (root / name).is_file()]
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
@@ -203,8 +206,9 @@ class Kidney(Layout):
             image.write_grey(root / IMAGES / name, sample.image)
             sizes[name] = (root / IMAGES / name).stat().st_size
             spacings[scan_name(name)] = sample.mm_per_px
-            drawings = planes, shift_planes(planes, ASIDE)
-            for annotator, drawn in zip(ANNOTATORS, drawings, strict=True):
+            for annotator, drawn in zip(
+                ANNOTATORS, (planes, shift_planes(planes, ASIDE)), strict=True
+            ):
                 entries[annotator][name] = draw_polygons(drawn, self.classes, sample.attributes)
                 write_masks(root / masks_folder(annotator), name, self.classes, drawn)
         for annotator in ANNOTATORS:
@@ -213,16 +217,16 @@ class Kidney(Layout):
         return self.index(root)
 
     def _masks(self, planes: Planes) -> Masks:
-        if self.undrawn == "absent":
-            return Masks(planes)
-        return Masks(planes, known=np.asarray(planes.any(axis=(1, 2))))
+        return Masks(
+            planes,
+            known=None if self.undrawn == "absent" else np.asarray(planes.any(axis=(1, 2))),
+        )
 
     def _entries(self, root: Path, annotator: int) -> dict[str, via.ViaImage]:
         """One annotator's images by name, without the copies."""
-        export = self._exports.read(root / labels_file(annotator))
         return {
             name: entry
-            for name, entry in export.entries.items()
+            for name, entry in self._exports.read(root / labels_file(annotator)).entries.items()
             if scan_name(name) not in self.copies
         }
 
@@ -259,15 +263,23 @@ class Kidney(Layout):
                 f"{IMAGES}/{name}: expected a name that begins with the patient's number "
                 "(12_IM-…); rename it"
             )
-        label = labels_file(annotator)
-        if self.truth == "masks":
-            label = f"{masks_folder(annotator)}/capsule/{name}"
+        label = (
+            f"{masks_folder(annotator)}/capsule/{name}"
+            if self.truth == "masks"
+            else labels_file(annotator)
+        )
         facts = {key.lower(): value for key, value in entry.attributes.items()}
-        facts["view_of_annotator_1"] = first.attributes.get("View", "")
         stem = name.removesuffix(".png")
         identity = stem if len(self.annotators) == 1 else f"{annotator}/{stem}"
-        spacing = spacings.get(scan_name(name))
-        return Record(identity, match.group(1), f"{IMAGES}/{name}", label, None, spacing, facts)
+        return Record(
+            identity,
+            match.group(1),
+            f"{IMAGES}/{name}",
+            label,
+            None,
+            spacings.get(scan_name(name)),
+            {**facts, "view_of_annotator_1": first.attributes.get("View", "")},
+        )
 
     def _require_masks(self, root: Path, records: Sequence[Record]) -> None:
         for record in records:
@@ -288,11 +300,6 @@ def labels_file(annotator: int) -> str:
 def masks_folder(annotator: int) -> str:
     """One annotator's released masks, relative to the root."""
     return f"labels/reviewed_masks_{annotator}"
-
-
-def annotator_of(label: str) -> int:
-    """The annotator of a record's label file."""
-    return 1 if label.startswith((labels_file(1), f"{masks_folder(1)}/")) else 2
 
 
 def scan_name(image_name: str) -> str:

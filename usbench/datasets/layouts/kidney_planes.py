@@ -30,6 +30,7 @@ def fill_planes(
     DataError for one that lies outside the (height, width) image.
     """
     height, width = size
+    drawn: dict[str, list[polygons.Polygon]] = {name: [] for name in ANATOMY}
     for region in entry.regions:
         x, y = region.polygon.max(axis=0)
         if x > width - 1 + STICKS_OUT or y > height - 1 + STICKS_OUT:
@@ -38,8 +39,6 @@ def fill_planes(
                 f"({width}×{height}), got a vertex "
                 f"at x {x}, y {y}; take the image that was drawn on"
             )
-    drawn: dict[str, list[polygons.Polygon]] = {name: [] for name in ANATOMY}
-    for region in entry.regions:
         drawn[region.label].append(region.polygon)
     return np.stack([polygons.fill_polygons(drawn[name], size) for name in classes])
 
@@ -92,6 +91,7 @@ def write_masks(folder: Path, name: str, classes: Sequence[str], planes: Planes)
     regions = empty.astype(np.uint8)
     for n, region in enumerate(REGIONS, start=1):
         regions[drawn.get(region, empty)] = n
-    capsule = drawn.get(ANATOMY[0], empty).astype(np.uint8)
-    label_png.write_label_png(folder / "capsule" / name, capsule)
+    label_png.write_label_png(
+        folder / "capsule" / name, drawn.get(ANATOMY[0], empty).astype(np.uint8)
+    )
     label_png.write_label_png(folder / "regions" / name, regions)

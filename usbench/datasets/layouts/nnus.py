@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from usbench.datasets.codecs import image, yolo_txt
+from usbench.datasets.codecs.readers import require
 from usbench.datasets.layouts.folders import (
     list_files,
     relative_paths,
@@ -19,7 +20,6 @@ from usbench.datasets.layouts.folders import (
     require_target,
     sort_unique,
 )
-from usbench.errors import DataError
 from usbench.types import Boxes, Layout, Record, Sample, Task
 
 NAMES = "classes.txt"
@@ -53,11 +53,15 @@ class Nnus(Layout):
 
         DataError where the name is none, for the split goes by the numbers.
         """
-        if not (picture.stem.isascii() and picture.stem.isdecimal()):
-            raise DataError(
-                f"{picture}: expected a number as name (0001.jpg), got {picture.stem!r}; rename it"
-            )
-        number = picture.stem.lstrip("0").zfill(DIGITS)
+        stem = picture.stem
+        require(
+            stem.isascii() and stem.isdecimal(),
+            str(picture),
+            "a number as name (0001.jpg)",
+            stem,
+            "rename it",
+        )
+        number = stem.lstrip("0").zfill(DIGITS)
         return Record(number, number, *relative_paths(root, picture, label))
 
     def shared_files(self, root: Path) -> list[str]:

@@ -94,8 +94,9 @@ class SpinalMasks(Layout):
         return self.files.write(root, samples, self._write_mask)
 
     def _write_mask(self, path: Path, sample: Sample) -> None:
-        planes = require_target(sample, Masks).planes
-        label_png.write_colour_png(path, label_png.planes_to_index(planes), self.palette)
+        label_png.write_colour_png(
+            path, label_png.planes_to_index(require_target(sample, Masks).planes), self.palette
+        )
 
 
 class HumanMasks(Layout):

@@ -103,8 +103,9 @@ class Unity(Layout):
             )
         self._missing = {"records without an image": len(lone)}
         if spacings:
-            unsized = sum(record.mm_per_px is None for record in records)
-            self._missing["images without a pixel size"] = unsized
+            self._missing["images without a pixel size"] = sum(
+                record.mm_per_px is None for record in records
+            )
         return sort_unique(records)
 
     def read(self, root: Path, record: Record) -> Landmarks:

@@ -77,8 +77,7 @@ class Draw:
         With a prime per question, shares of images with a structure hold in small series too,
         independently of each other.
         """
-        start = float(np.random.default_rng([self.seed, 2, prime]).random())
-        return (start + self.n * sqrt(prime)) % 1.0
+        return (np.random.default_rng([self.seed, 2, prime]).random() + self.n * sqrt(prime)) % 1.0
 
 
 @dataclass(frozen=True)
@@ -142,11 +141,12 @@ class Frame:
 
     def line(self, depth: Floats, sd: float, amplitude: float | Floats) -> Floats:
         """(H, W) echo of a smooth interface at depth (1, W), weaker where it is aslant."""
-        slope = np.gradient(depth[0], self.x[0])
-        facing = amplitude * np.exp(-((slope / 0.4) ** 2)).astype(np.float32)
+        facing = np.exp(-((np.gradient(depth[0], self.x[0]) / 0.4) ** 2)).astype(np.float32)
         near = slice(*np.searchsorted(self.y[:, 0], [depth.min() - 5 * sd, depth.max() + 5 * sd]))
         echo = np.zeros(self.size, np.float32)
-        echo[near] = facing * np.exp(-0.5 * ((self.y[near] - depth) / np.float32(sd)) ** 2)
+        echo[near] = (
+            amplitude * facing * np.exp(-0.5 * ((self.y[near] - depth) / np.float32(sd)) ** 2)
+        )
         return echo
 
     def blob(
@@ -238,5 +238,4 @@ def wall(
 ) -> Floats:
     """(H, W) echo of a round wall: strong above and below, faint where the beam grazes it."""
     facing = np.clip(((frame.y - centre[1]) / radius) ** 2 * 1.6, 0.03, 1).astype(np.float32)
-    echo: Floats = np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing
-    return echo
+    return np.asarray(np.exp(-0.5 * ((distance - 1) * radius / np.float32(sd)) ** 2) * facing)

@@ -72,10 +72,15 @@ def _samples(spec: PhantomSpec, task: Task) -> Iterator[Sample]:
     for n, group, split in _numbers(spec):
         draw = Draw(spec.seed, group, n)
         body = scenes.SCENES[spec.scene](draw, spec.size)
-        image = render_bmode(body, draw.stream("speckle"))
-        target = _target_of(body, task, spec.scene)
-        name = spec.id.format(n=n, group=group)
-        yield Sample(name, f"g{group}", image, target, body.mm_per_px, split, dict(body.attributes))
+        yield Sample(
+            id=spec.id.format(n=n, group=group),
+            group=f"g{group}",
+            image=render_bmode(body, draw.stream("speckle")),
+            target=_target_of(body, task, spec.scene),
+            mm_per_px=body.mm_per_px,
+            split=split,
+            attributes=dict(body.attributes),
+        )
 
 
 def simulate_speckle(
@@ -114,8 +119,7 @@ def simulate_speckle(
     taps /= np.sqrt(np.sum(taps**2))
     real = ndimage.correlate1d(field.real, taps, axis=0, mode="reflect")
     imaginary = ndimage.correlate1d(field.imag, taps, axis=0, mode="reflect")
-    envelope: Floats = np.hypot(real if coherent is None else real + coherent, imaginary)
-    return envelope
+    return np.asarray(np.hypot(real if coherent is None else real + coherent, imaginary))
 
 
 def render_bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -150,9 +154,8 @@ def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
     `smooth` is the standard deviation, in px, of the display filter over the logarithmic levels.
     """
     level: Floats = 20 * np.log10(np.maximum(envelope, np.float32(1e-6)))
-    level = ndimage.gaussian_filter(level, smooth)
-    level = np.clip(255 * (1 + (level - WHITE_DB) / DYNAMIC_RANGE_DB) + 0.5, 0, 255)
-    return level.astype(np.uint8)
+    level = (ndimage.gaussian_filter(level, smooth) - WHITE_DB) / DYNAMIC_RANGE_DB
+    return np.asarray(np.clip(255 * (1 + level) + 0.5, 0, 255), np.uint8)
 
 
 def _numbers(spec: PhantomSpec) -> Iterator[tuple[int, int, Split]]:
@@ -196,20 +199,25 @@ def _check(spec: PhantomSpec, task: Task) -> None:
             f"phantom scene {spec.scene!r} has no task {task!r}: expected {' or '.join(classes)}"
         )
     unknown = sorted(spec.counts.keys() - set(SPLITS))
-    if unknown:
-        raise ConfigError(
-            f"phantom counts: expected {', '.join(SPLITS)}, got {', '.join(map(repr, unknown))}"
-        )
-    if min(spec.seed, spec.per_group - 1, *spec.counts.values()) < 0:
-        raise ConfigError(
+    faults = (
+        (
+            bool(unknown),
+            f"phantom counts: expected {', '.join(SPLITS)}, got {', '.join(map(repr, unknown))}",
+        ),
+        (
+            min(spec.seed, spec.per_group - 1, *spec.counts.values()) < 0,
             "phantom: expected a seed and counts of at least 0 and per_group of at least 1, "
-            f"got seed {spec.seed}, counts {dict(spec.counts)}, per_group {spec.per_group}"
-        )
-    if len(spec.size) != 2 or min(spec.size) < SMALLEST_SIDE:
-        raise ConfigError(
+            f"got seed {spec.seed}, counts {dict(spec.counts)}, per_group {spec.per_group}",
+        ),
+        (
+            len(spec.size) != 2 or min(spec.size) < SMALLEST_SIDE,
             f"phantom size: expected (H, W) of at least {SMALLEST_SIDE} px each, "
-            f"got {tuple(spec.size)}"
-        )
+            f"got {tuple(spec.size)}",
+        ),
+    )
+    for is_faulty, message in faults:
+        if is_faulty:
+            raise ConfigError(message)
     try:
         spec.id.format(n=1, group=1)
     except (LookupError, ValueError) as error:

@@ -80,11 +80,10 @@ def with_page(results: Iterable[Result]) -> Iterator[Result]:
 
 def page_links(results: Iterable[Result]) -> dict[str, str]:
     """Run id → the page's address, relative to the results folder."""
-    links = {}
-    for result in with_page(results):
-        page = store.result_path(Path(), result).with_suffix(".html")
-        links[result.run_id] = page.as_posix()
-    return links
+    return {
+        result.run_id: store.result_path(Path(), result).with_suffix(".html").as_posix()
+        for result in with_page(results)
+    }
 
 
 def shared_assets() -> dict[str, bytes]:
@@ -121,8 +120,9 @@ def render_stale_pages(
     pages: dict[Path, bytes] = {}
     for facts, path, result in track(stale, "pages of results", len(stale)):
         gallery = load_gallery(path, result) if why_no_gallery(result) is None else None
-        cases = store.read_cases(path, result)
-        content = render_result(result, cases, gallery, commands.get(result.run_id))
+        content = render_result(
+            result, store.read_cases(path, result), gallery, commands.get(result.run_id)
+        )
         cache.put(facts, hashlib.sha256(content).hexdigest())
         pages[path.with_suffix(".html")] = content
     return pages
@@ -262,11 +262,11 @@ def setting_tables(result: Result) -> dict[str, list[tuple[str, str]]]:
 
 def text_facts(values: Mapping[str, object]) -> list[tuple[str, str]]:
     """(name, text) of the values that are known."""
-    facts = []
-    for name, value in values.items():
-        if value not in (None, "", [], {}):
-            facts.append((name, plain_text(value)))
-    return facts
+    return [
+        (name, plain_text(value))
+        for name, value in values.items()
+        if value not in (None, "", [], {})
+    ]
 
 
 def plain_text(value: object) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from usbench.io.files import JsonObject
-from usbench.results.format import UNDEFINED, format_value
+from usbench.results.format import format_value
 from usbench.results.gallery.cases import display_quality
 from usbench.types import Task
 
@@ -37,10 +37,8 @@ CASE_QUALITY: Mapping[Task, str] = {
 
 def spread_of_cases(ranked: Ranked, by_class: ByClass, task: Task) -> dict[str, list[float]]:
     """All classes and each class → the qualities of its cases, ascending."""
-    spread = {ALL: sorted(display_quality(value, task) for _, value in ranked)}
-    for label, qualities in by_class.items():
-        spread[label] = sorted(qualities.values())
-    return spread
+    overall = sorted(display_quality(value, task) for _, value in ranked)
+    return {ALL: overall, **{label: sorted(part.values()) for label, part in by_class.items()}}
 
 
 def format_quality(value: float | None, task: Task) -> str:
@@ -60,13 +58,13 @@ def histogram_data(spread: Mapping[str, Sequence[float]], task: Task) -> JsonObj
     """
     top = max(map(max, filter(None, spread.values())), default=0.0) if task == "landmark" else 1.0
     edges = np.linspace(0, top or 1.0, BINS + 1)
-    rows = []
-    for name in list(spread)[: MOST_CLASSES + 1]:
-        rows.append({"name": name, "counts": np.histogram(spread[name], edges)[0].tolist()})
     return {
         "label": SHORT_QUALITY[task],
         "edges": [round(edge, 6) for edge in edges.tolist()],
-        "rows": rows,
+        "rows": [
+            {"name": name, "counts": np.histogram(spread[name], edges)[0].tolist()}
+            for name in list(spread)[: MOST_CLASSES + 1]
+        ],
     }
 
 
@@ -74,11 +72,8 @@ def quartile_rows(spread: Mapping[str, Sequence[float]], task: Task) -> list[lis
     """What the histogram shows, as a table: class, images, lowest, quartiles, highest."""
     rows = []
     for name, values in spread.items():
-        texts = [UNDEFINED] * 5
-        if values:
-            marks = np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).tolist()
-            texts = [format_quality(mark, task) for mark in marks]
-        rows.append([name, str(len(values)), *texts])
+        marks = np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).tolist() if values else [None] * 5
+        rows.append([name, str(len(values)), *(format_quality(mark, task) for mark in marks)])
     return rows
 
 

@@ -14,7 +14,7 @@ from operator import itemgetter
 from usbench.io.files import JsonObject
 from usbench.leaderboard import legend
 from usbench.leaderboard.columns import (
-    FilledColumn,
+    Column,
     failed_columns,
     fill_columns,
     format_class,
@@ -62,9 +62,10 @@ def page_data(
 ) -> JsonObject:
     """The data of the page; the arguments are `index.render_index`'s."""
     by_name = datasets_by_name(datasets, rows)
-    tasks = []
-    for (name, _), task_rows in groupby(rows, key=lambda row: (row.dataset, row.task)):
-        tasks.append(task_data(list(task_rows), by_name[name], links, commands))
+    tasks = [
+        task_data(list(task_rows), by_name[name], links, commands)
+        for (name, _), task_rows in groupby(rows, key=lambda row: (row.dataset, row.task))
+    ]
     ours = Counter(f"{row.dataset}/{row.task}" for row in rows if row.origin == "run")
     return {
         "tasks": tasks,
@@ -86,10 +87,10 @@ def task_data(
             if note.kind == kind and note.task in ("", task):
                 notes.append({"kind": kind, "title": title, "text": note.description})
     known = set(map(itemgetter("text"), notes))
-    tables = []
-    for number, (_, table_rows) in enumerate(groupby(rows, key=lambda row: row.table)):
-        table_id = {"id": f"{dataset.name}-{task}-{number}"}
-        tables.append(table_id | table_data(list(table_rows), known, links, commands))
+    tables = [
+        {"id": f"{dataset.name}-{task}-{number}", **table_data(list(part), known, links, commands)}
+        for number, (_, part) in enumerate(groupby(rows, key=lambda row: row.table))
+    ]
     return {
         "id": f"{dataset.name}/{task}",
         "dataset": dataset.name,
@@ -112,10 +113,9 @@ def table_data(
     failed = rows[0].status != "done"
     columns = fill_columns(failed_columns() if failed else score_columns(rows), rows)
     titles = []
-    for filled in columns:
-        kind = "text" if filled.column.number is None else "number"
-        kind = "main" if filled.column.is_main else kind
-        titles.append({"title": filled.column.title, "kind": kind})
+    for column in columns:
+        kind = "text" if column.number is None else "number"
+        titles.append({"title": column.title, "kind": "main" if column.is_main else kind})
     drawn = [row_data(row, place, columns, links, commands) for place, row in enumerate(rows)]
     data: JsonObject = {
         "failed": failed,
@@ -147,14 +147,11 @@ def table_data(
 
 
 def row_data(
-    row: Row, place: int, columns: Sequence[FilledColumn], links: Links, commands: Commands
+    row: Row, place: int, columns: Sequence[Column], links: Links, commands: Commands
 ) -> JsonObject:
     """A row's texts and numbers by column, and where it comes from. place: in its table."""
-    texts, numbers = [], []
-    for filled in columns:
-        number = filled.column.number
-        texts.append(filled.texts[place])
-        numbers.append(None if number is None else rounded(number(row)))
+    texts = [column.texts[place] for column in columns]
+    numbers = [column.number and rounded(column.number(row)) for column in columns]
     runs = [run_data(row, run_id, links, commands) for run_id in row.run_ids]
     return without_none(
         {
@@ -174,11 +171,8 @@ def row_data(
 def run_data(row: Row, run_id: str, links: Links, commands: Commands) -> JsonObject:
     """One result of a row: what tells it from the others, its page, whether it can be run again."""
     command = commands.get(run_id, RunCommand(None))
-    parts = []
-    if command.seed is not None:
-        parts.append(f"seed {command.seed}")
-    if command.fold is not None:
-        parts.append(f"fold {command.fold}")
+    numbers = (("seed", command.seed), ("fold", command.fold))
+    parts = [f"{name} {number}" for name, number in numbers if number is not None]
     return without_none(
         {
             "run_id": run_id,
@@ -227,8 +221,9 @@ def transfer_data(rows: Sequence[Row]) -> JsonObject:
     """Trained on × tested on, as texts."""
     tables = []
     for table in transfer_tables(rows):
-        lines = []
-        for recipe, by_dataset in table.lines.items():
-            lines.append([*recipe, *map(format_transfer, map(by_dataset.get, table.tested))])
+        lines = [
+            [*recipe, *map(format_transfer, map(by_dataset.get, table.tested))]
+            for recipe, by_dataset in table.lines.items()
+        ]
         tables.append({"task": table.task, "tested": table.tested, "lines": lines})
     return {"text": legend.TRANSFER, "tables": tables}

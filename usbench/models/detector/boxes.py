@@ -72,8 +72,9 @@ def to_prediction(xyxy: Tensor, labels: Tensor, scores: Tensor) -> Boxes:
     """
     valid = (scores >= MIN_SCORE) & (xyxy[:, 2:] > xyxy[:, :2]).all(1) & xyxy.isfinite().all(1)
     best = scores[valid].sort(descending=True, stable=True).indices[:MAX_BOXES]
-    parts = (xyxy.float(), labels.long(), scores.float())
-    return Boxes(*(part[valid][best].cpu().numpy() for part in parts))
+    return Boxes(
+        *(part[valid][best].cpu().numpy() for part in (xyxy.float(), labels.long(), scores.float()))
+    )
 
 
 # ---- augmentation
@@ -100,8 +101,7 @@ def augment_boxes(
     if turn:
         matrix[:, :, :2] = matrix[:, :, :2] @ draw_quarter_turns(len(images), turn, rng)
     moved = sample_images(images, to_grid(images, matrix))
-    if any(blur.values()):
-        moved = blur_some(moved, blur, rng)
+    moved = blur_some(moved, blur, rng) if any(blur.values()) else moved
     return shade(moved, ranges, rng), move_boxes(rows, matrix.to(rows.device), size)
 
 

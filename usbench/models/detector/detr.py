@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss
@@ -59,8 +58,8 @@ def to_detections(logits: Tensor, boxes: Tensor, side: Tensor) -> tuple[Tensor, 
     """
     scores = logits.softmax(1)[:, :-1]
     classes = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
-    xyxy = (box_convert(boxes, "cxcywh", "xyxy") * side).clamp(min=0)
-    inside = xyxy.minimum(side.roll(2)[[0, 1, 0, 1]])
+    whole = (box_convert(boxes, "cxcywh", "xyxy") * side).clamp(min=0)
+    inside = whole.minimum(side.roll(2)[[0, 1, 0, 1]])
     return inside.repeat_interleave(scores.shape[1], 0), classes.flatten(), scores.flatten()
 
 
@@ -87,9 +86,9 @@ def set_loss(logits: Tensor, boxes: Tensor, side: Tensor, rows: Tensor) -> Tenso
         targets.append(target[chosen])
     weight = logits.new_ones(nothing + 1)
     weight[nothing] = NOTHING
-    entropy = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), weight)
+    entropy = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), weight)
     prediction, target = torch.cat(predictions), torch.cat(targets)
-    distance = F.l1_loss(prediction, target, reduction="sum")
+    distance = nn.functional.l1_loss(prediction, target, reduction="sum")
     overlap: Tensor = generalized_box_iou_loss(
         box_convert(prediction, "cxcywh", "xyxy"),
         box_convert(target, "cxcywh", "xyxy"),
@@ -112,9 +111,9 @@ def assign_queries(
         box_convert(boxes, "cxcywh", "xyxy"), box_convert(target, "cxcywh", "xyxy")
     )
     cost = DISTANCE * distance - OVERLAP * overlap - logits.softmax(1)[:, labels]
-    if not cost.isfinite().all():  # the loop ends such a run with its reason
-        cost = torch.zeros_like(cost)
-    queries, objects = linear_sum_assignment(cost.cpu().numpy())
+    # Of a cost that isn't finite any choice will do: the loop ends such a run with its reason.
+    finite = cost if cost.isfinite().all() else torch.zeros_like(cost)
+    queries, objects = linear_sum_assignment(finite.cpu().numpy())
     return torch.as_tensor(queries).to(cost.device), torch.as_tensor(objects).to(cost.device)
 
 
@@ -139,24 +138,24 @@ def build_detr(
         RunError: transformers isn't installed.
     """
     transformers = resnets.import_transformers("detr")
-    config = transformers.DetrConfig(
-        num_labels=LABELS,
-        backbone=plan.backbone,
-        num_queries=queries,
-        d_model=width,
-        dropout=dropout,
-        encoder_layers=layers,
-        decoder_layers=layers,
-        encoder_ffn_dim=feedforward,
-        decoder_ffn_dim=feedforward,
-        encoder_attention_heads=heads,
-        decoder_attention_heads=heads,
+    net = transformers.DetrForObjectDetection(
+        transformers.DetrConfig(
+            num_labels=LABELS,
+            backbone=plan.backbone,
+            num_queries=queries,
+            d_model=width,
+            dropout=dropout,
+            encoder_layers=layers,
+            decoder_layers=layers,
+            encoder_ffn_dim=feedforward,
+            decoder_ffn_dim=feedforward,
+            encoder_attention_heads=heads,
+            decoder_attention_heads=heads,
+        )
     )
-    net = transformers.DetrForObjectDetection(config)
-    for part in (net.model.encoder, net.model.decoder):
-        for parameter in part.parameters():
-            if parameter.dim() > 1:  # as the paper; the package draws them with an SD of .02
-                nn.init.xavier_uniform_(parameter)
+    for parameter in (*net.model.encoder.parameters(), *net.model.decoder.parameters()):
+        if parameter.dim() > 1:  # as the paper; the package draws them with an SD of .02
+            nn.init.xavier_uniform_(parameter)
     if plan.pretrained:
         resnets.fix_first_layers(net.model.backbone.model)
     else:

@@ -20,7 +20,6 @@ from usbench.models import Recipe, look_up, loop
 from usbench.models import backbone as resnets
 from usbench.models.checkpoints import load_state, read_state
 from usbench.models.detector import boxes, detr, ssd, torchvision_nets
-from usbench.models.detector.torchvision_nets import Detections, Plan
 from usbench.models.loop_model import IMAGENET, STRIDE, LoopModel
 from usbench.types import Boxes
 
@@ -66,8 +65,9 @@ class Detector(LoopModel):
         super().__init__(recipe, weights, stride=1 if architecture == "ssd" else STRIDE)
         turn = float(recipe.get("turn") or 0)
         blur = dict(recipe.get("blur") or {})
-        build = look_up(BUILDERS, architecture, "model.build.architecture")
-        self.build_net = partial(build, **(options or {}))
+        self.build_net = partial(
+            look_up(BUILDERS, architecture, "model.build.architecture"), **(options or {})
+        )
         self.architecture = architecture
         self.backbone = backbone
         self.classes = classes
@@ -84,7 +84,7 @@ class Detector(LoopModel):
     def build(self) -> nn.Module:
         """The net with its starting weights; RunError where they can't be had."""
         net: Any = self.create()
-        heads = HEADS[self.architecture]
+        heads: tuple[str, ...] = HEADS[self.architecture]
         if self.weights == IMAGENET:
             inner = net.net
             body = (
@@ -92,8 +92,8 @@ class Detector(LoopModel):
             )
             resnets.load_imagenet(body, self.backbone)
         elif self.weights == "coco":
-            inner_heads = tuple(name.removeprefix("net.") for name in heads)
-            load_state(net.net, self.fetch_coco(), inner_heads, "weights=coco")
+            heads = tuple(name.removeprefix("net.") for name in heads)
+            load_state(net.net, self.fetch_coco(), heads, "weights=coco")
         elif self.weights is not None:
             load_state(net, read_state(Path(self.weights)), heads, self.weights)
         return cast(nn.Module, net)
@@ -116,13 +116,15 @@ class Detector(LoopModel):
     def create(self, imagenet: bool = False) -> nn.Module:
         """The net before any training; ConfigError where an option isn't one of its builder's."""
         try:
-            return self.build_net(Plan(self.backbone, self.classes, self.weights is not None))
+            return self.build_net(
+                torchvision_nets.Plan(self.backbone, self.classes, self.weights is not None)
+            )
         except (TypeError, ValueError) as wrong:
             raise ConfigError(
                 f"{self.architecture} on {self.backbone} can't be built: {wrong}"
             ) from wrong
 
-    def unpack(self, output: Detections) -> list[Boxes]:
+    def unpack(self, output: torchvision_nets.Detections) -> list[Boxes]:
         """Predictions in the net's px: up to 300 boxes per image, with scores of at least .001."""
         return [boxes.to_prediction(*detections) for detections in output]
 

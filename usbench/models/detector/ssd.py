@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD as TorchvisionSSD
@@ -87,8 +86,12 @@ class SSD(TorchvisionSSD):  # type: ignore[misc]
             chosen = match[matched]
             labels[n, matched] = target["labels"][chosen]
             goal = self.box_coder.encode_single(target["boxes"][chosen], anchors[n][matched])
-            distance = distance + F.smooth_l1_loss(regression[n, matched], goal, reduction="sum")
-        entropy = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+            distance = distance + nn.functional.smooth_l1_loss(
+                regression[n, matched], goal, reduction="sum"
+            )
+        entropy = nn.functional.cross_entropy(
+            logits.flatten(0, 1), labels.flatten(), reduction="none"
+        )
         objects = labels.flatten() > 0
         count = max(1, int(objects.sum()))
         background = entropy.detach().masked_fill(objects, -torch.inf)

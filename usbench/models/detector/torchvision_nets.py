@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -87,10 +86,8 @@ class Net(nn.Module):
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:
         """The sum of the net's own losses. Their sampling draws from torch's global generator."""
-        targets = []
-        for image in rows:
-            boxes = image[image[:, 4] >= 0]
-            targets.append({"boxes": boxes[:, :4], "labels": boxes[:, 4].long() + 1})
+        objects = [image[image[:, 4] >= 0] for image in rows]
+        targets = [{"boxes": boxes[:, :4], "labels": boxes[:, 4].long() + 1} for boxes in objects]
         return torch.stack(list(self.net(x, targets).values())).sum()
 
 
@@ -114,7 +111,7 @@ def exclude_background(
     if head.training:
         return output
     logits = output["cls_logits"][..., 1:]
-    return {**output, "cls_logits": F.pad(logits, (1, 0), value=-torch.inf)}
+    return {**output, "cls_logits": nn.functional.pad(logits, (1, 0), value=-torch.inf)}
 
 
 # ---- the nets
@@ -141,10 +138,11 @@ def build_fasterrcnn(
     fpn = build_pyramid(plan, norm, [1, 2, 3, 4], channels, LastLevelMaxPool())
     head = TwoMLPHead(channels * 7**2, representation)
     predictor = FastRCNNPredictor(representation, plan.classes + 1)
-    sides = tuple((side,) for side in anchors)
     net = detection.FasterRCNN(
         fpn,
-        rpn_anchor_generator=AnchorGenerator(sides, (RATIOS,) * len(anchors)),
+        rpn_anchor_generator=AnchorGenerator(
+            tuple((side,) for side in anchors), (RATIOS,) * len(anchors)
+        ),
         box_head=head,
         box_predictor=predictor,
         box_batch_size_per_image=rois,
@@ -180,15 +178,17 @@ def build_retinanet(
     )
     head.regression_head._loss_type = "giou"  # as torchvision's builder: there is no argument
     head.register_forward_hook(exclude_background)
-    net = detection.RetinaNet(
-        fpn,
-        plan.classes + 1,
-        anchor_generator=generator,
-        head=head,
-        score_thresh=MIN_SCORE,
-        detections_per_img=MAX_BOXES,
+    return Net(
+        detection.RetinaNet(
+            fpn,
+            plan.classes + 1,
+            anchor_generator=generator,
+            head=head,
+            score_thresh=MIN_SCORE,
+            detections_per_img=MAX_BOXES,
+        ),
+        [fpn, head],
     )
-    return Net(net, [fpn, head])
 
 
 def build_fcos(plan: Plan, norm: str = "batch", channels: int = 256) -> Net:
@@ -207,5 +207,10 @@ def build_pyramid(
     """A ResNet with a feature pyramid on some of its stages (1 to 4)."""
     widths = [resnets.stage_widths(plan.backbone)[stage - 1] for stage in stages]
     layers = {f"layer{stage}": str(n) for n, stage in enumerate(stages)}
-    net = resnets.build_resnet(plan.backbone, norm, plan.pretrained)
-    return BackboneWithFPN(net, layers, widths, channels, extra)
+    return BackboneWithFPN(
+        resnets.build_resnet(plan.backbone, norm, plan.pretrained),
+        layers,
+        widths,
+        channels,
+        extra,
+    )

@@ -6,14 +6,13 @@ squared error; a name that is off is a plane of zeros, a blurred one isn't in th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import timm
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -113,7 +112,7 @@ class Heatmap(LoopModel):
         for planes in maps:
             heat = planes.shape[2:]
             target = points.render(marks, curves, self.size, heat, self.sd_point, self.sd_curve)
-            error = ((planes.float() - target) ** 2).sum((2, 3)) / (math.pi * self.sd_point**2)
+            error = ((planes.float() - target) ** 2).sum((2, 3)) / (np.pi * self.sd_point**2)
             total = total + (error * counted).sum() / counted.sum().clamp(min=1)
         return total
 
@@ -160,8 +159,6 @@ class Heatmap(LoopModel):
 class UNet(nn.Module):
     """A U-Net of smp without its last block: planes at half of the image's size."""
 
-    strides: Sequence[int] = (2,)
-
     def __init__(
         self, encoder: str, planes: int, imagenet: bool, options: Mapping[str, object]
     ) -> None:
@@ -184,8 +181,6 @@ class HRNet(nn.Module):
     One gives planes at a quarter of the image's size; the other, from them and the features,
     planes at half of it.
     """
-
-    strides: Sequence[int] = (4, 2)
 
     def __init__(self, name: str, planes: int, imagenet: bool) -> None:
         """Build the net.
@@ -216,10 +211,10 @@ class HRNet(nn.Module):
         """(B, 1, h, w) → (B, planes, h/4, w/4) and (B, planes, h/2, w/2)."""
         branches = self.trunk(images.expand(-1, 3, -1, -1))  # the published stem has 3 channels
         size = branches[0].shape[2:]
-        same_size = [branches[0]]
-        for branch in branches[1:]:
-            same_size.append(F.interpolate(branch, size, mode="bilinear", align_corners=False))
-        mixed = self.mix(torch.cat(same_size, 1))
+        enlarge = partial(
+            nn.functional.interpolate, size=size, mode="bilinear", align_corners=False
+        )
+        mixed = self.mix(torch.cat([branches[0], *map(enlarge, branches[1:])], 1))
         coarse = self.coarse(mixed)
         return coarse, self.fine(self.up(torch.cat([mixed, coarse], 1)))
 

@@ -112,8 +112,11 @@ def find_furthest(
 
 def trim(pixels: NDArray[np.float64], end: float) -> NDArray[np.float64]:
     """Smooth a path of pixels, cut `end` px of arc off both ends, and resample it."""
-    smooth = ndimage.gaussian_filter1d(pixels, SMOOTH, axis=0, mode="nearest")
-    line: NDArray[np.float64] = smooth if len(pixels) > 2 else pixels
+    line: NDArray[np.float64] = (
+        ndimage.gaussian_filter1d(pixels, SMOOTH, axis=0, mode="nearest")
+        if len(pixels) > 2
+        else pixels
+    )
     arc = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))))
     low, high = end, arc[-1] - end
     if high - low < 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
@@ -70,10 +69,9 @@ def dilate(stage: nn.Module, rate: int) -> None:
         if isinstance(layer, nn.Conv2d):
             layer.stride = (1, 1)
             if layer.kernel_size == (3, 3):
-                layer.dilation = (rate, rate)
-                layer.padding = (rate, rate)
+                layer.dilation = layer.padding = (rate, rate)
 
 
 def enlarge(logits: Tensor, images: Tensor) -> Tensor:
     """Logits at the images' size, bilinear between pixel centres."""
-    return F.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=False)
+    return nn.functional.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=False)

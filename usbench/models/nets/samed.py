@@ -65,8 +65,7 @@ class SAMed(nn.Module):
                 f"recipe.size: expected equal multiples of {PATCH} for SAMed, got {tuple(size)}"
             )
         self.sam: Any = build_sam(classes, size[0], encoder or {}, decoder or {})
-        for parameter in self.sam.vision_encoder.parameters():
-            parameter.requires_grad_(False)
+        self.sam.vision_encoder.requires_grad_(False)
         for layer in self.sam.vision_encoder.layers:
             layer.attn.qkv = LowRankAdapter(layer.attn.qkv, rank)
 
@@ -96,17 +95,18 @@ class SAMed(nn.Module):
         if "vision_encoder.pos_embed" not in state_dict:
             return super().load_state_dict(state_dict, strict, assign)
         shapes = {name: value.shape for name, value in self.state_dict().items()}
-        fitting = {}
-        for name, value in state_dict.items():
-            adapted = f"sam.{name.replace('.attn.qkv.', '.attn.qkv.qkv.')}"
-            if not CLASS_PARTS.search(name):
-                fitting[adapted] = resample_positions(value, shapes.get(adapted, value.shape))
+        adapted = {
+            f"sam.{name.replace('.attn.qkv.', '.attn.qkv.qkv.')}": value
+            for name, value in state_dict.items()
+            if not CLASS_PARTS.search(name)
+        }
+        fitting = {
+            name: resample_positions(value, shapes.get(name, value.shape))
+            for name, value in adapted.items()
+        }
         result = super().load_state_dict(fitting, strict=False)
-        wrong = list(result.unexpected_keys)
-        for name in result.missing_keys:
-            if not (CLASS_PARTS.search(name) or ADDED.search(name)):
-                wrong.append(name)
-        if wrong:
+        lost = [n for n in result.missing_keys if not (CLASS_PARTS.search(n) or ADDED.search(n))]
+        if wrong := [*result.unexpected_keys, *lost]:
             raise RuntimeError(f"SAM's weights don't fit: {wrong[0]}")
         return result
 
@@ -137,16 +137,17 @@ def build_sam(classes: int, side: int, encoder: Settings, decoder: Settings) -> 
     """transformers' SamModel for square images of `side` px, from scratch."""
     transformers = import_transformers("samed")
     width = int(decoder.get("hidden_size", 256))  # shared by encoder, prompts and decoder
-    vision = {
-        "image_size": side,
-        "patch_size": PATCH,
-        "output_channels": width,
-        "num_pos_feats": width // 2,
-        "initializer_range": SD,
-        **encoder,
-    }
     config = transformers.SamConfig(
-        vision_config=transformers.SamVisionConfig(**vision),
+        vision_config=transformers.SamVisionConfig(
+            **{
+                "image_size": side,
+                "patch_size": PATCH,
+                "output_channels": width,
+                "num_pos_feats": width // 2,
+                "initializer_range": SD,
+                **encoder,
+            }
+        ),
         prompt_encoder_config=transformers.SamPromptEncoderConfig(
             image_size=side, patch_size=PATCH, hidden_size=width
         ),

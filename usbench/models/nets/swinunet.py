@@ -54,18 +54,19 @@ class SwinUNet(nn.Module):
 
         def build_stage(level: int) -> nn.Sequential:
             # Blocks at one resolution; every other one has windows shifted by half a side.
-            blocks = nn.Sequential()
-            for n in range(depth):
-                block = SwinTransformerBlock(
-                    widths[level],
-                    (size[0] // (PATCH << level), size[1] // (PATCH << level)),
-                    heads[level],
-                    window_size=window,
-                    shift_size=n % 2 * (window // 2),
-                    drop_path=drop_path * (level * depth + n) / last_block,
+            return nn.Sequential(
+                *(
+                    SwinTransformerBlock(
+                        widths[level],
+                        (size[0] // (PATCH << level), size[1] // (PATCH << level)),
+                        heads[level],
+                        window_size=window,
+                        shift_size=n % 2 * (window // 2),
+                        drop_path=drop_path * (level * depth + n) / last_block,
+                    )
+                    for n in range(depth)
                 )
-                blocks.append(block)
-            return blocks
+            )
 
         levels = range(len(heads))
         self.down = nn.ModuleList(map(build_stage, levels))

@@ -64,13 +64,10 @@ class TransUNet(nn.Module):
             embed_layer=partial(HybridEmbed, backbone=resnet),
         )
         self.neck = convolution(width, 512)
-        self.decoder = nn.ModuleList()
-        channels = 512
-        for skip, out in zip(SKIPS, DECODER, strict=True):
-            self.decoder.append(
-                nn.Sequential(convolution(channels + skip, out), convolution(out, out))
-            )
-            channels = out
+        self.decoder = nn.ModuleList(
+            nn.Sequential(convolution(below + skip, out), convolution(out, out))
+            for below, skip, out in zip((512, *DECODER[:-1]), SKIPS, DECODER, strict=True)
+        )
         self.head = nn.Conv2d(DECODER[-1], classes, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -177,10 +177,9 @@ def describe_dataset(classes: int, cases: Iterable[str] = ()) -> JsonObject:
         "file_ending": ".png",
         "overwrite_image_reader_writer": "NaturalImage2DIO",
     }
-    files = {}
-    for case in cases:
-        image, label = case_paths(case)
-        files[case] = {"images": [image], "label": label}
+    files = {
+        case: {"images": [case_paths(case)[0]], "label": case_paths(case)[1]} for case in cases
+    }
     return {**content, "numTraining": len(files), "dataset": files} if files else content
 
 

@@ -47,7 +47,6 @@ from usbench.models.nnunet.files import (
     write_json,
     write_raw,
 )
-from usbench.models.nnunet.trainer import Image8, Job
 from usbench.types import Masks, Run, Sample
 
 
@@ -116,20 +115,19 @@ class NnUNet:
     def restore(self, run: Run) -> None:
         """See usbench.types.Model."""
         with sealed_nnunet(run):
-            plans = read_json(run.dir / "plans.json")
-            dataset = read_json(run.dir / "dataset.json")
+            plans, dataset = (read_json(run.dir / name) for name in ("plans.json", "dataset.json"))
             net = nnunet_trainer.build_net(plans, dataset)
             net.load_state_dict(load_file(run.dir / "best.pt"))
             net.to(run.device).eval()
             self._predictor = nnunet_trainer.build_predictor(net, plans, dataset, self.recipe, run)
 
-    def predict(self, images: Iterable[Image8]) -> Iterator[Masks]:
+    def predict(self, images: Iterable[nnunet_trainer.Image8]) -> Iterator[Masks]:
         """See usbench.types.Model. An image is predicted by itself, whatever its neighbours."""
         if self._predictor is None:
             raise RunError("nnunet: fit() comes before predict()")
         return self._predict(images)
 
-    def _predict(self, images: Iterable[Image8]) -> Iterator[Masks]:
+    def _predict(self, images: Iterable[nnunet_trainer.Image8]) -> Iterator[Masks]:
         for image in images:
             with explained_memory(str(self._predictor.device)):
                 prediction = nnunet_trainer.predict(self._predictor, image)
@@ -150,7 +148,7 @@ class NnUNet:
 
         with bar("training", self.recipe.epochs) as progress:
             best = nnunet_trainer.train(
-                Job(self.recipe, plans, dataset, self.weights, val, run, progress)
+                nnunet_trainer.Job(self.recipe, plans, dataset, self.weights, val, run, progress)
             )
         write_json(run.dir / "plans.json", plans)
         write_json(run.dir / "dataset.json", dataset)

@@ -31,7 +31,6 @@ from usbench.models.checkpoints import (
     replacing_torch_file,
     save_file,
 )
-from usbench.models.loop import seed_epoch
 from usbench.models.nnunet.files import Recipe, epoch_weights, remove_old
 from usbench.models.nnunet.planner import OURS, SPACING, replaced
 from usbench.types import Masks, Run, Sample
@@ -64,31 +63,30 @@ def train(job: Job) -> int:
         device = torch.device(job.run.device)
         trainer = subclass_trainer(job)(plans, OURS, 0, job.dataset, device)
         trainer.device = device  # theirs is always the first GPU
-        configure(trainer, job.recipe)
-        seed_epoch(job.run.seed, 0)
+        trainer.grad_scaler = None  # of fp16, which isn't used
+        trainer.num_epochs = job.recipe.epochs
+        stated = {
+            "num_iterations_per_epoch": job.recipe.iterations,
+            "initial_lr": job.recipe.lr,
+            "weight_decay": job.recipe.weight_decay,
+        }
+        for name, value in stated.items():
+            if value is not None:
+                setattr(trainer, name, value)
+        loop.seed_epoch(job.run.seed, 0)
         trainer.initialize()
     if not resume(trainer, job.run.dir) and job.weights is not None:
-        state = read_state(Path(job.weights))
-        load_state(trainer.network, state, ("decoder.seg_layers.",), job.weights)
+        load_state(
+            trainer.network,
+            read_state(Path(job.weights)),
+            ("decoder.seg_layers.",),
+            job.weights,
+        )
     job.bar.step(by=trainer.current_epoch)
     # Where its training step on a GPU would take fp16.
     with replaced(module, "autocast", lambda kind, enabled: loop.autocast(job.run)):
         trainer.run_training()
     return cast(int, trainer._best_ema[1])
-
-
-def configure(trainer: Any, recipe: Recipe) -> None:
-    """Apply what a recipe changes, before the trainer's initialize()."""
-    trainer.grad_scaler = None  # of fp16, which isn't used
-    trainer.num_epochs = recipe.epochs
-    stated = {
-        "num_iterations_per_epoch": recipe.iterations,
-        "initial_lr": recipe.lr,
-        "weight_decay": recipe.weight_decay,
-    }
-    for name, value in stated.items():
-        if value is not None:
-            setattr(trainer, name, value)
 
 
 def subclass_trainer(job: Job) -> Any:
@@ -124,7 +122,7 @@ def subclass_trainer(job: Job) -> Any:
         def run_training(self) -> None:
             self.on_train_start()
             while self.current_epoch < self.num_epochs:
-                seed_epoch(run.seed, self.current_epoch + 1)
+                loop.seed_epoch(run.seed, self.current_epoch + 1)
                 self.on_train_epoch_start()
                 total = 0.0
                 for _ in range(self.num_iterations_per_epoch):
@@ -228,14 +226,16 @@ def build_net(plans: JsonObject, dataset: JsonObject) -> nn.Module:
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     manager = PlansManager(plans)
-    net = nnUNetTrainer.build_network_architecture(
-        manager,
-        manager.get_configuration(OURS),
-        1,
-        manager.get_label_manager(dataset).num_segmentation_heads,
-        enable_deep_supervision=False,
+    return cast(
+        nn.Module,
+        nnUNetTrainer.build_network_architecture(
+            manager,
+            manager.get_configuration(OURS),
+            1,
+            manager.get_label_manager(dataset).num_segmentation_heads,
+            enable_deep_supervision=False,
+        ),
     )
-    return cast(nn.Module, net)
 
 
 def build_predictor(

@@ -69,11 +69,11 @@ class Yolo:
         self.weights = weights
         self.arguments = training_arguments(recipe, self.net.family)
         self.parts = count_parts(recipe["batch"], recipe)
-        self.points: yolo_points.Points | None = None
-        if self.net.family.kind == "points":
-            self.points = yolo_points.parse_points(
-                kpt_oks_sigmas, flip_idx, classes, recipe.get("augment")
-            )
+        self.points = (
+            yolo_points.parse_points(kpt_oks_sigmas, flip_idx, classes, recipe.get("augment"))
+            if self.net.family.kind == "points"
+            else None
+        )
         self.curves: NDArray[np.bool_] = np.zeros(classes, bool)  # names whose targets are curves
         self.parameters = 0
         self.precision: Literal["fp32", "bf16"] = "fp32"
@@ -157,22 +157,23 @@ class Yolo:
         point_lines = partial(yolo_points.point_lines, curves=self.curves)
         with bar("training", self.arguments["epochs"]) as progress:
             progress.step(by=0 if state is None else state["epoch"] + 1)
-            job = Job(
-                net=self.net,
-                weights=self.weights,
-                arguments=self.arguments,
-                parts=self.parts,
-                points=self.points,
-                label_lines=box_lines if self.points is None else point_lines,
-                predict=self._predict,
-                precision=self.precision,
-                train=train,
-                val=val,
-                run=run,
-                state=state,
-                bar=progress,
+            return package.train(
+                Job(
+                    net=self.net,
+                    weights=self.weights,
+                    arguments=self.arguments,
+                    parts=self.parts,
+                    points=self.points,
+                    label_lines=box_lines if self.points is None else point_lines,
+                    predict=self._predict,
+                    precision=self.precision,
+                    train=train,
+                    val=val,
+                    run=run,
+                    state=state,
+                    bar=progress,
+                )
             )
-            return package.train(job)
 
     def _find_curves(self, train: Sequence[Sample]) -> None:
         """Find which names are curves in the training targets; warn that they aren't predicted."""
@@ -192,5 +193,6 @@ class Yolo:
 
 def load_best(folder: Path) -> dict[str, object] | None:
     """The content of a finished run's best.pt, a pickle of our own; None where there is none."""
-    load = partial(torch.load, map_location="cpu", weights_only=False)
-    return load_first(folder.glob("best.pt"), load)
+    return load_first(
+        folder.glob("best.pt"), partial(torch.load, map_location="cpu", weights_only=False)
+    )

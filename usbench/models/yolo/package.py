@@ -212,8 +212,9 @@ def build_trainer(job: Job, counts: Counts) -> Any:
         # True would ask the network for a net to try it with.
         "amp": "bf16" if job.precision == "bf16" else False,
     }
-    base = bases[job.net.family.kind]
     try:
-        return subclass_trainer(base, job, counts, make_net, make_criterion)(overrides=overrides)
+        return subclass_trainer(bases[job.net.family.kind], job, counts, make_net, make_criterion)(
+            overrides=overrides
+        )
     except (TypeError, ValueError) as error:  # a recipe's value of a wrong type or out of range
         raise ConfigError(f"{job.net.family.name}: {first_line(error)}") from error

@@ -9,7 +9,6 @@ Curves aren't predicted: see `to_landmarks`. Needs no ultralytics.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +72,7 @@ def parse_points(sigmas: object, flip: object, classes: int, augment: object) ->
 
 def is_tolerance(value: object) -> bool:
     """Whether a value is a finite number above 0."""
-    return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]
+    return type(value) in (int, float) and 0 < value < np.inf  # type: ignore[operator]
 
 
 def curves_of(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:

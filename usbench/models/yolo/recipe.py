@@ -131,11 +131,11 @@ OPTIONAL: Mapping[str, object] = {
     "freeze": None,
 }
 POINTS: Mapping[str, float] = {"pose": 12.0, "kobj": 1.0}  # loss weights of place and presence
-MOVES = ("fliplr", "flipud", "degrees", "translate", "scale", "shear", "perspective")
-SHADES = ("hsv_h", "hsv_s", "hsv_v", "bgr")
 MIXES = ("mosaic", "mixup", "cutmix")  # several images in one
 AUGMENT: Mapping[str, float] = {
-    **dict.fromkeys((*MOVES, *SHADES, *MIXES, "multi_scale"), 0.0),
+    **dict.fromkeys(("fliplr", "flipud", "degrees", "translate", "scale", "shear"), 0.0),
+    **dict.fromkeys(("perspective", "hsv_h", "hsv_s", "hsv_v", "bgr"), 0.0),
+    **dict.fromkeys((*MIXES, "multi_scale"), 0.0),
     "close_mosaic": 0,  # mosaic is off in the last so many epochs
 }
 FOR_PEOPLE = ("size", "unstated", "note")  # keys of a recipe that the trainer doesn't read
@@ -144,16 +144,12 @@ IGNORED: Mapping[str, tuple[str, ...]] = {  # what a kind's trainer would take a
     "queries": ("rect", "box", "cls", "dfl"),  # a stretched square; a loss with its own weights
     "points": MIXES,  # there is one instance per image
 }
-NOTHING = ("cfg", "time", "classes", "quantize", "distill_model", "auto_augment")
-OFF = (
-    *("cache", "pretrained", "cls_remap", "verbose", "single_cls", "resume", "profile"),
-    *("compile", "channels_last", "plots", "save_json", "agnostic_nms"),
-)
-ZERO = ("dis", "cls_pw", "dropout", "copy_paste", "erasing")
 FIXED: Mapping[str, object] = {
-    **dict.fromkeys(NOTHING, None),
-    **dict.fromkeys(OFF, False),
-    **dict.fromkeys(ZERO, 0.0),
+    **dict.fromkeys(("cfg", "time", "classes", "quantize", "distill_model", "auto_augment"), None),
+    **dict.fromkeys(("cache", "pretrained", "cls_remap", "verbose", "single_cls"), False),
+    **dict.fromkeys(("resume", "profile", "compile", "channels_last", "plots"), False),
+    **dict.fromkeys(("save_json", "agnostic_nms"), False),
+    **dict.fromkeys(("dis", "cls_pw", "dropout", "copy_paste", "erasing"), 0.0),
     **dict.fromkeys(("save", "val", "exist_ok", "deterministic"), True),
     "task": "detect",
     "mode": "train",
@@ -188,9 +184,8 @@ def training_arguments(recipe: Recipe, family: Family = FAMILIES["yolov8"]) -> R
         raise ConfigError(
             f"{name}: unknown recipe key '{unknown[0]}'; known: {', '.join(sorted(known | steps))}"
         )
-    for key in REQUIRED:
-        if recipe.get(key) is None:
-            raise ConfigError(f"{name}: the recipe lacks '{key}'")
+    if missing := [key for key in REQUIRED if recipe.get(key) is None]:
+        raise ConfigError(f"{name}: the recipe lacks '{missing[0]}'")
     stated = {key: value for key, value in recipe.items() if key in {*REQUIRED, *optional}}
     arguments = {**FIXED, **optional, **AUGMENT, **stated, **augment}
     check_arguments(arguments, name)

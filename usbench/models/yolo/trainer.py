@@ -140,9 +140,9 @@ def subclass_trainer(
         def _handle_nan_recovery(self, epoch: int) -> bool:
             return False  # theirs rolls back; validate() has raised already
 
-        def save_metrics(self, metrics: Mapping[str, float]) -> None: ...
+        def save_metrics(self, *_: Any, **__: Any) -> None: ...
 
-        def final_eval(self) -> None: ...
+        final_eval = save_metrics
 
     return Trainer
 
@@ -236,8 +236,10 @@ def validate(trainer: Any, job: Job) -> float:
         )
     if trainer.best_fitness is None or score >= trainer.best_fitness:  # of equals the later
         trainer.best_fitness = score
-        weights = trainer.ema.ema.state_dict()
-        trainer.best_weights = {k: v.detach().cpu().clone() for k, v in weights.items()}
+        trainer.best_weights = {
+            name: tensor.detach().cpu().clone()
+            for name, tensor in trainer.ema.ema.state_dict().items()
+        }
     trainer.state = State(
         epoch=trainer.epoch,
         model=trainer.model.state_dict(),

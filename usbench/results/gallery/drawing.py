@@ -52,8 +52,9 @@ def draw_target(
     colours = class_colours(len(classes))
     pixels = image.repeat(scale, axis=0).repeat(scale, axis=1)
     if isinstance(target, Masks):
-        planes = target.planes.repeat(scale, axis=1).repeat(scale, axis=2)
-        picture = Image.fromarray(tint_masks(pixels, planes, colours))
+        picture = Image.fromarray(
+            tint_masks(pixels, target.planes.repeat(scale, axis=1).repeat(scale, axis=2), colours)
+        )
     else:
         picture = Image.fromarray(pixels).convert("RGB")
     pen = ImageDraw.Draw(picture)
@@ -142,8 +143,9 @@ def draw_landmarks(
         points = (path if len(path) == 1 else curve_through(path)) * scale + (scale - 1) / 2
         if len(path) == 1:
             x, y = points[0].tolist()
-            ends = (x - radius, y - radius, x + radius, y + radius)
-            pen.ellipse(ends, fill=colour, outline=(0, 0, 0))
+            pen.ellipse(
+                (x - radius, y - radius, x + radius, y + radius), fill=colour, outline=(0, 0, 0)
+            )
         else:
             pen.line([(x, y) for x, y in points.tolist()], fill=colour, width=max(1, radius // 2))
 
@@ -175,10 +177,14 @@ def draw_overlays(
         title: what was run.
         attribution: whose images these are.
     """
-    ranked = rank_cases(parse_rows(cases), predictions.samples.dataset.task)
     path = predictions.folder / "overlays.png"
     heading = f"{title}\nimages: {attribution}" if attribution else title
-    draw_figure(predictions, choose_cases(ranked), heading, path)
+    draw_figure(
+        predictions,
+        choose_cases(rank_cases(parse_rows(cases), predictions.samples.dataset.task)),
+        heading,
+        path,
+    )
     return [path]
 
 

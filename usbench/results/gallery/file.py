@@ -80,24 +80,23 @@ def may_show_images(result: Result) -> bool:
 
 def redistribute_of(result: Result) -> str:
     """What of the dataset may be redistributed: images, labels or none; unknown is none."""
-    dataset = result.config.get("dataset") or {}
-    return str(dataset.get("redistribute") or "none")
+    return str((result.config.get("dataset") or {}).get("redistribute") or "none")
 
 
 def why_no_gallery(result: Result) -> str | None:
     """Why a result can't have a gallery, for people; None where it can."""
-    if not result.is_done:
-        return f"expected a finished result, got status {result.status}"
-    if result.data.phantom:
-        return "expected a result on real images, got one on a phantom"
-    if not may_show_images(result):
-        return (
-            "expected images that may be shown (redistribute: images), "
-            f"got redistribute: {redistribute_of(result)}"
-        )
-    if result.predictions is None:
-        return f"expected stored predictions, got a result of origin {result.origin} without any"
-    return None
+    not_shown = (
+        "expected images that may be shown (redistribute: images), "
+        f"got redistribute: {redistribute_of(result)}"
+    )
+    not_stored = f"expected stored predictions, got a result of origin {result.origin} without any"
+    obstacles = {
+        f"expected a finished result, got status {result.status}": not result.is_done,
+        "expected a result on real images, got one on a phantom": result.data.phantom,
+        not_shown: not may_show_images(result),
+        not_stored: result.predictions is None,
+    }
+    return next((reason for reason, is_there in obstacles.items() if is_there), None)
 
 
 # ---- reading and writing

@@ -68,8 +68,9 @@ def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> None:
 
 def write_gallery(path: Path, result: Result, predictions: StoredPredictions) -> Path:
     """Make the gallery of a result and write it beside the result's file; return its path."""
-    gallery = make_gallery(result, predictions, read_cases(path, result))
-    write_atomically(gallery_path(path), encode(gallery))
+    write_atomically(
+        gallery_path(path), encode(make_gallery(result, predictions, read_cases(path, result)))
+    )
     return gallery_path(path)
 
 
@@ -91,8 +92,9 @@ def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence
         raise DataError(
             f"{result.run_id}: expected a case table of the test images, got none or other cases"
         )
-    ranked = gallery_cases.rank_cases(gallery_cases.parse_rows(cases), task)
-    chosen = gallery_cases.choose_cases(ranked)
+    chosen = gallery_cases.choose_cases(
+        gallery_cases.rank_cases(gallery_cases.parse_rows(cases), task)
+    )
     assert result.predictions is not None  # or it may have no gallery
     dataset = result.config["dataset"]
     unstated = f"{result.dataset} (licence: {dataset.get('licence') or 'not stated'})"
@@ -178,12 +180,8 @@ def vector_drawing(target: Target) -> Drawing:
 
 def area_shapes(target: Masks) -> list[Shape]:
     """An area for each plane that isn't empty."""
-    shapes: list[Shape] = []
-    for c, plane in enumerate(target.planes):
-        rings = trace_outlines(plane)
-        if rings:
-            shapes.append({"class": c, "kind": "area", "at": rings})
-    return shapes
+    outlines = map(trace_outlines, target.planes)
+    return [{"class": c, "kind": "area", "at": rings} for c, rings in enumerate(outlines) if rings]
 
 
 def trace_outlines(plane: NDArray[np.bool_]) -> list[list[float]]:
@@ -214,8 +212,7 @@ def simplify_ring(points: Points) -> Points:
     after = np.roll(points, -1, axis=0) - points
     turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
     corners = points[turns]
-    first = int(np.lexsort((corners[:, 0], corners[:, 1]))[0])
-    return np.roll(corners, -first, axis=0)
+    return np.roll(corners, -int(np.lexsort((corners[:, 0], corners[:, 1]))[0]), axis=0)
 
 
 def flatten(points: NDArray[np.floating]) -> list[float]:
@@ -228,8 +225,11 @@ def box_shapes(target: Boxes) -> list[Shape]:
     """The boxes that are drawn; a prediction's have their confidence."""
     shapes: list[Shape] = []
     for n in np.flatnonzero(is_drawn(target)):
-        at = [flatten(target.xyxy[n])]
-        shape: Shape = {"class": int(target.labels[n]), "kind": "box", "at": at}
+        shape: Shape = {
+            "class": int(target.labels[n]),
+            "kind": "box",
+            "at": [flatten(target.xyxy[n])],
+        }
         if target.scores is not None:
             shape["score"] = round(float(target.scores[n]), 3)
         shapes.append(shape)

@@ -278,8 +278,7 @@ def send_run(folder: Path, client: Any, uri: str) -> Sent | None:
     missing = len(tracker.waiting)
     ended = note.ended or max((note.time_of(row) for row in rows), default=time_ms())
     status = note.status or "KILLED"
-    files = [folder / name for name in note.files]
-    if failure := tracker.end(status, note.result, files, ended):
+    if failure := tracker.end(status, note.result, list(map(folder.joinpath, note.files)), ended):
         raise RunError(f"{failure}; run this again when it answers")
     if note.lies_in(folder):
         note.remove(folder)

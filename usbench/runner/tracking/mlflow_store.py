@@ -144,8 +144,11 @@ class MlflowTracker:
 
     def _send_files(self, result: Result | None, files: Sequence[Path]) -> None:
         if result is not None:
-            text = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
-            self._client.log_text(self.run_id, text, "record.json")
+            self._client.log_text(
+                self.run_id,
+                json.dumps(result.to_json(), indent=1, ensure_ascii=False),
+                "record.json",
+            )
         for file in files:
             self._client.log_artifact(self.run_id, str(file), "overlays")
 
@@ -201,8 +204,9 @@ def open_tracker(
             run = client.create_run(experiment_id, tags=marks, run_name=name)
             entries = [Param(valid_name(name), shorten(value)) for name, value in params.items()]
             for start in range(0, len(entries), 100):  # MLflow's limit
-                batch = entries[start : start + 100]
-                client.log_batch(run.info.run_id, params=batch, synchronous=True)
+                client.log_batch(
+                    run.info.run_id, params=entries[start : start + 100], synchronous=True
+                )
             if config is not None:
                 client.log_artifact(run.info.run_id, str(config))
     return MlflowTracker(client, run.info.run_id, one_line(uri))

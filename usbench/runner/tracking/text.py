@@ -23,16 +23,14 @@ def final_scores(result: Result) -> dict[str, float]:
     """A finished result's numbers: test/dice, test/dice.low, test/<class>/dice, seconds/fit …"""
     numbers: dict[str, float | None] = {}
     tables = {"test": result.scores}
-    for label, figures in result.protocol.per_class.items():
-        tables[f"test/{label}"] = figures
+    tables |= {f"test/{label}": part for label, part in result.protocol.per_class.items()}
     for table, figures in tables.items():
         for name, figure in figures.items():
             path = f"{table}/{name}"
             numbers |= {path: figure.value, f"{path}.low": figure.low, f"{path}.high": figure.high}
     if result.validation:
         numbers["validation"] = result.validation.value
-    for stage, seconds in (result.seconds or {}).items():
-        numbers[f"seconds/{stage}"] = seconds
+    numbers |= {f"seconds/{stage}": value for stage, value in (result.seconds or {}).items()}
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 

@@ -47,16 +47,15 @@ def echo(draw: Draw, size: tuple[int, int]) -> Body:
     """
     heart = (apical if draw.group % 2 == 1 else parasternal)(draw)
     image = Frame(draw, REFERENCE, size)
-    beams_size = round(REACH * image.scale[0]), round(BEAMS * image.scale[1])
-    beams = Frame(draw, (round(REACH), BEAMS), beams_size)
+    grid = round(REACH), BEAMS
+    beams = Frame(draw, grid, (round(REACH * image.scale[0]), round(BEAMS * image.scale[1])))
     angle = (beams.x / np.float32(BEAMS) - np.float32(0.5)) * np.float32(2 * ASPECT)
     x = np.float32(APEX[0]) + beams.y * np.sin(angle)
     y = np.float32(APEX[1]) + beams.y * np.cos(angle)
     body = scan(beams, _valves(_chambers(beams, heart, x, y), heart, x, y), -5)
     hidden = None
     if draw.turn(7) < 0.1:
-        names = sorted(heart.paths)
-        hidden = names[draw.stream("hidden").integers(len(names))]
+        hidden = sorted(heart.paths)[draw.stream("hidden").integers(len(heart.paths))]
         body = _drop_out(body, heart, hidden, x, y)
     pitch = draw.choose("depth", 0.235, 0.275)  # mm
     return replace(
@@ -111,8 +110,8 @@ def _valves(body: Body, heart: Heart, x: Floats, y: Floats) -> Body:
     """The leaflets, and the fibrous ring where each is hinged."""
     echoes = body.coherent
     for leaflet in heart.leaflets:
-        echoes = np.maximum(echoes, np.float32(9) * _trace(leaflet, 2.2, x, y))
-        echoes = np.maximum(echoes, np.float32(12) * _trace(leaflet[:1], 4.0, x, y))
+        ring = np.float32(12) * _trace(leaflet[:1], 4.0, x, y)
+        echoes = np.maximum.reduce([echoes, np.float32(9) * _trace(leaflet, 2.2, x, y), ring])
     return replace(body, coherent=echoes)
 
 
@@ -158,9 +157,8 @@ def _drop_out(body: Body, heart: Heart, hidden: str, x: Floats, y: Floats) -> Bo
     """Hardly an echo about the hidden landmark, though not so near to the points that are seen."""
     path = curve_through(heart.paths[hidden], DARK_PX)
     if len(path) > 1:  # a curve
-        points = [other for other in heart.paths.values() if len(other) == 1]
-        apart = np.linalg.norm(path[:, None] - np.concatenate(points), axis=2).min(axis=1)
-        path = path[apart > APART_PX]
+        points = np.concatenate([other for other in heart.paths.values() if len(other) == 1])
+        path = path[np.linalg.norm(path[:, None] - points, axis=2).min(axis=1) > APART_PX]
     dark = np.zeros(x.shape, np.float32)
     for centre in path:
         dark = np.maximum(dark, _trace(centre[None], DARK_PX, x, y))

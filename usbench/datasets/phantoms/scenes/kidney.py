@@ -50,11 +50,11 @@ def kidney(draw: Draw, size: tuple[int, int]) -> Body:
     body = _shadow(frame, scan(frame, _parenchyma(frame, body, organ), -4), angle)
     view = (depth > 0) & (depth < REACH - FACE) & (np.abs(angle) < ASPECT)
     # Coarse pixels may close holes, which a polygon can't say.
-    planes = list(map(ndimage.binary_fill_holes, body.planes & view))
+    planes = np.stack(list(map(ndimage.binary_fill_holes, body.planes & view)))
     pitch = draw.choose("depth", 0.36, 0.44)
     return replace(
         body,
-        planes=np.stack(planes),
+        planes=planes,
         view=view,
         mm_per_px=(pitch / frame.scale[0], pitch / frame.scale[1]),
         attributes={"view": "Longitudinal" if longitudinal else "Transverse", "quality": "Good"},
@@ -81,9 +81,8 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
     v = (dy * cos(tilt) - dx * sin(tilt)) / np.float32(radii[1])
     angle = np.arctan2(v, u)
     around = np.linspace(-pi, pi, 721, dtype=np.float32)
-    turned = (around - hilum + pi) % (2 * pi) - pi
-    dent = vary("dent", 0.07, 0.14) * np.exp(-((turned / 0.34) ** 2))
-    rim = 1 + _ripple(frame, "rim", around, 0.018) - dent
+    dent = np.exp(-((((around - hilum + pi) % (2 * pi) - pi) / 0.34) ** 2))
+    rim = 1 + _ripple(frame, "rim", around, 0.018) - vary("dent", 0.07, 0.14) * dent
     oval = np.hypot(np.cos(around) / sinus[0], np.sin(around) / sinus[1])
     inner = (1 + _ripple(frame, "sinus", around, 0.07)) / oval
     middle = 0.6 * inner + 0.4 * rim
@@ -92,8 +91,8 @@ def _organ(frame: Frame, longitudinal: bool) -> _Organ:
     start = np.interp((hilum + pi) % (2 * pi) - pi, around, way)
     outer, inside = np.interp(angle, around, rim), np.interp(angle, around, inner)
     radius = np.hypot(u, v)
-    down, across = np.gradient(radius / outer)
-    down, across = down * frame.scale[0], across * frame.scale[1]
+    slopes = np.gradient(radius / outer)
+    down, across = (slope * px for slope, px in zip(slopes, frame.scale, strict=True))
     steep = np.maximum(np.hypot(down, across), 1e-4)
     return _Organ(
         ((radius / outer - 1) / steep).astype(np.float32),
@@ -119,12 +118,15 @@ def _planes(frame: Frame, organ: _Organ) -> Plane:
     count = max(round((organ.length - 2 * gap) / vary("pitch", 44, 54)), 3)
     place = (organ.hilum - gap) / (organ.length - 2 * gap) * count
     number = np.clip(np.floor(place), 0, count - 1).astype(np.int64)
-    pyramids = np.empty((3, count), np.float32)
-    for k in range(count):
-        pyramids[0, k] = vary(f"pyramid {k} shift", -0.06, 0.06)
-        pyramids[1, k] = vary(f"pyramid {k} width", 0.30, 0.37)
-        pyramids[2, k] = vary(f"pyramid {k} height", 0.52, 0.66)
-    shift, half, height = pyramids[:, number]
+    pyramids = [
+        (
+            vary(f"pyramid {k} shift", -0.06, 0.06),
+            vary(f"pyramid {k} width", 0.30, 0.37),
+            vary(f"pyramid {k} height", 0.52, 0.66),
+        )
+        for k in range(count)
+    ]
+    shift, half, height = np.array(pyramids, np.float32).T[:, number]
     aside = np.abs(place - number - 0.5 - shift)
     level = organ.level
     tapered = half * (0.5 + 0.5 * np.clip(level / 0.45, 0, 1))
@@ -139,8 +141,11 @@ def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
     vary = frame.draw.vary
     liver = vary("liver", -9, -5) + 1.2 * frame.grain("liver", 2.5, 4)
     streaks = frame.grain("streaks", 1.6, 26, vary("streak slope", -0.2, 0.2))
-    slant = vary("edge slope", -0.3, 0.3) * (frame.x - 256)
-    psoas = frame.y > vary("edge", 215, 260) + slant + frame.wave("edge", 14, 200)
+    psoas = frame.y > (
+        vary("edge", 215, 260)
+        + vary("edge slope", -0.3, 0.3) * (frame.x - 256)
+        + frame.wave("edge", 14, 200)
+    )
     lines = np.where(psoas, 2 * np.maximum(streaks - 1.4, 0), np.float32(0))
     skin, fat = vary("skin", 5, 8), vary("fat", 16, 26)
     wall = fat + vary("muscle", 18, 30)
@@ -149,10 +154,11 @@ def _surroundings(frame: Frame, organ: _Organ, depth: Floats) -> Body:
     bent = depth + frame.wave("layers", 2.5, 120)
     for where, strength in ((skin, 2), (fat, 6), (wall, 7)):
         lines = lines + strength * patchy * np.exp(-0.5 * ((bent - where) / 1.1) ** 2)
-    around = vary("perirenal", 6, 11) + frame.wave("perirenal", 5, 90)
-    around = around + 2.5 * frame.grain("fat", 8, 14)
-    fascia = np.exp(-0.5 * ((organ.outside - around) / 1.1) ** 2)
-    fascia = fascia * np.clip(organ.facing, 0.05, 1) * patchy
+    around = (
+        vary("perirenal", 6, 11) + frame.wave("perirenal", 5, 90) + 2.5 * frame.grain("fat", 8, 14)
+    )
+    sheath = np.exp(-0.5 * ((organ.outside - around) / 1.1) ** 2)
+    fascia = sheath * np.clip(organ.facing, 0.05, 1) * patchy
     lines = np.where(organ.outside < around - 3, 0, lines) + 3.5 * fascia
     body = paint(
         _liver_vessels(frame, tissue(frame, KIDNEY, liver, 0.08, 0.8)),
@@ -189,8 +195,8 @@ def _parenchyma(frame: Frame, body: Body, organ: _Organ) -> Body:
     )
     inside = np.where(sinus, 5 * np.maximum(patches - 0.8, 0), np.float32(0))
     line = np.exp(-0.5 * (organ.outside / np.float32(1.25)) ** 2) * (0.5 + 9 * organ.facing**2)
-    arcuate = np.exp(-0.5 * ((organ.level - 0.62) / 0.03) ** 2)
-    arcuate = arcuate * np.maximum(frame.grain("arcuate", 3, 5) - 0.9, 0)
+    arches = np.maximum(frame.grain("arcuate", 3, 5) - 0.9, 0)
+    arcuate = np.exp(-0.5 * ((organ.level - 0.62) / 0.03) ** 2) * arches
     coherent = np.where(capsule, inside + 3 * arcuate * capsule, body.coherent) + line
     return replace(body, coherent=coherent.astype(np.float32))
 
@@ -200,8 +206,10 @@ def _shadow(frame: Frame, body: Body, angle: Floats) -> Body:
     side = frame.draw.turn(5)
     if side >= 0.4:
         return body
-    beam = angle if side < 0.2 else -angle
-    dark = np.clip((beam - frame.draw.vary("rib", 0.40, 0.50)) / 0.05, 0, 1)
-    fall = (-20 * dark).astype(np.float32)
-    coherent = (body.coherent * 10 ** (fall / 20)).astype(np.float32)
-    return replace(body, echo=body.echo + fall, coherent=coherent)
+    beyond = (angle if side < 0.2 else -angle) - frame.draw.vary("rib", 0.40, 0.50)
+    fall = (-20 * np.clip(beyond / 0.05, 0, 1)).astype(np.float32)
+    return replace(
+        body,
+        echo=body.echo + fall,
+        coherent=(body.coherent * 10 ** (fall / 20)).astype(np.float32),
+    )

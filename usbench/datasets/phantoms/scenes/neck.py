@@ -72,9 +72,9 @@ def neck(draw: Draw, size: tuple[int, int]) -> Body:
     pitch = draw.choose("depth", 0.085, 0.095)
     # Few interfaces are smooth all along.
     patchy = np.clip(0.55 + 0.45 * frame.grain("patchy", 4, 11), 0.04, 1.5)
-    body = replace(body, coherent=(body.coherent * patchy).astype(np.float32))
+    coherent = (body.coherent * patchy).astype(np.float32)
     return replace(
-        scan(frame, body, -5),
+        scan(frame, replace(body, coherent=coherent), -5),
         mm_per_px=(pitch / frame.scale[0], pitch / frame.scale[1]),
         attributes={"view": "midline" if place < 0.3 else "side", "quality": "Good"},
     )
@@ -132,8 +132,11 @@ def _layers(frame: Frame) -> Body:
     sheets = frame.grain("sheets", 1.5, 24, vary("sheets slope", -0.2, 0.2))
     fat = vary("fat", 34, 50) + frame.wave("fat", 3, 260)
     echo = -8 + 2.5 * loose + 2.5 * lobules + 2.5 * np.maximum(sheets, -1)
-    lines = frame.line(10 + 0 * frame.x, 1.5, 6) + frame.line(fat, 1.4, 6)
-    lines = lines + 3 * np.maximum(np.where(frame.y < fat, septa, sheets) - 1.3, 0)
+    lines = (
+        frame.line(10 + 0 * frame.x, 1.5, 6)
+        + frame.line(fat, 1.4, 6)
+        + 3 * np.maximum(np.where(frame.y < fat, septa, sheets) - 1.3, 0)
+    )
     bone = (vary("spine", 396, 410) + frame.wave("spine", 14, 170)).astype(np.float32)
     below = frame.y > bone + 3
     body = paint(
@@ -158,14 +161,12 @@ def _muscle(frame: Frame, body: Body, label: int, edge: Floats, name: str, slope
     """
     where = edge < 0
     fibres = frame.grain(f"{name} fibres", 1.3, 20, slope)
-    level = frame.draw.vary(f"{name} level", -20, -17)
-    body = paint(body, (where, level + 4 * np.maximum(fibres, -1), 0.08))
-    sheath = np.exp(-0.5 * (edge / np.float32(1.4)) ** 2)
-    down, across = np.gradient(edge)
-    down, across = down * frame.scale[0], across * frame.scale[1]
+    echo = frame.draw.vary(f"{name} level", -20, -17) + 4 * np.maximum(fibres, -1)
+    body = paint(body, (where, echo, 0.08))
+    down, across = (slope * px for slope, px in zip(np.gradient(edge), frame.scale, strict=True))
     facing = (down**2 / np.maximum(across**2 + down**2, 1e-6)) ** 2
-    streaks = 2 * np.maximum(fibres - 1.2, 0)
-    coherent = np.where(where, streaks, body.coherent) + 5 * sheath * facing
+    sheath = 5 * np.exp(-0.5 * (edge / np.float32(1.4)) ** 2) * facing
+    coherent = np.where(where, 2 * np.maximum(fibres - 1.2, 0), body.coherent) + sheath
     return mark(replace(body, coherent=coherent.astype(np.float32)), label, where)
 
 
@@ -187,8 +188,8 @@ def _superficial(frame: Frame, body: Body, side: _Side, middle: float, half: flo
     u = np.clip((frame.x - np.float32(centre)) / np.float32(half), -1.2, 1.2)
     lateral = u * side.sign
     spine = vary(f"{name} depth", 98, 106) + 16 * lateral + frame.wave(name, 4, 180)
-    thick = vary(f"{name} thickness", 33, 40) * np.maximum(1 - np.abs(u) ** 3, 0) ** 0.8
-    thick = thick * (1 + 0.12 * lateral)
+    flat = np.maximum(1 - np.abs(u) ** 3, 0) ** 0.8
+    thick = vary(f"{name} thickness", 33, 40) * flat * (1 + 0.12 * lateral)
     edge = np.where(np.abs(u) < 1, np.abs(frame.y - spine) - thick, 99).astype(np.float32)
     return _muscle(frame, body, SUPERFICIAL, edge, name, 0.06 * side.sign)
 
@@ -219,10 +220,10 @@ def _artery(frame: Frame, body: Body, side: _Side, lateral: float, depth: float)
     centre = side.at(lateral + vary(f"{name} x", -8, 8)), depth + vary(f"{name} y", -10, 10)
     radius = vary("artery", 34, 43)
     distance = frame.blob(name, centre, (radius, radius * vary("artery flat", 0.92, 1.0)), 0.01)
-    intima = wall(frame, distance * np.float32(1.1), centre, radius, 1.1)
-    rim = 12 * wall(frame, distance, centre, radius, 1.6) + 5 * intima
     body = paint(body, ((distance - 1) * radius < 3, -2), (distance < 0.95, -34, 0.0))
-    return enclose(body, ARTERY, distance, rim, 0.95)
+    media = 12 * wall(frame, distance, centre, radius, 1.6)
+    intima = 5 * wall(frame, distance * np.float32(1.1), centre, radius, 1.1)
+    return enclose(body, ARTERY, distance, media + intima, 0.95)
 
 
 def _vein(frame: Frame, body: Body, side: _Side, lateral: float, depth: float) -> Body:
@@ -231,8 +232,8 @@ def _vein(frame: Frame, body: Body, side: _Side, lateral: float, depth: float) -
     centre = side.at(lateral + vary(f"{name} x", -8, 8)), depth + vary(f"{name} y", -8, 8)
     height = vary("vein height", 22, 32)
     distance = frame.blob(name, centre, (vary("vein width", 52, 66), height), 0.05)
-    rim = 4 * wall(frame, distance, centre, height, 1.1)
-    return enclose(paint(body, (distance < 1, -32, 0.0)), VEIN, distance, rim)
+    body = paint(body, (distance < 1, -32, 0.0))
+    return enclose(body, VEIN, distance, 4 * wall(frame, distance, centre, height, 1.1))
 
 
 def _esophagus(frame: Frame, body: Body, side: _Side, lateral: float, depth: float) -> Body:

@@ -59,10 +59,8 @@ def parasternal(draw: Draw) -> Heart:
     upper = curve_through(np.concatenate([strip, septum[1:] + np.array((0, thick))]))
     inner, lower = curve_through(septum), curve_through(back)
     outer = shift(lower, wall)  # towards −v
-    cap = _cap(septum[-1], back[-1], 0.19 * length)
-    endo = np.concatenate([inner, cap, curve_through(back[::-1]), [(0, 0)]])
-    cap = _cap(upper[-1], outer[-1], 0.19 * length + wall)
-    muscle = np.concatenate([upper[upper[:, 0] > 2], cap, outer[::-1]])
+    apex = _cap(septum[-1], back[-1], 0.19 * length)
+    outer_apex = _cap(upper[-1], outer[-1], 0.19 * length + wall)
     deep = choose("atrium", 124, 148) * (1 + 0.1 * beat)
     atrium = _left_atrium(deep, ring)
     level = 0.27 * length  # of the measurements: just beyond the tips of the mitral leaflets
@@ -70,12 +68,12 @@ def parasternal(draw: Draw) -> Heart:
     near = upper[upper[:, 0] < 0.52 * length]
     return axes.lay_out(
         "parasternal long-axis",
-        muscle,
+        np.concatenate([upper[upper[:, 0] > 2], outer_apex, outer[::-1]]),
         (
             (_outflow(near, choose("right", 52, 68) * (1 - 0.2 * beat)), 10.0),
             (_aorta(root, bulge), THIN),
             (curve_through(atrium), THIN),
-            (endo, 0.0),
+            (np.concatenate([inner, apex, curve_through(back[::-1]), [(0, 0)]]), 0.0),
             (_circle((-14 - 0.2 * deep, -deep - 54), choose("aorta", 20, 27)), 6.0),
         ),
         _valves(beat, root, ring),
@@ -111,23 +109,15 @@ def _walls(length: float, root: float, ring: float, inward: float) -> tuple[Line
 
 def _left_atrium(deep: float, ring: float) -> Line:
     """Knots from the anterior to the posterior hinge; the last but one is opposite the sinus."""
-    roof = [(0, 0), (-36, -18), (-82, -20), (-122, -46)]
-    floor = [
-        (-134, -0.55 * deep),
-        (-112, -0.85 * deep),
-        (-74, -deep),
-        (-38, -0.97 * deep),
-        (-8, -ring),
-    ]
-    return np.array([*roof, *floor])
+    floor = [(-134, -0.55), (-112, -0.85), (-74, -1), (-38, -0.97)] * np.array((1, deep))
+    return np.array([(0, 0), (-36, -18), (-82, -20), (-122, -46), *floor, (-8, -ring)])
 
 
 def _cap(upper: Line, lower: Line, reach: float) -> Line:
     """Half an oval from one end of a wall round the apex to the other's, without these."""
     angle = np.linspace(pi / 2, -pi / 2, 41)[1:-1, None]
     middle, half = (upper + lower) / 2, (upper - lower) / 2
-    rounded: Line = middle + np.cos(angle) * (reach, 0) + np.sin(angle) * half
-    return rounded
+    return np.asarray(middle + np.cos(angle) * (reach, 0) + np.sin(angle) * half)
 
 
 def _outflow(floor: Line, high: float) -> Line:
@@ -158,13 +148,10 @@ def _circle(centre: tuple[float, float], radius: float) -> Line:
 def _valves(beat: float, root: float, ring: float) -> tuple[Line, ...]:
     """Mitral leaflets, open in diastole, and aortic ones, open in systole."""
     mitral, aortic = opening(1 - beat), opening(beat)
-    anterior = (38 + 16 * mitral, -44 + 54 * mitral)
-    posterior = (36 - 4 * mitral, -48 - (ring - 56) * mitral)
-    upper = (-30 - 8 * aortic, root / 2 + 2 + (root / 2 - 14) * aortic)
-    lower = (-30 - 8 * aortic, root / 2 + 2 - (root / 2 - 14) * aortic)
+    reach, middle, gape = -30 - 8 * aortic, root / 2 + 2, (root / 2 - 14) * aortic
     return (
-        leaflet((0, 0), anterior, 0.1),
-        leaflet((-8, -ring), posterior, -0.1),
-        leaflet((2, root), upper, -0.1),
-        leaflet((0, 0), lower, 0.1),
+        leaflet((0, 0), (38 + 16 * mitral, -44 + 54 * mitral), 0.1),
+        leaflet((-8, -ring), (36 - 4 * mitral, -48 - (ring - 56) * mitral), -0.1),
+        leaflet((2, root), (reach, middle + gape), -0.1),
+        leaflet((0, 0), (reach, middle - gape), 0.1),
     )

@@ -8,7 +8,8 @@ and no file.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import add
 
 import numpy as np
 
@@ -92,9 +93,7 @@ def spinal(draw: Draw, size: tuple[int, int]) -> Body:
         vary("space", 20, 30) * (0.4 + 0.6 * ventral) + frame.wave("space", 2, 150),
     )
     top = vary("surface", 30, 48) + frame.wave("surface", 7, 330) + gap * (1 - dorsal) / 2
-    edges: list[Floats] = [top]
-    for layer in thickness:
-        edges.append(edges[-1] + layer)
+    edges: list[Floats] = list(accumulate(thickness, add, initial=top))
     adherent, fused = dorsal * gap < 4, ventral < 0.2
     body = _layers(frame, edges, adherent, fused)
     if draw.turn(5) < 0.6:
@@ -125,8 +124,10 @@ def _layers(frame: Frame, edges: list[Floats], adherent: Plane, fused: Plane) ->
         (bands[7] & ~fused, -5 + 3.5 * coarse),
         ((y >= edges[6]) & (y < edges[8]) & fused, 9 + 5 * fibres),
     )
-    body = paint(tissue(frame, SPINAL, -14 + 3 * fibres, 0.04, 0.6), *layers)
-    return replace(body, planes=np.stack([layer[0] for layer in layers]))
+    return replace(
+        paint(tissue(frame, SPINAL, -14 + 3 * fibres, 0.04, 0.6), *layers),
+        planes=np.stack([layer[0] for layer in layers]),
+    )
 
 
 def _membranes(frame: Frame, edges: list[Floats], fused: Plane) -> Floats:
@@ -145,8 +146,7 @@ def _hematoma(frame: Frame, body: Body, upper: Floats, lower: Floats) -> Body:
     v /= vary("hematoma height", 0.42, 0.64)
     angle = np.arctan2(v, u)
     three, five = vary("ripple 3", 0, 6.28), vary("ripple 5", 0, 6.28)
-    outline = 1 + 0.08 * np.cos(3 * angle + three) + 0.06 * np.cos(5 * angle + five)
-    where = np.hypot(u, v) < outline
+    where = np.hypot(u, v) < 1 + 0.08 * np.cos(3 * angle + three) + 0.06 * np.cos(5 * angle + five)
     body = paint(body, (where, 5 + 4 * frame.grain("clots", 7, 9), 0.07))
     return mark(body, SPINAL.index("hematoma"), where)
 
@@ -167,8 +167,11 @@ def _lift(frame: Frame, body: Body) -> Body:
         return body
     strip = np.float32(frame.draw.vary("lift", 20, 55))
     off = frame.x < strip if side < 0.125 else frame.x > frame.reference[1] - strip
-    coherent = np.where(off, np.float32(0), body.coherent)
-    return replace(paint(body, (off, -60)), coherent=coherent, planes=body.planes & ~off)
+    return replace(
+        paint(body, (off, -60)),
+        coherent=np.where(off, np.float32(0), body.coherent),
+        planes=body.planes & ~off,
+    )
 
 
 def nerves(draw: Draw, size: tuple[int, int]) -> Body:
@@ -187,8 +190,8 @@ def _limb(frame: Frame) -> tuple[Body, Floats]:
     """Skin, fat, two muscles, sometimes bone; and the depth (1, W) of the muscles' fascia."""
     draw, y = frame.draw, frame.y
     fascia = draw.vary("fat", 52, 90) + frame.wave("fat", 6, 300)
-    plane = draw.vary("plane", 190, 260) + draw.vary("plane tilt", -0.16, 0.16) * (frame.x - 267)
-    plane = (plane + frame.wave("plane", 12, 300)).astype(np.float32)
+    tilted = draw.vary("plane", 190, 260) + draw.vary("plane tilt", -0.16, 0.16) * (frame.x - 267)
+    plane = (tilted + frame.wave("plane", 12, 300)).astype(np.float32)
     septa = frame.grain("septa", 1.5, 40, draw.vary("septa slope", -0.08, 0.08))
     upper = frame.grain("upper", 1.6, 26, draw.vary("pennation", -0.25, 0.25))
     deeper = frame.grain("lower", 1.9, 22, draw.vary("lower pennation", -0.25, 0.25))
@@ -201,10 +204,12 @@ def _limb(frame: Frame) -> tuple[Body, Floats]:
         (y < 11, 4 + 2 * septa),
     )
     streaks = np.where(y < fascia, 5 * np.maximum(septa - 1.3, 0), 4 * np.maximum(fibres - 1.9, 0))
-    second = fascia + 10 + frame.wave("second", 8, 240)
-    third = plane - 16 + frame.wave("third", 14, 220)
-    lines = frame.line(fascia, 1.8, 13) + frame.line(second, 1.2, 7) + frame.line(third, 1.2, 4)
-    lines = lines + frame.line(plane, 1.7, 4 + frame.wave("echo", 4, 90))
+    lines = (
+        frame.line(fascia, 1.8, 13)
+        + frame.line(fascia + 10 + frame.wave("second", 8, 240), 1.2, 7)
+        + frame.line(plane - 16 + frame.wave("third", 14, 220), 1.2, 4)
+        + frame.line(plane, 1.7, 4 + frame.wave("echo", 4, 90))
+    )
     coherent = streaks + (lines + frame.line(11 + 0 * frame.x, 1.6, 7))
     if draw.turn(11) < 0.3:
         bone = plane + 150 + ((frame.x - draw.vary("bone", 120, 420)) / 22) ** 2
@@ -219,8 +224,8 @@ def _vessel(
 ) -> Body:
     """An anechoic oval with a bright wall where the beam meets it squarely."""
     radius = growth * frame.draw.vary(f"{name} size", 24, 45)
-    radii = radius, radius * frame.draw.vary(f"{name} flat", 0.6, 1.0)
-    distance = frame.blob(name, centre, radii, 0.03)
+    flat = frame.draw.vary(f"{name} flat", 0.6, 1.0)
+    distance = frame.blob(name, centre, (radius, radius * flat), 0.03)
     # Blood attenuates little.
     body = paint(body, ((distance - 1) * radius < 4, -9), (distance < 0.97, -28, 0.0))
     return enclose(body, 1, distance, 5 * wall(frame, distance, centre, radius, 1.6), 0.97)
@@ -236,8 +241,8 @@ def _nerve(frame: Frame, body: Body, name: str, centre: tuple[float, float], gro
     row = (frame.y - centre[1]) / (0.87 * pitch) + wander
     column = (frame.x - centre[0]) / pitch + 0.5 * (np.rint(row) % 2) + wander
     hollow = np.hypot(0.87 * (row - np.rint(row)), column - np.rint(column)) < 0.37
-    rim = (1 - distance) * down < 5
-    echo = np.where(rim, np.float32(6), np.where(hollow, np.float32(-15), np.float32(1)))
+    inside = np.where(hollow, np.float32(-15), np.float32(1))
+    echo = np.where((1 - distance) * down < 5, np.float32(6), inside)
     return enclose(paint(body, (distance < 1, echo, 0.09)), 0, distance)
 
 
@@ -261,8 +266,8 @@ def plain(draw: Draw, size: tuple[int, int]) -> Body:
     if draw.turn(3) < 0.25:
         shapes += shapes[:1]
     for k, (x, growth) in enumerate(_places(draw, len(shapes), 5, 315, 103)):
-        centre = x, draw.vary(f"y {k}", 90, 155)
-        body = shapes[k](frame, body, f"structure {k}", centre, min(growth, 1.4))
+        y = draw.vary(f"y {k}", 90, 155)
+        body = shapes[k](frame, body, f"structure {k}", (x, y), min(growth, 1.4))
     return scan(frame, body, -4)
 
 
@@ -271,8 +276,8 @@ def _cyst(frame: Frame, body: Body, name: str, centre: tuple[float, float], grow
     radius = growth * frame.draw.vary(f"{name} size", 18, 35)
     radii = radius, radius * frame.draw.vary(f"{name} flat", 0.7, 1.0)
     distance = frame.blob(name, centre, radii, 0.02)
-    rim = 8 * wall(frame, distance, centre, radius, 1.3)
-    return enclose(paint(body, (distance < 0.98, -44, 0.0)), 0, distance, rim, 0.98)
+    body = paint(body, (distance < 0.98, -44, 0.0))
+    return enclose(body, 0, distance, 8 * wall(frame, distance, centre, radius, 1.3), 0.98)
 
 
 def _lesion(
