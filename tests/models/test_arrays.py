@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from usbench.errors import DataError
@@ -121,9 +121,15 @@ def test_torch_starts_no_threads_below_ours_and_has_its_own_back():
         torch.set_num_threads(before)
 
 
+def has_tie(native: int, net: int) -> bool:
+    """Whether a net's pixel has its centre between two native ones, where float32 decides."""
+    return any((2 * n + 1) * native % (2 * net) == 0 for n in range(net))
+
+
 @given(st.tuples(*[st.integers(1, 60)] * 4), st.integers(0, 2**32 - 1))
 def test_planes_are_those_of_torch(sizes, seed):
     high, wide, *size = sizes
+    assume(not has_tie(high, size[0]) and not has_tie(wide, size[1]))
     planes = np.random.default_rng(seed).random((3, high, wide)) < 0.5
     expected = F.interpolate(
         torch.from_numpy(planes).to(torch.uint8)[None], size=size, mode="nearest-exact"
