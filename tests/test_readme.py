@@ -150,8 +150,8 @@ def test_every_published_row_of_a_net_is_in_the_table():
             assert ("≠" in counts) == bool(row.get("why") and row["model"]), line
             score = row["scores"].get("dice") or row["scores"]["map50_95"]
             assert published.endswith(f"{score:.3f}".lstrip("0")), line
-            wanted = f"dataset={name} model={row['model']}`" if row["model"] else "not runnable"
-            assert wanted in command_cell, line
+            expected = f"dataset={name} model={row['model']}`" if row["model"] else "not runnable"
+            assert expected in command_cell, line
 
 
 def test_every_file_that_the_readme_links_is_there():

@@ -28,19 +28,19 @@ def lay_mask(path: Path, *rows: str) -> None:
 def masks(tmp_path) -> list[str]:
     """pig1_a: Dice of class a 2·2/(2+4) = 2/3; pig1_b: both without a; pig2_a: all right. b is only
     in pig2_a."""
-    lay_mask(tmp_path / "truth/pig1_a.png", "110", "000")
-    lay_mask(tmp_path / "truth/pig1_b.png", "000", "000")
-    lay_mask(tmp_path / "truth/pig2_a.png", "110", "022")
-    lay_mask(tmp_path / "guess/pig1_a.png", "110", "110")
-    lay_mask(tmp_path / "guess/pig1_b.png", "000", "000")
-    lay_mask(tmp_path / "guess/pig2_a.png", "110", "022")
+    lay_mask(tmp_path / "targets/pig1_a.png", "110", "000")
+    lay_mask(tmp_path / "targets/pig1_b.png", "000", "000")
+    lay_mask(tmp_path / "targets/pig2_a.png", "110", "022")
+    lay_mask(tmp_path / "predictions/pig1_a.png", "110", "110")
+    lay_mask(tmp_path / "predictions/pig1_b.png", "000", "000")
+    lay_mask(tmp_path / "predictions/pig2_a.png", "110", "022")
     return [
         "--task",
         "segment",
         "--targets",
-        str(tmp_path / "truth"),
+        str(tmp_path / "targets"),
         "--predictions",
-        str(tmp_path / "guess"),
+        str(tmp_path / "predictions"),
         "--classes",
         "a,b",
     ]
@@ -84,7 +84,7 @@ def test_millimetres_have_plain_names_too(masks, tmp_path):
 
 
 def test_a_value_to_be_ignored_counts_nowhere(masks, tmp_path):
-    lay_mask(tmp_path / "truth/pig1_a.png", "110", "xx0")
+    lay_mask(tmp_path / "targets/pig1_a.png", "110", "xx0")
     assert run([*masks, "--ignore", "255"], tmp_path)["per_class"]["a"]["dice"]["value"] == 1
     assert score.main(masks) == 1
 
@@ -96,7 +96,7 @@ def test_another_protocol_may_report(masks, tmp_path):
 
 
 def test_a_missing_prediction_is_an_empty_one_and_counted(masks, tmp_path, capsys):
-    (tmp_path / "guess/pig2_a.png").unlink()
+    (tmp_path / "predictions/pig2_a.png").unlink()
     report = run(masks, tmp_path)
     assert (
         report["data"]["missing"] == ["pig2_a"] and report["per_class"]["b"]["dice"]["value"] == 0
@@ -110,42 +110,46 @@ def test_a_missing_prediction_is_an_empty_one_and_counted(masks, tmp_path, capsy
     ("damage", "more", "code", "message"),
     [
         (
-            lambda t: lay_mask(t / "guess/other.png", "000"),
+            lambda t: lay_mask(t / "predictions/other.png", "000"),
             [],
             1,
             "images to score, got 'other'",
         ),
         (
-            lambda t: lay_mask(t / "guess/pig1_a.png", "11", "00"),
+            lambda t: lay_mask(t / "predictions/pig1_a.png", "11", "00"),
             [],
             1,
             "size of its target (2, 3), got (2, 2)",
         ),
         (
-            lambda t: lay_mask(t / "guess/pig1_a.png", "113", "000"),
+            lambda t: lay_mask(t / "predictions/pig1_a.png", "113", "000"),
             [],
             1,
             "expected a mask of indices 0..2, got 3",
         ),
         (
-            lambda t: (t / "guess/pig1_a.PNG").write_bytes((t / "guess/pig1_a.png").read_bytes()),
+            lambda t: (t / "predictions/pig1_a.PNG").write_bytes(
+                (t / "predictions/pig1_a.png").read_bytes()
+            ),
             [],
             1,
             "'pig1_a' twice",
         ),
         (
-            lambda t: [path.unlink() for path in (t / "truth").iterdir()],
+            lambda t: [path.unlink() for path in (t / "targets").iterdir()],
             [],
             1,
             "got 'pig1_a' (3 such)",
         ),
         (
-            lambda t: [path.unlink() for d in ("truth", "guess") for path in (t / d).iterdir()],
+            lambda t: [
+                path.unlink() for d in ("targets", "predictions") for path in (t / d).iterdir()
+            ],
             [],
             1,
             "no target to score",
         ),
-        (lambda t: (t / "guess/pig1_a.png").write_bytes(b""), [], 1, "pig1_a.png: expected"),
+        (lambda t: (t / "predictions/pig1_a.png").write_bytes(b""), [], 1, "pig1_a.png: expected"),
         (lambda t: None, ["--classes", "a,a"], 2, "different names"),
         (lambda t: None, ["--classes", ""], 2, "got none"),
         (lambda t: None, ["--ignore", "2"], 2, "a value above the classes' 2"),

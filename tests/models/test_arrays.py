@@ -57,7 +57,7 @@ class Slow:
         with self.lock:
             self.at_once -= 1
         if n in self.bad:
-            raise DataError(f"{n:02d}.png: a picture was wanted")
+            raise DataError(f"{n:02d}.png: expected a picture, got none")
         return sample(n)
 
 

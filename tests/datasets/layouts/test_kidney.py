@@ -145,7 +145,7 @@ def test_released_masks_are_read_by_name_and_cortex_overwrites(root):
     for name in ("12_a_anon.png", "13_b_anon.png"):
         label_png.write_label_png(root / f"labels/reviewed_masks_1/capsule/{name}", capsule)
         label_png.write_label_png(root / f"labels/reviewed_masks_1/regions/{name}", regions)
-    masks = layout(truth="masks")
+    masks = layout(target="masks")
     records = masks.index(root)
     assert records[0].label == "labels/reviewed_masks_1/capsule/12_a_anon.png"
     assert "labels/reviewed_masks_1/regions/12_a_anon.png" in masks.shared_files(root)
@@ -225,7 +225,7 @@ def test_a_vertex_outside_its_image_is_refused_and_one_on_the_edge_is_not(root):
 
 @pytest.mark.parametrize(
     "chosen",
-    [{"annotator": 3}, {"undrawn": "empty"}, {"truth": "mask"}, {"classes": ("Capsule", "Liver")}],
+    [{"annotator": 3}, {"undrawn": "empty"}, {"target": "mask"}, {"classes": ("Capsule", "Liver")}],
 )
 def test_a_choice_that_cannot_be_is_refused(chosen):
     with pytest.raises(ConfigError, match=r"expected"):

@@ -3,7 +3,7 @@
 The repository's own tree, and beside it the images, which come by registration:
 
     labels/reviewed_labels_{1,2}.csv                          polygons, a VIA export per annotator
-    labels/reviewed_masks_{1,2}/{capsule,regions}/<image>     the release's filling (truth: masks)
+    labels/reviewed_masks_{1,2}/{capsule,regions}/<image>     the release's filling (target: masks)
     OpenKidneyUltrasoundDataSet_TransducerInfo.xlsx           pixel sizes
     images/<image>                                            <patient>_IM-….png
 
@@ -59,7 +59,7 @@ class Kidney(Layout):
         classes: Sequence[str],
         annotator: int | str = 1,
         undrawn: Literal["absent", "unknown"] = "absent",
-        truth: Literal["polygons", "masks"] = "polygons",
+        target: Literal["polygons", "masks"] = "polygons",
         copies: Sequence[str] = (),
         rects: int = 0,
     ) -> None:
@@ -69,7 +69,7 @@ class Kidney(Layout):
             classes: some of the release's.
             annotator: 1, 2 or both (two records per image, of one group).
             undrawn: what a class without a polygon is.
-            truth: the polygons, filled here, or the released masks.
+            target: the polygons, filled here, or the released masks.
             copies: names, without `_anon.png`, of images that are in the release twice; left out.
             rects: how many stray rectangles a CSV is known to have.
 
@@ -78,9 +78,9 @@ class Kidney(Layout):
         """
         if str(annotator) not in ("1", "2", "both"):
             raise ConfigError(f"dataset.annotator={annotator}: expected 1, 2 or both")
-        if undrawn not in ("absent", "unknown") or truth not in ("polygons", "masks"):
+        if undrawn not in ("absent", "unknown") or target not in ("polygons", "masks"):
             raise ConfigError(
-                f"undrawn={undrawn}, truth={truth}: expected absent or unknown, "
+                f"undrawn={undrawn}, target={target}: expected absent or unknown, "
                 "and polygons or masks"
             )
         for name in classes:
@@ -88,7 +88,7 @@ class Kidney(Layout):
                 raise ConfigError(
                     f"classes of kidney: expected some of {', '.join(ANATOMY)}, got {name!r}"
                 )
-        self.classes, self.undrawn, self.truth = tuple(classes), undrawn, truth
+        self.classes, self.undrawn, self.target = tuple(classes), undrawn, target
         self.annotators = ANNOTATORS if str(annotator) == "both" else (int(annotator),)
         self.copies = frozenset(copies)
         self._exports = ParsedFiles(
@@ -118,7 +118,7 @@ class Kidney(Layout):
                 self._record(annotator, name, entries[name], first[name], spacings)
                 for name in pictures
             ]
-        if self.truth == "masks":
+        if self.target == "masks":
             self._require_masks(root, records)
         self._facts = {
             "copies of images, left out": len(self._exports.read(root / labels_file(1)).entries)
@@ -134,7 +134,7 @@ class Kidney(Layout):
         first = (labels_file(1), f"{masks_folder(1)}/")
         annotator = 1 if str(record.label).startswith(first) else 2
         name = Path(record.image).name
-        if self.truth == "masks":
+        if self.target == "masks":
             return self._masks(read_masks(root / masks_folder(annotator), name, self.classes))
         path, size = root / labels_file(annotator), image.read_size(root / record.image)
         entry = self._exports.read(path).entries.get(name)
@@ -180,7 +180,7 @@ class Kidney(Layout):
     def shared_files(self, root: Path) -> list[str]:
         """What the records depend on besides their own files, relative to the root."""
         shared = [labels_file(1), TABLE]  # the first annotator's views decide the split
-        if self.truth == "masks":
+        if self.target == "masks":
             for annotator in self.annotators:
                 folder = f"{masks_folder(annotator)}/regions"
                 files = list_files(root / folder, ".png")
@@ -265,7 +265,7 @@ class Kidney(Layout):
             )
         label = (
             f"{masks_folder(annotator)}/capsule/{name}"
-            if self.truth == "masks"
+            if self.target == "masks"
             else labels_file(annotator)
         )
         facts = {key.lower(): value for key, value in entry.attributes.items()}
@@ -287,7 +287,7 @@ class Kidney(Layout):
             for path in (capsule, capsule.parents[1] / "regions" / capsule.name):
                 if not path.is_file():
                     raise DataError(
-                        f"{path}: expected a released mask, found none; take truth: polygons or "
+                        f"{path}: expected a released mask, found none; take target: polygons or "
                         "fetch it"
                     )
 
