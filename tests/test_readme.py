@@ -1,4 +1,4 @@
-"""The README is true: its examples and commands run as they stand."""
+"""The documentation is true: its examples and commands run as they stand, and what it names exists."""
 
 from __future__ import annotations
 
@@ -7,34 +7,256 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+import usbench
 from tests.helpers.paths import ROOT
+from usbench.cli.verbs import MODULES, VERBS
+from usbench.metrics.box_protocols import BOX_PROTOCOLS
+from usbench.metrics.landmark_scorer import RADIAL
+from usbench.metrics.mask_protocols import MASK_PROTOCOLS
 
-TEXT = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, flags=re.S)
+README = "README.md"
+CONF = "conf/README.md"
+INSIDE = "usbench/README.md"
+METRICS = "usbench/metrics/README.md"
+SWEEP = "usbench/sweep/README.md"
+PAGES = (README, CONF, INSIDE, METRICS, SWEEP, "scripts/README.md", "tests/README.md")
+MAX_LINES, MAX_WORDS, MAX_WIDTH = 150, 1_200, 120
+
+TEXT = {page: (ROOT / page).read_text("utf-8") for page in PAGES}
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.M | re.S)
+BLOCKS = {page: BLOCK.findall(text) for page, text in TEXT.items()}
+PROSE = {page: BLOCK.sub("", text) for page, text in TEXT.items()}
 EXAMPLES = {
     code.split("\n", 1)[0].removeprefix("# "): code
-    for kind, code in BLOCKS
+    for kind, code in BLOCKS[CONF]
     if kind in ("yaml", "python")
 }
 
+PUBLIC_API = {"load_dataset", "score", "run", "load_results", "load_model", "to_frame"}
+RUN_OPTIONS = {"--config-dir", "--help", "--cfg"}  # of a command without a verb
+GROUPS = ("dataset", "model", "metric", "sweep")
+PLUGIN_KEYS = {"hydra.launcher.partition", "hydra.launcher.n_jobs"}  # of submitit, of joblib
 
-def command(start: str) -> str:
-    """The README's line that has `start`, without its comment."""
-    lines = [line for kind, code in BLOCKS if kind == "bash" for line in code.splitlines()]
-    return next(line for line in lines if start in line).partition("  #")[0].strip()
+
+def commands(page: str) -> list[str]:
+    """The page's shell lines."""
+    return [line for kind, code in BLOCKS[page] if kind == "bash" for line in code.splitlines()]
+
+
+def command(page: str, part: str) -> str:
+    """The page's first shell line that contains `part`, without its comment."""
+    return next(line for line in commands(page) if part in line).partition("  #")[0].strip()
+
+
+def code_snippets(page: str) -> list[str]:
+    """Shell lines, diagrams and inline code of a page."""
+    inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", PROSE[page])
+    return [*commands(page), *inline, *(code for kind, code in BLOCKS[page] if kind == "text")]
 
 
 def shell(line: str, folder: Path, timeout: int = 600) -> subprocess.CompletedProcess[str]:
-    """Run a README line with this Python."""
-    line = re.sub(r"\bpython\b", sys.executable, line)
+    """Run a shell line of a page with this Python."""
+    line = re.sub(r"\bpython -m usbench\b|(?<![\w/.-])usbench(?= )", "PYTHON -m usbench", line)
+    line = line.replace("PYTHON", sys.executable)
     return subprocess.run(
         ["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=timeout
     )
+
+
+def load_yaml(*parts: str) -> dict[str, Any]:
+    """A YAML of conf/."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "conf").joinpath(*parts).read_text("utf-8"))
+    return content
+
+
+def heading_anchors(page: str) -> set[str]:
+    """The anchors that GitHub gives the page's headings."""
+    titles = re.findall(r"^#+ (.*)$", PROSE[page], flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def key_paths(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """The dotted paths of all keys of a mapping."""
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from key_paths(value, f"{prefix}{key}.")
+
+
+def known_keys() -> set[str]:
+    """Every KEY of KEY=VALUE that conf/ defines."""
+    keys = {"hydra/launcher", *GROUPS, *PLUGIN_KEYS}
+    config = load_yaml("config.yaml")
+    keys |= set(key_paths({k: v for k, v in config.items() if k not in ("defaults", "hydra")}, ""))
+    for group in ("dataset", "model", "metric"):
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            keys |= set(key_paths(load_yaml(group, path.name), f"{group}."))
+    keys |= set(key_paths(load_yaml("sweep", "tune.yaml")["hydra"], "hydra."))
+    return keys
+
+
+# ---- the pages' form
+
+
+def test_the_readme_is_short():
+    lines = TEXT[README].splitlines()
+    assert len(lines) <= MAX_LINES
+    assert len(TEXT[README].split()) <= MAX_WORDS
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_lines_outside_tables_and_code_are_short(page):
+    lines = PROSE[page].splitlines()
+    assert [line for line in lines if len(line) > MAX_WIDTH and not line.startswith("|")] == []
+
+
+def test_the_order_of_the_readme():
+    titles = re.findall(r"^## (.*)$", PROSE[README], flags=re.M)
+    assert titles == [
+        "Run it",
+        "Test it",
+        "Datasets",
+        "Results",
+        "Your own dataset, model and metric",
+        "Python",
+        "Sweeps",
+        "More",
+        "Licences",
+    ]
+    start = PROSE[README].partition("## ")[0]
+    assert start.count("![") == 1  # what it is, and one picture
+
+
+@pytest.mark.parametrize("page", [README, CONF])
+def test_no_score_is_typed_by_hand(page):
+    """Scores are on the leaderboard, which `usbench leaderboard --check` compares with results."""
+    assert re.findall(r"(?<![\w./-])0?\.\d{3}\b", PROSE[page]) == []
+
+
+# ---- what the pages name exists
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_relative_link_leads_somewhere(page):
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", TEXT[page]) if "://" not in link]
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in heading_anchors(target.resolve().relative_to(ROOT).as_posix()), link
+
+
+def test_the_readme_links_every_page():
+    for page in PAGES[1:]:
+        assert f"]({page})" in TEXT[README]
+    for path in ("results/LEADERBOARD.md", "results/index.html"):
+        assert f"]({path})" in TEXT[README]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_verb_and_its_options_exist(page):
+    shared = (ROOT / "usbench/cli/options.py").read_text("utf-8")
+    for code in code_snippets(page):
+        verbs = re.findall(r"\busbench ([a-z]+)(?![\w=/.-])", code)
+        assert set(verbs) <= VERBS, code
+        if "usbench " not in code or code.startswith(("pip", "mlflow")):
+            continue
+        options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code.partition("  #")[0]))
+        if not verbs:
+            assert options <= RUN_OPTIONS, code
+            continue
+        module = MODULES.get(verbs[0], verbs[0])
+        source = shared + (ROOT / "usbench/cli" / f"{module}.py").read_text("utf-8")
+        for option in options - {"--help"}:
+            assert option in source, code
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_key_exists(page):
+    known = known_keys()
+    for code in code_snippets(page):
+        keys = re.findall(r"(?<![\w./=-])([a-z_]+(?:[./]\w+)*)=", code)
+        assert set(keys) <= known, code
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_environment_variable_is_read_somewhere(page):
+    sources = [*(ROOT / "usbench").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    text = "".join(path.read_text("utf-8") for path in sources if path.name != "test_readme.py")
+    for name in set(re.findall(r"USBENCH_[A-Z_]+", TEXT[page])):
+        assert f'"{name}"' in text, name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_extra_and_script_exists(page):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = re.findall(r"(?:usbench|\.)\[([a-z,]+)\]", "\n".join(code_snippets(page)))
+    assert set(extras) <= set(project["optional-dependencies"])
+    for script in re.findall(r"scripts/\w+\.py", TEXT[page]):
+        assert (ROOT / script).exists(), script
+
+
+def test_every_key_of_the_configuration_is_explained():
+    config = load_yaml("config.yaml")
+    (table,) = re.findall(r"^## Keys\n(.*?)^## ", PROSE[CONF], flags=re.M | re.S)
+    named = set(re.findall(r"`([a-z_.]+)`", "".join(re.findall(r"^\|[^|]+\|", table, flags=re.M))))
+    assert named == set(config) - {"defaults", "hydra"} | set(GROUPS) | {"dataset.root"}
+
+
+@pytest.mark.parametrize("group", ["dataset", "model"])
+def test_the_readme_names_every_dataset_and_model(group):
+    rows = "\n".join(line for line in TEXT[README].splitlines() if line.startswith("|"))
+    for path in (ROOT / "conf" / group).glob("*.yaml"):
+        assert f"`{path.stem}`" in rows, path.stem
+
+
+def test_every_recipe_is_explained():
+    for path in (ROOT / "conf" / "model").glob("*.yaml"):
+        for recipe in load_yaml("model", path.name)["recipes"]:
+            assert f"`{recipe}`" in PROSE[CONF], recipe
+
+
+def test_every_protocol_has_a_heading():
+    names = {*MASK_PROTOCOLS, *BOX_PROTOCOLS, RADIAL.name}
+    assert names <= set(re.findall(r"^### (.*)$", PROSE[METRICS], flags=re.M))
+
+
+def test_every_package_is_in_the_map():
+    for path in (ROOT / "usbench").glob("*/__init__.py"):
+        assert f"[`{path.parent.name}/`]({path.parent.name})" in PROSE[INSIDE], path
+
+
+def test_every_published_row_of_a_net_is_in_the_table():
+    """With its command, which names a model and its dataset; ≠ where ours is another net."""
+    lines = TEXT[CONF].splitlines()
+    for name in ("spinal", "nnus"):
+        for row in load_yaml("dataset", f"{name}.yaml")["published"]:
+            (line,) = (line for line in lines if line.startswith(f"| {row['name']} |"))
+            expected = f"dataset={name} model={row['model']}`" if row["model"] else "not runnable"
+            assert expected in line
+            assert ("≠" in line) == bool(row.get("why") and row["model"]), line
+
+
+def test_the_path_from_the_archives_to_the_leaderboard():
+    steps = ("usbench prepare", "usbench check", "usbench dataset=spinal", "usbench leaderboard")
+    (block,) = (code for kind, code in BLOCKS[README] if "usbench prepare dataset=spinal" in code)
+    for line, step in zip(block.splitlines(), steps, strict=True):
+        assert line.startswith(step)
+    for archive in load_yaml("dataset", "spinal.yaml")["archives"]:
+        assert archive["name"] in block
+    assert "not yet run on the real archives" in " ".join(TEXT[README].split())
+
+
+# ---- the commands and examples run
 
 
 @pytest.mark.process
@@ -51,7 +273,7 @@ def test_the_examples_of_adding_something(tmp_path):
         path = tmp_path / "lab" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code)
-    done = shell(command("model=threshold"), tmp_path)
+    done = shell(command(CONF, "cd lab && usbench --config-dir conf dataset=rings"), tmp_path)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "lab" / "results" / "phantom" / "rings" / "segment").glob(
         "threshold-*.json"
@@ -61,7 +283,7 @@ def test_the_examples_of_adding_something(tmp_path):
     assert record["per_class"]["cyst"]["dice"]["value"] > 0.1  # a cyst is the darkest thing there
     assert 0 < record["scores"]["dice_by_torchmetrics"]["value"] < 1
     assert "area_error" not in record["per_class"]["cyst"]
-    done = shell(command("model=monai_unet"), tmp_path)
+    done = shell(command(CONF, "model=monai_unet"), tmp_path)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "lab" / "results" / "phantom" / "rings" / "segment").glob(
         "monai_unet-*.json"
@@ -77,7 +299,7 @@ def test_the_examples_of_adding_something(tmp_path):
 @pytest.mark.process
 def test_the_main_job(tmp_path):
     """On a machine without data: a phantom, said so at start and end, and mAP50 of at least .8."""
-    line = command("dataset=spinal model=yolov8").removeprefix("pip install -e . && ")
+    line = command(README, "dataset=spinal model=yolov8").removeprefix("pip install -e . && ")
     done = shell(line, tmp_path, timeout=900)
     assert done.returncode == 0, done.stderr
     assert (
@@ -101,7 +323,7 @@ def test_the_main_job_s_other_models(tmp_path, model):
 
 @pytest.mark.process
 def test_listing_and_help(tmp_path):
-    listed = shell(command("list=true"), tmp_path)
+    listed = shell(command(README, "usbench list"), tmp_path)
     assert listed.returncode == 0, listed.stderr
     for word in (
         "spinal",
@@ -115,54 +337,50 @@ def test_listing_and_help(tmp_path):
         "detect",
     ):
         assert word in listed.stdout
-    helped = shell(command("--help"), tmp_path)
-    assert (
-        helped.returncode == 0 and "python -m usbench dataset=spinal model=yolov8" in helped.stdout
-    )
-    assert not list(tmp_path.iterdir())  # neither writes anything
+    verbs = shell(command(README, "usbench --help"), tmp_path)
+    assert verbs.returncode == 0, verbs.stderr
+    for verb in VERBS:
+        assert verb in verbs.stdout
+    keys = shell(command(README, "usbench dataset=phantom --help"), tmp_path)
+    assert keys.returncode == 0, keys.stderr
+    assert "evaluate_on=" in keys.stdout
+    assert not list(tmp_path.iterdir())  # none of them writes anything
 
 
-def test_the_order_of_the_readme():
-    """Three lines and a picture, the main job, the tests, datasets, results, adding, numbers, sweeps, licence."""
-    titles = re.findall(r"^## (.*)$", TEXT, flags=re.M)
-    assert titles == [
-        "Run it",
-        "Test it",
-        "Datasets",
-        "Results",
-        "Adding a dataset, a model, a metric",
-        "How numbers are computed",
-        "Sweeps and clusters",
-        "Licence",
-    ]
-
-
-def test_every_published_row_of_a_net_is_in_the_table():
-    """With its command, which names a model and its dataset, and the published number of parameters."""
-    lines = TEXT.splitlines()
-    for name in ("spinal", "nnus"):
-        for row in yaml.safe_load((ROOT / "conf" / "dataset" / f"{name}.yaml").read_text("utf-8"))[
-            "published"
-        ]:
-            (line,) = (line for line in lines if line.startswith(f"| {row['name']} |"))
-            _, _, command_cell, counts, published, *_ = (cell.strip() for cell in line.split("|"))
-            assert counts.endswith(f"/ {row['parameters']:,}"), line
-            assert ("≠" in counts) == bool(row.get("why") and row["model"]), line
-            score = row["scores"].get("dice") or row["scores"]["map50_95"]
-            assert published.endswith(f"{score:.3f}".lstrip("0")), line
-            expected = f"dataset={name} model={row['model']}`" if row["model"] else "not runnable"
-            assert expected in command_cell, line
-
-
-def test_every_file_that_the_readme_links_is_there():
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in link]
-    assert links
-    for link in links:
-        assert (ROOT / link).exists(), link
+@pytest.mark.process
+def test_a_plan_of_a_sweep_starts_nothing(tmp_path):
+    done = shell(command(SWEEP, "usbench sweep=smoke plan=true"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "unet" in done.stdout and not list(tmp_path.glob("results"))
 
 
 @pytest.mark.process
 @pytest.mark.skipif(shutil.which("mlflow") is None, reason="needs the mlflow command on the path")
 def test_the_mlflow_line_is_one_that_mlflow_knows():
-    line = command("mlflow ui").split("--")[0] + "--help"
+    line = command(README, "mlflow ui").split("--")[0] + "--help"
     assert "--backend-store-uri" in shell(line, ROOT).stdout
+
+
+def readme_python() -> str:
+    """The README's one example in Python."""
+    (code,) = (code for kind, code in BLOCKS[README] if kind == "python")
+    return code
+
+
+def test_the_python_example_uses_the_public_names():
+    assert set(re.findall(r"\busbench\.(\w+)", readme_python())) <= PUBLIC_API
+    assert len(readme_python().splitlines()) <= 10
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(usbench, "load_dataset"), reason="needs the Python API")
+def test_the_python_example_runs(tmp_path):
+    (tmp_path / "example.py").write_text(readme_python())
+    done = shell("PYTHON example.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_example_of_a_training_loop_runs(capsys):
+    (code,) = (code for kind, code in BLOCKS[METRICS] if kind == "python")
+    exec(compile(code, METRICS, "exec"), {})
+    assert 0 < float(capsys.readouterr().out) < 1
