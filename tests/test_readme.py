@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ import yaml
 import usbench
 from tests.helpers.paths import ROOT
 from usbench.cli.verbs import MODULES, VERBS
+from usbench.metrics import modules  # torch too: its import starts a process
 from usbench.metrics.box_protocols import BOX_PROTOCOLS
 from usbench.metrics.landmark_scorer import RADIAL
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
@@ -91,6 +93,7 @@ def key_paths(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
             yield from key_paths(value, f"{prefix}{key}.")
 
 
+@functools.cache
 def known_keys() -> set[str]:
     """Every KEY of KEY=VALUE that conf/ defines."""
     keys = {"hydra/launcher", *GROUPS, *PLUGIN_KEYS}
@@ -381,6 +384,8 @@ def test_the_python_example_runs(tmp_path):
 
 
 def test_the_example_of_a_training_loop_runs(capsys):
+    for name in re.findall(r"`(\w+)` for", PROSE[METRICS].partition("## In your own")[2]):
+        assert hasattr(modules, name)
     (code,) = (code for kind, code in BLOCKS[METRICS] if kind == "python")
     exec(compile(code, METRICS, "exec"), {})
     assert 0 < float(capsys.readouterr().out) < 1
