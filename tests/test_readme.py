@@ -342,6 +342,7 @@ def test_listing_and_help(tmp_path):
         assert word in listed.stdout
     verbs = shell(command(README, "usbench --help"), tmp_path)
     assert verbs.returncode == 0, verbs.stderr
+    assert "usbench dataset=spinal model=yolov8" in verbs.stdout
     for verb in VERBS:
         assert verb in verbs.stdout
     keys = shell(command(README, "usbench dataset=phantom --help"), tmp_path)

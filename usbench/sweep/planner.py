@@ -82,7 +82,7 @@ class Planner(Callback):  # type: ignore[misc]
         try:
             if sweeper == "OptunaSweeper":
                 begin_optuna_search(config)
-            elif sweeper == "BasicSweeper" and not config.list:
+            elif sweeper == "BasicSweeper":
                 begin_sweep(config)
         except UsbenchError as error:
             warn(str(error))

@@ -29,7 +29,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 SEARCHABLE = re.compile(r"\+{0,2}model\.\w")  # keys that may vary
 EXAMPLE = "'model.recipes.standard.lr=tag(log,interval(1e-4,1e-2))'"
 FORBIDDEN = {  # keys that make no sense in a search, and why
-    "list": "leave one of the two out",
     "overwrite": "a study isn't done again; begin another one, study=…",
     "evaluate_on": "that scores test images, which a search mustn't see; set it with tuned=",
     "tuned": "that takes a finished study's values; leave one of the two out",
