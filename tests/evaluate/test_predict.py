@@ -36,8 +36,7 @@ def trained(request, tmp_path_factory):
         "recipe=tiny",
         "source=phantom",
         "tracking=none",
-        "--device",
-        "cpu",
+        "device=cpu",
     ]
     arguments += [
         "threads=1",

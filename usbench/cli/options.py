@@ -186,3 +186,16 @@ def add_working_directory() -> None:
     """Let `_target_`s name a user's own modules in the working directory, as python -m does."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+
+
+@contextmanager
+def own_modules() -> Iterator[None]:
+    """Let configurations name the user's modules in the working directory, as the command does."""
+    folder = str(Path.cwd())
+    is_new = folder not in sys.path
+    add_working_directory()
+    try:
+        yield
+    finally:
+        if is_new and folder in sys.path:
+            sys.path.remove(folder)

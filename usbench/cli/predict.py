@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,34 +27,14 @@ from usbench.cli.options import (
 )
 from usbench.datasets.codecs import coco, image, label_png, unity_predictions
 from usbench.datasets.layouts.folders import list_files
-from usbench.errors import ConfigError, DataError
-from usbench.evaluate.rescore import find_run_config
+from usbench.errors import DataError
+from usbench.evaluate.restore import restore_run
 from usbench.io.console import say, track
 from usbench.results.gallery.drawing import draw_target
-from usbench.results.store import load_result, resolve_result
-from usbench.runner import machine
 from usbench.runner.config import RunConfig
 from usbench.types import Masks, Model
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-
-
-def restore(options: Options) -> tuple[Model, RunConfig]:
-    """The model of a result with its trained weights, and the configuration of its training."""
-    from usbench.runner.experiment import restore_model  # imports torch
-
-    path = resolve_result(options.result, options.results)
-    result = load_result(path)
-    if not result.is_done or result.origin != "run":
-        raise ConfigError(
-            f"{path}: expected a finished run of a model, got {result.origin}, {result.status}"
-        )
-    run_id = result.config["transfer"]["run_id"] if result.trained_on else result.run_id
-    config = find_run_config(replace(result, run_id=run_id), options.runs)
-    config = replace(config, device=machine.resolve_device(options.device), threads=machine.cores())
-    if config.device.split(":")[0] != result.device:
-        config = replace(config, precision="fp32")
-    return restore_model(config), config
 
 
 def predict(options: Options) -> None:
@@ -64,7 +43,7 @@ def predict(options: Options) -> None:
     if not files:
         raise DataError(f"{options.images}: expected images ({', '.join(SUFFIXES)}), got none")
     with new_folder(out) as folder:
-        model, config = restore(options)
+        model, config = restore_run(options.result, options.results, options.runs, options.device)
         write_all_predictions(folder, files, model, config)
     facts = {"out": str(out), "images": len(files), "classes": config.view.classes}
     write_json(options.json, facts)

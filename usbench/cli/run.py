@@ -21,7 +21,7 @@ from usbench.runner import report
 from usbench.runner.config import RunConfig
 from usbench.runner.launch import INTERRUPTED, launch_run
 from usbench.runner.lock import lock_path, read_holder
-from usbench.runner.plan import plan_run
+from usbench.runner.plan import Plan, plan_run
 from usbench.runner.publish import remove_leftovers
 from usbench.runner.resources import launcher_resources
 from usbench.runner.status import RunStatus, find_result, finished_result, run_status
@@ -34,11 +34,17 @@ LOOK_S = 1.0  # between two looks at another host's lock
 
 
 class FailedRunError(UsbenchError):
-    """The child process failed and has said why."""
+    """The child process failed and has said why, so the message is empty.
 
-    def __init__(self, exit_code: int) -> None:
+    Args:
+        exit_code: the child's.
+        reason: why it failed, for a caller that can't see what the child has said.
+    """
+
+    def __init__(self, exit_code: int, reason: str = "") -> None:
         super().__init__("")
         self.exit_code = exit_code
+        self.reason = reason
 
 
 def run_job(config: object) -> float | None:
@@ -74,32 +80,51 @@ def run_job(config: object) -> float | None:
 def report_error(error: UsbenchError | OSError) -> int:
     """Print one line on stderr; the exit code."""
     if isinstance(error, OSError):  # a full disk, a folder that can't be made
-        warn(f"{error.filename or ''}: {error.strerror or error}; {WRITE_ADVICE}")
+        warn(explain_os_error(error))
         return 1
     if str(error):
         warn(str(error))
     return error.exit_code
 
 
+def explain_os_error(error: OSError) -> str:
+    """Which file, what is wrong, what to do."""
+    return f"{error.filename or ''}: {error.strerror or error}; {WRITE_ADVICE}"
+
+
 def run_single(composed: Composed) -> float | None:
     """Do a run and its evaluations, unless they were done before; see `run_job`."""
     plan = plan_tuned_run(composed, job_overrides())
-    config, overwrite = plan.config, bool(composed["overwrite"])
     if composed["plan"]:
-        name = f"{config.dataset.name} {config.model.name}"
+        name = f"{plan.config.dataset.name} {plan.config.model.name}"
         job = Job((), plan, name=name)
         show_plan([job], [name] if job.is_waiting(retry_failed=True) else [], 1)
         return None
+    return selection_score(do_plan(plan, composed))
+
+
+def do_plan(plan: Plan, composed: Composed) -> Result:
+    """Do a planned run and its evaluations, unless they were done before; the training's result.
+
+    Args:
+        plan: of the run.
+        composed: the configuration that it was planned from.
+
+    Raises:
+        FailedRunError: the child process of the run, or of an evaluation, failed.
+    """
+    config, overwrite = plan.config, bool(composed["overwrite"])
     notice = ""
     if config.phantom and config.dataset.released:
         notice = report.phantom_notice(config, composed["dataset"])
         say(notice)
-    score = selection_score(find_or_run(config, overwrite))
+    result = find_or_run(config, overwrite)
+    score = selection_score(result)
     for evaluation in plan.evaluations:
         find_or_run(settle_transfer(evaluation, config, score), overwrite)
     if notice:
         say(notice)
-    return score
+    return result
 
 
 def run_trial(composed: Composed) -> float | None:
@@ -171,7 +196,9 @@ def launch_and_load(config: RunConfig, overwrite: bool, per_gpu: int = 0) -> Res
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     if code:
-        raise FailedRunError(code)
+        status = run_status(config.address)
+        name = f"run {config.run_id} ({config.dataset.name}, {config.model.name})"
+        raise FailedRunError(code, f"{name}: {status.state}, {status.reason}")
     result = finished_result(config.address)
     if result is None:
         raise RunError(

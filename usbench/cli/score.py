@@ -31,10 +31,8 @@ from usbench.cli.options import (
 from usbench.errors import ConfigError
 from usbench.evaluate import coco, external, files
 from usbench.io.console import say, table, track, warn
-from usbench.metrics.detect_scorer import DetectScorer
-from usbench.metrics.landmark_scorer import LandmarkScorer
+from usbench.metrics.pairs import SCORERS
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
-from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results.build import report_scores
 from usbench.results.format import USUAL_SCORES
 from usbench.results.result import protocols_to_json, to_json
@@ -49,11 +47,6 @@ TASKS_OF: Mapping[str, tuple[Task, ...]] = {  # options that not every task take
     "tolerance_mm": ("segment",),
     "tolerance_px": ("segment",),
     "ignore": ("segment",),
-}
-SCORERS: dict[Task, Callable[..., Scorer]] = {
-    "segment": SegmentScorer,
-    "detect": DetectScorer,
-    "landmark": LandmarkScorer,
 }
 BY_AREA = ("_small", "_medium", "_large")  # endings of scores by the boxes' area
 PLAIN_NAMES = {"hd": "hd_mm", "hd95": "hd95_mm", "assd": "assd_mm", "nsd": "nsd_mm"}
@@ -140,14 +133,8 @@ def score_coco(options: Options) -> ScoredFiles:
 
 def change_figures(scores: Scores, change: Callable[[Figures], Figures]) -> Scores:
     """The scores with other figures under the reporting protocol."""
-    protocol = scores.protocol
-    changed = replace(
-        protocol,
-        scores=change(protocol.scores),
-        per_class={label: change(part) for label, part in protocol.per_class.items()},
-        target_score=change(protocol.target_score),
-    )
-    return replace(scores, protocols=(changed, *scores.protocols[1:]))
+    protocol, *others = scores.protocols
+    return replace(scores, protocols=(protocol.with_figures(change), *others))
 
 
 def add_plain_names(figures: Figures) -> Figures:

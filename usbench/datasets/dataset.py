@@ -45,6 +45,24 @@ class Dataset:
     records: Mapping[Split, tuple[Record, ...]]
     class_indices: tuple[int, ...] | None = None  # the layout's classes that count; None: all
     indexed: tuple[Record, ...] = ()  # as the layout lists them, before our split
+    citation: str | None = None  # of the release; None: its YAML states none
+    licence: str | None = None  # likewise
+    phantom: bool = False  # whether its images are drawn by usbench
+
+    @property
+    def train(self) -> Samples:
+        """The samples to train on, each read from disk when it is asked for."""
+        return self.samples("train")
+
+    @property
+    def val(self) -> Samples:
+        """The samples to choose by, such as the best epoch."""
+        return self.samples("val")
+
+    @property
+    def test(self) -> Samples:
+        """The samples to score on."""
+        return self.samples("test")
 
     def with_fold(self, split: SplitConfig, fold: int | None) -> Dataset:
         """The same view divided into another fold; the release isn't indexed again.

@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
@@ -40,7 +40,10 @@ def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool,
     if source not in ("auto", "real", "phantom"):
         raise ConfigError(f"source={source}: expected auto, real or phantom")
     if source == "real" and not dataset.released:
-        raise ConfigError(f"source=real: {dataset.name} has no release, it is always a phantom")
+        raise ConfigError(
+            f"source=real: {dataset.name} has no release, it is always a phantom; "
+            "set source=phantom"
+        )
     data = data or os.environ.get("USBENCH_DATA")
     root = release_folder(dataset, data)
     if source == "phantom" or not dataset.released:
@@ -74,7 +77,9 @@ def open_dataset(
 ) -> Dataset:
     """Index a dataset's view at its folder. Raises as `usbench.datasets.dataset.open_view`."""
     layout = build_layout(dataset, task, phantom)
-    return open_view(dataset.name, task, dataset.views[task], layout, root, dataset.split, fold)
+    view = dataset.views[task]
+    opened = open_view(dataset.name, task, view, layout, root, dataset.split, fold)
+    return replace(opened, citation=dataset.citation, licence=dataset.licence, phantom=phantom)
 
 
 # ---- phantoms

@@ -80,7 +80,9 @@ def find_run_config(result: Result, runs: Path) -> RunConfig:
     folder = runs / result.run_id
     path = folder / run_config.NAME
     if not path.is_file():
-        raise RunError(f"{folder}: no run of this result found; name its folder with --runs")
+        raise RunError(
+            f"{folder}: no run of this result found; name its folder with --runs (runs= in Python)"
+        )
     config = replace(read_config(path), runs=runs.absolute())
     if config.run_id != result.run_id:
         raise DataError(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
+from pathlib import Path, PurePath
 from typing import Any
 
 import hydra
@@ -71,9 +73,35 @@ def compose_alone(overrides: Sequence[str], config_dir: Path | None = None) -> C
     Raises:
         ConfigError: the overrides don't compose.
     """
-    path = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose([*overrides, *path])
+    with begin_composing(config_dir) as search_path:
+        return compose([*overrides, *search_path])
+
+
+@contextmanager
+def begin_composing(config_dir: Path | None = None) -> Iterator[list[str]]:
+    """Let `compose` work outside of a Hydra run of usbench.
+
+    Hydra composes for one application at a time. Another one, such as a program of the user's
+    that calls usbench, is set aside and put back.
+
+    Args:
+        config_dir: a further folder of configuration.
+
+    Yields:
+        The overrides that name it, which each `compose` needs.
+    """
+    search_path = []
+    if config_dir:
+        search_path = [f"hydra.searchpath=[{quote(f'file://{config_dir.resolve()}')}]"]
+    current = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            yield search_path
+    finally:
+        GlobalHydra.instance().clear()
+        if current is not None:
+            GlobalHydra.instance().initialize(current)
 
 
 def to_plain_data(config: object) -> Composed:
@@ -197,6 +225,43 @@ def combinations(overrides: Sequence[str]) -> list[tuple[str, ...]]:
     return list(itertools.product(*choices.values()))
 
 
+def to_override(key: str, value: object) -> str:
+    """KEY=VALUE with a value of Python's, as Hydra's grammar writes it.
+
+    Raises:
+        ConfigError: the value is no number, text, path, list or mapping of these.
+    """
+    try:
+        return f"{key}={format_value(value)}"
+    except TypeError as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def format_value(value: object) -> str:
+    """A value of Python's as the value of an override. Raises TypeError for an unknown type."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        return repr(float(value))
+    if isinstance(value, (str, PurePath)):
+        return quote(str(value))
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{format_value(item)}' for key, item in value.items())}}}"
+    if isinstance(value, Sequence):
+        return f"[{','.join(map(format_value, value))}]"
+    raise TypeError(
+        "expected None, true or false, a number, text, a path, a list or a mapping, "
+        f"got {type(value).__name__}"
+    )
+
+
 def quote(text: str) -> str:
-    """Any text as the value of an override."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """Any text as the value of an override.
+
+    In quotes, Hydra reads a backslash as itself unless a quote follows, so that only the
+    backslashes before a quote, and those at the end, are doubled.
+    """
+    before_quote = re.sub(r"(\\*)'", r"\1\1\'", text)
+    return "'" + re.sub(r"(\\+)$", r"\1\1", before_quote) + "'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -107,6 +107,15 @@ class ProtocolScores:
     scores: Figures
     per_class: dict[str, Figures]
     target_score: Figures  # what the target itself scores as the prediction
+
+    def with_figures(self, change: Callable[[Figures], Figures]) -> ProtocolScores:
+        """The protocol with other figures: `change` of all classes', each class's, the target's."""
+        return replace(
+            self,
+            scores=change(self.scores),
+            per_class={label: change(figures) for label, figures in self.per_class.items()},
+            target_score=change(self.target_score),
+        )
 
 
 @dataclass(frozen=True)

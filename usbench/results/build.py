@@ -52,12 +52,7 @@ def with_groups(protocol: ProtocolScores, groups: int) -> ProtocolScores:
     def state(figures: Figures) -> Figures:
         return {name: replace(figure, groups=groups) for name, figure in figures.items()}
 
-    return replace(
-        protocol,
-        scores=state(protocol.scores),
-        per_class={label: state(part) for label, part in protocol.per_class.items()},
-        target_score=state(protocol.target_score),
-    )
+    return protocol.with_figures(state)
 
 
 def build_result(facts: Result, scores: ReportedScores) -> Result:

@@ -1,0 +1,124 @@
+"""Pairs of targets and predictions of any task → scores: which scorer, which protocol, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+
+from usbench.errors import ConfigError, DataError
+from usbench.metrics.box_protocols import COCO
+from usbench.metrics.detect_scorer import DetectScorer
+from usbench.metrics.landmark_scorer import RADIAL, LandmarkScorer
+from usbench.metrics.scores import Figures, Scorer, Scores
+from usbench.metrics.segment_scorer import SegmentScorer
+from usbench.types import Boxes, Landmarks, Masks, Target, Task
+
+SCORERS: Mapping[Task, Callable[..., Scorer]] = {
+    "segment": SegmentScorer,
+    "detect": DetectScorer,
+    "landmark": LandmarkScorer,
+}
+KINDS: Mapping[Task, type[Target]] = {"segment": Masks, "detect": Boxes, "landmark": Landmarks}
+OURS = "usbench"  # stands for the protocol that a task is reported by
+REPORTING: Mapping[Task, str] = {"segment": OURS, "detect": COCO, "landmark": RADIAL.name}
+NO_GROUPS = "no interval: no groups were given"
+
+
+def score_pairs(
+    targets: Iterable[Target],
+    predictions: Iterable[Target],
+    task: Task,
+    classes: Sequence[str],
+    protocols: Sequence[str],
+    groups: Iterable[object] | None,
+) -> Scores:
+    """Score predictions in memory; see `usbench.score`, whose arguments these are."""
+    if task not in SCORERS:
+        raise ConfigError(f"task={task}: expected one of {', '.join(SCORERS)}")
+    if isinstance(classes, str):
+        raise ConfigError(f"classes={classes!r}: expected a list of names")
+    names = [REPORTING[task] if name == OURS else name for name in protocols]
+    scorer = SCORERS[task](classes, protocols=names)
+    labels = None if groups is None else list(map(str, groups))
+    images = 0
+    for n, (target, prediction) in enumerate(zip_longest(targets, predictions)):
+        require_pair(f"image {n}", target, prediction, task, len(classes))
+        if labels is not None and n >= len(labels):
+            raise DataError(f"groups: expected one per image, got {len(labels)} for more images")
+        scorer.update(str(n), "" if labels is None else labels[n], target, prediction)
+        images += 1
+    if not images:
+        raise DataError("expected targets and predictions of at least one image, got none")
+    if labels is None:
+        return without_intervals(scorer.result())
+    if len(labels) != images:
+        raise DataError(f"groups: expected one per image, got {len(labels)} for {images} images")
+    return scorer.result()
+
+
+def require_pair(where: str, target: object, prediction: object, task: Task, classes: int) -> None:
+    """Raise DataError where a pair isn't what the task's scorer takes.
+
+    Args:
+        where: the image, for messages.
+        target: None where there are fewer targets than predictions.
+        prediction: None where there are fewer predictions than targets.
+        task: which decides the kind of both.
+        classes: how many there are.
+    """
+    for side, value in (("target", target), ("prediction", prediction)):
+        if value is None:
+            raise DataError(f"{where}: expected a target and a prediction, got no {side}")
+        if not isinstance(value, KINDS[task]):
+            raise DataError(
+                f"{where}: expected the {side} of task={task} as {KINDS[task].__name__}, "
+                f"got {type(value).__name__}"
+            )
+        require_classes(f"{where}: {side}", value, classes)
+    if isinstance(target, Masks) and isinstance(prediction, Masks):
+        sizes = target.planes.shape[1:], prediction.planes.shape[1:]
+        if sizes[0] != sizes[1]:
+            raise DataError(
+                f"{where}: expected target and prediction of one size (H, W), "
+                f"got {sizes[0]} and {sizes[1]}"
+            )
+    if isinstance(prediction, Boxes) and prediction.scores is None:
+        raise DataError(f"{where}: expected a prediction with scores (N,), got none")
+
+
+def require_classes(where: str, value: Target, classes: int) -> None:
+    """Raise DataError where a target or prediction has other classes than there are."""
+    if isinstance(value, Boxes):
+        labels = value.labels
+        if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+            raise DataError(
+                f"{where}: expected labels from 0 to {classes - 1}, "
+                f"got {labels.min()} to {labels.max()}"
+            )
+        return
+    count = len(value.planes if isinstance(value, Masks) else value.paths)
+    if count != classes:
+        what = "planes (C, H, W)" if isinstance(value, Masks) else "paths"
+        raise DataError(f"{where}: expected {classes} {what}, one per class, got {count}")
+
+
+def without_intervals(scores: Scores) -> Scores:
+    """The scores of images whose groups nobody gave: no intervals, and the reason."""
+    protocols = tuple(part.with_figures(remove_intervals) for part in scores.protocols)
+    return Scores(protocols, [{**row, "group": None} for row in scores.cases])
+
+
+def remove_intervals(figures: Figures) -> Figures:
+    """The figures without intervals, and the reason where there would be one."""
+    return {
+        name: replace(
+            figure,
+            low=None,
+            high=None,
+            method=None,
+            groups=None,
+            interval=figure.interval and NO_GROUPS,
+        )
+        for name, figure in figures.items()
+    }
