@@ -79,7 +79,7 @@ usbench.charts = (() => {
     const cut = shown.length > rows.length && rows.length === MOST ? ` The first ${MOST} of ${shown.length} rows of the table.` : "";
     return h("figure", { class: "figure" }, h("h4", {}, "Scores, seeds and intervals"), svg, h("figcaption", {},
       h("span", { class: "keys" }, origins(rows)),
-      `Dot: a seed (of folds, all folds of a seed). Bar: their mean. Band: 95 % over cases.${target_score === undefined ? "" : " Dashed: the target_score."}${cut}`));
+      `Dot: a seed (of folds, all folds of a seed). Bar: their mean. Band: 95 % over cases.${target_score === undefined ? "" : " Dashed: the target score."}${cut}`));
   }
 
   // Classes as columns: an HTML table, so that it is its own text alternative.
