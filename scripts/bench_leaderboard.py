@@ -43,7 +43,7 @@ from usbench.results.store import Case, checked_path, encode_cell, files_of_resu
 from usbench.types import Task
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPT = ROOT / "scripts" / "leaderboard.py"
+COMMAND = [sys.executable, "-m", "usbench", "leaderboard"]
 CLASSES = ("nerve", "vessel")
 CASES_PER_GROUP = 2
 LANDMARKS_EVERY = 4  # of so many tables one is of landmarks
@@ -246,14 +246,14 @@ CACHED = {  # run of the script → (tests, pages)
 def run_leaderboard(folder: Path) -> Usage:
     """One leaderboard, in a process of its own."""
     places = ["--results", str(folder / "results"), "--runs", str(folder / "runs")]
-    command = [sys.executable, str(SCRIPT), *places, "--conf", str(ROOT / "conf")]
+    command = [*COMMAND, *places, "--conf", str(ROOT / "conf")]
     start = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - start
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise SystemExit(f"{SCRIPT}: expected exit code 0, got {child.returncode}")
+        raise SystemExit(f"usbench leaderboard: expected exit code 0, got {child.returncode}")
     peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "peak_mb": peak}
 
