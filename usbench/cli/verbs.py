@@ -41,7 +41,7 @@ usage: usbench KEY=VALUE …       one run: train, predict, score, save the resu
        usbench VERB …            everything else; usbench VERB --help says more
 
 example:   usbench dataset=spinal model=yolov8
-main keys: dataset=  model=  recipe=  seed=  fold=  task=  data=  source=  device=  precision=
+main keys: dataset=  model=  recipe=  seed=  fold=  data=  source=  device=  precision=
            runs=  results=  overwrite=  (usbench dataset=phantom --help shows all)
 """
 MODULES = {"list": "listing"}  # a module can't have the verb's name
