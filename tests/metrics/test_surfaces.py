@@ -258,6 +258,7 @@ def test_the_other_definitions_are_of_two_masks():
     assert (actual.monai, actual.medpy) == (1, 1)
 
 
+@pytest.mark.simulate
 def test_monai_and_medpy_define_hd95_otherwise():
     """Pixels instead of weighted surface elements: not the same figure, though near on smooth
     shapes.

@@ -82,6 +82,7 @@ def perfect(target):
     return Landmarks(paths, target.state, (target.state == SEEN).astype(np.float32))
 
 
+@pytest.mark.simulate
 @pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
 def test_the_target_as_the_prediction_reaches_the_target_score(view, resolve, tmp_path):
     config = resolve(*view)
