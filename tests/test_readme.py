@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 import yaml
 
-import usbench
 from tests.helpers.paths import ROOT
 from usbench.cli.verbs import MODULES, VERBS
 from usbench.metrics import modules  # torch too: its import starts a process
@@ -377,7 +376,6 @@ def test_the_python_example_uses_the_public_names():
 
 
 @pytest.mark.process
-@pytest.mark.skipif(not hasattr(usbench, "load_dataset"), reason="needs the Python API")
 def test_the_python_example_runs(tmp_path):
     (tmp_path / "example.py").write_text(readme_python())
     done = shell("PYTHON example.py", tmp_path)

@@ -53,7 +53,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise RunError(f"{path}: no such file of weights; or take model.build.weights=null")
     try:
         state = load_file(path)
-    except Exception as wrong:
+    except Exception as wrong:  # unpickling any bytes may raise anything
         raise RunError(f"{path}: expected a state dict of this net: {first_line(wrong)}") from wrong
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise RunError(f"{path}: expected a state dict of this net, got something else")

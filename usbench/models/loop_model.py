@@ -134,7 +134,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
     state = read_state(path)
     try:
         net.load_state_dict(state)
-    except Exception as wrong:
+    except RuntimeError as wrong:
         raise RunError(f"{path}: expected a state dict of this net: {first_line(wrong)}") from wrong
 
 
