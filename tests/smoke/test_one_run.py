@@ -1,4 +1,4 @@
-"""One run, from the command line to the result: if this passes, the parts fit together."""
+"""One run, from the command line to the leaderboard: if this passes, the parts fit together."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-COMMAND = (
-    *("-m", "usbench", "dataset=phantom", "model=unet", "recipe=tiny", "tracking=none"),
+RUN = (
+    *("dataset=phantom", "model=unet", "recipe=tiny", "tracking=none"),
     *("device=cpu", "threads=2", "dataset.phantom.counts={train:8,val:4,test:4}"),
 )
 
 
-def run_command(folder: Path) -> str:
+def run_command(folder: Path, *arguments: str) -> str:
     """`python -m usbench …` in a folder; what it prints."""
-    done = subprocess.run(
-        [sys.executable, *COMMAND], cwd=folder, capture_output=True, text=True, timeout=240
-    )
+    command = [sys.executable, "-m", "usbench", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_a_run_leaves_a_result_and_the_same_command_finds_it(tmp_path):
-    printed = run_command(tmp_path)
+def test_a_run_leaves_a_result_that_the_same_command_and_the_leaderboard_find(tmp_path):
+    printed = run_command(tmp_path, *RUN)
     (path,) = tmp_path.glob("results/phantom/phantom/segment/unet-s0-*.json")
     result = json.loads(path.read_text())
     assert result["status"] == "done" and result["data"]["counts"] == {
@@ -40,5 +39,8 @@ def test_a_run_leaves_a_result_and_the_same_command_finds_it(tmp_path):
     overlays = np.asarray(Image.open(tmp_path / "runs" / result["run_id"] / "overlays.png"))
     assert overlays.std() > 10  # a picture, not a blank sheet
     before = path.read_bytes()
-    again = run_command(tmp_path)
+    again = run_command(tmp_path, *RUN)
     assert "done already" in again and path.read_bytes() == before
+    run_command(tmp_path, "leaderboard", "--phantom")
+    leaderboard = (tmp_path / "results" / "phantom" / "LEADERBOARD.csv").read_text()
+    assert result["run_id"] in leaderboard
