@@ -198,9 +198,10 @@ def compare(options: Options) -> None:
     show(rows, config)
     ratios = []
     for label, value in ours.items():
+        of_loop = plain[label]
         measured = f"test Dice after equal training time, {label}, {config.dataset.name}"
-        if value and plain[label]:
-            ratios.append(Ratio(measured, loop, value / plain[label]))
+        if value is not None and of_loop:
+            ratios.append(Ratio(measured, loop, value / of_loop))
     figures = {name: {"seconds": took, "dice": values} for name, (took, values) in rows.items()}
     record = make_record("bench_quality", options, ratios, figures, PEERS, device)
     save_record(options, record)

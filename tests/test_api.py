@@ -7,7 +7,6 @@ import json
 import pkgutil
 import subprocess
 import sys
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -370,30 +369,6 @@ def test_what_cannot_be_scored(changed, error, message):
     arguments |= {"classes": ["a", "b"]}
     with pytest.raises(error, match=message):
         usbench.score(**{**arguments, **changed})
-
-
-@pytest.mark.train
-def test_the_example_of_a_training_loop_equals_score():
-    """The example in the docstring of `usbench.metrics.modules`, on two batches of drawn masks."""
-    lines = [line for line in modules.__doc__.splitlines() if line.startswith("    ")]
-    torch.manual_seed(0)
-    net = torch.nn.Conv2d(1, 2, 3, padding=1)
-    targets = np.stack([part.planes for part in masks(6, 0)])
-    images = torch.from_numpy(targets[:, :1] + 0.5 * targets[:, 1:]).float()
-    planes = torch.from_numpy(targets)
-    names = {
-        "net": net,
-        "optimiser": torch.optim.SGD(net.parameters(), lr=0.1),
-        "batches": [(images[:4], planes[:4]), (images[4:], planes[4:])],
-        "classes": ["nerve", "vessel"],
-    }
-    exec(textwrap.dedent("\n".join(lines)), names)
-    predictions = [Masks(part) for part in (net(images) > 0).numpy()]
-    expected = usbench.score(map(Masks, targets), predictions, "segment", names["classes"])
-    assert 0 < expected.protocol.scores["dice"].value < 1
-    for name, value in names["scores"].items():
-        figure = expected.protocol.scores[name]
-        assert value.item() == pytest.approx(figure.value, abs=1e-6), name
 
 
 def test_boxes_of_a_loop_equal_score():

@@ -56,9 +56,10 @@ def score_pairs(
     for n, (target, prediction) in enumerate(zip_longest(targets, predictions)):
         require_pair(f"image {n}", target, prediction, task, len(classes))
         group = "" if labels is None else value_of_image("groups", labels, n)
-        spacing = spacings
         if isinstance(spacings, list):
             spacing = value_of_image("mm_per_px", spacings, n)
+        else:
+            spacing = spacings
         scorer.update(str(n), group, target, prediction, mm_per_px=spacing)
         images += 1
     if not images:
@@ -84,7 +85,7 @@ def value_of_image(name: str, values: Sequence[T], n: int) -> T:
 def is_spacing(value: Sequence[object]) -> bool:
     """Whether a value is (row, column) in mm per px: two lengths above 0."""
     return len(value) == 2 and all(
-        isinstance(side, Real) and 0 < side < LARGEST_MM for side in value
+        isinstance(side, Real) and 0 < float(side) < LARGEST_MM for side in value
     )
 
 
