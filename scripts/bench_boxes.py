@@ -8,7 +8,7 @@ is one evaluation times 1,000, extrapolated. The three take turns, so that a dri
 all alike; medians.
 
     python scripts/bench_boxes.py [--images 5000] [--classes 8] [--boxes 100] [--blocks 3]
-                                  [--json FILE]
+                                  [--record] [--json FILE]
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ import pycocotools.coco  # type: ignore[import-untyped]
 import pycocotools.cocoeval  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from usbench.cli.options import add_numbers, make_parser, time_call, write_json
+from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
+from usbench.cli.options import add_numbers, time_call
 from usbench.io.console import say, table
 from usbench.metrics import average_precision, box_protocols, ratios
 from usbench.metrics.bootstrap import RESAMPLES, draw
@@ -176,20 +177,15 @@ def show(title: str, seconds: Seconds) -> None:
 
 def main() -> None:
     """Measure, show, write."""
-    parser = make_parser(__doc__, "write the seconds as JSON too")
+    parser = make_bench_parser(__doc__)
     add_numbers(parser, images=5000, classes=8, boxes=100, blocks=3)
     add_numbers(parser, resampled_images=500, resampled_boxes=50)
-    options = parser.parse_args()
+    options = parse_options(parser)
     classes, blocks = options.classes, options.blocks
     pairs = draw_pairs(options.images, classes, options.boxes)
     seconds = time_evaluators(pairs, classes, blocks)
     title = f"{options.images} images, {classes} classes, {options.boxes} boxes each"
     show(f"COCO's figures of {title}", seconds)
-    ratio = fastest_peer(seconds) / seconds["usbench"]["whole"]
-    say(
-        f"usbench, whole, is {ratio:.2f} times as fast as the fastest peer's evaluate() and "
-        "accumulate() alone"
-    )
     pairs = draw_pairs(options.resampled_images, classes, options.resampled_boxes)
     few = time_evaluators(pairs, classes, blocks)
     title = f"{options.resampled_images} images, {options.resampled_boxes} boxes each"
@@ -204,7 +200,29 @@ def main() -> None:
         f"{peer:.0f} s, {peer / resamples:.0f} times that"
     )
     parts = {"matching": matching, "resamples": resamples, "fastest_peer_extrapolated": peer}
-    write_json(options.json, {"evaluate": seconds, "ratio": ratio, "few": few, "resampling": parts})
+    figures = {"evaluate": seconds, "few": few, "resampling": parts}
+    ratios = compare(seconds, options.images, options.boxes)
+    measured = f"time for {RESAMPLES:,} resamples of mAP, {options.resampled_images:,} images"
+    ratios.append(
+        Ratio(
+            measured,
+            "as many evaluations of the fastest, extrapolated",
+            peer / (matching + resamples),
+        )
+    )
+    save_record(options, make_record("bench_boxes", options, ratios, figures, list(PEERS)))
+
+
+def compare(seconds: Seconds, images: int, boxes: int) -> list[Ratio]:
+    """Each peer's time by ours, with and without its index."""
+    ours = seconds["usbench"]["whole"]
+    measured = f"time for COCO's twelve figures, {images:,} images × {boxes} boxes"
+    ratios = []
+    for name in PEERS:
+        ratios.append(Ratio(measured, name, seconds[name]["whole"] / ours))
+        alone = f"{name}, evaluate() and accumulate() alone"
+        ratios.append(Ratio(measured, alone, seconds[name]["evaluate"] / ours))
+    return ratios
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ its own, so that its seconds of processor time (of all its threads) and its peak
 set, which includes the pages of mapped files) are its own.
 
     python scripts/bench_data.py [--frames 10223] [--drawn 64] [--plain 400] [--size 160 416]
-                                 [--json FILE]
+                                 [--record] [--json FILE]
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from usbench.cli.options import add_numbers, make_parser, time_call, write_json
+from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
+from usbench.cli.options import add_numbers, time_call
 from usbench.datasets.config import SplitConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.layouts.spinal import COLOURS, SpinalMasks
@@ -39,6 +40,8 @@ from usbench.types import SPLITS, Split
 
 CLASSES = tuple(COLOURS)[1:]
 SHARES: dict[Split, int] = {"train": 8668, "val": 895, "test": 660}  # images of the real release
+LOOPS = ("PIL loop", "OpenCV loop")
+PEERS = ("pillow", "opencv-python", "opencv-python-headless")
 Size = tuple[int, int]  # height, width
 Figures = dict[str, float]  # images, seconds, processor seconds and peak memory of a part
 Part = Callable[[Path, Size, int], int]  # (root, size, images to read) → images that were read
@@ -211,13 +214,13 @@ def peak_mib() -> float:
 
 def main() -> None:
     """Measure, show, write."""
-    parser = make_parser(__doc__, "write the figures as JSON too")
+    parser = make_bench_parser(__doc__)
     # drawn: the other frames are copies of these. plain: frames for the plain loops.
     add_numbers(parser, frames=sum(SHARES.values()), drawn=64, plain=400)
     parser.add_argument(
         "--size", type=int, nargs=2, default=(160, 416), help="the net's height and width"
     )
-    options = parser.parse_args()
+    options = parse_options(parser)
     height, width = options.size
     figures, rates = {}, {}
     with tempfile.TemporaryDirectory() as folder:
@@ -241,10 +244,12 @@ def main() -> None:
         )
     title = f"a spinal release of {total:,} frames, to {height}×{width}, on {machine.cores()} cores"
     table(title, ["part", "images", "s", "images/s", "processor s", "peak MiB"], rows)
-    ratios = {name: rates["usbench, decode"] / rates[name] for name in ("PIL loop", "OpenCV loop")}
-    times = ", ".join(f"{ratio:.2f} × the {name}" for name, ratio in ratios.items())
-    say(f"usbench's decoding, with all its checks and the cache on disk: {times}")
-    write_json(options.json, {"size": options.size, "parts": figures, "ratios": ratios})
+    ratios = []
+    for ours in ("usbench, decode", "usbench, one thread"):
+        threads = "one thread" if ours.endswith("one thread") else f"{machine.cores()} threads"
+        measured = f"time per image to decode a release of {total:,} frames, {threads}"
+        ratios += [Ratio(measured, loop, rates[ours] / rates[loop]) for loop in LOOPS]
+    save_record(options, make_record("bench_data", options, ratios, figures, PEERS))
 
 
 if __name__ == "__main__":

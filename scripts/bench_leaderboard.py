@@ -9,7 +9,7 @@ times takes hours, whatever the leaderboard does. Last the page is opened in Chr
 is one: from the start of loading to its first table.
 
     python scripts/bench_leaderboard.py [--tables 20] [--models 10] [--seeds 50] [--cases 40 160]
-                                        [--blocks 3] [--json FILE]
+                                        [--blocks 3] [--record] [--json FILE]
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from pathlib import Path
 
 import numpy as np
 
-from usbench.cli.options import Options, add_numbers, make_parser, write_json
+from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
+from usbench.cli.options import Options, add_numbers
 from usbench.errors import RunError
 from usbench.io.console import say, table, track, warn
 from usbench.io.files import JsonObject
@@ -315,7 +316,7 @@ def show(sizes: list[JsonObject], count: int) -> None:
             usage: Usage = size[name]
             took = [f"{usage['wall']:.1f}", f"{usage['cpu']:.1f}", f"{usage['peak_mb']:.0f}"]
             rows.append([*start, *states, *took])
-    header = ["cases", "JSON, MB", "tables, MB", "tests", "pages", "wall, s", "CPU, s", "peak, MB"]
+    header = ["cases", "JSON, MB", "CSV, MB", "tests", "pages", "wall, s", "CPU, s", "peak, MB"]
     table(f"the leaderboard of {count:,} results", header, rows)
     say("Markdown, CSV and pages, with the start and end of the process; all have the same bytes")
     for size in sizes:
@@ -324,18 +325,33 @@ def show(sizes: list[JsonObject], count: int) -> None:
         say(f"the page, {size['cases']} cases: {size['page_mb']:.1f} MB, {opens}")
 
 
+def compare(sizes: list[JsonObject], count: int) -> list[Ratio]:
+    """Time with everything cached by that with nothing; memory of larger tables by the first's."""
+    ratios = []
+    for size in sizes:
+        measured = f"time of the leaderboard of {count:,} results, {size['cases']} cases each"
+        ratio = size["first"]["wall"] / size["cached"]["wall"]
+        ratios.append(Ratio(f"{measured}, pages and tests cached", "nothing cached", ratio))
+    smallest, *larger = sizes
+    for size in larger:
+        ratio = smallest["first"]["peak_mb"] / size["first"]["peak_mb"]
+        against = f"with {smallest['cases']} cases"
+        ratios.append(Ratio(f"peak memory of it, {size['cases']} cases each", against, ratio))
+    return ratios
+
+
 def main() -> None:
     """Measure, show, write."""
-    parser = make_parser(__doc__, "write the numbers as JSON too")
+    parser = make_bench_parser(__doc__)
     add_numbers(parser, tables=20, models=10, seeds=50, blocks=3)
     parser.add_argument(
         "--cases", type=int, nargs="+", default=[40, 160], help="of each case table, in turn"
     )
-    options = parser.parse_args()
+    options = parse_options(parser)
     sizes = [measure(options, n_cases) for n_cases in options.cases]
     count = options.tables * options.models * options.seeds
     show(sizes, count)
-    write_json(options.json, {"results": count, "sizes": sizes})
+    save_record(options, make_record("bench_leaderboard", options, compare(sizes, count), sizes))
 
 
 if __name__ == "__main__":

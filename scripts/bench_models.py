@@ -19,29 +19,22 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from unittest.mock import patch
 
-import psutil
-
+from scripts.record import warn_if_busy
 from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import ConfigError, RunError
 from usbench.evaluate.rescore import find_run_config
-from usbench.io.console import say, table, track, warn
+from usbench.io.console import say, table, track
 from usbench.results.result import Cost, Result, from_json
 from usbench.results.store import load_result, resolve_result, save_result
 from usbench.runner import launch, machine
 
-BUSY = 0.5  # load over the last minute
 IMAGES = 16  # of the test split, taken in turns
 
 
 def bench(options: Options) -> None:
     """Measure every result in a child, show, save."""
     paths = [resolve_result(name, options.results) for name in options.result]
-    load = psutil.getloadavg()[0]
-    if load > BUSY:
-        warn(
-            f"this machine is busy (load {load:.1f}): costs hold for an idle machine only, "
-            "measure again later"
-        )
+    warn_if_busy()
     measured = []
     for path in track(paths, "measuring"):
         result = load_result(path)

@@ -1,6 +1,7 @@
 """Compare Dice after equal training time: usbench's unet and a plain loop, on real images.
 
-    python scripts/bench_quality.py data=DIR [dataset=usgra] [model=unet] [seed=0 …] [--json FILE]
+    python scripts/bench_quality.py data=DIR [dataset=usgra] [model=unet] [seed=0 …] [--record]
+                                    [--json FILE]
 
 Ours is run as `python -m usbench` runs it, into a temporary folder, with all that it costs
 (decoding, validation, checkpoints). The plain loop is what one writes first for such data: smp's
@@ -29,14 +30,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from usbench.cli.options import (
-    Options,
-    compose_for_verb,
-    make_parser,
-    run_verb,
-    time_call,
-    write_json,
-)
+from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
+from usbench.cli.options import Options, compose_for_verb, run_verb, time_call
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError
 from usbench.io.console import say, table, track
@@ -49,6 +44,7 @@ from usbench.runner.config import RunConfig
 from usbench.runner.resolve import resolve_config
 from usbench.types import Masks
 
+PEERS = ("torchvision", "segmentation-models-pytorch")
 SIDE, BATCH, RATE, EPOCHS = 256, 8, 2e-3, 60  # EPOCHS: at most, as ours
 Scores = dict[str, float | None]  # test Dice per class, and their mean
 
@@ -195,26 +191,28 @@ def compare(options: Options) -> None:
     plain_seconds, net = time_call(
         train_plainly, train, n_classes, epochs, config.seed or 0, device, bf16
     )
-    rows = {
-        "usbench": (seconds, dice_values(result.protocol)),
-        f"plain, {epochs} epochs": (
-            plain_seconds,
-            score_network(net, dataset.samples("test"), config.metric, device),
-        ),
-    }
+    ours = dice_values(result.protocol)
+    plain = score_network(net, dataset.samples("test"), config.metric, device)
+    loop = f"a plain PyTorch loop, {epochs} epochs"
+    rows = {"usbench": (seconds, ours), loop: (plain_seconds, plain)}
     show(rows, config)
-    names = ("seconds", "dice")
-    write_json(
-        options.json, {loop: dict(zip(names, row, strict=True)) for loop, row in rows.items()}
-    )
+    ratios = []
+    for label, value in ours.items():
+        of_loop = plain[label]
+        measured = f"test Dice after equal training time, {label}, {config.dataset.name}"
+        if value is not None and of_loop:
+            ratios.append(Ratio(measured, loop, value / of_loop))
+    figures = {name: {"seconds": took, "dice": values} for name, (took, values) in rows.items()}
+    record = make_record("bench_quality", options, ratios, figures, PEERS, device)
+    save_record(options, record)
 
 
 def main() -> int:
     """The command; its exit code: 0, 1 for data or a run, 2 for a wrong configuration."""
-    parser = make_parser(__doc__, "write the minutes and Dice as JSON too")
+    parser = make_bench_parser(__doc__)
     keys = "of the configuration, as in python -m usbench"
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=keys)
-    return run_verb(compare, parser.parse_intermixed_args())
+    return run_verb(compare, parse_options(parser))
 
 
 if __name__ == "__main__":

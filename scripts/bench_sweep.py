@@ -1,6 +1,6 @@
 """What a sweep costs beside its training: planning, status, processes; the model does nothing.
 
-    python scripts/bench_sweep.py [--runs N] [--begun N] [--json FILE]
+    python scripts/bench_sweep.py [--runs N] [--begun N] [--record] [--json FILE]
 
 1. `python -m usbench -m seed=range(0,N)` where all N runs (default 1,000) are done already: Hydra
    composes each, its status is looked up, nothing starts. The results are copies of one real one.
@@ -22,9 +22,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from usbench.cli.options import Options, add_numbers, make_parser, run_verb, write_json
+from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
+from usbench.cli.options import Options, add_numbers, run_verb
 from usbench.errors import RunError
-from usbench.io.console import say, table
+from usbench.io.console import table
 from usbench.results.store import encode_result, load_result, result_path, table_path
 from usbench.runner.config import RunAddress
 from usbench.runner.status import find_result, run_statuses
@@ -63,6 +64,8 @@ bf16: []
 build: {_target_: idle.Idle}
 recipes: {quick: {epochs: 1}, standard: {epochs: 1}}
 """
+RUN = "a run of a sweep"
+PEERS = ("hydra-core",)
 OVERRIDES = (
     "model=idle",
     "tracking=none",
@@ -115,7 +118,7 @@ def measure(folder: Path, options: Options) -> dict[str, float]:
     (done,) = (folder / "results").rglob("*.json")
     begun, seeds = f"range(1,{options.begun + 1})", f"range(0,{options.runs})"
     plan = time_sweep(folder, begun, "plan=true")
-    seconds["a run of a sweep"] = (time_sweep(folder, begun) - plan) / options.begun
+    seconds[RUN] = (time_sweep(folder, begun) - plan) / options.begun
     seconds["its child process alone"] = time_children(folder, planned_runs(folder))
     seconds[f"a plan of {options.runs} runs"] = time_sweep(folder, seeds, "plan=true")
     planned = planned_runs(folder)
@@ -150,16 +153,21 @@ def bench(options: Options) -> None:
         ["what", "seconds"],
         [[name, f"{took:.2f}"] for name, took in seconds.items()],
     )
-    ratio = seconds["a run of a sweep"] / seconds["its child process alone"]
-    say(f"a run of a sweep takes {ratio:.2f} times its child process alone")
-    write_json(options.json, {"seconds": seconds, "ratio": ratio})
+    child = seconds["its child process alone"]
+    done = seconds[f"a sweep of {options.runs} runs, all done"] / options.runs
+    alone = "the same run's child process alone"
+    ratios = [
+        Ratio("time of a run of a sweep, without training", alone, child / seconds[RUN]),
+        Ratio(f"time of a finished run in a sweep of {options.runs:,}", alone, child / done),
+    ]
+    save_record(options, make_record("bench_sweep", options, ratios, seconds, PEERS))
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code."""
-    parser = make_parser(__doc__, "write the seconds as JSON too")
+    parser = make_bench_parser(__doc__)
     add_numbers(parser, runs=1000, begun=8)
-    return run_verb(bench, parser.parse_args(argv))
+    return run_verb(bench, parse_options(parser, argv))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How long training waits for MLflow while many runs log at once, and whether all of it arrives.
 
     python scripts/bench_tracking.py [--processes 16] [--epochs 4] [--epoch-seconds 15]
-                                     [--json FILE]
+                                     [--record] [--json FILE]
 
 Processes that sleep instead of training log five values after each epoch, all at once: on a fresh
 SQLite folder, on an `mlflow server` with SQLite, and on one with PostgreSQL where Debian's package
@@ -34,7 +34,8 @@ from unittest.mock import patch
 
 import psutil
 
-from usbench.cli.options import Options, add_numbers, make_parser, run_verb, write_json
+from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
+from usbench.cli.options import Options, add_numbers, run_verb
 from usbench.errors import RunError
 from usbench.io.console import say, table
 from usbench.runner.tracking import mlflow_store
@@ -42,6 +43,7 @@ from usbench.runner.tracking.background import BackgroundTracker
 
 NAMES = ("train/loss", "train/lr", "val/loss", "val/dice", "val/score")
 EXPERIMENT = "usbench/bench-tracking"
+PEERS = ("mlflow",)
 START_S = 120  # a server's first start makes its tables
 SERVER = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # quicker to start
@@ -254,15 +256,20 @@ def bench(options: Options) -> None:
         )
     title = f"{options.processes} processes, {options.epochs} epochs of {options.epoch_seconds:g} s"
     table(title, ["store", "wait, ms", "worst", "%", "open, s", "finish, s", "lost"], rows)
-    write_json(options.json, {**vars(options), "json": None, "stores": stores})
+    measured = f"an epoch's wait for MLflow, the worst of {options.processes} processes"
+    epoch = f"the epoch of {options.epoch_seconds:g} s"
+    ratios = [
+        Ratio(f"{measured}, {kind}", epoch, 1 / row["share_max"]) for kind, row in stores.items()
+    ]
+    save_record(options, make_record("bench_tracking", options, ratios, stores, PEERS))
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where a store can't be started."""
-    parser = make_parser(__doc__, "write the figures as JSON too")
+    parser = make_bench_parser(__doc__)
     add_numbers(parser, processes=16, epochs=4)
     parser.add_argument("--epoch-seconds", type=float, default=15, help="default: %(default)s")
-    return run_verb(bench, parser.parse_args(argv))
+    return run_verb(bench, parse_options(parser, argv))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ phantoms of `usgra`; the first epoch of each is a warm-up, epochs alternate in b
 drifting machine harms both alike. Ours pays for its checkpoints, too.
 
     python scripts/bench_train.py [--images 48] [--epochs 3] [--size 256] [--workers 0]
-                                  [--device cpu] [--json FILE]
+                                  [--device cpu] [--record] [--json FILE]
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from usbench.cli.options import Options, add_numbers, make_parser, write_json
+from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
+from usbench.cli.options import Options, add_numbers
 from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.datasets.phantoms import phantom
-from usbench.io.console import say, table
+from usbench.io.console import table
 from usbench.models import loop
 from usbench.models.arrays import INDEX, Arrays, decode
 from usbench.models.segmenter import exclusive_loss
 from usbench.runner import machine
 from usbench.types import Run
 
+PEERS = ("torchvision", "segmentation-models-pytorch")
 BATCH, RATE, CLASSES = 8, 1e-3, ("nerve", "vessel")
 AUGMENT = {
     "hflip": 0.5,
@@ -146,11 +148,11 @@ def measure(options: Options, device: str, threads: int) -> Mapping[str, Sequenc
 
 def main() -> None:
     """Measure, show, write."""
-    parser = make_parser(__doc__, "write the figures as JSON too")
+    parser = make_bench_parser(__doc__)
     add_numbers(parser, images=48, epochs=3, size=256, workers=0)
     parser.add_argument("--blocks", type=int, default=2, help="ours and plain in turn, this often")
     parser.add_argument("--device", default="auto")
-    options = parser.parse_args()
+    options = parse_options(parser)
     device, threads = machine.resolve_device(options.device), machine.cores()
     torch.set_num_threads(threads)
     seconds = measure(options, device, threads)
@@ -162,14 +164,15 @@ def main() -> None:
         rows.append([name, f"{rates[name]:.1f}", *ends])
     table("training, images per second", ["loop", "median", "slowest epoch", "fastest epoch"], rows)
     ratio = rates["usbench"] / rates["plain"]
-    say(
-        f"usbench is {ratio:.2f} times as fast ({device}, {threads} threads, "
-        f"{machine.resolve_precision('auto', device)} against fp32; U-Net ResNet-18)"
+    precision = machine.resolve_precision("auto", device)
+    measured = (
+        f"time per image to train a U-Net (ResNet-18) at {options.size} px, "
+        f"{precision} against fp32, {device}, {threads} threads"
     )
-    write_json(
-        options.json,
-        {"images_per_second": rates, "ratio": ratio, "device": device, "seconds": seconds},
-    )
+    ratios = [Ratio(measured, "a plain PyTorch loop", ratio)]
+    figures = {"images_per_second": rates, "device": device, "seconds": seconds}
+    record = make_record("bench_train", options, ratios, figures, PEERS, device)
+    save_record(options, record)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import json
 import pkgutil
 import subprocess
 import sys
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +54,10 @@ def test_every_name_is_there_and_documented():
     ("name", "parameters"),
     [
         ("load_dataset", "name data=None task=None source='real' config_dir=None **overrides"),
-        ("score", "targets predictions task classes protocol='usbench' groups=None"),
+        (
+            "score",
+            "targets predictions task classes protocol='usbench' groups=None mm_per_px=None",
+        ),
         ("run", "dataset model config_dir=None **overrides"),
         ("load_results", "folder='results' phantom=False"),
         ("to_frame", "results"),
@@ -280,6 +282,40 @@ def test_several_protocols_the_main_one_first():
     assert [protocol.name for protocol in scores.protocols] == ["ultralytics", "coco"]
 
 
+def moved_down(rows: int) -> tuple[Masks, Masks]:
+    """A rectangle, and the same so many rows lower."""
+    planes = np.zeros((2, 1, 30, 20), bool)
+    planes[0, 0, 4:12, 5:15] = True
+    planes[1, 0, 4 + rows : 12 + rows, 5:15] = True
+    return Masks(planes[0]), Masks(planes[1])
+
+
+@pytest.mark.parametrize(
+    ("mm_per_px", "hd_mm", "images"),
+    [
+        (None, None, 0),
+        ((0.5, 0.25), 1.0, 2),  # two rows of .5 mm
+        (np.array([0.5, 0.25], np.float32), 1.0, 2),
+        ([(0.5, 0.25), (1, 0.25)], 1.5, 2),  # the mean of 1 mm and 2 mm
+        (iter([(0.5, 0.25), (1, 0.25)]), 1.5, 2),
+        ([None, (1, 0.25)], 2.0, 1),
+    ],
+)
+def test_distances_in_mm_where_the_pixel_size_is_given(mm_per_px, hd_mm, images):
+    target, prediction = moved_down(2)
+    scores = usbench.score(
+        [target] * 2, [prediction] * 2, "segment", ["a"], mm_per_px=mm_per_px
+    ).protocol.scores
+    assert scores["hd_px"].value == 2
+    assert (scores["hd_mm"].value, scores["hd_mm"].n) == (hd_mm, images)
+
+
+def test_points_in_mm():
+    arguments = (points(3, 0), points(3, 3), "landmark", ["a"])  # three columns of .25 mm
+    scores = usbench.score(*arguments, mm_per_px=(0.5, 0.25)).protocol.scores
+    assert (scores["mre_px"].value, scores["mre_mm"].value) == (3, 0.75)
+
+
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
@@ -293,6 +329,12 @@ def test_several_protocols_the_main_one_first():
         ({"targets": [], "predictions": []}, DataError, "at least one image, got none"),
         ({"groups": ["a"]}, DataError, "groups: expected one per image, got 1 for more images"),
         ({"groups": list("abcd")}, DataError, "groups: expected .* got 4 for 3 images"),
+        ({"task": "detect", "mm_per_px": (1, 1)}, ConfigError, "detect has no score in mm"),
+        ({"mm_per_px": (0, 1)}, DataError, "mm_per_px: expected .row, column., two lengths above"),
+        ({"mm_per_px": 0.5}, DataError, r"mm_per_px: expected .* got \(0.5,\)"),
+        ({"mm_per_px": [(1, 1), (1, np.nan)]}, DataError, "image 1: mm_per_px: expected"),
+        ({"mm_per_px": [(1, 1)] * 2}, DataError, "mm_per_px: expected .* got 2 for more images"),
+        ({"mm_per_px": [None] * 4}, DataError, "mm_per_px: expected .* got 4 for 3 images"),
         ({"classes": ["a"]}, DataError, "image 0: target: expected 1 planes .* got 2"),
         ({"task": "detect"}, DataError, "image 0: expected the target .* as Boxes, got Masks"),
         (
@@ -327,30 +369,6 @@ def test_what_cannot_be_scored(changed, error, message):
     arguments |= {"classes": ["a", "b"]}
     with pytest.raises(error, match=message):
         usbench.score(**{**arguments, **changed})
-
-
-@pytest.mark.train
-def test_the_example_of_a_training_loop_equals_score():
-    """The example in the docstring of `usbench.metrics.modules`, on two batches of drawn masks."""
-    lines = [line for line in modules.__doc__.splitlines() if line.startswith("    ")]
-    torch.manual_seed(0)
-    net = torch.nn.Conv2d(1, 2, 3, padding=1)
-    targets = np.stack([part.planes for part in masks(6, 0)])
-    images = torch.from_numpy(targets[:, :1] + 0.5 * targets[:, 1:]).float()
-    planes = torch.from_numpy(targets)
-    names = {
-        "net": net,
-        "optimiser": torch.optim.SGD(net.parameters(), lr=0.1),
-        "batches": [(images[:4], planes[:4]), (images[4:], planes[4:])],
-        "classes": ["nerve", "vessel"],
-    }
-    exec(textwrap.dedent("\n".join(lines)), names)
-    predictions = [Masks(part) for part in (net(images) > 0).numpy()]
-    expected = usbench.score(map(Masks, targets), predictions, "segment", names["classes"])
-    assert 0 < expected.protocol.scores["dice"].value < 1
-    for name, value in names["scores"].items():
-        figure = expected.protocol.scores[name]
-        assert value.item() == pytest.approx(figure.value, abs=1e-6), name
 
 
 def test_boxes_of_a_loop_equal_score():

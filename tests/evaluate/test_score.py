@@ -170,6 +170,17 @@ def test_bad_input_is_refused_with_one_line(masks, tmp_path, capsys, damage, mor
     assert message in output and output.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--spacing-mm", "1,1"), ("--classes", "a"), ("--group", "(a)"), ("--protocol", "pooled")],
+)
+def test_a_dataset_takes_no_options_of_files(option, value, capsys):
+    dataset = ["--task", "segment", "--dataset", "usgra", "--predictions", "p", "--name", "n"]
+    with pytest.raises(SystemExit, match="2"):
+        score.main([*dataset, option, value])
+    assert f"{option} goes with --targets; a dataset has its own" in capsys.readouterr().err
+
+
 # ---- boxes
 
 
@@ -352,6 +363,14 @@ def test_landmarks_by_hand(marks, tmp_path):
         and report["scores"]["mre_px"]["value"] == 2
     )
     assert report["scores"]["presence_auroc"]["value"] == 1
+    assert report["per_class"]["a"]["mre_mm"]["value"] is None
+
+
+def test_landmarks_in_millimetres_by_hand(marks, tmp_path):
+    """3 columns of 2 mm and 4 rows of 1 mm, then 1 row of 1 mm: the mean of √52 and 1."""
+    report = run([*marks, "--spacing-mm", "1,2"], tmp_path)
+    assert report["per_class"]["a"]["mre_mm"]["value"] == pytest.approx((52**0.5 + 1) / 2)
+    assert report["per_class"]["a"]["mre_px"]["value"] == 3
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def score(
     classes: Sequence[str],
     protocol: str | Sequence[str] = "usbench",
     groups: Iterable[object] | None = None,
+    mm_per_px: tuple[float, float] | Iterable[tuple[float, float] | None] | None = None,
 ) -> Scores:
     """Score predictions by the scorers that runs are scored by.
 
@@ -120,21 +121,23 @@ def score(
             "radial" for landmark.
         groups: the patient, animal or video of each image. With at least 5 groups, figures have
             95 % intervals, which resample whole groups; None: no intervals.
+        mm_per_px: segment and landmark: the (row, column) length of a pixel's sides in mm, one pair
+            for all images, or one per image with None where it is unknown. Distances are then in mm
+            too (`_mm`); without it they are in px alone (`_px`).
 
     Returns:
         The scores. `.protocol.scores["dice"].value` is a figure over all classes, None where it is
         undefined, with `.reason`; `.low` and `.high` are its interval; `.protocol.per_class` has
-        the figures by class; `.cases` has a row per image and class. Distances are in px
-        (`_px`), or in mm where a pixel's size is known, which only a run or `usbench score` knows.
+        the figures by class; `.cases` has a row per image and class.
 
     Raises:
-        ConfigError: an unknown task or protocol.
-        DataError: targets, predictions, classes and groups don't fit each other.
+        ConfigError: an unknown task or protocol, or `mm_per_px` for detect.
+        DataError: targets, predictions, classes, groups and pixel sizes don't fit each other.
     """
     from usbench.metrics.pairs import score_pairs
 
     protocols = [protocol] if isinstance(protocol, str) else list(protocol)
-    return score_pairs(targets, predictions, task, classes, protocols, groups)
+    return score_pairs(targets, predictions, task, classes, protocols, groups, mm_per_px)
 
 
 # ---- runs

@@ -31,7 +31,7 @@ from usbench.cli.options import (
 from usbench.errors import ConfigError
 from usbench.evaluate import coco, external, files
 from usbench.io.console import say, table, track, warn
-from usbench.metrics.pairs import SCORERS
+from usbench.metrics.pairs import IN_MM, SCORERS, TWO_LENGTHS, is_spacing
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
 from usbench.results.build import report_scores
 from usbench.results.format import USUAL_SCORES
@@ -41,13 +41,14 @@ from usbench.runner.resolve import resolve_config
 from usbench.types import Task
 
 FOLDERS = ("data", "results", "runs")
-TASKS_OF: Mapping[str, tuple[Task, ...]] = {  # options that not every task takes
+TASKS_OF: Mapping[str, Sequence[Task]] = {  # options that not every task takes
     "classes": ("segment", "detect"),
-    "spacing_mm": ("segment",),
+    "spacing_mm": IN_MM,
     "tolerance_mm": ("segment",),
     "tolerance_px": ("segment",),
     "ignore": ("segment",),
 }
+OF_FILES = ("group", "protocol", *TASKS_OF)  # options that a dataset's own settings replace
 BY_AREA = ("_small", "_medium", "_large")  # endings of scores by the boxes' area
 PLAIN_NAMES = {"hd": "hd_mm", "hd95": "hd95_mm", "assd": "assd_mm", "nsd": "nsd_mm"}
 
@@ -91,15 +92,15 @@ def make_scorer(options: Options, classes: Sequence[str]) -> Scorer:
 
 def parse_spacing(options: Options) -> tuple[float, float] | None:
     """(row, column) mm per px. Raises ConfigError for anything but two lengths."""
-    text = options.spacing_mm if options.task == "segment" else None
+    text = options.spacing_mm
     if text is None:
         return None
     try:
         row, column = (float(side) for side in text.split(","))
     except ValueError as error:
-        raise ConfigError(f"--spacing-mm {text}: expected two lengths, row,column") from error
-    if not (0 < row < 1e3 and 0 < column < 1e3):
-        raise ConfigError(f"--spacing-mm {text}: expected two lengths above 0")
+        raise ConfigError(f"--spacing-mm {text}: expected {TWO_LENGTHS}: row,column") from error
+    if not is_spacing((row, column)):
+        raise ConfigError(f"--spacing-mm {text}: expected {TWO_LENGTHS}")
     return row, column
 
 
@@ -111,7 +112,7 @@ def score_files(options: Options) -> ScoredFiles:
         size = None if options.task == "landmark" else pair.size
         scorer.update(pair.case, pair.group, pair.target, pair.prediction, size, spacing)
     scores = scorer.result()
-    if spacing is not None:
+    if spacing is not None and options.task == "segment":
         scores = change_figures(scores, add_plain_names)
     if not pairs.has_areas:
         scores = change_figures(scores, drop_by_area)
@@ -230,7 +231,7 @@ def parse_arguments(argv: list[str] | None) -> Options:
     reporting = "the reporting protocol, then others; may be repeated"
     add("--protocol", action="append", metavar="NAME", help=reporting)
     add("--classes", metavar="a,b", help="segment, detect: class 1, 2, … (YOLO: 0, …)")
-    add("--spacing-mm", metavar="ROW,COLUMN", help="segment: the length of a pixel's sides")
+    add("--spacing-mm", metavar="ROW,COLUMN", help="segment, landmark: mm per px")
     add("--tolerance-mm", type=float, metavar="MM", help="segment: of the surface Dice in mm")
     add("--tolerance-px", type=float, metavar="PX", help="segment: of the surface Dice in px (2)")
     add("--ignore", type=int, metavar="VALUE", help="segment: target pixels that count nowhere")
@@ -241,6 +242,8 @@ def parse_arguments(argv: list[str] | None) -> Options:
             continue
         if options.targets and name in ("name", *FOLDERS):
             parser.error(f"{option} goes with --dataset")
+        if options.dataset and name in OF_FILES:
+            parser.error(f"{option} goes with --targets; a dataset has its own")
         if options.task not in TASKS_OF.get(name, MODELS):
             parser.error(f"{option} goes with --task {' or '.join(TASKS_OF[name])}")
     if options.dataset and not options.name:

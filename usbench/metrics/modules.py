@@ -1,22 +1,8 @@
 """The same scores as torchmetrics `Metric`s, for a training loop of your own.
 
-They equal the NumPy functions' scores, and `usbench.score`'s, exactly. Masks of a net of yours:
-
-    import torch
-    from usbench.metrics.modules import MaskOverlap
-
-    for images, planes in batches:  # (B, 1, H, W) float, (B, C, H, W) bool
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(net(images), planes.float())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    overlap = MaskOverlap(classes=len(classes), protocol="usbench")
-    for images, planes in batches:
-        overlap.update(net(images) > 0, planes)
-    scores = overlap.compute()  # {"dice": …, "iou": …}
-
-`PerImage` goes the other way: it makes any
-torchmetrics `Metric` one of a run's figures (named in conf/metric).
+They equal the NumPy functions' scores, and `usbench.score`'s, exactly; README.md has an example.
+`PerImage` goes the other way: it makes any torchmetrics `Metric` one of a run's figures (named in
+conf/metric).
 """
 
 from __future__ import annotations

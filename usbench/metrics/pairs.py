@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from numbers import Real
+from typing import TypeVar
 
 from usbench.errors import ConfigError, DataError
 from usbench.metrics.box_protocols import COCO
@@ -23,6 +25,11 @@ KINDS: Mapping[Task, type[Target]] = {"segment": Masks, "detect": Boxes, "landma
 OURS = "usbench"  # stands for the protocol that a task is reported by
 REPORTING: Mapping[Task, str] = {"segment": OURS, "detect": COCO, "landmark": RADIAL.name}
 NO_GROUPS = "no interval: no groups were given"
+IN_MM: Sequence[Task] = ("segment", "landmark")  # tasks with scores in mm
+LARGEST_MM = 1_000  # of a pixel's side
+TWO_LENGTHS = f"two lengths above 0 and below {LARGEST_MM} mm"
+Spacing = tuple[float, float]  # (row, column) in mm per px
+T = TypeVar("T")
 
 
 def score_pairs(
@@ -32,29 +39,78 @@ def score_pairs(
     classes: Sequence[str],
     protocols: Sequence[str],
     groups: Iterable[object] | None,
+    mm_per_px: Spacing | Iterable[Spacing | None] | None = None,
 ) -> Scores:
     """Score predictions in memory; see `usbench.score`, whose arguments these are."""
     if task not in SCORERS:
         raise ConfigError(f"task={task}: expected one of {', '.join(SCORERS)}")
     if isinstance(classes, str):
         raise ConfigError(f"classes={classes!r}: expected a list of names")
+    if mm_per_px is not None and task not in IN_MM:
+        raise ConfigError(f"mm_per_px: {task} has no score in mm; leave it out")
     names = [REPORTING[task] if name == OURS else name for name in protocols]
     scorer = SCORERS[task](classes, protocols=names)
     labels = None if groups is None else list(map(str, groups))
+    spacings = None if mm_per_px is None else read_spacings(mm_per_px)
     images = 0
     for n, (target, prediction) in enumerate(zip_longest(targets, predictions)):
         require_pair(f"image {n}", target, prediction, task, len(classes))
-        if labels is not None and n >= len(labels):
-            raise DataError(f"groups: expected one per image, got {len(labels)} for more images")
-        scorer.update(str(n), "" if labels is None else labels[n], target, prediction)
+        group = "" if labels is None else value_of_image("groups", labels, n)
+        if isinstance(spacings, list):
+            spacing = value_of_image("mm_per_px", spacings, n)
+        else:
+            spacing = spacings
+        scorer.update(str(n), group, target, prediction, mm_per_px=spacing)
         images += 1
     if not images:
         raise DataError("expected targets and predictions of at least one image, got none")
-    if labels is None:
-        return without_intervals(scorer.result())
-    if len(labels) != images:
-        raise DataError(f"groups: expected one per image, got {len(labels)} for {images} images")
-    return scorer.result()
+    for name, values in (("groups", labels), ("mm_per_px", spacings)):
+        if isinstance(values, list) and len(values) != images:
+            raise DataError(
+                f"{name}: expected one per image, got {len(values)} for {images} images"
+            )
+    return without_intervals(scorer.result()) if labels is None else scorer.result()
+
+
+def value_of_image(name: str, values: Sequence[T], n: int) -> T:
+    """The value of image n. Raises DataError where there are fewer values than images."""
+    if n >= len(values):
+        raise DataError(f"{name}: expected one per image, got {len(values)} for more images")
+    return values[n]
+
+
+# ---- pixel sizes
+
+
+def is_spacing(value: Sequence[object]) -> bool:
+    """Whether a value is (row, column) in mm per px: two lengths above 0."""
+    return len(value) == 2 and all(
+        isinstance(side, Real) and 0 < float(side) < LARGEST_MM for side in value
+    )
+
+
+def read_spacings(
+    mm_per_px: Spacing | Iterable[Spacing | None],
+) -> Spacing | list[Spacing | None]:
+    """The pair for all images, or a list of one per image. Raises DataError for anything else."""
+    values = list(mm_per_px) if isinstance(mm_per_px, Iterable) else [mm_per_px]
+    if any(isinstance(value, Real) for value in values):  # one pair
+        return read_spacing("mm_per_px", values)
+    spacings: list[Spacing | None] = []
+    for n, value in enumerate(values):
+        spacings.append(None if value is None else read_spacing(f"image {n}: mm_per_px", value))
+    return spacings
+
+
+def read_spacing(where: str, value: object) -> Spacing:
+    """(row, column) as floats. Raises DataError, with `where`, for anything else."""
+    sides = tuple(value) if isinstance(value, Iterable) else (value,)
+    if not is_spacing(sides):
+        raise DataError(f"{where}: expected (row, column), {TWO_LENGTHS}, got {sides}")
+    return float(sides[0]), float(sides[1])
+
+
+# ---- checks
 
 
 def require_pair(where: str, target: object, prediction: object, task: Task, classes: int) -> None:
