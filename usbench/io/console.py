@@ -19,7 +19,6 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -98,8 +97,7 @@ def bar(title: str, total: int | None, unit: str = "") -> Iterator[Bar]:
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[part]}"),
         TextColumn("{task.fields[note]}"),
     )
@@ -135,15 +133,7 @@ def facts(rows: Iterable[tuple[str, str]]) -> None:
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on stdout: columns of figures to the right, of text to the left."""
     lines = list(rows)
-    grid = Table(
-        title=Text(title),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for n, name in enumerate(header):
         figures = all(set(line[n]) <= FIGURE for line in lines)
         grid.add_column(
@@ -154,6 +144,7 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
         )
     for line in lines:
         grid.add_row(*map(Text, line))
+    out.print(Text(title, style="bold"))
     # A file has no width: there a table is as wide as it needs.
     wide = Console(file=out.file, width=MOST_COLUMNS, highlight=False)
     (out if out.is_terminal else wide).print(grid)

@@ -94,7 +94,7 @@ class LoopModel(ABC):
             train_arrays,
             self.method,
             lambda _, progress: run.score(
-                progress.watch(self.pairs(val_arrays), len(val_arrays.images), "validation image")
+                progress.watch(self.pairs(val_arrays), len(val_arrays.images), "validating")
             ),
             self.recipe,
             run,

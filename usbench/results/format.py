@@ -13,7 +13,7 @@ UNDEFINED = "–"
 USUAL_SCORES: Mapping[Task, tuple[str, ...]] = {  # the columns of a table per class
     "segment": ("dice", "iou", "nsd", "hd95_px"),
     "detect": ("map50_95", "map50", "map75", "ar100"),
-    "landmark": ("mre_px", "mre_mm", "sdr_px_4", "curve_mean_px"),
+    "landmark": ("mre_px", "mre_mm", "curve_mean_px", "sdr_px_4"),
 }
 
 

@@ -6,6 +6,7 @@ wide, its last scores are left out, and named.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from usbench.metrics.scores import Figure, Figures, ProtocolScores
 from usbench.results.format import USUAL_SCORES, format_interval, format_value
 from usbench.types import Task
 
+LABEL_WIDTH = 16  # of a class in a folded table
 ALL_CLASSES = "all classes"
 # Distances that are shown in mm where the size of every pixel is known.
 IN_MM: Mapping[str, str] = {"hd95_px": "hd95_mm", "curve_mean_px": "curve_mean_mm"}
@@ -25,6 +27,7 @@ class ScoreRow:
 
     label: str
     figures: Mapping[str, Figure]
+    n: int  # cases that the first defined score is made of
 
 
 def show_score_table(
@@ -40,7 +43,7 @@ def show_score_table(
         leaking: whether they have figures without the test images that leak.
     """
     names = choose_scores(task, primary, protocol)
-    rows = score_rows(protocol, leaking)
+    rows = score_rows(protocol, names, leaking)
 
     def grid(shown: int, folded: bool) -> tuple[list[str], list[list[str]]]:
         return ["class", *names[:shown], "n"], format_rows(names[:shown], rows, folded)
@@ -90,10 +93,15 @@ def _cases(figures: Figures, name: str) -> int:
     return figure.n if figure is not None and figure.value is not None else 0
 
 
-def score_rows(protocol: ProtocolScores, leaking: bool) -> list[ScoreRow]:
-    """A row per class, then all classes, those without leaking images, the target's own scores."""
-    rows = [ScoreRow(label, figures) for label, figures in protocol.per_class.items()]
-    rows.append(ScoreRow(ALL_CLASSES, protocol.scores))
+def score_rows(protocol: ProtocolScores, names: Sequence[str], leaking: bool) -> list[ScoreRow]:
+    """A row per class, then all classes, those without leaking images, the target's own scores.
+
+    Args:
+        protocol: the scores.
+        names: of the scores that are shown.
+        leaking: see `show_score_table`.
+    """
+    tables = {**protocol.per_class, ALL_CLASSES: protocol.scores}
     if leaking:
         ending = ":no-leak"
         clean = {
@@ -101,10 +109,12 @@ def score_rows(protocol: ProtocolScores, leaking: bool) -> list[ScoreRow]:
             for name, figure in protocol.scores.items()
             if name.endswith(ending)
         }
-        rows.append(ScoreRow("without leaks", clean))
+        tables["without leaks"] = clean
     if protocol.target_score:
-        rows.append(ScoreRow("target score", protocol.target_score))
-    return rows
+        tables["target score"] = protocol.target_score
+    return [
+        ScoreRow(label, figures, count_cases(figures, names)) for label, figures in tables.items()
+    ]
 
 
 def format_rows(names: Sequence[str], rows: Sequence[ScoreRow], folded: bool) -> list[list[str]]:
@@ -115,12 +125,17 @@ def format_rows(names: Sequence[str], rows: Sequence[ScoreRow], folded: bool) ->
         rows: of the table.
         folded: an interval stands below its value, not behind it.
     """
-    columns = [[row.label for row in rows]]
+    columns = [[fold_label(row.label) if folded else row.label for row in rows]]
     for name in names:
         figures = [row.figures.get(name) for row in rows]
         columns.append(format_column(name, figures, folded))
-    columns.append([str(count_cases(row.figures, names)) for row in rows])
+    columns.append([str(row.n) for row in rows])
     return [list(line) for line in zip(*columns, strict=True)]
+
+
+def fold_label(label: str) -> str:
+    """A long label on several lines."""
+    return "\n".join(textwrap.wrap(label, LABEL_WIDTH)) or label
 
 
 def format_column(name: str, figures: Sequence[Figure | None], folded: bool) -> list[str]:

@@ -28,7 +28,7 @@ BUILD_KEYS = ("family", "size", "architecture", "encoder", "backbone")  # of a m
 
 
 def announce_run(config: RunConfig, dataset: Dataset, earlier_s: float = 0.0) -> None:
-    """Print what a run is about to do; of a search's trials the search has told it.
+    """Print what a run is about to do; nothing for a search's trials, which would repeat it.
 
     Args:
         config: of the run.
@@ -68,22 +68,26 @@ def describe_data(config: RunConfig, dataset: Dataset) -> str:
     splits = ("test",) if config.transfer else ("train", "val", "test")
     counts = ", ".join(f"{len(records[split])} {split}" for split in splits)
     groups = len({record.group for record in records["test"]})
-    fold = "" if config.fold is None else f", fold {config.fold} of {config.dataset.split.folds}"
+    fold = (
+        ""
+        if config.fold is None
+        else f", fold {config.fold} of 0–{(config.dataset.split.folds or 1) - 1}"
+    )
     name = f"{config.dataset.name} {config.task}{fold}"
     phantom = "; synthetic (a phantom)" if config.phantom else ""
     return f"{name}: {counts} images, {count(groups, 'group')} in test{phantom}"
 
 
 def describe_images(dataset: Dataset, records: Sequence[Record]) -> str:
-    """Height, width and pixel size of some images."""
+    """Height, width and pixel size of test images."""
     sizes = [image.read_size(dataset.root / record.image) for record in records]
     height, width = (format_range(map(float, side)) for side in zip(*sizes, strict=True))
     known = [record.mm_per_px for record in records if record.mm_per_px]
     if not known:
-        return f"{height} × {width} px, mm per px unknown"
+        return f"test: {height} × {width} px, mm per px unknown"
     pixels = format_range(side for pixel in known for side in pixel)
     some = "" if len(known) == len(records) else f" (known for {len(known)} of {len(records)})"
-    return f"{height} × {width} px, {pixels} mm per px{some}"
+    return f"test: {height} × {width} px, {pixels} mm per px{some}"
 
 
 def format_range(values: Iterable[float]) -> str:

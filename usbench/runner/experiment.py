@@ -118,8 +118,8 @@ def finish_run(
     if config.study:
         report.report_trial(result)
     else:
-        report.report_result(result, path, overlays)
-        make_gallery_after_run(path, predictions)
+        gallery = make_gallery_after_run(path, predictions)
+        report.report_result(result, path, overlays, gallery)
     return result
 
 

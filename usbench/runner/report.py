@@ -15,13 +15,16 @@ from usbench.results.score_table import show_score_table
 PHANTOM_NOTICE = "synthetic images: these scores are never compared with published ones"
 
 
-def report_result(result: Result, path: Path, overlays: Sequence[Path]) -> None:
+def report_result(
+    result: Result, path: Path, overlays: Sequence[Path], gallery: Path | None = None
+) -> None:
     """Print a finished run's table, protocol, cost and files.
 
     Args:
         result: of the run.
         path: where it lies.
         overlays: pictures of its predictions.
+        gallery: pictures and curves for the leaderboard's page.
     """
     assert result.primary
     say("")
@@ -39,6 +42,8 @@ def report_result(result: Result, path: Path, overlays: Sequence[Path]) -> None:
         ("cost", describe_cost(result)),
         *[("overlays", str(overlay)) for overlay in overlays],
     ]
+    if gallery:
+        rows.append(("gallery", str(gallery)))
     if result.data.leakage:
         rows.insert(0, ("leaks", result.data.leakage.description))
     if result.data.phantom:

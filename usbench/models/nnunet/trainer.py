@@ -186,7 +186,7 @@ def validate(trainer: Any, job: Job) -> float:
     """The selection rule on what `predict` would give with these weights."""
     trainer.set_deep_supervision_enabled(False)
     predictor = build_predictor(trainer.network, job.plans, job.dataset, job.recipe, job.run)
-    samples = job.bar.watch(job.val, len(job.val), "validation image")
+    samples = job.bar.watch(job.val, len(job.val), "validating")
     score = job.run.score((sample.target, predict(predictor, sample.image)) for sample in samples)
     trainer.set_deep_supervision_enabled(True)
     return float(score)

@@ -230,7 +230,7 @@ def validate(trainer: Any, job: Job) -> float:
         raise RunError(
             f"{job.net.label}: epoch {epoch}: the loss is {loss}; a smaller lr0 may help"
         )
-    watched = job.bar.watch(pairs(trainer.ema.ema, job), len(job.val), "validation image")
+    watched = job.bar.watch(pairs(trainer.ema.ema, job), len(job.val), "validating")
     score = job.run.score(watched)
     if not math.isfinite(score):
         raise RunError(
