@@ -10,7 +10,7 @@ from usbench.io.console import facts
 from usbench.io.progress import format_seconds
 from usbench.runner.config import RunConfig
 from usbench.runner.expected_time import ExpectedTime, expected_time
-from usbench.types import Record
+from usbench.types import SPLITS, Record, Split
 
 CLASSES_WIDTH = 66  # characters of class names; further names are only counted
 # Keys of a recipe that are shown, with what stands before and after the value.
@@ -65,7 +65,7 @@ def run_facts(
 def describe_data(config: RunConfig, dataset: Dataset) -> str:
     """Images by split and the groups of the test set; of a phantom, that it is one."""
     records = dataset.records
-    splits = ("test",) if config.transfer else ("train", "val", "test")
+    splits: Sequence[Split] = ("test",) if config.transfer else SPLITS
     counts = ", ".join(f"{len(records[split])} {split}" for split in splits)
     groups = len({record.group for record in records["test"]})
     fold = (
