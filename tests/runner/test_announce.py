@@ -92,7 +92,7 @@ def test_sizes_and_pixel_sizes_are_ranges(run, tmp_path):
 
 @pytest.mark.parametrize(
     ("values", "text"),
-    [((512.0,), "512"), ((480.0, 512.0), "480–512"), ((0.08, 0.1, 1.0), ".08–1")],
+    [((512.0,), "512"), ((480.0, 512.0), "480–512"), ((0.08, 0.1, 1.25), ".08–1.25")],
 )
 def test_a_range(values, text):
     assert format_range(values) == text

@@ -94,7 +94,7 @@ def format_range(values: Iterable[float]) -> str:
     """One number, or the least and the greatest: 512, 480–512, .08–.1."""
     numbers = list(values)
     ends = (
-        f"{value:.3g}" if value < 1 else f"{value:.0f}" for value in (min(numbers), max(numbers))
+        f"{value:.3g}" if value < 10 else f"{value:.0f}" for value in (min(numbers), max(numbers))
     )
     low, high = (end.removeprefix("0") or "0" for end in ends)
     return low if low == high else f"{low}–{high}"
@@ -104,7 +104,7 @@ def describe_classes(config: RunConfig, dataset: Dataset) -> str:
     """The scored classes; of many only the first ones, and how many there are."""
     shown: list[str] = []
     for name in dataset.classes:
-        if len(", ".join([*shown, name])) > CLASSES_WIDTH:
+        if shown and len(", ".join([*shown, name])) > CLASSES_WIDTH:
             break
         shown.append(name)
     text = ", ".join(shown)
@@ -137,7 +137,7 @@ def describe_recipe(config: RunConfig) -> str:
     for key, (before, after) in RECIPE_KEYS.items():
         if recipe.get(key) is not None:
             parts.append(f"{before}{format_setting(recipe[key])}{after}")
-    return f"{config.recipe}: {', '.join(parts)}"
+    return f"{config.recipe}: {', '.join(parts)}" if parts else str(config.recipe)
 
 
 def format_setting(value: object) -> str:
