@@ -40,8 +40,8 @@ class ExpectedTime:
 def expected_time(config: RunConfig) -> ExpectedTime | None:
     """How long a run may take; None without a finished run like it.
 
-    Runs of its dataset, model and recipe on this kind of processor and its device count; of these
-    those of its series where there are any, then those with as many threads.
+    Like it are runs of its dataset, model, recipe and device on this kind of processor. Of these,
+    runs of its series are preferred, then runs with as many threads.
     """
     folder = config.results / PHANTOM if config.phantom else config.results
     runs = earlier_runs(folder / config.dataset.name / config.task, config.model.name)
