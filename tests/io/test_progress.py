@@ -61,11 +61,14 @@ def test_no_minute_is_silent_within_a_long_epoch():
     assert task.lines[-1] == "training: epoch 2/2, loss 1; took 14 min"
 
 
-def test_an_estimate_never_falls_below_the_epochs_that_are_still_to_come():
+def test_an_epoch_that_takes_longer_than_those_before_has_no_estimate_of_its_own():
     task = Watched(3, "epoch")
     task.step(10)
     task.pulse(500, "batch 1/2")
-    assert task.lines[-1] == "training: epoch 2/3, batch 1/2; about 10 s left"
+    assert task.lines[-1] == "training: epoch 2/3, batch 1/2; more than 10 s left"
+    task.step(10)
+    task.pulse(500, "batch 1/2")
+    assert task.lines[-1] == "training: epoch 3/3, batch 1/2"
 
 
 def test_a_resumed_training_counts_only_its_own_epochs_for_the_estimate():

@@ -90,5 +90,8 @@ class ProgressLines:
             return f"; took {format_seconds(now - self._begun)}"
         per_unit = (self._stepped - self._begun) / done
         after_this_one = per_unit * (self._total - self._done - 1)
-        left = max(after_this_one, per_unit + after_this_one - (now - self._stepped))
-        return f"; about {format_seconds(left)} left"
+        this_one = per_unit - (now - self._stepped)
+        if this_one >= 0:
+            return f"; about {format_seconds(this_one + after_this_one)} left"
+        # This unit takes longer than those before; how long, nobody knows.
+        return f"; more than {format_seconds(after_this_one)} left" if after_this_one else ""
