@@ -126,7 +126,7 @@ def time_ours(data: Arrays, device: str, epochs: int, threads: int) -> list[floa
         precision = machine.resolve_precision("auto", device)
         run = Run(Path(folder), device, 0, precision, threads, lambda pairs: 0.0, log)
         marks.append(time.perf_counter())
-        loop.fit(make_net(), data, method, lambda model: 0.0, recipe, run)
+        loop.fit(make_net(), data, method, lambda _model, _bar: 0.0, recipe, run)
     # the start, then the first of an epoch's three figures
     return [after - before for before, after in pairwise(marks[:1] + marks[1::3])]
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from tests.models.test_loop import run, selection
 from usbench.errors import ConfigError, RunError
+from usbench.io.console import Bar
 from usbench.models import loop
 from usbench.models.arrays import Arrays
 from usbench.models.optimise import build_optimiser, build_schedule, count_parts
@@ -43,7 +44,7 @@ def plain(
     recipe |= {"schedule": "cosine", **changes}
     loss = build_loss(True, {"ce": 1})
 
-    def score(net: nn.Module) -> float:
+    def score(net: nn.Module, _: Bar) -> float:
         with torch.inference_mode():
             return -loss(net(loop.normalise(x[:, None].float() / 255)), y).item()
 

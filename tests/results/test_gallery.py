@@ -373,7 +373,7 @@ def run(tmp_path_factory) -> Path:
     arguments = ("dataset=shown", "data=data", "model=works", "evaluate_on=[elsewhere]")
     code, out, err = lab.usbench(folder, *arguments)
     assert code == 0, out + err
-    assert out.count("pictures and curves for its page: ") == 2, out + err
+    assert out.count("\ngallery ") == 2, out + err
     return folder
 
 

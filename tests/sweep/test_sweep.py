@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import time
 from pathlib import Path
@@ -88,7 +87,7 @@ def test_a_plan_shows_and_starts_nothing(swept):
     assert code == 0, err
     assert "1 of 6 combinations would be run" in out
     assert len(fits(folder)) == 2 and len(read_results(folder)) == 2
-    rows = {line.split("│")[1].strip(): line for line in out.splitlines() if line.startswith("│ ")}
+    rows = {line.split("  ")[0]: line for line in out.splitlines()}
     assert (
         "done" in rows["works seed=0"]
         and "missing" in rows["works seed=2"]
@@ -268,8 +267,7 @@ def test_what_was_planned_is_what_runs(tmp_path):
 def test_a_wrong_word_starts_nothing(tmp_path, overrides, code, says):
     folder = lab.make(tmp_path)
     got, out, err = lab.usbench(folder, *overrides)
-    text = err + re.sub(r"[\s│]", "", out)  # the table may break a long path
-    assert got == code and says in text and "Traceback" not in err
+    assert got == code and says in err + out and "Traceback" not in err
     assert not (folder / "results").exists()
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 
 import numpy as np
 
@@ -25,9 +24,9 @@ from usbench.metrics.outline_distances import measure_distances, pixel_hd95
 from usbench.metrics.scores import ProtocolScores
 from usbench.results import store
 from usbench.results.build import report_scores
+from usbench.results.format import format_value, format_with_interval
 from usbench.results.predictions import StoredPredictions
 from usbench.results.result import Result, tables_to_json
-from usbench.runner.report import format_bounds, format_score
 from usbench.types import Masks, Task
 
 COLUMNS: dict[Task, tuple[str, ...]] = {
@@ -47,14 +46,14 @@ def show_protocols(
         if label and label not in protocol.per_class:
             raise ConfigError(f"--class {label}: expected one of {', '.join(protocol.per_class)}")
         figures = protocol.per_class[label] if label else protocol.scores
-        line = [f"{protocol.name} {protocol.version}", format_score(figures, first)]
-        line += [format_bounds(figures[first], first), *map(partial(format_score, figures), others)]
-        lines.append([*line, format_score(protocol.target_score, first)])
+        cells = [format_with_interval(figures.get(name), name) for name in (first, *others)]
+        target = format_with_interval(protocol.target_score.get(first), first)
+        lines.append([f"{protocol.name} {protocol.version}", *cells, target])
         if (value := figures[first].value) is not None:
             values.append(value)
-    table(title, ["protocol", first, "95 %", *others, "target score"], lines)
+    table(title, ["protocol", first, *others, "target score"], lines)
     if len(values) > 1:
-        span = f"from {min(values):.3f} to {max(values):.3f}"
+        span = f"from {format_value(min(values), first)} to {format_value(max(values), first)}"
         say(f"the same predictions: {first} {span}, by the protocol alone")
     for protocol in protocols:
         say(f"{protocol.name} {protocol.version}: {protocol.description}")

@@ -16,13 +16,14 @@ from usbench.io.config import (
 )
 from usbench.io.console import err, say, warn
 from usbench.io.files import WRITE_ADVICE
+from usbench.results.format import format_with_interval
 from usbench.results.result import Result
-from usbench.runner import report
 from usbench.runner.config import RunConfig
 from usbench.runner.launch import INTERRUPTED, launch_run
 from usbench.runner.lock import lock_path, read_holder
 from usbench.runner.plan import Plan, plan_run
 from usbench.runner.publish import remove_leftovers
+from usbench.runner.report import PHANTOM_NOTICE
 from usbench.runner.resources import launcher_resources
 from usbench.runner.status import RunStatus, find_result, finished_result, run_status
 from usbench.runner.transfer import settle_transfer
@@ -114,16 +115,10 @@ def do_plan(plan: Plan, composed: Composed) -> Result:
         FailedRunError: the child process of the run, or of an evaluation, failed.
     """
     config, overwrite = plan.config, bool(composed["overwrite"])
-    notice = ""
-    if config.phantom and config.dataset.released:
-        notice = report.phantom_notice(config, composed["dataset"])
-        say(notice)
     result = find_or_run(config, overwrite)
     score = selection_score(result)
     for evaluation in plan.evaluations:
         find_or_run(settle_transfer(evaluation, config, score), overwrite)
-    if notice:
-        say(notice)
     return result
 
 
@@ -183,9 +178,11 @@ def find_or_run(config: RunConfig, overwrite: bool) -> Result:
         return launch_and_load(config, overwrite)
     remove_leftovers(config.address)
     assert result.primary
+    score = format_with_interval(result.scores[result.primary.name], result.primary.name)
+    phantom = f"; {PHANTOM_NOTICE}" if result.data.phantom else ""
     say(
-        f"done already: {find_result(config.address)} ({result.primary.name} "
-        f"{result.primary.value}); overwrite=true does it again"
+        f"done already: {find_result(config.address)} ({result.primary.name} {score}{phantom}); "
+        "overwrite=true does it again"
     )
     return result
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from usbench.cli.options import (
@@ -30,13 +29,13 @@ from usbench.cli.options import (
 )
 from usbench.errors import ConfigError
 from usbench.evaluate import coco, external, files
-from usbench.io.console import say, table, track, warn
+from usbench.io.console import say, track, warn
 from usbench.metrics.pairs import IN_MM, SCORERS, TWO_LENGTHS, is_spacing
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
 from usbench.results.build import report_scores
-from usbench.results.format import USUAL_SCORES
+from usbench.results.format import format_with_interval
 from usbench.results.result import protocols_to_json, to_json
-from usbench.runner.report import format_bounds, format_score
+from usbench.results.score_table import show_score_table
 from usbench.runner.resolve import resolve_config
 from usbench.types import Task
 
@@ -154,6 +153,7 @@ def drop_by_area(figures: Figures) -> Figures:
 
 def show(
     task: Task,
+    primary: str,
     protocols: Sequence[ProtocolScores],
     images: int,
     groups: int | None,
@@ -161,17 +161,13 @@ def show(
 ) -> None:
     """Print a table per class, the protocols' descriptions, and missing predictions."""
     protocol, *others = protocols
-    names = [name for name in USUAL_SCORES[task] if name in protocol.scores]
-    lines = []
-    for label, figures in [*protocol.per_class.items(), ("all classes", protocol.scores)]:
-        lines.append([label, *map(partial(format_score, figures), names)])
-    lines.append(["95 %", *(format_bounds(protocol.scores[name], name) for name in names)])
-    lines.append(["target score", *map(partial(format_score, protocol.target_score), names)])
-    table(f"{task}: {images} images, {groups} groups", ["class", *names], lines)
-    say(f"protocol {protocol.name} v{protocol.version}: {protocol.description}")
+    show_score_table(f"{task}: {images} images, {groups} groups", task, primary, protocol)
+    say(f"protocol {protocol.name} {protocol.version}: {protocol.description}")
     for other in others:
-        values = [f"{name} {format_score(other.scores, name)}" for name in other.scores]
-        say(f"protocol {other.name}: {'  '.join(values)}")
+        values = [
+            f"{name} {format_with_interval(figure, name)}" for name, figure in other.scores.items()
+        ]
+        say(f"protocol {other.name} {other.version}: {', '.join(values)}")
     if missing:
         warn(
             f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): "
@@ -189,7 +185,14 @@ def score_on_dataset(options: Options) -> None:
     row = external.score_external(config, options.predictions, options.name, options.strict)
     images = row.result.data.counts["test"]
     groups = next(iter(row.result.scores.values())).groups
-    show(options.task, row.result.protocols, images, groups, row.missing)
+    show(
+        options.task,
+        str(config.metric["primary"]),
+        row.result.protocols,
+        images,
+        groups,
+        row.missing,
+    )
     say(f"result: {row.path}; usbench leaderboard adds it to the leaderboard")
     write_json(options.json, {**row.result.to_json(), "cases": row.scores.cases})
 
@@ -200,7 +203,7 @@ def score(options: Options) -> None:
     scored = score_coco(options) if is_coco else score_files(options)
     groups = len({row["group"] for row in scored.scores.cases})
     reported = report_scores(scored.scores, scored.primary, groups)
-    show(options.task, reported.protocols, scored.images, groups, scored.missing)
+    show(options.task, scored.primary, reported.protocols, scored.images, groups, scored.missing)
     if options.task == "detect" and not is_coco:
         say("note: sides are fractions of the image: no scores by the boxes' area in px")
     content = {

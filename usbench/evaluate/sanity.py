@@ -15,7 +15,7 @@ import numpy as np
 from usbench.datasets.dataset import Dataset, Samples
 from usbench.evaluate import baselines
 from usbench.io.console import track
-from usbench.metrics import box_protocols, landmark_scorer, mask_protocols
+from usbench.metrics.pairs import PROTOCOLS
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
 from usbench.results.build import build_result
@@ -25,11 +25,6 @@ from usbench.runner.config import RunConfig
 from usbench.runner.facts import facts_without_run, image_counts, reported_scores
 from usbench.types import SEEN, Landmarks, Masks, Sample, Target, Task
 
-PROTOCOLS: Mapping[Task, tuple[str, ...]] = {
-    "segment": tuple(mask_protocols.MASK_PROTOCOLS),
-    "detect": tuple(box_protocols.BOX_PROTOCOLS),
-    "landmark": (landmark_scorer.RADIAL.name,),
-}
 TOLERANCE = 1e-6  # to a score that is known
 MARGIN = 0.01  # what a wrong prediction must lose at least (of the mean error: px)
 VERSION = 1  # of the baselines; part of their run ids

@@ -1,23 +1,33 @@
-"""What people see: lines and tables on stdout, progress bars on stderr (only in a terminal)."""
+"""What people see: lines and tables on stdout, progress on stderr.
+
+Progress is a bar in a terminal; elsewhere it is a line at least once a minute.
+"""
 
 from __future__ import annotations
 
+import textwrap
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
+
+from usbench.io.progress import ProgressLines
 
 T = TypeVar("T")
+MOST_COLUMNS = 1000  # of a line in a file
 FIGURE = set("0123456789.,–-% ")  # what a cell of figures is made of
 
 out = Console(highlight=False, soft_wrap=True)
@@ -35,29 +45,64 @@ def warn(text: str) -> None:
 
 
 class Bar:
-    """A running progress bar; `step` moves it on and may change the note behind it."""
+    """A task's running progress: a bar in a terminal, else lines."""
 
-    def __init__(self, progress: Progress, total: int | None, title: str) -> None:
-        self._progress, self._task = progress, progress.add_task(title, total=total, note="")
+    def __init__(self, progress: Progress, title: str, total: int | None, unit: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=total, part="", note="")
+        self._lines = ProgressLines(title, total, unit, time.monotonic, self._write)
+
+    def skip(self, units: float) -> None:
+        """Some units were done before this process began."""
+        self._progress.reset(self._task, completed=int(units))
+        self._lines.skip(units)
 
     def step(self, note: str = "", by: float = 1) -> None:
-        """Move on by some units; note is shown behind the bar."""
-        self._progress.update(self._task, advance=by, note=note)
+        """Move on by some units.
+
+        Args:
+            note: what to say about them.
+            by: their number.
+        """
+        self._progress.update(self._task, advance=by, part="", note=note)
+        self._lines.step(note, by)
+
+    def watch(self, items: Iterable[T], total: int, name: str) -> Iterator[T]:
+        """Iterate over the parts of a unit, such as an epoch's batches; name: of one part."""
+        for n, item in enumerate(items, 1):
+            yield item
+            self.pulse(f"{name} {n}/{total}")
+
+    def pulse(self, part: str) -> None:
+        """Some part of a unit is done, such as batch 3/20."""
+        self._progress.update(self._task, part=part)
+        self._lines.pulse(part)
+
+    def _write(self, line: str) -> None:
+        if self._progress.disable:
+            warn(line)
 
 
 @contextmanager
-def bar(title: str, total: int | None) -> Iterator[Bar]:
-    """A progress bar on stderr, invisible where stderr is no terminal."""
+def bar(title: str, total: int | None, unit: str = "") -> Iterator[Bar]:
+    """Show a task's progress on stderr.
+
+    Args:
+        title: what is being done.
+        total: units; None: unknown.
+        unit: of a long task, such as epoch: the first and the last are always shown; "": a task
+            that is soon over says nothing where stderr is no terminal.
+    """
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[part]}"),
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        yield Bar(progress, total, title)
+        yield Bar(progress, title, total, unit)
 
 
 def track(items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
@@ -70,18 +115,47 @@ def track(items: Iterable[T], title: str, total: int | None = None) -> Iterator[
             running.step()
 
 
+def facts(rows: Iterable[tuple[str, str]]) -> None:
+    """Names and values on stdout, the values below each other, also where one takes two lines."""
+    lines = list(rows)
+    indent = 2 + max(len(name) for name, _ in lines)
+    width = out.width if out.is_terminal else MOST_COLUMNS
+    for name, value in lines:
+        wrapped = textwrap.wrap(
+            value,
+            max(width - indent, 20),
+            break_long_words=False,  # a path can be copied
+            break_on_hyphens=False,
+        )
+        say(f"{name:<{indent}}" + f"\n{'':<{indent}}".join(wrapped))
+
+
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on stdout: columns of figures to the right, of text to the left."""
     lines = list(rows)
-    grid = Table(title=title, title_justify="left", title_style="bold")
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for n, name in enumerate(header):
         figures = all(set(line[n]) <= FIGURE for line in lines)
         grid.add_column(
-            name,
+            Text(name),
             justify="right" if figures else "left",
             no_wrap=n == 0 or figures,
             overflow="fold",  # a long path is broken, not shortened
         )
     for line in lines:
-        grid.add_row(*line)
-    out.print(grid)
+        grid.add_row(*map(Text, line))
+    out.print(Text(title, style="bold"))
+    # A file has no width: there a table is as wide as it needs.
+    wide = Console(file=out.file, width=MOST_COLUMNS, highlight=False)
+    (out if out.is_terminal else wide).print(grid)
+
+
+def table_fits(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
+    """Whether a terminal shows a table without breaking its lines; always true elsewhere."""
+    columns = zip(header, *rows, strict=True)
+    # A cell may have several lines.
+    widths = [
+        max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns
+    ]
+    width = sum(widths) + 2 * (len(widths) - 1)
+    return not out.is_terminal or width <= out.width

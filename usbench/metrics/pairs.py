@@ -9,10 +9,11 @@ from numbers import Real
 from typing import TypeVar
 
 from usbench.errors import ConfigError, DataError
-from usbench.metrics.box_protocols import COCO
+from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.detect_scorer import DetectScorer
 from usbench.metrics.landmark_scorer import RADIAL, LandmarkScorer
-from usbench.metrics.scores import Figures, Scorer, Scores
+from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.metrics.scores import EvaluationProtocol, Figures, Scorer, Scores
 from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.types import Boxes, Landmarks, Masks, Target, Task
 
@@ -24,6 +25,11 @@ SCORERS: Mapping[Task, Callable[..., Scorer]] = {
 KINDS: Mapping[Task, type[Target]] = {"segment": Masks, "detect": Boxes, "landmark": Landmarks}
 OURS = "usbench"  # stands for the protocol that a task is reported by
 REPORTING: Mapping[Task, str] = {"segment": OURS, "detect": COCO, "landmark": RADIAL.name}
+PROTOCOLS: Mapping[Task, Mapping[str, EvaluationProtocol]] = {
+    "segment": MASK_PROTOCOLS,
+    "detect": BOX_PROTOCOLS,
+    "landmark": {RADIAL.name: RADIAL},
+}
 NO_GROUPS = "no interval: no groups were given"
 IN_MM: Sequence[Task] = ("segment", "landmark")  # tasks with scores in mm
 LARGEST_MM = 1_000  # of a pixel's side

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from usbench.errors import RunError
-from usbench.io.console import bar
+from usbench.io.console import Bar, bar
+from usbench.io.numbers import format_decimals
 from usbench.models import Recipe
 from usbench.models.arrays import Arrays
 from usbench.models.augment import Augment, augment
@@ -42,6 +43,8 @@ GRADIENT_NORM = 5.0  # clipping, against the odd spike of a small batch
 Loss = Callable[[Any, Tensor], Tensor]
 # The parts of a training that a checkpoint keeps.
 Stateful = nn.Module | torch.optim.Optimizer | LRScheduler
+# A net → the run's selection rule on the validation set; the bar shows how far it is.
+Validate = Callable[[nn.Module, Bar], float]
 # Images (B, h, w) uint8, targets as stored → images (B, 1, h, w) in 0..1, targets for the loss.
 Prepare = Callable[[Tensor, Tensor, Augment, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -88,7 +91,7 @@ def fit(
     net: nn.Module,
     train: Arrays,
     method: Method,
-    validate: Callable[[nn.Module], float],
+    validate: Validate,
     recipe: Recipe,
     run: Run,
 ) -> None:
@@ -117,14 +120,15 @@ def fit(
     done, best = resume(state, run.dir)
     images, targets = move_if_it_fits(train, run.device)
     ranges = Augment(**recipe.get("augment", {"hflip": 0.0}))
-    with bar("training", epochs) as progress:
-        progress.step(by=done)
+    with bar("training", epochs, "epoch") as progress:
+        progress.skip(done)
         for epoch in range(done + 1, epochs + 1):
             net.train()
             total = torch.zeros((), device=run.device)
             rng = torch.Generator().manual_seed(run.seed * 1_000_003 + epoch)
             torch.manual_seed(run.seed * 1_000_003 + epoch)  # dropout
-            for chosen in batches(len(train.images), batch, rng, recipe.get("shuffle", True)):
+            order = batches(len(train.images), batch, rng, recipe.get("shuffle", True))
+            for chosen in progress.watch(order, steps, "batch"):
                 x, y = method.prepare(*gather(images, targets, chosen, run.device), ranges, rng)
                 optimiser.zero_grad(set_to_none=True)
                 total += backward(net, method.loss, feed(x, method), y, parts, run)
@@ -137,7 +141,7 @@ def fit(
                 raise RunError(
                     f"epoch {epoch}: the training loss is {loss}. Try a lower lr or precision=fp32."
                 )
-            score = validate(net)
+            score = validate(net, progress)
             run.log("train/loss", loss, epoch)
             run.log("val/score", score, epoch)
             run.log("lr", float(schedule.get_last_lr()[0]), epoch)
@@ -148,8 +152,16 @@ def fit(
                 save_file(run.dir / "best.pt", net.state_dict())
             content = {name: part.state_dict() for name, part in state.items()}
             save_checkpoint(run.dir, epoch, {"epoch": epoch, "best": best, **content})
-            progress.step(f"loss {loss:.3f}  val {score:.3f}  best {best:.3f}")
+            progress.step(describe_epoch(loss, score, best))
     net.load_state_dict(load_file(run.dir / "best.pt"))
+
+
+def describe_epoch(loss: float, score: float | None, best: float | None) -> str:
+    """What the progress says of an epoch: its loss, its score on validation and the best so far."""
+    figures = {"loss": loss, "val": score, "best": best}
+    return ", ".join(
+        f"{name} {format_decimals(value)}" for name, value in figures.items() if value is not None
+    )
 
 
 def backward(net: nn.Module, loss: Loss, x: Tensor, y: Tensor, parts: int, run: Run) -> Tensor:

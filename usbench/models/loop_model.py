@@ -93,7 +93,9 @@ class LoopModel(ABC):
             self.net,
             train_arrays,
             self.method,
-            lambda net: run.score(self.pairs(val_arrays)),
+            lambda _, progress: run.score(
+                progress.watch(self.pairs(val_arrays), len(val_arrays.images), "validating")
+            ),
             self.recipe,
             run,
         )

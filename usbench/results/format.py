@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from usbench.io.numbers import format_decimals
 from usbench.results.store import lower_is_better
 from usbench.types import Task
 
@@ -12,7 +13,7 @@ UNDEFINED = "–"
 USUAL_SCORES: Mapping[Task, tuple[str, ...]] = {  # the columns of a table per class
     "segment": ("dice", "iou", "nsd", "hd95_px"),
     "detect": ("map50_95", "map50", "map75", "ar100"),
-    "landmark": ("mre_px", "sdr_px_4", "mre_mm", "curve_mean_px"),
+    "landmark": ("mre_px", "mre_mm", "curve_mean_px", "sdr_px_4"),
 }
 
 
@@ -44,9 +45,7 @@ def format_value(value: float | None, score: str, sign: str = "") -> str:
         return UNDEFINED
     if lower_is_better(score) and not score.endswith("_diag"):
         return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")
-    rounded = round(value, 3) + 0.0  # adding 0 turns −0 into 0
-    text = f"{rounded:{sign}.3f}".replace("-", "−")
-    return text.replace("0.", ".", 1) if abs(rounded) < 1 else text
+    return format_decimals(value, sign=sign)
 
 
 def format_interval(interval: ValueWithInterval | None, score: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from usbench.metrics import calibration, detect_scorer, landmark_scorer, segment
 from usbench.metrics.bootstrap import draw, resample_sums
 from usbench.metrics.scores import Figures, Scorer, Scores, class_mean
 from usbench.results.predictions import StoredPredictions
-from usbench.types import Score, Task
+from usbench.types import Score, Target, Task
 
 SELECTION: Mapping[Task, Score] = {
     "segment": segment_scorer.selection,
@@ -72,15 +72,21 @@ def choose_thresholds(validation: StoredPredictions) -> dict[str, float]:
     task = validation.samples.dataset.task
     if task == "segment":
         return {}
-    pairs = ((case.target, prediction) for case, prediction in validation.pairs())
+    pairs = target_pairs(validation)
     if task == "detect":
         return {"confidence": detect_scorer.best_confidence(pairs)}
     return {"presence_threshold": landmark_scorer.presence_threshold(pairs)}
 
 
+def target_pairs(validation: StoredPredictions) -> Iterator[tuple[Target, Target]]:
+    """Each validation image's target and prediction, with a progress bar."""
+    for case, prediction in track(validation.pairs(), "scoring val", len(validation)):
+        yield case.target, prediction
+
+
 def selection_score(validation: StoredPredictions) -> float:
     """The selection metric on validation: what an epoch, or a search, is chosen by."""
-    pairs = ((case.target, prediction) for case, prediction in validation.pairs())
+    pairs = target_pairs(validation)
     return SELECTION[validation.samples.dataset.task](pairs)
 
 

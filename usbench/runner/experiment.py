@@ -21,6 +21,7 @@ from usbench.results.predictions import StoredPredictions, read_predictions, wri
 from usbench.results.result import Result
 from usbench.results.store import Case, hash_case_ids
 from usbench.runner import report
+from usbench.runner.announce import announce_run
 from usbench.runner.config import RunConfig, Transfer, read_config, write_config
 from usbench.runner.facts import done_result
 from usbench.runner.identity import identify, short_hash
@@ -43,9 +44,10 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
     """Do one run and publish its result. An interrupted run resumes at its last epoch."""
     config.run_dir.mkdir(parents=True, exist_ok=True)
     dataset = config.open_dataset()
-    train, val, test = (dataset.samples(split) for split in ("train", "val", "test"))
+    train, val, test = dataset.train, dataset.val, dataset.test
     with open_tracker(config) as tracker:
         journal = Journal(config.run_dir / LOG, tracker, lock.check)
+        announce_run(config, dataset, journal.earlier_s)
         clock = Clock(journal.earlier_s)
         model, run = build_model(config, journal)
         model.fit(train, val, run)
@@ -80,7 +82,8 @@ def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock) -> 
     model = restore_model(trained)
     clock.end_stage("load")
     dataset = config.open_dataset()
-    test = dataset.samples("test")
+    announce_run(config, dataset)
+    test = dataset.test
     mapped = ClassMap.of(transfer, trained.view).apply(model.predict(test.images()))
     predictions = store_predictions(config, "test", test, mapped)
     clock.end_stage("predict")
@@ -115,8 +118,8 @@ def finish_run(
     if config.study:
         report.report_trial(result)
     else:
-        report.report_result(result, path, overlays)
-        make_gallery_after_run(path, predictions)
+        gallery = make_gallery_after_run(path, predictions)
+        report.report_result(result, path, overlays, gallery)
     return result
 
 

@@ -1,110 +1,104 @@
-"""What a finished run prints: a table per class, the target's own score, where the files lie."""
+"""What a finished run prints: a table of its scores, how they were made, where the files lie."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from usbench.io.config import Composed
-from usbench.io.console import say, table
-from usbench.metrics.scores import Figure, Figures
-from usbench.results.format import UNDEFINED, USUAL_SCORES, format_value
+from usbench.io.console import facts, say
+from usbench.io.progress import format_seconds
+from usbench.metrics.pairs import PROTOCOLS
+from usbench.results.format import format_value
 from usbench.results.result import Result
-from usbench.results.store import lower_is_better
-from usbench.runner.config import RunConfig
+from usbench.results.score_table import show_score_table
+
+PHANTOM_NOTICE = "synthetic images: these scores are never compared with published ones"
 
 
-def format_score(figures: Figures, name: str) -> str:
-    """A score for a table, – where it is undefined."""
-    figure = figures.get(name)
-    return format_value(None if figure is None else figure.value, name)
+def report_result(
+    result: Result, path: Path, overlays: Sequence[Path], gallery: Path | None = None
+) -> None:
+    """Print a finished run's table, protocol, cost and files.
+
+    Args:
+        result: of the run.
+        path: where it lies.
+        overlays: pictures of its predictions.
+        gallery: pictures and curves for the leaderboard's page.
+    """
+    assert result.primary
+    say("")
+    show_score_table(
+        describe_result(result),
+        result.task,
+        result.primary.name,
+        result.protocol,
+        leaking=result.data.leakage is not None,
+    )
+    say("")
+    rows = [
+        ("intervals", describe_intervals(result)),
+        ("protocol", describe_protocol(result)),
+        ("cost", describe_cost(result)),
+        *[("overlays", str(overlay)) for overlay in overlays],
+    ]
+    if gallery:
+        rows.append(("gallery", str(gallery)))
+    if result.data.leakage:
+        rows.insert(0, ("leaks", result.data.leakage.description))
+    if result.data.phantom:
+        rows.append(("phantom", PHANTOM_NOTICE))
+    facts([*rows, ("result", str(path))])
 
 
-def format_bounds(figure: Figure | None, name: str) -> str:
-    """A score's interval for a table, short enough for a terminal; – where there is none."""
-    if figure is None or figure.low is None or figure.high is None:
-        return UNDEFINED
-    if lower_is_better(name):
-        return f"{figure.low:.1f}–{figure.high:.1f}"
-    return f"{format_value(figure.low, name)}–{format_value(figure.high, name)}"
-
-
-def count_cases(figures: Figures, names: Sequence[str]) -> str:
-    """The cases that the first defined score is made of."""
-    for name in names:
-        if name in figures and figures[name].value is not None:
-            return str(figures[name].n)
-    return "0"
-
-
-def result_rows(result: Result, names: Sequence[str]) -> Iterator[list[str]]:
-    """A row per class, then all classes, their intervals and the target's own scores."""
-    protocol = result.protocol
-    for label, figures in [*protocol.per_class.items(), ("all classes", protocol.scores)]:
-        scores = (format_score(figures, name) for name in names)
-        yield [label, *scores, count_cases(figures, names)]
-    yield ["95 %", *(format_bounds(protocol.scores.get(name), name) for name in names), ""]
-    leakage = result.data.leakage
-    if leakage:
-        clean = [format_score(protocol.scores, f"{name}:no-leak") for name in names]
-        yield [f"without {leakage.n} leaking images", *clean, ""]
-    yield ["target score", *(format_score(protocol.target_score, name) for name in names), ""]
-
-
-def report_result(result: Result, path: Path, overlays: Sequence[Path]) -> None:
-    """Print a finished run's table, protocols, cost and files."""
-    assert result.primary and result.seconds is not None
-    parts = [result.dataset, result.model, str(result.recipe), f"seed {result.seed}"]
+def describe_result(result: Result) -> str:
+    """Which run it is of, on which images."""
+    assert result.primary
+    parts = [f"{result.dataset} {result.task}", result.model, str(result.recipe)]
+    parts.append(f"seed {result.seed}")
+    if result.fold is not None:
+        parts.append(f"fold {result.fold}")
     if result.trained_on:
         parts.append(f"trained on {result.trained_on}")
-    title = f"{' · '.join(parts)} · test, {result.data.counts['test']} images"
-    names, protocol = USUAL_SCORES[result.task], result.protocol
-    table(title, ["class", *names, "images"], result_rows(result, names))
-    note = protocol.scores[result.primary.name].interval
-    if note:
-        say(f"interval of {result.primary.name}: {note}")
-    say(f"protocol {protocol.name} v{protocol.version}: {protocol.description}")
-    for other in result.protocols[1:]:
-        scores = "  ".join(
-            f"{name} {format_score(other.scores, name)} "
-            f"(target score {format_score(other.target_score, name)})"
-            for name in other.scores
-        )
-        say(f"protocol {other.name}: {scores}")
-    seconds = "  ".join(f"{stage} {value:.0f} s" for stage, value in result.seconds.items())
-    say(
-        f"{seconds}; {result.parameters or 0:,} parameters; {result.device}, {result.precision}, "
-        f"{result.threads} threads"
+    parts.append(f"{result.data.counts['test']} test images")
+    groups = result.scores[result.primary.name].groups
+    if groups is not None:
+        parts[-1] += f" in {groups} groups"
+    return " · ".join(parts)
+
+
+def describe_intervals(result: Result) -> str:
+    """What the intervals are, and how far to trust them."""
+    assert result.primary
+    notes = ["95 %, by resampling groups", result.scores[result.primary.name].interval]
+    unknown_groups = result.config["dataset"].get("unknown_groups")
+    if unknown_groups and not result.data.phantom:
+        notes.append(f"too narrow: {unknown_groups}")
+    return "; ".join(note for note in notes if note)
+
+
+def describe_protocol(result: Result) -> str:
+    """The reporting protocol in a line, and where its definition and the others are."""
+    protocol = result.protocol
+    known = PROTOCOLS[result.task].get(protocol.name)
+    summary = f": {known.summary}" if known else ""
+    return (
+        f"{protocol.name} {protocol.version}{summary} "
+        f"(usbench explain {result.run_id} shows every protocol and its definition)"
     )
-    for overlay in overlays:
-        say(f"overlays: {overlay}")
-    say(f"result: {path}")
+
+
+def describe_cost(result: Result) -> str:
+    """Seconds by stage, the size of the net, and the machine."""
+    stages = (result.seconds or {}).items()
+    seconds = ", ".join(f"{stage} {format_seconds(value)}" for stage, value in stages)
+    size = f"{result.parameters:,} parameters; " if result.parameters else ""
+    place = f"{result.device}, {result.precision}, {result.threads} threads"
+    return f"{seconds}; {size}{place}"
 
 
 def report_trial(result: Result) -> None:
     """Print a search's trial in a line, without test scores, which mustn't guide a choice."""
     if result.validation:
-        say(f"validation: {result.validation.name} {result.validation.value}")
-
-
-def phantom_notice(config: RunConfig, dataset: Composed) -> str:
-    """Why a phantom's scores stand apart, and from which published one.
-
-    Args:
-        config: of the run.
-        dataset: its YAML, with the published numbers.
-    """
-    view = (config.task, "test")
-    published = dataset.get("published") or ()
-    rows = [row for row in published if (row["task"], row["split"]) == view]
-    rows = [row for row in rows if row["model"] == config.model.name] or rows
-    example = ""
-    if rows:
-        best = max(rows, key=lambda row: next(iter(row["scores"].values())))
-        name, value = next(iter(best["scores"].items()))
-        example = f", such as the {name} {value} of {best['name']}"
-    return (
-        f"these are phantom images, drawn by usbench in the format of {config.dataset.name}'s "
-        "release: their scores go to results/phantom and are never compared with a published "
-        f"number{example}"
-    )
+        score = format_value(result.validation.value, result.validation.name)
+        say(f"validation: {result.validation.name} {score}")

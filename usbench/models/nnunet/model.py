@@ -146,7 +146,7 @@ class NnUNet:
         os.environ.update(nnUNet_n_proc_DA="0")
         plans, dataset = read_json(plans_path), describe_dataset(self.classes)
 
-        with bar("training", self.recipe.epochs) as progress:
+        with bar("training", self.recipe.epochs, "epoch") as progress:
             best = nnunet_trainer.train(
                 nnunet_trainer.Job(self.recipe, plans, dataset, self.weights, val, run, progress)
             )

@@ -82,7 +82,7 @@ def train(job: Job) -> int:
             ("decoder.seg_layers.",),
             job.weights,
         )
-    job.bar.step(by=trainer.current_epoch)
+    job.bar.skip(trainer.current_epoch)
     # Where its training step on a GPU would take fp16.
     with replaced(module, "autocast", lambda kind, enabled: loop.autocast(job.run)):
         trainer.run_training()
@@ -125,9 +125,10 @@ def subclass_trainer(job: Job) -> Any:
                 loop.seed_epoch(run.seed, self.current_epoch + 1)
                 self.on_train_epoch_start()
                 total = 0.0
-                for _ in range(self.num_iterations_per_epoch):
+                count = self.num_iterations_per_epoch
+                for _ in job.bar.watch(range(count), count, "batch"):
                     total += float(self.train_step(next(self.dataloader_train))["loss"])
-                finish_epoch(self, job, total / self.num_iterations_per_epoch)
+                finish_epoch(self, job, total / count)
                 self.current_epoch += 1
 
         def save_checkpoint(self, filename: str) -> None:
@@ -164,6 +165,7 @@ def finish_epoch(trainer: Any, job: Job, loss: float) -> None:
         raise RunError(f"nnunet: epoch {epoch}: the loss is {loss}; a smaller lr may help")
     run.log("train/loss", loss, epoch)
     run.log("lr", float(trainer.optimizer.param_groups[0]["lr"]), epoch)
+    score = None
     if epoch % job.recipe.validate_every == 0 or epoch == trainer.num_epochs:
         score = validate(trainer, job)
         if not math.isfinite(score):
@@ -177,14 +179,15 @@ def finish_epoch(trainer: Any, job: Job, loss: float) -> None:
     trainer.save_checkpoint(str(run.dir / f"checkpoint-{epoch:05d}.pth"))
     best = trainer._best_ema
     remove_old(run.dir, {state[1] for state in (before, best) if state is not None})
-    job.bar.step(f"loss {loss:.3f}" + ("" if best is None else f"  best {best[0]:.3f}"))
+    job.bar.step(loop.describe_epoch(loss, score, None if best is None else best[0]))
 
 
 def validate(trainer: Any, job: Job) -> float:
     """The selection rule on what `predict` would give with these weights."""
     trainer.set_deep_supervision_enabled(False)
     predictor = build_predictor(trainer.network, job.plans, job.dataset, job.recipe, job.run)
-    score = job.run.score((sample.target, predict(predictor, sample.image)) for sample in job.val)
+    samples = job.bar.watch(job.val, len(job.val), "validating")
+    score = job.run.score((sample.target, predict(predictor, sample.image)) for sample in samples)
     trainer.set_deep_supervision_enabled(True)
     return float(score)
 

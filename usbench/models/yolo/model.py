@@ -155,8 +155,8 @@ class Yolo:
         self, train: Sequence[Sample], val: Sequence[Sample], run: Run, state: State | None
     ) -> State:
         point_lines = partial(yolo_points.point_lines, curves=self.curves)
-        with bar("training", self.arguments["epochs"]) as progress:
-            progress.step(by=0 if state is None else state["epoch"] + 1)
+        with bar("training", self.arguments["epochs"], "epoch") as progress:
+            progress.skip(0 if state is None else state["epoch"] + 1)
             return package.train(
                 Job(
                     net=self.net,

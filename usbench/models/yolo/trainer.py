@@ -26,7 +26,7 @@ from usbench.errors import DataError, RunError
 from usbench.io.console import Bar
 from usbench.models import Recipe
 from usbench.models.checkpoints import save_checkpoint
-from usbench.models.loop import seed_epoch
+from usbench.models.loop import describe_epoch, seed_epoch
 from usbench.models.yolo.boxes import Image8, LabelLines, Predict
 from usbench.models.yolo.points import Points
 from usbench.models.yolo.recipe import Net
@@ -121,6 +121,7 @@ def subclass_trainer(
 
         def optimizer_step(self) -> None:  # called after each part
             self.part += 1
+            job.bar.pulse(f"batch {self.part}/{len(self.train_loader)}")
             if self.part % job.parts and self.part != len(self.train_loader):
                 return
             if job.net.family.kind == "queries":  # its loss is a mean; the others' sum over images
@@ -229,7 +230,8 @@ def validate(trainer: Any, job: Job) -> float:
         raise RunError(
             f"{job.net.label}: epoch {epoch}: the loss is {loss}; a smaller lr0 may help"
         )
-    score = job.run.score(pairs(trainer.ema.ema, job))
+    watched = job.bar.watch(pairs(trainer.ema.ema, job), len(job.val), "validating")
+    score = job.run.score(watched)
     if not math.isfinite(score):
         raise RunError(
             f"{job.net.label}: epoch {epoch}: the validation score is {score}; has val any object?"
@@ -252,7 +254,7 @@ def validate(trainer: Any, job: Job) -> float:
     job.run.log("train/loss", loss, epoch)
     job.run.log("val/score", score, epoch)
     job.run.log("lr", float(trainer.optimizer.param_groups[0]["lr"]), epoch)
-    job.bar.step(f"loss {loss:.3f}  val {score:.3f}  best {trainer.best_fitness:.3f}")
+    job.bar.step(describe_epoch(loss, score, trainer.best_fitness))
     return score
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from usbench.errors import DataError, in_one_line
-from usbench.io.console import say, warn
+from usbench.io.console import warn
 from usbench.io.files import write_atomically
 from usbench.results.gallery import cases as gallery_cases
 from usbench.results.gallery.drawing import is_drawn
@@ -43,7 +43,7 @@ STEP = 3.0  # px of arc between the points of a curve that is drawn
 Points = NDArray[np.float64]  # (N, 2) x, y
 
 
-def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> None:
+def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> Path | None:
     """Make the gallery of a result that has just been published, where it may have one.
 
     A run isn't lost for a picture: an error is one line of warning, and the gallery of earlier
@@ -52,18 +52,20 @@ def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> None:
     Args:
         path: the result's file.
         predictions: of the test split.
+
+    Returns:
+        The gallery's file; None where there is none.
     """
     try:
         result = load_result(path)
         if why_no_gallery(result):
-            return
+            return None
         gallery_path(path).unlink(missing_ok=True)
-        written = write_gallery(path, result, predictions)
+        return write_gallery(path, result, predictions)
     except Exception as error:  # noqa: BLE001  (the result is there, and stays)
         reason = in_one_line(error)
         warn(f"{path}: its gallery couldn't be made ({reason}); try usbench gallery {path}")
-    else:
-        say(f"pictures and curves for its page: {written}")
+        return None
 
 
 def write_gallery(path: Path, result: Result, predictions: StoredPredictions) -> Path:
