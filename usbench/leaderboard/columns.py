@@ -30,7 +30,7 @@ class Column:
 
 NAMES = (
     Column("model", lambda row: row.name),
-    Column("recipe", lambda row: row.recipe or ""),
+    Column("recipe", lambda row: row.recipe_label),
 )
 
 

@@ -11,7 +11,7 @@ from usbench.leaderboard.rows import Agreement, Row, RowScore
 # fmt: off
 COLUMNS = (
     "dataset", "task", "protocol", "protocol_version", "old_protocol", "split",
-    "origin", "name", "model", "recipe", "fold", "folds", "folds_done", "pooled", "trained_on",
+    "origin", "name", "model", "recipe", "altered", "fold", "folds", "folds_done", "pooled", "trained_on",
     "status", "score", "value", "sd", "low", "high", "se", "groups",
     "seeds", "seeds_done", "seeds_begun", "target_score", "primary",
     "delta_published", "against", "agreement", "agreement_reason", "delta_low", "delta_high",
@@ -49,6 +49,7 @@ def row_facts(row: Row) -> dict[str, object]:
         "name": row.name,
         "model": row.model,
         "recipe": row.recipe,
+        "altered": row.altered,
         "fold": row.fold,
         "folds": folds,
         "folds_done": folds_done,

@@ -72,16 +72,16 @@ class DatasetSummary:
     notes: tuple[Note, ...] = ()
 
 
-def read_datasets(conf: Path) -> list[DatasetSummary]:
-    """The datasets of conf/dataset/*.yaml by name, read as plain YAML.
+def read_datasets(*folders: Path) -> list[DatasetSummary]:
+    """The datasets of dataset/*.yaml below folders of configuration, read as plain YAML.
+
+    A file of a later folder replaces one of the same name, as when a configuration is composed.
 
     Raises:
         DataError: a file or an entry is wrong; the message names it.
     """
-    folder = conf / "dataset"
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no folder of dataset YAMLs found; point at it with --conf DIR")
-    return list(map(read_dataset, sorted(folder.glob("*.yaml"))))
+    paths = {path.name: path for folder in folders for path in folder.glob("dataset/*.yaml")}
+    return [read_dataset(paths[name]) for name in sorted(paths)]
 
 
 def datasets_by_name(

@@ -98,6 +98,7 @@ class Row:
     split: str = "test"
     model: str | None = None
     recipe: str | None = None
+    altered: str = ""  # what tells the run from the recipe of that name
     fold: int | None = None
     trained_on: str | None = None
     primary: str = ""
@@ -153,6 +154,11 @@ class Row:
         return self.folds is None or self.folds[0] == self.folds[1]
 
     @property
+    def recipe_label(self) -> str:
+        """The recipe's name with what was altered, such as "quick (epochs 3)"; "" without one."""
+        return f"{self.recipe or ''} ({self.altered})" if self.altered else self.recipe or ""
+
+    @property
     def score(self) -> RowScore | None:
         """The primary score."""
         return self.scores.get(self.primary)
@@ -181,7 +187,7 @@ def transfer_tables(rows: Iterable[Row]) -> list[TransferTable]:
     for row in rows:
         current = row.reporting and not row.old_protocol and row.folds is None
         if current and row.origin == "run" and row.status == "done":
-            recipe = (row.model or "", row.recipe or "", row.trained_on or row.dataset)
+            recipe = (row.model or "", row.recipe_label, row.trained_on or row.dataset)
             by_task[row.task][recipe][row.dataset] = row
     tables = []
     for task, recipes in sorted(by_task.items()):

@@ -33,6 +33,7 @@ from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page import commands, document, index, view
 from usbench.leaderboard.page.commands import RunCommand
 from usbench.leaderboard.published import DatasetSummary, Note, read_datasets
+from usbench.leaderboard.recipes import read_configs
 from usbench.results.result import Result, Tuned
 from usbench.results.store import save_result
 from usbench.runner.resolve import resolve_model
@@ -645,7 +646,11 @@ def place(tmp_path):
     phantom = make_result(0.987, 2, data={**make_result()["data"], "phantom": True})
     save_result(tmp_path / "results", Result.from_json(phantom))
     conf = written(tmp_path / "conf", [ENTRY])
-    return [f"--results={tmp_path / 'results'}", f"--runs={tmp_path / 'runs'}", f"--conf={conf}"]
+    return [
+        f"--results={tmp_path / 'results'}",
+        f"--runs={tmp_path / 'runs'}",
+        f"--config-dir={conf}",
+    ]
 
 
 def test_the_command_writes_pages_and_checks_them(place, tmp_path, capsys):
@@ -782,7 +787,7 @@ OWN = ["dataset=usgra", "model=unet"]
 )
 def test_a_result_s_command_gives_its_run_again(compose, overrides, more):
     result = made_by(compose, *overrides)
-    ((_, run),) = commands.find_commands([result], commands.read_configs(ROOT / "conf")).items()
+    ((_, run),) = commands.find_commands([result], read_configs(ROOT / "conf")).items()
     assert run.overrides is not None and run.overrides[:2] == (overrides[0], "source=real")
     assert len(run.overrides) == 5 + len(more) and all(
         any(w.endswith(m) for w in run.overrides) for m in more
@@ -807,9 +812,9 @@ def test_a_result_s_command_gives_its_run_again(compose, overrides, more):
 )
 def test_a_result_that_no_short_command_describes_has_none(compose, change):
     result = replace(made_by(compose, *OWN), **change)
-    assert commands.find_commands([result], commands.read_configs(ROOT / "conf"))[
-        "k"
-    ] == RunCommand(None, 0, None, reproducible=True)
+    assert commands.find_commands([result], read_configs(ROOT / "conf"))["k"] == RunCommand(
+        None, 0, None, reproducible=True
+    )
 
 
 def test_commands_of_rows():

@@ -25,6 +25,7 @@ from usbench.io.files import write_all
 from usbench.leaderboard.cache import Cache
 from usbench.leaderboard.page import commands, result, result_cases
 from usbench.leaderboard.page.document import templates
+from usbench.leaderboard.recipes import read_configs
 from usbench.results.gallery import make as gallery
 from usbench.results.gallery.file import gallery_path, load_gallery
 from usbench.results.predictions import read_predictions
@@ -103,7 +104,7 @@ def results_folder(compose, tmp_path_factory) -> Path:
 def write(folder: Path) -> dict[Path, bytes]:
     """The pages and what they share, written; a stand-in for the leaderboard."""
     results = load_results(folder)
-    configs = commands.read_configs(ROOT / "conf")
+    configs = read_configs(ROOT / "conf")
     known = commands.find_commands(results, configs)
     pages = result.render_stale_pages(folder, results, known, Cache())
     links = result.page_links(results)

@@ -157,7 +157,7 @@ def row_data(
         {
             "origin": row.origin,
             "name": row.name,
-            "recipe": row.recipe or None,
+            "recipe": row.recipe_label or None,
             "texts": texts,
             "numbers": numbers,
             "marks": row.marks or None,
