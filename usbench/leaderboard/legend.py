@@ -26,9 +26,9 @@ LEGEND = (
     FOLDS,
     TARGET_SCORE,
     (
-        "*per image* is the time from the native image to its prediction at batch 1 "
-        "(`scripts/bench_models.py`), on the named device. *training h* is the mean over the "
-        "seeds, each on the machine that its result names."
+        "*per image* is the time from the native image to its prediction at batch 1, on the named "
+        "device. *training h* is the mean over the seeds, each on the machine that its result "
+        "names."
     ),
     (
         "*rank* is the range of places that paired tests on the same cases leave a row (whole "
