@@ -35,6 +35,7 @@ from usbench.io.files import write_all
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import open_cache
 from usbench.leaderboard.csv_file import to_csv
+from usbench.leaderboard.leakage import add_further_scores
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page.screenshot import take_screenshot
 from usbench.leaderboard.pooling import pool_cases
@@ -108,7 +109,8 @@ def build_ranked_rows(
     """The rows with their ranks; what is computed from case tables is cached."""
     name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
     with open_cache(options.runs / "cache" / name, write=not options.check) as cache:
-        rows = build_rows(results, datasets, pool_cases(options.results, cache), altered)
+        scored = add_further_scores(results, datasets, options.results, cache)
+        rows = build_rows(scored, datasets, pool_cases(options.results, cache), altered)
         return rank_rows(rows, results, options.results, cache)
 
 

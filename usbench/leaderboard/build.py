@@ -17,7 +17,7 @@ from itertools import chain, filterfalse
 from operator import attrgetter
 from types import MappingProxyType
 
-from usbench.leaderboard.agreement import TOLERANCE, compare_with_published
+from usbench.leaderboard.agreement import compare_with_published
 from usbench.leaderboard.published import DatasetSummary, Published
 from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore, mean_if_all
 from usbench.leaderboard.series import (
@@ -64,7 +64,7 @@ def build_rows(
         for published in dataset.published:
             row = published_row(dataset, published, newest)
             papers[row.dataset, row.task].append(row)
-    tolerance = {dataset.name: dataset.agrees_within for dataset in datasets}
+    by_name = {dataset.name: dataset for dataset in datasets}
     rows = []
     for row in ours:
         row = replace(
@@ -72,8 +72,11 @@ def build_rows(
             old_protocol=(row.version or 0) < newest[row.protocol],
             altered=altered.get(row.run_ids[0], ""),
         )
-        within = tolerance.get(row.dataset, TOLERANCE)
-        rows.append(compare_with_published(row, papers[row.dataset, row.task], within))
+        dataset = by_name.get(row.dataset, DatasetSummary(row.dataset))
+        if row.leakage:
+            row = replace(row, similar=dataset.count_similar())
+        row = compare_with_published(row, papers[row.dataset, row.task], dataset.agrees_within)
+        rows.append(row)
     rows += chain.from_iterable(papers.values())
     for place, row in enumerate(rows):
         if (row.dataset, row.task, row.protocol) in reporting:
@@ -185,7 +188,7 @@ def our_note(seed_result: SeedResult, protocol: ProtocolScores) -> str:
     if seed_result.folds and protocol.name not in seed_result.pooled:
         notes.append("mean over folds, not pooled")
     elif result.data.leakage:
-        notes.append(f"leakage: {result.data.leakage.n} images")
+        notes.append(f"leakage: at least {result.data.leakage.n} images")
     return "; ".join(notes)
 
 

@@ -117,6 +117,8 @@ class Row:
     training_hours: float | None = None  # the mean over the seeds
     counts: Mapping[str, int] = field(default_factory=dict)  # images by split
     leakage: int = 0  # test images that show what a training image shows
+    # Correlation → how many test images correlate so much or more with a training image.
+    similar: Mapping[float, int] = field(default_factory=dict)
     leakage_description: str = ""
     reporting: bool = False  # results on this dataset and task are reported by this protocol
     tuned: bool = False  # its values come from a search, so its recipe isn't quite the named one

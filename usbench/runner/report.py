@@ -47,7 +47,7 @@ def result_rows(result: Result, names: Sequence[str]) -> Iterator[list[str]]:
     leakage = result.data.leakage
     if leakage:
         clean = [format_score(protocol.scores, f"{name}:no-leak") for name in names]
-        yield [f"without {leakage.n} leaking images", *clean, ""]
+        yield [f"without {leakage.n} images", *clean, ""]
     yield ["target score", *(format_score(protocol.target_score, name) for name in names), ""]
 
 
@@ -60,6 +60,8 @@ def report_result(result: Result, path: Path, overlays: Sequence[Path]) -> None:
     title = f"{' · '.join(parts)} · test, {result.data.counts['test']} images"
     names, protocol = USUAL_SCORES[result.task], result.protocol
     table(title, ["class", *names, "images"], result_rows(result, names))
+    if result.data.leakage:
+        say(f"leakage: {result.data.leakage.description}")
     note = protocol.scores[result.primary.name].interval
     if note:
         say(f"interval of {result.primary.name}: {note}")
